@@ -1,0 +1,28 @@
+"""The errors a user may meet, named by what the job does about them.
+
+A job turns each into one message and an exit code (see `rayner.cli`): no traceback for a wrong input.
+"""
+
+
+class RaynerError(Exception):
+    """Base of all errors raised on purpose; the job ends with `exit_code`."""
+
+    exit_code = 1
+
+
+class ConfigError(RaynerError):
+    """A setting is wrong: the message names the key, what was expected and what was found."""
+
+    exit_code = 2
+
+
+class DataError(RaynerError):
+    """An input is wrong: the message names the file and line, what was expected and what was found."""
+
+    exit_code = 2
+
+
+class BudgetError(RaynerError):
+    """The job is done, but more segments were set aside than `tag.max_set_aside` allows."""
+
+    exit_code = 3

@@ -1,0 +1,60 @@
+"""Probabilities that an entity is right, fitted on held-out scores.
+
+A ridge-penalised logistic model of what both models say of an entity. Gated texts have no LLM answer, so they
+have a model of their own, fitted on the SLM's entities alone.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from rayner.ner.fusion import Decision
+
+_FLOOR = 1e-6
+
+
+def features(decision: Decision, *, gated: bool) -> list[float]:
+    """What the calibration looks at: 1, H, and unless gated who decided and the LLM's two log-probabilities."""
+    if gated:
+        return [1.0, decision.slm_entropy]
+    return [
+        1.0,
+        decision.slm_entropy,
+        float(decision.decided_by == "agree"),
+        float(decision.decided_by == "llm"),
+        float(np.log(max(decision.llm_category_prob or 1.0, _FLOOR))),
+        float(np.log(max(decision.llm_boundary_prob or 1.0, _FLOOR))),
+    ]
+
+
+def fit(rows: Sequence[Sequence[float]], right: Sequence[bool], *, ridge: float = 1.0) -> list[float]:
+    """Weights of the logistic model (Newton's method; the penalty spares the constant).
+
+    rows: [n, d] from `features`; right: whether each entity was right. Without rows, there is nothing to learn
+    and the list is empty.
+    """
+    if not rows:
+        return []
+    x, y = np.asarray(rows, dtype=float), np.asarray(right, dtype=float)
+    penalty = np.full(x.shape[1], ridge)
+    penalty[0] = 1e-3
+    weights = np.zeros(x.shape[1])
+    for _ in range(50):
+        p = _sigmoid(x @ weights)
+        gradient = x.T @ (p - y) + penalty * weights
+        curvature = (x * (p * (1 - p))[:, None]).T @ x + np.diag(penalty)
+        step = np.linalg.solve(curvature, gradient)
+        weights -= step
+        if np.abs(step).max() < 1e-8:
+            break
+    return [float(w) for w in weights]
+
+
+def probability(row: Sequence[float], weights: Sequence[float]) -> float | None:
+    """The probability that the entity is right; None where nothing was fitted."""
+    return float(_sigmoid(np.dot(row, weights))) if len(weights) else None
+
+
+def _sigmoid(x: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    return 1.0 / (1.0 + np.exp(-np.clip(x, -30, 30)))

@@ -1,0 +1,43 @@
+"""Spans: the one way entities are written inside rayner.
+
+Offsets are Unicode code points, half-open, into the unchanged text. Other conventions exist only in exporters.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """An entity: characters `start` (included) to `end` (excluded) of a text, of the given type."""
+
+    start: int
+    end: int
+    type: str
+
+    def shifted(self, offset: int) -> "Span":
+        """The same entity, in a text that begins `offset` characters earlier."""
+        return Span(self.start + offset, self.end + offset, self.type)
+
+    def overlaps(self, other: "Span") -> bool:
+        """Whether the two share a character."""
+        return self.start < other.end and other.start < self.end
+
+
+def checked(spans: Iterable[Span], n_chars: int) -> tuple[Span, ...]:
+    """The spans in order of start, proved non-empty, inside `n_chars` characters and free of overlaps.
+
+    Raises ValueError otherwise: such spans come from a programming error, not from data.
+    """
+    ordered = tuple(sorted(spans))
+    end = 0
+    for span in ordered:
+        if not end <= span.start < span.end <= n_chars:
+            raise ValueError(f"{span} is empty, overlaps the one before or leaves the text of {n_chars} characters")
+        end = span.end
+    return ordered
+
+
+def within(spans: Sequence[Span], start: int, end: int) -> tuple[Span, ...]:
+    """The spans that lie wholly inside [start, end), counted from `start`."""
+    return tuple(span.shifted(-start) for span in spans if start <= span.start and span.end <= end)
