@@ -21,7 +21,7 @@ def expand(label: str, n_tokens: int) -> list[str]:
     prefix, kind = split_tag(label)
     if prefix == OUTSIDE or n_tokens == 1:
         return [label] * n_tokens
-    first, middle, last = _EXPANSION[prefix]
+    first, middle, last = tuple(_EXPANSION[prefix])
     return [f"{p}-{kind}" for p in (first, *middle * (n_tokens - 2), last)]
 
 
@@ -52,7 +52,7 @@ def collapse_log_probs(
     index = {label: i for i, label in enumerate(labels)}
     first, middle, last = (np.array([index[expand(label, 3)[place]] for label in labels]) for place in range(3))
     starts = np.concatenate([[0], np.cumsum(counts)])
-    out = token_log_probs[starts[:-1]].copy()
+    out: npt.NDArray[np.floating] = token_log_probs[starts[:-1]].copy()
     for i in np.flatnonzero(counts > 1):
         lo, hi = starts[i], starts[i + 1]
         joint = token_log_probs[lo, first] + token_log_probs[hi - 1, last]

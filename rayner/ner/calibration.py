@@ -23,8 +23,8 @@ def features(decision: Decision, *, gated: bool) -> list[float]:
         decision.slm_entropy,
         float(decision.decided_by == "agree"),
         float(decision.decided_by == "llm"),
-        float(np.log(max(decision.llm_category_prob or 1.0, _FLOOR))),
-        float(np.log(max(decision.llm_boundary_prob or 1.0, _FLOOR))),
+        _log(decision.llm_category_prob),
+        _log(decision.llm_boundary_prob),
     ]
 
 
@@ -56,5 +56,10 @@ def probability(row: Sequence[float], weights: Sequence[float]) -> float | None:
     return float(_sigmoid(np.dot(row, weights))) if len(weights) else None
 
 
+def _log(probability: float | None) -> float:
+    return 0.0 if probability is None else float(np.log(max(probability, _FLOOR)))
+
+
 def _sigmoid(x: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-    return 1.0 / (1.0 + np.exp(-np.clip(x, -30, 30)))
+    result: npt.NDArray[np.floating] = 1.0 / (1.0 + np.exp(-np.clip(x, -30, 30)))
+    return result

@@ -110,8 +110,13 @@ class Copier:
         return State(state.copied, queue=self.tags.open[1:], choosing=()), Role.OPEN
 
     def spell(self, spans: Sequence[Span]) -> list[Step]:
-        """The steps of the answer that carries these spans: what training teaches and what a draft proposes."""
+        """The steps of the answer that carries these spans: what training teaches and what a draft proposes.
+
+        Raises ValueError for a type that the tags cannot spell.
+        """
         spans = checked(spans, len(self.chars))
+        if unknown := {span.type for span in spans} - self.tags.types.keys():
+            raise ValueError(f"no spelling for {sorted(unknown)}")
         begins, ends = {s.start: s for s in spans}, {s.end for s in spans}
         steps, state = list[Step](), State()
         while allowed := self.allowed(state):

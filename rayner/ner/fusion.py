@@ -88,7 +88,8 @@ def compare(slm: Sequence[Span], llm: Sequence[LlmSpan]) -> tuple[list[Span], li
 def entropy_over(region: Region, entropy: npt.NDArray[np.floating], how: str) -> float:
     """The SLM's H over a region, nats."""
     part = entropy[region.start : region.end]
-    return float(part.max() if how == "max" else part.mean())
+    # In float64: a float32 mean of equal values can round above their maximum, which the exact gate relies on.
+    return float(part.max() if how == "max" else part.mean(dtype=np.float64))
 
 
 def evidence_over(region: Region, answer: LlmAnswer, kind: str) -> list[float]:

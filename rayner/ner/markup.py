@@ -20,10 +20,15 @@ def escape(char: str) -> str:
 
 
 def encode(text: str, spans: Iterable[Span]) -> str:
-    """The text with `<X>...</X>` around each entity. Raises ValueError for overlapping spans."""
+    """The text with `<X>...</X>` around each entity.
+
+    Raises ValueError for overlapping spans, and for a type that `parse` would not read back.
+    """
     out: list[str] = []
     end = 0
     for span in checked(spans, len(text)):
+        if not re.fullmatch(_TYPE, span.type):
+            raise ValueError(f"{span.type!r} cannot be written as a tag")
         out += map(escape, text[end : span.start])
         out += [f"<{span.type}>", *map(escape, text[span.start : span.end]), f"</{span.type}>"]
         end = span.end

@@ -71,7 +71,10 @@ def macro_f1(counts: Counts) -> float:
 
 def _f1(totals: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
     both = totals[..., 1] + totals[..., 2]
-    return np.divide(2 * totals[..., 0], both, out=np.zeros_like(both, dtype=float), where=both > 0)
+    result: npt.NDArray[np.floating] = np.divide(
+        2 * totals[..., 0], both, out=np.zeros_like(both, dtype=float), where=both > 0
+    )
+    return result
 
 
 def _resampled_f1(counts: Counts, seed: int, rounds: int) -> npt.NDArray[np.floating]:

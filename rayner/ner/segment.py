@@ -6,6 +6,7 @@ window is cut into overlapping windows, and each character's result is taken fro
 most context on its nearer side.
 """
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,11 @@ class Window:
     end: int
     keep_start: int
     keep_end: int
+
+    @property
+    def kept(self) -> slice:
+        """What is kept, counted from the window's start."""
+        return slice(self.keep_start - self.start, self.keep_end - self.start)
 
 
 def sentences(text: str) -> list[tuple[int, int]]:
@@ -48,10 +54,10 @@ def windows(n_chars: int, size: int, overlap: int) -> list[Window]:
     starts = [0]
     while starts[-1] + size < n_chars:
         starts.append(min(starts[-1] + size - overlap, n_chars - size))
-    cuts = [0, *((left + size + right) // 2 for left, right in zip(starts, starts[1:], strict=False)), n_chars]
+    cuts = [0, *((left + size + right) // 2 for left, right in itertools.pairwise(starts)), n_chars]
     return [
         Window(start, min(start + size, n_chars), keep_start, keep_end)
-        for start, keep_start, keep_end in zip(starts, cuts, cuts[1:], strict=True)
+        for start, (keep_start, keep_end) in zip(starts, itertools.pairwise(cuts), strict=True)
     ]
 
 
@@ -59,5 +65,5 @@ def stitch(parts: Sequence[Sequence[T]], cut: Sequence[Window]) -> list[T]:
     """One value a character, from values a character of each window."""
     out: list[T] = []
     for values, window in zip(parts, cut, strict=True):
-        out.extend(values[window.keep_start - window.start : window.keep_end - window.start])
+        out.extend(values[window.kept])
     return out

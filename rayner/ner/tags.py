@@ -106,7 +106,10 @@ def legal_steps(labels: Sequence[str]) -> npt.NDArray[np.bool_]:
     continues = np.array([prefix in "ME" for prefix, _ in parts])
     kinds = np.array([kind for _, kind in parts])
     same = kinds[:, None] == kinds[None, :]
-    return (is_open[:, None] & continues[None, :] & same) | (~is_open[:, None] & ~continues[None, :])
+    legal: npt.NDArray[np.bool_] = (is_open[:, None] & continues[None, :] & same) | (
+        ~is_open[:, None] & ~continues[None, :]
+    )
+    return legal
 
 
 def best_legal(log_probs: npt.NDArray[np.floating], legal: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
@@ -115,10 +118,10 @@ def best_legal(log_probs: npt.NDArray[np.floating], legal: npt.NDArray[np.bool_]
     log_probs: [n_chars, n_labels]; legal: from `legal_steps`. Equals the argmax wherever that is legal.
     Returns label indices [n_chars].
     """
-    best = log_probs.argmax(axis=1)
+    best: npt.NDArray[np.int64] = log_probs.argmax(axis=1)
     path = np.concatenate([[-1], best, [-1]])
     if legal[path[:-1], path[1:]].all():
-        return best.astype(np.int64)
+        return best
     n, n_labels = log_probs.shape
     penalty = np.where(legal, 0.0, -np.inf)
     score = log_probs[0] + penalty[-1, :n_labels]

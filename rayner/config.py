@@ -1,0 +1,271 @@
+"""Every setting, typed, with its meaning. One configuration serves all jobs; each reads what it needs.
+
+How it is read from a file and from arguments is `rayner.settings`' business.
+"""
+
+import dataclasses
+import hashlib
+import json
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from rayner.errors import ConfigError
+
+
+def setting(default: Any, meaning: str) -> Any:  # noqa: ANN401 - the default of a dataclass field, of any type
+    """A field with its default (a class stands for a section of its own) and its meaning, as `--help` shows it."""
+    if isinstance(default, list | dict):
+        return field(default_factory=lambda: type(default)(default), metadata={"help": meaning})
+    if isinstance(default, type):
+        return field(default_factory=default, metadata={"help": meaning})
+    return field(default=default, metadata={"help": meaning})
+
+
+GLOSSES = {
+    "NR": "人名", "NS": "地名", "NB": "書名", "NO": "官職", "NG": "國名", "T": "時間",
+    "ZD": "疾病", "ZZ": "證候", "ZF": "方劑", "ZP": "飲片", "ZS": "症狀", "ZA": "穴位",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SplitConfig:
+    """How labelled sentences are divided; all copies of a sentence fall into one part."""
+
+    dev: float = setting(0.1, "share held out for best epochs, fusion and calibration")
+    test: float = setting(0.1, "share held out for the final scores, used once")
+
+
+@dataclass(frozen=True)
+class ScratchConfig:
+    """Shape of a model made from scratch (where `model: scratch`)."""
+
+    hidden: int = setting(256, "hidden size")
+    layers: int = setting(4, "layers")
+    heads: int = setting(4, "attention heads")
+    intermediate: int = setting(1024, "size of the feed-forward layer")
+    dropout: float = setting(0.1, "dropout (the encoder only)")
+    min_count: int = setting(2, "characters rarer than this in the training text are spelled as unknown, or in bytes")
+
+
+@dataclass(frozen=True)
+class WorkersConfig:
+    """Workers of one training."""
+
+    count: int = setting(1, "data-parallel workers")
+    cpus: int = setting(1, "CPUs of each, also its torch threads")
+    gpus: float = setting(0.0, "GPUs of each")
+    max_failures: int = setting(2, "worker failures survived, each from the last checkpoint")
+
+
+@dataclass(frozen=True)
+class SlmConfig:
+    """The small model: a character tagger of the BERT family."""
+
+    model: str = setting("scratch", "checkpoint folder or hub name, or `scratch`")
+    scratch: ScratchConfig = setting(ScratchConfig, "shape if made from scratch")
+    epochs: int = setting(10, "epochs")
+    batch_size: int = setting(64, "sentences a step, over all workers")
+    lr: float = setting(2e-5, "peak learning rate")
+    warmup: float = setting(0.1, "share of the steps with rising learning rate; it falls linearly after")
+    weight_decay: float = setting(0.01, "AdamW's weight decay")
+    max_chars: int = setting(200, "window of a longer sentence, characters")
+    overlap: int = setting(50, "overlap of its windows, characters")
+    workers: WorkersConfig = setting(WorkersConfig, "training workers")
+
+
+@dataclass(frozen=True)
+class IndexConfig:
+    """Retrieval of similar training sentences."""
+
+    encoder: str = setting("slm", "checkpoint folder or hub name of the sentence encoder; `slm`: the trained tagger's")
+    k: int = setting(5, "examples in a prompt")
+
+
+@dataclass(frozen=True)
+class LoraConfig:
+    """LoRA adapter."""
+
+    r: int = setting(64, "rank")
+    alpha: int = setting(128, "scale")
+    dropout: float = setting(0.05, "dropout on the adapter's input")
+    targets: list[str] = setting(["all-linear"], "modules that get an adapter, or all-linear")
+
+
+@dataclass(frozen=True)
+class LlmConfig:
+    """The large model: instruction, similar examples and the sentence in, the tagged sentence out."""
+
+    model: str = setting("scratch", "checkpoint folder or hub name, or `scratch`")
+    scratch: ScratchConfig = setting(ScratchConfig, "shape if made from scratch")
+    chat: bool = setting(True, "wrap the prompt in the tokenizer's chat template, if it has one")
+    instruction: str | None = setting(None, "the task in words; null for the built-in one, empty for none")
+    examples: str = setting("similar", "similar | fixed | none: which examples stand in the prompt")
+    objective: str = setting("decisions", "decisions (choices among allowed tokens) | tokens (plain next-token loss)")
+    probability: str = setting(
+        "allowed", "softmax over: allowed (the allowed tokens) | unmasked (all, as in the paper)"
+    )
+    full_epochs: int = setting(0, "epochs with all parameters before LoRA, saved as the base (for models from scratch)")
+    full_lr: float = setting(1e-3, "peak learning rate of these")
+    epochs: int = setting(1, "epochs of LoRA; 0 leaves the base as it is")
+    lr: float = setting(2e-5, "peak learning rate of LoRA")
+    warmup: float = setting(0.05, "share of the steps with rising learning rate; it falls linearly after")
+    batch_size: int = setting(64, "sentences a step, over all workers")
+    micro_batch: int = setting(8, "sentences a forward pass of one worker")
+    zero_stage: int = setting(2, "DeepSpeed ZeRO stage")
+    gradient_checkpointing: bool = setting(False, "trade time for memory")
+    lora: LoraConfig = setting(LoraConfig, "adapter")
+    max_chars: int = setting(200, "window of a longer sentence, characters")
+    overlap: int = setting(50, "overlap of its windows, characters")
+    workers: WorkersConfig = setting(WorkersConfig, "training workers")
+
+
+@dataclass(frozen=True)
+class PoolConfig:
+    """Actors of one stage of scoring."""
+
+    actors: int = setting(1, "actors")
+    cpus: int = setting(1, "CPUs of each, also its torch threads")
+    gpus: float = setting(0.0, "GPUs of each")
+    batch_size: int = setting(32, "sentences a forward pass")
+
+
+@dataclass(frozen=True)
+class ScoreConfig:
+    """Scoring by both models, on held-out text and on the corpus alike."""
+
+    slm: PoolConfig = setting(PoolConfig, "actors of the small model")
+    llm: PoolConfig = setting(PoolConfig, "actors of the LLM")
+    unit_chars: int = setting(20_000, "characters of a unit of work, the step of progress and of resume")
+
+
+@dataclass(frozen=True)
+class FusionConfig:
+    """The search for the fusion rule."""
+
+    weight_min: float = setting(-1.5, "smallest lambda tried")
+    weight_max: float = setting(1.0, "largest lambda tried")
+    steps: int = setting(2501, "values of lambda in between")
+    entropy: list[str] = setting(["mean", "max"], "reductions of H over a region that are tried")
+    probability: list[str] = setting(["mean", "min", "product"], "reductions of P that are tried")
+    evidence: list[str] = setting(["entities", "decisions"], "readings of P that are tried")
+    trials_at_once: int = setting(2, "trials that run side by side")
+
+
+@dataclass(frozen=True)
+class TagConfig:
+    """Tagging of the corpus."""
+
+    gate: bool = setting(True, "skip the LLM where no answer of it could change the output (exact)")
+    max_set_aside: float = setting(0.001, "share of segments that may be set aside; beyond it the job ends with 3")
+    evahan: bool = setting(True, "also write OUT/evahan, a char-tab-tag file a document")
+
+
+@dataclass(frozen=True)
+class Config:
+    """All settings."""
+
+    run: str = setting("", "run folder: models, scores, report; made if absent")
+    train: list[str] = setting([], "labelled files, separated by commas")
+    layout: str = setting("evahan", "layout of the labelled files: evahan | conll")
+    corpus: str | None = setting(None, "text file, or folder of .txt files, to tag")
+    out: str | None = setting(None, "folder of the tagged corpus; null for RUN/tagged")
+    types: dict[str, str] = setting(
+        GLOSSES, "glosses shown to the LLM; the types themselves come from the labelled files"
+    )
+    seed: int = setting(13, "seed of the split and of training")
+    device: str = setting("auto", "auto (CUDA if there is one) | cpu | cuda")
+    dtype: str = setting("float32", "float32 | bfloat16: arithmetic of the LLM")
+    split: SplitConfig = setting(SplitConfig, "division of the labelled sentences")
+    slm: SlmConfig = setting(SlmConfig, "small model")
+    index: IndexConfig = setting(IndexConfig, "retrieval")
+    llm: LlmConfig = setting(LlmConfig, "large model")
+    score: ScoreConfig = setting(ScoreConfig, "scoring")
+    fusion: FusionConfig = setting(FusionConfig, "fusion")
+    tag: TagConfig = setting(TagConfig, "tagging")
+
+
+CHOICES = {
+    "layout": ("evahan", "conll"),
+    "device": ("auto", "cpu", "cuda"),
+    "dtype": ("float32", "bfloat16"),
+    "llm.examples": ("similar", "fixed", "none"),
+    "llm.objective": ("decisions", "tokens"),
+    "llm.probability": ("allowed", "unmasked"),
+    "llm.zero_stage": (0, 1, 2, 3),
+    "fusion.entropy": ("mean", "max"),
+    "fusion.probability": ("mean", "min", "product"),
+    "fusion.evidence": ("entities", "decisions"),
+}
+
+
+def entries(of: type[Any] = Config, prefix: str = "") -> Iterator[tuple[str, Any, str]]:
+    """(dotted key, default, meaning) of every setting, for `--help`."""
+    hints = typing.get_type_hints(of)
+    defaults = of()
+    for item in dataclasses.fields(of):
+        hint = hints[item.name]
+        if dataclasses.is_dataclass(hint):
+            yield from entries(typing.cast(type[Any], hint), f"{prefix}{item.name}.")
+        else:
+            yield prefix + item.name, getattr(defaults, item.name), item.metadata["help"]
+
+
+def resolved(config: Any) -> dict[str, Any]:  # noqa: ANN401 - any of the dataclasses above
+    """The settings as plain values."""
+    return dataclasses.asdict(config)
+
+
+def digest(*values: Any) -> str:  # noqa: ANN401 - anything that JSON can write
+    """Twelve hexadecimal digits that change whenever one of the (JSON) values does."""
+    text = json.dumps(values, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def check(config: Config) -> None:
+    """Raise ConfigError, naming the key, for a value out of range."""
+    values = {key: at(config, key) for key, _, _ in entries()}
+    for key, allowed in CHOICES.items():
+        found = values[key]
+        for item in found if isinstance(found, list) else [found]:
+            if item not in allowed:
+                raise ConfigError(f"{key}: expected one of {', '.join(map(str, allowed))}, found {item!r}")
+    if not (config.split.dev > 0 and config.split.test >= 0 and config.split.dev + config.split.test < 1):
+        raise ConfigError(
+            f"split: expected dev > 0 and dev + test < 1, found {config.split.dev} and {config.split.test}"
+        )
+    for name, model in (("slm", config.slm), ("llm", config.llm)):
+        if not 0 <= model.overlap < model.max_chars:
+            raise ConfigError(f"{name}.overlap: expected 0 <= overlap < max_chars, found {model.overlap}")
+        if model.batch_size % model.workers.count:
+            raise ConfigError(
+                f"{name}.batch_size: expected a multiple of the {model.workers.count} workers, found {model.batch_size}"
+            )
+    for key, value in values.items():
+        name = key.rpartition(".")[2]
+        if name in ("epochs", "full_epochs", "gpus", "max_failures") and value < 0:
+            raise ConfigError(f"{key}: expected 0 or more, found {value}")
+        positive = (
+            "batch_size",
+            "micro_batch",
+            "count",
+            "actors",
+            "cpus",
+            "lr",
+            "full_lr",
+            "unit_chars",
+            "max_chars",
+            "steps",
+        )
+        if name in positive and value <= 0:
+            raise ConfigError(f"{key}: expected more than 0, found {value}")
+    if config.fusion.weight_min >= config.fusion.weight_max:
+        raise ConfigError("fusion.weight_min: expected less than fusion.weight_max")
+
+
+def at(config: Any, key: str) -> Any:  # noqa: ANN401 - a setting of any type
+    """The setting under a dotted key."""
+    for part in key.split("."):
+        config = getattr(config, part)
+    return config

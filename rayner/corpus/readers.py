@@ -1,0 +1,273 @@
+"""Labelled files and plain texts, read without losing or changing a character.
+
+Real files are irregular (method, section 1). What can be read in one way only is read, and counted in
+`Labelled.faults`; anything else is a DataError of one line, `FILE:LINE: expected ..., found ...`.
+"""
+
+import os
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NoReturn
+
+from rayner.errors import DataError
+from rayner.ner.align import expand
+from rayner.ner.spans import Span
+from rayner.ner.tags import decode, marks_ends, split_tag
+
+LAYOUTS = ("evahan", "conll")
+BOM = "\ufeff"
+SUFFIX = ".txt"
+# Python's str.splitlines, and many an editor, breaks lines at these; here they are characters like others.
+LINE_SEPARATORS = frozenset("\u2028\u2029\x85\x0b\x0c\x1c\x1d\x1e")
+_DOCSTART = "-DOCSTART-"
+_GAP = re.compile(r"[ \t]+")  # not \s: an ideographic space (U+3000) may be a token
+_TYPE = re.compile(r"[^<>/&\s]+")  # what the LLM's markup can spell; refuses `B-NR ` with a space at its end, too
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """One labelled file as one stream of characters.
+
+    spans: the entities, in order, free of overlaps.
+    blanks: offsets of the characters before which a blank line stood, repeated for repeated blank lines; `len(text)`
+        for those at the end. They neither break entities nor make characters; an export can put them back.
+    faults: how often each irregularity was met, 0 included: `no_begin` and `no_end` (entities without their first or
+        last tag, mended as `tags.decode` says), `blank_lines`, `private_use` and `beyond_bmp` (characters),
+        `line_separators` (characters of LINE_SEPARATORS), `crlf` (lines that end so), `bom` (dropped from the start
+        of the file) and `docstart` (skipped lines).
+    """
+
+    path: str
+    text: str
+    spans: tuple[Span, ...]
+    blanks: tuple[int, ...]
+    faults: dict[str, int]
+
+
+@dataclass(frozen=True)
+class TextFile:
+    """A plain text to tag: its path, and the name it goes by in the tagged corpus."""
+
+    doc_id: str
+    path: str
+
+
+def read_labelled(path: str | Path, *, layout: str = "evahan", types: Collection[str] | None = None) -> Labelled:
+    r"""The characters and entities of a labelled file.
+
+    layout: "evahan": a line is `char<TAB>tag`; the character is exactly one code point, a tab or a space among them.
+        "conll": columns parted by spaces or tabs, as many in each line; the first is a token, the last its tag; a
+        token of several characters gets its characters' tags by `align.expand`; `-DOCSTART-` lines are skipped.
+    types: if given, the types that may occur.
+
+    All spellings of tags that `tags.split_tag` knows are read. Lines end at `\n`, a `\r` before it belongs to it.
+    Raises DataError, naming file and line, for a file that cannot be read so or holds no character, and ValueError
+    for an unknown layout.
+    """
+    if layout not in LAYOUTS:
+        raise ValueError(f"expected a layout of {', '.join(LAYOUTS)}, found {layout!r}")
+    raw = read_text(path)
+    bom = _has_bom(raw, layout)
+    lines, crlf = _lines(raw[bom:])
+    stream = _evahan(lines, path, types) if layout == "evahan" else _conll(lines, path, types)
+    if not stream.chars:
+        raise DataError(f"{path}: expected at least one labelled character, found none")
+    text = "".join(stream.chars)
+    decoded = decode(stream.tags, ends=marks_ends(stream.tags))
+    faults = {
+        "no_begin": decoded.no_begin,
+        "no_end": decoded.no_end,
+        "blank_lines": len(stream.blanks),
+        **_odd_characters(text),
+        "crlf": crlf,
+        "bom": int(bom),
+        "docstart": stream.docstart,
+    }
+    return Labelled(str(path), text, decoded.spans, tuple(stream.blanks), faults)
+
+
+def read_text(path: str | Path) -> str:
+    """The text of a UTF-8 file, unchanged: line breaks as they are, a BOM kept as the character U+FEFF.
+
+    Encoded again, it is the file's bytes. An empty file is an empty text. Raises DataError.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{path}: expected a file, found nothing of that name") from None
+    except IsADirectoryError:
+        raise DataError(f"{path}: expected a file, found a folder") from None
+    except OSError as error:
+        raise DataError(f"{path}: expected a file that can be read, found: {error.strerror}") from None
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        found = f"byte 0x{data[error.start]:02x} ({error.reason})"
+        raise DataError(f"{path}:{line}: expected UTF-8, found {found}") from None
+
+
+def list_texts(source: str | Path) -> list[TextFile]:
+    """The texts of a corpus: the files ending in `.txt` in a folder and its subfolders, or a single file.
+
+    In order of their paths inside the folder, which without their ending are their doc_ids; a single file's is its
+    name without the ending. Raises DataError where there is none, or where a link leads out of the folder.
+    """
+    source = Path(source)
+    if source.is_file():
+        return [_text_file(source.stem, source)]
+    if not source.is_dir():
+        raise DataError(f"{source}: expected a folder or a file, found nothing of that name")
+    found = sorted((path.relative_to(source).as_posix(), path) for path in _walk(source))
+    if not found:
+        raise DataError(f"{source}: expected files ending in {SUFFIX}, found none")
+    return [_text_file(name.removesuffix(SUFFIX), path) for name, path in found]
+
+
+# ---- labelled files
+
+
+@dataclass
+class _Stream:
+    """What the lines of a file add up to: characters, a tag for each, and what stood between them."""
+
+    chars: list[str] = field(default_factory=list)
+    tags: list[str] = field(default_factory=list)
+    blanks: list[int] = field(default_factory=list)
+    docstart: int = 0
+
+
+def _has_bom(raw: str, layout: str) -> bool:
+    r"""Whether the file's U+FEFF is a mark, not its first character.
+
+    It is the character in the line `\ufeff\tO`, which as a mark would leave a line without a character, but the mark
+    in `\ufeff\t\tO`, which as a character would leave a line of three columns. So every text survives an export.
+    """
+    if layout == "evahan" and raw.startswith(f"{BOM}\t"):
+        return raw.startswith(f"{BOM}\t\t")
+    return raw.startswith(BOM)
+
+
+def _lines(raw: str) -> tuple[list[str], int]:
+    r"""The lines, and how many ended in `\r\n` rather than `\n`."""
+    *lines, rest = raw.split("\n")
+    crlf = sum(line.endswith("\r") for line in lines)
+    if crlf:
+        lines = [line.removesuffix("\r") for line in lines]
+    return ([*lines, rest] if rest else lines), crlf
+
+
+def _evahan(lines: Sequence[str], path: str | Path, types: Collection[str] | None) -> _Stream:
+    stream = _Stream()
+    known: set[str] = set()
+    for number, line in enumerate(lines, 1):
+        if not line:
+            stream.blanks.append(len(stream.chars))
+            continue
+        char, tag = line[0], line[2:]
+        if line[1:2] != "\t" or "\t" in tag:
+            _refuse_columns(path, number, line)
+        if tag not in known:
+            _check_tag(path, number, tag, types)
+            known.add(tag)
+        stream.chars.append(char)
+        stream.tags.append(tag)
+    return stream
+
+
+def _refuse_columns(path: str | Path, number: int, line: str) -> NoReturn:
+    """Say what is wrong with a line that is not `char<TAB>tag`."""
+    before, tab, tag = line.partition("\t")
+    if not tab:
+        expected, found = "char<TAB>tag", "no tab"
+    elif "\t" in tag:
+        expected, found = "char<TAB>tag", f"{line.count(tab) + 1} columns"
+    else:
+        expected, found = "one character before the tab", f"{len(before) or 'none'}"
+    raise DataError(f"{path}:{number}: expected {expected}, found {found} in {_shown(line)}")
+
+
+def _conll(lines: Sequence[str], path: str | Path, types: Collection[str] | None) -> _Stream:
+    stream = _Stream()
+    known: set[str] = set()
+    width = 0
+    for number, line in enumerate(lines, 1):
+        if not line.strip(" \t"):
+            stream.blanks.append(len(stream.chars))
+            continue
+        if line.startswith(_DOCSTART):
+            stream.docstart += 1
+            continue
+        columns = _GAP.split(line.strip(" \t"))
+        if len(columns) < 2 or (width and len(columns) != width):
+            expected = f"{width} columns, as in the lines before" if width else "a token and its tag"
+            raise DataError(f"{path}:{number}: expected {expected}, found {len(columns)} in {_shown(line)}")
+        width = len(columns)
+        token, tag = columns[0], columns[-1]
+        if tag not in known:
+            _check_tag(path, number, tag, types)
+            known.add(tag)
+        stream.chars.extend(token)
+        stream.tags.extend(expand(tag, len(token)))
+    return stream
+
+
+def _check_tag(path: str | Path, number: int, tag: str, types: Collection[str] | None) -> None:
+    """Raise DataError for a tag that is unknown, or whose type is."""
+    try:
+        kind = split_tag(tag)[1]
+    except ValueError as error:
+        raise DataError(f"{path}:{number}: {error}") from None
+    if kind and not _TYPE.fullmatch(kind):
+        raise DataError(f"{path}:{number}: expected a type without white space, <, >, / and &, found {kind!r}")
+    if kind and types is not None and kind not in types:
+        raise DataError(f"{path}:{number}: expected a type of {', '.join(sorted(types))}, found {kind!r}")
+
+
+def _odd_characters(text: str) -> dict[str, int]:
+    """How many characters are apt to be lost or miscounted by other programs, by kind."""
+    counts = Counter(text)
+    return {
+        "private_use": sum(n for char, n in counts.items() if unicodedata.category(char) == "Co"),
+        "beyond_bmp": sum(n for char, n in counts.items() if ord(char) > 0xFFFF),
+        "line_separators": sum(n for char, n in counts.items() if char in LINE_SEPARATORS),
+    }
+
+
+def _shown(line: str, limit: int = 40) -> str:
+    """A line as it may stand in a message."""
+    return repr(line) if len(line) <= limit else f"{line[:limit]!r}..."
+
+
+# ---- plain texts
+
+
+def _walk(source: Path) -> Iterator[Path]:
+    """The texts below a folder. A link to a folder inside it is not followed: those texts are met where they are."""
+    root = source.resolve()
+
+    def refuse(error: OSError) -> None:  # os.walk would pass over a folder it cannot read
+        raise DataError(f"{error.filename}: expected a folder that can be read, found: {error.strerror}")
+
+    for folder, folders, files in os.walk(source, onerror=refuse):
+        texts = [Path(folder, name) for name in files if Path(name).suffix == SUFFIX]
+        for path in [*texts, *(Path(folder, name) for name in folders)]:
+            if path.is_symlink() and not path.resolve().is_relative_to(root):
+                raise DataError(f"{path}: expected texts inside {source}, found a link to {path.resolve()}")
+        for path in texts:
+            if not path.is_file():
+                raise DataError(f"{path}: expected a file, found something else or a link to nothing")
+        yield from texts
+
+
+def _text_file(doc_id: str, path: Path) -> TextFile:
+    """The text under its name, which tables keep as UTF-8. Raises DataError for a name that is not."""
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        raise DataError(f"{str(path)!r}: expected a file name in UTF-8, found other bytes") from None
+    return TextFile(doc_id, str(path))

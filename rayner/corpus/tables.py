@@ -1,0 +1,164 @@
+"""The canonical tagged corpus as Parquet: what every exporter and page reads.
+
+    OUT/documents/*.parquet  OUT/entities/*.parquet  OUT/segments/*.parquet
+
+The three folders hold files of the same names; sorted by name they are in corpus order. A document's row is in the
+file where it begins; the entities and segments of a long one may go on over the files that follow. All offsets are
+code points, half-open, into the document's unchanged text.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rayner.corpus.files import replacing
+from rayner.errors import DataError
+
+TABLES = ("documents", "entities", "segments")
+
+
+def _required(name: str, kind: pa.DataType) -> pa.Field:
+    return pa.field(name, kind, nullable=False)
+
+
+DOCUMENTS = pa.schema(
+    [
+        _required("doc_id", pa.string()),
+        _required("path", pa.string()),
+        _required("text", pa.large_string()),
+        _required("sha256", pa.string()),  # of the text in UTF-8, hexadecimal
+        _required("n_chars", pa.int64()),
+    ]
+)
+ENTITIES = pa.schema(
+    [
+        _required("doc_id", pa.string()),
+        _required("start", pa.int64()),
+        _required("end", pa.int64()),
+        _required("text", pa.string()),
+        _required("type", pa.string()),
+        pa.field("score", pa.float32()),  # calibrated; null where nothing is known to calibrate by
+        _required("decided_by", pa.string()),  # agree, slm or llm
+        pa.field("slm_type", pa.string()),
+        pa.field("slm_entropy", pa.float32()),  # nats
+        pa.field("llm_type", pa.string()),
+        pa.field("llm_category_prob", pa.float32()),
+        pa.field("llm_boundary_prob", pa.float32()),
+    ]
+)
+SEGMENTS = pa.schema(
+    [
+        _required("doc_id", pa.string()),
+        _required("start", pa.int64()),
+        _required("end", pa.int64()),
+        _required("gated", pa.bool_()),  # the LLM was skipped
+        _required("passes", pa.int32()),  # forward passes of the LLM
+        pa.field("error", pa.string()),  # why the segment was set aside, else null
+    ]
+)
+
+
+@dataclass(frozen=True)
+class TaggedDocument:
+    """A document of a tagged corpus; its entities are rows of ENTITIES, in order of start, free of overlaps."""
+
+    doc_id: str
+    path: str
+    text: str
+    entities: list[dict[str, Any]]
+
+
+def write_table(table: pa.Table, path: Path) -> None:
+    """Write Parquet so that `path` is either whole or not there. Raises OSError, and ArrowInvalid for a null where
+    the table's schema forbids it.
+    """
+    with replacing(path) as stream:
+        pq.write_table(table, stream, compression="zstd")
+
+
+def read_table(path: Path, schema: pa.Schema) -> pa.Table:
+    """The columns of `schema` of a Parquet file. Raises DataError, naming the file, if it is not such a table."""
+    try:
+        with pq.ParquetFile(path) as file:  # not pq.read_table, which makes columns of folders named `a=b`
+            missing = [name for name in schema.names if name not in file.schema_arrow.names]
+            table = file.read(columns=[name for name in schema.names if name not in missing])
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path}: expected a Parquet file, found: {str(error).partition(chr(10))[0]}") from None
+    if missing:
+        raise DataError(f"{path}: expected a column {missing[0]}, found none")
+    for name in schema.names:
+        expected, found = schema.field(name).type, table.schema.field(name).type
+        if found != expected:
+            raise DataError(f"{path}: expected column {name} to be {expected}, found {found}")
+    return table.select(schema.names)
+
+
+def iter_documents(tagged: Path) -> Iterator[TaggedDocument]:
+    """The documents of a tagged corpus, in order, with one file and one document in memory at a time.
+
+    Raises DataError at once if the folder is not a tagged corpus, and on the way if its tables contradict each other.
+    """
+    return _stream(tagged, _unit_names(tagged))
+
+
+def _unit_names(tagged: Path) -> list[str]:
+    """The file names that the three folders share, in corpus order."""
+    for table in TABLES:
+        if not (tagged / table).is_dir():
+            raise DataError(f"{tagged}: expected a tagged corpus (folders {', '.join(TABLES)}), found no {table}")
+    names = {table: {path.name for path in (tagged / table).glob("*.parquet")} for table in TABLES}
+    every = sorted(set().union(*names.values()))
+    if not every:
+        raise DataError(f"{tagged}: expected a tagged corpus, found no Parquet files in it")
+    for name in every:
+        for table in TABLES:
+            if name not in names[table]:
+                raise DataError(f"{tagged / table / name}: expected a file, as its counterparts exist, found none")
+    return every
+
+
+def _stream(tagged: Path, names: Sequence[str]) -> Iterator[TaggedDocument]:
+    under_way: TaggedDocument | None = None  # the last document begun: its entities may go on in the next file
+    for name in names:
+        entities = _by_document(read_table(tagged / "entities" / name, ENTITIES))
+        if under_way is not None:
+            under_way.entities.extend(entities.pop(under_way.doc_id, []))
+        for row in read_table(tagged / "documents" / name, DOCUMENTS).to_pylist():
+            if under_way is not None:
+                yield _checked(under_way, tagged)
+            doc_id = row["doc_id"]
+            under_way = TaggedDocument(doc_id, row["path"], row["text"], entities.pop(doc_id, []))
+        if entities:
+            found = f"entities of {next(iter(entities))!r}, which neither begins here nor goes on from before"
+            raise DataError(f"{tagged / 'entities' / name}: expected entities of its documents, found {found}")
+    if under_way is not None:
+        yield _checked(under_way, tagged)
+
+
+def _by_document(entities: pa.Table) -> dict[str, list[dict[str, Any]]]:
+    out: dict[str, list[dict[str, Any]]] = {}
+    for row in entities.to_pylist():
+        out.setdefault(row["doc_id"], []).append(row)
+    return out
+
+
+def _checked(document: TaggedDocument, tagged: Path) -> TaggedDocument:
+    """The document with its entities in order. Raises DataError if they overlap or are not what its text holds."""
+    rows = sorted(document.entities, key=lambda row: (row["start"], row["end"]))
+    where = f"{tagged}: document {document.doc_id!r}"
+    for row in rows:
+        start, end = row["start"], row["end"]
+        held = document.text[start:end] if 0 <= start < end else ""
+        if not held or held != row["text"]:
+            raise DataError(f"{where}: expected entity {row['text']!r} at [{start}, {end}), found {held!r}")
+    for a, b in pairwise(rows):
+        if b["start"] < a["end"]:
+            places = f"[{a['start']}, {a['end']}) and [{b['start']}, {b['end']})"
+            raise DataError(f"{where}: expected entities without overlaps, found {places}")
+    document.entities[:] = rows
+    return document

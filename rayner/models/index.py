@@ -1,0 +1,123 @@
+"""Similar sentences: embeddings of a configured encoder in FAISS (method, section 3)."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+import torch
+from transformers import AutoModel
+
+from rayner.errors import ConfigError
+from rayner.models.spelling import Speller, load_tokenizer
+from rayner.models.training import pad
+from rayner.ner.prompt import Example
+from rayner.ner.spans import Span
+
+
+@dataclass
+class Encoder:
+    """A sentence encoder: mean of the last hidden states over the characters' tokens, at length 1."""
+
+    model: Any
+    speller: Speller
+    device: torch.device
+
+    @torch.inference_mode()
+    def embed(self, texts: Sequence[str], batch_size: int) -> npt.NDArray[np.float32]:
+        """Embeddings [n_texts, hidden] in the order of the texts, of length 1.
+
+        Only as many characters count as the encoder takes: a query's vector, never the text itself, is cut.
+        """
+        limit = int(getattr(self.model.config, "max_position_embeddings", 512)) - 2
+        rows = [[token for char in self.speller.text(text) for token in char][:limit] for text in texts]
+        out = np.zeros((len(texts), self.model.config.hidden_size), dtype=np.float32)
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+        for at in range(0, len(order), batch_size):
+            part = order[at : at + batch_size]
+            out[part] = self._mean([rows[i] for i in part])
+        out /= np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
+        return out
+
+    def _mean(self, rows: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:
+        tokenizer = self.speller.tokenizer
+        framed = [[tokenizer.cls_token_id, *row, tokenizer.sep_token_id] for row in rows]
+        tokens = pad(framed, tokenizer.pad_token_id).to(self.device)
+        mask = pad([[1] * len(row) for row in framed], 0).to(self.device)
+        inner = pad([[0, *[1] * len(row), 0] for row in rows], 0).to(self.device).unsqueeze(-1)
+        hidden = self.model(input_ids=tokens, attention_mask=mask).last_hidden_state
+        mean: npt.NDArray[np.float32] = ((hidden * inner).sum(1) / inner.sum(1).clamp(min=1)).float().cpu().numpy()
+        return mean
+
+
+def load_encoder(folder: str | Path, device: torch.device) -> Encoder:
+    """The encoder of a checkpoint (a task head, if it has one, is left out). Raises ConfigError if there is none."""
+    try:
+        model = AutoModel.from_pretrained(str(folder))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{folder}: expected a checkpoint of an encoder, found: {error}") from error
+    return Encoder(model.to(device).eval(), Speller(load_tokenizer(folder)), device)
+
+
+@dataclass
+class Index:
+    """Training sentences with their vectors (inner product of vectors of length 1: the cosine)."""
+
+    vectors: Any
+    examples: list[Example]
+
+    def nearest(self, queries: npt.NDArray[np.float32], texts: Sequence[str], k: int) -> list[list[Example]]:
+        """The k most similar examples of each text, most similar first.
+
+        None of them is the text itself or an exact duplicate of it, or twice the same sentence.
+        """
+        if not len(texts) or not k:
+            return [[] for _ in texts]
+        found: list[list[Example]] = [[] for _ in texts]
+        waiting, depth = list(range(len(texts))), 2 * k + 1
+        while waiting:
+            depth = min(depth, len(self.examples))
+            _, ids = self.vectors.search(queries[waiting], depth)
+            for i, row in zip(waiting, ids, strict=True):
+                distinct = {self.examples[j].text: self.examples[j] for j in reversed(row)}
+                ranked = [self.examples[j] for j in row if distinct[self.examples[j].text] is self.examples[j]]
+                found[i] = [example for example in ranked if example.text != texts[i]][:k]
+            waiting = [i for i in waiting if len(found[i]) < k] if depth < len(self.examples) else []
+            depth *= 4  # so many duplicates stood in the way: look further
+        return found
+
+
+def build(encoder: Encoder, examples: Sequence[Example], batch_size: int) -> Index:
+    """An index of the examples. Raises ConfigError without any."""
+    if not examples:
+        raise ConfigError("the index needs at least one training sentence")
+    vectors = faiss.IndexFlatIP(encoder.model.config.hidden_size)
+    vectors.add(encoder.embed([example.text for example in examples], batch_size))
+    return Index(vectors, list(examples))
+
+
+def save(index: Index, folder: Path) -> None:
+    """Write `vectors.faiss` and `examples.jsonl` (text and spans of each, in order of the vectors)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    faiss.write_index(index.vectors, str(folder / "vectors.faiss"))
+    with open(folder / "examples.jsonl", "w", encoding="utf-8", newline="\n") as out:
+        for example in index.examples:
+            spans = [[span.start, span.end, span.type] for span in example.spans]
+            out.write(json.dumps({"text": example.text, "spans": spans}, ensure_ascii=False) + "\n")
+
+
+def load(folder: Path) -> Index:
+    """Read an index back. Raises ConfigError if its two files do not fit each other."""
+    try:
+        vectors = faiss.read_index(str(folder / "vectors.faiss"))
+        with open(folder / "examples.jsonl", encoding="utf-8", newline="\n") as lines:
+            rows = [json.loads(line) for line in lines]
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ConfigError(f"{folder}: expected an index, found: {' '.join(str(error).split())}") from error
+    if vectors.ntotal != len(rows):
+        raise ConfigError(f"{folder}: {vectors.ntotal} vectors but {len(rows)} sentences")
+    return Index(vectors, [Example(row["text"], tuple(Span(*span) for span in row["spans"])) for row in rows])

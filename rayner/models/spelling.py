@@ -1,0 +1,64 @@
+"""How a tokenizer spells characters: one by one, so that no token ever straddles two (method, section 4).
+
+A tokenizer may delete a character (BERT's normaliser deletes private-use ones). Here such a character gets the
+unknown token instead: no character is ever without a token, so answers never shift against the text.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoTokenizer
+
+from rayner.errors import ConfigError
+from rayner.ner.copying import TagSpelling, Tokens
+from rayner.ner.markup import escape
+
+
+def load_tokenizer(model: str | Path) -> Any:  # noqa: ANN401 - transformers' tokenizers share no useful base
+    """The tokenizer of a checkpoint folder or hub name. Raises ConfigError if there is none."""
+    try:
+        return AutoTokenizer.from_pretrained(str(model))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{model}: expected a checkpoint with a tokenizer, found: {error}") from error
+
+
+class Speller:
+    """Characters, prose and tags as token numbers, by a transformers tokenizer."""
+
+    def __init__(self, tokenizer: Any) -> None:  # noqa: ANN401 - see load_tokenizer
+        self.tokenizer = tokenizer
+        self.unknown: int | None = tokenizer.unk_token_id
+        self._chars: dict[str, Tokens] = {}
+
+    def literal(self, text: str) -> Tokens:
+        """Tokens of prose."""
+        return tuple(self.tokenizer.encode(text, add_special_tokens=False))
+
+    def char(self, char: str) -> Tokens:
+        """Tokens of one character of text, at least one. Raises ConfigError where the tokenizer has none."""
+        if char not in self._chars:
+            tokens = self.literal(char)
+            if not tokens and self.unknown is None:
+                raise ConfigError(f"the tokenizer cannot spell U+{ord(char):04X} and has no unknown token")
+            self._chars[char] = tokens or (self.unknown,)  # type: ignore[assignment]
+        return self._chars[char]
+
+    def text(self, text: str) -> list[Tokens]:
+        """Tokens of each character, as the small model reads them."""
+        return [self.char(char) for char in text]
+
+    def copied(self, text: str) -> list[Tokens]:
+        """Tokens of each character, as the LLM reads and writes them: `<` and `&` escaped as in markup."""
+        return [self.char(char) if escape(char) == char else self.literal(escape(char)) for char in text]
+
+    def tags(self, types: list[str]) -> TagSpelling:
+        """How tags of these types are spelled."""
+        return TagSpelling(
+            self.literal("<"), self.literal("</"), self.literal(">"), {kind: self.literal(kind) for kind in types}
+        )
+
+    def unknown_share(self, text: str) -> float:
+        """Share of the characters that this tokenizer knows no token for."""
+        if not text or self.unknown is None:
+            return 0.0
+        return sum(self.unknown in self.char(char) for char in text) / len(text)

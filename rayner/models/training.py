@@ -1,0 +1,55 @@
+"""What both trainings share: batches of like length, the learning rate, devices."""
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+
+def device_of(name: str) -> torch.device:
+    """`auto` is CUDA where there is one; else the device by its name."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def use_threads(cpus: int) -> None:
+    """Torch threads of this process, which Ray gave `cpus` processors."""
+    torch.set_num_threads(max(1, min(cpus, os.cpu_count() or 1)))
+
+
+def batches(lengths: Sequence[int], size: int, seed: int) -> list[list[int]]:
+    """Indices in batches of `size` items of like length, in an order that depends on the seed alone.
+
+    Items are shuffled, sorted by length within blocks of 32 batches, and the batches shuffled again: little padding,
+    yet a new composition for each seed. Every item stands in exactly one batch.
+    """
+    random = np.random.default_rng(seed)
+    order = random.permutation(len(lengths))
+    block = size * 32
+    cut = []
+    for start in range(0, len(order), block):
+        part = sorted(order[start : start + block], key=lambda i: lengths[i])
+        cut += [[int(i) for i in part[at : at + size]] for at in range(0, len(part), size)]
+    return [cut[i] for i in random.permutation(len(cut))]
+
+
+def share(batch: Sequence[int], rank: int, world: int) -> list[int]:
+    """One worker's part of a batch; a worker that would have none repeats the first item, so that all keep step."""
+    return list(batch[rank::world]) or [batch[0]]
+
+
+def learning_rate(step: int, steps: int, warmup: float) -> float:
+    """Factor on the peak learning rate: linear up over the first `warmup` share of the steps, linear down to 0."""
+    rising = max(1, int(steps * warmup))
+    return min((step + 1) / rising, max(0.0, (steps - step) / max(1, steps - rising)))
+
+
+def pad(rows: Sequence[Sequence[int]], value: int, *, left: bool = False) -> torch.Tensor:
+    """Rows of token numbers as one tensor [n_rows, longest], filled with `value` on the right, or the left."""
+    longest = max(map(len, rows))
+    filled = [
+        [value] * (longest - len(row)) + [*row] if left else [*row] + [value] * (longest - len(row)) for row in rows
+    ]
+    return torch.tensor(filled)

@@ -1,0 +1,128 @@
+"""What the tests draw: texts as dirty as the corpus, and all that is said of them."""
+
+import numpy as np
+from hypothesis import strategies as st
+
+from rayner.ner.copying import TagSpelling
+from rayner.ner.fusion import ENTROPY, EVIDENCE, PROBABILITY, Rule
+from rayner.ner.scores import LlmAnswer, LlmSpan, SlmScore
+from rayner.ner.spans import Span
+from rayner.ner.tags import label_set
+
+TYPES = ("NB", "NR", "NS")
+LABELS = label_set(TYPES)
+
+# Han, private use, outside the BMP, combining; markup; white space and line ends of several kinds; sentence ends.
+ODD = "楚懷王\ue000\U000f0000𠀀\u0301<>&/;\t\n\r \u2028\u3000\u00a0。？！，」』”’）》〕】〉"
+
+chars = st.one_of(st.sampled_from(ODD), st.characters(exclude_categories=["Cs"]))
+types = st.sampled_from(TYPES)
+probabilities = st.floats(0, 1, width=32)
+entropies = st.floats(0, 4, width=32)
+
+
+def texts(max_size=40):
+    return st.text(chars, max_size=max_size)
+
+
+@st.composite
+def spans_in(draw, n_chars):
+    """Spans in order that lie in a text of `n_chars` characters and do not overlap; often adjacent."""
+    spans, at = [], 0
+    while at < n_chars and draw(st.integers(0, 7)):
+        start = at + draw(st.integers(0, min(2, n_chars - at - 1)))
+        end = start + draw(st.integers(1, min(4, n_chars - start)))
+        spans.append(Span(start, end, draw(types)))
+        at = end
+    return tuple(spans)
+
+
+@st.composite
+def tagged_texts(draw, max_size=40):
+    """A text and its spans."""
+    text = draw(texts(max_size))
+    return text, draw(spans_in(len(text)))
+
+
+@st.composite
+def spans_with_length(draw, max_chars=30):
+    """Spans and the number of characters of their text."""
+    n_chars = draw(st.integers(0, max_chars))
+    return draw(spans_in(n_chars)), n_chars
+
+
+def legal_tags(max_units=12):
+    """BMES sequences written unit by unit, independently of rayner."""
+
+    def unit(length, kind):
+        if length < 2:
+            return [f"S-{kind}"] if length else ["O"]
+        return [f"B-{kind}", *[f"M-{kind}"] * (length - 2), f"E-{kind}"]
+
+    units = st.lists(st.builds(unit, st.integers(0, 5), types), max_size=max_units)
+    return units.map(lambda parts: [tag for part in parts for tag in part])
+
+
+def any_tags(max_size=12):
+    """Sequences of BMES tags, most of them illegal."""
+    return st.lists(st.sampled_from(LABELS), max_size=max_size)
+
+
+def floats32(values):
+    return np.array(values, dtype=np.float32)
+
+
+def vectors(elements, size):
+    return st.lists(elements, min_size=size, max_size=size).map(floats32)
+
+
+def slm_scores(n_chars, elements=entropies):
+    return st.builds(SlmScore, spans_in(n_chars), vectors(elements, n_chars))
+
+
+@st.composite
+def llm_answers(draw, n_chars):
+    spans = draw(spans_in(n_chars))
+    items = tuple(LlmSpan(span, draw(probabilities), draw(probabilities)) for span in spans)
+    return LlmAnswer(items, draw(vectors(probabilities, n_chars + 1)))
+
+
+@st.composite
+def votes(draw, max_chars=12):
+    """What both models say of the same text; the LLM often repeats spans of the SLM."""
+    n_chars = draw(st.integers(0, max_chars))
+    slm = draw(slm_scores(n_chars))
+    llm = draw(llm_answers(n_chars))
+    kept = [span for span in slm.spans if draw(st.booleans())]
+    items = [item for item in llm.spans if not any(item.span.overlaps(span) for span in kept)]
+    items += [LlmSpan(span, draw(probabilities), draw(probabilities)) for span in kept]
+    return slm, LlmAnswer(tuple(sorted(items, key=lambda item: item.span)), llm.decisions)
+
+
+def rules(weights=None):
+    return st.builds(
+        Rule,
+        weight=st.floats(-5, 5) if weights is None else weights,
+        entropy=st.sampled_from(ENTROPY),
+        probability=st.sampled_from(PROBABILITY),
+        evidence=st.sampled_from(EVIDENCE),
+    )
+
+
+@st.composite
+def tag_spellings(draw):
+    """Spellings of tags over tokens 0 to 9: `</` of one or two tokens, types that begin alike or lie in one another."""
+    names = st.lists(st.integers(5, 7), min_size=1, max_size=3).map(tuple)
+    spelled = draw(st.lists(names, min_size=1, max_size=4, unique=True))
+    return TagSpelling(
+        open=draw(st.sampled_from([(0,), (0, 4)])),
+        close=draw(st.sampled_from([(1,), (0, 1), (0, 0), (1, 0)])),
+        end=draw(st.sampled_from([(2,), (2, 3), (2, 2)])),
+        types=dict(zip(("NR", "NS", "NB", "NG"), spelled, strict=False)),
+    )
+
+
+def char_spellings(max_chars=8):
+    """Characters of one to four tokens. They may share tokens with the tags anywhere but at their beginning."""
+    char = st.tuples(st.integers(2, 9), st.lists(st.integers(0, 9), max_size=3)).map(lambda parts: (parts[0], *parts[1]))
+    return st.lists(char, max_size=max_chars)
