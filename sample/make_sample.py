@@ -2,133 +2,43 @@
 
     python sample/make_sample.py [--out DIR]
 
-The text is our own (patterns and names in `facts`), drawn with fixed seeds, so that the same files come out every
-time and a test can hold the committed ones to this script. Standard library only, no part of rayner: the demo's input
-must not change because the product does.
+The text is our own (names in `facts`, sentences in `patterns`), drawn with fixed seeds: the same files come out every
+time, and a test holds the committed ones to this script. Standard library only, and no part of rayner: the demo's
+input must not change because the product does.
 """
 
 import argparse
 import random
 import re
+from bisect import bisect
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
+from itertools import accumulate
 from pathlib import Path
 
-import facts
+import patterns
+from facts import POOLS, UNTAGGED, Views
 
 Char = tuple[str, str]  # a character and its tag
 Sentence = list[Char]
-Views = dict[str, tuple[str, str]]  # the ways to name one thing: view -> (entity type, text); "" is the plain name
 
-SENTENCES = 1500  # of labelled text
+SENTENCES = 1600  # of labelled text
 CHAPTER_CHARS = 2450  # a chapter ends with the paragraph that reaches this
 RARE_SHARE = 0.08  # of draws that take a rare name, so that held-out text has names never seen in training
 NEW_SHARE = 0.3  # of draws, in the books to tag, that take a name absent from the labelled text
 LONG_LINE = 650  # characters of the line without an end of sentence
 
 _SLOT = re.compile(r"\{([A-Z]+)(\d?)(?:\.([a-z]+)|=([^}]+))?\}")
-_TYPES = ("NR", "NS", "NB", "NO", "NG", "T")
-_UNTAGGED = "O"
 
-
-# --- names and their views
-
-
-def _named(kind: str) -> Callable[[str], Views]:
-    """Entries that have one name only, of type `kind`."""
-    return lambda text: {"": (kind, text)}
-
-
-def _person(entry: str) -> Views:
-    """周·勃 or 張·良·子房; after the first mention annals use the given name or the style alone."""
-    surname, given, *style = entry.split("·")
-    views = {"": ("NR", surname + given), "given": ("NR", given), "general": ("NR", surname + "將軍")}
-    return views | {"style": ("NR", text) for text in style}
-
-
-def _state(entry: str) -> Views:
-    """魏王: the state 魏, its ruler 魏王 and the longer name 魏國, which some persons bear too (鄭國)."""
-    name = entry[:-1]
-    views = {"": ("NG", name), "king": ("NR", entry)}
-    return views | ({"land": ("NG", name + "國")} if len(name) == 1 else {})
-
-
-def _place(entry: str) -> Views:
-    """武安 is a place, and 武安君 the person who holds it."""
-    return {"": ("NS", entry), "lord": ("NR", entry + "君")}
-
-
-def _sage(entry: str) -> Views:
-    """管子 is a person and the name of his book."""
-    return {"master": ("NR", entry), "book": ("NB", entry)}
-
-
-@dataclass(frozen=True)
-class Pool:
-    """What a kind of slot draws from: usual names, rare ones, and those kept for the books to tag."""
-
-    usual: list[Views]
-    rare: list[Views]
-    new: list[Views]
-
-
-def _pool(view: Callable[[str], Views], entries: Iterable[str], *, new: str = "", rare: bool = False) -> Pool:
-    """rare: every fourth entry becomes a rare one."""
-    views = [view(entry) for entry in entries]
-    return Pool(
-        usual=[v for i, v in enumerate(views) if not rare or i % 4 != 3],
-        rare=[v for i, v in enumerate(views) if rare and i % 4 == 3],
-        new=[view(entry) for entry in new.split()],
-    )
-
-
-def _counted(stop: int) -> list[str]:
-    """The numerals 一, 二, ... below `stop` (at most 30)."""
-    tens = ["", "十", "二十"]
-    return [tens[n // 10] + (facts.DIGITS[n % 10 - 1] if n % 10 else "") for n in range(1, stop)]
-
-
-def _pools() -> dict[str, Pool]:
-    """One pool a slot name; times are composed here."""
-    years = [f"{n}年" for n in ["元", *_counted(20)[1:]]]
-    months = ["正月", *(f"{n}月" for n in _counted(13)[1:]), "閏月"]
-    quarters = zip("春夏秋冬", (months[:3], months[3:6], months[6:9], months[9:12]), strict=True)
-    seasons = [text for name, three in quarters for text in (name, *(name + month for month in three))]
-    days = [facts.STEMS[i % 10] + facts.BRANCHES[i % 12] for i in range(60)]
-    new_years = " ".join(era + year for era in facts.NEW_ERAS.split() for year in years)
-    return {
-        "NR": _pool(_person, facts.PERSONS.split(), new=facts.NEW_PERSONS, rare=True),
-        "NS": _pool(_place, facts.PLACES.split(), new=facts.NEW_PLACES, rare=True),
-        "NG": _pool(_state, facts.STATES.split(), new=facts.NEW_STATES),
-        "NO": _pool(_named("NO"), facts.OFFICES.split()),
-        "NB": _pool(_named("NB"), facts.BOOKS.split(), new=facts.NEW_BOOKS),
-        "ODD": _pool(_person, facts.ODD_PERSONS.split()),
-        "RULER": _pool(_named("NR"), facts.RULERS.split()),
-        "LORD": _pool(_named("NR"), facts.LORDS.split()),
-        "POST": _pool(_named("NR"), facts.POSTHUMOUS.split()),
-        "SAGE": _pool(_sage, facts.SAGES.split()),
-        "YEAR": _pool(_named("T"), [era + year for era in facts.ERAS.split() for year in years], new=new_years),
-        "NYEAR": _pool(_named("T"), years),
-        "SEASON": _pool(_named("T"), seasons),
-        "MONTH": _pool(_named("T"), months),
-        "DAY": _pool(_named("T"), days),
-        "LATER": _pool(_named("T"), facts.LATER.split()),
-        "PAST": _pool(_named("T"), facts.PAST.split()),
-        "NUM": _pool(_named(_UNTAGGED), [*_counted(10)[1:], "數"]),
-    }
-
-
-POOLS = _pools()
 GROUPS = {
-    "openings": facts.OPENINGS.split(),
-    "deeds": facts.DEEDS.split(),
-    "endings": facts.ENDINGS.split(),
-    "annals": facts.ANNALS.split(),
-    "talks": facts.TALKS.split(),
-    "notes": facts.NOTES.split(),
-    "traps": facts.TRAPS.split(),
-    "dirty": facts.DIRTY.split(),
+    "openings": patterns.OPENINGS.split(),
+    "deeds": patterns.DEEDS.split(),
+    "endings": patterns.ENDINGS.split(),
+    "annals": patterns.ANNALS.split(),
+    "talks": patterns.TALKS.split(),
+    "notes": patterns.NOTES.split(),
+    "traps": patterns.TRAPS.split(),
+    "dirty": patterns.DIRTY.split(),
 }
 
 
@@ -142,8 +52,8 @@ def text_of(sentence: Iterable[Char]) -> str:
 
 def tagged(text: str, kind: str) -> Sentence:
     """The text as one entity of this type (BMES), or untagged."""
-    if kind == _UNTAGGED:
-        return [(char, _UNTAGGED) for char in text]
+    if kind == UNTAGGED:
+        return [(char, UNTAGGED) for char in text]
     prefixes = "S" if len(text) == 1 else "B" + "M" * (len(text) - 2) + "E"
     return [(char, f"{prefix}-{kind}") for char, prefix in zip(text, prefixes, strict=True)]
 
@@ -186,7 +96,7 @@ class Scribe:
     def render(self, pattern: str, cast: dict[str, Views]) -> Sentence | None:
         """The pattern filled in; lasting names come from `cast` and are added to it.
 
-        None if a name lacks the view that the pattern asks for (a person whose style is unknown).
+        None, and `cast` as it was, if a name lacks the view asked for (a person whose style is unknown).
         """
         taken = {text for views in cast.values() for _, text in views.values()}
         drawn = dict(cast)
@@ -194,7 +104,7 @@ class Scribe:
         end = 0
         for slot in _SLOT.finditer(pattern):
             kind, number, view, literal = slot.groups()
-            sentence += tagged(pattern[end : slot.start()], _UNTAGGED)
+            sentence += tagged(pattern[end : slot.start()], UNTAGGED)
             end = slot.end()
             if literal:
                 sentence += tagged(literal, kind)
@@ -208,7 +118,7 @@ class Scribe:
             entity_type, text = drawn[key][view or ""]
             sentence += tagged(text, entity_type)
         cast.update((key, views) for key, views in drawn.items() if key[-1].isdigit())
-        return sentence + tagged(pattern[end:], _UNTAGGED)
+        return sentence + tagged(pattern[end:], UNTAGGED)
 
     def _fresh(self, group: str, cast: dict[str, Views]) -> Sentence:
         """A sentence that was not written before."""
@@ -221,19 +131,16 @@ class Scribe:
     def paragraph(self, mix: dict[str, float]) -> list[Sentence]:
         """Three to eight sentences with one cast; mix: the shares of the sorts of paragraph."""
         n = 3 + self._index(6)
-        roll = self._random() * sum(mix.values())
-        for sort, share in mix.items():  # noqa: B007 - the sort at which the roll stops is the one wanted
-            roll -= share
-            if roll < 0:
-                break
+        shares = list(accumulate(mix.values()))
+        sort = list(mix)[bisect(shares, self._random() * shares[-1])]
         groups = ["openings", *["deeds"] * (n - 2), "endings"] if sort == "lives" else [sort] * n
-        if sort == "notes" and self._random() < 0.5:
-            groups[-1] = "dirty"
         cast: dict[str, Views] = {}
         return [self._fresh(group, cast) for group in groups]
 
 
 # --- the labelled text
+
+LABELLED = {"lives": 0.4, "annals": 0.2, "talks": 0.11, "notes": 0.12, "traps": 0.14, "dirty": 0.03}
 
 
 def labelled(seen: set[str]) -> list[list[Sentence]]:
@@ -241,7 +148,7 @@ def labelled(seen: set[str]) -> list[list[Sentence]]:
     scribe = Scribe(20250401, seen=seen)
     paragraphs: list[list[Sentence]] = []
     while sum(map(len, paragraphs)) < SENTENCES:
-        paragraphs.append(scribe.paragraph({"lives": 0.4, "annals": 0.22, "talks": 0.12, "notes": 0.13, "traps": 0.13}))
+        paragraphs.append(scribe.paragraph(LABELLED))
     return paragraphs
 
 
@@ -260,41 +167,42 @@ BOOKS = {
 CHAPTERS = ("卷一", "卷二", "卷三", "卷四")
 
 
-def _plain(paragraph: list[Sentence]) -> str:
-    return "".join(map(text_of, paragraph))
+def _plain(paragraph: Iterable[Sentence | None]) -> str:
+    return "".join(text_of(sentence) for sentence in paragraph if sentence)
 
 
 def _long_line(scribe: Scribe) -> str:
     """A list too long for any model's window, with no end of sentence to cut it at."""
     line = "從入關者"
     while len(line) <= LONG_LINE:
-        line += "，" + text_of(scribe.render("{NO}{NR}、{NS}{NO=守}{NR}、{NR}", {}) or [])
+        line += "，" + _plain([scribe.render("{NO}{NR}、{NS}{NO=守}{NR}、{NR}", {})])
     return line
 
 
-def _line_separator(line: str) -> str:
-    """U+2028 after the first comma: `str.splitlines` breaks the line there, a file's lines do not."""
-    return line.replace("，", "，\u2028", 1)
+def _blemish(chapter: str, lines: list[str], scribe: Scribe) -> None:
+    """Give some chapters one fault each that real files have."""
+    if chapter == "石渚紀年/卷二":
+        lines.insert(len(lines) // 2, _long_line(scribe))
+    elif chapter == "北渚列傳/卷一":  # U+2028: `str.splitlines` breaks the line there, reading by newline does not
+        lines[2] = lines[2].replace("，", "，\u2028", 1)
+    elif chapter == "北渚列傳/卷三":
+        faults = ("{NR=張\ue1e0}為{NO}，鎮{NS}。", "校者曰：「{NS}下脫一字<疑是縣名。」")
+        lines.insert(1, _plain(scribe.render(pattern, {}) for pattern in faults))
 
 
 def books(seen: set[str]) -> dict[str, str]:
-    """Path below `corpus/` -> text. Four chapters each hold one fault of real files."""
+    """Path below `corpus/` -> text; the last file has CRLF line ends."""
     files: dict[str, str] = {}
     for number, (book, mix) in enumerate(BOOKS.items()):
         scribe = Scribe(7001 + number, seen=seen, new_share=NEW_SHARE)
-        for chapter in CHAPTERS:
+        for name in CHAPTERS:
+            chapter = f"{book}/{name}"
             lines: list[str] = []
             while sum(map(len, lines)) < CHAPTER_CHARS:
                 lines.append(_plain(scribe.paragraph(mix)))
-            if (book, chapter) == ("石渚紀年", "卷二"):
-                lines.insert(len(lines) // 2, _long_line(scribe))
-            if (book, chapter) == ("北渚列傳", "卷一"):
-                lines[2] = _line_separator(lines[2])
-            if (book, chapter) == ("北渚列傳", "卷三"):
-                dirty = [scribe.render(pattern, {}) or [] for pattern in ("{NR=張\ue1e0}為{NO}，鎮{NS}。", "{NS}下<闕。")]
-                lines.insert(1, _plain(dirty))
-            newline = "\r\n" if (book, chapter) == ("松陰叢談", "卷四") else "\n"
-            files[f"{book}/{chapter}.txt"] = newline.join([*lines, ""])
+            _blemish(chapter, lines, scribe)
+            newline = "\r\n" if chapter == "松陰叢談/卷四" else "\n"
+            files[f"{chapter}.txt"] = newline.join([*lines, ""])
     return files
 
 
@@ -305,28 +213,26 @@ README = """\
 
 What `make demo` trains on and tags: made-up classical Chinese in traditional characters, small enough for two cores.
 
-- `labelled.txt`: {sentences} sentences, {chars} characters in {paragraphs} paragraphs. One `char<TAB>tag` a line, an
-  empty line between paragraphs. Tags are `O` and `B-X M-X E-X S-X` for six types X.
-- `corpus/BOOK/CHAPTER.txt`: {books} chapters of three invented books, {plain} characters of plain text to tag.
-  About a third of their names never occur in `labelled.txt`.
-- `make_sample.py` writes all of this, this page too; `facts.py` holds the names and the sentence patterns.
-
-| type | meaning | entities | distinct |
-|---|---|---|---|
-{types}
+- `labelled.txt`: {sentences} sentences, {chars} characters, {paragraphs} paragraphs with an empty line between them.
+  One `char<TAB>tag` a line; tags are `O` and `B-X M-X E-X S-X` for six types X:
+  {types}.
+- `corpus/BOOK/CHAPTER.txt`: {chapters} chapters of three invented books, {plain} characters of plain text to tag.
+  Some of their names never occur in `labelled.txt`, and none of their sentences does.
+- `make_sample.py` writes all of this, this page too, from the names in `facts.py` and the sentences in `patterns.py`.
+  Change those, never the output: a test compares.
 
 It is ambiguous on purpose: 魏 is a state and a surname, 相 an office, a given name and a common word, 武安 a place and
-part of a title, 《管子》 a book and 管子 its master, 三年 a date or (居三年) a duration. The rules are in `facts.py`.
+part of a title, 《管子》 a book and 管子 its master, 三年 a date or (居三年) a duration; `patterns.py` has the rules.
 
-Some files are dirty on purpose, as real ones are: private-use characters and one outside the BMP in names, literal
+Some of it is dirty on purpose, as real files are: private-use characters and one outside the BMP in names, literal
 `<` and `&`, a U+2028 inside a line, a line of over {long} characters without an end of sentence, a CRLF file.
 
 The names are facts; the events are invented, and persons of different ages meet. Nothing is copied from a book.
 The text is synthetic: a score on it says that the machinery works, and nothing about quality on real text.
 
-Change it with `python sample/make_sample.py`, never by hand: a test compares. Licence: Apache-2.0, as the project.
+Licence: Apache-2.0, as the project; the text is our own.
 """
-MEANINGS = dict(zip(_TYPES, ("person", "place", "book", "office", "state", "time"), strict=True))
+MEANINGS = {"NR": "person", "NS": "place", "NB": "book", "NO": "office", "NG": "state", "T": "time"}
 
 
 def entities(paragraphs: list[list[Sentence]]) -> Counter[tuple[str, str]]:
@@ -344,19 +250,18 @@ def entities(paragraphs: list[list[Sentence]]) -> Counter[tuple[str, str]]:
 def readme(paragraphs: list[list[Sentence]], files: dict[str, str]) -> str:
     """The README, with the counts of what was written."""
     found = entities(paragraphs)
-    rows = [
-        f"| {kind} | {MEANINGS[kind]} | {sum(n for (k, _), n in found.items() if k == kind)} "
-        f"| {sum(k == kind for k, _ in found)} |"
-        for kind in _TYPES
-    ]
+    types = []
+    for kind, meaning in MEANINGS.items():
+        counts = [n for (found_kind, _), n in found.items() if found_kind == kind]
+        types.append(f"{kind} {meaning} {sum(counts)} ({len(counts)} different)")
     return README.format(
         sentences=sum(map(len, paragraphs)),
         chars=sum(len(sentence) for paragraph in paragraphs for sentence in paragraph),
         paragraphs=len(paragraphs),
-        books=len(files),
+        chapters=len(files),
         plain=sum(map(len, files.values())),
-        types="\n".join(rows),
-        long=LONG_LINE // 50 * 50,
+        types=", ".join(types),
+        long=LONG_LINE,
     )
 
 

@@ -65,7 +65,7 @@ def to_table(rows: Sequence[Scored]) -> pa.Table:
 
 
 def from_table(table: pa.Table) -> list[Scored]:
-    """The segments of a table of schema SCORED: the exact inverse of `to_table`. Raises KeyError for a missing column."""
+    """The segments of a table of schema SCORED: the exact inverse of `to_table`. Raises KeyError for a lost column."""
     return [row for batch in table.select(SCORED.names).to_batches() for row in _from_batch(batch)]
 
 
@@ -154,6 +154,6 @@ def _cut(lists: pa.ListArray) -> list[npt.NDArray[np.float32]]:
 
 
 def _parts(lists: pa.ListArray) -> tuple[pa.Array, list[int]]:
-    """The values of all lists, and where to cut them. A slice of a table shares the values of the whole: take its own."""
+    """The values of all lists, and where to cut them. A slice shares the values of the whole table: take its own."""
     cuts = lists.offsets.to_numpy()
     return lists.values.slice(cuts[0], cuts[-1] - cuts[0]), (cuts - cuts[0]).tolist()

@@ -74,8 +74,9 @@ class TaggedDocument:
 
 
 def write_table(table: pa.Table, path: Path) -> None:
-    """Write Parquet so that `path` is either whole or not there. Raises OSError, and ArrowInvalid for a null where
-    the table's schema forbids it.
+    """Write Parquet so that `path` is either whole or not there; folders above it are made.
+
+    Raises OSError, and pyarrow.ArrowException for a null where the table's schema forbids it.
     """
     with replacing(path) as stream:
         pq.write_table(table, stream, compression="zstd")

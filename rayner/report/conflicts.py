@@ -1,5 +1,6 @@
 """The regions on which the two models differ: who was right, who won, and examples to look at."""
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,6 +40,10 @@ class Conflict:
     probability: float
     winner: str
     right: str
+
+    def margin(self, weight: float) -> float:
+        """How far apart S_S and S_L are, for the rule's lambda."""
+        return abs(1.0 - self.entropy - weight * math.exp(self.probability))
 
     @property
     def sides(self) -> dict[str, tuple[Span, ...]]:
@@ -94,12 +99,12 @@ def _oracle_f1(rows: Sequence[Scored], found: Sequence[Conflict]) -> float:
     predicted = sum(map(len, agreed))
 
     best, f1 = -1.0, 1.0  # at f1 = 1, twice the right minus the predicted is right minus wrong
-    while f1 > best:
-        best = f1 if best >= 0 else 0.0
+    while True:
         taken = [max(sides, key=lambda side: 2 * side[0] - f1 * side[1]) for sides in choices]
-        score = Score(right + sum(r for r, _ in taken), predicted + sum(p for _, p in taken), gold)
-        f1 = score.f1
-    return max(best, f1)
+        reached = Score(right + sum(r for r, _ in taken), predicted + sum(p for _, p in taken), gold).f1
+        if reached <= best:
+            return best
+        best = f1 = reached
 
 
 def examples(found: Sequence[Conflict], rule: Rule, limit: int = 60) -> list[dict[str, Any]]:

@@ -63,7 +63,8 @@ def evaluate_files(gold: Labelled, predicted: Labelled, *, seed: int) -> dict[st
 
     Sentences (the unit of the bootstrap) are those of `rayner.ner.segment`; an entity that crosses the end of one
     belongs to the sentence in which it starts. Keys: `gold` and `predicted` (paths), `types`, `n_sentences`,
-    `n_chars`, `distinct` (different sentences), `systems` {"predicted": see `_scores`}.
+    `n_chars`, `distinct` (different sentences), `faults` {"gold", "predicted": as in Labelled}, `systems` {"predicted":
+    see `_scores`}.
     Raises DataError where the texts differ.
     """
     _check_same_text(gold, predicted)
@@ -73,12 +74,13 @@ def evaluate_files(gold: Labelled, predicted: Labelled, *, seed: int) -> dict[st
     counts = count(_by_sentence(gold.spans, bounds), _by_sentence(predicted.spans, bounds), kinds)
     token = token_macro(encode(gold.spans, len(text)), encode(predicted.spans, len(text)))
     return {
-        "gold": str(gold.path),
-        "predicted": str(predicted.path),
+        "gold": gold.path,
+        "predicted": predicted.path,
         "types": list(kinds),
         "n_sentences": len(bounds),
         "n_chars": len(text),
         "distinct": len({text[start:end] for start, end in bounds}),
+        "faults": {"gold": dict(gold.faults), "predicted": dict(predicted.faults)},
         "systems": {"predicted": _scores(counts, kinds, token, seed)},
     }
 

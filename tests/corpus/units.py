@@ -1,0 +1,31 @@
+"""Small tagged corpora to read from."""
+
+import hashlib
+
+import pyarrow as pa
+
+from rayner.corpus.tables import DOCUMENTS, ENTITIES, SEGMENTS, TABLES, write_table
+
+SCHEMAS = dict(zip(TABLES, (DOCUMENTS, ENTITIES, SEGMENTS), strict=True))
+
+
+def document(doc_id, text):
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return {"doc_id": doc_id, "path": f"in/{doc_id}.txt", "text": text, "sha256": digest, "n_chars": len(text)}
+
+
+def entity(doc_id, start, text, kind="NR"):
+    row = dict.fromkeys(ENTITIES.names)
+    return row | {
+        "doc_id": doc_id,
+        "start": start,
+        "end": start + len(text),
+        "text": text,
+        "type": kind,
+        "decided_by": "slm",
+    }
+
+
+def write_unit(tagged, name, documents=(), entities=(), segments=()):
+    for table, rows in zip(TABLES, (documents, entities, segments), strict=True):
+        write_table(pa.Table.from_pylist(list(rows), schema=SCHEMAS[table]), tagged / table / name)
