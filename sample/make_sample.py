@@ -214,8 +214,8 @@ README = """\
 What `make demo` trains on and tags: made-up classical Chinese in traditional characters, small enough for two cores.
 
 - `labelled.txt`: {sentences} sentences, {chars} characters, {paragraphs} paragraphs with an empty line between them.
-  One `char<TAB>tag` a line; tags are `O` and `B-X M-X E-X S-X` for six types X:
-  {types}.
+  One `char<TAB>tag` a line; tags are `O` and `B-X M-X E-X S-X` for six types X.
+  Entities (different ones): {types}.
 - `corpus/BOOK/CHAPTER.txt`: {chapters} chapters of three invented books, {plain} characters of plain text to tag.
   Some of their names never occur in `labelled.txt`, and none of their sentences does.
 - `make_sample.py` writes all of this, this page too, from the names in `facts.py` and the sentences in `patterns.py`.
@@ -253,7 +253,7 @@ def readme(paragraphs: list[list[Sentence]], files: dict[str, str]) -> str:
     types = []
     for kind, meaning in MEANINGS.items():
         counts = [n for (found_kind, _), n in found.items() if found_kind == kind]
-        types.append(f"{kind} {meaning} {sum(counts)} ({len(counts)} different)")
+        types.append(f"{kind} {meaning} {sum(counts)} ({len(counts)})")
     return README.format(
         sentences=sum(map(len, paragraphs)),
         chars=sum(len(sentence) for paragraph in paragraphs for sentence in paragraph),

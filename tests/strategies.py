@@ -88,7 +88,7 @@ def llm_answers(draw, n_chars):
 
 
 @st.composite
-def votes(draw, max_chars=12):
+def votes(draw, max_chars=10):
     """What both models say of the same text; the LLM often repeats spans of the SLM."""
     n_chars = draw(st.integers(0, max_chars))
     slm = draw(slm_scores(n_chars))
@@ -124,5 +124,7 @@ def tag_spellings(draw):
 
 def char_spellings(max_chars=8):
     """Characters of one to four tokens. They may share tokens with the tags anywhere but at their beginning."""
-    char = st.tuples(st.integers(2, 9), st.lists(st.integers(0, 9), max_size=3)).map(lambda parts: (parts[0], *parts[1]))
+    char = st.tuples(st.integers(2, 9), st.lists(st.integers(0, 9), max_size=3)).map(
+        lambda parts: (parts[0], *parts[1])
+    )
     return st.lists(char, max_size=max_chars)

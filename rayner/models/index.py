@@ -1,6 +1,5 @@
 """Similar sentences: embeddings of a configured encoder in FAISS (method, section 3)."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,11 @@ import numpy.typing as npt
 import torch
 from transformers import AutoModel
 
+from rayner.corpus.examples import read_examples, write_examples
 from rayner.errors import ConfigError
 from rayner.models.spelling import Speller, load_tokenizer
 from rayner.models.training import pad
 from rayner.ner.prompt import Example
-from rayner.ner.spans import Span
 
 
 @dataclass
@@ -91,7 +90,7 @@ class Index:
         return found
 
 
-def build(encoder: Encoder, examples: Sequence[Example], batch_size: int) -> Index:
+def build_index(encoder: Encoder, examples: Sequence[Example], batch_size: int) -> Index:
     """An index of the examples. Raises ConfigError without any."""
     if not examples:
         raise ConfigError("the index needs at least one training sentence")
@@ -100,24 +99,20 @@ def build(encoder: Encoder, examples: Sequence[Example], batch_size: int) -> Ind
     return Index(vectors, list(examples))
 
 
-def save(index: Index, folder: Path) -> None:
+def save_index(index: Index, folder: Path) -> None:
     """Write `vectors.faiss` and `examples.jsonl` (text and spans of each, in order of the vectors)."""
     folder.mkdir(parents=True, exist_ok=True)
     faiss.write_index(index.vectors, str(folder / "vectors.faiss"))
-    with open(folder / "examples.jsonl", "w", encoding="utf-8", newline="\n") as out:
-        for example in index.examples:
-            spans = [[span.start, span.end, span.type] for span in example.spans]
-            out.write(json.dumps({"text": example.text, "spans": spans}, ensure_ascii=False) + "\n")
+    write_examples(folder / "examples.jsonl", index.examples)
 
 
-def load(folder: Path) -> Index:
+def load_index(folder: Path) -> Index:
     """Read an index back. Raises ConfigError if its two files do not fit each other."""
     try:
         vectors = faiss.read_index(str(folder / "vectors.faiss"))
-        with open(folder / "examples.jsonl", encoding="utf-8", newline="\n") as lines:
-            rows = [json.loads(line) for line in lines]
+        examples = read_examples(folder / "examples.jsonl")
     except (OSError, RuntimeError, ValueError) as error:
         raise ConfigError(f"{folder}: expected an index, found: {' '.join(str(error).split())}") from error
-    if vectors.ntotal != len(rows):
-        raise ConfigError(f"{folder}: {vectors.ntotal} vectors but {len(rows)} sentences")
-    return Index(vectors, [Example(row["text"], tuple(Span(*span) for span in row["spans"])) for row in rows])
+    if vectors.ntotal != len(examples):
+        raise ConfigError(f"{folder}: {vectors.ntotal} vectors but {len(examples)} sentences")
+    return Index(vectors, examples)

@@ -129,9 +129,11 @@ def lesson(llm: Llm, examples: Sequence[Example], right: Example) -> Lesson:
 class Teacher(torch.nn.Module):
     """The model with its training loss as `forward`, so that whatever shards the model sees every use of it."""
 
+    model: Any
+
     def __init__(self, llm: Llm, objective: str) -> None:
         super().__init__()
-        self.model: Any = llm.model
+        self.model = llm.model
         self.objective = objective
         self.fill = llm.speller.tokenizer.pad_token_id or 0
         self.end = llm.speller.tokenizer.eos_token_id
@@ -147,7 +149,7 @@ class Teacher(torch.nn.Module):
         tokens = pad(rows, self.fill).to(self.device)
         mask = pad([[1] * len(row) for row in rows], 0).to(self.device)
         places = self._places(lessons)
-        causal = self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
+        causal: Any = self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
         hidden = causal.get_decoder()(input_ids=tokens, attention_mask=mask, use_cache=False).last_hidden_state
         # The output layer runs on these positions only: on a large vocabulary it costs more than it looks.
         row, column = (torch.tensor([place[k] for place in places], device=self.device) for k in (0, 1))

@@ -1,10 +1,12 @@
 """What each model says of a text: the contract between the models and the fusion."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from rayner.ner.segment import Window
 from rayner.ner.spans import Span
 
 
@@ -14,6 +16,11 @@ class SlmScore:
 
     spans: tuple[Span, ...]
     entropy: npt.NDArray[np.float32]
+
+    def framed(self, before: int, after: int) -> "SlmScore":
+        """The same answer on a text with `before` and `after` more characters, which are certainly no entity."""
+        spans = tuple(span.shifted(before) for span in self.spans)
+        return SlmScore(spans, np.pad(self.entropy, (before, after)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,29 @@ class LlmAnswer:
     def plain(self) -> tuple[Span, ...]:
         """The entities without their probabilities."""
         return tuple(item.span for item in self.spans)
+
+    def framed(self, before: int, after: int) -> "LlmAnswer":
+        """The same answer on a text with `before` and `after` more characters, which are certainly no entity."""
+        spans = tuple(LlmSpan(item.span.shifted(before), item.category, item.boundary) for item in self.spans)
+        padded = np.pad(self.decisions, (before, after), constant_values=np.float32(1))
+        return LlmAnswer(spans, padded, self.passes)
+
+
+def joined(parts: Sequence[LlmAnswer], windows: Sequence[Window]) -> LlmAnswer:
+    """The answer on a text from those on its windows.
+
+    An entity counts where the window that keeps its first character puts it, unless it would overlap the one before.
+    """
+    spans: list[LlmSpan] = []
+    decisions: list[npt.NDArray[np.float32]] = []
+    for part, window in zip(parts, windows, strict=True):
+        for item in part.framed(window.start, 0).spans:
+            free = not spans or spans[-1].span.end <= item.span.start
+            if free and window.keep_start <= item.span.start < window.keep_end:
+                spans.append(item)
+        decisions.append(part.decisions[window.kept])
+    decisions.append(parts[-1].decisions[-1:])
+    return LlmAnswer(tuple(spans), np.concatenate(decisions), sum(part.passes for part in parts))
 
 
 @dataclass(frozen=True, slots=True)

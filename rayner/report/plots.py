@@ -6,6 +6,7 @@ stay letters, in the page's font. Labels are English: the fonts at hand may lack
 
 import io
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ _CSS = {
 }
 _STYLE = {
     "svg.fonttype": "none",
+    "text.parse_math": False,  # a type may be called anything
     "font.size": 9,
     "text.color": _INK,
     "axes.labelcolor": _INK,
@@ -198,7 +200,10 @@ def _canvas(width: float, height: float) -> "tuple[Figure, Axes]":
 def _svg(figure: "Figure", name: str, label: str) -> str:
     """The figure as an element to put into a page: ids made unique by `name`, no prologue, no fixed size."""
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    with warnings.catch_warnings():
+        # Letters stay letters: it is the browser's fonts that must have them, not matplotlib's.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     text = buffer.getvalue()
     text = re.sub(
         r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", text[text.index("<svg") :], flags=re.DOTALL

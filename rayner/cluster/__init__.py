@@ -1,0 +1,1 @@
+"""Where work happens: the only package that imports Ray. It decides nothing about entities."""

@@ -1,0 +1,63 @@
+"""The labelled data of a run: read, divided and kept, once for all steps."""
+
+from typing import Any
+
+from rayner.config import Config, resolved
+from rayner.corpus.examples import divide, read_examples, sentences_of, write_examples
+from rayner.corpus.readers import read_labelled
+from rayner.errors import ConfigError, DataError
+from rayner.ner.prompt import Example
+from rayner.run import Run, file_digest, whole_folder
+
+PARTS = ("train", "dev", "test")
+
+
+def inputs(config: Config) -> dict[str, Any]:
+    """What the labelled data of a run depends on. Raises DataError for a file that is not there."""
+    if not config.train:
+        raise ConfigError("train: expected labelled files, found none")
+    files = {}
+    for path in config.train:
+        try:
+            files[path] = file_digest(path)
+        except OSError as error:
+            raise DataError(f"{path}: expected a labelled file, found: {error.strerror}") from error
+    return {"files": files, "layout": config.layout, "seed": config.seed, "split": resolved(config.split)}
+
+
+def prepare(config: Config, run: Run) -> dict[str, Any]:
+    """Read and divide the labelled files; the facts: sizes, types, faults met in each file."""
+
+    def work() -> dict[str, Any]:
+        examples: list[Example] = []
+        faults: dict[str, dict[str, int]] = {}
+        characters = 0
+        for path in config.train:
+            labelled = read_labelled(path, layout=config.layout)
+            own = sentences_of(labelled.text, labelled.spans)
+            if sum(len(e.text) for e in own) != len(labelled.text) or sum(len(e.spans) for e in own) != len(
+                labelled.spans
+            ):
+                raise RuntimeError(f"{path}: sentences do not add up to the file")
+            examples += own
+            characters += len(labelled.text)
+            faults[path] = labelled.faults
+        parts = divide(examples, config.split.dev, config.split.test, config.seed)
+        if not parts["train"] or not parts["dev"]:
+            raise DataError(f"{', '.join(config.train)}: {len(examples)} sentences are too few to divide")
+        with whole_folder(run.path("data")) as folder:
+            for name, part in parts.items():
+                write_examples(folder / f"{name}.jsonl", part)
+        types = sorted({span.type for example in examples for span in example.spans})
+        if not types:
+            raise DataError(f"{', '.join(config.train)}: expected labelled entities, found none")
+        counts = {name: {"sentences": len(part), "characters": sum(len(e.text) for e in part),
+                         "entities": sum(len(e.spans) for e in part)} for name, part in parts.items()}  # fmt: skip
+        return {"types": types, "characters": characters, "parts": counts, "faults": faults}
+
+    return run.once("data", inputs(config), work)
+
+
+def part(run: Run, name: str) -> list[Example]:
+    """The sentences of `train`, `dev` or `test`."""
+    return read_examples(run.path("data", f"{name}.jsonl"))

@@ -1,0 +1,137 @@
+"""Training of the small model on Ray Train: any number of CPU or GPU workers, the best epoch kept."""
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import ray.train
+import torch
+from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchTrainer, prepare_model
+
+from rayner.cluster import data
+from rayner.cluster.session import duration, log, start_logging
+from rayner.config import Config, WorkersConfig, digest, resolved
+from rayner.models import slm as slms
+from rayner.models.slm_training import held_out_f1, optimizer_for, train_epoch
+from rayner.models.tiny import write_encoder
+from rayner.models.training import device_of, use_threads
+from rayner.ner.tags import label_set
+from rayner.run import Run, folder_digest, model_digest, whole_folder
+
+
+def inputs(config: Config, run: Run) -> dict[str, Any]:
+    """What the trained tagger depends on."""
+    settings = resolved(config.slm)
+    settings.pop("workers")
+    return {"data": run.digest("data"), "slm": settings, "seed": config.seed, "model": model_digest(config.slm.model)}
+
+
+def train_slm(config: Config, run: Run) -> dict[str, Any]:
+    """Train, keep the best epoch by held-out F1, write `models/slm`; the facts: F1 of each epoch."""
+    data.prepare(config, run)
+
+    def work() -> dict[str, Any]:
+        base = config.slm.model
+        if base == "scratch":
+            base = str(run.path("scratch", "slm"))
+            texts = [example.text for example in data.part(run, "train")]
+            with whole_folder(Path(base)) as folder:
+                write_encoder(folder, texts, config.slm.scratch, config.seed)
+        result = TorchTrainer(
+            _worker,
+            train_loop_config={"config": config, "run": run, "base": base},
+            scaling_config=scaling(config.slm.workers),
+            run_config=run_config(run, f"slm-{digest(inputs(config, run))}", config.slm.workers, best="f1"),
+        ).fit()
+        if result.error:
+            raise result.error
+        checkpoint, metrics = max(result.best_checkpoints, key=lambda pair: pair[1]["f1"])
+        with whole_folder(run.path("models", "slm")) as folder, checkpoint.as_directory() as kept:
+            model = slms.load(Path(kept) / "model", torch.device("cpu"))
+            slms.save(model, folder)
+        log.info("SLM: held-out F1 %.4f, of epoch %d", metrics["f1"], metrics["epoch"] + 1)
+        return {
+            "dev_f1": metrics["f1"],
+            "epoch": metrics["epoch"] + 1,
+            "parameters": sum(p.numel() for p in model.model.parameters()),
+            "digest": folder_digest(run.path("models", "slm")),
+        }
+
+    return run.once("train_slm", inputs(config, run), work)
+
+
+def scaling(workers: WorkersConfig) -> ScalingConfig:
+    """Ray's form of the workers' settings."""
+    return ScalingConfig(
+        num_workers=workers.count,
+        use_gpu=workers.gpus > 0,
+        resources_per_worker={"CPU": workers.cpus, **({"GPU": workers.gpus} if workers.gpus else {})},
+    )
+
+
+def run_config(run: Run, name: str, workers: WorkersConfig, best: str | None = None) -> RunConfig:
+    """Where a training keeps its checkpoints; the same name finds them again after an interruption."""
+    return RunConfig(
+        name=name,
+        storage_path=str(run.path("train").absolute()),
+        failure_config=FailureConfig(max_failures=workers.max_failures),
+        checkpoint_config=CheckpointConfig(
+            num_to_keep=1, checkpoint_score_attribute=best, checkpoint_score_order="max" if best else None
+        ),
+    )
+
+
+def _worker(settings: dict[str, Any]) -> None:
+    """What each training worker does."""
+    start_logging()
+    config: Config = settings["config"]
+    run: Run = settings["run"]
+    context = ray.train.get_context()
+    rank, world = context.get_world_rank(), context.get_world_size()
+    use_threads(config.slm.workers.cpus)
+    types = run.facts("data")["types"]
+    slm = slms.load(settings["base"], device_of(config.device), label_set(types))
+    items = slms.training_items(slm, data.part(run, "train"), config.slm.max_chars, config.slm.overlap)
+    dev = data.part(run, "dev")
+    optimizer = optimizer_for(slm, config.slm)
+    first = _restore(slm, optimizer)
+    model = prepare_model(slm.model, move_to_device=False)
+    for epoch in range(first, config.slm.epochs):
+        begun = time.time()
+        loss = train_epoch(
+            slm, model, optimizer, items, config.slm, epoch=epoch, seed=config.seed, rank=rank, world=world
+        )
+        metrics = {"epoch": epoch, "loss": loss, "f1": held_out_f1(slm, dev, config.slm, types) if rank == 0 else 0.0}
+        if rank == 0:
+            log.info(
+                "SLM epoch %d/%d: loss %.4f, held-out F1 %.4f, %s left",
+                epoch + 1, config.slm.epochs, loss, metrics["f1"],
+                duration((time.time() - begun) * (config.slm.epochs - epoch - 1)),
+            )  # fmt: skip
+        _report(slm, optimizer, metrics, rank)
+
+
+def _restore(slm: slms.Slm, optimizer: torch.optim.Optimizer) -> int:
+    """Take up the last checkpoint, if there is one; returns the epoch to go on with."""
+    checkpoint = ray.train.get_checkpoint()
+    if checkpoint is None:
+        return 0
+    with checkpoint.as_directory() as folder:
+        slm.model.load_state_dict(slms.load(Path(folder) / "model", slm.device).model.state_dict())
+        state = torch.load(Path(folder) / "optimizer.pt", weights_only=True, map_location=slm.device)
+    optimizer.load_state_dict(state["optimizer"])
+    log.info("SLM: goes on after epoch %d, from its checkpoint", state["epoch"] + 1)
+    return int(state["epoch"]) + 1
+
+
+def _report(slm: slms.Slm, optimizer: torch.optim.Optimizer, metrics: dict[str, Any], rank: int) -> None:
+    if rank:
+        ray.train.report(metrics)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        slms.save(slm, Path(folder) / "model")
+        state = {"optimizer": optimizer.state_dict(), "epoch": metrics["epoch"]}
+        torch.save(state, Path(folder) / "optimizer.pt")
+        ray.train.report(metrics, checkpoint=Checkpoint.from_directory(folder))

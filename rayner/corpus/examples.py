@@ -1,0 +1,64 @@
+"""Labelled sentences: cut from labelled files, divided into training, dev and test, kept as JSON lines."""
+
+import json
+import random
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rayner.ner.prompt import Example
+from rayner.ner.segment import sentences
+from rayner.ner.spans import Span, checked
+
+
+def sentences_of(text: str, spans: Sequence[Span]) -> list[Example]:
+    """The sentences of a labelled text with their entities; sentences that share an entity stay together.
+
+    Joined, they are the text, and every entity is in exactly one of them.
+    """
+    out: list[Example] = []
+    waiting = list(reversed(checked(spans, len(text))))
+    start = 0
+    for _, end in sentences(text):
+        inside: list[Span] = []
+        k = len(waiting)
+        while k and waiting[k - 1].start < end:
+            k -= 1
+            inside.append(waiting[k].shifted(-start))
+        if inside and inside[-1].end > end - start:
+            continue  # the last entity goes on past this end
+        del waiting[k:]
+        out.append(Example(text[start:end], tuple(inside)))
+        start = end
+    return out
+
+
+def divide(examples: Sequence[Example], dev: float, test: float, seed: int) -> dict[str, list[Example]]:
+    """Examples as `train`, `dev` and `test`, by a seeded draw over distinct texts.
+
+    All copies of a sentence fall into one part, so that none is trained on and tested on. Order is kept.
+    """
+    texts = sorted({example.text for example in examples})
+    random.Random(seed).shuffle(texts)
+    n_dev, n_test = round(len(texts) * dev), round(len(texts) * test)
+    part = dict.fromkeys(texts, "train")
+    part.update(dict.fromkeys(texts[:n_dev], "dev"))
+    part.update(dict.fromkeys(texts[n_dev : n_dev + n_test], "test"))
+    out: dict[str, list[Example]] = {"train": [], "dev": [], "test": []}
+    for example in examples:
+        out[part[example.text]].append(example)
+    return out
+
+
+def write_examples(path: Path, examples: Iterable[Example]) -> None:
+    """Write one JSON object a line: text and spans."""
+    with open(path, "w", encoding="utf-8", newline="\n") as out:
+        for example in examples:
+            spans = [[span.start, span.end, span.type] for span in example.spans]
+            out.write(json.dumps({"text": example.text, "spans": spans}, ensure_ascii=False) + "\n")
+
+
+def read_examples(path: Path) -> list[Example]:
+    """Read them back. Raises OSError or ValueError for a file that `write_examples` did not write."""
+    with open(path, encoding="utf-8", newline="\n") as lines:
+        rows = [json.loads(line) for line in lines]
+    return [Example(row["text"], tuple(Span(*span) for span in row["spans"])) for row in rows]

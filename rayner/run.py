@@ -1,0 +1,131 @@
+"""The run folder: what was done, from what, and whether it may be used again.
+
+Each step of a run leaves a manifest, written last and atomically: the inputs it was made from and the facts it found.
+A step whose manifest has the same inputs is done; one with other inputs is refused, never mixed.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rayner.errors import ConfigError
+
+Facts = dict[str, Any]
+
+
+def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - anything that JSON can write
+    """Write atomically: whoever reads the path finds the old file or the whole new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    os.replace(part, path)
+
+
+def file_digest(path: str | Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def folder_digest(path: Path) -> str:
+    """SHA-256 over names and contents of all files of a folder, in hexadecimal."""
+    total = hashlib.sha256()
+    for file in sorted(item for item in path.rglob("*") if item.is_file()):
+        total.update(f"{file.relative_to(path).as_posix()}\0{file_digest(file)}\n".encode())
+    return total.hexdigest()
+
+
+def model_digest(model: str) -> str:
+    """The digest of a checkpoint folder, or the name itself of one that lies on a hub."""
+    return folder_digest(Path(model)) if Path(model).is_dir() else model
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A new folder to fill; it takes the place of `path` only when the block ends without an error."""
+    part = path.with_name(f".{path.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    yield part
+    if path.exists():
+        shutil.rmtree(path)
+    os.replace(part, path)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder."""
+
+    root: Path
+
+    def path(self, *parts: str) -> Path:
+        """A place inside the folder."""
+        return self.root.joinpath(*parts)
+
+    def facts(self, step: str) -> Facts:
+        """What a done step found. Raises ConfigError, naming the step, where it is not done."""
+        manifest = self._manifest(step)
+        if manifest is None:
+            raise ConfigError(f"{self.root}: the step {step} is not done; run its job first, or jobs/pipeline.py")
+        facts: Facts = manifest["facts"]
+        return facts
+
+    def digest(self, step: str) -> str:
+        """What identifies the outcome of a done step. Raises ConfigError where it is not done."""
+        self.facts(step)
+        return file_digest(self._manifest_path(step))
+
+    def is_done(self, step: str, inputs: Mapping[str, Any]) -> bool:
+        """Whether the step was done from these inputs.
+
+        Raises ConfigError, naming what differs, where it was done from others.
+        """
+        manifest = self._manifest(step)
+        if manifest is None:
+            return False
+        before, now = _flat(manifest["inputs"]), _flat(json.loads(json.dumps(inputs)))
+        differ = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+        if differ:
+            listed = "; ".join(f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in differ[:5])
+            raise ConfigError(
+                f"{self.root}: {step} was made from other inputs ({listed}): take another run folder, or delete this one"
+            )
+        return True
+
+    def once(self, step: str, inputs: Mapping[str, Any], work: Callable[[], Facts]) -> Facts:
+        """Do a step unless it is done from the same inputs; either way, its facts.
+
+        Raises ConfigError where it was done from other inputs.
+        """
+        if not self.is_done(step, inputs):
+            begun = time.time()
+            facts = {**work(), "seconds": round(time.time() - begun, 2)}
+            write_json(self._manifest_path(step), {"inputs": inputs, "facts": facts})
+        return self.facts(step)
+
+    def _manifest_path(self, step: str) -> Path:
+        return self.path("steps", f"{step}.json")
+
+    def _manifest(self, step: str) -> dict[str, Any] | None:
+        try:
+            manifest: dict[str, Any] = json.loads(self._manifest_path(step).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        return manifest
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            out.update(_flat(value, f"{prefix}{key}."))
+        else:
+            out[prefix + key] = value
+    return out
