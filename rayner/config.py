@@ -126,7 +126,7 @@ class PoolConfig:
     """Actors of one stage of scoring."""
 
     actors: int = setting(1, "actors")
-    cpus: int = setting(1, "CPUs of each, also its torch threads")
+    cpus: float = setting(1.0, "CPUs of each; its torch threads are as many, at least one")
     gpus: float = setting(0.0, "GPUs of each")
     batch_size: int = setting(32, "sentences a forward pass")
 
@@ -242,6 +242,11 @@ def check(config: Config) -> None:
             raise ConfigError(
                 f"{name}.batch_size: expected a multiple of the {model.workers.count} workers, found {model.batch_size}"
             )
+    if config.llm.batch_size % (config.llm.workers.count * config.llm.micro_batch):
+        raise ConfigError(
+            f"llm.batch_size: expected a multiple of llm.workers.count * llm.micro_batch = "
+            f"{config.llm.workers.count * config.llm.micro_batch}, found {config.llm.batch_size}"
+        )
     for key, value in values.items():
         name = key.rpartition(".")[2]
         if name in ("epochs", "full_epochs", "gpus", "max_failures") and value < 0:

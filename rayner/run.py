@@ -28,6 +28,12 @@ def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - anything that 
     os.replace(part, path)
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """Read what `write_json` wrote."""
+    value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return value
+
+
 def file_digest(path: str | Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     with open(path, "rb") as file:
@@ -95,7 +101,8 @@ class Run:
         if differ:
             listed = "; ".join(f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in differ[:5])
             raise ConfigError(
-                f"{self.root}: {step} was made from other inputs ({listed}): take another run folder, or delete this one"
+                f"{self.root}: {step} was made from other inputs ({listed}): "
+                "take another run folder, or delete this one"
             )
         return True
 
@@ -115,10 +122,9 @@ class Run:
 
     def _manifest(self, step: str) -> dict[str, Any] | None:
         try:
-            manifest: dict[str, Any] = json.loads(self._manifest_path(step).read_text(encoding="utf-8"))
+            return read_json(self._manifest_path(step))
         except FileNotFoundError:
             return None
-        return manifest
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -88,7 +88,7 @@ def llm_answers(draw, n_chars):
 
 
 @st.composite
-def votes(draw, max_chars=10):
+def votes(draw, max_chars=8):
     """What both models say of the same text; the LLM often repeats spans of the SLM."""
     n_chars = draw(st.integers(0, max_chars))
     slm = draw(slm_scores(n_chars))

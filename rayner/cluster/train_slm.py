@@ -47,7 +47,7 @@ def train_slm(config: Config, run: Run) -> dict[str, Any]:
         ).fit()
         if result.error:
             raise result.error
-        checkpoint, metrics = max(result.best_checkpoints, key=lambda pair: pair[1]["f1"])
+        checkpoint, metrics = max(result.best_checkpoints or [], key=lambda pair: pair[1]["f1"])
         with whole_folder(run.path("models", "slm")) as folder, checkpoint.as_directory() as kept:
             model = slms.load(Path(kept) / "model", torch.device("cpu"))
             slms.save(model, folder)

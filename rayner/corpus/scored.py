@@ -5,12 +5,14 @@ Columns are built whole rather than row by row: corpora have millions of segment
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate, pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from rayner.corpus.tables import read_table
 from rayner.ner.scores import LlmAnswer, LlmSpan, Scored, SlmScore
 from rayner.ner.spans import Span
 
@@ -67,6 +69,11 @@ def to_table(rows: Sequence[Scored]) -> pa.Table:
 def from_table(table: pa.Table) -> list[Scored]:
     """The segments of a table of schema SCORED: the exact inverse of `to_table`. Raises KeyError for a lost column."""
     return [row for batch in table.select(SCORED.names).to_batches() for row in _from_batch(batch)]
+
+
+def read_scored(path: Path) -> list[Scored]:
+    """The segments of a file that holds a table of schema SCORED. Raises DataError for any other."""
+    return from_table(read_table(path, SCORED))
 
 
 def pack(table: pa.Table) -> bytes:

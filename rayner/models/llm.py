@@ -16,6 +16,8 @@ from rayner.models.spelling import Speller, load_tokenizer
 from rayner.models.training import pad
 from rayner.ner.copying import Copier, Step, Tokens
 from rayner.ner.prompt import Example, Kind, Part, prompt
+from rayner.ner.segment import windows
+from rayner.ner.spans import within
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _HOLE = "\x00"  # stands for the prompt while the chat template is rendered
@@ -119,6 +121,16 @@ class Lesson:
 
     def __len__(self) -> int:
         return len(self.prompt) + len(self.answer)
+
+
+def pieces(example: Example, size: int, overlap: int) -> list[Example]:
+    """A training sentence, or windows of one longer than `size` characters; an entity cut by an edge is left out."""
+    if len(example.text) <= size:
+        return [example]
+    return [
+        Example(example.text[w.start : w.end], within(example.spans, w.start, w.end))
+        for w in windows(len(example.text), size, overlap)
+    ]
 
 
 def lesson(llm: Llm, examples: Sequence[Example], right: Example) -> Lesson:

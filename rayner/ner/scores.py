@@ -90,3 +90,6 @@ class Scored:
     gold: tuple[Span, ...] = ()
     gated: bool = False
     error: str | None = None
+
+
+NOTHING = SlmScore((), np.zeros(0, dtype=np.float32))

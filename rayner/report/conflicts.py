@@ -20,7 +20,7 @@ from rayner.ner.metrics import Score
 from rayner.ner.scores import Scored
 from rayner.ner.spans import Span, within
 
-_CONTEXT = 30  # characters shown on either side of a region; sentences run to thousands
+_CONTEXT = 22  # characters shown on either side of a region; sentences run to thousands
 # Mistakes of the rule first, then what it got right, then what no rule could have got right.
 _ORDER = (("slm", "llm"), ("llm", "slm"), ("slm", "slm"), ("llm", "llm"), ("neither", "slm"), ("neither", "llm"))
 

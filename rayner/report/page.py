@@ -13,7 +13,7 @@ from rayner.report.tagged import GLOSSES, Piece, Sample, colours, gloss, pieces
 __all__ = ["Sample", "write_report"]
 
 _SYSTEMS = {"slm": "SLM", "llm": "LLM", "fused": "fused"}
-_ALL_SYSTEMS = {**_SYSTEMS, "fused_characters": "fused by character"}
+_ALL_SYSTEMS = {**_SYSTEMS, "fused_characters": "per-character fusion"}
 _SHOWN_AT_ONCE = 10  # disagreements; the others are folded away
 
 
@@ -35,15 +35,17 @@ def write_report(
     run: any JSON; the keys of `facts` are shown as tables, the others folded away.
     Raises ValueError where the entities of a sample overlap or leave its text.
     """
-    kinds = _kinds(evaluation, samples)
+    scored_kinds, sample_kinds = _kinds_scored(evaluation), {e["type"] for sample in samples for e in sample.entities}
+    palette = colours(sorted(scored_kinds | sample_kinds))
     page = _environment().get_template("report.html.j2").render(
         title=title,
         facts=facts.known(run),
         more_facts=facts.others(run),
-        kinds=kinds,
-        colours=list(colours(kinds).items()),
+        scored_kinds=_in_order(scored_kinds),
+        sample_kinds=_in_order(sample_kinds),
+        colours=list(palette.items()),
         glosses=GLOSSES,
-        classes={kind: f"t{i}" for i, (kind, _) in enumerate(colours(kinds).items())},
+        classes={kind: f"t{i}" for i, kind in enumerate(palette)},
         systems=_SYSTEMS,
         all_systems=_ALL_SYSTEMS,
         evaluation=evaluation,
@@ -153,7 +155,7 @@ def _plots(evaluation: Mapping[str, Any], fusion: Mapping[str, Any]) -> dict[str
         out["curve"] = plots.lambda_curve(fusion["curves"], fusion["rule"], fusion.get("baselines", {}))
     if (fusion.get("calibration") or {}).get("bins"):
         out["reliability"] = plots.reliability(fusion["calibration"]["bins"])
-    return {name: Markup(svg) for name, svg in out.items()}  # noqa: S704 - our own SVG, its labels escaped
+    return {name: Markup(svg) for name, svg in out.items()}
 
 
 def _disagreement(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -173,9 +175,12 @@ def _disagreement(item: Mapping[str, Any]) -> dict[str, Any]:
     return {**item, "lines": lines, "verdict": verdict, "outcome": outcome}
 
 
-def _kinds(evaluation: Mapping[str, Any], samples: Sequence[Sample]) -> list[str]:
-    """The types that occur anywhere on the page, those with a gloss first."""
-    found = {e["type"] for sample in samples for e in sample.entities} | set(evaluation.get("types", []))
-    for item in evaluation.get("disagreements", []):
-        found |= {kind for key in ("gold", "slm", "llm", "fused") for _, _, kind in item[key]}
-    return [kind for kind in GLOSSES if kind in found] + sorted(found - set(GLOSSES))
+def _kinds_scored(evaluation: Mapping[str, Any]) -> set[str]:
+    """The types of an evaluation and of its disagreements."""
+    shown = [item[key] for item in evaluation.get("disagreements", []) for key in ("gold", "slm", "llm", "fused")]
+    return {kind for entities in shown for _, _, kind in entities} | set(evaluation.get("types", []))
+
+
+def _in_order(kinds: set[str]) -> list[str]:
+    """Types with a gloss first, in the order of the glosses."""
+    return [kind for kind in GLOSSES if kind in kinds] + sorted(kinds - set(GLOSSES))

@@ -209,7 +209,7 @@ def _svg(figure: "Figure", name: str, label: str) -> str:
         r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", text[text.index("<svg") :], flags=re.DOTALL
     )
     width, height = re.findall(r'(?:width|height)="([\d.]+)pt"', text[: text.index(">")])
-    view = f'viewBox="0 0 {width} {height}" style="max-width:{float(width) / 72 * 1.45:.2f}in"'
+    view = f'viewBox="0 0 {width} {height}" style="max-width:{float(width) / 72 * 1.25:.2f}in"'
     text = re.sub(r"<svg.*?>", f'<svg {view} role="img" aria-label="{label}">', text, count=1, flags=re.DOTALL)
     text = re.sub(r'id="([^"]+)"', rf'id="{name}-\1"', text)
     text = re.sub(r'(?:xlink:)?href="#', f'href="#{name}-', text).replace("url(#", f"url(#{name}-")

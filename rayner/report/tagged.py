@@ -69,6 +69,11 @@ class Piece:
     title: str = ""
     decided_by: str = ""
 
+    @property
+    def in_region(self) -> bool:
+        """Whether any of it lies in the region."""
+        return any(run.region for run in self.runs)
+
 
 def pieces(text: str, entities: Sequence[Mapping[str, Any]], region: tuple[int, int] = (0, 0)) -> list[Piece]:
     """The whole text in order; joined, the runs are the text. Raises ValueError for entities that overlap or leave it.

@@ -64,7 +64,7 @@ def written(chars, tags, spans):
 
 
 @st.composite
-def answers(draw, max_chars=8):
+def answers(draw, max_chars=6):
     """Characters and tags as spelled, and spans whose types can be spelled."""
     chars, tags = draw(char_spellings(max_chars)), draw(tag_spellings())
     kinds = st.sampled_from(sorted(tags.types))

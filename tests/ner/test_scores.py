@@ -52,7 +52,7 @@ def test_framed_keeps_the_passes():
 
 @st.composite
 def cuts(draw):
-    n_chars, size = draw(st.integers(0, 25)), draw(st.integers(1, 10))
+    n_chars, size = draw(st.integers(0, 16)), draw(st.integers(2, 8))
     return n_chars, windows(n_chars, size, draw(st.integers(0, size - 1)))
 
 

@@ -1,0 +1,10 @@
+"""Embed the training sentences for retrieval."""
+
+import sys
+
+from rayner.cli import run_job
+from rayner.cluster.build_index import build_index
+from rayner.cluster.preflight import check_training
+
+if __name__ == "__main__":
+    sys.exit(run_job(__doc__ or "", build_index, check=check_training))

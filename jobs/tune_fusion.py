@@ -1,0 +1,10 @@
+"""Find the fusion rule on the held-out scores."""
+
+import sys
+
+from rayner.cli import run_job
+from rayner.cluster.preflight import check_scores
+from rayner.cluster.tune import tune_fusion
+
+if __name__ == "__main__":
+    sys.exit(run_job(__doc__ or "", tune_fusion, check=check_scores))

@@ -1,0 +1,53 @@
+"""The index of training sentences, as one Ray task."""
+
+from typing import Any
+
+import ray
+
+from rayner.cluster import data
+from rayner.cluster.session import log
+from rayner.cluster.train_llm import encoder_folder
+from rayner.config import Config, resolved
+from rayner.models.index import build_index as build
+from rayner.models.index import load_encoder, load_index, save_index
+from rayner.models.training import device_of, use_threads
+from rayner.run import Run, folder_digest, model_digest, whole_folder
+
+
+def inputs(config: Config, run: Run) -> dict[str, Any]:
+    """What the index depends on."""
+    own = config.index.encoder == "slm"
+    encoder = run.facts("train_slm")["digest"] if own else model_digest(config.index.encoder)
+    return {"data": run.digest("data"), "encoder": encoder, "index": resolved(config.index)}
+
+
+def build_index(config: Config, run: Run) -> dict[str, Any]:
+    """Embed the training sentences, write `index/`, read it back and check it."""
+    data.prepare(config, run)
+
+    def work() -> dict[str, Any]:
+        pool = config.score.slm
+        task = ray.remote(num_cpus=pool.cpus, num_gpus=pool.gpus)(_build)
+        facts: dict[str, Any] = ray.get(task.remote(config, run))
+        log.info("index: %d sentences, found again %d of %d", facts["sentences"], facts["found"], facts["asked"])
+        return {**facts, "digest": folder_digest(run.path("index"))}
+
+    return run.once("build_index", inputs(config, run), work)
+
+
+def _build(config: Config, run: Run) -> dict[str, Any]:
+    use_threads(int(config.score.slm.cpus))
+    examples = data.part(run, "train")
+    encoder = load_encoder(encoder_folder(config, run), device_of(config.device))
+    with whole_folder(run.path("index")) as folder:
+        save_index(build(encoder, examples, config.score.slm.batch_size), folder)
+    index = load_index(run.path("index"))
+    # A sentence is its own nearest neighbour; through `nearest` it must never be.
+    asked = [example.text for example in examples[:100]]
+    queries = encoder.embed(asked, config.score.slm.batch_size)
+    _, ids = index.vectors.search(queries, 1)
+    found = sum(index.examples[row[0]].text == text for row, text in zip(ids, asked, strict=True))
+    shown = index.nearest(queries, asked, config.index.k)
+    if any(example.text == text for near, text in zip(shown, asked, strict=True) for example in near):
+        raise RuntimeError("the index showed a sentence to itself")
+    return {"sentences": len(examples), "dimensions": index.vectors.d, "asked": len(asked), "found": found}

@@ -1,0 +1,96 @@
+"""The main job: labelled text and a corpus in, the tagged corpus and a report out. Steps that are done are skipped."""
+
+import platform
+import time
+from collections.abc import Callable
+from typing import Any
+
+import ray
+import torch
+import transformers
+
+import rayner
+from rayner.cluster import data
+from rayner.cluster.build_index import build_index
+from rayner.cluster.memory import MemoryWatch
+from rayner.cluster.score import score
+from rayner.cluster.session import duration, log
+from rayner.cluster.tag import out_folder, tag_corpus
+from rayner.cluster.train_llm import train_llm
+from rayner.cluster.train_slm import train_slm
+from rayner.cluster.tune import tune_fusion
+from rayner.config import Config, resolved
+from rayner.errors import BudgetError
+from rayner.report.assemble import make_report
+from rayner.report.evaluation import format_table
+from rayner.run import Run, write_json
+
+Step = Callable[[Config, Run], dict[str, Any]]
+STEPS: dict[str, Step] = {
+    "data": data.prepare,
+    "train_slm": train_slm,
+    "build_index": build_index,
+    "train_llm": train_llm,
+    "score": score,
+    "tune_fusion": tune_fusion,
+}
+
+
+def pipeline(config: Config, run: Run) -> dict[str, Any]:
+    """All steps in order; the corpus is tagged if there is one.
+
+    Raises BudgetError, when everything is written, if too many segments were set aside.
+    """
+    begun, facts = time.time(), dict[str, dict[str, Any]]()
+    over_budget: BudgetError | None = None
+    with MemoryWatch() as memory:
+        steps = dict(STEPS, tag_corpus=tag_corpus) if config.corpus else STEPS
+        for i, (name, step) in enumerate(steps.items()):
+            log.info("step %d/%d: %s", i + 1, len(steps), name)
+            try:
+                facts[name] = step(config, run)
+            except BudgetError as error:
+                over_budget, facts[name] = error, run.facts(name)
+    about = _about(config, facts, time.time() - begun, memory.peak)
+    evaluation = make_report(
+        run,
+        title=f"{', '.join(config.train)} → {config.corpus or 'no corpus'}",
+        about=about,
+        tagged=out_folder(config, run) if config.corpus else None,
+        seed=config.seed,
+    )
+    write_json(run.path("pipeline.json"), about)
+    if evaluation:
+        log.info("test scores:\n%s", format_table(evaluation))
+    log.info(
+        "done in %s, at most %.0f MiB of memory: %s",
+        duration(time.time() - begun),
+        memory.peak,
+        run.path("report.html"),
+    )
+    if over_budget:
+        raise over_budget
+    return about
+
+
+def _about(config: Config, facts: dict[str, dict[str, Any]], seconds: float, peak: float) -> dict[str, Any]:
+    """What the report tells of the run."""
+    found = facts["data"]
+    timings = {name: round(fact["seconds"], 1) for name, fact in facts.items()}
+    tagged = facts.get("tag_corpus", {})
+    return {
+        "inputs": {"train": config.train, "corpus": config.corpus, "run": config.run, "seed": config.seed},
+        "counts": {"labelled": found["parts"], "labelled_characters": found["characters"], **tagged.get("counts", {})},
+        "faults": found["faults"],
+        "timings": {**timings, "this_call": round(seconds, 1), "peak_memory_mib": round(peak)},
+        "versions": {
+            "rayner": rayner.__version__,
+            "python": platform.python_version(),
+            "ray": ray.__version__,
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+        },
+        "unread": tagged.get("unread", {}),
+        "models": {name: facts[name] for name in ("train_slm", "train_llm", "tune_fusion")},
+        "config": resolved(config),
+    }

@@ -1,0 +1,95 @@
+"""What can be known before a job starts: inputs that read, models that exist, resources that suffice."""
+
+import os
+from pathlib import Path
+
+import ray
+from transformers import AutoConfig
+
+from rayner.cluster.plan import plan
+from rayner.config import Config
+from rayner.corpus.readers import read_labelled
+from rayner.errors import ConfigError
+from rayner.run import Run
+
+
+def check_training(config: Config, run: Run) -> list[str]:
+    """Labelled files and models. Raises ConfigError or DataError for the first thing that is wrong."""
+    lines = []
+    if not config.train:
+        raise ConfigError("train: expected labelled files, found none")
+    for path in config.train:
+        labelled = read_labelled(path, layout=config.layout)
+        met = ", ".join(f"{count} {name}" for name, count in labelled.faults.items() if count) or "none"
+        lines.append(
+            f"{path}: {len(labelled.text):,} characters, {len(labelled.spans):,} entities; oddities met: {met}"
+        )
+    for key, model in (
+        ("slm.model", config.slm.model),
+        ("llm.model", config.llm.model),
+        ("index.encoder", config.index.encoder),
+    ):
+        if model not in ("scratch", "slm"):
+            check_model(key, model)
+    lines += check_resources(config)
+    return [*lines, f"run folder: {run.root}"]
+
+
+def check_scores(config: Config, run: Run) -> list[str]:
+    """Whether the scores that fusion is tuned on are there."""
+    run.facts("score")
+    return [f"run folder: {run.root}"]
+
+
+def check_tagging(config: Config, run: Run) -> list[str]:
+    """Corpus, and the steps that must be done before."""
+    run.facts("tune_fusion")
+    return [*check_corpus(config), *check_resources(config), f"run folder: {run.root}"]
+
+
+def check_pipeline(config: Config, run: Run) -> list[str]:
+    """Everything."""
+    return [
+        *check_training(config, run),
+        *(check_corpus(config) if config.corpus else ["corpus: none, nothing to tag"]),
+    ]
+
+
+def check_corpus(config: Config) -> list[str]:
+    """The corpus reads. Raises DataError if nothing of it does."""
+    if not config.corpus:
+        raise ConfigError("corpus: expected a text file or a folder of .txt files, found none")
+    found = plan(config.corpus, config.score.unit_chars)
+    line = (
+        f"{config.corpus}: {found.documents:,} documents, {found.characters:,} characters, {len(found.units):,} units"
+    )
+    return [line, *(f"left out: {why}" for why in found.unread.values())]
+
+
+def check_model(key: str, model: str) -> None:
+    """A checkpoint folder or hub name has a configuration. Raises ConfigError, naming the key."""
+    try:
+        AutoConfig.from_pretrained(model)
+    except (OSError, ValueError) as error:
+        what = "folder" if Path(model).exists() else "folder or hub name"
+        raise ConfigError(f"{key}: expected the {what} of a checkpoint, found {model!r}: {error}") from error
+
+
+def check_resources(config: Config) -> list[str]:
+    """Enough CPUs and GPUs for each stage, here or in the cluster that is connected. Raises ConfigError if not."""
+    have = ray.cluster_resources() if ray.is_initialized() else {"CPU": float(os.cpu_count() or 1)}
+    where = "the cluster" if ray.is_initialized() else "this machine"
+    wants = {
+        "slm.workers": (config.slm.workers.count * config.slm.workers.cpus, config.slm.workers.count * config.slm.workers.gpus),
+        "llm.workers": (config.llm.workers.count * config.llm.workers.cpus, config.llm.workers.count * config.llm.workers.gpus),
+        "score.slm + score.llm": tuple(
+            sum(pool.actors * getattr(pool, kind) for pool in (config.score.slm, config.score.llm))
+            for kind in ("cpus", "gpus")
+        ),
+    }  # fmt: skip
+    for key, (cpus, gpus) in wants.items():
+        if cpus > have.get("CPU", 0):
+            raise ConfigError(f"{key}: asks for {cpus:g} CPUs, {where} has {have.get('CPU', 0):g}")
+        if ray.is_initialized() and gpus > have.get("GPU", 0):
+            raise ConfigError(f"{key}: asks for {gpus:g} GPUs, {where} has {have.get('GPU', 0):g}")
+    return [f"{where}: {have.get('CPU', 0):g} CPUs, {have.get('GPU', 0):g} GPUs"]

@@ -1,0 +1,247 @@
+import copy
+from html.parser import HTMLParser
+
+import pytest
+
+from rayner.ner.fusion import Rule
+from rayner.report import facts
+from rayner.report.evaluation import evaluate_fusion
+from rayner.report.page import Sample, percent, points, write_report
+from rayner.report.tagged import codepoint, colours, describe, pieces
+from tests.report.synthetic import TYPES, rows
+from tests.report.test_report_plots import BINS, CHOSEN, curves
+
+VOID = {"meta", "br", "img", "link", "input", "hr"}
+ENTITY = {
+    "start": 0, "end": 2, "type": "NR", "score": 0.91234, "decided_by": "llm", "slm_type": None, "llm_type": "NR",
+    "slm_entropy": 0.5, "llm_category_prob": 0.75,
+}  # fmt: skip
+
+
+class Page(HTMLParser):
+    """The page's elements and texts; asserts that every element is closed in turn."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.open, self.found, self.words, self.style = [], [], [], []
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        (self.style if self.open and self.open[-1] in ("style", "script") else self.words).append(data)
+
+    @property
+    def text(self):
+        return " ".join("".join(self.words).split())
+
+    def tags(self, name):
+        return [attrs for tag, attrs in self.found if tag == name]
+
+
+def fusion():
+    return {
+        "rule": CHOSEN,
+        "basis": "unmasked",
+        "curves": curves(500),
+        "baselines": {"slm": 0.8012, "llm": 0.7934, "fused": 0.8567},
+        "calibration": {"weights": [1.0], "bins": BINS},
+    }
+
+
+RUN = {
+    "inputs": [{"path": "A.txt", "role": "train"}, {"path": "卷一.txt", "characters": 12345}],
+    "counts": {"documents": 3249, "kept": {"gated": 801221}},
+    "timings": {"train": 12.345},
+    "faults": {},
+    "versions": {"python": "3.11.7"},
+    "config": {"slm": {"lr": 2e-5}},
+    "seed": 7,
+}
+
+
+@pytest.fixture(scope="module")
+def evaluation():
+    return evaluate_fusion(rows(), Rule(0.35), TYPES, seed=0)
+
+
+def page(tmp_path, **parts):
+    given = {"title": "T", "evaluation": {}, "fusion": {}, "run": {}, "samples": []} | parts
+    path = tmp_path / "report.html"
+    write_report(path, **given)
+    return Page(path.read_text(encoding="utf-8"))
+
+
+def test_full_page_is_balanced_and_needs_nothing(tmp_path, evaluation):
+    sample = Sample("卷一", "懷王怒\n去。", [ENTITY])
+    html = page(tmp_path, evaluation=evaluation, fusion=fusion(), run=RUN, samples=[sample])
+    for _, attrs in html.found:
+        for name in ("src", "href", "xlink:href", "srcset", "data", "action"):
+            assert name not in attrs or attrs[name].startswith("#"), attrs
+    assert "url(" not in "".join(html.style)
+    assert "@import" not in "".join(html.style)
+    assert not html.tags("link")
+    ids = [attrs["id"] for _, attrs in html.found if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    assert {a["href"][1:] for a in html.tags("a")} <= set(ids)
+    assert html.tags("html") == [{"lang": "en"}]
+    assert [attrs for tag, attrs in html.found if tag == "p" and attrs.get("class") == "passage"][0]["lang"] == "lzh"
+    assert len(html.tags("h1")) == len(html.tags("main")) == 1
+
+
+def test_numbers_are_those_of_the_evaluation(tmp_path, evaluation):
+    text = page(tmp_path, evaluation=evaluation, fusion=fusion(), run=RUN).text
+    for name, system in evaluation["systems"].items():
+        assert percent(system["micro"]["f1"]) in text
+        for key in ("macro_f1", "token_macro_with_o", "token_macro_without_o"):
+            assert percent(system[key]) in text
+        if name == "fused_characters":
+            continue
+        low, high = map(percent, system["interval"])
+        assert f"95% interval {low} to {high}" in text
+        for row in system["per_type"].values():
+            assert percent(row["f1"]) + "–".join(map(percent, row["interval"])) in text.replace(" ", "")
+    regions = evaluation["regions"]
+    right = regions["slm_right"] + regions["llm_right"]
+    assert f"The models differ in {regions['n']} regions" in text
+    assert f"took the right side in {regions['fused_right']} of the {right} where" in text
+    assert f"micro F1 of {percent(regions['oracle_f1'])}." in text
+    assert "SLM 80.12, LLM 79.34, fused 85.67" in text
+    assert "λ = 0.25" in text
+    for fact in ("documents 3,249", "kept.gated 801,221", "train 12.35", "python 3.11.7", "slm.lr 2e-05", "seed 7"):
+        assert fact in text
+
+
+def test_differences_in_words(tmp_path, evaluation):
+    changed = copy.deepcopy(evaluation)
+    changed["paired"] = {"fused-slm": [0.012, 0.003, 0.021], "fused-llm": [0.002, -0.005, 0.009],
+                         "llm-slm": [-0.02, -0.03, -0.01]}  # fmt: skip
+    text = page(tmp_path, evaluation=changed).text
+    assert "Fused beats SLM by +1.20 points, 95% interval +0.30 to +2.10." in text
+    assert "No difference beyond chance between fused and LLM: +0.20 points, 95% interval −0.50 to +0.90." in text
+    assert "SLM beats LLM by +2.00 points, 95% interval +1.00 to +3.00." in text
+
+
+def test_every_disagreement_is_there(tmp_path, evaluation):
+    html = page(tmp_path, evaluation=evaluation)
+    shown = [attrs for attrs in html.tags("article") if "conflict" in attrs.get("class", "")]
+    assert len(shown) == len(evaluation["disagreements"])
+
+
+def test_a_page_without_anything(tmp_path):
+    html = page(tmp_path)
+    assert "No labelled test data was given" in html.text
+    assert not html.tags("svg")
+    assert not html.tags("mark")
+
+
+@pytest.mark.parametrize("missing", ["curves", "baselines", "calibration", "basis", "rule"])
+def test_parts_of_the_fusion_may_be_missing(tmp_path, missing):
+    page(tmp_path, fusion={key: value for key, value in fusion().items() if key != missing})
+
+
+def test_an_evaluation_without_rows(tmp_path):
+    assert "The models agree everywhere" in page(tmp_path, evaluation=evaluate_fusion([], Rule(0.3), [], seed=0)).text
+
+
+def test_skipped_sentences_are_told(tmp_path, evaluation):
+    assert "3 of the sentences have no answer" in page(tmp_path, evaluation=evaluation | {"n_without_llm": 3}).text
+
+
+def test_text_is_escaped(tmp_path, evaluation):
+    evil = "<script>alert(1)</script>&\"'"
+    changed = copy.deepcopy(evaluation)
+    changed["disagreements"][0]["doc_id"] = evil
+    sample = Sample(evil, evil, [{"start": 0, "end": 8, "type": evil}, {"start": 8, "end": 9, "type": "NR"}])
+    run = {"inputs": {evil: evil}, evil: {evil: [evil]}}
+    html = page(tmp_path, title=evil, evaluation=changed, run=run, samples=[sample])
+    scripts = [attrs for attrs in html.tags("script")]
+    assert len(scripts) == 1
+    assert not any("alert" in part for part in html.style)
+    assert html.text.count("alert(1)") >= 6
+    raw = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<script>alert" not in raw
+
+
+def test_copied_text_is_the_text(tmp_path):
+    text = "  治傷寒，\n\ue123三兩\U00020000。"
+    sample = Sample("t", text, [{"start": 3, "end": 5, "type": "ZD"}, {"start": 7, "end": 8, "type": "ZP"}])
+    path = tmp_path / "r.html"
+    write_report(path, title="t", evaluation={}, fusion={}, run={}, samples=[sample])
+    raw = path.read_text(encoding="utf-8")
+    passage = raw[raw.index('<p class="passage" lang="lzh">') :].partition(">")[2].partition("</p>")[0]
+    parsed = Page(passage)
+    assert "".join(parsed.words) == text
+    assert [a["title"] for a in parsed.tags("span")] == ["U+E123, private use", "U+20000"]
+    assert [(a["data-type"], a["title"]) for a in parsed.tags("mark")] == [
+        ("ZD", "ZD disease"),
+        ("ZP", "ZP decoction piece"),
+    ]
+
+
+def test_the_votes_of_an_entity():
+    assert describe(ENTITY) == (
+        "NR person; confidence 0.912; decided by the LLM; SLM: none (H 0.500); LLM: NR (P 0.750)"
+    )
+    gated = ENTITY | {"score": None, "decided_by": "slm", "slm_type": "NR", "llm_type": None, "llm_category_prob": None}
+    assert describe(gated) == "NR person; decided by the SLM; SLM: NR (H 0.500); LLM: none"
+
+
+def test_pieces_mark_the_region_across_entities():
+    found = pieces("甲乙丙丁戊", [{"start": 1, "end": 3, "type": "NR"}], (2, 4))
+    assert [(p.type, [(r.text, r.region) for r in p.runs], p.in_region) for p in found] == [
+        ("", [("甲", False)], False),
+        ("NR", [("乙", False), ("丙", True)], True),
+        ("", [("丁", True), ("戊", False)], True),
+    ]
+
+
+@pytest.mark.parametrize("spans", [[(0, 2), (1, 3)], [(0, 9)], [(1, 1)]])
+def test_impossible_entities_are_refused(spans):
+    with pytest.raises(ValueError, match="overlaps"):
+        pieces("甲乙丙", [{"start": s, "end": e, "type": "NR"} for s, e in spans])
+
+
+def test_characters_that_fonts_may_lack():
+    assert codepoint("王") == ""
+    assert codepoint("\ue000") == "U+E000, private use"
+    assert codepoint("\U00020bb7") == "U+20BB7"
+    assert codepoint("\U000e0100") == ""
+
+
+def test_colours_do_not_depend_on_the_order():
+    kinds = ["NR", "X1", "X2", "T"]
+    assert colours(kinds) == colours(kinds[::-1])
+    assert len(set(colours(kinds).values())) == 4
+
+
+def test_facts():
+    assert facts.flatten({"a": {"b": 1, "c": []}, "d": [1, 2], "e": None, "f": [{"g": True}]}) == [
+        ("a.b", "1"),
+        ("a.c", "none"),
+        ("d", "1, 2"),
+        ("e", "none"),
+        ("f[0].g", "yes"),
+    ]
+    table = facts.table("Inputs", [{"a": 1}, {"b": "x"}])
+    assert (table.columns, table.rows) == (("a", "b"), (("1", ""), ("", "x")))
+    assert facts.table("Inputs", ["a.txt", "b.txt"]).rows == (("", "a.txt, b.txt"),)
+    assert [t.heading for t in facts.known(RUN)] == ["Inputs", "Counts", "Timings", "Versions"]
+    assert [t.heading for t in facts.others(RUN)] == ["General", "config"]
+
+
+def test_numbers_in_words():
+    assert percent(0.88123) == "88.12"
+    assert points(-0.0012) == "−0.12"
+    assert points(0.0) == "+0.00"
