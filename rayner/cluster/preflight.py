@@ -77,16 +77,17 @@ def check_model(key: str, model: str) -> None:
 
 def check_resources(config: Config) -> list[str]:
     """Enough CPUs and GPUs for each stage, here or in the cluster that is connected. Raises ConfigError if not."""
-    have = ray.cluster_resources() if ray.is_initialized() else {"CPU": float(os.cpu_count() or 1)}
+    have: dict[str, float] = ray.cluster_resources() if ray.is_initialized() else {"CPU": float(os.cpu_count() or 1)}
     where = "the cluster" if ray.is_initialized() else "this machine"
-    wants = {
-        "slm.workers": (config.slm.workers.count * config.slm.workers.cpus, config.slm.workers.count * config.slm.workers.gpus),
-        "llm.workers": (config.llm.workers.count * config.llm.workers.cpus, config.llm.workers.count * config.llm.workers.gpus),
-        "score.slm + score.llm": tuple(
-            sum(pool.actors * getattr(pool, kind) for pool in (config.score.slm, config.score.llm))
-            for kind in ("cpus", "gpus")
-        ),
-    }  # fmt: skip
+    pools = (config.score.slm, config.score.llm)
+    wants: dict[str, tuple[float, float]] = {
+        f"{name}.workers": (workers.count * workers.cpus, workers.count * workers.gpus)
+        for name, workers in (("slm", config.slm.workers), ("llm", config.llm.workers))
+    }
+    wants["score.slm + score.llm"] = (
+        sum(pool.actors * pool.cpus for pool in pools),
+        sum(pool.actors * pool.gpus for pool in pools),
+    )
     for key, (cpus, gpus) in wants.items():
         if cpus > have.get("CPU", 0):
             raise ConfigError(f"{key}: asks for {cpus:g} CPUs, {where} has {have.get('CPU', 0):g}")

@@ -91,7 +91,7 @@ def _stream(config: Config, run: Run, corpus: Plan, out: Path, fusion: dict[str,
     """Run what is not done yet through the stages."""
     rule = Rule(**fusion["rule"])
     names = [f"unit-{i:06d}" for i in range(len(corpus.units))]
-    todo = [
+    todo: list[dict[str, Any]] = [
         {"unit": name, "pieces": [asdict(piece) for piece in unit]}
         for name, unit in zip(names, corpus.units, strict=True)
         if not (out / "segments" / f"{name}.parquet").exists()

@@ -78,7 +78,7 @@ def run_config(run: Run, name: str, workers: WorkersConfig, best: str | None = N
         storage_path=str(run.path("train").absolute()),
         failure_config=FailureConfig(max_failures=workers.max_failures),
         checkpoint_config=CheckpointConfig(
-            num_to_keep=1, checkpoint_score_attribute=best, checkpoint_score_order="max" if best else None
+            num_to_keep=1, checkpoint_score_attribute=best, checkpoint_score_order="max"
         ),
     )
 

@@ -69,7 +69,9 @@ def conflicts(rows: Sequence[Scored], rule: Rule) -> list[Conflict]:
 
 
 def summary(rows: Sequence[Scored], found: Sequence[Conflict]) -> dict[str, Any]:
-    """`n` regions; `slm_right`, `llm_right`, `both_wrong` (they add up to n: the sides differ, so at most one is
+    """How often each side was right.
+
+    `n` regions; `slm_right`, `llm_right`, `both_wrong` (they add up to n: the sides differ, so at most one is
     right); `fused_right`, regions where the winner was right; `oracle_f1`, the highest micro F1 that any choice of
     sides, region by region, could have reached.
     """

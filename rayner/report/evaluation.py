@@ -116,9 +116,11 @@ def _table_row(label: str, row: dict[str, Any], width: int) -> str:
 
 
 def _scores(counts: Counts, types: Sequence[str], token: tuple[float, float], seed: int) -> dict[str, Any]:
-    """One system: `micro` {precision, recall, f1, right, predicted, gold}, `interval` of its F1 [low, high],
-    `macro_f1` over types, `token_macro_with_o`, `token_macro_without_o` over BMES tags, and `per_type`, each as
-    micro with an interval of its own. Shares in [0, 1].
+    """The scores of one system, shares in [0, 1].
+
+    `micro` {precision, recall, f1, right, predicted, gold}, `interval` of its F1 [low, high], `macro_f1` over
+    types, `token_macro_with_o`, `token_macro_without_o` over BMES tags, and `per_type`, each as micro with an
+    interval of its own.
     """
     return {
         "micro": _score(micro(counts)),

@@ -35,17 +35,11 @@ def write_report(
     run: any JSON; the keys of `facts` are shown as tables, the others folded away.
     Raises ValueError where the entities of a sample overlap or leave its text.
     """
-    scored_kinds, sample_kinds = _kinds_scored(evaluation), {e["type"] for sample in samples for e in sample.entities}
-    palette = colours(sorted(scored_kinds | sample_kinds))
     page = _environment().get_template("report.html.j2").render(
         title=title,
         facts=facts.known(run),
         more_facts=facts.others(run),
-        scored_kinds=_in_order(scored_kinds),
-        sample_kinds=_in_order(sample_kinds),
-        colours=list(palette.items()),
-        glosses=GLOSSES,
-        classes={kind: f"t{i}" for i, kind in enumerate(palette)},
+        **_types(evaluation, samples),
         systems=_SYSTEMS,
         all_systems=_ALL_SYSTEMS,
         evaluation=evaluation,
@@ -175,10 +169,19 @@ def _disagreement(item: Mapping[str, Any]) -> dict[str, Any]:
     return {**item, "lines": lines, "verdict": verdict, "outcome": outcome}
 
 
-def _kinds_scored(evaluation: Mapping[str, Any]) -> set[str]:
-    """The types of an evaluation and of its disagreements."""
+def _types(evaluation: Mapping[str, Any], samples: Sequence[Sample]) -> dict[str, Any]:
+    """The types that occur: those scored and those in the samples in order, all with colours and CSS classes."""
     shown = [item[key] for item in evaluation.get("disagreements", []) for key in ("gold", "slm", "llm", "fused")]
-    return {kind for entities in shown for _, _, kind in entities} | set(evaluation.get("types", []))
+    scored = {kind for entities in shown for _, _, kind in entities} | set(evaluation.get("types", []))
+    sampled = {entity["type"] for sample in samples for entity in sample.entities}
+    palette = colours(sorted(scored | sampled))
+    return {
+        "scored_kinds": _in_order(scored),
+        "sample_kinds": _in_order(sampled),
+        "colours": list(palette.items()),
+        "glosses": GLOSSES,
+        "classes": {kind: f"t{i}" for i, kind in enumerate(palette)},
+    }
 
 
 def _in_order(kinds: set[str]) -> list[str]:

@@ -32,7 +32,7 @@ _CSS = {
     _SYSTEMS["llm"]: "var(--llm, #a86a12)",
     _SYSTEMS["fused"]: "var(--fused, #a8322a)",
 }
-_STYLE = {
+_STYLE: dict[Any, Any] = {  # matplotlib types the keys as the names of its settings
     "svg.fonttype": "none",
     "text.parse_math": False,  # a type may be called anything
     "font.size": 9,
@@ -72,8 +72,8 @@ def lambda_curve(curves: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any],
                 axes.plot(*points, color=_SOFT, ls=dash, lw=0.9, alpha=0.6, label="" if place else label)
         for system in ("slm", "llm"):
             if system in baselines:
-                dashes = {"color": _SYSTEMS[system], "lw": 1.5, "ls": (0, (6, 3))}
-                axes.axhline(100 * baselines[system], label=f"{_NAMES[system]} alone", **dashes)
+                label = f"{_NAMES[system]} alone"
+                axes.axhline(100 * baselines[system], color=_SYSTEMS[system], lw=1.5, ls=(0, (6, 3)), label=label)
         for weights, f1 in [(weights, f1) for curve, weights, f1 in lines if _same_rule(curve, chosen)]:
             axes.plot(*thinned(*_inside(weights, 100 * f1, edges)), color=_SYSTEMS["fused"], lw=1.9)
             at = int(np.abs(weights - chosen["weight"]).argmin())
@@ -127,7 +127,8 @@ def type_bars(systems: Mapping[str, Mapping[str, Any]]) -> str:
         axes.grid(visible=False, axis="x")
         axes.set_xticks(range(len(kinds)), kinds)
         axes.set(ylim=(0, 104), ylabel="F1, %")
-        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=8)
+        if shown:
+            axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=8)
         return _svg(figure, "types", "F1 of each type, with 95% intervals")
 
 

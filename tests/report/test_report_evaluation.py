@@ -43,9 +43,7 @@ def test_json_and_determinism(result):
 
 
 def test_perfect_answers_score_one():
-    data = [
-        Scored(r.doc_id, r.start, r.end, r.text, SlmScore(r.gold, r.slm.entropy), r.llm, r.gold) for r in rows(4)
-    ]
+    data = [Scored(r.doc_id, r.start, r.end, r.text, SlmScore(r.gold, r.slm.entropy), r.llm, r.gold) for r in rows(4)]
     slm = evaluate_fusion(data, RULE, TYPES, seed=0)["systems"]["slm"]
     assert slm["micro"]["f1"] == slm["macro_f1"] == slm["token_macro_with_o"] == slm["token_macro_without_o"] == 1.0
     assert slm["interval"] == [1.0, 1.0]
@@ -101,9 +99,7 @@ def test_regions_add_up(result):
 def test_oracle_is_the_best_of_all_choices(seed):
     data = rows(3, seed=seed)
     sides = [compare(r.slm.spans, r.llm.spans) for r in data]
-    options = [
-        [(set(region.slm), set(item.span for item in region.llm)) for region in regions] for _, regions in sides
-    ]
+    options = [[(set(region.slm), {item.span for item in region.llm}) for region in regions] for _, regions in sides]
     best = 0.0
     for picks in itertools.product((0, 1), repeat=sum(map(len, options))):
         pick = iter(picks)
@@ -139,7 +135,9 @@ def test_disagreements_spread_over_types_and_are_limited():
     ]
     shown = examples(conflicts(data, RULE), RULE, limit=25)
     assert len(shown) == 25
-    about = [next(g for g in item["gold"] if g[0] < item["region"][1] and item["region"][0] < g[1])[2] for item in shown]
+    about = [
+        next(g for g in item["gold"] if g[0] < item["region"][1] and item["region"][0] < g[1])[2] for item in shown
+    ]
     assert set(about) == {"NG", "NR", "NS"}
     assert len({(item["right"], item["winner"]) for item in shown}) >= 4
 
@@ -187,7 +185,9 @@ def test_an_entity_across_a_sentence_end_is_counted_once(tmp_path):
 
 def test_different_texts_are_refused_with_the_place(tmp_path):
     gold, mine = files(tmp_path, "甲乙丙丁戊己庚辛壬癸子丑寅卯", [], [], "甲乙丙丁戊己庚辛壬癸子午寅卯")
-    with pytest.raises(DataError, match=r"mine\.txt: expected the text of .*offset 11: .*'乙丙.*丑寅卯', found '乙丙.*午寅卯'"):
+    with pytest.raises(
+        DataError, match=r"mine\.txt: expected the text of .*offset 11: .*'乙丙.*丑寅卯', found '乙丙.*午寅卯'"
+    ):
         evaluate_files(gold, mine, seed=0)
 
 
