@@ -3,11 +3,8 @@
 import platform
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any
-
-import ray
-import torch
-import transformers
 
 import rayner
 from rayner.cluster import data
@@ -86,9 +83,7 @@ def _about(config: Config, facts: dict[str, dict[str, Any]], seconds: float, pea
         "versions": {
             "rayner": rayner.__version__,
             "python": platform.python_version(),
-            "ray": ray.__version__,
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
+            **{name: version(name) for name in ("ray", "torch", "transformers", "peft", "deepspeed", "faiss-cpu")},
         },
         "unread": tagged.get("unread", {}),
         "models": {name: facts[name] for name in ("train_slm", "train_llm", "tune_fusion")},

@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 import ray
-from transformers import AutoConfig
 
 from rayner.cluster.plan import plan
 from rayner.config import Config
@@ -68,6 +67,8 @@ def check_corpus(config: Config) -> list[str]:
 
 def check_model(key: str, model: str) -> None:
     """A checkpoint folder or hub name has a configuration. Raises ConfigError, naming the key."""
+    from transformers import AutoConfig
+
     try:
         AutoConfig.from_pretrained(model)
     except (OSError, ValueError) as error:
@@ -77,7 +78,7 @@ def check_model(key: str, model: str) -> None:
 
 def check_resources(config: Config) -> list[str]:
     """Enough CPUs and GPUs for each stage, here or in the cluster that is connected. Raises ConfigError if not."""
-    have: dict[str, float] = ray.cluster_resources() if ray.is_initialized() else {"CPU": float(os.cpu_count() or 1)}
+    have: dict[str, float] = _resources()
     where = "the cluster" if ray.is_initialized() else "this machine"
     pools = (config.score.slm, config.score.llm)
     wants: dict[str, tuple[float, float]] = {
@@ -94,3 +95,9 @@ def check_resources(config: Config) -> list[str]:
         if ray.is_initialized() and gpus > have.get("GPU", 0):
             raise ConfigError(f"{key}: asks for {gpus:g} GPUs, {where} has {have.get('GPU', 0):g}")
     return [f"{where}: {have.get('CPU', 0):g} CPUs, {have.get('GPU', 0):g} GPUs"]
+
+
+def _resources() -> dict[str, float]:
+    if ray.is_initialized():
+        return dict(ray.cluster_resources())  # type: ignore[no-untyped-call]
+    return {"CPU": float(os.cpu_count() or 1)}

@@ -7,12 +7,22 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")  # control characters have no place in a job's log
-os.environ.setdefault("RAY_TRAIN_ENABLE_PRINT_PATCH", "0")
-
 import ray
 
 log = logging.getLogger("rayner")
+
+
+# Control characters and other libraries' remarks have no place in a job's log.
+QUIET = {
+    "env_vars": {
+        "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+        "TQDM_DISABLE": "1",
+        "TRANSFORMERS_VERBOSITY": "error",
+        "TOKENIZERS_PARALLELISM": "false",
+        "PYTHONWARNINGS": "ignore",
+    }
+}
+os.environ.update(QUIET["env_vars"])
 
 
 def start_logging() -> None:
@@ -34,13 +44,14 @@ def session() -> Iterator[None]:
         yield
         return
     if os.environ.get("RAY_ADDRESS"):
-        ray.init(logging_level=logging.WARNING)
+        ray.init(logging_level=logging.WARNING, runtime_env=QUIET)
     else:
         # The object store holds units of work in flight, not corpora: half a gigabyte is plenty on a laptop.
         ray.init(
             address="local",
-            include_dashboard=False,
+            dashboard_host="127.0.0.1",
             logging_level=logging.WARNING,
+            runtime_env=QUIET,
             object_store_memory=512 * 1024**2,
         )
     data = ray.data.DataContext.get_current()

@@ -1,21 +1,19 @@
 """The stages of scoring as Ray Data actors: a row is a unit of work, packed segments in, packed segments out.
 
-Batches are formed inside a unit only, so no score depends on scheduling or on the number of actors.
+Batches are formed inside a unit only, so no score depends on scheduling or on the number of actors. Models are
+imported inside the actors: the tasks that only read and write stay small.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 import ray.data
 
 from rayner.cluster.session import start_logging
-from rayner.cluster.train_llm import load_llm, retriever
 from rayner.config import Config, PoolConfig
 from rayner.corpus.scored import from_table, pack, to_table, unpack
-from rayner.models import slm as slms
-from rayner.models.llm_score import answers
-from rayner.models.training import device_of, use_threads
 from rayner.ner.fusion import llm_cannot_win
 from rayner.ner.scores import NOTHING, Scored
 from rayner.ner.segment import core
@@ -39,34 +37,32 @@ class SlmStage:
     """Labels and entropies by the small model."""
 
     def __init__(self, config: Config, run: Run) -> None:
+        from rayner.models import slm
+        from rayner.models.training import device_of, use_threads
+
         start_logging()
         use_threads(int(config.score.slm.cpus))
-        self.slm = slms.load(run.path("models", "slm"), device_of(config.device))
-        self.config = config
+        self.slm = slm.load(run.path("models", "slm"), device_of(config.device))
+        settings = config.slm
+        self.score = partial(
+            slm.score,
+            self.slm,
+            size=settings.max_chars,
+            overlap=settings.overlap,
+            batch_size=config.score.slm.batch_size,
+        )
 
     def __call__(self, row: Row) -> Row:
         """Score the segments of a unit."""
         rows = segments_of(row)
         cores = [core(item.text) for item in rows]
         texts = [item.text[start:end] for item, (start, end) in zip(rows, cores, strict=True)]
-        scores, errors = one_by_one(self._score, texts)
+        scores, errors = one_by_one(self.score, texts)
         done = []
         for item, (start, end), score, error in zip(rows, cores, scores, errors, strict=True):
             framed = (score or NOTHING).framed(start, len(item.text) - (end if score else start))
             done.append(replace(item, slm=framed, error=error))
         return {**row, **unit_row(row["unit"], done)}
-
-    def _score(self, texts: Sequence[str]) -> list[Any]:
-        settings = self.config.slm
-        return [
-            *slms.score(
-                self.slm,
-                texts,
-                size=settings.max_chars,
-                overlap=settings.overlap,
-                batch_size=self.config.score.slm.batch_size,
-            )
-        ]
 
 
 class LlmStage:
@@ -76,11 +72,22 @@ class LlmStage:
     """
 
     def __init__(self, config: Config, run: Run, gate: float | None) -> None:
+        from rayner.cluster.train_llm import load_llm, retriever
+        from rayner.models.llm_score import answers
+        from rayner.models.training import use_threads
+
         start_logging()
         use_threads(int(config.score.llm.cpus))
-        self.llm = load_llm(config, run)
-        self.retriever = retriever(config, run)
-        self.config, self.gate = config, gate
+        self.gate = gate
+        self.answer = partial(
+            answers,
+            load_llm(config, run),
+            retriever=retriever(config, run),
+            probability=config.llm.probability,
+            size=config.llm.max_chars,
+            overlap=config.llm.overlap,
+            batch_size=config.score.llm.batch_size,
+        )
 
     def __call__(self, row: Row) -> Row:
         """Answer the segments of a unit that are not gated."""
@@ -91,27 +98,13 @@ class LlmStage:
         ]
         asked = [i for i, skip in enumerate(gated) if not skip and rows[i].error is None]
         cores = {i: core(rows[i].text) for i in asked}
-        found, errors = one_by_one(self._answer, [rows[i].text[slice(*cores[i])] for i in asked])
+        found, errors = one_by_one(self.answer, [rows[i].text[slice(*cores[i])] for i in asked])
         done = [replace(item, gated=skip) for item, skip in zip(rows, gated, strict=True)]
         for i, answer, error in zip(asked, found, errors, strict=True):
             start, end = cores[i]
             framed = answer.framed(start, len(rows[i].text) - end) if answer else None
             done[i] = replace(done[i], llm=framed, error=error)
         return {**row, **unit_row(row["unit"], done)}
-
-    def _answer(self, texts: Sequence[str]) -> list[Any]:
-        settings = self.config.llm
-        return [
-            *answers(
-                self.llm,
-                texts,
-                self.retriever,
-                probability=settings.probability,
-                size=settings.max_chars,
-                overlap=settings.overlap,
-                batch_size=self.config.score.llm.batch_size,
-            )
-        ]
 
 
 def one_by_one(

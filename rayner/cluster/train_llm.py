@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import ray.train
 import torch
-from peft import PeftModel
 from ray.train import Checkpoint
 from ray.train.torch import TorchTrainer
 from safetensors.torch import load_file
@@ -276,7 +275,7 @@ def _restore(engine: Any, stage: Stage) -> int:  # noqa: ANN401 - DeepSpeed's en
 def _report(engine: Any, llm: llms.Llm, config: Config, metrics: dict[str, Any], rank: int) -> None:  # noqa: ANN401
     """A checkpoint from all workers: each its part of the optimizer, the first also the model as users load it."""
     with tempfile.TemporaryDirectory() as folder:
-        engine.save_checkpoint(folder, tag="state", exclude_frozen_parameters=isinstance(llm.model, PeftModel))
+        engine.save_checkpoint(folder, tag="state", exclude_frozen_parameters=hasattr(llm.model, "peft_config"))
         with _gathered(llm, config.llm.zero_stage):
             if rank == 0:
                 llm.model.save_pretrained(Path(folder) / "model")

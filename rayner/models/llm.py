@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig as PeftConfig
-from peft import PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM
 
 from rayner.config import LoraConfig
@@ -77,6 +75,8 @@ def load(
     try:
         model = AutoModelForCausalLM.from_pretrained(str(base), dtype=DTYPES[dtype])
         if adapter is not None:
+            from peft import PeftModel  # slow to import: only where an adapter is
+
             model = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
     except (OSError, ValueError) as error:
         raise ConfigError(f"{base}: expected a checkpoint of a causal model, found: {error}") from error
@@ -99,6 +99,9 @@ def _frame(speller: Speller, chat: bool) -> tuple[Tokens, Tokens]:
 
 def with_lora(model: Any, config: LoraConfig) -> Any:  # noqa: ANN401 - transformers' models share no useful base
     """The model with a fresh adapter to train."""
+    from peft import LoraConfig as PeftConfig
+    from peft import get_peft_model
+
     targets = "all-linear" if config.targets == ["all-linear"] else config.targets
     return get_peft_model(
         model,
@@ -161,7 +164,8 @@ class Teacher(torch.nn.Module):
         tokens = pad(rows, self.fill).to(self.device)
         mask = pad([[1] * len(row) for row in rows], 0).to(self.device)
         places = self._places(lessons)
-        causal: Any = self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
+        adapted = hasattr(self.model, "peft_config")
+        causal: Any = self.model.get_base_model() if adapted else self.model
         hidden = causal.get_decoder()(input_ids=tokens, attention_mask=mask, use_cache=False).last_hidden_state
         # The output layer runs on these positions only: on a large vocabulary it costs more than it looks.
         row, column = (torch.tensor([place[k] for place in places], device=self.device) for k in (0, 1))

@@ -12,8 +12,8 @@ from rayner.ner.segment import windows
 def answers(
     llm: Llm,
     texts: Sequence[str],
-    retriever: Retriever,
     *,
+    retriever: Retriever,
     probability: str,
     size: int,
     overlap: int,

@@ -7,6 +7,7 @@ Intervals: percentile bootstrap over sentences; paired where two systems answer 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -77,10 +78,15 @@ def _f1(totals: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
     return result
 
 
+@lru_cache(maxsize=2)
+def _draws(n: int, seed: int, rounds: int) -> npt.NDArray[np.int64]:
+    """How often each of n sentences is drawn, [rounds, n]: the same for all that is measured on the same sentences."""
+    drawn: npt.NDArray[np.int64] = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=rounds)
+    return drawn
+
+
 def _resampled_f1(counts: Counts, seed: int, rounds: int) -> npt.NDArray[np.floating]:
-    n = len(counts)
-    draws = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=rounds)
-    return _f1(draws @ counts.sum(axis=1).astype(float))
+    return _f1(_draws(len(counts), seed, rounds) @ counts.sum(axis=1).astype(float))
 
 
 def interval(counts: Counts, *, seed: int, rounds: int = 2000, level: float = 0.95) -> tuple[float, float]:
