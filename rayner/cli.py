@@ -8,6 +8,7 @@ import os
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +55,16 @@ def _job(
     if not config.run:
         raise ConfigError("run: expected a run folder (run=DIR), found none")
     run = Run(Path(config.run).absolute())
+    if run.root.exists() and not run.root.is_dir():
+        raise ConfigError(f"run: expected a folder, found a file: {run.root}")
     start_logging()
-    for line in check(config, run):
-        log.info("%s", line)
-    if not given.dry_run:
-        with session():
-            step(config, run)
+    # On a cluster it is the cluster's resources that must suffice, not this node's: be connected for the check.
+    with session() if os.environ.get("RAY_ADDRESS") else nullcontext():
+        for line in check(config, run):
+            log.info("%s", line)
+        if not given.dry_run:
+            with session():
+                step(config, run)
 
 
 def guarded(work: Callable[[], Any]) -> int:

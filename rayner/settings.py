@@ -22,9 +22,11 @@ def load(path: str | Path | None, overrides: Sequence[str] = ()) -> Config:
     tree: dict[str, Any] = {}
     if path is not None:
         try:
-            tree = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            tree = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: not UTF-8, a date of month 13
             raise ConfigError(f"{path}: expected a YAML file, found: {' '.join(str(error).split())}") from error
+        if tree is None:  # nothing but comments
+            tree = {}
         if not isinstance(tree, dict):
             raise ConfigError(f"{path}: expected keys and values, found {type(tree).__name__}")
     for override in overrides:
@@ -40,7 +42,7 @@ def load(path: str | Path | None, overrides: Sequence[str] = ()) -> Config:
 def _value(key: str, text: str) -> Any:  # noqa: ANN401 - whatever the YAML holds
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (ValueError, yaml.YAMLError) as error:
         raise ConfigError(f"{key}: {text!r} is not YAML: {' '.join(str(error).split())}") from error
 
 
@@ -81,11 +83,11 @@ def _convert(hint: Any, value: Any, key: str, source: str) -> Any:  # noqa: ANN4
     elif hint is float and isinstance(value, int | float | str) and not isinstance(value, bool):
         try:
             return float(value)  # YAML reads 1e-3 as a string
-        except ValueError:
+        except (ValueError, OverflowError):
             pass
-    elif (isinstance(value, hint) and not (hint is int and isinstance(value, bool))) or (hint is str and value == 0):
+    elif isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value
-    elif hint is str and isinstance(value, int | float):
+    elif hint is str and isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)  # run=2025 names a folder
     name = getattr(hint, "__name__", None) if origin is None else str(hint)
     raise ConfigError(f"{source}: {key}: expected {name}, found {value!r}")

@@ -73,7 +73,8 @@ def check_model(key: str, model: str) -> None:
         AutoConfig.from_pretrained(model)
     except (OSError, ValueError) as error:
         what = "folder" if Path(model).exists() else "folder or hub name"
-        raise ConfigError(f"{key}: expected the {what} of a checkpoint, found {model!r}: {error}") from error
+        why = " ".join(str(error).split())
+        raise ConfigError(f"{key}: expected the {what} of a checkpoint, found {model!r}: {why}") from error
 
 
 def check_resources(config: Config) -> list[str]:

@@ -33,6 +33,7 @@ def inputs(config: Config, run: Run, corpus: Plan) -> dict[str, Any]:
         "score": run.digest("score"),  # which holds data, models and index
         "fusion": run.digest("tune_fusion"),
         "gate": config.tag.gate,
+        "out": str(Path(config.out).absolute()) if config.out else None,
         "version": rayner.__version__,
     }
 

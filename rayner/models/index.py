@@ -82,9 +82,10 @@ class Index:
             depth = min(depth, len(self.examples))
             _, ids = self.vectors.search(queries[waiting], depth)
             for i, row in zip(waiting, ids, strict=True):
-                distinct = {self.examples[j].text: self.examples[j] for j in reversed(row)}
-                ranked = [self.examples[j] for j in row if distinct[self.examples[j].text] is self.examples[j]]
-                found[i] = [example for example in ranked if example.text != texts[i]][:k]
+                distinct: dict[str, Example] = {}
+                for j in row:
+                    distinct.setdefault(self.examples[j].text, self.examples[j])
+                found[i] = [example for text, example in distinct.items() if text != texts[i]][:k]
             waiting = [i for i in waiting if len(found[i]) < k] if depth < len(self.examples) else []
             depth *= 4  # so many duplicates stood in the way: look further
         return found

@@ -23,8 +23,11 @@ class Retriever:
         batch_size: int = 64,
     ) -> None:
         self.k, self.encoder, self.index, self.batch_size = k, encoder, index, batch_size
-        # One to spare, for the text that is itself among them.
-        self.fixed = fixed_examples(train, k + 1) if how == "fixed" else []
+        # Each sentence once, and one to spare, for the text that is itself among them.
+        distinct: dict[str, Example] = {}
+        for example in train:
+            distinct.setdefault(example.text, example)
+        self.fixed = fixed_examples(distinct.values(), k + 1) if how == "fixed" else []
 
     def examples(self, texts: Sequence[str]) -> list[list[Example]]:
         """The examples of each text, the most fitting first."""

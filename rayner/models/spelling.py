@@ -52,10 +52,15 @@ class Speller:
         return [self.char(char) if escape(char) == char else self.literal(escape(char)) for char in text]
 
     def tags(self, types: list[str]) -> TagSpelling:
-        """How tags of these types are spelled."""
-        return TagSpelling(
-            self.literal("<"), self.literal("</"), self.literal(">"), {kind: self.literal(kind) for kind in types}
-        )
+        """How tags of these types are spelled.
+
+        Raises ConfigError where the tokenizer has no tokens for them: it is not the one the model was trained with.
+        """
+        spelled = {piece: self.literal(piece) for piece in ("<", "</", ">", *types)}
+        for piece, tokens in spelled.items():
+            if not tokens or self.unknown in tokens:
+                raise ConfigError(f"the tokenizer cannot spell {piece!r}: does it belong to this model?")
+        return TagSpelling(spelled["<"], spelled["</"], spelled[">"], {kind: spelled[kind] for kind in types})
 
     def unknown_share(self, text: str) -> float:
         """Share of the characters that this tokenizer knows no token for."""

@@ -8,12 +8,20 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
-from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen2Tokenizer,
+)
+from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from rayner.config import ScratchConfig
 
-_BYTES = [f"<0x{value:02X}>" for value in range(256)]
+_END, _PAD = "<|endoftext|>", "<|pad|>"
 _PUNCTUATION = "<>/&;：\n"
 MAX_TOKENS = 4096  # positions that the decoder is made for
 
@@ -52,37 +60,48 @@ def write_encoder(folder: Path, texts: Iterable[str], shape: ScratchConfig, seed
 
 def write_decoder(folder: Path, texts: Iterable[str], types: Sequence[str], shape: ScratchConfig, seed: int) -> None:
     """A Qwen2-like decoder: a token a character of the texts, the others in UTF-8 bytes; a token a type's name."""
-    specials = ["<|endoftext|>", "<|pad|>"]
-    characters = _characters([*texts, *(_PUNCTUATION * shape.min_count)], shape.min_count)
-    merges: list[tuple[str, str]] = [("<", "/")]
-    for kind in types:
-        merges += [(kind[:i], kind[i]) for i in range(1, len(kind))]
-    letters = [char for kind in types for char in kind]
-    tokens = dict.fromkeys([*specials, *_BYTES, *characters, *letters, *(a + b for a, b in merges)])
-    vocabulary = {token: i for i, token in enumerate(tokens)}
-    raw = Tokenizer(models.BPE(vocabulary, list(dict.fromkeys(merges)), byte_fallback=True))
-    raw.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
-    raw.add_special_tokens([AddedToken(token, special=True) for token in specials])
-    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
-        tokenizer_object=raw, eos_token=specials[0], pad_token=specials[1], model_max_length=MAX_TOKENS
+    vocabulary, merges = _byte_level([*_characters(texts, shape.min_count), *_PUNCTUATION], [*types, "</"])
+    tokenizer = Qwen2Tokenizer(
+        vocab=vocabulary,
+        merges=merges,
+        eos_token=_END,
+        pad_token=_PAD,
+        model_max_length=MAX_TOKENS,
     )
     torch.manual_seed(seed)
     model = Qwen2ForCausalLM(
         Qwen2Config(
-            vocab_size=len(vocabulary),
+            vocab_size=len(tokenizer),
             hidden_size=shape.hidden,
             num_hidden_layers=shape.layers,
             num_attention_heads=shape.heads,
             num_key_value_heads=shape.heads,
             intermediate_size=shape.intermediate,
             max_position_embeddings=MAX_TOKENS,
+            initializer_range=shape.hidden**-0.5,  # 0.02 suits thousands of dimensions; here attention starts flat
             tie_word_embeddings=True,
-            eos_token_id=vocabulary[specials[0]],
-            pad_token_id=vocabulary[specials[1]],
+            bos_token_id=None,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
         )
     )
     tokenizer.save_pretrained(folder)
     model.save_pretrained(folder)
+
+
+def _byte_level(characters: Iterable[str], words: Iterable[str]) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """Vocabulary and merges of a byte-level BPE, as Qwen2's is, with a token for each character and each word.
+
+    Beside a Qwen2 model, AutoTokenizer makes a byte-level tokenizer out of whatever was saved: it must be one.
+    """
+    symbol = bytes_to_unicode()  # type: ignore[no-untyped-call]
+    merges: dict[tuple[str, str], None] = {}
+    for word in [*characters, *words]:
+        spelled = [symbol[byte] for byte in word.encode()]
+        for i in range(1, len(spelled)):
+            merges["".join(spelled[:i]), spelled[i]] = None
+    tokens = [_END, _PAD, *sorted(symbol.values()), *("".join(merge) for merge in merges)]
+    return {token: i for i, token in enumerate(dict.fromkeys(tokens))}, list(merges)
 
 
 def _characters(texts: Iterable[str], min_count: int) -> list[str]:

@@ -1,0 +1,158 @@
+"""A corpus becomes units by its texts alone; nothing of it is lost, doubled or cut inside a sentence."""
+
+import os
+import shutil
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rayner.cluster.plan import digest_of, plan
+from rayner.errors import DataError
+from rayner.ner.segment import sentences
+from rayner.run import file_digest
+from tests.strategies import texts
+
+# Often several sentences, so that documents longer than a unit are cut.
+documents = st.lists(st.one_of(texts(60), st.text("楚王。\n", max_size=60)), min_size=1, max_size=6)
+sizes = st.integers(1, 50)
+
+
+def corpus_of(folder, contents):
+    """A folder of texts `00.txt`, `01.txt` ..."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for i, text in enumerate(contents):
+        path = folder / f"{i:02d}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("plan") / "corpus"
+
+
+def by_document(found):
+    pieces = {}
+    for unit in found.units:
+        for piece in unit:
+            pieces.setdefault(piece.doc_id, []).append(piece)
+    return pieces
+
+
+@given(contents=documents, size=sizes)
+def test_units_partition_every_document_at_ends_of_sentences(folder, contents, size):
+    found = plan(corpus_of(folder, contents), size)
+    pieces = by_document(found)
+    assert list(pieces) == [f"{i:02d}" for i in range(len(contents))]
+    for i, text in enumerate(contents):
+        own = pieces[f"{i:02d}"]
+        assert "".join(text[piece.start : piece.end] for piece in own) == text
+        assert own[0].start == 0
+        assert own[-1].end == len(text)
+        assert [a.end for a in own[:-1]] == [b.start for b in own[1:]]
+        cut = [(p.start + a, p.start + b) for p in own for a, b in sentences(text[p.start : p.end])]
+        assert cut == sentences(text), "the segments of the pieces are those of the whole"
+        assert {(p.sha256, p.n_chars) for p in own} == {(file_digest(own[0].path), len(text))}
+    assert found.documents == len(contents)
+    assert found.characters == sum(map(len, contents))
+    assert found.unread == {}
+
+
+@given(contents=documents, size=sizes)
+def test_a_unit_is_longer_than_asked_for_only_if_it_is_one_sentence(folder, contents, size):
+    for unit in plan(corpus_of(folder, contents), size).units:
+        full = [piece for piece in unit if piece.end > piece.start]
+        if sum(piece.end - piece.start for piece in unit) > size:
+            assert len(full) == 1
+            text = contents[int(full[0].doc_id)][full[0].start : full[0].end]
+            assert len(sentences(text)) == 1
+
+
+@given(contents=documents, size=sizes)
+def test_two_units_in_a_row_would_not_fit_into_one_together(folder, contents, size):
+    units = plan(corpus_of(folder, contents), size).units
+    assert all(units)
+    lengths = [[piece.end - piece.start for piece in unit] for unit in units]
+    assert all(sum(a) + b[0] > size for a, b in pairwise(lengths))
+
+
+def test_the_plan_does_not_depend_on_place_times_or_the_order_of_writing(tmp_path):
+    contents = ["楚王曰。秦王曰。", "", "齊。" * 9, "趙"]
+    here = plan(corpus_of(tmp_path / "here", contents), 10)
+    there = tmp_path / "there"
+    there.mkdir()
+    for i in reversed(range(len(contents))):
+        (there / f"{i:02d}.txt").write_text(contents[i], encoding="utf-8")
+        os.utime(there / f"{i:02d}.txt", (i, i))
+    (there / "notes.md").write_text("not a text")
+    other = plan(str(there), 10)
+    assert other.digest == here.digest
+    assert [[(p.doc_id, p.start, p.end) for p in u] for u in other.units] == [
+        [(p.doc_id, p.start, p.end) for p in u] for u in here.units
+    ]
+
+
+@pytest.mark.parametrize(
+    ("contents", "size"),
+    [
+        (["楚王曰。", "秦王白。"], 10),  # a text
+        (["楚王曰。", "秦王曰。", "趙"], 10),  # one more
+        (["楚王曰。"], 10),  # one fewer
+        (["秦王曰。", "楚王曰。"], 10),  # the other way round
+        (["楚王曰。", "秦王曰。"], 5),  # cut otherwise
+    ],
+)
+def test_the_digest_changes_with_texts_names_and_the_cut(tmp_path, contents, size):
+    before = plan(corpus_of(tmp_path / "a", ["楚王曰。", "秦王曰。"]), 10)
+    assert plan(corpus_of(tmp_path / "b", contents), size).digest != before.digest
+
+
+def test_the_digest_changes_when_a_file_is_renamed(tmp_path):
+    source = corpus_of(tmp_path / "a", ["楚王曰。"])
+    before = plan(source, 10).digest
+    (tmp_path / "a" / "00.txt").rename(tmp_path / "a" / "0.txt")
+    assert plan(source, 10).digest != before
+
+
+def test_a_file_that_cannot_be_read_is_named_and_the_rest_goes_on(tmp_path):
+    source = corpus_of(tmp_path / "a", ["楚王曰。", "秦\n王".encode() + b"\xff", "趙"])
+    found = plan(source, 10)
+    bad = str(tmp_path / "a" / "01.txt")
+    assert list(found.unread) == [bad]
+    assert found.unread[bad].startswith(f"{bad}:2: expected UTF-8")
+    assert list(by_document(found)) == ["00", "02"]
+
+
+def test_a_corpus_of_which_nothing_can_be_read_is_an_error_naming_a_file(tmp_path):
+    source = corpus_of(tmp_path / "a", [b"\xff", b"\xfe"])
+    with pytest.raises(DataError) as caught:
+        plan(source, 10)
+    assert source in str(caught.value)
+    assert str(tmp_path / "a" / "00.txt") in str(caught.value)
+
+
+def test_a_corpus_that_is_not_there_is_an_error(tmp_path):
+    with pytest.raises(DataError, match="none"):
+        plan(str(tmp_path / "none"), 10)
+
+
+def test_an_empty_document_is_a_document(tmp_path):
+    found = plan(corpus_of(tmp_path / "a", [""]), 10)
+    assert (found.documents, found.characters, len(found.units)) == (1, 0, 1)
+
+
+def test_subfolders_and_a_single_file_are_named_by_their_paths(tmp_path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "史記.txt").write_text("楚", encoding="utf-8")
+    assert list(by_document(plan(str(tmp_path / "a"), 10))) == ["b/史記"]
+    assert list(by_document(plan(str(tmp_path / "a" / "b" / "史記.txt"), 10))) == ["史記"]
+
+
+def test_the_digest_of_a_text_is_that_of_its_file(tmp_path):
+    path = Path(tmp_path / "a.txt")
+    path.write_bytes("楚\r\n\ue000".encode())
+    assert digest_of("楚\r\n\ue000") == file_digest(path)

@@ -1,0 +1,114 @@
+"""Before a job starts, what is wrong is said in one line that names the key, the file or the step."""
+
+import dataclasses
+
+import pytest
+
+from rayner.cluster import preflight
+from rayner.config import Config, PoolConfig, ScoreConfig, WorkersConfig
+from rayner.errors import ConfigError, DataError
+from rayner.run import Run, write_json
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Run(tmp_path / "run")
+
+
+@pytest.fixture
+def good(tmp_path, monkeypatch):
+    """A configuration with nothing wrong, on a machine of two CPUs."""
+    (tmp_path / "train.txt").write_text("懷\tB-NR\n王\tE-NR\n\n曰\tO\n", encoding="utf-8")
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "a.txt").write_text("楚王曰。" * 10, encoding="utf-8")
+    monkeypatch.setattr(preflight, "_resources", lambda: {"CPU": 2.0})
+    return Config(train=[str(tmp_path / "train.txt")], corpus=str(tmp_path / "corpus"), score=ScoreConfig(unit_chars=8))
+
+
+def workers(config, name, **values):
+    model = dataclasses.replace(getattr(config, name), workers=WorkersConfig(**values))
+    return dataclasses.replace(config, **{name: model})
+
+
+def test_inputs_are_told_with_their_sizes_and_oddities(good, run):
+    lines = preflight.check_pipeline(good, run)
+    assert f"{good.train[0]}: 3 characters, 1 entities; oddities met: 1 blank_lines" in lines
+    assert f"{good.corpus}: 1 documents, 40 characters, 5 units" in lines
+    assert "this machine: 2 CPUs, 0 GPUs" in lines
+    assert not run.root.exists()
+
+
+def test_a_file_of_the_corpus_that_is_left_out_is_told(good, run, tmp_path):
+    (tmp_path / "corpus" / "b.txt").write_bytes(b"\xff")
+    assert any(
+        line.startswith(f"left out: {tmp_path / 'corpus' / 'b.txt'}:1: ") for line in preflight.check_corpus(good)
+    )
+
+
+def test_without_a_corpus_there_is_nothing_to_tag(good, run):
+    none = dataclasses.replace(good, corpus=None)
+    assert preflight.check_pipeline(none, run)[-1] == "corpus: none, nothing to tag"
+    with pytest.raises(ConfigError, match=r"^corpus: "):
+        preflight.check_corpus(none)
+
+
+def test_without_labelled_files_training_is_refused(good, run):
+    with pytest.raises(ConfigError, match=r"^train: "):
+        preflight.check_training(dataclasses.replace(good, train=[]), run)
+
+
+def test_a_wrong_labelled_file_is_refused_naming_it(good, run, tmp_path):
+    with pytest.raises(DataError, match=r"none\.txt"):
+        preflight.check_training(dataclasses.replace(good, train=[str(tmp_path / "none.txt")]), run)
+
+
+@pytest.mark.parametrize("name", ["slm", "llm", "index"])
+def test_a_model_that_is_no_checkpoint_is_refused_in_one_line_naming_the_key(good, run, tmp_path, name):
+    (tmp_path / "empty").mkdir()
+    field = "encoder" if name == "index" else "model"
+    section = dataclasses.replace(getattr(good, name), **{field: str(tmp_path / "empty")})
+    with pytest.raises(ConfigError) as caught:
+        preflight.check_training(dataclasses.replace(good, **{name: section}), run)
+    message = str(caught.value)
+    assert message.startswith(f"{name}.{field}: expected the folder of a checkpoint, found '{tmp_path / 'empty'}'")
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("name", ["slm", "llm"])
+def test_more_workers_than_the_machine_has_cpus_are_refused(good, name):
+    preflight.check_resources(workers(good, name, count=2))
+    with pytest.raises(ConfigError, match=rf"^{name}\.workers: asks for 3 CPUs, this machine has 2$"):
+        preflight.check_resources(workers(good, name, count=3))
+    with pytest.raises(ConfigError, match="asks for 4 CPUs"):
+        preflight.check_resources(workers(good, name, count=2, cpus=2))
+
+
+def test_both_stages_of_scoring_must_fit_side_by_side(good):
+    for actors, fits in ((1, True), (2, False)):
+        pools = ScoreConfig(slm=PoolConfig(actors=1, cpus=0.5), llm=PoolConfig(actors=actors, cpus=1.5))
+        config = dataclasses.replace(good, score=pools)
+        if fits:
+            assert preflight.check_resources(config)
+        else:
+            with pytest.raises(ConfigError, match=r"score\.slm \+ score\.llm: asks for 3\.5 CPUs"):
+                preflight.check_resources(config)
+
+
+def test_in_a_cluster_its_cpus_and_gpus_count(good, monkeypatch):
+    monkeypatch.setattr(preflight.ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(preflight, "_resources", lambda: {"CPU": 64.0, "GPU": 4.0})
+    assert preflight.check_resources(workers(good, "llm", count=4, cpus=8, gpus=1.0)) == [
+        "the cluster: 64 CPUs, 4 GPUs"
+    ]
+    with pytest.raises(ConfigError, match=r"^llm\.workers: asks for 5 GPUs, the cluster has 4$"):
+        preflight.check_resources(workers(good, "llm", count=5, gpus=1.0))
+
+
+@pytest.mark.parametrize(
+    ("check", "step"), [(preflight.check_scores, "score"), (preflight.check_tagging, "tune_fusion")]
+)
+def test_a_step_whose_forerunner_is_not_done_is_refused_naming_it(good, run, check, step):
+    with pytest.raises(ConfigError, match=f"the step {step} is not done"):
+        check(good, run)
+    write_json(run.path("steps", f"{step}.json"), {"inputs": {}, "facts": {}})
+    assert check(good, run)[-1] == f"run folder: {run.root}"

@@ -1,0 +1,106 @@
+"""What the stages do besides calling models: set a failing text aside, keep order, pack and unpack."""
+
+import logging
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rayner.cluster.score import units_of
+from rayner.cluster.session import Progress, duration, log
+from rayner.cluster.stages import one_by_one, segments_of, unit_row
+from rayner.ner.scores import NOTHING, Scored
+
+TEXTS = st.lists(st.sampled_from(["a", "b", "poison", "c", "worse"]), max_size=8)
+
+
+class Model:
+    """Answers with the text in capitals; notes what it was asked; cannot take some texts."""
+
+    def __init__(self):
+        self.asked = []
+
+    def __call__(self, texts):
+        self.asked.append(list(texts))
+        for text in texts:
+            if text == "poison":
+                raise ValueError("cannot take this")
+            if text == "worse":
+                raise MemoryError("x" * 10_000)
+        return [text.upper() for text in texts]
+
+
+@given(TEXTS)
+def test_a_poison_text_costs_itself_only_and_order_is_kept(texts):
+    answers, errors = one_by_one(Model(), texts)
+    assert answers == [None if text in ("poison", "worse") else text.upper() for text in texts]
+    for text, error in zip(texts, errors, strict=True):
+        if text == "poison":
+            assert error == "ValueError: cannot take this"
+        elif text == "worse":
+            assert error.startswith("MemoryError: xxx")
+            assert len(error) == 500
+        else:
+            assert error is None
+
+
+@given(TEXTS)
+def test_the_batch_is_tried_first_and_each_text_alone_only_if_it_fails(texts):
+    model = Model()
+    one_by_one(model, texts)
+    clean = {"poison", "worse"}.isdisjoint(texts)
+    assert model.asked == [texts] + ([] if clean or len(texts) == 1 else [[text] for text in texts])
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+def test_an_interruption_is_no_failure_of_a_text(kind):
+    def interrupted(_):
+        raise kind
+
+    with pytest.raises(kind):
+        one_by_one(interrupted, ["a", "b"])
+
+
+def segment(i, text):
+    return Scored(f"d{i}", 0, len(text), text, NOTHING)
+
+
+def test_a_unit_survives_the_way_between_processes():
+    rows = [segment(0, "楚\ue000\u2028\r\n"), segment(1, "")]
+    row = unit_row("unit-000001", rows)
+    assert row["unit"] == "unit-000001"
+    assert isinstance(row["segments"], bytes)
+    assert [(item.doc_id, item.end, item.text) for item in segments_of(row)] == [
+        (item.doc_id, item.end, item.text) for item in rows
+    ]
+
+
+@given(st.lists(st.integers(0, 9), max_size=30), st.integers(1, 20))
+def test_units_of_sentences_partition_them_in_order_and_end_once_full(lengths, size):
+    rows = [segment(i, "字" * length) for i, length in enumerate(lengths)]
+    units = units_of(rows, size)
+    assert [row for unit in units for row in unit] == rows
+    for unit in units:
+        assert sum(len(row.text) for row in unit[:-1]) < size
+    for unit in units[:-1]:
+        assert sum(len(row.text) for row in unit) >= size
+
+
+def test_progress_is_told_now_and_then_and_at_the_end(caplog, monkeypatch):
+    monkeypatch.setattr(log, "propagate", True)
+    with caplog.at_level(logging.INFO, logger="rayner"):
+        progress = Progress("tag", 3000, "characters", every=1000)
+        progress.add(1000)
+        assert caplog.messages == []
+        progress.add(2000)
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith("tag 3,000/3,000 characters, ")
+    assert caplog.messages[0].endswith("0 s left")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0, "0 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (200, "3 min 20 s"), (3600, "1 h 0 min"), (18125, "5 h 2 min")],
+)
+def test_durations_are_said_for_people(seconds, said):
+    assert duration(seconds) == said

@@ -1,0 +1,159 @@
+"""Tiny checkpoints, written once: ordinary folders, as every later step sees them."""
+
+import json
+import shutil
+import unicodedata
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import settings
+from tokenizers import Tokenizer, decoders, models
+from transformers import BertConfig, BertForMaskedLM, BertTokenizer, PreTrainedTokenizerFast
+from transformers.utils import logging
+
+from rayner.config import ScratchConfig
+from rayner.corpus.examples import sentences_of
+from rayner.corpus.readers import read_labelled
+from rayner.models import index, llm, slm
+from rayner.models.tiny import write_decoder, write_encoder
+from rayner.ner.tags import label_set
+
+settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None, max_examples=2000)
+if settings.get_current_profile_name() == "default":
+    settings.load_profile("repeatable")
+logging.disable_progress_bar()
+
+CPU = torch.device("cpu")
+SHAPE = ScratchConfig(hidden=32, layers=2, heads=2, intermediate=64, min_count=2)
+SAMPLE = Path(__file__).parents[2] / "sample" / "labelled.txt"
+SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+TEMPLATE = (
+    "{% for m in messages %}[{{ m.role }}]{{ m.content }}[/]{% endfor %}{% if add_generation_prompt %}[bot]{% endif %}"
+)
+
+
+@pytest.fixture(scope="session")
+def sentences():
+    """Labelled sentences of the sample, each once, none without an entity."""
+    labelled = read_labelled(SAMPLE)
+    distinct = {e.text: e for e in sentences_of(labelled.text, labelled.spans) if e.spans and e.text == e.text.strip()}
+    return list(distinct.values())[:300]
+
+
+@pytest.fixture(scope="session")
+def types(sentences):
+    return sorted({span.type for e in sentences for span in e.spans})
+
+
+@pytest.fixture(scope="session")
+def labels(types):
+    return label_set(types)
+
+
+@pytest.fixture(scope="session")
+def encoder_folder(sentences, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("encoder")
+    write_encoder(folder, [e.text for e in sentences], SHAPE, seed=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def decoder_folder(sentences, types, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("decoder")
+    write_decoder(folder, [e.text for e in sentences], types, SHAPE, seed=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def chat_folder(decoder_folder, tmp_path_factory):
+    """The decoder with a chat template."""
+    folder = tmp_path_factory.mktemp("chat") / "decoder"
+    shutil.copytree(decoder_folder, folder)
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "chat_template": TEMPLATE}))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def splitting_folder(tmp_path_factory):
+    """An encoder of 64 positions that knows 楚懷王 and spells all other characters in one to four bytes."""
+    folder = tmp_path_factory.mktemp("splitting")
+    tokens = [*SPECIALS, *(f"<0x{value:02X}>" for value in range(256)), *"楚懷王"]
+    raw = Tokenizer(models.BPE({token: i for i, token in enumerate(tokens)}, [], byte_fallback=True))
+    raw.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
+    names = dict(zip(["pad_token", "unk_token", "cls_token", "sep_token", "mask_token"], SPECIALS, strict=True))
+    PreTrainedTokenizerFast(tokenizer_object=raw, **names).save_pretrained(folder)
+    torch.manual_seed(1)
+    config = BertConfig(
+        vocab_size=len(tokens),
+        hidden_size=SHAPE.hidden,
+        num_hidden_layers=SHAPE.layers,
+        num_attention_heads=SHAPE.heads,
+        intermediate_size=SHAPE.intermediate,
+        max_position_embeddings=64,
+    )
+    BertForMaskedLM(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def normalising_folder(tmp_path_factory):
+    """A BERT tokenizer as they are published: its normaliser deletes private-use and control characters."""
+    folder = tmp_path_factory.mktemp("normalising")
+    BertTokenizer(vocab={token: i for i, token in enumerate([*SPECIALS, *"楚懷王"])}).save_pretrained(folder)
+    BertConfig().save_pretrained(folder)
+    return folder
+
+
+def composed(text):
+    """A text as a Qwen2 tokenizer spells it, read character by character: NFC changes 豈 (U+F900) to 豈 (U+8C48)."""
+    return "".join(unicodedata.normalize("NFC", char) for char in text)
+
+
+def bold(tagger):
+    """The tagger with a random head that is sure here and in doubt there, as a trained one is."""
+    with torch.no_grad():
+        tagger.model.classifier.weight.mul_(40)
+    return tagger
+
+
+def fresh_tagger(folder, labels):
+    torch.manual_seed(2)
+    return slm.load(folder, CPU, labels)
+
+
+@pytest.fixture(scope="session")
+def tagger(encoder_folder, labels):
+    return bold(fresh_tagger(encoder_folder, labels))
+
+
+@pytest.fixture(scope="session")
+def splitting_tagger(splitting_folder, labels):
+    return bold(fresh_tagger(splitting_folder, labels))
+
+
+def load_llm(folder, types, **settings):
+    return llm.load(folder, **{"task": "標注：", "types": types, "chat": False, "device": CPU, **settings})
+
+
+@pytest.fixture
+def fresh_llm(decoder_folder, types):
+    """One for each test, which may train it."""
+    return load_llm(decoder_folder, types)
+
+
+@pytest.fixture(scope="session")
+def random_llm(decoder_folder, types):
+    """Random, never trained; so loud that it prefers this token here and that one there."""
+    made = load_llm(decoder_folder, types)
+    torch.manual_seed(3)
+    with torch.no_grad():
+        made.model.get_input_embeddings().weight.normal_(std=0.7)
+    return made
+
+
+@pytest.fixture(scope="session")
+def encoder(encoder_folder):
+    return index.load_encoder(encoder_folder, CPU)

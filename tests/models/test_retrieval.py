@@ -1,0 +1,66 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rayner.models.index import build_index
+from rayner.models.retrieval import Retriever
+from rayner.ner.prompt import Example
+from rayner.ner.spans import Span
+
+
+@pytest.fixture(scope="module")
+def train(sentences):
+    return sentences[:40]
+
+
+@pytest.fixture(scope="module")
+def similar(encoder, train):
+    return Retriever("similar", 3, train, encoder, build_index(encoder, train, 8), batch_size=4)
+
+
+def test_similar_examples_are_the_nearest_of_the_index(similar, encoder, train, sentences):
+    asked = [e.text for e in [*train[:6], *sentences[50:54]]]
+    found = similar.examples(asked)
+    assert found == similar.index.nearest(encoder.embed(asked, 8), asked, 3)
+    for text, shown in zip(asked, found, strict=True):
+        assert len({e.text for e in shown} - {text}) == 3
+    assert len({tuple(e.text for e in shown) for shown in found}) > 1  # not the same for all
+
+
+def test_no_texts_have_no_examples(similar, train):
+    for retriever in (similar, Retriever("fixed", 3, train), Retriever("none", 3, train)):
+        assert retriever.examples([]) == []
+
+
+def test_none_shows_none(similar, encoder, train):
+    texts = ["楚王", train[0].text]
+    assert Retriever("none", 5, train).examples(texts) == [[], []]
+
+
+def test_fixed_examples_are_the_same_for_every_text_but_never_the_text_itself(train):
+    retriever = Retriever("fixed", 3, train)
+    usual = retriever.examples(["楚王使怒去"])[0]
+    assert len({e.text for e in usual}) == 3
+    texts = [e.text for e in train]
+    for text, shown in zip(texts, retriever.examples(texts), strict=True):
+        assert text not in {e.text for e in shown}
+        assert len(shown) == 3
+        if text not in {e.text for e in usual}:
+            assert shown == usual
+
+
+def test_fixed_examples_show_as_many_types_as_they_can(train):
+    first = Retriever("fixed", 1, train).examples(["楚王使怒去"])[0][0]
+    assert len({s.type for s in first.spans}) == max(len({s.type for s in e.spans}) for e in train)
+
+
+sentence = st.builds(
+    Example, st.text("楚王", min_size=1, max_size=3), st.sampled_from([(), (Span(0, 1, "NR"),), (Span(0, 1, "NS"),)])
+)
+
+
+@given(pool=st.lists(sentence, max_size=12), text=st.text("楚王", min_size=1, max_size=3), k=st.integers(0, 6))
+def test_fixed_examples_are_k_distinct_sentences_where_there_are_as_many(pool, text, k):
+    shown = [e.text for e in Retriever("fixed", k, pool).examples([text])[0]]
+    assert len(shown) == len(set(shown)) == min(k, len({e.text for e in pool} - {text}))
+    assert text not in shown

@@ -1,0 +1,91 @@
+import itertools
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rayner.models.training import batches, device_of, learning_rate, pad, share, use_threads
+
+lengths = st.lists(st.integers(0, 50), max_size=200)
+sizes = st.integers(1, 9)
+seeds = st.integers(0, 2**31)
+rows = st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=6), min_size=1, max_size=5)
+
+
+@given(lengths, sizes, seeds)
+def test_every_item_stands_in_exactly_one_batch_and_batches_are_full(lengths, size, seed):
+    cut = batches(lengths, size, seed)
+    assert sorted(i for batch in cut for i in batch) == list(range(len(lengths)))
+    assert len(cut) == math.ceil(len(lengths) / size)
+    assert all(1 <= len(batch) <= size for batch in cut)
+
+
+@given(lengths, sizes, seeds)
+def test_batches_depend_on_the_seed_alone(lengths, size, seed):
+    assert batches(lengths, size, seed) == batches(lengths, size, seed)
+
+
+def test_another_seed_makes_other_batches():
+    drawn = [frozenset(map(frozenset, batches([7] * 40, 4, seed))) for seed in range(5)]
+    assert len(set(drawn)) == 5
+
+
+@given(st.lists(st.integers(0, 50), max_size=64), st.integers(2, 9), seeds)
+def test_batches_of_a_block_do_not_interleave_in_length(lengths, size, seed):
+    cut = [sorted(lengths[i] for i in batch) for batch in batches(lengths, size, seed)]
+    spread = sorted((batch[0], batch[-1]) for batch in cut)
+    assert all(left[1] <= right[0] for left, right in itertools.pairwise(spread))
+
+
+@given(st.integers(1, 40), st.integers(1, 8))
+def test_workers_share_a_batch_without_loss_or_repetition(n, world):
+    batch = list(range(100, 100 + n))
+    parts = [share(batch, rank, world) for rank in range(world)]
+    own, idle = parts[:n], parts[n:]
+    assert sorted(i for part in own for i in part) == batch
+    assert all(part == [batch[0]] for part in idle)
+    assert max(map(len, parts)) - min(map(len, own)) <= 1
+
+
+@given(st.integers(1, 300), st.floats(0, 1))
+def test_learning_rate_rises_over_the_warmup_and_falls_to_zero_after(steps, warmup):
+    rates = [learning_rate(step, steps, warmup) for step in range(steps)]
+    rising = max(1, int(steps * warmup))
+    assert all(0 < rate <= 1 for rate in rates)
+    assert rates[rising - 1] == 1
+    assert rates[:rising] == pytest.approx([(i + 1) / rising for i in range(rising)])
+    falling = rates[rising:]
+    assert falling == pytest.approx([1 - i / len(falling) for i in range(len(falling))])
+    assert learning_rate(steps, steps, warmup) == 0
+
+
+@given(rows, st.booleans())
+def test_padding_keeps_rows_and_fills_one_side(rows, left):
+    padded = pad(rows, -7, left=left)
+    longest = max(map(len, rows))
+    assert padded.shape == (len(rows), longest)
+    assert padded.dtype == torch.int64
+    for row, found in zip(rows, padded.tolist(), strict=True):
+        fill = [-7] * (longest - len(row))
+        assert found == (fill + row if left else row + fill)
+
+
+def test_auto_is_a_device_that_is_there_and_names_are_taken_as_they_are():
+    assert device_of("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert device_of("cpu") == torch.device("cpu")
+    torch.zeros(1, device=device_of("auto"))
+
+
+def test_threads_are_at_least_one_and_no_more_than_processors(monkeypatch):
+    before = torch.get_num_threads()
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    try:
+        found = []
+        for cpus in (0, 1, 2, 64):
+            use_threads(cpus)
+            found.append(torch.get_num_threads())
+    finally:
+        torch.set_num_threads(before)
+    assert found == [1, 1, 2, 2]

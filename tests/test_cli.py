@@ -1,0 +1,276 @@
+"""What users see of the jobs and the `rayner` command: exit codes, one-line messages, no traceback for wrong inputs."""
+
+import json
+import logging
+import re
+from contextlib import contextmanager
+
+import pytest
+
+from rayner.cli import main, run_job
+from rayner.config import entries
+from rayner.corpus.readers import read_labelled
+from rayner.errors import BudgetError, ConfigError, DataError
+from tests.corpus.units import document, entity, write_unit
+
+GOLD = "懷\tB-NR\n王\tE-NR\n曰\tO\n。\tO\n楚\tS-NG\n。\tO\n"
+PREDICTED = GOLD.replace("楚\tS-NG", "楚\tS-NS")
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    """Writes a labelled file; returns its path."""
+
+    def write(name, content):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return str(path)
+
+    return write
+
+
+def one_line(capsys):
+    """What was said on the standard error, which must be one line that begins with `error: `."""
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+    assert said.endswith("\n")
+    return said.removeprefix("error: ").removesuffix("\n")
+
+
+# ---- rayner eval
+
+
+def test_eval_of_a_file_against_itself_is_perfect(labelled, capsys):
+    gold = labelled("gold.txt", GOLD)
+    assert main(["eval", gold, gold]) == 0
+    out, err = capsys.readouterr()
+    assert re.search(r"all \(micro\) +2 +2 +2 +100\.00 +100\.00 +100\.00", out)
+    assert not err
+
+
+def test_eval_writes_the_scores_as_json(labelled, tmp_path, capsys):
+    target = tmp_path / "new" / "scores.json"
+    assert main(["eval", labelled("g.txt", GOLD), labelled("p.txt", PREDICTED), "--json", str(target)]) == 0
+    result = json.loads(target.read_text(encoding="utf-8"))
+    micro = result["systems"]["predicted"]["micro"]
+    assert (micro["right"], micro["predicted"], micro["gold"], micro["f1"]) == (1, 2, 2, 0.5)
+    assert result["n_chars"] == 6
+    assert "50.00" in capsys.readouterr().out
+
+
+def test_eval_reads_the_layout_that_is_asked_for(labelled, capsys):
+    conll = labelled("c.txt", "懷王 x B-NR\n曰 x O\n")
+    assert main(["eval", conll, conll, "--layout", "conll"]) == 0
+    assert main(["eval", conll, conll]) == 2
+    assert f"{conll}:1: " in one_line(capsys)
+
+
+@pytest.mark.parametrize(
+    ("content", "where", "what"),
+    [
+        ("懷\tO\n王\tO\tO\n", ":2: ", "3 columns"),
+        ("懷\tO\n\n王\tQ-NR\n", ":3: ", "'Q-NR'"),
+        ("懷王\tO\n", ":1: ", "one character"),
+        ("懷 O\n", ":1: ", "no tab"),
+        ("懷\tO\n".encode() + b"\xff\tO\n", ":2: ", "UTF-8"),
+        ("", ": ", "none"),
+    ],
+)
+@pytest.mark.parametrize("side", ["gold", "predicted"])
+def test_eval_of_a_wrong_file_ends_with_2_and_names_file_and_line(labelled, capsys, content, where, what, side):
+    bad, good = labelled("bad.txt", content), labelled("good.txt", GOLD)
+    assert main(["eval", bad, good] if side == "gold" else ["eval", good, bad]) == 2
+    message = one_line(capsys)
+    assert message.startswith(f"{bad}{where}expected ")
+    assert what in message
+
+
+def test_eval_of_a_missing_file_or_another_text_ends_with_2(labelled, tmp_path, capsys):
+    gold = labelled("gold.txt", GOLD)
+    assert main(["eval", gold, str(tmp_path / "none.txt")]) == 2
+    assert str(tmp_path / "none.txt") in one_line(capsys)
+    other = labelled("other.txt", GOLD.replace("曰", "云"))
+    assert main(["eval", gold, other]) == 2
+    message = one_line(capsys)
+    assert other in message
+    assert "offset 2" in message
+
+
+# ---- rayner export
+
+
+def test_export_writes_what_reads_back_as_the_same_entities(tmp_path, capsys):
+    text = "懷王曰。\ue000<𠀀楚"
+    write_unit(
+        tmp_path / "t", "u.parquet", [document("a/b", text)], [entity("a/b", 0, "懷王"), entity("a/b", 7, "楚", "NG")]
+    )
+    assert main(["export", str(tmp_path / "t"), "--to", "evahan", str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'out'}: 1 documents, 8 characters, 2 entities\n"
+    back = read_labelled(tmp_path / "out" / "a" / "b.txt")
+    assert back.text == text
+    assert [(s.start, s.end, s.type) for s in back.spans] == [(0, 2, "NR"), (7, 8, "NG")]
+
+
+def test_export_of_what_is_no_tagged_corpus_ends_with_2_and_names_it(tmp_path, capsys):
+    assert main(["export", str(tmp_path / "none"), "--to", "evahan", str(tmp_path / "out")]) == 2
+    assert str(tmp_path / "none") in one_line(capsys)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["fly"], ["eval"], ["eval", "a"], ["export", "a", "b"], ["export", "a", "--to", "odd", "b"]]
+)
+def test_wrong_arguments_end_with_2(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "usage: rayner" in capsys.readouterr().err
+
+
+def test_an_error_nobody_foresaw_is_not_hidden(monkeypatch, labelled):
+    monkeypatch.setattr("rayner.cli.evaluate_files", lambda *_, **__: 1 / 0)
+    gold = labelled("gold.txt", GOLD)
+    with pytest.raises(ZeroDivisionError):  # which Python itself turns into a traceback and exit code 1
+        main(["eval", gold, gold])
+
+
+# ---- jobs
+
+
+class Job:
+    """A job whose step and check note their calls, and may raise; Ray is not started, but that it would be is noted."""
+
+    def __init__(self, monkeypatch):
+        self.calls, self.config, self.run = [], None, None
+        self.errors = {}
+
+        @contextmanager
+        def session():
+            self.calls.append("connect")
+            yield
+
+        monkeypatch.setattr("rayner.cluster.session.session", session)
+
+    def _note(self, name):
+        def call(config, run):
+            self.calls.append(name)
+            self.config, self.run = config, run
+            if name in self.errors:
+                raise self.errors[name]
+            return ["all is well"]
+
+        return call
+
+    def __call__(self, *arguments):
+        return run_job("What it does.", self._note("step"), check=self._note("check"), arguments=arguments)
+
+
+@pytest.fixture
+def job(monkeypatch):
+    log = logging.getLogger("rayner")
+    before = log.handlers, log.level, log.propagate
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    yield Job(monkeypatch)
+    log.handlers, log.level, log.propagate = before
+
+
+def test_a_job_checks_then_connects_then_works(job, tmp_path, capsys):
+    assert job(f"run={tmp_path}", "seed=7") == 0
+    assert job.calls == ["check", "connect", "step"]
+    assert job.config.seed == 7
+    assert job.run.root == tmp_path
+    assert "all is well" in capsys.readouterr().out
+
+
+def test_a_dry_run_starts_and_writes_nothing(job, tmp_path, capsys):
+    assert job("--dry-run", f"run={tmp_path / 'r'}") == 0
+    assert job.calls == ["check"]
+    assert "all is well" in capsys.readouterr().out
+    assert not (tmp_path / "r").exists()
+
+
+def test_on_a_cluster_the_check_looks_at_the_cluster(job, tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    assert job(f"run={tmp_path}") == 0
+    assert job.calls.index("connect") < job.calls.index("check") < job.calls.index("step")
+
+
+def test_options_and_settings_may_come_in_any_order(job, tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("seed: 5\nslm: {epochs: 2}\n")
+    assert job("seed=6", "--dry-run", f"run={tmp_path}", "--config", str(path), "llm.epochs=4") == 0
+    assert (job.config.seed, job.config.slm.epochs, job.config.llm.epochs) == (6, 2, 4)
+
+
+def test_the_run_folder_is_the_same_from_wherever_workers_run(job, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert job("run=here/r") == 0
+    assert job.run.root == tmp_path / "here" / "r"
+
+
+def test_help_lists_every_key_with_meaning_and_default(job, capsys):
+    with pytest.raises(SystemExit) as caught:
+        job("--help")
+    assert caught.value.code == 0
+    assert job.calls == []
+    out = capsys.readouterr().out
+    lines = {line.split()[0]: line for line in out.splitlines() if line.startswith("  ") and line.split()}
+    said = " ".join(out.split())
+    for key, default, meaning in entries():
+        assert key in lines
+        assert " ".join(meaning.split()) in said
+        if key != "types":
+            assert f"({default!r})" in said
+    assert "--dry-run" in said
+    assert "What it does." in said
+
+
+def test_a_job_without_a_run_folder_ends_with_2(job, capsys):
+    assert job() == 2
+    assert one_line(capsys).startswith("run: expected ")
+    assert job.calls == []
+
+
+def test_a_run_folder_that_is_a_file_ends_with_2(job, tmp_path, capsys):
+    (tmp_path / "f").write_text("")
+    assert job(f"run={tmp_path / 'f'}") == 2
+    assert str(tmp_path / "f") in one_line(capsys)
+    assert job.calls == []
+
+
+@pytest.mark.parametrize(
+    ("argument", "named"),
+    [
+        ("slm.epoch=3", "slm.epochs"),
+        ("slm.epochs=many", "slm.epochs"),
+        ("slm.epochs=-1", "slm.epochs"),
+        ("device=tpu", "device"),
+        ("nonsense", "'nonsense'"),
+    ],
+)
+def test_a_wrong_setting_ends_with_2_and_names_the_key(job, tmp_path, capsys, argument, named):
+    assert job(f"run={tmp_path}", argument) == 2
+    assert named in one_line(capsys)
+    assert job.calls == []
+
+
+def test_a_configuration_that_is_not_there_ends_with_2_and_names_the_file(job, tmp_path, capsys):
+    assert job("--config", str(tmp_path / "none.yaml"), f"run={tmp_path}") == 2
+    assert str(tmp_path / "none.yaml") in one_line(capsys)
+
+
+@pytest.mark.parametrize("where", ["check", "step"])
+@pytest.mark.parametrize(("kind", "code"), [(ConfigError, 2), (DataError, 2), (BudgetError, 3)])
+def test_an_error_made_for_users_is_one_line_and_its_exit_code(job, tmp_path, capsys, where, kind, code):
+    job.errors[where] = kind("a.txt:3: expected a, found b")
+    assert job(f"run={tmp_path}") == code
+    assert one_line(capsys) == "a.txt:3: expected a, found b"
+    assert ("step" in job.calls) == (where == "step")
+
+
+@pytest.mark.parametrize("where", ["check", "step"])
+def test_any_other_error_keeps_its_traceback(job, tmp_path, where):
+    job.errors[where] = KeyError("x")
+    with pytest.raises(KeyError):  # which Python itself turns into a traceback and exit code 1
+        job(f"run={tmp_path}")

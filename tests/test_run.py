@@ -1,0 +1,230 @@
+"""The run folder: a step is done once, from the inputs it names, and a crash leaves nothing that looks done."""
+
+import json
+import os
+import threading
+
+import pytest
+
+from rayner.errors import ConfigError
+from rayner.run import Run, file_digest, folder_digest, model_digest, read_json, whole_folder, write_json
+
+INPUTS = {"data": {"files": {"a.txt": "1"}, "seed": 13}, "lr": 0.1, "types": ["NR"]}
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Run(tmp_path / "run")
+
+
+def names(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+def test_work_is_done_once_and_its_facts_are_found_again(run):
+    calls = []
+
+    def work():
+        calls.append(1)
+        return {"f1": 0.5, "types": ["NR"]}
+
+    first = run.once("train", INPUTS, work)
+    second = Run(run.root).once("train", json.loads(json.dumps(INPUTS)), work)
+    assert len(calls) == 1
+    assert first == second == run.facts("train")
+    assert first["f1"] == 0.5
+    assert first["seconds"] >= 0
+
+
+def test_inputs_equal_as_json_are_the_same_inputs(run):
+    run.once("train", {"shape": (1, 2), "size": {3: "x"}}, dict)
+    assert run.is_done("train", {"size": {"3": "x"}, "shape": [1, 2]})
+
+
+@pytest.mark.parametrize(
+    ("inputs", "key"),
+    [
+        ({**INPUTS, "lr": 0.2}, "lr was 0.1, is 0.2"),
+        ({**INPUTS, "data": {"files": {"a.txt": "2"}, "seed": 13}}, "data.files.a.txt was '1', is '2'"),
+        ({**INPUTS, "data": {"files": {"a.txt": "1", "b.txt": "3"}, "seed": 13}}, "data.files.b.txt was None, is '3'"),
+        ({"data": INPUTS["data"], "lr": 0.1}, "types was ['NR'], is None"),
+        ({**INPUTS, "types": ["NR", "NS"]}, "types was ['NR'], is ['NR', 'NS']"),
+    ],
+)
+def test_other_inputs_are_refused_naming_folder_step_and_key(run, inputs, key):
+    run.once("train", INPUTS, dict)
+    before = run.digest("train")
+    with pytest.raises(ConfigError) as caught:
+        run.once("train", inputs, lambda: pytest.fail("refused work must not begin"))
+    message = str(caught.value)
+    assert str(run.root) in message
+    assert "train was made from other inputs" in message
+    assert key in message
+    assert run.digest("train") == before
+
+
+def test_a_crash_in_the_work_leaves_no_manifest_and_the_work_can_be_done_again(run):
+    def crash():
+        raise KeyError("x")
+
+    with pytest.raises(KeyError):
+        run.once("train", INPUTS, crash)
+    assert not run.is_done("train", INPUTS)
+    with pytest.raises(ConfigError, match="train is not done"):
+        run.facts("train")
+    with pytest.raises(ConfigError, match="train is not done"):
+        run.digest("train")
+    assert run.once("train", INPUTS, lambda: {"a": 1})["a"] == 1
+
+
+def test_facts_that_are_no_json_leave_no_manifest(run):
+    with pytest.raises(TypeError):
+        run.once("train", INPUTS, lambda: {"a": object()})
+    assert not run.is_done("train", INPUTS)
+    assert not [name for name in names(run.root) if not run.path(name).is_dir()]
+
+
+def test_steps_do_not_share_a_manifest(run):
+    run.once("a", INPUTS, lambda: {"x": 1})
+    assert run.once("b", {"other": 1}, lambda: {"x": 2})["x"] == 2
+    assert run.facts("a")["x"] == 1
+
+
+def test_the_digest_of_a_step_changes_with_its_facts(run, tmp_path):
+    other = Run(tmp_path / "other")
+    for each, value in ((run, 1), (other, 2)):
+        write_json(each.path("steps", "a.json"), {"inputs": {}, "facts": {"x": value}})
+    assert run.digest("a") != other.digest("a")
+
+
+def test_json_is_written_and_read_back_whatever_its_characters(tmp_path):
+    value = {"text": '懷王\ue000𠀀\u2028\n<&"', "number": 0.1, "none": None, "list": [1, "2"]}
+    path = tmp_path / "deep" / "er" / "a.json"
+    write_json(path, value)
+    assert read_json(path) == value
+    assert names(tmp_path) == ["deep", "deep/er", "deep/er/a.json"]
+
+
+def test_a_value_that_is_no_json_leaves_the_old_file_whole(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(TypeError):
+        write_json(path, {"a": object()})
+    assert read_json(path) == {"a": 1}
+    assert names(tmp_path) == ["a.json"]
+
+
+def test_a_crash_before_the_rename_leaves_the_old_file_whole(tmp_path, monkeypatch):
+    path = tmp_path / "a.json"
+    write_json(path, {"a": 1})
+
+    def crash(*_):
+        assert read_json(path) == {"a": 1}  # whoever reads now finds the old one
+        raise OSError("power cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", crash)
+        with pytest.raises(OSError, match="power cut"):
+            write_json(path, {"a": 2})
+    assert read_json(path) == {"a": 1}
+    write_json(path, {"a": 3})
+    assert read_json(path) == {"a": 3}
+
+
+def test_a_reader_never_meets_half_a_file(tmp_path):
+    path, size = tmp_path / "a.json", 20_000
+    write_json(path, {"n": 0, "x": "x" * size})
+    stop, seen = threading.Event(), []
+
+    def read():
+        while not stop.is_set():
+            seen.append(read_json(path))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for n in range(1, 100):
+        write_json(path, {"n": n, "x": "x" * size})
+    while not seen:
+        pass
+    stop.set()
+    reader.join()
+    assert all(len(value["x"]) == size for value in seen)
+    assert read_json(path)["n"] == 99
+
+
+def test_a_whole_folder_takes_the_place_of_the_old_one(tmp_path):
+    for content in ("old", "new"):
+        with whole_folder(tmp_path / "m") as folder:
+            (folder / f"{content}.txt").write_text(content)
+            assert folder != tmp_path / "m"
+    assert names(tmp_path) == ["m", "m/new.txt"]
+
+
+def fill_half(folder):
+    with whole_folder(folder) as part:
+        (part / "half").write_text("")
+        raise KeyError
+
+
+def test_an_error_leaves_the_old_folder_and_the_next_try_begins_empty(tmp_path):
+    with whole_folder(tmp_path / "m") as folder:
+        (folder / "a").write_text("old")
+    with pytest.raises(KeyError):
+        fill_half(tmp_path / "m")
+    assert names(tmp_path / "m") == ["a"]
+    assert (tmp_path / "m" / "a").read_text() == "old"
+    with whole_folder(tmp_path / "m") as folder:
+        assert names(folder) == []
+        (folder / "b").write_text("")
+    assert names(tmp_path / "m") == ["b"]
+
+
+def test_an_error_leaves_no_folder_where_none_was(tmp_path):
+    with pytest.raises(KeyError):
+        fill_half(tmp_path / "m")
+    assert not (tmp_path / "m").exists()
+
+
+@pytest.fixture
+def model(tmp_path):
+    folder = tmp_path / "model"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "a.txt").write_text("aa")
+    (folder / "sub" / "b.txt").write_text("b")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: (folder / "a.txt").write_text("aB"),
+        lambda folder: (folder / "a.txt").write_text(""),
+        lambda folder: (folder / "a.txt").rename(folder / "c.txt"),
+        lambda folder: (folder / "a.txt").rename(folder / "sub" / "a.txt"),
+        lambda folder: (folder / "a.txt").unlink(),
+        lambda folder: (folder / "sub" / "new").write_text(""),
+        lambda folder: [(folder / "a.txt").write_text("b"), (folder / "sub" / "b.txt").write_text("aa")],
+    ],
+    ids=["content", "emptied", "renamed", "moved", "removed", "added", "swapped"],
+)
+def test_the_digest_of_a_folder_changes_with_names_and_contents(model, change):
+    before = folder_digest(model)
+    change(model)
+    assert folder_digest(model) != before
+
+
+def test_the_digest_of_a_folder_does_not_depend_on_place_or_time(model, tmp_path):
+    before = folder_digest(model)
+    os.utime(model / "a.txt", (0, 0))
+    model.rename(tmp_path / "elsewhere")
+    assert folder_digest(tmp_path / "elsewhere") == before
+
+
+def test_a_model_is_known_by_the_content_of_its_folder_or_by_its_name(model):
+    assert model_digest(str(model)) == folder_digest(model)
+    assert model_digest("someone/some-model") == "someone/some-model"
+
+
+def test_the_digest_of_a_file_is_its_sha_256(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    assert file_digest(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -1,0 +1,187 @@
+"""A configuration file and arguments become typed settings, or one line that says what is wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from rayner.config import Config
+from rayner.errors import ConfigError
+from rayner.settings import load
+
+CONF = sorted((Path(__file__).parents[1] / "jobs" / "conf").glob("*.yaml"))
+
+
+def written(tmp_path, text):
+    path = tmp_path / "settings.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def refused(path, *overrides):
+    """The message, which must be one line."""
+    with pytest.raises(ConfigError) as caught:
+        load(path, overrides)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_without_file_and_arguments_all_is_default():
+    assert load(None) == Config()
+
+
+@pytest.mark.parametrize("path", CONF, ids=lambda path: path.name)
+def test_every_bundled_file_loads(path):
+    assert load(path) != Config()
+
+
+def test_there_are_bundled_files():
+    assert "demo.yaml" in [path.name for path in CONF]
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "---\n"])
+def test_an_empty_file_is_all_defaults(tmp_path, text):
+    assert load(written(tmp_path, text)) == Config()
+
+
+def test_arguments_go_before_the_file_and_the_file_before_the_defaults(tmp_path):
+    path = written(tmp_path, "slm:\n  epochs: 3\n  lr: 0.5\nseed: 7\n")
+    config = load(path, ["slm.epochs=4", "slm.scratch.hidden=8", "seed=8", "seed=9"])
+    assert (config.slm.epochs, config.slm.lr, config.slm.scratch.hidden, config.seed) == (4, 0.5, 8, 9)
+    assert config.slm.batch_size == Config().slm.batch_size
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "suggestion"),
+    [
+        ("sed=1", "sed", "seed"),
+        ("slm.epoch=1", "slm.epoch", "slm.epochs"),
+        ("llm.lora.alpa=1", "llm.lora.alpa", "llm.lora.alpha"),
+        ("slmm.epochs=1", "slmm", "slm"),
+    ],
+)
+def test_an_unknown_key_is_refused_with_the_nearest_known_one(tmp_path, override, key, suggestion):
+    message = refused(None, override)
+    assert f"unknown key {key}; did you mean {suggestion}?" in message
+
+
+@pytest.mark.parametrize("override", ["qqq=1", "slm.qqq=1", "=1", "slm.=1", ".slm=1"])
+def test_an_unknown_key_like_no_other_is_refused_without_a_suggestion(override):
+    message = refused(None, override)
+    assert "unknown key" in message
+    assert "did you mean" not in message
+
+
+def test_an_unknown_key_of_a_file_is_refused_naming_the_file(tmp_path):
+    path = written(tmp_path, "tag: {gates: true}\n")
+    assert refused(path) == f"{path}: unknown key tag.gates; did you mean tag.gate?"
+    assert "unknown key 5" in refused(written(tmp_path, "5: 6\n"))
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("slm.epochs=three", "int"),
+        ("slm.epochs=3.5", "int"),
+        ("slm.epochs=true", "int"),
+        ("slm.epochs=", "int"),
+        ("slm.lr=fast", "float"),
+        ("slm.lr=yes", "float"),
+        ("slm.lr=[1]", "float"),
+        ("tag.gate=1", "bool"),
+        ("tag.gate=maybe", "bool"),
+        ("run=[a]", "str"),
+        ("run=no", "str"),
+        ("slm.model=null", "str"),
+        ("corpus=true", "str"),
+        ("train=5", "list[str]"),
+        ("train=[a, 5]", "list[str]"),
+        ("train={a: b}", "list[str]"),
+        ("types=NR", "dict[str, str]"),
+        ("slm=3", "section"),
+        ("slm=null", "section"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_refused_naming_key_and_type(override, expected):
+    message = refused(None, override)
+    key = override.partition("=")[0]
+    assert f"{key}: expected " in message
+    assert expected in message
+    assert "found " in message
+
+
+def test_lists_come_from_commas_and_from_yaml_alike(tmp_path):
+    assert load(None, ["train=a.txt,b c.txt"]).train == ["a.txt", "b c.txt"]
+    assert load(None, ["train=a.txt"]).train == ["a.txt"]
+    assert load(None, ["train=[a.txt, b.txt]"]).train == ["a.txt", "b.txt"]
+    assert load(written(tmp_path, "train: [a.txt, b.txt]\n")).train == ["a.txt", "b.txt"]
+    assert load(None, ["fusion.entropy=max,mean"]).fusion.entropy == ["max", "mean"]
+
+
+@pytest.mark.parametrize(("text", "value"), [("1e-3", 1e-3), ("2.e-5", 2e-5), ("1E2", 100.0), ("3", 3.0), ("0.5", 0.5)])
+def test_numbers_are_read_in_every_spelling(tmp_path, text, value):
+    for config in (load(None, [f"slm.lr={text}"]), load(written(tmp_path, f"slm: {{lr: {text}}}\n"))):
+        assert config.slm.lr == value
+        assert isinstance(config.slm.lr, float)
+
+
+def test_a_number_names_a_folder():
+    assert load(None, ["run=2025"]).run == "2025"
+    assert load(None, ["run=0"]).run == "0"
+
+
+def test_null_is_a_value_where_one_may_be_missing():
+    assert load(None, ["llm.instruction=null"]).llm.instruction is None
+    assert load(None, ["llm.instruction=''"]).llm.instruction == ""
+    assert load(None, ["corpus=a.txt", "corpus="]).corpus is None
+
+
+def test_glosses_of_types_are_replaced_as_a_whole_and_may_be_empty():
+    assert load(None, ["types={NR: 人, NS: }"]).types == {"NR": "人", "NS": ""}
+
+
+def test_a_value_may_hold_an_equals_sign():
+    assert load(None, ["corpus=a=b.txt"]).corpus == "a=b.txt"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["slm: [", "slm:\n\tepochs: 3\n", "run: 2025-13-45\n", "a: *b\n", b"run: \xff\n", b"\x00"],
+)
+def test_a_file_that_is_not_yaml_is_refused_naming_it(tmp_path, text):
+    path = written(tmp_path, text)
+    assert refused(path).startswith(f"{path}: expected a YAML file, found: ")
+
+
+def test_broken_yaml_is_refused_naming_the_line(tmp_path):
+    assert "line 2" in refused(written(tmp_path, "slm:\n\tepochs: 3\n"))
+
+
+@pytest.mark.parametrize(("text", "kind"), [("- a\n", "list"), ("[]\n", "list"), ("word\n", "str"), ("0\n", "int")])
+def test_a_file_that_holds_no_keys_is_refused(tmp_path, text, kind):
+    path = written(tmp_path, text)
+    assert refused(path) == f"{path}: expected keys and values, found {kind}"
+
+
+def test_a_file_that_is_not_there_is_refused_naming_it(tmp_path):
+    assert refused(tmp_path / "none.yaml").startswith(f"{tmp_path / 'none.yaml'}: ")
+    assert refused(tmp_path).startswith(f"{tmp_path}: ")
+
+
+@pytest.mark.parametrize("argument", ["slm.epochs", "--", "demo.yaml"])
+def test_an_argument_without_an_equals_sign_is_refused(argument):
+    assert refused(None, argument) == f"argument {argument!r}: expected key=value"
+
+
+@pytest.mark.parametrize("value", ["[", "{", "'", "2025-13-45", "*a"])
+def test_an_argument_whose_value_is_not_yaml_is_refused_naming_the_key(value):
+    assert refused(None, f"run={value}").startswith("run: ")
+
+
+@pytest.mark.parametrize("override", ["run.x=1", "slm.epochs.x=1", "train.x=1"])
+def test_a_key_below_a_value_is_refused(tmp_path, override):
+    path = written(tmp_path, "run: a\ntrain: [a]\nslm: {epochs: 3}\n")
+    assert override.partition("=")[0] in refused(path, override)
+
+
+def test_ranges_are_checked_upon_loading():
+    assert refused(None, "slm.workers.count=0").startswith("slm.workers.count: expected more than 0")
