@@ -35,7 +35,9 @@ def rooms_imported(path: Path) -> set[str]:
 
 
 def sources() -> list[Path]:
-    return [path for path in (ROOT / "rayner").rglob("*.py") if path.parent != ROOT / "rayner" or path.stem != "__init__"]
+    return [
+        path for path in (ROOT / "rayner").rglob("*.py") if path.parent != ROOT / "rayner" or path.stem != "__init__"
+    ]
 
 
 @pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))

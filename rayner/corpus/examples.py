@@ -61,4 +61,7 @@ def read_examples(path: Path) -> list[Example]:
     """Read them back. Raises OSError or ValueError for a file that `write_examples` did not write."""
     with open(path, encoding="utf-8", newline="\n") as lines:
         rows = [json.loads(line) for line in lines]
-    return [Example(row["text"], tuple(Span(*span) for span in row["spans"])) for row in rows]
+    try:
+        return [Example(row["text"], tuple(Span(*span) for span in row["spans"])) for row in rows]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path}: expected text and spans on each line: {error!r}") from error

@@ -9,6 +9,7 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModel
 
 from rayner.corpus.examples import read_examples, write_examples
@@ -57,7 +58,7 @@ def load_encoder(folder: str | Path, device: torch.device) -> Encoder:
     """The encoder of a checkpoint (a task head, if it has one, is left out). Raises ConfigError if there is none."""
     try:
         model = AutoModel.from_pretrained(str(folder))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise ConfigError(f"{folder}: expected a checkpoint of an encoder, found: {error}") from error
     return Encoder(model.to(device).eval(), Speller(load_tokenizer(folder)), device)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM
 
 from rayner.config import LoraConfig
@@ -78,7 +79,7 @@ def load(
             from peft import PeftModel  # slow to import: only where an adapter is
 
             model = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise ConfigError(f"{base}: expected a checkpoint of a causal model, found: {error}") from error
     speller = Speller(load_tokenizer(base))
     model = model.to(device).eval()  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForTokenClassification
 
 from rayner.errors import ConfigError
@@ -52,7 +53,7 @@ def load(folder: str | Path, device: torch.device, labels: Sequence[str] | None 
         }
     try:
         model = AutoModelForTokenClassification.from_pretrained(str(folder), **head)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise ConfigError(f"{folder}: expected a checkpoint of an encoder, found: {error}") from error
     own = tuple(model.config.id2label[i] for i in range(model.config.num_labels))
     if "O" not in own:

@@ -63,7 +63,7 @@ def write_decoder(folder: Path, texts: Iterable[str], types: Sequence[str], shap
     vocabulary, merges = _byte_level([*_characters(texts, shape.min_count), *_PUNCTUATION], [*types, "</"])
     tokenizer = Qwen2Tokenizer(
         vocab=vocabulary,
-        merges=merges,
+        merges=merges,  # type: ignore[arg-type]  # pairs, as the library itself needs them
         eos_token=_END,
         pad_token=_PAD,
         model_max_length=MAX_TOKENS,

@@ -1,9 +1,15 @@
 """One local Ray for all tests of this folder that need one; the same examples on every run for those that draw them."""
 
+import os
+from pathlib import Path
+
 import pytest
 from hypothesis import settings
 
 from rayner.cluster.session import session, start_logging
+from rayner.config import Config
+from rayner.run import Run
+from tests.cluster.small import write_inputs
 
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None, max_examples=2000)
@@ -17,3 +23,22 @@ def local_ray():
     start_logging()
     with session():
         yield
+
+
+@pytest.fixture(scope="session")
+def config(tmp_path_factory) -> Config:
+    """The configuration of a small run over dirty inputs."""
+    if os.environ.get("DEBUG_RUN"):
+        Path(os.environ["DEBUG_RUN"]).mkdir(exist_ok=True)
+        return write_inputs(Path(os.environ["DEBUG_RUN"]))
+    return write_inputs(tmp_path_factory.mktemp("pipeline"))
+
+
+@pytest.fixture(scope="session")
+def run(config, local_ray) -> Run:
+    """What the main job makes of it; tests that change anything take a copy."""
+    from rayner.cluster.pipeline import pipeline
+
+    made = Run(Path(config.run))
+    pipeline(config, made)
+    return made

@@ -134,6 +134,14 @@ def splitting_tagger(splitting_folder, labels):
     return bold(fresh_tagger(splitting_folder, labels))
 
 
+def truncated(folder, to):
+    """A copy of a checkpoint whose weights were written by half, as by a full disk."""
+    shutil.copytree(folder, to)
+    weights = to / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
+    return to
+
+
 def load_llm(folder, types, **settings):
     return llm.load(folder, **{"task": "標注：", "types": types, "chat": False, "device": CPU, **settings})
 

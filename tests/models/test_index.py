@@ -10,7 +10,7 @@ from rayner.models import slm
 from rayner.models.index import Index, build_index, load_encoder, load_index, save_index
 from rayner.ner.prompt import Example
 from rayner.ner.spans import Span
-from tests.models.conftest import CPU
+from tests.models.conftest import CPU, truncated
 from tests.strategies import texts
 
 DIM = 8
@@ -117,6 +117,11 @@ def test_an_encoder_is_loaded_from_a_trained_tagger_too(tagger, tmp_path):
 def test_a_folder_without_a_checkpoint_is_a_config_error(tmp_path):
     with pytest.raises(ConfigError, match="expected a checkpoint of an encoder"):
         load_encoder(tmp_path, CPU)
+
+
+def test_truncated_weights_are_a_config_error(encoder_folder, tmp_path):
+    with pytest.raises(ConfigError, match="expected a checkpoint of an encoder"):
+        load_encoder(truncated(encoder_folder, tmp_path / "half"), CPU)
 
 
 # ---- building and keeping

@@ -13,7 +13,7 @@ from rayner.ner.copying import Role
 from rayner.ner.markup import encode, escape
 from rayner.ner.prompt import Example
 from rayner.ner.spans import Span
-from tests.models.conftest import composed, load_llm
+from tests.models.conftest import composed, load_llm, truncated
 from tests.strategies import tagged_texts
 
 LORA = LoraConfig(r=4, alpha=8, dropout=0.1)
@@ -95,6 +95,11 @@ def test_no_chat_template_stands_where_none_is_wanted_or_there_is_none(chat_fold
 def test_a_folder_without_a_checkpoint_is_a_config_error(tmp_path, types, name):
     with pytest.raises(ConfigError, match="expected a checkpoint of a causal model"):
         load_llm(tmp_path / name, types)
+
+
+def test_truncated_weights_are_a_config_error(decoder_folder, types, tmp_path):
+    with pytest.raises(ConfigError, match="expected a checkpoint of a causal model"):
+        load_llm(truncated(decoder_folder, tmp_path / "half"), types)
 
 
 def test_a_folder_without_an_adapter_is_a_config_error(decoder_folder, types, tmp_path):
@@ -207,9 +212,7 @@ def logits_of(llm):
         return llm.model(input_ids=torch.tensor([llm.prompt([], "楚王怒去")])).logits
 
 
-def test_lora_trains_its_adapter_only_and_it_reloads_to_the_same_model(
-    fresh_llm, decoder_folder, types, chosen, tmp_path
-):
+def test_an_adapter_learns_alone_and_reloads_to_the_same_model(fresh_llm, decoder_folder, types, chosen, tmp_path):
     base = {name: tensor.clone() for name, tensor in fresh_llm.model.state_dict().items()}
     untrained = logits_of(fresh_llm)
     found = trained_adapter(fresh_llm, chosen)

@@ -15,7 +15,7 @@ from rayner.models.slm_training import held_out_f1, optimizer_for, train_epoch
 from rayner.ner.prompt import Example
 from rayner.ner.spans import Span, checked
 from rayner.ner.tags import decode, encode
-from tests.models.conftest import CPU, fresh_tagger
+from tests.models.conftest import CPU, fresh_tagger, truncated
 from tests.strategies import ODD, texts
 
 CONFIG = SlmConfig(epochs=2, batch_size=8, lr=3e-3)
@@ -208,6 +208,11 @@ def test_a_trained_tagger_may_get_a_fresh_head_for_other_labels(tagger, tmp_path
 def test_a_folder_without_a_checkpoint_is_a_config_error(tmp_path, labels, name):
     with pytest.raises(ConfigError, match="expected a checkpoint of an encoder"):
         slm.load(tmp_path / name, CPU, labels)
+
+
+def test_truncated_weights_are_a_config_error(encoder_folder, labels, tmp_path):
+    with pytest.raises(ConfigError, match="expected a checkpoint of an encoder"):
+        slm.load(truncated(encoder_folder, tmp_path / "half"), CPU, labels)
 
 
 def test_an_encoder_without_labels_is_no_tagger(encoder_folder):

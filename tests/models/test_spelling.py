@@ -112,6 +112,12 @@ def test_tags_are_spelled_apart_from_their_types(spellers, types):
     assert list(tags.types) == types
 
 
+@pytest.mark.parametrize("kind", ["encoder", "normalising"])
+def test_a_tokenizer_that_cannot_spell_tags_is_a_config_error(spellers, kind):
+    with pytest.raises(ConfigError, match="cannot spell"):
+        spellers[kind].tags(["NR"])
+
+
 @given(st.lists(st.booleans(), min_size=1, max_size=20))
 def test_unknown_share_counts_unknown_characters(spellers, known):
     text = "".join("楚" if flag else "\ue000" for flag in known)

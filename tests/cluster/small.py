@@ -1,0 +1,124 @@
+"""A run small enough for a test: few sentences, tiny models, a corpus with every kind of dirt; and reading it back."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from rayner.config import (
+    Config,
+    FusionConfig,
+    IndexConfig,
+    LlmConfig,
+    LoraConfig,
+    PoolConfig,
+    ScoreConfig,
+    ScratchConfig,
+    SlmConfig,
+    WorkersConfig,
+)
+from rayner.corpus.examples import sentences_of
+from rayner.corpus.readers import read_labelled
+from rayner.ner.prompt import Example
+from rayner.ner.spans import Span
+from rayner.run import Run
+from tests.report.synthetic import labelled_lines
+
+SAMPLE = Path(__file__).parents[2] / "sample"
+SHAPE = ScratchConfig(hidden=32, layers=2, heads=2, intermediate=64, min_count=1)
+TWO = WorkersConfig(count=2)
+
+
+def labelled_sentences() -> list[Example]:
+    """The first sentences of the sample, ten of them twice, and two with odd characters."""
+    sample = read_labelled(SAMPLE / "labelled.txt")
+    first = sentences_of(sample.text, sample.spans)[:240]
+    odd = [
+        Example("懷\ue1e0王<入>秦。", (Span(0, 3, "NR"), Span(6, 7, "NG"))),
+        Example("𠮷&\u2028見之。", (Span(0, 1, "NR"),)),
+    ]
+    return [*first, *first[:10], *odd]
+
+
+def corpus_files() -> dict[str, bytes]:
+    """What lies in the corpus folder."""
+    books = [path.read_text(encoding="utf-8") for path in sorted((SAMPLE / "corpus").rglob("*.txt"))]
+    plain = books[0].replace("\n", "")
+    endless = "".join(char for char in books[1] if char not in "。？！\n\r")[:750]
+    return {
+        "空.txt": b"",
+        "白.txt": "\n\u3000\n \t\n".encode(),
+        "書/一.txt": plain[:900].encode(),
+        "書/二.txt": books[2][:300].replace("\n", "\r\n").encode(),
+        "書/長.txt": f"{endless}\n{plain[900:960]}".encode(),
+        "雜.txt": f"\ufeff懷\ue1e0王入<NR>秦</NR>&amp;。\u2028𠮷\U000f0000見\x85之？\t「善！」\r\n{plain[960:1020]}".encode(),
+        "壞.txt": "懷王\n入秦".encode() + b"\xff\xfe",
+        "不讀.md": b"no text",
+    }
+
+
+def readable_texts() -> dict[str, str]:
+    """doc_id and text of all that can be read in the corpus."""
+    return {
+        name.removesuffix(".txt"): content.decode()
+        for name, content in corpus_files().items()
+        if name.endswith(".txt") and name != "壞.txt"
+    }
+
+
+def write_inputs(folder: Path) -> Config:
+    """The labelled file and the corpus; returns the configuration of a run over them."""
+    examples = labelled_sentences()
+    blocks = [labelled_lines(e.text, e.spans) for e in examples]
+    (folder / "labelled.txt").write_text("\n".join(blocks), encoding="utf-8", newline="")
+    for name, content in corpus_files().items():
+        path = folder / "corpus" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return Config(
+        run=str(folder / "run"),
+        train=[str(folder / "labelled.txt")],
+        corpus=str(folder / "corpus"),
+        device="cpu",
+        slm=SlmConfig(scratch=SHAPE, epochs=6, batch_size=16, lr=1e-2, workers=TWO),
+        index=IndexConfig(k=1),
+        llm=LlmConfig(
+            scratch=SHAPE, instruction="", full_epochs=2, full_lr=5e-3, epochs=1, lr=1e-3,
+            batch_size=16, micro_batch=4, lora=LoraConfig(r=4, alpha=8), workers=TWO,
+        ),
+        score=ScoreConfig(slm=PoolConfig(cpus=0.5), llm=PoolConfig(cpus=0.6), unit_chars=400),
+        fusion=FusionConfig(steps=101),
+    )  # fmt: skip
+
+
+def with_settings(config: Config, section: str, **values) -> Config:
+    """The configuration with other values in one section."""
+    return dataclasses.replace(config, **{section: dataclasses.replace(getattr(config, section), **values)})
+
+
+def copied(run: Run, folder: Path, *parts: str) -> Run:
+    """Parts of a run in a new place."""
+    for part in parts:
+        source, target = run.path(part), folder / "run" / part
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target)
+        else:
+            shutil.copy2(source, target)
+    return Run(folder / "run")
+
+
+def rows_of(tagged: Path, table: str) -> list[dict]:
+    """All rows of a table in order of the files, each with the file's name."""
+    return [
+        {**row, "unit": path.stem}
+        for path in sorted((tagged / table).glob("*.parquet"))
+        for row in pq.ParquetFile(path).read().to_pylist()
+    ]
+
+
+def stamps(folder: Path, *parts: str) -> dict[str, tuple[int, bytes]]:
+    """When each file below was written, and its content."""
+    paths = [path for part in parts for path in [folder / part, *(folder / part).rglob("*")]]
+    return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in paths if path.is_file()}

@@ -1,0 +1,423 @@
+"""The main job from end to end, small: real Ray, two workers in each training, and every number proved."""
+
+import hashlib
+import json
+import math
+from bisect import bisect_right
+from collections import Counter
+from dataclasses import replace
+from html.parser import HTMLParser
+from itertools import pairwise, product
+
+import numpy as np
+import pytest
+
+from rayner import __version__
+from rayner.cluster.pipeline import pipeline
+from rayner.cluster.tag import tag_corpus
+from rayner.cluster.train_llm import load_llm, prove_adapter
+from rayner.config import digest, resolved
+from rayner.corpus.examples import read_examples
+from rayner.corpus.readers import read_labelled
+from rayner.corpus.scored import read_scored
+from rayner.errors import BudgetError, ConfigError
+from rayner.ner.fusion import ENTROPY, EVIDENCE, PROBABILITY, Rule, fuse, llm_cannot_win
+from rayner.ner.metrics import count, micro
+from rayner.ner.segment import sentences
+from rayner.run import file_digest, folder_digest, read_json, write_json
+from tests.cluster.small import copied, labelled_sentences, readable_texts, rows_of, stamps, with_settings
+
+pytestmark = pytest.mark.slow
+
+STEPS = ("data", "train_slm", "build_index", "train_llm", "score", "tune_fusion", "tag_corpus")
+TAGGED = ("tagged/documents", "tagged/entities", "tagged/segments")
+KEPT = ("data", "models", "index", "scores", "steps", "fusion.json", *TAGGED, "tagged/plan.json")
+
+
+@pytest.fixture(scope="module")
+def out(run):
+    return run.path("tagged")
+
+
+@pytest.fixture(scope="module")
+def documents(out):
+    return {row["doc_id"]: row for row in rows_of(out, "documents")}
+
+
+@pytest.fixture(scope="module")
+def entities(out):
+    return rows_of(out, "entities")
+
+
+@pytest.fixture(scope="module")
+def segments(out):
+    return rows_of(out, "segments")
+
+
+@pytest.fixture(scope="module")
+def parts(run):
+    return {name: read_examples(run.path("data", f"{name}.jsonl")) for name in ("train", "dev", "test")}
+
+
+@pytest.fixture(scope="module")
+def scores(run):
+    return {name: read_scored(run.path("scores", f"{name}.parquet")) for name in ("dev", "test")}
+
+
+# ---- labelled data, index, models
+
+
+def test_the_parts_are_the_labelled_sentences_each_once(parts):
+    assert Counter(e for part in parts.values() for e in part) == Counter(labelled_sentences())
+
+
+def test_no_text_stands_in_two_parts_nor_a_held_out_one_in_the_index(run, parts):
+    held = {name: {e.text for e in part} for name, part in parts.items()}
+    assert min(map(len, held.values())) >= 20
+    assert not held["train"] & held["dev"]
+    assert not (held["train"] | held["dev"]) & held["test"]
+    assert read_examples(run.path("index", "examples.jsonl")) == parts["train"]
+
+
+def test_the_adapter_is_not_empty_and_moved_and_the_base_is_beside_it(run, config):
+    proved = prove_adapter(run.path("models", "llm", "adapter"))
+    layers, linear = config.llm.scratch.layers, 7  # q, k, v, o; gate, up, down
+    assert proved["adapted_modules"] == layers * linear
+    assert run.facts("train_llm")["lora"].items() >= proved.items()
+    saved = read_json(run.path("models", "llm", "llm.json"))
+    assert (saved["base"], saved["adapter"], saved["task"]) == ("base", "adapter", "")
+    assert load_llm(config, run).types == saved["types"] == run.facts("data")["types"]
+
+
+def test_losses_are_numbers_and_the_held_out_f1_is_one(run):
+    facts = run.facts("train_llm")
+    assert all(math.isfinite(facts[stage]["loss"]) for stage in ("full", "lora"))
+    assert 0 < run.facts("train_slm")["dev_f1"] <= 1
+
+
+# ---- scores, fusion
+
+
+def test_every_held_out_sentence_is_scored_by_both_models_once_and_in_order(scores, parts):
+    for name, rows in scores.items():
+        assert [(row.text, row.gold) for row in rows] == [(e.text, e.spans) for e in parts[name]]
+        for row in rows:
+            assert row.error is None
+            assert len(row.slm.entropy) == len(row.text)
+            assert len(row.llm.decisions) == len(row.text) + 1
+            assert row.llm.passes > 0
+
+
+def test_fusion_holds_the_whole_curve_of_every_reduction_and_the_best_point_of_all(run, config, scores):
+    fusion = read_json(run.path("fusion.json"))
+    ways = [(c["entropy"], c["probability"], c["evidence"]) for c in fusion["curves"]]
+    assert sorted(ways) == sorted(product(ENTROPY, PROBABILITY, EVIDENCE))
+    grid = np.linspace(config.fusion.weight_min, config.fusion.weight_max, config.fusion.steps)
+    for curve in fusion["curves"]:
+        assert curve["weights"] == pytest.approx(grid.tolist(), abs=1e-6)
+        assert len(curve["f1"]) == config.fusion.steps
+        assert curve["best_f1"] == pytest.approx(max(curve["f1"]), abs=1e-6)
+    assert fusion["baselines"]["fused"] == max(curve["best_f1"] for curve in fusion["curves"])
+    rule = Rule(**fusion["rule"])
+    types = run.facts("data")["types"]
+    gold = [row.gold for row in scores["dev"]]
+    answers = {
+        "slm": [row.slm.spans for row in scores["dev"]],
+        "llm": [row.llm.plain for row in scores["dev"]],
+        "fused": [[d.span for d in fuse(row.slm, row.llm, rule)] for row in scores["dev"]],
+    }
+    for name, found in answers.items():
+        assert fusion["baselines"][name] == pytest.approx(micro(count(gold, found, types)).f1)
+    assert fusion["basis"] == config.llm.probability
+
+
+# ---- the tagged corpus
+
+
+def test_every_readable_file_is_a_document_with_its_text_unchanged(documents, out):
+    texts = readable_texts()
+    assert {doc_id: row["text"] for doc_id, row in documents.items()} == texts
+    assert len(rows_of(out, "documents")) == len(texts)
+    for doc_id, row in documents.items():
+        assert row["n_chars"] == len(texts[doc_id])
+        assert row["sha256"] == hashlib.sha256(texts[doc_id].encode()).hexdigest() == file_digest(row["path"])
+
+
+def test_the_file_that_is_not_utf_8_is_named_as_unread_with_its_line(run, config):
+    bad = f"{config.corpus}/壞.txt"
+    for unread in (run.facts("tag_corpus")["unread"], read_json(run.path("tagged", "run.json"))["unread"]):
+        assert list(unread) == [bad]
+        assert unread[bad].startswith(f"{bad}:2: expected UTF-8")
+    assert "壞.txt" in run.path("report.html").read_text(encoding="utf-8")
+
+
+def test_the_segments_of_each_document_are_its_sentences(segments, documents):
+    for doc_id, row in documents.items():
+        own = [(s["start"], s["end"]) for s in segments if s["doc_id"] == doc_id]
+        assert own == sentences(row["text"])
+    assert {s["doc_id"] for s in segments} <= set(documents)
+    assert max(s["end"] - s["start"] for s in segments) > 700
+
+
+def test_units_are_many_and_a_document_goes_on_over_several(segments):
+    assert len({s["unit"] for s in segments}) >= 4
+    assert len({s["unit"] for s in segments if s["doc_id"] == "書/一"}) >= 2
+
+
+def test_the_three_folders_hold_files_of_the_same_names(out, segments):
+    names = [sorted(path.name for path in (out / table).glob("*")) for table in ("documents", "entities", "segments")]
+    assert names[0] == names[1] == names[2]
+    assert {name.removesuffix(".parquet") for name in names[0]} >= {s["unit"] for s in segments}
+
+
+def test_entities_are_what_the_text_holds_there_and_do_not_overlap(entities, documents, run):
+    assert len(entities) > 20
+    types = set(run.facts("data")["types"])
+    for e in entities:
+        assert documents[e["doc_id"]]["text"][e["start"] : e["end"]] == e["text"] != ""
+        assert e["type"] in types
+    for doc_id in documents:
+        own = [(e["start"], e["end"]) for e in entities if e["doc_id"] == doc_id]
+        assert all(a[1] <= b[0] for a, b in pairwise(own))
+
+
+def test_entities_lie_each_in_one_segment_of_the_same_unit(entities, segments):
+    by_doc = {}
+    for s in segments:
+        by_doc.setdefault(s["doc_id"], []).append(s)
+    for e in entities:
+        own = by_doc[e["doc_id"]]
+        home = own[bisect_right([s["start"] for s in own], e["start"]) - 1]
+        assert e["end"] <= home["end"]
+        assert e["unit"] == home["unit"]
+
+
+def test_who_decided_agrees_with_what_both_models_said(entities, segments):
+    gated = {(s["doc_id"], s["start"]): s["gated"] for s in segments}
+    starts = {}
+    for s in segments:
+        starts.setdefault(s["doc_id"], []).append(s["start"])
+    for e in entities:
+        own = starts[e["doc_id"]]
+        alone = gated[e["doc_id"], own[bisect_right(own, e["start"]) - 1]]
+        assert e["decided_by"] in (("slm",) if alone else ("agree", "slm", "llm"))
+        assert e["score"] is None or 0 <= e["score"] <= 1
+        assert e["slm_entropy"] >= 0
+        if e["decided_by"] == "agree":
+            assert e["slm_type"] == e["llm_type"] == e["type"]
+        elif e["decided_by"] == "llm":
+            assert e["llm_type"] == e["type"]
+        else:
+            assert e["slm_type"] == e["type"]
+        assert (e["llm_type"] is None) == (e["llm_category_prob"] is None) == (e["llm_boundary_prob"] is None)
+
+
+def test_the_llm_passes_over_exactly_the_segments_that_are_not_gated(segments, documents):
+    for s in segments:
+        assert s["error"] is None
+        assert (s["passes"] == 0) == s["gated"]
+        if not documents[s["doc_id"]]["text"][s["start"] : s["end"]].strip():
+            assert s["gated"]
+    assert any(s["gated"] for s in segments if s["doc_id"] == "白")
+
+
+def test_counts_add_up_and_are_those_of_the_tables(out, run, documents, entities, segments):
+    counts = read_json(out / "run.json")["counts"]
+    texts = readable_texts()
+    assert counts["documents"] == len(documents) == len(texts)
+    assert counts["characters"] == sum(map(len, texts.values())) == sum(s["end"] - s["start"] for s in segments)
+    assert counts["segments"] == len(segments)
+    assert counts["gated"] == sum(s["gated"] for s in segments)
+    assert counts["passes"] == sum(s["passes"] for s in segments)
+    assert counts["set_aside"] == sum(s["error"] is not None for s in segments) == 0
+    assert counts["entities"] == len(entities) == sum(counts["decided_by"].values())
+    assert counts["decided_by"] == Counter(e["decided_by"] for e in entities)
+    assert counts["evahan"]["documents"] == len(documents)
+    assert counts["evahan"]["entities"] == len(entities)
+    assert read_json(run.path("pipeline.json"))["counts"].items() >= counts.items()
+
+
+def test_run_json_says_what_the_corpus_was_made_with(out, run, config):
+    saved = read_json(out / "run.json")
+    assert saved["config"] == json.loads(json.dumps(resolved(config)))
+    assert saved["config_digest"] == digest(resolved(config))
+    assert saved["version"] == __version__
+    assert saved["models"] == {
+        "train_slm": folder_digest(run.path("models", "slm")),
+        "build_index": folder_digest(run.path("index")),
+        "train_llm": folder_digest(run.path("models", "llm")),
+    }
+    assert saved["rule"] == read_json(run.path("fusion.json"))["rule"]
+    assert saved["inputs"] == read_json(run.path("steps", "tag_corpus.json"))["inputs"]
+    assert saved["seconds"] > 0
+
+
+def test_the_evahan_export_reads_back_as_the_same_characters_and_entities(out, documents, entities):
+    for doc_id, row in documents.items():
+        text = row["text"]
+        # An offset in the export: line breaks (\n, and \r before it) are no characters there.
+        breaks = [i for i, c in enumerate(text) if c == "\n" or text[i : i + 2] == "\r\n"]
+        kept = [i - sum(b < i for b in breaks) for i in range(len(text) + 1)]
+        path = out / "evahan" / f"{doc_id}.txt"
+        if not kept[-1]:
+            assert path.read_bytes().strip(b"\n") == b""
+            continue
+        back = read_labelled(path)
+        assert back.text == "".join(c for i, c in enumerate(text) if i not in breaks)
+        own = [(kept[e["start"]], kept[e["end"]], e["type"]) for e in entities if e["doc_id"] == doc_id]
+        assert [(s.start, s.end, s.type) for s in back.spans] == own
+
+
+# ---- the report
+
+
+class Page(HTMLParser):
+    """Collects text and addresses; complains of elements that are not closed in order."""
+
+    VOID = {"meta", "link", "br", "hr", "img", "input", "col", "wbr"}
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.text, self.addresses = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in self.VOID:
+            self.open.append(tag)
+        self.addresses += [value for name, value in attrs if name in ("src", "href", "xlink:href") and value]
+
+    def handle_startendtag(self, tag, attrs):
+        self.addresses += [value for name, value in attrs if name in ("src", "href", "xlink:href") and value]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, f"</{tag}> at {self.getpos()}"
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def test_the_report_is_one_well_formed_page_with_the_scores_in_it(run):
+    page = Page()
+    page.feed(run.path("report.html").read_text(encoding="utf-8"))
+    page.close()
+    assert page.open == []
+    assert not [address for address in page.addresses if not address.startswith(("#", "data:"))]
+    fused = read_json(run.path("evaluation.json"))["systems"]["fused"]["micro"]["f1"]
+    assert f"{100 * fused:.1f}" in "".join(page.text)
+
+
+def test_the_evaluation_is_that_of_the_test_scores(run, scores):
+    evaluation = read_json(run.path("evaluation.json"))
+    rule = Rule(**read_json(run.path("fusion.json"))["rule"])
+    assert evaluation["n_sentences"] == len(scores["test"])
+    assert evaluation["n_without_llm"] == 0
+    right = predicted = 0
+    for row in scores["test"]:
+        found = {d.span for d in fuse(row.slm, row.llm, rule)}
+        right, predicted = right + len(found & set(row.gold)), predicted + len(found)
+    micro_ = evaluation["systems"]["fused"]["micro"]
+    gold = sum(len(row.gold) for row in scores["test"])
+    assert (micro_["right"], micro_["predicted"], micro_["gold"]) == (right, predicted, gold)
+
+
+# ---- again, otherwise, interrupted
+
+
+def test_again_all_steps_are_skipped_and_nothing_changes(run, config):
+    before = stamps(run.root, *KEPT)
+    assert len(before) > 30
+    pipeline(config, run)
+    assert stamps(run.root, *KEPT) == before
+    assert set(read_json(run.path("pipeline.json"))["timings"]) == {*STEPS, "this_call", "peak_memory_mib"}
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        (lambda c: with_settings(c, "slm", epochs=7), "slm.epochs was 6, is 7"),
+        (lambda c: with_settings(c, "split", dev=0.2), "split.dev was 0.1, is 0.2"),
+        (lambda c: with_settings(c, "index", k=2), "index.k was 1, is 2"),
+        (lambda c: with_settings(c, "llm", objective="tokens"), "llm.objective was 'decisions', is 'tokens'"),
+        (lambda c: with_settings(c, "score", unit_chars=401), "batches was [32, 32, 400], is [32, 32, 401]"),
+        (lambda c: with_settings(c, "fusion", steps=102), "fusion.steps was 101, is 102"),
+        (lambda c: with_settings(c, "tag", gate=False), "gate was True, is False"),
+    ],
+)
+def test_other_settings_are_refused_naming_the_key_and_nothing_changes(run, config, change, key):
+    before = stamps(run.root, *KEPT)
+    with pytest.raises(ConfigError) as caught:
+        pipeline(change(config), run)
+    assert key in str(caught.value)
+    assert stamps(run.root, *KEPT) == before
+
+
+def test_another_out_folder_is_refused_rather_than_left_empty(run, config, tmp_path):
+    with pytest.raises(ConfigError, match="out was None, is "):
+        tag_corpus(replace(config, out=str(tmp_path / "other")), run)
+    assert not (tmp_path / "other").exists()
+
+
+def test_another_corpus_is_refused_naming_it(run, config, tmp_path):
+    (tmp_path / "a.txt").write_text("楚", encoding="utf-8")
+    with pytest.raises(ConfigError, match="corpus was "):
+        tag_corpus(replace(config, corpus=str(tmp_path / "a.txt")), run)
+
+
+def test_settings_that_change_no_result_are_not_held_against_a_run(run, config):
+    before = stamps(run.root, *KEPT)
+    other = with_settings(with_settings(config, "tag", max_set_aside=0.5), "fusion", trials_at_once=1)
+    pipeline(other, run)
+    assert stamps(run.root, *KEPT) == before
+
+
+def test_too_much_set_aside_ends_with_a_budget_error_after_the_report(run, config, tmp_path):
+    mine = copied(run, tmp_path, "data", "steps", "models", "index", "scores", "fusion.json", "tagged")
+    manifest = read_json(mine.path("steps", "tag_corpus.json"))
+    manifest["facts"]["counts"]["set_aside"] = 3
+    write_json(mine.path("steps", "tag_corpus.json"), manifest)
+    with pytest.raises(BudgetError, match=f"3 of {manifest['facts']['counts']['segments']} segments"):
+        pipeline(config, mine)
+    assert mine.path("report.html").exists()
+    assert mine.path("pipeline.json").exists()
+    pipeline(with_settings(config, "tag", max_set_aside=1.0), mine)
+
+
+def test_a_unit_that_was_lost_is_made_again_alike_and_no_other_is_touched(run, config, tmp_path):
+    mine = copied(run, tmp_path, "data", "steps", "models", "index", "scores", "fusion.json", "tagged")
+    lost = mine.path("tagged", "segments", "unit-000001.parquet")
+    assert rows_of(mine.path("tagged"), "entities")
+    before = stamps(mine.root, *TAGGED)
+    lost.unlink()
+    mine.path("steps", "tag_corpus.json").unlink()
+    tag_corpus(config, mine)
+    after = stamps(mine.root, *TAGGED)
+    assert {path: content for path, (_, content) in after.items()} == {p: content for p, (_, content) in before.items()}
+    touched = {path for path in after if after[path][0] != before[path][0]}
+    assert touched == {str(mine.path("tagged", table, lost.name)) for table in ("documents", "entities", "segments")}
+
+
+def test_the_gate_and_the_number_of_actors_change_no_entity(run, config, tmp_path, documents):
+    """With a lambda at which some segments are gated and some are not."""
+    mine = copied(run, tmp_path, "data", "steps", "models", "index", "scores", "fusion.json")
+    rows = [row for name in ("dev", "test") for row in read_scored(mine.path("scores", f"{name}.parquet"))]
+    confidence = np.median([1 - row.slm.entropy.max() for row in rows])
+    weight = float(confidence / math.e if confidence > 0 else confidence)
+    assert 0 < sum(llm_cannot_win(row.slm.entropy, weight) for row in rows) < len(rows)
+    fusion = read_json(mine.path("fusion.json"))
+    fusion["rule"]["weight"] = weight
+    write_json(mine.path("fusion.json"), fusion)
+    made = {}
+    for gate in (True, False):
+        mine.path("steps", "tag_corpus.json").unlink()
+        other = with_settings(replace(config, out=str(tmp_path / f"gate-{gate}")), "tag", gate=gate)
+        if not gate:
+            pools = {"slm": replace(config.score.slm, actors=1), "llm": replace(config.score.llm, actors=2)}
+            other = with_settings(other, "score", **pools)
+        tag_corpus(other, mine)
+        made[gate] = tmp_path / f"gate-{gate}"
+    entities = {gate: [(e["doc_id"], e["start"], e["end"], e["type"], e["text"]) for e in rows_of(path, "entities")]
+                for gate, path in made.items()}  # fmt: skip
+    assert len(entities[True]) > 20
+    assert entities[True] == entities[False]
+    gated = {gate: sum(s["gated"] for s in rows_of(path, "segments")) for gate, path in made.items()}
+    blank = sum(not row["text"][a:b].strip() for row in documents.values() for a, b in sentences(row["text"]))
+    assert gated[False] == blank < gated[True] < len(rows_of(made[True], "segments"))
