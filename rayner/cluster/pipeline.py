@@ -47,7 +47,7 @@ def pipeline(config: Config, run: Run) -> dict[str, Any]:
             try:
                 facts[name] = step(config, run)
             except BudgetError as error:
-                over_budget, facts[name] = error, run.facts(name)
+                over_budget, facts[name] = error, Run(out_folder(config, run)).facts(name)
     about = _about(config, facts, time.time() - begun, memory.peak)
     evaluation = make_report(
         run,

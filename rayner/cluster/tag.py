@@ -23,7 +23,7 @@ from rayner.ner import calibration
 from rayner.ner.fusion import Decision, Rule, fuse
 from rayner.ner.scores import NOTHING, Scored
 from rayner.ner.segment import sentences
-from rayner.run import Run, read_json, write_json
+from rayner.run import Run, file_digest, read_json, write_json
 
 
 def inputs(config: Config, run: Run, corpus: Plan) -> dict[str, Any]:
@@ -31,9 +31,8 @@ def inputs(config: Config, run: Run, corpus: Plan) -> dict[str, Any]:
     return {
         "corpus": corpus.digest,
         "score": run.digest("score"),  # which holds data, models and index
-        "fusion": run.digest("tune_fusion"),
+        "fusion": file_digest(run.path("fusion.json")),
         "gate": config.tag.gate,
-        "out": str(Path(config.out).absolute()) if config.out else None,
         "version": rayner.__version__,
     }
 
@@ -51,6 +50,7 @@ def tag_corpus(config: Config, run: Run) -> dict[str, Any]:
     """
     if not config.corpus:
         raise ConfigError("corpus: expected a text file or a folder of .txt files, found none")
+    run.facts("tune_fusion")  # raises where there is no rule yet
     corpus = plan(config.corpus, config.score.unit_chars)
     out = out_folder(config, run)
     wanted = inputs(config, run, corpus)
@@ -60,12 +60,15 @@ def tag_corpus(config: Config, run: Run) -> dict[str, Any]:
         fusion = read_json(run.path("fusion.json"))
         rule = Rule(**fusion["rule"])
         _stream(config, run, corpus, out, fusion)
-        counts = verify(corpus, out)
-        if config.tag.evahan:
-            counts["evahan"] = asdict(export_evahan(out, out / "evahan"))
-        return {"counts": counts, "unread": corpus.unread, "rule": resolved(rule), "inputs": wanted}
+        return {"counts": verify(corpus, out), "unread": corpus.unread, "rule": resolved(rule), "inputs": wanted}
 
-    facts = run.once("tag_corpus", wanted, work)
+    # The manifest lies with the tagged corpus: one run tags as many corpora as it likes.
+    tagged = Run(out)
+    facts = tagged.once("tag_corpus", wanted, work)
+    if config.tag.evahan:
+        tagged.once(
+            "evahan", {"tag_corpus": tagged.digest("tag_corpus")}, lambda: asdict(export_evahan(out, out / "evahan"))
+        )
     _write_run_json(config, run, out, facts)
     counts = facts["counts"]
     share = counts["set_aside"] / max(1, counts["segments"])

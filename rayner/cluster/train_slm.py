@@ -92,6 +92,7 @@ def _worker(settings: dict[str, Any]) -> None:
     rank, world = context.get_world_rank(), context.get_world_size()
     use_threads(config.slm.workers.cpus)
     types = run.facts("data")["types"]
+    torch.manual_seed(config.seed)  # the same fresh head in every run
     slm = slms.load(settings["base"], device_of(config.device), label_set(types))
     items = slms.training_items(slm, data.part(run, "train"), config.slm.max_chars, config.slm.overlap)
     dev = data.part(run, "dev")

@@ -1,6 +1,5 @@
 """One local Ray for all tests of this folder that need one; the same examples on every run for those that draw them."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -28,9 +27,6 @@ def local_ray():
 @pytest.fixture(scope="session")
 def config(tmp_path_factory) -> Config:
     """The configuration of a small run over dirty inputs."""
-    if os.environ.get("DEBUG_RUN"):
-        Path(os.environ["DEBUG_RUN"]).mkdir(exist_ok=True)
-        return write_inputs(Path(os.environ["DEBUG_RUN"]))
     return write_inputs(tmp_path_factory.mktemp("pipeline"))
 
 

@@ -26,6 +26,7 @@ from rayner.run import Run
 from tests.report.synthetic import labelled_lines
 
 SAMPLE = Path(__file__).parents[2] / "sample"
+ODD_TEXT = "\ufeff懷\ue1e0王入<NR>秦</NR>&amp;。\u2028𠮷\U000f0000見\x85之？\t「善！」\r\n"
 SHAPE = ScratchConfig(hidden=32, layers=2, heads=2, intermediate=64, min_count=1)
 TWO = WorkersConfig(count=2)
 
@@ -52,7 +53,7 @@ def corpus_files() -> dict[str, bytes]:
         "書/一.txt": plain[:900].encode(),
         "書/二.txt": books[2][:300].replace("\n", "\r\n").encode(),
         "書/長.txt": f"{endless}\n{plain[900:960]}".encode(),
-        "雜.txt": f"\ufeff懷\ue1e0王入<NR>秦</NR>&amp;。\u2028𠮷\U000f0000見\x85之？\t「善！」\r\n{plain[960:1020]}".encode(),
+        "雜.txt": f"{ODD_TEXT}{plain[960:1020]}".encode(),
         "壞.txt": "懷王\n入秦".encode() + b"\xff\xfe",
         "不讀.md": b"no text",
     }

@@ -1,0 +1,87 @@
+"""The report of a run is put together from what lies in its folder."""
+
+import pytest
+
+from rayner.corpus.scored import to_table
+from rayner.corpus.tables import write_table
+from rayner.ner import calibration
+from rayner.ner.fusion import Rule, fuse
+from rayner.report.assemble import SAMPLE_CHARS, SAMPLE_DOCUMENTS, make_report, reliability, samples
+from rayner.run import Run, read_json, write_json
+from tests.corpus.units import document, entity, write_unit
+from tests.report.synthetic import TYPES, rows
+
+RULE = Rule(0.2)
+
+
+def decisions_of(scored):
+    return [(decision, row) for row in scored for decision in fuse(row.slm, row.llm, RULE)]
+
+
+def fitted(scored):
+    pairs = decisions_of(scored)
+    features = [calibration.features(decision, gated=False) for decision, _ in pairs]
+    return calibration.fit(features, [decision.span in row.gold for decision, row in pairs])
+
+
+def test_bins_hold_every_entity_once_and_lie_where_their_mean_does():
+    scored = rows(40, seed=2)
+    bins = reliability(scored, RULE, fitted(scored))
+    pairs = decisions_of(scored)
+    assert sum(b["n"] for b in bins) == len(pairs)
+    assert all(b["low"] <= b["mean"] <= b["high"] for b in bins)
+    right = sum(decision.span in row.gold for decision, row in pairs)
+    assert sum(b["n"] * b["right"] for b in bins) == pytest.approx(right)
+    # The model was fitted on these very entities, with a constant: on the whole it must be right as often as it says.
+    assert sum(b["n"] * b["mean"] for b in bins) == pytest.approx(right, rel=0.02)
+    assert len(bins) > 1
+
+
+def test_without_a_calibration_or_without_rows_there_are_no_bins():
+    assert reliability(rows(5), RULE, []) == []
+    assert reliability([], RULE, [1.0] * 6) == []
+
+
+def test_samples_are_the_beginnings_of_the_first_documents_cut_after_a_sentence(tmp_path):
+    sentence = "懷王入秦，楚人哀之。"
+    long = sentence * 300
+    texts = {"a": long, "b": "短", "c": "", "d": "第四"}
+    starts = range(0, len(long), len(sentence))
+    write_unit(
+        tmp_path, "u.parquet", [document(name, text) for name, text in texts.items()],
+        [entity("a", start, "懷王") for start in starts],
+    )  # fmt: skip
+    found = samples(tmp_path)
+    assert [sample.title for sample in found] == ["a", "b", "c"]
+    assert len(found) == SAMPLE_DOCUMENTS
+    assert [sample.text for sample in found[1:]] == ["短", ""]
+    cut = len(found[0].text)
+    assert long.startswith(found[0].text)
+    assert cut % len(sentence) == 0
+    assert SAMPLE_CHARS - len(sentence) < cut <= SAMPLE_CHARS
+    assert [e["start"] for e in found[0].entities] == [start for start in starts if start < cut]
+
+
+def test_a_first_sentence_longer_than_a_sample_is_shown_whole(tmp_path):
+    write_unit(tmp_path, "u.parquet", [document("a", "楚" * (SAMPLE_CHARS + 50) + "。王")])
+    assert samples(tmp_path)[0].text == "楚" * (SAMPLE_CHARS + 50) + "。"
+
+
+@pytest.mark.parametrize("n_rows", [12, 0])
+def test_a_report_is_written_with_and_without_test_sentences(tmp_path, n_rows):
+    run, scored = Run(tmp_path), rows(n_rows)
+    write_table(to_table(scored), run.path("scores", "test.parquet"))
+    write_json(run.path("steps", "data.json"), {"inputs": {}, "facts": {"types": list(TYPES)}})
+    curve = {"entropy": RULE.entropy, "probability": RULE.probability, "evidence": RULE.evidence,
+             "weights": [0.1, 0.2, 0.3], "f1": [0.5, 0.6, 0.5], "best_weight": 0.2, "best_f1": 0.6}  # fmt: skip
+    rule = {name: getattr(RULE, name) for name in ("weight", "entropy", "probability", "evidence")}
+    weights = {"with_llm": fitted(rows(20)), "slm_alone": [0.0, 0.0]}
+    fusion = {"rule": rule, "basis": "allowed", "baselines": {"slm": 0.5, "llm": 0.5, "fused": 0.6},
+              "calibration": weights, "curves": [curve]}  # fmt: skip
+    write_json(run.path("fusion.json"), fusion)
+    evaluation = make_report(run, title="甲 < 乙", about={"counts": {"documents": 1}}, tagged=None, seed=1)
+    assert evaluation == read_json(run.path("evaluation.json"))
+    assert bool(evaluation) == bool(n_rows)
+    assert evaluation.get("n_sentences", 0) == n_rows
+    assert "甲 &lt; 乙" in run.path("report.html").read_text(encoding="utf-8")
+    assert read_json(run.path("fusion.json")) == fusion, "the page's own additions are not written back"
