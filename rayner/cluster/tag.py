@@ -1,5 +1,6 @@
 """Tagging of a corpus: units of work stream through both models, the fusion and into the canonical tables."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
@@ -24,6 +25,8 @@ from rayner.ner.fusion import Decision, Rule, fuse
 from rayner.ner.scores import NOTHING, Scored
 from rayner.ner.segment import sentences
 from rayner.run import Run, file_digest, read_json, write_json
+
+_FOREIGN = 0.05  # share of unknown characters from which a model hardly reads the text
 
 
 def inputs(config: Config, run: Run, corpus: Plan) -> dict[str, Any]:
@@ -57,10 +60,17 @@ def tag_corpus(config: Config, run: Run) -> dict[str, Any]:
 
     def work() -> dict[str, Any]:
         _claim(out, wanted)
+        unknown = unknown_share(run, corpus)
+        if unknown > _FOREIGN:
+            log.info(
+                "tag: the small model has no token for %.1f%% of the corpus' characters; was it trained on text in the "
+                "same script (traditional, simplified)?", 100 * unknown,
+            )  # fmt: skip
         fusion = read_json(run.path("fusion.json"))
         rule = Rule(**fusion["rule"])
         _stream(config, run, corpus, out, fusion)
-        return {"counts": verify(corpus, out), "unread": corpus.unread, "rule": resolved(rule), "inputs": wanted}
+        counts = {**verify(corpus, out), "unknown_share": round(unknown, 4)}
+        return {"counts": counts, "unread": corpus.unread, "rule": resolved(rule), "inputs": wanted}
 
     # The manifest lies with the tagged corpus: one run tags as many corpora as it likes.
     tagged = Run(out)
@@ -78,6 +88,18 @@ def tag_corpus(config: Config, run: Run) -> dict[str, Any]:
             f"({share:.2%}; allowed: {config.tag.max_set_aside:.2%}); see the column `error` of segments"
         )
     return facts
+
+
+def unknown_share(run: Run, corpus: Plan) -> float:
+    """Share of the corpus' characters that the small model's tokenizer knows no token for."""
+    from rayner.models.spelling import Speller, load_tokenizer
+
+    counts: Counter[str] = Counter()
+    for piece in (piece for unit in corpus.units for piece in unit):
+        if piece.start == 0:
+            counts.update(char for char in read_text(piece.path) if not char.isspace())
+    known = Speller(load_tokenizer(run.path("models", "slm"))).knows
+    return sum(n for char, n in counts.items() if not known(char)) / max(1, counts.total())
 
 
 def _claim(out: Path, wanted: dict[str, Any]) -> None:

@@ -62,8 +62,6 @@ class Speller:
                 raise ConfigError(f"the tokenizer cannot spell {piece!r}: does it belong to this model?")
         return TagSpelling(spelled["<"], spelled["</"], spelled[">"], {kind: spelled[kind] for kind in types})
 
-    def unknown_share(self, text: str) -> float:
-        """Share of the characters that this tokenizer knows no token for."""
-        if not text or self.unknown is None:
-            return 0.0
-        return sum(self.unknown in self.char(char) for char in text) / len(text)
+    def knows(self, char: str) -> bool:
+        """Whether this tokenizer has tokens of its own for a character."""
+        return self.unknown is None or self.unknown not in self.char(char)

@@ -118,17 +118,14 @@ def test_a_tokenizer_that_cannot_spell_tags_is_a_config_error(spellers, kind):
         spellers[kind].tags(["NR"])
 
 
-@given(st.lists(st.booleans(), min_size=1, max_size=20))
-def test_unknown_share_counts_unknown_characters(spellers, known):
-    text = "".join("楚" if flag else "\ue000" for flag in known)
-    expected = known.count(False) / len(known)
-    assert spellers["normalising"].unknown_share(text) == pytest.approx(expected)
-    assert spellers["encoder"].unknown_share(text) == pytest.approx(expected)
-    assert spellers["decoder"].unknown_share(text) == 0
+@pytest.mark.parametrize("kind", ["encoder", "normalising"])
+def test_only_characters_of_the_vocabulary_are_known(spellers, kind):
+    assert spellers[kind].knows("楚")
+    assert not spellers[kind].knows("\ue000")
 
 
-def test_no_text_has_no_unknown_characters(spellers):
-    assert spellers["encoder"].unknown_share("") == 0
+def test_a_byte_level_tokenizer_knows_every_character(spellers):
+    assert all(spellers["decoder"].knows(char) for char in "楚\ue000\U00020bb7\u2028<\n")
 
 
 @pytest.mark.parametrize("name", ["", "no/such/folder/anywhere"])
