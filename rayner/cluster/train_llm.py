@@ -24,7 +24,7 @@ from safetensors.torch import load_file
 
 from rayner.cluster import data
 from rayner.cluster.session import duration, log, start_logging
-from rayner.cluster.train_slm import run_config, scaling
+from rayner.cluster.train_slm import run_config, scaling, worker_device
 from rayner.config import Config, digest, resolved
 from rayner.models import llm as llms
 from rayner.models.index import load_encoder, load_index
@@ -216,7 +216,7 @@ def _lessons(config: Config, run: Run, llm: llms.Llm) -> list[llms.Lesson]:
 
 def _engine(config: Config, run: Run, stage: Stage, world: int) -> tuple[Any, llms.Llm]:
     """The DeepSpeed engine around the model and its loss."""
-    device = device_of(config.device)
+    device = worker_device(config.device)
     if device.type == "cpu":
         os.environ["DS_ACCELERATOR"] = "cpu"
     import deepspeed

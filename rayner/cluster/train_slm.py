@@ -8,7 +8,7 @@ from typing import Any
 import ray.train
 import torch
 from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
-from ray.train.torch import TorchTrainer, prepare_model
+from ray.train.torch import TorchTrainer, get_device, prepare_model
 
 from rayner.cluster import data
 from rayner.cluster.session import duration, log, start_logging
@@ -83,6 +83,15 @@ def run_config(run: Run, name: str, workers: WorkersConfig, best: str | None = N
     )
 
 
+def worker_device(name: str) -> torch.device:
+    """The configured device of a training worker: of several GPUs in a machine, its own."""
+    device = device_of(name)
+    if device.type == "cuda":
+        device = get_device()  # the workers of a machine see all of its GPUs
+        torch.cuda.set_device(device)
+    return device
+
+
 def _worker(settings: dict[str, Any]) -> None:
     """What each training worker does."""
     start_logging()
@@ -93,7 +102,7 @@ def _worker(settings: dict[str, Any]) -> None:
     use_threads(config.slm.workers.cpus)
     types = run.facts("data")["types"]
     torch.manual_seed(config.seed)  # the same fresh head in every run
-    slm = slms.load(settings["base"], device_of(config.device), label_set(types))
+    slm = slms.load(settings["base"], worker_device(config.device), label_set(types))
     items = slms.training_items(slm, data.part(run, "train"), config.slm.max_chars, config.slm.overlap)
     dev = data.part(run, "dev")
     optimizer = optimizer_for(slm, config.slm)
