@@ -76,9 +76,7 @@ def tag_corpus(config: Config, run: Run) -> dict[str, Any]:
     tagged = Run(out)
     facts = tagged.once("tag_corpus", wanted, work)
     if config.tag.evahan:
-        tagged.once(
-            "evahan", {"tag_corpus": tagged.digest("tag_corpus")}, lambda: asdict(export_evahan(out, out / "evahan"))
-        )
+        tagged.once("evahan", wanted, lambda: asdict(export_evahan(out, out / "evahan")))
     _write_run_json(config, run, out, facts)
     counts = facts["counts"]
     share = counts["set_aside"] / max(1, counts["segments"])
