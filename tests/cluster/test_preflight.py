@@ -22,6 +22,7 @@ def good(tmp_path, monkeypatch):
     (tmp_path / "corpus").mkdir()
     (tmp_path / "corpus" / "a.txt").write_text("楚王曰。" * 10, encoding="utf-8")
     monkeypatch.setattr(preflight, "_resources", lambda: {"CPU": 2.0})
+    monkeypatch.setattr(preflight.ray, "is_initialized", lambda: False)  # other tests' Ray may stand
     return Config(train=[str(tmp_path / "train.txt")], corpus=str(tmp_path / "corpus"), score=ScoreConfig(unit_chars=8))
 
 

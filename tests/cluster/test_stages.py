@@ -87,7 +87,8 @@ def test_units_of_sentences_partition_them_in_order_and_end_once_full(lengths, s
 
 
 def test_progress_is_told_now_and_then_and_at_the_end(caplog, monkeypatch):
-    monkeypatch.setattr(log, "propagate", True)
+    monkeypatch.setattr(log, "handlers", [caplog.handler])  # whatever start_logging left in other tests
+    monkeypatch.setattr(log, "propagate", False)
     with caplog.at_level(logging.INFO, logger="rayner"):
         progress = Progress("tag", 3000, "characters", every=1000)
         progress.add(1000)
