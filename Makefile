@@ -21,6 +21,15 @@ install: $(READY) ## make the environment in .venv with the pinned dependencies
 demo: $(READY) ## the main job on the bundled sample: six minutes on two cores, then open runs/demo/report.html
 	$(BIN)/python jobs/pipeline.py --config jobs/conf/demo.yaml
 
+TRAIN ?= sample/labelled.txt
+CORPUS ?= sample/corpus
+BENCH_RUN ?= runs/bench
+WHAT = run=$(BENCH_RUN) train=$(TRAIN) corpus=$(CORPUS)
+
+bench: $(READY) ## speed against peers; TRAIN=labelled.txt CORPUS=folder BENCH_RUN=folder for real text
+	$(BIN)/python jobs/pipeline.py --config jobs/conf/bench.yaml $(WHAT) corpus=null
+	$(BIN)/python jobs/bench.py --config jobs/conf/bench.yaml $(WHAT)
+
 test: $(READY) ## all tests
 	$(BIN)/python -m pytest --quiet
 
@@ -46,4 +55,4 @@ lock: $(READY) ## write requirements.lock from what is installed
 clean: ## remove the environment and caches; runs are kept
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build *.egg-info
 
-.PHONY: help install demo test fast check format coverage lock clean
+.PHONY: help install demo bench test fast check format coverage lock clean

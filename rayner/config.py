@@ -85,6 +85,13 @@ class IndexConfig:
 
 
 @dataclass(frozen=True)
+class PromptConfig:
+    """How prompts are shared."""
+
+    group: int = setting(1, "neighbouring sentences of a document that share one set of examples, read once for all")
+
+
+@dataclass(frozen=True)
 class LoraConfig:
     """LoRA adapter."""
 
@@ -138,6 +145,7 @@ class ScoreConfig:
 
     slm: PoolConfig = setting(PoolConfig, "actors of the small model")
     llm: PoolConfig = setting(PoolConfig, "actors of the LLM")
+    draft: bool = setting(True, "verify the small model's tags in a few passes; false decodes token by token, alike")
     unit_chars: int = setting(20_000, "characters of a unit of work, the step of progress and of resume")
 
 
@@ -155,12 +163,31 @@ class FusionConfig:
 
 
 @dataclass(frozen=True)
+class GateConfig:
+    """Which sentences of the corpus the LLM is asked about."""
+
+    exact: bool = setting(True, "skip the LLM wherever no answer of it could change the output")
+    share: float = setting(1.0, "ask about this share of the sentences only, those where it should change most")
+
+
+@dataclass(frozen=True)
 class TagConfig:
     """Tagging of the corpus."""
 
-    gate: bool = setting(True, "skip the LLM where no answer of it could change the output (exact)")
     max_set_aside: float = setting(0.001, "share of segments that may be set aside; beyond it the job ends with 3")
     evahan: bool = setting(True, "also write OUT/evahan, a char-tab-tag file a document")
+
+
+@dataclass(frozen=True)
+class BenchConfig:
+    """The benchmark of a run against its peers."""
+
+    sentences: int = setting(160, "sentences of the corpus that the LLM stage is timed on")
+    rounds: int = setting(5, "rounds; all that is compared takes turns in each, and medians are told")
+    group: int = setting(16, "prompt.group of the mode with shared prefixes")
+    share: float = setting(0.2, "gate.share of the mode with a budget")
+    vllm: str | None = setting(None, "python of an environment that has vllm, measured too; null leaves it out")
+    end_to_end: bool = setting(False, "also tag the whole corpus, with Ray and in one process")
 
 
 @dataclass(frozen=True)
@@ -182,9 +209,12 @@ class Config:
     slm: SlmConfig = setting(SlmConfig, "small model")
     index: IndexConfig = setting(IndexConfig, "retrieval")
     llm: LlmConfig = setting(LlmConfig, "large model")
+    prompt: PromptConfig = setting(PromptConfig, "prompts")
     score: ScoreConfig = setting(ScoreConfig, "scoring")
     fusion: FusionConfig = setting(FusionConfig, "fusion")
+    gate: GateConfig = setting(GateConfig, "gate")
     tag: TagConfig = setting(TagConfig, "tagging")
+    bench: BenchConfig = setting(BenchConfig, "benchmark")
 
 
 CHOICES = {
@@ -202,7 +232,8 @@ CHOICES = {
 # The last parts of keys whose values must be so.
 _POSITIVE = frozenset(
     ("batch_size", "micro_batch", "count", "actors", "cpus", "lr", "full_lr", "unit_chars", "max_chars", "steps",
-     "hidden", "layers", "heads", "intermediate", "r", "alpha", "trials_at_once")
+     "hidden", "layers", "heads", "intermediate", "r", "alpha", "trials_at_once", "group",
+     "sentences", "rounds")
 )  # fmt: skip
 _NOT_NEGATIVE = frozenset(
     ("epochs", "full_epochs", "gpus", "max_failures", "k", "seed", "min_count", "weight_decay", "max_set_aside")
@@ -248,7 +279,7 @@ def check(config: Config) -> None:
             raise ConfigError(f"{key}: expected more than 0, found {value}")
         if name in _NOT_NEGATIVE and value < 0:
             raise ConfigError(f"{key}: expected 0 or more, found {value}")
-        if name in ("warmup", "dropout") and not 0 <= value <= 1:
+        if name in ("warmup", "dropout", "share") and not 0 <= value <= 1:
             raise ConfigError(f"{key}: expected 0 to 1, found {value}")
         if key in CHOICES and value == []:
             raise ConfigError(f"{key}: expected at least one of {', '.join(map(str, CHOICES[key]))}, found none")

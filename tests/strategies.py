@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from rayner.ner.copying import TagSpelling
-from rayner.ner.fusion import ENTROPY, EVIDENCE, PROBABILITY, Rule
+from rayner.ner.rule import ENTROPY, EVIDENCE, PROBABILITY, Rule
 from rayner.ner.scores import LlmAnswer, LlmSpan, SlmScore
 from rayner.ner.spans import Span
 from rayner.ner.tags import label_set

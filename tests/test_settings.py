@@ -72,8 +72,8 @@ def test_an_unknown_key_like_no_other_is_refused_without_a_suggestion(override):
 
 
 def test_an_unknown_key_of_a_file_is_refused_naming_the_file(tmp_path):
-    path = written(tmp_path, "tag: {gates: true}\n")
-    assert refused(path) == f"{path}: unknown key tag.gates; did you mean tag.gate?"
+    path = written(tmp_path, "gate: {exacts: true}\n")
+    assert refused(path) == f"{path}: unknown key gate.exacts; did you mean gate.exact?"
     assert "unknown key 5" in refused(written(tmp_path, "5: 6\n"))
 
 
@@ -87,8 +87,8 @@ def test_an_unknown_key_of_a_file_is_refused_naming_the_file(tmp_path):
         ("slm.lr=fast", "float"),
         ("slm.lr=yes", "float"),
         ("slm.lr=[1]", "float"),
-        ("tag.gate=1", "bool"),
-        ("tag.gate=maybe", "bool"),
+        ("gate.exact=1", "bool"),
+        ("gate.exact=maybe", "bool"),
         ("run=[a]", "str"),
         ("run=no", "str"),
         ("slm.model=null", "str"),

@@ -13,7 +13,7 @@ class MemoryWatch:
     them, else resident ones.
     """
 
-    def __init__(self, seconds: float = 2.0) -> None:
+    def __init__(self, seconds: float = 5.0) -> None:
         self.seconds, self.peak = seconds, 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)

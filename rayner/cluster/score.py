@@ -7,7 +7,7 @@ import ray.data
 from rayner.cluster import data
 from rayner.cluster.session import Progress, log
 from rayner.cluster.stages import scored, segments_of, unit_row
-from rayner.config import Config
+from rayner.config import Config, resolved
 from rayner.corpus.scored import read_scored, to_table
 from rayner.corpus.tables import write_table
 from rayner.ner.scores import NOTHING, Scored
@@ -21,6 +21,7 @@ def inputs(config: Config, run: Run) -> dict[str, Any]:
     return {
         **{step: run.digest(step) for step in ("data", "train_slm", "build_index", "train_llm")},
         "probability": config.llm.probability,
+        "prompt": resolved(config.prompt),
         "batches": [config.score.slm.batch_size, config.score.llm.batch_size, config.score.unit_chars],
     }
 
@@ -29,7 +30,7 @@ def score(config: Config, run: Run) -> dict[str, Any]:
     """Score dev and test sentences, every one by both models; write `scores/dev.parquet` and `scores/test.parquet`."""
 
     def work() -> dict[str, Any]:
-        rows = {name: _segments(run, name) for name in PARTS}
+        rows = {name: segments(run, name) for name in PARTS}
         units = [
             unit_row(f"{name}-{i:06d}", unit)
             for name, segments in rows.items()
@@ -69,15 +70,18 @@ def units_of(rows: list[Scored], size: int) -> list[list[Scored]]:
     return out
 
 
-def _segments(run: Run, name: str) -> list[Scored]:
-    return [
-        Scored(f"{name}-{i}", 0, len(example.text), example.text, NOTHING, gold=example.spans)
-        for i, example in enumerate(data.part(run, name))
-    ]
+def segments(run: Run, name: str) -> list[Scored]:
+    """The sentences of a part, as neighbours in one document."""
+    rows, at = [], 0
+    for example in data.part(run, name):
+        end = at + len(example.text)
+        rows.append(Scored(name, at, end, example.text, NOTHING, gold=example.spans))
+        at = end
+    return rows
 
 
 def _count(before: list[Scored], after: list[Scored]) -> dict[str, int]:
-    if [(row.doc_id, row.text) for row in before] != [(row.doc_id, row.text) for row in after]:
+    if [(row.start, row.text) for row in before] != [(row.start, row.text) for row in after]:
         raise RuntimeError("the scored sentences are not those that were sent")
     errors = [row.error for row in after if row.error]
     if errors:

@@ -5,21 +5,32 @@ imported inside the actors: the tasks that only read and write stay small.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import ray.data
 
 from rayner.cluster.session import start_logging
 from rayner.config import Config, PoolConfig
 from rayner.corpus.scored import from_table, pack, to_table, unpack
-from rayner.ner.fusion import llm_cannot_win
-from rayner.ner.scores import NOTHING, Scored
+from rayner.ner.budget import Budget
+from rayner.ner.gate import open_until, quiet
+from rayner.ner.rule import Rule
+from rayner.ner.scores import NOTHING, Scored, SlmScore
 from rayner.ner.segment import core
+from rayner.ner.spans import within
 from rayner.run import Run
 
+if TYPE_CHECKING:
+    from rayner.models.decode import Decoder
+    from rayner.models.llm import Llm
+    from rayner.models.llm_score import Question
+    from rayner.models.reference import Reference
+
 Row = dict[str, Any]
+Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
 
 
@@ -31,6 +42,26 @@ def unit_row(name: str, rows: Sequence[Scored]) -> Row:
 def segments_of(row: Row) -> list[Scored]:
     """The segments of a unit."""
     return from_table(unpack(row["segments"]))
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Which segments the LLM is asked about, under a fusion rule.
+
+    exact: not about those that no answer could change, and of the others only as much of the answer as can matter.
+    share: about this share of all segments at most.
+    """
+
+    rule: Rule
+    budget: Budget
+    exact: bool = True
+    share: float = 1.0
+
+    def asks(self, slm: SlmScore) -> bool:
+        """Whether the LLM is asked about a segment with these scores."""
+        if self.exact and not open_until(slm, self.rule):
+            return False
+        return self.share >= 1 or self.budget.expected(slm, self.rule) > self.budget.threshold(self.share)
 
 
 class SlmStage:
@@ -66,49 +97,81 @@ class SlmStage:
 
 
 class LlmStage:
-    """Answers and confidences by the LLM; with a gate, only where it could change the fused output.
+    """Answers and confidences by the LLM; with a gate, only where that is worth it."""
 
-    gate: lambda of the fusion rule; None asks the LLM about every segment.
-    """
-
-    def __init__(self, config: Config, run: Run, gate: float | None) -> None:
+    def __init__(self, config: Config, run: Run, gate: Gate | None) -> None:
         from rayner.cluster.train_llm import load_llm, retriever
         from rayner.models.llm_score import answers
         from rayner.models.training import use_threads
 
         start_logging()
         use_threads(int(config.score.llm.cpus))
-        self.gate = gate
+        self.gate, self.group = gate, config.prompt.group
+        self.decoder, self.retriever = decoder(load_llm(config, run), config), retriever(config, run)
         self.answer = partial(
             answers,
-            load_llm(config, run),
-            retriever=retriever(config, run),
-            probability=config.llm.probability,
+            self.decoder.answer,
+            retriever=self.retriever,
             size=config.llm.max_chars,
             overlap=config.llm.overlap,
-            batch_size=config.score.llm.batch_size,
         )
 
     def __call__(self, row: Row) -> Row:
         """Answer the segments of a unit that are not gated."""
         rows = segments_of(row)
-        gated = [
-            self.gate is not None and llm_cannot_win(item.slm.entropy, self.gate) if item.text.strip() else True
-            for item in rows
-        ]
-        asked = [i for i, skip in enumerate(gated) if not skip and rows[i].error is None]
-        cores = {i: core(rows[i].text) for i in asked}
-        found, errors = one_by_one(self.answer, [rows[i].text[slice(*cores[i])] for i in asked])
-        done = [replace(item, gated=skip) for item, skip in zip(rows, gated, strict=True)]
+        cores = [core(item.text) for item in rows]
+        asked = [i for i, item in enumerate(rows) if self._asks(item)]
+        groups = self._groups(rows, cores)
+        questions = [self._question(rows[i], cores[i], groups[i]) for i in asked]
+        found, errors = one_by_one(self.answer, questions)
+        done = [replace(item, gated=item.error is None) for item in rows]
         for i, answer, error in zip(asked, found, errors, strict=True):
             start, end = cores[i]
             framed = answer.framed(start, len(rows[i].text) - end) if answer else None
-            done[i] = replace(done[i], llm=framed, error=error)
+            done[i] = replace(done[i], llm=framed, gated=False, error=error)
         return {**row, **unit_row(row["unit"], done)}
+
+    def _asks(self, item: Scored) -> bool:
+        if item.error is not None or not item.text.strip():
+            return False
+        return self.gate is None or self.gate.asks(item.slm)
+
+    def _question(self, item: Scored, place: tuple[int, int], group: tuple[str, ...]) -> "Question":
+        from rayner.models.llm_score import Question
+
+        start, end = place
+        slots = quiet(item.slm, self.gate.rule)[start : end + 1] if self.gate and self.gate.exact else None
+        return Question(item.text[start:end], within(item.slm.spans, start, end), slots, group)
+
+    def _groups(self, rows: Sequence[Scored], cores: Sequence[tuple[int, int]]) -> list[tuple[str, ...]]:
+        """The texts that share examples with each segment, whether the LLM is asked about them or not.
+
+        So no prompt depends on the gate.
+        """
+        groups: list[tuple[str, ...]] = [()] * len(rows)
+        if self.group == 1:
+            return groups
+        for _, document in groupby(range(len(rows)), key=lambda i: rows[i].doc_id):
+            written = [i for i in document if rows[i].text.strip()]
+            for at in range(0, len(written), self.group):
+                members = written[at : at + self.group]
+                texts = tuple(rows[i].text[slice(*cores[i])] for i in members)
+                for i in members:
+                    groups[i] = texts
+        return groups
+
+
+def decoder(llm: "Llm", config: Config) -> "Decoder | Reference":
+    """How the LLM answers: drafts verified in a few passes, or token by token."""
+    from rayner.models.decode import Decoder
+    from rayner.models.reference import Reference
+
+    made = Decoder if config.score.draft else Reference
+    return made(llm, probability=config.llm.probability, batch_size=config.score.llm.batch_size)
 
 
 def one_by_one(
-    work: Callable[[Sequence[str]], list[Answer]], texts: Sequence[str]
+    work: Callable[[Sequence[Asked]], list[Answer]], texts: Sequence[Asked]
 ) -> tuple[list[Answer | None], list[str | None]]:
     """Answers and errors of the texts; if the whole batch fails, each text is tried alone.
 
@@ -123,7 +186,7 @@ def one_by_one(
     return [answer for found, _ in parts for answer in found], [error for _, errors in parts for error in errors]
 
 
-def scored(dataset: ray.data.Dataset, config: Config, run: Run, gate: float | None) -> ray.data.Dataset:
+def scored(dataset: ray.data.Dataset, config: Config, run: Run, gate: Gate | None) -> ray.data.Dataset:
     """Both stages over a dataset of units."""
     dataset = _on_actors(dataset, SlmStage, config.score.slm, {"config": config, "run": run})
     return _on_actors(dataset, LlmStage, config.score.llm, {"config": config, "run": run, "gate": gate})

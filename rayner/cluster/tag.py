@@ -14,14 +14,16 @@ import ray.data
 import rayner
 from rayner.cluster.plan import Piece, Plan, digest_of, plan
 from rayner.cluster.session import Progress, log
-from rayner.cluster.stages import Row, scored, segments_of, unit_row
+from rayner.cluster.stages import Gate, Row, scored, segments_of, unit_row
 from rayner.config import Config, digest, resolved
 from rayner.corpus.exporters import export_evahan
 from rayner.corpus.readers import read_text
 from rayner.corpus.tables import DOCUMENTS, ENTITIES, SEGMENTS, write_table
 from rayner.errors import BudgetError, ConfigError, DataError
 from rayner.ner import calibration
-from rayner.ner.fusion import Decision, Rule, fuse
+from rayner.ner.budget import Budget
+from rayner.ner.fusion import Decision, fuse
+from rayner.ner.rule import Rule
 from rayner.ner.scores import NOTHING, Scored
 from rayner.ner.segment import sentences
 from rayner.run import Run, file_digest, read_json, write_json
@@ -35,7 +37,8 @@ def inputs(config: Config, run: Run, corpus: Plan) -> dict[str, Any]:
         "corpus": corpus.digest,
         "score": run.digest("score"),  # which holds data, models and index
         "fusion": file_digest(run.path("fusion.json")),
-        "gate": config.tag.gate,
+        "prompt": resolved(config.prompt),
+        "gate": resolved(config.gate),
         "version": rayner.__version__,
     }
 
@@ -113,28 +116,35 @@ def _claim(out: Path, wanted: dict[str, Any]) -> None:
 
 def _stream(config: Config, run: Run, corpus: Plan, out: Path, fusion: dict[str, Any]) -> None:
     """Run what is not done yet through the stages."""
-    rule = Rule(**fusion["rule"])
-    names = [f"unit-{i:06d}" for i in range(len(corpus.units))]
-    todo: list[dict[str, Any]] = [
-        {"unit": name, "pieces": [asdict(piece) for piece in unit]}
-        for name, unit in zip(names, corpus.units, strict=True)
-        if not (out / "segments" / f"{name}.parquet").exists()
-    ]
+    rows = unit_rows(corpus)
+    todo = [row for row in rows if not (out / "segments" / f"{row['unit']}.parquet").exists()]
     ahead = sum(piece["end"] - piece["start"] for row in todo for piece in row["pieces"])
-    if len(todo) < len(names):
-        log.info("tag: %d of %d units are there already", len(names) - len(todo), len(names))
+    if len(todo) < len(rows):
+        log.info("tag: %d of %d units are there already", len(rows) - len(todo), len(rows))
     if not todo:
         return
     progress = Progress("tag", ahead, "characters")
     light: Any = {"num_cpus": 0.05}  # reading and writing are no work beside the models
-    dataset = ray.data.from_items(todo, override_num_blocks=len(todo)).map(_read, **light)
-    dataset = scored(dataset, config, run, gate=rule.weight if config.tag.gate else None)
-    write = partial(_write, out=out.absolute(), rule=rule, fitted=fusion["calibration"])
+    dataset = ray.data.from_items(todo, override_num_blocks=len(todo)).map(read_unit, **light)
+    dataset = scored(dataset, config, run, gate_of(config, fusion))
+    write = partial(write_unit, out=out.absolute(), rule=Rule(**fusion["rule"]), fitted=fusion["calibration"])
     for row in dataset.map(write, **light).iter_rows():
         progress.add(int(row["characters"]))
 
 
-def _read(row: Row) -> Row:
+def gate_of(config: Config, fusion: dict[str, Any]) -> Gate:
+    """The configured gate under the tuned rule."""
+    return Gate(Rule(**fusion["rule"]), Budget(**fusion["budget"]), **resolved(config.gate))
+
+
+def unit_rows(corpus: Plan) -> list[Row]:
+    """The units of a corpus as rows, to be read."""
+    return [
+        {"unit": f"unit-{i:06d}", "pieces": [asdict(piece) for piece in unit]} for i, unit in enumerate(corpus.units)
+    ]
+
+
+def read_unit(row: Row) -> Row:
     """The segments of a unit, and the documents that begin in it. Raises DataError for a text that has changed."""
     segments: list[Scored] = []
     documents: list[dict[str, Any]] = []
@@ -156,15 +166,14 @@ def _read(row: Row) -> Row:
     return {**unit_row(row["unit"], segments), "documents": sink.getvalue().to_pybytes()}
 
 
-def _write(row: Row, out: Path, rule: Rule, fitted: dict[str, Sequence[float]]) -> Row:
+def write_unit(row: Row, out: Path, rule: Rule, fitted: dict[str, Sequence[float]]) -> Row:
     """Fuse a unit and write its part of the three tables; the segments last, since they say that it is done."""
     segments = segments_of(row)
     entities, file = [], f"{row['unit']}.parquet"
     for item in segments:
-        gated = item.llm is None
         for decision in fuse(item.slm, item.llm, rule):
-            weights = fitted["slm_alone" if gated else "with_llm"]
-            score = calibration.probability(calibration.features(decision, gated=gated), weights)
+            weights = fitted["with_llm" if decision.consulted else "slm_alone"]
+            score = calibration.probability(calibration.features(decision), weights)
             entities.append(_entity(item, decision, score))
     rows = [
         {"doc_id": item.doc_id, "start": item.start, "end": item.end, "gated": item.gated,

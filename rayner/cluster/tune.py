@@ -10,9 +10,10 @@ from rayner.cluster import score
 from rayner.cluster.session import log
 from rayner.config import Config, resolved
 from rayner.corpus.scored import from_table, to_table
-from rayner.ner import calibration
-from rayner.ner.fusion import Rule, fuse
+from rayner.ner import budget, calibration
+from rayner.ner.fusion import fuse
 from rayner.ner.metrics import count, micro
+from rayner.ner.rule import Rule
 from rayner.ner.scores import Scored
 from rayner.ner.tuning import best_weight, conflicts, f1_curve
 from rayner.run import Run, write_json
@@ -40,14 +41,14 @@ def tune_fusion(config: Config, run: Run) -> dict[str, Any]:
             "llm": micro(count(gold, [row.llm.plain for row in rows if row.llm], types)).f1,
             "fused": best["best_f1"],
         }
-        fitted = _calibrate(rows, rule)
         write_json(
             run.path("fusion.json"),
             {
                 "rule": resolved(rule),
                 "basis": config.llm.probability,
                 "baselines": baselines,
-                "calibration": fitted,
+                "calibration": _calibrate(rows, rule),
+                "budget": resolved(budget.fit(rows, rule)),
                 "curves": curves,
             },
         )
@@ -96,10 +97,10 @@ def _trial(reductions: dict[str, str], table: pa.Table, weights: np.ndarray[Any,
 
 
 def _calibrate(rows: list[Scored], rule: Rule) -> dict[str, list[float]]:
-    """Weights for entities that both models saw, and for those of gated texts."""
-    fitted = {}
-    for name, gated in (("with_llm", False), ("slm_alone", True)):
-        decisions = [(d, row) for row in rows for d in fuse(row.slm, None if gated else row.llm, rule)]
-        features = [calibration.features(d, gated=gated) for d, _ in decisions]
-        fitted[name] = calibration.fit(features, [d.span in row.gold for d, row in decisions])
-    return fitted
+    """Weights for entities on which the LLM was consulted, and for those that the SLM decides alone."""
+    asked = [(d, row) for row in rows for d in fuse(row.slm, row.llm, rule) if d.consulted]
+    alone = [(d, row) for row in rows for d in fuse(row.slm, None, rule)]
+    return {
+        name: calibration.fit([calibration.features(d) for d, _ in found], [d.span in row.gold for d, row in found])
+        for name, found in (("with_llm", asked), ("slm_alone", alone))
+    }

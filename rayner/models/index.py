@@ -14,6 +14,7 @@ from transformers import AutoModel
 
 from rayner.corpus.examples import read_examples, write_examples
 from rayner.errors import ConfigError
+from rayner.models.batching import batches
 from rayner.models.spelling import Speller, load_tokenizer
 from rayner.models.training import pad
 from rayner.ner.prompt import Example
@@ -36,9 +37,7 @@ class Encoder:
         limit = int(getattr(self.model.config, "max_position_embeddings", 512)) - 2
         rows = [[token for char in self.speller.text(text) for token in char][:limit] for text in texts]
         out = np.zeros((len(texts), self.model.config.hidden_size), dtype=np.float32)
-        order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
-        for at in range(0, len(order), batch_size):
-            part = order[at : at + batch_size]
+        for part in batches([len(row) for row in rows], batch_size):
             out[part] = self._mean([rows[i] for i in part])
         out /= np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
         return out
@@ -70,15 +69,15 @@ class Index:
     vectors: Any
     examples: list[Example]
 
-    def nearest(self, queries: npt.NDArray[np.float32], texts: Sequence[str], k: int) -> list[list[Example]]:
-        """The k most similar examples of each text, most similar first.
+    def nearest(self, queries: npt.NDArray[np.float32], groups: Sequence[Sequence[str]], k: int) -> list[list[Example]]:
+        """The k examples most similar to each query, most similar first.
 
-        None of them is the text itself or an exact duplicate of it, or twice the same sentence.
+        None of them is a text of the query's group or an exact duplicate of one, or twice the same sentence.
         """
-        if not len(texts) or not k:
-            return [[] for _ in texts]
-        found: list[list[Example]] = [[] for _ in texts]
-        waiting, depth = list(range(len(texts))), 2 * k + 1
+        if not len(groups) or not k:
+            return [[] for _ in groups]
+        found: list[list[Example]] = [[] for _ in groups]
+        waiting, depth = list(range(len(groups))), 2 * k + max(map(len, groups))
         while waiting:
             depth = min(depth, len(self.examples))
             _, ids = self.vectors.search(queries[waiting], depth)
@@ -86,7 +85,7 @@ class Index:
                 distinct: dict[str, Example] = {}
                 for j in row:
                     distinct.setdefault(self.examples[j].text, self.examples[j])
-                found[i] = [example for text, example in distinct.items() if text != texts[i]][:k]
+                found[i] = [example for text, example in distinct.items() if text not in groups[i]][:k]
             waiting = [i for i in waiting if len(found[i]) < k] if depth < len(self.examples) else []
             depth *= 4  # so many duplicates stood in the way: look further
         return found

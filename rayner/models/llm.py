@@ -14,7 +14,7 @@ from rayner.errors import ConfigError
 from rayner.models.spelling import Speller, load_tokenizer
 from rayner.models.training import pad
 from rayner.ner.copying import Copier, Step, Tokens
-from rayner.ner.prompt import Example, Kind, Part, prompt
+from rayner.ner.prompt import Example, Kind, Part, asked, opening, shown
 from rayner.ner.segment import windows
 from rayner.ner.spans import within
 
@@ -42,11 +42,22 @@ class Llm:
 
     def prompt(self, examples: Sequence[Example], text: str) -> list[int]:
         """Tokens of everything before the answer."""
-        before, after = self.frame
-        tokens = [*before]
-        for part in prompt(self.task, examples, text):
-            tokens += self._spell(part)
-        return [*tokens, *after]
+        return [*self.opening(), *self.shown(examples), *self.asked(text)]
+
+    def opening(self) -> list[int]:
+        """Tokens that begin every prompt: what the chat template puts first, and the task."""
+        return [*self.frame[0], *self._spelled(opening(self.task))]
+
+    def shown(self, examples: Sequence[Example]) -> list[int]:
+        """Tokens of the examples."""
+        return self._spelled(shown(examples))
+
+    def asked(self, text: str) -> list[int]:
+        """Tokens of the sentence in question, and of what stands between it and the answer."""
+        return [*self._spelled(asked(text)), *self.frame[1]]
+
+    def _spelled(self, parts: Sequence[Part]) -> list[int]:
+        return [token for part in parts for token in self._spell(part)]
 
     def _spell(self, part: Part) -> list[int]:
         if part.kind is Kind.LITERAL:

@@ -1,29 +1,52 @@
 """The LLM's answers on texts of any length: windows, their examples, decoding, stitching."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
-from rayner.models.decode import answer
-from rayner.models.llm import Llm
+import numpy as np
+import numpy.typing as npt
+
+from rayner.models.decode import Task
 from rayner.models.retrieval import Retriever
 from rayner.ner.scores import LlmAnswer, joined
 from rayner.ner.segment import windows
+from rayner.ner.spans import Span, within
+
+Answerer = Callable[[Sequence[Task]], list[LlmAnswer]]
+
+
+@dataclass(frozen=True)
+class Question:
+    """A text for the LLM.
+
+    spans: the draft. quiet: slots at which no more of the answer is needed; None asks for all of it.
+    group: the neighbouring texts, itself among them, that share its examples; empty if it has its own.
+    """
+
+    text: str
+    spans: Sequence[Span] = ()
+    quiet: npt.NDArray[np.bool_] | None = None
+    group: tuple[str, ...] = ()
 
 
 def answers(
-    llm: Llm,
-    texts: Sequence[str],
-    *,
-    retriever: Retriever,
-    probability: str,
-    size: int,
-    overlap: int,
-    batch_size: int,
+    answer: Answerer, questions: Sequence[Question], *, retriever: Retriever, size: int, overlap: int
 ) -> list[LlmAnswer]:
-    """The LLM's answer on each text, in their order.
+    """The LLM's answer to each question, in their order.
 
-    size, overlap: windows of longer texts, characters; each window has examples of its own.
+    size, overlap: windows of longer texts, characters; each has examples of its own unless a group shares them.
     """
-    cuts = [windows(len(text), size, overlap) for text in texts]
-    parts = [text[window.start : window.end] for text, cut in zip(texts, cuts, strict=True) for window in cut]
-    found = iter(answer(llm, parts, retriever.examples(parts), probability=probability, batch_size=batch_size))
+    cuts = [windows(len(question.text), size, overlap) for question in questions]
+    tasks: list[Task] = []
+    groups: list[tuple[str, ...]] = []
+    for question, cut in zip(questions, cuts, strict=True):
+        for window in cut:
+            text = question.text[window.start : window.end]
+            # A quiet slot of the whole text says nothing of a window, whose answer is kept in part only.
+            quiet = question.quiet if len(cut) == 1 else None
+            tasks.append(Task(text, (), within(question.spans, window.start, window.end), quiet))
+            groups.append(question.group or (text,))
+    distinct = list(dict.fromkeys(groups))
+    shown = dict(zip(distinct, retriever.shared(distinct), strict=True))
+    found = iter(answer([replace(task, examples=shown[group]) for task, group in zip(tasks, groups, strict=True)]))
     return [joined([next(found) for _ in cut], cut) for cut in cuts]

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from rayner.models.index import Encoder, Index
 from rayner.ner.prompt import Example, fixed_examples
 
@@ -31,6 +33,15 @@ class Retriever:
 
     def examples(self, texts: Sequence[str]) -> list[list[Example]]:
         """The examples of each text, the most fitting first."""
-        if self.encoder is not None and self.index is not None and texts:
-            return self.index.nearest(self.encoder.embed(texts, self.batch_size), texts, self.k)
-        return [[example for example in self.fixed if example.text != text][: self.k] for text in texts]
+        return self.shared([(text,) for text in texts])
+
+    def shared(self, groups: Sequence[Sequence[str]]) -> list[list[Example]]:
+        """The examples that each group of texts shares: the nearest to the mean of its vectors, none of them in it."""
+        if self.encoder is None or self.index is None or not groups:
+            return [[e for e in self.fixed if e.text not in group][: self.k] for group in groups]
+        distinct = list(dict.fromkeys(text for group in groups for text in group))
+        place = {text: i for i, text in enumerate(distinct)}
+        vectors = self.encoder.embed(distinct, self.batch_size)
+        means = np.stack([vectors[[place[text] for text in group]].mean(axis=0) for group in groups])
+        means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+        return self.index.nearest(means, groups, self.k)

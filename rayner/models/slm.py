@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from transformers import AutoModelForTokenClassification
 
 from rayner.errors import ConfigError
+from rayner.models.batching import batches
 from rayner.models.spelling import Speller, load_tokenizer
 from rayner.models.training import pad
 from rayner.ner.align import collapse_log_probs, expand
@@ -130,9 +131,7 @@ def score(slm: Slm, texts: Sequence[str], *, size: int, overlap: int, batch_size
     parts = [(i, window) for i, wins in enumerate(cuts) for window in wins]
     inputs = [encode_text(slm, texts[i][window.start : window.end]) for i, window in parts]
     done = [np.zeros(0, dtype=np.float32)] * len(parts)
-    order = sorted(range(len(parts)), key=lambda i: len(inputs[i].tokens))
-    for at in range(0, len(order), batch_size):
-        rows = order[at : at + batch_size]
+    for rows in batches([len(item.tokens) for item in inputs], batch_size):
         for row, log_probs in zip(rows, _log_probs(slm, [inputs[i] for i in rows]), strict=True):
             done[row] = log_probs
     legal, nothing = legal_steps(slm.labels), np.zeros(0, dtype=np.float32)
@@ -147,10 +146,14 @@ def score(slm: Slm, texts: Sequence[str], *, size: int, overlap: int, batch_size
 def _log_probs(slm: Slm, items: Sequence[Encoded]) -> list[npt.NDArray[np.float32]]:
     tokens = pad([item.tokens for item in items], slm.speller.tokenizer.pad_token_id).to(slm.device)
     mask = pad([[1] * len(item.tokens) for item in items], 0).to(slm.device)
-    logits = slm.model(input_ids=tokens, attention_mask=mask).logits.float().log_softmax(-1).cpu().numpy()
+    inner = pad([[0, *[1] * (len(item.tokens) - 2)] for item in items], 0).bool()
+    inner = torch.nn.functional.pad(inner, (0, tokens.shape[1] - inner.shape[1])).to(slm.device)
+    logits = slm.model(input_ids=tokens, attention_mask=mask).logits[inner]  # neither padding nor special tokens
+    rows = logits.float().log_softmax(-1).cpu().numpy()
+    cuts = np.cumsum([len(item.tokens) - 2 for item in items])[:-1]
     return [
-        collapse_log_probs(row[1 : len(item.tokens) - 1], np.array(item.counts), slm.labels)
-        for row, item in zip(logits, items, strict=True)
+        collapse_log_probs(row, np.array(item.counts), slm.labels)
+        for row, item in zip(np.split(rows, cuts), items, strict=True)
     ]
 
 

@@ -1,7 +1,7 @@
 """Probabilities that an entity is right, fitted on held-out scores.
 
-A ridge-penalised logistic model of what both models say of an entity. Gated texts have no LLM answer, so they
-have a model of their own, fitted on the SLM's entities alone.
+A ridge-penalised logistic model of what both models say of an entity. Entities on which the LLM was not consulted
+have a model of their own, fitted on what the SLM says alone.
 """
 
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ from rayner.ner.fusion import Decision
 _FLOOR = 1e-6
 
 
-def features(decision: Decision, *, gated: bool) -> list[float]:
-    """What the calibration looks at: 1, H, and unless gated who decided and the LLM's two log-probabilities."""
-    if gated:
+def features(decision: Decision) -> list[float]:
+    """What the calibration looks at: 1, H, and if the LLM was consulted, who decided and its two log-probabilities."""
+    if not decision.consulted:
         return [1.0, decision.slm_entropy]
     return [
         1.0,

@@ -135,8 +135,12 @@ class Copier:
         tag_here = state.copied in ends if state.kind else state.copied in begins
         return allowed[-1] if tag_here else allowed[0]
 
-    def read(self, tokens: Sequence[int], probs: Sequence[float], passes: int = 0) -> LlmAnswer:
-        """Entities and confidences of a complete answer, from the probability of each of its tokens.
+    def read(
+        self, tokens: Sequence[int], probs: Sequence[float], passes: int = 0, *, partial: bool = False
+    ) -> LlmAnswer:
+        """Entities and confidences of an answer, from the probability of each of its tokens.
+
+        partial: the answer may stop right after the first token of a character; what it did not decide is NaN.
 
         Category: that of the first token that spells the type. Boundary: the mean over the opening `<`, the
         closing `</`, and the token just before each, where there is one (method, section 3).
@@ -162,6 +166,8 @@ class Copier:
                 boundary = float(np.mean([*opening, *around]))
                 spans.append(LlmSpan(Span(start, state.copied, state.kind), category, boundary))
             state = after
-        if self.allowed(state):
+        if partial and self.allowed(state):
+            decisions[state.copied :] = np.nan
+        elif self.allowed(state):
             raise ValueError(f"the answer stops after {state.copied} of {len(self.chars)} characters")
         return LlmAnswer(tuple(spans), decisions, passes)

@@ -14,27 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from rayner.ner.gate import reach
+from rayner.ner.rule import Rule, slm_wins
 from rayner.ner.scores import LlmAnswer, LlmSpan, SlmScore
 from rayner.ner.spans import Span
 from rayner.ner.tags import OUTSIDE, Decoded, decode, encode, split_tag
-
-ENTROPY = ("mean", "max")
-PROBABILITY = ("mean", "min", "product")
-EVIDENCE = ("entities", "decisions")
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A fusion rule: lambda, and how H and P are reduced over a region.
-
-    evidence: `entities` takes the paper's probabilities (category where the types differ, boundary where only the
-    extent does, that of copying on where the LLM put no entity); `decisions` takes every choice in the region.
-    """
-
-    weight: float
-    entropy: str = "mean"
-    probability: str = "product"
-    evidence: str = "decisions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +33,11 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """An entity of the fused output, who decided it, and both models' votes on its characters."""
+    """An entity of the fused output, who decided it, and both models' votes on its characters.
+
+    consulted: whether the LLM had a say. Where it could not have changed the output it has none, whether it was asked
+    or not, and its vote is not recorded.
+    """
 
     span: Span
     decided_by: str  # agree | slm | llm
@@ -58,11 +46,7 @@ class Decision:
     llm_type: str | None
     llm_category_prob: float | None
     llm_boundary_prob: float | None
-
-
-def slm_wins(confidence: float, probability: float, weight: float) -> bool:
-    """S_S >= S_L, with confidence S_S = 1 - H and S_L = weight * exp(probability)."""
-    return confidence >= weight * math.exp(probability)
+    consulted: bool = True
 
 
 def compare(slm: Sequence[Span], llm: Sequence[LlmSpan]) -> tuple[list[Span], list[Region]]:
@@ -114,24 +98,34 @@ def reduce_probability(values: Sequence[float], how: str) -> float:
 
 
 def fuse(slm: SlmScore, llm: LlmAnswer | None, rule: Rule) -> list[Decision]:
-    """The fused entities of a text, in order; without an LLM answer (a gated text) those of the SLM."""
-    if llm is None:
+    """The fused entities of a text, in order; without an LLM answer those of the SLM.
+
+    The LLM's answer is read only as far as it can matter (`reach`), so that an answer that was broken off there, or
+    never asked for, gives the same decisions, field by field, as a whole one.
+    Raises ValueError for an answer that was broken off before.
+    """
+    end = 0 if llm is None else reach(slm, llm.plain, rule)
+    if llm is None or end == 0:
         return [_decision(span, "slm", slm, None) for span in slm.spans]
-    agreed, regions = compare(slm.spans, llm.spans)
-    decisions = [_decision(span, "agree", slm, llm) for span in agreed]
+    if llm.known < end:
+        raise ValueError(f"the answer is known up to slot {llm.known}, needed up to slot {end}")
+    votes = [item for item in llm.spans if item.span.end <= end]
+    agreed, regions = compare([span for span in slm.spans if span.end <= end], votes)
+    decisions = [_decision(span, "agree", slm, votes) for span in agreed]
     for region in regions:
         confidence = 1.0 - entropy_over(region, slm.entropy, rule.entropy)
         probability = reduce_probability(evidence_over(region, llm, rule.evidence), rule.probability)
         if slm_wins(confidence, probability, rule.weight):
-            decisions += [_decision(span, "slm", slm, llm) for span in region.slm]
+            decisions += [_decision(span, "slm", slm, votes) for span in region.slm]
         else:
-            decisions += [_decision(item.span, "llm", slm, llm) for item in region.llm]
+            decisions += [_decision(item.span, "llm", slm, votes) for item in region.llm]
+    decisions += [_decision(span, "slm", slm, None) for span in slm.spans if span.end > end]
     return sorted(decisions, key=lambda d: d.span)
 
 
-def _decision(span: Span, decided_by: str, slm: SlmScore, llm: LlmAnswer | None) -> Decision:
-    votes = [item for item in llm.spans if item.span.overlaps(span)] if llm else []
-    vote = max(votes, key=lambda item: item.span == span, default=None)
+def _decision(span: Span, decided_by: str, slm: SlmScore, llm: Sequence[LlmSpan] | None) -> Decision:
+    near = [item for item in llm or () if item.span.overlaps(span)]
+    vote = max(near, key=lambda item: item.span == span, default=None)
     own = max((s for s in slm.spans if s.overlaps(span)), key=lambda s: s == span, default=None)
     return Decision(
         span=span,
@@ -141,6 +135,7 @@ def _decision(span: Span, decided_by: str, slm: SlmScore, llm: LlmAnswer | None)
         llm_type=vote.span.type if vote else None,
         llm_category_prob=vote.category if vote else None,
         llm_boundary_prob=vote.boundary if vote else None,
+        consulted=llm is not None,
     )
 
 
@@ -159,15 +154,3 @@ def fuse_characters(slm: SlmScore, llm: LlmAnswer, weight: float) -> Decoded:
         if not slm_wins(1.0 - float(slm.entropy[i]), probability, weight):
             tags[i] = other[i]
     return decode(tags)
-
-
-def llm_cannot_win(entropy: npt.NDArray[np.floating], weight: float) -> bool:
-    """The exact gate: whether no LLM answer can change the output, so that the LLM need not run.
-
-    P lies in [0, 1], so S_L is at most weight * e (weight > 0) or weight (weight <= 0). Where 1 - H reaches that
-    on every character, the SLM wins every region: the mean and the maximum of H over a region are both at most
-    the largest H in it, and every reduction of P on offer stays in [0, 1].
-    """
-    bound = weight * math.e if weight > 0 else weight
-    # Scores are float32, and the mean is rounded: stay away from the edge, to the side that runs the LLM.
-    return bool(len(entropy) == 0 or 1.0 - float(entropy.max()) >= bound + 1e-6)

@@ -57,12 +57,19 @@ def tagged(example: Example) -> list[Part]:
     return [*parts, Part(Kind.COPIED, example.text[end:])]
 
 
-def prompt(task: str, examples: Sequence[Example], text: str) -> list[Part]:
-    """Everything before the answer. The most similar example stands last, next to the sentence."""
-    parts = [Part(Kind.LITERAL, f"{task}\n")] if task else []
-    for example in reversed(examples):
-        parts += [*tagged(example), Part(Kind.LITERAL, "\n")]
-    return [*parts, Part(Kind.LITERAL, "句："), Part(Kind.COPIED, text), Part(Kind.LITERAL, "\n答：")]
+def opening(task: str) -> list[Part]:
+    """The task in words, which begins every prompt; nothing without one."""
+    return [Part(Kind.LITERAL, f"{task}\n")] if task else []
+
+
+def shown(examples: Sequence[Example]) -> list[Part]:
+    """The examples, the most similar last, next to the sentence."""
+    return [part for example in reversed(examples) for part in (*tagged(example), Part(Kind.LITERAL, "\n"))]
+
+
+def asked(text: str) -> list[Part]:
+    """The sentence, and what the answer follows on."""
+    return [Part(Kind.LITERAL, "句："), Part(Kind.COPIED, text), Part(Kind.LITERAL, "\n答：")]
 
 
 def fixed_examples(candidates: Iterable[Example], count: int) -> list[Example]:

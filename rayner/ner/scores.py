@@ -37,7 +37,8 @@ class LlmAnswer:
     """The LLM's answer on a text of n characters.
 
     decisions: [n + 1]; at i the product of the probabilities of the choices made between character i - 1 and
-    character i (to close, to open, the type, or to copy on); at n those made after the last character.
+    character i (to close, to open, the type, or to copy on); at n those made after the last character. From
+    where on the answer was not read, since it could not matter, they are NaN.
     passes: forward passes spent.
     """
 
@@ -49,6 +50,12 @@ class LlmAnswer:
     def plain(self) -> tuple[Span, ...]:
         """The entities without their probabilities."""
         return tuple(item.span for item in self.spans)
+
+    @property
+    def known(self) -> int:
+        """The last slot whose decisions are known; n for a whole answer."""
+        unread = np.isnan(self.decisions)
+        return int(unread.argmax() if unread.any() else len(unread)) - 1
 
     def framed(self, before: int, after: int) -> "LlmAnswer":
         """The same answer on a text with `before` and `after` more characters, which are certainly no entity."""

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rayner.ner.fusion import Rule, compare, entropy_over, evidence_over, reduce_probability
+from rayner.ner.fusion import compare, entropy_over, evidence_over, reduce_probability
+from rayner.ner.rule import Rule
 from rayner.ner.scores import Scored
 
 Floats = npt.NDArray[np.float64]

@@ -10,7 +10,9 @@ import numpy as np
 from rayner.corpus.scored import read_scored
 from rayner.corpus.tables import iter_documents
 from rayner.ner import calibration
-from rayner.ner.fusion import Rule, fuse
+from rayner.ner.budget import Budget, f1_by_share
+from rayner.ner.fusion import fuse
+from rayner.ner.rule import Rule
 from rayner.ner.scores import Scored
 from rayner.ner.segment import sentences
 from rayner.report.evaluation import evaluate_fusion
@@ -32,6 +34,10 @@ def make_report(run: Run, *, title: str, about: dict[str, Any], tagged: Path | N
     rows = read_scored(run.path("scores", "test.parquet"))
     evaluation = evaluate_fusion(rows, rule, run.facts("data")["types"], seed=seed) if rows else {}
     fusion["calibration"]["bins"] = reliability(rows, rule, fusion["calibration"]["with_llm"])
+    if rows:
+        f1, passed = f1_by_share(rows, rule, Budget(**fusion["budget"]))
+        share = [i / len(rows) for i in range(len(f1))]
+        evaluation["budget"] = {"share": share, "f1": f1, "exact": {"share": share[passed], "f1": f1[passed]}}
     write_json(run.path("evaluation.json"), evaluation)
     write_report(
         run.path("report.html"),
@@ -47,10 +53,10 @@ def make_report(run: Run, *, title: str, about: dict[str, Any], tagged: Path | N
 def reliability(rows: Sequence[Scored], rule: Rule, weights: Sequence[float]) -> list[dict[str, float]]:
     """Calibrated scores of the fused entities against how many of them are right, in ten bins; empty bins left out."""
     pairs = [
-        (calibration.probability(calibration.features(decision, gated=False), weights), decision.span in row.gold)
+        (calibration.probability(calibration.features(decision), weights), decision.span in row.gold)
         for row in rows
-        if row.llm
         for decision in fuse(row.slm, row.llm, rule)
+        if decision.consulted
     ]
     scores = np.array([score for score, _ in pairs if score is not None])
     right = np.array([good for score, good in pairs if score is not None])

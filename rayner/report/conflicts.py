@@ -6,17 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rayner.ner.fusion import (
-    Region,
-    Rule,
-    compare,
-    entropy_over,
-    evidence_over,
-    fuse,
-    reduce_probability,
-    slm_wins,
-)
+from rayner.ner.fusion import Region, compare, entropy_over, evidence_over, fuse, reduce_probability
 from rayner.ner.metrics import Score
+from rayner.ner.rule import Rule, slm_wins
 from rayner.ner.scores import Scored
 from rayner.ner.spans import Span, within
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from rayner.corpus.readers import Labelled
 from rayner.errors import DataError
-from rayner.ner.fusion import Rule, fuse, fuse_characters
+from rayner.ner.fusion import fuse, fuse_characters
 from rayner.ner.metrics import Counts, Score, count, interval, macro_f1, micro, paired_interval, per_type, token_macro
+from rayner.ner.rule import Rule
 from rayner.ner.scores import Scored
 from rayner.ner.segment import sentences
 from rayner.ner.spans import Span

@@ -28,7 +28,8 @@ def write_report(
 ) -> None:
     """Write the page to `path` (UTF-8), whose folder must exist. Sections without data are left out.
 
-    evaluation: of `evaluation.evaluate_fusion`, or {} without labelled test data.
+    evaluation: of `evaluation.evaluate_fusion`, or {} without labelled test data; with `budget` {share, f1, exact}
+        (see `plots.budget_curve`), if it is to be drawn.
     fusion: {} or any of `rule` {weight, entropy, probability, evidence}, `basis` ("unmasked" | "allowed"), `curves`
         and `baselines` (see `plots.lambda_curve`; baselines may have "fused"), `calibration` {`bins`: see
         `plots.reliability`, ...}.
@@ -147,6 +148,8 @@ def _plots(evaluation: Mapping[str, Any], fusion: Mapping[str, Any]) -> dict[str
         out["types"] = plots.type_bars(evaluation["systems"])
     if fusion.get("curves") and fusion.get("rule"):
         out["curve"] = plots.lambda_curve(fusion["curves"], fusion["rule"], fusion.get("baselines", {}))
+    if evaluation.get("budget"):
+        out["budget"] = plots.budget_curve(**evaluation["budget"])
     if (fusion.get("calibration") or {}).get("bins"):
         out["reliability"] = plots.reliability(fusion["calibration"]["bins"])
     return {name: Markup(svg) for name, svg in out.items()}

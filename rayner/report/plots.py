@@ -86,6 +86,24 @@ def lambda_curve(curves: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any],
         return _svg(figure, "lambda", "Micro F1 on held-out data against lambda, for every rule that was tried")
 
 
+def budget_curve(share: Sequence[float], f1: Sequence[float], exact: Mapping[str, float]) -> str:
+    """F1 of the fused output against the share of sentences that the LLM is asked about.
+
+    share, f1: points in [0, 1]; exact: {share, f1} of the exact gate, beyond which nothing changes.
+    """
+    with _styled("budget"):
+        figure, axes = _canvas(7.6, 3.2)
+        points = thinned(100 * np.asarray(share, dtype=float), 100 * np.asarray(f1, dtype=float))
+        axes.plot(*points, color=_SYSTEMS["fused"], lw=1.9, label="fused")
+        axes.axhline(100 * f1[0], color=_SYSTEMS["slm"], lw=1.5, ls=(0, (6, 3)), label="SLM alone")
+        label = f"exact gate, {100 * exact['share']:.3g}% of the sentences"
+        axes.plot(100 * exact["share"], 100 * exact["f1"], "o", ms=7, color=_SYSTEMS["fused"], zorder=5, label=label)
+        axes.margins(y=0.1)
+        axes.set(xlim=(-2, 102), xlabel="sentences that the LLM is asked about, %", ylabel="micro F1, %")
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize=8)
+        return _svg(figure, "budget", "Micro F1 against the share of sentences that the LLM is asked about")
+
+
 def reliability(bins: Sequence[Mapping[str, float]]) -> str:
     """Calibration: the share of entities that were right against the score that they had been given.
 

@@ -21,8 +21,11 @@ from rayner.corpus.examples import read_examples
 from rayner.corpus.readers import read_labelled
 from rayner.corpus.scored import read_scored
 from rayner.errors import BudgetError, ConfigError
-from rayner.ner.fusion import ENTROPY, EVIDENCE, PROBABILITY, Rule, fuse, llm_cannot_win
+from rayner.ner.budget import fit
+from rayner.ner.fusion import fuse
+from rayner.ner.gate import block_entropy, open_until
 from rayner.ner.metrics import count, micro
+from rayner.ner.rule import ENTROPY, EVIDENCE, PROBABILITY, Rule
 from rayner.ner.segment import sentences
 from rayner.run import Run, file_digest, folder_digest, read_json, write_json
 from tests.cluster.small import copied, labelled_sentences, readable_texts, rows_of, stamps, with_settings
@@ -344,7 +347,9 @@ def test_again_all_steps_are_skipped_and_nothing_changes(run, config):
         (lambda c: with_settings(c, "llm", objective="tokens"), "llm.objective was 'decisions', is 'tokens'"),
         (lambda c: with_settings(c, "score", unit_chars=401), "batches was [32, 32, 400], is [32, 32, 401]"),
         (lambda c: with_settings(c, "fusion", steps=102), "fusion.steps was 101, is 102"),
-        (lambda c: with_settings(c, "tag", gate=False), "gate was True, is False"),
+        (lambda c: with_settings(c, "gate", exact=False), "gate.exact was True, is False"),
+        (lambda c: with_settings(c, "gate", share=0.5), "gate.share was 1.0, is 0.5"),
+        (lambda c: with_settings(c, "prompt", group=2), "prompt.group was 1, is 2"),
     ],
 )
 def test_other_settings_are_refused_naming_the_key_and_nothing_changes(run, config, change, key):
@@ -394,28 +399,70 @@ def test_a_unit_that_was_lost_is_made_again_alike_and_no_other_is_touched(run, c
     assert touched == {str(mine.path("tagged", table, lost.name)) for table in ("documents", "entities", "segments")}
 
 
-def test_the_gate_and_the_number_of_actors_change_no_entity(run, config, tmp_path, documents):
-    """With a lambda at which some segments are gated and some are not."""
-    mine = copied(run, tmp_path, "data", "steps", "models", "index", "scores", "fusion.json")
+@pytest.fixture(scope="module")
+def half_gated(run, tmp_path_factory):
+    """The run, with a lambda at which some segments are gated and some are not."""
+    mine = copied(run, tmp_path_factory.mktemp("gated"), "data", "steps", "models", "index", "scores", "fusion.json")
     rows = [row for name in ("dev", "test") for row in read_scored(mine.path("scores", f"{name}.parquet"))]
-    confidence = np.median([1 - row.slm.entropy.max() for row in rows])
-    weight = float(confidence / math.e if confidence > 0 else confidence)
-    assert 0 < sum(llm_cannot_win(row.slm.entropy, weight) for row in rows) < len(rows)
     fusion = read_json(mine.path("fusion.json"))
-    fusion["rule"]["weight"] = weight
+    confidence = np.median([1 - block_entropy(row.slm, fusion["rule"]["entropy"]).max() for row in rows])
+    fusion["rule"]["weight"] = float(confidence / math.e if confidence > 0 else confidence)
+    rule = Rule(**fusion["rule"])
+    assert 0 < sum(open_until(row.slm, rule) > 0 for row in rows) < len(rows)
+    fusion["budget"] = resolved(fit(rows, rule))
     write_json(mine.path("fusion.json"), fusion)
-    made = {}
-    for gate in (True, False):
-        other = with_settings(replace(config, out=str(tmp_path / f"gate-{gate}")), "tag", gate=gate)
-        if not gate:
-            pools = {"slm": replace(config.score.slm, actors=1), "llm": replace(config.score.llm, actors=2)}
-            other = with_settings(other, "score", **pools)
-        tag_corpus(other, mine)
-        made[gate] = tmp_path / f"gate-{gate}"
-    entities = {gate: [(e["doc_id"], e["start"], e["end"], e["type"], e["text"]) for e in rows_of(path, "entities")]
-                for gate, path in made.items()}  # fmt: skip
-    assert len(entities[True]) > 20
-    assert entities[True] == entities[False]
-    gated = {gate: sum(s["gated"] for s in rows_of(path, "segments")) for gate, path in made.items()}
+    return mine
+
+
+def files_of(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def tagged_with(run, config, out, **sections):
+    for section, values in sections.items():
+        config = with_settings(config, section, **values)
+    tag_corpus(replace(config, out=str(out)), run)
+    return out
+
+
+def test_neither_gate_nor_drafts_nor_the_number_of_actors_change_the_tagged_corpus(
+    half_gated, config, tmp_path, documents
+):
+    pools = {"slm": replace(config.score.slm, actors=1), "llm": replace(config.score.llm, actors=2)}
+    with_gate = tagged_with(half_gated, config, tmp_path / "with")
+    without = tagged_with(
+        half_gated, config, tmp_path / "without", gate={"exact": False}, score={"draft": False, **pools}
+    )
+    for table in ("documents", "evahan"):
+        assert files_of(with_gate / table) == files_of(without / table)
+    ours, theirs = (rows_of(out, "entities") for out in (with_gate, without))
+    assert len(ours) > 20
+    for one, other in zip(ours, theirs, strict=True):
+        for key, value in one.items():  # every column, probabilities up to the rounding of other batches
+            assert other[key] == (pytest.approx(value, abs=1e-5) if isinstance(value, float) else value)
+    gated = {out: sum(s["gated"] for s in rows_of(out, "segments")) for out in (with_gate, without)}
     blank = sum(not row["text"][a:b].strip() for row in documents.values() for a, b in sentences(row["text"]))
-    assert gated[False] == blank < gated[True] < len(rows_of(made[True], "segments"))
+    assert gated[without] == blank < gated[with_gate] < len(rows_of(with_gate, "segments"))
+    passes = {out: sum(s["passes"] for s in rows_of(out, "segments")) for out in (with_gate, without)}
+    assert passes[with_gate] < passes[without] / 3
+
+
+def test_a_budget_asks_about_the_segments_that_are_worth_more_than_its_threshold(half_gated, config, tmp_path):
+    mine = copied(half_gated, tmp_path, "data", "steps", "models", "index", "scores", "fusion.json")
+    whole = rows_of(tagged_with(mine, config, tmp_path / "whole"), "segments")
+    lengths = sorted(s["end"] - s["start"] for s in whole if not s["gated"])
+    middle = lengths[len(lengths) // 2]
+    fusion = read_json(mine.path("fusion.json"))
+    fusion["budget"] = {"entropy": [0.0], "overturned": [1.0], "worth": [middle] * 101}  # worth: its characters
+    write_json(mine.path("fusion.json"), fusion)
+    part = rows_of(tagged_with(mine, config, tmp_path / "part", gate={"share": 0.2}), "segments")
+    for one, other in zip(whole, part, strict=True):
+        assert other["gated"] == (one["gated"] or one["end"] - one["start"] <= middle)
+    assert sum(s["gated"] for s in whole) < sum(s["gated"] for s in part) < len(part)
+
+
+def test_neighbours_share_examples_within_their_document_whether_they_are_gated_or_not(half_gated, config, tmp_path):
+    examples = {"group": 3}
+    one = tagged_with(half_gated, config, tmp_path / "one", prompt=examples)
+    other = tagged_with(half_gated, config, tmp_path / "other", prompt=examples, gate={"exact": False})
+    assert files_of(one / "evahan") == files_of(other / "evahan")

@@ -41,33 +41,38 @@ short = st.text("楚王", min_size=1, max_size=4)
 @given(stored=st.lists(short, min_size=1, max_size=60), asked=st.lists(short, max_size=4), k=st.integers(0, 12))
 def test_nearest_are_the_most_similar_other_sentences_each_once(stored, asked, k):
     queries = np.array([vector_of(text) for text in asked], dtype=np.float32).reshape(-1, DIM)
-    found = index_of(stored).nearest(queries, asked, k)
+    found = index_of(stored).nearest(queries, alone(asked), k)
     assert [[e.text for e in row] for row in found] == [best(stored, text, k) for text in asked]
+
+
+def alone(texts):
+    """Each text as a group of its own."""
+    return [(text,) for text in texts]
 
 
 @pytest.mark.parametrize("copies", [1, 10, 300])
 def test_however_many_duplicates_stand_in_the_way_all_k_are_found(copies):
     others = [f"楚{i}" for i in range(20)]
     stored = ["王"] * copies + others + [best(others, "王", 1)[0]] * copies
-    found = index_of(stored).nearest(vector_of("王")[None], ["王"], 5)[0]
+    found = index_of(stored).nearest(vector_of("王")[None], [("王",)], 5)[0]
     assert [e.text for e in found] == best(others, "王", 5)
 
 
 def test_the_same_example_stored_twice_is_found_once():
     twice = Example("楚", ())
     index = Index(index_of(["楚", "楚", "王"]).vectors, [twice, twice, Example("王", ())])
-    found = index.nearest(vector_of("楚王")[None], ["楚王"], 3)[0]
+    found = index.nearest(vector_of("楚王")[None], [("楚王",)], 3)[0]
     assert sorted(e.text for e in found) == ["楚", "王"]
 
 
 def test_an_index_smaller_than_k_gives_all_it_has():
     index = index_of(["楚", "王", "楚"])
-    found = index.nearest(np.array([vector_of("楚"), vector_of("懷")]), ["楚", "懷"], 9)
+    found = index.nearest(np.array([vector_of("楚"), vector_of("懷")]), [("楚",), ("懷",)], 9)
     assert [sorted(e.text for e in row) for row in found] == [["王"], ["楚", "王"]]
 
 
 def test_a_sentence_that_is_all_there_is_has_no_example():
-    assert index_of(["楚", "楚"]).nearest(vector_of("楚")[None], ["楚"], 2) == [[]]
+    assert index_of(["楚", "楚"]).nearest(vector_of("楚")[None], [("楚",)], 2) == [[]]
 
 
 # ---- the encoder
@@ -139,7 +144,7 @@ def test_every_training_sentence_is_nearest_to_itself_and_never_shown_to_itself(
     queries = encoder.embed(asked, 8)
     _, ids = index.vectors.search(queries, 1)
     assert ids[:, 0].tolist() == list(range(40))
-    for text, near, row in zip(asked, index.nearest(queries, asked, 5), queries @ queries.T, strict=True):
+    for text, near, row in zip(asked, index.nearest(queries, alone(asked), 5), queries @ queries.T, strict=True):
         assert len(near) == len({e.text for e in near}) == 5
         assert text not in {e.text for e in near}
         found = [row[asked.index(e.text)] for e in near]

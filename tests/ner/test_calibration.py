@@ -13,21 +13,21 @@ from rayner.ner.spans import Span
 DECISION = Decision(Span(0, 2, "NR"), "llm", 0.5, "NS", "NR", 0.25, 0.75)
 
 
-def test_features_of_a_gated_entity_are_the_slms_alone():
-    assert features(DECISION, gated=True) == [1.0, 0.5]
+def test_features_of_an_entity_without_the_llm_are_the_slms_alone():
+    assert features(dataclasses.replace(DECISION, consulted=False)) == [1.0, 0.5]
 
 
 @pytest.mark.parametrize(("decided_by", "flags"), [("agree", [1, 0]), ("llm", [0, 1]), ("slm", [0, 0])])
 def test_features_tell_who_decided_and_the_log_probabilities(decided_by, flags):
     decision = dataclasses.replace(DECISION, decided_by=decided_by)
-    assert features(decision, gated=False) == pytest.approx([1.0, 0.5, *flags, math.log(0.25), math.log(0.75)])
+    assert features(decision) == pytest.approx([1.0, 0.5, *flags, math.log(0.25), math.log(0.75)])
 
 
 def test_a_probability_that_is_not_there_counts_as_1_and_one_of_0_as_next_to_nothing():
     absent = dataclasses.replace(DECISION, llm_category_prob=None, llm_boundary_prob=None)
-    assert features(absent, gated=False)[4:] == [0.0, 0.0]
+    assert features(absent)[4:] == [0.0, 0.0]
     zero = dataclasses.replace(DECISION, llm_category_prob=0.0, llm_boundary_prob=0.0)
-    assert features(zero, gated=False)[4:] == pytest.approx([math.log(1e-6)] * 2)
+    assert features(zero)[4:] == pytest.approx([math.log(1e-6)] * 2)
 
 
 def drawn_rows(weights, n_rows, seed):

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.ner.prompt import Example, Kind, Part, fixed_examples, instruction, prompt, tagged
+from rayner.ner.prompt import Example, Kind, Part, asked, fixed_examples, instruction, opening, shown, tagged
 from rayner.ner.spans import Span
 from tests.strategies import tagged_texts
 
@@ -49,13 +49,14 @@ def test_overlapping_spans_are_refused():
 
 
 @given(st.lists(examples, max_size=4), st.text(max_size=5))
-def test_the_copied_parts_of_a_prompt_are_the_examples_from_the_least_similar_on_then_the_sentence(shown, text):
-    assert text_of(prompt("task", shown, text)) == "".join(e.text for e in reversed(shown)) + text
+def test_the_copied_parts_of_a_prompt_are_the_examples_from_the_least_similar_on_then_the_sentence(near, text):
+    parts = [*opening("task"), *shown(near), *asked(text)]
+    assert text_of(parts) == "".join(e.text for e in reversed(near)) + text
 
 
 def test_a_prompt_is_task_examples_and_sentence_set_apart_by_prose():
-    shown = [Example("近", (Span(0, 1, "NR"),)), Example("遠", ())]
-    assert prompt("標注", shown, "<楚>") == [
+    near = [Example("近", (Span(0, 1, "NR"),)), Example("遠", ())]
+    assert [*opening("標注"), *shown(near), *asked("<楚>")] == [
         Part(Kind.LITERAL, "標注\n"),
         Part(Kind.COPIED, "遠"),
         Part(Kind.LITERAL, "\n"),
@@ -72,7 +73,7 @@ def test_a_prompt_is_task_examples_and_sentence_set_apart_by_prose():
 
 
 def test_a_prompt_without_a_task_begins_with_the_sentence():
-    assert prompt("", [], "楚")[0] == Part(Kind.LITERAL, "句：")
+    assert [*opening(""), *shown([]), *asked("楚")][0] == Part(Kind.LITERAL, "句：")
 
 
 def example_of(text, *kinds):

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.ner.fusion import ENTROPY, EVIDENCE, PROBABILITY, Rule, compare, fuse
+from rayner.ner.fusion import compare, fuse
 from rayner.ner.metrics import count, micro
+from rayner.ner.rule import ENTROPY, EVIDENCE, PROBABILITY, Rule
 from rayner.ner.scores import LlmAnswer, LlmSpan, Scored, SlmScore
 from rayner.ner.spans import Span
 from rayner.ner.tuning import best_weight, conflicts, f1_curve

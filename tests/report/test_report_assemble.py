@@ -1,11 +1,15 @@
 """The report of a run is put together from what lies in its folder."""
 
+from dataclasses import asdict
+
 import pytest
 
 from rayner.corpus.scored import to_table
 from rayner.corpus.tables import write_table
 from rayner.ner import calibration
-from rayner.ner.fusion import Rule, fuse
+from rayner.ner.budget import fit
+from rayner.ner.fusion import fuse
+from rayner.ner.rule import Rule
 from rayner.report.assemble import SAMPLE_CHARS, SAMPLE_DOCUMENTS, make_report, reliability, samples
 from rayner.run import Run, read_json, write_json
 from tests.corpus.units import document, entity, write_unit
@@ -15,12 +19,12 @@ RULE = Rule(0.2)
 
 
 def decisions_of(scored):
-    return [(decision, row) for row in scored for decision in fuse(row.slm, row.llm, RULE)]
+    return [(decision, row) for row in scored for decision in fuse(row.slm, row.llm, RULE) if decision.consulted]
 
 
 def fitted(scored):
     pairs = decisions_of(scored)
-    features = [calibration.features(decision, gated=False) for decision, _ in pairs]
+    features = [calibration.features(decision) for decision, _ in pairs]
     return calibration.fit(features, [decision.span in row.gold for decision, row in pairs])
 
 
@@ -77,11 +81,17 @@ def test_a_report_is_written_with_and_without_test_sentences(tmp_path, n_rows):
     rule = {name: getattr(RULE, name) for name in ("weight", "entropy", "probability", "evidence")}
     weights = {"with_llm": fitted(rows(20)), "slm_alone": [0.0, 0.0]}
     fusion = {"rule": rule, "basis": "allowed", "baselines": {"slm": 0.5, "llm": 0.5, "fused": 0.6},
-              "calibration": weights, "curves": [curve]}  # fmt: skip
+              "calibration": weights, "budget": asdict(fit(rows(20), RULE)), "curves": [curve]}  # fmt: skip
     write_json(run.path("fusion.json"), fusion)
     evaluation = make_report(run, title="甲 < 乙", about={"counts": {"documents": 1}}, tagged=None, seed=1)
     assert evaluation == read_json(run.path("evaluation.json"))
     assert bool(evaluation) == bool(n_rows)
     assert evaluation.get("n_sentences", 0) == n_rows
-    assert "甲 &lt; 乙" in run.path("report.html").read_text(encoding="utf-8")
+    page = run.path("report.html").read_text(encoding="utf-8")
+    assert "甲 &lt; 乙" in page
+    assert ("exact gate, " in page) == bool(n_rows)
+    if n_rows:
+        budget = evaluation["budget"]
+        assert budget["f1"][0] == evaluation["systems"]["slm"]["micro"]["f1"]
+        assert budget["f1"][-1] == budget["exact"]["f1"] == evaluation["systems"]["fused"]["micro"]["f1"]
     assert read_json(run.path("fusion.json")) == fusion, "the page's own additions are not written back"

@@ -6,8 +6,9 @@ import pytest
 
 from rayner.corpus.readers import read_labelled
 from rayner.errors import DataError
-from rayner.ner.fusion import Rule, compare, fuse
+from rayner.ner.fusion import compare, fuse
 from rayner.ner.metrics import count, interval, micro
+from rayner.ner.rule import Rule
 from rayner.ner.scores import LlmAnswer, Scored, SlmScore
 from rayner.ner.spans import Span
 from rayner.report.conflicts import conflicts, examples, summary

@@ -3,7 +3,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from rayner.ner.fusion import Rule
+from rayner.ner.rule import Rule
 from rayner.report import facts
 from rayner.report.evaluation import evaluate_fusion
 from rayner.report.page import Sample, percent, points, write_report

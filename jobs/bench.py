@@ -1,0 +1,10 @@
+"""Measure a run's models against peers, on its corpus, side by side."""
+
+import sys
+
+from rayner.cli import run_job
+from rayner.cluster.bench import bench
+from rayner.cluster.preflight import check_tagging
+
+if __name__ == "__main__":
+    sys.exit(run_job(__doc__ or "", bench, check=check_tagging))

@@ -1,0 +1,37 @@
+"""Tagging a whole corpus with Ray against the same stages in one process."""
+
+import tempfile
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from rayner.cluster.bench_llm import ALL_THREADS
+from rayner.cluster.measure import Line, timed
+from rayner.cluster.plan import plan
+from rayner.cluster.stages import LlmStage, SlmStage
+from rayner.cluster.tag import gate_of, read_unit, tag_corpus, unit_rows, write_unit
+from rayner.config import Config
+from rayner.models.training import use_threads
+from rayner.ner.rule import Rule
+from rayner.run import Run, read_json
+
+
+def whole_corpus(config: Config, run: Run) -> list[Line]:
+    """Characters a second of `tag_corpus`, start-up included, against one process; once each."""
+    corpus = plan(config.corpus or "", config.score.unit_chars)
+    with tempfile.TemporaryDirectory() as folder:
+        alone = timed(partial(in_one_process, config, run, Path(folder) / "alone"))
+        tagged = replace(config, out=str(Path(folder) / "ray"))
+        on_ray = timed(partial(tag_corpus, tagged, run))
+    remark = f"{on_ray:.0f} s and {alone:.0f} s for {corpus.characters:,} characters"
+    return [Line("tag_corpus end to end", "one process without Ray", f"{alone / on_ray:.2f}", "0.85", remark)]
+
+
+def in_one_process(config: Config, run: Run, out: Path) -> None:
+    """The stages of tagging, one after the other, with all threads; writes the tables."""
+    fusion = read_json(run.path("fusion.json"))
+    slm, llm = SlmStage(config, run), LlmStage(config, run, gate_of(config, fusion))
+    use_threads(ALL_THREADS)
+    for row in unit_rows(plan(config.corpus or "", config.score.unit_chars)):
+        done = llm(slm(read_unit(row)))
+        write_unit(done, out=out, rule=Rule(**fusion["rule"]), fitted=fusion["calibration"])

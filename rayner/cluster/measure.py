@@ -1,0 +1,51 @@
+"""How the benchmark measures: works that take turns, medians, and the table of what was found."""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+SIZES = (8, 16, 32, 64)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A figure of the table: what, against what, the number, the aim, and a remark."""
+
+    figure: str
+    against: str
+    value: str
+    aim: str
+    remark: str = ""
+
+
+def table(lines: Sequence[Line]) -> str:
+    """The lines as a Markdown table."""
+    rows = [("figure", "against", "measured", "aim", "remark"), ("---",) * 5]
+    rows += [(line.figure, line.against, line.value, line.aim, line.remark) for line in lines]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def turns(rounds: int, works: dict[str, Callable[[], Any]]) -> dict[str, float]:
+    """Median seconds of each work; they take turns, after a round that is not counted."""
+    seconds: dict[str, list[float]] = {name: [] for name in works}
+    for counted in (False, *[True] * rounds):
+        for name, work in works.items():
+            taken = timed(work)
+            if counted:
+                seconds[name].append(taken)
+    return {name: statistics.median(found) for name, found in seconds.items()}
+
+
+def best_size(work: Callable[[int], Any]) -> int:
+    """The batch size at which a work is fastest."""
+    seconds = {size: timed(lambda size=size: work(size)) for size in SIZES}  # type: ignore[misc]
+    return min(seconds, key=lambda size: seconds[size])
+
+
+def timed(work: Callable[[], Any]) -> float:
+    """Seconds that a work takes."""
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun

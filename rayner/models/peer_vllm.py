@@ -1,0 +1,42 @@
+"""vLLM as a peer of the benchmark, in a process and an environment of its own; run as a script there.
+
+It reads a line of JSON {model, prompts, lengths}, then for each further line generates every answer and writes the
+seconds that it took. Its own batching and prefix caching are on.
+"""
+
+import json
+import sys
+import time
+from typing import Any
+
+
+def main() -> None:
+    """Serve generations over the standard streams."""
+    from vllm import LLM, SamplingParams  # type: ignore[import-not-found]
+
+    replies = sys.stdout
+    sys.stdout = sys.stderr  # vllm talks; only seconds go to the caller
+    task: dict[str, Any] = json.loads(sys.stdin.readline())
+    llm = LLM(
+        model=task["model"],
+        skip_tokenizer_init=True,
+        dtype="float32",
+        enforce_eager=True,
+        enable_prefix_caching=True,
+        max_model_len=2048,
+    )
+    prompts = [{"prompt_token_ids": prompt} for prompt in task["prompts"]]
+    settings = [
+        SamplingParams(temperature=0.0, max_tokens=n, min_tokens=n, ignore_eos=True, detokenize=False)
+        for n in task["lengths"]
+    ]
+    print("ready", file=replies, flush=True)
+    for _ in sys.stdin:
+        llm.reset_prefix_cache()
+        begun = time.perf_counter()
+        llm.generate(prompts, settings, use_tqdm=False)
+        print(time.perf_counter() - begun, file=replies, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,27 @@
+"""The fusion rule: S_S = 1 - H for the SLM, S_L = lambda * exp(P) for the LLM (method, section 4)."""
+
+import math
+from dataclasses import dataclass
+
+ENTROPY = ("mean", "max")
+PROBABILITY = ("mean", "min", "product")
+EVIDENCE = ("entities", "decisions")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A fusion rule: lambda, and how H and P are reduced over a region.
+
+    evidence: `entities` takes the paper's probabilities (category where the types differ, boundary where only the
+    extent does, that of copying on where the LLM put no entity); `decisions` takes every choice in the region.
+    """
+
+    weight: float
+    entropy: str = "mean"
+    probability: str = "product"
+    evidence: str = "decisions"
+
+
+def slm_wins(confidence: float, probability: float, weight: float) -> bool:
+    """S_S >= S_L, with confidence S_S = 1 - H and S_L = weight * exp(probability)."""
+    return confidence >= weight * math.exp(probability)

@@ -1,0 +1,65 @@
+"""The benchmark runs on any finished run; what it compares does the same work."""
+
+from dataclasses import replace
+
+from rayner.cluster.bench import bench
+from rayner.cluster.bench_llm import Published, asked, gate_of, stage_of
+from rayner.cluster.bench_tag import in_one_process
+from rayner.cluster.measure import Line, best_size, table, turns
+from rayner.cluster.stages import segments_of, unit_row
+from rayner.config import BenchConfig
+from rayner.corpus.scored import read_scored
+from rayner.ner.segment import core
+from rayner.run import read_json
+from tests.cluster.small import copied, rows_of
+
+
+def test_works_take_turns_and_a_first_round_is_not_counted():
+    done = []
+    seconds = turns(3, {"a": lambda: done.append("a"), "b": lambda: done.append("b")})
+    assert done == ["a", "b"] * 4
+    assert set(seconds) == {"a", "b"}
+    assert all(value >= 0 for value in seconds.values())
+
+
+def test_the_best_batch_size_is_the_fastest():
+    waits = {8: 3e6, 16: 1e5, 32: 2e6, 64: 4e6}
+    assert best_size(lambda size: sum(range(int(waits[size])))) == 16
+
+
+def test_a_table_has_a_row_for_each_line():
+    assert table([Line("speed", "peer", "2.0 times", "1 time")]).splitlines()[2] == (
+        "| speed | peer | 2.0 times | 1 time |  |"
+    )
+
+
+def test_the_published_way_asks_about_every_sentence_with_examples_of_its_own(run, config):
+    rows = [replace(row, llm=None) for row in read_scored(run.path("scores", "dev.parquet"))[:8]]
+    peer = Published(config, run, rows)
+    assert [task.text for task in peer.tasks] == [row.text[slice(*core(row.text))] for row in rows]
+    assert all(len(task.examples) == config.index.k for task in peer.tasks)
+    assert peer.tokens == sum(map(len, peer.prompts())) + sum(peer.lengths)
+
+
+def test_what_a_stage_asks_comes_with_its_answers_as_drafts(run, config):
+    rows = [replace(row, llm=None) for row in read_scored(run.path("scores", "dev.parquet"))[:8]]
+    stage = stage_of(config, run, gate_of(run))
+    row = unit_row("dev", rows)
+    answered = [item for item in segments_of(stage(row)) if item.llm is not None]
+    assert [task.spans for task in asked(stage, row)] == [item.llm.plain for item in answered]
+
+
+def test_a_benchmark_of_a_small_run_prints_every_figure(run, config, tmp_path):
+    mine = copied(run, tmp_path, "data", "steps", "models", "index", "scores", "fusion.json")
+    small = BenchConfig(sentences=12, rounds=1, group=2, share=0.5, end_to_end=True)
+    lines = bench(replace(config, bench=small), mine)
+    figures = {line.figure: line for line in lines}
+    assert len(figures) == len(lines) == 17
+    assert figures["sentences fused alike, exact"].value == "12 of 12"
+    assert [item["figure"] for item in read_json(mine.path("bench.json"))] == [line.figure for line in lines]
+
+
+def test_one_process_tags_like_the_job(run, config, tmp_path):
+    in_one_process(config, run, tmp_path)
+    for table_ in ("documents", "entities", "segments"):
+        assert rows_of(tmp_path, table_) == rows_of(run.path("tagged"), table_)
