@@ -12,7 +12,7 @@ from typing import Any
 
 def main() -> None:
     """Serve generations over the standard streams."""
-    from vllm import LLM, SamplingParams  # type: ignore[import-not-found]
+    from vllm import LLM, SamplingParams
 
     replies = sys.stdout
     sys.stdout = sys.stderr  # vllm talks; only seconds go to the caller
