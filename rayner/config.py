@@ -205,6 +205,9 @@ class Config:
     seed: int = setting(13, "seed of the split and of training")
     device: str = setting("auto", "auto (CUDA if there is one) | cpu | cuda")
     dtype: str = setting("float32", "float32 | bfloat16: arithmetic of the LLM")
+    engine: str = setting(
+        "transformers", "what runs the LLM when it scores: transformers (drafts) | vllm (token by token; rayner[vllm])"
+    )
     split: SplitConfig = setting(SplitConfig, "division of the labelled sentences")
     slm: SlmConfig = setting(SlmConfig, "small model")
     index: IndexConfig = setting(IndexConfig, "retrieval")
@@ -221,6 +224,7 @@ CHOICES = {
     "layout": ("evahan", "conll"),
     "device": ("auto", "cpu", "cuda"),
     "dtype": ("float32", "bfloat16"),
+    "engine": ("transformers", "vllm"),
     "llm.examples": ("similar", "fixed", "none"),
     "llm.objective": ("decisions", "tokens"),
     "llm.probability": ("allowed", "unmasked"),

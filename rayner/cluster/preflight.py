@@ -1,5 +1,6 @@
 """What can be known before a job starts: inputs that read, models that exist, resources that suffice."""
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def check_training(config: Config, run: Run) -> list[str]:
     ):
         if model not in ("scratch", "slm"):
             check_model(key, model)
+    check_engine(config)
     lines += check_resources(config)
     return [*lines, f"run folder: {run.root}"]
 
@@ -43,6 +45,7 @@ def check_scores(config: Config, run: Run) -> list[str]:
 def check_tagging(config: Config, run: Run) -> list[str]:
     """Corpus, and the steps that must be done before."""
     run.facts("tune_fusion")
+    check_engine(config)
     return [*check_corpus(config), *check_resources(config), f"run folder: {run.root}"]
 
 
@@ -75,6 +78,12 @@ def check_model(key: str, model: str) -> None:
         what = "folder" if Path(model).exists() else "folder or hub name"
         why = " ".join(str(error).split())
         raise ConfigError(f"{key}: expected the {what} of a checkpoint, found {model!r}: {why}") from error
+
+
+def check_engine(config: Config) -> None:
+    """The engine is installed. Raises ConfigError if not."""
+    if config.engine == "vllm" and importlib.util.find_spec("vllm") is None:
+        raise ConfigError("engine: expected vllm to be installed (pip install 'rayner[vllm]'), found no such package")
 
 
 def check_resources(config: Config) -> list[str]:

@@ -21,6 +21,7 @@ def inputs(config: Config, run: Run) -> dict[str, Any]:
     return {
         **{step: run.digest(step) for step in ("data", "train_slm", "build_index", "train_llm")},
         "probability": config.llm.probability,
+        "engine": config.engine,
         "prompt": resolved(config.prompt),
         "batches": [config.score.slm.batch_size, config.score.llm.batch_size, config.score.unit_chars],
     }

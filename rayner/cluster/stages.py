@@ -25,6 +25,7 @@ from rayner.run import Run
 
 if TYPE_CHECKING:
     from rayner.models.decode import Decoder
+    from rayner.models.engine_vllm import VllmEngine
     from rayner.models.llm import Llm
     from rayner.models.llm_score import Question
     from rayner.models.reference import Reference
@@ -161,13 +162,20 @@ class LlmStage:
         return groups
 
 
-def decoder(llm: "Llm", config: Config) -> "Decoder | Reference":
-    """How the LLM answers: drafts verified in a few passes, or token by token."""
-    from rayner.models.decode import Decoder
+def decoder(llm: "Llm", config: Config) -> "Decoder | Reference | VllmEngine":
+    """How the LLM answers: drafts verified in a few passes, or token by token, by transformers or by vLLM."""
+    settings: Any = {"probability": config.llm.probability, "batch_size": config.score.llm.batch_size}
+    if config.engine == "vllm":
+        from rayner.models.engine_vllm import VllmEngine
+
+        return VllmEngine(llm, **settings)
+    if config.score.draft:
+        from rayner.models.decode import Decoder
+
+        return Decoder(llm, **settings)
     from rayner.models.reference import Reference
 
-    made = Decoder if config.score.draft else Reference
-    return made(llm, probability=config.llm.probability, batch_size=config.score.llm.batch_size)
+    return Reference(llm, **settings)
 
 
 def one_by_one(

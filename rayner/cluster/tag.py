@@ -39,6 +39,7 @@ def inputs(config: Config, run: Run, corpus: Plan) -> dict[str, Any]:
         "fusion": file_digest(run.path("fusion.json")),
         "prompt": resolved(config.prompt),
         "gate": resolved(config.gate),
+        "engine": config.engine,
         "version": rayner.__version__,
     }
 

@@ -46,6 +46,12 @@ def test_a_file_of_the_corpus_that_is_left_out_is_told(good, run, tmp_path):
     )
 
 
+def test_an_engine_that_is_not_installed_is_named(good, run, monkeypatch):
+    monkeypatch.setattr(preflight.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"engine: expected vllm"):
+        preflight.check_training(dataclasses.replace(good, engine="vllm"), run)
+
+
 def test_without_a_corpus_there_is_nothing_to_tag(good, run):
     none = dataclasses.replace(good, corpus=None)
     assert preflight.check_pipeline(none, run)[-1] == "corpus: none, nothing to tag"
