@@ -69,6 +69,7 @@ class SlmConfig:
     epochs: int = setting(10, "epochs")
     batch_size: int = setting(64, "sentences a step, over all workers")
     lr: float = setting(2e-5, "peak learning rate")
+    dtype: str = setting("float32", "float32 | bfloat16: arithmetic when it scores; it trains in float32")
     warmup: float = setting(0.1, "share of the steps with rising learning rate; it falls linearly after")
     weight_decay: float = setting(0.01, "AdamW's weight decay")
     max_chars: int = setting(200, "window of a longer sentence, characters")
@@ -117,6 +118,7 @@ class LlmConfig:
     full_epochs: int = setting(0, "epochs with all parameters before LoRA, saved as the base (for models from scratch)")
     full_lr: float = setting(1e-3, "peak learning rate of these")
     epochs: int = setting(1, "epochs of LoRA; 0 leaves the base as it is")
+    max_steps: int = setting(0, "steps of an epoch, at most; 0 for all: a pretrained model needs few")
     lr: float = setting(2e-5, "peak learning rate of LoRA")
     warmup: float = setting(0.05, "share of the steps with rising learning rate; it falls linearly after")
     batch_size: int = setting(64, "sentences a step, over all workers")
@@ -186,6 +188,7 @@ class BenchConfig:
     rounds: int = setting(5, "rounds; all that is compared takes turns in each, and medians are told")
     group: int = setting(16, "prompt.group of the mode with shared prefixes")
     share: float = setting(0.2, "gate.share of the mode with a budget")
+    weight: float | None = setting(None, "lambda of the gate that is measured; null for the one that was tuned")
     vllm: str | None = setting(None, "python of an environment that has vllm, measured too; null leaves it out")
     end_to_end: bool = setting(False, "also tag the whole corpus, with Ray and in one process")
 
@@ -224,6 +227,7 @@ CHOICES = {
     "layout": ("evahan", "conll"),
     "device": ("auto", "cpu", "cuda"),
     "dtype": ("float32", "bfloat16"),
+    "slm.dtype": ("float32", "bfloat16"),
     "engine": ("transformers", "vllm"),
     "llm.examples": ("similar", "fixed", "none"),
     "llm.objective": ("decisions", "tokens"),
@@ -240,7 +244,18 @@ _POSITIVE = frozenset(
      "sentences", "rounds")
 )  # fmt: skip
 _NOT_NEGATIVE = frozenset(
-    ("epochs", "full_epochs", "gpus", "max_failures", "k", "seed", "min_count", "weight_decay", "max_set_aside")
+    (
+        "epochs",
+        "full_epochs",
+        "gpus",
+        "max_failures",
+        "k",
+        "seed",
+        "min_count",
+        "weight_decay",
+        "max_set_aside",
+        "max_steps",
+    )
 )
 
 

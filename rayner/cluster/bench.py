@@ -76,11 +76,14 @@ def small_model(config: Config, run: Run, chapters: Sequence[Scored]) -> list[Li
 def quality(config: Config, run: Run, _: Sequence[Scored]) -> list[Line]:
     """F1 on the test sentences: of the LLM with its own and with shared examples, and of the fusion in each mode."""
     rows = _by_small_model(config, run, score.segments(run, "test"))
-    row, rule, types = unit_row("test", rows), gate_of(run).rule, run.facts("data")["types"]
+    rule, types = gate_of(config, run).rule, run.facts("data")["types"]
     gold, g, share = [item.gold for item in rows], config.bench.group, config.bench.share
-    own, shared = (segments_of(stage_of(config, run, None, n)(row)) for n in (1, g))
+    own, shared = (
+        segments_of(stage_of(config, run, None, n)(unit_row("test", rows, score.groups_of(run, rows, n))))
+        for n in (1, g)
+    )
     llm = [count(gold, [i.llm.plain if i.llm else () for i in found], types) for found in (own, shared)]
-    gate = gate_of(run, share=share)
+    gate = gate_of(config, run, share=share)
     budgeted = [item if gate.asks(item.slm) else replace(item, llm=None) for item in shared]
     done = [count(gold, [fused(i, rule) for i in found], types) for found in (own, shared, budgeted)]
     part = sum(item.llm is not None for item in budgeted) / len(rows)

@@ -10,6 +10,7 @@ from rayner.ner.prompt import Example
 from rayner.run import Run, file_digest, whole_folder
 
 PARTS = ("train", "dev", "test")
+ALL = "all"
 
 
 def inputs(config: Config) -> dict[str, Any]:
@@ -46,7 +47,7 @@ def prepare(config: Config, run: Run) -> dict[str, Any]:
         if not parts["train"] or not parts["dev"]:
             raise DataError(f"{', '.join(config.train)}: {len(examples)} sentences are too few to divide")
         with whole_folder(run.path("data")) as folder:
-            for name, part in parts.items():
+            for name, part in {**parts, ALL: examples}.items():
                 write_examples(folder / f"{name}.jsonl", part)
         types = sorted({span.type for example in examples for span in example.spans})
         if not types:
@@ -59,5 +60,20 @@ def prepare(config: Config, run: Run) -> dict[str, Any]:
 
 
 def part(run: Run, name: str) -> list[Example]:
-    """The sentences of `train`, `dev` or `test`."""
+    """The sentences of `train`, `dev` or `test`, or `all` of them as they follow each other in the files."""
     return read_examples(run.path("data", f"{name}.jsonl"))
+
+
+def neighbours(run: Run, size: int) -> dict[str, tuple[str, ...]]:
+    """Each labelled sentence with the run of `size` sentences in which it stands in its file, itself among them.
+
+    Held-out sentences stand among training ones there: what they share with their neighbours is what the sentences of
+    a corpus share, which it would not be among the held-out ones alone. A sentence that occurs twice counts once.
+    """
+    texts = [example.text for example in part(run, ALL) if example.text.strip()]
+    found: dict[str, tuple[str, ...]] = {}
+    for at in range(0, len(texts), size):
+        group = tuple(texts[at : at + size])
+        for text in group:
+            found.setdefault(text, group)
+    return found

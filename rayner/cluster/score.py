@@ -1,5 +1,6 @@
 """Scores of both models on the held-out sentences: what fusion is tuned on, and what it is judged by."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import ray.data
@@ -22,6 +23,7 @@ def inputs(config: Config, run: Run) -> dict[str, Any]:
         **{step: run.digest(step) for step in ("data", "train_slm", "build_index", "train_llm")},
         "probability": config.llm.probability,
         "engine": config.engine,
+        "slm_dtype": config.slm.dtype,
         "prompt": resolved(config.prompt),
         "batches": [config.score.slm.batch_size, config.score.llm.batch_size, config.score.unit_chars],
     }
@@ -33,7 +35,7 @@ def score(config: Config, run: Run) -> dict[str, Any]:
     def work() -> dict[str, Any]:
         rows = {name: segments(run, name) for name in PARTS}
         units = [
-            unit_row(f"{name}-{i:06d}", unit)
+            unit_row(f"{name}-{i:06d}", unit, groups_of(run, unit, config.prompt.group))
             for name, segments in rows.items()
             for i, unit in enumerate(units_of(segments, config.score.unit_chars))
         ]
@@ -79,6 +81,14 @@ def segments(run: Run, name: str) -> list[Scored]:
         rows.append(Scored(name, at, end, example.text, NOTHING, gold=example.spans))
         at = end
     return rows
+
+
+def groups_of(run: Run, rows: Sequence[Scored], size: int) -> list[tuple[str, ...]]:
+    """The neighbours in the labelled files that share examples with each labelled sentence; none where none share."""
+    if size == 1:
+        return [()] * len(rows)
+    found = data.neighbours(run, size)
+    return [found.get(row.text, ()) for row in rows]
 
 
 def _count(before: list[Scored], after: list[Scored]) -> dict[str, int]:

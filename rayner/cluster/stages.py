@@ -4,12 +4,15 @@ Batches are formed inside a unit only, so no score depends on scheduling or on t
 imported inside the actors: the tasks that only read and write stay small.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import ray.data
 
 from rayner.cluster.session import start_logging
@@ -35,9 +38,28 @@ Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
 
 
-def unit_row(name: str, rows: Sequence[Scored]) -> Row:
-    """A unit of work as a row."""
-    return {"unit": name, "segments": pack(to_table(rows))}
+def unit_row(name: str, rows: Sequence[Scored], groups: Sequence[Sequence[str]] | None = None) -> Row:
+    """A unit of work as a row.
+
+    groups: the texts that share examples with each segment; None where they are to be cut from the unit itself.
+    """
+    row = {"unit": name, "segments": pack(to_table(rows))}
+    return row if groups is None else {**row, "groups": json.dumps(groups, ensure_ascii=False)}
+
+
+def packed(vectors: Sequence[npt.NDArray[np.float32] | None]) -> bytes:
+    """Vectors of a unit's texts, all of one length; NaN where there is none."""
+    size = next((len(vector) for vector in vectors if vector is not None), 0)
+    nothing = np.full(size, np.nan, dtype=np.float32)
+    return b"".join((nothing if vector is None else vector).tobytes() for vector in vectors)
+
+
+def unpacked(data: bytes, texts: Sequence[str]) -> dict[str, npt.NDArray[np.float32]]:
+    """The vectors that were packed, by text, where there is one."""
+    if not data:
+        return {}
+    vectors = np.frombuffer(data, dtype=np.float32).reshape(len(texts), -1)
+    return {text: vector for text, vector in zip(texts, vectors, strict=True) if not np.isnan(vector).any()}
 
 
 def segments_of(row: Row) -> list[Scored]:
@@ -74,14 +96,17 @@ class SlmStage:
 
         start_logging()
         use_threads(int(config.score.slm.cpus))
-        self.slm = slm.load(run.path("models", "slm"), device_of(config.device))
+        self.slm = slm.load(run.path("models", "slm"), device_of(config.device), dtype=config.slm.dtype)
         settings = config.slm
+        # Retrieval by the tagger's own vectors: its pass over a text has them ready.
+        self.vectors = config.llm.examples == "similar" and config.index.encoder == "slm"
         self.score = partial(
-            slm.score,
+            slm.scored,
             self.slm,
             size=settings.max_chars,
             overlap=settings.overlap,
             batch_size=config.score.slm.batch_size,
+            vectors=self.vectors,
         )
 
     def __call__(self, row: Row) -> Row:
@@ -89,12 +114,14 @@ class SlmStage:
         rows = segments_of(row)
         cores = [core(item.text) for item in rows]
         texts = [item.text[start:end] for item, (start, end) in zip(rows, cores, strict=True)]
-        scores, errors = one_by_one(self.score, texts)
+        found, errors = one_by_one(self.score, texts)
         done = []
-        for item, (start, end), score, error in zip(rows, cores, scores, errors, strict=True):
-            framed = (score or NOTHING).framed(start, len(item.text) - (end if score else start))
+        for item, (start, end), pair, error in zip(rows, cores, found, errors, strict=True):
+            score = pair[0] if pair else NOTHING
+            framed = score.framed(start, len(item.text) - (end if pair else start))
             done.append(replace(item, slm=framed, error=error))
-        return {**row, **unit_row(row["unit"], done)}
+        vectors = [None if pair is None else pair[1] for pair in found]
+        return {**row, **unit_row(row["unit"], done), **({"vectors": packed(vectors)} if self.vectors else {})}
 
 
 class LlmStage:
@@ -122,15 +149,18 @@ class LlmStage:
         rows = segments_of(row)
         cores = [core(item.text) for item in rows]
         asked = [i for i, item in enumerate(rows) if self._asks(item)]
-        groups = self._groups(rows, cores)
+        groups = [*map(tuple, json.loads(row["groups"]))] if "groups" in row else self._groups(rows, cores)
         questions = [self._question(rows[i], cores[i], groups[i]) for i in asked]
-        found, errors = one_by_one(self.answer, questions)
+        texts = [item.text[start:end] for item, (start, end) in zip(rows, cores, strict=True)]
+        known = unpacked(row["vectors"], texts) if "vectors" in row else {}
+        found, errors = one_by_one(partial(self.answer, known=known), questions)
         done = [replace(item, gated=item.error is None) for item in rows]
         for i, answer, error in zip(asked, found, errors, strict=True):
             start, end = cores[i]
             framed = answer.framed(start, len(rows[i].text) - end) if answer else None
             done[i] = replace(done[i], llm=framed, gated=False, error=error)
-        return {**row, **unit_row(row["unit"], done)}
+        left = {key: value for key, value in row.items() if key not in ("vectors", "groups")}
+        return {**left, **unit_row(row["unit"], done)}
 
     def _asks(self, item: Scored) -> bool:
         if item.error is not None or not item.text.strip():

@@ -40,6 +40,7 @@ def inputs(config: Config, run: Run, corpus: Plan) -> dict[str, Any]:
         "prompt": resolved(config.prompt),
         "gate": resolved(config.gate),
         "engine": config.engine,
+        "slm_dtype": config.slm.dtype,
         "version": rayner.__version__,
     }
 

@@ -54,6 +54,7 @@ def inputs(config: Config, run: Run) -> dict[str, Any]:
         "index": run.digest("build_index"),
         "llm": settings,
         "k": config.index.k,
+        "prompt": resolved(config.prompt),
         "types": config.types,
         "seed": config.seed,
         "dtype": config.dtype,
@@ -169,7 +170,7 @@ def _worker(settings: dict[str, Any]) -> None:
     first = _restore(engine, stage)
     size = config.llm.batch_size
     for epoch in range(first, stage.epochs):
-        plan = batches([len(lesson) for lesson in lessons], size, config.seed + epoch)
+        plan = batches([len(lesson) for lesson in lessons], size, config.seed + epoch)[: config.llm.max_steps or None]
         torch.manual_seed(config.seed + epoch * 1000 + rank)
         engine.train()
         losses, begun, said = [0.0], time.time(), time.time()
@@ -204,14 +205,19 @@ def _step(engine: Any, lessons: Sequence[llms.Lesson], micro: int) -> float:  # 
 
 
 def _lessons(config: Config, run: Run, llm: llms.Llm) -> list[llms.Lesson]:
-    """Every training sentence with its examples: never itself nor its duplicates. Long ones are cut in windows."""
+    """Every training sentence with its examples: never itself nor its duplicates. Long ones are cut in windows.
+
+    Neighbours share examples as they will when the corpus is tagged: the model learns from prompts of the kind it gets.
+    """
     train = [
         piece
         for example in data.part(run, "train")
         for piece in llms.pieces(example, config.llm.max_chars, config.llm.overlap)
     ]
-    shown = retriever(config, run).examples([example.text for example in train])
-    return [llms.lesson(llm, near, example) for near, example in zip(shown, train, strict=True)]
+    size = config.prompt.group
+    groups = [tuple(example.text for example in train[at : at + size]) for at in range(0, len(train), size)]
+    shown = retriever(config, run).shared(groups)
+    return [llms.lesson(llm, shown[i // size], example) for i, example in enumerate(train)]
 
 
 def _engine(config: Config, run: Run, stage: Stage, world: int) -> tuple[Any, llms.Llm]:

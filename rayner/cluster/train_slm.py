@@ -24,7 +24,8 @@ from rayner.run import Run, folder_digest, model_digest, whole_folder
 def inputs(config: Config, run: Run) -> dict[str, Any]:
     """What the trained tagger depends on."""
     settings = resolved(config.slm)
-    settings.pop("workers")
+    for key in ("workers", "dtype"):  # of scoring, not of training
+        settings.pop(key)
     return {"data": run.digest("data"), "slm": settings, "seed": config.seed, "model": model_digest(config.slm.model)}
 
 

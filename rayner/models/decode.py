@@ -10,16 +10,16 @@ so little of it is padding; rows that are done leave, and others take their plac
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from rayner.models.batching import like_lengths
+from rayner.models.batching import PADDING, PASS, batches, like_lengths
 from rayner.models.cache import Parts, assemble, cut_out, length
-from rayner.models.llm import Llm
+from rayner.models.llm import Llm, logits_of
 from rayner.models.training import pad
 from rayner.ner.copying import Copier, Role, State, Step
 from rayner.ner.drafting import draft, ends, revised
@@ -133,9 +133,7 @@ class Decoder:
     def __init__(self, llm: Llm, *, probability: str, batch_size: int) -> None:
         self.llm, self.probability, self.batch_size = llm, probability, batch_size
         self.work = Work()
-        causal = llm.model
-        self.body, self.head = causal.get_decoder(), causal.get_output_embeddings()
-        self.cap: float | None = getattr(causal.config, "final_logit_softcapping", None)
+        self.body = llm.model.get_decoder()
         self.fill = llm.speller.tokenizer.pad_token_id or 0
         self.start = self._prefixes([llm.opening()], ())[0]
 
@@ -143,15 +141,22 @@ class Decoder:
     def answer(self, tasks: Sequence[Task]) -> list[LlmAnswer]:
         """The LLM's answer to each task, in their order."""
         rows = self._rows(tasks)
-        fresh = [row for row in rows if not row.done]
+        new = [row for row in rows if not row.done]
+        fresh = [[new[i] for i in part] for part in batches([row.size for row in new], self.batch_size)]
         begun: list[_Row] = []
+        before = replace(self.work)
         while fresh or begun:
             # Enough begun rows that some are of like length; no more, since each holds a cache.
-            queue = fresh if fresh and len(begun) < 2 * self.batch_size else begun
-            part = [queue[i] for i in like_lengths([row.size for row in queue], self.batch_size)]
+            if fresh and len(begun) < 2 * self.batch_size:
+                part = fresh.pop(0)
+            else:
+                # What first passes left of the room for padding goes to these, which are short and few.
+                tokens, padding = self.work.tokens - before.tokens, self.work.padding - before.padding
+                slack = PADDING * (tokens + padding) - padding
+                chosen = like_lengths([row.size for row in begun], self.batch_size, min(slack, PASS))
+                part = [begun[i] for i in chosen]
+                begun = [row for i, row in enumerate(begun) if i not in chosen]
             self._pass(part)
-            chosen = set(map(id, part))
-            fresh, begun = ([row for row in rest if id(row) not in chosen] for rest in (fresh, begun))
             begun += [row for row in part if not row.done]
         return [row.read() for row in rows]
 
@@ -180,13 +185,12 @@ class Decoder:
     def _prefixes(self, prefixes: Sequence[Sequence[int]], before: Parts) -> list[Parts]:
         """The caches of token sequences that begin many prompts, behind what begins them all."""
         found: list[Parts] = [before] * len(prefixes)
-        left = [i for i, tokens in enumerate(prefixes) if tokens]
-        while left:
-            part = [left[k] for k in like_lengths([len(prefixes[i]) for i in left], self.batch_size)]
-            _, cache, past = self.forward([prefixes[i] for i in part], [before] * len(part))
-            for k, i in enumerate(part):
+        written = [i for i, tokens in enumerate(prefixes) if tokens]
+        for part in batches([len(prefixes[i]) for i in written], self.batch_size):
+            chosen = [written[k] for k in part]
+            _, cache, past = self.forward([prefixes[i] for i in chosen], [before] * len(chosen))
+            for k, i in enumerate(chosen):
                 found[i] = (*before, cut_out(cache, k, past, past + len(prefixes[i])))
-            left = [i for i in left if i not in part]
         return found
 
     def forward(self, feeds: Sequence[Sequence[int]], caches: Sequence[Parts]) -> tuple[torch.Tensor, Any, int]:
@@ -232,19 +236,8 @@ class Decoder:
         """The likeliest allowed token at each (row, position), and its probability."""
         row, column = (torch.tensor(numbers, device=hidden.device) for numbers in zip(*places, strict=True))
         ids = pad(allowed, -1).to(hidden.device)
-        among = self._logits(hidden[row, column], ids.clamp(min=0)).masked_fill(ids < 0, float("-inf"))
+        among = logits_of(self.llm.model, hidden[row, column], ids.clamp(min=0)).masked_fill(ids < 0, float("-inf"))
         best = among.argmax(1, keepdim=True)
-        everything = among if self.probability == "allowed" else self._logits(hidden[row, column], None)
+        everything = among if self.probability == "allowed" else logits_of(self.llm.model, hidden[row, column], None)
         probs = (among.gather(1, best) - everything.logsumexp(1, keepdim=True)).exp().clamp(max=1.0)
         return ids.gather(1, best).squeeze(1).tolist(), probs.squeeze(1).tolist()
-
-    def _logits(self, hidden: torch.Tensor, ids: torch.Tensor | None) -> torch.Tensor:
-        """Logits [n, m] of the tokens `ids`, or of all: the output layer computes no more than is asked for."""
-        if ids is None:
-            logits = self.head(hidden)
-        else:
-            logits = (self.head.weight[ids] @ hidden.unsqueeze(-1)).squeeze(-1)
-            if self.head.bias is not None:
-                logits = logits + self.head.bias[ids]
-        logits = logits.float()
-        return logits if self.cap is None else self.cap * torch.tanh(logits / self.cap)

@@ -16,7 +16,7 @@ from rayner.corpus.examples import read_examples, write_examples
 from rayner.errors import ConfigError
 from rayner.models.batching import batches
 from rayner.models.spelling import Speller, load_tokenizer
-from rayner.models.training import pad
+from rayner.models.training import mean_vectors, pad
 from rayner.ner.prompt import Example
 
 
@@ -39,7 +39,6 @@ class Encoder:
         out = np.zeros((len(texts), self.model.config.hidden_size), dtype=np.float32)
         for part in batches([len(row) for row in rows], batch_size):
             out[part] = self._mean([rows[i] for i in part])
-        out /= np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
         return out
 
     def _mean(self, rows: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:
@@ -47,10 +46,8 @@ class Encoder:
         framed = [[tokenizer.cls_token_id, *row, tokenizer.sep_token_id] for row in rows]
         tokens = pad(framed, tokenizer.pad_token_id).to(self.device)
         mask = pad([[1] * len(row) for row in framed], 0).to(self.device)
-        inner = pad([[0, *[1] * len(row), 0] for row in rows], 0).to(self.device).unsqueeze(-1)
-        hidden = self.model(input_ids=tokens, attention_mask=mask).last_hidden_state
-        mean: npt.NDArray[np.float32] = ((hidden * inner).sum(1) / inner.sum(1).clamp(min=1)).float().cpu().numpy()
-        return mean
+        inner = pad([[0, *[1] * len(row), 0] for row in rows], 0).to(self.device)
+        return mean_vectors(self.model(input_ids=tokens, attention_mask=mask).last_hidden_state, inner)
 
 
 def load_encoder(folder: str | Path, device: torch.device) -> Encoder:

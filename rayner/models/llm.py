@@ -12,13 +12,12 @@ from transformers import AutoModelForCausalLM
 from rayner.config import LoraConfig
 from rayner.errors import ConfigError
 from rayner.models.spelling import Speller, load_tokenizer
-from rayner.models.training import pad
+from rayner.models.training import DTYPES, pad
 from rayner.ner.copying import Copier, Step, Tokens
 from rayner.ner.prompt import Example, Kind, Part, asked, opening, shown
 from rayner.ner.segment import windows
 from rayner.ner.spans import within
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _HOLE = "\x00"  # stands for the prompt while the chat template is rendered
 
 
@@ -95,6 +94,24 @@ def load(
     speller = Speller(load_tokenizer(base))
     model = model.to(device).eval()  # type: ignore[arg-type]
     return Llm(model, speller, task, list(types), _frame(speller, chat), device)
+
+
+def logits_of(causal: Any, hidden: torch.Tensor, ids: torch.Tensor | None) -> torch.Tensor:  # noqa: ANN401
+    """Logits [n, m] in float32 of the tokens `ids` [n, m], or of all, from hidden states [n, size].
+
+    The output layer computes no more than is asked for: over a large vocabulary it costs more than it looks.
+    """
+    head = causal.get_output_embeddings()
+    cap: float | None = getattr(causal.config, "final_logit_softcapping", None)
+    logits: torch.Tensor
+    if ids is None:
+        logits = head(hidden)
+    else:
+        logits = (head.weight[ids] @ hidden.unsqueeze(-1)).squeeze(-1)
+        if head.bias is not None:
+            logits = logits + head.bias[ids]
+    logits = logits.float()
+    return logits if cap is None else cap * torch.tanh(logits / cap)
 
 
 def _frame(speller: Speller, chat: bool) -> tuple[Tokens, Tokens]:
@@ -179,15 +196,18 @@ class Teacher(torch.nn.Module):
         adapted = hasattr(self.model, "peft_config")
         causal: Any = self.model.get_base_model() if adapted else self.model
         hidden = causal.get_decoder()(input_ids=tokens, attention_mask=mask, use_cache=False).last_hidden_state
-        # The output layer runs on these positions only: on a large vocabulary it costs more than it looks.
         row, column = (torch.tensor([place[k] for place in places], device=self.device) for k in (0, 1))
-        logits = causal.get_output_embeddings()(hidden[row, column]).float()
         right = torch.tensor([rows[place[0]][place[1] + 1] for place in places], device=self.device)
-        if self.objective == "decisions":
-            ids = pad([place[2] for place in places], -1).to(self.device)
-            logits = logits.gather(1, ids.clamp(min=0)).masked_fill(ids < 0, float("-inf"))
-            right = (ids == right[:, None]).int().argmax(1)
-        return torch.nn.functional.cross_entropy(logits, right)
+        if self.objective == "tokens":
+            return torch.nn.functional.cross_entropy(logits_of(causal, hidden[row, column], None), right)
+        ids = pad([place[2] for place in places], -1).to(self.device)
+        known = ids.clamp(min=0)
+        if hasattr(causal.get_output_embeddings().weight, "ds_id"):  # ZeRO-3 shards it: only the whole layer can run
+            logits = logits_of(causal, hidden[row, column], None).gather(1, known)
+        else:
+            logits = logits_of(causal, hidden[row, column], known)
+        logits = logits.masked_fill(ids < 0, float("-inf"))
+        return torch.nn.functional.cross_entropy(logits, (ids == right[:, None]).int().argmax(1))
 
     def _places(self, lessons: Sequence[Lesson]) -> list[tuple[int, int, Tokens]]:
         """(row, position before the token in question, allowed tokens) of all that is taught."""

@@ -1,6 +1,6 @@
 """The LLM's answers on texts of any length: windows, their examples, decoding, stitching."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,11 +30,18 @@ class Question:
 
 
 def answers(
-    answer: Answerer, questions: Sequence[Question], *, retriever: Retriever, size: int, overlap: int
+    answer: Answerer,
+    questions: Sequence[Question],
+    *,
+    retriever: Retriever,
+    size: int,
+    overlap: int,
+    known: Mapping[str, npt.NDArray[np.float32]] | None = None,
 ) -> list[LlmAnswer]:
     """The LLM's answer to each question, in their order.
 
     size, overlap: windows of longer texts, characters; each has examples of its own unless a group shares them.
+    known: vectors of texts, as the retriever's encoder makes them, where there are any.
     """
     cuts = [windows(len(question.text), size, overlap) for question in questions]
     tasks: list[Task] = []
@@ -47,6 +54,6 @@ def answers(
             tasks.append(Task(text, (), within(question.spans, window.start, window.end), quiet))
             groups.append(question.group or (text,))
     distinct = list(dict.fromkeys(groups))
-    shown = dict(zip(distinct, retriever.shared(distinct), strict=True))
+    shown = dict(zip(distinct, retriever.shared(distinct, known), strict=True))
     found = iter(answer([replace(task, examples=shown[group]) for task, group in zip(tasks, groups, strict=True)]))
     return [joined([next(found) for _ in cut], cut) for cut in cuts]

@@ -5,6 +5,7 @@ seconds that it took. Its own batching and prefix caching are on.
 """
 
 import json
+import os
 import sys
 import time
 from typing import Any
@@ -12,10 +13,11 @@ from typing import Any
 
 def main() -> None:
     """Serve generations over the standard streams."""
+    # vLLM and the process that it starts talk on file descriptor 1; only seconds go to the caller.
+    replies = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
     from vllm import LLM, SamplingParams
 
-    replies = sys.stdout
-    sys.stdout = sys.stderr  # vllm talks; only seconds go to the caller
     task: dict[str, Any] = json.loads(sys.stdin.readline())
     llm = LLM(
         model=task["model"],

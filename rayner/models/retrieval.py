@@ -1,8 +1,9 @@
 """Which examples stand in a prompt: similar ones, a fixed few, or none (method, section 3)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from rayner.models.index import Encoder, Index
 from rayner.ner.prompt import Example, fixed_examples
@@ -35,13 +36,19 @@ class Retriever:
         """The examples of each text, the most fitting first."""
         return self.shared([(text,) for text in texts])
 
-    def shared(self, groups: Sequence[Sequence[str]]) -> list[list[Example]]:
-        """The examples that each group of texts shares: the nearest to the mean of its vectors, none of them in it."""
+    def shared(
+        self, groups: Sequence[Sequence[str]], known: Mapping[str, npt.NDArray[np.float32]] | None = None
+    ) -> list[list[Example]]:
+        """The examples that each group of texts shares: the nearest to the mean of its vectors, none of them in it.
+
+        known: vectors of texts that need not be embedded again.
+        """
         if self.encoder is None or self.index is None or not groups:
             return [[e for e in self.fixed if e.text not in group][: self.k] for group in groups]
         distinct = list(dict.fromkeys(text for group in groups for text in group))
-        place = {text: i for i, text in enumerate(distinct)}
-        vectors = self.encoder.embed(distinct, self.batch_size)
-        means = np.stack([vectors[[place[text] for text in group]].mean(axis=0) for group in groups])
+        vectors = dict(known or {})
+        new = [text for text in distinct if text not in vectors]
+        vectors.update(zip(new, self.encoder.embed(new, self.batch_size), strict=True))
+        means = np.stack([np.stack([vectors[text] for text in group]).mean(axis=0) for group in groups])
         means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
         return self.index.nearest(means, groups, self.k)

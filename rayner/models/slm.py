@@ -14,13 +14,15 @@ from transformers import AutoModelForTokenClassification
 from rayner.errors import ConfigError
 from rayner.models.batching import batches
 from rayner.models.spelling import Speller, load_tokenizer
-from rayner.models.training import pad
+from rayner.models.training import DTYPES, mean_vectors, pad
 from rayner.ner.align import collapse_log_probs, expand
 from rayner.ner.prompt import Example
 from rayner.ner.scores import SlmScore
 from rayner.ner.segment import Window, windows
-from rayner.ner.tags import best_legal, decode, encode, legal_steps
+from rayner.ner.tags import OUTSIDE, best_legal, decode, encode, legal_steps
 
+Vector = npt.NDArray[np.float32]
+_NOTHING = np.zeros(0, dtype=np.float32)
 IGNORED = -100  # the label of tokens that are no character's, as torch's cross entropy skips it
 
 
@@ -39,7 +41,9 @@ class Slm:
         return int(getattr(self.model.config, "max_position_embeddings", 512))
 
 
-def load(folder: str | Path, device: torch.device, labels: Sequence[str] | None = None) -> Slm:
+def load(
+    folder: str | Path, device: torch.device, labels: Sequence[str] | None = None, *, dtype: str = "float32"
+) -> Slm:
     """A checkpoint as a tagger; `labels` gives it a fresh head (to be trained), else it must have its own.
 
     Raises ConfigError where the checkpoint cannot be loaded or has no labels.
@@ -53,7 +57,7 @@ def load(folder: str | Path, device: torch.device, labels: Sequence[str] | None 
             "ignore_mismatched_sizes": True,
         }
     try:
-        model = AutoModelForTokenClassification.from_pretrained(str(folder), **head)
+        model = AutoModelForTokenClassification.from_pretrained(str(folder), dtype=DTYPES[dtype], **head)
     except (OSError, ValueError, SafetensorError) as error:
         raise ConfigError(f"{folder}: expected a checkpoint of an encoder, found: {error}") from error
     own = tuple(model.config.id2label[i] for i in range(model.config.num_labels))
@@ -127,37 +131,63 @@ def score(slm: Slm, texts: Sequence[str], *, size: int, overlap: int, batch_size
 
     size, overlap: windows of longer texts, characters. Empty texts get empty scores.
     """
+    return [found for found, _ in scored(slm, texts, size=size, overlap=overlap, batch_size=batch_size)]
+
+
+@torch.inference_mode()
+def scored(
+    slm: Slm, texts: Sequence[str], *, size: int, overlap: int, batch_size: int, vectors: bool = False
+) -> list[tuple[SlmScore, Vector | None]]:
+    """The same, each with the text's vector, as `index.Encoder` of the same checkpoint makes it, if `vectors`.
+
+    The pass that labels a text has its hidden states, so the vector costs nothing. None for a text of several windows.
+    """
     cuts = [cut(slm, text, size, overlap) if text else [] for text in texts]
     parts = [(i, window) for i, wins in enumerate(cuts) for window in wins]
     inputs = [encode_text(slm, texts[i][window.start : window.end]) for i, window in parts]
-    done = [np.zeros(0, dtype=np.float32)] * len(parts)
+    done = [_NOTHING] * len(parts)
+    means: list[Vector | None] = [None] * len(parts)
     for rows in batches([len(item.tokens) for item in inputs], batch_size):
-        for row, log_probs in zip(rows, _log_probs(slm, [inputs[i] for i in rows]), strict=True):
-            done[row] = log_probs
-    legal, nothing = legal_steps(slm.labels), np.zeros(0, dtype=np.float32)
-    scores, at = [], 0
+        log_probs, found = _outputs(slm, [inputs[i] for i in rows], vectors)
+        for k, row in enumerate(rows):
+            done[row], means[row] = log_probs[k], found[k] if vectors else None
+    kept, own, at = list[Vector](), list[Vector | None](), 0
     for wins in cuts:
-        kept = [part[window.kept] for part, window in zip(done[at : at + len(wins)], wins, strict=True)]
+        pieces = [part[window.kept] for part, window in zip(done[at : at + len(wins)], wins, strict=True)]
+        kept.append(np.concatenate(pieces) if len(pieces) > 1 else pieces[0] if pieces else _NOTHING)
+        own.append(means[at] if len(wins) == 1 else None)
         at += len(wins)
-        scores.append(_read(np.concatenate(kept), slm.labels, legal) if kept else SlmScore((), nothing))
-    return scores
+    return list(zip(_read(kept, slm.labels), own, strict=True))
 
 
-def _log_probs(slm: Slm, items: Sequence[Encoded]) -> list[npt.NDArray[np.float32]]:
+def _outputs(slm: Slm, items: Sequence[Encoded], vectors: bool) -> tuple[list[Vector], npt.NDArray[np.float32]]:
+    """Log-probabilities [n_chars, n_labels] of each window, and their vectors [n_windows, hidden] if asked for."""
     tokens = pad([item.tokens for item in items], slm.speller.tokenizer.pad_token_id).to(slm.device)
     mask = pad([[1] * len(item.tokens) for item in items], 0).to(slm.device)
-    inner = pad([[0, *[1] * (len(item.tokens) - 2)] for item in items], 0).bool()
-    inner = torch.nn.functional.pad(inner, (0, tokens.shape[1] - inner.shape[1])).to(slm.device)
-    logits = slm.model(input_ids=tokens, attention_mask=mask).logits[inner]  # neither padding nor special tokens
-    rows = logits.float().log_softmax(-1).cpu().numpy()
+    inner = pad([[0, *[1] * (len(item.tokens) - 2), 0] for item in items], 0).to(slm.device)  # no padding, no specials
+    out = slm.model(input_ids=tokens, attention_mask=mask, output_hidden_states=vectors)
+    rows = out.logits[inner.bool()].float().log_softmax(-1).cpu().numpy()
     cuts = np.cumsum([len(item.tokens) - 2 for item in items])[:-1]
-    return [
+    log_probs = [
         collapse_log_probs(row, np.array(item.counts), slm.labels)
         for row, item in zip(np.split(rows, cuts), items, strict=True)
     ]
+    return log_probs, mean_vectors(out.hidden_states[-1], inner) if vectors else np.zeros(0, np.float32)
 
 
-def _read(log_probs: npt.NDArray[np.float32], labels: Sequence[str], legal: npt.NDArray[np.bool_]) -> SlmScore:
-    entropy = -(np.exp(log_probs) * log_probs).sum(axis=1)
-    tags = [labels[i] for i in best_legal(log_probs, legal)]
-    return SlmScore(decode(tags).spans, entropy.astype(np.float32))
+def _read(log_probs: Sequence[Vector], labels: Sequence[str]) -> list[SlmScore]:
+    """Spans and entropies of texts from the log-probabilities [n_chars, n_labels] of each, all texts at once."""
+    found = [SlmScore((), _NOTHING)] * len(log_probs)
+    written = [i for i, part in enumerate(log_probs) if len(part)]
+    if not written:
+        return found
+    flat, legal = np.concatenate([log_probs[i] for i in written]), legal_steps(labels)
+    entropy = (-(np.exp(flat) * flat).sum(axis=1)).astype(np.float32)
+    best, cuts = flat.argmax(axis=1), np.cumsum([len(log_probs[i]) for i in written])
+    for i, ids, part in zip(written, np.split(best, cuts[:-1]), np.split(entropy, cuts[:-1]), strict=True):
+        if not ids.any() and labels[0] == OUTSIDE:
+            found[i] = SlmScore((), part)
+            continue
+        tags = [labels[k] for k in best_legal(log_probs[i], legal)]
+        found[i] = SlmScore(decode(tags).spans, part)
+    return found

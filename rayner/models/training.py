@@ -1,10 +1,13 @@
-"""What both trainings share: batches of like length, the learning rate, devices."""
+"""What models share: batches of like length, the learning rate, devices, vectors of texts."""
 
 import os
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import torch
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 def device_of(name: str) -> torch.device:
@@ -44,6 +47,14 @@ def learning_rate(step: int, steps: int, warmup: float) -> float:
     """Factor on the peak learning rate: linear up over the first `warmup` share of the steps, linear down to 0."""
     rising = max(1, int(steps * warmup))
     return min((step + 1) / rising, max(0.0, (steps - step) / max(1, steps - rising)))
+
+
+def mean_vectors(hidden: torch.Tensor, inner: torch.Tensor) -> npt.NDArray[np.float32]:
+    """Vectors [n, size] of length 1: the mean of hidden states [n, tokens, size] where `inner` [n, tokens] is 1."""
+    weight = inner.unsqueeze(-1)
+    mean: npt.NDArray[np.float32] = ((hidden.float() * weight).sum(1) / weight.sum(1).clamp(min=1)).cpu().numpy()
+    mean /= np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
+    return mean
 
 
 def pad(rows: Sequence[Sequence[int]], value: int, *, left: bool = False) -> torch.Tensor:

@@ -43,7 +43,7 @@ def test_the_published_way_asks_about_every_sentence_with_examples_of_its_own(ru
 
 def test_what_a_stage_asks_comes_with_its_answers_as_drafts(run, config):
     rows = [replace(row, llm=None) for row in read_scored(run.path("scores", "dev.parquet"))[:8]]
-    stage = stage_of(config, run, gate_of(run))
+    stage = stage_of(config, run, gate_of(config, run))
     row = unit_row("dev", rows)
     answered = [item for item in segments_of(stage(row)) if item.llm is not None]
     assert [task.spans for task in asked(stage, row)] == [item.llm.plain for item in answered]

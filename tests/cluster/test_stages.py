@@ -2,13 +2,14 @@
 
 import logging
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rayner.cluster.score import units_of
 from rayner.cluster.session import Progress, duration, log
-from rayner.cluster.stages import one_by_one, segments_of, unit_row
+from rayner.cluster.stages import one_by_one, packed, segments_of, unit_row, unpacked
 from rayner.ner.scores import NOTHING, Scored
 
 TEXTS = st.lists(st.sampled_from(["a", "b", "poison", "c", "worse"]), max_size=8)
@@ -105,3 +106,12 @@ def test_progress_is_told_now_and_then_and_at_the_end(caplog, monkeypatch):
 )
 def test_durations_are_said_for_people(seconds, said):
     assert duration(seconds) == said
+
+
+@given(st.lists(st.booleans(), max_size=6))
+def test_vectors_travel_by_text_and_those_that_are_not_there_stay_away(present):
+    texts = [f"text {i}" for i in range(len(present))]
+    vectors = [np.full(4, i, dtype=np.float32) if there else None for i, there in enumerate(present)]
+    found = unpacked(packed(vectors), texts)
+    assert found.keys() == {text for text, there in zip(texts, present, strict=True) if there}
+    assert all(found[f"text {i}"].tolist() == [i] * 4 for i, there in enumerate(present) if there)

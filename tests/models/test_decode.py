@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rayner.models import reference
-from rayner.models.batching import FREE, PADDING, like_lengths
 from rayner.models.decode import Decoder, Task
 from rayner.ner.gate import quiet, reach
 from rayner.ner.spans import checked
@@ -103,17 +102,6 @@ def test_little_of_a_batch_is_padding(random_llm, sentences):
     decoder = Decoder(random_llm, probability="allowed", batch_size=16)
     decoder.answer(drafted)
     assert decoder.work.padding < 0.1 * (decoder.work.tokens + decoder.work.padding)
-
-
-@given(st.lists(st.integers(1, 400), min_size=1, max_size=40), st.integers(1, 16))
-def test_a_batch_holds_the_longest_and_what_is_nearly_as_long(lengths, size):
-    found = like_lengths(lengths, size)
-    assert len(set(found)) == len(found) <= size
-    chosen = [lengths[i] for i in found]
-    assert max(chosen) == max(lengths)
-    assert max(chosen) * len(chosen) <= FREE or sum(chosen) >= (1 - PADDING) * max(chosen) * len(chosen)
-    left = [lengths[i] for i in range(len(lengths)) if i not in found]
-    assert not left or max(left) <= min(chosen)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from rayner.config import SlmConfig
 from rayner.errors import ConfigError
 from rayner.models import slm
+from rayner.models.index import load_encoder
 from rayner.models.slm_training import held_out_f1, optimizer_for, train_epoch
 from rayner.ner.prompt import Example
 from rayner.ner.spans import Span, checked
@@ -301,3 +302,16 @@ def test_a_tagger_learns_sixty_sentences_by_heart(encoder_folder, labels, types,
     losses = [train_epoch(pupil, pupil.model, optimizer, items, config, epoch=e, seed=7) for e in range(config.epochs)]
     assert losses[-1] < losses[0] / 5
     assert held_out_f1(pupil, chosen, config, types) > 0.8
+
+
+def test_vectors_are_those_of_the_encoder_and_long_texts_have_none(splitting_tagger, tmp_path):
+    slm.save(splitting_tagger, tmp_path)
+    texts = ["楚懷王入秦", "王", "", "楚" * 90]
+    found = slm.scored(splitting_tagger, texts, size=60, overlap=8, batch_size=2, vectors=True)
+    assert [vector is None for _, vector in found] == [False, False, True, True]
+    wanted = load_encoder(tmp_path, splitting_tagger.device).embed(texts[:2], 2)
+    np.testing.assert_allclose(np.stack([vector for _, vector in found[:2]]), wanted, atol=1e-6)
+    plain = slm.score(splitting_tagger, texts, size=60, overlap=8, batch_size=2)
+    for (one, _), other in zip(found, plain, strict=True):
+        assert one.spans == other.spans
+        np.testing.assert_array_equal(one.entropy, other.entropy)
