@@ -1,12 +1,17 @@
 """The benchmark: this system's stages against peers, on a run's models and real text, side by side in one process."""
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from rayner.cluster import score
-from rayner.cluster.bench_llm import ALL_THREADS, decoding, fused, gate_of, llm_stage, stage_of
+from rayner.cluster.bench_cost import costs
+from rayner.cluster.bench_decoding import decoding
+from rayner.cluster.bench_llm import ALL_THREADS, Setup, chapter_row, fused, gate_of, llm_stage, setup, stage_of
 from rayner.cluster.bench_tag import whole_corpus
-from rayner.cluster.measure import Line, best_size, table, turns
+from rayner.cluster.measure import Line, best_size, compared, table, turns
 from rayner.cluster.plan import plan
 from rayner.cluster.session import log
 from rayner.cluster.stages import SlmStage, segments_of, unit_row
@@ -22,10 +27,10 @@ from rayner.run import Run, write_json
 
 def bench(config: Config, run: Run) -> list[Line]:
     """Measure, print the table, write `bench.json` into the run folder."""
-    chapters = _chapters(config, run)
+    what = setup(config, run, _chapters(config, run))
     lines: list[Line] = []
-    for part in (llm_stage, decoding, small_model, quality):
-        lines += part(config, run, chapters)
+    for part in (llm_stage, decoding, costs, small_model, quality):
+        lines += part(what)
         log.info("%s: done", part.__name__)
     if config.bench.end_to_end:
         lines += whole_corpus(config, run)
@@ -34,7 +39,7 @@ def bench(config: Config, run: Run) -> list[Line]:
     return lines
 
 
-def _chapters(config: Config, run: Run) -> list[Scored]:
+def _chapters(config: Config, run: Run) -> dict[str, Any]:
     """The first sentences of the corpus, neighbours as they stand, scored by the small model."""
     rows: list[Scored] = []
     for piece in (piece for unit in plan(config.corpus or "", config.score.unit_chars).units for piece in unit):
@@ -45,43 +50,50 @@ def _chapters(config: Config, run: Run) -> list[Scored]:
         ]
         if len(rows) >= config.bench.sentences:
             break
-    return _by_small_model(config, run, rows[: config.bench.sentences])
+    return _by_small_model(config, run, chapter_row(rows[: config.bench.sentences]))
 
 
-def _by_small_model(config: Config, run: Run, rows: list[Scored]) -> list[Scored]:
+def _by_small_model(config: Config, run: Run, row: dict[str, Any]) -> dict[str, Any]:
     stage = SlmStage(config, run)
     use_threads(ALL_THREADS)
-    return segments_of(stage(unit_row("bench", rows)))
+    return stage(row)
 
 
-def small_model(config: Config, run: Run, chapters: Sequence[Scored]) -> list[Line]:
-    """The small model against transformers' pipeline, in characters a second."""
-    device, folder = device_of(config.device), run.path("models", "slm")
-    texts = [item.text[slice(*core(item.text))] for item in chapters if item.text.strip()] * 4
-    tagger, loaded = peers.tagger(folder, device), slm.load(folder, device)
-    size = best_size(lambda size: tagger(texts, size))
-    settings = config.slm
-    works = {
-        "ours": lambda: slm.score(
-            loaded, texts, size=settings.max_chars, overlap=settings.overlap, batch_size=config.score.slm.batch_size
-        ),
-        "theirs": lambda: tagger(texts, size),
-    }
-    seconds = turns(config.bench.rounds, works)
-    ratio, rate = seconds["theirs"] / seconds["ours"], sum(map(len, texts)) / seconds["ours"]
-    remark = f"{rate:,.0f} a second; its batches of {size}"
-    return [Line("SLM characters a second", "transformers.pipeline", f"{ratio:.1f} times", "3 times", remark)]
+def small_model(what: Setup) -> list[Line]:
+    """The small model against transformers' pipeline, in characters a second: in its precision, and in 16 bits."""
+    config, run, row = what.config, what.run, what.row
+    device, folder, settings = device_of(config.device), run.path("models", "slm"), config.slm
+    texts = [item.text[slice(*core(item.text))] for item in segments_of(row) if item.text.strip()] * 4
+    tagger = peers.tagger(folder, device)
+    models = {dtype: slm.load(folder, device, dtype=dtype) for dtype in ("float32", "bfloat16")}
+    work = partial(slm.score, size=settings.max_chars, overlap=settings.overlap)
+    theirs = best_size(lambda size: tagger(texts, size))
+    sizes = {dtype: best_size(lambda size, m=m: work(m, texts, batch_size=size)) for dtype, m in models.items()}  # type: ignore[misc]
+    works = {dtype: partial(work, model, texts, batch_size=sizes[dtype]) for dtype, model in models.items()}
+    seconds = turns(config.bench.rounds, {"theirs": lambda: tagger(texts, theirs), **works})
+    characters = sum(map(len, texts))
+    lines = [
+        compared(f"SLM characters a second, {dtype}", "transformers.pipeline", seconds["theirs"], seconds[dtype], "3",
+                 f"{characters / seconds[dtype]:,.0f} to {characters / seconds['theirs']:,.0f}; "
+                 f"batches of {sizes[dtype]} and {theirs}")
+        for dtype in works
+    ]  # fmt: skip
+    one, other = (works[dtype]() for dtype in works)
+    same = sum(a.spans == b.spans for a, b in zip(one, other, strict=True))
+    drift = statistics.mean(float(abs(a.entropy - b.entropy).mean()) for a, b in zip(one, other, strict=True))
+    alike = Line("SLM sentences alike in bfloat16 and float32", "each other", f"{same} of {len(texts)}", "told",
+                 f"entropies differ by {drift:.1e} nats on average")  # fmt: skip
+    return [*lines, alike]
 
 
-def quality(config: Config, run: Run, _: Sequence[Scored]) -> list[Line]:
+def quality(what: Setup) -> list[Line]:
     """F1 on the test sentences: of the LLM with its own and with shared examples, and of the fusion in each mode."""
-    rows = _by_small_model(config, run, score.segments(run, "test"))
+    config, run = what.config, what.run
+    scored = _by_small_model(config, run, chapter_row(score.segments(run, "test")))
+    rows = segments_of(scored)
     rule, types = gate_of(config, run).rule, run.facts("data")["types"]
     gold, g, share = [item.gold for item in rows], config.bench.group, config.bench.share
-    own, shared = (
-        segments_of(stage_of(config, run, None, n)(unit_row("test", rows, score.groups_of(run, rows, n))))
-        for n in (1, g)
-    )
+    own, shared = (_answered(config, run, rows, scored, n) for n in (1, g))
     llm = [count(gold, [i.llm.plain if i.llm else () for i in found], types) for found in (own, shared)]
     gate = gate_of(config, run, share=share)
     budgeted = [item if gate.asks(item.slm) else replace(item, llm=None) for item in shared]
@@ -89,10 +101,18 @@ def quality(config: Config, run: Run, _: Sequence[Scored]) -> list[Line]:
     part = sum(item.llm is not None for item in budgeted) / len(rows)
     return [
         _compared(f"LLM F1, g = {g}", "g = 1", llm[1], llm[0], "within 0.5 points", config.seed),
-        _compared(f"fused F1, g = {g}", "g = 1", done[1], done[0], "", config.seed),
+        _compared(f"fused F1, g = {g}", "g = 1", done[1], done[0], "told", config.seed),
         _compared(f"fused F1, g = {g}, gate.share={share:g} (asked: {part:.0%})", "exact, g = 1", done[2], done[0],
                   "within 0.3 points", config.seed),
+        _compared(f"fused F1, g = {g}, gate.share={share:g}", f"exact, g = {g}", done[2], done[1],
+                  "within 0.3 points", config.seed),
     ]  # fmt: skip
+
+
+def _answered(config: Config, run: Run, rows: Sequence[Scored], scored: dict[str, Any], group: int) -> list[Scored]:
+    """Held-out sentences with the LLM's answers, each shown what it shares with its neighbours in its file."""
+    groups = unit_row("test", rows, score.groups_of(run, rows, group))
+    return segments_of(stage_of(config, run, None, group)({**scored, **groups}))
 
 
 def _compared(figure: str, against: str, ours: Counts, theirs: Counts, aim: str, seed: int) -> Line:

@@ -20,6 +20,11 @@ class Line:
     remark: str = ""
 
 
+def compared(figure: str, against: str, theirs: float, ours: float, aim: str, remark: str) -> Line:
+    """How many times faster ours is, from the seconds of both."""
+    return Line(figure, against, f"{theirs / ours:.1f} times", f"{aim} times", remark)
+
+
 def table(lines: Sequence[Line]) -> str:
     """The lines as a Markdown table."""
     rows = [("figure", "against", "measured", "aim", "remark"), ("---",) * 5]

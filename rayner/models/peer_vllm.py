@@ -1,7 +1,7 @@
 """vLLM as a peer of the benchmark, in a process and an environment of its own; run as a script there.
 
-It reads a line of JSON {model, prompts, lengths}, then for each further line generates every answer and writes the
-seconds that it took. Its own batching and prefix caching are on.
+It reads a line of JSON {model, dtype, prompts, lengths}, then for each further line generates every answer and writes
+the seconds that it took. Its own batching and prefix caching are on.
 """
 
 import json
@@ -22,7 +22,7 @@ def main() -> None:
     llm = LLM(
         model=task["model"],
         skip_tokenizer_init=True,
-        dtype="float32",
+        dtype=task["dtype"],
         enforce_eager=True,
         enable_prefix_caching=True,
         max_model_len=2048,

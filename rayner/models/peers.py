@@ -4,7 +4,8 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -60,7 +61,8 @@ class Vllm:
             text=True,
             env={**os.environ, **settings},
         )
-        task = {"model": self.folder.name, "prompts": [[*p] for p in prompts], "lengths": [*lengths]}
+        dtype = str(llm.model.dtype).removeprefix("torch.")
+        task = {"model": self.folder.name, "dtype": dtype, "prompts": [[*p] for p in prompts], "lengths": [*lengths]}
         if self._ask(json.dumps(task)) != "ready":
             raise ConfigError(f"bench.vllm: expected the python of an environment with vllm, found {python}")
 
@@ -79,6 +81,19 @@ class Vllm:
             raise RuntimeError("the process has no streams")
         print(line, file=self.process.stdin, flush=True)
         return self.process.stdout.readline().strip()
+
+
+@contextmanager
+def vllm(
+    python: str | None, llm: Llm, prompts: Sequence[Sequence[int]], lengths: Sequence[int]
+) -> Iterator[Vllm | None]:
+    """A vLLM for as long as it is needed, or None without a python to run it."""
+    engine = Vllm(python, llm, prompts, lengths) if python else None
+    try:
+        yield engine
+    finally:
+        if engine:
+            engine.close()
 
 
 def tagger(folder: Path, device: torch.device) -> Callable[[Sequence[str], int], int]:

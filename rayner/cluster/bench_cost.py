@@ -1,0 +1,92 @@
+"""The cost model against what the LLM stage does here, and what it predicts for GPUs."""
+
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from rayner.cluster.bench_llm import Setup, asked, work_of
+from rayner.cluster.measure import Line
+from rayner.cluster.stages import LlmStage, segments_of
+from rayner.config import Config
+from rayner.models.cost import (
+    A6000,
+    H100,
+    QWEN_14B,
+    Device,
+    Mode,
+    Text,
+    published_tokens,
+    reading_seconds,
+    stage_tokens,
+    writing_seconds,
+)
+from rayner.models.decode import Task
+from rayner.models.llm import Llm
+from rayner.ner.drafting import draft
+
+_CHARACTERS = 3e9
+_BATCH = 64  # texts that a GPU decodes together, token by token
+_LOGITS = 2.0  # of the output layer, a token: what the automaton allows where there is a choice
+
+
+def costs(what: Setup) -> list[Line]:
+    """Tokens by the cost model beside those that were fed; hours for a large corpus on GPUs."""
+    config, row = what.config, what.row
+    items = segments_of(row)
+    lines, hours = [], dict[str, float]()
+    a_sentence = sum(len(item.text) for item in items) / len(items)
+    plain = _text(what.whole.decoder.llm, asked(what.whole, row))
+    tokens = published_tokens(plain, config.index.k)
+    hours["published way"] = tokens
+    for (name, stage), group in zip(what.modes.items(), (1, config.bench.group, config.bench.group), strict=True):
+        text, mode = _measured(config, stage, row, group)
+        predicted, fed = stage_tokens(text, mode), work_of(stage, row).tokens / len(items)
+        ratio = f"{predicted / max(fed, 1e-9):.2f} times"
+        remark = f"{predicted:.1f} and {fed:.1f}; asked {mode.asked:.0%}, {mode.passes:.2f} passes"
+        lines.append(Line(f"tokens a sentence by the cost model, {name}", "fed", ratio, "near 1", remark))
+        hours[name] = fed
+    sentences = _CHARACTERS / a_sentence
+    for device in (A6000, H100):
+        for name, each in hours.items():
+            if each:  # nothing is asked where the LLM wins nowhere
+                lines.append(_prediction(device, name, each, plain, config.index.k, sentences))
+    return lines
+
+
+def _measured(config: Config, stage: LlmStage, row: dict[str, Any], group: int) -> tuple[Text, Mode]:
+    """What the cost model is told of a mode: means over the sentences that are asked about."""
+    after = segments_of(stage(row))
+    found = [item for item in after if item.llm is not None]
+    tasks = asked(stage, row)
+    passes = statistics.mean(item.llm.passes for item in found if item.llm) if found else 0.0
+    text = _text(stage.decoder.llm, tasks)
+    return text, Mode(config.index.k, group, len(found) / len(after), passes)
+
+
+def _text(llm: Llm, tasks: Sequence[Task]) -> Text:
+    """Mean tokens; a further pass begins, on average, in the middle of what is read."""
+    if not tasks:
+        return Text(len(llm.opening()), 0, 0, 0, 0, 0)
+    shown = [example for task in tasks for example in task.examples]
+    read = statistics.mean(len(draft(llm.copier(t.text), t.spans, quiet=t.quiet)) for t in tasks)
+    return Text(
+        opening=len(llm.opening()),
+        example=statistics.mean(len(llm.shown([example])) for example in shown) if shown else 0.0,
+        question=statistics.mean(len(llm.asked(task.text)) for task in tasks),
+        answer=statistics.mean(len(llm.copier(task.text).spell(task.spans)) for task in tasks),
+        read=read,
+        further=read / 2,
+    )
+
+
+def _prediction(device: Device, name: str, tokens: float, text: Text, k: int, sentences: float) -> Line:
+    """Hours for the large corpus with Qwen2.5-14B; the published way also writes each answer token by token."""
+    context = k * text.example + text.question + text.answer
+    seconds = reading_seconds(QWEN_14B, device, tokens, context / 2, _LOGITS)
+    if name == "published way":
+        read = tokens - text.answer
+        seconds = reading_seconds(QWEN_14B, device, read, context / 2, 0)
+        seconds += writing_seconds(QWEN_14B, device, text.answer, context, _BATCH)
+    hours = ", ".join(f"{sentences * seconds / gpus / 3600:,.0f} h on {gpus}" for gpus in (4, 16, 64))
+    return Line(f"Qwen2.5-14B on {device.name}, {name}", f"{_CHARACTERS:.0e} characters", hours, "predicted",
+                f"{1 / seconds:,.1f} sentences a second each")  # fmt: skip
