@@ -7,6 +7,7 @@ from safetensors.torch import load_file
 
 import rayner.cluster.train_llm as llm_job
 import rayner.cluster.train_slm as slm_job
+from rayner.cluster import data
 from rayner.run import folder_digest
 from tests.cluster.small import copied, with_settings
 
@@ -92,3 +93,13 @@ def test_lora_under_zero_3_learns_and_is_found_again_if_only_its_manifest_is_los
     mine.path("steps", "train_llm.json").unlink()
     assert llm_job.train_llm(sharded, mine)["lora"] == facts["lora"]
     assert adapter.read_bytes() == before
+
+
+def test_neighbours_share_their_examples_in_training_as_in_tagging(run, config):
+    llm = llm_job.load_llm(config, run)
+    lessons = llm_job._lessons(with_settings(config, "prompt", group=3), run, llm)
+    train = [example.text for example in data.part(run, "train")]
+    assert len(lessons) == len(train)  # none of them is long
+    shown = [tuple(lesson.prompt[: -len(llm.asked(text))]) for lesson, text in zip(lessons, train, strict=True)]
+    assert [shown[i] == shown[i - i % 3] for i in range(len(shown))] == [True] * len(shown)
+    assert len(set(shown)) > len(shown) / 6  # other groups, other examples
