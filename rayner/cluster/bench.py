@@ -93,14 +93,16 @@ def quality(what: Setup) -> list[Line]:
     rows = segments_of(scored)
     rule, types = gate_of(config, run).rule, run.facts("data")["types"]
     gold, g, share = [item.gold for item in rows], config.bench.group, config.bench.share
-    own, shared = (_answered(config, run, rows, scored, n) for n in (1, g))
-    llm = [count(gold, [i.llm.plain if i.llm else () for i in found], types) for found in (own, shared)]
+    sizes = (1, *sorted({4, g} - {1}))
+    answers = {n: _answered(config, run, rows, scored, n) for n in sizes}
+    llm = {n: count(gold, [i.llm.plain if i.llm else () for i in found], types) for n, found in answers.items()}
+    own, shared = answers[1], answers[g]
     gate = gate_of(config, run, share=share)
     budgeted = [item if gate.asks(item.slm) else replace(item, llm=None) for item in shared]
     done = [count(gold, [fused(i, rule) for i in found], types) for found in (own, shared, budgeted)]
     part = sum(item.llm is not None for item in budgeted) / len(rows)
     return [
-        _compared(f"LLM F1, g = {g}", "g = 1", llm[1], llm[0], "within 0.5 points", config.seed),
+        *[_compared(f"LLM F1, g = {n}", "g = 1", llm[n], llm[1], "within 0.5 points", config.seed) for n in sizes[1:]],
         _compared(f"fused F1, g = {g}", "g = 1", done[1], done[0], "told", config.seed),
         _compared(f"fused F1, g = {g}, gate.share={share:g} (asked: {part:.0%})", "exact, g = 1", done[2], done[0],
                   "within 0.3 points", config.seed),
