@@ -2,10 +2,11 @@
 
 import json
 import os
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -59,6 +60,7 @@ class Vllm:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
+            start_new_session=True,  # vLLM starts processes of its own, which must end with it
             env={**os.environ, **settings},
         )
         dtype = str(llm.model.dtype).removeprefix("torch.")
@@ -72,7 +74,8 @@ class Vllm:
 
     def close(self) -> None:
         """End the process."""
-        self.process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self.folder.cleanup()
 
