@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 SIZES = (8, 16, 32, 64)
+_PAUSE = 0.5  # seconds
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,14 @@ def table(lines: Sequence[Line]) -> str:
 
 
 def turns(rounds: int, works: dict[str, Callable[[], Any]]) -> dict[str, float]:
-    """Median seconds of each work; they take turns, after a round that is not counted."""
+    """Median seconds of each work; they take turns, after a round that is not counted.
+
+    A pause lets the threads of the one before, in whatever process, stop waiting for more work at full speed.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in works}
     for counted in (False, *[True] * rounds):
         for name, work in works.items():
+            time.sleep(_PAUSE)
             taken = timed(work)
             if counted:
                 seconds[name].append(taken)

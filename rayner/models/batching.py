@@ -6,13 +6,17 @@ PADDING = 0.1  # largest share of a batch that is padding
 PASS = 128  # what a forward pass costs beside its tokens, in tokens
 
 
-def batches(lengths: Sequence[int], size: int, slack: float = 0) -> list[list[int]]:
+def batches(
+    lengths: Sequence[int], size: int, slack: float = 0, held: Sequence[float] | None = None
+) -> list[list[int]]:
     """All items in batches of at most `size`, longest first: the cheapest such cut, a batch costing PASS and its area.
 
     A batch has at most PADDING of padding, or at most `slack` tokens of it.
+    held: what each item costs beside its length, the most costly of a batch counting for all: its cached tokens.
     """
-    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
-    ends = _cheapest([lengths[i] for i in order], size, slack)
+    costs = held or [0.0] * len(lengths)
+    order = sorted(range(len(lengths)), key=lambda i: -lengths[i] - costs[i])
+    ends = _cheapest([lengths[i] for i in order], [costs[i] for i in order], size, slack)
     out, at = [], 0
     while at < len(order):
         out.append(order[at : ends[at]])
@@ -20,23 +24,22 @@ def batches(lengths: Sequence[int], size: int, slack: float = 0) -> list[list[in
     return out
 
 
-def like_lengths(lengths: Sequence[int], size: int, slack: float = 0) -> list[int]:
-    """The first of these batches: the longest item and others next to it in length."""
-    return batches(lengths, size, slack)[0]
-
-
-def _cheapest(falling: Sequence[int], size: int, slack: float) -> list[int]:
-    """Where the batch that begins at each of the falling lengths ends, in the cheapest cut of all from there on."""
-    n = len(falling)
+def _cheapest(lengths: Sequence[int], held: Sequence[float], size: int, slack: float) -> list[int]:
+    """Where the batch that begins at each item ends, in the cheapest cut of all from there on."""
+    n = len(lengths)
     cost, ends = [0.0] * (n + 1), [n] * n
     for start in range(n - 1, -1, -1):
-        longest, total, best = falling[start], 0, float("inf")
+        longest, most, total, best = 0, 0.0, 0, float("inf")
         for end in range(start + 1, min(start + size, n) + 1):
-            total += falling[end - 1]
+            longest, most = max(longest, lengths[end - 1]), max(most, held[end - 1])
+            total += lengths[end - 1]
             area = longest * (end - start)
             if area - total > max(PADDING * area, slack):
-                break  # it only gets worse
-            if area + cost[end] < best:
-                best, ends[start] = area + cost[end], end
+                if not most:
+                    break  # lengths fall: it only gets worse
+                continue
+            here = area + most * (end - start) + cost[end]
+            if here < best:
+                best, ends[start] = here, end
         cost[start] = best + PASS
     return ends

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from rayner.models.batching import PADDING, PASS, batches, like_lengths
+from rayner.models.batching import PADDING, PASS, batches
 from rayner.models.cache import Parts, assemble, cut_out, length
 from rayner.models.llm import Llm, logits_of
 from rayner.models.training import pad
@@ -26,6 +26,9 @@ from rayner.ner.drafting import draft, ends, revised
 from rayner.ner.prompt import Example
 from rayner.ner.scores import LlmAnswer
 from rayner.ner.spans import Span
+
+# A cached number is moved about three times in a pass, and a processor computes some thirty times while it moves one.
+_HOLDING = 100
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,12 @@ class _Row:
         return self.copier.read(self.tokens, self.probs, self.passes, partial=self.quiet is not None)
 
 
+def _cached(config: Any) -> int:  # noqa: ANN401 - transformers' configurations share no useful base
+    """Numbers that a token leaves in the key-value cache."""
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return int(2 * config.num_hidden_layers * config.num_key_value_heads * size)
+
+
 class Decoder:
     """An LLM that answers, with what its prompts share already computed.
 
@@ -134,6 +143,9 @@ class Decoder:
         self.llm, self.probability, self.batch_size = llm, probability, batch_size
         self.work = Work()
         self.body = llm.model.get_decoder()
+        self.holding = (
+            _HOLDING * _cached(llm.model.config) / max(1, sum(p.numel() for p in self.body.layers.parameters()))
+        )
         self.fill = llm.speller.tokenizer.pad_token_id or 0
         self.start = self._prefixes([llm.opening()], ())[0]
 
@@ -153,7 +165,8 @@ class Decoder:
                 # What first passes left of the room for padding goes to these, which are short and few.
                 tokens, padding = self.work.tokens - before.tokens, self.work.padding - before.padding
                 slack = PADDING * (tokens + padding) - padding
-                chosen = like_lengths([row.size for row in begun], self.batch_size, min(slack, PASS))
+                held = [self.holding * length((*row.shared, *row.own)) for row in begun]
+                chosen = batches([row.size for row in begun], self.batch_size, min(slack, PASS), held)[0]
                 part = [begun[i] for i in chosen]
                 begun = [row for i, row in enumerate(begun) if i not in chosen]
             self._pass(part)
@@ -195,8 +208,8 @@ class Decoder:
 
     def forward(self, feeds: Sequence[Sequence[int]], caches: Sequence[Parts]) -> tuple[torch.Tensor, Any, int]:
         """Hidden states [rows, longest feed, size], the grown cache, and the tokens it held before."""
-        cache, past = assemble(caches)
         tokens = pad(feeds, self.fill)
+        cache, past = assemble(caches, tokens.shape[1])
         held = torch.tensor([length(parts) for parts in caches])
         fed = torch.tensor([len(feed) for feed in feeds])
         slots, steps = torch.arange(past), torch.arange(tokens.shape[1])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.models.batching import PADDING, PASS, batches, like_lengths
+from rayner.models.batching import PADDING, PASS, batches
 
 lengths_of = st.lists(st.integers(1, 400), max_size=40)
 slacks = st.sampled_from([0, 20.5, PASS])
@@ -30,24 +30,29 @@ def test_little_of_a_batch_is_padding(lengths, size, slack):
     for batch in batches(lengths, size, slack):
         area = max(lengths[i] for i in batch) * len(batch)
         assert padding(lengths, batch) <= max(PADDING * area, slack)
-    assert like_lengths(lengths, size, slack) == batches(lengths, size, slack)[0]
-    assert max(lengths[i] for i in like_lengths(lengths, size, slack)) == max(lengths)
+    assert max(lengths[i] for i in batches(lengths, size, slack)[0]) == max(lengths)
 
 
-@given(st.lists(st.integers(1, 400), max_size=9), st.integers(1, 5), slacks)
-def test_no_other_cut_is_cheaper(lengths, size, slack):
-    falling = sorted(lengths, reverse=True)
+items = st.lists(st.tuples(st.integers(1, 400), st.integers(0, 300)), max_size=9)
+
+
+@given(items, st.integers(1, 5), slacks)
+def test_no_other_cut_is_cheaper(items, size, slack):
+    falling = sorted(items, key=lambda item: -sum(item))
+
+    def price(batch):
+        """Of a batch; None where too much of it is padding."""
+        area = max(length for length, _ in batch) * len(batch)
+        if area - sum(length for length, _ in batch) > max(PADDING * area, slack):
+            return None
+        return PASS + area + max(held for _, held in batch) * len(batch)
 
     @cache
     def least(start):
-        if start == len(falling):
-            return 0
-        costs = []
-        for end in range(start + 1, min(start + size, len(falling)) + 1):
-            area = falling[start] * (end - start)
-            if area - sum(falling[start:end]) <= max(PADDING * area, slack):
-                costs.append(PASS + area + least(end))
-        return min(costs)
+        ends = range(start + 1, min(start + size, len(falling)) + 1)
+        prices = [(price(falling[start:end]), end) for end in ends]
+        return min((p + least(end) for p, end in prices if p is not None), default=0)
 
-    cost = sum(PASS + max(lengths[i] for i in batch) * len(batch) for batch in batches(lengths, size, slack))
+    found = batches([length for length, _ in items], size, slack, [held for _, held in items])
+    cost = sum(price([items[i] for i in batch]) for batch in found)
     assert cost == pytest.approx(least(0))
