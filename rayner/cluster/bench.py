@@ -9,7 +9,7 @@ from typing import Any
 from rayner.cluster import score
 from rayner.cluster.bench_cost import costs
 from rayner.cluster.bench_decoding import decoding
-from rayner.cluster.bench_llm import ALL_THREADS, Setup, chapter_row, fused, gate_of, llm_stage, setup, stage_of
+from rayner.cluster.bench_llm import ALL_THREADS, Setup, fused, gate_of, llm_stage, setup, stage_of
 from rayner.cluster.bench_tag import whole_corpus
 from rayner.cluster.measure import Line, best_size, compared, table, turns
 from rayner.cluster.plan import plan
@@ -50,7 +50,7 @@ def _chapters(config: Config, run: Run) -> dict[str, Any]:
         ]
         if len(rows) >= config.bench.sentences:
             break
-    return _by_small_model(config, run, chapter_row(rows[: config.bench.sentences]))
+    return _by_small_model(config, run, unit_row("bench", rows[: config.bench.sentences]))
 
 
 def _by_small_model(config: Config, run: Run, row: dict[str, Any]) -> dict[str, Any]:
@@ -89,12 +89,12 @@ def small_model(what: Setup) -> list[Line]:
 def quality(what: Setup) -> list[Line]:
     """F1 on the test sentences: of the LLM with its own and with shared examples, and of the fusion in each mode."""
     config, run = what.config, what.run
-    scored = _by_small_model(config, run, chapter_row(score.segments(run, "test")))
+    scored = _by_small_model(config, run, unit_row("test", score.segments(run, "test")))
     rows = segments_of(scored)
     rule, types = gate_of(config, run).rule, run.facts("data")["types"]
     gold, g, share = [item.gold for item in rows], config.bench.group, config.bench.share
     sizes = (1, *sorted({4, g} - {1}))
-    answers = {n: _answered(config, run, rows, scored, n) for n in sizes}
+    answers = {n: _answered(what, rows, scored, n) for n in sizes}
     llm = {n: count(gold, [i.llm.plain if i.llm else () for i in found], types) for n, found in answers.items()}
     own, shared = answers[1], answers[g]
     gate = gate_of(config, run, share=share)
@@ -111,10 +111,10 @@ def quality(what: Setup) -> list[Line]:
     ]  # fmt: skip
 
 
-def _answered(config: Config, run: Run, rows: Sequence[Scored], scored: dict[str, Any], group: int) -> list[Scored]:
+def _answered(what: Setup, rows: Sequence[Scored], scored: dict[str, Any], group: int) -> list[Scored]:
     """Held-out sentences with the LLM's answers, each shown what it shares with its neighbours in its file."""
-    groups = unit_row("test", rows, score.groups_of(run, rows, group))
-    return segments_of(stage_of(config, run, None, group)({**scored, **groups}))
+    stage = what.whole if group == 1 else stage_of(what.config, what.run, None, group)
+    return segments_of(stage({**scored, **unit_row("test", rows, score.groups_of(what.run, rows, group))}))
 
 
 def _compared(figure: str, against: str, ours: Counts, theirs: Counts, aim: str, seed: int) -> Line:

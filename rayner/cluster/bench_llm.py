@@ -1,7 +1,7 @@
 """The LLM stage against the published way of running it: time, tokens, and what comes out."""
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -10,7 +10,7 @@ import torch
 
 from rayner.cluster import score
 from rayner.cluster.measure import Line, best_size, compared, turns
-from rayner.cluster.stages import Gate, LlmStage, segments_of, unit_row
+from rayner.cluster.stages import Gate, LlmStage, segments_of
 from rayner.config import Config
 from rayner.models import peers
 from rayner.models.batching import batches
@@ -193,8 +193,3 @@ def _floor(what: Setup, exact: LlmStage) -> Line:
     remark = f"{len(feeds)} sentences, {tokens:,} tokens, {tokens / seconds['floor']:,.0f} a second"
     ratio = seconds["stage"] / seconds["floor"]
     return Line("time of the LLM stage, exact", "one pass over its tokens", f"{ratio:.2f} times", "at most 1.3", remark)
-
-
-def chapter_row(rows: Sequence[Scored]) -> dict[str, Any]:
-    """Sentences as a unit of work, without answers."""
-    return unit_row("bench", [replace(item, llm=None) for item in rows])

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from rayner.cluster.bench import bench
-from rayner.cluster.bench_llm import Published, asked, chapter_row, gate_of, stage_of
+from rayner.cluster.bench_llm import Published, asked, gate_of, stage_of
 from rayner.cluster.bench_tag import in_one_process
 from rayner.cluster.measure import Line, best_size, table, turns
 from rayner.cluster.stages import segments_of, unit_row
@@ -35,7 +35,7 @@ def test_a_table_has_a_row_for_each_line():
 
 def test_the_published_way_asks_about_every_sentence_with_examples_of_its_own(run, config):
     rows = [replace(row, llm=None) for row in read_scored(run.path("scores", "dev.parquet"))[:8]]
-    peer = Published(stage_of(config, run, None), chapter_row(rows))
+    peer = Published(stage_of(config, run, None), unit_row("bench", rows))
     assert [task.text for task in peer.tasks] == [row.text[slice(*core(row.text))] for row in rows]
     assert all(len(task.examples) == config.index.k for task in peer.tasks)
     assert peer.tokens == sum(map(len, peer.prompts())) + sum(peer.lengths)
@@ -54,7 +54,7 @@ def test_a_benchmark_of_a_small_run_prints_every_figure(run, config, tmp_path):
     small = BenchConfig(sentences=12, rounds=1, group=2, share=0.5, weight=0.4, end_to_end=True)
     lines = bench(replace(config, bench=small), mine)
     figures = {line.figure: line for line in lines}
-    assert len(figures) == len(lines) == 33
+    assert len(figures) == len(lines) == 34
     assert figures["sentences fused alike, exact"].value == "12 of 12"
     assert [item["figure"] for item in read_json(mine.path("bench.json"))] == [line.figure for line in lines]
 
