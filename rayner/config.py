@@ -1,18 +1,15 @@
 """Every setting, typed, with its meaning. One configuration serves all jobs; each reads what it needs.
 
-How it is read from a file and from arguments is `rayner.settings`' business.
+How it is read from a file and from arguments, and checked, is `rayner.settings`' business.
 """
 
 import dataclasses
 import hashlib
 import json
-import math
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
-
-from rayner.errors import ConfigError
 
 
 def setting(default: Any, meaning: str) -> Any:  # noqa: ANN401 - the default of a dataclass field, of any type
@@ -237,26 +234,6 @@ CHOICES = {
     "fusion.probability": ("mean", "min", "product"),
     "fusion.evidence": ("entities", "decisions"),
 }
-# The last parts of keys whose values must be so.
-_POSITIVE = frozenset(
-    ("batch_size", "micro_batch", "count", "actors", "cpus", "lr", "full_lr", "unit_chars", "max_chars", "steps",
-     "hidden", "layers", "heads", "intermediate", "r", "alpha", "trials_at_once", "group",
-     "sentences", "rounds")
-)  # fmt: skip
-_NOT_NEGATIVE = frozenset(
-    (
-        "epochs",
-        "full_epochs",
-        "gpus",
-        "max_failures",
-        "k",
-        "seed",
-        "min_count",
-        "weight_decay",
-        "max_set_aside",
-        "max_steps",
-    )
-)
 
 
 def entries(of: type[Any] = Config, prefix: str = "") -> Iterator[tuple[str, Any, str]]:
@@ -280,54 +257,6 @@ def digest(*values: Any) -> str:  # noqa: ANN401 - anything that JSON can write
     """Twelve hexadecimal digits that change whenever one of the (JSON) values does."""
     text = json.dumps(values, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def check(config: Config) -> None:
-    """Raise ConfigError, naming the key, for a value out of range."""
-    values = {key: at(config, key) for key, _, _ in entries()}
-    for key, allowed in CHOICES.items():
-        found = values[key]
-        for item in found if isinstance(found, list) else [found]:
-            if item not in allowed:
-                raise ConfigError(f"{key}: expected one of {', '.join(map(str, allowed))}, found {item!r}")
-    for key, value in values.items():
-        name = key.rpartition(".")[2]
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ConfigError(f"{key}: expected a finite number, found {value}")
-        if (name in _POSITIVE or key == "slm.epochs") and value <= 0:
-            raise ConfigError(f"{key}: expected more than 0, found {value}")
-        if name in _NOT_NEGATIVE and value < 0:
-            raise ConfigError(f"{key}: expected 0 or more, found {value}")
-        if name in ("warmup", "dropout", "share") and not 0 <= value <= 1:
-            raise ConfigError(f"{key}: expected 0 to 1, found {value}")
-        if key in CHOICES and value == []:
-            raise ConfigError(f"{key}: expected at least one of {', '.join(map(str, CHOICES[key]))}, found none")
-    if not (config.split.dev > 0 and config.split.test >= 0 and config.split.dev + config.split.test < 1):
-        raise ConfigError(
-            f"split: expected dev > 0 and dev + test < 1, found {config.split.dev} and {config.split.test}"
-        )
-    for name, model in (("slm", config.slm), ("llm", config.llm)):
-        if not 0 <= model.overlap < model.max_chars:
-            raise ConfigError(f"{name}.overlap: expected 0 <= overlap < max_chars, found {model.overlap}")
-        if model.batch_size % model.workers.count:
-            raise ConfigError(
-                f"{name}.batch_size: expected a multiple of the {model.workers.count} workers, found {model.batch_size}"
-            )
-        if model.scratch.hidden % model.scratch.heads:
-            raise ConfigError(
-                f"{name}.scratch.hidden: expected a multiple of the {model.scratch.heads} heads, "
-                f"found {model.scratch.hidden}"
-            )
-    if config.llm.batch_size % (config.llm.workers.count * config.llm.micro_batch):
-        raise ConfigError(
-            f"llm.batch_size: expected a multiple of llm.workers.count * llm.micro_batch = "
-            f"{config.llm.workers.count * config.llm.micro_batch}, found {config.llm.batch_size}"
-        )
-    if config.fusion.weight_min >= config.fusion.weight_max:
-        raise ConfigError(
-            f"fusion.weight_min: expected less than fusion.weight_max ({config.fusion.weight_max}), "
-            f"found {config.fusion.weight_min}"
-        )
 
 
 def at(config: Any, key: str) -> Any:  # noqa: ANN401 - a setting of any type

@@ -1,7 +1,8 @@
-"""Configurations read from a YAML file and dotted `key=value` overrides. Unknown keys are errors."""
+"""Configurations read from a YAML file and dotted `key=value` overrides, and checked. Unknown keys are errors."""
 
 import dataclasses
 import difflib
+import math
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -10,8 +11,19 @@ from typing import Any
 
 import yaml
 
-from rayner.config import Config, check
+from rayner.config import CHOICES, Config, at, entries
 from rayner.errors import ConfigError
+
+# The last parts of keys whose values must be so.
+_POSITIVE = frozenset(
+    ("batch_size", "micro_batch", "count", "actors", "cpus", "lr", "full_lr", "unit_chars", "max_chars", "steps",
+     "hidden", "layers", "heads", "intermediate", "r", "alpha", "trials_at_once", "group",
+     "sentences", "rounds")
+)  # fmt: skip
+_NOT_NEGATIVE = frozenset(
+    ("epochs", "full_epochs", "gpus", "max_failures", "k", "seed", "min_count", "weight_decay", "max_set_aside",
+     "max_steps")
+)  # fmt: skip
 
 
 def load(path: str | Path | None, overrides: Sequence[str] = ()) -> Config:
@@ -37,6 +49,54 @@ def load(path: str | Path | None, overrides: Sequence[str] = ()) -> Config:
     config: Config = _build(Config, tree, "", str(path or "arguments"))
     check(config)
     return config
+
+
+def check(config: Config) -> None:
+    """Raise ConfigError, naming the key, for a value out of range."""
+    values = {key: at(config, key) for key, _, _ in entries()}
+    for key, allowed in CHOICES.items():
+        found = values[key]
+        for item in found if isinstance(found, list) else [found]:
+            if item not in allowed:
+                raise ConfigError(f"{key}: expected one of {', '.join(map(str, allowed))}, found {item!r}")
+    for key, value in values.items():
+        name = key.rpartition(".")[2]
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(f"{key}: expected a finite number, found {value}")
+        if (name in _POSITIVE or key == "slm.epochs") and value <= 0:
+            raise ConfigError(f"{key}: expected more than 0, found {value}")
+        if name in _NOT_NEGATIVE and value < 0:
+            raise ConfigError(f"{key}: expected 0 or more, found {value}")
+        if name in ("warmup", "dropout", "share") and not 0 <= value <= 1:
+            raise ConfigError(f"{key}: expected 0 to 1, found {value}")
+        if key in CHOICES and value == []:
+            raise ConfigError(f"{key}: expected at least one of {', '.join(map(str, CHOICES[key]))}, found none")
+    if not (config.split.dev > 0 and config.split.test >= 0 and config.split.dev + config.split.test < 1):
+        raise ConfigError(
+            f"split: expected dev > 0 and dev + test < 1, found {config.split.dev} and {config.split.test}"
+        )
+    for name, model in (("slm", config.slm), ("llm", config.llm)):
+        if not 0 <= model.overlap < model.max_chars:
+            raise ConfigError(f"{name}.overlap: expected 0 <= overlap < max_chars, found {model.overlap}")
+        if model.batch_size % model.workers.count:
+            raise ConfigError(
+                f"{name}.batch_size: expected a multiple of the {model.workers.count} workers, found {model.batch_size}"
+            )
+        if model.scratch.hidden % model.scratch.heads:
+            raise ConfigError(
+                f"{name}.scratch.hidden: expected a multiple of the {model.scratch.heads} heads, "
+                f"found {model.scratch.hidden}"
+            )
+    if config.llm.batch_size % (config.llm.workers.count * config.llm.micro_batch):
+        raise ConfigError(
+            f"llm.batch_size: expected a multiple of llm.workers.count * llm.micro_batch = "
+            f"{config.llm.workers.count * config.llm.micro_batch}, found {config.llm.batch_size}"
+        )
+    if config.fusion.weight_min >= config.fusion.weight_max:
+        raise ConfigError(
+            f"fusion.weight_min: expected less than fusion.weight_max ({config.fusion.weight_max}), "
+            f"found {config.fusion.weight_min}"
+        )
 
 
 def _value(key: str, text: str) -> Any:  # noqa: ANN401 - whatever the YAML holds

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from rayner.config import CHOICES, Config, at, check, digest, entries, resolved
+from rayner.config import CHOICES, Config, at, digest, entries, resolved
 from rayner.errors import ConfigError
+from rayner.settings import check
 
 KEYS = [key for key, _, _ in entries()]
 

@@ -9,7 +9,7 @@ from typing import Any
 from rayner.cluster.bench_llm import Setup, asked
 from rayner.cluster.measure import Line, best_size, compared, turns
 from rayner.cluster.stages import segments_of
-from rayner.cluster.train_llm import load_llm
+from rayner.cluster.trained import load_llm
 from rayner.config import Config
 from rayner.models import peers
 from rayner.models.decode import Decoder, Task

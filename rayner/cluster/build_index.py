@@ -6,7 +6,7 @@ import ray
 
 from rayner.cluster import data
 from rayner.cluster.session import log
-from rayner.cluster.train_llm import encoder_folder
+from rayner.cluster.trained import encoder_folder
 from rayner.config import Config, resolved
 from rayner.models.index import build_index as build
 from rayner.models.index import load_encoder, load_index, save_index

@@ -128,7 +128,7 @@ class LlmStage:
     """Answers and confidences by the LLM; with a gate, only where that is worth it."""
 
     def __init__(self, config: Config, run: Run, gate: Gate | None) -> None:
-        from rayner.cluster.train_llm import load_llm, retriever
+        from rayner.cluster.trained import load_llm, retriever
         from rayner.models.llm_score import answers
         from rayner.models.training import use_threads
 

@@ -25,13 +25,11 @@ from safetensors.torch import load_file
 from rayner.cluster import data
 from rayner.cluster.session import duration, log, start_logging
 from rayner.cluster.train_slm import run_config, scaling, worker_device
+from rayner.cluster.trained import load_llm, retriever, task
 from rayner.config import Config, digest, resolved
 from rayner.models import llm as llms
-from rayner.models.index import load_encoder, load_index
-from rayner.models.retrieval import Retriever
 from rayner.models.tiny import write_decoder
-from rayner.models.training import batches, device_of, learning_rate, share, use_threads
-from rayner.ner.prompt import instruction
+from rayner.models.training import batches, learning_rate, share, use_threads
 from rayner.run import Run, folder_digest, model_digest, whole_folder, write_json
 
 
@@ -94,28 +92,6 @@ def train_llm(config: Config, run: Run) -> dict[str, Any]:
     return run.once("train_llm", inputs(config, run), work)
 
 
-def task(config: Config, types: Sequence[str]) -> str:
-    """The instruction, in words."""
-    if config.llm.instruction is not None:
-        return config.llm.instruction
-    return instruction({kind: config.types.get(kind, "") for kind in types})
-
-
-def load_llm(config: Config, run: Run) -> llms.Llm:
-    """The fine-tuned LLM of a run, on the configured device."""
-    folder = run.path("models", "llm")
-    saved = json.loads((folder / "llm.json").read_text(encoding="utf-8"))
-    return llms.load(
-        folder / "base" if saved["base"] == "base" else saved["base"],
-        adapter=folder / saved["adapter"] if saved["adapter"] else None,
-        task=saved["task"],
-        types=saved["types"],
-        chat=config.llm.chat,
-        device=device_of(config.device),
-        dtype=config.dtype,
-    )
-
-
 def prove_adapter(folder: Path) -> dict[str, Any]:
     """Facts of a saved adapter. Raises RuntimeError if it is empty or never moved from where it began."""
     tensors = load_file(str(folder / "adapter_model.safetensors"))
@@ -124,20 +100,6 @@ def prove_adapter(folder: Path) -> dict[str, Any]:
     if not ups or moved < len(ups) or any(not torch.isfinite(tensor).all() for tensor in tensors.values()):
         raise RuntimeError(f"{folder}: of {len(ups)} adapted modules {moved} learned anything")
     return {"adapted_modules": len(ups), "adapter_parameters": sum(tensor.numel() for tensor in tensors.values())}
-
-
-def retriever(config: Config, run: Run) -> Retriever:
-    """What finds the examples of a prompt."""
-    train = data.part(run, "train")
-    if config.llm.examples != "similar":
-        return Retriever(config.llm.examples, config.index.k, train)
-    encoder = load_encoder(encoder_folder(config, run), device_of(config.device))
-    return Retriever("similar", config.index.k, train, encoder, load_index(run.path("index")))
-
-
-def encoder_folder(config: Config, run: Run) -> str:
-    """The sentence encoder's checkpoint."""
-    return str(run.path("models", "slm")) if config.index.encoder == "slm" else config.index.encoder
 
 
 def _fit(config: Config, run: Run, stage: Stage, folder: Path) -> dict[str, Any]:

@@ -15,7 +15,8 @@ import pytest
 from rayner import __version__
 from rayner.cluster.pipeline import pipeline
 from rayner.cluster.tag import tag_corpus
-from rayner.cluster.train_llm import load_llm, prove_adapter
+from rayner.cluster.train_llm import prove_adapter
+from rayner.cluster.trained import load_llm
 from rayner.config import digest, resolved
 from rayner.corpus.examples import read_examples
 from rayner.corpus.readers import read_labelled
