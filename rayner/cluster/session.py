@@ -2,10 +2,13 @@
 
 import logging
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 import ray
 
@@ -15,8 +18,10 @@ log = logging.getLogger("rayner")
 # Control characters and other libraries' remarks have no place in a job's log.
 QUIET = {
     "env_vars": {
+        "RAY_COLOR_PREFIX": "0",
         "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
         "TQDM_DISABLE": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         "TRANSFORMERS_VERBOSITY": "error",
         "TOKENIZERS_PARALLELISM": "false",
         "PYTHONWARNINGS": "ignore",
@@ -32,13 +37,16 @@ def start_logging() -> None:
     log.handlers = [handler]
     log.setLevel(logging.INFO)
     log.propagate = False
+    for name in ("", "ray.train"):  # Ray Train sets both to less in its workers, and would repeat every report
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 @contextmanager
 def session() -> Iterator[None]:
     """Be connected to Ray: to the cluster the job was submitted to, or to one that starts here by itself.
 
-    A connection that stands already is used and left open.
+    A connection that stands already is used and left open. A SIGTERM, as `ray job stop` sends, ends the work at once:
+    Ray is shut down, and the process ends with 143.
     """
     if ray.is_initialized():
         yield
@@ -57,11 +65,45 @@ def session() -> Iterator[None]:
     data = ray.data.DataContext.get_current()
     data.enable_progress_bars = False
     data.execution_options.verbose_progress = False
+    data.downstream_capacity_backpressure_ratio = 1.0  # see rayner.cluster
+    data.max_consecutive_actor_init_deaths = 3
+    data.execution_no_progress_timeout_s = 6 * 3600  # a large model may load, or wait for its GPU, for long
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     try:
-        yield
+        with _ended_by_sigterm():
+            yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let a SIGTERM end the block, and the process with SystemExit(143); others are ignored from then on.
+
+    Signals reach the main thread alone: in another one this does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    told = False
+
+    def end(number: int, frame: FrameType | None) -> None:
+        nonlocal told
+        told = True
+        raise SystemExit
+
+    before = signal.signal(signal.SIGTERM, end)  # Ray's own handler says nothing
+    try:
+        yield
+    except BaseException:  # Ray may have made another error of the handler's
+        if not told:
+            raise
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        log.info("stopped by SIGTERM; the same command goes on where it stopped")
+        raise SystemExit(128 + signal.SIGTERM) from None
+    finally:
+        if not told:
+            signal.signal(signal.SIGTERM, before)
 
 
 class Progress:
