@@ -28,6 +28,7 @@ from rayner.cluster.train_slm import run_config, scaling, worker_device
 from rayner.cluster.trained import load_llm, retriever, task
 from rayner.config import Config, digest, resolved
 from rayner.models import llm as llms
+from rayner.models.checkpoint import deepspeed_states
 from rayner.models.tiny import write_decoder
 from rayner.models.training import batches, learning_rate, share, use_threads
 from rayner.run import Run, folder_digest, model_digest, whole_folder, write_json
@@ -233,7 +234,7 @@ def _restore(engine: Any, stage: Stage) -> int:  # noqa: ANN401 - DeepSpeed's en
     checkpoint = ray.train.get_checkpoint()
     if checkpoint is None:
         return 0
-    with checkpoint.as_directory() as folder:
+    with checkpoint.as_directory() as folder, deepspeed_states():
         engine.load_checkpoint(folder, tag="state", load_module_strict=False)
         epoch = int(json.loads((Path(folder) / "epoch.json").read_text())["epoch"])
     log.info("LLM (%s): goes on after epoch %d, from its checkpoint", stage.name, epoch + 1)

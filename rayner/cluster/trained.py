@@ -41,7 +41,8 @@ def retriever(config: Config, run: Run) -> Retriever:
     if config.llm.examples != "similar":
         return Retriever(config.llm.examples, config.index.k, train)
     encoder = load_encoder(encoder_folder(config, run), device_of(config.device))
-    return Retriever("similar", config.index.k, train, encoder, load_index(run.path("index")))
+    index = load_index(run.path("index"), run.facts("build_index")["digest"])
+    return Retriever("similar", config.index.k, train, encoder, index)
 
 
 def encoder_folder(config: Config, run: Run) -> str:

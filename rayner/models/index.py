@@ -13,11 +13,13 @@ from safetensors import SafetensorError
 from transformers import AutoModel
 
 from rayner.corpus.examples import read_examples, write_examples
-from rayner.errors import ConfigError
+from rayner.errors import ConfigError, DataError
 from rayner.models.batching import batches
+from rayner.models.checkpoint import refused, safely
 from rayner.models.spelling import Speller, load_tokenizer
 from rayner.models.training import mean_vectors, pad
 from rayner.ner.prompt import Example
+from rayner.run import folder_digest
 
 
 @dataclass
@@ -53,9 +55,9 @@ class Encoder:
 def load_encoder(folder: str | Path, device: torch.device) -> Encoder:
     """The encoder of a checkpoint (a task head, if it has one, is left out). Raises ConfigError if there is none."""
     try:
-        model = AutoModel.from_pretrained(str(folder))
+        model = AutoModel.from_pretrained(str(folder), **safely(folder))
     except (OSError, ValueError, SafetensorError) as error:
-        raise ConfigError(f"{folder}: expected a checkpoint of an encoder, found: {error}") from error
+        raise refused(folder, "a checkpoint of an encoder", error) from error
     return Encoder(model.to(device).eval(), Speller(load_tokenizer(folder)), device)
 
 
@@ -104,8 +106,18 @@ def save_index(index: Index, folder: Path) -> None:
     write_examples(folder / "examples.jsonl", index.examples)
 
 
-def load_index(folder: Path) -> Index:
-    """Read an index back. Raises ConfigError if its two files do not fit each other."""
+def load_index(folder: Path, digest: str | None = None) -> Index:
+    """Read an index back. Raises ConfigError if its two files do not fit each other.
+
+    digest: of the folder as its maker recorded it, looked at before FAISS, which trusts its files, opens one.
+        Raises DataError if it is another.
+    """
+    found = folder_digest(folder) if digest is not None else None
+    if found != digest:
+        raise DataError(
+            f"{folder / 'vectors.faiss'}: expected the index that build_index made (SHA-256 of its folder {digest}), "
+            f"found another ({found})"
+        )
     try:
         vectors = faiss.read_index(str(folder / "vectors.faiss"))
         examples = read_examples(folder / "examples.jsonl")

@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM
 
 from rayner.config import LoraConfig
-from rayner.errors import ConfigError
+from rayner.models.checkpoint import refused, safely
 from rayner.models.spelling import Speller, load_tokenizer
 from rayner.models.training import DTYPES, pad
 from rayner.ner.copying import Copier, Step, Tokens
@@ -84,13 +84,14 @@ def load(
     Raises ConfigError where a checkpoint cannot be loaded.
     """
     try:
-        model = AutoModelForCausalLM.from_pretrained(str(base), dtype=DTYPES[dtype])
+        model = AutoModelForCausalLM.from_pretrained(str(base), dtype=DTYPES[dtype], **safely(base))
         if adapter is not None:
             from peft import PeftModel  # slow to import: only where an adapter is
 
+            safely(adapter)  # peft takes no such arguments: it reads safetensors where there are any
             model = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
     except (OSError, ValueError, SafetensorError) as error:
-        raise ConfigError(f"{base}: expected a checkpoint of a causal model, found: {error}") from error
+        raise refused(base, "a checkpoint of a causal model", error) from error
     speller = Speller(load_tokenizer(base))
     model = model.to(device).eval()  # type: ignore[arg-type]
     return Llm(model, speller, task, list(types), _frame(speller, chat), device)

@@ -13,6 +13,7 @@ from transformers import AutoModelForTokenClassification
 
 from rayner.errors import ConfigError
 from rayner.models.batching import batches
+from rayner.models.checkpoint import refused, safely
 from rayner.models.spelling import Speller, load_tokenizer
 from rayner.models.training import DTYPES, mean_vectors, pad
 from rayner.ner.align import collapse_log_probs, expand
@@ -57,9 +58,11 @@ def load(
             "ignore_mismatched_sizes": True,
         }
     try:
-        model = AutoModelForTokenClassification.from_pretrained(str(folder), dtype=DTYPES[dtype], **head)
+        model = AutoModelForTokenClassification.from_pretrained(
+            str(folder), dtype=DTYPES[dtype], **safely(folder), **head
+        )
     except (OSError, ValueError, SafetensorError) as error:
-        raise ConfigError(f"{folder}: expected a checkpoint of an encoder, found: {error}") from error
+        raise refused(folder, "a checkpoint of an encoder", error) from error
     own = tuple(model.config.id2label[i] for i in range(model.config.num_labels))
     if "O" not in own:
         raise ConfigError(f"{folder}: expected a trained tagger with BMES labels, found labels {own[:4]}")

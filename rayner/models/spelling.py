@@ -10,6 +10,7 @@ from typing import Any
 from transformers import AutoTokenizer
 
 from rayner.errors import ConfigError
+from rayner.models.checkpoint import refused
 from rayner.ner.copying import TagSpelling, Tokens
 from rayner.ner.markup import escape
 
@@ -17,9 +18,9 @@ from rayner.ner.markup import escape
 def load_tokenizer(model: str | Path) -> Any:  # noqa: ANN401 - transformers' tokenizers share no useful base
     """The tokenizer of a checkpoint folder or hub name. Raises ConfigError if there is none."""
     try:
-        return AutoTokenizer.from_pretrained(str(model))
+        return AutoTokenizer.from_pretrained(str(model), trust_remote_code=False)
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{model}: expected a checkpoint with a tokenizer, found: {error}") from error
+        raise refused(model, "a checkpoint with a tokenizer", error) from error
 
 
 class Speller:
