@@ -20,7 +20,6 @@ from rayner.cli import main, run_job
 from rayner.cluster import trained
 from rayner.config import Config, IndexConfig, ScratchConfig
 from rayner.corpus.examples import write_examples
-from rayner.corpus.readers import list_texts, read_text
 from rayner.errors import ConfigError, DataError
 from rayner.models import llm, slm
 from rayner.models.index import build_index, load_encoder, save_index
@@ -368,12 +367,8 @@ def test_python_in_settings_ends_with_2_and_is_not_run(tmp_path, mark, capsys, t
 
 def test_a_document_cannot_write_into_the_page(tmp_path):
     name, text = "<script>alert(1)<&'\"", "<img src=x onerror=alert(2)>楚王。"
-    corpus = tmp_path / "corpus"
-    corpus.mkdir()
-    (corpus / f"{name}.txt").write_text(text, encoding="utf-8")
-    (found,) = list_texts(corpus)
-    rows = [document(found.doc_id, read_text(found.path))]
-    write_unit(tmp_path / "tagged", "0.parquet", rows, [entity(found.doc_id, text.index("楚"), "楚王")])
+    entities = [entity(name, text.index("楚"), "楚王")]
+    write_unit(tmp_path / "tagged", "0.parquet", [document(name, text)], entities)
     shown = samples(tmp_path / "tagged")
     write_report(tmp_path / "r.html", title=name, evaluation={}, fusion={}, run={name: text}, samples=shown)
     raw = (tmp_path / "r.html").read_text(encoding="utf-8")
