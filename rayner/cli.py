@@ -9,6 +9,8 @@ import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,11 @@ from rayner.config import CHOICES, Config, entries
 from rayner.corpus.exporters import export_evahan
 from rayner.corpus.readers import read_labelled
 from rayner.errors import ConfigError, RaynerError
+from rayner.lock import locked
 from rayner.report.evaluation import evaluate_files, format_table
 from rayner.run import Run, write_json
 from rayner.settings import load
+from rayner.storage import place
 
 
 def run_job(
@@ -27,11 +31,13 @@ def run_job(
     step: Callable[[Config, Run], Any],
     *,
     check: Callable[[Config, Run], list[str]],
+    writes: str = "run",
     arguments: Sequence[str] | None = None,
 ) -> int:
     """One job from its arguments to its exit code.
 
-    check: tells what the job would do, or raises; all that `--dry-run` calls.
+    check: tells what the job would do, or raises; all that `--dry-run` calls. writes: the folder it fills, `run` or
+    `out`; with `--fresh` it fills another one beside it.
     """
     parser = argparse.ArgumentParser(
         description=what,
@@ -42,29 +48,49 @@ def run_job(
     parser.add_argument("--config", metavar="FILE.yaml", help="settings; KEY=VALUE arguments go before them")
     parser.add_argument("--dry-run", action="store_true", help="check everything, start nothing")
     parser.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="a setting, such as slm.epochs=3")
+    parser.add_argument("--fresh", action="store_true", help="start over in new folders beside those that exist")
     given = parser.parse_intermixed_args(arguments)
-    return guarded(lambda: _job(given, step, check))
+    return guarded(lambda: _job(given, step, check, writes))
 
 
 def _job(
-    given: argparse.Namespace, step: Callable[[Config, Run], Any], check: Callable[[Config, Run], list[str]]
+    given: argparse.Namespace,
+    step: Callable[[Config, Run], Any],
+    check: Callable[[Config, Run], list[str]],
+    writes: str,
 ) -> None:
     from rayner.cluster.session import log, session, start_logging
 
     config = load(given.config, given.overrides)
     if not config.run:
         raise ConfigError("run: expected a run folder (run=DIR), found none")
-    run = Run(Path(config.run).absolute())
+    start_logging()
+    if given.fresh:
+        config = fresh(config, writes)
+        log.info("starts over with run=%s%s", config.run, f" out={config.out}" if config.out else "")
+    run = Run(place(config.run))
     if run.root.exists() and not run.root.is_dir():
         raise ConfigError(f"run: expected a folder, found a file: {run.root}")
-    start_logging()
     # On a cluster it is the cluster's resources that must suffice, not this node's: be connected for the check.
     with session() if os.environ.get("RAY_ADDRESS") else nullcontext():
         for line in check(config, run):
             log.info("%s", line)
         if not given.dry_run:
-            with session():
+            with locked(run.root), session():
                 step(config, run)
+
+
+def fresh(config: Config, writes: str) -> Config:
+    """The same settings with folders that nothing lies in yet."""
+    if writes == "out":
+        return replace(config, out=unused(config.out or f"{config.run.rstrip('/')}/tagged"))
+    return replace(config, run=unused(config.run), out=config.out and unused(config.out))
+
+
+def unused(folder: str) -> str:
+    """The name of a folder, or, where that exists, the first of `folder-2`, `folder-3` ... that does not."""
+    names = (folder if i == 1 else f"{folder.rstrip('/')}-{i}" for i in count(1))
+    return next(name for name in names if not place(name).exists())
 
 
 def guarded(work: Callable[[], Any]) -> int:
@@ -109,7 +135,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     exporter.add_argument("out", help="folder to write")
     exporter.set_defaults(call=_export)
 
-    given = parser.parse_args(arguments)
+    checker = commands.add_parser("doctor", help="check every node of the cluster before a long run")
+    checker.add_argument("--address", help="the cluster's head, HOST:PORT; else RAY_ADDRESS, or this machine")
+    checker.add_argument("--config", metavar="FILE.yaml", help="settings; KEY=VALUE arguments go before them")
+    checker.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="a setting, such as run=DIR")
+    checker.set_defaults(call=_doctor)
+
+    given, rest = parser.parse_known_args(arguments)
+    if rest and (given.call is not _doctor or any(item.startswith("-") for item in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    given.rest = rest  # settings after an option: argparse takes a list of arguments in one piece only
     return guarded(lambda: given.call(given))
 
 
@@ -122,8 +157,22 @@ def _eval(given: argparse.Namespace) -> None:
 
 
 def _export(given: argparse.Namespace) -> None:
-    counts = export_evahan(Path(given.tagged), Path(given.out))
+    counts = export_evahan(place(given.tagged), place(given.out))
     print(f"{given.out}: {counts.documents} documents, {counts.characters} characters, {counts.entities} entities")
+
+
+def _doctor(given: argparse.Namespace) -> None:
+    config = load(given.config, [*given.overrides, *given.rest])
+    if given.address:
+        os.environ["RAY_ADDRESS"] = given.address
+    from rayner.cluster.doctor import doctor
+
+    ok = []
+    for finding in doctor(config):
+        print(finding, flush=True)
+        ok.append(finding.ok)
+    if not all(ok):
+        raise ConfigError(f"expected every check to be ok, found {ok.count(False)} of {len(ok)} that failed; see above")
 
 
 if __name__ == "__main__":

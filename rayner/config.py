@@ -120,6 +120,7 @@ class LlmConfig:
     warmup: float = setting(0.05, "share of the steps with rising learning rate; it falls linearly after")
     batch_size: int = setting(64, "sentences a step, over all workers")
     micro_batch: int = setting(8, "sentences a forward pass of one worker")
+    checkpoint_minutes: float = setting(10.0, "minutes between checkpoints within an epoch; 0 for none but at its end")
     zero_stage: int = setting(2, "DeepSpeed ZeRO stage")
     gradient_checkpointing: bool = setting(False, "trade time for memory")
     lora: LoraConfig = setting(LoraConfig, "adapter")
@@ -146,6 +147,7 @@ class ScoreConfig:
     llm: PoolConfig = setting(PoolConfig, "actors of the LLM")
     draft: bool = setting(True, "verify the small model's tags in a few passes; false decodes token by token, alike")
     unit_chars: int = setting(20_000, "characters of a unit of work, the step of progress and of resume")
+    max_restarts: int = setting(30, "times that an actor may die and start again, until the job gives up")
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,12 @@ class DataError(RaynerError):
     exit_code = 2
 
 
+class JobError(RaynerError):
+    """The job cannot go on, through no fault of settings or input: the message says why and what to do."""
+
+    exit_code = 1
+
+
 class BudgetError(RaynerError):
     """The job is done, but more segments were set aside than `tag.max_set_aside` allows."""
 

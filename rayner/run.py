@@ -6,8 +6,8 @@ A step whose manifest has the same inputs is done; one with other inputs is refu
 
 import hashlib
 import json
-import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,33 +16,32 @@ from pathlib import Path
 from typing import Any
 
 from rayner.errors import ConfigError
+from rayner.storage import Place, local_copy, place, put_folder, replacing
 
 Facts = dict[str, Any]
 
 
-def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - anything that JSON can write
+def write_json(path: Place, value: Any) -> None:  # noqa: ANN401 - anything that JSON can write
     """Write atomically: whoever reads the path finds the old file or the whole new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    os.replace(part, path)
+    with replacing(path) as stream:
+        stream.write((json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode())
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Place) -> dict[str, Any]:
     """Read what `write_json` wrote."""
     value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return value
 
 
-def file_digest(path: str | Path) -> str:
+def file_digest(path: str | Place) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    with place(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
-def folder_digest(path: Path) -> str:
+def folder_digest(folder: Place) -> str:
     """SHA-256 over names and contents of all files of a folder, in hexadecimal."""
-    total = hashlib.sha256()
+    total, path = hashlib.sha256(), local_copy(folder)
     for file in sorted(item for item in path.rglob("*") if item.is_file()):
         total.update(f"{file.relative_to(path).as_posix()}\0{file_digest(file)}\n".encode())
     return total.hexdigest()
@@ -54,26 +53,33 @@ def model_digest(model: str) -> str:
 
 
 @contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
-    """A new folder to fill; it takes the place of `path` only when the block ends without an error."""
-    part = path.with_name(f".{path.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    yield part
-    if path.exists():
-        shutil.rmtree(path)
-    os.replace(part, path)
+def whole_folder(path: Place) -> Iterator[Path]:
+    """A new local folder to fill; it takes the place of `path` only when the block ends without an error."""
+    if isinstance(path, Path):  # beside its place, to get there by being renamed
+        part = path.with_name(f".{path.name}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        yield part
+        put_folder(part, path)
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        yield Path(temporary)
+        put_folder(Path(temporary), path)
 
 
 @dataclass(frozen=True)
 class Run:
     """A run folder."""
 
-    root: Path
+    root: Place
 
-    def path(self, *parts: str) -> Path:
+    def path(self, *parts: str) -> Place:
         """A place inside the folder."""
         return self.root.joinpath(*parts)
+
+    def local(self, *parts: str) -> Path:
+        """The same place as a path of this machine, for libraries that read nothing else."""
+        return local_copy(self.path(*parts))
 
     def facts(self, step: str) -> Facts:
         """What a done step found. Raises ConfigError, naming the step, where it is not done."""
@@ -102,7 +108,7 @@ class Run:
             listed = "; ".join(f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in differ[:5])
             raise ConfigError(
                 f"{self.root}: {step} was made from other inputs ({listed}): "
-                "take another run folder, or delete this one"
+                "take another run folder, or start over beside it with --fresh"
             )
         return True
 
@@ -117,7 +123,7 @@ class Run:
             write_json(self._manifest_path(step), {"inputs": inputs, "facts": facts})
         return self.facts(step)
 
-    def _manifest_path(self, step: str) -> Path:
+    def _manifest_path(self, step: str) -> Place:
         return self.path("steps", f"{step}.json")
 
     def _manifest(self, step: str) -> dict[str, Any] | None:

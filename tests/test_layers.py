@@ -11,8 +11,8 @@ ROOT = Path(__file__).parents[1]
 # A room may import the rooms below its own floor, and those on it; nothing above.
 FLOORS = [
     {"errors"},
-    {"ner", "config"},
-    {"models", "corpus", "run", "settings"},
+    {"ner", "config", "storage"},
+    {"models", "corpus", "run", "settings", "lock"},
     {"cluster", "report"},
     {"cli"},
 ]

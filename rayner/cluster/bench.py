@@ -12,11 +12,10 @@ from rayner.cluster.bench_decoding import decoding
 from rayner.cluster.bench_llm import ALL_THREADS, Setup, fused, gate_of, llm_stage, setup, stage_of
 from rayner.cluster.bench_tag import whole_corpus
 from rayner.cluster.measure import Line, best_size, compared, table, turns
-from rayner.cluster.plan import plan
+from rayner.cluster.plan import Survey, texts_of
 from rayner.cluster.session import log
 from rayner.cluster.stages import SlmStage, segments_of, unit_row
 from rayner.config import Config, resolved
-from rayner.corpus.readers import read_text
 from rayner.models import peers, slm
 from rayner.models.training import device_of, use_threads
 from rayner.ner.metrics import Counts, count, micro, paired_interval
@@ -42,12 +41,9 @@ def bench(config: Config, run: Run) -> list[Line]:
 def _chapters(config: Config, run: Run) -> dict[str, Any]:
     """The first sentences of the corpus, neighbours as they stand, scored by the small model."""
     rows: list[Scored] = []
-    for piece in (piece for unit in plan(config.corpus or "", config.score.unit_chars).units for piece in unit):
-        text = read_text(piece.path)[piece.start : piece.end]
-        rows += [
-            Scored(piece.doc_id, piece.start + start, piece.start + end, text[start:end], NOTHING)
-            for start, end in sentences(text)
-        ]
+    for item in texts_of(config.corpus or "", Survey()):
+        text = item.text
+        rows += [Scored(item.doc_id, start, end, text[start:end], NOTHING) for start, end in sentences(text)]
         if len(rows) >= config.bench.sentences:
             break
     return _by_small_model(config, run, unit_row("bench", rows[: config.bench.sentences]))
@@ -62,7 +58,7 @@ def _by_small_model(config: Config, run: Run, row: dict[str, Any]) -> dict[str, 
 def small_model(what: Setup) -> list[Line]:
     """The small model against transformers' pipeline, in characters a second: in its precision, and in 16 bits."""
     config, run, row = what.config, what.run, what.row
-    device, folder, settings = device_of(config.device), run.path("models", "slm"), config.slm
+    device, folder, settings = device_of(config.device), run.local("models", "slm"), config.slm
     texts = [item.text[slice(*core(item.text))] for item in segments_of(row) if item.text.strip()] * 4
     tagger = peers.tagger(folder, device)
     models = {dtype: slm.load(folder, device, dtype=dtype) for dtype in ("float32", "bfloat16")}

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from rayner.cluster.bench_llm import ALL_THREADS
 from rayner.cluster.measure import Line, timed
-from rayner.cluster.plan import plan
+from rayner.cluster.plan import read_plan, survey, write_plan
 from rayner.cluster.stages import LlmStage, SlmStage
-from rayner.cluster.tag import gate_of, read_unit, tag_corpus, unit_rows, write_unit
+from rayner.cluster.tag import gate_of, tag_corpus
+from rayner.cluster.units import read_unit, row_of, write_unit
 from rayner.config import Config
 from rayner.models.training import use_threads
 from rayner.ner.rule import Rule
@@ -18,7 +19,7 @@ from rayner.run import Run, read_json
 
 def whole_corpus(config: Config, run: Run) -> list[Line]:
     """Characters a second of `tag_corpus`, start-up included, against one process; once each."""
-    corpus = plan(config.corpus or "", config.score.unit_chars)
+    corpus = survey(config.corpus or "", config.score.unit_chars)
     with tempfile.TemporaryDirectory() as folder:
         alone = timed(partial(in_one_process, config, run, Path(folder) / "alone"))
         tagged = replace(config, out=str(Path(folder) / "ray"))
@@ -32,6 +33,7 @@ def in_one_process(config: Config, run: Run, out: Path) -> None:
     fusion = read_json(run.path("fusion.json"))
     slm, llm = SlmStage(config, run), LlmStage(config, run, gate_of(config, fusion))
     use_threads(ALL_THREADS)
-    for row in unit_rows(plan(config.corpus or "", config.score.unit_chars)):
-        done = llm(slm(read_unit(row)))
+    write_plan(config.corpus or "", config.score.unit_chars, out)
+    for unit in (unit for part in read_plan(out) for unit in part):
+        done = llm(slm(read_unit(row_of(unit), out)))
         write_unit(done, out=out, rule=Rule(**fusion["rule"]), fitted=fusion["calibration"])

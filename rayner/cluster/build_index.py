@@ -41,7 +41,7 @@ def _build(config: Config, run: Run) -> dict[str, Any]:
     encoder = load_encoder(encoder_folder(config, run), device_of(config.device))
     with whole_folder(run.path("index")) as folder:
         save_index(build(encoder, examples, config.score.slm.batch_size), folder)
-    index = load_index(run.path("index"))
+    index = load_index(run.local("index"))
     # A sentence is its own nearest neighbour; through `nearest` it must never be.
     asked = [example.text for example in examples[:100]]
     queries = encoder.embed(asked, config.score.slm.batch_size)

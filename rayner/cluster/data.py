@@ -61,7 +61,7 @@ def prepare(config: Config, run: Run) -> dict[str, Any]:
 
 def part(run: Run, name: str) -> list[Example]:
     """The sentences of `train`, `dev` or `test`, or `all` of them as they follow each other in the files."""
-    return read_examples(run.path("data", f"{name}.jsonl"))
+    return read_examples(run.local("data", f"{name}.jsonl"))
 
 
 def neighbours(run: Run, size: int) -> dict[str, tuple[str, ...]]:

@@ -1,18 +1,57 @@
-"""A corpus as units of work: fixed runs of consecutive segments, planned from the texts alone."""
+"""A corpus as units of work: fixed runs of consecutive segments, planned from the texts alone.
+
+Planning reads every text once and keeps it, as the documents of the tagged corpus: what happens to the files later
+changes nothing. The plan lies beside them, `OUT/plan/part-*.parquet`, a row for each piece of a document, so that no
+process ever holds more of it than a part.
+"""
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from itertools import groupby, pairwise
+from typing import Any, TypeVar
 
-from rayner.corpus.readers import TextFile, list_texts, read_text
+import pyarrow as pa
+
+from rayner.corpus.tables import DOCUMENTS, read_table, write_table
+from rayner.corpus.texts import TextFile, decoded, list_texts, read_bytes
 from rayner.errors import DataError
 from rayner.ner.segment import sentences
+from rayner.storage import Place, entries
+
+UNITS_A_PART = 1000
+_THREADS = 8  # that read ahead and write behind: an object store answers slowly, but many at once
+_PIECES = pa.schema(
+    [
+        ("unit", pa.int64()),
+        ("doc_id", pa.string()),
+        ("path", pa.string()),
+        ("start", pa.int64()),
+        ("end", pa.int64()),
+        ("sha256", pa.string()),
+        ("n_chars", pa.int64()),
+        ("home", pa.int64()),
+    ]
+)
+Asked = TypeVar("Asked")
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Text:
+    """A document as it was read; sha256 is that of its file."""
+
+    doc_id: str
+    path: str
+    text: str
+    sha256: str
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Characters [start, end) of a document, whose whole text has this digest and length."""
+    """Characters [start, end) of a document, whose text has this digest and length and lies in the unit `home`."""
 
     doc_id: str
     path: str
@@ -20,53 +59,163 @@ class Piece:
     end: int
     sha256: str
     n_chars: int
+    home: int
 
 
-@dataclass(frozen=True)
-class Plan:
-    """The units of a corpus in order, and the files that could not be read, with the reason."""
+@dataclass
+class Unit:
+    """A unit of work: its number, its pieces in order; when planned, also the documents that begin in it."""
 
-    units: list[list[Piece]]
-    unread: dict[str, str]
+    number: int
+    pieces: list[Piece] = field(default_factory=list)
+    texts: list[Text] = field(default_factory=list)
 
     @property
-    def documents(self) -> int:
-        """Documents in all units."""
-        return sum(piece.start == 0 for unit in self.units for piece in unit)
+    def name(self) -> str:
+        """What its files are called."""
+        return f"unit-{self.number:06d}"
 
     @property
     def characters(self) -> int:
-        """Characters in all units."""
-        return sum(piece.end - piece.start for unit in self.units for piece in unit)
+        """Characters in all pieces."""
+        return sum(piece.end - piece.start for piece in self.pieces)
+
+
+@dataclass
+class Survey:
+    """What was met while a corpus was read: the facts of its plan."""
+
+    documents: int = 0
+    characters: int = 0
+    units: int = 0
+    unread: dict[str, str] = field(default_factory=dict)
+    empty: list[str] = field(default_factory=list)
+    used: Counter[str] = field(default_factory=Counter)
+    _digest: Any = field(default_factory=hashlib.sha256)
 
     @property
     def digest(self) -> str:
-        """What identifies texts, names and the cut into units."""
-        total = hashlib.sha256()
-        for unit in self.units:
-            for piece in unit:
-                total.update(f"{piece.doc_id}\0{piece.sha256}\0{piece.start}\0{piece.end}\n".encode())
-            total.update(b"\n")
-        return total.hexdigest()
+        """What identifies the texts, their names and their order."""
+        return str(self._digest.hexdigest())
+
+    def see(self, text: Text) -> None:
+        """Count a document."""
+        self.documents += 1
+        self.characters += len(text.text)
+        self.used.update(text.text)
+        if not text.text:
+            self.empty.append(text.path)
+        self._digest.update(f"{text.doc_id}\0{text.sha256}\n".encode())
+
+    def unknown_share(self, known: Callable[[str], bool]) -> float:
+        """Share of the characters, white space apart, that are not known."""
+        counts = {char: n for char, n in self.used.items() if not char.isspace()}
+        return sum(n for char, n in counts.items() if not known(char)) / max(1, sum(counts.values()))
 
 
-def plan(corpus: str, unit_chars: int) -> Plan:
-    """Units of about `unit_chars` characters: several short documents, or part of a long one.
+def survey(corpus: str, unit_chars: int) -> Survey:
+    """Read the corpus and plan it without keeping anything. Raises DataError if nothing of it can be read."""
+    seen = Survey()
+    for _ in units(texts_of(corpus, seen), unit_chars):
+        seen.units += 1
+    return seen
 
-    A file that cannot be read is named, and the rest goes on. Raises DataError if none can be.
+
+def write_plan(corpus: str, unit_chars: int, out: Place) -> Survey:
+    """Read the corpus, keep its texts and its plan in `out`. Raises DataError if nothing of it can be read."""
+    seen = Survey()
+    part: list[Unit] = []
+    for unit in in_order(lambda unit: _keep(unit, out), units(texts_of(corpus, seen), unit_chars)):
+        seen.units += 1
+        part.append(unit)
+        if len(part) == UNITS_A_PART:
+            _write_part(part, out)
+            part = []
+    if part:
+        _write_part(part, out)
+    # What an earlier attempt planned otherwise, and was interrupted at, must not stay.
+    for entry in entries(out / "documents"):
+        if entry.name.startswith("unit-") and int(entry.name[5:11]) >= seen.units:
+            (out / "documents" / entry.name).unlink()
+    return seen
+
+
+def read_plan(out: Place) -> Iterator[list[Unit]]:
+    """The planned units, in order, a part at a time."""
+    for entry in entries(out / "plan"):
+        rows = read_table(out / "plan" / entry.name, _PIECES).to_pylist()
+        yield [
+            Unit(number, [Piece(**{key: value for key, value in row.items() if key != "unit"}) for row in pieces])
+            for number, pieces in groupby(rows, key=lambda row: row["unit"])
+        ]
+
+
+def differences(corpus: str, out: Place) -> dict[str, str]:
+    """The files whose texts are not those that were planned, and what became of them; empty if all are the same."""
+    planned = (piece for part in read_plan(out) for unit in part for piece in unit.pieces if piece.start == 0)
+    found = in_order(_digest, list_texts(corpus))
+    differ: dict[str, str] = {}
+    before, now = next(planned, None), next(found, None)
+    while before or now:
+        if now and now[1] is None:
+            now = next(found, None)  # cannot be read: if it was planned, it is found missing below
+        elif before and (not now or f"{before.doc_id}.txt" < f"{now[0].doc_id}.txt"):
+            differ[before.path] = "can no longer be read"
+            before = next(planned, None)
+        elif now and (not before or f"{now[0].doc_id}.txt" < f"{before.doc_id}.txt"):
+            differ[now[0].path] = "is new"
+            now = next(found, None)
+        elif before and now:
+            if before.sha256 != now[1]:
+                differ[before.path] = "has another text"
+            before, now = next(planned, None), next(found, None)
+    return differ
+
+
+def texts_of(corpus: str, seen: Survey) -> Iterator[Text]:
+    """The documents of a corpus in order; a file that cannot be read is noted, and the rest goes on.
+
+    Raises DataError if none can be.
     """
-    unread: dict[str, str] = {}
-    units: list[list[Piece]] = []
-    room = 0
-    for piece in _pieces(list_texts(corpus), unit_chars, unread):
-        if not units or piece.end - piece.start > room:
-            units.append([])
-            room = unit_chars
-        units[-1].append(piece)
-        room -= piece.end - piece.start
-    if not units:
-        raise DataError(f"{corpus}: no file could be read; the first: {next(iter(unread.values()))}")
-    return Plan(units, unread)
+    for file, text in in_order(_read, list_texts(corpus)):
+        if isinstance(text, Text):
+            seen.see(text)
+            yield text
+        else:
+            seen.unread[file.path] = str(text)
+    if not seen.documents:
+        first = next(iter(seen.unread.values()))
+        raise DataError(f"{corpus}: no file could be read; the first: {first}")
+
+
+def units(texts: Iterable[Text], size: int) -> Iterator[Unit]:
+    """Units of about `size` characters: several short documents, or part of a long one, cut between sentences."""
+    unit, room = Unit(0), size
+    for text in texts:
+        home = None
+        for start, end in _cuts(text.text, size):
+            if unit.pieces and end - start > room:
+                yield unit
+                unit, room = Unit(unit.number + 1), size
+            if home is None:
+                home = unit.number
+                unit.texts.append(text)
+            unit.pieces.append(Piece(text.doc_id, text.path, start, end, text.sha256, len(text.text), home))
+            room -= end - start
+    if unit.pieces:
+        yield unit
+
+
+def in_order(work: Callable[[Asked], Answer], items: Iterable[Asked]) -> Iterator[Answer]:
+    """The answers to the items, in order, by threads that work a few items ahead."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        waiting: deque[Any] = deque()
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > 2 * _THREADS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def digest_of(text: str) -> str:
@@ -74,17 +223,41 @@ def digest_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _pieces(files: Sequence[TextFile], size: int, unread: dict[str, str]) -> Iterator[Piece]:
-    for file in files:
-        try:
-            text = read_text(file.path)
-        except DataError as error:
-            unread[file.path] = str(error)
-            continue
-        digest, start = digest_of(text), 0
-        ends = [end for _, end in sentences(text)] if len(text) > size else []
-        for before, after in pairwise(ends):
-            if after - start > size:  # the next sentence would not fit
-                yield Piece(file.doc_id, file.path, start, before, digest, len(text))
-                start = before
-        yield Piece(file.doc_id, file.path, start, len(text), digest, len(text))
+def _cuts(text: str, size: int) -> Iterator[tuple[int, int]]:
+    start = 0
+    ends = [end for _, end in sentences(text)] if len(text) > size else []
+    for before, after in pairwise(ends):
+        if after - start > size:  # the next sentence would not fit
+            yield start, before
+            start = before
+    yield start, len(text)
+
+
+def _read(file: TextFile) -> tuple[TextFile, Text | str]:
+    """The text of a file, or what is wrong with it."""
+    if file.fault:
+        return file, file.fault
+    try:
+        data = read_bytes(file.path)
+        return file, Text(file.doc_id, file.path, decoded(file.path, data), hashlib.sha256(data).hexdigest())
+    except DataError as error:
+        return file, str(error)
+
+
+def _digest(file: TextFile) -> tuple[TextFile, str | None]:
+    """The digest of a text, None if it cannot be read."""
+    text = _read(file)[1]
+    return file, text.sha256 if isinstance(text, Text) else None
+
+
+def _keep(unit: Unit, out: Place) -> Unit:
+    """Write the documents that begin in a unit; the unit without them."""
+    rows = [{**asdict(text), "n_chars": len(text.text)} for text in unit.texts]
+    write_table(pa.Table.from_pylist(rows, schema=DOCUMENTS), out / "documents" / f"{unit.name}.parquet")
+    return Unit(unit.number, unit.pieces)
+
+
+def _write_part(part: list[Unit], out: Place) -> None:
+    rows = [{"unit": unit.number, **asdict(piece)} for unit in part for piece in unit.pieces]
+    path = out / "plan" / f"part-{part[0].number // UNITS_A_PART:06d}.parquet"
+    write_table(pa.Table.from_pylist(rows, schema=_PIECES), path)

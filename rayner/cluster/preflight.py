@@ -6,7 +6,7 @@ from pathlib import Path
 
 import ray
 
-from rayner.cluster.plan import plan
+from rayner.cluster.plan import survey
 from rayner.config import Config
 from rayner.corpus.readers import read_labelled
 from rayner.errors import ConfigError
@@ -61,10 +61,8 @@ def check_corpus(config: Config) -> list[str]:
     """The corpus reads. Raises DataError if nothing of it does."""
     if not config.corpus:
         raise ConfigError("corpus: expected a text file or a folder of .txt files, found none")
-    found = plan(config.corpus, config.score.unit_chars)
-    line = (
-        f"{config.corpus}: {found.documents:,} documents, {found.characters:,} characters, {len(found.units):,} units"
-    )
+    found = survey(config.corpus, config.score.unit_chars)
+    line = f"{config.corpus}: {found.documents:,} documents, {found.characters:,} characters, {found.units:,} units"
     return [line, *(f"left out: {why}" for why in found.unread.values())]
 
 
@@ -72,8 +70,10 @@ def check_model(key: str, model: str) -> None:
     """A checkpoint folder or hub name has a configuration. Raises ConfigError, naming the key."""
     from transformers import AutoConfig
 
+    from rayner.models.checkpoint import safely
+
     try:
-        AutoConfig.from_pretrained(model)
+        AutoConfig.from_pretrained(model, trust_remote_code=safely(model)["trust_remote_code"])
     except (OSError, ValueError) as error:
         what = "folder" if Path(model).exists() else "folder or hub name"
         why = " ".join(str(error).split())

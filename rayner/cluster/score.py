@@ -1,18 +1,22 @@
 """Scores of both models on the held-out sentences: what fusion is tuned on, and what it is judged by."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
+import pyarrow as pa
 import ray.data
 
 from rayner.cluster import data
+from rayner.cluster.failures import plainly
 from rayner.cluster.session import Progress, log
-from rayner.cluster.stages import scored, segments_of, unit_row
-from rayner.config import Config, resolved
-from rayner.corpus.scored import read_scored, to_table
-from rayner.corpus.tables import write_table
+from rayner.cluster.stages import Row, scored, segments_of, unit_row
+from rayner.config import Config, digest, resolved
+from rayner.corpus.scored import SCORED, from_table, read_scored, unpack
+from rayner.corpus.tables import read_table, write_table
 from rayner.ner.scores import NOTHING, Scored
 from rayner.run import Run, whole_folder
+from rayner.storage import Place, entries
 
 PARTS = ("dev", "test")
 
@@ -39,26 +43,44 @@ def score(config: Config, run: Run) -> dict[str, Any]:
             for name, segments in rows.items()
             for i, unit in enumerate(units_of(segments, config.score.unit_chars))
         ]
-        progress = Progress("score", sum(map(len, rows.values())), "sentences")
-        done: dict[str, list[Scored]] = {}
-        dataset = ray.data.from_items(units, override_num_blocks=len(units))
-        for row in scored(dataset, config, run, gate=None).iter_rows():
-            done[row["unit"]] = segments_of(row)
-            progress.add(len(done[row["unit"]]))
+        kept = run.path("train", f"scores-{digest(inputs(config, run))}")
+        _score_units(config, run, units, kept)
+        facts = {}
         with whole_folder(run.path("scores")) as folder:
-            facts = {}
             for name in PARTS:
-                found = [row for unit in sorted(done) if unit.startswith(f"{name}-") for row in done[unit]]
-                facts[name] = _count(rows[name], found)
-                write_table(to_table(found), folder / f"{name}.parquet")
+                names = [unit["unit"] for unit in units if unit["unit"].startswith(f"{name}-")]
+                table = pa.concat_tables(read_table(kept / f"{unit}.parquet", SCORED) for unit in names)
+                facts[name] = _count(rows[name], from_table(table))
+                write_table(table, folder / f"{name}.parquet")
         return facts
 
     return run.once("score", inputs(config, run), work)
 
 
+def _score_units(config: Config, run: Run, units: list[Row], kept: Place) -> None:
+    """Score the units that are not kept yet; each is kept, by a rename, when it is scored."""
+    done = {entry.name.removesuffix(".parquet") for entry in entries(kept)}
+    todo = [unit for unit in units if unit["unit"] not in done]
+    if done:
+        log.info("score: %d of %d units are there already", len(done), len(units))
+    if not todo:
+        return
+    progress = Progress("score", sum(len(segments_of(unit)) for unit in todo), "sentences")
+    dataset = scored(ray.data.from_items(todo, override_num_blocks=len(todo)), config, run, None, kept / "attempts")
+    with plainly(kept):
+        for row in dataset.map(partial(_keep, kept=kept), num_cpus=0.05).iter_rows():
+            progress.add(int(row["sentences"]))
+
+
+def _keep(row: Row, kept: Place) -> Row:
+    table = unpack(row["segments"])
+    write_table(table, kept / f"{row['unit']}.parquet")
+    return {"unit": row["unit"], "sentences": len(table)}
+
+
 def read(run: Run, name: str) -> list[Scored]:
     """The scored sentences of a part that both models answered."""
-    return [row for row in read_scored(run.path("scores", f"{name}.parquet")) if row.llm is not None]
+    return [row for row in read_scored(run.local("scores", f"{name}.parquet")) if row.llm is not None]
 
 
 def units_of(rows: list[Scored], size: int) -> list[list[Scored]]:

@@ -5,16 +5,17 @@ imported inside the actors: the tasks that only read and write stay small.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import ray.data
 
+from rayner.cluster.attempts import survived
 from rayner.cluster.session import start_logging
 from rayner.config import Config, PoolConfig
 from rayner.corpus.scored import from_table, pack, to_table, unpack
@@ -25,6 +26,7 @@ from rayner.ner.scores import NOTHING, Scored, SlmScore
 from rayner.ner.segment import core
 from rayner.ner.spans import within
 from rayner.run import Run
+from rayner.storage import Place
 
 if TYPE_CHECKING:
     from rayner.models.decode import Decoder
@@ -34,8 +36,6 @@ if TYPE_CHECKING:
     from rayner.models.reference import Reference
 
 Row = dict[str, Any]
-Asked = TypeVar("Asked")
-Answer = TypeVar("Answer")
 
 
 def unit_row(name: str, rows: Sequence[Scored], groups: Sequence[Sequence[str]] | None = None) -> Row:
@@ -60,6 +60,11 @@ def unpacked(data: bytes, texts: Sequence[str]) -> dict[str, npt.NDArray[np.floa
         return {}
     vectors = np.frombuffer(data, dtype=np.float32).reshape(len(texts), -1)
     return {text: vector for text, vector in zip(texts, vectors, strict=True) if not np.isnan(vector).any()}
+
+
+def note_of(notes: Place | None, row: Row, stage: str) -> Place | None:
+    """Where a stage notes what it is about to do with a unit."""
+    return None if notes is None else notes / f"{row['unit']}.{stage}.json"
 
 
 def segments_of(row: Row) -> list[Scored]:
@@ -90,14 +95,14 @@ class Gate:
 class SlmStage:
     """Labels and entropies by the small model."""
 
-    def __init__(self, config: Config, run: Run) -> None:
+    def __init__(self, config: Config, run: Run, notes: Place | None = None) -> None:
         from rayner.models import slm
         from rayner.models.training import device_of, use_threads
 
         start_logging()
         use_threads(int(config.score.slm.cpus))
-        self.slm = slm.load(run.path("models", "slm"), device_of(config.device), dtype=config.slm.dtype)
-        settings = config.slm
+        self.slm = slm.load(run.local("models", "slm"), device_of(config.device), dtype=config.slm.dtype)
+        self.notes, settings = notes, config.slm
         # Retrieval by the tagger's own vectors: its pass over a text has them ready.
         self.vectors = config.llm.examples == "similar" and config.index.encoder == "slm"
         self.score = partial(
@@ -114,7 +119,7 @@ class SlmStage:
         rows = segments_of(row)
         cores = [core(item.text) for item in rows]
         texts = [item.text[start:end] for item, (start, end) in zip(rows, cores, strict=True)]
-        found, errors = one_by_one(self.score, texts)
+        found, errors = survived(self.score, texts, note_of(self.notes, row, "slm"))
         done = []
         for item, (start, end), pair, error in zip(rows, cores, found, errors, strict=True):
             score = pair[0] if pair else NOTHING
@@ -127,14 +132,14 @@ class SlmStage:
 class LlmStage:
     """Answers and confidences by the LLM; with a gate, only where that is worth it."""
 
-    def __init__(self, config: Config, run: Run, gate: Gate | None) -> None:
+    def __init__(self, config: Config, run: Run, gate: Gate | None, notes: Place | None = None) -> None:
         from rayner.cluster.trained import load_llm, retriever
         from rayner.models.llm_score import answers
         from rayner.models.training import use_threads
 
         start_logging()
         use_threads(int(config.score.llm.cpus))
-        self.gate, self.group = gate, config.prompt.group
+        self.gate, self.group, self.notes = gate, config.prompt.group, notes
         self.decoder, self.retriever = decoder(load_llm(config, run), config), retriever(config, run)
         self.answer = partial(
             answers,
@@ -153,7 +158,7 @@ class LlmStage:
         questions = [self._question(rows[i], cores[i], groups[i]) for i in asked]
         texts = [item.text[start:end] for item, (start, end) in zip(rows, cores, strict=True)]
         known = unpacked(row["vectors"], texts) if "vectors" in row else {}
-        found, errors = one_by_one(partial(self.answer, known=known), questions)
+        found, errors = survived(partial(self.answer, known=known), questions, note_of(self.notes, row, "llm"))
         done = [replace(item, gated=item.error is None) for item in rows]
         for i, answer, error in zip(asked, found, errors, strict=True):
             start, end = cores[i]
@@ -208,33 +213,29 @@ def decoder(llm: "Llm", config: Config) -> "Decoder | Reference | VllmEngine":
     return Reference(llm, **settings)
 
 
-def one_by_one(
-    work: Callable[[Sequence[Asked]], list[Answer]], texts: Sequence[Asked]
-) -> tuple[list[Answer | None], list[str | None]]:
-    """Answers and errors of the texts; if the whole batch fails, each text is tried alone.
-
-    So one text that a model cannot take costs itself only. It is set aside with the reason.
-    """
-    try:
-        return [*work(texts)], [None] * len(texts)
-    except Exception as failure:
-        if len(texts) == 1:
-            return [None], [f"{type(failure).__name__}: {failure}"[:500]]
-    parts = [one_by_one(work, [text]) for text in texts]
-    return [answer for found, _ in parts for answer in found], [error for _, errors in parts for error in errors]
+def scored(
+    dataset: ray.data.Dataset, config: Config, run: Run, gate: Gate | None, notes: Place | None = None
+) -> ray.data.Dataset:
+    """Both stages over a dataset of units. notes: a folder for what a process that dies leaves to the next one."""
+    settings: Row = {"config": config, "run": run, "notes": notes}
+    dataset = _on_actors(dataset, SlmStage, config, config.score.slm, settings)
+    return _on_actors(dataset, LlmStage, config, config.score.llm, {**settings, "gate": gate})
 
 
-def scored(dataset: ray.data.Dataset, config: Config, run: Run, gate: Gate | None) -> ray.data.Dataset:
-    """Both stages over a dataset of units."""
-    dataset = _on_actors(dataset, SlmStage, config.score.slm, {"config": config, "run": run})
-    return _on_actors(dataset, LlmStage, config.score.llm, {"config": config, "run": run, "gate": gate})
-
-
-def _on_actors(dataset: ray.data.Dataset, stage: Any, pool: PoolConfig, settings: Row) -> ray.data.Dataset:  # noqa: ANN401
+def _on_actors(
+    dataset: ray.data.Dataset,
+    stage: Any,  # noqa: ANN401 - a class whose calls take a row
+    config: Config,
+    pool: PoolConfig,
+    settings: Row,
+) -> ray.data.Dataset:
+    remote: Any = {
+        "num_cpus": pool.cpus,
+        "num_gpus": pool.gpus or None,
+        # Ray's own defaults start an actor again for ever.
+        "max_restarts": config.score.max_restarts,
+        "max_task_retries": -1,
+    }
     return dataset.map(
-        stage,
-        fn_constructor_kwargs=settings,
-        compute=ray.data.ActorPoolStrategy(size=pool.actors),
-        num_cpus=pool.cpus,
-        num_gpus=pool.gpus or None,
+        stage, fn_constructor_kwargs=settings, compute=ray.data.ActorPoolStrategy(size=pool.actors), **remote
     )

@@ -22,7 +22,7 @@ def task(config: Config, types: Sequence[str]) -> str:
 
 def load_llm(config: Config, run: Run) -> llms.Llm:
     """The fine-tuned LLM of a run, on the configured device."""
-    folder = run.path("models", "llm")
+    folder = run.local("models", "llm")
     saved = json.loads((folder / "llm.json").read_text(encoding="utf-8"))
     return llms.load(
         folder / "base" if saved["base"] == "base" else saved["base"],
@@ -41,10 +41,10 @@ def retriever(config: Config, run: Run) -> Retriever:
     if config.llm.examples != "similar":
         return Retriever(config.llm.examples, config.index.k, train)
     encoder = load_encoder(encoder_folder(config, run), device_of(config.device))
-    index = load_index(run.path("index"), run.facts("build_index")["digest"])
+    index = load_index(run.local("index"), run.facts("build_index")["digest"])
     return Retriever("similar", config.index.k, train, encoder, index)
 
 
 def encoder_folder(config: Config, run: Run) -> str:
     """The sentence encoder's checkpoint."""
-    return str(run.path("models", "slm")) if config.index.encoder == "slm" else config.index.encoder
+    return str(run.local("models", "slm")) if config.index.encoder == "slm" else config.index.encoder

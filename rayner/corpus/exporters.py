@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from rayner.corpus.files import replacing
-from rayner.corpus.readers import SUFFIX
 from rayner.corpus.tables import iter_documents
+from rayner.corpus.texts import SUFFIX
 from rayner.errors import DataError
 from rayner.ner.spans import Span, checked
 from rayner.ner.tags import encode
+from rayner.storage import Place, replacing
 
 _BREAK = re.compile(r"\r?\n")
 
@@ -52,30 +52,33 @@ def evahan_lines(text: str, spans: Iterable[Span], blanks: Iterable[int] = ()) -
     yield from [""] * empty[len(tags)]
 
 
-def export_evahan(tagged: Path, out: Path) -> ExportCounts:
+def export_evahan(tagged: Place, out: Place, *, keep: bool = False) -> ExportCounts:
     """Write each document of a tagged corpus to `out/<doc_id>.txt`, with the subfolders that its doc_id names.
 
-    Each file is whole or not there; files of an earlier export are replaced. Raises DataError if `tagged` is not a
-    tagged corpus or a doc_id leads out of `out`, OSError if a file cannot be written.
+    Each file is whole or not there; files of an earlier export are replaced or, with `keep`, kept: those of one that
+    was interrupted. Raises DataError if `tagged` is not a tagged corpus or a doc_id leads out of `out`, OSError if a
+    file cannot be written.
     """
-    root = out.resolve()
     documents = characters = entities = 0
     for document in iter_documents(tagged):
-        path = _target(root, document.doc_id)
-        spans = [Span(row["start"], row["end"], row["type"]) for row in document.entities]
-        with replacing(path) as stream:
-            for line in evahan_lines(document.text, spans):
-                stream.write(f"{line}\n".encode())
-                characters += bool(line)
-                entities += line[2:3] in ("B", "S")
+        path = _target(out, document.doc_id)
+        if keep and path.exists():
+            data = path.read_bytes()
+        else:
+            spans = [Span(row["start"], row["end"], row["type"]) for row in document.entities]
+            data = "".join(f"{line}\n" for line in evahan_lines(document.text, spans)).encode()
+            with replacing(path) as stream:
+                stream.write(data)
         documents += 1
+        characters += sum(map(bool, data.split(b"\n")))
+        entities += data.count(b"\tB-") + data.count(b"\tS-")
     return ExportCounts(documents, characters, entities)
 
 
-def _target(root: Path, doc_id: str) -> Path:
-    """The file of a document. Raises DataError for a doc_id that leads out of `root`, by `..` or by a link there."""
-    path = root / f"{doc_id}{SUFFIX}"
+def _target(out: Place, doc_id: str) -> Place:
+    """The file of a document. Raises DataError for a doc_id that leads out of `out`, by `..` or by a link there."""
+    path = out / f"{doc_id}{SUFFIX}"
     odd = any(part in ("", ".", "..") for part in doc_id.split("/")) or "\0" in doc_id
-    if odd or not path.resolve().is_relative_to(root):
-        raise DataError(f"{root}: expected a doc_id that names a file below this folder, found {doc_id!r}")
+    if odd or (isinstance(path, Path) and not path.resolve().is_relative_to(Path(str(out)).resolve())):
+        raise DataError(f"{out}: expected a doc_id that names a file below this folder, found {doc_id!r}")
     return path

@@ -1,26 +1,25 @@
-"""Labelled files and plain texts, read without losing or changing a character.
+"""Labelled files, read without losing or changing a character.
 
 Real files are irregular (method, section 1). What can be read in one way only is read, and counted in
 `Labelled.faults`; anything else is a DataError of one line, `FILE:LINE: expected ..., found ...`.
 """
 
-import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NoReturn
 
+from rayner.corpus.texts import read_text
 from rayner.errors import DataError
 from rayner.ner.align import expand
 from rayner.ner.spans import Span
 from rayner.ner.tags import decode, marks_ends, split_tag
+from rayner.storage import Place
 
 LAYOUTS = ("evahan", "conll")
 BOM = "\ufeff"
-SUFFIX = ".txt"
 # Python's str.splitlines, and many an editor, breaks lines at these; here they are characters like others.
 LINE_SEPARATORS = frozenset("\u2028\u2029\x85\x0b\x0c\x1c\x1d\x1e")
 _DOCSTART = "-DOCSTART-"
@@ -48,15 +47,7 @@ class Labelled:
     faults: dict[str, int]
 
 
-@dataclass(frozen=True)
-class TextFile:
-    """A plain text to tag: its path, and the name it goes by in the tagged corpus."""
-
-    doc_id: str
-    path: str
-
-
-def read_labelled(path: str | Path, *, layout: str = "evahan", types: Collection[str] | None = None) -> Labelled:
+def read_labelled(path: str | Place, *, layout: str = "evahan", types: Collection[str] | None = None) -> Labelled:
     r"""The characters and entities of a labelled file.
 
     layout: "evahan": a line is `char<TAB>tag`; the character is exactly one code point, a tab or a space among them.
@@ -88,44 +79,6 @@ def read_labelled(path: str | Path, *, layout: str = "evahan", types: Collection
         "docstart": stream.docstart,
     }
     return Labelled(str(path), text, decoded.spans, tuple(stream.blanks), faults)
-
-
-def read_text(path: str | Path) -> str:
-    """The text of a UTF-8 file, unchanged: line breaks as they are, a BOM kept as the character U+FEFF.
-
-    Encoded again, it is the file's bytes. An empty file is an empty text. Raises DataError.
-    """
-    try:
-        data = Path(path).read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"{path}: expected a file, found nothing of that name") from None
-    except IsADirectoryError:
-        raise DataError(f"{path}: expected a file, found a folder") from None
-    except OSError as error:
-        raise DataError(f"{path}: expected a file that can be read, found: {error.strerror}") from None
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        found = f"byte 0x{data[error.start]:02x} ({error.reason})"
-        raise DataError(f"{path}:{line}: expected UTF-8, found {found}") from None
-
-
-def list_texts(source: str | Path) -> list[TextFile]:
-    """The texts of a corpus: the files ending in `.txt` in a folder and its subfolders, or a single file.
-
-    In order of their paths inside the folder, which without their ending are their doc_ids; a single file's is its
-    name without the ending. Raises DataError where there is none, or where a link leads out of the folder.
-    """
-    source = Path(source)
-    if source.is_file():
-        return [_text_file(source.stem, source)]
-    if not source.is_dir():
-        raise DataError(f"{source}: expected a folder or a file, found nothing of that name")
-    found = sorted((path.relative_to(source).as_posix(), path) for path in _walk(source))
-    if not found:
-        raise DataError(f"{source}: expected files ending in {SUFFIX}, found none")
-    return [_text_file(name.removesuffix(SUFFIX), path) for name, path in found]
 
 
 # ---- labelled files
@@ -161,7 +114,7 @@ def _lines(raw: str) -> tuple[list[str], int]:
     return ([*lines, rest] if rest else lines), crlf
 
 
-def _evahan(lines: Sequence[str], path: str | Path, types: Collection[str] | None) -> _Stream:
+def _evahan(lines: Sequence[str], path: str | Place, types: Collection[str] | None) -> _Stream:
     stream = _Stream()
     known: set[str] = set()
     for number, line in enumerate(lines, 1):
@@ -179,7 +132,7 @@ def _evahan(lines: Sequence[str], path: str | Path, types: Collection[str] | Non
     return stream
 
 
-def _refuse_columns(path: str | Path, number: int, line: str) -> NoReturn:
+def _refuse_columns(path: str | Place, number: int, line: str) -> NoReturn:
     """Say what is wrong with a line that is not `char<TAB>tag`."""
     before, tab, tag = line.partition("\t")
     if not tab:
@@ -191,7 +144,7 @@ def _refuse_columns(path: str | Path, number: int, line: str) -> NoReturn:
     raise DataError(f"{path}:{number}: expected {expected}, found {found} in {_shown(line)}")
 
 
-def _conll(lines: Sequence[str], path: str | Path, types: Collection[str] | None) -> _Stream:
+def _conll(lines: Sequence[str], path: str | Place, types: Collection[str] | None) -> _Stream:
     stream = _Stream()
     known: set[str] = set()
     width = 0
@@ -216,7 +169,7 @@ def _conll(lines: Sequence[str], path: str | Path, types: Collection[str] | None
     return stream
 
 
-def _check_tag(path: str | Path, number: int, tag: str, types: Collection[str] | None) -> None:
+def _check_tag(path: str | Place, number: int, tag: str, types: Collection[str] | None) -> None:
     """Raise DataError for a tag that is unknown, or whose type is."""
     try:
         kind = split_tag(tag)[1]
@@ -241,33 +194,3 @@ def _odd_characters(text: str) -> dict[str, int]:
 def _shown(line: str, limit: int = 40) -> str:
     """A line as it may stand in a message."""
     return repr(line) if len(line) <= limit else f"{line[:limit]!r}..."
-
-
-# ---- plain texts
-
-
-def _walk(source: Path) -> Iterator[Path]:
-    """The texts below a folder. A link to a folder inside it is not followed: those texts are met where they are."""
-    root = source.resolve()
-
-    def refuse(error: OSError) -> None:  # os.walk would pass over a folder it cannot read
-        raise DataError(f"{error.filename}: expected a folder that can be read, found: {error.strerror}")
-
-    for folder, folders, files in os.walk(source, onerror=refuse):
-        texts = [Path(folder, name) for name in files if Path(name).suffix == SUFFIX]
-        for path in [*texts, *(Path(folder, name) for name in folders)]:
-            if path.is_symlink() and not path.resolve().is_relative_to(root):
-                raise DataError(f"{path}: expected texts inside {source}, found a link to {path.resolve()}")
-        for path in texts:
-            if not path.is_file():
-                raise DataError(f"{path}: expected a file, found something else or a link to nothing")
-        yield from texts
-
-
-def _text_file(doc_id: str, path: Path) -> TextFile:
-    """The text under its name, which tables keep as UTF-8. Raises DataError for a name that is not."""
-    try:
-        str(path).encode("utf-8")
-    except UnicodeEncodeError:
-        raise DataError(f"{str(path)!r}: expected a file name in UTF-8, found other bytes") from None
-    return TextFile(doc_id, str(path))

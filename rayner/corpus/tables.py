@@ -10,14 +10,13 @@ code points, half-open, into the document's unchanged text.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rayner.corpus.files import replacing
 from rayner.errors import DataError
+from rayner.storage import Place, entries, replacing
 
 TABLES = ("documents", "entities", "segments")
 
@@ -73,7 +72,7 @@ class TaggedDocument:
     entities: list[dict[str, Any]]
 
 
-def write_table(table: pa.Table, path: Path) -> None:
+def write_table(table: pa.Table, path: Place) -> None:
     """Write Parquet so that `path` is either whole or not there; folders above it are made.
 
     Raises OSError, and pyarrow.ArrowException for a null where the table's schema forbids it.
@@ -82,10 +81,11 @@ def write_table(table: pa.Table, path: Path) -> None:
         pq.write_table(table, stream, compression="zstd")
 
 
-def read_table(path: Path, schema: pa.Schema) -> pa.Table:
+def read_table(path: Place, schema: pa.Schema) -> pa.Table:
     """The columns of `schema` of a Parquet file. Raises DataError, naming the file, if it is not such a table."""
     try:
-        with pq.ParquetFile(path) as file:  # not pq.read_table, which makes columns of folders named `a=b`
+        # Not pq.read_table, which makes columns of folders named `a=b`.
+        with path.open("rb") as stream, pq.ParquetFile(stream) as file:
             missing = [name for name in schema.names if name not in file.schema_arrow.names]
             table = file.read(columns=[name for name in schema.names if name not in missing])
     except (OSError, pa.ArrowException) as error:
@@ -99,7 +99,7 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
     return table.select(schema.names)
 
 
-def iter_documents(tagged: Path) -> Iterator[TaggedDocument]:
+def iter_documents(tagged: Place) -> Iterator[TaggedDocument]:
     """The documents of a tagged corpus, in order, with one file and one document in memory at a time.
 
     Raises DataError at once if the folder is not a tagged corpus, and on the way if its tables contradict each other.
@@ -107,12 +107,13 @@ def iter_documents(tagged: Path) -> Iterator[TaggedDocument]:
     return _stream(tagged, _unit_names(tagged))
 
 
-def _unit_names(tagged: Path) -> list[str]:
+def _unit_names(tagged: Place) -> list[str]:
     """The file names that the three folders share, in corpus order."""
+    names = {}
     for table in TABLES:
         if not (tagged / table).is_dir():
             raise DataError(f"{tagged}: expected a tagged corpus (folders {', '.join(TABLES)}), found no {table}")
-    names = {table: {path.name for path in (tagged / table).glob("*.parquet")} for table in TABLES}
+        names[table] = {entry.name for entry in entries(tagged / table) if entry.name.endswith(".parquet")}
     every = sorted(set().union(*names.values()))
     if not every:
         raise DataError(f"{tagged}: expected a tagged corpus, found no Parquet files in it")
@@ -123,7 +124,7 @@ def _unit_names(tagged: Path) -> list[str]:
     return every
 
 
-def _stream(tagged: Path, names: Sequence[str]) -> Iterator[TaggedDocument]:
+def _stream(tagged: Place, names: Sequence[str]) -> Iterator[TaggedDocument]:
     under_way: TaggedDocument | None = None  # the last document begun: its entities may go on in the next file
     for name in names:
         entities = _by_document(read_table(tagged / "entities" / name, ENTITIES))
@@ -148,7 +149,7 @@ def _by_document(entities: pa.Table) -> dict[str, list[dict[str, Any]]]:
     return out
 
 
-def _checked(document: TaggedDocument, tagged: Path) -> TaggedDocument:
+def _checked(document: TaggedDocument, tagged: Place) -> TaggedDocument:
     """The document with its entities in order. Raises DataError if they overlap or are not what its text holds."""
     rows = sorted(document.entities, key=lambda row: (row["start"], row["end"]))
     where = f"{tagged}: document {document.doc_id!r}"

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,20 +17,21 @@ from rayner.ner.segment import sentences
 from rayner.report.evaluation import evaluate_fusion
 from rayner.report.page import Sample, write_report
 from rayner.run import Run, read_json, write_json
+from rayner.storage import Place
 
 SAMPLE_DOCUMENTS = 3
 SAMPLE_CHARS = 1200
 _BINS = 10
 
 
-def make_report(run: Run, *, title: str, about: dict[str, Any], tagged: Path | None, seed: int) -> dict[str, Any]:
+def make_report(run: Run, *, title: str, about: dict[str, Any], tagged: Place | None, seed: int) -> dict[str, Any]:
     """Score the test sentences, write `evaluation.json` and `report.html`; returns the evaluation.
 
     about: what the page tells of the run (inputs, counts, timings ...); tagged: the tagged corpus, for a sample.
     """
     fusion = read_json(run.path("fusion.json"))
     rule = Rule(**fusion["rule"])
-    rows = read_scored(run.path("scores", "test.parquet"))
+    rows = read_scored(run.local("scores", "test.parquet"))
     evaluation = evaluate_fusion(rows, rule, run.facts("data")["types"], seed=seed) if rows else {}
     fusion["calibration"]["bins"] = reliability(rows, rule, fusion["calibration"]["with_llm"])
     if rows:
@@ -74,7 +74,7 @@ def reliability(rows: Sequence[Scored], rule: Rule, weights: Sequence[float]) ->
     ]
 
 
-def samples(tagged: Path) -> list[Sample]:
+def samples(tagged: Place) -> list[Sample]:
     """The beginnings of the first documents, cut after a sentence."""
     out = []
     for document in islice(iter_documents(tagged), SAMPLE_DOCUMENTS):

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from rayner.report import facts, plots
 from rayner.report.tagged import GLOSSES, Piece, Sample, colours, gloss, pieces
+from rayner.storage import Place, replacing
 
 __all__ = ["Sample", "write_report"]
 
@@ -18,7 +19,7 @@ _SHOWN_AT_ONCE = 10  # disagreements; the others are folded away
 
 
 def write_report(
-    path: Path,
+    path: Place,
     *,
     title: str,
     evaluation: dict[str, Any],
@@ -26,7 +27,7 @@ def write_report(
     run: dict[str, Any],
     samples: list[Sample],
 ) -> None:
-    """Write the page to `path` (UTF-8), whose folder must exist. Sections without data are left out.
+    """Write the page to `path` (UTF-8). Sections without data are left out.
 
     evaluation: of `evaluation.evaluate_fusion`, or {} without labelled test data; with `budget` {share, f1, exact}
         (see `plots.budget_curve`), if it is to be drawn.
@@ -54,7 +55,8 @@ def write_report(
         shown_at_once=_SHOWN_AT_ONCE,
         samples=[{"title": s.title, "pieces": pieces(s.text, s.entities), "n": len(s.entities)} for s in samples],
     )  # fmt: skip
-    path.write_text(page, encoding="utf-8", newline="\n")
+    with replacing(path) as stream:
+        stream.write(page.encode())
 
 
 def _environment() -> Environment:

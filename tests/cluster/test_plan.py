@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,10 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.cluster.plan import digest_of, plan
+from rayner.cluster import plan as plans
+from rayner.cluster.plan import Survey, differences, digest_of, in_order, read_plan, texts_of, units, write_plan
+from rayner.corpus.tables import DOCUMENTS, read_table
 from rayner.errors import DataError
 from rayner.ner.segment import sentences
 from rayner.run import file_digest
+from rayner.storage import place, replacing
 from tests.strategies import texts
 
 # Often several sentences, so that documents longer than a unit are cut.
@@ -28,6 +32,19 @@ def corpus_of(folder, contents):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return str(folder)
+
+
+@dataclass
+class Plan:
+    """A corpus planned: the pieces of each unit, and what was met."""
+
+    units: list
+    seen: Survey
+
+
+def plan(corpus, size):
+    seen = Survey()
+    return Plan([unit.pieces for unit in units(texts_of(corpus, seen), size)], seen)
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +74,9 @@ def test_units_partition_every_document_at_ends_of_sentences(folder, contents, s
         cut = [(p.start + a, p.start + b) for p in own for a, b in sentences(text[p.start : p.end])]
         assert cut == sentences(text), "the segments of the pieces are those of the whole"
         assert {(p.sha256, p.n_chars) for p in own} == {(file_digest(own[0].path), len(text))}
-    assert found.documents == len(contents)
-    assert found.characters == sum(map(len, contents))
-    assert found.unread == {}
+    assert found.seen.documents == len(contents)
+    assert found.seen.characters == sum(map(len, contents))
+    assert found.seen.unread == {}
 
 
 @given(contents=documents, size=sizes)
@@ -90,40 +107,39 @@ def test_the_plan_does_not_depend_on_place_times_or_the_order_of_writing(tmp_pat
         os.utime(there / f"{i:02d}.txt", (i, i))
     (there / "notes.md").write_text("not a text")
     other = plan(str(there), 10)
-    assert other.digest == here.digest
+    assert other.seen.digest == here.seen.digest
     assert [[(p.doc_id, p.start, p.end) for p in u] for u in other.units] == [
         [(p.doc_id, p.start, p.end) for p in u] for u in here.units
     ]
 
 
 @pytest.mark.parametrize(
-    ("contents", "size"),
+    "contents",
     [
-        (["楚王曰。", "秦王白。"], 10),  # a text
-        (["楚王曰。", "秦王曰。", "趙"], 10),  # one more
-        (["楚王曰。"], 10),  # one fewer
-        (["秦王曰。", "楚王曰。"], 10),  # the other way round
-        (["楚王曰。", "秦王曰。"], 5),  # cut otherwise
+        ["楚王曰。", "秦王白。"],  # a text
+        ["楚王曰。", "秦王曰。", "趙"],  # one more
+        ["楚王曰。"],  # one fewer
+        ["秦王曰。", "楚王曰。"],  # the other way round
     ],
 )
-def test_the_digest_changes_with_texts_names_and_the_cut(tmp_path, contents, size):
-    before = plan(corpus_of(tmp_path / "a", ["楚王曰。", "秦王曰。"]), 10)
-    assert plan(corpus_of(tmp_path / "b", contents), size).digest != before.digest
+def test_the_digest_changes_with_texts_and_names(tmp_path, contents):
+    before = plan(corpus_of(tmp_path / "a", ["楚王曰。", "秦王曰。"]), 10).seen
+    assert plan(corpus_of(tmp_path / "b", contents), 10).seen.digest != before.digest
 
 
 def test_the_digest_changes_when_a_file_is_renamed(tmp_path):
     source = corpus_of(tmp_path / "a", ["楚王曰。"])
-    before = plan(source, 10).digest
+    before = plan(source, 10).seen.digest
     (tmp_path / "a" / "00.txt").rename(tmp_path / "a" / "0.txt")
-    assert plan(source, 10).digest != before
+    assert plan(source, 10).seen.digest != before
 
 
 def test_a_file_that_cannot_be_read_is_named_and_the_rest_goes_on(tmp_path):
     source = corpus_of(tmp_path / "a", ["楚王曰。", "秦\n王".encode() + b"\xff", "趙"])
     found = plan(source, 10)
     bad = str(tmp_path / "a" / "01.txt")
-    assert list(found.unread) == [bad]
-    assert found.unread[bad].startswith(f"{bad}:2: expected UTF-8")
+    assert list(found.seen.unread) == [bad]
+    assert found.seen.unread[bad].startswith(f"{bad}:2: expected UTF-8")
     assert list(by_document(found)) == ["00", "02"]
 
 
@@ -142,7 +158,8 @@ def test_a_corpus_that_is_not_there_is_an_error(tmp_path):
 
 def test_an_empty_document_is_a_document(tmp_path):
     found = plan(corpus_of(tmp_path / "a", [""]), 10)
-    assert (found.documents, found.characters, len(found.units)) == (1, 0, 1)
+    assert (found.seen.documents, found.seen.characters, len(found.units)) == (1, 0, 1)
+    assert found.seen.empty == [str(tmp_path / "a" / "00.txt")]
 
 
 def test_subfolders_and_a_single_file_are_named_by_their_paths(tmp_path):
@@ -156,3 +173,82 @@ def test_the_digest_of_a_text_is_that_of_its_file(tmp_path):
     path = Path(tmp_path / "a.txt")
     path.write_bytes("楚\r\n\ue000".encode())
     assert digest_of("楚\r\n\ue000") == file_digest(path)
+
+
+@given(contents=documents, size=sizes)
+def test_what_is_kept_is_what_was_planned(folder, contents, size):
+    source, out = corpus_of(folder, contents), folder.parent / "out"
+    shutil.rmtree(out, ignore_errors=True)
+    seen = write_plan(source, size, out)
+    kept = [unit for part in read_plan(out) for unit in part]
+    found = plan(source, size)
+    assert [unit.pieces for unit in kept] == found.units
+    assert [unit.number for unit in kept] == list(range(seen.units))
+    texts = {}
+    for unit in kept:
+        rows = read_table(out / "documents" / f"{unit.name}.parquet", DOCUMENTS).to_pylist()
+        texts |= {row["doc_id"]: (row["text"], unit.number, row["sha256"]) for row in rows}
+    assert [text for text, _, _ in texts.values()] == contents
+    assert all(texts[p.doc_id][1:] == (p.home, p.sha256) for unit in kept for p in unit.pieces)
+    assert (seen.documents, seen.characters, seen.digest) == (len(contents), sum(map(len, contents)), found.seen.digest)
+    assert differences(source, out) == {}
+
+
+def test_parts_of_a_plan_follow_each_other(tmp_path, monkeypatch):
+    monkeypatch.setattr(plans, "UNITS_A_PART", 3)
+    source = corpus_of(tmp_path / "a", ["楚王曰。"] * 8)
+    write_plan(source, 4, tmp_path / "out")
+    assert [[unit.number for unit in part] for part in read_plan(tmp_path / "out")] == [[0, 1, 2], [3, 4, 5], [6, 7]]
+
+
+def test_a_plan_that_was_interrupted_leaves_no_documents_in_the_next(tmp_path):
+    source = corpus_of(tmp_path / "a", ["楚王曰。"] * 4)
+    write_plan(source, 4, tmp_path / "out")
+    write_plan(source, 8, tmp_path / "out")
+    assert sorted(os.listdir(tmp_path / "out" / "documents")) == ["unit-000000.parquet", "unit-000001.parquet"]
+
+
+def test_what_differs_from_the_plan_is_named(tmp_path):
+    source = corpus_of(tmp_path / "a", [f"楚{i}" for i in range(6)])
+    write_plan(source, 10, tmp_path / "out")
+    path = {i: tmp_path / "a" / f"{i:02d}.txt" for i in range(6)}
+    path[0].unlink()
+    path[2].write_text("齊")
+    path[4].write_bytes(b"\xff")
+    (tmp_path / "a" / "03a.txt").write_text("燕")
+    (tmp_path / "a" / "99.txt").write_text("")
+    assert differences(source, tmp_path / "out") == {
+        str(path[0]): "can no longer be read",
+        str(path[2]): "has another text",
+        str(tmp_path / "a" / "03a.txt"): "is new",
+        str(path[4]): "can no longer be read",
+        str(tmp_path / "a" / "99.txt"): "is new",
+    }
+
+
+def test_a_corpus_in_an_object_store_is_planned_as_the_same_in_a_folder(tmp_path):
+    contents = ["楚王曰。秦王曰。", "", "齊。" * 9, "趙"]
+    here, there = corpus_of(tmp_path / "a", contents), place("memory://plans/corpus")
+    for i, text in enumerate(contents):
+        with replacing(there / "書" / f"{i:02d}.txt") as stream:
+            stream.write(text.encode())
+    for name in ("00.txt", "01.txt", "02.txt", "03.txt"):
+        (tmp_path / "b" / "書").mkdir(parents=True, exist_ok=True)
+        shutil.copy(Path(here) / name, tmp_path / "b" / "書" / name)
+    out = place("memory://plans/out")
+    seen = write_plan(str(there), 10, out)
+    assert seen.digest == plan(str(tmp_path / "b"), 10).seen.digest
+    assert differences(str(there), out) == {}
+    pieces = [piece for part in read_plan(out) for unit in part for piece in unit.pieces]
+    assert [piece.doc_id for piece in pieces if piece.start == 0] == [f"書/{i:02d}" for i in range(4)]
+    assert pieces[0].path == "memory://plans/corpus/書/00.txt"
+
+
+@given(st.lists(st.integers(), max_size=60))
+def test_threads_keep_the_order(items):
+    assert list(in_order(lambda item: item * 2, items)) == [item * 2 for item in items]
+
+
+def test_what_a_thread_raises_is_raised():
+    with pytest.raises(ZeroDivisionError):
+        list(in_order(lambda item: 1 // item, [1, 0]))

@@ -9,57 +9,8 @@ from hypothesis import strategies as st
 
 from rayner.cluster.score import units_of
 from rayner.cluster.session import Progress, duration, log
-from rayner.cluster.stages import one_by_one, packed, segments_of, unit_row, unpacked
+from rayner.cluster.stages import packed, segments_of, unit_row, unpacked
 from rayner.ner.scores import NOTHING, Scored
-
-TEXTS = st.lists(st.sampled_from(["a", "b", "poison", "c", "worse"]), max_size=8)
-
-
-class Model:
-    """Answers with the text in capitals; notes what it was asked; cannot take some texts."""
-
-    def __init__(self):
-        self.asked = []
-
-    def __call__(self, texts):
-        self.asked.append(list(texts))
-        for text in texts:
-            if text == "poison":
-                raise ValueError("cannot take this")
-            if text == "worse":
-                raise MemoryError("x" * 10_000)
-        return [text.upper() for text in texts]
-
-
-@given(TEXTS)
-def test_a_poison_text_costs_itself_only_and_order_is_kept(texts):
-    answers, errors = one_by_one(Model(), texts)
-    assert answers == [None if text in ("poison", "worse") else text.upper() for text in texts]
-    for text, error in zip(texts, errors, strict=True):
-        if text == "poison":
-            assert error == "ValueError: cannot take this"
-        elif text == "worse":
-            assert error.startswith("MemoryError: xxx")
-            assert len(error) == 500
-        else:
-            assert error is None
-
-
-@given(TEXTS)
-def test_the_batch_is_tried_first_and_each_text_alone_only_if_it_fails(texts):
-    model = Model()
-    one_by_one(model, texts)
-    clean = {"poison", "worse"}.isdisjoint(texts)
-    assert model.asked == [texts] + ([] if clean or len(texts) == 1 else [[text] for text in texts])
-
-
-@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
-def test_an_interruption_is_no_failure_of_a_text(kind):
-    def interrupted(_):
-        raise kind
-
-    with pytest.raises(kind):
-        one_by_one(interrupted, ["a", "b"])
 
 
 def segment(i, text):

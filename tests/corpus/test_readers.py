@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rayner.corpus.exporters import evahan_lines
-from rayner.corpus.readers import TextFile, list_texts, read_labelled, read_text
+from rayner.corpus.readers import read_labelled
+from rayner.corpus.texts import TextFile, list_texts, read_text
 from rayner.errors import DataError
 from rayner.ner.spans import Span
 
@@ -253,27 +254,31 @@ def test_read_text_names_the_line_of_the_first_bad_byte(write):
     assert message(read_text, path) == f"{path}:3: expected UTF-8, found byte 0x80 (invalid start byte)"
 
 
+def listed(source):
+    return [*list_texts(source)]
+
+
 def test_list_texts(tmp_path, write):
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "deep").mkdir()
     for name in ("c.txt", "b/2.txt", "b/10.txt", "b/deep/x.y.txt", "b.txt", "note.md", "b/.txt", "史.txt"):
         write("甲", name)
-    texts = list_texts(tmp_path)
+    texts = [*list_texts(tmp_path)]
     assert [text.doc_id for text in texts] == ["b", "b/10", "b/2", "b/deep/x.y", "c", "史"]
     assert all(text.path == str(tmp_path / f"{text.doc_id}.txt") for text in texts)
-    assert texts == list_texts(str(tmp_path))
+    assert texts == [*list_texts(str(tmp_path))]
 
 
 def test_list_a_single_file(write):
     path = write("甲", "史記.utf8")
-    assert list_texts(path) == [TextFile("史記", str(path))]
+    assert [*list_texts(path)] == [TextFile("史記", str(path))]
 
 
 def test_nothing_to_list(tmp_path, write):
     write("甲", "note.md")
-    assert message(list_texts, tmp_path) == f"{tmp_path}: expected files ending in .txt, found none"
+    assert message(listed, tmp_path) == f"{tmp_path}: expected files ending in .txt, found none"
     gone = tmp_path / "gone"
-    assert message(list_texts, gone) == f"{gone}: expected a folder or a file, found nothing of that name"
+    assert message(listed, gone) == f"{gone}: expected a folder or a file, found nothing of that name"
 
 
 def test_links_that_leave_the_folder(tmp_path, write):
@@ -282,11 +287,11 @@ def test_links_that_leave_the_folder(tmp_path, write):
     secret = write("甲", "secret.txt")
     link = corpus / "a.txt"
     link.symlink_to(secret)
-    assert message(list_texts, corpus) == f"{link}: expected texts inside {corpus}, found a link to {secret}"
+    assert message(listed, corpus) == f"{link}: expected texts inside {corpus}, found a link to {secret}"
     link.unlink()
     link = corpus / "sub"
     link.symlink_to(tmp_path)
-    assert message(list_texts, corpus) == f"{link}: expected texts inside {corpus}, found a link to {tmp_path}"
+    assert message(listed, corpus) == f"{link}: expected texts inside {corpus}, found a link to {tmp_path}"
 
 
 def test_links_inside_the_folder(tmp_path):
@@ -299,7 +304,16 @@ def test_links_inside_the_folder(tmp_path):
     assert [text.doc_id for text in list_texts(tmp_path / "door")] == ["a/x", "y"]
     dead = corpus / "z.txt"
     dead.symlink_to("nowhere.txt")
-    assert message(list_texts, corpus) == f"{dead}: expected a file, found something else or a link to nothing"
+    (corpus / "x.txt").mkdir()
+    (corpus / "x.txt" / "in.txt").write_text("甲")
+    faults = {text.doc_id: text.fault for text in list_texts(corpus)}
+    assert faults == {
+        "a/x": None,
+        "x": f"{corpus / 'x.txt'}: expected a file, found a folder",
+        "x.txt/in": None,
+        "y": None,
+        "z": f"{dead}: expected a file, found something else or a link to nothing",
+    }
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads every folder")
@@ -307,14 +321,14 @@ def test_a_folder_that_cannot_be_read_is_not_passed_over(tmp_path, write):
     write("甲", "a.txt")
     closed = tmp_path / "closed"
     closed.mkdir(mode=0)
-    found = message(list_texts, tmp_path)
+    found = message(listed, tmp_path)
     assert found == f"{closed}: expected a folder that can be read, found: Permission denied"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names themselves")
 def test_a_name_that_is_not_utf8(tmp_path):
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.txt")).write_text("甲")
-    assert "expected a file name in UTF-8, found other bytes" in message(list_texts, tmp_path)
+    assert "expected a file name in UTF-8, found other bytes" in message(listed, tmp_path)
 
 
 # ---- the real files

@@ -1,0 +1,180 @@
+"""Places for files: local folders and, alike, object stores and other file systems at a URL (fsspec).
+
+Every write is whole or not there. A local file system and those that can rename get a file under another name first,
+renamed when it is whole. An object store shows an object only when all of it has arrived, so there one upload does.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, cast
+
+from upath import UPath
+
+from rayner.errors import ConfigError, DataError
+
+Place = Path | UPath
+
+# Where an object appears when its upload is complete, and not before. `memory` is a dictionary of such objects.
+_SECRET = re.compile(r"://[^/]*:[^/]*@")
+_OBJECT_STORES = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory"))
+
+
+class Entry(NamedTuple):
+    """What lies in a folder."""
+
+    name: str
+    is_folder: bool
+
+
+def is_url(where: str | Place) -> bool:
+    """Whether a place is one of fsspec's, such as `s3://bucket/folder`, not a path of this machine."""
+    return "://" in str(where)
+
+
+def place(where: str | Place) -> Place:
+    """The place that a path or a URL names; a path is made absolute."""
+    if not is_url(where):
+        return Path(str(where)).absolute()
+    if _SECRET.search(str(where)):
+        raise ConfigError("a URL holds a user name or password: expected them in the environment, not in settings")
+    # A listing that is remembered would hide what other processes have written since.
+    return where if isinstance(where, UPath) else UPath(where, use_listings_cache=False)
+
+
+@contextmanager
+def replacing(path: Place) -> Iterator[BinaryIO]:
+    """A stream whose bytes become the file `path` when the block ends well; upon an error nothing is left behind.
+
+    Folders above `path` are made. In a local folder the bytes are on disk before the name points to them (fsync, then
+    rename), so that a reader, or a run that is resumed after a crash, never meets half a file. Raises OSError.
+    """
+    if isinstance(path, Path):
+        with _replacing_locally(path) as stream:
+            yield stream
+        return
+    with tempfile.NamedTemporaryFile() as whole:
+        yield cast(BinaryIO, whole)
+        whole.flush()
+        if path.protocol in _OBJECT_STORES:
+            path.fs.put_file(whole.name, path.path)
+            return
+        part = path.parent / f".{uuid.uuid4().hex}.tmp"
+        path.fs.makedirs(path.parent.path, exist_ok=True)
+        path.fs.put_file(whole.name, part.path)
+        if path.exists():  # HDFS refuses to rename onto a file
+            path.unlink()
+        path.fs.mv(part.path, path.path)
+
+
+@contextmanager
+def _replacing_locally(path: Path) -> Iterator[BinaryIO]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The name is random, as two workers may write the same file, and short, as `path` may be as long as names can be.
+    temporary = path.parent / f".{uuid.uuid4().hex}.tmp"
+    try:
+        with temporary.open("xb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    descriptor = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)  # so that the rename lasts through a power cut
+    finally:
+        os.close(descriptor)
+
+
+def entries(folder: Place) -> list[Entry]:
+    """What lies in a folder, in the order that makes a walk through it one in the order of whole paths.
+
+    Nothing if there is no such folder: an object store knows no empty ones. Raises OSError for one that cannot be read.
+    """
+    try:
+        if isinstance(folder, Path):
+            with os.scandir(folder) as found:
+                listed = [Entry(item.name, item.is_dir()) for item in found]
+        else:
+            rows = folder.fs.ls(folder.path, detail=True)
+            own = folder.path.rstrip("/")
+            listed = [
+                Entry(str(row["name"]).rstrip("/").rpartition("/")[2], row["type"] == "directory")
+                for row in rows
+                if str(row["name"]).strip("/") != own.strip("/")
+            ]
+            if any(name in ("", ".", "..") for name, _ in listed):
+                raise DataError(f"{folder}: expected names of files below this folder, found one that leads out of it")
+    except FileNotFoundError:
+        return []
+    return sorted(listed, key=lambda entry: f"{entry.name}/" if entry.is_folder else entry.name)
+
+
+def local_copy(folder: Place) -> Path:
+    """A folder or file as libraries want it that read local files only: itself, or a copy on this machine.
+
+    Copies are kept in the user's cache under the digest of the listing (names, sizes, versions), so that one that was
+    written anew is copied anew, and processes of one machine share them. Raises OSError, and DataError
+    for an object whose name leads out of the folder.
+    """
+    if isinstance(folder, Path):
+        return folder
+    found: dict[str, dict[str, Any]] = folder.fs.find(folder.path, detail=True)
+    if not found:
+        raise FileNotFoundError(2, "No such file or folder", str(folder))
+    seen = [(name, row.get("size"), str(row.get("ETag") or row.get("mtime") or row.get("created") or ""))
+            for name, row in sorted(found.items())]  # fmt: skip
+    key = hashlib.sha256(repr((str(folder), seen)).encode()).hexdigest()[:32]
+    kept = _cache() / key / folder.name
+    if kept.exists():
+        return kept
+    _cache().mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=_cache()) as temporary:
+        whole = Path(temporary, "whole")
+        for name in found:
+            inside = name.removeprefix(folder.path).strip("/")
+            if any(part in ("", ".", "..") for part in inside.split("/")) and inside:
+                raise DataError(f"{folder}: expected names of files below this folder, found {name!r}")
+            target = whole / folder.name / inside if inside else whole / folder.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            folder.fs.get_file(name, str(target))
+        try:
+            whole.rename(kept.parent)
+        except OSError:  # another process was faster
+            if not kept.exists():
+                raise
+    return kept
+
+
+def fetched(name: str) -> str:
+    """What a library is to load, by the name it takes: the local copy of what lies at a URL; else the name itself."""
+    return str(local_copy(place(name))) if is_url(name) else name
+
+
+def put_folder(source: Path, target: Place) -> None:
+    """Put a local folder in the place of `target`. Only in a local file system does it appear as a whole.
+
+    Elsewhere whoever reads it must know from something written later, as a step's manifest is, that it is whole.
+    """
+    if isinstance(target, Path):
+        if target.exists():
+            shutil.rmtree(target)
+        source.replace(target)
+        return
+    for name in target.fs.find(target.path):  # not fs.rm, to which a name with [ or * is a pattern
+        target.fs.rm_file(name)
+    for file in sorted(item for item in source.rglob("*") if item.is_file()):
+        with replacing(target / file.relative_to(source).as_posix()) as out, file.open("rb") as stream:
+            shutil.copyfileobj(stream, out)
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rayner"
