@@ -11,20 +11,19 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import fmean as mean
 from typing import Any
 
-import numpy as np
 import ray.train
 import torch
 from ray.train import Checkpoint
-from ray.train.torch import TorchTrainer
 from safetensors.torch import load_file
 
 from rayner.cluster import data
+from rayner.cluster.fitting import due, fit, worker_device
 from rayner.cluster.session import duration, log, start_logging
-from rayner.cluster.train_slm import run_config, scaling, worker_device
 from rayner.cluster.trained import load_llm, retriever, task
 from rayner.config import Config, digest, resolved
 from rayner.models import llm as llms
@@ -44,10 +43,32 @@ class Stage:
     lr: float
 
 
+@dataclass
+class Done:
+    """How far a fine-tuning is: whole epochs, steps of the next one, and the losses of these on the first worker."""
+
+    epoch: int = 0
+    step: int = 0
+    losses: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Pupil:
+    """What one worker trains, and which of the workers it is."""
+
+    engine: Any
+    llm: llms.Llm
+    config: Config
+    stage: Stage
+    rank: int
+    world: int
+
+
 def inputs(config: Config, run: Run) -> dict[str, Any]:
     """What the fine-tuned LLM depends on."""
     settings = resolved(config.llm)
-    settings.pop("workers")
+    for key in ("workers", "checkpoint_minutes"):  # the outcome is the same
+        settings.pop(key)
     return {
         "data": run.digest("data"),
         "index": run.digest("build_index"),
@@ -70,7 +91,7 @@ def train_llm(config: Config, run: Run) -> dict[str, Any]:
         if base == "scratch":
             base = str(run.path("scratch", "llm"))
             texts = [example.text for example in data.part(run, "train")]
-            with whole_folder(Path(base)) as folder:
+            with whole_folder(run.path("scratch", "llm")) as folder:
                 write_decoder(folder, texts, run.facts("data")["types"], config.llm.scratch, config.seed)
         with whole_folder(run.path("models", "llm")) as folder:
             if config.llm.full_epochs:
@@ -104,14 +125,8 @@ def prove_adapter(folder: Path) -> dict[str, Any]:
 
 
 def _fit(config: Config, run: Run, stage: Stage, folder: Path) -> dict[str, Any]:
-    result = TorchTrainer(
-        _worker,
-        train_loop_config={"config": config, "run": run, "stage": stage},
-        scaling_config=scaling(config.llm.workers),
-        run_config=run_config(run, f"llm-{stage.name}-{digest(inputs(config, run))}", config.llm.workers),
-    ).fit()
-    if result.error:
-        raise result.error
+    settings = {"config": config, "run": run, "stage": stage}
+    result = fit(_worker, settings, run, f"llm-{stage.name}-{digest(inputs(config, run))}", config.llm.workers)
     if result.checkpoint is None or result.metrics is None:
         raise RuntimeError(f"the {stage.name} stage of the LLM ended without a checkpoint")
     with result.checkpoint.as_directory() as kept:
@@ -124,36 +139,49 @@ def _worker(settings: dict[str, Any]) -> None:
     start_logging()
     config: Config = settings["config"]
     run: Run = settings["run"]
-    stage: Stage = settings["stage"]
     context = ray.train.get_context()
     rank, world = context.get_world_rank(), context.get_world_size()
     use_threads(config.llm.workers.cpus)
-    engine, llm = _engine(config, run, stage, world)
-    lessons = _lessons(config, run, llm)
-    first = _restore(engine, stage)
-    size = config.llm.batch_size
-    for epoch in range(first, stage.epochs):
-        plan = batches([len(lesson) for lesson in lessons], size, config.seed + epoch)[: config.llm.max_steps or None]
-        torch.manual_seed(config.seed + epoch * 1000 + rank)
-        engine.train()
-        losses, begun, said = [0.0], time.time(), time.time()
-        for i, batch in enumerate(plan):
-            factor = learning_rate(epoch * len(plan) + i, stage.epochs * len(plan), config.llm.warmup)
-            for group in engine.optimizer.param_groups:
-                group["lr"] = stage.lr * factor
-            own = share([batch[k % len(batch)] for k in range(size)], rank, world)
-            losses.append(_step(engine, [lessons[k] for k in own], config.llm.micro_batch))
-            if rank == 0 and time.time() - said > 10:
-                said = time.time()
-                left = (said - begun) / (i + 1) * (len(plan) * (stage.epochs - epoch) - i - 1)
-                log.info(
-                    "LLM (%s) epoch %d/%d, step %d/%d: loss %.4f, %s left",
-                    stage.name, epoch + 1, stage.epochs, i + 1, len(plan), np.mean(losses[-20:]), duration(left),
-                )  # fmt: skip
-        loss = float(np.mean(losses[1:]))
-        if rank == 0:
-            log.info("LLM (%s) epoch %d/%d: loss %.4f", stage.name, epoch + 1, stage.epochs, loss)
-        _report(engine, llm, config, {"epoch": epoch, "loss": loss}, rank)
+    pupil = Pupil(*_engine(config, run, settings["stage"], world), config, settings["stage"], rank, world)
+    lessons, done = _lessons(config, run, pupil.llm), _restore(pupil)
+    while done.epoch < pupil.stage.epochs:
+        _epoch(pupil, lessons, done)
+
+
+def _epoch(pupil: Pupil, lessons: Sequence[llms.Lesson], done: Done) -> None:
+    """The rest of an epoch, with a checkpoint at its end and every so many minutes before.
+
+    Batches, learning rate and dropout follow from the numbers of epoch and step: going on from a checkpoint comes to
+    what would have come without.
+    """
+    settings, stage, rank = pupil.config.llm, pupil.stage, pupil.rank
+    size, seed, epoch, first = settings.batch_size, pupil.config.seed, done.epoch, done.step
+    plan = batches([len(lesson) for lesson in lessons], size, seed + epoch)[: settings.max_steps or None]
+    pupil.engine.train()
+    begun = said = saved = time.monotonic()
+    for i, batch in enumerate(plan[first:], first):
+        step = epoch * len(plan) + i
+        for group in pupil.engine.optimizer.param_groups:
+            group["lr"] = stage.lr * learning_rate(step, stage.epochs * len(plan), settings.warmup)
+        torch.manual_seed(seed + step * 1000 + rank)
+        own = share([batch[k % len(batch)] for k in range(size)], rank, pupil.world)
+        done.losses.append(_step(pupil.engine, [lessons[k] for k in own], settings.micro_batch))
+        done.step = i + 1
+        if rank == 0 and time.monotonic() - said > 10:
+            said = time.monotonic()
+            left = (said - begun) / (done.step - first) * (len(plan) * (stage.epochs - epoch) - done.step)
+            log.info(
+                "LLM (%s) epoch %d/%d, step %d/%d: loss %.4f, %s left",
+                stage.name, epoch + 1, stage.epochs, done.step, len(plan), mean(done.losses[-20:]), duration(left),
+            )  # fmt: skip
+        if done.step < len(plan) and due(saved, settings.checkpoint_minutes, pupil.llm.device):
+            _report(pupil, done, {"epoch": epoch, "step": done.step, "loss": mean(done.losses)}, rank)
+            saved = time.monotonic()
+    loss = mean(done.losses)
+    done.epoch, done.step, done.losses = epoch + 1, 0, []
+    if rank == 0:
+        log.info("LLM (%s) epoch %d/%d: loss %.4f", stage.name, done.epoch, stage.epochs, loss)
+    _report(pupil, done, {"epoch": epoch, "step": len(plan), "loss": loss}, rank)
 
 
 def _step(engine: Any, lessons: Sequence[llms.Lesson], micro: int) -> float:  # noqa: ANN401 - DeepSpeed's engine
@@ -230,26 +258,32 @@ def deepspeed_config(config: Config, world: int) -> dict[str, Any]:
     }
 
 
-def _restore(engine: Any, stage: Stage) -> int:  # noqa: ANN401 - DeepSpeed's engine
+def _restore(pupil: Pupil) -> Done:
+    """Take up the last checkpoint, if there is one; returns how far it is."""
     checkpoint = ray.train.get_checkpoint()
     if checkpoint is None:
-        return 0
+        return Done()
     with checkpoint.as_directory() as folder, deepspeed_states():
-        engine.load_checkpoint(folder, tag="state", load_module_strict=False)
-        epoch = int(json.loads((Path(folder) / "epoch.json").read_text())["epoch"])
-    log.info("LLM (%s): goes on after epoch %d, from its checkpoint", stage.name, epoch + 1)
-    return epoch + 1
+        pupil.engine.load_checkpoint(folder, tag="state", load_module_strict=False)
+        done = Done(**json.loads((Path(folder) / "done.json").read_text()))
+    if pupil.rank == 0:
+        where = f"step {done.step} of epoch {done.epoch + 1}" if done.step else f"epoch {done.epoch}"
+        log.info("LLM (%s): goes on after %s, from its checkpoint", pupil.stage.name, where)
+    return done
 
 
-def _report(engine: Any, llm: llms.Llm, config: Config, metrics: dict[str, Any], rank: int) -> None:  # noqa: ANN401
-    """A checkpoint from all workers: each its part of the optimizer, the first also the model as users load it."""
+def _report(pupil: Pupil, done: Done, metrics: dict[str, Any], rank: int) -> None:
+    """A checkpoint from all workers, each its part of the optimizer; after an epoch also the model as users load it."""
+    llm = pupil.llm
     with tempfile.TemporaryDirectory() as folder:
-        engine.save_checkpoint(folder, tag="state", exclude_frozen_parameters=hasattr(llm.model, "peft_config"))
-        with _gathered(llm, config.llm.zero_stage):
-            if rank == 0:
-                llm.model.save_pretrained(Path(folder) / "model")
-                llm.speller.tokenizer.save_pretrained(Path(folder) / "model")
-                (Path(folder) / "epoch.json").write_text(json.dumps({"epoch": metrics["epoch"]}))
+        pupil.engine.save_checkpoint(folder, tag="state", exclude_frozen_parameters=hasattr(llm.model, "peft_config"))
+        if rank == 0:
+            (Path(folder) / "done.json").write_text(json.dumps(asdict(done)))
+        if done.step == 0:
+            with _gathered(llm, pupil.config.llm.zero_stage):
+                if rank == 0:
+                    llm.model.save_pretrained(Path(folder) / "model")
+                    llm.speller.tokenizer.save_pretrained(Path(folder) / "model")
         ray.train.report(metrics, checkpoint=Checkpoint.from_directory(folder))
 
 

@@ -7,18 +7,20 @@ from typing import Any
 
 import ray.train
 import torch
-from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
-from ray.train.torch import TorchTrainer, get_device, prepare_model
+from ray.train import Checkpoint
+from ray.train.torch import prepare_model
 
 from rayner.cluster import data
+from rayner.cluster.fitting import fit, worker_device
 from rayner.cluster.session import duration, log, start_logging
-from rayner.config import Config, WorkersConfig, digest, resolved
+from rayner.config import Config, digest, resolved
 from rayner.models import slm as slms
 from rayner.models.slm_training import held_out_f1, optimizer_for, train_epoch
 from rayner.models.tiny import write_encoder
-from rayner.models.training import device_of, use_threads
+from rayner.models.training import use_threads
 from rayner.ner.tags import label_set
 from rayner.run import Run, folder_digest, model_digest, whole_folder
+from rayner.storage import fetched
 
 
 def inputs(config: Config, run: Run) -> dict[str, Any]:
@@ -38,16 +40,11 @@ def train_slm(config: Config, run: Run) -> dict[str, Any]:
         if base == "scratch":
             base = str(run.path("scratch", "slm"))
             texts = [example.text for example in data.part(run, "train")]
-            with whole_folder(Path(base)) as folder:
+            with whole_folder(run.path("scratch", "slm")) as folder:
                 write_encoder(folder, texts, config.slm.scratch, config.seed)
-        result = TorchTrainer(
-            _worker,
-            train_loop_config={"config": config, "run": run, "base": base},
-            scaling_config=scaling(config.slm.workers),
-            run_config=run_config(run, f"slm-{digest(inputs(config, run))}", config.slm.workers, best="f1"),
-        ).fit()
-        if result.error:
-            raise result.error
+        name = f"slm-{digest(inputs(config, run))}"
+        settings = {"config": config, "run": run, "base": base}
+        result = fit(_worker, settings, run, name, config.slm.workers, best="f1")
         checkpoint, metrics = max(result.best_checkpoints or [], key=lambda pair: pair[1]["f1"])
         with whole_folder(run.path("models", "slm")) as folder, checkpoint.as_directory() as kept:
             model = slms.load(Path(kept) / "model", torch.device("cpu"))
@@ -63,36 +60,6 @@ def train_slm(config: Config, run: Run) -> dict[str, Any]:
     return run.once("train_slm", inputs(config, run), work)
 
 
-def scaling(workers: WorkersConfig) -> ScalingConfig:
-    """Ray's form of the workers' settings."""
-    return ScalingConfig(
-        num_workers=workers.count,
-        use_gpu=workers.gpus > 0,
-        resources_per_worker={"CPU": workers.cpus, **({"GPU": workers.gpus} if workers.gpus else {})},
-    )
-
-
-def run_config(run: Run, name: str, workers: WorkersConfig, best: str | None = None) -> RunConfig:
-    """Where a training keeps its checkpoints; the same name finds them again after an interruption."""
-    return RunConfig(
-        name=name,
-        storage_path=str(run.path("train").absolute()),
-        failure_config=FailureConfig(max_failures=workers.max_failures),
-        checkpoint_config=CheckpointConfig(
-            num_to_keep=1, checkpoint_score_attribute=best, checkpoint_score_order="max"
-        ),
-    )
-
-
-def worker_device(name: str) -> torch.device:
-    """The configured device of a training worker: of several GPUs in a machine, its own."""
-    device = device_of(name)
-    if device.type == "cuda":
-        device = get_device()  # the workers of a machine see all of its GPUs
-        torch.cuda.set_device(device)
-    return device
-
-
 def _worker(settings: dict[str, Any]) -> None:
     """What each training worker does."""
     start_logging()
@@ -103,11 +70,11 @@ def _worker(settings: dict[str, Any]) -> None:
     use_threads(config.slm.workers.cpus)
     types = run.facts("data")["types"]
     torch.manual_seed(config.seed)  # the same fresh head in every run
-    slm = slms.load(settings["base"], worker_device(config.device), label_set(types))
+    slm = slms.load(fetched(settings["base"]), worker_device(config.device), label_set(types))
     items = slms.training_items(slm, data.part(run, "train"), config.slm.max_chars, config.slm.overlap)
     dev = data.part(run, "dev")
     optimizer = optimizer_for(slm, config.slm)
-    first = _restore(slm, optimizer)
+    first = _restore(slm, optimizer, rank)
     model = prepare_model(slm.model, move_to_device=False)
     for epoch in range(first, config.slm.epochs):
         begun = time.time()
@@ -124,7 +91,7 @@ def _worker(settings: dict[str, Any]) -> None:
         _report(slm, optimizer, metrics, rank)
 
 
-def _restore(slm: slms.Slm, optimizer: torch.optim.Optimizer) -> int:
+def _restore(slm: slms.Slm, optimizer: torch.optim.Optimizer, rank: int) -> int:
     """Take up the last checkpoint, if there is one; returns the epoch to go on with."""
     checkpoint = ray.train.get_checkpoint()
     if checkpoint is None:
@@ -133,7 +100,8 @@ def _restore(slm: slms.Slm, optimizer: torch.optim.Optimizer) -> int:
         slm.model.load_state_dict(slms.load(Path(folder) / "model", slm.device).model.state_dict())
         state = torch.load(Path(folder) / "optimizer.pt", weights_only=True, map_location=slm.device)
     optimizer.load_state_dict(state["optimizer"])
-    log.info("SLM: goes on after epoch %d, from its checkpoint", state["epoch"] + 1)
+    if rank == 0:
+        log.info("SLM: goes on after epoch %d, from its checkpoint", state["epoch"] + 1)
     return int(state["epoch"]) + 1
 
 
