@@ -1,0 +1,319 @@
+"""Jobs as users submit them: from a clean clone to a head node of its own that asks for a token.
+
+The node's Python sees all packages, but no rayner: what runs there can only have travelled with the job.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sysconfig
+import tempfile
+import time
+import venv
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+from ray.autoscaler._private.util import prepare_config, validate_config
+from ray.scripts.scripts import cli as ray_commands
+
+from rayner.cluster.session import QUIET
+
+ROOT = Path(__file__).parents[2]
+GUIDE = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+TRAIN = "jobs/train_slm.py --config jobs/conf/demo.yaml slm.workers.count=1"
+STOPPED = re.compile(r"^\d\d:\d\d:\d\d stopped by SIGTERM; the same command goes on where it stopped$", re.MULTILINE)
+slow = pytest.mark.slow
+
+
+@dataclass(frozen=True)
+class Node:
+    """A head node, the clone that jobs are submitted from, and the environment of a prepared client."""
+
+    address: str
+    clone: Path
+    temporary: Path
+    env: dict[str, str]
+
+    def ray(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """One of Ray's commands, as a user in the clone calls it; variables that are empty are unset."""
+        made = {name: value for name, value in {**self.env, **env}.items() if value}
+        return subprocess.run(
+            ["ray", *arguments], capture_output=True, text=True, cwd=self.clone, env=made, timeout=240, check=False
+        )
+
+    def submit(self, name: str, entrypoint: str, *options: str) -> subprocess.CompletedProcess[str]:
+        """The README's way to submit a job, under a name."""
+        asked = ["--address", self.address, "--working-dir", ".", "--submission-id", name, *options]
+        return self.ray("job", "submit", *asked, "--", *shlex.split(entrypoint))
+
+    def log(self, name: str) -> str:
+        """A job's log, to the byte: Ray's commands would hide carriage returns. Nothing if it has none yet."""
+        return "".join(
+            path.read_bytes().decode() for path in self.temporary.glob(f"session_2*/logs/job-driver-{name}.log")
+        )
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def eventually(true, seconds: float) -> bool:
+    """Whether it becomes true in time."""
+    end = time.monotonic() + seconds
+    while not (held := true()) and time.monotonic() < end:
+        time.sleep(0.5)
+    return bool(held)
+
+
+def bare_python(folder: Path) -> dict[str, str]:
+    """An environment with the packages of this one but without rayner, first in PATH; a home with nothing in it."""
+    venv.create(folder / "env", with_pip=False)
+    lent = Path(sysconfig.get_path("purelib", vars={"base": str(folder / "env")}), "lent.pth")
+    # Such a line lends the packages in the folder, not the editable installs that other .pth files in it point to.
+    lent.write_text("".join(f"{sysconfig.get_path(kind)}\n" for kind in ("purelib", "platlib")))
+    ray = folder / "env" / "bin" / "ray"
+    ray.write_text(f"#!{folder / 'env' / 'bin' / 'python'}\nfrom ray.scripts.scripts import main\nmain()\n")
+    ray.chmod(0o755)
+    (folder / "home").mkdir()
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "PYTHON")) and k not in QUIET["env_vars"]}
+    return {**kept, "PATH": f"{folder / 'env' / 'bin'}:{os.environ['PATH']}", "HOME": str(folder / "home")}
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory) -> dict[str, str]:
+    """The environment, proved to have no rayner."""
+    env = bare_python(tmp_path_factory.mktemp("bare"))
+    command = ["python", "-c", "import ray, rayner"]
+    found = subprocess.run(command, capture_output=True, text=True, env=env, cwd="/", check=False)
+    assert "No module named 'rayner'" in found.stderr
+    return env
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory) -> Path:
+    """What `git clone` gives: nothing that was built, no environment."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("not in a git repository")
+    folder = tmp_path_factory.mktemp("clean") / "rayner"
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def node(bare, clone):
+    """`ray start --head` as the guide writes it, with ports and a folder that no other Ray has."""
+    temporary = Path(tempfile.mkdtemp(prefix="r"))  # sockets lie in it, whose paths may have 107 bytes
+    env = {**bare, "RAY_AUTH_MODE": "token"}
+    subprocess.run(["ray", "get-auth-token", "--generate"], check=True, capture_output=True, env=env)
+    port = free_port()
+    apart = (
+        f"--dashboard-port={port} --ray-client-server-port={free_port()} --temp-dir={temporary} --num-cpus=2 "
+        "--dashboard-agent-listen-port=0 --min-worker-port=0 --max-worker-port=0 --object-store-memory=200000000"
+    )
+    started = "ray start --head --port=0 --dashboard-host=127.0.0.1 --disable-usage-stats --block"
+    said = temporary / "head.log"
+    with said.open("wb") as log:
+        head = subprocess.Popen(
+            [*shlex.split(started), *shlex.split(apart)],
+            stdout=log, stderr=subprocess.STDOUT, env={**env, "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0"},
+        )  # fmt: skip
+    made = Node(f"http://127.0.0.1:{port}", clone, temporary, env)
+    try:
+        up = eventually(lambda: made.ray("job", "list", "--address", made.address).returncode == 0, 120)
+        assert up, said.read_text()
+        yield made
+    finally:
+        end(head)
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def end(head: subprocess.Popen) -> None:
+    """End a head node and all that it started, and nothing else."""
+    with_it = psutil.Process(head.pid).children(recursive=True)
+    head.terminate()
+    _, alive = psutil.wait_procs([psutil.Process(head.pid), *with_it], timeout=20)
+    for process in alive:
+        process.kill()
+    head.wait(20)
+
+
+def test_ray_s_own_loader_takes_cluster_yaml():
+    written = yaml.safe_load((ROOT / "cluster.yaml").read_text(encoding="utf-8"))
+    prepared = prepare_config(written)
+    validate_config(prepared)
+    workers = len(written["provider"]["worker_ips"])
+    [kind] = prepared["available_node_types"].values()
+    assert kind["min_workers"] == kind["max_workers"] == prepared["max_workers"] == workers
+
+
+def lines_starting(text: str, command: str) -> list[list[str]]:
+    """The arguments of a command wherever a text has it at the start of a line or of a command."""
+    joined = text.replace("\\\n", " ")
+    found = re.findall(rf"^(?:.*[;&] )?{command} ([^#\n;]*)", joined, re.MULTILINE)
+    return [shlex.split(arguments) for arguments in found]
+
+
+def test_ray_knows_every_option_that_is_documented():
+    cluster = yaml.safe_load((ROOT / "cluster.yaml").read_text(encoding="utf-8"))
+    commands = "\n".join(cluster["head_start_ray_commands"] + cluster["worker_start_ray_commands"])
+    starts = lines_starting(f"{commands}\n{GUIDE}", "ray start")
+    submissions = lines_starting(f"{README}\n{GUIDE}", "ray job submit")
+    assert (len(starts), len(submissions)) == (4, 2)
+    for arguments in starts:
+        ray_commands.commands["start"].make_context("start", arguments)  # raises for an option that is not there
+    for arguments in submissions:
+        ray_commands.commands["job"].commands["submit"].make_context("submit", arguments)
+
+
+def test_the_dashboard_is_bound_to_the_loopback_and_every_node_asks_for_the_token():
+    cluster = yaml.safe_load((ROOT / "cluster.yaml").read_text(encoding="utf-8"))
+    [head] = [line for line in cluster["head_start_ray_commands"] if "ray start" in line]
+    [worker] = [line for line in cluster["worker_start_ray_commands"] if "ray start" in line]
+    assert "--dashboard-host=127.0.0.1" in head
+    assert "RAY_AUTH_MODE=token" in head
+    assert "RAY_AUTH_MODE=token" in worker
+
+
+def test_the_rayjob_of_the_guide_runs_this_version_of_ray_with_a_token():
+    import ray
+
+    [written] = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)
+    job = yaml.safe_load(written)
+    assert job["kind"] == "RayJob"
+    assert job["spec"]["rayClusterSpec"]["rayVersion"] == ray.__version__
+    assert job["spec"]["rayClusterSpec"]["authOptions"] == {"mode": "token"}
+    assert f"rayproject/ray:{ray.__version__}-" in GUIDE
+
+
+@slow
+def test_driver_and_workers_run_what_was_shipped(node):
+    code = (
+        "import os, ray, rayner; ray.init(); "
+        "there = ray.remote(lambda: __import__('rayner').__file__); "
+        "print('driver', rayner.__file__); print('worker', ray.get(there.remote()))"
+    )
+    done = node.submit("where", f"python -c {shlex.quote(code)}")
+    assert done.returncode == 0, done.stdout
+    shipped = f"{node.temporary}/session_[^/]*/runtime_resources/working_dir_files/[^/]*/rayner/__init__.py"
+    assert re.search(f"^driver {shipped}$", node.log("where"), re.MULTILINE)
+    assert re.search(f"^worker {shipped}$", node.log("where"), re.MULTILINE)
+
+
+@slow
+@pytest.mark.parametrize("lacking", [{"RAY_AUTH_MODE": ""}, {"HOME": "/nonexistent"}], ids=["mode", "token"])
+def test_a_client_without_mode_or_token_is_refused(node, lacking):
+    asked = ["--address", node.address, "--working-dir", ".", "--", "python", "-c", "1"]
+    done = node.ray("job", "submit", *asked, **lacking)
+    assert done.returncode == 1
+    assert "ray.exceptions.AuthenticationError: " in done.stderr
+
+
+OVER_BUDGET = """python -c "
+import sys; from rayner.cli import guarded; from rayner.errors import BudgetError
+def work(): raise BudgetError('5 of 90 segments')
+sys.exit(guarded(work))" """
+
+
+@slow
+@pytest.mark.parametrize(
+    ("name", "entrypoint", "code", "why"),
+    [
+        ("wrong", f"python {TRAIN} run=/nonexistent/run slm.epoch=1", 2, "unknown key slm.epoch; did you mean"),
+        ("over", OVER_BUDGET, 3, "error: 5 of 90 segments"),
+    ],
+)
+def test_the_submitter_sees_the_job_s_exit_code(node, tmp_path, name, entrypoint, code, why):
+    done = node.submit(name, entrypoint)
+    assert done.returncode == 1
+    assert f"Job entrypoint command failed with exit code {code}, " in done.stdout + done.stderr
+    assert why in done.stdout + done.stderr
+    assert "Traceback" not in node.log(name)
+    assert documented_wait(node, tmp_path, name) == code
+
+
+def documented_wait(node: Node, folder: Path, name: str) -> int:
+    """The exit code of the guide's script for the job's own."""
+    [script] = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
+    (folder / "wait.py").write_text(script)
+    command = ["python", str(folder / "wait.py"), node.address, name]
+    return subprocess.run(command, env=node.env, timeout=120, check=False).returncode
+
+
+@slow
+def test_a_training_that_was_stopped_goes_on_when_it_is_submitted_again(node, tmp_path):
+    entrypoint = f"python {TRAIN} run={tmp_path / 'run'} slm.epochs=20"
+    assert node.submit("first", entrypoint, "--no-wait").returncode == 0
+    assert eventually(lambda: "SLM epoch 2/20" in node.log("first"), 200), node.log("first")
+    stopped = node.ray("job", "stop", "--address", node.address, "first")
+    assert stopped.returncode == 0, stopped.stdout
+    assert len(STOPPED.findall(node.log("first"))) == 1
+    assert documented_wait(node, tmp_path, "first") == 1
+    assert not (tmp_path / "run" / "models" / "slm").exists()
+
+    done = node.submit("second", entrypoint)
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"goes on after epoch \d+, from its checkpoint$", node.log("second"), re.MULTILINE)
+    assert "SLM epoch 1/20" not in node.log("second")
+    assert (tmp_path / "run" / "models" / "slm" / "model.safetensors").exists()
+    for name in ("first", "second"):
+        assert_readable(node.log(name))
+
+
+def assert_readable(log: str) -> None:
+    """No control characters (a tab in Ray's own first line apart), no bars, no reports of Ray Train; time left."""
+    assert set(re.findall(r"[\x00-\x1f\x7f-\x9f]", log)) <= {"\n", "\t"}
+    assert not re.search(r"it/s|█|Reporting training result|Checkpoint successfully", log)
+    assert re.search(r"\) \d\d:\d\d:\d\d SLM epoch \d+/20: .*, (\d+ min )?\d+ s left$", log, re.MULTILINE)
+
+
+PROGRESS = """python -c "
+import time; from rayner.cluster.session import Progress, session, start_logging
+start_logging()
+with session():
+    progress = Progress('tag', 9000, 'characters', every=0.2)
+    for _ in range(9): time.sleep(0.1); progress.add(1000)" """
+
+
+@slow
+def test_progress_is_a_plain_line_with_done_total_rate_and_time_left(node):
+    done = node.submit("progress", PROGRESS)
+    assert done.returncode == 0, done.stdout
+    line = r"^\d\d:\d\d:\d\d tag (\d,000)/9,000 characters, [\d,.]+ a second, \d+ s left$"
+    said = re.findall(line, node.log("progress"), re.MULTILINE)
+    assert len(said) >= 2
+    assert said == sorted(set(said))
+    assert said[-1] == "9,000"
+
+
+@slow
+def test_a_job_run_by_hand_ends_in_order_upon_sigterm(bare, clone, tmp_path):
+    command = ["python", *shlex.split(TRAIN), f"run={tmp_path / 'run'}", "slm.epochs=500"]
+    said = tmp_path / "log"
+    with said.open("wb") as log:
+        job = subprocess.Popen(
+            command, stdout=log, stderr=subprocess.STDOUT, cwd=clone, env={**bare, "PYTHONPATH": str(clone)}
+        )
+    with_it = []
+    try:
+        assert eventually(lambda: "SLM epoch 2/500" in said.read_text(), 400), said.read_text()
+        with_it = psutil.Process(job.pid).children(recursive=True)
+        job.send_signal(signal.SIGTERM)
+        assert job.wait(60) == 128 + signal.SIGTERM
+        assert len(STOPPED.findall(said.read_text())) == 1
+        _, alive = psutil.wait_procs(with_it, timeout=30)
+        assert alive == []
+    finally:
+        job.kill()
+        for process in with_it:
+            if process.is_running():
+                process.kill()
