@@ -1,5 +1,6 @@
 """One connection to Ray, local or a cluster, and one way to say how far a job is."""
 
+import io
 import logging
 import os
 import signal
@@ -32,6 +33,8 @@ os.environ.update(QUIET["env_vars"])
 
 def start_logging() -> None:
     """Rayner's own lines to the standard output, plain, one a line; third parties' only from warnings on."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # in a file, Ray's lines from the workers would wait for a full buffer
+        sys.stdout.reconfigure(line_buffering=True)
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     log.handlers = [handler]
