@@ -20,6 +20,7 @@ log = logging.getLogger("rayner")
 QUIET = {
     "env_vars": {
         "RAY_COLOR_PREFIX": "0",
+        "RAY_AIR_NEW_OUTPUT": "0",  # Ray Tune's boxes and tables
         "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
         "TQDM_DISABLE": "1",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",

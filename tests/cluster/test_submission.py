@@ -125,7 +125,9 @@ def node(bare, clone):
     with said.open("wb") as log:
         head = subprocess.Popen(
             [*shlex.split(started), *shlex.split(apart)],
-            stdout=log, stderr=subprocess.STDOUT, env={**env, "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0"},
+            stdout=log, stderr=subprocess.STDOUT,
+            # Not to wait at the end, and not to kill a job too soon where the machine is busy.
+            env={**env, "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0", "RAY_JOB_STOP_WAIT_TIME_S": "30"},
         )  # fmt: skip
     made = Node(f"http://127.0.0.1:{port}", clone, temporary, env)
     try:
