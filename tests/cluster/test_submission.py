@@ -19,18 +19,15 @@ from pathlib import Path
 
 import psutil
 import pytest
-import yaml
-from ray.autoscaler._private.util import prepare_config, validate_config
-from ray.scripts.scripts import cli as ray_commands
 
 from rayner.cluster.session import QUIET
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 TRAIN = "jobs/train_slm.py --config jobs/conf/demo.yaml slm.workers.count=1"
 STOPPED = re.compile(r"^\d\d:\d\d:\d\d stopped by SIGTERM; the same command goes on where it stopped$", re.MULTILINE)
-slow = pytest.mark.slow
+
+pytestmark = pytest.mark.slow
 
 
 @dataclass(frozen=True)
@@ -149,55 +146,6 @@ def end(head: subprocess.Popen) -> None:
     head.wait(20)
 
 
-def test_ray_s_own_loader_takes_cluster_yaml():
-    written = yaml.safe_load((ROOT / "cluster.yaml").read_text(encoding="utf-8"))
-    prepared = prepare_config(written)
-    validate_config(prepared)
-    workers = len(written["provider"]["worker_ips"])
-    [kind] = prepared["available_node_types"].values()
-    assert kind["min_workers"] == kind["max_workers"] == prepared["max_workers"] == workers
-
-
-def lines_starting(text: str, command: str) -> list[list[str]]:
-    """The arguments of a command wherever a text has it at the start of a line or of a command."""
-    joined = text.replace("\\\n", " ")
-    found = re.findall(rf"^(?:.*[;&] )?{command} ([^#\n;]*)", joined, re.MULTILINE)
-    return [shlex.split(arguments) for arguments in found]
-
-
-def test_ray_knows_every_option_that_is_documented():
-    cluster = yaml.safe_load((ROOT / "cluster.yaml").read_text(encoding="utf-8"))
-    commands = "\n".join(cluster["head_start_ray_commands"] + cluster["worker_start_ray_commands"])
-    starts = lines_starting(f"{commands}\n{GUIDE}", "ray start")
-    submissions = lines_starting(f"{README}\n{GUIDE}", "ray job submit")
-    assert (len(starts), len(submissions)) == (4, 2)
-    for arguments in starts:
-        ray_commands.commands["start"].make_context("start", arguments)  # raises for an option that is not there
-    for arguments in submissions:
-        ray_commands.commands["job"].commands["submit"].make_context("submit", arguments)
-
-
-def test_the_dashboard_is_bound_to_the_loopback_and_every_node_asks_for_the_token():
-    cluster = yaml.safe_load((ROOT / "cluster.yaml").read_text(encoding="utf-8"))
-    [head] = [line for line in cluster["head_start_ray_commands"] if "ray start" in line]
-    [worker] = [line for line in cluster["worker_start_ray_commands"] if "ray start" in line]
-    assert "--dashboard-host=127.0.0.1" in head
-    assert "RAY_AUTH_MODE=token" in head
-    assert "RAY_AUTH_MODE=token" in worker
-
-
-def test_the_rayjob_of_the_guide_runs_this_version_of_ray_with_a_token():
-    import ray
-
-    [written] = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)
-    job = yaml.safe_load(written)
-    assert job["kind"] == "RayJob"
-    assert job["spec"]["rayClusterSpec"]["rayVersion"] == ray.__version__
-    assert job["spec"]["rayClusterSpec"]["authOptions"] == {"mode": "token"}
-    assert f"rayproject/ray:{ray.__version__}-" in GUIDE
-
-
-@slow
 def test_driver_and_workers_run_what_was_shipped(node):
     code = (
         "import os, ray, rayner; ray.init(); "
@@ -211,7 +159,6 @@ def test_driver_and_workers_run_what_was_shipped(node):
     assert re.search(f"^worker {shipped}$", node.log("where"), re.MULTILINE)
 
 
-@slow
 @pytest.mark.parametrize("lacking", [{"RAY_AUTH_MODE": ""}, {"HOME": "/nonexistent"}], ids=["mode", "token"])
 def test_a_client_without_mode_or_token_is_refused(node, lacking):
     asked = ["--address", node.address, "--working-dir", ".", "--", "python", "-c", "1"]
@@ -226,7 +173,6 @@ def work(): raise BudgetError('5 of 90 segments')
 sys.exit(guarded(work))" """
 
 
-@slow
 @pytest.mark.parametrize(
     ("name", "entrypoint", "code", "why"),
     [
@@ -251,7 +197,6 @@ def documented_wait(node: Node, folder: Path, name: str) -> int:
     return subprocess.run(command, env=node.env, timeout=120, check=False).returncode
 
 
-@slow
 def test_a_training_that_was_stopped_goes_on_when_it_is_submitted_again(node, tmp_path):
     entrypoint = f"python {TRAIN} run={tmp_path / 'run'} slm.epochs=20"
     assert node.submit("first", entrypoint, "--no-wait").returncode == 0
@@ -286,7 +231,6 @@ with session():
     for _ in range(9): time.sleep(0.1); progress.add(1000)" """
 
 
-@slow
 def test_progress_is_a_plain_line_with_done_total_rate_and_time_left(node):
     done = node.submit("progress", PROGRESS)
     assert done.returncode == 0, done.stdout
@@ -297,7 +241,6 @@ def test_progress_is_a_plain_line_with_done_total_rate_and_time_left(node):
     assert said[-1] == "9,000"
 
 
-@slow
 def test_a_job_run_by_hand_ends_in_order_upon_sigterm(bare, clone, tmp_path):
     command = ["python", *shlex.split(TRAIN), f"run={tmp_path / 'run'}", "slm.epochs=500"]
     said = tmp_path / "log"
