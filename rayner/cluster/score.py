@@ -5,7 +5,6 @@ from functools import partial
 from typing import Any
 
 import pyarrow as pa
-import ray.data
 
 from rayner.cluster import data
 from rayner.cluster.failures import plainly
@@ -66,9 +65,8 @@ def _score_units(config: Config, run: Run, units: list[Row], kept: Place) -> Non
     if not todo:
         return
     progress = Progress("score", sum(len(segments_of(unit)) for unit in todo), "sentences")
-    dataset = scored(ray.data.from_items(todo, override_num_blocks=len(todo)), config, run, None, kept / "attempts")
     with plainly(kept):
-        for row in dataset.map(partial(_keep, kept=kept), num_cpus=0.05).iter_rows():
+        for row in scored(todo, config, run, None, notes=kept / "attempts", write=partial(_keep, kept=kept)):
             progress.add(int(row["sentences"]))
 
 

@@ -5,7 +5,7 @@ imported inside the actors: the tasks that only read and write stay small.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
@@ -93,16 +93,21 @@ class Gate:
 
 
 class SlmStage:
-    """Labels and entropies by the small model."""
+    """Labels and entropies by the small model.
 
-    def __init__(self, config: Config, run: Run, notes: Place | None = None) -> None:
+    notes: where it notes what it is about to do; read: makes the rows that come in units with their segments.
+    """
+
+    def __init__(
+        self, config: Config, run: Run, notes: Place | None = None, read: Callable[[Row], Row] | None = None
+    ) -> None:
         from rayner.models import slm
         from rayner.models.training import device_of, use_threads
 
         start_logging()
         use_threads(int(config.score.slm.cpus))
         self.slm = slm.load(run.local("models", "slm"), device_of(config.device), dtype=config.slm.dtype)
-        self.notes, settings = notes, config.slm
+        self.notes, self.read, settings = notes, read, config.slm
         # Retrieval by the tagger's own vectors: its pass over a text has them ready.
         self.vectors = config.llm.examples == "similar" and config.index.encoder == "slm"
         self.score = partial(
@@ -116,6 +121,7 @@ class SlmStage:
 
     def __call__(self, row: Row) -> Row:
         """Score the segments of a unit."""
+        row = self.read(row) if self.read else row
         rows = segments_of(row)
         cores = [core(item.text) for item in rows]
         texts = [item.text[start:end] for item, (start, end) in zip(rows, cores, strict=True)]
@@ -130,16 +136,26 @@ class SlmStage:
 
 
 class LlmStage:
-    """Answers and confidences by the LLM; with a gate, only where that is worth it."""
+    """Answers and confidences by the LLM; with a gate, only where that is worth it.
 
-    def __init__(self, config: Config, run: Run, gate: Gate | None, notes: Place | None = None) -> None:
+    notes: where it notes what it is about to do; write: takes the units that are done, and tells of each.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        run: Run,
+        gate: Gate | None,
+        notes: Place | None = None,
+        write: Callable[[Row], Row] | None = None,
+    ) -> None:
         from rayner.cluster.trained import load_llm, retriever
         from rayner.models.llm_score import answers
         from rayner.models.training import use_threads
 
         start_logging()
         use_threads(int(config.score.llm.cpus))
-        self.gate, self.group, self.notes = gate, config.prompt.group, notes
+        self.gate, self.group, self.notes, self.write = gate, config.prompt.group, notes, write
         self.decoder, self.retriever = decoder(load_llm(config, run), config), retriever(config, run)
         self.answer = partial(
             answers,
@@ -165,7 +181,8 @@ class LlmStage:
             framed = answer.framed(start, len(rows[i].text) - end) if answer else None
             done[i] = replace(done[i], llm=framed, gated=False, error=error)
         left = {key: value for key, value in row.items() if key not in ("vectors", "groups")}
-        return {**left, **unit_row(row["unit"], done)}
+        whole = {**left, **unit_row(row["unit"], done)}
+        return self.write(whole) if self.write else whole
 
     def _asks(self, item: Scored) -> bool:
         if item.error is not None or not item.text.strip():
@@ -214,12 +231,25 @@ def decoder(llm: "Llm", config: Config) -> "Decoder | Reference | VllmEngine":
 
 
 def scored(
-    dataset: ray.data.Dataset, config: Config, run: Run, gate: Gate | None, notes: Place | None = None
-) -> ray.data.Dataset:
-    """Both stages over a dataset of units. notes: a folder for what a process that dies leaves to the next one."""
+    rows: Sequence[Row],
+    config: Config,
+    run: Run,
+    gate: Gate | None,
+    *,
+    notes: Place,
+    write: Callable[[Row], Row],
+    read: Callable[[Row], Row] | None = None,
+) -> Iterator[Row]:
+    """Both stages over units; yields what `write` tells of each, in the order in which they are done.
+
+    The first stage reads and the second writes: as tasks of their own they would wait behind the actors, and what is
+    scored would not be kept.
+    """
     settings: Row = {"config": config, "run": run, "notes": notes}
-    dataset = _on_actors(dataset, SlmStage, config, config.score.slm, settings)
-    return _on_actors(dataset, LlmStage, config, config.score.llm, {**settings, "gate": gate})
+    dataset: ray.data.Dataset = ray.data.from_items(list(rows), override_num_blocks=len(rows))
+    dataset = _on_actors(dataset, SlmStage, config, config.score.slm, {**settings, "read": read})
+    dataset = _on_actors(dataset, LlmStage, config, config.score.llm, {**settings, "gate": gate, "write": write})
+    yield from dataset.iter_rows()
 
 
 def _on_actors(

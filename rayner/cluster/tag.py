@@ -10,8 +10,6 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-import ray.data
-
 import rayner
 from rayner.cluster.audit import verify
 from rayner.cluster.failures import plainly
@@ -151,13 +149,11 @@ def tagged_units(config: Config, run: Run, out: Place, fusion: dict[str, Any], t
     """Tag these units and write them; yields the characters of each when it is done."""
     if not todo:
         return
-    light: Any = {"num_cpus": 0.05}  # reading and writing are no work beside the models
     rows = [row_of(unit) for unit in todo]
-    dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map(partial(read_unit, out=out), **light)
-    dataset = scored(dataset, config, run, gate_of(config, fusion), out / "attempts")
+    read = partial(read_unit, out=out)
     write = partial(write_unit, out=out, rule=Rule(**fusion["rule"]), fitted=fusion["calibration"])
     with plainly(out):
-        for row in dataset.map(write, **light).iter_rows():
+        for row in scored(rows, config, run, gate_of(config, fusion), notes=out / "attempts", read=read, write=write):
             yield int(row["characters"])
 
 

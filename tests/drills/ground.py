@@ -1,0 +1,168 @@
+"""Where drills take place: a Ray of two nodes, a trained run, a corpus, and what its undisturbed tagging looks like."""
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import psutil
+import yaml
+from ray.cluster_utils import Cluster
+
+from rayner.cluster.pipeline import pipeline
+from rayner.cluster.session import session
+from rayner.config import Config, PoolConfig, ScoreConfig
+from rayner.run import Run
+from tests.cluster.small import SAMPLE, write_inputs
+
+ROOT = Path(__file__).parents[2]
+TABLES = ("documents", "entities", "segments", "evahan")
+AGAIN = 4  # times that a job is given again at most
+
+
+class Nodes:
+    """Two Ray nodes on this machine; the second can be killed and put back."""
+
+    def __init__(self) -> None:
+        memory = {"object_store_memory": 256 * 1024**2}
+        self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False, **memory})
+        self._second = {"num_cpus": 2, **memory}
+        self.second = self.cluster.add_node(**self._second)
+
+    @property
+    def raylets(self) -> list[psutil.Process]:
+        """The processes that start workers, one a node."""
+        nodes = [self.cluster.head_node, self.second]
+        return [psutil.Process(node.all_processes["raylet"][0].process.pid) for node in nodes]
+
+    def workers(self, actors: bool) -> list[psutil.Process]:
+        """The processes of stages (actors), or those that read and write (not actors)."""
+        found = []
+        for raylet in self.raylets:
+            for process in raylet.children(recursive=True):
+                title = _title(process)
+                if title.startswith("ray::") and ("MapWorker" in title) == actors and "ray::Map" in title:
+                    found.append(process)
+        return found
+
+    def put_back(self) -> None:
+        """A new second node in the place of one that was killed."""
+        self.cluster.remove_node(self.second, allow_graceful=False)
+        self.second = self.cluster.add_node(**self._second)
+        self.cluster.wait_for_nodes()
+
+
+def _title(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+@dataclass
+class Watched:
+    """A job under watch: which units it began in each stage, counted while they are noted."""
+
+    process: subprocess.Popen
+    out: Path | None
+    log: Path
+    began: Counter = field(default_factory=Counter)
+
+    def watch(self) -> None:
+        """Look until the job ends."""
+        before: set[str] = set()
+        while self.process.poll() is None:
+            try:
+                now = set(os.listdir(self.out / "attempts")) if self.out else set()
+            except FileNotFoundError:
+                now = set()
+            self.began.update(name for name in now - before if name.endswith(".json") and not name.startswith("."))
+            before = now
+            time.sleep(0.004)
+
+
+@dataclass
+class Ground:
+    """What all drills share."""
+
+    folder: Path
+    nodes: Nodes
+    files: dict[str, bytes]
+    seconds: float
+    settings: Path
+
+    @contextmanager
+    def job(self, out: str, **environment: str) -> Iterator[Watched]:
+        """The job, under way, tagging into `out`."""
+        log = self.folder / "job.log"
+        with log.open("w") as stream:
+            process = subprocess.Popen(
+                [sys.executable, "jobs/tag_corpus.py", "--config", str(self.settings), f"out={out}"],
+                cwd=ROOT,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "RAY_ADDRESS": self.nodes.cluster.address, "PYTHONPATH": str(ROOT), **environment},
+            )
+            watched = Watched(process, None if "://" in out else Path(out), log)
+            thread = threading.Thread(target=watched.watch, daemon=True)
+            thread.start()
+            try:
+                yield watched
+            finally:
+                process.kill()
+                process.wait()
+                thread.join()
+
+    def finish(self, out: str, began: Counter, **environment: str) -> int:
+        """Give the same command until it is done; how often that took."""
+        for again in range(AGAIN):
+            with self.job(out, **environment) as watched:
+                code = watched.process.wait(timeout=300)
+            began.update(watched.began)
+            if code == 0:
+                return again + 1
+        raise AssertionError(f"exit code {code} after {AGAIN} times:\n{watched.log.read_text()[-3000:]}")
+
+
+def config_of(folder: Path) -> Config:
+    """A small run over the sample corpus three times."""
+    config = write_inputs(folder)
+    shutil.rmtree(folder / "corpus")
+    for copy in range(3):
+        shutil.copytree(SAMPLE / "corpus", folder / "corpus" / str(copy))
+    pools = {"slm": PoolConfig(actors=1, cpus=0.5), "llm": PoolConfig(actors=2, cpus=0.5)}
+    return replace(config, score=ScoreConfig(**pools, unit_chars=1500))
+
+
+@contextmanager
+def ground(folder: Path) -> Iterator[Ground]:
+    """Train the run, start the nodes, tag once undisturbed."""
+    config = config_of(folder)
+    with session():
+        pipeline(replace(config, corpus=None), Run(Path(config.run)))
+    settings = folder / "settings.yaml"
+    settings.write_text(yaml.safe_dump(asdict(config), allow_unicode=True), encoding="utf-8")
+    nodes = Nodes()
+    try:
+        made = Ground(folder, nodes, {}, 0.0, settings)
+        made.finish(str(folder / "warm"), Counter())
+        begun = time.monotonic()
+        made.finish(str(folder / "undisturbed"), Counter())
+        made.seconds = time.monotonic() - begun
+        made.files = files_of(folder / "undisturbed")
+        yield made
+    finally:
+        nodes.cluster.shutdown()
+
+
+def files_of(out: Path) -> dict[str, bytes]:
+    """The tables and the char-tab-tag files, by name."""
+    paths = [path for table in TABLES for path in (out / table).rglob("*") if path.is_file()]
+    return {path.relative_to(out).as_posix(): path.read_bytes() for path in paths}
