@@ -1,13 +1,16 @@
 """What both trainings share: Ray Train's workers, where their checkpoints lie, and going on from them after a fault."""
 
 import json
+import shutil
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import ray
 import ray.train
 import torch
+from pyarrow.fs import FSSpecHandler, PyFileSystem
 from ray.train import (
     Checkpoint,
     CheckpointConfig,
@@ -25,7 +28,7 @@ from rayner.cluster.session import log, start_logging
 from rayner.config import WorkersConfig
 from rayner.errors import ConfigError
 from rayner.models.training import device_of
-from rayner.run import Run
+from rayner.run import Run, whole_folder
 from rayner.storage import Place, entries, replacing
 
 SNAPSHOT = "checkpoint_manager_snapshot.json"  # Ray's list of a training's checkpoints, which it overwrites in place
@@ -55,7 +58,7 @@ def fit(
         scaling_config=scaling(workers),
         run_config=RunConfig(
             name=name,
-            storage_path=str(run.path("train").absolute()),
+            **storage(run.path("train")),
             failure_config=FailureConfig(
                 max_failures=workers.max_failures,
                 controller_failure_limit=STARTS,  # type: ignore[call-arg] # typed as that of Ray's older API
@@ -72,6 +75,23 @@ def fit(
         if isinstance(error.controller_failure, WorkerGroupStartupFailedError | WorkerGroupStartupTimeoutError):
             raise _not_started(name, workers, error.controller_failure) from error
         raise
+
+
+def storage(folder: Place) -> dict[str, Any]:
+    """Ray's form of a folder, at a URL too."""
+    if isinstance(folder, Path):
+        return {"storage_path": str(folder.absolute())}
+    return {"storage_path": folder.path, "storage_filesystem": PyFileSystem(FSSpecHandler(folder.fs))}
+
+
+def shared(run: Run, model: Path) -> str:
+    """The name by which all nodes find a checkpoint that this one has written: in a run at a URL, that of a copy."""
+    if isinstance(run.root, Path):
+        return str(model)
+    place = run.path("scratch", model.name)
+    with whole_folder(place) as folder:
+        shutil.copytree(model, folder, dirs_exist_ok=True)
+    return str(place)
 
 
 def scaling(workers: WorkersConfig) -> ScalingConfig:

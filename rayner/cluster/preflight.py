@@ -11,6 +11,7 @@ from rayner.config import Config
 from rayner.corpus.readers import read_labelled
 from rayner.errors import ConfigError
 from rayner.run import Run
+from rayner.storage import fetched
 
 
 def check_training(config: Config, run: Run) -> list[str]:
@@ -30,7 +31,7 @@ def check_training(config: Config, run: Run) -> list[str]:
         ("index.encoder", config.index.encoder),
     ):
         if model not in ("scratch", "slm"):
-            check_model(key, model)
+            check_model(key, fetched(model))
     check_engine(config)
     lines += check_resources(config)
     return [*lines, f"run folder: {run.root}"]

@@ -22,7 +22,7 @@ from ray.train import Checkpoint
 from safetensors.torch import load_file
 
 from rayner.cluster import data
-from rayner.cluster.fitting import due, fit, worker_device
+from rayner.cluster.fitting import due, fit, shared, worker_device
 from rayner.cluster.session import duration, log, start_logging
 from rayner.cluster.trained import load_llm, retriever, task
 from rayner.config import Config, digest, resolved
@@ -31,6 +31,7 @@ from rayner.models.checkpoint import deepspeed_states
 from rayner.models.tiny import write_decoder
 from rayner.models.training import batches, learning_rate, share, use_threads
 from rayner.run import Run, folder_digest, model_digest, whole_folder, write_json
+from rayner.storage import fetched
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def train_llm(config: Config, run: Run) -> dict[str, Any]:
             if config.llm.full_epochs:
                 stage = Stage("full", base, config.llm.full_epochs, config.llm.full_lr)
                 facts["full"] = _fit(config, run, stage, folder / "base")
-                base = str(folder / "base")
+                base = shared(run, folder / "base")
             if config.llm.epochs:
                 stage = Stage("lora", base, config.llm.epochs, config.llm.lr)
                 facts["lora"] = _fit(config, run, stage, folder / "adapter")
@@ -224,7 +225,12 @@ def _engine(config: Config, run: Run, stage: Stage, world: int) -> tuple[Any, ll
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     types = run.facts("data")["types"]
     llm = llms.load(
-        stage.base, task=task(config, types), types=types, chat=config.llm.chat, device=device, dtype=config.dtype
+        fetched(stage.base),
+        task=task(config, types),
+        types=types,
+        chat=config.llm.chat,
+        device=device,
+        dtype=config.dtype,
     )
     if config.llm.gradient_checkpointing:
         llm.model.gradient_checkpointing_enable()

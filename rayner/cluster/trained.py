@@ -11,6 +11,7 @@ from rayner.models.retrieval import Retriever
 from rayner.models.training import device_of
 from rayner.ner.prompt import instruction
 from rayner.run import Run
+from rayner.storage import fetched
 
 
 def task(config: Config, types: Sequence[str]) -> str:
@@ -25,7 +26,7 @@ def load_llm(config: Config, run: Run) -> llms.Llm:
     folder = run.local("models", "llm")
     saved = json.loads((folder / "llm.json").read_text(encoding="utf-8"))
     return llms.load(
-        folder / "base" if saved["base"] == "base" else saved["base"],
+        folder / "base" if saved["base"] == "base" else fetched(saved["base"]),
         adapter=folder / saved["adapter"] if saved["adapter"] else None,
         task=saved["task"],
         types=saved["types"],
@@ -47,4 +48,4 @@ def retriever(config: Config, run: Run) -> Retriever:
 
 def encoder_folder(config: Config, run: Run) -> str:
     """The sentence encoder's checkpoint."""
-    return str(run.local("models", "slm")) if config.index.encoder == "slm" else config.index.encoder
+    return str(run.local("models", "slm")) if config.index.encoder == "slm" else fetched(config.index.encoder)

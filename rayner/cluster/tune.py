@@ -7,6 +7,7 @@ import pyarrow as pa
 from ray import tune
 
 from rayner.cluster import score
+from rayner.cluster.fitting import storage
 from rayner.cluster.session import log
 from rayner.config import Config, resolved
 from rayner.corpus.scored import from_table, to_table
@@ -74,7 +75,7 @@ def _search(config: Config, run: Run, rows: list[Scored]) -> list[dict[str, Any]
         tune_config=tune.TuneConfig(
             metric="best_f1", mode="max", max_concurrent_trials=config.fusion.trials_at_once, reuse_actors=True
         ),
-        run_config=tune.RunConfig(name="fusion", storage_path=str(run.path("train").absolute()), verbose=0),
+        run_config=tune.RunConfig(name="fusion", verbose=0, **storage(run.path("train"))),
     )
     results: Any = tuner.fit()
     if results.num_errors:

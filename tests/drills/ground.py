@@ -32,7 +32,9 @@ class Nodes:
 
     def __init__(self) -> None:
         memory = {"object_store_memory": 256 * 1024**2}
-        self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False, **memory})
+        self.cluster = Cluster(
+            initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False, **memory}
+        )
         self._second = {"num_cpus": 2, **memory}
         self.second = self.cluster.add_node(**self._second)
 
