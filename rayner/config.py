@@ -130,12 +130,9 @@ class LlmConfig:
 
 
 @dataclass(frozen=True)
-class PoolConfig:
-    """Actors of one stage of scoring."""
+class BatchConfig:
+    """How much a model takes at a time when it scores."""
 
-    actors: int = setting(1, "actors")
-    cpus: float = setting(1.0, "CPUs of each; its torch threads are as many, at least one")
-    gpus: float = setting(0.0, "GPUs of each")
     batch_size: int = setting(32, "sentences a forward pass")
 
 
@@ -143,8 +140,11 @@ class PoolConfig:
 class ScoreConfig:
     """Scoring by both models, on held-out text and on the corpus alike."""
 
-    slm: PoolConfig = setting(PoolConfig, "actors of the small model")
-    llm: PoolConfig = setting(PoolConfig, "actors of the LLM")
+    actors: int = setting(1, "actors; each holds both models and takes a unit of work at a time")
+    cpus: float = setting(1.0, "CPUs of each; its torch threads are as many, at least one")
+    gpus: float = setting(0.0, "GPUs of each")
+    slm: BatchConfig = setting(BatchConfig, "the small model")
+    llm: BatchConfig = setting(BatchConfig, "the LLM")
     draft: bool = setting(True, "verify the small model's tags in a few passes; false decodes token by token, alike")
     unit_chars: int = setting(20_000, "characters of a unit of work, the step of progress and of resume")
     max_restarts: int = setting(30, "times that an actor may die and start again, until the job gives up")

@@ -26,8 +26,7 @@ def build_index(config: Config, run: Run) -> dict[str, Any]:
     data.prepare(config, run)
 
     def work() -> dict[str, Any]:
-        pool = config.score.slm
-        task = ray.remote(num_cpus=pool.cpus, num_gpus=pool.gpus)(_build)
+        task = ray.remote(num_cpus=config.score.cpus, num_gpus=config.score.gpus)(_build)
         facts: dict[str, Any] = ray.get(task.remote(config, run))
         log.info("index: %d sentences, found again %d of %d", facts["sentences"], facts["found"], facts["asked"])
         return {**facts, "digest": folder_digest(run.path("index"))}
@@ -36,7 +35,7 @@ def build_index(config: Config, run: Run) -> dict[str, Any]:
 
 
 def _build(config: Config, run: Run) -> dict[str, Any]:
-    use_threads(int(config.score.slm.cpus))
+    use_threads(int(config.score.cpus))
     examples = data.part(run, "train")
     encoder = load_encoder(encoder_folder(config, run), device_of(config.device))
     with whole_folder(run.path("index")) as folder:

@@ -220,7 +220,7 @@ def _trained(config: Config, run: Run, enough: bool) -> Finding:
     """What the run has trained already loads, as it will when it scores."""
     if not enough:
         return bad("trained", "a node to load the run's models on", "too few resources", "see above")
-    gpus = config.score.llm.gpus or config.score.slm.gpus
+    gpus = config.score.gpus
     task = ray.remote(num_cpus=0, num_gpus=gpus, max_retries=0)(_load)
     try:
         return good("trained", ray.get(task.remote(config, run), timeout=_LOADING))

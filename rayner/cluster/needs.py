@@ -107,10 +107,10 @@ def needs(config: Config, slm: Size | None, llm: Size | None) -> list[Need]:
         ("slm.workers", config.slm.workers, slm_trained, slm_trained),
         ("llm.workers", config.llm.workers, llm_trained, llm_loaded),
     )
-    scorings = (("score.slm", config.score.slm, slm_scored), ("score.llm", config.score.llm, llm_loaded))
+    score, both = config.score, slm_scored + llm_loaded
     return [
         *(_need(key, of.count, of.cpus, of.gpus, full, loading) for key, of, full, loading in trainings),
-        *(_need(key, of.actors, of.cpus, of.gpus, full, full) for key, of, full in scorings),
+        _need("score", score.actors, score.cpus, score.gpus, both, both),
     ]
 
 

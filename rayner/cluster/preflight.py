@@ -91,15 +91,11 @@ def check_resources(config: Config) -> list[str]:
     """Enough CPUs and GPUs for each stage, here or in the cluster that is connected. Raises ConfigError if not."""
     have: dict[str, float] = _resources()
     where = "the cluster" if ray.is_initialized() else "this machine"
-    pools = (config.score.slm, config.score.llm)
     wants: dict[str, tuple[float, float]] = {
         f"{name}.workers": (workers.count * workers.cpus, workers.count * workers.gpus)
         for name, workers in (("slm", config.slm.workers), ("llm", config.llm.workers))
     }
-    wants["score.slm + score.llm"] = (
-        sum(pool.actors * pool.cpus for pool in pools),
-        sum(pool.actors * pool.gpus for pool in pools),
-    )
+    wants["score"] = (config.score.actors * config.score.cpus, config.score.actors * config.score.gpus)
     for key, (cpus, gpus) in wants.items():
         if cpus > have.get("CPU", 0):
             raise ConfigError(f"{key}: asks for {cpus:g} CPUs, {where} has {have.get('CPU', 0):g}")

@@ -69,7 +69,6 @@ def session() -> Iterator[None]:
     data = ray.data.DataContext.get_current()
     data.enable_progress_bars = False
     data.execution_options.verbose_progress = False
-    data.downstream_capacity_backpressure_ratio = 1.0  # see rayner.cluster
     data.max_consecutive_actor_init_deaths = 3
     data.execution_no_progress_timeout_s = 6 * 3600  # a large model may load, or wait for its GPU, for long
     logging.getLogger("ray.data").setLevel(logging.WARNING)

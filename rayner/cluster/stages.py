@@ -17,7 +17,7 @@ import ray.data
 
 from rayner.cluster.attempts import survived
 from rayner.cluster.session import start_logging
-from rayner.config import Config, PoolConfig
+from rayner.config import Config
 from rayner.corpus.scored import from_table, pack, to_table, unpack
 from rayner.ner.budget import Budget
 from rayner.ner.gate import open_until, quiet
@@ -93,21 +93,16 @@ class Gate:
 
 
 class SlmStage:
-    """Labels and entropies by the small model.
+    """Labels and entropies by the small model. notes: where it notes what it is about to do."""
 
-    notes: where it notes what it is about to do; read: makes the rows that come in units with their segments.
-    """
-
-    def __init__(
-        self, config: Config, run: Run, notes: Place | None = None, read: Callable[[Row], Row] | None = None
-    ) -> None:
+    def __init__(self, config: Config, run: Run, notes: Place | None = None) -> None:
         from rayner.models import slm
         from rayner.models.training import device_of, use_threads
 
         start_logging()
-        use_threads(int(config.score.slm.cpus))
+        use_threads(int(config.score.cpus))
         self.slm = slm.load(run.local("models", "slm"), device_of(config.device), dtype=config.slm.dtype)
-        self.notes, self.read, settings = notes, read, config.slm
+        self.notes, settings = notes, config.slm
         # Retrieval by the tagger's own vectors: its pass over a text has them ready.
         self.vectors = config.llm.examples == "similar" and config.index.encoder == "slm"
         self.score = partial(
@@ -121,7 +116,6 @@ class SlmStage:
 
     def __call__(self, row: Row) -> Row:
         """Score the segments of a unit."""
-        row = self.read(row) if self.read else row
         rows = segments_of(row)
         cores = [core(item.text) for item in rows]
         texts = [item.text[start:end] for item, (start, end) in zip(rows, cores, strict=True)]
@@ -138,24 +132,17 @@ class SlmStage:
 class LlmStage:
     """Answers and confidences by the LLM; with a gate, only where that is worth it.
 
-    notes: where it notes what it is about to do; write: takes the units that are done, and tells of each.
+    notes: where it notes what it is about to do.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        run: Run,
-        gate: Gate | None,
-        notes: Place | None = None,
-        write: Callable[[Row], Row] | None = None,
-    ) -> None:
+    def __init__(self, config: Config, run: Run, gate: Gate | None, notes: Place | None = None) -> None:
         from rayner.cluster.trained import load_llm, retriever
         from rayner.models.llm_score import answers
         from rayner.models.training import use_threads
 
         start_logging()
-        use_threads(int(config.score.llm.cpus))
-        self.gate, self.group, self.notes, self.write = gate, config.prompt.group, notes, write
+        use_threads(int(config.score.cpus))
+        self.gate, self.group, self.notes = gate, config.prompt.group, notes
         self.decoder, self.retriever = decoder(load_llm(config, run), config), retriever(config, run)
         self.answer = partial(
             answers,
@@ -181,8 +168,7 @@ class LlmStage:
             framed = answer.framed(start, len(rows[i].text) - end) if answer else None
             done[i] = replace(done[i], llm=framed, gated=False, error=error)
         left = {key: value for key, value in row.items() if key not in ("vectors", "groups")}
-        whole = {**left, **unit_row(row["unit"], done)}
-        return self.write(whole) if self.write else whole
+        return {**left, **unit_row(row["unit"], done)}
 
     def _asks(self, item: Scored) -> bool:
         if item.error is not None or not item.text.strip():
@@ -230,6 +216,30 @@ def decoder(llm: "Llm", config: Config) -> "Decoder | Reference | VllmEngine":
     return Reference(llm, **settings)
 
 
+class Scoring:
+    """What an actor does with a unit: read it, both stages, write it.
+
+    A model each in actors of their own would pass units on, and what one has scored would be lost with all that waits
+    for the other; so a crash costs an actor the unit that it has in hand.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        run: Run,
+        gate: Gate | None,
+        notes: Place,
+        read: Callable[[Row], Row] | None,
+        write: Callable[[Row], Row],
+    ) -> None:
+        self.slm, self.llm = SlmStage(config, run, notes), LlmStage(config, run, gate, notes)
+        self.read, self.write = read, write
+
+    def __call__(self, row: Row) -> Row:
+        """Score a unit and write it; what `write` tells of it."""
+        return self.write(self.llm(self.slm(self.read(row) if self.read else row)))
+
+
 def scored(
     rows: Sequence[Row],
     config: Config,
@@ -240,32 +250,25 @@ def scored(
     write: Callable[[Row], Row],
     read: Callable[[Row], Row] | None = None,
 ) -> Iterator[Row]:
-    """Both stages over units; yields what `write` tells of each, in the order in which they are done.
+    """Both stages over units, by actors; yields what `write` tells of each, in the order in which they are done.
 
-    The first stage reads and the second writes: as tasks of their own they would wait behind the actors, and what is
-    scored would not be kept.
+    read: makes rows that are but planned units with segments; notes: where a process that dies leaves what it did.
     """
-    settings: Row = {"config": config, "run": run, "notes": notes}
     dataset: ray.data.Dataset = ray.data.from_items(list(rows), override_num_blocks=len(rows))
-    dataset = _on_actors(dataset, SlmStage, config, config.score.slm, {**settings, "read": read})
-    dataset = _on_actors(dataset, LlmStage, config, config.score.llm, {**settings, "gate": gate, "write": write})
-    yield from dataset.iter_rows()
-
-
-def _on_actors(
-    dataset: ray.data.Dataset,
-    stage: Any,  # noqa: ANN401 - a class whose calls take a row
-    config: Config,
-    pool: PoolConfig,
-    settings: Row,
-) -> ray.data.Dataset:
     remote: Any = {
-        "num_cpus": pool.cpus,
-        "num_gpus": pool.gpus or None,
+        "num_cpus": config.score.cpus,
+        "num_gpus": config.score.gpus or None,
         # Ray's own defaults start an actor again for ever.
         "max_restarts": config.score.max_restarts,
         "max_task_retries": -1,
     }
-    return dataset.map(
-        stage, fn_constructor_kwargs=settings, compute=ray.data.ActorPoolStrategy(size=pool.actors), **remote
-    )
+    stage: Any = Scoring  # Ray's types know classes only by a protocol without arguments
+    done = dataset.map(
+        stage,
+        fn_constructor_kwargs={
+            "config": config, "run": run, "gate": gate, "notes": notes, "read": read, "write": write,
+        },
+        compute=ray.data.ActorPoolStrategy(size=config.score.actors),
+        **remote,
+    )  # fmt: skip
+    yield from done.iter_rows()

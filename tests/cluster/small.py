@@ -12,7 +12,6 @@ from rayner.config import (
     IndexConfig,
     LlmConfig,
     LoraConfig,
-    PoolConfig,
     ScoreConfig,
     ScratchConfig,
     SlmConfig,
@@ -88,7 +87,7 @@ def write_inputs(folder: Path) -> Config:
             scratch=SHAPE, instruction="", full_epochs=2, full_lr=5e-3, epochs=1, lr=1e-3,
             batch_size=16, micro_batch=4, lora=LoraConfig(r=4, alpha=8), workers=TWO,
         ),
-        score=ScoreConfig(slm=PoolConfig(cpus=0.5), llm=PoolConfig(cpus=0.6), unit_chars=400),
+        score=ScoreConfig(unit_chars=400),
         fusion=FusionConfig(steps=101),
     )  # fmt: skip
 

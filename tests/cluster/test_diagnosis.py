@@ -78,7 +78,7 @@ def test_memory_counts_the_processes_that_can_meet_on_a_node():
 
 
 def test_both_stages_of_scoring_share_the_memory():
-    pools = [Need(f"score.{name}", 1, 1.0, 0.0, 4 * GIB, 0) for name in ("slm", "llm")]
+    pools = [Need("score", 2, 1.0, 0.0, 4 * GIB, 0)]
     assert only(diagnosis.memory(pools, two(memory=8 * GIB))).ok
     fails(diagnosis.memory(pools, two(memory=7 * GIB)), "8.0 GiB for the processes of score")
 
@@ -93,7 +93,7 @@ def test_a_model_must_fit_the_smallest_gpu_or_its_share_of_it():
     nodes = two(gpus=2.0, cards=[("A6000", 48 * GIB), ("A10", 24 * GIB)])
     assert only(diagnosis.cards([Need("llm.workers", 1, 1.0, 1.0, 0, 24 * GIB)], nodes)).ok
     fails(diagnosis.cards([Need("llm.workers", 1, 1.0, 1.0, 0, 25 * GIB)], nodes), "25.0 GiB", "24.0 GiB (A10) on b")
-    fails(diagnosis.cards([Need("score.slm", 1, 1.0, 0.2, 0, 6 * GIB)], nodes), "4.8 GiB")
+    fails(diagnosis.cards([Need("score", 1, 1.0, 0.2, 0, 6 * GIB)], nodes), "4.8 GiB")
 
 
 @pytest.mark.parametrize("there", [MISSING, "sha256 2", "Permission denied"])

@@ -156,7 +156,7 @@ def test_on_two_nodes_all_is_well_or_what_is_wrong_is_told(tmp_path):
         tmp_path,
         given,
         f"run={tmp_path / 'file' / 'run'} {given} slm.model={tmp_path / 'empty'} corpus={tmp_path / 'none'} "
-        "score.llm.actors=9",
+        "score.actors=9",
     )
 
     lines, code = well
@@ -173,9 +173,9 @@ def test_on_two_nodes_all_is_well_or_what_is_wrong_is_told(tmp_path):
     assert code == 2
     wrong = {line.split(":")[0].removeprefix("FAIL "): line for line in lines if line.startswith("FAIL")}
     assert set(wrong) == {
-        "resources", "score.llm", f"input {tmp_path / 'none'}", "model slm.model",
+        "resources", "score", f"input {tmp_path / 'none'}", "model slm.model",
         f"run {tmp_path / 'file' / 'run'}", "trained",
     }  # fmt: skip
     assert "Not a directory on " in wrong[f"run {tmp_path / 'file' / 'run'}"]
     assert str(tmp_path / "empty") in wrong["model slm.model"]
-    assert "score.slm + score.llm: asks for 5.9 CPUs, the cluster has 2" in wrong["resources"]
+    assert "score: asks for 9 CPUs, the cluster has 2" in wrong["resources"]

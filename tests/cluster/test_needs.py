@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from rayner.cluster.needs import PROCESS, SLACK, Need, Size, disk_need, human, needs, scratch_size, seats, size_of
-from rayner.config import Config, LlmConfig, LoraConfig, PoolConfig, ScoreConfig, ScratchConfig, SlmConfig
+from rayner.config import Config, LlmConfig, LoraConfig, ScoreConfig, ScratchConfig, SlmConfig
 from rayner.models import llm as llms
 from rayner.models import slm as slms
 from rayner.models.tiny import write_decoder, write_encoder
@@ -17,7 +17,7 @@ GIB = 1024**3
 
 
 def test_seats_of_fractions_add_up():
-    assert seats(Need("score.slm", 1, 0.1, 0.2, 0, 0), [(4.0, 1.0), (0.3, 1.0), (4.0, 0.0)]) == [5, 3, 0]
+    assert seats(Need("score", 1, 0.1, 0.2, 0, 0), [(4.0, 1.0), (0.3, 1.0), (4.0, 0.0)]) == [5, 3, 0]
 
 
 def test_the_size_of_a_checkpoint_is_that_of_the_model_and_of_its_adapter(tmp_path):
@@ -50,16 +50,16 @@ def test_the_size_of_a_checkpoint_is_that_of_the_model_and_of_its_adapter(tmp_pa
 
 def test_memory_follows_precision_adapter_and_gpu():
     llm = Size(parameters=1000 * 1024**2, adapter=10 * 1024**2)
-    config = Config(dtype="bfloat16", score=ScoreConfig(llm=PoolConfig(gpus=1.0)))
+    config = Config(dtype="bfloat16", score=ScoreConfig(gpus=1.0))
     wanted = {need.key: need for need in needs(config, None, llm)}
-    assert wanted["slm.workers"].memory == wanted["score.slm"].memory == PROCESS
-    assert wanted["score.llm"].card == int(SLACK * 2000 * 1024**2)
+    assert wanted["slm.workers"].memory == PROCESS
+    assert wanted["score"].card == int(SLACK * 2000 * 1024**2)
     assert wanted["llm.workers"].card == 0
     assert wanted["llm.workers"].memory == PROCESS + int(SLACK * (2000 + 10 * (2 + 2 + 12)) * 1024**2)
     full = {need.key: need for need in needs(with_settings(config, "llm", full_epochs=1), None, llm)}
     assert full["llm.workers"].memory == PROCESS + int(SLACK * 1000 * (2 + 2 + 12) * 1024**2)
     wider = {need.key: need for need in needs(dataclasses.replace(config, dtype="float32"), None, llm)}
-    assert wider["score.llm"].card == 2 * wanted["score.llm"].card
+    assert wider["score"].card == 2 * wanted["score"].card
 
 
 def test_disk_grows_with_the_corpus_and_its_copies():

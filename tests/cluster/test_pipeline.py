@@ -429,10 +429,9 @@ def tagged_with(run, config, out, **sections):
 def test_neither_gate_nor_drafts_nor_the_number_of_actors_change_the_tagged_corpus(
     half_gated, config, tmp_path, documents
 ):
-    pools = {"slm": replace(config.score.slm, actors=1), "llm": replace(config.score.llm, actors=2)}
     with_gate = tagged_with(half_gated, config, tmp_path / "with")
     without = tagged_with(
-        half_gated, config, tmp_path / "without", gate={"exact": False}, score={"draft": False, **pools}
+        half_gated, config, tmp_path / "without", gate={"exact": False}, score={"draft": False, "actors": 2}
     )
     for table in ("documents", "evahan"):
         assert files_of(with_gate / table) == files_of(without / table)

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from rayner.cluster import preflight
-from rayner.config import Config, PoolConfig, ScoreConfig, WorkersConfig
+from rayner.config import Config, ScoreConfig, WorkersConfig
 from rayner.errors import ConfigError, DataError
 from rayner.run import Run, write_json
 
@@ -90,14 +90,14 @@ def test_more_workers_than_the_machine_has_cpus_are_refused(good, name):
         preflight.check_resources(workers(good, name, count=2, cpus=2))
 
 
-def test_both_stages_of_scoring_must_fit_side_by_side(good):
+def test_all_actors_of_scoring_must_fit(good):
     for actors, fits in ((1, True), (2, False)):
-        pools = ScoreConfig(slm=PoolConfig(actors=1, cpus=0.5), llm=PoolConfig(actors=actors, cpus=1.5))
+        pools = ScoreConfig(actors=actors, cpus=1.5)
         config = dataclasses.replace(good, score=pools)
         if fits:
             assert preflight.check_resources(config)
         else:
-            with pytest.raises(ConfigError, match=r"score\.slm \+ score\.llm: asks for 3\.5 CPUs"):
+            with pytest.raises(ConfigError, match=r"^score: asks for 3 CPUs"):
                 preflight.check_resources(config)
 
 

@@ -49,6 +49,11 @@ def test_the_dashboard_is_bound_to_the_loopback_and_every_node_asks_for_the_toke
     assert "RAY_AUTH_MODE=token" in worker
 
 
+def test_the_head_is_told_to_start_ray_on_the_workers():
+    [head] = [line for line in CLUSTER["head_start_ray_commands"] if "ray start" in line]
+    assert "--autoscaling-config=~/ray_bootstrap_config.yaml" in head  # without it `ray up` warns that none would join
+
+
 def test_the_rayjob_of_the_guide_runs_this_version_of_ray_with_a_token():
     [written] = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)
     job = yaml.safe_load(written)

@@ -35,7 +35,7 @@ def wait(job: Watched, seconds: float) -> None:
 
 
 def killed_worker(ground: Ground, out: str, moment: float, draw: random.Random, actors: bool, began: Counter) -> bool:
-    """SIGKILL an actor of a stage, or a process that reads or writes; whether there was one."""
+    """SIGKILL an actor, or a Ray worker process that waits for work; whether there was one."""
     with ground.job(out) as job:
         wait(job, moment)
         hit = False

@@ -18,7 +18,7 @@ from ray.cluster_utils import Cluster
 
 from rayner.cluster.pipeline import pipeline
 from rayner.cluster.session import session
-from rayner.config import Config, PoolConfig, ScoreConfig
+from rayner.config import Config, ScoreConfig
 from rayner.run import Run
 from tests.cluster.small import SAMPLE, write_inputs
 
@@ -45,12 +45,12 @@ class Nodes:
         return [psutil.Process(node.all_processes["raylet"][0].process.pid) for node in nodes]
 
     def workers(self, actors: bool) -> list[psutil.Process]:
-        """The processes of stages (actors), or those that read and write (not actors)."""
+        """The processes that score (actors), or Ray's other ones: they wait for work, or keep its accounts."""
         found = []
         for raylet in self.raylets:
             for process in raylet.children(recursive=True):
                 title = _title(process)
-                if title.startswith("ray::") and ("MapWorker" in title) == actors and "ray::Map" in title:
+                if title.startswith("ray::") and ("MapWorker" in title) == actors:
                     found.append(process)
         return found
 
@@ -139,8 +139,7 @@ def config_of(folder: Path) -> Config:
     shutil.rmtree(folder / "corpus")
     for copy in range(3):
         shutil.copytree(SAMPLE / "corpus", folder / "corpus" / str(copy))
-    pools = {"slm": PoolConfig(actors=1, cpus=0.5), "llm": PoolConfig(actors=2, cpus=0.5)}
-    return replace(config, score=ScoreConfig(**pools, unit_chars=1500))
+    return replace(config, score=ScoreConfig(actors=2, unit_chars=1500))
 
 
 @contextmanager
