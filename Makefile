@@ -53,6 +53,9 @@ test-vllm: $(VLLM)/.ready ## the tests of engine=vllm, in its environment
 fast: $(READY) ## the tests that train nothing and start no Ray
 	$(BIN)/python -m pytest --quiet -m 'not slow'
 
+drill: $(READY) ## fifty tagging jobs disturbed at random moments, resumed and compared: half an hour on two quiet cores
+	$(BIN)/python -m tests.drills
+
 check: $(READY) ## format, lint, types, layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -72,4 +75,4 @@ lock: $(READY) ## write requirements.lock from what is installed
 clean: ## remove the environment and caches; runs are kept
 	rm -rf $(VENV) $(VLLM) .mypy_cache .ruff_cache .pytest_cache build *.egg-info
 
-.PHONY: help install demo bench test vllm test-vllm fast check format coverage lock clean
+.PHONY: help install demo bench drill test vllm test-vllm fast check format coverage lock clean

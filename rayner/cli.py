@@ -23,7 +23,9 @@ from rayner.lock import locked
 from rayner.report.evaluation import evaluate_files, format_table
 from rayner.run import Run, write_json
 from rayner.settings import load
-from rayner.storage import place
+from rayner.storage import is_url, place
+
+SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # Ray sets it for jobs that were submitted
 
 
 def run_job(
@@ -43,7 +45,7 @@ def run_job(
         description=what,
         epilog=keys(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage="%(prog)s [--config FILE.yaml] [--dry-run] [KEY=VALUE ...]",
+        usage="%(prog)s [--config FILE.yaml] [--dry-run] [--fresh] [KEY=VALUE ...]",
     )
     parser.add_argument("--config", metavar="FILE.yaml", help="settings; KEY=VALUE arguments go before them")
     parser.add_argument("--dry-run", action="store_true", help="check everything, start nothing")
@@ -64,6 +66,12 @@ def _job(
     config = load(given.config, given.overrides)
     if not config.run:
         raise ConfigError("run: expected a run folder (run=DIR), found none")
+    for key, folder in (("run", config.run), ("out", config.out)):
+        if folder and SUBMITTED in os.environ and not (is_url(folder) or Path(folder).is_absolute()):
+            raise ConfigError(
+                f"{key}: expected, in a submitted job, an absolute path on storage that all nodes share, or a URL; "
+                f"found {folder!r}, which would lie in Ray's own copy of the working directory, on one node"
+            )
     start_logging()
     if given.fresh:
         config = fresh(config, writes)

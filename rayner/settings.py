@@ -22,7 +22,7 @@ _POSITIVE = frozenset(
 )  # fmt: skip
 _NOT_NEGATIVE = frozenset(
     ("epochs", "full_epochs", "gpus", "max_failures", "k", "seed", "min_count", "weight_decay", "max_set_aside",
-     "max_steps", "max_restarts")
+     "max_steps", "max_restarts", "checkpoint_minutes")
 )  # fmt: skip
 
 

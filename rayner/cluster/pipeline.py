@@ -85,7 +85,7 @@ def _about(config: Config, facts: dict[str, dict[str, Any]], seconds: float, pea
             "python": platform.python_version(),
             **{name: version(name) for name in ("ray", "torch", "transformers", "peft", "deepspeed", "faiss-cpu")},
         },
-        "unread": tagged.get("unread", {}),
+        **{key: tagged[key] for key in ("unread", "empty", "changed") if tagged.get(key)},
         "models": {name: facts[name] for name in ("train_slm", "train_llm", "tune_fusion")},
         "config": resolved(config),
     }

@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -20,6 +21,7 @@ log = logging.getLogger("rayner")
 QUIET = {
     "env_vars": {
         "RAY_COLOR_PREFIX": "0",
+        "RAY_DEDUP_LOGS": "0",  # it says what it left out in colour
         "RAY_AIR_NEW_OUTPUT": "0",  # Ray Tune's boxes and tables
         "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
         "TQDM_DISABLE": "1",
@@ -30,6 +32,8 @@ QUIET = {
     }
 }
 os.environ.update(QUIET["env_vars"])
+# There is no named parameter for an actor's restarts yet.
+warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
 
 
 def start_logging() -> None:

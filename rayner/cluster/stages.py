@@ -16,9 +16,11 @@ import numpy.typing as npt
 import ray.data
 
 from rayner.cluster.attempts import survived
-from rayner.cluster.session import start_logging
+from rayner.cluster.failures import described
+from rayner.cluster.session import log, start_logging
 from rayner.config import Config
 from rayner.corpus.scored import from_table, pack, to_table, unpack
+from rayner.errors import JobError
 from rayner.ner.budget import Budget
 from rayner.ner.gate import open_until, quiet
 from rayner.ner.rule import Rule
@@ -236,8 +238,15 @@ class Scoring:
         self.read, self.write = read, write
 
     def __call__(self, row: Row) -> Row:
-        """Score a unit and write it; what `write` tells of it."""
-        return self.write(self.llm(self.slm(self.read(row) if self.read else row)))
+        """Score a unit and write it; what `write` tells of it, or what went wrong.
+
+        Ray Data would wrap what is raised here in errors of its own, without its cause.
+        """
+        try:
+            return self.write(self.llm(self.slm(self.read(row) if self.read else row)))
+        except Exception as error:
+            log.exception("%s failed", row["unit"])
+            return {"unit": row["unit"], "failure": described(error)}
 
 
 def scored(
@@ -253,6 +262,7 @@ def scored(
     """Both stages over units, by actors; yields what `write` tells of each, in the order in which they are done.
 
     read: makes rows that are but planned units with segments; notes: where a process that dies leaves what it did.
+    Raises JobError if a unit could not be read or written.
     """
     dataset: ray.data.Dataset = ray.data.from_items(list(rows), override_num_blocks=len(rows))
     remote: Any = {
@@ -271,4 +281,7 @@ def scored(
         compute=ray.data.ActorPoolStrategy(size=config.score.actors),
         **remote,
     )  # fmt: skip
-    yield from done.iter_rows()
+    for row in done.iter_rows():
+        if row.get("failure"):
+            raise JobError(f"{row['unit']}: {row['failure']}; the same command goes on from what is done")
+        yield row

@@ -59,7 +59,7 @@ def tag_corpus(config: Config, run: Run) -> dict[str, Any]:
         raise ConfigError("corpus: expected a text file or a folder of .txt files, found none")
     run.facts("tune_fusion")  # raises where there is no rule yet
     out = out_folder(config, run)
-    with locked(out):
+    with plainly(out), locked(out):
         facts = _tag(config, run, config.corpus, out)
     counts = facts["counts"]
     share = counts["set_aside"] / max(1, counts["segments"])
@@ -152,9 +152,8 @@ def tagged_units(config: Config, run: Run, out: Place, fusion: dict[str, Any], t
     rows = [row_of(unit) for unit in todo]
     read = partial(read_unit, out=out)
     write = partial(write_unit, out=out, rule=Rule(**fusion["rule"]), fitted=fusion["calibration"])
-    with plainly(out):
-        for row in scored(rows, config, run, gate_of(config, fusion), notes=out / "attempts", read=read, write=write):
-            yield int(row["characters"])
+    for row in scored(rows, config, run, gate_of(config, fusion), notes=out / "attempts", read=read, write=write):
+        yield int(row["characters"])
 
 
 def gate_of(config: Config, fusion: dict[str, Any]) -> Gate:

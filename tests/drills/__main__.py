@@ -47,13 +47,15 @@ def drill(kind: str, seed: int, place: Ground, wire: Wire, settings: dict[str, s
     }
     begun = time.monotonic()
     hit = disturb[kind]()
-    times = 1 + place.finish(out, began, **(settings if remote else {}))
+    code = place.code
+    times = place.finish(out, began, **(settings if remote else {}))
     same = tagged_files(out) == place.files
     clear(out)
     units = sum(name.startswith("segments/") for name in place.files)
     again = max(sum(n for name, n in began.items() if stage in name) - units for stage in (".slm.", ".llm."))
     return {
-        "kind": kind, "seed": seed, "hit": hit, "given": times, "same": same, "seconds": time.monotonic() - begun,
+        "kind": kind, "seed": seed, "hit": hit, "code": code, "again": times, "same": same,
+        "seconds": round(time.monotonic() - begun, 1),
         "repeated_units": None if remote else max(0, again), "units": units,
     }  # fmt: skip
 
@@ -65,6 +67,7 @@ def summary(done: Sequence[dict[str, object]]) -> str:
         rows = [row for row in done if row["kind"] == kind]
         repeated = [int(str(row["repeated_units"])) for row in rows if row["repeated_units"] is not None]
         told = f"; units repeated: median {statistics.median(repeated):g}, worst {max(repeated)}" if repeated else ""
+        told = f"; {sum(row['code'] == 0 for row in rows)} went on by themselves{told}"
         hit = sum(bool(row["hit"]) for row in rows)
         lines.append(f"{kind:<8} {sum(bool(row['same']) for row in rows)} of {len(rows)} same; {hit} under way{told}")
     return "\n".join(lines)
@@ -81,7 +84,7 @@ def main() -> int:
     start_logging()
     kinds = [kind for kind in given.kinds.split(",") for _ in range(given.each or COUNTS[kind])]
     done = []
-    with tempfile.TemporaryDirectory() as folder, ground(Path(folder)) as place, object_store() as (wire, settings):
+    with tempfile.TemporaryDirectory() as folder, object_store() as (wire, settings), ground(Path(folder)) as place:
         print(f"undisturbed: {place.seconds:.1f} s", flush=True)
         if not can_mount(Path(folder) / "mount"):
             kinds = [kind for kind in kinds if kind != "disk"]

@@ -78,16 +78,28 @@ class Watched:
     began: Counter = field(default_factory=Counter)
 
     def watch(self) -> None:
-        """Look until the job ends."""
-        before: set[str] = set()
+        """Look until the job ends. A note that is written anew is one that another process left: begun again."""
+        before = self._notes()
+        again: set[str] = set()
         while self.process.poll() is None:
-            try:
-                now = set(os.listdir(self.out / "attempts")) if self.out else set()
-            except FileNotFoundError:
-                now = set()
-            self.began.update(name for name in now - before if name.endswith(".json") and not name.startswith("."))
+            now = self._notes()
+            for name, inode in now.items():
+                if name not in before:
+                    self.began[name] += 1
+                    again.discard(name)
+                elif inode != before[name] and name not in again:
+                    self.began[name] += 1
+                    again.add(name)
             before = now
             time.sleep(0.004)
+
+    def _notes(self) -> dict[str, int]:
+        """The notes that lie there, with what changes when one is written anew."""
+        try:
+            with os.scandir(self.out / "attempts" if self.out else os.devnull) as found:
+                return {item.name: item.inode() for item in found if item.name.startswith("unit-")}
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
 
 
 @dataclass
@@ -99,6 +111,7 @@ class Ground:
     files: dict[str, bytes]
     seconds: float
     settings: Path
+    code: int = 0  # of the job that was last under way
 
     @contextmanager
     def job(self, out: str, **environment: str) -> Iterator[Watched]:
@@ -119,7 +132,7 @@ class Ground:
                 yield watched
             finally:
                 process.kill()
-                process.wait()
+                self.code = process.wait()
                 thread.join()
 
     def finish(self, out: str, began: Counter, **environment: str) -> int:
