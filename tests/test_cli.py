@@ -4,13 +4,15 @@ import json
 import logging
 import re
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
-from rayner.cli import main, run_job
-from rayner.config import entries
+from rayner.cli import SUBMITTED, fresh, main, run_job
+from rayner.config import Config, entries
 from rayner.corpus.readers import read_labelled
 from rayner.errors import BudgetError, ConfigError, DataError
+from rayner.lock import locked
 from tests.corpus.units import document, entity, write_unit
 
 GOLD = "懷\tB-NR\n王\tE-NR\n曰\tO\n。\tO\n楚\tS-NG\n。\tO\n"
@@ -207,6 +209,39 @@ def test_the_run_folder_is_the_same_from_wherever_workers_run(job, tmp_path, mon
     monkeypatch.chdir(tmp_path)
     assert job("run=here/r") == 0
     assert job.run.root == tmp_path / "here" / "r"
+
+
+def test_fresh_takes_the_first_folders_that_are_not_there_and_deletes_nothing(job, tmp_path):
+    for name in ("r", "r-2", "o"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "kept").write_text("x")
+    assert job("--fresh", f"run={tmp_path / 'r'}", f"out={tmp_path / 'o'}") == 0
+    assert job.run.root == tmp_path / "r-3"
+    assert job.config.out == str(tmp_path / "o-2")
+    assert all((tmp_path / name / "kept").exists() for name in ("r", "r-2", "o"))
+    assert job("--fresh", f"run={tmp_path / 'new'}") == 0
+    assert (job.run.root, job.config.out) == (tmp_path / "new", None)
+
+
+def test_fresh_of_a_job_that_fills_the_out_folder_keeps_its_run():
+    config = Config(run="r/")
+    assert fresh(config, "out") == replace(config, out="r/tagged")
+    assert fresh(replace(config, out="memory://o"), "out").out == "memory://o"
+
+
+@pytest.mark.parametrize("key", ["run", "out"])
+def test_a_submitted_job_with_a_relative_folder_ends_with_2(job, tmp_path, capsys, monkeypatch, key):
+    monkeypatch.setenv(SUBMITTED, "{}")
+    assert job(f"run={tmp_path}", "out=s3://bucket/out") == 0
+    assert job(f"run={tmp_path}", f"{key}=runs/a") == 2
+    assert one_line(capsys).startswith(f"{key}: expected, in a submitted job, an absolute path")
+
+
+def test_a_folder_that_another_job_works_in_is_refused_before_anything_starts(job, tmp_path, capsys):
+    with locked(tmp_path / "r"):
+        assert job(f"run={tmp_path / 'r'}") == 2
+    assert "locked by process" in one_line(capsys)
+    assert "connect" not in job.calls
 
 
 def test_help_lists_every_key_with_meaning_and_default(job, capsys):
