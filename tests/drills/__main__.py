@@ -79,12 +79,17 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=13, help="of the first drill; each next one counts on")
     parser.add_argument("--kinds", default=",".join(COUNTS), help="which kinds")
     parser.add_argument("--each", type=int, default=0, help="drills of each kind; 0 for the numbers of make drill")
+    parser.add_argument("--trained", help="a run to tag with; without it, one is trained")
     parser.add_argument("--json", help="also write each drill's figures there")
     given = parser.parse_args()
     start_logging()
     kinds = [kind for kind in given.kinds.split(",") for _ in range(given.each or COUNTS[kind])]
     done = []
-    with tempfile.TemporaryDirectory() as folder, object_store() as (wire, settings), ground(Path(folder)) as place:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        object_store() as (wire, settings),
+        ground(Path(folder), given.trained) as place,
+    ):
         print(f"undisturbed: {place.seconds:.1f} s", flush=True)
         if not can_mount(Path(folder) / "mount"):
             kinds = [kind for kind in kinds if kind != "disk"]

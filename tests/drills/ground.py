@@ -156,11 +156,14 @@ def config_of(folder: Path) -> Config:
 
 
 @contextmanager
-def ground(folder: Path) -> Iterator[Ground]:
-    """Train the run, start the nodes, tag once undisturbed."""
+def ground(folder: Path, trained: str | None = None) -> Iterator[Ground]:
+    """Train a run, or take one that is trained; start the nodes, tag once undisturbed."""
     config = config_of(folder)
-    with session():
-        pipeline(replace(config, corpus=None), Run(Path(config.run)))
+    if trained:
+        config = replace(config, run=trained)
+    else:
+        with session():
+            pipeline(replace(config, corpus=None), Run(Path(config.run)))
     settings = folder / "settings.yaml"
     settings.write_text(yaml.safe_dump(asdict(config), allow_unicode=True), encoding="utf-8")
     nodes = Nodes()
