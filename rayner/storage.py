@@ -118,6 +118,15 @@ def entries(folder: Place) -> list[Entry]:
     return sorted(listed, key=lambda entry: f"{entry.name}/" if entry.is_folder else entry.name)
 
 
+def names_in(folder: Place, prefix: str, suffix: str) -> list[str]:
+    """The names of the files in a folder that begin and end so, in order; what a kill cut off has neither."""
+    return [
+        entry.name
+        for entry in entries(folder)
+        if entry.name.startswith(prefix) and entry.name.endswith(suffix) and not entry.is_folder
+    ]
+
+
 def local_copy(folder: Place) -> Path:
     """A folder or file as libraries want it that read local files only: itself, or a copy on this machine.
 

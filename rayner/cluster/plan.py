@@ -19,7 +19,7 @@ from rayner.corpus.tables import DOCUMENTS, read_table, write_table
 from rayner.corpus.texts import TextFile, decoded, list_texts, read_bytes
 from rayner.errors import DataError
 from rayner.ner.segment import sentences
-from rayner.storage import Place, entries
+from rayner.storage import Place, names_in
 
 UNITS_A_PART = 1000
 _THREADS = 8  # that read ahead and write behind: an object store answers slowly, but many at once
@@ -134,16 +134,19 @@ def write_plan(corpus: str, unit_chars: int, out: Place) -> Survey:
     if part:
         _write_part(part, out)
     # What an earlier attempt planned otherwise, and was interrupted at, must not stay.
-    for entry in entries(out / "documents"):
-        if entry.name.startswith("unit-") and int(entry.name[5:11]) >= seen.units:
-            (out / "documents" / entry.name).unlink()
+    for name in names_in(out / "documents", "unit-", ".parquet"):
+        if int(name[len("unit-") : -len(".parquet")]) >= seen.units:
+            (out / "documents" / name).unlink()
+    for name in names_in(out / "plan", "part-", ".parquet"):
+        if int(name[len("part-") : -len(".parquet")]) * UNITS_A_PART >= seen.units:
+            (out / "plan" / name).unlink()
     return seen
 
 
 def read_plan(out: Place) -> Iterator[list[Unit]]:
     """The planned units, in order, a part at a time."""
-    for entry in entries(out / "plan"):
-        rows = read_table(out / "plan" / entry.name, _PIECES).to_pylist()
+    for name in names_in(out / "plan", "part-", ".parquet"):
+        rows = read_table(out / "plan" / name, _PIECES).to_pylist()
         yield [
             Unit(number, [Piece(**{key: value for key, value in row.items() if key != "unit"}) for row in pieces])
             for number, pieces in groupby(rows, key=lambda row: row["unit"])

@@ -15,7 +15,7 @@ from rayner.corpus.scored import SCORED, from_table, read_scored, unpack
 from rayner.corpus.tables import read_table, write_table
 from rayner.ner.scores import NOTHING, Scored
 from rayner.run import Run, whole_folder
-from rayner.storage import Place, entries
+from rayner.storage import Place, names_in
 
 PARTS = ("dev", "test")
 
@@ -58,7 +58,7 @@ def score(config: Config, run: Run) -> dict[str, Any]:
 
 def _score_units(config: Config, run: Run, units: list[Row], kept: Place) -> None:
     """Score the units that are not kept yet; each is kept, by a rename, when it is scored."""
-    done = {entry.name.removesuffix(".parquet") for entry in entries(kept)}
+    done = {name.removesuffix(".parquet") for name in names_in(kept, "", ".parquet")}
     todo = [unit for unit in units if unit["unit"] not in done]
     if done:
         log.info("score: %d of %d units are there already", len(done), len(units))

@@ -24,7 +24,7 @@ from rayner.lock import locked
 from rayner.ner.budget import Budget
 from rayner.ner.rule import Rule
 from rayner.run import Run, file_digest, read_json, write_json
-from rayner.storage import Place, entries, place
+from rayner.storage import Place, names_in, place
 
 _FOREIGN = 0.05  # share of unknown characters from which a model hardly reads the text
 _NAMED = 5  # files that a message names
@@ -97,7 +97,7 @@ def _planned(config: Config, run: Run, corpus: str, tagged: Run, wanted: dict[st
     out = tagged.root
 
     def work() -> dict[str, Any]:
-        if entries(out / "segments"):
+        if names_in(out / "segments", "", ".parquet"):
             raise ConfigError(f"{out}: holds a tagged corpus without a plan; choose another out=")
         log.info("tag: reads %s", corpus)
         seen = write_plan(corpus, config.score.unit_chars, out)
@@ -133,7 +133,7 @@ def _knows(run: Run) -> Any:  # noqa: ANN401 - a bound method
 
 def _stream(config: Config, run: Run, out: Place, fusion: dict[str, Any], planned: dict[str, Any]) -> None:
     """Run what is not done yet through the stages."""
-    done = {entry.name.removesuffix(".parquet") for entry in entries(out / "segments")}
+    done = {name.removesuffix(".parquet") for name in names_in(out / "segments", "unit-", ".parquet")}
     ahead = sum(unit.characters for part in read_plan(out) for unit in part if unit.name not in done)
     if done:
         log.info("tag: %d of %d units are there already", len(done), planned["units"])

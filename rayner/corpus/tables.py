@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rayner.errors import DataError
-from rayner.storage import Place, entries, replacing
+from rayner.storage import Place, names_in, replacing
 
 TABLES = ("documents", "entities", "segments")
 
@@ -113,7 +113,7 @@ def _unit_names(tagged: Place) -> list[str]:
     for table in TABLES:
         if not (tagged / table).is_dir():
             raise DataError(f"{tagged}: expected a tagged corpus (folders {', '.join(TABLES)}), found no {table}")
-        names[table] = {entry.name for entry in entries(tagged / table) if entry.name.endswith(".parquet")}
+        names[table] = set(names_in(tagged / table, "", ".parquet"))
     every = sorted(set().union(*names.values()))
     if not every:
         raise DataError(f"{tagged}: expected a tagged corpus, found no Parquet files in it")

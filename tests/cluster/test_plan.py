@@ -201,11 +201,14 @@ def test_parts_of_a_plan_follow_each_other(tmp_path, monkeypatch):
     assert [[unit.number for unit in part] for part in read_plan(tmp_path / "out")] == [[0, 1, 2], [3, 4, 5], [6, 7]]
 
 
-def test_a_plan_that_was_interrupted_leaves_no_documents_in_the_next(tmp_path):
+def test_a_plan_that_was_interrupted_leaves_nothing_in_the_next(tmp_path, monkeypatch):
+    monkeypatch.setattr(plans, "UNITS_A_PART", 2)
     source = corpus_of(tmp_path / "a", ["楚王曰。"] * 4)
     write_plan(source, 4, tmp_path / "out")
+    (tmp_path / "out" / "plan" / ".0123.tmp").write_bytes(b"PAR1")  # which a kill cut off
     write_plan(source, 8, tmp_path / "out")
     assert sorted(os.listdir(tmp_path / "out" / "documents")) == ["unit-000000.parquet", "unit-000001.parquet"]
+    assert [[unit.number for unit in part] for part in read_plan(tmp_path / "out")] == [[0, 1]]
 
 
 def test_what_differs_from_the_plan_is_named(tmp_path):

@@ -35,7 +35,7 @@ def drill(kind: str, seed: int, place: Ground, wire: Wire, settings: dict[str, s
     draw, began = random.Random(seed), Counter[str]()
     remote = kind == "store"
     out = f"s3://drill/{kind}-{seed}" if remote else str(place.folder / f"{kind}-{seed}")
-    moment = draw.uniform(0.3, 1.0) * place.seconds
+    moment = draw.uniform(0.4, 0.95) * place.seconds
     disturb = {
         "actor": lambda: killed_worker(place, out, moment, draw, True, began),
         "worker": lambda: killed_worker(place, out, moment, draw, False, began),
