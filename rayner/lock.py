@@ -21,7 +21,7 @@ from typing import Any
 import psutil
 
 from rayner.errors import ConfigError
-from rayner.storage import Place, replacing
+from rayner.storage import Place, remove, replacing
 
 NAME = "lock.json"
 RENEW = 5.0  # seconds between two renewals
@@ -57,7 +57,7 @@ def locked(folder: Place, renew: float = RENEW) -> Iterator[None]:
         keeper.join()
         now = _read(path)
         if now is not None and now["owner"] == mine["owner"]:
-            path.unlink(missing_ok=True)
+            remove(path)
 
 
 def _wait_for_dead(path: Place, renew: float) -> None:

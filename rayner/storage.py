@@ -22,6 +22,7 @@ from rayner.errors import ConfigError, DataError
 Place = Path | UPath
 
 # Where an object appears when its upload is complete, and not before. `memory` is a dictionary of such objects.
+_CUT_OFF = re.compile(r"\.[0-9a-f]{32}\.tmp")
 _SECRET = re.compile(r"://[^/]*:[^/]*@")
 _OBJECT_STORES = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory"))
 
@@ -68,8 +69,7 @@ def replacing(path: Place) -> Iterator[BinaryIO]:
         part = path.parent / f".{uuid.uuid4().hex}.tmp"
         path.fs.makedirs(path.parent.path, exist_ok=True)
         path.fs.put_file(whole.name, part.path)
-        if path.exists():  # HDFS refuses to rename onto a file
-            path.unlink()
+        remove(path)  # HDFS refuses to rename onto a file
         path.fs.mv(part.path, path.path)
 
 
@@ -116,6 +116,23 @@ def entries(folder: Place) -> list[Entry]:
     except FileNotFoundError:
         return []
     return sorted(listed, key=lambda entry: f"{entry.name}/" if entry.is_folder else entry.name)
+
+
+def remove(file: Place) -> None:
+    """Take a file away, if it is there."""
+    if isinstance(file, Path):
+        file.unlink(missing_ok=True)
+    elif file.exists():
+        file.fs.rm_file(file.path)  # not fs.rm, to which a name with [ or * is a pattern
+
+
+def sweep(folder: Place) -> None:
+    """Take away, in a folder and those below, the files that a kill cut off while `replacing` wrote them."""
+    for name, is_folder in entries(folder):
+        if is_folder:
+            sweep(folder / name)
+        elif _CUT_OFF.fullmatch(name):
+            remove(folder / name)
 
 
 def names_in(folder: Place, prefix: str, suffix: str) -> list[str]:
@@ -178,7 +195,7 @@ def put_folder(source: Path, target: Place) -> None:
             shutil.rmtree(target)
         source.replace(target)
         return
-    for name in target.fs.find(target.path):  # not fs.rm, to which a name with [ or * is a pattern
+    for name in target.fs.find(target.path):
         target.fs.rm_file(name)
     for file in sorted(item for item in source.rglob("*") if item.is_file()):
         with replacing(target / file.relative_to(source).as_posix()) as out, file.open("rb") as stream:

@@ -4,7 +4,7 @@ import pytest
 from upath import UPath
 
 from rayner.errors import ConfigError, DataError
-from rayner.storage import entries, fetched, local_copy, place, put_folder, replacing
+from rayner.storage import entries, fetched, local_copy, place, put_folder, replacing, sweep
 
 
 @pytest.fixture(params=["folder", "object store"])
@@ -42,6 +42,16 @@ def test_an_error_leaves_what_was_there(root):
         broken()
     assert (root / "a.txt").read_bytes() == b"old"
     assert [entry.name for entry in entries(root)] == ["a.txt"]
+
+
+def test_what_a_kill_cut_off_is_swept_away_and_nothing_else(root):
+    for name in (f".{'0a' * 16}.tmp", f"deep/.{'f' * 32}.tmp", "a.tmp", ".b.tmp", f"{'0' * 32}.tmp"):
+        put(root / name)
+    sweep(root)
+    left = [entry.name for entry in entries(root) if not entry.is_folder]  # an object store keeps no empty folders
+    assert left == [".b.tmp", f"{'0' * 32}.tmp", "a.tmp"]
+    assert not entries(root / "deep")
+    sweep(root / "none")
 
 
 def test_entries_are_in_the_order_of_whole_paths(root):

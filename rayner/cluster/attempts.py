@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TypeVar
 
 from rayner.run import write_json
-from rayner.storage import Place
+from rayner.storage import Place, remove
 
 WHOLE = 3  # times that a unit is tried as a whole, until the answers of its segments alone are taken
 ALONE = 2  # times that a segment may take its process with it, until it is set aside
@@ -55,7 +55,7 @@ def survived(
     else:  # as a whole it cannot be done, though segment by segment it can
         found = alone
     if path is not None:
-        path.unlink(missing_ok=True)
+        remove(path)
     return [found.get(i) for i in range(len(items))], [note.errors.get(str(i)) for i in range(len(items))]
 
 

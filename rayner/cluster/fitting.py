@@ -29,7 +29,7 @@ from rayner.config import WorkersConfig
 from rayner.errors import ConfigError
 from rayner.models.training import device_of
 from rayner.run import Run, whole_folder
-from rayner.storage import Place, entries, replacing
+from rayner.storage import Place, entries, remove, replacing
 
 SNAPSHOT = "checkpoint_manager_snapshot.json"  # Ray's list of a training's checkpoints, which it overwrites in place
 COPY = "checkpoint_manager_snapshot.copy.json"
@@ -164,7 +164,7 @@ def heal(folder: Place) -> None:
         _copy(copy, snapshot)
     else:
         log.warning("%s: %s; training starts over", snapshot, fault)
-        snapshot.unlink()
+        remove(snapshot)
 
 
 def _copy(source: Place, target: Place) -> None:

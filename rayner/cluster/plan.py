@@ -19,7 +19,7 @@ from rayner.corpus.tables import DOCUMENTS, read_table, write_table
 from rayner.corpus.texts import TextFile, decoded, list_texts, read_bytes
 from rayner.errors import DataError
 from rayner.ner.segment import sentences
-from rayner.storage import Place, names_in
+from rayner.storage import Place, names_in, remove
 
 UNITS_A_PART = 1000
 _THREADS = 8  # that read ahead and write behind: an object store answers slowly, but many at once
@@ -136,10 +136,10 @@ def write_plan(corpus: str, unit_chars: int, out: Place) -> Survey:
     # What an earlier attempt planned otherwise, and was interrupted at, must not stay.
     for name in names_in(out / "documents", "unit-", ".parquet"):
         if int(name[len("unit-") : -len(".parquet")]) >= seen.units:
-            (out / "documents" / name).unlink()
+            remove(out / "documents" / name)
     for name in names_in(out / "plan", "part-", ".parquet"):
         if int(name[len("part-") : -len(".parquet")]) * UNITS_A_PART >= seen.units:
-            (out / "plan" / name).unlink()
+            remove(out / "plan" / name)
     return seen
 
 

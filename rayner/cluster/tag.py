@@ -19,12 +19,13 @@ from rayner.cluster.stages import Gate, scored
 from rayner.cluster.units import read_unit, row_of, write_unit
 from rayner.config import Config, digest, resolved
 from rayner.corpus.exporters import export_evahan
+from rayner.corpus.tables import TABLES
 from rayner.errors import BudgetError, ConfigError
 from rayner.lock import locked
 from rayner.ner.budget import Budget
 from rayner.ner.rule import Rule
 from rayner.run import Run, file_digest, read_json, write_json
-from rayner.storage import Place, names_in, place
+from rayner.storage import Place, names_in, place, sweep
 
 _FOREIGN = 0.05  # share of unknown characters from which a model hardly reads the text
 _NAMED = 5  # files that a message names
@@ -80,6 +81,8 @@ def _tag(config: Config, run: Run, corpus: str, out: Place) -> dict[str, Any]:
     def work() -> dict[str, Any]:
         fusion = read_json(run.path("fusion.json"))
         _stream(config, run, out, fusion, planned)
+        for table in (*TABLES, "plan", "attempts"):
+            sweep(out / table)
         counts = {**verify(out, planned), "unknown_share": planned["unknown_share"]}
         kept = {key: planned[key] for key in ("unread", "empty")}
         changed = differences(corpus, out)
@@ -87,9 +90,15 @@ def _tag(config: Config, run: Run, corpus: str, out: Place) -> dict[str, Any]:
 
     facts = tagged.once("tag_corpus", wanted, work)
     if config.tag.evahan:
-        tagged.once("evahan", wanted, lambda: asdict(export_evahan(out, out / "evahan", keep=True)))
+        tagged.once("evahan", wanted, lambda: _export(out))
     _write_run_json(config, run, out, facts)
     return facts
+
+
+def _export(out: Place) -> dict[str, Any]:
+    counts = export_evahan(out, out / "evahan", keep=True)
+    sweep(out / "evahan")
+    return asdict(counts)
 
 
 def _planned(config: Config, run: Run, corpus: str, tagged: Run, wanted: dict[str, Any]) -> dict[str, Any]:

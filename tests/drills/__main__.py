@@ -49,12 +49,13 @@ def drill(kind: str, seed: int, place: Ground, wire: Wire, settings: dict[str, s
     hit = disturb[kind]()
     code = place.code
     times = place.finish(out, began, **(settings if remote else {}))
-    same = tagged_files(out) == place.files
+    found = tagged_files(out)
+    differ = sorted(name for name in found.keys() | place.files.keys() if found.get(name) != place.files.get(name))
     clear(out)
     units = sum(name.startswith("segments/") for name in place.files)
     again = max(sum(n for name, n in began.items() if stage in name) - units for stage in (".slm.", ".llm."))
     return {
-        "kind": kind, "seed": seed, "hit": hit, "code": code, "again": times, "same": same,
+        "kind": kind, "seed": seed, "hit": hit, "code": code, "again": times, "same": not differ, "differ": differ[:5],
         "seconds": round(time.monotonic() - begun, 1),
         "repeated_units": None if remote else max(0, again), "units": units,
     }  # fmt: skip

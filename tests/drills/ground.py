@@ -45,12 +45,15 @@ class Nodes:
         return [psutil.Process(node.all_processes["raylet"][0].process.pid) for node in nodes]
 
     def workers(self, actors: bool) -> list[psutil.Process]:
-        """The processes that score (actors), or Ray's other ones: they wait for work, or keep its accounts."""
+        """The processes that score (actors), or Ray's other workers: they wait for work, or keep its accounts.
+
+        Without a node's agents, which no node outlives: losing a node is another drill.
+        """
         found = []
         for raylet in self.raylets:
             for process in raylet.children(recursive=True):
                 title = _title(process)
-                if title.startswith("ray::") and ("MapWorker" in title) == actors:
+                if title.startswith("ray::") and "Agent" not in title and ("MapWorker" in title) == actors:
                     found.append(process)
         return found
 
