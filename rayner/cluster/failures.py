@@ -9,7 +9,7 @@ from ray.exceptions import RayActorError
 from rayner.errors import JobError
 from rayner.storage import Place
 
-_AGAIN = "the same command goes on from what is done"
+AGAIN = "the same command goes on from what is done"
 _CLIENTS = ("botocore", "aiobotocore", "aiohttp", "gcsfs", "google")  # whose errors are those of an object store
 
 
@@ -21,12 +21,12 @@ def plainly(out: Place) -> Iterator[None]:
     except RayActorError as error:
         raise JobError(
             f"{out}: an actor died again and again (score.max_restarts), last: {_first_line(error)}; "
-            f"{out / 'attempts'} names the units it worked on; {_AGAIN}"
+            f"{out / 'attempts'} names the units it worked on; {AGAIN}"
         ) from error
     except Exception as error:
         if not (isinstance(error, OSError) or _of_a_client(error)):
             raise
-        raise JobError(f"{out}: {described(error)}; {_AGAIN}") from error
+        raise JobError(f"{out}: {described(error)}; {AGAIN}") from error
 
 
 def described(error: BaseException) -> str:

@@ -24,6 +24,7 @@ from rayner.cluster.diagnosis import DIGEST, FOLDER, MISSING, Disk, Node, Token
 from rayner.errors import RaynerError
 from rayner.run import file_digest
 from rayner.storage import place
+from rayner.storage import remove as remove_file
 
 OBJECT = 1024**2  # bytes: too large to travel inside a message, so it goes from object store to object store
 _ASK_TORCH = (
@@ -210,4 +211,4 @@ def read(probe: Probe | None, parcel: bytes) -> dict[str, str]:
 def remove(probe: Probe, name: str) -> None:
     """Remove this node's file, if it was written."""
     with contextlib.suppress(Exception):
-        (place(probe.folder) / probe.files[name][0]).unlink()
+        remove_file(place(probe.folder) / probe.files[name][0])

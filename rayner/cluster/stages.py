@@ -16,7 +16,7 @@ import numpy.typing as npt
 import ray.data
 
 from rayner.cluster.attempts import survived
-from rayner.cluster.failures import described
+from rayner.cluster.failures import AGAIN, described
 from rayner.cluster.session import log, start_logging
 from rayner.config import Config
 from rayner.corpus.scored import from_table, pack, to_table, unpack
@@ -283,5 +283,5 @@ def scored(
     )  # fmt: skip
     for row in done.iter_rows():
         if row.get("failure"):
-            raise JobError(f"{row['unit']}: {row['failure']}; the same command goes on from what is done")
+            raise JobError(f"{row['unit']}: {row['failure']}; {AGAIN}")
         yield row

@@ -150,11 +150,11 @@ def _stream(config: Config, run: Run, out: Place, fusion: dict[str, Any], planne
     # A part at a time, so that neither Ray nor this process ever knows of more.
     for part in read_plan(out):
         todo = [unit for unit in part if unit.name not in done]
-        for characters in tagged_units(config, run, out, fusion, todo):
+        for characters in _tagged_units(config, run, out, fusion, todo):
             progress.add(characters)
 
 
-def tagged_units(config: Config, run: Run, out: Place, fusion: dict[str, Any], todo: list[Unit]) -> Iterator[int]:
+def _tagged_units(config: Config, run: Run, out: Place, fusion: dict[str, Any], todo: list[Unit]) -> Iterator[int]:
     """Tag these units and write them; yields the characters of each when it is done."""
     if not todo:
         return

@@ -14,8 +14,8 @@ from tests.cluster.small import copied, with_settings
 pytestmark = pytest.mark.slow
 
 
-def dying(module, epoch, diary):
-    """A worker whose rank 0 is killed once, when it is about to report this epoch; `diary` gets a line an epoch.
+def dying(module, hook, epoch, diary):
+    """A worker whose rank 0 is killed once, when it is about to report this epoch (through `module.hook`); `diary` gets a line an epoch.
 
     Made inside a function, so that it travels to the workers by value; there, `module` is imported by its name.
     """
@@ -27,14 +27,15 @@ def dying(module, epoch, diary):
         import time
         from pathlib import Path
 
+        import ray.train
+
         job = importlib.import_module(name)
-        report = job._report
+        report = getattr(job, hook)
         marker = Path(f"{path}.died")
 
         def reported(*values):
             metrics = next(value for value in values if isinstance(value, dict))
-            rank = values[-1]
-            if rank == 0:
+            if ray.train.get_context().get_world_rank() == 0:
                 with open(path, "a") as lines:
                     lines.write(f"{metrics['epoch']}\n")
                 if metrics["epoch"] == epoch and not marker.exists():
@@ -43,7 +44,7 @@ def dying(module, epoch, diary):
                     os._exit(9)
             report(*values)
 
-        job._report = reported
+        setattr(job, hook, reported)
         job._worker(settings)
 
     # `job._worker` must be the original there, as it is here only until the test replaces it.
@@ -57,7 +58,7 @@ def epochs_in(diary):
 def test_an_slm_worker_that_is_killed_once_costs_nothing_but_time(run, config, tmp_path, monkeypatch):
     mine = copied(run, tmp_path, "data", "steps/data.json")
     diary = tmp_path / "diary"
-    monkeypatch.setattr(slm_job, "_worker", dying(slm_job, 3, diary))
+    monkeypatch.setattr(slm_job, "_worker", dying(slm_job, "_report", 3, diary))
     facts = slm_job.train_slm(config, mine)
     assert epochs_in(diary) == [0, 1, 2, 3, 3, 4, 5]
     whole = run.facts("train_slm")
@@ -69,7 +70,7 @@ def test_an_llm_worker_that_is_killed_once_costs_nothing_but_time(run, config, t
     """All parameters under ZeRO-2, where the optimizer's state lies in parts on two workers."""
     mine = copied(run, tmp_path, "data", "index", "models/slm", *(f"steps/{s}.json" for s in ("data", "build_index")))
     diary = tmp_path / "diary"
-    monkeypatch.setattr(llm_job, "_worker", dying(llm_job, 1, diary))
+    monkeypatch.setattr(llm_job, "_worker", dying(llm_job, "report", 1, diary))
     facts = llm_job.train_llm(with_settings(config, "llm", epochs=0), mine)
     assert epochs_in(diary) == [0, 1, 1]
     assert facts["full"] == run.facts("train_llm")["full"]
