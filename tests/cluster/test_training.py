@@ -15,7 +15,9 @@ pytestmark = pytest.mark.slow
 
 
 def dying(module, hook, epoch, diary):
-    """A worker whose rank 0 is killed once, when it is about to report this epoch (through `module.hook`); `diary` gets a line an epoch.
+    """A worker whose rank 0 is killed once, when it is about to report this epoch; `diary` gets a line an epoch.
+
+    hook: the name of the function of `module` by which it reports.
 
     Made inside a function, so that it travels to the workers by value; there, `module` is imported by its name.
     """
