@@ -126,6 +126,16 @@ def remove(file: Place) -> None:
         file.fs.rm_file(file.path)  # not fs.rm, to which a name with [ or * is a pattern
 
 
+def remove_folder(folder: Place) -> None:
+    """Take a folder away with all that lies in it, if it is there."""
+    if isinstance(folder, Path):
+        if folder.exists():
+            shutil.rmtree(folder)
+        return
+    for name in folder.fs.find(folder.path):
+        folder.fs.rm_file(name)
+
+
 def sweep(folder: Place) -> None:
     """Take away, in a folder and those below, the files that a kill cut off while `replacing` wrote them."""
     for name, is_folder in entries(folder):
@@ -190,13 +200,10 @@ def put_folder(source: Path, target: Place) -> None:
 
     Elsewhere whoever reads it must know from something written later, as a step's manifest is, that it is whole.
     """
+    remove_folder(target)
     if isinstance(target, Path):
-        if target.exists():
-            shutil.rmtree(target)
         source.replace(target)
         return
-    for name in target.fs.find(target.path):
-        target.fs.rm_file(name)
     for file in sorted(item for item in source.rglob("*") if item.is_file()):
         with replacing(target / file.relative_to(source).as_posix()) as out, file.open("rb") as stream:
             shutil.copyfileobj(stream, out)

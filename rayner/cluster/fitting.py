@@ -29,10 +29,11 @@ from rayner.config import WorkersConfig
 from rayner.errors import ConfigError
 from rayner.models.training import device_of
 from rayner.run import Run, whole_folder
-from rayner.storage import Place, entries, remove, replacing
+from rayner.storage import Place, entries, remove, remove_folder, replacing
 
 SNAPSHOT = "checkpoint_manager_snapshot.json"  # Ray's list of a training's checkpoints, which it overwrites in place
 COPY = "checkpoint_manager_snapshot.copy.json"
+_CHECKPOINT = "checkpoint_"  # how Ray begins the names of their folders
 STARTS = 10  # further minutes that Ray waits for the workers: a cluster may have to get machines first
 
 
@@ -153,6 +154,7 @@ def heal(folder: Place) -> None:
 
     Ray refuses for ever a snapshot that a kill cut off, or one that names a checkpoint that is gone. The copy of the
     one before takes the place of one cut off: until the next one is whole, Ray deletes nothing that the copy names.
+    Checkpoints that neither names were cut off while they were written, and are taken away.
     """
     snapshot, copy = folder / SNAPSHOT, folder / COPY
     fault = _fault(snapshot)
@@ -165,6 +167,10 @@ def heal(folder: Place) -> None:
     else:
         log.warning("%s: %s; training starts over", snapshot, fault)
         remove(snapshot)
+    named = _named(snapshot) if snapshot.exists() else set()
+    for name, is_folder in entries(folder):
+        if is_folder and name.startswith(_CHECKPOINT) and name not in named:
+            remove_folder(folder / name)
 
 
 def _copy(source: Place, target: Place) -> None:
@@ -175,13 +181,18 @@ def _copy(source: Place, target: Place) -> None:
 def _fault(snapshot: Place) -> str | None:
     """What keeps Ray from going on from a snapshot; none if it is good, or there is none."""
     try:
-        names = [result["checkpoint_dir_name"] for result in json.loads(snapshot.read_bytes())["checkpoint_results"]]
+        names = _named(snapshot)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError):
         return "expected Ray's list of checkpoints, found a part of it"
     present = {entry.name for entry in entries(snapshot.parent)}
-    return next((f"names {name}, which is not there" for name in names if name not in present), None)
+    return next((f"names {name}, which is not there" for name in sorted(names - present)), None)
+
+
+def _named(snapshot: Place) -> set[str]:
+    """The folders of the checkpoints that a snapshot lists."""
+    return {result["checkpoint_dir_name"] for result in json.loads(snapshot.read_bytes())["checkpoint_results"]}
 
 
 def _not_started(name: str, workers: WorkersConfig, error: Exception) -> ConfigError:

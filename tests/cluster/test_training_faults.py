@@ -51,11 +51,11 @@ class Job:
         code = self.process.wait(timeout=300)
         assert code == 0, self.said()
 
-    def wait_for_checkpoint(self, name, is_it):
+    def wait_for_checkpoint(self, name, is_it, record=SNAPSHOT):
         """Until the training has a checkpoint on record whose metrics are such; returns these."""
         for _ in range(6000):
             assert self.process.poll() is None, self.said()
-            for snapshot in self.run.path("train").glob(f"{name}-*/{SNAPSHOT}"):
+            for snapshot in self.run.path("train").glob(f"{name}-*/{record}"):
                 try:
                     metrics = json.loads(snapshot.read_bytes())["latest_checkpoint_result"]["metrics"]
                 except ValueError:  # just being written
@@ -173,7 +173,7 @@ def test_the_command_of_an_llm_job_that_was_killed_goes_on_when_given_again(run,
 
 def test_a_snapshot_that_the_kill_cut_off_costs_no_epoch(run, config, slm_run, tmp_path, started):
     job = started("train_slm.py", config, slm_run, tmp_path, pace=2)
-    before = job.wait_for_checkpoint("slm", lambda metrics: metrics["epoch"] >= 1)
+    before = job.wait_for_checkpoint("slm", lambda metrics: metrics["epoch"] >= 1, COPY)
     job.kill()
     (snapshot,) = slm_run.path("train").glob(f"slm-*/{SNAPSHOT}")
     os.truncate(snapshot, snapshot.stat().st_size // 2)
@@ -221,6 +221,16 @@ def test_a_whole_snapshot_stays_and_is_copied(tmp_path):
     written(tmp_path, COPY, "half")
     heal(tmp_path)
     assert (tmp_path / SNAPSHOT).read_bytes() == (tmp_path / COPY).read_bytes() == before
+
+
+def test_a_checkpoint_that_was_cut_off_is_taken_away_and_nothing_else(tmp_path):
+    names = ["checkpoint_2026-01-01_00-00-01.000001", "checkpoint_2026-01-01_00-00-02.000001", "mine"]
+    for name in names:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "state").write_text("state")
+    written(tmp_path, SNAPSHOT, names[0])
+    heal(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == [names[0], "mine"]
 
 
 def test_workers_that_never_start_end_the_job_with_one_clear_error(local_ray, slm_run, monkeypatch):

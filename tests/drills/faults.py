@@ -79,14 +79,15 @@ def lost_node(ground: Ground, out: str, moment: float, began: Counter) -> bool:
 
 
 def full_disk(ground: Ground, out: str, share: float, began: Counter) -> bool:
-    """Tag into a file system that is too small by far, then enlarge it."""
-    needed = sum(len(content) + 8192 for content in ground.files.values())
+    """Tag into a file system that holds but this share of what is written, then enlarge it."""
+    page = os.sysconf("SC_PAGE_SIZE")  # of which a tmpfs gives each file whole ones
+    needed = sum(-(-len(content) // page) * page for content in ground.files.values())
     Path(out).mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={int(needed * share)}", "drill", out], check=True)
     with ground.job(out) as job:
         hit = job.process.wait(timeout=300) == 1 and "no space is left" in job.log.read_text()
     began.update(job.began)
-    subprocess.run(["mount", "-o", f"remount,size={4 * needed}", out], check=True)
+    subprocess.run(["mount", "-o", f"remount,size={8 * needed}", out], check=True)
     return hit
 
 
