@@ -58,9 +58,24 @@ class WorkersConfig:
 
 
 @dataclass(frozen=True)
-class SlmConfig:
-    """The small model: a character tagger of the BERT family."""
+class CrfConfig:
+    """A conditional random field over characters (where `family: crf`)."""
 
+    c1: float = setting(0.1, "L1 penalty")
+    c2: float = setting(0.1, "L2 penalty")
+    iterations: int = setting(100, "iterations of L-BFGS, at most")
+
+
+@dataclass(frozen=True)
+class SlmConfig:
+    """The small model: a character tagger."""
+
+    family: str = setting(
+        "encoder", "encoder (of the BERT family) | crf (no network: seconds to minutes of one core, no weights needed)"
+    )
+    crf: CrfConfig = setting(
+        CrfConfig, "the field, where family is crf, which reads `dtype`, `scratch` and the like not"
+    )
     model: str = setting("scratch", "checkpoint folder or hub name, or `scratch`")
     scratch: ScratchConfig = setting(ScratchConfig, "shape if made from scratch")
     epochs: int = setting(10, "epochs")
@@ -78,7 +93,11 @@ class SlmConfig:
 class IndexConfig:
     """Retrieval of similar training sentences."""
 
-    encoder: str = setting("slm", "checkpoint folder or hub name of the sentence encoder; `slm`: the trained tagger's")
+    encoder: str = setting(
+        "slm",
+        "checkpoint folder or hub name of the sentence encoder; `slm`: the trained tagger's; `ngrams`: none, but "
+        "counts of characters and their pairs",
+    )
     k: int = setting(5, "examples in a prompt")
 
 
@@ -226,6 +245,7 @@ CHOICES = {
     "layout": ("evahan", "conll"),
     "device": ("auto", "cpu", "cuda"),
     "dtype": ("float32", "bfloat16"),
+    "slm.family": ("encoder", "crf"),
     "slm.dtype": ("float32", "bfloat16"),
     "engine": ("transformers", "vllm"),
     "llm.examples": ("similar", "fixed", "none"),

@@ -17,12 +17,12 @@ from rayner.errors import ConfigError
 # The last parts of keys whose values must be so.
 _POSITIVE = frozenset(
     ("batch_size", "micro_batch", "count", "actors", "cpus", "lr", "full_lr", "unit_chars", "max_chars", "steps",
-     "hidden", "layers", "heads", "intermediate", "r", "alpha", "trials_at_once", "group",
+     "iterations", "hidden", "layers", "heads", "intermediate", "r", "alpha", "trials_at_once", "group",
      "sentences", "rounds")
 )  # fmt: skip
 _NOT_NEGATIVE = frozenset(
     ("epochs", "full_epochs", "gpus", "max_failures", "k", "seed", "min_count", "weight_decay", "max_set_aside",
-     "max_steps", "max_restarts", "checkpoint_minutes")
+     "c1", "c2", "max_steps", "max_restarts", "checkpoint_minutes")
 )  # fmt: skip
 
 
@@ -74,6 +74,11 @@ def check(config: Config) -> None:
     if not (config.split.dev > 0 and config.split.test >= 0 and config.split.dev + config.split.test < 1):
         raise ConfigError(
             f"split: expected dev > 0 and dev + test < 1, found {config.split.dev} and {config.split.test}"
+        )
+    if config.slm.family == "crf" and config.index.encoder == "slm":
+        raise ConfigError(
+            "index.encoder: expected `ngrams` or the checkpoint of an encoder where slm.family is crf, which has none, "
+            "found 'slm'"
         )
     for name, model in (("slm", config.slm), ("llm", config.llm)):
         if not 0 <= model.overlap < model.max_chars:

@@ -6,18 +6,19 @@ import ray
 
 from rayner.cluster import data
 from rayner.cluster.session import log
-from rayner.cluster.trained import encoder_folder
+from rayner.cluster.trained import embedder
 from rayner.config import Config, resolved
 from rayner.models.index import build_index as build
-from rayner.models.index import load_encoder, load_index, save_index
-from rayner.models.training import device_of, use_threads
+from rayner.models.index import load_index, save_index
+from rayner.models.training import use_threads
 from rayner.run import Run, folder_digest, model_digest, whole_folder
 
 
 def inputs(config: Config, run: Run) -> dict[str, Any]:
     """What the index depends on."""
-    own = config.index.encoder == "slm"
-    encoder = run.facts("train_slm")["digest"] if own else model_digest(config.index.encoder)
+    encoder = config.index.encoder
+    if encoder != "ngrams":
+        encoder = run.facts("train_slm")["digest"] if encoder == "slm" else model_digest(encoder)
     return {"data": run.digest("data"), "encoder": encoder, "index": resolved(config.index)}
 
 
@@ -37,7 +38,7 @@ def build_index(config: Config, run: Run) -> dict[str, Any]:
 def _build(config: Config, run: Run) -> dict[str, Any]:
     use_threads(int(config.score.cpus))
     examples = data.part(run, "train")
-    encoder = load_encoder(encoder_folder(config, run), device_of(config.device))
+    encoder = embedder(config, run)
     with whole_folder(run.path("index")) as folder:
         save_index(build(encoder, examples, config.score.slm.batch_size), folder)
     index = load_index(run.local("index"))

@@ -19,7 +19,7 @@ from rayner.cluster.diagnosis import Finding, Node, bad, good
 from rayner.cluster.needs import Size, disk_need, needs, scratch_size, size_of
 from rayner.cluster.probes import Probe, Question
 from rayner.cluster.session import session
-from rayner.cluster.trained import load_llm, retriever
+from rayner.cluster.trained import load_llm, retriever, tagger
 from rayner.config import Config
 from rayner.corpus.texts import list_texts
 from rayner.errors import RaynerError
@@ -105,7 +105,7 @@ def _question(config: Config, dashboard: str) -> Question:
         models={
             key: str(Path(model).absolute()) if Path(model).exists() else model
             for key, model in named.items()
-            if model not in ("scratch", "slm")
+            if model not in ("scratch", "slm", "ngrams")
         },
         disks=disks,
         gcs=ray.get_runtime_context().gcs_address,
@@ -233,12 +233,9 @@ def _trained(config: Config, run: Run, enough: bool) -> Finding:
 
 def _load(config: Config, run: Run) -> str:
     """Load what is there; what was loaded."""
-    from rayner.models import slm
-    from rayner.models.training import device_of
-
     loaded = []
     if run.path("steps", "train_slm.json").exists():
-        slm.load(run.local("models", "slm"), device_of(config.device), dtype=config.slm.dtype)
+        tagger(config, run)
         loaded.append("the small model")
     if run.path("steps", "build_index.json").exists():
         retriever(config, run)

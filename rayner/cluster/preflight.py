@@ -30,7 +30,7 @@ def check_training(config: Config, run: Run) -> list[str]:
         ("llm.model", config.llm.model),
         ("index.encoder", config.index.encoder),
     ):
-        if model not in ("scratch", "slm"):
+        if model not in ("scratch", "slm", "ngrams"):
             check_model(key, fetched(model))
     check_engine(config)
     lines += check_resources(config)

@@ -98,23 +98,15 @@ class SlmStage:
     """Labels and entropies by the small model. notes: where it notes what it is about to do."""
 
     def __init__(self, config: Config, run: Run, notes: Place | None = None) -> None:
-        from rayner.models import slm
-        from rayner.models.training import device_of, use_threads
+        from rayner.cluster.trained import tagger
+        from rayner.models.training import use_threads
 
         start_logging()
         use_threads(int(config.score.cpus))
-        self.slm = slm.load(run.local("models", "slm"), device_of(config.device), dtype=config.slm.dtype)
-        self.notes, settings = notes, config.slm
+        self.notes = notes
         # Retrieval by the tagger's own vectors: its pass over a text has them ready.
         self.vectors = config.llm.examples == "similar" and config.index.encoder == "slm"
-        self.score = partial(
-            slm.scored,
-            self.slm,
-            size=settings.max_chars,
-            overlap=settings.overlap,
-            batch_size=config.score.slm.batch_size,
-            vectors=self.vectors,
-        )
+        self.score = tagger(config, run, vectors=self.vectors)
 
     def __call__(self, row: Row) -> Row:
         """Score the segments of a unit."""

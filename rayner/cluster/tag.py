@@ -106,11 +106,13 @@ def _planned(config: Config, run: Run, corpus: str, tagged: Run, wanted: dict[st
     out = tagged.root
 
     def work() -> dict[str, Any]:
+        from rayner.cluster.trained import knows  # and with it torch, which the rest of this process does without
+
         if names_in(out / "segments", "", ".parquet"):
             raise ConfigError(f"{out}: holds a tagged corpus without a plan; choose another out=")
         log.info("tag: reads %s", corpus)
         seen = write_plan(corpus, config.score.unit_chars, out)
-        share = seen.unknown_share(_knows(run))
+        share = seen.unknown_share(knows(config, run))
         return {
             "digest": seen.digest, "documents": seen.documents, "characters": seen.characters, "units": seen.units,
             "unread": seen.unread, "empty": seen.empty, "unknown_share": round(share, 4),
@@ -127,17 +129,10 @@ def _planned(config: Config, run: Run, corpus: str, tagged: Run, wanted: dict[st
         )
     if planned["unknown_share"] > _FOREIGN:
         log.info(
-            "tag: the small model has no token for %.1f%% of the corpus' characters; was it trained on text in the "
+            "tag: the small model does not know %.1f%% of the corpus' characters; was it trained on text in the "
             "same script (traditional, simplified)?", 100 * planned["unknown_share"],
         )  # fmt: skip
     return planned
-
-
-def _knows(run: Run) -> Any:  # noqa: ANN401 - a bound method
-    """Whether the small model's tokenizer knows a token for a character."""
-    from rayner.models.spelling import Speller, load_tokenizer
-
-    return Speller(load_tokenizer(run.local("models", "slm"))).knows
 
 
 def _stream(config: Config, run: Run, out: Place, fusion: dict[str, Any], planned: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from ray.train.torch import prepare_model
 from rayner.cluster import data
 from rayner.cluster.fitting import fit, worker_device
 from rayner.cluster.session import duration, log, start_logging
+from rayner.cluster.train_crf import train_crf
 from rayner.config import Config, digest, resolved
 from rayner.models import slm as slms
 from rayner.models.slm_training import held_out_f1, optimizer_for, train_epoch
@@ -25,8 +26,10 @@ from rayner.storage import fetched
 
 def inputs(config: Config, run: Run) -> dict[str, Any]:
     """What the trained tagger depends on."""
+    if config.slm.family == "crf":
+        return {"data": run.digest("data"), "crf": resolved(config.slm.crf)}
     settings = resolved(config.slm)
-    for key in ("workers", "dtype"):  # of scoring, not of training
+    for key in ("workers", "dtype", "family", "crf"):  # of scoring, not of training; of the other family
         settings.pop(key)
     return {"data": run.digest("data"), "slm": settings, "seed": config.seed, "model": model_digest(config.slm.model)}
 
@@ -36,28 +39,32 @@ def train_slm(config: Config, run: Run) -> dict[str, Any]:
     data.prepare(config, run)
 
     def work() -> dict[str, Any]:
-        base = config.slm.model
-        if base == "scratch":
-            base = str(run.path("scratch", "slm"))
-            texts = [example.text for example in data.part(run, "train")]
-            with whole_folder(run.path("scratch", "slm")) as folder:
-                write_encoder(folder, texts, config.slm.scratch, config.seed)
-        name = f"slm-{digest(inputs(config, run))}"
-        settings = {"config": config, "run": run, "base": base}
-        result = fit(_worker, settings, run, name, config.slm.workers, best="f1")
-        checkpoint, metrics = max(result.best_checkpoints or [], key=lambda pair: pair[1]["f1"])
-        with whole_folder(run.path("models", "slm")) as folder, checkpoint.as_directory() as kept:
-            model = slms.load(Path(kept) / "model", torch.device("cpu"))
-            slms.save(model, folder)
-        log.info("SLM: held-out F1 %.4f, of epoch %d", metrics["f1"], metrics["epoch"] + 1)
-        return {
-            "dev_f1": metrics["f1"],
-            "epoch": metrics["epoch"] + 1,
-            "parameters": sum(p.numel() for p in model.model.parameters()),
-            "digest": folder_digest(run.path("models", "slm")),
-        }
+        facts = train_crf(config, run) if config.slm.family == "crf" else _train_encoder(config, run)
+        return {**facts, "digest": folder_digest(run.path("models", "slm"))}
 
     return run.once("train_slm", inputs(config, run), work)
+
+
+def _train_encoder(config: Config, run: Run) -> dict[str, Any]:
+    base = config.slm.model
+    if base == "scratch":
+        base = str(run.path("scratch", "slm"))
+        texts = [example.text for example in data.part(run, "train")]
+        with whole_folder(run.path("scratch", "slm")) as folder:
+            write_encoder(folder, texts, config.slm.scratch, config.seed)
+    name = f"slm-{digest(inputs(config, run))}"
+    settings = {"config": config, "run": run, "base": base}
+    result = fit(_worker, settings, run, name, config.slm.workers, best="f1")
+    checkpoint, metrics = max(result.best_checkpoints or [], key=lambda pair: pair[1]["f1"])
+    with whole_folder(run.path("models", "slm")) as folder, checkpoint.as_directory() as kept:
+        model = slms.load(Path(kept) / "model", torch.device("cpu"))
+        slms.save(model, folder)
+    log.info("SLM: held-out F1 %.4f, of epoch %d", metrics["f1"], metrics["epoch"] + 1)
+    return {
+        "dev_f1": metrics["f1"],
+        "epoch": metrics["epoch"] + 1,
+        "parameters": sum(p.numel() for p in model.model.parameters()),
+    }
 
 
 def _worker(settings: dict[str, Any]) -> None:

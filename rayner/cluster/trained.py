@@ -1,17 +1,52 @@
-"""What a run has trained, loaded: the LLM, the task it was given, and what finds its examples."""
+"""What a run has trained, loaded: the tagger, the LLM, the task it was given, and what finds its examples."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
 
 from rayner.cluster import data
 from rayner.config import Config
+from rayner.models import crf as crfs
 from rayner.models import llm as llms
-from rayner.models.index import load_encoder, load_index
+from rayner.models import slm as slms
+from rayner.models.index import Embedder, Ngrams, load_encoder, load_index
 from rayner.models.retrieval import Retriever
+from rayner.models.spelling import Speller, load_tokenizer
 from rayner.models.training import device_of
 from rayner.ner.prompt import instruction
+from rayner.ner.scores import SlmScore
 from rayner.run import Run
 from rayner.storage import fetched
+
+Answer = tuple[SlmScore, npt.NDArray[np.float32] | None]  # of the small model, and the text's vector if asked for
+
+
+def tagger(config: Config, run: Run, *, vectors: bool = False) -> Callable[[Sequence[str]], list[Answer]]:
+    """The trained small model of a run, as a function of texts. vectors: see `slm.scored`; a CRF has none."""
+    folder, settings = run.local("models", "slm"), config.slm
+    if settings.family == "crf":
+        crf = crfs.load(folder)
+        return lambda texts: [(score, None) for score in crfs.score(crf, texts)]
+    model = slms.load(folder, device_of(config.device), dtype=settings.dtype)
+    return partial(
+        slms.scored,
+        model,
+        size=settings.max_chars,
+        overlap=settings.overlap,
+        batch_size=config.score.slm.batch_size,
+        vectors=vectors,
+    )
+
+
+def knows(config: Config, run: Run) -> Callable[[str], bool]:
+    """Whether the small model knows a character: has a token for it, or met it in training."""
+    folder = run.local("models", "slm")
+    if config.slm.family == "crf":
+        return crfs.load(folder).characters.__contains__
+    return Speller(load_tokenizer(folder)).knows
 
 
 def task(config: Config, types: Sequence[str]) -> str:
@@ -41,11 +76,15 @@ def retriever(config: Config, run: Run) -> Retriever:
     train = data.part(run, "train")
     if config.llm.examples != "similar":
         return Retriever(config.llm.examples, config.index.k, train)
-    encoder = load_encoder(encoder_folder(config, run), device_of(config.device))
+    encoder = embedder(config, run)
     index = load_index(run.local("index"), run.facts("build_index")["digest"])
     return Retriever("similar", config.index.k, train, encoder, index)
 
 
-def encoder_folder(config: Config, run: Run) -> str:
-    """The sentence encoder's checkpoint."""
-    return str(run.local("models", "slm")) if config.index.encoder == "slm" else fetched(config.index.encoder)
+def embedder(config: Config, run: Run) -> Embedder:
+    """What turns a sentence into a vector."""
+    if config.index.encoder == "ngrams":
+        return Ngrams()
+    own = config.index.encoder == "slm"
+    folder = str(run.local("models", "slm")) if own else fetched(config.index.encoder)
+    return load_encoder(folder, device_of(config.device))

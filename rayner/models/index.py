@@ -1,7 +1,11 @@
 """Similar sentences: embeddings of a configured encoder in FAISS (method, section 3)."""
 
+import math
+import zlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +34,11 @@ class Encoder:
     speller: Speller
     device: torch.device
 
+    @property
+    def size(self) -> int:
+        """Dimensions of a vector."""
+        return int(self.model.config.hidden_size)
+
     @torch.inference_mode()
     def embed(self, texts: Sequence[str], batch_size: int) -> npt.NDArray[np.float32]:
         """Embeddings [n_texts, hidden] in the order of the texts, of length 1.
@@ -38,7 +47,7 @@ class Encoder:
         """
         limit = int(getattr(self.model.config, "max_position_embeddings", 512)) - 2
         rows = [[token for char in self.speller.text(text) for token in char][:limit] for text in texts]
-        out = np.zeros((len(texts), self.model.config.hidden_size), dtype=np.float32)
+        out = np.zeros((len(texts), self.size), dtype=np.float32)
         for part in batches([len(row) for row in rows], batch_size):
             out[part] = self._mean([rows[i] for i in part])
         return out
@@ -50,6 +59,29 @@ class Encoder:
         mask = pad([[1] * len(row) for row in framed], 0).to(self.device)
         inner = pad([[0, *[1] * len(row), 0] for row in rows], 0).to(self.device)
         return mean_vectors(self.model(input_ids=tokens, attention_mask=mask).last_hidden_state, inner)
+
+
+@dataclass(frozen=True)
+class Ngrams:
+    """A sentence's characters and pairs of neighbours, counted, hashed into a vector; no model is needed.
+
+    Counts enter by their square root, and each feature by a sign of its own, so that collisions cancel out on average.
+    """
+
+    size: int = 512
+
+    def embed(self, texts: Sequence[str], batch_size: int) -> npt.NDArray[np.float32]:
+        """Vectors [n_texts, size] in the order of the texts, of length 1 (0 for an empty text)."""
+        out = np.zeros((len(texts), self.size), dtype=np.float32)
+        for row, text in zip(out, texts, strict=True):
+            for gram, n in Counter([*text, *map("".join, pairwise(text))]).items():
+                code = zlib.crc32(gram.encode())
+                row[code % self.size] += math.sqrt(n) if code >> 31 else -math.sqrt(n)
+        out /= np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
+        return out
+
+
+Embedder = Encoder | Ngrams
 
 
 def load_encoder(folder: str | Path, device: torch.device) -> Encoder:
@@ -90,11 +122,11 @@ class Index:
         return found
 
 
-def build_index(encoder: Encoder, examples: Sequence[Example], batch_size: int) -> Index:
+def build_index(encoder: Embedder, examples: Sequence[Example], batch_size: int) -> Index:
     """An index of the examples. Raises ConfigError without any."""
     if not examples:
         raise ConfigError("the index needs at least one training sentence")
-    vectors = faiss.IndexFlatIP(encoder.model.config.hidden_size)
+    vectors = faiss.IndexFlatIP(encoder.size)
     vectors.add(encoder.embed([example.text for example in examples], batch_size))
     return Index(vectors, list(examples))
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from rayner.models.index import Encoder, Index
+from rayner.models.index import Embedder, Index
 from rayner.ner.prompt import Example, fixed_examples
 
 
@@ -21,7 +21,7 @@ class Retriever:
         how: str,
         k: int,
         train: Sequence[Example],
-        encoder: Encoder | None = None,
+        encoder: Embedder | None = None,
         index: Index | None = None,
         batch_size: int = 64,
     ) -> None:

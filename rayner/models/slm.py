@@ -18,9 +18,9 @@ from rayner.models.spelling import Speller, load_tokenizer
 from rayner.models.training import DTYPES, mean_vectors, pad
 from rayner.ner.align import collapse_log_probs, expand
 from rayner.ner.prompt import Example
-from rayner.ner.scores import SlmScore
+from rayner.ner.scores import SlmScore, read_labels
 from rayner.ner.segment import Window, windows
-from rayner.ner.tags import OUTSIDE, best_legal, decode, encode, legal_steps
+from rayner.ner.tags import encode
 
 Vector = npt.NDArray[np.float32]
 _NOTHING = np.zeros(0, dtype=np.float32)
@@ -160,7 +160,7 @@ def scored(
         kept.append(np.concatenate(pieces) if len(pieces) > 1 else pieces[0] if pieces else _NOTHING)
         own.append(means[at] if len(wins) == 1 else None)
         at += len(wins)
-    return list(zip(_read(kept, slm.labels), own, strict=True))
+    return list(zip(read_labels(kept, slm.labels), own, strict=True))
 
 
 def _outputs(slm: Slm, items: Sequence[Encoded], vectors: bool) -> tuple[list[Vector], npt.NDArray[np.float32]]:
@@ -176,21 +176,3 @@ def _outputs(slm: Slm, items: Sequence[Encoded], vectors: bool) -> tuple[list[Ve
         for row, item in zip(np.split(rows, cuts), items, strict=True)
     ]
     return log_probs, mean_vectors(out.hidden_states[-1], inner) if vectors else np.zeros(0, np.float32)
-
-
-def _read(log_probs: Sequence[Vector], labels: Sequence[str]) -> list[SlmScore]:
-    """Spans and entropies of texts from the log-probabilities [n_chars, n_labels] of each, all texts at once."""
-    found = [SlmScore((), _NOTHING)] * len(log_probs)
-    written = [i for i, part in enumerate(log_probs) if len(part)]
-    if not written:
-        return found
-    flat, legal = np.concatenate([log_probs[i] for i in written]), legal_steps(labels)
-    entropy = (-(np.exp(flat) * flat).sum(axis=1)).astype(np.float32)
-    best, cuts = flat.argmax(axis=1), np.cumsum([len(log_probs[i]) for i in written])
-    for i, ids, part in zip(written, np.split(best, cuts[:-1]), np.split(entropy, cuts[:-1]), strict=True):
-        if not ids.any() and labels[0] == OUTSIDE:
-            found[i] = SlmScore((), part)
-            continue
-        tags = [labels[k] for k in best_legal(log_probs[i], legal)]
-        found[i] = SlmScore(decode(tags).spans, part)
-    return found

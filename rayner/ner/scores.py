@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from rayner.ner.segment import Window
 from rayner.ner.spans import Span
+from rayner.ner.tags import OUTSIDE, best_legal, decode, legal_steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,27 @@ class SlmScore:
         """The same answer on a text with `before` and `after` more characters, which are certainly no entity."""
         spans = tuple(span.shifted(before) for span in self.spans)
         return SlmScore(spans, np.pad(self.entropy, (before, after)))
+
+
+def read_labels(log_probs: Sequence[npt.NDArray[np.float32]], labels: Sequence[str]) -> list[SlmScore]:
+    """Spans and entropies of texts from the log-probabilities [n_chars, n_labels] of each, all texts at once.
+
+    The spans are those of the most probable legal labels (`tags.best_legal`); a text without characters gets none.
+    """
+    found = [SlmScore((), np.zeros(0, dtype=np.float32))] * len(log_probs)
+    written = [i for i, part in enumerate(log_probs) if len(part)]
+    if not written:
+        return found
+    flat, legal = np.concatenate([log_probs[i] for i in written]), legal_steps(labels)
+    entropy = (-(np.exp(flat) * flat).sum(axis=1)).astype(np.float32)
+    best, cuts = flat.argmax(axis=1), np.cumsum([len(log_probs[i]) for i in written])
+    for i, ids, part in zip(written, np.split(best, cuts[:-1]), np.split(entropy, cuts[:-1]), strict=True):
+        if not ids.any() and labels[0] == OUTSIDE:
+            found[i] = SlmScore((), part)
+            continue
+        tags = [labels[k] for k in best_legal(log_probs[i], legal)]
+        found[i] = SlmScore(decode(tags).spans, part)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

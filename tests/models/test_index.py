@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from rayner.errors import ConfigError
 from rayner.models import slm
-from rayner.models.index import Index, build_index, load_encoder, load_index, save_index
+from rayner.models.index import Index, Ngrams, build_index, load_encoder, load_index, save_index
 from rayner.ner.prompt import Example
 from rayner.ner.spans import Span
 from tests.models.conftest import CPU, truncated
@@ -127,6 +127,21 @@ def test_a_folder_without_a_checkpoint_is_a_config_error(tmp_path):
 def test_truncated_weights_are_a_config_error(encoder_folder, tmp_path):
     with pytest.raises(ConfigError, match="expected a checkpoint of an encoder"):
         load_encoder(truncated(encoder_folder, tmp_path / "half"), CPU)
+
+
+@given(batch=st.lists(texts(40), max_size=6))
+def test_counts_of_characters_and_pairs_are_vectors_of_length_one(batch):
+    ngrams = Ngrams(64)
+    vectors = ngrams.embed(batch, 2)
+    assert vectors.shape == (len(batch), ngrams.size)
+    np.testing.assert_array_equal(vectors, np.concatenate([ngrams.embed([text], 1) for text in batch] or [vectors]))
+    lengths = np.linalg.norm(vectors, axis=1)
+    assert all(abs(length - 1) < 1e-5 or length == 0 for length in lengths)  # 0: empty, or all collided
+
+
+def test_texts_that_share_more_are_nearer_by_counts():
+    near, same, far = Ngrams().embed(["楚懷王怒去", "楚懷王怒，去", "白露為霜"], 1)
+    assert near @ same > 0.7 > 0.3 > abs(near @ far)
 
 
 # ---- building and keeping

@@ -1,0 +1,57 @@
+"""Training of the small model as a CRF: one Ray task, on one core, wherever there is one."""
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from rayner.cluster import data
+from rayner.cluster.session import duration, log, start_logging
+from rayner.config import Config
+from rayner.models import crf as crfs
+from rayner.ner.metrics import count, micro
+from rayner.ner.tags import label_set
+from rayner.run import Run, whole_folder
+
+_SAID_EVERY = 10.0  # seconds
+
+
+def train_crf(config: Config, run: Run) -> dict[str, Any]:
+    """Train, write `models/slm`; the facts: F1 on the held-out sentences, features of the field."""
+    task = ray.remote(num_cpus=1)(_train)
+    facts: dict[str, Any] = ray.get(task.remote(config, run))
+    log.info("SLM (CRF): held-out F1 %.4f, %s", facts["dev_f1"], duration(facts["training_seconds"]))
+    return facts
+
+
+def _train(config: Config, run: Run) -> dict[str, Any]:
+    start_logging()
+    types = run.facts("data")["types"]
+    begun = said = time.monotonic()
+
+    def say(iteration: int) -> None:
+        nonlocal said
+        if time.monotonic() - said > _SAID_EVERY:
+            said = time.monotonic()
+            most = (said - begun) / iteration * (config.slm.crf.iterations - iteration)
+            log.info(
+                "SLM (CRF): iteration %d/%d, at most %s left", iteration, config.slm.crf.iterations, duration(most)
+            )
+
+    # CRFsuite writes a local file; the run may lie at a URL.
+    with tempfile.TemporaryDirectory() as local:
+        crfs.train(data.part(run, "train"), label_set(types), config.slm.crf, Path(local), say)
+        seconds = time.monotonic() - begun
+        crf = crfs.load(Path(local))
+        with whole_folder(run.path("models", "slm")) as folder:
+            for file in Path(local).iterdir():
+                (folder / file.name).write_bytes(file.read_bytes())
+    dev = data.part(run, "dev")
+    answers = crfs.score(crf, [example.text for example in dev])
+    return {
+        "dev_f1": micro(count([e.spans for e in dev], [answer.spans for answer in answers], types)).f1,
+        "parameters": len(crf.tagger.info().state_features) + len(crf.tagger.info().transitions),
+        "training_seconds": round(seconds, 1),
+    }
