@@ -179,6 +179,12 @@ class FusionConfig:
     entropy: list[str] = setting(["mean", "max"], "reductions of H over a region that are tried")
     probability: list[str] = setting(["mean", "min", "product"], "reductions of P that are tried")
     evidence: list[str] = setting(["entities", "decisions"], "readings of P that are tried")
+    rules: list[str] = setting(
+        ["regions", "spans"],
+        "rules that may be chosen, by held-out F1: regions (the paper's) | spans (learned, a candidate at a time)",
+    )
+    folds: int = setting(5, "parts of the held-out data; each rule is judged on the part that it was not fitted on")
+    ridge: float = setting(3.0, "penalty on the weights of the learned rule")
     trials_at_once: int = setting(2, "trials that run side by side")
 
 
@@ -252,6 +258,7 @@ CHOICES = {
     "llm.objective": ("decisions", "tokens"),
     "llm.probability": ("allowed", "unmasked"),
     "llm.zero_stage": (0, 1, 2, 3),
+    "fusion.rules": ("regions", "spans"),
     "fusion.entropy": ("mean", "max"),
     "fusion.probability": ("mean", "min", "product"),
     "fusion.evidence": ("entities", "decisions"),

@@ -17,12 +17,12 @@ from rayner.errors import ConfigError
 # The last parts of keys whose values must be so.
 _POSITIVE = frozenset(
     ("batch_size", "micro_batch", "count", "actors", "cpus", "lr", "full_lr", "unit_chars", "max_chars", "steps",
-     "iterations", "hidden", "layers", "heads", "intermediate", "r", "alpha", "trials_at_once", "group",
+     "iterations", "hidden", "layers", "heads", "intermediate", "r", "alpha", "trials_at_once", "group", "folds",
      "sentences", "rounds")
 )  # fmt: skip
 _NOT_NEGATIVE = frozenset(
     ("epochs", "full_epochs", "gpus", "max_failures", "k", "seed", "min_count", "weight_decay", "max_set_aside",
-     "c1", "c2", "max_steps", "max_restarts", "checkpoint_minutes")
+     "c1", "c2", "ridge", "max_steps", "max_restarts", "checkpoint_minutes")
 )  # fmt: skip
 
 

@@ -94,7 +94,7 @@ def quality(what: Setup) -> list[Line]:
     llm = {n: count(gold, [i.llm.plain if i.llm else () for i in found], types) for n, found in answers.items()}
     own, shared = answers[1], answers[g]
     gate = gate_of(config, run, share=share)
-    budgeted = [item if gate.asks(item.slm) else replace(item, llm=None) for item in shared]
+    budgeted = [item if gate.asks(item) else replace(item, llm=None) for item in shared]
     done = [count(gold, [fused(i, rule) for i in found], types) for found in (own, shared, budgeted)]
     part = sum(item.llm is not None for item in budgeted) / len(rows)
     return [

@@ -17,9 +17,8 @@ from rayner.models.batching import batches
 from rayner.models.decode import Decoder, Task, Work
 from rayner.models.training import use_threads
 from rayner.ner.budget import Budget, fit
+from rayner.ner.deciding import AnyRule, decide, quiet
 from rayner.ner.drafting import draft
-from rayner.ner.fusion import fuse
-from rayner.ner.gate import quiet
 from rayner.ner.rule import Rule
 from rayner.ner.scores import Scored
 from rayner.ner.segment import core
@@ -30,11 +29,12 @@ ALL_THREADS = 2**10  # as many as there are: a benchmark has the machine to itse
 
 
 def gate_of(config: Config, run: Run, **values: Any) -> Gate:  # noqa: ANN401 - the fields of Gate
-    """The gate of a run's fusion rule, or of the same rule with `bench.weight` for its lambda."""
+    """The gate of a run's rule by regions, or of the same rule with `bench.weight` for its lambda."""
     fusion = read_json(run.path("fusion.json"))
     rule, budget = Rule(**fusion["rule"]), Budget(**fusion["budget"])
     if config.bench.weight is not None:
         rule = replace(rule, weight=config.bench.weight)
+    if config.bench.weight is not None or fusion["chosen"] != "regions":
         budget = fit(score.read(run, "dev"), rule)
     return Gate(rule, budget, **values)
 
@@ -72,9 +72,9 @@ def setup(config: Config, run: Run, row: dict[str, Any]) -> Setup:
     return Setup(config, run, row, stage_of(config, run, None), modes)
 
 
-def fused(item: Scored, rule: Rule) -> tuple[Span, ...]:
+def fused(item: Scored, rule: AnyRule) -> tuple[Span, ...]:
     """The fused entities of a segment."""
-    return tuple(decision.span for decision in fuse(item.slm, item.llm, rule))
+    return tuple(decision.span for decision in decide(item, rule))
 
 
 def asked(stage: LlmStage, row: dict[str, Any]) -> list[Task]:
@@ -83,15 +83,16 @@ def asked(stage: LlmStage, row: dict[str, Any]) -> list[Task]:
     pairs = [(a, b.llm.plain) for a, b in zip(before, after, strict=True) if b.llm is not None]
     cores = [core(item.text) for item, _ in pairs]
     shown = stage.retriever.examples([item.text[a:b] for (item, _), (a, b) in zip(pairs, cores, strict=True)])
-    exact = stage.gate is not None and stage.gate.exact
+    gate = stage.gate
+    read = [quiet(item.slm, gate.rule) if gate and gate.exact else None for item, _ in pairs]
     return [
         Task(
             item.text[start:end],
             near,
             within(spans, start, end),
-            quiet(item.slm, stage.gate.rule)[start : end + 1] if exact and stage.gate else None,
+            slots[start : end + 1] if slots is not None else None,
         )
-        for (item, spans), (start, end), near in zip(pairs, cores, shown, strict=True)
+        for (item, spans), (start, end), near, slots in zip(pairs, cores, shown, read, strict=True)
     ]
 
 

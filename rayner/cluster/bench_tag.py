@@ -13,7 +13,7 @@ from rayner.cluster.tag import gate_of, tag_corpus
 from rayner.cluster.units import read_unit, row_of, write_unit
 from rayner.config import Config
 from rayner.models.training import use_threads
-from rayner.ner.rule import Rule
+from rayner.ner.deciding import chosen
 from rayner.run import Run, read_json
 
 
@@ -36,4 +36,4 @@ def in_one_process(config: Config, run: Run, out: Path) -> None:
     write_plan(config.corpus or "", config.score.unit_chars, out)
     for unit in (unit for part in read_plan(out) for unit in part):
         done = llm(slm(read_unit(row_of(unit), out)))
-        write_unit(done, out=out, rule=Rule(**fusion["rule"]), fitted=fusion["calibration"])
+        write_unit(done, out=out, rule=chosen(fusion), fitted=fusion["calibration"])

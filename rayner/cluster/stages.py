@@ -22,10 +22,10 @@ from rayner.config import Config
 from rayner.corpus.scored import from_table, pack, to_table, unpack
 from rayner.errors import JobError
 from rayner.ner.budget import Budget
-from rayner.ner.gate import open_until, quiet
-from rayner.ner.rule import Rule
-from rayner.ner.scores import NOTHING, Scored, SlmScore
+from rayner.ner.deciding import AnyRule, can_change, quiet
+from rayner.ner.scores import NOTHING, Scored
 from rayner.ner.segment import core
+from rayner.ner.span_rule import SpanRule
 from rayner.ner.spans import within
 from rayner.run import Run
 from rayner.storage import Place
@@ -82,28 +82,31 @@ class Gate:
     share: about this share of all segments at most.
     """
 
-    rule: Rule
+    rule: AnyRule
     budget: Budget
     exact: bool = True
     share: float = 1.0
 
-    def asks(self, slm: SlmScore) -> bool:
-        """Whether the LLM is asked about a segment with these scores."""
-        if self.exact and not open_until(slm, self.rule):
+    def asks(self, row: Scored) -> bool:
+        """Whether the LLM is asked about a segment that the small model has scored."""
+        if self.exact and not can_change(row, self.rule):
             return False
-        return self.share >= 1 or self.budget.expected(slm, self.rule) > self.budget.threshold(self.share)
+        return self.share >= 1 or self.budget.expected(row, self.rule) > self.budget.threshold(self.share)
 
 
 class SlmStage:
-    """Labels and entropies by the small model. notes: where it notes what it is about to do."""
+    """Labels and entropies by the small model.
 
-    def __init__(self, config: Config, run: Run, notes: Place | None = None) -> None:
+    notes: where it notes what it is about to do; whole: keep its distributions too, which a learned rule reads.
+    """
+
+    def __init__(self, config: Config, run: Run, notes: Place | None = None, *, whole: bool = True) -> None:
         from rayner.cluster.trained import tagger
         from rayner.models.training import use_threads
 
         start_logging()
         use_threads(int(config.score.cpus))
-        self.notes = notes
+        self.notes, self.whole = notes, whole
         # Retrieval by the tagger's own vectors: its pass over a text has them ready.
         self.vectors = config.llm.examples == "similar" and config.index.encoder == "slm"
         self.score = tagger(config, run, vectors=self.vectors)
@@ -117,6 +120,8 @@ class SlmStage:
         done = []
         for item, (start, end), pair, error in zip(rows, cores, found, errors, strict=True):
             score = pair[0] if pair else NOTHING
+            if not self.whole:
+                score = replace(score, log_probs=None)
             framed = score.framed(start, len(item.text) - (end if pair else start))
             done.append(replace(item, slm=framed, error=error))
         vectors = [None if pair is None else pair[1] for pair in found]
@@ -167,13 +172,14 @@ class LlmStage:
     def _asks(self, item: Scored) -> bool:
         if item.error is not None or not item.text.strip():
             return False
-        return self.gate is None or self.gate.asks(item.slm)
+        return self.gate is None or self.gate.asks(item)
 
     def _question(self, item: Scored, place: tuple[int, int], group: tuple[str, ...]) -> "Question":
         from rayner.models.llm_score import Question
 
         start, end = place
-        slots = quiet(item.slm, self.gate.rule)[start : end + 1] if self.gate and self.gate.exact else None
+        slots = quiet(item.slm, self.gate.rule) if self.gate and self.gate.exact else None
+        slots = None if slots is None else slots[start : end + 1]
         return Question(item.text[start:end], within(item.slm.spans, start, end), slots, group)
 
     def _groups(self, rows: Sequence[Scored], cores: Sequence[tuple[int, int]]) -> list[tuple[str, ...]]:
@@ -226,7 +232,8 @@ class Scoring:
         read: Callable[[Row], Row] | None,
         write: Callable[[Row], Row],
     ) -> None:
-        self.slm, self.llm = SlmStage(config, run, notes), LlmStage(config, run, gate, notes)
+        whole = gate is None or isinstance(gate.rule, SpanRule)
+        self.slm, self.llm = SlmStage(config, run, notes, whole=whole), LlmStage(config, run, gate, notes)
         self.read, self.write = read, write
 
     def __call__(self, row: Row) -> Row:

@@ -23,7 +23,8 @@ from rayner.corpus.tables import TABLES
 from rayner.errors import BudgetError, ConfigError
 from rayner.lock import locked
 from rayner.ner.budget import Budget
-from rayner.ner.rule import Rule
+from rayner.ner.deciding import chosen
+from rayner.ner.span_rule import SpanRule
 from rayner.run import Run, file_digest, read_json, write_json
 from rayner.storage import Place, names_in, place, sweep
 
@@ -86,7 +87,7 @@ def _tag(config: Config, run: Run, corpus: str, out: Place) -> dict[str, Any]:
         counts = {**verify(out, planned), "unknown_share": planned["unknown_share"]}
         kept = {key: planned[key] for key in ("unread", "empty")}
         changed = differences(corpus, out)
-        return {"counts": counts, **kept, "changed": changed, "rule": fusion["rule"], "inputs": wanted}
+        return {"counts": counts, **kept, "changed": changed, "rule": told(fusion), "inputs": wanted}
 
     facts = tagged.once("tag_corpus", wanted, work)
     if config.tag.evahan:
@@ -155,14 +156,22 @@ def _tagged_units(config: Config, run: Run, out: Place, fusion: dict[str, Any], 
         return
     rows = [row_of(unit) for unit in todo]
     read = partial(read_unit, out=out)
-    write = partial(write_unit, out=out, rule=Rule(**fusion["rule"]), fitted=fusion["calibration"])
+    write = partial(write_unit, out=out, rule=chosen(fusion), fitted=fusion["calibration"])
     for row in scored(rows, config, run, gate_of(config, fusion), notes=out / "attempts", read=read, write=write):
         yield int(row["characters"])
 
 
 def gate_of(config: Config, fusion: dict[str, Any]) -> Gate:
     """The configured gate under the tuned rule."""
-    return Gate(Rule(**fusion["rule"]), Budget(**fusion["budget"]), **resolved(config.gate))
+    return Gate(chosen(fusion), Budget(**fusion["budget"]), **resolved(config.gate))
+
+
+def told(fusion: dict[str, Any]) -> dict[str, Any]:
+    """The rule that decides, as a manifest tells it: a learned one by its weights, without its lexicon."""
+    rule = chosen(fusion)
+    return (
+        {"kind": "spans", "weights": rule.named} if isinstance(rule, SpanRule) else {"kind": "regions", **asdict(rule)}
+    )
 
 
 def _write_run_json(config: Config, run: Run, out: Place, facts: dict[str, Any]) -> None:

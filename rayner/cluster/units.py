@@ -11,8 +11,8 @@ from rayner.cluster.plan import Piece, Unit, digest_of
 from rayner.cluster.stages import Row, segments_of, unit_row
 from rayner.corpus.tables import DOCUMENTS, ENTITIES, SEGMENTS, read_table, write_table
 from rayner.ner import calibration
-from rayner.ner.fusion import Decision, fuse
-from rayner.ner.rule import Rule
+from rayner.ner.deciding import AnyRule, decide
+from rayner.ner.fusion import Decision
 from rayner.ner.scores import NOTHING, Scored
 from rayner.ner.segment import sentences
 from rayner.storage import Place
@@ -44,12 +44,12 @@ def _texts(out: Place, unit: str) -> dict[str, str]:
     return dict(zip(table["doc_id"].to_pylist(), table["text"].to_pylist(), strict=True))
 
 
-def write_unit(row: Row, out: Place, rule: Rule, fitted: dict[str, Sequence[float]]) -> Row:
+def write_unit(row: Row, out: Place, rule: AnyRule, fitted: dict[str, Sequence[float]]) -> Row:
     """Fuse a unit and write its entities and segments; the segments last, since they say that it is done."""
     segments = segments_of(row)
     entities, file = [], f"{row['unit']}.parquet"
     for item in segments:
-        for decision in fuse(item.slm, item.llm, rule) if item.error is None else ():
+        for decision in decide(item, rule) if item.error is None else ():
             weights = fitted["with_llm" if decision.consulted else "slm_alone"]
             score = calibration.probability(calibration.features(decision), weights)
             entities.append(_entity(item, decision, score))

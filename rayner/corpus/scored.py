@@ -31,6 +31,7 @@ SCORED = pa.schema(
         ("gold", _SPANS),
         ("slm_spans", _SPANS),
         ("entropy", _FLOATS),
+        ("log_probs", _FLOATS),  # by character, then by label; null where they were not kept
         ("llm_spans", _LLM_SPANS),
         ("decisions", _FLOATS),
         ("passes", pa.int32()),
@@ -51,6 +52,7 @@ def to_table(rows: Sequence[Scored]) -> pa.Table:
         _spans([row.gold for row in rows]),
         _spans([row.slm.spans for row in rows]),
         _floats([row.slm.entropy for row in rows]),
+        _floats([None if row.slm.log_probs is None else row.slm.log_probs.ravel() for row in rows]),
         _llm_spans(answers),
         _floats([None if answer is None else answer.decisions for answer in answers]),
         [0 if answer is None else answer.passes for answer in answers],
@@ -133,13 +135,17 @@ def _llm_spans(answers: Sequence[LlmAnswer | None]) -> pa.Array:
 def _from_batch(batch: pa.RecordBatch) -> Iterator[Scored]:
     plain = [batch.column(name).to_pylist() for name in ("doc_id", "start", "end", "text", "gated", "error")]
     gold, slm_spans = (_groups(batch.column(name), Span) for name in ("gold", "slm_spans"))
-    entropy, decisions = (_cut(batch.column(name)) for name in ("entropy", "decisions"))
+    entropy, log_probs, decisions = (_cut(batch.column(name)) for name in ("entropy", "log_probs", "decisions"))
+    kept = batch.column("log_probs").is_valid().to_pylist()
     llm_spans = _groups(batch.column("llm_spans"), _llm_span)
     answered = batch.column("llm_spans").is_valid().to_pylist()
     passes = batch.column("passes").to_pylist()
     for i, (doc_id, start, end, text, gated, error) in enumerate(zip(*plain, strict=True)):
         llm = LlmAnswer(llm_spans[i], decisions[i], passes[i]) if answered[i] else None
-        yield Scored(doc_id, start, end, text, SlmScore(slm_spans[i], entropy[i]), llm, gold[i], gated, error)
+        n = len(entropy[i])
+        matrix = log_probs[i].reshape(n, -1) if kept[i] and n else None
+        slm = SlmScore(slm_spans[i], entropy[i], matrix)
+        yield Scored(doc_id, start, end, text, slm, llm, gold[i], gated, error)
 
 
 def _llm_span(start: int, end: int, kind: str, category: float, boundary: float) -> LlmSpan:

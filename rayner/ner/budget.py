@@ -11,11 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from rayner.ner.fusion import fuse
-from rayner.ner.gate import block_entropy, open_until
+from rayner.ner.deciding import AnyRule, can_change, decide, doubt
 from rayner.ner.metrics import Score, count
-from rayner.ner.rule import Rule
-from rayner.ner.scores import Scored, SlmScore
+from rayner.ner.scores import Scored
 from rayner.ner.tags import encode
 
 _SHARES = 100
@@ -33,11 +31,11 @@ class Budget:
     overturned: list[float]
     worth: list[float]
 
-    def expected(self, slm: SlmScore, rule: Rule) -> float:
+    def expected(self, row: Scored, rule: AnyRule) -> float:
         """How many tags of a sentence the LLM should overturn; 0 where it cannot overturn any."""
-        if not open_until(slm, rule):
+        if not can_change(row, rule):
             return 0.0
-        at = np.searchsorted(self.entropy, block_entropy(slm, rule.entropy), side="right") - 1
+        at = np.searchsorted(self.entropy, doubt(row.slm, rule), side="right") - 1
         return float(np.where(at >= 0, np.asarray(self.overturned)[at], 0.0).sum())
 
     def threshold(self, share: float) -> float:
@@ -45,35 +43,35 @@ class Budget:
         return float(np.interp(share, np.linspace(0, 1, len(self.worth)), self.worth))
 
 
-def fit(rows: Sequence[Scored], rule: Rule) -> Budget:
+def fit(rows: Sequence[Scored], rule: AnyRule) -> Budget:
     """The budget from held-out sentences that both models answered. Raises ValueError without any."""
     if not rows:
         raise ValueError("a budget needs held-out sentences")
-    entropy = np.concatenate([block_entropy(row.slm, rule.entropy) for row in rows])
+    entropy = np.concatenate([doubt(row.slm, rule) for row in rows])
     changed = np.concatenate([overturned(row, rule) for row in rows])
     budget = Budget(*_rising(entropy, changed), [])
-    worth = np.sort([budget.expected(row.slm, rule) for row in rows])[::-1]
+    worth = np.sort([budget.expected(row, rule) for row in rows])[::-1]
     return replace(budget, worth=[float(v) for v in np.quantile(worth, np.linspace(1, 0, _SHARES + 1))])
 
 
-def overturned(row: Scored, rule: Rule) -> npt.NDArray[np.bool_]:
+def overturned(row: Scored, rule: AnyRule) -> npt.NDArray[np.bool_]:
     """[n] whether the fused tag of each character is another than the SLM's."""
     n = len(row.text)
-    fused = encode([decision.span for decision in fuse(row.slm, row.llm, rule)], n)
+    fused = encode([decision.span for decision in decide(row, rule)], n)
     return np.array([a != b for a, b in zip(fused, encode(row.slm.spans, n), strict=True)], dtype=bool)
 
 
-def order(rows: Sequence[Scored], rule: Rule, budget: Budget) -> tuple[list[int], int]:
+def order(rows: Sequence[Scored], rule: AnyRule, budget: Budget) -> tuple[list[int], int]:
     """The sentences in the order in which a growing budget asks about them, and how many the exact gate lets through.
 
     Those that the exact gate skips come last.
     """
-    worth = [budget.expected(row.slm, rule) for row in rows]
-    passed = [open_until(row.slm, rule) > 0 for row in rows]
+    worth = [budget.expected(row, rule) for row in rows]
+    passed = [can_change(row, rule) for row in rows]
     return sorted(range(len(rows)), key=lambda i: (not passed[i], -worth[i])), sum(passed)
 
 
-def f1_by_share(rows: Sequence[Scored], rule: Rule, budget: Budget) -> tuple[list[float], int]:
+def f1_by_share(rows: Sequence[Scored], rule: AnyRule, budget: Budget) -> tuple[list[float], int]:
     """Strict micro F1 of the fused output if the LLM is asked about the first 0, 1, ... n sentences in `order`.
 
     Also how many of them the exact gate lets through: from there on the F1 stays.
@@ -82,7 +80,7 @@ def f1_by_share(rows: Sequence[Scored], rule: Rule, budget: Budget) -> tuple[lis
     types = sorted({s.type for r in rows for s in (*r.gold, *r.slm.spans, *(r.llm.plain if r.llm else ()))})
     gold = [rows[i].gold for i in asked]
     alone = count(gold, [rows[i].slm.spans for i in asked], types).sum(axis=1)
-    fused = [[d.span for d in fuse(rows[i].slm, rows[i].llm, rule)] for i in asked]
+    fused = [[d.span for d in decide(rows[i], rule)] for i in asked]
     gain = (count(gold, fused, types).sum(axis=1) - alone).cumsum(axis=0)
     totals = alone.sum(axis=0) + np.concatenate([np.zeros((1, 3), dtype=np.int64), gain])
     return [Score(*map(int, row)).f1 for row in totals], passed

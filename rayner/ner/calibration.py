@@ -15,9 +15,14 @@ _FLOOR = 1e-6
 
 
 def features(decision: Decision) -> list[float]:
-    """What the calibration looks at: 1, H, and if the LLM was consulted, who decided and its two log-probabilities."""
+    """What the calibration looks at: 1, H, and if the LLM was consulted, who decided and its two log-probabilities.
+
+    Of a decision that has a probability, the logit of that alone.
+    """
     if not decision.consulted:
         return [1.0, decision.slm_entropy]
+    if decision.probability is not None:
+        return [1.0, float(np.log(decision.probability / (1.0 - decision.probability)))]
     return [
         1.0,
         decision.slm_entropy,
@@ -28,13 +33,15 @@ def features(decision: Decision) -> list[float]:
     ]
 
 
-def fit(rows: Sequence[Sequence[float]], right: Sequence[bool], *, ridge: float = 1.0) -> list[float]:
+def fit(
+    rows: Sequence[Sequence[float]] | npt.NDArray[np.float64], right: Sequence[bool], *, ridge: float = 1.0
+) -> list[float]:
     """Weights of the logistic model (Newton's method; the penalty spares the constant).
 
     rows: [n, d] from `features`; right: whether each entity was right. Without rows, there is nothing to learn
     and the list is empty.
     """
-    if not rows:
+    if not len(rows):
         return []
     x, y = np.asarray(rows, dtype=float), np.asarray(right, dtype=float)
     penalty = np.full(x.shape[1], ridge)

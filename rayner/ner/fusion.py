@@ -36,7 +36,7 @@ class Decision:
     """An entity of the fused output, who decided it, and both models' votes on its characters.
 
     consulted: whether the LLM had a say. Where it could not have changed the output it has none, whether it was asked
-    or not, and its vote is not recorded.
+    or not, and its vote is not recorded. probability: that of a rule which gives one.
     """
 
     span: Span
@@ -47,6 +47,7 @@ class Decision:
     llm_category_prob: float | None
     llm_boundary_prob: float | None
     consulted: bool = True
+    probability: float | None = None
 
 
 def compare(slm: Sequence[Span], llm: Sequence[LlmSpan]) -> tuple[list[Span], list[Region]]:
@@ -106,24 +107,25 @@ def fuse(slm: SlmScore, llm: LlmAnswer | None, rule: Rule) -> list[Decision]:
     """
     end = 0 if llm is None else reach(slm, llm.plain, rule)
     if llm is None or end == 0:
-        return [_decision(span, "slm", slm, None) for span in slm.spans]
+        return [decision_on(span, "slm", slm, None) for span in slm.spans]
     if llm.known < end:
         raise ValueError(f"the answer is known up to slot {llm.known}, needed up to slot {end}")
     votes = [item for item in llm.spans if item.span.end <= end]
     agreed, regions = compare([span for span in slm.spans if span.end <= end], votes)
-    decisions = [_decision(span, "agree", slm, votes) for span in agreed]
+    decisions = [decision_on(span, "agree", slm, votes) for span in agreed]
     for region in regions:
         confidence = 1.0 - entropy_over(region, slm.entropy, rule.entropy)
         probability = reduce_probability(evidence_over(region, llm, rule.evidence), rule.probability)
         if slm_wins(confidence, probability, rule.weight):
-            decisions += [_decision(span, "slm", slm, votes) for span in region.slm]
+            decisions += [decision_on(span, "slm", slm, votes) for span in region.slm]
         else:
-            decisions += [_decision(item.span, "llm", slm, votes) for item in region.llm]
-    decisions += [_decision(span, "slm", slm, None) for span in slm.spans if span.end > end]
+            decisions += [decision_on(item.span, "llm", slm, votes) for item in region.llm]
+    decisions += [decision_on(span, "slm", slm, None) for span in slm.spans if span.end > end]
     return sorted(decisions, key=lambda d: d.span)
 
 
-def _decision(span: Span, decided_by: str, slm: SlmScore, llm: Sequence[LlmSpan] | None) -> Decision:
+def decision_on(span: Span, decided_by: str, slm: SlmScore, llm: Sequence[LlmSpan] | None) -> Decision:
+    """A decision for an entity, with both models' votes on its characters; llm: None where it has no say."""
     near = [item for item in llm or () if item.span.overlaps(span)]
     vote = max(near, key=lambda item: item.span == span, default=None)
     own = max((s for s in slm.spans if s.overlaps(span)), key=lambda s: s == span, default=None)

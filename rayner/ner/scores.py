@@ -10,18 +10,28 @@ from rayner.ner.segment import Window
 from rayner.ner.spans import Span
 from rayner.ner.tags import OUTSIDE, best_legal, decode, legal_steps
 
+_NEVER = np.float32(-30)  # the logarithm of no probability to speak of
+
 
 @dataclass(frozen=True, slots=True)
 class SlmScore:
-    """The small model's answer: legal spans, and the entropy (nats) of the label distribution of each character."""
+    """The small model's answer: legal spans, and the entropy (nats) of the label distribution of each character.
+
+    log_probs: [n_chars, n_labels] these distributions, in the order of `label_set`; None where nobody needs them.
+    """
 
     spans: tuple[Span, ...]
     entropy: npt.NDArray[np.float32]
+    log_probs: npt.NDArray[np.float32] | None = None
 
     def framed(self, before: int, after: int) -> "SlmScore":
         """The same answer on a text with `before` and `after` more characters, which are certainly no entity."""
         spans = tuple(span.shifted(before) for span in self.spans)
-        return SlmScore(spans, np.pad(self.entropy, (before, after)))
+        log_probs = self.log_probs
+        if log_probs is not None:
+            log_probs = np.pad(log_probs, ((before, after), (0, 0)), constant_values=_NEVER)
+            log_probs[:before, 0] = log_probs[len(log_probs) - after :, 0] = 0  # certainly O
+        return SlmScore(spans, np.pad(self.entropy, (before, after)), log_probs)
 
 
 def read_labels(log_probs: Sequence[npt.NDArray[np.float32]], labels: Sequence[str]) -> list[SlmScore]:
@@ -29,7 +39,8 @@ def read_labels(log_probs: Sequence[npt.NDArray[np.float32]], labels: Sequence[s
 
     The spans are those of the most probable legal labels (`tags.best_legal`); a text without characters gets none.
     """
-    found = [SlmScore((), np.zeros(0, dtype=np.float32))] * len(log_probs)
+    nothing = np.zeros(0, dtype=np.float32)
+    found = [SlmScore((), nothing, nothing.reshape(0, len(labels)))] * len(log_probs)
     written = [i for i, part in enumerate(log_probs) if len(part)]
     if not written:
         return found
@@ -38,10 +49,10 @@ def read_labels(log_probs: Sequence[npt.NDArray[np.float32]], labels: Sequence[s
     best, cuts = flat.argmax(axis=1), np.cumsum([len(log_probs[i]) for i in written])
     for i, ids, part in zip(written, np.split(best, cuts[:-1]), np.split(entropy, cuts[:-1]), strict=True):
         if not ids.any() and labels[0] == OUTSIDE:
-            found[i] = SlmScore((), part)
+            found[i] = SlmScore((), part, log_probs[i])
             continue
         tags = [labels[k] for k in best_legal(log_probs[i], legal)]
-        found[i] = SlmScore(decode(tags).spans, part)
+        found[i] = SlmScore(decode(tags).spans, part, log_probs[i])
     return found
 
 

@@ -10,7 +10,7 @@ from rayner.corpus.scored import read_scored
 from rayner.corpus.tables import iter_documents
 from rayner.ner import calibration
 from rayner.ner.budget import Budget, f1_by_share
-from rayner.ner.fusion import fuse
+from rayner.ner.deciding import AnyRule, chosen, decide
 from rayner.ner.rule import Rule
 from rayner.ner.scores import Scored
 from rayner.ner.segment import sentences
@@ -30,9 +30,12 @@ def make_report(run: Run, *, title: str, about: dict[str, Any], tagged: Place | 
     about: what the page tells of the run (inputs, counts, timings ...); tagged: the tagged corpus, for a sample.
     """
     fusion = read_json(run.path("fusion.json"))
-    rule = Rule(**fusion["rule"])
+    rule = chosen(fusion)
     rows = read_scored(run.local("scores", "test.parquet"))
-    evaluation = evaluate_fusion(rows, rule, run.facts("data")["types"], seed=seed) if rows else {}
+    evaluation: dict[str, Any] = {}
+    if rows:
+        types = run.facts("data")["types"]
+        evaluation = evaluate_fusion(rows, rule, types, seed=seed, regions=Rule(**fusion["rule"]))
     fusion["calibration"]["bins"] = reliability(rows, rule, fusion["calibration"]["with_llm"])
     if rows:
         f1, passed = f1_by_share(rows, rule, Budget(**fusion["budget"]))
@@ -50,12 +53,12 @@ def make_report(run: Run, *, title: str, about: dict[str, Any], tagged: Place | 
     return evaluation
 
 
-def reliability(rows: Sequence[Scored], rule: Rule, weights: Sequence[float]) -> list[dict[str, float]]:
+def reliability(rows: Sequence[Scored], rule: AnyRule, weights: Sequence[float]) -> list[dict[str, float]]:
     """Calibrated scores of the fused entities against how many of them are right, in ten bins; empty bins left out."""
     pairs = [
         (calibration.probability(calibration.features(decision), weights), decision.span in row.gold)
         for row in rows
-        for decision in fuse(row.slm, row.llm, rule)
+        for decision in decide(row, rule)
         if decision.consulted
     ]
     scores = np.array([score for score, _ in pairs if score is not None])

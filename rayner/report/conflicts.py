@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rayner.ner.fusion import Region, compare, entropy_over, evidence_over, fuse, reduce_probability
+from rayner.ner.deciding import AnyRule, decide
+from rayner.ner.fusion import Region, compare, entropy_over, evidence_over, reduce_probability
 from rayner.ner.metrics import Score
 from rayner.ner.rule import Rule, slm_wins
 from rayner.ner.scores import Scored
@@ -14,7 +15,8 @@ from rayner.ner.spans import Span, within
 
 _CONTEXT = 22  # characters shown on either side of a region; sentences run to thousands
 # Mistakes of the rule first, then what it got right, then what no rule could have got right.
-_ORDER = (("slm", "llm"), ("llm", "slm"), ("slm", "slm"), ("llm", "llm"), ("neither", "slm"), ("neither", "llm"))
+_ORDER = (("slm", "llm"), ("llm", "slm"), ("slm", "slm"), ("llm", "llm"), ("neither", "slm"), ("neither", "llm"),
+          *((right, "neither") for right in ("slm", "llm", "neither")))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,8 @@ class Conflict:
     """A region of a row with what the rule made of it.
 
     gold: the gold entities that overlap it; entropy (nats) and probability: H and P reduced over it by the rule;
-    winner: slm | llm; right: the side whose entities in the region are the gold ones, slm | llm | neither.
+    winner: slm | llm, or neither where a rule by spans mixed them; right: the side whose entities in the region are the
+    gold ones, slm | llm | neither.
     """
 
     row: Scored
@@ -43,16 +46,21 @@ class Conflict:
         return {"slm": self.region.slm, "llm": tuple(item.span for item in self.region.llm)}
 
 
-def conflicts(rows: Sequence[Scored], rule: Rule) -> list[Conflict]:
-    """All conflict regions, in order of the rows; those without an LLM answer have none."""
+def conflicts(rows: Sequence[Scored], rule: Rule, fused: Sequence[Sequence[Span]] | None = None) -> list[Conflict]:
+    """All conflict regions, in order of the rows; those without an LLM answer have none.
+
+    fused: the entities of each row that another rule than this one, which says how H and P are reduced, decided on.
+    """
     found = []
-    for row in rows:
+    for i, row in enumerate(rows):
         if row.llm is None:
             continue
         for region in compare(row.slm.spans, row.llm.spans)[1]:
             entropy = entropy_over(region, row.slm.entropy, rule.entropy)
             probability = reduce_probability(evidence_over(region, row.llm, rule.evidence), rule.probability)
             winner = "slm" if slm_wins(1.0 - entropy, probability, rule.weight) else "llm"
+            if fused is not None:
+                winner = _winner(region, fused[i])
             gold = tuple(span for span in row.gold if span.start < region.end and region.start < span.end)
             theirs = tuple(item.span for item in region.llm)
             right = "slm" if set(region.slm) == set(gold) else "llm" if set(theirs) == set(gold) else "neither"
@@ -60,12 +68,18 @@ def conflicts(rows: Sequence[Scored], rule: Rule) -> list[Conflict]:
     return found
 
 
+def _winner(region: Region, fused: Sequence[Span]) -> str:
+    """Whose entities the output has in a region; `neither` if some of both, or none of a side that put several."""
+    inside = {span for span in fused if span.start < region.end and region.start < span.end}
+    return "slm" if inside == set(region.slm) else "llm" if inside == {i.span for i in region.llm} else "neither"
+
+
 def summary(rows: Sequence[Scored], found: Sequence[Conflict]) -> dict[str, Any]:
     """How often each side was right.
 
     `n` regions; `slm_right`, `llm_right`, `both_wrong` (they add up to n: the sides differ, so at most one is
-    right); `fused_right`, regions where the winner was right; `oracle_f1`, the highest micro F1 that any choice of
-    sides, region by region, could have reached.
+    right); `fused_right`, regions whose winner was right (none where a rule mixed them); `oracle_f1`, the highest micro
+    F1 that any choice of sides, region by region, could have reached.
     """
     right = [conflict.right for conflict in found]
     return {
@@ -73,7 +87,7 @@ def summary(rows: Sequence[Scored], found: Sequence[Conflict]) -> dict[str, Any]
         "slm_right": right.count("slm"),
         "llm_right": right.count("llm"),
         "both_wrong": right.count("neither"),
-        "fused_right": sum(conflict.right == conflict.winner for conflict in found),
+        "fused_right": sum(conflict.right == conflict.winner != "neither" for conflict in found),
         "oracle_f1": _oracle_f1(rows, found),
     }
 
@@ -101,12 +115,14 @@ def _oracle_f1(rows: Sequence[Scored], found: Sequence[Conflict]) -> float:
         best = f1 = reached
 
 
-def examples(found: Sequence[Conflict], rule: Rule, limit: int = 60) -> list[dict[str, Any]]:
+def examples(
+    found: Sequence[Conflict], rule: Rule, fused: AnyRule | None = None, limit: int = 60
+) -> list[dict[str, Any]]:
     """At most `limit` conflicts to look at, spread over types and outcomes; within each, the clearest margin first.
 
     Each: `doc_id`, `start` (offset of `text` in the document), `text` (the region with some context), `gold`, `slm`,
     `llm`, `fused` ([[start, end, type], ...] in `text`), `region` [start, end], `entropy`, `probability`, `winner`,
-    `right`. The same text and region is shown once.
+    `right`. The same text and region is shown once. fused: the rule that decided, if it is not `rule`.
     """
     groups: dict[tuple[int, str], list[Conflict]] = defaultdict(list)
     seen = set()
@@ -120,7 +136,7 @@ def examples(found: Sequence[Conflict], rule: Rule, limit: int = 60) -> list[dic
     while len(chosen) < limit and any(depth < len(group) for group in groups.values()):
         chosen += [groups[key][depth] for key in sorted(groups) if depth < len(groups[key])]
         depth += 1
-    return [_example(conflict, rule) for conflict in chosen[:limit]]
+    return [_example(conflict, fused or rule) for conflict in chosen[:limit]]
 
 
 def _leading_type(conflict: Conflict) -> str:
@@ -128,7 +144,7 @@ def _leading_type(conflict: Conflict) -> str:
     return next(span.type for spans in (conflict.gold, *conflict.sides.values()) for span in spans)
 
 
-def _example(conflict: Conflict, rule: Rule) -> dict[str, Any]:
+def _example(conflict: Conflict, rule: AnyRule) -> dict[str, Any]:
     row, region = conflict.row, conflict.region
     if row.llm is None:
         raise ValueError("a conflict without an LLM answer")
@@ -136,7 +152,7 @@ def _example(conflict: Conflict, rule: Rule) -> dict[str, Any]:
         "gold": row.gold,
         "slm": row.slm.spans,
         "llm": row.llm.plain,
-        "fused": tuple(item.span for item in fuse(row.slm, row.llm, rule)),
+        "fused": tuple(item.span for item in decide(row, rule)),
     }
     start, end = max(0, region.start - _CONTEXT), min(len(row.text), region.end + _CONTEXT)
     cut = True

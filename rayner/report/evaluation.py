@@ -10,7 +10,8 @@ from typing import Any
 
 from rayner.corpus.readers import Labelled
 from rayner.errors import DataError
-from rayner.ner.fusion import fuse, fuse_characters
+from rayner.ner.deciding import AnyRule, decide
+from rayner.ner.fusion import fuse_characters
 from rayner.ner.metrics import Counts, Score, count, interval, macro_f1, micro, paired_interval, per_type, token_macro
 from rayner.ner.rule import Rule
 from rayner.ner.scores import Scored
@@ -19,23 +20,28 @@ from rayner.ner.spans import Span
 from rayner.ner.tags import encode
 from rayner.report.conflicts import conflicts, examples, summary
 
-PAIRS = (("fused", "slm"), ("fused", "llm"), ("fused", "fused_characters"), ("llm", "slm"))
+PAIRS = (("fused", "slm"), ("fused", "llm"), ("fused", "fused_regions"), ("fused", "fused_characters"), ("llm", "slm"))
 _PER_TYPE_ROUNDS = 1000  # half of what the micro F1 gets: there is one for each type and system
 
 
-def evaluate_fusion(rows: Sequence[Scored], rule: Rule, types: Sequence[str], *, seed: int) -> dict[str, Any]:
+def evaluate_fusion(
+    rows: Sequence[Scored], rule: AnyRule, types: Sequence[str], *, seed: int, regions: Rule | None = None
+) -> dict[str, Any]:
     """Scores of the SLM, the LLM, their fusion and the paper's fusion by characters on labelled segments.
 
     rows: labelled segments, the unit of the bootstrap. Where a row has no LLM answer (gated or set aside), both
     fusions keep the SLM's entities and the system "llm" has none there: `n_without_llm` says how often, and "llm"
-    is only a fair number where that is 0. types: those to report; others that occur are added after them.
+    is only a fair number where that is 0. types: those to report; others that occur are added after them. regions: the
+    best rule by regions, which `rule` is if that is none; it says how H and P are reduced over a conflict region, and
+    its lambda is that of the fusion by characters. What it gives is the system `fused_regions`, if it is not `rule`.
 
     Keys: `systems` {slm, llm, fused, fused_characters: see `_scores`; the last also `illegal`, the irregular steps
     of its tags, mended before scoring, and `illegal_sentences`}; `paired` {"fused-slm": [difference in micro F1,
     low, high], ...}; `regions` (see `conflicts.summary`); `disagreements` (see `conflicts.examples`); `types`;
     `n_sentences` (rows); `n_chars`; `distinct` (different texts among the rows); `n_without_llm`.
     """
-    answers, illegal = _answers(rows, rule)
+    regions = rule if isinstance(rule, Rule) else regions or Rule(0.0)
+    answers, illegal = _answers(rows, rule, regions)
     gold = [row.gold for row in rows]
     kinds = _all_types(types, chain(gold, *answers.values()))
     counts = {name: count(gold, spans, kinds) for name, spans in answers.items()}
@@ -45,7 +51,7 @@ def evaluate_fusion(rows: Sequence[Scored], rule: Rule, types: Sequence[str], *,
         for name, spans in answers.items()
     }
     systems["fused_characters"] |= {"illegal": sum(illegal), "illegal_sentences": sum(map(bool, illegal))}
-    found = conflicts(rows, rule)
+    found = conflicts(rows, regions, answers["fused"])
     return {
         "types": list(kinds),
         "n_sentences": len(rows),
@@ -53,9 +59,9 @@ def evaluate_fusion(rows: Sequence[Scored], rule: Rule, types: Sequence[str], *,
         "distinct": len({row.text for row in rows}),
         "n_without_llm": sum(row.llm is None for row in rows),
         "systems": systems,
-        "paired": {f"{a}-{b}": list(paired_interval(counts[a], counts[b], seed=seed)) for a, b in PAIRS},
+        "paired": {f"{a}-{b}": list(paired_interval(counts[a], counts[b], seed=seed)) for a, b in PAIRS if b in counts},
         "regions": summary(rows, found),
-        "disagreements": examples(found, rule),
+        "disagreements": examples(found, regions, rule),
     }
 
 
@@ -148,18 +154,25 @@ def _score(score: Score) -> dict[str, Any]:
     }
 
 
-def _answers(rows: Sequence[Scored], rule: Rule) -> tuple[dict[str, list[tuple[Span, ...]]], list[int]]:
+def _answers(
+    rows: Sequence[Scored], rule: AnyRule, regions: Rule
+) -> tuple[dict[str, list[tuple[Span, ...]]], list[int]]:
     """Every system's entities, a row each; and the irregular steps of the fusion by characters, a row each."""
-    by_character = [fuse_characters(row.slm, row.llm, rule.weight) if row.llm else None for row in rows]
+    by_character = [fuse_characters(row.slm, row.llm, regions.weight) if row.llm else None for row in rows]
     answers = {
         "slm": [row.slm.spans for row in rows],
         "llm": [row.llm.plain if row.llm else () for row in rows],
-        "fused": [tuple(item.span for item in fuse(row.slm, row.llm, rule)) for row in rows],
+        "fused": _decided(rows, rule),
+        **({} if rule is regions else {"fused_regions": _decided(rows, regions)}),
         "fused_characters": [
             done.spans if done else row.slm.spans for row, done in zip(rows, by_character, strict=True)
         ],
     }
     return answers, [done.faults if done else 0 for done in by_character]
+
+
+def _decided(rows: Sequence[Scored], rule: AnyRule) -> list[tuple[Span, ...]]:
+    return [tuple(item.span for item in decide(row, rule)) for row in rows]
 
 
 def _tags(rows: Sequence[Scored], spans: Sequence[Sequence[Span]]) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from rayner.ner.span_rule import span_rule
 from rayner.report import facts, plots
 from rayner.report.tagged import GLOSSES, Piece, Sample, colours, gloss, pieces
 from rayner.storage import Place, replacing
@@ -14,7 +15,7 @@ from rayner.storage import Place, replacing
 __all__ = ["Sample", "write_report"]
 
 _SYSTEMS = {"slm": "SLM", "llm": "LLM", "fused": "fused"}
-_ALL_SYSTEMS = {**_SYSTEMS, "fused_characters": "per-character fusion"}
+_ALL_SYSTEMS = {**_SYSTEMS, "fused_regions": "fused by regions", "fused_characters": "per-character fusion"}
 _SHOWN_AT_ONCE = 10  # disagreements; the others are folded away
 
 
@@ -31,8 +32,9 @@ def write_report(
 
     evaluation: of `evaluation.evaluate_fusion`, or {} without labelled test data; with `budget` {share, f1, exact}
         (see `plots.budget_curve`), if it is to be drawn.
-    fusion: {} or any of `rule` {weight, entropy, probability, evidence}, `basis` ("unmasked" | "allowed"), `curves`
-        and `baselines` (see `plots.lambda_curve`; baselines may have "fused"), `calibration` {`bins`: see
+    fusion: {} or any of `chosen` ("regions" | "spans"), `held_out` (F1 of each), `spans` (`SpanRule.plain`),
+        `rule` {weight, entropy, probability, evidence}, `basis` ("unmasked" | "allowed"), `curves` and
+        `baselines` (see `plots.lambda_curve`; baselines may have "fused"), `calibration` {`bins`: see
         `plots.reliability`, ...}.
     run: any JSON; the keys of `facts` are shown as tables, the others folded away.
     Raises ValueError where the entities of a sample overlap or leave its text.
@@ -49,6 +51,7 @@ def write_report(
         comparisons=[_compared(pair, values) for pair, values in evaluation.get("paired", {}).items()],
         fusion=fusion,
         rule=_rule(fusion),
+        weights=_weights(fusion),
         best=[_best(curve) for curve in fusion.get("curves", []) if curve["f1"]],
         plots=_plots(evaluation, fusion),
         disagreements=[_disagreement(item) for item in evaluation.get("disagreements", [])],
@@ -136,6 +139,13 @@ def _rule(fusion: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def _weights(fusion: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """The learned rule's weights, the heaviest first; none if it was not chosen."""
+    if fusion.get("chosen") != "spans":
+        return []
+    return sorted(span_rule(fusion["spans"]).named.items(), key=lambda pair: -abs(pair[1]))
+
+
 def _best(curve: Mapping[str, Any]) -> dict[str, Any]:
     """Where a curve is highest, the lowest such lambda."""
     at = max(range(len(curve["f1"])), key=lambda i: (curve["f1"][i], -curve["weights"][i]))
@@ -164,8 +174,11 @@ def _disagreement(item: Mapping[str, Any]) -> dict[str, Any]:
     for key, name in names.items():
         entities = [{"start": start, "end": end, "type": kind} for start, end, kind in item[key]]
         lines.append((key, name, pieces(item["text"], entities, tuple(item["region"]))))
-    winner = _SYSTEMS[item["winner"]]
-    if item["right"] == item["winner"]:
+    winner = _SYSTEMS.get(item["winner"], "")
+    if not winner:
+        right = _SYSTEMS.get(item["right"], "neither")
+        verdict, outcome = "moot", f"each entity was judged by itself; of the two models {right} was right"
+    elif item["right"] == item["winner"]:
         verdict, outcome = "good", f"{winner} won and was right"
     elif item["right"] in _SYSTEMS:
         verdict, outcome = "bad", f"{winner} won, {_SYSTEMS[item['right']]} was right"

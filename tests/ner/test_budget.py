@@ -54,7 +54,7 @@ def test_nothing_is_expected_where_the_gate_is_shut_and_such_sentences_come_last
     budget = fit(rows, rule)
     for row in rows:
         if not open_until(row.slm, rule):
-            assert budget.expected(row.slm, rule) == 0
+            assert budget.expected(row, rule) == 0
     found, passed = order(rows, rule, budget)
     assert sorted(found) == list(range(len(rows)))
     assert [bool(open_until(rows[i].slm, rule)) for i in found] == [True] * passed + [False] * (len(rows) - passed)
@@ -71,7 +71,7 @@ def test_a_threshold_lets_about_its_share_through():
     rule = Rule(0.3)
     budget = fit(rows, rule)
     for share in (0.1, 0.2, 0.5):
-        asked = sum(budget.expected(row.slm, rule) > budget.threshold(share) for row in rows)
+        asked = sum(budget.expected(row, rule) > budget.threshold(share) for row in rows)
         assert asked / len(rows) == pytest.approx(share, abs=0.06)
     # What a fifth of the sentences overturns is more than a fifth of all that is overturned.
     found, _ = order(rows, rule, budget)

@@ -80,7 +80,8 @@ def test_a_report_is_written_with_and_without_test_sentences(tmp_path, n_rows):
              "weights": [0.1, 0.2, 0.3], "f1": [0.5, 0.6, 0.5], "best_weight": 0.2, "best_f1": 0.6}  # fmt: skip
     rule = {name: getattr(RULE, name) for name in ("weight", "entropy", "probability", "evidence")}
     weights = {"with_llm": fitted(rows(20)), "slm_alone": [0.0, 0.0]}
-    fusion = {"rule": rule, "basis": "allowed", "baselines": {"slm": 0.5, "llm": 0.5, "fused": 0.6},
+    fusion = {"rule": rule, "chosen": "regions", "basis": "allowed",
+              "baselines": {"slm": 0.5, "llm": 0.5, "fused": 0.6},
               "calibration": weights, "budget": asdict(fit(rows(20), RULE)), "curves": [curve]}  # fmt: skip
     write_json(run.path("fusion.json"), fusion)
     evaluation = make_report(run, title="甲 < 乙", about={"counts": {"documents": 1}}, tagged=None, seed=1)

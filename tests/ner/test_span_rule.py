@@ -1,0 +1,218 @@
+"""The learned rule: its numbers are bounded, its output legal, and the LLM is skipped only where it has no say."""
+
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from rayner.ner import span_rule
+from rayner.ner.candidates import FLOOR, Lexicon, candidates, features, highest, lexicon, names
+from rayner.ner.deciding import can_change, chosen, decide, doubt, quiet
+from rayner.ner.fusion import fuse
+from rayner.ner.prompt import Example
+from rayner.ner.rule import Rule
+from rayner.ner.scores import LlmAnswer, LlmSpan, Scored, SlmScore, read_labels
+from rayner.ner.span_rule import SpanRule, accepted
+from rayner.ner.spans import Span, checked
+from rayner.ner.tags import label_set
+from rayner.ner.tuning import held_out
+from tests.strategies import LABELS, TYPES, floats32, llm_answers, spans_in, texts
+
+LEXICON = Lexicon({"楚": {"NS": 3}, "懷王": {"NR": 2, "NS": 1}}, {"楚": 9, "懷王": 3})
+
+
+@st.composite
+def distributions(draw, n_chars):
+    rows = draw(st.lists(st.lists(st.floats(-20, 20), min_size=13, max_size=13), min_size=n_chars, max_size=n_chars))
+    logits = np.array(rows, dtype=np.float64).reshape(n_chars, len(LABELS))
+    return (logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))).astype(np.float32)
+
+
+@st.composite
+def rows(draw, max_size=10):
+    text = draw(texts(max_size))
+    log_probs = draw(distributions(len(text)))
+    (slm,) = read_labels([log_probs], LABELS)
+    return Scored("d", 0, len(text), text, slm, draw(llm_answers(len(text))), gold=draw(spans_in(len(text))))
+
+
+@st.composite
+def span_rules(draw):
+    n = len(names(TYPES)) + 1
+    return SpanRule(TYPES, tuple(draw(st.lists(st.floats(-3, 3), min_size=n, max_size=n))), LEXICON)
+
+
+@given(rows())
+def test_each_candidate_has_a_finite_number_in_each_column(row):
+    spans = candidates(row)
+    found = features(row, spans, TYPES, LEXICON)
+    assert found.shape == (len(spans), len(names(TYPES)))
+    assert np.isfinite(found).all()
+    assert set(spans) == {*row.slm.spans, *row.llm.plain}
+
+
+@given(rows(), span_rules())
+def test_the_output_is_legal_and_made_of_candidates_each_more_likely_right_than_wrong(row, rule):
+    found = accepted(row, rule)
+    spans = [span for span, _ in found]
+    assert checked(spans, len(row.text)) == tuple(spans)
+    assert set(spans) <= set(candidates(row))
+    assert all(0.5 < chance <= 1 for _, chance in found)
+
+
+@given(rows(), span_rules())
+def test_what_is_left_out_is_unlikely_or_overlaps_something_likelier(row, rule):
+    taken = dict(accepted(row, rule))
+    spans = candidates(row)
+    for span, chance in zip(spans, span_rule.probabilities(row, spans, rule), strict=True):
+        if span not in taken and chance > 0.5:
+            assert any(other.overlaps(span) and taken[other] >= chance for other in taken)
+
+
+@given(rows(), span_rules())
+def test_decisions_name_who_put_each_entity(row, rule):
+    for decision in decide(row, rule):
+        sides = (decision.span in row.slm.spans, decision.span in row.llm.plain)
+        assert {"agree": (True, True), "slm": (True, False), "llm": (False, True)}[decision.decided_by] == sides
+
+
+@given(rows(), span_rules())
+def test_where_the_gate_is_shut_no_llm_answer_changes_anything(row, rule):
+    alone = decide(dataclasses.replace(row, llm=None), rule)
+    if not can_change(row, rule):
+        assert decide(row, rule) == alone
+        assert accepted(row, rule) == []  # not by the gate, but by the rule itself
+    assert [decision.span for decision in alone] == list(row.slm.spans)
+
+
+@given(rows(), span_rules(), st.data())
+def test_no_candidate_of_the_llm_alone_passes_the_bound(row, rule, data):
+    assume(not row.slm.spans)
+    weights = np.array(rule.weights)
+    limit = highest(row, TYPES, LEXICON, weights[1:])
+    for answer in (row.llm, data.draw(llm_answers(len(row.text)))):
+        other = dataclasses.replace(row, llm=answer)
+        found = features(other, candidates(other), TYPES, LEXICON) @ weights[1:]
+        assert all(value <= limit + 1e-9 for value in found)
+
+
+def test_the_gate_is_shut_for_some_text():
+    sure = np.full((3, len(LABELS)), -30, dtype=np.float32)
+    sure[:, 0] = 0
+    columns = names(TYPES)
+    weights = [0.0] * len(columns)
+    weights[columns.index("SLM log p min")] = 1.0
+    row = Scored("d", 0, 3, "怒去之", SlmScore((), floats32([0, 0, 0]), sure))
+    assert not can_change(row, SpanRule(TYPES, (2.0, *weights), LEXICON))
+    assert can_change(row, SpanRule(TYPES, (-FLOOR + 1, *weights), LEXICON))
+
+
+@given(span_rules())
+def test_a_rule_is_read_back_from_json(rule):
+    again = span_rule.span_rule(json.loads(json.dumps(rule.plain(), ensure_ascii=False)))
+    assert again == rule
+    assert chosen({"chosen": "spans", "spans": rule.plain(), "rule": {"weight": 1.0}}) == rule
+
+
+def one(text, own, theirs, gold, certainty=0.9):
+    """A segment: the small model puts `own`, the LLM `theirs`, each with a certainty."""
+    log_probs = np.full((len(text), len(LABELS)), math.log((1 - certainty) / (len(LABELS) - 1)), dtype=np.float32)
+    tags = ["O"] * len(text)
+    for span in own:
+        tags[span.start] = f"S-{span.type}"
+    for i, tag in enumerate(tags):
+        log_probs[i, LABELS.index(tag)] = math.log(certainty)
+    (slm,) = read_labels([log_probs], LABELS)
+    llm = LlmAnswer(tuple(LlmSpan(s, certainty, certainty) for s in theirs), floats32([certainty] * (len(text) + 1)))
+    return Scored("d", 0, len(text), text, slm, llm, gold=gold)
+
+
+@pytest.fixture
+def llm_knows_places():
+    """The LLM is right about places, the small model about persons."""
+    person, place = Span(0, 1, "NR"), Span(2, 3, "NS")
+    wrong = Span(3, 4, "NR")
+    sides = [((person, wrong), (place,)), ((wrong,), (place,)), ((person,), (place, wrong)), ((person,), ())]
+    return [
+        one("楚王怒去" + chr(0x4E00 + i), *sides[i % 4], tuple(s for side in sides[i % 4] for s in side if s != wrong))
+        for i in range(80)
+    ]
+
+
+def test_it_learns_whom_to_believe_where(llm_knows_places):
+    rule = span_rule.fit(llm_knows_places, TYPES, LEXICON, ridge=0.1)
+    for row in llm_knows_places:
+        assert [decision.span for decision in decide(row, rule)] == sorted(row.gold)
+
+
+def test_what_is_judged_was_not_fitted_on(llm_knows_places):
+    seen = []
+
+    def choose(some):
+        seen.append({row.text for row in some})
+        return span_rule.fit(some, TYPES, LEXICON, ridge=0.1)
+
+    doubled = [*llm_knows_places, *llm_knows_places]  # copies of a text lie in one fold
+    found = held_out(doubled, choose, folds=4, seed=1)
+    assert len(seen) == 4
+    assert all(len(texts) == 60 for texts in seen)
+    assert set.intersection(*seen) == set()
+    right = [[d.span for d in own] == sorted(row.gold) for own, row in zip(found, doubled, strict=True)]
+    assert all(right)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2])
+def test_few_sentences_are_judged_too(llm_knows_places, n):
+    some = llm_knows_places[:n]
+    found = held_out(some, lambda part: span_rule.fit(part, TYPES, LEXICON), folds=5, seed=1)
+    assert len(found) == n
+
+
+def test_without_candidates_a_rule_accepts_nothing():
+    row = one("楚王", (), (), ())
+    rule = span_rule.fit([row], TYPES, LEXICON)
+    assert decide(one("楚王", (Span(0, 1, "NR"),), (), ()), rule) == []
+
+
+def test_a_missing_answer_or_distribution_is_an_error():
+    row = one("楚王", (Span(0, 1, "NR"),), (), ())
+    with pytest.raises(ValueError, match="expected answers of both models"):
+        features(dataclasses.replace(row, llm=None), row.slm.spans, TYPES, LEXICON)
+    with pytest.raises(ValueError, match="expected answers of both models"):
+        features(
+            dataclasses.replace(row, slm=dataclasses.replace(row.slm, log_probs=None)), row.slm.spans, TYPES, LEXICON
+        )
+
+
+def test_the_lexicon_counts_tags_and_places():
+    examples = [
+        Example("楚王入楚", (Span(0, 1, "NS"), Span(1, 2, "NR"))),
+        Example("王去王", (Span(0, 1, "NS"),)),
+    ]
+    found = lexicon(examples)
+    assert found.tagged == {"楚": {"NS": 1}, "王": {"NR": 1, "NS": 1}}
+    assert found.seen == {"楚": 2, "王": 3}
+
+
+@given(rows(), st.floats(-5, 5))
+def test_the_rule_by_regions_goes_through_the_same_door(row, weight):
+    rule = Rule(weight)
+    assert decide(row, rule) == fuse(row.slm, row.llm, rule)
+    assert quiet(row.slm, rule) is not None
+    assert len(doubt(row.slm, rule)) == len(row.text)
+    assert chosen({"chosen": "regions", "rule": dataclasses.asdict(rule)}) == rule
+
+
+@given(rows(), st.integers(0, 3), st.integers(0, 3))
+def test_a_framed_answer_is_certain_that_nothing_stands_around_it(row, before, after):
+    framed = row.slm.framed(before, after)
+    n = len(row.text)
+    np.testing.assert_array_equal(framed.log_probs[before : before + n], row.slm.log_probs)
+    around = np.concatenate([framed.log_probs[:before], framed.log_probs[before + n :]])
+    assert (around[:, 0] == 0).all()
+    assert (around[:, 1:] < FLOOR).all()
+    assert label_set(TYPES)[0] == "O"
