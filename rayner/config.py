@@ -218,6 +218,17 @@ class BenchConfig:
 
 
 @dataclass(frozen=True)
+class ReproduceConfig:
+    """The published experiment (jobs/reproduce.py)."""
+
+    llm: list[str] = setting(
+        ["few shot", "similarity prompt", "SFT + few shot", "SFT + similarity prompt"],
+        "how the LLM is trained and asked: these four, or `as configured`",
+    )
+    seeds: int = setting(1, "seeds of split and training, counted on from `seed`")
+
+
+@dataclass(frozen=True)
 class Config:
     """All settings."""
 
@@ -245,6 +256,8 @@ class Config:
     gate: GateConfig = setting(GateConfig, "gate")
     tag: TagConfig = setting(TagConfig, "tagging")
     bench: BenchConfig = setting(BenchConfig, "benchmark")
+    datasets: dict[str, str] = setting({}, "labelled sets of jobs/reproduce.py by name, such as datasets.A=FILE")
+    reproduce: ReproduceConfig = setting(ReproduceConfig, "the published experiment")
 
 
 CHOICES = {
@@ -258,6 +271,7 @@ CHOICES = {
     "llm.objective": ("decisions", "tokens"),
     "llm.probability": ("allowed", "unmasked"),
     "llm.zero_stage": (0, 1, 2, 3),
+    "reproduce.llm": ("few shot", "similarity prompt", "SFT + few shot", "SFT + similarity prompt", "as configured"),
     "fusion.rules": ("regions", "spans"),
     "fusion.entropy": ("mean", "max"),
     "fusion.probability": ("mean", "min", "product"),

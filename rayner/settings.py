@@ -18,7 +18,7 @@ from rayner.errors import ConfigError
 _POSITIVE = frozenset(
     ("batch_size", "micro_batch", "count", "actors", "cpus", "lr", "full_lr", "unit_chars", "max_chars", "steps",
      "iterations", "hidden", "layers", "heads", "intermediate", "r", "alpha", "trials_at_once", "group", "folds",
-     "sentences", "rounds")
+     "seeds", "sentences", "rounds")
 )  # fmt: skip
 _NOT_NEGATIVE = frozenset(
     ("epochs", "full_epochs", "gpus", "max_failures", "k", "seed", "min_count", "weight_decay", "max_set_aside",

@@ -14,9 +14,9 @@ KEYS = [key for key, _, _ in entries()]
 
 
 def leaves(tree, prefix=""):
-    """Dotted keys of a resolved configuration, found without `entries`; `types` is one setting."""
+    """Dotted keys of a resolved configuration, found without `entries`; `types` and `datasets` are one each."""
     for key, value in tree.items():
-        if isinstance(value, dict) and prefix + key != "types":
+        if isinstance(value, dict) and prefix + key not in ("types", "datasets"):
             yield from leaves(value, f"{prefix}{key}.")
         else:
             yield prefix + key

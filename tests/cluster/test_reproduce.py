@@ -1,0 +1,85 @@
+"""The published experiment over small sets: every cell done, what can be shared is made once, done cells stay."""
+
+import dataclasses
+import json
+
+import pytest
+
+from rayner.cluster import reproduce as job
+from rayner.config import CrfConfig, IndexConfig, ReproduceConfig
+from rayner.errors import ConfigError
+from rayner.models.tiny import write_decoder
+from rayner.run import Run, read_json
+from tests.cluster.small import SHAPE, labelled_sentences, stamps, with_settings
+
+pytestmark = pytest.mark.slow
+SETTINGS = ["few shot", "as configured"]
+
+
+@pytest.fixture(scope="module")
+def reproduced(config, local_ray, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reproduce")
+    sentences = labelled_sentences()
+    types = sorted({span.type for e in sentences for span in e.spans})
+    write_decoder(folder / "llm", [e.text for e in sentences], types, SHAPE, seed=1)
+    made = dataclasses.replace(
+        config, run=str(folder / "run"), train=[], corpus=None, datasets={"A": config.train[0]},
+        reproduce=ReproduceConfig(llm=SETTINGS), index=IndexConfig(encoder="ngrams", k=1),
+    )  # fmt: skip
+    made = with_settings(made, "slm", family="crf", crf=CrfConfig(iterations=30))
+    made = with_settings(made, "llm", model=str(folder / "llm"), full_epochs=0, epochs=1, max_steps=2, examples="none")
+    run = Run(folder / "run")
+    job.check(made, run)
+    return made, run, job.reproduce(made, run)
+
+
+def test_every_cell_is_evaluated_and_stands_in_the_tables(reproduced):
+    _, run, found = reproduced
+    assert {row["setting"] for row in found["rows"]} == set(SETTINGS)
+    assert read_json(run.path("reproduction.json")) == json.loads(json.dumps(found))
+    assert run.path("reproduction.csv").read_text().count("\n") == len(found["rows"]) + 1
+    assert "| oracle over regions |" in run.path("reproduction.md").read_text()
+
+
+def test_the_small_model_is_trained_once_a_set(reproduced):
+    config, run, found = reproduced
+    first, second = (Run(run.path(*cell.folder)) for cell in job.cells(config))
+    for step in job.SHARED:
+        assert first.digest(step) == second.digest(step)
+    assert first.facts("train_slm")["digest"] == second.facts("train_slm")["digest"]
+    alike = [[r["micro_f1"] for r in found["rows"] if r["system"] == "SLM" and r["setting"] == s] for s in SETTINGS]
+    assert alike[0] == alike[1]
+
+
+def test_an_llm_that_is_asked_untrained_stays_as_it_came(reproduced):
+    config, run, _ = reproduced
+    untrained, trained = (Run(run.path(*cell.folder)) for cell in job.cells(config))
+    assert json.loads(untrained.path("models", "llm", "llm.json").read_text())["adapter"] is None
+    assert json.loads(trained.path("models", "llm", "llm.json").read_text())["adapter"] == "adapter"
+
+
+def test_given_again_nothing_is_done_over(reproduced):
+    config, run, found = reproduced
+    parts = [f"{'/'.join(cell.folder)}/{name}" for cell in job.cells(config) for name in ("models", "scores", "steps")]
+    before = stamps(run.root, *parts)
+    assert job.reproduce(config, run) == found
+    assert stamps(run.root, *parts) == before
+
+
+def test_the_papers_settings_are_what_it_calls_them(config):
+    llm = dataclasses.replace(config.llm, model="some/model", epochs=3)
+    found = {name: job.asked(llm, name) for name in ReproduceConfig().llm}
+    assert {name: (own.examples, own.epochs) for name, own in found.items()} == {
+        "few shot": ("fixed", 0), "similarity prompt": ("similar", 0),
+        "SFT + few shot": ("fixed", 3), "SFT + similarity prompt": ("similar", 3),
+    }  # fmt: skip
+
+
+def test_an_llm_from_scratch_is_not_asked_untrained(config):
+    with pytest.raises(ConfigError, match="expected a pretrained LLM for 'few shot'"):
+        job.asked(dataclasses.replace(config.llm, model="scratch"), "few shot")
+
+
+def test_without_datasets_there_is_nothing_to_do(config):
+    with pytest.raises(ConfigError, match=r"datasets.A=FILE"):
+        job.cells(config)
