@@ -33,6 +33,12 @@ class SplitConfig:
 
     dev: float = setting(0.1, "share held out for best epochs, fusion and calibration")
     test: float = setting(0.1, "share held out for the final scores, used once")
+    folds: int = setting(
+        0,
+        "parts of the training sentences, each scored by models trained on the others, so that fusion is tuned on all "
+        "of them; 0: on `dev` alone. Trains both models so many times more",
+    )
+    fold: int = setting(-1, "train without this one of the folds, and score it alone; -1: with all of them")
 
 
 @dataclass(frozen=True)

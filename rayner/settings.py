@@ -17,7 +17,7 @@ from rayner.errors import ConfigError
 # The last parts of keys whose values must be so.
 _POSITIVE = frozenset(
     ("batch_size", "micro_batch", "count", "actors", "cpus", "lr", "full_lr", "unit_chars", "max_chars", "steps",
-     "iterations", "hidden", "layers", "heads", "intermediate", "r", "alpha", "trials_at_once", "group", "folds",
+     "iterations", "hidden", "layers", "heads", "intermediate", "r", "alpha", "trials_at_once", "group",
      "seeds", "sentences", "rounds")
 )  # fmt: skip
 _NOT_NEGATIVE = frozenset(
@@ -79,6 +79,14 @@ def check(config: Config) -> None:
         raise ConfigError(
             "index.encoder: expected `ngrams` or the checkpoint of an encoder where slm.family is crf, which has none, "
             "found 'slm'"
+        )
+    if config.fusion.folds < 2:
+        raise ConfigError(f"fusion.folds: expected 2 or more, found {config.fusion.folds}")
+    if config.split.folds < 0 or config.split.folds == 1:
+        raise ConfigError(f"split.folds: expected 0, or 2 and more, found {config.split.folds}")
+    if not -1 <= config.split.fold < max(config.split.folds, 0):
+        raise ConfigError(
+            f"split.fold: expected -1, or less than split.folds ({config.split.folds}), found {config.split.fold}"
         )
     for name, model in (("slm", config.slm), ("llm", config.llm)):
         if not 0 <= model.overlap < model.max_chars:

@@ -3,14 +3,14 @@
 from typing import Any
 
 from rayner.config import Config, resolved
-from rayner.corpus.examples import divide, read_examples, sentences_of, write_examples
+from rayner.corpus.examples import divide, parts_of, read_examples, sentences_of, write_examples
 from rayner.corpus.readers import read_labelled
 from rayner.errors import ConfigError, DataError
 from rayner.ner.prompt import Example
 from rayner.run import Run, file_digest, whole_folder
 
 PARTS = ("train", "dev", "test")
-ALL = "all"
+ALL, FOLD = "all", "fold"
 
 
 def inputs(config: Config) -> dict[str, Any]:
@@ -23,7 +23,10 @@ def inputs(config: Config) -> dict[str, Any]:
             files[path] = file_digest(path)
         except OSError as error:
             raise DataError(f"{path}: expected a labelled file, found: {error.strerror}") from error
-    return {"files": files, "layout": config.layout, "seed": config.seed, "split": resolved(config.split)}
+    split = resolved(config.split)
+    if config.split.fold < 0:  # then the division is the same with and without folds
+        del split["folds"], split["fold"]
+    return {"files": files, "layout": config.layout, "seed": config.seed, "split": split}
 
 
 def prepare(config: Config, run: Run) -> dict[str, Any]:
@@ -44,6 +47,11 @@ def prepare(config: Config, run: Run) -> dict[str, Any]:
             characters += len(labelled.text)
             faults[path] = labelled.faults
         parts = divide(examples, config.split.dev, config.split.test, config.seed)
+        if config.split.fold >= 0:
+            folds = parts_of(parts["train"], config.split.folds, config.seed)
+            parts[FOLD] = folds.pop(config.split.fold)
+            held = {example.text for example in parts[FOLD]}
+            parts["train"] = [example for example in parts["train"] if example.text not in held]
         if not parts["train"] or not parts["dev"]:
             raise DataError(f"{', '.join(config.train)}: {len(examples)} sentences are too few to divide")
         with whole_folder(run.path("data")) as folder:
@@ -60,7 +68,7 @@ def prepare(config: Config, run: Run) -> dict[str, Any]:
 
 
 def part(run: Run, name: str) -> list[Example]:
-    """The sentences of `train`, `dev` or `test`, or `all` of them as they follow each other in the files."""
+    """The sentences of `train`, `dev`, `test` or `fold`, or `all` of them as they follow each other in the files."""
     return read_examples(run.local("data", f"{name}.jsonl"))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import rayner
 from rayner.cluster import data
 from rayner.cluster.build_index import build_index
+from rayner.cluster.cross_fit import cross_fit
 from rayner.cluster.memory import MemoryWatch
 from rayner.cluster.score import score
 from rayner.cluster.session import duration, log
@@ -29,6 +30,7 @@ STEPS: dict[str, Step] = {
     "build_index": build_index,
     "train_llm": train_llm,
     "score": score,
+    "cross_fit": cross_fit,
     "tune_fusion": tune_fusion,
 }
 

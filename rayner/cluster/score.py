@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from rayner.cluster import data
+from rayner.cluster.data import FOLD
 from rayner.cluster.failures import plainly
 from rayner.cluster.session import Progress, log
 from rayner.cluster.stages import Row, scored, segments_of, unit_row
@@ -33,10 +34,13 @@ def inputs(config: Config, run: Run) -> dict[str, Any]:
 
 
 def score(config: Config, run: Run) -> dict[str, Any]:
-    """Score dev and test sentences, every one by both models; write `scores/dev.parquet` and `scores/test.parquet`."""
+    """Score dev and test sentences, every one by both models; write `scores/dev.parquet` and `scores/test.parquet`.
+
+    Of a fold (`split.fold`), its own sentences alone: `scores/fold.parquet`.
+    """
 
     def work() -> dict[str, Any]:
-        rows = {name: segments(run, name) for name in PARTS}
+        rows = {name: segments(run, name) for name in ((FOLD,) if config.split.fold >= 0 else PARTS)}
         units = [
             unit_row(f"{name}-{i:06d}", unit, groups_of(run, unit, config.prompt.group))
             for name, segments in rows.items()
@@ -46,9 +50,10 @@ def score(config: Config, run: Run) -> dict[str, Any]:
         _score_units(config, run, units, kept)
         facts = {}
         with whole_folder(run.path("scores")) as folder:
-            for name in PARTS:
+            for name in rows:
                 names = [unit["unit"] for unit in units if unit["unit"].startswith(f"{name}-")]
-                table = pa.concat_tables(read_table(kept / f"{unit}.parquet", SCORED) for unit in names)
+                tables = [read_table(kept / f"{unit}.parquet", SCORED) for unit in names]
+                table = pa.concat_tables([SCORED.empty_table(), *tables])
                 facts[name] = _count(rows[name], from_table(table))
                 write_table(table, folder / f"{name}.parquet")
         return facts

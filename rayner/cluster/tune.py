@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 from ray import tune
 
-from rayner.cluster import data, score
+from rayner.cluster import data
+from rayner.cluster.cross_fit import scored_sentences
 from rayner.cluster.fitting import storage
 from rayner.cluster.session import log
 from rayner.config import Config, FusionConfig, resolved
@@ -34,16 +35,17 @@ def inputs(config: Config, run: Run) -> dict[str, Any]:
     """What the fusion rule depends on."""
     settings = resolved(config.fusion)
     settings.pop("trials_at_once")
-    return {"score": run.digest("score"), "fusion": settings, "seed": config.seed}
+    folds = {"folds": run.digest("cross_fit")} if config.split.folds else {}
+    return {"score": run.digest("score"), "fusion": settings, "seed": config.seed, **folds}
 
 
 def tune_fusion(config: Config, run: Run) -> dict[str, Any]:
-    """Find the rule on the dev scores, fit the calibration on them; write `fusion.json`."""
+    """Find the rule on the held-out scores, fit the calibration on them; write `fusion.json`."""
 
     def work() -> dict[str, Any]:
-        rows, types = score.read(run, "dev"), run.facts("data")["types"]
+        (rows, others), types = scored_sentences(config, run), run.facts("data")["types"]
         known = lexicon(data.part(run, "train"))
-        curves, learned = _search(config, run, rows, known)
+        curves, learned = _search(config, run, rows, known, others)
         best = max(curves, key=lambda curve: curve["best_f1"])
         judged = {"regions": best["held_out_f1"], "spans": learned.pop("held_out_f1")}
         fusion: dict[str, Any] = {
@@ -54,8 +56,7 @@ def tune_fusion(config: Config, run: Run) -> dict[str, Any]:
             "basis": config.llm.probability,
         }
         rule = chosen(fusion)
-        fitted = partial(_fitted, config=config.fusion, rule=rule, known=known)
-        decisions = held_out(rows, fitted, folds=config.fusion.folds, seed=config.seed)
+        decisions = _held_out(rows, rule, config.fusion, known, others, config.seed)
         baselines = {
             "slm": _f1(rows, [row.slm.spans for row in rows], types),
             "llm": _f1(rows, [row.llm.plain if row.llm else () for row in rows], types),
@@ -64,7 +65,8 @@ def tune_fusion(config: Config, run: Run) -> dict[str, Any]:
         fusion |= {
             "baselines": baselines,
             "calibration": _calibrate(rows, decisions, rule),
-            "budget": resolved(budget.fit(rows, rule)),
+            # Of sentences whose tags the lexicon does not hold, as it holds none of the corpus.
+            "budget": resolved(budget.fit([row for row in rows if row.doc_id not in others], rule)),
             "curves": curves,
         }
         write_json(run.path("fusion.json"), fusion)
@@ -80,7 +82,7 @@ def tune_fusion(config: Config, run: Run) -> dict[str, Any]:
 
 
 def _search(
-    config: Config, run: Run, rows: list[Scored], known: Lexicon
+    config: Config, run: Run, rows: list[Scored], known: Lexicon, others: dict[str, Lexicon]
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The whole curve of each pair of reductions, and the learned rule as plain values; each with its held-out F1."""
     settings = config.fusion
@@ -92,7 +94,7 @@ def _search(
     ]
     shared: dict[str, Any] = {
         "table": to_table(rows), "settings": settings, "types": run.facts("data")["types"], "known": known,
-        "seed": config.seed,
+        "others": others, "seed": config.seed,
     }  # fmt: skip
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(_trial, **shared), {"cpu": 0.5}),
@@ -117,12 +119,15 @@ def _trial(
     settings: FusionConfig,
     types: Sequence[str],
     known: Lexicon,
+    others: dict[str, Lexicon],
     seed: int,
 ) -> dict[str, Any]:
     rows, reductions = from_table(table), setting["reductions"]
-    rule: AnyRule = Rule(0.0, **reductions) if reductions else span_rule.fit(rows, types, known, ridge=settings.ridge)
-    fitted = partial(_fitted, config=settings, rule=rule, known=known)
-    decisions = held_out(rows, fitted, folds=settings.folds, seed=seed)
+    if reductions:
+        rule: AnyRule = Rule(0.0, **reductions)
+    else:
+        rule = span_rule.fit(rows, types, known, ridge=settings.ridge, others=others)
+    decisions = _held_out(rows, rule, settings, known, others, seed)
     judged = _f1(rows, [[decision.span for decision in own] for own in decisions], types)
     if not isinstance(rule, Rule):
         return {"held_out_f1": judged, "outcome": {**rule.plain(), "held_out_f1": judged}}
@@ -139,14 +144,28 @@ def _trial(
     return {"held_out_f1": judged, "outcome": outcome}
 
 
+def _held_out(
+    rows: list[Scored], rule: AnyRule, settings: FusionConfig, known: Lexicon, others: dict[str, Lexicon], seed: int
+) -> list[list[Decision]]:
+    """The decisions on each sentence by a rule of this kind that was not fitted on it, and does not know its tags."""
+    fitted = partial(_fitted, config=settings, rule=rule, known=known, others=others)
+    return held_out(rows, fitted, folds=settings.folds, seed=seed, blind=partial(_blind, others=others))
+
+
+def _blind(rule: AnyRule, row: Scored, *, others: dict[str, Lexicon]) -> AnyRule:
+    return rule if isinstance(rule, Rule) else replace(rule, lexicon=others.get(row.doc_id, rule.lexicon))
+
+
 def _weights(config: FusionConfig) -> np.ndarray[Any, np.dtype[np.float64]]:
     return np.linspace(config.weight_min, config.weight_max, config.steps)
 
 
-def _fitted(rows: Sequence[Scored], *, config: FusionConfig, rule: AnyRule, known: Lexicon) -> AnyRule:
+def _fitted(
+    rows: Sequence[Scored], *, config: FusionConfig, rule: AnyRule, known: Lexicon, others: dict[str, Lexicon]
+) -> AnyRule:
     """The rule of the same kind that fits these sentences best."""
     if not isinstance(rule, Rule):
-        return span_rule.fit(rows, rule.types, known, ridge=config.ridge)
+        return span_rule.fit(rows, rule.types, known, ridge=config.ridge, others=others)
     weights = _weights(config)
     weight, _ = best_weight(weights, f1_curve(conflicts(rows, rule), weights))
     return Rule(weight, rule.entropy, rule.probability, rule.evidence)

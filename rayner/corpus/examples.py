@@ -49,6 +49,17 @@ def divide(examples: Sequence[Example], dev: float, test: float, seed: int) -> d
     return out
 
 
+def parts_of(examples: Sequence[Example], n: int, seed: int) -> list[list[Example]]:
+    """The examples in n parts of about the same number of distinct texts, by a seeded draw.
+
+    All copies of a sentence fall into one part. Order is kept.
+    """
+    texts = sorted({example.text for example in examples})
+    random.Random(seed).shuffle(texts)
+    part = {text: i % n for i, text in enumerate(texts)}
+    return [[example for example in examples if part[example.text] == i] for i in range(n)]
+
+
 def write_examples(path: Path, examples: Iterable[Example]) -> None:
     """Write one JSON object a line: text and spans."""
     with open(path, "w", encoding="utf-8", newline="\n") as out:

@@ -4,7 +4,7 @@ A ridge-penalised logistic model of the columns of `candidates.features`, fitted
 probability is above one half are accepted, best first, none that overlaps one accepted before.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,15 +46,25 @@ def span_rule(tree: dict[str, Any]) -> SpanRule:
     return SpanRule(tuple(tree["types"]), tuple(tree["weights"]), known)
 
 
-def fit(rows: Sequence[Scored], types: Sequence[str], known: Lexicon, *, ridge: float = 3.0) -> SpanRule:
+def fit(
+    rows: Sequence[Scored],
+    types: Sequence[str],
+    known: Lexicon,
+    *,
+    ridge: float = 3.0,
+    others: Mapping[str, Lexicon] | None = None,
+) -> SpanRule:
     """The rule that fits held-out sentences that both models answered. ridge: the penalty, columns at one scale.
 
+    others: by `doc_id`, the lexicons for segments whose tags `known` holds.
     No weight on the LLM's own probabilities is negative: what would have one is left out.
 
     Without a candidate in them the rule accepts nothing.
     """
     spans = [candidates(row) for row in rows]
-    columns = np.concatenate([features(row, own, types, known) for row, own in zip(rows, spans, strict=True)])
+    lexicons = [(others or {}).get(row.doc_id, known) for row in rows]
+    parts = [features(row, own, types, of) for row, own, of in zip(rows, spans, lexicons, strict=True)]
+    columns = np.concatenate(parts)
     right = [span in row.gold for row, own in zip(rows, spans, strict=True) for span in own]
     if not right:
         return SpanRule(tuple(types), (-1.0, *[0.0] * len(names(types))), known)

@@ -18,6 +18,7 @@ from rayner.ner.rule import Rule
 from rayner.ner.scores import Scored
 
 Floats = npt.NDArray[np.float64]
+_AT_ONCE = 2_000_000  # comparisons: memory stays small however many regions there are
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,12 @@ def conflicts(rows: Sequence[Scored], rule: Rule) -> Conflicts:
 
 def f1_curve(found: Conflicts, weights: Floats) -> Floats:
     """Strict entity micro F1 of the fused output at each lambda."""
-    # The very comparison of `fusion.slm_wins`, for all regions [n, 1] and all lambdas [1, m] at once.
-    slm = found.confidence[:, None] >= weights[None, :] * np.exp(found.probability)[:, None]
-    totals = found.slm.T @ slm + found.llm.T @ ~slm + np.array(found.agreed)[:, None]
+    parts = []
+    for some in np.array_split(weights, max(1, len(weights) * len(found.confidence) // _AT_ONCE)):
+        # The very comparison of `fusion.slm_wins`, for all regions [n, 1] and many lambdas [1, m] at once.
+        slm = found.confidence[:, None] >= some[None, :] * np.exp(found.probability)[:, None]
+        parts.append(found.slm.T @ slm + found.llm.T @ ~slm)
+    totals = np.concatenate(parts, axis=1) + np.array(found.agreed)[:, None]
     both = totals[1] + found.gold
     curve: Floats = np.divide(2.0 * totals[0], both, out=np.zeros(len(weights)), where=both > 0)
     return curve
@@ -84,11 +88,17 @@ def best_weight(weights: Floats, f1: Floats) -> tuple[float, float]:
 
 
 def held_out(
-    rows: Sequence[Scored], choose: Callable[[Sequence[Scored]], AnyRule], *, folds: int, seed: int
+    rows: Sequence[Scored],
+    choose: Callable[[Sequence[Scored]], AnyRule],
+    *,
+    folds: int,
+    seed: int,
+    blind: Callable[[AnyRule, Scored], AnyRule] = lambda rule, row: rule,
 ) -> list[list[Decision]]:
     """The decisions on each segment by the rule that `choose` finds on those of the other folds.
 
-    All copies of a text fall into the same fold. With fewer than two texts, the rule has seen its segment.
+    All copies of a text fall into the same fold. With fewer than two texts, the rule has seen its segment. blind: the
+    rule as it may judge a segment, without what it knows of its tags from elsewhere.
     """
     texts = sorted({row.text for row in rows})
     random.Random(seed).shuffle(texts)
@@ -99,5 +109,5 @@ def held_out(
         rule = choose(others or rows)
         for i, row in enumerate(rows):
             if fold[row.text] == part:
-                out[i] = decide(row, rule)
+                out[i] = decide(row, blind(rule, row))
     return out

@@ -1,0 +1,61 @@
+"""Scores of the training sentences, each by models that never saw it, so that the search for the fusion has them all.
+
+The training sentences are cut into `split.folds` parts. For each, `RUN/folds/i` is a run of its own: the same steps,
+trained without the part, which is then scored. The models that tag are trained on all parts, as without folds.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from rayner.cluster import data
+from rayner.cluster.build_index import build_index
+from rayner.cluster.data import FOLD
+from rayner.cluster.score import read, score
+from rayner.cluster.session import log
+from rayner.cluster.train_llm import train_llm
+from rayner.cluster.train_slm import train_slm
+from rayner.config import Config
+from rayner.ner.candidates import Lexicon, lexicon
+from rayner.ner.scores import Scored
+from rayner.run import Run
+
+
+def inputs(config: Config, run: Run) -> dict[str, Any]:
+    """What the scores of the folds depend on: what those of the held-out sentences do, and the number of folds."""
+    return {"score": run.digest("score"), "folds": config.split.folds}
+
+
+def cross_fit(config: Config, run: Run) -> dict[str, Any]:
+    """Train and score every fold; the facts: how many sentences each has. Does nothing with `split.folds=0`."""
+    if not config.split.folds:
+        return {"sentences": [], "seconds": 0.0}
+
+    def work() -> dict[str, Any]:
+        sentences = []
+        for i in range(config.split.folds):
+            log.info("fold %d/%d", i + 1, config.split.folds)
+            own, settings = fold(run, i), replace(config, split=replace(config.split, fold=i))
+            for step in (train_slm, build_index, train_llm, score):
+                facts = step(settings, own)
+            sentences.append(facts[FOLD]["sentences"])
+        return {"sentences": sentences}
+
+    return run.once("cross_fit", inputs(config, run), work)
+
+
+def fold(run: Run, i: int) -> Run:
+    """The run of a fold."""
+    return Run(run.path("folds", str(i)))
+
+
+def scored_sentences(config: Config, run: Run) -> tuple[list[Scored], dict[str, Lexicon]]:
+    """What fusion is tuned on: held-out sentences, then those of the folds, `fold-0`, `fold-1` ... by `doc_id`.
+
+    Also the lexicon that each of the latter may be judged by: that of the other folds, which does not hold its tags.
+    """
+    rows, lexicons = read(run, "dev"), {}
+    for i in range(config.split.folds):
+        own, name = fold(run, i), f"{FOLD}-{i}"
+        rows += [replace(row, doc_id=name) for row in read(own, FOLD)]
+        lexicons[name] = lexicon(data.part(own, "train"))
+    return rows, lexicons

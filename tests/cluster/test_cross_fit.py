@@ -1,0 +1,94 @@
+"""Cross-fitting: every training sentence is scored, by models and judged by a lexicon that never saw it."""
+
+import dataclasses
+
+import pytest
+
+from rayner.cluster import data
+from rayner.cluster.cross_fit import cross_fit, fold, scored_sentences
+from rayner.cluster.pipeline import pipeline
+from rayner.config import CrfConfig, IndexConfig
+from rayner.corpus.examples import parts_of
+from rayner.errors import ConfigError
+from rayner.ner.deciding import chosen
+from rayner.run import Run, read_json
+from rayner.settings import check
+from tests.cluster.small import labelled_sentences, stamps, with_settings
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def crossed(config, local_ray, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("folds")
+    made = dataclasses.replace(
+        config, run=str(folder / "run"), corpus=None, index=IndexConfig(encoder="ngrams", k=1)
+    )  # fmt: skip
+    made = with_settings(made, "slm", family="crf", crf=CrfConfig(iterations=20))
+    made = with_settings(made, "llm", full_epochs=1, max_steps=2, epochs=0, examples="none")
+    made = with_settings(made, "split", folds=2)
+    run = Run(folder / "run")
+    pipeline(made, run)
+    return made, run
+
+
+def texts(run, part):
+    return {example.text for example in data.part(run, part)}
+
+
+def test_folds_part_the_training_sentences_and_none_is_trained_on_where_it_is_scored(crossed):
+    _, run = crossed
+    folds = [fold(run, i) for i in range(2)]
+    assert texts(folds[0], "fold") | texts(folds[1], "fold") == texts(run, "train")
+    assert not texts(folds[0], "fold") & texts(folds[1], "fold")
+    for own in folds:
+        assert not texts(own, "fold") & texts(own, "train")
+        assert texts(own, "fold") | texts(own, "train") == texts(run, "train")
+        assert texts(own, "dev") == texts(run, "dev")
+        assert own.facts("train_slm")["digest"] != run.facts("train_slm")["digest"]
+
+
+def test_fusion_is_tuned_on_all_of_them(crossed):
+    config, run = crossed
+    rows, lexicons = scored_sentences(config, run)
+    written = {text for text in texts(run, "train") | texts(run, "dev") if text.strip()}
+    assert {row.text for row in rows} == written
+    assert set(lexicons) == {"fold-0", "fold-1"} == {row.doc_id for row in rows} - {"dev"}
+    assert {row.text for row in rows if row.doc_id == "fold-0"} <= texts(fold(run, 0), "fold")
+    fusion = read_json(run.path("fusion.json"))
+    assert set(fusion["held_out"]) == {"regions", "spans"}
+    assert chosen(fusion)
+
+
+def test_a_fold_is_judged_by_a_lexicon_without_its_own_tags(crossed):
+    config, run = crossed
+    _, lexicons = scored_sentences(config, run)
+    for i, known in enumerate(lexicons.values()):
+        tags = sum(len(example.spans) for example in data.part(fold(run, i), "train"))
+        assert sum(sum(counts.values()) for counts in known.tagged.values()) == tags
+
+
+def test_given_again_no_fold_is_done_over(crossed):
+    config, run = crossed
+    before = stamps(run.root, "folds")
+    pipeline(config, run)
+    assert stamps(run.root, "folds") == before
+
+
+def test_without_folds_nothing_is_done(config, tmp_path):
+    assert cross_fit(config, Run(tmp_path))["sentences"] == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_copies_of_a_sentence_lie_in_one_part():
+    parts = parts_of(labelled_sentences(), 3, seed=1)
+    assert sum(map(len, parts)) == len(labelled_sentences())
+    found = [{example.text for example in part} for part in parts]
+    assert sum(map(len, found)) == len(set.union(*found))
+    assert max(map(len, found)) - min(map(len, found)) <= 1
+
+
+@pytest.mark.parametrize(("folds", "fold"), [(1, -1), (-2, -1), (3, 3), (0, 0), (3, -2)])
+def test_folds_that_cannot_be_are_refused(config, folds, fold):
+    with pytest.raises(ConfigError, match=r"^split.fold"):
+        check(with_settings(config, "split", folds=folds, fold=fold))
