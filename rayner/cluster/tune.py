@@ -18,7 +18,7 @@ from rayner.cluster.fitting import storage
 from rayner.cluster.session import log
 from rayner.config import Config, FusionConfig, resolved
 from rayner.corpus.scored import from_table, to_table
-from rayner.ner import budget, calibration, span_rule
+from rayner.ner import budget, calibration, confidence, span_rule
 from rayner.ner.candidates import Lexicon, lexicon
 from rayner.ner.deciding import AnyRule, chosen, decide
 from rayner.ner.fusion import Decision
@@ -64,7 +64,7 @@ def tune_fusion(config: Config, run: Run) -> dict[str, Any]:
         }
         fusion |= {
             "baselines": baselines,
-            "calibration": _calibrate(rows, decisions, rule),
+            "calibration": _calibrate(rows, decisions, rule, types),
             # Of sentences whose tags the lexicon does not hold, as it holds none of the corpus.
             "budget": resolved(budget.fit([row for row in rows if row.doc_id not in others], rule)),
             "curves": curves,
@@ -175,14 +175,18 @@ def _f1(rows: Sequence[Scored], spans: Sequence[Sequence[Any]], types: Sequence[
     return micro(count([row.gold for row in rows], spans, types)).f1
 
 
-def _calibrate(rows: list[Scored], decisions: list[list[Decision]], rule: AnyRule) -> dict[str, list[float]]:
+def _calibrate(
+    rows: list[Scored], decisions: list[list[Decision]], rule: AnyRule, types: Sequence[str]
+) -> dict[str, list[float]]:
     """Weights for entities on which the LLM was consulted, and for those that the SLM decides alone.
 
-    decisions: by rules that had not seen the sentence: a learned one is surer of what it was fitted on.
+    decisions: by rules that had not seen the sentence: a learned one is surer of what it was fitted on. Also, under
+    `slm` and `llm`, weights for each model's own confidences.
     """
     asked = [(d, row) for row, own in zip(rows, decisions, strict=True) for d in own if d.consulted]
     alone = [(d, row) for row in rows for d in decide(replace(row, llm=None), rule)]
-    return {
+    own = {"slm": confidence.fit(confidence.of_slm(rows, types)), "llm": confidence.fit(confidence.of_llm(rows))}
+    return own | {
         name: calibration.fit([calibration.features(d) for d, _ in found], [d.span in row.gold for d, row in found])
         for name, found in (("with_llm", asked), ("slm_alone", alone))
     }

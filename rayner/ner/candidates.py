@@ -173,6 +173,15 @@ def _weighed(told: Sequence[float], by: Mapping[str, float]) -> float:
     return sum(by[name] * value for name, value in zip(_LEXICAL, told, strict=True))
 
 
+def label_log_probs(log_probs: npt.NDArray[np.float32], span: Span, types: Sequence[str]) -> Floats:
+    """[n] the log-probability of each label that together spell an entity. log_probs: see `SlmScore`."""
+    first = 1 + 4 * list(types).index(span.type)
+    n = span.end - span.start
+    columns = [first + 3] if n == 1 else [first, *[first + 1] * (n - 2), first + 2]
+    found: Floats = log_probs[np.arange(span.start, span.end), columns].astype(np.float64)
+    return found
+
+
 def _proposed(span: Span, own: Iterable[Span], theirs: Iterable[Span]) -> list[float]:
     both = [[other for other in side if other.overlaps(span)] for side in (own, theirs)]
     has = [float(span in side) for side in both]
@@ -185,10 +194,7 @@ def _slm(slm: SlmScore, span: Span, types: Sequence[str]) -> list[float]:
     entropy = slm.entropy[span.start : span.end].astype(np.float64)
     if slm.log_probs is None or span.type not in types:
         return [float(entropy.mean()), float(entropy.max()), FLOOR, FLOOR, -_ODDS]
-    first = 1 + 4 * list(types).index(span.type)
-    n = span.end - span.start
-    columns = [first + 3] if n == 1 else [first, *[first + 1] * (n - 2), first + 2]
-    found = np.maximum(slm.log_probs[np.arange(span.start, span.end), columns].astype(np.float64), FLOOR)
+    found = np.maximum(label_log_probs(slm.log_probs, span, types), FLOOR)
     return [
         float(entropy.mean()),
         float(entropy.max()),

@@ -1,27 +1,22 @@
 """The report of a run: what the test sentences say of both models and the fusion, and a page to look at."""
 
-from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
-import numpy as np
-
 from rayner.corpus.scored import read_scored
 from rayner.corpus.tables import iter_documents
-from rayner.ner import calibration
 from rayner.ner.budget import Budget, f1_by_share
-from rayner.ner.deciding import AnyRule, chosen, decide
+from rayner.ner.deciding import chosen
 from rayner.ner.rule import Rule
-from rayner.ner.scores import Scored
 from rayner.ner.segment import sentences
 from rayner.report.evaluation import evaluate_fusion
 from rayner.report.page import Sample, write_report
+from rayner.report.reliability import calibration_of
 from rayner.run import Run, read_json, write_json
 from rayner.storage import Place
 
 SAMPLE_DOCUMENTS = 3
 SAMPLE_CHARS = 1200
-_BINS = 10
 
 
 def make_report(run: Run, *, title: str, about: dict[str, Any], tagged: Place | None, seed: int) -> dict[str, Any]:
@@ -36,7 +31,7 @@ def make_report(run: Run, *, title: str, about: dict[str, Any], tagged: Place | 
     if rows:
         types = run.facts("data")["types"]
         evaluation = evaluate_fusion(rows, rule, types, seed=seed, regions=Rule(**fusion["rule"]))
-    fusion["calibration"]["bins"] = reliability(rows, rule, fusion["calibration"]["with_llm"])
+        evaluation["calibration"] = calibration_of(rows, rule, types, fusion["calibration"])
     if rows:
         f1, passed = f1_by_share(rows, rule, Budget(**fusion["budget"]))
         share = [i / len(rows) for i in range(len(f1))]
@@ -51,30 +46,6 @@ def make_report(run: Run, *, title: str, about: dict[str, Any], tagged: Place | 
         samples=samples(tagged) if tagged else [],
     )
     return evaluation
-
-
-def reliability(rows: Sequence[Scored], rule: AnyRule, weights: Sequence[float]) -> list[dict[str, float]]:
-    """Calibrated scores of the fused entities against how many of them are right, in ten bins; empty bins left out."""
-    pairs = [
-        (calibration.probability(calibration.features(decision), weights), decision.span in row.gold)
-        for row in rows
-        for decision in decide(row, rule)
-        if decision.consulted
-    ]
-    scores = np.array([score for score, _ in pairs if score is not None])
-    right = np.array([good for score, good in pairs if score is not None])
-    bins = np.minimum((scores * _BINS).astype(int), _BINS - 1) if len(scores) else np.zeros(0, dtype=int)
-    return [
-        {
-            "low": i / _BINS,
-            "high": (i + 1) / _BINS,
-            "mean": float(scores[bins == i].mean()),
-            "right": float(right[bins == i].mean()),
-            "n": int((bins == i).sum()),
-        }
-        for i in range(_BINS)
-        if (bins == i).any()
-    ]
 
 
 def samples(tagged: Place) -> list[Sample]:

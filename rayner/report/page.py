@@ -34,8 +34,8 @@ def write_report(
         (see `plots.budget_curve`), if it is to be drawn.
     fusion: {} or any of `chosen` ("regions" | "spans"), `held_out` (F1 of each), `spans` (`SpanRule.plain`),
         `rule` {weight, entropy, probability, evidence}, `basis` ("unmasked" | "allowed"), `curves` and
-        `baselines` (see `plots.lambda_curve`; baselines may have "fused"), `calibration` {`bins`: see
-        `plots.reliability`, ...}.
+        `baselines` (see `plots.lambda_curve`; baselines may have "fused"),
+        ...
     run: any JSON; the keys of `facts` are shown as tables, the others folded away.
     Raises ValueError where the entities of a sample overlap or leave its text.
     """
@@ -162,8 +162,8 @@ def _plots(evaluation: Mapping[str, Any], fusion: Mapping[str, Any]) -> dict[str
         out["curve"] = plots.lambda_curve(fusion["curves"], fusion["rule"], fusion.get("baselines", {}))
     if evaluation.get("budget"):
         out["budget"] = plots.budget_curve(**evaluation["budget"])
-    if (fusion.get("calibration") or {}).get("bins"):
-        out["reliability"] = plots.reliability(fusion["calibration"]["bins"])
+    for system, found in (evaluation.get("calibration") or {}).items():
+        out[f"reliability_{system}"] = plots.reliability(found["bins"], system)
     return {name: Markup(svg) for name, svg in out.items()}
 
 

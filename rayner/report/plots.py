@@ -104,24 +104,26 @@ def budget_curve(share: Sequence[float], f1: Sequence[float], exact: Mapping[str
         return _svg(figure, "budget", "Micro F1 against the share of sentences that the LLM is asked about")
 
 
-def reliability(bins: Sequence[Mapping[str, float]]) -> str:
+def reliability(bins: Sequence[Mapping[str, float]], system: str = "fused") -> str:
     """Calibration: the share of entities that were right against the score that they had been given.
 
     bins: [{low, high: edges; mean: mean score; right: share that was right; n: entities}]; all but n in [0, 1].
+    system: "slm", "llm" or "fused".
     """
-    with _styled("reliability"):
+    with _styled(f"reliability-{system}"):
         figure, axes = _canvas(3.8, 3.5)
         full = [b for b in bins if b["n"]]
         axes.plot([0, 1], [0, 1], color=_SOFT, lw=1, ls=":", label="as it should be")
-        axes.plot([b["mean"] for b in full], [b["right"] for b in full], color=_SYSTEMS["fused"], lw=1.2)
+        axes.plot([b["mean"] for b in full], [b["right"] for b in full], color=_SYSTEMS[system], lw=1.2)
         most = max((b["n"] for b in full), default=1)
         axes.scatter(
             [b["mean"] for b in full], [b["right"] for b in full], s=[16 + 130 * b["n"] / most for b in full],
-            color=_SYSTEMS["fused"], label="entities (size: how many)", zorder=4,
+            color=_SYSTEMS[system], label="entities (size: how many)", zorder=4,
         )  # fmt: skip
         axes.set(xlim=(-0.03, 1.05), ylim=(-0.03, 1.05), xlabel="score given", ylabel="share right")
         axes.legend(loc="upper left", fontsize=8, markerscale=0.6)
-        return _svg(figure, "reliability", "Share of entities that were right against the score they were given")
+        what = f"{_NAMES[system]}: share of entities that were right against the score they were given"
+        return _svg(figure, f"reliability-{system}", what)
 
 
 def type_bars(systems: Mapping[str, Mapping[str, Any]]) -> str:

@@ -10,7 +10,8 @@ from rayner.ner import calibration
 from rayner.ner.budget import fit
 from rayner.ner.fusion import fuse
 from rayner.ner.rule import Rule
-from rayner.report.assemble import SAMPLE_CHARS, SAMPLE_DOCUMENTS, make_report, reliability, samples
+from rayner.report.assemble import SAMPLE_CHARS, SAMPLE_DOCUMENTS, make_report, samples
+from rayner.report.reliability import reliability
 from rayner.run import Run, read_json, write_json
 from tests.corpus.units import document, entity, write_unit
 from tests.report.synthetic import TYPES, rows

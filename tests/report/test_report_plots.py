@@ -38,7 +38,8 @@ def bars():
 BINS = [{"low": i / 10, "high": i / 10 + 0.1, "mean": i / 10 + 0.05, "right": i / 10, "n": i} for i in range(10)]
 ALL = {
     "lambda": lambda: plots.lambda_curve(curves(), CHOSEN, {"slm": 0.8, "llm": 0.79, "fused": 0.85}),
-    "reliability": lambda: plots.reliability(BINS),
+    "reliability-fused": lambda: plots.reliability(BINS),
+    "reliability-slm": lambda: plots.reliability(BINS, "slm"),
     "types": lambda: plots.type_bars(bars()),
 }
 
