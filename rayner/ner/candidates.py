@@ -1,8 +1,9 @@
-"""Single candidate spans: every entity that either model proposes, and what is known of it, as numbers.
+"""Single candidate spans: every entity that either model puts or the small one considers, and what is known of it.
 
 All numbers are bounded (logarithms have a floor), so a rule linear in them has bounds, which the exact gate needs.
 """
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from rayner.ner.scores import LlmSpan, Scored, SlmScore
 from rayner.ner.spans import Span
 
 FLOOR = -14.0  # of logarithms of probabilities, about 1e-6
+CONSIDERED = 0.1  # measured: lower finds no more, higher less (docs/log.md)
 _LENGTHS = 4  # one character, two, three, four or more
 _ODDS = 9.0  # logits are cut there, at either side
 _LEXICAL = ("tagged so", "tagged otherwise", "share of its places tagged so", "share of its tags", "never tagged")
@@ -53,9 +55,27 @@ def lexicon(examples: Iterable[Example]) -> Lexicon:
     return Lexicon({string: dict(counts) for string, counts in tagged.items()}, dict(seen))
 
 
-def candidates(row: Scored) -> list[Span]:
-    """All spans that either model puts, each once, in order."""
-    return sorted({*row.slm.spans, *(row.llm.plain if row.llm else ())})
+def candidates(row: Scored, types: Sequence[str]) -> list[Span]:
+    """All spans that either model puts or the small one considers, each once, in order."""
+    return sorted({*row.slm.spans, *(row.llm.plain if row.llm else ()), *considered(row.slm, types)})
+
+
+def considered(slm: SlmScore, types: Sequence[str]) -> set[Span]:
+    """The spans each of whose labels the small model gives a probability above `CONSIDERED`."""
+    found: set[Span] = set()
+    if slm.log_probs is None or not len(slm.log_probs):
+        return found
+    likely = slm.log_probs > math.log(CONSIDERED)
+    for k, kind in enumerate(types):
+        begins, inner, ends, single = (likely[:, 1 + 4 * k + j] for j in range(4))
+        found |= {Span(int(i), int(i) + 1, kind) for i in np.flatnonzero(single)}
+        for start in np.flatnonzero(begins):
+            for i in range(int(start) + 1, len(likely)):
+                if ends[i]:
+                    found.add(Span(int(start), i + 1, kind))
+                if not inner[i]:
+                    break
+    return found
 
 
 def names(types: Sequence[str]) -> list[str]:
@@ -95,10 +115,10 @@ def features(row: Scored, spans: Sequence[Span], types: Sequence[str], known: Le
 
 
 def highest(row: Scored, types: Sequence[str], known: Lexicon, weights: Floats) -> float:
-    """The most that a linear rule could give a candidate that only the LLM puts, where the small model puts none.
+    """The most that a linear rule could give any candidate, where the small model puts none itself.
 
-    weights: by column of `features`. What the small model and the lexicon say is looked up for every span that the LLM
-    might put; what the LLM says of it is bounded.
+    weights: by column of `features`. What the small model and the lexicon say is looked up for every span; what the
+    LLM says of it is bounded.
     Raises ValueError without the small model's distributions.
     """
     n, slm = len(row.text), row.slm
@@ -107,7 +127,7 @@ def highest(row: Scored, types: Sequence[str], known: Lexicon, weights: Floats) 
     if slm.log_probs is None:
         raise ValueError(f"{row.doc_id} [{row.start}, {row.end}): expected the small model's distributions")
     by = dict(zip(names(types), map(float, weights), strict=True))
-    theirs = {"LLM": (1, 1), "LLM otherwise": (0, 1), "LLM otherwise, same type": (0, 1),
+    theirs = {"LLM": (0, 1), "LLM otherwise": (0, 1), "LLM otherwise, same type": (0, 1),
               "LLM decisions": (2 * FLOOR * _LENGTHS, 0)}  # fmt: skip
     theirs |= dict.fromkeys(("LLM least decision", "LLM category", "LLM boundary"), (FLOOR, 0))
     said = sum(max(by[name] * low, by[name] * high) for name, (low, high) in theirs.items())

@@ -32,7 +32,8 @@ def decide(row: Scored, rule: AnyRule) -> list[Decision]:
     own, theirs = set(row.slm.spans), set(row.llm.plain)
     out = []
     for span, chance in span_rule.accepted(row, rule):
-        by = "agree" if span in own and span in theirs else "slm" if span in own else "llm"
+        # What only the small model considered, without putting it, is its second thought.
+        by = "slm" if span not in theirs else "agree" if span in own else "llm"
         out.append(replace(decision_on(span, by, row.slm, row.llm.spans), probability=chance))
     return out
 

@@ -61,7 +61,7 @@ def fit(
 
     Without a candidate in them the rule accepts nothing.
     """
-    spans = [candidates(row) for row in rows]
+    spans = [candidates(row, types) for row in rows]
     lexicons = [(others or {}).get(row.doc_id, known) for row in rows]
     parts = [features(row, own, types, of) for row, own, of in zip(rows, spans, lexicons, strict=True)]
     columns = np.concatenate(parts)
@@ -94,7 +94,7 @@ def probabilities(row: Scored, spans: Sequence[Span], rule: SpanRule) -> Floats:
 
 def accepted(row: Scored, rule: SpanRule) -> list[tuple[Span, float]]:
     """The entities of a segment that both models answered, in order, with their probabilities."""
-    spans = candidates(row)
+    spans = candidates(row, rule.types)
     chances = probabilities(row, spans, rule)
     out: list[tuple[Span, float]] = []
     for i in np.argsort(-chances, kind="stable"):
@@ -108,7 +108,7 @@ def accepted(row: Scored, rule: SpanRule) -> list[tuple[Span, float]]:
 def can_change(row: Scored, rule: SpanRule) -> bool:
     """Whether some LLM answer could give other entities than the small model's.
 
-    Where that puts none, no answer can if no candidate of the LLM's could pass; where it puts some, this is not known.
+    Where that puts none, no answer can if no candidate could pass; where it puts some, this is not known.
     """
     weights = np.array(rule.weights)
     return bool(row.slm.spans) or weights[0] + highest(row, rule.types, rule.lexicon, weights[1:]) > -_MARGIN
