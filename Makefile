@@ -50,6 +50,16 @@ test-vllm: $(VLLM)/.ready ## the tests of engine=vllm, in its environment
 	VLLM_CPU_KVCACHE_SPACE=1 VLLM_CPU_OMP_THREADS_BIND=0-1 VLLM_LOGGING_LEVEL=ERROR \
 		$(VLLM)/bin/python -m pytest --quiet tests/models/test_engine_vllm.py
 
+# Peers have an environment of their own; their scripts import nothing of rayner and read a run's split.
+PEERS := .venv-peers
+$(PEERS)/.ready:
+	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet spacy==3.8.18
+	touch $(PEERS)/.ready
+
+peers: $(PEERS)/.ready ## what other systems reach on the split of RUN=folder
+	$(PEERS)/bin/python peers/spacy_ner.py $(RUN)
+
 fast: $(READY) ## the tests that train nothing and start no Ray
 	$(BIN)/python -m pytest --quiet -m 'not slow'
 
@@ -73,6 +83,6 @@ lock: $(READY) ## write requirements.lock from what is installed
 	$(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock
 
 clean: ## remove the environment and caches; runs are kept
-	rm -rf $(VENV) $(VLLM) .mypy_cache .ruff_cache .pytest_cache build *.egg-info
+	rm -rf $(VENV) $(VLLM) $(PEERS) .mypy_cache .ruff_cache .pytest_cache build *.egg-info
 
-.PHONY: help install demo bench drill test vllm test-vllm fast check format coverage lock clean
+.PHONY: help install demo bench drill peers test vllm test-vllm fast check format coverage lock clean
