@@ -70,6 +70,12 @@ class CrfConfig:
     c1: float = setting(0.1, "L1 penalty")
     c2: float = setting(0.1, "L2 penalty")
     iterations: int = setting(100, "iterations of L-BFGS, at most")
+    unlabelled: str | None = setting(
+        None,
+        "text file, or folder of .txt files, of the same kind and script as the labelled ones: its characters are "
+        "clustered by their company, which the field then sees; the corpus to tag will do",
+    )
+    clusters: list[str] = setting(["32", "512"], "numbers of clusters, coarse to fine")
 
 
 @dataclass(frozen=True)

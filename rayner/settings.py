@@ -80,6 +80,8 @@ def check(config: Config) -> None:
             "index.encoder: expected `ngrams` or the checkpoint of an encoder where slm.family is crf, which has none, "
             "found 'slm'"
         )
+    if not all(size.isdecimal() and int(size) > 1 for size in config.slm.crf.clusters):
+        raise ConfigError(f"slm.crf.clusters: expected numbers above 1, found {', '.join(config.slm.crf.clusters)}")
     if config.fusion.folds < 2:
         raise ConfigError(f"fusion.folds: expected 2 or more, found {config.fusion.folds}")
     if config.split.folds < 0 or config.split.folds == 1:

@@ -13,7 +13,7 @@ from ray.train.torch import prepare_model
 from rayner.cluster import data
 from rayner.cluster.fitting import fit, worker_device
 from rayner.cluster.session import duration, log, start_logging
-from rayner.cluster.train_crf import train_crf
+from rayner.cluster.train_crf import crf_inputs, train_crf
 from rayner.config import Config, digest, resolved
 from rayner.models import slm as slms
 from rayner.models.slm_training import held_out_f1, optimizer_for, train_epoch
@@ -27,7 +27,7 @@ from rayner.storage import fetched
 def inputs(config: Config, run: Run) -> dict[str, Any]:
     """What the trained tagger depends on."""
     if config.slm.family == "crf":
-        return {"data": run.digest("data"), "crf": resolved(config.slm.crf)}
+        return crf_inputs(config, run)
     settings = resolved(config.slm)
     for key in ("workers", "dtype", "family", "crf"):  # of scoring, not of training; of the other family
         settings.pop(key)

@@ -16,6 +16,7 @@ import pycrfsuite
 
 from rayner.config import CrfConfig
 from rayner.errors import ConfigError, DataError
+from rayner.models.clusters import Clusters
 from rayner.ner.prompt import Example
 from rayner.ner.scores import SlmScore, read_labels
 from rayner.ner.tags import encode
@@ -28,21 +29,33 @@ _BEFORE, _AFTER = "\x02", "\x03"
 
 @dataclass
 class Crf:
-    """The field, its labels in the order of `label_set`, and the characters that it met in training."""
+    """The field, its labels in the order of `label_set`, the characters that it met in training, and their clusters."""
 
     tagger: Any
     labels: tuple[str, ...]
     characters: frozenset[str]
+    clusters: Clusters
 
 
-def features(text: str) -> list[list[str]]:
-    """What the field sees at each character: those in a window of five, its bigrams, and the trigram in its middle."""
+def features(text: str, clusters: Clusters) -> list[list[str]]:
+    """What the field sees at each character: those in a window of five, its bigrams, and the trigram in its middle.
+
+    Of their clusters the same, but for the outer bigrams; of fine clusters no trigram.
+    """
     padded = _BEFORE * 2 + text + _AFTER * 2
-    return [
+    found = [
         ["0" + a, "1" + b, "2" + c, "3" + d, "4" + e, "5" + a + b, "6" + b + c, "7" + c + d, "8" + d + e,
          "9" + b + c + d]
         for a, b, c, d, e in zip(*(padded[i:] for i in range(5)), strict=False)
     ]  # fmt: skip
+    for k in range(len(next(iter(clusters.values()), ()))):
+        names = [str(clusters[char][k]) if char in clusters else "-" for char in padded]
+        trigrams = k == 0
+        for own, (a, b, c, d, e) in zip(found, zip(*(names[i:] for i in range(5)), strict=False), strict=True):
+            own += [f"{k}a{a}", f"{k}b{b}", f"{k}c{c}", f"{k}d{d}", f"{k}e{e}", f"{k}f{b},{c}", f"{k}g{c},{d}"]
+            if trigrams:
+                own.append(f"{k}h{b},{c},{d}")
+    return found
 
 
 class _Trainer(pycrfsuite.Trainer):  # type: ignore[misc] # untyped
@@ -61,9 +74,12 @@ def train(
     labels: Sequence[str],
     config: CrfConfig,
     folder: Path,
+    clusters: Clusters | None = None,
     say: Callable[[int], None] = lambda iteration: None,
 ) -> None:
     """Train on labelled sentences and write `folder`. say: is told the number of each iteration.
+
+    clusters: of characters, the coarsest first (`clusters.learn`); the field then looks at them too.
 
     Raises DataError where no sentence has a character.
     """
@@ -74,12 +90,13 @@ def train(
     if not written:
         raise DataError("expected labelled sentences to train on, found none")
     for example in written:
-        trainer.append(features(example.text), encode(example.spans, len(example.text)))
+        trainer.append(features(example.text, clusters or {}), encode(example.spans, len(example.text)))
     folder.mkdir(parents=True, exist_ok=True)
     trainer.train(str(folder / MODEL))
     about = {
         "labels": list(labels),
         "characters": "".join(sorted({char for example in written for char in example.text})),
+        "clusters": clusters or {},
         "sha256": file_digest(folder / MODEL),
     }
     (folder / ABOUT).write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
@@ -94,6 +111,7 @@ def load(folder: Path) -> Crf:
         about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
         found = file_digest(folder / MODEL)
         wanted, labels, characters = about["sha256"], tuple(about["labels"]), frozenset(about["characters"])
+        clusters: Clusters = about["clusters"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{folder}: expected a trained CRF, found: {' '.join(str(error).split())}") from error
     if found != wanted:
@@ -102,7 +120,7 @@ def load(folder: Path) -> Crf:
         )
     tagger = pycrfsuite.Tagger()
     tagger.open(str(folder / MODEL))
-    return Crf(tagger, labels, characters)
+    return Crf(tagger, labels, characters, clusters)
 
 
 def score(crf: Crf, texts: Sequence[str]) -> list[SlmScore]:
@@ -118,7 +136,7 @@ def _log_probs(crf: Crf, texts: Sequence[str]) -> Iterator[npt.NDArray[np.float3
     for text in texts:
         probs = np.full((len(text), len(crf.labels)), _FLOOR, dtype=np.float32)
         if text:
-            crf.tagger.set(features(text))
+            crf.tagger.set(features(text, crf.clusters))
             found = [[marginal(label, i) for label in known] for i in range(len(text))]
             probs[:, columns] = np.clip(np.array(found, dtype=np.float64), _FLOOR, 1.0)
         yield np.log(probs)

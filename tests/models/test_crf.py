@@ -59,7 +59,7 @@ def test_marginals_are_those_of_all_paths(crf):
     """On a text of three characters every path's probability can be summed: CRFsuite's own, by path."""
     text, known = "楚王怒", crf.tagger.labels()
     (found,) = crfs._log_probs(crf, [text])
-    crf.tagger.set(crfs.features(text))
+    crf.tagger.set(crfs.features(text, {}))
     total = np.zeros((3, len(crf.labels)))
     for a in known:
         for b in known:
@@ -81,7 +81,7 @@ def test_it_learns_what_it_is_shown_and_finds_some_of_the_rest(crf, sentences, t
 
 def test_training_is_repeatable_and_tells_its_iterations(folder, sentences, labels, tmp_path):
     told = []
-    crfs.train(sentences[:200], labels, CONFIG, tmp_path, told.append)
+    crfs.train(sentences[:200], labels, CONFIG, tmp_path, {}, told.append)
     assert told == list(range(1, len(told) + 1))
     assert 1 < len(told) <= CONFIG.iterations
     assert (tmp_path / crfs.ABOUT).read_bytes() == (folder / crfs.ABOUT).read_bytes()  # with the model's digest
@@ -120,3 +120,19 @@ def test_a_model_that_is_not_as_training_wrote_it_is_refused(folder, tmp_path, h
     (tmp_path / crfs.ABOUT).write_text(json.dumps(about))
     with pytest.raises(ConfigError, match=str(tmp_path)):
         crfs.load(tmp_path)
+
+
+def test_clusters_are_seen_kept_and_tell_of_characters_never_met(labels, tmp_path):
+    """Two surnames are never met in training, but share a cluster with those that are."""
+    known, unknown = "趙錢孫李周吳", "馮陳"
+    clusters = {char: [1, 1] for char in known + unknown} | {char: [0, 0] for char in "入出坐立怒笑"}
+    wanted = [Example(f"{verb}{name}", (Span(1, 2, "NR"),)) for name in known for verb in "入出坐立怒笑"]
+    wanted += [Example(f"{a}{b}", ()) for a in "入出坐立怒笑" for b in "入出坐立怒笑"]
+    found = {}
+    for name, own in (("with", clusters), ("without", {})):
+        crfs.train(wanted, labels, CONFIG, tmp_path / name, own)
+        crf = crfs.load(tmp_path / name)
+        assert crf.clusters == own
+        found[name] = crfs.score(crf, [f"怒{char}" for char in unknown])
+    assert all(answer.spans == (Span(1, 2, "NR"),) for answer in found["with"])
+    assert all(a.entropy[1] < b.entropy[1] for a, b in zip(found["with"], found["without"], strict=True))
