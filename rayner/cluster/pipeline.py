@@ -43,7 +43,9 @@ def pipeline(config: Config, run: Run) -> dict[str, Any]:
     begun, facts = time.time(), dict[str, dict[str, Any]]()
     over_budget: BudgetError | None = None
     with MemoryWatch() as memory:
-        steps = dict(STEPS, tag_corpus=tag_corpus) if config.corpus else STEPS
+        steps = dict(STEPS, tag_corpus=tag_corpus) if config.corpus else dict(STEPS)
+        if not config.split.folds:
+            del steps["cross_fit"]
         for i, (name, step) in enumerate(steps.items()):
             log.info("step %d/%d: %s", i + 1, len(steps), name)
             try:

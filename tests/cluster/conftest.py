@@ -1,14 +1,15 @@
 """One local Ray for all tests of this folder that need one; the same examples on every run for those that draw them."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from rayner.cluster.session import session, start_logging
-from rayner.config import Config
+from rayner.config import Config, CrfConfig, IndexConfig
 from rayner.run import Run
-from tests.cluster.small import write_inputs
+from tests.cluster.small import with_settings, write_inputs
 
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None, max_examples=2000)
@@ -38,3 +39,19 @@ def run(config, local_ray) -> Run:
     made = Run(Path(config.run))
     pipeline(config, made)
     return made
+
+
+@pytest.fixture(scope="session")
+def with_crf(config, local_ray, tmp_path_factory) -> tuple[Config, Run]:
+    """A run whose small model is a CRF, with clusters, tuned by cross-fitting; its LLM learns a little only."""
+    from rayner.cluster.pipeline import pipeline
+
+    folder = tmp_path_factory.mktemp("crf")
+    made = dataclasses.replace(config, run=str(folder / "run"), index=IndexConfig(encoder="ngrams", k=1))
+    crf = CrfConfig(iterations=30, unlabelled=config.corpus, clusters=["4", "16"])
+    made = with_settings(made, "slm", family="crf", crf=crf)
+    made = with_settings(made, "llm", full_epochs=1, max_steps=2, epochs=0, examples="none")
+    made = with_settings(made, "fusion", entropy=["mean"], evidence=["decisions"])
+    made = with_settings(made, "split", folds=2)
+    pipeline(made, Run(folder / "run"))
+    return made, Run(folder / "run")

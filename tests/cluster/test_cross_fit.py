@@ -1,43 +1,26 @@
 """Cross-fitting: every training sentence is scored, by models and judged by a lexicon that never saw it."""
 
-import dataclasses
-
 import pytest
 
 from rayner.cluster import data
-from rayner.cluster.cross_fit import cross_fit, fold, scored_sentences
+from rayner.cluster.cross_fit import fold, scored_sentences
 from rayner.cluster.pipeline import pipeline
-from rayner.config import CrfConfig, IndexConfig
 from rayner.corpus.examples import parts_of
 from rayner.errors import ConfigError
 from rayner.ner.deciding import chosen
-from rayner.run import Run, read_json
+from rayner.run import read_json
 from rayner.settings import check
 from tests.cluster.small import labelled_sentences, stamps, with_settings
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def crossed(config, local_ray, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("folds")
-    made = dataclasses.replace(
-        config, run=str(folder / "run"), corpus=None, index=IndexConfig(encoder="ngrams", k=1)
-    )  # fmt: skip
-    made = with_settings(made, "slm", family="crf", crf=CrfConfig(iterations=20))
-    made = with_settings(made, "llm", full_epochs=1, max_steps=2, epochs=0, examples="none")
-    made = with_settings(made, "split", folds=2)
-    run = Run(folder / "run")
-    pipeline(made, run)
-    return made, run
-
-
 def texts(run, part):
     return {example.text for example in data.part(run, part)}
 
 
-def test_folds_part_the_training_sentences_and_none_is_trained_on_where_it_is_scored(crossed):
-    _, run = crossed
+def test_folds_part_the_training_sentences_and_none_is_trained_on_where_it_is_scored(with_crf):
+    _, run = with_crf
     folds = [fold(run, i) for i in range(2)]
     assert texts(folds[0], "fold") | texts(folds[1], "fold") == texts(run, "train")
     assert not texts(folds[0], "fold") & texts(folds[1], "fold")
@@ -48,8 +31,8 @@ def test_folds_part_the_training_sentences_and_none_is_trained_on_where_it_is_sc
         assert own.facts("train_slm")["digest"] != run.facts("train_slm")["digest"]
 
 
-def test_fusion_is_tuned_on_all_of_them(crossed):
-    config, run = crossed
+def test_fusion_is_tuned_on_all_of_them(with_crf):
+    config, run = with_crf
     rows, lexicons = scored_sentences(config, run)
     written = {text for text in texts(run, "train") | texts(run, "dev") if text.strip()}
     assert {row.text for row in rows} == written
@@ -60,24 +43,19 @@ def test_fusion_is_tuned_on_all_of_them(crossed):
     assert chosen(fusion)
 
 
-def test_a_fold_is_judged_by_a_lexicon_without_its_own_tags(crossed):
-    config, run = crossed
+def test_a_fold_is_judged_by_a_lexicon_without_its_own_tags(with_crf):
+    config, run = with_crf
     _, lexicons = scored_sentences(config, run)
     for i, known in enumerate(lexicons.values()):
         tags = sum(len(example.spans) for example in data.part(fold(run, i), "train"))
         assert sum(sum(counts.values()) for counts in known.tagged.values()) == tags
 
 
-def test_given_again_no_fold_is_done_over(crossed):
-    config, run = crossed
+def test_given_again_no_fold_is_done_over(with_crf):
+    config, run = with_crf
     before = stamps(run.root, "folds")
     pipeline(config, run)
     assert stamps(run.root, "folds") == before
-
-
-def test_without_folds_nothing_is_done(config, tmp_path):
-    assert cross_fit(config, Run(tmp_path))["sentences"] == []
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_copies_of_a_sentence_lie_in_one_part():

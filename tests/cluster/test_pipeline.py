@@ -256,7 +256,9 @@ def test_run_json_says_what_the_corpus_was_made_with(out, run, config):
         "build_index": folder_digest(run.path("index")),
         "train_llm": folder_digest(run.path("models", "llm")),
     }
-    assert saved["rule"] == read_json(run.path("fusion.json"))["rule"]
+    fusion = read_json(run.path("fusion.json"))
+    assert fusion["chosen"] == "regions"
+    assert saved["rule"] == {"kind": "regions", **fusion["rule"]}
     assert saved["inputs"] == read_json(run.path("tagged", "steps", "tag_corpus.json"))["inputs"]
     assert saved["seconds"] > 0
 

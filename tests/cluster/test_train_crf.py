@@ -7,25 +7,15 @@ import pytest
 from rayner.cluster import data
 from rayner.cluster.pipeline import pipeline
 from rayner.cluster.score import read
+from rayner.cluster.train_crf import crf_inputs
 from rayner.cluster.trained import knows, tagger
-from rayner.config import CrfConfig, IndexConfig
 from rayner.errors import ConfigError
-from rayner.run import Run, folder_digest, read_json
+from rayner.models.crf import load
+from rayner.run import folder_digest, read_json
 from rayner.settings import check
 from tests.cluster.small import readable_texts, rows_of, stamps, with_settings
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def with_crf(config, local_ray, tmp_path_factory):
-    """The configuration and the run: the LLM learns a little only."""
-    folder = tmp_path_factory.mktemp("crf")
-    made = dataclasses.replace(config, run=str(folder / "run"), index=IndexConfig(encoder="ngrams", k=1))
-    made = with_settings(made, "slm", family="crf", crf=CrfConfig(iterations=30))
-    made = with_settings(made, "llm", full_epochs=1, max_steps=2, epochs=0)
-    pipeline(made, Run(folder / "run"))
-    return made, Run(folder / "run")
 
 
 def test_the_whole_corpus_is_tagged(with_crf):
@@ -51,6 +41,17 @@ def test_held_out_sentences_are_scored_as_one_by_one(with_crf):
         ((answer, vector),) = score([row.text])
         assert vector is None
         assert answer.spans == row.slm.spans
+
+
+def test_it_sees_clusters_and_depends_on_the_text_they_were_learned_from(with_crf, tmp_path):
+    config, run = with_crf
+    assert {len(own) for own in load(run.local("models", "slm")).clusters.values()} == {2}
+    before = crf_inputs(config, run)
+    (tmp_path / "other.txt").write_text("懷王入秦。", encoding="utf-8")
+    crf = dataclasses.replace(config.slm.crf, unlabelled=str(tmp_path))
+    assert crf_inputs(with_settings(config, "slm", crf=crf), run)["unlabelled"] != before["unlabelled"]
+    crf = dataclasses.replace(config.slm.crf, unlabelled=None)
+    assert crf_inputs(with_settings(config, "slm", crf=crf), run)["crf"]["clusters"] == []
 
 
 def test_it_knows_the_characters_it_was_trained_on(with_crf):
