@@ -1,9 +1,11 @@
 """A learned fusion rule: each candidate span is accepted or not by what both models and the training text say of it.
 
 A ridge-penalised logistic model of the columns of `candidates.features`, fitted on held-out scores. Candidates whose
-probability is above one half are accepted, best first, none that overlaps one accepted before.
+probability is above a threshold are accepted, best first, none that overlaps one accepted before. The threshold is the
+one that gives the highest F1 there; it lies below one half, as it must (at half the F1: Lipton et al. 2014).
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,16 +17,18 @@ from rayner.ner.candidates import RISING, Floats, Lexicon, candidates, features,
 from rayner.ner.scores import Scored
 from rayner.ner.spans import Span
 
+_THRESHOLDS = (0.1, 0.9)
 _MARGIN = 1e-6  # rounding; to the side that asks the LLM
 
 
 @dataclass(frozen=True)
 class SpanRule:
-    """weights: the constant, then one for each of `candidates.names(types)`."""
+    """weights: the constant, then one for each of `candidates.names(types)`; threshold: of the probability."""
 
     types: tuple[str, ...]
     weights: tuple[float, ...]
     lexicon: Lexicon
+    threshold: float = 0.5
 
     @property
     def named(self) -> dict[str, float]:
@@ -36,14 +40,16 @@ class SpanRule:
         strings = {
             string: [self.lexicon.seen.get(string, 0), dict(counts)] for string, counts in self.lexicon.tagged.items()
         }
-        return {"types": list(self.types), "weights": list(self.weights), "lexicon": strings}
+        return {
+            "types": list(self.types), "weights": list(self.weights), "threshold": self.threshold, "lexicon": strings
+        }  # fmt: skip
 
 
 def span_rule(tree: dict[str, Any]) -> SpanRule:
     """The inverse of `SpanRule.plain`."""
     strings = tree["lexicon"].items()
     known = Lexicon({s: counts for s, (_, counts) in strings}, {s: seen for s, (seen, _) in strings})
-    return SpanRule(tuple(tree["types"]), tuple(tree["weights"]), known)
+    return SpanRule(tuple(tree["types"]), tuple(tree["weights"]), known, tree["threshold"])
 
 
 def fit(
@@ -77,8 +83,32 @@ def fit(
         weights = found[1:] / scale
         falling = [i for i in rising if weights[i] < 0]
         if not falling:
-            return SpanRule(tuple(types), (float(found[0] - weights @ mean), *map(float, weights)), known)
+            break
         scale[falling] = np.inf
+    own = (float(found[0] - weights @ mean), *map(float, weights))
+    rules = [SpanRule(tuple(types), own, of) for of in lexicons]
+    return SpanRule(tuple(types), own, known, _threshold(rows, rules))
+
+
+def _threshold(rows: Sequence[Scored], rules: Sequence[SpanRule]) -> float:
+    """The threshold at which the rule, given for each row with its lexicon, reaches the highest F1.
+
+    Lowering it only adds to what is accepted. It lies in the middle between two candidates.
+    """
+    ranked = sorted(
+        (
+            (chance, span in row.gold)
+            for row, rule in zip(rows, rules, strict=True)
+            for span, chance in ranking(row, rule)
+        ),
+        reverse=True,
+    )
+    chances = np.array([chance for chance, _ in ranked])
+    right = np.cumsum([good for _, good in ranked])
+    f1 = 2 * right / (np.arange(1, len(ranked) + 1) + sum(len(row.gold) for row in rows))
+    best = int(f1.argmax())
+    below = chances[best + 1] if best + 1 < len(chances) else 0.0
+    return float(np.clip((chances[best] + below) / 2, *_THRESHOLDS))
 
 
 def probabilities(row: Scored, spans: Sequence[Span], rule: SpanRule) -> Floats:
@@ -92,17 +122,20 @@ def probabilities(row: Scored, spans: Sequence[Span], rule: SpanRule) -> Floats:
     return chances
 
 
-def accepted(row: Scored, rule: SpanRule) -> list[tuple[Span, float]]:
-    """The entities of a segment that both models answered, in order, with their probabilities."""
+def ranking(row: Scored, rule: SpanRule) -> list[tuple[Span, float]]:
+    """The candidates of a segment that both models answered, best first, without those that overlap a better one."""
     spans = candidates(row, rule.types)
     chances = probabilities(row, spans, rule)
     out: list[tuple[Span, float]] = []
     for i in np.argsort(-chances, kind="stable"):
-        if chances[i] <= 0.5:
-            break
         if not any(spans[i].overlaps(other) for other, _ in out):
             out.append((spans[i], float(chances[i])))
-    return sorted(out)
+    return out
+
+
+def accepted(row: Scored, rule: SpanRule) -> list[tuple[Span, float]]:
+    """The entities of a segment that both models answered, in order, with their probabilities."""
+    return sorted((span, chance) for span, chance in ranking(row, rule) if chance > rule.threshold)
 
 
 def can_change(row: Scored, rule: SpanRule) -> bool:
@@ -111,4 +144,5 @@ def can_change(row: Scored, rule: SpanRule) -> bool:
     Where that puts none, no answer can if no candidate could pass; where it puts some, this is not known.
     """
     weights = np.array(rule.weights)
-    return bool(row.slm.spans) or weights[0] + highest(row, rule.types, rule.lexicon, weights[1:]) > -_MARGIN
+    least = math.log(rule.threshold / (1 - rule.threshold)) - _MARGIN
+    return bool(row.slm.spans) or weights[0] + highest(row, rule.types, rule.lexicon, weights[1:]) > least

@@ -24,6 +24,7 @@ from rayner.ner.candidates import (
 )
 from rayner.ner.deciding import can_change, chosen, decide, doubt, quiet
 from rayner.ner.fusion import fuse
+from rayner.ner.metrics import count, micro
 from rayner.ner.prompt import Example
 from rayner.ner.rule import Rule
 from rayner.ner.scores import LlmAnswer, LlmSpan, Scored, SlmScore, read_labels
@@ -54,7 +55,8 @@ def rows(draw, max_size=10):
 @st.composite
 def span_rules(draw):
     n = len(names(TYPES)) + 1
-    return SpanRule(TYPES, tuple(draw(st.lists(st.floats(-3, 3), min_size=n, max_size=n))), LEXICON)
+    weights = tuple(draw(st.lists(st.floats(-3, 3), min_size=n, max_size=n)))
+    return SpanRule(TYPES, weights, LEXICON, draw(st.floats(0.1, 0.9)))
 
 
 @given(rows())
@@ -87,12 +89,12 @@ def test_a_second_thought_is_a_candidate(size, k):
 
 
 @given(rows(), span_rules())
-def test_the_output_is_legal_and_made_of_candidates_each_more_likely_right_than_wrong(row, rule):
+def test_the_output_is_legal_and_made_of_candidates_above_the_threshold(row, rule):
     found = accepted(row, rule)
     spans = [span for span, _ in found]
     assert checked(spans, len(row.text)) == tuple(spans)
     assert set(spans) <= set(candidates(row, TYPES))
-    assert all(0.5 < chance <= 1 for _, chance in found)
+    assert all(rule.threshold < chance <= 1 for _, chance in found)
 
 
 @given(rows(), span_rules())
@@ -100,7 +102,7 @@ def test_what_is_left_out_is_unlikely_or_overlaps_something_likelier(row, rule):
     taken = dict(accepted(row, rule))
     spans = candidates(row, TYPES)
     for span, chance in zip(spans, span_rule.probabilities(row, spans, rule), strict=True):
-        if span not in taken and chance > 0.5:
+        if span not in taken and chance > rule.threshold:
             assert any(other.overlaps(span) and taken[other] >= chance for other in taken)
 
 
@@ -248,3 +250,19 @@ def test_a_framed_answer_is_certain_that_nothing_stands_around_it(row, before, a
     assert (around[:, 0] == 0).all()
     assert (around[:, 1:] < FLOOR).all()
     assert label_set(TYPES)[0] == "O"
+
+
+def test_the_threshold_is_the_one_of_the_highest_f1(llm_knows_places):
+    """Half of the places that the LLM alone puts are none: each is as likely as not, and F1 wants them all the same."""
+    some = [
+        dataclasses.replace(row, gold=row.gold if i % 8 < 4 else tuple(s for s in row.gold if s.type != "NS"))
+        for i, row in enumerate(llm_knows_places)
+    ]
+    rule = span_rule.fit(some, TYPES, LEXICON, ridge=0.1)
+
+    def f1(threshold):
+        other = dataclasses.replace(rule, threshold=threshold)
+        found = [[d.span for d in decide(row, other)] for row in some]
+        return micro(count([row.gold for row in some], found, TYPES)).f1
+
+    assert f1(rule.threshold) == pytest.approx(max(f1(t) for t in np.linspace(0.1, 0.9, 161)), abs=1e-9)
