@@ -95,17 +95,12 @@ def _threshold(rows: Sequence[Scored], rules: Sequence[SpanRule]) -> float:
 
     Lowering it only adds to what is accepted. It lies in the middle between two candidates.
     """
-    ranked = sorted(
-        (
-            (chance, span in row.gold)
-            for row, rule in zip(rows, rules, strict=True)
-            for span, chance in ranking(row, rule)
-        ),
-        reverse=True,
-    )
+    pairs = [(row, found) for row, rule in zip(rows, rules, strict=True) for found in ranking(row, rule)]
+    ranked = sorted(((chance, span in row.gold) for row, (span, chance) in pairs), reverse=True)
     chances = np.array([chance for chance, _ in ranked])
     right = np.cumsum([good for _, good in ranked])
     f1 = 2 * right / (np.arange(1, len(ranked) + 1) + sum(len(row.gold) for row in rows))
+    f1[:-1][chances[1:] == chances[:-1]] = 0  # no threshold parts those that are alike
     best = int(f1.argmax())
     below = chances[best + 1] if best + 1 < len(chances) else 0.0
     return float(np.clip((chances[best] + below) / 2, *_THRESHOLDS))
