@@ -71,17 +71,16 @@ def check(config: Config) -> None:
             raise ConfigError(f"{key}: expected 0 to 1, found {value}")
         if key in CHOICES and value == []:
             raise ConfigError(f"{key}: expected at least one of {', '.join(map(str, CHOICES[key]))}, found none")
+    _check_parts(config)
+    _check_models(config)
+
+
+def _check_parts(config: Config) -> None:
+    """Raise ConfigError for parts of the labelled sentences, or a search over them, that cannot be."""
     if not (config.split.dev > 0 and config.split.test >= 0 and config.split.dev + config.split.test < 1):
         raise ConfigError(
             f"split: expected dev > 0 and dev + test < 1, found {config.split.dev} and {config.split.test}"
         )
-    if config.slm.family == "crf" and config.index.encoder == "slm":
-        raise ConfigError(
-            "index.encoder: expected `ngrams` or the checkpoint of an encoder where slm.family is crf, which has none, "
-            "found 'slm'"
-        )
-    if not all(size.isdecimal() and int(size) > 1 for size in config.slm.crf.clusters):
-        raise ConfigError(f"slm.crf.clusters: expected numbers above 1, found {', '.join(config.slm.crf.clusters)}")
     if config.fusion.folds < 2:
         raise ConfigError(f"fusion.folds: expected 2 or more, found {config.fusion.folds}")
     if config.split.folds < 0 or config.split.folds == 1:
@@ -90,6 +89,22 @@ def check(config: Config) -> None:
         raise ConfigError(
             f"split.fold: expected -1, or less than split.folds ({config.split.folds}), found {config.split.fold}"
         )
+    if config.fusion.weight_min >= config.fusion.weight_max:
+        raise ConfigError(
+            f"fusion.weight_min: expected less than fusion.weight_max ({config.fusion.weight_max}), "
+            f"found {config.fusion.weight_min}"
+        )
+
+
+def _check_models(config: Config) -> None:
+    """Raise ConfigError for settings of a model that do not fit each other."""
+    if config.slm.family == "crf" and config.index.encoder == "slm":
+        raise ConfigError(
+            "index.encoder: expected `ngrams` or the checkpoint of an encoder where slm.family is crf, which has none, "
+            "found 'slm'"
+        )
+    if not all(size.isdecimal() and int(size) > 1 for size in config.slm.crf.clusters):
+        raise ConfigError(f"slm.crf.clusters: expected numbers above 1, found {', '.join(config.slm.crf.clusters)}")
     for name, model in (("slm", config.slm), ("llm", config.llm)):
         if not 0 <= model.overlap < model.max_chars:
             raise ConfigError(f"{name}.overlap: expected 0 <= overlap < max_chars, found {model.overlap}")
@@ -106,11 +121,6 @@ def check(config: Config) -> None:
         raise ConfigError(
             f"llm.batch_size: expected a multiple of llm.workers.count * llm.micro_batch = "
             f"{config.llm.workers.count * config.llm.micro_batch}, found {config.llm.batch_size}"
-        )
-    if config.fusion.weight_min >= config.fusion.weight_max:
-        raise ConfigError(
-            f"fusion.weight_min: expected less than fusion.weight_max ({config.fusion.weight_max}), "
-            f"found {config.fusion.weight_min}"
         )
 
 
