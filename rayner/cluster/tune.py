@@ -3,6 +3,7 @@
 One more trial fits the learned rule. All are judged alike, on parts of the held-out data that they were not fitted on.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -109,7 +110,7 @@ def _search(
         raise results.errors[0]
     found: list[Any] = [results[i] for i in range(len(results))]
     curves = [{**r.config["reductions"], **r.metrics["outcome"]} for r in found if r.config["reductions"]]
-    (learned,) = [r.metrics["outcome"] for r in found if not r.config["reductions"]]
+    (learned,) = [json.loads(r.metrics["outcome"]) for r in found if not r.config["reductions"]]
     return sorted(curves, key=lambda curve: [curve[key] for key in REDUCTIONS]), learned
 
 
@@ -130,7 +131,8 @@ def _trial(
     decisions = _held_out(rows, rule, settings, known, others, seed)
     judged = _f1(rows, [[decision.span for decision in own] for own in decisions], types)
     if not isinstance(rule, Rule):
-        return {"held_out_f1": judged, "outcome": {**rule.plain(), "held_out_f1": judged}}
+        # As one string: Ray would take a rule's strings and their counts for metrics, and complain of each.
+        return {"held_out_f1": judged, "outcome": json.dumps({**rule.plain(), "held_out_f1": judged})}
     weights = _weights(settings)
     f1 = f1_curve(conflicts(rows, rule), weights)
     weight, best = best_weight(weights, f1)
