@@ -5,9 +5,8 @@ depend on the setting (data, tagger, index) is made in the first cell of a datas
 that is done stays done, so the same command goes on where it stopped.
 """
 
-from collections.abc import Iterator
+import shutil
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from rayner.cluster.pipeline import pipeline
@@ -19,8 +18,8 @@ from rayner.report.reproduction import as_csv, as_markdown, gains, rows_of
 from rayner.run import Run, read_json, whole_folder, write_json
 from rayner.storage import replacing
 
-SHARED = ("data", "train_slm", "build_index")  # steps that do not depend on how the LLM is trained and asked
-_FOLDERS = ("data", "models/slm", "index")
+# Steps that do not depend on how the LLM is trained and asked, and what each makes.
+SHARED = {"data": ("data",), "train_slm": ("models", "slm"), "build_index": ("index",)}
 
 
 @dataclass(frozen=True)
@@ -110,22 +109,12 @@ def _adopt(source: Run, target: Run) -> None:
     """Copy what both cells share. The manifest comes last, so a step that was not copied whole is made again."""
     if source == target:
         return
-    for folder in _FOLDERS:
-        for_all = source.local(*folder.split("/"))
-        if not target.path("steps", f"{SHARED[_FOLDERS.index(folder)]}.json").exists():
-            with whole_folder(target.path(*folder.split("/"))) as mine:
-                for file in _files(for_all):
-                    (mine / file).parent.mkdir(parents=True, exist_ok=True)
-                    (mine / file).write_bytes((for_all / file).read_bytes())
-    for step in SHARED:
-        if not target.path("steps", f"{step}.json").exists():
-            write_json(target.path("steps", f"{step}.json"), read_json(source.path("steps", f"{step}.json")))
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    for file in sorted(folder.rglob("*")):
-        if file.is_file():
-            yield file.relative_to(folder)
+    for step, folder in SHARED.items():
+        manifest = target.path("steps", f"{step}.json")
+        if not manifest.exists():
+            with whole_folder(target.path(*folder)) as mine:
+                shutil.copytree(source.local(*folder), mine, dirs_exist_ok=True)
+            write_json(manifest, read_json(source.path("steps", f"{step}.json")))
 
 
 def _write(run: Run, done: list[Cell]) -> dict[str, Any]:

@@ -1,9 +1,7 @@
 """Training of the small model as a CRF: one Ray task, on one core, wherever there is one."""
 
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -71,14 +69,10 @@ def _train(config: Config, run: Run) -> dict[str, Any]:
         clusters = learn(lambda: _beginning(where, Survey()), [int(n) for n in config.slm.crf.clusters], config.seed)
         log.info("SLM (CRF): %d characters in clusters, %s", len(clusters), duration(time.monotonic() - begun))
         begun = said = time.monotonic()
-    # CRFsuite writes a local file; the run may lie at a URL.
-    with tempfile.TemporaryDirectory() as local:
-        crfs.train(data.part(run, "train"), label_set(types), config.slm.crf, Path(local), clusters, say)
-        seconds = time.monotonic() - begun
-        crf = crfs.load(Path(local))
-        with whole_folder(run.path("models", "slm")) as folder:
-            for file in Path(local).iterdir():
-                (folder / file.name).write_bytes(file.read_bytes())
+    with whole_folder(run.path("models", "slm")) as folder:
+        crfs.train(data.part(run, "train"), label_set(types), config.slm.crf, folder, clusters, say)
+    seconds = time.monotonic() - begun
+    crf = crfs.load(run.local("models", "slm"))
     dev = data.part(run, "dev")
     answers = crfs.score(crf, [example.text for example in dev])
     return {
