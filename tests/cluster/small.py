@@ -27,7 +27,7 @@ from tests.report.synthetic import labelled_lines
 SAMPLE = Path(__file__).parents[2] / "sample"
 ODD_TEXT = "\ufeff懷\ue1e0王入<NR>秦</NR>&amp;。\u2028𠮷\U000f0000見\x85之？\t「善！」\r\n"
 SHAPE = ScratchConfig(hidden=32, layers=2, heads=2, intermediate=64, min_count=1)
-TWO = WorkersConfig(count=2)
+ONE, TWO = WorkersConfig(), WorkersConfig(count=2)
 
 
 def labelled_sentences() -> list[Example]:

@@ -10,7 +10,7 @@ from rayner.config import CrfConfig, IndexConfig, ReproduceConfig
 from rayner.errors import ConfigError
 from rayner.models.tiny import write_decoder
 from rayner.run import Run, read_json
-from tests.cluster.small import SHAPE, labelled_sentences, stamps, with_settings
+from tests.cluster.small import ONE, SHAPE, labelled_sentences, stamps, with_settings
 
 pytestmark = pytest.mark.slow
 SETTINGS = ["few shot", "as configured"]
@@ -27,7 +27,8 @@ def reproduced(config, local_ray, tmp_path_factory):
         reproduce=ReproduceConfig(llm=SETTINGS), index=IndexConfig(encoder="ngrams", k=1),
     )  # fmt: skip
     made = with_settings(made, "slm", family="crf", crf=CrfConfig(iterations=30))
-    made = with_settings(made, "llm", model=str(folder / "llm"), full_epochs=0, epochs=1, max_steps=2, examples="none")
+    brief = {"full_epochs": 0, "epochs": 1, "max_steps": 2, "examples": "none", "workers": ONE}
+    made = with_settings(made, "llm", model=str(folder / "llm"), **brief)
     run = Run(folder / "run")
     job.check(made, run)
     return made, run, job.reproduce(made, run)
