@@ -14,14 +14,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from rayner import __version__
 from rayner.config import CHOICES, Config, entries
-from rayner.corpus.exporters import export_evahan
-from rayner.corpus.readers import read_labelled
 from rayner.errors import ConfigError, RaynerError
 from rayner.lock import locked
-from rayner.report.evaluation import evaluate_files, format_table
-from rayner.run import Run, write_json
+from rayner.run import Run
 from rayner.settings import load
 from rayner.storage import is_url, place
 
@@ -121,67 +117,3 @@ def keys() -> str:
         text = f"{meaning}{choices} ({default!r})" if key != "types" else meaning
         lines += textwrap.wrap(text, 110, initial_indent=f"  {key:<28} ", subsequent_indent=" " * 31)
     return "\n".join(lines)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The `rayner` command."""
-    parser = argparse.ArgumentParser(prog="rayner", description="Look at, score and export what the jobs made.")
-    parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    scorer = commands.add_parser("eval", help="score a labelled file against a gold one")
-    scorer.add_argument("gold", help="gold file, char-tab-tag")
-    scorer.add_argument("predicted", help="predicted file, char-tab-tag, of the same text")
-    scorer.add_argument("--layout", default="evahan", choices=CHOICES["layout"], help="layout of both")
-    scorer.add_argument("--seed", type=int, default=13, help="seed of the bootstrap")
-    scorer.add_argument("--json", metavar="FILE", help="also write the scores there")
-    scorer.set_defaults(call=_eval)
-
-    exporter = commands.add_parser("export", help="write a tagged corpus in another format")
-    exporter.add_argument("tagged", help="folder of the tagged corpus")
-    exporter.add_argument("--to", required=True, choices=["evahan"], help="format")
-    exporter.add_argument("out", help="folder to write")
-    exporter.set_defaults(call=_export)
-
-    checker = commands.add_parser("doctor", help="check every node of the cluster before a long run")
-    checker.add_argument("--address", help="the cluster's head, HOST:PORT; else RAY_ADDRESS, or this machine")
-    checker.add_argument("--config", metavar="FILE.yaml", help="settings; KEY=VALUE arguments go before them")
-    checker.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="a setting, such as run=DIR")
-    checker.set_defaults(call=_doctor)
-
-    given, rest = parser.parse_known_args(arguments)
-    if rest and (given.call is not _doctor or any(item.startswith("-") for item in rest)):
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    given.rest = rest  # settings after an option: argparse takes a list of arguments in one piece only
-    return guarded(lambda: given.call(given))
-
-
-def _eval(given: argparse.Namespace) -> None:
-    gold, predicted = (read_labelled(path, layout=given.layout) for path in (given.gold, given.predicted))
-    result = evaluate_files(gold, predicted, seed=given.seed)
-    print(format_table(result))
-    if given.json:
-        write_json(Path(given.json), result)
-
-
-def _export(given: argparse.Namespace) -> None:
-    counts = export_evahan(place(given.tagged), place(given.out))
-    print(f"{given.out}: {counts.documents} documents, {counts.characters} characters, {counts.entities} entities")
-
-
-def _doctor(given: argparse.Namespace) -> None:
-    config = load(given.config, [*given.overrides, *given.rest])
-    if given.address:
-        os.environ["RAY_ADDRESS"] = given.address
-    from rayner.cluster.doctor import doctor
-
-    ok = []
-    for finding in doctor(config):
-        print(finding, flush=True)
-        ok.append(finding.ok)
-    if not all(ok):
-        raise ConfigError(f"expected every check to be ok, found {ok.count(False)} of {len(ok)} that failed; see above")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

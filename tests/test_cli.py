@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from rayner.cli import SUBMITTED, fresh, main, run_job
+from rayner.cli import SUBMITTED, fresh, run_job
+from rayner.commands import main
 from rayner.config import Config, entries
 from rayner.corpus.readers import read_labelled
 from rayner.errors import BudgetError, ConfigError, DataError
@@ -131,7 +132,7 @@ def test_wrong_arguments_end_with_2(arguments, capsys):
 
 
 def test_an_error_nobody_foresaw_is_not_hidden(monkeypatch, labelled):
-    monkeypatch.setattr("rayner.cli.evaluate_files", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("rayner.commands.evaluate.evaluate_files", lambda *_, **__: 1 / 0)
     gold = labelled("gold.txt", GOLD)
     with pytest.raises(ZeroDivisionError):  # which Python itself turns into a traceback and exit code 1
         main(["eval", gold, gold])

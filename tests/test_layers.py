@@ -15,6 +15,7 @@ FLOORS = [
     {"models", "corpus", "run", "settings", "lock"},
     {"cluster", "report"},
     {"cli"},
+    {"commands"},
 ]
 HEAVY = ("ray", "torch", "transformers", "peft", "deepspeed", "faiss", "matplotlib", "pyarrow")
 
@@ -70,7 +71,7 @@ def every_module_of(room: str) -> str:
         ("rayner", set()),
         (every_module_of("ner") + ", rayner.config, rayner.settings, rayner.run, rayner.errors", set()),
         ("rayner.corpus.readers, rayner.corpus.tables, rayner.corpus.scored, rayner.corpus.exporters", {"pyarrow"}),
-        ("rayner.report.assemble, rayner.cli", {"pyarrow"}),
+        ("rayner.report.assemble, rayner.commands", {"pyarrow"}),
         ("rayner.cluster.tag", {"ray", "pyarrow"}),
     ],
 )

@@ -16,8 +16,9 @@ import pytest
 import torch
 from transformers import AutoModelForMaskedLM
 
-from rayner.cli import main, run_job
+from rayner.cli import run_job
 from rayner.cluster import trained
+from rayner.commands import main
 from rayner.config import Config, IndexConfig, ScratchConfig
 from rayner.corpus.examples import write_examples
 from rayner.errors import ConfigError, DataError

@@ -9,10 +9,10 @@ import pytest
 import torch
 import yaml
 
-from rayner.cli import main
 from rayner.cluster import probes
 from rayner.cluster.diagnosis import Token
 from rayner.cluster.probes import Probe
+from rayner.commands import main
 from rayner.config import resolved
 from rayner.models import slm as slms
 from rayner.models.tiny import write_decoder, write_encoder
@@ -92,7 +92,7 @@ def test_arguments_that_nobody_knows_end_with_2(arguments, unknown, capsys):
 _TWO_NODES = """
 import sys
 from ray.cluster_utils import Cluster
-from rayner.cli import main
+from rayner.commands import main
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
 cluster.add_node(num_cpus=1)
 try:

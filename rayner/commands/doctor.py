@@ -1,0 +1,32 @@
+"""`rayner doctor`: whether every node of the cluster is fit for a long run."""
+
+import argparse
+import os
+from typing import Any
+
+from rayner.errors import ConfigError
+from rayner.settings import load
+
+
+def add(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers no public type
+    """What it takes."""
+    parser = commands.add_parser("doctor", help="check every node of the cluster before a long run")
+    parser.add_argument("--address", help="the cluster's head, HOST:PORT; else RAY_ADDRESS, or this machine")
+    parser.add_argument("--config", metavar="FILE.yaml", help="settings; KEY=VALUE arguments go before them")
+    parser.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="a setting, such as run=DIR")
+    parser.set_defaults(call=run)
+
+
+def run(given: argparse.Namespace) -> None:
+    """Print a line a check. Raises ConfigError if one failed."""
+    config = load(given.config, given.overrides)
+    if given.address:
+        os.environ["RAY_ADDRESS"] = given.address
+    from rayner.cluster.doctor import doctor  # which loads Ray
+
+    ok = []
+    for finding in doctor(config):
+        print(finding, flush=True)
+        ok.append(finding.ok)
+    if not all(ok):
+        raise ConfigError(f"expected every check to be ok, found {ok.count(False)} of {len(ok)} that failed; see above")
