@@ -5,12 +5,13 @@ section 3). Calibration is Platt's: a logistic model of the logit, so the order 
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
 from rayner.ner import calibration
 from rayner.ner.candidates import label_log_probs
+from rayner.ner.fusion import compare
 from rayner.ner.scores import Scored
 from rayner.ner.spans import Span
 
@@ -52,6 +53,27 @@ def fit(judged: Judged) -> list[float]:
 def calibrated(weights: Sequence[float]) -> Callable[[float], float | None]:
     """The calibrated confidence; None where nothing was fitted."""
     return lambda value: calibration.probability(logit(value), weights)
+
+
+def fuse(row: Scored, types: Sequence[str], weights: Mapping[str, Sequence[float]]) -> tuple[Span, ...]:
+    """The entities where, in each conflict region, the model with the higher mean calibrated confidence wins.
+
+    weights: of `slm` and `llm`, from `fit`. A model that puts nothing there wins unless the other is more likely right
+    than not. For comparison with the rules of `deciding`: it needs no lambda, and no gate is known for it. Without
+    distributions of the small model, an answer of the LLM, or weights, the small model stands.
+    """
+    if row.slm.log_probs is None or row.llm is None or not (weights.get("slm") and weights.get("llm")):
+        return tuple(row.slm.spans)
+    slm, llm = (calibrated(weights[name]) for name in ("slm", "llm"))
+    said = {span: float(slm(value) or 0.0) for span, value, _ in of_slm([row], types)}
+    agreed, regions = compare(row.slm.spans, row.llm.spans)
+    out = list(agreed)
+    for region in regions:
+        ours = [said[span] for span in region.slm] or [0.5]
+        theirs = [float(llm(item.category * item.boundary) or 0.0) for item in region.llm] or [0.5]
+        won = sum(ours) / len(ours) >= sum(theirs) / len(theirs)
+        out += region.slm if won else [item.span for item in region.llm]
+    return tuple(sorted(out))
 
 
 def expected_error(scores: Sequence[float], right: Sequence[bool], bins: int = 10) -> float:

@@ -30,8 +30,9 @@ def make_report(run: Run, *, title: str, about: dict[str, Any], tagged: Place | 
     evaluation: dict[str, Any] = {}
     if rows:
         types = run.facts("data")["types"]
-        evaluation = evaluate_fusion(rows, rule, types, seed=seed, regions=Rule(**fusion["rule"]))
-        evaluation["calibration"] = calibration_of(rows, rule, types, fusion["calibration"])
+        weights = fusion["calibration"]
+        evaluation = evaluate_fusion(rows, rule, types, seed=seed, regions=Rule(**fusion["rule"]), weights=weights)
+        evaluation["calibration"] = calibration_of(rows, rule, types, weights)
     if rows:
         f1, passed = f1_by_share(rows, rule, Budget(**fusion["budget"]))
         share = [i / len(rows) for i in range(len(f1))]

@@ -4,12 +4,13 @@ Every number is named for what it is (`rayner.ner.metrics`). Intervals are 95% p
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
 from rayner.corpus.readers import Labelled
 from rayner.errors import DataError
+from rayner.ner import confidence
 from rayner.ner.deciding import AnyRule, decide
 from rayner.ner.fusion import fuse_characters
 from rayner.ner.metrics import Counts, Score, count, interval, macro_f1, micro, paired_interval, per_type, token_macro
@@ -20,12 +21,21 @@ from rayner.ner.spans import Span
 from rayner.ner.tags import encode
 from rayner.report.conflicts import conflicts, examples, summary
 
-PAIRS = (("fused", "slm"), ("fused", "llm"), ("fused", "fused_regions"), ("fused", "fused_characters"), ("llm", "slm"))
+PAIRS = (
+    *(("fused", other) for other in ("slm", "llm", "fused_regions", "fused_calibrated", "fused_characters")),
+    ("llm", "slm"),
+)
 _PER_TYPE_ROUNDS = 1000  # half of what the micro F1 gets: there is one for each type and system
 
 
 def evaluate_fusion(
-    rows: Sequence[Scored], rule: AnyRule, types: Sequence[str], *, seed: int, regions: Rule | None = None
+    rows: Sequence[Scored],
+    rule: AnyRule,
+    types: Sequence[str],
+    *,
+    seed: int,
+    regions: Rule | None = None,
+    weights: Mapping[str, Sequence[float]] | None = None,
 ) -> dict[str, Any]:
     """Scores of the SLM, the LLM, their fusion and the paper's fusion by characters on labelled segments.
 
@@ -34,6 +44,7 @@ def evaluate_fusion(
     is only a fair number where that is 0. types: those to report; others that occur are added after them. regions: the
     best rule by regions, which `rule` is if that is none; it says how H and P are reduced over a conflict region, and
     its lambda is that of the fusion by characters. What it gives is the system `fused_regions`, if it is not `rule`.
+    weights: those that calibrate each model, for the system `fused_calibrated` (see `confidence.fuse`).
 
     Keys: `systems` {slm, llm, fused, fused_characters: see `_scores`; the last also `illegal`, the irregular steps
     of its tags, mended before scoring, and `illegal_sentences`}; `paired` {"fused-slm": [difference in micro F1,
@@ -42,6 +53,8 @@ def evaluate_fusion(
     """
     regions = rule if isinstance(rule, Rule) else regions or Rule(0.0)
     answers, illegal = _answers(rows, rule, regions)
+    if weights:
+        answers["fused_calibrated"] = [confidence.fuse(row, types, weights) for row in rows]
     gold = [row.gold for row in rows]
     kinds = _all_types(types, chain(gold, *answers.values()))
     counts = {name: count(gold, spans, kinds) for name, spans in answers.items()}

@@ -15,7 +15,12 @@ from rayner.storage import Place, replacing
 __all__ = ["Sample", "write_report"]
 
 _SYSTEMS = {"slm": "SLM", "llm": "LLM", "fused": "fused"}
-_ALL_SYSTEMS = {**_SYSTEMS, "fused_regions": "fused by regions", "fused_characters": "per-character fusion"}
+_ALL_SYSTEMS = {
+    **_SYSTEMS,
+    "fused_regions": "fused by regions",
+    "fused_calibrated": "fused by calibrated confidence",
+    "fused_characters": "per-character fusion",
+}
 _SHOWN_AT_ONCE = 10  # disagreements; the others are folded away
 
 

@@ -22,7 +22,7 @@ COLUMNS = (
     "token_macro_with_o", "token_macro_without_o", "published",
 )  # fmt: skip
 SYSTEMS = {"slm": "SLM", "llm": "LLM", "fused": "fused", "fused_regions": "fused by regions",
-           "fused_characters": "fused by characters"}  # fmt: skip
+           "fused_calibrated": "fused by calibrated confidence", "fused_characters": "fused by characters"}  # fmt: skip
 
 
 def rows_of(dataset: str, seed: int, setting: str, evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rayner.ner import confidence
+from rayner.ner.fusion import compare
 from rayner.ner.scores import LlmAnswer, LlmSpan, Scored, SlmScore
-from rayner.ner.spans import Span
+from rayner.ner.spans import Span, checked
 from tests.ner.test_span_rule import rows
 from tests.strategies import LABELS, TYPES, floats32
 
@@ -76,3 +77,37 @@ def test_expected_error_lies_between_0_and_1_and_is_at_least_the_mean_gap(pairs)
     scores, right = zip(*pairs, strict=True)
     error = confidence.expected_error(scores, right)
     assert abs(np.mean(scores) - np.mean(right)) - 1e-9 <= error <= 1
+
+
+WEIGHTS = {"slm": [0.2, 1.1], "llm": [-0.4, 0.8]}
+
+
+@given(rows())
+def test_by_calibrated_confidence_each_region_goes_to_one_model_and_agreement_stays(row):
+    fused = confidence.fuse(row, TYPES, WEIGHTS)
+    assert list(checked(fused, len(row.text))) == list(fused)
+    if row.slm.log_probs is None or row.llm is None:
+        assert fused == tuple(row.slm.spans)
+        return
+    agreed, regions = compare(row.slm.spans, row.llm.spans)
+    assert set(agreed) <= set(fused)
+    for region in regions:
+        inside = {span for span in fused if span.start < region.end and region.start < span.end}
+        assert inside in (set(region.slm), {item.span for item in region.llm})
+
+
+@pytest.mark.parametrize(("probability", "won"), [(0.9, "llm"), (0.3, "slm")])
+def test_the_surer_model_wins_and_where_one_is_silent_the_other_needs_more_than_even_odds(probability, won):
+    span = Span(0, 1, "NR")
+    log_probs = np.full((1, len(LABELS)), -3, dtype=np.float32)
+    llm = LlmAnswer((LlmSpan(span, probability, 1.0),), floats32([1, 1]))
+    row = Scored("d", 0, 1, "楚", SlmScore((), floats32([0]), log_probs), llm)
+    as_they_are = {"slm": [0.0, 1.0], "llm": [0.0, 1.0]}
+    assert confidence.fuse(row, TYPES, as_they_are) == ((span,) if won == "llm" else ())
+
+
+def test_without_weights_the_small_model_stands():
+    span = Span(0, 1, "NR")
+    row = Scored("d", 0, 1, "楚", SlmScore((span,), floats32([0]), np.zeros((1, len(LABELS)), np.float32)),
+                 LlmAnswer((), floats32([1, 1])))  # fmt: skip
+    assert confidence.fuse(row, TYPES, {}) == (span,)
