@@ -12,15 +12,16 @@ from rayner.ner.segment import sentences
 from rayner.report.evaluation import evaluate_fusion
 from rayner.report.page import Sample, write_report
 from rayner.report.reliability import calibration_of
+from rayner.report.tables import tables
 from rayner.run import Run, read_json, write_json
-from rayner.storage import Place
+from rayner.storage import Place, replacing
 
 SAMPLE_DOCUMENTS = 3
 SAMPLE_CHARS = 1200
 
 
 def make_report(run: Run, *, title: str, about: dict[str, Any], tagged: Place | None, seed: int) -> dict[str, Any]:
-    """Score the test sentences, write `evaluation.json` and `report.html`; returns the evaluation.
+    """Score the test sentences, write `evaluation.json`, `tables/*.csv` and `report.html`; returns the evaluation.
 
     about: what the page tells of the run (inputs, counts, timings ...); tagged: the tagged corpus, for a sample.
     """
@@ -38,6 +39,9 @@ def make_report(run: Run, *, title: str, about: dict[str, Any], tagged: Place | 
         share = [i / len(rows) for i in range(len(f1))]
         evaluation["budget"] = {"share": share, "f1": f1, "exact": {"share": share[passed], "f1": f1[passed]}}
     write_json(run.path("evaluation.json"), evaluation)
+    for name, content in (tables(evaluation) if evaluation else {}).items():
+        with replacing(run.path("tables", name)) as stream:
+            stream.write(content.encode())
     write_report(
         run.path("report.html"),
         title=title,

@@ -11,6 +11,7 @@ from typing import Any
 from rayner.corpus.readers import Labelled
 from rayner.errors import DataError
 from rayner.ner import confidence
+from rayner.ner.confusion import KINDS, confusion
 from rayner.ner.deciding import AnyRule, decide
 from rayner.ner.fusion import fuse_characters
 from rayner.ner.metrics import Counts, Score, count, interval, macro_f1, micro, paired_interval, per_type, token_macro
@@ -46,10 +47,10 @@ def evaluate_fusion(
     its lambda is that of the fusion by characters. What it gives is the system `fused_regions`, if it is not `rule`.
     weights: those that calibrate each model, for the system `fused_calibrated` (see `confidence.fuse`).
 
-    Keys: `systems` {slm, llm, fused, fused_characters: see `_scores`; the last also `illegal`, the irregular steps
-    of its tags, mended before scoring, and `illegal_sentences`}; `paired` {"fused-slm": [difference in micro F1,
-    low, high], ...}; `regions` (see `conflicts.summary`); `disagreements` (see `conflicts.examples`); `types`;
-    `n_sentences` (rows); `n_chars`; `distinct` (different texts among the rows); `n_without_llm`.
+    Keys: `systems` {slm, llm, fused, fused_characters: see `_scores`, and `errors`; the last also `illegal`, the
+    irregular steps of its tags, mended before scoring, and `illegal_sentences`}; `paired` {"fused-slm": [difference
+    in micro F1, low, high], ...}; `regions` (see `conflicts.summary`); `disagreements` (see `conflicts.examples`);
+    `types`; `n_sentences` (rows); `n_chars`; `distinct` (different texts among the rows); `n_without_llm`.
     """
     regions = rule if isinstance(rule, Rule) else regions or Rule(0.0)
     answers, illegal = _answers(rows, rule, regions)
@@ -60,7 +61,10 @@ def evaluate_fusion(
     counts = {name: count(gold, spans, kinds) for name, spans in answers.items()}
     gold_tags = _tags(rows, gold)
     systems = {
-        name: _scores(counts[name], kinds, token_macro(gold_tags, _tags(rows, spans)), seed)
+        name: {
+            **_scores(counts[name], kinds, token_macro(gold_tags, _tags(rows, spans)), seed),
+            "errors": errors(gold, spans),
+        }
         for name, spans in answers.items()
     }
     systems["fused_characters"] |= {"illegal": sum(illegal), "illegal_sentences": sum(map(bool, illegal))}
@@ -91,7 +95,8 @@ def evaluate_files(gold: Labelled, predicted: Labelled, *, seed: int) -> dict[st
     text = gold.text
     bounds = sentences(text)
     kinds = _all_types((), (gold.spans, predicted.spans))
-    counts = count(_by_sentence(gold.spans, bounds), _by_sentence(predicted.spans, bounds), kinds)
+    wanted, found = _by_sentence(gold.spans, bounds), _by_sentence(predicted.spans, bounds)
+    counts = count(wanted, found, kinds)
     token = token_macro(encode(gold.spans, len(text)), encode(predicted.spans, len(text)))
     return {
         "gold": gold.path,
@@ -101,8 +106,22 @@ def evaluate_files(gold: Labelled, predicted: Labelled, *, seed: int) -> dict[st
         "n_chars": len(text),
         "distinct": len({text[start:end] for start, end in bounds}),
         "faults": {"gold": dict(gold.faults), "predicted": dict(predicted.faults)},
-        "systems": {"predicted": _scores(counts, kinds, token, seed)},
+        "systems": {"predicted": {**_scores(counts, kinds, token, seed), "errors": errors(wanted, found)}},
     }
+
+
+def errors(gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]]) -> dict[str, Any]:
+    """What became of the entities of each type (see `ner.confusion`).
+
+    `pairs` {gold type: {predicted type: n}}, "" for none; `outcomes` {gold type: {right | boundary | type | both |
+    missed: n}}.
+    """
+    found = confusion(gold, predicted)
+    pairs: dict[str, dict[str, int]] = {}
+    for (ours, theirs), n in sorted(found.pairs.items()):
+        pairs.setdefault(ours, {})[theirs] = n
+    kinds = sorted({kind for kind, _ in found.outcomes})
+    return {"pairs": pairs, "outcomes": {kind: {k: found.outcomes[kind, k] for k in KINDS} for kind in kinds}}
 
 
 def format_table(result: dict[str, Any]) -> str:

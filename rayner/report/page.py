@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from rayner.ner.span_rule import span_rule
 from rayner.report import facts, plots
+from rayner.report.methods import paragraph
 from rayner.report.tagged import GLOSSES, Piece, Sample, colours, gloss, pieces
 from rayner.storage import Place, replacing
 
@@ -48,6 +49,7 @@ def write_report(
         title=title,
         facts=facts.known(run),
         more_facts=facts.others(run),
+        methods=paragraph(run, fusion, evaluation),
         **_types(evaluation, samples),
         systems=_SYSTEMS,
         all_systems=_ALL_SYSTEMS,

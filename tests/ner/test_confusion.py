@@ -1,0 +1,57 @@
+"""What becomes of each entity: every one is counted once, and what is called right is what the metrics call right."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rayner.ner.confusion import KINDS, NOTHING, confusion, matched, outcome
+from rayner.ner.metrics import count, micro
+from rayner.ner.spans import Span
+from tests.strategies import TYPES, spans_in
+
+
+@given(st.lists(st.tuples(spans_in(12), spans_in(12)), max_size=5))
+def test_every_entity_is_counted_once(sentences):
+    gold, predicted = [g for g, _ in sentences], [p for _, p in sentences]
+    found = confusion(gold, predicted)
+    wanted, given_ = sum(map(len, gold)), sum(map(len, predicted))
+    assert sum(n for (ours, _), n in found.pairs.items() if ours != NOTHING) == wanted
+    assert sum(n for (_, theirs), n in found.pairs.items() if theirs != NOTHING) == given_
+    assert sum(found.outcomes.values()) == wanted
+    assert {kind for _, kind in found.outcomes} <= set(KINDS)
+
+
+@given(st.lists(st.tuples(spans_in(12), spans_in(12)), max_size=5))
+def test_right_is_what_the_metrics_call_right(sentences):
+    gold, predicted = [g for g, _ in sentences], [p for _, p in sentences]
+    found = confusion(gold, predicted)
+    right = sum(n for (_, kind), n in found.outcomes.items() if kind == "right")
+    assert right == micro(count(gold, predicted, TYPES)).right
+
+
+@given(spans_in(12))
+def test_against_itself_all_is_right(spans):
+    assert sorted(matched(spans, spans)) == [(span, span) for span in sorted(spans)]
+
+
+@pytest.mark.parametrize(
+    ("predicted", "expected"),
+    [
+        (Span(2, 5, "NR"), "right"),
+        (Span(2, 4, "NR"), "boundary"),
+        (Span(2, 5, "NS"), "type"),
+        (Span(4, 6, "NS"), "both"),
+        (None, "missed"),
+    ],
+)
+def test_outcomes_by_hand(predicted, expected):
+    gold = Span(2, 5, "NR")
+    assert outcome(gold, predicted) == expected
+    assert matched([gold], [predicted] if predicted else []) == [(gold, predicted)]
+
+
+def test_the_likest_is_taken_and_the_other_is_spurious():
+    gold, cut, other = Span(0, 4, "NR"), Span(0, 1, "NR"), Span(1, 4, "NS")
+    assert matched([gold], [cut, other]) == [(gold, cut), (None, other)]
+    found = confusion([[gold]], [[cut, other]])
+    assert found.pairs == {("NR", "NR"): 1, (NOTHING, "NS"): 1}

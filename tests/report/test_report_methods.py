@@ -1,0 +1,57 @@
+"""The methods paragraph says what the run did: its own settings, counts and scores."""
+
+import dataclasses
+
+import pytest
+
+from rayner.config import Config, CrfConfig, LlmConfig, SlmConfig, SplitConfig, resolved
+from rayner.ner.rule import Rule
+from rayner.report.evaluation import evaluate_fusion
+from rayner.report.methods import paragraph
+from tests.report.synthetic import TYPES, rows
+
+PARTS = {name: {"sentences": 1000 * n, "entities": 10 * n} for n, name in enumerate(("train", "dev", "test"), 1)}
+FUSION = {"chosen": "regions", "rule": resolved(Rule(0.125))}
+
+
+def about(config, **counts):
+    return {"config": resolved(config), "counts": {"labelled": PARTS, **counts}, "versions": {"rayner": "9.9"}}
+
+
+def test_it_names_the_division_both_models_the_rule_and_the_versions():
+    config = Config(seed=7, llm=LlmConfig(model="some/model", epochs=3, examples="similar"))
+    said = paragraph(about(config), FUSION, {})
+    for part in ("(seed 7)", "1,000 training sentences (10 entities)", "3,000 test sentences", "for 10 epochs",
+                 "the language model some/model", "for 3 epochs by LoRA (rank 64", "the 5 most similar training",
+                 "lambda = 0.125", "H reduced by mean", "rayner 9.9"):  # fmt: skip
+        assert part in said
+    assert "corpus" not in said
+    assert "F1 on the test" not in said
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"slm": SlmConfig(family="crf", crf=CrfConfig(unlabelled="x"))}, "with 32 and 512 clusters of characters"),
+        ({"slm": SlmConfig(family="crf")}, "conditional random field over characters (L1 0.1"),
+        ({"llm": LlmConfig(full_epochs=4, epochs=0)}, "made from scratch, trained for 4 epochs with all parameters"),
+        ({"llm": LlmConfig(epochs=0, examples="none")}, "not fine-tuned; its prompt holds no examples"),
+        ({"split": SplitConfig(folds=3)}, "by 3-fold cross-fitting"),
+    ],
+)
+def test_it_follows_the_settings(change, expected):
+    assert expected in paragraph(about(dataclasses.replace(Config(), **change)), FUSION, {})
+
+
+def test_it_tells_scores_and_the_tagged_corpus():
+    counts = {"documents": 2, "characters": 1234, "segments": 200, "gated": 50, "entities": 77, "set_aside": 1}
+    evaluation = evaluate_fusion(rows(), Rule(0.125), TYPES, seed=0)
+    said = paragraph(about(Config(corpus="c"), **counts), {**FUSION, "chosen": "spans"}, evaluation)
+    assert f"fused {100 * evaluation['systems']['fused']['micro']['f1']:.2f} (" in said
+    assert "2 documents (1,234 characters, 200 sentences) received 77 entities" in said
+    assert "skipped for 25.0% of the sentences and 1 were set aside" in said
+    assert "by a logistic rule" in said
+
+
+def test_without_settings_nothing_is_said():
+    assert paragraph({"counts": {}}, FUSION, {}) == paragraph(about(Config()), {}, {}) == ""
