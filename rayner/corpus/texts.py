@@ -1,6 +1,7 @@
 """Plain texts, in folders or at URLs: found in one order, read without changing a character."""
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def read_bytes(path: str | Place) -> bytes:
     try:
         return place(path).read_bytes()
     except FileNotFoundError:
-        raise DataError(f"{path}: expected a file, found nothing of that name") from None
+        raise DataError(f"{path}: expected a file, found nothing of that name{_nearest(place(path))}") from None
     except IsADirectoryError:
         raise DataError(f"{path}: expected a file, found a folder") from None
     except OSError as error:
@@ -40,6 +41,16 @@ def read_text(path: str | Place) -> str:
     Encoded again, it is the file's bytes. An empty file is an empty text. Raises DataError.
     """
     return decoded(path, read_bytes(path))
+
+
+def _nearest(path: Place) -> str:
+    """The name in the same folder that was perhaps meant, as a question; "" if there is none."""
+    try:
+        names = [entry.name for entry in entries(path.parent)]
+    except OSError:
+        return ""
+    close = get_close_matches(path.name, names, n=1)
+    return f"; did you mean {path.parent / close[0]}?" if close else ""
 
 
 def decoded(path: str | Place, data: bytes) -> str:
@@ -64,7 +75,7 @@ def list_texts(source: str | Place) -> Iterator[TextFile]:
         yield _text_file(source.stem, source)
         return
     if not source.is_dir():
-        raise DataError(f"{source}: expected a folder or a file, found nothing of that name")
+        raise DataError(f"{source}: expected a folder or a file, found nothing of that name{_nearest(source)}")
     files = _walk(source, "", source)
     first = next(files, None)
     if first is None:

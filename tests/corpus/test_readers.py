@@ -352,3 +352,10 @@ def test_real_files(name):
     written = [*evahan_lines(read.text, read.spans, read.blanks), ""]
     changed = [(old, new) for old, new in zip(lines, written, strict=True) if old != new]
     assert changed == ([("疔\tM-ZD", "疔\tB-ZD"), ("乳\tM-ZF", "乳\tB-ZF")] if name == "C" else [])
+
+
+def test_a_name_that_was_mistyped_is_told_with_the_one_that_was_meant(write, tmp_path):
+    write("懷\tO\n", "labelled.txt")
+    assert message(read_text, tmp_path / "labeled.txt").endswith(f"; did you mean {tmp_path / 'labelled.txt'}?")
+    assert message(lambda: list(list_texts(tmp_path / "labelled.tx"))).endswith(f"{tmp_path / 'labelled.txt'}?")
+    assert message(read_text, tmp_path / "else").endswith("found nothing of that name")
