@@ -2,7 +2,10 @@
 
 import json
 import logging
+import os
 import re
+import subprocess
+import sys
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -310,3 +313,20 @@ def test_any_other_error_keeps_its_traceback(job, tmp_path, where):
     job.errors[where] = KeyError("x")
     with pytest.raises(KeyError):  # which Python itself turns into a traceback and exit code 1
         job(f"run={tmp_path}")
+
+
+# ---- completion in the shell
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [("rayner ev", ["eval"]), ("rayner export --t", ["--to"]), ("rayner doctor slm.crf.it", ["slm.crf.iterations="])],
+)
+def test_a_shell_is_told_what_could_come_next(line, expected, tmp_path):
+    told = tmp_path / "told"
+    asks = {"_ARGCOMPLETE": "1", "_ARGCOMPLETE_IFS": "\n", "COMP_LINE": line, "COMP_POINT": str(len(line)),
+            "COMP_TYPE": "", "_ARGCOMPLETE_STDOUT_FILENAME": str(told)}  # fmt: skip
+    subprocess.run(
+        [sys.executable, "-c", "from rayner.commands import main; main()"], env=os.environ | asks, check=True
+    )
+    assert [word.strip() for word in told.read_text().split("\n")] == expected

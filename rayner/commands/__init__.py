@@ -1,7 +1,7 @@
 """The `rayner` command: a module a subcommand, whose `add(commands)` says what it takes and what it calls."""
 
 import argparse
-import sys
+import os
 from collections.abc import Sequence
 
 from rayner import __version__
@@ -18,13 +18,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add(commands)
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks what could come next, see README
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
     given, rest = parser.parse_known_args(arguments)
     if rest and ("overrides" not in given or any(item.startswith("-") for item in rest)):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if rest:  # settings after an option: argparse takes a list of arguments in one piece only
         given.overrides += rest
     return guarded(lambda: given.call(given))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -4,6 +4,7 @@ import argparse
 import os
 from typing import Any
 
+from rayner.config import entries
 from rayner.errors import ConfigError
 from rayner.settings import load
 
@@ -13,7 +14,8 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers 
     parser = commands.add_parser("doctor", help="check every node of the cluster before a long run")
     parser.add_argument("--address", help="the cluster's head, HOST:PORT; else RAY_ADDRESS, or this machine")
     parser.add_argument("--config", metavar="FILE.yaml", help="settings; KEY=VALUE arguments go before them")
-    parser.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="a setting, such as run=DIR")
+    settings = parser.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="a setting, such as run=DIR")
+    settings.completer = lambda prefix, **_: [f"{key}=" for key, *_ in entries() if key.startswith(prefix)]
     parser.set_defaults(call=run)
 
 

@@ -1,8 +1,8 @@
 """Plain texts, in folders or at URLs: found in one order, read without changing a character."""
 
 from collections.abc import Iterator
-from difflib import get_close_matches
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from rayner.errors import DataError
