@@ -14,11 +14,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from rayner.config import CHOICES, Config, entries
+from rayner.config import Config
 from rayner.errors import ConfigError, RaynerError
 from rayner.lock import locked
 from rayner.run import Run
-from rayner.settings import load
+from rayner.settings import CHOICES, entries, load
 from rayner.storage import is_url, place
 
 SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # Ray sets it for jobs that were submitted

@@ -6,8 +6,6 @@ How it is read from a file and from arguments, and checked, is `rayner.settings`
 import dataclasses
 import hashlib
 import json
-import typing
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -270,37 +268,6 @@ class Config:
     bench: BenchConfig = setting(BenchConfig, "benchmark")
     datasets: dict[str, str] = setting({}, "labelled sets of jobs/reproduce.py by name, such as datasets.A=FILE")
     reproduce: ReproduceConfig = setting(ReproduceConfig, "the published experiment")
-
-
-CHOICES = {
-    "layout": ("evahan", "conll"),
-    "device": ("auto", "cpu", "cuda"),
-    "dtype": ("float32", "bfloat16"),
-    "slm.family": ("encoder", "crf"),
-    "slm.dtype": ("float32", "bfloat16"),
-    "engine": ("transformers", "vllm"),
-    "llm.examples": ("similar", "fixed", "none"),
-    "llm.objective": ("decisions", "tokens"),
-    "llm.probability": ("allowed", "unmasked"),
-    "llm.zero_stage": (0, 1, 2, 3),
-    "reproduce.llm": ("few shot", "similarity prompt", "SFT + few shot", "SFT + similarity prompt", "as configured"),
-    "fusion.rules": ("regions", "spans"),
-    "fusion.entropy": ("mean", "max"),
-    "fusion.probability": ("mean", "min", "product"),
-    "fusion.evidence": ("entities", "decisions"),
-}
-
-
-def entries(of: type[Any] = Config, prefix: str = "") -> Iterator[tuple[str, Any, str]]:
-    """(dotted key, default, meaning) of every setting, for `--help`."""
-    hints = typing.get_type_hints(of)
-    defaults = of()
-    for item in dataclasses.fields(of):
-        hint = hints[item.name]
-        if dataclasses.is_dataclass(hint):
-            yield from entries(typing.cast(type[Any], hint), f"{prefix}{item.name}.")
-        else:
-            yield prefix + item.name, getattr(defaults, item.name), item.metadata["help"]
 
 
 def resolved(config: Any) -> dict[str, Any]:  # noqa: ANN401 - any of the dataclasses above

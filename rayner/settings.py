@@ -5,14 +5,32 @@ import difflib
 import math
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from rayner.config import CHOICES, Config, at, entries
+from rayner.config import Config, at
 from rayner.errors import ConfigError
+
+CHOICES = {
+    "layout": ("evahan", "conll"),
+    "device": ("auto", "cpu", "cuda"),
+    "dtype": ("float32", "bfloat16"),
+    "slm.family": ("encoder", "crf"),
+    "slm.dtype": ("float32", "bfloat16"),
+    "engine": ("transformers", "vllm"),
+    "llm.examples": ("similar", "fixed", "none"),
+    "llm.objective": ("decisions", "tokens"),
+    "llm.probability": ("allowed", "unmasked"),
+    "llm.zero_stage": (0, 1, 2, 3),
+    "reproduce.llm": ("few shot", "similarity prompt", "SFT + few shot", "SFT + similarity prompt", "as configured"),
+    "fusion.rules": ("regions", "spans"),
+    "fusion.entropy": ("mean", "max"),
+    "fusion.probability": ("mean", "min", "product"),
+    "fusion.evidence": ("entities", "decisions"),
+}
 
 # The last parts of keys whose values must be so.
 _POSITIVE = frozenset(
@@ -24,6 +42,18 @@ _NOT_NEGATIVE = frozenset(
     ("epochs", "full_epochs", "gpus", "max_failures", "k", "seed", "min_count", "weight_decay", "max_set_aside",
      "c1", "c2", "ridge", "max_steps", "max_restarts", "checkpoint_minutes")
 )  # fmt: skip
+
+
+def entries(of: type[Any] = Config, prefix: str = "") -> Iterator[tuple[str, Any, str]]:
+    """(dotted key, default, meaning) of every setting, for `--help`."""
+    hints = typing.get_type_hints(of)
+    defaults = of()
+    for item in dataclasses.fields(of):
+        hint = hints[item.name]
+        if dataclasses.is_dataclass(hint):
+            yield from entries(typing.cast(type[Any], hint), f"{prefix}{item.name}.")
+        else:
+            yield prefix + item.name, getattr(defaults, item.name), item.metadata["help"]
 
 
 def load(path: str | Path | None, overrides: Sequence[str] = ()) -> Config:

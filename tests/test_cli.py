@@ -13,10 +13,11 @@ import pytest
 
 from rayner.cli import SUBMITTED, fresh, run_job
 from rayner.commands import main
-from rayner.config import Config, entries
+from rayner.config import Config
 from rayner.corpus.readers import read_labelled
 from rayner.errors import BudgetError, ConfigError, DataError
 from rayner.lock import locked
+from rayner.settings import entries
 from tests.corpus.units import document, entity, write_unit
 
 GOLD = "懷\tB-NR\n王\tE-NR\n曰\tO\n。\tO\n楚\tS-NG\n。\tO\n"

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from rayner.config import CHOICES, Config, at, digest, entries, resolved
+from rayner.config import Config, at, digest, resolved
 from rayner.errors import ConfigError
-from rayner.settings import check
+from rayner.settings import CHOICES, check, entries
 
 KEYS = [key for key, _, _ in entries()]
 

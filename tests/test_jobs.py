@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rayner.config import entries
+from rayner.settings import entries
 
 ROOT = Path(__file__).parents[1]
 JOBS = sorted((ROOT / "jobs").glob("*.py"))

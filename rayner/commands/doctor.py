@@ -4,9 +4,8 @@ import argparse
 import os
 from typing import Any
 
-from rayner.config import entries
 from rayner.errors import ConfigError
-from rayner.settings import load
+from rayner.settings import entries, load
 
 
 def add(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers no public type

@@ -4,10 +4,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from rayner.config import CHOICES
 from rayner.corpus.readers import read_labelled
 from rayner.report.evaluation import evaluate_files, format_table
 from rayner.run import write_json
+from rayner.settings import CHOICES
 
 
 def add(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers no public type
