@@ -129,6 +129,18 @@ class LoraConfig:
 
 
 @dataclass(frozen=True)
+class SilverConfig:
+    """Unlabelled text that the small model tags for an LLM from scratch to learn from first."""
+
+    text: str | None = setting(
+        None,
+        "text file, or folder of .txt files, of the same kind and script as the labelled ones; the corpus to tag "
+        "will do. For an LLM whose parameters are all trained (llm.full_epochs)",
+    )
+    sentences: int = setting(20_000, "sentences of it, drawn at random; each is learned from once")
+
+
+@dataclass(frozen=True)
 class LlmConfig:
     """The large model: instruction, similar examples and the sentence in, the tagged sentence out."""
 
@@ -143,6 +155,7 @@ class LlmConfig:
     )
     full_epochs: int = setting(0, "epochs with all parameters before LoRA, saved as the base (for models from scratch)")
     full_lr: float = setting(1e-3, "peak learning rate of these")
+    silver: SilverConfig = setting(SilverConfig, "what comes before these")
     epochs: int = setting(1, "epochs of LoRA; 0 leaves the base as it is")
     max_steps: int = setting(0, "steps of an epoch, at most; 0 for all: a pretrained model needs few")
     lr: float = setting(2e-5, "peak learning rate of LoRA")

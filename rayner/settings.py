@@ -147,6 +147,8 @@ def _check_models(config: Config) -> None:
                 f"{name}.scratch.hidden: expected a multiple of the {model.scratch.heads} heads, "
                 f"found {model.scratch.hidden}"
             )
+    if config.llm.silver.text and not config.llm.full_epochs:
+        raise ConfigError("llm.silver.text: expected with llm.full_epochs, for an LLM from scratch, found 0 of them")
     if config.llm.batch_size % (config.llm.workers.count * config.llm.micro_batch):
         raise ConfigError(
             f"llm.batch_size: expected a multiple of llm.workers.count * llm.micro_batch = "

@@ -9,6 +9,7 @@ import ray
 from rayner.cluster.plan import survey
 from rayner.config import Config
 from rayner.corpus.readers import read_labelled
+from rayner.corpus.texts import list_texts
 from rayner.errors import ConfigError
 from rayner.run import Run
 from rayner.storage import fetched
@@ -25,6 +26,9 @@ def check_training(config: Config, run: Run) -> list[str]:
         lines.append(
             f"{path}: {len(labelled.text):,} characters, {len(labelled.spans):,} entities; oddities met: {met}"
         )
+    for text in (config.slm.crf.unlabelled, config.llm.silver.text):
+        if text:
+            next(list_texts(text))
     for key, model in (
         ("slm.model", config.slm.model),
         ("llm.model", config.llm.model),

@@ -1,14 +1,14 @@
 """Training of the small model as a CRF: one Ray task, on one core, wherever there is one."""
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import ray
 
 from rayner.cluster import data
-from rayner.cluster.plan import Survey, texts_of
+from rayner.cluster.plan import Survey
 from rayner.cluster.session import duration, log, start_logging
+from rayner.cluster.silver import beginning, text_digest
 from rayner.config import Config, resolved
 from rayner.models import crf as crfs
 from rayner.models.clusters import Clusters, learn
@@ -17,7 +17,6 @@ from rayner.ner.tags import label_set
 from rayner.run import Run, whole_folder
 
 _SAID_EVERY = 10.0  # seconds
-_ENOUGH = 100_000_000  # characters of unlabelled text; what comes after them is not read
 
 
 def crf_inputs(config: Config, run: Run) -> dict[str, Any]:
@@ -26,10 +25,7 @@ def crf_inputs(config: Config, run: Run) -> dict[str, Any]:
     where = settings.pop("unlabelled")
     if where is None:
         return {"data": run.digest("data"), "crf": {**settings, "clusters": []}}
-    seen = Survey()
-    for _ in _beginning(where, seen):
-        pass
-    return {"data": run.digest("data"), "crf": settings, "unlabelled": seen.digest, "seed": config.seed}
+    return {"data": run.digest("data"), "crf": settings, "unlabelled": text_digest(where), "seed": config.seed}
 
 
 def train_crf(config: Config, run: Run) -> dict[str, Any]:
@@ -38,14 +34,6 @@ def train_crf(config: Config, run: Run) -> dict[str, Any]:
     facts: dict[str, Any] = ray.get(task.remote(config, run))
     log.info("SLM (CRF): held-out F1 %.4f, %s", facts["dev_f1"], duration(facts["training_seconds"]))
     return facts
-
-
-def _beginning(where: str, seen: Survey) -> Iterator[str]:
-    """The texts of a file or folder in order, until enough characters were met."""
-    for text in texts_of(where, seen):
-        yield text.text
-        if seen.characters >= _ENOUGH:
-            return
 
 
 def _train(config: Config, run: Run) -> dict[str, Any]:
@@ -66,7 +54,7 @@ def _train(config: Config, run: Run) -> dict[str, Any]:
     if config.slm.crf.unlabelled:
         where = config.slm.crf.unlabelled
         log.info("SLM (CRF): clusters the characters of %s", where)
-        clusters = learn(lambda: _beginning(where, Survey()), [int(n) for n in config.slm.crf.clusters], config.seed)
+        clusters = learn(lambda: beginning(where, Survey()), [int(n) for n in config.slm.crf.clusters], config.seed)
         log.info("SLM (CRF): %d characters in clusters, %s", len(clusters), duration(time.monotonic() - begun))
         begun = said = time.monotonic()
     with whole_folder(run.path("models", "slm")) as folder:

@@ -7,6 +7,7 @@ random base learns badly. A pretrained one goes straight to LoRA.
 import shutil
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from statistics import fmean as mean
 from typing import Any
@@ -19,20 +20,27 @@ from rayner.cluster import data
 from rayner.cluster.engine import Done, Pupil, Stage, make_engine, report, restore
 from rayner.cluster.fitting import due, fit, shared
 from rayner.cluster.session import duration, log, start_logging
+from rayner.cluster.silver import make_silver, silver, text_digest
 from rayner.cluster.trained import load_llm, retriever, task
 from rayner.config import Config, digest, resolved
 from rayner.models import llm as llms
 from rayner.models.tiny import write_decoder
 from rayner.models.training import batches, learning_rate, share, use_threads
+from rayner.ner.prompt import Example
 from rayner.run import Run, folder_digest, model_digest, whole_folder, write_json
 
 
 def inputs(config: Config, run: Run) -> dict[str, Any]:
     """What the fine-tuned LLM depends on."""
     settings = resolved(config.llm)
-    for key in ("workers", "checkpoint_minutes"):  # the outcome is the same
+    for key in ("workers", "checkpoint_minutes", "silver"):  # the outcome of the first two is the same
         settings.pop(key)
+    taught = {}
+    if config.llm.silver.text:
+        of = {"sentences": config.llm.silver.sentences, "text": text_digest(config.llm.silver.text)}
+        taught = {"silver": {**of, "slm": run.digest("train_slm")}}
     return {
+        **taught,
         "data": run.digest("data"),
         "index": run.digest("build_index"),
         "llm": settings,
@@ -47,23 +55,31 @@ def inputs(config: Config, run: Run) -> dict[str, Any]:
 
 def train_llm(config: Config, run: Run) -> dict[str, Any]:
     """Fine-tune and write `models/llm`: `llm.json`, `base` if it was made here, `adapter` if LoRA was trained."""
+    wanted = inputs(config, run)
+    train = partial(_fit, config, run, digest(wanted))
 
     def work() -> dict[str, Any]:
         facts: dict[str, Any] = {}
         base = config.llm.model
+        taught = make_silver(config, run) if config.llm.silver.text else []
         if base == "scratch":
             base = str(run.path("scratch", "llm"))
-            texts = [example.text for example in data.part(run, "train")]
+            texts = [example.text for example in [*data.part(run, "train"), *taught]]
             with whole_folder(run.path("scratch", "llm")) as folder:
                 write_decoder(folder, texts, run.facts("data")["types"], config.llm.scratch, config.seed)
+        if taught:
+            with whole_folder(run.path("scratch", "taught")) as folder:
+                stage = Stage("silver", base, 1, config.llm.full_lr)
+                facts["silver"] = {"sentences": len(taught), **train(stage, folder / "model")}
+            base = str(run.path("scratch", "taught", "model"))
         with whole_folder(run.path("models", "llm")) as folder:
             if config.llm.full_epochs:
                 stage = Stage("full", base, config.llm.full_epochs, config.llm.full_lr)
-                facts["full"] = _fit(config, run, stage, folder / "base")
+                facts["full"] = train(stage, folder / "base")
                 base = shared(run, folder / "base")
             if config.llm.epochs:
                 stage = Stage("lora", base, config.llm.epochs, config.llm.lr)
-                facts["lora"] = _fit(config, run, stage, folder / "adapter")
+                facts["lora"] = train(stage, folder / "adapter")
                 facts["lora"].update(prove_adapter(folder / "adapter"))
             named = "base" if config.llm.full_epochs else str(Path(base).absolute()) if Path(base).is_dir() else base
             adapter = "adapter" if config.llm.epochs else None
@@ -74,7 +90,7 @@ def train_llm(config: Config, run: Run) -> dict[str, Any]:
         load_llm(config, run)  # what was saved is what later steps read: prove that it loads
         return {**facts, "digest": folder_digest(run.path("models", "llm"))}
 
-    return run.once("train_llm", inputs(config, run), work)
+    return run.once("train_llm", wanted, work)
 
 
 def prove_adapter(folder: Path) -> dict[str, Any]:
@@ -87,9 +103,9 @@ def prove_adapter(folder: Path) -> dict[str, Any]:
     return {"adapted_modules": len(ups), "adapter_parameters": sum(tensor.numel() for tensor in tensors.values())}
 
 
-def _fit(config: Config, run: Run, stage: Stage, folder: Path) -> dict[str, Any]:
+def _fit(config: Config, run: Run, name: str, stage: Stage, folder: Path) -> dict[str, Any]:
     settings = {"config": config, "run": run, "stage": stage}
-    result = fit(_worker, settings, run, f"llm-{stage.name}-{digest(inputs(config, run))}", config.llm.workers)
+    result = fit(_worker, settings, run, f"llm-{stage.name}-{name}", config.llm.workers)
     if result.checkpoint is None or result.metrics is None:
         raise RuntimeError(f"the {stage.name} stage of the LLM ended without a checkpoint")
     with result.checkpoint.as_directory() as kept:
@@ -106,7 +122,8 @@ def _worker(settings: dict[str, Any]) -> None:
     rank, world = context.get_world_rank(), context.get_world_size()
     use_threads(config.llm.workers.cpus)
     pupil = Pupil(*make_engine(config, run, settings["stage"], world), config, settings["stage"], rank, world)
-    lessons, done = _lessons(config, run, pupil.llm), restore(pupil)
+    taught = silver(run) if pupil.stage.name == "silver" else data.part(run, "train")
+    lessons, done = _lessons(config, run, pupil.llm, taught), restore(pupil)
     while done.epoch < pupil.stage.epochs:
         _epoch(pupil, lessons, done)
 
@@ -158,16 +175,12 @@ def _step(engine: Any, lessons: Sequence[llms.Lesson], micro: int) -> float:  # 
     return sum(losses) / len(losses)
 
 
-def _lessons(config: Config, run: Run, llm: llms.Llm) -> list[llms.Lesson]:
-    """Every training sentence with its examples: never itself nor its duplicates. Long ones are cut in windows.
+def _lessons(config: Config, run: Run, llm: llms.Llm, taught: Sequence[Example]) -> list[llms.Lesson]:
+    """Every sentence to learn from with its examples: never itself nor its duplicates. Long ones are cut in windows.
 
     Neighbours share examples as they will when the corpus is tagged: the model learns from prompts of the kind it gets.
     """
-    train = [
-        piece
-        for example in data.part(run, "train")
-        for piece in llms.pieces(example, config.llm.max_chars, config.llm.overlap)
-    ]
+    train = [piece for example in taught for piece in llms.pieces(example, config.llm.max_chars, config.llm.overlap)]
     size = config.prompt.group
     groups = [tuple(example.text for example in train[at : at + size]) for at in range(0, len(train), size)]
     shown = retriever(config, run).shared(groups)

@@ -1,12 +1,14 @@
 """Labelled sentences: cut from labelled files, divided into training, dev and test, kept as JSON lines."""
 
+import hashlib
+import heapq
 import json
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from rayner.ner.prompt import Example
-from rayner.ner.segment import sentences
+from rayner.ner.segment import core, sentences
 from rayner.ner.spans import Span, checked
 
 
@@ -58,6 +60,31 @@ def parts_of(examples: Sequence[Example], n: int, seed: int) -> list[list[Exampl
     random.Random(seed).shuffle(texts)
     part = {text: i % n for i, text in enumerate(texts)}
     return [[example for example in examples if part[example.text] == i] for i in range(n)]
+
+
+def draw(
+    texts: Iterable[str], n: int, seed: int, *, longest: int, without: Collection[str] = frozenset(), shortest: int = 8
+) -> list[str]:
+    """At most n distinct sentences of the texts, without white space at their edges, by a seeded draw; in its order.
+
+    shortest, longest: characters. What is in `without` is left out. Memory is for n sentences.
+    """
+    kept: list[tuple[int, str]] = []  # a heap whose first has the largest number, negated
+    inside: set[str] = set()
+    for text in texts:
+        for first, last in sentences(text):
+            start, end = core(text[first:last])
+            found = text[first + start : first + end]
+            if not shortest <= len(found) <= longest or found in inside or found in without:
+                continue
+            number = -int.from_bytes(hashlib.blake2b(f"{seed}\0{found}".encode(), digest_size=8).digest(), "big")
+            if len(kept) == n and number < kept[0][0]:
+                continue
+            inside.add(found)
+            heapq.heappush(kept, (number, found))
+            if len(kept) > n:
+                inside.remove(heapq.heappop(kept)[1])
+    return [found for _, found in sorted(kept, reverse=True)]
 
 
 def write_examples(path: Path, examples: Iterable[Example]) -> None:

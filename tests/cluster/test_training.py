@@ -1,5 +1,6 @@
 """Training of the LLM under ZeRO-3, and what it is shown. Trainings that are cut off: test_training_faults."""
 
+import dataclasses
 import math
 
 import pytest
@@ -7,7 +8,10 @@ from safetensors.torch import load_file
 
 import rayner.cluster.train_llm as llm_job
 from rayner.cluster import data
-from tests.cluster.small import copied, with_settings
+from rayner.cluster.trained import tagger
+from rayner.config import SilverConfig
+from rayner.corpus.examples import read_examples
+from tests.cluster.small import ONE, copied, with_settings
 
 pytestmark = pytest.mark.slow
 
@@ -29,10 +33,37 @@ def test_lora_under_zero_3_learns_and_is_found_again_if_only_its_manifest_is_los
     assert adapter.read_bytes() == before
 
 
+def test_an_llm_from_scratch_first_learns_from_what_the_small_model_says_of_unlabelled_text(run, config, tmp_path):
+    steps = ("data", "train_slm", "build_index")
+    mine = copied(run, tmp_path, "data", "index", "models/slm", *(f"steps/{step}.json" for step in steps))
+    silver = SilverConfig(text=config.corpus, sentences=30)
+    taught = with_settings(config, "llm", silver=silver, full_epochs=1, epochs=0, max_steps=2, workers=ONE)
+    facts = llm_job.train_llm(taught, mine)
+    assert facts["silver"]["sentences"] == 30
+    assert math.isfinite(facts["silver"]["loss"])
+    found = read_examples(mine.path("scratch", "silver", "silver.jsonl"))
+    answers = tagger(config, run)([example.text for example in found])
+    assert [example.spans for example in found] == [tuple(score.spans) for score, _ in answers]
+    assert not {example.text for example in found} & {example.text.strip() for example in data.part(run, data.ALL)}
+    # The vocabulary knows characters that the labelled sentences lack, and it is the taught model that goes on.
+    speller = llm_job.load_llm(taught, mine).speller
+    labelled = {char for example in data.part(run, "train") for char in example.text}
+    new = {char for example in found for char in example.text} - labelled
+    assert any(len(speller.char(char)) == 1 for char in new)
+    before, after = (
+        load_file(mine.path(*parts, "model.safetensors"))
+        for parts in (("scratch", "llm"), ("scratch", "taught", "model"))
+    )
+    assert not all(before[name].equal(after[name]) for name in before)
+    other = dataclasses.replace(silver, sentences=31)
+    assert llm_job.inputs(with_settings(taught, "llm", silver=other), mine) != llm_job.inputs(taught, mine)
+
+
 def test_neighbours_share_their_examples_in_training_as_in_tagging(run, config):
     llm = llm_job.load_llm(config, run)
-    lessons = llm_job._lessons(with_settings(config, "prompt", group=3), run, llm)
-    train = [example.text for example in data.part(run, "train")]
+    examples = data.part(run, "train")
+    lessons = llm_job._lessons(with_settings(config, "prompt", group=3), run, llm, examples)
+    train = [example.text for example in examples]
     assert len(lessons) == len(train)  # none of them is long
     shown = [tuple(lesson.prompt[: -len(llm.asked(text))]) for lesson, text in zip(lessons, train, strict=True)]
     assert [shown[i] == shown[i - i % 3] for i in range(len(shown))] == [True] * len(shown)

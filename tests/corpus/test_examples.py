@@ -6,9 +6,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from rayner.corpus.examples import divide, read_examples, sentences_of, write_examples
+from rayner.corpus.examples import divide, draw, read_examples, sentences_of, write_examples
 from rayner.ner.prompt import Example
-from rayner.ner.segment import sentences
+from rayner.ner.segment import core, sentences
 from rayner.ner.spans import Span
 from tests.strategies import tagged_texts, texts
 
@@ -133,3 +133,21 @@ def test_a_file_that_holds_no_examples_is_an_error(tmp_path, content):
     (tmp_path / "a.jsonl").write_bytes(content)
     with pytest.raises(ValueError):  # noqa: PT011 - of several kinds, each a ValueError
         read_examples(tmp_path / "a.jsonl")
+
+
+@given(st.lists(texts(), max_size=5), st.integers(1, 4), st.integers(0, 2))
+def test_a_draw_takes_distinct_sentences_of_the_texts_and_as_many_as_there_are(some, n, seed):
+    cores = {text[a:b][slice(*core(text[a:b]))] for text in some for a, b in sentences(text)}
+    fit = {found for found in cores if 2 <= len(found) <= 9}
+    without = set(sorted(fit)[:1])
+    drawn = draw(some, n, seed, longest=9, shortest=2, without=without)
+    assert len(set(drawn)) == len(drawn) == min(n, len(fit - without))
+    assert set(drawn) <= fit - without
+    assert drawn == draw([*reversed(some), *some], n, seed, longest=9, shortest=2, without=without)
+
+
+def test_a_draw_depends_on_its_seed_and_a_larger_one_holds_the_smaller():
+    text = "".join(f"{a}{b}。" for a in "甲乙丙丁戊己庚辛" for b in "子丑寅卯辰巳午未")
+    some = draw([text], 10, 1, longest=9, shortest=2)
+    assert some != draw([text], 10, 2, longest=9, shortest=2)
+    assert draw([text], 20, 1, longest=9, shortest=2)[:10] == some
