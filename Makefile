@@ -31,8 +31,10 @@ bench: $(READY) ## speed against peers; TRAIN=labelled.txt CORPUS=folder BENCH_R
 	$(BIN)/python jobs/bench.py --config jobs/conf/bench.yaml $(WHAT) \
 		$(if $(wildcard $(VLLM)/.ready),bench.vllm=$(VLLM)/bin/python)
 
+# What needs no cluster runs two at a time; the rest kills processes at chosen moments and wants the machine for itself.
 test: $(READY) ## all tests
-	$(BIN)/python -m pytest --quiet
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet --numprocesses 2 --ignore tests/cluster
+	$(BIN)/python -m pytest --quiet tests/cluster
 
 # vLLM wants older packages than the lock file's: it has an environment of its own. Here the CPU build; on a GPU,
 # `pip install 'rayner[vllm]'` instead. Its three companions for pictures and sound do not fit the CPU build of torch.
