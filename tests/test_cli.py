@@ -163,8 +163,9 @@ def test_review_goes_out_and_comes_back_as_training_data(tmp_path, capsys):
     assert "2 sentences, 1 of them other than predicted" in capsys.readouterr().out
     assert {(s.end - s.start, s.type) for s in read_labelled(tmp_path / "back.txt").spans} == {(2, "NX"), (2, "NR")}
     skip = ["--skip", str(tmp_path / "back.provenance.json")]
-    assert main(["review", "pick", str(tmp_path / "t"), str(tmp_path / "2"), *skip]) == 0
+    assert main(["review", "pick", str(tmp_path / "t"), str(tmp_path / "2"), "--types", "NB", *skip]) == 0
     assert ": 0 sentences" in capsys.readouterr().out
+    assert read_json(tmp_path / "2" / "provenance.json")["types"] == ["NB", "NR"]
 
 
 @pytest.mark.parametrize(
@@ -172,6 +173,7 @@ def test_review_goes_out_and_comes_back_as_training_data(tmp_path, capsys):
     [
         (["pick", "none", "out"], "expected a tagged corpus"),
         (["pick", "none", "out", "--n", "0"], "--n: expected 1 or more"),
+        (["pick", "none", "out", "--types", "NR,a b"], "found 'a b'"),
         (["import", "none.json", "out.txt", "--from", "none"], "none"),
     ],
 )

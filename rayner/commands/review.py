@@ -1,6 +1,7 @@
 """`rayner review`: the sentences that are most worth correcting, out to a reviewer and back as training data."""
 
 import argparse
+from dataclasses import replace
 from typing import Any
 
 from rayner.corpus.review import pick_sentences
@@ -26,6 +27,7 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers 
     out.add_argument("--n", type=int, default=200, help="sentences (200)")
     out.add_argument("--to", default=FORMATS[0], choices=FORMATS, help=f"format ({FORMATS[0]})")
     out.add_argument("--skip", metavar="PROVENANCE.json", nargs="+", default=[], help="side-cars of earlier reviews")
+    out.add_argument("--types", metavar="TYPE,TYPE", default="", help="types beside those that the corpus has")
     out.set_defaults(call=_pick)
     back = steps.add_parser("import", help="bring corrected sentences back as a labelled file, for train=")
     back.add_argument("files", nargs="+", metavar="FILE", help="Label Studio's JSON export, or char-tab-tag")
@@ -39,7 +41,7 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers 
 def _pick(given: argparse.Namespace) -> None:
     if given.n < 1:
         raise ConfigError(f"--n: expected 1 or more, found {given.n}")
-    known = read_provenance(map(place, given.skip))
+    more, known = _types(given.types), read_provenance(map(place, given.skip))
     progress: Progress | None = None
 
     def say(done: int, total: int) -> None:
@@ -49,6 +51,7 @@ def _pick(given: argparse.Namespace) -> None:
         progress.add(1)
 
     picked = pick_sentences(place(given.tagged), given.n, known.sentences, say)
+    picked = replace(picked, types=tuple(sorted({*picked.types, *more})))
     write_review(picked, place(given.out), given.to)
     documents = len({candidate.doc_id for candidate in picked.candidates})
     characters = sum(len(candidate.text) for candidate in picked.candidates)
@@ -56,11 +59,7 @@ def _pick(given: argparse.Namespace) -> None:
 
 
 def _import(given: argparse.Namespace) -> None:
-    known = read_provenance(map(place, given.known))
-    more = [kind for kind in given.types.split(",") if kind]
-    for kind in more:
-        if kind.split() != [kind] or set(kind) & set("<>/&"):
-            raise ConfigError(f"--types: expected types without white space, <, >, / and &, found {kind!r}")
+    more, known = _types(given.types), read_provenance(map(place, given.known))
     corrected = read_corrected(map(place, given.files), known, {*known.types, *more})
     if not corrected.spans:
         raise ConfigError(f"{', '.join(given.files)}: expected corrected sentences, found none")
@@ -69,3 +68,11 @@ def _import(given: argparse.Namespace) -> None:
         f"{given.out}: {len(corrected.spans)} sentences, {corrected.differ(known)} of them other than predicted; "
         f"{corrected.conflicts} labelled again and otherwise, {corrected.unreviewed} not reviewed"
     )
+
+
+def _types(listed: str) -> list[str]:
+    types = [kind for kind in listed.split(",") if kind]
+    for kind in types:
+        if kind.split() != [kind] or set(kind) & set("<>/&"):
+            raise ConfigError(f"--types: expected types without white space, <, >, / and &, found {kind!r}")
+    return types
