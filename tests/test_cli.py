@@ -175,6 +175,8 @@ def test_review_goes_out_and_comes_back_as_training_data(tmp_path, capsys):
         (["pick", "none", "out", "--n", "0"], "--n: expected 1 or more"),
         (["pick", "none", "out", "--types", "NR,a b"], "found 'a b'"),
         (["import", "none.json", "out.txt", "--from", "none"], "none"),
+        (["import", "one.json", "two.json", "--from", "none"], "OUT: expected a labelled file to write"),
+        (["import", "one.txt", "one.txt", "--from", "none"], "OUT: expected a labelled file to write"),
     ],
 )
 def test_a_wrong_review_ends_with_2(arguments, said, capsys, tmp_path, monkeypatch):

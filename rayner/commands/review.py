@@ -59,6 +59,8 @@ def _pick(given: argparse.Namespace) -> None:
 
 
 def _import(given: argparse.Namespace) -> None:
+    if given.out.endswith(".json") or given.out in given.files:  # it was forgotten, and a file to read took its place
+        raise ConfigError(f"OUT: expected a labelled file to write, after those to read, found {given.out}")
     more, known = _types(given.types), read_provenance(map(place, given.known))
     corrected = read_corrected(map(place, given.files), known, {*known.types, *more})
     if not corrected.spans:
