@@ -17,6 +17,7 @@ from typing import Any
 from rayner.config import Config
 from rayner.errors import ConfigError, RaynerError
 from rayner.lock import locked
+from rayner.progress import clear, reporting
 from rayner.run import Run
 from rayner.settings import CHOICES, entries, load
 from rayner.storage import is_url, place
@@ -80,7 +81,7 @@ def _job(
         for line in check(config, run):
             log.info("%s", line)
         if not given.dry_run:
-            with locked(run.root), session():
+            with locked(run.root), reporting(run.root, getattr(step, "__name__", "job")), session():
                 step(config, run)
 
 
@@ -102,6 +103,7 @@ def guarded(work: Callable[[], Any]) -> int:
     try:
         work()
     except RaynerError as error:
+        clear()
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:  # the reader of our output went away, as `head` does

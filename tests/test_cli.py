@@ -6,7 +6,8 @@ import os
 import re
 import subprocess
 import sys
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import pytest
@@ -17,6 +18,8 @@ from rayner.config import Config
 from rayner.corpus.readers import read_labelled
 from rayner.errors import BudgetError, ConfigError, DataError
 from rayner.lock import locked
+from rayner.progress import at_step
+from rayner.run import read_json, write_json
 from rayner.settings import entries
 from tests.corpus.units import document, entity, write_unit
 
@@ -140,6 +143,50 @@ def test_an_error_nobody_foresaw_is_not_hidden(monkeypatch, labelled):
     gold = labelled("gold.txt", GOLD)
     with pytest.raises(ZeroDivisionError):  # which Python itself turns into a traceback and exit code 1
         main(["eval", gold, gold])
+
+
+# ---- rayner review
+
+
+def test_review_goes_out_and_comes_back_as_training_data(tmp_path, capsys):
+    text = "懷王曰善。蘇秦死於齊。"
+    rows = [
+        {"doc_id": "a", "start": s, "end": e, "gated": True, "passes": 0, "error": None} for s, e in ((0, 5), (5, 11))
+    ]
+    write_unit(tmp_path / "t", "u.parquet", [document("a", text)], [entity("a", 0, "懷王"), entity("a", 5, "蘇")], rows)
+    out = tmp_path / "out"
+    assert main(["review", "pick", str(tmp_path / "t"), str(out), "--to", "evahan", "--n", "9"]) == 0
+    assert capsys.readouterr().out == f"{out}: 2 sentences of 1 documents, 11 characters\n"
+    path = out / "sentences.txt"
+    path.write_text(path.read_text(encoding="utf-8").replace("蘇\tS-NR\n秦\tO", "蘇\tB-NX\n秦\tE-NX"), encoding="utf-8")
+    back = ["review", "import", str(path), str(tmp_path / "back.txt"), "--from", str(out / "provenance.json")]
+    assert main(back) == 2
+    assert one_line(capsys).startswith(f"{path}:7: expected a type of NR, found 'NX'")
+    assert main([*back, "--types", "NX"]) == 0
+    assert "2 sentences, 1 of them other than predicted" in capsys.readouterr().out
+    assert {(s.end - s.start, s.type) for s in read_labelled(tmp_path / "back.txt").spans} == {(2, "NX"), (2, "NR")}
+    skip = ["--skip", str(tmp_path / "back.provenance.json")]
+    assert main(["review", "pick", str(tmp_path / "t"), str(tmp_path / "2"), "--types", "NB", *skip]) == 0
+    assert ": 0 sentences" in capsys.readouterr().out
+    assert read_json(tmp_path / "2" / "provenance.json")["types"] == ["NB", "NR"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["pick", "none", "out"], "expected a tagged corpus"),
+        (["pick", "none", "out", "--n", "0"], "--n: expected 1 or more"),
+        (["pick", "none", "out", "--types", "NR,a b"], "found 'a b'"),
+        (["import", "none.json", "out.txt", "--from", "none"], "none"),
+        (["import", "one.json", "two.json", "--from", "none"], "OUT: expected a labelled file to write"),
+        (["import", "one.txt", "one.txt", "--from", "none"], "OUT: expected a labelled file to write"),
+    ],
+)
+def test_a_wrong_review_ends_with_2(arguments, said, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["review", *arguments]) == 2
+    assert said in one_line(capsys)
+    assert list(tmp_path.iterdir()) == []
 
 
 # ---- jobs
@@ -331,3 +378,67 @@ def test_a_shell_is_told_what_could_come_next(line, expected, tmp_path):
         [sys.executable, "-c", "from rayner.commands import main; main()"], env=os.environ | asks, check=True
     )
     assert [word.strip() for word in told.read_text().split("\n")] == expected
+
+
+# ---- rayner status
+
+
+def status_of(capsys, folder):
+    capsys.readouterr()
+    assert main(["status", str(folder), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_job_says_in_its_run_folder_that_it_runs_and_that_it_is_done(job, tmp_path, capsys):
+    seen = []
+
+    def step(config, run):
+        while not run.path("status.json").exists():
+            time.sleep(0.01)
+        seen.append(read_json(run.path("status.json")))
+        at_step(2, 3, "tag_corpus")
+
+    arguments = [f"run={tmp_path / 'r'}", f"out={tmp_path / 'o'}"]
+    assert run_job("What it does.", step, check=lambda *_: [], arguments=arguments) == 0
+    assert (seen[0]["job"], seen[0]["state"], seen[0]["pid"]) == ("step", "running", os.getpid())
+    told = status_of(capsys, tmp_path / "r")
+    assert (told["state"], told["step"], told["steps"], told["name"]) == ("done", 2, 3, "tag_corpus")
+    assert main(["status", str(tmp_path / "r"), "--watch"]) == 0
+    assert f"{tmp_path / 'r'}: step: done in " in capsys.readouterr().out
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "said"),
+    [
+        (DataError("a.txt:3: expected a, found b"), "failed", "a.txt:3: expected a, found b"),
+        (BudgetError("too many"), "done", "too many"),
+        (KeyError("x"), "failed", "KeyError: 'x'"),
+        (SystemExit(143), "stopped", ""),
+    ],
+)
+def test_how_a_job_ended_is_told(job, tmp_path, capsys, error, state, said):
+    job.errors["step"] = error
+    with suppress(KeyError, SystemExit):
+        job(f"run={tmp_path}")
+    told = status_of(capsys, tmp_path)
+    assert (told["state"], told["error"]) == (state, said)
+
+
+def test_a_dead_job_is_told_by_its_silence(job, tmp_path, capsys):
+    assert job(f"run={tmp_path}") == 0
+    told = read_json(tmp_path / "status.json")
+    write_json(tmp_path / "status.json", told | {"state": "running", "updated": told["updated"] - 3600})
+    assert main(["status", str(tmp_path), "--watch"]) == 0
+    assert "no sign of life for 1 h 0 min" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"job": 1}'])
+def test_a_status_that_is_none_ends_with_2(tmp_path, capsys, content):
+    assert main(["status", str(tmp_path)]) == 2
+    assert "no status.json in it" in one_line(capsys)
+    (tmp_path / "status.json").write_text(content)
+    assert main(["status", str(tmp_path)]) == 2
+    assert str(tmp_path / "status.json") in one_line(capsys)
+    assert main(["status", str(tmp_path), "--watch", "0"]) == 2
+    assert "--watch: expected more than 0" in one_line(capsys)

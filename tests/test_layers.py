@@ -11,8 +11,8 @@ ROOT = Path(__file__).parents[1]
 # A room may import the rooms below its own floor, and those on it; nothing above.
 FLOORS = [
     {"errors"},
-    {"ner", "config", "storage"},
-    {"models", "corpus", "run", "settings", "lock"},
+    {"ner", "config", "storage", "status"},
+    {"models", "corpus", "run", "settings", "lock", "progress"},
     {"cluster", "report"},
     {"cli"},
     {"commands"},

@@ -19,6 +19,7 @@ from rayner.cluster.train_slm import train_slm
 from rayner.cluster.tune import tune_fusion
 from rayner.config import Config, resolved
 from rayner.errors import BudgetError
+from rayner.progress import at_step
 from rayner.report.assemble import make_report
 from rayner.report.evaluation import format_table
 from rayner.run import Run, write_json
@@ -48,6 +49,7 @@ def pipeline(config: Config, run: Run) -> dict[str, Any]:
             del steps["cross_fit"]
         for i, (name, step) in enumerate(steps.items()):
             log.info("step %d/%d: %s", i + 1, len(steps), name)
+            at_step(i + 1, len(steps), name)
             try:
                 facts[name] = step(config, run)
             except BudgetError as error:

@@ -1,4 +1,4 @@
-"""One connection to Ray, local or a cluster, and one way to say how far a job is."""
+"""One connection to Ray, local or a cluster, and one log."""
 
 import io
 import logging
@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import threading
-import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,10 @@ from types import FrameType
 
 import ray
 
-log = logging.getLogger("rayner")
+from rayner.progress import Progress, clear, log
+from rayner.status import duration
+
+__all__ = ["Progress", "duration", "log", "session", "start_logging"]
 
 
 # Control characters and other libraries' remarks have no place in a job's log.
@@ -42,6 +44,7 @@ def start_logging() -> None:
         sys.stdout.reconfigure(line_buffering=True)
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    handler.addFilter(clear)  # no line is written into a bar
     log.handlers = [handler]
     log.setLevel(logging.INFO)
     log.propagate = False
@@ -111,35 +114,3 @@ def _ended_by_sigterm() -> Iterator[None]:
     finally:
         if not told:
             signal.signal(signal.SIGTERM, before)
-
-
-class Progress:
-    """Lines of done/total, rate and time left, at most one each few seconds."""
-
-    def __init__(self, what: str, total: int, unit: str, every: float = 5.0) -> None:
-        self.what, self.total, self.unit, self.every = what, total, unit, every
-        self.done = 0
-        self.begun = self.last = time.time()
-
-    def add(self, amount: int) -> None:
-        """Say that so much more is done."""
-        self.done += amount
-        now = time.time()
-        if now - self.last >= self.every or self.done >= self.total:
-            self.last = now
-            rate = self.done / max(now - self.begun, 1e-9)
-            left = (self.total - self.done) / max(rate, 1e-9)
-            log.info(
-                "%s %s/%s %s, %s a second, %s left",
-                self.what, f"{self.done:,}", f"{self.total:,}", self.unit, f"{rate:,.1f}", duration(left),
-            )  # fmt: skip
-
-
-def duration(seconds: float) -> str:
-    """Such as `42 s`, `3 min 20 s`, `5 h 2 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

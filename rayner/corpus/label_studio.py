@@ -1,0 +1,124 @@
+"""Label Studio's files: tasks with predictions, the labelling configuration, and what its JSON export holds.
+
+It counts in code points since October 2021, as we do (HumanSignal/label-studio-frontend, pull request 308), and counted
+in UTF-16 code units, those of JavaScript's strings, before. Which of the two an export means follows from the text that
+it gives beside each region.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+from xml.sax.saxutils import quoteattr
+
+from rayner.errors import DataError
+from rayner.ner.spans import Span, checked
+
+_LABELS, _TEXT = "label", "text"  # the names of the two tags of the configuration
+_COLOURS = ("#c0392b", "#2e8b57", "#b8860b", "#7d3c98", "#2874a6", "#138d90", "#ad1457", "#5d6d7e")
+
+
+def config(types: Sequence[str]) -> str:
+    """The labelling configuration: the text as it is, white space included, and a label for each type."""
+    labels = "".join(
+        f"    <Label value={quoteattr(kind)} background={quoteattr(_COLOURS[i % len(_COLOURS)])}/>\n"
+        for i, kind in enumerate(types)
+    )
+    return (
+        "<View>\n"
+        "  <Style>.htx-text { white-space: pre-wrap; font-size: 1.4em; }</Style>\n"
+        f'  <Labels name="{_LABELS}" toName="{_TEXT}">\n{labels}  </Labels>\n'
+        f'  <Text name="{_TEXT}" value="$text" granularity="symbol"/>\n'
+        "</View>\n"
+    )
+
+
+def task(text: str, spans: Iterable[Span], meta: Mapping[str, Any]) -> dict[str, Any]:
+    """A text to be corrected, with what was predicted."""
+    result = [
+        {
+            "id": f"e{i}",
+            "from_name": _LABELS,
+            "to_name": _TEXT,
+            "type": "labels",
+            "value": {"start": span.start, "end": span.end, "text": text[span.start : span.end], "labels": [span.type]},
+        }
+        for i, span in enumerate(checked(spans, len(text)))
+    ]
+    return {"data": {"text": text}, "meta": dict(meta), "predictions": [{"model_version": "rayner", "result": result}]}
+
+
+def text_of(item: Any, where: str) -> str:  # noqa: ANN401 - of a file that others wrote
+    """The text of an exported task. Raises DataError, beginning with `where`, if it is none."""
+    data = item.get("data") if isinstance(item, dict) else None
+    text = data.get("text") if isinstance(data, dict) else None
+    if not isinstance(text, str):
+        raise DataError(f"{where}: expected a task with data.text, as Label Studio exports as JSON, found none")
+    if not isinstance(item.get("annotations"), list):
+        raise DataError(f"{where}: expected annotations (export as JSON, not as JSON-MIN or CSV), found none")
+    return text
+
+
+def annotated(item: Mapping[str, Any], where: str) -> list[tuple[Span, ...]]:
+    """The entities of each annotation of an exported task that was submitted, in the order of the file.
+
+    Raises DataError, beginning with `where`, for regions that are not entities of the text: out of range, of other
+    text than they say, with no label or several, or overlapping.
+    """
+    submitted = [a for a in item["annotations"] if isinstance(a, dict) and not a.get("was_cancelled")]
+    return [_entities(item["data"]["text"], annotation.get("result") or [], where) for annotation in submitted]
+
+
+def _entities(text: str, result: Sequence[Mapping[str, Any]], where: str) -> tuple[Span, ...]:
+    regions = [region for region in result if region.get("type") == "labels"]
+    spans = sorted(_spans(text, [region.get("value") for region in regions], where))
+    for a, b in pairwise(spans):
+        if b.start < a.end:
+            raise DataError(
+                f"{where}: expected entities without overlaps, found {a.type} {text[a.start : a.end]!r} at "
+                f"[{a.start}, {a.end}) and {b.type} {text[b.start : b.end]!r} at [{b.start}, {b.end})"
+            )
+    return tuple(spans)
+
+
+def _spans(text: str, values: Sequence[Any], where: str) -> list[Span]:
+    """The regions of one annotation, which count alike: by code points unless only code units fit what they say."""
+    plain = [_region(value, where) for value in values]
+    spans = [Span(start, end, kind) for start, end, kind, _ in plain]
+    if all(_fits(text, span, said) for span, (*_, said) in zip(spans, plain, strict=True)):
+        return spans
+    units = _code_points(text)
+    moved = [Span(units.get(s.start, -1), units.get(s.end, -1), s.type) for s in spans]
+    if all(said is not None and _fits(text, span, said) for span, (*_, said) in zip(moved, plain, strict=True)):
+        return moved
+    bad, said = next((s, said) for s, (*_, said) in zip(spans, plain, strict=True) if not _fits(text, s, said))
+    expected = f"an entity inside the {len(text)} characters of its text" if said is None else f"{said!r}"
+    found = repr(text[bad.start : bad.end]) if 0 <= bad.start < bad.end <= len(text) else "no such place"
+    raise DataError(f"{where}: expected {expected} at [{bad.start}, {bad.end}), found {found}")
+
+
+def _region(value: Any, where: str) -> tuple[int, int, str, str | None]:  # noqa: ANN401 - see text_of
+    """Start, end, label, and the text that it says it has."""
+    try:
+        start, end, labels, said = value["start"], value["end"], value["labels"], value.get("text")
+    except (KeyError, TypeError, AttributeError):
+        raise DataError(f"{where}: expected a region with start, end and labels, found {value!r}") from None
+    if type(start) is not int or type(end) is not int or not (said is None or isinstance(said, str)):
+        raise DataError(f"{where}: expected a region with whole numbers for start and end, found {value!r}")
+    if not (isinstance(labels, list) and len(labels) == 1 and isinstance(labels[0], str)):
+        raise DataError(f"{where}: expected one label at [{start}, {end}), found {labels!r}")
+    return start, end, labels[0], said
+
+
+def _fits(text: str, span: Span, said: str | None) -> bool:
+    inside = 0 <= span.start < span.end <= len(text)
+    return inside and (said is None or text[span.start : span.end] == said)
+
+
+def _code_points(text: str) -> dict[int, int]:
+    """The offset in code points for each offset in UTF-16 code units that does not fall into a character."""
+    at, found = 0, {}
+    for i, char in enumerate(text):
+        found[at] = i
+        at += 1 + (ord(char) > 0xFFFF)
+    found[at] = len(text)
+    return found

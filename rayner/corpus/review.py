@@ -1,0 +1,111 @@
+"""Which sentences of a tagged corpus to review: read as a stream, chosen in bounded memory."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from rayner.corpus.tables import SEGMENTS, TaggedDocument, iter_documents, read_table
+from rayner.errors import DataError
+from rayner.ner.review import Best, Candidate, Mention, doubt, pick
+from rayner.ner.segment import core
+from rayner.ner.spans import Span
+from rayner.storage import Place, names_in
+
+_POOL = 50  # candidates kept for each sentence that is wanted
+_SPARE = 10  # candidates kept of a document for each of its share
+
+
+@dataclass(frozen=True)
+class Picked:
+    """The sentences that were picked, the most valuable first, and the types that occur in the corpus."""
+
+    candidates: list[Candidate]
+    types: tuple[str, ...]
+
+
+def pick_sentences(
+    tagged: Place, n: int, skip: Collection[str] = (), say: Callable[[int, int], None] = lambda done, total: None
+) -> Picked:
+    """The n sentences of a tagged corpus that are most worth correcting; all there are, if fewer.
+
+    skip: texts that were reviewed before. say: is told how many documents were read, and of how many.
+    A document's share is n over the number of documents, rounded up.
+    Raises DataError if `tagged` is not a tagged corpus.
+    """
+    iter_documents(tagged)  # proves it a tagged corpus
+    documents = sum(_count(tagged / "documents" / name) for name in names_in(tagged / "documents", "", ".parquet"))
+    share = -(-n // max(1, documents))
+    size, each = _POOL * n, _SPARE * share
+    while True:
+        best, types = Best(size, each, skip), set[str]()
+        for i, document in enumerate(candidates(tagged)):
+            types.update(span.type for candidate in document for span in candidate.spans)
+            best.add(document)
+            say(i + 1, documents)
+        picked = pick(best, n, share)
+        most = max(Counter(c.doc_id for c in picked).values(), default=0)
+        if not best.dropped or (len(picked) == n and most <= share):
+            return Picked(picked, tuple(sorted(types)))
+        size, each = 4 * size, 4 * each  # too many of the pool were alike, or of few documents
+
+
+def candidates(tagged: Place) -> Iterator[list[Candidate]]:
+    """Of each document, in order, the segments that can be reviewed, without the white space at their edges.
+
+    Not those that were set aside, are blank, or hold a line break, which a char-tab-tag file cannot spell.
+    """
+    segments = groupby(_segments(tagged), key=itemgetter(0))
+    following = next(segments, None)
+    for document in iter_documents(tagged):
+        own: list[Candidate] = []
+        if following is not None and following[0] == document.doc_id:
+            own = list(_candidates(document, following[1]))
+            following = next(segments, None)
+        yield own
+    if following is not None:
+        raise DataError(f"{tagged / 'segments'}: expected segments of its documents, found some of {following[0]!r}")
+
+
+_Segment = tuple[str, int, int, bool, str | None]  # doc_id, start, end, whether the LLM was asked, error
+
+
+def _segments(tagged: Place) -> Iterator[_Segment]:
+    for name in names_in(tagged / "segments", "", ".parquet"):
+        table = read_table(tagged / "segments" / name, SEGMENTS)
+        columns = [table[key].to_pylist() for key in ("doc_id", "start", "end", "passes", "error")]
+        yield from (
+            (doc, start, end, passes > 0, error) for doc, start, end, passes, error in zip(*columns, strict=True)
+        )
+
+
+def _candidates(document: TaggedDocument, segments: Iterable[_Segment]) -> Iterator[Candidate]:
+    k, rows = 0, document.entities
+    for doc_id, start, end, asked, error in segments:
+        first = k
+        while k < len(rows) and rows[k]["start"] < end:
+            k += 1
+        own, text = rows[first:k], document.text[start:end]
+        left, right = core(text)
+        inside = all(start + left <= row["start"] and row["end"] <= start + right for row in own)
+        if error is not None or left == right or not inside or "\n" in text[left:right]:
+            continue
+        at = start + left
+        spans = tuple(Span(row["start"] - at, row["end"] - at, row["type"]) for row in own)
+        mentions = tuple(_mention(row, asked) for row in own)
+        yield Candidate(doc_id, at, start + right, text[left:right], spans, mentions)
+
+
+def _mention(row: dict[str, Any], asked: bool) -> Mention:
+    disputed = asked and row["slm_type"] != row["llm_type"]
+    return Mention(row["text"], row["type"], doubt(row["score"], row["slm_entropy"], disputed=disputed))
+
+
+def _count(file: Place) -> int:
+    """Documents in a file."""
+    with file.open("rb") as stream, pq.ParquetFile(stream) as table:
+        return int(table.metadata.num_rows)
