@@ -53,6 +53,6 @@ def _teller() -> Callable[[ExportCounts], None]:
         nonlocal last
         if time.monotonic() - last >= _EVERY:
             last = time.monotonic()
-            print(f"{counts.documents} documents, {counts.characters} characters so far", file=sys.stderr, flush=True)
+            print(f"{counts.documents} documents, {counts.entities} entities so far", file=sys.stderr, flush=True)
 
     return tell

@@ -2,8 +2,8 @@ r"""Brat: the text in a `.txt`, the entities in an `.ann` beside it, by offsets 
 
 An annotation must not reach over a line break, nor may its text hold a tab or what any reader takes for the end of a
 line: such an entity is written in fragments that leave those characters out. Where one of them begins or ends the
-entity, the note that belongs to it (its score and who decided it) has its true span. An entity of nothing else cannot
-be written, and is left out.
+entity, the note that belongs to it (its score and who decided it) has its true span. An entity of white space alone is
+to brat one without a text, and is left out.
 """
 
 import re
@@ -24,8 +24,8 @@ def _fragments(row: dict[str, Any]) -> list[tuple[int, int]]:
 
 def _annotations(document: TaggedDocument, choices: Choices) -> str:
     lines = []
-    held = [(row, fragments) for row in document.entities if (fragments := _fragments(row))]
-    for i, (row, fragments) in enumerate(held, 1):
+    for i, row in enumerate((row for row in document.entities if row["text"].strip()), 1):
+        fragments = _fragments(row)
         places = ";".join(f"{start} {end}" for start, end in fragments)
         text = " ".join(document.text[start:end] for start, end in fragments)
         lines.append(f"T{i}\t{row['type']} {places}\t{text}\n")
@@ -39,7 +39,7 @@ def _annotations(document: TaggedDocument, choices: Choices) -> str:
 
 
 def _held(document: TaggedDocument) -> tuple[int, int]:
-    return len(document.text), sum(bool(_FRAGMENT.search(row["text"])) for row in document.entities)
+    return len(document.text), sum(bool(row["text"].strip()) for row in document.entities)
 
 
 def _config(kinds: Sequence[str]) -> dict[str, bytes]:

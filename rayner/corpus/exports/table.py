@@ -29,4 +29,4 @@ def _write(stream: BinaryIO, documents: Iterable[TaggedDocument], choices: Choic
     text.detach()  # the stream is not ours to close
 
 
-CSV = Format({".csv": _write}, shard=SHARD, takes=("bom",))
+CSV = Format({".csv": _write}, shard=SHARD, held=lambda document: (0, len(document.entities)), takes=("bom",))
