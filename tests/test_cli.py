@@ -128,6 +128,35 @@ def test_export_of_what_is_no_tagged_corpus_ends_with_2_and_names_it(tmp_path, c
     assert not (tmp_path / "out").exists()
 
 
+def test_export_calls_types_as_asked_and_goes_on(tmp_path, capsys):
+    write_unit(tmp_path / "t", "u.parquet", [document("b", "懷王")], [entity("b", 0, "懷王")])
+    tags = tmp_path / "tags.yaml"
+    tags.write_text("NR: PER\n")
+    arguments = ["export", str(tmp_path / "t"), "--to", "conll", str(tmp_path / "out"), "--scheme", "BIOES"]
+    assert main([*arguments, "--tags", str(tags)]) == 0
+    assert (tmp_path / "out" / "b.conll").read_text() == "懷\tB-PER\n王\tE-PER\n"
+    assert main([*arguments, "--keep"]) == 0
+    assert "PER" in (tmp_path / "out" / "b.conll").read_text()
+    assert main(arguments) == 0
+    assert (tmp_path / "out" / "b.conll").read_text() == "懷\tB-NR\n王\tE-NR\n"
+    tags.write_text("NR: a b\n")
+    capsys.readouterr()
+    assert main([*arguments, "--tags", str(tags)]) == 2
+    assert one_line(capsys) == "tags: expected for NR a name that the format can spell, found 'a b'"
+
+
+@pytest.mark.parametrize(("option", "able"), [(["--scheme", "BIO"], "conll"), (["--bom"], "csv")])
+def test_export_refuses_what_a_format_does_not_take(tmp_path, capsys, option, able):
+    assert main(["export", str(tmp_path), "--to", "tei", str(tmp_path / "out"), *option]) == 2
+    assert one_line(capsys) == f"{option[0]}: expected with --to {able}, found it with --to tei"
+
+
+def test_export_to_where_nothing_can_be_written_ends_with_2(tmp_path, capsys):
+    write_unit(tmp_path / "t", "u.parquet", [document("b" * 254, "懷王")])
+    assert main(["export", str(tmp_path / "t"), "--to", "tei", str(tmp_path / "out")]) == 2
+    assert one_line(capsys).startswith(f"{tmp_path / 'out'}: expected a folder to write files in, found: ")
+
+
 @pytest.mark.parametrize(
     "arguments", [[], ["fly"], ["eval"], ["eval", "a"], ["export", "a", "b"], ["export", "a", "--to", "odd", "b"]]
 )

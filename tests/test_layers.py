@@ -70,7 +70,7 @@ def every_module_of(room: str) -> str:
     [
         ("rayner", set()),
         (every_module_of("ner") + ", rayner.config, rayner.settings, rayner.run, rayner.errors", set()),
-        ("rayner.corpus.readers, rayner.corpus.tables, rayner.corpus.scored, rayner.corpus.exporters", {"pyarrow"}),
+        ("rayner.corpus.readers, rayner.corpus.tables, rayner.corpus.scored, rayner.corpus.exports", {"pyarrow"}),
         ("rayner.report.assemble, rayner.commands", {"pyarrow"}),
         ("rayner.cluster.tag", {"ray", "pyarrow"}),
     ],

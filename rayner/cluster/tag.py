@@ -18,7 +18,7 @@ from rayner.cluster.session import Progress, log
 from rayner.cluster.stages import Gate, scored
 from rayner.cluster.units import read_unit, row_of, write_unit
 from rayner.config import Config, digest, resolved
-from rayner.corpus.exporters import export_evahan
+from rayner.corpus.exports import FORMATS, export
 from rayner.corpus.tables import TABLES
 from rayner.errors import BudgetError, ConfigError
 from rayner.lock import locked
@@ -97,9 +97,7 @@ def _tag(config: Config, run: Run, corpus: str, out: Place) -> dict[str, Any]:
 
 
 def _export(out: Place) -> dict[str, Any]:
-    counts = export_evahan(out, out / "evahan", keep=True)
-    sweep(out / "evahan")
-    return asdict(counts)
+    return asdict(export(out, out / "evahan", FORMATS["evahan"], keep=True))
 
 
 def _planned(config: Config, run: Run, corpus: str, tagged: Run, wanted: dict[str, Any]) -> dict[str, Any]:

@@ -1,22 +1,58 @@
 """`rayner export`: a tagged corpus in another format."""
 
 import argparse
+import sys
+import time
+from collections.abc import Callable
 from typing import Any
 
-from rayner.corpus.exporters import export_evahan
+from rayner.corpus.exports import FORMATS, SCHEMES, Choices, ExportCounts, export, read_tags
+from rayner.errors import ConfigError, DataError
 from rayner.storage import place
+
+_EVERY = 5.0  # seconds between two lines of progress
 
 
 def add(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers no public type
     """What it takes."""
     parser = commands.add_parser("export", help="write a tagged corpus in another format")
     parser.add_argument("tagged", help="folder of the tagged corpus")
-    parser.add_argument("--to", required=True, choices=["evahan"], help="format")
+    parser.add_argument("--to", required=True, choices=list(FORMATS), help="format; see docs/exports.md")
     parser.add_argument("out", help="folder to write")
+    parser.add_argument("--tags", metavar="FILE.yaml", help="what to call types, lines of TYPE: name")
+    parser.add_argument("--scheme", choices=SCHEMES, help=f"of conll ({SCHEMES[0]})")
+    parser.add_argument("--bom", action="store_true", help="begin csv files with the mark by which Excel knows UTF-8")
+    parser.add_argument("--keep", action="store_true", help="go on with an export that was interrupted: keep its files")
     parser.set_defaults(call=run)
 
 
 def run(given: argparse.Namespace) -> None:
     """Write it, and say how much."""
-    counts = export_evahan(place(given.tagged), place(given.out))
+    form = FORMATS[given.to]
+    chosen = {key: getattr(given, key) for key in ("scheme", "bom") if getattr(given, key)}
+    for key in chosen:
+        if key not in form.takes:
+            able = ", ".join(name for name, each in FORMATS.items() if key in each.takes)
+            raise ConfigError(f"--{key}: expected with --to {able}, found it with --to {given.to}")
+    tags = read_tags(given.tags) if given.tags else {}
+    try:
+        counts = export(
+            place(given.tagged), place(given.out), form, tags=tags, choices=Choices(**chosen), keep=given.keep,
+            progress=_teller(),
+        )  # fmt: skip
+    except OSError as error:
+        raise DataError(f"{given.out}: expected a folder to write files in, found: {error}") from error
     print(f"{given.out}: {counts.documents} documents, {counts.characters} characters, {counts.entities} entities")
+
+
+def _teller() -> Callable[[ExportCounts], None]:
+    """What tells on the standard error, now and then, how far it is."""
+    last = time.monotonic()
+
+    def tell(counts: ExportCounts) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _EVERY:
+            last = time.monotonic()
+            print(f"{counts.documents} documents, {counts.entities} entities so far", file=sys.stderr, flush=True)
+
+    return tell

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.corpus.exporters import evahan_lines
+from rayner.corpus.exports import evahan_lines
 from rayner.corpus.readers import read_labelled
 from rayner.corpus.texts import TextFile, list_texts, read_text
 from rayner.errors import DataError

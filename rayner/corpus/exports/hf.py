@@ -1,0 +1,67 @@
+"""A dataset of Hugging Face: Parquet and a README that says what is in it, for `datasets.load_dataset(folder)`."""
+
+from collections.abc import Iterable, Sequence
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rayner.corpus.exports.driver import parts
+from rayner.corpus.exports.shape import SHARD, Choices, Format
+from rayner.corpus.tables import TaggedDocument
+
+_ENTITY = pa.struct(
+    [
+        ("start", pa.int64()),
+        ("end", pa.int64()),
+        ("type", pa.string()),
+        ("score", pa.float32()),
+        ("decided_by", pa.string()),
+    ]
+)
+SCHEMA = pa.schema([("doc_id", pa.string()), ("text", pa.string()), ("entities", pa.list_(_ENTITY))])
+_GROUP = 250_000  # characters of a row group
+_FOLDER = "data/"
+_DTYPES = {pa.int64(): "int64", pa.string(): "string", pa.float32(): "float32"}
+
+
+def _write(stream: BinaryIO, documents: Iterable[TaggedDocument], choices: Choices) -> None:
+    with pq.ParquetWriter(stream, SCHEMA, compression="zstd") as writer:
+        for group in parts(iter(documents), _GROUP):
+            rows = [{"doc_id": d.doc_id, "text": d.text, "entities": d.entities} for d in group]
+            writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
+
+
+def _readme(kinds: Sequence[str]) -> dict[str, bytes]:
+    fields = "\n".join(f"    - name: {field.name}\n      dtype: {_DTYPES[field.type]}" for field in _ENTITY)
+    return {"README.md": _README.format(fields=fields, folder=_FOLDER, kinds=", ".join(kinds)).encode()}
+
+
+_README = """---
+language:
+- zh
+task_categories:
+- token-classification
+configs:
+- config_name: default
+  data_files:
+  - split: train
+    path: {folder}*.parquet
+dataset_info:
+  features:
+  - name: doc_id
+    dtype: string
+  - name: text
+    dtype: string
+  - name: entities
+    list:
+{fields}
+---
+
+Documents with named entities, tagged by rayner. Types: {kinds}.
+
+`start` and `end` count code points of `text`, the end not included. `score` is a calibrated probability, or null;
+`decided_by` is `agree`, `slm` or `llm`.
+"""
+
+HF = Format({".parquet": _write}, shard=SHARD, folder=_FOLDER, beside=_readme)

@@ -1,0 +1,40 @@
+"""Label Studio: tasks with predictions. A task is a document; offsets are code points, as Label Studio counts them."""
+
+from collections.abc import Sequence
+from typing import Any
+from xml.sax.saxutils import quoteattr
+
+from rayner.corpus.exports.shape import SHARD, Choices, Format, each, json_line, short
+from rayner.corpus.tables import TaggedDocument
+
+
+def _render(document: TaggedDocument, choices: Choices) -> str:
+    scores = [row["score"] for row in document.entities if row["score"] is not None]
+    prediction: dict[str, Any] = {
+        "model_version": "rayner",
+        "score": short(sum(scores) / len(scores)) if scores else None,
+        "result": [_region(i, row) for i, row in enumerate(document.entities)],
+    }
+    return json_line({"data": {"doc_id": document.doc_id, "text": document.text}, "predictions": [prediction]})
+
+
+def _region(number: int, row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": f"e{number}",
+        "from_name": "label",
+        "to_name": "text",
+        "type": "labels",
+        "value": {"start": row["start"], "end": row["end"], "text": row["text"], "labels": [row["type"]]},
+        "score": short(row["score"]),
+        "meta": {"text": [f"decided by {row['decided_by']}"]},
+    }
+
+
+def _config(kinds: Sequence[str]) -> dict[str, bytes]:
+    """The labelling interface that the predictions need, to paste into the project's settings."""
+    labels = "".join(f"    <Label value={quoteattr(kind)}/>\n" for kind in kinds)
+    view = f'<View>\n  <Labels name="label" toName="text">\n{labels}  </Labels>\n'
+    return {"config.xml": f'{view}  <Text name="text" value="$text"/>\n</View>\n'.encode()}
+
+
+LABEL_STUDIO = Format({".json": each(_render, head="[", between=",\n", foot="]\n")}, shard=SHARD, beside=_config)

@@ -1,0 +1,233 @@
+"""What is exported, read back: text and spans of each document, wherever possible by parsers that others wrote."""
+
+import csv
+import io
+import json
+import re
+import tempfile
+from contextlib import contextmanager
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+import iobes
+from lxml import etree
+from pybrat.parser import BratParser
+from web_anno_tsv import open_web_anno_tsv
+
+from rayner.corpus.exports.tei import TAGS
+from rayner.ner.markup import parse
+from rayner.ner.spans import Span
+
+TEI = "{http://www.tei-c.org/ns/1.0}"
+_TYPES = {name: kind for kind, name in TAGS.items()}
+
+
+def files_in(folder):
+    """The bytes of each file by its path in the folder."""
+    paths = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+@contextmanager
+def on_disk(files):
+    with tempfile.TemporaryDirectory() as folder:
+        for name, data in files.items():
+            path = Path(folder, name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        yield folder
+
+
+def ending(files, suffix):
+    """Those of a kind, by doc_id."""
+    return {name.removesuffix(suffix): data for name, data in files.items() if name.endswith(suffix)}
+
+
+@cache  # it takes seconds to compile
+def schema():
+    """TEI's own, of all elements (P5 4.3.0)."""
+    return etree.RelaxNG(etree.fromstring(resources.files("schemas").joinpath("tei_all.rng").read_bytes()))
+
+
+def tei(files):
+    return {doc_id: of_tei(etree.fromstring(data)) for doc_id, data in ending(files, ".xml").items()}
+
+
+def of_tei(root):
+    codes = {
+        char.get("{http://www.w3.org/XML/1998/namespace}id"): chr(int(char.findtext(f"{TEI}mapping")[2:], 16))
+        for char in root.iter(f"{TEI}char")
+    }
+    ab = root.find(f".//{TEI}ab")
+    text, spans = "", []
+
+    def walk(element):
+        nonlocal text
+        name, start = element.tag.removeprefix(TEI), len(text)
+        text += element.text or ""
+        if name == "g":
+            char = codes[element.get("ref")[1:]]
+            assert element.text in (None, char)
+            text = text[:start] + char
+        for child in element:
+            walk(child)
+            text += child.tail or ""
+        if name not in ("ab", "g", "lb"):
+            kind = element.get("type")
+            known = f"{name} type={kind}" if kind else name
+            spans.append(Span(start, len(text), kind if name == "rs" else _TYPES[known]))
+
+    walk(ab)
+    return text, spans
+
+
+def jsonl(files):
+    out = {}
+    for data in ending(files, ".jsonl").values():
+        for line in data.decode().splitlines():  # by every rule that Python knows
+            row = json.loads(line)
+            out[row["doc_id"]] = row["text"], [Span(e["start"], e["end"], e["type"]) for e in row["entities"]]
+    return out
+
+
+def label_studio(files):
+    out = {}
+    for data in ending(files, ".json").values():
+        for task in json.loads(data):
+            values = [region["value"] for region in task["predictions"][0]["result"]]
+            text = task["data"]["text"]
+            assert all(text[v["start"] : v["end"]] == v["text"] for v in values)
+            out[task["data"]["doc_id"]] = text, [Span(v["start"], v["end"], v["labels"][0]) for v in values]
+    return out
+
+
+def table(files):
+    """Rows of the CSV files, as dicts; there is no text in them."""
+    rows = []
+    for data in ending(files, ".csv").values():
+        rows += csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
+    return rows
+
+
+def conll(files):
+    return {doc_id: of_conll(data.decode()) for doc_id, data in ending(files, ".conll").items()}
+
+
+def of_conll(content):
+    lines = content.split("\n")[:-1]
+    rows = [line.split() if line else ["\\u000a", "O"] for line in lines]
+    text = "".join(re.sub(r"\\u([0-9a-f]{4})", lambda m: chr(int(m[1], 16)), token) for token, _ in rows)
+    tags = [tag for _, tag in rows]
+    ends = any(tag[:2] in ("E-", "S-") for tag in tags)
+    found, errors = (iobes.parse_spans_iobes_with_errors if ends else iobes.parse_spans_bio_with_errors)(tags)
+    assert not errors
+    return text, [Span(span.start, span.end, span.type) for span in found]
+
+
+def markup(files):
+    out = {}
+    for doc_id, data in ending(files, ".txt").items():
+        parsed = parse(data.decode())
+        out[doc_id] = parsed.text, list(parsed.spans)
+    return out
+
+
+def markup_as_xml(files):
+    """For texts without what XML cannot hold."""
+    out = {}
+    for doc_id, data in ending(files, ".txt").items():
+        root = etree.fromstring(b"<r>" + data.replace(b"\r", b"&#13;") + b"</r>")
+        text, spans = root.text or "", []
+        for child in root:
+            spans.append(Span(len(text), len(text) + len(child.text), child.tag))
+            text += child.text + (child.tail or "")
+        out[doc_id] = text, spans
+    return out
+
+
+def brat(files):
+    """Texts as they lie; fragments by pybrat; the true span where a note has one."""
+    texts, notes = ending(files, ".txt"), ending(files, ".ann")
+    out = {}
+    with on_disk({name: data for name, data in files.items() if name.endswith((".txt", ".ann"))}) as folder:
+        examples = BratParser().parse(folder)
+    for example in examples:
+        said = re.findall(r"^#\d+\tAnnotatorNotes (T\d+)\t.*?span=(\d+)-(\d+)$", notes[example.id].decode(), re.M)
+        true = {number: (int(start), int(end)) for number, start, end in said}
+        text, spans = texts[example.id].decode(), []
+        for entity in example.entities:
+            fragments = [(span.start, span.end) for span in entity.spans]
+            assert entity.mention == " ".join(text[a:b] for a, b in fragments).rstrip()
+            start, end = true.get(entity.id, (fragments[0][0], fragments[-1][1]))
+            spans.append(Span(start, end, entity.type))
+        out[example.id] = text, spans
+    return out
+
+
+def webanno(files):
+    return {doc_id: of_webanno(data.decode()) for doc_id, data in ending(files, ".tsv").items()}
+
+
+_UNESCAPED = {"t": "\t", "n": "\n", "f": "\f", "r": "\r", "b": "\b", "\\": "\\"}
+
+
+def of_webanno(content):
+    """By the rules of INCEpTION's own reader: text from `#Text=`, placed by the offsets of the first token after it."""
+    head, _, body = content.partition("\n\n")
+    assert head.split("\n")[0] == "#FORMAT=WebAnno TSV 3.3"
+    assert body.startswith("\n#Text=") or not body
+    text, spans, under_way = [], [], {}  # UTF-16 units
+    lines = re.split(r"\r\n|\r|\n", body)[1:-1]  # as Java reads lines
+    assert lines == [] or lines[-1]
+    pending = []
+    for line in lines:
+        if line.startswith("#Text="):
+            pending.append(re.sub(r"\\(.)", lambda m: _UNESCAPED.get(m[1], m[1]), line[6:], flags=re.S))
+        elif line:
+            _, place, _, identifier, value, _ = line.split("\t")
+            start, end = map(int, place.split("-"))
+            if pending:
+                if len(text) > start:
+                    assert len(text) == start + 1
+                    assert text.pop() == "\n\0"
+                assert len(text) == start
+                raw = "".join(f"{part}\n" for part in pending).encode("utf-16-le").decode("latin-1")
+                text += [raw[i : i + 2] for i in range(0, len(raw), 2)]
+                pending = []
+            if value != "_":
+                name, number = re.fullmatch(r"(.*?)(?<!\\)(?:\[(\d+)\])?", value, re.S).groups()
+                assert identifier == (f"*[{number}]" if number else "*")
+                if number in under_way:
+                    spans[under_way[number]][1] = end
+                else:
+                    if number:
+                        under_way[number] = len(spans)
+                    spans.append([start, end, re.sub(r"\\(->|.)", r"\1", name)])
+    whole = "".join(text).encode("latin-1").decode("utf-16-le")
+    assert whole == "" or whole[-1] == "\n"
+    place, unit = {}, 0
+    for at, char in enumerate(whole):
+        place[unit] = at
+        unit += 1 + (char > "\uffff")
+    return whole[:-1], [Span(place[start], place[end], kind) for start, end, kind in spans]
+
+
+def webanno_sentences(data):
+    """Text and spans by web-anno-tsv, which knows no escapes and no entity that goes on in the next sentence."""
+    text, spans = "", []
+    with on_disk({"d.tsv": data}) as folder, open_web_anno_tsv(f"{folder}/d.tsv") as sentences:
+        for sentence in sentences:
+            spans += [Span(len(text) + a.start, len(text) + a.stop, a.label) for a in sentence.annotations]
+            text += sentence.text
+    return text, sorted(spans)
+
+
+def hf(folder, cache):
+    """By `datasets`."""
+    from datasets import load_dataset
+
+    rows = load_dataset(str(folder), split="train", cache_dir=str(cache))
+    return {
+        row["doc_id"]: (row["text"], [Span(e["start"], e["end"], e["type"]) for e in row["entities"]]) for row in rows
+    }

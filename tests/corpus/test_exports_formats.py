@@ -1,0 +1,217 @@
+"""Each format, read back to the same text and entities."""
+
+import io
+import json
+
+import conllu
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lxml import etree
+
+from rayner.corpus.exports import FORMATS, Choices, ExportCounts, export
+from rayner.corpus.exports.tei import certainty
+from rayner.ner.spans import Span
+from rayner.storage import place, remove_folder
+from tests.corpus import reading
+from tests.corpus.nasty import PLAIN, SPANS, TEXT, tagged_texts, write_corpus
+
+TEXTS = {"史/nasty": (TEXT, SPANS), "史/空": ("", []), "plain": ("懷王曰。\n楚", [Span(0, 2, "NR"), Span(5, 6, "NG")])}
+EXACT = {
+    "conll": reading.conll,
+    "jsonl": reading.jsonl,
+    "tei": reading.tei,
+    "label-studio": reading.label_studio,
+    "webanno": reading.webanno,
+    "brat": reading.brat,
+    "markup": reading.markup,
+}
+
+
+def exported(texts, name, **choices):
+    """The files, and what the export said it wrote; all in memory, as examples are many and disks slow."""
+    folder = place(f"memory://exports-{name}")
+    write_corpus(folder / "tagged", texts)
+    counts = export(folder / "tagged", folder / "out", FORMATS[name], choices=Choices(**choices))
+    root = (folder / "out").path
+    files = {at.removeprefix(root).lstrip("/"): folder.fs.cat_file(at) for at in folder.fs.find(root)}
+    remove_folder(folder)
+    return files, counts
+
+
+def total(texts):
+    return ExportCounts(
+        len(texts), sum(len(text) for text, _ in texts.values()), sum(len(spans) for _, spans in texts.values())
+    )
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_nasty_texts_come_back(name):
+    out, counts = exported(TEXTS, name)
+    assert EXACT[name](out) == TEXTS
+    assert counts == total(TEXTS)
+
+
+@pytest.mark.parametrize("name", [name for name in EXACT if name != "brat"])
+@given(tagged=tagged_texts())
+def test_any_text_comes_back(name, tagged):
+    out, counts = exported({"d": tagged}, name)
+    assert EXACT[name](out) == {"d": tagged}
+    assert counts == total({"d": tagged})
+
+
+@given(tagged_texts())
+def test_any_text_comes_back_in_brat_but_for_entities_of_white_space(tagged):
+    text, spans = tagged
+    held = [span for span in spans if text[span.start : span.end].strip()]
+    out, counts = exported({"d": tagged}, "brat")
+    assert reading.brat(out) == {"d": (text, held)}
+    assert counts == total({"d": (text, held)})
+
+
+def test_brat_leaves_out_what_it_cannot_hold():
+    texts = {"d": ("甲\n\t乙 ", [Span(0, 1, "NR"), Span(1, 3, "T"), Span(3, 5, "NS")])}
+    out, counts = exported(texts, "brat")
+    expected = "T1\tNR 0 1\t甲\n#1\tAnnotatorNotes T1\tscore=0.95 decided_by=agree\n"
+    expected += "T2\tNS 3 5\t乙 \n#2\tAnnotatorNotes T2\tscore=0.25 decided_by=llm\n"
+    assert out["d.ann"].decode() == expected
+    assert counts == ExportCounts(1, 5, 2)
+    conf = out["annotation.conf"].decode().split("\n")
+    assert {"[entities]", "NR", "NS", "[relations]", "[events]", "[attributes]"} < set(conf)
+
+
+@given(tagged_texts())
+def test_bioes_too(tagged):
+    out, _ = exported({"d": tagged}, "conll", scheme="BIOES")
+    assert reading.conll(out) == {"d": tagged}
+
+
+def test_conll_lines():
+    texts = {"d": ("楚 懷\n\n王\n。", [Span(0, 1, "NG"), Span(2, 6, "NR")])}
+    lines = "楚\t{}-NG\n\\u0020\tO\n懷\tB-NR\n\\u000a\tI-NR\n\\u000a\tI-NR\n王\t{}-NR\n\n。\tO\n"
+    for scheme, first, last in (("BIO", "B", "I"), ("BIOES", "S", "E")):
+        out, _ = exported(texts, "conll", scheme=scheme)
+        assert out["d.conll"].decode() == lines.format(first, last)
+
+
+@given(tagged_texts(PLAIN))
+def test_conllu_reads_the_sentences(tagged):
+    text, spans = tagged
+    spans = [span for span in spans if "\n" not in text[span.start : span.end]]
+    out, _ = exported({"d": (text, spans)}, "conll")
+    content = out["d.conll"].decode()
+    read = conllu.parse_incr(io.StringIO(content), fields=["form", "tag"], field_parsers={})
+    assert ["".join(token["form"] for token in sentence) for sentence in read] == [
+        line for line in text.split("\n") if line
+    ]
+
+
+@given(tagged_texts(PLAIN))
+def test_web_anno_tsv_reads_what_it_can(tagged):
+    text, spans = tagged
+    spans = [span for span in spans if "\n" not in text[span.start : span.end]]
+    out, _ = exported({"d": (text, spans)}, "webanno")
+    if text and text[0] != "\n":
+        assert reading.webanno_sentences(out["d.tsv"]) == (text, spans)
+
+
+@given(tagged_texts(PLAIN))
+def test_markup_is_xml_where_the_text_may_be(tagged):
+    out, _ = exported({"d": tagged}, "markup")
+    assert reading.markup_as_xml(out) == {"d": tagged}
+
+
+def test_tei_is_valid_and_says_how_sure_and_who_decided():
+    schema = reading.schema()
+    kinds = ("NR", "NS", "NO", "NB", "T", "NG", "ZD", "ZZ", "ZF", "ZP", "ZS", "ZA", "X1")
+    every = "甲" * len(kinds), [Span(i, i + 1, kind) for i, kind in enumerate(kinds)]
+    odd = {"a\x01&<\ue000": ("", []), "every": every}
+    out, _ = exported(TEXTS | odd, "tei")
+    for data in out.values():
+        root = etree.fromstring(data)
+        schema.assertValid(root)
+        ids = {f"#{name}" for name in root.xpath("//@xml:id")}
+        assert ids >= set(root.xpath("//@ref | //@resp"))
+    assert reading.tei(out) == TEXTS | odd
+    root = etree.fromstring(out["every.xml"])
+    found = [(e.tag.removeprefix(reading.TEI), e.get("cert"), e.get("resp")) for e in root.find(".//{*}ab")]
+    assert found[:4] == [
+        ("persName", "high", "#agree"),
+        ("placeName", "medium", "#slm"),
+        ("roleName", "low", "#llm"),
+        ("title", "unknown", "#slm"),
+    ]
+    assert [certainty(score) for score in (1.0, 0.9, 0.89, 0.5, 0.49, None)] == [
+        "high", "high", "medium", "medium", "low", "unknown"
+    ]  # fmt: skip
+
+
+@settings(max_examples=20)
+@given(tagged_texts())
+def test_tei_of_any_text_is_valid(tagged):
+    out, _ = exported({"d": tagged}, "tei")
+    reading.schema().assertValid(etree.fromstring(out["d.xml"]))
+
+
+def rows_of(texts):
+    return [
+        {
+            "doc_id": doc_id,
+            "start": str(s.start),
+            "end": str(s.end),
+            "type": s.type,
+            "text": text[s.start : s.end],
+            "score": ("0.95", "0.6", "0.25", "")[i % 4],
+            "decided_by": ("agree", "slm", "llm", "slm")[i % 4],
+            "left": text[max(0, s.start - 20) : s.start],
+            "right": text[s.end :][:20],
+        }
+        for doc_id, (text, spans) in texts.items()
+        for i, s in enumerate(spans)
+    ]
+
+
+@given(tagged_texts(), st.booleans())
+def test_csv_rows_come_back(tagged, bom):
+    texts = TEXTS | {"d,\"e'\n": tagged}
+    out, _ = exported(texts, "csv", bom=bom)
+    assert reading.table(out) == rows_of(texts)
+    data = out["part-00000.csv"]
+    assert data.startswith(b"\xef\xbb\xbf" * bom + b"doc_id,start,end,type,text,score,decided_by,left,right\r\n")
+
+
+@settings(max_examples=5)
+@given(st.lists(tagged_texts(), max_size=5))
+def test_datasets_opens_the_folder(tagged):
+    texts = TEXTS | {f"{i}": each for i, each in enumerate(tagged)}
+    files, _ = exported(texts, "hf")
+    with reading.on_disk(files) as folder:
+        assert reading.hf(folder, f"{folder}/cache") == texts
+
+
+def test_datasets_knows_the_features_and_scores(tmp_path):
+    from datasets import List, Value, load_dataset
+
+    files, _ = exported(TEXTS, "hf")
+    with reading.on_disk(files) as folder:
+        read = load_dataset(folder, split="train", cache_dir=str(tmp_path))
+    kinds = {"start": "int64", "end": "int64", "type": "string", "score": "float32", "decided_by": "string"}
+    assert read.features["entities"] == List({key: Value(kind) for key, kind in kinds.items()})
+    assert read[0]["entities"][2] == {"start": 15, "end": 18, "type": "NO", "score": 0.25, "decided_by": "llm"}
+    assert [entity["score"] for entity in read[0]["entities"]][2:4] == [0.25, None]
+
+
+def test_a_line_of_json_and_a_task():
+    texts = {"d": ("懷王", [Span(0, 2, "NR")])}
+    out, _ = exported(texts, "jsonl")
+    entity = {"start": 0, "end": 2, "type": "NR", "score": 0.95, "decided_by": "agree"}
+    assert json.loads(out["part-00000.jsonl"]) == {"doc_id": "d", "text": "懷王", "entities": [entity]}
+    out, _ = exported(texts, "label-studio")
+    (task,) = json.loads(out["part-00000.json"])
+    (prediction,) = task["predictions"]
+    view = etree.fromstring(out["config.xml"])
+    (region,) = prediction["result"]
+    assert view.xpath("//Labels/@name") == [region["from_name"]]
+    assert view.xpath("//Text/@name") == view.xpath("//Labels/@toName") == [region["to_name"]]
+    assert view.xpath("//Label/@value") == region["value"]["labels"] == ["NR"]
+    assert (prediction["score"], region["score"]) == (0.95, 0.95)
