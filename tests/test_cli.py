@@ -397,7 +397,11 @@ def test_any_other_error_keeps_its_traceback(job, tmp_path, where):
 
 @pytest.mark.parametrize(
     ("line", "expected"),
-    [("rayner ev", ["eval"]), ("rayner export --t", ["--to"]), ("rayner doctor slm.crf.it", ["slm.crf.iterations="])],
+    [
+        ("rayner ev", ["eval"]),
+        ("rayner export --t", ["--to", "--tags"]),
+        ("rayner doctor slm.crf.it", ["slm.crf.iterations="]),
+    ],
 )
 def test_a_shell_is_told_what_could_come_next(line, expected, tmp_path):
     told = tmp_path / "told"

@@ -14,7 +14,7 @@ from typing import Any
 
 import rayner
 from rayner.corpus import label_studio
-from rayner.corpus.exporters import evahan_lines
+from rayner.corpus.exports import evahan_lines
 from rayner.corpus.readers import read_labelled
 from rayner.corpus.review import Picked
 from rayner.corpus.texts import read_text
