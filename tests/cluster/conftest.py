@@ -1,20 +1,14 @@
-"""One local Ray for all tests of this folder that need one; the same examples on every run for those that draw them."""
+"""One local Ray for all tests of this folder that need one."""
 
 import dataclasses
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from rayner.cluster.session import session, start_logging
 from rayner.config import Config, CrfConfig, IndexConfig
 from rayner.run import Run
 from tests.cluster.small import ONE, with_settings, write_inputs
-
-settings.register_profile("repeatable", deadline=None, derandomize=True)
-settings.register_profile("explore", deadline=None, max_examples=2000)
-if settings.get_current_profile_name() == "default":
-    settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")

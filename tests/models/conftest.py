@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import settings
 from tokenizers import Tokenizer, decoders, models
 from transformers import BertConfig, BertForMaskedLM, BertTokenizer, PreTrainedTokenizerFast
 from transformers.utils import logging
@@ -19,10 +18,6 @@ from rayner.models import index, llm, slm
 from rayner.models.tiny import write_decoder, write_encoder
 from rayner.ner.tags import label_set
 
-settings.register_profile("repeatable", deadline=None, derandomize=True)
-settings.register_profile("explore", deadline=None, max_examples=2000)
-if settings.get_current_profile_name() == "default":
-    settings.load_profile("repeatable")
 logging.disable_progress_bar()
 
 CPU = torch.device("cpu")

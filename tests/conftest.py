@@ -1,0 +1,9 @@
+"""The same examples on every run; `pytest --hypothesis-profile=explore` draws new ones, and many."""
+
+from hypothesis import HealthCheck, settings
+
+# A machine that is busy is slow at drawing, too.
+settings.register_profile("repeatable", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("explore", deadline=None, max_examples=2000)
+if settings.get_current_profile_name() == "default":
+    settings.load_profile("repeatable")

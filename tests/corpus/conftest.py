@@ -1,8 +1,0 @@
-"""The same examples on every run; `--hypothesis-profile=explore` draws new ones, and many."""
-
-from hypothesis import settings
-
-settings.register_profile("repeatable", deadline=None, derandomize=True)
-settings.register_profile("explore", deadline=None, max_examples=2000)
-if settings.get_current_profile_name() == "default":
-    settings.load_profile("repeatable")
