@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ from dataclasses import replace
 import pytest
 
 from rayner.cli import SUBMITTED, fresh, run_job
-from rayner.commands import main
+from rayner.commands import COMMANDS, command_line, main, parsed
 from rayner.config import Config
 from rayner.corpus.readers import read_labelled
 from rayner.errors import BudgetError, ConfigError, DataError
@@ -475,3 +476,20 @@ def test_a_status_that_is_none_ends_with_2(tmp_path, capsys, content):
     assert str(tmp_path / "status.json") in one_line(capsys)
     assert main(["status", str(tmp_path), "--watch", "0"]) == 2
     assert "--watch: expected more than 0" in one_line(capsys)
+
+
+# ---- help
+
+
+def test_every_command_shows_examples_that_it_takes(capsys):
+    for command in COMMANDS:
+        name = {"evaluate": "eval"}.get(short := command.__name__.rpartition(".")[2], short)
+        with pytest.raises(SystemExit) as caught:
+            main([name, "--help"])
+        assert caught.value.code == 0
+        _, _, shown = capsys.readouterr().out.partition("examples:\n")
+        lines = [shlex.split(line, comments=True) for line in shown.splitlines() if line.strip()]
+        assert lines
+        for program, *arguments in lines:
+            assert program == "rayner"
+            assert parsed(arguments, command_line()).call.__module__ == command.__name__

@@ -4,13 +4,20 @@ import argparse
 import os
 from typing import Any
 
+from rayner.commands.examples import examples
 from rayner.errors import ConfigError
 from rayner.settings import entries, load
 
 
 def add(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers no public type
     """What it takes."""
-    parser = commands.add_parser("doctor", help="check every node of the cluster before a long run")
+    parser = commands.add_parser(
+        "doctor",
+        help="check every node of the cluster before a long run",
+        **examples(
+            "doctor --address HEAD:6379 --config jobs/conf/paper.yaml run=/shared/run train=/shared/labelled.txt"
+        ),
+    )
     parser.add_argument("--address", help="the cluster's head, HOST:PORT; else RAY_ADDRESS, or this machine")
     parser.add_argument("--config", metavar="FILE.yaml", help="settings; KEY=VALUE arguments go before them")
     settings = parser.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="a setting, such as run=DIR")

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from rayner.commands.examples import examples
 from rayner.corpus.readers import read_labelled
 from rayner.report.evaluation import evaluate_files, format_table
 from rayner.run import write_json
@@ -12,7 +13,11 @@ from rayner.settings import CHOICES
 
 def add(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers no public type
     """What it takes."""
-    parser = commands.add_parser("eval", help="score a labelled file against a gold one")
+    parser = commands.add_parser(
+        "eval",
+        help="score a labelled file against a gold one",
+        **examples("eval gold.txt predicted.txt", "eval gold.conll predicted.conll --layout conll --json scores.json"),
+    )
     parser.add_argument("gold", help="gold file, char-tab-tag")
     parser.add_argument("predicted", help="predicted file, char-tab-tag, of the same text")
     parser.add_argument("--layout", default="evahan", choices=CHOICES["layout"], help="layout of both")

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from rayner.commands.examples import examples
 from rayner.corpus.exports import FORMATS, SCHEMES, Choices, ExportCounts, export, read_tags
 from rayner.errors import ConfigError, DataError
 from rayner.storage import place
@@ -15,7 +16,15 @@ _EVERY = 5.0  # seconds between two lines of progress
 
 def add(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers no public type
     """What it takes."""
-    parser = commands.add_parser("export", help="write a tagged corpus in another format")
+    parser = commands.add_parser(
+        "export",
+        help="write a tagged corpus in another format",
+        **examples(
+            "export runs/mine/tagged --to tei OUT",
+            "export runs/mine/tagged --to csv --bom OUT          # for Excel",
+            "export runs/mine/tagged --to conll --scheme BIOES --tags names.yaml OUT",
+        ),
+    )
     parser.add_argument("tagged", help="folder of the tagged corpus")
     parser.add_argument("--to", required=True, choices=list(FORMATS), help="format; see docs/exports.md")
     parser.add_argument("out", help="folder to write")

@@ -4,6 +4,7 @@ import argparse
 from dataclasses import replace
 from typing import Any
 
+from rayner.commands.examples import examples
 from rayner.corpus.review import pick_sentences
 from rayner.corpus.review_files import (
     FORMATS,
@@ -19,7 +20,14 @@ from rayner.storage import place
 
 def add(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers no public type
     """What it takes."""
-    parser = commands.add_parser("review", help="have the most doubtful sentences corrected, and train on them")
+    parser = commands.add_parser(
+        "review",
+        help="have the most doubtful sentences corrected, and train on them",
+        **examples(
+            "review pick runs/mine/tagged TO_CORRECT --n 200",
+            "review import export.json reviewed.txt --from TO_CORRECT/provenance.json",
+        ),
+    )
     steps = parser.add_subparsers(required=True, metavar="STEP")
     out = steps.add_parser("pick", help="write the sentences of a tagged corpus that are most worth correcting")
     out.add_argument("tagged", help="folder of the tagged corpus")

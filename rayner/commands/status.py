@@ -7,6 +7,7 @@ import sys
 import time
 from typing import Any
 
+from rayner.commands.examples import examples
 from rayner.errors import ConfigError, DataError
 from rayner.run import read_json
 from rayner.status import NAME, Status, read_status, render
@@ -17,7 +18,9 @@ _HOME = "\x1b[H\x1b[2J"  # to the upper left of an empty screen
 
 def add(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers no public type
     """What it takes."""
-    parser = commands.add_parser("status", help="tell how far a job is")
+    parser = commands.add_parser(
+        "status", help="tell how far a job is", **examples("status runs/mine", "status runs/mine --watch")
+    )
     parser.add_argument("run", help="its run folder")
     parser.add_argument("--json", action="store_true", help="one line of JSON")
     parser.add_argument("--watch", nargs="?", type=float, const=5.0, metavar="SECONDS",
