@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from rayner import __version__
 from rayner.cli import guarded
-from rayner.commands import doctor, evaluate, export
+from rayner.commands import doctor, evaluate, export, view
 
-COMMANDS = (evaluate, export, doctor)
+COMMANDS = (evaluate, export, view, doctor)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
