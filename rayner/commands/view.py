@@ -4,13 +4,13 @@ import argparse
 import sys
 import tempfile
 import time
-from contextlib import closing
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from rayner.errors import ConfigError
-from rayner.report.site.make import make_site
-from rayner.report.site.serve import server
+from rayner.report.site.make import is_current, make_site
+from rayner.report.site.serve import LOOPBACK, server
 from rayner.storage import is_url, place
 
 PORT = 8300
@@ -28,7 +28,10 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers 
 
 
 def run(given: argparse.Namespace) -> None:
-    """Make the site, say how large it is and, if asked to, serve it until interrupted."""
+    """Make the site, say how large it is and, if asked to, serve it until interrupted.
+
+    A site that is to be served is made only if the corpus has changed since.
+    """
     if not 0 <= given.port < 65536:
         raise ConfigError(f"--port: expected 0 to 65535, found {given.port}")
     if given.out and is_url(given.out):
@@ -42,29 +45,33 @@ def run(given: argparse.Namespace) -> None:
 
 
 def _make(given: argparse.Namespace, out: Path) -> None:
-    made = make_site(place(given.tagged), out, _progress())
-    size = f"{made.pages} pages, {made.files} files, {made.bytes / 1e6:.1f} MB"
-    print(f"{out}: {size}; the largest, {made.largest_name}: {made.largest / 1e6:.2f} MB", flush=True)
-    if given.serve:
-        _serve(out, given.port)
-    else:
+    if not given.serve:
+        _make_site(given.tagged, out)
         print(f"open {(out / 'index.html').absolute().as_uri()}")
-
-
-def _serve(out: Path, port: int) -> None:
+        return
     try:
-        serving = server(out, port)
+        serving = server(out, given.port)
     except OSError as error:
-        raise ConfigError(f"--port: expected a port that is free, found {port}: {error.strerror}") from None
-    with closing(serving.socket), serving:
-        print(f"http://{serving.server_address[0]!s}:{serving.server_address[1]}/ (Ctrl-C ends it)", flush=True)
+        raise ConfigError(f"--port: expected a port that is free, found {given.port}: {error.strerror}") from None
+    with serving:
+        if is_current(place(given.tagged), out):
+            print(f"{out}: made before, of the corpus as it is")
+        else:
+            _make_site(given.tagged, out)
+        print(f"http://{LOOPBACK}:{serving.server_port}/ (Ctrl-C ends it)", flush=True)
         try:
             serving.serve_forever()
         except KeyboardInterrupt:
             print(file=sys.stderr)
 
 
-def _progress() -> Any:  # noqa: ANN401 - a function
+def _make_site(tagged: str, out: Path) -> None:
+    made = make_site(place(tagged), out, _progress())
+    size = f"{made.pages:,} pages, {made.files:,} files, {made.bytes / 1e6:.1f} MB"
+    print(f"{out}: {size}; the largest, {made.largest_name}: {made.largest / 1e6:.2f} MB", flush=True)
+
+
+def _progress() -> Callable[[int, int], None]:
     """Says now and then how far the documents are."""
     last = time.monotonic()
 

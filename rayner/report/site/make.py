@@ -1,6 +1,7 @@
 """The whole site: made beside the folder where it is to be, and put there when it is whole."""
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rayner import __version__
+from rayner.corpus.tables import TABLES, iter_documents
 from rayner.errors import ConfigError
 from rayner.report.site.corpus import write_corpus, write_disagreements, write_index
 from rayner.report.site.documents import write_documents
@@ -19,7 +21,7 @@ from rayner.report.site.messages import MESSAGES
 from rayner.report.site.pages import Folder
 from rayner.report.site.store import Store
 from rayner.report.tagged import colours
-from rayner.storage import Place
+from rayner.storage import Place, names_in
 
 MARK = "rayner-site.json"  # tells a site that may be replaced from any other folder
 _ASSETS = Path(__file__).parent / "assets"
@@ -43,6 +45,8 @@ def make_site(tagged: Place, out: Path, tell: Callable[[int, int], None] = lambd
     """
     out = out.resolve()
     check_out(out)
+    iter_documents(tagged)  # raises before anything is written
+    made_of = digest(tagged)
     with _beside(out) as making:
         folder = Folder(making)
         base = making / "making.sqlite"
@@ -54,9 +58,29 @@ def make_site(tagged: Place, out: Path, tell: Callable[[int, int], None] = lambd
             _write_assets(folder, store.types.names)
         base.unlink()
         made = Made(folder.pages, folder.files + 1, folder.bytes, folder.largest, folder.largest_name)
-        folder.write(MARK, json.dumps({"rayner": __version__, **made._asdict()}, indent=1) + "\n")
+        mark = {"rayner": __version__, "made_of": made_of, **made._asdict()}
+        folder.write(MARK, json.dumps(mark, indent=1) + "\n")
         _put(making, out)
     return made
+
+
+def is_current(tagged: Place, out: Path) -> bool:
+    """Whether `out` is a site that this version made of the tagged corpus as it is now."""
+    try:
+        mark = json.loads((out / MARK).read_text(encoding="utf-8"))
+        return bool(mark["rayner"] == __version__ and mark["made_of"] == digest(tagged))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def digest(tagged: Place) -> str:
+    """Of the names, sizes and times of a tagged corpus's files."""
+    seen = hashlib.sha256()
+    for table in TABLES:
+        for name in names_in(tagged / table, "", ".parquet"):
+            about = (tagged / table / name).stat()
+            seen.update(f"{table}/{name} {about.st_size} {about.st_mtime}\n".encode())
+    return seen.hexdigest()
 
 
 def check_out(out: Path) -> None:

@@ -17,10 +17,9 @@ from rayner.report.site.markup import script_json
 from rayner.report.site.pages import Folder
 from rayner.report.site.store import CONTEXTS, Occurrence
 
-NAMES_BYTES = 96_000  # of a shard of names, about; read while one types
-PLACES_BYTES = 256_000
+# Bytes of a shard of names (read while one types) and of a script of places; places in a row, then shorter than 100 kB.
+SIZES = (96_000, 256_000, 4000)
 TITLES = 1000
-ROW = 4000  # places in a row, which is shorter than 100 kB then
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -51,21 +50,23 @@ class _Shards:
             self.number, self.rows, self._full_at = self.number + 1, [], self.bytes + self._size
 
 
-def write_names(occurrences: Iterable[Occurrence], folder: Folder, best: int) -> dict[str, Any]:
+def write_names(
+    occurrences: Iterable[Occurrence], folder: Folder, best: int, sizes: tuple[int, int, int] = SIZES
+) -> dict[str, Any]:
     """Write both kinds of scripts.
 
     occurrences: as `Store.occurrences` gives them. Returns `shards`: the first and the last code point with which the
     names of each shard begin; `names`: how many there are; `bytes`: of all shards, about; and `top`: the `best` most
     frequent names of each type, rows as in a shard, all together by how often they occur.
     """
-    names, places = _Shards(folder, "names", NAMES_BYTES), _Shards(folder, "places", PLACES_BYTES)
+    names, places = _Shards(folder, "names", sizes[0]), _Shards(folder, "places", sizes[1])
     shards: list[list[int]] = []
     top: dict[int, list[tuple[int, int, list[Any]]]] = defaultdict(list)  # heaps; of equals the earlier name is kept
     total = 0
     written = True
     for (name, kind), group in groupby(occurrences, key=lambda place: (place.name, place.type)):
         at = [places.number, len(places.rows)]
-        row = [name, kind, *_write_places(group, places), *at]
+        row = [name, kind, *_write_places(group, places, sizes[2]), *at]
         first = ord(name[0])
         if written:
             shards.append([first, first])
@@ -80,12 +81,12 @@ def write_names(occurrences: Iterable[Occurrence], folder: Folder, best: int) ->
     return {"shards": shards, "names": total, "bytes": names.bytes, "top": [row for _, _, row in found]}
 
 
-def _write_places(group: Iterable[Occurrence], places: _Shards) -> tuple[int, int, float | None]:
+def _write_places(group: Iterable[Occurrence], places: _Shards, row: int) -> tuple[int, int, float | None]:
     """Write the places of a name; returns how many, in how many documents, and the mean score, None if unknown."""
     times = documents = scored = 0
     total, last = 0.0, -1
     occurrences = iter(group)
-    while chunk := list(islice(occurrences, ROW)):
+    while chunk := list(islice(occurrences, row)):
         contexts = [[o.before, o.after] for o in chunk[:CONTEXTS] if o.before is not None] if not times else []
         places.add([spelled(chunk), contexts])
         times += len(chunk)

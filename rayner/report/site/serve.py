@@ -15,7 +15,7 @@ class _Handler(SimpleHTTPRequestHandler):
     extensions_map = {**SimpleHTTPRequestHandler.extensions_map, ".js": "text/javascript"}  # noqa: RUF012 - as there
 
     def send_head(self) -> Any:  # noqa: ANN401 - as there
-        host = (self.headers.get("Host") or "").rpartition(":")[0]
+        host = (self.headers.get("Host") or "").partition(":")[0]
         if host not in (LOOPBACK, "localhost"):
             return self.send_error(HTTPStatus.FORBIDDEN)
         return super().send_head()

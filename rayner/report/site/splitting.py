@@ -31,7 +31,7 @@ def page_starts(text: str, spans: Sequence[tuple[int, int]], limit: int = PAGE) 
         last = at + min(limit, goal + goal // 10)
         cut = _after(text, "\n", at + goal // 2, last, allowed) or _after(text, _ENDS, at + goal // 2, last, allowed)
         cut = cut or next((i for i in range(last, at, -1) if allowed(i)), 0)
-        cut = cut or next((i for i in range(at + limit, len(text)) if allowed(i)), len(text))
+        cut = cut or next((i for i in range(last + 1, len(text)) if allowed(i)), len(text))
         if cut == len(text):
             break
         starts.append(cut)

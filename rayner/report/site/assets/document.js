@@ -52,7 +52,7 @@
       mark.classList.toggle("off", !on);
       shown += on;
     });
-    document.getElementById("minimum").textContent = least.toFixed(2);
+    document.getElementById("least").textContent = least.toFixed(2);
     status.textContent = rayner.say("shown_of", shown.toLocaleString("en"), marks.length.toLocaleString("en"));
     text.classList.toggle("vertical", form.vertical.checked);
     text.classList.toggle("plain", !form.labels.checked);
@@ -76,12 +76,12 @@
     marks[i].setAttribute("aria-haspopup", "dialog");
     marks[i].setAttribute("aria-label", marks[i].textContent + ", " + describe(votes[i]));
   }
-  function go(i) {
+  function go(i, still) {
     if (!marks[i]) { return; }
     if (marks[at]) { leave(at); }
     at = i;
     enter(i);
-    marks[i].focus();
+    marks[i].focus({ preventScroll: still });
   }
   function step(by) {
     var i = at + by;
@@ -131,8 +131,8 @@
       make("table", {}, [make("thead", {}, [make("tr", {}, heads)]), make("tbody", {}, [
         row(rayner.say("vote"), [type(vote.slm), llm]),
         row(rayner.say("entropy"), [fixed(vote.entropy), ""]),
-        row(rayner.say("category"), ["", fixed(vote.category)]),
-        row(rayner.say("boundary"), ["", fixed(vote.boundary)])])]),
+        vote.asked && row(rayner.say("category"), ["", fixed(vote.category)]),
+        vote.asked && row(rayner.say("boundary"), ["", fixed(vote.boundary)])])]),
       make("p", { text: rayner.say("place") + ": [" + start + ", " + (start + length(name)) + ")" }),
       make("p", { class: "links" }, [
         make("a", { href: "#c" + start, text: rayner.say("link_here") }),
@@ -261,10 +261,10 @@
     });
     target.classList.add("at");
     target.setAttribute("aria-current", "true");
-    target.scrollIntoView({ block: "center", inline: "center" });
+    target.scrollIntoView({ block: "center", inline: "center", behavior: "instant" });
     if (target.tagName === "B") {
       target.classList.remove("off");
-      go(marks.indexOf(target));
+      go(marks.indexOf(target), true);
     }
   }
   /** The character of a text node at an offset, in an element of its own. */
@@ -287,6 +287,7 @@
   });
   form.addEventListener("submit", function (event) { event.preventDefault(); });
   form.hidden = false;
+  form.querySelector("details").open = matchMedia("(min-width: 56.01rem)").matches;
   document.getElementById("keys").hidden = !marks.length;
   document.addEventListener("rayner-language", function () {
     if (marks[at]) { enter(at); }
