@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from rayner import __version__
 from rayner.cli import guarded
-from rayner.commands import doctor, evaluate, export, review, status
+from rayner.commands import doctor, evaluate, export, review, status, view
 
-COMMANDS = (evaluate, export, review, status, doctor)
+COMMANDS = (evaluate, view, export, review, status, doctor)
 
 
 def command_line() -> argparse.ArgumentParser:

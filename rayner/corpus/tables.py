@@ -142,9 +142,9 @@ def _stream(tagged: Place, names: Sequence[str]) -> Iterator[TaggedDocument]:
         yield _checked(under_way, tagged)
 
 
-def _by_document(entities: pa.Table) -> dict[str, list[dict[str, Any]]]:
+def _by_document(rows: pa.Table) -> dict[str, list[dict[str, Any]]]:
     out: dict[str, list[dict[str, Any]]] = {}
-    for row in entities.to_pylist():
+    for row in rows.to_pylist():
         out.setdefault(row["doc_id"], []).append(row)
     return out
 
@@ -164,3 +164,26 @@ def _checked(document: TaggedDocument, tagged: Place) -> TaggedDocument:
             raise DataError(f"{where}: expected entities without overlaps, found {places}")
     document.entities[:] = rows
     return document
+
+
+def iter_segments(tagged: Place) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """For each document, in the order of `iter_documents`: its doc_id and its rows of SEGMENTS, which may be none.
+
+    Raises DataError as `iter_documents` does.
+    """
+    return _stream_segments(tagged, _unit_names(tagged))
+
+
+def _stream_segments(tagged: Place, names: Sequence[str]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    only_id = pa.schema([DOCUMENTS.field("doc_id")])
+    under_way: tuple[str, list[dict[str, Any]]] | None = None  # as in `_stream`
+    for name in names:
+        segments = _by_document(read_table(tagged / "segments" / name, SEGMENTS))
+        if under_way is not None:
+            under_way[1].extend(segments.pop(under_way[0], []))
+        for doc_id in read_table(tagged / "documents" / name, only_id)["doc_id"].to_pylist():
+            if under_way is not None:
+                yield under_way
+            under_way = doc_id, segments.pop(doc_id, [])
+    if under_way is not None:
+        yield under_way
