@@ -11,6 +11,7 @@ from rayner.corpus.tables import (
     TABLES,
     TaggedDocument,
     iter_documents,
+    iter_segments,
     read_table,
     write_table,
 )
@@ -163,3 +164,15 @@ def test_entities_that_overlap(tmp_path):
     write_unit(tmp_path, "0.parquet", [document("d", "甲乙丙")], [entity("d", 0, "甲乙"), entity("d", 1, "乙丙")])
     expected = f"{tmp_path}: document 'd': expected entities without overlaps, found [0, 2) and [1, 3)"
     assert message(drain, tmp_path) == expected
+
+
+def test_segments_go_with_their_documents_over_the_ends_of_files(tmp_path):
+    def segment(doc_id, start, end):
+        return {"doc_id": doc_id, "start": start, "end": end, "gated": False, "passes": 1, "error": None}
+
+    first, second, last = segment("a", 0, 1), segment("a", 1, 2), segment("c", 0, 1)
+    write_unit(tmp_path, "u-0.parquet", [document("a", "王王")], segments=[first])
+    write_unit(tmp_path, "u-1.parquet", [document("b", ""), document("c", "王")], segments=[last, second])
+    assert list(iter_segments(tmp_path)) == [("a", [first, second]), ("b", []), ("c", [last])]
+    with pytest.raises(DataError, match="expected a tagged corpus"):
+        iter_segments(tmp_path / "none")

@@ -146,7 +146,8 @@ def test_hovering_shows_the_votes_of_both_models(visit):
     assert card.is_hidden()
     marks(page).nth(2).hover()
     said = " ".join(card.inner_text().split())
-    for part in ("NR person", "decided by the SLM", "confidence 0.200", "NS place", "0.125", "0.750", "0.500"):
+    expected = ("NR person", "decided by the SLM", "confidence 0.200", "NS place", "0.125", "0.750", "0.500", "U+F0001")
+    for part in expected:
         assert part in said
     start = NASTY.index("\U000f0001")
     assert f"[{start}, {start + 3})" in said

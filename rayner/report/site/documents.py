@@ -78,7 +78,6 @@ def _write(
             book=book,
             text=Markup(marked(document.text, start, end, inside, types)),
             votes=packed(inside, asked, types),
-            entities=len(inside),
             kinds=[(types.number(kind), kind, kinds[kind]) for kind in in_order(list(kinds))],
             decided=Counter(item["decided_by"] for item in inside),
             start=start,

@@ -12,6 +12,7 @@ from rayner.report.tagged import codepoint
 # What HTML would not give back as it is, and what fonts may lack.
 _SPECIAL = re.compile("[&<\r\0\ue000-\uf8ff\U00010000-\U0010ffff]")
 _ESCAPES = {"&": "&amp;", "<": "&lt;", "\r": "&#13;", "\0": '<i title="U+0000">\ufffd</i>'}  # HTML knows no U+0000
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))  # made once: there are many small values
 _BY = {"agree": "a", "slm": "s", "llm": "l"}
 
 
@@ -109,7 +110,7 @@ def _number(kind: str | None, types: Types) -> str:
 
 def script_json(value: Any) -> str:  # noqa: ANN401 - any JSON
     """JSON that may stand in a script, inside HTML or in a file of its own."""
-    plain = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    plain = _JSON.encode(value)
     for char in "<\u2028\u2029":
         plain = plain.replace(char, f"\\u{ord(char):04x}")
     return plain

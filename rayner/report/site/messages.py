@@ -62,7 +62,7 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "Arrow keys go from entity to entity; Enter keeps its votes open, Escape closes them.",
         "用方向键在实体间移动；回车固定投票详情，Esc 关闭。",
     ),
-    "filters": ("Show", "显示"),
+    "filters": ("Filters", "筛选"),
     "minimum": ("Confidence at least", "置信度至少"),
     "shown_of": ("Shown: {0} of {1} entities", "显示 {0} 个实体，共 {1} 个"),
     "layout": ("Layout", "版式"),

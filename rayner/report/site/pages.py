@@ -1,6 +1,7 @@
 """Templates of the site, and the folder into which its files go."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,7 @@ def data(value: Any) -> Markup:  # noqa: ANN401 - any JSON
     return Markup(script_json(value))
 
 
+@lru_cache(4096)
 def message(key: str, *given: object) -> Markup:
     """A message in a `<span>` of its own, which the script turns into the other language."""
     words = [str(item) for item in given]
@@ -72,6 +74,7 @@ def message(key: str, *given: object) -> Markup:
     return Markup('<span data-m="{}"{}>{}</span>').format(key, filled, say(key, *words))
 
 
+@lru_cache(4096)
 def attribute(name: str, key: str) -> Markup:
     """An attribute that holds a message, such as aria-label."""
     return Markup('{}="{}" data-ma="{}:{}"').format(name, say(key), name, key)

@@ -116,6 +116,7 @@
     }
     var heads = ["", "slm", "llm"].map(function (key) { return make("th", { scope: "col", text: key && rayner.say(key) }); });
     var llm = vote.asked ? type(vote.llm) : rayner.say("not_asked");
+    var rare = Array.from(name).map(rayner.codepoint).filter(Boolean);
     var dismiss = make("button", { type: "button", class: "close", "aria-label": rayner.say("close"), text: "\u00d7" });
     var title = make("span", { class: "name", lang: "lzh" });
     title.append(rayner.rare(name));
@@ -133,6 +134,7 @@
         row(rayner.say("entropy"), [fixed(vote.entropy), ""]),
         vote.asked && row(rayner.say("category"), ["", fixed(vote.category)]),
         vote.asked && row(rayner.say("boundary"), ["", fixed(vote.boundary)])])]),
+      rare.length ? make("p", { text: rare.join("; ") }) : "",
       make("p", { text: rayner.say("place") + ": [" + start + ", " + (start + length(name)) + ")" }),
       make("p", { class: "links" }, [
         make("a", { href: "#c" + start, text: rayner.say("link_here") }),
