@@ -3,14 +3,11 @@
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
-from operator import itemgetter
 from typing import Any
 
 import pyarrow.parquet as pq
 
-from rayner.corpus.tables import SEGMENTS, TaggedDocument, iter_documents, read_table
-from rayner.errors import DataError
+from rayner.corpus.tables import TaggedDocument, iter_documents, iter_segments
 from rayner.ner.review import Best, Candidate, Mention, doubt, pick
 from rayner.ner.segment import core
 from rayner.ner.spans import Span
@@ -59,45 +56,25 @@ def candidates(tagged: Place) -> Iterator[list[Candidate]]:
 
     Not those that were set aside, are blank, or hold a line break, which a char-tab-tag file cannot spell.
     """
-    segments = groupby(_segments(tagged), key=itemgetter(0))
-    following = next(segments, None)
-    for document in iter_documents(tagged):
-        own: list[Candidate] = []
-        if following is not None and following[0] == document.doc_id:
-            own = list(_candidates(document, following[1]))
-            following = next(segments, None)
-        yield own
-    if following is not None:
-        raise DataError(f"{tagged / 'segments'}: expected segments of its documents, found some of {following[0]!r}")
+    for document, (_, segments) in zip(iter_documents(tagged), iter_segments(tagged), strict=True):
+        yield list(_candidates(document, segments))
 
 
-_Segment = tuple[str, int, int, bool, str | None]  # doc_id, start, end, whether the LLM was asked, error
-
-
-def _segments(tagged: Place) -> Iterator[_Segment]:
-    for name in names_in(tagged / "segments", "", ".parquet"):
-        table = read_table(tagged / "segments" / name, SEGMENTS)
-        columns = [table[key].to_pylist() for key in ("doc_id", "start", "end", "passes", "error")]
-        yield from (
-            (doc, start, end, passes > 0, error) for doc, start, end, passes, error in zip(*columns, strict=True)
-        )
-
-
-def _candidates(document: TaggedDocument, segments: Iterable[_Segment]) -> Iterator[Candidate]:
+def _candidates(document: TaggedDocument, segments: Iterable[dict[str, Any]]) -> Iterator[Candidate]:
     k, rows = 0, document.entities
-    for doc_id, start, end, asked, error in segments:
-        first = k
+    for segment in segments:
+        first, start, end = k, segment["start"], segment["end"]
         while k < len(rows) and rows[k]["start"] < end:
             k += 1
         own, text = rows[first:k], document.text[start:end]
         left, right = core(text)
         inside = all(start + left <= row["start"] and row["end"] <= start + right for row in own)
-        if error is not None or left == right or not inside or "\n" in text[left:right]:
+        if segment["error"] is not None or left == right or not inside or "\n" in text[left:right]:
             continue
         at = start + left
         spans = tuple(Span(row["start"] - at, row["end"] - at, row["type"]) for row in own)
-        mentions = tuple(_mention(row, asked) for row in own)
-        yield Candidate(doc_id, at, start + right, text[left:right], spans, mentions)
+        mentions = tuple(_mention(row, segment["passes"] > 0) for row in own)
+        yield Candidate(document.doc_id, at, start + right, text[left:right], spans, mentions)
 
 
 def _mention(row: dict[str, Any], asked: bool) -> Mention:

@@ -135,9 +135,7 @@ def _stream(tagged: Place, names: Sequence[str]) -> Iterator[TaggedDocument]:
                 yield _checked(under_way, tagged)
             doc_id = row["doc_id"]
             under_way = TaggedDocument(doc_id, row["path"], row["text"], entities.pop(doc_id, []))
-        if entities:
-            found = f"entities of {next(iter(entities))!r}, which neither begins here nor goes on from before"
-            raise DataError(f"{tagged / 'entities' / name}: expected entities of its documents, found {found}")
+        _check_used(entities, tagged / "entities" / name)
     if under_way is not None:
         yield _checked(under_way, tagged)
 
@@ -185,5 +183,13 @@ def _stream_segments(tagged: Place, names: Sequence[str]) -> Iterator[tuple[str,
             if under_way is not None:
                 yield under_way
             under_way = doc_id, segments.pop(doc_id, [])
+        _check_used(segments, tagged / "segments" / name)
     if under_way is not None:
         yield under_way
+
+
+def _check_used(rows: dict[str, list[dict[str, Any]]], path: Place) -> None:
+    """Raise DataError if a table has rows left that belong to no document under way."""
+    if rows:
+        found = f"{path.parent.name} of {next(iter(rows))!r}, which neither begins here nor goes on from before"
+        raise DataError(f"{path}: expected {path.parent.name} of its documents, found {found}")

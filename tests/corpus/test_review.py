@@ -102,7 +102,7 @@ def test_a_pool_that_was_too_small_is_widened(tmp_path):
 
 def test_segments_of_a_document_that_is_not_there_are_an_error(tmp_path):
     write_unit(tmp_path / "t", "u.parquet", [document("a", "懷王。")], [], [*segments("b", "懷王。")])
-    with pytest.raises(DataError, match="found some of 'b'"):
+    with pytest.raises(DataError, match="found segments of 'b'"):
         list(candidates(tmp_path / "t"))
 
 
