@@ -32,7 +32,7 @@ bench: $(READY) ## speed against peers; TRAIN=labelled.txt CORPUS=folder BENCH_R
 		$(if $(wildcard $(VLLM)/.ready),bench.vllm=$(VLLM)/bin/python)
 
 # What needs no cluster runs two at a time; the rest kills processes at chosen moments and wants the machine for itself.
-test: $(READY) ## all tests
+test: $(READY) ## all tests but the drills
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet --numprocesses 2 --ignore tests/cluster
 	$(BIN)/python -m pytest --quiet tests/cluster
 
@@ -74,8 +74,9 @@ gemma: $(GEMMA) ## a small pretrained LLM (Gemma 3 270M; its terms apply) as the
 fast: $(READY) ## the tests that train nothing and start no Ray
 	$(BIN)/python -m pytest --quiet -m 'not slow'
 
-drill: $(READY) ## fifty tagging jobs disturbed at random moments, resumed and compared: half an hour on two quiet cores
+drill: $(READY) ## fifty tagging jobs and more trainings disturbed, resumed and compared: half an hour on two quiet cores
 	$(BIN)/python -m tests.drills
+	$(BIN)/python -m pytest --quiet -m drill
 
 check: $(READY) ## format, lint, types, layers
 	$(BIN)/ruff format --check .

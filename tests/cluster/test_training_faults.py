@@ -144,6 +144,7 @@ def test_slm_training_survives_the_loss_of_a_worker(run, config, slm_run, tmp_pa
     assert_the_same_slm(slm_run, run)
 
 
+@pytest.mark.drill
 def test_lora_with_dropout_survives_the_loss_of_a_worker_in_the_middle_of_an_epoch(
     run, often, llm_run, tmp_path, started
 ):
@@ -171,6 +172,7 @@ def test_the_command_of_an_llm_job_that_was_killed_goes_on_when_given_again(run,
     assert_the_same_llm(llm_run, run)
 
 
+@pytest.mark.drill
 def test_a_snapshot_that_the_kill_cut_off_costs_no_epoch(run, config, slm_run, tmp_path, started):
     job = started("train_slm.py", config, slm_run, tmp_path, pace=2)
     before = job.wait_for_checkpoint("slm", lambda metrics: metrics["epoch"] >= 1, COPY)
