@@ -76,7 +76,7 @@ fast: $(READY) ## the tests that train nothing and start no Ray
 
 drill: $(READY) ## fifty tagging jobs and more trainings disturbed, resumed and compared: half an hour on two quiet cores
 	$(BIN)/python -m tests.drills
-	$(BIN)/python -m pytest --quiet -m drill
+	$(BIN)/python -m pytest --quiet -m drill tests/cluster/test_training_faults.py
 
 check: $(READY) ## format, lint, types, layers
 	$(BIN)/ruff format --check .

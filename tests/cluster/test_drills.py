@@ -1,4 +1,4 @@
-"""A short version of `make drill`: some of its faults once each, with seeds of their own."""
+"""A short version of the drills, some faults once each with seeds of their own: `pytest -m drill`, a few minutes."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ import pytest
 
 from tests.cluster.small import copied
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.drill]
 ROOT = Path(__file__).parents[2]
 
 
