@@ -134,8 +134,7 @@ class SilverConfig:
 
     text: str | None = setting(
         None,
-        "text file, or folder of .txt files, of the same kind and script as the labelled ones; the corpus to tag "
-        "will do. For an LLM whose parameters are all trained (llm.full_epochs)",
+        "text, as in slm.crf.unlabelled; the corpus to tag will do. Only with llm.full_epochs",
     )
     sentences: int = setting(20_000, "sentences of it, drawn at random; each is learned from once")
 

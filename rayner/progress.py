@@ -131,7 +131,20 @@ class Progress:
 
 def say_on_stderr(line: str) -> None:
     """For commands, whose output is something else."""
-    print(line, file=sys.stderr)
+    print(line, file=sys.stderr, flush=True)
+
+
+def now_and_then(say: Callable[[str], None], every: float = 5.0) -> Callable[[str], None]:
+    """Passes a line on if the last was passed on so many seconds ago: where the total is not known."""
+    last = time.monotonic()
+
+    def tell(line: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= every:
+            last = time.monotonic()
+            say(line)
+
+    return tell
 
 
 # ---- the terminal

@@ -1,17 +1,13 @@
 """`rayner export`: a tagged corpus in another format."""
 
 import argparse
-import sys
-import time
-from collections.abc import Callable
 from typing import Any
 
 from rayner.commands.examples import examples
-from rayner.corpus.exports import FORMATS, SCHEMES, Choices, ExportCounts, export, read_tags
+from rayner.corpus.exports import FORMATS, SCHEMES, Choices, export, read_tags
 from rayner.errors import ConfigError, DataError
+from rayner.progress import now_and_then, say_on_stderr
 from rayner.storage import place
-
-_EVERY = 5.0  # seconds between two lines of progress
 
 
 def add(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers no public type
@@ -44,24 +40,12 @@ def run(given: argparse.Namespace) -> None:
             able = ", ".join(name for name, each in FORMATS.items() if key in each.takes)
             raise ConfigError(f"--{key}: expected with --to {able}, found it with --to {given.to}")
     tags = read_tags(given.tags) if given.tags else {}
+    tell = now_and_then(say_on_stderr)
     try:
         counts = export(
             place(given.tagged), place(given.out), form, tags=tags, choices=Choices(**chosen), keep=given.keep,
-            progress=_teller(),
+            progress=lambda so_far: tell(f"{so_far.documents} documents, {so_far.entities} entities so far"),
         )  # fmt: skip
     except OSError as error:
         raise DataError(f"{given.out}: expected a folder to write files in, found: {error}") from error
     print(f"{given.out}: {counts.documents} documents, {counts.characters} characters, {counts.entities} entities")
-
-
-def _teller() -> Callable[[ExportCounts], None]:
-    """What tells on the standard error, now and then, how far it is."""
-    last = time.monotonic()
-
-    def tell(counts: ExportCounts) -> None:
-        nonlocal last
-        if time.monotonic() - last >= _EVERY:
-            last = time.monotonic()
-            print(f"{counts.documents} documents, {counts.entities} entities so far", file=sys.stderr, flush=True)
-
-    return tell

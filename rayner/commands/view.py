@@ -3,19 +3,17 @@
 import argparse
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from rayner.commands.examples import examples
 from rayner.errors import ConfigError
+from rayner.progress import now_and_then, say_on_stderr
 from rayner.report.site.make import is_current, make_site
 from rayner.report.site.serve import LOOPBACK, server
 from rayner.storage import is_url, place
 
 PORT = 8300
-_SECONDS = 5.0  # between two lines of progress
 
 
 def add(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers no public type
@@ -71,19 +69,7 @@ def _make(given: argparse.Namespace, out: Path) -> None:
 
 
 def _make_site(tagged: str, out: Path) -> None:
-    made = make_site(place(tagged), out, _progress())
+    tell = now_and_then(say_on_stderr)
+    made = make_site(place(tagged), out, lambda done, read: tell(f"{done:,} documents, {read:,} characters"))
     size = f"{made.pages:,} pages, {made.files:,} files, {made.bytes / 1e6:.1f} MB"
     print(f"{out}: {size}; the largest, {made.largest_name}: {made.largest / 1e6:.2f} MB", flush=True)
-
-
-def _progress() -> Callable[[int, int], None]:
-    """Says now and then how far the documents are."""
-    last = time.monotonic()
-
-    def tell(documents: int, characters: int) -> None:
-        nonlocal last
-        if time.monotonic() - last > _SECONDS:
-            last = time.monotonic()
-            print(f"{documents:,} documents, {characters:,} characters", file=sys.stderr, flush=True)
-
-    return tell

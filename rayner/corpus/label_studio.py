@@ -34,17 +34,14 @@ def config(types: Sequence[str]) -> str:
 
 def task(text: str, spans: Iterable[Span], meta: Mapping[str, Any]) -> dict[str, Any]:
     """A text to be corrected, with what was predicted."""
-    result = [
-        {
-            "id": f"e{i}",
-            "from_name": _LABELS,
-            "to_name": _TEXT,
-            "type": "labels",
-            "value": {"start": span.start, "end": span.end, "text": text[span.start : span.end], "labels": [span.type]},
-        }
-        for i, span in enumerate(checked(spans, len(text)))
-    ]
+    result = [region(i, span, text) for i, span in enumerate(checked(spans, len(text)))]
     return {"data": {"text": text}, "meta": dict(meta), "predictions": [{"model_version": "rayner", "result": result}]}
+
+
+def region(number: int, span: Span, text: str) -> dict[str, Any]:
+    """An entity of a text, by its number among them."""
+    value = {"start": span.start, "end": span.end, "text": text[span.start : span.end], "labels": [span.type]}
+    return {"id": f"e{number}", "from_name": _LABELS, "to_name": _TEXT, "type": "labels", "value": value}
 
 
 def text_of(item: Any, where: str) -> str:  # noqa: ANN401 - of a file that others wrote

@@ -5,7 +5,9 @@ from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from rayner.corpus.exports.shape import SHARD, Choices, Format, each, json_line, short
+from rayner.corpus.label_studio import region
 from rayner.corpus.tables import TaggedDocument
+from rayner.ner.spans import Span
 
 
 def _render(document: TaggedDocument, choices: Choices) -> str:
@@ -13,18 +15,14 @@ def _render(document: TaggedDocument, choices: Choices) -> str:
     prediction: dict[str, Any] = {
         "model_version": "rayner",
         "score": short(sum(scores) / len(scores)) if scores else None,
-        "result": [_region(i, row) for i, row in enumerate(document.entities)],
+        "result": [_region(i, row, document.text) for i, row in enumerate(document.entities)],
     }
     return json_line({"data": {"doc_id": document.doc_id, "text": document.text}, "predictions": [prediction]})
 
 
-def _region(number: int, row: dict[str, Any]) -> dict[str, Any]:
+def _region(number: int, row: dict[str, Any], text: str) -> dict[str, Any]:
     return {
-        "id": f"e{number}",
-        "from_name": "label",
-        "to_name": "text",
-        "type": "labels",
-        "value": {"start": row["start"], "end": row["end"], "text": row["text"], "labels": [row["type"]]},
+        **region(number, Span(row["start"], row["end"], row["type"]), text),
         "score": short(row["score"]),
         "meta": {"text": [f"decided by {row['decided_by']}"]},
     }
