@@ -74,6 +74,9 @@ gemma: $(GEMMA) ## a small pretrained LLM (Gemma 3 270M; its terms apply) as the
 fast: $(READY) ## the tests that train nothing and start no Ray
 	$(BIN)/python -m pytest --quiet -m 'not slow'
 
+docs: $(READY) ## the documentation as a site in build/docs; warnings are errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
 drill: $(READY) ## fifty tagging jobs and more trainings disturbed, resumed and compared: half an hour on two quiet cores
 	$(BIN)/python -m tests.drills
 	$(BIN)/python -m pytest --quiet -m drill tests/cluster/test_training_faults.py
@@ -97,4 +100,4 @@ lock: $(READY) ## write requirements.lock from what is installed
 clean: ## remove the environment and caches; runs are kept
 	rm -rf $(VENV) $(VLLM) $(PEERS) .mypy_cache .ruff_cache .pytest_cache build *.egg-info
 
-.PHONY: help install demo bench drill peers gemma test vllm test-vllm fast check format coverage lock clean
+.PHONY: help install demo bench docs drill peers gemma test vllm test-vllm fast check format coverage lock clean
