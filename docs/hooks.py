@@ -5,10 +5,8 @@ as it lies beside `docs`; on the site that file is a page, or a download, under 
 """
 
 import argparse
-import contextlib
 import importlib
 import inspect
-import io
 import os
 import pkgutil
 import re
@@ -124,7 +122,7 @@ def _jobs() -> str:
         "`python jobs/NAME.py [--config FILE.yaml] [--dry-run] [--fresh] [KEY=VALUE ...]`, on a laptop, or after "
         "`ray job submit ... --` on a [cluster](../cluster.md). What each takes is in [Settings](settings.md); what it "
         "writes, in [Formats](../formats.md).",
-        _fenced(_narrow(_job_help).partition("settings (default):")[0]),
+        _fenced(_narrow(_job_help)),
         "| job | what it does |\n|---|---|",
     ]
     for name in JOBS:
@@ -134,10 +132,9 @@ def _jobs() -> str:
 
 
 def _job_help() -> str:
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.suppress(SystemExit):
-        cli.run_job("", lambda config, run: None, check=lambda config, run: [], arguments=["--help"])
-    return said.getvalue().replace("mkdocs", "jobs/NAME.py")
+    parser = cli.job_line("")
+    parser.prog, parser.epilog = "jobs/NAME.py", None  # the settings have a page of their own
+    return parser.format_help()
 
 
 def _python() -> str:

@@ -4,7 +4,7 @@ A part of a labelled file's training sentences is labelled, the others are a cor
 and tags the others; `rayner review` picks sentences, which get their gold labels and come back; the main job trains
 anew. Beside that stand as many sentences at random. Judged on the test part that a run would have, by fused F1.
 
-Writes OUT/review_loop.json, after each training; what is done stays done.
+Writes OUT/review_loop.json after each starting part; what is done stays done.
 """
 
 import argparse
@@ -19,9 +19,9 @@ import numpy as np
 
 from rayner.config import SplitConfig
 from rayner.corpus.examples import divide, sentences_of
-from rayner.corpus.exports import evahan_lines
+from rayner.corpus.exports.shape import spans_of
 from rayner.corpus.readers import read_labelled
-from rayner.corpus.review_files import read_provenance
+from rayner.corpus.review_files import char_tab_tag, read_provenance
 from rayner.corpus.tables import iter_documents
 from rayner.ner.metrics import Counts, count, interval, micro, paired_interval
 from rayner.ner.prompt import Example
@@ -56,13 +56,15 @@ class Study:
     def picked(self, name: str, n: int) -> Path:
         """The n sentences of the pool that `rayner review` picks by the models of a run, with their gold labels."""
         run, folder, back = self.out / name, self.out / f"{name}-review", self.out / f"{name}-picked.txt"
-        if not back.exists():
+        known, corrected = folder / "provenance.json", folder / "corrected.txt"
+        if not known.exists():
             self.job("tag_corpus", run, f"corpus={self.out / f'{name}-pool'}", f"out={run / 'pool'}")
             _rayner("review", "pick", str(run / "pool"), str(folder), "--n", str(n), "--to", "evahan")
-            texts = [s["text"] for s in read_provenance([folder / "provenance.json"]).sentences.values()]
-            write_labelled(folder / "corrected.txt", [self.pool[text.strip()] for text in texts])
-            known = str(folder / "provenance.json")
-            _rayner("review", "import", str(folder / "corrected.txt"), str(back), "--from", known)
+        if not back.exists():
+            write_labelled(corrected, [self.pool[text.strip()] for text in read_provenance([known]).sentences])
+            # Gold may have types that the models never put.
+            types = f"--types={','.join(self.types)}"
+            _rayner("review", "import", str(corrected), str(back), "--from", str(known), types)
         return back
 
 
@@ -72,14 +74,13 @@ def _command(*arguments: str) -> None:
 
 
 def _rayner(*arguments: str) -> None:
-    _command("-c", "from rayner.commands import main; main()", *arguments)
+    _command("-c", "import sys; from rayner.commands import main; sys.exit(main())", *arguments)
 
 
 def _tagged(tagged: Path, examples: Sequence[Example]) -> list[list[Span]]:
     """The entities of each sentence in a corpus that is these, a line each."""
     (document,) = iter_documents(tagged)
-    spans = [Span(row["start"], row["end"], row["type"]) for row in document.entities]
-    at, found = 0, []
+    spans, at, found = spans_of(document), 0, []
     for example in examples:
         found.append(list(within(spans, at, at + len(example.text))))
         at += len(example.text) + 1
@@ -88,8 +89,7 @@ def _tagged(tagged: Path, examples: Sequence[Example]) -> list[list[Span]]:
 
 def write_labelled(path: Path, examples: Iterable[Example]) -> None:
     """A char-tab-tag file of these, blank lines between."""
-    lines = ("".join(f"{line}\n" for line in evahan_lines(e.text, e.spans)) for e in examples)
-    path.write_text("\n".join(lines), encoding="utf-8")
+    path.write_text(char_tab_tag((e.text, e.spans) for e in examples), encoding="utf-8")
 
 
 def write_texts(folder: Path, examples: Iterable[Example]) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from rayner.cli import job_line
 from rayner.commands import command_line, main, parsed
 from rayner.settings import load
 from tests.docs.pages import HISTORY, NAMES, ROOT, commands, inline
@@ -111,12 +112,7 @@ def test_the_settings_of_every_job_hold(desk, page, words):
 
 
 def settings_of(arguments):
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--config")
-    parser.add_argument("--dry-run", action="store_true")
-    parser.add_argument("--fresh", action="store_true")
-    parser.add_argument("overrides", nargs="*")
-    given = parser.parse_intermixed_args(arguments)
+    given = job_line("").parse_intermixed_args(arguments)
     return load(given.config, given.overrides)
 
 
