@@ -71,8 +71,11 @@ $(GEMMA): | $(READY)
 
 gemma: $(GEMMA) ## a small pretrained LLM (Gemma 3 270M; its terms apply) as the checkpoint folder of jobs/conf/pretrained.yaml
 
-fast: $(READY) ## the tests that train nothing and start no Ray
-	$(BIN)/python -m pytest --quiet -m 'not slow'
+fast: $(READY) ## the tests that train nothing and start no Ray, with fewer examples each
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet --numprocesses 2 --hypothesis-profile=fast -m 'not slow'
+
+fuzz: $(READY) ## a million broken inputs to all that reads what people or models give
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz
 
 docs: $(READY) ## the documentation as a site in build/docs; warnings are errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
@@ -127,4 +130,4 @@ clean-clone: ## make check, make demo and the extras in a fresh clone in an empt
 clean: ## remove the environment and caches; runs are kept
 	rm -rf $(VENV) $(VLLM) $(PEERS) $(TOOLS) .mypy_cache .ruff_cache .pytest_cache build dist *.egg-info
 
-.PHONY: help install demo bench docs drill peers gemma test vllm test-vllm fast check format coverage lock dist release-check audit licences clean-clone clean
+.PHONY: help install demo bench docs drill peers gemma test vllm test-vllm fast fuzz check format coverage lock dist release-check audit licences clean-clone clean
