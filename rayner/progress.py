@@ -1,7 +1,7 @@
 """How a running job tells how far it is: to its log, to a terminal, and in the run folder (`rayner.status`).
 
-A process has one board at most, that of the job it runs; elsewhere, as in a worker, there is none and telling it
-anything does nothing.
+A process has one board at most, that of the job it runs; elsewhere there is none and telling it anything does nothing.
+A worker tells into a file instead (`into`), which the job follows (`following`).
 """
 
 import dataclasses
@@ -18,9 +18,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from rayner.errors import BudgetError, RaynerError
-from rayner.run import write_json
-from rayner.status import NAME, Status, bar, counted, pace
-from rayner.storage import Place
+from rayner.run import read_json, write_json
+from rayner.status import NAME, Count, Status, bar, counted, pace, read_status
+from rayner.storage import Place, remove
 
 log = logging.getLogger("rayner")
 _LOCAL, _AWAY = 5.0, 30.0  # seconds between two updates in a local folder, and on an object store
@@ -33,9 +33,7 @@ class Board:
 
     def __init__(self, folder: Place, job: str, every: float | None = None) -> None:
         self.path = folder / NAME
-        every = every or (_LOCAL if isinstance(folder, Path) else _AWAY)
-        now = time.time()
-        self.status = Status(job, socket.gethostname(), os.getpid(), now, now, every, name=job)
+        self.status = _beginning(job, every or _every(folder))
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._keep, daemon=True)
         self._thread.start()
@@ -53,10 +51,23 @@ class Board:
             self._write()
 
     def _write(self) -> None:
-        try:
-            write_json(self.path, dataclasses.asdict(replace(self.status, updated=time.time())))
-        except Exception as error:  # whatever the storage has: no job ends for want of a status
-            log.debug("%s: %s", self.path, error)
+        _write(self.path, self.status)
+
+
+def _beginning(job: str, every: float) -> Status:
+    now = time.time()
+    return Status(job, socket.gethostname(), os.getpid(), now, now, every, name=job)
+
+
+def _every(place: Place) -> float:
+    return _LOCAL if isinstance(place, Path) else _AWAY
+
+
+def _write(path: Place, status: Status) -> None:
+    try:
+        write_json(path, dataclasses.asdict(replace(status, updated=time.time())))
+    except Exception as error:  # whatever the storage has: no job ends for want of a status
+        log.debug("%s: %s", path, error)
 
 
 _board: Board | None = None
@@ -95,38 +106,107 @@ def at_step(step: int, steps: int, name: str) -> None:
         _board.status = _board.status.at_step(step, steps, name)
 
 
-class Progress:
-    """done/total, rate and time left: as a bar on a terminal, else as lines, at most one each few seconds.
+Tell = Callable[[Count], None]
+
+
+def _log(line: str) -> None:
+    log.info("%s", line)
+
+
+def nowhere(count: Count) -> None:
+    """Tells nobody."""
+
+
+def here(say: Callable[[str], None] | None = None, every: float = 5.0) -> Tell:
+    """Tells the board; and people, by a bar on a terminal, else by lines, at most one each few seconds.
 
     say: takes the lines; by default the log.
     """
+    say = say or _log
+    said, drawn = time.time(), 0.0
 
-    def __init__(
-        self, what: str, total: int, unit: str, every: float = 5.0, say: Callable[[str], None] | None = None
-    ) -> None:
-        self.what, self.total, self.unit, self.every = what, total, unit, every
-        self.say = say or (lambda line: log.info("%s", line))
-        self.done = 0
-        self.begun = self.last = time.time()
-        self.drawn = 0.0
+    def tell(count: Count) -> None:
+        nonlocal said, drawn
+        if _board:
+            _board.status = _board.status.at(count)
+        now, ended, live = time.time(), count.done >= count.total, _live()
+        if live and not ended and now - drawn >= _REDRAWN:
+            drawn = now
+            _draw(bar(count, shutil.get_terminal_size().columns))
+        if ended or (now - said >= every and not (live and sys.stdout.isatty())):
+            said = now
+            clear()
+            say(counted(count))
 
-    def add(self, amount: int) -> None:
+    return tell
+
+
+def into(path: Place, every: float | None = None) -> Tell:
+    """Tells a file, at once, then at most each few seconds, and at the end."""
+    written, status = 0.0, _beginning("", every or _every(path))
+
+    def tell(count: Count) -> None:
+        nonlocal written
+        now = time.time()
+        if now - written >= status.every or count.done >= count.total:
+            written = now
+            _write(path, status.at(count))
+
+    return tell
+
+
+@contextmanager
+def following(path: Place, tell: Tell | None = None, every: float | None = None) -> Iterator[None]:
+    """While the block runs, tell here what another process tells `into` the file; what lay there before is no news.
+
+    However the block ends, what was told last is told here too.
+    """
+    tell, over = tell or here(), threading.Event()
+    last: Count | None = None
+
+    def look() -> None:
+        nonlocal last
+        try:
+            count = read_status(read_json(path), str(path)).count
+        except Exception as error:  # not there yet, or as with _write
+            log.debug("%s: %s", path, error)
+            return
+        if count != last:
+            last = count
+            tell(count)
+
+    def follow() -> None:
+        while not over.wait(every or _every(path)):
+            look()
+        look()
+
+    remove(path)
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+class Progress:
+    """done/total, rate and time left of what this process does.
+
+    before: what was done already by an earlier process; it counts as done, but not for the rate.
+    """
+
+    def __init__(self, what: str, total: int, unit: str, tell: Tell | None = None, before: int = 0) -> None:
+        self.what, self.total, self.unit = what, total, unit
+        self.tell = tell or here()
+        self.done = self.before = before
+        self.begun = time.time()
+
+    def add(self, amount: int, note: str = "") -> None:
         """Say that so much more is done."""
         self.done += amount
-        now = time.time()
-        rate, left = pace(self.done, self.total, now - self.begun)
-        told = (self.what, self.done, self.total, self.unit, rate, left)
-        if _board:
-            names = ("doing", "done", "total", "unit", "rate", "left")
-            _board.status = replace(_board.status, **dict(zip(names, told, strict=True)))  # type: ignore[arg-type]
-        ended, live = self.done >= self.total, _live()
-        if live and not ended and now - self.drawn >= _REDRAWN:
-            self.drawn = now
-            _draw(bar(*told, shutil.get_terminal_size().columns))
-        if ended or (now - self.last >= self.every and not (live and sys.stdout.isatty())):
-            self.last = now
-            clear()
-            self.say(counted(*told))
+        rate, left = pace(self.done - self.before, self.total - self.before, time.time() - self.begun)
+        self.tell(Count(self.what, self.done, self.total, self.unit, rate, left, note))
 
 
 def say_on_stderr(line: str) -> None:

@@ -4,7 +4,7 @@ import dataclasses
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from rayner.errors import DataError
 
@@ -15,12 +15,27 @@ _SHORT = 1e-9  # seconds
 _FAR = 1e15  # no number of a status is so large, nor is one that is none
 
 
+class Count(NamedTuple):
+    """How far something is: done of total, in units; rate, units a second; left, seconds; what else is to say of it."""
+
+    doing: str
+    done: int
+    total: int
+    unit: str
+    rate: float
+    left: float
+    note: str = ""
+
+
+_NOTHING = Count("", 0, 0, "", 0.0, 0.0)
+
+
 @dataclass(frozen=True)
 class Status:
     """What a job last said of itself. Times are Unix seconds by the clock of its own machine.
 
-    step: which of `steps` is under way, counted from 1, and its `name`; doing, done, total, unit, rate (units a
-    second) and left (seconds): how far that is, where it counts something; else total is 0.
+    step: which of `steps` is under way, counted from 1, and its `name`; from `doing` to `note` how far that is, a
+    `Count`, where it counts something; else total is 0.
     every: seconds between two updates, at most; error: the one line of what went wrong.
     """
 
@@ -40,11 +55,21 @@ class Status:
     unit: str = ""
     rate: float = 0.0
     left: float = 0.0
+    note: str = ""
     error: str = ""
 
     def at_step(self, step: int, steps: int, name: str) -> "Status":
         """The same job, at the beginning of a step."""
-        return replace(self, step=step, steps=steps, name=name, doing="", done=0, total=0, unit="", rate=0.0, left=0.0)
+        return replace(self, step=step, steps=steps, name=name).at(_NOTHING)
+
+    def at(self, count: Count) -> "Status":
+        """The same step, so far."""
+        return replace(self, **count._asdict())
+
+    @property
+    def count(self) -> Count:
+        """How far its step is."""
+        return Count(self.doing, self.done, self.total, self.unit, self.rate, self.left, self.note)
 
     def silent(self, now: float) -> float:
         """For how many seconds a job that should be running has said nothing; 0 if that is not worth a word."""
@@ -91,20 +116,22 @@ def render(status: Status, where: str, now: float) -> str:
     if status.state != "done":
         lines.append(f"  step {status.step}/{status.steps}: {status.name}")
         if status.total:
-            lines[-1] += f" - {counted(status.doing, status.done, status.total, status.unit, status.rate, status.left)}"
+            lines[-1] += f" - {counted(status.count)}"
     if status.error:
         lines.append(f"  {status.error}")
     return "\n".join(map(_printable, lines))
 
 
-def counted(what: str, done: int, total: int, unit: str, rate: float, left: float) -> str:
-    """Such as `tag 1,000/9,000 characters, 82.5 a second, 1 min 37 s left`."""
-    return f"{what} {done:,}/{total:,} {unit}, {rate:,.1f} a second, {duration(left)} left"
+def counted(count: Count) -> str:
+    """Such as `tag 1,000/9,000 characters, 82.5 a second, 1 min 37 s left`, and the note."""
+    doing, done, total, unit, rate, left, note = count
+    note = f", {note}" if note else ""
+    return f"{doing} {done:,}/{total:,} {unit}, {rate:,.1f} a second, {duration(left)} left{note}"
 
 
-def bar(what: str, done: int, total: int, unit: str, rate: float, left: float, columns: int) -> str:
+def bar(count: Count, columns: int) -> str:
     """The same with a bar before it, in less than `columns` characters."""
-    said = counted(what, done, total, unit, rate, left)
+    said, done, total = counted(count), count.done, count.total
     width = min(30, columns - len(said) - 4)
     if width >= 5:
         full = width if total <= 0 else min(width, width * done // total)

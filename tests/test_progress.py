@@ -7,15 +7,17 @@ import re
 import select
 import time
 from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rayner import progress
 from rayner.errors import DataError
-from rayner.progress import Progress, at_step, reporting
-from rayner.status import STATES, Status, bar, counted, duration, pace, read_status, render
+from rayner.progress import Progress, at_step, following, here, into, reporting
+from rayner.status import STATES, Count, Status, bar, counted, duration, pace, read_status, render
+from rayner.storage import place, remove
 
 numbers = st.floats(0, 1e9)
 counts = st.integers(0, 10**9)
@@ -24,7 +26,7 @@ statuses = st.builds(
     Status,
     job=texts, host=texts, pid=counts, started=numbers, updated=numbers, every=st.floats(0.1, 60),
     state=st.sampled_from(STATES), step=st.integers(1, 9), steps=st.integers(1, 9), name=texts, doing=texts,
-    done=counts, total=counts, unit=texts, rate=numbers, left=numbers, error=texts,
+    done=counts, total=counts, unit=texts, rate=numbers, left=numbers, note=texts, error=texts,
 )  # fmt: skip
 anything = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
@@ -78,7 +80,8 @@ def test_a_new_step_begins_with_nothing_done(status, step, name):
 @given(st.text("abc ", max_size=20), counts, counts, st.integers(1, 300))
 def test_a_bar_fits_into_the_terminal_and_says_what_a_line_says(what, done, total, columns):
     rate, left = pace(done, total, 3.0)
-    drawn, said = bar(what, done, total, "units", rate, left, columns), counted(what, done, total, "units", rate, left)
+    count = Count(what, done, total, "units", rate, left)
+    drawn, said = bar(count, columns), counted(count)
     assert len(drawn) < columns
     if columns > len(said) + 10:
         assert drawn.endswith(said)
@@ -121,7 +124,7 @@ def terminal(monkeypatch):
 def test_on_a_terminal_there_is_a_bar_and_at_the_end_a_line(monkeypatch):
     said = []
     with terminal(monkeypatch) as written:
-        told = Progress("tag", 4, "characters", say=said.append)
+        told = Progress("tag", 4, "characters", here(said.append))
         told.add(1)
         told.add(1)  # too soon for another drawing
         told.add(2)
@@ -146,14 +149,14 @@ def test_a_line_of_the_log_takes_the_bar_away_first(monkeypatch):
 def test_a_terminal_that_can_do_nothing_gets_no_bar(monkeypatch, term):
     with terminal(monkeypatch) as written:
         monkeypatch.setenv("TERM", term)
-        Progress("tag", 4, "characters", every=0, say=progress.say_on_stderr).add(1)
+        Progress("tag", 4, "characters", here(progress.say_on_stderr, every=0)).add(1)
         drawn = written()
     assert "\x1b" not in drawn
     assert drawn.startswith("tag 1/4 characters")
 
 
 def test_elsewhere_there_are_plain_lines_now_and_then(capsys):
-    told = Progress("tag", 300, "characters", every=1000, say=progress.say_on_stderr)
+    told = Progress("tag", 300, "characters", here(progress.say_on_stderr, every=1000))
     for _ in range(3):
         told.add(100)
     said = capsys.readouterr().err
@@ -178,7 +181,7 @@ def test_the_status_follows_steps_and_progress_and_beats_without_them(tmp_path):
     with reporting(tmp_path, "pipeline", every=0.05):
         assert eventually(lambda: (tmp_path / "status.json").exists())
         at_step(2, 5, "score")
-        Progress("score", 10, "sentences", every=1000).add(4)
+        Progress("score", 10, "sentences", here(every=1000)).add(4)
         assert eventually(lambda: read(tmp_path).done == 4)
         now = read(tmp_path)
         assert (now.job, now.state, now.step, now.steps, now.name) == ("pipeline", "running", 2, 5, "score")
@@ -194,6 +197,75 @@ def test_the_status_follows_steps_and_progress_and_beats_without_them(tmp_path):
     time.sleep(0.2)
     assert (tmp_path / "status.json").read_bytes() == ended
     assert [path.name for path in tmp_path.iterdir()] == ["status.json"]
+
+
+def test_a_job_tells_what_its_worker_tells_and_nothing_of_an_earlier_one(tmp_path):
+    (tmp_path / "run" / "train").mkdir(parents=True)
+    file = tmp_path / "run" / "train" / "status.json"
+    into(file)(Count("SLM", 7, 90, "steps", 1.0, 83.0, "loss 9.9"))
+    said = []
+    with reporting(tmp_path / "run", "train_slm", every=0.02):
+        with following(file, here(said.append, every=0), every=0.02):
+            time.sleep(0.1)
+            assert said == []
+            worker = Progress("SLM", 90, "steps", into(file, every=1000), before=30)
+            worker.begun -= 10
+            worker.add(20, "loss 0.1234")  # told at once
+            assert eventually(lambda: read(tmp_path / "run").done == 50)
+            worker.add(20, "loss 0.1")  # too soon
+            time.sleep(0.1)
+            assert len(said) == 1
+            file.write_text("{")
+            time.sleep(0.1)
+            worker.add(20, "loss 0.0999")  # the end
+        assert eventually(lambda: read(tmp_path / "run").done == 90)
+    assert re.fullmatch(r"SLM 50/90 steps, 2\.0 a second, 20 s left, loss 0\.1234", said[0])
+    assert said[1].startswith("SLM 90/90 steps, ")
+    assert said[1].endswith(" 0 s left, loss 0.0999")
+    assert len(said) == 2
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.lists(st.tuples(st.integers(1, 9), st.sampled_from([b"", b"{", b"[]", b"\xff", None])), min_size=1),
+    st.booleans(),
+)
+def test_what_a_job_tells_is_what_its_worker_told_in_order_and_the_last_whatever_it_meets(adds, away):
+    with TemporaryDirectory() as folder:
+        file = place(f"memory:/{folder}" if away else folder) / "status.json"
+        write, told, said = into(file, every=1e-9), [], []
+        worker = Progress("SLM", sum(amount for amount, _ in adds), "steps", lambda c: said.append(c) or write(c))
+        with following(file, told.append, every=1e-4):
+            for amount, met in adds:
+                remove(file)
+                if met is not None:  # whatever stands there before the worker tells more
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    file.write_bytes(met)
+                worker.add(amount)
+        remove(file)
+    rest = iter(said)
+    assert all(count in rest for count in told)
+    assert told[-1] == said[-1]
+    assert len(set(told)) == len(told)
+
+
+def test_a_job_whose_training_fails_tells_first_how_far_it_was(tmp_path):
+    file, told = tmp_path / "status.json", []
+
+    def work():
+        with following(file, told.append, every=1000):
+            Progress("SLM", 90, "steps", into(file)).add(7)
+            raise DataError("lost")
+
+    with pytest.raises(DataError, match="lost"):
+        work()
+    assert [count.done for count in told] == [7]
+
+
+def test_a_worker_goes_on_where_it_cannot_tell(tmp_path):
+    (tmp_path / "file").write_text("")
+    Progress("SLM", 1, "steps", into(tmp_path / "file" / "status.json")).add(1)
+    assert (tmp_path / "file").read_text() == ""
 
 
 def test_a_job_goes_on_where_no_status_can_be_written(tmp_path):

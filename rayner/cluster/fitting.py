@@ -28,11 +28,14 @@ from rayner.cluster.session import log, start_logging
 from rayner.config import WorkersConfig
 from rayner.errors import ConfigError
 from rayner.models.training import device_of
+from rayner.progress import Progress, following, into, nowhere
 from rayner.run import Run, whole_folder
+from rayner.status import NAME
 from rayner.storage import Place, entries, remove, remove_folder, replacing
 
 SNAPSHOT = "checkpoint_manager_snapshot.json"  # Ray's list of a training's checkpoints, which it overwrites in place
 COPY = "checkpoint_manager_snapshot.copy.json"
+TOLD = "told"  # where workers find, in their settings, the file into which they tell how far they are
 _CHECKPOINT = "checkpoint_"  # how Ray begins the names of their folders
 STARTS = 10  # further minutes that Ray waits for the workers: a cluster may have to get machines first
 
@@ -47,6 +50,7 @@ def fit(
 ) -> Result:
     """Run a training on its workers; under the same name it goes on from its last checkpoint, whatever cut it off.
 
+    How far it is, its first worker writes beside the checkpoints, and this process tells it.
     name: what trains, such as `llm`, and what it depends on, after a hyphen.
     best: the metric whose highest value marks a checkpoint to keep, next to the last one.
     Raises ConfigError if the workers do not start, ray.train.WorkerGroupError if they fail too often.
@@ -55,7 +59,7 @@ def fit(
     heal(folder)
     trainer = TorchTrainer(
         worker,
-        train_loop_config=settings,
+        train_loop_config={**settings, TOLD: folder / NAME},
         scaling_config=scaling(workers),
         run_config=RunConfig(
             name=name,
@@ -71,7 +75,8 @@ def fit(
         ),
     )
     try:
-        return trainer.fit()
+        with following(folder / NAME):
+            return trainer.fit()
     except ControllerError as error:
         if isinstance(error.controller_failure, WorkerGroupStartupFailedError | WorkerGroupStartupTimeoutError):
             raise _not_started(name, workers, error.controller_failure) from error
@@ -102,6 +107,11 @@ def scaling(workers: WorkersConfig) -> ScalingConfig:
         use_gpu=workers.gpus > 0,
         resources_per_worker={"CPU": workers.cpus, **({"GPU": workers.gpus} if workers.gpus else {})},
     )
+
+
+def told_steps(settings: dict[str, Any], what: str, total: int, before: int, rank: int) -> Progress:
+    """How many steps of a training are done; the first worker tells it."""
+    return Progress(what, total, "steps", nowhere if rank else into(settings[TOLD]), before)
 
 
 def worker_device(name: str) -> torch.device:

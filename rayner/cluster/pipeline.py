@@ -57,7 +57,7 @@ def pipeline(config: Config, run: Run) -> dict[str, Any]:
     about = _about(config, facts, time.time() - begun, memory.peak)
     evaluation = make_report(
         run,
-        title=f"{', '.join(config.train)} → {config.corpus or 'no corpus'}",
+        title=" → ".join(filter(None, [", ".join(config.train), config.corpus])),
         about=about,
         tagged=out_folder(config, run) if config.corpus else None,
         seed=config.seed,

@@ -14,9 +14,10 @@ from rayner.models import crf as crfs
 from rayner.models.clusters import Clusters, learn
 from rayner.ner.metrics import count, micro
 from rayner.ner.tags import label_set
+from rayner.progress import Progress, following, into
 from rayner.run import Run, whole_folder
-
-_SAID_EVERY = 10.0  # seconds
+from rayner.status import NAME
+from rayner.storage import Place
 
 
 def crf_inputs(config: Config, run: Run) -> dict[str, Any]:
@@ -30,35 +31,29 @@ def crf_inputs(config: Config, run: Run) -> dict[str, Any]:
 
 def train_crf(config: Config, run: Run) -> dict[str, Any]:
     """Train, write `models/slm`; the facts: F1 on the held-out sentences, features of the field."""
-    task = ray.remote(num_cpus=1)(_train)
-    facts: dict[str, Any] = ray.get(task.remote(config, run))
+    task, told = ray.remote(num_cpus=1)(_train), run.path("train", "crf", NAME)
+    with following(told):
+        facts: dict[str, Any] = ray.get(task.remote(config, run, told))
     log.info("SLM (CRF): held-out F1 %.4f, %s", facts["dev_f1"], duration(facts["training_seconds"]))
     return facts
 
 
-def _train(config: Config, run: Run) -> dict[str, Any]:
+def _train(config: Config, run: Run, told: Place) -> dict[str, Any]:
     start_logging()
     types = run.facts("data")["types"]
-    begun = said = time.monotonic()
-
-    def say(iteration: int) -> None:
-        nonlocal said
-        if time.monotonic() - said > _SAID_EVERY:
-            said = time.monotonic()
-            most = (said - begun) / iteration * (config.slm.crf.iterations - iteration)
-            log.info(
-                "SLM (CRF): iteration %d/%d, at most %s left", iteration, config.slm.crf.iterations, duration(most)
-            )
-
+    begun = time.monotonic()
     clusters: Clusters = {}
     if config.slm.crf.unlabelled:
         where = config.slm.crf.unlabelled
         log.info("SLM (CRF): clusters the characters of %s", where)
         clusters = learn(lambda: beginning(where, Survey()), [int(n) for n in config.slm.crf.clusters], config.seed)
         log.info("SLM (CRF): %d characters in clusters, %s", len(clusters), duration(time.monotonic() - begun))
-        begun = said = time.monotonic()
+        begun = time.monotonic()
+    progress = Progress("SLM (CRF), at most", config.slm.crf.iterations, "iterations", into(told))
     with whole_folder(run.path("models", "slm")) as folder:
-        crfs.train(data.part(run, "train"), label_set(types), config.slm.crf, folder, clusters, say)
+        crfs.train(
+            data.part(run, "train"), label_set(types), config.slm.crf, folder, clusters, lambda _: progress.add(1)
+        )
     seconds = time.monotonic() - begun
     crf = crfs.load(run.local("models", "slm"))
     dev = data.part(run, "dev")

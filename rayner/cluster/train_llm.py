@@ -18,15 +18,16 @@ from safetensors.torch import load_file
 
 from rayner.cluster import data
 from rayner.cluster.engine import Done, Pupil, Stage, make_engine, report, restore
-from rayner.cluster.fitting import due, fit, shared
-from rayner.cluster.session import duration, log, start_logging
+from rayner.cluster.fitting import due, fit, shared, told_steps
+from rayner.cluster.session import log, start_logging
 from rayner.cluster.silver import make_silver, silver, text_digest
 from rayner.cluster.trained import load_llm, retriever, task
 from rayner.config import Config, digest, resolved
 from rayner.models import llm as llms
 from rayner.models.tiny import write_decoder
-from rayner.models.training import batches, learning_rate, share, use_threads
+from rayner.models.training import batches, learning_rate, share, steps_of, use_threads
 from rayner.ner.prompt import Example
+from rayner.progress import Progress
 from rayner.run import Run, folder_digest, model_digest, whole_folder, write_json
 
 
@@ -124,11 +125,14 @@ def _worker(settings: dict[str, Any]) -> None:
     pupil = Pupil(*make_engine(config, run, settings["stage"], world), config, settings["stage"], rank, world)
     taught = silver(run) if pupil.stage.name == "silver" else data.part(run, "train")
     lessons, done = _lessons(config, run, pupil.llm, taught), restore(pupil)
+    steps = min(steps_of(len(lessons), config.llm.batch_size), config.llm.max_steps or len(lessons))
+    before = steps * done.epoch + done.step
+    progress = told_steps(settings, f"LLM ({pupil.stage.name})", steps * pupil.stage.epochs, before, rank)
     while done.epoch < pupil.stage.epochs:
-        _epoch(pupil, lessons, done)
+        _epoch(pupil, lessons, done, progress)
 
 
-def _epoch(pupil: Pupil, lessons: Sequence[llms.Lesson], done: Done) -> None:
+def _epoch(pupil: Pupil, lessons: Sequence[llms.Lesson], done: Done, progress: Progress) -> None:
     """The rest of an epoch, with a checkpoint at its end and every so many minutes before.
 
     Batches, learning rate and dropout follow from the numbers of epoch and step: going on from a checkpoint comes to
@@ -138,7 +142,7 @@ def _epoch(pupil: Pupil, lessons: Sequence[llms.Lesson], done: Done) -> None:
     size, seed, epoch, first = settings.batch_size, pupil.config.seed, done.epoch, done.step
     plan = batches([len(lesson) for lesson in lessons], size, seed + epoch)[: settings.max_steps or None]
     pupil.engine.train()
-    begun = said = saved = time.monotonic()
+    saved = time.monotonic()
     for i, batch in enumerate(plan[first:], first):
         step = epoch * len(plan) + i
         for group in pupil.engine.optimizer.param_groups:
@@ -147,13 +151,7 @@ def _epoch(pupil: Pupil, lessons: Sequence[llms.Lesson], done: Done) -> None:
         own = share([batch[k % len(batch)] for k in range(size)], rank, pupil.world)
         done.losses.append(_step(pupil.engine, [lessons[k] for k in own], settings.micro_batch))
         done.step = i + 1
-        if rank == 0 and time.monotonic() - said > 10:
-            said = time.monotonic()
-            left = (said - begun) / (done.step - first) * (len(plan) * (stage.epochs - epoch) - done.step)
-            log.info(
-                "LLM (%s) epoch %d/%d, step %d/%d: loss %.4f, %s left",
-                stage.name, epoch + 1, stage.epochs, done.step, len(plan), mean(done.losses[-20:]), duration(left),
-            )  # fmt: skip
+        progress.add(1, f"loss {mean(done.losses[-20:]):.4f}")
         if done.step < len(plan) and due(saved, settings.checkpoint_minutes, pupil.llm.device):
             report(pupil, done, {"epoch": epoch, "step": done.step, "loss": mean(done.losses)})
             saved = time.monotonic()

@@ -1,7 +1,6 @@
 """Training of the small model on Ray Train: any number of CPU or GPU workers, the best epoch kept."""
 
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,14 @@ from ray.train import Checkpoint
 from ray.train.torch import prepare_model
 
 from rayner.cluster import data
-from rayner.cluster.fitting import fit, worker_device
-from rayner.cluster.session import duration, log, start_logging
+from rayner.cluster.fitting import fit, told_steps, worker_device
+from rayner.cluster.session import log, start_logging
 from rayner.cluster.train_crf import crf_inputs, train_crf
 from rayner.config import Config, digest, resolved
 from rayner.models import slm as slms
 from rayner.models.slm_training import held_out_f1, optimizer_for, train_epoch
 from rayner.models.tiny import write_encoder
-from rayner.models.training import use_threads
+from rayner.models.training import steps_of, use_threads
 from rayner.ner.tags import label_set
 from rayner.run import Run, folder_digest, model_digest, whole_folder
 from rayner.storage import fetched
@@ -83,18 +82,16 @@ def _worker(settings: dict[str, Any]) -> None:
     optimizer = optimizer_for(slm, config.slm)
     first = _restore(slm, optimizer, rank)
     model = prepare_model(slm.model, move_to_device=False)
-    for epoch in range(first, config.slm.epochs):
-        begun = time.time()
+    steps, epochs = steps_of(len(items), config.slm.batch_size), config.slm.epochs
+    progress = told_steps(settings, "SLM", steps * epochs, steps * first, rank)
+    for epoch in range(first, epochs):
         loss = train_epoch(
-            slm, model, optimizer, items, config.slm, epoch=epoch, seed=config.seed, rank=rank, world=world
-        )
+            slm, model, optimizer, items, config.slm, epoch=epoch, seed=config.seed, rank=rank, world=world,
+            say=lambda loss: progress.add(1, f"loss {loss:.4f}"),
+        )  # fmt: skip
         metrics = {"epoch": epoch, "loss": loss, "f1": held_out_f1(slm, dev, config.slm, types) if rank == 0 else 0.0}
         if rank == 0:
-            log.info(
-                "SLM epoch %d/%d: loss %.4f, held-out F1 %.4f, %s left",
-                epoch + 1, config.slm.epochs, loss, metrics["f1"],
-                duration((time.time() - begun) * (config.slm.epochs - epoch - 1)),
-            )  # fmt: skip
+            log.info("SLM epoch %d/%d: loss %.4f, held-out F1 %.4f", epoch + 1, epochs, loss, metrics["f1"])
         _report(slm, optimizer, metrics, rank)
 
 

@@ -14,7 +14,7 @@ from rayner.corpus.review_files import (
     write_review,
 )
 from rayner.errors import ConfigError
-from rayner.progress import Progress, say_on_stderr
+from rayner.progress import Progress, here, say_on_stderr
 from rayner.storage import place
 
 
@@ -55,7 +55,7 @@ def _pick(given: argparse.Namespace) -> None:
     def say(done: int, total: int) -> None:
         nonlocal progress
         if progress is None or done == 1:
-            progress = Progress("review", total, "documents", say=say_on_stderr)
+            progress = Progress("review", total, "documents", here(say_on_stderr))
         progress.add(1)
 
     picked = pick_sentences(place(given.tagged), given.n, known.sentences, say)

@@ -1,6 +1,6 @@
 """Training of the small model: one epoch at a time, for any number of workers; no Ray here."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -28,8 +28,9 @@ def train_epoch(
     seed: int,
     rank: int = 0,
     world: int = 1,
+    say: Callable[[float], None] = lambda loss: None,
 ) -> float:
-    """One epoch over the items; returns the mean loss of this worker's steps.
+    """One epoch over the items; returns the mean loss of this worker's steps. say: is told the loss of each.
 
     Batches depend on seed and epoch alone, and each worker takes its share of each, so that any number of workers
     sees the same batches. The learning rate follows from the step's number: nothing but model and optimizer is
@@ -48,7 +49,9 @@ def train_epoch(
         value.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        total += float(value.detach())
+        said = float(value.detach())
+        total += said
+        say(said)
     model.eval()
     return total / max(1, len(plan))
 

@@ -38,6 +38,11 @@ def batches(lengths: Sequence[int], size: int, seed: int) -> list[list[int]]:
     return [cut[i] for i in random.permutation(len(cut))]
 
 
+def steps_of(items: int, size: int) -> int:
+    """How many batches `batches` makes."""
+    return -(-items // size)
+
+
 def share(batch: Sequence[int], rank: int, world: int) -> list[int]:
     """One worker's part of a batch; a worker that would have none repeats the first item, so that all keep step."""
     return list(batch[rank::world]) or [batch[0]]

@@ -4,27 +4,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_TABLES = {  # in the order in which they are shown
-    "inputs": "Inputs",
-    "counts": "Counts",
-    "timings": "Timings",
-    "faults": "Irregularities met",
-    "versions": "Versions",
-}
+from rayner.report.messages import say
+from rayner.report.words import Both, same
+
+_TABLES = ("inputs", "counts", "timings", "faults", "versions")  # in the order in which they are shown
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
     """A table with a heading. columns: empty for a table of names and values."""
 
-    heading: str
+    heading: Both
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
 
 def known(run: Mapping[str, Any]) -> list[Facts]:
     """The tables that every report shows, of the keys that are there and not empty."""
-    return [table(heading, run[key]) for key, heading in _TABLES.items() if run.get(key) not in (None, {}, [], "")]
+    return [table(say(f"facts_{key}"), run[key]) for key in _TABLES if run.get(key) not in (None, {}, [], "")]
 
 
 def others(run: Mapping[str, Any]) -> list[Facts]:
@@ -32,10 +29,12 @@ def others(run: Mapping[str, Any]) -> list[Facts]:
     rest = {key: value for key, value in run.items() if key not in _TABLES}
     nested = {key: value for key, value in rest.items() if isinstance(value, dict | list) and value}
     single = {key: value for key, value in rest.items() if key not in nested}
-    return ([table("General", single)] if single else []) + [table(key, value) for key, value in nested.items()]
+    return ([table(say("facts_general"), single)] if single else []) + [
+        table(same(key), value) for key, value in nested.items()
+    ]
 
 
-def table(heading: str, value: Any) -> Facts:  # noqa: ANN401 - JSON
+def table(heading: Both, value: Any) -> Facts:  # noqa: ANN401 - JSON
     """Any JSON value as a table: a list of objects with a column each, else dotted names and values."""
     if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
         flat = [dict(flatten(item)) for item in value]

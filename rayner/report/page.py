@@ -1,27 +1,28 @@
-"""The HTML report of a run: one page that needs nothing else, on screen, on paper and without a network."""
+"""The HTML report of a run: one page that needs nothing else, on screen, on paper and without a network.
+
+It is in English and Chinese: see `rayner.report.messages` for what it says, `words.Both` for how the page holds it.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from rayner.ner.span_rule import span_rule
 from rayner.report import facts, plots
+from rayner.report.messages import feature, gloss, say, setting
 from rayner.report.methods import paragraph
-from rayner.report.tagged import GLOSSES, Piece, Sample, colours, gloss, pieces
+from rayner.report.tagged import Piece, Sample, colours, pieces
+from rayner.report.templates import environment
+from rayner.report.words import GLOSSES, Both, attribute, filled, joined, same
 from rayner.storage import Place, replacing
 
 __all__ = ["Sample", "write_report"]
 
-_SYSTEMS = {"slm": "SLM", "llm": "LLM", "fused": "fused"}
-_ALL_SYSTEMS = {
-    **_SYSTEMS,
-    "fused_regions": "fused by regions",
-    "fused_calibrated": "fused by calibrated confidence",
-    "fused_characters": "per-character fusion",
-}
+_SYSTEMS = {key: say(key) for key in ("slm", "llm", "fused")}
+_ALL_SYSTEMS = _SYSTEMS | {key: say(key) for key in ("fused_regions", "fused_calibrated", "fused_characters")}
 _SHOWN_AT_ONCE = 10  # disagreements; the others are folded away
 
 
@@ -59,6 +60,7 @@ def write_report(
         fusion=fusion,
         rule=_rule(fusion),
         weights=_weights(fusion),
+        baselines=_baselines(fusion),
         best=[_best(curve) for curve in fusion.get("curves", []) if curve["f1"]],
         plots=_plots(evaluation, fusion),
         disagreements=[_disagreement(item) for item in evaluation.get("disagreements", [])],
@@ -70,15 +72,10 @@ def write_report(
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": percent, "points": points, "gloss": gloss, "shown": facts.shown}
-    return environment
+    made = environment(Path(__file__).parent)
+    made.globals |= {"m": say, "attribute": attribute}
+    made.filters |= {"percent": percent, "points": points, "gloss": gloss, "shown": facts.shown}
+    return made
 
 
 def percent(share: float) -> str:
@@ -91,18 +88,16 @@ def points(difference: float) -> str:
     return f"{100 * difference:+.2f}".replace("-", "\u2212")
 
 
-def _compared(pair: str, values: Sequence[float]) -> dict[str, str]:
+def _compared(pair: str, values: Sequence[float]) -> dict[str, Any]:
     """A paired difference in words, and its `verdict`: ahead, behind or even."""
-    ours, theirs = (_ALL_SYSTEMS.get(name, name) for name in pair.split("-"))
+    ours, theirs = (_ALL_SYSTEMS.get(name, same(name)) for name in pair.split("-"))
     difference, low, high = values
-    between = f"95% interval {points(low)} to {points(high)}"
-    if low > 0:
-        return {"verdict": "ahead", "text": f"{ours} beats {theirs} by {points(difference)} points, {between}"}
     if high < 0:
-        return {"verdict": "behind", "text": f"{theirs} beats {ours} by {points(-difference)} points, "
-                f"95% interval {points(-high)} to {points(-low)}"}  # fmt: skip
-    text = f"no difference beyond chance between {ours} and {theirs}: {points(difference)} points, {between}"
-    return {"verdict": "even", "text": text}
+        ours, theirs, difference, low, high = theirs, ours, -difference, -high, -low
+    verdict = "even" if low <= 0 else "behind" if values[2] < 0 else "ahead"
+    between = say("interval", points(low), points(high))
+    said = say("even" if verdict == "even" else "ahead", ours, theirs, points(difference), between)
+    return {"verdict": verdict, "text": said.capital}
 
 
 def _cards(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -124,40 +119,44 @@ def _cards(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _rule(fusion: Mapping[str, Any]) -> dict[str, str]:
-    """The chosen rule in words, {} if there is none."""
+def _rule(fusion: Mapping[str, Any]) -> Both | None:
+    """The chosen rule in words, None if there is none."""
     if not fusion.get("rule"):
-        return {}
+        return None
     rule = fusion["rule"]
-    evidence = {
-        "entities": "the LLM's entities there, and its decision to copy on where it put none",
-        "decisions": "every decision that the LLM took there",
-    }
-    basis = {
-        "unmasked": "the softmax over the whole vocabulary",
-        "allowed": "the softmax over the choices that the markup allows",
-    }
-    return {
-        "weight": f"{rule['weight']:.4g}",
-        "entropy": {"mean": "mean", "max": "maximum"}.get(rule["entropy"], rule["entropy"]),
-        "probability": {"min": "minimum"}.get(rule["probability"], rule["probability"]),
-        "evidence": evidence.get(rule["evidence"], rule["evidence"]),
-        "basis": basis.get(fusion.get("basis", ""), ""),
-    }
+    basis = fusion.get("basis", "")
+    return say(
+        "rule_lead",
+        f"{rule['weight']:.4g}",
+        setting(rule["entropy"]),
+        setting(rule["probability"]),
+        say(f"of_{rule['evidence']}"),
+        say("under", say(basis)) if basis in ("unmasked", "allowed") else "",
+    )
 
 
-def _weights(fusion: Mapping[str, Any]) -> list[tuple[str, float]]:
+def _weights(fusion: Mapping[str, Any]) -> list[tuple[Both, float]]:
     """The learned rule's weights, the heaviest first; none if it was not chosen."""
     if fusion.get("chosen") != "spans":
         return []
-    return sorted(span_rule(fusion["spans"]).named.items(), key=lambda pair: -abs(pair[1]))
+    found = sorted(span_rule(fusion["spans"]).named.items(), key=lambda pair: -abs(pair[1]))
+    return [(feature(name), weight) for name, weight in found]
+
+
+def _baselines(fusion: Mapping[str, Any]) -> Both:
+    """F1 on held-out data of each system that has one."""
+    told = (
+        filled(("{0} {1}", "{0} {1}"), _ALL_SYSTEMS.get(name, same(name)), percent(f1))
+        for name, f1 in fusion.get("baselines", {}).items()
+    )
+    return joined(told, ", ", "，")
 
 
 def _best(curve: Mapping[str, Any]) -> dict[str, Any]:
     """Where a curve is highest, the lowest such lambda."""
     at = max(range(len(curve["f1"])), key=lambda i: (curve["f1"][i], -curve["weights"][i]))
-    return {**{key: curve[key] for key in ("entropy", "probability", "evidence")},
-            "weight": f"{curve['weights'][at]:.4g}", "f1": curve["f1"][at]}  # fmt: skip
+    words = {key: setting(curve[key]) for key in ("entropy", "probability", "evidence")}
+    return words | {"weight": f"{curve['weights'][at]:.4g}", "f1": curve["f1"][at]}
 
 
 def _plots(evaluation: Mapping[str, Any], fusion: Mapping[str, Any]) -> dict[str, Markup]:
@@ -176,21 +175,19 @@ def _plots(evaluation: Mapping[str, Any], fusion: Mapping[str, Any]) -> dict[str
 
 def _disagreement(item: Mapping[str, Any]) -> dict[str, Any]:
     """One disagreement as a line of pieces for gold and each system, and the outcome in words."""
-    names = {"gold": "Gold", "slm": "SLM", "llm": "LLM", "fused": "Fused"}
-    lines: list[tuple[str, str, list[Piece]]] = []
-    for key, name in names.items():
+    lines: list[tuple[str, Both, list[Piece]]] = []
+    for key in ("gold", "slm", "llm", "fused"):
         entities = [{"start": start, "end": end, "type": kind} for start, end, kind in item[key]]
-        lines.append((key, name, pieces(item["text"], entities, tuple(item["region"]))))
-    winner = _SYSTEMS.get(item["winner"], "")
+        lines.append((key, say(key).capital, pieces(item["text"], entities, tuple(item["region"]))))
+    winner, right = _SYSTEMS.get(item["winner"]), _SYSTEMS.get(item["right"])
     if not winner:
-        right = _SYSTEMS.get(item["right"], "neither")
-        verdict, outcome = "moot", f"each entity was judged by itself; of the two models {right} was right"
-    elif item["right"] == item["winner"]:
-        verdict, outcome = "good", f"{winner} won and was right"
-    elif item["right"] in _SYSTEMS:
-        verdict, outcome = "bad", f"{winner} won, {_SYSTEMS[item['right']]} was right"
+        verdict, outcome = "moot", say("judged_singly", right or say("neither_model"))
+    elif right == winner:
+        verdict, outcome = "good", say("won_right", winner)
+    elif right:
+        verdict, outcome = "bad", say("won_wrong", winner, right)
     else:
-        verdict, outcome = "moot", f"{winner} won, neither was right"
+        verdict, outcome = "moot", say("won_neither", winner)
     return {**item, "lines": lines, "verdict": verdict, "outcome": outcome}
 
 
@@ -204,7 +201,7 @@ def _types(evaluation: Mapping[str, Any], samples: Sequence[Sample]) -> dict[str
         "scored_kinds": _in_order(scored),
         "sample_kinds": _in_order(sampled),
         "colours": list(palette.items()),
-        "glosses": GLOSSES,
+        "glosses": {kind: Both(*words) for kind, words in GLOSSES.items()},
         "classes": {kind: f"t{i}" for i, kind in enumerate(palette)},
     }
 

@@ -1,9 +1,10 @@
 """Plots as inline SVG: one string each, no file, no date, the same for the same numbers.
 
 Colours are CSS variables of the page around them (with fallbacks), so that a plot follows its dark mode; letters
-stay letters, in the page's font. Labels are English: the fonts at hand may lack the Chinese ones.
+stay letters, in the page's font, and have the Chinese beside them for its script: it needs no font here.
 """
 
+import html
 import io
 import re
 import warnings
@@ -12,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+from rayner.report.messages import say, setting
+from rayner.report.words import Both, attribute
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,8 +26,7 @@ MAX_POINTS = 400
 # Stand-ins that matplotlib can draw with, and what the page gets in their place.
 _INK, _SOFT, _RULE = "#010101", "#010102", "#010103"
 _SYSTEMS = {"slm": "#010104", "llm": "#010105", "fused": "#010106"}
-_NAMES = {"slm": "SLM", "llm": "LLM", "fused": "fused"}
-_EVIDENCE = {"entities": (":", "other rules, P of entities"), "decisions": ("-", "other rules, P of decisions")}
+_EVIDENCE = {"entities": ":", "decisions": "-"}
 _CSS = {
     _INK: "currentColor",
     _SOFT: "var(--soft, #6b6760)",
@@ -63,27 +66,29 @@ def lambda_curve(curves: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any],
     """
     with _styled("lambda"):
         figure, axes = _canvas(7.6, 3.7)
+        words = _Words()
         lines = [(curve, *_finite(curve)) for curve in curves]
         edges = _lively([(weights, f1) for _, weights, f1 in lines], float(chosen["weight"]))
-        for kind, (dash, label) in _EVIDENCE.items():
+        for kind, dash in _EVIDENCE.items():
+            label = words.say("other_rules", setting(kind))
             others = [line for line in lines if line[0]["evidence"] == kind and not _same_rule(line[0], chosen)]
             for place, (_, weights, f1) in enumerate(others):
                 points = thinned(*_inside(weights, 100 * f1, edges))
                 axes.plot(*points, color=_SOFT, ls=dash, lw=0.9, alpha=0.6, label="" if place else label)
         for system in ("slm", "llm"):
             if system in baselines:
-                label = f"{_NAMES[system]} alone"
+                label = words.say("alone", say(system))
                 axes.axhline(100 * baselines[system], color=_SYSTEMS[system], lw=1.5, ls=(0, (6, 3)), label=label)
         for weights, f1 in [(weights, f1) for curve, weights, f1 in lines if _same_rule(curve, chosen)]:
             axes.plot(*thinned(*_inside(weights, 100 * f1, edges)), color=_SYSTEMS["fused"], lw=1.9)
             at = int(np.abs(weights - chosen["weight"]).argmin())
-            label = f"chosen rule, \u03bb = {chosen['weight']:.4g}"
+            label = words.say("chosen_rule", f"{chosen['weight']:.4g}")
             axes.plot(weights[at], 100 * f1[at], "-o", ms=7, lw=1.9, color=_SYSTEMS["fused"], zorder=5, label=label)
         axes.set_xlim(*edges)
         axes.margins(y=0.1)
-        axes.set(xlabel="\u03bb (the larger, the more the LLM wins)", ylabel="micro F1, %")
+        axes.set(xlabel=words.say("lambda_axis"), ylabel=words.say("micro_axis"))
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize=8)
-        return _svg(figure, "lambda", "Micro F1 on held-out data against lambda, for every rule that was tried")
+        return _svg(figure, "lambda", say("lambda_plot"), words)
 
 
 def budget_curve(share: Sequence[float], f1: Sequence[float], exact: Mapping[str, float]) -> str:
@@ -93,15 +98,17 @@ def budget_curve(share: Sequence[float], f1: Sequence[float], exact: Mapping[str
     """
     with _styled("budget"):
         figure, axes = _canvas(7.6, 3.2)
+        words = _Words()
         points = thinned(100 * np.asarray(share, dtype=float), 100 * np.asarray(f1, dtype=float))
-        axes.plot(*points, color=_SYSTEMS["fused"], lw=1.9, label="fused")
-        axes.axhline(100 * f1[0], color=_SYSTEMS["slm"], lw=1.5, ls=(0, (6, 3)), label="SLM alone")
-        label = f"exact gate, {100 * exact['share']:.3g}% of the sentences"
+        axes.plot(*points, color=_SYSTEMS["fused"], lw=1.9, label=words.say("fused"))
+        alone = words.say("alone", say("slm"))
+        axes.axhline(100 * f1[0], color=_SYSTEMS["slm"], lw=1.5, ls=(0, (6, 3)), label=alone)
+        label = words.say("exact_gate", f"{100 * exact['share']:.3g}")
         axes.plot(100 * exact["share"], 100 * exact["f1"], "o", ms=7, color=_SYSTEMS["fused"], zorder=5, label=label)
         axes.margins(y=0.1)
-        axes.set(xlim=(-2, 102), xlabel="sentences that the LLM is asked about, %", ylabel="micro F1, %")
+        axes.set(xlim=(-2, 102), xlabel=words.say("asked_axis"), ylabel=words.say("micro_axis"))
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize=8)
-        return _svg(figure, "budget", "Micro F1 against the share of sentences that the LLM is asked about")
+        return _svg(figure, "budget", say("budget_plot"), words)
 
 
 def reliability(bins: Sequence[Mapping[str, float]], system: str = "fused") -> str:
@@ -112,18 +119,18 @@ def reliability(bins: Sequence[Mapping[str, float]], system: str = "fused") -> s
     """
     with _styled(f"reliability-{system}"):
         figure, axes = _canvas(3.8, 3.5)
+        words = _Words()
         full = [b for b in bins if b["n"]]
-        axes.plot([0, 1], [0, 1], color=_SOFT, lw=1, ls=":", label="as it should be")
+        axes.plot([0, 1], [0, 1], color=_SOFT, lw=1, ls=":", label=words.say("ideal"))
         axes.plot([b["mean"] for b in full], [b["right"] for b in full], color=_SYSTEMS[system], lw=1.2)
         most = max((b["n"] for b in full), default=1)
         axes.scatter(
             [b["mean"] for b in full], [b["right"] for b in full], s=[16 + 130 * b["n"] / most for b in full],
-            color=_SYSTEMS[system], label="entities (size: how many)", zorder=4,
+            color=_SYSTEMS[system], label=words.say("entities_size"), zorder=4,
         )  # fmt: skip
-        axes.set(xlim=(-0.03, 1.05), ylim=(-0.03, 1.05), xlabel="score given", ylabel="share right")
+        axes.set(xlim=(-0.03, 1.05), ylim=(-0.03, 1.05), xlabel=words.say("score_axis"), ylabel=words.say("right_axis"))
         axes.legend(loc="upper left", fontsize=8, markerscale=0.6)
-        what = f"{_NAMES[system]}: share of entities that were right against the score they were given"
-        return _svg(figure, f"reliability-{system}", what)
+        return _svg(figure, f"reliability-{system}", say("reliability_plot", say(system)), words)
 
 
 def type_bars(systems: Mapping[str, Mapping[str, Any]]) -> str:
@@ -135,13 +142,14 @@ def type_bars(systems: Mapping[str, Mapping[str, Any]]) -> str:
     kinds = list(dict.fromkeys(k for n in shown for k, row in systems[n]["per_type"].items() if _occurs(row)))
     with _styled("types"):
         figure, axes = _canvas(max(3.6, 1.6 + 0.85 * len(kinds)), 3.2)
+        words = _Words()
         width = 0.8 / max(1, len(shown))
         for place, name in enumerate(shown):
             rows = [systems[name]["per_type"][kind] for kind in kinds]
             f1 = np.array([100 * row["f1"] for row in rows])
             edges = np.array([row["interval"] for row in rows]).reshape(-1, 2).T * 100
             x = np.arange(len(kinds)) + (place - (len(shown) - 1) / 2) * width
-            axes.bar(x, f1, width * 0.88, color=_SYSTEMS[name], label=_NAMES[name])
+            axes.bar(x, f1, width * 0.88, color=_SYSTEMS[name], label=words.say(name))
             reach = np.abs(edges - f1)
             axes.errorbar(x, f1, yerr=reach, fmt="none", ecolor=_INK, elinewidth=0.8, capsize=2, alpha=0.7)
         axes.grid(visible=False, axis="x")
@@ -149,7 +157,7 @@ def type_bars(systems: Mapping[str, Mapping[str, Any]]) -> str:
         axes.set(ylim=(0, 104), ylabel="F1, %")
         if shown:
             axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=8)
-        return _svg(figure, "types", "F1 of each type, with 95% intervals")
+        return _svg(figure, "types", say("types_plot"), words)
 
 
 def thinned(
@@ -218,7 +226,22 @@ def _canvas(width: float, height: float) -> "tuple[Figure, Axes]":
     return figure, figure.add_subplot()
 
 
-def _svg(figure: "Figure", name: str, label: str) -> str:
+class _Words(dict[str, str]):
+    """What was written into a figure, in English, with the Chinese for it."""
+
+    def say(self, key: str, *given: object) -> str:
+        """A message in English; it is kept."""
+        said = say(key, *given)
+        self[said.en] = said.zh
+        return said.en
+
+    def beside(self, element: re.Match[str]) -> str:
+        """A text element of SVG with its Chinese beside it, where it has one."""
+        zh = self.get(html.unescape(element[2]))
+        return f'<text data-zh="{html.escape(zh)}"{element[1]}>{element[2]}</text>' if zh else element[0]
+
+
+def _svg(figure: "Figure", name: str, label: Both, words: _Words) -> str:
     """The figure as an element to put into a page: ids made unique by `name`, no prologue, no fixed size."""
     buffer = io.StringIO()
     with warnings.catch_warnings():
@@ -231,7 +254,9 @@ def _svg(figure: "Figure", name: str, label: str) -> str:
     )
     width, height = re.findall(r'(?:width|height)="([\d.]+)pt"', text[: text.index(">")])
     view = f'viewBox="0 0 {width} {height}" style="max-width:{float(width) / 72 * 1.25:.2f}in"'
-    text = re.sub(r"<svg.*?>", f'<svg {view} role="img" aria-label="{label}">', text, count=1, flags=re.DOTALL)
+    head = f'<svg {view} role="img" {attribute("aria-label", label)}>'
+    text = re.sub(r"<svg.*?>", head, text, count=1, flags=re.DOTALL)
+    text = re.sub(r"<text([^>]*)>([^<]*)</text>", words.beside, text)
     text = re.sub(r'id="([^"]+)"', rf'id="{name}-\1"', text)
     text = re.sub(r'(?:xlink:)?href="#', f'href="#{name}-', text).replace("url(#", f"url(#{name}-")
     text = re.sub(r"'DejaVu Sans'[^;\"]*", "var(--sans, sans-serif)", text)

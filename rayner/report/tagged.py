@@ -5,20 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-GLOSSES = {
-    "NR": "person",
-    "NS": "place",
-    "NB": "book",
-    "NO": "office",
-    "NG": "country",
-    "T": "time",
-    "ZD": "disease",
-    "ZZ": "syndrome",
-    "ZF": "formula",
-    "ZP": "decoction piece",
-    "ZS": "symptom",
-    "ZA": "acupoint",
-}
+from rayner.report.messages import gloss, say
+from rayner.report.words import Both, filled, joined, same
+
 # Hue (degrees) and saturation (%): types that occur together lie far apart on the wheel.
 _COLOURS = {
     "NR": (8, 70),
@@ -35,7 +24,8 @@ _COLOURS = {
     "ZA": (175, 60),
 }
 _SPARE = (320, 95, 240, 65, 20, 200, 120, 300)
-_VOTES = {"agree": "both models agree", "slm": "decided by the SLM", "llm": "decided by the LLM"}
+_UNTITLED = same("")
+_VOTES = {"agree": "both_agree", "slm": "by_slm", "llm": "by_llm"}
 
 
 @dataclass(frozen=True)
@@ -56,7 +46,7 @@ class Run:
     """Characters printed alike. codepoint: what a single character is, where a font may lack it; region: inside it."""
 
     text: str
-    codepoint: str = ""
+    codepoint: Both | None = None
     region: bool = False
 
 
@@ -66,7 +56,7 @@ class Piece:
 
     runs: tuple[Run, ...]
     type: str = ""
-    title: str = ""
+    title: Both = _UNTITLED
     decided_by: str = ""
 
     @property
@@ -94,21 +84,17 @@ def pieces(text: str, entities: Sequence[Mapping[str, Any]], region: tuple[int, 
     return [piece for piece in out if piece.runs]
 
 
-def describe(entity: Mapping[str, Any]) -> str:
+def describe(entity: Mapping[str, Any]) -> Both:
     """An entity in words: type, confidence, who decided, and both votes."""
     parts = [gloss(entity["type"])]
     if entity.get("score") is not None:
-        parts.append(f"confidence {entity['score']:.3f}")
+        parts.append(say("with_confidence", f"{entity['score']:.3f}"))
     if entity.get("decided_by"):
-        parts.append(_VOTES.get(entity["decided_by"], str(entity["decided_by"])))
-        parts.append(_vote("SLM", entity.get("slm_type"), "H", entity.get("slm_entropy")))
-        parts.append(_vote("LLM", entity.get("llm_type"), "P", entity.get("llm_category_prob")))
-    return "; ".join(parts)
-
-
-def gloss(kind: str) -> str:
-    """'NR person', or the bare code of a type without a gloss."""
-    return f"{kind} {GLOSSES[kind]}" if kind in GLOSSES else kind
+        key = _VOTES.get(entity["decided_by"])
+        parts.append(say(key) if key else same(entity["decided_by"]))
+        parts.append(_vote("slm", entity.get("slm_type"), "H", entity.get("slm_entropy")))
+        parts.append(_vote("llm", entity.get("llm_type"), "P", entity.get("llm_category_prob")))
+    return joined(parts, "; ", "；")
 
 
 def colours(kinds: Sequence[str]) -> dict[str, tuple[int, int]]:
@@ -119,31 +105,32 @@ def colours(kinds: Sequence[str]) -> dict[str, tuple[int, int]]:
     }
 
 
-def codepoint(char: str) -> str:
-    """What to say of a character that fonts may lack: private use, or beyond the BMP; "" for any other.
+def codepoint(char: str) -> Both | None:
+    """What to say of a character that fonts may lack: private use, or beyond the BMP; None for any other.
 
     Variation selectors must stay with the character before them: they are left alone.
     """
     category = unicodedata.category(char)
     if category == "Co":
-        return f"U+{ord(char):04X}, private use"
+        return say("private_use", f"U+{ord(char):04X}")
     if ord(char) > 0xFFFF and category != "Mn":
-        return f"U+{ord(char):04X}"
-    return ""
+        return same(f"U+{ord(char):04X}")
+    return None
 
 
-def _vote(name: str, kind: str | None, symbol: str, value: float | None) -> str:
+def _vote(model: str, kind: str | None, symbol: str, value: float | None) -> Both:
     """One model's vote: its type or none, and its H (nats) or P where known."""
-    return f"{name}: {kind or 'none'}" + ("" if value is None else f" ({symbol} {value:.3f})")
+    said = joined([say(model), same(kind) if kind else say("nothing")], ": ", "：")
+    return said if value is None else filled(("{0} ({1} {2})", "{0}（{1} {2}）"), said, symbol, f"{value:.3f}")
 
 
 def _runs(text: str, start: int, end: int, region: tuple[int, int]) -> tuple[Run, ...]:
     runs: list[Run] = []
     plain = start
     for i in range(start, end + 1):
-        rare = codepoint(text[i]) if i < end else ""
+        rare = codepoint(text[i]) if i < end else None
         if (i == end or rare or i in region) and plain < i:
-            runs.append(Run(text[plain:i], "", region[0] <= plain < region[1]))
+            runs.append(Run(text[plain:i], None, region[0] <= plain < region[1]))
             plain = i
         if rare:
             runs.append(Run(text[i], rare, region[0] <= i < region[1]))

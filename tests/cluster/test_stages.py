@@ -11,6 +11,7 @@ from rayner.cluster.score import units_of
 from rayner.cluster.session import Progress, duration, log
 from rayner.cluster.stages import packed, segments_of, unit_row, unpacked
 from rayner.ner.scores import NOTHING, Scored
+from rayner.progress import here
 
 
 def segment(i, text):
@@ -42,7 +43,7 @@ def test_progress_is_told_now_and_then_and_at_the_end(caplog, monkeypatch):
     monkeypatch.setattr(log, "handlers", [caplog.handler])  # whatever start_logging left in other tests
     monkeypatch.setattr(log, "propagate", False)
     with caplog.at_level(logging.INFO, logger="rayner"):
-        progress = Progress("tag", 3000, "characters", every=1000)
+        progress = Progress("tag", 3000, "characters", here(every=1000))
         progress.add(1000)
         assert caplog.messages == []
         progress.add(2000)

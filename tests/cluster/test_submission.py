@@ -220,14 +220,17 @@ def assert_readable(log: str) -> None:
     """No control characters (a tab in Ray's own first line apart), no bars, no reports of Ray Train; time left."""
     assert set(re.findall(r"[\x00-\x1f\x7f-\x9f]", log)) <= {"\n", "\t"}
     assert not re.search(r"it/s|█|Reporting training result|Checkpoint successfully", log)
-    assert re.search(r"\) \d\d:\d\d:\d\d SLM epoch \d+/20: .*, (\d+ min )?\d+ s left$", log, re.MULTILINE)
+    assert re.search(r"\) \d\d:\d\d:\d\d SLM epoch \d+/20: loss \d\.\d+, held-out F1 \d\.\d+$", log, re.MULTILINE)
+    line = r"^\d\d:\d\d:\d\d SLM [\d,]+/[\d,]+ steps, [\d,.]+ a second, (\d+ min )?\d+ s left, loss \d+\.\d+$"
+    assert re.search(line, log, re.MULTILINE)
 
 
 PROGRESS = """python -c "
 import time; from rayner.cluster.session import Progress, session, start_logging
+from rayner.progress import here
 start_logging()
 with session():
-    progress = Progress('tag', 9000, 'characters', every=0.2)
+    progress = Progress('tag', 9000, 'characters', here(every=0.2))
     for _ in range(9): time.sleep(0.1); progress.add(1000)" """
 
 

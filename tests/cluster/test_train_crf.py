@@ -13,6 +13,7 @@ from rayner.errors import ConfigError
 from rayner.models.crf import load
 from rayner.run import folder_digest, read_json
 from rayner.settings import check
+from rayner.status import read_status
 from tests.cluster.small import readable_texts, rows_of, stamps, with_settings
 
 pytestmark = pytest.mark.slow
@@ -32,6 +33,13 @@ def test_it_finds_entities_it_was_not_trained_on(with_crf):
     assert facts["dev_f1"] > 0.3
     assert facts["digest"] == folder_digest(run.path("models", "slm"))
     assert read_json(run.path("evaluation.json"))["systems"]["slm"]["micro"]["f1"] > 0.3
+
+
+def test_its_training_told_how_far_it_was(with_crf):
+    config, run = with_crf
+    told = read_status(read_json(run.path("train", "crf", "status.json")), "status")
+    assert told.count.doing == "SLM (CRF), at most"
+    assert 0 < told.done <= told.total == config.slm.crf.iterations
 
 
 def test_held_out_sentences_are_scored_as_one_by_one(with_crf):

@@ -21,6 +21,7 @@ from rayner.cluster.fitting import COPY, SNAPSHOT, STARTS, fit, heal
 from rayner.config import WorkersConfig, resolved
 from rayner.errors import ConfigError
 from rayner.run import folder_digest, read_json
+from rayner.status import read_status
 from tests.cluster.small import copied, with_settings
 
 pytestmark = pytest.mark.slow
@@ -169,6 +170,16 @@ def test_the_command_of_an_llm_job_that_was_killed_goes_on_when_given_again(run,
     went_on = re.findall(r"LLM \(full\): goes on after step (\d+) of epoch 2, from its checkpoint", job.said())
     assert len(went_on) == 1
     assert int(went_on[0]) >= before["step"]
+    # How far it was, the command told too: of all steps, at the rate of those that were its own.
+    (told,) = llm_run.path("train").glob("llm-full-*/status.json")
+    told = read_status(read_json(told), str(told))
+    steps = told.total // often.llm.full_epochs
+    assert told.done == told.total == steps * often.llm.full_epochs > 0
+    assert told.rate * (told.updated - told.started) == pytest.approx(steps - int(went_on[0]), rel=0.05)
+    assert re.search(
+        rf"LLM \(full\) {told.total}/{told.total} steps, .* 0 s left, {told.note}$", job.said(), re.MULTILINE
+    )
+    assert re.fullmatch(r"loss \d\.\d{4}", told.note)
     assert_the_same_llm(llm_run, run)
 
 

@@ -7,6 +7,7 @@ import re
 import tempfile
 from contextlib import contextmanager
 from functools import cache
+from html.parser import HTMLParser
 from importlib import resources
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from lxml import etree
 from pybrat.parser import BratParser
 from web_anno_tsv import open_web_anno_tsv
 
+from rayner.corpus.exports import docusky as docusky_format
+from rayner.corpus.exports import markus as markus_format
 from rayner.corpus.exports.tei import TAGS
 from rayner.ner.markup import parse
 from rayner.ner.spans import Span
@@ -80,6 +83,76 @@ def of_tei(root):
 
     walk(ab)
     return text, spans
+
+
+def docusky(files):
+    kinds = {name: kind for kind, name in docusky_format.TAGS.items()}
+    out = {}
+    for data in ending(files, ".xml").values():
+        root = etree.fromstring(data)
+        declared = {tag.get("name") for tag in root.iterfind("corpus/feature_analysis/tag")}
+        used = set()
+        for document in root.iterfind("documents/document"):
+            assert document.findtext("corpus") == "rayner"
+            text, spans = "", []
+            for paragraph in document.iterfind("doc_content/Paragraph"):
+                text, found = of_inline(paragraph, text, lambda e: e.get("RefId") if e.tag == "Udef_Char" else None)
+                spans += [Span(start, end, kinds.get(e.tag) or e.tag.removeprefix("Udef_")) for e, start, end in found]
+                used |= {e.tag for e, *_ in found if e.tag not in kinds}
+            assert document.findtext("doc_content", "").strip() == ""
+            out[document.get("filename")] = text, spans
+        assert used == declared
+    return out
+
+
+def markus(files):
+    """As XML, which is how DocuSky's converter reads it."""
+    return {doc_id: of_markus(etree.fromstring(data)) for doc_id, data in ending(files, ".html").items()}
+
+
+def markus_as_html(files):
+    """As Python's reader of HTML has it."""
+    out = {}
+    for doc_id, data in ending(files, ".html").items():
+        tree = etree.TreeBuilder()
+        parser = HTMLParser()
+        parser.handle_starttag = lambda tag, attributes, tree=tree: tree.start(tag, dict(attributes))
+        parser.handle_endtag, parser.handle_data = tree.end, tree.data
+        parser.feed(data.decode())
+        parser.close()
+        out[doc_id] = of_markus(tree.close())
+    return out
+
+
+def of_markus(div):
+    kinds = {name: kind for kind, name in markus_format.TAGS.items()}
+    (pre,) = div
+    text, spans, used = "", [], set()
+    for number, passage in enumerate(pre):
+        assert (passage.get("type"), passage.get("id")) == ("passage", f"passage{number}")
+        text, found = of_inline(passage, text, lambda e: e.get("odd_id") if e.get("type") == "odd" else None)
+        tags = [(e.get("type"), start, end) for e, start, end in found if e.get("type", "comment") != "comment"]
+        used |= {name for name, *_ in tags}
+        spans += [Span(start, end, kinds.get(name, name)) for name, start, end in tags if name != "commentIcon"]
+    assert used - {"commentIcon"} == set(json.loads(div.get("tag"))) - {"odd"}
+    return text, spans
+
+
+def of_inline(element, text, odd):
+    """The text with the element's added, and where those below it lie. odd: the code point that one stands for."""
+    found = []
+    text += element.text or ""
+    for child in element:
+        start, char = len(text), odd(child)
+        if char:
+            assert len(child) == 0
+            assert child.text is None
+            text += chr(int(char.removeprefix("U+"), 16))
+        else:
+            text, below = of_inline(child, text, odd)
+            found += [(child, start, len(text)), *below]
+        text += child.tail or ""
+    return text, found
 
 
 def jsonl(files):

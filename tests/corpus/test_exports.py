@@ -214,7 +214,8 @@ def test_types_are_called_as_asked(tmp_path):
     for element in ('<name type="person" cert="high" resp="#agree">甲</name>', "<placeName cert=", "<objectName cert="):
         assert element in told
     export(tmp_path / "tagged", tmp_path / "l", FORMATS["label-studio"], tags={"NR": "PER"})
-    assert '<Label value="PER"/>' in (tmp_path / "l" / "config.xml").read_text()
+    labels = re.findall(r'<Label value="([^"]*)" background="[^"]+"/>', (tmp_path / "l" / "config.xml").read_text())
+    assert sorted(labels) == ["NS", "PER", "X"]
 
 
 @pytest.mark.parametrize(

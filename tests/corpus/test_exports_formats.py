@@ -11,6 +11,7 @@ from lxml import etree
 
 from rayner.corpus.exports import FORMATS, Choices, ExportCounts, export
 from rayner.corpus.exports.tei import certainty
+from rayner.errors import DataError
 from rayner.ner.spans import Span
 from rayner.storage import place, remove_folder
 from tests.corpus import reading
@@ -25,6 +26,8 @@ EXACT = {
     "webanno": reading.webanno,
     "brat": reading.brat,
     "markup": reading.markup,
+    "docusky": reading.docusky,
+    "markus": reading.markus,
 }
 
 
@@ -119,6 +122,54 @@ def test_web_anno_tsv_reads_what_it_can(tagged):
 def test_markup_is_xml_where_the_text_may_be(tagged):
     out, _ = exported({"d": tagged}, "markup")
     assert reading.markup_as_xml(out) == {"d": tagged}
+
+
+@given(tagged_texts())
+def test_html_readers_find_in_markus_what_xml_readers_find(tagged):
+    out, _ = exported({"d": tagged}, "markus")
+    assert reading.markus_as_html(out) == {"d": tagged}
+
+
+def test_docusky_gets_its_own_elements_and_is_told_of_others():
+    texts = {"史/a": ("懷王\n入秦", [Span(0, 2, "NR"), Span(4, 5, "NG")]), "b": ("\x01", [])}
+    out, _ = exported(texts, "docusky")
+    root = etree.fromstring(out["part-00000.xml"])
+    assert root.tag == "ThdlPrototypeExport"
+    assert [d.get("filename") for d in root.iterfind("documents/document")] == ["史/a", "b"]
+    content = "<Paragraph><PersonName>懷王</PersonName>\n</Paragraph><Paragraph>入<Udef_NG>秦</Udef_NG></Paragraph>"
+    assert f"<doc_content>{content}</doc_content>" in out["part-00000.xml"].decode()
+    assert '<doc_content><Paragraph><Udef_Char RefId="U+0001"/></Paragraph>' in out["part-00000.xml"].decode()
+    (tag,) = root.iterfind("corpus/feature_analysis/tag")
+    assert dict(tag.attrib) == {"type": "contentTagging", "name": "Udef_NG", "default_category": "Udef_NG",
+                                "default_sub_category": "-"}  # fmt: skip
+    assert root.find("corpus/feature_analysis/spotlight").get("title") == "NG"
+
+
+def test_names_of_documents_come_back_too():
+    name = '史/\t<甲>&\n"乙"\r𠀋'
+    assert list(reading.docusky(exported({name: ("楚", [])}, "docusky")[0])) == [name]
+    div = etree.fromstring(exported({name: ("楚", [])}, "markus")[0][f"{name}.html"])
+    assert div.get("filename") == f"{name.replace('/', '-')}.html"
+
+
+def test_markus_gets_its_own_tags_and_is_told_of_others():
+    out, _ = exported({"史/a": ("懷王\n入秦", [Span(0, 2, "NR"), Span(4, 5, "NG")])}, "markus")
+    div = etree.fromstring(out["史/a.html"])
+    assert (div.get("class"), div.get("filename")) == ("doc", "史-a.html")
+    assert {name: button["buttonName"] for name, button in json.loads(div.get("tag")).items()} == {
+        "fullName": "&#(22995);&#(21517);",
+        "NG": "NG",
+    }
+    spans = [(e.get("class"), e.text) for e in div.iter("span") if "markup" in e.get("class")]
+    assert spans == [("markup manual unsolved fullName", "懷王"), ("markup manual unsolved NG", "秦")]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("docusky", "Char"), ("docusky", "甲"), ("markus", "odd"), ("markus", "a b")]
+)
+def test_a_type_that_has_no_element_is_refused(name, kind):
+    with pytest.raises(DataError, match="expected a type that the format can spell, found"):
+        exported({"d": ("楚", [Span(0, 1, kind)])}, name)
 
 
 def test_tei_is_valid_and_says_how_sure_and_who_decided():

@@ -20,7 +20,7 @@ def about(config, **counts):
 
 def test_it_names_the_division_both_models_the_rule_and_the_versions():
     config = Config(seed=7, llm=LlmConfig(model="some/model", epochs=3, examples="similar"))
-    said = paragraph(about(config), FUSION, {})
+    said = paragraph(about(config), FUSION, {}).en
     for part in ("(seed 7)", "1,000 training sentences (10 entities)", "3,000 test sentences", "for 10 epochs",
                  "the language model some/model", "for 3 epochs by LoRA (rank 64", "the 5 most similar training",
                  "lambda = 0.125", "H reduced by mean", "rayner 9.9"):  # fmt: skip
@@ -40,13 +40,13 @@ def test_it_names_the_division_both_models_the_rule_and_the_versions():
     ],
 )
 def test_it_follows_the_settings(change, expected):
-    assert expected in paragraph(about(dataclasses.replace(Config(), **change)), FUSION, {})
+    assert expected in paragraph(about(dataclasses.replace(Config(), **change)), FUSION, {}).en
 
 
 def test_it_tells_scores_and_the_tagged_corpus():
     counts = {"documents": 2, "characters": 1234, "segments": 200, "gated": 50, "entities": 77, "set_aside": 1}
     evaluation = evaluate_fusion(rows(), Rule(0.125), TYPES, seed=0)
-    said = paragraph(about(Config(corpus="c"), **counts), {**FUSION, "chosen": "spans"}, evaluation)
+    said = paragraph(about(Config(corpus="c"), **counts), {**FUSION, "chosen": "spans"}, evaluation).en
     assert f"fused {100 * evaluation['systems']['fused']['micro']['f1']:.2f} (" in said
     assert "2 documents (1,234 characters, 200 sentences) received 77 entities" in said
     assert "skipped for 25.0% of the sentences and 1 were set aside" in said
@@ -54,4 +54,4 @@ def test_it_tells_scores_and_the_tagged_corpus():
 
 
 def test_without_settings_nothing_is_said():
-    assert paragraph({"counts": {}}, FUSION, {}) == paragraph(about(Config()), {}, {}) == ""
+    assert paragraph({"counts": {}}, FUSION, {}) is paragraph(about(Config()), {}, {}) is None

@@ -8,6 +8,7 @@ from rayner.report import facts
 from rayner.report.evaluation import evaluate_fusion
 from rayner.report.page import Sample, percent, points, write_report
 from rayner.report.tagged import codepoint, colours, describe, pieces
+from rayner.report.words import Both, same
 from tests.report.synthetic import TYPES, rows
 from tests.report.test_report_plots import BINS, CHOSEN, curves
 
@@ -195,11 +196,12 @@ def test_copied_text_is_the_text(tmp_path):
 
 
 def test_the_votes_of_an_entity():
-    assert describe(ENTITY) == (
+    assert describe(ENTITY).en == (
         "NR person; confidence 0.912; decided by the LLM; SLM: none (H 0.500); LLM: NR (P 0.750)"
     )
     gated = ENTITY | {"score": None, "decided_by": "slm", "slm_type": "NR", "llm_type": None, "llm_category_prob": None}
-    assert describe(gated) == "NR person; decided by the SLM; SLM: NR (H 0.500); LLM: none"
+    assert describe(gated).zh == "NR 人名；由小模型裁决；小模型：NR（H 0.500）；大模型：无"
+    assert describe(gated).en == "NR person; decided by the SLM; SLM: NR (H 0.500); LLM: none"
 
 
 def test_pieces_mark_the_region_across_entities():
@@ -218,10 +220,10 @@ def test_impossible_entities_are_refused(spans):
 
 
 def test_characters_that_fonts_may_lack():
-    assert codepoint("王") == ""
-    assert codepoint("\ue000") == "U+E000, private use"
-    assert codepoint("\U00020bb7") == "U+20BB7"
-    assert codepoint("\U000e0100") == ""
+    assert codepoint("王") is None
+    assert codepoint("\ue000") == Both("U+E000, private use", "U+E000，私用区字符")
+    assert codepoint("\U00020bb7") == same("U+20BB7")
+    assert codepoint("\U000e0100") is None
 
 
 def test_colours_do_not_depend_on_the_order():
@@ -238,11 +240,11 @@ def test_facts():
         ("e", "none"),
         ("f[0].g", "yes"),
     ]
-    table = facts.table("Inputs", [{"a": 1}, {"b": "x"}])
+    table = facts.table(same("Inputs"), [{"a": 1}, {"b": "x"}])
     assert (table.columns, table.rows) == (("a", "b"), (("1", ""), ("", "x")))
-    assert facts.table("Inputs", ["a.txt", "b.txt"]).rows == (("", "a.txt, b.txt"),)
-    assert [t.heading for t in facts.known(RUN)] == ["Inputs", "Counts", "Timings", "Versions"]
-    assert [t.heading for t in facts.others(RUN)] == ["General", "config"]
+    assert facts.table(same("Inputs"), ["a.txt", "b.txt"]).rows == (("", "a.txt, b.txt"),)
+    assert [t.heading.en for t in facts.known(RUN)] == ["Inputs", "Counts", "Timings", "Versions"]
+    assert [t.heading.en for t in facts.others(RUN)] == ["General", "config"]
 
 
 def test_numbers_in_words():

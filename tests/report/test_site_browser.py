@@ -133,7 +133,7 @@ def test_the_text_is_the_text_whatever_is_in_it(visit):
 def test_an_entity_is_told_as_the_report_tells_it(visit, rows):
     page = visit("d/0/0.html")
     for number, row in enumerate(rows[0][:-1]):
-        assert page.evaluate(f"rayner.describe({number})") == describe(row)
+        assert page.evaluate(f"rayner.describe({number})") == describe(row).en
     assert page.evaluate("rayner.describe(6)").endswith("SLM: NR (H 0.125); LLM: not asked")
     page.locator("#language").click()
     expected = "NR 人名; 置信度 0.400; 由大模型裁决; 小模型: 无 (H 0.125); 大模型: NR (P 0.750)"

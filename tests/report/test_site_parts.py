@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from rayner.report.site.drawing import histogram, type_style
 from rayner.report.site.markup import Asked, Types, marked, packed, script_json
-from rayner.report.site.messages import LANGUAGES, MESSAGES
+from rayner.report.site.messages import MESSAGES
 from rayner.report.site.names import base36, write_names, write_titles
 from rayner.report.site.pages import Folder, neighbours
 from rayner.report.site.splitting import page_starts
 from rayner.report.site.store import Occurrence
 from rayner.report.tagged import codepoint
+from rayner.report.words import LANGUAGES
 from tests.report.site_units import voted
 from tests.strategies import tagged_texts, texts
 
@@ -96,7 +97,7 @@ def test_marked_text_reads_back_as_the_text_and_its_entities(tagged):
     ]
     rare = [(attrs["title"], inside) for tag, attrs, inside in parsed.found if tag == "i"]
     assert rare == [
-        (codepoint(char) or "U+0000", "\ufffd" if char == "\0" else char)
+        (str(codepoint(char) or "U+0000"), "\ufffd" if char == "\0" else char)
         for char in text
         if codepoint(char) or char == "\0"
     ]

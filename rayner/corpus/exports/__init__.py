@@ -2,12 +2,14 @@
 
 from rayner.corpus.exports.brat import BRAT
 from rayner.corpus.exports.conll import CONLL
+from rayner.corpus.exports.docusky import DOCUSKY
 from rayner.corpus.exports.driver import ExportCounts, export
 from rayner.corpus.exports.evahan import EVAHAN, evahan_lines
 from rayner.corpus.exports.hf import HF
 from rayner.corpus.exports.jsonl import JSONL
 from rayner.corpus.exports.label_studio import LABEL_STUDIO
 from rayner.corpus.exports.markup import MARKUP
+from rayner.corpus.exports.markus import MARKUS
 from rayner.corpus.exports.shape import SCHEMES, Choices, Format
 from rayner.corpus.exports.table import CSV
 from rayner.corpus.exports.tags import read_tags
@@ -27,4 +29,6 @@ FORMATS = {
     "brat": BRAT,
     "hf": HF,
     "markup": MARKUP,
+    "docusky": DOCUSKY,
+    "markus": MARKUS,
 }

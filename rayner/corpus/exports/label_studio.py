@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from typing import Any
-from xml.sax.saxutils import quoteattr
 
 from rayner.corpus.exports.shape import SHARD, Choices, Format, each, json_line, short
-from rayner.corpus.label_studio import region
+from rayner.corpus.label_studio import config, region
 from rayner.corpus.tables import TaggedDocument
 from rayner.ner.spans import Span
 
@@ -30,9 +29,7 @@ def _region(number: int, row: dict[str, Any], text: str) -> dict[str, Any]:
 
 def _config(kinds: Sequence[str]) -> dict[str, bytes]:
     """The labelling interface that the predictions need, to paste into the project's settings."""
-    labels = "".join(f"    <Label value={quoteattr(kind)}/>\n" for kind in kinds)
-    view = f'<View>\n  <Labels name="label" toName="text">\n{labels}  </Labels>\n'
-    return {"config.xml": f'{view}  <Text name="text" value="$text"/>\n</View>\n'.encode()}
+    return {"config.xml": config(kinds).encode()}
 
 
 LABEL_STUDIO = Format({".json": each(_render, head="[", between=",\n", foot="]\n")}, shard=SHARD, beside=_config)

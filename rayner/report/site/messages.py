@@ -1,9 +1,6 @@
 """Everything that the pages say, in English and Chinese; {0}, {1} ... stand for what is filled in."""
 
-from rayner.report.tagged import GLOSSES
-
-LANGUAGES = ("en", "zh")
-_TYPES = ("人名", "地名", "书名", "官职", "国名", "时间", "疾病", "证候", "方剂", "饮片", "症状", "穴位")
+from rayner.report.words import GLOSSES
 
 MESSAGES: dict[str, tuple[str, str]] = {
     # every page
@@ -132,7 +129,7 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "only_slm": ("found by the SLM only", "仅小模型找到"),
     "only_llm": ("found by the LLM only", "仅大模型找到"),
     "neither": ("found by neither", "两者均未直接给出"),
-} | {f"type_{kind}": (gloss, zh) for (kind, gloss), zh in zip(GLOSSES.items(), _TYPES, strict=True)}
+} | {f"type_{kind}": said for kind, said in GLOSSES.items()}
 
 
 def say(key: str, *given: str) -> str:

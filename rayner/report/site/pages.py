@@ -5,14 +5,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from rayner import __version__
 from rayner.report.facts import shown
 from rayner.report.site.markup import escaped, script_json
 from rayner.report.site.messages import say
-from rayner.report.tagged import GLOSSES
+from rayner.report.templates import environment
+from rayner.report.words import GLOSSES
 
 _HERE = Path(__file__).parent
 
@@ -49,16 +50,10 @@ class Folder:
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(_HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals |= {"m": message, "attribute": attribute, "kind": kind, "say": say}
-    environment.filters |= {"shown": shown, "rare": lambda text: Markup(escaped(text)), "data": data}
-    return environment
+    made = environment(_HERE)
+    made.globals |= {"m": message, "attribute": attribute, "kind": kind, "say": say}
+    made.filters |= {"shown": shown, "rare": lambda text: Markup(escaped(text)), "data": data}
+    return made
 
 
 def data(value: Any) -> Markup:  # noqa: ANN401 - any JSON

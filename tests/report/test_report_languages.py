@@ -1,0 +1,222 @@
+"""The report in both languages: every message has its twin, and in a browser set to Chinese no English is left."""
+
+import ast
+import copy
+import dataclasses
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rayner.config import Config, CrfConfig, LlmConfig, SlmConfig, SplitConfig, resolved
+from rayner.ner import candidates
+from rayner.ner.rule import ENTROPY, EVIDENCE, PROBABILITY, Rule
+from rayner.report import messages, methods
+from rayner.report.evaluation import evaluate_fusion
+from rayner.report.messages import FEATURES, MESSAGES, SETTINGS, feature, say
+from rayner.report.page import Sample, write_report
+from rayner.report.site.messages import MESSAGES as SITE
+from rayner.report.words import LANGUAGES, Both, attribute, filled, joined
+from tests.report.synthetic import TYPES, rows
+from tests.report.test_report_methods import FUSION, about
+from tests.report.test_report_page import ENTITY, RUN, Page, fusion
+
+REPORT = Path(messages.__file__).parent
+HAN = re.compile("[\u4e00-\u9fff]")
+# What stands in both: names of programs, settings, files and types, symbols, and tags of the field's formats.
+NAMES = re.compile(r"rayner|bootstrap|Unicode|softmax|logit|log p|LoRA|L-BFGS|L[12]|gate\.share|ECE|lambda|exp|alpha|F1"
+                   r"|English|\b[A-Z]{1,2}\b")  # fmt: skip
+
+
+@pytest.mark.parametrize("held", [MESSAGES, methods.MESSAGES], ids=["report", "methods"])
+def test_every_message_is_in_both_languages(held):
+    for key, said in held.items():
+        assert len(said) == len(LANGUAGES)
+        assert all(said), key
+        assert len({tuple(sorted(set(re.findall(r"\{\d\}", part)))) for part in said}) == 1, key
+        plain = NAMES.sub("", re.sub(r"\{\d\}", "", said[1]))
+        assert not re.search("[A-Za-z]", plain), (key, plain)
+        assert HAN.search(said[1]) or not re.search("[a-z]", NAMES.sub("", said[0])) or key == "of", key
+        assert not HAN.search(said[0]), key
+
+
+def test_what_is_said_is_a_message_and_every_message_is_said():
+    assert not set(MESSAGES) & set(SITE)
+    said, words = set(), set()
+    for path in [*REPORT.glob("*.j2"), *REPORT.glob("*.py")]:
+        source = path.read_text(encoding="utf-8")
+        words |= set(re.findall(r"[\"'](\w+)[\"']", re.sub(r"(?m)^    \"\w+\": \(", "", source)))
+        said |= set(re.findall(r"(?<!_)\b(?:m|say)\(\"(\w+)\"", source))
+    assert said - set(MESSAGES) - set(SITE) == set()
+    built = {f"facts_{key}" for key in ("inputs", "counts", "timings", "faults", "versions")}
+    built |= {f"of_{kind}" for kind in EVIDENCE}
+    assert set(SETTINGS) == {*ENTROPY, *PROBABILITY, *EVIDENCE}
+    assert set(MESSAGES) - words - built == set()
+    calls = [node for node in ast.walk(ast.parse(Path(methods.__file__).read_text())) if isinstance(node, ast.Call)]
+    asked = {
+        node.args[0].value
+        for node in calls
+        if getattr(node.func, "id", "") == "_say" and isinstance(node.args[0], ast.Constant)
+    }
+    by_setting = {"similar", "fixed", "none", "train", "dev", "test", "slm", "llm", "fused", "and"}
+    assert asked | by_setting == set(methods.MESSAGES)
+
+
+def test_what_the_learned_rule_knows_has_chinese_names():
+    known = ["constant", *(name for name in candidates.names([]) if not name.startswith("length "))]
+    assert set(known) == set(FEATURES)
+    assert feature("length 3") == Both("length 3", "长度 3")
+    assert feature("type NR") == Both("type NR", "类别 NR")
+
+
+@given(st.text(), st.text(), st.text())
+def test_words_in_both_languages_stand_in_a_page_as_they_are(en, zh, name):
+    parsed = Page(f"<p>{Both(en, zh).__html__()}</p><i {attribute('title', Both(en, zh))}></i>")
+    assert "".join(parsed.words).replace("\r\n", "\n") == en.replace("\r\n", "\n")
+    assert [item["data-zh"] for item in parsed.tags("span")] == ([zh] if en != zh else [])
+    assert [(item["title"], item["data-zh-title"]) for item in parsed.tags("i")] == [(en, zh)]
+    both = filled(("{0} of {1}", "{1}之{0}"), Both(en, zh), name)
+    assert both == Both(f"{en} of {name}", f"{name}之{zh}")
+    assert joined([both, both], ", ", "，").zh == f"{both.zh}，{both.zh}"
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, "大模型为从头训练的解码器，"),
+        (
+            {"slm": SlmConfig(family="crf", crf=CrfConfig(unlabelled="x"))},
+            "次），并使用由无标注文本得到的字聚类（32 与 512 类）。",
+        ),
+        (
+            {"llm": LlmConfig(full_epochs=1, epochs=2)},
+            "，全参数训练一轮（峰值学习率 0.001），再以 LoRA 微调 2 轮",
+        ),
+        ({"llm": LlmConfig(epochs=0, examples="none")}, "，未经微调；提示中不含示例。"),
+        ({"split": SplitConfig(folds=3)}, "；该规则在开发集句子以及（按 3 折交叉拟合）训练句上拟合。"),
+    ],
+)
+def test_the_methods_paragraph_follows_the_settings_in_chinese_too(change, expected):
+    assert expected in methods.paragraph(about(dataclasses.replace(Config(), **change)), FUSION, {}).zh
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """A report with all that it can have."""
+    evaluation = evaluate_fusion(rows(), Rule(0.35), TYPES, seed=0)
+    evaluation["n_without_llm"] = 3
+    evaluation["budget"] = {"share": [0.0, 0.5, 1.0], "f1": [0.8, 0.85, 0.86], "exact": {"share": 0.5, "f1": 0.85}}
+    bins = [{"low": 0.8, "high": 0.9, "mean": 0.85, "right": 0.8, "n": 12}]
+    own = {"n": 12, "before": 0.1, "after": 0.05, "bins": bins}
+    evaluation["calibration"] = {"slm": own, "llm": own, "fused": own | {"by_type": {"NR": own}}}
+    for item, (winner, right) in zip(
+        evaluation["disagreements"],
+        [("slm", "slm"), ("slm", "llm"), ("llm", "neither"), ("neither", "slm"), ("neither", "neither")],
+        strict=False,
+    ):
+        item.update(winner=winner, right=right)
+    evaluation["paired"] = {"fused-slm": [0.01, 0.003, 0.02], "fused-llm": [0.002, -0.005, 0.009],
+                            "llm-slm": [-0.02, -0.03, -0.01]}  # fmt: skip
+    config = resolved(Config(corpus="c"))
+    counts = {"documents": 2, "characters": 1234, "segments": 200, "gated": 50, "entities": 77, "set_aside": 1}
+    run = RUN | {"config": config, "faults": {"x": 1}}
+    run["counts"] = about(Config())["counts"] | counts
+    types = ["NR", "NS"]
+    rule = {"types": types, "weights": [0.1] * (1 + len(candidates.names(types))), "threshold": 0.0, "lexicon": {}}
+    learned = {"chosen": "spans", "held_out": {"spans": 0.9, "regions": 0.8}, "spans": rule}
+    gated = ENTITY | {"decided_by": "slm", "start": 3, "end": 4}
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    write_report(
+        path,
+        title="A.txt → 語料",
+        evaluation=copy.deepcopy(evaluation),
+        fusion=fusion() | learned,
+        run=run,
+        samples=[Sample("卷一", "懷王怒\ue000去。", [ENTITY, gated])],
+    )
+    return path
+
+
+# What may be in Latin letters on the Chinese page: names and settings, and whatever stands in a table of facts.
+LEFT = """() => {
+  const out = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const node = walker.currentNode, within = node.parentElement;
+    if (within.closest("script, style, .fact td, .fact th, [lang=lzh], [lang=en]:not(html)")) continue;
+    if (node.data.trim()) out.push(node.data.trim());
+  }
+  document.querySelectorAll("[aria-label], [title]").forEach(item => {
+    if (item.closest(".fact")) return;
+    for (const name of ["aria-label", "title"]) if (item.hasAttribute(name)) out.push(item.getAttribute(name));
+  });
+  return out;
+}"""
+
+
+@pytest.fixture
+def visit(report):
+    """The report in a browser set to a language; whatever its console warns of fails the test."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("no chromium on PATH (apt-get install chromium)")
+    wrong = []
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+
+        def open_page(locale):
+            page = browser.new_context(locale=locale).new_page()
+            page.on("console", lambda said: said.type in ("error", "warning") and wrong.append(said.text))
+            page.on("pageerror", lambda error: wrong.append(str(error)))
+            page.goto(report.as_uri())
+            return page
+
+        yield open_page
+        browser.close()
+    assert wrong == []
+
+
+def language(page):
+    return page.evaluate("document.documentElement.lang")
+
+
+@pytest.mark.slow
+def test_a_chinese_browser_shows_no_english(visit):
+    page = visit("zh-CN")
+    assert language(page) == "zh-Hans"
+    shown = page.evaluate(LEFT)
+    assert len(shown) > 200
+    kinds = "|".join([*TYPES, "A\\.txt"])
+    allowed = re.compile(rf"{kinds}|{NAMES.pattern}|U\+[0-9A-F]+|doc\d+|^config$")
+    methods_of = page.locator("#methods p").text_content()
+    left = [text for text in shown if re.search("[A-Za-z]{2,}", allowed.sub("", text)) and text != methods_of]
+    assert left == []
+    assert "命名实体识别的严格微平均 F1" in methods_of
+    assert page.locator(".verdicts li").first.text_content().startswith("融合结果优于小模型，差值 +1.00 个百分点")
+    assert page.locator("svg text", has_text="仅小模型").count() == 2
+    page.locator(".passage mark").first.click()
+    assert "小模型：无（H 0.500）" in page.locator(".votes").first.text_content()
+
+
+@pytest.mark.slow
+def test_the_switch_brings_english_back_to_the_letter_and_is_remembered(visit, report):
+    english, page = visit("en-US").evaluate(LEFT), visit("zh-CN")
+    assert page.locator("#language").text_content() == "English"
+    page.locator("#language").click()
+    assert language(page) == "en"
+    assert page.locator("#language").text_content() == "中文"
+    assert page.evaluate(LEFT) == english
+    assert any(text.startswith("Fused beats SLM by +1.00 points") for text in english)
+    assert say("intervals_note").en in english
+    assert page.locator(".passage").first.text_content() == "懷王怒\ue000去。"
+    page.reload()
+    assert language(page) == "en"
+    page.goto(f"{report.as_uri()}?lang=zh")
+    assert language(page) == "zh-Hans"
+    assert page.locator("#language").is_visible()
+    page.emulate_media(media="print")
+    assert page.locator("#language").is_hidden()
+    assert page.locator("h2").first.text_content() == "成绩"
