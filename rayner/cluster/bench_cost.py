@@ -2,11 +2,10 @@
 
 import statistics
 from collections.abc import Sequence
-from typing import Any
 
 from rayner.cluster.bench_llm import Setup, asked, work_of
 from rayner.cluster.measure import Line
-from rayner.cluster.stages import LlmStage, segments_of
+from rayner.cluster.stages import InHand, LlmStage
 from rayner.config import Config
 from rayner.models.cost import (
     A6000,
@@ -31,16 +30,16 @@ _LOGITS = 2.0  # of the output layer, a token: what the automaton allows where t
 
 def costs(what: Setup) -> list[Line]:
     """Tokens by the cost model beside those that were fed; hours for a large corpus on GPUs."""
-    config, row = what.config, what.row
-    items = segments_of(row)
+    config, unit = what.config, what.unit
+    items = unit.segments
     lines, hours = [], dict[str, float]()
     a_sentence = sum(len(item.text) for item in items) / len(items)
-    plain = _text(what.whole.decoder.llm, asked(what.whole, row))
+    plain = _text(what.whole.decoder.llm, asked(what.whole, unit))
     tokens = published_tokens(plain, config.index.k)
     hours["published way"] = tokens
     for (name, stage), group in zip(what.modes.items(), (1, config.bench.group, config.bench.group), strict=True):
-        text, mode = _measured(config, stage, row, group)
-        predicted, fed = stage_tokens(text, mode), work_of(stage, row).tokens / len(items)
+        text, mode = _measured(config, stage, unit, group)
+        predicted, fed = stage_tokens(text, mode), work_of(stage, unit).tokens / len(items)
         ratio = f"{predicted / max(fed, 1e-9):.2f} times"
         remark = f"{predicted:.1f} and {fed:.1f}; asked {mode.asked:.0%}, {mode.passes:.2f} passes"
         lines.append(Line(f"tokens a sentence by the cost model, {name}", "fed", ratio, "near 1", remark))
@@ -53,11 +52,11 @@ def costs(what: Setup) -> list[Line]:
     return lines
 
 
-def _measured(config: Config, stage: LlmStage, row: dict[str, Any], group: int) -> tuple[Text, Mode]:
+def _measured(config: Config, stage: LlmStage, unit: InHand, group: int) -> tuple[Text, Mode]:
     """What the cost model is told of a mode: means over the sentences that are asked about."""
-    after = segments_of(stage(row))
+    after = stage(unit).segments
     found = [item for item in after if item.llm is not None]
-    tasks = asked(stage, row)
+    tasks = asked(stage, unit)
     passes = statistics.mean(item.llm.passes for item in found if item.llm) if found else 0.0
     text = _text(stage.decoder.llm, tasks)
     return text, Mode(config.index.k, group, len(found) / len(after), passes)

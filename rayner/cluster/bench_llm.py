@@ -10,12 +10,11 @@ import torch
 
 from rayner.cluster import score
 from rayner.cluster.measure import Line, best_size, compared, turns
-from rayner.cluster.stages import Gate, LlmStage, segments_of
+from rayner.cluster.stages import Gate, InHand, LlmStage
 from rayner.config import Config
 from rayner.models import peers
 from rayner.models.batching import batches
 from rayner.models.decode import Decoder, Task, Work
-from rayner.models.training import use_threads
 from rayner.ner.budget import Budget, fit
 from rayner.ner.deciding import AnyRule, decide, quiet
 from rayner.ner.drafting import draft
@@ -42,9 +41,7 @@ def gate_of(config: Config, run: Run, **values: Any) -> Gate:  # noqa: ANN401 - 
 def stage_of(config: Config, run: Run, gate: Gate | None, group: int = 1, *, draft: bool = True) -> LlmStage:
     """The LLM stage under other settings."""
     settings = replace(config, prompt=replace(config.prompt, group=group), score=replace(config.score, draft=draft))
-    stage = LlmStage(settings, run, gate)
-    use_threads(ALL_THREADS)
-    return stage
+    return LlmStage(settings, run, gate)
 
 
 @dataclass(frozen=True)
@@ -56,12 +53,12 @@ class Setup:
 
     config: Config
     run: Run
-    row: dict[str, Any]
+    unit: InHand
     whole: LlmStage
     modes: dict[str, LlmStage]
 
 
-def setup(config: Config, run: Run, row: dict[str, Any]) -> Setup:
+def setup(config: Config, run: Run, unit: InHand) -> Setup:
     """Load everything once."""
     g, share = config.bench.group, config.bench.share
     modes = {
@@ -69,7 +66,7 @@ def setup(config: Config, run: Run, row: dict[str, Any]) -> Setup:
         f"exact gate, g = {g}": stage_of(config, run, gate_of(config, run), g),
         f"g = {g}, gate.share={share:g}": stage_of(config, run, gate_of(config, run, share=share), g),
     }
-    return Setup(config, run, row, stage_of(config, run, None), modes)
+    return Setup(config, run, unit, stage_of(config, run, None), modes)
 
 
 def fused(item: Scored, rule: AnyRule) -> tuple[Span, ...]:
@@ -77,9 +74,9 @@ def fused(item: Scored, rule: AnyRule) -> tuple[Span, ...]:
     return tuple(decision.span for decision in decide(item, rule))
 
 
-def asked(stage: LlmStage, row: dict[str, Any]) -> list[Task]:
+def asked(stage: LlmStage, unit: InHand) -> list[Task]:
     """What a stage asks the LLM, with the answers that it gets as drafts."""
-    before, after = segments_of(row), segments_of(stage(row))
+    before, after = unit.segments, stage(unit).segments
     pairs = [(a, b.llm.plain) for a, b in zip(before, after, strict=True) if b.llm is not None]
     cores = [core(item.text) for item, _ in pairs]
     shown = stage.retriever.examples([item.text[a:b] for (item, _), (a, b) in zip(pairs, cores, strict=True)])
@@ -103,20 +100,20 @@ def drafting(stage: LlmStage) -> Decoder:
     return stage.decoder
 
 
-def work_of(stage: LlmStage, row: dict[str, Any]) -> Work:
+def work_of(stage: LlmStage, unit: InHand) -> Work:
     """What a stage makes its LLM do for a unit."""
     work = drafting(stage).work
     before = replace(work)
-    stage(row)
+    stage(unit)
     return Work(work.batches - before.batches, work.tokens - before.tokens, work.padding - before.padding)
 
 
 class Published:
     """The published way: every sentence, examples of its own, token by token, by a peer engine."""
 
-    def __init__(self, whole: LlmStage, row: dict[str, Any]) -> None:
+    def __init__(self, whole: LlmStage, unit: InHand) -> None:
         self.llm, self.retriever = whole.decoder.llm, whole.retriever
-        self.tasks = asked(whole, row)
+        self.tasks = asked(whole, unit)
         self.lengths = [len(self.llm.copier(task.text).spell(task.spans)) for task in self.tasks]
         self.size = best_size(lambda size: peers.generate(self.llm, self.prompts(), self.lengths, size))
         self.tokens = sum(map(len, self.prompts())) + sum(self.lengths)
@@ -138,14 +135,14 @@ class Published:
 
 def llm_stage(what: Setup) -> list[Line]:
     """The whole stage, gate to stitched answers, in three modes, against the published way on the faster engine."""
-    config, row, stages, peer = what.config, what.row, what.modes, Published(what.whole, what.row)
-    works: dict[str, Callable[[], Any]] = {name: partial(stage, row) for name, stage in stages.items()}
+    config, unit, stages, peer = what.config, what.unit, what.modes, Published(what.whole, what.unit)
+    works: dict[str, Callable[[], Any]] = {name: partial(stage, unit) for name, stage in stages.items()}
     theirs: dict[str, Callable[[], Any]] = {"transformers.generate": peer.generated}
     with peers.vllm(config.bench.vllm, peer.llm, peer.prompts(), peer.lengths) as engine:
         if engine:
             theirs["vLLM"] = partial(peer.by_vllm, engine)
         seconds = turns(config.bench.rounds, theirs | works)
-    best, n = min(theirs, key=lambda name: seconds[name]), len(segments_of(row))
+    best, n = min(theirs, key=lambda name: seconds[name]), len(unit.segments)
     others = "; ".join(f"{name} {seconds[name]:.2f} s" for name in theirs)
     times, read, padded = [], [], 0.0
     for (name, stage), aim in zip(stages.items(), (("3", "1/2"), ("10", "1/10"), ("25", "1/25")), strict=True):
@@ -153,7 +150,7 @@ def llm_stage(what: Setup) -> list[Line]:
         times.append(
             compared(f"LLM stage, {name}", f"published way, {best}", seconds[best], seconds[name], aim[0], remark)
         )
-        work = work_of(stage, row)
+        work = work_of(stage, unit)
         remark = f"{work.tokens / n:.1f} to {peer.tokens / n:.1f}"
         ratio = peer.tokens / max(1, work.tokens)
         read.append(Line(f"LLM tokens a sentence, {name}", "published way", f"1/{ratio:.1f}", aim[1], remark))
@@ -167,7 +164,7 @@ def _identical(what: Setup, exact: LlmStage) -> Line:
     """The fused output of the exact mode against that with everything off."""
     rule = gate_of(what.config, what.run).rule
     off = stage_of(what.config, what.run, None, draft=False)
-    plain, ours = (segments_of(stage(what.row)) for stage in (off, exact))
+    plain, ours = (stage(what.unit).segments for stage in (off, exact))
     same = sum(fused(a, rule) == fused(b, rule) for a, b in zip(ours, plain, strict=True))
     passes = [item.llm.passes for item in ours if item.llm]
     remark = f"{len(passes)} asked, {statistics.mean(passes or [0]):.2f} passes each"
@@ -176,7 +173,7 @@ def _identical(what: Setup, exact: LlmStage) -> Line:
 
 def _floor(what: Setup, exact: LlmStage) -> Line:
     """The stage against one pass over what it must read: prompts, and answers as far as they are needed."""
-    decoder, tasks = drafting(exact), asked(exact, what.row)
+    decoder, tasks = drafting(exact), asked(exact, what.unit)
     llm = decoder.llm
     answers = [draft(llm.copier(task.text), task.spans, quiet=task.quiet) for task in tasks]
     feeds = [
@@ -189,7 +186,7 @@ def _floor(what: Setup, exact: LlmStage) -> Line:
             for part in batches([len(feed) for feed in feeds], decoder.batch_size):
                 decoder.forward([feeds[i] for i in part], [()] * len(part))
 
-    seconds = turns(what.config.bench.rounds, {"stage": partial(exact, what.row), "floor": one_pass})
+    seconds = turns(what.config.bench.rounds, {"stage": partial(exact, what.unit), "floor": one_pass})
     tokens = sum(map(len, feeds))
     remark = f"{len(feeds)} sentences, {tokens:,} tokens, {tokens / seconds['floor']:,.0f} a second"
     ratio = seconds["stage"] / seconds["floor"]

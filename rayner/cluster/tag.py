@@ -14,8 +14,9 @@ import rayner
 from rayner.cluster.audit import verify
 from rayner.cluster.failures import plainly
 from rayner.cluster.plan import Unit, differences, read_plan, write_plan
+from rayner.cluster.scoring import scored
 from rayner.cluster.session import Progress, log
-from rayner.cluster.stages import Gate, scored
+from rayner.cluster.stages import Gate
 from rayner.cluster.units import read_unit, row_of, write_unit
 from rayner.config import Config, digest, resolved
 from rayner.corpus.exports import FORMATS, export

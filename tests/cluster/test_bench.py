@@ -6,7 +6,7 @@ from rayner.cluster.bench import bench
 from rayner.cluster.bench_llm import Published, asked, gate_of, stage_of
 from rayner.cluster.bench_tag import in_one_process
 from rayner.cluster.measure import Line, best_size, table, turns
-from rayner.cluster.stages import segments_of, unit_row
+from rayner.cluster.stages import InHand
 from rayner.config import BenchConfig
 from rayner.corpus.scored import read_scored
 from rayner.ner.segment import core
@@ -35,7 +35,7 @@ def test_a_table_has_a_row_for_each_line():
 
 def test_the_published_way_asks_about_every_sentence_with_examples_of_its_own(run, config):
     rows = [replace(row, llm=None) for row in read_scored(run.path("scores", "dev.parquet"))[:8]]
-    peer = Published(stage_of(config, run, None), unit_row("bench", rows))
+    peer = Published(stage_of(config, run, None), InHand("bench", rows))
     assert [task.text for task in peer.tasks] == [row.text[slice(*core(row.text))] for row in rows]
     assert all(len(task.examples) == config.index.k for task in peer.tasks)
     assert peer.tokens == sum(map(len, peer.prompts())) + sum(peer.lengths)
@@ -44,9 +44,9 @@ def test_the_published_way_asks_about_every_sentence_with_examples_of_its_own(ru
 def test_what_a_stage_asks_comes_with_its_answers_as_drafts(run, config):
     rows = [replace(row, llm=None) for row in read_scored(run.path("scores", "dev.parquet"))[:8]]
     stage = stage_of(config, run, gate_of(config, run))
-    row = unit_row("dev", rows)
-    answered = [item for item in segments_of(stage(row)) if item.llm is not None]
-    assert [task.spans for task in asked(stage, row)] == [item.llm.plain for item in answered]
+    unit = InHand("dev", rows)
+    answered = [item for item in stage(unit).segments if item.llm is not None]
+    assert [task.spans for task in asked(stage, unit)] == [item.llm.plain for item in answered]
 
 
 def test_a_benchmark_of_a_small_run_prints_every_figure(run, config, tmp_path):
