@@ -33,7 +33,7 @@ def test_units_of_sentences_partition_them_in_order_and_end_once_full(lengths, s
 @given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=20), size=st.integers(1, 20), group=st.integers(1, 3))
 def test_what_actors_read_of_the_rows_is_the_part_in_order(tmp_path_factory, lengths, size, group):
     run = Run(tmp_path_factory.mktemp("run"))
-    examples = [Example(f"{i:02d}" + "字" * length) for i, length in enumerate(lengths)]
+    examples = [Example(f"{i:02d}" + "字" * length, ()) for i, length in enumerate(lengths)]
     run.path("data").mkdir()
     for name in ("dev", ALL):
         write_examples(run.path("data", f"{name}.jsonl"), examples)
