@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from rayner.cluster.bench import bench
-from rayner.cluster.bench_llm import Published, asked, gate_of, stage_of
-from rayner.cluster.bench_tag import in_one_process
-from rayner.cluster.measure import Line, best_size, table, turns
+from rayner.bench.benchmark import bench
+from rayner.bench.llm_stage import Published, asked, gate_of, stage_of
+from rayner.bench.measure import Line, best_size, table, turns
+from rayner.bench.whole_corpus import in_one_process
 from rayner.cluster.stages import InHand
 from rayner.config import BenchConfig
 from rayner.corpus.scored import read_scored

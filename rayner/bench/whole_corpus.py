@@ -5,8 +5,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from rayner.cluster.bench_llm import ALL_THREADS
-from rayner.cluster.measure import Line, timed
+from rayner.bench.llm_stage import ALL_THREADS
+from rayner.bench.measure import Line, timed
 from rayner.cluster.plan import read_plan, survey, write_plan
 from rayner.cluster.stages import LlmStage, SlmStage
 from rayner.cluster.tag import gate_of, tag_corpus

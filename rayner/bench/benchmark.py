@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
+from rayner.bench.cost import costs
+from rayner.bench.decoding import decoding
+from rayner.bench.llm_stage import ALL_THREADS, Setup, fused, gate_of, llm_stage, setup, stage_of
+from rayner.bench.measure import Line, best_size, compared, table, turns
+from rayner.bench.whole_corpus import whole_corpus
 from rayner.cluster import score
-from rayner.cluster.bench_cost import costs
-from rayner.cluster.bench_decoding import decoding
-from rayner.cluster.bench_llm import ALL_THREADS, Setup, fused, gate_of, llm_stage, setup, stage_of
-from rayner.cluster.bench_tag import whole_corpus
-from rayner.cluster.measure import Line, best_size, compared, table, turns
 from rayner.cluster.plan import Survey, texts_of
 from rayner.cluster.session import log
 from rayner.cluster.stages import InHand, SlmStage

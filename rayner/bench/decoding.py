@@ -6,8 +6,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from rayner.cluster.bench_llm import Setup, asked
-from rayner.cluster.measure import Line, best_size, compared, turns
+from rayner.bench.llm_stage import Setup, asked
+from rayner.bench.measure import Line, best_size, compared, turns
 from rayner.cluster.trained import load_llm
 from rayner.config import Config
 from rayner.models import peers

@@ -3,8 +3,8 @@
 import statistics
 from collections.abc import Sequence
 
-from rayner.cluster.bench_llm import Setup, asked, work_of
-from rayner.cluster.measure import Line
+from rayner.bench.llm_stage import Setup, asked, work_of
+from rayner.bench.measure import Line
 from rayner.cluster.stages import InHand, LlmStage
 from rayner.config import Config
 from rayner.models.cost import (

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
+from rayner.bench.measure import Line, best_size, compared, turns
 from rayner.cluster import score
-from rayner.cluster.measure import Line, best_size, compared, turns
 from rayner.cluster.stages import Gate, InHand, LlmStage
 from rayner.config import Config
 from rayner.models import peers
