@@ -107,7 +107,7 @@ def quality(what: Setup) -> list[Line]:
 
 def _answered(what: Setup, scored: InHand, group: int) -> Sequence[Scored]:
     """Held-out sentences with the LLM's answers, each shown what it shares with its neighbours in its file."""
-    stage = what.whole if group == 1 else stage_of(what.config, what.run, None, group)
+    stage = what.whole.stage if group == 1 else stage_of(what.config, what.run, None, group)
     return stage(replace(scored, groups=score.groups_of(what.run, scored.segments, group))).segments
 
 

@@ -121,7 +121,7 @@ class LlmStage:
         cores = [core(item.text) for item in rows]
         asked = [i for i, item in enumerate(rows) if self._asks(item)]
         groups = self._groups(rows, cores) if unit.groups is None else unit.groups
-        questions = [self._question(rows[i], cores[i], groups[i]) for i in asked]
+        questions = [self.question(rows[i], cores[i], groups[i]) for i in asked]
         answer = partial(self.answer, known=unit.vectors)
         found, errors = survived(answer, questions, note_of(self.notes, unit, "llm"))
         done = [replace(item, gated=item.error is None) for item in rows]
@@ -136,7 +136,8 @@ class LlmStage:
             return False
         return self.gate is None or self.gate.asks(item)
 
-    def _question(self, item: Scored, place: tuple[int, int], group: tuple[str, ...]) -> "Question":
+    def question(self, item: Scored, place: tuple[int, int], group: tuple[str, ...] = ()) -> "Question":
+        """What is asked about a segment, of which `place` is the core."""
         from rayner.models.llm_score import Question
 
         start, end = place
