@@ -11,7 +11,7 @@ from rayner.bench.llm_stage import ALL_THREADS, Setup, fused, gate_of, llm_stage
 from rayner.bench.measure import Line, best_size, compared, table, turns
 from rayner.bench.whole_corpus import whole_corpus
 from rayner.cluster import score
-from rayner.cluster.plan import Survey, texts_of
+from rayner.cluster.reading import Survey, texts_of
 from rayner.cluster.session import log
 from rayner.cluster.stages import InHand, SlmStage
 from rayner.config import Config, resolved

@@ -6,9 +6,8 @@ from typing import Any
 import ray
 
 from rayner.cluster import data
-from rayner.cluster.plan import Survey
+from rayner.cluster.reading import Survey, beginning, text_digest
 from rayner.cluster.session import duration, log, start_logging
-from rayner.cluster.silver import beginning, text_digest
 from rayner.config import Config, resolved
 from rayner.models import crf as crfs
 from rayner.models.clusters import Clusters, learn

@@ -19,8 +19,9 @@ from safetensors.torch import load_file
 from rayner.cluster import data
 from rayner.cluster.engine import Done, Pupil, Stage, make_engine, report, restore
 from rayner.cluster.fitting import due, fit, shared
+from rayner.cluster.reading import text_digest
 from rayner.cluster.session import duration, log, start_logging
-from rayner.cluster.silver import make_silver, silver, text_digest
+from rayner.cluster.silver import make_silver, silver
 from rayner.cluster.trained import load_llm, retriever, task
 from rayner.config import Config, digest, resolved
 from rayner.models import llm as llms

@@ -7,7 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from rayner.cluster.plan import Piece, Unit, digest_of
+from rayner.cluster.plan import Piece, Unit
+from rayner.cluster.reading import digest_of
 from rayner.cluster.scoring import Row
 from rayner.cluster.stages import InHand
 from rayner.corpus.tables import DOCUMENTS, ENTITIES, SEGMENTS, read_table, write_table
