@@ -11,7 +11,7 @@ from rayner.bench.llm_stage import ALL_THREADS, Setup, fused, gate_of, llm_stage
 from rayner.bench.measure import Line, best_size, compared, table, turns
 from rayner.bench.whole_corpus import whole_corpus
 from rayner.cluster import score
-from rayner.cluster.reading import Survey, texts_of
+from rayner.cluster.reading import Survey, corpus_of, texts_of
 from rayner.cluster.session import log
 from rayner.cluster.stages import InHand, SlmStage
 from rayner.config import Config, resolved
@@ -41,7 +41,7 @@ def bench(config: Config, run: Run) -> list[Line]:
 def _chapters(config: Config, run: Run) -> InHand:
     """The first sentences of the corpus, neighbours as they stand, scored by the small model."""
     rows: list[Scored] = []
-    for item in texts_of(config.corpus or "", Survey()):
+    for item in texts_of(corpus_of(config), Survey()):
         text = item.text
         rows += [Scored(item.doc_id, start, end, text[start:end], NOTHING) for start, end in sentences(text)]
         if len(rows) >= config.bench.sentences:

@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from rayner.config import Config
 from rayner.corpus.texts import TextFile, decoded, list_texts, read_bytes
-from rayner.errors import DataError
+from rayner.errors import ConfigError, DataError
 
 _THREADS = 8  # that read ahead and write behind: an object store answers slowly, but many at once
 _ENOUGH = 100_000_000  # characters of unlabelled text; what comes after them is not read
@@ -56,6 +57,13 @@ class Survey:
         """Share of the characters, white space apart, that are not known."""
         counts = {char: n for char, n in self.used.items() if not char.isspace()}
         return sum(n for char, n in counts.items() if not known(char)) / max(1, sum(counts.values()))
+
+
+def corpus_of(config: Config) -> str:
+    """The corpus to tag. Raises ConfigError where none is given."""
+    if not config.corpus:
+        raise ConfigError("corpus: expected a text file or a folder of .txt files, found none")
+    return config.corpus
 
 
 def texts_of(corpus: str, seen: Survey) -> Iterator[Text]:

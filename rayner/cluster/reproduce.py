@@ -110,11 +110,10 @@ def _adopt(source: Run, target: Run) -> None:
     if source == target:
         return
     for step, folder in SHARED.items():
-        manifest = target.path("steps", f"{step}.json")
-        if not manifest.exists():
+        if not target.has(step):
             with whole_folder(target.path(*folder)) as mine:
                 shutil.copytree(source.local(*folder), mine, dirs_exist_ok=True)
-            write_json(manifest, read_json(source.path("steps", f"{step}.json")))
+            target.adopt(step, source)
 
 
 def _write(run: Run, done: list[Cell]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import rayner
 from rayner.cluster.audit import verify
 from rayner.cluster.failures import plainly
 from rayner.cluster.plan import Unit, differences, read_plan, write_plan
+from rayner.cluster.reading import corpus_of
 from rayner.cluster.scoring import scored
 from rayner.cluster.session import Progress, log
 from rayner.cluster.stages import Gate
@@ -58,12 +59,11 @@ def tag_corpus(config: Config, run: Run) -> dict[str, Any]:
     Units that lie there already, made from the same inputs, are not made again. Raises ConfigError where others lie
     there, or another job works there, and BudgetError, when all is written, if too many segments were set aside.
     """
-    if not config.corpus:
-        raise ConfigError("corpus: expected a text file or a folder of .txt files, found none")
+    corpus = corpus_of(config)
     run.facts("tune_fusion")  # raises where there is no rule yet
     out = out_folder(config, run)
     with plainly(out), locked(out):
-        facts = _tag(config, run, config.corpus, out)
+        facts = _tag(config, run, corpus, out)
     counts = facts["counts"]
     share = counts["set_aside"] / max(1, counts["segments"])
     if share > config.tag.max_set_aside:
