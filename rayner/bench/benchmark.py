@@ -12,7 +12,6 @@ from rayner.bench.measure import Line, best_size, compared, table, turns
 from rayner.bench.whole_corpus import whole_corpus
 from rayner.cluster import score
 from rayner.cluster.reading import Survey, corpus_of, texts_of
-from rayner.cluster.session import log
 from rayner.cluster.stages import InHand, SlmStage
 from rayner.config import Config, resolved
 from rayner.models import peers, slm
@@ -20,6 +19,7 @@ from rayner.models.training import device_of, use_threads
 from rayner.ner.metrics import Counts, count, micro, paired_interval
 from rayner.ner.scores import NOTHING, Scored
 from rayner.ner.segment import core, sentences
+from rayner.progress import log
 from rayner.run import Run, write_json
 
 

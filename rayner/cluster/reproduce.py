@@ -11,9 +11,9 @@ from typing import Any
 
 from rayner.cluster.pipeline import pipeline
 from rayner.cluster.preflight import check_training
-from rayner.cluster.session import log
 from rayner.config import Config, LlmConfig
 from rayner.errors import ConfigError
+from rayner.progress import log
 from rayner.report.reproduction import as_csv, as_markdown, gains, rows_of
 from rayner.run import Run, read_json, whole_folder, write_json
 from rayner.storage import replacing

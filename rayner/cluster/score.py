@@ -11,12 +11,12 @@ from rayner.cluster import data
 from rayner.cluster.data import FOLD
 from rayner.cluster.failures import plainly
 from rayner.cluster.scoring import Row, scored
-from rayner.cluster.session import Progress, log
 from rayner.cluster.stages import InHand
 from rayner.config import Config, digest, resolved
 from rayner.corpus.scored import SCORED, from_table, read_scored, to_table
 from rayner.corpus.tables import read_table, write_table
 from rayner.ner.scores import NOTHING, Scored
+from rayner.progress import Progress, log
 from rayner.run import Run, whole_folder
 from rayner.storage import Place, names_in
 

@@ -6,10 +6,11 @@ from typing import Any
 import ray.data
 
 from rayner.cluster.failures import AGAIN, described
-from rayner.cluster.session import log, start_logging
+from rayner.cluster.session import start_logging
 from rayner.cluster.stages import Gate, InHand, LlmStage, SlmStage
 from rayner.config import Config
 from rayner.errors import JobError
+from rayner.progress import log
 from rayner.run import Run
 from rayner.storage import Place
 

@@ -11,12 +11,12 @@ import ray
 
 from rayner.cluster import data
 from rayner.cluster.reading import Survey, beginning
-from rayner.cluster.session import log
 from rayner.cluster.trained import tagger
 from rayner.config import Config
 from rayner.corpus.examples import draw, read_examples, write_examples
 from rayner.models.training import use_threads
 from rayner.ner.prompt import Example
+from rayner.progress import log
 from rayner.run import Run, whole_folder
 
 _AT_ONCE = 2_000  # sentences of a task

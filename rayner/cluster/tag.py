@@ -16,7 +16,6 @@ from rayner.cluster.failures import plainly
 from rayner.cluster.plan import Unit, differences, read_plan, write_plan
 from rayner.cluster.reading import corpus_of
 from rayner.cluster.scoring import scored
-from rayner.cluster.session import Progress, log
 from rayner.cluster.stages import Gate
 from rayner.cluster.units import read_unit, row_of, write_unit
 from rayner.config import Config, digest, resolved
@@ -27,6 +26,7 @@ from rayner.lock import locked
 from rayner.ner.budget import Budget
 from rayner.ner.deciding import chosen
 from rayner.ner.span_rule import SpanRule
+from rayner.progress import Progress, log
 from rayner.run import Run, file_digest, read_json, write_json
 from rayner.storage import Place, names_in, place, sweep
 

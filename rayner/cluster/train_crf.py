@@ -7,13 +7,15 @@ import ray
 
 from rayner.cluster import data
 from rayner.cluster.reading import Survey, beginning, text_digest
-from rayner.cluster.session import duration, log, start_logging
+from rayner.cluster.session import start_logging
 from rayner.config import Config, resolved
 from rayner.models import crf as crfs
 from rayner.models.clusters import Clusters, learn
 from rayner.ner.metrics import count, micro
 from rayner.ner.tags import label_set
+from rayner.progress import log
 from rayner.run import Run, whole_folder
+from rayner.status import duration
 
 _SAID_EVERY = 10.0  # seconds
 

@@ -20,7 +20,7 @@ from rayner.cluster import data
 from rayner.cluster.fitting import due, fit, shared
 from rayner.cluster.pupil import Done, Pupil, Stage, make_engine, report, restore
 from rayner.cluster.reading import text_digest
-from rayner.cluster.session import duration, log, start_logging
+from rayner.cluster.session import start_logging
 from rayner.cluster.silver import make_silver, silver
 from rayner.cluster.trained import load_llm, retriever, task
 from rayner.config import Config, digest, resolved
@@ -28,7 +28,9 @@ from rayner.models import llm as llms
 from rayner.models.tiny import write_decoder
 from rayner.models.training import batches, learning_rate, share, use_threads
 from rayner.ner.prompt import Example
+from rayner.progress import log
 from rayner.run import Run, folder_digest, model_digest, whole_folder, write_json
+from rayner.status import duration
 
 
 def inputs(config: Config, run: Run) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from ray import tune
 from rayner.cluster import data
 from rayner.cluster.cross_fit import scored_sentences
 from rayner.cluster.fitting import storage
-from rayner.cluster.session import log
 from rayner.config import Config, FusionConfig, resolved
 from rayner.ner import budget, calibration, confidence, span_rule
 from rayner.ner.candidates import Lexicon, lexicon
@@ -26,6 +25,7 @@ from rayner.ner.rule import Rule
 from rayner.ner.scores import Scored
 from rayner.ner.span_rule import SpanRule
 from rayner.ner.tuning import best_weight, conflicts, f1_curve, held_out
+from rayner.progress import log
 from rayner.run import Run, write_json
 
 REDUCTIONS = ("entropy", "probability", "evidence")

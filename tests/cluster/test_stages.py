@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from rayner.cluster.data import ALL
 from rayner.cluster.score import read_unit, rows_of, segments, units_of
-from rayner.cluster.session import Progress, duration, log
 from rayner.corpus.examples import write_examples
 from rayner.ner.prompt import Example
 from rayner.ner.scores import NOTHING, Scored
+from rayner.progress import Progress, log
 from rayner.run import Run
+from rayner.status import duration
 
 
 def segment(i, text):

@@ -224,7 +224,8 @@ def assert_readable(log: str) -> None:
 
 
 PROGRESS = """python -c "
-import time; from rayner.cluster.session import Progress, session, start_logging
+import time; from rayner.cluster.session import session, start_logging
+from rayner.progress import Progress
 start_logging()
 with session():
     progress = Progress('tag', 9000, 'characters', every=0.2)
