@@ -65,8 +65,6 @@ def _score_units(config: Config, run: Run, units: list[Row], kept: Place) -> Non
     todo = [unit for unit in units if unit["unit"] not in done]
     if done:
         log.info("score: %d of %d units are there already", len(done), len(units))
-    if not todo:
-        return
     progress = Progress("score", sum(unit["end"] - unit["start"] for unit in todo), "sentences")
     read = partial(read_unit, run=run, group=config.prompt.group)
     write = partial(_keep, kept=kept)

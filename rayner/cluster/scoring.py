@@ -67,6 +67,8 @@ def scored(
     read: the segments of the unit that a row names; notes: where a process that dies leaves what it did.
     Raises JobError if a unit could not be read or written.
     """
+    if not rows:
+        return
     dataset: ray.data.Dataset = ray.data.from_items(list(rows), override_num_blocks=len(rows))
     remote: Any = {
         "num_cpus": config.score.cpus,

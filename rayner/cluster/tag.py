@@ -5,7 +5,6 @@ at a time; then all of it is proved whole (`audit`). Whatever interrupts this, t
 are not there yet, and ends with the same files.
 """
 
-from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import rayner
 from rayner.cluster.audit import verify
 from rayner.cluster.failures import plainly
-from rayner.cluster.plan import Unit, differences, read_plan, write_plan
+from rayner.cluster.plan import differences, read_plan, write_plan
 from rayner.cluster.reading import corpus_of
 from rayner.cluster.scoring import scored
 from rayner.cluster.stages import Gate
@@ -142,22 +141,14 @@ def _stream(config: Config, run: Run, out: Place, fusion: dict[str, Any], planne
     if done:
         log.info("tag: %d of %d units are there already", len(done), planned["units"])
     progress = Progress("tag", ahead, "characters")
-    # A part at a time, so that neither Ray nor this process ever knows of more.
-    for part in read_plan(out):
-        todo = [unit for unit in part if unit.name not in done]
-        for characters in _tagged_units(config, run, out, fusion, todo):
-            progress.add(characters)
-
-
-def _tagged_units(config: Config, run: Run, out: Place, fusion: dict[str, Any], todo: list[Unit]) -> Iterator[int]:
-    """Tag these units and write them; yields the characters of each when it is done."""
-    if not todo:
-        return
-    rows = [row_of(unit) for unit in todo]
     read = partial(read_unit, out=out)
     write = partial(write_unit, out=out, rule=chosen(fusion), fitted=fusion["calibration"])
-    for row in scored(rows, config, run, gate_of(config, fusion), notes=out / "attempts", read=read, write=write):
-        yield int(row["characters"])
+    gate = gate_of(config, fusion)
+    # A part at a time, so that neither Ray nor this process ever knows of more.
+    for part in read_plan(out):
+        todo = [row_of(unit) for unit in part if unit.name not in done]
+        for row in scored(todo, config, run, gate, notes=out / "attempts", read=read, write=write):
+            progress.add(int(row["characters"]))
 
 
 def gate_of(config: Config, fusion: dict[str, Any]) -> Gate:
