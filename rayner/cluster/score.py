@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow as pa
 
 from rayner.cluster import data
+from rayner.cluster.actors import Row, scored
 from rayner.cluster.data import FOLD
 from rayner.cluster.failures import plainly
-from rayner.cluster.scoring import Row, scored
 from rayner.cluster.stages import InHand
 from rayner.config import Config, digest, resolved
 from rayner.corpus.scored import SCORED, from_table, read_scored, to_table

@@ -10,11 +10,11 @@ from functools import partial
 from typing import Any
 
 import rayner
+from rayner.cluster.actors import scored
 from rayner.cluster.audit import verify
 from rayner.cluster.failures import plainly
 from rayner.cluster.plan import differences, read_plan, write_plan
 from rayner.cluster.reading import corpus_of
-from rayner.cluster.scoring import scored
 from rayner.cluster.stages import Gate
 from rayner.cluster.units import read_unit, row_of, write_unit
 from rayner.config import Config, digest, resolved

@@ -7,9 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from rayner.cluster.actors import Row
 from rayner.cluster.plan import Piece, Unit
 from rayner.cluster.reading import digest_of
-from rayner.cluster.scoring import Row
 from rayner.cluster.stages import InHand
 from rayner.corpus.tables import DOCUMENTS, ENTITIES, SEGMENTS, read_table, write_table
 from rayner.ner import calibration
