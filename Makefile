@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("rayner needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
@@ -74,6 +74,9 @@ gemma: $(GEMMA) ## a small pretrained LLM (Gemma 3 270M; its terms apply) as the
 fast: $(READY) ## the tests that train nothing and start no Ray
 	$(BIN)/python -m pytest --quiet -m 'not slow'
 
+docs: $(READY) ## the documentation as a site in build/docs; warnings are errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
 drill: $(READY) ## fifty tagging jobs and more trainings disturbed, resumed and compared: half an hour on two quiet cores
 	$(BIN)/python -m tests.drills
 	$(BIN)/python -m pytest --quiet -m drill tests/cluster/test_training_faults.py
@@ -94,7 +97,34 @@ coverage: $(READY) ## lines of rayner/ner that tests reach
 lock: $(READY) ## write requirements.lock from what is installed
 	$(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock
 
-clean: ## remove the environment and caches; runs are kept
-	rm -rf $(VENV) $(VLLM) $(PEERS) .mypy_cache .ruff_cache .pytest_cache build *.egg-info
+# Tools of the release steps have an environment of their own: some want older packages than the lock file's.
+TOOLS := .venv-release
+$(TOOLS)/.ready:
+	test -x $(TOOLS)/bin/python || $(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/pip install --quiet build==1.6.1 twine==7.0.0 pip-audit==2.10.1 cffconvert==2.0.0
+	touch $(TOOLS)/.ready
 
-.PHONY: help install demo bench drill peers gemma test vllm test-vllm fast check format coverage lock clean
+dist: $(TOOLS)/.ready ## build sdist and wheel in dist/, and check what they say of themselves
+	rm -rf build dist
+	$(TOOLS)/bin/python -m build
+	$(TOOLS)/bin/twine check --strict dist/*
+	$(TOOLS)/bin/cffconvert --validate
+
+release-check: $(READY) dist ## the tests of what is released; the wheel, installed and used in an empty environment
+	$(BIN)/python -m pytest --quiet tests/test_release.py
+	$(PYTHON) release/check_wheel.py dist/*.whl
+
+# Strict, or a package that the service does not know would pass.
+audit: $(TOOLS)/.ready ## known vulnerabilities of what requirements.lock pins; asks PyPI
+	$(TOOLS)/bin/pip-audit --strict --no-deps --disable-pip --requirement requirements.lock
+
+licences: $(READY) ## write docs/licences.md: the licences of what rayner needs to run
+	$(BIN)/python release/licences.py
+
+clean-clone: ## make check, make demo and the extras in a fresh clone in an empty folder: a quarter of an hour
+	PYTHON=$(PYTHON) release/clean_clone.sh
+
+clean: ## remove the environment and caches; runs are kept
+	rm -rf $(VENV) $(VLLM) $(PEERS) $(TOOLS) .mypy_cache .ruff_cache .pytest_cache build dist *.egg-info
+
+.PHONY: help install demo bench docs drill peers gemma test vllm test-vllm fast check format coverage lock dist release-check audit licences clean-clone clean

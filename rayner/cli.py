@@ -38,6 +38,12 @@ def run_job(
     check: tells what the job would do, or raises; all that `--dry-run` calls. writes: the folder it fills, `run` or
     `out`; with `--fresh` it fills another one beside it.
     """
+    given = job_line(what).parse_intermixed_args(arguments)
+    return guarded(lambda: _job(given, step, check, writes))
+
+
+def job_line(what: str) -> argparse.ArgumentParser:
+    """What every job takes."""
     parser = argparse.ArgumentParser(
         description=what,
         epilog=keys(),
@@ -48,8 +54,7 @@ def run_job(
     parser.add_argument("--dry-run", action="store_true", help="check everything, start nothing")
     parser.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="a setting, such as slm.epochs=3")
     parser.add_argument("--fresh", action="store_true", help="start over in new folders beside those that exist")
-    given = parser.parse_intermixed_args(arguments)
-    return guarded(lambda: _job(given, step, check, writes))
+    return parser
 
 
 def _job(

@@ -81,7 +81,7 @@ def _examine(config: Config) -> Iterator[Finding]:
 
 def _alive() -> dict[str, tuple[str, float, float, float]]:
     """By name, each node's id, CPUs, GPUs and bytes of memory as Ray counts them; the driver's node is the first."""
-    rows = [row for row in ray.nodes() if row["Alive"]]  # type: ignore[no-untyped-call]
+    rows = [row for row in ray.nodes() if row["Alive"]]
     own = ray.get_runtime_context().get_node_id()
     rows.sort(key=lambda row: (row["NodeID"] != own, row["NodeManagerAddress"], row["NodeID"]))
     addresses = [row["NodeManagerAddress"] for row in rows]

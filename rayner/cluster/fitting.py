@@ -197,7 +197,7 @@ def _named(snapshot: Place) -> set[str]:
 
 
 def _not_started(name: str, workers: WorkersConfig, error: Exception) -> ConfigError:
-    free = ray.available_resources()  # type: ignore[no-untyped-call]
+    free = ray.available_resources()
     return ConfigError(
         f"{name.partition('-')[0]}.workers: expected {workers.count} workers of {workers.cpus} CPUs and "
         f"{workers.gpus:g} GPUs each to start, found that they do not ({free.get('CPU', 0):g} CPUs and "

@@ -109,5 +109,5 @@ def check_resources(config: Config) -> list[str]:
 
 def _resources() -> dict[str, float]:
     if ray.is_initialized():
-        return dict(ray.cluster_resources())  # type: ignore[no-untyped-call]
+        return dict(ray.cluster_resources())
     return {"CPU": float(os.cpu_count() or 1)}

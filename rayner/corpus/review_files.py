@@ -44,7 +44,7 @@ def write_review(picked: Picked, out: Place, to: str) -> None:
         write_json(out / TASKS, [_task(c, s) for c, s in zip(picked.candidates, sentences, strict=True)])
         _write(out / CONFIG, label_studio.config(picked.types))
     else:
-        _write(out / SENTENCES, _char_tab_tag((c.text, c.spans) for c in picked.candidates))
+        _write(out / SENTENCES, char_tab_tag((c.text, c.spans) for c in picked.candidates))
     about = {"version": rayner.__version__, "types": list(picked.types), "sentences": sentences}
     write_json(out / PROVENANCE, about)  # the last, since it is what import needs
 
@@ -69,7 +69,8 @@ def _plain(spans: Iterable[Span]) -> list[list[Any]]:
     return [[span.start, span.end, span.type] for span in spans]
 
 
-def _char_tab_tag(sentences: Iterable[tuple[str, Sequence[Span]]]) -> str:
+def char_tab_tag(sentences: Iterable[tuple[str, Sequence[Span]]]) -> str:
+    """Texts with their entities as a char-tab-tag file, blank lines between."""
     return "\n".join("".join(f"{line}\n" for line in evahan_lines(text, spans)) for text, spans in sentences)
 
 
@@ -149,7 +150,7 @@ def write_corrected(corrected: Corrected, known: Provenance, out: Place) -> None
         for text, spans in corrected.spans.items()
     ]
     write_json(out.parent / f"{out.stem}.{PROVENANCE}", {"types": list(known.types), "sentences": sentences})
-    _write(out, _char_tab_tag(corrected.spans.items()))
+    _write(out, char_tab_tag(corrected.spans.items()))
 
 
 def _tasks(path: Place, known: Provenance, types: Collection[str]) -> Iterator[tuple[str, list[tuple[Span, ...]]]]:

@@ -19,7 +19,7 @@ def length(parts: Parts) -> int:
     return sum(part.shape[3] for part in parts)
 
 
-class _Room(DynamicLayer):  # type: ignore[no-untyped-call]
+class _Room(DynamicLayer):
     """A layer with room for the tokens of the next pass, which are written in place: growing it would copy it."""
 
     def __init__(self, keys: torch.Tensor, values: torch.Tensor, held: int) -> None:

@@ -45,7 +45,7 @@ def train_epoch(
             group["lr"] = config.lr * factor
         value = loss(slm, [items[j] for j in share(batch, rank, world)], model)
         optimizer.zero_grad()
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         total += float(value.detach())

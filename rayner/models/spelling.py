@@ -39,9 +39,11 @@ class Speller:
         """Tokens of one character of text, at least one. Raises ConfigError where the tokenizer has none."""
         if char not in self._chars:
             tokens = self.literal(char)
-            if not tokens and self.unknown is None:
-                raise ConfigError(f"the tokenizer cannot spell U+{ord(char):04X} and has no unknown token")
-            self._chars[char] = tokens or (self.unknown,)  # type: ignore[assignment]
+            if not tokens:
+                if self.unknown is None:
+                    raise ConfigError(f"the tokenizer cannot spell U+{ord(char):04X} and has no unknown token")
+                tokens = (self.unknown,)
+            self._chars[char] = tokens
         return self._chars[char]
 
     def text(self, text: str) -> list[Tokens]:

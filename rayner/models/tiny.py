@@ -32,7 +32,7 @@ def write_encoder(folder: Path, texts: Iterable[str], shape: ScratchConfig, seed
     vocabulary = {token: i for i, token in enumerate([*specials, *_characters(texts, shape.min_count)])}
     raw = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     raw.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
-    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+    tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=raw,
         pad_token="[PAD]",
         unk_token="[UNK]",
@@ -94,7 +94,7 @@ def _byte_level(characters: Iterable[str], words: Iterable[str]) -> tuple[dict[s
 
     Beside a Qwen2 model, AutoTokenizer makes a byte-level tokenizer out of whatever was saved: it must be one.
     """
-    symbol = bytes_to_unicode()  # type: ignore[no-untyped-call]
+    symbol = bytes_to_unicode()
     merges: dict[tuple[str, str], None] = {}
     for word in [*characters, *words]:
         spelled = [symbol[byte] for byte in word.encode()]

@@ -1,6 +1,6 @@
 """Where the LLM need not run, because no answer of it could change the fused output (method, "The exact gate").
 
-The proofs are in docs/performance.md. In short: P lies in [0, 1], so S_L = lambda * exp(P) is at most `bound(rule)`.
+The proofs are in docs/method.md. In short: P lies in [0, 1], so S_L = lambda * exp(P) is at most `bound(rule)`.
 A conflict region is made of whole *blocks* of the SLM's answer, an entity or a single character outside entities, so
 its H, mean or maximum, is at most the largest H of a block, reduced the same way. A text none of whose blocks can
 lose is the SLM's; and from a slot on behind which no block can lose, the LLM's answer need not be read.

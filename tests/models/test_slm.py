@@ -106,10 +106,11 @@ def test_entropy_and_tags_are_those_of_the_models_distributions(tagger, text):
     likeliest = decode([tagger.labels[i] for i in probs.argmax(1)])
     if not likeliest.faults:
         assert answer.spans == likeliest.spans
+
     # Spans and their absence are worth at least as much as any other legal reading: try all single changes.
-    worth = lambda spans: sum(  # noqa: E731
-        math.log(probs[i, tagger.labels.index(tag)]) for i, tag in enumerate(encode(spans, len(text)))
-    )
+    def worth(spans):
+        return sum(math.log(probs[i, tagger.labels.index(tag)]) for i, tag in enumerate(encode(spans, len(text))))
+
     others = [answer.spans[:i] + answer.spans[i + 1 :] for i in range(len(answer.spans))]
     assert all(worth(answer.spans) >= worth(spans) - 1e-4 for spans in [*others, likeliest.spans])
 

@@ -1,0 +1,36 @@
+"""A user's program: `python use_library.py OUT` writes a gold file and a tagged corpus by the library."""
+
+import hashlib
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+
+import rayner
+from rayner.corpus.readers import read_labelled
+from rayner.corpus.tables import DOCUMENTS, ENTITIES, SEGMENTS, TABLES, write_table
+
+TEXT = "楚懷王入秦。"
+TAGS = ("B-NR", "M-NR", "E-NR", "O", "S-NS", "O")
+
+
+def main(out: Path) -> None:
+    """Write OUT/gold.txt and OUT/tagged, and say where the library lies."""
+    gold = out / "gold.txt"
+    gold.write_text("".join(f"{char}\t{tag}\n" for char, tag in zip(TEXT, TAGS, strict=True)), encoding="utf-8")
+    document = {"doc_id": "one", "path": "one.txt", "text": TEXT, "n_chars": len(TEXT)}
+    segment = {"doc_id": "one", "start": 0, "end": len(TEXT), "gated": False, "passes": 1, "error": None}
+    entities = [
+        dict.fromkeys(ENTITIES.names)
+        | {"doc_id": "one", "start": span.start, "end": span.end, "text": TEXT[span.start : span.end]}
+        | {"type": span.type, "score": 0.9, "decided_by": "agree"}
+        for span in read_labelled(str(gold)).spans
+    ]
+    rows = ([document | {"sha256": hashlib.sha256(TEXT.encode()).hexdigest()}], entities, [segment])
+    for table, schema, of_table in zip(TABLES, (DOCUMENTS, ENTITIES, SEGMENTS), rows, strict=True):
+        write_table(pa.Table.from_pylist(of_table, schema=schema), out / "tagged" / table / "0.parquet")
+    print(Path(rayner.__file__).parent)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,58 @@
+"""A desk with all that the pages name, to run on it what they say."""
+
+import dataclasses
+import shutil
+
+import pytest
+
+from rayner.corpus.scored import to_table
+from rayner.corpus.tables import write_table
+from rayner.run import write_json
+from rayner.status import Status
+from tests.corpus.units import document, entity, write_unit
+from tests.docs.pages import ROOT, blocks
+from tests.report.synthetic import TYPES, rows
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    """A clone with labelled files, a corpus and a finished run, which is the working folder."""
+    for path in ROOT.iterdir():
+        if not path.name.startswith(".") and path.name not in ("runs", "build", "labelled.txt"):
+            (tmp_path / path.name).symlink_to(path)
+    sample = (ROOT / "sample" / "labelled.txt").read_text(encoding="utf-8")
+    for name in ("labelled.txt", "labelled.conll", "A.txt", "gold.txt", "predicted.txt"):
+        (tmp_path / name).write_text(sample, encoding="utf-8", newline="")
+    for name in ("my_corpus", "another_corpus", "texts"):
+        (tmp_path / name).symlink_to(ROOT / "sample" / "corpus")
+    [names] = [block.text for block in blocks("docs/labels.md") if "persName" in block.text]
+    (tmp_path / "names.yaml").write_text(names, encoding="utf-8")
+    for run in ("runs/mine", "runs/demo", "runs/1", "runs/2", "runs/a"):
+        write_json(tmp_path / run / "status.json", dataclasses.asdict(Status("pipeline", "here", 1, 1, 2, 5, "done")))
+        write_tagged(tmp_path / run / "tagged")
+    shutil.copytree(tmp_path / "runs/mine/tagged", tmp_path / "TAGGED")
+    for run in ("runs/before", "runs/after"):
+        write_scores(tmp_path / run)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write_tagged(folder):
+    text = "楚使怒去歸告懷王。秦惠王之時蘇秦死於齊。"
+    entities = [
+        {**entity("書/一", text.index(name), name, kind), "score": score}
+        for name, kind, score in (("楚", "NG", 0.3), ("懷王", "NR", 0.4), ("蘇秦", "NR", None))
+    ]
+    cut = text.index("秦惠")
+    bounds = ((0, cut, None), (cut, len(text), "its process died"))
+    segments = [
+        {"doc_id": "書/一", "start": a, "end": b, "gated": False, "passes": 1, "error": why} for a, b, why in bounds
+    ]
+    write_unit(folder, "unit-000000.parquet", [document("書/一", text)], entities, segments)
+
+
+def write_scores(run):
+    """What `docs/measuring.md` compares: scores of made-up models, and a rule."""
+    write_table(to_table(rows()), run / "scores" / "dev.parquet")
+    write_json(run / "fusion.json", {"chosen": "regions", "rule": {"weight": 0.2}})
+    write_json(run / "steps" / "data.json", {"facts": {"types": list(TYPES)}})

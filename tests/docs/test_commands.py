@@ -1,0 +1,173 @@
+"""Every command of the pages is run, or listed with the reason why not."""
+
+import argparse
+import json
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+import threading
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from rayner.cli import job_line
+from rayner.commands import command_line, main, parsed
+from rayner.settings import load
+from tests.docs.pages import HISTORY, NAMES, ROOT, commands, inline
+
+# Commands that are not run here, by their first words, and why. Of jobs, the settings and `--dry-run` are
+# checked; the other commands are run, or fail the test.
+NOT_RUN = {
+    ("make",): "installs, downloads or takes minutes; its targets and variables are checked here by `make --dry-run`",
+    ("ray", "up"): "wants servers; its configuration: tests/cluster/test_recipes.py",
+    ("ray", "dashboard"): "wants the cluster of `ray up`",
+    ("ray", "start"): "options: tests/cluster/test_recipes.py; run: tests/cluster/test_submission.py",
+    ("ray", "get-auth-token"): "writes a token into the home folder; run: tests/cluster/test_submission.py",
+    ("ray", "job"): "run: tests/cluster/test_submission.py; the job it submits is checked here",
+    ("chmod", "600"): "of the token in the home folder",
+    ("export", "RAY_AUTH_MODE=token"): "run: tests/cluster/test_submission.py",
+    ("ssh",): "wants a server",
+    ("rayner", "doctor"): "starts Ray; run: tests/cluster/test_doctor.py; its arguments are checked here",
+}
+# Jobs whose --dry-run would not pass here: their settings are checked.
+NO_DRY_RUN = {
+    "jobs/conf/pretrained.yaml": "wants the checkpoint of `make gemma`",
+    "jobs/tag_corpus.py": "wants a trained run; tests/cluster/test_pipeline.py has one",
+}
+
+
+def correct(tasks, target):
+    """The reviewer's part: what was predicted is confirmed."""
+    done = json.loads(Path(tasks).read_text(encoding="utf-8"))
+    for task in done:
+        task["annotations"] = [{"result": task["predictions"][0]["result"]}]
+    Path(target).write_text(json.dumps(done), encoding="utf-8")
+
+
+def stripped(words):
+    """A command without the environment that it is called from."""
+    words = [word.removeprefix(".venv/bin/") for word in words]
+    return words[1:] if words[0] == "python" else words
+
+
+EVERY = [(name, stripped(words)) for name in NAMES if name not in HISTORY for words in commands(name)]
+JOBS = [(name, words) for name, words in EVERY if words[0].startswith("jobs/")]
+
+
+def submitted(words):
+    """The job that `ray job submit` gives away."""
+    return stripped(words[words.index("--") + 1 :])
+
+
+def test_every_command_is_run_or_listed_as_one_that_is_not():
+    known = ("rayner", "jobs/", "studies/")
+    others = [
+        words
+        for _, words in EVERY
+        if not words[0].startswith(known) and not any(tuple(words[: len(few)]) == few for few in NOT_RUN)
+    ]
+    assert others == []
+    listed = {few for few in NOT_RUN if any(tuple(words[: len(few)]) == few for _, words in EVERY)}
+    assert listed == set(NOT_RUN)  # nothing is excused that no page says
+    assert set(NO_DRY_RUN) <= {word for _, words in JOBS for word in words}
+
+
+@pytest.mark.parametrize("page", [name for name in NAMES if any(w[0] == "rayner" for n, w in EVERY if n == name)])
+def test_the_rayner_commands_of_a_page_run_one_after_the_other(desk, page, capsys):
+    for words in [words for name, words in EVERY if name == page and words[0] == "rayner"]:
+        given = parsed(words[1:], command_line())  # raises SystemExit for what it does not know
+        if words[1] == "doctor":
+            load(given.config, given.overrides)
+        elif "--serve" in words:
+            assert served(words[1:], capsys)
+        else:
+            if "export.json" in words:
+                correct("review-1/tasks.json", "export.json")
+            assert main(words[1:]) == 0, (words, capsys.readouterr().err)
+
+
+def served(arguments, capsys):
+    """Whether a site is served; its thread ends with the tests."""
+    port = arguments.index("--port") + 1 if "--port" in arguments else 0
+    arguments = [*arguments[:port], "0", *arguments[port + 1 :]] if port else [*arguments, "--port", "0"]
+    threading.Thread(target=main, args=[arguments], daemon=True).start()
+    said = ""
+    for _ in range(200):
+        said += capsys.readouterr().out
+        if found := re.search(r"http://127\.0\.0\.1:\d+/", said):
+            return "html" in urllib.request.urlopen(found[0], timeout=10).read().decode()
+        threading.Event().wait(0.05)
+    return False
+
+
+@pytest.mark.parametrize(
+    ("page", "words"), JOBS + [(n, submitted(w)) for n, w in EVERY if w[:3] == ["ray", "job", "submit"]]
+)
+def test_the_settings_of_every_job_hold(desk, page, words):
+    assert (ROOT / words[0]).is_file()
+    assert settings_of(words[1:]).run
+
+
+def settings_of(arguments):
+    given = job_line("").parse_intermixed_args(arguments)
+    return load(given.config, given.overrides)
+
+
+def files(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("page", "words"), [(n, w) for n, w in JOBS if not NO_DRY_RUN.keys() & set(w)])
+def test_every_job_that_can_run_here_passes_its_dry_run(desk, page, words, monkeypatch, capsys):
+    if "reviewed.txt" in " ".join(words):
+        shutil.copy("labelled.txt", "reviewed.txt")
+    run = desk / settings_of(words[1:]).run
+    before = files(run)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(sys, "argv", [*words, "--dry-run"])
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_path(words[0], run_name="__main__")
+    assert caught.value.code == 0, capsys.readouterr().err
+    assert files(run) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [w for _, w in EVERY if w[0].startswith("studies/")])
+def test_every_study_runs_at_small_size(desk, words):
+    small = ["--start", "60", "--add", "20", "--starts", "1", "--draws", "1", "--iterations", "5"]
+    subprocess.run([sys.executable, *words, *small], check=True, capture_output=True, timeout=100)
+    assert (Path(words[2]) / "review_curve.json").is_file()
+
+
+def inline_commands(tool):
+    """Commands between backticks in running text."""
+    found = [(name, code.split()) for name in NAMES if name not in HISTORY for code in inline(name)]
+    return [(name, words[1:]) for name, words in found if words[0] == tool and len(words) > 1]
+
+
+def test_every_make_target_is_there_with_its_variables(tmp_path):
+    wanted = [words[1:] for _, words in EVERY if words[0] == "make"] + [words for _, words in inline_commands("make")]
+    assert len(wanted) > 20
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for words in {tuple(words) for words in wanted}:
+        assert re.search(rf"^{words[0]}:", makefile, re.MULTILINE), words
+        assert all(f"$({word.partition('=')[0]})" in makefile for word in words[1:]), words
+        subprocess.run(["make", "--dry-run", *words], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_every_rayner_command_in_running_text_has_the_options_that_are_named():
+    found = inline_commands("rayner")
+    assert len(found) > 10
+    actions = command_line()._subparsers._group_actions[0].choices
+    for name, words in found:
+        if words[0].startswith("-"):
+            continue
+        parser = actions[words[0]]
+        inner = [action.choices for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+        every = [parser, *(inner[0].values() if inner else [])]
+        for option in [word for word in words[1:] if word.startswith("--")]:
+            assert any(option in p._option_string_actions for p in every), (name, words)

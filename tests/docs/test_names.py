@@ -1,0 +1,126 @@
+"""What pages name is there: settings, files, tests, links, messages."""
+
+import ast
+import contextlib
+import re
+
+import pytest
+
+from rayner.errors import ConfigError
+from rayner.ner import gate
+from rayner.settings import entries, load
+from tests.docs.pages import HISTORY, NAMES, ROOT, anchors, inline, links
+
+# Words between backticks that look like a setting, and are one of something else.
+NO_SETTINGS = {
+    *("run.json", "fusion.json", "llm.json", "score.py"),  # files
+    *("gate.bound", "gate.open_until", "gate.reach"),  # functions of rayner.ner.gate
+}
+
+
+def is_read(setting):
+    """Whether a setting holds with a CRF as the small model, or with an encoder."""
+    for config in (ROOT / "jobs" / "conf" / "tiny.yaml", None):
+        with contextlib.suppress(ConfigError):
+            load(config, [setting])
+            return True
+    return False
+
+
+def test_every_setting_that_is_named_is_one():
+    known = {key for key, _, _ in entries()}
+    sections = {key.rpartition(".")[0] for key in known if "." in key}
+    roots = {section.partition(".")[0] for section in sections}
+    named = [(n, code) for n in NAMES if n not in HISTORY for code in inline(n) if code not in NO_SETTINGS]
+    found = 0
+    assert {code for name in NAMES for code in inline(name)} >= NO_SETTINGS
+    assert all(hasattr(gate, word.removeprefix("gate.")) for word in NO_SETTINGS if word.startswith("gate."))
+    for name, code in named:
+        for word in code.split():
+            key, equals, value = word.partition("=")
+            if not re.fullmatch(r"[a-z]+(\.[a-z0-9_]+)+", key) or key.partition(".")[0] not in roots:
+                continue
+            found += 1
+            assert key in known or key in sections or key.startswith(("types.", "datasets.")), (name, code)
+            if equals and len(value) > 1 and not value.isupper():  # not a letter that stands for a number
+                assert is_read(word), (name, code)
+    assert found > 60
+
+
+def test_every_file_of_the_repository_that_is_named_is_there():
+    roots = ("rayner/", "tests/", "jobs/", "docs/", "sample/", "studies/", "peers/")
+    found = 0
+    for name in NAMES:
+        for code in inline(name):
+            path = code.partition("::")[0].removeprefix("python ").split()[0]
+            inner = re.match(r"(ner|models|corpus|cluster|report)/\w+\.py$", path)
+            if (path.startswith(roots) or inner) and "*" not in path and path.isascii() and path.upper() != path:
+                found += 1
+                assert (ROOT / ("rayner" if inner else "") / path.replace("NAME", "pipeline")).exists(), (name, code)
+    assert found > 60
+
+
+def test_every_test_that_is_named_is_there():
+    found = 0
+    for name in NAMES:
+        file = ""
+        for code in inline(name):
+            if re.match(r"tests/[\w/]+\.py", code):
+                file = (ROOT / code.partition("::")[0]).read_text(encoding="utf-8")
+            function = code.rpartition("::")[2]
+            if re.fullmatch(r"test_\w+", function):
+                found += 1
+                assert f"def {function}(" in file, (name, code)
+    assert found > 30
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_links_lead_somewhere(name):
+    for link in links(name):
+        if re.match(r"https?://", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (ROOT / name).parent / path if path else ROOT / name
+        assert target.is_file(), link
+        if anchor:
+            assert anchor in anchors(target.resolve().relative_to(ROOT).as_posix()), link
+
+
+def test_every_page_is_reached_from_the_first():
+    reached = {"docs/index.md"}
+    for _ in range(3):
+        for name in list(reached):
+            here = (ROOT / name).parent
+            targets = {(here / link.partition("#")[0]).resolve() for link in links(name) if not link.startswith("http")}
+            reached |= {path.relative_to(ROOT).as_posix() for path in targets if path.suffix == ".md"}
+    assert {name for name in NAMES if name.startswith("docs/")} <= reached
+
+
+def test_pictures_load_nothing():
+    for path in (ROOT / "docs").glob("*.svg"):
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"<script|<image|<foreignObject|@import|url\((?!#)", text), path.name
+
+
+# ---- messages
+
+
+def spoken():
+    """All strings of the code, `…` for what is put into them."""
+    for path in (ROOT / "rayner").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                yield "".join(part.value if isinstance(part, ast.Constant) else "…" for part in node.values)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
+def test_every_message_is_one_that_rayner_says():
+    messages = [code for code in inline("docs/troubleshooting.md") if " " in code and re.search("…|expected", code)]
+    assert len(messages) > 50
+    every = "\n".join(spoken())
+    for message in messages:
+        # A message may be put together: what stands between values, `expected` and `found` is looked for by itself.
+        pieces = re.split(r"…|; |: |\bexpected\b|, found\b| in ", message)
+        for piece in (piece.strip(" ,;()?%.'") for piece in pieces):
+            assert piece in every, (message, piece)
