@@ -7,12 +7,12 @@ from functools import partial
 
 from rayner.bench.cost import costs
 from rayner.bench.decoding import decoding
+from rayner.bench.end_to_end import end_to_end
 from rayner.bench.llm_stage import ALL_THREADS, Setup, fused, gate_of, llm_stage, setup, stage_of
 from rayner.bench.measure import Line, best_size, compared, table, turns
-from rayner.bench.whole_corpus import whole_corpus
 from rayner.cluster import score
 from rayner.cluster.reading import Survey, corpus_of, texts_of
-from rayner.cluster.stages import InHand, SlmStage
+from rayner.cluster.stages import LoadedUnit, SlmStage
 from rayner.config import Config, resolved
 from rayner.models import peers, slm
 from rayner.models.training import device_of, use_threads
@@ -32,13 +32,13 @@ def bench(config: Config, run: Run) -> list[Line]:
         lines += part(what)
         log.info("%s: done", part.__name__)
     if config.bench.end_to_end:
-        lines += whole_corpus(config, run)
+        lines += end_to_end(config, run)
     write_json(run.path("bench.json"), [resolved(line) for line in lines])
     log.info("\n%s", table(lines))
     return lines
 
 
-def _chapters(config: Config, run: Run) -> InHand:
+def _chapters(config: Config, run: Run) -> LoadedUnit:
     """The first sentences of the corpus, neighbours as they stand, scored by the small model."""
     rows: list[Scored] = []
     for item in texts_of(corpus_of(config), Survey()):
@@ -46,10 +46,10 @@ def _chapters(config: Config, run: Run) -> InHand:
         rows += [Scored(item.doc_id, start, end, text[start:end], NOTHING) for start, end in sentences(text)]
         if len(rows) >= config.bench.sentences:
             break
-    return _by_small_model(config, run, InHand("bench", rows[: config.bench.sentences]))
+    return _by_small_model(config, run, LoadedUnit("bench", rows[: config.bench.sentences]))
 
 
-def _by_small_model(config: Config, run: Run, unit: InHand) -> InHand:
+def _by_small_model(config: Config, run: Run, unit: LoadedUnit) -> LoadedUnit:
     return SlmStage(config, run)(unit)
 
 
@@ -83,7 +83,7 @@ def small_model(what: Setup) -> list[Line]:
 def quality(what: Setup) -> list[Line]:
     """F1 on the test sentences: of the LLM with its own and with shared examples, and of the fusion in each mode."""
     config, run = what.config, what.run
-    scored = _by_small_model(config, run, InHand("test", score.segments(run, "test")))
+    scored = _by_small_model(config, run, LoadedUnit("test", score.segments(run, "test")))
     rows = scored.segments
     rule, types = gate_of(config, run).rule, run.facts("data")["types"]
     gold, g, share = [item.gold for item in rows], config.bench.group, config.bench.share
@@ -105,7 +105,7 @@ def quality(what: Setup) -> list[Line]:
     ]  # fmt: skip
 
 
-def _answered(what: Setup, scored: InHand, group: int) -> Sequence[Scored]:
+def _answered(what: Setup, scored: LoadedUnit, group: int) -> Sequence[Scored]:
     """Held-out sentences with the LLM's answers, each shown what it shares with its neighbours in its file."""
     stage = what.whole.stage if group == 1 else stage_of(what.config, what.run, None, group)
     return stage(replace(scored, groups=score.groups_of(what.run, scored.segments, group))).segments

@@ -10,7 +10,7 @@ import torch
 
 from rayner.bench.measure import Line, best_size, compared, turns
 from rayner.cluster import score
-from rayner.cluster.stages import Gate, InHand, LlmStage
+from rayner.cluster.stages import Gate, LlmStage, LoadedUnit
 from rayner.config import Config
 from rayner.models import peers
 from rayner.models.batching import batches
@@ -58,7 +58,7 @@ class Observed:
     work: Work
 
 
-def observed(stage: LlmStage, unit: InHand) -> Observed:
+def observed(stage: LlmStage, unit: LoadedUnit) -> Observed:
     """A stage that drafts, run once over a unit."""
     if not isinstance(stage.decoder, Decoder):
         raise TypeError("this stage decodes token by token")
@@ -84,12 +84,12 @@ class Setup:
 
     config: Config
     run: Run
-    unit: InHand
+    unit: LoadedUnit
     whole: Observed
     modes: dict[str, Observed]
 
 
-def setup(config: Config, run: Run, unit: InHand) -> Setup:
+def setup(config: Config, run: Run, unit: LoadedUnit) -> Setup:
     """Load everything once, and see what each mode does."""
     g, share = config.bench.group, config.bench.share
     modes = {

@@ -7,7 +7,7 @@ import ray.data
 
 from rayner.cluster.failures import AGAIN, described
 from rayner.cluster.session import start_logging
-from rayner.cluster.stages import Gate, InHand, LlmStage, SlmStage
+from rayner.cluster.stages import Gate, LlmStage, LoadedUnit, SlmStage
 from rayner.config import Config
 from rayner.errors import JobError
 from rayner.progress import log
@@ -17,7 +17,7 @@ from rayner.storage import Place
 Row = dict[str, Any]
 
 
-class Scoring:
+class Scorer:
     """What an actor does with a unit: read it, both stages, write it.
 
     A model each in actors of their own would pass units on, and what one has scored would be lost with all that waits
@@ -30,8 +30,8 @@ class Scoring:
         run: Run,
         gate: Gate | None,
         notes: Place,
-        read: Callable[[Row], InHand],
-        write: Callable[[InHand], Row],
+        read: Callable[[Row], LoadedUnit],
+        write: Callable[[LoadedUnit], Row],
     ) -> None:
         from rayner.models.training import use_threads
 
@@ -59,8 +59,8 @@ def scored(
     gate: Gate | None,
     *,
     notes: Place,
-    read: Callable[[Row], InHand],
-    write: Callable[[InHand], Row],
+    read: Callable[[Row], LoadedUnit],
+    write: Callable[[LoadedUnit], Row],
 ) -> Iterator[Row]:
     """Both stages over units, by actors; yields what `write` tells of each, in the order in which they are done.
 
@@ -77,7 +77,7 @@ def scored(
         "max_restarts": config.score.max_restarts,
         "max_task_retries": -1,
     }
-    stage: Any = Scoring  # Ray's types know classes only by a protocol without arguments
+    stage: Any = Scorer  # Ray's types know classes only by a protocol without arguments
     done = dataset.map(
         stage,
         fn_constructor_kwargs={

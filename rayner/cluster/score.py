@@ -11,7 +11,7 @@ from rayner.cluster import data
 from rayner.cluster.actors import Row, scored
 from rayner.cluster.data import FOLD
 from rayner.cluster.failures import plainly
-from rayner.cluster.stages import InHand
+from rayner.cluster.stages import LoadedUnit
 from rayner.config import Config, digest, resolved
 from rayner.corpus.scored import SCORED, from_table, read_scored, to_table
 from rayner.corpus.tables import read_table, write_table
@@ -82,13 +82,13 @@ def rows_of(name: str, sentences: Sequence[Scored], size: int) -> list[Row]:
     ]
 
 
-def read_unit(row: Row, run: Run, group: int) -> InHand:
+def read_unit(row: Row, run: Run, group: int) -> LoadedUnit:
     """The sentences of a unit, with those that share examples with each."""
     sentences = segments(run, row["part"])[row["start"] : row["end"]]
-    return InHand(row["unit"], sentences, groups_of(run, sentences, group))
+    return LoadedUnit(row["unit"], sentences, groups_of(run, sentences, group))
 
 
-def _keep(unit: InHand, kept: Place) -> Row:
+def _keep(unit: LoadedUnit, kept: Place) -> Row:
     write_table(to_table(unit.segments), kept / f"{unit.name}.parquet")
     return {"unit": unit.name, "sentences": len(unit.segments)}
 

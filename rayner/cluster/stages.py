@@ -1,4 +1,4 @@
-"""The two stages of scoring, small model and LLM, over a unit of work as the actor that holds both has it in hand.
+"""The two stages of scoring, small model and LLM, over a unit of work that an actor has loaded.
 
 Batches are formed inside a unit only, so no score depends on scheduling or on the number of actors. Models are
 imported inside the stages: processes that only read and write stay small.
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class InHand:
+class LoadedUnit:
     """A unit of work: its name and its segments, with what is known of them so far.
 
     groups: the texts that share examples with each segment; None where they are to be cut from the unit itself.
@@ -45,7 +45,7 @@ class InHand:
     vectors: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
 
 
-def note_of(notes: Place | None, unit: InHand, stage: str) -> Place | None:
+def note_of(notes: Place | None, unit: LoadedUnit, stage: str) -> Place | None:
     """Where a stage notes what it is about to do with a unit."""
     return None if notes is None else notes / f"{unit.name}.{stage}.json"
 
@@ -81,7 +81,7 @@ class SlmStage:
         own = config.llm.examples == "similar" and config.index.encoder == "slm"
         self.score = tagger(config, run, vectors=own)
 
-    def __call__(self, unit: InHand) -> InHand:
+    def __call__(self, unit: LoadedUnit) -> LoadedUnit:
         """Score the segments of a unit."""
         cores = [core(item.text) for item in unit.segments]
         texts = [item.text[start:end] for item, (start, end) in zip(unit.segments, cores, strict=True)]
@@ -115,7 +115,7 @@ class LlmStage:
             overlap=config.llm.overlap,
         )
 
-    def __call__(self, unit: InHand) -> InHand:
+    def __call__(self, unit: LoadedUnit) -> LoadedUnit:
         """Answer the segments of a unit that are not gated."""
         rows = unit.segments
         cores = [core(item.text) for item in rows]

@@ -17,8 +17,8 @@ import torch
 from safetensors.torch import load_file
 
 from rayner.cluster import data
+from rayner.cluster.fine_tuning import Done, Pupil, Stage, make_engine, report, restore
 from rayner.cluster.fitting import due, fit, shared
-from rayner.cluster.pupil import Done, Pupil, Stage, make_engine, report, restore
 from rayner.cluster.reading import text_digest
 from rayner.cluster.session import start_logging
 from rayner.cluster.silver import make_silver, silver

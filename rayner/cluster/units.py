@@ -10,7 +10,7 @@ import pyarrow as pa
 from rayner.cluster.actors import Row
 from rayner.cluster.plan import Piece, Unit
 from rayner.cluster.reading import digest_of
-from rayner.cluster.stages import InHand
+from rayner.cluster.stages import LoadedUnit
 from rayner.corpus.tables import DOCUMENTS, ENTITIES, SEGMENTS, read_table, write_table
 from rayner.ner import calibration
 from rayner.ner.deciding import AnyRule, decide
@@ -25,7 +25,7 @@ def row_of(unit: Unit) -> Row:
     return {"unit": unit.name, "pieces": [asdict(piece) for piece in unit.pieces]}
 
 
-def read_unit(row: Row, out: Place) -> InHand:
+def read_unit(row: Row, out: Place) -> LoadedUnit:
     """The segments of a unit. Raises RuntimeError if a kept text is not the one that was planned."""
     segments: list[Scored] = []
     for piece in (Piece(**item) for item in row["pieces"]):
@@ -36,7 +36,7 @@ def read_unit(row: Row, out: Place) -> InHand:
             segments.append(Scored(piece.doc_id, at, piece.start + end, part[start:end], NOTHING))
         if piece.start == 0 and digest_of(text) != piece.sha256:
             raise RuntimeError(f"{out}: the text of {piece.doc_id} among its documents is not the one that was read")
-    return InHand(row["unit"], segments)
+    return LoadedUnit(row["unit"], segments)
 
 
 # The pieces of a long document follow each other: its text is not read again for each.
@@ -46,7 +46,7 @@ def _texts(out: Place, unit: str) -> dict[str, str]:
     return dict(zip(table["doc_id"].to_pylist(), table["text"].to_pylist(), strict=True))
 
 
-def write_unit(unit: InHand, out: Place, rule: AnyRule, fitted: dict[str, Sequence[float]]) -> Row:
+def write_unit(unit: LoadedUnit, out: Place, rule: AnyRule, fitted: dict[str, Sequence[float]]) -> Row:
     """Fuse a unit and write its entities and segments; the segments last, since they say that it is done."""
     entities, file = [], f"{unit.name}.parquet"
     for item in unit.segments:

@@ -21,7 +21,7 @@ PLAIN = "北渚王入石渚。使者歸告。"
 RAISES, KILLS = "毒酒三升。", "鴆殺其使。"
 
 
-class Poisoned(actors.Scoring):
+class Poisoned(actors.Scorer):
     """Scoring by a small model that some texts are too much for."""
 
     def __init__(self, **settings):
@@ -38,14 +38,14 @@ class Poisoned(actors.Scoring):
         self.slm.score = work
 
 
-class Dying(actors.Scoring):
+class Dying(actors.Scorer):
     """Scoring that never survives a unit."""
 
     def __call__(self, row):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-class Broken(actors.Scoring):
+class Broken(actors.Scorer):
     """Scoring that writes to a disk that is full."""
 
     def __init__(self, **settings):
@@ -76,7 +76,7 @@ def test_poison_is_set_aside_with_its_reason_and_its_text_is_kept(run, config, c
     tag_corpus(clean, run)
     text = PLAIN * 2 + RAISES + PLAIN + KILLS + PLAIN
     (corpus / "5.txt").write_text(text, encoding="utf-8")
-    monkeypatch.setattr(actors, "Scoring", Poisoned)
+    monkeypatch.setattr(actors, "Scorer", Poisoned)
     out = tmp_path / "out"
     with pytest.raises(BudgetError, match="2 of 42 segments were set aside"):
         tag_corpus(tagging(config, corpus, out), run)
@@ -98,14 +98,14 @@ def test_poison_is_set_aside_with_its_reason_and_its_text_is_kept(run, config, c
 
 
 def test_an_actor_that_dies_again_and_again_ends_the_job(run, config, corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr(actors, "Scoring", Dying)
+    monkeypatch.setattr(actors, "Scorer", Dying)
     with pytest.raises(JobError, match="an actor died again and again"):
         tag_corpus(tagging(config, corpus, tmp_path / "out", max_restarts=2), run)
     assert not (tmp_path / "out" / "lock.json").exists()
 
 
 def test_a_full_disk_is_said_in_one_line(run, config, corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr(actors, "Scoring", Broken)
+    monkeypatch.setattr(actors, "Scorer", Broken)
     with pytest.raises(JobError, match="unit-000000: no space is left; the same command goes on"):
         tag_corpus(tagging(config, corpus, tmp_path / "out"), run)
 

@@ -18,7 +18,7 @@ from rayner.ner.deciding import chosen
 from rayner.run import Run, read_json
 
 
-def whole_corpus(config: Config, run: Run) -> list[Line]:
+def end_to_end(config: Config, run: Run) -> list[Line]:
     """Characters a second of `tag_corpus`, start-up included, against one process; once each."""
     corpus = survey(corpus_of(config), config.score.unit_chars)
     with tempfile.TemporaryDirectory() as folder:
