@@ -71,8 +71,11 @@ $(GEMMA): | $(READY)
 
 gemma: $(GEMMA) ## a small pretrained LLM (Gemma 3 270M; its terms apply) as the checkpoint folder of jobs/conf/pretrained.yaml
 
-fast: $(READY) ## the tests that train nothing and start no Ray
-	$(BIN)/python -m pytest --quiet -m 'not slow'
+fast: $(READY) ## the tests that train nothing and start no Ray, with fewer examples each
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet --numprocesses 2 --hypothesis-profile=fast -m 'not slow'
+
+fuzz: $(READY) ## a million broken inputs to all that reads what people or models give
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz
 
 docs: $(READY) ## the documentation as a site in build/docs; warnings are errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
@@ -93,6 +96,17 @@ format: $(READY) ## put the code in its format
 
 coverage: $(READY) ## lines of rayner/ner that tests reach
 	$(BIN)/python -m pytest --quiet tests/ner --cov=rayner.ner --cov-report=term-missing
+
+# Mutants need the standard library, numpy and what tests: mutmut has an environment of its own.
+MUTANTS := .venv-mutants
+$(MUTANTS)/.ready:
+	test -x $(MUTANTS)/bin/python || $(PYTHON) -m venv $(MUTANTS)
+	$(MUTANTS)/bin/pip install --quiet mutmut==3.8.1 numpy pyyaml pytest pytest-timeout pytest-xdist hypothesis
+	touch $(MUTANTS)/.ready
+
+mutate: $(MUTANTS)/.ready ## mutants of rayner/ner that its tests let live: hours; goes on where it stopped
+	OMP_NUM_THREADS=1 $(MUTANTS)/bin/mutmut run
+	$(MUTANTS)/bin/mutmut results
 
 lock: $(READY) ## write requirements.lock from what is installed
 	$(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock
@@ -125,6 +139,6 @@ clean-clone: ## make check, make demo and the extras in a fresh clone in an empt
 	PYTHON=$(PYTHON) release/clean_clone.sh
 
 clean: ## remove the environment and caches; runs are kept
-	rm -rf $(VENV) $(VLLM) $(PEERS) $(TOOLS) .mypy_cache .ruff_cache .pytest_cache build dist *.egg-info
+	rm -rf $(VENV) $(VLLM) $(PEERS) $(TOOLS) $(MUTANTS) mutants .mypy_cache .ruff_cache .pytest_cache build dist *.egg-info
 
-.PHONY: help install demo bench docs drill peers gemma test vllm test-vllm fast check format coverage lock dist release-check audit licences clean-clone clean
+.PHONY: help install demo bench docs drill peers gemma test vllm test-vllm fast fuzz mutate check format coverage lock dist release-check audit licences clean-clone clean

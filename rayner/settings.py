@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import json
 import math
 import types
 import typing
@@ -56,6 +57,14 @@ def entries(of: type[Any] = Config, prefix: str = "") -> Iterator[tuple[str, Any
             yield prefix + item.name, getattr(defaults, item.name), item.metadata["help"]
 
 
+def parse_yaml(text: str) -> Any:  # noqa: ANN401 - whatever the YAML holds
+    """The value of a YAML text. Raises ValueError, of one line, if it has none."""
+    try:
+        return yaml.safe_load(text)
+    except Exception as error:  # PyYAML lets through what its constructors meet: `!!int` of nothing is an IndexError
+        raise ValueError(" ".join(f"{error}".split())) from error
+
+
 def load(path: str | Path | None, overrides: Sequence[str] = ()) -> Config:
     """The configuration of a YAML file (or the defaults) with `key=value` overrides, values in YAML.
 
@@ -64,9 +73,9 @@ def load(path: str | Path | None, overrides: Sequence[str] = ()) -> Config:
     tree: dict[str, Any] = {}
     if path is not None:
         try:
-            tree = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: not UTF-8, a date of month 13
-            raise ConfigError(f"{path}: expected a YAML file, found: {' '.join(str(error).split())}") from error
+            tree = parse_yaml(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{path}: expected a YAML file, found: {error}") from error
         if tree is None:  # nothing but comments
             tree = {}
         if not isinstance(tree, dict):
@@ -91,6 +100,7 @@ def check(config: Config) -> None:
                 raise ConfigError(f"{key}: expected one of {', '.join(map(str, allowed))}, found {item!r}")
     for key, value in values.items():
         name = key.rpartition(".")[2]
+        _check_spelling(key, value)
         if isinstance(value, float) and not math.isfinite(value):
             raise ConfigError(f"{key}: expected a finite number, found {value}")
         if (name in _POSITIVE or key == "slm.epochs") and value <= 0:
@@ -103,6 +113,14 @@ def check(config: Config) -> None:
             raise ConfigError(f"{key}: expected at least one of {', '.join(map(str, CHOICES[key]))}, found none")
     _check_parts(config)
     _check_models(config)
+
+
+def _check_spelling(key: str, value: Any) -> None:  # noqa: ANN401 - of any setting
+    """Raise ConfigError for text that manifests, which are UTF-8, cannot hold: bytes of a path, half a character."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ConfigError(f"{key}: expected text in UTF-8, found {value!r}") from None
 
 
 def _check_parts(config: Config) -> None:
@@ -158,9 +176,9 @@ def _check_models(config: Config) -> None:
 
 def _value(key: str, text: str) -> Any:  # noqa: ANN401 - whatever the YAML holds
     try:
-        return yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError) as error:
-        raise ConfigError(f"{key}: {text!r} is not YAML: {' '.join(str(error).split())}") from error
+        return parse_yaml(text)
+    except ValueError as error:
+        raise ConfigError(f"{key}: {text!r} is not YAML: {error}") from error
 
 
 def _place(tree: dict[str, Any], key: str, value: Any) -> None:  # noqa: ANN401 - see _value

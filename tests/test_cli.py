@@ -467,7 +467,7 @@ def test_a_dead_job_is_told_by_its_silence(job, tmp_path, capsys):
     assert "no sign of life for 1 h 0 min" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"job": 1}'])
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"job": 1}', "[" * 100_000, '{"job": "\\ud800"}'])
 def test_a_status_that_is_none_ends_with_2(tmp_path, capsys, content):
     assert main(["status", str(tmp_path)]) == 2
     assert "no status.json in it" in one_line(capsys)

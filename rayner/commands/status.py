@@ -35,7 +35,7 @@ def run(given: argparse.Namespace) -> None:
     folder = place(given.run)
     try:
         while True:
-            status, now = _read(folder), time.time()
+            status, now = read_run(folder), time.time()
             if given.json:
                 print(json.dumps({**dataclasses.asdict(status), "silent": status.silent(now)}, ensure_ascii=False))
             else:
@@ -48,10 +48,13 @@ def run(given: argparse.Namespace) -> None:
         return
 
 
-def _read(folder: Place) -> Status:
+def read_run(folder: Place) -> Status:
+    """The status in a run folder. Raises ConfigError if there is none, DataError for a file that is none."""
     try:
-        return read_status(read_json(folder / NAME), str(folder / NAME))
+        value = read_json(folder / NAME)
+        json.dumps(value, ensure_ascii=False).encode()  # half a character, "\ud800", could not be printed
+        return read_status(value, str(folder / NAME))
     except FileNotFoundError:
         raise ConfigError(f"{folder}: expected the run folder of a job, found no {NAME} in it") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{folder / NAME}: expected JSON, found: {error}") from None

@@ -96,12 +96,18 @@ def read_provenance(paths: Iterable[Place]) -> Provenance:
     for path in paths:
         found = _json(path)
         try:
-            types.update(found["types"])
-            sentences.update({row["text"]: row for row in found["sentences"]})
-            if any(row["sha256"] != hashlib.sha256(row["text"].encode()).hexdigest() for row in found["sentences"]):
+            rows, own = list(found["sentences"]), list(found["types"])
+            json.dumps(found, ensure_ascii=False).encode()  # JSON may hold half a character, "\ud800"
+            if any(row["sha256"] != hashlib.sha256(row["text"].encode()).hexdigest() for row in rows):
                 raise DataError(f"{path}: expected texts with the digests beside them, found another")
-        except (KeyError, TypeError, AttributeError):
+            if not all(isinstance(part, str) for part in own) or not all(
+                isinstance(row["predicted"], list) for row in rows
+            ):
+                raise TypeError
+        except (KeyError, TypeError, AttributeError, UnicodeEncodeError):
             raise DataError(f"{path}: expected the {PROVENANCE} of a review, found another JSON file") from None
+        types.update(own)
+        sentences.update({row["text"]: row for row in rows})
     return Provenance(tuple(sorted(types)), sentences)
 
 
@@ -206,5 +212,5 @@ def _common(a: str, b: str) -> int:
 def _json(path: Place) -> Any:  # noqa: ANN401 - whatever the file holds
     try:
         return json.loads(read_text(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: expected JSON, found: {error}") from None

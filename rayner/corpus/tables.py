@@ -88,7 +88,8 @@ def read_table(path: Place, schema: pa.Schema) -> pa.Table:
         with path.open("rb") as stream, pq.ParquetFile(stream) as file:
             missing = [name for name in schema.names if name not in file.schema_arrow.names]
             table = file.read(columns=[name for name in schema.names if name not in missing])
-    except (OSError, pa.ArrowException) as error:
+        table.validate(full=True)  # text that is not UTF-8, in a damaged file
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         raise DataError(f"{path}: expected a Parquet file, found: {str(error).partition(chr(10))[0]}") from None
     if missing:
         raise DataError(f"{path}: expected a column {missing[0]}, found none")

@@ -140,4 +140,4 @@ def can_change(row: Scored, rule: SpanRule) -> bool:
     """
     weights = np.array(rule.weights)
     least = math.log(rule.threshold / (1 - rule.threshold)) - _MARGIN
-    return bool(row.slm.spans) or weights[0] + highest(row, rule.types, rule.lexicon, weights[1:]) > least
+    return bool(row.slm.spans or weights[0] + highest(row, rule.types, rule.lexicon, weights[1:]) > least)

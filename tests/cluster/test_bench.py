@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from rayner.bench.benchmark import bench
 from rayner.bench.end_to_end import in_one_process
 from rayner.bench.llm_stage import Published, gate_of, observed, stage_of
@@ -33,6 +35,7 @@ def test_a_table_has_a_row_for_each_line():
     )
 
 
+@pytest.mark.slow
 def test_the_published_way_asks_about_every_sentence_with_examples_of_its_own(run, config):
     rows = [replace(row, llm=None) for row in read_scored(run.path("scores", "dev.parquet"))[:8]]
     peer = Published(observed(stage_of(config, run, None), LoadedUnit("bench", rows)))
@@ -41,6 +44,7 @@ def test_the_published_way_asks_about_every_sentence_with_examples_of_its_own(ru
     assert peer.tokens == sum(map(len, peer.prompts())) + sum(peer.lengths)
 
 
+@pytest.mark.slow
 def test_what_a_stage_asks_comes_with_its_answers_as_drafts(run, config):
     rows = [replace(row, llm=None) for row in read_scored(run.path("scores", "dev.parquet"))[:8]]
     stage = stage_of(config, run, gate_of(config, run))
@@ -49,6 +53,7 @@ def test_what_a_stage_asks_comes_with_its_answers_as_drafts(run, config):
     assert [task.spans for task in observed(stage, unit).asked] == [item.llm.plain for item in answered]
 
 
+@pytest.mark.slow
 def test_a_benchmark_of_a_small_run_prints_every_figure(run, config, tmp_path):
     mine = copied(run, tmp_path, "data", "steps", "models", "index", "scores", "fusion.json")
     small = BenchConfig(sentences=12, rounds=1, group=2, share=0.5, weight=0.4, end_to_end=True)
@@ -59,6 +64,7 @@ def test_a_benchmark_of_a_small_run_prints_every_figure(run, config, tmp_path):
     assert [item["figure"] for item in read_json(mine.path("bench.json"))] == [line.figure for line in lines]
 
 
+@pytest.mark.slow
 def test_one_process_tags_like_the_job(run, config, tmp_path):
     in_one_process(config, run, tmp_path)
     for table_ in ("documents", "entities", "segments"):

@@ -264,12 +264,23 @@ def test_the_table_of_tags(tmp_path):
     path = tmp_path / "tags.yaml"
     path.write_text('NR: PER\n"NO": office\n')
     assert read_tags(path) == {"NR": "PER", "NO": "office"}
-    for odd in ("NO: OFF", "NR: 1", "NR:", "- NR", "NR", "", "a: b: c", "NR: !!python/object/apply:os.getcwd []"):
+    for odd in (
+        "NO: OFF",
+        "NR: 1",
+        "NR:",
+        "- NR",
+        "NR",
+        "",
+        "'': PER",
+        "a: b: c",
+        "NR: !!python/object/apply:os.getcwd []",
+    ):
         path.write_text(odd)
         with pytest.raises(ConfigError, match=f"^{re.escape(str(path))}: expected "):
             read_tags(path)
-    path.write_bytes(b"\xff")
-    with pytest.raises(ConfigError, match="expected a YAML file"):
-        read_tags(path)
+    for broken in (b"\xff", b"NR: 2001-13-01", b"NR: !!timestamp x", b"[" * 3000):
+        path.write_bytes(broken)
+        with pytest.raises(ConfigError, match="expected a YAML file"):
+            read_tags(path)
     with pytest.raises(ConfigError, match="expected a YAML file"):
         read_tags(tmp_path / "none")

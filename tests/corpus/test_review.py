@@ -1,5 +1,6 @@
 """Sentences out to a reviewer and back: chosen from a tagged corpus, unchanged on their way, refused where changed."""
 
+import hashlib
 import json
 from xml.etree import ElementTree
 
@@ -311,7 +312,18 @@ def test_sentences_that_were_taken_out_of_a_file_are_not_training_data(tmp_path)
     assert read_corrected([path], GIVEN, ("NR",)).spans == {"懷王曰善。": (Span(0, 2, "NR"),)}
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", '{"types": [], "sentences": [{}]}', '{"types": 1, "sentences": 2}'])
+ROW = {"text": "懷王", "sha256": hashlib.sha256("懷王".encode()).hexdigest()}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("", "[]", "{", "[" * 100_000, '{"types": [], "sentences": [{}]}', '{"types": 1, "sentences": 2}'),
+        *('{"types": ["NR", 2], "sentences": []}', '{"types": ["\\ud800"], "sentences": []}'),
+        '{"types": [], "sentences": [{"text": "\\ud800", "sha256": ""}]}',
+        json.dumps({"types": [], "sentences": [ROW]}),  # nothing was predicted
+    ],
+)
 def test_a_side_car_that_is_none_is_refused(tmp_path, content):
     path = tmp_path / "p.json"
     path.write_text(content)

@@ -146,6 +146,18 @@ def test_files_that_are_no_such_table(tmp_path):
     assert message(drain, tmp_path).startswith(f"{path}: expected a Parquet file, found: ")
 
 
+@pytest.mark.parametrize("name", ["甲乙", "doc_id"])  # in a value, in the name of a column
+def test_a_damaged_file_with_text_that_is_not_utf8(tmp_path, name):
+    write_unit(tmp_path, "0.parquet", [document("d", "甲")])
+    path = tmp_path / "documents" / "0.parquet"
+    table = pa.Table.from_pylist([document("d", "甲乙")], schema=DOCUMENTS)
+    pq.write_table(table, path, compression="none", use_dictionary=False)
+    whole, broken = path.read_bytes(), b"\xff" + name.encode()[1:]
+    path.write_bytes(whole.replace(name.encode(), broken))
+    assert path.read_bytes() != whole
+    assert message(drain, tmp_path).startswith(f"{path}: expected a ")
+
+
 def test_entities_of_no_document(tmp_path):
     write_unit(tmp_path, "0.parquet", [document("d", "甲")], [entity("x", 0, "甲")])
     found = message(drain, tmp_path)

@@ -96,3 +96,58 @@ def test_f1_at_each_share_is_that_of_asking_about_so_many_and_stays_behind_the_e
         answers = [[d.span for d in fuse(r.slm, r.llm if i in asked else None, rule)] for i, r in enumerate(rows)]
         assert f1 == micro(count([r.gold for r in rows], answers, TYPES)).f1
     assert set(found[passed:]) == {found[passed]}
+
+
+def unsure(entropy, spans=(), answer=(), gold=()):
+    n = len(entropy)
+    items = tuple(LlmSpan(span, 0.9, 0.9) for span in answer)
+    llm = LlmAnswer(items, floats32([0.9] * (n + 1)))
+    return Scored("dev", 0, n, "楚" * n, SlmScore(spans, floats32(entropy)), llm, gold=gold)
+
+
+def test_what_is_expected_of_a_sentence_by_hand():
+    """Each character's share is that of the highest step at or below its entropy; nothing below the first step."""
+    budget = Budget([0.25, 0.5, 1.0], [0.125, 0.25, 0.75], [])
+    rule = Rule(1.0, entropy="max")
+    for entropy, expected in (([0.125], 0), ([0.25], 0.125), ([0.375], 0.125), ([0.5, 0.75], 0.5), ([1.0, 3.0], 1.5)):
+        assert budget.expected(unsure(entropy), rule) == expected
+    entity = (Span(0, 2, "NR"),)  # the doubt of an entity is that of its most doubtful character
+    assert budget.expected(unsure([0.0, 0.5], entity), rule) == 0.5
+    assert budget.expected(unsure([0.0, 0.5], entity), replace(rule, entropy="mean")) == 0.25
+    assert budget.expected(unsure([3.0]), Rule(-9.0)) == 0  # the exact gate is shut
+
+
+def test_steps_worked_by_hand():
+    """Of entropies 0.25, 0.5, 1 and 2 the LLM overturns none, one of one, none of two and both."""
+    one = (Span(0, 1, "NR"),)
+    rows = [unsure([0.25]), unsure([0.5], (), one), unsure([1.0]), unsure([1.0]), unsure([2.0], (), one)]
+    budget = fit([*rows, rows[-1]], Rule(9.0))
+    assert budget.entropy == [0.25, 0.5, 2.0]
+    assert budget.overturned == [0.0, pytest.approx(1 / 3), 1.0]
+
+
+def test_worth_is_that_of_the_held_out_sentences_from_the_most_to_the_least():
+    one = (Span(0, 1, "NR"),)
+    rows = [unsure([0.25]), unsure([2.0], (), one), *[unsure([1.0], (), one)] * 2, unsure([1.0]), unsure([1.0])]
+    budget = fit(rows, Rule(9.0))
+    assert len(budget.worth) == 101
+    assert (budget.worth[0], budget.worth[50], budget.worth[-1]) == (1.0, 0.5, 0.0)
+    assert budget.threshold(0.0) == 1.0
+    assert budget.threshold(1.0) == 0.0
+    assert budget.threshold(0.5) == 0.5
+    assert replace(budget, worth=[4.0, 2.0, 0.0]).threshold(0.25) == 3.0
+
+
+def test_a_tag_that_the_llm_overturns():
+    row = unsure([0, 3, 3, 0], (Span(0, 1, "NR"), Span(2, 4, "NS")), (Span(0, 1, "NR"), Span(1, 3, "NS")))
+    found = overturned(row, Rule(1.0, entropy="max"))
+    assert found.dtype == bool
+    assert found.tolist() == [False, True, True, True]
+
+
+def test_types_that_only_one_side_has_are_counted():
+    """One sentence with a type in gold alone, one of the SLM's alone and one of the LLM's alone."""
+    row = unsure([3.0] * 3, (Span(0, 1, "NB"),), (Span(1, 2, "NS"),), (Span(2, 3, "NR"),))
+    found, passed = f1_by_share([row, replace(row, llm=None)], Rule(9.0), Budget([0.0], [1.0], []))
+    assert found == [0.0, 0.0, 0.0]
+    assert passed == 2

@@ -99,3 +99,21 @@ def test_a_probability_lies_strictly_between_0_and_1(value, weight):
 def test_nothing_fitted_gives_no_probability():
     assert fit([], []) == []
     assert probability([1.0, 0.5], []) is None
+
+
+@pytest.mark.parametrize("decided_by", ["agree", "slm", "llm"])
+def test_features_of_a_decision_with_a_probability_are_its_logit_alone(decided_by):
+    decision = dataclasses.replace(DECISION, decided_by=decided_by, probability=0.75)
+    assert features(decision) == pytest.approx([1.0, math.log(3)])
+    assert features(dataclasses.replace(decision, consulted=False)) == [1.0, 0.5]
+
+
+def test_what_is_said_without_a_penalty_is_said_with_one_of_1():
+    rows, right = drawn_rows(np.array([0.5, -1.5]), 50, seed=1)
+    assert fit(rows.tolist(), right.tolist()) == fit(rows.tolist(), right.tolist(), ridge=1.0)
+
+
+@pytest.mark.parametrize(("logit", "expected"), [(30.0, 1 / (1 + math.exp(-30))), (-30.0, 1 / (1 + math.exp(30)))])
+def test_a_probability_is_cut_at_logits_of_30(logit, expected):
+    assert probability([1.0], [logit]) == pytest.approx(expected, rel=1e-12)
+    assert probability([1.0], [2 * logit]) == probability([1.0], [logit])

@@ -1,5 +1,6 @@
 """Confidences of each model by itself, and what calibration makes of them."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -11,6 +12,7 @@ from rayner.ner import confidence
 from rayner.ner.fusion import compare
 from rayner.ner.scores import LlmAnswer, LlmSpan, Scored, SlmScore
 from rayner.ner.spans import Span, checked
+from rayner.ner.tags import encode
 from tests.ner.test_span_rule import rows
 from tests.strategies import LABELS, TYPES, floats32
 
@@ -111,3 +113,61 @@ def test_without_weights_the_small_model_stands():
     row = Scored("d", 0, 1, "楚", SlmScore((span,), floats32([0]), np.zeros((1, len(LABELS)), np.float32)),
                  LlmAnswer((), floats32([1, 1])))  # fmt: skip
     assert confidence.fuse(row, TYPES, {}) == (span,)
+
+
+@pytest.mark.parametrize(("value", "inside"), [(0.75, 0.75), (0.0, 1e-6), (1.0, 1 - 1e-6), (1.5, 1 - 1e-6)])
+def test_a_confidence_as_columns(value, inside):
+    assert confidence.logit(value) == pytest.approx([1.0, math.log(inside / (1 - inside))], rel=1e-9)
+
+
+def pair(own, theirs):
+    """A sentence of six in which the small model is sure of each label of its spans by `own`, the LLM by `theirs`."""
+    log_probs = np.full((6, len(LABELS)), -20, dtype=np.float32)
+    for span, p in own.items():
+        for i, tag in zip(range(span.start, span.end), encode([span], span.end)[span.start :], strict=True):
+            log_probs[i, LABELS.index(tag)] = math.log(p) / (span.end - span.start)
+    llm = LlmAnswer(tuple(LlmSpan(span, p, 1.0) for span, p in theirs.items()), floats32([1] * 7))
+    return Scored("d", 0, 6, "楚懷王入秦去", SlmScore((*own,), floats32([1] * 6), log_probs), llm)
+
+
+AS_THEY_ARE = {"slm": [0.0, 1.0], "llm": [0.0, 1.0]}
+
+
+@pytest.mark.parametrize(
+    ("own", "theirs", "winner"),
+    [
+        ({Span(0, 2, "NR"): 0.7}, {Span(0, 2, "NS"): 0.8}, "llm"),
+        ({Span(0, 2, "NR"): 0.8}, {Span(0, 2, "NS"): 0.7}, "slm"),
+        ({Span(0, 1, "NR"): 0.9, Span(1, 2, "NR"): 0.3}, {Span(0, 2, "NS"): 0.7}, "llm"),  # 0.6 on the average
+        ({Span(0, 1, "NR"): 0.9, Span(1, 2, "NR"): 0.6}, {Span(0, 2, "NS"): 0.7}, "slm"),  # 0.75
+        ({Span(0, 2, "NS"): 0.7}, {Span(0, 1, "NR"): 0.9, Span(1, 2, "NR"): 0.3}, "slm"),
+        ({Span(0, 2, "NS"): 0.7}, {Span(0, 1, "NR"): 0.9, Span(1, 2, "NR"): 0.6}, "llm"),
+        ({Span(0, 2, "NS"): 0.4}, {}, "llm"),  # who is silent wins where the other is less likely right than not
+        ({Span(0, 2, "NS"): 0.6}, {}, "slm"),
+        ({}, {Span(0, 2, "NS"): 0.6}, "llm"),
+        ({}, {Span(0, 2, "NS"): 0.4}, "slm"),
+        ({}, {Span(0, 2, "NS"): 0.5}, "slm"),  # even odds: the small model
+    ],
+)
+def test_of_a_region_the_mean_confidence_decides(own, theirs, winner):
+    row = pair(own, theirs)
+    assert confidence.fuse(row, TYPES, AS_THEY_ARE) == tuple(own if winner == "slm" else theirs)
+
+
+def test_where_anything_is_missing_the_small_model_stands():
+    own, theirs = Span(0, 2, "NR"), Span(0, 2, "NS")
+    row = pair({own: 0.1}, {theirs: 0.9})
+    assert confidence.fuse(row, TYPES, AS_THEY_ARE) == (theirs,)
+    without = dataclasses.replace(row.slm, log_probs=None)
+    for other in (dataclasses.replace(row, llm=None), dataclasses.replace(row, slm=without)):
+        assert confidence.fuse(other, TYPES, AS_THEY_ARE) == (own,)
+    for weights in ({"slm": [0.0, 1.0]}, {"llm": [0.0, 1.0]}, {"slm": [], "llm": [0.0, 1.0]}):
+        assert confidence.fuse(row, TYPES, weights) == (own,)
+
+
+def test_expected_error_has_ten_bins_and_the_last_holds_1():
+    right = [True, False, True, False]
+    # 0.05 and 0.15 lie in bins of their own, 0.95 and 1 in one.
+    assert confidence.expected_error([0.05, 0.15, 0.95, 1.0], right) == pytest.approx((0.95 + 0.15 + 0.95) / 4)
+    assert confidence.expected_error([0.85, 0.95], [True, False]) == pytest.approx((0.15 + 0.95) / 2)
+    assert confidence.expected_error([0.05, 0.95], [True, False], bins=1) == pytest.approx(0.0)

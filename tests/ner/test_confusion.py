@@ -55,3 +55,24 @@ def test_the_likest_is_taken_and_the_other_is_spurious():
     assert matched([gold], [cut, other]) == [(gold, cut), (None, other)]
     found = confusion([[gold]], [[cut, other]])
     assert found.pairs == {("NR", "NR"): 1, (NOTHING, "NS"): 1}
+
+
+@pytest.mark.parametrize(
+    ("gold", "predicted", "expected"),
+    [
+        ([(0, 2, "NR")], [(0, 2, "NS"), (1, 3, "NR")], (0, 2, "NS")),  # the extent before the type
+        ([(0, 4, "NR")], [(0, 3, "NS"), (3, 5, "NR")], (3, 5, "NR")),  # the type before the overlap
+        ([(2, 6, "NR")], [(1, 3, "NR"), (3, 9, "NR")], (3, 9, "NR")),  # the longer overlap
+        ([(2, 6, "NR")], [(0, 4, "NR"), (4, 8, "NR")], (0, 4, "NR")),  # the first
+    ],
+    ids=["extent", "type", "overlap", "first"],
+)
+def test_the_likest_by_hand(gold, predicted, expected):
+    found = matched([Span(*g) for g in gold], [Span(*p) for p in predicted])
+    assert found[0] == (Span(*gold[0]), Span(*expected))
+
+
+@pytest.mark.parametrize(("gold", "predicted"), [([[]], []), ([], [[]])])
+def test_different_numbers_of_sentences_are_refused(gold, predicted):
+    with pytest.raises(ValueError, match="zip"):
+        confusion(gold, predicted)

@@ -91,9 +91,9 @@ def wanted(copier, step, answer):
 
 
 @given(st.integers(1, 12).flatmap(lambda n: st.tuples(spans_in(n), spans_in(n), st.just(n))))
-def test_corrections_keep_spans_legal_and_mostly_lead_to_the_answer(drawn):
+def test_corrections_keep_spans_legal_and_lead_to_the_answer_in_a_few_rounds(drawn):
     spans, answer, n = drawn
-    corrections(plain_copier(n), spans, answer, 6)
+    assert corrections(plain_copier(n), spans, answer, 8) is not None
 
 
 def plain_copier(n):
@@ -138,3 +138,66 @@ def test_random_walks_of_drafts_never_raise():
         steps = draft(copier, spans)
         chosen = [rng.choice(step.allowed) for step in steps]
         assert checked(revised(copier, spelled(copier, spans), steps, chosen), 6) is not None
+
+
+def corrected(spans, chosen, n=8):
+    """The spans, where the LLM chose otherwise at some steps: {number of the step: token}."""
+    copier = plain_copier(n)
+    steps = draft(copier, spans)
+    return revised(copier, spans, steps, [chosen.get(i, step.token) for i, step in enumerate(steps)])
+
+
+def test_a_correction_changes_the_entity_that_it_is_about_and_no_other():
+    spans = [Span(0, 2, "NR"), Span(3, 5, "NS"), Span(6, 8, "NB")]
+    steps = draft(plain_copier(8), spans)
+
+    def at(slot, role):
+        return next(i for i, step in enumerate(steps) if (step.slot, step.role) == (slot, role))
+
+    assert corrected(spans, {}) == spans
+    assert corrected(spans, {at(3, Role.TYPE): 5}) == [spans[0], Span(3, 5, "NB"), spans[2]]
+    assert corrected(spans, {at(3, Role.OPEN): 9}) == [spans[0], spans[2]]
+    assert corrected(spans, {at(5, Role.CLOSE): 11}) == [spans[0], Span(3, 6, "NS"), spans[2]]
+    assert corrected(spans, {at(4, Role.COPY): 1}) == [spans[0], Span(3, 4, "NS"), spans[2]]
+    assert corrected(spans, {at(2, Role.COPY): 0}) == [spans[0], Span(2, 3, "NS"), *spans[1:]]
+    # What follows an entity at once is not closed, and the last cannot go on past the text.
+    assert corrected([Span(0, 2, "NR"), Span(2, 4, "NS")], {}) == [Span(0, 2, "NR"), Span(2, 4, "NS")]
+    assert corrected(spans, {at(8, Role.CLOSE): 99}) == spans
+
+
+def test_what_the_llm_opens_is_of_the_type_of_the_nearest_entity():
+    spans = [Span(0, 1, "NB"), Span(7, 8, "NS")]
+    steps = draft(plain_copier(8), spans)
+    for slot, kind in ((2, "NB"), (3, "NB"), (4, "NS"), (5, "NS")):
+        i = next(i for i, step in enumerate(steps) if (step.slot, step.role) == (slot, Role.COPY))
+        assert Span(slot, slot + 2, kind) in corrected(spans, {i: 0})
+    assert corrected([], {3: 0}, 4) == [Span(3, 4, "NR")]  # of the first type where there is none, inside the text
+
+
+def from_state(spans, state, n=8):
+    """The entities of an answer that another began and a draft goes on with, after `state`."""
+    copier, out = plain_copier(n), []
+    start, kind = state.copied, state.kind
+    for step in draft(copier, spans, state):
+        if step.role is Role.OPEN:
+            start = step.slot
+        elif step.role is Role.TYPE:
+            kind = {3: "NR", 4: "NS", 5: "NB"}[step.token]
+        elif step.role is Role.CLOSE:
+            out.append((start, step.slot, kind))
+    return out
+
+
+def test_a_draft_gives_what_another_opened_the_type_and_end_of_what_it_has_there():
+    spans = [Span(2, 5, "NB"), Span(6, 8, "NS")]
+    opened = {at: from_state(spans, State(at, choosing=())) for at in range(8)}
+    assert opened[0] == [(0, 1, "NR"), (2, 5, "NB"), (6, 8, "NS")]  # nothing near: the first type, one character
+    assert opened[1] == [(1, 5, "NB"), (6, 8, "NS")]  # before one
+    assert opened[2] == [(2, 5, "NB"), (6, 8, "NS")]
+    assert opened[3] == [(3, 5, "NB"), (6, 8, "NS")]
+    assert opened[5] == [(5, 8, "NS")]  # the next is nearer than the one before
+    inside = from_state(spans, State(4, "NR"))
+    assert inside == [(4, 5, "NR"), (6, 8, "NS")]  # an entity that another began ends where the draft's does
+    assert from_state(spans, State(1, "NR"))[0] == (1, 1, "NR")  # or at once
+    assert from_state(spans[:1], State(6, choosing=())) == [(6, 7, "NR")]
+    assert from_state([Span(0, 6, "NS")], State(6, choosing=())) == [(6, 7, "NS")]  # after one

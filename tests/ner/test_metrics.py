@@ -193,3 +193,20 @@ def test_intervals_without_sentences_are_0():
     empty = count([], [], KINDS)
     assert interval(empty, seed=0) == (0.0, 0.0)
     assert paired_interval(empty, empty, seed=0) == (0.0, 0.0, 0.0)
+
+
+def test_an_interval_leaves_as_much_on_either_side():
+    counts, n = system(1, 0.6), 4000
+    inner, outer = interval(counts, seed=1, rounds=n, level=0.5), interval(counts, seed=1, rounds=n, level=0.98)
+    middle = interval(counts, seed=1, rounds=n, level=0.0)[0]
+    for low, high in (inner, outer):
+        assert middle - low == pytest.approx(high - middle, rel=0.2)
+    assert interval(counts, seed=1) == interval(counts, seed=1, rounds=2000, level=0.95)
+    other = system(2, 0.5)
+    assert paired_interval(counts, other, seed=1) == paired_interval(counts, other, seed=1, rounds=2000, level=0.95)
+
+
+def test_a_single_entity_that_is_right_gives_an_interval_at_1():
+    counts = count([[Span(0, 1, "NR")]], [[Span(0, 1, "NR")]], TYPES)
+    assert interval(counts, seed=1) == (1.0, 1.0)
+    assert token_macro(["S-NR"], ["O"]) == (0.0, 0.0)

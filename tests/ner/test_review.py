@@ -1,6 +1,8 @@
 """What is picked for review: as many as there are, no two alike, spread over documents, the best first."""
 
+import math
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -191,3 +193,100 @@ def test_texts_to_be_skipped_are_never_kept(pool):
     for document in by_document(pool):
         best.add(document)
     assert {item.text for item in best} == {item.text for item in pool} - skip
+
+
+# ---- worth by hand
+
+
+def test_the_worth_of_a_sentence_by_hand():
+    """Doubts, halved for a string that comes again, and 0.3 a nat elsewhere, over 10 and the characters."""
+    twice = [Mention("懷王", "NR", 0.5), Mention("懷王", "NS", 0.75), Mention("楚", "NR", 0.25)]
+    sentence = candidate("a", 0, "楚懷王見懷王", twice, 2.0)
+    assert value(sentence) == pytest.approx((0.3 * 2 + 0.5 + 0.75 / 2 + 0.25) / 16)
+    thrice = candidate("a", 0, "楚楚楚", [Mention("楚", "NR", 1.0)] * 3)
+    assert value(thrice) == pytest.approx((1 + 0.5 + 0.25) / 13)
+
+
+def test_what_was_taken_makes_its_strings_and_types_worth_less():
+    taken = _Taken(4, 2)  # four wanted, of two types
+    taken.add(candidate("a", 0, "懷王", [Mention("懷王", "NR", 1.0)] * 2))
+    taken.add(candidate("a", 2, "楚王", [Mention("楚王", "NR", 1.0)]))
+    assert taken.documents == {"a": 2}
+    again = candidate("b", 0, "懷王去", [Mention("懷王", "NR", 1.0), Mention("秦", "NS", 1.0)])
+    # Seen twice: a quarter; two sentences of its type where two are its even share: half.
+    assert taken.value(again) == pytest.approx((0.25 / 2 + 1) / 13)
+
+
+def test_pairs_of_characters():
+    assert bigrams("楚王") == {"\x02楚", "楚王", "王\x03"}
+    assert bigrams("") == {"\x02\x03"}
+
+
+@pytest.mark.parametrize(("text", "alike"), [("楚懷王", True), ("楚懷王去", True), ("楚懷", False), ("懷", False)])
+def test_near_duplicates_share_half_of_their_pairs(text, alike):
+    taken = _Taken(9, 1)
+    taken.add(candidate("a", 0, "秦伐韓矣", ()))
+    taken.add(candidate("a", 9, "楚懷王", ()))
+    assert taken.has_like(text) is alike
+    assert (likeness(text, "楚懷王") >= ALIKE) is alike
+    exactly = _Taken(9, 1, likeness("楚懷", "楚懷王"))
+    exactly.add(candidate("a", 0, "楚懷王", ()))
+    assert exactly.has_like("楚懷")  # as alike as that is a near-duplicate
+
+
+def test_how_alike_texts_may_be_is_a_choice():
+    pool = [candidate("a", 0, "楚懷王"), candidate("a", 9, "楚懷王去")]
+    assert len(pick(pool, 2, 2)) == 1
+    assert len(pick(pool, 2, 2, alike=1.0)) == 2
+
+
+def test_doubt_by_hand():
+    assert doubt(0.75, 9.0, disputed=False) == 0.25
+    assert doubt(0.75, None, disputed=True) == 0.375
+    assert doubt(None, math.log(4), disputed=False) == pytest.approx(0.75)
+    assert doubt(None, None, disputed=True) == 0.75
+
+
+def test_what_the_llm_alone_puts_is_doubted_by_its_own_probabilities():
+    llm = LlmAnswer((LlmSpan(Span(2, 3, "NS"), 0.5, 0.25),), np.ones(5, dtype=np.float32))
+    found = scored(llm)
+    assert found.text == "懷王曰善"
+    assert found.mentions[1] == Mention("曰", "NS", 1.5 * (1 - 0.5 * 0.25))
+    assert found.mentions[0].doubt == pytest.approx(1.5 * 0.6, abs=1e-5)
+    assert found.elsewhere == pytest.approx(0.75)  # of what the small model leaves out
+
+
+def stream(sizes, worths, size, each):
+    """What is kept of a stream of documents of so many sentences, worth so much, by number; whether one had to go."""
+    best, i = Best(size, each), 0
+    for number, n in enumerate(sizes):
+        found = [[Mention(str(k), "NR", worths[k])] for k in range(i, i + n)]
+        texts = [f"{chr(0x4E00 + k)}{chr(0x5E00 + k)}" for k in range(i, i + n)]
+        best.add(candidate(f"d{number}", i + k, *own) for k, own in enumerate(zip(texts, found, strict=True)))
+        i += n
+    return sorted(item.start for item in best), best.dropped
+
+
+@given(st.lists(st.integers(1, 4), max_size=5), st.data(), st.integers(1, 6), st.integers(1, 6))
+def test_a_stream_keeps_the_first_of_the_most_valuable_and_says_if_one_had_to_go(sizes, data, size, each):
+    n = sum(sizes)
+    worths = data.draw(st.lists(st.sampled_from([0.25, 0.5, 1.0]), min_size=n, max_size=n))
+    kept, dropped = stream(sizes, worths, size, each)
+    ends = np.cumsum([0, *sizes]).tolist()
+    best = [k for a, b in pairwise(ends) for k in sorted(range(a, b), key=lambda k: (-worths[k], k))[:each]]
+    assert sorted(worths[k] for k in kept) == sorted((worths[k] for k in best), reverse=True)[:size][::-1]
+    assert dropped == (len(kept) < n)
+    if each >= 4:  # of the same worth the first stays
+        assert kept == sorted(sorted(range(n), key=lambda k: (-worths[k], k))[:size])
+
+
+def test_a_text_that_came_before_is_not_kept_twice_and_one_that_went_may_come_again():
+    same = [
+        candidate("a", 0, "楚懷王", [Mention("x", "NR", 1.0)]),
+        candidate("b", 5, "楚懷王", [Mention("x", "NR", 1.0)]),
+    ]
+    best = Best(5, 5)
+    for item in same:
+        best.add([item])
+    assert list(best) == same[:1]
+    assert not best.dropped

@@ -2,21 +2,20 @@
 
 from pathlib import Path
 
-import yaml
-
 from rayner.errors import ConfigError
+from rayner.settings import parse_yaml
 
 
 def read_tags(path: str | Path) -> dict[str, str]:
     """The names by type. Raises ConfigError, naming the file, for anything but types and their names."""
     try:
-        tree = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: not UTF-8, a date of month 13
-        raise ConfigError(f"{path}: expected a YAML file, found: {' '.join(str(error).split())}") from None
+        tree = parse_yaml(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: expected a YAML file, found: {error}") from None
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: expected types and their names, found {type(tree).__name__}")
     for kind, name in tree.items():
-        if not isinstance(kind, str) or not isinstance(name, str) or not name:
+        if not all(isinstance(part, str) and part for part in (kind, name)):
             # YAML reads a bare NO as false.
             raise ConfigError(
                 f"{path}: expected TYPE: name, both text (in quotes if need be), found {kind!r}: {name!r}"

@@ -1,0 +1,142 @@
+"""Valid inputs of each target, from which others are made."""
+
+import dataclasses
+import io
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rayner.config import Config, resolved
+from rayner.corpus.exports import evahan_lines
+from rayner.corpus.review import Picked
+from rayner.corpus.review_files import write_review
+from rayner.ner.markup import encode
+from rayner.ner.review import Candidate
+from rayner.ner.spans import Span
+from rayner.ner.tags import encode as tags_of
+from rayner.status import Status
+from tests.corpus.nasty import SPANS, TEXT
+from tests.corpus.units import SCHEMAS, document, entity
+
+SPLIT = b"\x1d=\x1d"  # between the files of an input that is several
+_PLAIN = "楚使懷王入秦。\n𠀀<見>&之！"
+_ENTITIES = (Span(0, 1, "NG"), Span(2, 4, "NR"), Span(5, 6, "NG"), Span(8, 9, "NR"))
+
+
+def _lines(text: str, spans: list[Span] | tuple[Span, ...]) -> bytes:
+    return "".join(f"{line}\n" for line in evahan_lines(text, spans)).encode()
+
+
+def evahan() -> list[bytes]:
+    plain = _lines(_PLAIN, _ENTITIES)
+    others = ["\ufeff楚\tI-NG\r\n使\tO\r\n", "\ufeff\tO\n\t\tB-NR\n\u2028\tM-NR\n\n\n \tE-NR", "楚\tM-NG\n國\tB-NG\n\n"]
+    return [plain, _lines(TEXT, SPANS), *(other.encode() for other in others)]
+
+
+def conll() -> list[bytes]:
+    inputs = [
+        "楚 x B-NG\n懷王 x I-NG\n\n-DOCSTART- -X- O\n\t\n入 x O\n",
+        "\ufeff楚國\tS-NG\r\n\u3000\tO\r\n",
+        "&\tS-NR\n",
+    ]
+    return [text.encode() for text in inputs]
+
+
+def evaluated() -> list[bytes]:
+    gold = _lines(_PLAIN, _ENTITIES)
+    return [gold + SPLIT + _lines(_PLAIN, _ENTITIES[1:]), gold + SPLIT + gold, gold + SPLIT + _lines(_PLAIN, ())]
+
+
+def text() -> list[bytes]:
+    return [TEXT.encode(), _PLAIN.encode(), "\ufeff楚\r\n".encode(), b""]
+
+
+def sentences() -> list[bytes]:
+    return [*text(), "「善！」』。。？\r\n\r\r\n。楚".encode()]
+
+
+def answer() -> list[bytes]:
+    return [encode(_PLAIN, _ENTITIES).encode(), encode(TEXT, SPANS).encode(), b"", b"<NR>x</NR><NS>&lt;</NS>"]
+
+
+def copied() -> list[bytes]:
+    return [
+        bytes([n, *range(n), *pattern]) for n in (0, 1, 4, 7) for pattern in ([0, 1, 0], [1, 0, 1, 2], [0, 1, 2, 3])
+    ]
+
+
+def tagged() -> list[bytes]:
+    legal = " ".join(tags_of(_ENTITIES, len(_PLAIN)))
+    return [legal.encode(), b"B-NR I-NR O L-NS U-NS W-T I-T", b"M-NR E-NS B-NR", b""]
+
+
+def settings() -> list[bytes]:
+    paths = sorted((Path(__file__).parents[2] / "jobs" / "conf").glob("*.yaml"))
+    return [*(path.read_bytes() for path in paths), b"types: {NR: x, 1: ~}\ntrain: a,b\nslm: {lr: 1e-3, epochs: 2}\n"]
+
+
+def overrides() -> list[bytes]:
+    values = resolved(Config())
+    return [
+        b"run=runs/mine\ntrain=a.txt,b.txt\nslm.epochs=3\nslm.lr=1e-3\nseed=0x10",
+        b"types.NR=x\ndatasets.A=a.txt\nout=null\ngate={share: 0.5}\nllm.workers.count=2",
+        b"slm.crf.clusters=[\"8\", '16']\nslm.family=crf\nindex.encoder=ngrams",
+        "\n".join(f"{key}={json.dumps(value)}" for key, value in values.items() if key != "slm").encode(),
+    ]
+
+
+def tag_names() -> list[bytes]:
+    return [b'NR: persName\n"NO": roleName\n', "NS: 地名\nT: &a date\nNB: *a\n".encode()]
+
+
+def _review(to: str, name: str) -> tuple[bytes, bytes]:
+    spans = (Span(0, 2, "NR"), Span(3, 4, "NS"))
+    texts = [("懷王入秦。", spans), ("𠀀見\u2028之\r！", (Span(0, 1, "NR"),)), ("善", ())]
+    candidates = [Candidate("書", 10 * i, 10 * i + len(t), t, own, ()) for i, (t, own) in enumerate(texts)]
+    with TemporaryDirectory() as folder:
+        write_review(Picked(candidates, ("NR", "NS")), Path(folder), to)
+        return Path(folder, "provenance.json").read_bytes(), Path(folder, name).read_bytes()
+
+
+def char_tab_tag_review() -> list[bytes]:
+    return [SPLIT.join(_review("evahan", "sentences.txt"))]
+
+
+def label_studio_review() -> list[bytes]:
+    side_car, written = _review("label-studio", "tasks.json")
+    tasks = json.loads(written)
+    for task in tasks:
+        task["annotations"] = [{"was_cancelled": False, "result": task["predictions"][0]["result"]}]
+    units = json.loads(json.dumps(tasks))  # in UTF-16 code units
+    value = {"start": 0, "end": 2, "text": "𠀀", "labels": ["NS"]}
+    units[1]["annotations"] = [{"result": [{"type": "labels", "value": value}]}, {"was_cancelled": True}]
+    forms = [json.dumps(tasks), json.dumps(tasks, ensure_ascii=False), json.dumps(units), json.dumps(units[1:2])]
+    return [side_car + SPLIT + form.encode() for form in forms]
+
+
+def status() -> list[bytes]:
+    full = Status("tag", "host", 7, 1e9, 1e9 + 60, 5.0, "running", 2, 7, "tag", "tag", 10, 90, "units", 2.5, 32.0, "no")
+    return [
+        json.dumps(dataclasses.asdict(full)).encode(),
+        b'{"job":"a","host":"b","pid":1,"started":0,"updated":1,"every":5}',
+    ]
+
+
+def _parquet(rows: list[dict[str, object]], schema: pa.Schema) -> bytes:
+    out = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), out, compression="none", use_dictionary=False)
+    return out.getvalue()
+
+
+def tables() -> list[bytes]:
+    """Not compressed, so that a changed byte may be a changed value."""
+    entities = [
+        entity("a", 2, "懷王"),
+        entity("a", 5, "秦", "NG") | {"score": 0.5, "slm_type": "NG", "slm_entropy": 0.1},
+    ]
+    segment = {"doc_id": "a", "start": 0, "end": 7, "gated": False, "passes": 1, "error": None}
+    rows = [[document("a", "楚使懷王入秦。"), document("b", "")], entities, [segment]]
+    return [SPLIT.join(_parquet(own, schema) for own, schema in zip(rows, SCHEMAS.values(), strict=True))]
