@@ -2,8 +2,8 @@
 
 import sys
 
+from rayner.bench.benchmark import bench
 from rayner.cli import run_job
-from rayner.cluster.bench import bench
 from rayner.cluster.preflight import check_tagging
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from typing import Any
 from rayner.config import Config
 from rayner.errors import ConfigError, RaynerError
 from rayner.lock import locked
-from rayner.progress import clear, reporting
+from rayner.progress import clear, log, reporting
 from rayner.run import Run
 from rayner.settings import CHOICES, entries, load
 from rayner.storage import is_url, place
@@ -63,7 +63,7 @@ def _job(
     check: Callable[[Config, Run], list[str]],
     writes: str,
 ) -> None:
-    from rayner.cluster.session import log, session, start_logging
+    from rayner.cluster.session import session, start_logging
 
     config = load(given.config, given.overrides)
     if not config.run:

@@ -94,6 +94,14 @@ class Run:
         self.facts(step)
         return file_digest(self._manifest_path(step))
 
+    def has(self, step: str) -> bool:
+        """Whether a step is done, from whatever."""
+        return self._manifest_path(step).exists()
+
+    def adopt(self, step: str, source: "Run") -> None:
+        """Call a step done, as it is in another run from which its files were copied."""
+        write_json(self._manifest_path(step), read_json(source._manifest_path(step)))
+
     def is_done(self, step: str, inputs: Mapping[str, Any]) -> bool:
         """Whether the step was done from these inputs.
 

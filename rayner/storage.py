@@ -21,9 +21,9 @@ from rayner.errors import ConfigError, DataError
 
 Place = Path | UPath
 
-# Where an object appears when its upload is complete, and not before. `memory` is a dictionary of such objects.
-_CUT_OFF = re.compile(r"\.[0-9a-f]{32}\.tmp")
+_CUT_OFF = re.compile(r"\.[0-9a-f]{32}\.tmp")  # what `_part` names
 _SECRET = re.compile(r"://[^/]*:[^/]*@")
+# Where an object appears when its upload is complete, and not before. `memory` is a dictionary of such objects.
 _OBJECT_STORES = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory"))
 
 
@@ -66,7 +66,7 @@ def replacing(path: Place) -> Iterator[BinaryIO]:
         if path.protocol in _OBJECT_STORES:
             path.fs.put_file(whole.name, path.path)
             return
-        part = path.parent / f".{uuid.uuid4().hex}.tmp"
+        part = path.parent / _part()
         path.fs.makedirs(path.parent.path, exist_ok=True)
         path.fs.put_file(whole.name, part.path)
         remove(path)  # HDFS refuses to rename onto a file
@@ -76,8 +76,7 @@ def replacing(path: Place) -> Iterator[BinaryIO]:
 @contextmanager
 def _replacing_locally(path: Path) -> Iterator[BinaryIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The name is random, as two workers may write the same file, and short, as `path` may be as long as names can be.
-    temporary = path.parent / f".{uuid.uuid4().hex}.tmp"
+    temporary = path.parent / _part()
     try:
         with temporary.open("xb") as stream:
             yield stream
@@ -92,6 +91,14 @@ def _replacing_locally(path: Path) -> Iterator[BinaryIO]:
         os.fsync(descriptor)  # so that the rename lasts through a power cut
     finally:
         os.close(descriptor)
+
+
+def _part() -> str:
+    """The name of a file that is not whole yet.
+
+    It is random, as two workers may write the same file, and short, as the file's own may be as long as names can be.
+    """
+    return f".{uuid.uuid4().hex}.tmp"
 
 
 def entries(folder: Place) -> list[Entry]:

@@ -1,6 +1,7 @@
 """Imports point down only, and heavy libraries stay in their rooms."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ FLOORS = [
     {"ner", "config", "storage", "status"},
     {"models", "corpus", "run", "settings", "lock", "progress"},
     {"cluster", "report"},
+    {"bench"},
     {"cli"},
     {"commands"},
 ]
@@ -51,6 +53,19 @@ def test_imports_point_down(path):
 def test_every_room_has_a_floor():
     rooms = {path.relative_to(ROOT / "rayner").parts[0].removesuffix(".py") for path in sources()}
     assert rooms == set().union(*FLOORS)
+
+
+def test_ray_is_named_in_its_room_alone():
+    at = [path.parent.name for path in sources() for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+          if (isinstance(node, ast.Import) and any(alias.name.split(".")[0] == "ray" for alias in node.names))
+          or (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "ray")]  # fmt: skip
+    assert set(at) == {"cluster"}
+
+
+def test_the_largest_room_names_each_of_its_files():
+    room = ROOT / "rayner" / "cluster"
+    told = ast.get_docstring(ast.parse((room / "__init__.py").read_text(encoding="utf-8"))) or ""
+    assert set(re.findall(r"`(\w+)`", told)) == {path.stem for path in room.glob("[a-z]*.py")}
 
 
 def loaded_by(module: str) -> set[str]:

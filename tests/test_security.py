@@ -257,7 +257,7 @@ import os, sys
 os.environ["DS_ACCELERATOR"] = "cpu"
 import pickle, torch, deepspeed, deepspeed.ops
 from pathlib import Path
-from rayner.cluster.engine import deepspeed_config
+from rayner.cluster.fine_tuning import deepspeed_config
 from rayner.config import Config, LlmConfig
 from rayner.models.checkpoint import deepspeed_states
 from tests.test_security import Bomb

@@ -3,7 +3,8 @@
 from collections import Counter
 from typing import Any
 
-from rayner.cluster.plan import Unit, digest_of, read_plan
+from rayner.cluster.plan import Unit, read_plan
+from rayner.cluster.reading import digest_of
 from rayner.corpus.tables import DOCUMENTS, ENTITIES, SEGMENTS, read_table
 from rayner.storage import Place
 

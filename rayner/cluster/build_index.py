@@ -5,12 +5,12 @@ from typing import Any
 import ray
 
 from rayner.cluster import data
-from rayner.cluster.session import log
 from rayner.cluster.trained import embedder
 from rayner.config import Config, resolved
 from rayner.models.index import build_index as build
 from rayner.models.index import load_index, save_index
 from rayner.models.training import use_threads
+from rayner.progress import log
 from rayner.run import Run, folder_digest, model_digest, whole_folder
 
 

@@ -11,12 +11,12 @@ from rayner.cluster import data
 from rayner.cluster.build_index import build_index
 from rayner.cluster.data import FOLD
 from rayner.cluster.score import read, score
-from rayner.cluster.session import log
 from rayner.cluster.train_llm import train_llm
 from rayner.cluster.train_slm import train_slm
 from rayner.config import Config
 from rayner.ner.candidates import Lexicon, lexicon
 from rayner.ner.scores import Scored
+from rayner.progress import log
 from rayner.run import Run
 
 

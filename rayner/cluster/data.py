@@ -9,16 +9,20 @@ from rayner.errors import ConfigError, DataError
 from rayner.ner.prompt import Example
 from rayner.run import Run, file_digest, whole_folder
 
-PARTS = ("train", "dev", "test")
 ALL, FOLD = "all", "fold"
+
+
+def labelled_files(config: Config) -> list[str]:
+    """The labelled files. Raises ConfigError where none is given."""
+    if not config.train:
+        raise ConfigError("train: expected labelled files, found none")
+    return config.train
 
 
 def inputs(config: Config) -> dict[str, Any]:
     """What the labelled data of a run depends on. Raises DataError for a file that is not there."""
-    if not config.train:
-        raise ConfigError("train: expected labelled files, found none")
     files = {}
-    for path in config.train:
+    for path in labelled_files(config):
         try:
             files[path] = file_digest(path)
         except OSError as error:

@@ -19,6 +19,7 @@ from rayner.cluster.diagnosis import Finding, Node, bad, good
 from rayner.cluster.needs import Size, disk_need, needs, scratch_size, size_of
 from rayner.cluster.probes import Probe, Question
 from rayner.cluster.session import session
+from rayner.cluster.tag import out_folder
 from rayner.cluster.trained import load_llm, retriever, tagger
 from rayner.config import Config
 from rayner.corpus.texts import list_texts
@@ -93,19 +94,17 @@ def _alive() -> dict[str, tuple[str, float, float, float]]:
 
 
 def _question(config: Config, dashboard: str) -> Question:
-    named = {"slm.model": config.slm.model, "llm.model": config.llm.model, "index.encoder": config.index.encoder}
     disks = {"temporary": ""}
     if config.run and not is_url(config.run):
         disks["run"] = str(place(config.run))
     if config.corpus and (config.run or config.out):
-        out = str(place(config.out) if config.out else place(config.run) / "tagged")
+        out = str(out_folder(config, Run(place(config.run))))
         disks |= {} if is_url(out) else {"out": out}
     return Question(
         files=[str(place(path)) for path in [*config.train, *([config.corpus] if config.corpus else [])]],
         models={
             key: str(Path(model).absolute()) if Path(model).exists() else model
-            for key, model in named.items()
-            if model not in ("scratch", "slm", "ngrams")
+            for key, model in preflight.checkpoints(config).items()
         },
         disks=disks,
         gcs=ray.get_runtime_context().gcs_address,
@@ -234,13 +233,13 @@ def _trained(config: Config, run: Run, enough: bool) -> Finding:
 def _load(config: Config, run: Run) -> str:
     """Load what is there; what was loaded."""
     loaded = []
-    if run.path("steps", "train_slm.json").exists():
+    if run.has("train_slm"):
         tagger(config, run)
         loaded.append("the small model")
-    if run.path("steps", "build_index.json").exists():
+    if run.has("build_index"):
         retriever(config, run)
         loaded.append("the index")
-    if run.path("steps", "train_llm.json").exists():
+    if run.has("train_llm"):
         load_llm(config, run)
         loaded.append("the LLM")
     return f"{', '.join(loaded)} loaded" if loaded else "nothing yet, nothing to load"

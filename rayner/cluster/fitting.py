@@ -24,11 +24,11 @@ from ray.train import (
 from ray.train.torch import TorchTrainer, get_device
 from ray.train.v2._internal.exceptions import WorkerGroupStartupFailedError, WorkerGroupStartupTimeoutError
 
-from rayner.cluster.session import log, start_logging
+from rayner.cluster.session import start_logging
 from rayner.config import WorkersConfig
 from rayner.errors import ConfigError
 from rayner.models.training import device_of
-from rayner.progress import Progress, following, into, nowhere
+from rayner.progress import Progress, following, into, log, nowhere
 from rayner.run import Run, whole_folder
 from rayner.status import NAME
 from rayner.storage import Place, entries, remove, remove_folder, replacing

@@ -12,17 +12,17 @@ from rayner.cluster.build_index import build_index
 from rayner.cluster.cross_fit import cross_fit
 from rayner.cluster.memory import MemoryWatch
 from rayner.cluster.score import score
-from rayner.cluster.session import duration, log
 from rayner.cluster.tag import out_folder, tag_corpus
 from rayner.cluster.train_llm import train_llm
 from rayner.cluster.train_slm import train_slm
 from rayner.cluster.tune import tune_fusion
 from rayner.config import Config, resolved
 from rayner.errors import BudgetError
-from rayner.progress import at_step
+from rayner.progress import at_step, log
 from rayner.report.assemble import make_report
 from rayner.report.evaluation import format_table
 from rayner.run import Run, write_json
+from rayner.status import duration
 
 Step = Callable[[Config, Run], dict[str, Any]]
 STEPS: dict[str, Step] = {

@@ -5,24 +5,19 @@ changes nothing. The plan lies beside them, `OUT/plan/part-*.parquet`, a row for
 process ever holds more of it than a part.
 """
 
-import hashlib
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import groupby, pairwise
-from typing import Any, TypeVar
 
 import pyarrow as pa
 
+from rayner.cluster.reading import Survey, Text, in_order, read_text, texts_of
 from rayner.corpus.tables import DOCUMENTS, read_table, write_table
-from rayner.corpus.texts import TextFile, decoded, list_texts, read_bytes
-from rayner.errors import DataError
+from rayner.corpus.texts import TextFile, list_texts
 from rayner.ner.segment import sentences
 from rayner.storage import Place, names_in, remove
 
 UNITS_A_PART = 1000
-_THREADS = 8  # that read ahead and write behind: an object store answers slowly, but many at once
 _PIECES = pa.schema(
     [
         ("unit", pa.int64()),
@@ -35,18 +30,6 @@ _PIECES = pa.schema(
         ("home", pa.int64()),
     ]
 )
-Asked = TypeVar("Asked")
-Answer = TypeVar("Answer")
-
-
-@dataclass(frozen=True)
-class Text:
-    """A document as it was read; sha256 is that of its file."""
-
-    doc_id: str
-    path: str
-    text: str
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -79,38 +62,6 @@ class Unit:
     def characters(self) -> int:
         """Characters in all pieces."""
         return sum(piece.end - piece.start for piece in self.pieces)
-
-
-@dataclass
-class Survey:
-    """What was met while a corpus was read: the facts of its plan."""
-
-    documents: int = 0
-    characters: int = 0
-    units: int = 0
-    unread: dict[str, str] = field(default_factory=dict)
-    empty: list[str] = field(default_factory=list)
-    used: Counter[str] = field(default_factory=Counter)
-    _digest: Any = field(default_factory=hashlib.sha256)
-
-    @property
-    def digest(self) -> str:
-        """What identifies the texts, their names and their order."""
-        return str(self._digest.hexdigest())
-
-    def see(self, text: Text) -> None:
-        """Count a document."""
-        self.documents += 1
-        self.characters += len(text.text)
-        self.used.update(text.text)
-        if not text.text:
-            self.empty.append(text.path)
-        self._digest.update(f"{text.doc_id}\0{text.sha256}\n".encode())
-
-    def unknown_share(self, known: Callable[[str], bool]) -> float:
-        """Share of the characters, white space apart, that are not known."""
-        counts = {char: n for char, n in self.used.items() if not char.isspace()}
-        return sum(n for char, n in counts.items() if not known(char)) / max(1, sum(counts.values()))
 
 
 def survey(corpus: str, unit_chars: int) -> Survey:
@@ -175,22 +126,6 @@ def differences(corpus: str, out: Place) -> dict[str, str]:
     return differ
 
 
-def texts_of(corpus: str, seen: Survey) -> Iterator[Text]:
-    """The documents of a corpus in order; a file that cannot be read is noted, and the rest goes on.
-
-    Raises DataError if none can be.
-    """
-    for file, text in in_order(_read, list_texts(corpus)):
-        if isinstance(text, Text):
-            seen.see(text)
-            yield text
-        else:
-            seen.unread[file.path] = str(text)
-    if not seen.documents:
-        first = next(iter(seen.unread.values()))
-        raise DataError(f"{corpus}: no file could be read; the first: {first}")
-
-
 def units(texts: Iterable[Text], size: int) -> Iterator[Unit]:
     """Units of about `size` characters: several short documents, or part of a long one, cut between sentences."""
     unit, room = Unit(0), size
@@ -209,23 +144,6 @@ def units(texts: Iterable[Text], size: int) -> Iterator[Unit]:
         yield unit
 
 
-def in_order(work: Callable[[Asked], Answer], items: Iterable[Asked]) -> Iterator[Answer]:
-    """The answers to the items, in order, by threads that work a few items ahead."""
-    with ThreadPoolExecutor(_THREADS) as pool:
-        waiting: deque[Any] = deque()
-        for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) > 2 * _THREADS:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-
-def digest_of(text: str) -> str:
-    """SHA-256 of a text in UTF-8, in hexadecimal: that of its file."""
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def _cuts(text: str, size: int) -> Iterator[tuple[int, int]]:
     start = 0
     ends = [end for _, end in sentences(text)] if len(text) > size else []
@@ -236,20 +154,9 @@ def _cuts(text: str, size: int) -> Iterator[tuple[int, int]]:
     yield start, len(text)
 
 
-def _read(file: TextFile) -> tuple[TextFile, Text | str]:
-    """The text of a file, or what is wrong with it."""
-    if file.fault:
-        return file, file.fault
-    try:
-        data = read_bytes(file.path)
-        return file, Text(file.doc_id, file.path, decoded(file.path, data), hashlib.sha256(data).hexdigest())
-    except DataError as error:
-        return file, str(error)
-
-
 def _digest(file: TextFile) -> tuple[TextFile, str | None]:
     """The digest of a text, None if it cannot be read."""
-    text = _read(file)[1]
+    text = read_text(file)[1]
     return file, text.sha256 if isinstance(text, Text) else None
 
 

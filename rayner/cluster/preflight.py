@@ -6,7 +6,9 @@ from pathlib import Path
 
 import ray
 
+from rayner.cluster.data import labelled_files
 from rayner.cluster.plan import survey
+from rayner.cluster.reading import corpus_of
 from rayner.config import Config
 from rayner.corpus.readers import read_labelled
 from rayner.corpus.texts import list_texts
@@ -18,9 +20,7 @@ from rayner.storage import fetched
 def check_training(config: Config, run: Run) -> list[str]:
     """Labelled files and models. Raises ConfigError or DataError for the first thing that is wrong."""
     lines = []
-    if not config.train:
-        raise ConfigError("train: expected labelled files, found none")
-    for path in config.train:
+    for path in labelled_files(config):
         labelled = read_labelled(path, layout=config.layout)
         met = ", ".join(f"{count} {name}" for name, count in labelled.faults.items() if count) or "none"
         lines.append(
@@ -29,13 +29,8 @@ def check_training(config: Config, run: Run) -> list[str]:
     for text in (config.slm.crf.unlabelled, config.llm.silver.text):
         if text:
             next(list_texts(text))
-    for key, model in (
-        ("slm.model", config.slm.model),
-        ("llm.model", config.llm.model),
-        ("index.encoder", config.index.encoder),
-    ):
-        if model not in ("scratch", "slm", "ngrams"):
-            check_model(key, fetched(model))
+    for key, model in checkpoints(config).items():
+        check_model(key, fetched(model))
     check_engine(config)
     lines += check_resources(config)
     return [*lines, f"run folder: {run.root}"]
@@ -64,11 +59,15 @@ def check_pipeline(config: Config, run: Run) -> list[str]:
 
 def check_corpus(config: Config) -> list[str]:
     """The corpus reads. Raises DataError if nothing of it does."""
-    if not config.corpus:
-        raise ConfigError("corpus: expected a text file or a folder of .txt files, found none")
-    found = survey(config.corpus, config.score.unit_chars)
+    found = survey(corpus_of(config), config.score.unit_chars)
     line = f"{config.corpus}: {found.documents:,} documents, {found.characters:,} characters, {found.units:,} units"
     return [line, *(f"left out: {why}" for why in found.unread.values())]
+
+
+def checkpoints(config: Config) -> dict[str, str]:
+    """By key, the checkpoint folders and hub names in the settings: what is not made here."""
+    named = {"slm.model": config.slm.model, "llm.model": config.llm.model, "index.encoder": config.index.encoder}
+    return {key: model for key, model in named.items() if model not in ("scratch", "slm", "ngrams")}
 
 
 def check_model(key: str, model: str) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 
 from rayner.cluster.pipeline import pipeline
 from rayner.cluster.preflight import check_training
-from rayner.cluster.session import log
 from rayner.config import Config, LlmConfig
 from rayner.errors import ConfigError
+from rayner.progress import log
 from rayner.report.reproduction import as_csv, as_markdown, gains, rows_of
 from rayner.run import Run, read_json, whole_folder, write_json
 from rayner.storage import replacing
@@ -110,11 +110,10 @@ def _adopt(source: Run, target: Run) -> None:
     if source == target:
         return
     for step, folder in SHARED.items():
-        manifest = target.path("steps", f"{step}.json")
-        if not manifest.exists():
+        if not target.has(step):
             with whole_folder(target.path(*folder)) as mine:
                 shutil.copytree(source.local(*folder), mine, dirs_exist_ok=True)
-            write_json(manifest, read_json(source.path("steps", f"{step}.json")))
+            target.adopt(step, source)
 
 
 def _write(run: Run, done: list[Cell]) -> dict[str, Any]:

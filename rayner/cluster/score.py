@@ -2,19 +2,21 @@
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import accumulate, pairwise
 from typing import Any
 
 import pyarrow as pa
 
 from rayner.cluster import data
+from rayner.cluster.actors import Row, scored
 from rayner.cluster.data import FOLD
 from rayner.cluster.failures import plainly
-from rayner.cluster.session import Progress, log
-from rayner.cluster.stages import Row, scored, segments_of, unit_row
+from rayner.cluster.stages import LoadedUnit
 from rayner.config import Config, digest, resolved
-from rayner.corpus.scored import SCORED, from_table, read_scored, unpack
+from rayner.corpus.scored import SCORED, from_table, read_scored, to_table
 from rayner.corpus.tables import read_table, write_table
 from rayner.ner.scores import NOTHING, Scored
+from rayner.progress import Progress, log
 from rayner.run import Run, whole_folder
 from rayner.storage import Place, names_in
 
@@ -41,17 +43,13 @@ def score(config: Config, run: Run) -> dict[str, Any]:
 
     def work() -> dict[str, Any]:
         rows = {name: segments(run, name) for name in ((FOLD,) if config.split.fold >= 0 else PARTS)}
-        units = [
-            unit_row(f"{name}-{i:06d}", unit, groups_of(run, unit, config.prompt.group))
-            for name, segments in rows.items()
-            for i, unit in enumerate(units_of(segments, config.score.unit_chars))
-        ]
+        units = [row for name, every in rows.items() for row in rows_of(name, every, config.score.unit_chars)]
         kept = run.path("train", f"scores-{digest(inputs(config, run))}")
         _score_units(config, run, units, kept)
         facts = {}
         with whole_folder(run.path("scores")) as folder:
             for name in rows:
-                names = [unit["unit"] for unit in units if unit["unit"].startswith(f"{name}-")]
+                names = [unit["unit"] for unit in units if unit["part"] == name]
                 tables = [read_table(kept / f"{unit}.parquet", SCORED) for unit in names]
                 table = pa.concat_tables([SCORED.empty_table(), *tables])
                 facts[name] = _count(rows[name], from_table(table))
@@ -67,18 +65,32 @@ def _score_units(config: Config, run: Run, units: list[Row], kept: Place) -> Non
     todo = [unit for unit in units if unit["unit"] not in done]
     if done:
         log.info("score: %d of %d units are there already", len(done), len(units))
-    if not todo:
-        return
-    progress = Progress("score", sum(len(segments_of(unit)) for unit in todo), "sentences")
+    progress = Progress("score", sum(unit["end"] - unit["start"] for unit in todo), "sentences")
+    read = partial(read_unit, run=run, group=config.prompt.group)
+    write = partial(_keep, kept=kept)
     with plainly(kept):
-        for row in scored(todo, config, run, None, notes=kept / "attempts", write=partial(_keep, kept=kept)):
+        for row in scored(todo, config, run, None, notes=kept / "attempts", read=read, write=write):
             progress.add(int(row["sentences"]))
 
 
-def _keep(row: Row, kept: Place) -> Row:
-    table = unpack(row["segments"])
-    write_table(table, kept / f"{row['unit']}.parquet")
-    return {"unit": row["unit"], "sentences": len(table)}
+def rows_of(name: str, sentences: Sequence[Scored], size: int) -> list[Row]:
+    """The units of a part, of about `size` characters: each the sentences [start, end) of it."""
+    cuts = [0, *accumulate(map(len, units_of(sentences, size)))]
+    return [
+        {"unit": f"{name}-{i:06d}", "part": name, "start": start, "end": end}
+        for i, (start, end) in enumerate(pairwise(cuts))
+    ]
+
+
+def read_unit(row: Row, run: Run, group: int) -> LoadedUnit:
+    """The sentences of a unit, with those that share examples with each."""
+    sentences = segments(run, row["part"])[row["start"] : row["end"]]
+    return LoadedUnit(row["unit"], sentences, groups_of(run, sentences, group))
+
+
+def _keep(unit: LoadedUnit, kept: Place) -> Row:
+    write_table(to_table(unit.segments), kept / f"{unit.name}.parquet")
+    return {"unit": unit.name, "sentences": len(unit.segments)}
 
 
 def read(run: Run, name: str) -> list[Scored]:
@@ -86,7 +98,7 @@ def read(run: Run, name: str) -> list[Scored]:
     return [row for row in read_scored(run.local("scores", f"{name}.parquet")) if row.llm is not None]
 
 
-def units_of(rows: list[Scored], size: int) -> list[list[Scored]]:
+def units_of(rows: Sequence[Scored], size: int) -> list[list[Scored]]:
     """Runs of consecutive segments of about `size` characters."""
     out: list[list[Scored]] = []
     full = True

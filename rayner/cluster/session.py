@@ -13,11 +13,7 @@ from types import FrameType
 
 import ray
 
-from rayner.progress import Progress, clear, log
-from rayner.status import duration
-
-__all__ = ["Progress", "duration", "log", "session", "start_logging"]
-
+from rayner.progress import clear, log
 
 # Control characters and other libraries' remarks have no place in a job's log.
 QUIET = {

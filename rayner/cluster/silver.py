@@ -5,40 +5,22 @@ sentences of the corpus is wrong here and there, but it teaches the script, the 
 sentences follow and have the last word (docs/log.md).
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import ray
 
 from rayner.cluster import data
-from rayner.cluster.plan import Survey, texts_of
-from rayner.cluster.session import log
+from rayner.cluster.reading import Survey, beginning
 from rayner.cluster.trained import tagger
 from rayner.config import Config
 from rayner.corpus.examples import draw, read_examples, write_examples
 from rayner.models.training import use_threads
 from rayner.ner.prompt import Example
+from rayner.progress import log
 from rayner.run import Run, whole_folder
 
-_ENOUGH = 100_000_000  # characters of unlabelled text; what comes after them is not read
 _AT_ONCE = 2_000  # sentences of a task
 _FOLDER = ("scratch", "silver")
-
-
-def beginning(where: str, seen: Survey) -> Iterator[str]:
-    """The texts of a file or folder in order, until enough characters were met."""
-    for text in texts_of(where, seen):
-        yield text.text
-        if seen.characters >= _ENOUGH:
-            return
-
-
-def text_digest(where: str) -> str:
-    """What identifies what is read of unlabelled text."""
-    seen = Survey()
-    for _ in beginning(where, seen):
-        pass
-    return seen.digest
 
 
 def make_silver(config: Config, run: Run) -> list[Example]:

@@ -1,31 +1,24 @@
-"""The stages of scoring as Ray Data actors: a row is a unit of work, packed segments in, packed segments out.
+"""The two stages of scoring, small model and LLM, over a unit of work that an actor has loaded.
 
 Batches are formed inside a unit only, so no score depends on scheduling or on the number of actors. Models are
-imported inside the actors: the tasks that only read and write stay small.
+imported inside the stages: processes that only read and write stay small.
 """
 
-import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import ray.data
 
 from rayner.cluster.attempts import survived
-from rayner.cluster.failures import AGAIN, described
-from rayner.cluster.session import log, start_logging
 from rayner.config import Config
-from rayner.corpus.scored import from_table, pack, to_table, unpack
-from rayner.errors import JobError
 from rayner.ner.budget import Budget
 from rayner.ner.deciding import AnyRule, can_change, quiet
 from rayner.ner.scores import NOTHING, Scored
 from rayner.ner.segment import core
-from rayner.ner.span_rule import SpanRule
 from rayner.ner.spans import within
 from rayner.run import Run
 from rayner.storage import Place
@@ -37,41 +30,24 @@ if TYPE_CHECKING:
     from rayner.models.llm_score import Question
     from rayner.models.reference import Reference
 
-Row = dict[str, Any]
 
-
-def unit_row(name: str, rows: Sequence[Scored], groups: Sequence[Sequence[str]] | None = None) -> Row:
-    """A unit of work as a row.
+@dataclass(frozen=True)
+class LoadedUnit:
+    """A unit of work: its name and its segments, with what is known of them so far.
 
     groups: the texts that share examples with each segment; None where they are to be cut from the unit itself.
+    vectors: of texts of the segments, where the small model made them in passing.
     """
-    row = {"unit": name, "segments": pack(to_table(rows))}
-    return row if groups is None else {**row, "groups": json.dumps(groups, ensure_ascii=False)}
+
+    name: str
+    segments: Sequence[Scored]
+    groups: Sequence[tuple[str, ...]] | None = None
+    vectors: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
 
 
-def packed(vectors: Sequence[npt.NDArray[np.float32] | None]) -> bytes:
-    """Vectors of a unit's texts, all of one length; NaN where there is none."""
-    size = next((len(vector) for vector in vectors if vector is not None), 0)
-    nothing = np.full(size, np.nan, dtype=np.float32)
-    return b"".join((nothing if vector is None else vector).tobytes() for vector in vectors)
-
-
-def unpacked(data: bytes, texts: Sequence[str]) -> dict[str, npt.NDArray[np.float32]]:
-    """The vectors that were packed, by text, where there is one."""
-    if not data:
-        return {}
-    vectors = np.frombuffer(data, dtype=np.float32).reshape(len(texts), -1)
-    return {text: vector for text, vector in zip(texts, vectors, strict=True) if not np.isnan(vector).any()}
-
-
-def note_of(notes: Place | None, row: Row, stage: str) -> Place | None:
+def note_of(notes: Place | None, unit: LoadedUnit, stage: str) -> Place | None:
     """Where a stage notes what it is about to do with a unit."""
-    return None if notes is None else notes / f"{row['unit']}.{stage}.json"
-
-
-def segments_of(row: Row) -> list[Scored]:
-    """The segments of a unit."""
-    return from_table(unpack(row["segments"]))
+    return None if notes is None else notes / f"{unit.name}.{stage}.json"
 
 
 @dataclass(frozen=True)
@@ -95,37 +71,28 @@ class Gate:
 
 
 class SlmStage:
-    """Labels and entropies by the small model.
+    """Labels and entropies by the small model. notes: where it notes what it is about to do."""
 
-    notes: where it notes what it is about to do; whole: keep its distributions too, which a learned rule reads.
-    """
-
-    def __init__(self, config: Config, run: Run, notes: Place | None = None, *, whole: bool = True) -> None:
+    def __init__(self, config: Config, run: Run, notes: Place | None = None) -> None:
         from rayner.cluster.trained import tagger
-        from rayner.models.training import use_threads
 
-        start_logging()
-        use_threads(int(config.score.cpus))
-        self.notes, self.whole = notes, whole
+        self.notes = notes
         # Retrieval by the tagger's own vectors: its pass over a text has them ready.
-        self.vectors = config.llm.examples == "similar" and config.index.encoder == "slm"
-        self.score = tagger(config, run, vectors=self.vectors)
+        own = config.llm.examples == "similar" and config.index.encoder == "slm"
+        self.score = tagger(config, run, vectors=own)
 
-    def __call__(self, row: Row) -> Row:
+    def __call__(self, unit: LoadedUnit) -> LoadedUnit:
         """Score the segments of a unit."""
-        rows = segments_of(row)
-        cores = [core(item.text) for item in rows]
-        texts = [item.text[start:end] for item, (start, end) in zip(rows, cores, strict=True)]
-        found, errors = survived(self.score, texts, note_of(self.notes, row, "slm"))
+        cores = [core(item.text) for item in unit.segments]
+        texts = [item.text[start:end] for item, (start, end) in zip(unit.segments, cores, strict=True)]
+        found, errors = survived(self.score, texts, note_of(self.notes, unit, "slm"))
         done = []
-        for item, (start, end), pair, error in zip(rows, cores, found, errors, strict=True):
+        for item, (start, end), pair, error in zip(unit.segments, cores, found, errors, strict=True):
             score = pair[0] if pair else NOTHING
-            if not self.whole:
-                score = replace(score, log_probs=None)
             framed = score.framed(start, len(item.text) - (end if pair else start))
             done.append(replace(item, slm=framed, error=error))
-        vectors = [None if pair is None else pair[1] for pair in found]
-        return {**row, **unit_row(row["unit"], done), **({"vectors": packed(vectors)} if self.vectors else {})}
+        vectors = {text: pair[1] for text, pair in zip(texts, found, strict=True) if pair and pair[1] is not None}
+        return replace(unit, segments=done, vectors=vectors)
 
 
 class LlmStage:
@@ -137,10 +104,7 @@ class LlmStage:
     def __init__(self, config: Config, run: Run, gate: Gate | None, notes: Place | None = None) -> None:
         from rayner.cluster.trained import load_llm, retriever
         from rayner.models.llm_score import answers
-        from rayner.models.training import use_threads
 
-        start_logging()
-        use_threads(int(config.score.cpus))
         self.gate, self.group, self.notes = gate, config.prompt.group, notes
         self.decoder, self.retriever = decoder(load_llm(config, run), config), retriever(config, run)
         self.answer = partial(
@@ -151,30 +115,29 @@ class LlmStage:
             overlap=config.llm.overlap,
         )
 
-    def __call__(self, row: Row) -> Row:
+    def __call__(self, unit: LoadedUnit) -> LoadedUnit:
         """Answer the segments of a unit that are not gated."""
-        rows = segments_of(row)
+        rows = unit.segments
         cores = [core(item.text) for item in rows]
         asked = [i for i, item in enumerate(rows) if self._asks(item)]
-        groups = [*map(tuple, json.loads(row["groups"]))] if "groups" in row else self._groups(rows, cores)
-        questions = [self._question(rows[i], cores[i], groups[i]) for i in asked]
-        texts = [item.text[start:end] for item, (start, end) in zip(rows, cores, strict=True)]
-        known = unpacked(row["vectors"], texts) if "vectors" in row else {}
-        found, errors = survived(partial(self.answer, known=known), questions, note_of(self.notes, row, "llm"))
+        groups = self._groups(rows, cores) if unit.groups is None else unit.groups
+        questions = [self.question(rows[i], cores[i], groups[i]) for i in asked]
+        answer = partial(self.answer, known=unit.vectors)
+        found, errors = survived(answer, questions, note_of(self.notes, unit, "llm"))
         done = [replace(item, gated=item.error is None) for item in rows]
-        for i, answer, error in zip(asked, found, errors, strict=True):
+        for i, answered, error in zip(asked, found, errors, strict=True):
             start, end = cores[i]
-            framed = answer.framed(start, len(rows[i].text) - end) if answer else None
+            framed = answered.framed(start, len(rows[i].text) - end) if answered else None
             done[i] = replace(done[i], llm=framed, gated=False, error=error)
-        left = {key: value for key, value in row.items() if key not in ("vectors", "groups")}
-        return {**left, **unit_row(row["unit"], done)}
+        return replace(unit, segments=done)
 
     def _asks(self, item: Scored) -> bool:
         if item.error is not None or not item.text.strip():
             return False
         return self.gate is None or self.gate.asks(item)
 
-    def _question(self, item: Scored, place: tuple[int, int], group: tuple[str, ...]) -> "Question":
+    def question(self, item: Scored, place: tuple[int, int], group: tuple[str, ...] = ()) -> "Question":
+        """What is asked about a segment, of which `place` is the core."""
         from rayner.models.llm_score import Question
 
         start, end = place
@@ -214,73 +177,3 @@ def decoder(llm: "Llm", config: Config) -> "Decoder | Reference | VllmEngine":
     from rayner.models.reference import Reference
 
     return Reference(llm, **settings)
-
-
-class Scoring:
-    """What an actor does with a unit: read it, both stages, write it.
-
-    A model each in actors of their own would pass units on, and what one has scored would be lost with all that waits
-    for the other; so a crash costs an actor the unit that it has in hand.
-    """
-
-    def __init__(
-        self,
-        config: Config,
-        run: Run,
-        gate: Gate | None,
-        notes: Place,
-        read: Callable[[Row], Row] | None,
-        write: Callable[[Row], Row],
-    ) -> None:
-        whole = gate is None or isinstance(gate.rule, SpanRule)
-        self.slm, self.llm = SlmStage(config, run, notes, whole=whole), LlmStage(config, run, gate, notes)
-        self.read, self.write = read, write
-
-    def __call__(self, row: Row) -> Row:
-        """Score a unit and write it; what `write` tells of it, or what went wrong.
-
-        Ray Data would wrap what is raised here in errors of its own, without its cause.
-        """
-        try:
-            return self.write(self.llm(self.slm(self.read(row) if self.read else row)))
-        except Exception as error:
-            log.exception("%s failed", row["unit"])
-            return {"unit": row["unit"], "failure": described(error)}
-
-
-def scored(
-    rows: Sequence[Row],
-    config: Config,
-    run: Run,
-    gate: Gate | None,
-    *,
-    notes: Place,
-    write: Callable[[Row], Row],
-    read: Callable[[Row], Row] | None = None,
-) -> Iterator[Row]:
-    """Both stages over units, by actors; yields what `write` tells of each, in the order in which they are done.
-
-    read: makes rows that are but planned units with segments; notes: where a process that dies leaves what it did.
-    Raises JobError if a unit could not be read or written.
-    """
-    dataset: ray.data.Dataset = ray.data.from_items(list(rows), override_num_blocks=len(rows))
-    remote: Any = {
-        "num_cpus": config.score.cpus,
-        "num_gpus": config.score.gpus or None,
-        # Ray's own defaults start an actor again for ever.
-        "max_restarts": config.score.max_restarts,
-        "max_task_retries": -1,
-    }
-    stage: Any = Scoring  # Ray's types know classes only by a protocol without arguments
-    done = dataset.map(
-        stage,
-        fn_constructor_kwargs={
-            "config": config, "run": run, "gate": gate, "notes": notes, "read": read, "write": write,
-        },
-        compute=ray.data.ActorPoolStrategy(size=config.score.actors),
-        **remote,
-    )  # fmt: skip
-    for row in done.iter_rows():
-        if row.get("failure"):
-            raise JobError(f"{row['unit']}: {row['failure']}; {AGAIN}")
-        yield row

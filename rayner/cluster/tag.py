@@ -5,17 +5,17 @@ at a time; then all of it is proved whole (`audit`). Whatever interrupts this, t
 are not there yet, and ends with the same files.
 """
 
-from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
 from typing import Any
 
 import rayner
+from rayner.cluster.actors import scored
 from rayner.cluster.audit import verify
 from rayner.cluster.failures import plainly
-from rayner.cluster.plan import Unit, differences, read_plan, write_plan
-from rayner.cluster.session import Progress, log
-from rayner.cluster.stages import Gate, scored
+from rayner.cluster.plan import differences, read_plan, write_plan
+from rayner.cluster.reading import corpus_of
+from rayner.cluster.stages import Gate
 from rayner.cluster.units import read_unit, row_of, write_unit
 from rayner.config import Config, digest, resolved
 from rayner.corpus.exports import FORMATS, export
@@ -25,6 +25,7 @@ from rayner.lock import locked
 from rayner.ner.budget import Budget
 from rayner.ner.deciding import chosen
 from rayner.ner.span_rule import SpanRule
+from rayner.progress import Progress, log
 from rayner.run import Run, file_digest, read_json, write_json
 from rayner.storage import Place, names_in, place, sweep
 
@@ -57,12 +58,11 @@ def tag_corpus(config: Config, run: Run) -> dict[str, Any]:
     Units that lie there already, made from the same inputs, are not made again. Raises ConfigError where others lie
     there, or another job works there, and BudgetError, when all is written, if too many segments were set aside.
     """
-    if not config.corpus:
-        raise ConfigError("corpus: expected a text file or a folder of .txt files, found none")
+    corpus = corpus_of(config)
     run.facts("tune_fusion")  # raises where there is no rule yet
     out = out_folder(config, run)
     with plainly(out), locked(out):
-        facts = _tag(config, run, config.corpus, out)
+        facts = _tag(config, run, corpus, out)
     counts = facts["counts"]
     share = counts["set_aside"] / max(1, counts["segments"])
     if share > config.tag.max_set_aside:
@@ -141,22 +141,14 @@ def _stream(config: Config, run: Run, out: Place, fusion: dict[str, Any], planne
     if done:
         log.info("tag: %d of %d units are there already", len(done), planned["units"])
     progress = Progress("tag", ahead, "characters")
-    # A part at a time, so that neither Ray nor this process ever knows of more.
-    for part in read_plan(out):
-        todo = [unit for unit in part if unit.name not in done]
-        for characters in _tagged_units(config, run, out, fusion, todo):
-            progress.add(characters)
-
-
-def _tagged_units(config: Config, run: Run, out: Place, fusion: dict[str, Any], todo: list[Unit]) -> Iterator[int]:
-    """Tag these units and write them; yields the characters of each when it is done."""
-    if not todo:
-        return
-    rows = [row_of(unit) for unit in todo]
     read = partial(read_unit, out=out)
     write = partial(write_unit, out=out, rule=chosen(fusion), fitted=fusion["calibration"])
-    for row in scored(rows, config, run, gate_of(config, fusion), notes=out / "attempts", read=read, write=write):
-        yield int(row["characters"])
+    gate = gate_of(config, fusion)
+    # A part at a time, so that neither Ray nor this process ever knows of more.
+    for part in read_plan(out):
+        todo = [row_of(unit) for unit in part if unit.name not in done]
+        for row in scored(todo, config, run, gate, notes=out / "attempts", read=read, write=write):
+            progress.add(int(row["characters"]))
 
 
 def gate_of(config: Config, fusion: dict[str, Any]) -> Gate:

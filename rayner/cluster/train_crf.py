@@ -6,17 +6,16 @@ from typing import Any
 import ray
 
 from rayner.cluster import data
-from rayner.cluster.plan import Survey
-from rayner.cluster.session import duration, log, start_logging
-from rayner.cluster.silver import beginning, text_digest
+from rayner.cluster.reading import Survey, beginning, text_digest
+from rayner.cluster.session import start_logging
 from rayner.config import Config, resolved
 from rayner.models import crf as crfs
 from rayner.models.clusters import Clusters, learn
 from rayner.ner.metrics import count, micro
 from rayner.ner.tags import label_set
-from rayner.progress import Progress, following, into
+from rayner.progress import Progress, following, into, log
 from rayner.run import Run, whole_folder
-from rayner.status import NAME
+from rayner.status import NAME, duration
 from rayner.storage import Place
 
 

@@ -17,17 +17,18 @@ import torch
 from safetensors.torch import load_file
 
 from rayner.cluster import data
-from rayner.cluster.engine import Done, Pupil, Stage, make_engine, report, restore
+from rayner.cluster.fine_tuning import Done, Pupil, Stage, make_engine, report, restore
 from rayner.cluster.fitting import due, fit, shared, told_steps
-from rayner.cluster.session import log, start_logging
-from rayner.cluster.silver import make_silver, silver, text_digest
+from rayner.cluster.reading import text_digest
+from rayner.cluster.session import start_logging
+from rayner.cluster.silver import make_silver, silver
 from rayner.cluster.trained import load_llm, retriever, task
 from rayner.config import Config, digest, resolved
 from rayner.models import llm as llms
 from rayner.models.tiny import write_decoder
 from rayner.models.training import batches, learning_rate, share, steps_of, use_threads
 from rayner.ner.prompt import Example
-from rayner.progress import Progress
+from rayner.progress import Progress, log
 from rayner.run import Run, folder_digest, model_digest, whole_folder, write_json
 
 

@@ -11,7 +11,7 @@ from ray.train.torch import prepare_model
 
 from rayner.cluster import data
 from rayner.cluster.fitting import fit, told_steps, worker_device
-from rayner.cluster.session import log, start_logging
+from rayner.cluster.session import start_logging
 from rayner.cluster.train_crf import crf_inputs, train_crf
 from rayner.config import Config, digest, resolved
 from rayner.models import slm as slms
@@ -19,6 +19,7 @@ from rayner.models.slm_training import held_out_f1, optimizer_for, train_epoch
 from rayner.models.tiny import write_encoder
 from rayner.models.training import steps_of, use_threads
 from rayner.ner.tags import label_set
+from rayner.progress import log
 from rayner.run import Run, folder_digest, model_digest, whole_folder
 from rayner.storage import fetched
 

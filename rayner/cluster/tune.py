@@ -5,20 +5,17 @@ One more trial fits the learned rule. All are judged alike, on parts of the held
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from ray import tune
 
 from rayner.cluster import data
 from rayner.cluster.cross_fit import scored_sentences
 from rayner.cluster.fitting import storage
-from rayner.cluster.session import log
 from rayner.config import Config, FusionConfig, resolved
-from rayner.corpus.scored import from_table, to_table
 from rayner.ner import budget, calibration, confidence, span_rule
 from rayner.ner.candidates import Lexicon, lexicon
 from rayner.ner.deciding import AnyRule, chosen, decide
@@ -26,7 +23,9 @@ from rayner.ner.fusion import Decision
 from rayner.ner.metrics import count, micro
 from rayner.ner.rule import Rule
 from rayner.ner.scores import Scored
+from rayner.ner.span_rule import SpanRule
 from rayner.ner.tuning import best_weight, conflicts, f1_curve, held_out
+from rayner.progress import log
 from rayner.run import Run, write_json
 
 REDUCTIONS = ("entropy", "probability", "evidence")
@@ -40,13 +39,58 @@ def inputs(config: Config, run: Run) -> dict[str, Any]:
     return {"score": run.digest("score"), "fusion": settings, "seed": config.seed, **folds}
 
 
+@dataclass(frozen=True)
+class HeldOut:
+    """The scored sentences that rules are fitted and judged on, and what that takes.
+
+    known: the lexicon of the training sentences; others: by `doc_id`, those of sentences whose tags `known` holds.
+    """
+
+    rows: list[Scored]
+    types: Sequence[str]
+    known: Lexicon
+    others: dict[str, Lexicon]
+    settings: FusionConfig
+    seed: int
+
+    @property
+    def weights(self) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """The lambdas that are tried."""
+        return np.linspace(self.settings.weight_min, self.settings.weight_max, self.settings.steps)
+
+    def learned(self, rows: Sequence[Scored]) -> SpanRule:
+        """The learned rule that fits some of the sentences best."""
+        return span_rule.fit(rows, self.types, self.known, ridge=self.settings.ridge, others=self.others)
+
+    def fitted(self, rows: Sequence[Scored], rule: AnyRule) -> AnyRule:
+        """The rule of the same kind that fits some of the sentences best."""
+        if not isinstance(rule, Rule):
+            return self.learned(rows)
+        weight, _ = best_weight(self.weights, f1_curve(conflicts(rows, rule), self.weights))
+        return replace(rule, weight=weight)
+
+    def blind(self, rule: AnyRule, row: Scored) -> AnyRule:
+        """The rule without what it knows of a sentence's tags."""
+        return rule if isinstance(rule, Rule) else replace(rule, lexicon=self.others.get(row.doc_id, rule.lexicon))
+
+    def decisions(self, rule: AnyRule) -> list[list[Decision]]:
+        """Those on each sentence by a rule of this kind that was not fitted on it, and does not know its tags."""
+        choose = partial(self.fitted, rule=rule)
+        return held_out(self.rows, choose, folds=self.settings.folds, seed=self.seed, blind=self.blind)
+
+    def f1(self, spans: Sequence[Sequence[Any]]) -> float:
+        """Strict micro F1 of entities found in each sentence."""
+        return micro(count([row.gold for row in self.rows], spans, self.types)).f1
+
+
 def tune_fusion(config: Config, run: Run) -> dict[str, Any]:
     """Find the rule on the held-out scores, fit the calibration on them; write `fusion.json`."""
 
     def work() -> dict[str, Any]:
-        (rows, others), types = scored_sentences(config, run), run.facts("data")["types"]
-        known = lexicon(data.part(run, "train"))
-        curves, learned = _search(config, run, rows, known, others)
+        rows, others = scored_sentences(config, run)
+        known, types = lexicon(data.part(run, "train")), run.facts("data")["types"]
+        sample = HeldOut(rows, types, known, others, config.fusion, config.seed)
+        curves, learned = _search(sample, run)
         best = max(curves, key=lambda curve: curve["best_f1"])
         judged = {"regions": best["held_out_f1"], "spans": learned.pop("held_out_f1")}
         fusion: dict[str, Any] = {
@@ -57,15 +101,14 @@ def tune_fusion(config: Config, run: Run) -> dict[str, Any]:
             "basis": config.llm.probability,
         }
         rule = chosen(fusion)
-        decisions = _held_out(rows, rule, config.fusion, known, others, config.seed)
         baselines = {
-            "slm": _f1(rows, [row.slm.spans for row in rows], types),
-            "llm": _f1(rows, [row.llm.plain if row.llm else () for row in rows], types),
+            "slm": sample.f1([row.slm.spans for row in rows]),
+            "llm": sample.f1([row.llm.plain if row.llm else () for row in rows]),
             "fused": judged[fusion["chosen"]],
         }
         fusion |= {
             "baselines": baselines,
-            "calibration": _calibrate(rows, decisions, rule, types),
+            "calibration": _calibrate(rows, sample.decisions(rule), rule, types),
             # Of sentences whose tags the lexicon does not hold, as it holds none of the corpus.
             "budget": resolved(budget.fit([row for row in rows if row.doc_id not in others], rule)),
             "curves": curves,
@@ -82,23 +125,17 @@ def tune_fusion(config: Config, run: Run) -> dict[str, Any]:
     return run.once("tune_fusion", inputs(config, run), work)
 
 
-def _search(
-    config: Config, run: Run, rows: list[Scored], known: Lexicon, others: dict[str, Lexicon]
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def _search(sample: HeldOut, run: Run) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The whole curve of each pair of reductions, and the learned rule as plain values; each with its held-out F1."""
-    settings = config.fusion
+    settings = sample.settings
     regions = [
         {"entropy": entropy, "probability": probability, "evidence": evidence}
         for entropy in settings.entropy
         for probability in settings.probability
         for evidence in settings.evidence
     ]
-    shared: dict[str, Any] = {
-        "table": to_table(rows), "settings": settings, "types": run.facts("data")["types"], "known": known,
-        "others": others, "seed": config.seed,
-    }  # fmt: skip
     tuner = tune.Tuner(
-        tune.with_resources(tune.with_parameters(_trial, **shared), {"cpu": 0.5}),
+        tune.with_resources(tune.with_parameters(_trial, sample=sample), {"cpu": 0.5}),
         param_space={"reductions": tune.grid_search([*regions, None])},
         tune_config=tune.TuneConfig(
             metric="held_out_f1", mode="max", max_concurrent_trials=settings.trials_at_once, reuse_actors=True
@@ -114,67 +151,23 @@ def _search(
     return sorted(curves, key=lambda curve: [curve[key] for key in REDUCTIONS]), learned
 
 
-def _trial(
-    setting: dict[str, Any],
-    table: pa.Table,
-    settings: FusionConfig,
-    types: Sequence[str],
-    known: Lexicon,
-    others: dict[str, Lexicon],
-    seed: int,
-) -> dict[str, Any]:
-    rows, reductions = from_table(table), setting["reductions"]
-    if reductions:
-        rule: AnyRule = Rule(0.0, **reductions)
-    else:
-        rule = span_rule.fit(rows, types, known, ridge=settings.ridge, others=others)
-    decisions = _held_out(rows, rule, settings, known, others, seed)
-    judged = _f1(rows, [[decision.span for decision in own] for own in decisions], types)
+def _trial(setting: dict[str, Any], sample: HeldOut) -> dict[str, Any]:
+    reductions = setting["reductions"]
+    rule: AnyRule = Rule(0.0, **reductions) if reductions else sample.learned(sample.rows)
+    judged = sample.f1([[decision.span for decision in own] for own in sample.decisions(rule)])
     if not isinstance(rule, Rule):
         # As one string: Ray would take a rule's strings and their counts for metrics, and complain of each.
         return {"held_out_f1": judged, "outcome": json.dumps({**rule.plain(), "held_out_f1": judged})}
-    weights = _weights(settings)
-    f1 = f1_curve(conflicts(rows, rule), weights)
-    weight, best = best_weight(weights, f1)
+    f1 = f1_curve(conflicts(sample.rows, rule), sample.weights)
+    weight, best = best_weight(sample.weights, f1)
     outcome = {
         "best_weight": weight,
         "best_f1": best,
         "held_out_f1": judged,
-        "weights": [round(float(w), 6) for w in weights],
+        "weights": [round(float(w), 6) for w in sample.weights],
         "f1": [round(float(value), 6) for value in f1],
     }
     return {"held_out_f1": judged, "outcome": outcome}
-
-
-def _held_out(
-    rows: list[Scored], rule: AnyRule, settings: FusionConfig, known: Lexicon, others: dict[str, Lexicon], seed: int
-) -> list[list[Decision]]:
-    """The decisions on each sentence by a rule of this kind that was not fitted on it, and does not know its tags."""
-    fitted = partial(_fitted, config=settings, rule=rule, known=known, others=others)
-    return held_out(rows, fitted, folds=settings.folds, seed=seed, blind=partial(_blind, others=others))
-
-
-def _blind(rule: AnyRule, row: Scored, *, others: dict[str, Lexicon]) -> AnyRule:
-    return rule if isinstance(rule, Rule) else replace(rule, lexicon=others.get(row.doc_id, rule.lexicon))
-
-
-def _weights(config: FusionConfig) -> np.ndarray[Any, np.dtype[np.float64]]:
-    return np.linspace(config.weight_min, config.weight_max, config.steps)
-
-
-def _fitted(
-    rows: Sequence[Scored], *, config: FusionConfig, rule: AnyRule, known: Lexicon, others: dict[str, Lexicon]
-) -> AnyRule:
-    """The rule of the same kind that fits these sentences best."""
-    if not isinstance(rule, Rule):
-        return span_rule.fit(rows, rule.types, known, ridge=config.ridge, others=others)
-    weights = _weights(config)
-    weight, _ = best_weight(weights, f1_curve(conflicts(rows, rule), weights))
-    return Rule(weight, rule.entropy, rule.probability, rule.evidence)
-
-
-def _f1(rows: Sequence[Scored], spans: Sequence[Sequence[Any]], types: Sequence[str]) -> float:
-    return micro(count([row.gold for row in rows], spans, types)).f1
 
 
 def _calibrate(

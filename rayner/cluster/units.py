@@ -7,8 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from rayner.cluster.plan import Piece, Unit, digest_of
-from rayner.cluster.stages import Row, segments_of, unit_row
+from rayner.cluster.actors import Row
+from rayner.cluster.plan import Piece, Unit
+from rayner.cluster.reading import digest_of
+from rayner.cluster.stages import LoadedUnit
 from rayner.corpus.tables import DOCUMENTS, ENTITIES, SEGMENTS, read_table, write_table
 from rayner.ner import calibration
 from rayner.ner.deciding import AnyRule, decide
@@ -19,11 +21,11 @@ from rayner.storage import Place
 
 
 def row_of(unit: Unit) -> Row:
-    """A planned unit as a row, to be read."""
+    """A planned unit as a row."""
     return {"unit": unit.name, "pieces": [asdict(piece) for piece in unit.pieces]}
 
 
-def read_unit(row: Row, out: Place) -> Row:
+def read_unit(row: Row, out: Place) -> LoadedUnit:
     """The segments of a unit. Raises RuntimeError if a kept text is not the one that was planned."""
     segments: list[Scored] = []
     for piece in (Piece(**item) for item in row["pieces"]):
@@ -34,7 +36,7 @@ def read_unit(row: Row, out: Place) -> Row:
             segments.append(Scored(piece.doc_id, at, piece.start + end, part[start:end], NOTHING))
         if piece.start == 0 and digest_of(text) != piece.sha256:
             raise RuntimeError(f"{out}: the text of {piece.doc_id} among its documents is not the one that was read")
-    return unit_row(row["unit"], segments)
+    return LoadedUnit(row["unit"], segments)
 
 
 # The pieces of a long document follow each other: its text is not read again for each.
@@ -44,11 +46,10 @@ def _texts(out: Place, unit: str) -> dict[str, str]:
     return dict(zip(table["doc_id"].to_pylist(), table["text"].to_pylist(), strict=True))
 
 
-def write_unit(row: Row, out: Place, rule: AnyRule, fitted: dict[str, Sequence[float]]) -> Row:
+def write_unit(unit: LoadedUnit, out: Place, rule: AnyRule, fitted: dict[str, Sequence[float]]) -> Row:
     """Fuse a unit and write its entities and segments; the segments last, since they say that it is done."""
-    segments = segments_of(row)
-    entities, file = [], f"{row['unit']}.parquet"
-    for item in segments:
+    entities, file = [], f"{unit.name}.parquet"
+    for item in unit.segments:
         for decision in decide(item, rule) if item.error is None else ():
             weights = fitted["with_llm" if decision.consulted else "slm_alone"]
             score = calibration.probability(calibration.features(decision), weights)
@@ -56,11 +57,11 @@ def write_unit(row: Row, out: Place, rule: AnyRule, fitted: dict[str, Sequence[f
     rows = [
         {"doc_id": item.doc_id, "start": item.start, "end": item.end, "gated": item.gated,
          "passes": item.llm.passes if item.llm else 0, "error": item.error}
-        for item in segments
+        for item in unit.segments
     ]  # fmt: skip
     write_table(pa.Table.from_pylist(entities, schema=ENTITIES), out / "entities" / file)
     write_table(pa.Table.from_pylist(rows, schema=SEGMENTS), out / "segments" / file)
-    return {"unit": row["unit"], "characters": sum(item.end - item.start for item in segments)}
+    return {"unit": unit.name, "characters": sum(item.end - item.start for item in unit.segments)}
 
 
 def _entity(item: Scored, decision: Decision, score: float | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Scored segments as Arrow tables: how scores travel between processes and lie on disk.
+"""Scored segments as Arrow tables: how scores lie on disk.
 
 Columns are built whole rather than row by row: corpora have millions of segments.
 """
@@ -76,20 +76,6 @@ def from_table(table: pa.Table) -> list[Scored]:
 def read_scored(path: Path) -> list[Scored]:
     """The segments of a file that holds a table of schema SCORED. Raises DataError for any other."""
     return from_table(read_table(path, SCORED))
-
-
-def pack(table: pa.Table) -> bytes:
-    """A table as an Arrow IPC stream."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return bytes(sink.getvalue().to_pybytes())
-
-
-def unpack(data: bytes) -> pa.Table:
-    """The table of an Arrow IPC stream. Raises pyarrow.ArrowInvalid if it is none."""
-    with pa.ipc.open_stream(data) as reader:
-        return reader.read_all()
 
 
 def _list_array(values: pa.Array, sizes: Iterable[int], kind: pa.ListType, valid: Sequence[bool]) -> pa.Array:

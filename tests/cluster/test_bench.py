@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from rayner.cluster.bench import bench
-from rayner.cluster.bench_llm import Published, asked, gate_of, stage_of
-from rayner.cluster.bench_tag import in_one_process
-from rayner.cluster.measure import Line, best_size, table, turns
-from rayner.cluster.stages import segments_of, unit_row
+from rayner.bench.benchmark import bench
+from rayner.bench.end_to_end import in_one_process
+from rayner.bench.llm_stage import Published, gate_of, observed, stage_of
+from rayner.bench.measure import Line, best_size, table, turns
+from rayner.cluster.stages import LoadedUnit
 from rayner.config import BenchConfig
 from rayner.corpus.scored import read_scored
 from rayner.ner.segment import core
@@ -38,7 +38,7 @@ def test_a_table_has_a_row_for_each_line():
 @pytest.mark.slow
 def test_the_published_way_asks_about_every_sentence_with_examples_of_its_own(run, config):
     rows = [replace(row, llm=None) for row in read_scored(run.path("scores", "dev.parquet"))[:8]]
-    peer = Published(stage_of(config, run, None), unit_row("bench", rows))
+    peer = Published(observed(stage_of(config, run, None), LoadedUnit("bench", rows)))
     assert [task.text for task in peer.tasks] == [row.text[slice(*core(row.text))] for row in rows]
     assert all(len(task.examples) == config.index.k for task in peer.tasks)
     assert peer.tokens == sum(map(len, peer.prompts())) + sum(peer.lengths)
@@ -48,9 +48,9 @@ def test_the_published_way_asks_about_every_sentence_with_examples_of_its_own(ru
 def test_what_a_stage_asks_comes_with_its_answers_as_drafts(run, config):
     rows = [replace(row, llm=None) for row in read_scored(run.path("scores", "dev.parquet"))[:8]]
     stage = stage_of(config, run, gate_of(config, run))
-    row = unit_row("dev", rows)
-    answered = [item for item in segments_of(stage(row)) if item.llm is not None]
-    assert [task.spans for task in asked(stage, row)] == [item.llm.plain for item in answered]
+    unit = LoadedUnit("dev", rows)
+    answered = [item for item in stage(unit).segments if item.llm is not None]
+    assert [task.spans for task in observed(stage, unit).asked] == [item.llm.plain for item in answered]
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import ray.cloudpickle
 
-from rayner.cluster import stages
+from rayner.cluster import actors
 from rayner.cluster.tag import tag_corpus
 from rayner.errors import BudgetError, ConfigError, JobError
 from rayner.ner.segment import sentences
@@ -21,7 +21,7 @@ PLAIN = "北渚王入石渚。使者歸告。"
 RAISES, KILLS = "毒酒三升。", "鴆殺其使。"
 
 
-class Poisoned(stages.Scoring):
+class Poisoned(actors.Scorer):
     """Scoring by a small model that some texts are too much for."""
 
     def __init__(self, **settings):
@@ -38,14 +38,14 @@ class Poisoned(stages.Scoring):
         self.slm.score = work
 
 
-class Dying(stages.Scoring):
+class Dying(actors.Scorer):
     """Scoring that never survives a unit."""
 
     def __call__(self, row):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-class Broken(stages.Scoring):
+class Broken(actors.Scorer):
     """Scoring that writes to a disk that is full."""
 
     def __init__(self, **settings):
@@ -76,7 +76,7 @@ def test_poison_is_set_aside_with_its_reason_and_its_text_is_kept(run, config, c
     tag_corpus(clean, run)
     text = PLAIN * 2 + RAISES + PLAIN + KILLS + PLAIN
     (corpus / "5.txt").write_text(text, encoding="utf-8")
-    monkeypatch.setattr(stages, "Scoring", Poisoned)
+    monkeypatch.setattr(actors, "Scorer", Poisoned)
     out = tmp_path / "out"
     with pytest.raises(BudgetError, match="2 of 42 segments were set aside"):
         tag_corpus(tagging(config, corpus, out), run)
@@ -98,14 +98,14 @@ def test_poison_is_set_aside_with_its_reason_and_its_text_is_kept(run, config, c
 
 
 def test_an_actor_that_dies_again_and_again_ends_the_job(run, config, corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr(stages, "Scoring", Dying)
+    monkeypatch.setattr(actors, "Scorer", Dying)
     with pytest.raises(JobError, match="an actor died again and again"):
         tag_corpus(tagging(config, corpus, tmp_path / "out", max_restarts=2), run)
     assert not (tmp_path / "out" / "lock.json").exists()
 
 
 def test_a_full_disk_is_said_in_one_line(run, config, corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr(stages, "Scoring", Broken)
+    monkeypatch.setattr(actors, "Scorer", Broken)
     with pytest.raises(JobError, match="unit-000000: no space is left; the same command goes on"):
         tag_corpus(tagging(config, corpus, tmp_path / "out"), run)
 
@@ -114,7 +114,7 @@ def test_files_that_change_under_the_job_are_named_and_what_was_read_is_tagged(
     run, config, corpus, tmp_path, monkeypatch
 ):
     out = tmp_path / "out"
-    real = stages.scored
+    real = actors.scored
 
     def meddling(rows, *given, **named):
         (corpus / "0.txt").unlink()
@@ -133,7 +133,7 @@ def test_files_that_change_under_the_job_are_named_and_what_was_read_is_tagged(
 
 def test_a_second_job_on_the_folder_is_refused_while_the_first_works(run, config, corpus, tmp_path, monkeypatch):
     out = tmp_path / "out"
-    real = stages.scored
+    real = actors.scored
 
     def twice(rows, *given, **named):
         with pytest.raises(ConfigError, match=f"{out}.*locked by process {os.getpid()}"):

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rayner.cluster import plan as plans
-from rayner.cluster.plan import Survey, differences, digest_of, in_order, read_plan, texts_of, units, write_plan
+from rayner.cluster.plan import differences, read_plan, units, write_plan
+from rayner.cluster.reading import Survey, digest_of, in_order, texts_of
 from rayner.corpus.tables import DOCUMENTS, read_table
 from rayner.errors import DataError
 from rayner.ner.segment import sentences

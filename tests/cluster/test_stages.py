@@ -1,31 +1,23 @@
-"""What the stages do besides calling models: set a failing text aside, keep order, pack and unpack."""
+"""How labelled sentences become units of work, and how progress is told."""
 
 import logging
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.cluster.score import units_of
-from rayner.cluster.session import Progress, duration, log
-from rayner.cluster.stages import packed, segments_of, unit_row, unpacked
+from rayner.cluster.data import ALL
+from rayner.cluster.score import read_unit, rows_of, segments, units_of
+from rayner.corpus.examples import write_examples
+from rayner.ner.prompt import Example
 from rayner.ner.scores import NOTHING, Scored
-from rayner.progress import here
+from rayner.progress import Progress, here, log
+from rayner.run import Run
+from rayner.status import duration
 
 
 def segment(i, text):
     return Scored(f"d{i}", 0, len(text), text, NOTHING)
-
-
-def test_a_unit_survives_the_way_between_processes():
-    rows = [segment(0, "楚\ue000\u2028\r\n"), segment(1, "")]
-    row = unit_row("unit-000001", rows)
-    assert row["unit"] == "unit-000001"
-    assert isinstance(row["segments"], bytes)
-    assert [(item.doc_id, item.end, item.text) for item in segments_of(row)] == [
-        (item.doc_id, item.end, item.text) for item in rows
-    ]
 
 
 @given(st.lists(st.integers(0, 9), max_size=30), st.integers(1, 20))
@@ -37,6 +29,22 @@ def test_units_of_sentences_partition_them_in_order_and_end_once_full(lengths, s
         assert sum(len(row.text) for row in unit[:-1]) < size
     for unit in units[:-1]:
         assert sum(len(row.text) for row in unit) >= size
+
+
+@given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=20), size=st.integers(1, 20), group=st.integers(1, 3))
+def test_what_actors_read_of_the_rows_is_the_part_in_order(tmp_path_factory, lengths, size, group):
+    run = Run(tmp_path_factory.mktemp("run"))
+    examples = [Example(f"{i:02d}" + "字" * length, ()) for i, length in enumerate(lengths)]
+    run.path("data").mkdir()
+    for name in ("dev", ALL):
+        write_examples(run.path("data", f"{name}.jsonl"), examples)
+    every = segments(run, "dev")
+    units = [read_unit(row, run, group) for row in rows_of("dev", every, size)]
+    assert [item.text for unit in units for item in unit.segments] == [item.text for item in every]
+    assert [unit.name for unit in units] == [f"dev-{i:06d}" for i in range(len(units))]
+    for unit in units:
+        for item, shared in zip(unit.segments, unit.groups, strict=True):
+            assert item.text in shared if group > 1 else shared == ()
 
 
 def test_progress_is_told_now_and_then_and_at_the_end(caplog, monkeypatch):
@@ -58,12 +66,3 @@ def test_progress_is_told_now_and_then_and_at_the_end(caplog, monkeypatch):
 )
 def test_durations_are_said_for_people(seconds, said):
     assert duration(seconds) == said
-
-
-@given(st.lists(st.booleans(), max_size=6))
-def test_vectors_travel_by_text_and_those_that_are_not_there_stay_away(present):
-    texts = [f"text {i}" for i in range(len(present))]
-    vectors = [np.full(4, i, dtype=np.float32) if there else None for i, there in enumerate(present)]
-    found = unpacked(packed(vectors), texts)
-    assert found.keys() == {text for text, there in zip(texts, present, strict=True) if there}
-    assert all(found[f"text {i}"].tolist() == [i] * 4 for i, there in enumerate(present) if there)

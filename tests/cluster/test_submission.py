@@ -226,8 +226,8 @@ def assert_readable(log: str) -> None:
 
 
 PROGRESS = """python -c "
-import time; from rayner.cluster.session import Progress, session, start_logging
-from rayner.progress import here
+import time; from rayner.cluster.session import session, start_logging
+from rayner.progress import Progress, here
 start_logging()
 with session():
     progress = Progress('tag', 9000, 'characters', here(every=0.2))

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.corpus.scored import SCORED, from_table, pack, to_table, unpack
+from rayner.corpus.scored import SCORED, from_table, read_scored, to_table
+from rayner.corpus.tables import write_table
 from rayner.ner.scores import LlmAnswer, LlmSpan, Scored, SlmScore
 from rayner.ner.spans import Span
 
@@ -46,9 +47,6 @@ def test_there_and_back(rows):
     table = to_table(rows)
     assert table.schema == SCORED
     assert [exact(row) for row in from_table(table)] == [exact(row) for row in rows]
-    again = unpack(pack(table))
-    assert again.schema == SCORED
-    assert [exact(row) for row in from_table(again)] == [exact(row) for row in rows]
 
 
 @given(st.lists(SCORED_ROW, max_size=6), st.integers(0, 6), st.integers(0, 6))
@@ -57,7 +55,7 @@ def test_slices_and_chunks(rows, start, n):
     expected = [exact(row) for row in rows]
     part = table.slice(start, n)
     assert [exact(row) for row in from_table(part)] == expected[start : start + n]
-    both = pa.concat_tables([part, unpack(pack(part)), table])
+    both = pa.concat_tables([part, part, table])
     assert [exact(row) for row in from_table(both)] == expected[start : start + n] * 2 + expected
 
 
@@ -86,20 +84,21 @@ def test_columns_in_another_order_and_more_of_them():
 
 
 def test_rows_own_their_arrays():
-    row = from_table(unpack(pack(to_table([row_of(5)] * 2))))[0]
+    row = from_table(to_table([row_of(5)] * 2))[0]
     assert row.slm.entropy.flags.owndata
     assert row.slm.entropy.flags.writeable
 
 
-def test_what_is_no_stream():
-    with pytest.raises(pa.ArrowInvalid):
-        unpack(b"not arrow at all")
+def test_through_a_file(tmp_path):
+    rows = [row_of(5), row_of(5, llm=False)]
+    write_table(to_table(rows), tmp_path / "scores.parquet")
+    assert [exact(row) for row in read_scored(tmp_path / "scores.parquet")] == [exact(row) for row in rows]
 
 
 def test_tens_of_thousands_of_rows_a_second():
     rows = [row_of(20, llm=i % 3 == 0) for i in range(20_000)]
     begin = time.process_time()
-    back = from_table(unpack(pack(to_table(rows))))
+    back = from_table(to_table(rows))
     spent = time.process_time() - begin
     assert len(back) == len(rows)
     assert spent < 4  # a fifth of a second where nothing else runs; row by row it would be many seconds

@@ -5,9 +5,10 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from rayner.cluster.bench_llm import ALL_THREADS
-from rayner.cluster.measure import Line, timed
+from rayner.bench.llm_stage import ALL_THREADS
+from rayner.bench.measure import Line, timed
 from rayner.cluster.plan import read_plan, survey, write_plan
+from rayner.cluster.reading import corpus_of
 from rayner.cluster.stages import LlmStage, SlmStage
 from rayner.cluster.tag import gate_of, tag_corpus
 from rayner.cluster.units import read_unit, row_of, write_unit
@@ -17,9 +18,9 @@ from rayner.ner.deciding import chosen
 from rayner.run import Run, read_json
 
 
-def whole_corpus(config: Config, run: Run) -> list[Line]:
+def end_to_end(config: Config, run: Run) -> list[Line]:
     """Characters a second of `tag_corpus`, start-up included, against one process; once each."""
-    corpus = survey(config.corpus or "", config.score.unit_chars)
+    corpus = survey(corpus_of(config), config.score.unit_chars)
     with tempfile.TemporaryDirectory() as folder:
         alone = timed(partial(in_one_process, config, run, Path(folder) / "alone"))
         tagged = replace(config, out=str(Path(folder) / "ray"))
@@ -33,7 +34,7 @@ def in_one_process(config: Config, run: Run, out: Path) -> None:
     fusion = read_json(run.path("fusion.json"))
     slm, llm = SlmStage(config, run), LlmStage(config, run, gate_of(config, fusion))
     use_threads(ALL_THREADS)
-    write_plan(config.corpus or "", config.score.unit_chars, out)
+    write_plan(corpus_of(config), config.score.unit_chars, out)
     for unit in (unit for part in read_plan(out) for unit in part):
         done = llm(slm(read_unit(row_of(unit), out)))
         write_unit(done, out=out, rule=chosen(fusion), fitted=fusion["calibration"])

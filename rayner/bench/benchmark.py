@@ -4,62 +4,60 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
+from rayner.bench.cost import costs
+from rayner.bench.decoding import decoding
+from rayner.bench.end_to_end import end_to_end
+from rayner.bench.llm_stage import ALL_THREADS, Setup, fused, gate_of, llm_stage, setup, stage_of
+from rayner.bench.measure import Line, best_size, compared, table, turns
 from rayner.cluster import score
-from rayner.cluster.bench_cost import costs
-from rayner.cluster.bench_decoding import decoding
-from rayner.cluster.bench_llm import ALL_THREADS, Setup, fused, gate_of, llm_stage, setup, stage_of
-from rayner.cluster.bench_tag import whole_corpus
-from rayner.cluster.measure import Line, best_size, compared, table, turns
-from rayner.cluster.plan import Survey, texts_of
-from rayner.cluster.session import log
-from rayner.cluster.stages import SlmStage, segments_of, unit_row
+from rayner.cluster.reading import Survey, corpus_of, texts_of
+from rayner.cluster.stages import LoadedUnit, SlmStage
 from rayner.config import Config, resolved
 from rayner.models import peers, slm
 from rayner.models.training import device_of, use_threads
 from rayner.ner.metrics import Counts, count, micro, paired_interval
 from rayner.ner.scores import NOTHING, Scored
 from rayner.ner.segment import core, sentences
+from rayner.progress import log
 from rayner.run import Run, write_json
 
 
 def bench(config: Config, run: Run) -> list[Line]:
     """Measure, print the table, write `bench.json` into the run folder."""
+    use_threads(ALL_THREADS)
     what = setup(config, run, _chapters(config, run))
     lines: list[Line] = []
     for part in (llm_stage, decoding, costs, small_model, quality):
         lines += part(what)
         log.info("%s: done", part.__name__)
     if config.bench.end_to_end:
-        lines += whole_corpus(config, run)
+        lines += end_to_end(config, run)
     write_json(run.path("bench.json"), [resolved(line) for line in lines])
     log.info("\n%s", table(lines))
     return lines
 
 
-def _chapters(config: Config, run: Run) -> dict[str, Any]:
+def _chapters(config: Config, run: Run) -> LoadedUnit:
     """The first sentences of the corpus, neighbours as they stand, scored by the small model."""
     rows: list[Scored] = []
-    for item in texts_of(config.corpus or "", Survey()):
+    for item in texts_of(corpus_of(config), Survey()):
         text = item.text
         rows += [Scored(item.doc_id, start, end, text[start:end], NOTHING) for start, end in sentences(text)]
         if len(rows) >= config.bench.sentences:
             break
-    return _by_small_model(config, run, unit_row("bench", rows[: config.bench.sentences]))
+    return _by_small_model(config, run, LoadedUnit("bench", rows[: config.bench.sentences]))
 
 
-def _by_small_model(config: Config, run: Run, row: dict[str, Any]) -> dict[str, Any]:
-    stage = SlmStage(config, run)
-    use_threads(ALL_THREADS)
-    return stage(row)
+def _by_small_model(config: Config, run: Run, unit: LoadedUnit) -> LoadedUnit:
+    return SlmStage(config, run)(unit)
 
 
 def small_model(what: Setup) -> list[Line]:
     """The small model against transformers' pipeline, in characters a second: in its precision, and in 16 bits."""
-    config, run, row = what.config, what.run, what.row
+    config, run = what.config, what.run
     device, folder, settings = device_of(config.device), run.local("models", "slm"), config.slm
-    texts = [item.text[slice(*core(item.text))] for item in segments_of(row) if item.text.strip()] * 4
+    texts = [item.text[slice(*core(item.text))] for item in what.unit.segments if item.text.strip()] * 4
     tagger = peers.tagger(folder, device)
     models = {dtype: slm.load(folder, device, dtype=dtype) for dtype in ("float32", "bfloat16")}
     work = partial(slm.score, size=settings.max_chars, overlap=settings.overlap)
@@ -85,12 +83,12 @@ def small_model(what: Setup) -> list[Line]:
 def quality(what: Setup) -> list[Line]:
     """F1 on the test sentences: of the LLM with its own and with shared examples, and of the fusion in each mode."""
     config, run = what.config, what.run
-    scored = _by_small_model(config, run, unit_row("test", score.segments(run, "test")))
-    rows = segments_of(scored)
+    scored = _by_small_model(config, run, LoadedUnit("test", score.segments(run, "test")))
+    rows = scored.segments
     rule, types = gate_of(config, run).rule, run.facts("data")["types"]
     gold, g, share = [item.gold for item in rows], config.bench.group, config.bench.share
     sizes = (1, *sorted({4, g} - {1}))
-    answers = {n: _answered(what, rows, scored, n) for n in sizes}
+    answers = {n: _answered(what, scored, n) for n in sizes}
     llm = {n: count(gold, [i.llm.plain if i.llm else () for i in found], types) for n, found in answers.items()}
     own, shared = answers[1], answers[g]
     gate = gate_of(config, run, share=share)
@@ -107,10 +105,10 @@ def quality(what: Setup) -> list[Line]:
     ]  # fmt: skip
 
 
-def _answered(what: Setup, rows: Sequence[Scored], scored: dict[str, Any], group: int) -> list[Scored]:
+def _answered(what: Setup, scored: LoadedUnit, group: int) -> Sequence[Scored]:
     """Held-out sentences with the LLM's answers, each shown what it shares with its neighbours in its file."""
-    stage = what.whole if group == 1 else stage_of(what.config, what.run, None, group)
-    return segments_of(stage({**scored, **unit_row("test", rows, score.groups_of(what.run, rows, group))}))
+    stage = what.whole.stage if group == 1 else stage_of(what.config, what.run, None, group)
+    return stage(replace(scored, groups=score.groups_of(what.run, scored.segments, group))).segments
 
 
 def _compared(figure: str, against: str, ours: Counts, theirs: Counts, aim: str, seed: int) -> Line:

@@ -2,12 +2,9 @@
 
 import statistics
 from collections.abc import Sequence
-from typing import Any
 
-from rayner.cluster.bench_llm import Setup, asked, work_of
-from rayner.cluster.measure import Line
-from rayner.cluster.stages import LlmStage, segments_of
-from rayner.config import Config
+from rayner.bench.llm_stage import Setup
+from rayner.bench.measure import Line
 from rayner.models.cost import (
     A6000,
     H100,
@@ -31,16 +28,16 @@ _LOGITS = 2.0  # of the output layer, a token: what the automaton allows where t
 
 def costs(what: Setup) -> list[Line]:
     """Tokens by the cost model beside those that were fed; hours for a large corpus on GPUs."""
-    config, row = what.config, what.row
-    items = segments_of(row)
+    config, items = what.config, what.unit.segments
     lines, hours = [], dict[str, float]()
     a_sentence = sum(len(item.text) for item in items) / len(items)
-    plain = _text(what.whole.decoder.llm, asked(what.whole, row))
+    plain = _text(what.whole.decoder.llm, what.whole.asked)
     tokens = published_tokens(plain, config.index.k)
     hours["published way"] = tokens
-    for (name, stage), group in zip(what.modes.items(), (1, config.bench.group, config.bench.group), strict=True):
-        text, mode = _measured(config, stage, row, group)
-        predicted, fed = stage_tokens(text, mode), work_of(stage, row).tokens / len(items)
+    for name, seen in what.modes.items():
+        passes = [item.llm.passes for item in seen.after if item.llm]
+        mode = Mode(config.index.k, seen.stage.group, len(passes) / len(items), statistics.mean(passes or [0.0]))
+        predicted, fed = stage_tokens(_text(seen.decoder.llm, seen.asked), mode), seen.work.tokens / len(items)
         ratio = f"{predicted / max(fed, 1e-9):.2f} times"
         remark = f"{predicted:.1f} and {fed:.1f}; asked {mode.asked:.0%}, {mode.passes:.2f} passes"
         lines.append(Line(f"tokens a sentence by the cost model, {name}", "fed", ratio, "near 1", remark))
@@ -51,16 +48,6 @@ def costs(what: Setup) -> list[Line]:
             if each:  # nothing is asked where the LLM wins nowhere
                 lines.append(_prediction(device, name, each, plain, config.index.k, sentences))
     return lines
-
-
-def _measured(config: Config, stage: LlmStage, row: dict[str, Any], group: int) -> tuple[Text, Mode]:
-    """What the cost model is told of a mode: means over the sentences that are asked about."""
-    after = segments_of(stage(row))
-    found = [item for item in after if item.llm is not None]
-    tasks = asked(stage, row)
-    passes = statistics.mean(item.llm.passes for item in found if item.llm) if found else 0.0
-    text = _text(stage.decoder.llm, tasks)
-    return text, Mode(config.index.k, group, len(found) / len(after), passes)
 
 
 def _text(llm: Llm, tasks: Sequence[Task]) -> Text:

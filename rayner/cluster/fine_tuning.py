@@ -14,11 +14,11 @@ import torch
 from ray.train import Checkpoint
 
 from rayner.cluster.fitting import worker_device
-from rayner.cluster.session import log
 from rayner.cluster.trained import task
 from rayner.config import Config
 from rayner.models import llm as llms
 from rayner.models.checkpoint import deepspeed_states
+from rayner.progress import log
 from rayner.run import Run
 from rayner.storage import fetched
 

@@ -6,9 +6,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from rayner.cluster.bench_llm import Setup, asked
-from rayner.cluster.measure import Line, best_size, compared, turns
-from rayner.cluster.stages import segments_of
+from rayner.bench.llm_stage import Setup
+from rayner.bench.measure import Line, best_size, compared, turns
 from rayner.cluster.trained import load_llm
 from rayner.config import Config
 from rayner.models import peers
@@ -24,10 +23,9 @@ PEER = "transformers.generate"
 
 def decoding(what: Setup) -> list[Line]:
     """Every sentence with examples, batched; a few without examples, one at a time; and in the other precision."""
-    config, row = what.config, what.row
-    llm, answered = what.whole.decoder.llm, asked(what.whole, row)
+    config, llm, answered = what.config, what.whole.decoder.llm, what.whole.asked
     lengths = [len(llm.copier(task.text).spell(task.spans)) for task in answered]
-    written = [item for item in segments_of(row) if item.text.strip()]
+    written = [item for item in what.unit.segments if item.text.strip()]
     drafted = [
         replace(task, spans=within(item.slm.spans, *core(item.text)))
         for task, item in zip(answered, written, strict=True)

@@ -1,23 +1,22 @@
 """The LLM stage against the published way of running it: time, tokens, and what comes out."""
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import torch
 
+from rayner.bench.measure import Line, best_size, compared, turns
 from rayner.cluster import score
-from rayner.cluster.measure import Line, best_size, compared, turns
-from rayner.cluster.stages import Gate, LlmStage, segments_of
+from rayner.cluster.stages import Gate, LlmStage, LoadedUnit
 from rayner.config import Config
 from rayner.models import peers
 from rayner.models.batching import batches
 from rayner.models.decode import Decoder, Task, Work
-from rayner.models.training import use_threads
 from rayner.ner.budget import Budget, fit
-from rayner.ner.deciding import AnyRule, decide, quiet
+from rayner.ner.deciding import AnyRule, decide
 from rayner.ner.drafting import draft
 from rayner.ner.rule import Rule
 from rayner.ner.scores import Scored
@@ -42,9 +41,38 @@ def gate_of(config: Config, run: Run, **values: Any) -> Gate:  # noqa: ANN401 - 
 def stage_of(config: Config, run: Run, gate: Gate | None, group: int = 1, *, draft: bool = True) -> LlmStage:
     """The LLM stage under other settings."""
     settings = replace(config, prompt=replace(config.prompt, group=group), score=replace(config.score, draft=draft))
-    stage = LlmStage(settings, run, gate)
-    use_threads(ALL_THREADS)
-    return stage
+    return LlmStage(settings, run, gate)
+
+
+@dataclass(frozen=True)
+class Observed:
+    """The LLM stage run in one way, and what was seen when it met the unit that is measured.
+
+    after: the segments with its answers; asked: what the LLM was asked, these answers for drafts; work: what it cost.
+    """
+
+    stage: LlmStage
+    decoder: Decoder
+    after: Sequence[Scored]
+    asked: Sequence[Task]
+    work: Work
+
+
+def observed(stage: LlmStage, unit: LoadedUnit) -> Observed:
+    """A stage that drafts, run once over a unit."""
+    if not isinstance(stage.decoder, Decoder):
+        raise TypeError("this stage decodes token by token")
+    before = replace(stage.decoder.work)
+    after, work = stage(unit).segments, stage.decoder.work
+    spent = Work(work.batches - before.batches, work.tokens - before.tokens, work.padding - before.padding)
+    answered = [(item, core(item.text), item.llm.plain) for item in after if item.llm is not None]
+    questions = [stage.question(item, place) for item, place, _ in answered]
+    shown = stage.retriever.examples([question.text for question in questions])
+    asked = [
+        Task(question.text, near, within(spans, *place), question.quiet)
+        for question, near, (_, place, spans) in zip(questions, shown, answered, strict=True)
+    ]
+    return Observed(stage, stage.decoder, after, asked, spent)
 
 
 @dataclass(frozen=True)
@@ -56,20 +84,21 @@ class Setup:
 
     config: Config
     run: Run
-    row: dict[str, Any]
-    whole: LlmStage
-    modes: dict[str, LlmStage]
+    unit: LoadedUnit
+    whole: Observed
+    modes: dict[str, Observed]
 
 
-def setup(config: Config, run: Run, row: dict[str, Any]) -> Setup:
-    """Load everything once."""
+def setup(config: Config, run: Run, unit: LoadedUnit) -> Setup:
+    """Load everything once, and see what each mode does."""
     g, share = config.bench.group, config.bench.share
     modes = {
         "exact, g = 1": stage_of(config, run, gate_of(config, run)),
         f"exact gate, g = {g}": stage_of(config, run, gate_of(config, run), g),
         f"g = {g}, gate.share={share:g}": stage_of(config, run, gate_of(config, run, share=share), g),
     }
-    return Setup(config, run, row, stage_of(config, run, None), modes)
+    whole = observed(stage_of(config, run, None), unit)
+    return Setup(config, run, unit, whole, {name: observed(stage, unit) for name, stage in modes.items()})
 
 
 def fused(item: Scored, rule: AnyRule) -> tuple[Span, ...]:
@@ -77,46 +106,11 @@ def fused(item: Scored, rule: AnyRule) -> tuple[Span, ...]:
     return tuple(decision.span for decision in decide(item, rule))
 
 
-def asked(stage: LlmStage, row: dict[str, Any]) -> list[Task]:
-    """What a stage asks the LLM, with the answers that it gets as drafts."""
-    before, after = segments_of(row), segments_of(stage(row))
-    pairs = [(a, b.llm.plain) for a, b in zip(before, after, strict=True) if b.llm is not None]
-    cores = [core(item.text) for item, _ in pairs]
-    shown = stage.retriever.examples([item.text[a:b] for (item, _), (a, b) in zip(pairs, cores, strict=True)])
-    gate = stage.gate
-    read = [quiet(item.slm, gate.rule) if gate and gate.exact else None for item, _ in pairs]
-    return [
-        Task(
-            item.text[start:end],
-            near,
-            within(spans, start, end),
-            slots[start : end + 1] if slots is not None else None,
-        )
-        for (item, spans), (start, end), near, slots in zip(pairs, cores, shown, read, strict=True)
-    ]
-
-
-def drafting(stage: LlmStage) -> Decoder:
-    """The stage's decoder, which drafts."""
-    if not isinstance(stage.decoder, Decoder):
-        raise TypeError("this stage decodes token by token")
-    return stage.decoder
-
-
-def work_of(stage: LlmStage, row: dict[str, Any]) -> Work:
-    """What a stage makes its LLM do for a unit."""
-    work = drafting(stage).work
-    before = replace(work)
-    stage(row)
-    return Work(work.batches - before.batches, work.tokens - before.tokens, work.padding - before.padding)
-
-
 class Published:
     """The published way: every sentence, examples of its own, token by token, by a peer engine."""
 
-    def __init__(self, whole: LlmStage, row: dict[str, Any]) -> None:
-        self.llm, self.retriever = whole.decoder.llm, whole.retriever
-        self.tasks = asked(whole, row)
+    def __init__(self, whole: Observed) -> None:
+        self.llm, self.retriever, self.tasks = whole.decoder.llm, whole.stage.retriever, whole.asked
         self.lengths = [len(self.llm.copier(task.text).spell(task.spans)) for task in self.tasks]
         self.size = best_size(lambda size: peers.generate(self.llm, self.prompts(), self.lengths, size))
         self.tokens = sum(map(len, self.prompts())) + sum(self.lengths)
@@ -138,45 +132,44 @@ class Published:
 
 def llm_stage(what: Setup) -> list[Line]:
     """The whole stage, gate to stitched answers, in three modes, against the published way on the faster engine."""
-    config, row, stages, peer = what.config, what.row, what.modes, Published(what.whole, what.row)
-    works: dict[str, Callable[[], Any]] = {name: partial(stage, row) for name, stage in stages.items()}
+    config, unit, modes, peer = what.config, what.unit, what.modes, Published(what.whole)
+    works: dict[str, Callable[[], Any]] = {name: partial(mode.stage, unit) for name, mode in modes.items()}
     theirs: dict[str, Callable[[], Any]] = {"transformers.generate": peer.generated}
     with peers.vllm(config.bench.vllm, peer.llm, peer.prompts(), peer.lengths) as engine:
         if engine:
             theirs["vLLM"] = partial(peer.by_vllm, engine)
         seconds = turns(config.bench.rounds, theirs | works)
-    best, n = min(theirs, key=lambda name: seconds[name]), len(segments_of(row))
+    best, n = min(theirs, key=lambda name: seconds[name]), len(unit.segments)
     others = "; ".join(f"{name} {seconds[name]:.2f} s" for name in theirs)
     times, read, padded = [], [], 0.0
-    for (name, stage), aim in zip(stages.items(), (("3", "1/2"), ("10", "1/10"), ("25", "1/25")), strict=True):
+    for (name, mode), aim in zip(modes.items(), (("3", "1/2"), ("10", "1/10"), ("25", "1/25")), strict=True):
         remark = f"{seconds[name]:.3f} s; {others}; {n} sentences"
         times.append(
             compared(f"LLM stage, {name}", f"published way, {best}", seconds[best], seconds[name], aim[0], remark)
         )
-        work = work_of(stage, row)
+        work = mode.work
         remark = f"{work.tokens / n:.1f} to {peer.tokens / n:.1f}"
         ratio = peer.tokens / max(1, work.tokens)
         read.append(Line(f"LLM tokens a sentence, {name}", "published way", f"1/{ratio:.1f}", aim[1], remark))
         padded = max(padded, work.padding / max(1, work.padding + work.tokens))
     padding = Line("padding, in the worst of these modes", "all tokens forwarded", f"{padded:.1%}", "under 10%")
-    exact = next(iter(stages.values()))
+    exact = next(iter(modes.values()))
     return [*times, *read, padding, _identical(what, exact), _floor(what, exact)]
 
 
-def _identical(what: Setup, exact: LlmStage) -> Line:
+def _identical(what: Setup, exact: Observed) -> Line:
     """The fused output of the exact mode against that with everything off."""
     rule = gate_of(what.config, what.run).rule
-    off = stage_of(what.config, what.run, None, draft=False)
-    plain, ours = (segments_of(stage(what.row)) for stage in (off, exact))
+    plain, ours = stage_of(what.config, what.run, None, draft=False)(what.unit).segments, exact.after
     same = sum(fused(a, rule) == fused(b, rule) for a, b in zip(ours, plain, strict=True))
     passes = [item.llm.passes for item in ours if item.llm]
     remark = f"{len(passes)} asked, {statistics.mean(passes or [0]):.2f} passes each"
     return Line("sentences fused alike, exact", "no gate, token by token", f"{same} of {len(ours)}", "all", remark)
 
 
-def _floor(what: Setup, exact: LlmStage) -> Line:
+def _floor(what: Setup, exact: Observed) -> Line:
     """The stage against one pass over what it must read: prompts, and answers as far as they are needed."""
-    decoder, tasks = drafting(exact), asked(exact, what.row)
+    decoder, tasks = exact.decoder, exact.asked
     llm = decoder.llm
     answers = [draft(llm.copier(task.text), task.spans, quiet=task.quiet) for task in tasks]
     feeds = [
@@ -189,7 +182,7 @@ def _floor(what: Setup, exact: LlmStage) -> Line:
             for part in batches([len(feed) for feed in feeds], decoder.batch_size):
                 decoder.forward([feeds[i] for i in part], [()] * len(part))
 
-    seconds = turns(what.config.bench.rounds, {"stage": partial(exact, what.row), "floor": one_pass})
+    seconds = turns(what.config.bench.rounds, {"stage": partial(exact.stage, what.unit), "floor": one_pass})
     tokens = sum(map(len, feeds))
     remark = f"{len(feeds)} sentences, {tokens:,} tokens, {tokens / seconds['floor']:,.0f} a second"
     ratio = seconds["stage"] / seconds["floor"]

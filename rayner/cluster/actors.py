@@ -1,0 +1,92 @@
+"""Units of work through both stages, by Ray Data actors. Rows name them; an actor reads, scores and writes one."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import ray.data
+
+from rayner.cluster.failures import AGAIN, described
+from rayner.cluster.session import start_logging
+from rayner.cluster.stages import Gate, LlmStage, LoadedUnit, SlmStage
+from rayner.config import Config
+from rayner.errors import JobError
+from rayner.progress import log
+from rayner.run import Run
+from rayner.storage import Place
+
+Row = dict[str, Any]
+
+
+class Scorer:
+    """What an actor does with a unit: read it, both stages, write it.
+
+    A model each in actors of their own would pass units on, and what one has scored would be lost with all that waits
+    for the other; so a crash costs an actor the unit that it has in hand.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        run: Run,
+        gate: Gate | None,
+        notes: Place,
+        read: Callable[[Row], LoadedUnit],
+        write: Callable[[LoadedUnit], Row],
+    ) -> None:
+        from rayner.models.training import use_threads
+
+        start_logging()
+        use_threads(int(config.score.cpus))
+        self.slm, self.llm = SlmStage(config, run, notes), LlmStage(config, run, gate, notes)
+        self.read, self.write = read, write
+
+    def __call__(self, row: Row) -> Row:
+        """Read a unit, score and write it; what `write` tells of it, or what went wrong.
+
+        Ray Data would wrap what is raised here in errors of its own, without its cause.
+        """
+        try:
+            return self.write(self.llm(self.slm(self.read(row))))
+        except Exception as error:
+            log.exception("%s failed", row["unit"])
+            return {"unit": row["unit"], "failure": described(error)}
+
+
+def scored(
+    rows: Sequence[Row],
+    config: Config,
+    run: Run,
+    gate: Gate | None,
+    *,
+    notes: Place,
+    read: Callable[[Row], LoadedUnit],
+    write: Callable[[LoadedUnit], Row],
+) -> Iterator[Row]:
+    """Both stages over units, by actors; yields what `write` tells of each, in the order in which they are done.
+
+    read: the segments of the unit that a row names; notes: where a process that dies leaves what it did.
+    Raises JobError if a unit could not be read or written.
+    """
+    if not rows:
+        return
+    dataset: ray.data.Dataset = ray.data.from_items(list(rows), override_num_blocks=len(rows))
+    remote: Any = {
+        "num_cpus": config.score.cpus,
+        "num_gpus": config.score.gpus or None,
+        # Ray's own defaults start an actor again for ever.
+        "max_restarts": config.score.max_restarts,
+        "max_task_retries": -1,
+    }
+    stage: Any = Scorer  # Ray's types know classes only by a protocol without arguments
+    done = dataset.map(
+        stage,
+        fn_constructor_kwargs={
+            "config": config, "run": run, "gate": gate, "notes": notes, "read": read, "write": write,
+        },
+        compute=ray.data.ActorPoolStrategy(size=config.score.actors),
+        **remote,
+    )  # fmt: skip
+    for row in done.iter_rows():
+        if row.get("failure"):
+            raise JobError(f"{row['unit']}: {row['failure']}; {AGAIN}")
+        yield row
