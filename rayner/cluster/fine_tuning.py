@@ -43,7 +43,7 @@ class Done:
 
 
 @dataclass(frozen=True)
-class Pupil:
+class Trainee:
     """What one worker trains, and which of the workers it is."""
 
     engine: Any
@@ -106,30 +106,30 @@ def deepspeed_config(config: Config, world: int) -> dict[str, Any]:
     }
 
 
-def restore(pupil: Pupil) -> Done:
+def restore(trainee: Trainee) -> Done:
     """Take up the last checkpoint, if there is one; returns how far it is."""
     checkpoint = ray.train.get_checkpoint()
     if checkpoint is None:
         return Done()
     with checkpoint.as_directory() as folder, deepspeed_states():
-        pupil.engine.load_checkpoint(folder, tag="state", load_module_strict=False)
+        trainee.engine.load_checkpoint(folder, tag="state", load_module_strict=False)
         done = Done(**json.loads((Path(folder) / "done.json").read_text()))
-    if pupil.rank == 0:
+    if trainee.rank == 0:
         where = f"step {done.step} of epoch {done.epoch + 1}" if done.step else f"epoch {done.epoch}"
-        log.info("LLM (%s): goes on after %s, from its checkpoint", pupil.stage.name, where)
+        log.info("LLM (%s): goes on after %s, from its checkpoint", trainee.stage.name, where)
     return done
 
 
-def report(pupil: Pupil, done: Done, metrics: dict[str, Any]) -> None:
+def report(trainee: Trainee, done: Done, metrics: dict[str, Any]) -> None:
     """A checkpoint from all workers, each its part of the optimizer; after an epoch also the model as users load it."""
-    llm = pupil.llm
+    llm = trainee.llm
     with tempfile.TemporaryDirectory() as folder:
-        pupil.engine.save_checkpoint(folder, tag="state", exclude_frozen_parameters=hasattr(llm.model, "peft_config"))
-        if pupil.rank == 0:
+        trainee.engine.save_checkpoint(folder, tag="state", exclude_frozen_parameters=hasattr(llm.model, "peft_config"))
+        if trainee.rank == 0:
             (Path(folder) / "done.json").write_text(json.dumps(asdict(done)))
         if done.step == 0:
-            with _gathered(llm, pupil.config.llm.zero_stage):
-                if pupil.rank == 0:
+            with _gathered(llm, trainee.config.llm.zero_stage):
+                if trainee.rank == 0:
                     llm.model.save_pretrained(Path(folder) / "model")
                     llm.speller.tokenizer.save_pretrained(Path(folder) / "model")
         ray.train.report(metrics, checkpoint=Checkpoint.from_directory(folder))

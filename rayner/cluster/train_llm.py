@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 
 from rayner.cluster import data
-from rayner.cluster.fine_tuning import Done, Pupil, Stage, make_engine, report, restore
+from rayner.cluster.fine_tuning import Done, Stage, Trainee, make_engine, report, restore
 from rayner.cluster.fitting import due, fit, shared, told_steps
 from rayner.cluster.reading import text_digest
 from rayner.cluster.session import start_logging
@@ -123,44 +123,44 @@ def _worker(settings: dict[str, Any]) -> None:
     context = ray.train.get_context()
     rank, world = context.get_world_rank(), context.get_world_size()
     use_threads(config.llm.workers.cpus)
-    pupil = Pupil(*make_engine(config, run, settings["stage"], world), config, settings["stage"], rank, world)
-    taught = silver(run) if pupil.stage.name == "silver" else data.part(run, "train")
-    lessons, done = _lessons(config, run, pupil.llm, taught), restore(pupil)
+    trainee = Trainee(*make_engine(config, run, settings["stage"], world), config, settings["stage"], rank, world)
+    taught = silver(run) if trainee.stage.name == "silver" else data.part(run, "train")
+    lessons, done = _lessons(config, run, trainee.llm, taught), restore(trainee)
     steps = min(steps_of(len(lessons), config.llm.batch_size), config.llm.max_steps or len(lessons))
     before = steps * done.epoch + done.step
-    progress = told_steps(settings, f"LLM ({pupil.stage.name})", steps * pupil.stage.epochs, before, rank)
-    while done.epoch < pupil.stage.epochs:
-        _epoch(pupil, lessons, done, progress)
+    progress = told_steps(settings, f"LLM ({trainee.stage.name})", steps * trainee.stage.epochs, before, rank)
+    while done.epoch < trainee.stage.epochs:
+        _epoch(trainee, lessons, done, progress)
 
 
-def _epoch(pupil: Pupil, lessons: Sequence[llms.Lesson], done: Done, progress: Progress) -> None:
+def _epoch(trainee: Trainee, lessons: Sequence[llms.Lesson], done: Done, progress: Progress) -> None:
     """The rest of an epoch, with a checkpoint at its end and every so many minutes before.
 
     Batches, learning rate and dropout follow from the numbers of epoch and step: going on from a checkpoint comes to
     what would have come without.
     """
-    settings, stage, rank = pupil.config.llm, pupil.stage, pupil.rank
-    size, seed, epoch, first = settings.batch_size, pupil.config.seed, done.epoch, done.step
+    settings, stage, rank = trainee.config.llm, trainee.stage, trainee.rank
+    size, seed, epoch, first = settings.batch_size, trainee.config.seed, done.epoch, done.step
     plan = batches([len(lesson) for lesson in lessons], size, seed + epoch)[: settings.max_steps or None]
-    pupil.engine.train()
+    trainee.engine.train()
     saved = time.monotonic()
     for i, batch in enumerate(plan[first:], first):
         step = epoch * len(plan) + i
-        for group in pupil.engine.optimizer.param_groups:
+        for group in trainee.engine.optimizer.param_groups:
             group["lr"] = stage.lr * learning_rate(step, stage.epochs * len(plan), settings.warmup)
         torch.manual_seed(seed + step * 1000 + rank)
-        own = share([batch[k % len(batch)] for k in range(size)], rank, pupil.world)
-        done.losses.append(_step(pupil.engine, [lessons[k] for k in own], settings.micro_batch))
+        own = share([batch[k % len(batch)] for k in range(size)], rank, trainee.world)
+        done.losses.append(_step(trainee.engine, [lessons[k] for k in own], settings.micro_batch))
         done.step = i + 1
         progress.add(1, f"loss {mean(done.losses[-20:]):.4f}")
-        if done.step < len(plan) and due(saved, settings.checkpoint_minutes, pupil.llm.device):
-            report(pupil, done, {"epoch": epoch, "step": done.step, "loss": mean(done.losses)})
+        if done.step < len(plan) and due(saved, settings.checkpoint_minutes, trainee.llm.device):
+            report(trainee, done, {"epoch": epoch, "step": done.step, "loss": mean(done.losses)})
             saved = time.monotonic()
     loss = mean(done.losses)
     done.epoch, done.step, done.losses = epoch + 1, 0, []
     if rank == 0:
         log.info("LLM (%s) epoch %d/%d: loss %.4f", stage.name, done.epoch, stage.epochs, loss)
-    report(pupil, done, {"epoch": epoch, "step": len(plan), "loss": loss})
+    report(trainee, done, {"epoch": epoch, "step": len(plan), "loss": loss})
 
 
 def _step(engine: Any, lessons: Sequence[llms.Lesson], micro: int) -> float:  # noqa: ANN401 - DeepSpeed's engine
