@@ -28,6 +28,7 @@ MODULES = (
     "rayner.corpus.tables",
     "rayner.corpus.exports",
     "rayner.corpus.examples",
+    "rayner.models.custom_tagger",
     "rayner.report.evaluation",
     "rayner.settings",
     "rayner.errors",

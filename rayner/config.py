@@ -81,7 +81,7 @@ class SlmConfig:
     """The small model: a character tagger."""
 
     family: str = setting(
-        "encoder", "encoder (of the BERT family) | crf (no network: seconds to minutes of one core, no weights needed)"
+        "encoder", "encoder (of the BERT family) | crf (no weights, minutes of one core) | module:name, a CustomTagger"
     )
     crf: CrfConfig = setting(
         CrfConfig, "the field, where family is crf, which reads `dtype`, `scratch` and the like not"
@@ -203,7 +203,7 @@ class FusionConfig:
     evidence: list[str] = setting(["entities", "decisions"], "readings of P that are tried")
     rules: list[str] = setting(
         ["regions", "spans"],
-        "rules that may be chosen, by held-out F1: regions (the paper's) | spans (learned, a candidate at a time)",
+        "rules that may be chosen, by held-out F1: regions (the paper's) | spans (learned) | module:name, a CustomRule",
     )
     folds: int = setting(5, "parts of the held-out data; each rule is judged on the part that it was not fitted on")
     ridge: float = setting(3.0, "penalty on the weights of the learned rule")
@@ -256,7 +256,7 @@ class Config:
 
     run: str = setting("", "run folder: models, scores, report; made if absent")
     train: list[str] = setting([], "labelled files, separated by commas")
-    layout: str = setting("evahan", "layout of the labelled files: evahan | conll")
+    layout: str = setting("evahan", "layout of the labelled files: evahan | conll | module:name, a reader")
     corpus: str | None = setting(None, "text file, or folder of .txt files, to tag")
     out: str | None = setting(None, "folder of the tagged corpus; null for RUN/tagged")
     types: dict[str, str] = setting(

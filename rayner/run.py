@@ -36,7 +36,7 @@ def read_json(path: Place) -> dict[str, Any]:
 def file_digest(path: str | Place) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     with place(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # any file that reads bytes
 
 
 def folder_digest(folder: Place) -> str:

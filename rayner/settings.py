@@ -14,6 +14,7 @@ import yaml
 
 from rayner.config import Config, at
 from rayner.errors import ConfigError
+from rayner.outside import is_outside
 
 CHOICES = {
     "layout": ("evahan", "conll"),
@@ -32,6 +33,9 @@ CHOICES = {
     "fusion.probability": ("mean", "min", "product"),
     "fusion.evidence": ("entities", "decisions"),
 }
+
+# Which of them may also name code of the user's own, `module:name`.
+OPEN = ("layout", "slm.family", "fusion.rules")
 
 # The last parts of keys whose values must be so.
 _POSITIVE = frozenset(
@@ -96,8 +100,9 @@ def check(config: Config) -> None:
     for key, allowed in CHOICES.items():
         found = values[key]
         for item in found if isinstance(found, list) else [found]:
-            if item not in allowed:
-                raise ConfigError(f"{key}: expected one of {', '.join(map(str, allowed))}, found {item!r}")
+            if item not in allowed and not (key in OPEN and is_outside(item)):
+                others = " or module:name" if key in OPEN else ""
+                raise ConfigError(f"{key}: expected one of {', '.join(map(str, allowed))}{others}, found {item!r}")
     for key, value in values.items():
         name = key.rpartition(".")[2]
         _check_spelling(key, value)
@@ -146,10 +151,10 @@ def _check_parts(config: Config) -> None:
 
 def _check_models(config: Config) -> None:
     """Raise ConfigError for settings of a model that do not fit each other."""
-    if config.slm.family == "crf" and config.index.encoder == "slm":
+    if config.slm.family != "encoder" and config.index.encoder == "slm":
         raise ConfigError(
-            "index.encoder: expected `ngrams` or the checkpoint of an encoder where slm.family is crf, which has none, "
-            "found 'slm'"
+            "index.encoder: expected `ngrams` or the checkpoint of an encoder where slm.family is "
+            f"{config.slm.family}, which has none, found 'slm'"
         )
     if not all(size.isdecimal() and int(size) > 1 for size in config.slm.crf.clusters):
         raise ConfigError(f"slm.crf.clusters: expected numbers above 1, found {', '.join(config.slm.crf.clusters)}")

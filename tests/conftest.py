@@ -1,5 +1,9 @@
 """The same examples on every run; `pytest --hypothesis-profile=explore` draws new ones, and many."""
 
+import sys
+import textwrap
+
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 # A machine that is busy is slow at drawing, too.
@@ -12,3 +16,20 @@ settings.register_profile(  # `make mutate`: that a mutant is found out is enoug
 settings.register_profile("explore", deadline=None, max_examples=2000)
 if settings.get_current_profile_name() == "default":
     settings.load_profile("repeatable")
+
+
+@pytest.fixture
+def own_module(tmp_path, monkeypatch):
+    """Writes a module into the working folder, an empty one; it is forgotten afterwards."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    before = {*sys.modules}
+
+    def write(name, code):
+        (tmp_path / "here" / f"{name}.py").write_text(textwrap.dedent(code), encoding="utf-8")
+
+    yield write
+    for name in {*sys.modules} - before:
+        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 # A room may import the rooms below its own floor, and those on it; nothing above.
 FLOORS = [
     {"errors"},
-    {"ner", "config", "storage", "status"},
+    {"ner", "config", "storage", "status", "outside"},
     {"models", "corpus", "run", "settings", "lock", "progress"},
     {"cluster", "report"},
     {"bench"},

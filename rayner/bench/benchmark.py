@@ -1,9 +1,10 @@
 """The benchmark: this system's stages against peers, on a run's models and real text, side by side in one process."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from rayner.bench.cost import costs
 from rayner.bench.decoding import decoding
@@ -62,7 +63,11 @@ def small_model(what: Setup) -> list[Line]:
     models = {dtype: slm.load(folder, device, dtype=dtype) for dtype in ("float32", "bfloat16")}
     work = partial(slm.score, size=settings.max_chars, overlap=settings.overlap)
     theirs = best_size(lambda size: tagger(texts, size))
-    sizes = {dtype: best_size(lambda size, m=m: work(m, texts, batch_size=size)) for dtype, m in models.items()}  # type: ignore[misc]
+
+    def sized(model: slm.Slm) -> Callable[[int], Any]:
+        return lambda size: work(model, texts, batch_size=size)
+
+    sizes = {dtype: best_size(sized(model)) for dtype, model in models.items()}
     works = {dtype: partial(work, model, texts, batch_size=sizes[dtype]) for dtype, model in models.items()}
     seconds = turns(config.bench.rounds, {"theirs": lambda: tagger(texts, theirs), **works})
     characters = sum(map(len, texts))

@@ -44,7 +44,7 @@ def _batched(config: Config, llm: Llm, tasks: Sequence[Task], lengths: Sequence[
     def ours(size: int) -> Any:  # noqa: ANN401 - what a timed work returns is dropped
         return Decoder(llm, probability=config.llm.probability, batch_size=size).answer(tasks)
 
-    def theirs(size: int) -> Any:  # noqa: ANN401
+    def theirs(size: int) -> Any:  # noqa: ANN401 - as above
         return peers.generate(llm, prompts, lengths, size)
 
     sizes = best_size(ours), best_size(theirs)

@@ -7,6 +7,7 @@ from rayner.corpus.examples import divide, parts_of, read_examples, sentences_of
 from rayner.corpus.readers import read_labelled
 from rayner.errors import ConfigError, DataError
 from rayner.ner.prompt import Example
+from rayner.outside import version
 from rayner.run import Run, file_digest, whole_folder
 
 ALL, FOLD = "all", "fold"
@@ -30,7 +31,7 @@ def inputs(config: Config) -> dict[str, Any]:
     split = resolved(config.split)
     if config.split.fold < 0:  # then the division is the same with and without folds
         del split["folds"], split["fold"]
-    return {"files": files, "layout": config.layout, "seed": config.seed, "split": split}
+    return {"files": files, "layout": version("layout", config.layout), "seed": config.seed, "split": split}
 
 
 def prepare(config: Config, run: Run) -> dict[str, Any]:

@@ -4,9 +4,9 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ray.exceptions import RayActorError
+from ray.exceptions import RayActorError, RayTaskError
 
-from rayner.errors import JobError
+from rayner.errors import JobError, RaynerError
 from rayner.storage import Place
 
 AGAIN = "the same command goes on from what is done"
@@ -27,6 +27,17 @@ def plainly(out: Place) -> Iterator[None]:
         if not (isinstance(error, OSError) or _of_a_client(error)):
             raise
         raise JobError(f"{out}: {described(error)}; {AGAIN}") from error
+
+
+@contextmanager
+def as_it_was_raised() -> Iterator[None]:
+    """Raise an error made for users that Ray brought from a worker as it was there, without Ray's report around it."""
+    try:
+        yield
+    except RayTaskError as error:
+        if isinstance(error.cause, RaynerError):
+            raise error.cause from error
+        raise
 
 
 def described(error: BaseException) -> str:

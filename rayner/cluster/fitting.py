@@ -151,7 +151,7 @@ class Witness(UserCallback):
         if checkpoint is not None:
             _copy(self.folder / SNAPSHOT, self.folder / COPY)
 
-    def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:  # noqa: ANN401
+    def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:  # noqa: ANN401 - as above
         """Called when workers have failed, before Ray starts them again."""
         start_logging()
         for rank, error in sorted(worker_exceptions.items()):

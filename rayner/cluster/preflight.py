@@ -13,6 +13,9 @@ from rayner.config import Config
 from rayner.corpus.readers import read_labelled
 from rayner.corpus.texts import list_texts
 from rayner.errors import ConfigError
+from rayner.models import custom_tagger
+from rayner.ner import custom_rule
+from rayner.outside import is_outside
 from rayner.run import Run
 from rayner.storage import fetched
 
@@ -26,6 +29,10 @@ def check_training(config: Config, run: Run) -> list[str]:
         lines.append(
             f"{path}: {len(labelled.text):,} characters, {len(labelled.spans):,} entities; oddities met: {met}"
         )
+    if is_outside(config.slm.family):
+        custom_tagger.code(config.slm.family)
+    for name in filter(is_outside, config.fusion.rules):
+        custom_rule.code(name)
     for text in (config.slm.crf.unlabelled, config.llm.silver.text):
         if text:
             next(list_texts(text))

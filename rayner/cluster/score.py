@@ -16,6 +16,7 @@ from rayner.config import Config, digest, resolved
 from rayner.corpus.scored import SCORED, from_table, read_scored, to_table
 from rayner.corpus.tables import read_table, write_table
 from rayner.ner.scores import NOTHING, Scored
+from rayner.outside import code
 from rayner.progress import Progress, log
 from rayner.run import Run, whole_folder
 from rayner.storage import Place, names_in
@@ -30,6 +31,7 @@ def inputs(config: Config, run: Run) -> dict[str, Any]:
         "probability": config.llm.probability,
         "engine": config.engine,
         "slm_dtype": config.slm.dtype,
+        **code({"slm.family": config.slm.family}),
         "prompt": resolved(config.prompt),
         "batches": [config.score.slm.batch_size, config.score.llm.batch_size, config.score.unit_chars],
     }

@@ -25,6 +25,7 @@ from rayner.lock import locked
 from rayner.ner.budget import Budget
 from rayner.ner.deciding import chosen
 from rayner.ner.span_rule import SpanRule
+from rayner.outside import code
 from rayner.progress import Progress, log
 from rayner.run import Run, file_digest, read_json, write_json
 from rayner.storage import Place, names_in, place, sweep
@@ -43,6 +44,7 @@ def inputs(config: Config, run: Run) -> dict[str, Any]:
         "gate": resolved(config.gate),
         "engine": config.engine,
         "slm_dtype": config.slm.dtype,
+        **code({"slm.family": config.slm.family, "fusion.rules": read_json(run.path("fusion.json"))["chosen"]}),
         "version": rayner.__version__,
     }
 
@@ -159,9 +161,9 @@ def gate_of(config: Config, fusion: dict[str, Any]) -> Gate:
 def told(fusion: dict[str, Any]) -> dict[str, Any]:
     """The rule that decides, as a manifest tells it: a learned one by its weights, without its lexicon."""
     rule = chosen(fusion)
-    return (
-        {"kind": "spans", "weights": rule.named} if isinstance(rule, SpanRule) else {"kind": "regions", **asdict(rule)}
-    )
+    if isinstance(rule, SpanRule):
+        return {"kind": "spans", "weights": rule.named}
+    return {"kind": fusion["chosen"], **asdict(rule)}
 
 
 def _write_run_json(config: Config, run: Run, out: Place, facts: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import ray
 
 from rayner.cluster import data
+from rayner.cluster.failures import as_it_was_raised
 from rayner.cluster.reading import Survey, beginning, text_digest
 from rayner.cluster.session import start_logging
 from rayner.config import Config, resolved
@@ -31,7 +32,7 @@ def crf_inputs(config: Config, run: Run) -> dict[str, Any]:
 def train_crf(config: Config, run: Run) -> dict[str, Any]:
     """Train, write `models/slm`; the facts: F1 on the held-out sentences, features of the field."""
     task, told = ray.remote(num_cpus=1)(_train), run.path("train", "crf", NAME)
-    with following(told):
+    with following(told), as_it_was_raised():
         facts: dict[str, Any] = ray.get(task.remote(config, run, told))
     log.info("SLM (CRF): held-out F1 %.4f, %s", facts["dev_f1"], duration(facts["training_seconds"]))
     return facts

@@ -13,12 +13,14 @@ from rayner.cluster import data
 from rayner.cluster.fitting import fit, told_steps, worker_device
 from rayner.cluster.session import start_logging
 from rayner.cluster.train_crf import crf_inputs, train_crf
+from rayner.cluster.train_custom import custom_inputs, train_custom
 from rayner.config import Config, digest, resolved
 from rayner.models import slm as slms
 from rayner.models.slm_training import held_out_f1, optimizer_for, train_epoch
 from rayner.models.tiny import write_encoder
 from rayner.models.training import steps_of, use_threads
 from rayner.ner.tags import label_set
+from rayner.outside import is_outside
 from rayner.progress import log
 from rayner.run import Run, folder_digest, model_digest, whole_folder
 from rayner.storage import fetched
@@ -28,6 +30,8 @@ def inputs(config: Config, run: Run) -> dict[str, Any]:
     """What the trained tagger depends on."""
     if config.slm.family == "crf":
         return crf_inputs(config, run)
+    if is_outside(config.slm.family):
+        return custom_inputs(config, run)
     settings = resolved(config.slm)
     for key in ("workers", "dtype", "family", "crf"):  # of scoring, not of training; of the other family
         settings.pop(key)
@@ -35,12 +39,12 @@ def inputs(config: Config, run: Run) -> dict[str, Any]:
 
 
 def train_slm(config: Config, run: Run) -> dict[str, Any]:
-    """Train, keep the best epoch by held-out F1, write `models/slm`; the facts: F1 of each epoch."""
+    """Train, keep the best epoch by held-out F1, write `models/slm`; the facts: that F1 and more, by family."""
     data.prepare(config, run)
 
     def work() -> dict[str, Any]:
-        facts = train_crf(config, run) if config.slm.family == "crf" else _train_encoder(config, run)
-        return {**facts, "digest": folder_digest(run.path("models", "slm"))}
+        train = {"crf": train_crf, "encoder": _train_encoder}.get(config.slm.family, train_custom)
+        return {**train(config, run), "digest": folder_digest(run.path("models", "slm"))}
 
     return run.once("train_slm", inputs(config, run), work)
 

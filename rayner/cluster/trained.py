@@ -10,6 +10,7 @@ import numpy.typing as npt
 from rayner.cluster import data
 from rayner.config import Config
 from rayner.models import crf as crfs
+from rayner.models import custom_tagger
 from rayner.models import llm as llms
 from rayner.models import slm as slms
 from rayner.models.index import Embedder, Ngrams, load_encoder, load_index
@@ -18,6 +19,7 @@ from rayner.models.spelling import Speller, load_tokenizer
 from rayner.models.training import device_of
 from rayner.ner.prompt import instruction
 from rayner.ner.scores import SlmScore
+from rayner.outside import is_outside
 from rayner.run import Run
 from rayner.storage import fetched
 
@@ -25,11 +27,14 @@ Answer = tuple[SlmScore, npt.NDArray[np.float32] | None]  # of the small model, 
 
 
 def tagger(config: Config, run: Run, *, vectors: bool = False) -> Callable[[Sequence[str]], list[Answer]]:
-    """The trained small model of a run, as a function of texts. vectors: see `slm.scored`; a CRF has none."""
+    """The trained small model of a run, as a function of texts. vectors: see `slm.scored`; others have none."""
     folder, settings = run.local("models", "slm"), config.slm
     if settings.family == "crf":
         crf = crfs.load(folder)
         return lambda texts: [(score, None) for score in crfs.score(crf, texts)]
+    if is_outside(settings.family):
+        own = custom_tagger.load(settings.family, folder)
+        return lambda texts: [(score, None) for score in custom_tagger.score(own, texts)]
     model = slms.load(folder, device_of(config.device), dtype=settings.dtype)
     return partial(
         slms.scored,
@@ -46,6 +51,8 @@ def knows(config: Config, run: Run) -> Callable[[str], bool]:
     folder = run.local("models", "slm")
     if config.slm.family == "crf":
         return crfs.load(folder).characters.__contains__
+    if is_outside(config.slm.family):
+        return custom_tagger.about(folder).characters.__contains__
     return Speller(load_tokenizer(folder)).knows
 
 

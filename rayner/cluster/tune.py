@@ -1,6 +1,7 @@
 """The search for the fusion rule by Ray Tune: a trial per pair of reductions, thousands of lambdas in each.
 
-One more trial fits the learned rule. All are judged alike, on parts of the held-out data that they were not fitted on.
+One more trial fits the learned rule, and one each the user's own. All are judged alike, on parts of the held-out data
+that they were not fitted on.
 """
 
 import json
@@ -14,10 +15,12 @@ from ray import tune
 
 from rayner.cluster import data
 from rayner.cluster.cross_fit import scored_sentences
+from rayner.cluster.failures import as_it_was_raised
 from rayner.cluster.fitting import storage
 from rayner.config import Config, FusionConfig, resolved
-from rayner.ner import budget, calibration, confidence, span_rule
+from rayner.ner import budget, calibration, confidence, custom_rule, span_rule
 from rayner.ner.candidates import Lexicon, lexicon
+from rayner.ner.custom_rule import FittedRule
 from rayner.ner.deciding import AnyRule, chosen, decide
 from rayner.ner.fusion import Decision
 from rayner.ner.metrics import count, micro
@@ -25,6 +28,7 @@ from rayner.ner.rule import Rule
 from rayner.ner.scores import Scored
 from rayner.ner.span_rule import SpanRule
 from rayner.ner.tuning import best_weight, conflicts, f1_curve, held_out
+from rayner.outside import is_outside, version
 from rayner.progress import log
 from rayner.run import Run, write_json
 
@@ -36,6 +40,7 @@ def inputs(config: Config, run: Run) -> dict[str, Any]:
     settings = resolved(config.fusion)
     settings.pop("trials_at_once")
     folds = {"folds": run.digest("cross_fit")} if config.split.folds else {}
+    settings["rules"] = [version(custom_rule.KEY, name) for name in config.fusion.rules]
     return {"score": run.digest("score"), "fusion": settings, "seed": config.seed, **folds}
 
 
@@ -64,14 +69,18 @@ class HeldOut:
 
     def fitted(self, rows: Sequence[Scored], rule: AnyRule) -> AnyRule:
         """The rule of the same kind that fits some of the sentences best."""
-        if not isinstance(rule, Rule):
+        if isinstance(rule, SpanRule):
             return self.learned(rows)
+        if isinstance(rule, FittedRule):
+            return custom_rule.fit(rule.name, rows, self.types)
         weight, _ = best_weight(self.weights, f1_curve(conflicts(rows, rule), self.weights))
         return replace(rule, weight=weight)
 
     def blind(self, rule: AnyRule, row: Scored) -> AnyRule:
         """The rule without what it knows of a sentence's tags."""
-        return rule if isinstance(rule, Rule) else replace(rule, lexicon=self.others.get(row.doc_id, rule.lexicon))
+        if not isinstance(rule, SpanRule):
+            return rule
+        return replace(rule, lexicon=self.others.get(row.doc_id, rule.lexicon))
 
     def decisions(self, rule: AnyRule) -> list[list[Decision]]:
         """Those on each sentence by a rule of this kind that was not fitted on it, and does not know its tags."""
@@ -92,10 +101,12 @@ def tune_fusion(config: Config, run: Run) -> dict[str, Any]:
         sample = HeldOut(rows, types, known, others, config.fusion, config.seed)
         curves, learned = _search(sample, run)
         best = max(curves, key=lambda curve: curve["best_f1"])
-        judged = {"regions": best["held_out_f1"], "spans": learned.pop("held_out_f1")}
+        judged = {"regions": best["held_out_f1"], **{name: f1 for name, (f1, _) in learned.items()}}
+        own = {name: plain for name, (_, plain) in learned.items() if name != "spans"}
         fusion: dict[str, Any] = {
             "rule": {"weight": best["best_weight"], **{key: best[key] for key in REDUCTIONS}},
-            "spans": learned,
+            "spans": learned["spans"][1],
+            **({"custom": own} if own else {}),
             "chosen": max(config.fusion.rules, key=lambda name: (judged[name], name == "regions")),
             "held_out": judged,
             "basis": config.llm.probability,
@@ -125,8 +136,8 @@ def tune_fusion(config: Config, run: Run) -> dict[str, Any]:
     return run.once("tune_fusion", inputs(config, run), work)
 
 
-def _search(sample: HeldOut, run: Run) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The whole curve of each pair of reductions, and the learned rule as plain values; each with its held-out F1."""
+def _search(sample: HeldOut, run: Run) -> tuple[list[dict[str, Any]], dict[str, tuple[float, Any]]]:
+    """The whole curve of each pair of reductions; held-out F1 and plain values of the other rules by name."""
     settings = sample.settings
     regions = [
         {"entropy": entropy, "probability": probability, "evidence": evidence}
@@ -136,7 +147,7 @@ def _search(sample: HeldOut, run: Run) -> tuple[list[dict[str, Any]], dict[str, 
     ]
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(_trial, sample=sample), {"cpu": 0.5}),
-        param_space={"reductions": tune.grid_search([*regions, None])},
+        param_space={"rule": tune.grid_search([*regions, "spans", *filter(is_outside, settings.rules)])},
         tune_config=tune.TuneConfig(
             metric="held_out_f1", mode="max", max_concurrent_trials=settings.trials_at_once, reuse_actors=True
         ),
@@ -144,20 +155,29 @@ def _search(sample: HeldOut, run: Run) -> tuple[list[dict[str, Any]], dict[str, 
     )
     results: Any = tuner.fit()
     if results.num_errors:
-        raise results.errors[0]
-    found: list[Any] = [results[i] for i in range(len(results))]
-    curves = [{**r.config["reductions"], **r.metrics["outcome"]} for r in found if r.config["reductions"]]
-    (learned,) = [json.loads(r.metrics["outcome"]) for r in found if not r.config["reductions"]]
+        with as_it_was_raised():
+            raise results.errors[0]
+    curves, learned = list[dict[str, Any]](), dict[str, tuple[float, Any]]()
+    for found in (results[i] for i in range(len(results))):
+        which, outcome = found.config["rule"], found.metrics["outcome"]
+        if isinstance(which, dict):
+            curves.append({**which, **outcome})
+        else:
+            learned[which] = found.metrics["held_out_f1"], json.loads(outcome)
     return sorted(curves, key=lambda curve: [curve[key] for key in REDUCTIONS]), learned
 
 
 def _trial(setting: dict[str, Any], sample: HeldOut) -> dict[str, Any]:
-    reductions = setting["reductions"]
-    rule: AnyRule = Rule(0.0, **reductions) if reductions else sample.learned(sample.rows)
+    which = setting["rule"]
+    if isinstance(which, dict):
+        rule: AnyRule = Rule(0.0, **which)
+    else:
+        rule = sample.learned(sample.rows) if which == "spans" else custom_rule.fit(which, sample.rows, sample.types)
     judged = sample.f1([[decision.span for decision in own] for own in sample.decisions(rule)])
     if not isinstance(rule, Rule):
         # As one string: Ray would take a rule's strings and their counts for metrics, and complain of each.
-        return {"held_out_f1": judged, "outcome": json.dumps({**rule.plain(), "held_out_f1": judged})}
+        plain = rule.plain() if isinstance(rule, SpanRule) else rule.fitted
+        return {"held_out_f1": judged, "outcome": json.dumps(plain)}
     f1 = f1_curve(conflicts(sample.rows, rule), sample.weights)
     weight, best = best_weight(sample.weights, f1)
     outcome = {

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from rayner.commands.choices import add_choice
 from rayner.commands.examples import examples
 from rayner.corpus.readers import read_labelled
 from rayner.report.evaluation import evaluate_files, format_table
@@ -20,7 +21,7 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers 
     )
     parser.add_argument("gold", help="gold file, char-tab-tag")
     parser.add_argument("predicted", help="predicted file, char-tab-tag, of the same text")
-    parser.add_argument("--layout", default="evahan", choices=CHOICES["layout"], help="layout of both")
+    add_choice(parser, "--layout", map(str, CHOICES["layout"]), "layout of both", "evahan")
     parser.add_argument("--seed", type=int, default=13, help="seed of the bootstrap")
     parser.add_argument("--json", metavar="FILE", help="also write the scores there")
     parser.set_defaults(call=run)

@@ -3,9 +3,11 @@
 import argparse
 from typing import Any
 
+from rayner.commands.choices import add_choice
 from rayner.commands.examples import examples
-from rayner.corpus.exports import FORMATS, SCHEMES, Choices, export, read_tags
+from rayner.corpus.exports import FORMATS, SCHEMES, Choices, Format, export, read_tags
 from rayner.errors import ConfigError, DataError
+from rayner.outside import is_outside, named
 from rayner.progress import now_and_then, say_on_stderr
 from rayner.storage import place
 
@@ -22,7 +24,7 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers 
         ),
     )
     parser.add_argument("tagged", help="folder of the tagged corpus")
-    parser.add_argument("--to", required=True, choices=list(FORMATS), help="format; see docs/exports.md")
+    add_choice(parser, "--to", FORMATS, "format, see docs/exports.md")
     parser.add_argument("out", help="folder to write")
     parser.add_argument("--tags", metavar="FILE.yaml", help="what to call types, lines of TYPE: name")
     parser.add_argument("--scheme", choices=SCHEMES, help=f"of conll ({SCHEMES[0]})")
@@ -33,7 +35,8 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers 
 
 def run(given: argparse.Namespace) -> None:
     """Write it, and say how much."""
-    form = FORMATS[given.to]
+    own = is_outside(given.to)
+    form = named("--to", given.to, Format, "a Format of rayner.corpus.exports") if own else FORMATS[given.to]
     chosen = {key: getattr(given, key) for key in ("scheme", "bom") if getattr(given, key)}
     for key in chosen:
         if key not in form.takes:

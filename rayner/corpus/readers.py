@@ -4,18 +4,20 @@ Real files are irregular (method, section 1). What can be read in one way only i
 `Labelled.faults`; anything else is a DataError of one line, `FILE:LINE: expected ..., found ...`.
 """
 
+import operator
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from rayner.corpus.texts import read_text
+from rayner.corpus.texts import read_bytes, read_text
 from rayner.errors import DataError
 from rayner.ner.align import expand
-from rayner.ner.spans import Span
+from rayner.ner.spans import Span, checked
 from rayner.ner.tags import decode, marks_ends, split_tag
+from rayner.outside import is_outside, named
 from rayner.storage import Place
 
 LAYOUTS = ("evahan", "conll")
@@ -50,7 +52,8 @@ class Labelled:
 def read_labelled(path: str | Place, *, layout: str = "evahan", types: Collection[str] | None = None) -> Labelled:
     r"""The characters and entities of a labelled file.
 
-    layout: "evahan": a line is `char<TAB>tag`; the character is exactly one code point, a tab or a space among them.
+    layout: `module:name`, a reader of the user's own (`read_custom`), or one of these.
+        "evahan": a line is `char<TAB>tag`; the character is exactly one code point, a tab or a space among them.
         "conll": columns parted by spaces or tabs, as many in each line; the first is a token, the last its tag; a
         token of several characters gets its characters' tags by `align.expand`; `-DOCSTART-` lines are skipped.
     types: if given, the types that may occur.
@@ -59,6 +62,8 @@ def read_labelled(path: str | Place, *, layout: str = "evahan", types: Collectio
     Raises DataError, naming file and line, for a file that cannot be read so or holds no character, and ValueError
     for an unknown layout.
     """
+    if is_outside(layout):
+        return read_custom(path, layout, types)
     if layout not in LAYOUTS:
         raise ValueError(f"expected a layout of {', '.join(LAYOUTS)}, found {layout!r}")
     raw = read_text(path)
@@ -79,6 +84,36 @@ def read_labelled(path: str | Place, *, layout: str = "evahan", types: Collectio
         "docstart": stream.docstart,
     }
     return Labelled(str(path), text, decoded.spans, tuple(stream.blanks), faults)
+
+
+def read_custom(path: str | Place, name: str, types: Collection[str] | None = None) -> Labelled:
+    """The characters and entities of a labelled file by a function of the user's own, `module:name`.
+
+    From the bytes of the file it gives the text and (start, end, type) of each entity, offsets in code points. What it
+    raises as ValueError or LookupError is wrong in the file.
+    Raises ConfigError where there is no such function, DataError for a file that it refuses and for an answer with
+    other than that, an entity that is empty, overlaps another or leaves the text, or a type that cannot be spelled.
+    """
+    read = named("layout", name, Callable, "a function of a file's bytes")
+    data = read_bytes(path)
+    try:
+        found = read(data)
+    except (ValueError, LookupError) as error:
+        why = str(error) if isinstance(error, ValueError) else f"{name} met {type(error).__name__}: {error}"
+        raise DataError(f"{path}: {' '.join(why.split())}") from error
+    try:
+        text, entities = found
+        if not isinstance(text, str):
+            raise TypeError(f"a text that is {type(text).__name__}")
+        text.encode()
+        spans = checked((Span(operator.index(a), operator.index(b), str(kind)) for a, b, kind in entities), len(text))
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{path}: expected of {name} the text and (start, end, type)s, found: {error}") from error
+    if not text:
+        raise DataError(f"{path}: expected at least one labelled character, found none")
+    for kind in sorted({span.type for span in spans}):
+        _check_type(str(path), kind, types)
+    return Labelled(str(path), text, spans, (), _odd_characters(text))
 
 
 # ---- labelled files
@@ -175,10 +210,16 @@ def _check_tag(path: str | Place, number: int, tag: str, types: Collection[str] 
         kind = split_tag(tag)[1]
     except ValueError as error:
         raise DataError(f"{path}:{number}: {error}") from None
-    if kind and not _TYPE.fullmatch(kind):
-        raise DataError(f"{path}:{number}: expected a type without white space, <, >, / and &, found {kind!r}")
-    if kind and types is not None and kind not in types:
-        raise DataError(f"{path}:{number}: expected a type of {', '.join(sorted(types))}, found {kind!r}")
+    if kind:
+        _check_type(f"{path}:{number}", kind, types)
+
+
+def _check_type(where: str, kind: str, types: Collection[str] | None) -> None:
+    """Raise DataError for a type that cannot be spelled, or is none of those that may occur."""
+    if not _TYPE.fullmatch(kind):
+        raise DataError(f"{where}: expected a type without white space, <, >, / and &, found {kind!r}")
+    if types is not None and kind not in types:
+        raise DataError(f"{where}: expected a type of {', '.join(sorted(types))}, found {kind!r}")
 
 
 def _odd_characters(text: str) -> dict[str, int]:

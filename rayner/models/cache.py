@@ -23,7 +23,7 @@ class _Room(DynamicLayer):
     """A layer with room for the tokens of the next pass, which are written in place: growing it would copy it."""
 
     def __init__(self, keys: torch.Tensor, values: torch.Tensor, held: int) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # the library has no types for it
         self.whole, self.held = (keys, values), held
         self.keys, self.values = keys[:, :, :held], values[:, :, :held]
         self.dtype, self.device, self.is_initialized = keys.dtype, keys.device, True
@@ -33,7 +33,7 @@ class _Room(DynamicLayer):
         key_states: torch.Tensor,
         value_states: torch.Tensor,
         *_: Any,  # noqa: ANN401 - as the library passes them
-        **__: Any,  # noqa: ANN401
+        **__: Any,  # noqa: ANN401 - likewise
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Write the pass's keys and values [rows, heads, tokens, size] behind those held; all of them."""
         begin, end = self.held, self.held + key_states.shape[2]

@@ -93,11 +93,11 @@ def load(
     except (OSError, ValueError, SafetensorError) as error:
         raise refused(base, "a checkpoint of a causal model", error) from error
     speller = Speller(load_tokenizer(base))
-    model = model.to(device).eval()  # type: ignore[arg-type]
+    model = model.to(device).eval()  # type: ignore[arg-type]  # its decorator hides `self` from mypy
     return Llm(model, speller, task, list(types), _frame(speller, chat), device)
 
 
-def logits_of(causal: Any, hidden: torch.Tensor, ids: torch.Tensor | None) -> torch.Tensor:  # noqa: ANN401
+def logits_of(causal: Any, hidden: torch.Tensor, ids: torch.Tensor | None) -> torch.Tensor:  # noqa: ANN401 - as with_lora
     """Logits [n, m] in float32 of the tokens `ids` [n, m], or of all, from hidden states [n, size].
 
     The output layer computes no more than is asked for: over a large vocabulary it costs more than it looks.

@@ -1,6 +1,7 @@
-"""Either fusion rule behind one small interface: what it decides, and where the LLM need not be asked.
+"""Any fusion rule behind one small interface: what it decides, and where the LLM need not be asked.
 
-`Rule` is the paper's, a conflict region at a time (`fusion`, `gate`); `SpanRule` is learned, a candidate at a time.
+`Rule` is the paper's, a conflict region at a time (`fusion`, `gate`); `SpanRule` is learned, a candidate at a time;
+`FittedRule` is one that users bring.
 """
 
 from dataclasses import replace
@@ -9,18 +10,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rayner.ner import gate, span_rule
+from rayner.ner import custom_rule, gate, span_rule
+from rayner.ner.custom_rule import FittedRule
 from rayner.ner.fusion import Decision, decision_on, fuse
 from rayner.ner.rule import Rule
 from rayner.ner.scores import Scored, SlmScore
 from rayner.ner.span_rule import SpanRule
+from rayner.ner.spans import Span
 
-AnyRule = Rule | SpanRule
+AnyRule = Rule | SpanRule | FittedRule
 
 
 def chosen(fusion: dict[str, Any]) -> AnyRule:
     """The rule that the search chose, from what it wrote to `fusion.json`."""
-    return span_rule.span_rule(fusion["spans"]) if fusion["chosen"] == "spans" else Rule(**fusion["rule"])
+    name = fusion["chosen"]
+    if name == "regions":
+        return Rule(**fusion["rule"])
+    if name == "spans":
+        return span_rule.span_rule(fusion["spans"])
+    return FittedRule(name, tuple(fusion["spans"]["types"]), fusion["custom"][name])
 
 
 def decide(row: Scored, rule: AnyRule) -> list[Decision]:
@@ -30,8 +38,13 @@ def decide(row: Scored, rule: AnyRule) -> list[Decision]:
     if row.llm is None or not can_change(row, rule):
         return fuse(row.slm, None, _UNUSED)
     own, theirs = set(row.slm.spans), set(row.llm.plain)
+    found: list[tuple[Span, float | None]] = (
+        [*span_rule.accepted(row, rule)]
+        if isinstance(rule, SpanRule)
+        else [(span, None) for span in custom_rule.accepted(row, rule)]
+    )
     out = []
-    for span, chance in span_rule.accepted(row, rule):
+    for span, chance in found:
         # What only the small model considered, without putting it, is its second thought.
         by = "slm" if span not in theirs else "agree" if span in own else "llm"
         out.append(replace(decision_on(span, by, row.slm, row.llm.spans), probability=chance))
@@ -42,7 +55,7 @@ def can_change(row: Scored, rule: AnyRule) -> bool:
     """Whether some LLM answer could change the output; if not, the LLM need not be asked."""
     if isinstance(rule, Rule):
         return gate.open_until(row.slm, rule) > 0
-    return span_rule.can_change(row, rule)
+    return span_rule.can_change(row, rule) if isinstance(rule, SpanRule) else custom_rule.can_change(row, rule)
 
 
 def quiet(slm: SlmScore, rule: AnyRule) -> npt.NDArray[np.bool_] | None:

@@ -116,6 +116,10 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "在开发集上，一个经学习得到的规则表现更好（微平均 F1 {0}，上述规则为 {1}），故由它裁决："
         "任一模型所标或小模型所考虑的每个实体，都依据两模型与训练文本所提供的信息单独判断，取其中最可能者。",
     ),
+    "custom_chosen": (
+        "That is the best rule of its kind, with micro F1 {2} on held-out data; the rule {0} decides, with {1}.",
+        "这是此类规则中最好的一个，在开发集上的微平均 F1 为 {2}；作裁决的是规则 {0}，其 F1 为 {1}。",
+    ),
     "its_weights": ("Its weights", "其权重"),
     "spans_not_chosen": (
         "A learned rule that judges each entity by itself was fitted too, and not chosen: micro F1 {0} on held-out "

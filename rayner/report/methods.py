@@ -31,6 +31,7 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "the highest F1 on the held-out sentences was kept.",
         "小模型为{0}，微调 {1} 轮（批大小 {2}，峰值学习率 {3}），保留开发集 F1 最高的一轮。",
     ),
+    "custom_tagger": ("The small model is a tagger of our own ({0}).", "小模型为自行编写的标注模型（{0}）。"),
     "encoder_scratch": ("an encoder made from scratch", "从头训练的编码器"),
     "encoder_named": ("the encoder {0}", "编码器 {0}"),
     "decoder": (
@@ -65,6 +66,10 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "and P by {2} of {3}",
         "两模型意见不同之处，若 1 - H >= lambda exp(P) 则取小模型，其中 lambda = {0}，H 取{1}，"
         "P 取大模型各{3}概率的{2}",
+    ),
+    "custom_rule": (
+        "Where the two differ, a rule of our own ({0}) decided",
+        "两模型意见不同之处，由自行编写的规则（{0}）裁决",
     ),
     "scores": (
         "Strict micro F1 on the test sentences, in percent with 95% bootstrap intervals: {0}, {1}, {2}.",
@@ -111,6 +116,8 @@ def _small(slm: Mapping[str, Any]) -> Both:
         crf = slm["crf"]
         seen = _say("clusters", joined(map(same, crf["clusters"]), *MESSAGES["and"])) if crf["unlabelled"] else ""
         return _say("crf", seen, crf["c1"], crf["c2"], crf["iterations"])
+    if slm["family"] != "encoder":
+        return _say("custom_tagger", slm["family"])
     model = _say("encoder_scratch") if slm["model"] == _SCRATCH else _say("encoder_named", slm["model"])
     return _say("encoder", model, slm["epochs"], slm["batch_size"], f"{slm['lr']:g}")
 
@@ -137,6 +144,8 @@ def _fusion(fusion: Mapping[str, Any], config: Mapping[str, Any]) -> Both:
     where = _say("cross_fitted", folds) if folds else _say("held_out")
     if fusion["chosen"] == "spans":
         return _say("fitted", _say("spans"), where)
+    if fusion["chosen"] != "regions":
+        return _say("fitted", _say("custom_rule", fusion["chosen"]), where)
     rule = fusion["rule"]
     reduced = (setting(rule[key]) for key in ("entropy", "probability", "evidence"))
     return _say("fitted", _say("regions", f"{rule['weight']:.4g}", *reduced), where)

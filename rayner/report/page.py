@@ -39,9 +39,9 @@ def write_report(
 
     evaluation: of `evaluation.evaluate_fusion`, or {} without labelled test data; with `budget` {share, f1, exact}
         (see `plots.budget_curve`), if it is to be drawn.
-    fusion: {} or any of `chosen` ("regions" | "spans"), `held_out` (F1 of each), `spans` (`SpanRule.plain`),
-        `rule` {weight, entropy, probability, evidence}, `basis` ("unmasked" | "allowed"), `curves` and
-        `baselines` (see `plots.lambda_curve`; baselines may have "fused"),
+    fusion: {} or any of `chosen` ("regions" | "spans" | module:name), `held_out` (F1 of each), `spans`
+        (`SpanRule.plain`), `rule` {weight, entropy, probability, evidence}, `basis` ("unmasked" | "allowed"),
+        `curves` and `baselines` (see `plots.lambda_curve`; baselines may have "fused"),
         ...
     run: any JSON; the keys of `facts` are shown as tables, the others folded away.
     Raises ValueError where the entities of a sample overlap or leave its text.

@@ -1,7 +1,10 @@
 """A run small enough for a test: few sentences, tiny models, a corpus with every kind of dirt; and reading it back."""
 
 import dataclasses
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -24,7 +27,8 @@ from rayner.ner.spans import Span
 from rayner.run import Run
 from tests.report.synthetic import labelled_lines
 
-SAMPLE = Path(__file__).parents[2] / "sample"
+ROOT = Path(__file__).parents[2]
+SAMPLE = ROOT / "sample"
 ODD_TEXT = "\ufeff懷\ue1e0王入<NR>秦</NR>&amp;。\u2028𠮷\U000f0000見\x85之？\t「善！」\r\n"
 SHAPE = ScratchConfig(hidden=32, layers=2, heads=2, intermediate=64, min_count=1)
 ONE, TWO = WorkersConfig(), WorkersConfig(count=2)
@@ -122,3 +126,17 @@ def stamps(folder: Path, *parts: str) -> dict[str, tuple[int, bytes]]:
     """When each file below was written, and its content."""
     paths = [path for part in parts for path in [folder / part, *(folder / part).rglob("*")]]
     return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in paths if path.is_file()}
+
+
+def run_job(folder: Path, *settings: str) -> subprocess.CompletedProcess[str]:
+    """The main job by a command in a folder outside the clone, by `tiny.yaml` and less training than that."""
+    job = [sys.executable, str(ROOT / "jobs" / "pipeline.py"), "--config", str(ROOT / "jobs" / "conf" / "tiny.yaml")]
+    less = [
+        "llm.full_epochs=1", "llm.max_steps=2", "llm.epochs=0", "llm.workers.count=1", "score.actors=1",
+        "llm.scratch={hidden: 32, layers: 2, heads: 2, intermediate: 64}", "slm.crf.iterations=40", "fusion.steps=101",
+        "fusion.entropy=mean", "fusion.probability=product", "fusion.evidence=decisions", "split={dev: 0.2, test: 0.2}",
+    ]  # fmt: skip
+    env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    return subprocess.run(
+        [*job, *less, *settings], cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=400
+    )

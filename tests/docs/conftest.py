@@ -1,10 +1,14 @@
 """A desk with all that the pages name, to run on it what they say."""
 
 import dataclasses
+import json
 import shutil
+import sys
 
 import pytest
 
+from rayner.corpus.examples import sentences_of
+from rayner.corpus.readers import read_labelled
 from rayner.corpus.scored import to_table
 from rayner.corpus.tables import write_table
 from rayner.run import write_json
@@ -25,6 +29,7 @@ def desk(tmp_path, monkeypatch):
         (tmp_path / name).write_text(sample, encoding="utf-8", newline="")
     for name in ("my_corpus", "another_corpus", "texts"):
         (tmp_path / name).symlink_to(ROOT / "sample" / "corpus")
+    own_code(tmp_path, monkeypatch)
     [names] = [block.text for block in blocks("docs/labels.md") if "persName" in block.text]
     (tmp_path / "names.yaml").write_text(names, encoding="utf-8")
     for run in ("runs/mine", "runs/demo", "runs/1", "runs/2", "runs/a"):
@@ -35,6 +40,32 @@ def desk(tmp_path, monkeypatch):
         write_scores(tmp_path / run)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def own_code(folder, monkeypatch):
+    """The modules of `docs/extending.md`, forgotten afterwards, and a file for its reader."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    for name in write_own_code(folder):
+        monkeypatch.setitem(sys.modules, name, None)  # so that it is as before afterwards
+        del sys.modules[name]
+
+
+def write_own_code(folder, most=None):
+    """Write them, and so many sentences of the sample at most; the names of the modules."""
+    modules = {}
+    for block in blocks("docs/extending.md"):
+        if block.language == "python":
+            modules[block.text.partition("\n")[0].removeprefix("# ").removesuffix(".py")] = block.text
+    for name, text in modules.items():
+        (folder / f"{name}.py").write_text(text, encoding="utf-8")
+    labelled = read_labelled(ROOT / "sample" / "labelled.txt")
+    items = [
+        {"text": e.text, "label": [[s.start, s.end, s.type] for s in e.spans]}
+        for e in sentences_of(labelled.text, labelled.spans)[:most]
+    ]
+    lines = "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items)
+    (folder / "labelled.jsonl").write_text(lines, encoding="utf-8")
+    return [*modules]
 
 
 def write_tagged(folder):

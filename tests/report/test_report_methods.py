@@ -34,6 +34,7 @@ def test_it_names_the_division_both_models_the_rule_and_the_versions():
     [
         ({"slm": SlmConfig(family="crf", crf=CrfConfig(unlabelled="x"))}, "with 32 and 512 clusters of characters"),
         ({"slm": SlmConfig(family="crf")}, "conditional random field over characters (L1 0.1"),
+        ({"slm": SlmConfig(family="my_tagger:COUNTS")}, "The small model is a tagger of our own (my_tagger:COUNTS)."),
         ({"llm": LlmConfig(full_epochs=4, epochs=0)}, "made from scratch, trained for 4 epochs with all parameters"),
         ({"llm": LlmConfig(epochs=0, examples="none")}, "not fine-tuned; its prompt holds no examples"),
         ({"split": SplitConfig(folds=3)}, "by 3-fold cross-fitting"),
@@ -41,6 +42,12 @@ def test_it_names_the_division_both_models_the_rule_and_the_versions():
 )
 def test_it_follows_the_settings(change, expected):
     assert expected in paragraph(about(dataclasses.replace(Config(), **change)), FUSION, {}).en
+
+
+def test_it_names_a_rule_of_the_users_own():
+    said = paragraph(about(Config()), {**FUSION, "chosen": "my_rule:BY_TYPE"}, {})
+    assert "a rule of our own (my_rule:BY_TYPE) decided, fitted on held-out sentences." in said.en
+    assert "由自行编写的规则（my_rule:BY_TYPE）裁决" in said.zh
 
 
 def test_it_tells_scores_and_the_tagged_corpus():

@@ -1,4 +1,7 @@
-"""The tagged corpus in other people's formats: a file a format here, and a line in FORMATS."""
+"""The tagged corpus in other people's formats: a file a format here, and a line in FORMATS.
+
+Formats of users lie anywhere (docs/extending.md); what they are made of is below, too.
+"""
 
 from rayner.corpus.exports.brat import BRAT
 from rayner.corpus.exports.conll import CONLL
@@ -10,13 +13,17 @@ from rayner.corpus.exports.jsonl import JSONL
 from rayner.corpus.exports.label_studio import LABEL_STUDIO
 from rayner.corpus.exports.markup import MARKUP
 from rayner.corpus.exports.markus import MARKUS
-from rayner.corpus.exports.shape import SCHEMES, Choices, Format
+from rayner.corpus.exports.shape import SCHEMES, SHARD, Choices, Format, each, spans_of
 from rayner.corpus.exports.table import CSV
 from rayner.corpus.exports.tags import read_tags
 from rayner.corpus.exports.tei import TEI
 from rayner.corpus.exports.webanno import WEBANNO
+from rayner.corpus.tables import TaggedDocument
 
-__all__ = ["FORMATS", "SCHEMES", "Choices", "ExportCounts", "Format", "evahan_lines", "export", "read_tags"]
+__all__ = [
+    "FORMATS", "SCHEMES", "SHARD", "Choices", "ExportCounts", "Format", "TaggedDocument", "each", "evahan_lines",
+    "export", "read_tags", "spans_of",
+]  # fmt: skip
 
 FORMATS = {
     "evahan": EVAHAN,

@@ -1,0 +1,51 @@
+"""Training of a small model of the user's own: one Ray task, with the CPUs and GPUs of one worker of `slm.workers`."""
+
+import time
+from typing import Any
+
+import ray
+
+from rayner.cluster import data
+from rayner.cluster.failures import as_it_was_raised
+from rayner.cluster.session import start_logging
+from rayner.config import Config
+from rayner.models import custom_tagger
+from rayner.models.training import use_threads
+from rayner.ner.metrics import count, micro
+from rayner.ner.tags import label_set
+from rayner.outside import version
+from rayner.progress import log
+from rayner.run import Run, whole_folder
+from rayner.status import duration
+
+
+def custom_inputs(config: Config, run: Run) -> dict[str, Any]:
+    """What the trained tagger depends on."""
+    return {
+        "data": run.digest("data"), "family": version(custom_tagger.KEY, config.slm.family), "seed": config.seed
+    }  # fmt: skip
+
+
+def train_custom(config: Config, run: Run) -> dict[str, Any]:
+    """Train, write `models/slm`; the facts: F1 on the held-out sentences."""
+    workers = config.slm.workers
+    task = ray.remote(num_cpus=workers.cpus, num_gpus=workers.gpus)(_train)
+    with as_it_was_raised():
+        facts: dict[str, Any] = ray.get(task.remote(config, run))
+    log.info("SLM (%s): held-out F1 %.4f, %s", config.slm.family, facts["dev_f1"], duration(facts["training_seconds"]))
+    return facts
+
+
+def _train(config: Config, run: Run) -> dict[str, Any]:
+    start_logging()
+    use_threads(config.slm.workers.cpus)
+    types, begun, name = run.facts("data")["types"], time.monotonic(), config.slm.family
+    with whole_folder(run.path("models", "slm")) as folder:
+        custom_tagger.train(name, data.part(run, "train"), label_set(types), folder, config.seed)
+    seconds, dev = time.monotonic() - begun, data.part(run, "dev")
+    tagger = custom_tagger.load(name, run.local("models", "slm"))
+    answers = custom_tagger.score(tagger, [example.text for example in dev])
+    return {
+        "dev_f1": micro(count([e.spans for e in dev], [answer.spans for answer in answers], types)).f1,
+        "training_seconds": round(seconds, 1),
+    }

@@ -1,0 +1,83 @@
+"""Each example of `docs/extending.md` does what the page says of it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rayner.cluster.preflight import check_training
+from rayner.commands import main
+from rayner.corpus.examples import sentences_of
+from rayner.corpus.readers import read_labelled
+from rayner.errors import ConfigError
+from rayner.models import custom_tagger
+from rayner.ner import custom_rule
+from rayner.ner.deciding import can_change, decide
+from rayner.ner.metrics import count, micro
+from rayner.ner.spans import Span
+from rayner.ner.tags import label_set
+from rayner.run import Run
+from rayner.settings import load
+from tests.ner.test_span_rule import one
+from tests.report.synthetic import TYPES, rows
+
+
+def test_the_reader_reads_json_lines(desk):
+    items = [
+        {"text": "懷王入秦。", "label": [[0, 2, "PER"], [3, 4, "LOC"]]},
+        {"text": "𠮷見之", "label": [[0, 1, "PER"]]},
+    ]
+    Path("a.jsonl").write_text("\n".join(json.dumps(item, ensure_ascii=False) for item in items), encoding="utf-8")
+    found = read_labelled("a.jsonl", layout="my_reader:doccano")
+    assert found.text == "懷王入秦。\n𠮷見之\n"
+    assert found.spans == (Span(0, 2, "PER"), Span(3, 4, "LOC"), Span(6, 7, "PER"))
+
+
+def test_the_format_writes_brackets(desk):
+    assert main(["export", "TAGGED", "--to", "my_format:BRACKETS", "OUT", "--tags", "names.yaml"]) == 0
+    written = Path("OUT/書/一.txt").read_text(encoding="utf-8")
+    assert written == "[楚|NG]使怒去歸告[懷王|NR]。秦惠王之時[蘇秦|NR]死於齊。"
+
+
+def test_the_rule_trusts_whom_it_may(desk):
+    rule = custom_rule.fit("my_rule:BY_TYPE", rows(), TYPES)
+    assert set(rule.fitted) == set(TYPES)
+    assert set(rule.fitted.values()) <= {"slm", "llm"}
+    place, name, wrong = Span(0, 1, "NS"), Span(2, 3, "NR"), Span(2, 3, "NG")
+    llm_places = [one("楚王怒去", (name,), (place, wrong), (place, name))] * 3
+    rule = custom_rule.fit("my_rule:BY_TYPE", llm_places, ("NG", "NR", "NS"))
+    assert rule.fitted == {"NG": "slm", "NR": "slm", "NS": "llm"}
+    assert [(d.span, d.decided_by) for d in decide(llm_places[0], rule)] == [(place, "llm"), (name, "slm")]
+    only = custom_rule.fit("my_rule:BY_TYPE", llm_places, ("NG", "NR"))
+    assert not can_change(llm_places[0], only)
+
+
+def test_the_tagger_learns(desk, tmp_path):
+    labelled = read_labelled("labelled.txt")
+    examples = sentences_of(labelled.text, labelled.spans)
+    types = sorted({span.type for span in labelled.spans})
+    train, dev = examples[:1200], examples[1200:]
+    (tmp_path / "slm").mkdir()
+    custom_tagger.train("my_tagger:COUNTS", train, label_set(types), tmp_path / "slm", 1)
+    tagger = custom_tagger.load("my_tagger:COUNTS", tmp_path / "slm")
+    answers = custom_tagger.score(tagger, [example.text for example in dev])
+    assert micro(count([e.spans for e in dev], [a.spans for a in answers], types)).f1 > 0.6
+    assert all(np.isfinite(answer.entropy).all() for answer in answers)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        (
+            "layout=my_reader:doccan",
+            "layout: expected a name in the module my_reader, found none called 'doccan'; did you",
+        ),
+        ("slm.family=my_tagger:train", "slm.family: expected a CustomTagger, found my_tagger:train of type function"),
+        ("fusion.rules=my_rule:fit", "fusion.rules: expected a CustomRule, found my_rule:fit of type function"),
+    ],
+)
+def test_a_dry_run_tells_a_wrong_name(desk, setting, said):
+    config = load("jobs/conf/tiny.yaml", ["run=runs/new", "train=labelled.jsonl", "layout=my_reader:doccano", setting])
+    with pytest.raises(ConfigError, match=f"^{said}"):
+        check_training(config, Run(Path("runs/new")))

@@ -1,0 +1,95 @@
+"""Small models of the user's own keep the small model's contract, or are refused in one line."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rayner.errors import ConfigError
+from rayner.models import custom_tagger
+from rayner.ner.prompt import Example
+from rayner.ner.spans import Span
+from rayner.ner.tags import label_set
+from tests.models.test_slm import proper
+from tests.strategies import texts
+
+LABELS = label_set(["NR", "NS"])
+TAGGER = """
+    import numpy as np
+    from rayner.models.custom_tagger import CustomTagger
+
+    def train(examples, labels, folder, seed):
+        (folder / "names").write_text("".join(e.text[s.start] for e in examples for s in e.spans) + str(seed))
+
+    def load(folder, labels):
+        names = (folder / "names").read_text()
+
+        def tag(text):
+            rows = np.zeros((len(text), len(labels)))
+            rows[np.arange(len(text)), [labels.index("S-NR") if char in names else 0 for char in text]] = 1
+            with np.errstate(divide="ignore"):
+                return np.log(rows)  # minus infinity is a logarithm, too
+
+        return lambda texts: [tag(text) for text in texts]
+
+    NAMES = CustomTagger(train, load)
+    def always(answer):
+        return CustomTagger(train, lambda folder, labels: lambda texts: answer(texts, len(labels)))
+    FEWER = always(lambda texts, n: [])
+    NARROW = always(lambda texts, n: [np.zeros((len(t), n - 1)) for t in texts])
+    RAW = always(lambda texts, n: [np.zeros((len(t), n)) for t in texts])
+    NAN = always(lambda texts, n: [np.full((len(t), n), np.nan) for t in texts])
+"""
+
+
+@pytest.fixture
+def trained(own_module, tmp_path):
+    own_module("own_tagger", TAGGER)
+    examples = [Example("楚王怒", (Span(0, 1, "NR"),)), Example("", ()), Example("秦使", (Span(0, 1, "NR"),))]
+    folder = tmp_path / "slm"
+    folder.mkdir()
+    custom_tagger.train("own_tagger:NAMES", examples, LABELS, folder, 7)
+    return folder
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=30)
+@given(batch=st.lists(texts(30), max_size=4))
+def test_every_text_gets_legal_spans_and_an_entropy_a_character(trained, batch):
+    tagger = custom_tagger.load("own_tagger:NAMES", trained)
+    answers = custom_tagger.score(tagger, batch)
+    assert len(answers) == len(batch)
+    for text, answer in zip(batch, answers, strict=True):
+        assert proper(answer, text, LABELS)
+        assert answer.spans == tuple(Span(i, i + 1, "NR") for i, char in enumerate(text) if char in "楚秦7")
+        assert np.isfinite(answer.log_probs).all()
+        assert np.isfinite(answer.entropy).all()
+
+
+def test_it_knows_what_it_was_trained_on(trained):
+    about = custom_tagger.about(trained)
+    assert about.labels == LABELS
+    assert about.characters == set("楚王怒秦使")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("FEWER", r"2 answers, one a text, found 0"),
+        ("NARROW", r"log-probabilities of shape \(2, 9\), found \(2, 8\)"),
+        ("RAW", "log-probabilities whose exponentials add up to 1, found 9"),
+        ("NAN", "log-probabilities whose exponentials add up to 1, found nan"),
+    ],
+)
+def test_an_answer_that_is_no_distribution_is_refused(trained, name, said):
+    tagger = custom_tagger.load(f"own_tagger:{name}", trained)
+    with pytest.raises(ConfigError, match=f"^slm.family: expected of own_tagger:{name} {said}$"):
+        custom_tagger.score(tagger, ["楚王", "", "怒"])
+
+
+def test_what_is_no_tagger_and_a_folder_without_one_are_refused(trained, tmp_path):
+    with pytest.raises(
+        ConfigError, match=r"^slm.family: expected a CustomTagger, found own_tagger:load of type function"
+    ):
+        custom_tagger.load("own_tagger:load", trained)
+    with pytest.raises(ConfigError, match="expected a trained tagger, found: "):
+        custom_tagger.about(tmp_path)
