@@ -62,6 +62,7 @@ def test_the_corpus_is_tagged_by_them_and_told_so(folder, done):
     assert "the rule my_rule:BY_TYPE decides, with " in page
 
 
+@pytest.mark.drill
 def test_given_again_the_job_does_nothing_over_and_refuses_other_code(folder, done):
     before = {path: path.stat().st_mtime_ns for path in (folder / "run").rglob("*.parquet")}
     assert run_job(folder, *SETTINGS).returncode == 0
@@ -84,6 +85,7 @@ def test_what_was_tagged_by_them_depends_on_their_files(folder, done):
         assert digest == file_digest(folder / f"{name.partition(':')[0]}.py")
 
 
+@pytest.mark.drill
 @pytest.mark.parametrize(
     ("name", "old", "new", "said"),
     [

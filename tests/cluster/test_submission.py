@@ -197,6 +197,7 @@ def documented_wait(node: Node, folder: Path, name: str) -> int:
     return subprocess.run(command, env=node.env, timeout=120, check=False).returncode
 
 
+@pytest.mark.drill
 def test_a_training_that_was_stopped_goes_on_when_it_is_submitted_again(node, tmp_path):
     entrypoint = f"python {TRAIN} run={tmp_path / 'run'} slm.epochs=20"
     assert node.submit("first", entrypoint, "--no-wait").returncode == 0

@@ -15,6 +15,7 @@ import pytest
 
 from rayner.cli import job_line
 from rayner.commands import command_line, main, parsed
+from rayner.progress import log
 from rayner.settings import load
 from tests.docs.pages import HISTORY, NAMES, ROOT, commands, inline
 
@@ -129,6 +130,8 @@ def test_every_job_that_can_run_here_passes_its_dry_run(desk, page, words, monke
     before = files(run)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setattr(sys, "argv", [*words, "--dry-run"])
+    for kept in ("handlers", "level", "propagate"):  # which a job sets for its process
+        monkeypatch.setattr(log, kept, getattr(log, kept))
     with pytest.raises(SystemExit) as caught:
         runpy.run_path(words[0], run_name="__main__")
     assert caught.value.code == 0, capsys.readouterr().err

@@ -1,0 +1,26 @@
+"""The files of a run have the keys that docs/formats.md tells, and no others."""
+
+import pytest
+
+from rayner.run import read_json
+from tests.docs.pages import keys, table
+
+PAGE = "docs/formats.md"
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize(("file", "before", "absent"), [
+    ("tagged/run.json", "### run.json", set()),
+    ("fusion.json", "## fusion.json", {"custom"}),  # this run has no rule of its own
+    ("evaluation.json", "## evaluation.json", set()),
+])  # fmt: skip
+def test_every_key_of_a_file_is_told(run, file, before, absent):
+    assert read_json(run.path(file)).keys() == keys(PAGE, before) - absent
+
+
+def test_every_place_of_a_run_is_told(run):
+    told = {
+        key.partition("/")[0] for row in table(PAGE, "## The run folder") for key in row[0].replace("`", "").split(", ")
+    }
+    assert {path.name for path in run.root.iterdir()} <= told
