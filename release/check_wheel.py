@@ -54,8 +54,8 @@ def use(bin_: Path, folder: Path) -> None:
     version = run(folder, bin_ / "rayner", "--version").strip()
     for part in ("eval", "view", "export", "review", "status", "doctor"):
         run(folder, bin_ / "rayner", part, "--help")
-    if "1.00" not in run(folder, bin_ / "rayner", "eval", "gold.txt", "gold.txt"):
-        raise RuntimeError("rayner eval: expected F1 of 1.00 of a file against itself")
+    if "100.00" not in run(folder, bin_ / "rayner", "eval", "gold.txt", "gold.txt"):
+        raise RuntimeError("rayner eval: expected an F1 of 100.00 of a file against itself")
     for form in ("evahan", "tei", "csv"):
         run(folder, bin_ / "rayner", "export", "tagged", "--to", form, f"as_{form}")
     run(folder, bin_ / "rayner", "view", "tagged", "--out", "site")
