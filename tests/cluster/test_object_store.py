@@ -65,6 +65,10 @@ def test_what_a_job_makes_in_an_object_store_is_what_it_makes_in_a_folder(job, r
     assert "s3://drill/corpus/壞.txt" in there.path("report.html").read_text(encoding="utf-8")
     assert not there.path("lock.json").exists()
 
+
+@pytest.mark.drill
+def test_given_again_there_the_job_does_nothing_over_and_refuses_other_settings(job):
+    assert job().returncode == 0
     again = job()
     assert again.returncode == 0, again.stdout + again.stderr
     assert "epoch" not in again.stdout
