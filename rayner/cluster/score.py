@@ -1,7 +1,7 @@
 """Scores of both models on the held-out sentences: what fusion is tuned on, and what it is judged by."""
 
 from collections.abc import Sequence
-from functools import partial
+from functools import lru_cache, partial
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -86,8 +86,16 @@ def rows_of(name: str, sentences: Sequence[Scored], size: int) -> list[Row]:
 
 def read_unit(row: Row, run: Run, group: int) -> LoadedUnit:
     """The sentences of a unit, with those that share examples with each."""
-    sentences = segments(run, row["part"])[row["start"] : row["end"]]
-    return LoadedUnit(row["unit"], sentences, groups_of(run, sentences, group))
+    sentences, groups = _part(run, row["part"], group)
+    own = slice(row["start"], row["end"])
+    return LoadedUnit(row["unit"], sentences[own], groups[own])
+
+
+# The units of a part follow each other: it is not read again for each.
+@lru_cache(maxsize=1)
+def _part(run: Run, name: str, group: int) -> tuple[list[Scored], list[tuple[str, ...]]]:
+    sentences = segments(run, name)
+    return sentences, groups_of(run, sentences, group)
 
 
 def _keep(unit: LoadedUnit, kept: Place) -> Row:
