@@ -1,6 +1,7 @@
 """Training of the small model as a CRF: one Ray task, on one core, wherever there is one."""
 
 import time
+from functools import partial
 from typing import Any
 
 import ray
@@ -9,10 +10,10 @@ from rayner.cluster import data
 from rayner.cluster.failures import as_it_was_raised
 from rayner.cluster.reading import Survey, beginning, text_digest
 from rayner.cluster.session import start_logging
+from rayner.cluster.trained import held_out_f1
 from rayner.config import Config, resolved
 from rayner.models import crf as crfs
 from rayner.models.clusters import Clusters, learn
-from rayner.ner.metrics import count, micro
 from rayner.ner.tags import label_set
 from rayner.progress import Progress, following, into, log
 from rayner.run import Run, whole_folder
@@ -56,10 +57,8 @@ def _train(config: Config, run: Run, told: Place) -> dict[str, Any]:
         )
     seconds = time.monotonic() - begun
     crf = crfs.load(run.local("models", "slm"))
-    dev = data.part(run, "dev")
-    answers = crfs.score(crf, [example.text for example in dev])
     return {
-        "dev_f1": micro(count([e.spans for e in dev], [answer.spans for answer in answers], types)).f1,
+        "dev_f1": held_out_f1(run, partial(crfs.score, crf)),
         "parameters": len(crf.tagger.info().state_features) + len(crf.tagger.info().transitions),
         "training_seconds": round(seconds, 1),
     }

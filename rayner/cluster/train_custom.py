@@ -1,6 +1,7 @@
 """Training of a small model of the user's own: one Ray task, with the CPUs and GPUs of one worker of `slm.workers`."""
 
 import time
+from functools import partial
 from typing import Any
 
 import ray
@@ -8,10 +9,10 @@ import ray
 from rayner.cluster import data
 from rayner.cluster.failures import as_it_was_raised
 from rayner.cluster.session import start_logging
+from rayner.cluster.trained import held_out_f1
 from rayner.config import Config
 from rayner.models import custom_tagger
 from rayner.models.training import use_threads
-from rayner.ner.metrics import count, micro
 from rayner.ner.tags import label_set
 from rayner.outside import version
 from rayner.progress import log
@@ -42,10 +43,9 @@ def _train(config: Config, run: Run) -> dict[str, Any]:
     types, begun, name = run.facts("data")["types"], time.monotonic(), config.slm.family
     with whole_folder(run.path("models", "slm")) as folder:
         custom_tagger.train(name, data.part(run, "train"), label_set(types), folder, config.seed)
-    seconds, dev = time.monotonic() - begun, data.part(run, "dev")
+    seconds = time.monotonic() - begun
     tagger = custom_tagger.load(name, run.local("models", "slm"))
-    answers = custom_tagger.score(tagger, [example.text for example in dev])
     return {
-        "dev_f1": micro(count([e.spans for e in dev], [answer.spans for answer in answers], types)).f1,
+        "dev_f1": held_out_f1(run, partial(custom_tagger.score, tagger)),
         "training_seconds": round(seconds, 1),
     }

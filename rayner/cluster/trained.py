@@ -17,6 +17,7 @@ from rayner.models.index import Embedder, Ngrams, load_encoder, load_index
 from rayner.models.retrieval import Retriever
 from rayner.models.spelling import Speller, load_tokenizer
 from rayner.models.training import device_of
+from rayner.ner.metrics import count, micro
 from rayner.ner.prompt import instruction
 from rayner.ner.scores import SlmScore
 from rayner.outside import is_outside
@@ -44,6 +45,13 @@ def tagger(config: Config, run: Run, *, vectors: bool = False) -> Callable[[Sequ
         batch_size=config.score.slm.batch_size,
         vectors=vectors,
     )
+
+
+def held_out_f1(run: Run, score: Callable[[Sequence[str]], Sequence[SlmScore]]) -> float:
+    """Strict micro F1, on the held-out sentences of a run, of a tagger as a function of texts."""
+    dev = data.part(run, "dev")
+    answers = score([example.text for example in dev])
+    return micro(count([e.spans for e in dev], [answer.spans for answer in answers], run.facts("data")["types"])).f1
 
 
 def knows(config: Config, run: Run) -> Callable[[str], bool]:
