@@ -50,7 +50,7 @@ def fit(rows: Sequence[Scored], rule: AnyRule) -> Budget:
     entropy = np.concatenate([doubt(row.slm, rule) for row in rows])
     changed = np.concatenate([overturned(row, rule) for row in rows])
     budget = Budget(*_rising(entropy, changed), [])
-    worth = np.sort([budget.expected(row, rule) for row in rows])[::-1]
+    worth = [budget.expected(row, rule) for row in rows]
     return replace(budget, worth=[float(v) for v in np.quantile(worth, np.linspace(1, 0, _SHARES + 1))])
 
 
@@ -90,7 +90,7 @@ def _rising(entropy: npt.NDArray[np.float64], changed: npt.NDArray[np.bool_]) ->
     """The rising step function nearest to the changes (isotonic regression, by pooling adjacent violators)."""
     values, which, counts = np.unique(entropy, return_inverse=True, return_counts=True)
     blocks: list[tuple[float, float, float]] = []  # lowest entropy, changes, characters
-    for low, hits, n in zip(values, np.bincount(which, weights=changed, minlength=len(values)), counts, strict=True):
+    for low, hits, n in zip(values, np.bincount(which, weights=changed), counts, strict=True):
         block = (float(low), float(hits), float(n))
         while blocks and blocks[-1][1] * block[2] >= block[1] * blocks[-1][2]:
             before = blocks.pop()

@@ -95,7 +95,7 @@ class Copier:
     def advance(self, state: State, token: int) -> tuple[State, Role]:
         """The state after an allowed token, and what the token did."""
         if state.queue:
-            return State(state.copied, state.kind, state.queue[1:], state.choosing, state.fresh), Role.REST
+            return State(state.copied, state.kind, state.queue[1:], state.choosing), Role.REST
         if state.choosing is not None:
             spelled = (*state.choosing, token)
             role = Role.REST if state.choosing else Role.TYPE

@@ -193,7 +193,7 @@ class Best:
             if candidate.text not in self.skip:
                 own.setdefault(candidate.text, candidate)
         new = [candidate for text, candidate in own.items() if text not in self._texts]
-        best = heapq.nsmallest(self.each, ((-value(c), i, c) for i, c in enumerate(new)), key=lambda row: row[:2])
+        best = heapq.nsmallest(self.each, ((-value(c), i, c) for i, c in enumerate(new)))
         self.dropped |= len(best) < len(new)
         for negative, _, candidate in best:
             self._push(-negative, candidate)
