@@ -151,3 +151,8 @@ def test_types_that_only_one_side_has_are_counted():
     found, passed = f1_by_share([row, replace(row, llm=None)], Rule(9.0), Budget([0.0], [1.0], []))
     assert found == [0.0, 0.0, 0.0]
     assert passed == 2
+
+
+def test_entropies_of_which_as_much_is_overturned_are_one_step():
+    budget = fit([unsure([0.25]), unsure([0.5]), unsure([1.0], (), (Span(0, 1, "NR"),))], Rule(9.0))
+    assert (budget.entropy, budget.overturned) == ([0.25, 1.0], [0.0, 1.0])

@@ -1,13 +1,14 @@
 """Columns of a candidate by hand, and the bound on a linear rule: as high as the best candidate, not higher."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.ner.candidates import FLOOR, Lexicon, features, highest, label_log_probs, lexicon, names
+from rayner.ner.candidates import FLOOR, Lexicon, candidates, features, highest, label_log_probs, lexicon, names
 from rayner.ner.prompt import Example
 from rayner.ner.scores import LlmAnswer, LlmSpan, Scored, SlmScore
 from rayner.ner.spans import Span
@@ -230,3 +231,46 @@ def test_labels_of_a_span_in_order():
     found = label_log_probs(log_probs, Span(0, 3, "NR"), TYPES)
     assert found.tolist() == [first, 13 + first + 1, 26 + first + 2]
     assert label_log_probs(log_probs, Span(1, 2, "NR"), TYPES).tolist() == [13 + first + 3]
+
+
+def one_label(label, value, n=6):
+    """Characters all alike, of which the small model holds but one label for possible."""
+    log_probs = np.full((n, len(LABELS)), -30, dtype=np.float32)
+    log_probs[:, LABELS.index(label)] = value
+    return Scored("d", 0, n, "怒" * n, SlmScore((), floats32([0] * n), log_probs))
+
+
+@pytest.mark.parametrize("label", LABELS[1:])
+def test_beyond_the_lexicon_any_label_counts_but_that_of_a_single_character(label):
+    weights = weighing(**{"SLM logit": 1.0, "length 4": 500.0})
+    odds = -9.0 if label.startswith("S") else -0.5 - math.log(-math.expm1(-0.5))
+    assert highest(one_label(label, -0.5), TYPES, LEXICON, weights) == pytest.approx(500 + odds)
+
+
+def test_the_least_likely_label_is_that_of_the_span_and_not_of_its_neighbour():
+    log_probs = np.full((4, len(LABELS)), -30, dtype=np.float32)
+    for i, label, value in ((0, "B-NR", -1), (1, "M-NR", -1), (2, "E-NR", -1), (2, "M-NR", -10)):
+        log_probs[i, LABELS.index(label)] = value
+    row = Scored("d", 0, 4, "怒去之怒", SlmScore((), floats32([0] * 4), log_probs))
+    assert highest(row, TYPES, LEXICON, weighing(**{"SLM log p min": 1.0, "length 3": 50.0})) == 49
+
+
+def test_the_decisions_on_a_long_span_stay_within_the_bound():
+    row = replace(one_label("O", 0.0, 9), llm=LlmAnswer((), floats32([0] * 10)))
+    assert told(row, Span(0, 9, "NR"))["LLM decisions"] == 8 * FLOOR
+
+
+@pytest.mark.parametrize("certain", [0.0, 1e-7, -1e-12])  # rounding may lift a logarithm above 0
+def test_the_logit_of_what_is_certain_is_cut(certain):
+    row = replace(one_label("S-NR", certain, 1), llm=LlmAnswer((), floats32([1, 1])))
+    assert told(row, Span(0, 1, "NR"))["SLM logit"] == 9.0
+
+
+def test_a_string_that_mostly_stands_untagged_has_a_small_share_of_its_places():
+    found = told(three(), Span(2, 3, "NS"))  # 楚: tagged thrice, all so; nine places
+    assert found["share of its places tagged so"] == pytest.approx(3.5 / 10)
+
+
+def test_without_an_answer_of_the_llm_the_candidates_are_the_small_models():
+    found = candidates(replace(three((Span(0, 2, "NR"),)), llm=None), TYPES)
+    assert found == [Span(0, 2, "NR"), Span(0, 3, "NR"), Span(2, 3, "NR")]

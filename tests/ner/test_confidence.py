@@ -171,3 +171,7 @@ def test_expected_error_has_ten_bins_and_the_last_holds_1():
     assert confidence.expected_error([0.05, 0.15, 0.95, 1.0], right) == pytest.approx((0.95 + 0.15 + 0.95) / 4)
     assert confidence.expected_error([0.85, 0.95], [True, False]) == pytest.approx((0.15 + 0.95) / 2)
     assert confidence.expected_error([0.05, 0.95], [True, False], bins=1) == pytest.approx(0.0)
+
+
+def test_expected_error_has_no_more_than_ten_bins():
+    assert confidence.expected_error([0.05, 0.095], [True, False]) == pytest.approx((0.95 - 0.095) / 2)

@@ -181,7 +181,7 @@ def test_an_empty_text_has_an_empty_answer():
     assert copier.allowed(State()) == ()
     assert copier.spell([]) == []
     answer = copier.read([], [])
-    assert (answer.spans, answer.decisions.tolist()) == ((), [1.0])
+    assert (answer.spans, answer.decisions.tolist(), answer.passes) == ((), [1.0], 0)
 
 
 def test_an_entity_holds_a_character_and_is_closed_before_the_answer_ends():

@@ -333,3 +333,9 @@ def test_fused_characters_at_the_ends_of_the_weights_are_those_of_one_model(both
     decoded = fuse_characters(slm, llm, weight)
     assert decoded.spans == (slm.spans if weight < 0 else llm.plain)
     assert decoded.faults == 0
+
+
+def test_of_neighbours_each_is_weighed_by_its_own_probability():
+    """At a weight of one half e^0.9 is enough and e^0.1 is not."""
+    llm = LlmAnswer((LlmSpan(Span(0, 1, "NR"), 0.9, 0.0), LlmSpan(Span(1, 2, "NS"), 0.1, 0.0)), floats32([0, 0, 0]))
+    assert fuse_characters(SlmScore((), floats32([0, 0])), llm, 0.5).spans == (Span(0, 1, "NR"),)

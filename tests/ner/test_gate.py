@@ -165,3 +165,19 @@ def test_an_answer_knows_how_far_it_was_read(both):
         part = broken_off(dataclasses.replace(llm, spans=()), slot)
         assert part.known == slot
         assert part.framed(2, 3).known == (slot + 2 if slot < len(llm.decisions) - 1 else slot + 5)
+
+
+def test_within_the_margin_of_rounding_the_llm_is_asked():
+    slm = SlmScore((), floats32([0.5]))
+    assert open_until(slm, Rule((0.5 - 5e-7) / math.e)) == 1
+    assert open_until(slm, Rule((0.5 - 2e-6) / math.e)) == 0
+
+
+def test_quiet_are_the_slots_in_no_entity_of_the_small_model():
+    slm = SlmScore((Span(2, 4, "NR"),), floats32([0, 0, 0, 0, 0]))
+    assert quiet(slm, Rule(0.3)).tolist() == [True, True, True, False, True, True]
+
+
+def test_where_the_gate_is_shut_an_answer_of_which_nothing_was_read_will_do():
+    slm = SlmScore((Span(0, 1, "NR"),), floats32([0, 0]))
+    assert fuse(slm, LlmAnswer((), floats32([math.nan] * 3)), Rule(0.3)) == fuse(slm, None, Rule(0.3))

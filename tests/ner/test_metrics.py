@@ -25,7 +25,7 @@ KINDS = ("NB", "NR", "NS")
 
 def test_counts_are_strict_and_by_sentence_and_type():
     counts = count(GOLD, PREDICTED, KINDS)
-    assert counts.shape == (3, 3, 3)
+    assert (counts.shape, counts.dtype) == ((3, 3, 3), np.int64)
     assert counts[0].tolist() == [[0, 0, 0], [1, 1, 1], [0, 1, 1]]
     assert counts[1].tolist() == [[0, 0, 0], [0, 0, 0], [0, 1, 0]]
     assert counts[2].tolist() == [[0, 0, 0], [1, 1, 2], [0, 1, 1]]
@@ -210,3 +210,10 @@ def test_a_single_entity_that_is_right_gives_an_interval_at_1():
     counts = count([[Span(0, 1, "NR")]], [[Span(0, 1, "NR")]], TYPES)
     assert interval(counts, seed=1) == (1.0, 1.0)
     assert token_macro(["S-NR"], ["O"]) == (0.0, 0.0)
+
+
+def test_an_interval_is_of_2000_rounds_unless_told_otherwise():
+    """Of sentences so different that no two draws have the same F1."""
+    counts = np.random.default_rng(1).integers(1, 10**6, (50, 1, 3))
+    assert interval(counts, seed=1) == interval(counts, seed=1, rounds=2000)
+    assert interval(counts, seed=1) != interval(counts, seed=1, rounds=2001)

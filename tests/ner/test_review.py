@@ -290,3 +290,17 @@ def test_a_text_that_came_before_is_not_kept_twice_and_one_that_went_may_come_ag
         best.add([item])
     assert list(best) == same[:1]
     assert not best.dropped
+
+
+def test_of_a_single_type_its_even_share_is_all():
+    first = candidate("a", 0, "楚懷王", [Mention("x", "NR", 1.0)])
+    named = candidate("a", 5, "秦伐韓", [Mention("y", "NR", 0.5)])  # worth 0.5 / (1 + 1/2) when one of two is taken
+    plain = candidate("a", 9, "去歸之", (), 1.0)  # worth 0.3
+    assert pick([first, named, plain], 2, 2) == [first, named]
+
+
+def test_that_one_had_to_go_is_not_forgotten():
+    best = Best(9, 1)
+    best.add([candidate("a", 0, "楚懷王"), candidate("a", 5, "秦伐韓")])
+    best.add([candidate("b", 0, "去歸之")])
+    assert best.dropped

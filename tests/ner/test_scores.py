@@ -1,12 +1,15 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from rayner.ner.scores import LlmAnswer, LlmSpan, Scored, SlmScore, joined
+from rayner.ner.scores import LlmAnswer, LlmSpan, Scored, SlmScore, joined, read_labels
 from rayner.ner.segment import windows
 from rayner.ner.spans import Span, checked, within
-from tests.strategies import floats32, llm_answers, slm_scores
+from rayner.ner.tags import decode
+from tests.strategies import LABELS, floats32, legal_tags, llm_answers, slm_scores
 
 sides = st.integers(0, 4)
 
@@ -97,3 +100,35 @@ def test_joined_drops_an_entity_that_overlaps_the_one_before():
 def test_joined_refuses_a_missing_window():
     with pytest.raises(ValueError, match="zip"):
         joined([answer_of((), 5)], windows(7, 5, 2))
+
+
+def distributions(tags):
+    """A distribution a character in which the tag has one half, and the other labels share the rest."""
+    out = np.full((len(tags), len(LABELS)), np.log(0.5 / (len(LABELS) - 1)), dtype=np.float32)
+    out[np.arange(len(tags)), np.array([LABELS.index(tag) for tag in tags], dtype=int)] = np.log(0.5)
+    return out
+
+
+EACH = -0.5 * math.log(0.5) - 0.5 * math.log(0.5 / (len(LABELS) - 1))  # the entropy of each of these
+
+
+def test_texts_are_read_each_for_itself_and_those_without_entities_or_characters_too():
+    drawn = [distributions(tags.split()) for tags in ("O O", "", "B-NR E-NR O", "O", "", "S-NS")]
+    found = read_labels(drawn, LABELS)
+    assert [score.spans for score in found] == [(), (), (Span(0, 2, "NR"),), (), (), (Span(0, 1, "NS"),)]
+    for score, log_probs in zip(found, drawn, strict=True):
+        assert score.entropy.dtype == np.float32
+        assert score.entropy.tolist() == pytest.approx([EACH] * len(log_probs))
+        np.testing.assert_array_equal(score.log_probs, log_probs)
+
+
+@given(st.lists(legal_tags(4), max_size=5))
+def test_all_texts_at_once_read_like_one_at_a_time(parts):
+    found = read_labels([distributions(tags) for tags in parts], LABELS)
+    assert [score.spans for score in found] == [decode(tags).spans for tags in parts]
+    assert [len(score.entropy) for score in found] == [len(tags) for tags in parts]
+
+
+def test_the_label_of_no_entity_need_not_be_the_first():
+    (found,) = read_labels([np.log(floats32([[0.75, 0.25], [0.75, 0.25]]))], ("S-NR", "O"))
+    assert found.spans == (Span(0, 1, "NR"), Span(1, 2, "NR"))

@@ -266,3 +266,48 @@ def test_the_threshold_is_the_one_of_the_highest_f1(llm_knows_places):
         return micro(count([row.gold for row in some], found, TYPES)).f1
 
     assert f1(rule.threshold) == pytest.approx(max(f1(t) for t in np.linspace(0.1, 0.9, 161)), abs=1e-9)
+
+
+def test_the_penalty_is_3_unless_told_otherwise(llm_knows_places):
+    fitted = {ridge: span_rule.fit(llm_knows_places, TYPES, LEXICON, ridge=ridge).weights for ridge in (1.0, 3.0, 4.0)}
+    assert span_rule.fit(llm_knows_places, TYPES, LEXICON).weights == fitted[3.0]
+    assert len(set(fitted.values())) == 3
+
+
+@pytest.mark.parametrize("ridge", [0.1, 3.0, 100.0])
+def test_the_mean_probability_is_the_share_that_is_right(llm_knows_places, ridge):
+    """The penalty all but spares the constant."""
+    rule = span_rule.fit(llm_knows_places, TYPES, LEXICON, ridge=ridge)
+    chances, right = [], []
+    for row in llm_knows_places:
+        spans = candidates(row, TYPES)
+        chances += span_rule.probabilities(row, spans, rule).tolist()
+        right += [span in row.gold for span in spans]
+    assert np.mean(chances) == pytest.approx(np.mean(right), abs=1e-3)
+
+
+def weighing(constant=0.0, **weights):
+    return SpanRule(TYPES, (constant, *(weights.get(name, 0.0) for name in names(TYPES))), LEXICON)
+
+
+def test_a_threshold_worked_by_hand():
+    """Three right ones of six: the best two alone have an F1 of 4/5, all six one of 6/9."""
+    entity = Span(0, 1, "NR")
+    judged = [(0.9, True), (0.8, True), (0.7, False), (0.7, False), (0.7, False), (0.6, True)]
+    some = [one("楚", (entity,), (), (entity,) if right else (), certainty) for certainty, right in judged]
+    rule = weighing(**{"SLM log p min": 1.0})  # so the odds of each are its certainty
+    assert span_rule._threshold(some, [rule] * 6) == pytest.approx((0.8 / 1.8 + 0.7 / 1.7) / 2)
+
+
+@pytest.mark.parametrize("logit", [-1000.0, 1000.0])
+def test_nothing_is_certain(logit):
+    row = one("楚", (Span(0, 1, "NR"),), (), ())
+    (chance,) = span_rule.probabilities(row, row.slm.spans, weighing(logit))
+    assert min(chance, 1 - chance) == pytest.approx(1 / (1 + math.exp(30)), rel=0.01, abs=0)
+
+
+def test_candidates_of_the_same_probability_keep_their_order():
+    spans = tuple(Span(i, i + 1, ("NR", "NS")[i % 2]) for i in range(64))
+    row = one("楚" * 64, spans, (), ())
+    found = span_rule.ranking(row, weighing(**{"type NS": 1.0}))
+    assert [span for span, _ in found] == [*spans[1::2], *spans[::2]]

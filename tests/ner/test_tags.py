@@ -118,6 +118,7 @@ def test_an_unknown_tag_is_refused(tag):
 
 def test_a_type_may_hold_a_dash():
     assert split_tag("I-NR-x") == ("M", "NR-x")
+    assert split_tag("O") == ("O", "")
 
 
 def test_label_set_depends_on_the_types_alone():
@@ -176,3 +177,19 @@ def test_best_legal_takes_the_second_best_label_where_the_best_is_illegal():
     # B then O at best; 0.4 * 0.9 for O O beats 0.6 * 0.1 for B E.
     scores = np.log([[0.4, 0.6, 1e-9, 1e-9, 1e-9], [0.9, 1e-9, 1e-9, 0.1, 1e-9]])
     assert best_legal(scores, legal_steps(label_set(["NR"]))).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("scores", [[0.3, 0.5, 0.05, 0.1, 0.05], [0.3, 0.05, 0.05, 0.1, 0.5]])
+def test_best_legal_begins_and_ends_with_no_entity_open_whatever_label_is_last(scores):
+    labels = ("O", "E-NR", "M-NR", "S-NR", "B-NR")
+    assert best_legal(np.log([scores]), legal_steps(labels)).tolist() == [0]
+
+
+@given(log_probs(8, len(LABELS), FINITE), st.permutations(range(len(LABELS))))
+def test_the_order_of_the_labels_does_not_matter(scores, order):
+    labels = [LABELS[i] for i in order]
+    found = best_legal(scores[:, order], legal_steps(labels))
+    assert is_legal([labels[i] for i in found])
+    best = best_legal(scores, legal_steps(LABELS))
+    total = scores[np.arange(len(scores)), best].sum(dtype=float)
+    assert scores[:, order][np.arange(len(scores)), found].sum(dtype=float) == pytest.approx(total, abs=1e-4)

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rayner.ner import tuning
 from rayner.ner.fusion import compare, fuse
 from rayner.ner.metrics import count, micro
 from rayner.ner.rule import ENTROPY, EVIDENCE, PROBABILITY, Rule
 from rayner.ner.scores import LlmAnswer, LlmSpan, Scored, SlmScore
 from rayner.ner.spans import Span
-from rayner.ner.tuning import best_weight, conflicts, f1_curve
+from rayner.ner.tuning import best_weight, conflicts, f1_curve, held_out
 from tests.report.synthetic import rows as synthetic_rows
 from tests.strategies import TYPES, floats32, spans_in, votes
 
@@ -147,3 +148,34 @@ def test_no_stretch_of_the_maximum_is_longer_than_that_of_the_chosen_weight(f1):
     after = len(list(itertools.takewhile(lambda value: value == best, f1[left + 1 :])))
     assert before + 1 + after == longest
     assert 0 <= after - before <= 1
+
+
+def test_many_lambdas_are_compared_a_part_at_a_time(monkeypatch):
+    found = conflicts(synthetic_rows(10, seed=3), Rule(0.0))
+    whole = f1_curve(found, WEIGHTS)
+    monkeypatch.setattr(tuning, "_AT_ONCE", 2 * len(found.confidence))
+    assert f1_curve(found, WEIGHTS).tolist() == whole.tolist()
+
+
+def judged(rows, seed):
+    """The texts that each fold's rule was chosen on, and for each row in turn the fold whose rule judged it."""
+    chosen_on, by = [], []
+
+    def choose(some):
+        chosen_on.append({row.text for row in some})
+        return Rule(float(len(chosen_on) - 1))
+
+    def blind(rule, row):
+        by.append((row.text, int(rule.weight)))
+        return rule
+
+    held_out(rows, choose, folds=4, seed=seed, blind=blind)
+    return chosen_on, by
+
+
+def test_no_segment_is_judged_by_a_rule_that_has_seen_its_text_and_the_folds_depend_on_the_seed():
+    rows = [Scored("d", i, i + 1, chr(0x4E00 + i % 12), SlmScore((), floats32([0]))) for i in range(24)]
+    chosen_on, by = judged(rows, 1)
+    assert sorted(text for text, _ in by) == sorted(row.text for row in rows)
+    assert all(text not in chosen_on[fold] for text, fold in by)
+    assert judged(rows, 1) == (chosen_on, by) != judged(rows, 2)
