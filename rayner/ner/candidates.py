@@ -226,8 +226,8 @@ def _slm(slm: SlmScore, span: Span, types: Sequence[str]) -> list[float]:
 
 def _llm(decisions: Floats, item: LlmSpan | None) -> list[float]:
     total = max(float(decisions.sum()), 2 * FLOOR * _LENGTHS)
-    pair = () if item is None else (item.category, item.boundary)
-    return [total, float(decisions.min()), *([float(_log(np.array(p))) for p in pair] or (0.0, 0.0))]
+    pair = [0.0, 0.0] if item is None else [float(_log(np.array(p))) for p in (item.category, item.boundary)]
+    return [total, float(decisions.min()), *pair]
 
 
 def _known(string: str, kind: str, known: Lexicon) -> list[float]:
