@@ -31,10 +31,10 @@ bench: $(READY) ## speed against peers; TRAIN=labelled.txt CORPUS=folder BENCH_R
 	$(BIN)/python jobs/bench.py --config jobs/conf/bench.yaml $(WHAT) \
 		$(if $(wildcard $(VLLM)/.ready),bench.vllm=$(VLLM)/bin/python)
 
-# What needs no cluster runs two at a time; the rest kills processes at chosen moments and wants the machine for itself.
+# Two at a time. Of tests/cluster each process has whole files: their tests share jobs.
 test: $(READY) ## all tests but the drills
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet --numprocesses 2 --ignore tests/cluster
-	$(BIN)/python -m pytest --quiet tests/cluster
+	$(BIN)/python -m pytest --quiet --numprocesses 2 --dist loadfile tests/cluster
 
 # vLLM wants older packages than the lock file's: it has an environment of its own. Here the CPU build; on a GPU,
 # `pip install 'rayner[vllm]'` instead. Its three companions for pictures and sound do not fit the CPU build of torch.
@@ -71,7 +71,7 @@ $(GEMMA): | $(READY)
 
 gemma: $(GEMMA) ## a small pretrained LLM (Gemma 3 270M; its terms apply) as the checkpoint folder of jobs/conf/pretrained.yaml
 
-fast: $(READY) ## the tests that train nothing and start no Ray, with fewer examples each
+fast: $(READY) ## the quick tests, with fewer examples each: no training, no Ray
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet --numprocesses 2 --hypothesis-profile=fast -m 'not slow'
 
 fuzz: $(READY) ## a million broken inputs to all that reads what people or models give
@@ -94,8 +94,15 @@ format: $(READY) ## put the code in its format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-coverage: $(READY) ## lines of rayner/ner that tests reach
-	$(BIN)/python -m pytest --quiet tests/ner --cov=rayner.ner --cov-report=term-missing
+# Also in the processes that tests start, wherever they work.
+COVERED := COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml COVERAGE_FILE=$(CURDIR)/build/coverage PYTHONPATH=$(CURDIR)/tests/coverage
+coverage: $(READY) ## the share of each package's lines that all tests but the drills run
+	rm -rf build/coverage* && mkdir -p build
+	env $(COVERED) $(MAKE) test
+	COVERAGE_FILE=build/coverage $(BIN)/coverage combine --quiet
+	COVERAGE_FILE=build/coverage $(BIN)/coverage report --skip-covered
+	@for part in $(wildcard rayner/*/); do \
+		echo "$$part $$(COVERAGE_FILE=build/coverage $(BIN)/coverage report --format=total --include="$$part*")%"; done
 
 # Mutants need the standard library, numpy and what tests: mutmut has an environment of its own.
 MUTANTS := .venv-mutants

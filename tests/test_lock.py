@@ -49,6 +49,7 @@ def test_a_second_job_is_refused_at_once_naming_the_first(tmp_path, holder):
     assert json.loads((tmp_path / NAME).read_text())["pid"] == holder.pid
 
 
+@pytest.mark.slow
 def test_of_many_that_begin_at_once_one_gets_it(tmp_path):
     started = [
         subprocess.Popen([sys.executable, "-c", HOLDER.replace("60", "3"), str(tmp_path)], stdout=subprocess.PIPE,
@@ -102,6 +103,7 @@ def test_a_job_that_loses_its_lock_is_ended(tmp_path):
     assert json.loads((tmp_path / NAME).read_text())["owner"] == "another"
 
 
+@pytest.mark.slow
 def test_in_an_object_store_too():
     folder = place("memory://locks/run")
     with locked(folder, renew=0.2):

@@ -30,6 +30,8 @@ QUIET = {
     }
 }
 os.environ.update(QUIET["env_vars"])
+# So often Ray Train looks after its workers, and each report of theirs, so each epoch, waits for that: by default 2 s.
+os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
 # There is no named parameter for an actor's restarts yet.
 warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
 
@@ -61,6 +63,7 @@ def session() -> Iterator[None]:
     if os.environ.get("RAY_ADDRESS"):
         ray.init(logging_level=logging.WARNING, runtime_env=QUIET)
     else:
+        os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")  # nobody takes a laptop's node away
         # The object store holds units of work in flight, not corpora: half a gigabyte is plenty on a laptop.
         ray.init(
             address="local",

@@ -1,14 +1,16 @@
-"""One local Ray for all tests of this folder that need one."""
+"""One local Ray for all tests of this folder that need one, and runs that they share."""
 
 import dataclasses
+import pickle
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from rayner.cluster.session import session, start_logging
 from rayner.config import Config, CrfConfig, IndexConfig
 from rayner.run import Run
-from tests.cluster.small import ONE, with_settings, write_inputs
+from tests.cluster.small import with_settings, write_inputs, write_llm
 
 
 @pytest.fixture(scope="session")
@@ -20,32 +22,54 @@ def local_ray():
 
 
 @pytest.fixture(scope="session")
-def config(tmp_path_factory) -> Config:
-    """The configuration of a small run over dirty inputs."""
-    return write_inputs(tmp_path_factory.mktemp("pipeline"))
+def once(tmp_path_factory, worker_id):
+    """What a function makes in a folder of a name; where several processes share the tests, one makes it for all."""
+    own = tmp_path_factory.getbasetemp()
 
+    def made(name, make):
+        folder = (own if worker_id == "master" else own.parent) / name
+        with FileLock(f"{folder}.lock"):
+            done = folder / "made.pickle"
+            if not done.exists():
+                folder.mkdir(exist_ok=True)
+                done.write_bytes(pickle.dumps(make(folder)))
+            return pickle.loads(done.read_bytes())
 
-@pytest.fixture(scope="session")
-def run(config, local_ray) -> Run:
-    """What the main job makes of it; tests that change anything take a copy."""
-    from rayner.cluster.pipeline import pipeline
-
-    made = Run(Path(config.run))
-    pipeline(config, made)
     return made
 
 
 @pytest.fixture(scope="session")
-def with_crf(config, local_ray, tmp_path_factory) -> tuple[Config, Run]:
-    """A run whose small model is a CRF, with clusters, tuned by cross-fitting; its LLM learns a little only."""
+def config(once) -> Config:
+    """The configuration of a small run over dirty inputs."""
+    return once("inputs", write_inputs)
+
+
+@pytest.fixture(scope="session")
+def run(config, once, local_ray) -> Run:
+    """What the main job makes of it; tests that change anything take a copy."""
     from rayner.cluster.pipeline import pipeline
 
-    folder = tmp_path_factory.mktemp("crf")
-    made = dataclasses.replace(config, run=str(folder / "run"), index=IndexConfig(encoder="ngrams", k=1))
-    crf = CrfConfig(iterations=30, unlabelled=config.corpus, clusters=["4", "16"])
-    made = with_settings(made, "slm", family="crf", crf=crf)
-    made = with_settings(made, "llm", full_epochs=1, max_steps=2, epochs=0, examples="none", workers=ONE)
-    made = with_settings(made, "fusion", entropy=["mean"], evidence=["decisions"])
-    made = with_settings(made, "split", folds=2)
-    pipeline(made, Run(folder / "run"))
-    return made, Run(folder / "run")
+    def make(_):
+        made = Run(Path(config.run))
+        pipeline(config, made)
+        return made
+
+    return once("run", make)
+
+
+@pytest.fixture(scope="session")
+def with_crf(config, once, local_ray) -> tuple[Config, Run]:
+    """A run whose small model is a CRF, with clusters, tuned by cross-fitting; its LLM has learned nothing."""
+    from rayner.cluster.pipeline import pipeline
+
+    def make(folder):
+        made = dataclasses.replace(config, run=str(folder / "run"), index=IndexConfig(encoder="ngrams", k=1))
+        crf = CrfConfig(iterations=30, unlabelled=config.corpus, clusters=["4", "16"])
+        made = with_settings(made, "slm", family="crf", crf=crf)
+        made = with_settings(made, "llm", **write_llm(folder / "llm"))
+        made = with_settings(made, "fusion", entropy=["mean"], evidence=["decisions"])
+        made = with_settings(made, "split", folds=2)
+        pipeline(made, Run(folder / "run"))
+        return made, Run(folder / "run")
+
+    return once("crf", make)

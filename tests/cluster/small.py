@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -22,6 +23,7 @@ from rayner.config import (
 )
 from rayner.corpus.examples import sentences_of
 from rayner.corpus.readers import read_labelled
+from rayner.models.tiny import write_decoder
 from rayner.ner.prompt import Example
 from rayner.ner.spans import Span
 from rayner.run import Run
@@ -94,6 +96,14 @@ def write_inputs(folder: Path) -> Config:
         score=ScoreConfig(unit_chars=400),
         fusion=FusionConfig(steps=101),
     )  # fmt: skip
+
+
+def write_llm(folder: Path) -> dict[str, Any]:
+    """A decoder that has learned nothing, as a checkpoint; the settings by which a job asks it as it came."""
+    sentences = labelled_sentences()
+    types = sorted({span.type for example in sentences for span in example.spans})
+    write_decoder(folder, [example.text for example in sentences], types, SHAPE, seed=1)
+    return {"model": str(folder), "full_epochs": 0, "epochs": 0, "examples": "none"}
 
 
 def with_settings(config: Config, section: str, **values) -> Config:

@@ -16,6 +16,7 @@ from rayner.run import read_json
 from tests.cluster.small import copied, rows_of
 
 
+@pytest.mark.slow  # it pauses between works
 def test_works_take_turns_and_a_first_round_is_not_counted():
     done = []
     seconds = turns(3, {"a": lambda: done.append("a"), "b": lambda: done.append("b")})

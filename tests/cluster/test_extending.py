@@ -9,14 +9,14 @@ import pytest
 
 from rayner.commands import main
 from rayner.run import file_digest, read_json
-from tests.cluster.small import SAMPLE, rows_of, run_job
+from tests.cluster.small import SAMPLE, rows_of, run_job, write_llm
 from tests.docs.conftest import write_own_code
 
 pytestmark = pytest.mark.slow
 
 SETTINGS = [
     "run=run", "train=labelled.jsonl", "corpus=corpus", "layout=my_reader:doccano", "slm.family=my_tagger:COUNTS",
-    "fusion.rules=my_rule:BY_TYPE",
+    "fusion.rules=my_rule:BY_TYPE", "llm.model=llm", "llm.full_epochs=0",
 ]  # fmt: skip
 
 
@@ -24,6 +24,7 @@ SETTINGS = [
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("own")
     write_own_code(folder, 300)
+    write_llm(folder / "llm")
     book = next((SAMPLE / "corpus").rglob("*.txt")).read_text(encoding="utf-8")
     (folder / "corpus").mkdir()
     (folder / "corpus" / "書.txt").write_text(book[:600], encoding="utf-8", newline="")
@@ -97,6 +98,7 @@ def test_what_was_tagged_by_them_depends_on_their_files(folder, done):
 )  # fmt: skip
 def test_a_mistake_in_them_ends_the_job_with_one_line(folder, tmp_path, name, old, new, said):
     write_own_code(tmp_path, 300)
+    write_llm(tmp_path / "llm")
     code = (tmp_path / f"{name}.py").read_text(encoding="utf-8")
     assert old in code
     (tmp_path / f"{name}.py").write_text(code.replace(old, new), encoding="utf-8")

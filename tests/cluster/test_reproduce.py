@@ -8,9 +8,8 @@ import pytest
 from rayner.cluster import reproduce as job
 from rayner.config import CrfConfig, IndexConfig, ReproduceConfig
 from rayner.errors import ConfigError
-from rayner.models.tiny import write_decoder
 from rayner.run import Run, read_json
-from tests.cluster.small import ONE, SHAPE, labelled_sentences, stamps, with_settings
+from tests.cluster.small import ONE, stamps, with_settings, write_llm
 
 pytestmark = pytest.mark.slow
 SETTINGS = ["few shot", "as configured"]
@@ -19,16 +18,13 @@ SETTINGS = ["few shot", "as configured"]
 @pytest.fixture(scope="module")
 def reproduced(config, local_ray, tmp_path_factory):
     folder = tmp_path_factory.mktemp("reproduce")
-    sentences = labelled_sentences()
-    types = sorted({span.type for e in sentences for span in e.spans})
-    write_decoder(folder / "llm", [e.text for e in sentences], types, SHAPE, seed=1)
     made = dataclasses.replace(
         config, run=str(folder / "run"), train=[], corpus=None, datasets={"A": config.train[0]},
         reproduce=ReproduceConfig(llm=SETTINGS), index=IndexConfig(encoder="ngrams", k=1),
     )  # fmt: skip
     made = with_settings(made, "slm", family="crf", crf=CrfConfig(iterations=30))
-    brief = {"full_epochs": 0, "epochs": 1, "max_steps": 2, "examples": "none", "workers": ONE}
-    made = with_settings(made, "llm", model=str(folder / "llm"), **brief)
+    brief = {"epochs": 1, "max_steps": 2, "workers": ONE}
+    made = with_settings(made, "llm", **write_llm(folder / "llm") | brief)
     run = Run(folder / "run")
     job.check(made, run)
     return made, run, job.reproduce(made, run)

@@ -172,6 +172,7 @@ def test_a_type_that_has_no_element_is_refused(name, kind):
         exported({"d": ("楚", [Span(0, 1, kind)])}, name)
 
 
+@pytest.mark.slow  # lxml takes many seconds to read TEI's schema
 def test_tei_is_valid_and_says_how_sure_and_who_decided():
     schema = reading.schema()
     kinds = ("NR", "NS", "NO", "NB", "T", "NG", "ZD", "ZZ", "ZF", "ZP", "ZS", "ZA", "X1")
@@ -197,6 +198,7 @@ def test_tei_is_valid_and_says_how_sure_and_who_decided():
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @given(tagged_texts())
 def test_tei_of_any_text_is_valid(tagged):
