@@ -5,17 +5,16 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import tomllib
 import zipfile
 from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
 import yaml
-from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import rayner
+from release.licences import direct
 
 ROOT = Path(__file__).parents[1]
 NOT_TRACKED = shutil.ignore_patterns(".*", "__pycache__", "runs", "dist", "build", "*.egg-info")
@@ -68,7 +67,5 @@ def test_the_licences_of_direct_dependencies_are_those_installed():
     rows = re.findall(
         r"^\| \*\*(.+?)\*\* \| (.+?) \|", (ROOT / "docs" / "licences.md").read_text(encoding="utf-8"), re.M
     )
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    needed = [Requirement(line) for line in project["dependencies"]]
-    installed = {canonicalize_name(item.name): distribution(item.name).version.split("+")[0] for item in needed}
+    installed = {canonicalize_name(item.name): distribution(item.name).version.split("+")[0] for item in direct()}
     assert dict(rows) == installed, "make licences writes docs/licences.md"
