@@ -85,5 +85,5 @@ def expected_error(scores: Sequence[float], right: Sequence[bool], bins: int = 1
         return 0.0
     values, good = np.asarray(scores, dtype=float), np.asarray(right, dtype=float)
     which = np.minimum((values * bins).astype(int), bins - 1)
-    gap = np.abs(np.bincount(which, weights=values - good, minlength=bins))
+    gap = np.abs(np.bincount(which, weights=values - good))
     return float(gap.sum() / len(values))

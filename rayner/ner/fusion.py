@@ -126,9 +126,8 @@ def fuse(slm: SlmScore, llm: LlmAnswer | None, rule: Rule) -> list[Decision]:
 
 def decision_on(span: Span, decided_by: str, slm: SlmScore, llm: Sequence[LlmSpan] | None) -> Decision:
     """A decision for an entity, with both models' votes on its characters; llm: None where it has no say."""
-    near = [item for item in llm or () if item.span.overlaps(span)]
-    vote = max(near, key=lambda item: item.span == span, default=None)
-    own = max((s for s in slm.spans if s.overlaps(span)), key=lambda s: s == span, default=None)
+    vote = next((item for item in llm or () if item.span.overlaps(span)), None)
+    own = next((s for s in slm.spans if s.overlaps(span)), None)
     return Decision(
         span=span,
         decided_by=decided_by,

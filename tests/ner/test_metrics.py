@@ -160,7 +160,7 @@ def test_intervals_depend_on_the_seed_alone():
         metrics._draws.cache_clear()  # or the second measurement would only repeat the first
         return interval(ours, seed=seed), paired_interval(ours, theirs, seed=seed)
 
-    assert measured(5) == measured(5)
+    assert len({measured(5) for _ in range(5)}) == 1  # two may agree by chance
     assert all(a != b for a, b in zip(measured(5), measured(6), strict=True))
 
 

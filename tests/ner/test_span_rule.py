@@ -88,6 +88,11 @@ def test_a_second_thought_is_a_candidate(size, k):
     assert considered(SlmScore((), floats32([1] * size), log_probs), TYPES) == {span}
 
 
+@pytest.mark.parametrize("log_probs", [None, np.zeros((0, len(LABELS)), dtype=np.float32)])
+def test_without_distributions_nothing_is_considered(log_probs):
+    assert considered(SlmScore((), floats32([]), log_probs), TYPES) == set()
+
+
 @given(rows(), span_rules())
 def test_the_output_is_legal_and_made_of_candidates_above_the_threshold(row, rule):
     found = accepted(row, rule)
@@ -252,6 +257,7 @@ def test_a_framed_answer_is_certain_that_nothing_stands_around_it(row, before, a
     assert label_set(TYPES)[0] == "O"
 
 
+@pytest.mark.slow
 def test_the_threshold_is_the_one_of_the_highest_f1(llm_knows_places):
     """Half of the places that the LLM alone puts are none: each is as likely as not, and F1 wants them all the same."""
     some = [
@@ -297,6 +303,16 @@ def test_a_threshold_worked_by_hand():
     some = [one("楚", (entity,), (), (entity,) if right else (), certainty) for certainty, right in judged]
     rule = weighing(**{"SLM log p min": 1.0})  # so the odds of each are its certainty
     assert span_rule._threshold(some, [rule] * 6) == pytest.approx((0.8 / 1.8 + 0.7 / 1.7) / 2)
+
+
+def test_a_threshold_shuts_out_the_last_alone():
+    entity = Span(0, 1, "NR")
+    some = [
+        one("楚", (entity,), (), (entity,) if right else (), certainty)
+        for certainty, right in [(0.9, True), (0.8, False)]
+    ]
+    found = span_rule._threshold(some, [weighing(**{"SLM log p min": 1.0})] * 2)
+    assert found == pytest.approx((0.9 / 1.9 + 0.8 / 1.8) / 2)
 
 
 @pytest.mark.parametrize("logit", [-1000.0, 1000.0])
