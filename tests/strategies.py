@@ -1,6 +1,7 @@
 """What the tests draw: texts as dirty as the corpus, and all that is said of them."""
 
 import numpy as np
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from rayner.ner.copying import TagSpelling
@@ -19,6 +20,11 @@ chars = st.one_of(st.sampled_from(ODD), st.characters(exclude_categories=["Cs"])
 types = st.sampled_from(TYPES)
 probabilities = st.floats(0, 1, width=32)
 entropies = st.floats(0, 4, width=32)
+
+
+def at_most(examples):
+    """For a property that is dear to try; a profile may ask for fewer still."""
+    return settings(max_examples=min(examples, settings.default.max_examples))
 
 
 def texts(max_size=40):

@@ -77,6 +77,7 @@ def elsewhere(path, **values):
     path.write_text(json.dumps(owner))
 
 
+@pytest.mark.slow
 def test_a_lock_from_another_machine_that_nobody_renews_is_taken_after_a_while(tmp_path):
     elsewhere(tmp_path / NAME)
     begun = time.monotonic()
@@ -84,6 +85,7 @@ def test_a_lock_from_another_machine_that_nobody_renews_is_taken_after_a_while(t
         assert 0.8 < time.monotonic() - begun < 3
 
 
+@pytest.mark.slow
 def test_one_that_is_renewed_is_not(tmp_path):
     elsewhere(tmp_path / NAME)
     code = f"import time; time.sleep(0.5); p = {str(tmp_path / NAME)!r}; s = open(p).read()"

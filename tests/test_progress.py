@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rayner import progress
@@ -18,6 +18,7 @@ from rayner.errors import DataError
 from rayner.progress import Progress, at_step, following, here, into, reporting
 from rayner.status import STATES, Count, Status, bar, counted, duration, pace, read_status, render
 from rayner.storage import place, remove
+from tests.strategies import at_most
 
 numbers = st.floats(0, 1e9)
 counts = st.integers(0, 10**9)
@@ -225,7 +226,7 @@ def test_a_job_tells_what_its_worker_tells_and_nothing_of_an_earlier_one(tmp_pat
     assert len(said) == 2
 
 
-@settings(deadline=None, max_examples=50)
+@at_most(50)
 @given(
     st.lists(st.tuples(st.integers(1, 9), st.sampled_from([b"", b"{", b"[]", b"\xff", None])), min_size=1),
     st.booleans(),

@@ -5,7 +5,7 @@ import json
 
 import conllu
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
@@ -16,6 +16,7 @@ from rayner.ner.spans import Span
 from rayner.storage import place, remove_folder
 from tests.corpus import reading
 from tests.corpus.nasty import PLAIN, SPANS, TEXT, tagged_texts, write_corpus
+from tests.strategies import at_most
 
 TEXTS = {"史/nasty": (TEXT, SPANS), "史/空": ("", []), "plain": ("懷王曰。\n楚", [Span(0, 2, "NR"), Span(5, 6, "NG")])}
 EXACT = {
@@ -199,7 +200,7 @@ def test_tei_is_valid_and_says_how_sure_and_who_decided():
 
 
 @pytest.mark.slow
-@settings(max_examples=20)
+@at_most(20)
 @given(tagged_texts())
 def test_tei_of_any_text_is_valid(tagged):
     out, _ = exported({"d": tagged}, "tei")
@@ -233,7 +234,7 @@ def test_csv_rows_come_back(tagged, bom):
     assert data.startswith(b"\xef\xbb\xbf" * bom + b"doc_id,start,end,type,text,score,decided_by,left,right\r\n")
 
 
-@settings(max_examples=5)
+@at_most(5)
 @given(st.lists(tagged_texts(), max_size=5))
 def test_datasets_opens_the_folder(tagged):
     texts = TEXTS | {f"{i}": each for i, each in enumerate(tagged)}

@@ -5,7 +5,7 @@ import json
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rayner.corpus.examples import sentences_of
@@ -24,7 +24,7 @@ from rayner.ner.review import Candidate
 from rayner.ner.segment import sentences
 from rayner.ner.spans import Span
 from tests.corpus.units import document, entity, write_unit
-from tests.strategies import TYPES, chars, spans_in
+from tests.strategies import TYPES, at_most, chars, spans_in
 
 TEXT = "  懷王曰善。\n\n蘇秦死於齊。楚使怒去。\n　\n𠀀王歸燕"
 
@@ -145,7 +145,7 @@ def in_utf_16(task, value):
         value[key] = len(task["data"]["text"][: value[key]].encode("utf-16-le")) // 2
 
 
-@settings(max_examples=60)
+@at_most(60)
 @given(picks(), st.sampled_from(["label-studio", "evahan"]))
 def test_what_was_not_changed_comes_back_as_it_was(tmp_path_factory, picked, to):
     out = tmp_path_factory.mktemp("r")

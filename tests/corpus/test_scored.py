@@ -95,6 +95,7 @@ def test_through_a_file(tmp_path):
     assert [exact(row) for row in read_scored(tmp_path / "scores.parquet")] == [exact(row) for row in rows]
 
 
+@pytest.mark.slow
 def test_tens_of_thousands_of_rows_a_second():
     rows = [row_of(20, llm=i % 3 == 0) for i in range(20_000)]
     begin = time.process_time()

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shutil
 import sys
+from functools import cache
 
 import pytest
 
@@ -58,14 +59,19 @@ def write_own_code(folder, most=None):
             modules[block.text.partition("\n")[0].removeprefix("# ").removesuffix(".py")] = block.text
     for name, text in modules.items():
         (folder / f"{name}.py").write_text(text, encoding="utf-8")
+    (folder / "labelled.jsonl").write_text("".join(doccano_lines()[:most]), encoding="utf-8")
+    return [*modules]
+
+
+@cache
+def doccano_lines():
+    """The labelled sample as doccano writes it."""
     labelled = read_labelled(ROOT / "sample" / "labelled.txt")
     items = [
         {"text": e.text, "label": [[s.start, s.end, s.type] for s in e.spans]}
-        for e in sentences_of(labelled.text, labelled.spans)[:most]
+        for e in sentences_of(labelled.text, labelled.spans)
     ]
-    lines = "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items)
-    (folder / "labelled.jsonl").write_text(lines, encoding="utf-8")
-    return [*modules]
+    return [json.dumps(item, ensure_ascii=False) + "\n" for item in items]
 
 
 def write_tagged(folder):

@@ -3,12 +3,12 @@
 import random
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rayner.models import clusters
 from rayner.models.clusters import learn
-from tests.strategies import texts
+from tests.strategies import at_most, texts
 
 SURNAMES, RANKS, VERBS = "趙錢孫李周吳", "王公侯伯子男", "去來歸怒哭笑"
 
@@ -43,7 +43,7 @@ def test_nothing_is_learned_of_nothing():
     assert learn(lambda: ["", ""], [32], seed=1) == {}
 
 
-@settings(max_examples=30)
+@at_most(30)
 @given(st.lists(texts(30), min_size=1, max_size=5))
 def test_company_is_counted_as_by_hand(batch):
     whole = "".join(batch)
@@ -59,7 +59,7 @@ def test_company_is_counted_as_by_hand(batch):
         assert (counts == expected).all()
 
 
-@settings(max_examples=20)
+@at_most(20)
 @given(st.lists(texts(30), max_size=5))
 def test_every_character_of_odd_texts_has_a_cluster(batch):
     found = learn(lambda: batch, [3], seed=1)

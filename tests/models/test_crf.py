@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rayner.config import CrfConfig
@@ -15,7 +15,7 @@ from rayner.ner.prompt import Example
 from rayner.ner.spans import Span
 from rayner.ner.tags import legal_steps
 from tests.models.test_slm import proper
-from tests.strategies import texts
+from tests.strategies import at_most, texts
 
 CONFIG = CrfConfig(iterations=40)
 
@@ -32,7 +32,7 @@ def crf(folder):
     return crfs.load(folder)
 
 
-@settings(max_examples=30)
+@at_most(30)
 @given(batch=st.lists(texts(60), max_size=5))
 def test_every_text_gets_legal_spans_and_an_entropy_a_character(crf, batch):
     answers = crfs.score(crf, batch)

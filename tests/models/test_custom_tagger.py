@@ -11,7 +11,7 @@ from rayner.ner.prompt import Example
 from rayner.ner.spans import Span
 from rayner.ner.tags import label_set
 from tests.models.test_slm import proper
-from tests.strategies import texts
+from tests.strategies import at_most, texts
 
 LABELS = label_set(["NR", "NS"])
 TAGGER = """
@@ -52,7 +52,7 @@ def trained(own_module, tmp_path):
     return folder
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=30)
+@settings(at_most(30), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(batch=st.lists(texts(30), max_size=4))
 def test_every_text_gets_legal_spans_and_an_entropy_a_character(trained, batch):
     tagger = custom_tagger.load("own_tagger:NAMES", trained)

@@ -4,7 +4,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rayner.models import reference
@@ -12,7 +12,7 @@ from rayner.models.decode import Decoder, Task
 from rayner.ner.gate import quiet, reach
 from rayner.ner.spans import checked
 from tests.models.conftest import load_llm
-from tests.strategies import rules, slm_scores, spans_in, texts
+from tests.strategies import at_most, rules, slm_scores, spans_in, texts
 
 PROBABILITIES = ["unmasked", "allowed"]
 
@@ -41,7 +41,7 @@ def tasks(draw, sentences):
     return made
 
 
-@settings(max_examples=60)
+@at_most(60)
 @given(st.data(), st.sampled_from(PROBABILITIES), st.integers(1, 5))
 def test_answers_are_those_of_the_reference_whatever_the_draft(random_llm, sentences, data, probability, batch_size):
     drawn = data.draw(tasks(sentences))
@@ -50,7 +50,7 @@ def test_answers_are_those_of_the_reference_whatever_the_draft(random_llm, sente
         same(one, other)
 
 
-@settings(max_examples=40)
+@at_most(40)
 @given(st.data(), st.sampled_from(PROBABILITIES))
 def test_an_answer_that_need_not_be_read_to_its_end_begins_like_the_reference(random_llm, data, probability):
     text = data.draw(texts(14).filter(bool))

@@ -2,7 +2,7 @@ import faiss
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rayner.errors import ConfigError
@@ -11,7 +11,7 @@ from rayner.models.index import Index, Ngrams, build_index, load_encoder, load_i
 from rayner.ner.prompt import Example
 from rayner.ner.spans import Span
 from tests.models.conftest import CPU, truncated
-from tests.strategies import texts
+from tests.strategies import at_most, texts
 
 DIM = 8
 
@@ -37,7 +37,7 @@ def best(stored, text, k):
 short = st.text("楚王", min_size=1, max_size=4)
 
 
-@settings(max_examples=100)
+@at_most(100)
 @given(stored=st.lists(short, min_size=1, max_size=60), asked=st.lists(short, max_size=4), k=st.integers(0, 12))
 def test_nearest_are_the_most_similar_other_sentences_each_once(stored, asked, k):
     queries = np.array([vector_of(text) for text in asked], dtype=np.float32).reshape(-1, DIM)
@@ -78,7 +78,7 @@ def test_a_sentence_that_is_all_there_is_has_no_example():
 # ---- the encoder
 
 
-@settings(max_examples=15)
+@at_most(15)
 @given(batch=st.lists(texts(30), min_size=1, max_size=6))
 def test_an_embedding_depends_on_its_text_alone(encoder, batch):
     together = encoder.embed(batch, 4)

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rayner.config import LoraConfig
@@ -14,7 +14,7 @@ from rayner.ner.markup import encode, escape
 from rayner.ner.prompt import Example
 from rayner.ner.spans import Span
 from tests.models.conftest import composed, load_llm, truncated
-from tests.strategies import tagged_texts
+from tests.strategies import at_most, tagged_texts
 
 LORA = LoraConfig(r=4, alpha=8, dropout=0.1)
 examples = tagged_texts(20).map(lambda drawn: Example(*drawn))
@@ -27,7 +27,7 @@ def written(task, shown, text):
     return "".join([*lines, "句：", *map(escape, text), "\n答："])
 
 
-@settings(max_examples=40)
+@at_most(40)
 @given(shown=st.lists(examples, max_size=3), drawn=tagged_texts(20))
 def test_a_prompt_reads_as_task_examples_and_sentence(random_llm, shown, drawn):
     text, _ = drawn
@@ -41,7 +41,7 @@ def test_a_prompt_without_task_begins_with_the_sentence(decoder_folder, types):
     assert llm.speller.tokenizer.decode(llm.prompt([], "楚王")) == "句：楚王\n答："
 
 
-@settings(max_examples=40)
+@at_most(40)
 @given(drawn=tagged_texts(20))
 def test_no_token_of_a_prompt_straddles_characters_or_tags(random_llm, drawn):
     text, spans = drawn
@@ -62,7 +62,7 @@ def test_no_token_of_a_prompt_straddles_characters_or_tags(random_llm, drawn):
     assert shown[at : at + len(line)] == line
 
 
-@settings(max_examples=40)
+@at_most(40)
 @given(drawn=tagged_texts(20))
 def test_the_right_answer_reads_as_the_tagged_sentence(random_llm, drawn):
     text, spans = drawn
@@ -107,7 +107,7 @@ def test_a_folder_without_an_adapter_is_a_config_error(decoder_folder, types, tm
         load_llm(decoder_folder, types, adapter=tmp_path)
 
 
-@settings(max_examples=60)
+@at_most(60)
 @given(drawn=tagged_texts(40), size=st.integers(1, 20), share=st.floats(0, 0.99))
 def test_pieces_cover_a_sentence_and_hold_its_whole_entities(drawn, size, share):
     example = Example(*drawn)

@@ -4,7 +4,7 @@ import random
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rayner.models import llm as llms
@@ -17,7 +17,7 @@ from rayner.ner.scores import joined
 from rayner.ner.segment import windows
 from rayner.ner.spans import checked
 from tests.models.conftest import load_llm
-from tests.strategies import ODD, texts
+from tests.strategies import ODD, at_most, texts
 
 PROBABILITIES = ["unmasked", "allowed"]
 
@@ -78,7 +78,7 @@ def odd_texts(n, seed=0):
     return ["".join(rng.choices("楚懷王之曰大夫將軍漢人" + ODD, k=rng.randint(1, 14))) for _ in range(n)]
 
 
-@settings(max_examples=15)
+@at_most(15)
 @given(batch=st.lists(texts(10), min_size=1, max_size=4))
 def test_answers_are_legal_whatever_the_text_and_the_weights(random_llm, batch):
     found_all = answer(random_llm, batch, [[]] * len(batch), probability="unmasked", batch_size=3)

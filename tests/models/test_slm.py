@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rayner.config import SlmConfig
@@ -17,7 +17,7 @@ from rayner.ner.prompt import Example
 from rayner.ner.spans import Span, checked
 from rayner.ner.tags import decode, encode
 from tests.models.conftest import CPU, fresh_tagger, truncated
-from tests.strategies import ODD, texts
+from tests.strategies import ODD, at_most, texts
 
 CONFIG = SlmConfig(epochs=2, batch_size=8, lr=3e-3)
 
@@ -47,7 +47,7 @@ def any_tagger(request):
     return request.getfixturevalue(request.param)
 
 
-@settings(max_examples=20)
+@at_most(20)
 @given(batch=st.lists(texts(60), max_size=5))
 def test_every_text_gets_legal_spans_and_an_entropy_a_character(tagger, splitting_tagger, batch):
     for either in (tagger, splitting_tagger):
@@ -97,7 +97,7 @@ def distributions(tagger, text):
     return logits.double().softmax(-1).numpy()
 
 
-@settings(max_examples=20)
+@at_most(20)
 @given(text=st.text("楚懷王之也曰大夫將軍漢人為\ue000𠀀", min_size=1, max_size=40))
 def test_entropy_and_tags_are_those_of_the_models_distributions(tagger, text):
     probs = distributions(tagger, text)
@@ -126,7 +126,7 @@ def test_a_long_text_has_the_entropies_of_its_windows(any_tagger):
         np.testing.assert_allclose(kept, alone.entropy[window.kept], atol=1e-4)
 
 
-@settings(max_examples=60)
+@at_most(60)
 @given(text=texts(120), size=st.integers(1, 80), share=st.floats(0, 0.99))
 def test_windows_fit_the_model_and_lose_no_character(splitting_tagger, text, size, share):
     parts = slm.cut(splitting_tagger, text, size, int(size * share))

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
@@ -7,7 +7,7 @@ from rayner.errors import ConfigError
 from rayner.models.spelling import Speller, load_tokenizer
 from rayner.ner.markup import escape
 from tests.models.conftest import composed
-from tests.strategies import texts
+from tests.strategies import at_most, texts
 
 NASTY = [
     "\ue000",
@@ -42,7 +42,7 @@ def test_every_nasty_character_has_a_token(spellers, kind, char):
     assert len(speller.copied(char)[0]) >= 1
 
 
-@settings(max_examples=60)
+@at_most(60)
 @given(text=texts())
 def test_every_character_of_every_text_has_a_token_of_its_own(spellers, text):
     for speller in spellers.values():
@@ -71,7 +71,7 @@ def test_a_tokenizer_that_deletes_a_character_and_has_no_unknown_token_is_a_conf
         speller.copied("楚\ue000")
 
 
-@settings(max_examples=60)
+@at_most(60)
 @given(text=texts())
 def test_the_llm_reads_and_writes_markup(spellers, text):
     speller = spellers["decoder"]

@@ -3,13 +3,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
 
 from rayner.models.tiny import write_decoder, write_encoder
 from tests.models.conftest import SHAPE, composed
-from tests.strategies import texts
+from tests.strategies import at_most, texts
 
 UNSEEN = ["\ue000", "\U000f0000", "𠀀", "\u2028", "\x00", "\t", "é", "龘"]
 WRITERS = {
@@ -53,7 +53,7 @@ def test_weights_are_safetensors_and_nothing_is_pickled(which, request):
     assert {Path(name).suffix for name in names} == {".safetensors", ".json"}
 
 
-@settings(max_examples=60)
+@at_most(60)
 @given(text=texts())
 def test_the_decoder_spells_every_text_so_that_it_reads_back_composed(decoder_tokenizer, text):
     assert decoder_tokenizer.decode(decoder_tokenizer.encode(text)) == unicodedata.normalize("NFC", text)
@@ -81,7 +81,7 @@ def test_a_types_name_of_any_length_is_one_token(tmp_path):
     assert [len(tokenizer.encode(name)) for name in ("NR", "PER", "PE", "P")] == [1, 1, 1, 1]
 
 
-@settings(max_examples=60)
+@at_most(60)
 @given(text=texts())
 def test_the_encoder_spells_every_character_as_one_token(encoder_tokenizer, text):
     assert len(encoder_tokenizer.encode(text, add_special_tokens=False)) == len(text)
@@ -112,7 +112,7 @@ def test_weights_depend_on_the_seed_alone(which, tmp_path):
     assert a != c
 
 
-@settings(max_examples=20)
+@at_most(20)
 @given(text=st.text("楚懷王<>&/NRPE", max_size=12))
 def test_vocabulary_does_not_depend_on_the_order_of_the_texts(tmp_path_factory, text):
     folder = tmp_path_factory.mktemp("order")
