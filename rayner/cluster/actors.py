@@ -1,6 +1,7 @@
 """Units of work through both stages, by Ray Data actors. Rows name them; an actor reads, scores and writes one."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import ray.data
@@ -17,6 +18,21 @@ from rayner.storage import Place
 Row = dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Work:
+    """What actors do with units. read: the segments of the unit that a row names; write: what it tells is handed on.
+
+    notes: where a process that dies leaves what it did.
+    """
+
+    config: Config
+    run: Run
+    gate: Gate | None
+    notes: Place
+    read: Callable[[Row], LoadedUnit]
+    write: Callable[[LoadedUnit], Row]
+
+
 class Scorer:
     """What an actor does with a unit: read it, both stages, write it.
 
@@ -24,21 +40,14 @@ class Scorer:
     for the other; so a crash costs an actor the unit that it has in hand.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        run: Run,
-        gate: Gate | None,
-        notes: Place,
-        read: Callable[[Row], LoadedUnit],
-        write: Callable[[LoadedUnit], Row],
-    ) -> None:
+    def __init__(self, work: Work) -> None:
         from rayner.models.training import use_threads
 
         start_logging()
-        use_threads(int(config.score.cpus))
-        self.slm, self.llm = SlmStage(config, run, notes), LlmStage(config, run, gate, notes)
-        self.read, self.write = read, write
+        use_threads(int(work.config.score.cpus))
+        self.slm = SlmStage(work.config, work.run, work.notes)
+        self.llm = LlmStage(work.config, work.run, work.gate, work.notes)
+        self.read, self.write = work.read, work.write
 
     def __call__(self, row: Row) -> Row:
         """Read a unit, score and write it; what `write` tells of it, or what went wrong.
@@ -52,40 +61,29 @@ class Scorer:
             return {"unit": row["unit"], "failure": described(error)}
 
 
-def scored(
-    rows: Sequence[Row],
-    config: Config,
-    run: Run,
-    gate: Gate | None,
-    *,
-    notes: Place,
-    read: Callable[[Row], LoadedUnit],
-    write: Callable[[LoadedUnit], Row],
-) -> Iterator[Row]:
+def scored(rows: Sequence[Row], work: Work) -> Iterator[Row]:
     """Both stages over units, by actors; yields what `write` tells of each, in the order in which they are done.
 
-    read: the segments of the unit that a row names; notes: where a process that dies leaves what it did.
     Raises JobError if a unit could not be read or written.
     """
     if not rows:
         return
     dataset: ray.data.Dataset = ray.data.from_items(list(rows), override_num_blocks=len(rows))
+    score = work.config.score
     remote: Any = {
-        "num_cpus": config.score.cpus,
-        "num_gpus": config.score.gpus or None,
+        "num_cpus": score.cpus,
+        "num_gpus": score.gpus or None,
         # Ray's own defaults start an actor again for ever.
-        "max_restarts": config.score.max_restarts,
+        "max_restarts": score.max_restarts,
         "max_task_retries": -1,
     }
     stage: Any = Scorer  # Ray's types know classes only by a protocol without arguments
     done = dataset.map(
         stage,
-        fn_constructor_kwargs={
-            "config": config, "run": run, "gate": gate, "notes": notes, "read": read, "write": write,
-        },
-        compute=ray.data.ActorPoolStrategy(size=config.score.actors),
+        fn_constructor_kwargs={"work": work},
+        compute=ray.data.ActorPoolStrategy(size=score.actors),
         **remote,
-    )  # fmt: skip
+    )
     for row in done.iter_rows():
         if row.get("failure"):
             raise JobError(f"{row['unit']}: {row['failure']}; {AGAIN}")

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from rayner.cluster import data
-from rayner.cluster.actors import Row, scored
+from rayner.cluster.actors import Row, Work, scored
 from rayner.cluster.data import FOLD
 from rayner.cluster.failures import plainly
 from rayner.cluster.stages import LoadedUnit
@@ -69,9 +69,9 @@ def _score_units(config: Config, run: Run, units: list[Row], kept: Place) -> Non
         log.info("score: %d of %d units are there already", len(done), len(units))
     progress = Progress("score", sum(unit["end"] - unit["start"] for unit in todo), "sentences")
     read = partial(read_unit, run=run, group=config.prompt.group)
-    write = partial(_keep, kept=kept)
+    work = Work(config, run, None, kept / "attempts", read, write=partial(_keep, kept=kept))
     with plainly(kept):
-        for row in scored(todo, config, run, None, notes=kept / "attempts", read=read, write=write):
+        for row in scored(todo, work):
             progress.add(int(row["sentences"]))
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 import rayner
-from rayner.cluster.actors import scored
+from rayner.cluster.actors import Work, scored
 from rayner.cluster.audit import verify
 from rayner.cluster.failures import plainly
 from rayner.cluster.plan import differences, read_plan, write_plan
@@ -145,11 +145,11 @@ def _stream(config: Config, run: Run, out: Place, fusion: dict[str, Any], planne
     progress = Progress("tag", ahead, "characters")
     read = partial(read_unit, out=out)
     write = partial(write_unit, out=out, rule=chosen(fusion), fitted=fusion["calibration"])
-    gate = gate_of(config, fusion)
+    work = Work(config, run, gate_of(config, fusion), out / "attempts", read, write)
     # A part at a time, so that neither Ray nor this process ever knows of more.
     for part in read_plan(out):
         todo = [row_of(unit) for unit in part if unit.name not in done]
-        for row in scored(todo, config, run, gate, notes=out / "attempts", read=read, write=write):
+        for row in scored(todo, work):
             progress.add(int(row["characters"]))
 
 

@@ -24,18 +24,18 @@ RAISES, KILLS = "毒酒三升。", "鴆殺其使。"
 class Poisoned(actors.Scorer):
     """Scoring by a small model that some texts are too much for."""
 
-    def __init__(self, **settings):
-        super().__init__(**settings)
+    def __init__(self, work):
+        super().__init__(work)
         score = self.slm.score
 
-        def work(texts):
+        def poisoned(texts):
             if any("鴆" in text for text in texts):
                 os.kill(os.getpid(), signal.SIGKILL)
             if any("毒" in text for text in texts):
                 raise ValueError("no such text, please")
             return score(texts)
 
-        self.slm.score = work
+        self.slm.score = poisoned
 
 
 class Dying(actors.Scorer):
@@ -48,8 +48,8 @@ class Dying(actors.Scorer):
 class Broken(actors.Scorer):
     """Scoring that writes to a disk that is full."""
 
-    def __init__(self, **settings):
-        super().__init__(**settings)
+    def __init__(self, work):
+        super().__init__(work)
         self.write = full
 
 
