@@ -82,7 +82,7 @@ docs: $(READY) ## the documentation as a site in build/docs; warnings are errors
 
 drill: $(READY) ## fifty tagging jobs and more trainings disturbed, resumed and compared: half an hour on two quiet cores
 	$(BIN)/python -m tests.drills
-	$(BIN)/python -m pytest --quiet -m drill $(addprefix tests/cluster/test_,training_faults.py submission.py extending.py object_store.py)
+	$(BIN)/python -m pytest --quiet -m drill $(addprefix tests/cluster/test_,training_faults.py submission.py extending.py object_store.py machines.py)
 
 check: $(READY) ## format, lint, types, layers
 	$(BIN)/ruff format --check .

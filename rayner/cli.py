@@ -22,8 +22,6 @@ from rayner.run import Run
 from rayner.settings import CHOICES, entries, load
 from rayner.storage import is_url, place
 
-SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # Ray sets it for jobs that were submitted
-
 
 def run_job(
     what: str,
@@ -63,6 +61,7 @@ def _job(
     check: Callable[[Config, Run], list[str]],
     writes: str,
 ) -> None:
+    from rayner.cluster import SUBMITTED
     from rayner.cluster.session import session, start_logging
 
     config = load(given.config, given.overrides)

@@ -13,7 +13,8 @@ from dataclasses import replace
 
 import pytest
 
-from rayner.cli import SUBMITTED, fresh, run_job
+from rayner.cli import fresh, run_job
+from rayner.cluster import SUBMITTED
 from rayner.commands import COMMANDS, command_line, main, parsed
 from rayner.config import Config
 from rayner.corpus.readers import read_labelled

@@ -16,6 +16,7 @@ from ray.train import (
     CheckpointConfig,
     ControllerError,
     FailureConfig,
+    LoggingConfig,
     Result,
     RunConfig,
     ScalingConfig,
@@ -24,6 +25,7 @@ from ray.train import (
 from ray.train.torch import TorchTrainer, get_device
 from ray.train.v2._internal.exceptions import WorkerGroupStartupFailedError, WorkerGroupStartupTimeoutError
 
+from rayner.cluster.network import RayNetwork
 from rayner.cluster.session import start_logging
 from rayner.config import WorkersConfig
 from rayner.errors import ConfigError
@@ -60,6 +62,7 @@ def fit(
     trainer = TorchTrainer(
         worker,
         train_loop_config={**settings, TOLD: folder / NAME},
+        torch_config=RayNetwork(),
         scaling_config=scaling(workers),
         run_config=RunConfig(
             name=name,
@@ -71,6 +74,7 @@ def fit(
             checkpoint_config=CheckpointConfig(
                 num_to_keep=1, checkpoint_score_attribute=best, checkpoint_score_order="max"
             ),
+            logging_config=LoggingConfig(log_level="WARNING"),
             callbacks=[Witness(folder)],  # type: ignore[list-item] # likewise
         ),
     )

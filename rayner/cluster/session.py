@@ -9,29 +9,14 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 import ray
 
+from rayner.cluster import QUIET, SUBMITTED
 from rayner.progress import clear, log
 
-# Control characters and other libraries' remarks have no place in a job's log.
-QUIET = {
-    "env_vars": {
-        "RAY_COLOR_PREFIX": "0",
-        "RAY_DEDUP_LOGS": "0",  # it says what it left out in colour
-        "RAY_AIR_NEW_OUTPUT": "0",  # Ray Tune's boxes and tables
-        "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
-        "TQDM_DISABLE": "1",
-        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-        "TRANSFORMERS_VERBOSITY": "error",
-        "TOKENIZERS_PARALLELISM": "false",
-        "PYTHONWARNINGS": "ignore",
-    }
-}
-os.environ.update(QUIET["env_vars"])
-# So often Ray Train looks after its workers, and each report of theirs, so each epoch, waits for that: by default 2 s.
-os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
 # There is no named parameter for an actor's restarts yet.
 warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
 
@@ -61,7 +46,9 @@ def session() -> Iterator[None]:
         yield
         return
     if os.environ.get("RAY_ADDRESS"):
-        ray.init(logging_level=logging.WARNING, runtime_env=QUIET)
+        # The working directory of a submitted job travels, and rayner in it; of a job started on a node, rayner does.
+        travels = {} if SUBMITTED in os.environ else {"py_modules": [str(Path(__file__).parents[1])]}
+        ray.init(logging_level=logging.WARNING, runtime_env={"env_vars": QUIET, **travels})
     else:
         os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")  # nobody takes a laptop's node away
         # The object store holds units of work in flight, not corpora: half a gigabyte is plenty on a laptop.
@@ -69,7 +56,7 @@ def session() -> Iterator[None]:
             address="local",
             dashboard_host="127.0.0.1",
             logging_level=logging.WARNING,
-            runtime_env=QUIET,
+            runtime_env={"env_vars": QUIET},
             object_store_memory=512 * 1024**2,
         )
     data = ray.data.DataContext.get_current()

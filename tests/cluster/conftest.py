@@ -2,6 +2,7 @@
 
 import dataclasses
 import pickle
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from filelock import FileLock
 from rayner.cluster.session import session, start_logging
 from rayner.config import Config, CrfConfig, IndexConfig
 from rayner.run import Run
-from tests.cluster.small import with_settings, write_inputs, write_llm
+from tests.cluster.nodes import bare_python
+from tests.cluster.small import ROOT, with_settings, write_inputs, write_llm
 
 
 @pytest.fixture(scope="session")
@@ -73,3 +75,23 @@ def with_crf(config, once, local_ray) -> tuple[Config, Run]:
         return made, Run(folder / "run")
 
     return once("crf", make)
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory) -> dict[str, str]:
+    """The environment, proved to have no rayner."""
+    env = bare_python(tmp_path_factory.mktemp("bare"))
+    command = ["python", "-c", "import ray, rayner"]
+    found = subprocess.run(command, capture_output=True, text=True, env=env, cwd="/", check=False)
+    assert "No module named 'rayner'" in found.stderr
+    return env
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory) -> Path:
+    """What `git clone` gives: nothing that was built, no environment."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("not in a git repository")
+    folder = tmp_path_factory.mktemp("clean") / "rayner"
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
+    return folder

@@ -34,6 +34,11 @@ SAMPLE = ROOT / "sample"
 ODD_TEXT = "\ufeff懷\ue1e0王入<NR>秦</NR>&amp;。\u2028𠮷\U000f0000見\x85之？\t「善！」\r\n"
 SHAPE = ScratchConfig(hidden=32, layers=2, heads=2, intermediate=64, min_count=1)
 ONE, TWO = WorkersConfig(), WorkersConfig(count=2)
+LESS = [  # training than by tiny.yaml
+    "llm.full_epochs=1", "llm.max_steps=2", "llm.epochs=0", "llm.workers.count=1", "score.actors=1",
+    "llm.scratch={hidden: 32, layers: 2, heads: 2, intermediate: 64}", "slm.crf.iterations=40", "fusion.steps=101",
+    "fusion.entropy=mean", "fusion.probability=product", "fusion.evidence=decisions", "split={dev: 0.2, test: 0.2}",
+]  # fmt: skip
 
 
 def labelled_sentences() -> list[Example]:
@@ -141,12 +146,7 @@ def stamps(folder: Path, *parts: str) -> dict[str, tuple[int, bytes]]:
 def run_job(folder: Path, *settings: str) -> subprocess.CompletedProcess[str]:
     """The main job by a command in a folder outside the clone, by `tiny.yaml` and less training than that."""
     job = [sys.executable, str(ROOT / "jobs" / "pipeline.py"), "--config", str(ROOT / "jobs" / "conf" / "tiny.yaml")]
-    less = [
-        "llm.full_epochs=1", "llm.max_steps=2", "llm.epochs=0", "llm.workers.count=1", "score.actors=1",
-        "llm.scratch={hidden: 32, layers: 2, heads: 2, intermediate: 64}", "slm.crf.iterations=40", "fusion.steps=101",
-        "fusion.entropy=mean", "fusion.probability=product", "fusion.evidence=decisions", "split={dev: 0.2, test: 0.2}",
-    ]  # fmt: skip
     env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     return subprocess.run(
-        [*job, *less, *settings], cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=400
+        [*job, *LESS, *settings], cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=400
     )

@@ -4,6 +4,7 @@ They lie in the folder that the job is started in, outside the clone, and the jo
 """
 
 import json
+import re
 
 import pytest
 
@@ -50,6 +51,13 @@ def test_the_job_ends_well_and_all_three_are_used(folder, done):
     assert fusion["chosen"] == "my_rule:BY_TYPE"
     assert set(fusion["custom"]["my_rule:BY_TYPE"].values()) <= {"slm", "llm"}
     assert set(fusion["held_out"]) == {"regions", "spans", "my_rule:BY_TYPE"}
+
+
+def test_what_the_job_says_is_plain_and_its_own(done):
+    """No colours, no bars, no remarks of other libraries (tabs are Ray's, in warnings)."""
+    said = done.stdout + done.stderr
+    assert "step 7/7: tag_corpus" in said
+    assert not re.findall(r".*(?:[\x00-\x08\x0b-\x1f\x7f-\x9f]|it/s|█|Loading|Requesting resources).*", said)
 
 
 def test_the_corpus_is_tagged_by_them_and_told_so(folder, done):

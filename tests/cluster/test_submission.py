@@ -1,28 +1,17 @@
-"""Jobs as users submit them: from a clean clone to a head node of its own that asks for a token.
+"""Jobs as users submit them: from a clean clone to a head node of its own that asks for a token."""
 
-The node's Python sees all packages, but no rayner: what runs there can only have travelled with the job.
-"""
-
-import os
 import re
 import shlex
-import shutil
 import signal
-import socket
 import subprocess
-import sysconfig
-import tempfile
-import time
-import venv
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
 
-from rayner.cluster.session import QUIET
+from tests.cluster.nodes import Node, eventually, head_node
+from tests.cluster.small import ROOT
 
-ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
 TRAIN = "jobs/train_slm.py --config jobs/conf/demo.yaml slm.workers.count=1"
 STOPPED = re.compile(r"^\d\d:\d\d:\d\d stopped by SIGTERM; the same command goes on where it stopped$", re.MULTILINE)
@@ -30,120 +19,10 @@ STOPPED = re.compile(r"^\d\d:\d\d:\d\d stopped by SIGTERM; the same command goes
 pytestmark = pytest.mark.slow
 
 
-@dataclass(frozen=True)
-class Node:
-    """A head node, the clone that jobs are submitted from, and the environment of a prepared client."""
-
-    address: str
-    clone: Path
-    temporary: Path
-    env: dict[str, str]
-
-    def ray(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-        """One of Ray's commands, as a user in the clone calls it; variables that are empty are unset."""
-        made = {name: value for name, value in {**self.env, **env}.items() if value}
-        return subprocess.run(
-            ["ray", *arguments], capture_output=True, text=True, cwd=self.clone, env=made, timeout=240, check=False
-        )
-
-    def submit(self, name: str, entrypoint: str, *options: str) -> subprocess.CompletedProcess[str]:
-        """The README's way to submit a job, under a name."""
-        asked = ["--address", self.address, "--working-dir", ".", "--submission-id", name, *options]
-        return self.ray("job", "submit", *asked, "--", *shlex.split(entrypoint))
-
-    def log(self, name: str) -> str:
-        """A job's log, to the byte: Ray's commands would hide carriage returns. Nothing if it has none yet."""
-        return "".join(
-            path.read_bytes().decode() for path in self.temporary.glob(f"session_2*/logs/job-driver-{name}.log")
-        )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def eventually(true, seconds: float) -> bool:
-    """Whether it becomes true in time."""
-    end = time.monotonic() + seconds
-    while not (held := true()) and time.monotonic() < end:
-        time.sleep(0.5)
-    return bool(held)
-
-
-def bare_python(folder: Path) -> dict[str, str]:
-    """An environment with the packages of this one but without rayner, first in PATH; a home with nothing in it."""
-    venv.create(folder / "env", with_pip=False)
-    lent = Path(sysconfig.get_path("purelib", vars={"base": str(folder / "env")}), "lent.pth")
-    # Such a line lends the packages in the folder, not the editable installs that other .pth files in it point to.
-    lent.write_text("".join(f"{sysconfig.get_path(kind)}\n" for kind in ("purelib", "platlib")))
-    ray = folder / "env" / "bin" / "ray"
-    ray.write_text(f"#!{folder / 'env' / 'bin' / 'python'}\nfrom ray.scripts.scripts import main\nmain()\n")
-    ray.chmod(0o755)
-    (folder / "home").mkdir()
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "PYTHON")) and k not in QUIET["env_vars"]}
-    return {**kept, "PATH": f"{folder / 'env' / 'bin'}:{os.environ['PATH']}", "HOME": str(folder / "home")}
-
-
-@pytest.fixture(scope="module")
-def bare(tmp_path_factory) -> dict[str, str]:
-    """The environment, proved to have no rayner."""
-    env = bare_python(tmp_path_factory.mktemp("bare"))
-    command = ["python", "-c", "import ray, rayner"]
-    found = subprocess.run(command, capture_output=True, text=True, env=env, cwd="/", check=False)
-    assert "No module named 'rayner'" in found.stderr
-    return env
-
-
-@pytest.fixture(scope="module")
-def clone(tmp_path_factory) -> Path:
-    """What `git clone` gives: nothing that was built, no environment."""
-    if not (ROOT / ".git").exists():
-        pytest.skip("not in a git repository")
-    folder = tmp_path_factory.mktemp("clean") / "rayner"
-    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
-    return folder
-
-
 @pytest.fixture(scope="module")
 def node(bare, clone):
-    """`ray start --head` as the guide writes it, with ports and a folder that no other Ray has."""
-    temporary = Path(tempfile.mkdtemp(prefix="r"))  # sockets lie in it, whose paths may have 107 bytes
-    env = {**bare, "RAY_AUTH_MODE": "token"}
-    subprocess.run(["ray", "get-auth-token", "--generate"], check=True, capture_output=True, env=env)
-    port = free_port()
-    apart = (
-        f"--dashboard-port={port} --ray-client-server-port={free_port()} --temp-dir={temporary} --num-cpus=2 "
-        "--dashboard-agent-listen-port=0 --min-worker-port=0 --max-worker-port=0 --object-store-memory=200000000"
-    )
-    started = "ray start --head --port=0 --dashboard-host=127.0.0.1 --disable-usage-stats --block"
-    said = temporary / "head.log"
-    with said.open("wb") as log:
-        head = subprocess.Popen(
-            [*shlex.split(started), *shlex.split(apart)],
-            stdout=log, stderr=subprocess.STDOUT,
-            # Not to wait at the end, and not to kill a job too soon where the machine is busy.
-            env={**env, "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0", "RAY_JOB_STOP_WAIT_TIME_S": "30"},
-        )  # fmt: skip
-    made = Node(f"http://127.0.0.1:{port}", clone, temporary, env)
-    try:
-        up = eventually(lambda: made.ray("job", "list", "--address", made.address).returncode == 0, 120)
-        assert up, said.read_text()
+    with head_node(bare, clone, "--port=0", "--num-cpus=2") as made:
         yield made
-    finally:
-        end(head)
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def end(head: subprocess.Popen) -> None:
-    """End a head node and all that it started, and nothing else."""
-    with_it = psutil.Process(head.pid).children(recursive=True)
-    head.terminate()
-    _, alive = psutil.wait_procs([psutil.Process(head.pid), *with_it], timeout=20)
-    for process in alive:
-        process.kill()
-    head.wait(20)
 
 
 def test_driver_and_workers_run_what_was_shipped(node):

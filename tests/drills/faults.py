@@ -17,14 +17,8 @@ from pathlib import Path
 import psutil
 
 from rayner.storage import place
+from tests.cluster.nodes import free_port
 from tests.drills.ground import TABLES, Ground, Watched, files_of
-
-
-def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 def wait(job: Watched, seconds: float) -> None:
