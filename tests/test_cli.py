@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import pytest
 
+import rayner
 from rayner.cli import fresh, run_job
 from rayner.cluster import SUBMITTED
 from rayner.commands import COMMANDS, command_line, main, parsed
@@ -494,3 +495,8 @@ def test_every_command_shows_examples_that_it_takes(capsys):
         for program, *arguments in lines:
             assert program == "rayner"
             assert parsed(arguments, command_line()).call.__module__ == command.__name__
+
+
+def test_the_package_itself_is_the_command():
+    done = subprocess.run([sys.executable, "-m", "rayner", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{rayner.__version__}\n"

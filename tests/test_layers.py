@@ -18,6 +18,7 @@ FLOORS = [
     {"bench"},
     {"cli"},
     {"commands"},
+    {"__main__"},
 ]
 HEAVY = ("ray", "torch", "transformers", "peft", "deepspeed", "faiss", "matplotlib", "pyarrow")
 

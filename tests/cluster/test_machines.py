@@ -108,12 +108,9 @@ def test_the_doctor_brings_rayner_along_and_sees_what_lies_on_one_machine_alone(
     head, _ = machines
     (Path(head.env["HOME"]) / ".ray" / "auth_token").chmod(0o600)
     settings = [*LESS, "llm.workers.count=2", "score.actors=2", "train=sample/labelled.txt", f"run={shared / 'asked'}"]
-    call = "import sys; from rayner.commands import main; sys.exit(main(sys.argv[1:]))"
     asked = ["doctor", "--address", f"{FIRST}:6399", "--config", "jobs/conf/tiny.yaml", *settings]
-    env = {**head.env, "PYTHONPATH": str(clone)}
-    done = subprocess.run(
-        ["python", "-c", call, *asked], capture_output=True, text=True, cwd=clone, env=env, check=False, timeout=300
-    )
+    called = ["python", "-m", "rayner", *asked]
+    done = subprocess.run(called, capture_output=True, text=True, cwd=clone, env=head.env, check=False, timeout=300)
     assert done.returncode == 2
     [wrong] = [line for line in done.stdout.splitlines() if line.startswith("FAIL")]
     assert f"{clone / 'sample/labelled.txt'}: expected the same on every node" in wrong

@@ -1,0 +1,7 @@
+"""`python -m rayner`, in a clone, is the command `rayner` where it is not installed."""
+
+import sys
+
+from rayner.commands import main
+
+sys.exit(main())
