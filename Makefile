@@ -101,7 +101,7 @@ coverage: $(READY) ## the share of each package's lines that all tests but the d
 	env $(COVERED) $(MAKE) test
 	COVERAGE_FILE=build/coverage $(BIN)/coverage combine --quiet
 	COVERAGE_FILE=build/coverage $(BIN)/coverage report --skip-covered
-	@for part in $(wildcard rayner/*/); do \
+	@for part in $(wildcard rayner/[a-z]*/); do \
 		echo "$$part $$(COVERAGE_FILE=build/coverage $(BIN)/coverage report --format=total --include="$$part*")%"; done
 
 # Mutants need the standard library, numpy and what tests: mutmut has an environment of its own.
