@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -141,6 +142,12 @@ def stamps(folder: Path, *parts: str) -> dict[str, tuple[int, bytes]]:
     """When each file below was written, and its content."""
     paths = [path for part in parts for path in [folder / part, *(folder / part).rglob("*")]]
     return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in paths if path.is_file()}
+
+
+def noise(log: str) -> list[str]:
+    """Lines of a job's log with control characters (but Ray's tabs, in warnings), bars, or other libraries' remarks."""
+    foreign = "Loading|Requesting resources|Reporting training result|Checkpoint successfully"
+    return re.findall(rf".*(?:[\x00-\x08\x0b-\x1f\x7f-\x9f]|it/s|█|{foreign}).*", log)
 
 
 def run_job(folder: Path, *settings: str) -> subprocess.CompletedProcess[str]:
