@@ -50,7 +50,7 @@ vllm: $(VLLM)/.ready ## make the environment of the vLLM engine in .venv-vllm; `
 
 test-vllm: $(VLLM)/.ready ## the tests of engine=vllm, in its environment
 	VLLM_CPU_KVCACHE_SPACE=1 VLLM_CPU_OMP_THREADS_BIND=0-1 VLLM_LOGGING_LEVEL=ERROR \
-		$(VLLM)/bin/python -m pytest --quiet tests/models/test_engine_vllm.py
+		$(VLLM)/bin/python -m pytest --quiet tests/models/test_vllm_engine.py
 
 # Peers have an environment of their own; their scripts import nothing of rayner and read a run's split.
 PEERS := .venv-peers
@@ -111,7 +111,7 @@ $(MUTANTS)/.ready:
 	$(MUTANTS)/bin/pip install --quiet mutmut==3.8.1 numpy pyyaml pytest pytest-timeout pytest-xdist hypothesis
 	touch $(MUTANTS)/.ready
 
-mutate: $(MUTANTS)/.ready ## mutants of rayner/ner that its tests let live: hours; goes on where it stopped
+mutate: $(MUTANTS)/.ready ## mutants of the pure rooms that survive their tests: hours; continues where it stopped
 	OMP_NUM_THREADS=1 $(MUTANTS)/bin/mutmut run
 	$(MUTANTS)/bin/mutmut results
 

@@ -16,21 +16,22 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from rayner import cli, commands
-from rayner.settings import CHOICES, entries
+from rayner.cli import command_line, jobs
+from rayner.config.loading import CHOICES, entries
 
 ROOT = Path(__file__).parents[1]
 JOBS = ("pipeline", "train_slm", "build_index", "train_llm", "score", "tune_fusion", "tag_corpus", "reproduce", "bench")
-# What a program of one's own is likely to call; all of rayner.ner, and of the others these modules.
+# Documented: every module of the pure rooms, and these modules of the other rooms.
+PURE = ("text", "fusion", "evaluation")
 MODULES = (
     "rayner.corpus.readers",
     "rayner.corpus.texts",
     "rayner.corpus.tables",
     "rayner.corpus.exports",
     "rayner.corpus.examples",
-    "rayner.models.custom_tagger",
-    "rayner.report.evaluation",
-    "rayner.settings",
+    "rayner.taggers.custom_tagger",
+    "rayner.evaluation.evaluate",
+    "rayner.config.loading",
     "rayner.errors",
 )
 _MODULE = re.compile(r"\b(?:[a-z_]+\.)+(?=[A-Za-z])")
@@ -70,8 +71,8 @@ def reference() -> dict[str, str]:
 def _settings() -> str:
     out = [
         "# Settings",
-        "Every job takes all of them: `--config FILE.yaml`, then `key=value`. Made from `rayner/config.py`; `--help` "
-        "of a job prints the same.",
+        "Every job takes all of them: `--config FILE.yaml`, then `key=value`. Made from "
+        "`rayner/config/settings.py`; `--help` of a job prints the same.",
     ]
     section = None
     for key, default, meaning in entries():
@@ -93,7 +94,7 @@ def _commands() -> str:
         "# The `rayner` command",
         "Made from its `--help`. [Exit codes](../troubleshooting.md#exit-codes) are those of jobs.",
     ]
-    for name, parser in _parsers("rayner", commands.command_line()):
+    for name, parser in _parsers("rayner", command_line()):
         out += [f"## {name}", _fenced(_narrow(parser.format_help))]
     return "\n\n".join(out) + "\n"
 
@@ -133,19 +134,21 @@ def _jobs() -> str:
 
 
 def _job_help() -> str:
-    parser = cli.job_line("")
+    parser = jobs.job_line("")
     parser.prog, parser.epilog = "jobs/NAME.py", None  # the settings have a page of their own
     return parser.format_help()
 
 
 def _python() -> str:
-    import rayner.ner
-
-    inner = [f"rayner.ner.{module.name}" for module in pkgutil.iter_modules(rayner.ner.__path__)]
+    inner = [
+        f"rayner.{room}.{module.name}"
+        for room in PURE
+        for module in pkgutil.iter_modules(importlib.import_module(f"rayner.{room}").__path__)
+    ]
     out = [
         "# Python",
-        "Functions and classes for programs of your own, with their docstrings. `rayner.ner` needs numpy alone; "
-        "neither it nor `rayner.corpus` imports torch or Ray.",
+        "Functions and classes for your own programs, with their docstrings. `rayner.text`, `rayner.fusion` and "
+        "`rayner.evaluation` need numpy alone; neither they nor `rayner.corpus` import torch or Ray.",
     ]
     for name in (*MODULES, *inner):
         out += _module(importlib.import_module(name))

@@ -3,8 +3,8 @@
 import sys
 
 from rayner.bench.benchmark import bench
-from rayner.cli import run_job
-from rayner.cluster.preflight import check_tagging
+from rayner.cli.jobs import run_job
+from rayner.steps.preflight import check_tagging
 
 if __name__ == "__main__":
     sys.exit(run_job(__doc__ or "", bench, check=check_tagging))

@@ -2,9 +2,9 @@
 
 import sys
 
-from rayner.cli import run_job
-from rayner.cluster.build_index import build_index
-from rayner.cluster.preflight import check_training
+from rayner.cli.jobs import run_job
+from rayner.steps.build_index import build_index
+from rayner.steps.preflight import check_training
 
 if __name__ == "__main__":
     sys.exit(run_job(__doc__ or "", build_index, check=check_training))

@@ -2,9 +2,9 @@
 
 import sys
 
-from rayner.cli import run_job
-from rayner.cluster.pipeline import pipeline
-from rayner.cluster.preflight import check_pipeline
+from rayner.cli.jobs import run_job
+from rayner.steps.pipeline import pipeline
+from rayner.steps.preflight import check_pipeline
 
 if __name__ == "__main__":
     sys.exit(run_job(__doc__ or "", pipeline, check=check_pipeline))

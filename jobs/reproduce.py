@@ -2,8 +2,8 @@
 
 import sys
 
-from rayner.cli import run_job
-from rayner.cluster.reproduce import check, reproduce
+from rayner.cli.jobs import run_job
+from rayner.steps.reproduce import check, reproduce
 
 if __name__ == "__main__":
     sys.exit(run_job(__doc__ or "", reproduce, check=check))

@@ -2,9 +2,9 @@
 
 import sys
 
-from rayner.cli import run_job
-from rayner.cluster.preflight import check_training
-from rayner.cluster.train_llm import train_llm
+from rayner.cli.jobs import run_job
+from rayner.steps.preflight import check_training
+from rayner.steps.training.train_llm import train_llm
 
 if __name__ == "__main__":
     sys.exit(run_job(__doc__ or "", train_llm, check=check_training))

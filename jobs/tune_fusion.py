@@ -2,9 +2,9 @@
 
 import sys
 
-from rayner.cli import run_job
-from rayner.cluster.preflight import check_scores
-from rayner.cluster.tune import tune_fusion
+from rayner.cli.jobs import run_job
+from rayner.steps.preflight import check_scores
+from rayner.steps.tune_fusion import tune_fusion
 
 if __name__ == "__main__":
     sys.exit(run_job(__doc__ or "", tune_fusion, check=check_scores))

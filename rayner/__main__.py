@@ -2,6 +2,6 @@
 
 import sys
 
-from rayner.commands import main
+from rayner.cli import main
 
 sys.exit(main())

@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 TYPED = """
-from rayner.ner.spans import Span
+from rayner.text.spans import Span
 
 start: int = Span(0, 1, "NR").start
 wrong: str = Span(0, 1, "NR").start

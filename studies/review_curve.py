@@ -1,9 +1,10 @@
 """What choosing the sentences to correct is worth: `python studies/review_curve.py LABELLED OUT`.
 
 The CRF is trained on a part of a labelled file's training sentences. The others, taken for unlabelled, are scored by
-it; some are picked by value (rayner.ner.review), get their gold labels, and it is trained anew; and so on, a round for
-each number asked for. Beside that stand as many sentences drawn at random, and as many as have the characters that
-were picked. All of it for several starting parts and draws; strict F1, bootstrap intervals over sentences of dev.
+it; some are picked by value (rayner.corpus.review_ranking), get their gold labels, and it is trained anew; and so on,
+a round for each number asked for. Beside that stand as many sentences drawn at random, and as many as have the
+characters that were picked. All of it for several starting parts and draws; strict F1, bootstrap intervals over
+sentences of dev.
 
 Writes OUT/review_curve.json and OUT/review_curve.svg. The split is that of a run: `--part test` is for the very end.
 """
@@ -20,16 +21,16 @@ from typing import Any
 
 import numpy as np
 
-from rayner.config import CrfConfig, SplitConfig
+from rayner.config.settings import CrfConfig, SplitConfig
 from rayner.corpus.examples import divide, sentences_of
 from rayner.corpus.readers import read_labelled
-from rayner.models import crf as crfs
-from rayner.ner.metrics import Counts, count, interval, micro, paired_interval
-from rayner.ner.prompt import Example
-from rayner.ner.review import of_scored, pick
-from rayner.ner.scores import Scored
-from rayner.ner.tags import label_set
-from rayner.run import write_json
+from rayner.corpus.review_ranking import of_scored, pick
+from rayner.evaluation.metrics import Counts, count, interval, micro, paired_interval
+from rayner.runs.run_folder import write_json
+from rayner.taggers import crf as crfs
+from rayner.text.labelled import Example
+from rayner.text.predictions import Scored
+from rayner.text.tags import label_set
 
 # A tagged corpus tells of entities alone, not of the entropy outside of them: `rayner review` picks in the second way.
 CHOSEN = ("by value", "by entities alone")

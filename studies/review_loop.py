@@ -17,17 +17,17 @@ from pathlib import Path
 
 import numpy as np
 
-from rayner.config import SplitConfig
+from rayner.config.settings import SplitConfig
 from rayner.corpus.examples import divide, sentences_of
 from rayner.corpus.exports.shape import spans_of
 from rayner.corpus.readers import read_labelled
 from rayner.corpus.review_files import char_tab_tag, read_provenance
 from rayner.corpus.tables import iter_documents
-from rayner.ner.metrics import Counts, count, interval, micro, paired_interval
-from rayner.ner.prompt import Example
-from rayner.ner.segment import sentences
-from rayner.ner.spans import Span, within
-from rayner.run import read_json, write_json
+from rayner.evaluation.metrics import Counts, count, interval, micro, paired_interval
+from rayner.runs.run_folder import read_json, write_json
+from rayner.text.labelled import Example
+from rayner.text.segmentation import sentences
+from rayner.text.spans import Span, within
 
 ROOT = Path(__file__).parent.parent
 
@@ -74,7 +74,7 @@ def _command(*arguments: str) -> None:
 
 
 def _rayner(*arguments: str) -> None:
-    _command("-c", "import sys; from rayner.commands import main; sys.exit(main())", *arguments)
+    _command("-c", "import sys; from rayner.cli import main; sys.exit(main())", *arguments)
 
 
 def _tagged(tagged: Path, examples: Sequence[Example]) -> list[list[Span]]:

@@ -4,11 +4,11 @@ import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from rayner.ner.copying import TagSpelling
-from rayner.ner.rule import ENTROPY, EVIDENCE, PROBABILITY, Rule
-from rayner.ner.scores import LlmAnswer, LlmSpan, SlmScore
-from rayner.ner.spans import Span
-from rayner.ner.tags import label_set
+from rayner.fusion.region_rule import ENTROPY, EVIDENCE, PROBABILITY, Rule
+from rayner.text.predictions import LlmAnswer, LlmSpan, SlmScore
+from rayner.text.spans import Span
+from rayner.text.tag_grammar import TagSpelling
+from rayner.text.tags import label_set
 
 TYPES = ("NB", "NR", "NS")
 LABELS = label_set(TYPES)

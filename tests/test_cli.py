@@ -14,16 +14,16 @@ from dataclasses import replace
 import pytest
 
 import rayner
-from rayner.cli import fresh, run_job
+from rayner.cli import COMMANDS, command_line, main, parsed
+from rayner.cli.jobs import fresh, run_job
 from rayner.cluster import SUBMITTED
-from rayner.commands import COMMANDS, command_line, main, parsed
-from rayner.config import Config
+from rayner.config.loading import entries
+from rayner.config.settings import Config
 from rayner.corpus.readers import read_labelled
 from rayner.errors import BudgetError, ConfigError, DataError
-from rayner.lock import locked
-from rayner.progress import at_step
-from rayner.run import read_json, write_json
-from rayner.settings import entries
+from rayner.runs.lock import locked
+from rayner.runs.progress import at_step
+from rayner.runs.run_folder import read_json, write_json
 from tests.corpus.units import document, entity, write_unit
 
 GOLD = "懷\tB-NR\n王\tE-NR\n曰\tO\n。\tO\n楚\tS-NG\n。\tO\n"
@@ -171,7 +171,7 @@ def test_wrong_arguments_end_with_2(arguments, capsys):
 
 
 def test_an_error_nobody_foresaw_is_not_hidden(monkeypatch, labelled):
-    monkeypatch.setattr("rayner.commands.evaluate.evaluate_files", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("rayner.cli.eval.evaluate_files", lambda *_, **__: 1 / 0)
     gold = labelled("gold.txt", GOLD)
     with pytest.raises(ZeroDivisionError):  # which Python itself turns into a traceback and exit code 1
         main(["eval", gold, gold])
@@ -410,9 +410,7 @@ def test_a_shell_is_told_what_could_come_next(line, expected, tmp_path):
     told = tmp_path / "told"
     asks = {"_ARGCOMPLETE": "1", "_ARGCOMPLETE_IFS": "\n", "COMP_LINE": line, "COMP_POINT": str(len(line)),
             "COMP_TYPE": "", "_ARGCOMPLETE_STDOUT_FILENAME": str(told)}  # fmt: skip
-    subprocess.run(
-        [sys.executable, "-c", "from rayner.commands import main; main()"], env=os.environ | asks, check=True
-    )
+    subprocess.run([sys.executable, "-c", "from rayner.cli import main; main()"], env=os.environ | asks, check=True)
     assert [word.strip() for word in told.read_text().split("\n")] == expected
 
 

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from rayner.config import Config, at, digest, resolved
+from rayner.config.loading import CHOICES, check, entries
+from rayner.config.settings import Config, at, digest, resolved
 from rayner.errors import ConfigError
-from rayner.settings import CHOICES, check, entries
 
 KEYS = [key for key, _, _ in entries()]
 

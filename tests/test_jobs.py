@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rayner.settings import entries
+from rayner.config.loading import entries
 
 ROOT = Path(__file__).parents[1]
 JOBS = sorted((ROOT / "jobs").glob("*.py"))

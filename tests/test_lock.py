@@ -10,13 +10,13 @@ import time
 import pytest
 
 from rayner.errors import ConfigError
-from rayner.lock import NAME, locked
-from rayner.storage import place
+from rayner.runs.lock import NAME, locked
+from rayner.runs.storage import place
 
 HOLDER = """
 import sys, time
-from rayner.lock import locked
-from rayner.storage import place
+from rayner.runs.lock import locked
+from rayner.runs.storage import place
 with locked(place(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from rayner.commands import main
-from rayner.config import Config
+from rayner.cli import main
+from rayner.config.loading import check, load
+from rayner.config.plugins import code, is_outside, named, version
+from rayner.config.settings import Config
 from rayner.errors import ConfigError
-from rayner.outside import code, is_outside, named, version
-from rayner.settings import check, load
 
 IMPORTED = "expected a module that can be imported, found"
 

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner import progress
 from rayner.errors import DataError
-from rayner.progress import Progress, at_step, following, here, into, reporting
-from rayner.status import STATES, Count, Status, bar, counted, duration, pace, read_status, render
-from rayner.storage import place, remove
+from rayner.runs import progress
+from rayner.runs.progress import Progress, at_step, following, here, into, reporting
+from rayner.runs.status import STATES, Count, Status, bar, counted, duration, pace, read_status, render
+from rayner.runs.storage import place, remove
 from tests.strategies import at_most
 
 numbers = st.floats(0, 1e9)

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from rayner.errors import ConfigError
-from rayner.run import Run, file_digest, folder_digest, model_digest, read_json, whole_folder, write_json
+from rayner.runs.run_folder import Run, file_digest, folder_digest, model_digest, read_json, whole_folder, write_json
 
 INPUTS = {"data": {"files": {"a.txt": "1"}, "seed": 13}, "lr": 0.1, "types": ["NR"]}
 

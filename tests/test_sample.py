@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rayner.ner.segment import sentences
-from rayner.ner.tags import decode
+from rayner.text.segmentation import sentences
+from rayner.text.tags import decode
 
 SAMPLE = Path(__file__).parent.parent / "sample"
 PRIVATE_USE = "\ue1e0"

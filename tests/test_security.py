@@ -16,21 +16,22 @@ import pytest
 import torch
 from transformers import AutoModelForMaskedLM
 
-from rayner.cli import run_job
-from rayner.cluster import trained
-from rayner.commands import main
-from rayner.config import Config, IndexConfig, ScratchConfig
+from rayner.cli import main
+from rayner.cli.jobs import run_job
+from rayner.config.settings import Config, IndexConfig, ScratchConfig
 from rayner.corpus.examples import write_examples
 from rayner.errors import ConfigError, DataError
-from rayner.models import llm, slm
-from rayner.models.index import build_index, load_encoder, save_index
-from rayner.models.spelling import load_tokenizer
-from rayner.models.tiny import write_decoder, write_encoder
-from rayner.ner.prompt import Example
-from rayner.ner.spans import Span
+from rayner.llm import model
+from rayner.llm.index import build_index, load_encoder, save_index
+from rayner.modeling.scratch import write_decoder, write_encoder
+from rayner.modeling.tokenizer import load_tokenizer
 from rayner.report.assemble import samples
 from rayner.report.page import write_report
-from rayner.run import Run, folder_digest, write_json
+from rayner.runs.run_folder import Run, folder_digest, write_json
+from rayner.steps import loading
+from rayner.taggers import encoder
+from rayner.text.labelled import Example
+from rayner.text.spans import Span
 from tests.corpus.units import document, entity, write_unit
 from tests.report.test_report_page import Page
 
@@ -74,16 +75,16 @@ def checkpoints(tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkpoints")
     write_encoder(folder / "encoder", TEXTS, SHAPE, seed=1)
     write_decoder(folder / "decoder", TEXTS, ["NR"], SHAPE, seed=1)
-    slm.save(slm.load(folder / "encoder", CPU, ["O", "B-NR", "M-NR", "E-NR", "S-NR"]), folder / "tagger")
+    encoder.save(encoder.load(folder / "encoder", CPU, ["O", "B-NR", "M-NR", "E-NR", "S-NR"]), folder / "tagger")
     return folder
 
 
 def load_llm(folder, **settings):
-    return llm.load(folder, task="", types=["NR"], chat=False, device=CPU, **settings)
+    return model.load(folder, task="", types=["NR"], chat=False, device=CPU, **settings)
 
 
 LOADERS = {
-    "tagger": lambda folder: slm.load(folder, CPU),
+    "tagger": lambda folder: encoder.load(folder, CPU),
     "encoder": lambda folder: load_encoder(folder, CPU),
     "decoder": load_llm,
 }
@@ -172,7 +173,7 @@ def test_weights_in_several_safetensors_are_read(checkpoints, tmp_path):
 
 
 def test_an_adapter_that_is_a_pickle_is_refused_unopened(checkpoints, tmp_path, bomb):
-    adapted = llm.with_lora(load_llm(checkpoints / "decoder").model, Config().llm.lora)
+    adapted = model.with_lora(load_llm(checkpoints / "decoder").model, Config().llm.lora)
     adapted.save_pretrained(tmp_path / "adapter")
     load_llm(checkpoints / "decoder", adapter=tmp_path / "adapter")
     (tmp_path / "adapter" / "adapter_model.safetensors").rename(tmp_path / "adapter" / "other.safetensors")
@@ -203,7 +204,7 @@ def test_a_chat_template_cannot_reach_python(checkpoints, tmp_path, mark):
         chat_template="{{ cycler.__init__.__globals__.os.system('touch " + str(mark) + "') }}",
     )
     with pytest.raises(Exception, match="unsafe"):
-        llm.load(folder, task="", types=["NR"], chat=True, device=CPU)
+        model.load(folder, task="", types=["NR"], chat=True, device=CPU)
 
 
 def test_a_pickle_converted_as_the_docs_say_is_read(checkpoints, tmp_path, monkeypatch):
@@ -235,7 +236,7 @@ def indexed(checkpoints, tmp_path):
 
 
 def test_the_index_that_was_made_is_opened(indexed):
-    ((shown,),) = trained.retriever(*indexed).shared([(TEXTS[0],)])
+    ((shown,),) = loading.retriever(*indexed).shared([(TEXTS[0],)])
     assert shown.text in TEXTS[1:]
 
 
@@ -246,10 +247,10 @@ def test_an_index_that_is_not_the_one_that_was_made_is_not_opened(indexed, name)
     content[-2] ^= 1
     path.write_bytes(content)
     with pytest.raises(DataError, match=re.escape(str(indexed[1].path("index", "vectors.faiss")))):
-        trained.retriever(*indexed)
+        loading.retriever(*indexed)
     path.write_bytes(b"IxFI\xff\xff\xff\x7f")  # FAISS would say so itself, as a ConfigError, had it been asked
     with pytest.raises(DataError, match="expected the index that build_index made"):
-        trained.retriever(*indexed)
+        loading.retriever(*indexed)
 
 
 TRAINING = """
@@ -257,9 +258,9 @@ import os, sys
 os.environ["DS_ACCELERATOR"] = "cpu"
 import pickle, torch, deepspeed, deepspeed.ops
 from pathlib import Path
-from rayner.cluster.fine_tuning import deepspeed_config
-from rayner.config import Config, LlmConfig
-from rayner.models.checkpoint import deepspeed_states
+from rayner.steps.training.deepspeed_worker import deepspeed_config
+from rayner.config.settings import Config, LlmConfig
+from rayner.modeling.checkpoint import deepspeed_states
 from tests.test_security import Bomb
 
 folder, mark = map(Path, sys.argv[1:])

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from rayner.config import Config
+from rayner.config.loading import load
+from rayner.config.settings import Config
 from rayner.errors import ConfigError
-from rayner.settings import load
 
 CONF = sorted((Path(__file__).parents[1] / "jobs" / "conf").glob("*.yaml"))
 

@@ -4,7 +4,7 @@ import pytest
 from upath import UPath
 
 from rayner.errors import ConfigError, DataError
-from rayner.storage import entries, fetched, local_copy, place, put_folder, replacing, sweep
+from rayner.runs.storage import entries, fetched, local_copy, place, put_folder, replacing, sweep
 
 
 @pytest.fixture(params=["folder", "object store"])

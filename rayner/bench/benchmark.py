@@ -6,22 +6,23 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from rayner.bench import peers
 from rayner.bench.cost import costs
 from rayner.bench.decoding import decoding
 from rayner.bench.end_to_end import end_to_end
 from rayner.bench.llm_stage import ALL_THREADS, Setup, fused, gate_of, llm_stage, setup, stage_of
 from rayner.bench.measure import Line, best_size, compared, table, turns
-from rayner.cluster import score
-from rayner.cluster.reading import Survey, corpus_of, texts_of
-from rayner.cluster.stages import LoadedUnit, SlmStage
-from rayner.config import Config, resolved
-from rayner.models import peers, slm
-from rayner.models.training import device_of, use_threads
-from rayner.ner.metrics import Counts, count, micro, paired_interval
-from rayner.ner.scores import NOTHING, Scored
-from rayner.ner.segment import core, sentences
-from rayner.progress import log
-from rayner.run import Run, write_json
+from rayner.config.settings import Config, resolved
+from rayner.corpus.reading import Survey, corpus_of, texts_of
+from rayner.evaluation.metrics import Counts, count, micro, paired_interval
+from rayner.modeling.training import device_of, use_threads
+from rayner.runs.progress import log
+from rayner.runs.run_folder import Run, write_json
+from rayner.steps import score
+from rayner.steps.tag.stages import LoadedUnit, SlmStage
+from rayner.taggers import encoder
+from rayner.text.predictions import NOTHING, Scored
+from rayner.text.segmentation import core, sentences
 
 
 def bench(config: Config, run: Run) -> list[Line]:
@@ -60,11 +61,11 @@ def small_model(what: Setup) -> list[Line]:
     device, folder, settings = device_of(config.device), run.local("models", "slm"), config.slm
     texts = [item.text[slice(*core(item.text))] for item in what.unit.segments if item.text.strip()] * 4
     tagger = peers.tagger(folder, device)
-    models = {dtype: slm.load(folder, device, dtype=dtype) for dtype in ("float32", "bfloat16")}
-    work = partial(slm.score, size=settings.max_chars, overlap=settings.overlap)
+    models = {dtype: encoder.load(folder, device, dtype=dtype) for dtype in ("float32", "bfloat16")}
+    work = partial(encoder.score, size=settings.max_chars, overlap=settings.overlap)
     theirs = best_size(lambda size: tagger(texts, size))
 
-    def sized(model: slm.Slm) -> Callable[[int], Any]:
+    def sized(model: encoder.Slm) -> Callable[[int], Any]:
         return lambda size: work(model, texts, batch_size=size)
 
     sizes = {dtype: best_size(sized(model)) for dtype, model in models.items()}

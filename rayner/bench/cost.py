@@ -3,9 +3,7 @@
 import statistics
 from collections.abc import Sequence
 
-from rayner.bench.llm_stage import Setup
-from rayner.bench.measure import Line
-from rayner.models.cost import (
+from rayner.bench.cost_model import (
     A6000,
     H100,
     QWEN_14B,
@@ -17,9 +15,11 @@ from rayner.models.cost import (
     stage_tokens,
     writing_seconds,
 )
-from rayner.models.decode import Task
-from rayner.models.llm import Llm
-from rayner.ner.drafting import draft
+from rayner.bench.llm_stage import Setup
+from rayner.bench.measure import Line
+from rayner.decoding.draft_verify import Task
+from rayner.decoding.drafting import draft
+from rayner.llm.model import Llm
 
 _CHARACTERS = 3e9
 _BATCH = 64  # texts that a GPU decodes together, token by token

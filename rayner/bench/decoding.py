@@ -6,16 +6,16 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from rayner.bench import peers
 from rayner.bench.llm_stage import Setup
 from rayner.bench.measure import Line, best_size, compared, turns
-from rayner.cluster.trained import load_llm
-from rayner.config import Config
-from rayner.models import peers
-from rayner.models.decode import Decoder, Task
-from rayner.models.llm import Llm
-from rayner.ner.segment import core
-from rayner.ner.spans import within
-from rayner.run import Run
+from rayner.config.settings import Config
+from rayner.decoding.draft_verify import Decoder, Task
+from rayner.llm.model import Llm
+from rayner.runs.run_folder import Run
+from rayner.steps.loading import load_llm
+from rayner.text.segmentation import core
+from rayner.text.spans import within
 
 _SINGLE = 32  # sentences that are decoded one at a time
 PEER = "transformers.generate"

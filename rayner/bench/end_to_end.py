@@ -7,15 +7,15 @@ from pathlib import Path
 
 from rayner.bench.llm_stage import ALL_THREADS
 from rayner.bench.measure import Line, timed
-from rayner.cluster.plan import read_plan, survey, write_plan
-from rayner.cluster.reading import corpus_of
-from rayner.cluster.stages import LlmStage, SlmStage
-from rayner.cluster.tag import gate_of, tag_corpus
-from rayner.cluster.units import read_unit, row_of, write_unit
-from rayner.config import Config
-from rayner.models.training import use_threads
-from rayner.ner.deciding import chosen
-from rayner.run import Run, read_json
+from rayner.config.settings import Config
+from rayner.corpus.reading import corpus_of
+from rayner.fusion.deciding import chosen
+from rayner.modeling.training import use_threads
+from rayner.runs.run_folder import Run, read_json
+from rayner.steps.tag.plan import read_plan, survey, write_plan
+from rayner.steps.tag.stages import LlmStage, SlmStage
+from rayner.steps.tag.tag_corpus import gate_of, tag_corpus
+from rayner.steps.tag.units import read_unit, row_of, write_unit
 
 
 def end_to_end(config: Config, run: Run) -> list[Line]:

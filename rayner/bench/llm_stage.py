@@ -8,21 +8,21 @@ from typing import Any
 
 import torch
 
+from rayner.bench import peers
 from rayner.bench.measure import Line, best_size, compared, turns
-from rayner.cluster import score
-from rayner.cluster.stages import Gate, LlmStage, LoadedUnit
-from rayner.config import Config
-from rayner.models import peers
-from rayner.models.batching import batches
-from rayner.models.decode import Decoder, Task, Work
-from rayner.ner.budget import Budget, fit
-from rayner.ner.deciding import AnyRule, decide
-from rayner.ner.drafting import draft
-from rayner.ner.rule import Rule
-from rayner.ner.scores import Scored
-from rayner.ner.segment import core
-from rayner.ner.spans import Span, within
-from rayner.run import Run, read_json
+from rayner.config.settings import Config
+from rayner.decoding.draft_verify import Decoder, Task, Work
+from rayner.decoding.drafting import draft
+from rayner.fusion.budget import Budget, fit
+from rayner.fusion.deciding import AnyRule, decide
+from rayner.fusion.region_rule import Rule
+from rayner.modeling.batching import batches
+from rayner.runs.run_folder import Run, read_json
+from rayner.steps import score
+from rayner.steps.tag.stages import Gate, LlmStage, LoadedUnit
+from rayner.text.predictions import Scored
+from rayner.text.segmentation import core
+from rayner.text.spans import Span, within
 
 ALL_THREADS = 2**10  # as many as there are: a benchmark has the machine to itself
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from ray.exceptions import RayActorError, RayTaskError
 
 from rayner.errors import JobError, RaynerError
-from rayner.storage import Place
+from rayner.runs.storage import Place
 
 AGAIN = "the same command goes on from what is done"
 _CLIENTS = ("botocore", "aiobotocore", "aiohttp", "gcsfs", "google")  # whose errors are those of an object store

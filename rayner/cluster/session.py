@@ -15,7 +15,7 @@ from types import FrameType
 import ray
 
 from rayner.cluster import QUIET, SUBMITTED
-from rayner.progress import clear, log
+from rayner.runs.progress import clear, log
 
 # There is no named parameter for an actor's restarts yet.
 warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")

@@ -7,9 +7,9 @@ import random
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from rayner.ner.prompt import Example
-from rayner.ner.segment import core, sentences
-from rayner.ner.spans import Span, checked
+from rayner.text.labelled import Example
+from rayner.text.segmentation import core, sentences
+from rayner.text.spans import Span, checked
 
 
 def sentences_of(text: str, spans: Sequence[Span]) -> list[Example]:

@@ -11,7 +11,7 @@ from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from rayner.errors import DataError
-from rayner.ner.spans import Span, checked
+from rayner.text.spans import Span, checked
 
 _LABELS, _TEXT = "label", "text"  # the names of the two tags of the configuration
 _COLOURS = ("#c0392b", "#2e8b57", "#b8860b", "#7d3c98", "#2874a6", "#138d90", "#ad1457", "#5d6d7e")

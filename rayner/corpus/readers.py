@@ -12,13 +12,14 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 
+from rayner.config.plugins import is_outside, named
 from rayner.corpus.texts import read_bytes, read_text
 from rayner.errors import DataError
-from rayner.ner.align import expand
-from rayner.ner.spans import Span, checked
-from rayner.ner.tags import decode, marks_ends, split_tag
-from rayner.outside import is_outside, named
-from rayner.storage import Place
+from rayner.runs.storage import Place
+from rayner.text.alignment import expand
+from rayner.text.labelled import Labelled
+from rayner.text.spans import Span, checked
+from rayner.text.tags import decode, marks_ends, split_tag
 
 LAYOUTS = ("evahan", "conll")
 BOM = "\ufeff"
@@ -27,26 +28,6 @@ LINE_SEPARATORS = frozenset("\u2028\u2029\x85\x0b\x0c\x1c\x1d\x1e")
 _DOCSTART = "-DOCSTART-"
 _GAP = re.compile(r"[ \t]+")  # not \s: an ideographic space (U+3000) may be a token
 _TYPE = re.compile(r"[^<>/&\s]+")  # what the LLM's markup can spell; refuses `B-NR ` with a space at its end, too
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """One labelled file as one stream of characters.
-
-    spans: the entities, in order, free of overlaps.
-    blanks: offsets of the characters before which a blank line stood, repeated for repeated blank lines; `len(text)`
-        for those at the end. They neither break entities nor make characters; an export can put them back.
-    faults: how often each irregularity was met, 0 included: `no_begin` and `no_end` (entities without their first or
-        last tag, mended as `tags.decode` says), `blank_lines`, `private_use` and `beyond_bmp` (characters),
-        `line_separators` (characters of LINE_SEPARATORS), `crlf` (lines that end so), `bom` (dropped from the start
-        of the file) and `docstart` (skipped lines).
-    """
-
-    path: str
-    text: str
-    spans: tuple[Span, ...]
-    blanks: tuple[int, ...]
-    faults: dict[str, int]
 
 
 def read_labelled(path: str | Place, *, layout: str = "evahan", types: Collection[str] | None = None) -> Labelled:

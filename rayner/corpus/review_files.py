@@ -16,13 +16,13 @@ import rayner
 from rayner.corpus import label_studio
 from rayner.corpus.exports import evahan_lines
 from rayner.corpus.readers import read_labelled
-from rayner.corpus.review import Picked
+from rayner.corpus.review_ranking import Candidate
+from rayner.corpus.review_selection import Picked
 from rayner.corpus.texts import read_text
 from rayner.errors import ConfigError, DataError
-from rayner.ner.review import Candidate
-from rayner.ner.spans import Span, within
-from rayner.run import write_json
-from rayner.storage import Place, replacing
+from rayner.runs.run_folder import write_json
+from rayner.runs.storage import Place, replacing
+from rayner.text.spans import Span, within
 
 FORMATS = ("label-studio", "evahan")
 PROVENANCE, TASKS, CONFIG, SENTENCES = "provenance.json", "tasks.json", "config.xml", "sentences.txt"

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rayner.errors import DataError
-from rayner.storage import Place, names_in, replacing
+from rayner.runs.storage import Place, names_in, replacing
 
 TABLES = ("documents", "entities", "segments")
 

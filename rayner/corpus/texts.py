@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from rayner.errors import DataError
-from rayner.storage import Place, entries, place
+from rayner.runs.storage import Place, entries, place
 
 SUFFIX = ".txt"
 

@@ -3,18 +3,19 @@
 from itertools import islice
 from typing import Any
 
-from rayner.corpus.scored import read_scored
+from rayner.corpus.prediction_tables import read_scored
 from rayner.corpus.tables import iter_documents
-from rayner.ner.budget import Budget, f1_by_share
-from rayner.ner.deciding import chosen
-from rayner.ner.rule import Rule
-from rayner.ner.segment import sentences
-from rayner.report.evaluation import evaluate_fusion
+from rayner.evaluation.budget_curve import f1_by_share
+from rayner.evaluation.evaluate import evaluate_fusion
+from rayner.evaluation.reliability import calibration_of
+from rayner.fusion.budget import Budget
+from rayner.fusion.deciding import chosen
+from rayner.fusion.region_rule import Rule
 from rayner.report.page import Sample, write_report
-from rayner.report.reliability import calibration_of
 from rayner.report.tables import tables
-from rayner.run import Run, read_json, write_json
-from rayner.storage import Place, replacing
+from rayner.runs.run_folder import Run, read_json, write_json
+from rayner.runs.storage import Place, replacing
+from rayner.text.segmentation import sentences
 
 SAMPLE_DOCUMENTS = 3
 SAMPLE_CHARS = 1200

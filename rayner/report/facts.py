@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rayner.report.messages import say
-from rayner.report.words import Both, same
+from rayner.rendering.report_messages import say
+from rayner.rendering.templates import shown
+from rayner.rendering.translation import Both, same
 
 _TABLES = ("inputs", "counts", "timings", "faults", "versions")  # in the order in which they are shown
 
@@ -52,14 +53,3 @@ def flatten(value: Any, name: str = "") -> list[tuple[str, str]]:  # noqa: ANN40
     if isinstance(value, list):
         return [(name, ", ".join(map(shown, value)) or "none")]
     return [(name, shown(value))]
-
-
-def shown(value: Any) -> str:  # noqa: ANN401 - JSON
-    """A single value as text: thousands set apart, floats to four significant digits."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.4g}"
-    return "none" if value in (None, {}) else str(value)

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rayner.report.facts import shown
-from rayner.report.messages import setting
-from rayner.report.words import Both, filled, joined, same
+from rayner.rendering.report_messages import setting
+from rayner.rendering.templates import shown
+from rayner.rendering.translation import Both, filled, joined, same
 
 _SCRATCH = "scratch"
 MESSAGES: dict[str, tuple[str, str]] = {

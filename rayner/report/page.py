@@ -1,6 +1,7 @@
 """The HTML report of a run: one page that needs nothing else, on screen, on paper and without a network.
 
-It is in English and Chinese: see `rayner.report.messages` for what it says, `words.Both` for how the page holds it.
+It is in English and Chinese: see `rayner.rendering.report_messages` for what it says,
+`rayner.rendering.translation.Both` for how the page holds it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,14 +11,14 @@ from typing import Any
 from jinja2 import Environment
 from markupsafe import Markup
 
-from rayner.ner.span_rule import span_rule
+from rayner.fusion.span_rule import span_rule
+from rayner.rendering.report_messages import feature, gloss, say, setting
+from rayner.rendering.tagged_text import Piece, Sample, colours, pieces
+from rayner.rendering.templates import environment, shown
+from rayner.rendering.translation import GLOSSES, Both, attribute, filled, joined, same
 from rayner.report import facts, plots
-from rayner.report.messages import feature, gloss, say, setting
 from rayner.report.methods import paragraph
-from rayner.report.tagged import Piece, Sample, colours, pieces
-from rayner.report.templates import environment
-from rayner.report.words import GLOSSES, Both, attribute, filled, joined, same
-from rayner.storage import Place, replacing
+from rayner.runs.storage import Place, replacing
 
 __all__ = ["Sample", "write_report"]
 
@@ -74,7 +75,7 @@ def write_report(
 def _environment() -> Environment:
     made = environment(Path(__file__).parent)
     made.globals |= {"m": say, "attribute": attribute}
-    made.filters |= {"percent": percent, "points": points, "gloss": gloss, "shown": facts.shown}
+    made.filters |= {"percent": percent, "points": points, "gloss": gloss, "shown": shown}
     return made
 
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from rayner.report.messages import say, setting
-from rayner.report.words import Both, attribute
+from rayner.rendering.report_messages import say, setting
+from rayner.rendering.translation import Both, attribute
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,8 +9,8 @@ import pytest
 from filelock import FileLock
 
 from rayner.cluster.session import session, start_logging
-from rayner.config import Config, CrfConfig, IndexConfig
-from rayner.run import Run
+from rayner.config.settings import Config, CrfConfig, IndexConfig
+from rayner.runs.run_folder import Run
 from tests.cluster.nodes import bare_python
 from tests.cluster.small import ROOT, with_settings, write_inputs, write_llm
 
@@ -49,7 +49,7 @@ def config(once) -> Config:
 @pytest.fixture(scope="session")
 def run(config, once, local_ray) -> Run:
     """What the main job makes of it; tests that change anything take a copy."""
-    from rayner.cluster.pipeline import pipeline
+    from rayner.steps.pipeline import pipeline
 
     def make(_):
         made = Run(Path(config.run))
@@ -62,7 +62,7 @@ def run(config, once, local_ray) -> Run:
 @pytest.fixture(scope="session")
 def with_crf(config, once, local_ray) -> tuple[Config, Run]:
     """A run whose small model is a CRF, with clusters, tuned by cross-fitting; its LLM has learned nothing."""
-    from rayner.cluster.pipeline import pipeline
+    from rayner.steps.pipeline import pipeline
 
     def make(folder):
         made = dataclasses.replace(config, run=str(folder / "run"), index=IndexConfig(encoder="ngrams", k=1))

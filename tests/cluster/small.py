@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from rayner.config import (
+from rayner.config.settings import (
     Config,
     FusionConfig,
     IndexConfig,
@@ -24,10 +24,10 @@ from rayner.config import (
 )
 from rayner.corpus.examples import sentences_of
 from rayner.corpus.readers import read_labelled
-from rayner.models.tiny import write_decoder
-from rayner.ner.prompt import Example
-from rayner.ner.spans import Span
-from rayner.run import Run
+from rayner.modeling.scratch import write_decoder
+from rayner.runs.run_folder import Run
+from rayner.text.labelled import Example
+from rayner.text.spans import Span
 from tests.report.synthetic import labelled_lines
 
 ROOT = Path(__file__).parents[2]

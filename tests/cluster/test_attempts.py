@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.cluster.attempts import ALONE, WHOLE, survived
+from rayner.steps.tag.attempts import ALONE, WHOLE, survived
 
 TEXTS = st.lists(st.sampled_from(["a", "b", "poison", "c", "worse"]), max_size=8)
 

@@ -8,11 +8,11 @@ from rayner.bench.benchmark import bench
 from rayner.bench.end_to_end import in_one_process
 from rayner.bench.llm_stage import Published, gate_of, observed, stage_of
 from rayner.bench.measure import Line, best_size, table, turns
-from rayner.cluster.stages import LoadedUnit
-from rayner.config import BenchConfig
-from rayner.corpus.scored import read_scored
-from rayner.ner.segment import core
-from rayner.run import read_json
+from rayner.config.settings import BenchConfig
+from rayner.corpus.prediction_tables import read_scored
+from rayner.runs.run_folder import read_json
+from rayner.steps.tag.stages import LoadedUnit
+from rayner.text.segmentation import core
 from tests.cluster.small import copied, rows_of
 
 

@@ -7,10 +7,10 @@ import itertools
 
 import pytest
 
-from rayner.commands import main
+from rayner.cli import main
+from rayner.config.loading import load
 from rayner.corpus.readers import read_labelled
-from rayner.run import read_json
-from rayner.settings import load
+from rayner.runs.run_folder import read_json
 from tests.cluster.small import ROOT, rows_of, run_job
 from tests.docs.pages import blocks
 

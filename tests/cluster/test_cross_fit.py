@@ -2,14 +2,14 @@
 
 import pytest
 
-from rayner.cluster import data
-from rayner.cluster.cross_fit import fold, scored_sentences
-from rayner.cluster.pipeline import pipeline
+from rayner.config.loading import check
 from rayner.corpus.examples import parts_of
 from rayner.errors import ConfigError
-from rayner.ner.deciding import chosen
-from rayner.run import read_json
-from rayner.settings import check
+from rayner.fusion.deciding import chosen
+from rayner.runs.run_folder import read_json
+from rayner.steps import data
+from rayner.steps.pipeline import pipeline
+from rayner.steps.training.cross_fit import fold, scored_sentences
 from tests.cluster.small import labelled_sentences, stamps, with_settings
 
 pytestmark = pytest.mark.slow

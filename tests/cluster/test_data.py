@@ -2,9 +2,9 @@
 
 import pytest
 
-from rayner.cluster import data
-from rayner.cluster.score import groups_of, segments
-from rayner.run import Run
+from rayner.runs.run_folder import Run
+from rayner.steps import data
+from rayner.steps.score import groups_of, segments
 from tests.cluster.small import write_inputs
 
 

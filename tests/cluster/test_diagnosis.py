@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from rayner.cluster import diagnosis
-from rayner.cluster.diagnosis import MISSING, Disk, Node, Token
-from rayner.cluster.needs import DiskNeed, Need
+from rayner.doctor import diagnosis
+from rayner.doctor.diagnosis import MISSING, Disk, Node, Token
+from rayner.steps.requirements import DiskNeed, Need
 
 GIB = 1024**3
 NODE = Node(

@@ -9,15 +9,15 @@ import pytest
 import torch
 import yaml
 
-from rayner.cluster import probes
-from rayner.cluster.diagnosis import Token
-from rayner.cluster.probes import Probe
-from rayner.commands import main
-from rayner.config import resolved
-from rayner.models import slm as slms
-from rayner.models.tiny import write_decoder, write_encoder
-from rayner.ner.tags import label_set
-from rayner.run import Run, write_json
+from rayner.cli import main
+from rayner.config.settings import resolved
+from rayner.doctor import probes
+from rayner.doctor.diagnosis import Token
+from rayner.doctor.probes import Probe
+from rayner.modeling.scratch import write_decoder, write_encoder
+from rayner.runs.run_folder import Run, write_json
+from rayner.taggers import encoder as slms
+from rayner.text.tags import label_set
 from tests.cluster.small import SHAPE, labelled_sentences, write_inputs
 
 
@@ -92,7 +92,7 @@ def test_arguments_that_nobody_knows_end_with_2(arguments, unknown, capsys):
 _TWO_NODES = """
 import sys
 from ray.cluster_utils import Cluster
-from rayner.commands import main
+from rayner.cli import main
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
 cluster.add_node(num_cpus=1)
 try:

@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from rayner.commands import main
-from rayner.run import file_digest, read_json
+from rayner.cli import main
+from rayner.runs.run_folder import file_digest, read_json
 from tests.cluster.small import SAMPLE, noise, rows_of, run_job, write_llm
 from tests.docs.conftest import write_own_code
 

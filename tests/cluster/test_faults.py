@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 import ray.cloudpickle
 
-from rayner.cluster import actors
-from rayner.cluster.tag import tag_corpus
 from rayner.errors import BudgetError, ConfigError, JobError
-from rayner.ner.segment import sentences
-from rayner.run import Run, read_json
+from rayner.runs.run_folder import Run, read_json
+from rayner.steps.tag import actors
+from rayner.steps.tag.tag_corpus import tag_corpus
+from rayner.text.segmentation import sentences
 from tests.cluster.small import rows_of, with_settings
 
 pytestmark = pytest.mark.slow
@@ -121,7 +121,7 @@ def test_files_that_change_under_the_job_are_named_and_what_was_read_is_tagged(
         (corpus / "1.txt").write_text("另一文。", encoding="utf-8")
         yield from real(rows, *given, **named)
 
-    monkeypatch.setattr("rayner.cluster.tag.scored", meddling)
+    monkeypatch.setattr("rayner.steps.tag.tag_corpus.scored", meddling)
     facts = tag_corpus(tagging(config, corpus, out), run)
     changed = {str(corpus / "0.txt"): "can no longer be read", str(corpus / "1.txt"): "has another text"}
     assert facts["changed"] == read_json(out / "run.json")["changed"] == changed
@@ -140,7 +140,7 @@ def test_a_second_job_on_the_folder_is_refused_while_the_first_works(run, config
             tag_corpus(tagging(config, corpus, out), run)
         yield from real(rows, *given, **named)
 
-    monkeypatch.setattr("rayner.cluster.tag.scored", twice)
+    monkeypatch.setattr("rayner.steps.tag.tag_corpus.scored", twice)
     assert tag_corpus(tagging(config, corpus, out), run)["counts"]["documents"] == 5
 
 

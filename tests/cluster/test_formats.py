@@ -2,7 +2,7 @@
 
 import pytest
 
-from rayner.run import read_json
+from rayner.runs.run_folder import read_json
 from tests.docs.pages import keys, table
 
 PAGE = "docs/formats.md"

@@ -5,12 +5,12 @@ import dataclasses
 import pytest
 import torch
 
-from rayner.cluster.needs import PROCESS, SLACK, Need, Size, disk_need, human, needs, scratch_size, seats, size_of
-from rayner.config import Config, LlmConfig, LoraConfig, ScoreConfig, ScratchConfig, SlmConfig
-from rayner.models import llm as llms
-from rayner.models import slm as slms
-from rayner.models.tiny import write_decoder, write_encoder
-from rayner.ner.tags import label_set
+from rayner.config.settings import Config, LlmConfig, LoraConfig, ScoreConfig, ScratchConfig, SlmConfig
+from rayner.llm import model as llms
+from rayner.modeling.scratch import write_decoder, write_encoder
+from rayner.steps.requirements import PROCESS, SLACK, Need, Size, disk_need, human, needs, scratch_size, seats, size_of
+from rayner.taggers import encoder as slms
+from rayner.text.tags import label_set
 from tests.cluster.small import SHAPE, labelled_sentences, with_settings
 
 GIB = 1024**3

@@ -11,8 +11,8 @@ import s3fs
 import yaml
 
 from rayner.corpus.tables import iter_documents
-from rayner.run import Run, read_json
-from rayner.storage import place
+from rayner.runs.run_folder import Run, read_json
+from rayner.runs.storage import place
 from tests.cluster.small import rows_of
 from tests.drills.faults import object_store, tagged_files
 

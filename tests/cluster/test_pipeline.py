@@ -13,22 +13,22 @@ import numpy as np
 import pytest
 
 from rayner import __version__
-from rayner.cluster.pipeline import pipeline
-from rayner.cluster.tag import tag_corpus
-from rayner.cluster.train_llm import prove_adapter
-from rayner.cluster.trained import load_llm
-from rayner.config import digest, resolved
+from rayner.config.settings import digest, resolved
 from rayner.corpus.examples import read_examples
+from rayner.corpus.prediction_tables import read_scored
 from rayner.corpus.readers import read_labelled
-from rayner.corpus.scored import read_scored
 from rayner.errors import BudgetError, ConfigError
-from rayner.ner.budget import fit
-from rayner.ner.fusion import fuse
-from rayner.ner.gate import block_entropy, open_until
-from rayner.ner.metrics import count, micro
-from rayner.ner.rule import ENTROPY, EVIDENCE, PROBABILITY, Rule
-from rayner.ner.segment import sentences
-from rayner.run import Run, file_digest, folder_digest, read_json, write_json
+from rayner.evaluation.metrics import count, micro
+from rayner.fusion.budget import fit
+from rayner.fusion.gate import block_entropy, open_until
+from rayner.fusion.region_rule import ENTROPY, EVIDENCE, PROBABILITY, Rule
+from rayner.fusion.regions import fuse
+from rayner.runs.run_folder import Run, file_digest, folder_digest, read_json, write_json
+from rayner.steps.loading import load_llm
+from rayner.steps.pipeline import pipeline
+from rayner.steps.tag.tag_corpus import tag_corpus
+from rayner.steps.training.train_llm import prove_adapter
+from rayner.text.segmentation import sentences
 from tests.cluster.small import copied, labelled_sentences, readable_texts, rows_of, stamps, with_settings
 
 pytestmark = pytest.mark.slow

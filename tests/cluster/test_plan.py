@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.cluster import plan as plans
-from rayner.cluster.plan import differences, read_plan, units, write_plan
-from rayner.cluster.reading import Survey, digest_of, in_order, texts_of
+from rayner.corpus.reading import Survey, digest_of, in_order, texts_of
 from rayner.corpus.tables import DOCUMENTS, read_table
 from rayner.errors import DataError
-from rayner.ner.segment import sentences
-from rayner.run import file_digest
-from rayner.storage import place, replacing
+from rayner.runs.run_folder import file_digest
+from rayner.runs.storage import place, replacing
+from rayner.steps.tag import plan as plans
+from rayner.steps.tag.plan import differences, read_plan, units, write_plan
+from rayner.text.segmentation import sentences
 from tests.strategies import texts
 
 # Often several sentences, so that documents longer than a unit are cut.

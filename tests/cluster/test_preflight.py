@@ -4,10 +4,10 @@ import dataclasses
 
 import pytest
 
-from rayner.cluster import preflight
-from rayner.config import Config, ScoreConfig, WorkersConfig
+from rayner.config.settings import Config, ScoreConfig, WorkersConfig
 from rayner.errors import ConfigError, DataError
-from rayner.run import Run, write_json
+from rayner.runs.run_folder import Run, write_json
+from rayner.steps import preflight
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ import json
 
 import pytest
 
-from rayner.cluster import reproduce as job
-from rayner.config import CrfConfig, IndexConfig, ReproduceConfig
+from rayner.config.settings import CrfConfig, IndexConfig, ReproduceConfig
 from rayner.errors import ConfigError
-from rayner.run import Run, read_json
+from rayner.runs.run_folder import Run, read_json
+from rayner.steps import reproduce as job
 from tests.cluster.small import ONE, stamps, with_settings, write_llm
 
 pytestmark = pytest.mark.slow

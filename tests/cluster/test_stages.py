@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.cluster.data import ALL
-from rayner.cluster.score import read_unit, rows_of, segments, units_of
 from rayner.corpus.examples import write_examples
-from rayner.ner.prompt import Example
-from rayner.ner.scores import NOTHING, Scored
-from rayner.progress import Progress, here, log
-from rayner.run import Run
-from rayner.status import duration
+from rayner.runs.progress import Progress, here, log
+from rayner.runs.run_folder import Run
+from rayner.runs.status import duration
+from rayner.steps.data import ALL
+from rayner.steps.score import read_unit, rows_of, segments, units_of
+from rayner.text.labelled import Example
+from rayner.text.predictions import NOTHING, Scored
 
 
 def segment(i, text):

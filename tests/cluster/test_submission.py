@@ -47,7 +47,7 @@ def test_a_client_without_mode_or_token_is_refused(node, lacking):
 
 
 OVER_BUDGET = """python -c "
-import sys; from rayner.cli import guarded; from rayner.errors import BudgetError
+import sys; from rayner.cli.jobs import guarded; from rayner.errors import BudgetError
 def work(): raise BudgetError('5 of 90 segments')
 sys.exit(guarded(work))" """
 
@@ -106,7 +106,7 @@ def assert_readable(log: str) -> None:
 
 PROGRESS = """python -c "
 import time; from rayner.cluster.session import session, start_logging
-from rayner.progress import Progress, here
+from rayner.runs.progress import Progress, here
 start_logging()
 with session():
     progress = Progress('tag', 9000, 'characters', here(every=0.2))

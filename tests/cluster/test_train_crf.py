@@ -4,16 +4,16 @@ import dataclasses
 
 import pytest
 
-from rayner.cluster import data
-from rayner.cluster.pipeline import pipeline
-from rayner.cluster.score import read
-from rayner.cluster.train_crf import crf_inputs
-from rayner.cluster.trained import knows, tagger
+from rayner.config.loading import check
 from rayner.errors import ConfigError
-from rayner.models.crf import load
-from rayner.run import folder_digest, read_json
-from rayner.settings import check
-from rayner.status import read_status
+from rayner.runs.run_folder import folder_digest, read_json
+from rayner.runs.status import read_status
+from rayner.steps import data
+from rayner.steps.loading import knows, tagger
+from rayner.steps.pipeline import pipeline
+from rayner.steps.score import read
+from rayner.steps.training.train_crf import crf_inputs
+from rayner.taggers.crf import load
 from tests.cluster.small import readable_texts, rows_of, stamps, with_settings
 
 pytestmark = pytest.mark.slow

@@ -6,11 +6,11 @@ import math
 import pytest
 from safetensors.torch import load_file
 
-import rayner.cluster.train_llm as llm_job
-from rayner.cluster import data
-from rayner.cluster.trained import tagger
-from rayner.config import SilverConfig
+import rayner.steps.training.train_llm as llm_job
+from rayner.config.settings import SilverConfig
 from rayner.corpus.examples import read_examples
+from rayner.steps import data
+from rayner.steps.loading import tagger
 from tests.cluster.small import ONE, copied, with_settings
 
 pytestmark = pytest.mark.slow

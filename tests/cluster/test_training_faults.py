@@ -17,11 +17,11 @@ import pytest
 import yaml
 from safetensors.torch import load_file
 
-from rayner.cluster.fitting import COPY, SNAPSHOT, STARTS, fit, heal
-from rayner.config import WorkersConfig, resolved
+from rayner.cluster.ray_train import COPY, SNAPSHOT, STARTS, fit, heal
+from rayner.config.settings import WorkersConfig, resolved
 from rayner.errors import ConfigError
-from rayner.run import folder_digest, read_json
-from rayner.status import read_status
+from rayner.runs.run_folder import folder_digest, read_json
+from rayner.runs.status import read_status
 from tests.cluster.small import copied, with_settings
 
 pytestmark = pytest.mark.slow

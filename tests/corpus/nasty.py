@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from rayner.ner.spans import Span
+from rayner.text.spans import Span
 from tests.corpus.units import document, entity, write_unit
 from tests.strategies import spans_in
 

@@ -19,8 +19,8 @@ from web_anno_tsv import open_web_anno_tsv
 from rayner.corpus.exports import docusky as docusky_format
 from rayner.corpus.exports import markus as markus_format
 from rayner.corpus.exports.tei import TAGS
-from rayner.ner.markup import parse
-from rayner.ner.spans import Span
+from rayner.text.markup import parse
+from rayner.text.spans import Span
 
 TEI = "{http://www.tei-c.org/ns/1.0}"
 _TYPES = {name: kind for kind, name in TAGS.items()}

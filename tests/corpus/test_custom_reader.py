@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 
 from rayner.corpus.readers import LINE_SEPARATORS, read_labelled
 from rayner.errors import ConfigError, DataError
-from rayner.ner.spans import Span
+from rayner.text.spans import Span
 from tests.strategies import tagged_texts
 
 TABLE = """

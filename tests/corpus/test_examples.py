@@ -7,9 +7,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from rayner.corpus.examples import divide, draw, read_examples, sentences_of, write_examples
-from rayner.ner.prompt import Example
-from rayner.ner.segment import core, sentences
-from rayner.ner.spans import Span
+from rayner.text.labelled import Example
+from rayner.text.segmentation import core, sentences
+from rayner.text.spans import Span
 from tests.strategies import tagged_texts, texts
 
 SHORT = st.text("楚秦。", max_size=3)  # so that copies are frequent

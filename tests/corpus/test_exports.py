@@ -10,8 +10,8 @@ from rayner.corpus.exports.driver import parts
 from rayner.corpus.readers import read_labelled
 from rayner.corpus.tables import TaggedDocument
 from rayner.errors import ConfigError, DataError
-from rayner.ner.spans import Span
-from rayner.storage import place
+from rayner.runs.storage import place
+from rayner.text.spans import Span
 from tests.corpus import reading
 from tests.corpus.nasty import write_corpus
 from tests.corpus.units import document, entity, write_unit

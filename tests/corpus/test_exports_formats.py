@@ -12,8 +12,8 @@ from lxml import etree
 from rayner.corpus.exports import FORMATS, Choices, ExportCounts, export
 from rayner.corpus.exports.tei import certainty
 from rayner.errors import DataError
-from rayner.ner.spans import Span
-from rayner.storage import place, remove_folder
+from rayner.runs.storage import place, remove_folder
+from rayner.text.spans import Span
 from tests.corpus import reading
 from tests.corpus.nasty import PLAIN, SPANS, TEXT, tagged_texts, write_corpus
 from tests.strategies import at_most

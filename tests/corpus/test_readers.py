@@ -10,7 +10,7 @@ from rayner.corpus.exports import evahan_lines
 from rayner.corpus.readers import read_labelled
 from rayner.corpus.texts import TextFile, list_texts, read_text
 from rayner.errors import DataError
-from rayner.ner.spans import Span
+from rayner.text.spans import Span
 
 
 @pytest.fixture

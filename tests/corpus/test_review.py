@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from rayner.corpus.examples import sentences_of
 from rayner.corpus.readers import read_labelled
-from rayner.corpus.review import Picked, candidates, pick_sentences
 from rayner.corpus.review_files import (
     Corrected,
     Provenance,
@@ -19,10 +18,11 @@ from rayner.corpus.review_files import (
     write_corrected,
     write_review,
 )
+from rayner.corpus.review_ranking import Candidate
+from rayner.corpus.review_selection import Picked, candidates, pick_sentences
 from rayner.errors import ConfigError, DataError
-from rayner.ner.review import Candidate
-from rayner.ner.segment import sentences
-from rayner.ner.spans import Span
+from rayner.text.segmentation import sentences
+from rayner.text.spans import Span
 from tests.corpus.units import document, entity, write_unit
 from tests.strategies import TYPES, at_most, chars, spans_in
 

@@ -9,11 +9,11 @@ from functools import cache
 import pytest
 
 from rayner.corpus.examples import sentences_of
+from rayner.corpus.prediction_tables import to_table
 from rayner.corpus.readers import read_labelled
-from rayner.corpus.scored import to_table
 from rayner.corpus.tables import write_table
-from rayner.run import write_json
-from rayner.status import Status
+from rayner.runs.run_folder import write_json
+from rayner.runs.status import Status
 from tests.corpus.units import document, entity, write_unit
 from tests.docs.pages import ROOT, blocks
 from tests.report.synthetic import TYPES, rows

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rayner.commands import main
-from rayner.config import Config
+from rayner.cli import main
+from rayner.config.loading import load
+from rayner.config.settings import Config
 from rayner.corpus.exports import read_tags
-from rayner.settings import load
 from tests.docs.pages import NAMES, ROOT, blocks
 
 # Files that other tests read.

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from rayner.cli import job_line
-from rayner.commands import command_line, main, parsed
-from rayner.progress import log
-from rayner.settings import load
+from rayner.cli import command_line, main, parsed
+from rayner.cli.jobs import job_line
+from rayner.config.loading import load
+from rayner.runs.progress import log
 from tests.docs.pages import HISTORY, NAMES, ROOT, commands, inline
 
 # Commands that are not run here, by their first words, and why. Of jobs, the settings and `--dry-run` are

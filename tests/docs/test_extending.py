@@ -6,20 +6,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rayner.cluster.preflight import check_training
-from rayner.commands import main
+from rayner.cli import main
+from rayner.config.loading import load
 from rayner.corpus.examples import sentences_of
 from rayner.corpus.readers import read_labelled
 from rayner.errors import ConfigError
-from rayner.models import custom_tagger
-from rayner.ner import custom_rule
-from rayner.ner.deciding import can_change, decide
-from rayner.ner.metrics import count, micro
-from rayner.ner.spans import Span
-from rayner.ner.tags import label_set
-from rayner.run import Run
-from rayner.settings import load
-from tests.ner.test_span_rule import one
+from rayner.evaluation.metrics import count, micro
+from rayner.fusion import custom_rule
+from rayner.fusion.deciding import can_change, decide
+from rayner.runs.run_folder import Run
+from rayner.steps.preflight import check_training
+from rayner.taggers import custom_tagger
+from rayner.text.spans import Span
+from rayner.text.tags import label_set
+from tests.fusion.test_span_rule import one
 from tests.report.synthetic import TYPES, rows
 
 

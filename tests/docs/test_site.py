@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from rayner.commands import command_line
-from rayner.settings import entries
+from rayner.cli import command_line
+from rayner.config.loading import entries
 from tests.docs.pages import ROOT
 
 

@@ -7,10 +7,10 @@ import pyarrow as pa
 import pytest
 
 from rayner.corpus.exports import FORMATS
-from rayner.corpus.scored import SCORED
+from rayner.corpus.prediction_tables import SCORED
 from rayner.corpus.tables import DOCUMENTS, ENTITIES, SEGMENTS
 from rayner.report.tables import _COLUMNS
-from rayner.status import Status
+from rayner.runs.status import Status
 from tests.docs.pages import keys, prose, table
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from rayner.storage import place
+from rayner.runs.storage import place
 from tests.cluster.nodes import free_port
 from tests.drills.ground import TABLES, Ground, Watched, files_of
 

@@ -16,10 +16,10 @@ import psutil
 import yaml
 from ray.cluster_utils import Cluster
 
-from rayner.cluster.pipeline import pipeline
 from rayner.cluster.session import session
-from rayner.config import Config, ScoreConfig
-from rayner.run import Run
+from rayner.config.settings import Config, ScoreConfig
+from rayner.runs.run_folder import Run
+from rayner.steps.pipeline import pipeline
 from tests.cluster.small import SAMPLE, write_inputs
 
 ROOT = Path(__file__).parents[2]

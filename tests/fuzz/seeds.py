@@ -9,15 +9,15 @@ from tempfile import TemporaryDirectory
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rayner.config import Config, resolved
+from rayner.config.settings import Config, resolved
 from rayner.corpus.exports import evahan_lines
-from rayner.corpus.review import Picked
 from rayner.corpus.review_files import write_review
-from rayner.ner.markup import encode
-from rayner.ner.review import Candidate
-from rayner.ner.spans import Span
-from rayner.ner.tags import encode as tags_of
-from rayner.status import Status
+from rayner.corpus.review_ranking import Candidate
+from rayner.corpus.review_selection import Picked
+from rayner.runs.status import Status
+from rayner.text.markup import encode
+from rayner.text.spans import Span
+from rayner.text.tags import encode as tags_of
 from tests.corpus.nasty import SPANS, TEXT
 from tests.corpus.units import SCHEMAS, document, entity
 

@@ -17,22 +17,23 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from rayner.commands.status import read_run
-from rayner.config import digest, resolved
+from rayner.cli.status import read_run
+from rayner.config.loading import load
+from rayner.config.settings import digest, resolved
 from rayner.corpus.exports import evahan_lines, read_tags
-from rayner.corpus.readers import LINE_SEPARATORS, Labelled, read_labelled
+from rayner.corpus.readers import LINE_SEPARATORS, read_labelled
 from rayner.corpus.review_files import read_corrected, read_provenance, write_corrected
 from rayner.corpus.tables import TABLES, iter_documents, iter_segments
 from rayner.corpus.texts import read_text
+from rayner.decoding.grammar_matcher import Follower
 from rayner.errors import ConfigError, DataError
-from rayner.ner import markup, segment
-from rayner.ner.copying import Copier, State, TagSpelling
-from rayner.ner.following import Follower
-from rayner.ner.spans import Span, checked
-from rayner.ner.tags import OUTSIDE, best_legal, decode, encode, label_set, legal_steps, marks_ends, split_tag
-from rayner.report.evaluation import evaluate_files, format_table
-from rayner.settings import load
-from rayner.status import NAME, render
+from rayner.evaluation.evaluate import evaluate_files, format_table
+from rayner.runs.status import NAME, render
+from rayner.text import markup, segmentation
+from rayner.text.labelled import Labelled
+from rayner.text.spans import Span, checked
+from rayner.text.tag_grammar import Copier, State, TagSpelling
+from rayner.text.tags import OUTSIDE, best_legal, decode, encode, label_set, legal_steps, marks_ends, split_tag
 from tests.fuzz.seeds import SPLIT
 
 warnings.simplefilter("ignore")
@@ -133,14 +134,14 @@ def evaluated(data: bytes) -> bool:
 
 def sentences(data: bytes) -> bool:
     whole = data.decode(errors="replace")
-    found = segment.sentences(whole)
+    found = segmentation.sentences(whole)
     assert [i for pair in found for i in range(*pair)] == list(range(len(whole)))
     for start, end in found:
-        left, right = segment.core(whole[start:end])
+        left, right = segmentation.core(whole[start:end])
         assert whole[start:end].strip() == whole[start + left : start + right]
     size = 1 + data[0] % 16 if data else 1
-    cut = segment.windows(len(whole), size, data[-1] % size if data else 0)
-    assert "".join(segment.stitch([whole[window.start : window.end] for window in cut], cut)) == whole
+    cut = segmentation.windows(len(whole), size, data[-1] % size if data else 0)
+    assert "".join(segmentation.stitch([whole[window.start : window.end] for window in cut], cut)) == whole
     return True
 
 

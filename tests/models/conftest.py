@@ -11,12 +11,13 @@ from tokenizers import Tokenizer, decoders, models
 from transformers import BertConfig, BertForMaskedLM, BertTokenizer, PreTrainedTokenizerFast
 from transformers.utils import logging
 
-from rayner.config import ScratchConfig
+from rayner.config.settings import ScratchConfig
 from rayner.corpus.examples import sentences_of
 from rayner.corpus.readers import read_labelled
-from rayner.models import index, llm, slm
-from rayner.models.tiny import write_decoder, write_encoder
-from rayner.ner.tags import label_set
+from rayner.llm import index, model
+from rayner.modeling.scratch import write_decoder, write_encoder
+from rayner.taggers import encoder as encoder_tagger
+from rayner.text.tags import label_set
 
 logging.disable_progress_bar()
 
@@ -116,7 +117,7 @@ def bold(tagger):
 
 def fresh_tagger(folder, labels):
     torch.manual_seed(2)
-    return slm.load(folder, CPU, labels)
+    return encoder_tagger.load(folder, CPU, labels)
 
 
 @pytest.fixture(scope="session")
@@ -138,7 +139,7 @@ def truncated(folder, to):
 
 
 def load_llm(folder, types, **settings):
-    return llm.load(folder, **{"task": "標注：", "types": types, "chat": False, "device": CPU, **settings})
+    return model.load(folder, **{"task": "標注：", "types": types, "chat": False, "device": CPU, **settings})
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.models.batching import PADDING, PASS, batches
+from rayner.modeling.batching import PADDING, PASS, batches
 
 lengths_of = st.lists(st.integers(1, 400), max_size=40)
 slacks = st.sampled_from([0, 20.5, PASS])

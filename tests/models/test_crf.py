@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.config import CrfConfig
+from rayner.config.settings import CrfConfig
 from rayner.errors import ConfigError, DataError
-from rayner.models import crf as crfs
-from rayner.ner.metrics import count, micro
-from rayner.ner.prompt import Example
-from rayner.ner.spans import Span
-from rayner.ner.tags import legal_steps
-from tests.models.test_slm import proper
+from rayner.evaluation.metrics import count, micro
+from rayner.taggers import crf as crfs
+from rayner.text.labelled import Example
+from rayner.text.spans import Span
+from rayner.text.tags import legal_steps
+from tests.models.test_encoder import proper
 from tests.strategies import at_most, texts
 
 CONFIG = CrfConfig(iterations=40)

@@ -6,17 +6,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rayner.errors import ConfigError
-from rayner.models import custom_tagger
-from rayner.ner.prompt import Example
-from rayner.ner.spans import Span
-from rayner.ner.tags import label_set
-from tests.models.test_slm import proper
+from rayner.taggers import custom_tagger
+from rayner.text.labelled import Example
+from rayner.text.spans import Span
+from rayner.text.tags import label_set
+from tests.models.test_encoder import proper
 from tests.strategies import at_most, texts
 
 LABELS = label_set(["NR", "NS"])
 TAGGER = """
     import numpy as np
-    from rayner.models.custom_tagger import CustomTagger
+    from rayner.taggers.custom_tagger import CustomTagger
 
     def train(examples, labels, folder, seed):
         (folder / "names").write_text("".join(e.text[s.start] for e in examples for s in e.spans) + str(seed))

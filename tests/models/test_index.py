@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rayner.errors import ConfigError
-from rayner.models import slm
-from rayner.models.index import Index, Ngrams, build_index, load_encoder, load_index, save_index
-from rayner.ner.prompt import Example
-from rayner.ner.spans import Span
+from rayner.llm.index import Index, Ngrams, build_index, load_encoder, load_index, save_index
+from rayner.taggers import encoder
+from rayner.text.labelled import Example
+from rayner.text.spans import Span
 from tests.models.conftest import CPU, truncated
 from tests.strategies import at_most, texts
 
@@ -114,7 +114,7 @@ def test_no_texts_have_no_embeddings(encoder):
 
 
 def test_an_encoder_is_loaded_from_a_trained_tagger_too(tagger, tmp_path):
-    slm.save(tagger, tmp_path)
+    encoder.save(tagger, tmp_path)
     vectors = load_encoder(tmp_path, CPU).embed(["楚王"], 1)
     np.testing.assert_array_equal(vectors, load_encoder(tmp_path, CPU).embed(["楚王"], 1))
 

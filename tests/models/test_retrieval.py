@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.models.index import build_index
-from rayner.models.retrieval import Retriever
-from rayner.ner.prompt import Example
-from rayner.ner.spans import Span
+from rayner.llm.index import build_index
+from rayner.llm.retrieval import Retriever
+from rayner.text.labelled import Example
+from rayner.text.spans import Span
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.models.training import batches, device_of, learning_rate, pad, share, use_threads
+from rayner.modeling.training import batches, device_of, learning_rate, pad, share, use_threads
 
 lengths = st.lists(st.integers(0, 50), max_size=200)
 sizes = st.integers(1, 9)

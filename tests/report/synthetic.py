@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rayner.ner.scores import LlmAnswer, LlmSpan, Scored, SlmScore
-from rayner.ner.spans import Span
-from rayner.ner.tags import encode
+from rayner.text.predictions import LlmAnswer, LlmSpan, Scored, SlmScore
+from rayner.text.spans import Span
+from rayner.text.tags import encode
 
 TYPES = ("NR", "NS", "NG", "T")
 TEXT = "楚使怒去歸告懷王曰秦惠王之時蘇秦死於齊王遂入咸陽"

@@ -4,15 +4,15 @@ from dataclasses import asdict
 
 import pytest
 
-from rayner.corpus.scored import to_table
+from rayner.corpus.prediction_tables import to_table
 from rayner.corpus.tables import write_table
-from rayner.ner import calibration
-from rayner.ner.budget import fit
-from rayner.ner.fusion import fuse
-from rayner.ner.rule import Rule
+from rayner.evaluation.reliability import reliability
+from rayner.fusion import calibration
+from rayner.fusion.budget import fit
+from rayner.fusion.region_rule import Rule
+from rayner.fusion.regions import fuse
 from rayner.report.assemble import SAMPLE_CHARS, SAMPLE_DOCUMENTS, make_report, samples
-from rayner.report.reliability import reliability
-from rayner.run import Run, read_json, write_json
+from rayner.runs.run_folder import Run, read_json, write_json
 from tests.corpus.units import document, entity, write_unit
 from tests.report.synthetic import TYPES, rows
 

@@ -11,20 +11,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.config import Config, CrfConfig, LlmConfig, SlmConfig, SplitConfig, resolved
-from rayner.ner import candidates
-from rayner.ner.rule import ENTROPY, EVIDENCE, PROBABILITY, Rule
-from rayner.report import messages, methods
-from rayner.report.evaluation import evaluate_fusion
-from rayner.report.messages import FEATURES, MESSAGES, SETTINGS, feature, say
+from rayner.config.settings import Config, CrfConfig, LlmConfig, SlmConfig, SplitConfig, resolved
+from rayner.evaluation.evaluate import evaluate_fusion
+from rayner.fusion import span_features
+from rayner.fusion.region_rule import ENTROPY, EVIDENCE, PROBABILITY, Rule
+from rayner.rendering.report_messages import FEATURES, MESSAGES, SETTINGS, feature, say
+from rayner.rendering.site_messages import MESSAGES as SITE
+from rayner.rendering.translation import LANGUAGES, Both, attribute, filled, joined
+from rayner.report import methods
 from rayner.report.page import Sample, write_report
-from rayner.report.site.messages import MESSAGES as SITE
-from rayner.report.words import LANGUAGES, Both, attribute, filled, joined
 from tests.report.synthetic import TYPES, rows
 from tests.report.test_report_methods import FUSION, about
 from tests.report.test_report_page import ENTITY, RUN, Page, fusion
 
-REPORT = Path(messages.__file__).parent
+REPORT = Path(methods.__file__).parent
 HAN = re.compile("[\u4e00-\u9fff]")
 # What stands in both: names of programs, settings, files and types, symbols, and tags of the field's formats.
 NAMES = re.compile(r"rayner|bootstrap|Unicode|softmax|logit|log p|LoRA|L-BFGS|L[12]|gate\.share|ECE|lambda|exp|alpha|F1"
@@ -66,7 +66,7 @@ def test_what_is_said_is_a_message_and_every_message_is_said():
 
 
 def test_what_the_learned_rule_knows_has_chinese_names():
-    known = ["constant", *(name for name in candidates.names([]) if not name.startswith("length "))]
+    known = ["constant", *(name for name in span_features.names([]) if not name.startswith("length "))]
     assert set(known) == set(FEATURES)
     assert feature("length 3") == Both("length 3", "长度 3")
     assert feature("type NR") == Both("type NR", "类别 NR")
@@ -125,7 +125,7 @@ def report(tmp_path_factory):
     run = RUN | {"config": config, "faults": {"x": 1}}
     run["counts"] = about(Config())["counts"] | counts
     types = ["NR", "NS"]
-    rule = {"types": types, "weights": [0.1] * (1 + len(candidates.names(types))), "threshold": 0.0, "lexicon": {}}
+    rule = {"types": types, "weights": [0.1] * (1 + len(span_features.names(types))), "threshold": 0.0, "lexicon": {}}
     learned = {"chosen": "spans", "held_out": {"spans": 0.9, "regions": 0.8}, "spans": rule}
     gated = ENTITY | {"decided_by": "slm", "start": 3, "end": 4}
     path = tmp_path_factory.mktemp("report") / "report.html"

@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
-from rayner.config import Config, CrfConfig, LlmConfig, SlmConfig, SplitConfig, resolved
-from rayner.ner.rule import Rule
-from rayner.report.evaluation import evaluate_fusion
+from rayner.config.settings import Config, CrfConfig, LlmConfig, SlmConfig, SplitConfig, resolved
+from rayner.evaluation.evaluate import evaluate_fusion
+from rayner.fusion.region_rule import Rule
 from rayner.report.methods import paragraph
 from tests.report.synthetic import TYPES, rows
 

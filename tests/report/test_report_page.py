@@ -3,12 +3,12 @@ from html.parser import HTMLParser
 
 import pytest
 
-from rayner.ner.rule import Rule
+from rayner.evaluation.evaluate import evaluate_fusion
+from rayner.fusion.region_rule import Rule
+from rayner.rendering.tagged_text import codepoint, colours, describe, pieces
+from rayner.rendering.translation import Both, same
 from rayner.report import facts
-from rayner.report.evaluation import evaluate_fusion
 from rayner.report.page import Sample, percent, points, write_report
-from rayner.report.tagged import codepoint, colours, describe, pieces
-from rayner.report.words import Both, same
 from tests.report.synthetic import TYPES, rows
 from tests.report.test_report_plots import BINS, CHOSEN, curves
 

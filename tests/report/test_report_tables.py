@@ -5,8 +5,8 @@ import io
 
 import pytest
 
-from rayner.ner.rule import Rule
-from rayner.report.evaluation import evaluate_fusion
+from rayner.evaluation.evaluate import evaluate_fusion
+from rayner.fusion.region_rule import Rule
 from rayner.report.tables import tables
 from tests.report.synthetic import TYPES, rows
 

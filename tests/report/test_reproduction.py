@@ -3,8 +3,8 @@ import io
 
 import pytest
 
-from rayner.ner.rule import Rule
-from rayner.report.evaluation import evaluate_fusion
+from rayner.evaluation.evaluate import evaluate_fusion
+from rayner.fusion.region_rule import Rule
 from rayner.report.reproduction import COLUMNS, PUBLISHED, as_csv, as_markdown, gains, rows_of
 from tests.report.synthetic import TYPES, rows
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 
 from rayner.corpus.exports.shape import SCHEMES, Choices, Format, each, spans_of
 from rayner.corpus.tables import TaggedDocument
-from rayner.ner.spans import Span, checked
-from rayner.ner.tags import OUTSIDE, encode
+from rayner.text.spans import Span, checked
+from rayner.text.tags import OUTSIDE, encode
 
 _ODD = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ufeff#\\]")
 _PREFIX = dict(zip(SCHEMES, ({"B": "B", "M": "I", "E": "I", "S": "B"}, {"B": "B", "M": "I", "E": "E", "S": "S"}),

@@ -8,7 +8,7 @@ from pathlib import Path
 from rayner.corpus.exports.shape import Choices, Format, Write
 from rayner.corpus.tables import TaggedDocument, iter_documents
 from rayner.errors import ConfigError, DataError
-from rayner.storage import Place, names_in, remove, replacing, sweep
+from rayner.runs.storage import Place, names_in, remove, replacing, sweep
 
 _PART = re.compile(r"part-(\d{5,})")
 

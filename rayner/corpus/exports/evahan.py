@@ -12,8 +12,8 @@ import numpy as np
 from rayner.corpus.exports.shape import Choices, Format, each, spans_of
 from rayner.corpus.tables import TaggedDocument
 from rayner.corpus.texts import SUFFIX
-from rayner.ner.spans import Span, checked
-from rayner.ner.tags import encode
+from rayner.text.spans import Span, checked
+from rayner.text.tags import encode
 
 _BREAK = re.compile(r"\r?\n")
 

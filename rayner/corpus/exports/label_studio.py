@@ -6,7 +6,7 @@ from typing import Any
 from rayner.corpus.exports.shape import SHARD, Choices, Format, each, json_line, short
 from rayner.corpus.label_studio import config, region
 from rayner.corpus.tables import TaggedDocument
-from rayner.ner.spans import Span
+from rayner.text.spans import Span
 
 
 def _render(document: TaggedDocument, choices: Choices) -> str:

@@ -3,7 +3,7 @@
 from rayner.corpus.exports.shape import Choices, Format, each, spans_of
 from rayner.corpus.tables import TaggedDocument
 from rayner.corpus.texts import SUFFIX
-from rayner.ner.markup import encode
+from rayner.text.markup import encode
 
 
 def _render(document: TaggedDocument, choices: Choices) -> str:

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from rayner.corpus.tables import TaggedDocument
-from rayner.ner.spans import Span
+from rayner.text.spans import Span
 
 SHARD = 4_000_000  # characters of a file that holds many documents; a spreadsheet takes the entities of so many
 SCHEMES = ("BIO", "BIOES")

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from rayner.config.loading import parse_yaml
 from rayner.errors import ConfigError
-from rayner.settings import parse_yaml
 
 
 def read_tags(path: str | Path) -> dict[str, str]:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 
 from rayner.corpus.exports.shape import Choices, Format, each, spans_of
 from rayner.corpus.tables import TaggedDocument
-from rayner.ner.spans import Span, checked
+from rayner.text.spans import Span, checked
 
 _LAYER = "de.tudarmstadt.ukp.dkpro.core.api.ner.type.NamedEntity"
 _HEAD = f"#FORMAT=WebAnno TSV 3.3\n#T_SP={_LAYER}|identifier|value\n\n"

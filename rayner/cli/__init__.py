@@ -1,0 +1,42 @@
+"""The `rayner` command: a module a subcommand, whose `add(commands)` says what it takes and what it calls."""
+
+import argparse
+import os
+from collections.abc import Sequence
+
+from rayner import __version__
+from rayner.cli import doctor, eval, export, review, status, view
+from rayner.cli.jobs import guarded
+
+COMMANDS = (eval, view, export, review, status, doctor)
+
+
+def command_line() -> argparse.ArgumentParser:
+    """All that it takes."""
+    parser = argparse.ArgumentParser(prog="rayner", description="Look at, score and export what the jobs made.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.add(commands)
+    return parser
+
+
+def parsed(arguments: Sequence[str] | None, parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """The arguments. Settings may follow an option: argparse takes a list of arguments in one piece only."""
+    given, rest = parser.parse_known_args(arguments)
+    if rest and ("overrides" not in given or any(item.startswith("-") for item in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        given.overrides += rest
+    return given
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Its exit code (see `rayner.cli.jobs`)."""
+    parser = command_line()
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks what could come next, see README
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
+    given = parsed(arguments, parser)
+    return guarded(lambda: given.call(given))

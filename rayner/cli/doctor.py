@@ -1,0 +1,40 @@
+"""`rayner doctor`: whether every node of the cluster is fit for a long run."""
+
+import argparse
+import os
+from typing import Any
+
+from rayner.cli.help_examples import examples
+from rayner.config.loading import entries, load
+from rayner.errors import ConfigError
+
+
+def add(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers no public type
+    """What it takes."""
+    parser = commands.add_parser(
+        "doctor",
+        help="check every node of the cluster before a long run",
+        **examples(
+            "doctor --address HEAD:6379 --config jobs/conf/paper.yaml run=/shared/run train=/shared/labelled.txt"
+        ),
+    )
+    parser.add_argument("--address", help="the cluster's head, HOST:PORT; else RAY_ADDRESS, or this machine")
+    parser.add_argument("--config", metavar="FILE.yaml", help="settings; KEY=VALUE arguments go before them")
+    settings = parser.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="a setting, such as run=DIR")
+    settings.completer = lambda prefix, **_: [f"{key}=" for key, *_ in entries() if key.startswith(prefix)]
+    parser.set_defaults(call=run)
+
+
+def run(given: argparse.Namespace) -> None:
+    """Print a line a check. Raises ConfigError if one failed."""
+    config = load(given.config, given.overrides)
+    if given.address:
+        os.environ["RAY_ADDRESS"] = given.address
+    from rayner.doctor.checks import doctor  # which loads Ray
+
+    ok = []
+    for finding in doctor(config):
+        print(finding, flush=True)
+        ok.append(finding.ok)
+    if not all(ok):
+        raise ConfigError(f"expected every check to be ok, found {ok.count(False)} of {len(ok)} that failed; see above")

@@ -1,0 +1,125 @@
+"""Arguments to configuration, one call, exit code: what every job and the `rayner` command share.
+
+Exit codes: 0 done; 2 the configuration or the input is wrong; 3 done, but too much set aside; 1 anything else.
+"""
+
+import argparse
+import os
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from rayner.config.loading import CHOICES, entries, load
+from rayner.config.settings import Config
+from rayner.errors import ConfigError, RaynerError
+from rayner.runs.lock import locked
+from rayner.runs.progress import clear, log, reporting
+from rayner.runs.run_folder import Run
+from rayner.runs.storage import is_url, place
+
+
+def run_job(
+    what: str,
+    step: Callable[[Config, Run], Any],
+    *,
+    check: Callable[[Config, Run], list[str]],
+    writes: str = "run",
+    arguments: Sequence[str] | None = None,
+) -> int:
+    """One job from its arguments to its exit code.
+
+    check: tells what the job would do, or raises; all that `--dry-run` calls. writes: the folder it fills, `run` or
+    `out`; with `--fresh` it fills another one beside it.
+    """
+    given = job_line(what).parse_intermixed_args(arguments)
+    return guarded(lambda: _job(given, step, check, writes))
+
+
+def job_line(what: str) -> argparse.ArgumentParser:
+    """What every job takes."""
+    parser = argparse.ArgumentParser(
+        description=what,
+        epilog=keys(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="%(prog)s [--config FILE.yaml] [--dry-run] [--fresh] [KEY=VALUE ...]",
+    )
+    parser.add_argument("--config", metavar="FILE.yaml", help="settings; KEY=VALUE arguments go before them")
+    parser.add_argument("--dry-run", action="store_true", help="check everything, start nothing")
+    parser.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="a setting, such as slm.epochs=3")
+    parser.add_argument("--fresh", action="store_true", help="start over in new folders beside those that exist")
+    return parser
+
+
+def _job(
+    given: argparse.Namespace,
+    step: Callable[[Config, Run], Any],
+    check: Callable[[Config, Run], list[str]],
+    writes: str,
+) -> None:
+    from rayner.cluster import SUBMITTED
+    from rayner.cluster.session import session, start_logging
+
+    config = load(given.config, given.overrides)
+    if not config.run:
+        raise ConfigError("run: expected a run folder (run=DIR), found none")
+    for key, folder in (("run", config.run), ("out", config.out)):
+        if folder and SUBMITTED in os.environ and not (is_url(folder) or Path(folder).is_absolute()):
+            raise ConfigError(
+                f"{key}: expected, in a submitted job, an absolute path on storage that all nodes share, or a URL; "
+                f"found {folder!r}, which would lie in Ray's own copy of the working directory, on one node"
+            )
+    start_logging()
+    if given.fresh:
+        config = fresh(config, writes)
+        log.info("starts over with run=%s%s", config.run, f" out={config.out}" if config.out else "")
+    run = Run(place(config.run))
+    if run.root.exists() and not run.root.is_dir():
+        raise ConfigError(f"run: expected a folder, found a file: {run.root}")
+    # On a cluster it is the cluster's resources that must suffice, not this node's: be connected for the check.
+    with session() if os.environ.get("RAY_ADDRESS") else nullcontext():
+        for line in check(config, run):
+            log.info("%s", line)
+        if not given.dry_run:
+            with locked(run.root), reporting(run.root, getattr(step, "__name__", "job")), session():
+                step(config, run)
+
+
+def fresh(config: Config, writes: str) -> Config:
+    """The same settings with folders that nothing lies in yet."""
+    if writes == "out":
+        return replace(config, out=unused(config.out or f"{config.run.rstrip('/')}/tagged"))
+    return replace(config, run=unused(config.run), out=config.out and unused(config.out))
+
+
+def unused(folder: str) -> str:
+    """The name of a folder, or, where that exists, the first of `folder-2`, `folder-3` ... that does not."""
+    names = (folder if i == 1 else f"{folder.rstrip('/')}-{i}" for i in count(1))
+    return next(name for name in names if not place(name).exists())
+
+
+def guarded(work: Callable[[], Any]) -> int:
+    """Run the work; an error made for users becomes one line and its exit code, any other a traceback and 1."""
+    try:
+        work()
+    except RaynerError as error:
+        clear()
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:  # the reader of our output went away, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def keys() -> str:
+    """All settings with default and meaning."""
+    lines = ["settings (default):"]
+    for key, default, meaning in entries():
+        choices = f" [{', '.join(map(str, CHOICES[key]))}]" if key in CHOICES and "|" not in meaning else ""
+        text = f"{meaning}{choices} ({default!r})" if key != "types" else meaning
+        lines += textwrap.wrap(text, 110, initial_indent=f"  {key:<28} ", subsequent_indent=" " * 31)
+    return "\n".join(lines)

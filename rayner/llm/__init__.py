@@ -1,0 +1,1 @@
+"""The large model (LLM): its prompts, retrieval of similar examples, and the training loss."""

@@ -1,0 +1,109 @@
+"""Small checkpoints from scratch: what a laptop trains in minutes.
+
+They are ordinary transformers checkpoint folders, so that every later step sees only "a checkpoint", local or hub.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import torch
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen2Tokenizer,
+)
+from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+from rayner.config.settings import ScratchConfig
+
+_END, _PAD = "<|endoftext|>", "<|pad|>"
+_PUNCTUATION = "<>/&;：\n"
+MAX_TOKENS = 4096  # positions that the decoder is made for
+
+
+def write_encoder(folder: Path, texts: Iterable[str], shape: ScratchConfig, seed: int) -> None:
+    """A BERT-like encoder whose vocabulary is the characters of the texts; the rest is its unknown token."""
+    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    vocabulary = {token: i for i, token in enumerate([*specials, *_characters(texts, shape.min_count)])}
+    raw = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    raw.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=raw,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+        model_max_length=512,
+    )
+    torch.manual_seed(seed)
+    model = BertForMaskedLM(
+        BertConfig(
+            vocab_size=len(vocabulary),
+            hidden_size=shape.hidden,
+            num_hidden_layers=shape.layers,
+            num_attention_heads=shape.heads,
+            intermediate_size=shape.intermediate,
+            hidden_dropout_prob=shape.dropout,
+            attention_probs_dropout_prob=shape.dropout,
+            max_position_embeddings=512,
+        )
+    )
+    tokenizer.save_pretrained(folder)
+    model.save_pretrained(folder)
+
+
+def write_decoder(folder: Path, texts: Iterable[str], types: Sequence[str], shape: ScratchConfig, seed: int) -> None:
+    """A Qwen2-like decoder: a token a character of the texts, the others in UTF-8 bytes; a token a type's name."""
+    vocabulary, merges = _byte_level([*_characters(texts, shape.min_count), *_PUNCTUATION], [*types, "</"])
+    tokenizer = Qwen2Tokenizer(
+        vocab=vocabulary,
+        merges=merges,  # type: ignore[arg-type]  # pairs, as the library itself needs them
+        eos_token=_END,
+        pad_token=_PAD,
+        model_max_length=MAX_TOKENS,
+    )
+    torch.manual_seed(seed)
+    model = Qwen2ForCausalLM(
+        Qwen2Config(
+            vocab_size=len(tokenizer),
+            hidden_size=shape.hidden,
+            num_hidden_layers=shape.layers,
+            num_attention_heads=shape.heads,
+            num_key_value_heads=shape.heads,
+            intermediate_size=shape.intermediate,
+            max_position_embeddings=MAX_TOKENS,
+            initializer_range=shape.hidden**-0.5,  # 0.02 suits thousands of dimensions; here attention starts flat
+            tie_word_embeddings=True,
+            bos_token_id=None,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+    tokenizer.save_pretrained(folder)
+    model.save_pretrained(folder)
+
+
+def _byte_level(characters: Iterable[str], words: Iterable[str]) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """Vocabulary and merges of a byte-level BPE, as Qwen2's is, with a token for each character and each word.
+
+    Beside a Qwen2 model, AutoTokenizer makes a byte-level tokenizer out of whatever was saved: it must be one.
+    """
+    symbol = bytes_to_unicode()
+    merges: dict[tuple[str, str], None] = {}
+    for word in [*characters, *words]:
+        spelled = [symbol[byte] for byte in word.encode()]
+        for i in range(1, len(spelled)):
+            merges["".join(spelled[:i]), spelled[i]] = None
+    tokens = [_END, _PAD, *sorted(symbol.values()), *("".join(merge) for merge in merges)]
+    return {token: i for i, token in enumerate(dict.fromkeys(tokens))}, list(merges)
+
+
+def _characters(texts: Iterable[str], min_count: int) -> list[str]:
+    counts = Counter(char for text in texts for char in text)
+    return sorted(char for char, n in counts.items() if n >= min_count)

@@ -1,0 +1,70 @@
+"""How a tokenizer spells characters: one by one, so that no token ever straddles two (method, section 4).
+
+A tokenizer may delete a character (BERT's normaliser deletes private-use ones). Here such a character gets the
+unknown token instead: no character is ever without a token, so answers never shift against the text.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoTokenizer
+
+from rayner.errors import ConfigError
+from rayner.modeling.checkpoint import refused
+from rayner.text.markup import escape
+from rayner.text.tag_grammar import TagSpelling, Tokens
+
+
+def load_tokenizer(model: str | Path) -> Any:  # noqa: ANN401 - transformers' tokenizers share no useful base
+    """The tokenizer of a checkpoint folder or hub name. Raises ConfigError if there is none."""
+    try:
+        return AutoTokenizer.from_pretrained(str(model), trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise refused(model, "a checkpoint with a tokenizer", error) from error
+
+
+class Speller:
+    """Characters, prose and tags as token numbers, by a transformers tokenizer."""
+
+    def __init__(self, tokenizer: Any) -> None:  # noqa: ANN401 - see load_tokenizer
+        self.tokenizer = tokenizer
+        self.unknown: int | None = tokenizer.unk_token_id
+        self._chars: dict[str, Tokens] = {}
+
+    def literal(self, text: str) -> Tokens:
+        """Tokens of prose."""
+        return tuple(self.tokenizer.encode(text, add_special_tokens=False))
+
+    def char(self, char: str) -> Tokens:
+        """Tokens of one character of text, at least one. Raises ConfigError where the tokenizer has none."""
+        if char not in self._chars:
+            tokens = self.literal(char)
+            if not tokens:
+                if self.unknown is None:
+                    raise ConfigError(f"the tokenizer cannot spell U+{ord(char):04X} and has no unknown token")
+                tokens = (self.unknown,)
+            self._chars[char] = tokens
+        return self._chars[char]
+
+    def text(self, text: str) -> list[Tokens]:
+        """Tokens of each character, as the small model reads them."""
+        return [self.char(char) for char in text]
+
+    def copied(self, text: str) -> list[Tokens]:
+        """Tokens of each character, as the LLM reads and writes them: `<` and `&` escaped as in markup."""
+        return [self.char(char) if escape(char) == char else self.literal(escape(char)) for char in text]
+
+    def tags(self, types: list[str]) -> TagSpelling:
+        """How tags of these types are spelled.
+
+        Raises ConfigError where the tokenizer has no tokens for them: it is not the one the model was trained with.
+        """
+        spelled = {piece: self.literal(piece) for piece in ("<", "</", ">", *types)}
+        for piece, tokens in spelled.items():
+            if not tokens or self.unknown in tokens:
+                raise ConfigError(f"the tokenizer cannot spell {piece!r}: does it belong to this model?")
+        return TagSpelling(spelled["<"], spelled["</"], spelled[">"], {kind: spelled[kind] for kind in types})
+
+    def knows(self, char: str) -> bool:
+        """Whether this tokenizer has tokens of its own for a character."""
+        return self.unknown is None or self.unknown not in self.char(char)

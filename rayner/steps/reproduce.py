@@ -1,0 +1,130 @@
+"""The paper's experiment: each dataset, each way to train and ask the LLM, by both models and their fusion.
+
+A cell (dataset, seed, setting) is a run of its own below the run folder, `A/13/sft-similarity-prompt`; what does not
+depend on the setting (data, tagger, index) is made in the first cell of a dataset and copied into the others. A cell
+that is done stays done, so the same command goes on where it stopped.
+"""
+
+import shutil
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rayner.config.settings import Config, LlmConfig
+from rayner.errors import ConfigError
+from rayner.report.reproduction import as_csv, as_markdown, gains, rows_of
+from rayner.runs.progress import log
+from rayner.runs.run_folder import Run, read_json, whole_folder, write_json
+from rayner.runs.storage import replacing
+from rayner.steps.pipeline import pipeline
+from rayner.steps.preflight import check_training
+
+# Steps that do not depend on how the LLM is trained and asked, and what each makes.
+SHARED = {"data": ("data",), "train_slm": ("models", "slm"), "build_index": ("index",)}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A dataset (its name and file), a seed, and how the LLM is trained and asked."""
+
+    dataset: str
+    path: str
+    seed: int
+    setting: str
+
+    @property
+    def folder(self) -> tuple[str, str, str]:
+        """Its place below the run folder."""
+        return self.dataset, str(self.seed), self.setting.replace(" + ", "-").replace(" ", "-").lower()
+
+
+def cells(config: Config) -> list[Cell]:
+    """All cells in order. Raises ConfigError without a dataset."""
+    if not config.datasets:
+        raise ConfigError("datasets: expected labelled sets by name (datasets.A=FILE), found none")
+    return [
+        Cell(name, path, config.seed + i, setting)
+        for name, path in config.datasets.items()
+        for i in range(config.reproduce.seeds)
+        for setting in config.reproduce.llm
+    ]
+
+
+def asked(llm: LlmConfig, setting: str) -> LlmConfig:
+    """The LLM's settings under one of the paper's, or under `as configured`.
+
+    Raises ConfigError where an LLM from scratch would be asked without training.
+    """
+    if setting == "as configured":
+        return llm
+    llm = replace(llm, examples="similar" if setting.endswith("similarity prompt") else "fixed")
+    if setting.startswith("SFT"):
+        return llm
+    if llm.model == "scratch":
+        raise ConfigError(
+            f"reproduce.llm: expected a pretrained LLM for {setting!r}, which trains none, found llm.model=scratch"
+        )
+    return replace(llm, full_epochs=0, epochs=0)
+
+
+def configured(config: Config, run: Run, cell: Cell) -> Config:
+    """The configuration of a cell."""
+    return replace(
+        config,
+        run=str(run.path(*cell.folder)),
+        train=[cell.path],
+        corpus=None,
+        seed=cell.seed,
+        llm=asked(config.llm, cell.setting),
+    )
+
+
+def check(config: Config, run: Run) -> list[str]:
+    """What would be done. Raises ConfigError or DataError for the first thing that is wrong."""
+    lines = []
+    for cell in cells(config):
+        told = check_training(configured(config, run, cell), run)
+        lines += [line for line in told if line not in lines]
+    return [*lines, f"{len(cells(config))} cells"]
+
+
+def reproduce(config: Config, run: Run) -> dict[str, Any]:
+    """Do every cell; write `reproduction.json`, `.csv` and `.md` after each, over those that are done."""
+    wanted = cells(config)
+    for i, cell in enumerate(wanted):
+        log.info("cell %d/%d: %s", i + 1, len(wanted), ", ".join(cell.folder))
+        mine = Run(run.path(*cell.folder))
+        _adopt(Run(run.path(*wanted[_first(wanted, i)].folder)), mine)
+        pipeline(configured(config, run, cell), mine)
+        found = _write(run, wanted[: i + 1])
+    log.info("\n%s", as_markdown(found["rows"], found["gains"]))
+    return found
+
+
+def _first(wanted: list[Cell], i: int) -> int:
+    """The first cell of the same dataset and seed."""
+    return next(k for k, cell in enumerate(wanted) if (cell.dataset, cell.seed) == (wanted[i].dataset, wanted[i].seed))
+
+
+def _adopt(source: Run, target: Run) -> None:
+    """Copy what both cells share. The manifest comes last, so a step that was not copied whole is made again."""
+    if source == target:
+        return
+    for step, folder in SHARED.items():
+        if not target.has(step):
+            with whole_folder(target.path(*folder)) as mine:
+                shutil.copytree(source.local(*folder), mine, dirs_exist_ok=True)
+            target.adopt(step, source)
+
+
+def _write(run: Run, done: list[Cell]) -> dict[str, Any]:
+    rows, gained = [], []
+    for cell in done:
+        evaluation = read_json(run.path(*cell.folder, "evaluation.json"))
+        rows += rows_of(cell.dataset, cell.seed, cell.setting, evaluation)
+        gained.append(gains(cell.dataset, cell.seed, cell.setting, evaluation))
+    found = {"rows": rows, "gains": gained}
+    write_json(run.path("reproduction.json"), found)
+    for name, text in (("csv", as_csv(rows)), ("md", as_markdown(rows, gained))):
+        with replacing(run.path(f"reproduction.{name}")) as stream:
+            stream.write(text.encode())
+    return found

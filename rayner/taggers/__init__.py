@@ -1,0 +1,1 @@
+"""The small model (SLM): an encoder, a CRF, or the user's own tagger."""

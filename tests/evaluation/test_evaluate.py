@@ -1,0 +1,208 @@
+import itertools
+import json
+
+import numpy as np
+import pytest
+
+from rayner.corpus.readers import read_labelled
+from rayner.errors import DataError
+from rayner.evaluation.conflicts import conflicts, examples, summary
+from rayner.evaluation.evaluate import evaluate_files, evaluate_fusion, format_table
+from rayner.evaluation.metrics import count, interval, micro
+from rayner.fusion.region_rule import Rule
+from rayner.fusion.regions import compare, fuse
+from rayner.text.predictions import LlmAnswer, Scored, SlmScore
+from rayner.text.spans import Span
+from tests.report.synthetic import TYPES, labelled_lines, rows
+
+RULE = Rule(0.35)
+
+
+@pytest.fixture(scope="module")
+def result():
+    return evaluate_fusion(rows(), RULE, TYPES, seed=3)
+
+
+def test_same_numbers_as_the_metrics(result):
+    data = rows()
+    counts = count([r.gold for r in data], [r.slm.spans for r in data], TYPES)
+    slm = result["systems"]["slm"]
+    assert slm["micro"]["f1"] == micro(counts).f1
+    assert slm["interval"] == list(interval(counts, seed=3))
+    assert slm["per_type"]["NR"]["gold"] == 3 * len(data)
+    assert result["paired"]["fused-slm"][0] == pytest.approx(
+        result["systems"]["fused"]["micro"]["f1"] - slm["micro"]["f1"]
+    )
+    assert set(result["paired"]) == {"fused-slm", "fused-llm", "fused-fused_characters", "llm-slm"}
+    assert (result["n_sentences"], result["distinct"]) == (40, 1)
+    assert result["n_chars"] == sum(len(r.text) for r in data)
+
+
+def test_json_and_determinism(result):
+    assert json.loads(json.dumps(result)) == result
+    assert evaluate_fusion(rows(), RULE, TYPES, seed=3) == result
+
+
+def test_perfect_answers_score_one():
+    data = [Scored(r.doc_id, r.start, r.end, r.text, SlmScore(r.gold, r.slm.entropy), r.llm, r.gold) for r in rows(4)]
+    slm = evaluate_fusion(data, RULE, TYPES, seed=0)["systems"]["slm"]
+    assert slm["micro"]["f1"] == slm["macro_f1"] == slm["token_macro_with_o"] == slm["token_macro_without_o"] == 1.0
+    assert slm["interval"] == [1.0, 1.0]
+
+
+def test_types_that_were_not_named_are_added():
+    assert evaluate_fusion(rows(5), RULE, ["NR", "ZZ"], seed=0)["types"] == ["NR", "ZZ", "NG", "NS"]
+
+
+def test_without_llm_the_slm_stands_and_the_llm_has_nothing():
+    data = [Scored(r.doc_id, r.start, r.end, r.text, r.slm, None, r.gold) for r in rows(6)]
+    result = evaluate_fusion(data, RULE, TYPES, seed=0)
+    systems = result["systems"]
+    assert result["n_without_llm"] == 6
+    assert systems["fused"]["micro"] == systems["slm"]["micro"] == systems["fused_characters"]["micro"]
+    assert systems["llm"]["micro"]["predicted"] == 0
+    assert result["regions"]["n"] == 0
+    assert result["disagreements"] == []
+
+
+def test_no_rows():
+    result = evaluate_fusion([], RULE, TYPES, seed=0)
+    assert result["systems"]["fused"]["interval"] == [0.0, 0.0]
+    assert result["regions"]["oracle_f1"] == 0.0
+    assert format_table(result).startswith("0 sentences")
+
+
+def test_illegal_steps_are_counted():
+    slm = SlmScore((Span(0, 2, "NR"),), np.array([0.0, 3.0], dtype=np.float32))
+    llm = LlmAnswer((), np.full(3, 0.99, dtype=np.float32))
+    systems = evaluate_fusion([Scored("d", 0, 2, "魏丞", slm, llm)], RULE, ["NR"], seed=0)["systems"]
+    assert systems["fused_characters"]["illegal"] == 1
+    assert systems["fused_characters"]["illegal_sentences"] == 1
+    assert "illegal" not in systems["fused"]
+
+
+def test_the_winner_of_each_region_is_the_side_that_fuse_takes():
+    for row in rows(60):
+        fused = {d.span for d in fuse(row.slm, row.llm, RULE)}
+        for conflict in conflicts([row], RULE):
+            inside = {s for s in fused if s.start < conflict.region.end and conflict.region.start < s.end}
+            assert inside == set(conflict.sides[conflict.winner])
+
+
+def test_regions_add_up(result):
+    r = result["regions"]
+    assert r["slm_right"] + r["llm_right"] + r["both_wrong"] == r["n"] > 0
+    assert r["fused_right"] <= r["slm_right"] + r["llm_right"]
+    assert r["oracle_f1"] >= max(s["micro"]["f1"] for n, s in result["systems"].items() if n != "fused_characters")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_oracle_is_the_best_of_all_choices(seed):
+    data = rows(3, seed=seed)
+    sides = [compare(r.slm.spans, r.llm.spans) for r in data]
+    options = [[(set(region.slm), {item.span for item in region.llm}) for region in regions] for _, regions in sides]
+    best = 0.0
+    for picks in itertools.product((0, 1), repeat=sum(map(len, options))):
+        pick = iter(picks)
+        answer = [
+            [*agreed, *(s for option in group for s in option[next(pick)])]
+            for (agreed, _), group in zip(sides, options, strict=True)
+        ]
+        best = max(best, micro(count([r.gold for r in data], answer, TYPES)).f1)
+    assert summary(data, conflicts(data, RULE))["oracle_f1"] == pytest.approx(best)
+
+
+def test_disagreements_show_the_region_in_context(result):
+    assert 0 < len(result["disagreements"]) <= 60
+    originals = {row.doc_id: row for row in rows()}
+    for item in result["disagreements"]:
+        row = originals[item["doc_id"]]
+        start, end = item["region"]
+        assert item["text"] == row.text[item["start"] : item["start"] + len(item["text"])]
+        assert 0 <= start < end <= len(item["text"])
+        for s, e, kind in item["gold"]:
+            assert Span(s + item["start"], e + item["start"], kind) in row.gold
+        fused_there = [s for s in item["fused"] if s[0] < end and start < s[1]]
+        assert fused_there == [s for s in item[item["winner"]] if s[0] < end and start < s[1]]
+        assert item["right"] in ("slm", "llm", "neither")
+
+
+def test_disagreements_spread_over_types_and_are_limited():
+    data = rows(300, seed=9)
+    # Texts are alike, and a region of a text is shown once: make them differ.
+    data = [
+        Scored(r.doc_id, 0, r.end + 1, chr(0x4E00 + i) + r.text, _later(r.slm), _later_llm(r.llm), _later_gold(r.gold))
+        for i, r in enumerate(data)
+    ]
+    shown = examples(conflicts(data, RULE), RULE, limit=25)
+    assert len(shown) == 25
+    about = [
+        next(g for g in item["gold"] if g[0] < item["region"][1] and item["region"][0] < g[1])[2] for item in shown
+    ]
+    assert set(about) == {"NG", "NR", "NS"}
+    assert len({(item["right"], item["winner"]) for item in shown}) >= 4
+
+
+def _later(slm):
+    return SlmScore(tuple(s.shifted(1) for s in slm.spans), np.append(np.float32(0), slm.entropy))
+
+
+def _later_llm(llm):
+    items = tuple(type(i)(i.span.shifted(1), i.category, i.boundary) for i in llm.spans)
+    return LlmAnswer(items, np.append(np.float32(1), llm.decisions))
+
+
+def _later_gold(gold):
+    return tuple(s.shifted(1) for s in gold)
+
+
+def files(tmp_path, text, gold, predicted, other_text=None):
+    out = []
+    for name, content, spans in (("gold.txt", text, gold), ("mine.txt", other_text or text, predicted)):
+        path = tmp_path / name
+        path.write_text(labelled_lines(content, spans), encoding="utf-8")
+        out.append(read_labelled(path))
+    return out
+
+
+def test_two_files(tmp_path):
+    gold = [Span(0, 2, "NR"), Span(4, 5, "NS")]
+    result = evaluate_files(*files(tmp_path, "懷王怒。楚使", gold, [Span(0, 2, "NR"), Span(4, 6, "NS")]), seed=0)
+    system = result["systems"]["predicted"]
+    assert system["micro"] == {"precision": 0.5, "recall": 0.5, "f1": 0.5, "right": 1, "predicted": 2, "gold": 2}
+    assert (result["n_sentences"], result["n_chars"]) == (2, 6)
+    assert result["types"] == ["NR", "NS"]
+    assert result["faults"]["gold"]["no_begin"] == 0
+    assert json.loads(json.dumps(result)) == result
+
+
+def test_an_entity_across_a_sentence_end_is_counted_once(tmp_path):
+    spans = [Span(2, 5, "NB")]
+    result = evaluate_files(*files(tmp_path, "讀詩。書也", spans, spans), seed=0)
+    assert result["n_sentences"] == 2
+    assert result["systems"]["predicted"]["micro"]["right"] == 1
+    assert result["systems"]["predicted"]["micro"]["f1"] == 1.0
+
+
+def test_different_texts_are_refused_with_the_place(tmp_path):
+    gold, mine = files(tmp_path, "甲乙丙丁戊己庚辛壬癸子丑寅卯", [], [], "甲乙丙丁戊己庚辛壬癸子午寅卯")
+    with pytest.raises(
+        DataError, match=r"mine\.txt: expected the text of .*offset 11: .*'乙丙.*丑寅卯', found '乙丙.*午寅卯'"
+    ):
+        evaluate_files(gold, mine, seed=0)
+
+
+def test_a_text_that_stops_early_is_refused(tmp_path):
+    gold, mine = files(tmp_path, "甲乙丙丁", [], [], "甲乙")
+    with pytest.raises(DataError, match="offset 2: expected '甲乙丙丁', found '甲乙'"):
+        evaluate_files(gold, mine, seed=0)
+
+
+def test_table_shows_the_numbers(result):
+    table = format_table(result)
+    for system in result["systems"].values():
+        assert f"{100 * system['micro']['f1']:6.2f}" in table
+        assert f"{100 * system['macro_f1']:6.2f}" in table
+    assert f"{100 * result['paired']['fused-llm'][0]:+6.2f}" in table
+    lines = [line for line in table.splitlines() if line.startswith(("NR", "all"))]
+    assert len({line.index(".") for line in lines}) == 1

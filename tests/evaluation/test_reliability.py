@@ -1,0 +1,67 @@
+"""Calibration as the report tells it."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from rayner.evaluation.reliability import binned, calibration_of
+from rayner.fusion import calibration, confidence
+from rayner.fusion.deciding import decide
+from rayner.fusion.region_rule import Rule
+from rayner.text.tags import encode, label_set
+from tests.report.synthetic import TYPES, rows
+
+RULE = Rule(0.2)
+KINDS = tuple(sorted(TYPES))
+
+
+def with_distributions(row):
+    """The row with a distribution that is as sure of its labels as its entropy is low."""
+    labels = label_set(KINDS)
+    out = np.full((len(row.text), len(labels)), 0.01, dtype=np.float32)
+    for i, tag in enumerate(encode(row.slm.spans, len(row.text))):
+        out[i, labels.index(tag)] = np.exp(-row.slm.entropy[i])
+    log_probs = np.log(out / out.sum(axis=1, keepdims=True))
+    return dataclasses.replace(row, slm=dataclasses.replace(row.slm, log_probs=log_probs))
+
+
+@pytest.fixture(scope="module")
+def scored():
+    return [with_distributions(row) for row in rows(60, seed=3)]
+
+
+@pytest.fixture(scope="module")
+def found(scored):
+    half = scored[:30]
+    decisions = [(d, row) for row in half for d in decide(row, RULE) if d.consulted]
+    fitted = {
+        "slm": confidence.fit(confidence.of_slm(half, KINDS)),
+        "llm": confidence.fit(confidence.of_llm(half)),
+        "with_llm": calibration.fit(
+            [calibration.features(d) for d, _ in decisions], [d.span in row.gold for d, row in decisions]
+        ),
+    }
+    return calibration_of(scored[30:], RULE, KINDS, fitted)
+
+
+def test_every_entity_is_counted_once(scored, found):
+    half = scored[30:]
+    assert found["slm"]["n"] == sum(len(row.slm.spans) for row in half)
+    assert found["llm"]["n"] == sum(len(row.llm.spans) for row in half)
+    assert found["fused"]["n"] == sum(own["n"] for own in found["fused"]["by_type"].values())
+    for system in found.values():
+        assert sum(b["n"] for b in system["bins"]) == system["n"]
+        assert 0 <= system["after"] <= 1
+
+
+def test_the_error_is_that_of_the_bins(found):
+    for system in found.values():
+        by_bins = sum(b["n"] * abs(b["mean"] - b["right"]) for b in system["bins"]) / system["n"]
+        assert system["after"] == pytest.approx(by_bins)
+
+
+def test_without_weights_or_rows_nothing_is_told(scored):
+    assert calibration_of(scored, RULE, KINDS, {}) == {}
+    assert calibration_of([], RULE, KINDS, {"slm": [1.0, 1.0], "llm": [1.0, 1.0], "with_llm": [1.0] * 6}) == {}
+    assert binned([], []) == []

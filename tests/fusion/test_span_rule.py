@@ -1,0 +1,329 @@
+"""The learned rule: its numbers are bounded, its output legal, and the LLM is skipped only where it has no say."""
+
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rayner.evaluation.metrics import count, micro
+from rayner.fusion import span_rule
+from rayner.fusion.deciding import can_change, chosen, decide, doubt, quiet
+from rayner.fusion.region_rule import Rule
+from rayner.fusion.regions import fuse
+from rayner.fusion.span_features import (
+    CONSIDERED,
+    FLOOR,
+    Lexicon,
+    candidates,
+    considered,
+    features,
+    highest,
+    label_log_probs,
+    lexicon,
+    names,
+)
+from rayner.fusion.span_rule import SpanRule, accepted
+from rayner.fusion.tuning import held_out
+from rayner.text.labelled import Example
+from rayner.text.predictions import LlmAnswer, LlmSpan, Scored, SlmScore, read_labels
+from rayner.text.spans import Span, checked
+from rayner.text.tags import encode, label_set
+from tests.strategies import LABELS, TYPES, floats32, llm_answers, spans_in, texts
+
+LEXICON = Lexicon({"楚": {"NS": 3}, "懷王": {"NR": 2, "NS": 1}}, {"楚": 9, "懷王": 3})
+
+
+@st.composite
+def distributions(draw, n_chars):
+    rows = draw(st.lists(st.lists(st.floats(-20, 20), min_size=13, max_size=13), min_size=n_chars, max_size=n_chars))
+    logits = np.array(rows, dtype=np.float64).reshape(n_chars, len(LABELS))
+    return (logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))).astype(np.float32)
+
+
+@st.composite
+def rows(draw, max_size=10):
+    text = draw(texts(max_size))
+    log_probs = draw(distributions(len(text)))
+    (slm,) = read_labels([log_probs], LABELS)
+    return Scored("d", 0, len(text), text, slm, draw(llm_answers(len(text))), gold=draw(spans_in(len(text))))
+
+
+@st.composite
+def span_rules(draw):
+    n = len(names(TYPES)) + 1
+    weights = tuple(draw(st.lists(st.floats(-3, 3), min_size=n, max_size=n)))
+    return SpanRule(TYPES, weights, LEXICON, draw(st.floats(0.1, 0.9)))
+
+
+@given(rows())
+def test_each_candidate_has_a_finite_number_in_each_column(row):
+    spans = candidates(row, TYPES)
+    found = features(row, spans, TYPES, LEXICON)
+    assert found.shape == (len(spans), len(names(TYPES)))
+    assert np.isfinite(found).all()
+    assert set(spans) >= {*row.slm.spans, *row.llm.plain}
+
+
+@given(rows())
+def test_what_the_small_model_considers_has_no_unlikely_label(row):
+    kinds = range(len(TYPES))
+    for span in considered(row.slm, TYPES):
+        assert (label_log_probs(row.slm.log_probs, span, TYPES) > math.log(CONSIDERED)).all()
+    alone = {Span(i, i + 1, TYPES[k]) for i in range(len(row.text)) for k in kinds
+             if row.slm.log_probs[i, 4 + 4 * k] > math.log(CONSIDERED)}  # fmt: skip
+    assert {span for span in considered(row.slm, TYPES) if span.end - span.start == 1} == alone
+
+
+@given(st.integers(2, 5), st.integers(0, 2))
+def test_a_second_thought_is_a_candidate(size, k):
+    log_probs = np.full((size, len(LABELS)), math.log(0.02), dtype=np.float32)
+    log_probs[:, 0] = math.log(0.5)
+    span = Span(0, size, TYPES[k])
+    for i, tag in enumerate(encode([span], size)):
+        log_probs[i, LABELS.index(tag)] = math.log(0.2)
+    assert considered(SlmScore((), floats32([1] * size), log_probs), TYPES) == {span}
+
+
+@pytest.mark.parametrize("log_probs", [None, np.zeros((0, len(LABELS)), dtype=np.float32)])
+def test_without_distributions_nothing_is_considered(log_probs):
+    assert considered(SlmScore((), floats32([]), log_probs), TYPES) == set()
+
+
+@given(rows(), span_rules())
+def test_the_output_is_legal_and_made_of_candidates_above_the_threshold(row, rule):
+    found = accepted(row, rule)
+    spans = [span for span, _ in found]
+    assert checked(spans, len(row.text)) == tuple(spans)
+    assert set(spans) <= set(candidates(row, TYPES))
+    assert all(rule.threshold < chance <= 1 for _, chance in found)
+
+
+@given(rows(), span_rules())
+def test_what_is_left_out_is_unlikely_or_overlaps_something_likelier(row, rule):
+    taken = dict(accepted(row, rule))
+    spans = candidates(row, TYPES)
+    for span, chance in zip(spans, span_rule.probabilities(row, spans, rule), strict=True):
+        if span not in taken and chance > rule.threshold:
+            assert any(other.overlaps(span) and taken[other] >= chance for other in taken)
+
+
+@given(rows(), span_rules())
+def test_decisions_name_who_put_each_entity(row, rule):
+    for decision in decide(row, rule):
+        sides = (decision.span in row.slm.spans, decision.span in row.llm.plain)
+        expected = {"agree": [(True, True)], "slm": [(True, False), (False, False)], "llm": [(False, True)]}
+        assert sides in expected[decision.decided_by]
+
+
+@given(rows(), span_rules())
+def test_where_the_gate_is_shut_no_llm_answer_changes_anything(row, rule):
+    alone = decide(dataclasses.replace(row, llm=None), rule)
+    if not can_change(row, rule):
+        assert decide(row, rule) == alone
+        assert accepted(row, rule) == []  # not by the gate, but by the rule itself
+    assert [decision.span for decision in alone] == list(row.slm.spans)
+
+
+@given(rows(), span_rules(), st.data())
+def test_no_candidate_of_the_llm_alone_passes_the_bound(row, rule, data):
+    row = dataclasses.replace(row, slm=dataclasses.replace(row.slm, spans=()))
+    weights = np.array(rule.weights)
+    limit = highest(row, TYPES, LEXICON, weights[1:])
+    for answer in (row.llm, data.draw(llm_answers(len(row.text)))):
+        other = dataclasses.replace(row, llm=answer)
+        found = features(other, candidates(other, TYPES), TYPES, LEXICON) @ weights[1:]
+        assert all(value <= limit + 1e-9 for value in found)
+
+
+def test_the_gate_is_shut_for_some_text():
+    sure = np.full((3, len(LABELS)), -30, dtype=np.float32)
+    sure[:, 0] = 0
+    columns = names(TYPES)
+    weights = [0.0] * len(columns)
+    weights[columns.index("SLM log p min")] = 1.0
+    row = Scored("d", 0, 3, "怒去之", SlmScore((), floats32([0, 0, 0]), sure))
+    assert not can_change(row, SpanRule(TYPES, (2.0, *weights), LEXICON))
+    assert can_change(row, SpanRule(TYPES, (-FLOOR + 1, *weights), LEXICON))
+
+
+@given(span_rules())
+def test_a_rule_is_read_back_from_json(rule):
+    again = span_rule.span_rule(json.loads(json.dumps(rule.plain(), ensure_ascii=False)))
+    assert again == rule
+    assert chosen({"chosen": "spans", "spans": rule.plain(), "rule": {"weight": 1.0}}) == rule
+
+
+def one(text, own, theirs, gold, certainty=0.9):
+    """A segment: the small model puts `own`, the LLM `theirs`, each with a certainty."""
+    log_probs = np.full((len(text), len(LABELS)), math.log((1 - certainty) / (len(LABELS) - 1)), dtype=np.float32)
+    tags = ["O"] * len(text)
+    for span in own:
+        tags[span.start] = f"S-{span.type}"
+    for i, tag in enumerate(tags):
+        log_probs[i, LABELS.index(tag)] = math.log(certainty)
+    (slm,) = read_labels([log_probs], LABELS)
+    llm = LlmAnswer(tuple(LlmSpan(s, certainty, certainty) for s in theirs), floats32([certainty] * (len(text) + 1)))
+    return Scored("d", 0, len(text), text, slm, llm, gold=gold)
+
+
+@pytest.fixture
+def llm_knows_places():
+    """The LLM is right about places, the small model about persons."""
+    person, place = Span(0, 1, "NR"), Span(2, 3, "NS")
+    wrong = Span(3, 4, "NR")
+    sides = [((person, wrong), (place,)), ((wrong,), (place,)), ((person,), (place, wrong)), ((person,), ())]
+    return [
+        one("楚王怒去" + chr(0x4E00 + i), *sides[i % 4], tuple(s for side in sides[i % 4] for s in side if s != wrong))
+        for i in range(80)
+    ]
+
+
+def test_it_learns_whom_to_believe_where(llm_knows_places):
+    rule = span_rule.fit(llm_knows_places, TYPES, LEXICON, ridge=0.1)
+    for row in llm_knows_places:
+        assert [decision.span for decision in decide(row, rule)] == sorted(row.gold)
+
+
+def test_what_is_judged_was_not_fitted_on(llm_knows_places):
+    seen = []
+
+    def choose(some):
+        seen.append({row.text for row in some})
+        return span_rule.fit(some, TYPES, LEXICON, ridge=0.1)
+
+    doubled = [*llm_knows_places, *llm_knows_places]  # copies of a text lie in one fold
+    found = held_out(doubled, choose, folds=4, seed=1)
+    assert len(seen) == 4
+    assert all(len(texts) == 60 for texts in seen)
+    assert set.intersection(*seen) == set()
+    right = [[d.span for d in own] == sorted(row.gold) for own, row in zip(found, doubled, strict=True)]
+    assert all(right)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2])
+def test_few_sentences_are_judged_too(llm_knows_places, n):
+    some = llm_knows_places[:n]
+    found = held_out(some, lambda part: span_rule.fit(part, TYPES, LEXICON), folds=5, seed=1)
+    assert len(found) == n
+
+
+def test_without_candidates_a_rule_accepts_nothing():
+    row = one("楚王", (), (), ())
+    rule = span_rule.fit([row], TYPES, LEXICON)
+    assert decide(one("楚王", (Span(0, 1, "NR"),), (), ()), rule) == []
+
+
+def test_a_missing_answer_or_distribution_is_an_error():
+    row = one("楚王", (Span(0, 1, "NR"),), (), ())
+    with pytest.raises(ValueError, match="expected answers of both models"):
+        features(dataclasses.replace(row, llm=None), row.slm.spans, TYPES, LEXICON)
+    with pytest.raises(ValueError, match="expected answers of both models"):
+        features(
+            dataclasses.replace(row, slm=dataclasses.replace(row.slm, log_probs=None)), row.slm.spans, TYPES, LEXICON
+        )
+
+
+def test_the_lexicon_counts_tags_and_places():
+    examples = [
+        Example("楚王入楚", (Span(0, 1, "NS"), Span(1, 2, "NR"))),
+        Example("王去王", (Span(0, 1, "NS"),)),
+    ]
+    found = lexicon(examples)
+    assert found.tagged == {"楚": {"NS": 1}, "王": {"NR": 1, "NS": 1}}
+    assert found.seen == {"楚": 2, "王": 3}
+
+
+@given(rows(), st.floats(-5, 5))
+def test_the_rule_by_regions_goes_through_the_same_door(row, weight):
+    rule = Rule(weight)
+    assert decide(row, rule) == fuse(row.slm, row.llm, rule)
+    assert quiet(row.slm, rule) is not None
+    assert len(doubt(row.slm, rule)) == len(row.text)
+    assert chosen({"chosen": "regions", "rule": dataclasses.asdict(rule)}) == rule
+
+
+@given(rows(), st.integers(0, 3), st.integers(0, 3))
+def test_a_framed_answer_is_certain_that_nothing_stands_around_it(row, before, after):
+    framed = row.slm.framed(before, after)
+    n = len(row.text)
+    np.testing.assert_array_equal(framed.log_probs[before : before + n], row.slm.log_probs)
+    around = np.concatenate([framed.log_probs[:before], framed.log_probs[before + n :]])
+    assert (around[:, 0] == 0).all()
+    assert (around[:, 1:] < FLOOR).all()
+    assert label_set(TYPES)[0] == "O"
+
+
+@pytest.mark.slow
+def test_the_threshold_is_the_one_of_the_highest_f1(llm_knows_places):
+    """Half of the places that the LLM alone puts are none: each is as likely as not, and F1 wants them all the same."""
+    some = [
+        dataclasses.replace(row, gold=row.gold if i % 8 < 4 else tuple(s for s in row.gold if s.type != "NS"))
+        for i, row in enumerate(llm_knows_places)
+    ]
+    rule = span_rule.fit(some, TYPES, LEXICON, ridge=0.1)
+
+    def f1(threshold):
+        other = dataclasses.replace(rule, threshold=threshold)
+        found = [[d.span for d in decide(row, other)] for row in some]
+        return micro(count([row.gold for row in some], found, TYPES)).f1
+
+    assert f1(rule.threshold) == pytest.approx(max(f1(t) for t in np.linspace(0.1, 0.9, 161)), abs=1e-9)
+
+
+def test_the_penalty_is_3_unless_told_otherwise(llm_knows_places):
+    fitted = {ridge: span_rule.fit(llm_knows_places, TYPES, LEXICON, ridge=ridge).weights for ridge in (1.0, 3.0, 4.0)}
+    assert span_rule.fit(llm_knows_places, TYPES, LEXICON).weights == fitted[3.0]
+    assert len(set(fitted.values())) == 3
+
+
+@pytest.mark.parametrize("ridge", [0.1, 3.0, 100.0])
+def test_the_mean_probability_is_the_share_that_is_right(llm_knows_places, ridge):
+    """The penalty all but spares the constant."""
+    rule = span_rule.fit(llm_knows_places, TYPES, LEXICON, ridge=ridge)
+    chances, right = [], []
+    for row in llm_knows_places:
+        spans = candidates(row, TYPES)
+        chances += span_rule.probabilities(row, spans, rule).tolist()
+        right += [span in row.gold for span in spans]
+    assert np.mean(chances) == pytest.approx(np.mean(right), abs=1e-3)
+
+
+def weighing(constant=0.0, **weights):
+    return SpanRule(TYPES, (constant, *(weights.get(name, 0.0) for name in names(TYPES))), LEXICON)
+
+
+def test_a_threshold_worked_by_hand():
+    """Three right ones of six: the best two alone have an F1 of 4/5, all six one of 6/9."""
+    entity = Span(0, 1, "NR")
+    judged = [(0.9, True), (0.8, True), (0.7, False), (0.7, False), (0.7, False), (0.6, True)]
+    some = [one("楚", (entity,), (), (entity,) if right else (), certainty) for certainty, right in judged]
+    rule = weighing(**{"SLM log p min": 1.0})  # so the odds of each are its certainty
+    assert span_rule._threshold(some, [rule] * 6) == pytest.approx((0.8 / 1.8 + 0.7 / 1.7) / 2)
+
+
+def test_a_threshold_shuts_out_the_last_alone():
+    entity = Span(0, 1, "NR")
+    some = [
+        one("楚", (entity,), (), (entity,) if right else (), certainty)
+        for certainty, right in [(0.9, True), (0.8, False)]
+    ]
+    found = span_rule._threshold(some, [weighing(**{"SLM log p min": 1.0})] * 2)
+    assert found == pytest.approx((0.9 / 1.9 + 0.8 / 1.8) / 2)
+
+
+@pytest.mark.parametrize("logit", [-1000.0, 1000.0])
+def test_nothing_is_certain(logit):
+    row = one("楚", (Span(0, 1, "NR"),), (), ())
+    (chance,) = span_rule.probabilities(row, row.slm.spans, weighing(logit))
+    assert min(chance, 1 - chance) == pytest.approx(1 / (1 + math.exp(30)), rel=0.01, abs=0)
+
+
+def test_candidates_of_the_same_probability_keep_their_order():
+    spans = tuple(Span(i, i + 1, ("NR", "NS")[i % 2]) for i in range(64))
+    row = one("楚" * 64, spans, (), ())
+    found = span_rule.ranking(row, weighing(**{"type NS": 1.0}))
+    assert [span for span, _ in found] == [*spans[1::2], *spans[::2]]

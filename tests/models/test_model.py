@@ -1,0 +1,254 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rayner.config.settings import LoraConfig
+from rayner.errors import ConfigError
+from rayner.llm import model as llms
+from rayner.text.labelled import Example
+from rayner.text.markup import encode, escape
+from rayner.text.spans import Span
+from rayner.text.tag_grammar import Role
+from tests.models.conftest import composed, load_llm, truncated
+from tests.strategies import at_most, tagged_texts
+
+LORA = LoraConfig(r=4, alpha=8, dropout=0.1)
+examples = tagged_texts(20).map(lambda drawn: Example(*drawn))
+
+
+def written(task, shown, text):
+    """The prompt as a human reads it."""
+    lines = [f"{task}\n"] if task else []
+    lines += [f"{encode(e.text, e.spans)}\n" for e in reversed(shown)]
+    return "".join([*lines, "句：", *map(escape, text), "\n答："])
+
+
+@at_most(40)
+@given(shown=st.lists(examples, max_size=3), drawn=tagged_texts(20))
+def test_a_prompt_reads_as_task_examples_and_sentence(random_llm, shown, drawn):
+    text, _ = drawn
+    assert random_llm.speller.tokenizer.decode(random_llm.prompt(shown, text)) == composed(
+        written("標注：", shown, text)
+    )
+
+
+def test_a_prompt_without_task_begins_with_the_sentence(decoder_folder, types):
+    llm = load_llm(decoder_folder, types, task="")
+    assert llm.speller.tokenizer.decode(llm.prompt([], "楚王")) == "句：楚王\n答："
+
+
+@at_most(40)
+@given(drawn=tagged_texts(20))
+def test_no_token_of_a_prompt_straddles_characters_or_tags(random_llm, drawn):
+    text, spans = drawn
+    speller = random_llm.speller
+    alone = [speller.literal(escape(char)) for char in text]
+    head, tail = [*speller.literal("標注：\n"), *speller.literal("句：")], [*speller.literal("\n答：")]
+    assert random_llm.prompt([], text) == [*head, *(token for tokens in alone for token in tokens), *tail]
+    begins, ends = {s.start: s for s in spans}, {s.end: s for s in spans}
+    line = []
+    for i in range(len(text) + 1):
+        if i in ends:
+            line += [*speller.literal("</"), *speller.literal(ends[i].type), *speller.literal(">")]
+        if i in begins:
+            line += [*speller.literal("<"), *speller.literal(begins[i].type), *speller.literal(">")]
+        line += alone[i] if i < len(text) else speller.literal("\n")
+    shown = random_llm.prompt([Example(text, spans)], "楚")
+    at = len(speller.literal("標注：\n"))
+    assert shown[at : at + len(line)] == line
+
+
+@at_most(40)
+@given(drawn=tagged_texts(20))
+def test_the_right_answer_reads_as_the_tagged_sentence(random_llm, drawn):
+    text, spans = drawn
+    taught = llms.lesson(random_llm, [], Example(text, spans))
+    assert random_llm.speller.tokenizer.decode([step.token for step in taught.answer]) == composed(encode(text, spans))
+    assert taught.prompt == random_llm.prompt([], text)
+    assert len(taught) == len(taught.prompt) + len(taught.answer)
+    assert [step.slot for step in taught.answer if step.role is Role.OPEN] == [span.start for span in spans]
+
+
+def test_an_example_may_hold_a_type_that_the_model_may_not_write(random_llm):
+    prompt = random_llm.prompt([Example("楚王", (Span(0, 2, "ZD"),))], "楚")
+    assert "<ZD>楚王</ZD>\n" in random_llm.speller.tokenizer.decode(prompt)
+
+
+def test_the_chat_template_stands_around_the_prompt(chat_folder, types):
+    llm = load_llm(chat_folder, types, chat=True)
+    shown = [Example("楚王<", (Span(0, 2, "NR"),))]
+    expected = f"[user]{written('標注：', shown, '怒&')}[/][bot]"
+    assert llm.speller.tokenizer.decode(llm.prompt(shown, "怒&")) == expected
+
+
+def test_no_chat_template_stands_where_none_is_wanted_or_there_is_none(chat_folder, decoder_folder, types):
+    bare = load_llm(decoder_folder, types, chat=False).prompt([], "楚王")
+    assert load_llm(chat_folder, types, chat=False).prompt([], "楚王") == bare
+    assert load_llm(decoder_folder, types, chat=True).prompt([], "楚王") == bare
+
+
+@pytest.mark.parametrize("name", ["", "no/such/folder/anywhere"])
+def test_a_folder_without_a_checkpoint_is_a_config_error(tmp_path, types, name):
+    with pytest.raises(ConfigError, match="expected a checkpoint of a causal model"):
+        load_llm(tmp_path / name, types)
+
+
+def test_truncated_weights_are_a_config_error(decoder_folder, types, tmp_path):
+    with pytest.raises(ConfigError, match="expected a checkpoint of a causal model"):
+        load_llm(truncated(decoder_folder, tmp_path / "half"), types)
+
+
+def test_a_folder_without_an_adapter_is_a_config_error(decoder_folder, types, tmp_path):
+    with pytest.raises(ConfigError, match="adapter"):
+        load_llm(decoder_folder, types, adapter=tmp_path)
+
+
+@at_most(60)
+@given(drawn=tagged_texts(40), size=st.integers(1, 20), share=st.floats(0, 0.99))
+def test_pieces_cover_a_sentence_and_hold_its_whole_entities(drawn, size, share):
+    example = Example(*drawn)
+    overlap = int(size * share)
+    parts = llms.pieces(example, size, overlap)
+    if len(example.text) <= size:
+        assert parts == [example]
+        return
+    at, found = 0, set()
+    for k, part in enumerate(parts):
+        assert len(part.text) == size
+        at = len(example.text) - size if k == len(parts) - 1 else k * (size - overlap)
+        assert example.text[at : at + size] == part.text
+        shifted = {span.shifted(at) for span in part.spans}
+        assert shifted == {s for s in example.spans if at <= s.start and s.end <= at + size}
+        found |= shifted
+    assert {s for s in example.spans if s.end - s.start <= overlap + 1} <= found
+
+
+# ---- the training loss
+
+
+@pytest.fixture(scope="module")
+def chosen(sentences):
+    odd = Example("楚\ue000<王&怒", (Span(0, 2, "NR"), Span(2, 4, "NS")))
+    plain = Example("怒去", ())
+    return [*sentences[:3], odd, plain]
+
+
+def lessons_for(llm, chosen):
+    return [llms.lesson(llm, chosen[:k], right) for k, right in enumerate(chosen)]
+
+
+def losses(model, item, objective, end):
+    """Cross entropy of every token that a lesson teaches, one full forward pass, no padding."""
+    answer = [step.token for step in item.answer]
+    with torch.no_grad():
+        logits = model(input_ids=torch.tensor([[*item.prompt, *answer]])).logits[0].double()
+    found = []
+    for k, step in enumerate(item.answer):
+        row = logits[len(item.prompt) + k - 1]
+        if objective == "tokens":
+            found.append(-float(row.log_softmax(-1)[step.token]))
+        elif len(step.allowed) > 1:
+            among = {token: math.exp(float(row[token])) for token in step.allowed}
+            found.append(-math.log(among[step.token] / sum(among.values())))
+    if objective == "tokens":
+        found.append(-float(logits[-1].log_softmax(-1)[end]))
+    return found
+
+
+@pytest.mark.parametrize("objective", ["tokens", "decisions"])
+@pytest.mark.parametrize("lora", [False, True])
+def test_the_loss_is_the_mean_over_all_that_is_taught(random_llm, fresh_llm, chosen, objective, lora):
+    llm = random_llm
+    if lora:
+        llm = fresh_llm
+        llm.model = llms.with_lora(llm.model, LORA).eval()
+        torch.manual_seed(4)
+        with torch.no_grad():
+            for name, parameter in llm.model.named_parameters():
+                if "lora_B" in name:
+                    parameter.normal_()
+    items = lessons_for(llm, chosen)
+    assert len({len(item) for item in items}) == len(items)  # so there is padding
+    end = llm.speller.tokenizer.eos_token_id
+    expected = [losses(llm.model, item, objective, end) for item in items]
+    teacher = llms.Teacher(llm, objective)
+    with torch.no_grad():
+        assert float(teacher(items)) == pytest.approx(np.mean(np.concatenate(expected)), abs=1e-4)
+        assert float(teacher(items[3:4])) == pytest.approx(np.mean(expected[3]), abs=1e-4)
+
+
+@pytest.mark.parametrize("objective", ["tokens", "decisions"])
+def test_every_parameter_learns(fresh_llm, chosen, objective):
+    teacher = llms.Teacher(fresh_llm, objective)
+    teacher(lessons_for(fresh_llm, chosen)).backward()
+    still = [name for name, p in teacher.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
+    assert not still
+
+
+def trained_adapter(llm, chosen, steps=5):
+    torch.manual_seed(5)
+    llm.model = llms.with_lora(llm.model, LORA)
+    teacher = llms.Teacher(llm, "decisions")
+    optimizer = torch.optim.AdamW([p for p in llm.model.parameters() if p.requires_grad], lr=1e-2)
+    items = lessons_for(llm, chosen)
+    found = []
+    llm.model.train()
+    for _ in range(steps):
+        loss = teacher(items)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        found.append(float(loss.detach()))
+    llm.model.eval()
+    return found
+
+
+def logits_of(llm):
+    with torch.no_grad():
+        return llm.model(input_ids=torch.tensor([llm.prompt([], "楚王怒去")])).logits
+
+
+def test_an_adapter_learns_alone_and_reloads_to_the_same_model(fresh_llm, decoder_folder, types, chosen, tmp_path):
+    base = {name: tensor.clone() for name, tensor in fresh_llm.model.state_dict().items()}
+    untrained = logits_of(fresh_llm)
+    found = trained_adapter(fresh_llm, chosen)
+    assert found[-1] < found[0]
+    trainable = {name for name, p in fresh_llm.model.named_parameters() if p.requires_grad}
+    assert trainable
+    assert all("lora_" in name for name in trainable)
+    kept = {
+        name.replace(".base_layer", ""): tensor
+        for name, tensor in fresh_llm.model.get_base_model().state_dict().items()
+        if "lora_" not in name
+    }
+    assert kept.keys() == base.keys()
+    assert all(torch.equal(kept[name], base[name]) for name in base)
+
+    fresh_llm.model.save_pretrained(tmp_path)
+    again = load_llm(decoder_folder, types, adapter=tmp_path)
+    assert not hasattr(again.model, "peft_config")  # merged
+    trained = logits_of(fresh_llm)
+    torch.testing.assert_close(logits_of(again), trained, atol=1e-4, rtol=0)
+    assert (trained - untrained).abs().max() > 0.01
+
+
+def test_named_modules_alone_get_an_adapter(fresh_llm):
+    config = LoraConfig(r=2, alpha=4, targets=["q_proj", "v_proj"])
+    adapted = llms.with_lora(fresh_llm.model, config)
+    names = {name.split(".lora_")[0].rsplit(".", 1)[1] for name, p in adapted.named_parameters() if p.requires_grad}
+    assert names == {"q_proj", "v_proj"}
+
+
+def test_all_linear_modules_get_an_adapter(fresh_llm):
+    adapted = llms.with_lora(fresh_llm.model, LORA)
+    names = {name.split(".lora_")[0].rsplit(".", 1)[1] for name, p in adapted.named_parameters() if p.requires_grad}
+    assert names == {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
+
+
+def test_the_arithmetic_is_the_one_asked_for(decoder_folder, types):
+    for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
+        assert {p.dtype for p in load_llm(decoder_folder, types, dtype=name).model.parameters()} == {dtype}

@@ -1,0 +1,62 @@
+"""vLLM as the engine gives the reference's answers. Runs where vllm is installed (`make test-vllm`)."""
+
+import dataclasses
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from rayner.decoding.draft_verify import Task
+from rayner.fusion.gate import quiet, reach
+from rayner.fusion.region_rule import Rule
+from rayner.modeling.scratch import write_decoder
+from rayner.text.predictions import SlmScore
+from tests.models.conftest import SHAPE, load_llm
+from tests.models.test_draft_verify import plainly, same
+
+vllm = pytest.importorskip("vllm", reason="vllm has an environment of its own: make test-vllm")
+
+ODD = "懷\ue000王<入>&秦𠮷\U000f0000見\u2028之。"
+
+
+@pytest.fixture(scope="module")
+def tasks(sentences):
+    """Sentences with examples of their own, shared, or none; one that is spelled in several tokens a character."""
+    rng = random.Random(5)
+    drawn = [Task(e.text, rng.choice([(), sentences[:2], rng.sample(sentences, 1)]), e.spans) for e in sentences[:20]]
+    return [*drawn, Task(ODD, sentences[:1]), Task("")]
+
+
+@pytest.fixture(scope="module")
+def folder(sentences, types, tmp_path_factory):
+    """A decoder whose heads are wide enough for vLLM's kernels, so loud that it prefers this token here, that there."""
+    folder = tmp_path_factory.mktemp("wide")
+    shape = dataclasses.replace(SHAPE, hidden=64)
+    write_decoder(folder, [e.text for e in sentences], types, shape, seed=1)
+    made = load_llm(folder, types)
+    torch.manual_seed(3)
+    with torch.no_grad():
+        made.model.get_input_embeddings().weight.normal_(std=0.7)
+    made.model.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("probability", ["unmasked", "allowed"])
+def test_answers_are_those_of_the_reference(folder, types, tasks, probability):
+    from rayner.decoding.vllm_engine import VllmEngine
+
+    llm = load_llm(folder, types)
+    wanted = plainly(llm, tasks, probability)
+    engine = VllmEngine(load_llm(folder, types), probability=probability, batch_size=8)
+    for one, other in zip(engine.answer(tasks), wanted, strict=True):
+        same(one, other, atol=1e-4)  # its kernels sum in another order
+
+    rng, rule = np.random.default_rng(5), Rule(0.2)
+    for task, whole in list(zip(tasks, wanted, strict=True))[:6]:
+        slm = SlmScore(tuple(task.spans), rng.exponential(0.2, len(task.text)).astype(np.float32))
+        (found,) = engine.answer([dataclasses.replace(task, quiet=quiet(slm, rule))])
+        end = reach(slm, whole.plain, rule)
+        assert end <= found.known
+        np.testing.assert_allclose(found.decisions[: end + 1], whole.decisions[: end + 1], atol=1e-4)

@@ -1,0 +1,310 @@
+"""A whole site, made of a small corpus full of oddities; the command; the server."""
+
+import fcntl
+import http.client
+import json
+import os
+import re
+import threading
+from html.parser import HTMLParser
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from rayner.cli import main
+from rayner.corpus.tables import iter_documents
+from rayner.errors import ConfigError, DataError
+from rayner.site.make import MARK, is_current, make_site
+from rayner.site.markup import Asked
+from rayner.site.serve import server
+from rayner.site.splitting import PAGE
+from rayner.site.store import KEPT, Store
+from tests.corpus.units import document, entity, write_unit
+from tests.site_pages.site_units import HOSTILE, LONG, NASTY, voted, write_corpus
+from tests.site_pages.test_site_parts import places_of, read_scripts
+
+LIMIT = 2_000_000  # bytes of a file
+VOID = {"meta", "link", "input", "br"}
+
+
+class Page(HTMLParser):
+    """A page's elements and texts by id and tag; asserts that every element is closed in turn."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.found, self._open, self.texts = [], [], {}
+        self.feed(html)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.found.append((tag, attrs))
+        if tag not in VOID:
+            self._open.append((tag, attrs.get("id")))
+
+    def handle_startendtag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self._open.pop()[0] == tag
+
+    def handle_data(self, data):
+        for _, name in self._open:
+            if name:
+                self.texts[name] = self.texts.get(name, "") + data
+
+    def tags(self, name):
+        return [attrs for tag, attrs in self.found if tag == name]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The tagged corpus, its site, what was said of it and the entities of each document."""
+    root = tmp_path_factory.mktemp("made")
+    rows = write_corpus(root / "tagged")
+    told = []
+    result = make_site(root / "tagged", root / "site", lambda *so_far: told.append(so_far))
+    return root / "tagged", root / "site", result, rows, told
+
+
+def pages(site):
+    return {path.relative_to(site).as_posix(): Page(path.read_text(encoding="utf-8")) for path in site.rglob("*.html")}
+
+
+def test_what_was_made_is_what_is_told(made):
+    tagged, site, result, _, told = made
+    files = [path for path in site.rglob("*") if path.is_file()]
+    assert result.pages == len(list(site.rglob("*.html")))
+    assert result.files == len(files)
+    assert result.bytes == sum(path.stat().st_size for path in files) - (site / MARK).stat().st_size
+    assert result.largest == (site / result.largest_name).stat().st_size < LIMIT
+    assert [documents for documents, _ in told] == [1, 2, 3, 4, 5]
+    assert told[-1][1] == len(NASTY) + len(LONG) + 5 + len(HOSTILE)
+    assert sorted(path.name for path in site.parent.iterdir()) == ["site", "tagged"]
+    assert is_current(tagged, site)
+
+
+def test_every_link_leads_somewhere_and_nothing_leads_away(made):
+    _, site, *_ = made
+    found = pages(site)
+    for name, page in found.items():
+        ids = [attrs["id"] for _, attrs in page.found if "id" in attrs]
+        assert len(ids) == len(set(ids)), name
+        for _, attrs in page.found:
+            for attribute in ("href", "src"):
+                target = attrs.get(attribute, "data:,")
+                if target == "data:,":
+                    continue
+                parts = urlsplit(target)
+                assert not parts.scheme, (name, target)
+                assert not parts.netloc, (name, target)
+                path = (site / name).parent / unquote(parts.path) if parts.path else site / name
+                assert path.is_file(), (name, target)
+                if parts.fragment and not re.fullmatch(r"c\d+", parts.fragment):
+                    assert parts.fragment in ids
+            for attribute in ("style", "onclick", "srcset", "action"):  # the page's policy forbids them
+                assert attribute not in attrs
+            for label in ("for", "aria-labelledby", "aria-describedby"):
+                assert attrs.get(label, ids[0]) in ids, (name, attrs)
+    for path in site.rglob("*"):
+        if path.suffix in (".html", ".js", ".css"):
+            assert not re.search(r"https?:|url\(|@import", path.read_text(encoding="utf-8")), path
+
+
+def test_pages_are_sound(made):
+    _, site, *_ = made
+    for name, page in pages(site).items():
+        assert len(page.tags("h1")) == len(page.tags("main")) == len(page.tags("title")) == 1, name
+        assert "default-src 'none'" in next(m["content"] for m in page.tags("meta") if "http-equiv" in m)
+        assert all(attrs.get("src", "").count("assets/") or attrs["type"] == "application/json"
+                   for attrs in page.tags("script")), name  # fmt: skip
+        assert not any("alert" in attrs.get("src", "") for attrs in page.tags("script"))
+        navigations = [attrs for tag, attrs in page.found if tag == "nav"]
+        assert all("aria-label" in attrs for attrs in navigations)
+
+
+def test_the_pages_of_a_document_are_its_text(made):
+    _, site, _, rows, _ = made
+    found = pages(site)
+    for number, text in enumerate([NASTY, LONG, "屈原既放。", "", HOSTILE]):
+        names = [name for name in found if re.fullmatch(rf"d/0/{number}(-\d+)?\.html", name)]
+        names.sort(key=lambda name: int((re.findall(r"-(\d+)", name) or ["1"])[0]))
+        assert "".join(found[name].texts.get("text", "") for name in names) == text.replace("\0", "\ufffd")
+        marks = [attrs for name in names for attrs in found[name].tags("b")]
+        assert len(marks) == len(rows[number])
+        spelled = " ".join(json.loads(found[name].texts["votes"]) for name in names)
+        assert len(spelled.split()) == len(marks)
+    assert len([name for name in found if name.startswith("d/0/1")]) == -(-len(LONG) // PAGE) > 2
+
+
+def test_every_entity_is_in_the_index_with_its_page(made):
+    _, site, _, rows, _ = made
+    kinds = json.loads((site / "assets/data.js").read_text(encoding="utf-8").partition("= ")[2].rstrip(";\n"))["types"]
+    titles = read_scripts(site, "titles")[0]
+    expected = {
+        (row["text"], row["type"], row["doc_id"], row["start"]) for document_rows in rows for row in document_rows
+    }
+    places, found = read_scripts(site, "places"), []
+    for row in (row for shard in read_scripts(site, "names") for row in shard):
+        for number, page, at in places_of(row, places)[0]:
+            found.append((row[0], kinds[row[1]], titles[number], at))
+            name = f"d/0/{number}{f'-{page + 1}' if page else ''}.html"
+            start, end = (int(part) for part in shown_by(site / name))
+            assert start <= at < end
+    assert len(found) == len(expected)
+    assert set(found) == expected
+
+
+def shown_by(path):
+    html = path.read_text(encoding="utf-8")
+    start, starts = re.search(r'data-start="(\d+)" data-starts="([\d ]*)"', html).groups()
+    later = [at for at in starts.split() if int(at) > int(start)]
+    return start, later[0] if later else 10**9
+
+
+def test_disagreements_are_those_where_both_were_asked(made):
+    _, site, *_ = made
+    page = Page((site / "disagreements.html").read_text(encoding="utf-8"))
+    links = [attrs["href"] for attrs in page.tags("a") if "#c" in attrs.get("href", "")]
+    # By score: 0.2, 0.3, 0.35, 0.4. What was gated or set aside is no disagreement.
+    at = NASTY.index("\U000f0001")
+    assert links == [f"d/0/0.html#c{at}", "d/0/2.html#c0", "d/0/4.html#c0", "d/0/0.html#c1"]
+
+
+def test_of_disagreements_the_most_uncertain_are_kept(tmp_path):
+    text = "王" * (KEPT + 500)
+    rows = [
+        voted("d", i, "王", decided_by="slm", llm_type="NS", score=None if i % 500 == 7 else (i * 7919 % 1501) / 1501)
+        for i in range(len(text))
+    ]
+    write_unit(tmp_path / "t", "u.parquet", [document("d", text)], rows)
+    store = Store(tmp_path / "base.sqlite")
+    store.add(0, next(iter_documents(tmp_path / "t")), [0], Asked([]))
+    kept = [row["score"] for row in store.disagreements()]
+    everything = sorted(row["score"] for row in rows if row["score"] is not None)
+    assert kept == pytest.approx(everything[:KEPT])
+    assert store.unscored == 3
+    assert sum(map(sum, store.histogram.values())) == len(text) - 3
+    assert store.confusion == {("NR", "NS"): len(text)}
+    store.close()
+
+
+def test_the_densest_page_stays_small(tmp_path):
+    text = "\U000f0001" * (PAGE + 1)
+    rows = [voted("d", i, text[i], "KIND", score=0.123, decided_by="slm") for i in range(len(text))]
+    write_unit(tmp_path / "t", "u.parquet", [document("d", text)], rows)
+    assert make_site(tmp_path / "t", tmp_path / "site").largest < LIMIT
+
+
+def test_a_corpus_without_anything(tmp_path):
+    write_unit(tmp_path / "t", "u.parquet")
+    made = make_site(tmp_path / "t", tmp_path / "site")
+    assert made.pages == 3
+    assert "{{" not in (tmp_path / "site/index.html").read_text(encoding="utf-8")
+
+
+# ---- whole or not there
+
+
+def test_another_folder_is_not_touched(made, tmp_path):
+    tagged, *_ = made
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("1")
+    with pytest.raises(ConfigError, match="--out: expected a new or empty folder"):
+        make_site(tagged, tmp_path / "mine")
+    with pytest.raises(ConfigError, match="found a file"):
+        make_site(tagged, tmp_path / "mine" / "thesis.txt")
+    with pytest.raises(ConfigError, match="--out"):
+        make_site(tagged, tagged)
+    assert [path.name for path in tmp_path.rglob("*")] == ["mine", "thesis.txt"]
+
+
+def test_an_earlier_site_is_replaced_and_one_that_fails_leaves_it(made, tmp_path):
+    tagged, *_ = made
+    out = tmp_path / "site"
+    (tmp_path / ".site.making").mkdir()
+    (tmp_path / ".site.making" / "left.html").write_text("of one that was killed")
+    make_site(tagged, out)
+    (out / "stale.html").write_text("of a larger corpus")
+    make_site(tagged, out)
+    assert not (out / "stale.html").exists()
+    write_unit(tmp_path / "bad", "u-0.parquet", [document("a", "王")])
+    write_unit(tmp_path / "bad", "u-1.parquet", [document("b", "王")], [entity("b", 0, "秦")])
+    before = sorted(path.relative_to(out) for path in out.rglob("*"))
+    with pytest.raises(DataError, match="expected entity '秦'"):
+        make_site(tmp_path / "bad", out)
+    assert sorted(path.relative_to(out) for path in out.rglob("*")) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad", "site"]
+    assert not is_current(tmp_path / "bad", out)
+
+
+def test_two_at_a_time_do_not_mix(made, tmp_path):
+    tagged, *_ = made
+    (tmp_path / ".site.making").mkdir()
+    other = os.open(tmp_path / ".site.making", os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    with pytest.raises(ConfigError, match="being made"):
+        make_site(tagged, tmp_path / "site")
+    os.close(other)
+    make_site(tagged, tmp_path / "site")
+
+
+# ---- the command
+
+
+def test_view_makes_a_site_beside_the_tables(tmp_path, capsys):
+    write_corpus(tmp_path / "t")
+    assert main(["view", str(tmp_path / "t")]) == 0
+    out = capsys.readouterr().out
+    assert re.match(rf"{re.escape(str(tmp_path))}/t/site: \d+ pages, \d+ files, \d\.\d MB; the largest, ", out)
+    assert f"open file://{tmp_path}/t/site/index.html" in out
+    assert (tmp_path / "t/site/index.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["none"], "expected a tagged corpus"),
+        (["t", "--port", "99999"], "--port: expected 0 to 65535"),
+        (["t", "--out", "s3://bucket/site"], "--out: expected a folder of this machine"),
+        (["memory://t"], "--out: expected a folder of this machine"),
+    ],
+)
+def test_wrong_arguments_of_view(arguments, said, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["view", *arguments]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("error: ")
+    assert said in message
+    assert not any(tmp_path.iterdir())
+
+
+# ---- the server
+
+
+def test_the_server_answers_this_machine_only(made):
+    _, site, *_ = made
+    serving = server(site, 0)
+    threading.Thread(target=serving.serve_forever, daemon=True).start()
+    address, port = serving.server_address[:2]
+    assert address == "127.0.0.1"
+
+    def ask(path, host):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("GET", path, headers={"Host": host})
+        answer = connection.getresponse()
+        body = answer.read()
+        connection.close()
+        return answer.status, answer.headers.get_content_type(), body
+
+    try:
+        assert ask("/", f"127.0.0.1:{port}") == (200, "text/html", (site / "index.html").read_bytes())
+        assert ask("/assets/site.js", f"localhost:{port}")[:2] == (200, "text/javascript")
+        assert ask("/d/0/", f"localhost:{port}")[0] == 404
+        assert ask("/../tagged/documents/unit-0.parquet", f"localhost:{port}")[0] == 404
+        assert ask("/", f"evil.example:{port}")[0] == 403
+        assert ask("/", "")[0] == 403
+    finally:
+        serving.shutdown()
+        serving.server_close()

@@ -1,0 +1,292 @@
+"""The pure parts of the site: cutting into pages, markup, votes, the index's scripts, messages, drawings."""
+
+import json
+import re
+import unicodedata
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rayner.rendering.site_messages import MESSAGES
+from rayner.rendering.tagged_text import codepoint
+from rayner.rendering.translation import LANGUAGES
+from rayner.site.drawing import histogram, type_style
+from rayner.site.markup import Asked, Types, marked, packed, script_json
+from rayner.site.names import base36, write_names, write_titles
+from rayner.site.pages import Folder, neighbours
+from rayner.site.splitting import page_starts
+from rayner.site.store import Occurrence
+from tests.site_pages.site_units import voted
+from tests.strategies import tagged_texts, texts
+
+SITE = Path(__file__).parents[2] / "rayner" / "site"
+
+
+# ---- pages
+
+
+@given(tagged_texts(max_size=120), st.integers(1, 12))
+def test_pages_lose_no_character_and_cut_no_entity(tagged, limit):
+    text, spans = tagged
+    places = [(span.start, span.end) for span in spans]
+    starts = page_starts(text, places, limit)
+    assert starts[0] == 0
+    assert all(a < b for a, b in pairwise([*starts, len(text)])) or not text
+
+    def forbidden(at):
+        inside = any(start < at < end for start, end in places)
+        return inside or text[at - 1 : at + 1] == "\r\n" or unicodedata.category(text[at])[0] == "M"
+
+    assert not any(map(forbidden, starts[1:]))
+    for start, end in pairwise([*starts, len(text)]):
+        assert end - start <= limit or all(map(forbidden, range(start + 1, start + limit + 1)))
+
+
+def test_pages_are_alike_and_end_with_lines_or_sentences():
+    lines = "".join("王使人之秦。" * 5 + "\n" for _ in range(100))
+    starts = page_starts(lines, [], 1000)
+    lengths = [b - a for a, b in pairwise([*starts, len(lines)])]
+    assert len(lengths) == 4
+    assert min(lengths) > 600
+    assert all(lines[start - 1] == "\n" for start in starts[1:])
+    sentences = lines.replace("\n", "")
+    assert all(sentences[start - 1] == "。" for start in page_starts(sentences, [], 1000)[1:])
+
+
+# ---- markup
+
+
+class Parsed(HTMLParser):
+    """Texts of all, and of each element."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.text, self.found, self._open = "", [], []
+        self.feed(html)
+        self.close()
+        assert not self._open
+
+    def handle_starttag(self, tag, attrs):
+        self._open.append(len(self.found))
+        self.found.append([tag, dict(attrs), ""])
+
+    def handle_endtag(self, tag):
+        assert self.found[self._open.pop()][0] == tag
+
+    def handle_data(self, data):
+        self.text += data
+        for i in self._open:
+            self.found[i][2] += data
+
+
+@given(tagged_texts(max_size=60))
+def test_marked_text_reads_back_as_the_text_and_its_entities(tagged):
+    text, spans = tagged
+    rows = [voted("d", span.start, text[span.start : span.end], span.type) for span in spans]
+    types = Types()
+    parsed = Parsed(marked(text, 0, len(text), rows, types))
+    shown = text.replace("\0", "\ufffd")
+    assert parsed.text == shown
+    marks = [(attrs["class"], inside) for tag, attrs, inside in parsed.found if tag == "b"]
+    assert [(types.names[int(kind[1:])], inside) for kind, inside in marks] == [
+        (span.type, shown[span.start : span.end]) for span in spans
+    ]
+    rare = [(attrs["title"], inside) for tag, attrs, inside in parsed.found if tag == "i"]
+    assert rare == [
+        (str(codepoint(char) or "U+0000"), "\ufffd" if char == "\0" else char)
+        for char in text
+        if codepoint(char) or char == "\0"
+    ]
+
+
+votes = st.fixed_dictionaries(
+    {
+        "score": st.none() | st.floats(0, 1, width=32),
+        "slm_entropy": st.none() | st.floats(0, 4, width=32),
+        "slm_type": st.sampled_from([None, "NR", "NS"]),
+        "llm_type": st.sampled_from([None, "NR", "NS"]),
+        "llm_category_prob": st.none() | st.floats(0, 1, width=32),
+        "llm_boundary_prob": st.none() | st.floats(0, 1, width=32),
+        "decided_by": st.sampled_from(["agree", "slm", "llm"]),
+    }
+)
+
+
+@given(st.lists(st.tuples(votes, st.booleans()), max_size=6))
+def test_votes_unpack_to_what_was_said(said):
+    rows = [voted("d", i, "王") | vote for i, (vote, _) in enumerate(said)]
+    gated = [{"start": i, "end": i + 1, "gated": not asked, "error": None} for i, (_, asked) in enumerate(said)]
+    types = Types()
+    types.number("NR")
+    found = packed(rows, Asked(gated), types)
+    for (vote, asked), spelled in zip(said, found.split(" ") if rows else [], strict=True):
+        fields = spelled.split(",")
+
+        def number(value):
+            return "" if value is None else str(int(f"{value:.3f}".replace(".", "")))  # as describe() rounds
+
+        def kind(value):
+            return "" if value is None else str(types.number(value))
+
+        assert fields[:2] == [number(vote["score"]), number(vote["slm_entropy"])]
+        assert (len(fields) == 6) == (asked or vote["llm_type"] is not None)
+        assert (fields[2] if len(fields) > 2 else "0") == kind(vote["slm_type"])
+        if len(fields) == 6:
+            said_of_llm = (number(vote["llm_category_prob"]), number(vote["llm_boundary_prob"]))
+            assert fields[3:] == [kind(vote["llm_type"]), *said_of_llm]
+
+
+def test_the_llm_was_asked_but_in_segments_gated_or_set_aside():
+    rows = [
+        {"start": 5, "end": 9, "gated": True, "error": None},
+        {"start": 9, "end": 12, "gated": False, "error": None},
+        {"start": 0, "end": 3, "gated": False, "error": "why"},
+    ]
+    assert [at for at in range(15) if Asked(rows).at(at)] == [3, 4, 9, 10, 11, 12, 13, 14]
+    assert Asked([]).at(0)
+
+
+@given(st.recursive(texts() | st.integers() | st.none(), lambda inner: st.lists(inner, max_size=3), max_leaves=6))
+def test_json_for_scripts_reads_back_and_ends_no_script(value):
+    spelled = script_json(value)
+    assert json.loads(spelled) == value
+    assert not re.search("[<\u2028\u2029]", spelled)
+
+
+# ---- the scripts of the index
+
+
+def called(path):
+    """The arguments of the one call in a script."""
+    call, _, rest = path.read_text(encoding="utf-8").partition("(")
+    assert call == "rayner.put"
+    return json.loads(f"[{rest.rstrip().removesuffix(')')}]")
+
+
+def read_scripts(root, name):
+    files = sorted((root / name).glob("*.js"), key=lambda path: int(path.stem))
+    assert [path.stem for path in files] == [str(i) for i in range(len(files))]
+    for path in files:
+        assert called(path)[0] == f"{name}/{path.stem}"
+    return [called(path)[1] for path in files]
+
+
+def places_of(row, places):
+    """What a row of a shard says of its name's places."""
+    found, contexts, file, at = [], [], row[5], row[6]
+    while len(found) < row[2]:
+        if at == len(places[file]):
+            file, at = file + 1, 0
+        groups, context = places[file][at]
+        contexts += context
+        for group in groups.split(";"):
+            where, _, offsets = group.partition(":")
+            document, page = (int(part, 36) for part in where.split("."))
+            found += [(document, page, int(offset, 36)) for offset in offsets.split(",")]
+        at += 1
+    return found, contexts
+
+
+occurrences = st.lists(
+    st.tuples(texts(4).filter(bool), st.integers(0, 2), st.integers(0, 50), st.integers(0, 3), st.integers(0, 99)),
+    max_size=40,
+    unique=True,
+)
+
+
+@given(occurrences, st.tuples(st.integers(1, 200), st.integers(1, 200), st.integers(1, 3)))
+def test_shards_hold_every_name_once_and_all_its_places(tmp_path_factory, drawn, sizes):
+    drawn = sorted(drawn)
+    folder = Folder(tmp_path_factory.mktemp("shards"))
+    rows = [Occurrence(*item, item[4] / 100, "前", "後") for item in drawn]
+    found = write_names(iter(rows), folder, best=2, sizes=sizes)
+    shards, places = read_scripts(folder.root, "names"), read_scripts(folder.root, "places")
+    listed = [(row[0], row[1]) for shard in shards for row in shard]
+    assert listed == sorted({(name, kind) for name, kind, *_ in drawn})
+    assert found["names"] == len(listed)
+    assert len(shards) == len(found["shards"])
+    for shard, (first, last) in zip(shards, found["shards"], strict=True):
+        assert (first, last) == (ord(shard[0][0][0]), ord(shard[-1][0][0]))
+    for row in (row for shard in shards for row in shard):
+        own = [item for item in drawn if (item[0], item[1]) == (row[0], row[1])]
+        found_places, contexts = places_of(row, places)
+        assert found_places == [item[2:] for item in own]
+        assert row[2:5] == [len(own), len({item[2] for item in own}), pytest.approx(mean(own), abs=6e-4)]
+        assert contexts[:1] == [["前", "後"]]
+    assert found["top"] == sorted(found["top"], key=lambda row: -row[2])
+    for kind in {kind for _, kind in listed}:
+        times = sorted((row[2] for shard in shards for row in shard if row[1] == kind), reverse=True)
+        assert [row[2] for row in found["top"] if row[1] == kind] == times[:2]
+
+
+def mean(own):
+    return sum(item[4] for item in own) / 100 / len(own)
+
+
+@given(st.integers(0, 10**9))
+def test_numbers_to_the_base_36(number):
+    assert int(base36(number), 36) == number
+
+
+def test_titles_in_thousands(tmp_path):
+    write_titles((f"d/{i}" for i in range(2001)), Folder(tmp_path))
+    assert [len(part) for part in read_scripts(tmp_path, "titles")] == [1000, 1000, 1]
+
+
+# ---- messages and drawings
+
+
+def test_every_message_is_in_both_languages():
+    for key, said in MESSAGES.items():
+        assert len(said) == len(LANGUAGES)
+        assert all(part.strip() for part in said), key
+        assert len({tuple(sorted(set(re.findall(r"\{\d\}", part)))) for part in said}) == 1, key
+        assert key == "other_language" or re.search("[\u4e00-\u9fff]", said[1]) or said[1] in ("× {0}",), key
+
+
+def test_every_message_is_said_and_what_is_said_is_a_message():
+    sources = [*SITE.glob("*.j2"), *SITE.glob("assets/*.js"), SITE / "pages.py", SITE / "corpus.py"]
+    words = set(re.findall(r"[\"'](\w+)[\"']", "\n".join(path.read_text(encoding="utf-8") for path in sources)))
+    unsaid = {key for key in MESSAGES if key not in words and not key.startswith("type_")}
+    assert not unsaid
+    asked = set()
+    for path in sources:
+        source = path.read_text(encoding="utf-8")
+        asked |= set(re.findall(r"\b(?:m|say|tell)\(\"(\w+)\"", source))
+        asked |= set(re.findall(r"attribute\(\"[\w-]+\", \"(\w+)\"", source))
+    assert asked - set(MESSAGES) - {"type_"} == set()
+
+
+@given(st.integers(1, 40).flatmap(lambda pages: st.tuples(st.just(pages), st.integers(0, pages - 1))))
+def test_a_pager_offers_the_ends_and_the_neighbours(drawn):
+    pages, page = drawn
+    found = neighbours(page, pages)
+    numbers = [number for number in found if number is not None]
+    assert {0, page, pages - 1} <= set(numbers) <= set(range(pages))
+    for a, b in pairwise(numbers):
+        gap = found[found.index(a) + 1] is None
+        assert gap == (b - a > 1)
+
+
+def test_the_bars_are_as_tall_as_the_counts():
+    svg = str(histogram({"agree": [0, 4], "slm": [2, 4], "llm": [0, 0]}, width=200, height=100))
+    bars = re.findall(r'class="by-(\w+)" x="([\d.]+)" y="([\d.]+)" width="98.0" height="([\d.]+)"', svg)
+    assert bars == [
+        ("slm", "1.0", "75.00", "25.00"),
+        ("agree", "101.0", "50.00", "50.00"),
+        ("slm", "101.0", "0.00", "50.00"),
+    ]
+    assert "<rect" not in histogram({"agree": [0], "slm": [0], "llm": [0]})
+
+
+@given(texts())
+def test_no_name_of_a_type_ends_its_string(name):
+    style = type_style([name], {name: (1, 2)})
+    string = style.partition('content:"\\2060 ')[2].removesuffix('"}\n')
+    undone = re.sub(r"\\([0-9a-f]+) ", lambda found: chr(int(found.group(1), 16)), string)
+    assert undone == name.replace("\0", "\ufffd")
+    assert not re.search(r'["\n\r\f<]', string)
