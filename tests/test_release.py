@@ -17,7 +17,7 @@ import rayner
 from release.licences import direct
 
 ROOT = Path(__file__).parents[1]
-NOT_TRACKED = shutil.ignore_patterns(".*", "__pycache__", "runs", "dist", "build", "*.egg-info")
+NOT_TRACKED = shutil.ignore_patterns(".*", "__pycache__", "dist", "build", "*.egg-info")
 BUILD = "from setuptools import build_meta as b; b.build_sdist('dist'); b.build_wheel('dist')"
 
 
@@ -25,7 +25,9 @@ BUILD = "from setuptools import build_meta as b; b.build_sdist('dist'); b.build_
 def built(tmp_path_factory) -> Path:
     """A folder with sdist and wheel, made without a network."""
     clone = tmp_path_factory.mktemp("release") / "clone"
-    shutil.copytree(ROOT, clone, ignore=NOT_TRACKED)
+    shutil.copytree(
+        ROOT, clone, ignore=lambda at, names: {*NOT_TRACKED(at, names), *({"runs"} if at == str(ROOT) else ())}
+    )
     subprocess.run([sys.executable, "-c", BUILD], cwd=clone, check=True, capture_output=True)
     return clone / "dist"
 
