@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from rayner.cli import command_line, jobs
+from rayner.cli import build_parser, jobs
 from rayner.config.loading import CHOICES, entries
 
 ROOT = Path(__file__).parents[1]
@@ -24,11 +24,11 @@ JOBS = ("pipeline", "train_slm", "build_index", "train_llm", "score", "tune_fusi
 # Documented: every module of the pure rooms, and these modules of the other rooms.
 PURE = ("text", "fusion", "evaluation")
 MODULES = (
-    "rayner.corpus.readers",
-    "rayner.corpus.texts",
+    "rayner.corpus.labelled_files",
+    "rayner.corpus.text_files",
     "rayner.corpus.tables",
     "rayner.corpus.exports",
-    "rayner.corpus.examples",
+    "rayner.corpus.labelled_sentences",
     "rayner.taggers.custom_tagger",
     "rayner.evaluation.evaluate",
     "rayner.config.loading",
@@ -94,7 +94,7 @@ def _commands() -> str:
         "# The `rayner` command",
         "Made from its `--help`. [Exit codes](../troubleshooting.md#exit-codes) are those of jobs.",
     ]
-    for name, parser in _parsers("rayner", command_line()):
+    for name, parser in _parsers("rayner", build_parser()):
         out += [f"## {name}", _fenced(_narrow(parser.format_help))]
     return "\n\n".join(out) + "\n"
 
@@ -134,7 +134,7 @@ def _jobs() -> str:
 
 
 def _job_help() -> str:
-    parser = jobs.job_line("")
+    parser = jobs.build_job_parser("")
     parser.prog, parser.epilog = "jobs/NAME.py", None  # the settings have a page of their own
     return parser.format_help()
 

@@ -3,7 +3,7 @@
 import sys
 
 from rayner.cli.jobs import run_job
-from rayner.steps.reproduce import check, reproduce
+from rayner.steps.reproduce import check_reproduction, reproduce
 
 if __name__ == "__main__":
-    sys.exit(run_job(__doc__ or "", reproduce, check=check))
+    sys.exit(run_job(__doc__ or "", reproduce, check=check_reproduction))

@@ -28,7 +28,7 @@ class JobError(RaynerError):
     exit_code = 1
 
 
-class BudgetError(RaynerError):
+class TooManySetAsideError(RaynerError):
     """The job is done, but more segments were set aside than `tag.max_set_aside` allows."""
 
     exit_code = 3

@@ -22,7 +22,7 @@ wrong: str = Span(0, 1, "NR").start
 """
 
 
-def run(folder: Path, *command: str | Path, code: int = 0) -> str:
+def run_command(folder: Path, *command: str | Path, code: int = 0) -> str:
     """What it printed. Raises RuntimeError if its exit code is another."""
     own = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV", "MYPYPATH"))}
     started = time.monotonic()
@@ -40,31 +40,31 @@ def check(wheel: Path, folder: Path) -> None:
     """All of it, in that folder. Raises RuntimeError for what does not work."""
     venv.create(folder / "env", with_pip=True)
     bin_ = folder / "env" / "bin"
-    run(folder, bin_ / "pip", "install", "--quiet", wheel, "mypy")
-    run(folder, bin_ / "pip", "check")
-    use(bin_, folder)
+    run_command(folder, bin_ / "pip", "install", "--quiet", wheel, "mypy")
+    run_command(folder, bin_ / "pip", "check")
+    check_installed_wheel(bin_, folder)
 
 
-def use(bin_: Path, folder: Path) -> None:
+def check_installed_wheel(bin_: Path, folder: Path) -> None:
     """What is installed."""
     (folder / "typed.py").write_text(TYPED, encoding="utf-8")
-    lies = Path(run(folder, bin_ / "python", ROOT / "release" / "use_library.py", folder).strip())
+    lies = Path(run_command(folder, bin_ / "python", ROOT / "release" / "use_library.py", folder).strip())
     if bin_.parent not in lies.parents:
         raise RuntimeError(f"import rayner: expected it from {bin_.parent}, found {lies}")
-    version = run(folder, bin_ / "rayner", "--version").strip()
+    version = run_command(folder, bin_ / "rayner", "--version").strip()
     for part in ("eval", "view", "export", "review", "status", "doctor"):
-        run(folder, bin_ / "rayner", part, "--help")
-    if "100.00" not in run(folder, bin_ / "rayner", "eval", "gold.txt", "gold.txt"):
+        run_command(folder, bin_ / "rayner", part, "--help")
+    if "100.00" not in run_command(folder, bin_ / "rayner", "eval", "gold.txt", "gold.txt"):
         raise RuntimeError("rayner eval: expected an F1 of 100.00 of a file against itself")
     for form in ("evahan", "tei", "csv"):
-        run(folder, bin_ / "rayner", "export", "tagged", "--to", form, f"as_{form}")
-    run(folder, bin_ / "rayner", "view", "tagged", "--out", "site")
-    told = run(folder, bin_ / "mypy", "--strict", "typed.py", code=1)
+        run_command(folder, bin_ / "rayner", "export", "tagged", "--to", form, f"as_{form}")
+    run_command(folder, bin_ / "rayner", "view", "tagged", "--out", "site")
+    told = run_command(folder, bin_ / "mypy", "--strict", "typed.py", code=1)
     if told.count("error:") != 1 or "typed.py:5" not in told:
         raise RuntimeError(f"mypy: expected one error, in line 5 of typed.py, found\n{told}")
     job, settings = ROOT / "jobs/pipeline.py", ROOT / "jobs/conf/tiny.yaml"
     given = [f"train={ROOT / 'sample/labelled.txt'}", f"corpus={ROOT / 'sample/corpus'}", "run=run", "--dry-run"]
-    run(folder, bin_ / "python", job, "--config", settings, *given)
+    run_command(folder, bin_ / "python", job, "--config", settings, *given)
     print(f"rayner {version} works from its wheel")
 
 

@@ -39,13 +39,13 @@ SHORT = {  # classifiers, in the spelling of SPDX where they name one licence
 }
 
 
-def direct() -> list[Requirement]:
+def direct_dependencies() -> list[Requirement]:
     """The runtime dependencies of pyproject.toml."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return [Requirement(line) for line in project["dependencies"]]
 
 
-def needed(requirements: list[Requirement]) -> dict[str, Distribution]:
+def installed_closure(requirements: list[Requirement]) -> dict[str, Distribution]:
     """The installed packages that they need, themselves included, by canonical name.
 
     Raises PackageNotFoundError if one of them is not installed.
@@ -67,7 +67,7 @@ def needed(requirements: list[Requirement]) -> dict[str, Distribution]:
     return dict(sorted(found.items()))
 
 
-def licence(package: Distribution) -> str:
+def declared_licence(package: Distribution) -> str:
     """What the package declares: the expression, else the classifiers, else the first line of the field."""
     said = {key: package.metadata.get_all(key, []) for key in ("License-Expression", "Classifier", "License")}
     classifiers = [line.rsplit(" :: ", 1)[-1] for line in said["Classifier"] if line.startswith("License :: ")]
@@ -75,9 +75,9 @@ def licence(package: Distribution) -> str:
     return "".join(said["License-Expression"]) or ", ".join(SHORT.get(name, name) for name in classifiers) or field
 
 
-def page(packages: dict[str, Distribution], direct_names: set[str]) -> str:
+def render_page(packages: dict[str, Distribution], direct_names: set[str]) -> str:
     """The page as Markdown."""
-    licences = {name: licence(package) for name, package in packages.items()}
+    licences = {name: declared_licence(package) for name, package in packages.items()}
     copyleft = [f"`{name}` ({value})" for name, value in licences.items() if COPYLEFT.search(value)]
     rows = [
         f"| {f'**{name}**' if name in direct_names else name} | {package.version.split('+')[0]} | {licences[name]} |"
@@ -88,14 +88,14 @@ def page(packages: dict[str, Distribution], direct_names: set[str]) -> str:
 
 def main() -> int:
     """Write the page. Exit code 1 if a package declares nothing."""
-    requirements = direct()
-    packages = needed(requirements)
-    silent = [name for name, package in packages.items() if not licence(package)]
+    requirements = direct_dependencies()
+    packages = installed_closure(requirements)
+    silent = [name for name, package in packages.items() if not declared_licence(package)]
     if silent:
         print(f"no licence is declared by {', '.join(silent)}", file=sys.stderr)
         return 1
     names = {str(canonicalize_name(item.name)) for item in requirements}
-    (ROOT / "docs" / "licences.md").write_text(page(packages, names), encoding="utf-8")
+    (ROOT / "docs" / "licences.md").write_text(render_page(packages, names), encoding="utf-8")
     return 0
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 
 import rayner
-from rayner.corpus.readers import read_labelled
-from rayner.corpus.tables import DOCUMENTS, ENTITIES, SEGMENTS, TABLES, write_table
+from rayner.corpus.labelled_files import read_labelled_file
+from rayner.corpus.tables import DOCUMENT_SCHEMA, ENTITY_SCHEMA, SEGMENT_SCHEMA, TABLE_NAMES, write_table
 
 TEXT = "楚懷王入秦。"
 TAGS = ("B-NR", "M-NR", "E-NR", "O", "S-NS", "O")
@@ -21,13 +21,15 @@ def main(out: Path) -> None:
     document = {"doc_id": "one", "path": "one.txt", "text": TEXT, "n_chars": len(TEXT)}
     segment = {"doc_id": "one", "start": 0, "end": len(TEXT), "gated": False, "passes": 1, "error": None}
     entities = [
-        dict.fromkeys(ENTITIES.names)
+        dict.fromkeys(ENTITY_SCHEMA.names)
         | {"doc_id": "one", "start": span.start, "end": span.end, "text": TEXT[span.start : span.end]}
         | {"type": span.type, "score": 0.9, "decided_by": "agree"}
-        for span in read_labelled(str(gold)).spans
+        for span in read_labelled_file(str(gold)).spans
     ]
     rows = ([document | {"sha256": hashlib.sha256(TEXT.encode()).hexdigest()}], entities, [segment])
-    for table, schema, of_table in zip(TABLES, (DOCUMENTS, ENTITIES, SEGMENTS), rows, strict=True):
+    for table, schema, of_table in zip(
+        TABLE_NAMES, (DOCUMENT_SCHEMA, ENTITY_SCHEMA, SEGMENT_SCHEMA), rows, strict=True
+    ):
         write_table(pa.Table.from_pylist(of_table, schema=schema), out / "tagged" / table / "0.parquet")
     print(Path(rayner.__file__).parent)
 

@@ -1,7 +1,7 @@
 """What choosing the sentences to correct is worth: `python studies/review_curve.py LABELLED OUT`.
 
 The CRF is trained on a part of a labelled file's training sentences. The others, taken for unlabelled, are scored by
-it; some are picked by value (rayner.corpus.review_ranking), get their gold labels, and it is trained anew; and so on,
+it; some are picked by value (rayner.corpus.review.ranking), get their gold labels, and it is trained anew; and so on,
 a round for each number asked for. Beside that stand as many sentences drawn at random, and as many as have the
 characters that were picked. All of it for several starting parts and draws; strict F1, bootstrap intervals over
 sentences of dev.
@@ -22,15 +22,21 @@ from typing import Any
 import numpy as np
 
 from rayner.config.settings import CrfConfig, SplitConfig
-from rayner.corpus.examples import divide, sentences_of
-from rayner.corpus.readers import read_labelled
-from rayner.corpus.review_ranking import of_scored, pick
-from rayner.evaluation.metrics import Counts, count, interval, micro, paired_interval
+from rayner.corpus.labelled_files import read_labelled_file
+from rayner.corpus.labelled_sentences import split_labelled_text, split_train_dev_test
+from rayner.corpus.review.ranking import make_candidate, pick_candidates
+from rayner.evaluation.metrics import (
+    EntityCounts,
+    bootstrap_interval,
+    count_entities,
+    micro_score,
+    paired_bootstrap_interval,
+)
 from rayner.runs.run_folder import write_json
 from rayner.taggers import crf as crfs
-from rayner.text.labelled import Example
-from rayner.text.predictions import Scored
-from rayner.text.tags import label_set
+from rayner.text.labelled_text import LabelledSentence
+from rayner.text.predictions import SegmentPrediction
+from rayner.text.tags import bmes_labels
 
 # A tagged corpus tells of entities alone, not of the entropy outside of them: `rayner review` picks in the second way.
 CHOSEN = ("by value", "by entities alone")
@@ -41,37 +47,41 @@ DRAWN = ("at random", "at random, as many characters")
 class Study:
     """The data: a pool of distinct training sentences, and those to be judged on."""
 
-    pool: tuple[Example, ...]
-    judged: tuple[Example, ...]
+    pool: tuple[LabelledSentence, ...]
+    judged: tuple[LabelledSentence, ...]
     types: tuple[str, ...]
     iterations: int
 
-    def trained(self, examples: Sequence[Example]) -> crfs.Crf:
+    def trained(self, examples: Sequence[LabelledSentence]) -> crfs.CrfTagger:
         """A field trained on these."""
         with tempfile.TemporaryDirectory() as folder:
-            crfs.train(examples, label_set(self.types), CrfConfig(iterations=self.iterations), Path(folder))
+            crfs.train(examples, bmes_labels(self.types), CrfConfig(iterations=self.iterations), Path(folder))
             return crfs.load(Path(folder))  # which keeps it in memory
 
-    def counts(self, crf: crfs.Crf) -> Counts:
+    def counts(self, crf: crfs.CrfTagger) -> EntityCounts:
         """How it does on the judged sentences."""
         answers = crfs.score(crf, [example.text for example in self.judged])
-        return count([e.spans for e in self.judged], [answer.spans for answer in answers], self.types)
+        return count_entities([e.spans for e in self.judged], [answer.spans for answer in answers], self.types)
 
-    def most_valuable(self, crf: crfs.Crf, rest: Sequence[Example], n: int, way: str) -> list[Example]:
+    def most_valuable(
+        self, crf: crfs.CrfTagger, rest: Sequence[LabelledSentence], n: int, way: str
+    ) -> list[LabelledSentence]:
         """The n of these that a human should label first, by a field that has not seen them."""
         scores = crfs.score(crf, [example.text for example in rest])
         rows = [
-            Scored("pool", i, i + len(example.text), example.text, score)
+            SegmentPrediction("pool", i, i + len(example.text), example.text, score)
             for i, (example, score) in enumerate(zip(rest, scores, strict=True))
         ]
-        found = [of_scored(row, self.types) for row in rows]
+        found = [make_candidate(row, self.types) for row in rows]
         if way == CHOSEN[1]:
-            found = [replace(candidate, elsewhere=0.0) for candidate in found]
-        chosen = pick(found, n, n)
+            found = [replace(candidate, outside_entropy=0.0) for candidate in found]
+        chosen = pick_candidates(found, n, n)
         return [rest[candidate.start] for candidate in chosen]
 
 
-def drawn(rest: Sequence[Example], n: int, characters: int | None, rng: random.Random) -> list[Example]:
+def drawn(
+    rest: Sequence[LabelledSentence], n: int, characters: int | None, rng: random.Random
+) -> list[LabelledSentence]:
     """Sentences at random: n of them, or as many as it takes to read so many characters."""
     order = rng.sample(list(rest), len(rest))
     if characters is None:
@@ -81,8 +91,8 @@ def drawn(rest: Sequence[Example], n: int, characters: int | None, rng: random.R
 
 
 def curve(
-    study: Study, start: Sequence[Example], budgets: Sequence[int], way: str, seed: int, read: Sequence[int]
-) -> tuple[list[Counts], list[int]]:
+    study: Study, start: Sequence[LabelledSentence], budgets: Sequence[int], way: str, seed: int, read: Sequence[int]
+) -> tuple[list[EntityCounts], list[int]]:
     """Counts on the judged sentences, and characters added so far, with nothing added and at each budget.
 
     read: the characters that picking by value added at each budget, where the way asks for as many.
@@ -119,8 +129,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=13, help="of the split, as a run has it")
     parser.add_argument("--part", choices=["dev", "test"], default="dev", help="what to judge on")
     given = parser.parse_args()
-    labelled, split = read_labelled(given.labelled), SplitConfig()
-    parts = divide(sentences_of(labelled.text, labelled.spans), split.dev, split.test, given.seed)
+    labelled, split = read_labelled_file(given.labelled), SplitConfig()
+    parts = split_train_dev_test(split_labelled_text(labelled.text, labelled.spans), split.dev, split.test, given.seed)
     pool = tuple({example.text: example for example in parts["train"] if example.text.strip()}.values())
     types = tuple(sorted({span.type for span in labelled.spans}))
     study = Study(pool, tuple(parts[given.part]), types, given.iterations)
@@ -154,18 +164,18 @@ def summary(runs: dict[str, list[Any]], budgets: Sequence[int], seed: int) -> di
         told[way] = []
         for k, budget in enumerate(budgets):
             counts = sum(found[k] for found, _ in done)
-            single = [micro(found[k]).f1 for found, _ in done]
+            single = [micro_score(found[k]).f1 for found, _ in done]
             row = {
                 "sentences": budget,
                 "characters": round(float(np.mean([characters[k] for _, characters in done]))),
-                "f1": micro(counts).f1,
-                "interval": interval(counts, seed=seed),
+                "f1": micro_score(counts).f1,
+                "interval": bootstrap_interval(counts, seed=seed),
                 "standard_deviation_of_runs": float(np.std(single)),
             }
             for other in DRAWN if way in CHOSEN else ():
                 theirs = sum(found[k] for found, _ in runs[other])
                 # The number of draws does not matter: F1 is a ratio of sums.
-                row[f"gain over {other}"] = paired_interval(counts, theirs, seed=seed)
+                row[f"gain over {other}"] = paired_bootstrap_interval(counts, theirs, seed=seed)
             told[way].append(row)
     return told
 

@@ -18,16 +18,22 @@ from pathlib import Path
 import numpy as np
 
 from rayner.config.settings import SplitConfig
-from rayner.corpus.examples import divide, sentences_of
-from rayner.corpus.exports.shape import spans_of
-from rayner.corpus.readers import read_labelled
-from rayner.corpus.review_files import char_tab_tag, read_provenance
+from rayner.corpus.exports.export_format import get_entity_spans
+from rayner.corpus.labelled_files import read_labelled_file
+from rayner.corpus.labelled_sentences import split_labelled_text, split_train_dev_test
+from rayner.corpus.review.files import format_char_tab_tag, read_provenance
 from rayner.corpus.tables import iter_documents
-from rayner.evaluation.metrics import Counts, count, interval, micro, paired_interval
+from rayner.evaluation.metrics import (
+    EntityCounts,
+    bootstrap_interval,
+    count_entities,
+    micro_score,
+    paired_bootstrap_interval,
+)
 from rayner.runs.run_folder import read_json, write_json
-from rayner.text.labelled import Example
-from rayner.text.segmentation import sentences
-from rayner.text.spans import Span, within
+from rayner.text.labelled_text import LabelledSentence
+from rayner.text.segmentation import split_sentences
+from rayner.text.spans import Span, crop_spans
 
 ROOT = Path(__file__).parent.parent
 
@@ -36,8 +42,8 @@ ROOT = Path(__file__).parent.parent
 class Study:
     """Sentences that are not labelled yet, those to be judged on, and where and how the jobs run."""
 
-    pool: dict[str, Example]
-    judged: tuple[Example, ...]
+    pool: dict[str, LabelledSentence]
+    judged: tuple[LabelledSentence, ...]
     types: tuple[str, ...]
     out: Path
     settings: tuple[str, ...]
@@ -46,12 +52,12 @@ class Study:
         """A job of ours, as a command."""
         _command(str(ROOT / "jobs" / f"{name}.py"), *self.settings, f"run={run}", *more)
 
-    def counts(self, name: str, labelled: Sequence[Path]) -> Counts:
+    def counts(self, name: str, labelled: Sequence[Path]) -> EntityCounts:
         """Train on these files, tag the judged sentences, and count."""
         run = self.out / name
         train = ",".join(map(str, labelled))
         self.job("pipeline", run, f"train={train}", f"corpus={self.out / 'judged'}")
-        return count([e.spans for e in self.judged], _tagged(run / "tagged", self.judged), self.types)
+        return count_entities([e.spans for e in self.judged], _tagged(run / "tagged", self.judged), self.types)
 
     def picked(self, name: str, n: int) -> Path:
         """The n sentences of the pool that `rayner review` picks by the models of a run, with their gold labels."""
@@ -77,22 +83,22 @@ def _rayner(*arguments: str) -> None:
     _command("-c", "import sys; from rayner.cli import main; sys.exit(main())", *arguments)
 
 
-def _tagged(tagged: Path, examples: Sequence[Example]) -> list[list[Span]]:
+def _tagged(tagged: Path, examples: Sequence[LabelledSentence]) -> list[list[Span]]:
     """The entities of each sentence in a corpus that is these, a line each."""
     (document,) = iter_documents(tagged)
-    spans, at, found = spans_of(document), 0, []
+    spans, at, found = get_entity_spans(document), 0, []
     for example in examples:
-        found.append(list(within(spans, at, at + len(example.text))))
+        found.append(list(crop_spans(spans, at, at + len(example.text))))
         at += len(example.text) + 1
     return found
 
 
-def write_labelled(path: Path, examples: Iterable[Example]) -> None:
+def write_labelled(path: Path, examples: Iterable[LabelledSentence]) -> None:
     """A char-tab-tag file of these, blank lines between."""
-    path.write_text(char_tab_tag((e.text, e.spans) for e in examples), encoding="utf-8")
+    path.write_text(format_char_tab_tag((e.text, e.spans) for e in examples), encoding="utf-8")
 
 
-def write_texts(folder: Path, examples: Iterable[Example]) -> None:
+def write_texts(folder: Path, examples: Iterable[LabelledSentence]) -> None:
     """A corpus of one document, a sentence a line."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "text.txt").write_text("".join(f"{e.text}\n" for e in examples), encoding="utf-8")
@@ -100,7 +106,7 @@ def write_texts(folder: Path, examples: Iterable[Example]) -> None:
 
 def _alone(text: str) -> bool:
     """Whether a text, on a line of its own, is cut into itself: what is judged must not depend on its neighbours."""
-    return text.strip() == text and len(list(sentences(text + "\n"))) == 1
+    return text.strip() == text and len(list(split_sentences(text + "\n"))) == 1
 
 
 def main() -> None:
@@ -115,8 +121,8 @@ def main() -> None:
     parser.add_argument("--config", default="jobs/conf/tiny.yaml", help="of the jobs")
     parser.add_argument("--settings", nargs="+", default=[], metavar="KEY=VALUE", help="of the jobs, beside these")
     given = parser.parse_args()
-    labelled, split = read_labelled(given.labelled), SplitConfig()
-    parts = divide(sentences_of(labelled.text, labelled.spans), split.dev, split.test, given.seed)
+    labelled, split = read_labelled_file(given.labelled), SplitConfig()
+    parts = split_train_dev_test(split_labelled_text(labelled.text, labelled.spans), split.dev, split.test, given.seed)
     study = Study(
         {e.text: e for e in parts["train"] if _alone(e.text)},
         tuple(e for e in parts["test"] if _alone(e.text)),
@@ -125,14 +131,14 @@ def main() -> None:
         ("--config", given.config, *given.settings),
     )
     write_texts(study.out / "judged", study.judged)
-    done: dict[str, list[Counts]] = {"start": [], "picked": [], "at random": []}
+    done: dict[str, list[EntityCounts]] = {"start": [], "picked": [], "at random": []}
     for i in range(given.starts):
         one_start(study, i, given.start, given.add, done)
         write_json(study.out / "review_loop.json", told(done, given.seed))
     print(read_json(study.out / "review_loop.json"))
 
 
-def one_start(study: Study, i: int, start: int, add: int, done: dict[str, list[Counts]]) -> None:
+def one_start(study: Study, i: int, start: int, add: int, done: dict[str, list[EntityCounts]]) -> None:
     """Train on a starting part, on it and the sentences picked, on it and as many at random."""
     rng, name = random.Random(i), f"start-{i}"
     first = rng.sample(list(study.pool.values()), start)
@@ -147,15 +153,15 @@ def one_start(study: Study, i: int, start: int, add: int, done: dict[str, list[C
     done["at random"].append(study.counts(f"{name}-and-drawn", [base, drawn]))
 
 
-def told(done: dict[str, list[Counts]], seed: int) -> dict[str, object]:
+def told(done: dict[str, list[EntityCounts]], seed: int) -> dict[str, object]:
     """F1 of each way, over all starts; gains of picking over drawing, with a paired bootstrap over sentences."""
     total = {way: np.sum(counts, axis=0) for way, counts in done.items()}
     return {
         "starts": len(done["start"]),
-        "f1": {way: micro(counts).f1 for way, counts in total.items()},
-        "interval": {way: interval(counts, seed=seed) for way, counts in total.items()},
-        "each": {way: [micro(counts).f1 for counts in each] for way, each in done.items()},
-        "picked - at random": paired_interval(total["picked"], total["at random"], seed=seed),
+        "f1": {way: micro_score(counts).f1 for way, counts in total.items()},
+        "interval": {way: bootstrap_interval(counts, seed=seed) for way, counts in total.items()},
+        "each": {way: [micro_score(counts).f1 for counts in each] for way, each in done.items()},
+        "picked - at random": paired_bootstrap_interval(total["picked"], total["at random"], seed=seed),
     }
 
 

@@ -4,14 +4,14 @@ import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from rayner.fusion.region_rule import ENTROPY, EVIDENCE, PROBABILITY, Rule
-from rayner.text.predictions import LlmAnswer, LlmSpan, SlmScore
+from rayner.fusion.region_rule import ENTROPY_REDUCTIONS, LLM_CONFIDENCES, LLM_REDUCTIONS, RegionRule
+from rayner.text.predictions import LlmAnswer, LlmEntity, SlmPrediction
 from rayner.text.spans import Span
 from rayner.text.tag_grammar import TagSpelling
-from rayner.text.tags import label_set
+from rayner.text.tags import bmes_labels
 
 TYPES = ("NB", "NR", "NS")
-LABELS = label_set(TYPES)
+LABELS = bmes_labels(TYPES)
 
 # Han, private use, outside the BMP, combining; markup; white space and line ends of several kinds; sentence ends.
 ODD = "楚懷王\ue000\U000f0000𠀀\u0301<>&/;\t\n\r \u2028\u3000\u00a0。？！，」』”’）》〕】〉"
@@ -83,13 +83,13 @@ def vectors(elements, size):
 
 
 def slm_scores(n_chars, elements=entropies):
-    return st.builds(SlmScore, spans_in(n_chars), vectors(elements, n_chars))
+    return st.builds(SlmPrediction, spans_in(n_chars), vectors(elements, n_chars))
 
 
 @st.composite
 def llm_answers(draw, n_chars):
     spans = draw(spans_in(n_chars))
-    items = tuple(LlmSpan(span, draw(probabilities), draw(probabilities)) for span in spans)
+    items = tuple(LlmEntity(span, draw(probabilities), draw(probabilities)) for span in spans)
     return LlmAnswer(items, draw(vectors(probabilities, n_chars + 1)))
 
 
@@ -101,17 +101,17 @@ def votes(draw, max_chars=8):
     llm = draw(llm_answers(n_chars))
     kept = [span for span in slm.spans if draw(st.booleans())]
     items = [item for item in llm.spans if not any(item.span.overlaps(span) for span in kept)]
-    items += [LlmSpan(span, draw(probabilities), draw(probabilities)) for span in kept]
-    return slm, LlmAnswer(tuple(sorted(items, key=lambda item: item.span)), llm.decisions)
+    items += [LlmEntity(span, draw(probabilities), draw(probabilities)) for span in kept]
+    return slm, LlmAnswer(tuple(sorted(items, key=lambda item: item.span)), llm.slot_probs)
 
 
 def rules(weights=None):
     return st.builds(
-        Rule,
+        RegionRule,
         weight=st.floats(-5, 5) if weights is None else weights,
-        entropy=st.sampled_from(ENTROPY),
-        probability=st.sampled_from(PROBABILITY),
-        evidence=st.sampled_from(EVIDENCE),
+        entropy=st.sampled_from(ENTROPY_REDUCTIONS),
+        probability=st.sampled_from(LLM_REDUCTIONS),
+        evidence=st.sampled_from(LLM_CONFIDENCES),
     )
 
 

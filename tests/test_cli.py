@@ -14,15 +14,15 @@ from dataclasses import replace
 import pytest
 
 import rayner
-from rayner.cli import COMMANDS, command_line, main, parsed
-from rayner.cli.jobs import fresh, run_job
+from rayner.cli import COMMANDS, build_parser, main, parse_arguments
+from rayner.cli.jobs import run_job, with_new_folders
 from rayner.cluster import SUBMITTED
 from rayner.config.loading import entries
 from rayner.config.settings import Config
-from rayner.corpus.readers import read_labelled
-from rayner.errors import BudgetError, ConfigError, DataError
-from rayner.runs.lock import locked
-from rayner.runs.progress import at_step
+from rayner.corpus.labelled_files import read_labelled_file
+from rayner.errors import ConfigError, DataError, TooManySetAsideError
+from rayner.runs.lock import hold_lock
+from rayner.runs.progress import record_step_start
 from rayner.runs.run_folder import read_json, write_json
 from tests.corpus.units import document, entity, write_unit
 
@@ -120,7 +120,7 @@ def test_export_writes_what_reads_back_as_the_same_entities(tmp_path, capsys):
     )
     assert main(["export", str(tmp_path / "t"), "--to", "evahan", str(tmp_path / "out")]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'out'}: 1 documents, 8 characters, 2 entities\n"
-    back = read_labelled(tmp_path / "out" / "a" / "b.txt")
+    back = read_labelled_file(tmp_path / "out" / "a" / "b.txt")
     assert back.text == text
     assert [(s.start, s.end, s.type) for s in back.spans] == [(0, 2, "NR"), (7, 8, "NG")]
 
@@ -196,7 +196,10 @@ def test_review_goes_out_and_comes_back_as_training_data(tmp_path, capsys):
     assert one_line(capsys).startswith(f"{path}:7: expected a type of NR, found 'NX'")
     assert main([*back, "--types", "NX"]) == 0
     assert "2 sentences, 1 of them other than predicted" in capsys.readouterr().out
-    assert {(s.end - s.start, s.type) for s in read_labelled(tmp_path / "back.txt").spans} == {(2, "NX"), (2, "NR")}
+    assert {(s.end - s.start, s.type) for s in read_labelled_file(tmp_path / "back.txt").spans} == {
+        (2, "NX"),
+        (2, "NR"),
+    }
     skip = ["--skip", str(tmp_path / "back.provenance.json")]
     assert main(["review", "pick", str(tmp_path / "t"), str(tmp_path / "2"), "--types", "NB", *skip]) == 0
     assert ": 0 sentences" in capsys.readouterr().out
@@ -236,7 +239,7 @@ class Job:
             self.calls.append("connect")
             yield
 
-        monkeypatch.setattr("rayner.cluster.session.session", session)
+        monkeypatch.setattr("rayner.cluster.session.ray_session", session)
 
     def _note(self, name):
         def call(config, run):
@@ -309,8 +312,8 @@ def test_fresh_takes_the_first_folders_that_are_not_there_and_deletes_nothing(jo
 
 def test_fresh_of_a_job_that_fills_the_out_folder_keeps_its_run():
     config = Config(run="r/")
-    assert fresh(config, "out") == replace(config, out="r/tagged")
-    assert fresh(replace(config, out="memory://o"), "out").out == "memory://o"
+    assert with_new_folders(config, "out") == replace(config, out="r/tagged")
+    assert with_new_folders(replace(config, out="memory://o"), "out").out == "memory://o"
 
 
 @pytest.mark.parametrize("key", ["run", "out"])
@@ -322,7 +325,7 @@ def test_a_submitted_job_with_a_relative_folder_ends_with_2(job, tmp_path, capsy
 
 
 def test_a_folder_that_another_job_works_in_is_refused_before_anything_starts(job, tmp_path, capsys):
-    with locked(tmp_path / "r"):
+    with hold_lock(tmp_path / "r"):
         assert job(f"run={tmp_path / 'r'}") == 2
     assert "locked by process" in one_line(capsys)
     assert "connect" not in job.calls
@@ -380,7 +383,7 @@ def test_a_configuration_that_is_not_there_ends_with_2_and_names_the_file(job, t
 
 
 @pytest.mark.parametrize("where", ["check", "step"])
-@pytest.mark.parametrize(("kind", "code"), [(ConfigError, 2), (DataError, 2), (BudgetError, 3)])
+@pytest.mark.parametrize(("kind", "code"), [(ConfigError, 2), (DataError, 2), (TooManySetAsideError, 3)])
 def test_an_error_made_for_users_is_one_line_and_its_exit_code(job, tmp_path, capsys, where, kind, code):
     job.errors[where] = kind("a.txt:3: expected a, found b")
     assert job(f"run={tmp_path}") == code
@@ -430,7 +433,7 @@ def test_a_job_says_in_its_run_folder_that_it_runs_and_that_it_is_done(job, tmp_
         while not run.path("status.json").exists():
             time.sleep(0.01)
         seen.append(read_json(run.path("status.json")))
-        at_step(2, 3, "tag_corpus")
+        record_step_start(2, 3, "tag_corpus")
 
     arguments = [f"run={tmp_path / 'r'}", f"out={tmp_path / 'o'}"]
     assert run_job("What it does.", step, check=lambda *_: [], arguments=arguments) == 0
@@ -446,7 +449,7 @@ def test_a_job_says_in_its_run_folder_that_it_runs_and_that_it_is_done(job, tmp_
     ("error", "state", "said"),
     [
         (DataError("a.txt:3: expected a, found b"), "failed", "a.txt:3: expected a, found b"),
-        (BudgetError("too many"), "done", "too many"),
+        (TooManySetAsideError("too many"), "done", "too many"),
         (KeyError("x"), "failed", "KeyError: 'x'"),
         (SystemExit(143), "stopped", ""),
     ],
@@ -492,7 +495,7 @@ def test_every_command_shows_examples_that_it_takes(capsys):
         assert lines
         for program, *arguments in lines:
             assert program == "rayner"
-            assert parsed(arguments, command_line()).call.__module__ == command.__name__
+            assert parse_arguments(arguments, build_parser()).call.__module__ == command.__name__
 
 
 def test_the_package_itself_is_the_command():

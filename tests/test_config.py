@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from rayner.config.loading import CHOICES, check, entries
-from rayner.config.settings import Config, at, digest, resolved
+from rayner.config.loading import CHOICES, check_config, entries
+from rayner.config.settings import Config, config_to_dict, get_setting, json_digest
 from rayner.errors import ConfigError
 
 KEYS = [key for key, _, _ in entries()]
@@ -45,14 +45,14 @@ def changed(value):
 
 
 def test_entries_are_the_leaves_of_the_resolved_configuration_with_their_defaults():
-    assert list(leaves(resolved(Config()))) == KEYS
+    assert list(leaves(config_to_dict(Config()))) == KEYS
     for key, default, meaning in entries():
-        assert at(Config(), key) == default
+        assert get_setting(Config(), key) == default
         assert meaning.strip()
 
 
 def test_defaults_are_in_range():
-    check(Config())
+    check_config(Config())
 
 
 def test_defaults_are_not_shared_between_configurations():
@@ -64,29 +64,29 @@ def test_defaults_are_not_shared_between_configurations():
 
 
 def test_the_digest_changes_with_any_value():
-    digests = {digest(resolved(with_value(key, changed(at(Config(), key))))) for key in KEYS}
+    digests = {json_digest(config_to_dict(with_value(key, changed(get_setting(Config(), key))))) for key in KEYS}
     assert len(digests) == len(KEYS)
-    assert digest(resolved(Config())) not in digests
+    assert json_digest(config_to_dict(Config())) not in digests
 
 
 def test_the_digest_is_the_same_for_the_same_values_in_any_order_of_keys():
-    tree = resolved(Config())
+    tree = config_to_dict(Config())
     backwards = json.loads(json.dumps(tree), object_pairs_hook=lambda pairs: dict(reversed(pairs)))
     assert list(backwards) != list(tree)
-    assert digest(backwards) == digest(tree) == digest(copy.deepcopy(tree))
+    assert json_digest(backwards) == json_digest(tree) == json_digest(copy.deepcopy(tree))
 
 
 def test_choices_are_settings_whose_default_is_one_of_them():
     for key, allowed in CHOICES.items():
-        default = at(Config(), key)
+        default = get_setting(Config(), key)
         assert set(default if isinstance(default, list) else [default]) <= set(allowed)
 
 
 @pytest.mark.parametrize("key", CHOICES)
 def test_a_value_outside_the_choices_is_refused_and_the_choices_are_named(key):
-    bad = ["odd"] if isinstance(at(Config(), key), list) else "odd"
+    bad = ["odd"] if isinstance(get_setting(Config(), key), list) else "odd"
     with pytest.raises(ConfigError) as caught:
-        check(with_value(key, bad))
+        check_config(with_value(key, bad))
     assert str(caught.value).startswith(f"{key}: ")
     assert all(str(choice) in str(caught.value) for choice in CHOICES[key])
 
@@ -137,7 +137,7 @@ def test_a_value_out_of_range_is_refused_naming_key_and_value(key, value):
     if (key, value) == ("slm.batch_size", 63):
         config = with_value("slm.workers.count", 2, config)
     with pytest.raises(ConfigError) as caught:
-        check(config)
+        check_config(config)
     assert str(caught.value).startswith(f"{key}: expected ")
     assert f"found {value or 'none' if value == [] else value}" in str(caught.value)
 
@@ -146,8 +146,8 @@ def test_a_value_out_of_range_is_refused_naming_key_and_value(key, value):
 def test_a_split_that_leaves_no_training_or_no_dev_part_is_refused(shares):
     config = with_value("split.test", shares[1], with_value("split.dev", shares[0]))
     with pytest.raises(ConfigError, match=r"^split"):
-        check(config)
+        check_config(config)
 
 
 def test_one_part_may_be_without_test_sentences():
-    check(with_value("split.test", 0.0))
+    check_config(with_value("split.test", 0.0))

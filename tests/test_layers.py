@@ -73,10 +73,10 @@ def every_module_of(room: str) -> str:
         ("rayner", set()),
         (", ".join(map(every_module_of, PURE)) + ", rayner.errors", set()),
         (
-            "rayner.corpus.readers, rayner.corpus.tables, rayner.corpus.prediction_tables, rayner.corpus.exports",
+            every_module_of("corpus") + ", rayner.corpus.exports",
             {"pyarrow"},
         ),
-        ("rayner.report.assemble, rayner.cli", {"pyarrow"}),
+        ("rayner.report.run_report, rayner.cli", {"pyarrow"}),
         ("rayner.steps.tag.tag_corpus", {"ray", "pyarrow"}),
     ],
 )

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from rayner.cli import main
-from rayner.config.loading import check, load
-from rayner.config.plugins import code, is_outside, named, version
+from rayner.config.loading import check_config, load_config
+from rayner.config.plugins import is_plugin_name, load_plugin, plugin_fingerprint, plugin_fingerprints
 from rayner.config.settings import Config
 from rayner.errors import ConfigError
 
@@ -19,27 +19,27 @@ IMPORTED = "expected a module that can be imported, found"
 
 @pytest.mark.parametrize("name", ["a:b", "my_reader:doccano", "a.b.c:D", "書.甲:讀", "_a1:_b2"])
 def test_names_of_code_are_told_from_names_of_rayner(name):
-    assert is_outside(name)
+    assert is_plugin_name(name)
 
 
 @pytest.mark.parametrize(
     "name", ["", "crf", ":", "a:", ":b", "a:b:c", "a b:c", "1a:b", "a..b:c", ".a:b", "a:b.c", "a/b:c"]
 )
 def test_other_spellings_name_no_code(name):
-    assert not is_outside(name)
+    assert not is_plugin_name(name)
 
 
 def test_a_module_is_found_in_the_working_folder(own_module):
     own_module("own_a", "def work(data): return 'mine'")
-    assert named("layout", "own_a:work", Callable, "a function")(b"") == "mine"
+    assert load_plugin("layout", "own_a:work", Callable, "a function")(b"") == "mine"
 
 
 def test_the_working_folder_comes_last(own_module):
     own_module("json", "def loads(text): return 'hijacked'")
     own_module("colorsys", "raise SystemExit('hijacked')")  # of the standard library, and not imported by then
     sys.modules.pop("colorsys", None)
-    assert named("layout", "json:loads", Callable, "a function")("1") == 1
-    assert "hijacked" not in str(named("layout", "colorsys:hls_to_rgb", Callable, "a function"))
+    assert load_plugin("layout", "json:loads", Callable, "a function")("1") == 1
+    assert "hijacked" not in str(load_plugin("layout", "colorsys:hls_to_rgb", Callable, "a function"))
 
 
 @pytest.mark.parametrize(
@@ -59,47 +59,47 @@ def test_the_working_folder_comes_last(own_module):
 def test_what_cannot_be_had_is_said_in_one_line(own_module, text, name, said):
     own_module("own_b", text)
     with pytest.raises(ConfigError, match=f"^layout: {re.escape(said)}") as caught:
-        named("layout", name, Callable, "a function")
+        load_plugin("layout", name, Callable, "a function")
     assert "\n" not in str(caught.value)
 
 
 def test_a_version_changes_with_the_file_and_not_with_its_place(own_module):
     own_module("own_c", "def work(): ...")
     digest = hashlib.sha256(b"def work(): ...").hexdigest()
-    assert version("layout", "own_c:work") == f"own_c:work {digest}"
+    assert plugin_fingerprint("layout", "own_c:work") == f"own_c:work {digest}"
     own_module("own_c", "def work(): return 2")
-    assert version("layout", "own_c:work") != f"own_c:work {digest}"
-    assert version("layout", "evahan") == "evahan"
-    assert version("layout", "sys:exit") == "sys:exit"  # has no file
+    assert plugin_fingerprint("layout", "own_c:work") != f"own_c:work {digest}"
+    assert plugin_fingerprint("layout", "evahan") == "evahan"
+    assert plugin_fingerprint("layout", "sys:exit") == "sys:exit"  # has no file
 
 
 def test_work_depends_on_what_is_from_outside_alone(own_module):
     own_module("own_c", "def work(): ...")
-    assert code({"slm.family": "crf", "fusion.rules": "spans"}) == {}
-    assert code({"slm.family": "crf", "fusion.rules": "own_c:work"}) == {
-        "code": [version("fusion.rules", "own_c:work")]
+    assert plugin_fingerprints({"slm.family": "crf", "fusion.rules": "spans"}) == {}
+    assert plugin_fingerprints({"slm.family": "crf", "fusion.rules": "own_c:work"}) == {
+        "code": [plugin_fingerprint("fusion.rules", "own_c:work")]
     }
 
 
 @pytest.mark.parametrize("key", ["layout=own_d:x", "slm.family=own_d:x", "fusion.rules=regions,own_d:x"])
 def test_settings_take_names_without_running_anything(own_module, key):
     own_module("own_d", "raise SystemExit('was run')")
-    assert load(None, [key, "index.encoder=ngrams"])
+    assert load_config(None, [key, "index.encoder=ngrams"])
     assert "own_d" not in sys.modules
 
 
 def test_other_settings_take_no_code():
     with pytest.raises(ConfigError, match=r"^engine: expected one of transformers, vllm, found 'a:b'$"):
-        check(Config(engine="a:b"))
+        check_config(Config(engine="a:b"))
     with pytest.raises(ConfigError, match=r"^layout: expected one of evahan, conll or module:name, found 'a:'$"):
-        check(Config(layout="a:"))
+        check_config(Config(layout="a:"))
 
 
 def test_a_tagger_of_ones_own_has_no_vectors():
     with pytest.raises(
         ConfigError, match=r"^index.encoder: expected `ngrams` .* where slm.family is a:b, which has none"
     ):
-        load(None, ["slm.family=a:b"])
+        load_config(None, ["slm.family=a:b"])
 
 
 @pytest.mark.parametrize(

@@ -15,18 +15,35 @@ from hypothesis import strategies as st
 
 from rayner.errors import DataError
 from rayner.runs import progress
-from rayner.runs.progress import Progress, at_step, following, here, into, reporting
-from rayner.runs.status import STATES, Count, Status, bar, counted, duration, pace, read_status, render
-from rayner.runs.storage import place, remove
+from rayner.runs.progress import (
+    Progress,
+    mirror_progress_file,
+    progress_display,
+    progress_file_writer,
+    record_step_start,
+    write_status_while_running,
+)
+from rayner.runs.status import (
+    JOB_STATES,
+    JobStatus,
+    StepProgress,
+    format_duration,
+    format_progress,
+    format_progress_bar,
+    format_status,
+    rate_and_seconds_left,
+    status_from_json,
+)
+from rayner.runs.storage import remove_file, storage_path
 from tests.strategies import at_most
 
 numbers = st.floats(0, 1e9)
 counts = st.integers(0, 10**9)
 texts = st.text(max_size=20)
 statuses = st.builds(
-    Status,
+    JobStatus,
     job=texts, host=texts, pid=counts, started=numbers, updated=numbers, every=st.floats(0.1, 60),
-    state=st.sampled_from(STATES), step=st.integers(1, 9), steps=st.integers(1, 9), name=texts, doing=texts,
+    state=st.sampled_from(JOB_STATES), step=st.integers(1, 9), steps=st.integers(1, 9), name=texts, doing=texts,
     done=counts, total=counts, unit=texts, rate=numbers, left=numbers, note=texts, error=texts,
 )  # fmt: skip
 anything = st.recursive(
@@ -41,22 +58,22 @@ anything = st.recursive(
 @given(statuses, st.dictionaries(st.text(), st.integers()))
 def test_a_record_survives_its_file_and_keys_that_are_new(status, more):
     plain = json.loads(json.dumps({**more, **dataclasses.asdict(status)}))
-    assert read_status(plain, "f") == status
+    assert status_from_json(plain, "f") == status
 
 
-@given(statuses, st.sampled_from([item.name for item in dataclasses.fields(Status)]), anything)
+@given(statuses, st.sampled_from([item.name for item in dataclasses.fields(JobStatus)]), anything)
 def test_a_record_with_anything_in_it_is_read_and_rendered_or_refused(status, key, value):
     said = None
     try:
-        found = read_status({**dataclasses.asdict(status), key: value}, "f")
+        found = status_from_json({**dataclasses.asdict(status), key: value}, "f")
     except DataError as error:
         said = str(error)
-    assert said.startswith("f: expected ") if said else render(found, "f", 1e9)
+    assert said.startswith("f: expected ") if said else format_status(found, "f", 1e9)
 
 
 @given(statuses, st.text(), numbers)
 def test_what_is_rendered_is_few_lines_without_control_characters(status, where, now):
-    said = render(status, where, now)
+    said = format_status(status, where, now)
     assert 2 <= len(said.split("\n")) <= 4
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", said)
 
@@ -65,7 +82,7 @@ def test_what_is_rendered_is_few_lines_without_control_characters(status, where,
 def test_only_a_job_that_should_run_can_be_silent(status, now):
     silent = status.silent(now)
     assert (silent > 0) == (status.state == "running" and now - status.updated > 4 * status.every)
-    assert ("no sign of life" in render(dataclasses.replace(status, error=""), "r", now)) == (silent > 0)
+    assert ("no sign of life" in format_status(dataclasses.replace(status, error=""), "r", now)) == (silent > 0)
 
 
 @given(statuses, st.integers(1, 9), texts)
@@ -80,9 +97,9 @@ def test_a_new_step_begins_with_nothing_done(status, step, name):
 
 @given(st.text("abc ", max_size=20), counts, counts, st.integers(1, 300))
 def test_a_bar_fits_into_the_terminal_and_says_what_a_line_says(what, done, total, columns):
-    rate, left = pace(done, total, 3.0)
-    count = Count(what, done, total, "units", rate, left)
-    drawn, said = bar(count, columns), counted(count)
+    rate, left = rate_and_seconds_left(done, total, 3.0)
+    count = StepProgress(what, done, total, "units", rate, left)
+    drawn, said = format_progress_bar(count, columns), format_progress(count)
     assert len(drawn) < columns
     if columns > len(said) + 10:
         assert drawn.endswith(said)
@@ -93,12 +110,12 @@ def test_a_bar_fits_into_the_terminal_and_says_what_a_line_says(what, done, tota
 
 @given(counts, counts, numbers)
 def test_the_rest_takes_as_long_as_the_rate_says(done, total, seconds):
-    rate, left = pace(done, total, seconds)
+    rate, left = rate_and_seconds_left(done, total, seconds)
     assert rate >= 0
     assert left >= 0
     if 0 < done < total and seconds > 1:
         assert left == pytest.approx(seconds * (total - done) / done)
-        assert duration(left)
+        assert format_duration(left)
 
 
 def everything(descriptor):
@@ -125,10 +142,10 @@ def terminal(monkeypatch):
 def test_on_a_terminal_there_is_a_bar_and_at_the_end_a_line(monkeypatch):
     said = []
     with terminal(monkeypatch) as written:
-        told = Progress("tag", 4, "characters", here(said.append))
-        told.add(1)
-        told.add(1)  # too soon for another drawing
-        told.add(2)
+        told = Progress("tag", 4, "characters", progress_display(said.append))
+        told.advance(1)
+        told.advance(1)  # too soon for another drawing
+        told.advance(2)
         drawn = written()
     assert drawn.count("tag 1/4 characters, ") == 1
     assert "tag 2/4" not in drawn
@@ -139,10 +156,10 @@ def test_on_a_terminal_there_is_a_bar_and_at_the_end_a_line(monkeypatch):
 
 def test_a_line_of_the_log_takes_the_bar_away_first(monkeypatch):
     with terminal(monkeypatch) as written:
-        Progress("tag", 4, "characters").add(1)
+        Progress("tag", 4, "characters").advance(1)
         written()
-        assert progress.clear()
-        assert progress.clear()
+        assert progress.erase_bar()
+        assert progress.erase_bar()
         assert written() == "\r\x1b[K"
 
 
@@ -150,16 +167,16 @@ def test_a_line_of_the_log_takes_the_bar_away_first(monkeypatch):
 def test_a_terminal_that_can_do_nothing_gets_no_bar(monkeypatch, term):
     with terminal(monkeypatch) as written:
         monkeypatch.setenv("TERM", term)
-        Progress("tag", 4, "characters", here(progress.say_on_stderr, every=0)).add(1)
+        Progress("tag", 4, "characters", progress_display(progress.print_to_stderr, log_seconds=0)).advance(1)
         drawn = written()
     assert "\x1b" not in drawn
     assert drawn.startswith("tag 1/4 characters")
 
 
 def test_elsewhere_there_are_plain_lines_now_and_then(capsys):
-    told = Progress("tag", 300, "characters", here(progress.say_on_stderr, every=1000))
+    told = Progress("tag", 300, "characters", progress_display(progress.print_to_stderr, log_seconds=1000))
     for _ in range(3):
-        told.add(100)
+        told.advance(100)
     said = capsys.readouterr().err
     assert re.fullmatch(r"tag 300/300 characters, [\d,.]+ a second, 0 s left\n", said)
 
@@ -175,26 +192,26 @@ def eventually(true, seconds=10.0):
 
 
 def read(folder):
-    return read_status(json.loads((folder / "status.json").read_text(encoding="utf-8")), "status")
+    return status_from_json(json.loads((folder / "status.json").read_text(encoding="utf-8")), "status")
 
 
 def test_the_status_follows_steps_and_progress_and_beats_without_them(tmp_path):
-    with reporting(tmp_path, "pipeline", every=0.05):
+    with write_status_while_running(tmp_path, "pipeline", every=0.05):
         assert eventually(lambda: (tmp_path / "status.json").exists())
-        at_step(2, 5, "score")
-        Progress("score", 10, "sentences", here(every=1000)).add(4)
+        record_step_start(2, 5, "score")
+        Progress("score", 10, "sentences", progress_display(log_seconds=1000)).advance(4)
         assert eventually(lambda: read(tmp_path).done == 4)
         now = read(tmp_path)
         assert (now.job, now.state, now.step, now.steps, now.name) == ("pipeline", "running", 2, 5, "score")
         assert (now.doing, now.total, now.unit) == ("score", 10, "sentences")
         assert now.left == pytest.approx(6 / now.rate)
         assert eventually(lambda: read(tmp_path).updated > now.updated)
-        at_step(3, 5, "tune_fusion")
+        record_step_start(3, 5, "tune_fusion")
         assert eventually(lambda: read(tmp_path).name == "tune_fusion")
         assert read(tmp_path).total == 0
     assert read(tmp_path).state == "done"
     ended = (tmp_path / "status.json").read_bytes()
-    at_step(4, 5, "later")  # of nobody's job
+    record_step_start(4, 5, "later")  # of nobody's job
     time.sleep(0.2)
     assert (tmp_path / "status.json").read_bytes() == ended
     assert [path.name for path in tmp_path.iterdir()] == ["status.json"]
@@ -203,22 +220,22 @@ def test_the_status_follows_steps_and_progress_and_beats_without_them(tmp_path):
 def test_a_job_tells_what_its_worker_tells_and_nothing_of_an_earlier_one(tmp_path):
     (tmp_path / "run" / "train").mkdir(parents=True)
     file = tmp_path / "run" / "train" / "status.json"
-    into(file)(Count("SLM", 7, 90, "steps", 1.0, 83.0, "loss 9.9"))
+    progress_file_writer(file)(StepProgress("SLM", 7, 90, "steps", 1.0, 83.0, "loss 9.9"))
     said = []
-    with reporting(tmp_path / "run", "train_slm", every=0.02):
-        with following(file, here(said.append, every=0), every=0.02):
+    with write_status_while_running(tmp_path / "run", "train_slm", every=0.02):
+        with mirror_progress_file(file, progress_display(said.append, log_seconds=0), every=0.02):
             time.sleep(0.1)
             assert said == []
-            worker = Progress("SLM", 90, "steps", into(file, every=1000), before=30)
+            worker = Progress("SLM", 90, "steps", progress_file_writer(file, every=1000), done_before=30)
             worker.begun -= 10
-            worker.add(20, "loss 0.1234")  # told at once
+            worker.advance(20, "loss 0.1234")  # told at once
             assert eventually(lambda: read(tmp_path / "run").done == 50)
-            worker.add(20, "loss 0.1")  # too soon
+            worker.advance(20, "loss 0.1")  # too soon
             time.sleep(0.1)
             assert len(said) == 1
             file.write_text("{")
             time.sleep(0.1)
-            worker.add(20, "loss 0.0999")  # the end
+            worker.advance(20, "loss 0.0999")  # the end
         assert eventually(lambda: read(tmp_path / "run").done == 90)
     assert re.fullmatch(r"SLM 50/90 steps, 2\.0 a second, 20 s left, loss 0\.1234", said[0])
     assert said[1].startswith("SLM 90/90 steps, ")
@@ -233,17 +250,17 @@ def test_a_job_tells_what_its_worker_tells_and_nothing_of_an_earlier_one(tmp_pat
 )
 def test_what_a_job_tells_is_what_its_worker_told_in_order_and_the_last_whatever_it_meets(adds, away):
     with TemporaryDirectory() as folder:
-        file = place(f"memory:/{folder}" if away else folder) / "status.json"
-        write, told, said = into(file, every=1e-9), [], []
+        file = storage_path(f"memory:/{folder}" if away else folder) / "status.json"
+        write, told, said = progress_file_writer(file, every=1e-9), [], []
         worker = Progress("SLM", sum(amount for amount, _ in adds), "steps", lambda c: said.append(c) or write(c))
-        with following(file, told.append, every=1e-4):
+        with mirror_progress_file(file, told.append, every=1e-4):
             for amount, met in adds:
-                remove(file)
+                remove_file(file)
                 if met is not None:  # whatever stands there before the worker tells more
                     file.parent.mkdir(parents=True, exist_ok=True)
                     file.write_bytes(met)
-                worker.add(amount)
-        remove(file)
+                worker.advance(amount)
+        remove_file(file)
     rest = iter(said)
     assert all(count in rest for count in told)
     assert told[-1] == said[-1]
@@ -254,8 +271,8 @@ def test_a_job_whose_training_fails_tells_first_how_far_it_was(tmp_path):
     file, told = tmp_path / "status.json", []
 
     def work():
-        with following(file, told.append, every=1000):
-            Progress("SLM", 90, "steps", into(file)).add(7)
+        with mirror_progress_file(file, told.append, every=1000):
+            Progress("SLM", 90, "steps", progress_file_writer(file)).advance(7)
             raise DataError("lost")
 
     with pytest.raises(DataError, match="lost"):
@@ -265,13 +282,13 @@ def test_a_job_whose_training_fails_tells_first_how_far_it_was(tmp_path):
 
 def test_a_worker_goes_on_where_it_cannot_tell(tmp_path):
     (tmp_path / "file").write_text("")
-    Progress("SLM", 1, "steps", into(tmp_path / "file" / "status.json")).add(1)
+    Progress("SLM", 1, "steps", progress_file_writer(tmp_path / "file" / "status.json")).advance(1)
     assert (tmp_path / "file").read_text() == ""
 
 
 def test_a_job_goes_on_where_no_status_can_be_written(tmp_path):
     (tmp_path / "file").write_text("")
-    with reporting(tmp_path / "file", "job", every=0.05):
-        at_step(1, 1, "step")
+    with write_status_while_running(tmp_path / "file", "job", every=0.05):
+        record_step_start(1, 1, "step")
         time.sleep(0.2)
     assert (tmp_path / "file").read_text() == ""

@@ -14,7 +14,7 @@ import yaml
 from packaging.utils import canonicalize_name
 
 import rayner
-from release.licences import direct
+from release.licences import direct_dependencies
 
 ROOT = Path(__file__).parents[1]
 NOT_TRACKED = shutil.ignore_patterns(".*", "__pycache__", "dist", "build", "*.egg-info")
@@ -69,5 +69,7 @@ def test_the_licences_of_direct_dependencies_are_those_installed():
     rows = re.findall(
         r"^\| \*\*(.+?)\*\* \| (.+?) \|", (ROOT / "docs" / "licences.md").read_text(encoding="utf-8"), re.M
     )
-    installed = {canonicalize_name(item.name): distribution(item.name).version.split("+")[0] for item in direct()}
+    installed = {
+        canonicalize_name(item.name): distribution(item.name).version.split("+")[0] for item in direct_dependencies()
+    }
     assert dict(rows) == installed, "make licences writes docs/licences.md"

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from rayner.errors import ConfigError
-from rayner.runs.run_folder import Run, file_digest, folder_digest, model_digest, read_json, whole_folder, write_json
+from rayner.runs.run_folder import Run, file_sha256, folder_sha256, model_digest, read_json, replace_folder, write_json
 
 INPUTS = {"data": {"files": {"a.txt": "1"}, "seed": 13}, "lr": 0.1, "types": ["NR"]}
 
@@ -29,7 +29,7 @@ def test_work_is_done_once_and_its_facts_are_found_again(run):
         return {"f1": 0.5, "types": ["NR"]}
 
     first = run.once("train", INPUTS, work)
-    second = Run(run.root).once("train", json.loads(json.dumps(INPUTS)), work)
+    second = Run(run.root).run_step("train", json.loads(json.dumps(INPUTS)), work)
     assert len(calls) == 1
     assert first == second == run.facts("train")
     assert first["f1"] == 0.5
@@ -94,7 +94,7 @@ def test_the_digest_of_a_step_changes_with_its_facts(run, tmp_path):
     other = Run(tmp_path / "other")
     for each, value in ((run, 1), (other, 2)):
         write_json(each.path("steps", "a.json"), {"inputs": {}, "facts": {"x": value}})
-    assert run.digest("a") != other.digest("a")
+    assert run.digest("a") != other.step_digest("a")
 
 
 def test_json_is_written_and_read_back_whatever_its_characters(tmp_path):
@@ -154,26 +154,26 @@ def test_a_reader_never_meets_half_a_file(tmp_path):
 
 def test_a_whole_folder_takes_the_place_of_the_old_one(tmp_path):
     for content in ("old", "new"):
-        with whole_folder(tmp_path / "m") as folder:
+        with replace_folder(tmp_path / "m") as folder:
             (folder / f"{content}.txt").write_text(content)
             assert folder != tmp_path / "m"
     assert names(tmp_path) == ["m", "m/new.txt"]
 
 
 def fill_half(folder):
-    with whole_folder(folder) as part:
+    with replace_folder(folder) as part:
         (part / "half").write_text("")
         raise KeyError
 
 
 def test_an_error_leaves_the_old_folder_and_the_next_try_begins_empty(tmp_path):
-    with whole_folder(tmp_path / "m") as folder:
+    with replace_folder(tmp_path / "m") as folder:
         (folder / "a").write_text("old")
     with pytest.raises(KeyError):
         fill_half(tmp_path / "m")
     assert names(tmp_path / "m") == ["a"]
     assert (tmp_path / "m" / "a").read_text() == "old"
-    with whole_folder(tmp_path / "m") as folder:
+    with replace_folder(tmp_path / "m") as folder:
         assert names(folder) == []
         (folder / "b").write_text("")
     assert names(tmp_path / "m") == ["b"]
@@ -208,23 +208,23 @@ def model(tmp_path):
     ids=["content", "emptied", "renamed", "moved", "removed", "added", "swapped"],
 )
 def test_the_digest_of_a_folder_changes_with_names_and_contents(model, change):
-    before = folder_digest(model)
+    before = folder_sha256(model)
     change(model)
-    assert folder_digest(model) != before
+    assert folder_sha256(model) != before
 
 
 def test_the_digest_of_a_folder_does_not_depend_on_place_or_time(model, tmp_path):
-    before = folder_digest(model)
+    before = folder_sha256(model)
     os.utime(model / "a.txt", (0, 0))
     model.rename(tmp_path / "elsewhere")
-    assert folder_digest(tmp_path / "elsewhere") == before
+    assert folder_sha256(tmp_path / "elsewhere") == before
 
 
 def test_a_model_is_known_by_the_content_of_its_folder_or_by_its_name(model):
-    assert model_digest(str(model)) == folder_digest(model)
+    assert model_digest(str(model)) == folder_sha256(model)
     assert model_digest("someone/some-model") == "someone/some-model"
 
 
 def test_the_digest_of_a_file_is_its_sha_256(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
-    assert file_digest(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert file_sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

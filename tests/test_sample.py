@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rayner.text.segmentation import sentences
-from rayner.text.tags import decode
+from rayner.text.segmentation import split_sentences
+from rayner.text.tags import tags_to_spans
 
 SAMPLE = Path(__file__).parent.parent / "sample"
 PRIVATE_USE = "\ue1e0"
@@ -48,25 +48,25 @@ def test_the_script_writes_exactly_what_is_committed(tmp_path: Path) -> None:
 
 
 def test_tags_are_legal_and_of_six_types(paragraphs: list[tuple[str, list[str]]]) -> None:
-    decoded = [decode(tags) for _, tags in paragraphs]
-    assert sum(d.faults for d in decoded) == 0
+    decoded = [tags_to_spans(tags) for _, tags in paragraphs]
+    assert sum(d.n_faults for d in decoded) == 0
     assert {span.type for d in decoded for span in d.spans} == {"NR", "NS", "NB", "NO", "NG", "T"}
 
 
 def test_sentences_are_many_and_all_different(paragraphs: list[tuple[str, list[str]]], corpus: dict[str, str]) -> None:
-    cut = [text[start:end] for text, _ in paragraphs for start, end in sentences(text)]
+    cut = [text[start:end] for text, _ in paragraphs for start, end in split_sentences(text)]
     assert len(cut) == len(set(cut))
     assert 1400 <= len(cut) <= 1700
     assert 25_000 <= sum(map(len, cut)) <= 30_000
-    assert all(3 <= len(sentences(text)) <= 8 for text, _ in paragraphs)
-    to_tag = {text[start:end].strip() for text in corpus.values() for start, end in sentences(text)}
+    assert all(3 <= len(split_sentences(text)) <= 8 for text, _ in paragraphs)
+    to_tag = {text[start:end].strip() for text in corpus.values() for start, end in split_sentences(text)}
     assert to_tag.isdisjoint(cut), "a sentence to tag must not be one that was learnt"
 
 
 def readings(paragraphs: list[tuple[str, list[str]]], wanted: str) -> Iterator[str]:
     """How each occurrence is tagged: 'NG' as an entity, 'in NR' inside a longer one, 'O', or 'across' edges."""
     for text, tags in paragraphs:
-        spans = decode(tags).spans
+        spans = tags_to_spans(tags).spans
         start = text.find(wanted)
         while start >= 0:
             end = start + len(wanted)
@@ -137,7 +137,9 @@ def test_dirt_is_in_the_labelled_text(paragraphs: list[tuple[str, list[str]]], c
 
 
 def test_many_names_are_rare(paragraphs: list[tuple[str, list[str]]]) -> None:
-    names = [text[s.start : s.end] for text, tags in paragraphs for s in decode(tags).spans if s.type in ("NR", "NS")]
+    names = [
+        text[s.start : s.end] for text, tags in paragraphs for s in tags_to_spans(tags).spans if s.type in ("NR", "NS")
+    ]
     rare = [name for name in set(names) if names.count(name) <= 2]
     assert len(rare) >= len(set(names)) / 4
 

@@ -19,18 +19,18 @@ from transformers import AutoModelForMaskedLM
 from rayner.cli import main
 from rayner.cli.jobs import run_job
 from rayner.config.settings import Config, IndexConfig, ScratchConfig
-from rayner.corpus.examples import write_examples
+from rayner.corpus.labelled_sentences import write_labelled_sentences
 from rayner.errors import ConfigError, DataError
 from rayner.llm import model
-from rayner.llm.index import build_index, load_encoder, save_index
-from rayner.modeling.scratch import write_decoder, write_encoder
+from rayner.llm.index import build_sentence_index, load_sentence_encoder, save_sentence_index
+from rayner.modeling.scratch import write_scratch_decoder, write_scratch_encoder
 from rayner.modeling.tokenizer import load_tokenizer
-from rayner.report.assemble import samples
-from rayner.report.page import write_report
-from rayner.runs.run_folder import Run, folder_digest, write_json
+from rayner.report.page import write_report_page
+from rayner.report.run_report import read_samples
+from rayner.runs.run_folder import Run, folder_sha256, write_json
 from rayner.steps import loading
 from rayner.taggers import encoder
-from rayner.text.labelled import Example
+from rayner.text.labelled_text import LabelledSentence
 from rayner.text.spans import Span
 from tests.corpus.units import document, entity, write_unit
 from tests.report.test_report_page import Page
@@ -73,19 +73,21 @@ def bomb(mark):
 def checkpoints(tmp_path_factory):
     """An encoder, a decoder and a trained tagger, as folders of safetensors."""
     folder = tmp_path_factory.mktemp("checkpoints")
-    write_encoder(folder / "encoder", TEXTS, SHAPE, seed=1)
-    write_decoder(folder / "decoder", TEXTS, ["NR"], SHAPE, seed=1)
-    encoder.save(encoder.load(folder / "encoder", CPU, ["O", "B-NR", "M-NR", "E-NR", "S-NR"]), folder / "tagger")
+    write_scratch_encoder(folder / "encoder", TEXTS, SHAPE, seed=1)
+    write_scratch_decoder(folder / "decoder", TEXTS, ["NR"], SHAPE, seed=1)
+    encoder.save_encoder_tagger(
+        encoder.load_encoder_tagger(folder / "encoder", CPU, ["O", "B-NR", "M-NR", "E-NR", "S-NR"]), folder / "tagger"
+    )
     return folder
 
 
 def load_llm(folder, **settings):
-    return model.load(folder, task="", types=["NR"], chat=False, device=CPU, **settings)
+    return model.load_llm_checkpoint(folder, instruction="", types=["NR"], chat=False, device=CPU, **settings)
 
 
 LOADERS = {
-    "tagger": lambda folder: encoder.load(folder, CPU),
-    "encoder": lambda folder: load_encoder(folder, CPU),
+    "tagger": lambda folder: encoder.load_encoder_tagger(folder, CPU),
+    "encoder": lambda folder: load_sentence_encoder(folder, CPU),
     "decoder": load_llm,
 }
 
@@ -166,14 +168,14 @@ def test_an_index_that_is_no_index_is_refused_naming_it(kind, folder):
 def test_weights_in_several_safetensors_are_read(checkpoints, tmp_path):
     made = load_llm(checkpoints / "decoder")
     made.model.save_pretrained(tmp_path / "cut", max_shard_size="20KB")
-    made.speller.tokenizer.save_pretrained(tmp_path / "cut")
+    made.tokenizer.tokenizer.save_pretrained(tmp_path / "cut")
     assert len(list((tmp_path / "cut").glob("*.safetensors"))) > 1
     again = load_llm(tmp_path / "cut").model.state_dict()
     assert all(torch.equal(value, again[name]) for name, value in made.model.state_dict().items())
 
 
 def test_an_adapter_that_is_a_pickle_is_refused_unopened(checkpoints, tmp_path, bomb):
-    adapted = model.with_lora(load_llm(checkpoints / "decoder").model, Config().llm.lora)
+    adapted = model.add_lora(load_llm(checkpoints / "decoder").model, Config().llm.lora)
     adapted.save_pretrained(tmp_path / "adapter")
     load_llm(checkpoints / "decoder", adapter=tmp_path / "adapter")
     (tmp_path / "adapter" / "adapter_model.safetensors").rename(tmp_path / "adapter" / "other.safetensors")
@@ -204,7 +206,7 @@ def test_a_chat_template_cannot_reach_python(checkpoints, tmp_path, mark):
         chat_template="{{ cycler.__init__.__globals__.os.system('touch " + str(mark) + "') }}",
     )
     with pytest.raises(Exception, match="unsafe"):
-        model.load(folder, task="", types=["NR"], chat=True, device=CPU)
+        model.load_llm_checkpoint(folder, instruction="", types=["NR"], chat=True, device=CPU)
 
 
 def test_a_pickle_converted_as_the_docs_say_is_read(checkpoints, tmp_path, monkeypatch):
@@ -215,7 +217,7 @@ def test_a_pickle_converted_as_the_docs_say_is_read(checkpoints, tmp_path, monke
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "security.md").read_text(encoding="utf-8"), re.S)
     monkeypatch.setattr(sys, "argv", ["-c", str(source), str(tmp_path / "new")])
     exec(code, {})
-    weights = load_encoder(tmp_path / "new", CPU).model.state_dict()
+    weights = load_sentence_encoder(tmp_path / "new", CPU).model.state_dict()
     assert all(torch.equal(value, weights[name]) for name, value in model.bert.state_dict().items())
 
 
@@ -226,17 +228,19 @@ def test_a_pickle_converted_as_the_docs_say_is_read(checkpoints, tmp_path, monke
 def indexed(checkpoints, tmp_path):
     """A run that has got as far as the index, with its configuration."""
     run = Run(tmp_path / "run")
-    examples = [Example(text, (Span(0, 1, "NR"),)) for text in TEXTS]
+    examples = [LabelledSentence(text, (Span(0, 1, "NR"),)) for text in TEXTS]
     run.path("data").mkdir(parents=True)
-    write_examples(run.path("data", "train.jsonl"), examples)
-    save_index(build_index(load_encoder(checkpoints / "encoder", CPU), examples, 4), run.path("index"))
-    facts = {"digest": folder_digest(run.path("index"))}
+    write_labelled_sentences(run.path("data", "train.jsonl"), examples)
+    save_sentence_index(
+        build_sentence_index(load_sentence_encoder(checkpoints / "encoder", CPU), examples, 4), run.path("index")
+    )
+    facts = {"digest": folder_sha256(run.path("index"))}
     write_json(run.path("steps", "build_index.json"), {"inputs": {}, "facts": facts})
     return Config(device="cpu", index=IndexConfig(encoder=str(checkpoints / "encoder"), k=1)), run
 
 
 def test_the_index_that_was_made_is_opened(indexed):
-    ((shown,),) = loading.retriever(*indexed).shared([(TEXTS[0],)])
+    ((shown,),) = loading.load_retriever(*indexed).find_group_examples([(TEXTS[0],)])
     assert shown.text in TEXTS[1:]
 
 
@@ -247,10 +251,10 @@ def test_an_index_that_is_not_the_one_that_was_made_is_not_opened(indexed, name)
     content[-2] ^= 1
     path.write_bytes(content)
     with pytest.raises(DataError, match=re.escape(str(indexed[1].path("index", "vectors.faiss")))):
-        loading.retriever(*indexed)
+        loading.load_retriever(*indexed)
     path.write_bytes(b"IxFI\xff\xff\xff\x7f")  # FAISS would say so itself, as a ConfigError, had it been asked
     with pytest.raises(DataError, match="expected the index that build_index made"):
-        loading.retriever(*indexed)
+        loading.load_retriever(*indexed)
 
 
 TRAINING = """
@@ -368,8 +372,8 @@ def test_a_document_cannot_write_into_the_page(tmp_path):
     name, text = "<script>alert(1)<&'\"", "<img src=x onerror=alert(2)>楚王。"
     entities = [entity(name, text.index("楚"), "楚王")]
     write_unit(tmp_path / "tagged", "0.parquet", [document(name, text)], entities)
-    shown = samples(tmp_path / "tagged")
-    write_report(tmp_path / "r.html", title=name, evaluation={}, fusion={}, run={name: text}, samples=shown)
+    shown = read_samples(tmp_path / "tagged")
+    write_report_page(tmp_path / "r.html", title=name, evaluation={}, fusion={}, run={name: text}, samples=shown)
     raw = (tmp_path / "r.html").read_text(encoding="utf-8")
     page = Page(raw)
     assert "<img" not in raw

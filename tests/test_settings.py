@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rayner.config.loading import load
+from rayner.config.loading import load_config
 from rayner.config.settings import Config
 from rayner.errors import ConfigError
 
@@ -20,18 +20,18 @@ def written(tmp_path, text):
 def refused(path, *overrides):
     """The message, which must be one line."""
     with pytest.raises(ConfigError) as caught:
-        load(path, overrides)
+        load_config(path, overrides)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
 def test_without_file_and_arguments_all_is_default():
-    assert load(None) == Config()
+    assert load_config(None) == Config()
 
 
 @pytest.mark.parametrize("path", CONF, ids=lambda path: path.name)
 def test_every_bundled_file_loads(path):
-    assert load(path) != Config()
+    assert load_config(path) != Config()
 
 
 def test_there_are_bundled_files():
@@ -40,12 +40,12 @@ def test_there_are_bundled_files():
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n"])
 def test_an_empty_file_is_all_defaults(tmp_path, text):
-    assert load(written(tmp_path, text)) == Config()
+    assert load_config(written(tmp_path, text)) == Config()
 
 
 def test_arguments_go_before_the_file_and_the_file_before_the_defaults(tmp_path):
     path = written(tmp_path, "slm:\n  epochs: 3\n  lr: 0.5\nseed: 7\n")
-    config = load(path, ["slm.epochs=4", "slm.scratch.hidden=8", "seed=8", "seed=9"])
+    config = load_config(path, ["slm.epochs=4", "slm.scratch.hidden=8", "seed=8", "seed=9"])
     assert (config.slm.epochs, config.slm.lr, config.slm.scratch.hidden, config.seed) == (4, 0.5, 8, 9)
     assert config.slm.batch_size == Config().slm.batch_size
 
@@ -110,37 +110,37 @@ def test_a_value_of_the_wrong_type_is_refused_naming_key_and_type(override, expe
 
 
 def test_lists_come_from_commas_and_from_yaml_alike(tmp_path):
-    assert load(None, ["train=a.txt,b c.txt"]).train == ["a.txt", "b c.txt"]
-    assert load(None, ["train=a.txt"]).train == ["a.txt"]
-    assert load(None, ["train=[a.txt, b.txt]"]).train == ["a.txt", "b.txt"]
-    assert load(written(tmp_path, "train: [a.txt, b.txt]\n")).train == ["a.txt", "b.txt"]
-    assert load(None, ["fusion.entropy=max,mean"]).fusion.entropy == ["max", "mean"]
+    assert load_config(None, ["train=a.txt,b c.txt"]).train == ["a.txt", "b c.txt"]
+    assert load_config(None, ["train=a.txt"]).train == ["a.txt"]
+    assert load_config(None, ["train=[a.txt, b.txt]"]).train == ["a.txt", "b.txt"]
+    assert load_config(written(tmp_path, "train: [a.txt, b.txt]\n")).train == ["a.txt", "b.txt"]
+    assert load_config(None, ["fusion.entropy=max,mean"]).fusion.entropy == ["max", "mean"]
 
 
 @pytest.mark.parametrize(("text", "value"), [("1e-3", 1e-3), ("2.e-5", 2e-5), ("1E2", 100.0), ("3", 3.0), ("0.5", 0.5)])
 def test_numbers_are_read_in_every_spelling(tmp_path, text, value):
-    for config in (load(None, [f"slm.lr={text}"]), load(written(tmp_path, f"slm: {{lr: {text}}}\n"))):
+    for config in (load_config(None, [f"slm.lr={text}"]), load_config(written(tmp_path, f"slm: {{lr: {text}}}\n"))):
         assert config.slm.lr == value
         assert isinstance(config.slm.lr, float)
 
 
 def test_a_number_names_a_folder():
-    assert load(None, ["run=2025"]).run == "2025"
-    assert load(None, ["run=0"]).run == "0"
+    assert load_config(None, ["run=2025"]).run == "2025"
+    assert load_config(None, ["run=0"]).run == "0"
 
 
 def test_null_is_a_value_where_one_may_be_missing():
-    assert load(None, ["llm.instruction=null"]).llm.instruction is None
-    assert load(None, ["llm.instruction=''"]).llm.instruction == ""
-    assert load(None, ["corpus=a.txt", "corpus="]).corpus is None
+    assert load_config(None, ["llm.instruction=null"]).llm.instruction is None
+    assert load_config(None, ["llm.instruction=''"]).llm.instruction == ""
+    assert load_config(None, ["corpus=a.txt", "corpus="]).corpus is None
 
 
 def test_glosses_of_types_are_replaced_as_a_whole_and_may_be_empty():
-    assert load(None, ["types={NR: 人, NS: }"]).types == {"NR": "人", "NS": ""}
+    assert load_config(None, ["types={NR: 人, NS: }"]).types == {"NR": "人", "NS": ""}
 
 
 def test_a_value_may_hold_an_equals_sign():
-    assert load(None, ["corpus=a=b.txt"]).corpus == "a=b.txt"
+    assert load_config(None, ["corpus=a=b.txt"]).corpus == "a=b.txt"
 
 
 @pytest.mark.parametrize(

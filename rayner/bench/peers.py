@@ -14,21 +14,25 @@ from transformers import pipeline
 
 from rayner.errors import ConfigError
 from rayner.llm.model import Llm
-from rayner.modeling.batching import batches
-from rayner.modeling.training import pad
+from rayner.modeling.batching import inference_batches
+from rayner.modeling.training import pad_rows
 
 
 @torch.inference_mode()
-def generate(llm: Llm, prompts: Sequence[Sequence[int]], lengths: Sequence[int], batch_size: int) -> int:
+def generate_with_transformers(
+    llm: Llm, prompts: Sequence[Sequence[int]], lengths: Sequence[int], batch_size: int
+) -> int:
     """`transformers.generate`, greedy, in batches of like length; returns the tokens that it was made to write.
 
     lengths: tokens of each answer. It writes as many as the longest of a batch has and is not bound to the text:
     no time is charged for constraints that it does not offer at this speed.
     """
-    fill, written = llm.speller.tokenizer.pad_token_id or 0, 0
-    for part in batches([len(prompt) + length for prompt, length in zip(prompts, lengths, strict=True)], batch_size):
-        tokens = pad([prompts[i] for i in part], fill, left=True).to(llm.device)
-        mask = pad([[1] * len(prompts[i]) for i in part], 0, left=True).to(llm.device)
+    fill, written = llm.tokenizer.tokenizer.pad_token_id or 0, 0
+    for part in inference_batches(
+        [len(prompt) + length for prompt, length in zip(prompts, lengths, strict=True)], batch_size
+    ):
+        tokens = pad_rows([prompts[i] for i in part], fill, left=True).to(llm.device)
+        mask = pad_rows([[1] * len(prompts[i]) for i in part], 0, left=True).to(llm.device)
         longest = max(lengths[i] for i in part)
         llm.model.generate(
             input_ids=tokens,
@@ -42,7 +46,7 @@ def generate(llm: Llm, prompts: Sequence[Sequence[int]], lengths: Sequence[int],
     return written
 
 
-class Vllm:
+class VllmProcess:
     """vLLM on the same checkpoint, prompts and numbers of tokens, in a process of its own (`peer_vllm`).
 
     python: that of an environment with vllm. Raises ConfigError if it does not come up.
@@ -51,7 +55,7 @@ class Vllm:
     def __init__(self, python: str, llm: Llm, prompts: Sequence[Sequence[int]], lengths: Sequence[int]) -> None:
         self.folder = tempfile.TemporaryDirectory()
         llm.model.save_pretrained(self.folder.name)
-        llm.speller.tokenizer.save_pretrained(self.folder.name)
+        llm.tokenizer.tokenizer.save_pretrained(self.folder.name)
         script = Path(__file__).with_name("peer_vllm.py")
         settings = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": f"0-{(os.cpu_count() or 1) - 1}"}
         self.process = subprocess.Popen(
@@ -65,12 +69,12 @@ class Vllm:
         )
         dtype = str(llm.model.dtype).removeprefix("torch.")
         task = {"model": self.folder.name, "dtype": dtype, "prompts": [[*p] for p in prompts], "lengths": [*lengths]}
-        if self._ask(json.dumps(task)) != "ready":
+        if self._send_line(json.dumps(task)) != "ready":
             raise ConfigError(f"bench.vllm: expected the python of an environment with vllm, found {python}")
 
-    def run(self) -> float:
+    def generate_all(self) -> float:
         """Generate all answers; returns the seconds that it took by its own clock."""
-        return float(self._ask("go"))
+        return float(self._send_line("go"))
 
     def close(self) -> None:
         """End the process."""
@@ -79,7 +83,7 @@ class Vllm:
         self.process.wait()
         self.folder.cleanup()
 
-    def _ask(self, line: str) -> str:
+    def _send_line(self, line: str) -> str:
         if self.process.stdin is None or self.process.stdout is None:
             raise RuntimeError("the process has no streams")
         print(line, file=self.process.stdin, flush=True)
@@ -87,11 +91,11 @@ class Vllm:
 
 
 @contextmanager
-def vllm(
+def open_vllm(
     python: str | None, llm: Llm, prompts: Sequence[Sequence[int]], lengths: Sequence[int]
-) -> Iterator[Vllm | None]:
+) -> Iterator[VllmProcess | None]:
     """A vLLM for as long as it is needed, or None without a python to run it."""
-    engine = Vllm(python, llm, prompts, lengths) if python else None
+    engine = VllmProcess(python, llm, prompts, lengths) if python else None
     try:
         yield engine
     finally:
@@ -99,7 +103,7 @@ def vllm(
             engine.close()
 
 
-def tagger(folder: Path, device: torch.device) -> Callable[[Sequence[str], int], int]:
+def load_token_classifier(folder: Path, device: torch.device) -> Callable[[Sequence[str], int], int]:
     """`transformers.pipeline("token-classification")` of a checkpoint; takes texts and a batch size."""
     pipe = pipeline("token-classification", model=str(folder), device=device)
     return lambda texts, batch_size: len(list(pipe(sorted(texts, key=len), batch_size=batch_size)))

@@ -4,17 +4,17 @@ import argparse
 import os
 from typing import Any
 
-from rayner.cli.help_examples import examples
-from rayner.config.loading import entries, load
+from rayner.cli.help_examples import examples_help
+from rayner.config.loading import entries, load_config
 from rayner.errors import ConfigError
 
 
-def add(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers no public type
+def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers no public type
     """What it takes."""
     parser = commands.add_parser(
         "doctor",
         help="check every node of the cluster before a long run",
-        **examples(
+        **examples_help(
             "doctor --address HEAD:6379 --config jobs/conf/paper.yaml run=/shared/run train=/shared/labelled.txt"
         ),
     )
@@ -27,13 +27,13 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers 
 
 def run(given: argparse.Namespace) -> None:
     """Print a line a check. Raises ConfigError if one failed."""
-    config = load(given.config, given.overrides)
+    config = load_config(given.config, given.overrides)
     if given.address:
         os.environ["RAY_ADDRESS"] = given.address
-    from rayner.doctor.checks import doctor  # which loads Ray
+    from rayner.doctor.checks import check_cluster  # which loads Ray
 
     ok = []
-    for finding in doctor(config):
+    for finding in check_cluster(config):
         print(finding, flush=True)
         ok.append(finding.ok)
     if not all(ok):

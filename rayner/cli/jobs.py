@@ -14,17 +14,17 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from rayner.config.loading import CHOICES, entries, load
+from rayner.config.loading import CHOICES, entries, load_config
 from rayner.config.settings import Config
 from rayner.errors import ConfigError, RaynerError
-from rayner.runs.lock import locked
-from rayner.runs.progress import clear, log, reporting
+from rayner.runs.lock import hold_lock
+from rayner.runs.progress import erase_bar, log, write_status_while_running
 from rayner.runs.run_folder import Run
-from rayner.runs.storage import is_url, place
+from rayner.runs.storage import is_url, storage_path
 
 
 def run_job(
-    what: str,
+    description: str,
     step: Callable[[Config, Run], Any],
     *,
     check: Callable[[Config, Run], list[str]],
@@ -36,15 +36,15 @@ def run_job(
     check: tells what the job would do, or raises; all that `--dry-run` calls. writes: the folder it fills, `run` or
     `out`; with `--fresh` it fills another one beside it.
     """
-    given = job_line(what).parse_intermixed_args(arguments)
-    return guarded(lambda: _job(given, step, check, writes))
+    given = build_job_parser(description).parse_intermixed_args(arguments)
+    return exit_code_of(lambda: _run_checked(given, step, check, writes))
 
 
-def job_line(what: str) -> argparse.ArgumentParser:
+def build_job_parser(description: str) -> argparse.ArgumentParser:
     """What every job takes."""
     parser = argparse.ArgumentParser(
-        description=what,
-        epilog=keys(),
+        description=description,
+        epilog=settings_help(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="%(prog)s [--config FILE.yaml] [--dry-run] [--fresh] [KEY=VALUE ...]",
     )
@@ -55,16 +55,16 @@ def job_line(what: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _job(
+def _run_checked(
     given: argparse.Namespace,
     step: Callable[[Config, Run], Any],
     check: Callable[[Config, Run], list[str]],
     writes: str,
 ) -> None:
     from rayner.cluster import SUBMITTED
-    from rayner.cluster.session import session, start_logging
+    from rayner.cluster.session import ray_session, start_logging
 
-    config = load(given.config, given.overrides)
+    config = load_config(given.config, given.overrides)
     if not config.run:
         raise ConfigError("run: expected a run folder (run=DIR), found none")
     for key, folder in (("run", config.run), ("out", config.out)):
@@ -75,39 +75,43 @@ def _job(
             )
     start_logging()
     if given.fresh:
-        config = fresh(config, writes)
+        config = with_new_folders(config, writes)
         log.info("starts over with run=%s%s", config.run, f" out={config.out}" if config.out else "")
-    run = Run(place(config.run))
+    run = Run(storage_path(config.run))
     if run.root.exists() and not run.root.is_dir():
         raise ConfigError(f"run: expected a folder, found a file: {run.root}")
     # On a cluster it is the cluster's resources that must suffice, not this node's: be connected for the check.
-    with session() if os.environ.get("RAY_ADDRESS") else nullcontext():
+    with ray_session() if os.environ.get("RAY_ADDRESS") else nullcontext():
         for line in check(config, run):
             log.info("%s", line)
         if not given.dry_run:
-            with locked(run.root), reporting(run.root, getattr(step, "__name__", "job")), session():
+            with (
+                hold_lock(run.root),
+                write_status_while_running(run.root, getattr(step, "__name__", "job")),
+                ray_session(),
+            ):
                 step(config, run)
 
 
-def fresh(config: Config, writes: str) -> Config:
+def with_new_folders(config: Config, writes: str) -> Config:
     """The same settings with folders that nothing lies in yet."""
     if writes == "out":
-        return replace(config, out=unused(config.out or f"{config.run.rstrip('/')}/tagged"))
-    return replace(config, run=unused(config.run), out=config.out and unused(config.out))
+        return replace(config, out=first_unused_folder(config.out or f"{config.run.rstrip('/')}/tagged"))
+    return replace(config, run=first_unused_folder(config.run), out=config.out and first_unused_folder(config.out))
 
 
-def unused(folder: str) -> str:
+def first_unused_folder(folder: str) -> str:
     """The name of a folder, or, where that exists, the first of `folder-2`, `folder-3` ... that does not."""
     names = (folder if i == 1 else f"{folder.rstrip('/')}-{i}" for i in count(1))
-    return next(name for name in names if not place(name).exists())
+    return next(name for name in names if not storage_path(name).exists())
 
 
-def guarded(work: Callable[[], Any]) -> int:
+def exit_code_of(function: Callable[[], Any]) -> int:
     """Run the work; an error made for users becomes one line and its exit code, any other a traceback and 1."""
     try:
-        work()
+        function()
     except RaynerError as error:
-        clear()
+        erase_bar()
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:  # the reader of our output went away, as `head` does
@@ -115,7 +119,7 @@ def guarded(work: Callable[[], Any]) -> int:
     return 0
 
 
-def keys() -> str:
+def settings_help() -> str:
     """All settings with default and meaning."""
     lines = ["settings (default):"]
     for key, default, meaning in entries():

@@ -4,26 +4,26 @@ import argparse
 from dataclasses import replace
 from typing import Any
 
-from rayner.cli.help_examples import examples
-from rayner.corpus.review_files import (
-    FORMATS,
-    read_corrected,
+from rayner.cli.help_examples import examples_help
+from rayner.corpus.review.files import (
+    REVIEW_FORMATS,
+    read_corrections,
     read_provenance,
-    write_corrected,
+    write_corrections,
     write_review,
 )
-from rayner.corpus.review_selection import pick_sentences
+from rayner.corpus.review.selection import pick_sentences
 from rayner.errors import ConfigError
-from rayner.runs.progress import Progress, here, say_on_stderr
-from rayner.runs.storage import place
+from rayner.runs.progress import Progress, print_to_stderr, progress_display
+from rayner.runs.storage import storage_path
 
 
-def add(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers no public type
+def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers no public type
     """What it takes."""
     parser = commands.add_parser(
         "review",
         help="have the most doubtful sentences corrected, and train on them",
-        **examples(
+        **examples_help(
             "review pick runs/mine/tagged TO_CORRECT --n 200",
             "review import export.json reviewed.txt --from TO_CORRECT/provenance.json",
         ),
@@ -33,7 +33,7 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers 
     out.add_argument("tagged", help="folder of the tagged corpus")
     out.add_argument("out", help="folder to write")
     out.add_argument("--n", type=int, default=200, help="sentences (200)")
-    out.add_argument("--to", default=FORMATS[0], choices=FORMATS, help=f"format ({FORMATS[0]})")
+    out.add_argument("--to", default=REVIEW_FORMATS[0], choices=REVIEW_FORMATS, help=f"format ({REVIEW_FORMATS[0]})")
     out.add_argument("--skip", metavar="PROVENANCE.json", nargs="+", default=[], help="side-cars of earlier reviews")
     out.add_argument("--types", metavar="TYPE,TYPE", default="", help="types beside those that the corpus has")
     out.set_defaults(call=_pick)
@@ -49,18 +49,18 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers 
 def _pick(given: argparse.Namespace) -> None:
     if given.n < 1:
         raise ConfigError(f"--n: expected 1 or more, found {given.n}")
-    more, known = _types(given.types), read_provenance(map(place, given.skip))
+    more, known = _types(given.types), read_provenance(map(storage_path, given.skip))
     progress: Progress | None = None
 
     def say(done: int, total: int) -> None:
         nonlocal progress
         if progress is None or done == 1:
-            progress = Progress("review", total, "documents", here(say_on_stderr))
-        progress.add(1)
+            progress = Progress("review", total, "documents", progress_display(print_to_stderr))
+        progress.advance(1)
 
-    picked = pick_sentences(place(given.tagged), given.n, known.sentences, say)
+    picked = pick_sentences(storage_path(given.tagged), given.n, known.sentences, say)
     picked = replace(picked, types=tuple(sorted({*picked.types, *more})))
-    write_review(picked, place(given.out), given.to)
+    write_review(picked, storage_path(given.out), given.to)
     documents = len({candidate.doc_id for candidate in picked.candidates})
     characters = sum(len(candidate.text) for candidate in picked.candidates)
     print(f"{given.out}: {len(picked.candidates)} sentences of {documents} documents, {characters} characters")
@@ -69,13 +69,14 @@ def _pick(given: argparse.Namespace) -> None:
 def _import(given: argparse.Namespace) -> None:
     if given.out.endswith(".json") or given.out in given.files:  # it was forgotten, and a file to read took its place
         raise ConfigError(f"OUT: expected a labelled file to write, after those to read, found {given.out}")
-    more, known = _types(given.types), read_provenance(map(place, given.known))
-    corrected = read_corrected(map(place, given.files), known, {*known.types, *more})
-    if not corrected.spans:
+    more, known = _types(given.types), read_provenance(map(storage_path, given.known))
+    corrected = read_corrections(map(storage_path, given.files), known, {*known.types, *more})
+    if not corrected.spans_by_text:
         raise ConfigError(f"{', '.join(given.files)}: expected corrected sentences, found none")
-    write_corrected(corrected, known, place(given.out))
+    write_corrections(corrected, known, storage_path(given.out))
     print(
-        f"{given.out}: {len(corrected.spans)} sentences, {corrected.differ(known)} of them other than predicted; "
+        f"{given.out}: {len(corrected.spans_by_text)} sentences, "
+        f"{corrected.count_changed(known)} of them other than predicted; "
         f"{corrected.conflicts} labelled again and otherwise, {corrected.unreviewed} not reviewed"
     )
 

@@ -7,19 +7,19 @@ import sys
 import time
 from typing import Any
 
-from rayner.cli.help_examples import examples
+from rayner.cli.help_examples import examples_help
 from rayner.errors import ConfigError, DataError
 from rayner.runs.run_folder import read_json
-from rayner.runs.status import NAME, Status, read_status, render
-from rayner.runs.storage import Place, place
+from rayner.runs.status import STATUS_FILE, JobStatus, format_status, status_from_json
+from rayner.runs.storage import StoragePath, storage_path
 
 _HOME = "\x1b[H\x1b[2J"  # to the upper left of an empty screen
 
 
-def add(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers no public type
+def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers no public type
     """What it takes."""
     parser = commands.add_parser(
-        "status", help="tell how far a job is", **examples("status runs/mine", "status runs/mine --watch")
+        "status", help="tell how far a job is", **examples_help("status runs/mine", "status runs/mine --watch")
     )
     parser.add_argument("run", help="its run folder")
     parser.add_argument("--json", action="store_true", help="one line of JSON")
@@ -32,29 +32,33 @@ def run(given: argparse.Namespace) -> None:
     """Print it; with --watch until the job ends, gives no sign of life, or the reader has enough."""
     if given.watch is not None and not 0 < given.watch < float("inf"):
         raise ConfigError(f"--watch: expected more than 0 seconds, found {given.watch}")
-    folder = place(given.run)
+    folder = storage_path(given.run)
     try:
         while True:
-            status, now = read_run(folder), time.time()
+            status, now = read_run_status(folder), time.time()
             if given.json:
-                print(json.dumps({**dataclasses.asdict(status), "silent": status.silent(now)}, ensure_ascii=False))
+                print(
+                    json.dumps(
+                        {**dataclasses.asdict(status), "silent": status.seconds_unresponsive(now)}, ensure_ascii=False
+                    )
+                )
             else:
                 screen = _HOME if given.watch and sys.stdout.isatty() else ""
-                print(screen + render(status, given.run, now), flush=True)
-            if not given.watch or status.state != "running" or status.silent(now):
+                print(screen + format_status(status, given.run, now), flush=True)
+            if not given.watch or status.state != "running" or status.seconds_unresponsive(now):
                 return
             time.sleep(given.watch)
     except KeyboardInterrupt:
         return
 
 
-def read_run(folder: Place) -> Status:
+def read_run_status(folder: StoragePath) -> JobStatus:
     """The status in a run folder. Raises ConfigError if there is none, DataError for a file that is none."""
     try:
-        value = read_json(folder / NAME)
+        value = read_json(folder / STATUS_FILE)
         json.dumps(value, ensure_ascii=False).encode()  # half a character, "\ud800", could not be printed
-        return read_status(value, str(folder / NAME))
+        return status_from_json(value, str(folder / STATUS_FILE))
     except FileNotFoundError:
-        raise ConfigError(f"{folder}: expected the run folder of a job, found no {NAME} in it") from None
+        raise ConfigError(f"{folder}: expected the run folder of a job, found no {STATUS_FILE} in it") from None
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{folder / NAME}: expected JSON, found: {error}") from None
+        raise DataError(f"{folder / STATUS_FILE}: expected JSON, found: {error}") from None

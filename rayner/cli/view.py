@@ -6,22 +6,22 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from rayner.cli.help_examples import examples
+from rayner.cli.help_examples import examples_help
 from rayner.errors import ConfigError
-from rayner.runs.progress import now_and_then, say_on_stderr
-from rayner.runs.storage import is_url, place
-from rayner.site.make import is_current, make_site
-from rayner.site.serve import LOOPBACK, server
+from rayner.runs.progress import print_to_stderr, rate_limited
+from rayner.runs.storage import is_url, storage_path
+from rayner.site.build import build_site, is_up_to_date
+from rayner.site.serve import LOOPBACK, create_server
 
 PORT = 8300
 
 
-def add(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers no public type
+def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers no public type
     """What it takes."""
     parser = commands.add_parser(
         "view",
         help="make a site of a tagged corpus, to look at in a browser",
-        **examples("view runs/mine/tagged --serve", "view runs/mine/tagged --out SITE"),
+        **examples_help("view runs/mine/tagged --serve", "view runs/mine/tagged --out SITE"),
     )
     parser.add_argument("tagged", help="folder of the tagged corpus")
     parser.add_argument("--out", metavar="DIR", help="folder of the site: new, empty or a site (TAGGED/site)")
@@ -53,11 +53,11 @@ def _make(given: argparse.Namespace, out: Path) -> None:
         print(f"open {(out / 'index.html').absolute().as_uri()}")
         return
     try:
-        serving = server(out, given.port)
+        serving = create_server(out, given.port)
     except OSError as error:
         raise ConfigError(f"--port: expected a port that is free, found {given.port}: {error.strerror}") from None
     with serving:
-        if is_current(place(given.tagged), out):
+        if is_up_to_date(storage_path(given.tagged), out):
             print(f"{out}: made before, of the corpus as it is")
         else:
             _make_site(given.tagged, out)
@@ -69,7 +69,7 @@ def _make(given: argparse.Namespace, out: Path) -> None:
 
 
 def _make_site(tagged: str, out: Path) -> None:
-    tell = now_and_then(say_on_stderr)
-    made = make_site(place(tagged), out, lambda done, read: tell(f"{done:,} documents, {read:,} characters"))
+    tell = rate_limited(print_to_stderr)
+    made = build_site(storage_path(tagged), out, lambda done, read: tell(f"{done:,} documents, {read:,} characters"))
     size = f"{made.pages:,} pages, {made.files:,} files, {made.bytes / 1e6:.1f} MB"
-    print(f"{out}: {size}; the largest, {made.largest_name}: {made.largest / 1e6:.2f} MB", flush=True)
+    print(f"{out}: {size}; the largest, {made.largest_name}: {made.largest_bytes / 1e6:.2f} MB", flush=True)

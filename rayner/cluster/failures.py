@@ -7,30 +7,36 @@ from contextlib import contextmanager
 from ray.exceptions import RayActorError, RayTaskError
 
 from rayner.errors import JobError, RaynerError
-from rayner.runs.storage import Place
+from rayner.runs.storage import StoragePath
 
-AGAIN = "the same command goes on from what is done"
-_CLIENTS = ("botocore", "aiobotocore", "aiohttp", "gcsfs", "google")  # whose errors are those of an object store
+RERUN_HINT = "the same command goes on from what is done"
+_STORAGE_CLIENT_MODULES = (
+    "botocore",
+    "aiobotocore",
+    "aiohttp",
+    "gcsfs",
+    "google",
+)  # whose errors are those of an object store
 
 
 @contextmanager
-def plainly(out: Place) -> Iterator[None]:
+def storage_and_actor_errors_as_job_error(out: StoragePath) -> Iterator[None]:
     """Turn errors of the storage and of actors, in work on `out`, into a JobError of one line."""
     try:
         yield
     except RayActorError as error:
         raise JobError(
             f"{out}: an actor died again and again (score.max_restarts), last: {_first_line(error)}; "
-            f"{out / 'attempts'} names the units it worked on; {AGAIN}"
+            f"{out / 'attempts'} names the units it worked on; {RERUN_HINT}"
         ) from error
     except Exception as error:
-        if not (isinstance(error, OSError) or _of_a_client(error)):
+        if not (isinstance(error, OSError) or _is_storage_client_error(error)):
             raise
-        raise JobError(f"{out}: {described(error)}; {AGAIN}") from error
+        raise JobError(f"{out}: {format_error(error)}; {RERUN_HINT}") from error
 
 
 @contextmanager
-def as_it_was_raised() -> Iterator[None]:
+def unwrap_ray_task_error() -> Iterator[None]:
     """Raise an error made for users that Ray brought from a worker as it was there, without Ray's report around it."""
     try:
         yield
@@ -40,17 +46,17 @@ def as_it_was_raised() -> Iterator[None]:
         raise
 
 
-def described(error: BaseException) -> str:
+def format_error(error: BaseException) -> str:
     """An error in one line."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "no space is left"
-    if isinstance(error, OSError) or _of_a_client(error):
+    if isinstance(error, OSError) or _is_storage_client_error(error):
         return f"cannot be read or written: {_first_line(error)}"
     return f"{type(error).__name__}: {_first_line(error)}"
 
 
-def _of_a_client(error: BaseException) -> bool:
-    return type(error).__module__.partition(".")[0] in _CLIENTS
+def _is_storage_client_error(error: BaseException) -> bool:
+    return type(error).__module__.partition(".")[0] in _STORAGE_CLIENT_MODULES
 
 
 def _first_line(error: BaseException) -> str:

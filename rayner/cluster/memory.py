@@ -6,19 +6,19 @@ from types import TracebackType
 import psutil
 
 
-class MemoryWatch:
+class PeakMemoryMonitor:
     """While it is open, samples the memory of this process and its descendants; `peak` is in MiB.
 
     Shared pages (the object store, libraries) count once: it adds up proportional set sizes where the system tells
     them, else resident ones.
     """
 
-    def __init__(self, seconds: float = 5.0) -> None:
-        self.seconds, self.peak = seconds, 0.0
+    def __init__(self, interval_seconds: float = 5.0) -> None:
+        self.seconds, self.peak = interval_seconds, 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
-    def __enter__(self) -> "MemoryWatch":
+    def __enter__(self) -> "PeakMemoryMonitor":
         self._thread.start()
         return self
 
@@ -30,10 +30,10 @@ class MemoryWatch:
 
     def _watch(self) -> None:
         while not self._stop.wait(self.seconds):
-            self.peak = max(self.peak, family_mib())
+            self.peak = max(self.peak, process_tree_mib())
 
 
-def family_mib() -> float:
+def process_tree_mib() -> float:
     """Memory of this process and its descendants now, MiB."""
     own = psutil.Process()
     total = 0

@@ -12,7 +12,7 @@ from ray.train.torch.config import _TorchBackend
 
 
 @dataclass
-class RayNetwork(TorchConfig):
+class RayNodeTorchConfig(TorchConfig):
     """Torch's process group, on the CPU over the network by which Ray's nodes reach each other.
 
     Gloo would take the address that a machine's own name stands for, which is 127.0.1.1 by the `/etc/hosts` of Debian
@@ -22,23 +22,23 @@ class RayNetwork(TorchConfig):
     @property
     def backend_cls(self) -> type[_TorchBackend]:
         """Ray's, which asks first."""
-        return _OverRayNetwork
+        return _RayNodeTorchBackend
 
 
-class _OverRayNetwork(_TorchBackend):
+class _RayNodeTorchBackend(_TorchBackend):
     def on_start(self, worker_group: Any, backend_config: Any) -> None:  # noqa: ANN401 - Ray types the two differently
-        worker_group.execute(use_ray_network)
+        worker_group.execute(set_gloo_interface)
         super().on_start(worker_group, backend_config)
 
 
-def use_ray_network() -> None:
+def set_gloo_interface() -> None:
     """Have Gloo listen, in this process, where Ray reaches this node; a choice made from outside is kept."""
     held = {name: [each.address for each in addresses] for name, addresses in psutil.net_if_addrs().items()}
-    name = interface(ray.util.get_node_ip_address(), held)
+    name = find_interface(ray.util.get_node_ip_address(), held)
     if name:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", name)
 
 
-def interface(address: str, held: Mapping[str, Iterable[str]]) -> str | None:
+def find_interface(address: str, interface_addresses: Mapping[str, Iterable[str]]) -> str | None:
     """The network interface that has an address. held: the addresses of each."""
-    return next((name for name, addresses in held.items() if address in addresses), None)
+    return next((name for name, addresses in interface_addresses.items() if address in addresses), None)

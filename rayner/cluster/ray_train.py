@@ -25,30 +25,30 @@ from ray.train import (
 from ray.train.torch import TorchTrainer, get_device
 from ray.train.v2._internal.exceptions import WorkerGroupStartupFailedError, WorkerGroupStartupTimeoutError
 
-from rayner.cluster.network import RayNetwork
+from rayner.cluster.network import RayNodeTorchConfig
 from rayner.cluster.session import start_logging
 from rayner.config.settings import WorkersConfig
 from rayner.errors import ConfigError
-from rayner.modeling.training import device_of
-from rayner.runs.progress import Progress, following, into, log, nowhere
-from rayner.runs.run_folder import Run, whole_folder
-from rayner.runs.status import NAME
-from rayner.runs.storage import Place, entries, remove, remove_folder, replacing
+from rayner.modeling.training import resolve_device
+from rayner.runs.progress import Progress, ignore_progress, log, mirror_progress_file, progress_file_writer
+from rayner.runs.run_folder import Run, replace_folder
+from rayner.runs.status import STATUS_FILE
+from rayner.runs.storage import StoragePath, atomic_writer, list_folder, remove_file, remove_folder
 
 SNAPSHOT = "checkpoint_manager_snapshot.json"  # Ray's list of a training's checkpoints, which it overwrites in place
-COPY = "checkpoint_manager_snapshot.copy.json"
-TOLD = "told"  # where workers find, in their settings, the file into which they tell how far they are
+SNAPSHOT_COPY = "checkpoint_manager_snapshot.copy.json"
+STATUS_PATH = "told"  # where workers find, in their settings, the file into which they tell how far they are
 _CHECKPOINT = "checkpoint_"  # how Ray begins the names of their folders
-STARTS = 10  # further minutes that Ray waits for the workers: a cluster may have to get machines first
+MAX_START_ATTEMPTS = 10  # further minutes that Ray waits for the workers: a cluster may have to get machines first
 
 
-def fit(
-    worker: Callable[[dict[str, Any]], None],
+def run_training(
+    train_loop: Callable[[dict[str, Any]], None],
     settings: dict[str, Any],
     run: Run,
     name: str,
     workers: WorkersConfig,
-    best: str | None = None,
+    best_metric: str | None = None,
 ) -> Result:
     """Run a training on its workers; under the same name it goes on from its last checkpoint, whatever cut it off.
 
@@ -58,53 +58,53 @@ def fit(
     Raises ConfigError if the workers do not start, ray.train.WorkerGroupError if they fail too often.
     """
     folder = run.path("train", name)
-    heal(folder)
+    repair_snapshot(folder)
     trainer = TorchTrainer(
-        worker,
-        train_loop_config={**settings, TOLD: folder / NAME},
-        torch_config=RayNetwork(),
-        scaling_config=scaling(workers),
+        train_loop,
+        train_loop_config={**settings, STATUS_PATH: folder / STATUS_FILE},
+        torch_config=RayNodeTorchConfig(),
+        scaling_config=scaling_config(workers),
         run_config=RunConfig(
             name=name,
-            **storage(run.path("train")),
+            **storage_settings(run.path("train")),
             failure_config=FailureConfig(
                 max_failures=workers.max_failures,
-                controller_failure_limit=STARTS,  # type: ignore[call-arg] # typed as that of Ray's older API
+                controller_failure_limit=MAX_START_ATTEMPTS,  # type: ignore[call-arg] # typed as that of Ray's older API
             ),
             checkpoint_config=CheckpointConfig(
-                num_to_keep=1, checkpoint_score_attribute=best, checkpoint_score_order="max"
+                num_to_keep=1, checkpoint_score_attribute=best_metric, checkpoint_score_order="max"
             ),
             logging_config=LoggingConfig(log_level="WARNING"),
-            callbacks=[Witness(folder)],  # type: ignore[list-item] # likewise
+            callbacks=[SnapshotCopier(folder)],  # type: ignore[list-item] # likewise
         ),
     )
     try:
-        with following(folder / NAME):
+        with mirror_progress_file(folder / STATUS_FILE):
             return trainer.fit()
     except ControllerError as error:
         if isinstance(error.controller_failure, WorkerGroupStartupFailedError | WorkerGroupStartupTimeoutError):
-            raise _not_started(name, workers, error.controller_failure) from error
+            raise _start_error(name, workers, error.controller_failure) from error
         raise
 
 
-def storage(folder: Place) -> dict[str, Any]:
+def storage_settings(folder: StoragePath) -> dict[str, Any]:
     """Ray's form of a folder, at a URL too."""
     if isinstance(folder, Path):
         return {"storage_path": str(folder.absolute())}
     return {"storage_path": folder.path, "storage_filesystem": PyFileSystem(FSSpecHandler(folder.fs))}
 
 
-def shared(run: Run, model: Path) -> str:
+def share_checkpoint(run: Run, model: Path) -> str:
     """The name by which all nodes find a checkpoint that this one has written: in a run at a URL, that of a copy."""
     if isinstance(run.root, Path):
         return str(model)
     place = run.path("scratch", model.name)
-    with whole_folder(place) as folder:
+    with replace_folder(place) as folder:
         shutil.copytree(model, folder, dirs_exist_ok=True)
     return str(place)
 
 
-def scaling(workers: WorkersConfig) -> ScalingConfig:
+def scaling_config(workers: WorkersConfig) -> ScalingConfig:
     """Ray's form of the workers' settings."""
     return ScalingConfig(
         num_workers=workers.count,
@@ -113,36 +113,38 @@ def scaling(workers: WorkersConfig) -> ScalingConfig:
     )
 
 
-def told_steps(settings: dict[str, Any], what: str, total: int, before: int, rank: int) -> Progress:
+def step_progress(settings: dict[str, Any], label: str, total: int, done_before: int, rank: int) -> Progress:
     """How many steps of a training are done; the first worker tells it."""
-    return Progress(what, total, "steps", nowhere if rank else into(settings[TOLD]), before)
+    return Progress(
+        label, total, "steps", ignore_progress if rank else progress_file_writer(settings[STATUS_PATH]), done_before
+    )
 
 
-def worker_device(name: str) -> torch.device:
+def select_worker_device(name: str) -> torch.device:
     """The configured device of a training worker: of several GPUs in a machine, its own."""
-    device = device_of(name)
+    device = resolve_device(name)
     if device.type == "cuda":
         device = get_device()  # the workers of a machine see all of its GPUs
         torch.cuda.set_device(device)
     return device
 
 
-def due(saved: float, minutes: float, device: torch.device) -> bool:
+def checkpoint_due(last_saved: float, minutes: float, device: torch.device) -> bool:
     """Whether it is time for a checkpoint by the first worker's clock: all must agree, as it takes all to make one.
 
     saved: when the last one was made, by time.monotonic(); minutes: between two, 0 for none.
     """
     if minutes <= 0:
         return False
-    late = torch.tensor([time.monotonic() - saved >= minutes * 60], dtype=torch.int32, device=device)
+    late = torch.tensor([time.monotonic() - last_saved >= minutes * 60], dtype=torch.int32, device=device)
     torch.distributed.broadcast(late, src=0)
     return bool(late)
 
 
-class Witness(UserCallback):
+class SnapshotCopier(UserCallback):
     """Sees, beside Ray's controller, what becomes of a training: copies its snapshots whole, tells of its faults."""
 
-    def __init__(self, folder: Place) -> None:
+    def __init__(self, folder: StoragePath) -> None:
         self.folder = folder
 
     def after_report(
@@ -153,7 +155,7 @@ class Witness(UserCallback):
     ) -> None:
         """Called when Ray has written its snapshot."""
         if checkpoint is not None:
-            _copy(self.folder / SNAPSHOT, self.folder / COPY)
+            _copy_file(self.folder / SNAPSHOT, self.folder / SNAPSHOT_COPY)
 
     def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:  # noqa: ANN401 - as above
         """Called when workers have failed, before Ray starts them again."""
@@ -163,53 +165,53 @@ class Witness(UserCallback):
             log.warning("%s: worker %d failed: %s", self.folder.name, rank, reason)
 
 
-def heal(folder: Place) -> None:
+def repair_snapshot(folder: StoragePath) -> None:
     """Make a training's folder one that Ray can go on from, or start anew in, after a job was killed at any moment.
 
     Ray refuses for ever a snapshot that a kill cut off, or one that names a checkpoint that is gone. The copy of the
     one before takes the place of one cut off: until the next one is whole, Ray deletes nothing that the copy names.
     Checkpoints that neither names were cut off while they were written, and are taken away.
     """
-    snapshot, copy = folder / SNAPSHOT, folder / COPY
-    fault = _fault(snapshot)
+    snapshot, copy = folder / SNAPSHOT, folder / SNAPSHOT_COPY
+    fault = _snapshot_fault(snapshot)
     if fault is None:
         if snapshot.exists():
-            _copy(snapshot, copy)  # the last one may be missing
-    elif copy.exists() and _fault(copy) is None:
+            _copy_file(snapshot, copy)  # the last one may be missing
+    elif copy.exists() and _snapshot_fault(copy) is None:
         log.warning("%s: %s; goes on from the copy of the one before", snapshot, fault)
-        _copy(copy, snapshot)
+        _copy_file(copy, snapshot)
     else:
         log.warning("%s: %s; training starts over", snapshot, fault)
-        remove(snapshot)
-    named = _named(snapshot) if snapshot.exists() else set()
-    for name, is_folder in entries(folder):
+        remove_file(snapshot)
+    named = _checkpoint_names(snapshot) if snapshot.exists() else set()
+    for name, is_folder in list_folder(folder):
         if is_folder and name.startswith(_CHECKPOINT) and name not in named:
             remove_folder(folder / name)
 
 
-def _copy(source: Place, target: Place) -> None:
-    with replacing(target) as stream:
+def _copy_file(source: StoragePath, target: StoragePath) -> None:
+    with atomic_writer(target) as stream:
         stream.write(source.read_bytes())
 
 
-def _fault(snapshot: Place) -> str | None:
+def _snapshot_fault(snapshot: StoragePath) -> str | None:
     """What keeps Ray from going on from a snapshot; none if it is good, or there is none."""
     try:
-        names = _named(snapshot)
+        names = _checkpoint_names(snapshot)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError):
         return "expected Ray's list of checkpoints, found a part of it"
-    present = {entry.name for entry in entries(snapshot.parent)}
+    present = {entry.name for entry in list_folder(snapshot.parent)}
     return next((f"names {name}, which is not there" for name in sorted(names - present)), None)
 
 
-def _named(snapshot: Place) -> set[str]:
+def _checkpoint_names(snapshot: StoragePath) -> set[str]:
     """The folders of the checkpoints that a snapshot lists."""
     return {result["checkpoint_dir_name"] for result in json.loads(snapshot.read_bytes())["checkpoint_results"]}
 
 
-def _not_started(name: str, workers: WorkersConfig, error: Exception) -> ConfigError:
+def _start_error(name: str, workers: WorkersConfig, error: Exception) -> ConfigError:
     free = ray.available_resources()
     return ConfigError(
         f"{name.partition('-')[0]}.workers: expected {workers.count} workers of {workers.cpus} CPUs and "

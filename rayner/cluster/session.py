@@ -15,7 +15,7 @@ from types import FrameType
 import ray
 
 from rayner.cluster import QUIET, SUBMITTED
-from rayner.runs.progress import clear, log
+from rayner.runs.progress import erase_bar, log
 
 # There is no named parameter for an actor's restarts yet.
 warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
@@ -27,7 +27,7 @@ def start_logging() -> None:
         sys.stdout.reconfigure(line_buffering=True)
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-    handler.addFilter(clear)  # no line is written into a bar
+    handler.addFilter(erase_bar)  # no line is written into a bar
     log.handlers = [handler]
     log.setLevel(logging.INFO)
     log.propagate = False
@@ -36,7 +36,7 @@ def start_logging() -> None:
 
 
 @contextmanager
-def session() -> Iterator[None]:
+def ray_session() -> Iterator[None]:
     """Be connected to Ray: to the cluster the job was submitted to, or to one that starts here by itself.
 
     A connection that stands already is used and left open. A SIGTERM, as `ray job stop` sends, ends the work at once:
@@ -66,14 +66,14 @@ def session() -> Iterator[None]:
     data.execution_no_progress_timeout_s = 6 * 3600  # a large model may load, or wait for its GPU, for long
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     try:
-        with _ended_by_sigterm():
+        with _exit_on_sigterm():
             yield
     finally:
         ray.shutdown()
 
 
 @contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
+def _exit_on_sigterm() -> Iterator[None]:
     """Let a SIGTERM end the block, and the process with SystemExit(143); others are ignored from then on.
 
     Signals reach the main thread alone: in another one this does nothing.

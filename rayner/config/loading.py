@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
-from rayner.config.plugins import is_outside
-from rayner.config.settings import Config, at
+from rayner.config.plugins import is_plugin_name
+from rayner.config.settings import Config, get_setting
 from rayner.errors import ConfigError
 
 CHOICES = {
@@ -69,7 +69,7 @@ def parse_yaml(text: str) -> Any:  # noqa: ANN401 - whatever the YAML holds
         raise ValueError(" ".join(f"{error}".split())) from error
 
 
-def load(path: str | Path | None, overrides: Sequence[str] = ()) -> Config:
+def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> Config:
     """The configuration of a YAML file (or the defaults) with `key=value` overrides, values in YAML.
 
     Raises ConfigError, naming file and key, for what is unknown, of the wrong type or out of range.
@@ -90,17 +90,17 @@ def load(path: str | Path | None, overrides: Sequence[str] = ()) -> Config:
             raise ConfigError(f"argument {override!r}: expected key=value")
         _place(tree, key, _value(key, text))
     config: Config = _build(Config, tree, "", str(path or "arguments"))
-    check(config)
+    check_config(config)
     return config
 
 
-def check(config: Config) -> None:
+def check_config(config: Config) -> None:
     """Raise ConfigError, naming the key, for a value out of range."""
-    values = {key: at(config, key) for key, _, _ in entries()}
+    values = {key: get_setting(config, key) for key, _, _ in entries()}
     for key, allowed in CHOICES.items():
         found = values[key]
         for item in found if isinstance(found, list) else [found]:
-            if item not in allowed and not (key in OPEN and is_outside(item)):
+            if item not in allowed and not (key in OPEN and is_plugin_name(item)):
                 others = " or module:name" if key in OPEN else ""
                 raise ConfigError(f"{key}: expected one of {', '.join(map(str, allowed))}{others}, found {item!r}")
     for key, value in values.items():

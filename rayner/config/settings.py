@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
-def setting(default: Any, meaning: str) -> Any:  # noqa: ANN401 - the default of a dataclass field, of any type
+def setting(default: Any, description: str) -> Any:  # noqa: ANN401 - the default of a dataclass field, of any type
     """A field with its default (a class stands for a section of its own) and its meaning, as `--help` shows it."""
     if isinstance(default, list | dict):
-        return field(default_factory=lambda: type(default)(default), metadata={"help": meaning})
+        return field(default_factory=lambda: type(default)(default), metadata={"help": description})
     if isinstance(default, type):
-        return field(default_factory=default, metadata={"help": meaning})
-    return field(default=default, metadata={"help": meaning})
+        return field(default_factory=default, metadata={"help": description})
+    return field(default=default, metadata={"help": description})
 
 
-GLOSSES = {
+DEFAULT_TYPE_GLOSSES = {
     "NR": "人名", "NS": "地名", "NB": "書名", "NO": "官職", "NG": "國名", "T": "時間",
     "ZD": "疾病", "ZZ": "證候", "ZF": "方劑", "ZP": "飲片", "ZS": "症狀", "ZA": "穴位",
 }  # fmt: skip
@@ -129,7 +129,7 @@ class LoraConfig:
 
 
 @dataclass(frozen=True)
-class SilverConfig:
+class PseudoLabelsConfig:
     """Unlabelled text that the small model tags for an LLM from scratch to learn from first."""
 
     text: str | None = setting(
@@ -154,7 +154,7 @@ class LlmConfig:
     )
     full_epochs: int = setting(0, "epochs with all parameters before LoRA, saved as the base (for models from scratch)")
     full_lr: float = setting(1e-3, "peak learning rate of these")
-    silver: SilverConfig = setting(SilverConfig, "what comes before these")
+    silver: PseudoLabelsConfig = setting(PseudoLabelsConfig, "what comes before these")
     epochs: int = setting(1, "epochs of LoRA; 0 leaves the base as it is")
     max_steps: int = setting(0, "steps of an epoch, at most; 0 for all: a pretrained model needs few")
     lr: float = setting(2e-5, "peak learning rate of LoRA")
@@ -171,7 +171,7 @@ class LlmConfig:
 
 
 @dataclass(frozen=True)
-class BatchConfig:
+class ScoreModelConfig:
     """How much a model takes at a time when it scores."""
 
     batch_size: int = setting(32, "sentences a forward pass")
@@ -184,8 +184,8 @@ class ScoreConfig:
     actors: int = setting(1, "actors; each holds both models and takes a unit of work at a time")
     cpus: float = setting(1.0, "CPUs of each; its torch threads are as many, at least one")
     gpus: float = setting(0.0, "GPUs of each")
-    slm: BatchConfig = setting(BatchConfig, "the small model")
-    llm: BatchConfig = setting(BatchConfig, "the LLM")
+    slm: ScoreModelConfig = setting(ScoreModelConfig, "the small model")
+    llm: ScoreModelConfig = setting(ScoreModelConfig, "the LLM")
     draft: bool = setting(True, "verify the small model's tags in a few passes; false decodes token by token, alike")
     unit_chars: int = setting(20_000, "characters of a unit of work, the step of progress and of resume")
     max_restarts: int = setting(30, "times that an actor may die and start again, until the job gives up")
@@ -260,7 +260,7 @@ class Config:
     corpus: str | None = setting(None, "text file, or folder of .txt files, to tag")
     out: str | None = setting(None, "folder of the tagged corpus; null for RUN/tagged")
     types: dict[str, str] = setting(
-        GLOSSES, "glosses shown to the LLM; the types themselves come from the labelled files"
+        DEFAULT_TYPE_GLOSSES, "glosses shown to the LLM; the types themselves come from the labelled files"
     )
     seed: int = setting(13, "seed of the split and of training")
     device: str = setting("auto", "auto (CUDA if there is one) | cpu | cuda")
@@ -282,18 +282,18 @@ class Config:
     reproduce: ReproduceConfig = setting(ReproduceConfig, "the published experiment")
 
 
-def resolved(config: Any) -> dict[str, Any]:  # noqa: ANN401 - any of the dataclasses above
+def config_to_dict(config: Any) -> dict[str, Any]:  # noqa: ANN401 - any of the dataclasses above
     """The settings as plain values."""
     return dataclasses.asdict(config)
 
 
-def digest(*values: Any) -> str:  # noqa: ANN401 - anything that JSON can write
+def json_digest(*values: Any) -> str:  # noqa: ANN401 - anything that JSON can write
     """Twelve hexadecimal digits that change whenever one of the (JSON) values does."""
     text = json.dumps(values, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def at(config: Any, key: str) -> Any:  # noqa: ANN401 - a setting of any type
+def get_setting(config: Any, key: str) -> Any:  # noqa: ANN401 - a setting of any type
     """The setting under a dotted key."""
     for part in key.split("."):
         config = getattr(config, part)

@@ -11,13 +11,13 @@ from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from rayner.errors import DataError
-from rayner.text.spans import Span, checked
+from rayner.text.spans import Span, sort_and_check_spans
 
 _LABELS, _TEXT = "label", "text"  # the names of the two tags of the configuration
 _COLOURS = ("#c0392b", "#2e8b57", "#b8860b", "#7d3c98", "#2874a6", "#138d90", "#ad1457", "#5d6d7e")
 
 
-def config(types: Sequence[str]) -> str:
+def build_labelling_config(types: Sequence[str]) -> str:
     """The labelling configuration: the text as it is, white space included, and a label for each type."""
     labels = "".join(
         f"    <Label value={quoteattr(kind)} background={quoteattr(_COLOURS[i % len(_COLOURS)])}/>\n"
@@ -32,37 +32,37 @@ def config(types: Sequence[str]) -> str:
     )
 
 
-def task(text: str, spans: Iterable[Span], meta: Mapping[str, Any]) -> dict[str, Any]:
+def build_task(text: str, spans: Iterable[Span], meta: Mapping[str, Any]) -> dict[str, Any]:
     """A text to be corrected, with what was predicted."""
-    result = [region(i, span, text) for i, span in enumerate(checked(spans, len(text)))]
+    result = [build_region(i, span, text) for i, span in enumerate(sort_and_check_spans(spans, len(text)))]
     return {"data": {"text": text}, "meta": dict(meta), "predictions": [{"model_version": "rayner", "result": result}]}
 
 
-def region(number: int, span: Span, text: str) -> dict[str, Any]:
+def build_region(number: int, span: Span, text: str) -> dict[str, Any]:
     """An entity of a text, by its number among them."""
     value = {"start": span.start, "end": span.end, "text": text[span.start : span.end], "labels": [span.type]}
     return {"id": f"e{number}", "from_name": _LABELS, "to_name": _TEXT, "type": "labels", "value": value}
 
 
-def text_of(item: Any, where: str) -> str:  # noqa: ANN401 - of a file that others wrote
+def read_task_text(task: Any, location: str) -> str:  # noqa: ANN401 - of a file that others wrote
     """The text of an exported task. Raises DataError, beginning with `where`, if it is none."""
-    data = item.get("data") if isinstance(item, dict) else None
+    data = task.get("data") if isinstance(task, dict) else None
     text = data.get("text") if isinstance(data, dict) else None
     if not isinstance(text, str):
-        raise DataError(f"{where}: expected a task with data.text, as Label Studio exports as JSON, found none")
-    if not isinstance(item.get("annotations"), list):
-        raise DataError(f"{where}: expected annotations (export as JSON, not as JSON-MIN or CSV), found none")
+        raise DataError(f"{location}: expected a task with data.text, as Label Studio exports as JSON, found none")
+    if not isinstance(task.get("annotations"), list):
+        raise DataError(f"{location}: expected annotations (export as JSON, not as JSON-MIN or CSV), found none")
     return text
 
 
-def annotated(item: Mapping[str, Any], where: str) -> list[tuple[Span, ...]]:
+def read_annotations(task: Mapping[str, Any], location: str) -> list[tuple[Span, ...]]:
     """The entities of each annotation of an exported task that was submitted, in the order of the file.
 
     Raises DataError, beginning with `where`, for regions that are not entities of the text: out of range, of other
     text than they say, with no label or several, or overlapping.
     """
-    submitted = [a for a in item["annotations"] if isinstance(a, dict) and not a.get("was_cancelled")]
-    return [_entities(item["data"]["text"], annotation.get("result") or [], where) for annotation in submitted]
+    submitted = [a for a in task["annotations"] if isinstance(a, dict) and not a.get("was_cancelled")]
+    return [_entities(task["data"]["text"], annotation.get("result") or [], location) for annotation in submitted]
 
 
 def _entities(text: str, result: Sequence[Mapping[str, Any]], where: str) -> tuple[Span, ...]:

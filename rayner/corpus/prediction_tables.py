@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from rayner.corpus.tables import read_table
-from rayner.text.predictions import LlmAnswer, LlmSpan, Scored, SlmScore
+from rayner.text.predictions import LlmAnswer, LlmEntity, SegmentPrediction, SlmPrediction
 from rayner.text.spans import Span
 
 _SPAN = [("start", pa.int32()), ("end", pa.int32()), ("type", pa.string())]
@@ -22,7 +22,7 @@ _LLM_SPANS = pa.list_(pa.struct([*_SPAN, ("category", pa.float64()), ("boundary"
 _FLOATS = pa.list_(pa.float32())
 
 # `llm_spans` and `decisions` are null where there is no LLM answer; a span's offsets count from the segment's start.
-SCORED = pa.schema(
+PREDICTION_SCHEMA = pa.schema(
     [
         ("doc_id", pa.string()),
         ("start", pa.int64()),
@@ -41,7 +41,7 @@ SCORED = pa.schema(
 )
 
 
-def to_table(rows: Sequence[Scored]) -> pa.Table:
+def predictions_to_table(rows: Sequence[SegmentPrediction]) -> pa.Table:
     """The segments as a table of schema SCORED, in order."""
     answers = [row.llm for row in rows]
     columns = [
@@ -54,28 +54,28 @@ def to_table(rows: Sequence[Scored]) -> pa.Table:
         _floats([row.slm.entropy for row in rows]),
         _floats([None if row.slm.log_probs is None else row.slm.log_probs.ravel() for row in rows]),
         _llm_spans(answers),
-        _floats([None if answer is None else answer.decisions for answer in answers]),
+        _floats([None if answer is None else answer.slot_probs for answer in answers]),
         [0 if answer is None else answer.passes for answer in answers],
         [row.gated for row in rows],
         [row.error for row in rows],
     ]
     return pa.table(
         [
-            column if isinstance(column, pa.Array) else pa.array(column, SCORED.field(i).type)
+            column if isinstance(column, pa.Array) else pa.array(column, PREDICTION_SCHEMA.field(i).type)
             for i, column in enumerate(columns)
         ],
-        schema=SCORED,
+        schema=PREDICTION_SCHEMA,
     )
 
 
-def from_table(table: pa.Table) -> list[Scored]:
-    """The segments of a table of schema SCORED: the exact inverse of `to_table`. Raises KeyError for a lost column."""
-    return [row for batch in table.select(SCORED.names).to_batches() for row in _from_batch(batch)]
+def predictions_from_table(table: pa.Table) -> list[SegmentPrediction]:
+    """The exact inverse of `predictions_to_table`. Raises KeyError for a lost column."""
+    return [row for batch in table.select(PREDICTION_SCHEMA.names).to_batches() for row in _from_batch(batch)]
 
 
-def read_scored(path: Path) -> list[Scored]:
+def read_predictions(path: Path) -> list[SegmentPrediction]:
     """The segments of a file that holds a table of schema SCORED. Raises DataError for any other."""
-    return from_table(read_table(path, SCORED))
+    return predictions_from_table(read_table(path, PREDICTION_SCHEMA))
 
 
 def _list_array(values: pa.Array, sizes: Iterable[int], kind: pa.ListType, valid: Sequence[bool]) -> pa.Array:
@@ -110,15 +110,15 @@ def _llm_spans(answers: Sequence[LlmAnswer | None]) -> pa.Array:
     flat = [item for answer in answers if answer is not None for item in answer.spans]
     columns = [
         *_columns([item.span for item in flat]),
-        pa.array([item.category for item in flat], pa.float64()),
-        pa.array([item.boundary for item in flat], pa.float64()),
+        pa.array([item.category_prob for item in flat], pa.float64()),
+        pa.array([item.boundary_prob for item in flat], pa.float64()),
     ]
     values = pa.StructArray.from_arrays(columns, fields=list(_LLM_SPANS.value_type))
     sizes = (0 if answer is None else len(answer.spans) for answer in answers)
     return _list_array(values, sizes, _LLM_SPANS, [answer is not None for answer in answers])
 
 
-def _from_batch(batch: pa.RecordBatch) -> Iterator[Scored]:
+def _from_batch(batch: pa.RecordBatch) -> Iterator[SegmentPrediction]:
     plain = [batch.column(name).to_pylist() for name in ("doc_id", "start", "end", "text", "gated", "error")]
     gold, slm_spans = (_groups(batch.column(name), Span) for name in ("gold", "slm_spans"))
     entropy, log_probs, decisions = (_cut(batch.column(name)) for name in ("entropy", "log_probs", "decisions"))
@@ -130,12 +130,12 @@ def _from_batch(batch: pa.RecordBatch) -> Iterator[Scored]:
         llm = LlmAnswer(llm_spans[i], decisions[i], passes[i]) if answered[i] else None
         n = len(entropy[i])
         matrix = log_probs[i].reshape(n, -1) if kept[i] and n else None
-        slm = SlmScore(slm_spans[i], entropy[i], matrix)
-        yield Scored(doc_id, start, end, text, slm, llm, gold[i], gated, error)
+        slm = SlmPrediction(slm_spans[i], entropy[i], matrix)
+        yield SegmentPrediction(doc_id, start, end, text, slm, llm, gold[i], gated, error)
 
 
-def _llm_span(start: int, end: int, kind: str, category: float, boundary: float) -> LlmSpan:
-    return LlmSpan(Span(start, end, kind), category, boundary)
+def _llm_span(start: int, end: int, kind: str, category: float, boundary: float) -> LlmEntity:
+    return LlmEntity(Span(start, end, kind), category, boundary)
 
 
 def _groups(lists: pa.ListArray, make: Callable[..., Any]) -> list[tuple[Any, ...]]:

@@ -16,16 +16,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rayner.errors import DataError
-from rayner.runs.storage import Place, names_in, replacing
+from rayner.runs.storage import StoragePath, atomic_writer, list_file_names
 
-TABLES = ("documents", "entities", "segments")
+TABLE_NAMES = ("documents", "entities", "segments")
 
 
 def _required(name: str, kind: pa.DataType) -> pa.Field:
     return pa.field(name, kind, nullable=False)
 
 
-DOCUMENTS = pa.schema(
+DOCUMENT_SCHEMA = pa.schema(
     [
         _required("doc_id", pa.string()),
         _required("path", pa.string()),
@@ -34,7 +34,7 @@ DOCUMENTS = pa.schema(
         _required("n_chars", pa.int64()),
     ]
 )
-ENTITIES = pa.schema(
+ENTITY_SCHEMA = pa.schema(
     [
         _required("doc_id", pa.string()),
         _required("start", pa.int64()),
@@ -50,7 +50,7 @@ ENTITIES = pa.schema(
         pa.field("llm_boundary_prob", pa.float32()),
     ]
 )
-SEGMENTS = pa.schema(
+SEGMENT_SCHEMA = pa.schema(
     [
         _required("doc_id", pa.string()),
         _required("start", pa.int64()),
@@ -72,16 +72,16 @@ class TaggedDocument:
     entities: list[dict[str, Any]]
 
 
-def write_table(table: pa.Table, path: Place) -> None:
+def write_table(table: pa.Table, path: StoragePath) -> None:
     """Write Parquet so that `path` is either whole or not there; folders above it are made.
 
     Raises OSError, and pyarrow.ArrowException for a null where the table's schema forbids it.
     """
-    with replacing(path) as stream:
+    with atomic_writer(path) as stream:
         pq.write_table(table, stream, compression="zstd")
 
 
-def read_table(path: Place, schema: pa.Schema) -> pa.Table:
+def read_table(path: StoragePath, schema: pa.Schema) -> pa.Table:
     """The columns of `schema` of a Parquet file. Raises DataError, naming the file, if it is not such a table."""
     try:
         # Not pq.read_table, which makes columns of folders named `a=b`.
@@ -100,55 +100,55 @@ def read_table(path: Place, schema: pa.Schema) -> pa.Table:
     return table.select(schema.names)
 
 
-def iter_documents(tagged: Place) -> Iterator[TaggedDocument]:
+def iter_documents(tagged: StoragePath) -> Iterator[TaggedDocument]:
     """The documents of a tagged corpus, in order, with one file and one document in memory at a time.
 
     Raises DataError at once if the folder is not a tagged corpus, and on the way if its tables contradict each other.
     """
-    return _stream(tagged, _unit_names(tagged))
+    return _join_documents(tagged, _unit_names(tagged))
 
 
-def _unit_names(tagged: Place) -> list[str]:
+def _unit_names(tagged: StoragePath) -> list[str]:
     """The file names that the three folders share, in corpus order."""
     names = {}
-    for table in TABLES:
+    for table in TABLE_NAMES:
         if not (tagged / table).is_dir():
-            raise DataError(f"{tagged}: expected a tagged corpus (folders {', '.join(TABLES)}), found no {table}")
-        names[table] = set(names_in(tagged / table, "", ".parquet"))
+            raise DataError(f"{tagged}: expected a tagged corpus (folders {', '.join(TABLE_NAMES)}), found no {table}")
+        names[table] = set(list_file_names(tagged / table, "", ".parquet"))
     every = sorted(set().union(*names.values()))
     if not every:
         raise DataError(f"{tagged}: expected a tagged corpus, found no Parquet files in it")
     for name in every:
-        for table in TABLES:
+        for table in TABLE_NAMES:
             if name not in names[table]:
                 raise DataError(f"{tagged / table / name}: expected a file, as its counterparts exist, found none")
     return every
 
 
-def _stream(tagged: Place, names: Sequence[str]) -> Iterator[TaggedDocument]:
+def _join_documents(tagged: StoragePath, names: Sequence[str]) -> Iterator[TaggedDocument]:
     under_way: TaggedDocument | None = None  # the last document begun: its entities may go on in the next file
     for name in names:
-        entities = _by_document(read_table(tagged / "entities" / name, ENTITIES))
+        entities = _group_by_document(read_table(tagged / "entities" / name, ENTITY_SCHEMA))
         if under_way is not None:
             under_way.entities.extend(entities.pop(under_way.doc_id, []))
-        for row in read_table(tagged / "documents" / name, DOCUMENTS).to_pylist():
+        for row in read_table(tagged / "documents" / name, DOCUMENT_SCHEMA).to_pylist():
             if under_way is not None:
-                yield _checked(under_way, tagged)
+                yield _check_entities(under_way, tagged)
             doc_id = row["doc_id"]
             under_way = TaggedDocument(doc_id, row["path"], row["text"], entities.pop(doc_id, []))
-        _check_used(entities, tagged / "entities" / name)
+        _check_all_rows_used(entities, tagged / "entities" / name)
     if under_way is not None:
-        yield _checked(under_way, tagged)
+        yield _check_entities(under_way, tagged)
 
 
-def _by_document(rows: pa.Table) -> dict[str, list[dict[str, Any]]]:
+def _group_by_document(rows: pa.Table) -> dict[str, list[dict[str, Any]]]:
     out: dict[str, list[dict[str, Any]]] = {}
     for row in rows.to_pylist():
         out.setdefault(row["doc_id"], []).append(row)
     return out
 
 
-def _checked(document: TaggedDocument, tagged: Place) -> TaggedDocument:
+def _check_entities(document: TaggedDocument, tagged: StoragePath) -> TaggedDocument:
     """The document with its entities in order. Raises DataError if they overlap or are not what its text holds."""
     rows = sorted(document.entities, key=lambda row: (row["start"], row["end"]))
     where = f"{tagged}: document {document.doc_id!r}"
@@ -165,31 +165,31 @@ def _checked(document: TaggedDocument, tagged: Place) -> TaggedDocument:
     return document
 
 
-def iter_segments(tagged: Place) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+def iter_segment_rows(tagged: StoragePath) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """For each document, in the order of `iter_documents`: its doc_id and its rows of SEGMENTS, which may be none.
 
     Raises DataError as `iter_documents` does.
     """
-    return _stream_segments(tagged, _unit_names(tagged))
+    return _join_segments(tagged, _unit_names(tagged))
 
 
-def _stream_segments(tagged: Place, names: Sequence[str]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    only_id = pa.schema([DOCUMENTS.field("doc_id")])
+def _join_segments(tagged: StoragePath, names: Sequence[str]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    only_id = pa.schema([DOCUMENT_SCHEMA.field("doc_id")])
     under_way: tuple[str, list[dict[str, Any]]] | None = None  # as in `_stream`
     for name in names:
-        segments = _by_document(read_table(tagged / "segments" / name, SEGMENTS))
+        segments = _group_by_document(read_table(tagged / "segments" / name, SEGMENT_SCHEMA))
         if under_way is not None:
             under_way[1].extend(segments.pop(under_way[0], []))
         for doc_id in read_table(tagged / "documents" / name, only_id)["doc_id"].to_pylist():
             if under_way is not None:
                 yield under_way
             under_way = doc_id, segments.pop(doc_id, [])
-        _check_used(segments, tagged / "segments" / name)
+        _check_all_rows_used(segments, tagged / "segments" / name)
     if under_way is not None:
         yield under_way
 
 
-def _check_used(rows: dict[str, list[dict[str, Any]]], path: Place) -> None:
+def _check_all_rows_used(rows: dict[str, list[dict[str, Any]]], path: StoragePath) -> None:
     """Raise DataError if a table has rows left that belong to no document under way."""
     if rows:
         found = f"{path.parent.name} of {next(iter(rows))!r}, which neither begins here nor goes on from before"

@@ -11,15 +11,15 @@ import torch
 from transformers import Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-Parts = tuple[torch.Tensor, ...]  # what a text's cache is joined from: a shared prefix, its own tokens
+CacheParts = tuple[torch.Tensor, ...]  # what a text's cache is joined from: a shared prefix, its own tokens
 
 
-def length(parts: Parts) -> int:
+def count_cached_tokens(parts: CacheParts) -> int:
     """Tokens held."""
     return sum(part.shape[3] for part in parts)
 
 
-class _Room(DynamicLayer):
+class _PreallocatedLayer(DynamicLayer):
     """A layer with room for the tokens of the next pass, which are written in place: growing it would copy it."""
 
     def __init__(self, keys: torch.Tensor, values: torch.Tensor, held: int) -> None:
@@ -44,12 +44,12 @@ class _Room(DynamicLayer):
         return self.keys, self.values
 
 
-def assemble(rows: Sequence[Parts], room: int) -> tuple[Cache, int]:
+def join_caches(rows: Sequence[CacheParts], room: int) -> tuple[Cache, int]:
     """One cache for a batch, with room for so many more tokens, and the tokens it holds.
 
     These are as many as the longest row's; shorter rows stand at the right.
     """
-    longest = max(map(length, rows))
+    longest = max(map(count_cached_tokens, rows))
     if not longest:
         return DynamicCache(), 0
     model = next(part for parts in rows for part in parts)
@@ -57,14 +57,14 @@ def assemble(rows: Sequence[Parts], room: int) -> tuple[Cache, int]:
     # Zeros, since what lies left of a row is masked but still multiplied: it must be a number.
     joined = model.new_zeros((layers, two, len(rows), heads, longest + room, size))
     for i, parts in enumerate(rows):
-        at = longest - length(parts)
+        at = longest - count_cached_tokens(parts)
         for part in parts:
             joined[:, :, i, :, at : at + part.shape[3]] = part
             at += part.shape[3]
-    return Cache(layers=[_Room(layer[0], layer[1], longest) for layer in joined]), longest
+    return Cache(layers=[_PreallocatedLayer(layer[0], layer[1], longest) for layer in joined]), longest
 
 
-def cut_out(cache: Any, row: int, start: int, end: int) -> torch.Tensor:  # noqa: ANN401 - transformers' cache
+def slice_cache(cache: Any, row: int, start: int, end: int) -> torch.Tensor:  # noqa: ANN401 - transformers' cache
     """The tokens [start, end) of a row, as a cache of its own."""
     return torch.stack(
         [torch.stack([layer.keys[row, :, start:end], layer.values[row, :, start:end]]) for layer in cache.layers]

@@ -7,11 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from rayner.evaluation.metrics import Score
-from rayner.fusion.deciding import AnyRule, decide
-from rayner.fusion.region_rule import Rule, slm_wins
-from rayner.fusion.regions import Region, compare, entropy_over, evidence_over, reduce_probability
-from rayner.text.predictions import Scored
-from rayner.text.spans import Span, within
+from rayner.fusion.deciding import FusionRule, decide
+from rayner.fusion.region_rule import RegionRule, slm_wins
+from rayner.fusion.regions import (
+    ConflictRegion,
+    find_agreements_and_conflicts,
+    reduce_llm_probs,
+    region_entropy,
+    region_llm_probs,
+)
+from rayner.text.predictions import SegmentPrediction
+from rayner.text.spans import Span, crop_spans
 
 _CONTEXT = 22  # characters shown on either side of a region; sentences run to thousands
 # Mistakes of the rule first, then what it got right, then what no rule could have got right.
@@ -20,7 +26,7 @@ _ORDER = (("slm", "llm"), ("llm", "slm"), ("slm", "slm"), ("llm", "llm"), ("neit
 
 
 @dataclass(frozen=True, slots=True)
-class Conflict:
+class JudgedConflict:
     """A region of a row with what the rule made of it.
 
     gold: the gold entities that overlap it; entropy (nats) and probability: H and P reduced over it by the rule;
@@ -28,8 +34,8 @@ class Conflict:
     gold ones, slm | llm | neither.
     """
 
-    row: Scored
-    region: Region
+    row: SegmentPrediction
+    region: ConflictRegion
     gold: tuple[Span, ...]
     entropy: float
     probability: float
@@ -43,10 +49,12 @@ class Conflict:
     @property
     def sides(self) -> dict[str, tuple[Span, ...]]:
         """The entities that each side put into the region."""
-        return {"slm": self.region.slm, "llm": tuple(item.span for item in self.region.llm)}
+        return {"slm": self.region.slm_spans, "llm": tuple(item.span for item in self.region.llm_entities)}
 
 
-def conflicts(rows: Sequence[Scored], rule: Rule, fused: Sequence[Sequence[Span]] | None = None) -> list[Conflict]:
+def judge_conflicts(
+    rows: Sequence[SegmentPrediction], rule: RegionRule, fused: Sequence[Sequence[Span]] | None = None
+) -> list[JudgedConflict]:
     """All conflict regions, in order of the rows; those without an LLM answer have none.
 
     fused: the entities of each row that another rule than this one, which says how H and P are reduced, decided on.
@@ -55,26 +63,32 @@ def conflicts(rows: Sequence[Scored], rule: Rule, fused: Sequence[Sequence[Span]
     for i, row in enumerate(rows):
         if row.llm is None:
             continue
-        for region in compare(row.slm.spans, row.llm.spans)[1]:
-            entropy = entropy_over(region, row.slm.entropy, rule.entropy)
-            probability = reduce_probability(evidence_over(region, row.llm, rule.evidence), rule.probability)
+        for region in find_agreements_and_conflicts(row.slm.spans, row.llm.spans)[1]:
+            entropy = region_entropy(region, row.slm.entropy, rule.entropy)
+            probability = reduce_llm_probs(region_llm_probs(region, row.llm, rule.evidence), rule.probability)
             winner = "slm" if slm_wins(1.0 - entropy, probability, rule.weight) else "llm"
             if fused is not None:
                 winner = _winner(region, fused[i])
             gold = tuple(span for span in row.gold if span.start < region.end and region.start < span.end)
-            theirs = tuple(item.span for item in region.llm)
-            right = "slm" if set(region.slm) == set(gold) else "llm" if set(theirs) == set(gold) else "neither"
-            found.append(Conflict(row, region, gold, entropy, probability, winner, right))
+            theirs = tuple(item.span for item in region.llm_entities)
+            right = "slm" if set(region.slm_spans) == set(gold) else "llm" if set(theirs) == set(gold) else "neither"
+            found.append(JudgedConflict(row, region, gold, entropy, probability, winner, right))
     return found
 
 
-def _winner(region: Region, fused: Sequence[Span]) -> str:
+def _winner(region: ConflictRegion, fused: Sequence[Span]) -> str:
     """Whose entities the output has in a region; `neither` if some of both, or none of a side that put several."""
     inside = {span for span in fused if span.start < region.end and region.start < span.end}
-    return "slm" if inside == set(region.slm) else "llm" if inside == {i.span for i in region.llm} else "neither"
+    return (
+        "slm"
+        if inside == set(region.slm_spans)
+        else "llm"
+        if inside == {i.span for i in region.llm_entities}
+        else "neither"
+    )
 
 
-def summary(rows: Sequence[Scored], found: Sequence[Conflict]) -> dict[str, Any]:
+def summarize_conflicts(rows: Sequence[SegmentPrediction], found: Sequence[JudgedConflict]) -> dict[str, Any]:
     """How often each side was right.
 
     `n` regions; `slm_right`, `llm_right`, `both_wrong` (they add up to n: the sides differ, so at most one is
@@ -92,7 +106,7 @@ def summary(rows: Sequence[Scored], found: Sequence[Conflict]) -> dict[str, Any]
     }
 
 
-def _oracle_f1(rows: Sequence[Scored], found: Sequence[Conflict]) -> float:
+def _oracle_f1(rows: Sequence[SegmentPrediction], found: Sequence[JudgedConflict]) -> float:
     """Maximum of F1 = 2 right / (predicted + gold) over all choices of sides.
 
     A ratio is maximal where `2 right - f1 * predicted`, summed, is (Dinkelbach): start from right minus wrong, and
@@ -102,7 +116,9 @@ def _oracle_f1(rows: Sequence[Scored], found: Sequence[Conflict]) -> float:
         [(len(set(spans) & set(conflict.gold)), len(spans)) for spans in conflict.sides.values()] for conflict in found
     ]
     gold = sum(len(row.gold) for row in rows)
-    agreed = [compare(row.slm.spans, row.llm.spans)[0] if row.llm else row.slm.spans for row in rows]
+    agreed = [
+        find_agreements_and_conflicts(row.slm.spans, row.llm.spans)[0] if row.llm else row.slm.spans for row in rows
+    ]
     right = sum(len(set(spans) & set(row.gold)) for spans, row in zip(agreed, rows, strict=True))
     predicted = sum(map(len, agreed))
 
@@ -115,8 +131,8 @@ def _oracle_f1(rows: Sequence[Scored], found: Sequence[Conflict]) -> float:
         best = f1 = reached
 
 
-def examples(
-    found: Sequence[Conflict], rule: Rule, fused: AnyRule | None = None, limit: int = 60
+def select_disagreements(
+    found: Sequence[JudgedConflict], rule: RegionRule, fused: FusionRule | None = None, limit: int = 60
 ) -> list[dict[str, Any]]:
     """At most `limit` conflicts to look at, spread over types and outcomes; within each, the clearest margin first.
 
@@ -124,14 +140,14 @@ def examples(
     `llm`, `fused` ([[start, end, type], ...] in `text`), `region` [start, end], `entropy`, `probability`, `winner`,
     `right`. The same text and region is shown once. fused: the rule that decided, if it is not `rule`.
     """
-    groups: dict[tuple[int, str], list[Conflict]] = defaultdict(list)
+    groups: dict[tuple[int, str], list[JudgedConflict]] = defaultdict(list)
     seen = set()
     for conflict in sorted(found, key=lambda c: -abs(1 - c.entropy - rule.weight * 2.718**c.probability)):
         key = (conflict.row.text, conflict.region.start)
         if key not in seen:
             seen.add(key)
             groups[_ORDER.index((conflict.right, conflict.winner)), _leading_type(conflict)].append(conflict)
-    chosen: list[Conflict] = []
+    chosen: list[JudgedConflict] = []
     depth = 0
     while len(chosen) < limit and any(depth < len(group) for group in groups.values()):
         chosen += [groups[key][depth] for key in sorted(groups) if depth < len(groups[key])]
@@ -139,12 +155,12 @@ def examples(
     return [_example(conflict, fused or rule) for conflict in chosen[:limit]]
 
 
-def _leading_type(conflict: Conflict) -> str:
+def _leading_type(conflict: JudgedConflict) -> str:
     """The type that a conflict is about: of the gold entity, else of what either side put there."""
     return next(span.type for spans in (conflict.gold, *conflict.sides.values()) for span in spans)
 
 
-def _example(conflict: Conflict, rule: AnyRule) -> dict[str, Any]:
+def _example(conflict: JudgedConflict, rule: FusionRule) -> dict[str, Any]:
     row, region = conflict.row, conflict.region
     if row.llm is None:
         raise ValueError("a conflict without an LLM answer")
@@ -164,7 +180,7 @@ def _example(conflict: Conflict, rule: AnyRule) -> dict[str, Any]:
         "doc_id": row.doc_id,
         "start": row.start + start,
         "text": row.text[start:end],
-        **{name: [[s.start, s.end, s.type] for s in within(group, start, end)] for name, group in spans.items()},
+        **{name: [[s.start, s.end, s.type] for s in crop_spans(group, start, end)] for name, group in spans.items()},
         "region": [region.start - start, region.end - start],
         "entropy": conflict.entropy,
         "probability": conflict.probability,

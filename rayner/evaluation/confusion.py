@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 
 from rayner.text.spans import Span
 
-KINDS = ("right", "boundary", "type", "both", "missed")
-NOTHING = ""  # where an entity has no counterpart
+OUTCOMES = ("right", "boundary", "type", "both", "missed")
+NO_ENTITY = ""  # where an entity has no counterpart
 
 
 @dataclass(frozen=True)
 class Confusion:
     """Counts over many sentences.
 
-    pairs: (gold type, predicted type), `NOTHING` for an entity that was missed or is spurious; outcomes: (gold type,
+    pairs: (gold type, predicted type), `NO_ENTITY` for an entity that was missed or is spurious; outcomes: (gold type,
     one of KINDS): same extent and type, same type only, same extent only, an overlap only, none.
     """
 
@@ -22,18 +22,18 @@ class Confusion:
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
-def confusion(gold: Iterable[Sequence[Span]], predicted: Iterable[Sequence[Span]]) -> Confusion:
+def count_confusions(gold: Iterable[Sequence[Span]], predicted: Iterable[Sequence[Span]]) -> Confusion:
     """The counts over sentences, a sequence of spans each. Raises ValueError where there are not as many of both."""
     found = Confusion()
     for wanted, given in zip(gold, predicted, strict=True):
-        for ours, theirs in matched(wanted, given):
-            found.pairs[ours.type if ours else NOTHING, theirs.type if theirs else NOTHING] += 1
+        for ours, theirs in match_entities(wanted, given):
+            found.pairs[ours.type if ours else NO_ENTITY, theirs.type if theirs else NO_ENTITY] += 1
             if ours:
-                found.outcomes[ours.type, outcome(ours, theirs)] += 1
+                found.outcomes[ours.type, classify_outcome(ours, theirs)] += 1
     return found
 
 
-def matched(gold: Sequence[Span], predicted: Sequence[Span]) -> list[tuple[Span | None, Span | None]]:
+def match_entities(gold: Sequence[Span], predicted: Sequence[Span]) -> list[tuple[Span | None, Span | None]]:
     """Each entity once: with the one it overlaps that is likest to it, or with None.
 
     Likest: of the same extent, then of the same type, then with the longest overlap, then the first.
@@ -50,7 +50,7 @@ def matched(gold: Sequence[Span], predicted: Sequence[Span]) -> list[tuple[Span 
     return [*out, *((ours, None) for ours in sorted(left)), *((None, theirs) for theirs in sorted(right))]
 
 
-def outcome(gold: Span, predicted: Span | None) -> str:
+def classify_outcome(gold: Span, predicted: Span | None) -> str:
     """What became of a gold entity: one of KINDS."""
     if predicted is None:
         return "missed"

@@ -10,30 +10,30 @@ from itertools import chain
 from typing import Any
 
 from rayner.errors import DataError
-from rayner.evaluation.conflicts import conflicts, examples, summary
-from rayner.evaluation.confusion import KINDS, confusion
+from rayner.evaluation.conflicts import judge_conflicts, select_disagreements, summarize_conflicts
+from rayner.evaluation.confusion import OUTCOMES, count_confusions
 from rayner.evaluation.metrics import (
-    Counts,
+    EntityCounts,
     Score,
-    count,
-    interval,
+    bootstrap_interval,
+    count_entities,
     macro_f1,
-    micro,
-    paired_interval,
-    per_type,
-    token_macro,
+    micro_score,
+    paired_bootstrap_interval,
+    score_by_type,
+    token_macro_f1,
 )
-from rayner.fusion import confidence
-from rayner.fusion.deciding import AnyRule, decide
-from rayner.fusion.region_rule import Rule
-from rayner.fusion.regions import fuse_characters
-from rayner.text.labelled import Labelled
-from rayner.text.predictions import Scored
-from rayner.text.segmentation import sentences
+from rayner.fusion import model_confidence
+from rayner.fusion.deciding import FusionRule, decide
+from rayner.fusion.region_rule import RegionRule
+from rayner.fusion.regions import fuse_by_characters
+from rayner.text.labelled_text import LabelledFile
+from rayner.text.predictions import SegmentPrediction
+from rayner.text.segmentation import split_sentences
 from rayner.text.spans import Span
-from rayner.text.tags import encode
+from rayner.text.tags import spans_to_tags
 
-PAIRS = (
+COMPARED_SYSTEMS = (
     *(("fused", other) for other in ("slm", "llm", "fused_regions", "fused_calibrated", "fused_characters")),
     ("llm", "slm"),
 )
@@ -41,12 +41,12 @@ _PER_TYPE_ROUNDS = 1000  # half of what the micro F1 gets: there is one for each
 
 
 def evaluate_fusion(
-    rows: Sequence[Scored],
-    rule: AnyRule,
+    rows: Sequence[SegmentPrediction],
+    rule: FusionRule,
     types: Sequence[str],
     *,
     seed: int,
-    regions: Rule | None = None,
+    regions: RegionRule | None = None,
     weights: Mapping[str, Sequence[float]] | None = None,
 ) -> dict[str, Any]:
     """Scores of the SLM, the LLM, their fusion and the paper's fusion by characters on labelled segments.
@@ -58,28 +58,29 @@ def evaluate_fusion(
     its lambda is that of the fusion by characters. What it gives is the system `fused_regions`, if it is not `rule`.
     weights: those that calibrate each model, for the system `fused_calibrated` (see `confidence.fuse`).
 
-    Keys: `systems` {slm, llm, fused, fused_characters: see `_scores`, and `errors`; the last also `illegal`, the
+    Keys: `systems` {slm, llm, fused, fused_characters: see `_scores`, and `count_errors`; the last also `illegal`, the
     irregular steps of its tags, mended before scoring, and `illegal_sentences`}; `paired` {"fused-slm": [difference
-    in micro F1, low, high], ...}; `regions` (see `conflicts.summary`); `disagreements` (see `conflicts.examples`);
+    in micro F1, low, high], ...}; `regions` (see `conflicts.summarize_conflicts`);
+    `disagreements` (see `conflicts.select_disagreements`);
     `types`; `n_sentences` (rows); `n_chars`; `distinct` (different texts among the rows); `n_without_llm`.
     """
-    regions = rule if isinstance(rule, Rule) else regions or Rule(0.0)
+    regions = rule if isinstance(rule, RegionRule) else regions or RegionRule(0.0)
     answers, illegal = _answers(rows, rule, regions)
     if weights:
-        answers["fused_calibrated"] = [confidence.fuse(row, types, weights) for row in rows]
+        answers["fused_calibrated"] = [model_confidence.fuse(row, types, weights) for row in rows]
     gold = [row.gold for row in rows]
     kinds = _all_types(types, chain(gold, *answers.values()))
-    counts = {name: count(gold, spans, kinds) for name, spans in answers.items()}
+    counts = {name: count_entities(gold, spans, kinds) for name, spans in answers.items()}
     gold_tags = _tags(rows, gold)
     systems = {
         name: {
-            **_scores(counts[name], kinds, token_macro(gold_tags, _tags(rows, spans)), seed),
-            "errors": errors(gold, spans),
+            **_scores(counts[name], kinds, token_macro_f1(gold_tags, _tags(rows, spans)), seed),
+            "errors": count_errors(gold, spans),
         }
         for name, spans in answers.items()
     }
     systems["fused_characters"] |= {"illegal": sum(illegal), "illegal_sentences": sum(map(bool, illegal))}
-    found = conflicts(rows, regions, answers["fused"])
+    found = judge_conflicts(rows, regions, answers["fused"])
     return {
         "types": list(kinds),
         "n_sentences": len(rows),
@@ -87,13 +88,17 @@ def evaluate_fusion(
         "distinct": len({row.text for row in rows}),
         "n_without_llm": sum(row.llm is None for row in rows),
         "systems": systems,
-        "paired": {f"{a}-{b}": list(paired_interval(counts[a], counts[b], seed=seed)) for a, b in PAIRS if b in counts},
-        "regions": summary(rows, found),
-        "disagreements": examples(found, regions, rule),
+        "paired": {
+            f"{a}-{b}": list(paired_bootstrap_interval(counts[a], counts[b], seed=seed))
+            for a, b in COMPARED_SYSTEMS
+            if b in counts
+        },
+        "regions": summarize_conflicts(rows, found),
+        "disagreements": select_disagreements(found, regions, rule),
     }
 
 
-def evaluate_files(gold: Labelled, predicted: Labelled, *, seed: int) -> dict[str, Any]:
+def evaluate_files(gold: LabelledFile, predicted: LabelledFile, *, seed: int) -> dict[str, Any]:
     """Scores of one labelled file against another that holds the same text.
 
     Sentences (the unit of the bootstrap) are those of `rayner.text.segmentation`; an entity that crosses the end of one
@@ -104,11 +109,11 @@ def evaluate_files(gold: Labelled, predicted: Labelled, *, seed: int) -> dict[st
     """
     _check_same_text(gold, predicted)
     text = gold.text
-    bounds = sentences(text)
+    bounds = split_sentences(text)
     kinds = _all_types((), (gold.spans, predicted.spans))
     wanted, found = _by_sentence(gold.spans, bounds), _by_sentence(predicted.spans, bounds)
-    counts = count(wanted, found, kinds)
-    token = token_macro(encode(gold.spans, len(text)), encode(predicted.spans, len(text)))
+    counts = count_entities(wanted, found, kinds)
+    token = token_macro_f1(spans_to_tags(gold.spans, len(text)), spans_to_tags(predicted.spans, len(text)))
     return {
         "gold": gold.path,
         "predicted": predicted.path,
@@ -117,25 +122,25 @@ def evaluate_files(gold: Labelled, predicted: Labelled, *, seed: int) -> dict[st
         "n_chars": len(text),
         "distinct": len({text[start:end] for start, end in bounds}),
         "faults": {"gold": dict(gold.faults), "predicted": dict(predicted.faults)},
-        "systems": {"predicted": {**_scores(counts, kinds, token, seed), "errors": errors(wanted, found)}},
+        "systems": {"predicted": {**_scores(counts, kinds, token, seed), "errors": count_errors(wanted, found)}},
     }
 
 
-def errors(gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]]) -> dict[str, Any]:
+def count_errors(gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]]) -> dict[str, Any]:
     """What became of the entities of each type (see `evaluation.confusion`).
 
     `pairs` {gold type: {predicted type: n}}, "" for none; `outcomes` {gold type: {right | boundary | type | both |
     missed: n}}.
     """
-    found = confusion(gold, predicted)
+    found = count_confusions(gold, predicted)
     pairs: dict[str, dict[str, int]] = {}
     for (ours, theirs), n in sorted(found.pairs.items()):
         pairs.setdefault(ours, {})[theirs] = n
     kinds = sorted({kind for kind, _ in found.outcomes})
-    return {"pairs": pairs, "outcomes": {kind: {k: found.outcomes[kind, k] for k in KINDS} for kind in kinds}}
+    return {"pairs": pairs, "outcomes": {kind: {k: found.outcomes[kind, k] for k in OUTCOMES} for kind in kinds}}
 
 
-def format_table(result: dict[str, Any]) -> str:
+def format_score_table(result: dict[str, Any]) -> str:
     """The scores of `evaluate_files` or `evaluate_fusion` as a table for the terminal; F1 and the like in percent."""
     width = max([16, *(len(kind) for kind in result["types"])])
     blocks = [f"{result['n_sentences']:,} sentences, {result['n_chars']:,} characters; percent, 95% intervals of F1"]
@@ -165,23 +170,23 @@ def _table_row(label: str, row: dict[str, Any], width: int) -> str:
     return f"{label:<{width}}  {counted}  {shares}  {100 * low:.2f} to {100 * high:.2f}"
 
 
-def _scores(counts: Counts, types: Sequence[str], token: tuple[float, float], seed: int) -> dict[str, Any]:
+def _scores(counts: EntityCounts, types: Sequence[str], token: tuple[float, float], seed: int) -> dict[str, Any]:
     """The scores of one system, shares in [0, 1].
 
     `micro` {precision, recall, f1, right, predicted, gold}, `interval` of its F1 [low, high], `macro_f1` over
-    types, `token_macro_with_o`, `token_macro_without_o` over BMES tags, and `per_type`, each as micro with an
+    types, `token_macro_with_o`, `token_macro_without_o` over BMES tags, and `score_by_type`, each as micro with an
     interval of its own.
     """
     return {
-        "micro": _score(micro(counts)),
-        "interval": list(interval(counts, seed=seed)),
+        "micro": _score(micro_score(counts)),
+        "interval": list(bootstrap_interval(counts, seed=seed)),
         "macro_f1": macro_f1(counts),
         "token_macro_with_o": token[0],
         "token_macro_without_o": token[1],
         "per_type": {
             kind: _score(score)
-            | {"interval": list(interval(counts[:, [i]], seed=seed, rounds=_PER_TYPE_ROUNDS))}
-            for i, (kind, score) in enumerate(per_type(counts, types).items())
+            | {"interval": list(bootstrap_interval(counts[:, [i]], seed=seed, rounds=_PER_TYPE_ROUNDS))}
+            for i, (kind, score) in enumerate(score_by_type(counts, types).items())
         },
     }  # fmt: skip
 
@@ -198,10 +203,10 @@ def _score(score: Score) -> dict[str, Any]:
 
 
 def _answers(
-    rows: Sequence[Scored], rule: AnyRule, regions: Rule
+    rows: Sequence[SegmentPrediction], rule: FusionRule, regions: RegionRule
 ) -> tuple[dict[str, list[tuple[Span, ...]]], list[int]]:
     """Every system's entities, a row each; and the irregular steps of the fusion by characters, a row each."""
-    by_character = [fuse_characters(row.slm, row.llm, regions.weight) if row.llm else None for row in rows]
+    by_character = [fuse_by_characters(row.slm, row.llm, regions.weight) if row.llm else None for row in rows]
     answers = {
         "slm": [row.slm.spans for row in rows],
         "llm": [row.llm.plain if row.llm else () for row in rows],
@@ -211,15 +216,15 @@ def _answers(
             done.spans if done else row.slm.spans for row, done in zip(rows, by_character, strict=True)
         ],
     }
-    return answers, [done.faults if done else 0 for done in by_character]
+    return answers, [done.n_faults if done else 0 for done in by_character]
 
 
-def _decided(rows: Sequence[Scored], rule: AnyRule) -> list[tuple[Span, ...]]:
+def _decided(rows: Sequence[SegmentPrediction], rule: FusionRule) -> list[tuple[Span, ...]]:
     return [tuple(item.span for item in decide(row, rule)) for row in rows]
 
 
-def _tags(rows: Sequence[Scored], spans: Sequence[Sequence[Span]]) -> list[str]:
-    return [tag for row, found in zip(rows, spans, strict=True) for tag in encode(found, len(row.text))]
+def _tags(rows: Sequence[SegmentPrediction], spans: Sequence[Sequence[Span]]) -> list[str]:
+    return [tag for row, found in zip(rows, spans, strict=True) for tag in spans_to_tags(found, len(row.text))]
 
 
 def _all_types(types: Sequence[str], spans: Iterable[Iterable[Span]]) -> tuple[str, ...]:
@@ -236,7 +241,7 @@ def _by_sentence(spans: Iterable[Span], bounds: Sequence[tuple[int, int]]) -> li
     return groups
 
 
-def _check_same_text(gold: Labelled, predicted: Labelled) -> None:
+def _check_same_text(gold: LabelledFile, predicted: LabelledFile) -> None:
     if gold.text == predicted.text:
         return
     pairs = zip(gold.text, predicted.text, strict=False)  # one may be the beginning of the other

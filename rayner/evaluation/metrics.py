@@ -15,7 +15,7 @@ import numpy.typing as npt
 from rayner.text.spans import Span
 from rayner.text.tags import OUTSIDE
 
-Counts = npt.NDArray[np.int64]  # [n_sentences, n_types, 3]: right, predicted, gold
+EntityCounts = npt.NDArray[np.int64]  # [n_sentences, n_types, 3]: right, predicted, gold
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,9 @@ class Score:
         return 2 * self.right / (self.predicted + self.gold) if self.predicted + self.gold else 0.0
 
 
-def count(gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]], types: Sequence[str]) -> Counts:
+def count_entities(
+    gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]], types: Sequence[str]
+) -> EntityCounts:
     """Strict counts per sentence and type. Raises ValueError if the numbers of sentences differ."""
     index = {kind: i for i, kind in enumerate(types)}
     out = np.zeros((len(gold), len(types), 3), dtype=np.int64)
@@ -53,17 +55,17 @@ def count(gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]], t
     return out
 
 
-def micro(counts: Counts) -> Score:
+def micro_score(counts: EntityCounts) -> Score:
     """Over all sentences and types."""
     return Score(*map(int, counts.sum(axis=(0, 1))))
 
 
-def per_type(counts: Counts, types: Sequence[str]) -> dict[str, Score]:
+def score_by_type(counts: EntityCounts, types: Sequence[str]) -> dict[str, Score]:
     """Over all sentences, for each type."""
     return {kind: Score(*map(int, row)) for kind, row in zip(types, counts.sum(axis=0), strict=True)}
 
 
-def macro_f1(counts: Counts) -> float:
+def macro_f1(counts: EntityCounts) -> float:
     """Mean of the F1 of the types that occur in gold or prediction."""
     scores = [Score(*map(int, row)) for row in counts.sum(axis=0)]
     present = [score.f1 for score in scores if score.gold or score.predicted]
@@ -85,11 +87,13 @@ def _draws(n: int, seed: int, rounds: int) -> npt.NDArray[np.int64]:
     return drawn
 
 
-def _resampled_f1(counts: Counts, seed: int, rounds: int) -> npt.NDArray[np.floating]:
+def _resampled_f1(counts: EntityCounts, seed: int, rounds: int) -> npt.NDArray[np.floating]:
     return _f1(_draws(len(counts), seed, rounds) @ counts.sum(axis=1).astype(float))
 
 
-def interval(counts: Counts, *, seed: int, rounds: int = 2000, level: float = 0.95) -> tuple[float, float]:
+def bootstrap_interval(
+    counts: EntityCounts, *, seed: int, rounds: int = 2000, level: float = 0.95
+) -> tuple[float, float]:
     """Bootstrap interval of the micro F1. (0, 0) without sentences."""
     if len(counts) == 0:
         return 0.0, 0.0
@@ -97,18 +101,18 @@ def interval(counts: Counts, *, seed: int, rounds: int = 2000, level: float = 0.
     return float(low), float(high)
 
 
-def paired_interval(
-    ours: Counts, theirs: Counts, *, seed: int, rounds: int = 2000, level: float = 0.95
+def paired_bootstrap_interval(
+    ours: EntityCounts, theirs: EntityCounts, *, seed: int, rounds: int = 2000, level: float = 0.95
 ) -> tuple[float, float, float]:
     """Difference in micro F1 (ours - theirs) and its bootstrap interval, the same sentences drawn for both."""
     if len(ours) == 0:
         return 0.0, 0.0, 0.0
     differences = _resampled_f1(ours, seed, rounds) - _resampled_f1(theirs, seed, rounds)
     low, high = np.quantile(differences, [(1 - level) / 2, (1 + level) / 2])
-    return micro(ours).f1 - micro(theirs).f1, float(low), float(high)
+    return micro_score(ours).f1 - micro_score(theirs).f1, float(low), float(high)
 
 
-def token_macro(gold: Sequence[str], predicted: Sequence[str]) -> tuple[float, float]:
+def token_macro_f1(gold: Sequence[str], predicted: Sequence[str]) -> tuple[float, float]:
     """Token-level macro F1 over tags, (with O, without O). Raises ValueError if the lengths differ."""
     if len(gold) != len(predicted):
         raise ValueError(f"{len(gold)} gold tags but {len(predicted)} predicted ones")

@@ -11,16 +11,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from rayner.fusion.deciding import AnyRule, can_change, decide, doubt
-from rayner.text.predictions import Scored
-from rayner.text.tags import encode
+from rayner.fusion.deciding import FusionRule, block_entropy, decide, llm_could_change
+from rayner.text.predictions import SegmentPrediction
+from rayner.text.tags import spans_to_tags
 
 _SHARES = 100
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What `expected` and `threshold` need.
+    """What `expected_overturned_tags` and `threshold_for_share` need.
 
     entropy, overturned: [m] a step function, rising: from each entropy on, the share of tags that the LLM overturns.
     worth: [101] the expected number of overturned tags of held-out sentences, at shares 0, 1%, ... 100% from the top.
@@ -30,47 +30,49 @@ class Budget:
     overturned: list[float]
     worth: list[float]
 
-    def expected(self, row: Scored, rule: AnyRule) -> float:
+    def expected_overturned_tags(self, row: SegmentPrediction, rule: FusionRule) -> float:
         """How many tags of a sentence the LLM should overturn; 0 where it cannot overturn any."""
-        if not can_change(row, rule):
+        if not llm_could_change(row, rule):
             return 0.0
-        at = np.searchsorted(self.entropy, doubt(row.slm, rule), side="right") - 1
+        at = np.searchsorted(self.entropy, block_entropy(row.slm, rule), side="right") - 1
         return float(np.where(at >= 0, np.asarray(self.overturned)[at], 0.0).sum())
 
-    def threshold(self, share: float) -> float:
+    def threshold_for_share(self, share: float) -> float:
         """Sentences worth more than this are about that share of all."""
         return float(np.interp(share, np.linspace(0, 1, len(self.worth)), self.worth))
 
 
-def fit(rows: Sequence[Scored], rule: AnyRule) -> Budget:
+def fit_budget(rows: Sequence[SegmentPrediction], rule: FusionRule) -> Budget:
     """The budget from held-out sentences that both models answered. Raises ValueError without any."""
     if not rows:
         raise ValueError("a budget needs held-out sentences")
-    entropy = np.concatenate([doubt(row.slm, rule) for row in rows])
-    changed = np.concatenate([overturned(row, rule) for row in rows])
-    budget = Budget(*_rising(entropy, changed), [])
-    worth = [budget.expected(row, rule) for row in rows]
+    entropy = np.concatenate([block_entropy(row.slm, rule) for row in rows])
+    changed = np.concatenate([overturned_mask(row, rule) for row in rows])
+    budget = Budget(*_fit_isotonic_steps(entropy, changed), [])
+    worth = [budget.expected_overturned_tags(row, rule) for row in rows]
     return replace(budget, worth=[float(v) for v in np.quantile(worth, np.linspace(1, 0, _SHARES + 1))])
 
 
-def overturned(row: Scored, rule: AnyRule) -> npt.NDArray[np.bool_]:
+def overturned_mask(row: SegmentPrediction, rule: FusionRule) -> npt.NDArray[np.bool_]:
     """[n] whether the fused tag of each character is another than the SLM's."""
     n = len(row.text)
-    fused = encode([decision.span for decision in decide(row, rule)], n)
-    return np.array([a != b for a, b in zip(fused, encode(row.slm.spans, n), strict=True)], dtype=bool)
+    fused = spans_to_tags([decision.span for decision in decide(row, rule)], n)
+    return np.array([a != b for a, b in zip(fused, spans_to_tags(row.slm.spans, n), strict=True)], dtype=bool)
 
 
-def order(rows: Sequence[Scored], rule: AnyRule, budget: Budget) -> tuple[list[int], int]:
+def rank_for_llm(rows: Sequence[SegmentPrediction], rule: FusionRule, budget: Budget) -> tuple[list[int], int]:
     """The sentences in the order in which a growing budget asks about them, and how many the exact gate lets through.
 
     Those that the exact gate skips come last.
     """
-    worth = [budget.expected(row, rule) for row in rows]
-    passed = [can_change(row, rule) for row in rows]
+    worth = [budget.expected_overturned_tags(row, rule) for row in rows]
+    passed = [llm_could_change(row, rule) for row in rows]
     return sorted(range(len(rows)), key=lambda i: (not passed[i], -worth[i])), sum(passed)
 
 
-def _rising(entropy: npt.NDArray[np.float64], changed: npt.NDArray[np.bool_]) -> tuple[list[float], list[float]]:
+def _fit_isotonic_steps(
+    entropy: npt.NDArray[np.float64], changed: npt.NDArray[np.bool_]
+) -> tuple[list[float], list[float]]:
     """The rising step function nearest to the changes (isotonic regression, by pooling adjacent violators)."""
     values, which, counts = np.unique(entropy, return_inverse=True, return_counts=True)
     blocks: list[tuple[float, float, float]] = []  # lowest entropy, changes, characters

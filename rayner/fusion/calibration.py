@@ -9,20 +9,20 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from rayner.fusion.regions import Decision
+from rayner.fusion.regions import FusedEntity
 
 _FLOOR = 1e-6
 
 
-def features(decision: Decision) -> list[float]:
+def calibration_features(decision: FusedEntity) -> list[float]:
     """What the calibration looks at: 1, H, and if the LLM was consulted, who decided and its two log-probabilities.
 
     Of a decision that has a probability, the logit of that alone.
     """
-    if not decision.consulted:
+    if not decision.llm_consulted:
         return [1.0, decision.slm_entropy]
-    if decision.probability is not None:
-        return [1.0, float(np.log(decision.probability / (1.0 - decision.probability)))]
+    if decision.rule_prob is not None:
+        return [1.0, float(np.log(decision.rule_prob / (1.0 - decision.rule_prob)))]
     return [
         1.0,
         decision.slm_entropy,
@@ -33,7 +33,7 @@ def features(decision: Decision) -> list[float]:
     ]
 
 
-def fit(
+def fit_logistic_weights(
     rows: Sequence[Sequence[float]] | npt.NDArray[np.float64], right: Sequence[bool], *, ridge: float = 1.0
 ) -> list[float]:
     """Weights of the logistic model (Newton's method; the penalty spares the constant).
@@ -58,7 +58,7 @@ def fit(
     return [float(w) for w in weights]
 
 
-def probability(row: Sequence[float], weights: Sequence[float]) -> float | None:
+def logistic_probability(row: Sequence[float], weights: Sequence[float]) -> float | None:
     """The probability that the entity is right; None where nothing was fitted."""
     return float(_sigmoid(np.dot(row, weights))) if len(weights) else None
 

@@ -9,16 +9,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rayner.config.plugins import named
+from rayner.config.plugins import load_plugin
 from rayner.errors import ConfigError
-from rayner.fusion.span_features import candidates
-from rayner.text.predictions import Scored
-from rayner.text.spans import Span, checked
+from rayner.fusion.span_features import candidate_spans
+from rayner.text.predictions import SegmentPrediction
+from rayner.text.spans import Span, sort_and_check_spans
 
 KEY = "fusion.rules"
 
 
-def _asks(row: Scored, fitted: Any) -> bool:  # noqa: ANN401 - see CustomRule
+def _asks(row: SegmentPrediction, fitted: Any) -> bool:  # noqa: ANN401 - see CustomRule
     return True
 
 
@@ -34,13 +34,13 @@ class CustomRule:
         the small model's. Without it the LLM is asked about every segment.
     """
 
-    fit: Callable[[Sequence[Scored], Sequence[str]], Any]
-    accept: Callable[[Scored, Any], Sequence[Span]]
-    can_change: Callable[[Scored, Any], bool] = _asks
+    fit: Callable[[Sequence[SegmentPrediction], Sequence[str]], Any]
+    accept: Callable[[SegmentPrediction, Any], Sequence[Span]]
+    could_change: Callable[[SegmentPrediction, Any], bool] = _asks
 
 
 @dataclass(frozen=True)
-class FittedRule:
+class FittedCustomRule:
     """A CustomRule by its name, the types, and what its `fit` found."""
 
     name: str
@@ -50,34 +50,34 @@ class FittedRule:
 
 def code(name: str) -> CustomRule:
     """Its functions. Raises ConfigError where the name leads to none."""
-    rule: CustomRule = named(KEY, name, CustomRule, "a CustomRule")
+    rule: CustomRule = load_plugin(KEY, name, CustomRule, "a CustomRule")
     return rule
 
 
-def fit(name: str, rows: Sequence[Scored], types: Sequence[str]) -> FittedRule:
+def fit(name: str, rows: Sequence[SegmentPrediction], types: Sequence[str]) -> FittedCustomRule:
     """The rule of this name, fitted. Raises ConfigError where it finds what is no JSON value."""
     found = code(name).fit(rows, types)
     try:
-        return FittedRule(name, tuple(types), json.loads(json.dumps(found, allow_nan=False)))
+        return FittedCustomRule(name, tuple(types), json.loads(json.dumps(found, allow_nan=False)))
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{KEY}: expected a JSON value from fit of {name}, found: {error}") from error
 
 
-def accepted(row: Scored, rule: FittedRule) -> tuple[Span, ...]:
+def accepted(row: SegmentPrediction, rule: FittedCustomRule) -> tuple[Span, ...]:
     """The entities of a segment that both models answered, in order; the rule is not shown the gold ones.
 
     Raises ConfigError for spans that overlap, and for others than the candidates.
     """
     spans = list(code(rule.name).accept(replace(row, gold=()), rule.fitted))
-    allowed = candidates(row, rule.types)
+    allowed = candidate_spans(row, rule.types)
     if odd := [span for span in spans if span not in allowed]:
         raise ConfigError(f"{KEY}: expected of {rule.name} spans among the candidates, found {odd[0]!r}")
     try:
-        return checked(spans, len(row.text))
+        return sort_and_check_spans(spans, len(row.text))
     except ValueError as error:
         raise ConfigError(f"{KEY}: expected of {rule.name} spans without overlaps, found: {error}") from error
 
 
-def can_change(row: Scored, rule: FittedRule) -> bool:
+def can_change(row: SegmentPrediction, rule: FittedCustomRule) -> bool:
     """Whether the rule says that some LLM answer could change the output."""
-    return bool(code(rule.name).can_change(replace(row, llm=None, gold=()), rule.fitted))
+    return bool(code(rule.name).could_change(replace(row, llm=None, gold=()), rule.fitted))

@@ -3,13 +3,13 @@
 import math
 from dataclasses import dataclass
 
-ENTROPY = ("mean", "max")
-PROBABILITY = ("mean", "min", "product")
-EVIDENCE = ("entities", "decisions")
+ENTROPY_REDUCTIONS = ("mean", "max")
+LLM_REDUCTIONS = ("mean", "min", "product")
+LLM_CONFIDENCES = ("entities", "decisions")
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class RegionRule:
     """A fusion rule: lambda, and how H and P are reduced over a region.
 
     evidence: `entities` takes the paper's probabilities (category where the types differ, boundary where only the

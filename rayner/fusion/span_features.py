@@ -11,16 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rayner.text.labelled import Example
-from rayner.text.predictions import LlmSpan, Scored, SlmScore
+from rayner.text.labelled_text import LabelledSentence
+from rayner.text.predictions import LlmEntity, SegmentPrediction, SlmPrediction
 from rayner.text.spans import Span
 
-FLOOR = -14.0  # of logarithms of probabilities, about 1e-6
-CONSIDERED = 0.1  # measured: lower finds no more, higher less (docs/log.md)
+LOG_PROB_FLOOR = -14.0  # of logarithms of probabilities, about 1e-6
+MIN_LABEL_PROB = 0.1  # measured: lower finds no more, higher less (docs/log.md)
 _LENGTHS = 4  # one character, two, three, four or more
 _ODDS = 9.0  # logits are cut there, at either side
 _LEXICAL = ("tagged so", "tagged otherwise", "share of its places tagged so", "share of its tags", "never tagged")
-RISING = (
+NON_NEGATIVE_FEATURES = (
     "LLM decisions",
     "LLM least decision",
     "LLM category",
@@ -33,14 +33,14 @@ Floats = npt.NDArray[np.float64]
 class Lexicon:
     """The strings tagged in the training text: how often by type, and how often they stand there, tagged or not."""
 
-    tagged: Mapping[str, Mapping[str, int]]
-    seen: Mapping[str, int]
+    type_counts: Mapping[str, Mapping[str, int]]
+    occurrence_counts: Mapping[str, int]
 
 
 _NO_LEXICON = Lexicon({}, {})
 
 
-def lexicon(examples: Iterable[Example]) -> Lexicon:
+def build_lexicon(examples: Iterable[LabelledSentence]) -> Lexicon:
     """The lexicon of labelled sentences."""
     kept = list(examples)
     tagged: dict[str, Counter[str]] = defaultdict(Counter)
@@ -55,17 +55,17 @@ def lexicon(examples: Iterable[Example]) -> Lexicon:
     return Lexicon({string: dict(counts) for string, counts in tagged.items()}, dict(seen))
 
 
-def candidates(row: Scored, types: Sequence[str]) -> list[Span]:
+def candidate_spans(row: SegmentPrediction, types: Sequence[str]) -> list[Span]:
     """All spans that either model puts or the small one considers, each once, in order."""
-    return sorted({*row.slm.spans, *(row.llm.plain if row.llm else ()), *considered(row.slm, types)})
+    return sorted({*row.slm.spans, *(row.llm.plain if row.llm else ()), *slm_candidate_spans(row.slm, types)})
 
 
-def considered(slm: SlmScore, types: Sequence[str]) -> set[Span]:
-    """The spans each of whose labels the small model gives a probability above `CONSIDERED`."""
+def slm_candidate_spans(slm: SlmPrediction, types: Sequence[str]) -> set[Span]:
+    """The spans each of whose labels the small model gives a probability above `MIN_LABEL_PROB`."""
     found: set[Span] = set()
     if slm.log_probs is None or not len(slm.log_probs):
         return found
-    likely = slm.log_probs > math.log(CONSIDERED)
+    likely = slm.log_probs > math.log(MIN_LABEL_PROB)
     for k, kind in enumerate(types):
         begins, inner, ends, single = (likely[:, 1 + 4 * k + j] for j in range(4))
         found |= {Span(int(i), int(i) + 1, kind) for i in np.flatnonzero(single)}
@@ -78,7 +78,7 @@ def considered(slm: SlmScore, types: Sequence[str]) -> set[Span]:
     return found
 
 
-def names(types: Sequence[str]) -> list[str]:
+def feature_names(types: Sequence[str]) -> list[str]:
     """What the columns of `features` are."""
     return [
         "SLM", "LLM", "both", "SLM otherwise", "LLM otherwise", "SLM otherwise, same type", "LLM otherwise, same type",
@@ -90,7 +90,9 @@ def names(types: Sequence[str]) -> list[str]:
     ]  # fmt: skip
 
 
-def features(row: Scored, spans: Sequence[Span], types: Sequence[str], known: Lexicon) -> Floats:
+def compute_span_features(
+    row: SegmentPrediction, spans: Sequence[Span], types: Sequence[str], known: Lexicon
+) -> Floats:
     """[n_spans, n_names(types)] of candidates of a segment that both models answered.
 
     Raises ValueError without an LLM answer or the small model's distributions.
@@ -99,8 +101,8 @@ def features(row: Scored, spans: Sequence[Span], types: Sequence[str], known: Le
         raise ValueError(f"{row.doc_id} [{row.start}, {row.end}): expected answers of both models with distributions")
     theirs = {item.span: item for item in row.llm.spans}
     own = set(row.slm.spans)
-    decisions = _log(row.llm.decisions)
-    out = np.zeros((len(spans), len(names(types))))
+    decisions = _log(row.llm.slot_probs)
+    out = np.zeros((len(spans), len(feature_names(types))))
     for i, span in enumerate(spans):
         item = theirs.get(span)
         out[i] = [
@@ -114,7 +116,7 @@ def features(row: Scored, spans: Sequence[Span], types: Sequence[str], known: Le
     return out
 
 
-def highest(row: Scored, types: Sequence[str], known: Lexicon, weights: Floats) -> float:
+def max_linear_score(row: SegmentPrediction, types: Sequence[str], known: Lexicon, weights: Floats) -> float:
     """The most that a linear rule could give any candidate, where the small model puts none itself.
 
     weights: by column of `features`. What the small model and the lexicon say is looked up for every span; what the
@@ -126,13 +128,13 @@ def highest(row: Scored, types: Sequence[str], known: Lexicon, weights: Floats) 
         return -np.inf
     if slm.log_probs is None:
         raise ValueError(f"{row.doc_id} [{row.start}, {row.end}): expected the small model's distributions")
-    by = dict(zip(names(types), map(float, weights), strict=True))
+    by = dict(zip(feature_names(types), map(float, weights), strict=True))
     theirs = {"LLM": (0, 1), "LLM otherwise": (0, 1), "LLM otherwise, same type": (0, 1),
-              "LLM decisions": (2 * FLOOR * _LENGTHS, 0)}  # fmt: skip
-    theirs |= dict.fromkeys(("LLM least decision", "LLM category", "LLM boundary"), (FLOOR, 0))
+              "LLM decisions": (2 * LOG_PROB_FLOOR * _LENGTHS, 0)}  # fmt: skip
+    theirs |= dict.fromkeys(("LLM least decision", "LLM category", "LLM boundary"), (LOG_PROB_FLOOR, 0))
     said = sum(max(by[name] * low, by[name] * high) for name, (low, high) in theirs.items())
-    sizes = min(n, max([_LENGTHS, *map(len, known.tagged)]))
-    columns = np.maximum(slm.log_probs.astype(np.float64), FLOOR)
+    sizes = min(n, max([_LENGTHS, *map(len, known.type_counts)]))
+    columns = np.maximum(slm.log_probs.astype(np.float64), LOG_PROB_FLOOR)
     entropy = slm.entropy.astype(np.float64)
     best = max(_highest_of(size, row.text, entropy, columns, types, known, by) for size in range(1, sizes + 1))
     if n > sizes:  # longer spans: not in the lexicon; the rest by the extremes of the text
@@ -154,7 +156,7 @@ def _highest_of(
     windows = np.lib.stride_tricks.sliding_window_view(entropy, size)
     common = by["H mean"] * windows.mean(axis=1) + by["H max"] * windows.max(axis=1)
     common += by[f"length {min(size, _LENGTHS)}"]
-    strings = [(i, text[i : i + size]) for i in range(starts) if text[i : i + size] in known.tagged]
+    strings = [(i, text[i : i + size]) for i in range(starts) if text[i : i + size] in known.type_counts]
     best = -np.inf
     for k, kind in enumerate(types):
         first = 1 + 4 * k
@@ -183,7 +185,7 @@ def _highest_beyond(entropy: Floats, columns: Floats, types: Sequence[str], by: 
     for k, kind in enumerate(types):
         most = float(columns[:, 1 + 4 * k : 4 + 4 * k].max())
         odds = float(_logits(np.array(most)))
-        told = sum(max(by[name] * FLOOR, by[name] * most) for name in ("SLM log p min", "SLM log p mean"))
+        told = sum(max(by[name] * LOG_PROB_FLOOR, by[name] * most) for name in ("SLM log p min", "SLM log p mean"))
         told += max(by["SLM logit"] * -_ODDS, by["SLM logit"] * odds) + _weighed(_known("", kind, _NO_LEXICON), by)
         best = max(best, common + by[f"type {kind}"] + told)
     return float(best)
@@ -193,8 +195,8 @@ def _weighed(told: Sequence[float], by: Mapping[str, float]) -> float:
     return sum(by[name] * value for name, value in zip(_LEXICAL, told, strict=True))
 
 
-def label_log_probs(log_probs: npt.NDArray[np.float32], span: Span, types: Sequence[str]) -> Floats:
-    """[n] the log-probability of each label that together spell an entity. log_probs: see `SlmScore`."""
+def entity_label_log_probs(log_probs: npt.NDArray[np.float32], span: Span, types: Sequence[str]) -> Floats:
+    """[n] the log-probability of each label that together spell an entity. log_probs: see `SlmPrediction`."""
     first = 1 + 4 * list(types).index(span.type)
     n = span.end - span.start
     columns = [first + 3] if n == 1 else [first, *[first + 1] * (n - 2), first + 2]
@@ -210,11 +212,11 @@ def _proposed(span: Span, own: Iterable[Span], theirs: Iterable[Span]) -> list[f
     return [*has, has[0] * has[1], *(float(bool(side)) for side in against), *map(float, alike)]
 
 
-def _slm(slm: SlmScore, span: Span, types: Sequence[str]) -> list[float]:
+def _slm(slm: SlmPrediction, span: Span, types: Sequence[str]) -> list[float]:
     entropy = slm.entropy[span.start : span.end].astype(np.float64)
     if slm.log_probs is None or span.type not in types:
-        return [float(entropy.mean()), float(entropy.max()), FLOOR, FLOOR, -_ODDS]
-    found = np.maximum(label_log_probs(slm.log_probs, span, types), FLOOR)
+        return [float(entropy.mean()), float(entropy.max()), LOG_PROB_FLOOR, LOG_PROB_FLOOR, -_ODDS]
+    found = np.maximum(entity_label_log_probs(slm.log_probs, span, types), LOG_PROB_FLOOR)
     return [
         float(entropy.mean()),
         float(entropy.max()),
@@ -224,16 +226,16 @@ def _slm(slm: SlmScore, span: Span, types: Sequence[str]) -> list[float]:
     ]
 
 
-def _llm(decisions: Floats, item: LlmSpan | None) -> list[float]:
-    total = max(float(decisions.sum()), 2 * FLOOR * _LENGTHS)
-    pair = [0.0, 0.0] if item is None else [float(_log(np.array(p))) for p in (item.category, item.boundary)]
+def _llm(decisions: Floats, item: LlmEntity | None) -> list[float]:
+    total = max(float(decisions.sum()), 2 * LOG_PROB_FLOOR * _LENGTHS)
+    pair = [0.0, 0.0] if item is None else [float(_log(np.array(p))) for p in (item.category_prob, item.boundary_prob)]
     return [total, float(decisions.min()), *pair]
 
 
 def _known(string: str, kind: str, known: Lexicon) -> list[float]:
-    counts = known.tagged.get(string, {})
+    counts = known.type_counts.get(string, {})
     same, all_tags = counts.get(kind, 0), sum(counts.values())
-    places = max(known.seen.get(string, 0), all_tags)
+    places = max(known.occurrence_counts.get(string, 0), all_tags)
     share = (same + 0.5) / (places + 1) if places else 0.0
     return [
         float(np.log1p(same)),
@@ -249,7 +251,7 @@ def _one_hot(which: int, size: int) -> list[float]:
 
 
 def _log(probabilities: npt.NDArray[np.floating]) -> Floats:
-    out: Floats = np.log(np.maximum(probabilities, np.exp(FLOOR)), dtype=np.float64)
+    out: Floats = np.log(np.maximum(probabilities, np.exp(LOG_PROB_FLOOR)), dtype=np.float64)
     return out
 
 

@@ -12,17 +12,23 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rayner.fusion.deciding import AnyRule, decide
-from rayner.fusion.region_rule import Rule
-from rayner.fusion.regions import Decision, compare, entropy_over, evidence_over, reduce_probability
-from rayner.text.predictions import Scored
+from rayner.fusion.deciding import FusionRule, decide
+from rayner.fusion.region_rule import RegionRule
+from rayner.fusion.regions import (
+    FusedEntity,
+    find_agreements_and_conflicts,
+    reduce_llm_probs,
+    region_entropy,
+    region_llm_probs,
+)
+from rayner.text.predictions import SegmentPrediction
 
 Floats = npt.NDArray[np.float64]
 _AT_ONCE = 2_000_000  # comparisons: memory stays small however many regions there are
 
 
 @dataclass(frozen=True)
-class Conflicts:
+class ConflictTable:
     """All conflict regions of some sentences under given reductions.
 
     confidence, probability: [n]; slm, llm: [n, 2] entities right and predicted if that model wins;
@@ -37,7 +43,7 @@ class Conflicts:
     gold: int
 
 
-def conflicts(rows: Sequence[Scored], rule: Rule) -> Conflicts:
+def tabulate_conflicts(rows: Sequence[SegmentPrediction], rule: RegionRule) -> ConflictTable:
     """The conflict regions of labelled sentences, by the rule's reductions (its weight plays no part)."""
     numbers: list[tuple[float, float]] = []
     outcomes: list[tuple[tuple[int, int], tuple[int, int]]] = []
@@ -47,22 +53,22 @@ def conflicts(rows: Sequence[Scored], rule: Rule) -> Conflicts:
         gold += len(want)
         if row.llm is None:
             raise ValueError(f"{row.doc_id} [{row.start}, {row.end}) has no LLM answer to tune on")
-        agreed, regions = compare(row.slm.spans, row.llm.spans)
+        agreed, regions = find_agreements_and_conflicts(row.slm.spans, row.llm.spans)
         right += len(want.intersection(agreed))
         predicted += len(agreed)
         for region in regions:
-            values = evidence_over(region, row.llm, rule.evidence)
-            entropy = entropy_over(region, row.slm.entropy, rule.entropy)
-            numbers.append((1.0 - entropy, reduce_probability(values, rule.probability)))
-            sides = [region.slm, [item.span for item in region.llm]]
+            values = region_llm_probs(region, row.llm, rule.evidence)
+            entropy = region_entropy(region, row.slm.entropy, rule.entropy)
+            numbers.append((1.0 - entropy, reduce_llm_probs(values, rule.probability)))
+            sides = [region.slm_spans, [item.span for item in region.llm_entities]]
             slm, llm = ((len(want.intersection(side)), len(side)) for side in sides)
             outcomes.append((slm, llm))
     pair = np.array(numbers, dtype=np.float64).reshape(-1, 2)
     both = np.array(outcomes, dtype=np.int64).reshape(-1, 2, 2)
-    return Conflicts(pair[:, 0], pair[:, 1], both[:, 0], both[:, 1], (right, predicted), gold)
+    return ConflictTable(pair[:, 0], pair[:, 1], both[:, 0], both[:, 1], (right, predicted), gold)
 
 
-def f1_curve(found: Conflicts, weights: Floats) -> Floats:
+def compute_f1_curve(found: ConflictTable, weights: Floats) -> Floats:
     """Strict entity micro F1 of the fused output at each lambda."""
     parts = []
     for some in np.array_split(weights, max(1, len(weights) * len(found.confidence) // _AT_ONCE)):
@@ -75,7 +81,7 @@ def f1_curve(found: Conflicts, weights: Floats) -> Floats:
     return curve
 
 
-def best_weight(weights: Floats, f1: Floats) -> tuple[float, float]:
+def choose_weight(weights: Floats, f1: Floats) -> tuple[float, float]:
     """(lambda, F1) at the middle of the longest stretch of lambdas that reach the maximum.
 
     The middle of a plateau is what a small change of the data moves least.
@@ -87,14 +93,14 @@ def best_weight(weights: Floats, f1: Floats) -> tuple[float, float]:
     return float(weights[middle]), float(f1[middle])
 
 
-def held_out(
-    rows: Sequence[Scored],
-    choose: Callable[[Sequence[Scored]], AnyRule],
+def decide_held_out(
+    rows: Sequence[SegmentPrediction],
+    choose: Callable[[Sequence[SegmentPrediction]], FusionRule],
     *,
     folds: int,
     seed: int,
-    blind: Callable[[AnyRule, Scored], AnyRule] = lambda rule, row: rule,
-) -> list[list[Decision]]:
+    blind: Callable[[FusionRule, SegmentPrediction], FusionRule] = lambda rule, row: rule,
+) -> list[list[FusedEntity]]:
     """The decisions on each segment by the rule that `choose` finds on those of the other folds.
 
     All copies of a text fall into the same fold. With fewer than two texts, the rule has seen its segment. blind: the
@@ -103,7 +109,7 @@ def held_out(
     texts = sorted({row.text for row in rows})
     random.Random(seed).shuffle(texts)
     fold = {text: i % folds for i, text in enumerate(texts)}
-    out: list[list[Decision]] = [[] for _ in rows]
+    out: list[list[FusedEntity]] = [[] for _ in rows]
     for part in sorted(set(fold.values())):
         others = [row for row in rows if fold[row.text] != part]
         rule = choose(others or rows)

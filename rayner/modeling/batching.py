@@ -2,21 +2,21 @@
 
 from collections.abc import Sequence
 
-PADDING = 0.1  # largest share of a batch that is padding
-PASS = 128  # what a forward pass costs beside its tokens, in tokens
+MAX_PADDING_SHARE = 0.1  # largest share of a batch that is padding
+PASS_COST_TOKENS = 128  # what a forward pass costs beside its tokens, in tokens
 
 
-def batches(
-    lengths: Sequence[int], size: int, slack: float = 0, held: Sequence[float] | None = None
+def inference_batches(
+    lengths: Sequence[int], max_size: int, padding_allowance: float = 0, extra_costs: Sequence[float] | None = None
 ) -> list[list[int]]:
     """All items in batches of at most `size`, longest first: the cheapest such cut, a batch costing PASS and its area.
 
     A batch has at most PADDING of padding, or at most `slack` tokens of it.
     held: what each item costs beside its length, the most costly of a batch counting for all: its cached tokens.
     """
-    costs = held or [0.0] * len(lengths)
+    costs = extra_costs or [0.0] * len(lengths)
     order = sorted(range(len(lengths)), key=lambda i: -lengths[i] - costs[i])
-    ends = _cheapest([lengths[i] for i in order], [costs[i] for i in order], size, slack)
+    ends = _cheapest_batch_ends([lengths[i] for i in order], [costs[i] for i in order], max_size, padding_allowance)
     out, at = [], 0
     while at < len(order):
         out.append(order[at : ends[at]])
@@ -24,7 +24,7 @@ def batches(
     return out
 
 
-def _cheapest(lengths: Sequence[int], held: Sequence[float], size: int, slack: float) -> list[int]:
+def _cheapest_batch_ends(lengths: Sequence[int], held: Sequence[float], size: int, slack: float) -> list[int]:
     """Where the batch that begins at each item ends, in the cheapest cut of all from there on."""
     n = len(lengths)
     cost, ends = [0.0] * (n + 1), [n] * n
@@ -34,12 +34,12 @@ def _cheapest(lengths: Sequence[int], held: Sequence[float], size: int, slack: f
             longest, most = max(longest, lengths[end - 1]), max(most, held[end - 1])
             total += lengths[end - 1]
             area = longest * (end - start)
-            if area - total > max(PADDING * area, slack):
+            if area - total > max(MAX_PADDING_SHARE * area, slack):
                 if not most:
                     break  # lengths fall: it only gets worse
                 continue
             here = area + most * (end - start) + cost[end]
             if here < best:
                 best, ends[start] = here, end
-        cost[start] = best + PASS
+        cost[start] = best + PASS_COST_TOKENS
     return ends

@@ -11,11 +11,11 @@ import torch
 
 from rayner.errors import ConfigError
 
-_PICKLES = frozenset((".bin", ".pt", ".pth", ".ckpt", ".pkl"))
-_INDEX = ".safetensors.index.json"
+_PICKLE_SUFFIXES = frozenset((".bin", ".pt", ".pth", ".ckpt", ".pkl"))
+_SAFETENSORS_INDEX = ".safetensors.index.json"
 
 
-def safely(model: str | Path) -> dict[str, bool]:
+def safe_load_options(model: str | Path) -> dict[str, bool]:
     """The arguments by which transformers opens safetensors alone and runs no code of a checkpoint.
 
     Raises ConfigError, naming the file, for a folder whose weights it would unpickle all the same, or that has no
@@ -23,11 +23,11 @@ def safely(model: str | Path) -> dict[str, bool]:
     """
     folder = Path(model)
     if folder.is_dir():
-        _check_weights(folder)
+        _reject_pickled_weights(folder)
     return {"use_safetensors": True, "trust_remote_code": False}
 
 
-def refused(model: str | Path, expected: str, error: Exception) -> ConfigError:
+def checkpoint_error(model: str | Path, expected: str, error: Exception) -> ConfigError:
     """The error, in one line, for a checkpoint that cannot be loaded."""
     found = " ".join(str(error).split())
     if "trust_remote_code" in found:  # transformers goes on about an argument that nobody can give here
@@ -35,24 +35,24 @@ def refused(model: str | Path, expected: str, error: Exception) -> ConfigError:
     return ConfigError(f"{model}: expected {expected}, found: {found}")
 
 
-def _check_weights(folder: Path) -> None:
+def _reject_pickled_weights(folder: Path) -> None:
     present = sorted(path.name for path in folder.iterdir())
-    pickled = [name for name in present if Path(name).suffix in _PICKLES]
+    pickled = [name for name in present if Path(name).suffix in _PICKLE_SUFFIXES]
     if pickled and not any(name.endswith(".safetensors") for name in present):
-        raise _pickled(folder, pickled[0])
-    for name in sorted(_named(folder)):
-        if not name.endswith((".safetensors", _INDEX)):
-            raise _pickled(folder, name)
+        raise _pickle_error(folder, pickled[0])
+    for name in sorted(_weight_files_in_json(folder)):
+        if not name.endswith((".safetensors", _SAFETENSORS_INDEX)):
+            raise _pickle_error(folder, name)
         if Path(name).name != name:
             raise ConfigError(f"{folder}: expected weights in this folder, found {name!r} named among them")
     if "adapter_model.bin" in present and "adapter_model.safetensors" not in present:
-        raise _pickled(folder, "adapter_model.bin")
+        raise _pickle_error(folder, "adapter_model.bin")
 
 
-def _named(folder: Path) -> set[str]:
+def _weight_files_in_json(folder: Path) -> set[str]:
     """Files that the folder's own JSON names as weights: transformers opens them whatever their format."""
     named: set[str] = set()
-    for path in (folder / "config.json", *folder.glob(f"*{_INDEX}")):
+    for path in (folder / "config.json", *folder.glob(f"*{_SAFETENSORS_INDEX}")):
         try:
             tree: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             named |= {str(name) for name in tree.get("weight_map", {}).values()}
@@ -61,11 +61,11 @@ def _named(folder: Path) -> set[str]:
         except FileNotFoundError:
             continue
         except (OSError, ValueError, AttributeError) as error:
-            raise refused(path, "JSON of a checkpoint", error) from error
+            raise checkpoint_error(path, "JSON of a checkpoint", error) from error
     return named
 
 
-def _pickled(folder: Path, name: str) -> ConfigError:
+def _pickle_error(folder: Path, name: str) -> ConfigError:
     return ConfigError(
         f"{folder}: expected weights in safetensors, found {name!r}: pickles can run code and are not read; "
         "docs/security.md says how to convert one"
@@ -73,7 +73,7 @@ def _pickled(folder: Path, name: str) -> ConfigError:
 
 
 @contextmanager
-def deepspeed_states() -> Iterator[None]:
+def unpickle_only_deepspeed_states() -> Iterator[None]:
     """While it lasts torch unpickles nothing but tensors and the three classes of DeepSpeed's own training states.
 
     DeepSpeed asks for unrestricted pickles; anything else in one raises pickle.UnpicklingError.

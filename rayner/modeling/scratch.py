@@ -23,13 +23,13 @@ from rayner.config.settings import ScratchConfig
 
 _END, _PAD = "<|endoftext|>", "<|pad|>"
 _PUNCTUATION = "<>/&;：\n"
-MAX_TOKENS = 4096  # positions that the decoder is made for
+DECODER_MAX_TOKENS = 4096  # positions that the decoder is made for
 
 
-def write_encoder(folder: Path, texts: Iterable[str], shape: ScratchConfig, seed: int) -> None:
+def write_scratch_encoder(folder: Path, texts: Iterable[str], shape: ScratchConfig, seed: int) -> None:
     """A BERT-like encoder whose vocabulary is the characters of the texts; the rest is its unknown token."""
     specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    vocabulary = {token: i for i, token in enumerate([*specials, *_characters(texts, shape.min_count)])}
+    vocabulary = {token: i for i, token in enumerate([*specials, *_frequent_characters(texts, shape.min_count)])}
     raw = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     raw.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
     tokenizer = PreTrainedTokenizerFast(
@@ -58,15 +58,19 @@ def write_encoder(folder: Path, texts: Iterable[str], shape: ScratchConfig, seed
     model.save_pretrained(folder)
 
 
-def write_decoder(folder: Path, texts: Iterable[str], types: Sequence[str], shape: ScratchConfig, seed: int) -> None:
+def write_scratch_decoder(
+    folder: Path, texts: Iterable[str], types: Sequence[str], shape: ScratchConfig, seed: int
+) -> None:
     """A Qwen2-like decoder: a token a character of the texts, the others in UTF-8 bytes; a token a type's name."""
-    vocabulary, merges = _byte_level([*_characters(texts, shape.min_count), *_PUNCTUATION], [*types, "</"])
+    vocabulary, merges = _build_byte_level_bpe(
+        [*_frequent_characters(texts, shape.min_count), *_PUNCTUATION], [*types, "</"]
+    )
     tokenizer = Qwen2Tokenizer(
         vocab=vocabulary,
         merges=merges,  # type: ignore[arg-type]  # pairs, as the library itself needs them
         eos_token=_END,
         pad_token=_PAD,
-        model_max_length=MAX_TOKENS,
+        model_max_length=DECODER_MAX_TOKENS,
     )
     torch.manual_seed(seed)
     model = Qwen2ForCausalLM(
@@ -77,7 +81,7 @@ def write_decoder(folder: Path, texts: Iterable[str], types: Sequence[str], shap
             num_attention_heads=shape.heads,
             num_key_value_heads=shape.heads,
             intermediate_size=shape.intermediate,
-            max_position_embeddings=MAX_TOKENS,
+            max_position_embeddings=DECODER_MAX_TOKENS,
             initializer_range=shape.hidden**-0.5,  # 0.02 suits thousands of dimensions; here attention starts flat
             tie_word_embeddings=True,
             bos_token_id=None,
@@ -89,7 +93,9 @@ def write_decoder(folder: Path, texts: Iterable[str], types: Sequence[str], shap
     model.save_pretrained(folder)
 
 
-def _byte_level(characters: Iterable[str], words: Iterable[str]) -> tuple[dict[str, int], list[tuple[str, str]]]:
+def _build_byte_level_bpe(
+    characters: Iterable[str], words: Iterable[str]
+) -> tuple[dict[str, int], list[tuple[str, str]]]:
     """Vocabulary and merges of a byte-level BPE, as Qwen2's is, with a token for each character and each word.
 
     Beside a Qwen2 model, AutoTokenizer makes a byte-level tokenizer out of whatever was saved: it must be one.
@@ -104,6 +110,6 @@ def _byte_level(characters: Iterable[str], words: Iterable[str]) -> tuple[dict[s
     return {token: i for i, token in enumerate(dict.fromkeys(tokens))}, list(merges)
 
 
-def _characters(texts: Iterable[str], min_count: int) -> list[str]:
+def _frequent_characters(texts: Iterable[str], min_count: int) -> list[str]:
     counts = Counter(char for text in texts for char in text)
     return sorted(char for char, n in counts.items() if n >= min_count)

@@ -6,7 +6,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 
-def environment(folder: Path) -> Environment:
+def load_templates(folder: Path) -> Environment:
     """The templates of a folder: what they print is escaped, and a name that they are not given is an error."""
     return Environment(
         loader=FileSystemLoader(folder),
@@ -17,7 +17,7 @@ def environment(folder: Path) -> Environment:
     )
 
 
-def shown(value: Any) -> str:  # noqa: ANN401 - JSON
+def format_value(value: Any) -> str:  # noqa: ANN401 - JSON
     """A single value as text: thousands set apart, floats to four significant digits."""
     if isinstance(value, bool):
         return "yes" if value else "no"

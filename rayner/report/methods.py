@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rayner.rendering.report_messages import setting
-from rayner.rendering.templates import shown
-from rayner.rendering.translation import Both, filled, joined, same
+from rayner.rendering.bilingual import BilingualText, fill_text, join_texts, same_in_both
+from rayner.rendering.report_texts import translate_setting
+from rayner.rendering.templates import format_value
 
 _SCRATCH = "scratch"
 MESSAGES: dict[str, tuple[str, str]] = {
@@ -87,34 +87,41 @@ MESSAGES: dict[str, tuple[str, str]] = {
 }
 
 
-def paragraph(about: Mapping[str, Any], fusion: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Both | None:
+def compose_methods_paragraph(
+    run_facts: Mapping[str, Any], fusion: Mapping[str, Any], evaluation: Mapping[str, Any]
+) -> BilingualText | None:
     """A few sentences to cite, or None where the run did not record its settings.
 
     about: as `pipeline.json` holds it; fusion: `fusion.json`; evaluation: `evaluation.json`, {} without test sentences.
     """
-    config = about.get("config")
-    if not config or not fusion or "labelled" not in about.get("counts", {}):
+    config = run_facts.get("config")
+    if not config or not fusion or "labelled" not in run_facts.get("counts", {}):
         return None
-    said = [_data(about, config), _small(config["slm"]), _large(config), _fusion(fusion, config)]
-    return joined([*said, *_scores(evaluation), *_tagged(about, config), *_versions(about)], " ", "")
+    said = [_data(run_facts, config), _small(config["slm"]), _large(config), _fusion(fusion, config)]
+    return join_texts([*said, *_scores(evaluation), *_tagged(run_facts, config), *_versions(run_facts)], " ", "")
 
 
-def _say(key: str, *given: object) -> Both:
-    return filled(MESSAGES[key], *given)
+def _say(key: str, *given: object) -> BilingualText:
+    return fill_text(MESSAGES[key], *given)
 
 
-def _data(about: Mapping[str, Any], config: Mapping[str, Any]) -> Both:
+def _data(about: Mapping[str, Any], config: Mapping[str, Any]) -> BilingualText:
     parts = about["counts"]["labelled"]
     told = (
-        _say(name, shown(parts[name]["sentences"]), shown(parts[name]["entities"])) for name in ("train", "dev", "test")
+        _say(name, format_value(parts[name]["sentences"]), format_value(parts[name]["entities"]))
+        for name in ("train", "dev", "test")
     )
     return _say("data", config["seed"], *told)
 
 
-def _small(slm: Mapping[str, Any]) -> Both:
+def _small(slm: Mapping[str, Any]) -> BilingualText:
     if slm["family"] == "crf":
         crf = slm["crf"]
-        seen = _say("clusters", joined(map(same, crf["clusters"]), *MESSAGES["and"])) if crf["unlabelled"] else ""
+        seen = (
+            _say("clusters", join_texts(map(same_in_both, crf["clusters"]), *MESSAGES["and"]))
+            if crf["unlabelled"]
+            else ""
+        )
         return _say("crf", seen, crf["c1"], crf["c2"], crf["iterations"])
     if slm["family"] != "encoder":
         return _say("custom_tagger", slm["family"])
@@ -122,7 +129,7 @@ def _small(slm: Mapping[str, Any]) -> Both:
     return _say("encoder", model, slm["epochs"], slm["batch_size"], f"{slm['lr']:g}")
 
 
-def _large(config: Mapping[str, Any]) -> Both:
+def _large(config: Mapping[str, Any]) -> BilingualText:
     llm = config["llm"]
     model = _say("decoder_scratch") if llm["model"] == _SCRATCH else _say("decoder_named", llm["model"])
     trained = []
@@ -131,15 +138,15 @@ def _large(config: Mapping[str, Any]) -> Both:
     if llm["epochs"]:
         lora = llm["lora"]
         trained.append(_say("lora", _epochs(llm["epochs"]), lora["r"], lora["alpha"], f"{llm['lr']:g}"))
-    how = _say("trained", joined(trained, " and ", "，再"), llm["batch_size"]) if trained else _say("not_tuned")
+    how = _say("trained", join_texts(trained, " and ", "，再"), llm["batch_size"]) if trained else _say("not_tuned")
     return _say("decoder", model, how, _say(llm["examples"], config["index"]["k"]))
 
 
-def _epochs(n: int) -> Both:
+def _epochs(n: int) -> BilingualText:
     return _say("one_epoch") if n == 1 else _say("epochs", n)
 
 
-def _fusion(fusion: Mapping[str, Any], config: Mapping[str, Any]) -> Both:
+def _fusion(fusion: Mapping[str, Any], config: Mapping[str, Any]) -> BilingualText:
     folds = config["split"]["folds"]
     where = _say("cross_fitted", folds) if folds else _say("held_out")
     if fusion["chosen"] == "spans":
@@ -147,11 +154,11 @@ def _fusion(fusion: Mapping[str, Any], config: Mapping[str, Any]) -> Both:
     if fusion["chosen"] != "regions":
         return _say("fitted", _say("custom_rule", fusion["chosen"]), where)
     rule = fusion["rule"]
-    reduced = (setting(rule[key]) for key in ("entropy", "probability", "evidence"))
+    reduced = (translate_setting(rule[key]) for key in ("entropy", "probability", "evidence"))
     return _say("fitted", _say("regions", f"{rule['weight']:.4g}", *reduced), where)
 
 
-def _scores(evaluation: Mapping[str, Any]) -> list[Both]:
+def _scores(evaluation: Mapping[str, Any]) -> list[BilingualText]:
     if not evaluation:
         return []
     told = []
@@ -161,15 +168,15 @@ def _scores(evaluation: Mapping[str, Any]) -> list[Both]:
     return [_say("scores", *told)]
 
 
-def _tagged(about: Mapping[str, Any], config: Mapping[str, Any]) -> list[Both]:
+def _tagged(about: Mapping[str, Any], config: Mapping[str, Any]) -> list[BilingualText]:
     counts = about["counts"]
     if not config["corpus"] or "segments" not in counts:
         return []
     skipped = 100 * counts["gated"] / max(1, counts["segments"])
-    told = [shown(counts[key]) for key in ("documents", "characters", "segments", "entities")]
-    return [_say("corpus", *told, f"{skipped:.1f}", shown(counts["set_aside"]))]
+    told = [format_value(counts[key]) for key in ("documents", "characters", "segments", "entities")]
+    return [_say("corpus", *told, f"{skipped:.1f}", format_value(counts["set_aside"]))]
 
 
-def _versions(about: Mapping[str, Any]) -> list[Both]:
+def _versions(about: Mapping[str, Any]) -> list[BilingualText]:
     versions = about.get("versions", {})
     return [_say("software", ", ".join(f"{name} {number}" for name, number in versions.items()))] if versions else []

@@ -1,7 +1,7 @@
 """The HTML report of a run: one page that needs nothing else, on screen, on paper and without a network.
 
-It is in English and Chinese: see `rayner.rendering.report_messages` for what it says,
-`rayner.rendering.translation.Both` for how the page holds it.
+It is in English and Chinese: see `rayner.rendering.report_texts` for what it says,
+`rayner.rendering.bilingual.BilingualText` for how the page holds it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,96 +12,115 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from rayner.fusion.span_rule import span_rule
-from rayner.rendering.report_messages import feature, gloss, say, setting
-from rayner.rendering.tagged_text import Piece, Sample, colours, pieces
-from rayner.rendering.templates import environment, shown
-from rayner.rendering.translation import GLOSSES, Both, attribute, filled, joined, same
-from rayner.report import facts, plots
-from rayner.report.methods import paragraph
-from rayner.runs.storage import Place, replacing
+from rayner.rendering.bilingual import (
+    GLOSSES,
+    BilingualText,
+    bilingual_attribute,
+    fill_text,
+    join_texts,
+    same_in_both,
+)
+from rayner.rendering.report_texts import translate, translate_feature, translate_setting, type_with_gloss
+from rayner.rendering.tagged_text import TaggedSample, TextPiece, assign_type_colours, split_by_entities
+from rayner.rendering.templates import format_value, load_templates
+from rayner.report import fact_tables, plots
+from rayner.report.methods import compose_methods_paragraph
+from rayner.runs.storage import StoragePath, atomic_writer
 
-__all__ = ["Sample", "write_report"]
+__all__ = ["TaggedSample", "write_report_page"]
 
-_SYSTEMS = {key: say(key) for key in ("slm", "llm", "fused")}
-_ALL_SYSTEMS = _SYSTEMS | {key: say(key) for key in ("fused_regions", "fused_calibrated", "fused_characters")}
+_SYSTEMS = {key: translate(key) for key in ("slm", "llm", "fused")}
+_ALL_SYSTEMS = _SYSTEMS | {key: translate(key) for key in ("fused_regions", "fused_calibrated", "fused_characters")}
 _SHOWN_AT_ONCE = 10  # disagreements; the others are folded away
 
 
-def write_report(
-    path: Place,
+def write_report_page(
+    path: StoragePath,
     *,
     title: str,
     evaluation: dict[str, Any],
     fusion: dict[str, Any],
     run: dict[str, Any],
-    samples: list[Sample],
+    samples: list[TaggedSample],
 ) -> None:
     """Write the page to `path` (UTF-8). Sections without data are left out.
 
     evaluation: of `evaluation.evaluate_fusion`, or {} without labelled test data; with `budget` {share, f1, exact}
-        (see `plots.budget_curve`), if it is to be drawn.
-    fusion: {} or any of `chosen` ("regions" | "spans" | module:name), `held_out` (F1 of each), `spans`
+        (see `plots.plot_f1_by_llm_share`), if it is to be drawn.
+    fusion: {} or any of `chosen` ("regions" | "spans" | module:name), `decide_held_out` (F1 of each), `spans`
         (`SpanRule.plain`), `rule` {weight, entropy, probability, evidence}, `basis` ("unmasked" | "allowed"),
-        `curves` and `baselines` (see `plots.lambda_curve`; baselines may have "fused"),
+        `curves` and `baselines` (see `plots.plot_f1_by_lambda`; baselines may have "fused"),
         ...
     run: any JSON; the keys of `facts` are shown as tables, the others folded away.
     Raises ValueError where the entities of a sample overlap or leave its text.
     """
-    page = _environment().get_template("report.html.j2").render(
-        title=title,
-        facts=facts.known(run),
-        more_facts=facts.others(run),
-        methods=paragraph(run, fusion, evaluation),
-        **_types(evaluation, samples),
-        systems=_SYSTEMS,
-        all_systems=_ALL_SYSTEMS,
-        evaluation=evaluation,
-        cards=_cards(evaluation),
-        comparisons=[_compared(pair, values) for pair, values in evaluation.get("paired", {}).items()],
-        fusion=fusion,
-        rule=_rule(fusion),
-        weights=_weights(fusion),
-        baselines=_baselines(fusion),
-        best=[_best(curve) for curve in fusion.get("curves", []) if curve["f1"]],
-        plots=_plots(evaluation, fusion),
-        disagreements=[_disagreement(item) for item in evaluation.get("disagreements", [])],
-        shown_at_once=_SHOWN_AT_ONCE,
-        samples=[{"title": s.title, "pieces": pieces(s.text, s.entities), "n": len(s.entities)} for s in samples],
-    )  # fmt: skip
-    with replacing(path) as stream:
+    page = (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            title=title,
+            facts=fact_tables.main_tables(run),
+            more_facts=fact_tables.remaining_tables(run),
+            methods=compose_methods_paragraph(run, fusion, evaluation),
+            **_type_styles(evaluation, samples),
+            systems=_SYSTEMS,
+            all_systems=_ALL_SYSTEMS,
+            evaluation=evaluation,
+            cards=_score_cards(evaluation),
+            comparisons=[_describe_difference(pair, values) for pair, values in evaluation.get("paired", {}).items()],
+            fusion=fusion,
+            rule=_describe_rule(fusion),
+            weights=_span_rule_weights(fusion),
+            baselines=_describe_baselines(fusion),
+            best=[_highest_point(curve) for curve in fusion.get("curves", []) if curve["f1"]],
+            plots=_draw_plots(evaluation, fusion),
+            disagreements=[_disagreement_lines(item) for item in evaluation.get("disagreements", [])],
+            shown_at_once=_SHOWN_AT_ONCE,
+            samples=[
+                {"title": s.title, "pieces": split_by_entities(s.text, s.entities), "n": len(s.entities)}
+                for s in samples
+            ],
+        )
+    )
+    with atomic_writer(path) as stream:
         stream.write(page.encode())
 
 
 def _environment() -> Environment:
-    made = environment(Path(__file__).parent)
-    made.globals |= {"m": say, "attribute": attribute}
-    made.filters |= {"percent": percent, "points": points, "gloss": gloss, "shown": shown}
+    made = load_templates(Path(__file__).parent)
+    made.globals |= {"m": translate, "attribute": bilingual_attribute}
+    made.filters |= {
+        "percent": format_percent,
+        "points": format_points,
+        "gloss": type_with_gloss,
+        "shown": format_value,
+    }
     return made
 
 
-def percent(share: float) -> str:
+def format_percent(share: float) -> str:
     """A share in [0, 1] in percent, two decimals, without the sign."""
     return f"{100 * share:.2f}"
 
 
-def points(difference: float) -> str:
+def format_points(difference: float) -> str:
     """A difference of shares in points, always signed, with a true minus."""
     return f"{100 * difference:+.2f}".replace("-", "\u2212")
 
 
-def _compared(pair: str, values: Sequence[float]) -> dict[str, Any]:
+def _describe_difference(pair: str, values: Sequence[float]) -> dict[str, Any]:
     """A paired difference in words, and its `verdict`: ahead, behind or even."""
-    ours, theirs = (_ALL_SYSTEMS.get(name, same(name)) for name in pair.split("-"))
+    ours, theirs = (_ALL_SYSTEMS.get(name, same_in_both(name)) for name in pair.split("-"))
     difference, low, high = values
     if high < 0:
         ours, theirs, difference, low, high = theirs, ours, -difference, -high, -low
     verdict = "even" if low <= 0 else "behind" if values[2] < 0 else "ahead"
-    between = say("interval", points(low), points(high))
-    said = say("even" if verdict == "even" else "ahead", ours, theirs, points(difference), between)
-    return {"verdict": verdict, "text": said.capital}
+    between = translate("interval", format_points(low), format_points(high))
+    said = translate("even" if verdict == "even" else "ahead", ours, theirs, format_points(difference), between)
+    return {"verdict": verdict, "text": said.capitalized}
 
 
-def _cards(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _score_cards(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Micro scores of each system, with its interval placed (percent of the width) on a scale shared by all."""
     systems = [(name, label, evaluation["systems"][name]) for name, label in _SYSTEMS.items()] if evaluation else []
     edges = [edge for _, _, system in systems for edge in (*system["interval"], system["micro"]["f1"])]
@@ -120,89 +139,91 @@ def _cards(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _rule(fusion: Mapping[str, Any]) -> Both | None:
+def _describe_rule(fusion: Mapping[str, Any]) -> BilingualText | None:
     """The chosen rule in words, None if there is none."""
     if not fusion.get("rule"):
         return None
     rule = fusion["rule"]
     basis = fusion.get("basis", "")
-    return say(
+    return translate(
         "rule_lead",
         f"{rule['weight']:.4g}",
-        setting(rule["entropy"]),
-        setting(rule["probability"]),
-        say(f"of_{rule['evidence']}"),
-        say("under", say(basis)) if basis in ("unmasked", "allowed") else "",
+        translate_setting(rule["entropy"]),
+        translate_setting(rule["probability"]),
+        translate(f"of_{rule['evidence']}"),
+        translate("under", translate(basis)) if basis in ("unmasked", "allowed") else "",
     )
 
 
-def _weights(fusion: Mapping[str, Any]) -> list[tuple[Both, float]]:
+def _span_rule_weights(fusion: Mapping[str, Any]) -> list[tuple[BilingualText, float]]:
     """The learned rule's weights, the heaviest first; none if it was not chosen."""
     if fusion.get("chosen") != "spans":
         return []
-    found = sorted(span_rule(fusion["spans"]).named.items(), key=lambda pair: -abs(pair[1]))
-    return [(feature(name), weight) for name, weight in found]
+    found = sorted(span_rule(fusion["spans"]).named_weights.items(), key=lambda pair: -abs(pair[1]))
+    return [(translate_feature(name), weight) for name, weight in found]
 
 
-def _baselines(fusion: Mapping[str, Any]) -> Both:
+def _describe_baselines(fusion: Mapping[str, Any]) -> BilingualText:
     """F1 on held-out data of each system that has one."""
     told = (
-        filled(("{0} {1}", "{0} {1}"), _ALL_SYSTEMS.get(name, same(name)), percent(f1))
+        fill_text(("{0} {1}", "{0} {1}"), _ALL_SYSTEMS.get(name, same_in_both(name)), format_percent(f1))
         for name, f1 in fusion.get("baselines", {}).items()
     )
-    return joined(told, ", ", "，")
+    return join_texts(told, ", ", "，")
 
 
-def _best(curve: Mapping[str, Any]) -> dict[str, Any]:
+def _highest_point(curve: Mapping[str, Any]) -> dict[str, Any]:
     """Where a curve is highest, the lowest such lambda."""
     at = max(range(len(curve["f1"])), key=lambda i: (curve["f1"][i], -curve["weights"][i]))
-    words = {key: setting(curve[key]) for key in ("entropy", "probability", "evidence")}
+    words = {key: translate_setting(curve[key]) for key in ("entropy", "probability", "evidence")}
     return words | {"weight": f"{curve['weights'][at]:.4g}", "f1": curve["f1"][at]}
 
 
-def _plots(evaluation: Mapping[str, Any], fusion: Mapping[str, Any]) -> dict[str, Markup]:
+def _draw_plots(evaluation: Mapping[str, Any], fusion: Mapping[str, Any]) -> dict[str, Markup]:
     """The plots for which there are numbers."""
     out = {}
     if evaluation and any(s["micro"]["gold"] or s["micro"]["predicted"] for s in evaluation["systems"].values()):
-        out["types"] = plots.type_bars(evaluation["systems"])
+        out["types"] = plots.plot_f1_by_type(evaluation["systems"])
     if fusion.get("curves") and fusion.get("rule"):
-        out["curve"] = plots.lambda_curve(fusion["curves"], fusion["rule"], fusion.get("baselines", {}))
+        out["curve"] = plots.plot_f1_by_lambda(fusion["curves"], fusion["rule"], fusion.get("baselines", {}))
     if evaluation.get("budget"):
-        out["budget"] = plots.budget_curve(**evaluation["budget"])
+        out["budget"] = plots.plot_f1_by_llm_share(**evaluation["budget"])
     for system, found in (evaluation.get("calibration") or {}).items():
-        out[f"reliability_{system}"] = plots.reliability(found["bins"], system)
+        out[f"reliability_{system}"] = plots.plot_reliability(found["bins"], system)
     return {name: Markup(svg) for name, svg in out.items()}
 
 
-def _disagreement(item: Mapping[str, Any]) -> dict[str, Any]:
+def _disagreement_lines(item: Mapping[str, Any]) -> dict[str, Any]:
     """One disagreement as a line of pieces for gold and each system, and the outcome in words."""
-    lines: list[tuple[str, Both, list[Piece]]] = []
+    lines: list[tuple[str, BilingualText, list[TextPiece]]] = []
     for key in ("gold", "slm", "llm", "fused"):
         entities = [{"start": start, "end": end, "type": kind} for start, end, kind in item[key]]
-        lines.append((key, say(key).capital, pieces(item["text"], entities, tuple(item["region"]))))
+        lines.append(
+            (key, translate(key).capitalized, split_by_entities(item["text"], entities, tuple(item["region"])))
+        )
     winner, right = _SYSTEMS.get(item["winner"]), _SYSTEMS.get(item["right"])
     if not winner:
-        verdict, outcome = "moot", say("judged_singly", right or say("neither_model"))
+        verdict, outcome = "moot", translate("judged_singly", right or translate("neither_model"))
     elif right == winner:
-        verdict, outcome = "good", say("won_right", winner)
+        verdict, outcome = "good", translate("won_right", winner)
     elif right:
-        verdict, outcome = "bad", say("won_wrong", winner, right)
+        verdict, outcome = "bad", translate("won_wrong", winner, right)
     else:
-        verdict, outcome = "moot", say("won_neither", winner)
+        verdict, outcome = "moot", translate("won_neither", winner)
     return {**item, "lines": lines, "verdict": verdict, "outcome": outcome}
 
 
-def _types(evaluation: Mapping[str, Any], samples: Sequence[Sample]) -> dict[str, Any]:
+def _type_styles(evaluation: Mapping[str, Any], samples: Sequence[TaggedSample]) -> dict[str, Any]:
     """The types that occur: those scored and those in the samples in order, all with colours and CSS classes."""
     shown = [item[key] for item in evaluation.get("disagreements", []) for key in ("gold", "slm", "llm", "fused")]
     scored = {kind for entities in shown for _, _, kind in entities} | set(evaluation.get("types", []))
     sampled = {entity["type"] for sample in samples for entity in sample.entities}
-    palette = colours(sorted(scored | sampled))
+    palette = assign_type_colours(sorted(scored | sampled))
     return {
         "scored_kinds": _in_order(scored),
         "sample_kinds": _in_order(sampled),
         "colours": list(palette.items()),
-        "glosses": {kind: Both(*words) for kind, words in GLOSSES.items()},
+        "glosses": {kind: BilingualText(*words) for kind, words in GLOSSES.items()},
         "classes": {kind: f"t{i}" for i, kind in enumerate(palette)},
     }
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from rayner.rendering.report_messages import say, setting
-from rayner.rendering.translation import Both, attribute
+from rayner.rendering.bilingual import BilingualText, bilingual_attribute
+from rayner.rendering.report_texts import translate, translate_setting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,29 +58,33 @@ _STYLE: dict[Any, Any] = {  # matplotlib types the keys as the names of its sett
 }
 
 
-def lambda_curve(curves: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any], baselines: Mapping[str, float]) -> str:
+def plot_f1_by_lambda(
+    curves: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any], baselines: Mapping[str, float]
+) -> str:
     """F1 on held-out data against lambda, a line for each way to reduce H and P.
 
     curves: [{entropy, probability, evidence, weights: [...], f1: [...]}]; chosen: the rule {weight, entropy,
     probability, evidence}; baselines: F1 of "slm" and "llm" alone. F1 in [0, 1], drawn in percent.
     """
-    with _styled("lambda"):
+    with _plot_style("lambda"):
         figure, axes = _canvas(7.6, 3.7)
-        words = _Words()
-        lines = [(curve, *_finite(curve)) for curve in curves]
-        edges = _lively([(weights, f1) for _, weights, f1 in lines], float(chosen["weight"]))
+        words = _PlotTexts()
+        lines = [(curve, *_finite_sorted_points(curve)) for curve in curves]
+        edges = _changing_range([(weights, f1) for _, weights, f1 in lines], float(chosen["weight"]))
         for kind, dash in _EVIDENCE.items():
-            label = words.say("other_rules", setting(kind))
-            others = [line for line in lines if line[0]["evidence"] == kind and not _same_rule(line[0], chosen)]
+            label = words.say("other_rules", translate_setting(kind))
+            others = [
+                line for line in lines if line[0]["evidence"] == kind and not _has_same_reductions(line[0], chosen)
+            ]
             for place, (_, weights, f1) in enumerate(others):
-                points = thinned(*_inside(weights, 100 * f1, edges))
+                points = thin_points(*_clip_to_range(weights, 100 * f1, edges))
                 axes.plot(*points, color=_SOFT, ls=dash, lw=0.9, alpha=0.6, label="" if place else label)
         for system in ("slm", "llm"):
             if system in baselines:
-                label = words.say("alone", say(system))
+                label = words.say("alone", translate(system))
                 axes.axhline(100 * baselines[system], color=_SYSTEMS[system], lw=1.5, ls=(0, (6, 3)), label=label)
-        for weights, f1 in [(weights, f1) for curve, weights, f1 in lines if _same_rule(curve, chosen)]:
-            axes.plot(*thinned(*_inside(weights, 100 * f1, edges)), color=_SYSTEMS["fused"], lw=1.9)
+        for weights, f1 in [(weights, f1) for curve, weights, f1 in lines if _has_same_reductions(curve, chosen)]:
+            axes.plot(*thin_points(*_clip_to_range(weights, 100 * f1, edges)), color=_SYSTEMS["fused"], lw=1.9)
             at = int(np.abs(weights - chosen["weight"]).argmin())
             label = words.say("chosen_rule", f"{chosen['weight']:.4g}")
             axes.plot(weights[at], 100 * f1[at], "-o", ms=7, lw=1.9, color=_SYSTEMS["fused"], zorder=5, label=label)
@@ -88,38 +92,38 @@ def lambda_curve(curves: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any],
         axes.margins(y=0.1)
         axes.set(xlabel=words.say("lambda_axis"), ylabel=words.say("micro_axis"))
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize=8)
-        return _svg(figure, "lambda", say("lambda_plot"), words)
+        return _figure_to_svg(figure, "lambda", translate("lambda_plot"), words)
 
 
-def budget_curve(share: Sequence[float], f1: Sequence[float], exact: Mapping[str, float]) -> str:
+def plot_f1_by_llm_share(share: Sequence[float], f1: Sequence[float], exact: Mapping[str, float]) -> str:
     """F1 of the fused output against the share of sentences that the LLM is asked about.
 
     share, f1: points in [0, 1]; exact: {share, f1} of the exact gate, beyond which nothing changes.
     """
-    with _styled("budget"):
+    with _plot_style("budget"):
         figure, axes = _canvas(7.6, 3.2)
-        words = _Words()
-        points = thinned(100 * np.asarray(share, dtype=float), 100 * np.asarray(f1, dtype=float))
+        words = _PlotTexts()
+        points = thin_points(100 * np.asarray(share, dtype=float), 100 * np.asarray(f1, dtype=float))
         axes.plot(*points, color=_SYSTEMS["fused"], lw=1.9, label=words.say("fused"))
-        alone = words.say("alone", say("slm"))
+        alone = words.say("alone", translate("slm"))
         axes.axhline(100 * f1[0], color=_SYSTEMS["slm"], lw=1.5, ls=(0, (6, 3)), label=alone)
         label = words.say("exact_gate", f"{100 * exact['share']:.3g}")
         axes.plot(100 * exact["share"], 100 * exact["f1"], "o", ms=7, color=_SYSTEMS["fused"], zorder=5, label=label)
         axes.margins(y=0.1)
         axes.set(xlim=(-2, 102), xlabel=words.say("asked_axis"), ylabel=words.say("micro_axis"))
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize=8)
-        return _svg(figure, "budget", say("budget_plot"), words)
+        return _figure_to_svg(figure, "budget", translate("budget_plot"), words)
 
 
-def reliability(bins: Sequence[Mapping[str, float]], system: str = "fused") -> str:
+def plot_reliability(bins: Sequence[Mapping[str, float]], system: str = "fused") -> str:
     """Calibration: the share of entities that were right against the score that they had been given.
 
     bins: [{low, high: edges; mean: mean score; right: share that was right; n: entities}]; all but n in [0, 1].
     system: "slm", "llm" or "fused".
     """
-    with _styled(f"reliability-{system}"):
+    with _plot_style(f"reliability-{system}"):
         figure, axes = _canvas(3.8, 3.5)
-        words = _Words()
+        words = _PlotTexts()
         full = [b for b in bins if b["n"]]
         axes.plot([0, 1], [0, 1], color=_SOFT, lw=1, ls=":", label=words.say("ideal"))
         axes.plot([b["mean"] for b in full], [b["right"] for b in full], color=_SYSTEMS[system], lw=1.2)
@@ -130,19 +134,19 @@ def reliability(bins: Sequence[Mapping[str, float]], system: str = "fused") -> s
         )  # fmt: skip
         axes.set(xlim=(-0.03, 1.05), ylim=(-0.03, 1.05), xlabel=words.say("score_axis"), ylabel=words.say("right_axis"))
         axes.legend(loc="upper left", fontsize=8, markerscale=0.6)
-        return _svg(figure, f"reliability-{system}", say("reliability_plot", say(system)), words)
+        return _figure_to_svg(figure, f"reliability-{system}", translate("reliability_plot", translate(system)), words)
 
 
-def type_bars(systems: Mapping[str, Mapping[str, Any]]) -> str:
+def plot_f1_by_type(systems: Mapping[str, Mapping[str, Any]]) -> str:
     """F1 of each type with its interval, a bar for each of "slm", "llm" and "fused" that is there.
 
     systems: as in the `systems` of `evaluation.evaluate_fusion`; types that do not occur are left out.
     """
     shown = [name for name in _SYSTEMS if name in systems]
     kinds = list(dict.fromkeys(k for n in shown for k, row in systems[n]["per_type"].items() if _occurs(row)))
-    with _styled("types"):
+    with _plot_style("types"):
         figure, axes = _canvas(max(3.6, 1.6 + 0.85 * len(kinds)), 3.2)
-        words = _Words()
+        words = _PlotTexts()
         width = 0.8 / max(1, len(shown))
         for place, name in enumerate(shown):
             rows = [systems[name]["per_type"][kind] for kind in kinds]
@@ -157,33 +161,33 @@ def type_bars(systems: Mapping[str, Mapping[str, Any]]) -> str:
         axes.set(ylim=(0, 104), ylabel="F1, %")
         if shown:
             axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=8)
-        return _svg(figure, "types", say("types_plot"), words)
+        return _figure_to_svg(figure, "types", translate("types_plot"), words)
 
 
-def thinned(
-    x: npt.NDArray[np.floating], y: npt.NDArray[np.floating], limit: int = MAX_POINTS
+def thin_points(
+    x: npt.NDArray[np.floating], y: npt.NDArray[np.floating], max_points: int = MAX_POINTS
 ) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:
     """At most `limit` of the points, in order: the ends, and the lowest and highest of each stretch between.
 
     The outline stays, and no maximum is lost. limit: at least 4.
     """
-    if len(x) <= limit:
+    if len(x) <= max_points:
         return x, y
     kept = {0, len(x) - 1}
-    for part in np.array_split(np.arange(1, len(x) - 1), (limit - 2) // 2):
+    for part in np.array_split(np.arange(1, len(x) - 1), (max_points - 2) // 2):
         kept |= {int(part[y[part].argmin()]), int(part[y[part].argmax()])}
     order = sorted(kept)
     return x[order], y[order]
 
 
-def _finite(curve: Mapping[str, Any]) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:
+def _finite_sorted_points(curve: Mapping[str, Any]) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:
     weights, f1 = np.asarray(curve["weights"], dtype=float), np.asarray(curve["f1"], dtype=float)
     keep = np.isfinite(weights) & np.isfinite(f1)
     order = np.argsort(weights[keep], kind="stable")
     return weights[keep][order], f1[keep][order]
 
 
-def _same_rule(curve: Mapping[str, Any], chosen: Mapping[str, Any]) -> bool:
+def _has_same_reductions(curve: Mapping[str, Any], chosen: Mapping[str, Any]) -> bool:
     return all(curve[key] == chosen[key] for key in ("entropy", "probability", "evidence")) and bool(curve["weights"])
 
 
@@ -191,7 +195,7 @@ def _occurs(row: Mapping[str, Any]) -> bool:
     return bool(row["gold"] or row["predicted"])
 
 
-def _lively(
+def _changing_range(
     lines: Sequence[tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]], chosen: float
 ) -> tuple[float, float]:
     """The range of lambda in which any curve still changes, and the chosen one; beyond it every line is flat."""
@@ -203,7 +207,7 @@ def _lively(
     return min(edges) - pad, max(edges) + pad
 
 
-def _inside(
+def _clip_to_range(
     weights: npt.NDArray[np.floating], f1: npt.NDArray[np.floating], edges: tuple[float, float]
 ) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:
     """The points between the edges and the next one on either side, so that lines reach them."""
@@ -212,7 +216,7 @@ def _inside(
     return weights[part], f1[part]
 
 
-def _styled(name: str) -> Any:  # noqa: ANN401 - matplotlib does not name the type
+def _plot_style(name: str) -> Any:  # noqa: ANN401 - matplotlib does not name the type
     import matplotlib
 
     return matplotlib.rc_context({**_STYLE, "svg.hashsalt": f"rayner-{name}"})
@@ -226,12 +230,12 @@ def _canvas(width: float, height: float) -> "tuple[Figure, Axes]":
     return figure, figure.add_subplot()
 
 
-class _Words(dict[str, str]):
+class _PlotTexts(dict[str, str]):
     """What was written into a figure, in English, with the Chinese for it."""
 
     def say(self, key: str, *given: object) -> str:
         """A message in English; it is kept."""
-        said = say(key, *given)
+        said = translate(key, *given)
         self[said.en] = said.zh
         return said.en
 
@@ -241,7 +245,7 @@ class _Words(dict[str, str]):
         return f'<text data-zh="{html.escape(zh)}"{element[1]}>{element[2]}</text>' if zh else element[0]
 
 
-def _svg(figure: "Figure", name: str, label: Both, words: _Words) -> str:
+def _figure_to_svg(figure: "Figure", name: str, label: BilingualText, words: _PlotTexts) -> str:
     """The figure as an element to put into a page: ids made unique by `name`, no prologue, no fixed size."""
     buffer = io.StringIO()
     with warnings.catch_warnings():
@@ -254,7 +258,7 @@ def _svg(figure: "Figure", name: str, label: Both, words: _Words) -> str:
     )
     width, height = re.findall(r'(?:width|height)="([\d.]+)pt"', text[: text.index(">")])
     view = f'viewBox="0 0 {width} {height}" style="max-width:{float(width) / 72 * 1.25:.2f}in"'
-    head = f'<svg {view} role="img" {attribute("aria-label", label)}>'
+    head = f'<svg {view} role="img" {bilingual_attribute("aria-label", label)}>'
     text = re.sub(r"<svg.*?>", head, text, count=1, flags=re.DOTALL)
     text = re.sub(r"<text([^>]*)>([^<]*)</text>", words.beside, text)
     text = re.sub(r'id="([^"]+)"', rf'id="{name}-\1"', text)

@@ -21,85 +21,85 @@ from typing import Any
 import psutil
 
 from rayner.errors import ConfigError
-from rayner.runs.storage import Place, remove, replacing
+from rayner.runs.storage import StoragePath, atomic_writer, remove_file
 
-NAME = "lock.json"
-RENEW = 5.0  # seconds between two renewals
+LOCK_FILE = "lock.json"
+RENEW_SECONDS = 5.0  # seconds between two renewals
 _SETTLE = 1.0  # seconds after which a write to an object store has overtaken those begun before it
 
 
 @contextmanager
-def locked(folder: Place, renew: float = RENEW) -> Iterator[None]:
+def hold_lock(folder: StoragePath, renew_seconds: float = RENEW_SECONDS) -> Iterator[None]:
     """Hold the folder's lock while the block runs.
 
     Raises ConfigError, naming the owner, if another job holds it: at once if that job runs on this machine, else after
     seeing the lock renewed. A job that loses its lock, as one that slept for long may, gets SIGTERM.
     """
-    path, mine = folder / NAME, _identity()
-    _wait_for_dead(path, renew)
-    with _guard(folder):
-        owner = _read(path)
+    path, mine = folder / LOCK_FILE, _new_owner()
+    _wait_until_free(path, renew_seconds)
+    with _exclusive_access(folder):
+        owner = _read_owner(path)
         if owner and owner != mine and _lives_here(owner):
-            raise _held(folder, owner)
-        _write(path, mine)
+            raise _locked_error(folder, owner)
+        _write_owner(path, mine)
     if not isinstance(folder, Path):
         time.sleep(_SETTLE)
-    now = _read(path)
+    now = _read_owner(path)
     if now is None or now["owner"] != mine["owner"]:
-        raise _held(folder, now or {})
+        raise _locked_error(folder, now or {})
     stop = threading.Event()
-    keeper = threading.Thread(target=_renew, args=(path, mine, stop, renew), daemon=True)
+    keeper = threading.Thread(target=_renew_until_stopped, args=(path, mine, stop, renew_seconds), daemon=True)
     keeper.start()
     try:
         yield
     finally:
         stop.set()
         keeper.join()
-        now = _read(path)
+        now = _read_owner(path)
         if now is not None and now["owner"] == mine["owner"]:
-            remove(path)
+            remove_file(path)
 
 
-def _wait_for_dead(path: Place, renew: float) -> None:
+def _wait_until_free(path: StoragePath, renew: float) -> None:
     """Return when nobody alive holds the lock. Raises ConfigError for an owner that lives."""
-    first = now = _read(path)
+    first = now = _read_owner(path)
     deadline = time.monotonic() + 3 * renew
     while now is not None and not _dead_here(now):
         if _lives_here(now) or now != first:  # renewed, or taken by a third
-            raise _held(path.parent, now)
+            raise _locked_error(path.parent, now)
         if time.monotonic() > deadline:
             return
         time.sleep(min(0.5, renew / 4))
-        now = _read(path)
+        now = _read_owner(path)
 
 
-def _renew(path: Place, mine: dict[str, Any], stop: threading.Event, renew: float) -> None:
+def _renew_until_stopped(path: StoragePath, mine: dict[str, Any], stop: threading.Event, renew: float) -> None:
     beat = 0
     while not stop.wait(renew):
         try:
-            now = _read(path)
+            now = _read_owner(path)
             if now is None or now["owner"] != mine["owner"]:
                 os.kill(os.getpid(), 15)
                 return
             beat += 1
-            _write(path, {**mine, "beat": beat})
+            _write_owner(path, {**mine, "beat": beat})
         except Exception:
             continue  # the storage is away: as long as it is, nobody else can take the lock either
 
 
-def _identity() -> dict[str, Any]:
+def _new_owner() -> dict[str, Any]:
     process = psutil.Process()
     return {
         "owner": uuid.uuid4().hex,
         "host": socket.gethostname(),
-        "machine": _machine(),
+        "machine": _machine_id(),
         "pid": process.pid,
         "started": process.create_time(),
         "beat": 0,
     }
 
 
-def _machine() -> str:
+def _machine_id() -> str:
     """What tells this machine, since it was started, and this container from all others."""
     boot = Path("/proc/sys/kernel/random/boot_id")
     pids = Path("/proc/self/ns/pid")
@@ -109,12 +109,12 @@ def _machine() -> str:
 
 def _lives_here(owner: dict[str, Any]) -> bool:
     """Whether the owner runs on this machine."""
-    return owner.get("machine") == _machine() and not _dead_here(owner)
+    return owner.get("machine") == _machine_id() and not _dead_here(owner)
 
 
 def _dead_here(owner: dict[str, Any]) -> bool:
     """Whether the owner ran on this machine and does no more."""
-    if owner.get("machine") != _machine():
+    if owner.get("machine") != _machine_id():
         return False
     try:
         process = psutil.Process(owner["pid"])
@@ -124,7 +124,7 @@ def _dead_here(owner: dict[str, Any]) -> bool:
 
 
 @contextmanager
-def _guard(folder: Place) -> Iterator[None]:
+def _exclusive_access(folder: StoragePath) -> Iterator[None]:
     """Keep others of a local file system out while the lock is looked at and taken."""
     if not isinstance(folder, Path):
         yield
@@ -138,12 +138,12 @@ def _guard(folder: Place) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _held(folder: Place, owner: dict[str, Any]) -> ConfigError:
+def _locked_error(folder: StoragePath, owner: dict[str, Any]) -> ConfigError:
     who = f"process {owner.get('pid', '?')} on {owner.get('host', 'another machine')}"
     return ConfigError(f"{folder}: expected a folder that no other job works on, found it locked by {who}")
 
 
-def _read(path: Place) -> dict[str, Any] | None:
+def _read_owner(path: StoragePath) -> dict[str, Any] | None:
     try:
         owner: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -151,6 +151,6 @@ def _read(path: Place) -> dict[str, Any] | None:
     return owner
 
 
-def _write(path: Place, owner: dict[str, Any]) -> None:
-    with replacing(path) as stream:
+def _write_owner(path: StoragePath, owner: dict[str, Any]) -> None:
+    with atomic_writer(path) as stream:
         stream.write(json.dumps(owner).encode())

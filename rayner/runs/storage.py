@@ -19,45 +19,45 @@ from upath import UPath
 
 from rayner.errors import ConfigError, DataError
 
-Place = Path | UPath
+StoragePath = Path | UPath
 
-_CUT_OFF = re.compile(r"\.[0-9a-f]{32}\.tmp")  # what `_part` names
-_SECRET = re.compile(r"://[^/]*:[^/]*@")
+_TEMPORARY_NAME = re.compile(r"\.[0-9a-f]{32}\.tmp")  # what `_temporary_name` names
+_CREDENTIALS_IN_URL = re.compile(r"://[^/]*:[^/]*@")
 # Where an object appears when its upload is complete, and not before. `memory` is a dictionary of such objects.
 _OBJECT_STORES = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory"))
 
 
-class Entry(NamedTuple):
+class FolderEntry(NamedTuple):
     """What lies in a folder."""
 
     name: str
     is_folder: bool
 
 
-def is_url(where: str | Place) -> bool:
+def is_url(path_or_url: str | StoragePath) -> bool:
     """Whether a place is one of fsspec's, such as `s3://bucket/folder`, not a path of this machine."""
-    return "://" in str(where)
+    return "://" in str(path_or_url)
 
 
-def place(where: str | Place) -> Place:
+def storage_path(path_or_url: str | StoragePath) -> StoragePath:
     """The place that a path or a URL names; a path is made absolute."""
-    if not is_url(where):
-        return Path(str(where)).absolute()
-    if _SECRET.search(str(where)):
+    if not is_url(path_or_url):
+        return Path(str(path_or_url)).absolute()
+    if _CREDENTIALS_IN_URL.search(str(path_or_url)):
         raise ConfigError("a URL holds a user name or password: expected them in the environment, not in settings")
     # A listing that is remembered would hide what other processes have written since.
-    return where if isinstance(where, UPath) else UPath(where, use_listings_cache=False)
+    return path_or_url if isinstance(path_or_url, UPath) else UPath(path_or_url, use_listings_cache=False)
 
 
 @contextmanager
-def replacing(path: Place) -> Iterator[BinaryIO]:
+def atomic_writer(path: StoragePath) -> Iterator[BinaryIO]:
     """A stream whose bytes become the file `path` when the block ends well; upon an error nothing is left behind.
 
     Folders above `path` are made. In a local folder the bytes are on disk before the name points to them (fsync, then
     rename), so that a reader, or a run that is resumed after a crash, never meets half a file. Raises OSError.
     """
     if isinstance(path, Path):
-        with _replacing_locally(path) as stream:
+        with _atomic_local_writer(path) as stream:
             yield stream
         return
     with tempfile.NamedTemporaryFile() as whole:
@@ -66,17 +66,17 @@ def replacing(path: Place) -> Iterator[BinaryIO]:
         if path.protocol in _OBJECT_STORES:
             path.fs.put_file(whole.name, path.path)
             return
-        part = path.parent / _part()
+        part = path.parent / _temporary_name()
         path.fs.makedirs(path.parent.path, exist_ok=True)
         path.fs.put_file(whole.name, part.path)
-        remove(path)  # HDFS refuses to rename onto a file
+        remove_file(path)  # HDFS refuses to rename onto a file
         path.fs.mv(part.path, path.path)
 
 
 @contextmanager
-def _replacing_locally(path: Path) -> Iterator[BinaryIO]:
+def _atomic_local_writer(path: Path) -> Iterator[BinaryIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / _part()
+    temporary = path.parent / _temporary_name()
     try:
         with temporary.open("xb") as stream:
             yield stream
@@ -93,7 +93,7 @@ def _replacing_locally(path: Path) -> Iterator[BinaryIO]:
         os.close(descriptor)
 
 
-def _part() -> str:
+def _temporary_name() -> str:
     """The name of a file that is not whole yet.
 
     It is random, as two workers may write the same file, and short, as the file's own may be as long as names can be.
@@ -101,7 +101,7 @@ def _part() -> str:
     return f".{uuid.uuid4().hex}.tmp"
 
 
-def entries(folder: Place) -> list[Entry]:
+def list_folder(folder: StoragePath) -> list[FolderEntry]:
     """What lies in a folder, in the order that makes a walk through it one in the order of whole paths.
 
     Nothing if there is no such folder: an object store knows no empty ones. Raises OSError for one that cannot be read.
@@ -109,12 +109,12 @@ def entries(folder: Place) -> list[Entry]:
     try:
         if isinstance(folder, Path):
             with os.scandir(folder) as found:
-                listed = [Entry(item.name, item.is_dir()) for item in found]
+                listed = [FolderEntry(item.name, item.is_dir()) for item in found]
         else:
             rows = folder.fs.ls(folder.path, detail=True)
             own = folder.path.rstrip("/")
             listed = [
-                Entry(str(row["name"]).rstrip("/").rpartition("/")[2], row["type"] == "directory")
+                FolderEntry(str(row["name"]).rstrip("/").rpartition("/")[2], row["type"] == "directory")
                 for row in rows
                 if str(row["name"]).strip("/") != own.strip("/")
             ]
@@ -125,7 +125,7 @@ def entries(folder: Place) -> list[Entry]:
     return sorted(listed, key=lambda entry: f"{entry.name}/" if entry.is_folder else entry.name)
 
 
-def remove(file: Place) -> None:
+def remove_file(file: StoragePath) -> None:
     """Take a file away, if it is there."""
     if isinstance(file, Path):
         file.unlink(missing_ok=True)
@@ -133,7 +133,7 @@ def remove(file: Place) -> None:
         file.fs.rm_file(file.path)  # not fs.rm, to which a name with [ or * is a pattern
 
 
-def remove_folder(folder: Place) -> None:
+def remove_folder(folder: StoragePath) -> None:
     """Take a folder away with all that lies in it, if it is there."""
     if isinstance(folder, Path):
         if folder.exists():
@@ -143,25 +143,25 @@ def remove_folder(folder: Place) -> None:
         folder.fs.rm_file(name)
 
 
-def sweep(folder: Place) -> None:
-    """Take away, in a folder and those below, the files that a kill cut off while `replacing` wrote them."""
-    for name, is_folder in entries(folder):
+def remove_temporary_files(folder: StoragePath) -> None:
+    """Take away, in a folder and those below, the files that a kill cut off while `atomic_writer` wrote them."""
+    for name, is_folder in list_folder(folder):
         if is_folder:
-            sweep(folder / name)
-        elif _CUT_OFF.fullmatch(name):
-            remove(folder / name)
+            remove_temporary_files(folder / name)
+        elif _TEMPORARY_NAME.fullmatch(name):
+            remove_file(folder / name)
 
 
-def names_in(folder: Place, prefix: str, suffix: str) -> list[str]:
+def list_file_names(folder: StoragePath, prefix: str, suffix: str) -> list[str]:
     """The names of the files in a folder that begin and end so, in order; what a kill cut off has neither."""
     return [
         entry.name
-        for entry in entries(folder)
+        for entry in list_folder(folder)
         if entry.name.startswith(prefix) and entry.name.endswith(suffix) and not entry.is_folder
     ]
 
 
-def local_copy(folder: Place) -> Path:
+def local_copy(folder: StoragePath) -> Path:
     """A folder or file as libraries want it that read local files only: itself, or a copy on this machine.
 
     Copies are kept in the user's cache under the digest of the listing (names, sizes, versions), so that one that was
@@ -176,11 +176,11 @@ def local_copy(folder: Place) -> Path:
     seen = [(name, row.get("size"), str(row.get("ETag") or row.get("mtime") or row.get("created") or ""))
             for name, row in sorted(found.items())]  # fmt: skip
     key = hashlib.sha256(repr((str(folder), seen)).encode()).hexdigest()[:32]
-    kept = _cache() / key / folder.name
+    kept = _cache_folder() / key / folder.name
     if kept.exists():
         return kept
-    _cache().mkdir(mode=0o700, parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=_cache()) as temporary:
+    _cache_folder().mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=_cache_folder()) as temporary:
         whole = Path(temporary, "whole")
         for name in found:
             inside = name.removeprefix(folder.path).strip("/")
@@ -197,12 +197,12 @@ def local_copy(folder: Place) -> Path:
     return kept
 
 
-def fetched(name: str) -> str:
+def local_model_name(name: str) -> str:
     """What a library is to load, by the name it takes: the local copy of what lies at a URL; else the name itself."""
-    return str(local_copy(place(name))) if is_url(name) else name
+    return str(local_copy(storage_path(name))) if is_url(name) else name
 
 
-def put_folder(source: Path, target: Place) -> None:
+def move_folder_to(source: Path, target: StoragePath) -> None:
     """Put a local folder in the place of `target`. Only in a local file system does it appear as a whole.
 
     Elsewhere whoever reads it must know from something written later, as a step's manifest is, that it is whole.
@@ -212,9 +212,9 @@ def put_folder(source: Path, target: Place) -> None:
         source.replace(target)
         return
     for file in sorted(item for item in source.rglob("*") if item.is_file()):
-        with replacing(target / file.relative_to(source).as_posix()) as out, file.open("rb") as stream:
+        with atomic_writer(target / file.relative_to(source).as_posix()) as out, file.open("rb") as stream:
             shutil.copyfileobj(stream, out)
 
 
-def _cache() -> Path:
+def _cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rayner"

@@ -5,19 +5,19 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-BY = ("agree", "slm", "llm")
+DECIDERS = ("agree", "slm", "llm")
 _UNDERLINES = ("solid", "double", "dotted", "dashed", "wavy")  # in print, where labels tell types apart too
 
 
-def histogram(counts: Mapping[str, Sequence[int]], width: int = 640, height: int = 200) -> Markup:
+def draw_histogram(counts: Mapping[str, Sequence[int]], width: int = 640, height: int = 200) -> Markup:
     """The bars of a histogram as an SVG, each of three parts: agree, slm and llm from below."""
     bins = len(counts["agree"])
-    stacks = list(zip(*(counts[by] for by in BY), strict=True))
+    stacks = list(zip(*(counts[by] for by in DECIDERS), strict=True))
     top = max(map(sum, stacks), default=0) or 1
     step, parts = width / bins, []
     for i, stack in enumerate(stacks):
         low = float(height)
-        for by, count in zip(BY, stack, strict=True):
+        for by, count in zip(DECIDERS, stack, strict=True):
             tall = height * count / top
             low -= tall
             if count:
@@ -35,10 +35,10 @@ def histogram(counts: Mapping[str, Sequence[int]], width: int = 640, height: int
     )
 
 
-def type_style(kinds: Sequence[str], palette: Mapping[str, tuple[int, int]]) -> str:
+def type_stylesheet(types: Sequence[str], palette: Mapping[str, tuple[int, int]]) -> str:
     """The style sheet of the types: colour, label and, for print, an underline of their own."""
     lines = []
-    for number, kind in enumerate(kinds):
+    for number, kind in enumerate(types):
         hue, saturation = palette[kind]
         marks = [f".{by}{number}" for by in "aslt"]
         lines.append(f"{','.join(marks)}{{--h:{hue};--s:{saturation}%;--u:{_UNDERLINES[number % len(_UNDERLINES)]}}}")

@@ -9,15 +9,15 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from rayner import __version__
-from rayner.rendering.site_messages import say
-from rayner.rendering.templates import environment, shown
-from rayner.rendering.translation import GLOSSES
-from rayner.site.markup import escaped, script_json
+from rayner.rendering.bilingual import GLOSSES
+from rayner.rendering.site_texts import say
+from rayner.rendering.templates import format_value, load_templates
+from rayner.site.html_text import json_for_script, text_to_html
 
 _HERE = Path(__file__).parent
 
 
-class Folder:
+class SiteFolder:
     """A folder that is filled with files; how many, how large."""
 
     def __init__(self, root: Path) -> None:
@@ -26,17 +26,17 @@ class Folder:
         self.largest_name = ""
         self._templates = _environment()
 
-    def page(self, name: str, template: str, /, **values: Any) -> None:  # noqa: ANN401 - what the template takes
+    def write_page(self, name: str, template: str, /, **values: Any) -> None:  # noqa: ANN401 - what the template takes
         """Write a page at the relative path `name`."""
         up = "../" * name.count("/")
-        self.write(name, self._templates.get_template(template).render(up=up, version=__version__, **values))
+        self.write_text(name, self._templates.get_template(template).render(up=up, version=__version__, **values))
         self.pages += 1
 
-    def script(self, name: str, call: str, *values: Any) -> None:  # noqa: ANN401 - any JSON
+    def write_script(self, name: str, call: str, *values: Any) -> None:  # noqa: ANN401 - any JSON
         """Write a script that calls `call` with the values."""
-        self.write(name, f"{call}({','.join(map(script_json, values))})\n")
+        self.write_text(name, f"{call}({','.join(map(json_for_script, values))})\n")
 
-    def write(self, name: str, content: str) -> None:
+    def write_text(self, name: str, content: str) -> None:
         """Write a text at the relative path `name`."""
         data = content.encode()
         path = self.root / name
@@ -49,22 +49,22 @@ class Folder:
 
 
 def _environment() -> Environment:
-    made = environment(_HERE)
-    made.globals |= {"m": message, "attribute": attribute, "kind": kind, "say": say}
-    made.filters |= {"shown": shown, "rare": lambda text: Markup(escaped(text)), "data": data}
+    made = load_templates(_HERE)
+    made.globals |= {"m": message, "attribute": attribute, "kind": type_label, "say": say}
+    made.filters |= {"shown": format_value, "rare": lambda text: Markup(text_to_html(text)), "data": json_for_html}
     return made
 
 
-def data(value: Any) -> Markup:  # noqa: ANN401 - any JSON
+def json_for_html(value: Any) -> Markup:  # noqa: ANN401 - any JSON
     """JSON to stand in a `<script type="application/json">`."""
-    return Markup(script_json(value))
+    return Markup(json_for_script(value))
 
 
 @lru_cache(4096)
 def message(key: str, *given: object) -> Markup:
     """A message in a `<span>` of its own, which the script turns into the other language."""
     words = [str(item) for item in given]
-    filled = Markup(' data-a="{}"').format(script_json(words)) if words else ""
+    filled = Markup(' data-a="{}"').format(json_for_script(words)) if words else ""
     return Markup('<span data-m="{}"{}>{}</span>').format(key, filled, say(key, *words))
 
 
@@ -74,18 +74,18 @@ def attribute(name: str, key: str) -> Markup:
     return Markup('{}="{}" data-ma="{}:{}"').format(name, say(key), name, key)
 
 
-def kind(name: str) -> Markup:
+def type_label(name: str) -> Markup:
     """A type's code and, if it has one, its gloss."""
     code = Markup("<span class=code>{}</span>").format(name)
     return code + Markup(" ") + message(f"type_{name}") if name in GLOSSES else code
 
 
-def numbered(name: str, page: int) -> str:
+def page_path(name: str, page: int) -> str:
     """`name.html` for the first page (0) of a list, `name-2.html` for the second ..."""
     return f"{name}.html" if not page else f"{name}-{page + 1}.html"
 
 
-def neighbours(page: int, pages: int) -> list[int | None]:
+def pages_to_link(page: int, pages: int) -> list[int | None]:
     """The pages (from 0) to offer links to on one of them: the ends and those around; None for a gap."""
     near = sorted({0, pages - 1, *range(max(0, page - 2), min(pages, page + 3))})
     out: list[int | None] = []
@@ -96,13 +96,13 @@ def neighbours(page: int, pages: int) -> list[int | None]:
     return out
 
 
-def pager(name: str, page: int, pages: int) -> dict[str, Any]:
+def pager_values(name: str, page: int, pages: int) -> dict[str, Any]:
     """What a template wants to know of the pages of a list: this one (from 0), those to link to, and their paths."""
-    near = neighbours(page, pages)
+    near = pages_to_link(page, pages)
     wanted = {number for number in (*near, page - 1, page + 1) if number is not None and 0 <= number < pages}
-    return {"page": page, "pages": near, "n_pages": pages, "links": {i: numbered(name, i) for i in wanted}}
+    return {"page": page, "pages": near, "n_pages": pages, "links": {i: page_path(name, i) for i in wanted}}
 
 
-def in_order(kinds: Sequence[str]) -> list[str]:
+def sort_types(kinds: Sequence[str]) -> list[str]:
     """Types with a gloss first, in the order of the glosses."""
     return [name for name in GLOSSES if name in kinds] + sorted(set(kinds) - set(GLOSSES))

@@ -32,6 +32,6 @@ class _Handler(SimpleHTTPRequestHandler):
         """Nothing: requests are no news."""
 
 
-def server(folder: Path, port: int) -> ThreadingHTTPServer:
+def create_server(folder: Path, port: int) -> ThreadingHTTPServer:
     """A server of the folder, bound to the loopback address; port 0: any that is free. Raises OSError."""
     return ThreadingHTTPServer((LOOPBACK, port), partial(_Handler, directory=str(folder)))

@@ -7,36 +7,36 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from rayner.config.plugins import is_outside
+from rayner.config.plugins import is_plugin_name
 from rayner.config.settings import Config
-from rayner.evaluation.metrics import count, micro
+from rayner.evaluation.metrics import count_entities, micro_score
 from rayner.llm import model as llms
-from rayner.llm.index import Embedder, Ngrams, load_encoder, load_index
-from rayner.llm.prompts import instruction
-from rayner.llm.retrieval import Retriever
-from rayner.modeling.tokenizer import Speller, load_tokenizer
-from rayner.modeling.training import device_of
+from rayner.llm.index import AnySentenceEncoder, NgramEncoder, load_sentence_encoder, load_sentence_index
+from rayner.llm.prompts import build_instruction
+from rayner.llm.retrieval import ExampleRetriever
+from rayner.modeling.tokenizer import CharTokenizer, load_tokenizer
+from rayner.modeling.training import resolve_device
 from rayner.runs.run_folder import Run
-from rayner.runs.storage import fetched
+from rayner.runs.storage import local_model_name
 from rayner.steps import data
 from rayner.taggers import crf as crfs
 from rayner.taggers import custom_tagger
 from rayner.taggers import encoder as slms
-from rayner.text.predictions import SlmScore
+from rayner.text.predictions import SlmPrediction
 
-Answer = tuple[SlmScore, npt.NDArray[np.float32] | None]  # of the small model, and the text's vector if asked for
+Answer = tuple[SlmPrediction, npt.NDArray[np.float32] | None]  # of the small model, and the text's vector if asked for
 
 
-def tagger(config: Config, run: Run, *, vectors: bool = False) -> Callable[[Sequence[str]], list[Answer]]:
+def load_tagger(config: Config, run: Run, *, vectors: bool = False) -> Callable[[Sequence[str]], list[Answer]]:
     """The trained small model of a run, as a function of texts. vectors: see `slm.scored`; others have none."""
-    folder, settings = run.local("models", "slm"), config.slm
+    folder, settings = run.local_path("models", "slm"), config.slm
     if settings.family == "crf":
         crf = crfs.load(folder)
         return lambda texts: [(score, None) for score in crfs.score(crf, texts)]
-    if is_outside(settings.family):
+    if is_plugin_name(settings.family):
         own = custom_tagger.load(settings.family, folder)
         return lambda texts: [(score, None) for score in custom_tagger.score(own, texts)]
-    model = slms.load(folder, device_of(config.device), dtype=settings.dtype)
+    model = slms.load_encoder_tagger(folder, resolve_device(config.device), dtype=settings.dtype)
     return partial(
         slms.scored,
         model,
@@ -47,59 +47,61 @@ def tagger(config: Config, run: Run, *, vectors: bool = False) -> Callable[[Sequ
     )
 
 
-def held_out_f1(run: Run, score: Callable[[Sequence[str]], Sequence[SlmScore]]) -> float:
+def held_out_f1(run: Run, score: Callable[[Sequence[str]], Sequence[SlmPrediction]]) -> float:
     """Strict micro F1, on the held-out sentences of a run, of a tagger as a function of texts."""
-    dev = data.part(run, "dev")
+    dev = data.read_part(run, "dev")
     answers = score([example.text for example in dev])
-    return micro(count([e.spans for e in dev], [answer.spans for answer in answers], run.facts("data")["types"])).f1
+    return micro_score(
+        count_entities([e.spans for e in dev], [answer.spans for answer in answers], run.step_result("data")["types"])
+    ).f1
 
 
 def knows(config: Config, run: Run) -> Callable[[str], bool]:
     """Whether the small model knows a character: has a token for it, or met it in training."""
-    folder = run.local("models", "slm")
+    folder = run.local_path("models", "slm")
     if config.slm.family == "crf":
         return crfs.load(folder).characters.__contains__
-    if is_outside(config.slm.family):
+    if is_plugin_name(config.slm.family):
         return custom_tagger.about(folder).characters.__contains__
-    return Speller(load_tokenizer(folder)).knows
+    return CharTokenizer(load_tokenizer(folder)).has_char
 
 
-def task(config: Config, types: Sequence[str]) -> str:
+def task_instruction(config: Config, types: Sequence[str]) -> str:
     """The instruction, in words."""
     if config.llm.instruction is not None:
         return config.llm.instruction
-    return instruction({kind: config.types.get(kind, "") for kind in types})
+    return build_instruction({kind: config.types.get(kind, "") for kind in types})
 
 
 def load_llm(config: Config, run: Run) -> llms.Llm:
     """The fine-tuned LLM of a run, on the configured device."""
-    folder = run.local("models", "llm")
+    folder = run.local_path("models", "llm")
     saved = json.loads((folder / "llm.json").read_text(encoding="utf-8"))
-    return llms.load(
-        folder / "base" if saved["base"] == "base" else fetched(saved["base"]),
+    return llms.load_llm_checkpoint(
+        folder / "base" if saved["base"] == "base" else local_model_name(saved["base"]),
         adapter=folder / saved["adapter"] if saved["adapter"] else None,
-        task=saved["task"],
+        instruction=saved["task"],
         types=saved["types"],
         chat=config.llm.chat,
-        device=device_of(config.device),
+        device=resolve_device(config.device),
         dtype=config.dtype,
     )
 
 
-def retriever(config: Config, run: Run) -> Retriever:
+def load_retriever(config: Config, run: Run) -> ExampleRetriever:
     """What finds the examples of a prompt."""
-    train = data.part(run, "train")
+    train = data.read_part(run, "train")
     if config.llm.examples != "similar":
-        return Retriever(config.llm.examples, config.index.k, train)
-    encoder = embedder(config, run)
-    index = load_index(run.local("index"), run.facts("build_index")["digest"])
-    return Retriever("similar", config.index.k, train, encoder, index)
+        return ExampleRetriever(config.llm.examples, config.index.k, train)
+    encoder = load_embedder(config, run)
+    index = load_sentence_index(run.local_path("index"), run.step_result("build_index")["digest"])
+    return ExampleRetriever("similar", config.index.k, train, encoder, index)
 
 
-def embedder(config: Config, run: Run) -> Embedder:
+def load_embedder(config: Config, run: Run) -> AnySentenceEncoder:
     """What turns a sentence into a vector."""
     if config.index.encoder == "ngrams":
-        return Ngrams()
+        return NgramEncoder()
     own = config.index.encoder == "slm"
-    folder = str(run.local("models", "slm")) if own else fetched(config.index.encoder)
-    return load_encoder(folder, device_of(config.device))
+    folder = str(run.local_path("models", "slm")) if own else local_model_name(config.index.encoder)
+    return load_sentence_encoder(folder, resolve_device(config.device))

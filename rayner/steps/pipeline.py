@@ -7,18 +7,18 @@ from importlib.metadata import version
 from typing import Any
 
 import rayner
-from rayner.cluster.memory import MemoryWatch
-from rayner.config.settings import Config, resolved
-from rayner.errors import BudgetError
-from rayner.evaluation.evaluate import format_table
-from rayner.report.assemble import make_report
-from rayner.runs.progress import at_step, log
+from rayner.cluster.memory import PeakMemoryMonitor
+from rayner.config.settings import Config, config_to_dict
+from rayner.errors import TooManySetAsideError
+from rayner.evaluation.evaluate import format_score_table
+from rayner.report.run_report import evaluate_and_write_report
+from rayner.runs.progress import log, record_step_start
 from rayner.runs.run_folder import Run, write_json
-from rayner.runs.status import duration
+from rayner.runs.status import format_duration
 from rayner.steps import data
 from rayner.steps.build_index import build_index
-from rayner.steps.score import score
-from rayner.steps.tag.tag_corpus import out_folder, tag_corpus
+from rayner.steps.score import score_held_out
+from rayner.steps.tag.tag_corpus import output_folder, tag_corpus
 from rayner.steps.training.cross_fit import cross_fit
 from rayner.steps.training.train_llm import train_llm
 from rayner.steps.training.train_slm import train_slm
@@ -26,48 +26,48 @@ from rayner.steps.tune_fusion import tune_fusion
 
 Step = Callable[[Config, Run], dict[str, Any]]
 STEPS: dict[str, Step] = {
-    "data": data.prepare,
+    "data": data.prepare_data,
     "train_slm": train_slm,
     "build_index": build_index,
     "train_llm": train_llm,
-    "score": score,
+    "score": score_held_out,
     "cross_fit": cross_fit,
     "tune_fusion": tune_fusion,
 }
 
 
-def pipeline(config: Config, run: Run) -> dict[str, Any]:
+def run_pipeline(config: Config, run: Run) -> dict[str, Any]:
     """All steps in order; the corpus is tagged if there is one.
 
     Raises BudgetError, when everything is written, if too many segments were set aside.
     """
     begun, facts = time.time(), dict[str, dict[str, Any]]()
-    over_budget: BudgetError | None = None
-    with MemoryWatch() as memory:
+    over_budget: TooManySetAsideError | None = None
+    with PeakMemoryMonitor() as memory:
         steps = dict(STEPS, tag_corpus=tag_corpus) if config.corpus else dict(STEPS)
         if not config.split.folds:
             del steps["cross_fit"]
         for i, (name, step) in enumerate(steps.items()):
             log.info("step %d/%d: %s", i + 1, len(steps), name)
-            at_step(i + 1, len(steps), name)
+            record_step_start(i + 1, len(steps), name)
             try:
                 facts[name] = step(config, run)
-            except BudgetError as error:
-                over_budget, facts[name] = error, Run(out_folder(config, run)).facts(name)
+            except TooManySetAsideError as error:
+                over_budget, facts[name] = error, Run(output_folder(config, run)).step_result(name)
     about = _about(config, facts, time.time() - begun, memory.peak)
-    evaluation = make_report(
+    evaluation = evaluate_and_write_report(
         run,
         title=" → ".join(filter(None, [", ".join(config.train), config.corpus])),
-        about=about,
-        tagged=out_folder(config, run) if config.corpus else None,
+        run_facts=about,
+        tagged=output_folder(config, run) if config.corpus else None,
         seed=config.seed,
     )
     write_json(run.path("pipeline.json"), about)
     if evaluation:
-        log.info("test scores:\n%s", format_table(evaluation))
+        log.info("test scores:\n%s", format_score_table(evaluation))
     log.info(
         "done in %s, at most %.0f MiB of memory: %s",
-        duration(time.time() - begun),
+        format_duration(time.time() - begun),
         memory.peak,
         run.path("report.html"),
     )
@@ -93,5 +93,5 @@ def _about(config: Config, facts: dict[str, dict[str, Any]], seconds: float, pea
         },
         **{key: tagged[key] for key in ("unread", "empty", "changed") if tagged.get(key)},
         "models": {name: facts[name] for name in ("train_slm", "train_llm", "tune_fusion")},
-        "config": resolved(config),
+        "config": config_to_dict(config),
     }

@@ -6,38 +6,38 @@ from pathlib import Path
 
 import ray
 
-from rayner.config.plugins import is_outside
+from rayner.config.plugins import is_plugin_name
 from rayner.config.settings import Config
-from rayner.corpus.readers import read_labelled
-from rayner.corpus.reading import corpus_of
-from rayner.corpus.texts import list_texts
+from rayner.corpus.labelled_files import read_labelled_file
+from rayner.corpus.reading import require_corpus
+from rayner.corpus.text_files import list_text_files
 from rayner.errors import ConfigError
 from rayner.fusion import custom_rule
 from rayner.runs.run_folder import Run
-from rayner.runs.storage import fetched
-from rayner.steps.data import labelled_files
-from rayner.steps.tag.plan import survey
+from rayner.runs.storage import local_model_name
+from rayner.steps.data import require_labelled_files
+from rayner.steps.tag.plan import survey_corpus
 from rayner.taggers import custom_tagger
 
 
 def check_training(config: Config, run: Run) -> list[str]:
     """Labelled files and models. Raises ConfigError or DataError for the first thing that is wrong."""
     lines = []
-    for path in labelled_files(config):
-        labelled = read_labelled(path, layout=config.layout)
+    for path in require_labelled_files(config):
+        labelled = read_labelled_file(path, layout=config.layout)
         met = ", ".join(f"{count} {name}" for name, count in labelled.faults.items() if count) or "none"
         lines.append(
             f"{path}: {len(labelled.text):,} characters, {len(labelled.spans):,} entities; oddities met: {met}"
         )
-    if is_outside(config.slm.family):
+    if is_plugin_name(config.slm.family):
         custom_tagger.code(config.slm.family)
-    for name in filter(is_outside, config.fusion.rules):
+    for name in filter(is_plugin_name, config.fusion.rules):
         custom_rule.code(name)
     for text in (config.slm.crf.unlabelled, config.llm.silver.text):
         if text:
-            next(list_texts(text))
-    for key, model in checkpoints(config).items():
-        check_model(key, fetched(model))
+            next(list_text_files(text))
+    for key, model in pretrained_models(config).items():
+        check_pretrained_model(key, local_model_name(model))
     check_engine(config)
     lines += check_resources(config)
     return [*lines, f"run folder: {run.root}"]
@@ -45,13 +45,13 @@ def check_training(config: Config, run: Run) -> list[str]:
 
 def check_scores(config: Config, run: Run) -> list[str]:
     """Whether the scores that fusion is tuned on are there."""
-    run.facts("score")
+    run.step_result("score")
     return [f"run folder: {run.root}"]
 
 
 def check_tagging(config: Config, run: Run) -> list[str]:
     """Corpus, and the steps that must be done before."""
-    run.facts("tune_fusion")
+    run.step_result("tune_fusion")
     check_engine(config)
     return [*check_corpus(config), *check_resources(config), f"run folder: {run.root}"]
 
@@ -66,25 +66,25 @@ def check_pipeline(config: Config, run: Run) -> list[str]:
 
 def check_corpus(config: Config) -> list[str]:
     """The corpus reads. Raises DataError if nothing of it does."""
-    found = survey(corpus_of(config), config.score.unit_chars)
+    found = survey_corpus(require_corpus(config), config.score.unit_chars)
     line = f"{config.corpus}: {found.documents:,} documents, {found.characters:,} characters, {found.units:,} units"
     return [line, *(f"left out: {why}" for why in found.unread.values())]
 
 
-def checkpoints(config: Config) -> dict[str, str]:
+def pretrained_models(config: Config) -> dict[str, str]:
     """By key, the checkpoint folders and hub names in the settings: what is not made here."""
     named = {"slm.model": config.slm.model, "llm.model": config.llm.model, "index.encoder": config.index.encoder}
     return {key: model for key, model in named.items() if model not in ("scratch", "slm", "ngrams")}
 
 
-def check_model(key: str, model: str) -> None:
+def check_pretrained_model(key: str, model: str) -> None:
     """A checkpoint folder or hub name has a configuration. Raises ConfigError, naming the key."""
     from transformers import AutoConfig
 
-    from rayner.modeling.checkpoint import safely
+    from rayner.modeling.checkpoint import safe_load_options
 
     try:
-        AutoConfig.from_pretrained(model, trust_remote_code=safely(model)["trust_remote_code"])
+        AutoConfig.from_pretrained(model, trust_remote_code=safe_load_options(model)["trust_remote_code"])
     except (OSError, ValueError) as error:
         what = "folder" if Path(model).exists() else "folder or hub name"
         why = " ".join(str(error).split())

@@ -11,15 +11,15 @@ from typing import Any
 
 from rayner.config.settings import Config, LlmConfig
 from rayner.errors import ConfigError
-from rayner.report.reproduction import as_csv, as_markdown, gains, rows_of
+from rayner.report.paper_comparison import list_score_rows, measure_fusion_gain, rows_to_csv, rows_to_markdown
 from rayner.runs.progress import log
-from rayner.runs.run_folder import Run, read_json, whole_folder, write_json
-from rayner.runs.storage import replacing
-from rayner.steps.pipeline import pipeline
+from rayner.runs.run_folder import Run, read_json, replace_folder, write_json
+from rayner.runs.storage import atomic_writer
+from rayner.steps.pipeline import run_pipeline
 from rayner.steps.preflight import check_training
 
 # Steps that do not depend on how the LLM is trained and asked, and what each makes.
-SHARED = {"data": ("data",), "train_slm": ("models", "slm"), "build_index": ("index",)}
+SHARED_STEPS = {"data": ("data",), "train_slm": ("models", "slm"), "build_index": ("index",)}
 
 
 @dataclass(frozen=True)
@@ -27,17 +27,17 @@ class Cell:
     """A dataset (its name and file), a seed, and how the LLM is trained and asked."""
 
     dataset: str
-    path: str
+    labelled_path: str
     seed: int
     setting: str
 
     @property
-    def folder(self) -> tuple[str, str, str]:
+    def folder_parts(self) -> tuple[str, str, str]:
         """Its place below the run folder."""
         return self.dataset, str(self.seed), self.setting.replace(" + ", "-").replace(" ", "-").lower()
 
 
-def cells(config: Config) -> list[Cell]:
+def list_cells(config: Config) -> list[Cell]:
     """All cells in order. Raises ConfigError without a dataset."""
     if not config.datasets:
         raise ConfigError("datasets: expected labelled sets by name (datasets.A=FILE), found none")
@@ -49,7 +49,7 @@ def cells(config: Config) -> list[Cell]:
     ]
 
 
-def asked(llm: LlmConfig, setting: str) -> LlmConfig:
+def llm_settings_of(llm: LlmConfig, setting: str) -> LlmConfig:
     """The LLM's settings under one of the paper's, or under `as configured`.
 
     Raises ConfigError where an LLM from scratch would be asked without training.
@@ -66,37 +66,37 @@ def asked(llm: LlmConfig, setting: str) -> LlmConfig:
     return replace(llm, full_epochs=0, epochs=0)
 
 
-def configured(config: Config, run: Run, cell: Cell) -> Config:
+def cell_config(config: Config, run: Run, cell: Cell) -> Config:
     """The configuration of a cell."""
     return replace(
         config,
-        run=str(run.path(*cell.folder)),
-        train=[cell.path],
+        run=str(run.path(*cell.folder_parts)),
+        train=[cell.labelled_path],
         corpus=None,
         seed=cell.seed,
-        llm=asked(config.llm, cell.setting),
+        llm=llm_settings_of(config.llm, cell.setting),
     )
 
 
-def check(config: Config, run: Run) -> list[str]:
+def check_reproduction(config: Config, run: Run) -> list[str]:
     """What would be done. Raises ConfigError or DataError for the first thing that is wrong."""
     lines = []
-    for cell in cells(config):
-        told = check_training(configured(config, run, cell), run)
+    for cell in list_cells(config):
+        told = check_training(cell_config(config, run, cell), run)
         lines += [line for line in told if line not in lines]
-    return [*lines, f"{len(cells(config))} cells"]
+    return [*lines, f"{len(list_cells(config))} cells"]
 
 
 def reproduce(config: Config, run: Run) -> dict[str, Any]:
     """Do every cell; write `reproduction.json`, `.csv` and `.md` after each, over those that are done."""
-    wanted = cells(config)
+    wanted = list_cells(config)
     for i, cell in enumerate(wanted):
-        log.info("cell %d/%d: %s", i + 1, len(wanted), ", ".join(cell.folder))
-        mine = Run(run.path(*cell.folder))
-        _adopt(Run(run.path(*wanted[_first(wanted, i)].folder)), mine)
-        pipeline(configured(config, run, cell), mine)
+        log.info("cell %d/%d: %s", i + 1, len(wanted), ", ".join(cell.folder_parts))
+        mine = Run(run.path(*cell.folder_parts))
+        _adopt(Run(run.path(*wanted[_first(wanted, i)].folder_parts)), mine)
+        run_pipeline(cell_config(config, run, cell), mine)
         found = _write(run, wanted[: i + 1])
-    log.info("\n%s", as_markdown(found["rows"], found["gains"]))
+    log.info("\n%s", rows_to_markdown(found["rows"], found["gains"]))
     return found
 
 
@@ -109,22 +109,22 @@ def _adopt(source: Run, target: Run) -> None:
     """Copy what both cells share. The manifest comes last, so a step that was not copied whole is made again."""
     if source == target:
         return
-    for step, folder in SHARED.items():
-        if not target.has(step):
-            with whole_folder(target.path(*folder)) as mine:
-                shutil.copytree(source.local(*folder), mine, dirs_exist_ok=True)
-            target.adopt(step, source)
+    for step, folder in SHARED_STEPS.items():
+        if not target.has_step(step):
+            with replace_folder(target.path(*folder)) as mine:
+                shutil.copytree(source.local_path(*folder), mine, dirs_exist_ok=True)
+            target.copy_step_manifest(step, source)
 
 
 def _write(run: Run, done: list[Cell]) -> dict[str, Any]:
     rows, gained = [], []
     for cell in done:
-        evaluation = read_json(run.path(*cell.folder, "evaluation.json"))
-        rows += rows_of(cell.dataset, cell.seed, cell.setting, evaluation)
-        gained.append(gains(cell.dataset, cell.seed, cell.setting, evaluation))
+        evaluation = read_json(run.path(*cell.folder_parts, "evaluation.json"))
+        rows += list_score_rows(cell.dataset, cell.seed, cell.setting, evaluation)
+        gained.append(measure_fusion_gain(cell.dataset, cell.seed, cell.setting, evaluation))
     found = {"rows": rows, "gains": gained}
     write_json(run.path("reproduction.json"), found)
-    for name, text in (("csv", as_csv(rows)), ("md", as_markdown(rows, gained))):
-        with replacing(run.path(f"reproduction.{name}")) as stream:
+    for name, text in (("csv", rows_to_csv(rows)), ("md", rows_to_markdown(rows, gained))):
+        with atomic_writer(run.path(f"reproduction.{name}")) as stream:
             stream.write(text.encode())
     return found

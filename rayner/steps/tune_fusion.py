@@ -13,35 +13,35 @@ from typing import Any
 import numpy as np
 from ray import tune
 
-from rayner.cluster.failures import as_it_was_raised
-from rayner.cluster.ray_train import storage
-from rayner.config.plugins import is_outside, version
-from rayner.config.settings import Config, FusionConfig, resolved
-from rayner.evaluation.metrics import count, micro
-from rayner.fusion import budget, calibration, confidence, custom_rule, span_rule
-from rayner.fusion.custom_rule import FittedRule
-from rayner.fusion.deciding import AnyRule, chosen, decide
-from rayner.fusion.region_rule import Rule
-from rayner.fusion.regions import Decision
-from rayner.fusion.span_features import Lexicon, lexicon
+from rayner.cluster.failures import unwrap_ray_task_error
+from rayner.cluster.ray_train import storage_settings
+from rayner.config.plugins import is_plugin_name, plugin_fingerprint
+from rayner.config.settings import Config, FusionConfig, config_to_dict
+from rayner.evaluation.metrics import count_entities, micro_score
+from rayner.fusion import budget, calibration, custom_rule, model_confidence, span_rule
+from rayner.fusion.custom_rule import FittedCustomRule
+from rayner.fusion.deciding import FusionRule, chosen, decide
+from rayner.fusion.region_rule import RegionRule
+from rayner.fusion.regions import FusedEntity
+from rayner.fusion.span_features import Lexicon, build_lexicon
 from rayner.fusion.span_rule import SpanRule
-from rayner.fusion.tuning import best_weight, conflicts, f1_curve, held_out
+from rayner.fusion.tuning import choose_weight, compute_f1_curve, decide_held_out, tabulate_conflicts
 from rayner.runs.progress import log
 from rayner.runs.run_folder import Run, write_json
 from rayner.steps import data
-from rayner.steps.training.cross_fit import scored_sentences
-from rayner.text.predictions import Scored
+from rayner.steps.training.cross_fit import read_tuning_predictions
+from rayner.text.predictions import SegmentPrediction
 
 REDUCTIONS = ("entropy", "probability", "evidence")
 
 
 def inputs(config: Config, run: Run) -> dict[str, Any]:
     """What the fusion rule depends on."""
-    settings = resolved(config.fusion)
+    settings = config_to_dict(config.fusion)
     settings.pop("trials_at_once")
-    folds = {"folds": run.digest("cross_fit")} if config.split.folds else {}
-    settings["rules"] = [version(custom_rule.KEY, name) for name in config.fusion.rules]
-    return {"score": run.digest("score"), "fusion": settings, "seed": config.seed, **folds}
+    folds = {"folds": run.step_digest("cross_fit")} if config.split.folds else {}
+    settings["rules"] = [plugin_fingerprint(custom_rule.KEY, name) for name in config.fusion.rules]
+    return {"score": run.step_digest("score"), "fusion": settings, "seed": config.seed, **folds}
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class HeldOut:
     known: the lexicon of the training sentences; others: by `doc_id`, those of sentences whose tags `known` holds.
     """
 
-    rows: list[Scored]
+    rows: list[SegmentPrediction]
     types: Sequence[str]
     known: Lexicon
     others: dict[str, Lexicon]
@@ -63,41 +63,41 @@ class HeldOut:
         """The lambdas that are tried."""
         return np.linspace(self.settings.weight_min, self.settings.weight_max, self.settings.steps)
 
-    def learned(self, rows: Sequence[Scored]) -> SpanRule:
+    def learned(self, rows: Sequence[SegmentPrediction]) -> SpanRule:
         """The learned rule that fits some of the sentences best."""
-        return span_rule.fit(rows, self.types, self.known, ridge=self.settings.ridge, others=self.others)
+        return span_rule.fit_span_rule(rows, self.types, self.known, ridge=self.settings.ridge, others=self.others)
 
-    def fitted(self, rows: Sequence[Scored], rule: AnyRule) -> AnyRule:
+    def fitted(self, rows: Sequence[SegmentPrediction], rule: FusionRule) -> FusionRule:
         """The rule of the same kind that fits some of the sentences best."""
         if isinstance(rule, SpanRule):
             return self.learned(rows)
-        if isinstance(rule, FittedRule):
+        if isinstance(rule, FittedCustomRule):
             return custom_rule.fit(rule.name, rows, self.types)
-        weight, _ = best_weight(self.weights, f1_curve(conflicts(rows, rule), self.weights))
+        weight, _ = choose_weight(self.weights, compute_f1_curve(tabulate_conflicts(rows, rule), self.weights))
         return replace(rule, weight=weight)
 
-    def blind(self, rule: AnyRule, row: Scored) -> AnyRule:
+    def blind(self, rule: FusionRule, row: SegmentPrediction) -> FusionRule:
         """The rule without what it knows of a sentence's tags."""
         if not isinstance(rule, SpanRule):
             return rule
         return replace(rule, lexicon=self.others.get(row.doc_id, rule.lexicon))
 
-    def decisions(self, rule: AnyRule) -> list[list[Decision]]:
+    def decisions(self, rule: FusionRule) -> list[list[FusedEntity]]:
         """Those on each sentence by a rule of this kind that was not fitted on it, and does not know its tags."""
         choose = partial(self.fitted, rule=rule)
-        return held_out(self.rows, choose, folds=self.settings.folds, seed=self.seed, blind=self.blind)
+        return decide_held_out(self.rows, choose, folds=self.settings.folds, seed=self.seed, blind=self.blind)
 
     def f1(self, spans: Sequence[Sequence[Any]]) -> float:
         """Strict micro F1 of entities found in each sentence."""
-        return micro(count([row.gold for row in self.rows], spans, self.types)).f1
+        return micro_score(count_entities([row.gold for row in self.rows], spans, self.types)).f1
 
 
 def tune_fusion(config: Config, run: Run) -> dict[str, Any]:
     """Find the rule on the held-out scores, fit the calibration on them; write `fusion.json`."""
 
     def work() -> dict[str, Any]:
-        rows, others = scored_sentences(config, run)
-        known, types = lexicon(data.part(run, "train")), run.facts("data")["types"]
+        rows, others = read_tuning_predictions(config, run)
+        known, types = build_lexicon(data.read_part(run, "train")), run.step_result("data")["types"]
         sample = HeldOut(rows, types, known, others, config.fusion, config.seed)
         curves, learned = _search(sample, run)
         best = max(curves, key=lambda curve: curve["best_f1"])
@@ -121,7 +121,7 @@ def tune_fusion(config: Config, run: Run) -> dict[str, Any]:
             "baselines": baselines,
             "calibration": _calibrate(rows, sample.decisions(rule), rule, types),
             # Of sentences whose tags the lexicon does not hold, as it holds none of the corpus.
-            "budget": resolved(budget.fit([row for row in rows if row.doc_id not in others], rule)),
+            "budget": config_to_dict(budget.fit_budget([row for row in rows if row.doc_id not in others], rule)),
             "curves": curves,
         }
         write_json(run.path("fusion.json"), fusion)
@@ -133,7 +133,7 @@ def tune_fusion(config: Config, run: Run) -> dict[str, Any]:
         )  # fmt: skip
         return {"rule": fusion["rule"], "chosen": fusion["chosen"], "held_out": judged, **baselines}
 
-    return run.once("tune_fusion", inputs(config, run), work)
+    return run.run_step("tune_fusion", inputs(config, run), work)
 
 
 def _search(sample: HeldOut, run: Run) -> tuple[list[dict[str, Any]], dict[str, tuple[float, Any]]]:
@@ -147,15 +147,15 @@ def _search(sample: HeldOut, run: Run) -> tuple[list[dict[str, Any]], dict[str, 
     ]
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(_trial, sample=sample), {"cpu": 0.5}),
-        param_space={"rule": tune.grid_search([*regions, "spans", *filter(is_outside, settings.rules)])},
+        param_space={"rule": tune.grid_search([*regions, "spans", *filter(is_plugin_name, settings.rules)])},
         tune_config=tune.TuneConfig(
             metric="held_out_f1", mode="max", max_concurrent_trials=settings.trials_at_once, reuse_actors=True
         ),
-        run_config=tune.RunConfig(name="fusion", verbose=0, **storage(run.path("train"))),
+        run_config=tune.RunConfig(name="fusion", verbose=0, **storage_settings(run.path("train"))),
     )
     results: Any = tuner.fit()
     if results.num_errors:
-        with as_it_was_raised():
+        with unwrap_ray_task_error():
             raise results.errors[0]
     curves, learned = list[dict[str, Any]](), dict[str, tuple[float, Any]]()
     for found in (results[i] for i in range(len(results))):
@@ -170,16 +170,16 @@ def _search(sample: HeldOut, run: Run) -> tuple[list[dict[str, Any]], dict[str, 
 def _trial(setting: dict[str, Any], sample: HeldOut) -> dict[str, Any]:
     which = setting["rule"]
     if isinstance(which, dict):
-        rule: AnyRule = Rule(0.0, **which)
+        rule: FusionRule = RegionRule(0.0, **which)
     else:
         rule = sample.learned(sample.rows) if which == "spans" else custom_rule.fit(which, sample.rows, sample.types)
     judged = sample.f1([[decision.span for decision in own] for own in sample.decisions(rule)])
-    if not isinstance(rule, Rule):
+    if not isinstance(rule, RegionRule):
         # As one string: Ray would take a rule's strings and their counts for metrics, and complain of each.
         plain = rule.plain() if isinstance(rule, SpanRule) else rule.fitted
         return {"held_out_f1": judged, "outcome": json.dumps(plain)}
-    f1 = f1_curve(conflicts(sample.rows, rule), sample.weights)
-    weight, best = best_weight(sample.weights, f1)
+    f1 = compute_f1_curve(tabulate_conflicts(sample.rows, rule), sample.weights)
+    weight, best = choose_weight(sample.weights, f1)
     outcome = {
         "best_weight": weight,
         "best_f1": best,
@@ -191,17 +191,22 @@ def _trial(setting: dict[str, Any], sample: HeldOut) -> dict[str, Any]:
 
 
 def _calibrate(
-    rows: list[Scored], decisions: list[list[Decision]], rule: AnyRule, types: Sequence[str]
+    rows: list[SegmentPrediction], decisions: list[list[FusedEntity]], rule: FusionRule, types: Sequence[str]
 ) -> dict[str, list[float]]:
     """Weights for entities on which the LLM was consulted, and for those that the SLM decides alone.
 
     decisions: by rules that had not seen the sentence: a learned one is surer of what it was fitted on. Also, under
     `slm` and `llm`, weights for each model's own confidences.
     """
-    asked = [(d, row) for row, own in zip(rows, decisions, strict=True) for d in own if d.consulted]
+    asked = [(d, row) for row, own in zip(rows, decisions, strict=True) for d in own if d.llm_consulted]
     alone = [(d, row) for row in rows for d in decide(replace(row, llm=None), rule)]
-    own = {"slm": confidence.fit(confidence.of_slm(rows, types)), "llm": confidence.fit(confidence.of_llm(rows))}
+    own = {
+        "slm": model_confidence.fit_confidence_weights(model_confidence.slm_confidences(rows, types)),
+        "llm": model_confidence.fit_confidence_weights(model_confidence.llm_confidences(rows)),
+    }
     return own | {
-        name: calibration.fit([calibration.features(d) for d, _ in found], [d.span in row.gold for d, row in found])
+        name: calibration.fit_logistic_weights(
+            [calibration.calibration_features(d) for d, _ in found], [d.span in row.gold for d, row in found]
+        )
         for name, found in (("with_llm", asked), ("slm_alone", alone))
     }

@@ -13,15 +13,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-VOCABULARY = 5000  # characters that are clustered, the commonest
-CONTEXTS = 2000  # of these, those whose company counts
+N_CLUSTERED_CHARS = 5000  # characters that are clustered, the commonest
+N_CONTEXT_CHARS = 2000  # of these, those whose company counts
 _OFFSETS = (1, -1, 2, -2)
 _DIMENSIONS = 50
-_AT_ONCE = 4_000_000  # characters that are counted together
-Clusters = dict[str, list[int]]
+_BLOCK_CHARS = 4_000_000  # characters that are counted together
+CharacterClusters = dict[str, list[int]]
 
 
-def learn(texts: Callable[[], Iterable[str]], sizes: Sequence[int], seed: int) -> Clusters:
+def cluster_characters(
+    texts: Callable[[], Iterable[str]], cluster_counts: Sequence[int], seed: int
+) -> CharacterClusters:
     """For each of the commonest characters its cluster, among `sizes[0]` ones, among `sizes[1]` ... ; {} without text.
 
     texts: gives the same texts whenever it is called, one at a time: they are gone through twice and never all held.
@@ -29,21 +31,21 @@ def learn(texts: Callable[[], Iterable[str]], sizes: Sequence[int], seed: int) -
     counts: Counter[str] = Counter()
     for text in texts():
         counts.update(text)
-    chars = [char for char, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:VOCABULARY]]
+    chars = [char for char, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:N_CLUSTERED_CHARS]]
     if not chars:
         return {}
-    vectors = _vectors(_company(texts(), chars), seed)
-    found = [_clustered(vectors, size, seed) for size in sizes]
+    vectors = _embed_characters(_count_neighbours(texts(), chars), seed)
+    found = [_assign_clusters(vectors, size, seed) for size in cluster_counts]
     return {char: [int(which[i]) for which in found] for i, char in enumerate(chars)}
 
 
-def _company(texts: Iterable[str], chars: Sequence[str]) -> list[npt.NDArray[np.int64]]:
+def _count_neighbours(texts: Iterable[str], chars: Sequence[str]) -> list[npt.NDArray[np.int64]]:
     """[n_chars, n_contexts] for each offset: how often each character stands with each context at that distance."""
-    n, contexts = len(chars), min(CONTEXTS, len(chars))
+    n, contexts = len(chars), min(N_CONTEXT_CHARS, len(chars))
     found = [np.zeros(n * contexts, dtype=np.int64) for _ in _OFFSETS]
     codes = np.array([ord(char) for char in chars], dtype=np.uint32)
     order = np.argsort(codes)
-    for part in _joined(texts):
+    for part in _join_into_blocks(texts):
         points = np.frombuffer(part.encode("utf-32-le"), dtype=np.uint32)
         at = np.minimum(np.searchsorted(codes[order], points), n - 1)
         ranks = np.where(codes[order][at] == points, order[at], n)  # n: none of the characters
@@ -54,21 +56,21 @@ def _company(texts: Iterable[str], chars: Sequence[str]) -> list[npt.NDArray[np.
     return [total.reshape(n, contexts) for total in found]
 
 
-def _joined(texts: Iterable[str]) -> Iterator[str]:
+def _join_into_blocks(texts: Iterable[str]) -> Iterator[str]:
     """The texts in long pieces: counting costs as much for a short one. What stands at a seam counts as neighbours."""
     waiting: list[str] = []
     length = 0
     for text in texts:
         waiting.append(text)
         length += len(text)
-        if length >= _AT_ONCE:
+        if length >= _BLOCK_CHARS:
             yield "".join(waiting)
             waiting, length = [], 0
     if length:
         yield "".join(waiting)
 
 
-def _vectors(company: Sequence[npt.NDArray[np.int64]], seed: int) -> npt.NDArray[np.float32]:
+def _embed_characters(company: Sequence[npt.NDArray[np.int64]], seed: int) -> npt.NDArray[np.float32]:
     """[n_chars, dimensions] of length 1."""
     parts = []
     for counts in company:
@@ -84,7 +86,7 @@ def _vectors(company: Sequence[npt.NDArray[np.int64]], seed: int) -> npt.NDArray
     return vectors
 
 
-def _clustered(vectors: npt.NDArray[np.float32], size: int, seed: int) -> npt.NDArray[np.int64]:
+def _assign_clusters(vectors: npt.NDArray[np.float32], size: int, seed: int) -> npt.NDArray[np.int64]:
     """[n] the cluster of each vector; each its own where there are no more vectors than clusters."""
     if len(vectors) <= size:
         return np.arange(len(vectors))

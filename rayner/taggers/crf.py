@@ -16,11 +16,11 @@ import pycrfsuite
 
 from rayner.config.settings import CrfConfig
 from rayner.errors import ConfigError, DataError
-from rayner.runs.run_folder import file_digest
-from rayner.taggers.character_clusters import Clusters
-from rayner.text.labelled import Example
-from rayner.text.predictions import SlmScore, read_labels
-from rayner.text.tags import encode
+from rayner.runs.run_folder import file_sha256
+from rayner.taggers.character_clusters import CharacterClusters
+from rayner.text.labelled_text import LabelledSentence
+from rayner.text.predictions import SlmPrediction, decode_log_probs
+from rayner.text.tags import spans_to_tags
 
 MODEL, ABOUT = "model.crfsuite", "crf.json"
 _FLOOR = 1e-12  # a label that training never showed has no probability at all; its logarithm must be finite
@@ -28,26 +28,36 @@ _BEFORE, _AFTER = "\x02", "\x03"
 
 
 @dataclass
-class Crf:
-    """The field, its labels in the order of `label_set`, the characters that it met in training, and their clusters."""
+class CrfTagger:
+    """The field, its labels in the order of `bmes_labels`, the characters met in training, and their clusters."""
 
-    tagger: Any
+    field: Any
     labels: tuple[str, ...]
     characters: frozenset[str]
-    clusters: Clusters
+    clusters: CharacterClusters
 
 
-def features(text: str, clusters: Clusters) -> list[list[str]]:
+def extract_features(text: str, clusters: CharacterClusters) -> list[list[str]]:
     """What the field sees at each character: those in a window of five, its bigrams, and the trigram in its middle.
 
     Of their clusters the same, but for the outer bigrams; of fine clusters no trigram.
     """
     padded = _BEFORE * 2 + text + _AFTER * 2
     found = [
-        ["0" + a, "1" + b, "2" + c, "3" + d, "4" + e, "5" + a + b, "6" + b + c, "7" + c + d, "8" + d + e,
-         "9" + b + c + d]
+        [
+            "0" + a,
+            "1" + b,
+            "2" + c,
+            "3" + d,
+            "4" + e,
+            "5" + a + b,
+            "6" + b + c,
+            "7" + c + d,
+            "8" + d + e,
+            "9" + b + c + d,
+        ]
         for a, b, c, d, e in zip(*(padded[i:] for i in range(5)), strict=False)
-    ]  # fmt: skip
+    ]
     for k in range(len(next(iter(clusters.values()), ()))):
         names = [str(clusters[char][k]) if char in clusters else "-" for char in padded]
         trigrams = k == 0
@@ -70,11 +80,11 @@ class _Trainer(pycrfsuite.Trainer):  # type: ignore[misc] # untyped
 
 
 def train(
-    examples: Sequence[Example],
+    examples: Sequence[LabelledSentence],
     labels: Sequence[str],
     config: CrfConfig,
     folder: Path,
-    clusters: Clusters | None = None,
+    clusters: CharacterClusters | None = None,
     say: Callable[[int], None] = lambda iteration: None,
 ) -> None:
     """Train on labelled sentences and write `folder`. say: is told the number of each iteration.
@@ -90,28 +100,28 @@ def train(
     if not written:
         raise DataError("expected labelled sentences to train on, found none")
     for example in written:
-        trainer.append(features(example.text, clusters or {}), encode(example.spans, len(example.text)))
+        trainer.append(extract_features(example.text, clusters or {}), spans_to_tags(example.spans, len(example.text)))
     folder.mkdir(parents=True, exist_ok=True)
     trainer.train(str(folder / MODEL))
     about = {
         "labels": list(labels),
         "characters": "".join(sorted({char for example in written for char in example.text})),
         "clusters": clusters or {},
-        "sha256": file_digest(folder / MODEL),
+        "sha256": file_sha256(folder / MODEL),
     }
     (folder / ABOUT).write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
 
 
-def load(folder: Path) -> Crf:
+def load(folder: Path) -> CrfTagger:
     """A trained field. Raises ConfigError if there is none, or one that is not as it was written.
 
     CRFsuite trusts its files, so a digest is looked at before it opens one.
     """
     try:
         about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        found = file_digest(folder / MODEL)
+        found = file_sha256(folder / MODEL)
         wanted, labels, characters = about["sha256"], tuple(about["labels"]), frozenset(about["characters"])
-        clusters: Clusters = about["clusters"]
+        clusters: CharacterClusters = about["clusters"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{folder}: expected a trained CRF, found: {' '.join(str(error).split())}") from error
     if found != wanted:
@@ -120,23 +130,23 @@ def load(folder: Path) -> Crf:
         )
     tagger = pycrfsuite.Tagger()
     tagger.open(str(folder / MODEL))
-    return Crf(tagger, labels, characters, clusters)
+    return CrfTagger(tagger, labels, characters, clusters)
 
 
-def score(crf: Crf, texts: Sequence[str]) -> list[SlmScore]:
+def score(crf: CrfTagger, texts: Sequence[str]) -> list[SlmPrediction]:
     """Legal labels and entropies for each character of each text, in the order of the texts. No text is too long."""
-    return read_labels(list(_log_probs(crf, texts)), crf.labels)
+    return decode_log_probs(list(_log_probs(crf, texts)), crf.labels)
 
 
-def _log_probs(crf: Crf, texts: Sequence[str]) -> Iterator[npt.NDArray[np.float32]]:
+def _log_probs(crf: CrfTagger, texts: Sequence[str]) -> Iterator[npt.NDArray[np.float32]]:
     """Log-probabilities [n_chars, n_labels] of each text."""
-    known = crf.tagger.labels()
+    known = crf.field.labels()
     columns = [crf.labels.index(label) for label in known]
-    marginal = crf.tagger.marginal
+    marginal = crf.field.marginal
     for text in texts:
         probs = np.full((len(text), len(crf.labels)), _FLOOR, dtype=np.float32)
         if text:
-            crf.tagger.set(features(text, crf.clusters))
+            crf.field.set(extract_features(text, crf.clusters))
             found = [[marginal(label, i) for label in known] for i in range(len(text))]
             probs[:, columns] = np.clip(np.array(found, dtype=np.float64), _FLOOR, 1.0)
         yield np.log(probs)

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from rayner.config.plugins import named
+from rayner.config.plugins import load_plugin
 from rayner.errors import ConfigError
-from rayner.text.labelled import Example
-from rayner.text.predictions import SlmScore, read_labels
+from rayner.text.labelled_text import LabelledSentence
+from rayner.text.predictions import SlmPrediction, decode_log_probs
 
 KEY = "slm.family"
 ABOUT = "rayner.json"
@@ -28,13 +28,13 @@ Tagger = Callable[[Sequence[str]], Sequence[npt.NDArray[np.floating]]]
 class CustomTagger:
     """What `module:name` in `slm.family` must be. No text is empty.
 
-    train: from labelled sentences, the labels (`tags.label_set`: BMES, O first), a folder to write to, and a seed. It
+    train: from labelled sentences, the labels (`tags.bmes_labels`: BMES, O first), a folder to write to, and a seed. It
         must not write `rayner.json`.
     load: from that folder, which may have moved, and the labels, what gives log-probabilities [n_chars, n_labels] for
         each of some texts; those of a text must not depend on the others.
     """
 
-    train: Callable[[Sequence[Example], Sequence[str], Path, int], None]
+    train: Callable[[Sequence[LabelledSentence], Sequence[str], Path, int], None]
     load: Callable[[Path, Sequence[str]], Tagger]
 
 
@@ -57,11 +57,11 @@ class Loaded:
 
 def code(name: str) -> CustomTagger:
     """Its functions. Raises ConfigError where the name leads to none."""
-    found: CustomTagger = named(KEY, name, CustomTagger, "a CustomTagger")
+    found: CustomTagger = load_plugin(KEY, name, CustomTagger, "a CustomTagger")
     return found
 
 
-def train(name: str, examples: Sequence[Example], labels: Sequence[str], folder: Path, seed: int) -> None:
+def train(name: str, examples: Sequence[LabelledSentence], labels: Sequence[str], folder: Path, seed: int) -> None:
     """Train on labelled sentences and write `folder`."""
     written = [example for example in examples if example.text]
     code(name).train(written, labels, folder, seed)
@@ -85,7 +85,7 @@ def load(name: str, folder: Path) -> Loaded:
     return Loaded(name, code(name).load(folder, labels), labels)
 
 
-def score(own: Loaded, texts: Sequence[str]) -> list[SlmScore]:
+def score(own: Loaded, texts: Sequence[str]) -> list[SlmPrediction]:
     """Legal labels and entropies for each character of each text, in the order of the texts.
 
     Raises ConfigError for an answer that is no distribution over the labels for each character.
@@ -96,7 +96,7 @@ def score(own: Loaded, texts: Sequence[str]) -> list[SlmScore]:
         raise ConfigError(f"{KEY}: expected of {own.name} {len(written)} answers, one a text, found {len(answers)}")
     known = iter([_checked(own, text, answer) for text, answer in zip(written, answers, strict=True)])
     nothing = np.zeros((0, len(own.labels)), dtype=np.float32)
-    return read_labels([next(known) if text else nothing for text in texts], own.labels)
+    return decode_log_probs([next(known) if text else nothing for text in texts], own.labels)
 
 
 def _checked(own: Loaded, text: str, answer: npt.NDArray[np.floating]) -> Rows:

@@ -12,27 +12,27 @@ from safetensors import SafetensorError
 from transformers import AutoModelForTokenClassification
 
 from rayner.errors import ConfigError
-from rayner.modeling.batching import batches
-from rayner.modeling.checkpoint import refused, safely
-from rayner.modeling.tokenizer import Speller, load_tokenizer
-from rayner.modeling.training import DTYPES, mean_vectors, pad
-from rayner.text.alignment import collapse_log_probs, expand
-from rayner.text.labelled import Example
-from rayner.text.predictions import SlmScore, read_labels
-from rayner.text.segmentation import Window, windows
-from rayner.text.tags import encode
+from rayner.modeling.batching import inference_batches
+from rayner.modeling.checkpoint import checkpoint_error, safe_load_options
+from rayner.modeling.tokenizer import CharTokenizer, load_tokenizer
+from rayner.modeling.training import TORCH_DTYPES, mean_unit_vectors, pad_rows
+from rayner.text.alignment import collapse_log_probs, expand_label
+from rayner.text.labelled_text import LabelledSentence
+from rayner.text.predictions import SlmPrediction, decode_log_probs
+from rayner.text.segmentation import Window, split_windows
+from rayner.text.tags import spans_to_tags
 
 Vector = npt.NDArray[np.float32]
 _NOTHING = np.zeros(0, dtype=np.float32)
-IGNORED = -100  # the label of tokens that are no character's, as torch's cross entropy skips it
+IGNORED_LABEL = -100  # the label of tokens that are no character's, as torch's cross entropy skips it
 
 
 @dataclass
-class Slm:
+class EncoderTagger:
     """The model with its labels and its way of spelling."""
 
     model: Any
-    speller: Speller
+    tokenizer: CharTokenizer
     labels: tuple[str, ...]
     device: torch.device
 
@@ -42,10 +42,10 @@ class Slm:
         return int(getattr(self.model.config, "max_position_embeddings", 512))
 
 
-def load(
+def load_encoder_tagger(
     folder: str | Path, device: torch.device, labels: Sequence[str] | None = None, *, dtype: str = "float32"
-) -> Slm:
-    """A checkpoint as a tagger; `labels` gives it a fresh head (to be trained), else it must have its own.
+) -> EncoderTagger:
+    """A checkpoint as a tagger; `token_labels` gives it a fresh head (to be trained), else it must have its own.
 
     Raises ConfigError where the checkpoint cannot be loaded or has no labels.
     """
@@ -59,77 +59,81 @@ def load(
         }
     try:
         model = AutoModelForTokenClassification.from_pretrained(
-            str(folder), dtype=DTYPES[dtype], **safely(folder), **head
+            str(folder), dtype=TORCH_DTYPES[dtype], **safe_load_options(folder), **head
         )
     except (OSError, ValueError, SafetensorError) as error:
-        raise refused(folder, "a checkpoint of an encoder", error) from error
+        raise checkpoint_error(folder, "a checkpoint of an encoder", error) from error
     own = tuple(model.config.id2label[i] for i in range(model.config.num_labels))
     if "O" not in own:
         raise ConfigError(f"{folder}: expected a trained tagger with BMES labels, found labels {own[:4]}")
-    return Slm(model.to(device).eval(), Speller(load_tokenizer(folder)), own, device)
+    return EncoderTagger(model.to(device).eval(), CharTokenizer(load_tokenizer(folder)), own, device)
 
 
-def save(slm: Slm, folder: Path) -> None:
+def save_encoder_tagger(slm: EncoderTagger, folder: Path) -> None:
     """Write the checkpoint folder (safetensors, tokenizer, labels in its config)."""
     slm.model.save_pretrained(folder)
-    slm.speller.tokenizer.save_pretrained(folder)
+    slm.tokenizer.tokenizer.save_pretrained(folder)
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodedWindow:
     """A window of a text as tokens: the model's input, and how many of the tokens each character has."""
 
     tokens: list[int]
-    counts: list[int]
-    labels: list[int]
+    tokens_per_char: list[int]
+    token_labels: list[int]
 
 
-def cut(slm: Slm, text: str, size: int, overlap: int) -> list[Window]:
+def split_into_model_windows(slm: EncoderTagger, text: str, size: int, overlap: int) -> list[Window]:
     """Windows of at most `size` characters whose tokens fit the model; narrower where characters take many tokens."""
-    counts = [len(tokens) for tokens in slm.speller.text(text)]
+    counts = [len(tokens) for tokens in slm.tokenizer.encode_chars(text)]
     while True:
-        parts = windows(len(text), size, min(overlap, size - 1))
+        parts = split_windows(len(text), size, min(overlap, size - 1))
         if size == 1 or all(sum(counts[w.start : w.end]) <= slm.max_tokens - 2 for w in parts):
             return parts
         size //= 2
 
 
-def encode_text(slm: Slm, text: str, gold: Sequence[str] = ()) -> Encoded:
+def encode_window(slm: EncoderTagger, text: str, gold: Sequence[str] = ()) -> EncodedWindow:
     """Tokens of a window, with Table 1's labels where gold tags (one a character) are given."""
-    tokenizer = slm.speller.tokenizer
-    chars = slm.speller.text(text)
+    tokenizer = slm.tokenizer.tokenizer
+    chars = slm.tokenizer.encode_chars(text)
     index = {label: i for i, label in enumerate(slm.labels)}
-    labels = [index[sub] for tag, tokens in zip(gold, chars, strict=bool(gold)) for sub in expand(tag, len(tokens))]
-    return Encoded(
+    labels = [
+        index[sub] for tag, tokens in zip(gold, chars, strict=bool(gold)) for sub in expand_label(tag, len(tokens))
+    ]
+    return EncodedWindow(
         [tokenizer.cls_token_id, *(token for tokens in chars for token in tokens), tokenizer.sep_token_id],
         [len(tokens) for tokens in chars],
-        [IGNORED, *labels, IGNORED],
+        [IGNORED_LABEL, *labels, IGNORED_LABEL],
     )
 
 
-def training_items(slm: Slm, examples: Sequence[Example], size: int, overlap: int) -> list[Encoded]:
+def encode_training_windows(
+    slm: EncoderTagger, examples: Sequence[LabelledSentence], size: int, overlap: int
+) -> list[EncodedWindow]:
     """Labelled sentences as training input; sentences longer than the window become several."""
     items = []
     for example in examples:
-        tags = encode(example.spans, len(example.text))
-        for window in cut(slm, example.text, size, overlap):
+        tags = spans_to_tags(example.spans, len(example.text))
+        for window in split_into_model_windows(slm, example.text, size, overlap):
             part = slice(window.start, window.end)
-            items.append(encode_text(slm, example.text[part], tags[part]))
+            items.append(encode_window(slm, example.text[part], tags[part]))
     return items
 
 
-def loss(slm: Slm, items: Sequence[Encoded], model: Any = None) -> torch.Tensor:  # noqa: ANN401 - a wrapped model
+def compute_loss(slm: EncoderTagger, items: Sequence[EncodedWindow], model: Any = None) -> torch.Tensor:  # noqa: ANN401 - a wrapped model
     """Mean cross entropy over the tokens of a batch; `model` is the wrapped one in distributed training."""
-    fill = slm.speller.tokenizer.pad_token_id
-    tokens = pad([item.tokens for item in items], fill).to(slm.device)
-    mask = pad([[1] * len(item.tokens) for item in items], 0).to(slm.device)
-    labels = pad([item.labels for item in items], IGNORED).to(slm.device)
+    fill = slm.tokenizer.tokenizer.pad_token_id
+    tokens = pad_rows([item.tokens for item in items], fill).to(slm.device)
+    mask = pad_rows([[1] * len(item.tokens) for item in items], 0).to(slm.device)
+    labels = pad_rows([item.token_labels for item in items], IGNORED_LABEL).to(slm.device)
     result: torch.Tensor = (model or slm.model)(input_ids=tokens, attention_mask=mask, labels=labels).loss
     return result
 
 
 @torch.inference_mode()
-def score(slm: Slm, texts: Sequence[str], *, size: int, overlap: int, batch_size: int) -> list[SlmScore]:
+def score(slm: EncoderTagger, texts: Sequence[str], *, size: int, overlap: int, batch_size: int) -> list[SlmPrediction]:
     """Legal labels and entropies for each character of each text, in the order of the texts.
 
     size, overlap: windows of longer texts, characters. Empty texts get empty scores.
@@ -139,40 +143,44 @@ def score(slm: Slm, texts: Sequence[str], *, size: int, overlap: int, batch_size
 
 @torch.inference_mode()
 def scored(
-    slm: Slm, texts: Sequence[str], *, size: int, overlap: int, batch_size: int, vectors: bool = False
-) -> list[tuple[SlmScore, Vector | None]]:
-    """The same, each with the text's vector, as `index.Encoder` of the same checkpoint makes it, if `vectors`.
+    slm: EncoderTagger, texts: Sequence[str], *, size: int, overlap: int, batch_size: int, vectors: bool = False
+) -> list[tuple[SlmPrediction, Vector | None]]:
+    """The same, each with the text's vector, as `index.SentenceEncoder` of the same checkpoint makes it, if `vectors`.
 
     The pass that labels a text has its hidden states, so the vector costs nothing. None for a text of several windows.
     """
-    cuts = [cut(slm, text, size, overlap) if text else [] for text in texts]
+    cuts = [split_into_model_windows(slm, text, size, overlap) if text else [] for text in texts]
     parts = [(i, window) for i, wins in enumerate(cuts) for window in wins]
-    inputs = [encode_text(slm, texts[i][window.start : window.end]) for i, window in parts]
+    inputs = [encode_window(slm, texts[i][window.start : window.end]) for i, window in parts]
     done = [_NOTHING] * len(parts)
     means: list[Vector | None] = [None] * len(parts)
-    for rows in batches([len(item.tokens) for item in inputs], batch_size):
+    for rows in inference_batches([len(item.tokens) for item in inputs], batch_size):
         log_probs, found = _outputs(slm, [inputs[i] for i in rows], vectors)
         for k, row in enumerate(rows):
             done[row], means[row] = log_probs[k], found[k] if vectors else None
     kept, own, at = list[Vector](), list[Vector | None](), 0
     for wins in cuts:
-        pieces = [part[window.kept] for part, window in zip(done[at : at + len(wins)], wins, strict=True)]
+        pieces = [part[window.kept_slice] for part, window in zip(done[at : at + len(wins)], wins, strict=True)]
         kept.append(np.concatenate(pieces) if len(pieces) > 1 else pieces[0] if pieces else _NOTHING)
         own.append(means[at] if len(wins) == 1 else None)
         at += len(wins)
-    return list(zip(read_labels(kept, slm.labels), own, strict=True))
+    return list(zip(decode_log_probs(kept, slm.labels), own, strict=True))
 
 
-def _outputs(slm: Slm, items: Sequence[Encoded], vectors: bool) -> tuple[list[Vector], npt.NDArray[np.float32]]:
+def _outputs(
+    slm: EncoderTagger, items: Sequence[EncodedWindow], vectors: bool
+) -> tuple[list[Vector], npt.NDArray[np.float32]]:
     """Log-probabilities [n_chars, n_labels] of each window, and their vectors [n_windows, hidden] if asked for."""
-    tokens = pad([item.tokens for item in items], slm.speller.tokenizer.pad_token_id).to(slm.device)
-    mask = pad([[1] * len(item.tokens) for item in items], 0).to(slm.device)
-    inner = pad([[0, *[1] * (len(item.tokens) - 2), 0] for item in items], 0).to(slm.device)  # no padding, no specials
+    tokens = pad_rows([item.tokens for item in items], slm.tokenizer.tokenizer.pad_token_id).to(slm.device)
+    mask = pad_rows([[1] * len(item.tokens) for item in items], 0).to(slm.device)
+    inner = pad_rows([[0, *[1] * (len(item.tokens) - 2), 0] for item in items], 0).to(
+        slm.device
+    )  # no padding, no specials
     out = slm.model(input_ids=tokens, attention_mask=mask, output_hidden_states=vectors)
     rows = out.logits[inner.bool()].float().log_softmax(-1).cpu().numpy()
     cuts = np.cumsum([len(item.tokens) - 2 for item in items])[:-1]
     log_probs = [
-        collapse_log_probs(row, np.array(item.counts), slm.labels)
+        collapse_log_probs(row, np.array(item.tokens_per_char), slm.labels)
         for row, item in zip(np.split(rows, cuts), items, strict=True)
     ]
-    return log_probs, mean_vectors(out.hidden_states[-1], inner) if vectors else np.zeros(0, np.float32)
+    return log_probs, mean_unit_vectors(out.hidden_states[-1], inner) if vectors else np.zeros(0, np.float32)

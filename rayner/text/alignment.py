@@ -14,7 +14,7 @@ from rayner.text.tags import OUTSIDE, split_tag
 _EXPANSION = {"B": "BMM", "M": "MMM", "E": "MME", "S": "BME"}  # first, middle and last of several tokens
 
 
-def expand(label: str, n_tokens: int) -> list[str]:
+def expand_label(label: str, n_tokens: int) -> list[str]:
     """The labels of a character's `n_tokens` tokens (Table 1). Raises ValueError for no tokens."""
     if n_tokens < 1:
         raise ValueError("a character without tokens would be lost")
@@ -28,12 +28,12 @@ def expand(label: str, n_tokens: int) -> list[str]:
 def collapse(token_labels: Sequence[str], labels: Sequence[str]) -> str:
     """The character label, out of `labels`, whose expansion agrees with most of the token labels.
 
-    The exact inverse of `expand`; on sequences that are no expansion, the nearest label, the earliest on a tie.
+    The exact inverse of `expand_label`; on sequences that are no expansion, the nearest label, the earliest on a tie.
     """
     n = len(token_labels)
 
     def agreement(label: str) -> int:
-        return sum(a == b for a, b in zip(expand(label, n), token_labels, strict=True))
+        return sum(a == b for a, b in zip(expand_label(label, n), token_labels, strict=True))
 
     return max(labels, key=agreement)
 
@@ -50,7 +50,7 @@ def collapse_log_probs(
     if len(counts) == 0 or counts.max() == 1:
         return token_log_probs
     index = {label: i for i, label in enumerate(labels)}
-    first, middle, last = (np.array([index[expand(label, 3)[place]] for label in labels]) for place in range(3))
+    first, middle, last = (np.array([index[expand_label(label, 3)[place]] for label in labels]) for place in range(3))
     starts = np.concatenate([[0], np.cumsum(counts)])
     out: npt.NDArray[np.floating] = token_log_probs[starts[:-1]].copy()
     for i in np.flatnonzero(counts > 1):

@@ -7,44 +7,44 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from rayner.text.spans import Span, checked
+from rayner.text.spans import Span, sort_and_check_spans
 
 _ESCAPES = {"<": "&lt;", "&": "&amp;"}
 _TYPE = r"[^<>/&\s]+"
 _PIECE = re.compile(rf"<(?P<close>/?)(?P<type>{_TYPE})>|&(?P<entity>lt|amp);|(?P<char>[^<&])", re.DOTALL)
 
 
-def escape(char: str) -> str:
+def escape_char(char: str) -> str:
     """How one character of text is spelled in markup."""
     return _ESCAPES.get(char, char)
 
 
-def encode(text: str, spans: Iterable[Span]) -> str:
+def spans_to_markup(text: str, spans: Iterable[Span]) -> str:
     """The text with `<X>...</X>` around each entity.
 
-    Raises ValueError for overlapping spans, and for a type that `parse` would not read back.
+    Raises ValueError for overlapping spans, and for a type that `parse_markup` would not read back.
     """
     out: list[str] = []
     end = 0
-    for span in checked(spans, len(text)):
+    for span in sort_and_check_spans(spans, len(text)):
         if not re.fullmatch(_TYPE, span.type):
             raise ValueError(f"{span.type!r} cannot be written as a tag")
-        out += map(escape, text[end : span.start])
-        out += [f"<{span.type}>", *map(escape, text[span.start : span.end]), f"</{span.type}>"]
+        out += map(escape_char, text[end : span.start])
+        out += [f"<{span.type}>", *map(escape_char, text[span.start : span.end]), f"</{span.type}>"]
         end = span.end
-    out += map(escape, text[end:])
+    out += map(escape_char, text[end:])
     return "".join(out)
 
 
 @dataclass(frozen=True)
-class Parsed:
+class ParsedMarkup:
     """Text and spans read from markup."""
 
     text: str
     spans: tuple[Span, ...]
 
 
-def parse(tagged: str) -> Parsed:
+def parse_markup(markup: str) -> ParsedMarkup:
     """The exact inverse of `encode`.
 
     Raises ValueError, naming the offset in `tagged`, where it is not what `encode` writes: an unescaped `<` or `&`,
@@ -53,10 +53,10 @@ def parse(tagged: str) -> Parsed:
     chars: list[str] = []
     spans: list[Span] = []
     start, kind, at = -1, "", 0
-    while at < len(tagged):
-        match = _PIECE.match(tagged, at)
+    while at < len(markup):
+        match = _PIECE.match(markup, at)
         if match is None:
-            raise ValueError(f"offset {at}: expected a tag or an escape, found {tagged[at : at + 8]!r}")
+            raise ValueError(f"offset {at}: expected a tag or an escape, found {markup[at : at + 8]!r}")
         if match["type"] is None:
             chars.append(match["char"] or {"lt": "<", "amp": "&"}[match["entity"]])
         elif not match["close"]:
@@ -71,4 +71,4 @@ def parse(tagged: str) -> Parsed:
         at = match.end()
     if kind:
         raise ValueError(f"<{kind}> is never closed")
-    return Parsed("".join(chars), tuple(spans))
+    return ParsedMarkup("".join(chars), tuple(spans))

@@ -8,61 +8,61 @@ import numpy.typing as npt
 
 from rayner.text.segmentation import Window
 from rayner.text.spans import Span
-from rayner.text.tags import OUTSIDE, best_legal, decode, legal_steps
+from rayner.text.tags import OUTSIDE, legal_transitions, tags_to_spans, viterbi_decode
 
 _NEVER = np.float32(-30)  # the logarithm of no probability to speak of
 
 
 @dataclass(frozen=True, slots=True)
-class SlmScore:
+class SlmPrediction:
     """The small model's answer: legal spans, and the entropy (nats) of the label distribution of each character.
 
-    log_probs: [n_chars, n_labels] these distributions, in the order of `label_set`; None where nobody needs them.
+    log_probs: [n_chars, n_labels] these distributions, in the order of `bmes_labels`; None where nobody needs them.
     """
 
     spans: tuple[Span, ...]
     entropy: npt.NDArray[np.float32]
     log_probs: npt.NDArray[np.float32] | None = None
 
-    def framed(self, before: int, after: int) -> "SlmScore":
+    def pad(self, before: int, after: int) -> "SlmPrediction":
         """The same answer on a text with `before` and `after` more characters, which are certainly no entity."""
-        spans = tuple(span.shifted(before) for span in self.spans)
+        spans = tuple(span.shift(before) for span in self.spans)
         log_probs = self.log_probs
         if log_probs is not None:
             log_probs = np.pad(log_probs, ((before, after), (0, 0)), constant_values=_NEVER)
             log_probs[:before, 0] = log_probs[len(log_probs) - after :, 0] = 0  # certainly O
-        return SlmScore(spans, np.pad(self.entropy, (before, after)), log_probs)
+        return SlmPrediction(spans, np.pad(self.entropy, (before, after)), log_probs)
 
 
-def read_labels(log_probs: Sequence[npt.NDArray[np.float32]], labels: Sequence[str]) -> list[SlmScore]:
+def decode_log_probs(log_probs: Sequence[npt.NDArray[np.float32]], labels: Sequence[str]) -> list[SlmPrediction]:
     """Spans and entropies of texts from the log-probabilities [n_chars, n_labels] of each, all texts at once.
 
-    The spans are those of the most probable legal labels (`tags.best_legal`); a text without characters gets none.
+    The spans are those of the most probable legal labels (`tags.viterbi_decode`); a text without characters gets none.
     """
     nothing = np.zeros(0, dtype=np.float32)
-    found = [SlmScore((), nothing, nothing.reshape(0, len(labels)))] * len(log_probs)
+    found = [SlmPrediction((), nothing, nothing.reshape(0, len(labels)))] * len(log_probs)
     written = [i for i, part in enumerate(log_probs) if len(part)]
     if not written:
         return found
-    flat, legal = np.concatenate([log_probs[i] for i in written]), legal_steps(labels)
+    flat, legal = np.concatenate([log_probs[i] for i in written]), legal_transitions(labels)
     entropy = (-(np.exp(flat) * flat).sum(axis=1)).astype(np.float32)
     best, cuts = flat.argmax(axis=1), np.cumsum([len(log_probs[i]) for i in written])
     for i, ids, part in zip(written, np.split(best, cuts[:-1]), np.split(entropy, cuts[:-1]), strict=True):
         if not ids.any() and labels[0] == OUTSIDE:
-            found[i] = SlmScore((), part, log_probs[i])
+            found[i] = SlmPrediction((), part, log_probs[i])
             continue
-        tags = [labels[k] for k in best_legal(log_probs[i], legal)]
-        found[i] = SlmScore(decode(tags).spans, part, log_probs[i])
+        tags = [labels[k] for k in viterbi_decode(log_probs[i], legal)]
+        found[i] = SlmPrediction(tags_to_spans(tags).spans, part, log_probs[i])
     return found
 
 
 @dataclass(frozen=True, slots=True)
-class LlmSpan:
+class LlmEntity:
     """An entity of the LLM, with its two probabilities (method, section 3)."""
 
     span: Span
-    category: float
-    boundary: float
+    category_prob: float
+    boundary_prob: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +75,8 @@ class LlmAnswer:
     passes: forward passes spent.
     """
 
-    spans: tuple[LlmSpan, ...]
-    decisions: npt.NDArray[np.float32]
+    spans: tuple[LlmEntity, ...]
+    slot_probs: npt.NDArray[np.float32]
     passes: int = 0
 
     @property
@@ -85,37 +85,37 @@ class LlmAnswer:
         return tuple(item.span for item in self.spans)
 
     @property
-    def known(self) -> int:
+    def last_known_slot(self) -> int:
         """The last slot whose decisions are known; n for a whole answer."""
-        unread = np.isnan(self.decisions)
+        unread = np.isnan(self.slot_probs)
         return int(unread.argmax() if unread.any() else len(unread)) - 1
 
-    def framed(self, before: int, after: int) -> "LlmAnswer":
+    def pad(self, before: int, after: int) -> "LlmAnswer":
         """The same answer on a text with `before` and `after` more characters, which are certainly no entity."""
-        spans = tuple(LlmSpan(item.span.shifted(before), item.category, item.boundary) for item in self.spans)
-        padded = np.pad(self.decisions, (before, after), constant_values=np.float32(1))
+        spans = tuple(LlmEntity(item.span.shift(before), item.category_prob, item.boundary_prob) for item in self.spans)
+        padded = np.pad(self.slot_probs, (before, after), constant_values=np.float32(1))
         return LlmAnswer(spans, padded, self.passes)
 
 
-def joined(parts: Sequence[LlmAnswer], windows: Sequence[Window]) -> LlmAnswer:
+def join_window_answers(parts: Sequence[LlmAnswer], windows: Sequence[Window]) -> LlmAnswer:
     """The answer on a text from those on its windows.
 
     An entity counts where the window that keeps its first character puts it, unless it would overlap the one before.
     """
-    spans: list[LlmSpan] = []
+    spans: list[LlmEntity] = []
     decisions: list[npt.NDArray[np.float32]] = []
     for part, window in zip(parts, windows, strict=True):
-        for item in part.framed(window.start, 0).spans:
+        for item in part.pad(window.start, 0).spans:
             free = not spans or spans[-1].span.end <= item.span.start
             if free and window.keep_start <= item.span.start < window.keep_end:
                 spans.append(item)
-        decisions.append(part.decisions[window.kept])
-    decisions.append(parts[-1].decisions[-1:])
+        decisions.append(part.slot_probs[window.kept_slice])
+    decisions.append(parts[-1].slot_probs[-1:])
     return LlmAnswer(tuple(spans), np.concatenate(decisions), sum(part.passes for part in parts))
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class SegmentPrediction:
     """A segment with what is known of it: where it lies, its text, gold entities if labelled, both models' answers.
 
     `llm` is None where the LLM was skipped or failed; `error` says why the segment was set aside, else None.
@@ -125,11 +125,11 @@ class Scored:
     start: int
     end: int
     text: str
-    slm: SlmScore
+    slm: SlmPrediction
     llm: LlmAnswer | None = None
     gold: tuple[Span, ...] = ()
     gated: bool = False
     error: str | None = None
 
 
-NOTHING = SlmScore((), np.zeros(0, dtype=np.float32))
+NOTHING = SlmPrediction((), np.zeros(0, dtype=np.float32))

@@ -27,24 +27,24 @@ class Window:
     keep_end: int
 
     @property
-    def kept(self) -> slice:
+    def kept_slice(self) -> slice:
         """What is kept, counted from the window's start."""
         return slice(self.keep_start - self.start, self.keep_end - self.start)
 
 
-def sentences(text: str) -> list[tuple[int, int]]:
+def split_sentences(text: str) -> list[tuple[int, int]]:
     """Half-open offsets of the sentences; they partition the text, in order."""
     return [match.span() for match in _SENTENCE.finditer(text) if match.end() > match.start()]
 
 
-def core(text: str) -> tuple[int, int]:
+def bounds_without_whitespace(text: str) -> tuple[int, int]:
     """Offsets of the text without white space at its edges: what models are shown. (0, 0) if nothing is left."""
     start = len(text) - len(text.lstrip())
     end = len(text.rstrip())
     return (start, end) if start < end else (0, 0)
 
 
-def windows(n_chars: int, size: int, overlap: int) -> list[Window]:
+def split_windows(n_chars: int, size: int, overlap: int) -> list[Window]:
     """Windows of at most `size` characters that overlap by at least `overlap`; what they keep partitions the text.
 
     Raises ValueError unless 0 <= overlap < size.
@@ -61,9 +61,9 @@ def windows(n_chars: int, size: int, overlap: int) -> list[Window]:
     ]
 
 
-def stitch(parts: Sequence[Sequence[T]], cut: Sequence[Window]) -> list[T]:
+def stitch_windows(parts: Sequence[Sequence[T]], cut: Sequence[Window]) -> list[T]:
     """One value a character, from values a character of each window."""
     out: list[T] = []
     for values, window in zip(parts, cut, strict=True):
-        out.extend(values[window.kept])
+        out.extend(values[window.kept_slice])
     return out

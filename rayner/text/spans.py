@@ -15,7 +15,7 @@ class Span:
     end: int
     type: str
 
-    def shifted(self, offset: int) -> "Span":
+    def shift(self, offset: int) -> "Span":
         """The same entity, in a text that begins `offset` characters earlier."""
         return Span(self.start + offset, self.end + offset, self.type)
 
@@ -24,7 +24,7 @@ class Span:
         return self.start < other.end and other.start < self.end
 
 
-def checked(spans: Iterable[Span], n_chars: int) -> tuple[Span, ...]:
+def sort_and_check_spans(spans: Iterable[Span], n_chars: int) -> tuple[Span, ...]:
     """The spans in order of start, proved non-empty, inside `n_chars` characters and free of overlaps.
 
     Raises ValueError otherwise: such spans come from a programming error, not from data.
@@ -38,6 +38,6 @@ def checked(spans: Iterable[Span], n_chars: int) -> tuple[Span, ...]:
     return ordered
 
 
-def within(spans: Sequence[Span], start: int, end: int) -> tuple[Span, ...]:
+def crop_spans(spans: Sequence[Span], start: int, end: int) -> tuple[Span, ...]:
     """The spans that lie wholly inside [start, end), counted from `start`."""
-    return tuple(span.shifted(-start) for span in spans if start <= span.start and span.end <= end)
+    return tuple(span.shift(-start) for span in spans if start <= span.start and span.end <= end)

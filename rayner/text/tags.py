@@ -20,7 +20,7 @@ _CANONICAL = {"B": "B", "M": "M", "I": "M", "E": "E", "L": "E", "S": "S", "U": "
 
 
 @dataclass(frozen=True)
-class Decoded:
+class DecodedTags:
     """Spans read from a tag sequence, and how many irregular steps the policy had to mend."""
 
     spans: tuple[Span, ...]
@@ -28,7 +28,7 @@ class Decoded:
     no_end: int = 0
 
     @property
-    def faults(self) -> int:
+    def n_faults(self) -> int:
         """Irregular steps of both kinds."""
         return self.no_begin + self.no_end
 
@@ -46,15 +46,15 @@ def split_tag(tag: str) -> tuple[str, str]:
     return _CANONICAL[prefix], kind
 
 
-def marks_ends(tags: Iterable[str]) -> bool:
+def scheme_marks_ends(tags: Iterable[str]) -> bool:
     """Whether a tag sequence marks where entities end (BMES, BIOES), rather than leaving it open (BIO)."""
     return any(split_tag(tag)[0] in "ES" for tag in set(tags))
 
 
-def decode(tags: Sequence[str], *, ends: bool = True) -> Decoded:
+def tags_to_spans(tags: Sequence[str], *, ends_marked: bool = True) -> DecodedTags:
     """Spans of a tag sequence, one tag a character.
 
-    ends: whether the scheme marks ends (see `marks_ends`); if not, an entity that just stops is no fault.
+    ends: whether the scheme marks ends (see `scheme_marks_ends`); if not, an entity that just stops is no fault.
     Raises ValueError for an unknown tag.
     """
     spans: list[Span] = []
@@ -66,7 +66,7 @@ def decode(tags: Sequence[str], *, ends: bool = True) -> Decoded:
         continues = prefix in "ME" and bool(kind) and new == kind
         if kind and not continues:  # the open entity stops before this character, without its E
             spans.append(Span(start, i, kind))
-            no_end += ends
+            no_end += ends_marked
             kind = ""
         if prefix in "BSME" and not continues:
             no_begin += prefix in "ME"
@@ -76,12 +76,12 @@ def decode(tags: Sequence[str], *, ends: bool = True) -> Decoded:
             kind = ""
     if kind:
         spans.append(Span(start, len(tags), kind))
-        no_end += ends
-    return Decoded(tuple(spans), no_begin, no_end)
+        no_end += ends_marked
+    return DecodedTags(tuple(spans), no_begin, no_end)
 
 
-def encode(spans: Iterable[Span], n_chars: int) -> list[str]:
-    """BMES tags, one a character, of spans that do not overlap. The exact inverse of `decode` on legal sequences."""
+def spans_to_tags(spans: Iterable[Span], n_chars: int) -> list[str]:
+    """BMES tags, one a character, of spans that do not overlap: the inverse of `tags_to_spans` on legal sequences."""
     tags = [OUTSIDE] * n_chars
     for span in spans:
         if span.end - span.start == 1:
@@ -94,12 +94,12 @@ def encode(spans: Iterable[Span], n_chars: int) -> list[str]:
     return tags
 
 
-def label_set(types: Iterable[str]) -> tuple[str, ...]:
+def bmes_labels(types: Iterable[str]) -> tuple[str, ...]:
     """All BMES labels for the types, `O` first, in an order that depends on the types alone."""
     return (OUTSIDE, *(f"{prefix}-{kind}" for kind in sorted(set(types)) for prefix in "BMES"))
 
 
-def legal_steps(labels: Sequence[str]) -> npt.NDArray[np.bool_]:
+def legal_transitions(labels: Sequence[str]) -> npt.NDArray[np.bool_]:
     """Boolean [n + 1, n + 1] over `n` labels and the edge of the text (last row: start, last column: end)."""
     parts = [*map(split_tag, labels), (OUTSIDE, "")]
     is_open = np.array([prefix in "BM" for prefix, _ in parts])
@@ -112,10 +112,10 @@ def legal_steps(labels: Sequence[str]) -> npt.NDArray[np.bool_]:
     return legal
 
 
-def best_legal(log_probs: npt.NDArray[np.floating], legal: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+def viterbi_decode(log_probs: npt.NDArray[np.floating], legal: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
     """The most probable legal label sequence (Viterbi), characters taken as independent.
 
-    log_probs: [n_chars, n_labels]; legal: from `legal_steps`. Equals the argmax wherever that is legal.
+    log_probs: [n_chars, n_labels]; legal: from `legal_transitions`. Equals the argmax wherever that is legal.
     Returns label indices [n_chars].
     """
     best: npt.NDArray[np.int64] = log_probs.argmax(axis=1)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from rayner.cluster.session import session, start_logging
+from rayner.cluster.session import ray_session, start_logging
 from rayner.config.settings import Config, CrfConfig, IndexConfig
 from rayner.runs.run_folder import Run
 from tests.cluster.nodes import bare_python
@@ -19,7 +19,7 @@ from tests.cluster.small import ROOT, with_settings, write_inputs, write_llm
 def local_ray():
     """Ray as the jobs start it, once: `session` inside `session` uses the one that stands."""
     start_logging()
-    with session():
+    with ray_session():
         yield
 
 
@@ -49,11 +49,11 @@ def config(once) -> Config:
 @pytest.fixture(scope="session")
 def run(config, once, local_ray) -> Run:
     """What the main job makes of it; tests that change anything take a copy."""
-    from rayner.steps.pipeline import pipeline
+    from rayner.steps.pipeline import run_pipeline
 
     def make(_):
         made = Run(Path(config.run))
-        pipeline(config, made)
+        run_pipeline(config, made)
         return made
 
     return once("run", make)
@@ -62,7 +62,7 @@ def run(config, once, local_ray) -> Run:
 @pytest.fixture(scope="session")
 def with_crf(config, once, local_ray) -> tuple[Config, Run]:
     """A run whose small model is a CRF, with clusters, tuned by cross-fitting; its LLM has learned nothing."""
-    from rayner.steps.pipeline import pipeline
+    from rayner.steps.pipeline import run_pipeline
 
     def make(folder):
         made = dataclasses.replace(config, run=str(folder / "run"), index=IndexConfig(encoder="ngrams", k=1))
@@ -71,7 +71,7 @@ def with_crf(config, once, local_ray) -> tuple[Config, Run]:
         made = with_settings(made, "llm", **write_llm(folder / "llm"))
         made = with_settings(made, "fusion", entropy=["mean"], evidence=["decisions"])
         made = with_settings(made, "split", folds=2)
-        pipeline(made, Run(folder / "run"))
+        run_pipeline(made, Run(folder / "run"))
         return made, Run(folder / "run")
 
     return once("crf", make)

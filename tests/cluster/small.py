@@ -22,11 +22,11 @@ from rayner.config.settings import (
     SlmConfig,
     WorkersConfig,
 )
-from rayner.corpus.examples import sentences_of
-from rayner.corpus.readers import read_labelled
-from rayner.modeling.scratch import write_decoder
+from rayner.corpus.labelled_files import read_labelled_file
+from rayner.corpus.labelled_sentences import split_labelled_text
+from rayner.modeling.scratch import write_scratch_decoder
 from rayner.runs.run_folder import Run
-from rayner.text.labelled import Example
+from rayner.text.labelled_text import LabelledSentence
 from rayner.text.spans import Span
 from tests.report.synthetic import labelled_lines
 
@@ -42,13 +42,13 @@ LESS = [  # training than by tiny.yaml
 ]  # fmt: skip
 
 
-def labelled_sentences() -> list[Example]:
+def labelled_sentences() -> list[LabelledSentence]:
     """The first sentences of the sample, ten of them twice, and two with odd characters."""
-    sample = read_labelled(SAMPLE / "labelled.txt")
-    first = sentences_of(sample.text, sample.spans)[:240]
+    sample = read_labelled_file(SAMPLE / "labelled.txt")
+    first = split_labelled_text(sample.text, sample.spans)[:240]
     odd = [
-        Example("懷\ue1e0王<入>秦。", (Span(0, 3, "NR"), Span(6, 7, "NG"))),
-        Example("𠮷&\u2028見之。", (Span(0, 1, "NR"),)),
+        LabelledSentence("懷\ue1e0王<入>秦。", (Span(0, 3, "NR"), Span(6, 7, "NG"))),
+        LabelledSentence("𠮷&\u2028見之。", (Span(0, 1, "NR"),)),
     ]
     return [*first, *first[:10], *odd]
 
@@ -108,7 +108,7 @@ def write_llm(folder: Path) -> dict[str, Any]:
     """A decoder that has learned nothing, as a checkpoint; the settings by which a job asks it as it came."""
     sentences = labelled_sentences()
     types = sorted({span.type for example in sentences for span in example.spans})
-    write_decoder(folder, [example.text for example in sentences], types, SHAPE, seed=1)
+    write_scratch_decoder(folder, [example.text for example in sentences], types, SHAPE, seed=1)
     return {"model": str(folder), "full_epochs": 0, "epochs": 0, "examples": "none"}
 
 

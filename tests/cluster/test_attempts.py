@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.steps.tag.attempts import ALONE, WHOLE, survived
+from rayner.steps.tag.attempts import MAX_SEGMENT_CRASHES, MAX_UNIT_ATTEMPTS, run_isolating_failures
 
 TEXTS = st.lists(st.sampled_from(["a", "b", "poison", "c", "worse"]), max_size=8)
 
@@ -32,7 +32,7 @@ class Model:
 
 @given(TEXTS)
 def test_a_poison_text_costs_itself_only_and_the_others_are_done_together(texts):
-    answers, errors = survived(Model(), texts, None)
+    answers, errors = run_isolating_failures(Model(), texts, None)
     clean = tuple(text for text in texts if text not in ("poison", "worse"))
     assert answers == [None if text in ("poison", "worse") else (text.upper(), clean) for text in texts]
     for text, error in zip(texts, errors, strict=True):
@@ -48,7 +48,7 @@ def test_a_poison_text_costs_itself_only_and_the_others_are_done_together(texts)
 @given(TEXTS)
 def test_the_unit_is_tried_first_and_each_text_alone_only_if_it_fails(texts):
     model = Model()
-    survived(model, texts, None)
+    run_isolating_failures(model, texts, None)
     clean = [text for text in texts if text not in ("poison", "worse")]
     again = [] if clean == texts else [*([text] for text in texts), *([clean] if clean else [])]
     assert model.asked == ([texts] if texts else []) + again
@@ -63,8 +63,8 @@ def test_what_cannot_be_done_together_is_done_alone():
             raise MemoryError("too many")
         return [texts[0].upper()]
 
-    assert survived(small, ["a", "b"], None) == (["A", "B"], [None, None])
-    assert asked.count(2) == WHOLE
+    assert run_isolating_failures(small, ["a", "b"], None) == (["A", "B"], [None, None])
+    assert asked.count(2) == MAX_UNIT_ATTEMPTS
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
@@ -73,13 +73,13 @@ def test_an_interruption_is_no_failure_of_a_text(kind, tmp_path):
         raise kind
 
     with pytest.raises(kind):
-        survived(interrupted, ["a", "b"], tmp_path / "note.json")
+        run_isolating_failures(interrupted, ["a", "b"], tmp_path / "note.json")
     assert json.loads((tmp_path / "note.json").read_text())["whole"] == 1
 
 
 def in_a_process(work, texts, note, out):
     """Try a unit; write what came out. As an actor does, whose process may end on the way."""
-    out.write_text(json.dumps(survived(work, texts, note)))
+    out.write_text(json.dumps(run_isolating_failures(work, texts, note)))
 
 
 def until_done(work, texts, folder):
@@ -106,14 +106,19 @@ def deadly(texts):
 
 def test_a_text_that_kills_its_process_is_set_aside_with_the_reason(tmp_path):
     died, (answers, errors) = until_done(deadly, ["a", "death", "b", "poison"], tmp_path)
-    assert died == 1 + ALONE
+    assert died == 1 + MAX_SEGMENT_CRASHES
     assert answers == ["a of 2", None, "b of 2", None]
-    assert errors == [None, f"its process died {ALONE} times while it was tried alone", None, "ValueError: no"]
+    assert errors == [
+        None,
+        f"its process died {MAX_SEGMENT_CRASHES} times while it was tried alone",
+        None,
+        "ValueError: no",
+    ]
 
 
 def test_several_are_all_found(tmp_path):
     died, (answers, errors) = until_done(deadly, ["death", "a", "death"], tmp_path)
-    assert died == 1 + 2 * ALONE
+    assert died == 1 + 2 * MAX_SEGMENT_CRASHES
     assert answers == [None, "a of 1", None]
     assert errors[0] == errors[2] is not None
 
@@ -132,7 +137,7 @@ def test_a_process_that_is_killed_for_nothing_leaves_no_trace_in_the_scores(tmp_
         return [f"{text} of {len(texts)}" for text in texts]
 
     died, (answers, errors) = until_done(killed, ["a", "b"], tmp_path)
-    assert died == min(deaths, WHOLE)
+    assert died == min(deaths, MAX_UNIT_ATTEMPTS)
     assert errors == [None, None]
     # After three deaths the segments' own answers are taken: something about them together kills.
-    assert answers == (["a of 2", "b of 2"] if deaths < WHOLE else ["a of 1", "b of 1"])
+    assert answers == (["a of 2", "b of 2"] if deaths < MAX_UNIT_ATTEMPTS else ["a of 1", "b of 1"])

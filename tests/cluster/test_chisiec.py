@@ -8,8 +8,8 @@ import itertools
 import pytest
 
 from rayner.cli import main
-from rayner.config.loading import load
-from rayner.corpus.readers import read_labelled
+from rayner.config.loading import load_config
+from rayner.corpus.labelled_files import read_labelled_file
 from rayner.runs.run_folder import read_json
 from tests.cluster.small import ROOT, rows_of, run_job
 from tests.docs.pages import blocks
@@ -71,11 +71,11 @@ def done(folder):
 
 
 def test_the_settings_are_read(folder):
-    assert load(folder / "mine.yaml").types == {"PER": "人名", "LOC": "地名", "OFI": "官職", "BOOK": "書名"}
+    assert load_config(folder / "mine.yaml").types == {"PER": "人名", "LOC": "地名", "OFI": "官職", "BOOK": "書名"}
 
 
 def test_the_tags_are_read_as_they_stand(folder):
-    found = read_labelled(folder / "labelled.txt")
+    found = read_labelled_file(folder / "labelled.txt")
     assert found.faults["no_begin"] == found.faults["no_end"] == 0
     strings = {kind: {found.text[s.start : s.end] for s in found.spans if s.type == kind} for kind in NAMES}
     assert strings == {kind: set(names) for kind, names in NAMES.items()}

@@ -2,42 +2,42 @@
 
 import pytest
 
-from rayner.config.loading import check
-from rayner.corpus.examples import parts_of
+from rayner.config.loading import check_config
+from rayner.corpus.labelled_sentences import split_folds
 from rayner.errors import ConfigError
 from rayner.fusion.deciding import chosen
 from rayner.runs.run_folder import read_json
 from rayner.steps import data
-from rayner.steps.pipeline import pipeline
-from rayner.steps.training.cross_fit import fold, scored_sentences
+from rayner.steps.pipeline import run_pipeline
+from rayner.steps.training.cross_fit import fold_run, read_tuning_predictions
 from tests.cluster.small import labelled_sentences, stamps, with_settings
 
 pytestmark = pytest.mark.slow
 
 
 def texts(run, part):
-    return {example.text for example in data.part(run, part)}
+    return {example.text for example in data.read_part(run, part)}
 
 
 def test_folds_part_the_training_sentences_and_none_is_trained_on_where_it_is_scored(with_crf):
     _, run = with_crf
-    folds = [fold(run, i) for i in range(2)]
+    folds = [fold_run(run, i) for i in range(2)]
     assert texts(folds[0], "fold") | texts(folds[1], "fold") == texts(run, "train")
     assert not texts(folds[0], "fold") & texts(folds[1], "fold")
     for own in folds:
         assert not texts(own, "fold") & texts(own, "train")
         assert texts(own, "fold") | texts(own, "train") == texts(run, "train")
         assert texts(own, "dev") == texts(run, "dev")
-        assert own.facts("train_slm")["digest"] != run.facts("train_slm")["digest"]
+        assert own.step_result("train_slm")["digest"] != run.facts("train_slm")["digest"]
 
 
 def test_fusion_is_tuned_on_all_of_them(with_crf):
     config, run = with_crf
-    rows, lexicons = scored_sentences(config, run)
+    rows, lexicons = read_tuning_predictions(config, run)
     written = {text for text in texts(run, "train") | texts(run, "dev") if text.strip()}
     assert {row.text for row in rows} == written
     assert set(lexicons) == {"fold-0", "fold-1"} == {row.doc_id for row in rows} - {"dev"}
-    assert {row.text for row in rows if row.doc_id == "fold-0"} <= texts(fold(run, 0), "fold")
+    assert {row.text for row in rows if row.doc_id == "fold-0"} <= texts(fold_run(run, 0), "fold")
     fusion = read_json(run.path("fusion.json"))
     assert set(fusion["held_out"]) == {"regions", "spans"}
     assert chosen(fusion)
@@ -45,21 +45,21 @@ def test_fusion_is_tuned_on_all_of_them(with_crf):
 
 def test_a_fold_is_judged_by_a_lexicon_without_its_own_tags(with_crf):
     config, run = with_crf
-    _, lexicons = scored_sentences(config, run)
+    _, lexicons = read_tuning_predictions(config, run)
     for i, known in enumerate(lexicons.values()):
-        tags = sum(len(example.spans) for example in data.part(fold(run, i), "train"))
-        assert sum(sum(counts.values()) for counts in known.tagged.values()) == tags
+        tags = sum(len(example.spans) for example in data.read_part(fold_run(run, i), "train"))
+        assert sum(sum(counts.values()) for counts in known.type_counts.values()) == tags
 
 
 def test_given_again_no_fold_is_done_over(with_crf):
     config, run = with_crf
     before = stamps(run.root, "folds")
-    pipeline(config, run)
+    run_pipeline(config, run)
     assert stamps(run.root, "folds") == before
 
 
 def test_copies_of_a_sentence_lie_in_one_part():
-    parts = parts_of(labelled_sentences(), 3, seed=1)
+    parts = split_folds(labelled_sentences(), 3, seed=1)
     assert sum(map(len, parts)) == len(labelled_sentences())
     found = [{example.text for example in part} for part in parts]
     assert sum(map(len, found)) == len(set.union(*found))
@@ -69,4 +69,4 @@ def test_copies_of_a_sentence_lie_in_one_part():
 @pytest.mark.parametrize(("folds", "fold"), [(1, -1), (-2, -1), (3, 3), (0, 0), (3, -2)])
 def test_folds_that_cannot_be_are_refused(config, folds, fold):
     with pytest.raises(ConfigError, match=r"^split.fold"):
-        check(with_settings(config, "split", folds=folds, fold=fold))
+        check_config(with_settings(config, "split", folds=folds, fold=fold))

@@ -4,7 +4,7 @@ import pytest
 
 from rayner.runs.run_folder import Run
 from rayner.steps import data
-from rayner.steps.score import groups_of, segments
+from rayner.steps.score import example_groups, held_out_segments
 from tests.cluster.small import write_inputs
 
 
@@ -12,13 +12,13 @@ from tests.cluster.small import write_inputs
 def prepared(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     made = Run(folder / "run")
-    data.prepare(write_inputs(folder), made)
+    data.prepare_data(write_inputs(folder), made)
     return made
 
 
 def test_all_sentences_stand_in_the_order_of_the_file_and_each_in_one_part(prepared):
-    everything = [example.text for example in data.part(prepared, data.ALL)]
-    parts = {name: [example.text for example in data.part(prepared, name)] for name in ("train", "dev", "test")}
+    everything = [example.text for example in data.read_part(prepared, data.ALL_PART)]
+    parts = {name: [example.text for example in data.read_part(prepared, name)] for name in ("train", "dev", "test")}
     assert sorted(everything) == sorted(text for texts in parts.values() for text in texts)
     for texts in parts.values():
         rest = iter(everything)
@@ -27,20 +27,20 @@ def test_all_sentences_stand_in_the_order_of_the_file_and_each_in_one_part(prepa
 
 @pytest.mark.parametrize("size", [2, 5])
 def test_neighbours_are_those_beside_which_a_sentence_stands_whatever_their_part(prepared, size):
-    everything = [example.text for example in data.part(prepared, data.ALL) if example.text.strip()]
-    found = data.neighbours(prepared, size)
+    everything = [example.text for example in data.read_part(prepared, data.ALL_PART) if example.text.strip()]
+    found = data.group_neighbours(prepared, size)
     assert found.keys() == set(everything)
     for text, group in found.items():
         at = everything.index(text)
         assert group == tuple(everything[at - at % size : at - at % size + size])
         assert text in group
-    held_out = segments(prepared, "test")
-    train = {example.text for example in data.part(prepared, "train")}
-    groups = groups_of(prepared, held_out, size)
+    held_out = held_out_segments(prepared, "test")
+    train = {example.text for example in data.read_part(prepared, "train")}
+    groups = example_groups(prepared, held_out, size)
     assert [found[row.text] for row in held_out] == groups
     assert any(train.intersection(group) for group in groups)
 
 
 def test_who_shares_with_nobody_has_no_group(prepared):
-    rows = segments(prepared, "dev")
-    assert groups_of(prepared, rows, 1) == [()] * len(rows)
+    rows = held_out_segments(prepared, "dev")
+    assert example_groups(prepared, rows, 1) == [()] * len(rows)

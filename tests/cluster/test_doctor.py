@@ -10,27 +10,27 @@ import torch
 import yaml
 
 from rayner.cli import main
-from rayner.config.settings import resolved
+from rayner.config.settings import config_to_dict
 from rayner.doctor import probes
-from rayner.doctor.diagnosis import Token
-from rayner.doctor.probes import Probe
-from rayner.modeling.scratch import write_decoder, write_encoder
+from rayner.doctor.diagnosis import TokenStatus
+from rayner.doctor.probes import ProbeFiles
+from rayner.modeling.scratch import write_scratch_decoder, write_scratch_encoder
 from rayner.runs.run_folder import Run, write_json
 from rayner.taggers import encoder as slms
-from rayner.text.tags import label_set
+from rayner.text.tags import bmes_labels
 from tests.cluster.small import SHAPE, labelled_sentences, write_inputs
 
 
 def test_what_is_written_is_read_and_removed(tmp_path):
-    probe = Probe(str(tmp_path), {"a": ("x", b"1"), "b": ("y", b"2")})
-    assert probes.write(probe, "a") == ""
-    assert probes.read(probe, b"") == {"a": "", "b": "No such file or directory"}
+    probe = ProbeFiles(str(tmp_path), {"a": ("x", b"1"), "b": ("y", b"2")})
+    assert probes.write_probe_file(probe, "a") == ""
+    assert probes.read_probe_files(probe, b"") == {"a": "", "b": "No such file or directory"}
     (tmp_path / "y").write_bytes(b"3")
-    assert probes.read(probe, b"")["b"] == "other bytes"
-    probes.remove(probe, "a")
-    probes.remove(probe, "a")
+    assert probes.read_probe_files(probe, b"")["b"] == "other bytes"
+    probes.remove_probe_file(probe, "a")
+    probes.remove_probe_file(probe, "a")
     assert [path.name for path in tmp_path.iterdir()] == ["y"]
-    assert probes.write(Probe(str(tmp_path / "y"), probe.files), "a") == "Not a directory"
+    assert probes.write_probe_file(ProbeFiles(str(tmp_path / "y"), probe.files), "a") == "Not a directory"
 
 
 def test_the_token_is_found_as_ray_finds_it_and_never_told(tmp_path, monkeypatch):
@@ -38,16 +38,16 @@ def test_the_token_is_found_as_ray_finds_it_and_never_told(tmp_path, monkeypatch
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert not probes._token().found
+    assert not probes._token().present
     own = tmp_path / ".ray" / "auth_token"
     own.parent.mkdir()
     own.write_text("secret")
     own.chmod(0o640)
-    assert probes._token() == Token("token", str(own), True, 0o640)
+    assert probes._token() == TokenStatus("token", str(own), True, 0o640)
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "none"))
-    assert not probes._token().found
+    assert not probes._token().present
     monkeypatch.setenv("RAY_AUTH_TOKEN", "secret")
-    assert probes._token() == Token("token", "RAY_AUTH_TOKEN", True)
+    assert probes._token() == TokenStatus("token", "RAY_AUTH_TOKEN", True)
 
 
 # ---- the command
@@ -130,11 +130,12 @@ def write_models(run, texts, types):
     """What a run has that has trained its models, untrained."""
     for name in ("slm", "llm"):
         run.path("models", name, "base").mkdir(parents=True)
-    write_encoder(run.path("models", "slm", "base"), texts, SHAPE, 13)
-    slms.save(
-        slms.load(run.path("models", "slm", "base"), torch.device("cpu"), label_set(types)), run.path("models", "slm")
+    write_scratch_encoder(run.path("models", "slm", "base"), texts, SHAPE, 13)
+    slms.save_encoder_tagger(
+        slms.load_encoder_tagger(run.path("models", "slm", "base"), torch.device("cpu"), bmes_labels(types)),
+        run.path("models", "slm"),
     )
-    write_decoder(run.path("models", "llm", "base"), texts, types, SHAPE, 13)
+    write_scratch_decoder(run.path("models", "llm", "base"), texts, types, SHAPE, 13)
     write_json(
         run.path("models", "llm", "llm.json"), {"base": "base", "adapter": None, "task": "", "types": list(types)}
     )
@@ -145,7 +146,7 @@ def write_models(run, texts, types):
 @pytest.mark.slow
 def test_on_two_nodes_all_is_well_or_what_is_wrong_is_told(tmp_path):
     config = write_inputs(tmp_path)
-    (tmp_path / "c.yaml").write_text(yaml.safe_dump(resolved(config), allow_unicode=True), encoding="utf-8")
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(config_to_dict(config), allow_unicode=True), encoding="utf-8")
     run = Run(tmp_path / "run")
     write_models(run, [example.text for example in labelled_sentences()], ["NR", "NS"])
     before = sorted(run.root.rglob("*"))

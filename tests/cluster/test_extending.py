@@ -8,7 +8,7 @@ import json
 import pytest
 
 from rayner.cli import main
-from rayner.runs.run_folder import file_digest, read_json
+from rayner.runs.run_folder import file_sha256, read_json
 from tests.cluster.small import SAMPLE, noise, rows_of, run_job, write_llm
 from tests.docs.conftest import write_own_code
 
@@ -88,7 +88,7 @@ def test_what_was_tagged_by_them_depends_on_their_files(folder, done):
     assert [line.split()[0] for line in found] == ["my_tagger:COUNTS", "my_rule:BY_TYPE"]
     for line in found:
         name, digest = line.split()
-        assert digest == file_digest(folder / f"{name.partition(':')[0]}.py")
+        assert digest == file_sha256(folder / f"{name.partition(':')[0]}.py")
 
 
 @pytest.mark.drill

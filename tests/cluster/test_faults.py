@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 import ray.cloudpickle
 
-from rayner.errors import BudgetError, ConfigError, JobError
+from rayner.errors import ConfigError, JobError, TooManySetAsideError
 from rayner.runs.run_folder import Run, read_json
 from rayner.steps.tag import actors
 from rayner.steps.tag.tag_corpus import tag_corpus
-from rayner.text.segmentation import sentences
+from rayner.text.segmentation import split_sentences
 from tests.cluster.small import rows_of, with_settings
 
 pytestmark = pytest.mark.slow
@@ -21,7 +21,7 @@ PLAIN = "北渚王入石渚。使者歸告。"
 RAISES, KILLS = "毒酒三升。", "鴆殺其使。"
 
 
-class Poisoned(actors.Scorer):
+class Poisoned(actors.UnitPredictor):
     """Scoring by a small model that some texts are too much for."""
 
     def __init__(self, work):
@@ -38,14 +38,14 @@ class Poisoned(actors.Scorer):
         self.slm.score = poisoned
 
 
-class Dying(actors.Scorer):
+class Dying(actors.UnitPredictor):
     """Scoring that never survives a unit."""
 
     def __call__(self, row):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-class Broken(actors.Scorer):
+class Broken(actors.UnitPredictor):
     """Scoring that writes to a disk that is full."""
 
     def __init__(self, work):
@@ -78,7 +78,7 @@ def test_poison_is_set_aside_with_its_reason_and_its_text_is_kept(run, config, c
     (corpus / "5.txt").write_text(text, encoding="utf-8")
     monkeypatch.setattr(actors, "Scorer", Poisoned)
     out = tmp_path / "out"
-    with pytest.raises(BudgetError, match="2 of 42 segments were set aside"):
+    with pytest.raises(TooManySetAsideError, match="2 of 42 segments were set aside"):
         tag_corpus(tagging(config, corpus, out), run)
     aside = {text[s["start"] : s["end"]]: s["error"] for s in rows_of(out, "segments") if s["error"]}
     assert aside == {
@@ -88,7 +88,7 @@ def test_poison_is_set_aside_with_its_reason_and_its_text_is_kept(run, config, c
     [document] = [row for row in rows_of(out, "documents") if row["doc_id"] == "5"]
     assert document["text"] == text
     own = [(s["start"], s["end"]) for s in rows_of(out, "segments") if s["doc_id"] == "5"]
-    assert own == sentences(text)
+    assert own == split_sentences(text)
     places = [range(text.index(poison), text.index(poison) + len(poison)) for poison in (RAISES, KILLS)]
     for entity in rows_of(out, "entities"):
         assert entity["doc_id"] != "5" or not any(entity["start"] in place for place in places)
@@ -114,7 +114,7 @@ def test_files_that_change_under_the_job_are_named_and_what_was_read_is_tagged(
     run, config, corpus, tmp_path, monkeypatch
 ):
     out = tmp_path / "out"
-    real = actors.scored
+    real = actors.predict_units
 
     def meddling(rows, *given, **named):
         (corpus / "0.txt").unlink()
@@ -133,7 +133,7 @@ def test_files_that_change_under_the_job_are_named_and_what_was_read_is_tagged(
 
 def test_a_second_job_on_the_folder_is_refused_while_the_first_works(run, config, corpus, tmp_path, monkeypatch):
     out = tmp_path / "out"
-    real = actors.scored
+    real = actors.predict_units
 
     def twice(rows, *given, **named):
         with pytest.raises(ConfigError, match=f"{out}.*locked by process {os.getpid()}"):

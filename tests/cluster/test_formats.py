@@ -3,7 +3,7 @@
 import pytest
 
 from rayner.runs.run_folder import read_json
-from tests.docs.pages import keys, table
+from tests.docs.pages import first_column_names, table_after
 
 PAGE = "docs/formats.md"
 
@@ -16,11 +16,13 @@ pytestmark = pytest.mark.slow
     ("evaluation.json", "## evaluation.json", set()),
 ])  # fmt: skip
 def test_every_key_of_a_file_is_told(run, file, before, absent):
-    assert read_json(run.path(file)).keys() == keys(PAGE, before) - absent
+    assert read_json(run.path(file)).keys() == first_column_names(PAGE, before) - absent
 
 
 def test_every_place_of_a_run_is_told(run):
     told = {
-        key.partition("/")[0] for row in table(PAGE, "## The run folder") for key in row[0].replace("`", "").split(", ")
+        key.partition("/")[0]
+        for row in table_after(PAGE, "## The run folder")
+        for key in row[0].replace("`", "").split(", ")
     }
     assert {path.name for path in run.root.iterdir()} <= told

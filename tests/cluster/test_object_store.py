@@ -12,7 +12,7 @@ import yaml
 
 from rayner.corpus.tables import iter_documents
 from rayner.runs.run_folder import Run, read_json
-from rayner.runs.storage import place
+from rayner.runs.storage import storage_path
 from tests.cluster.small import rows_of
 from tests.drills.faults import object_store, tagged_files
 
@@ -54,14 +54,14 @@ def test_what_a_job_makes_in_an_object_store_is_what_it_makes_in_a_folder(job, r
         assert {path.relative_to(ours).as_posix(): path.read_bytes() for path in paths} == {
             name: content for name, content in theirs.items() if name.startswith(f"{table}/")
         }
-    found = list(iter_documents(place("s3://drill/run/tagged")))
+    found = list(iter_documents(storage_path("s3://drill/run/tagged")))
     assert [(item.doc_id, item.text) for item in found] == [
         (row["doc_id"], row["text"]) for row in rows_of(ours, "documents")
     ]
     assert {item.path for item in found} == {f"s3://drill/corpus/{item.doc_id}.txt" for item in found}
-    there = Run(place("s3://drill/run"))
+    there = Run(storage_path("s3://drill/run"))
     assert read_json(there.path("fusion.json"))["rule"] == read_json(run.path("fusion.json"))["rule"]
-    assert list(there.facts("data")["faults"]) == ["s3://drill/labelled.txt"]
+    assert list(there.step_result("data")["faults"]) == ["s3://drill/labelled.txt"]
     assert "s3://drill/corpus/壞.txt" in there.path("report.html").read_text(encoding="utf-8")
     assert not there.path("lock.json").exists()
 

@@ -13,22 +13,22 @@ import numpy as np
 import pytest
 
 from rayner import __version__
-from rayner.config.settings import digest, resolved
-from rayner.corpus.examples import read_examples
-from rayner.corpus.prediction_tables import read_scored
-from rayner.corpus.readers import read_labelled
-from rayner.errors import BudgetError, ConfigError
-from rayner.evaluation.metrics import count, micro
-from rayner.fusion.budget import fit
-from rayner.fusion.gate import block_entropy, open_until
-from rayner.fusion.region_rule import ENTROPY, EVIDENCE, PROBABILITY, Rule
-from rayner.fusion.regions import fuse
-from rayner.runs.run_folder import Run, file_digest, folder_digest, read_json, write_json
+from rayner.config.settings import config_to_dict, json_digest
+from rayner.corpus.labelled_files import read_labelled_file
+from rayner.corpus.labelled_sentences import read_labelled_sentences
+from rayner.corpus.prediction_tables import read_predictions
+from rayner.errors import ConfigError, TooManySetAsideError
+from rayner.evaluation.metrics import count_entities, micro_score
+from rayner.fusion.budget import fit_budget
+from rayner.fusion.gate import block_entropy, first_closed_slot
+from rayner.fusion.region_rule import ENTROPY_REDUCTIONS, LLM_CONFIDENCES, LLM_REDUCTIONS, RegionRule
+from rayner.fusion.regions import fuse_by_regions
+from rayner.runs.run_folder import Run, file_sha256, folder_sha256, read_json, write_json
 from rayner.steps.loading import load_llm
-from rayner.steps.pipeline import pipeline
+from rayner.steps.pipeline import run_pipeline
 from rayner.steps.tag.tag_corpus import tag_corpus
-from rayner.steps.training.train_llm import prove_adapter
-from rayner.text.segmentation import sentences
+from rayner.steps.training.train_llm import check_adapter
+from rayner.text.segmentation import split_sentences
 from tests.cluster.small import copied, labelled_sentences, readable_texts, rows_of, stamps, with_settings
 
 pytestmark = pytest.mark.slow
@@ -60,12 +60,12 @@ def segments(out):
 
 @pytest.fixture(scope="module")
 def parts(run):
-    return {name: read_examples(run.path("data", f"{name}.jsonl")) for name in ("train", "dev", "test")}
+    return {name: read_labelled_sentences(run.path("data", f"{name}.jsonl")) for name in ("train", "dev", "test")}
 
 
 @pytest.fixture(scope="module")
 def scores(run):
-    return {name: read_scored(run.path("scores", f"{name}.parquet")) for name in ("dev", "test")}
+    return {name: read_predictions(run.path("scores", f"{name}.parquet")) for name in ("dev", "test")}
 
 
 # ---- labelled data, index, models
@@ -80,11 +80,11 @@ def test_no_text_stands_in_two_parts_nor_a_held_out_one_in_the_index(run, parts)
     assert min(map(len, held.values())) >= 20
     assert not held["train"] & held["dev"]
     assert not (held["train"] | held["dev"]) & held["test"]
-    assert read_examples(run.path("index", "examples.jsonl")) == parts["train"]
+    assert read_labelled_sentences(run.path("index", "examples.jsonl")) == parts["train"]
 
 
 def test_the_adapter_is_not_empty_and_moved_and_the_base_is_beside_it(run, config):
-    proved = prove_adapter(run.path("models", "llm", "adapter"))
+    proved = check_adapter(run.path("models", "llm", "adapter"))
     layers, linear = config.llm.scratch.layers, 7  # q, k, v, o; gate, up, down
     assert proved["adapted_modules"] == layers * linear
     assert run.facts("train_llm")["lora"].items() >= proved.items()
@@ -115,23 +115,23 @@ def test_every_held_out_sentence_is_scored_by_both_models_once_and_in_order(scor
 def test_fusion_holds_the_whole_curve_of_every_reduction_and_the_best_point_of_all(run, config, scores):
     fusion = read_json(run.path("fusion.json"))
     ways = [(c["entropy"], c["probability"], c["evidence"]) for c in fusion["curves"]]
-    assert sorted(ways) == sorted(product(ENTROPY, PROBABILITY, EVIDENCE))
+    assert sorted(ways) == sorted(product(ENTROPY_REDUCTIONS, LLM_REDUCTIONS, LLM_CONFIDENCES))
     grid = np.linspace(config.fusion.weight_min, config.fusion.weight_max, config.fusion.steps)
     for curve in fusion["curves"]:
         assert curve["weights"] == pytest.approx(grid.tolist(), abs=1e-6)
         assert len(curve["f1"]) == config.fusion.steps
         assert curve["best_f1"] == pytest.approx(max(curve["f1"]), abs=1e-6)
     assert fusion["baselines"]["fused"] == max(curve["best_f1"] for curve in fusion["curves"])
-    rule = Rule(**fusion["rule"])
+    rule = RegionRule(**fusion["rule"])
     types = run.facts("data")["types"]
     gold = [row.gold for row in scores["dev"]]
     answers = {
         "slm": [row.slm.spans for row in scores["dev"]],
         "llm": [row.llm.plain for row in scores["dev"]],
-        "fused": [[d.span for d in fuse(row.slm, row.llm, rule)] for row in scores["dev"]],
+        "fused": [[d.span for d in fuse_by_regions(row.slm, row.llm, rule)] for row in scores["dev"]],
     }
     for name, found in answers.items():
-        assert fusion["baselines"][name] == pytest.approx(micro(count(gold, found, types)).f1)
+        assert fusion["baselines"][name] == pytest.approx(micro_score(count_entities(gold, found, types)).f1)
     assert fusion["basis"] == config.llm.probability
 
 
@@ -144,13 +144,13 @@ def test_every_readable_file_is_a_document_with_its_text_unchanged(documents, ou
     assert len(rows_of(out, "documents")) == len(texts)
     for doc_id, row in documents.items():
         assert row["n_chars"] == len(texts[doc_id])
-        assert row["sha256"] == hashlib.sha256(texts[doc_id].encode()).hexdigest() == file_digest(row["path"])
+        assert row["sha256"] == hashlib.sha256(texts[doc_id].encode()).hexdigest() == file_sha256(row["path"])
 
 
 def test_the_file_that_is_not_utf_8_is_named_as_unread_with_its_line(run, config):
     bad = f"{config.corpus}/壞.txt"
     for unread in (
-        Run(run.path("tagged")).facts("tag_corpus")["unread"],
+        Run(run.path("tagged")).step_result("tag_corpus")["unread"],
         read_json(run.path("tagged", "run.json"))["unread"],
     ):
         assert list(unread) == [bad]
@@ -161,7 +161,7 @@ def test_the_file_that_is_not_utf_8_is_named_as_unread_with_its_line(run, config
 def test_the_segments_of_each_document_are_its_sentences(segments, documents):
     for doc_id, row in documents.items():
         own = [(s["start"], s["end"]) for s in segments if s["doc_id"] == doc_id]
-        assert own == sentences(row["text"])
+        assert own == split_sentences(row["text"])
     assert {s["doc_id"] for s in segments} <= set(documents)
     assert max(s["end"] - s["start"] for s in segments) > 700
 
@@ -239,7 +239,7 @@ def test_counts_add_up_and_are_those_of_the_tables(out, run, documents, entities
     assert counts["set_aside"] == sum(s["error"] is not None for s in segments) == 0
     assert counts["entities"] == len(entities) == sum(counts["decided_by"].values())
     assert counts["decided_by"] == Counter(e["decided_by"] for e in entities)
-    exported = Run(out).facts("evahan")
+    exported = Run(out).step_result("evahan")
     assert exported["documents"] == len(documents)
     assert exported["entities"] == len(entities)
     assert 0 < counts["unknown_share"] < 1  # the corpus holds characters that no training sentence does
@@ -248,13 +248,13 @@ def test_counts_add_up_and_are_those_of_the_tables(out, run, documents, entities
 
 def test_run_json_says_what_the_corpus_was_made_with(out, run, config):
     saved = read_json(out / "run.json")
-    assert saved["config"] == json.loads(json.dumps(resolved(config)))
-    assert saved["config_digest"] == digest(resolved(config))
+    assert saved["config"] == json.loads(json.dumps(config_to_dict(config)))
+    assert saved["config_digest"] == json_digest(config_to_dict(config))
     assert saved["version"] == __version__
     assert saved["models"] == {
-        "train_slm": folder_digest(run.path("models", "slm")),
-        "build_index": folder_digest(run.path("index")),
-        "train_llm": folder_digest(run.path("models", "llm")),
+        "train_slm": folder_sha256(run.path("models", "slm")),
+        "build_index": folder_sha256(run.path("index")),
+        "train_llm": folder_sha256(run.path("models", "llm")),
     }
     fusion = read_json(run.path("fusion.json"))
     assert fusion["chosen"] == "regions"
@@ -273,7 +273,7 @@ def test_the_evahan_export_reads_back_as_the_same_characters_and_entities(out, d
         if not kept[-1]:
             assert path.read_bytes().strip(b"\n") == b""
             continue
-        back = read_labelled(path)
+        back = read_labelled_file(path)
         assert back.text == "".join(c for i, c in enumerate(text) if i not in breaks)
         own = [(kept[e["start"]], kept[e["end"]], e["type"]) for e in entities if e["doc_id"] == doc_id]
         assert [(s.start, s.end, s.type) for s in back.spans] == own
@@ -318,12 +318,12 @@ def test_the_report_is_one_well_formed_page_with_the_scores_in_it(run):
 
 def test_the_evaluation_is_that_of_the_test_scores(run, scores):
     evaluation = read_json(run.path("evaluation.json"))
-    rule = Rule(**read_json(run.path("fusion.json"))["rule"])
+    rule = RegionRule(**read_json(run.path("fusion.json"))["rule"])
     assert evaluation["n_sentences"] == len(scores["test"])
     assert evaluation["n_without_llm"] == 0
     right = predicted = 0
     for row in scores["test"]:
-        found = {d.span for d in fuse(row.slm, row.llm, rule)}
+        found = {d.span for d in fuse_by_regions(row.slm, row.llm, rule)}
         right, predicted = right + len(found & set(row.gold)), predicted + len(found)
     micro_ = evaluation["systems"]["fused"]["micro"]
     gold = sum(len(row.gold) for row in scores["test"])
@@ -336,7 +336,7 @@ def test_the_evaluation_is_that_of_the_test_scores(run, scores):
 def test_again_all_steps_are_skipped_and_nothing_changes(run, config):
     before = stamps(run.root, *KEPT)
     assert len(before) > 30
-    pipeline(config, run)
+    run_pipeline(config, run)
     assert stamps(run.root, *KEPT) == before
     assert set(read_json(run.path("pipeline.json"))["timings"]) == {*STEPS, "this_call", "peak_memory_mib"}
 
@@ -358,7 +358,7 @@ def test_again_all_steps_are_skipped_and_nothing_changes(run, config):
 def test_other_settings_are_refused_naming_the_key_and_nothing_changes(run, config, change, key):
     before = stamps(run.root, *KEPT)
     with pytest.raises(ConfigError) as caught:
-        pipeline(change(config), run)
+        run_pipeline(change(config), run)
     assert key in str(caught.value)
     assert stamps(run.root, *KEPT) == before
 
@@ -372,7 +372,7 @@ def test_another_corpus_is_refused_naming_it(run, config, tmp_path):
 def test_settings_that_change_no_result_are_not_held_against_a_run(run, config):
     before = stamps(run.root, *KEPT)
     other = with_settings(with_settings(config, "tag", max_set_aside=0.5), "fusion", trials_at_once=1)
-    pipeline(other, run)
+    run_pipeline(other, run)
     assert stamps(run.root, *KEPT) == before
 
 
@@ -381,11 +381,11 @@ def test_too_much_set_aside_ends_with_a_budget_error_after_the_report(run, confi
     manifest = read_json(mine.path("tagged", "steps", "tag_corpus.json"))
     manifest["facts"]["counts"]["set_aside"] = 3
     write_json(mine.path("tagged", "steps", "tag_corpus.json"), manifest)
-    with pytest.raises(BudgetError, match=f"3 of {manifest['facts']['counts']['segments']} segments"):
-        pipeline(config, mine)
+    with pytest.raises(TooManySetAsideError, match=f"3 of {manifest['facts']['counts']['segments']} segments"):
+        run_pipeline(config, mine)
     assert mine.path("report.html").exists()
     assert mine.path("pipeline.json").exists()
-    pipeline(with_settings(config, "tag", max_set_aside=1.0), mine)
+    run_pipeline(with_settings(config, "tag", max_set_aside=1.0), mine)
 
 
 def test_a_unit_that_was_lost_is_made_again_alike_and_no_other_is_touched(run, config, tmp_path):
@@ -406,13 +406,13 @@ def test_a_unit_that_was_lost_is_made_again_alike_and_no_other_is_touched(run, c
 def half_gated(run, tmp_path_factory):
     """The run, with a lambda at which some segments are gated and some are not."""
     mine = copied(run, tmp_path_factory.mktemp("gated"), "data", "steps", "models", "index", "scores", "fusion.json")
-    rows = [row for name in ("dev", "test") for row in read_scored(mine.path("scores", f"{name}.parquet"))]
+    rows = [row for name in ("dev", "test") for row in read_predictions(mine.path("scores", f"{name}.parquet"))]
     fusion = read_json(mine.path("fusion.json"))
     confidence = np.median([1 - block_entropy(row.slm, fusion["rule"]["entropy"]).max() for row in rows])
     fusion["rule"]["weight"] = float(confidence / math.e if confidence > 0 else confidence)
-    rule = Rule(**fusion["rule"])
-    assert 0 < sum(open_until(row.slm, rule) > 0 for row in rows) < len(rows)
-    fusion["budget"] = resolved(fit(rows, rule))
+    rule = RegionRule(**fusion["rule"])
+    assert 0 < sum(first_closed_slot(row.slm, rule) > 0 for row in rows) < len(rows)
+    fusion["budget"] = config_to_dict(fit_budget(rows, rule))
     write_json(mine.path("fusion.json"), fusion)
     return mine
 
@@ -443,7 +443,7 @@ def test_neither_gate_nor_drafts_nor_the_number_of_actors_change_the_tagged_corp
         for key, value in one.items():  # every column, probabilities up to the rounding of other batches
             assert other[key] == (pytest.approx(value, abs=1e-5) if isinstance(value, float) else value)
     gated = {out: sum(s["gated"] for s in rows_of(out, "segments")) for out in (with_gate, without)}
-    blank = sum(not row["text"][a:b].strip() for row in documents.values() for a, b in sentences(row["text"]))
+    blank = sum(not row["text"][a:b].strip() for row in documents.values() for a, b in split_sentences(row["text"]))
     assert gated[without] == blank < gated[with_gate] < len(rows_of(with_gate, "segments"))
     passes = {out: sum(s["passes"] for s in rows_of(out, "segments")) for out in (with_gate, without)}
     assert passes[with_gate] < passes[without] / 3

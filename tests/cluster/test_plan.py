@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.corpus.reading import Survey, digest_of, in_order, texts_of
-from rayner.corpus.tables import DOCUMENTS, read_table
+from rayner.corpus.reading import CorpusSurvey, map_in_threads, read_documents, sha256_of_text
+from rayner.corpus.tables import DOCUMENT_SCHEMA, read_table
 from rayner.errors import DataError
-from rayner.runs.run_folder import file_digest
-from rayner.runs.storage import place, replacing
+from rayner.runs.run_folder import file_sha256
+from rayner.runs.storage import atomic_writer, storage_path
 from rayner.steps.tag import plan as plans
-from rayner.steps.tag.plan import differences, read_plan, units, write_plan
-from rayner.text.segmentation import sentences
+from rayner.steps.tag.plan import find_changed_files, iter_plan_parts, plan_units, write_plan
+from rayner.text.segmentation import split_sentences
 from tests.strategies import texts
 
 # Often several sentences, so that documents longer than a unit are cut.
@@ -40,12 +40,12 @@ class Plan:
     """A corpus planned: the pieces of each unit, and what was met."""
 
     units: list
-    seen: Survey
+    seen: CorpusSurvey
 
 
 def plan(corpus, size):
-    seen = Survey()
-    return Plan([unit.pieces for unit in units(texts_of(corpus, seen), size)], seen)
+    seen = CorpusSurvey()
+    return Plan([unit.slices for unit in plan_units(read_documents(corpus, seen), size)], seen)
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +72,9 @@ def test_units_partition_every_document_at_ends_of_sentences(folder, contents, s
         assert own[0].start == 0
         assert own[-1].end == len(text)
         assert [a.end for a in own[:-1]] == [b.start for b in own[1:]]
-        cut = [(p.start + a, p.start + b) for p in own for a, b in sentences(text[p.start : p.end])]
-        assert cut == sentences(text), "the segments of the pieces are those of the whole"
-        assert {(p.sha256, p.n_chars) for p in own} == {(file_digest(own[0].path), len(text))}
+        cut = [(p.start + a, p.start + b) for p in own for a, b in split_sentences(text[p.start : p.end])]
+        assert cut == split_sentences(text), "the segments of the pieces are those of the whole"
+        assert {(p.sha256, p.n_chars) for p in own} == {(file_sha256(own[0].path), len(text))}
     assert found.seen.documents == len(contents)
     assert found.seen.characters == sum(map(len, contents))
     assert found.seen.unread == {}
@@ -87,7 +87,7 @@ def test_a_unit_is_longer_than_asked_for_only_if_it_is_one_sentence(folder, cont
         if sum(piece.end - piece.start for piece in unit) > size:
             assert len(full) == 1
             text = contents[int(full[0].doc_id)][full[0].start : full[0].end]
-            assert len(sentences(text)) == 1
+            assert len(split_sentences(text)) == 1
 
 
 @given(contents=documents, size=sizes)
@@ -173,7 +173,7 @@ def test_subfolders_and_a_single_file_are_named_by_their_paths(tmp_path):
 def test_the_digest_of_a_text_is_that_of_its_file(tmp_path):
     path = Path(tmp_path / "a.txt")
     path.write_bytes("楚\r\n\ue000".encode())
-    assert digest_of("楚\r\n\ue000") == file_digest(path)
+    assert sha256_of_text("楚\r\n\ue000") == file_sha256(path)
 
 
 @given(contents=documents, size=sizes)
@@ -181,25 +181,29 @@ def test_what_is_kept_is_what_was_planned(folder, contents, size):
     source, out = corpus_of(folder, contents), folder.parent / "out"
     shutil.rmtree(out, ignore_errors=True)
     seen = write_plan(source, size, out)
-    kept = [unit for part in read_plan(out) for unit in part]
+    kept = [unit for part in iter_plan_parts(out) for unit in part]
     found = plan(source, size)
-    assert [unit.pieces for unit in kept] == found.units
+    assert [unit.slices for unit in kept] == found.units
     assert [unit.number for unit in kept] == list(range(seen.units))
     texts = {}
     for unit in kept:
-        rows = read_table(out / "documents" / f"{unit.name}.parquet", DOCUMENTS).to_pylist()
+        rows = read_table(out / "documents" / f"{unit.name}.parquet", DOCUMENT_SCHEMA).to_pylist()
         texts |= {row["doc_id"]: (row["text"], unit.number, row["sha256"]) for row in rows}
     assert [text for text, _, _ in texts.values()] == contents
-    assert all(texts[p.doc_id][1:] == (p.home, p.sha256) for unit in kept for p in unit.pieces)
+    assert all(texts[p.doc_id][1:] == (p.home, p.sha256) for unit in kept for p in unit.slices)
     assert (seen.documents, seen.characters, seen.digest) == (len(contents), sum(map(len, contents)), found.seen.digest)
-    assert differences(source, out) == {}
+    assert find_changed_files(source, out) == {}
 
 
 def test_parts_of_a_plan_follow_each_other(tmp_path, monkeypatch):
     monkeypatch.setattr(plans, "UNITS_A_PART", 3)
     source = corpus_of(tmp_path / "a", ["楚王曰。"] * 8)
     write_plan(source, 4, tmp_path / "out")
-    assert [[unit.number for unit in part] for part in read_plan(tmp_path / "out")] == [[0, 1, 2], [3, 4, 5], [6, 7]]
+    assert [[unit.number for unit in part] for part in iter_plan_parts(tmp_path / "out")] == [
+        [0, 1, 2],
+        [3, 4, 5],
+        [6, 7],
+    ]
 
 
 def test_a_plan_that_was_interrupted_leaves_nothing_in_the_next(tmp_path, monkeypatch):
@@ -209,7 +213,7 @@ def test_a_plan_that_was_interrupted_leaves_nothing_in_the_next(tmp_path, monkey
     (tmp_path / "out" / "plan" / ".0123.tmp").write_bytes(b"PAR1")  # which a kill cut off
     write_plan(source, 8, tmp_path / "out")
     assert sorted(os.listdir(tmp_path / "out" / "documents")) == ["unit-000000.parquet", "unit-000001.parquet"]
-    assert [[unit.number for unit in part] for part in read_plan(tmp_path / "out")] == [[0, 1]]
+    assert [[unit.number for unit in part] for part in iter_plan_parts(tmp_path / "out")] == [[0, 1]]
 
 
 def test_what_differs_from_the_plan_is_named(tmp_path):
@@ -221,7 +225,7 @@ def test_what_differs_from_the_plan_is_named(tmp_path):
     path[4].write_bytes(b"\xff")
     (tmp_path / "a" / "03a.txt").write_text("燕")
     (tmp_path / "a" / "99.txt").write_text("")
-    assert differences(source, tmp_path / "out") == {
+    assert find_changed_files(source, tmp_path / "out") == {
         str(path[0]): "can no longer be read",
         str(path[2]): "has another text",
         str(tmp_path / "a" / "03a.txt"): "is new",
@@ -232,27 +236,27 @@ def test_what_differs_from_the_plan_is_named(tmp_path):
 
 def test_a_corpus_in_an_object_store_is_planned_as_the_same_in_a_folder(tmp_path):
     contents = ["楚王曰。秦王曰。", "", "齊。" * 9, "趙"]
-    here, there = corpus_of(tmp_path / "a", contents), place("memory://plans/corpus")
+    here, there = corpus_of(tmp_path / "a", contents), storage_path("memory://plans/corpus")
     for i, text in enumerate(contents):
-        with replacing(there / "書" / f"{i:02d}.txt") as stream:
+        with atomic_writer(there / "書" / f"{i:02d}.txt") as stream:
             stream.write(text.encode())
     for name in ("00.txt", "01.txt", "02.txt", "03.txt"):
         (tmp_path / "b" / "書").mkdir(parents=True, exist_ok=True)
         shutil.copy(Path(here) / name, tmp_path / "b" / "書" / name)
-    out = place("memory://plans/out")
+    out = storage_path("memory://plans/out")
     seen = write_plan(str(there), 10, out)
     assert seen.digest == plan(str(tmp_path / "b"), 10).seen.digest
-    assert differences(str(there), out) == {}
-    pieces = [piece for part in read_plan(out) for unit in part for piece in unit.pieces]
+    assert find_changed_files(str(there), out) == {}
+    pieces = [piece for part in iter_plan_parts(out) for unit in part for piece in unit.slices]
     assert [piece.doc_id for piece in pieces if piece.start == 0] == [f"書/{i:02d}" for i in range(4)]
     assert pieces[0].path == "memory://plans/corpus/書/00.txt"
 
 
 @given(st.lists(st.integers(), max_size=60))
 def test_threads_keep_the_order(items):
-    assert list(in_order(lambda item: item * 2, items)) == [item * 2 for item in items]
+    assert list(map_in_threads(lambda item: item * 2, items)) == [item * 2 for item in items]
 
 
 def test_what_a_thread_raises_is_raised():
     with pytest.raises(ZeroDivisionError):
-        list(in_order(lambda item: 1 // item, [1, 0]))
+        list(map_in_threads(lambda item: 1 // item, [1, 0]))

@@ -26,7 +26,7 @@ def reproduced(config, local_ray, tmp_path_factory):
     brief = {"epochs": 1, "max_steps": 2, "workers": ONE}
     made = with_settings(made, "llm", **write_llm(folder / "llm") | brief)
     run = Run(folder / "run")
-    job.check(made, run)
+    job.check_reproduction(made, run)
     return made, run, job.reproduce(made, run)
 
 
@@ -40,24 +40,28 @@ def test_every_cell_is_evaluated_and_stands_in_the_tables(reproduced):
 
 def test_the_small_model_is_trained_once_a_set(reproduced):
     config, run, found = reproduced
-    first, second = (Run(run.path(*cell.folder)) for cell in job.cells(config))
-    for step in job.SHARED:
-        assert first.digest(step) == second.digest(step)
-    assert first.facts("train_slm")["digest"] == second.facts("train_slm")["digest"]
+    first, second = (Run(run.path(*cell.folder_parts)) for cell in job.list_cells(config))
+    for step in job.SHARED_STEPS:
+        assert first.step_digest(step) == second.step_digest(step)
+    assert first.step_result("train_slm")["digest"] == second.step_result("train_slm")["digest"]
     alike = [[r["micro_f1"] for r in found["rows"] if r["system"] == "SLM" and r["setting"] == s] for s in SETTINGS]
     assert alike[0] == alike[1]
 
 
 def test_an_llm_that_is_asked_untrained_stays_as_it_came(reproduced):
     config, run, _ = reproduced
-    untrained, trained = (Run(run.path(*cell.folder)) for cell in job.cells(config))
+    untrained, trained = (Run(run.path(*cell.folder_parts)) for cell in job.list_cells(config))
     assert json.loads(untrained.path("models", "llm", "llm.json").read_text())["adapter"] is None
     assert json.loads(trained.path("models", "llm", "llm.json").read_text())["adapter"] == "adapter"
 
 
 def test_given_again_nothing_is_done_over(reproduced):
     config, run, found = reproduced
-    parts = [f"{'/'.join(cell.folder)}/{name}" for cell in job.cells(config) for name in ("models", "scores", "steps")]
+    parts = [
+        f"{'/'.join(cell.folder_parts)}/{name}"
+        for cell in job.list_cells(config)
+        for name in ("models", "scores", "steps")
+    ]
     before = stamps(run.root, *parts)
     assert job.reproduce(config, run) == found
     assert stamps(run.root, *parts) == before
@@ -65,7 +69,7 @@ def test_given_again_nothing_is_done_over(reproduced):
 
 def test_the_papers_settings_are_what_it_calls_them(config):
     llm = dataclasses.replace(config.llm, model="some/model", epochs=3)
-    found = {name: job.asked(llm, name) for name in ReproduceConfig().llm}
+    found = {name: job.llm_settings_of(llm, name) for name in ReproduceConfig().llm}
     assert {name: (own.examples, own.epochs) for name, own in found.items()} == {
         "few shot": ("fixed", 0), "similarity prompt": ("similar", 0),
         "SFT + few shot": ("fixed", 3), "SFT + similarity prompt": ("similar", 3),
@@ -74,9 +78,9 @@ def test_the_papers_settings_are_what_it_calls_them(config):
 
 def test_an_llm_from_scratch_is_not_asked_untrained(config):
     with pytest.raises(ConfigError, match="expected a pretrained LLM for 'few shot'"):
-        job.asked(dataclasses.replace(config.llm, model="scratch"), "few shot")
+        job.llm_settings_of(dataclasses.replace(config.llm, model="scratch"), "few shot")
 
 
 def test_without_datasets_there_is_nothing_to_do(config):
     with pytest.raises(ConfigError, match=r"datasets.A=FILE"):
-        job.cells(config)
+        job.list_cells(config)

@@ -6,18 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.corpus.examples import write_examples
-from rayner.runs.progress import Progress, here, log
+from rayner.corpus.labelled_sentences import write_labelled_sentences
+from rayner.runs.progress import Progress, log, progress_display
 from rayner.runs.run_folder import Run
-from rayner.runs.status import duration
-from rayner.steps.data import ALL
-from rayner.steps.score import read_unit, rows_of, segments, units_of
-from rayner.text.labelled import Example
-from rayner.text.predictions import NOTHING, Scored
+from rayner.runs.status import format_duration
+from rayner.steps.data import ALL_PART
+from rayner.steps.score import held_out_segments, read_held_out_unit, rows_of, units_of
+from rayner.text.labelled_text import LabelledSentence
+from rayner.text.predictions import NOTHING, SegmentPrediction
 
 
 def segment(i, text):
-    return Scored(f"d{i}", 0, len(text), text, NOTHING)
+    return SegmentPrediction(f"d{i}", 0, len(text), text, NOTHING)
 
 
 @given(st.lists(st.integers(0, 9), max_size=30), st.integers(1, 20))
@@ -34,16 +34,16 @@ def test_units_of_sentences_partition_them_in_order_and_end_once_full(lengths, s
 @given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=20), size=st.integers(1, 20), group=st.integers(1, 3))
 def test_what_actors_read_of_the_rows_is_the_part_in_order(tmp_path_factory, lengths, size, group):
     run = Run(tmp_path_factory.mktemp("run"))
-    examples = [Example(f"{i:02d}" + "字" * length, ()) for i, length in enumerate(lengths)]
+    examples = [LabelledSentence(f"{i:02d}" + "字" * length, ()) for i, length in enumerate(lengths)]
     run.path("data").mkdir()
-    for name in ("dev", ALL):
-        write_examples(run.path("data", f"{name}.jsonl"), examples)
-    every = segments(run, "dev")
-    units = [read_unit(row, run, group) for row in rows_of("dev", every, size)]
+    for name in ("dev", ALL_PART):
+        write_labelled_sentences(run.path("data", f"{name}.jsonl"), examples)
+    every = held_out_segments(run, "dev")
+    units = [read_held_out_unit(row, run, group) for row in rows_of("dev", every, size)]
     assert [item.text for unit in units for item in unit.segments] == [item.text for item in every]
     assert [unit.name for unit in units] == [f"dev-{i:06d}" for i in range(len(units))]
     for unit in units:
-        for item, shared in zip(unit.segments, unit.groups, strict=True):
+        for item, shared in zip(unit.segments, unit.example_groups, strict=True):
             assert item.text in shared if group > 1 else shared == ()
 
 
@@ -51,10 +51,10 @@ def test_progress_is_told_now_and_then_and_at_the_end(caplog, monkeypatch):
     monkeypatch.setattr(log, "handlers", [caplog.handler])  # whatever start_logging left in other tests
     monkeypatch.setattr(log, "propagate", False)
     with caplog.at_level(logging.INFO, logger="rayner"):
-        progress = Progress("tag", 3000, "characters", here(every=1000))
-        progress.add(1000)
+        progress = Progress("tag", 3000, "characters", progress_display(log_seconds=1000))
+        progress.advance(1000)
         assert caplog.messages == []
-        progress.add(2000)
+        progress.advance(2000)
     assert len(caplog.messages) == 1
     assert caplog.messages[0].startswith("tag 3,000/3,000 characters, ")
     assert caplog.messages[0].endswith("0 s left")
@@ -65,4 +65,4 @@ def test_progress_is_told_now_and_then_and_at_the_end(caplog, monkeypatch):
     [(0, "0 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (200, "3 min 20 s"), (3600, "1 h 0 min"), (18125, "5 h 2 min")],
 )
 def test_durations_are_said_for_people(seconds, said):
-    assert duration(seconds) == said
+    assert format_duration(seconds) == said

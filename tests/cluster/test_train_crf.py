@@ -4,14 +4,14 @@ import dataclasses
 
 import pytest
 
-from rayner.config.loading import check
+from rayner.config.loading import check_config
 from rayner.errors import ConfigError
-from rayner.runs.run_folder import folder_digest, read_json
-from rayner.runs.status import read_status
+from rayner.runs.run_folder import folder_sha256, read_json
+from rayner.runs.status import status_from_json
 from rayner.steps import data
-from rayner.steps.loading import knows, tagger
-from rayner.steps.pipeline import pipeline
-from rayner.steps.score import read
+from rayner.steps.loading import knows, load_tagger
+from rayner.steps.pipeline import run_pipeline
+from rayner.steps.score import read_answered
 from rayner.steps.training.train_crf import crf_inputs
 from rayner.taggers.crf import load
 from tests.cluster.small import readable_texts, rows_of, stamps, with_settings
@@ -31,21 +31,21 @@ def test_it_finds_entities_it_was_not_trained_on(with_crf):
     _, run = with_crf
     facts = run.facts("train_slm")
     assert facts["dev_f1"] > 0.3
-    assert facts["digest"] == folder_digest(run.path("models", "slm"))
+    assert facts["digest"] == folder_sha256(run.path("models", "slm"))
     assert read_json(run.path("evaluation.json"))["systems"]["slm"]["micro"]["f1"] > 0.3
 
 
 def test_its_training_told_how_far_it_was(with_crf):
     config, run = with_crf
-    told = read_status(read_json(run.path("train", "crf", "status.json")), "status")
-    assert told.count.doing == "SLM (CRF), at most"
+    told = status_from_json(read_json(run.path("train", "crf", "status.json")), "status")
+    assert told.current_progress.doing == "SLM (CRF), at most"
     assert 0 < told.done <= told.total == config.slm.crf.iterations
 
 
 def test_held_out_sentences_are_scored_as_one_by_one(with_crf):
     config, run = with_crf
-    score = tagger(config, run)
-    for row in read(run, "dev")[:20]:
+    score = load_tagger(config, run)
+    for row in read_answered(run, "dev")[:20]:
         ((answer, vector),) = score([row.text])
         assert vector is None
         assert answer.spans == row.slm.spans
@@ -65,17 +65,17 @@ def test_it_sees_clusters_and_depends_on_the_text_they_were_learned_from(with_cr
 def test_it_knows_the_characters_it_was_trained_on(with_crf):
     config, run = with_crf
     known = knows(config, run)
-    assert all(known(char) for example in data.part(run, "train") for char in example.text)
+    assert all(known(char) for example in data.read_part(run, "train") for char in example.text)
     assert not known("\U0002ffff")
 
 
 def test_given_again_the_job_does_nothing_over(with_crf):
     config, run = with_crf
     before = stamps(run.root, "models", "index", "scores", "tagged/entities")
-    pipeline(config, run)
+    run_pipeline(config, run)
     assert stamps(run.root, "models", "index", "scores", "tagged/entities") == before
 
 
 def test_an_encoder_that_is_not_there_cannot_make_the_index(config):
     with pytest.raises(ConfigError, match=r"^index.encoder: expected `ngrams`"):
-        check(with_settings(config, "slm", family="crf"))
+        check_config(with_settings(config, "slm", family="crf"))

@@ -7,10 +7,10 @@ import pytest
 from safetensors.torch import load_file
 
 import rayner.steps.training.train_llm as llm_job
-from rayner.config.settings import SilverConfig
-from rayner.corpus.examples import read_examples
+from rayner.config.settings import PseudoLabelsConfig
+from rayner.corpus.labelled_sentences import read_labelled_sentences
 from rayner.steps import data
-from rayner.steps.loading import tagger
+from rayner.steps.loading import load_tagger
 from tests.cluster.small import ONE, copied, with_settings
 
 pytestmark = pytest.mark.slow
@@ -36,20 +36,22 @@ def test_lora_under_zero_3_learns_and_is_found_again_if_only_its_manifest_is_los
 def test_an_llm_from_scratch_first_learns_from_what_the_small_model_says_of_unlabelled_text(run, config, tmp_path):
     steps = ("data", "train_slm", "build_index")
     mine = copied(run, tmp_path, "data", "index", "models/slm", *(f"steps/{step}.json" for step in steps))
-    silver = SilverConfig(text=config.corpus, sentences=30)
+    silver = PseudoLabelsConfig(text=config.corpus, sentences=30)
     taught = with_settings(config, "llm", silver=silver, full_epochs=1, epochs=0, max_steps=2, workers=ONE)
     facts = llm_job.train_llm(taught, mine)
     assert facts["silver"]["sentences"] == 30
     assert math.isfinite(facts["silver"]["loss"])
-    found = read_examples(mine.path("scratch", "silver", "silver.jsonl"))
-    answers = tagger(config, run)([example.text for example in found])
+    found = read_labelled_sentences(mine.path("scratch", "silver", "silver.jsonl"))
+    answers = load_tagger(config, run)([example.text for example in found])
     assert [example.spans for example in found] == [tuple(score.spans) for score, _ in answers]
-    assert not {example.text for example in found} & {example.text.strip() for example in data.part(run, data.ALL)}
+    assert not {example.text for example in found} & {
+        example.text.strip() for example in data.read_part(run, data.ALL_PART)
+    }
     # The vocabulary knows characters that the labelled sentences lack, and it is the taught model that goes on.
-    speller = llm_job.load_llm(taught, mine).speller
-    labelled = {char for example in data.part(run, "train") for char in example.text}
+    speller = llm_job.load_llm(taught, mine).tokenizer
+    labelled = {char for example in data.read_part(run, "train") for char in example.text}
     new = {char for example in found for char in example.text} - labelled
-    assert any(len(speller.char(char)) == 1 for char in new)
+    assert any(len(speller.encode_char(char)) == 1 for char in new)
     before, after = (
         load_file(mine.path(*parts, "model.safetensors"))
         for parts in (("scratch", "llm"), ("scratch", "taught", "model"))
@@ -61,10 +63,10 @@ def test_an_llm_from_scratch_first_learns_from_what_the_small_model_says_of_unla
 
 def test_neighbours_share_their_examples_in_training_as_in_tagging(run, config):
     llm = llm_job.load_llm(config, run)
-    examples = data.part(run, "train")
+    examples = data.read_part(run, "train")
     lessons = llm_job._lessons(with_settings(config, "prompt", group=3), run, llm, examples)
     train = [example.text for example in examples]
     assert len(lessons) == len(train)  # none of them is long
-    shown = [tuple(lesson.prompt[: -len(llm.asked(text))]) for lesson, text in zip(lessons, train, strict=True)]
+    shown = [tuple(lesson.prompt[: -len(llm.query_tokens(text))]) for lesson, text in zip(lessons, train, strict=True)]
     assert [shown[i] == shown[i - i % 3] for i in range(len(shown))] == [True] * len(shown)
     assert len(set(shown)) > len(shown) / 6  # other groups, other examples

@@ -17,11 +17,11 @@ import pytest
 import yaml
 from safetensors.torch import load_file
 
-from rayner.cluster.ray_train import COPY, SNAPSHOT, STARTS, fit, heal
-from rayner.config.settings import WorkersConfig, resolved
+from rayner.cluster.ray_train import MAX_START_ATTEMPTS, SNAPSHOT, SNAPSHOT_COPY, repair_snapshot, run_training
+from rayner.config.settings import WorkersConfig, config_to_dict
 from rayner.errors import ConfigError
-from rayner.runs.run_folder import folder_digest, read_json
-from rayner.runs.status import read_status
+from rayner.runs.run_folder import folder_sha256, read_json
+from rayner.runs.status import status_from_json
 from tests.cluster.small import copied, with_settings
 
 pytestmark = pytest.mark.slow
@@ -34,7 +34,7 @@ class Job:
 
     def __init__(self, script, config, run, folder, pace):
         self.settings, self.output, self.run, self.pace = folder / "settings.yaml", folder / "output", run, pace
-        self.settings.write_text(yaml.safe_dump(resolved(dataclasses.replace(config, run=str(run.root)))))
+        self.settings.write_text(yaml.safe_dump(config_to_dict(dataclasses.replace(config, run=str(run.root)))))
         self.command = [sys.executable, str(ROOT / "jobs" / script), "--config", str(self.settings)]
         self.output.touch()
 
@@ -120,7 +120,7 @@ def often(config):
 
 def assert_the_same_slm(mine, whole):
     assert mine.facts("train_slm") | {"seconds": 0} == whole.facts("train_slm") | {"seconds": 0}
-    assert folder_digest(mine.path("models", "slm")) == folder_digest(whole.path("models", "slm"))
+    assert folder_sha256(mine.path("models", "slm")) == folder_sha256(whole.path("models", "slm"))
 
 
 def assert_the_same_llm(mine, whole):
@@ -172,7 +172,7 @@ def test_the_command_of_an_llm_job_that_was_killed_goes_on_when_given_again(run,
     assert int(went_on[0]) >= before["step"]
     # How far it was, the command told too: of all steps, at the rate of those that were its own.
     (told,) = llm_run.path("train").glob("llm-full-*/status.json")
-    told = read_status(read_json(told), str(told))
+    told = status_from_json(read_json(told), str(told))
     steps = told.total // often.llm.full_epochs
     assert told.done == told.total == steps * often.llm.full_epochs > 0
     assert told.rate * (told.updated - told.started) == pytest.approx(steps - int(went_on[0]), rel=0.05)
@@ -186,7 +186,7 @@ def test_the_command_of_an_llm_job_that_was_killed_goes_on_when_given_again(run,
 @pytest.mark.drill
 def test_a_snapshot_that_the_kill_cut_off_costs_no_epoch(run, config, slm_run, tmp_path, started):
     job = started("train_slm.py", config, slm_run, tmp_path, pace=2)
-    before = job.wait_for_checkpoint("slm", lambda metrics: metrics["epoch"] >= 1, COPY)
+    before = job.wait_for_checkpoint("slm", lambda metrics: metrics["epoch"] >= 1, SNAPSHOT_COPY)
     job.kill()
     (snapshot,) = slm_run.path("train").glob(f"slm-*/{SNAPSHOT}")
     os.truncate(snapshot, snapshot.stat().st_size // 2)
@@ -208,21 +208,21 @@ def written(folder, name, *checkpoints):
 def test_a_snapshot_whose_checkpoint_is_gone_gives_way_to_a_copy_that_has_its_own(tmp_path):
     (tmp_path / "older").mkdir()
     snapshot = written(tmp_path, SNAPSHOT, "older", "newer")
-    written(tmp_path, COPY, "older")
-    heal(tmp_path)
-    assert read_json(snapshot) == read_json(tmp_path / COPY)
+    written(tmp_path, SNAPSHOT_COPY, "older")
+    repair_snapshot(tmp_path)
+    assert read_json(snapshot) == read_json(tmp_path / SNAPSHOT_COPY)
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"checkpoint_results": [{"checkpoint_dir_na'])
 def test_where_no_list_of_checkpoints_is_whole_training_starts_over(tmp_path, content):
     (tmp_path / SNAPSHOT).write_bytes(content)
-    written(tmp_path, COPY, "gone")
-    heal(tmp_path)
+    written(tmp_path, SNAPSHOT_COPY, "gone")
+    repair_snapshot(tmp_path)
     assert not (tmp_path / SNAPSHOT).exists()
 
 
 def test_nothing_is_made_of_a_training_that_has_not_begun(tmp_path):
-    heal(tmp_path)
+    repair_snapshot(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -231,9 +231,9 @@ def test_a_whole_snapshot_stays_and_is_copied(tmp_path):
     for name in ("half", "one"):
         (tmp_path / name).mkdir()
     before = written(tmp_path, SNAPSHOT, "one").read_bytes()
-    written(tmp_path, COPY, "half")
-    heal(tmp_path)
-    assert (tmp_path / SNAPSHOT).read_bytes() == (tmp_path / COPY).read_bytes() == before
+    written(tmp_path, SNAPSHOT_COPY, "half")
+    repair_snapshot(tmp_path)
+    assert (tmp_path / SNAPSHOT).read_bytes() == (tmp_path / SNAPSHOT_COPY).read_bytes() == before
 
 
 def test_a_checkpoint_that_was_cut_off_is_taken_away_and_nothing_else(tmp_path):
@@ -242,7 +242,7 @@ def test_a_checkpoint_that_was_cut_off_is_taken_away_and_nothing_else(tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "state").write_text("state")
     written(tmp_path, SNAPSHOT, names[0])
-    heal(tmp_path)
+    repair_snapshot(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == [names[0], "mine"]
 
 
@@ -250,5 +250,5 @@ def test_workers_that_never_start_end_the_job_with_one_clear_error(local_ray, sl
     monkeypatch.setenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "0.2")
     begun = time.monotonic()
     with pytest.raises(ConfigError, match=r"^slm.workers: expected 3 workers of 1000 CPUs and 0 GPUs each to start, "):
-        fit(print, {}, slm_run, "slm-1", WorkersConfig(count=3, cpus=1000))
-    assert time.monotonic() - begun > 0.2 * STARTS
+        run_training(print, {}, slm_run, "slm-1", WorkersConfig(count=3, cpus=1000))
+    assert time.monotonic() - begun > 0.2 * MAX_START_ATTEMPTS

@@ -18,12 +18,12 @@ from web_anno_tsv import open_web_anno_tsv
 
 from rayner.corpus.exports import docusky as docusky_format
 from rayner.corpus.exports import markus as markus_format
-from rayner.corpus.exports.tei import TAGS
-from rayner.text.markup import parse
+from rayner.corpus.exports.tei import TYPE_NAMES
+from rayner.text.markup import parse_markup
 from rayner.text.spans import Span
 
 TEI = "{http://www.tei-c.org/ns/1.0}"
-_TYPES = {name: kind for kind, name in TAGS.items()}
+_TYPES = {name: kind for kind, name in TYPE_NAMES.items()}
 
 
 def files_in(folder):
@@ -86,7 +86,7 @@ def of_tei(root):
 
 
 def docusky(files):
-    kinds = {name: kind for kind, name in docusky_format.TAGS.items()}
+    kinds = {name: kind for kind, name in docusky_format.TYPE_NAMES.items()}
     out = {}
     for data in ending(files, ".xml").values():
         root = etree.fromstring(data)
@@ -125,7 +125,7 @@ def markus_as_html(files):
 
 
 def of_markus(div):
-    kinds = {name: kind for kind, name in markus_format.TAGS.items()}
+    kinds = {name: kind for kind, name in markus_format.TYPE_NAMES.items()}
     (pre,) = div
     text, spans, used = "", [], set()
     for number, passage in enumerate(pre):
@@ -201,7 +201,7 @@ def of_conll(content):
 def markup(files):
     out = {}
     for doc_id, data in ending(files, ".txt").items():
-        parsed = parse(data.decode())
+        parsed = parse_markup(data.decode())
         out[doc_id] = parsed.text, list(parsed.spans)
     return out
 

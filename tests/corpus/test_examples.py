@@ -6,9 +6,15 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from rayner.corpus.examples import divide, draw, read_examples, sentences_of, write_examples
-from rayner.text.labelled import Example
-from rayner.text.segmentation import core, sentences
+from rayner.corpus.labelled_sentences import (
+    read_labelled_sentences,
+    sample_sentences,
+    split_labelled_text,
+    split_train_dev_test,
+    write_labelled_sentences,
+)
+from rayner.text.labelled_text import LabelledSentence
+from rayner.text.segmentation import bounds_without_whitespace, split_sentences
 from rayner.text.spans import Span
 from tests.strategies import tagged_texts, texts
 
@@ -28,7 +34,7 @@ def moved_back(examples):
 @given(tagged_texts())
 def test_sentences_joined_are_the_text_and_hold_every_entity_once(tagged):
     text, spans = tagged
-    found = sentences_of(text, spans)
+    found = split_labelled_text(text, spans)
     assert "".join(example.text for example in found) == text
     assert moved_back(found) == sorted(spans)
     assert all(example.text for example in found)
@@ -40,40 +46,46 @@ def test_sentences_joined_are_the_text_and_hold_every_entity_once(tagged):
 def test_a_cut_is_made_at_each_end_of_a_sentence_that_no_entity_crosses_and_nowhere_else(tagged):
     text, spans = tagged
     ends, at = [], 0
-    for example in sentences_of(text, spans):
+    for example in split_labelled_text(text, spans):
         at += len(example.text)
         ends.append(at)
-    assert ends == [end for _, end in sentences(text) if not any(s.start < end < s.end for s in spans)]
+    assert ends == [end for _, end in split_sentences(text) if not any(s.start < end < s.end for s in spans)]
 
 
 def test_sentences_that_share_an_entity_stay_together():
     text = "甲曰。乙。丙。丁。"
     spans = [Span(0, 1, "NR"), Span(3, 6, "NB"), Span(5 + 2, 8, "NR")]
-    assert sentences_of(text, spans) == [
-        Example("甲曰。", (Span(0, 1, "NR"),)),
-        Example("乙。丙。", (Span(0, 3, "NB"),)),
-        Example("丁。", (Span(0, 1, "NR"),)),
+    assert split_labelled_text(text, spans) == [
+        LabelledSentence("甲曰。", (Span(0, 1, "NR"),)),
+        LabelledSentence("乙。丙。", (Span(0, 3, "NB"),)),
+        LabelledSentence("丁。", (Span(0, 1, "NR"),)),
     ]
 
 
 def test_an_entity_over_three_sentences_keeps_all_of_them_and_those_within_them():
     text = "甲。乙。丙。丁。"
     spans = [Span(0, 1, "NR"), Span(1, 5, "NB"), Span(5, 6, "T")]
-    assert sentences_of(text, spans) == [Example("甲。乙。丙。", tuple(spans)), Example("丁。", ())]
+    assert split_labelled_text(text, spans) == [
+        LabelledSentence("甲。乙。丙。", tuple(spans)),
+        LabelledSentence("丁。", ()),
+    ]
 
 
 def test_entities_may_come_in_any_order_but_not_overlap():
-    assert sentences_of("甲乙", [Span(1, 2, "NR"), Span(0, 1, "NS")])[0].spans == (Span(0, 1, "NS"), Span(1, 2, "NR"))
+    assert split_labelled_text("甲乙", [Span(1, 2, "NR"), Span(0, 1, "NS")])[0].spans == (
+        Span(0, 1, "NS"),
+        Span(1, 2, "NR"),
+    )
     with pytest.raises(ValueError, match="overlaps"):
-        sentences_of("甲乙", [Span(0, 2, "NR"), Span(1, 2, "NS")])
+        split_labelled_text("甲乙", [Span(0, 2, "NR"), Span(1, 2, "NS")])
 
 
-examples = st.lists(st.builds(Example, SHORT, st.just(())), max_size=60)
+examples = st.lists(st.builds(LabelledSentence, SHORT, st.just(())), max_size=60)
 
 
 @given(examples, shares, shares, st.integers(0, 3))
 def test_no_text_is_in_two_parts_and_no_example_is_lost(items, dev, test, seed):
-    parts = divide(items, dev, test, seed)
+    parts = split_train_dev_test(items, dev, test, seed)
     assert list(parts) == ["train", "dev", "test"]
     held = [{example.text for example in part} for part in parts.values()]
     assert sum(map(len, held)) == len(set().union(*held))
@@ -83,15 +95,15 @@ def test_no_text_is_in_two_parts_and_no_example_is_lost(items, dev, test, seed):
 @given(examples, shares, shares, st.integers(0, 3))
 def test_parts_have_the_shares_of_the_distinct_texts(items, dev, test, seed):
     n = len({example.text for example in items})
-    parts = divide(items, dev, test, seed)
+    parts = split_train_dev_test(items, dev, test, seed)
     assert len({e.text for e in parts["dev"]}) == round(n * dev)
     assert len({e.text for e in parts["test"]}) == round(n * test)
 
 
 @given(examples, st.integers(0, 3))
 def test_order_is_kept_in_each_part(items, seed):
-    numbered = [Example(e.text, (Span(i, i + 1, "NR"),)) for i, e in enumerate(items)]
-    for part in divide(numbered, 0.3, 0.3, seed).values():
+    numbered = [LabelledSentence(e.text, (Span(i, i + 1, "NR"),)) for i, e in enumerate(items)]
+    for part in split_train_dev_test(numbered, 0.3, 0.3, seed).values():
         assert [e.spans[0].start for e in part] == sorted(e.spans[0].start for e in part)
 
 
@@ -99,21 +111,21 @@ def test_order_is_kept_in_each_part(items, seed):
 def test_the_part_of_a_text_depends_on_seed_and_texts_alone_not_on_their_order(items, dev, test, seed, random):
     again = list(items)
     random.shuffle(again)
-    for name, part in divide(items, dev, test, seed).items():
-        assert {e.text for e in part} == {e.text for e in divide(again, dev, test, seed)[name]}
+    for name, part in split_train_dev_test(items, dev, test, seed).items():
+        assert {e.text for e in part} == {e.text for e in split_train_dev_test(again, dev, test, seed)[name]}
 
 
 def test_another_seed_draws_another_split():
-    items = [Example(chr(0x4E00 + i), ()) for i in range(100)]
-    drawn = {tuple(divide(items, 0.1, 0.1, seed)["test"]) for seed in range(5)}
+    items = [LabelledSentence(chr(0x4E00 + i), ()) for i in range(100)]
+    drawn = {tuple(split_train_dev_test(items, 0.1, 0.1, seed)["test"]) for seed in range(5)}
     assert len(drawn) == 5
 
 
-@given(st.lists(tagged_texts().map(lambda pair: Example(*pair)), max_size=5))
+@given(st.lists(tagged_texts().map(lambda pair: LabelledSentence(*pair)), max_size=5))
 def test_examples_survive_the_file(tmp_path_factory, items):
     path = tmp_path_factory.mktemp("examples") / "a.jsonl"
-    write_examples(path, items)
-    assert read_examples(path) == items
+    write_labelled_sentences(path, items)
+    assert read_labelled_sentences(path) == items
     assert path.read_bytes().count(b"\n") == len(items)
 
 
@@ -123,31 +135,31 @@ def test_examples_survive_the_file(tmp_path_factory, items):
 def test_an_example_is_one_line_whatever_its_characters(tmp_path_factory, text, odd):
     assume(text)
     path = tmp_path_factory.mktemp("examples") / "a.jsonl"
-    items = [Example(odd + text + odd, (Span(0, 1, "NR"),)), Example(odd, ())]
-    write_examples(path, items)
-    assert read_examples(path) == items
+    items = [LabelledSentence(odd + text + odd, (Span(0, 1, "NR"),)), LabelledSentence(odd, ())]
+    write_labelled_sentences(path, items)
+    assert read_labelled_sentences(path) == items
 
 
 @pytest.mark.parametrize("content", [b"{", b"\xff\n", b'{"text": "a"'])
 def test_a_file_that_holds_no_examples_is_an_error(tmp_path, content):
     (tmp_path / "a.jsonl").write_bytes(content)
     with pytest.raises(ValueError):  # noqa: PT011 - of several kinds, each a ValueError
-        read_examples(tmp_path / "a.jsonl")
+        read_labelled_sentences(tmp_path / "a.jsonl")
 
 
 @given(st.lists(texts(), max_size=5), st.integers(1, 4), st.integers(0, 2))
 def test_a_draw_takes_distinct_sentences_of_the_texts_and_as_many_as_there_are(some, n, seed):
-    cores = {text[a:b][slice(*core(text[a:b]))] for text in some for a, b in sentences(text)}
+    cores = {text[a:b][slice(*bounds_without_whitespace(text[a:b]))] for text in some for a, b in split_sentences(text)}
     fit = {found for found in cores if 2 <= len(found) <= 9}
     without = set(sorted(fit)[:1])
-    drawn = draw(some, n, seed, longest=9, shortest=2, without=without)
+    drawn = sample_sentences(some, n, seed, max_chars=9, min_chars=2, exclude=without)
     assert len(set(drawn)) == len(drawn) == min(n, len(fit - without))
     assert set(drawn) <= fit - without
-    assert drawn == draw([*reversed(some), *some], n, seed, longest=9, shortest=2, without=without)
+    assert drawn == sample_sentences([*reversed(some), *some], n, seed, max_chars=9, min_chars=2, exclude=without)
 
 
 def test_a_draw_depends_on_its_seed_and_a_larger_one_holds_the_smaller():
     text = "".join(f"{a}{b}。" for a in "甲乙丙丁戊己庚辛" for b in "子丑寅卯辰巳午未")
-    some = draw([text], 10, 1, longest=9, shortest=2)
-    assert some != draw([text], 10, 2, longest=9, shortest=2)
-    assert draw([text], 20, 1, longest=9, shortest=2)[:10] == some
+    some = sample_sentences([text], 10, 1, max_chars=9, min_chars=2)
+    assert some != sample_sentences([text], 10, 2, max_chars=9, min_chars=2)
+    assert sample_sentences([text], 20, 1, max_chars=9, min_chars=2)[:10] == some

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.corpus.exports import FORMATS, ExportCounts, evahan_lines, export, read_tags
-from rayner.corpus.exports.driver import parts
-from rayner.corpus.readers import read_labelled
+from rayner.corpus.exports import EXPORT_FORMATS, ExportCounts, export_corpus, format_evahan_lines, read_type_names
+from rayner.corpus.exports.export import group_documents
+from rayner.corpus.labelled_files import read_labelled_file
 from rayner.corpus.tables import TaggedDocument
 from rayner.errors import ConfigError, DataError
-from rayner.runs.storage import place
+from rayner.runs.storage import storage_path
 from rayner.text.spans import Span
 from tests.corpus import reading
 from tests.corpus.nasty import write_corpus
@@ -27,7 +27,7 @@ def tagged_texts(draw):
 
 
 def export_evahan(tagged, out, **options):
-    return export(tagged, out, FORMATS["evahan"], **options)
+    return export_corpus(tagged, out, EXPORT_FORMATS["evahan"], **options)
 
 
 def without_breaks(text, spans):
@@ -52,9 +52,9 @@ def test_what_is_exported_is_read_back(tmp_path_factory, tagged):
     if not expected_text:
         assert not path.read_bytes().strip(b"\n")
         return
-    read = read_labelled(path)
+    read = read_labelled_file(path)
     assert (read.text, read.spans) == (expected_text, expected_spans)
-    assert len(read.blanks) == text.count("\n")
+    assert len(read.blank_line_offsets) == text.count("\n")
     assert not any(read.faults[name] for name in ("no_begin", "no_end", "bom", "crlf"))
 
 
@@ -63,31 +63,31 @@ def test_blank_lines_are_put_back(tmp_path_factory, tagged, data):
     text, spans = without_breaks(*tagged)
     blanks = data.draw(st.lists(st.integers(0, len(text)), max_size=4).map(sorted))
     path = tmp_path_factory.mktemp("any") / "f.txt"
-    lines = list(evahan_lines(text, spans, blanks))
+    lines = list(format_evahan_lines(text, spans, blanks))
     path.write_bytes("".join(f"{line}\n" for line in lines).encode())
     if text:
-        read = read_labelled(path)
-        assert (read.text, read.spans, list(read.blanks)) == (text, spans, blanks)
-        assert list(evahan_lines(read.text, read.spans, read.blanks)) == lines
+        read = read_labelled_file(path)
+        assert (read.text, read.spans, list(read.blank_line_offsets)) == (text, spans, blanks)
+        assert list(format_evahan_lines(read.text, read.spans, read.blank_line_offsets)) == lines
 
 
 def test_lines():
     text = "楚\n懷\r\n王\r。\n"
     spans = [Span(0, 1, "NG"), Span(2, 6, "NR")]
     expected = ["楚\tS-NG", "", "懷\tB-NR", "", "王\tE-NR", "\r\tO", "。\tO", ""]
-    assert list(evahan_lines(text, spans)) == expected
-    assert list(evahan_lines("", [])) == []
-    assert list(evahan_lines("", [], [0, 0])) == ["", ""]
+    assert list(format_evahan_lines(text, spans)) == expected
+    assert list(format_evahan_lines("", [])) == []
+    assert list(format_evahan_lines("", [], [0, 0])) == ["", ""]
 
 
 def test_an_entity_of_line_breaks_alone_is_left_out():
-    assert list(evahan_lines("甲\n乙", [Span(0, 1, "NR"), Span(1, 2, "T")])) == ["甲\tS-NR", "", "乙\tO"]
+    assert list(format_evahan_lines("甲\n乙", [Span(0, 1, "NR"), Span(1, 2, "T")])) == ["甲\tS-NR", "", "乙\tO"]
 
 
 @pytest.mark.parametrize("spans", [[Span(0, 2, "NR"), Span(1, 3, "T")], [Span(2, 4, "T")]])
 def test_spans_that_cannot_be(spans):
     with pytest.raises(ValueError, match="overlaps the one before or leaves the text"):
-        list(evahan_lines("甲乙丙", spans))
+        list(format_evahan_lines("甲乙丙", spans))
 
 
 def test_one_file_a_document(tmp_path):
@@ -136,14 +136,14 @@ def texts_of(*names):
 
 
 def small_parts(name, size):
-    return replace(FORMATS[name], shard=size)
+    return replace(EXPORT_FORMATS[name], shard=size)
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", EXPORT_FORMATS)
 def test_an_export_that_is_killed_goes_on_and_ends_with_the_same_files(tmp_path, name):
-    form = small_parts(name, 12) if FORMATS[name].shard else FORMATS[name]
+    form = small_parts(name, 12) if EXPORT_FORMATS[name].chars_per_file else EXPORT_FORMATS[name]
     write_corpus(tmp_path / "tagged", texts_of("a/1", "a/2", "b", "c", "d"))
-    counts = export(tmp_path / "tagged", tmp_path / "whole", form)
+    counts = export_corpus(tmp_path / "tagged", tmp_path / "whole", form)
     whole = reading.files_in(tmp_path / "whole")
     assert len(whole) >= 3
 
@@ -152,44 +152,44 @@ def test_an_export_that_is_killed_goes_on_and_ends_with_the_same_files(tmp_path,
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        export(tmp_path / "tagged", tmp_path / "out", form, progress=stop)
+        export_corpus(tmp_path / "tagged", tmp_path / "out", form, on_progress=stop)
     begun = reading.files_in(tmp_path / "out")
     assert 0 < len(begun) < len(whole)
     assert begun.items() <= whole.items()
     kept = sorted(begun)[0]
     (tmp_path / "out" / kept).write_bytes(b"kept")
-    assert export(tmp_path / "tagged", tmp_path / "out", form, keep=True) == counts
+    assert export_corpus(tmp_path / "tagged", tmp_path / "out", form, keep_existing=True) == counts
     assert reading.files_in(tmp_path / "out") == whole | {kept: b"kept"}
-    assert export(tmp_path / "tagged", tmp_path / "out", form) == counts
+    assert export_corpus(tmp_path / "tagged", tmp_path / "out", form) == counts
     assert reading.files_in(tmp_path / "out") == whole
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", EXPORT_FORMATS)
 def test_at_a_url_the_same_files(tmp_path, name):
     write_corpus(tmp_path / "tagged", texts_of("a/1", "b"))
-    far = place(f"memory://{tmp_path.name}")
-    assert export(tmp_path / "tagged", far, FORMATS[name]) == export(
-        tmp_path / "tagged", tmp_path / "out", FORMATS[name]
+    far = storage_path(f"memory://{tmp_path.name}")
+    assert export_corpus(tmp_path / "tagged", far, EXPORT_FORMATS[name]) == export_corpus(
+        tmp_path / "tagged", tmp_path / "out", EXPORT_FORMATS[name]
     )
     names = (name.removeprefix(far.path).lstrip("/") for name in far.fs.find(far.path))
     assert {name: (far / name).read_bytes() for name in names} == reading.files_in(tmp_path / "out")
 
 
-@pytest.mark.parametrize("name", [name for name, form in FORMATS.items() if not form.shard])
+@pytest.mark.parametrize("name", [name for name, form in EXPORT_FORMATS.items() if not form.chars_per_file])
 def test_no_format_lets_a_doc_id_escape(tmp_path, name):
     write_unit(tmp_path / "tagged", "0.parquet", [document("../x", "甲")])
     with pytest.raises(DataError, match=r"found '\.\./x'"):
-        export(tmp_path / "tagged", tmp_path / "out", FORMATS[name])
+        export_corpus(tmp_path / "tagged", tmp_path / "out", EXPORT_FORMATS[name])
     assert {path.name for path in tmp_path.iterdir()} == {"tagged"}
 
 
 def test_parts_that_are_no_longer_needed_go_and_nothing_else(tmp_path):
     write_corpus(tmp_path / "tagged", texts_of("a", "b", "c"))
-    export(tmp_path / "tagged", tmp_path / "out", small_parts("jsonl", 5))
+    export_corpus(tmp_path / "tagged", tmp_path / "out", small_parts("jsonl", 5))
     assert set(reading.files_in(tmp_path / "out")) == {f"part-0000{i}.jsonl" for i in range(3)}
     for name in ("part-00002.csv", "part-x.jsonl", "mine.jsonl"):
         (tmp_path / "out" / name).touch()
-    export(tmp_path / "tagged", tmp_path / "out", small_parts("jsonl", 10))
+    export_corpus(tmp_path / "tagged", tmp_path / "out", small_parts("jsonl", 10))
     left = {"part-00000.jsonl", "part-00001.jsonl", "part-00002.csv", "part-x.jsonl", "mine.jsonl"}
     assert set(reading.files_in(tmp_path / "out")) == left
 
@@ -197,7 +197,7 @@ def test_parts_that_are_no_longer_needed_go_and_nothing_else(tmp_path):
 @given(st.lists(st.integers(0, 9), max_size=12), st.integers(1, 20))
 def test_parts_are_as_large_as_they_may_be(sizes, most):
     documents = [TaggedDocument(f"{i}", "", "x" * size, []) for i, size in enumerate(sizes)]
-    cut = [list(part) for part in parts(iter(documents), most)]
+    cut = [list(part) for part in group_documents(iter(documents), most)]
     assert [document for part in cut for document in part] == documents
     lengths = [sum(len(document.text) for document in part) for part in cut]
     assert all(length <= most or len(part) == 1 for length, part in zip(lengths, cut, strict=True))
@@ -207,13 +207,18 @@ def test_parts_are_as_large_as_they_may_be(sizes, most):
 
 def test_types_are_called_as_asked(tmp_path):
     write_corpus(tmp_path / "tagged", {"d": ("甲乙丙", [Span(0, 1, "NR"), Span(1, 2, "NS"), Span(2, 3, "X")])})
-    export(tmp_path / "tagged", tmp_path / "m", FORMATS["markup"], tags={"NR": "PER", "NO": "OFF"})
+    export_corpus(tmp_path / "tagged", tmp_path / "m", EXPORT_FORMATS["markup"], type_names={"NR": "PER", "NO": "OFF"})
     assert (tmp_path / "m" / "d.txt").read_text() == "<PER>甲</PER><NS>乙</NS><X>丙</X>"
-    export(tmp_path / "tagged", tmp_path / "t", FORMATS["tei"], tags={"NR": "name type=person", "X": "objectName"})
+    export_corpus(
+        tmp_path / "tagged",
+        tmp_path / "t",
+        EXPORT_FORMATS["tei"],
+        type_names={"NR": "name type=person", "X": "objectName"},
+    )
     told = (tmp_path / "t" / "d.xml").read_text()
     for element in ('<name type="person" cert="high" resp="#agree">甲</name>', "<placeName cert=", "<objectName cert="):
         assert element in told
-    export(tmp_path / "tagged", tmp_path / "l", FORMATS["label-studio"], tags={"NR": "PER"})
+    export_corpus(tmp_path / "tagged", tmp_path / "l", EXPORT_FORMATS["label-studio"], type_names={"NR": "PER"})
     labels = re.findall(r'<Label value="([^"]*)" background="[^"]+"/>', (tmp_path / "l" / "config.xml").read_text())
     assert sorted(labels) == ["NS", "PER", "X"]
 
@@ -236,35 +241,35 @@ def test_names_that_a_format_cannot_spell(tmp_path, name, odd):
     with pytest.raises(
         ConfigError, match=f"expected for NR a name that the format can spell, found {re.escape(repr(odd))}"
     ):
-        export(tmp_path / "tagged", tmp_path / "out", FORMATS[name], tags={"NR": odd})
+        export_corpus(tmp_path / "tagged", tmp_path / "out", EXPORT_FORMATS[name], type_names={"NR": odd})
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", EXPORT_FORMATS)
 def test_a_type_that_no_format_can_spell(tmp_path, name):
     write_corpus(tmp_path / "tagged", {"d": ("甲", [Span(0, 1, "a <b")])})
     with pytest.raises(DataError, match="document 'd': expected a type that the format can spell, found 'a <b'"):
-        export(tmp_path / "tagged", tmp_path / "out", FORMATS[name])
+        export_corpus(tmp_path / "tagged", tmp_path / "out", EXPORT_FORMATS[name])
 
 
 def test_a_file_is_no_place_for_an_export(tmp_path):
     write_corpus(tmp_path / "tagged", texts_of("d"))
     (tmp_path / "out").touch()
     with pytest.raises(DataError, match="out: expected a folder, found a file"):
-        export(tmp_path / "tagged", tmp_path / "out", FORMATS["jsonl"])
+        export_corpus(tmp_path / "tagged", tmp_path / "out", EXPORT_FORMATS["jsonl"])
 
 
 def test_a_corpus_without_documents(tmp_path):
     write_unit(tmp_path / "tagged", "0.parquet")
-    for name, form in FORMATS.items():
-        assert export(tmp_path / "tagged", tmp_path / name, form) == ExportCounts()
+    for name, form in EXPORT_FORMATS.items():
+        assert export_corpus(tmp_path / "tagged", tmp_path / name, form) == ExportCounts()
     assert reading.label_studio(reading.files_in(tmp_path / "label-studio")) == {}
 
 
 def test_the_table_of_tags(tmp_path):
     path = tmp_path / "tags.yaml"
     path.write_text('NR: PER\n"NO": office\n')
-    assert read_tags(path) == {"NR": "PER", "NO": "office"}
+    assert read_type_names(path) == {"NR": "PER", "NO": "office"}
     for odd in (
         "NO: OFF",
         "NR: 1",
@@ -278,10 +283,10 @@ def test_the_table_of_tags(tmp_path):
     ):
         path.write_text(odd)
         with pytest.raises(ConfigError, match=f"^{re.escape(str(path))}: expected "):
-            read_tags(path)
+            read_type_names(path)
     for broken in (b"\xff", b"NR: 2001-13-01", b"NR: !!timestamp x", b"[" * 3000):
         path.write_bytes(broken)
         with pytest.raises(ConfigError, match="expected a YAML file"):
-            read_tags(path)
+            read_type_names(path)
     with pytest.raises(ConfigError, match="expected a YAML file"):
-        read_tags(tmp_path / "none")
+        read_type_names(tmp_path / "none")

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from rayner.corpus.exports import FORMATS, Choices, ExportCounts, export
-from rayner.corpus.exports.tei import certainty
+from rayner.corpus.exports import EXPORT_FORMATS, ExportCounts, ExportOptions, export_corpus
+from rayner.corpus.exports.tei import rate_certainty
 from rayner.errors import DataError
-from rayner.runs.storage import place, remove_folder
+from rayner.runs.storage import remove_folder, storage_path
 from rayner.text.spans import Span
 from tests.corpus import reading
 from tests.corpus.nasty import PLAIN, SPANS, TEXT, tagged_texts, write_corpus
@@ -34,9 +34,9 @@ EXACT = {
 
 def exported(texts, name, **choices):
     """The files, and what the export said it wrote; all in memory, as examples are many and disks slow."""
-    folder = place(f"memory://exports-{name}")
+    folder = storage_path(f"memory://exports-{name}")
     write_corpus(folder / "tagged", texts)
-    counts = export(folder / "tagged", folder / "out", FORMATS[name], choices=Choices(**choices))
+    counts = export_corpus(folder / "tagged", folder / "out", EXPORT_FORMATS[name], options=ExportOptions(**choices))
     root = (folder / "out").path
     files = {at.removeprefix(root).lstrip("/"): folder.fs.cat_file(at) for at in folder.fs.find(root)}
     remove_folder(folder)
@@ -194,7 +194,7 @@ def test_tei_is_valid_and_says_how_sure_and_who_decided():
         ("roleName", "low", "#llm"),
         ("title", "unknown", "#slm"),
     ]
-    assert [certainty(score) for score in (1.0, 0.9, 0.89, 0.5, 0.49, None)] == [
+    assert [rate_certainty(score) for score in (1.0, 0.9, 0.89, 0.5, 0.49, None)] == [
         "high", "high", "medium", "medium", "low", "unknown"
     ]  # fmt: skip
 

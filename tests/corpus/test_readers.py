@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.corpus.exports import evahan_lines
-from rayner.corpus.readers import read_labelled
-from rayner.corpus.texts import TextFile, list_texts, read_text
+from rayner.corpus.exports import format_evahan_lines
+from rayner.corpus.labelled_files import read_labelled_file
+from rayner.corpus.text_files import TextFile, list_text_files, read_utf8
 from rayner.errors import DataError
 from rayner.text.spans import Span
 
@@ -40,11 +40,11 @@ def message(call, *args, **kwargs) -> str:
 
 def test_a_clean_file(write):
     path = write("楚\tS-NG\n懷\tB-NR\n王\tE-NR\n。\tO\n")
-    read = read_labelled(path)
+    read = read_labelled_file(path)
     assert read.path == str(path)
     assert read.text == "楚懷王。"
     assert read.spans == (Span(0, 1, "NG"), Span(1, 3, "NR"))
-    assert read.blanks == ()
+    assert read.blank_line_offsets == ()
     assert set(read.faults) == {
         *("no_begin", "no_end", "blank_lines", "private_use", "beyond_bmp"),
         *("crlf", "bom", "line_separators", "docstart"),
@@ -53,59 +53,59 @@ def test_a_clean_file(write):
 
 
 def test_the_last_line_needs_no_end(write):
-    assert read_labelled(write("楚\tO\n王\tO")) == read_labelled(write("楚\tO\n王\tO\n"))
+    assert read_labelled_file(write("楚\tO\n王\tO")) == read_labelled_file(write("楚\tO\n王\tO\n"))
 
 
 def test_blank_lines_break_no_entity_and_are_kept(write):
-    read = read_labelled(write("\n懷\tB-NR\n\n\n王\tE-NR\n\n"))
+    read = read_labelled_file(write("\n懷\tB-NR\n\n\n王\tE-NR\n\n"))
     assert (read.text, read.spans) == ("懷王", (Span(0, 2, "NR"),))
-    assert read.blanks == (0, 1, 1, 2)
+    assert read.blank_line_offsets == (0, 1, 1, 2)
     assert nonzero(read.faults) == {"blank_lines": 4}
 
 
 @pytest.mark.parametrize("layout", ["evahan", "conll"])
 def test_crlf_and_bom(write, layout):
-    read = read_labelled(write("\ufeff懷\tB-NR\r\n\r\n王\tE-NR\r\n"), layout=layout)
-    assert (read.text, read.spans, read.blanks) == ("懷王", (Span(0, 2, "NR"),), (1,))
+    read = read_labelled_file(write("\ufeff懷\tB-NR\r\n\r\n王\tE-NR\r\n"), layout=layout)
+    assert (read.text, read.spans, read.blank_line_offsets) == ("懷王", (Span(0, 2, "NR"),), (1,))
     assert nonzero(read.faults) == {"crlf": 3, "bom": 1, "blank_lines": 1}
 
 
 def test_crlf_on_some_lines_only(write):
-    assert read_labelled(write("懷\tO\r\n王\tO\n")).faults["crlf"] == 1
+    assert read_labelled_file(write("懷\tO\r\n王\tO\n")).faults["crlf"] == 1
 
 
 @pytest.mark.parametrize(
     "char", ["\t", " ", "\u3000", "\r", "\u2028", "\x85", "\x0b", "\x1c", "𠀀", "\ue1e0", "<", "\0"]
 )
 def test_any_code_point_may_be_a_character(write, char):
-    read = read_labelled(write(f"{char}\tS-NR\n{char}\tO\r\n"))
+    read = read_labelled_file(write(f"{char}\tS-NR\n{char}\tO\r\n"))
     assert (read.text, read.spans) == (char * 2, (Span(0, 1, "NR"),))
 
 
 def test_odd_characters_are_counted(write):
     chars = "\u2028\u2029\x85\x0b\x0c\x1c\x1d\x1e\ue1e0\U00020000\U00100000"
-    read = read_labelled(write("".join(f"{char}\tO\n" for char in chars)))
+    read = read_labelled_file(write("".join(f"{char}\tO\n" for char in chars)))
     assert read.text == chars
     assert nonzero(read.faults) == {"line_separators": 8, "private_use": 2, "beyond_bmp": 2}
 
 
 def test_a_bom_that_is_a_character(write):
-    read = read_labelled(write("\ufeff\tO\n王\tO\n"))
+    read = read_labelled_file(write("\ufeff\tO\n王\tO\n"))
     assert (read.text, read.faults["bom"]) == ("\ufeff王", 0)
-    read = read_labelled(write("\ufeff\t\tO\n王\tO\n"))
+    read = read_labelled_file(write("\ufeff\t\tO\n王\tO\n"))
     assert (read.text, read.faults["bom"]) == ("\t王", 1)
-    read = read_labelled(write("\ufeff\n\ufeff\tO\n"))
-    assert (read.text, read.blanks, read.faults["bom"]) == ("\ufeff", (0,), 1)
+    read = read_labelled_file(write("\ufeff\n\ufeff\tO\n"))
+    assert (read.text, read.blank_line_offsets, read.faults["bom"]) == ("\ufeff", (0,), 1)
 
 
 def test_irregular_tags_are_mended_and_counted(write):
-    read = read_labelled(write("甲\tB-ZF\n乙\tO\n丙\tE-ZD\n丁\tM-ZD\n戊\tE-ZD\n己\tS-ZD\n"))
+    read = read_labelled_file(write("甲\tB-ZF\n乙\tO\n丙\tE-ZD\n丁\tM-ZD\n戊\tE-ZD\n己\tS-ZD\n"))
     assert read.spans == (Span(0, 1, "ZF"), Span(2, 3, "ZD"), Span(3, 5, "ZD"), Span(5, 6, "ZD"))
     assert nonzero(read.faults) == {"no_begin": 2, "no_end": 1}
 
 
 def test_bio_marks_no_ends(write):
-    read = read_labelled(write("甲\tB-NR\n乙\tI-NR\n丙\tB-NR\n丁\tO\n"))
+    read = read_labelled_file(write("甲\tB-NR\n乙\tI-NR\n丙\tB-NR\n丁\tO\n"))
     assert read.spans == (Span(0, 2, "NR"), Span(2, 3, "NR"))
     assert nonzero(read.faults) == {}
 
@@ -113,7 +113,7 @@ def test_bio_marks_no_ends(write):
 @pytest.mark.parametrize("tags", ["B I E S", "B M E S", "B I L U", "B M E W"])
 def test_spellings(write, tags):
     content = "".join(f"甲\t{tag}-NR\n" for tag in tags.split())
-    assert read_labelled(write(content)).spans == (Span(0, 3, "NR"), Span(3, 4, "NR"))
+    assert read_labelled_file(write(content)).spans == (Span(0, 3, "NR"), Span(3, 4, "NR"))
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_spellings(write, tags):
 )
 def test_what_is_wrong_is_named_with_its_line(write, content, line, expected):
     path = write(content)
-    found = message(read_labelled, path)
+    found = message(read_labelled_file, path)
     assert found.startswith(f"{path}:{line}: ")
     assert expected in found
     assert len(found) < len(str(path)) + 150
@@ -150,21 +150,21 @@ def test_what_is_wrong_is_named_with_its_line(write, content, line, expected):
 def test_no_characters(write, content, layout):
     path = write(content)
     expected = f"{path}: expected at least one labelled character, found none"
-    assert message(read_labelled, path, layout=layout) == expected
+    assert message(read_labelled_file, path, layout=layout) == expected
 
 
 def test_unknown_type(write):
     path = write("甲\tO\n乙\tS-ZD\n")
-    assert message(read_labelled, path, types=["T", "NR"]) == f"{path}:2: expected a type of NR, T, found 'ZD'"
-    assert read_labelled(path, types={"ZD", "NR"}).spans == (Span(1, 2, "ZD"),)
+    assert message(read_labelled_file, path, types=["T", "NR"]) == f"{path}:2: expected a type of NR, T, found 'ZD'"
+    assert read_labelled_file(path, types={"ZD", "NR"}).spans == (Span(1, 2, "ZD"),)
 
 
 def test_unknown_layout(write):
     with pytest.raises(ValueError, match="expected a layout of evahan, conll, found 'iob'"):
-        read_labelled(write("甲\tO\n"), layout="iob")
+        read_labelled_file(write("甲\tO\n"), layout="iob")
 
 
-@pytest.mark.parametrize("call", [read_labelled, read_text])
+@pytest.mark.parametrize("call", [read_labelled_file, read_utf8])
 def test_no_file_to_read(tmp_path, call):
     gone = tmp_path / "gone.txt"
     assert message(call, gone) == f"{gone}: expected a file, found nothing of that name"
@@ -178,17 +178,17 @@ def test_no_file_to_read(tmp_path, call):
 
 
 def test_conll(write):
-    read = read_labelled(
+    read = read_labelled_file(
         write("-DOCSTART- -X- O\n\n漢書 n B-NB\n曰  v\tO \n\n-DOCSTART- -X- O\n太史公 n S-NR\n　 x O\n"), layout="conll"
     )
     assert read.text == "漢書曰太史公　"
     assert read.spans == (Span(0, 2, "NB"), Span(3, 6, "NR"))
-    assert read.blanks == (0, 3)
+    assert read.blank_line_offsets == (0, 3)
     assert nonzero(read.faults) == {"blank_lines": 2, "docstart": 2, "no_end": 1}
 
 
 def test_conll_bio_of_words(write):
-    read = read_labelled(write("漢 B-NB\n書志 I-NB\n孟堅 B-NR\n曰 O\n"), layout="conll")
+    read = read_labelled_file(write("漢 B-NB\n書志 I-NB\n孟堅 B-NR\n曰 O\n"), layout="conll")
     assert read.spans == (Span(0, 3, "NB"), Span(3, 5, "NR"))
     assert nonzero(read.faults) == {}
 
@@ -204,14 +204,14 @@ def test_conll_bio_of_words(write):
 )
 def test_conll_errors(write, content, line, expected):
     path = write(content)
-    found = message(read_labelled, path, layout="conll")
+    found = message(read_labelled_file, path, layout="conll")
     assert found.startswith(f"{path}:{line}: ")
     assert expected in found
 
 
 def test_conll_types(write):
     path = write("甲 O\n\n乙 S-ZD\n")
-    found = message(read_labelled, path, layout="conll", types=["NR"])
+    found = message(read_labelled_file, path, layout="conll", types=["NR"])
     assert found == f"{path}:3: expected a type of NR, found 'ZD'"
 
 
@@ -227,9 +227,9 @@ CHARS = st.one_of(
 def test_no_character_is_lost(tmp_path_factory, lines, end):
     path = tmp_path_factory.mktemp("any") / "f.txt"
     path.write_bytes("".join(("\t".join(line) if line else "") + end for line in lines).encode())
-    read = read_labelled(path)
+    read = read_labelled_file(path)
     assert read.text == "".join(line[0] for line in lines if line)
-    assert len(read.blanks) == sum(line is None for line in lines)
+    assert len(read.blank_line_offsets) == sum(line is None for line in lines)
     labelled = {i for span in read.spans for i in range(span.start, span.end)}
     assert labelled == {i for i, line in enumerate(filter(None, lines)) if line[1] != "O"}
 
@@ -238,24 +238,24 @@ def test_no_character_is_lost(tmp_path_factory, lines, end):
 def test_text_is_never_changed(tmp_path_factory, text):
     path = tmp_path_factory.mktemp("any") / "f.txt"
     path.write_bytes(text.encode())
-    assert read_text(path) == text
+    assert read_utf8(path) == text
 
 
 # ---- plain texts
 
 
 def test_read_text_keeps_bom_and_line_ends(write):
-    assert read_text(write("\ufeff甲\r\n乙\r丙\n")) == "\ufeff甲\r\n乙\r丙\n"
-    assert read_text(write("")) == ""
+    assert read_utf8(write("\ufeff甲\r\n乙\r丙\n")) == "\ufeff甲\r\n乙\r丙\n"
+    assert read_utf8(write("")) == ""
 
 
 def test_read_text_names_the_line_of_the_first_bad_byte(write):
     path = write(b"a\nb\n\x80")
-    assert message(read_text, path) == f"{path}:3: expected UTF-8, found byte 0x80 (invalid start byte)"
+    assert message(read_utf8, path) == f"{path}:3: expected UTF-8, found byte 0x80 (invalid start byte)"
 
 
 def listed(source):
-    return [*list_texts(source)]
+    return [*list_text_files(source)]
 
 
 def test_list_texts(tmp_path, write):
@@ -263,15 +263,15 @@ def test_list_texts(tmp_path, write):
     (tmp_path / "b" / "deep").mkdir()
     for name in ("c.txt", "b/2.txt", "b/10.txt", "b/deep/x.y.txt", "b.txt", "note.md", "b/.txt", "史.txt"):
         write("甲", name)
-    texts = [*list_texts(tmp_path)]
+    texts = [*list_text_files(tmp_path)]
     assert [text.doc_id for text in texts] == ["b", "b/10", "b/2", "b/deep/x.y", "c", "史"]
     assert all(text.path == str(tmp_path / f"{text.doc_id}.txt") for text in texts)
-    assert texts == [*list_texts(str(tmp_path))]
+    assert texts == [*list_text_files(str(tmp_path))]
 
 
 def test_list_a_single_file(write):
     path = write("甲", "史記.utf8")
-    assert [*list_texts(path)] == [TextFile("史記", str(path))]
+    assert [*list_text_files(path)] == [TextFile("史記", str(path))]
 
 
 def test_nothing_to_list(tmp_path, write):
@@ -301,12 +301,12 @@ def test_links_inside_the_folder(tmp_path):
     (corpus / "b").symlink_to(corpus / "a")
     (corpus / "y.txt").symlink_to("a/x.txt")
     (tmp_path / "door").symlink_to(corpus)
-    assert [text.doc_id for text in list_texts(tmp_path / "door")] == ["a/x", "y"]
+    assert [text.doc_id for text in list_text_files(tmp_path / "door")] == ["a/x", "y"]
     dead = corpus / "z.txt"
     dead.symlink_to("nowhere.txt")
     (corpus / "x.txt").mkdir()
     (corpus / "x.txt" / "in.txt").write_text("甲")
-    faults = {text.doc_id: text.fault for text in list_texts(corpus)}
+    faults = {text.doc_id: text.problem for text in list_text_files(corpus)}
     assert faults == {
         "a/x": None,
         "x": f"{corpus / 'x.txt'}: expected a file, found a folder",
@@ -345,17 +345,17 @@ FAULTS = {
 @pytest.mark.parametrize("name", FAULTS)
 def test_real_files(name):
     path = Path(DATA or "", "evahan2025", f"{name}.txt")
-    read = read_labelled(path)
+    read = read_labelled_file(path)
     assert (len(read.text), len(read.spans), nonzero(read.faults)) == FAULTS[name]
     lines = path.read_bytes().decode().split("\n")
     assert read.text == "".join(line[0] for line in lines if line)
-    written = [*evahan_lines(read.text, read.spans, read.blanks), ""]
+    written = [*format_evahan_lines(read.text, read.spans, read.blank_line_offsets), ""]
     changed = [(old, new) for old, new in zip(lines, written, strict=True) if old != new]
     assert changed == ([("疔\tM-ZD", "疔\tB-ZD"), ("乳\tM-ZF", "乳\tB-ZF")] if name == "C" else [])
 
 
 def test_a_name_that_was_mistyped_is_told_with_the_one_that_was_meant(write, tmp_path):
     write("懷\tO\n", "labelled.txt")
-    assert message(read_text, tmp_path / "labeled.txt").endswith(f"; did you mean {tmp_path / 'labelled.txt'}?")
-    assert message(lambda: list(list_texts(tmp_path / "labelled.tx"))).endswith(f"{tmp_path / 'labelled.txt'}?")
-    assert message(read_text, tmp_path / "else").endswith("found nothing of that name")
+    assert message(read_utf8, tmp_path / "labeled.txt").endswith(f"; did you mean {tmp_path / 'labelled.txt'}?")
+    assert message(lambda: list(list_text_files(tmp_path / "labelled.tx"))).endswith(f"{tmp_path / 'labelled.txt'}?")
+    assert message(read_utf8, tmp_path / "else").endswith("found nothing of that name")

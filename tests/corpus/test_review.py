@@ -8,20 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.corpus.examples import sentences_of
-from rayner.corpus.readers import read_labelled
-from rayner.corpus.review_files import (
-    Corrected,
+from rayner.corpus.labelled_files import read_labelled_file
+from rayner.corpus.labelled_sentences import split_labelled_text
+from rayner.corpus.review.files import (
+    Corrections,
     Provenance,
-    read_corrected,
+    read_corrections,
     read_provenance,
-    write_corrected,
+    write_corrections,
     write_review,
 )
-from rayner.corpus.review_ranking import Candidate
-from rayner.corpus.review_selection import Picked, candidates, pick_sentences
+from rayner.corpus.review.ranking import ReviewCandidate
+from rayner.corpus.review.selection import PickedSentences, iter_candidates, pick_sentences
 from rayner.errors import ConfigError, DataError
-from rayner.text.segmentation import sentences
+from rayner.text.segmentation import split_sentences
 from rayner.text.spans import Span
 from tests.corpus.units import document, entity, write_unit
 from tests.strategies import TYPES, at_most, chars, spans_in
@@ -33,7 +33,7 @@ def segments(doc_id, text, errors=(), asked=()):
     return [
         {"doc_id": doc_id, "start": start, "end": end, "gated": start not in asked, "passes": int(start in asked),
          "error": "boom" if start in errors else None}
-        for start, end in sentences(text)
+        for start, end in split_sentences(text)
     ]  # fmt: skip
 
 
@@ -57,13 +57,13 @@ def tagged(tmp_path):
 
 
 def test_candidates_are_segments_without_the_white_space_around_them(tagged):
-    a, b = candidates(tagged)
+    a, b = iter_candidates(tagged)
     assert [item.text for item in a] == ["趙王曰。"]
     assert [item.text for item in b] == ["懷王曰善。", "蘇秦死於齊。", "楚使怒去。", "𠀀王歸燕"]
     for item in b:
         assert TEXT[item.start : item.end] == item.text
     assert b[0].spans == (Span(0, 2, "NR"),)
-    assert b[3].mentions[0].doubt == pytest.approx(0.8)
+    assert b[3].doubted_entities[0].error_weight == pytest.approx(0.8)
 
 
 def test_what_was_set_aside_is_never_picked(tmp_path):
@@ -77,13 +77,13 @@ def test_a_segment_that_the_models_disagree_on_is_doubted_more(tmp_path):
     text = "懷王曰善。蘇秦死於齊。"
     rows = [found("a", 0, "懷王", llm_type="NR"), found("a", 5, "蘇秦", llm_type=None)]
     write_unit(tmp_path / "t", "u.parquet", [document("a", text)], rows, segments("a", text, asked=[0, 5]))
-    ((agreed, apart),) = candidates(tmp_path / "t")
-    assert apart.mentions[0].doubt > agreed.mentions[0].doubt
+    ((agreed, apart),) = iter_candidates(tmp_path / "t")
+    assert apart.doubted_entities[0].error_weight > agreed.doubted_entities[0].error_weight
 
 
 def test_the_most_doubtful_are_picked_over_documents_and_texts_that_were_reviewed_are_not(tagged):
     told = []
-    picked = pick_sentences(tagged, 2, say=lambda done, total: told.append((done, total)))
+    picked = pick_sentences(tagged, 2, on_progress=lambda done, total: told.append((done, total)))
     assert [item.text for item in picked.candidates] == ["𠀀王歸燕", "趙王曰。"]  # a document's share is one of two
     assert picked.types == ("NR",)
     assert told == [(1, 2), (2, 2)]
@@ -104,7 +104,7 @@ def test_a_pool_that_was_too_small_is_widened(tmp_path):
 def test_segments_of_a_document_that_is_not_there_are_an_error(tmp_path):
     write_unit(tmp_path / "t", "u.parquet", [document("a", "懷王。")], [], [*segments("b", "懷王。")])
     with pytest.raises(DataError, match="found segments of 'b'"):
-        list(candidates(tmp_path / "t"))
+        list(iter_candidates(tmp_path / "t"))
 
 
 # ---- to a reviewer and back
@@ -117,8 +117,11 @@ lines = st.text(chars.filter(lambda char: char != "\n"), min_size=1, max_size=12
 @st.composite
 def picks(draw):
     texts = draw(st.lists(lines, min_size=1, max_size=5, unique=True))
-    return Picked(
-        [Candidate(f"d/{i}", 7, 7 + len(text), text, draw(spans_in(len(text))), ()) for i, text in enumerate(texts)],
+    return PickedSentences(
+        [
+            ReviewCandidate(f"d/{i}", 7, 7 + len(text), text, draw(spans_in(len(text))), ())
+            for i, text in enumerate(texts)
+        ],
         TYPES,
     )
 
@@ -152,14 +155,14 @@ def test_what_was_not_changed_comes_back_as_it_was(tmp_path_factory, picked, to)
     write_review(picked, out, to)
     known = read_provenance([out / "provenance.json"])
     path = export(out) if to == "label-studio" else out / "sentences.txt"
-    corrected = read_corrected([path], known, TYPES)
-    assert corrected.spans == labels(picked)
-    assert (corrected.conflicts, corrected.unreviewed, corrected.differ(known)) == (0, 0, 0)
-    write_corrected(corrected, known, out / "back.txt")
-    back = read_labelled(out / "back.txt", types=TYPES)
+    corrected = read_corrections([path], known, TYPES)
+    assert corrected.spans_by_text == labels(picked)
+    assert (corrected.conflicts, corrected.unreviewed, corrected.count_changed(known)) == (0, 0, 0)
+    write_corrections(corrected, known, out / "back.txt")
+    back = read_labelled_file(out / "back.txt", types=TYPES)
     assert back.text == "".join(labels(picked))
     assert len(back.spans) == sum(map(len, labels(picked).values()))
-    assert sum(len(example.spans) for example in sentences_of(back.text, back.spans)) == len(back.spans)
+    assert sum(len(example.spans) for example in split_labelled_text(back.text, back.spans)) == len(back.spans)
     rows = json.loads((out / "back.provenance.json").read_text(encoding="utf-8"))["sentences"]
     assert [(row["doc_id"], row["start"], row["text"]) for row in rows] == [
         (item.doc_id, item.start, item.text) for item in picked.candidates
@@ -173,13 +176,15 @@ def test_offsets_in_code_units_are_told_by_the_text_beside_them(tmp_path_factory
     out = tmp_path_factory.mktemp("r")
     write_review(picked, out, "label-studio")
     known = read_provenance([out / "provenance.json"])
-    spans = read_corrected([export(out, in_utf_16)], known, TYPES).spans
+    spans = read_corrections([export(out, in_utf_16)], known, TYPES).spans_by_text
     for text, own in labels(picked).items():
         assert [(text[s.start : s.end], s.type) for s in spans[text]] == [(text[s.start : s.end], s.type) for s in own]
 
 
 def test_beyond_the_bmp_both_ways_of_counting_come_to_the_same(tmp_path):
-    picked = Picked([Candidate("d", 0, 5, "𠀀𠀁懷王曰", (Span(1, 2, "NB"), Span(2, 4, "NR")), ())], TYPES)
+    picked = PickedSentences(
+        [ReviewCandidate("d", 0, 5, "𠀀𠀁懷王曰", (Span(1, 2, "NB"), Span(2, 4, "NR")), ())], TYPES
+    )
     write_review(picked, tmp_path, "label-studio")
     (task,) = json.loads((tmp_path / "tasks.json").read_text(encoding="utf-8"))
     values = [region["value"] for region in task["predictions"][0]["result"]]
@@ -187,12 +192,12 @@ def test_beyond_the_bmp_both_ways_of_counting_come_to_the_same(tmp_path):
     assert task["meta"].keys() == {"doc_id", "start", "end", "sha256"}
     known = read_provenance([tmp_path / "provenance.json"])
     for change in (lambda task, value: None, in_utf_16):
-        assert read_corrected([export(tmp_path, change)], known, TYPES).spans == labels(picked)
+        assert read_corrections([export(tmp_path, change)], known, TYPES).spans_by_text == labels(picked)
 
 
 def test_the_configuration_is_xml_with_a_label_for_each_type(tmp_path):
     types = ("NR", '"odd"&')
-    write_review(Picked([], types), tmp_path, "label-studio")
+    write_review(PickedSentences([], types), tmp_path, "label-studio")
     root = ElementTree.fromstring((tmp_path / "config.xml").read_text(encoding="utf-8"))
     assert [label.get("value") for label in root.iter("Label")] == list(types)
     (text,) = root.iter("Text")
@@ -201,10 +206,10 @@ def test_the_configuration_is_xml_with_a_label_for_each_type(tmp_path):
 
 
 def test_a_review_that_may_have_been_worked_on_is_not_overwritten(tmp_path):
-    write_review(Picked([], ()), tmp_path, "evahan")
+    write_review(PickedSentences([], ()), tmp_path, "evahan")
     (tmp_path / "provenance.json").unlink()
     with pytest.raises(ConfigError, match=r"found sentences\.txt"):
-        write_review(Picked([], ()), tmp_path, "label-studio")
+        write_review(PickedSentences([], ()), tmp_path, "label-studio")
 
 
 # ---- what came back otherwise
@@ -230,7 +235,7 @@ def region(start, end, kind="NR", **more):
 def corrected_of(tmp_path, tasks, types=("NR", "NS")):
     path = tmp_path / "export.json"
     path.write_text(json.dumps(tasks), encoding="utf-8")
-    return read_corrected([path], GIVEN, types)
+    return read_corrections([path], GIVEN, types)
 
 
 def test_the_later_of_two_labellings_counts_and_the_conflict_is_counted(tmp_path):
@@ -239,15 +244,15 @@ def test_the_later_of_two_labellings_counts_and_the_conflict_is_counted(tmp_path
     other = task("𠀀王歸燕", [region(3, 4, "NS")])
     skipped = task(was_cancelled=True)
     found = corrected_of(tmp_path, [twice, other, other, skipped])
-    assert found.spans == {"懷王曰善。": (Span(0, 1, "NR"),), "𠀀王歸燕": (Span(3, 4, "NS"),)}
+    assert found.spans_by_text == {"懷王曰善。": (Span(0, 1, "NR"),), "𠀀王歸燕": (Span(3, 4, "NS"),)}
     assert (found.conflicts, found.unreviewed) == (1, 1)
-    assert found.differ(GIVEN) == 2
+    assert found.count_changed(GIVEN) == 2
 
 
 def test_regions_of_other_kinds_are_passed_over(tmp_path):
     item = task()
     item["annotations"][0]["result"] = [{"type": "choices", "value": {"choices": ["odd"]}}, {"type": "relation"}]
-    assert corrected_of(tmp_path, [item]).spans == {"懷王曰善。": ()}
+    assert corrected_of(tmp_path, [item]).spans_by_text == {"懷王曰善。": ()}
 
 
 @pytest.mark.parametrize(
@@ -302,14 +307,14 @@ def test_a_wrong_char_tab_tag_file_is_refused_by_one_line_that_names_the_line(tm
     path = tmp_path / "c.txt"
     path.write_text(content, encoding="utf-8")
     with pytest.raises(DataError) as caught:
-        read_corrected([path], GIVEN, ("NR", "NS"))
+        read_corrections([path], GIVEN, ("NR", "NS"))
     assert str(caught.value).startswith(f"{path}{said}")
 
 
 def test_sentences_that_were_taken_out_of_a_file_are_not_training_data(tmp_path):
     path = tmp_path / "c.txt"
     path.write_bytes(("\n\n" + GOOD + "\n\n").replace("\n", "\r\n").encode())
-    assert read_corrected([path], GIVEN, ("NR",)).spans == {"懷王曰善。": (Span(0, 2, "NR"),)}
+    assert read_corrections([path], GIVEN, ("NR",)).spans_by_text == {"懷王曰善。": (Span(0, 2, "NR"),)}
 
 
 ROW = {"text": "懷王", "sha256": hashlib.sha256("懷王".encode()).hexdigest()}
@@ -332,7 +337,7 @@ def test_a_side_car_that_is_none_is_refused(tmp_path, content):
 
 
 def test_a_side_car_whose_text_was_changed_is_refused(tmp_path):
-    write_review(Picked([Candidate("d", 0, 2, "懷王", (), ())], ()), tmp_path, "evahan")
+    write_review(PickedSentences([ReviewCandidate("d", 0, 2, "懷王", (), ())], ()), tmp_path, "evahan")
     path = tmp_path / "provenance.json"
     path.write_text(path.read_text(encoding="utf-8").replace("懷", "壞"), encoding="utf-8")
     with pytest.raises(DataError, match="digests"):
@@ -340,9 +345,9 @@ def test_a_side_car_whose_text_was_changed_is_refused(tmp_path):
 
 
 def test_what_comes_back_again_takes_the_place_of_what_came_before():
-    corrected = Corrected()
+    corrected = Corrections()
     corrected.add("懷王", (), "a")
     corrected.add("懷王", (), "b")
-    assert (corrected.conflicts, corrected.sources) == (0, {"懷王": "b"})
+    assert (corrected.conflicts, corrected.source_by_text) == (0, {"懷王": "b"})
     corrected.add("懷王", (Span(0, 2, "NR"),), "c")
-    assert (corrected.conflicts, corrected.spans) == (1, {"懷王": (Span(0, 2, "NR"),)})
+    assert (corrected.conflicts, corrected.spans_by_text) == (1, {"懷王": (Span(0, 2, "NR"),)})

@@ -9,10 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.corpus.review_ranking import ALIKE, Best, Candidate, Mention, _Taken, bigrams, doubt, of_scored, pick, value
-from rayner.text.predictions import LlmAnswer, LlmSpan, Scored, SlmScore
+from rayner.corpus.review.ranking import (
+    DUPLICATE_OVERLAP,
+    CandidatePool,
+    DoubtedEntity,
+    ReviewCandidate,
+    _PickedSet,
+    char_bigrams,
+    compute_error_weight,
+    estimate_value,
+    make_candidate,
+    pick_candidates,
+)
+from rayner.text.predictions import LlmAnswer, LlmEntity, SegmentPrediction, SlmPrediction
 from rayner.text.spans import Span
-from rayner.text.tags import label_set
+from rayner.text.tags import bmes_labels
 
 NAMES = "楚齊秦懷王蘇"
 
@@ -32,30 +43,30 @@ def pools(draw):
 
 
 mentions = st.lists(
-    st.builds(Mention, st.text(NAMES, min_size=1, max_size=2), st.sampled_from(["NR", "NS"]), st.floats(0, 1.5)),
+    st.builds(DoubtedEntity, st.text(NAMES, min_size=1, max_size=2), st.sampled_from(["NR", "NS"]), st.floats(0, 1.5)),
     max_size=3,
 ).map(tuple)
 numbers = st.integers(1, 12)
 
 
 def candidate(doc_id, start, text, found=(), elsewhere=0.0):
-    return Candidate(doc_id, start, start + len(text), text, (), tuple(found), elsewhere)
+    return ReviewCandidate(doc_id, start, start + len(text), text, (), tuple(found), elsewhere)
 
 
 def likeness(a, b):
-    one, other = bigrams(a), bigrams(b)
+    one, other = char_bigrams(a), char_bigrams(b)
     return len(one & other) / len(one | other)
 
 
 @given(pools(), numbers, numbers)
 def test_as_many_are_picked_as_there_are_and_none_that_is_like_another(pool, n, share):
-    picked = pick(pool, n, share)
+    picked = pick_candidates(pool, n, share)
     assert len(picked) <= n
     assert all(item in pool for item in picked)
     texts = [item.text for item in picked]
-    assert all(likeness(a, b) < ALIKE for i, a in enumerate(texts) for b in texts[:i])
+    assert all(likeness(a, b) < DUPLICATE_OVERLAP for i, a in enumerate(texts) for b in texts[:i])
     if len(picked) < n:
-        assert all(any(likeness(item.text, text) >= ALIKE for text in texts) for item in pool)
+        assert all(any(likeness(item.text, text) >= DUPLICATE_OVERLAP for text in texts) for item in pool)
 
 
 @given(st.lists(mentions, max_size=20), numbers, st.data())
@@ -63,7 +74,7 @@ def test_of_texts_that_differ_exactly_so_many_are_picked(found, n, data):
     pool = [
         candidate(f"d{i % 3}", i, f"{chr(0x4E00 + 2 * i)}{chr(0x4E01 + 2 * i)}", own) for i, own in enumerate(found)
     ]
-    picked = pick(pool, n, data.draw(numbers))
+    picked = pick_candidates(pool, n, data.draw(numbers))
     assert len(picked) == min(n, len(pool))
     assert len({item.start for item in picked}) == len(picked)
 
@@ -71,58 +82,60 @@ def test_of_texts_that_differ_exactly_so_many_are_picked(found, n, data):
 @given(pools(), numbers, numbers, st.randoms(use_true_random=False))
 def test_the_order_of_the_candidates_does_not_matter(pool, n, share, random):
     shuffled = random.sample(pool, len(pool))
-    assert pick(shuffled, n, share) == pick(pool, n, share)
+    assert pick_candidates(shuffled, n, share) == pick_candidates(pool, n, share)
 
 
 @given(pools(), numbers, numbers)
 def test_no_document_has_more_than_its_share_unless_nothing_else_is_left(pool, n, share):
-    picked = pick(pool, n, share)
+    picked = pick_candidates(pool, n, share)
     of = {item.doc_id: [other for other in picked if other.doc_id == item.doc_id] for item in pool}
     if any(len(own) > share for own in of.values()):
         for item in pool:
             if len(of[item.doc_id]) < share:
-                assert any(likeness(item.text, other.text) >= ALIKE for other in picked)
+                assert any(likeness(item.text, other.text) >= DUPLICATE_OVERLAP for other in picked)
 
 
 @given(pools(), numbers)
 def test_each_is_the_best_beside_those_before_it(pool, n):
     """As a greedy search finds it that looks at every candidate each time."""
-    taken = _Taken(n, max(1, len({mention.type for item in pool for mention in item.mentions})))
+    taken = _PickedSet(n, max(1, len({mention.type for item in pool for mention in item.mentions})))
     left = sorted(pool, key=lambda item: (item.doc_id, item.start))
     while left and len(taken.picked) < n:
-        best = max(left, key=taken.value)  # the first of those that are worth as much
+        best = max(left, key=taken.estimate_value)  # the first of those that are worth as much
         left.remove(best)
-        if not taken.has_like(best.text):
+        if not taken.has_near_duplicate(best.text):
             taken.add(best)
-    assert pick(pool, n, n) == taken.picked
+    assert pick_candidates(pool, n, n) == taken.picked
 
 
 def test_the_same_names_again_are_worth_less():
-    known = Mention("懷王", "NR", 0.5)
+    known = DoubtedEntity("懷王", "NR", 0.5)
     first = candidate("a", 0, "楚懷王曰善", [replace(known, doubt=0.6)])
     second = candidate("a", 10, "秦昭襄去國", [known])
-    third = candidate("b", 0, "蘇代歸燕矣", [Mention("蘇代", "NR", 0.45)])
-    assert pick([first, second, third], 2, 2) == [first, third]
+    third = candidate("b", 0, "蘇代歸燕矣", [DoubtedEntity("蘇代", "NR", 0.45)])
+    assert pick_candidates([first, second, third], 2, 2) == [first, third]
 
 
 def test_a_type_that_was_taken_often_gives_way_to_another():
-    places = [candidate("a", 10 * i, f"{chr(0x5000 + 5 * i)}地在{chr(0x6000 + 5 * i)}", [Mention(str(i), "NS", 0.5)])
-              for i in range(6)]  # fmt: skip
-    person = candidate("b", 0, "蘇秦死於", [Mention("蘇秦", "NR", 0.4)])
-    assert person in pick([*places, person], 4, 4)
-    assert person not in pick([*places, person], 1, 1)
+    places = [
+        candidate("a", 10 * i, f"{chr(0x5000 + 5 * i)}地在{chr(0x6000 + 5 * i)}", [DoubtedEntity(str(i), "NS", 0.5)])
+        for i in range(6)
+    ]
+    person = candidate("b", 0, "蘇秦死於", [DoubtedEntity("蘇秦", "NR", 0.4)])
+    assert person in pick_candidates([*places, person], 4, 4)
+    assert person not in pick_candidates([*places, person], 1, 1)
 
 
 @given(st.floats(0, 1), st.one_of(st.none(), st.floats(0, 4)))
 def test_doubt_falls_with_the_score_and_grows_with_disagreement(score, entropy):
-    assert doubt(score, entropy, disputed=False) == 1 - score
-    assert doubt(score, entropy, disputed=True) >= doubt(score, entropy, disputed=False)
-    assert 0 <= doubt(None, entropy, disputed=False) <= 1
+    assert compute_error_weight(score, entropy, disputed=False) == 1 - score
+    assert compute_error_weight(score, entropy, disputed=True) >= compute_error_weight(score, entropy, disputed=False)
+    assert 0 <= compute_error_weight(None, entropy, disputed=False) <= 1
 
 
 def test_effort_counts():
-    found = [Mention("楚", "NG", 0.5)]
-    assert value(candidate("a", 0, "楚也", found)) > value(candidate("a", 0, "楚也" * 20, found))
+    found = [DoubtedEntity("楚", "NG", 0.5)]
+    assert estimate_value(candidate("a", 0, "楚也", found)) > estimate_value(candidate("a", 0, "楚也" * 20, found))
 
 
 # ---- scored sentences
@@ -130,37 +143,37 @@ def test_effort_counts():
 
 def scored(llm):
     types = ("NR", "NS")
-    log_probs = np.full((4, len(label_set(types))), -10.0, dtype=np.float32)
+    log_probs = np.full((4, len(bmes_labels(types))), -10.0, dtype=np.float32)
     log_probs[0, 1] = np.log(np.float32(0.8))  # B-NR
     log_probs[1, 3] = np.log(np.float32(0.5))  # E-NR
     log_probs[2:, 0] = 0
-    slm = SlmScore((Span(0, 2, "NR"),), np.array([0.3, 0.7, 0.25, 0.5], dtype=np.float32), log_probs)
-    return of_scored(Scored("d", 7, 11, "懷王曰善", slm, llm), types)
+    slm = SlmPrediction((Span(0, 2, "NR"),), np.array([0.3, 0.7, 0.25, 0.5], dtype=np.float32), log_probs)
+    return make_candidate(SegmentPrediction("d", 7, 11, "懷王曰善", slm, llm), types)
 
 
 def test_a_scored_sentence_doubts_what_the_small_model_is_unsure_of():
     found = scored(None)
     assert (found.doc_id, found.start, found.end, found.spans) == ("d", 7, 11, (Span(0, 2, "NR"),))
-    ((mention),) = found.mentions
+    ((mention),) = found.doubted_entities
     assert (mention.text, mention.type) == ("懷王", "NR")
-    assert mention.doubt == pytest.approx(0.6, abs=1e-5)
-    assert found.elsewhere == pytest.approx(0.75)
+    assert mention.error_weight == pytest.approx(0.6, abs=1e-5)
+    assert found.outside_entropy == pytest.approx(0.75)
 
 
 def test_where_the_models_disagree_both_are_doubted_more():
     def answer(span):
-        return LlmAnswer((LlmSpan(span, 0.9, 0.9),), np.ones(5, dtype=np.float32))
+        return LlmAnswer((LlmEntity(span, 0.9, 0.9),), np.ones(5, dtype=np.float32))
 
     agreed, apart = scored(answer(Span(0, 2, "NR"))), scored(answer(Span(2, 3, "NS")))
-    assert agreed.mentions == scored(None).mentions
-    assert [(m.text, m.type) for m in apart.mentions] == [("懷王", "NR"), ("曰", "NS")]
-    assert apart.mentions[0].doubt > agreed.mentions[0].doubt
+    assert agreed.doubted_entities == scored(None).doubted_entities
+    assert [(m.text, m.type) for m in apart.doubted_entities] == [("懷王", "NR"), ("曰", "NS")]
+    assert apart.doubted_entities[0].error_weight > agreed.doubted_entities[0].error_weight
 
 
 def test_a_scored_sentence_without_distributions_is_refused():
-    slm = SlmScore((), np.zeros(1, dtype=np.float32))
+    slm = SlmPrediction((), np.zeros(1, dtype=np.float32))
     with pytest.raises(ValueError, match="distributions"):
-        of_scored(Scored("d", 0, 1, "楚", slm), ("NR",))
+        make_candidate(SegmentPrediction("d", 0, 1, "楚", slm), ("NR",))
 
 
 # ---- a stream
@@ -172,7 +185,7 @@ def by_document(pool):
 
 @given(pools(), st.integers(1, 6), st.integers(1, 6))
 def test_of_a_stream_the_most_valuable_are_kept_within_bounds(pool, size, each):
-    best = Best(size, each)
+    best = CandidatePool(size, each)
     for document in by_document(pool):
         best.add(document)
     kept = list(best)
@@ -183,13 +196,13 @@ def test_of_a_stream_the_most_valuable_are_kept_within_bounds(pool, size, each):
     if not best.dropped:
         assert {item.text for item in kept} == texts
     if each >= len(pool) and kept and len(texts) == len(pool):
-        assert sorted(map(value, kept)) == sorted(map(value, pool))[-len(kept) :]
+        assert sorted(map(estimate_value, kept)) == sorted(map(estimate_value, pool))[-len(kept) :]
 
 
 @given(pools())
 def test_texts_to_be_skipped_are_never_kept(pool):
     skip = {item.text for item in pool[::2]}
-    best = Best(100, 100, skip)
+    best = CandidatePool(100, 100, skip)
     for document in by_document(pool):
         best.add(document)
     assert {item.text for item in best} == {item.text for item in pool} - skip
@@ -200,67 +213,67 @@ def test_texts_to_be_skipped_are_never_kept(pool):
 
 def test_the_worth_of_a_sentence_by_hand():
     """Doubts, halved for a string that comes again, and 0.3 a nat elsewhere, over 10 and the characters."""
-    twice = [Mention("懷王", "NR", 0.5), Mention("懷王", "NS", 0.75), Mention("楚", "NR", 0.25)]
+    twice = [DoubtedEntity("懷王", "NR", 0.5), DoubtedEntity("懷王", "NS", 0.75), DoubtedEntity("楚", "NR", 0.25)]
     sentence = candidate("a", 0, "楚懷王見懷王", twice, 2.0)
-    assert value(sentence) == pytest.approx((0.3 * 2 + 0.5 + 0.75 / 2 + 0.25) / 16)
-    thrice = candidate("a", 0, "楚楚楚", [Mention("楚", "NR", 1.0)] * 3)
-    assert value(thrice) == pytest.approx((1 + 0.5 + 0.25) / 13)
+    assert estimate_value(sentence) == pytest.approx((0.3 * 2 + 0.5 + 0.75 / 2 + 0.25) / 16)
+    thrice = candidate("a", 0, "楚楚楚", [DoubtedEntity("楚", "NR", 1.0)] * 3)
+    assert estimate_value(thrice) == pytest.approx((1 + 0.5 + 0.25) / 13)
 
 
 def test_what_was_taken_makes_its_strings_and_types_worth_less():
-    taken = _Taken(4, 2)  # four wanted, of two types
-    taken.add(candidate("a", 0, "懷王", [Mention("懷王", "NR", 1.0)] * 2))
-    taken.add(candidate("a", 2, "楚王", [Mention("楚王", "NR", 1.0)]))
-    assert taken.documents == {"a": 2}
-    again = candidate("b", 0, "懷王去", [Mention("懷王", "NR", 1.0), Mention("秦", "NS", 1.0)])
+    taken = _PickedSet(4, 2)  # four wanted, of two types
+    taken.add(candidate("a", 0, "懷王", [DoubtedEntity("懷王", "NR", 1.0)] * 2))
+    taken.add(candidate("a", 2, "楚王", [DoubtedEntity("楚王", "NR", 1.0)]))
+    assert taken.document_counts == {"a": 2}
+    again = candidate("b", 0, "懷王去", [DoubtedEntity("懷王", "NR", 1.0), DoubtedEntity("秦", "NS", 1.0)])
     # Seen twice: a quarter; two sentences of its type where two are its even share: half.
-    assert taken.value(again) == pytest.approx((0.25 / 2 + 1) / 13)
+    assert taken.estimate_value(again) == pytest.approx((0.25 / 2 + 1) / 13)
 
 
 def test_pairs_of_characters():
-    assert bigrams("楚王") == {"\x02楚", "楚王", "王\x03"}
-    assert bigrams("") == {"\x02\x03"}
+    assert char_bigrams("楚王") == {"\x02楚", "楚王", "王\x03"}
+    assert char_bigrams("") == {"\x02\x03"}
 
 
 @pytest.mark.parametrize(("text", "alike"), [("楚懷王", True), ("楚懷王去", True), ("楚懷", False), ("懷", False)])
 def test_near_duplicates_share_half_of_their_pairs(text, alike):
-    taken = _Taken(9, 1)
+    taken = _PickedSet(9, 1)
     taken.add(candidate("a", 0, "秦伐韓矣", ()))
     taken.add(candidate("a", 9, "楚懷王", ()))
-    assert taken.has_like(text) is alike
-    assert (likeness(text, "楚懷王") >= ALIKE) is alike
-    exactly = _Taken(9, 1, likeness("楚懷", "楚懷王"))
+    assert taken.has_near_duplicate(text) is alike
+    assert (likeness(text, "楚懷王") >= DUPLICATE_OVERLAP) is alike
+    exactly = _PickedSet(9, 1, likeness("楚懷", "楚懷王"))
     exactly.add(candidate("a", 0, "楚懷王", ()))
-    assert exactly.has_like("楚懷")  # as alike as that is a near-duplicate
+    assert exactly.has_near_duplicate("楚懷")  # as alike as that is a near-duplicate
 
 
 def test_how_alike_texts_may_be_is_a_choice():
     pool = [candidate("a", 0, "楚懷王"), candidate("a", 9, "楚懷王去")]
-    assert len(pick(pool, 2, 2)) == 1
-    assert len(pick(pool, 2, 2, alike=1.0)) == 2
+    assert len(pick_candidates(pool, 2, 2)) == 1
+    assert len(pick_candidates(pool, 2, 2, duplicate_overlap=1.0)) == 2
 
 
 def test_doubt_by_hand():
-    assert doubt(0.75, 9.0, disputed=False) == 0.25
-    assert doubt(0.75, None, disputed=True) == 0.375
-    assert doubt(None, math.log(4), disputed=False) == pytest.approx(0.75)
-    assert doubt(None, None, disputed=True) == 0.75
+    assert compute_error_weight(0.75, 9.0, disputed=False) == 0.25
+    assert compute_error_weight(0.75, None, disputed=True) == 0.375
+    assert compute_error_weight(None, math.log(4), disputed=False) == pytest.approx(0.75)
+    assert compute_error_weight(None, None, disputed=True) == 0.75
 
 
 def test_what_the_llm_alone_puts_is_doubted_by_its_own_probabilities():
-    llm = LlmAnswer((LlmSpan(Span(2, 3, "NS"), 0.5, 0.25),), np.ones(5, dtype=np.float32))
+    llm = LlmAnswer((LlmEntity(Span(2, 3, "NS"), 0.5, 0.25),), np.ones(5, dtype=np.float32))
     found = scored(llm)
     assert found.text == "懷王曰善"
-    assert found.mentions[1] == Mention("曰", "NS", 1.5 * (1 - 0.5 * 0.25))
-    assert found.mentions[0].doubt == pytest.approx(1.5 * 0.6, abs=1e-5)
-    assert found.elsewhere == pytest.approx(0.75)  # of what the small model leaves out
+    assert found.doubted_entities[1] == DoubtedEntity("曰", "NS", 1.5 * (1 - 0.5 * 0.25))
+    assert found.doubted_entities[0].error_weight == pytest.approx(1.5 * 0.6, abs=1e-5)
+    assert found.outside_entropy == pytest.approx(0.75)  # of what the small model leaves out
 
 
 def stream(sizes, worths, size, each):
     """What is kept of a stream of documents of so many sentences, worth so much, by number; whether one had to go."""
-    best, i = Best(size, each), 0
+    best, i = CandidatePool(size, each), 0
     for number, n in enumerate(sizes):
-        found = [[Mention(str(k), "NR", worths[k])] for k in range(i, i + n)]
+        found = [[DoubtedEntity(str(k), "NR", worths[k])] for k in range(i, i + n)]
         texts = [f"{chr(0x4E00 + k)}{chr(0x5E00 + k)}" for k in range(i, i + n)]
         best.add(candidate(f"d{number}", i + k, *own) for k, own in enumerate(zip(texts, found, strict=True)))
         i += n
@@ -282,10 +295,10 @@ def test_a_stream_keeps_the_first_of_the_most_valuable_and_says_if_one_had_to_go
 
 def test_a_text_that_came_before_is_not_kept_twice_and_one_that_went_may_come_again():
     same = [
-        candidate("a", 0, "楚懷王", [Mention("x", "NR", 1.0)]),
-        candidate("b", 5, "楚懷王", [Mention("x", "NR", 1.0)]),
+        candidate("a", 0, "楚懷王", [DoubtedEntity("x", "NR", 1.0)]),
+        candidate("b", 5, "楚懷王", [DoubtedEntity("x", "NR", 1.0)]),
     ]
-    best = Best(5, 5)
+    best = CandidatePool(5, 5)
     for item in same:
         best.add([item])
     assert list(best) == same[:1]
@@ -293,14 +306,16 @@ def test_a_text_that_came_before_is_not_kept_twice_and_one_that_went_may_come_ag
 
 
 def test_of_a_single_type_its_even_share_is_all():
-    first = candidate("a", 0, "楚懷王", [Mention("x", "NR", 1.0)])
-    named = candidate("a", 5, "秦伐韓", [Mention("y", "NR", 0.5)])  # worth 0.5 / (1 + 1/2) when one of two is taken
+    first = candidate("a", 0, "楚懷王", [DoubtedEntity("x", "NR", 1.0)])
+    named = candidate(
+        "a", 5, "秦伐韓", [DoubtedEntity("y", "NR", 0.5)]
+    )  # worth 0.5 / (1 + 1/2) when one of two is taken
     plain = candidate("a", 9, "去歸之", (), 1.0)  # worth 0.3
-    assert pick([first, named, plain], 2, 2) == [first, named]
+    assert pick_candidates([first, named, plain], 2, 2) == [first, named]
 
 
 def test_that_one_had_to_go_is_not_forgotten():
-    best = Best(9, 1)
+    best = CandidatePool(9, 1)
     best.add([candidate("a", 0, "楚懷王"), candidate("a", 5, "秦伐韓")])
     best.add([candidate("b", 0, "去歸之")])
     assert best.dropped

@@ -5,13 +5,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from rayner.corpus.tables import (
-    DOCUMENTS,
-    ENTITIES,
-    SEGMENTS,
-    TABLES,
+    DOCUMENT_SCHEMA,
+    ENTITY_SCHEMA,
+    SEGMENT_SCHEMA,
+    TABLE_NAMES,
     TaggedDocument,
     iter_documents,
-    iter_segments,
+    iter_segment_rows,
     read_table,
     write_table,
 )
@@ -32,39 +32,39 @@ def drain(tagged):
 
 
 def test_schemas_are_as_promised():
-    assert DOCUMENTS.names == ["doc_id", "path", "text", "sha256", "n_chars"]
-    assert ENTITIES.names == [
+    assert DOCUMENT_SCHEMA.names == ["doc_id", "path", "text", "sha256", "n_chars"]
+    assert ENTITY_SCHEMA.names == [
         *("doc_id", "start", "end", "text", "type", "score", "decided_by"),
         *("slm_type", "slm_entropy", "llm_type", "llm_category_prob", "llm_boundary_prob"),
     ]
-    assert SEGMENTS.names == ["doc_id", "start", "end", "gated", "passes", "error"]
-    assert DOCUMENTS.field("text").type == pa.large_string()
-    assert ENTITIES.field("score").type == pa.float32()
-    assert SEGMENTS.field("passes").type == pa.int32()
+    assert SEGMENT_SCHEMA.names == ["doc_id", "start", "end", "gated", "passes", "error"]
+    assert DOCUMENT_SCHEMA.field("text").type == pa.large_string()
+    assert ENTITY_SCHEMA.field("score").type == pa.float32()
+    assert SEGMENT_SCHEMA.field("passes").type == pa.int32()
 
 
 def test_what_is_written_is_read(tmp_path):
-    table = pa.Table.from_pylist([document("史/1", "甲\r\n\ufeff\0𠀀\ue1e0")], schema=DOCUMENTS)
+    table = pa.Table.from_pylist([document("史/1", "甲\r\n\ufeff\0𠀀\ue1e0")], schema=DOCUMENT_SCHEMA)
     path = tmp_path / "a=b" / "unit.parquet"
     write_table(table, path)
-    assert read_table(path, DOCUMENTS) == table
-    assert read_table(path, DOCUMENTS).schema == DOCUMENTS
+    assert read_table(path, DOCUMENT_SCHEMA) == table
+    assert read_table(path, DOCUMENT_SCHEMA).schema == DOCUMENT_SCHEMA
     assert [p.name for p in path.parent.iterdir()] == ["unit.parquet"]
 
 
 def test_a_second_writing_replaces_the_first(tmp_path):
     path = tmp_path / "unit.parquet"
     for text in ("甲", "乙"):
-        write_table(pa.Table.from_pylist([document("d", text)], schema=DOCUMENTS), path)
-    assert read_table(path, DOCUMENTS)["text"].to_pylist() == ["乙"]
+        write_table(pa.Table.from_pylist([document("d", text)], schema=DOCUMENT_SCHEMA), path)
+    assert read_table(path, DOCUMENT_SCHEMA)["text"].to_pylist() == ["乙"]
 
 
 def test_a_failed_writing_leaves_the_old_file_and_no_other(tmp_path):
     path = tmp_path / "unit.parquet"
-    write_table(pa.Table.from_pylist([document("d", "甲")], schema=DOCUMENTS), path)
+    write_table(pa.Table.from_pylist([document("d", "甲")], schema=DOCUMENT_SCHEMA), path)
     before = path.read_bytes()
     with pytest.raises(pa.ArrowException):
-        write_table(pa.Table.from_pylist([{"doc_id": "d"}], schema=DOCUMENTS), path)
+        write_table(pa.Table.from_pylist([{"doc_id": "d"}], schema=DOCUMENT_SCHEMA), path)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["unit.parquet"]
 
@@ -121,7 +121,7 @@ def test_one_file_at_a_time(tmp_path):
 def test_not_a_tagged_corpus(tmp_path):
     expected = f"{tmp_path}: expected a tagged corpus (folders documents, entities, segments), found no documents"
     assert message(iter_documents, tmp_path) == expected
-    for table in TABLES:
+    for table in TABLE_NAMES:
         (tmp_path / table).mkdir()
     assert message(iter_documents, tmp_path) == f"{tmp_path}: expected a tagged corpus, found no Parquet files in it"
 
@@ -139,7 +139,7 @@ def test_files_that_are_no_such_table(tmp_path):
     path = tmp_path / "entities" / "0.parquet"
     pq.write_table(pa.table({"doc_id": ["d"]}), path)
     assert message(drain, tmp_path) == f"{path}: expected a column start, found none"
-    table = pa.Table.from_pylist([entity("d", 0, "甲")], schema=ENTITIES)
+    table = pa.Table.from_pylist([entity("d", 0, "甲")], schema=ENTITY_SCHEMA)
     pq.write_table(table.set_column(1, "start", pa.array(["0"])), path)
     assert message(drain, tmp_path) == f"{path}: expected column start to be int64, found string"
     path.write_bytes(b"not parquet at all")
@@ -150,7 +150,7 @@ def test_files_that_are_no_such_table(tmp_path):
 def test_a_damaged_file_with_text_that_is_not_utf8(tmp_path, name):
     write_unit(tmp_path, "0.parquet", [document("d", "甲")])
     path = tmp_path / "documents" / "0.parquet"
-    table = pa.Table.from_pylist([document("d", "甲乙")], schema=DOCUMENTS)
+    table = pa.Table.from_pylist([document("d", "甲乙")], schema=DOCUMENT_SCHEMA)
     pq.write_table(table, path, compression="none", use_dictionary=False)
     whole, broken = path.read_bytes(), b"\xff" + name.encode()[1:]
     path.write_bytes(whole.replace(name.encode(), broken))
@@ -185,6 +185,6 @@ def test_segments_go_with_their_documents_over_the_ends_of_files(tmp_path):
     first, second, last = segment("a", 0, 1), segment("a", 1, 2), segment("c", 0, 1)
     write_unit(tmp_path, "u-0.parquet", [document("a", "王王")], segments=[first])
     write_unit(tmp_path, "u-1.parquet", [document("b", ""), document("c", "王")], segments=[last, second])
-    assert list(iter_segments(tmp_path)) == [("a", [first, second]), ("b", []), ("c", [last])]
+    assert list(iter_segment_rows(tmp_path)) == [("a", [first, second]), ("b", []), ("c", [last])]
     with pytest.raises(DataError, match="expected a tagged corpus"):
-        iter_segments(tmp_path / "none")
+        iter_segment_rows(tmp_path / "none")

@@ -4,9 +4,9 @@ import hashlib
 
 import pyarrow as pa
 
-from rayner.corpus.tables import DOCUMENTS, ENTITIES, SEGMENTS, TABLES, write_table
+from rayner.corpus.tables import DOCUMENT_SCHEMA, ENTITY_SCHEMA, SEGMENT_SCHEMA, TABLE_NAMES, write_table
 
-SCHEMAS = dict(zip(TABLES, (DOCUMENTS, ENTITIES, SEGMENTS), strict=True))
+SCHEMAS = dict(zip(TABLE_NAMES, (DOCUMENT_SCHEMA, ENTITY_SCHEMA, SEGMENT_SCHEMA), strict=True))
 
 
 def document(doc_id, text):
@@ -15,7 +15,7 @@ def document(doc_id, text):
 
 
 def entity(doc_id, start, text, kind="NR"):
-    row = dict.fromkeys(ENTITIES.names)
+    row = dict.fromkeys(ENTITY_SCHEMA.names)
     return row | {
         "doc_id": doc_id,
         "start": start,
@@ -27,5 +27,5 @@ def entity(doc_id, start, text, kind="NR"):
 
 
 def write_unit(tagged, name, documents=(), entities=(), segments=()):
-    for table, rows in zip(TABLES, (documents, entities, segments), strict=True):
+    for table, rows in zip(TABLE_NAMES, (documents, entities, segments), strict=True):
         write_table(pa.Table.from_pylist(list(rows), schema=SCHEMAS[table]), tagged / table / name)

@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.decoding.drafting import draft, ends, revised
-from rayner.text.spans import Span, checked
-from rayner.text.tag_grammar import Copier, Role, State
+from rayner.decoding.drafting import draft_steps, reaches_stop_slot, revise_draft
+from rayner.text.spans import Span, sort_and_check_spans
+from rayner.text.tag_grammar import GrammarState, TagGrammar, TokenRole
 from tests.strategies import char_spellings, spans_in, tag_spellings
 
 
@@ -17,7 +17,7 @@ def copiers(draw):
     tags = draw(tag_spellings())
     clash = {tags.open[0], tags.close[0]}
     chars = [char if char[0] not in clash else (9, *char) for char in draw(char_spellings())]
-    return Copier(chars, tags)
+    return TagGrammar(chars, tags)
 
 
 @st.composite
@@ -34,13 +34,13 @@ def spelled(copier, spans):
 @given(drafts())
 def test_a_draft_from_the_beginning_is_the_answer_with_these_spans(drawn):
     copier, spans = drawn
-    assert draft(copier, spans) == copier.spell(spelled(copier, spans))
+    assert draft_steps(copier, spans) == copier.spell(spelled(copier, spans))
 
 
 @given(drafts(), st.randoms(use_true_random=False))
 def test_a_draft_goes_on_from_any_state_to_a_legal_end(drawn, rng):
     copier, spans = drawn
-    state, taken = State(), []
+    state, taken = GrammarState(), []
     for _ in range(rng.randint(0, 30)):
         allowed = copier.allowed(state)
         if not allowed:
@@ -48,16 +48,16 @@ def test_a_draft_goes_on_from_any_state_to_a_legal_end(drawn, rng):
         token = rng.choice(allowed)
         state, _ = copier.advance(state, token)
         taken.append(token)
-    tokens = [*taken, *(step.token for step in draft(copier, spans, state))]
+    tokens = [*taken, *(step.token for step in draft_steps(copier, spans, state))]
     found = copier.read(tokens, [1.0] * len(tokens))
-    assert checked(found.plain, len(copier.chars)) == found.plain
+    assert sort_and_check_spans(found.plain, len(copier.chars)) == found.plain
 
 
 @given(drafts(), st.integers(0, 8))
 def test_a_draft_stops_after_the_first_quiet_slot_in_no_entity(drawn, at):
     copier, spans = drawn
     quiet = np.arange(len(copier.chars) + 1) >= at
-    whole, part = draft(copier, spans), draft(copier, spans, quiet=quiet)
+    whole, part = draft_steps(copier, spans), draft_steps(copier, spans, quiet=quiet)
     assert whole[: len(part)] == part
     tokens = [step.token for step in part]
     known = copier.read(tokens, [1.0] * len(tokens), partial=True).known
@@ -69,13 +69,13 @@ def corrections(copier, spans, answer, rounds):
     """Draft, choose as the answer would at each step, and draft again."""
     right = copier.spell(answer)
     for n in range(rounds):
-        steps = draft(copier, spans)
+        steps = draft_steps(copier, spans)
         if steps == right:
             return n
         # What a model that thinks of the answer chooses at each slot, whatever stands before.
         chosen = [wanted(copier, step, answer) for step in steps]
-        spans = revised(copier, spans, steps, chosen)
-        assert checked(spans, len(copier.chars)) == tuple(spans)
+        spans = revise_draft(copier, spans, steps, chosen)
+        assert sort_and_check_spans(spans, len(copier.chars)) == tuple(spans)
     return None
 
 
@@ -84,7 +84,7 @@ def wanted(copier, step, answer):
     kinds = {span.start: span.type for span in answer}
     if len(step.allowed) == 1:
         return step.token
-    if step.role is Role.TYPE:
+    if step.role is TokenRole.TYPE:
         return copier.tags.types[kinds[step.slot]][0] if step.slot in kinds else step.token
     tag = step.slot in kinds if step.allowed[-1] == copier.tags.open[0] else step.slot in {s.end for s in answer}
     return step.allowed[-1] if tag else step.allowed[0]
@@ -100,7 +100,7 @@ def plain_copier(n):
     from rayner.text.tag_grammar import TagSpelling
 
     tags = TagSpelling((0,), (1,), (2,), {"NR": (3,), "NS": (4,), "NB": (5,)})
-    return Copier([(6 + i,) for i in range(n)], tags)
+    return TagGrammar([(6 + i,) for i in range(n)], tags)
 
 
 def test_what_the_llm_would_have_chosen_becomes_the_draft():
@@ -123,11 +123,13 @@ def test_what_the_llm_would_have_chosen_becomes_the_draft():
 
 def test_steps_that_end_reading():
     quiet = np.array([False, True, True])
-    assert ends(State(copied=1), Role.COPY, quiet)
-    assert ends(State(copied=1, kind="NR", fresh=True), Role.COPY, quiet)  # an entity that begins there is not needed
-    assert not ends(State(copied=1, kind="NR"), Role.COPY, quiet)
-    assert not ends(State(copied=0), Role.COPY, quiet)
-    assert not ends(State(copied=1), Role.OPEN, quiet)
+    assert reaches_stop_slot(GrammarState(n_copied=1), TokenRole.COPY, quiet)
+    assert reaches_stop_slot(
+        GrammarState(n_copied=1, open_type="NR", just_opened=True), TokenRole.COPY, quiet
+    )  # an entity that begins there is not needed
+    assert not reaches_stop_slot(GrammarState(n_copied=1, open_type="NR"), TokenRole.COPY, quiet)
+    assert not reaches_stop_slot(GrammarState(n_copied=0), TokenRole.COPY, quiet)
+    assert not reaches_stop_slot(GrammarState(n_copied=1), TokenRole.OPEN, quiet)
 
 
 def test_random_walks_of_drafts_never_raise():
@@ -135,41 +137,41 @@ def test_random_walks_of_drafts_never_raise():
     copier = plain_copier(6)
     for _ in range(200):
         spans = [Span(i, i + 1, rng.choice(["NR", "NS", "absurd"])) for i in range(6) if rng.random() < 0.4]
-        steps = draft(copier, spans)
+        steps = draft_steps(copier, spans)
         chosen = [rng.choice(step.allowed) for step in steps]
-        assert checked(revised(copier, spelled(copier, spans), steps, chosen), 6) is not None
+        assert sort_and_check_spans(revise_draft(copier, spelled(copier, spans), steps, chosen), 6) is not None
 
 
 def corrected(spans, chosen, n=8):
     """The spans, where the LLM chose otherwise at some steps: {number of the step: token}."""
     copier = plain_copier(n)
-    steps = draft(copier, spans)
-    return revised(copier, spans, steps, [chosen.get(i, step.token) for i, step in enumerate(steps)])
+    steps = draft_steps(copier, spans)
+    return revise_draft(copier, spans, steps, [chosen.get(i, step.token) for i, step in enumerate(steps)])
 
 
 def test_a_correction_changes_the_entity_that_it_is_about_and_no_other():
     spans = [Span(0, 2, "NR"), Span(3, 5, "NS"), Span(6, 8, "NB")]
-    steps = draft(plain_copier(8), spans)
+    steps = draft_steps(plain_copier(8), spans)
 
     def at(slot, role):
         return next(i for i, step in enumerate(steps) if (step.slot, step.role) == (slot, role))
 
     assert corrected(spans, {}) == spans
-    assert corrected(spans, {at(3, Role.TYPE): 5}) == [spans[0], Span(3, 5, "NB"), spans[2]]
-    assert corrected(spans, {at(3, Role.OPEN): 9}) == [spans[0], spans[2]]
-    assert corrected(spans, {at(5, Role.CLOSE): 11}) == [spans[0], Span(3, 6, "NS"), spans[2]]
-    assert corrected(spans, {at(4, Role.COPY): 1}) == [spans[0], Span(3, 4, "NS"), spans[2]]
-    assert corrected(spans, {at(2, Role.COPY): 0}) == [spans[0], Span(2, 3, "NS"), *spans[1:]]
+    assert corrected(spans, {at(3, TokenRole.TYPE): 5}) == [spans[0], Span(3, 5, "NB"), spans[2]]
+    assert corrected(spans, {at(3, TokenRole.OPEN): 9}) == [spans[0], spans[2]]
+    assert corrected(spans, {at(5, TokenRole.CLOSE): 11}) == [spans[0], Span(3, 6, "NS"), spans[2]]
+    assert corrected(spans, {at(4, TokenRole.COPY): 1}) == [spans[0], Span(3, 4, "NS"), spans[2]]
+    assert corrected(spans, {at(2, TokenRole.COPY): 0}) == [spans[0], Span(2, 3, "NS"), *spans[1:]]
     # What follows an entity at once is not closed, and the last cannot go on past the text.
     assert corrected([Span(0, 2, "NR"), Span(2, 4, "NS")], {}) == [Span(0, 2, "NR"), Span(2, 4, "NS")]
-    assert corrected(spans, {at(8, Role.CLOSE): 99}) == spans
+    assert corrected(spans, {at(8, TokenRole.CLOSE): 99}) == spans
 
 
 def test_what_the_llm_opens_is_of_the_type_of_the_nearest_entity():
     spans = [Span(0, 1, "NB"), Span(7, 8, "NS")]
-    steps = draft(plain_copier(8), spans)
+    steps = draft_steps(plain_copier(8), spans)
     for slot, kind in ((2, "NB"), (3, "NB"), (4, "NS"), (5, "NS")):
-        i = next(i for i, step in enumerate(steps) if (step.slot, step.role) == (slot, Role.COPY))
+        i = next(i for i, step in enumerate(steps) if (step.slot, step.role) == (slot, TokenRole.COPY))
         assert Span(slot, slot + 2, kind) in corrected(spans, {i: 0})
     assert corrected([], {3: 0}, 4) == [Span(3, 4, "NR")]  # of the first type where there is none, inside the text
 
@@ -178,26 +180,26 @@ def from_state(spans, state, n=8):
     """The entities of an answer that another began and a draft goes on with, after `state`."""
     copier, out = plain_copier(n), []
     start, kind = state.copied, state.kind
-    for step in draft(copier, spans, state):
-        if step.role is Role.OPEN:
+    for step in draft_steps(copier, spans, state):
+        if step.role is TokenRole.OPEN:
             start = step.slot
-        elif step.role is Role.TYPE:
+        elif step.role is TokenRole.TYPE:
             kind = {3: "NR", 4: "NS", 5: "NB"}[step.token]
-        elif step.role is Role.CLOSE:
+        elif step.role is TokenRole.CLOSE:
             out.append((start, step.slot, kind))
     return out
 
 
 def test_a_draft_gives_what_another_opened_the_type_and_end_of_what_it_has_there():
     spans = [Span(2, 5, "NB"), Span(6, 8, "NS")]
-    opened = {at: from_state(spans, State(at, choosing=())) for at in range(8)}
+    opened = {at: from_state(spans, GrammarState(at, type_prefix=())) for at in range(8)}
     assert opened[0] == [(0, 1, "NR"), (2, 5, "NB"), (6, 8, "NS")]  # nothing near: the first type, one character
     assert opened[1] == [(1, 5, "NB"), (6, 8, "NS")]  # before one
     assert opened[2] == [(2, 5, "NB"), (6, 8, "NS")]
     assert opened[3] == [(3, 5, "NB"), (6, 8, "NS")]
     assert opened[5] == [(5, 8, "NS")]  # the next is nearer than the one before
-    inside = from_state(spans, State(4, "NR"))
+    inside = from_state(spans, GrammarState(4, "NR"))
     assert inside == [(4, 5, "NR"), (6, 8, "NS")]  # an entity that another began ends where the draft's does
-    assert from_state(spans, State(1, "NR"))[0] == (1, 1, "NR")  # or at once
-    assert from_state(spans[:1], State(6, choosing=())) == [(6, 7, "NR")]
-    assert from_state([Span(0, 6, "NS")], State(6, choosing=())) == [(6, 7, "NS")]  # after one
+    assert from_state(spans, GrammarState(1, "NR"))[0] == (1, 1, "NR")  # or at once
+    assert from_state(spans[:1], GrammarState(6, type_prefix=())) == [(6, 7, "NR")]
+    assert from_state([Span(0, 6, "NS")], GrammarState(6, type_prefix=())) == [(6, 7, "NS")]  # after one

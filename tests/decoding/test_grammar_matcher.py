@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.decoding.drafting import draft
-from rayner.decoding.grammar_matcher import Follower
-from rayner.text.tag_grammar import Copier, State
+from rayner.decoding.drafting import draft_steps
+from rayner.decoding.grammar_matcher import GrammarMatcher
+from rayner.text.tag_grammar import GrammarState, TagGrammar
 from tests.strategies import spans_in
 from tests.text.test_tag_grammar import TAGS
 
@@ -15,28 +15,28 @@ from tests.text.test_tag_grammar import TAGS
 def answers(draw):
     """An automaton with the steps of one of its answers."""
     chars = draw(st.lists(st.lists(st.integers(100, 120), min_size=1, max_size=3).map(tuple), max_size=12))
-    copier = Copier(chars, TAGS)
-    return copier, draft(copier, draw(spans_in(len(chars))))
+    copier = TagGrammar(chars, TAGS)
+    return copier, draft_steps(copier, draw(spans_in(len(chars))))
 
 
 @given(answers())
 def test_at_each_token_it_allows_what_the_automaton_does(answer):
     copier, steps = answer
-    follower, state, tokens = Follower(copier), State(), []
+    follower, state, tokens = GrammarMatcher(copier), GrammarState(), []
     for step in steps:
-        assert follower.allowed(tokens) == copier.allowed(state) == step.allowed
+        assert follower.allowed_tokens(tokens) == copier.allowed(state) == step.allowed
         tokens.append(step.token)
         state, _ = copier.advance(state, step.token)
-    assert follower.allowed(tokens) == ()
+    assert follower.allowed_tokens(tokens) == ()
 
 
 @given(answers(), st.data())
 def test_it_may_skip_tokens_and_begin_again(answer, data):
     copier, steps = answer
-    follower, tokens = Follower(copier), [step.token for step in steps]
+    follower, tokens = GrammarMatcher(copier), [step.token for step in steps]
     for end in data.draw(st.lists(st.integers(0, len(steps)), max_size=6)):
         wanted = steps[end].allowed if end < len(steps) else ()
-        assert follower.allowed(tokens[:end]) == wanted
+        assert follower.allowed_tokens(tokens[:end]) == wanted
 
 
 @given(answers(), st.data())
@@ -44,8 +44,8 @@ def test_it_ends_where_a_draft_for_the_same_quiet_slots_ends(answer, data):
     copier, steps = answer
     n = len(copier.chars)
     quiet = np.array(data.draw(st.lists(st.booleans(), min_size=n + 1, max_size=n + 1)))
-    short = draft(copier, copier.read([s.token for s in steps], [1.0] * len(steps)).plain, quiet=quiet)
-    follower = Follower(copier, quiet)
+    short = draft_steps(copier, copier.read([s.token for s in steps], [1.0] * len(steps)).plain, quiet=quiet)
+    follower = GrammarMatcher(copier, quiet)
     for k in range(len(short)):
-        assert follower.allowed([step.token for step in short[:k]])
-    assert follower.allowed([step.token for step in short]) == ()
+        assert follower.allowed_tokens([step.token for step in short[:k]])
+    assert follower.allowed_tokens([step.token for step in short]) == ()

@@ -8,12 +8,12 @@ from functools import cache
 
 import pytest
 
-from rayner.corpus.examples import sentences_of
-from rayner.corpus.prediction_tables import to_table
-from rayner.corpus.readers import read_labelled
+from rayner.corpus.labelled_files import read_labelled_file
+from rayner.corpus.labelled_sentences import split_labelled_text
+from rayner.corpus.prediction_tables import predictions_to_table
 from rayner.corpus.tables import write_table
 from rayner.runs.run_folder import write_json
-from rayner.runs.status import Status
+from rayner.runs.status import JobStatus
 from tests.corpus.units import document, entity, write_unit
 from tests.docs.pages import ROOT, blocks
 from tests.report.synthetic import TYPES, rows
@@ -34,7 +34,9 @@ def desk(tmp_path, monkeypatch):
     [names] = [block.text for block in blocks("docs/labels.md") if "persName" in block.text]
     (tmp_path / "names.yaml").write_text(names, encoding="utf-8")
     for run in ("runs/mine", "runs/demo", "runs/1", "runs/2", "runs/a"):
-        write_json(tmp_path / run / "status.json", dataclasses.asdict(Status("pipeline", "here", 1, 1, 2, 5, "done")))
+        write_json(
+            tmp_path / run / "status.json", dataclasses.asdict(JobStatus("pipeline", "here", 1, 1, 2, 5, "done"))
+        )
         write_tagged(tmp_path / run / "tagged")
     shutil.copytree(tmp_path / "runs/mine/tagged", tmp_path / "TAGGED")
     for run in ("runs/before", "runs/after"):
@@ -66,10 +68,10 @@ def write_own_code(folder, most=None):
 @cache
 def doccano_lines():
     """The labelled sample as doccano writes it."""
-    labelled = read_labelled(ROOT / "sample" / "labelled.txt")
+    labelled = read_labelled_file(ROOT / "sample" / "labelled.txt")
     items = [
         {"text": e.text, "label": [[s.start, s.end, s.type] for s in e.spans]}
-        for e in sentences_of(labelled.text, labelled.spans)
+        for e in split_labelled_text(labelled.text, labelled.spans)
     ]
     return [json.dumps(item, ensure_ascii=False) + "\n" for item in items]
 
@@ -90,6 +92,6 @@ def write_tagged(folder):
 
 def write_scores(run):
     """What `docs/measuring.md` compares: scores of made-up models, and a rule."""
-    write_table(to_table(rows()), run / "scores" / "dev.parquet")
+    write_table(predictions_to_table(rows()), run / "scores" / "dev.parquet")
     write_json(run / "fusion.json", {"chosen": "regions", "rule": {"weight": 0.2}})
     write_json(run / "steps" / "data.json", {"facts": {"types": list(TYPES)}})

@@ -43,7 +43,7 @@ def prose(name: str) -> str:
     return re.sub(r"^```.*?^```", "", text_of(name), flags=re.MULTILINE | re.DOTALL)
 
 
-def inline(name: str) -> list[str]:
+def inline_code(name: str) -> list[str]:
     """What stands between backticks in a page, in order."""
     return re.findall(r"`([^`\n]+)`", prose(name))
 
@@ -59,7 +59,7 @@ def anchors(name: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def table(name: str, before: str) -> list[list[str]]:
+def table_after(name: str, before: str) -> list[list[str]]:
     """The cells of the first table after a line, without the two rows of its head."""
     lines = iter(text_of(name).split(f"\n{before}\n", 1)[1].splitlines())
     rows = []
@@ -71,6 +71,6 @@ def table(name: str, before: str) -> list[list[str]]:
     return rows[2:]
 
 
-def keys(name: str, before: str) -> set[str]:
+def first_column_names(name: str, before: str) -> set[str]:
     """What stands between backticks in the first column of that table."""
-    return {key for row in table(name, before) for key in re.findall(r"`([^`]+)`", row[0])}
+    return {key for row in table_after(name, before) for key in re.findall(r"`([^`]+)`", row[0])}

@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from rayner.cli import main
-from rayner.config.loading import load
+from rayner.config.loading import load_config
 from rayner.config.settings import Config
-from rayner.corpus.exports import read_tags
+from rayner.corpus.exports import read_type_names
 from tests.docs.pages import NAMES, ROOT, blocks
 
 # Files that other tests read.
@@ -57,6 +57,6 @@ def test_yaml_of_a_page_is_read_as_what_it_is(tmp_path, page, text):
     path = tmp_path / "page.yaml"
     path.write_text(text, encoding="utf-8")
     if set(tree) <= {field.name for field in dataclasses.fields(Config)}:
-        load(path)
+        load_config(path)
     else:
-        assert read_tags(str(path))
+        assert read_type_names(str(path))

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from rayner.cli import command_line, main, parsed
-from rayner.cli.jobs import job_line
-from rayner.config.loading import load
+from rayner.cli import build_parser, main, parse_arguments
+from rayner.cli.jobs import build_job_parser
+from rayner.config.loading import load_config
 from rayner.runs.progress import log
-from tests.docs.pages import HISTORY, NAMES, ROOT, commands, inline
+from tests.docs.pages import HISTORY, NAMES, ROOT, commands, inline_code
 
 # Commands that are not run here, by their first words, and why. Of jobs, the settings and `--dry-run` are
 # checked; the other commands are run, or fail the test.
@@ -79,9 +79,9 @@ def test_every_command_is_run_or_listed_as_one_that_is_not():
 @pytest.mark.parametrize("page", [name for name in NAMES if any(w[0] == "rayner" for n, w in EVERY if n == name)])
 def test_the_rayner_commands_of_a_page_run_one_after_the_other(desk, page, capsys):
     for words in [words for name, words in EVERY if name == page and words[0] == "rayner"]:
-        given = parsed(words[1:], command_line())  # raises SystemExit for what it does not know
+        given = parse_arguments(words[1:], build_parser())  # raises SystemExit for what it does not know
         if words[1] == "doctor":
-            load(given.config, given.overrides)
+            load_config(given.config, given.overrides)
         elif "--serve" in words:
             assert served(words[1:], capsys)
         else:
@@ -113,8 +113,8 @@ def test_the_settings_of_every_job_hold(desk, page, words):
 
 
 def settings_of(arguments):
-    given = job_line("").parse_intermixed_args(arguments)
-    return load(given.config, given.overrides)
+    given = build_job_parser("").parse_intermixed_args(arguments)
+    return load_config(given.config, given.overrides)
 
 
 def files(folder):
@@ -148,7 +148,7 @@ def test_every_study_runs_at_small_size(desk, words):
 
 def inline_commands(tool):
     """Commands between backticks in running text."""
-    found = [(name, code.split()) for name in NAMES if name not in HISTORY for code in inline(name)]
+    found = [(name, code.split()) for name in NAMES if name not in HISTORY for code in inline_code(name)]
     return [(name, words[1:]) for name, words in found if words[0] == tool and len(words) > 1]
 
 
@@ -165,7 +165,7 @@ def test_every_make_target_is_there_with_its_variables(tmp_path):
 def test_every_rayner_command_in_running_text_has_the_options_that_are_named():
     found = inline_commands("rayner")
     assert len(found) > 10
-    actions = command_line()._subparsers._group_actions[0].choices
+    actions = build_parser()._subparsers._group_actions[0].choices
     for name, words in found:
         if words[0].startswith("-"):
             continue

@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 
 from rayner.cli import main
-from rayner.config.loading import load
-from rayner.corpus.examples import sentences_of
-from rayner.corpus.readers import read_labelled
+from rayner.config.loading import load_config
+from rayner.corpus.labelled_files import read_labelled_file
+from rayner.corpus.labelled_sentences import split_labelled_text
 from rayner.errors import ConfigError
-from rayner.evaluation.metrics import count, micro
+from rayner.evaluation.metrics import count_entities, micro_score
 from rayner.fusion import custom_rule
-from rayner.fusion.deciding import can_change, decide
+from rayner.fusion.deciding import decide, llm_could_change
 from rayner.runs.run_folder import Run
 from rayner.steps.preflight import check_training
 from rayner.taggers import custom_tagger
 from rayner.text.spans import Span
-from rayner.text.tags import label_set
+from rayner.text.tags import bmes_labels
 from tests.fusion.test_span_rule import one
 from tests.report.synthetic import TYPES, rows
 
@@ -29,7 +29,7 @@ def test_the_reader_reads_json_lines(desk):
         {"text": "𠮷見之", "label": [[0, 1, "PER"]]},
     ]
     Path("a.jsonl").write_text("\n".join(json.dumps(item, ensure_ascii=False) for item in items), encoding="utf-8")
-    found = read_labelled("a.jsonl", layout="my_reader:doccano")
+    found = read_labelled_file("a.jsonl", layout="my_reader:doccano")
     assert found.text == "懷王入秦。\n𠮷見之\n"
     assert found.spans == (Span(0, 2, "PER"), Span(3, 4, "LOC"), Span(6, 7, "PER"))
 
@@ -50,19 +50,19 @@ def test_the_rule_trusts_whom_it_may(desk):
     assert rule.fitted == {"NG": "slm", "NR": "slm", "NS": "llm"}
     assert [(d.span, d.decided_by) for d in decide(llm_places[0], rule)] == [(place, "llm"), (name, "slm")]
     only = custom_rule.fit("my_rule:BY_TYPE", llm_places, ("NG", "NR"))
-    assert not can_change(llm_places[0], only)
+    assert not llm_could_change(llm_places[0], only)
 
 
 def test_the_tagger_learns(desk, tmp_path):
-    labelled = read_labelled("labelled.txt")
-    examples = sentences_of(labelled.text, labelled.spans)
+    labelled = read_labelled_file("labelled.txt")
+    examples = split_labelled_text(labelled.text, labelled.spans)
     types = sorted({span.type for span in labelled.spans})
     train, dev = examples[:1200], examples[1200:]
     (tmp_path / "slm").mkdir()
-    custom_tagger.train("my_tagger:COUNTS", train, label_set(types), tmp_path / "slm", 1)
+    custom_tagger.train("my_tagger:COUNTS", train, bmes_labels(types), tmp_path / "slm", 1)
     tagger = custom_tagger.load("my_tagger:COUNTS", tmp_path / "slm")
     answers = custom_tagger.score(tagger, [example.text for example in dev])
-    assert micro(count([e.spans for e in dev], [a.spans for a in answers], types)).f1 > 0.6
+    assert micro_score(count_entities([e.spans for e in dev], [a.spans for a in answers], types)).f1 > 0.6
     assert all(np.isfinite(answer.entropy).all() for answer in answers)
 
 
@@ -78,6 +78,8 @@ def test_the_tagger_learns(desk, tmp_path):
     ],
 )
 def test_a_dry_run_tells_a_wrong_name(desk, setting, said):
-    config = load("jobs/conf/tiny.yaml", ["run=runs/new", "train=labelled.jsonl", "layout=my_reader:doccano", setting])
+    config = load_config(
+        "jobs/conf/tiny.yaml", ["run=runs/new", "train=labelled.jsonl", "layout=my_reader:doccano", setting]
+    )
     with pytest.raises(ConfigError, match=f"^{said}"):
         check_training(config, Run(Path("runs/new")))

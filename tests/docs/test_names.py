@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from rayner.config.loading import entries, load
+from rayner.config.loading import entries, load_config
 from rayner.errors import ConfigError
 from rayner.fusion import gate
-from tests.docs.pages import HISTORY, NAMES, ROOT, anchors, inline, links
+from tests.docs.pages import HISTORY, NAMES, ROOT, anchors, inline_code, links
 
 # Words between backticks that look like a setting, and are one of something else.
 NO_SETTINGS = {
@@ -22,7 +22,7 @@ def is_read(setting):
     """Whether a setting holds with a CRF as the small model, or with an encoder."""
     for config in (ROOT / "jobs" / "conf" / "tiny.yaml", None):
         with contextlib.suppress(ConfigError):
-            load(config, [setting])
+            load_config(config, [setting])
             return True
     return False
 
@@ -31,9 +31,9 @@ def test_every_setting_that_is_named_is_one():
     known = {key for key, _, _ in entries()}
     sections = {key.rpartition(".")[0] for key in known if "." in key}
     roots = {section.partition(".")[0] for section in sections}
-    named = [(n, code) for n in NAMES if n not in HISTORY for code in inline(n) if code not in NO_SETTINGS]
+    named = [(n, code) for n in NAMES if n not in HISTORY for code in inline_code(n) if code not in NO_SETTINGS]
     found = 0
-    assert {code for name in NAMES for code in inline(name)} >= NO_SETTINGS
+    assert {code for name in NAMES for code in inline_code(name)} >= NO_SETTINGS
     assert all(hasattr(gate, word.removeprefix("gate.")) for word in NO_SETTINGS if word.startswith("gate."))
     for name, code in named:
         for word in code.split():
@@ -52,7 +52,7 @@ def test_every_file_of_the_repository_that_is_named_is_there():
     rooms = [path.name for path in (ROOT / "rayner").iterdir() if path.is_dir()]
     found = 0
     for name in NAMES:
-        for code in inline(name):
+        for code in inline_code(name):
             path = code.partition("::")[0].removeprefix("python ").split()[0]
             inner = re.match(rf"({'|'.join(rooms)})/\w+\.py$", path)
             if (path.startswith(roots) or inner) and "*" not in path and path.isascii() and path.upper() != path:
@@ -65,7 +65,7 @@ def test_every_test_that_is_named_is_there():
     found = 0
     for name in NAMES:
         file = ""
-        for code in inline(name):
+        for code in inline_code(name):
             if re.match(r"tests/[\w/]+\.py", code):
                 file = (ROOT / code.partition("::")[0]).read_text(encoding="utf-8")
             function = code.rpartition("::")[2]
@@ -117,7 +117,9 @@ def spoken():
 
 
 def test_every_message_is_one_that_rayner_says():
-    messages = [code for code in inline("docs/troubleshooting.md") if " " in code and re.search("…|expected", code)]
+    messages = [
+        code for code in inline_code("docs/troubleshooting.md") if " " in code and re.search("…|expected", code)
+    ]
     assert len(messages) > 50
     every = "\n".join(spoken())
     for message in messages:

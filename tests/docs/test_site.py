@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from rayner.cli import command_line
+from rayner.cli import build_parser
 from rayner.config.loading import entries
 from tests.docs.pages import ROOT
 
@@ -42,7 +42,7 @@ def test_the_reference_holds_every_setting_command_and_job(site):
     settings = (site / "reference" / "settings.html").read_text(encoding="utf-8")
     assert [key for key, _, _ in entries() if f"<code>{key}</code>" not in settings] == []
     told = (site / "reference" / "commands.html").read_text(encoding="utf-8")
-    for command in command_line()._subparsers._group_actions[0].choices:
+    for command in build_parser()._subparsers._group_actions[0].choices:
         assert f"usage: rayner {command} " in told
     jobs = (site / "reference" / "jobs.html").read_text(encoding="utf-8")
     assert [path.name for path in (ROOT / "jobs").glob("*.py") if f"<code>jobs/{path.name}</code>" not in jobs] == []

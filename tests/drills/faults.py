@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from rayner.runs.storage import place
+from rayner.runs.storage import storage_path
 from tests.cluster.nodes import free_port
 from tests.drills.ground import TABLES, Ground, Watched, files_of
 
@@ -187,7 +187,7 @@ def tagged_files(out: str) -> dict[str, bytes]:
     """What was tagged, in a folder or in an object store."""
     if "://" not in out:
         return files_of(Path(out))
-    root = place(out)
+    root = storage_path(out)
     names = [name for table in TABLES for name in root.fs.find((root / table).path)]
     return {name.removeprefix(root.path).strip("/"): root.fs.cat_file(name) for name in names}
 

@@ -16,10 +16,10 @@ import psutil
 import yaml
 from ray.cluster_utils import Cluster
 
-from rayner.cluster.session import session
+from rayner.cluster.session import ray_session
 from rayner.config.settings import Config, ScoreConfig
 from rayner.runs.run_folder import Run
-from rayner.steps.pipeline import pipeline
+from rayner.steps.pipeline import run_pipeline
 from tests.cluster.small import SAMPLE, write_inputs
 
 ROOT = Path(__file__).parents[2]
@@ -165,8 +165,8 @@ def ground(folder: Path, trained: str | None = None) -> Iterator[Ground]:
     if trained:
         config = replace(config, run=trained)
     else:
-        with session():
-            pipeline(replace(config, corpus=None), Run(Path(config.run)))
+        with ray_session():
+            run_pipeline(replace(config, corpus=None), Run(Path(config.run)))
     settings = folder / "settings.yaml"
     settings.write_text(yaml.safe_dump(asdict(config), allow_unicode=True), encoding="utf-8")
     nodes = Nodes()

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.evaluation.confusion import KINDS, NOTHING, confusion, matched, outcome
-from rayner.evaluation.metrics import count, micro
+from rayner.evaluation.confusion import NO_ENTITY, OUTCOMES, classify_outcome, count_confusions, match_entities
+from rayner.evaluation.metrics import count_entities, micro_score
 from rayner.text.spans import Span
 from tests.strategies import TYPES, spans_in
 
@@ -13,25 +13,25 @@ from tests.strategies import TYPES, spans_in
 @given(st.lists(st.tuples(spans_in(12), spans_in(12)), max_size=5))
 def test_every_entity_is_counted_once(sentences):
     gold, predicted = [g for g, _ in sentences], [p for _, p in sentences]
-    found = confusion(gold, predicted)
+    found = count_confusions(gold, predicted)
     wanted, given_ = sum(map(len, gold)), sum(map(len, predicted))
-    assert sum(n for (ours, _), n in found.pairs.items() if ours != NOTHING) == wanted
-    assert sum(n for (_, theirs), n in found.pairs.items() if theirs != NOTHING) == given_
+    assert sum(n for (ours, _), n in found.pairs.items() if ours != NO_ENTITY) == wanted
+    assert sum(n for (_, theirs), n in found.pairs.items() if theirs != NO_ENTITY) == given_
     assert sum(found.outcomes.values()) == wanted
-    assert {kind for _, kind in found.outcomes} <= set(KINDS)
+    assert {kind for _, kind in found.outcomes} <= set(OUTCOMES)
 
 
 @given(st.lists(st.tuples(spans_in(12), spans_in(12)), max_size=5))
 def test_right_is_what_the_metrics_call_right(sentences):
     gold, predicted = [g for g, _ in sentences], [p for _, p in sentences]
-    found = confusion(gold, predicted)
+    found = count_confusions(gold, predicted)
     right = sum(n for (_, kind), n in found.outcomes.items() if kind == "right")
-    assert right == micro(count(gold, predicted, TYPES)).right
+    assert right == micro_score(count_entities(gold, predicted, TYPES)).right
 
 
 @given(spans_in(12))
 def test_against_itself_all_is_right(spans):
-    assert sorted(matched(spans, spans)) == [(span, span) for span in sorted(spans)]
+    assert sorted(match_entities(spans, spans)) == [(span, span) for span in sorted(spans)]
 
 
 @pytest.mark.parametrize(
@@ -46,15 +46,15 @@ def test_against_itself_all_is_right(spans):
 )
 def test_outcomes_by_hand(predicted, expected):
     gold = Span(2, 5, "NR")
-    assert outcome(gold, predicted) == expected
-    assert matched([gold], [predicted] if predicted else []) == [(gold, predicted)]
+    assert classify_outcome(gold, predicted) == expected
+    assert match_entities([gold], [predicted] if predicted else []) == [(gold, predicted)]
 
 
 def test_the_likest_is_taken_and_the_other_is_spurious():
     gold, cut, other = Span(0, 4, "NR"), Span(0, 1, "NR"), Span(1, 4, "NS")
-    assert matched([gold], [cut, other]) == [(gold, cut), (None, other)]
-    found = confusion([[gold]], [[cut, other]])
-    assert found.pairs == {("NR", "NR"): 1, (NOTHING, "NS"): 1}
+    assert match_entities([gold], [cut, other]) == [(gold, cut), (None, other)]
+    found = count_confusions([[gold]], [[cut, other]])
+    assert found.pairs == {("NR", "NR"): 1, (NO_ENTITY, "NS"): 1}
 
 
 @pytest.mark.parametrize(
@@ -68,11 +68,11 @@ def test_the_likest_is_taken_and_the_other_is_spurious():
     ids=["extent", "type", "overlap", "first"],
 )
 def test_the_likest_by_hand(gold, predicted, expected):
-    found = matched([Span(*g) for g in gold], [Span(*p) for p in predicted])
+    found = match_entities([Span(*g) for g in gold], [Span(*p) for p in predicted])
     assert found[0] == (Span(*gold[0]), Span(*expected))
 
 
 @pytest.mark.parametrize(("gold", "predicted"), [([[]], []), ([], [[]])])
 def test_different_numbers_of_sentences_are_refused(gold, predicted):
     with pytest.raises(ValueError, match="zip"):
-        confusion(gold, predicted)
+        count_confusions(gold, predicted)

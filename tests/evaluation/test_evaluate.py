@@ -4,18 +4,18 @@ import json
 import numpy as np
 import pytest
 
-from rayner.corpus.readers import read_labelled
+from rayner.corpus.labelled_files import read_labelled_file
 from rayner.errors import DataError
-from rayner.evaluation.conflicts import conflicts, examples, summary
-from rayner.evaluation.evaluate import evaluate_files, evaluate_fusion, format_table
-from rayner.evaluation.metrics import count, interval, micro
-from rayner.fusion.region_rule import Rule
-from rayner.fusion.regions import compare, fuse
-from rayner.text.predictions import LlmAnswer, Scored, SlmScore
+from rayner.evaluation.conflicts import judge_conflicts, select_disagreements, summarize_conflicts
+from rayner.evaluation.evaluate import evaluate_files, evaluate_fusion, format_score_table
+from rayner.evaluation.metrics import bootstrap_interval, count_entities, micro_score
+from rayner.fusion.region_rule import RegionRule
+from rayner.fusion.regions import find_agreements_and_conflicts, fuse_by_regions
+from rayner.text.predictions import LlmAnswer, SegmentPrediction, SlmPrediction
 from rayner.text.spans import Span
 from tests.report.synthetic import TYPES, labelled_lines, rows
 
-RULE = Rule(0.35)
+RULE = RegionRule(0.35)
 
 
 @pytest.fixture(scope="module")
@@ -25,10 +25,10 @@ def result():
 
 def test_same_numbers_as_the_metrics(result):
     data = rows()
-    counts = count([r.gold for r in data], [r.slm.spans for r in data], TYPES)
+    counts = count_entities([r.gold for r in data], [r.slm.spans for r in data], TYPES)
     slm = result["systems"]["slm"]
-    assert slm["micro"]["f1"] == micro(counts).f1
-    assert slm["interval"] == list(interval(counts, seed=3))
+    assert slm["micro"]["f1"] == micro_score(counts).f1
+    assert slm["interval"] == list(bootstrap_interval(counts, seed=3))
     assert slm["per_type"]["NR"]["gold"] == 3 * len(data)
     assert result["paired"]["fused-slm"][0] == pytest.approx(
         result["systems"]["fused"]["micro"]["f1"] - slm["micro"]["f1"]
@@ -44,7 +44,10 @@ def test_json_and_determinism(result):
 
 
 def test_perfect_answers_score_one():
-    data = [Scored(r.doc_id, r.start, r.end, r.text, SlmScore(r.gold, r.slm.entropy), r.llm, r.gold) for r in rows(4)]
+    data = [
+        SegmentPrediction(r.doc_id, r.start, r.end, r.text, SlmPrediction(r.gold, r.slm.entropy), r.llm, r.gold)
+        for r in rows(4)
+    ]
     slm = evaluate_fusion(data, RULE, TYPES, seed=0)["systems"]["slm"]
     assert slm["micro"]["f1"] == slm["macro_f1"] == slm["token_macro_with_o"] == slm["token_macro_without_o"] == 1.0
     assert slm["interval"] == [1.0, 1.0]
@@ -55,7 +58,7 @@ def test_types_that_were_not_named_are_added():
 
 
 def test_without_llm_the_slm_stands_and_the_llm_has_nothing():
-    data = [Scored(r.doc_id, r.start, r.end, r.text, r.slm, None, r.gold) for r in rows(6)]
+    data = [SegmentPrediction(r.doc_id, r.start, r.end, r.text, r.slm, None, r.gold) for r in rows(6)]
     result = evaluate_fusion(data, RULE, TYPES, seed=0)
     systems = result["systems"]
     assert result["n_without_llm"] == 6
@@ -69,13 +72,13 @@ def test_no_rows():
     result = evaluate_fusion([], RULE, TYPES, seed=0)
     assert result["systems"]["fused"]["interval"] == [0.0, 0.0]
     assert result["regions"]["oracle_f1"] == 0.0
-    assert format_table(result).startswith("0 sentences")
+    assert format_score_table(result).startswith("0 sentences")
 
 
 def test_illegal_steps_are_counted():
-    slm = SlmScore((Span(0, 2, "NR"),), np.array([0.0, 3.0], dtype=np.float32))
+    slm = SlmPrediction((Span(0, 2, "NR"),), np.array([0.0, 3.0], dtype=np.float32))
     llm = LlmAnswer((), np.full(3, 0.99, dtype=np.float32))
-    systems = evaluate_fusion([Scored("d", 0, 2, "魏丞", slm, llm)], RULE, ["NR"], seed=0)["systems"]
+    systems = evaluate_fusion([SegmentPrediction("d", 0, 2, "魏丞", slm, llm)], RULE, ["NR"], seed=0)["systems"]
     assert systems["fused_characters"]["illegal"] == 1
     assert systems["fused_characters"]["illegal_sentences"] == 1
     assert "illegal" not in systems["fused"]
@@ -83,8 +86,8 @@ def test_illegal_steps_are_counted():
 
 def test_the_winner_of_each_region_is_the_side_that_fuse_takes():
     for row in rows(60):
-        fused = {d.span for d in fuse(row.slm, row.llm, RULE)}
-        for conflict in conflicts([row], RULE):
+        fused = {d.span for d in fuse_by_regions(row.slm, row.llm, RULE)}
+        for conflict in judge_conflicts([row], RULE):
             inside = {s for s in fused if s.start < conflict.region.end and conflict.region.start < s.end}
             assert inside == set(conflict.sides[conflict.winner])
 
@@ -99,8 +102,11 @@ def test_regions_add_up(result):
 @pytest.mark.parametrize("seed", range(5))
 def test_oracle_is_the_best_of_all_choices(seed):
     data = rows(3, seed=seed)
-    sides = [compare(r.slm.spans, r.llm.spans) for r in data]
-    options = [[(set(region.slm), {item.span for item in region.llm}) for region in regions] for _, regions in sides]
+    sides = [find_agreements_and_conflicts(r.slm.spans, r.llm.spans) for r in data]
+    options = [
+        [(set(region.slm_spans), {item.span for item in region.llm_entities}) for region in regions]
+        for _, regions in sides
+    ]
     best = 0.0
     for picks in itertools.product((0, 1), repeat=sum(map(len, options))):
         pick = iter(picks)
@@ -108,8 +114,8 @@ def test_oracle_is_the_best_of_all_choices(seed):
             [*agreed, *(s for option in group for s in option[next(pick)])]
             for (agreed, _), group in zip(sides, options, strict=True)
         ]
-        best = max(best, micro(count([r.gold for r in data], answer, TYPES)).f1)
-    assert summary(data, conflicts(data, RULE))["oracle_f1"] == pytest.approx(best)
+        best = max(best, micro_score(count_entities([r.gold for r in data], answer, TYPES)).f1)
+    assert summarize_conflicts(data, judge_conflicts(data, RULE))["oracle_f1"] == pytest.approx(best)
 
 
 def test_disagreements_show_the_region_in_context(result):
@@ -131,10 +137,12 @@ def test_disagreements_spread_over_types_and_are_limited():
     data = rows(300, seed=9)
     # Texts are alike, and a region of a text is shown once: make them differ.
     data = [
-        Scored(r.doc_id, 0, r.end + 1, chr(0x4E00 + i) + r.text, _later(r.slm), _later_llm(r.llm), _later_gold(r.gold))
+        SegmentPrediction(
+            r.doc_id, 0, r.end + 1, chr(0x4E00 + i) + r.text, _later(r.slm), _later_llm(r.llm), _later_gold(r.gold)
+        )
         for i, r in enumerate(data)
     ]
-    shown = examples(conflicts(data, RULE), RULE, limit=25)
+    shown = select_disagreements(judge_conflicts(data, RULE), RULE, limit=25)
     assert len(shown) == 25
     about = [
         next(g for g in item["gold"] if g[0] < item["region"][1] and item["region"][0] < g[1])[2] for item in shown
@@ -144,7 +152,7 @@ def test_disagreements_spread_over_types_and_are_limited():
 
 
 def _later(slm):
-    return SlmScore(tuple(s.shifted(1) for s in slm.spans), np.append(np.float32(0), slm.entropy))
+    return SlmPrediction(tuple(s.shifted(1) for s in slm.spans), np.append(np.float32(0), slm.entropy))
 
 
 def _later_llm(llm):
@@ -161,7 +169,7 @@ def files(tmp_path, text, gold, predicted, other_text=None):
     for name, content, spans in (("gold.txt", text, gold), ("mine.txt", other_text or text, predicted)):
         path = tmp_path / name
         path.write_text(labelled_lines(content, spans), encoding="utf-8")
-        out.append(read_labelled(path))
+        out.append(read_labelled_file(path))
     return out
 
 
@@ -199,7 +207,7 @@ def test_a_text_that_stops_early_is_refused(tmp_path):
 
 
 def test_table_shows_the_numbers(result):
-    table = format_table(result)
+    table = format_score_table(result)
     for system in result["systems"].values():
         assert f"{100 * system['micro']['f1']:6.2f}" in table
         assert f"{100 * system['macro_f1']:6.2f}" in table

@@ -6,7 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rayner.evaluation import metrics
-from rayner.evaluation.metrics import Score, count, interval, macro_f1, micro, paired_interval, per_type, token_macro
+from rayner.evaluation.metrics import (
+    Score,
+    bootstrap_interval,
+    count_entities,
+    macro_f1,
+    micro_score,
+    paired_bootstrap_interval,
+    score_by_type,
+    token_macro_f1,
+)
 from rayner.text.spans import Span
 from tests.strategies import LABELS, TYPES, spans_in
 
@@ -24,7 +33,7 @@ KINDS = ("NB", "NR", "NS")
 
 
 def test_counts_are_strict_and_by_sentence_and_type():
-    counts = count(GOLD, PREDICTED, KINDS)
+    counts = count_entities(GOLD, PREDICTED, KINDS)
     assert (counts.shape, counts.dtype) == ((3, 3, 3), np.int64)
     assert counts[0].tolist() == [[0, 0, 0], [1, 1, 1], [0, 1, 1]]
     assert counts[1].tolist() == [[0, 0, 0], [0, 0, 0], [0, 1, 0]]
@@ -32,10 +41,10 @@ def test_counts_are_strict_and_by_sentence_and_type():
 
 
 def test_micro_macro_and_per_type_scores_worked_by_hand():
-    counts = count(GOLD, PREDICTED, KINDS)
-    assert micro(counts) == Score(right=2, predicted=5, gold=5)
-    assert micro(counts).f1 == pytest.approx(0.4)
-    assert per_type(counts, KINDS) == {"NB": Score(0, 0, 0), "NR": Score(2, 2, 3), "NS": Score(0, 3, 2)}
+    counts = count_entities(GOLD, PREDICTED, KINDS)
+    assert micro_score(counts) == Score(right=2, predicted=5, gold=5)
+    assert micro_score(counts).f1 == pytest.approx(0.4)
+    assert score_by_type(counts, KINDS) == {"NB": Score(0, 0, 0), "NR": Score(2, 2, 3), "NS": Score(0, 3, 2)}
     assert macro_f1(counts) == pytest.approx((0.8 + 0.0) / 2)  # NB occurs nowhere
 
 
@@ -48,19 +57,19 @@ def test_precision_recall_and_f1_worked_by_hand():
 def test_scores_are_0_where_there_is_nothing_to_count():
     assert (Score(0, 0, 0).precision, Score(0, 0, 0).recall, Score(0, 0, 0).f1) == (0.0, 0.0, 0.0)
     assert Score(0, 2, 0).recall == Score(0, 0, 2).precision == 0.0
-    empty = count([], [], KINDS)
-    assert (micro(empty), macro_f1(empty)) == (Score(0, 0, 0), 0.0)
+    empty = count_entities([], [], KINDS)
+    assert (micro_score(empty), macro_f1(empty)) == (Score(0, 0, 0), 0.0)
 
 
 def test_a_type_that_is_only_predicted_or_only_gold_counts_in_the_macro():
-    counts = count([[Span(0, 1, "NR"), Span(1, 2, "NB")]], [[Span(0, 1, "NR"), Span(2, 3, "NS")]], KINDS)
+    counts = count_entities([[Span(0, 1, "NR"), Span(1, 2, "NB")]], [[Span(0, 1, "NR"), Span(2, 3, "NS")]], KINDS)
     assert macro_f1(counts) == pytest.approx(1 / 3)
 
 
 @pytest.mark.parametrize(("gold", "predicted"), [([[]], []), ([], [[]])])
 def test_different_numbers_of_sentences_are_refused(gold, predicted):
     with pytest.raises(ValueError, match="zip"):
-        count(gold, predicted, KINDS)
+        count_entities(gold, predicted, KINDS)
 
 
 sentences = st.lists(st.tuples(spans_in(8), spans_in(8)), max_size=6)
@@ -68,11 +77,11 @@ sentences = st.lists(st.tuples(spans_in(8), spans_in(8)), max_size=6)
 
 @given(sentences)
 def test_scores_agree_with_sets_of_entities(pairs):
-    counts = count([gold for gold, _ in pairs], [predicted for _, predicted in pairs], TYPES)
+    counts = count_entities([gold for gold, _ in pairs], [predicted for _, predicted in pairs], TYPES)
     gold = {(i, span) for i, (spans, _) in enumerate(pairs) for span in spans}
     predicted = {(i, span) for i, (_, spans) in enumerate(pairs) for span in spans}
-    assert micro(counts) == Score(len(gold & predicted), len(predicted), len(gold))
-    for kind, score in per_type(counts, TYPES).items():
+    assert micro_score(counts) == Score(len(gold & predicted), len(predicted), len(gold))
+    for kind, score in score_by_type(counts, TYPES).items():
         want, got = ({item for item in items if item[1].type == kind} for items in (gold, predicted))
         assert score == Score(len(want & got), len(got), len(want))
 
@@ -81,9 +90,9 @@ def test_scores_agree_with_sets_of_entities(pairs):
 def test_a_perfect_answer_scores_1_and_an_empty_one_0(pairs):
     gold = [spans for spans, _ in pairs]
     if any(gold):
-        assert micro(count(gold, gold, TYPES)).f1 == macro_f1(count(gold, gold, TYPES)) == 1.0
-    nothing = count(gold, [[] for _ in gold], TYPES)
-    assert micro(nothing).f1 == macro_f1(nothing) == 0.0
+        assert micro_score(count_entities(gold, gold, TYPES)).f1 == macro_f1(count_entities(gold, gold, TYPES)) == 1.0
+    nothing = count_entities(gold, [[] for _ in gold], TYPES)
+    assert micro_score(nothing).f1 == macro_f1(nothing) == 0.0
 
 
 def plain_token_macro(gold, predicted, *, with_outside):
@@ -104,24 +113,24 @@ def test_token_macro_agrees_with_the_definition_of_f1(pairs):
         plain_token_macro(gold, predicted, with_outside=True),
         plain_token_macro(gold, predicted, with_outside=False),
     )
-    assert token_macro(gold, predicted) == pytest.approx(expected)
+    assert token_macro_f1(gold, predicted) == pytest.approx(expected)
 
 
 def test_token_macro_worked_by_hand():
     gold = ["O", "O", "B-NR", "E-NR", "S-NS"]
     predicted = ["O", "S-NR", "B-NR", "E-NR", "O"]
     # O: 2 * 1 / (2 + 2); B-NR and E-NR: 1; S-NR and S-NS: 0.
-    assert token_macro(gold, predicted) == pytest.approx(((0.5 + 1 + 1) / 5, (1 + 1) / 4))
+    assert token_macro_f1(gold, predicted) == pytest.approx(((0.5 + 1 + 1) / 5, (1 + 1) / 4))
 
 
 def test_token_macro_of_texts_without_entities_is_1_with_o_and_0_without():
-    assert token_macro(["O"] * 3, ["O"] * 3) == (1.0, 0.0)
-    assert token_macro([], []) == (0.0, 0.0)
+    assert token_macro_f1(["O"] * 3, ["O"] * 3) == (1.0, 0.0)
+    assert token_macro_f1([], []) == (0.0, 0.0)
 
 
 def test_token_macro_refuses_different_lengths():
     with pytest.raises(ValueError, match="2 gold tags but 1 predicted"):
-        token_macro(["O", "O"], ["O"])
+        token_macro_f1(["O", "O"], ["O"])
 
 
 def system(seed, skill, n_sentences=150):
@@ -136,20 +145,20 @@ def system(seed, skill, n_sentences=150):
 @given(st.integers(0, 1000), st.floats(0.2, 0.9))
 def test_an_interval_contains_the_point_estimate(seed, skill):
     counts = system(seed, skill)
-    low, high = interval(counts, seed=seed, rounds=200)
-    assert 0 <= low < micro(counts).f1 < high <= 1
+    low, high = bootstrap_interval(counts, seed=seed, rounds=200)
+    assert 0 <= low < micro_score(counts).f1 < high <= 1
 
 
 def test_an_interval_is_about_as_wide_as_theory_has_it():
     # 450 independent entities: F1 is the mean of 450 coin tosses here.
-    low, high = interval(system(1, 0.7), seed=0)
+    low, high = bootstrap_interval(system(1, 0.7), seed=0)
     assert high - low == pytest.approx(2 * 1.96 * (0.7 * 0.3 / 450) ** 0.5, rel=0.2)
 
 
 def test_an_interval_narrows_with_a_lower_level():
     counts = system(1, 0.7)
-    low, high = interval(counts, seed=0)
-    inner_low, inner_high = interval(counts, seed=0, level=0.5)
+    low, high = bootstrap_interval(counts, seed=0)
+    inner_low, inner_high = bootstrap_interval(counts, seed=0, level=0.5)
     assert low < inner_low < inner_high < high
 
 
@@ -158,7 +167,7 @@ def test_intervals_depend_on_the_seed_alone():
 
     def measured(seed):
         metrics._draws.cache_clear()  # or the second measurement would only repeat the first
-        return interval(ours, seed=seed), paired_interval(ours, theirs, seed=seed)
+        return bootstrap_interval(ours, seed=seed), paired_bootstrap_interval(ours, theirs, seed=seed)
 
     assert len({measured(5) for _ in range(5)}) == 1  # two may agree by chance
     assert all(a != b for a, b in zip(measured(5), measured(6), strict=True))
@@ -166,16 +175,16 @@ def test_intervals_depend_on_the_seed_alone():
 
 @given(sentences.filter(bool), st.integers(0, 1000))
 def test_a_paired_interval_of_a_system_with_itself_is_0(pairs, seed):
-    counts = count([gold for gold, _ in pairs], [predicted for _, predicted in pairs], TYPES)
-    assert paired_interval(counts, counts, seed=seed, rounds=20) == (0.0, 0.0, 0.0)
+    counts = count_entities([gold for gold, _ in pairs], [predicted for _, predicted in pairs], TYPES)
+    assert paired_bootstrap_interval(counts, counts, seed=seed, rounds=20) == (0.0, 0.0, 0.0)
 
 
 def test_a_paired_interval_contains_the_difference_and_tells_which_is_better():
     better, worse = system(1, 0.8), system(2, 0.6)
-    difference, low, high = paired_interval(better, worse, seed=0)
-    assert difference == pytest.approx(micro(better).f1 - micro(worse).f1)
+    difference, low, high = paired_bootstrap_interval(better, worse, seed=0)
+    assert difference == pytest.approx(micro_score(better).f1 - micro_score(worse).f1)
     assert 0 < low < difference < high
-    back, back_low, back_high = paired_interval(worse, better, seed=0)
+    back, back_low, back_high = paired_bootstrap_interval(worse, better, seed=0)
     assert (back, back_low, back_high) == pytest.approx((-difference, -high, -low))
 
 
@@ -184,36 +193,41 @@ def test_a_paired_interval_is_narrower_than_that_of_two_systems_apart():
     ours = system(1, 0.7)
     theirs = ours.copy()
     theirs[:3, 0, 0] = 0
-    _, low, high = paired_interval(ours, theirs, seed=0)
-    alone_low, alone_high = interval(ours, seed=0)
+    _, low, high = paired_bootstrap_interval(ours, theirs, seed=0)
+    alone_low, alone_high = bootstrap_interval(ours, seed=0)
     assert high - low < (alone_high - alone_low) / 2
 
 
 def test_intervals_without_sentences_are_0():
-    empty = count([], [], KINDS)
-    assert interval(empty, seed=0) == (0.0, 0.0)
-    assert paired_interval(empty, empty, seed=0) == (0.0, 0.0, 0.0)
+    empty = count_entities([], [], KINDS)
+    assert bootstrap_interval(empty, seed=0) == (0.0, 0.0)
+    assert paired_bootstrap_interval(empty, empty, seed=0) == (0.0, 0.0, 0.0)
 
 
 def test_an_interval_leaves_as_much_on_either_side():
     counts, n = system(1, 0.6), 4000
-    inner, outer = interval(counts, seed=1, rounds=n, level=0.5), interval(counts, seed=1, rounds=n, level=0.98)
-    middle = interval(counts, seed=1, rounds=n, level=0.0)[0]
+    inner, outer = (
+        bootstrap_interval(counts, seed=1, rounds=n, level=0.5),
+        bootstrap_interval(counts, seed=1, rounds=n, level=0.98),
+    )
+    middle = bootstrap_interval(counts, seed=1, rounds=n, level=0.0)[0]
     for low, high in (inner, outer):
         assert middle - low == pytest.approx(high - middle, rel=0.2)
-    assert interval(counts, seed=1) == interval(counts, seed=1, rounds=2000, level=0.95)
+    assert bootstrap_interval(counts, seed=1) == bootstrap_interval(counts, seed=1, rounds=2000, level=0.95)
     other = system(2, 0.5)
-    assert paired_interval(counts, other, seed=1) == paired_interval(counts, other, seed=1, rounds=2000, level=0.95)
+    assert paired_bootstrap_interval(counts, other, seed=1) == paired_bootstrap_interval(
+        counts, other, seed=1, rounds=2000, level=0.95
+    )
 
 
 def test_a_single_entity_that_is_right_gives_an_interval_at_1():
-    counts = count([[Span(0, 1, "NR")]], [[Span(0, 1, "NR")]], TYPES)
-    assert interval(counts, seed=1) == (1.0, 1.0)
-    assert token_macro(["S-NR"], ["O"]) == (0.0, 0.0)
+    counts = count_entities([[Span(0, 1, "NR")]], [[Span(0, 1, "NR")]], TYPES)
+    assert bootstrap_interval(counts, seed=1) == (1.0, 1.0)
+    assert token_macro_f1(["S-NR"], ["O"]) == (0.0, 0.0)
 
 
 def test_an_interval_is_of_2000_rounds_unless_told_otherwise():
     """Of sentences so different that no two draws have the same F1."""
     counts = np.random.default_rng(1).integers(1, 10**6, (50, 1, 3))
-    assert interval(counts, seed=1) == interval(counts, seed=1, rounds=2000)
-    assert interval(counts, seed=1) != interval(counts, seed=1, rounds=2001)
+    assert bootstrap_interval(counts, seed=1) == bootstrap_interval(counts, seed=1, rounds=2000)
+    assert bootstrap_interval(counts, seed=1) != bootstrap_interval(counts, seed=1, rounds=2001)

@@ -5,22 +5,22 @@ import dataclasses
 import numpy as np
 import pytest
 
-from rayner.evaluation.reliability import binned, calibration_of
-from rayner.fusion import calibration, confidence
+from rayner.evaluation.reliability import evaluate_calibration, reliability_bins
+from rayner.fusion import calibration, model_confidence
 from rayner.fusion.deciding import decide
-from rayner.fusion.region_rule import Rule
-from rayner.text.tags import encode, label_set
+from rayner.fusion.region_rule import RegionRule
+from rayner.text.tags import bmes_labels, spans_to_tags
 from tests.report.synthetic import TYPES, rows
 
-RULE = Rule(0.2)
+RULE = RegionRule(0.2)
 KINDS = tuple(sorted(TYPES))
 
 
 def with_distributions(row):
     """The row with a distribution that is as sure of its labels as its entropy is low."""
-    labels = label_set(KINDS)
+    labels = bmes_labels(KINDS)
     out = np.full((len(row.text), len(labels)), 0.01, dtype=np.float32)
-    for i, tag in enumerate(encode(row.slm.spans, len(row.text))):
+    for i, tag in enumerate(spans_to_tags(row.slm.spans, len(row.text))):
         out[i, labels.index(tag)] = np.exp(-row.slm.entropy[i])
     log_probs = np.log(out / out.sum(axis=1, keepdims=True))
     return dataclasses.replace(row, slm=dataclasses.replace(row.slm, log_probs=log_probs))
@@ -34,15 +34,15 @@ def scored():
 @pytest.fixture(scope="module")
 def found(scored):
     half = scored[:30]
-    decisions = [(d, row) for row in half for d in decide(row, RULE) if d.consulted]
+    decisions = [(d, row) for row in half for d in decide(row, RULE) if d.llm_consulted]
     fitted = {
-        "slm": confidence.fit(confidence.of_slm(half, KINDS)),
-        "llm": confidence.fit(confidence.of_llm(half)),
-        "with_llm": calibration.fit(
-            [calibration.features(d) for d, _ in decisions], [d.span in row.gold for d, row in decisions]
+        "slm": model_confidence.fit_confidence_weights(model_confidence.slm_confidences(half, KINDS)),
+        "llm": model_confidence.fit_confidence_weights(model_confidence.llm_confidences(half)),
+        "with_llm": calibration.fit_logistic_weights(
+            [calibration.calibration_features(d) for d, _ in decisions], [d.span in row.gold for d, row in decisions]
         ),
     }
-    return calibration_of(scored[30:], RULE, KINDS, fitted)
+    return evaluate_calibration(scored[30:], RULE, KINDS, fitted)
 
 
 def test_every_entity_is_counted_once(scored, found):
@@ -62,6 +62,6 @@ def test_the_error_is_that_of_the_bins(found):
 
 
 def test_without_weights_or_rows_nothing_is_told(scored):
-    assert calibration_of(scored, RULE, KINDS, {}) == {}
-    assert calibration_of([], RULE, KINDS, {"slm": [1.0, 1.0], "llm": [1.0, 1.0], "with_llm": [1.0] * 6}) == {}
-    assert binned([], []) == []
+    assert evaluate_calibration(scored, RULE, KINDS, {}) == {}
+    assert evaluate_calibration([], RULE, KINDS, {"slm": [1.0, 1.0], "llm": [1.0, 1.0], "with_llm": [1.0] * 6}) == {}
+    assert reliability_bins([], []) == []

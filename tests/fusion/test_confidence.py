@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.fusion import confidence
-from rayner.fusion.regions import compare
-from rayner.text.predictions import LlmAnswer, LlmSpan, Scored, SlmScore
-from rayner.text.spans import Span, checked
-from rayner.text.tags import encode
+from rayner.fusion import model_confidence
+from rayner.fusion.regions import find_agreements_and_conflicts
+from rayner.text.predictions import LlmAnswer, LlmEntity, SegmentPrediction, SlmPrediction
+from rayner.text.spans import Span, sort_and_check_spans
+from rayner.text.tags import spans_to_tags
 from tests.fusion.test_span_rule import rows
 from tests.strategies import LABELS, TYPES, floats32
 
@@ -20,8 +20,8 @@ from tests.strategies import LABELS, TYPES, floats32
 @given(st.lists(rows(), max_size=4))
 def test_every_entity_has_a_confidence_between_0_and_1(some):
     for judged, spans in (
-        (confidence.of_slm(some, TYPES), [span for row in some for span in row.slm.spans]),
-        (confidence.of_llm(some), [span for row in some for span in row.llm.plain]),
+        (model_confidence.slm_confidences(some, TYPES), [span for row in some for span in row.slm.spans]),
+        (model_confidence.llm_confidences(some), [span for row in some for span in row.llm.plain]),
     ):
         assert [span for span, *_ in judged] == spans
         assert all(0 <= value <= 1 + 1e-5 for _, value, _ in judged)
@@ -32,15 +32,15 @@ def test_the_small_models_is_the_product_of_its_labels():
     for i, (label, p) in enumerate((("B-NR", 0.5), ("M-NR", 0.8), ("E-NR", 0.25))):
         log_probs[i, LABELS.index(label)] = math.log(p)
     span = Span(0, 3, "NR")
-    row = Scored("d", 0, 3, "楚懷王", SlmScore((span,), floats32([1, 1, 1]), log_probs), gold=(span,))
-    assert confidence.of_slm([row], TYPES) == [(span, pytest.approx(0.1), True)]
+    row = SegmentPrediction("d", 0, 3, "楚懷王", SlmPrediction((span,), floats32([1, 1, 1]), log_probs), gold=(span,))
+    assert model_confidence.slm_confidences([row], TYPES) == [(span, pytest.approx(0.1), True)]
 
 
 def test_the_llms_is_category_times_boundary():
     span = Span(0, 1, "NR")
-    llm = LlmAnswer((LlmSpan(span, 0.5, 0.25),), floats32([1, 1]))
-    row = Scored("d", 0, 1, "楚", SlmScore((), floats32([0])), llm)
-    assert confidence.of_llm([row]) == [(span, 0.125, False)]
+    llm = LlmAnswer((LlmEntity(span, 0.5, 0.25),), floats32([1, 1]))
+    row = SegmentPrediction("d", 0, 1, "楚", SlmPrediction((), floats32([0])), llm)
+    assert model_confidence.llm_confidences([row]) == [(span, 0.125, False)]
 
 
 def test_calibration_mends_confidences_that_are_too_high():
@@ -48,36 +48,36 @@ def test_calibration_mends_confidences_that_are_too_high():
     sure = rng.uniform(0.5, 1, 4000)
     right = rng.random(4000) < sure**3  # right far less often than they say
     judged = [(Span(0, 1, "NR"), float(value), bool(good)) for value, good in zip(sure, right, strict=True)]
-    told = confidence.calibrated(confidence.fit(judged[:2000]))
-    before = confidence.expected_error(sure[2000:], right[2000:])
-    after = confidence.expected_error([told(value) for value in sure[2000:]], right[2000:])
+    told = model_confidence.confidence_calibrator(model_confidence.fit_confidence_weights(judged[:2000]))
+    before = model_confidence.expected_calibration_error(sure[2000:], right[2000:])
+    after = model_confidence.expected_calibration_error([told(value) for value in sure[2000:]], right[2000:])
     assert before > 0.2
     assert after < 0.03
 
 
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_calibration_keeps_the_order(a, b):
-    told = confidence.calibrated([0.3, 0.7])
+    told = model_confidence.confidence_calibrator([0.3, 0.7])
     assert told(min(a, b)) <= told(max(a, b))
 
 
 def test_without_entities_nothing_is_fitted():
-    assert confidence.fit([]) == []
-    assert confidence.calibrated([])(0.5) is None
+    assert model_confidence.fit_confidence_weights([]) == []
+    assert model_confidence.confidence_calibrator([])(0.5) is None
 
 
 def test_expected_error_by_hand():
-    assert confidence.expected_error([], []) == 0
+    assert model_confidence.expected_calibration_error([], []) == 0
     # Two bins: means 0.25 and 0.95, right in half and in all.
-    assert confidence.expected_error([0.2, 0.3, 0.9, 1.0], [False, True, True, True]) == pytest.approx(
-        (0.2 + 0.7 + 0.1 + 0.0) / 4
-    )
+    assert model_confidence.expected_calibration_error(
+        [0.2, 0.3, 0.9, 1.0], [False, True, True, True]
+    ) == pytest.approx((0.2 + 0.7 + 0.1 + 0.0) / 4)
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=30))
 def test_expected_error_lies_between_0_and_1_and_is_at_least_the_mean_gap(pairs):
     scores, right = zip(*pairs, strict=True)
-    error = confidence.expected_error(scores, right)
+    error = model_confidence.expected_calibration_error(scores, right)
     assert abs(np.mean(scores) - np.mean(right)) - 1e-9 <= error <= 1
 
 
@@ -86,48 +86,54 @@ WEIGHTS = {"slm": [0.2, 1.1], "llm": [-0.4, 0.8]}
 
 @given(rows())
 def test_by_calibrated_confidence_each_region_goes_to_one_model_and_agreement_stays(row):
-    fused = confidence.fuse(row, TYPES, WEIGHTS)
-    assert list(checked(fused, len(row.text))) == list(fused)
+    fused = model_confidence.fuse(row, TYPES, WEIGHTS)
+    assert list(sort_and_check_spans(fused, len(row.text))) == list(fused)
     if row.slm.log_probs is None or row.llm is None:
         assert fused == tuple(row.slm.spans)
         return
-    agreed, regions = compare(row.slm.spans, row.llm.spans)
+    agreed, regions = find_agreements_and_conflicts(row.slm.spans, row.llm.spans)
     assert set(agreed) <= set(fused)
     for region in regions:
         inside = {span for span in fused if span.start < region.end and region.start < span.end}
-        assert inside in (set(region.slm), {item.span for item in region.llm})
+        assert inside in (set(region.slm_spans), {item.span for item in region.llm_entities})
 
 
 @pytest.mark.parametrize(("probability", "won"), [(0.9, "llm"), (0.3, "slm")])
 def test_the_surer_model_wins_and_where_one_is_silent_the_other_needs_more_than_even_odds(probability, won):
     span = Span(0, 1, "NR")
     log_probs = np.full((1, len(LABELS)), -3, dtype=np.float32)
-    llm = LlmAnswer((LlmSpan(span, probability, 1.0),), floats32([1, 1]))
-    row = Scored("d", 0, 1, "楚", SlmScore((), floats32([0]), log_probs), llm)
+    llm = LlmAnswer((LlmEntity(span, probability, 1.0),), floats32([1, 1]))
+    row = SegmentPrediction("d", 0, 1, "楚", SlmPrediction((), floats32([0]), log_probs), llm)
     as_they_are = {"slm": [0.0, 1.0], "llm": [0.0, 1.0]}
-    assert confidence.fuse(row, TYPES, as_they_are) == ((span,) if won == "llm" else ())
+    assert model_confidence.fuse(row, TYPES, as_they_are) == ((span,) if won == "llm" else ())
 
 
 def test_without_weights_the_small_model_stands():
     span = Span(0, 1, "NR")
-    row = Scored("d", 0, 1, "楚", SlmScore((span,), floats32([0]), np.zeros((1, len(LABELS)), np.float32)),
-                 LlmAnswer((), floats32([1, 1])))  # fmt: skip
-    assert confidence.fuse(row, TYPES, {}) == (span,)
+    row = SegmentPrediction(
+        "d",
+        0,
+        1,
+        "楚",
+        SlmPrediction((span,), floats32([0]), np.zeros((1, len(LABELS)), np.float32)),
+        LlmAnswer((), floats32([1, 1])),
+    )
+    assert model_confidence.fuse(row, TYPES, {}) == (span,)
 
 
 @pytest.mark.parametrize(("value", "inside"), [(0.75, 0.75), (0.0, 1e-6), (1.0, 1 - 1e-6), (1.5, 1 - 1e-6)])
 def test_a_confidence_as_columns(value, inside):
-    assert confidence.logit(value) == pytest.approx([1.0, math.log(inside / (1 - inside))], rel=1e-9)
+    assert model_confidence.logit_features(value) == pytest.approx([1.0, math.log(inside / (1 - inside))], rel=1e-9)
 
 
 def pair(own, theirs):
     """A sentence of six in which the small model is sure of each label of its spans by `own`, the LLM by `theirs`."""
     log_probs = np.full((6, len(LABELS)), -20, dtype=np.float32)
     for span, p in own.items():
-        for i, tag in zip(range(span.start, span.end), encode([span], span.end)[span.start :], strict=True):
+        for i, tag in zip(range(span.start, span.end), spans_to_tags([span], span.end)[span.start :], strict=True):
             log_probs[i, LABELS.index(tag)] = math.log(p) / (span.end - span.start)
-    llm = LlmAnswer(tuple(LlmSpan(span, p, 1.0) for span, p in theirs.items()), floats32([1] * 7))
-    return Scored("d", 0, 6, "楚懷王入秦去", SlmScore((*own,), floats32([1] * 6), log_probs), llm)
+    llm = LlmAnswer(tuple(LlmEntity(span, p, 1.0) for span, p in theirs.items()), floats32([1] * 7))
+    return SegmentPrediction("d", 0, 6, "楚懷王入秦去", SlmPrediction((*own,), floats32([1] * 6), log_probs), llm)
 
 
 AS_THEY_ARE = {"slm": [0.0, 1.0], "llm": [0.0, 1.0]}
@@ -151,27 +157,31 @@ AS_THEY_ARE = {"slm": [0.0, 1.0], "llm": [0.0, 1.0]}
 )
 def test_of_a_region_the_mean_confidence_decides(own, theirs, winner):
     row = pair(own, theirs)
-    assert confidence.fuse(row, TYPES, AS_THEY_ARE) == tuple(own if winner == "slm" else theirs)
+    assert model_confidence.fuse(row, TYPES, AS_THEY_ARE) == tuple(own if winner == "slm" else theirs)
 
 
 def test_where_anything_is_missing_the_small_model_stands():
     own, theirs = Span(0, 2, "NR"), Span(0, 2, "NS")
     row = pair({own: 0.1}, {theirs: 0.9})
-    assert confidence.fuse(row, TYPES, AS_THEY_ARE) == (theirs,)
+    assert model_confidence.fuse(row, TYPES, AS_THEY_ARE) == (theirs,)
     without = dataclasses.replace(row.slm, log_probs=None)
     for other in (dataclasses.replace(row, llm=None), dataclasses.replace(row, slm=without)):
-        assert confidence.fuse(other, TYPES, AS_THEY_ARE) == (own,)
+        assert model_confidence.fuse(other, TYPES, AS_THEY_ARE) == (own,)
     for weights in ({"slm": [0.0, 1.0]}, {"llm": [0.0, 1.0]}, {"slm": [], "llm": [0.0, 1.0]}):
-        assert confidence.fuse(row, TYPES, weights) == (own,)
+        assert model_confidence.fuse(row, TYPES, weights) == (own,)
 
 
 def test_expected_error_has_ten_bins_and_the_last_holds_1():
     right = [True, False, True, False]
     # 0.05 and 0.15 lie in bins of their own, 0.95 and 1 in one.
-    assert confidence.expected_error([0.05, 0.15, 0.95, 1.0], right) == pytest.approx((0.95 + 0.15 + 0.95) / 4)
-    assert confidence.expected_error([0.85, 0.95], [True, False]) == pytest.approx((0.15 + 0.95) / 2)
-    assert confidence.expected_error([0.05, 0.95], [True, False], bins=1) == pytest.approx(0.0)
+    assert model_confidence.expected_calibration_error([0.05, 0.15, 0.95, 1.0], right) == pytest.approx(
+        (0.95 + 0.15 + 0.95) / 4
+    )
+    assert model_confidence.expected_calibration_error([0.85, 0.95], [True, False]) == pytest.approx((0.15 + 0.95) / 2)
+    assert model_confidence.expected_calibration_error([0.05, 0.95], [True, False], bins=1) == pytest.approx(0.0)
 
 
 def test_expected_error_has_no_more_than_ten_bins():
-    assert confidence.expected_error([0.05, 0.095], [True, False]) == pytest.approx((0.95 - 0.095) / 2)
+    assert model_confidence.expected_calibration_error([0.05, 0.095], [True, False]) == pytest.approx(
+        (0.95 - 0.095) / 2
+    )

@@ -8,15 +8,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rayner.errors import ConfigError
-from rayner.fusion import custom_rule
-from rayner.fusion.custom_rule import FittedRule
-from rayner.fusion.deciding import can_change, chosen, decide, doubt, quiet
-from rayner.fusion.gate import block_entropy
-from rayner.fusion.region_rule import Rule
-from rayner.fusion.regions import fuse
-from rayner.fusion.span_features import candidates
-from rayner.fusion.tuning import held_out
-from rayner.text.spans import Span, checked
+from rayner.fusion import custom_rule, gate
+from rayner.fusion.custom_rule import FittedCustomRule
+from rayner.fusion.deciding import block_entropy, chosen, decide, llm_could_change, stop_mask
+from rayner.fusion.region_rule import RegionRule
+from rayner.fusion.regions import fuse_by_regions
+from rayner.fusion.span_features import candidate_spans
+from rayner.fusion.tuning import decide_held_out
+from rayner.text.spans import Span, sort_and_check_spans
 from tests.fusion.test_span_rule import one, rows
 from tests.strategies import TYPES
 
@@ -54,7 +53,7 @@ LONGEST = """
 @pytest.fixture
 def longest(own_module):
     own_module("own_rule", LONGEST)
-    return FittedRule("own_rule:LONGEST", TYPES, {"gold": 0, "types": [*TYPES]})
+    return FittedCustomRule("own_rule:LONGEST", TYPES, {"gold": 0, "types": [*TYPES]})
 
 
 @SHARED
@@ -63,21 +62,21 @@ def test_decisions_are_the_rules_where_its_gate_is_open_and_the_small_models_whe
     found = decide(row, longest)
     spans = [decision.span for decision in found]
     if len(row.text) % 2:
-        assert found == fuse(row.slm, None, Rule(0.0))
+        assert found == fuse_by_regions(row.slm, None, RegionRule(0.0))
         return
-    assert checked(spans, len(row.text)) == tuple(spans)
+    assert sort_and_check_spans(spans, len(row.text)) == tuple(spans)
     own, theirs = set(row.slm.spans), set(row.llm.plain)
-    for left in set(candidates(row, TYPES)) - set(spans):
+    for left in set(candidate_spans(row, TYPES)) - set(spans):
         assert any(s.overlaps(left) and s.end - s.start >= left.end - left.start for s in spans)
     for decision in found:
         who = {(True, True): "agree", (False, True): "llm"}.get((decision.span in own, decision.span in theirs), "slm")
-        assert (decision.decided_by, decision.consulted, decision.probability) == (who, True, None)
+        assert (decision.decided_by, decision.llm_consulted, decision.rule_prob) == (who, True, None)
 
 
 @SHARED
 @given(row=rows(), other=rows())
 def test_where_the_gate_is_shut_no_llm_answer_changes_anything(longest, row, other):
-    if not can_change(row, longest):
+    if not llm_could_change(row, longest):
         assert decide(row, longest) == decide(dataclasses.replace(row, llm=None), longest)
 
 
@@ -85,9 +84,9 @@ def test_where_the_gate_is_shut_no_llm_answer_changes_anything(longest, row, oth
 @SHARED
 def test_without_a_gate_the_llm_is_asked_about_everything(longest, row):
     rule = dataclasses.replace(longest, name="own_rule:UNGATED")
-    assert can_change(row, rule)
-    assert quiet(row.slm, rule) is None
-    assert doubt(row.slm, rule).tolist() == block_entropy(row.slm, "max").tolist()
+    assert llm_could_change(row, rule)
+    assert stop_mask(row.slm, rule) is None
+    assert block_entropy(row.slm, rule).tolist() == gate.block_entropy(row.slm, "max").tolist()
 
 
 @SHARED
@@ -109,7 +108,7 @@ def test_it_is_judged_on_what_it_was_not_fitted_on(longest):
         fitted.append(custom_rule.fit("own_rule:LONGEST", others, TYPES))
         return fitted[-1]
 
-    assert [len(own) for own in held_out(some, choose, folds=4, seed=0)] == [1] * 4
+    assert [len(own) for own in decide_held_out(some, choose, folds=4, seed=0)] == [1] * 4
     assert [rule.fitted["gold"] for rule in fitted] == [3] * 4
 
 

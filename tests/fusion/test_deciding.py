@@ -8,18 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.evaluation.metrics import count, micro
+from rayner.evaluation.metrics import count_entities, micro_score
 from rayner.fusion import span_rule
-from rayner.fusion.deciding import can_change, decide, doubt, quiet
-from rayner.fusion.region_rule import Rule
-from rayner.fusion.span_features import Lexicon, names
-from rayner.fusion.span_rule import SpanRule, accepted, probabilities, ranking
-from rayner.text.predictions import SlmScore
+from rayner.fusion.deciding import block_entropy, decide, llm_could_change, stop_mask
+from rayner.fusion.region_rule import RegionRule
+from rayner.fusion.span_features import Lexicon, feature_names
+from rayner.fusion.span_rule import SpanRule, accept_candidates, candidate_probs, rank_candidates
+from rayner.text.predictions import SlmPrediction
 from rayner.text.spans import Span
 from tests.fusion.test_span_rule import LEXICON, one, rows, span_rules
 from tests.strategies import TYPES, floats32
 
-COLUMNS = names(TYPES)
+COLUMNS = feature_names(TYPES)
 
 
 def rule_of(threshold=0.5, constant=0.0, **weights):
@@ -31,15 +31,15 @@ def test_decisions_of_a_learned_rule_tell_who_put_them_and_how_likely_they_are()
     row = one("楚王怒去", (both, own), (both, theirs), ())
     found = decide(row, rule_of(constant=1.0))
     assert [(d.span, d.decided_by) for d in found] == [(both, "agree"), (own, "slm"), (theirs, "llm")]
-    assert all(d.consulted and d.probability == pytest.approx(1 / (1 + math.exp(-1))) for d in found)
+    assert all(d.llm_consulted and d.rule_prob == pytest.approx(1 / (1 + math.exp(-1))) for d in found)
     assert [(d.slm_type, d.llm_type) for d in found] == [("NR", "NR"), ("NR", None), (None, "NS")]
 
 
 def test_a_learned_rule_reads_all_of_an_answer_and_doubts_by_the_highest_entropy():
-    slm = SlmScore((Span(0, 2, "NR"),), floats32([0.5, 1.5, 0.25]))
-    assert quiet(slm, rule_of()) is None
-    assert doubt(slm, rule_of()).tolist() == [1.5, 1.5, 0.25]
-    assert doubt(slm, Rule(1.0, entropy="mean")).tolist() == [1.0, 1.0, 0.25]
+    slm = SlmPrediction((Span(0, 2, "NR"),), floats32([0.5, 1.5, 0.25]))
+    assert stop_mask(slm, rule_of()) is None
+    assert block_entropy(slm, rule_of()).tolist() == [1.5, 1.5, 0.25]
+    assert block_entropy(slm, RegionRule(1.0, entropy="mean")).tolist() == [1.0, 1.0, 0.25]
 
 
 @pytest.mark.parametrize("threshold", [0.1, 0.5, 0.9])
@@ -47,9 +47,9 @@ def test_a_learned_rule_reads_all_of_an_answer_and_doubts_by_the_highest_entropy
 def test_the_gate_of_a_learned_rule_is_shut_below_its_threshold(threshold, above):
     row = one("楚王", (), (), ())
     edge = math.log(threshold / (1 - threshold))
-    assert can_change(row, rule_of(threshold, edge + (1e-4 if above else -1e-4))) is above
-    assert can_change(row, rule_of(threshold, edge))  # rounding may go either way: ask
-    assert can_change(one("楚王", (Span(0, 1, "NR"),), (), ()), rule_of(threshold, -20.0))
+    assert llm_could_change(row, rule_of(threshold, edge + (1e-4 if above else -1e-4))) is above
+    assert llm_could_change(row, rule_of(threshold, edge))  # rounding may go either way: ask
+    assert llm_could_change(one("楚王", (Span(0, 1, "NR"),), (), ()), rule_of(threshold, -20.0))
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_the_gate_of_a_learned_rule_is_shut_below_its_threshold(threshold, above
 )
 def test_a_probability_is_the_logistic_function_of_the_weighted_columns(logit, chance):
     row = one("楚王", (), (Span(0, 1, "NR"),), ())
-    (found,) = probabilities(row, [Span(0, 1, "NR")], rule_of(constant=logit / 2, LLM=logit / 2))
+    (found,) = candidate_probs(row, [Span(0, 1, "NR")], rule_of(constant=logit / 2, LLM=logit / 2))
     assert found == pytest.approx(chance, rel=1e-9)
 
 
@@ -65,9 +65,9 @@ def test_of_two_that_are_as_likely_the_first_is_taken_and_at_the_threshold_none(
     first, second = Span(0, 2, "NR"), Span(1, 3, "NR")
     row = one("楚王怒", (), (first,), ())
     row = dataclasses.replace(row, slm=dataclasses.replace(row.slm, spans=(second,)))
-    assert [span for span, _ in ranking(row, rule_of())] == [first]
-    assert accepted(row, rule_of(0.5)) == []
-    assert accepted(row, rule_of(0.49)) == [(first, 0.5)]
+    assert [span for span, _ in rank_candidates(row, rule_of())] == [first]
+    assert accept_candidates(row, rule_of(0.5)) == []
+    assert accept_candidates(row, rule_of(0.49)) == [(first, 0.5)]
 
 
 def test_a_string_that_was_never_seen_is_written_as_never_seen():
@@ -78,10 +78,12 @@ def test_a_string_that_was_never_seen_is_written_as_never_seen():
 @given(st.lists(rows(), min_size=1, max_size=4), span_rules())
 def test_no_threshold_has_a_higher_f1_and_the_best_lies_in_the_middle_between_two_candidates(some, rule):
     def f1(threshold):
-        found = [[span for span, _ in accepted(row, dataclasses.replace(rule, threshold=threshold))] for row in some]
-        return micro(count([row.gold for row in some], found, TYPES)).f1
+        found = [
+            [span for span, _ in accept_candidates(row, dataclasses.replace(rule, threshold=threshold))] for row in some
+        ]
+        return micro_score(count_entities([row.gold for row in some], found, TYPES)).f1
 
-    chances = sorted({chance for row in some for _, chance in ranking(row, rule)})
+    chances = sorted({chance for row in some for _, chance in rank_candidates(row, rule)})
     if not chances:
         return
     found = span_rule._threshold(some, [rule] * len(some))
@@ -101,13 +103,13 @@ def test_no_threshold_has_a_higher_f1_and_the_best_lies_in_the_middle_between_tw
 def test_of_what_is_always_wrong_nothing_is_learned_but_to_doubt():
     span = Span(0, 1, "NR")
     some = [one("楚王" + chr(0x4E00 + i), (), (span,), ()) for i in range(20)]
-    rule = span_rule.fit(some, TYPES, LEXICON)
+    rule = span_rule.fit_span_rule(some, TYPES, LEXICON)
     assert rule.threshold == 0.9 or all(decide(row, rule) == [] for row in some)
-    assert rule == span_rule.fit(some, TYPES, LEXICON, ridge=3.0)
+    assert rule == span_rule.fit_span_rule(some, TYPES, LEXICON, ridge=3.0)
 
 
 def test_without_candidates_the_rule_is_a_constant_doubt():
-    rule = span_rule.fit([one("楚王", (), (), ())], TYPES, LEXICON)
+    rule = span_rule.fit_span_rule([one("楚王", (), (), ())], TYPES, LEXICON)
     assert rule.weights == (-1.0, *[0.0] * len(COLUMNS))
     assert rule.threshold == 0.5
 
@@ -119,11 +121,11 @@ def test_no_weight_on_the_llms_certainty_is_negative_and_what_is_always_the_same
         sure = 0.6 + 0.3 * (i % 2)
         row = one("楚王" + chr(0x4E00 + i), (), (span,), () if i % 2 else (span,), sure)
         some.append(row)
-    rule = span_rule.fit(some, TYPES, LEXICON, ridge=0.1)
+    rule = span_rule.fit_span_rule(some, TYPES, LEXICON, ridge=0.1)
     for name in ("LLM decisions", "LLM least decision", "LLM category", "LLM boundary"):
-        assert rule.named[name] >= 0
-    assert rule.named["both"] == rule.named["length 2"] == rule.named["type NS"] == 0
-    assert rule.named["constant"] == rule.weights[0]
+        assert rule.named_weights[name] >= 0
+    assert rule.named_weights["both"] == rule.named_weights["length 2"] == rule.named_weights["type NS"] == 0
+    assert rule.named_weights["constant"] == rule.weights[0]
 
 
 def test_each_sentence_is_judged_by_the_lexicon_it_may_see():
@@ -133,9 +135,9 @@ def test_each_sentence_is_judged_by_the_lexicon_it_may_see():
         dataclasses.replace(one("楚王" + chr(0x4E00 + i), (), (span,), (span,) if i % 2 else ()), doc_id="ab"[i % 2])
         for i in range(40)
     ]
-    apart = span_rule.fit(some, TYPES, LEXICON, ridge=0.1, others={"a": Lexicon({}, {})})
-    assert apart.named["never tagged"] < 0 < apart.named["tagged so"]
+    apart = span_rule.fit_span_rule(some, TYPES, LEXICON, ridge=0.1, others={"a": Lexicon({}, {})})
+    assert apart.named_weights["never tagged"] < 0 < apart.named_weights["tagged so"]
     assert apart.lexicon == LEXICON
-    together = span_rule.fit(some, TYPES, LEXICON, ridge=0.1)
-    assert together.named["never tagged"] == together.named["tagged so"] == 0
+    together = span_rule.fit_span_rule(some, TYPES, LEXICON, ridge=0.1)
+    assert together.named_weights["never tagged"] == together.named_weights["tagged so"] == 0
     assert np.isfinite(together.weights).all()

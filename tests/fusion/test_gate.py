@@ -9,14 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.fusion.gate import block_entropy, bound, open_until, quiet, reach
-from rayner.fusion.region_rule import ENTROPY, EVIDENCE, PROBABILITY, Rule, slm_wins
-from rayner.fusion.regions import compare, entropy_over, evidence_over, fuse, fuse_characters, reduce_probability
-from rayner.text.predictions import LlmAnswer, LlmSpan, SlmScore
+from rayner.fusion.gate import block_entropy, first_closed_slot, first_stop_slot, max_llm_score, stop_mask
+from rayner.fusion.region_rule import ENTROPY_REDUCTIONS, LLM_CONFIDENCES, LLM_REDUCTIONS, RegionRule, slm_wins
+from rayner.fusion.regions import (
+    find_agreements_and_conflicts,
+    fuse_by_characters,
+    fuse_by_regions,
+    reduce_llm_probs,
+    region_entropy,
+    region_llm_probs,
+)
+from rayner.text.predictions import LlmAnswer, LlmEntity, SlmPrediction
 from rayner.text.spans import Span
 from tests.strategies import floats32, llm_answers, probabilities, rules, spans_in, vectors, votes
 
-REDUCTIONS = [*itertools.product(ENTROPY, PROBABILITY, EVIDENCE)]
+REDUCTIONS = [*itertools.product(ENTROPY_REDUCTIONS, LLM_REDUCTIONS, LLM_CONFIDENCES)]
 
 
 def spans_of(decisions):
@@ -25,12 +32,14 @@ def spans_of(decisions):
 
 def fused_whole(slm, llm, rule):
     """The fused spans, from every region of the whole answer."""
-    agreed, regions = compare(slm.spans, llm.spans)
+    agreed, regions = find_agreements_and_conflicts(slm.spans, llm.spans)
     spans = list(agreed)
     for region in regions:
-        confidence = 1 - entropy_over(region, slm.entropy, rule.entropy)
-        p = reduce_probability(evidence_over(region, llm, rule.evidence), rule.probability)
-        spans += region.slm if slm_wins(confidence, p, rule.weight) else [item.span for item in region.llm]
+        confidence = 1 - region_entropy(region, slm.entropy, rule.entropy)
+        p = reduce_llm_probs(region_llm_probs(region, llm, rule.evidence), rule.probability)
+        spans += (
+            region.slm_spans if slm_wins(confidence, p, rule.weight) else [item.span for item in region.llm_entities]
+        )
     return tuple(sorted(spans))
 
 
@@ -48,7 +57,7 @@ def near_rules(draw, slm):
     confidences = 1 - block_entropy(slm, how[0])
     at = draw(st.sampled_from([float(c) for c in confidences] or [0.5]))
     limit = at + draw(st.sampled_from([-1e-3, -1e-5, 0.0, 1e-5, 1e-3]))
-    return Rule(limit / math.e if limit > 0 else limit, *how)
+    return RegionRule(limit / math.e if limit > 0 else limit, *how)
 
 
 @st.composite
@@ -60,72 +69,72 @@ def close_calls(draw):
 @given(close_calls())
 def test_reading_no_further_than_the_gate_asks_gives_the_spans_of_the_whole_answer(drawn):
     slm, llm, rule = drawn
-    assert spans_of(fuse(slm, llm, rule)) == fused_whole(slm, llm, rule)
+    assert spans_of(fuse_by_regions(slm, llm, rule)) == fused_whole(slm, llm, rule)
 
 
 @given(close_calls())
 def test_an_answer_broken_off_where_the_gate_allows_gives_the_same_decisions_field_by_field(drawn):
     slm, llm, rule = drawn
-    end = reach(slm, llm.plain, rule)
-    assert fuse(slm, broken_off(llm, end), rule) == fuse(slm, llm, rule)
+    end = first_stop_slot(slm, llm.plain, rule)
+    assert fuse_by_regions(slm, broken_off(llm, end), rule) == fuse_by_regions(slm, llm, rule)
     if end < len(slm.entropy):  # a little more than needed does no harm
         later = next(i for i in range(end + 1, len(slm.entropy) + 1) if not any(s.start < i < s.end for s in llm.plain))
-        assert fuse(slm, broken_off(llm, later), rule) == fuse(slm, llm, rule)
+        assert fuse_by_regions(slm, broken_off(llm, later), rule) == fuse_by_regions(slm, llm, rule)
 
 
 @given(close_calls())
 def test_where_the_gate_is_shut_no_llm_answer_is_needed(drawn):
     slm, llm, rule = drawn
-    if not open_until(slm, rule):
-        assert fuse(slm, llm, rule) == fuse(slm, None, rule)
-        assert spans_of(fuse(slm, None, rule)) == slm.spans
+    if not first_closed_slot(slm, rule):
+        assert fuse_by_regions(slm, llm, rule) == fuse_by_regions(slm, None, rule)
+        assert spans_of(fuse_by_regions(slm, None, rule)) == slm.spans
     if fused_whole(slm, llm, rule) != slm.spans:
-        assert open_until(slm, rule)
+        assert first_closed_slot(slm, rule)
 
 
 @given(close_calls())
 def test_the_answer_is_read_to_a_slot_that_cuts_no_entity_and_lies_behind_every_block_that_can_lose(drawn):
     slm, llm, rule = drawn
-    end, slots = reach(slm, llm.plain, rule), quiet(slm, rule)
+    end, slots = first_stop_slot(slm, llm.plain, rule), stop_mask(slm, rule)
     assert slots[-1]
     assert slots[end]
-    assert end >= open_until(slm, rule)
+    assert end >= first_closed_slot(slm, rule)
     assert not any(span.start < end < span.end for span in (*slm.spans, *llm.plain))
 
 
 def test_an_answer_that_stops_too_early_is_refused():
-    slm = SlmScore((Span(0, 1, "NR"),), floats32([3, 3, 3]))
+    slm = SlmPrediction((Span(0, 1, "NR"),), floats32([3, 3, 3]))
     llm = LlmAnswer((), floats32([1, 1, 1, 1]))
     with pytest.raises(ValueError, match="known up to slot 1, needed up to slot 3"):
-        fuse(slm, broken_off(llm, 1), Rule(0.3))
+        fuse_by_regions(slm, broken_off(llm, 1), RegionRule(0.3))
 
 
-@pytest.mark.parametrize("how", ENTROPY)
+@pytest.mark.parametrize("how", ENTROPY_REDUCTIONS)
 def test_a_block_is_an_entity_or_a_character_outside(how):
-    slm = SlmScore((Span(1, 3, "NR"),), floats32([0.5, 1, 2, 0.25]))
+    slm = SlmPrediction((Span(1, 3, "NR"),), floats32([0.5, 1, 2, 0.25]))
     inside = {"mean": 1.5, "max": 2.0}[how]
     assert block_entropy(slm, how).tolist() == [0.5, inside, inside, 0.25]
 
 
 def test_an_entity_of_certain_mean_shuts_the_gate_though_one_of_its_characters_is_in_doubt():
-    slm = SlmScore((Span(0, 4, "NR"),), floats32([0, 0, 0, 0.8]))
-    assert open_until(slm, Rule(0.25, "mean")) == 0
-    assert open_until(slm, Rule(0.25, "max")) == 4
+    slm = SlmPrediction((Span(0, 4, "NR"),), floats32([0, 0, 0, 0.8]))
+    assert first_closed_slot(slm, RegionRule(0.25, "mean")) == 0
+    assert first_closed_slot(slm, RegionRule(0.25, "max")) == 4
 
 
 @given(st.floats(-5, 5), probabilities, st.sampled_from(REDUCTIONS))
 def test_no_probability_lifts_the_llm_above_the_bound(weight, p, how):
-    assert weight * math.exp(p) <= bound(Rule(weight, *how)) + 1e-12
+    assert weight * math.exp(p) <= max_llm_score(RegionRule(weight, *how)) + 1e-12
 
 
 @given(st.floats(0, 4, width=32), st.floats(1e-5, 3), st.sampled_from(REDUCTIONS))
 def test_where_the_gate_is_open_some_llm_answer_changes_the_spans(entropy, slack, how):
     limit = 1 - entropy + slack
     weight = limit / math.e if limit > 0 else limit
-    slm = SlmScore((Span(0, 1, "NR"),), floats32([entropy]))
+    slm = SlmPrediction((Span(0, 1, "NR"),), floats32([entropy]))
     sure = LlmAnswer((), floats32([1, 1] if weight > 0 else [0, 0]))
-    assert open_until(slm, Rule(weight, *how))
-    assert fuse(slm, sure, Rule(weight, *how)) == []
+    assert first_closed_slot(slm, RegionRule(weight, *how))
+    assert fuse_by_regions(slm, sure, RegionRule(weight, *how)) == []
 
 
 @pytest.mark.parametrize("how", REDUCTIONS)
@@ -133,10 +142,10 @@ def test_the_gate_holds_for_long_regions_whose_mean_entropy_rounds_above_the_max
     # 127 equal values whose float32 mean is greater than each by 1.2e-6.
     entropy = np.full(127, 2.9356253, np.float32)
     assert entropy.mean() > entropy.max() + np.float32(1e-6)
-    rule = Rule(1 - float(entropy.max()) - 1.05e-6, *how)
-    slm = SlmScore((), entropy)
-    llm = LlmAnswer((LlmSpan(Span(0, 127, "NR"), 0.0, 0.0),), np.zeros(128, np.float32))
-    assert not open_until(slm, rule)
+    rule = RegionRule(1 - float(entropy.max()) - 1.05e-6, *how)
+    slm = SlmPrediction((), entropy)
+    llm = LlmAnswer((LlmEntity(Span(0, 127, "NR"), 0.0, 0.0),), np.zeros(128, np.float32))
+    assert not first_closed_slot(slm, rule)
     assert fused_whole(slm, llm, rule) == ()
 
 
@@ -145,16 +154,16 @@ def test_the_gate_holds_for_long_regions_whose_mean_entropy_rounds_above_the_max
 )
 def test_where_no_single_character_can_lose_no_llm_answer_changes_the_fused_characters(drawn):
     spans, entropy, llm = drawn
-    slm = SlmScore(spans, entropy)
+    slm = SlmPrediction(spans, entropy)
     limit = 1 - float(entropy.max(initial=0)) - 1e-5
     weight = limit / math.e if limit > 0 else limit
-    assert fuse_characters(slm, llm, weight).spans == slm.spans
+    assert fuse_by_characters(slm, llm, weight).spans == slm.spans
 
 
 def test_the_gate_looks_at_every_character_and_is_shut_for_an_empty_text():
-    assert not open_until(SlmScore((), floats32([0, 0, 0])), Rule(0.3))
-    assert open_until(SlmScore((), floats32([0, 0.5, 0])), Rule(0.3)) == 2
-    assert not open_until(SlmScore((), floats32([])), Rule(9))
+    assert not first_closed_slot(SlmPrediction((), floats32([0, 0, 0])), RegionRule(0.3))
+    assert first_closed_slot(SlmPrediction((), floats32([0, 0.5, 0])), RegionRule(0.3)) == 2
+    assert not first_closed_slot(SlmPrediction((), floats32([])), RegionRule(9))
 
 
 @given(votes())
@@ -163,21 +172,23 @@ def test_an_answer_knows_how_far_it_was_read(both):
     assert llm.known == len(llm.decisions) - 1
     for slot in range(len(llm.decisions)):
         part = broken_off(dataclasses.replace(llm, spans=()), slot)
-        assert part.known == slot
-        assert part.framed(2, 3).known == (slot + 2 if slot < len(llm.decisions) - 1 else slot + 5)
+        assert part.last_known_slot == slot
+        assert part.pad(2, 3).last_known_slot == (slot + 2 if slot < len(llm.decisions) - 1 else slot + 5)
 
 
 def test_within_the_margin_of_rounding_the_llm_is_asked():
-    slm = SlmScore((), floats32([0.5]))
-    assert open_until(slm, Rule((0.5 - 5e-7) / math.e)) == 1
-    assert open_until(slm, Rule((0.5 - 2e-6) / math.e)) == 0
+    slm = SlmPrediction((), floats32([0.5]))
+    assert first_closed_slot(slm, RegionRule((0.5 - 5e-7) / math.e)) == 1
+    assert first_closed_slot(slm, RegionRule((0.5 - 2e-6) / math.e)) == 0
 
 
 def test_quiet_are_the_slots_in_no_entity_of_the_small_model():
-    slm = SlmScore((Span(2, 4, "NR"),), floats32([0, 0, 0, 0, 0]))
-    assert quiet(slm, Rule(0.3)).tolist() == [True, True, True, False, True, True]
+    slm = SlmPrediction((Span(2, 4, "NR"),), floats32([0, 0, 0, 0, 0]))
+    assert stop_mask(slm, RegionRule(0.3)).tolist() == [True, True, True, False, True, True]
 
 
 def test_where_the_gate_is_shut_an_answer_of_which_nothing_was_read_will_do():
-    slm = SlmScore((Span(0, 1, "NR"),), floats32([0, 0]))
-    assert fuse(slm, LlmAnswer((), floats32([math.nan] * 3)), Rule(0.3)) == fuse(slm, None, Rule(0.3))
+    slm = SlmPrediction((Span(0, 1, "NR"),), floats32([0, 0]))
+    assert fuse_by_regions(slm, LlmAnswer((), floats32([math.nan] * 3)), RegionRule(0.3)) == fuse_by_regions(
+        slm, None, RegionRule(0.3)
+    )

@@ -6,22 +6,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.fusion.region_rule import ENTROPY, EVIDENCE, PROBABILITY, Rule, slm_wins
+from rayner.fusion.region_rule import ENTROPY_REDUCTIONS, LLM_CONFIDENCES, LLM_REDUCTIONS, RegionRule, slm_wins
 from rayner.fusion.regions import (
-    Region,
-    compare,
-    entropy_over,
-    evidence_over,
-    fuse,
-    fuse_characters,
-    reduce_probability,
+    ConflictRegion,
+    find_agreements_and_conflicts,
+    fuse_by_characters,
+    fuse_by_regions,
+    reduce_llm_probs,
+    region_entropy,
+    region_llm_probs,
 )
-from rayner.text.predictions import LlmAnswer, LlmSpan, SlmScore
-from rayner.text.spans import Span, checked
-from rayner.text.tags import decode
+from rayner.text.predictions import LlmAnswer, LlmEntity, SlmPrediction
+from rayner.text.spans import Span, sort_and_check_spans
+from rayner.text.tags import tags_to_spans
 from tests.strategies import floats32, rules, votes
 
-REDUCTIONS = [*itertools.product(ENTROPY, PROBABILITY, EVIDENCE)]
+REDUCTIONS = [*itertools.product(ENTROPY_REDUCTIONS, LLM_REDUCTIONS, LLM_CONFIDENCES)]
 
 
 def spans_of(decisions):
@@ -54,19 +54,19 @@ def test_the_rule_as_printed_satisfies_table_2_for_no_weight(weight):
 
 def table_2_votes():
     """魏丞相 and 诗书 with a character between; the row of 相, on which both models agree, is ours."""
-    slm = SlmScore((Span(0, 3, "NR"), Span(4, 6, "NB")), floats32([0.036, 0.038, 0.037, 0.01, 2.537, 2.425]))
+    slm = SlmPrediction((Span(0, 3, "NR"), Span(4, 6, "NB")), floats32([0.036, 0.038, 0.037, 0.01, 2.537, 2.425]))
     items = [
-        LlmSpan(Span(0, 1, "NG"), category=0.7815, boundary=0.0),
-        LlmSpan(Span(1, 3, "NR"), category=0.0, boundary=0.9986),
-        LlmSpan(Span(4, 5, "NB"), category=0.0, boundary=0.9062),
-        LlmSpan(Span(5, 6, "NB"), category=0.0, boundary=0.9998),
+        LlmEntity(Span(0, 1, "NG"), category_prob=0.7815, boundary_prob=0.0),
+        LlmEntity(Span(1, 3, "NR"), category_prob=0.0, boundary_prob=0.9986),
+        LlmEntity(Span(4, 5, "NB"), category_prob=0.0, boundary_prob=0.9062),
+        LlmEntity(Span(5, 6, "NB"), category_prob=0.0, boundary_prob=0.9998),
     ]
     return slm, LlmAnswer(tuple(items), floats32([0.7815, 0.9986, 0.99, 0.99, 0.9062, 0.9998, 1.0]))
 
 
 @given(table_2_weights, st.sampled_from(REDUCTIONS))
 def test_table_2_holds_for_fused_regions_under_every_reduction(weight, how):
-    decisions = fuse(*table_2_votes(), Rule(weight, *how))
+    decisions = fuse_by_regions(*table_2_votes(), RegionRule(weight, *how))
     assert [(d.span, d.decided_by) for d in decisions] == [
         (Span(0, 3, "NR"), "slm"),
         (Span(4, 5, "NB"), "llm"),
@@ -76,9 +76,9 @@ def test_table_2_holds_for_fused_regions_under_every_reduction(weight, how):
 
 @given(table_2_weights)
 def test_table_2_holds_for_fused_characters(weight):
-    decoded = fuse_characters(*table_2_votes(), weight)
+    decoded = fuse_by_characters(*table_2_votes(), weight)
     assert decoded.spans == (Span(0, 3, "NR"), Span(4, 5, "NB"), Span(5, 6, "NB"))
-    assert decoded.faults == 0
+    assert decoded.n_faults == 0
 
 
 @pytest.mark.parametrize(("weight", "wins"), [(0.25, True), (0.26, False)])
@@ -88,41 +88,41 @@ def test_the_slm_wins_a_tie(weight, wins):
 
 def test_compare_joins_overlapping_spans_into_a_region_and_leaves_neighbours_apart():
     def llm(start, end, kind):
-        return LlmSpan(Span(start, end, kind), 0.5, 0.5)
+        return LlmEntity(Span(start, end, kind), 0.5, 0.5)
 
     slm = [Span(0, 2, "NR"), Span(3, 5, "NS"), Span(5, 7, "NR"), Span(8, 9, "NB"), Span(10, 11, "NB")]
     other = [llm(1, 4, "NR"), llm(5, 7, "NR"), llm(7, 8, "NR"), llm(8, 9, "NS")]
-    agreed, regions = compare(slm, other)
+    agreed, regions = find_agreements_and_conflicts(slm, other)
     assert agreed == [Span(5, 7, "NR")]
     assert regions == [
-        Region(0, 5, (slm[0], slm[1]), (other[0],)),
-        Region(7, 8, (), (other[2],)),
-        Region(8, 9, (slm[3],), (other[3],)),
-        Region(10, 11, (slm[4],), ()),
+        ConflictRegion(0, 5, (slm[0], slm[1]), (other[0],)),
+        ConflictRegion(7, 8, (), (other[2],)),
+        ConflictRegion(8, 9, (slm[3],), (other[3],)),
+        ConflictRegion(10, 11, (slm[4],), ()),
     ]
 
 
 def test_a_region_reaches_as_far_as_the_longest_of_its_spans():
     long, short, after = Span(0, 6, "NR"), Span(1, 2, "NS"), Span(5, 7, "NS")
-    _, regions = compare([long], [LlmSpan(short, 0.5, 0.5), LlmSpan(after, 0.5, 0.5)])
+    _, regions = find_agreements_and_conflicts([long], [LlmEntity(short, 0.5, 0.5), LlmEntity(after, 0.5, 0.5)])
     assert [(region.start, region.end) for region in regions] == [(0, 7)]
 
 
 @given(votes())
 def test_each_span_is_agreed_or_in_exactly_one_region(both):
     slm, llm = both
-    agreed, regions = compare(slm.spans, llm.spans)
+    agreed, regions = find_agreements_and_conflicts(slm.spans, llm.spans)
     assert agreed == sorted({*slm.spans} & {*llm.plain})
-    assert sorted([*agreed, *(s for r in regions for s in r.slm)]) == [*slm.spans]
-    assert sorted([*agreed, *(item.span for r in regions for item in r.llm)]) == [*llm.plain]
+    assert sorted([*agreed, *(s for r in regions for s in r.slm_spans)]) == [*slm.spans]
+    assert sorted([*agreed, *(item.span for r in regions for item in r.llm_entities)]) == [*llm.plain]
 
 
 @given(votes())
 def test_regions_are_in_order_disjoint_connected_and_free_of_agreed_spans(both):
-    agreed, regions = compare(both[0].spans, both[1].spans)
+    agreed, regions = find_agreements_and_conflicts(both[0].spans, both[1].spans)
     assert all(a.end <= b.start for a, b in itertools.pairwise(regions))
     for region in regions:
-        own = [*region.slm, *(item.span for item in region.llm)]
+        own = [*region.slm_spans, *(item.span for item in region.llm_entities)]
         assert (region.start, region.end) == (min(s.start for s in own), max(s.end for s in own))
         for cut in range(region.start + 1, region.end):
             assert any(span.start < cut < span.end for span in own)
@@ -131,54 +131,54 @@ def test_regions_are_in_order_disjoint_connected_and_free_of_agreed_spans(both):
 
 @given(votes(), rules())
 def test_fused_spans_are_always_legal(both, rule):
-    spans = spans_of(fuse(*both, rule))
-    assert checked(spans, len(both[0].entropy)) == spans
+    spans = spans_of(fuse_by_regions(*both, rule))
+    assert sort_and_check_spans(spans, len(both[0].entropy)) == spans
 
 
 @given(votes(), rules())
 def test_agreed_spans_always_stay(both, rule):
     slm, llm = both
-    decisions = fuse(slm, llm, rule)
+    decisions = fuse_by_regions(slm, llm, rule)
     agreed = {*slm.spans} & {*llm.plain}
     assert agreed <= {d.span for d in decisions}
     assert {d.span for d in decisions if d.decided_by == "agree"} <= agreed
-    assert all(d.decided_by == "agree" for d in decisions if d.consulted and d.span in agreed)
+    assert all(d.decided_by == "agree" for d in decisions if d.llm_consulted and d.span in agreed)
 
 
 @given(votes(), rules())
 def test_each_region_goes_to_the_winner_of_its_reduced_scores(both, rule):
     slm, llm = both
-    decided = {d.span: d.decided_by for d in fuse(slm, llm, rule)}
-    for region in compare(slm.spans, llm.spans)[1]:
-        values = evidence_over(region, llm, rule.evidence)
-        confidence = 1 - entropy_over(region, slm.entropy, rule.entropy)
-        wins = slm_wins(confidence, reduce_probability(values, rule.probability), rule.weight)
-        ours, theirs = region.slm, tuple(item.span for item in region.llm)
+    decided = {d.span: d.decided_by for d in fuse_by_regions(slm, llm, rule)}
+    for region in find_agreements_and_conflicts(slm.spans, llm.spans)[1]:
+        values = region_llm_probs(region, llm, rule.evidence)
+        confidence = 1 - region_entropy(region, slm.entropy, rule.entropy)
+        wins = slm_wins(confidence, reduce_llm_probs(values, rule.probability), rule.weight)
+        ours, theirs = region.slm_spans, tuple(item.span for item in region.llm_entities)
         assert all(decided[span] == ("slm" if wins else "llm") for span in (ours if wins else theirs))
         assert not decided.keys() & {*(theirs if wins else ours)}
 
 
 @given(votes(), rules(st.sampled_from([-math.inf, -1e9])))
 def test_a_weight_of_minus_infinity_gives_exactly_the_slm(both, rule):
-    assert spans_of(fuse(*both, rule)) == both[0].spans
+    assert spans_of(fuse_by_regions(*both, rule)) == both[0].spans
 
 
 @given(votes(), rules(st.sampled_from([math.inf, 1e9])))
 def test_a_weight_of_infinity_gives_exactly_the_llm(both, rule):
-    assert spans_of(fuse(*both, rule)) == both[1].plain
+    assert spans_of(fuse_by_regions(*both, rule)) == both[1].plain
 
 
 @given(votes(), rules(), st.floats(0, 5))
 def test_what_the_llm_wins_it_wins_at_every_greater_weight(both, rule, more):
-    heavier = Rule(rule.weight + more, rule.entropy, rule.probability, rule.evidence)
-    won, won_then = ({d.span for d in fuse(*both, r) if d.decided_by == "llm"} for r in (rule, heavier))
+    heavier = RegionRule(rule.weight + more, rule.entropy, rule.probability, rule.evidence)
+    won, won_then = ({d.span for d in fuse_by_regions(*both, r) if d.decided_by == "llm"} for r in (rule, heavier))
     assert won <= won_then
 
 
 @given(votes(), rules())
 def test_without_an_llm_answer_the_slm_decides(both, rule):
     slm, _ = both
-    decisions = fuse(slm, None, rule)
+    decisions = fuse_by_regions(slm, None, rule)
     assert spans_of(decisions) == slm.spans
     assert all(d.decided_by == "slm" and d.slm_type == d.span.type for d in decisions)
     assert all((d.llm_type, d.llm_category_prob, d.llm_boundary_prob) == (None, None, None) for d in decisions)
@@ -186,16 +186,16 @@ def test_without_an_llm_answer_the_slm_decides(both, rule):
 
 def test_a_decision_tells_both_votes_on_its_characters():
     entropy = floats32([0.25, 0.75, 0, 0, 0, 0, 12])  # the last in such doubt that the LLM is heard
-    slm = SlmScore((Span(0, 2, "NR"), Span(3, 4, "NS"), Span(5, 6, "NB")), entropy)
+    slm = SlmPrediction((Span(0, 2, "NR"), Span(3, 4, "NS"), Span(5, 6, "NB")), entropy)
     items = (
-        LlmSpan(Span(0, 2, "NR"), 0.1, 0.2),
-        LlmSpan(Span(3, 5, "NG"), 0.3, 0.4),
-        LlmSpan(Span(6, 7, "NB"), 0.5, 0.6),
+        LlmEntity(Span(0, 2, "NR"), 0.1, 0.2),
+        LlmEntity(Span(3, 5, "NG"), 0.3, 0.4),
+        LlmEntity(Span(6, 7, "NB"), 0.5, 0.6),
     )
     llm = LlmAnswer(items, np.ones(8, np.float32))
 
     def told(weight):
-        rows = fuse(slm, llm, Rule(weight))
+        rows = fuse_by_regions(slm, llm, RegionRule(weight))
         return [(d.span, d.decided_by, d.slm_type, d.llm_type, d.llm_category_prob, d.llm_boundary_prob) for d in rows]
 
     agreed = (Span(0, 2, "NR"), "agree", "NR", "NR", 0.1, 0.2)
@@ -209,28 +209,28 @@ def test_a_decision_tells_both_votes_on_its_characters():
         (Span(3, 5, "NG"), "llm", "NS", "NG", 0.3, 0.4),
         (Span(6, 7, "NB"), "llm", None, "NB", 0.5, 0.6),
     ]
-    assert fuse(slm, llm, Rule(9))[0].slm_entropy == 0.5
+    assert fuse_by_regions(slm, llm, RegionRule(9))[0].slm_entropy == 0.5
 
 
 def test_a_decision_prefers_the_vote_for_the_very_same_span():
-    slm = SlmScore((Span(0, 1, "NG"), Span(1, 3, "NR")), floats32([0, 0, 30]))
-    llm = LlmAnswer((LlmSpan(Span(0, 3, "NO"), 0.5, 0.5),), np.ones(4, np.float32))
-    first, second = fuse(slm, llm, Rule(-9))
+    slm = SlmPrediction((Span(0, 1, "NG"), Span(1, 3, "NR")), floats32([0, 0, 30]))
+    llm = LlmAnswer((LlmEntity(Span(0, 3, "NO"), 0.5, 0.5),), np.ones(4, np.float32))
+    first, second = fuse_by_regions(slm, llm, RegionRule(-9))
     assert (first.slm_type, second.slm_type, first.llm_type, second.llm_type) == ("NG", "NR", "NO", "NO")
-    (only,) = fuse(slm, llm, Rule(9))
+    (only,) = fuse_by_regions(slm, llm, RegionRule(9))
     assert (only.slm_type, only.llm_type) == ("NG", "NO")
 
 
 def test_entropy_is_reduced_over_the_characters_of_the_region():
     entropy = floats32([9, 1, 2, 6, 9])
-    region = Region(1, 4, (), ())
-    assert entropy_over(region, entropy, "mean") == 3
-    assert entropy_over(region, entropy, "max") == 6
+    region = ConflictRegion(1, 4, (), ())
+    assert region_entropy(region, entropy, "mean") == 3
+    assert region_entropy(region, entropy, "max") == 6
 
 
 def test_probabilities_are_reduced_as_named():
     values = [0.5, 0.25, 1.0, 0.25]
-    assert [reduce_probability(values, how) for how in ("mean", "min", "product")] == [0.5, 0.25, 0.03125]
+    assert [reduce_llm_probs(values, how) for how in ("mean", "min", "product")] == [0.5, 0.25, 0.03125]
 
 
 @pytest.mark.parametrize(
@@ -251,30 +251,30 @@ def test_probabilities_are_reduced_as_named():
     ],
 )  # fmt: skip
 def test_evidence_of_entities_is_category_boundary_or_that_of_copying_on(slm, llm, expected):
-    items = tuple(LlmSpan(Span(*span), category=0.75, boundary=0.25) for span in llm)
+    items = tuple(LlmEntity(Span(*span), category_prob=0.75, boundary_prob=0.25) for span in llm)
     answer = LlmAnswer(items, floats32([0.0, 0.1, 0.2, 0.3, 0.0, 0.0]))
-    region = compare([Span(*span) for span in slm], items)[1][0]
-    assert evidence_over(region, answer, "entities") == pytest.approx(expected)
+    region = find_agreements_and_conflicts([Span(*span) for span in slm], items)[1][0]
+    assert region_llm_probs(region, answer, "entities") == pytest.approx(expected)
 
 
 def test_evidence_of_decisions_is_every_choice_from_before_the_region_to_after_it():
     answer = LlmAnswer((), floats32([0.0, 0.1, 0.2, 0.3, 0.0]))
-    assert evidence_over(Region(1, 3, (), ()), answer, "decisions") == pytest.approx([0.1, 0.2, 0.3])
+    assert region_llm_probs(ConflictRegion(1, 3, (), ()), answer, "decisions") == pytest.approx([0.1, 0.2, 0.3])
 
 
-@given(votes(), st.sampled_from(EVIDENCE), st.sampled_from(PROBABILITY))
+@given(votes(), st.sampled_from(LLM_CONFIDENCES), st.sampled_from(LLM_REDUCTIONS))
 def test_evidence_and_its_reductions_stay_between_0_and_1(both, kind, how):
     slm, llm = both
-    for region in compare(slm.spans, llm.spans)[1]:
-        values = evidence_over(region, llm, kind)
+    for region in find_agreements_and_conflicts(slm.spans, llm.spans)[1]:
+        values = region_llm_probs(region, llm, kind)
         assert values
         assert all(0 <= value <= 1 for value in values)
-        assert 0 <= reduce_probability(values, how) <= 1
+        assert 0 <= reduce_llm_probs(values, how) <= 1
 
 
 @given(st.lists(st.sampled_from([1.0, 1 - 2**-53, float(np.float32(1) - np.float32(2**-24))]), min_size=1))
 def test_reductions_of_probabilities_next_to_1_do_not_round_above_it(values):
-    assert all(reduce_probability(values, how) <= 1 for how in PROBABILITY)
+    assert all(reduce_llm_probs(values, how) <= 1 for how in LLM_REDUCTIONS)
 
 
 @given(
@@ -286,24 +286,24 @@ def test_the_mean_entropy_of_a_region_does_not_round_above_its_maximum(n_chars, 
     entropy = np.full(n_chars, most, np.float32)
     for place, value in others:
         entropy[place % n_chars] = min(value, most)
-    region = Region(0, n_chars, (), ())
-    mean, maximum = (entropy_over(region, entropy, how) for how in ("mean", "max"))
+    region = ConflictRegion(0, n_chars, (), ())
+    mean, maximum = (region_entropy(region, entropy, how) for how in ("mean", "max"))
     assert mean <= maximum + 1e-12  # far inside the margin of the gate
 
 
 def test_fused_characters_break_bmes_where_the_models_cut_differently_and_it_is_counted():
     # The SLM's B- followed by the LLM's S-, and the LLM's B- followed by the SLM's O.
-    slm = SlmScore((Span(0, 2, "NR"),), floats32([0, 3, 3, 0]))
-    items = (LlmSpan(Span(1, 2, "NR"), 0.9, 0.9), LlmSpan(Span(2, 4, "NS"), 0.9, 0.9))
-    decoded = fuse_characters(slm, LlmAnswer(items, np.ones(5, np.float32)), 0.3)
-    assert decoded == decode(["B-NR", "S-NR", "B-NS", "O"])
+    slm = SlmPrediction((Span(0, 2, "NR"),), floats32([0, 3, 3, 0]))
+    items = (LlmEntity(Span(1, 2, "NR"), 0.9, 0.9), LlmEntity(Span(2, 4, "NS"), 0.9, 0.9))
+    decoded = fuse_by_characters(slm, LlmAnswer(items, np.ones(5, np.float32)), 0.3)
+    assert decoded == tags_to_spans(["B-NR", "S-NR", "B-NS", "O"])
     assert (decoded.no_begin, decoded.no_end) == (0, 2)
 
 
 def test_fused_characters_break_bmes_where_an_end_loses_its_begin():
-    slm = SlmScore((Span(0, 2, "NR"),), floats32([3, 0]))
-    llm = LlmAnswer((LlmSpan(Span(0, 1, "NG"), 0.9, 0.9),), np.ones(3, np.float32))
-    decoded = fuse_characters(slm, llm, 0.3)
+    slm = SlmPrediction((Span(0, 2, "NR"),), floats32([3, 0]))
+    llm = LlmAnswer((LlmEntity(Span(0, 1, "NG"), 0.9, 0.9),), np.ones(3, np.float32))
+    decoded = fuse_by_characters(slm, llm, 0.3)
     assert decoded.spans == (Span(0, 1, "NG"), Span(1, 2, "NR"))
     assert (decoded.no_begin, decoded.no_end) == (1, 0)
 
@@ -321,12 +321,12 @@ def test_fused_characters_break_bmes_where_an_end_loses_its_begin():
 def test_a_character_is_decided_by_category_boundary_or_that_of_copying_on(slm, llm, category, boundary, decision):
     """The LLM wins with that one at 1 and the others at 0, and loses the other way round."""
     spans = () if slm is None else (Span(*slm),)
-    score = SlmScore(spans, floats32([0, 9]))  # 1 lies between 0.5 and 0.5 e; the second character is the LLM's
+    score = SlmPrediction(spans, floats32([0, 9]))  # 1 lies between 0.5 and 0.5 e; the second character is the LLM's
 
     def fused(flip):
-        items = () if llm is None else (LlmSpan(Span(*llm), abs(flip - category), abs(flip - boundary)),)
+        items = () if llm is None else (LlmEntity(Span(*llm), abs(flip - category), abs(flip - boundary)),)
         answer = LlmAnswer(items, floats32([abs(flip - decision)] * 3))
-        return fuse_characters(score, answer, 0.5).spans, answer.plain
+        return fuse_by_characters(score, answer, 0.5).spans, answer.plain
 
     won, theirs = fused(0)
     assert won == theirs
@@ -338,12 +338,12 @@ def test_a_character_is_decided_by_category_boundary_or_that_of_copying_on(slm, 
 @given(votes(), st.sampled_from([-math.inf, math.inf]))
 def test_fused_characters_at_the_ends_of_the_weights_are_those_of_one_model(both, weight):
     slm, llm = both
-    decoded = fuse_characters(slm, llm, weight)
+    decoded = fuse_by_characters(slm, llm, weight)
     assert decoded.spans == (slm.spans if weight < 0 else llm.plain)
-    assert decoded.faults == 0
+    assert decoded.n_faults == 0
 
 
 def test_of_neighbours_each_is_weighed_by_its_own_probability():
     """At a weight of one half e^0.9 is enough and e^0.1 is not."""
-    llm = LlmAnswer((LlmSpan(Span(0, 1, "NR"), 0.9, 0.0), LlmSpan(Span(1, 2, "NS"), 0.1, 0.0)), floats32([0, 0, 0]))
-    assert fuse_characters(SlmScore((), floats32([0, 0])), llm, 0.5).spans == (Span(0, 1, "NR"),)
+    llm = LlmAnswer((LlmEntity(Span(0, 1, "NR"), 0.9, 0.0), LlmEntity(Span(1, 2, "NS"), 0.1, 0.0)), floats32([0, 0, 0]))
+    assert fuse_by_characters(SlmPrediction((), floats32([0, 0])), llm, 0.5).spans == (Span(0, 1, "NR"),)

@@ -8,22 +8,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.fusion.span_features import FLOOR, Lexicon, candidates, features, highest, label_log_probs, lexicon, names
-from rayner.text.labelled import Example
-from rayner.text.predictions import LlmAnswer, LlmSpan, Scored, SlmScore
+from rayner.fusion.span_features import (
+    LOG_PROB_FLOOR,
+    Lexicon,
+    build_lexicon,
+    candidate_spans,
+    compute_span_features,
+    entity_label_log_probs,
+    feature_names,
+    max_linear_score,
+)
+from rayner.text.labelled_text import LabelledSentence
+from rayner.text.predictions import LlmAnswer, LlmEntity, SegmentPrediction, SlmPrediction
 from rayner.text.spans import Span
 from tests.fusion.test_span_rule import LEXICON, distributions
 from tests.strategies import LABELS, TYPES, entropies, floats32, texts, vectors
 
-COLUMNS = names(TYPES)
+COLUMNS = feature_names(TYPES)
 OF_LLM = [name for name in COLUMNS if "LLM" in name or name == "both"]
 SENTENCE = "去楚懷王入秦"
-LONG = Lexicon({**LEXICON.tagged, SENTENCE: {"NB": 4}}, {**LEXICON.seen, SENTENCE: 4})
+LONG = Lexicon({**LEXICON.type_counts, SENTENCE: {"NB": 4}}, {**LEXICON.occurrence_counts, SENTENCE: 4})
 
 
 def told(row, span, known=LEXICON):
     """The columns of one candidate by their names."""
-    return dict(zip(COLUMNS, features(row, [span], TYPES, known)[0].tolist(), strict=True))
+    return dict(zip(COLUMNS, compute_span_features(row, [span], TYPES, known)[0].tolist(), strict=True))
 
 
 def three(own=(), theirs=(), decisions=(1, 1, 1, 1)):
@@ -31,8 +40,8 @@ def three(own=(), theirs=(), decisions=(1, 1, 1, 1)):
     log_probs = np.full((3, len(LABELS)), -30, dtype=np.float32)
     for i, label, p in ((0, "B-NR", 0.5), (1, "E-NR", 0.25), (2, "S-NR", 0.125), (1, "M-NR", 0.75), (2, "E-NR", 0.5)):
         log_probs[i, LABELS.index(label)] = math.log(p)
-    slm = SlmScore(own, floats32([0.5, 1.5, 0.25]), log_probs)
-    return Scored("d", 0, 3, "懷王楚", slm, LlmAnswer(theirs, floats32(decisions)))
+    slm = SlmPrediction(own, floats32([0.5, 1.5, 0.25]), log_probs)
+    return SegmentPrediction("d", 0, 3, "懷王楚", slm, LlmAnswer(theirs, floats32(decisions)))
 
 
 def test_what_the_small_model_says_of_a_candidate():
@@ -47,22 +56,22 @@ def test_what_the_small_model_says_of_a_candidate():
 
 @pytest.mark.parametrize("kind", ["NS", "ZZ"])  # of a type with next to no probability, and of one it does not know
 def test_what_the_small_model_holds_for_impossible_is_at_the_floor(kind):
-    found = features(three(), [Span(0, 2, kind)], TYPES, LEXICON)[0]
+    found = compute_span_features(three(), [Span(0, 2, kind)], TYPES, LEXICON)[0]
     said = dict(zip(COLUMNS, found.tolist(), strict=True))
     assert (said["H mean"], said["H max"]) == (1.0, 1.5)
-    assert (said["SLM log p min"], said["SLM log p mean"], said["SLM logit"]) == (FLOOR, FLOOR, -9.0)
+    assert (said["SLM log p min"], said["SLM log p mean"], said["SLM logit"]) == (LOG_PROB_FLOOR, LOG_PROB_FLOOR, -9.0)
 
 
 def test_what_the_llm_says_of_a_candidate():
-    llm = (LlmSpan(Span(0, 2, "NR"), 0.5, 0.25),)
+    llm = (LlmEntity(Span(0, 2, "NR"), 0.5, 0.25),)
     found = told(three(theirs=llm, decisions=(0.5, 1, 0.25, 0.125)), Span(0, 2, "NR"))
     assert found["LLM decisions"] == pytest.approx(math.log(0.5 * 0.25))
     assert found["LLM least decision"] == pytest.approx(math.log(0.25))
     assert (found["LLM category"], found["LLM boundary"]) == pytest.approx((math.log(0.5), math.log(0.25)))
     silent = told(three(decisions=(0, 0, 0, 0)), Span(0, 3, "NR"))
     assert (silent["LLM category"], silent["LLM boundary"]) == (0, 0)
-    assert silent["LLM decisions"] == pytest.approx(4 * FLOOR)
-    assert silent["LLM least decision"] == pytest.approx(FLOOR)
+    assert silent["LLM decisions"] == pytest.approx(4 * LOG_PROB_FLOOR)
+    assert silent["LLM least decision"] == pytest.approx(LOG_PROB_FLOOR)
 
 
 SIDES = ("SLM", "LLM", "both", "SLM otherwise", "LLM otherwise", "SLM otherwise, same type", "LLM otherwise, same type")
@@ -83,7 +92,7 @@ SIDES = ("SLM", "LLM", "both", "SLM otherwise", "LLM otherwise", "SLM otherwise,
     ids=["none", "own", "theirs", "both", "own another", "their type another", "longer and shorter", "elsewhere"],
 )
 def test_who_puts_a_candidate_or_something_in_its_place(own, theirs, expected):
-    llm = tuple(LlmSpan(span, 0.5, 0.5) for span in theirs)
+    llm = tuple(LlmEntity(span, 0.5, 0.5) for span in theirs)
     found = told(three(own, llm), Span(0, 2, "NR"))
     assert tuple(found[name] for name in SIDES) == expected
 
@@ -108,9 +117,14 @@ def test_what_the_lexicon_says_of_a_candidate():
 
 
 def test_the_lexicon_counts_each_time():
-    found = lexicon([Example("楚伐楚楚", (Span(0, 1, "NS"), Span(2, 3, "NS"))), Example("懷王楚", (Span(0, 2, "NR"),))])
-    assert found.tagged == {"楚": {"NS": 2}, "懷王": {"NR": 1}}
-    assert found.seen == {"楚": 4, "懷王": 1}
+    found = build_lexicon(
+        [
+            LabelledSentence("楚伐楚楚", (Span(0, 1, "NS"), Span(2, 3, "NS"))),
+            LabelledSentence("懷王楚", (Span(0, 2, "NR"),)),
+        ]
+    )
+    assert found.type_counts == {"楚": {"NS": 2}, "懷王": {"NR": 1}}
+    assert found.occurrence_counts == {"楚": 4, "懷王": 1}
 
 
 # ---- the bound
@@ -128,8 +142,8 @@ def every_span(n):
 def undecided(draw, max_size=7):
     """A text in which the small model puts nothing, and the LLM nothing for certain."""
     text = draw(st.one_of(texts(max_size), st.just(SENTENCE)))
-    slm = SlmScore((), draw(vectors(entropies, len(text))), draw(distributions(len(text))))
-    return Scored("d", 0, len(text), text, slm, LlmAnswer((), np.ones(len(text) + 1, np.float32)))
+    slm = SlmPrediction((), draw(vectors(entropies, len(text))), draw(distributions(len(text))))
+    return SegmentPrediction("d", 0, len(text), text, slm, LlmAnswer((), np.ones(len(text) + 1, np.float32)))
 
 
 @st.composite
@@ -142,15 +156,15 @@ def weights_but_the_llms(draw):
 def test_what_the_small_model_and_the_lexicon_say_is_looked_up_for_every_span(row, weights):
     """A text no longer than the lexicon's longest string, so that no span is beyond it."""
     if row.text:
-        best = (features(row, every_span(len(row.text)), TYPES, LONG) @ weights).max()
-        assert highest(row, TYPES, LONG, weights) == pytest.approx(best, abs=1e-6)
+        best = (compute_span_features(row, every_span(len(row.text)), TYPES, LONG) @ weights).max()
+        assert max_linear_score(row, TYPES, LONG, weights) == pytest.approx(best, abs=1e-6)
 
 
 @given(undecided(), weights_but_the_llms())
 def test_longer_spans_are_below_the_bound_too(row, weights):
     if row.text:
-        found = features(row, every_span(len(row.text)), TYPES, LEXICON) @ weights
-        assert (found <= highest(row, TYPES, LEXICON, weights) + 1e-6).all()
+        found = compute_span_features(row, every_span(len(row.text)), TYPES, LEXICON) @ weights
+        assert (found <= max_linear_score(row, TYPES, LEXICON, weights) + 1e-6).all()
 
 
 @given(
@@ -168,10 +182,10 @@ def test_for_longer_spans_the_bound_is_reached_where_all_characters_are_alike(ch
         i = COLUMNS.index(name)
         weights[i] = -abs(weights[i]) if falling else abs(weights[i])
     weights[COLUMNS.index("length 4")] = 500.0
-    slm = SlmScore((), floats32([entropy] * 6), log_probs)
-    row = Scored("d", 0, 6, "怒去之怒去之", slm, LlmAnswer((), np.ones(7, np.float32)))
-    best = (features(row, every_span(6), TYPES, LEXICON) @ weights).max()
-    assert highest(row, TYPES, LEXICON, weights) == pytest.approx(best, abs=1e-4)
+    slm = SlmPrediction((), floats32([entropy] * 6), log_probs)
+    row = SegmentPrediction("d", 0, 6, "怒去之怒去之", slm, LlmAnswer((), np.ones(7, np.float32)))
+    best = (compute_span_features(row, every_span(6), TYPES, LEXICON) @ weights).max()
+    assert max_linear_score(row, TYPES, LEXICON, weights) == pytest.approx(best, abs=1e-4)
 
 
 @given(
@@ -186,16 +200,16 @@ def test_beyond_the_lexicon_the_extremes_of_the_text_count(entropy, mean, most, 
     for i, value in enumerate(cells):
         log_probs[i % 6, 1 + 4 * (i // 3) + i % 3] = value
     weights = weighing(**{"H mean": mean, "H max": most, "SLM logit": logit, "length 4": 500.0, "type NR": 0.25})
-    row = Scored("d", 0, 6, "怒去之怒去之", SlmScore((), floats32(entropy), log_probs))
+    row = SegmentPrediction("d", 0, 6, "怒去之怒去之", SlmPrediction((), floats32(entropy), log_probs))
     low, high = min(row.slm.entropy), max(row.slm.entropy)
 
     def odds(value):
         return max(-9.0, value - math.log(-math.expm1(value)))
 
-    tops = {kind: max(FLOOR, *cells[3 * k : 3 * k + 3]) for k, kind in enumerate(TYPES)}
+    tops = {kind: max(LOG_PROB_FLOOR, *cells[3 * k : 3 * k + 3]) for k, kind in enumerate(TYPES)}
     best = max((0.25 if kind == "NR" else 0) + max(-9 * logit, odds(top) * logit) for kind, top in tops.items())
     expected = 500 + max(mean * low, mean * high) + max(most * low, most * high) + best
-    assert highest(row, TYPES, LEXICON, weights) == pytest.approx(expected, abs=1e-4)
+    assert max_linear_score(row, TYPES, LEXICON, weights) == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -204,60 +218,62 @@ def test_beyond_the_lexicon_the_extremes_of_the_text_count(entropy, mean, most, 
         ("LLM", 0, 1),
         ("LLM otherwise", 0, 1),
         ("LLM otherwise, same type", 0, 1),
-        ("LLM decisions", 8 * FLOOR, 0),
-        ("LLM least decision", FLOOR, 0),
-        ("LLM category", FLOOR, 0),
-        ("LLM boundary", FLOOR, 0),
+        ("LLM decisions", 8 * LOG_PROB_FLOOR, 0),
+        ("LLM least decision", LOG_PROB_FLOOR, 0),
+        ("LLM category", LOG_PROB_FLOOR, 0),
+        ("LLM boundary", LOG_PROB_FLOOR, 0),
     ],
 )
 def test_whatever_the_llm_may_say_is_within_bounds(name, low, high):
     row = three()
-    assert highest(row, TYPES, LEXICON, weighing(**{name: 2.0})) == 2 * high
-    assert highest(row, TYPES, LEXICON, weighing(**{name: -2.0})) == -2 * low
+    assert max_linear_score(row, TYPES, LEXICON, weighing(**{name: 2.0})) == 2 * high
+    assert max_linear_score(row, TYPES, LEXICON, weighing(**{name: -2.0})) == -2 * low
     together = weighing(**{name: -2.0, "LLM": 1.0, "length 2": 3.0})
-    assert highest(row, TYPES, LEXICON, together) == 4 + (0 if name == "LLM" else -2 * low)
+    assert max_linear_score(row, TYPES, LEXICON, together) == 4 + (0 if name == "LLM" else -2 * low)
 
 
 def test_a_text_without_characters_has_no_candidate_and_one_without_distributions_is_refused():
-    nothing = SlmScore((), np.zeros(0, np.float32), np.zeros((0, len(LABELS)), np.float32))
-    assert highest(Scored("d", 0, 0, "", nothing), TYPES, LEXICON, weighing()) == -math.inf
+    nothing = SlmPrediction((), np.zeros(0, np.float32), np.zeros((0, len(LABELS)), np.float32))
+    assert max_linear_score(SegmentPrediction("d", 0, 0, "", nothing), TYPES, LEXICON, weighing()) == -math.inf
     with pytest.raises(ValueError, match=r"d \[3, 4\): expected the small model's distributions"):
-        highest(Scored("d", 3, 4, "楚", SlmScore((), floats32([0]))), TYPES, LEXICON, weighing())
+        max_linear_score(
+            SegmentPrediction("d", 3, 4, "楚", SlmPrediction((), floats32([0]))), TYPES, LEXICON, weighing()
+        )
 
 
 def test_labels_of_a_span_in_order():
     log_probs = np.arange(3 * len(LABELS), dtype=np.float32).reshape(3, -1)
     first = 1 + 4 * TYPES.index("NR")
-    found = label_log_probs(log_probs, Span(0, 3, "NR"), TYPES)
+    found = entity_label_log_probs(log_probs, Span(0, 3, "NR"), TYPES)
     assert found.tolist() == [first, 13 + first + 1, 26 + first + 2]
-    assert label_log_probs(log_probs, Span(1, 2, "NR"), TYPES).tolist() == [13 + first + 3]
+    assert entity_label_log_probs(log_probs, Span(1, 2, "NR"), TYPES).tolist() == [13 + first + 3]
 
 
 def one_label(label, value, n=6):
     """Characters all alike, of which the small model holds but one label for possible."""
     log_probs = np.full((n, len(LABELS)), -30, dtype=np.float32)
     log_probs[:, LABELS.index(label)] = value
-    return Scored("d", 0, n, "怒" * n, SlmScore((), floats32([0] * n), log_probs))
+    return SegmentPrediction("d", 0, n, "怒" * n, SlmPrediction((), floats32([0] * n), log_probs))
 
 
 @pytest.mark.parametrize("label", LABELS[1:])
 def test_beyond_the_lexicon_any_label_counts_but_that_of_a_single_character(label):
     weights = weighing(**{"SLM logit": 1.0, "length 4": 500.0})
     odds = -9.0 if label.startswith("S") else -0.5 - math.log(-math.expm1(-0.5))
-    assert highest(one_label(label, -0.5), TYPES, LEXICON, weights) == pytest.approx(500 + odds)
+    assert max_linear_score(one_label(label, -0.5), TYPES, LEXICON, weights) == pytest.approx(500 + odds)
 
 
 def test_the_least_likely_label_is_that_of_the_span_and_not_of_its_neighbour():
     log_probs = np.full((4, len(LABELS)), -30, dtype=np.float32)
     for i, label, value in ((0, "B-NR", -1), (1, "M-NR", -1), (2, "E-NR", -1), (2, "M-NR", -10)):
         log_probs[i, LABELS.index(label)] = value
-    row = Scored("d", 0, 4, "怒去之怒", SlmScore((), floats32([0] * 4), log_probs))
-    assert highest(row, TYPES, LEXICON, weighing(**{"SLM log p min": 1.0, "length 3": 50.0})) == 49
+    row = SegmentPrediction("d", 0, 4, "怒去之怒", SlmPrediction((), floats32([0] * 4), log_probs))
+    assert max_linear_score(row, TYPES, LEXICON, weighing(**{"SLM log p min": 1.0, "length 3": 50.0})) == 49
 
 
 def test_the_decisions_on_a_long_span_stay_within_the_bound():
     row = replace(one_label("O", 0.0, 9), llm=LlmAnswer((), floats32([0] * 10)))
-    assert told(row, Span(0, 9, "NR"))["LLM decisions"] == 8 * FLOOR
+    assert told(row, Span(0, 9, "NR"))["LLM decisions"] == 8 * LOG_PROB_FLOOR
 
 
 @pytest.mark.parametrize("certain", [0.0, 1e-7, -1e-12])  # rounding may lift a logarithm above 0
@@ -272,5 +288,5 @@ def test_a_string_that_mostly_stands_untagged_has_a_small_share_of_its_places():
 
 
 def test_without_an_answer_of_the_llm_the_candidates_are_the_small_models():
-    found = candidates(replace(three((Span(0, 2, "NR"),)), llm=None), TYPES)
+    found = candidate_spans(replace(three((Span(0, 2, "NR"),)), llm=None), TYPES)
     assert found == [Span(0, 2, "NR"), Span(0, 3, "NR"), Span(2, 3, "NR")]

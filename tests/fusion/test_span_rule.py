@@ -9,29 +9,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.evaluation.metrics import count, micro
+from rayner.evaluation.metrics import count_entities, micro_score
 from rayner.fusion import span_rule
-from rayner.fusion.deciding import can_change, chosen, decide, doubt, quiet
-from rayner.fusion.region_rule import Rule
-from rayner.fusion.regions import fuse
+from rayner.fusion.deciding import block_entropy, chosen, decide, llm_could_change, stop_mask
+from rayner.fusion.region_rule import RegionRule
+from rayner.fusion.regions import fuse_by_regions
 from rayner.fusion.span_features import (
-    CONSIDERED,
-    FLOOR,
+    LOG_PROB_FLOOR,
+    MIN_LABEL_PROB,
     Lexicon,
-    candidates,
-    considered,
-    features,
-    highest,
-    label_log_probs,
-    lexicon,
-    names,
+    build_lexicon,
+    candidate_spans,
+    compute_span_features,
+    entity_label_log_probs,
+    feature_names,
+    max_linear_score,
+    slm_candidate_spans,
 )
-from rayner.fusion.span_rule import SpanRule, accepted
-from rayner.fusion.tuning import held_out
-from rayner.text.labelled import Example
-from rayner.text.predictions import LlmAnswer, LlmSpan, Scored, SlmScore, read_labels
-from rayner.text.spans import Span, checked
-from rayner.text.tags import encode, label_set
+from rayner.fusion.span_rule import SpanRule, accept_candidates
+from rayner.fusion.tuning import decide_held_out
+from rayner.text.labelled_text import LabelledSentence
+from rayner.text.predictions import LlmAnswer, LlmEntity, SegmentPrediction, SlmPrediction, decode_log_probs
+from rayner.text.spans import Span, sort_and_check_spans
+from rayner.text.tags import bmes_labels, spans_to_tags
 from tests.strategies import LABELS, TYPES, floats32, llm_answers, spans_in, texts
 
 LEXICON = Lexicon({"楚": {"NS": 3}, "懷王": {"NR": 2, "NS": 1}}, {"楚": 9, "懷王": 3})
@@ -48,22 +48,22 @@ def distributions(draw, n_chars):
 def rows(draw, max_size=10):
     text = draw(texts(max_size))
     log_probs = draw(distributions(len(text)))
-    (slm,) = read_labels([log_probs], LABELS)
-    return Scored("d", 0, len(text), text, slm, draw(llm_answers(len(text))), gold=draw(spans_in(len(text))))
+    (slm,) = decode_log_probs([log_probs], LABELS)
+    return SegmentPrediction("d", 0, len(text), text, slm, draw(llm_answers(len(text))), gold=draw(spans_in(len(text))))
 
 
 @st.composite
 def span_rules(draw):
-    n = len(names(TYPES)) + 1
+    n = len(feature_names(TYPES)) + 1
     weights = tuple(draw(st.lists(st.floats(-3, 3), min_size=n, max_size=n)))
     return SpanRule(TYPES, weights, LEXICON, draw(st.floats(0.1, 0.9)))
 
 
 @given(rows())
 def test_each_candidate_has_a_finite_number_in_each_column(row):
-    spans = candidates(row, TYPES)
-    found = features(row, spans, TYPES, LEXICON)
-    assert found.shape == (len(spans), len(names(TYPES)))
+    spans = candidate_spans(row, TYPES)
+    found = compute_span_features(row, spans, TYPES, LEXICON)
+    assert found.shape == (len(spans), len(feature_names(TYPES)))
     assert np.isfinite(found).all()
     assert set(spans) >= {*row.slm.spans, *row.llm.plain}
 
@@ -71,11 +71,11 @@ def test_each_candidate_has_a_finite_number_in_each_column(row):
 @given(rows())
 def test_what_the_small_model_considers_has_no_unlikely_label(row):
     kinds = range(len(TYPES))
-    for span in considered(row.slm, TYPES):
-        assert (label_log_probs(row.slm.log_probs, span, TYPES) > math.log(CONSIDERED)).all()
+    for span in slm_candidate_spans(row.slm, TYPES):
+        assert (entity_label_log_probs(row.slm.log_probs, span, TYPES) > math.log(MIN_LABEL_PROB)).all()
     alone = {Span(i, i + 1, TYPES[k]) for i in range(len(row.text)) for k in kinds
-             if row.slm.log_probs[i, 4 + 4 * k] > math.log(CONSIDERED)}  # fmt: skip
-    assert {span for span in considered(row.slm, TYPES) if span.end - span.start == 1} == alone
+             if row.slm.log_probs[i, 4 + 4 * k] > math.log(MIN_LABEL_PROB)}  # fmt: skip
+    assert {span for span in slm_candidate_spans(row.slm, TYPES) if span.end - span.start == 1} == alone
 
 
 @given(st.integers(2, 5), st.integers(0, 2))
@@ -83,30 +83,30 @@ def test_a_second_thought_is_a_candidate(size, k):
     log_probs = np.full((size, len(LABELS)), math.log(0.02), dtype=np.float32)
     log_probs[:, 0] = math.log(0.5)
     span = Span(0, size, TYPES[k])
-    for i, tag in enumerate(encode([span], size)):
+    for i, tag in enumerate(spans_to_tags([span], size)):
         log_probs[i, LABELS.index(tag)] = math.log(0.2)
-    assert considered(SlmScore((), floats32([1] * size), log_probs), TYPES) == {span}
+    assert slm_candidate_spans(SlmPrediction((), floats32([1] * size), log_probs), TYPES) == {span}
 
 
 @pytest.mark.parametrize("log_probs", [None, np.zeros((0, len(LABELS)), dtype=np.float32)])
 def test_without_distributions_nothing_is_considered(log_probs):
-    assert considered(SlmScore((), floats32([]), log_probs), TYPES) == set()
+    assert slm_candidate_spans(SlmPrediction((), floats32([]), log_probs), TYPES) == set()
 
 
 @given(rows(), span_rules())
 def test_the_output_is_legal_and_made_of_candidates_above_the_threshold(row, rule):
-    found = accepted(row, rule)
+    found = accept_candidates(row, rule)
     spans = [span for span, _ in found]
-    assert checked(spans, len(row.text)) == tuple(spans)
-    assert set(spans) <= set(candidates(row, TYPES))
+    assert sort_and_check_spans(spans, len(row.text)) == tuple(spans)
+    assert set(spans) <= set(candidate_spans(row, TYPES))
     assert all(rule.threshold < chance <= 1 for _, chance in found)
 
 
 @given(rows(), span_rules())
 def test_what_is_left_out_is_unlikely_or_overlaps_something_likelier(row, rule):
-    taken = dict(accepted(row, rule))
-    spans = candidates(row, TYPES)
-    for span, chance in zip(spans, span_rule.probabilities(row, spans, rule), strict=True):
+    taken = dict(accept_candidates(row, rule))
+    spans = candidate_spans(row, TYPES)
+    for span, chance in zip(spans, span_rule.candidate_probs(row, spans, rule), strict=True):
         if span not in taken and chance > rule.threshold:
             assert any(other.overlaps(span) and taken[other] >= chance for other in taken)
 
@@ -122,9 +122,9 @@ def test_decisions_name_who_put_each_entity(row, rule):
 @given(rows(), span_rules())
 def test_where_the_gate_is_shut_no_llm_answer_changes_anything(row, rule):
     alone = decide(dataclasses.replace(row, llm=None), rule)
-    if not can_change(row, rule):
+    if not llm_could_change(row, rule):
         assert decide(row, rule) == alone
-        assert accepted(row, rule) == []  # not by the gate, but by the rule itself
+        assert accept_candidates(row, rule) == []  # not by the gate, but by the rule itself
     assert [decision.span for decision in alone] == list(row.slm.spans)
 
 
@@ -132,22 +132,22 @@ def test_where_the_gate_is_shut_no_llm_answer_changes_anything(row, rule):
 def test_no_candidate_of_the_llm_alone_passes_the_bound(row, rule, data):
     row = dataclasses.replace(row, slm=dataclasses.replace(row.slm, spans=()))
     weights = np.array(rule.weights)
-    limit = highest(row, TYPES, LEXICON, weights[1:])
+    limit = max_linear_score(row, TYPES, LEXICON, weights[1:])
     for answer in (row.llm, data.draw(llm_answers(len(row.text)))):
         other = dataclasses.replace(row, llm=answer)
-        found = features(other, candidates(other, TYPES), TYPES, LEXICON) @ weights[1:]
+        found = compute_span_features(other, candidate_spans(other, TYPES), TYPES, LEXICON) @ weights[1:]
         assert all(value <= limit + 1e-9 for value in found)
 
 
 def test_the_gate_is_shut_for_some_text():
     sure = np.full((3, len(LABELS)), -30, dtype=np.float32)
     sure[:, 0] = 0
-    columns = names(TYPES)
+    columns = feature_names(TYPES)
     weights = [0.0] * len(columns)
     weights[columns.index("SLM log p min")] = 1.0
-    row = Scored("d", 0, 3, "怒去之", SlmScore((), floats32([0, 0, 0]), sure))
-    assert not can_change(row, SpanRule(TYPES, (2.0, *weights), LEXICON))
-    assert can_change(row, SpanRule(TYPES, (-FLOOR + 1, *weights), LEXICON))
+    row = SegmentPrediction("d", 0, 3, "怒去之", SlmPrediction((), floats32([0, 0, 0]), sure))
+    assert not llm_could_change(row, SpanRule(TYPES, (2.0, *weights), LEXICON))
+    assert llm_could_change(row, SpanRule(TYPES, (-LOG_PROB_FLOOR + 1, *weights), LEXICON))
 
 
 @given(span_rules())
@@ -165,9 +165,9 @@ def one(text, own, theirs, gold, certainty=0.9):
         tags[span.start] = f"S-{span.type}"
     for i, tag in enumerate(tags):
         log_probs[i, LABELS.index(tag)] = math.log(certainty)
-    (slm,) = read_labels([log_probs], LABELS)
-    llm = LlmAnswer(tuple(LlmSpan(s, certainty, certainty) for s in theirs), floats32([certainty] * (len(text) + 1)))
-    return Scored("d", 0, len(text), text, slm, llm, gold=gold)
+    (slm,) = decode_log_probs([log_probs], LABELS)
+    llm = LlmAnswer(tuple(LlmEntity(s, certainty, certainty) for s in theirs), floats32([certainty] * (len(text) + 1)))
+    return SegmentPrediction("d", 0, len(text), text, slm, llm, gold=gold)
 
 
 @pytest.fixture
@@ -183,7 +183,7 @@ def llm_knows_places():
 
 
 def test_it_learns_whom_to_believe_where(llm_knows_places):
-    rule = span_rule.fit(llm_knows_places, TYPES, LEXICON, ridge=0.1)
+    rule = span_rule.fit_span_rule(llm_knows_places, TYPES, LEXICON, ridge=0.1)
     for row in llm_knows_places:
         assert [decision.span for decision in decide(row, rule)] == sorted(row.gold)
 
@@ -193,10 +193,10 @@ def test_what_is_judged_was_not_fitted_on(llm_knows_places):
 
     def choose(some):
         seen.append({row.text for row in some})
-        return span_rule.fit(some, TYPES, LEXICON, ridge=0.1)
+        return span_rule.fit_span_rule(some, TYPES, LEXICON, ridge=0.1)
 
     doubled = [*llm_knows_places, *llm_knows_places]  # copies of a text lie in one fold
-    found = held_out(doubled, choose, folds=4, seed=1)
+    found = decide_held_out(doubled, choose, folds=4, seed=1)
     assert len(seen) == 4
     assert all(len(texts) == 60 for texts in seen)
     assert set.intersection(*seen) == set()
@@ -207,42 +207,42 @@ def test_what_is_judged_was_not_fitted_on(llm_knows_places):
 @pytest.mark.parametrize("n", [0, 1, 2])
 def test_few_sentences_are_judged_too(llm_knows_places, n):
     some = llm_knows_places[:n]
-    found = held_out(some, lambda part: span_rule.fit(part, TYPES, LEXICON), folds=5, seed=1)
+    found = decide_held_out(some, lambda part: span_rule.fit_span_rule(part, TYPES, LEXICON), folds=5, seed=1)
     assert len(found) == n
 
 
 def test_without_candidates_a_rule_accepts_nothing():
     row = one("楚王", (), (), ())
-    rule = span_rule.fit([row], TYPES, LEXICON)
+    rule = span_rule.fit_span_rule([row], TYPES, LEXICON)
     assert decide(one("楚王", (Span(0, 1, "NR"),), (), ()), rule) == []
 
 
 def test_a_missing_answer_or_distribution_is_an_error():
     row = one("楚王", (Span(0, 1, "NR"),), (), ())
     with pytest.raises(ValueError, match="expected answers of both models"):
-        features(dataclasses.replace(row, llm=None), row.slm.spans, TYPES, LEXICON)
+        compute_span_features(dataclasses.replace(row, llm=None), row.slm.spans, TYPES, LEXICON)
     with pytest.raises(ValueError, match="expected answers of both models"):
-        features(
+        compute_span_features(
             dataclasses.replace(row, slm=dataclasses.replace(row.slm, log_probs=None)), row.slm.spans, TYPES, LEXICON
         )
 
 
 def test_the_lexicon_counts_tags_and_places():
     examples = [
-        Example("楚王入楚", (Span(0, 1, "NS"), Span(1, 2, "NR"))),
-        Example("王去王", (Span(0, 1, "NS"),)),
+        LabelledSentence("楚王入楚", (Span(0, 1, "NS"), Span(1, 2, "NR"))),
+        LabelledSentence("王去王", (Span(0, 1, "NS"),)),
     ]
-    found = lexicon(examples)
-    assert found.tagged == {"楚": {"NS": 1}, "王": {"NR": 1, "NS": 1}}
-    assert found.seen == {"楚": 2, "王": 3}
+    found = build_lexicon(examples)
+    assert found.type_counts == {"楚": {"NS": 1}, "王": {"NR": 1, "NS": 1}}
+    assert found.occurrence_counts == {"楚": 2, "王": 3}
 
 
 @given(rows(), st.floats(-5, 5))
 def test_the_rule_by_regions_goes_through_the_same_door(row, weight):
-    rule = Rule(weight)
-    assert decide(row, rule) == fuse(row.slm, row.llm, rule)
-    assert quiet(row.slm, rule) is not None
-    assert len(doubt(row.slm, rule)) == len(row.text)
+    rule = RegionRule(weight)
+    assert decide(row, rule) == fuse_by_regions(row.slm, row.llm, rule)
+    assert stop_mask(row.slm, rule) is not None
+    assert len(block_entropy(row.slm, rule)) == len(row.text)
     assert chosen({"chosen": "regions", "rule": dataclasses.asdict(rule)}) == rule
 
 
@@ -253,8 +253,8 @@ def test_a_framed_answer_is_certain_that_nothing_stands_around_it(row, before, a
     np.testing.assert_array_equal(framed.log_probs[before : before + n], row.slm.log_probs)
     around = np.concatenate([framed.log_probs[:before], framed.log_probs[before + n :]])
     assert (around[:, 0] == 0).all()
-    assert (around[:, 1:] < FLOOR).all()
-    assert label_set(TYPES)[0] == "O"
+    assert (around[:, 1:] < LOG_PROB_FLOOR).all()
+    assert bmes_labels(TYPES)[0] == "O"
 
 
 @pytest.mark.slow
@@ -264,36 +264,39 @@ def test_the_threshold_is_the_one_of_the_highest_f1(llm_knows_places):
         dataclasses.replace(row, gold=row.gold if i % 8 < 4 else tuple(s for s in row.gold if s.type != "NS"))
         for i, row in enumerate(llm_knows_places)
     ]
-    rule = span_rule.fit(some, TYPES, LEXICON, ridge=0.1)
+    rule = span_rule.fit_span_rule(some, TYPES, LEXICON, ridge=0.1)
 
     def f1(threshold):
         other = dataclasses.replace(rule, threshold=threshold)
         found = [[d.span for d in decide(row, other)] for row in some]
-        return micro(count([row.gold for row in some], found, TYPES)).f1
+        return micro_score(count_entities([row.gold for row in some], found, TYPES)).f1
 
     assert f1(rule.threshold) == pytest.approx(max(f1(t) for t in np.linspace(0.1, 0.9, 161)), abs=1e-9)
 
 
 def test_the_penalty_is_3_unless_told_otherwise(llm_knows_places):
-    fitted = {ridge: span_rule.fit(llm_knows_places, TYPES, LEXICON, ridge=ridge).weights for ridge in (1.0, 3.0, 4.0)}
-    assert span_rule.fit(llm_knows_places, TYPES, LEXICON).weights == fitted[3.0]
+    fitted = {
+        ridge: span_rule.fit_span_rule(llm_knows_places, TYPES, LEXICON, ridge=ridge).weights
+        for ridge in (1.0, 3.0, 4.0)
+    }
+    assert span_rule.fit_span_rule(llm_knows_places, TYPES, LEXICON).weights == fitted[3.0]
     assert len(set(fitted.values())) == 3
 
 
 @pytest.mark.parametrize("ridge", [0.1, 3.0, 100.0])
 def test_the_mean_probability_is_the_share_that_is_right(llm_knows_places, ridge):
     """The penalty all but spares the constant."""
-    rule = span_rule.fit(llm_knows_places, TYPES, LEXICON, ridge=ridge)
+    rule = span_rule.fit_span_rule(llm_knows_places, TYPES, LEXICON, ridge=ridge)
     chances, right = [], []
     for row in llm_knows_places:
-        spans = candidates(row, TYPES)
-        chances += span_rule.probabilities(row, spans, rule).tolist()
+        spans = candidate_spans(row, TYPES)
+        chances += span_rule.candidate_probs(row, spans, rule).tolist()
         right += [span in row.gold for span in spans]
     assert np.mean(chances) == pytest.approx(np.mean(right), abs=1e-3)
 
 
 def weighing(constant=0.0, **weights):
-    return SpanRule(TYPES, (constant, *(weights.get(name, 0.0) for name in names(TYPES))), LEXICON)
+    return SpanRule(TYPES, (constant, *(weights.get(name, 0.0) for name in feature_names(TYPES))), LEXICON)
 
 
 def test_a_threshold_worked_by_hand():
@@ -318,12 +321,12 @@ def test_a_threshold_shuts_out_the_last_alone():
 @pytest.mark.parametrize("logit", [-1000.0, 1000.0])
 def test_nothing_is_certain(logit):
     row = one("楚", (Span(0, 1, "NR"),), (), ())
-    (chance,) = span_rule.probabilities(row, row.slm.spans, weighing(logit))
+    (chance,) = span_rule.candidate_probs(row, row.slm.spans, weighing(logit))
     assert min(chance, 1 - chance) == pytest.approx(1 / (1 + math.exp(30)), rel=0.01, abs=0)
 
 
 def test_candidates_of_the_same_probability_keep_their_order():
     spans = tuple(Span(i, i + 1, ("NR", "NS")[i % 2]) for i in range(64))
     row = one("楚" * 64, spans, (), ())
-    found = span_rule.ranking(row, weighing(**{"type NS": 1.0}))
+    found = span_rule.rank_candidates(row, weighing(**{"type NS": 1.0}))
     assert [span for span, _ in found] == [*spans[1::2], *spans[::2]]

@@ -7,17 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.evaluation.metrics import count, micro
+from rayner.evaluation.metrics import count_entities, micro_score
 from rayner.fusion import tuning
-from rayner.fusion.region_rule import ENTROPY, EVIDENCE, PROBABILITY, Rule
-from rayner.fusion.regions import compare, fuse
-from rayner.fusion.tuning import best_weight, conflicts, f1_curve, held_out
-from rayner.text.predictions import LlmAnswer, LlmSpan, Scored, SlmScore
+from rayner.fusion.region_rule import ENTROPY_REDUCTIONS, LLM_CONFIDENCES, LLM_REDUCTIONS, RegionRule
+from rayner.fusion.regions import find_agreements_and_conflicts, fuse_by_regions
+from rayner.fusion.tuning import choose_weight, compute_f1_curve, decide_held_out, tabulate_conflicts
+from rayner.text.predictions import LlmAnswer, LlmEntity, SegmentPrediction, SlmPrediction
 from rayner.text.spans import Span
 from tests.report.synthetic import rows as synthetic_rows
 from tests.strategies import TYPES, floats32, spans_in, votes
 
-REDUCTIONS = [*itertools.product(ENTROPY, PROBABILITY, EVIDENCE)]
+REDUCTIONS = [*itertools.product(ENTROPY_REDUCTIONS, LLM_REDUCTIONS, LLM_CONFIDENCES)]
 # 0 and the values at which S_S and S_L tie where H and P are 0 or 1; and a grid.
 WEIGHTS = np.array(sorted({0.0, 1.0, -1.0, 1 / np.e, -3.0, -1 / np.e, 5.0, *np.linspace(-2, 1.5, 29)}))
 
@@ -30,21 +30,21 @@ def scored_rows(draw, max_rows=4):
         slm, llm = draw(votes())
         n_chars = len(slm.entropy)
         gold = draw(st.one_of(spans_in(n_chars), st.just(slm.spans), st.just(llm.plain)))
-        out.append(Scored(f"d{i}", 0, n_chars, "字" * n_chars, slm, llm, gold))
+        out.append(SegmentPrediction(f"d{i}", 0, n_chars, "字" * n_chars, slm, llm, gold))
     return out
 
 
 def f1_by_fusing(rows, rule):
     """The F1 of a rule by the long way: fuse every row, count, score."""
-    fused = [[decision.span for decision in fuse(row.slm, row.llm, rule)] for row in rows]
-    return micro(count([row.gold for row in rows], fused, TYPES)).f1
+    fused = [[decision.span for decision in fuse_by_regions(row.slm, row.llm, rule)] for row in rows]
+    return micro_score(count_entities([row.gold for row in rows], fused, TYPES)).f1
 
 
 @given(scored_rows())
 @pytest.mark.parametrize("how", REDUCTIONS, ids="-".join)
 def test_the_curve_equals_fusing_and_scoring_at_each_weight(how, rows):
-    curve = f1_curve(conflicts(rows, Rule(0.0, *how)), WEIGHTS)
-    assert curve.tolist() == [f1_by_fusing(rows, Rule(float(weight), *how)) for weight in WEIGHTS]
+    curve = compute_f1_curve(tabulate_conflicts(rows, RegionRule(0.0, *how)), WEIGHTS)
+    assert curve.tolist() == [f1_by_fusing(rows, RegionRule(float(weight), *how)) for weight in WEIGHTS]
 
 
 @pytest.mark.parametrize("how", REDUCTIONS, ids="-".join)
@@ -52,19 +52,19 @@ def test_the_curve_of_a_corpus_with_many_conflicts_equals_fusing_and_scoring(how
     rows = synthetic_rows(30, seed=3)
     types = sorted({span.type for row in rows for span in (*row.gold, *row.slm.spans, *row.llm.plain)})
     weights = np.linspace(-1.5, 1, 41)
-    curve = f1_curve(conflicts(rows, Rule(0.0, *how)), weights)
+    curve = compute_f1_curve(tabulate_conflicts(rows, RegionRule(0.0, *how)), weights)
     expected = []
     for weight in weights:
-        fused = [[d.span for d in fuse(row.slm, row.llm, Rule(float(weight), *how))] for row in rows]
-        expected.append(micro(count([row.gold for row in rows], fused, types)).f1)
+        fused = [[d.span for d in fuse_by_regions(row.slm, row.llm, RegionRule(float(weight), *how))] for row in rows]
+        expected.append(micro_score(count_entities([row.gold for row in rows], fused, types)).f1)
     assert curve.tolist() == expected
     assert len(set(expected)) > 5, "lambda must matter here, else this shows nothing"
 
 
 @given(scored_rows(), st.sampled_from(REDUCTIONS))
 def test_every_conflict_region_is_one_row_and_agreed_entities_are_counted_once(rows, how):
-    found = conflicts(rows, Rule(0.0, *how))
-    compared = [compare(row.slm.spans, row.llm.spans) for row in rows]
+    found = tabulate_conflicts(rows, RegionRule(0.0, *how))
+    compared = [find_agreements_and_conflicts(row.slm.spans, row.llm.spans) for row in rows]
     assert len(found.confidence) == len(found.probability) == sum(len(regions) for _, regions in compared)
     assert found.agreed[1] == sum(len(agreed) for agreed, _ in compared)
     assert found.gold == sum(len(row.gold) for row in rows)
@@ -75,43 +75,43 @@ def test_every_conflict_region_is_one_row_and_agreed_entities_are_counted_once(r
 
 @given(scored_rows(), st.sampled_from(REDUCTIONS), st.floats(-5, 5))
 def test_the_weight_of_the_rule_plays_no_part(rows, how, weight):
-    curves = [f1_curve(conflicts(rows, Rule(w, *how)), WEIGHTS).tolist() for w in (0.0, weight)]
+    curves = [compute_f1_curve(tabulate_conflicts(rows, RegionRule(w, *how)), WEIGHTS).tolist() for w in (0.0, weight)]
     assert curves[0] == curves[1]
 
 
 def one_conflict():
     """The SLM is right, at 1 - H = 0.5; the LLM is wrong, at P = 0, so that S_L is lambda."""
-    slm = SlmScore((Span(0, 1, "NR"),), floats32([0.5]))
-    llm = LlmAnswer((LlmSpan(Span(0, 1, "NS"), 0.0, 0.0),), floats32([0.0, 0.0]))
-    return Scored("d", 0, 1, "字", slm, llm, (Span(0, 1, "NR"),))
+    slm = SlmPrediction((Span(0, 1, "NR"),), floats32([0.5]))
+    llm = LlmAnswer((LlmEntity(Span(0, 1, "NS"), 0.0, 0.0),), floats32([0.0, 0.0]))
+    return SegmentPrediction("d", 0, 1, "字", slm, llm, (Span(0, 1, "NR"),))
 
 
 def test_the_slm_wins_a_tie():
-    curve = f1_curve(conflicts([one_conflict()], Rule(0.0)), np.array([0.499, 0.5, 0.501]))
+    curve = compute_f1_curve(tabulate_conflicts([one_conflict()], RegionRule(0.0)), np.array([0.499, 0.5, 0.501]))
     assert curve.tolist() == [1.0, 1.0, 0.0]
 
 
 def test_without_rows_every_f1_is_0_and_the_middle_is_chosen():
-    found = conflicts([], Rule(0.0))
+    found = tabulate_conflicts([], RegionRule(0.0))
     assert (found.agreed, found.gold, found.slm.shape, found.llm.shape) == ((0, 0), 0, (0, 2), (0, 2))
-    curve = f1_curve(found, np.array([-1.0, 0.0, 1.0]))
+    curve = compute_f1_curve(found, np.array([-1.0, 0.0, 1.0]))
     assert curve.tolist() == [0.0, 0.0, 0.0]
-    assert best_weight(np.array([-1.0, 0.0, 1.0]), curve) == (0.0, 0.0)
+    assert choose_weight(np.array([-1.0, 0.0, 1.0]), curve) == (0.0, 0.0)
 
 
 def test_without_conflicts_the_curve_is_flat_at_the_f1_of_what_both_say():
     spans = (Span(0, 1, "NR"), Span(1, 2, "NS"))
-    llm = LlmAnswer(tuple(LlmSpan(span, 0.9, 0.9) for span in spans), floats32([1, 1, 1]))
-    row = Scored("d", 0, 2, "字字", SlmScore(spans, floats32([0, 0])), llm, spans[:1])
-    found = conflicts([row, row], Rule(0.0))
+    llm = LlmAnswer(tuple(LlmEntity(span, 0.9, 0.9) for span in spans), floats32([1, 1, 1]))
+    row = SegmentPrediction("d", 0, 2, "字字", SlmPrediction(spans, floats32([0, 0])), llm, spans[:1])
+    found = tabulate_conflicts([row, row], RegionRule(0.0))
     assert len(found.confidence) == 0
-    assert f1_curve(found, WEIGHTS).tolist() == [2 * 2 / (4 + 2)] * len(WEIGHTS)
+    assert compute_f1_curve(found, WEIGHTS).tolist() == [2 * 2 / (4 + 2)] * len(WEIGHTS)
 
 
 def test_a_row_without_an_answer_of_the_llm_is_refused_by_name():
-    row = Scored("some-doc", 3, 5, "字字", SlmScore((), floats32([0, 0])))
+    row = SegmentPrediction("some-doc", 3, 5, "字字", SlmPrediction((), floats32([0, 0])))
     with pytest.raises(ValueError, match=r"some-doc \[3, 5\)"):
-        conflicts([row], Rule(0.0))
+        tabulate_conflicts([row], RegionRule(0.0))
 
 
 @pytest.mark.parametrize(
@@ -129,16 +129,16 @@ def test_a_row_without_an_answer_of_the_llm_is_refused_by_name():
 )
 def test_the_middle_of_the_longest_plateau_is_chosen(f1, weight):
     weights = np.arange(5) / 10
-    assert best_weight(weights, np.array(f1, dtype=float)) == (weight / 10, f1[weight])
+    assert choose_weight(weights, np.array(f1, dtype=float)) == (weight / 10, f1[weight])
 
 
 def test_a_single_weight_is_chosen():
-    assert best_weight(np.array([0.3]), np.array([0.7])) == (0.3, 0.7)
+    assert choose_weight(np.array([0.3]), np.array([0.7])) == (0.3, 0.7)
 
 
 @given(st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=1, max_size=30))
 def test_no_stretch_of_the_maximum_is_longer_than_that_of_the_chosen_weight(f1):
-    weight, best = best_weight(np.arange(len(f1), dtype=float), np.array(f1))
+    weight, best = choose_weight(np.arange(len(f1), dtype=float), np.array(f1))
     assert best == max(f1)
     runs = [(value, len(list(group))) for value, group in itertools.groupby(f1)]
     longest = max(length for value, length in runs if value == best)
@@ -151,10 +151,10 @@ def test_no_stretch_of_the_maximum_is_longer_than_that_of_the_chosen_weight(f1):
 
 
 def test_many_lambdas_are_compared_a_part_at_a_time(monkeypatch):
-    found = conflicts(synthetic_rows(10, seed=3), Rule(0.0))
-    whole = f1_curve(found, WEIGHTS)
+    found = tabulate_conflicts(synthetic_rows(10, seed=3), RegionRule(0.0))
+    whole = compute_f1_curve(found, WEIGHTS)
     monkeypatch.setattr(tuning, "_AT_ONCE", 2 * len(found.confidence))
-    assert f1_curve(found, WEIGHTS).tolist() == whole.tolist()
+    assert compute_f1_curve(found, WEIGHTS).tolist() == whole.tolist()
 
 
 def judged(rows, seed):
@@ -163,18 +163,18 @@ def judged(rows, seed):
 
     def choose(some):
         chosen_on.append({row.text for row in some})
-        return Rule(float(len(chosen_on) - 1))
+        return RegionRule(float(len(chosen_on) - 1))
 
     def blind(rule, row):
         by.append((row.text, int(rule.weight)))
         return rule
 
-    held_out(rows, choose, folds=4, seed=seed, blind=blind)
+    decide_held_out(rows, choose, folds=4, seed=seed, blind=blind)
     return chosen_on, by
 
 
 def test_no_segment_is_judged_by_a_rule_that_has_seen_its_text_and_the_folds_depend_on_the_seed():
-    rows = [Scored("d", i, i + 1, chr(0x4E00 + i % 12), SlmScore((), floats32([0]))) for i in range(24)]
+    rows = [SegmentPrediction("d", i, i + 1, chr(0x4E00 + i % 12), SlmPrediction((), floats32([0]))) for i in range(24)]
     chosen_on, by = judged(rows, 1)
     assert sorted(text for text, _ in by) == sorted(row.text for row in rows)
     assert all(text not in chosen_on[fold] for text, fold in by)

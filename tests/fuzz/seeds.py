@@ -9,15 +9,15 @@ from tempfile import TemporaryDirectory
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rayner.config.settings import Config, resolved
-from rayner.corpus.exports import evahan_lines
-from rayner.corpus.review_files import write_review
-from rayner.corpus.review_ranking import Candidate
-from rayner.corpus.review_selection import Picked
-from rayner.runs.status import Status
-from rayner.text.markup import encode
+from rayner.config.settings import Config, config_to_dict
+from rayner.corpus.exports import format_evahan_lines
+from rayner.corpus.review.files import write_review
+from rayner.corpus.review.ranking import ReviewCandidate
+from rayner.corpus.review.selection import PickedSentences
+from rayner.runs.status import JobStatus
+from rayner.text.markup import spans_to_markup
 from rayner.text.spans import Span
-from rayner.text.tags import encode as tags_of
+from rayner.text.tags import spans_to_tags as tags_of
 from tests.corpus.nasty import SPANS, TEXT
 from tests.corpus.units import SCHEMAS, document, entity
 
@@ -27,7 +27,7 @@ _ENTITIES = (Span(0, 1, "NG"), Span(2, 4, "NR"), Span(5, 6, "NG"), Span(8, 9, "N
 
 
 def _lines(text: str, spans: list[Span] | tuple[Span, ...]) -> bytes:
-    return "".join(f"{line}\n" for line in evahan_lines(text, spans)).encode()
+    return "".join(f"{line}\n" for line in format_evahan_lines(text, spans)).encode()
 
 
 def evahan() -> list[bytes]:
@@ -59,7 +59,12 @@ def sentences() -> list[bytes]:
 
 
 def answer() -> list[bytes]:
-    return [encode(_PLAIN, _ENTITIES).encode(), encode(TEXT, SPANS).encode(), b"", b"<NR>x</NR><NS>&lt;</NS>"]
+    return [
+        spans_to_markup(_PLAIN, _ENTITIES).encode(),
+        spans_to_markup(TEXT, SPANS).encode(),
+        b"",
+        b"<NR>x</NR><NS>&lt;</NS>",
+    ]
 
 
 def copied() -> list[bytes]:
@@ -79,7 +84,7 @@ def settings() -> list[bytes]:
 
 
 def overrides() -> list[bytes]:
-    values = resolved(Config())
+    values = config_to_dict(Config())
     return [
         b"run=runs/mine\ntrain=a.txt,b.txt\nslm.epochs=3\nslm.lr=1e-3\nseed=0x10",
         b"types.NR=x\ndatasets.A=a.txt\nout=null\ngate={share: 0.5}\nllm.workers.count=2",
@@ -95,9 +100,9 @@ def tag_names() -> list[bytes]:
 def _review(to: str, name: str) -> tuple[bytes, bytes]:
     spans = (Span(0, 2, "NR"), Span(3, 4, "NS"))
     texts = [("懷王入秦。", spans), ("𠀀見\u2028之\r！", (Span(0, 1, "NR"),)), ("善", ())]
-    candidates = [Candidate("書", 10 * i, 10 * i + len(t), t, own, ()) for i, (t, own) in enumerate(texts)]
+    candidates = [ReviewCandidate("書", 10 * i, 10 * i + len(t), t, own, ()) for i, (t, own) in enumerate(texts)]
     with TemporaryDirectory() as folder:
-        write_review(Picked(candidates, ("NR", "NS")), Path(folder), to)
+        write_review(PickedSentences(candidates, ("NR", "NS")), Path(folder), to)
         return Path(folder, "provenance.json").read_bytes(), Path(folder, name).read_bytes()
 
 
@@ -118,7 +123,9 @@ def label_studio_review() -> list[bytes]:
 
 
 def status() -> list[bytes]:
-    full = Status("tag", "host", 7, 1e9, 1e9 + 60, 5.0, "running", 2, 7, "tag", "tag", 10, 90, "units", 2.5, 32.0, "no")
+    full = JobStatus(
+        "tag", "host", 7, 1e9, 1e9 + 60, 5.0, "running", 2, 7, "tag", "tag", 10, 90, "units", 2.5, 32.0, "no"
+    )
     return [
         json.dumps(dataclasses.asdict(full)).encode(),
         b'{"job":"a","host":"b","pid":1,"started":0,"updated":1,"every":5}',

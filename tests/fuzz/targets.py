@@ -17,23 +17,32 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from rayner.cli.status import read_run
-from rayner.config.loading import load
-from rayner.config.settings import digest, resolved
-from rayner.corpus.exports import evahan_lines, read_tags
-from rayner.corpus.readers import LINE_SEPARATORS, read_labelled
-from rayner.corpus.review_files import read_corrected, read_provenance, write_corrected
-from rayner.corpus.tables import TABLES, iter_documents, iter_segments
-from rayner.corpus.texts import read_text
-from rayner.decoding.grammar_matcher import Follower
+from rayner.cli.status import read_status
+from rayner.config.loading import load_config
+from rayner.config.settings import config_to_dict, json_digest
+from rayner.corpus.exports import format_evahan_lines, read_type_names
+from rayner.corpus.labelled_files import LINE_SEPARATORS, read_labelled_file
+from rayner.corpus.review.files import read_corrections, read_provenance, write_corrections
+from rayner.corpus.tables import TABLE_NAMES, iter_documents, iter_segment_rows
+from rayner.corpus.text_files import read_utf8
+from rayner.decoding.grammar_matcher import GrammarMatcher
 from rayner.errors import ConfigError, DataError
-from rayner.evaluation.evaluate import evaluate_files, format_table
-from rayner.runs.status import NAME, render
+from rayner.evaluation.evaluate import evaluate_files, format_score_table
+from rayner.runs.status import STATUS_FILE, format_status
 from rayner.text import markup, segmentation
-from rayner.text.labelled import Labelled
-from rayner.text.spans import Span, checked
-from rayner.text.tag_grammar import Copier, State, TagSpelling
-from rayner.text.tags import OUTSIDE, best_legal, decode, encode, label_set, legal_steps, marks_ends, split_tag
+from rayner.text.labelled_text import LabelledFile
+from rayner.text.spans import Span, sort_and_check_spans
+from rayner.text.tag_grammar import GrammarState, TagGrammar, TagSpelling
+from rayner.text.tags import (
+    OUTSIDE,
+    bmes_labels,
+    legal_transitions,
+    scheme_marks_ends,
+    spans_to_tags,
+    split_tag,
+    tags_to_spans,
+    viterbi_decode,
+)
 from tests.fuzz.seeds import SPLIT
 
 warnings.simplefilter("ignore")
@@ -60,22 +69,22 @@ def read(reader: Callable, *given, refusal=(ConfigError, DataError), **named):
 # ---- labelled files and texts
 
 
-def labelled(data: bytes, layout: str) -> Labelled | None:
-    found = read(read_labelled, file(data), layout=layout)
+def labelled(data: bytes, layout: str) -> LabelledFile | None:
+    found = read(read_labelled_file, file(data), layout=layout)
     if found is not None:
-        assert checked(found.spans, len(found.text)) == found.spans
-        assert list(found.blanks) == sorted(found.blanks)
-        assert all(0 <= at <= len(found.text) for at in found.blanks)
+        assert sort_and_check_spans(found.spans, len(found.text)) == found.spans
+        assert list(found.blank_line_offsets) == sorted(found.blank_line_offsets)
+        assert all(0 <= at <= len(found.text) for at in found.blank_line_offsets)
         assert all(n >= 0 for n in found.faults.values())
         assert found.faults["line_separators"] == sum(char in LINE_SEPARATORS for char in found.text)
     return found
 
 
-def written_again(found: Labelled) -> None:
+def written_again(found: LabelledFile) -> None:
     """What is written of a labelled text is read as the same, without a fault of tags."""
-    lines = evahan_lines(found.text, found.spans, found.blanks)
-    again = read_labelled(file("".join(f"{line}\n" for line in lines).encode()))
-    assert (again.text, again.spans, again.blanks) == (found.text, found.spans, found.blanks)
+    lines = format_evahan_lines(found.text, found.spans, found.blank_line_offsets)
+    again = read_labelled_file(file("".join(f"{line}\n" for line in lines).encode()))
+    assert (again.text, again.spans, again.blank_line_offsets) == (found.text, found.spans, found.blank_line_offsets)
     assert again.faults["no_begin"] == again.faults["no_end"] == 0
 
 
@@ -102,7 +111,7 @@ def conll(data: bytes) -> bool:
 
 
 def text(data: bytes) -> bool:
-    found = read(read_text, file(data))
+    found = read(read_utf8, file(data))
     assert found is None or found.encode() == data
     try:
         data.decode()
@@ -115,7 +124,7 @@ def text(data: bytes) -> bool:
 
 def evaluated(data: bytes) -> bool:
     gold, _, predicted = data.partition(SPLIT)
-    pair = [read(read_labelled, file(part, name)) for part, name in ((gold, "gold.txt"), (predicted, "other.txt"))]
+    pair = [read(read_labelled_file, file(part, name)) for part, name in ((gold, "gold.txt"), (predicted, "other.txt"))]
     if None in pair:
         return False
     result = read(evaluate_files, *pair, seed=1)
@@ -124,7 +133,7 @@ def evaluated(data: bytes) -> bool:
     scores = result["systems"]["predicted"]
     assert 0 <= scores["interval"][0] <= scores["interval"][1] <= 1
     assert (scores["micro"]["f1"] == 1) == (pair[0].spans == pair[1].spans != ())
-    format_table(result).encode()
+    format_score_table(result).encode()
     json.dumps(result, allow_nan=False)
     return True
 
@@ -134,25 +143,25 @@ def evaluated(data: bytes) -> bool:
 
 def sentences(data: bytes) -> bool:
     whole = data.decode(errors="replace")
-    found = segmentation.sentences(whole)
+    found = segmentation.split_sentences(whole)
     assert [i for pair in found for i in range(*pair)] == list(range(len(whole)))
     for start, end in found:
-        left, right = segmentation.core(whole[start:end])
+        left, right = segmentation.bounds_without_whitespace(whole[start:end])
         assert whole[start:end].strip() == whole[start + left : start + right]
     size = 1 + data[0] % 16 if data else 1
-    cut = segmentation.windows(len(whole), size, data[-1] % size if data else 0)
-    assert "".join(segmentation.stitch([whole[window.start : window.end] for window in cut], cut)) == whole
+    cut = segmentation.split_windows(len(whole), size, data[-1] % size if data else 0)
+    assert "".join(segmentation.stitch_windows([whole[window.start : window.end] for window in cut], cut)) == whole
     return True
 
 
 def answer(data: bytes) -> bool:
     """The LLM's markup: what is read is what would have been written."""
     tagged = data.decode(errors="replace")
-    found = read(markup.parse, tagged, refusal=ValueError)
+    found = read(markup.parse_markup, tagged, refusal=ValueError)
     if found is None:
         return False
-    assert checked(found.spans, len(found.text)) == found.spans
-    assert markup.encode(found.text, found.spans) == tagged
+    assert sort_and_check_spans(found.spans, len(found.text)) == found.spans
+    assert markup.spans_to_markup(found.text, found.spans) == tagged
     return True
 
 
@@ -162,11 +171,11 @@ _SPELLED = TagSpelling((0,), (0, 1), (2,), {"NR": (5, 6), "NS": (5, 7), "NB": (6
 def copied(data: bytes) -> bool:
     """The automaton: an answer of any tokens is refused, or is the text with tags."""
     n = data[0] % 8 if data else 0
-    copier = Copier([(2 + char % 8, *([char % 10] * (char % 3))) for char in data[1 : 1 + n]], _SPELLED)
-    tokens, state, follower = list[int](), State(), Follower(copier)
+    copier = TagGrammar([(2 + char % 8, *([char % 10] * (char % 3))) for char in data[1 : 1 + n]], _SPELLED)
+    tokens, state, follower = list[int](), GrammarState(), GrammarMatcher(copier)
     for byte in data[1 + n :]:  # most bytes pick an allowed token
-        allowed = copier.allowed(state)
-        assert follower.allowed(tokens) == allowed
+        allowed = copier.allowed_tokens(state)
+        assert follower.allowed_tokens(tokens) == allowed
         if not allowed and byte < 200:
             break
         tokens.append(allowed[byte % len(allowed)] if allowed and byte < 250 else byte % 12)
@@ -174,36 +183,36 @@ def copied(data: bytes) -> bool:
             break
         state, _ = copier.advance(state, tokens[-1])
     else:
-        while data[-1:] < b"\xc8" and (allowed := copier.allowed(state)):  # most are brought to an end
+        while data[-1:] < b"\xc8" and (allowed := copier.allowed_tokens(state)):  # most are brought to an end
             tokens.append(allowed[0])
             state, _ = copier.advance(state, allowed[0])
     probs = [1 / (1 + token) for token in tokens]
-    found = read(copier.read, tokens, probs, refusal=ValueError)
+    found = read(copier.read_answer, tokens, probs, refusal=ValueError)
     if found is None:
         return False
-    assert checked(found.plain, len(copier.chars)) == found.plain
-    assert [step.token for step in copier.spell(found.plain)] == tokens
-    assert all(0 <= p <= 1 for item in found.spans for p in (item.category, item.boundary))
-    assert ((found.decisions >= 0) & (found.decisions <= 1)).all()
+    assert sort_and_check_spans(found.plain, len(copier.char_tokens)) == found.plain
+    assert [step.token for step in copier.spell_answer(found.plain)] == tokens
+    assert all(0 <= p <= 1 for item in found.spans for p in (item.category_prob, item.boundary_prob))
+    assert ((found.slot_probs >= 0) & (found.slot_probs <= 1)).all()
     return True
 
 
 def tagged(data: bytes) -> bool:
     """Tags to spans, mended where they are illegal; and the most probable legal tags of any scores."""
     sequence = data.decode(errors="replace").split()
-    found = read(lambda: decode(sequence, ends=marks_ends(sequence)), refusal=ValueError)
+    found = read(lambda: tags_to_spans(sequence, ends_marked=scheme_marks_ends(sequence)), refusal=ValueError)
     if found is None:
         return False
     labelled_at = {i for span in found.spans for i in range(span.start, span.end)}
     assert labelled_at == {i for i, tag in enumerate(sequence) if tag != OUTSIDE}
     assert all(split_tag(sequence[i])[1] == span.type for span in found.spans for i in range(span.start, span.end))
-    legal = encode(checked(found.spans, len(sequence)), len(sequence))
-    assert decode(legal).spans == found.spans
-    assert decode(legal).faults == 0
-    labels = label_set(("NR", "NS"))
+    legal = spans_to_tags(sort_and_check_spans(found.spans, len(sequence)), len(sequence))
+    assert tags_to_spans(legal).spans == found.spans
+    assert tags_to_spans(legal).n_faults == 0
+    labels = bmes_labels(("NR", "NS"))
     scores = np.frombuffer(data[: len(data) // 9 * 9], np.uint8).reshape(-1, 9).astype(np.float32)
     if len(scores):
-        assert decode([labels[i] for i in best_legal(scores, legal_steps(labels))]).faults == 0
+        assert tags_to_spans([labels[i] for i in viterbi_decode(scores, legal_transitions(labels))]).n_faults == 0
     return True
 
 
@@ -211,26 +220,26 @@ def tagged(data: bytes) -> bool:
 
 
 def settings(data: bytes) -> bool:
-    config = read(load, file(data, "input.yaml"))
+    config = read(load_config, file(data, "input.yaml"))
     if config is None:
         return False
-    plain = resolved(config)
-    digest(plain)
-    again = load(file(yaml.safe_dump(plain, allow_unicode=True).encode(), "again.yaml"))
+    plain = config_to_dict(config)
+    json_digest(plain)
+    again = load_config(file(yaml.safe_dump(plain, allow_unicode=True).encode(), "again.yaml"))
     assert again == config
     return True
 
 
 def overrides(data: bytes) -> bool:
-    config = read(load, None, data.decode("utf-8", "surrogateescape").split("\n"))
+    config = read(load_config, None, data.decode("utf-8", "surrogateescape").split("\n"))
     if config is None:
         return False
-    digest(resolved(config))
+    json_digest(config_to_dict(config))
     return True
 
 
 def tag_names(data: bytes) -> bool:
-    found = read(read_tags, file(data, "input.yaml"))
+    found = read(read_type_names, file(data, "input.yaml"))
     if found is None:
         return False
     assert all(type(name) is str and name for pair in found.items() for name in pair)
@@ -247,20 +256,20 @@ def reviewed(data: bytes, name: str) -> bool:
     known = read(read_provenance, [file(side_car, "provenance.json")])
     if known is None:
         return False
-    found = read(read_corrected, [file(corrected, name)], known, known.types)
+    found = read(read_corrections, [file(corrected, name)], known, known.types)
     if found is None:
         return False
-    assert found.spans.keys() <= known.sentences.keys()
-    found.differ(known)
-    for sentence, spans in found.spans.items():
-        assert checked(spans, len(sentence)) == spans
+    assert found.spans_by_text.keys() <= known.sentences.keys()
+    found.count_changed(known)
+    for sentence, spans in found.spans_by_text.items():
+        assert sort_and_check_spans(spans, len(sentence)) == spans
         assert {span.type for span in spans} <= {*known.types}
-    if found.spans:
-        write_corrected(found, known, FOLDER / "labelled.txt")
+    if found.spans_by_text:
+        write_corrections(found, known, FOLDER / "labelled.txt")
         # A line break of a text has no line of its own.
-        kept = "".join(found.spans).replace("\r\n", "").replace("\n", "")
+        kept = "".join(found.spans_by_text).replace("\r\n", "").replace("\n", "")
         if kept:
-            assert read_labelled(FOLDER / "labelled.txt").text == kept
+            assert read_labelled_file(FOLDER / "labelled.txt").text == kept
     return True
 
 
@@ -276,29 +285,29 @@ def label_studio_review(data: bytes) -> bool:
 
 
 def status(data: bytes) -> bool:
-    file(data, NAME)
-    found = read(read_run, FOLDER)
+    file(data, STATUS_FILE)
+    found = read(read_status, FOLDER)
     if found is None:
         return False
     json.dumps(dataclasses.asdict(found), ensure_ascii=False).encode()  # what `--json` prints
-    lines = render(found, "run", found.updated + 60).split("\n")
+    lines = format_status(found, "run", found.updated + 60).split("\n")
     assert 2 <= len(lines) <= 4
     assert not {unicodedata.category(char) for line in lines for char in line} & {"Cc", "Cf", "Cs", "Zl", "Zp"}
     return True
 
 
 def tables(data: bytes) -> bool:
-    for table, part in zip(TABLES, [*data.split(SPLIT), b"", b""], strict=False):
+    for table, part in zip(TABLE_NAMES, [*data.split(SPLIT), b"", b""], strict=False):
         (FOLDER / table).mkdir(exist_ok=True)
         file(part, f"{table}/0.parquet")
-    found = read(lambda: list(zip(iter_documents(FOLDER), iter_segments(FOLDER), strict=True)))
+    found = read(lambda: list(zip(iter_documents(FOLDER), iter_segment_rows(FOLDER), strict=True)))
     if found is None:
         return False
     for document, (doc_id, segments) in found:
         assert document.doc_id == doc_id
         assert all(row["doc_id"] == doc_id for row in (*document.entities, *segments))
         spans = [Span(row["start"], row["end"], row["type"]) for row in document.entities]
-        assert checked(spans, len(document.text)) == tuple(spans)
+        assert sort_and_check_spans(spans, len(document.text)) == tuple(spans)
         assert all(document.text[row["start"] : row["end"]] == row["text"] for row in document.entities)
         document.text.encode()
     return True

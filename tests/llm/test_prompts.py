@@ -2,43 +2,52 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.llm.prompts import Kind, Part, asked, fixed_examples, instruction, opening, shown, tagged
-from rayner.text.labelled import Example
+from rayner.llm.prompts import (
+    PartSpelling,
+    PromptPart,
+    build_example_parts,
+    build_instruction,
+    build_instruction_parts,
+    build_query_parts,
+    build_tagged_parts,
+    choose_fixed_examples,
+)
+from rayner.text.labelled_text import LabelledSentence
 from rayner.text.spans import Span
 from tests.strategies import tagged_texts
 
-examples = st.builds(lambda drawn: Example(*drawn), tagged_texts(max_size=12))
+examples = st.builds(lambda drawn: LabelledSentence(*drawn), tagged_texts(max_size=12))
 
 
 def text_of(parts):
-    return "".join(part.value for part in parts if part.kind is Kind.COPIED)
+    return "".join(part.value for part in parts if part.kind is PartSpelling.COPIED)
 
 
 def test_instruction_names_each_type_with_its_gloss_if_it_has_one():
-    task = instruction({"NR": "人名", "NS": "", "T": "時間"})
+    task = build_instruction({"NR": "人名", "NS": "", "T": "時間"})
     assert "NR（人名）、NS、T（時間）" in task
     assert "（）" not in task
 
 
 @given(examples)
 def test_the_copied_parts_of_a_tagged_sentence_are_its_text(example):
-    parts = tagged(example)
+    parts = build_tagged_parts(example)
     assert text_of(parts) == example.text
-    assert all(part.kind is not Kind.LITERAL for part in parts)
+    assert all(part.spelling is not PartSpelling.PROSE for part in parts)
 
 
 @given(examples)
 def test_the_tags_of_a_tagged_sentence_stand_around_its_entities(example):
     found, at, start = [], 0, None
-    for part in tagged(example):
-        if part.kind is Kind.COPIED:
-            at += len(part.value)
-        elif part.kind is Kind.OPEN:
+    for part in build_tagged_parts(example):
+        if part.spelling is PartSpelling.COPIED:
+            at += len(part.content)
+        elif part.spelling is PartSpelling.OPEN_TAG:
             assert start is None
-            start = at, part.value
+            start = at, part.content
         else:
-            found.append(Span(start[0], at, part.value))
-            assert part.value == start[1]
+            found.append(Span(start[0], at, part.content))
+            assert part.content == start[1]
             start = None
     assert start is None
     assert tuple(found) == example.spans
@@ -46,39 +55,41 @@ def test_the_tags_of_a_tagged_sentence_stand_around_its_entities(example):
 
 def test_overlapping_spans_are_refused():
     with pytest.raises(ValueError, match="overlaps"):
-        tagged(Example("楚王", (Span(0, 2, "NR"), Span(0, 1, "NG"))))
+        build_tagged_parts(LabelledSentence("楚王", (Span(0, 2, "NR"), Span(0, 1, "NG"))))
 
 
 @given(st.lists(examples, max_size=4), st.text(max_size=5))
 def test_the_copied_parts_of_a_prompt_are_the_examples_from_the_least_similar_on_then_the_sentence(near, text):
-    parts = [*opening("task"), *shown(near), *asked(text)]
+    parts = [*build_instruction_parts("task"), *build_example_parts(near), *build_query_parts(text)]
     assert text_of(parts) == "".join(e.text for e in reversed(near)) + text
 
 
 def test_a_prompt_is_task_examples_and_sentence_set_apart_by_prose():
-    near = [Example("近", (Span(0, 1, "NR"),)), Example("遠", ())]
-    assert [*opening("標注"), *shown(near), *asked("<楚>")] == [
-        Part(Kind.LITERAL, "標注\n"),
-        Part(Kind.COPIED, "遠"),
-        Part(Kind.LITERAL, "\n"),
-        Part(Kind.COPIED, ""),
-        Part(Kind.OPEN, "NR"),
-        Part(Kind.COPIED, "近"),
-        Part(Kind.CLOSE, "NR"),
-        Part(Kind.COPIED, ""),
-        Part(Kind.LITERAL, "\n"),
-        Part(Kind.LITERAL, "句："),
-        Part(Kind.COPIED, "<楚>"),
-        Part(Kind.LITERAL, "\n答："),
+    near = [LabelledSentence("近", (Span(0, 1, "NR"),)), LabelledSentence("遠", ())]
+    assert [*build_instruction_parts("標注"), *build_example_parts(near), *build_query_parts("<楚>")] == [
+        PromptPart(PartSpelling.PROSE, "標注\n"),
+        PromptPart(PartSpelling.COPIED, "遠"),
+        PromptPart(PartSpelling.PROSE, "\n"),
+        PromptPart(PartSpelling.COPIED, ""),
+        PromptPart(PartSpelling.OPEN_TAG, "NR"),
+        PromptPart(PartSpelling.COPIED, "近"),
+        PromptPart(PartSpelling.CLOSE_TAG, "NR"),
+        PromptPart(PartSpelling.COPIED, ""),
+        PromptPart(PartSpelling.PROSE, "\n"),
+        PromptPart(PartSpelling.PROSE, "句："),
+        PromptPart(PartSpelling.COPIED, "<楚>"),
+        PromptPart(PartSpelling.PROSE, "\n答："),
     ]
 
 
 def test_a_prompt_without_a_task_begins_with_the_sentence():
-    assert [*opening(""), *shown([]), *asked("楚")][0] == Part(Kind.LITERAL, "句：")
+    assert [*build_instruction_parts(""), *build_example_parts([]), *build_query_parts("楚")][0] == PromptPart(
+        PartSpelling.PROSE, "句："
+    )
 
 
 def example_of(text, *kinds):
-    return Example(text, tuple(Span(i, i + 1, kind) for i, kind in enumerate(kinds)))
+    return LabelledSentence(text, tuple(Span(i, i + 1, kind) for i, kind in enumerate(kinds)))
 
 
 def test_fixed_examples_are_the_first_that_add_the_most_types():
@@ -89,17 +100,17 @@ def test_fixed_examples_are_the_first_that_add_the_most_types():
         example_of("三三", "NB", "NG"),
         example_of("四四", "NS", "NB"),
     ]
-    assert [e.text for e in fixed_examples(pool, 4)] == ["二二", "三三", "無無", "一一"]
+    assert [e.text for e in choose_fixed_examples(pool, 4)] == ["二二", "三三", "無無", "一一"]
 
 
 @given(st.lists(examples, max_size=8), st.integers(0, 10))
 def test_fixed_examples_are_as_many_as_asked_or_as_there_are_each_from_the_pool_once(pool, count):
-    chosen = fixed_examples(iter(pool), count)
+    chosen = choose_fixed_examples(iter(pool), count)
     assert len(chosen) == min(count, len(pool))
     left = list(pool)
     for example in chosen:
         left.remove(example)
-    assert chosen == fixed_examples(pool, count)
+    assert chosen == choose_fixed_examples(pool, count)
 
 
 @given(st.lists(examples, min_size=1, max_size=8))
@@ -107,11 +118,11 @@ def test_the_first_fixed_example_has_as_many_types_as_any(pool):
     def n_types(example):
         return len({span.type for span in example.spans})
 
-    first = fixed_examples(pool, 1)[0]
+    first = choose_fixed_examples(pool, 1)[0]
     assert n_types(first) == max(map(n_types, pool))
     assert all(n_types(example) < n_types(first) for example in pool[: pool.index(first)])
 
 
 @given(st.lists(examples, max_size=8), st.integers(0, 5))
 def test_fewer_fixed_examples_are_the_beginning_of_more(pool, count):
-    assert fixed_examples(pool, count + 1)[:count] == fixed_examples(pool, count)
+    assert choose_fixed_examples(pool, count + 1)[:count] == choose_fixed_examples(pool, count)

@@ -12,12 +12,12 @@ from transformers import BertConfig, BertForMaskedLM, BertTokenizer, PreTrainedT
 from transformers.utils import logging
 
 from rayner.config.settings import ScratchConfig
-from rayner.corpus.examples import sentences_of
-from rayner.corpus.readers import read_labelled
+from rayner.corpus.labelled_files import read_labelled_file
+from rayner.corpus.labelled_sentences import split_labelled_text
 from rayner.llm import index, model
-from rayner.modeling.scratch import write_decoder, write_encoder
+from rayner.modeling.scratch import write_scratch_decoder, write_scratch_encoder
 from rayner.taggers import encoder as encoder_tagger
-from rayner.text.tags import label_set
+from rayner.text.tags import bmes_labels
 
 logging.disable_progress_bar()
 
@@ -33,8 +33,10 @@ TEMPLATE = (
 @pytest.fixture(scope="session")
 def sentences():
     """Labelled sentences of the sample, each once, none without an entity."""
-    labelled = read_labelled(SAMPLE)
-    distinct = {e.text: e for e in sentences_of(labelled.text, labelled.spans) if e.spans and e.text == e.text.strip()}
+    labelled = read_labelled_file(SAMPLE)
+    distinct = {
+        e.text: e for e in split_labelled_text(labelled.text, labelled.spans) if e.spans and e.text == e.text.strip()
+    }
     return list(distinct.values())[:300]
 
 
@@ -45,20 +47,20 @@ def types(sentences):
 
 @pytest.fixture(scope="session")
 def labels(types):
-    return label_set(types)
+    return bmes_labels(types)
 
 
 @pytest.fixture(scope="session")
 def encoder_folder(sentences, tmp_path_factory):
     folder = tmp_path_factory.mktemp("encoder")
-    write_encoder(folder, [e.text for e in sentences], SHAPE, seed=1)
+    write_scratch_encoder(folder, [e.text for e in sentences], SHAPE, seed=1)
     return folder
 
 
 @pytest.fixture(scope="session")
 def decoder_folder(sentences, types, tmp_path_factory):
     folder = tmp_path_factory.mktemp("decoder")
-    write_decoder(folder, [e.text for e in sentences], types, SHAPE, seed=1)
+    write_scratch_decoder(folder, [e.text for e in sentences], types, SHAPE, seed=1)
     return folder
 
 
@@ -117,7 +119,7 @@ def bold(tagger):
 
 def fresh_tagger(folder, labels):
     torch.manual_seed(2)
-    return encoder_tagger.load(folder, CPU, labels)
+    return encoder_tagger.load_encoder_tagger(folder, CPU, labels)
 
 
 @pytest.fixture(scope="session")
@@ -139,7 +141,9 @@ def truncated(folder, to):
 
 
 def load_llm(folder, types, **settings):
-    return model.load(folder, **{"task": "標注：", "types": types, "chat": False, "device": CPU, **settings})
+    return model.load_llm_checkpoint(
+        folder, **{"instruction": "標注：", "types": types, "chat": False, "device": CPU, **settings}
+    )
 
 
 @pytest.fixture
@@ -160,4 +164,4 @@ def random_llm(decoder_folder, types):
 
 @pytest.fixture(scope="session")
 def encoder(encoder_folder):
-    return index.load_encoder(encoder_folder, CPU)
+    return index.load_sentence_encoder(encoder_folder, CPU)

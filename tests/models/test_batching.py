@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.modeling.batching import PADDING, PASS, batches
+from rayner.modeling.batching import MAX_PADDING_SHARE, PASS_COST_TOKENS, inference_batches
 
 lengths_of = st.lists(st.integers(1, 400), max_size=40)
-slacks = st.sampled_from([0, 20.5, PASS])
+slacks = st.sampled_from([0, 20.5, PASS_COST_TOKENS])
 
 
 def padding(lengths, batch):
@@ -18,7 +18,7 @@ def padding(lengths, batch):
 
 @given(lengths_of, st.integers(1, 16))
 def test_every_item_is_in_one_batch_beside_the_next_in_length(lengths, size):
-    found = batches(lengths, size)
+    found = inference_batches(lengths, size)
     assert sorted(i for batch in found for i in batch) == list(range(len(lengths)))
     falling = [lengths[i] for batch in found for i in batch]
     assert falling == sorted(lengths, reverse=True)
@@ -27,10 +27,10 @@ def test_every_item_is_in_one_batch_beside_the_next_in_length(lengths, size):
 
 @given(lengths_of.filter(bool), st.integers(1, 16), slacks)
 def test_little_of_a_batch_is_padding(lengths, size, slack):
-    for batch in batches(lengths, size, slack):
+    for batch in inference_batches(lengths, size, slack):
         area = max(lengths[i] for i in batch) * len(batch)
-        assert padding(lengths, batch) <= max(PADDING * area, slack)
-    assert max(lengths[i] for i in batches(lengths, size, slack)[0]) == max(lengths)
+        assert padding(lengths, batch) <= max(MAX_PADDING_SHARE * area, slack)
+    assert max(lengths[i] for i in inference_batches(lengths, size, slack)[0]) == max(lengths)
 
 
 items = st.lists(st.tuples(st.integers(1, 400), st.integers(0, 300)), max_size=9)
@@ -43,9 +43,9 @@ def test_no_other_cut_is_cheaper(items, size, slack):
     def price(batch):
         """Of a batch; None where too much of it is padding."""
         area = max(length for length, _ in batch) * len(batch)
-        if area - sum(length for length, _ in batch) > max(PADDING * area, slack):
+        if area - sum(length for length, _ in batch) > max(MAX_PADDING_SHARE * area, slack):
             return None
-        return PASS + area + max(held for _, held in batch) * len(batch)
+        return PASS_COST_TOKENS + area + max(held for _, held in batch) * len(batch)
 
     @cache
     def least(start):
@@ -53,6 +53,6 @@ def test_no_other_cut_is_cheaper(items, size, slack):
         prices = [(price(falling[start:end]), end) for end in ends]
         return min((p + least(end) for p, end in prices if p is not None), default=0)
 
-    found = batches([length for length, _ in items], size, slack, [held for _, held in items])
+    found = inference_batches([length for length, _ in items], size, slack, [held for _, held in items])
     cost = sum(price([items[i] for i in batch]) for batch in found)
     assert cost == pytest.approx(least(0))

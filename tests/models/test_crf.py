@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from rayner.config.settings import CrfConfig
 from rayner.errors import ConfigError, DataError
-from rayner.evaluation.metrics import count, micro
+from rayner.evaluation.metrics import count_entities, micro_score
 from rayner.taggers import crf as crfs
-from rayner.text.labelled import Example
+from rayner.text.labelled_text import LabelledSentence
 from rayner.text.spans import Span
-from rayner.text.tags import legal_steps
+from rayner.text.tags import legal_transitions
 from tests.models.test_encoder import proper
 from tests.strategies import at_most, texts
 
@@ -59,7 +59,7 @@ def test_marginals_are_those_of_all_paths(crf):
     """On a text of three characters every path's probability can be summed: CRFsuite's own, by path."""
     text, known = "楚王怒", crf.tagger.labels()
     (found,) = crfs._log_probs(crf, [text])
-    crf.tagger.set(crfs.features(text, {}))
+    crf.tagger.set(crfs.extract_features(text, {}))
     total = np.zeros((3, len(crf.labels)))
     for a in known:
         for b in known:
@@ -73,7 +73,7 @@ def test_marginals_are_those_of_all_paths(crf):
 def test_it_learns_what_it_is_shown_and_finds_some_of_the_rest(crf, sentences, types):
     def f1(examples):
         answers = crfs.score(crf, [e.text for e in examples])
-        return micro(count([e.spans for e in examples], [a.spans for a in answers], types)).f1
+        return micro_score(count_entities([e.spans for e in examples], [a.spans for a in answers], types)).f1
 
     assert f1(sentences[:200]) > 0.95
     assert f1(sentences[200:]) > 0.3
@@ -88,13 +88,13 @@ def test_training_is_repeatable_and_tells_its_iterations(folder, sentences, labe
 
 
 def test_a_label_that_training_never_showed_is_never_given(labels, tmp_path):
-    wanted = (Example("楚王怒去", (Span(0, 2, "NR"),)), Example("懷王歸", (Span(0, 2, "NR"),)))
+    wanted = (LabelledSentence("楚王怒去", (Span(0, 2, "NR"),)), LabelledSentence("懷王歸", (Span(0, 2, "NR"),)))
     crfs.train(wanted, labels, CONFIG, tmp_path)
     crf = crfs.load(tmp_path)
     assert crf.labels == labels
     (answer,) = crfs.score(crf, ["楚王怒去秦國將軍"])
     assert {span.type for span in answer.spans} <= {"NR"}
-    assert legal_steps(crf.labels).shape[0] == len(labels) + 1
+    assert legal_transitions(crf.labels).shape[0] == len(labels) + 1
 
 
 def test_characters_met_in_training_are_known_and_others_not(crf, sentences):
@@ -104,7 +104,7 @@ def test_characters_met_in_training_are_known_and_others_not(crf, sentences):
 
 def test_nothing_to_train_on_is_an_error(labels, tmp_path):
     with pytest.raises(DataError, match="expected labelled sentences"):
-        crfs.train([Example("", ())], labels, CONFIG, tmp_path)
+        crfs.train([LabelledSentence("", ())], labels, CONFIG, tmp_path)
 
 
 @pytest.mark.parametrize("harm", ["absent", "truncated", "exchanged", "described wrongly"])
@@ -126,8 +126,8 @@ def test_clusters_are_seen_kept_and_tell_of_characters_never_met(labels, tmp_pat
     """Two surnames are never met in training, but share a cluster with those that are."""
     known, unknown = "趙錢孫李周吳", "馮陳"
     clusters = {char: [1, 1] for char in known + unknown} | {char: [0, 0] for char in "入出坐立怒笑"}
-    wanted = [Example(f"{verb}{name}", (Span(1, 2, "NR"),)) for name in known for verb in "入出坐立怒笑"]
-    wanted += [Example(f"{a}{b}", ()) for a in "入出坐立怒笑" for b in "入出坐立怒笑"]
+    wanted = [LabelledSentence(f"{verb}{name}", (Span(1, 2, "NR"),)) for name in known for verb in "入出坐立怒笑"]
+    wanted += [LabelledSentence(f"{a}{b}", ()) for a in "入出坐立怒笑" for b in "入出坐立怒笑"]
     found = {}
     for name, own in (("with", clusters), ("without", {})):
         crfs.train(wanted, labels, CONFIG, tmp_path / name, own)

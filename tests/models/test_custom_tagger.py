@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 
 from rayner.errors import ConfigError
 from rayner.taggers import custom_tagger
-from rayner.text.labelled import Example
+from rayner.text.labelled_text import LabelledSentence
 from rayner.text.spans import Span
-from rayner.text.tags import label_set
+from rayner.text.tags import bmes_labels
 from tests.models.test_encoder import proper
 from tests.strategies import at_most, texts
 
-LABELS = label_set(["NR", "NS"])
+LABELS = bmes_labels(["NR", "NS"])
 TAGGER = """
     import numpy as np
     from rayner.taggers.custom_tagger import CustomTagger
@@ -45,7 +45,11 @@ TAGGER = """
 @pytest.fixture
 def trained(own_module, tmp_path):
     own_module("own_tagger", TAGGER)
-    examples = [Example("楚王怒", (Span(0, 1, "NR"),)), Example("", ()), Example("秦使", (Span(0, 1, "NR"),))]
+    examples = [
+        LabelledSentence("楚王怒", (Span(0, 1, "NR"),)),
+        LabelledSentence("", ()),
+        LabelledSentence("秦使", (Span(0, 1, "NR"),)),
+    ]
     folder = tmp_path / "slm"
     folder.mkdir()
     custom_tagger.train("own_tagger:NAMES", examples, LABELS, folder, 7)

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from rayner.config.settings import SlmConfig
 from rayner.errors import ConfigError
-from rayner.llm.index import load_encoder
+from rayner.llm.index import load_sentence_encoder
 from rayner.taggers import encoder
-from rayner.taggers.encoder_training import held_out_f1, optimizer_for, train_epoch
-from rayner.text.labelled import Example
-from rayner.text.spans import Span, checked
-from rayner.text.tags import decode, encode
+from rayner.taggers.encoder_training import held_out_f1, make_optimizer, train_epoch
+from rayner.text.labelled_text import LabelledSentence
+from rayner.text.spans import Span, sort_and_check_spans
+from rayner.text.tags import spans_to_tags, tags_to_spans
 from tests.models.conftest import CPU, fresh_tagger, truncated
 from tests.strategies import ODD, at_most, texts
 
@@ -37,7 +37,7 @@ def proper(answer, text, labels):
     assert answer.entropy.dtype == np.float32
     assert (answer.entropy >= 0).all()
     assert (answer.entropy <= math.log(len(labels)) + 1e-5).all()
-    assert checked(answer.spans, len(text)) == answer.spans
+    assert sort_and_check_spans(answer.spans, len(text)) == answer.spans
     assert {span.type for span in answer.spans} <= {label[2:] for label in labels}
     return True
 
@@ -103,13 +103,15 @@ def test_entropy_and_tags_are_those_of_the_models_distributions(tagger, text):
     probs = distributions(tagger, text)
     answer = scored(tagger, [text])[0]
     np.testing.assert_allclose(answer.entropy, -(probs * np.log(probs)).sum(1), atol=1e-4)
-    likeliest = decode([tagger.labels[i] for i in probs.argmax(1)])
-    if not likeliest.faults:
+    likeliest = tags_to_spans([tagger.labels[i] for i in probs.argmax(1)])
+    if not likeliest.n_faults:
         assert answer.spans == likeliest.spans
 
     # Spans and their absence are worth at least as much as any other legal reading: try all single changes.
     def worth(spans):
-        return sum(math.log(probs[i, tagger.labels.index(tag)]) for i, tag in enumerate(encode(spans, len(text))))
+        return sum(
+            math.log(probs[i, tagger.labels.index(tag)]) for i, tag in enumerate(spans_to_tags(spans, len(text)))
+        )
 
     others = [answer.spans[:i] + answer.spans[i + 1 :] for i in range(len(answer.spans))]
     assert all(worth(answer.spans) >= worth(spans) - 1e-4 for spans in [*others, likeliest.spans])
@@ -118,28 +120,28 @@ def test_entropy_and_tags_are_those_of_the_models_distributions(tagger, text):
 def test_a_long_text_has_the_entropies_of_its_windows(any_tagger):
     text = drawn_text(130)
     whole = scored(any_tagger, [text], size=12, overlap=4)[0]
-    parts = encoder.cut(any_tagger, text, 12, 4)
+    parts = encoder.split_into_model_windows(any_tagger, text, 12, 4)
     assert len(parts) > 10
     for window in parts:
         alone = scored(any_tagger, [text[window.start : window.end]], size=12, overlap=4)[0]
         kept = whole.entropy[window.keep_start : window.keep_end]
-        np.testing.assert_allclose(kept, alone.entropy[window.kept], atol=1e-4)
+        np.testing.assert_allclose(kept, alone.entropy[window.kept_slice], atol=1e-4)
 
 
 @at_most(60)
 @given(text=texts(120), size=st.integers(1, 80), share=st.floats(0, 0.99))
 def test_windows_fit_the_model_and_lose_no_character(splitting_tagger, text, size, share):
-    parts = encoder.cut(splitting_tagger, text, size, int(size * share))
+    parts = encoder.split_into_model_windows(splitting_tagger, text, size, int(size * share))
     for window in parts:
         assert window.end - window.start <= size
-        encoded = encoder.encode_text(splitting_tagger, text[window.start : window.end])
+        encoded = encoder.encode_window(splitting_tagger, text[window.start : window.end])
         assert len(encoded.tokens) <= splitting_tagger.max_tokens
     assert "".join(text[w.keep_start : w.keep_end] for w in parts) == text
 
 
 def test_windows_of_cheap_characters_are_as_wide_as_asked_for(splitting_tagger):
-    assert [w.end - w.start for w in encoder.cut(splitting_tagger, "楚" * 62, 62, 20)] == [62]
-    assert len(encoder.cut(splitting_tagger, "𠀀" * 62, 62, 20)) > 1
+    assert [w.end - w.start for w in encoder.split_into_model_windows(splitting_tagger, "楚" * 62, 62, 20)] == [62]
+    assert len(encoder.split_into_model_windows(splitting_tagger, "𠀀" * 62, 62, 20)) > 1
 
 
 def test_training_labels_are_expanded_as_in_table_1(splitting_tagger):
@@ -157,10 +159,10 @@ def test_training_labels_are_expanded_as_in_table_1(splitting_tagger):
         *("B-NO", "M-NO"),  # B of two
         *("M-NO", "M-NO", "E-NO"),  # E of three
     ]
-    (item,) = encoder.training_items(splitting_tagger, [Example(text, spans)], 40, 10)
-    assert item.labels[0] == item.labels[-1] == encoder.IGNORED
-    assert [splitting_tagger.labels[i] for i in item.labels[1:-1]] == expected
-    assert item.counts == [1, 3, 4, 1, 3, 3, 1, 2, 3]
+    (item,) = encoder.encode_training_windows(splitting_tagger, [LabelledSentence(text, spans)], 40, 10)
+    assert item.token_labels[0] == item.token_labels[-1] == encoder.IGNORED_LABEL
+    assert [splitting_tagger.labels[i] for i in item.token_labels[1:-1]] == expected
+    assert item.tokens_per_char == [1, 3, 4, 1, 3, 3, 1, 2, 3]
     tokenizer = splitting_tagger.speller.tokenizer
     assert tokenizer.decode(item.tokens[1:-1]) == text
     assert [item.tokens[0], item.tokens[-1]] == [tokenizer.cls_token_id, tokenizer.sep_token_id]
@@ -168,12 +170,12 @@ def test_training_labels_are_expanded_as_in_table_1(splitting_tagger):
 
 def test_a_long_training_sentence_becomes_windows_that_cover_it(tagger, sentences):
     example = max(sentences, key=lambda e: len(e.text))
-    tags = encode(example.spans, len(example.text))
-    parts = encoder.cut(tagger, example.text, 10, 3)
-    items = encoder.training_items(tagger, [example], 10, 3)
+    tags = spans_to_tags(example.spans, len(example.text))
+    parts = encoder.split_into_model_windows(tagger, example.text, 10, 3)
+    items = encoder.encode_training_windows(tagger, [example], 10, 3)
     assert len(items) == len(parts) > 1
     for window, item in zip(parts, items, strict=True):
-        assert [tagger.labels[i] for i in item.labels[1:-1]] == tags[window.start : window.end]
+        assert [tagger.labels[i] for i in item.token_labels[1:-1]] == tags[window.start : window.end]
 
 
 def test_loss_is_the_mean_over_all_characters_of_a_batch(tagger, sentences):
@@ -182,16 +184,18 @@ def test_loss_is_the_mean_over_all_characters_of_a_batch(tagger, sentences):
     losses = []
     for e in chosen:
         probs = distributions(tagger, e.text)
-        losses += [-math.log(probs[i, tagger.labels.index(tag)]) for i, tag in enumerate(encode(e.spans, len(e.text)))]
+        losses += [
+            -math.log(probs[i, tagger.labels.index(tag)]) for i, tag in enumerate(spans_to_tags(e.spans, len(e.text)))
+        ]
     with torch.no_grad():
-        found = encoder.loss(tagger, encoder.training_items(tagger, chosen, 200, 50))
+        found = encoder.compute_loss(tagger, encoder.encode_training_windows(tagger, chosen, 200, 50))
     assert float(found) == pytest.approx(np.mean(losses), abs=1e-4)
 
 
 def test_what_is_saved_scores_as_before(any_tagger, tmp_path):
-    encoder.save(any_tagger, tmp_path)
+    encoder.save_encoder_tagger(any_tagger, tmp_path)
     assert not [path for path in tmp_path.iterdir() if path.suffix not in {".json", ".safetensors", ".txt"}]
-    again = encoder.load(tmp_path, CPU)
+    again = encoder.load_encoder_tagger(tmp_path, CPU)
     assert again.labels == any_tagger.labels
     batch = [drawn_text(n) for n in (5, 60)]
     for expected, found in zip(scored(any_tagger, batch), scored(again, batch), strict=True):
@@ -200,8 +204,8 @@ def test_what_is_saved_scores_as_before(any_tagger, tmp_path):
 
 
 def test_a_trained_tagger_may_get_a_fresh_head_for_other_labels(tagger, tmp_path):
-    encoder.save(tagger, tmp_path)
-    again = encoder.load(tmp_path, CPU, ["O", "B-ZD", "M-ZD", "E-ZD", "S-ZD"])
+    encoder.save_encoder_tagger(tagger, tmp_path)
+    again = encoder.load_encoder_tagger(tmp_path, CPU, ["O", "B-ZD", "M-ZD", "E-ZD", "S-ZD"])
     assert again.labels == ("O", "B-ZD", "M-ZD", "E-ZD", "S-ZD")
     assert proper(scored(again, ["楚王"])[0], "楚王", again.labels)
 
@@ -209,17 +213,17 @@ def test_a_trained_tagger_may_get_a_fresh_head_for_other_labels(tagger, tmp_path
 @pytest.mark.parametrize("name", ["", "no/such/folder/anywhere"])
 def test_a_folder_without_a_checkpoint_is_a_config_error(tmp_path, labels, name):
     with pytest.raises(ConfigError, match="expected a checkpoint of an encoder"):
-        encoder.load(tmp_path / name, CPU, labels)
+        encoder.load_encoder_tagger(tmp_path / name, CPU, labels)
 
 
 def test_truncated_weights_are_a_config_error(encoder_folder, labels, tmp_path):
     with pytest.raises(ConfigError, match="expected a checkpoint of an encoder"):
-        encoder.load(truncated(encoder_folder, tmp_path / "half"), CPU, labels)
+        encoder.load_encoder_tagger(truncated(encoder_folder, tmp_path / "half"), CPU, labels)
 
 
 def test_an_encoder_without_labels_is_no_tagger(encoder_folder):
     with pytest.raises(ConfigError, match="expected a trained tagger"):
-        encoder.load(encoder_folder, CPU)
+        encoder.load_encoder_tagger(encoder_folder, CPU)
 
 
 def weights(tagger):
@@ -236,8 +240,8 @@ def lessons(encoder_folder, labels, sentences):
 
     def make():
         fresh = fresh_tagger(encoder_folder, labels)
-        items = encoder.training_items(fresh, sentences[:24], 40, 10)
-        return fresh, optimizer_for(fresh, CONFIG), items
+        items = encoder.encode_training_windows(fresh, sentences[:24], 40, 10)
+        return fresh, make_optimizer(fresh, CONFIG), items
 
     return make
 
@@ -246,12 +250,12 @@ def test_training_goes_on_after_an_interruption_as_if_there_had_been_none(lesson
     straight, optimizer, items = lessons()
     train_epoch(straight, straight.model, optimizer, items, CONFIG, epoch=0, seed=7)
     after_one = weights(straight)
-    encoder.save(straight, tmp_path / "model")
+    encoder.save_encoder_tagger(straight, tmp_path / "model")
     torch.save(optimizer.state_dict(), tmp_path / "optimizer")
     train_epoch(straight, straight.model, optimizer, items, CONFIG, epoch=1, seed=7)
 
-    resumed = encoder.load(tmp_path / "model", CPU)
-    optimizer = optimizer_for(resumed, CONFIG)
+    resumed = encoder.load_encoder_tagger(tmp_path / "model", CPU)
+    optimizer = make_optimizer(resumed, CONFIG)
     optimizer.load_state_dict(torch.load(tmp_path / "optimizer"))
     assert same(after_one, weights(resumed))
     torch.manual_seed(12345)  # what else happened in between must not count
@@ -271,7 +275,7 @@ def test_an_epoch_returns_its_mean_loss_and_leaves_the_model_ready_to_score(less
     assert same(before, weights(fresh))
     assert not fresh.model.training
     with torch.no_grad():
-        alone = [(float(encoder.loss(fresh, [item])), len(item.counts)) for item in items]
+        alone = [(float(encoder.compute_loss(fresh, [item])), len(item.counts)) for item in items]
     assert min(loss for loss, _ in alone) < found < max(loss for loss, _ in alone)
 
 
@@ -280,13 +284,15 @@ def test_workers_see_the_same_batches_between_them(lessons, monkeypatch):
     seen = []
     monkeypatch.setattr(
         "rayner.taggers.encoder_training.loss",
-        lambda tagger, batch, model: seen.append([items.index(i) for i in batch]) or encoder.loss(tagger, batch, model),
+        lambda tagger, batch, model: (
+            seen.append([items.index(i) for i in batch]) or encoder.compute_loss(tagger, batch, model)
+        ),
     )
     batches = {}
     for world in (1, 2):
         for rank in range(world):
             seen.clear()
-            train_epoch(fresh, fresh.model, optimizer, items, CONFIG, epoch=0, seed=7, rank=rank, world=world)
+            train_epoch(fresh, fresh.model, optimizer, items, CONFIG, epoch=0, seed=7, rank=rank, world_size=world)
             batches[world, rank] = list(seen)
     halves = zip(batches[2, 0], batches[2, 1], strict=True)
     assert [sorted(a + b) for a, b in halves] == [sorted(batch) for batch in batches[1, 0]]
@@ -297,20 +303,20 @@ def test_a_tagger_learns_sixty_sentences_by_heart(encoder_folder, labels, types,
     config = SlmConfig(epochs=25, batch_size=8, lr=5e-3)
     pupil = fresh_tagger(encoder_folder, labels)
     chosen = sentences[:60]
-    items = encoder.training_items(pupil, chosen, 200, 50)
+    items = encoder.encode_training_windows(pupil, chosen, 200, 50)
     assert held_out_f1(pupil, chosen, config, types) < 0.2
-    optimizer = optimizer_for(pupil, config)
+    optimizer = make_optimizer(pupil, config)
     losses = [train_epoch(pupil, pupil.model, optimizer, items, config, epoch=e, seed=7) for e in range(config.epochs)]
     assert losses[-1] < losses[0] / 5
     assert held_out_f1(pupil, chosen, config, types) > 0.8
 
 
 def test_vectors_are_those_of_the_encoder_and_long_texts_have_none(splitting_tagger, tmp_path):
-    encoder.save(splitting_tagger, tmp_path)
+    encoder.save_encoder_tagger(splitting_tagger, tmp_path)
     texts = ["楚懷王入秦", "王", "", "楚" * 90]
     found = encoder.scored(splitting_tagger, texts, size=60, overlap=8, batch_size=2, vectors=True)
     assert [vector is None for _, vector in found] == [False, False, True, True]
-    wanted = load_encoder(tmp_path, splitting_tagger.device).embed(texts[:2], 2)
+    wanted = load_sentence_encoder(tmp_path, splitting_tagger.device).embed(texts[:2], 2)
     np.testing.assert_allclose(np.stack([vector for _, vector in found[:2]]), wanted, atol=1e-6)
     plain = encoder.score(splitting_tagger, texts, size=60, overlap=8, batch_size=2)
     for (one, _), other in zip(found, plain, strict=True):

@@ -7,15 +7,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.decoding.greedy import Reference, answer
-from rayner.decoding.windowed import Question, answers
+from rayner.decoding.greedy import GreedyEngine, answer_greedily
+from rayner.decoding.long_texts import TextRequest, answer_texts
 from rayner.llm import model as llms
-from rayner.llm.retrieval import Retriever
+from rayner.llm.retrieval import ExampleRetriever
 from rayner.text import markup
-from rayner.text.predictions import joined
-from rayner.text.segmentation import windows
-from rayner.text.spans import checked
-from rayner.text.tag_grammar import Role, State
+from rayner.text.predictions import join_window_answers
+from rayner.text.segmentation import split_windows
+from rayner.text.spans import sort_and_check_spans
+from rayner.text.tag_grammar import GrammarState, TokenRole
 from tests.models.conftest import load_llm
 from tests.strategies import ODD, at_most, texts
 
@@ -36,7 +36,7 @@ class Plain:
 
 def plainly(llm, text, shown, probability):
     """Greedy decoding, a full forward pass for each token: no cache, no batch, no padding."""
-    copier, state = llm.copier(text), State()
+    copier, state = llm.copier(text), GrammarState()
     prompt, tokens, probs, roles, slots = llm.prompt(shown, text), [], [], [], []
     decisions = np.ones(len(text) + 1)
     while allowed := copier.allowed(state):
@@ -45,25 +45,25 @@ def plainly(llm, text, shown, probability):
         pool = logits if probability == "unmasked" else logits[list(allowed)]
         token = max(allowed, key=lambda t: float(logits[t]))
         prob = float(logits[token].exp() / pool.exp().sum())
-        slots.append(state.copied)
+        slots.append(state.n_copied)
         if len(allowed) > 1:
-            decisions[state.copied] *= prob
+            decisions[state.n_copied] *= prob
         state, role = copier.advance(state, token)
         tokens.append(token)
         probs.append(prob)
         roles.append(role)
-    read = markup.parse(llm.speller.tokenizer.decode(tokens))
-    places = {role: [k for k, found in enumerate(roles) if found is role] for role in Role}
+    read = markup.parse_markup(llm.speller.tokenizer.decode(tokens))
+    places = {role: [k for k, found in enumerate(roles) if found is role] for role in TokenRole}
     around = [
         [probs[k] for at in pair for k in (at - 1, at) if k >= 0]
-        for pair in zip(places[Role.OPEN], places[Role.CLOSE], strict=True)
+        for pair in zip(places[TokenRole.OPEN], places[TokenRole.CLOSE], strict=True)
     ]
-    category = [probs[k] for k in places[Role.TYPE]]
+    category = [probs[k] for k in places[TokenRole.TYPE]]
     return Plain(read.text, list(read.spans), decisions, category, [np.mean(p) for p in around], len(tokens))
 
 
 def given_text(llm, text, shown=(), probability="allowed"):
-    return answer(llm, [text], [shown], probability=probability, batch_size=1)[0]
+    return answer_greedily(llm, [text], [shown], probability=probability, batch_size=1)[0]
 
 
 def same(one, other, atol=1e-5):
@@ -81,12 +81,12 @@ def odd_texts(n, seed=0):
 @at_most(15)
 @given(batch=st.lists(texts(10), min_size=1, max_size=4))
 def test_answers_are_legal_whatever_the_text_and_the_weights(random_llm, batch):
-    found_all = answer(random_llm, batch, [[]] * len(batch), probability="unmasked", batch_size=3)
+    found_all = answer_greedily(random_llm, batch, [[]] * len(batch), probability="unmasked", batch_size=3)
     for text, found in zip(batch, found_all, strict=True):
-        assert checked(found.plain, len(text)) == found.plain
+        assert sort_and_check_spans(found.plain, len(text)) == found.plain
         assert {span.type for span in found.plain} <= set(random_llm.types)
-        assert found.decisions.shape == (len(text) + 1,)
-        numbers = [*found.decisions, *(p for item in found.spans for p in (item.category, item.boundary))]
+        assert found.slot_probs.shape == (len(text) + 1,)
+        numbers = [*found.slot_probs, *(p for item in found.spans for p in (item.category_prob, item.boundary_prob))]
         assert all(0 <= p <= 1 for p in numbers)
 
 
@@ -94,15 +94,15 @@ def test_answers_are_legal_whatever_the_text_and_the_weights(random_llm, batch):
 def test_answers_are_those_of_the_simplest_decoder(random_llm, sentences, probability):
     batch = [*odd_texts(6), sentences[0].text[:20], "楚", "\ue000"]
     shown = [sentences[1 : 1 + i % 3] for i in range(len(batch))]
-    found = answer(random_llm, batch, shown, probability=probability, batch_size=4)
+    found = answer_greedily(random_llm, batch, shown, probability=probability, batch_size=4)
     entities = 0
     for text, near, one in zip(batch, shown, found, strict=True):
         expected = plainly(random_llm, text, near, probability)
         assert expected.text == text
         assert list(one.plain) == expected.spans
-        np.testing.assert_allclose(one.decisions, expected.decisions, atol=1e-5)
-        assert [item.category for item in one.spans] == pytest.approx(expected.category, abs=1e-5)
-        assert [item.boundary for item in one.spans] == pytest.approx(expected.boundary, abs=1e-5)
+        np.testing.assert_allclose(one.slot_probs, expected.decisions, atol=1e-5)
+        assert [item.category_prob for item in one.spans] == pytest.approx(expected.category, abs=1e-5)
+        assert [item.boundary_prob for item in one.spans] == pytest.approx(expected.boundary, abs=1e-5)
         assert one.passes == expected.passes
         entities += len(one.spans)
     assert entities > 5  # else little was compared
@@ -111,9 +111,9 @@ def test_answers_are_those_of_the_simplest_decoder(random_llm, sentences, probab
 def test_neither_the_size_of_a_batch_nor_its_order_changes_an_answer(random_llm, sentences):
     batch = [*odd_texts(8, seed=1), "", "王", sentences[2].text[:25]]
     shown = [sentences[: i % 4] for i in range(len(batch))]
-    alone = answer(random_llm, batch, shown, probability="allowed", batch_size=1)
-    together = answer(random_llm, batch, shown, probability="allowed", batch_size=7)
-    backwards = answer(random_llm, batch[::-1], shown[::-1], probability="allowed", batch_size=4)[::-1]
+    alone = answer_greedily(random_llm, batch, shown, probability="allowed", batch_size=1)
+    together = answer_greedily(random_llm, batch, shown, probability="allowed", batch_size=7)
+    backwards = answer_greedily(random_llm, batch[::-1], shown[::-1], probability="allowed", batch_size=4)[::-1]
     for one, other, third in zip(alone, together, backwards, strict=True):
         same(one, other)
         same(one, third)
@@ -123,81 +123,81 @@ def test_neither_the_size_of_a_batch_nor_its_order_changes_an_answer(random_llm,
 def test_the_unmasked_probability_never_exceeds_the_one_among_allowed_tokens(random_llm):
     batch = odd_texts(6, seed=2)
     masked, unmasked = (
-        answer(random_llm, batch, [[]] * 6, probability=probability, batch_size=6)
+        answer_greedily(random_llm, batch, [[]] * 6, probability=probability, batch_size=6)
         for probability in ("allowed", "unmasked")
     )
     smaller = 0
     for one, other in zip(masked, unmasked, strict=True):
         assert one.plain == other.plain
-        assert (other.decisions <= one.decisions + 1e-6).all()
-        smaller += int((other.decisions < one.decisions - 1e-3).sum())
+        assert (other.slot_probs <= one.slot_probs + 1e-6).all()
+        smaller += int((other.slot_probs < one.slot_probs - 1e-3).sum())
         for a, b in zip(one.spans, other.spans, strict=True):
-            assert b.category <= a.category + 1e-6
-            assert b.boundary <= a.boundary + 1e-6
+            assert b.category_prob <= a.category_prob + 1e-6
+            assert b.boundary_prob <= a.boundary_prob + 1e-6
     assert smaller > 5
 
 
 def test_examples_change_the_answer(random_llm, sentences):
     batch = odd_texts(6, seed=3)
-    bare = answer(random_llm, batch, [[]] * 6, probability="allowed", batch_size=6)
-    shown = answer(random_llm, batch, [sentences[:2]] * 6, probability="allowed", batch_size=6)
-    assert any(not np.allclose(a.decisions, b.decisions, atol=1e-3) for a, b in zip(bare, shown, strict=True))
+    bare = answer_greedily(random_llm, batch, [[]] * 6, probability="allowed", batch_size=6)
+    shown = answer_greedily(random_llm, batch, [sentences[:2]] * 6, probability="allowed", batch_size=6)
+    assert any(not np.allclose(a.slot_probs, b.slot_probs, atol=1e-3) for a, b in zip(bare, shown, strict=True))
 
 
 def test_no_texts_have_no_answers_and_no_text_has_no_entity(random_llm):
-    assert answer(random_llm, [], [], probability="allowed", batch_size=4) == []
+    assert answer_greedily(random_llm, [], [], probability="allowed", batch_size=4) == []
     empty = given_text(random_llm, "")
-    assert (empty.spans, empty.decisions.tolist(), empty.passes) == ((), [1.0], 0)
+    assert (empty.spans, empty.slot_probs.tolist(), empty.passes) == ((), [1.0], 0)
 
 
 @pytest.mark.parametrize("char", ["楚", "\ue000", "<", "&", "\n", "\x00", "𠀀"])
 def test_texts_of_one_character_are_answered_without_task_or_examples(decoder_folder, types, char):
     llm = load_llm(decoder_folder, types, task="")
     found = given_text(llm, char)
-    assert len(found.decisions) == 2
-    assert checked(found.plain, 1) == found.plain
+    assert len(found.slot_probs) == 2
+    assert sort_and_check_spans(found.plain, 1) == found.plain
 
 
 def test_a_single_type_needs_no_choice(decoder_folder):
     llm = load_llm(decoder_folder, ["NR"])
     with torch.no_grad():
         llm.model.get_input_embeddings().weight.mul_(3)
-    found = answer(llm, odd_texts(8), [[]] * 8, probability="allowed", batch_size=8)
-    categories = [item.category for one in found for item in one.spans]
+    found = answer_greedily(llm, odd_texts(8), [[]] * 8, probability="allowed", batch_size=8)
+    categories = [item.category_prob for one in found for item in one.spans]
     assert categories
     assert set(categories) == {1.0}
 
 
 def test_a_long_text_is_answered_in_windows(random_llm, sentences):
     long, short = "楚懷王之曰大夫將軍漢人" * 4, "漢王"
-    retriever = Retriever("fixed", 1, sentences)
+    retriever = ExampleRetriever("fixed", 1, sentences)
     settings = {"probability": "allowed", "batch_size": 5}
-    solve = Reference(random_llm, **settings).answer
-    found = answers(solve, [Question(t) for t in (short, long, "")], retriever=retriever, size=12, overlap=4)
-    cut = windows(len(long), 12, 4)
+    solve = GreedyEngine(random_llm, **settings).answer_requests
+    found = answer_texts(solve, [TextRequest(t) for t in (short, long, "")], retriever=retriever, size=12, overlap=4)
+    cut = split_windows(len(long), 12, 4)
     assert len(cut) > 3
     parts = [long[w.start : w.end] for w in cut]
-    expected = joined(answer(random_llm, parts, retriever.examples(parts), **settings), cut)
+    expected = join_window_answers(answer_greedily(random_llm, parts, retriever.find_examples(parts), **settings), cut)
     same(found[1], expected)
-    assert len(found[1].decisions) == len(long) + 1
-    assert checked(found[1].plain, len(long)) == found[1].plain
-    same(found[0], answer(random_llm, [short], retriever.examples([short]), **settings)[0])
+    assert len(found[1].slot_probs) == len(long) + 1
+    assert sort_and_check_spans(found[1].plain, len(long)) == found[1].plain
+    same(found[0], answer_greedily(random_llm, [short], retriever.find_examples([short]), **settings)[0])
     assert found[2].spans == ()
 
 
 @pytest.mark.slow
 def test_a_model_that_learned_a_few_sentences_puts_their_entities(fresh_llm, sentences):
     chosen = sorted(sentences, key=lambda e: len(e.text))[20:26]
-    items = [llms.lesson(fresh_llm, [], right) for right in chosen]
-    teacher = llms.Teacher(fresh_llm, "decisions")
+    items = [llms.build_sft_example(fresh_llm, [], right) for right in chosen]
+    teacher = llms.SftLoss(fresh_llm, "decisions")
     optimizer = torch.optim.AdamW(fresh_llm.model.parameters(), lr=5e-3)
-    before = answer(fresh_llm, [e.text for e in chosen], [[]] * 6, probability="allowed", batch_size=6)
+    before = answer_greedily(fresh_llm, [e.text for e in chosen], [[]] * 6, probability="allowed", batch_size=6)
     assert [one.plain for one in before] != [e.spans for e in chosen]
     for _ in range(120):
         loss = teacher(items)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    after = answer(fresh_llm, [e.text for e in chosen], [[]] * 6, probability="allowed", batch_size=6)
+    after = answer_greedily(fresh_llm, [e.text for e in chosen], [[]] * 6, probability="allowed", batch_size=6)
     assert [one.plain for one in after] == [e.spans for e in chosen]
-    assert all(one.decisions.min() > 0.5 for one in after)
+    assert all(one.slot_probs.min() > 0.5 for one in after)

@@ -6,9 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rayner.errors import ConfigError
-from rayner.llm.index import Index, Ngrams, build_index, load_encoder, load_index, save_index
+from rayner.llm.index import (
+    NgramEncoder,
+    SentenceIndex,
+    build_sentence_index,
+    load_sentence_encoder,
+    load_sentence_index,
+    save_sentence_index,
+)
 from rayner.taggers import encoder
-from rayner.text.labelled import Example
+from rayner.text.labelled_text import LabelledSentence
 from rayner.text.spans import Span
 from tests.models.conftest import CPU, truncated
 from tests.strategies import at_most, texts
@@ -25,7 +32,7 @@ def vector_of(text):
 def index_of(stored):
     vectors = faiss.IndexFlatIP(DIM)
     vectors.add(np.array([vector_of(text) for text in stored]))
-    return Index(vectors, [Example(text, ()) for text in stored])
+    return SentenceIndex(vectors, [LabelledSentence(text, ()) for text in stored])
 
 
 def best(stored, text, k):
@@ -41,7 +48,7 @@ short = st.text("楚王", min_size=1, max_size=4)
 @given(stored=st.lists(short, min_size=1, max_size=60), asked=st.lists(short, max_size=4), k=st.integers(0, 12))
 def test_nearest_are_the_most_similar_other_sentences_each_once(stored, asked, k):
     queries = np.array([vector_of(text) for text in asked], dtype=np.float32).reshape(-1, DIM)
-    found = index_of(stored).nearest(queries, alone(asked), k)
+    found = index_of(stored).nearest_sentences(queries, alone(asked), k)
     assert [[e.text for e in row] for row in found] == [best(stored, text, k) for text in asked]
 
 
@@ -54,25 +61,25 @@ def alone(texts):
 def test_however_many_duplicates_stand_in_the_way_all_k_are_found(copies):
     others = [f"楚{i}" for i in range(20)]
     stored = ["王"] * copies + others + [best(others, "王", 1)[0]] * copies
-    found = index_of(stored).nearest(vector_of("王")[None], [("王",)], 5)[0]
+    found = index_of(stored).nearest_sentences(vector_of("王")[None], [("王",)], 5)[0]
     assert [e.text for e in found] == best(others, "王", 5)
 
 
 def test_the_same_example_stored_twice_is_found_once():
-    twice = Example("楚", ())
-    index = Index(index_of(["楚", "楚", "王"]).vectors, [twice, twice, Example("王", ())])
-    found = index.nearest(vector_of("楚王")[None], [("楚王",)], 3)[0]
+    twice = LabelledSentence("楚", ())
+    index = SentenceIndex(index_of(["楚", "楚", "王"]).vectors, [twice, twice, LabelledSentence("王", ())])
+    found = index.nearest_sentences(vector_of("楚王")[None], [("楚王",)], 3)[0]
     assert sorted(e.text for e in found) == ["楚", "王"]
 
 
 def test_an_index_smaller_than_k_gives_all_it_has():
     index = index_of(["楚", "王", "楚"])
-    found = index.nearest(np.array([vector_of("楚"), vector_of("懷")]), [("楚",), ("懷",)], 9)
+    found = index.nearest_sentences(np.array([vector_of("楚"), vector_of("懷")]), [("楚",), ("懷",)], 9)
     assert [sorted(e.text for e in row) for row in found] == [["王"], ["楚", "王"]]
 
 
 def test_a_sentence_that_is_all_there_is_has_no_example():
-    assert index_of(["楚", "楚"]).nearest(vector_of("楚")[None], [("楚",)], 2) == [[]]
+    assert index_of(["楚", "楚"]).nearest_sentences(vector_of("楚")[None], [("楚",)], 2) == [[]]
 
 
 # ---- the encoder
@@ -114,33 +121,33 @@ def test_no_texts_have_no_embeddings(encoder):
 
 
 def test_an_encoder_is_loaded_from_a_trained_tagger_too(tagger, tmp_path):
-    encoder.save(tagger, tmp_path)
-    vectors = load_encoder(tmp_path, CPU).embed(["楚王"], 1)
-    np.testing.assert_array_equal(vectors, load_encoder(tmp_path, CPU).embed(["楚王"], 1))
+    encoder.save_encoder_tagger(tagger, tmp_path)
+    vectors = load_sentence_encoder(tmp_path, CPU).embed(["楚王"], 1)
+    np.testing.assert_array_equal(vectors, load_sentence_encoder(tmp_path, CPU).embed(["楚王"], 1))
 
 
 def test_a_folder_without_a_checkpoint_is_a_config_error(tmp_path):
     with pytest.raises(ConfigError, match="expected a checkpoint of an encoder"):
-        load_encoder(tmp_path, CPU)
+        load_sentence_encoder(tmp_path, CPU)
 
 
 def test_truncated_weights_are_a_config_error(encoder_folder, tmp_path):
     with pytest.raises(ConfigError, match="expected a checkpoint of an encoder"):
-        load_encoder(truncated(encoder_folder, tmp_path / "half"), CPU)
+        load_sentence_encoder(truncated(encoder_folder, tmp_path / "half"), CPU)
 
 
 @given(batch=st.lists(texts(40), max_size=6))
 def test_counts_of_characters_and_pairs_are_vectors_of_length_one(batch):
-    ngrams = Ngrams(64)
+    ngrams = NgramEncoder(64)
     vectors = ngrams.embed(batch, 2)
-    assert vectors.shape == (len(batch), ngrams.size)
+    assert vectors.shape == (len(batch), ngrams.dimensions)
     np.testing.assert_array_equal(vectors, np.concatenate([ngrams.embed([text], 1) for text in batch] or [vectors]))
     lengths = np.linalg.norm(vectors, axis=1)
     assert all(abs(length - 1) < 1e-5 or length == 0 for length in lengths)  # 0: empty, or all collided
 
 
 def test_texts_that_share_more_are_nearer_by_counts():
-    near, same, far = Ngrams().embed(["楚懷王怒去", "楚懷王怒，去", "白露為霜"], 1)
+    near, same, far = NgramEncoder().embed(["楚懷王怒去", "楚懷王怒，去", "白露為霜"], 1)
     assert near @ same > 0.7 > 0.3 > abs(near @ far)
 
 
@@ -149,17 +156,19 @@ def test_texts_that_share_more_are_nearer_by_counts():
 
 def test_an_index_of_nothing_is_a_config_error(encoder):
     with pytest.raises(ConfigError, match="at least one"):
-        build_index(encoder, [], 4)
+        build_sentence_index(encoder, [], 4)
 
 
 def test_every_training_sentence_is_nearest_to_itself_and_never_shown_to_itself(encoder, sentences):
     stored = sentences[:40]
-    index = build_index(encoder, stored, 8)
+    index = build_sentence_index(encoder, stored, 8)
     asked = [e.text for e in stored]
     queries = encoder.embed(asked, 8)
     _, ids = index.vectors.search(queries, 1)
     assert ids[:, 0].tolist() == list(range(40))
-    for text, near, row in zip(asked, index.nearest(queries, alone(asked), 5), queries @ queries.T, strict=True):
+    for text, near, row in zip(
+        asked, index.nearest_sentences(queries, alone(asked), 5), queries @ queries.T, strict=True
+    ):
         assert len(near) == len({e.text for e in near}) == 5
         assert text not in {e.text for e in near}
         found = [row[asked.index(e.text)] for e in near]
@@ -170,16 +179,18 @@ def test_every_training_sentence_is_nearest_to_itself_and_never_shown_to_itself(
 
 @pytest.fixture
 def kept(encoder, tmp_path):
-    odd = Example("楚\ue000𠀀\u2028\n王\r\n", (Span(0, 2, "NR"), Span(3, 4, "NS")))
-    index = build_index(encoder, [odd, Example("怒去", ()), Example("怒去", (Span(0, 1, "NR"),))], 2)
-    save_index(index, tmp_path / "new" / "index")
+    odd = LabelledSentence("楚\ue000𠀀\u2028\n王\r\n", (Span(0, 2, "NR"), Span(3, 4, "NS")))
+    index = build_sentence_index(
+        encoder, [odd, LabelledSentence("怒去", ()), LabelledSentence("怒去", (Span(0, 1, "NR"),))], 2
+    )
+    save_sentence_index(index, tmp_path / "new" / "index")
     return index, tmp_path / "new" / "index"
 
 
 def test_a_saved_index_is_read_back_unchanged(kept):
     index, folder = kept
-    again = load_index(folder)
-    assert again.examples == index.examples
+    again = load_sentence_index(folder)
+    assert again.sentences == index.examples
     assert again.vectors.ntotal == index.vectors.ntotal == 3
     for i in range(3):
         np.testing.assert_array_equal(again.vectors.reconstruct(i), index.vectors.reconstruct(i))
@@ -190,7 +201,7 @@ def test_files_that_do_not_fit_each_other_are_a_config_error(kept):
     path = kept[1] / "examples.jsonl"
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:2]))
     with pytest.raises(ConfigError, match="3 vectors but 2 sentences"):
-        load_index(kept[1])
+        load_sentence_index(kept[1])
 
 
 @pytest.mark.parametrize("name", ["vectors.faiss", "examples.jsonl"])
@@ -201,5 +212,5 @@ def test_a_missing_or_broken_file_is_a_config_error(kept, name, content):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(ConfigError, match=r"expected an index|vectors but") as caught:
-        load_index(kept[1])
+        load_sentence_index(kept[1])
     assert "\n" not in str(caught.value)

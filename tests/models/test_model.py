@@ -9,22 +9,22 @@ from hypothesis import strategies as st
 from rayner.config.settings import LoraConfig
 from rayner.errors import ConfigError
 from rayner.llm import model as llms
-from rayner.text.labelled import Example
-from rayner.text.markup import encode, escape
+from rayner.text.labelled_text import LabelledSentence
+from rayner.text.markup import escape_char, spans_to_markup
 from rayner.text.spans import Span
-from rayner.text.tag_grammar import Role
+from rayner.text.tag_grammar import TokenRole
 from tests.models.conftest import composed, load_llm, truncated
 from tests.strategies import at_most, tagged_texts
 
 LORA = LoraConfig(r=4, alpha=8, dropout=0.1)
-examples = tagged_texts(20).map(lambda drawn: Example(*drawn))
+examples = tagged_texts(20).map(lambda drawn: LabelledSentence(*drawn))
 
 
 def written(task, shown, text):
     """The prompt as a human reads it."""
     lines = [f"{task}\n"] if task else []
-    lines += [f"{encode(e.text, e.spans)}\n" for e in reversed(shown)]
-    return "".join([*lines, "句：", *map(escape, text), "\n答："])
+    lines += [f"{spans_to_markup(e.text, e.spans)}\n" for e in reversed(shown)]
+    return "".join([*lines, "句：", *map(escape_char, text), "\n答："])
 
 
 @at_most(40)
@@ -38,7 +38,7 @@ def test_a_prompt_reads_as_task_examples_and_sentence(random_llm, shown, drawn):
 
 def test_a_prompt_without_task_begins_with_the_sentence(decoder_folder, types):
     llm = load_llm(decoder_folder, types, task="")
-    assert llm.speller.tokenizer.decode(llm.prompt([], "楚王")) == "句：楚王\n答："
+    assert llm.tokenizer.tokenizer.decode(llm.prompt_tokens([], "楚王")) == "句：楚王\n答："
 
 
 @at_most(40)
@@ -46,7 +46,7 @@ def test_a_prompt_without_task_begins_with_the_sentence(decoder_folder, types):
 def test_no_token_of_a_prompt_straddles_characters_or_tags(random_llm, drawn):
     text, spans = drawn
     speller = random_llm.speller
-    alone = [speller.literal(escape(char)) for char in text]
+    alone = [speller.literal(escape_char(char)) for char in text]
     head, tail = [*speller.literal("標注：\n"), *speller.literal("句：")], [*speller.literal("\n答：")]
     assert random_llm.prompt([], text) == [*head, *(token for tokens in alone for token in tokens), *tail]
     begins, ends = {s.start: s for s in spans}, {s.end: s for s in spans}
@@ -57,7 +57,7 @@ def test_no_token_of_a_prompt_straddles_characters_or_tags(random_llm, drawn):
         if i in begins:
             line += [*speller.literal("<"), *speller.literal(begins[i].type), *speller.literal(">")]
         line += alone[i] if i < len(text) else speller.literal("\n")
-    shown = random_llm.prompt([Example(text, spans)], "楚")
+    shown = random_llm.prompt([LabelledSentence(text, spans)], "楚")
     at = len(speller.literal("標注：\n"))
     assert shown[at : at + len(line)] == line
 
@@ -66,29 +66,31 @@ def test_no_token_of_a_prompt_straddles_characters_or_tags(random_llm, drawn):
 @given(drawn=tagged_texts(20))
 def test_the_right_answer_reads_as_the_tagged_sentence(random_llm, drawn):
     text, spans = drawn
-    taught = llms.lesson(random_llm, [], Example(text, spans))
-    assert random_llm.speller.tokenizer.decode([step.token for step in taught.answer]) == composed(encode(text, spans))
+    taught = llms.build_sft_example(random_llm, [], LabelledSentence(text, spans))
+    assert random_llm.speller.tokenizer.decode([step.token for step in taught.answer]) == composed(
+        spans_to_markup(text, spans)
+    )
     assert taught.prompt == random_llm.prompt([], text)
     assert len(taught) == len(taught.prompt) + len(taught.answer)
-    assert [step.slot for step in taught.answer if step.role is Role.OPEN] == [span.start for span in spans]
+    assert [step.slot for step in taught.answer if step.role is TokenRole.OPEN] == [span.start for span in spans]
 
 
 def test_an_example_may_hold_a_type_that_the_model_may_not_write(random_llm):
-    prompt = random_llm.prompt([Example("楚王", (Span(0, 2, "ZD"),))], "楚")
+    prompt = random_llm.prompt([LabelledSentence("楚王", (Span(0, 2, "ZD"),))], "楚")
     assert "<ZD>楚王</ZD>\n" in random_llm.speller.tokenizer.decode(prompt)
 
 
 def test_the_chat_template_stands_around_the_prompt(chat_folder, types):
     llm = load_llm(chat_folder, types, chat=True)
-    shown = [Example("楚王<", (Span(0, 2, "NR"),))]
+    shown = [LabelledSentence("楚王<", (Span(0, 2, "NR"),))]
     expected = f"[user]{written('標注：', shown, '怒&')}[/][bot]"
-    assert llm.speller.tokenizer.decode(llm.prompt(shown, "怒&")) == expected
+    assert llm.tokenizer.tokenizer.decode(llm.prompt_tokens(shown, "怒&")) == expected
 
 
 def test_no_chat_template_stands_where_none_is_wanted_or_there_is_none(chat_folder, decoder_folder, types):
-    bare = load_llm(decoder_folder, types, chat=False).prompt([], "楚王")
-    assert load_llm(chat_folder, types, chat=False).prompt([], "楚王") == bare
-    assert load_llm(decoder_folder, types, chat=True).prompt([], "楚王") == bare
+    bare = load_llm(decoder_folder, types, chat=False).prompt_tokens([], "楚王")
+    assert load_llm(chat_folder, types, chat=False).prompt_tokens([], "楚王") == bare
+    assert load_llm(decoder_folder, types, chat=True).prompt_tokens([], "楚王") == bare
 
 
 @pytest.mark.parametrize("name", ["", "no/such/folder/anywhere"])
@@ -110,9 +112,9 @@ def test_a_folder_without_an_adapter_is_a_config_error(decoder_folder, types, tm
 @at_most(60)
 @given(drawn=tagged_texts(40), size=st.integers(1, 20), share=st.floats(0, 0.99))
 def test_pieces_cover_a_sentence_and_hold_its_whole_entities(drawn, size, share):
-    example = Example(*drawn)
+    example = LabelledSentence(*drawn)
     overlap = int(size * share)
-    parts = llms.pieces(example, size, overlap)
+    parts = llms.split_long_sentence(example, size, overlap)
     if len(example.text) <= size:
         assert parts == [example]
         return
@@ -121,7 +123,7 @@ def test_pieces_cover_a_sentence_and_hold_its_whole_entities(drawn, size, share)
         assert len(part.text) == size
         at = len(example.text) - size if k == len(parts) - 1 else k * (size - overlap)
         assert example.text[at : at + size] == part.text
-        shifted = {span.shifted(at) for span in part.spans}
+        shifted = {span.shift(at) for span in part.spans}
         assert shifted == {s for s in example.spans if at <= s.start and s.end <= at + size}
         found |= shifted
     assert {s for s in example.spans if s.end - s.start <= overlap + 1} <= found
@@ -132,13 +134,13 @@ def test_pieces_cover_a_sentence_and_hold_its_whole_entities(drawn, size, share)
 
 @pytest.fixture(scope="module")
 def chosen(sentences):
-    odd = Example("楚\ue000<王&怒", (Span(0, 2, "NR"), Span(2, 4, "NS")))
-    plain = Example("怒去", ())
+    odd = LabelledSentence("楚\ue000<王&怒", (Span(0, 2, "NR"), Span(2, 4, "NS")))
+    plain = LabelledSentence("怒去", ())
     return [*sentences[:3], odd, plain]
 
 
 def lessons_for(llm, chosen):
-    return [llms.lesson(llm, chosen[:k], right) for k, right in enumerate(chosen)]
+    return [llms.build_sft_example(llm, chosen[:k], right) for k, right in enumerate(chosen)]
 
 
 def losses(model, item, objective, end):
@@ -165,7 +167,7 @@ def test_the_loss_is_the_mean_over_all_that_is_taught(random_llm, fresh_llm, cho
     llm = random_llm
     if lora:
         llm = fresh_llm
-        llm.model = llms.with_lora(llm.model, LORA).eval()
+        llm.model = llms.add_lora(llm.model, LORA).eval()
         torch.manual_seed(4)
         with torch.no_grad():
             for name, parameter in llm.model.named_parameters():
@@ -175,7 +177,7 @@ def test_the_loss_is_the_mean_over_all_that_is_taught(random_llm, fresh_llm, cho
     assert len({len(item) for item in items}) == len(items)  # so there is padding
     end = llm.speller.tokenizer.eos_token_id
     expected = [losses(llm.model, item, objective, end) for item in items]
-    teacher = llms.Teacher(llm, objective)
+    teacher = llms.SftLoss(llm, objective)
     with torch.no_grad():
         assert float(teacher(items)) == pytest.approx(np.mean(np.concatenate(expected)), abs=1e-4)
         assert float(teacher(items[3:4])) == pytest.approx(np.mean(expected[3]), abs=1e-4)
@@ -183,7 +185,7 @@ def test_the_loss_is_the_mean_over_all_that_is_taught(random_llm, fresh_llm, cho
 
 @pytest.mark.parametrize("objective", ["tokens", "decisions"])
 def test_every_parameter_learns(fresh_llm, chosen, objective):
-    teacher = llms.Teacher(fresh_llm, objective)
+    teacher = llms.SftLoss(fresh_llm, objective)
     teacher(lessons_for(fresh_llm, chosen)).backward()
     still = [name for name, p in teacher.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
     assert not still
@@ -191,8 +193,8 @@ def test_every_parameter_learns(fresh_llm, chosen, objective):
 
 def trained_adapter(llm, chosen, steps=5):
     torch.manual_seed(5)
-    llm.model = llms.with_lora(llm.model, LORA)
-    teacher = llms.Teacher(llm, "decisions")
+    llm.model = llms.add_lora(llm.model, LORA)
+    teacher = llms.SftLoss(llm, "decisions")
     optimizer = torch.optim.AdamW([p for p in llm.model.parameters() if p.requires_grad], lr=1e-2)
     items = lessons_for(llm, chosen)
     found = []
@@ -238,13 +240,13 @@ def test_an_adapter_learns_alone_and_reloads_to_the_same_model(fresh_llm, decode
 
 def test_named_modules_alone_get_an_adapter(fresh_llm):
     config = LoraConfig(r=2, alpha=4, targets=["q_proj", "v_proj"])
-    adapted = llms.with_lora(fresh_llm.model, config)
+    adapted = llms.add_lora(fresh_llm.model, config)
     names = {name.split(".lora_")[0].rsplit(".", 1)[1] for name, p in adapted.named_parameters() if p.requires_grad}
     assert names == {"q_proj", "v_proj"}
 
 
 def test_all_linear_modules_get_an_adapter(fresh_llm):
-    adapted = llms.with_lora(fresh_llm.model, LORA)
+    adapted = llms.add_lora(fresh_llm.model, LORA)
     names = {name.split(".lora_")[0].rsplit(".", 1)[1] for name, p in adapted.named_parameters() if p.requires_grad}
     assert names == {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
 

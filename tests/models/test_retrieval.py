@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.llm.index import build_index
-from rayner.llm.retrieval import Retriever
-from rayner.text.labelled import Example
+from rayner.llm.index import build_sentence_index
+from rayner.llm.retrieval import ExampleRetriever
+from rayner.text.labelled_text import LabelledSentence
 from rayner.text.spans import Span
 
 
@@ -16,7 +16,7 @@ def train(sentences):
 
 @pytest.fixture(scope="module")
 def similar(encoder, train):
-    return Retriever("similar", 3, train, encoder, build_index(encoder, train, 8), batch_size=4)
+    return ExampleRetriever("similar", 3, train, encoder, build_sentence_index(encoder, train, 8), batch_size=4)
 
 
 def test_similar_examples_are_the_nearest_of_the_index(similar, encoder, train, sentences):
@@ -41,21 +41,21 @@ def test_a_group_shares_the_examples_nearest_to_its_mean_and_is_shown_none_of_it
 
 
 def test_no_texts_have_no_examples(similar, train):
-    for retriever in (similar, Retriever("fixed", 3, train), Retriever("none", 3, train)):
-        assert retriever.examples([]) == []
+    for retriever in (similar, ExampleRetriever("fixed", 3, train), ExampleRetriever("none", 3, train)):
+        assert retriever.find_examples([]) == []
 
 
 def test_none_shows_none(similar, encoder, train):
     texts = ["楚王", train[0].text]
-    assert Retriever("none", 5, train).examples(texts) == [[], []]
+    assert ExampleRetriever("none", 5, train).find_examples(texts) == [[], []]
 
 
 def test_fixed_examples_are_the_same_for_every_text_but_never_the_text_itself(train):
-    retriever = Retriever("fixed", 3, train)
-    usual = retriever.examples(["楚王使怒去"])[0]
+    retriever = ExampleRetriever("fixed", 3, train)
+    usual = retriever.find_examples(["楚王使怒去"])[0]
     assert len({e.text for e in usual}) == 3
     texts = [e.text for e in train]
-    for text, shown in zip(texts, retriever.examples(texts), strict=True):
+    for text, shown in zip(texts, retriever.find_examples(texts), strict=True):
         assert text not in {e.text for e in shown}
         assert len(shown) == 3
         if text not in {e.text for e in usual}:
@@ -63,17 +63,19 @@ def test_fixed_examples_are_the_same_for_every_text_but_never_the_text_itself(tr
 
 
 def test_fixed_examples_show_as_many_types_as_they_can(train):
-    first = Retriever("fixed", 1, train).examples(["楚王使怒去"])[0][0]
+    first = ExampleRetriever("fixed", 1, train).find_examples(["楚王使怒去"])[0][0]
     assert len({s.type for s in first.spans}) == max(len({s.type for s in e.spans}) for e in train)
 
 
 sentence = st.builds(
-    Example, st.text("楚王", min_size=1, max_size=3), st.sampled_from([(), (Span(0, 1, "NR"),), (Span(0, 1, "NS"),)])
+    LabelledSentence,
+    st.text("楚王", min_size=1, max_size=3),
+    st.sampled_from([(), (Span(0, 1, "NR"),), (Span(0, 1, "NS"),)]),
 )
 
 
 @given(pool=st.lists(sentence, max_size=12), text=st.text("楚王", min_size=1, max_size=3), k=st.integers(0, 6))
 def test_fixed_examples_are_k_distinct_sentences_where_there_are_as_many(pool, text, k):
-    shown = [e.text for e in Retriever("fixed", k, pool).examples([text])[0]]
+    shown = [e.text for e in ExampleRetriever("fixed", k, pool).find_examples([text])[0]]
     assert len(shown) == len(set(shown)) == min(k, len({e.text for e in pool} - {text}))
     assert text not in shown

@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
 
-from rayner.modeling.scratch import write_decoder, write_encoder
+from rayner.modeling.scratch import write_scratch_decoder, write_scratch_encoder
 from tests.models.conftest import SHAPE, composed
 from tests.strategies import at_most, texts
 
 UNSEEN = ["\ue000", "\U000f0000", "𠀀", "\u2028", "\x00", "\t", "é", "龘"]
 WRITERS = {
-    "encoder": lambda folder, corpus, seed: write_encoder(folder, corpus, SHAPE, seed),
-    "decoder": lambda folder, corpus, seed: write_decoder(folder, corpus, ["NR", "PER"], SHAPE, seed),
+    "encoder": lambda folder, corpus, seed: write_scratch_encoder(folder, corpus, SHAPE, seed),
+    "decoder": lambda folder, corpus, seed: write_scratch_decoder(folder, corpus, ["NR", "PER"], SHAPE, seed),
 }
 
 

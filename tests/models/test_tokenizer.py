@@ -4,8 +4,8 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from rayner.errors import ConfigError
-from rayner.modeling.tokenizer import Speller, load_tokenizer
-from rayner.text.markup import escape
+from rayner.modeling.tokenizer import CharTokenizer, load_tokenizer
+from rayner.text.markup import escape_char
 from tests.models.conftest import composed
 from tests.strategies import at_most, texts
 
@@ -30,7 +30,7 @@ KINDS = ["encoder", "decoder", "splitting", "normalising"]
 
 @pytest.fixture(scope="module")
 def spellers(request):
-    return {kind: Speller(load_tokenizer(request.getfixturevalue(f"{kind}_folder"))) for kind in KINDS}
+    return {kind: CharTokenizer(load_tokenizer(request.getfixturevalue(f"{kind}_folder"))) for kind in KINDS}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -63,12 +63,12 @@ def test_a_tokenizer_that_deletes_a_character_and_has_no_unknown_token_is_a_conf
     raw = Tokenizer(models.WordPiece({"楚": 0, "[UNK]": 1}, unk_token="[UNK]"))
     raw.normalizer = normalizers.BertNormalizer()
     raw.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    speller = Speller(PreTrainedTokenizerFast(tokenizer_object=raw))
-    assert speller.char("楚") == (0,)
+    speller = CharTokenizer(PreTrainedTokenizerFast(tokenizer_object=raw))
+    assert speller.encode_char("楚") == (0,)
     with pytest.raises(ConfigError, match=r"U\+E000"):
-        speller.char("\ue000")
+        speller.encode_char("\ue000")
     with pytest.raises(ConfigError, match=r"U\+E000"):
-        speller.copied("楚\ue000")
+        speller.encode_escaped_chars("楚\ue000")
 
 
 @at_most(60)
@@ -76,7 +76,7 @@ def test_a_tokenizer_that_deletes_a_character_and_has_no_unknown_token_is_a_conf
 def test_the_llm_reads_and_writes_markup(spellers, text):
     speller = spellers["decoder"]
     decoded = [speller.tokenizer.decode(list(tokens)) for tokens in speller.copied(text)]
-    assert decoded == [escape(composed(char)) for char in text]
+    assert decoded == [escape_char(composed(char)) for char in text]
 
 
 def test_the_small_model_reads_markup_characters_as_they_are(spellers):

@@ -6,7 +6,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.modeling.training import batches, device_of, learning_rate, pad, share, use_threads
+from rayner.modeling.training import (
+    epoch_batches,
+    learning_rate_factor,
+    pad_rows,
+    resolve_device,
+    set_torch_threads,
+    worker_share,
+)
 
 lengths = st.lists(st.integers(0, 50), max_size=200)
 sizes = st.integers(1, 9)
@@ -16,7 +23,7 @@ rows = st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=6), min_size=1,
 
 @given(lengths, sizes, seeds)
 def test_every_item_stands_in_exactly_one_batch_and_batches_are_full(lengths, size, seed):
-    cut = batches(lengths, size, seed)
+    cut = epoch_batches(lengths, size, seed)
     assert sorted(i for batch in cut for i in batch) == list(range(len(lengths)))
     assert len(cut) == math.ceil(len(lengths) / size)
     assert all(1 <= len(batch) <= size for batch in cut)
@@ -24,17 +31,17 @@ def test_every_item_stands_in_exactly_one_batch_and_batches_are_full(lengths, si
 
 @given(lengths, sizes, seeds)
 def test_batches_depend_on_the_seed_alone(lengths, size, seed):
-    assert batches(lengths, size, seed) == batches(lengths, size, seed)
+    assert epoch_batches(lengths, size, seed) == epoch_batches(lengths, size, seed)
 
 
 def test_another_seed_makes_other_batches():
-    drawn = [frozenset(map(frozenset, batches([7] * 40, 4, seed))) for seed in range(5)]
+    drawn = [frozenset(map(frozenset, epoch_batches([7] * 40, 4, seed))) for seed in range(5)]
     assert len(set(drawn)) == 5
 
 
 @given(st.lists(st.integers(0, 50), max_size=64), st.integers(2, 9), seeds)
 def test_batches_of_a_block_do_not_interleave_in_length(lengths, size, seed):
-    cut = [sorted(lengths[i] for i in batch) for batch in batches(lengths, size, seed)]
+    cut = [sorted(lengths[i] for i in batch) for batch in epoch_batches(lengths, size, seed)]
     spread = sorted((batch[0], batch[-1]) for batch in cut)
     assert all(left[1] <= right[0] for left, right in itertools.pairwise(spread))
 
@@ -42,7 +49,7 @@ def test_batches_of_a_block_do_not_interleave_in_length(lengths, size, seed):
 @given(st.integers(1, 40), st.integers(1, 8))
 def test_workers_share_a_batch_without_loss_or_repetition(n, world):
     batch = list(range(100, 100 + n))
-    parts = [share(batch, rank, world) for rank in range(world)]
+    parts = [worker_share(batch, rank, world) for rank in range(world)]
     own, idle = parts[:n], parts[n:]
     assert sorted(i for part in own for i in part) == batch
     assert all(part == [batch[0]] for part in idle)
@@ -51,19 +58,19 @@ def test_workers_share_a_batch_without_loss_or_repetition(n, world):
 
 @given(st.integers(1, 300), st.floats(0, 1))
 def test_learning_rate_rises_over_the_warmup_and_falls_to_zero_after(steps, warmup):
-    rates = [learning_rate(step, steps, warmup) for step in range(steps)]
+    rates = [learning_rate_factor(step, steps, warmup) for step in range(steps)]
     rising = max(1, int(steps * warmup))
     assert all(0 < rate <= 1 for rate in rates)
     assert rates[rising - 1] == 1
     assert rates[:rising] == pytest.approx([(i + 1) / rising for i in range(rising)])
     falling = rates[rising:]
     assert falling == pytest.approx([1 - i / len(falling) for i in range(len(falling))])
-    assert learning_rate(steps, steps, warmup) == 0
+    assert learning_rate_factor(steps, steps, warmup) == 0
 
 
 @given(rows, st.booleans())
 def test_padding_keeps_rows_and_fills_one_side(rows, left):
-    padded = pad(rows, -7, left=left)
+    padded = pad_rows(rows, -7, left=left)
     longest = max(map(len, rows))
     assert padded.shape == (len(rows), longest)
     assert padded.dtype == torch.int64
@@ -73,9 +80,9 @@ def test_padding_keeps_rows_and_fills_one_side(rows, left):
 
 
 def test_auto_is_a_device_that_is_there_and_names_are_taken_as_they_are():
-    assert device_of("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
-    assert device_of("cpu") == torch.device("cpu")
-    torch.zeros(1, device=device_of("auto"))
+    assert resolve_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert resolve_device("cpu") == torch.device("cpu")
+    torch.zeros(1, device=resolve_device("auto"))
 
 
 def test_threads_are_at_least_one_and_no_more_than_processors(monkeypatch):
@@ -84,7 +91,7 @@ def test_threads_are_at_least_one_and_no_more_than_processors(monkeypatch):
     try:
         found = []
         for cpus in (0, 1, 2, 64):
-            use_threads(cpus)
+            set_torch_threads(cpus)
             found.append(torch.get_num_threads())
     finally:
         torch.set_num_threads(before)

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from rayner.decoding.draft_verify import Task
-from rayner.fusion.gate import quiet, reach
-from rayner.fusion.region_rule import Rule
-from rayner.modeling.scratch import write_decoder
-from rayner.text.predictions import SlmScore
+from rayner.decoding.draft_verify import WindowRequest
+from rayner.fusion.gate import first_stop_slot, stop_mask
+from rayner.fusion.region_rule import RegionRule
+from rayner.modeling.scratch import write_scratch_decoder
+from rayner.text.predictions import SlmPrediction
 from tests.models.conftest import SHAPE, load_llm
 from tests.models.test_draft_verify import plainly, same
 
@@ -24,8 +24,11 @@ ODD = "懷\ue000王<入>&秦𠮷\U000f0000見\u2028之。"
 def tasks(sentences):
     """Sentences with examples of their own, shared, or none; one that is spelled in several tokens a character."""
     rng = random.Random(5)
-    drawn = [Task(e.text, rng.choice([(), sentences[:2], rng.sample(sentences, 1)]), e.spans) for e in sentences[:20]]
-    return [*drawn, Task(ODD, sentences[:1]), Task("")]
+    drawn = [
+        WindowRequest(e.text, rng.choice([(), sentences[:2], rng.sample(sentences, 1)]), e.spans)
+        for e in sentences[:20]
+    ]
+    return [*drawn, WindowRequest(ODD, sentences[:1]), WindowRequest("")]
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +36,7 @@ def folder(sentences, types, tmp_path_factory):
     """A decoder whose heads are wide enough for vLLM's kernels, so loud that it prefers this token here, that there."""
     folder = tmp_path_factory.mktemp("wide")
     shape = dataclasses.replace(SHAPE, hidden=64)
-    write_decoder(folder, [e.text for e in sentences], types, shape, seed=1)
+    write_scratch_decoder(folder, [e.text for e in sentences], types, shape, seed=1)
     made = load_llm(folder, types)
     torch.manual_seed(3)
     with torch.no_grad():
@@ -50,13 +53,13 @@ def test_answers_are_those_of_the_reference(folder, types, tasks, probability):
     llm = load_llm(folder, types)
     wanted = plainly(llm, tasks, probability)
     engine = VllmEngine(load_llm(folder, types), probability=probability, batch_size=8)
-    for one, other in zip(engine.answer(tasks), wanted, strict=True):
+    for one, other in zip(engine.answer_requests(tasks), wanted, strict=True):
         same(one, other, atol=1e-4)  # its kernels sum in another order
 
-    rng, rule = np.random.default_rng(5), Rule(0.2)
+    rng, rule = np.random.default_rng(5), RegionRule(0.2)
     for task, whole in list(zip(tasks, wanted, strict=True))[:6]:
-        slm = SlmScore(tuple(task.spans), rng.exponential(0.2, len(task.text)).astype(np.float32))
-        (found,) = engine.answer([dataclasses.replace(task, quiet=quiet(slm, rule))])
-        end = reach(slm, whole.plain, rule)
-        assert end <= found.known
-        np.testing.assert_allclose(found.decisions[: end + 1], whole.decisions[: end + 1], atol=1e-4)
+        slm = SlmPrediction(tuple(task.spans), rng.exponential(0.2, len(task.text)).astype(np.float32))
+        (found,) = engine.answer_requests([dataclasses.replace(task, quiet=stop_mask(slm, rule))])
+        end = first_stop_slot(slm, whole.plain, rule)
+        assert end <= found.last_known_slot
+        np.testing.assert_allclose(found.slot_probs[: end + 1], whole.slot_probs[: end + 1], atol=1e-4)

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rayner.text.predictions import LlmAnswer, LlmSpan, Scored, SlmScore
+from rayner.text.predictions import LlmAnswer, LlmEntity, SegmentPrediction, SlmPrediction
 from rayner.text.spans import Span
-from rayner.text.tags import encode
+from rayner.text.tags import spans_to_tags
 
 TYPES = ("NR", "NS", "NG", "T")
 TEXT = "楚使怒去歸告懷王曰秦惠王之時蘇秦死於齊王遂入咸陽"
@@ -20,17 +20,19 @@ GOLD = (
 )
 
 
-def row(text: str, gold: Sequence[Span], rng: np.random.Generator, number: int = 0, errors: float = 0.25) -> Scored:
+def row(
+    text: str, gold: Sequence[Span], rng: np.random.Generator, number: int = 0, errors: float = 0.25
+) -> SegmentPrediction:
     """A segment on which each model errs in about `errors` of the entities, less surely than where it is right."""
     slm, slm_odd = garbled(gold, len(text), rng, errors)
     llm, llm_odd = garbled(gold, len(text), rng, errors)
     entropy = np.where(slm_odd, rng.uniform(0.3, 1.2, len(text)), rng.uniform(0.0, 0.3, len(text)))
     sure = np.where(llm_odd, rng.uniform(0.3, 0.95, len(text)), rng.uniform(0.8, 1.0, len(text)))
-    items = tuple(LlmSpan(s, float(sure[s.start]), float(sure[s.end - 1])) for s in llm)
+    items = tuple(LlmEntity(s, float(sure[s.start]), float(sure[s.end - 1])) for s in llm)
     decisions = np.append(sure, 0.99).astype(np.float32)
     answer = LlmAnswer(items, decisions)
-    slm_score = SlmScore(slm, entropy.astype(np.float32))
-    return Scored(f"doc{number}", 0, len(text), text, slm_score, answer, tuple(gold))
+    slm_score = SlmPrediction(slm, entropy.astype(np.float32))
+    return SegmentPrediction(f"doc{number}", 0, len(text), text, slm_score, answer, tuple(gold))
 
 
 def garbled(
@@ -54,7 +56,7 @@ def garbled(
     return tuple(out), odd
 
 
-def rows(n: int = 40, seed: int = 0) -> list[Scored]:
+def rows(n: int = 40, seed: int = 0) -> list[SegmentPrediction]:
     """`n` segments of the same text."""
     rng = np.random.default_rng(seed)
     return [row(TEXT, GOLD, rng, number) for number in range(n)]
@@ -62,4 +64,4 @@ def rows(n: int = 40, seed: int = 0) -> list[Scored]:
 
 def labelled_lines(text: str, spans: Sequence[Span]) -> str:
     """The content of a labelled file."""
-    return "".join(f"{char}\t{tag}\n" for char, tag in zip(text, encode(spans, len(text)), strict=True))
+    return "".join(f"{char}\t{tag}\n" for char, tag in zip(text, spans_to_tags(spans, len(text)), strict=True))

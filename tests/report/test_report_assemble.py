@@ -4,29 +4,34 @@ from dataclasses import asdict
 
 import pytest
 
-from rayner.corpus.prediction_tables import to_table
+from rayner.corpus.prediction_tables import predictions_to_table
 from rayner.corpus.tables import write_table
 from rayner.evaluation.reliability import reliability
 from rayner.fusion import calibration
-from rayner.fusion.budget import fit
-from rayner.fusion.region_rule import Rule
-from rayner.fusion.regions import fuse
-from rayner.report.assemble import SAMPLE_CHARS, SAMPLE_DOCUMENTS, make_report, samples
+from rayner.fusion.budget import fit_budget
+from rayner.fusion.region_rule import RegionRule
+from rayner.fusion.regions import fuse_by_regions
+from rayner.report.run_report import MAX_SAMPLE_CHARS, MAX_SAMPLES, evaluate_and_write_report, read_samples
 from rayner.runs.run_folder import Run, read_json, write_json
 from tests.corpus.units import document, entity, write_unit
 from tests.report.synthetic import TYPES, rows
 
-RULE = Rule(0.2)
+RULE = RegionRule(0.2)
 
 
 def decisions_of(scored):
-    return [(decision, row) for row in scored for decision in fuse(row.slm, row.llm, RULE) if decision.consulted]
+    return [
+        (decision, row)
+        for row in scored
+        for decision in fuse_by_regions(row.slm, row.llm, RULE)
+        if decision.llm_consulted
+    ]
 
 
 def fitted(scored):
     pairs = decisions_of(scored)
-    features = [calibration.features(decision) for decision, _ in pairs]
-    return calibration.fit(features, [decision.span in row.gold for decision, row in pairs])
+    features = [calibration.calibration_features(decision) for decision, _ in pairs]
+    return calibration.fit_logistic_weights(features, [decision.span in row.gold for decision, row in pairs])
 
 
 def test_bins_hold_every_entity_once_and_lie_where_their_mean_does():
@@ -56,26 +61,26 @@ def test_samples_are_the_beginnings_of_the_first_documents_cut_after_a_sentence(
         tmp_path, "u.parquet", [document(name, text) for name, text in texts.items()],
         [entity("a", start, "懷王") for start in starts],
     )  # fmt: skip
-    found = samples(tmp_path)
+    found = read_samples(tmp_path)
     assert [sample.title for sample in found] == ["a", "b", "c"]
-    assert len(found) == SAMPLE_DOCUMENTS
+    assert len(found) == MAX_SAMPLES
     assert [sample.text for sample in found[1:]] == ["短", ""]
     cut = len(found[0].text)
     assert long.startswith(found[0].text)
     assert cut % len(sentence) == 0
-    assert SAMPLE_CHARS - len(sentence) < cut <= SAMPLE_CHARS
+    assert MAX_SAMPLE_CHARS - len(sentence) < cut <= MAX_SAMPLE_CHARS
     assert [e["start"] for e in found[0].entities] == [start for start in starts if start < cut]
 
 
 def test_a_first_sentence_longer_than_a_sample_is_shown_whole(tmp_path):
-    write_unit(tmp_path, "u.parquet", [document("a", "楚" * (SAMPLE_CHARS + 50) + "。王")])
-    assert samples(tmp_path)[0].text == "楚" * (SAMPLE_CHARS + 50) + "。"
+    write_unit(tmp_path, "u.parquet", [document("a", "楚" * (MAX_SAMPLE_CHARS + 50) + "。王")])
+    assert read_samples(tmp_path)[0].text == "楚" * (MAX_SAMPLE_CHARS + 50) + "。"
 
 
 @pytest.mark.parametrize("n_rows", [12, 0])
 def test_a_report_is_written_with_and_without_test_sentences(tmp_path, n_rows):
     run, scored = Run(tmp_path), rows(n_rows)
-    write_table(to_table(scored), run.path("scores", "test.parquet"))
+    write_table(predictions_to_table(scored), run.path("scores", "test.parquet"))
     write_json(run.path("steps", "data.json"), {"inputs": {}, "facts": {"types": list(TYPES)}})
     curve = {"entropy": RULE.entropy, "probability": RULE.probability, "evidence": RULE.evidence,
              "weights": [0.1, 0.2, 0.3], "f1": [0.5, 0.6, 0.5], "best_weight": 0.2, "best_f1": 0.6}  # fmt: skip
@@ -83,9 +88,11 @@ def test_a_report_is_written_with_and_without_test_sentences(tmp_path, n_rows):
     weights = {"with_llm": fitted(rows(20)), "slm_alone": [0.0, 0.0]}
     fusion = {"rule": rule, "chosen": "regions", "basis": "allowed",
               "baselines": {"slm": 0.5, "llm": 0.5, "fused": 0.6},
-              "calibration": weights, "budget": asdict(fit(rows(20), RULE)), "curves": [curve]}  # fmt: skip
+              "calibration": weights, "budget": asdict(fit_budget(rows(20), RULE)), "curves": [curve]}  # fmt: skip
     write_json(run.path("fusion.json"), fusion)
-    evaluation = make_report(run, title="甲 < 乙", about={"counts": {"documents": 1}}, tagged=None, seed=1)
+    evaluation = evaluate_and_write_report(
+        run, title="甲 < 乙", run_facts={"counts": {"documents": 1}}, tagged=None, seed=1
+    )
     assert evaluation == read_json(run.path("evaluation.json"))
     assert bool(evaluation) == bool(n_rows)
     assert evaluation.get("n_sentences", 0) == n_rows

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.config.settings import Config, CrfConfig, LlmConfig, SlmConfig, SplitConfig, resolved
+from rayner.config.settings import Config, CrfConfig, LlmConfig, SlmConfig, SplitConfig, config_to_dict
 from rayner.evaluation.evaluate import evaluate_fusion
 from rayner.fusion import span_features
-from rayner.fusion.region_rule import ENTROPY, EVIDENCE, PROBABILITY, Rule
-from rayner.rendering.report_messages import FEATURES, MESSAGES, SETTINGS, feature, say
-from rayner.rendering.site_messages import MESSAGES as SITE
-from rayner.rendering.translation import LANGUAGES, Both, attribute, filled, joined
+from rayner.fusion.region_rule import ENTROPY_REDUCTIONS, LLM_CONFIDENCES, LLM_REDUCTIONS, RegionRule
+from rayner.rendering.bilingual import LANGUAGES, BilingualText, bilingual_attribute, fill_text, join_texts
+from rayner.rendering.report_texts import FEATURE_TEXTS, MESSAGES, SETTING_TEXTS, translate, translate_feature
+from rayner.rendering.site_texts import MESSAGES as SITE
 from rayner.report import methods
-from rayner.report.page import Sample, write_report
+from rayner.report.page import TaggedSample, write_report_page
 from tests.report.synthetic import TYPES, rows
 from tests.report.test_report_methods import FUSION, about
 from tests.report.test_report_page import ENTITY, RUN, Page, fusion
@@ -52,8 +52,8 @@ def test_what_is_said_is_a_message_and_every_message_is_said():
         said |= set(re.findall(r"(?<!_)\b(?:m|say)\(\"(\w+)\"", source))
     assert said - set(MESSAGES) - set(SITE) == set()
     built = {f"facts_{key}" for key in ("inputs", "counts", "timings", "faults", "versions")}
-    built |= {f"of_{kind}" for kind in EVIDENCE}
-    assert set(SETTINGS) == {*ENTROPY, *PROBABILITY, *EVIDENCE}
+    built |= {f"of_{kind}" for kind in LLM_CONFIDENCES}
+    assert set(SETTING_TEXTS) == {*ENTROPY_REDUCTIONS, *LLM_REDUCTIONS, *LLM_CONFIDENCES}
     assert set(MESSAGES) - words - built == set()
     calls = [node for node in ast.walk(ast.parse(Path(methods.__file__).read_text())) if isinstance(node, ast.Call)]
     asked = {
@@ -66,21 +66,23 @@ def test_what_is_said_is_a_message_and_every_message_is_said():
 
 
 def test_what_the_learned_rule_knows_has_chinese_names():
-    known = ["constant", *(name for name in span_features.names([]) if not name.startswith("length "))]
-    assert set(known) == set(FEATURES)
-    assert feature("length 3") == Both("length 3", "长度 3")
-    assert feature("type NR") == Both("type NR", "类别 NR")
+    known = ["constant", *(name for name in span_features.feature_names([]) if not name.startswith("length "))]
+    assert set(known) == set(FEATURE_TEXTS)
+    assert translate_feature("length 3") == BilingualText("length 3", "长度 3")
+    assert translate_feature("type NR") == BilingualText("type NR", "类别 NR")
 
 
 @given(st.text(), st.text(), st.text())
 def test_words_in_both_languages_stand_in_a_page_as_they_are(en, zh, name):
-    parsed = Page(f"<p>{Both(en, zh).__html__()}</p><i {attribute('title', Both(en, zh))}></i>")
+    parsed = Page(
+        f"<p>{BilingualText(en, zh).__html__()}</p><i {bilingual_attribute('title', BilingualText(en, zh))}></i>"
+    )
     assert "".join(parsed.words).replace("\r\n", "\n") == en.replace("\r\n", "\n")
     assert [item["data-zh"] for item in parsed.tags("span")] == ([zh] if en != zh else [])
     assert [(item["title"], item["data-zh-title"]) for item in parsed.tags("i")] == [(en, zh)]
-    both = filled(("{0} of {1}", "{1}之{0}"), Both(en, zh), name)
-    assert both == Both(f"{en} of {name}", f"{name}之{zh}")
-    assert joined([both, both], ", ", "，").zh == f"{both.zh}，{both.zh}"
+    both = fill_text(("{0} of {1}", "{1}之{0}"), BilingualText(en, zh), name)
+    assert both == BilingualText(f"{en} of {name}", f"{name}之{zh}")
+    assert join_texts([both, both], ", ", "，").zh == f"{both.zh}，{both.zh}"
 
 
 @pytest.mark.parametrize(
@@ -100,13 +102,13 @@ def test_words_in_both_languages_stand_in_a_page_as_they_are(en, zh, name):
     ],
 )
 def test_the_methods_paragraph_follows_the_settings_in_chinese_too(change, expected):
-    assert expected in methods.paragraph(about(dataclasses.replace(Config(), **change)), FUSION, {}).zh
+    assert expected in methods.compose_methods_paragraph(about(dataclasses.replace(Config(), **change)), FUSION, {}).zh
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     """A report with all that it can have."""
-    evaluation = evaluate_fusion(rows(), Rule(0.35), TYPES, seed=0)
+    evaluation = evaluate_fusion(rows(), RegionRule(0.35), TYPES, seed=0)
     evaluation["n_without_llm"] = 3
     evaluation["budget"] = {"share": [0.0, 0.5, 1.0], "f1": [0.8, 0.85, 0.86], "exact": {"share": 0.5, "f1": 0.85}}
     bins = [{"low": 0.8, "high": 0.9, "mean": 0.85, "right": 0.8, "n": 12}]
@@ -120,22 +122,27 @@ def report(tmp_path_factory):
         item.update(winner=winner, right=right)
     evaluation["paired"] = {"fused-slm": [0.01, 0.003, 0.02], "fused-llm": [0.002, -0.005, 0.009],
                             "llm-slm": [-0.02, -0.03, -0.01]}  # fmt: skip
-    config = resolved(Config(corpus="c"))
+    config = config_to_dict(Config(corpus="c"))
     counts = {"documents": 2, "characters": 1234, "segments": 200, "gated": 50, "entities": 77, "set_aside": 1}
     run = RUN | {"config": config, "faults": {"x": 1}}
     run["counts"] = about(Config())["counts"] | counts
     types = ["NR", "NS"]
-    rule = {"types": types, "weights": [0.1] * (1 + len(span_features.names(types))), "threshold": 0.0, "lexicon": {}}
+    rule = {
+        "types": types,
+        "weights": [0.1] * (1 + len(span_features.feature_names(types))),
+        "threshold": 0.0,
+        "lexicon": {},
+    }
     learned = {"chosen": "spans", "held_out": {"spans": 0.9, "regions": 0.8}, "spans": rule}
     gated = ENTITY | {"decided_by": "slm", "start": 3, "end": 4}
     path = tmp_path_factory.mktemp("report") / "report.html"
-    write_report(
+    write_report_page(
         path,
         title="A.txt → 語料",
         evaluation=copy.deepcopy(evaluation),
         fusion=fusion() | learned,
         run=run,
-        samples=[Sample("卷一", "懷王怒\ue000去。", [ENTITY, gated])],
+        samples=[TaggedSample("卷一", "懷王怒\ue000去。", [ENTITY, gated])],
     )
     return path
 
@@ -210,7 +217,7 @@ def test_the_switch_brings_english_back_to_the_letter_and_is_remembered(visit, r
     assert page.locator("#language").text_content() == "中文"
     assert page.evaluate(LEFT) == english
     assert any(text.startswith("Fused beats SLM by +1.00 points") for text in english)
-    assert say("intervals_note").en in english
+    assert translate("intervals_note").en in english
     assert page.locator(".passage").first.text_content() == "懷王怒\ue000去。"
     page.reload()
     assert language(page) == "en"

@@ -4,23 +4,23 @@ import dataclasses
 
 import pytest
 
-from rayner.config.settings import Config, CrfConfig, LlmConfig, SlmConfig, SplitConfig, resolved
+from rayner.config.settings import Config, CrfConfig, LlmConfig, SlmConfig, SplitConfig, config_to_dict
 from rayner.evaluation.evaluate import evaluate_fusion
-from rayner.fusion.region_rule import Rule
-from rayner.report.methods import paragraph
+from rayner.fusion.region_rule import RegionRule
+from rayner.report.methods import compose_methods_paragraph
 from tests.report.synthetic import TYPES, rows
 
 PARTS = {name: {"sentences": 1000 * n, "entities": 10 * n} for n, name in enumerate(("train", "dev", "test"), 1)}
-FUSION = {"chosen": "regions", "rule": resolved(Rule(0.125))}
+FUSION = {"chosen": "regions", "rule": config_to_dict(RegionRule(0.125))}
 
 
 def about(config, **counts):
-    return {"config": resolved(config), "counts": {"labelled": PARTS, **counts}, "versions": {"rayner": "9.9"}}
+    return {"config": config_to_dict(config), "counts": {"labelled": PARTS, **counts}, "versions": {"rayner": "9.9"}}
 
 
 def test_it_names_the_division_both_models_the_rule_and_the_versions():
     config = Config(seed=7, llm=LlmConfig(model="some/model", epochs=3, examples="similar"))
-    said = paragraph(about(config), FUSION, {}).en
+    said = compose_methods_paragraph(about(config), FUSION, {}).en
     for part in ("(seed 7)", "1,000 training sentences (10 entities)", "3,000 test sentences", "for 10 epochs",
                  "the language model some/model", "for 3 epochs by LoRA (rank 64", "the 5 most similar training",
                  "lambda = 0.125", "H reduced by mean", "rayner 9.9"):  # fmt: skip
@@ -41,19 +41,19 @@ def test_it_names_the_division_both_models_the_rule_and_the_versions():
     ],
 )
 def test_it_follows_the_settings(change, expected):
-    assert expected in paragraph(about(dataclasses.replace(Config(), **change)), FUSION, {}).en
+    assert expected in compose_methods_paragraph(about(dataclasses.replace(Config(), **change)), FUSION, {}).en
 
 
 def test_it_names_a_rule_of_the_users_own():
-    said = paragraph(about(Config()), {**FUSION, "chosen": "my_rule:BY_TYPE"}, {})
+    said = compose_methods_paragraph(about(Config()), {**FUSION, "chosen": "my_rule:BY_TYPE"}, {})
     assert "a rule of our own (my_rule:BY_TYPE) decided, fitted on held-out sentences." in said.en
     assert "由自行编写的规则（my_rule:BY_TYPE）裁决" in said.zh
 
 
 def test_it_tells_scores_and_the_tagged_corpus():
     counts = {"documents": 2, "characters": 1234, "segments": 200, "gated": 50, "entities": 77, "set_aside": 1}
-    evaluation = evaluate_fusion(rows(), Rule(0.125), TYPES, seed=0)
-    said = paragraph(about(Config(corpus="c"), **counts), {**FUSION, "chosen": "spans"}, evaluation).en
+    evaluation = evaluate_fusion(rows(), RegionRule(0.125), TYPES, seed=0)
+    said = compose_methods_paragraph(about(Config(corpus="c"), **counts), {**FUSION, "chosen": "spans"}, evaluation).en
     assert f"fused {100 * evaluation['systems']['fused']['micro']['f1']:.2f} (" in said
     assert "2 documents (1,234 characters, 200 sentences) received 77 entities" in said
     assert "skipped for 25.0% of the sentences and 1 were set aside" in said
@@ -61,4 +61,8 @@ def test_it_tells_scores_and_the_tagged_corpus():
 
 
 def test_without_settings_nothing_is_said():
-    assert paragraph({"counts": {}}, FUSION, {}) is paragraph(about(Config()), {}, {}) is None
+    assert (
+        compose_methods_paragraph({"counts": {}}, FUSION, {})
+        is compose_methods_paragraph(about(Config()), {}, {})
+        is None
+    )

@@ -4,11 +4,11 @@ from html.parser import HTMLParser
 import pytest
 
 from rayner.evaluation.evaluate import evaluate_fusion
-from rayner.fusion.region_rule import Rule
-from rayner.rendering.tagged_text import codepoint, colours, describe, pieces
-from rayner.rendering.translation import Both, same
-from rayner.report import facts
-from rayner.report.page import Sample, percent, points, write_report
+from rayner.fusion.region_rule import RegionRule
+from rayner.rendering.bilingual import BilingualText, same_in_both
+from rayner.rendering.tagged_text import assign_type_colours, describe_entity, describe_rare_char, split_by_entities
+from rayner.report import fact_tables
+from rayner.report.page import TaggedSample, format_percent, format_points, write_report_page
 from tests.report.synthetic import TYPES, rows
 from tests.report.test_report_plots import BINS, CHOSEN, curves
 
@@ -76,18 +76,18 @@ RUN = {
 
 @pytest.fixture(scope="module")
 def evaluation():
-    return evaluate_fusion(rows(), Rule(0.35), TYPES, seed=0)
+    return evaluate_fusion(rows(), RegionRule(0.35), TYPES, seed=0)
 
 
 def page(tmp_path, **parts):
     given = {"title": "T", "evaluation": {}, "fusion": {}, "run": {}, "samples": []} | parts
     path = tmp_path / "report.html"
-    write_report(path, **given)
+    write_report_page(path, **given)
     return Page(path.read_text(encoding="utf-8"))
 
 
 def test_full_page_is_balanced_and_needs_nothing(tmp_path, evaluation):
-    sample = Sample("卷一", "懷王怒\n去。", [ENTITY])
+    sample = TaggedSample("卷一", "懷王怒\n去。", [ENTITY])
     html = page(tmp_path, evaluation=evaluation, fusion=fusion(), run=RUN, samples=[sample])
     for _, attrs in html.found:
         for name in ("src", "href", "xlink:href", "srcset", "data", "action"):
@@ -106,20 +106,20 @@ def test_full_page_is_balanced_and_needs_nothing(tmp_path, evaluation):
 def test_numbers_are_those_of_the_evaluation(tmp_path, evaluation):
     text = page(tmp_path, evaluation=evaluation, fusion=fusion(), run=RUN).text
     for name, system in evaluation["systems"].items():
-        assert percent(system["micro"]["f1"]) in text
+        assert format_percent(system["micro"]["f1"]) in text
         for key in ("macro_f1", "token_macro_with_o", "token_macro_without_o"):
-            assert percent(system[key]) in text
+            assert format_percent(system[key]) in text
         if name == "fused_characters":
             continue
-        low, high = map(percent, system["interval"])
+        low, high = map(format_percent, system["interval"])
         assert f"95% interval {low} to {high}" in text
         for row in system["per_type"].values():
-            assert percent(row["f1"]) + "–".join(map(percent, row["interval"])) in text
+            assert format_percent(row["f1"]) + "–".join(map(format_percent, row["interval"])) in text
     regions = evaluation["regions"]
     right = regions["slm_right"] + regions["llm_right"]
     assert f"The models differ in {regions['n']} regions" in text
     assert f"took the right side in {regions['fused_right']} of the {right} where" in text
-    assert f"micro F1 of {percent(regions['oracle_f1'])}." in text
+    assert f"micro F1 of {format_percent(regions['oracle_f1'])}." in text
     assert "SLM 80.12, LLM 79.34, fused 85.67" in text
     assert "λ = 0.25" in text
     for fact in ("documents 3,249", "kept.gated 801,221", "train 12.35", "python 3.11.7", "slm.lr 2e-05", "seed 7"):
@@ -156,7 +156,8 @@ def test_parts_of_the_fusion_may_be_missing(tmp_path, missing):
 
 def test_an_evaluation_without_rows(tmp_path):
     assert (
-        "The two models agree everywhere" in page(tmp_path, evaluation=evaluate_fusion([], Rule(0.3), [], seed=0)).text
+        "The two models agree everywhere"
+        in page(tmp_path, evaluation=evaluate_fusion([], RegionRule(0.3), [], seed=0)).text
     )
 
 
@@ -168,7 +169,7 @@ def test_text_is_escaped(tmp_path, evaluation):
     evil = "<script>alert(1)</script>&\"'"
     changed = copy.deepcopy(evaluation)
     changed["disagreements"][0]["doc_id"] = evil
-    sample = Sample(evil, evil, [{"start": 0, "end": 8, "type": evil}, {"start": 8, "end": 9, "type": "NR"}])
+    sample = TaggedSample(evil, evil, [{"start": 0, "end": 8, "type": evil}, {"start": 8, "end": 9, "type": "NR"}])
     run = {"inputs": {evil: evil}, evil: {evil: [evil]}}
     html = page(tmp_path, title=evil, evaluation=changed, run=run, samples=[sample])
     scripts = html.tags("script")
@@ -181,9 +182,9 @@ def test_text_is_escaped(tmp_path, evaluation):
 
 def test_copied_text_is_the_text(tmp_path):
     text = "  治傷寒，\n\ue123三兩\U00020000。"
-    sample = Sample("t", text, [{"start": 3, "end": 5, "type": "ZD"}, {"start": 7, "end": 8, "type": "ZP"}])
+    sample = TaggedSample("t", text, [{"start": 3, "end": 5, "type": "ZD"}, {"start": 7, "end": 8, "type": "ZP"}])
     path = tmp_path / "r.html"
-    write_report(path, title="t", evaluation={}, fusion={}, run={}, samples=[sample])
+    write_report_page(path, title="t", evaluation={}, fusion={}, run={}, samples=[sample])
     raw = path.read_text(encoding="utf-8")
     passage = raw[raw.index('<p class="passage" lang="lzh">') :].partition(">")[2].partition("</p>")[0]
     parsed = Page(passage)
@@ -196,17 +197,17 @@ def test_copied_text_is_the_text(tmp_path):
 
 
 def test_the_votes_of_an_entity():
-    assert describe(ENTITY).en == (
+    assert describe_entity(ENTITY).en == (
         "NR person; confidence 0.912; decided by the LLM; SLM: none (H 0.500); LLM: NR (P 0.750)"
     )
     gated = ENTITY | {"score": None, "decided_by": "slm", "slm_type": "NR", "llm_type": None, "llm_category_prob": None}
-    assert describe(gated).zh == "NR 人名；由小模型裁决；小模型：NR（H 0.500）；大模型：无"
-    assert describe(gated).en == "NR person; decided by the SLM; SLM: NR (H 0.500); LLM: none"
+    assert describe_entity(gated).zh == "NR 人名；由小模型裁决；小模型：NR（H 0.500）；大模型：无"
+    assert describe_entity(gated).en == "NR person; decided by the SLM; SLM: NR (H 0.500); LLM: none"
 
 
 def test_pieces_mark_the_region_across_entities():
-    found = pieces("甲乙丙丁戊", [{"start": 1, "end": 3, "type": "NR"}], (2, 4))
-    assert [(p.type, [(r.text, r.region) for r in p.runs], p.in_region) for p in found] == [
+    found = split_by_entities("甲乙丙丁戊", [{"start": 1, "end": 3, "type": "NR"}], (2, 4))
+    assert [(p.type, [(r.text, r.in_region) for r in p.runs], p.in_region) for p in found] == [
         ("", [("甲", False)], False),
         ("NR", [("乙", False), ("丙", True)], True),
         ("", [("丁", True), ("戊", False)], True),
@@ -216,38 +217,38 @@ def test_pieces_mark_the_region_across_entities():
 @pytest.mark.parametrize("spans", [[(0, 2), (1, 3)], [(0, 9)], [(1, 1)]])
 def test_impossible_entities_are_refused(spans):
     with pytest.raises(ValueError, match="overlaps"):
-        pieces("甲乙丙", [{"start": s, "end": e, "type": "NR"} for s, e in spans])
+        split_by_entities("甲乙丙", [{"start": s, "end": e, "type": "NR"} for s, e in spans])
 
 
 def test_characters_that_fonts_may_lack():
-    assert codepoint("王") is None
-    assert codepoint("\ue000") == Both("U+E000, private use", "U+E000，私用区字符")
-    assert codepoint("\U00020bb7") == same("U+20BB7")
-    assert codepoint("\U000e0100") is None
+    assert describe_rare_char("王") is None
+    assert describe_rare_char("\ue000") == BilingualText("U+E000, private use", "U+E000，私用区字符")
+    assert describe_rare_char("\U00020bb7") == same_in_both("U+20BB7")
+    assert describe_rare_char("\U000e0100") is None
 
 
 def test_colours_do_not_depend_on_the_order():
     kinds = ["NR", "X1", "X2", "T"]
-    assert colours(kinds) == colours(kinds[::-1])
-    assert len(set(colours(kinds).values())) == 4
+    assert assign_type_colours(kinds) == assign_type_colours(kinds[::-1])
+    assert len(set(assign_type_colours(kinds).values())) == 4
 
 
 def test_facts():
-    assert facts.flatten({"a": {"b": 1, "c": []}, "d": [1, 2], "e": None, "f": [{"g": True}]}) == [
+    assert fact_tables.flatten_json({"a": {"b": 1, "c": []}, "d": [1, 2], "e": None, "f": [{"g": True}]}) == [
         ("a.b", "1"),
         ("a.c", "none"),
         ("d", "1, 2"),
         ("e", "none"),
         ("f[0].g", "yes"),
     ]
-    table = facts.table(same("Inputs"), [{"a": 1}, {"b": "x"}])
+    table = fact_tables.json_to_table(same_in_both("Inputs"), [{"a": 1}, {"b": "x"}])
     assert (table.columns, table.rows) == (("a", "b"), (("1", ""), ("", "x")))
-    assert facts.table(same("Inputs"), ["a.txt", "b.txt"]).rows == (("", "a.txt, b.txt"),)
-    assert [t.heading.en for t in facts.known(RUN)] == ["Inputs", "Counts", "Timings", "Versions"]
-    assert [t.heading.en for t in facts.others(RUN)] == ["General", "config"]
+    assert fact_tables.json_to_table(same_in_both("Inputs"), ["a.txt", "b.txt"]).rows == (("", "a.txt, b.txt"),)
+    assert [t.heading.en for t in fact_tables.main_tables(RUN)] == ["Inputs", "Counts", "Timings", "Versions"]
+    assert [t.heading.en for t in fact_tables.remaining_tables(RUN)] == ["General", "config"]
 
 
 def test_numbers_in_words():
-    assert percent(0.88123) == "88.12"
-    assert points(-0.0012) == "−0.12"
-    assert points(0.0) == "+0.00"
+    assert format_percent(0.88123) == "88.12"
+    assert format_points(-0.0012) == "−0.12"
+    assert format_points(0.0) == "+0.00"

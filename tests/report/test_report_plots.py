@@ -37,10 +37,10 @@ def bars():
 
 BINS = [{"low": i / 10, "high": i / 10 + 0.1, "mean": i / 10 + 0.05, "right": i / 10, "n": i} for i in range(10)]
 ALL = {
-    "lambda": lambda: plots.lambda_curve(curves(), CHOSEN, {"slm": 0.8, "llm": 0.79, "fused": 0.85}),
-    "reliability-fused": lambda: plots.reliability(BINS),
-    "reliability-slm": lambda: plots.reliability(BINS, "slm"),
-    "types": lambda: plots.type_bars(bars()),
+    "lambda": lambda: plots.plot_f1_by_lambda(curves(), CHOSEN, {"slm": 0.8, "llm": 0.79, "fused": 0.85}),
+    "reliability-fused": lambda: plots.plot_reliability(BINS),
+    "reliability-slm": lambda: plots.plot_reliability(BINS, "slm"),
+    "types": lambda: plots.plot_f1_by_type(bars()),
 }
 
 
@@ -73,17 +73,17 @@ def test_chosen_weight_is_named():
 
 def test_plots_of_next_to_nothing():
     one = [{**CHOSEN, "weights": [0.25], "f1": [0.5]}]
-    ElementTree.fromstring(plots.lambda_curve(one, CHOSEN, {}))
-    ElementTree.fromstring(plots.lambda_curve([{**CHOSEN, "weights": [], "f1": []}], CHOSEN, {"slm": 0.5}))
-    ElementTree.fromstring(plots.reliability([]))
-    ElementTree.fromstring(plots.type_bars({}))
+    ElementTree.fromstring(plots.plot_f1_by_lambda(one, CHOSEN, {}))
+    ElementTree.fromstring(plots.plot_f1_by_lambda([{**CHOSEN, "weights": [], "f1": []}], CHOSEN, {"slm": 0.5}))
+    ElementTree.fromstring(plots.plot_reliability([]))
+    ElementTree.fromstring(plots.plot_f1_by_type({}))
 
 
 def test_thinning_keeps_ends_order_and_extremes():
     rng = np.random.default_rng(0)
     for n in (1, 399, 400, 401, 5000):
         x, y = np.sort(rng.random(n)), rng.random(n)
-        few, heights = plots.thinned(x, y)
+        few, heights = plots.thin_points(x, y)
         assert len(few) == min(n, len(few)) <= 400
         assert heights.max() == y.max()
         assert heights.min() == y.min()

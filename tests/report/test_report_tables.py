@@ -6,8 +6,8 @@ import io
 import pytest
 
 from rayner.evaluation.evaluate import evaluate_fusion
-from rayner.fusion.region_rule import Rule
-from rayner.report.tables import tables
+from rayner.fusion.region_rule import RegionRule
+from rayner.report.csv_tables import evaluation_to_csv_tables
 from tests.report.synthetic import TYPES, rows
 
 BINS = [{"low": 0.9, "high": 1.0, "mean": 0.95, "right": 0.9, "n": 7}]
@@ -15,7 +15,7 @@ BINS = [{"low": 0.9, "high": 1.0, "mean": 0.95, "right": 0.9, "n": 7}]
 
 @pytest.fixture(scope="module")
 def evaluation():
-    made = evaluate_fusion(rows(), Rule(0.35), TYPES, seed=0)
+    made = evaluate_fusion(rows(), RegionRule(0.35), TYPES, seed=0)
     made["calibration"] = {
         "slm": {"n": 7, "before": 0.2, "after": 0.1, "bins": BINS},
         "fused": {"n": 7, "after": 0.05, "bins": BINS, "by_type": {"NR": {"n": 7, "after": 0.05}}},
@@ -28,7 +28,7 @@ def read(content):
 
 
 def test_scores_are_those_of_the_evaluation(evaluation):
-    found = {(row["system"], row["type"]): row for row in read(tables(evaluation)["scores.csv"])}
+    found = {(row["system"], row["type"]): row for row in read(evaluation_to_csv_tables(evaluation)["scores.csv"])}
     assert len(found) == len(evaluation["systems"]) * (len(TYPES) + 1)
     for name, system in evaluation["systems"].items():
         assert float(found[name, ""]["f1"]) == system["micro"]["f1"]
@@ -36,7 +36,7 @@ def test_scores_are_those_of_the_evaluation(evaluation):
 
 
 def test_errors_add_up_to_the_gold_entities_and_confusion_to_the_found_ones(evaluation):
-    made = tables(evaluation)
+    made = evaluation_to_csv_tables(evaluation)
     for name, system in evaluation["systems"].items():
         errors = [row for row in read(made["errors.csv"]) if row["system"] == name]
         kinds = ("right", "boundary", "type", "both", "missed")
@@ -47,7 +47,7 @@ def test_errors_add_up_to_the_gold_entities_and_confusion_to_the_found_ones(eval
 
 
 def test_calibration_and_reliability(evaluation):
-    made = tables(evaluation)
+    made = evaluation_to_csv_tables(evaluation)
     found = read(made["calibration.csv"])
     assert [(row["system"], row["type"], row["error_before"]) for row in found] == [
         ("slm", "", "0.2"), ("fused", "", ""), ("fused", "NR", ""),
@@ -56,5 +56,5 @@ def test_calibration_and_reliability(evaluation):
 
 
 def test_without_calibration_or_pairs_there_are_the_names_alone(evaluation):
-    made = tables({"systems": evaluation["systems"]})
+    made = evaluation_to_csv_tables({"systems": evaluation["systems"]})
     assert made["calibration.csv"].count("\n") == made["differences.csv"].count("\n") == 1

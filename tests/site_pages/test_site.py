@@ -14,11 +14,11 @@ import pytest
 from rayner.cli import main
 from rayner.corpus.tables import iter_documents
 from rayner.errors import ConfigError, DataError
-from rayner.site.make import MARK, is_current, make_site
-from rayner.site.markup import Asked
-from rayner.site.serve import server
-from rayner.site.splitting import PAGE
-from rayner.site.store import KEPT, Store
+from rayner.site.build import MARKER_FILE, build_site, is_up_to_date
+from rayner.site.html_text import LlmCoverage
+from rayner.site.page_splitting import MAX_PAGE_CHARS
+from rayner.site.serve import create_server
+from rayner.site.store import MAX_DISAGREEMENTS, SiteDatabase
 from tests.corpus.units import document, entity, write_unit
 from tests.site_pages.site_units import HOSTILE, LONG, NASTY, voted, write_corpus
 from tests.site_pages.test_site_parts import places_of, read_scripts
@@ -64,7 +64,7 @@ def made(tmp_path_factory):
     root = tmp_path_factory.mktemp("made")
     rows = write_corpus(root / "tagged")
     told = []
-    result = make_site(root / "tagged", root / "site", lambda *so_far: told.append(so_far))
+    result = build_site(root / "tagged", root / "site", lambda *so_far: told.append(so_far))
     return root / "tagged", root / "site", result, rows, told
 
 
@@ -77,12 +77,12 @@ def test_what_was_made_is_what_is_told(made):
     files = [path for path in site.rglob("*") if path.is_file()]
     assert result.pages == len(list(site.rglob("*.html")))
     assert result.files == len(files)
-    assert result.bytes == sum(path.stat().st_size for path in files) - (site / MARK).stat().st_size
+    assert result.bytes == sum(path.stat().st_size for path in files) - (site / MARKER_FILE).stat().st_size
     assert result.largest == (site / result.largest_name).stat().st_size < LIMIT
     assert [documents for documents, _ in told] == [1, 2, 3, 4, 5]
     assert told[-1][1] == len(NASTY) + len(LONG) + 5 + len(HOSTILE)
     assert sorted(path.name for path in site.parent.iterdir()) == ["site", "tagged"]
-    assert is_current(tagged, site)
+    assert is_up_to_date(tagged, site)
 
 
 def test_every_link_leads_somewhere_and_nothing_leads_away(made):
@@ -135,7 +135,7 @@ def test_the_pages_of_a_document_are_its_text(made):
         assert len(marks) == len(rows[number])
         spelled = " ".join(json.loads(found[name].texts["votes"]) for name in names)
         assert len(spelled.split()) == len(marks)
-    assert len([name for name in found if name.startswith("d/0/1")]) == -(-len(LONG) // PAGE) > 2
+    assert len([name for name in found if name.startswith("d/0/1")]) == -(-len(LONG) // MAX_PAGE_CHARS) > 2
 
 
 def test_every_entity_is_in_the_index_with_its_page(made):
@@ -173,17 +173,17 @@ def test_disagreements_are_those_where_both_were_asked(made):
 
 
 def test_of_disagreements_the_most_uncertain_are_kept(tmp_path):
-    text = "王" * (KEPT + 500)
+    text = "王" * (MAX_DISAGREEMENTS + 500)
     rows = [
         voted("d", i, "王", decided_by="slm", llm_type="NS", score=None if i % 500 == 7 else (i * 7919 % 1501) / 1501)
         for i in range(len(text))
     ]
     write_unit(tmp_path / "t", "u.parquet", [document("d", text)], rows)
-    store = Store(tmp_path / "base.sqlite")
-    store.add(0, next(iter_documents(tmp_path / "t")), [0], Asked([]))
+    store = SiteDatabase(tmp_path / "base.sqlite")
+    store.add_document(0, next(iter_documents(tmp_path / "t")), [0], LlmCoverage([]))
     kept = [row["score"] for row in store.disagreements()]
     everything = sorted(row["score"] for row in rows if row["score"] is not None)
-    assert kept == pytest.approx(everything[:KEPT])
+    assert kept == pytest.approx(everything[:MAX_DISAGREEMENTS])
     assert store.unscored == 3
     assert sum(map(sum, store.histogram.values())) == len(text) - 3
     assert store.confusion == {("NR", "NS"): len(text)}
@@ -191,15 +191,15 @@ def test_of_disagreements_the_most_uncertain_are_kept(tmp_path):
 
 
 def test_the_densest_page_stays_small(tmp_path):
-    text = "\U000f0001" * (PAGE + 1)
+    text = "\U000f0001" * (MAX_PAGE_CHARS + 1)
     rows = [voted("d", i, text[i], "KIND", score=0.123, decided_by="slm") for i in range(len(text))]
     write_unit(tmp_path / "t", "u.parquet", [document("d", text)], rows)
-    assert make_site(tmp_path / "t", tmp_path / "site").largest < LIMIT
+    assert build_site(tmp_path / "t", tmp_path / "site").largest_bytes < LIMIT
 
 
 def test_a_corpus_without_anything(tmp_path):
     write_unit(tmp_path / "t", "u.parquet")
-    made = make_site(tmp_path / "t", tmp_path / "site")
+    made = build_site(tmp_path / "t", tmp_path / "site")
     assert made.pages == 3
     assert "{{" not in (tmp_path / "site/index.html").read_text(encoding="utf-8")
 
@@ -212,11 +212,11 @@ def test_another_folder_is_not_touched(made, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("1")
     with pytest.raises(ConfigError, match="--out: expected a new or empty folder"):
-        make_site(tagged, tmp_path / "mine")
+        build_site(tagged, tmp_path / "mine")
     with pytest.raises(ConfigError, match="found a file"):
-        make_site(tagged, tmp_path / "mine" / "thesis.txt")
+        build_site(tagged, tmp_path / "mine" / "thesis.txt")
     with pytest.raises(ConfigError, match="--out"):
-        make_site(tagged, tagged)
+        build_site(tagged, tagged)
     assert [path.name for path in tmp_path.rglob("*")] == ["mine", "thesis.txt"]
 
 
@@ -225,18 +225,18 @@ def test_an_earlier_site_is_replaced_and_one_that_fails_leaves_it(made, tmp_path
     out = tmp_path / "site"
     (tmp_path / ".site.making").mkdir()
     (tmp_path / ".site.making" / "left.html").write_text("of one that was killed")
-    make_site(tagged, out)
+    build_site(tagged, out)
     (out / "stale.html").write_text("of a larger corpus")
-    make_site(tagged, out)
+    build_site(tagged, out)
     assert not (out / "stale.html").exists()
     write_unit(tmp_path / "bad", "u-0.parquet", [document("a", "王")])
     write_unit(tmp_path / "bad", "u-1.parquet", [document("b", "王")], [entity("b", 0, "秦")])
     before = sorted(path.relative_to(out) for path in out.rglob("*"))
     with pytest.raises(DataError, match="expected entity '秦'"):
-        make_site(tmp_path / "bad", out)
+        build_site(tmp_path / "bad", out)
     assert sorted(path.relative_to(out) for path in out.rglob("*")) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad", "site"]
-    assert not is_current(tmp_path / "bad", out)
+    assert not is_up_to_date(tmp_path / "bad", out)
 
 
 def test_two_at_a_time_do_not_mix(made, tmp_path):
@@ -245,9 +245,9 @@ def test_two_at_a_time_do_not_mix(made, tmp_path):
     other = os.open(tmp_path / ".site.making", os.O_RDONLY)
     fcntl.flock(other, fcntl.LOCK_EX)
     with pytest.raises(ConfigError, match="being made"):
-        make_site(tagged, tmp_path / "site")
+        build_site(tagged, tmp_path / "site")
     os.close(other)
-    make_site(tagged, tmp_path / "site")
+    build_site(tagged, tmp_path / "site")
 
 
 # ---- the command
@@ -285,7 +285,7 @@ def test_wrong_arguments_of_view(arguments, said, tmp_path, capsys, monkeypatch)
 
 def test_the_server_answers_this_machine_only(made):
     _, site, *_ = made
-    serving = server(site, 0)
+    serving = create_server(site, 0)
     threading.Thread(target=serving.serve_forever, daemon=True).start()
     address, port = serving.server_address[:2]
     assert address == "127.0.0.1"

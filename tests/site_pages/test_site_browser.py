@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from rayner.rendering.tagged_text import describe
-from rayner.site.make import make_site
-from rayner.site.serve import server
+from rayner.rendering.tagged_text import describe_entity
+from rayner.site.build import build_site
+from rayner.site.serve import create_server
 from tests.site_pages.site_units import HOSTILE, LONG, NASTY, write_corpus
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
@@ -61,7 +61,7 @@ def rows(tmp_path_factory):
 @pytest.fixture(scope="module")
 def site(rows, tmp_path_factory):
     root = tmp_path_factory.getbasetemp()
-    make_site(root / "browsed", root / "site")
+    build_site(root / "browsed", root / "site")
     return root / "site"
 
 
@@ -133,7 +133,7 @@ def test_the_text_is_the_text_whatever_is_in_it(visit):
 def test_an_entity_is_told_as_the_report_tells_it(visit, rows):
     page = visit("d/0/0.html")
     for number, row in enumerate(rows[0][:-1]):
-        assert page.evaluate(f"rayner.describe({number})") == describe(row).en
+        assert page.evaluate(f"rayner.describe({number})") == describe_entity(row).en
     assert page.evaluate("rayner.describe(6)").endswith("SLM: NR (H 0.125); LLM: not asked")
     page.locator("#language").click()
     expected = "NR 人名; 置信度 0.400; 由大模型裁决; 小模型: 无 (H 0.125); 大模型: NR (P 0.750)"
@@ -367,7 +367,7 @@ def test_a_browser_set_to_chinese_begins_in_chinese(visit):
 
 
 def test_served_it_is_the_same(visit, site):
-    serving = server(site, 0)
+    serving = create_server(site, 0)
     threading.Thread(target=serving.serve_forever, daemon=True).start()
     try:
         page = visit("entities.html?q=屈", base=f"http://127.0.0.1:{serving.server_port}")

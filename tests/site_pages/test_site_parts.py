@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.rendering.site_messages import MESSAGES
-from rayner.rendering.tagged_text import codepoint
-from rayner.rendering.translation import LANGUAGES
-from rayner.site.drawing import histogram, type_style
-from rayner.site.markup import Asked, Types, marked, packed, script_json
-from rayner.site.names import base36, write_names, write_titles
-from rayner.site.pages import Folder, neighbours
-from rayner.site.splitting import page_starts
+from rayner.rendering.bilingual import LANGUAGES
+from rayner.rendering.site_texts import MESSAGES
+from rayner.rendering.tagged_text import describe_rare_char
+from rayner.site.drawing import draw_histogram, type_stylesheet
+from rayner.site.html_text import LlmCoverage, TypeNumbers, json_for_script, pack_votes, tagged_text_to_html
+from rayner.site.name_index import to_base36, write_name_shards, write_title_scripts
+from rayner.site.page_splitting import find_page_starts
+from rayner.site.pages import SiteFolder, pages_to_link
 from rayner.site.store import Occurrence
 from tests.site_pages.site_units import voted
 from tests.strategies import tagged_texts, texts
@@ -33,7 +33,7 @@ SITE = Path(__file__).parents[2] / "rayner" / "site"
 def test_pages_lose_no_character_and_cut_no_entity(tagged, limit):
     text, spans = tagged
     places = [(span.start, span.end) for span in spans]
-    starts = page_starts(text, places, limit)
+    starts = find_page_starts(text, places, limit)
     assert starts[0] == 0
     assert all(a < b for a, b in pairwise([*starts, len(text)])) or not text
 
@@ -48,13 +48,13 @@ def test_pages_lose_no_character_and_cut_no_entity(tagged, limit):
 
 def test_pages_are_alike_and_end_with_lines_or_sentences():
     lines = "".join("王使人之秦。" * 5 + "\n" for _ in range(100))
-    starts = page_starts(lines, [], 1000)
+    starts = find_page_starts(lines, [], 1000)
     lengths = [b - a for a, b in pairwise([*starts, len(lines)])]
     assert len(lengths) == 4
     assert min(lengths) > 600
     assert all(lines[start - 1] == "\n" for start in starts[1:])
     sentences = lines.replace("\n", "")
-    assert all(sentences[start - 1] == "。" for start in page_starts(sentences, [], 1000)[1:])
+    assert all(sentences[start - 1] == "。" for start in find_page_starts(sentences, [], 1000)[1:])
 
 
 # ---- markup
@@ -87,8 +87,8 @@ class Parsed(HTMLParser):
 def test_marked_text_reads_back_as_the_text_and_its_entities(tagged):
     text, spans = tagged
     rows = [voted("d", span.start, text[span.start : span.end], span.type) for span in spans]
-    types = Types()
-    parsed = Parsed(marked(text, 0, len(text), rows, types))
+    types = TypeNumbers()
+    parsed = Parsed(tagged_text_to_html(text, 0, len(text), rows, types))
     shown = text.replace("\0", "\ufffd")
     assert parsed.text == shown
     marks = [(attrs["class"], inside) for tag, attrs, inside in parsed.found if tag == "b"]
@@ -97,9 +97,9 @@ def test_marked_text_reads_back_as_the_text_and_its_entities(tagged):
     ]
     rare = [(attrs["title"], inside) for tag, attrs, inside in parsed.found if tag == "i"]
     assert rare == [
-        (str(codepoint(char) or "U+0000"), "\ufffd" if char == "\0" else char)
+        (str(describe_rare_char(char) or "U+0000"), "\ufffd" if char == "\0" else char)
         for char in text
-        if codepoint(char) or char == "\0"
+        if describe_rare_char(char) or char == "\0"
     ]
 
 
@@ -120,9 +120,9 @@ votes = st.fixed_dictionaries(
 def test_votes_unpack_to_what_was_said(said):
     rows = [voted("d", i, "王") | vote for i, (vote, _) in enumerate(said)]
     gated = [{"start": i, "end": i + 1, "gated": not asked, "error": None} for i, (_, asked) in enumerate(said)]
-    types = Types()
-    types.number("NR")
-    found = packed(rows, Asked(gated), types)
+    types = TypeNumbers()
+    types.number_of("NR")
+    found = pack_votes(rows, LlmCoverage(gated), types)
     for (vote, asked), spelled in zip(said, found.split(" ") if rows else [], strict=True):
         fields = spelled.split(",")
 
@@ -130,7 +130,7 @@ def test_votes_unpack_to_what_was_said(said):
             return "" if value is None else str(int(f"{value:.3f}".replace(".", "")))  # as describe() rounds
 
         def kind(value):
-            return "" if value is None else str(types.number(value))
+            return "" if value is None else str(types.number_of(value))
 
         assert fields[:2] == [number(vote["score"]), number(vote["slm_entropy"])]
         assert (len(fields) == 6) == (asked or vote["llm_type"] is not None)
@@ -146,13 +146,13 @@ def test_the_llm_was_asked_but_in_segments_gated_or_set_aside():
         {"start": 9, "end": 12, "gated": False, "error": None},
         {"start": 0, "end": 3, "gated": False, "error": "why"},
     ]
-    assert [at for at in range(15) if Asked(rows).at(at)] == [3, 4, 9, 10, 11, 12, 13, 14]
-    assert Asked([]).at(0)
+    assert [at for at in range(15) if LlmCoverage(rows).covers(at)] == [3, 4, 9, 10, 11, 12, 13, 14]
+    assert LlmCoverage([]).covers(0)
 
 
 @given(st.recursive(texts() | st.integers() | st.none(), lambda inner: st.lists(inner, max_size=3), max_leaves=6))
 def test_json_for_scripts_reads_back_and_ends_no_script(value):
-    spelled = script_json(value)
+    spelled = json_for_script(value)
     assert json.loads(spelled) == value
     assert not re.search("[<\u2028\u2029]", spelled)
 
@@ -201,9 +201,9 @@ occurrences = st.lists(
 @given(occurrences, st.tuples(st.integers(1, 200), st.integers(1, 200), st.integers(1, 3)))
 def test_shards_hold_every_name_once_and_all_its_places(tmp_path_factory, drawn, sizes):
     drawn = sorted(drawn)
-    folder = Folder(tmp_path_factory.mktemp("shards"))
+    folder = SiteFolder(tmp_path_factory.mktemp("shards"))
     rows = [Occurrence(*item, item[4] / 100, "前", "後") for item in drawn]
-    found = write_names(iter(rows), folder, best=2, sizes=sizes)
+    found = write_name_shards(iter(rows), folder, top_per_type=2, sizes=sizes)
     shards, places = read_scripts(folder.root, "names"), read_scripts(folder.root, "places")
     listed = [(row[0], row[1]) for shard in shards for row in shard]
     assert listed == sorted({(name, kind) for name, kind, *_ in drawn})
@@ -229,11 +229,11 @@ def mean(own):
 
 @given(st.integers(0, 10**9))
 def test_numbers_to_the_base_36(number):
-    assert int(base36(number), 36) == number
+    assert int(to_base36(number), 36) == number
 
 
 def test_titles_in_thousands(tmp_path):
-    write_titles((f"d/{i}" for i in range(2001)), Folder(tmp_path))
+    write_title_scripts((f"d/{i}" for i in range(2001)), SiteFolder(tmp_path))
     assert [len(part) for part in read_scripts(tmp_path, "titles")] == [1000, 1000, 1]
 
 
@@ -264,7 +264,7 @@ def test_every_message_is_said_and_what_is_said_is_a_message():
 @given(st.integers(1, 40).flatmap(lambda pages: st.tuples(st.just(pages), st.integers(0, pages - 1))))
 def test_a_pager_offers_the_ends_and_the_neighbours(drawn):
     pages, page = drawn
-    found = neighbours(page, pages)
+    found = pages_to_link(page, pages)
     numbers = [number for number in found if number is not None]
     assert {0, page, pages - 1} <= set(numbers) <= set(range(pages))
     for a, b in pairwise(numbers):
@@ -273,19 +273,19 @@ def test_a_pager_offers_the_ends_and_the_neighbours(drawn):
 
 
 def test_the_bars_are_as_tall_as_the_counts():
-    svg = str(histogram({"agree": [0, 4], "slm": [2, 4], "llm": [0, 0]}, width=200, height=100))
+    svg = str(draw_histogram({"agree": [0, 4], "slm": [2, 4], "llm": [0, 0]}, width=200, height=100))
     bars = re.findall(r'class="by-(\w+)" x="([\d.]+)" y="([\d.]+)" width="98.0" height="([\d.]+)"', svg)
     assert bars == [
         ("slm", "1.0", "75.00", "25.00"),
         ("agree", "101.0", "50.00", "50.00"),
         ("slm", "101.0", "0.00", "50.00"),
     ]
-    assert "<rect" not in histogram({"agree": [0], "slm": [0], "llm": [0]})
+    assert "<rect" not in draw_histogram({"agree": [0], "slm": [0], "llm": [0]})
 
 
 @given(texts())
 def test_no_name_of_a_type_ends_its_string(name):
-    style = type_style([name], {name: (1, 2)})
+    style = type_stylesheet([name], {name: (1, 2)})
     string = style.partition('content:"\\2060 ')[2].removesuffix('"}\n')
     undone = re.sub(r"\\([0-9a-f]+) ", lambda found: chr(int(found.group(1), 16)), string)
     assert undone == name.replace("\0", "\ufffd")

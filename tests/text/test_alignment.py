@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from rayner.text.alignment import collapse, collapse_log_probs, expand
-from rayner.text.tags import label_set
+from rayner.text.alignment import collapse, collapse_log_probs, expand_label
+from rayner.text.tags import bmes_labels
 from tests.strategies import LABELS, legal_tags
 
 TABLE_1 = {
@@ -21,24 +21,24 @@ TABLE_1 = {
 @pytest.mark.parametrize("n_tokens", range(1, 6))
 def test_expand_is_the_papers_table_1(label, n_tokens):
     expected = [letter if letter == "O" else f"{letter}-NR" for letter in TABLE_1[label][n_tokens - 1]]
-    assert expand(label, n_tokens) == expected
+    assert expand_label(label, n_tokens) == expected
 
 
 def test_a_character_without_tokens_is_refused():
     with pytest.raises(ValueError, match="without tokens"):
-        expand("O", 0)
+        expand_label("O", 0)
 
 
 @pytest.mark.parametrize("label", LABELS)
 @pytest.mark.parametrize("n_tokens", range(1, 6))
 def test_collapse_inverts_expand(label, n_tokens):
-    assert collapse(expand(label, n_tokens), LABELS) == label
+    assert collapse(expand_label(label, n_tokens), LABELS) == label
 
 
 @given(legal_tags(), st.data())
 def test_a_legal_sequence_survives_any_tokenizer(tags, data):
     counts = data.draw(st.lists(st.integers(1, 5), min_size=len(tags), max_size=len(tags)))
-    tokens = [expand(tag, count) for tag, count in zip(tags, counts, strict=True)]
+    tokens = [expand_label(tag, count) for tag, count in zip(tags, counts, strict=True)]
     assert [collapse(part, LABELS) for part in tokens] == tags
 
 
@@ -73,7 +73,7 @@ def test_collapsed_distributions_are_the_joint_probabilities_of_the_expansions(d
     at = 0
     for count, row in zip(counts, found, strict=True):
         joint = [
-            sum(log_probs[at + k, LABELS.index(part)] for k, part in enumerate(expand(label, count)))
+            sum(log_probs[at + k, LABELS.index(part)] for k, part in enumerate(expand_label(label, count)))
             for label in LABELS
         ]
         expected = np.exp(joint) / np.exp(joint).sum()
@@ -91,7 +91,7 @@ def test_a_character_of_one_token_keeps_its_distribution(drawn):
 
 @given(st.integers(0, 6).flatmap(lambda n: hnp.arrays(np.float32, (n, 5), elements=st.floats(-9, 0, width=32))))
 def test_one_token_each_leaves_the_distributions_as_they_are(log_probs):
-    found = collapse_log_probs(log_probs, np.ones(len(log_probs), dtype=np.int64), label_set(["NR"]))
+    found = collapse_log_probs(log_probs, np.ones(len(log_probs), dtype=np.int64), bmes_labels(["NR"]))
     np.testing.assert_array_equal(found, log_probs)
 
 
@@ -104,7 +104,7 @@ def nearly_sure_of(token_labels):
 @given(legal_tags(), st.data())
 def test_tokens_that_are_nearly_sure_of_an_expansion_give_its_label(tags, data):
     counts = data.draw(st.lists(st.integers(1, 5), min_size=len(tags), max_size=len(tags)))
-    tokens = [part for tag, count in zip(tags, counts, strict=True) for part in expand(tag, count)]
+    tokens = [part for tag, count in zip(tags, counts, strict=True) for part in expand_label(tag, count)]
     found = collapse_log_probs(nearly_sure_of(tokens), np.array(counts, dtype=np.int64), LABELS)
     assert [LABELS[i] for i in found.argmax(axis=1)] == tags
 
@@ -112,7 +112,7 @@ def test_tokens_that_are_nearly_sure_of_an_expansion_give_its_label(tags, data):
 @given(st.lists(st.sampled_from(LABELS), min_size=2, max_size=5))
 def test_tokens_that_are_no_expansion_give_a_label_that_agrees_as_much_as_that_of_collapse(tokens):
     def agreement(label):
-        return sum(a == b for a, b in zip(expand(label, len(tokens)), tokens, strict=True))
+        return sum(a == b for a, b in zip(expand_label(label, len(tokens)), tokens, strict=True))
 
     found = collapse_log_probs(nearly_sure_of(tokens), np.array([len(tokens)]), LABELS)
     assert agreement(LABELS[int(found.argmax())]) == agreement(collapse(tokens, LABELS))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.text.markup import Parsed, encode, escape, parse
+from rayner.text.markup import ParsedMarkup, escape_char, parse_markup, spans_to_markup
 from rayner.text.spans import Span
 from tests.strategies import chars, tagged_texts, types
 
@@ -12,7 +12,7 @@ from tests.strategies import chars, tagged_texts, types
 @given(tagged_texts())
 def test_parse_inverts_encode(tagged):
     text, spans = tagged
-    assert parse(encode(text, spans)) == Parsed(text, spans)
+    assert parse_markup(spans_to_markup(text, spans)) == ParsedMarkup(text, spans)
 
 
 @st.composite
@@ -25,26 +25,26 @@ def well_formed(draw):
 
 @given(well_formed())
 def test_encode_inverts_parse_on_well_formed_markup(markup):
-    parsed = parse(markup)
-    assert encode(parsed.text, parsed.spans) == markup
+    parsed = parse_markup(markup)
+    assert spans_to_markup(parsed.text, parsed.spans) == markup
 
 
 @given(tagged_texts())
 def test_what_is_left_without_the_tags_is_the_escaped_text(tagged):
     text, spans = tagged
-    assert re.sub(r"</?N[BRS]>", "", encode(text, spans)) == "".join(map(escape, text))
+    assert re.sub(r"</?N[BRS]>", "", spans_to_markup(text, spans)) == "".join(map(escape_char, text))
 
 
 def test_the_papers_example():
     text, spans = "楚使怒去,归告怀王。", (Span(0, 1, "NG"), Span(7, 9, "NR"))
-    assert encode(text, spans) == "<NG>楚</NG>使怒去,归告<NR>怀王</NR>。"
-    assert encode(text, reversed(spans)) == encode(text, spans)
+    assert spans_to_markup(text, spans) == "<NG>楚</NG>使怒去,归告<NR>怀王</NR>。"
+    assert spans_to_markup(text, reversed(spans)) == spans_to_markup(text, spans)
 
 
 def test_literal_markup_in_a_text_is_no_markup():
     text = "<NR>a</NR>&lt;&"
-    assert encode(text, [Span(4, 5, "NS")]) == "&lt;NR><NS>a</NS>&lt;/NR>&amp;lt;&amp;"
-    assert parse(encode(text, [Span(4, 5, "NS")])) == Parsed(text, (Span(4, 5, "NS"),))
+    assert spans_to_markup(text, [Span(4, 5, "NS")]) == "&lt;NR><NS>a</NS>&lt;/NR>&amp;lt;&amp;"
+    assert parse_markup(spans_to_markup(text, [Span(4, 5, "NS")])) == ParsedMarkup(text, (Span(4, 5, "NS"),))
 
 
 @pytest.mark.parametrize(
@@ -75,25 +75,25 @@ def test_literal_markup_in_a_text_is_no_markup():
 )  # fmt: skip
 def test_malformed_markup_is_refused_with_its_offset(markup, message):
     with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
-        parse(markup)
+        parse_markup(markup)
 
 
 @given(st.lists(st.sampled_from(["<NR>", "</NR>", "<NS>", "</NS>", "楚", "&lt;", "&", "<"]), max_size=8))
 def test_markup_is_either_refused_or_exactly_what_encode_writes(pieces):
     markup = "".join(pieces)
     try:
-        parsed = parse(markup)
+        parsed = parse_markup(markup)
     except ValueError:
         return
-    assert encode(parsed.text, parsed.spans) == markup
+    assert spans_to_markup(parsed.text, parsed.spans) == markup
 
 
 @pytest.mark.parametrize("kind", ["", "N R", "N/R", "N>R", "N<R", "N&R", "N\nR"])
 def test_a_type_that_could_not_be_read_back_is_refused(kind):
     with pytest.raises(ValueError, match="cannot be written as a tag"):
-        encode("楚王", [Span(0, 1, kind)])
+        spans_to_markup("楚王", [Span(0, 1, kind)])
 
 
 def test_overlapping_spans_are_refused():
     with pytest.raises(ValueError, match="overlaps"):
-        encode("楚王", [Span(0, 2, "NR"), Span(1, 2, "NR")])
+        spans_to_markup("楚王", [Span(0, 2, "NR"), Span(1, 2, "NR")])

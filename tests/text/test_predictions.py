@@ -5,10 +5,17 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from rayner.text.predictions import LlmAnswer, LlmSpan, Scored, SlmScore, joined, read_labels
-from rayner.text.segmentation import windows
-from rayner.text.spans import Span, checked, within
-from rayner.text.tags import decode
+from rayner.text.predictions import (
+    LlmAnswer,
+    LlmEntity,
+    SegmentPrediction,
+    SlmPrediction,
+    decode_log_probs,
+    join_window_answers,
+)
+from rayner.text.segmentation import split_windows
+from rayner.text.spans import Span, crop_spans, sort_and_check_spans
+from rayner.text.tags import tags_to_spans
 from tests.strategies import LABELS, floats32, legal_tags, llm_answers, slm_scores
 
 sides = st.integers(0, 4)
@@ -16,7 +23,7 @@ sides = st.integers(0, 4)
 
 def answer_of(spans, n_chars, passes=0):
     """An answer whose decisions tell their place."""
-    items = tuple(LlmSpan(span, 0.5, 0.25) for span in spans)
+    items = tuple(LlmEntity(span, 0.5, 0.25) for span in spans)
     return LlmAnswer(items, np.arange(n_chars + 1, dtype=np.float32) / 128, passes)
 
 
@@ -26,7 +33,7 @@ def test_plain_leaves_out_the_probabilities_and_keeps_the_order():
 
 
 def test_a_segment_is_by_default_not_gated_and_not_set_aside():
-    segment = Scored("史記/001", 10, 12, "楚懷", SlmScore((), np.zeros(2, np.float32)))
+    segment = SegmentPrediction("史記/001", 10, 12, "楚懷", SlmPrediction((), np.zeros(2, np.float32)))
     assert (segment.llm, segment.gold, segment.gated, segment.error) == (None, (), False, None)
 
 
@@ -34,7 +41,7 @@ def test_a_segment_is_by_default_not_gated_and_not_set_aside():
 def test_a_framed_slm_score_says_the_same_inside_and_certainly_nothing_outside(score, before, after):
     framed = score.framed(before, after)
     n_chars = len(score.entropy)
-    assert within(framed.spans, before, before + n_chars) == score.spans
+    assert crop_spans(framed.spans, before, before + n_chars) == score.spans
     assert len(framed.spans) == len(score.spans)
     assert framed.entropy.dtype == np.float32
     assert framed.entropy.tolist() == [0] * before + score.entropy.tolist() + [0] * after
@@ -50,13 +57,13 @@ def test_a_framed_llm_answer_says_the_same_inside_and_certainly_nothing_outside(
 
 
 def test_framed_keeps_the_passes():
-    assert answer_of((), 3, passes=7).framed(1, 1).passes == 7
+    assert answer_of((), 3, passes=7).pad(1, 1).passes == 7
 
 
 @st.composite
 def cuts(draw):
     n_chars, size = draw(st.integers(0, 16)), draw(st.integers(2, 8))
-    return n_chars, windows(n_chars, size, draw(st.integers(0, size - 1)))
+    return n_chars, split_windows(n_chars, size, draw(st.integers(0, size - 1)))
 
 
 @given(cuts(), st.data())
@@ -69,11 +76,11 @@ def test_joined_gives_back_an_answer_whose_entities_lie_in_the_windows_that_keep
     parts = []
     for window in found:
         inside = [item for item in whole.spans if window.start <= item.span.start and item.span.end <= window.end]
-        items = tuple(LlmSpan(item.span.shifted(-window.start), item.category, item.boundary) for item in inside)
+        items = tuple(LlmEntity(item.span.shifted(-window.start), item.category, item.boundary) for item in inside)
         parts.append(LlmAnswer(items, whole.decisions[window.start : window.end + 1], passes=2))
-    answer = joined(parts, found)
+    answer = join_window_answers(parts, found)
     assert answer.spans == whole.spans
-    np.testing.assert_array_equal(answer.decisions, whole.decisions)
+    np.testing.assert_array_equal(answer.slot_probs, whole.decisions)
     assert answer.passes == 2 * len(found)
 
 
@@ -81,25 +88,25 @@ def test_joined_gives_back_an_answer_whose_entities_lie_in_the_windows_that_keep
 def test_joined_is_legal_whatever_the_windows_say(drawn, data):
     n_chars, found = drawn
     parts = [data.draw(llm_answers(window.end - window.start)) for window in found]
-    answer = joined(parts, found)
-    assert checked(answer.plain, n_chars) == answer.plain
-    assert answer.decisions.shape == (n_chars + 1,)
+    answer = join_window_answers(parts, found)
+    assert sort_and_check_spans(answer.plain, n_chars) == answer.plain
+    assert answer.slot_probs.shape == (n_chars + 1,)
     for span in answer.plain:
         (k,) = (k for k, window in enumerate(found) if window.keep_start <= span.start < window.keep_end)
-        assert span.shifted(-found[k].start) in parts[k].plain
+        assert span.shift(-found[k].start) in parts[k].plain
 
 
 def test_joined_drops_an_entity_that_overlaps_the_one_before():
-    cut = windows(7, 5, 2)  # [0, 5) keeps 0 to 2, [2, 7) keeps 3 to 6
+    cut = split_windows(7, 5, 2)  # [0, 5) keeps 0 to 2, [2, 7) keeps 3 to 6
     first, second = answer_of([Span(2, 4, "NR")], 5), answer_of([Span(1, 2, "NS"), Span(2, 3, "NS")], 5)
-    answer = joined([first, second], cut)
+    answer = join_window_answers([first, second], cut)
     assert answer.plain == (Span(2, 4, "NR"), Span(4, 5, "NS"))
-    assert answer.decisions.tolist() == (floats32([0, 1, 2, 1, 2, 3, 4, 5]) / 128).tolist()
+    assert answer.slot_probs.tolist() == (floats32([0, 1, 2, 1, 2, 3, 4, 5]) / 128).tolist()
 
 
 def test_joined_refuses_a_missing_window():
     with pytest.raises(ValueError, match="zip"):
-        joined([answer_of((), 5)], windows(7, 5, 2))
+        join_window_answers([answer_of((), 5)], split_windows(7, 5, 2))
 
 
 def distributions(tags):
@@ -114,7 +121,7 @@ EACH = -0.5 * math.log(0.5) - 0.5 * math.log(0.5 / (len(LABELS) - 1))  # the ent
 
 def test_texts_are_read_each_for_itself_and_those_without_entities_or_characters_too():
     drawn = [distributions(tags.split()) for tags in ("O O", "", "B-NR E-NR O", "O", "", "S-NS")]
-    found = read_labels(drawn, LABELS)
+    found = decode_log_probs(drawn, LABELS)
     assert [score.spans for score in found] == [(), (), (Span(0, 2, "NR"),), (), (), (Span(0, 1, "NS"),)]
     for score, log_probs in zip(found, drawn, strict=True):
         assert score.entropy.dtype == np.float32
@@ -124,11 +131,11 @@ def test_texts_are_read_each_for_itself_and_those_without_entities_or_characters
 
 @given(st.lists(legal_tags(4), max_size=5))
 def test_all_texts_at_once_read_like_one_at_a_time(parts):
-    found = read_labels([distributions(tags) for tags in parts], LABELS)
-    assert [score.spans for score in found] == [decode(tags).spans for tags in parts]
+    found = decode_log_probs([distributions(tags) for tags in parts], LABELS)
+    assert [score.spans for score in found] == [tags_to_spans(tags).spans for tags in parts]
     assert [len(score.entropy) for score in found] == [len(tags) for tags in parts]
 
 
 def test_the_label_of_no_entity_need_not_be_the_first():
-    (found,) = read_labels([np.log(floats32([[0.75, 0.25], [0.75, 0.25]]))], ("S-NR", "O"))
+    (found,) = decode_log_probs([np.log(floats32([[0.75, 0.25], [0.75, 0.25]]))], ("S-NR", "O"))
     assert found.spans == (Span(0, 1, "NR"), Span(1, 2, "NR"))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from rayner.text.segmentation import Window, core, sentences, stitch, windows
+from rayner.text.segmentation import Window, bounds_without_whitespace, split_sentences, split_windows, stitch_windows
 from tests.strategies import texts
 
 _END = re.compile(r"[。？！][」』”’）》〕】〉]*[\r\n]*\Z|\n[\r\n]*\Z")
@@ -14,7 +14,7 @@ dense = st.text(st.sampled_from("楚王。？！」』”）\n\r，\u2028 "), ma
 
 @given(st.one_of(texts(), dense))
 def test_sentences_partition_the_text(text):
-    found = sentences(text)
+    found = split_sentences(text)
     assert "".join(text[start:end] for start, end in found) == text
     assert [0, *(end for _, end in found)] == [*(start for start, _ in found), len(text)]
     assert all(start < end for start, end in found)
@@ -22,19 +22,19 @@ def test_sentences_partition_the_text(text):
 
 @given(st.one_of(texts(), dense))
 def test_a_sentence_ends_only_after_an_end_mark_with_its_closing_marks_or_a_line_break(text):
-    for _, end in sentences(text)[:-1]:
+    for _, end in split_sentences(text)[:-1]:
         assert _END.search(text[:end])
 
 
 @given(st.one_of(texts(), dense))
 def test_nothing_goes_on_after_the_end_of_a_sentence(text):
-    for start, end in sentences(text):
+    for start, end in split_sentences(text):
         assert re.fullmatch(r"[^。？！\n]*[。？！]*[」』”’）》〕】〉]*[\r\n]*", text[start:end])
 
 
 @given(st.one_of(texts(), dense))
 def test_a_sentence_takes_all_the_marks_and_line_breaks_at_its_end(text):
-    for _, end in sentences(text)[:-1]:
+    for _, end in split_sentences(text)[:-1]:
         assert text[end] not in "\r\n"
         if text[end - 1] not in "\r\n":
             assert text[end] not in "」』”’）》〕】〉"
@@ -56,23 +56,23 @@ def test_a_sentence_takes_all_the_marks_and_line_breaks_at_its_end(text):
 )
 def test_sentences_of_examples(expected):
     text = "".join(expected)
-    assert [text[start:end] for start, end in sentences(text)] == expected
+    assert [text[start:end] for start, end in split_sentences(text)] == expected
 
 
 def test_a_sentence_is_never_cut_at_a_length():
     text = "楚" * 6286 + "。"
-    assert sentences(text) == [(0, 6287)]
+    assert split_sentences(text) == [(0, 6287)]
 
 
 @given(texts())
 def test_core_is_the_text_without_white_space_at_its_edges(text):
-    start, end = core(text)
+    start, end = bounds_without_whitespace(text)
     assert text[start:end] == text.strip()
     assert 0 <= start <= end <= len(text)
 
 
 def test_core_of_white_space_is_empty_at_the_beginning():
-    assert core(" \u3000\u2028\n\t") == core("") == (0, 0)
+    assert bounds_without_whitespace(" \u3000\u2028\n\t") == bounds_without_whitespace("") == (0, 0)
 
 
 @st.composite
@@ -84,7 +84,7 @@ def cuts(draw):
 @given(cuts())
 def test_windows_cover_the_text_within_the_size(cut):
     n_chars, size, overlap = cut
-    found = windows(n_chars, size, overlap)
+    found = split_windows(n_chars, size, overlap)
     assert {i for w in found for i in range(w.start, w.end)} == {*range(n_chars)}
     assert all(w.end - w.start == min(size, n_chars) for w in found)
     assert (found[0].start, found[-1].end) == (0, n_chars)
@@ -93,21 +93,21 @@ def test_windows_cover_the_text_within_the_size(cut):
 @given(cuts())
 def test_neighbouring_windows_overlap_by_at_least_what_was_asked(cut):
     n_chars, size, overlap = cut
-    found = windows(n_chars, size, overlap)
+    found = split_windows(n_chars, size, overlap)
     assert all(a.start < b.start <= a.end - overlap for a, b in itertools.pairwise(found))
 
 
 @given(cuts())
 def test_no_window_is_superfluous(cut):
     n_chars, size, overlap = cut
-    found = windows(n_chars, size, overlap)
+    found = split_windows(n_chars, size, overlap)
     assert len(found) == 1 + max(0, -((size - n_chars) // (size - overlap)))
 
 
 @given(cuts())
 def test_what_windows_keep_partitions_the_text_inside_what_they_show(cut):
     n_chars, size, overlap = cut
-    found = windows(n_chars, size, overlap)
+    found = split_windows(n_chars, size, overlap)
     assert [i for w in found for i in range(w.keep_start, w.keep_end)] == [*range(n_chars)]
     assert all(w.start <= w.keep_start <= w.keep_end <= w.end for w in found)
 
@@ -115,7 +115,7 @@ def test_what_windows_keep_partitions_the_text_inside_what_they_show(cut):
 @given(cuts())
 def test_each_character_is_kept_from_the_window_with_most_context_on_its_nearer_side(cut):
     n_chars, size, overlap = cut
-    found = windows(n_chars, size, overlap)
+    found = split_windows(n_chars, size, overlap)
 
     def context(window, i):  # the edge of the text cuts nothing off
         left = i - window.start if window.start else n_chars
@@ -130,24 +130,24 @@ def test_each_character_is_kept_from_the_window_with_most_context_on_its_nearer_
 @given(cuts())
 def test_stitch_puts_windows_together_again(cut):
     n_chars, size, overlap = cut
-    found = windows(n_chars, size, overlap)
+    found = split_windows(n_chars, size, overlap)
     values = [*range(n_chars)]
-    assert stitch([values[w.start : w.end] for w in found], found) == values
+    assert stitch_windows([values[w.start : w.end] for w in found], found) == values
 
 
 def test_stitch_takes_each_value_from_the_window_that_keeps_it():
-    found = windows(7, 5, 2)
+    found = split_windows(7, 5, 2)
     assert found == [Window(0, 5, 0, 3), Window(2, 7, 3, 7)]
-    assert stitch([["a"] * 5, ["b"] * 5], found) == [*"aaabbbb"]
+    assert stitch_windows([["a"] * 5, ["b"] * 5], found) == [*"aaabbbb"]
 
 
 def test_stitch_refuses_a_missing_window():
     with pytest.raises(ValueError, match="zip"):
-        stitch([[0] * 5], windows(7, 5, 2))
+        stitch_windows([[0] * 5], split_windows(7, 5, 2))
 
 
 @given(st.integers(-3, 5), st.integers(-3, 5))
 def test_windows_that_would_not_move_on_are_refused(size, overlap):
     assume(not 0 <= overlap < size)
     with pytest.raises(ValueError, match="expected 0 <= overlap < size"):
-        windows(10, size, overlap)
+        split_windows(10, size, overlap)

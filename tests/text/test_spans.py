@@ -2,13 +2,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.text.spans import Span, checked, within
+from rayner.text.spans import Span, crop_spans, sort_and_check_spans
 from tests.strategies import spans_with_length
 
 
 def test_shifted_moves_both_ends_and_keeps_the_type():
-    assert Span(2, 5, "NR").shifted(3) == Span(5, 8, "NR")
-    assert Span(2, 5, "NR").shifted(-2) == Span(0, 3, "NR")
+    assert Span(2, 5, "NR").shift(3) == Span(5, 8, "NR")
+    assert Span(2, 5, "NR").shift(-2) == Span(0, 3, "NR")
 
 
 @given(spans_with_length(), spans_with_length())
@@ -22,7 +22,7 @@ def test_overlaps_means_sharing_a_character(one, other):
 def test_checked_returns_disjoint_spans_in_order_of_start(drawn, random):
     spans, n_chars = drawn
     shuffled = random.sample(spans, len(spans))
-    assert checked(shuffled, n_chars) == spans
+    assert sort_and_check_spans(shuffled, n_chars) == spans
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_checked_returns_disjoint_spans_in_order_of_start(drawn, random):
 )
 def test_checked_refuses_spans_that_are_no_partial_cover(spans):
     with pytest.raises(ValueError, match="of 4 characters"):
-        checked(spans, 4)
+        sort_and_check_spans(spans, 4)
 
 
 @given(spans_with_length(), st.data())
@@ -48,7 +48,7 @@ def test_within_keeps_exactly_the_whole_spans_and_counts_from_the_start(drawn, d
     spans, n_chars = drawn
     start = data.draw(st.integers(0, n_chars))
     end = data.draw(st.integers(start, n_chars))
-    found = within(spans, start, end)
-    assert checked(found, end - start) == found
+    found = crop_spans(spans, start, end)
+    assert sort_and_check_spans(found, end - start) == found
     place = {*range(start, end)}
-    assert [s.shifted(start) for s in found] == [s for s in spans if place.issuperset(range(s.start, s.end))]
+    assert [s.shift(start) for s in found] == [s for s in spans if place.issuperset(range(s.start, s.end))]

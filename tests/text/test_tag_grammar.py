@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.text.spans import Span, checked
-from rayner.text.tag_grammar import Copier, Role, State, TagSpelling
+from rayner.text.spans import Span, sort_and_check_spans
+from rayner.text.tag_grammar import GrammarState, TagGrammar, TagSpelling, TokenRole
 from tests.strategies import char_spellings, spans_in, tag_spellings
 
 # `<` is 0, `</` is 1 or 0 1, `>` is 2; N is 5, R is 6, S is 7.
@@ -32,13 +32,13 @@ class Written:
 
     def rest(self, tokens):
         for token in tokens:
-            self.put(token, Role.REST)
+            self.put(token, TokenRole.REST)
 
     def type_name(self, kind, slot):
         names = {k: (*tokens, *self.tags.end) for k, tokens in self.tags.types.items()}
         for j, token in enumerate(names[kind]):
             rivals = {name[j] for name in names.values() if name[:j] == names[kind][:j]}
-            self.put(token, Role.REST if j else Role.TYPE, slot if len(rivals) > 1 else None)
+            self.put(token, TokenRole.REST if j else TokenRole.TYPE, slot if len(rivals) > 1 else None)
 
 
 def written(chars, tags, spans):
@@ -47,18 +47,18 @@ def written(chars, tags, spans):
     for i in range(len(chars) + 1):
         if i in ends:
             out.places[-1] += (len(out.tokens),)
-            out.put(tags.close[0], Role.CLOSE, i if i < len(chars) else None)
+            out.put(tags.close[0], TokenRole.CLOSE, i if i < len(chars) else None)
             out.rest(tags.close[1:])
             out.rest(tags.types[ends[i].type])
             out.rest(tags.end)
         if i in begins:
             opening = len(out.tokens)
-            out.put(tags.open[0], Role.OPEN, i)
+            out.put(tags.open[0], TokenRole.OPEN, i)
             out.rest(tags.open[1:])
             out.places.append((opening, len(out.tokens)))
             out.type_name(begins[i].type, i)
         if i < len(chars):
-            out.put(chars[i][0], Role.COPY, None if i in begins else i)
+            out.put(chars[i][0], TokenRole.COPY, None if i in begins else i)
             out.rest(chars[i][1:])
     return out
 
@@ -79,7 +79,7 @@ def drawn_probs(data, n):
 def test_spell_writes_the_text_with_its_tags(drawn):
     chars, tags, spans = drawn
     expected = written(chars, tags, spans)
-    steps = Copier(chars, tags).spell(spans)
+    steps = TagGrammar(chars, tags).spell_answer(spans)
     assert [step.token for step in steps] == expected.tokens
     assert [step.role for step in steps] == expected.roles
     assert [(k, step.slot) for k, step in enumerate(steps) if len(step.allowed) > 1] == expected.choices
@@ -89,42 +89,42 @@ def test_spell_writes_the_text_with_its_tags(drawn):
 @given(answers(), st.data())
 def test_read_inverts_spell(drawn, data):
     chars, tags, spans = drawn
-    copier = Copier(chars, tags)
-    tokens = [step.token for step in copier.spell(spans)]
-    answer = copier.read(tokens, drawn_probs(data, len(tokens)), passes=3)
+    copier = TagGrammar(chars, tags)
+    tokens = [step.token for step in copier.spell_answer(spans)]
+    answer = copier.read_answer(tokens, drawn_probs(data, len(tokens)), passes=3)
     assert answer.plain == spans
     assert answer.passes == 3
 
 
 @given(char_spellings(), tag_spellings(), st.randoms(use_true_random=False), st.data())
 def test_any_walk_over_what_is_allowed_ends_in_a_copy_of_the_text_with_legal_spans(chars, tags, random, data):
-    copier = Copier(chars, tags)
-    state, tokens, roles = State(), [], []
+    copier = TagGrammar(chars, tags)
+    state, tokens, roles = GrammarState(), [], []
     longest_tags = 2 * max(len(name) for name in tags.types.values()) + len(tags.open + tags.close + 2 * tags.end)
     bound = sum(map(len, chars)) + len(chars) * longest_tags
-    while allowed := copier.allowed(state):
+    while allowed := copier.allowed_tokens(state):
         assert len(set(allowed)) == len(allowed)
         token = random.choice(allowed)
         state, role = copier.advance(state, token)
         tokens.append(token)
         roles.append(role)
         assert len(tokens) <= bound
-    assert state.copied == len(chars)
-    assert [t for t, role in zip(tokens, roles, strict=True) if role is Role.COPY] == [char[0] for char in chars]
+    assert state.n_copied == len(chars)
+    assert [t for t, role in zip(tokens, roles, strict=True) if role is TokenRole.COPY] == [char[0] for char in chars]
 
-    answer = copier.read(tokens, drawn_probs(data, len(tokens)))
-    assert checked(answer.plain, len(chars)) == answer.plain
+    answer = copier.read_answer(tokens, drawn_probs(data, len(tokens)))
+    assert sort_and_check_spans(answer.plain, len(chars)) == answer.plain
     assert {span.type for span in answer.plain} <= tags.types.keys()
-    assert [step.token for step in copier.spell(answer.plain)] == tokens
+    assert [step.token for step in copier.spell_answer(answer.plain)] == tokens
 
 
 @given(answers(), st.data())
 def test_copying_on_is_the_first_of_what_is_allowed_outside_the_tags(drawn, data):
     chars, tags, spans = drawn
-    for step in Copier(chars, tags).spell(spans):
-        if step.role is Role.COPY:
+    for step in TagGrammar(chars, tags).spell_answer(spans):
+        if step.role is TokenRole.COPY:
             assert step.token == step.allowed[0] == chars[step.slot][0]
-        elif step.role in (Role.OPEN, Role.CLOSE) and step.slot < len(chars):
+        elif step.role in (TokenRole.OPEN, TokenRole.CLOSE) and step.slot < len(chars):
             assert step.allowed == (chars[step.slot][0], step.token)
 
 
@@ -133,8 +133,8 @@ def test_category_is_the_probability_of_the_first_token_of_the_type(drawn, data)
     chars, tags, spans = drawn
     expected = written(chars, tags, spans)
     probs = drawn_probs(data, len(expected.tokens))
-    answer = Copier(chars, tags).read(expected.tokens, probs)
-    assert [item.category for item in answer.spans] == [probs[kind] for _, kind, _ in expected.places]
+    answer = TagGrammar(chars, tags).read_answer(expected.tokens, probs)
+    assert [item.category_prob for item in answer.spans] == [probs[kind] for _, kind, _ in expected.places]
 
 
 @given(answers(), st.data())
@@ -142,11 +142,11 @@ def test_boundary_is_the_mean_over_both_tags_and_the_tokens_before_them_where_th
     chars, tags, spans = drawn
     expected = written(chars, tags, spans)
     probs = drawn_probs(data, len(expected.tokens))
-    answer = Copier(chars, tags).read(expected.tokens, np.array(probs))
+    answer = TagGrammar(chars, tags).read_answer(expected.tokens, np.array(probs))
     for item, (opening, _, closing) in zip(answer.spans, expected.places, strict=True):
         four = [probs[k] for k in (opening - 1, opening, closing - 1, closing) if k >= 0]
         assert len(four) == (4 if opening else 3)
-        assert item.boundary == pytest.approx(sum(four) / len(four))
+        assert item.boundary_prob == pytest.approx(sum(four) / len(four))
 
 
 @given(answers(), st.data())
@@ -157,100 +157,100 @@ def test_decisions_are_the_products_of_the_probabilities_of_free_choices_before_
     products = np.ones(len(chars) + 1)
     for k, slot in expected.choices:
         products[slot] *= probs[k]
-    decisions = Copier(chars, tags).read(expected.tokens, probs).decisions
+    decisions = TagGrammar(chars, tags).read_answer(expected.tokens, probs).slot_probs
     assert decisions.dtype == np.float32
     np.testing.assert_allclose(decisions, products, rtol=1e-5)
 
 
 def test_confidences_of_an_answer_worked_by_hand():
     # 楚<NR>懷王</NR>使, with `</` of two tokens and 懷 of two.
-    copier = Copier([(10,), (11, 12), (13,), (14,)], TWO_TOKENS)
+    copier = TagGrammar([(10,), (11, 12), (13,), (14,)], TWO_TOKENS)
     tokens = [10, 0, 5, 6, 2, 11, 12, 13, 0, 1, 5, 6, 2, 14]
     probs = [0.5, 0.9, 0.8, 0.7, 0.1, 0.1, 0.1, 0.6, 0.4, 0.1, 0.1, 0.1, 0.1, 0.3]
-    answer = copier.read(tokens, probs)
+    answer = copier.read_answer(tokens, probs)
     (item,) = answer.spans
     assert item.span == Span(1, 3, "NR")
-    assert item.category == 0.8  # of N, although R is what tells NR from NS
-    assert item.boundary == pytest.approx((0.5 + 0.9 + 0.6 + 0.4) / 4)
+    assert item.category_prob == 0.8  # of N, although R is what tells NR from NS
+    assert item.boundary_prob == pytest.approx((0.5 + 0.9 + 0.6 + 0.4) / 4)
     # Slot 1: to open and R (N and > are forced); slot 2: not to close; slot 3: to close, and not to open again.
-    np.testing.assert_allclose(answer.decisions, [0.5, 0.9 * 0.7, 0.6, 0.4 * 0.3, 1.0], rtol=1e-6)
+    np.testing.assert_allclose(answer.slot_probs, [0.5, 0.9 * 0.7, 0.6, 0.4 * 0.3, 1.0], rtol=1e-6)
 
 
 def test_an_empty_text_has_an_empty_answer():
-    copier = Copier([], TAGS)
-    assert copier.allowed(State()) == ()
-    assert copier.spell([]) == []
-    answer = copier.read([], [])
-    assert (answer.spans, answer.decisions.tolist(), answer.passes) == ((), [1.0], 0)
+    copier = TagGrammar([], TAGS)
+    assert copier.allowed_tokens(GrammarState()) == ()
+    assert copier.spell_answer([]) == []
+    answer = copier.read_answer([], [])
+    assert (answer.spans, answer.slot_probs.tolist(), answer.passes) == ((), [1.0], 0)
 
 
 def test_an_entity_holds_a_character_and_is_closed_before_the_answer_ends():
-    copier = Copier([(10,)], TAGS)
-    state = State()
+    copier = TagGrammar([(10,)], TAGS)
+    state = GrammarState()
     for token, allowed in [(0, (10, 0)), (5, (5,)), (7, (6, 7)), (2, (2,)), (10, (10,)), (1, (1,)), (5, (5,))]:
-        assert copier.allowed(state) == allowed
+        assert copier.allowed_tokens(state) == allowed
         state, _ = copier.advance(state, token)
-    assert copier.allowed(state) == (7,)
+    assert copier.allowed_tokens(state) == (7,)
 
 
 def test_a_type_whose_name_begins_another_is_told_by_what_follows():
     tags = TagSpelling(open=(0,), close=(1,), end=(2,), types={"N": (5,), "NR": (5, 6)})
-    copier = Copier([(10,), (11,)], tags)
+    copier = TagGrammar([(10,), (11,)], tags)
     for kind in ("N", "NR"):
-        steps = copier.spell([Span(0, 1, kind)])
+        steps = copier.spell_answer([Span(0, 1, kind)])
         assert steps[2].allowed == (2, 6)
-        assert copier.read([step.token for step in steps], [1.0] * len(steps)).plain == (Span(0, 1, kind),)
+        assert copier.read_answer([step.token for step in steps], [1.0] * len(steps)).plain == (Span(0, 1, kind),)
 
 
 @pytest.mark.parametrize("char", [(), (0,), (0, 9), (1,), (1, 9)])
 def test_a_character_that_is_nothing_or_starts_like_a_tag_is_refused(char):
     with pytest.raises(ValueError, match="character 1 is spelled"):
-        Copier([(10,), char], TAGS)
+        TagGrammar([(10,), char], TAGS)
 
 
 @pytest.mark.parametrize("token", [0, 1, 2, 5])
 def test_a_character_may_hold_a_token_of_a_tag_elsewhere(token):
-    copier = Copier([(10, token)], TAGS)
-    steps = copier.spell([Span(0, 1, "NS")])
-    assert copier.read([step.token for step in steps], [1.0] * len(steps)).plain == (Span(0, 1, "NS"),)
+    copier = TagGrammar([(10, token)], TAGS)
+    steps = copier.spell_answer([Span(0, 1, "NS")])
+    assert copier.read_answer([step.token for step in steps], [1.0] * len(steps)).plain == (Span(0, 1, "NS"),)
 
 
 @given(answers(), st.data())
 def test_read_refuses_a_token_that_is_not_allowed(drawn, data):
     chars, tags, spans = drawn
-    copier = Copier(chars, tags)
-    steps = copier.spell(spans)
+    copier = TagGrammar(chars, tags)
+    steps = copier.spell_answer(spans)
     tokens = [step.token for step in steps]
     k = data.draw(st.integers(0, len(steps)))
     allowed = steps[k].allowed if k < len(steps) else ()
     wrong = data.draw(st.sampled_from([token for token in range(11) if token not in allowed]))
     changed = [*tokens[:k], wrong, *tokens[k + 1 :]]
     with pytest.raises(ValueError, match=f"token {k} of the answer is {wrong}"):
-        copier.read(changed, [1.0] * len(changed))
+        copier.read_answer(changed, [1.0] * len(changed))
 
 
 @given(answers(), st.data())
 def test_read_refuses_an_answer_that_stops_early(drawn, data):
     chars, tags, spans = drawn
-    copier = Copier(chars, tags)
-    tokens = [step.token for step in copier.spell(spans)]
+    copier = TagGrammar(chars, tags)
+    tokens = [step.token for step in copier.spell_answer(spans)]
     for k in range(len(tokens)):
         with pytest.raises(ValueError, match=f"stops after .* of {len(chars)} characters"):
-            copier.read(tokens[:k], [1.0] * k)
+            copier.read_answer(tokens[:k], [1.0] * k)
 
 
 def test_read_refuses_tokens_without_a_probability_each():
     with pytest.raises(ValueError, match="zip"):
-        Copier([(10,)], TAGS).read([10], [])
+        TagGrammar([(10,)], TAGS).read_answer([10], [])
 
 
 @pytest.mark.parametrize("types", [{"NR": (5,)}, TAGS.types])
 def test_spell_refuses_a_type_that_has_no_spelling(types):
     tags = TagSpelling(open=(0,), close=(1,), end=(2,), types=types)
     with pytest.raises(ValueError, match=r"no spelling for \['ZF'\]"):
-        Copier([(10,)], tags).spell([Span(0, 1, "ZF")])
+        TagGrammar([(10,)], tags).spell_answer([Span(0, 1, "ZF")])
 
 
 def test_spell_refuses_spans_that_overlap_or_leave_the_text():
     with pytest.raises(ValueError, match="overlaps"):
-        Copier([(10,), (11,)], TAGS).spell([Span(0, 2, "NR"), Span(1, 2, "NR")])
+        TagGrammar([(10,), (11,)], TAGS).spell_answer([Span(0, 2, "NR"), Span(1, 2, "NR")])

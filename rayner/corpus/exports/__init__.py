@@ -5,27 +5,44 @@ Formats of users lie anywhere (docs/extending.md); what they are made of is belo
 
 from rayner.corpus.exports.brat import BRAT
 from rayner.corpus.exports.conll import CONLL
+from rayner.corpus.exports.csv_rows import CSV
 from rayner.corpus.exports.docusky import DOCUSKY
-from rayner.corpus.exports.driver import ExportCounts, export
-from rayner.corpus.exports.evahan import EVAHAN, evahan_lines
+from rayner.corpus.exports.evahan import EVAHAN, format_evahan_lines
+from rayner.corpus.exports.export import ExportCounts, export_corpus
+from rayner.corpus.exports.export_format import (
+    CHARS_PER_FILE,
+    CONLL_SCHEMES,
+    ExportFormat,
+    ExportOptions,
+    get_entity_spans,
+    make_text_writer,
+)
 from rayner.corpus.exports.hf import HF
+from rayner.corpus.exports.inline_markup import MARKUP
 from rayner.corpus.exports.jsonl import JSONL
 from rayner.corpus.exports.label_studio import LABEL_STUDIO
-from rayner.corpus.exports.markup import MARKUP
 from rayner.corpus.exports.markus import MARKUS
-from rayner.corpus.exports.shape import SCHEMES, SHARD, Choices, Format, each, spans_of
-from rayner.corpus.exports.table import CSV
-from rayner.corpus.exports.tags import read_tags
 from rayner.corpus.exports.tei import TEI
+from rayner.corpus.exports.type_names import read_type_names
 from rayner.corpus.exports.webanno import WEBANNO
 from rayner.corpus.tables import TaggedDocument
 
 __all__ = [
-    "FORMATS", "SCHEMES", "SHARD", "Choices", "ExportCounts", "Format", "TaggedDocument", "each", "evahan_lines",
-    "export", "read_tags", "spans_of",
+    "CHARS_PER_FILE",
+    "CONLL_SCHEMES",
+    "EXPORT_FORMATS",
+    "ExportCounts",
+    "ExportFormat",
+    "ExportOptions",
+    "TaggedDocument",
+    "export_corpus",
+    "format_evahan_lines",
+    "get_entity_spans",
+    "make_text_writer",
+    "read_type_names",
 ]  # fmt: skip
 
-FORMATS = {
+EXPORT_FORMATS = {
     "evahan": EVAHAN,
     "conll": CONLL,
     "jsonl": JSONL,

@@ -10,9 +10,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from rayner.corpus.exports.shape import Choices, Format, each, short
+from rayner.corpus.exports.export_format import ExportFormat, ExportOptions, make_text_writer, shorten_float32
 from rayner.corpus.tables import TaggedDocument
-from rayner.corpus.texts import SUFFIX
+from rayner.corpus.text_files import TEXT_SUFFIX
 
 _FRAGMENT = re.compile(r"[^\t\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 
@@ -22,14 +22,14 @@ def _fragments(row: dict[str, Any]) -> list[tuple[int, int]]:
     return [(start + match.start(), start + match.end()) for match in _FRAGMENT.finditer(row["text"])]
 
 
-def _annotations(document: TaggedDocument, choices: Choices) -> str:
+def _annotations(document: TaggedDocument, choices: ExportOptions) -> str:
     lines = []
     for i, row in enumerate((row for row in document.entities if row["text"].strip()), 1):
         fragments = _fragments(row)
         places = ";".join(f"{start} {end}" for start, end in fragments)
         text = " ".join(document.text[start:end] for start, end in fragments)
         lines.append(f"T{i}\t{row['type']} {places}\t{text}\n")
-        score = short(row["score"])
+        score = shorten_float32(row["score"])
         facts = [] if score is None else [f"score={score}"]
         facts.append(f"decided_by={row['decided_by']}")
         if (row["start"], row["end"]) != (fragments[0][0], fragments[-1][1]):
@@ -48,6 +48,8 @@ def _config(kinds: Sequence[str]) -> dict[str, bytes]:
     return {"annotation.conf": "".join(f"{line}\n" for line in lines).encode()}
 
 
-BRAT = Format(
-    {SUFFIX: each(lambda document, choices: document.text), ".ann": each(_annotations)}, beside=_config, held=_held
+BRAT = ExportFormat(
+    {TEXT_SUFFIX: make_text_writer(lambda document, choices: document.text), ".ann": make_text_writer(_annotations)},
+    extra_files=_config,
+    count_exported=_held,
 )

@@ -10,18 +10,18 @@ import re
 from collections.abc import Iterable
 from typing import BinaryIO
 
-from rayner.corpus.exports.inline import attribute, escaped, paragraphs
-from rayner.corpus.exports.shape import SHARD, Choices, Format
+from rayner.corpus.exports.export_format import CHARS_PER_FILE, ExportFormat, ExportOptions
+from rayner.corpus.exports.paragraphs import attribute, escaped, split_paragraphs
 from rayner.corpus.tables import TaggedDocument
 
 _CORPUS = "rayner"
 _USER, _CHAR = "Udef_", "Udef_Char"
 _LOST = f'<{_CHAR} RefId="{{}}"/>'
 _LEGAL = re.compile(rf"PersonName|LocName|Office|Date|(?!{_CHAR}$){_USER}[A-Za-z][A-Za-z0-9_-]*", re.ASCII)
-TAGS = {"NR": "PersonName", "NS": "LocName", "NO": "Office", "T": "Date"}
+TYPE_NAMES = {"NR": "PersonName", "NS": "LocName", "NO": "Office", "T": "Date"}
 
 
-def _write(stream: BinaryIO, documents: Iterable[TaggedDocument], choices: Choices) -> None:
+def _write(stream: BinaryIO, documents: Iterable[TaggedDocument], choices: ExportOptions) -> None:
     """A file; the head names the user-defined types in it, so its documents are held until all are known."""
     kinds, written = set[str](), list[bytes]()
     for document in documents:
@@ -46,7 +46,7 @@ def _declared(kinds: list[str]) -> str:
 def _document(document: TaggedDocument) -> str:
     content = "".join(
         f"<Paragraph>{''.join(_piece(text, kind) for text, kind in paragraph)}</Paragraph>"
-        for paragraph in paragraphs(document)
+        for paragraph in split_paragraphs(document)
     )
     name, title = attribute(document.doc_id), escaped(document.doc_id, "{}")
     return (
@@ -64,4 +64,10 @@ def _legal(name: str) -> bool:
     return bool(_LEGAL.fullmatch(name))
 
 
-DOCUSKY = Format({".xml": _write}, shard=SHARD, tags=TAGS, other=f"{_USER}{{}}", legal=_legal)
+DOCUSKY = ExportFormat(
+    {".xml": _write},
+    chars_per_file=CHARS_PER_FILE,
+    type_names=TYPE_NAMES,
+    other_type_name=f"{_USER}{{}}",
+    is_legal_name=_legal,
+)

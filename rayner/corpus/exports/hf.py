@@ -6,8 +6,8 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rayner.corpus.exports.driver import parts
-from rayner.corpus.exports.shape import SHARD, Choices, Format
+from rayner.corpus.exports.export import group_documents
+from rayner.corpus.exports.export_format import CHARS_PER_FILE, ExportFormat, ExportOptions
 from rayner.corpus.tables import TaggedDocument
 
 _ENTITY = pa.struct(
@@ -25,9 +25,9 @@ _FOLDER = "data/"
 _DTYPES = {pa.int64(): "int64", pa.string(): "string", pa.float32(): "float32"}
 
 
-def _write(stream: BinaryIO, documents: Iterable[TaggedDocument], choices: Choices) -> None:
+def _write(stream: BinaryIO, documents: Iterable[TaggedDocument], choices: ExportOptions) -> None:
     with pq.ParquetWriter(stream, SCHEMA, compression="zstd") as writer:
-        for group in parts(iter(documents), _GROUP):
+        for group in group_documents(iter(documents), _GROUP):
             rows = [{"doc_id": d.doc_id, "text": d.text, "entities": d.entities} for d in group]
             writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
 
@@ -64,4 +64,4 @@ Documents with named entities, tagged by rayner. Types: {kinds}.
 `decided_by` is `agree`, `slm` or `llm`.
 """
 
-HF = Format({".parquet": _write}, shard=SHARD, folder=_FOLDER, beside=_readme)
+HF = ExportFormat({".parquet": _write}, chars_per_file=CHARS_PER_FILE, folder=_FOLDER, extra_files=_readme)

@@ -4,22 +4,29 @@ Many documents lie in a file, as readers of the format stream; but not all in on
 interrupted goes on where it stopped. `cat` makes one of them.
 """
 
-from rayner.corpus.exports.shape import SHARD, Choices, Format, each, json_line, short
+from rayner.corpus.exports.export_format import (
+    CHARS_PER_FILE,
+    ExportFormat,
+    ExportOptions,
+    format_json_line,
+    make_text_writer,
+    shorten_float32,
+)
 from rayner.corpus.tables import TaggedDocument
 
 
-def _render(document: TaggedDocument, choices: Choices) -> str:
+def _render(document: TaggedDocument, choices: ExportOptions) -> str:
     entities = [
         {
             "start": row["start"],
             "end": row["end"],
             "type": row["type"],
-            "score": short(row["score"]),
+            "score": shorten_float32(row["score"]),
             "decided_by": row["decided_by"],
         }
         for row in document.entities
     ]
-    return json_line({"doc_id": document.doc_id, "text": document.text, "entities": entities}) + "\n"
+    return format_json_line({"doc_id": document.doc_id, "text": document.text, "entities": entities}) + "\n"
 
 
-JSONL = Format({".jsonl": each(_render)}, shard=SHARD)
+JSONL = ExportFormat({".jsonl": make_text_writer(_render)}, chars_per_file=CHARS_PER_FILE)

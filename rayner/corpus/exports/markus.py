@@ -10,11 +10,11 @@ import json
 import re
 from typing import Any
 
-from rayner.corpus.exports.inline import attribute, escaped, paragraphs
-from rayner.corpus.exports.shape import Choices, Format, each
+from rayner.corpus.exports.export_format import ExportFormat, ExportOptions, make_text_writer
+from rayner.corpus.exports.paragraphs import attribute, escaped, split_paragraphs
 from rayner.corpus.tables import TaggedDocument
 
-TAGS = {"NR": "fullName", "NS": "placeName", "NO": "officialTitle", "T": "timePeriod"}
+TYPE_NAMES = {"NR": "fullName", "NS": "placeName", "NO": "officialTitle", "T": "timePeriod"}
 _ODD = "odd"
 _BUTTONS = {  # what MARKUS shows of its own tags: name and colour
     "fullName": ("姓名", "#d9534f"),
@@ -29,7 +29,7 @@ _SWITCHES = "".join(
 )
 
 
-def _render(document: TaggedDocument, choices: Choices) -> str:
+def _render(document: TaggedDocument, choices: ExportOptions) -> str:
     kinds, body = sorted({row["type"] for row in document.entities}), _body(document)
     odd = [_ODD] if _LOST.partition("{")[0] in body else []
     name = attribute(f"{document.doc_id.replace('/', '-')}.html")
@@ -43,7 +43,7 @@ def _body(document: TaggedDocument) -> str:
         f'<span class="passage" type="passage" id="passage{i}"><span class="commentContainer" value="[]">'
         f'<span class="glyphicon glyphicon-comment" type="commentIcon" style="display:none" aria-hidden="true" '
         f'data-markus-passageid="passage{i}"></span></span>{"".join(map(_piece, *zip(*paragraph, strict=True)))}</span>'
-        for i, paragraph in enumerate(paragraphs(document))
+        for i, paragraph in enumerate(split_paragraphs(document))
     )
 
 
@@ -70,4 +70,6 @@ def _buttons(kinds: list[str]) -> dict[str, dict[str, Any]]:
     return out
 
 
-MARKUS = Format({".html": each(_render)}, tags=TAGS, legal=lambda name: bool(_LEGAL.fullmatch(name)))
+MARKUS = ExportFormat(
+    {".html": make_text_writer(_render)}, type_names=TYPE_NAMES, is_legal_name=lambda name: bool(_LEGAL.fullmatch(name))
+)

@@ -10,11 +10,11 @@ import re
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
-from rayner.corpus.exports.shape import Choices, Format, each
+from rayner.corpus.exports.export_format import ExportFormat, ExportOptions, make_text_writer
 from rayner.corpus.tables import TaggedDocument
 
 HIGH, MEDIUM = 0.9, 0.5  # scores from which on certainty is called so
-TAGS = {
+TYPE_NAMES = {
     "NR": "persName",
     "NS": "placeName",
     "NO": "roleName",
@@ -65,7 +65,7 @@ def _text(text: str) -> str:
     return _SPECIAL.sub(_spelled, text)
 
 
-def certainty(score: float | None) -> str:
+def rate_certainty(score: float | None) -> str:
     """`high`, `medium` or `low`, or `unknown` without a score."""
     if score is None:
         return "unknown"
@@ -75,7 +75,7 @@ def certainty(score: float | None) -> str:
 def _entity(row: dict[str, Any]) -> str:
     element, *attributes = row["type"].split(" ")
     told = [f"{key}={quoteattr(value)}" for key, _, value in (part.partition("=") for part in attributes)]
-    told.append(f'cert="{certainty(row["score"])}"')
+    told.append(f'cert="{rate_certainty(row["score"])}"')
     if row["decided_by"] in _RESP:
         told.append(f'resp="#{row["decided_by"]}"')
     return f"<{element} {' '.join(told)}>{_text(row['text'])}</{element}>"
@@ -101,7 +101,7 @@ def _header(document: TaggedDocument) -> str:
     )
 
 
-def _render(document: TaggedDocument, choices: Choices) -> str:
+def _render(document: TaggedDocument, choices: ExportOptions) -> str:
     out = ['<?xml version="1.0" encoding="UTF-8"?>\n<TEI xmlns="http://www.tei-c.org/ns/1.0">\n', _header(document)]
     out.append('<text>\n<body>\n<ab xml:space="preserve">')
     end = 0
@@ -112,4 +112,6 @@ def _render(document: TaggedDocument, choices: Choices) -> str:
     return "".join(out)
 
 
-TEI = Format({".xml": each(_render)}, tags=TAGS, other="rs type={}", legal=_legal)
+TEI = ExportFormat(
+    {".xml": make_text_writer(_render)}, type_names=TYPE_NAMES, other_type_name="rs type={}", is_legal_name=_legal
+)

@@ -11,9 +11,9 @@ that reader undoes. It puts one line break of its own after the last line, and r
 import re
 from collections.abc import Iterable, Iterator
 
-from rayner.corpus.exports.shape import Choices, Format, each, spans_of
+from rayner.corpus.exports.export_format import ExportFormat, ExportOptions, get_entity_spans, make_text_writer
 from rayner.corpus.tables import TaggedDocument
-from rayner.text.spans import Span, checked
+from rayner.text.spans import Span, sort_and_check_spans
 
 _LAYER = "de.tudarmstadt.ukp.dkpro.core.api.ner.type.NamedEntity"
 _HEAD = f"#FORMAT=WebAnno TSV 3.3\n#T_SP={_LAYER}|identifier|value\n\n"
@@ -23,12 +23,12 @@ _VALUE = re.compile(r"->|[\\\[\]|_;*]")
 _SENTENCE = re.compile(r"[^\n]*\n+|[^\n]+")
 
 
-def webanno_lines(text: str, spans: Iterable[Span]) -> Iterator[str]:
+def format_webanno_lines(text: str, spans: Iterable[Span]) -> Iterator[str]:
     """The lines, without their ends, that follow the header.
 
     Raises ValueError for spans that overlap or leave the text.
     """
-    spans = checked(spans, len(text))
+    spans = sort_and_check_spans(spans, len(text))
     values = _values(spans)
     edges = {at for span in spans for at in (span.start, span.end - 1)}
     unit = 0  # of UTF-16
@@ -58,8 +58,8 @@ def _values(spans: Iterable[Span]) -> dict[int, str]:
     return out
 
 
-def _render(document: TaggedDocument, choices: Choices) -> str:
-    return _HEAD + "".join(f"{line}\n" for line in webanno_lines(document.text, spans_of(document)))
+def _render(document: TaggedDocument, choices: ExportOptions) -> str:
+    return _HEAD + "".join(f"{line}\n" for line in format_webanno_lines(document.text, get_entity_spans(document)))
 
 
-WEBANNO = Format({".tsv": each(_render)})
+WEBANNO = ExportFormat({".tsv": make_text_writer(_render)})

@@ -3,13 +3,13 @@
 from collections import Counter
 from typing import Any
 
-from rayner.corpus.reading import digest_of
-from rayner.corpus.tables import DOCUMENTS, ENTITIES, SEGMENTS, read_table
-from rayner.runs.storage import Place
-from rayner.steps.tag.plan import Unit, read_plan
+from rayner.corpus.reading import sha256_of_text
+from rayner.corpus.tables import DOCUMENT_SCHEMA, ENTITY_SCHEMA, SEGMENT_SCHEMA, read_table
+from rayner.runs.storage import StoragePath
+from rayner.steps.tag.plan import Unit, iter_plan_parts
 
 
-def verify(out: Place, planned: dict[str, Any]) -> dict[str, Any]:
+def verify_tagged_corpus(out: StoragePath, plan: dict[str, Any]) -> dict[str, Any]:
     """Counts of what lies in the tables. Raises RuntimeError unless texts, characters and segments add up.
 
     planned: the facts of the plan. Every document must be there once with its digest, and its segments must follow
@@ -19,35 +19,35 @@ def verify(out: Place, planned: dict[str, Any]) -> dict[str, Any]:
         dict.fromkeys(("documents", "characters", "segments", "gated", "set_aside", "passes", "entities"), 0)
     )
     decided: Counter[str] = Counter()
-    for part in read_plan(out):
+    for part in iter_plan_parts(out):
         for unit in part:
-            _documents(unit, out, counts)
-            _segments(unit, out, counts)
-            by = read_table(out / "entities" / f"{unit.name}.parquet", ENTITIES)["decided_by"].to_pylist()
+            _check_documents(unit, out, counts)
+            _check_segments(unit, out, counts)
+            by = read_table(out / "entities" / f"{unit.name}.parquet", ENTITY_SCHEMA)["decided_by"].to_pylist()
             counts["entities"] += len(by)
             decided.update(by)
     for key in ("documents", "characters"):
-        if counts[key] != planned[key]:
-            raise RuntimeError(f"{out}: counts do not add up: {counts[key]} {key}, {planned[key]} were read")
+        if counts[key] != plan[key]:
+            raise RuntimeError(f"{out}: counts do not add up: {counts[key]} {key}, {plan[key]} were read")
     return {**counts, "decided_by": dict(sorted(decided.items()))}
 
 
-def _documents(unit: Unit, out: Place, counts: Counter[str]) -> None:
+def _check_documents(unit: Unit, out: StoragePath, counts: Counter[str]) -> None:
     """The documents that begin in a unit are those that were planned, with the texts that were read."""
-    table = read_table(out / "documents" / f"{unit.name}.parquet", DOCUMENTS)
+    table = read_table(out / "documents" / f"{unit.name}.parquet", DOCUMENT_SCHEMA)
     texts = zip(table["doc_id"].to_pylist(), table["text"].to_pylist(), strict=True)
-    found = [(doc_id, digest_of(text), len(text)) for doc_id, text in texts]
-    if found != [(piece.doc_id, piece.sha256, piece.n_chars) for piece in unit.pieces if piece.start == 0]:
+    found = [(doc_id, sha256_of_text(text), len(text)) for doc_id, text in texts]
+    if found != [(piece.doc_id, piece.sha256, piece.n_chars) for piece in unit.slices if piece.start == 0]:
         raise RuntimeError(f"{out}: the documents of {unit.name} are not those that were read")
     counts["documents"] += len(found)
 
 
-def _segments(unit: Unit, out: Place, counts: Counter[str]) -> None:
+def _check_segments(unit: Unit, out: StoragePath, counts: Counter[str]) -> None:
     """The segments of a unit partition its pieces."""
-    columns = read_table(out / "segments" / f"{unit.name}.parquet", SEGMENTS).to_pydict()
+    columns = read_table(out / "segments" / f"{unit.name}.parquet", SEGMENT_SCHEMA).to_pydict()
     rows = list(zip(columns["doc_id"], columns["start"], columns["end"], strict=True))
     at = 0
-    for piece in unit.pieces:
+    for piece in unit.slices:
         reached = piece.start
         while reached < piece.end:
             if at == len(rows) or rows[at][:2] != (piece.doc_id, reached):

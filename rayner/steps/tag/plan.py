@@ -11,13 +11,13 @@ from itertools import groupby, pairwise
 
 import pyarrow as pa
 
-from rayner.corpus.reading import Survey, Text, in_order, read_text, texts_of
-from rayner.corpus.tables import DOCUMENTS, read_table, write_table
-from rayner.corpus.texts import TextFile, list_texts
-from rayner.runs.storage import Place, names_in, remove
-from rayner.text.segmentation import sentences
+from rayner.corpus.reading import CorpusSurvey, Document, map_in_threads, read_document, read_documents
+from rayner.corpus.tables import DOCUMENT_SCHEMA, read_table, write_table
+from rayner.corpus.text_files import TextFile, list_text_files
+from rayner.runs.storage import StoragePath, list_file_names, remove_file
+from rayner.text.segmentation import split_sentences
 
-UNITS_A_PART = 1000
+UNITS_PER_PART = 1000
 _PIECES = pa.schema(
     [
         ("unit", pa.int64()),
@@ -33,7 +33,7 @@ _PIECES = pa.schema(
 
 
 @dataclass(frozen=True)
-class Piece:
+class DocumentSlice:
     """Characters [start, end) of a document, whose text has this digest and length and lies in the unit `home`."""
 
     doc_id: str
@@ -50,8 +50,8 @@ class Unit:
     """A unit of work: its number, its pieces in order; when planned, also the documents that begin in it."""
 
     number: int
-    pieces: list[Piece] = field(default_factory=list)
-    texts: list[Text] = field(default_factory=list)
+    slices: list[DocumentSlice] = field(default_factory=list)
+    new_documents: list[Document] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -59,55 +59,59 @@ class Unit:
         return f"unit-{self.number:06d}"
 
     @property
-    def characters(self) -> int:
+    def n_chars(self) -> int:
         """Characters in all pieces."""
-        return sum(piece.end - piece.start for piece in self.pieces)
+        return sum(piece.end - piece.start for piece in self.slices)
 
 
-def survey(corpus: str, unit_chars: int) -> Survey:
+def survey_corpus(corpus: str, unit_chars: int) -> CorpusSurvey:
     """Read the corpus and plan it without keeping anything. Raises DataError if nothing of it can be read."""
-    seen = Survey()
-    for _ in units(texts_of(corpus, seen), unit_chars):
+    seen = CorpusSurvey()
+    for _ in plan_units(read_documents(corpus, seen), unit_chars):
         seen.units += 1
     return seen
 
 
-def write_plan(corpus: str, unit_chars: int, out: Place) -> Survey:
+def write_plan(corpus: str, unit_chars: int, out: StoragePath) -> CorpusSurvey:
     """Read the corpus, keep its texts and its plan in `out`. Raises DataError if nothing of it can be read."""
-    seen = Survey()
+    seen = CorpusSurvey()
     part: list[Unit] = []
-    for unit in in_order(lambda unit: _keep(unit, out), units(texts_of(corpus, seen), unit_chars)):
+    for unit in map_in_threads(
+        lambda unit: _write_new_documents(unit, out), plan_units(read_documents(corpus, seen), unit_chars)
+    ):
         seen.units += 1
         part.append(unit)
-        if len(part) == UNITS_A_PART:
+        if len(part) == UNITS_PER_PART:
             _write_part(part, out)
             part = []
     if part:
         _write_part(part, out)
     # What an earlier attempt planned otherwise, and was interrupted at, must not stay.
-    for name in names_in(out / "documents", "unit-", ".parquet"):
+    for name in list_file_names(out / "documents", "unit-", ".parquet"):
         if int(name[len("unit-") : -len(".parquet")]) >= seen.units:
-            remove(out / "documents" / name)
-    for name in names_in(out / "plan", "part-", ".parquet"):
-        if int(name[len("part-") : -len(".parquet")]) * UNITS_A_PART >= seen.units:
-            remove(out / "plan" / name)
+            remove_file(out / "documents" / name)
+    for name in list_file_names(out / "plan", "part-", ".parquet"):
+        if int(name[len("part-") : -len(".parquet")]) * UNITS_PER_PART >= seen.units:
+            remove_file(out / "plan" / name)
     return seen
 
 
-def read_plan(out: Place) -> Iterator[list[Unit]]:
+def iter_plan_parts(out: StoragePath) -> Iterator[list[Unit]]:
     """The planned units, in order, a part at a time."""
-    for name in names_in(out / "plan", "part-", ".parquet"):
+    for name in list_file_names(out / "plan", "part-", ".parquet"):
         rows = read_table(out / "plan" / name, _PIECES).to_pylist()
         yield [
-            Unit(number, [Piece(**{key: value for key, value in row.items() if key != "unit"}) for row in pieces])
+            Unit(
+                number, [DocumentSlice(**{key: value for key, value in row.items() if key != "unit"}) for row in pieces]
+            )
             for number, pieces in groupby(rows, key=lambda row: row["unit"])
         ]
 
 
-def differences(corpus: str, out: Place) -> dict[str, str]:
+def find_changed_files(corpus: str, out: StoragePath) -> dict[str, str]:
     """The files whose texts are not those that were planned, and what became of them; empty if all are the same."""
-    planned = (piece for part in read_plan(out) for unit in part for piece in unit.pieces if piece.start == 0)
-    found = in_order(_digest, list_texts(corpus))
+    planned = (piece for part in iter_plan_parts(out) for unit in part for piece in unit.slices if piece.start == 0)
+    found = map_in_threads(_read_digest, list_text_files(corpus))
     differ: dict[str, str] = {}
     before, now = next(planned, None), next(found, None)
     while before or now:
@@ -126,27 +130,27 @@ def differences(corpus: str, out: Place) -> dict[str, str]:
     return differ
 
 
-def units(texts: Iterable[Text], size: int) -> Iterator[Unit]:
+def plan_units(documents: Iterable[Document], unit_chars: int) -> Iterator[Unit]:
     """Units of about `size` characters: several short documents, or part of a long one, cut between sentences."""
-    unit, room = Unit(0), size
-    for text in texts:
+    unit, room = Unit(0), unit_chars
+    for text in documents:
         home = None
-        for start, end in _cuts(text.text, size):
-            if unit.pieces and end - start > room:
+        for start, end in _cut_document(text.text, unit_chars):
+            if unit.slices and end - start > room:
                 yield unit
-                unit, room = Unit(unit.number + 1), size
+                unit, room = Unit(unit.number + 1), unit_chars
             if home is None:
                 home = unit.number
-                unit.texts.append(text)
-            unit.pieces.append(Piece(text.doc_id, text.path, start, end, text.sha256, len(text.text), home))
+                unit.new_documents.append(text)
+            unit.slices.append(DocumentSlice(text.doc_id, text.path, start, end, text.sha256, len(text.text), home))
             room -= end - start
-    if unit.pieces:
+    if unit.slices:
         yield unit
 
 
-def _cuts(text: str, size: int) -> Iterator[tuple[int, int]]:
+def _cut_document(text: str, size: int) -> Iterator[tuple[int, int]]:
     start = 0
-    ends = [end for _, end in sentences(text)] if len(text) > size else []
+    ends = [end for _, end in split_sentences(text)] if len(text) > size else []
     for before, after in pairwise(ends):
         if after - start > size:  # the next sentence would not fit
             yield start, before
@@ -154,20 +158,20 @@ def _cuts(text: str, size: int) -> Iterator[tuple[int, int]]:
     yield start, len(text)
 
 
-def _digest(file: TextFile) -> tuple[TextFile, str | None]:
+def _read_digest(file: TextFile) -> tuple[TextFile, str | None]:
     """The digest of a text, None if it cannot be read."""
-    text = read_text(file)[1]
-    return file, text.sha256 if isinstance(text, Text) else None
+    text = read_document(file)[1]
+    return file, text.sha256 if isinstance(text, Document) else None
 
 
-def _keep(unit: Unit, out: Place) -> Unit:
+def _write_new_documents(unit: Unit, out: StoragePath) -> Unit:
     """Write the documents that begin in a unit; the unit without them."""
-    rows = [{**asdict(text), "n_chars": len(text.text)} for text in unit.texts]
-    write_table(pa.Table.from_pylist(rows, schema=DOCUMENTS), out / "documents" / f"{unit.name}.parquet")
-    return Unit(unit.number, unit.pieces)
+    rows = [{**asdict(text), "n_chars": len(text.text)} for text in unit.new_documents]
+    write_table(pa.Table.from_pylist(rows, schema=DOCUMENT_SCHEMA), out / "documents" / f"{unit.name}.parquet")
+    return Unit(unit.number, unit.slices)
 
 
-def _write_part(part: list[Unit], out: Place) -> None:
-    rows = [{"unit": unit.number, **asdict(piece)} for unit in part for piece in unit.pieces]
-    path = out / "plan" / f"part-{part[0].number // UNITS_A_PART:06d}.parquet"
+def _write_part(part: list[Unit], out: StoragePath) -> None:
+    rows = [{"unit": unit.number, **asdict(piece)} for unit in part for piece in unit.slices]
+    path = out / "plan" / f"part-{part[0].number // UNITS_PER_PART:06d}.parquet"
     write_table(pa.Table.from_pylist(rows, schema=_PIECES), path)

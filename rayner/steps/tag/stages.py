@@ -15,24 +15,24 @@ import numpy.typing as npt
 
 from rayner.config.settings import Config
 from rayner.fusion.budget import Budget
-from rayner.fusion.deciding import AnyRule, can_change, quiet
+from rayner.fusion.deciding import FusionRule, llm_could_change, stop_mask
 from rayner.runs.run_folder import Run
-from rayner.runs.storage import Place
-from rayner.steps.tag.attempts import survived
-from rayner.text.predictions import NOTHING, Scored
-from rayner.text.segmentation import core
-from rayner.text.spans import within
+from rayner.runs.storage import StoragePath
+from rayner.steps.tag.attempts import run_isolating_failures
+from rayner.text.predictions import NOTHING, SegmentPrediction
+from rayner.text.segmentation import bounds_without_whitespace
+from rayner.text.spans import crop_spans
 
 if TYPE_CHECKING:
-    from rayner.decoding.draft_verify import Decoder
-    from rayner.decoding.greedy import Reference
+    from rayner.decoding.draft_verify import DraftVerifyEngine
+    from rayner.decoding.greedy import GreedyEngine
+    from rayner.decoding.long_texts import TextRequest
     from rayner.decoding.vllm_engine import VllmEngine
-    from rayner.decoding.windowed import Question
     from rayner.llm.model import Llm
 
 
 @dataclass(frozen=True)
-class LoadedUnit:
+class UnitPredictions:
     """A unit of work: its name and its segments, with what is known of them so far.
 
     groups: the texts that share examples with each segment; None where they are to be cut from the unit itself.
@@ -40,12 +40,12 @@ class LoadedUnit:
     """
 
     name: str
-    segments: Sequence[Scored]
-    groups: Sequence[tuple[str, ...]] | None = None
-    vectors: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+    segments: Sequence[SegmentPrediction]
+    example_groups: Sequence[tuple[str, ...]] | None = None
+    text_vectors: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
 
 
-def note_of(notes: Place | None, unit: LoadedUnit, stage: str) -> Place | None:
+def attempt_path(notes: StoragePath | None, unit: UnitPredictions, stage: str) -> StoragePath | None:
     """Where a stage notes what it is about to do with a unit."""
     return None if notes is None else notes / f"{unit.name}.{stage}.json"
 
@@ -58,41 +58,43 @@ class Gate:
     share: about this share of all segments at most.
     """
 
-    rule: AnyRule
+    rule: FusionRule
     budget: Budget
     exact: bool = True
     share: float = 1.0
 
-    def asks(self, row: Scored) -> bool:
+    def should_ask_llm(self, row: SegmentPrediction) -> bool:
         """Whether the LLM is asked about a segment that the small model has scored."""
-        if self.exact and not can_change(row, self.rule):
+        if self.exact and not llm_could_change(row, self.rule):
             return False
-        return self.share >= 1 or self.budget.expected(row, self.rule) > self.budget.threshold(self.share)
+        return self.share >= 1 or self.budget.expected_overturned_tags(
+            row, self.rule
+        ) > self.budget.threshold_for_share(self.share)
 
 
 class SlmStage:
     """Labels and entropies by the small model. notes: where it notes what it is about to do."""
 
-    def __init__(self, config: Config, run: Run, notes: Place | None = None) -> None:
-        from rayner.steps.loading import tagger
+    def __init__(self, config: Config, run: Run, notes: StoragePath | None = None) -> None:
+        from rayner.steps.loading import load_tagger
 
-        self.notes = notes
+        self.attempts_folder = notes
         # Retrieval by the tagger's own vectors: its pass over a text has them ready.
         own = config.llm.examples == "similar" and config.index.encoder == "slm"
-        self.score = tagger(config, run, vectors=own)
+        self.score = load_tagger(config, run, vectors=own)
 
-    def __call__(self, unit: LoadedUnit) -> LoadedUnit:
+    def __call__(self, unit: UnitPredictions) -> UnitPredictions:
         """Score the segments of a unit."""
-        cores = [core(item.text) for item in unit.segments]
+        cores = [bounds_without_whitespace(item.text) for item in unit.segments]
         texts = [item.text[start:end] for item, (start, end) in zip(unit.segments, cores, strict=True)]
-        found, errors = survived(self.score, texts, note_of(self.notes, unit, "slm"))
+        found, errors = run_isolating_failures(self.score, texts, attempt_path(self.attempts_folder, unit, "slm"))
         done = []
         for item, (start, end), pair, error in zip(unit.segments, cores, found, errors, strict=True):
             score = pair[0] if pair else NOTHING
-            framed = score.framed(start, len(item.text) - (end if pair else start))
+            framed = score.pad(start, len(item.text) - (end if pair else start))
             done.append(replace(item, slm=framed, error=error))
         vectors = {text: pair[1] for text, pair in zip(texts, found, strict=True) if pair and pair[1] is not None}
-        return replace(unit, segments=done, vectors=vectors)
+        return replace(unit, segments=done, text_vectors=vectors)
 
 
 class LlmStage:
@@ -101,51 +103,55 @@ class LlmStage:
     notes: where it notes what it is about to do.
     """
 
-    def __init__(self, config: Config, run: Run, gate: Gate | None, notes: Place | None = None) -> None:
-        from rayner.decoding.windowed import answers
-        from rayner.steps.loading import load_llm, retriever
+    def __init__(self, config: Config, run: Run, gate: Gate | None, notes: StoragePath | None = None) -> None:
+        from rayner.decoding.long_texts import answer_texts
+        from rayner.steps.loading import load_llm, load_retriever
 
-        self.gate, self.group, self.notes = gate, config.prompt.group, notes
-        self.decoder, self.retriever = decoder(load_llm(config, run), config), retriever(config, run)
+        self.gate, self.group, self.attempts_folder = gate, config.prompt.group, notes
+        self.decoder, self.retriever = build_decoder(load_llm(config, run), config), load_retriever(config, run)
         self.answer = partial(
-            answers,
-            self.decoder.answer,
+            answer_texts,
+            self.decoder.answer_requests,
             retriever=self.retriever,
             size=config.llm.max_chars,
             overlap=config.llm.overlap,
         )
 
-    def __call__(self, unit: LoadedUnit) -> LoadedUnit:
+    def __call__(self, unit: UnitPredictions) -> UnitPredictions:
         """Answer the segments of a unit that are not gated."""
         rows = unit.segments
-        cores = [core(item.text) for item in rows]
+        cores = [bounds_without_whitespace(item.text) for item in rows]
         asked = [i for i, item in enumerate(rows) if self._asks(item)]
-        groups = self._groups(rows, cores) if unit.groups is None else unit.groups
-        questions = [self.question(rows[i], cores[i], groups[i]) for i in asked]
-        answer = partial(self.answer, known=unit.vectors)
-        found, errors = survived(answer, questions, note_of(self.notes, unit, "llm"))
+        groups = self._group_texts(rows, cores) if unit.example_groups is None else unit.example_groups
+        questions = [self.build_question(rows[i], cores[i], groups[i]) for i in asked]
+        answer = partial(self.answer, known=unit.text_vectors)
+        found, errors = run_isolating_failures(answer, questions, attempt_path(self.attempts_folder, unit, "llm"))
         done = [replace(item, gated=item.error is None) for item in rows]
         for i, answered, error in zip(asked, found, errors, strict=True):
             start, end = cores[i]
-            framed = answered.framed(start, len(rows[i].text) - end) if answered else None
+            framed = answered.pad(start, len(rows[i].text) - end) if answered else None
             done[i] = replace(done[i], llm=framed, gated=False, error=error)
         return replace(unit, segments=done)
 
-    def _asks(self, item: Scored) -> bool:
+    def _asks(self, item: SegmentPrediction) -> bool:
         if item.error is not None or not item.text.strip():
             return False
-        return self.gate is None or self.gate.asks(item)
+        return self.gate is None or self.gate.should_ask_llm(item)
 
-    def question(self, item: Scored, place: tuple[int, int], group: tuple[str, ...] = ()) -> "Question":
+    def build_question(
+        self, item: SegmentPrediction, place: tuple[int, int], group: tuple[str, ...] = ()
+    ) -> "TextRequest":
         """What is asked about a segment, of which `place` is the core."""
-        from rayner.decoding.windowed import Question
+        from rayner.decoding.long_texts import TextRequest
 
         start, end = place
-        slots = quiet(item.slm, self.gate.rule) if self.gate and self.gate.exact else None
+        slots = stop_mask(item.slm, self.gate.rule) if self.gate and self.gate.exact else None
         slots = None if slots is None else slots[start : end + 1]
-        return Question(item.text[start:end], within(item.slm.spans, start, end), slots, group)
+        return TextRequest(item.text[start:end], crop_spans(item.slm.spans, start, end), slots, group)
 
-    def _groups(self, rows: Sequence[Scored], cores: Sequence[tuple[int, int]]) -> list[tuple[str, ...]]:
+    def _group_texts(
+        self, rows: Sequence[SegmentPrediction], cores: Sequence[tuple[int, int]]
+    ) -> list[tuple[str, ...]]:
         """The texts that share examples with each segment, whether the LLM is asked about them or not.
 
         So no prompt depends on the gate.
@@ -163,7 +169,7 @@ class LlmStage:
         return groups
 
 
-def decoder(llm: "Llm", config: Config) -> "Decoder | Reference | VllmEngine":
+def build_decoder(llm: "Llm", config: Config) -> "DraftVerifyEngine | GreedyEngine | VllmEngine":
     """How the LLM answers: drafts verified in a few passes, or token by token, by transformers or by vLLM."""
     settings: Any = {"probability": config.llm.probability, "batch_size": config.score.llm.batch_size}
     if config.engine == "vllm":
@@ -171,9 +177,9 @@ def decoder(llm: "Llm", config: Config) -> "Decoder | Reference | VllmEngine":
 
         return VllmEngine(llm, **settings)
     if config.score.draft:
-        from rayner.decoding.draft_verify import Decoder
+        from rayner.decoding.draft_verify import DraftVerifyEngine
 
-        return Decoder(llm, **settings)
-    from rayner.decoding.greedy import Reference
+        return DraftVerifyEngine(llm, **settings)
+    from rayner.decoding.greedy import GreedyEngine
 
-    return Reference(llm, **settings)
+    return GreedyEngine(llm, **settings)

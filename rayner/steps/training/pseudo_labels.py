@@ -10,40 +10,40 @@ from typing import Any
 import ray
 
 from rayner.config.settings import Config
-from rayner.corpus.examples import draw, read_examples, write_examples
-from rayner.corpus.reading import Survey, beginning
-from rayner.modeling.training import use_threads
+from rayner.corpus.labelled_sentences import read_labelled_sentences, sample_sentences, write_labelled_sentences
+from rayner.corpus.reading import CorpusSurvey, read_unlabelled_texts
+from rayner.modeling.training import set_torch_threads
 from rayner.runs.progress import log
-from rayner.runs.run_folder import Run, whole_folder
+from rayner.runs.run_folder import Run, replace_folder
 from rayner.steps import data
-from rayner.steps.loading import tagger
-from rayner.text.labelled import Example
+from rayner.steps.loading import load_tagger
+from rayner.text.labelled_text import LabelledSentence
 
 _AT_ONCE = 2_000  # sentences of a task
 _FOLDER = ("scratch", "silver")
 
 
-def make_silver(config: Config, run: Run) -> list[Example]:
+def write_pseudo_labels(config: Config, run: Run) -> list[LabelledSentence]:
     """Draw sentences of `llm.silver.text`, none of them a labelled one, and keep them as the small model tags them."""
     settings = config.llm.silver
-    labelled = {example.text.strip() for example in data.part(run, data.ALL)}
-    texts = beginning(str(settings.text), Survey())
-    drawn = draw(texts, settings.sentences, config.seed, longest=config.llm.max_chars, without=labelled)
+    labelled = {example.text.strip() for example in data.read_part(run, data.ALL_PART)}
+    texts = read_unlabelled_texts(str(settings.text), CorpusSurvey())
+    drawn = sample_sentences(texts, settings.sentences, config.seed, max_chars=config.llm.max_chars, exclude=labelled)
     log.info("LLM: the small model tags %d sentences of %s for it", len(drawn), settings.text)
     task = ray.remote(num_cpus=config.score.cpus, num_gpus=config.score.gpus)(_tagged)
     parts = [drawn[at : at + _AT_ONCE] for at in range(0, len(drawn), _AT_ONCE)]
     made = [example for part in ray.get([task.remote(config, run, part) for part in parts]) for example in part]
-    with whole_folder(run.path(*_FOLDER)) as folder:
-        write_examples(folder / "silver.jsonl", made)
+    with replace_folder(run.path(*_FOLDER)) as folder:
+        write_labelled_sentences(folder / "silver.jsonl", made)
     return made
 
 
-def silver(run: Run) -> list[Example]:
-    """What `make_silver` kept."""
-    return read_examples(run.local(*_FOLDER, "silver.jsonl"))
+def read_pseudo_labels(run: Run) -> list[LabelledSentence]:
+    """What `write_pseudo_labels` kept."""
+    return read_labelled_sentences(run.local_path(*_FOLDER, "silver.jsonl"))
 
 
-def _tagged(config: Config, run: Run, texts: list[str]) -> list[Example]:
-    use_threads(int(config.score.cpus))
-    answers: Any = tagger(config, run)(texts)
-    return [Example(text, tuple(score.spans)) for text, (score, _) in zip(texts, answers, strict=True)]
+def _tagged(config: Config, run: Run, texts: list[str]) -> list[LabelledSentence]:
+    set_torch_threads(int(config.score.cpus))
+    answers: Any = load_tagger(config, run)(texts)
+    return [LabelledSentence(text, tuple(score.spans)) for text, (score, _) in zip(texts, answers, strict=True)]

@@ -9,60 +9,65 @@ import torch
 from ray.train import Checkpoint
 from ray.train.torch import prepare_model
 
-from rayner.cluster.ray_train import fit, told_steps, worker_device
+from rayner.cluster.ray_train import run_training, select_worker_device, step_progress
 from rayner.cluster.session import start_logging
-from rayner.config.plugins import is_outside
-from rayner.config.settings import Config, digest, resolved
-from rayner.modeling.scratch import write_encoder
-from rayner.modeling.training import steps_of, use_threads
+from rayner.config.plugins import is_plugin_name
+from rayner.config.settings import Config, config_to_dict, json_digest
+from rayner.modeling.scratch import write_scratch_encoder
+from rayner.modeling.training import count_batches, set_torch_threads
 from rayner.runs.progress import log
-from rayner.runs.run_folder import Run, folder_digest, model_digest, whole_folder
-from rayner.runs.storage import fetched
+from rayner.runs.run_folder import Run, folder_sha256, model_digest, replace_folder
+from rayner.runs.storage import local_model_name
 from rayner.steps import data
 from rayner.steps.training.train_crf import crf_inputs, train_crf
 from rayner.steps.training.train_custom import custom_inputs, train_custom
 from rayner.taggers import encoder as slms
-from rayner.taggers.encoder_training import held_out_f1, optimizer_for, train_epoch
-from rayner.text.tags import label_set
+from rayner.taggers.encoder_training import held_out_f1, make_optimizer, train_epoch
+from rayner.text.tags import bmes_labels
 
 
 def inputs(config: Config, run: Run) -> dict[str, Any]:
     """What the trained tagger depends on."""
     if config.slm.family == "crf":
         return crf_inputs(config, run)
-    if is_outside(config.slm.family):
+    if is_plugin_name(config.slm.family):
         return custom_inputs(config, run)
-    settings = resolved(config.slm)
+    settings = config_to_dict(config.slm)
     for key in ("workers", "dtype", "family", "crf"):  # of scoring, not of training; of the other family
         settings.pop(key)
-    return {"data": run.digest("data"), "slm": settings, "seed": config.seed, "model": model_digest(config.slm.model)}
+    return {
+        "data": run.step_digest("data"),
+        "slm": settings,
+        "seed": config.seed,
+        "model": model_digest(config.slm.model),
+    }
 
 
 def train_slm(config: Config, run: Run) -> dict[str, Any]:
     """Train, keep the best epoch by held-out F1, write `models/slm`; the facts: that F1 and more, by family."""
-    data.prepare(config, run)
+    data.prepare_data(config, run)
 
     def work() -> dict[str, Any]:
         train = {"crf": train_crf, "encoder": _train_encoder}.get(config.slm.family, train_custom)
-        return {**train(config, run), "digest": folder_digest(run.path("models", "slm"))}
+        return {**train(config, run), "digest": folder_sha256(run.path("models", "slm"))}
 
-    return run.once("train_slm", inputs(config, run), work)
+    return run.run_step("train_slm", inputs(config, run), work)
 
 
 def _train_encoder(config: Config, run: Run) -> dict[str, Any]:
     base = config.slm.model
     if base == "scratch":
         base = str(run.path("scratch", "slm"))
-        texts = [example.text for example in data.part(run, "train")]
-        with whole_folder(run.path("scratch", "slm")) as folder:
-            write_encoder(folder, texts, config.slm.scratch, config.seed)
-    name = f"slm-{digest(inputs(config, run))}"
+        texts = [example.text for example in data.read_part(run, "train")]
+        with replace_folder(run.path("scratch", "slm")) as folder:
+            write_scratch_encoder(folder, texts, config.slm.scratch, config.seed)
+    name = f"slm-{json_digest(inputs(config, run))}"
     settings = {"config": config, "run": run, "base": base}
-    result = fit(_worker, settings, run, name, config.slm.workers, best="f1")
+    result = run_training(_worker, settings, run, name, config.slm.workers, best_metric="f1")
     checkpoint, metrics = max(result.best_checkpoints or [], key=lambda pair: pair[1]["f1"])
-    with whole_folder(run.path("models", "slm")) as folder, checkpoint.as_directory() as kept:
-        model = slms.load(Path(kept) / "model", torch.device("cpu"))
-        slms.save(model, folder)
+    with replace_folder(run.path("models", "slm")) as folder, checkpoint.as_directory() as kept:
+        model = slms.load_encoder_tagger(Path(kept) / "model", torch.device("cpu"))
+        slms.save_encoder_tagger(model, folder)
     log.info("SLM: held-out F1 %.4f, of epoch %d", metrics["f1"], metrics["epoch"] + 1)
     return {
         "dev_f1": metrics["f1"],
@@ -78,21 +83,23 @@ def _worker(settings: dict[str, Any]) -> None:
     run: Run = settings["run"]
     context = ray.train.get_context()
     rank, world = context.get_world_rank(), context.get_world_size()
-    use_threads(config.slm.workers.cpus)
-    types = run.facts("data")["types"]
+    set_torch_threads(config.slm.workers.cpus)
+    types = run.step_result("data")["types"]
     torch.manual_seed(config.seed)  # the same fresh head in every run
-    slm = slms.load(fetched(settings["base"]), worker_device(config.device), label_set(types))
-    items = slms.training_items(slm, data.part(run, "train"), config.slm.max_chars, config.slm.overlap)
-    dev = data.part(run, "dev")
-    optimizer = optimizer_for(slm, config.slm)
+    slm = slms.load_encoder_tagger(
+        local_model_name(settings["base"]), select_worker_device(config.device), bmes_labels(types)
+    )
+    items = slms.encode_training_windows(slm, data.read_part(run, "train"), config.slm.max_chars, config.slm.overlap)
+    dev = data.read_part(run, "dev")
+    optimizer = make_optimizer(slm, config.slm)
     first = _restore(slm, optimizer, rank)
     model = prepare_model(slm.model, move_to_device=False)
-    steps, epochs = steps_of(len(items), config.slm.batch_size), config.slm.epochs
-    progress = told_steps(settings, "SLM", steps * epochs, steps * first, rank)
+    steps, epochs = count_batches(len(items), config.slm.batch_size), config.slm.epochs
+    progress = step_progress(settings, "SLM", steps * epochs, steps * first, rank)
     for epoch in range(first, epochs):
         loss = train_epoch(
-            slm, model, optimizer, items, config.slm, epoch=epoch, seed=config.seed, rank=rank, world=world,
-            say=lambda loss: progress.add(1, f"loss {loss:.4f}"),
+            slm, model, optimizer, items, config.slm, epoch=epoch, seed=config.seed, rank=rank, world_size=world,
+            report_loss=lambda loss: progress.advance(1, f"loss {loss:.4f}"),
         )  # fmt: skip
         metrics = {"epoch": epoch, "loss": loss, "f1": held_out_f1(slm, dev, config.slm, types) if rank == 0 else 0.0}
         if rank == 0:
@@ -100,13 +107,13 @@ def _worker(settings: dict[str, Any]) -> None:
         _report(slm, optimizer, metrics, rank)
 
 
-def _restore(slm: slms.Slm, optimizer: torch.optim.Optimizer, rank: int) -> int:
+def _restore(slm: slms.EncoderTagger, optimizer: torch.optim.Optimizer, rank: int) -> int:
     """Take up the last checkpoint, if there is one; returns the epoch to go on with."""
     checkpoint = ray.train.get_checkpoint()
     if checkpoint is None:
         return 0
     with checkpoint.as_directory() as folder:
-        slm.model.load_state_dict(slms.load(Path(folder) / "model", slm.device).model.state_dict())
+        slm.model.load_state_dict(slms.load_encoder_tagger(Path(folder) / "model", slm.device).model.state_dict())
         state = torch.load(Path(folder) / "optimizer.pt", weights_only=True, map_location=slm.device)
     optimizer.load_state_dict(state["optimizer"])
     if rank == 0:
@@ -114,12 +121,12 @@ def _restore(slm: slms.Slm, optimizer: torch.optim.Optimizer, rank: int) -> int:
     return int(state["epoch"]) + 1
 
 
-def _report(slm: slms.Slm, optimizer: torch.optim.Optimizer, metrics: dict[str, Any], rank: int) -> None:
+def _report(slm: slms.EncoderTagger, optimizer: torch.optim.Optimizer, metrics: dict[str, Any], rank: int) -> None:
     if rank:
         ray.train.report(metrics)
         return
     with tempfile.TemporaryDirectory() as folder:
-        slms.save(slm, Path(folder) / "model")
+        slms.save_encoder_tagger(slm, Path(folder) / "model")
         state = {"optimizer": optimizer.state_dict(), "epoch": metrics["epoch"]}
         torch.save(state, Path(folder) / "optimizer.pt")
         ray.train.report(metrics, checkpoint=Checkpoint.from_directory(folder))
