@@ -108,7 +108,7 @@ def test_every_held_out_sentence_is_scored_by_both_models_once_and_in_order(scor
         for row in rows:
             assert row.error is None
             assert len(row.slm.entropy) == len(row.text)
-            assert len(row.llm.decisions) == len(row.text) + 1
+            assert len(row.llm.slot_probs) == len(row.text) + 1
             assert row.llm.passes > 0
 
 

@@ -196,7 +196,7 @@ def test_what_is_kept_is_what_was_planned(folder, contents, size):
 
 
 def test_parts_of_a_plan_follow_each_other(tmp_path, monkeypatch):
-    monkeypatch.setattr(plans, "UNITS_A_PART", 3)
+    monkeypatch.setattr(plans, "UNITS_PER_PART", 3)
     source = corpus_of(tmp_path / "a", ["楚王曰。"] * 8)
     write_plan(source, 4, tmp_path / "out")
     assert [[unit.number for unit in part] for part in iter_plan_parts(tmp_path / "out")] == [
@@ -207,7 +207,7 @@ def test_parts_of_a_plan_follow_each_other(tmp_path, monkeypatch):
 
 
 def test_a_plan_that_was_interrupted_leaves_nothing_in_the_next(tmp_path, monkeypatch):
-    monkeypatch.setattr(plans, "UNITS_A_PART", 2)
+    monkeypatch.setattr(plans, "UNITS_PER_PART", 2)
     source = corpus_of(tmp_path / "a", ["楚王曰。"] * 4)
     write_plan(source, 4, tmp_path / "out")
     (tmp_path / "out" / "plan" / ".0123.tmp").write_bytes(b"PAR1")  # which a kill cut off
