@@ -15,9 +15,9 @@ from rayner.runs.storage import storage_path
 
 HOLDER = """
 import sys, time
-from rayner.runs.lock import locked
-from rayner.runs.storage import place
-with locked(place(sys.argv[1])):
+from rayner.runs.lock import hold_lock
+from rayner.runs.storage import storage_path
+with hold_lock(storage_path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -81,7 +81,7 @@ def elsewhere(path, **values):
 def test_a_lock_from_another_machine_that_nobody_renews_is_taken_after_a_while(tmp_path):
     elsewhere(tmp_path / LOCK_FILE)
     begun = time.monotonic()
-    with hold_lock(tmp_path, renew=0.3):
+    with hold_lock(tmp_path, renew_seconds=0.3):
         assert 0.8 < time.monotonic() - begun < 3
 
 
@@ -91,13 +91,15 @@ def test_one_that_is_renewed_is_not(tmp_path):
     code = f"import time; time.sleep(0.5); p = {str(tmp_path / LOCK_FILE)!r}; s = open(p).read()"
     code += "; open(p + '.n', 'w').write(s.replace('\"beat\": 0', '\"beat\": 1')); import os; os.rename(p + '.n', p)"
     other = subprocess.Popen([sys.executable, "-c", code])
-    with pytest.raises(ConfigError, match="process 1 on far"), hold_lock(tmp_path, renew=1.0):
+    with pytest.raises(ConfigError, match="process 1 on far"), hold_lock(tmp_path, renew_seconds=1.0):
         pytest.fail("taken from a living job")
     other.wait()
 
 
 def test_a_job_that_loses_its_lock_is_ended(tmp_path):
-    code = HOLDER.replace("locked(place(sys.argv[1]))", "locked(place(sys.argv[1]), renew=0.2)")
+    code = HOLDER.replace(
+        "hold_lock(storage_path(sys.argv[1]))", "hold_lock(storage_path(sys.argv[1]), renew_seconds=0.2)"
+    )
     process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "held\n"
     elsewhere(tmp_path / LOCK_FILE, owner="another")
@@ -108,9 +110,9 @@ def test_a_job_that_loses_its_lock_is_ended(tmp_path):
 @pytest.mark.slow
 def test_in_an_object_store_too():
     folder = storage_path("memory://locks/run")
-    with hold_lock(folder, renew=0.2):
+    with hold_lock(folder, renew_seconds=0.2):
         time.sleep(0.7)
         assert json.loads((folder / LOCK_FILE).read_text())["beat"] > 0
-        with pytest.raises(ConfigError, match=f"process {os.getpid()}"), hold_lock(folder, renew=0.2):
+        with pytest.raises(ConfigError, match=f"process {os.getpid()}"), hold_lock(folder, renew_seconds=0.2):
             pytest.fail("two jobs in one folder")
     assert not (folder / LOCK_FILE).exists()

@@ -114,8 +114,8 @@ def test_a_command_ends_with_2_where_there_is_no_such_module(own_module, argumen
 
 
 def test_an_export_wants_a_format(own_module, capsys):
-    own_module("own_e", "from rayner.corpus.exports import Format\nFORMAT = Format")
+    own_module("own_e", "from rayner.corpus.exports import ExportFormat\nFORMAT = ExportFormat")
     assert main(["export", "t", "out", "--to", "own_e:FORMAT"]) == 2
-    said = "error: --to: expected a Format of rayner.corpus.exports, found own_e:FORMAT of type type\n"
+    said = "error: --to: expected an ExportFormat of rayner.corpus.exports, found own_e:FORMAT of type type\n"
     assert capsys.readouterr().err == said
     assert not Path("out").exists()

@@ -80,14 +80,14 @@ def test_what_is_rendered_is_few_lines_without_control_characters(status, where,
 
 @given(statuses, numbers)
 def test_only_a_job_that_should_run_can_be_silent(status, now):
-    silent = status.silent(now)
+    silent = status.seconds_unresponsive(now)
     assert (silent > 0) == (status.state == "running" and now - status.updated > 4 * status.every)
     assert ("no sign of life" in format_status(dataclasses.replace(status, error=""), "r", now)) == (silent > 0)
 
 
 @given(statuses, st.integers(1, 9), texts)
 def test_a_new_step_begins_with_nothing_done(status, step, name):
-    now = status.at_step(step, 9, name)
+    now = status.with_step(step, 9, name)
     assert (now.step, now.steps, now.name, now.done, now.total, now.doing) == (step, 9, name, 0, 0, "")
     assert (now.started, now.pid, now.state) == (status.started, status.pid, status.state)
 
@@ -196,7 +196,7 @@ def read(folder):
 
 
 def test_the_status_follows_steps_and_progress_and_beats_without_them(tmp_path):
-    with write_status_while_running(tmp_path, "pipeline", every=0.05):
+    with write_status_while_running(tmp_path, "pipeline", update_seconds=0.05):
         assert eventually(lambda: (tmp_path / "status.json").exists())
         record_step_start(2, 5, "score")
         Progress("score", 10, "sentences", progress_display(log_seconds=1000)).advance(4)
@@ -222,7 +222,7 @@ def test_a_job_tells_what_its_worker_tells_and_nothing_of_an_earlier_one(tmp_pat
     file = tmp_path / "run" / "train" / "status.json"
     progress_file_writer(file)(StepProgress("SLM", 7, 90, "steps", 1.0, 83.0, "loss 9.9"))
     said = []
-    with write_status_while_running(tmp_path / "run", "train_slm", every=0.02):
+    with write_status_while_running(tmp_path / "run", "train_slm", update_seconds=0.02):
         with mirror_progress_file(file, progress_display(said.append, log_seconds=0), every=0.02):
             time.sleep(0.1)
             assert said == []
@@ -288,7 +288,7 @@ def test_a_worker_goes_on_where_it_cannot_tell(tmp_path):
 
 def test_a_job_goes_on_where_no_status_can_be_written(tmp_path):
     (tmp_path / "file").write_text("")
-    with write_status_while_running(tmp_path / "file", "job", every=0.05):
+    with write_status_while_running(tmp_path / "file", "job", update_seconds=0.05):
         record_step_start(1, 1, "step")
         time.sleep(0.2)
     assert (tmp_path / "file").read_text() == ""

@@ -28,16 +28,16 @@ def test_work_is_done_once_and_its_facts_are_found_again(run):
         calls.append(1)
         return {"f1": 0.5, "types": ["NR"]}
 
-    first = run.once("train", INPUTS, work)
+    first = run.run_step("train", INPUTS, work)
     second = Run(run.root).run_step("train", json.loads(json.dumps(INPUTS)), work)
     assert len(calls) == 1
-    assert first == second == run.facts("train")
+    assert first == second == run.step_result("train")
     assert first["f1"] == 0.5
     assert first["seconds"] >= 0
 
 
 def test_inputs_equal_as_json_are_the_same_inputs(run):
-    run.once("train", {"shape": (1, 2), "size": {3: "x"}}, dict)
+    run.run_step("train", {"shape": (1, 2), "size": {3: "x"}}, dict)
     assert run.is_done("train", {"size": {"3": "x"}, "shape": [1, 2]})
 
 
@@ -52,15 +52,15 @@ def test_inputs_equal_as_json_are_the_same_inputs(run):
     ],
 )
 def test_other_inputs_are_refused_naming_folder_step_and_key(run, inputs, key):
-    run.once("train", INPUTS, dict)
-    before = run.digest("train")
+    run.run_step("train", INPUTS, dict)
+    before = run.step_digest("train")
     with pytest.raises(ConfigError) as caught:
-        run.once("train", inputs, lambda: pytest.fail("refused work must not begin"))
+        run.run_step("train", inputs, lambda: pytest.fail("refused work must not begin"))
     message = str(caught.value)
     assert str(run.root) in message
     assert "train was made from other inputs" in message
     assert key in message
-    assert run.digest("train") == before
+    assert run.step_digest("train") == before
 
 
 def test_a_crash_in_the_work_leaves_no_manifest_and_the_work_can_be_done_again(run):
@@ -68,33 +68,33 @@ def test_a_crash_in_the_work_leaves_no_manifest_and_the_work_can_be_done_again(r
         raise KeyError("x")
 
     with pytest.raises(KeyError):
-        run.once("train", INPUTS, crash)
+        run.run_step("train", INPUTS, crash)
     assert not run.is_done("train", INPUTS)
     with pytest.raises(ConfigError, match="train is not done"):
-        run.facts("train")
+        run.step_result("train")
     with pytest.raises(ConfigError, match="train is not done"):
-        run.digest("train")
-    assert run.once("train", INPUTS, lambda: {"a": 1})["a"] == 1
+        run.step_digest("train")
+    assert run.run_step("train", INPUTS, lambda: {"a": 1})["a"] == 1
 
 
 def test_facts_that_are_no_json_leave_no_manifest(run):
     with pytest.raises(TypeError):
-        run.once("train", INPUTS, lambda: {"a": object()})
+        run.run_step("train", INPUTS, lambda: {"a": object()})
     assert not run.is_done("train", INPUTS)
     assert not [name for name in names(run.root) if not run.path(name).is_dir()]
 
 
 def test_steps_do_not_share_a_manifest(run):
-    run.once("a", INPUTS, lambda: {"x": 1})
-    assert run.once("b", {"other": 1}, lambda: {"x": 2})["x"] == 2
-    assert run.facts("a")["x"] == 1
+    run.run_step("a", INPUTS, lambda: {"x": 1})
+    assert run.run_step("b", {"other": 1}, lambda: {"x": 2})["x"] == 2
+    assert run.step_result("a")["x"] == 1
 
 
 def test_the_digest_of_a_step_changes_with_its_facts(run, tmp_path):
     other = Run(tmp_path / "other")
     for each, value in ((run, 1), (other, 2)):
         write_json(each.path("steps", "a.json"), {"inputs": {}, "facts": {"x": value}})
-    assert run.digest("a") != other.step_digest("a")
+    assert run.step_digest("a") != other.step_digest("a")
 
 
 def test_json_is_written_and_read_back_whatever_its_characters(tmp_path):

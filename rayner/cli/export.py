@@ -44,7 +44,7 @@ def run(given: argparse.Namespace) -> None:
     """Write it, and say how much."""
     own = is_plugin_name(given.to)
     form = (
-        load_plugin("--to", given.to, ExportFormat, "a Format of rayner.corpus.exports")
+        load_plugin("--to", given.to, ExportFormat, "an ExportFormat of rayner.corpus.exports")
         if own
         else EXPORT_FORMATS[given.to]
     )
