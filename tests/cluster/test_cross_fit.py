@@ -28,7 +28,7 @@ def test_folds_part_the_training_sentences_and_none_is_trained_on_where_it_is_sc
         assert not texts(own, "fold") & texts(own, "train")
         assert texts(own, "fold") | texts(own, "train") == texts(run, "train")
         assert texts(own, "dev") == texts(run, "dev")
-        assert own.step_result("train_slm")["digest"] != run.facts("train_slm")["digest"]
+        assert own.step_result("train_slm")["digest"] != run.step_result("train_slm")["digest"]
 
 
 def test_fusion_is_tuned_on_all_of_them(with_crf):

@@ -44,7 +44,7 @@ def fails(findings, *parts):
     finding = only(findings)
     assert not finding.ok
     for part in parts:
-        assert part in finding.text
+        assert part in finding.message
     return finding
 
 
@@ -80,26 +80,28 @@ def test_each_process_must_find_its_cpus_and_gpus_on_one_node():
 
 def test_memory_counts_the_processes_that_can_meet_on_a_node():
     assert only(diagnosis.check_memory([TRAINED], two())).ok
-    short = two(memory=7 * GIB)
+    short = two(free_memory=7 * GIB)
     fails(diagnosis.check_memory([TRAINED], short), "8.0 GiB", "llm.workers", "7.0 GiB free on b")
-    assert only(diagnosis.check_memory([dataclasses.replace(TRAINED, count=1)], short)).ok
-    assert only(diagnosis.check_memory([TRAINED], two(memory=7 * GIB, cpus=1.0))).ok  # the second has no room there
+    assert only(diagnosis.check_memory([dataclasses.replace(TRAINED, processes=1)], short)).ok
+    assert only(
+        diagnosis.check_memory([TRAINED], two(free_memory=7 * GIB, cpus=1.0))
+    ).ok  # the second has no room there
 
 
 def test_both_stages_of_scoring_share_the_memory():
     pools = [StageNeed("score", 2, 1.0, 0.0, 4 * GIB, 0)]
-    assert only(diagnosis.check_memory(pools, two(memory=8 * GIB))).ok
-    fails(diagnosis.check_memory(pools, two(memory=7 * GIB)), "8.0 GiB for the processes of score")
+    assert only(diagnosis.check_memory(pools, two(free_memory=8 * GIB))).ok
+    fails(diagnosis.check_memory(pools, two(free_memory=7 * GIB)), "8.0 GiB for the processes of score")
 
 
 def test_gpus_that_torch_does_not_see_are_told_with_the_reason():
-    blind = two(gpus=2.0, cards=[("A6000", 48 * GIB)], cards_error="driver too old")
+    blind = two(gpus=2.0, torch_gpus=[("A6000", 48 * GIB)], torch_gpus_error="driver too old")
     fails(diagnosis.check_gpus([], blind), "torch on b to see 2 GPUs", "1 (driver too old)")
-    assert only(diagnosis.check_gpus([], two(gpus=1.0, cards=[("A6000", 48 * GIB)]))).ok
+    assert only(diagnosis.check_gpus([], two(gpus=1.0, torch_gpus=[("A6000", 48 * GIB)]))).ok
 
 
 def test_a_model_must_fit_the_smallest_gpu_or_its_share_of_it():
-    nodes = two(gpus=2.0, cards=[("A6000", 48 * GIB), ("A10", 24 * GIB)])
+    nodes = two(gpus=2.0, torch_gpus=[("A6000", 48 * GIB), ("A10", 24 * GIB)])
     assert only(diagnosis.check_gpus([StageNeed("llm.workers", 1, 1.0, 1.0, 0, 24 * GIB)], nodes)).ok
     fails(
         diagnosis.check_gpus([StageNeed("llm.workers", 1, 1.0, 1.0, 0, 25 * GIB)], nodes),
@@ -112,24 +114,24 @@ def test_a_model_must_fit_the_smallest_gpu_or_its_share_of_it():
 @pytest.mark.parametrize("there", [MISSING, "sha256 2", "Permission denied"])
 def test_an_input_that_one_node_lacks_or_has_otherwise_is_told(there):
     assert only(diagnosis.check_files(two())).ok
-    fails(diagnosis.check_files(two(files={"/t.txt": there})), f"{there} on b")
+    fails(diagnosis.check_files(two(file_states={"/t.txt": there})), f"{there} on b")
 
 
 @pytest.mark.parametrize("there", [MISSING, "Permission denied"])
 def test_an_input_that_no_node_can_read_is_told(there):
-    nodes = [dataclasses.replace(node, files={"/t.txt": there}) for node in two()]
+    nodes = [dataclasses.replace(node, file_states={"/t.txt": there}) for node in two()]
     fails(diagnosis.check_files(nodes), f"{there} on a, b")
 
 
 def test_a_model_that_one_node_cannot_read_is_told():
     assert only(diagnosis.check_models(two())).ok
-    fails(diagnosis.check_models(two(models={"llm.model": "no config.json"})), "no config.json on b")
-    assert only(diagnosis.check_models([dataclasses.replace(NODE, models={})])).ok
+    fails(diagnosis.check_models(two(model_errors={"llm.model": "no config.json"})), "no config.json on b")
+    assert only(diagnosis.check_models([dataclasses.replace(NODE, model_errors={})])).ok
 
 
 def test_a_run_folder_that_is_not_shared_or_not_writable_is_told():
     assert only(diagnosis.check_run_folder("/r", two(), {})).ok
-    fails(diagnosis.check_run_folder("/r", two(wrote="Permission denied"), {}), "Permission denied on b")
+    fails(diagnosis.check_run_folder("/r", two(write_error="Permission denied"), {}), "Permission denied on b")
     fails(diagnosis.check_run_folder("/r", two(), {"b from a": "No such file"}), "No such file on b from a")
 
 
@@ -182,16 +184,20 @@ def test_the_dashboard_may_be_open_to_a_private_network_with_a_token_and_never_t
     url = "10.0.0.1:8265"
     off = TokenStatus("disabled", "/k", True, 0o600)
     assert only(diagnosis.check_dashboard("", two())).ok
-    assert only(diagnosis.check_dashboard("127.0.0.1:8265", two(listens=["127.0.0.1", "::1"], public=True))).ok
-    assert only(diagnosis.check_dashboard(url, two(listens=["0.0.0.0"]))).ok
-    fails(diagnosis.check_dashboard(url, two(listens=["0.0.0.0"], token=off)), "0.0.0.0")
-    fails(diagnosis.check_dashboard(url, two(listens=["0.0.0.0"], public=True)), "0.0.0.0")
+    assert only(
+        diagnosis.check_dashboard(
+            "127.0.0.1:8265", two(dashboard_addresses=["127.0.0.1", "::1"], has_public_address=True)
+        )
+    ).ok
+    assert only(diagnosis.check_dashboard(url, two(dashboard_addresses=["0.0.0.0"]))).ok
+    fails(diagnosis.check_dashboard(url, two(dashboard_addresses=["0.0.0.0"], token=off)), "0.0.0.0")
+    fails(diagnosis.check_dashboard(url, two(dashboard_addresses=["0.0.0.0"], has_public_address=True)), "0.0.0.0")
     fails(diagnosis.check_dashboard(url, two(token=off)), "10.0.0.1")  # what listens there could not be seen
 
 
 def test_closed_ports_are_told():
     assert only(diagnosis.check_ports("10.0.0.1:6379", two(), {})).ok
-    fails(diagnosis.check_ports("10.0.0.1:6379", two(head="timed out"), {}), "10.0.0.1:6379", "timed out on b")
+    fails(diagnosis.check_ports("10.0.0.1:6379", two(head_error="timed out"), {}), "10.0.0.1:6379", "timed out on b")
     fails(
         diagnosis.check_ports("10.0.0.1:6379", two(), {"b": "none within 180 seconds"}),
         "reach b",

@@ -87,16 +87,16 @@ def test_the_adapter_is_not_empty_and_moved_and_the_base_is_beside_it(run, confi
     proved = check_adapter(run.path("models", "llm", "adapter"))
     layers, linear = config.llm.scratch.layers, 7  # q, k, v, o; gate, up, down
     assert proved["adapted_modules"] == layers * linear
-    assert run.facts("train_llm")["lora"].items() >= proved.items()
+    assert run.step_result("train_llm")["lora"].items() >= proved.items()
     saved = read_json(run.path("models", "llm", "llm.json"))
     assert (saved["base"], saved["adapter"], saved["task"]) == ("base", "adapter", "")
-    assert load_llm(config, run).types == saved["types"] == run.facts("data")["types"]
+    assert load_llm(config, run).types == saved["types"] == run.step_result("data")["types"]
 
 
 def test_losses_are_numbers_and_the_held_out_f1_is_one(run):
-    facts = run.facts("train_llm")
+    facts = run.step_result("train_llm")
     assert all(math.isfinite(facts[stage]["loss"]) for stage in ("full", "lora"))
-    assert 0 < run.facts("train_slm")["dev_f1"] <= 1
+    assert 0 < run.step_result("train_slm")["dev_f1"] <= 1
 
 
 # ---- scores, fusion
@@ -123,7 +123,7 @@ def test_fusion_holds_the_whole_curve_of_every_reduction_and_the_best_point_of_a
         assert curve["best_f1"] == pytest.approx(max(curve["f1"]), abs=1e-6)
     assert fusion["baselines"]["fused"] == max(curve["best_f1"] for curve in fusion["curves"])
     rule = RegionRule(**fusion["rule"])
-    types = run.facts("data")["types"]
+    types = run.step_result("data")["types"]
     gold = [row.gold for row in scores["dev"]]
     answers = {
         "slm": [row.slm.spans for row in scores["dev"]],
@@ -179,7 +179,7 @@ def test_the_three_folders_hold_files_of_the_same_names(out, segments):
 
 def test_entities_are_what_the_text_holds_there_and_do_not_overlap(entities, documents, run):
     assert len(entities) > 20
-    types = set(run.facts("data")["types"])
+    types = set(run.step_result("data")["types"])
     for e in entities:
         assert documents[e["doc_id"]]["text"][e["start"] : e["end"]] == e["text"] != ""
         assert e["type"] in types

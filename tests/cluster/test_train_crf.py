@@ -29,7 +29,7 @@ def test_the_whole_corpus_is_tagged(with_crf):
 
 def test_it_finds_entities_it_was_not_trained_on(with_crf):
     _, run = with_crf
-    facts = run.facts("train_slm")
+    facts = run.step_result("train_slm")
     assert facts["dev_f1"] > 0.3
     assert facts["digest"] == folder_sha256(run.path("models", "slm"))
     assert read_json(run.path("evaluation.json"))["systems"]["slm"]["micro"]["f1"] > 0.3
@@ -53,7 +53,7 @@ def test_held_out_sentences_are_scored_as_one_by_one(with_crf):
 
 def test_it_sees_clusters_and_depends_on_the_text_they_were_learned_from(with_crf, tmp_path):
     config, run = with_crf
-    assert {len(own) for own in load(run.local("models", "slm")).clusters.values()} == {2}
+    assert {len(own) for own in load(run.local_path("models", "slm")).clusters.values()} == {2}
     before = crf_inputs(config, run)
     (tmp_path / "other.txt").write_text("懷王入秦。", encoding="utf-8")
     crf = dataclasses.replace(config.slm.crf, unlabelled=str(tmp_path))

@@ -21,7 +21,7 @@ def test_lora_under_zero_3_learns_and_is_found_again_if_only_its_manifest_is_los
     sharded = with_settings(config, "llm", zero_stage=3, full_epochs=0)
     facts = llm_job.train_llm(sharded, mine)
     assert math.isfinite(facts["lora"]["loss"])
-    assert facts["lora"]["adapted_modules"] == run.facts("train_llm")["lora"]["adapted_modules"]
+    assert facts["lora"]["adapted_modules"] == run.step_result("train_llm")["lora"]["adapted_modules"]
     adapter = mine.path("models", "llm", "adapter", "adapter_model.safetensors")
     shapes = {name: tensor.shape for name, tensor in load_file(adapter).items()}
     other = load_file(run.path("models", "llm", "adapter", "adapter_model.safetensors"))

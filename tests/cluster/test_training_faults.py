@@ -119,14 +119,14 @@ def often(config):
 
 
 def assert_the_same_slm(mine, whole):
-    assert mine.facts("train_slm") | {"seconds": 0} == whole.facts("train_slm") | {"seconds": 0}
+    assert mine.step_result("train_slm") | {"seconds": 0} == whole.step_result("train_slm") | {"seconds": 0}
     assert folder_sha256(mine.path("models", "slm")) == folder_sha256(whole.path("models", "slm"))
 
 
 def assert_the_same_llm(mine, whole):
     """The same losses and weights; the adapter's description names the folder it was trained in."""
     for stage in ("full", "lora"):
-        assert mine.facts("train_llm")[stage] == whole.facts("train_llm")[stage]
+        assert mine.step_result("train_llm")[stage] == whole.step_result("train_llm")[stage]
     for name in ("base/model.safetensors", "adapter/adapter_model.safetensors"):
         here, there = (load_file(each.path("models", "llm", name)) for each in (mine, whole))
         assert here.keys() == there.keys()
