@@ -119,3 +119,11 @@ def test_a_hub_name_and_a_path_are_left_alone():
 def test_secrets_do_not_belong_into_urls():
     with pytest.raises(ConfigError, match="environment"):
         storage_path("s3://KEY:SECRET@bucket/run")
+
+
+def test_a_file_system_that_shows_half_written_files_is_refused(tmp_path):
+    with pytest.raises(
+        ConfigError, match=r"expected a local folder or an object store \(s3://, gs://\), found file://"
+    ):
+        put(storage_path(f"file://{tmp_path}/a"))
+    assert not (tmp_path / "a").exists()

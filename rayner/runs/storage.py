@@ -1,7 +1,7 @@
-"""Places for files: local folders and, alike, object stores and other file systems at a URL (fsspec).
+"""Read and write files in local folders and in object stores (by URL, through fsspec).
 
-Every write is whole or not there. A local file system and those that can rename get a file under another name first,
-renamed when it is whole. An object store shows an object only when all of it has arrived, so there one upload does.
+Every write is atomic: readers see the whole file or none. A local file is written under a temporary name and renamed.
+An object store shows an object only when its upload is complete, so one upload is enough.
 """
 
 import hashlib
@@ -60,17 +60,14 @@ def atomic_writer(path: StoragePath) -> Iterator[BinaryIO]:
         with _atomic_local_writer(path) as stream:
             yield stream
         return
+    if path.protocol not in _OBJECT_STORES:  # a reader could meet half a file there
+        raise ConfigError(
+            f"{path}: expected a local folder or an object store (s3://, gs://), found {path.protocol}://"
+        )
     with tempfile.NamedTemporaryFile() as whole:
         yield cast(BinaryIO, whole)
         whole.flush()
-        if path.protocol in _OBJECT_STORES:
-            path.fs.put_file(whole.name, path.path)
-            return
-        part = path.parent / _temporary_name()
-        path.fs.makedirs(path.parent.path, exist_ok=True)
-        path.fs.put_file(whole.name, part.path)
-        remove_file(path)  # HDFS refuses to rename onto a file
-        path.fs.mv(part.path, path.path)
+        path.fs.put_file(whole.name, path.path)
 
 
 @contextmanager
