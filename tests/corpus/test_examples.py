@@ -26,7 +26,7 @@ def moved_back(examples):
     """The entities of the sentences as offsets into the joined text."""
     spans, start = [], 0
     for example in examples:
-        spans += [span.shifted(start) for span in example.spans]
+        spans += [span.shift(start) for span in example.spans]
         start += len(example.text)
     return spans
 

@@ -136,7 +136,7 @@ def texts_of(*names):
 
 
 def small_parts(name, size):
-    return replace(EXPORT_FORMATS[name], shard=size)
+    return replace(EXPORT_FORMATS[name], chars_per_file=size)
 
 
 @pytest.mark.parametrize("name", EXPORT_FORMATS)

@@ -98,7 +98,7 @@ def test_no_document_has_more_than_its_share_unless_nothing_else_is_left(pool, n
 @given(pools(), numbers)
 def test_each_is_the_best_beside_those_before_it(pool, n):
     """As a greedy search finds it that looks at every candidate each time."""
-    taken = _PickedSet(n, max(1, len({mention.type for item in pool for mention in item.mentions})))
+    taken = _PickedSet(n, max(1, len({mention.type for item in pool for mention in item.doubted_entities})))
     left = sorted(pool, key=lambda item: (item.doc_id, item.start))
     while left and len(taken.picked) < n:
         best = max(left, key=taken.estimate_value)  # the first of those that are worth as much
@@ -110,7 +110,7 @@ def test_each_is_the_best_beside_those_before_it(pool, n):
 
 def test_the_same_names_again_are_worth_less():
     known = DoubtedEntity("懷王", "NR", 0.5)
-    first = candidate("a", 0, "楚懷王曰善", [replace(known, doubt=0.6)])
+    first = candidate("a", 0, "楚懷王曰善", [replace(known, error_weight=0.6)])
     second = candidate("a", 10, "秦昭襄去國", [known])
     third = candidate("b", 0, "蘇代歸燕矣", [DoubtedEntity("蘇代", "NR", 0.45)])
     assert pick_candidates([first, second, third], 2, 2) == [first, third]

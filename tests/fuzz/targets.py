@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from rayner.cli.status import read_status
+from rayner.cli.status import read_run_status
 from rayner.config.loading import load_config
 from rayner.config.settings import config_to_dict, json_digest
 from rayner.corpus.exports import format_evahan_lines, read_type_names
@@ -286,7 +286,7 @@ def label_studio_review(data: bytes) -> bool:
 
 def status(data: bytes) -> bool:
     file(data, STATUS_FILE)
-    found = read(read_status, FOLDER)
+    found = read(read_run_status, FOLDER)
     if found is None:
         return False
     json.dumps(dataclasses.asdict(found), ensure_ascii=False).encode()  # what `--json` prints
