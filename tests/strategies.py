@@ -100,7 +100,7 @@ def votes(draw, max_chars=8):
     slm = draw(slm_scores(n_chars))
     llm = draw(llm_answers(n_chars))
     kept = [span for span in slm.spans if draw(st.booleans())]
-    items = [item for item in llm.spans if not any(item.span.overlaps(span) for span in kept)]
+    items = [item for item in llm.entities if not any(item.span.overlaps(span) for span in kept)]
     items += [LlmEntity(span, draw(probabilities), draw(probabilities)) for span in kept]
     return slm, LlmAnswer(tuple(sorted(items, key=lambda item: item.span)), llm.slot_probs)
 
@@ -109,9 +109,9 @@ def rules(weights=None):
     return st.builds(
         RegionRule,
         weight=st.floats(-5, 5) if weights is None else weights,
-        entropy=st.sampled_from(ENTROPY_REDUCTIONS),
-        probability=st.sampled_from(LLM_REDUCTIONS),
-        evidence=st.sampled_from(LLM_CONFIDENCES),
+        entropy_reduction=st.sampled_from(ENTROPY_REDUCTIONS),
+        llm_reduction=st.sampled_from(LLM_REDUCTIONS),
+        llm_confidence=st.sampled_from(LLM_CONFIDENCES),
     )
 
 

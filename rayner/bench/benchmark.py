@@ -114,7 +114,7 @@ def measure_quality(what: BenchmarkSetup) -> list[BenchmarkRow]:
     sizes = (1, *sorted({4, g} - {1}))
     answers = {n: _score_test_with_llm(what, scored, n) for n in sizes}
     llm = {
-        n: count_entities(gold, [i.llm.plain if i.llm else () for i in found], types) for n, found in answers.items()
+        n: count_entities(gold, [i.llm.spans if i.llm else () for i in found], types) for n, found in answers.items()
     }
     own, shared = answers[1], answers[g]
     gate = load_benchmark_gate(config, run, share=share)

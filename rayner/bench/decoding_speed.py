@@ -97,5 +97,5 @@ def _compare_precisions(config: Config, run: Run, llm: Llm, tasks: Sequence[Wind
         DraftVerifyEngine(m, softmax_over=config.llm.probability, batch_size=size).answer_requests(tasks)
         for m in (llm, twin)
     )
-    same = sum(a.plain == b.plain for a, b in zip(ours, theirs, strict=True))
+    same = sum(a.spans == b.spans for a, b in zip(ours, theirs, strict=True))
     return BenchmarkRow("LLM answers alike in bfloat16 and float32", "each other", f"{same} of {len(tasks)}", "told")

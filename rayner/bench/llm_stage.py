@@ -65,7 +65,7 @@ def observe_stage(stage: LlmStage, unit: UnitPredictions) -> ObservedStage:
     before = replace(stage.decoder.cost)
     after, work = stage(unit).segments, stage.decoder.cost
     spent = DecodingCost(work.batches - before.batches, work.tokens - before.tokens, work.padding - before.padding)
-    answered = [(item, bounds_without_whitespace(item.text), item.llm.plain) for item in after if item.llm is not None]
+    answered = [(item, bounds_without_whitespace(item.text), item.llm.spans) for item in after if item.llm is not None]
     questions = [stage.build_question(item, place) for item, place, _ in answered]
     shown = stage.retriever.find_examples([question.text for question in questions])
     asked = [

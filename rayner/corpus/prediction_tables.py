@@ -107,14 +107,14 @@ def _spans(groups: Sequence[tuple[Span, ...]]) -> pa.Array:
 
 
 def _llm_spans(answers: Sequence[LlmAnswer | None]) -> pa.Array:
-    flat = [item for answer in answers if answer is not None for item in answer.spans]
+    flat = [item for answer in answers if answer is not None for item in answer.entities]
     columns = [
         *_columns([item.span for item in flat]),
         pa.array([item.category_prob for item in flat], pa.float64()),
         pa.array([item.boundary_prob for item in flat], pa.float64()),
     ]
     values = pa.StructArray.from_arrays(columns, fields=list(_LLM_SPANS.value_type))
-    sizes = (0 if answer is None else len(answer.spans) for answer in answers)
+    sizes = (0 if answer is None else len(answer.entities) for answer in answers)
     return _list_array(values, sizes, _LLM_SPANS, [answer is not None for answer in answers])
 
 

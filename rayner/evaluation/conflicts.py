@@ -63,9 +63,9 @@ def judge_conflicts(
     for i, row in enumerate(rows):
         if row.llm is None:
             continue
-        for region in find_agreements_and_conflicts(row.slm.spans, row.llm.spans)[1]:
-            entropy = region_entropy(region, row.slm.entropy, rule.entropy)
-            probability = reduce_llm_probs(region_llm_probs(region, row.llm, rule.evidence), rule.probability)
+        for region in find_agreements_and_conflicts(row.slm.spans, row.llm.entities)[1]:
+            entropy = region_entropy(region, row.slm.entropy, rule.entropy_reduction)
+            probability = reduce_llm_probs(region_llm_probs(region, row.llm, rule.llm_confidence), rule.llm_reduction)
             winner = "slm" if slm_wins(1.0 - entropy, probability, rule.weight) else "llm"
             if fused is not None:
                 winner = _winner(region, fused[i])
@@ -117,7 +117,7 @@ def _oracle_f1(rows: Sequence[SegmentPrediction], found: Sequence[JudgedConflict
     ]
     gold = sum(len(row.gold) for row in rows)
     agreed = [
-        find_agreements_and_conflicts(row.slm.spans, row.llm.spans)[0] if row.llm else row.slm.spans for row in rows
+        find_agreements_and_conflicts(row.slm.spans, row.llm.entities)[0] if row.llm else row.slm.spans for row in rows
     ]
     right = sum(len(set(spans) & set(row.gold)) for spans, row in zip(agreed, rows, strict=True))
     predicted = sum(map(len, agreed))
@@ -167,7 +167,7 @@ def _example(conflict: JudgedConflict, rule: FusionRule) -> dict[str, Any]:
     spans = {
         "gold": row.gold,
         "slm": row.slm.spans,
-        "llm": row.llm.plain,
+        "llm": row.llm.spans,
         "fused": tuple(item.span for item in decide(row, rule)),
     }
     start, end = max(0, region.start - _CONTEXT), min(len(row.text), region.end + _CONTEXT)

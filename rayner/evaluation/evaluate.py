@@ -209,7 +209,7 @@ def _answers(
     by_character = [fuse_by_characters(row.slm, row.llm, regions.weight) if row.llm else None for row in rows]
     answers = {
         "slm": [row.slm.spans for row in rows],
-        "llm": [row.llm.plain if row.llm else () for row in rows],
+        "llm": [row.llm.spans if row.llm else () for row in rows],
         "fused": _decided(rows, rule),
         **({} if rule is regions else {"fused_regions": _decided(rows, regions)}),
         "fused_characters": [

@@ -16,7 +16,7 @@ def f1_by_llm_share(rows: Sequence[SegmentPrediction], rule: FusionRule, budget:
     Also how many of them the exact gate lets through: from there on the F1 stays.
     """
     asked, passed = rank_for_llm(rows, rule, budget)
-    types = sorted({s.type for r in rows for s in (*r.gold, *r.slm.spans, *(r.llm.plain if r.llm else ()))})
+    types = sorted({s.type for r in rows for s in (*r.gold, *r.slm.spans, *(r.llm.spans if r.llm else ()))})
     gold = [rows[i].gold for i in asked]
     alone = count_entities(gold, [rows[i].slm.spans for i in asked], types).sum(axis=1)
     fused = [[d.span for d in decide(rows[i], rule)] for i in asked]

@@ -26,20 +26,20 @@ class Budget:
     worth: [101] the expected number of overturned tags of held-out sentences, at shares 0, 1%, ... 100% from the top.
     """
 
-    entropy: list[float]
-    overturned: list[float]
-    worth: list[float]
+    entropy_steps: list[float]
+    overturned_shares: list[float]
+    expected_by_share: list[float]
 
     def expected_overturned_tags(self, row: SegmentPrediction, rule: FusionRule) -> float:
         """How many tags of a sentence the LLM should overturn; 0 where it cannot overturn any."""
         if not llm_could_change(row, rule):
             return 0.0
-        at = np.searchsorted(self.entropy, block_entropy(row.slm, rule), side="right") - 1
-        return float(np.where(at >= 0, np.asarray(self.overturned)[at], 0.0).sum())
+        at = np.searchsorted(self.entropy_steps, block_entropy(row.slm, rule), side="right") - 1
+        return float(np.where(at >= 0, np.asarray(self.overturned_shares)[at], 0.0).sum())
 
     def threshold_for_share(self, share: float) -> float:
         """Sentences worth more than this are about that share of all."""
-        return float(np.interp(share, np.linspace(0, 1, len(self.worth)), self.worth))
+        return float(np.interp(share, np.linspace(0, 1, len(self.expected_by_share)), self.expected_by_share))
 
 
 def fit_budget(rows: Sequence[SegmentPrediction], rule: FusionRule) -> Budget:
@@ -50,7 +50,7 @@ def fit_budget(rows: Sequence[SegmentPrediction], rule: FusionRule) -> Budget:
     changed = np.concatenate([overturned_mask(row, rule) for row in rows])
     budget = Budget(*_fit_isotonic_steps(entropy, changed), [])
     worth = [budget.expected_overturned_tags(row, rule) for row in rows]
-    return replace(budget, worth=[float(v) for v in np.quantile(worth, np.linspace(1, 0, _SHARES + 1))])
+    return replace(budget, expected_by_share=[float(v) for v in np.quantile(worth, np.linspace(1, 0, _SHARES + 1))])
 
 
 def overturned_mask(row: SegmentPrediction, rule: FusionRule) -> npt.NDArray[np.bool_]:

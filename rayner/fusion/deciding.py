@@ -37,7 +37,7 @@ def decide(row: SegmentPrediction, rule: FusionRule) -> list[FusedEntity]:
         return fuse_by_regions(row.slm, row.llm, rule)
     if row.llm is None or not llm_could_change(row, rule):
         return fuse_by_regions(row.slm, None, _UNUSED)
-    own, theirs = set(row.slm.spans), set(row.llm.plain)
+    own, theirs = set(row.slm.spans), set(row.llm.spans)
     found: list[tuple[Span, float | None]] = (
         [*span_rule.accept_candidates(row, rule)]
         if isinstance(rule, SpanRule)
@@ -47,7 +47,7 @@ def decide(row: SegmentPrediction, rule: FusionRule) -> list[FusedEntity]:
     for span, chance in found:
         # What only the small model considered, without putting it, is its second thought.
         by = "slm" if span not in theirs else "agree" if span in own else "llm"
-        out.append(replace(record_votes(span, by, row.slm, row.llm.spans), rule_prob=chance))
+        out.append(replace(record_votes(span, by, row.slm, row.llm.entities), rule_prob=chance))
     return out
 
 
@@ -65,7 +65,7 @@ def stop_mask(slm: SlmPrediction, rule: FusionRule) -> npt.NDArray[np.bool_] | N
 
 def block_entropy(slm: SlmPrediction, rule: FusionRule) -> npt.NDArray[np.float64]:
     """[n] for each character how unsure the SLM is there, nats: the H of its block."""
-    return gate.block_entropy(slm, rule.entropy if isinstance(rule, RegionRule) else "max")
+    return gate.block_entropy(slm, rule.entropy_reduction if isinstance(rule, RegionRule) else "max")
 
 
 _UNUSED = RegionRule(0.0)  # without an LLM answer no rule plays a part

@@ -36,7 +36,7 @@ def block_entropy(slm: SlmPrediction, reduction: str) -> npt.NDArray[np.float64]
 
 def first_closed_slot(slm: SlmPrediction, rule: RegionRule) -> int:
     """End of the last block that the LLM could win; 0 where it can win none, so that it need not be asked."""
-    losable = np.flatnonzero(1.0 - block_entropy(slm, rule.entropy) < max_llm_score(rule) + _MARGIN)
+    losable = np.flatnonzero(1.0 - block_entropy(slm, rule.entropy_reduction) < max_llm_score(rule) + _MARGIN)
     return int(losable[-1]) + 1 if len(losable) else 0
 
 

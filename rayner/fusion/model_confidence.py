@@ -35,7 +35,7 @@ def llm_confidences(rows: Iterable[SegmentPrediction]) -> JudgedConfidences:
         (item.span, item.category_prob * item.boundary_prob, item.span in row.gold)
         for row in rows
         if row.llm is not None
-        for item in row.llm.spans
+        for item in row.llm.entities
     ]
 
 
@@ -68,7 +68,7 @@ def fuse(row: SegmentPrediction, types: Sequence[str], weights: Mapping[str, Seq
         return tuple(row.slm.spans)
     slm, llm = (confidence_calibrator(weights[name]) for name in ("slm", "llm"))
     said = {span: float(slm(value) or 0.0) for span, value, _ in slm_confidences([row], types)}
-    agreed, regions = find_agreements_and_conflicts(row.slm.spans, row.llm.spans)
+    agreed, regions = find_agreements_and_conflicts(row.slm.spans, row.llm.entities)
     out = list(agreed)
     for region in regions:
         ours = [said[span] for span in region.slm_spans] or [0.5]

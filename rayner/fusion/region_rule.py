@@ -17,9 +17,9 @@ class RegionRule:
     """
 
     weight: float
-    entropy: str = "mean"
-    probability: str = "product"
-    evidence: str = "decisions"
+    entropy_reduction: str = "mean"
+    llm_reduction: str = "product"
+    llm_confidence: str = "decisions"
 
 
 def slm_wins(confidence: float, probability: float, weight: float) -> bool:

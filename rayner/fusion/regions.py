@@ -107,17 +107,17 @@ def fuse_by_regions(slm: SlmPrediction, llm: LlmAnswer | None, rule: RegionRule)
     never asked for, gives the same decisions, field by field, as a whole one.
     Raises ValueError for an answer that was broken off before.
     """
-    end = 0 if llm is None else first_stop_slot(slm, llm.plain, rule)
+    end = 0 if llm is None else first_stop_slot(slm, llm.spans, rule)
     if llm is None or end == 0:
         return [record_votes(span, "slm", slm, None) for span in slm.spans]
     if llm.last_known_slot < end:
         raise ValueError(f"the answer is known up to slot {llm.last_known_slot}, needed up to slot {end}")
-    votes = [item for item in llm.spans if item.span.end <= end]
+    votes = [item for item in llm.entities if item.span.end <= end]
     agreed, regions = find_agreements_and_conflicts([span for span in slm.spans if span.end <= end], votes)
     decisions = [record_votes(span, "agree", slm, votes) for span in agreed]
     for region in regions:
-        confidence = 1.0 - region_entropy(region, slm.entropy, rule.entropy)
-        probability = reduce_llm_probs(region_llm_probs(region, llm, rule.evidence), rule.probability)
+        confidence = 1.0 - region_entropy(region, slm.entropy, rule.entropy_reduction)
+        probability = reduce_llm_probs(region_llm_probs(region, llm, rule.llm_confidence), rule.llm_reduction)
         if slm_wins(confidence, probability, rule.weight):
             decisions += [record_votes(span, "slm", slm, votes) for span in region.slm_spans]
         else:
@@ -145,13 +145,13 @@ def record_votes(span: Span, decided_by: str, slm: SlmPrediction, llm: Sequence[
 def fuse_by_characters(slm: SlmPrediction, llm: LlmAnswer, weight: float) -> DecodedTags:
     """The paper's rule, character by character, for comparison: its output can be illegal, which is counted."""
     n = len(slm.entropy)
-    tags, other = spans_to_tags(slm.spans, n), spans_to_tags(llm.plain, n)
+    tags, other = spans_to_tags(slm.spans, n), spans_to_tags(llm.spans, n)
     for i in range(n):
         if tags[i] == other[i]:
             continue
         probability = float(llm.slot_probs[i])
         if other[i] != OUTSIDE:
-            item = next(item for item in llm.spans if item.span.start <= i < item.span.end)
+            item = next(item for item in llm.entities if item.span.start <= i < item.span.end)
             only_extent = split_tag(tags[i])[1] == item.span.type
             probability = item.boundary_prob if only_extent else item.category_prob
         if not slm_wins(1.0 - float(slm.entropy[i]), probability, weight):

@@ -57,7 +57,7 @@ def build_lexicon(examples: Iterable[LabelledSentence]) -> Lexicon:
 
 def candidate_spans(row: SegmentPrediction, types: Sequence[str]) -> list[Span]:
     """All spans that either model puts or the small one considers, each once, in order."""
-    return sorted({*row.slm.spans, *(row.llm.plain if row.llm else ()), *slm_candidate_spans(row.slm, types)})
+    return sorted({*row.slm.spans, *(row.llm.spans if row.llm else ()), *slm_candidate_spans(row.slm, types)})
 
 
 def slm_candidate_spans(slm: SlmPrediction, types: Sequence[str]) -> set[Span]:
@@ -99,7 +99,7 @@ def compute_span_features(
     """
     if row.llm is None or row.slm.log_probs is None:
         raise ValueError(f"{row.doc_id} [{row.start}, {row.end}): expected answers of both models with distributions")
-    theirs = {item.span: item for item in row.llm.spans}
+    theirs = {item.span: item for item in row.llm.entities}
     own = set(row.slm.spans)
     decisions = _log(row.llm.slot_probs)
     out = np.zeros((len(spans), len(feature_names(types))))

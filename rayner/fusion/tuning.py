@@ -53,13 +53,13 @@ def tabulate_conflicts(rows: Sequence[SegmentPrediction], rule: RegionRule) -> C
         gold += len(want)
         if row.llm is None:
             raise ValueError(f"{row.doc_id} [{row.start}, {row.end}) has no LLM answer to tune on")
-        agreed, regions = find_agreements_and_conflicts(row.slm.spans, row.llm.spans)
+        agreed, regions = find_agreements_and_conflicts(row.slm.spans, row.llm.entities)
         right += len(want.intersection(agreed))
         predicted += len(agreed)
         for region in regions:
-            values = region_llm_probs(region, row.llm, rule.evidence)
-            entropy = region_entropy(region, row.slm.entropy, rule.entropy)
-            numbers.append((1.0 - entropy, reduce_llm_probs(values, rule.probability)))
+            values = region_llm_probs(region, row.llm, rule.llm_confidence)
+            entropy = region_entropy(region, row.slm.entropy, rule.entropy_reduction)
+            numbers.append((1.0 - entropy, reduce_llm_probs(values, rule.llm_reduction)))
             sides = [region.slm_spans, [item.span for item in region.llm_entities]]
             slm, llm = ((len(want.intersection(side)), len(side)) for side in sides)
             outcomes.append((slm, llm))

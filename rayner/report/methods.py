@@ -154,7 +154,7 @@ def _fusion(fusion: Mapping[str, Any], config: Mapping[str, Any]) -> BilingualTe
     if fusion["chosen"] != "regions":
         return _say("fitted", _say("custom_rule", fusion["chosen"]), where)
     rule = fusion["rule"]
-    reduced = (translate_setting(rule[key]) for key in ("entropy", "probability", "evidence"))
+    reduced = (translate_setting(rule[key]) for key in ("entropy_reduction", "llm_reduction", "llm_confidence"))
     return _say("fitted", _say("regions", f"{rule['weight']:.4g}", *reduced), where)
 
 

@@ -148,9 +148,9 @@ def _describe_rule(fusion: Mapping[str, Any]) -> BilingualText | None:
     return translate(
         "rule_lead",
         f"{rule['weight']:.4g}",
-        translate_setting(rule["entropy"]),
-        translate_setting(rule["probability"]),
-        translate(f"of_{rule['evidence']}"),
+        translate_setting(rule["entropy_reduction"]),
+        translate_setting(rule["llm_reduction"]),
+        translate(f"of_{rule['llm_confidence']}"),
         translate("under", translate(basis)) if basis in ("unmasked", "allowed") else "",
     )
 
@@ -175,7 +175,7 @@ def _describe_baselines(fusion: Mapping[str, Any]) -> BilingualText:
 def _highest_point(curve: Mapping[str, Any]) -> dict[str, Any]:
     """Where a curve is highest, the lowest such lambda."""
     at = max(range(len(curve["f1"])), key=lambda i: (curve["f1"][i], -curve["weights"][i]))
-    words = {key: translate_setting(curve[key]) for key in ("entropy", "probability", "evidence")}
+    words = {key: translate_setting(curve[key]) for key in ("entropy_reduction", "llm_reduction", "llm_confidence")}
     return words | {"weight": f"{curve['weights'][at]:.4g}", "f1": curve["f1"][at]}
 
 

@@ -74,7 +74,9 @@ def plot_f1_by_lambda(
         for kind, dash in _EVIDENCE.items():
             label = words.say("other_rules", translate_setting(kind))
             others = [
-                line for line in lines if line[0]["evidence"] == kind and not _has_same_reductions(line[0], chosen)
+                line
+                for line in lines
+                if line[0]["llm_confidence"] == kind and not _has_same_reductions(line[0], chosen)
             ]
             for place, (_, weights, f1) in enumerate(others):
                 points = thin_points(*_clip_to_range(weights, 100 * f1, edges))
@@ -188,7 +190,9 @@ def _finite_sorted_points(curve: Mapping[str, Any]) -> tuple[npt.NDArray[np.floa
 
 
 def _has_same_reductions(curve: Mapping[str, Any], chosen: Mapping[str, Any]) -> bool:
-    return all(curve[key] == chosen[key] for key in ("entropy", "probability", "evidence")) and bool(curve["weights"])
+    return all(curve[key] == chosen[key] for key in ("entropy_reduction", "llm_reduction", "llm_confidence")) and bool(
+        curve["weights"]
+    )
 
 
 def _occurs(row: Mapping[str, Any]) -> bool:

@@ -32,7 +32,7 @@ from rayner.steps import data
 from rayner.steps.training.cross_fit import read_tuning_predictions
 from rayner.text.predictions import SegmentPrediction
 
-REDUCTIONS = ("entropy", "probability", "evidence")
+REDUCTIONS = ("entropy_reduction", "llm_reduction", "llm_confidence")
 
 
 def inputs(config: Config, run: Run) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def tune_fusion(config: Config, run: Run) -> dict[str, Any]:
         rule = chosen(fusion)
         baselines = {
             "slm": sample.f1([row.slm.spans for row in rows]),
-            "llm": sample.f1([row.llm.plain if row.llm else () for row in rows]),
+            "llm": sample.f1([row.llm.spans if row.llm else () for row in rows]),
             "fused": judged[fusion["chosen"]],
         }
         fusion |= {
@@ -127,7 +127,7 @@ def tune_fusion(config: Config, run: Run) -> dict[str, Any]:
         write_json(run.path("fusion.json"), fusion)
         log.info(
             "fusion: lambda %.3f (H by %s, P by %s of %s); held-out F1 of rules by %s: chosen %s; SLM %.4f, LLM %.4f",
-            best["best_weight"], best["entropy"], best["probability"], best["evidence"],
+            best["best_weight"], best["entropy_reduction"], best["llm_reduction"], best["llm_confidence"],
             ", ".join(f"{name} {value:.4f}" for name, value in judged.items()), fusion["chosen"],
             baselines["slm"], baselines["llm"],
         )  # fmt: skip
@@ -140,7 +140,7 @@ def _search(sample: HeldOut, run: Run) -> tuple[list[dict[str, Any]], dict[str, 
     """The whole curve of each pair of reductions; held-out F1 and plain values of the other rules by name."""
     settings = sample.settings
     regions = [
-        {"entropy": entropy, "probability": probability, "evidence": evidence}
+        {"entropy_reduction": entropy, "llm_reduction": probability, "llm_confidence": evidence}
         for entropy in settings.entropy
         for probability in settings.probability
         for evidence in settings.evidence

@@ -75,14 +75,14 @@ class LlmAnswer:
     passes: forward passes spent.
     """
 
-    spans: tuple[LlmEntity, ...]
+    entities: tuple[LlmEntity, ...]
     slot_probs: npt.NDArray[np.float32]
     passes: int = 0
 
     @property
-    def plain(self) -> tuple[Span, ...]:
+    def spans(self) -> tuple[Span, ...]:
         """The entities without their probabilities."""
-        return tuple(item.span for item in self.spans)
+        return tuple(item.span for item in self.entities)
 
     @property
     def last_known_slot(self) -> int:
@@ -92,7 +92,9 @@ class LlmAnswer:
 
     def pad(self, before: int, after: int) -> "LlmAnswer":
         """The same answer on a text with `before` and `after` more characters, which are certainly no entity."""
-        spans = tuple(LlmEntity(item.span.shift(before), item.category_prob, item.boundary_prob) for item in self.spans)
+        spans = tuple(
+            LlmEntity(item.span.shift(before), item.category_prob, item.boundary_prob) for item in self.entities
+        )
         padded = np.pad(self.slot_probs, (before, after), constant_values=np.float32(1))
         return LlmAnswer(spans, padded, self.passes)
 
@@ -105,7 +107,7 @@ def join_window_answers(parts: Sequence[LlmAnswer], windows: Sequence[Window]) -
     spans: list[LlmEntity] = []
     decisions: list[npt.NDArray[np.float32]] = []
     for part, window in zip(parts, windows, strict=True):
-        for item in part.pad(window.start, 0).spans:
+        for item in part.pad(window.start, 0).entities:
             free = not spans or spans[-1].span.end <= item.span.start
             if free and window.keep_start <= item.span.start < window.keep_end:
                 spans.append(item)

@@ -51,7 +51,7 @@ def test_what_a_stage_asks_comes_with_its_answers_as_drafts(run, config):
     stage = build_llm_stage(config, run, load_benchmark_gate(config, run))
     unit = UnitPredictions("dev", rows)
     answered = [item for item in stage(unit).segments if item.llm is not None]
-    assert [task.draft for task in observe_stage(stage, unit).tasks] == [item.llm.plain for item in answered]
+    assert [task.draft for task in observe_stage(stage, unit).tasks] == [item.llm.spans for item in answered]
 
 
 @pytest.mark.slow

@@ -114,7 +114,7 @@ def test_every_held_out_sentence_is_scored_by_both_models_once_and_in_order(scor
 
 def test_fusion_holds_the_whole_curve_of_every_reduction_and_the_best_point_of_all(run, config, scores):
     fusion = read_json(run.path("fusion.json"))
-    ways = [(c["entropy"], c["probability"], c["evidence"]) for c in fusion["curves"]]
+    ways = [(c["entropy_reduction"], c["llm_reduction"], c["llm_confidence"]) for c in fusion["curves"]]
     assert sorted(ways) == sorted(product(ENTROPY_REDUCTIONS, LLM_REDUCTIONS, LLM_CONFIDENCES))
     grid = np.linspace(config.fusion.weight_min, config.fusion.weight_max, config.fusion.steps)
     for curve in fusion["curves"]:
@@ -127,7 +127,7 @@ def test_fusion_holds_the_whole_curve_of_every_reduction_and_the_best_point_of_a
     gold = [row.gold for row in scores["dev"]]
     answers = {
         "slm": [row.slm.spans for row in scores["dev"]],
-        "llm": [row.llm.plain for row in scores["dev"]],
+        "llm": [row.llm.spans for row in scores["dev"]],
         "fused": [[d.span for d in fuse_by_regions(row.slm, row.llm, rule)] for row in scores["dev"]],
     }
     for name, found in answers.items():
@@ -408,7 +408,7 @@ def half_gated(run, tmp_path_factory):
     mine = copied(run, tmp_path_factory.mktemp("gated"), "data", "steps", "models", "index", "scores", "fusion.json")
     rows = [row for name in ("dev", "test") for row in read_predictions(mine.path("scores", f"{name}.parquet"))]
     fusion = read_json(mine.path("fusion.json"))
-    confidence = np.median([1 - block_entropy(row.slm, fusion["rule"]["entropy"]).max() for row in rows])
+    confidence = np.median([1 - block_entropy(row.slm, fusion["rule"]["entropy_reduction"]).max() for row in rows])
     fusion["rule"]["weight"] = float(confidence / math.e if confidence > 0 else confidence)
     rule = RegionRule(**fusion["rule"])
     assert 0 < sum(first_closed_slot(row.slm, rule) > 0 for row in rows) < len(rows)
@@ -455,7 +455,11 @@ def test_a_budget_asks_about_the_segments_that_are_worth_more_than_its_threshold
     lengths = sorted(s["end"] - s["start"] for s in whole if not s["gated"])
     middle = lengths[len(lengths) // 2]
     fusion = read_json(mine.path("fusion.json"))
-    fusion["budget"] = {"entropy": [0.0], "overturned": [1.0], "worth": [middle] * 101}  # worth: its characters
+    fusion["budget"] = {
+        "entropy_steps": [0.0],
+        "overturned_shares": [1.0],
+        "expected_by_share": [middle] * 101,
+    }  # expected: its characters
     write_json(mine.path("fusion.json"), fusion)
     part = rows_of(tagged_with(mine, config, tmp_path / "part", gate={"share": 0.2}), "segments")
     for one, other in zip(whole, part, strict=True):

@@ -40,8 +40,8 @@ def exact(row: SegmentPrediction) -> tuple:
     """Everything in a row, down to bits and types, as something that can be compared."""
     slm = (row.slm.spans, row.slm.entropy.dtype, row.slm.entropy.shape, row.slm.entropy.tobytes())
     llm = row.llm and (
-        [(item.span, item.category_prob.hex(), item.boundary_prob.hex()) for item in row.llm.spans],
-        *(type(row.llm.spans), row.llm.slot_probs.dtype, row.llm.slot_probs.tobytes(), row.llm.passes),
+        [(item.span, item.category_prob.hex(), item.boundary_prob.hex()) for item in row.llm.entities],
+        *(type(row.llm.entities), row.llm.slot_probs.dtype, row.llm.slot_probs.tobytes(), row.llm.passes),
     )
     plain = (row.doc_id, row.start, row.end, row.text, row.gold, type(row.gold), row.gated, row.error)
     return (*plain, *map(type, (row.start, row.gated)), slm, llm)

@@ -50,7 +50,7 @@ def test_a_draft_goes_on_from_any_state_to_a_legal_end(drawn, rng):
         taken.append(token)
     tokens = [*taken, *(step.token for step in draft_steps(copier, spans, state))]
     found = copier.read(tokens, [1.0] * len(tokens))
-    assert sort_and_check_spans(found.plain, len(copier.chars)) == found.plain
+    assert sort_and_check_spans(found.spans, len(copier.chars)) == found.spans
 
 
 @given(drafts(), st.integers(0, 8))

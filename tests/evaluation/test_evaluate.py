@@ -102,7 +102,7 @@ def test_regions_add_up(result):
 @pytest.mark.parametrize("seed", range(5))
 def test_oracle_is_the_best_of_all_choices(seed):
     data = rows(3, seed=seed)
-    sides = [find_agreements_and_conflicts(r.slm.spans, r.llm.spans) for r in data]
+    sides = [find_agreements_and_conflicts(r.slm.spans, r.llm.entities) for r in data]
     options = [
         [(set(region.slm_spans), {item.span for item in region.llm_entities}) for region in regions]
         for _, regions in sides
@@ -152,16 +152,16 @@ def test_disagreements_spread_over_types_and_are_limited():
 
 
 def _later(slm):
-    return SlmPrediction(tuple(s.shifted(1) for s in slm.spans), np.append(np.float32(0), slm.entropy))
+    return SlmPrediction(tuple(s.shift(1) for s in slm.spans), np.append(np.float32(0), slm.entropy))
 
 
 def _later_llm(llm):
-    items = tuple(type(i)(i.span.shifted(1), i.category, i.boundary) for i in llm.spans)
-    return LlmAnswer(items, np.append(np.float32(1), llm.decisions))
+    items = tuple(type(i)(i.span.shift(1), i.category_prob, i.boundary_prob) for i in llm.entities)
+    return LlmAnswer(items, np.append(np.float32(1), llm.slot_probs))
 
 
 def _later_gold(gold):
-    return tuple(s.shifted(1) for s in gold)
+    return tuple(s.shift(1) for s in gold)
 
 
 def files(tmp_path, text, gold, predicted, other_text=None):

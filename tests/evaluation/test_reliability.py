@@ -48,7 +48,7 @@ def found(scored):
 def test_every_entity_is_counted_once(scored, found):
     half = scored[30:]
     assert found["slm"]["n"] == sum(len(row.slm.spans) for row in half)
-    assert found["llm"]["n"] == sum(len(row.llm.spans) for row in half)
+    assert found["llm"]["n"] == sum(len(row.llm.entities) for row in half)
     assert found["fused"]["n"] == sum(own["n"] for own in found["fused"]["by_type"].values())
     for system in found.values():
         assert sum(b["n"] for b in system["bins"]) == system["n"]

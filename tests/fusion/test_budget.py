@@ -27,19 +27,19 @@ sentences = st.lists(votes(), min_size=1, max_size=12).map(
 @given(sentences, rules())
 def test_the_more_entropy_the_more_is_expected_to_be_overturned(rows, rule):
     budget = fit_budget(rows, rule)
-    assert budget.entropy == sorted(budget.entropy)
-    assert budget.overturned == sorted(budget.overturned)
-    assert all(0 <= share <= 1 for share in budget.overturned)
-    assert budget.worth == sorted(budget.worth, reverse=True)
+    assert budget.entropy_steps == sorted(budget.entropy_steps)
+    assert budget.overturned_shares == sorted(budget.overturned_shares)
+    assert all(0 <= share <= 1 for share in budget.overturned_shares)
+    assert budget.expected_by_share == sorted(budget.expected_by_share, reverse=True)
 
 
 @given(sentences, rules())
 def test_over_the_held_out_sentences_as_many_tags_are_expected_as_were_overturned(rows, rule):
     budget = fit_budget(rows, rule)
     changed = sum(int(overturned_mask(row, rule).sum()) for row in rows)
-    flat = Budget(budget.entropy, budget.overturned, [])
+    flat = Budget(budget.entropy_steps, budget.overturned_shares, [])
     found = sum(
-        float(np.asarray(flat.overturned)[np.searchsorted(flat.entropy, h, side="right") - 1])
+        float(np.asarray(flat.overturned_shares)[np.searchsorted(flat.entropy_steps, h, side="right") - 1])
         for row in rows
         for h in block_values(row, rule)
     )
@@ -49,7 +49,7 @@ def test_over_the_held_out_sentences_as_many_tags_are_expected_as_were_overturne
 def block_values(row, rule):
     from rayner.fusion.gate import block_entropy
 
-    return block_entropy(row.slm, rule.entropy)
+    return block_entropy(row.slm, rule.entropy_reduction)
 
 
 @given(sentences, rules())
@@ -93,7 +93,7 @@ def test_without_held_out_sentences_there_is_no_budget():
 
 @given(sentences, rules())
 def test_f1_at_each_share_is_that_of_asking_about_so_many_and_stays_behind_the_exact_gate(rows, rule):
-    rows = [replace(row, gold=row.llm.plain if i % 2 else row.slm.spans) for i, row in enumerate(rows)]
+    rows = [replace(row, gold=row.llm.spans if i % 2 else row.slm.spans) for i, row in enumerate(rows)]
     budget = fit_budget(rows, rule)
     found, passed = f1_by_llm_share(rows, rule, budget)
     first, _ = rank_for_llm(rows, rule, budget)
@@ -117,12 +117,12 @@ def unsure(entropy, spans=(), answer=(), gold=()):
 def test_what_is_expected_of_a_sentence_by_hand():
     """Each character's share is that of the highest step at or below its entropy; nothing below the first step."""
     budget = Budget([0.25, 0.5, 1.0], [0.125, 0.25, 0.75], [])
-    rule = RegionRule(1.0, entropy="max")
+    rule = RegionRule(1.0, entropy_reduction="max")
     for entropy, expected in (([0.125], 0), ([0.25], 0.125), ([0.375], 0.125), ([0.5, 0.75], 0.5), ([1.0, 3.0], 1.5)):
         assert budget.expected_overturned_tags(unsure(entropy), rule) == expected
     entity = (Span(0, 2, "NR"),)  # the doubt of an entity is that of its most doubtful character
     assert budget.expected_overturned_tags(unsure([0.0, 0.5], entity), rule) == 0.5
-    assert budget.expected_overturned_tags(unsure([0.0, 0.5], entity), replace(rule, entropy="mean")) == 0.25
+    assert budget.expected_overturned_tags(unsure([0.0, 0.5], entity), replace(rule, entropy_reduction="mean")) == 0.25
     assert budget.expected_overturned_tags(unsure([3.0]), RegionRule(-9.0)) == 0  # the exact gate is shut
 
 
@@ -131,25 +131,25 @@ def test_steps_worked_by_hand():
     one = (Span(0, 1, "NR"),)
     rows = [unsure([0.25]), unsure([0.5], (), one), unsure([1.0]), unsure([1.0]), unsure([2.0], (), one)]
     budget = fit_budget([*rows, rows[-1]], RegionRule(9.0))
-    assert budget.entropy == [0.25, 0.5, 2.0]
-    assert budget.overturned == [0.0, pytest.approx(1 / 3), 1.0]
+    assert budget.entropy_steps == [0.25, 0.5, 2.0]
+    assert budget.overturned_shares == [0.0, pytest.approx(1 / 3), 1.0]
 
 
 def test_worth_is_that_of_the_held_out_sentences_from_the_most_to_the_least():
     one = (Span(0, 1, "NR"),)
     rows = [unsure([0.25]), unsure([2.0], (), one), *[unsure([1.0], (), one)] * 2, unsure([1.0]), unsure([1.0])]
     budget = fit_budget(rows, RegionRule(9.0))
-    assert len(budget.worth) == 101
-    assert (budget.worth[0], budget.worth[50], budget.worth[-1]) == (1.0, 0.5, 0.0)
+    assert len(budget.expected_by_share) == 101
+    assert (budget.expected_by_share[0], budget.expected_by_share[50], budget.expected_by_share[-1]) == (1.0, 0.5, 0.0)
     assert budget.threshold_for_share(0.0) == 1.0
     assert budget.threshold_for_share(1.0) == 0.0
     assert budget.threshold_for_share(0.5) == 0.5
-    assert replace(budget, worth=[4.0, 2.0, 0.0]).threshold_for_share(0.25) == 3.0
+    assert replace(budget, expected_by_share=[4.0, 2.0, 0.0]).threshold_for_share(0.25) == 3.0
 
 
 def test_a_tag_that_the_llm_overturns():
     row = unsure([0, 3, 3, 0], (Span(0, 1, "NR"), Span(2, 4, "NS")), (Span(0, 1, "NR"), Span(1, 3, "NS")))
-    found = overturned_mask(row, RegionRule(1.0, entropy="max"))
+    found = overturned_mask(row, RegionRule(1.0, entropy_reduction="max"))
     assert found.dtype == bool
     assert found.tolist() == [False, True, True, True]
 
@@ -164,4 +164,4 @@ def test_types_that_only_one_side_has_are_counted():
 
 def test_entropies_of_which_as_much_is_overturned_are_one_step():
     budget = fit_budget([unsure([0.25]), unsure([0.5]), unsure([1.0], (), (Span(0, 1, "NR"),))], RegionRule(9.0))
-    assert (budget.entropy, budget.overturned) == ([0.25, 1.0], [0.0, 1.0])
+    assert (budget.entropy_steps, budget.overturned_shares) == ([0.25, 1.0], [0.0, 1.0])

@@ -21,7 +21,7 @@ from tests.strategies import LABELS, TYPES, floats32
 def test_every_entity_has_a_confidence_between_0_and_1(some):
     for judged, spans in (
         (model_confidence.slm_confidences(some, TYPES), [span for row in some for span in row.slm.spans]),
-        (model_confidence.llm_confidences(some), [span for row in some for span in row.llm.plain]),
+        (model_confidence.llm_confidences(some), [span for row in some for span in row.llm.spans]),
     ):
         assert [span for span, *_ in judged] == spans
         assert all(0 <= value <= 1 + 1e-5 for _, value, _ in judged)

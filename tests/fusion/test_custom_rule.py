@@ -45,7 +45,7 @@ LONGEST = """
     UNGATED = CustomRule(fit, accept)
     retyped = lambda row, fitted: [type(s)(s.start, s.end, "X") for s in row.slm.spans]
     ODD = CustomRule(lambda rows, types: {1, 2}, retyped)
-    TWICE = CustomRule(fit, lambda row, fitted: [*row.slm.spans, *row.llm.plain])
+    TWICE = CustomRule(fit, lambda row, fitted: [*row.slm.spans, *row.llm.spans])
     FLOAT = CustomRule(lambda rows, types: float("nan"), accept)
 """
 
@@ -65,7 +65,7 @@ def test_decisions_are_the_rules_where_its_gate_is_open_and_the_small_models_whe
         assert found == fuse_by_regions(row.slm, None, RegionRule(0.0))
         return
     assert sort_and_check_spans(spans, len(row.text)) == tuple(spans)
-    own, theirs = set(row.slm.spans), set(row.llm.plain)
+    own, theirs = set(row.slm.spans), set(row.llm.spans)
     for left in set(candidate_spans(row, TYPES)) - set(spans):
         assert any(s.overlaps(left) and s.end - s.start >= left.end - left.start for s in spans)
     for decision in found:

@@ -39,7 +39,7 @@ def test_a_learned_rule_reads_all_of_an_answer_and_doubts_by_the_highest_entropy
     slm = SlmPrediction((Span(0, 2, "NR"),), floats32([0.5, 1.5, 0.25]))
     assert stop_mask(slm, rule_of()) is None
     assert block_entropy(slm, rule_of()).tolist() == [1.5, 1.5, 0.25]
-    assert block_entropy(slm, RegionRule(1.0, entropy="mean")).tolist() == [1.0, 1.0, 0.25]
+    assert block_entropy(slm, RegionRule(1.0, entropy_reduction="mean")).tolist() == [1.0, 1.0, 0.25]
 
 
 @pytest.mark.parametrize("threshold", [0.1, 0.5, 0.9])

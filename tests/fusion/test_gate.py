@@ -35,8 +35,8 @@ def fused_whole(slm, llm, rule):
     agreed, regions = find_agreements_and_conflicts(slm.spans, llm.spans)
     spans = list(agreed)
     for region in regions:
-        confidence = 1 - region_entropy(region, slm.entropy, rule.entropy)
-        p = reduce_llm_probs(region_llm_probs(region, llm, rule.evidence), rule.probability)
+        confidence = 1 - region_entropy(region, slm.entropy, rule.entropy_reduction)
+        p = reduce_llm_probs(region_llm_probs(region, llm, rule.llm_confidence), rule.llm_reduction)
         spans += (
             region.slm_spans if slm_wins(confidence, p, rule.weight) else [item.span for item in region.llm_entities]
         )
@@ -45,9 +45,9 @@ def fused_whole(slm, llm, rule):
 
 def broken_off(llm, slot):
     """The answer as it is when reading stops at a slot that cuts no entity."""
-    decisions = llm.decisions.copy()
+    decisions = llm.slot_probs.copy()
     decisions[slot + 1 :] = np.nan
-    return LlmAnswer(tuple(item for item in llm.spans if item.span.end <= slot), decisions)
+    return LlmAnswer(tuple(item for item in llm.entities if item.span.end <= slot), decisions)
 
 
 @st.composite
@@ -75,10 +75,10 @@ def test_reading_no_further_than_the_gate_asks_gives_the_spans_of_the_whole_answ
 @given(close_calls())
 def test_an_answer_broken_off_where_the_gate_allows_gives_the_same_decisions_field_by_field(drawn):
     slm, llm, rule = drawn
-    end = first_stop_slot(slm, llm.plain, rule)
+    end = first_stop_slot(slm, llm.spans, rule)
     assert fuse_by_regions(slm, broken_off(llm, end), rule) == fuse_by_regions(slm, llm, rule)
     if end < len(slm.entropy):  # a little more than needed does no harm
-        later = next(i for i in range(end + 1, len(slm.entropy) + 1) if not any(s.start < i < s.end for s in llm.plain))
+        later = next(i for i in range(end + 1, len(slm.entropy) + 1) if not any(s.start < i < s.end for s in llm.spans))
         assert fuse_by_regions(slm, broken_off(llm, later), rule) == fuse_by_regions(slm, llm, rule)
 
 
@@ -95,11 +95,11 @@ def test_where_the_gate_is_shut_no_llm_answer_is_needed(drawn):
 @given(close_calls())
 def test_the_answer_is_read_to_a_slot_that_cuts_no_entity_and_lies_behind_every_block_that_can_lose(drawn):
     slm, llm, rule = drawn
-    end, slots = first_stop_slot(slm, llm.plain, rule), stop_mask(slm, rule)
+    end, slots = first_stop_slot(slm, llm.spans, rule), stop_mask(slm, rule)
     assert slots[-1]
     assert slots[end]
     assert end >= first_closed_slot(slm, rule)
-    assert not any(span.start < end < span.end for span in (*slm.spans, *llm.plain))
+    assert not any(span.start < end < span.end for span in (*slm.spans, *llm.spans))
 
 
 def test_an_answer_that_stops_too_early_is_refused():
@@ -169,11 +169,11 @@ def test_the_gate_looks_at_every_character_and_is_shut_for_an_empty_text():
 @given(votes())
 def test_an_answer_knows_how_far_it_was_read(both):
     _, llm = both
-    assert llm.known == len(llm.decisions) - 1
-    for slot in range(len(llm.decisions)):
+    assert llm.last_known_slot == len(llm.slot_probs) - 1
+    for slot in range(len(llm.slot_probs)):
         part = broken_off(dataclasses.replace(llm, spans=()), slot)
         assert part.last_known_slot == slot
-        assert part.pad(2, 3).last_known_slot == (slot + 2 if slot < len(llm.decisions) - 1 else slot + 5)
+        assert part.pad(2, 3).last_known_slot == (slot + 2 if slot < len(llm.slot_probs) - 1 else slot + 5)
 
 
 def test_within_the_margin_of_rounding_the_llm_is_asked():

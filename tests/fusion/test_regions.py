@@ -112,9 +112,9 @@ def test_a_region_reaches_as_far_as_the_longest_of_its_spans():
 def test_each_span_is_agreed_or_in_exactly_one_region(both):
     slm, llm = both
     agreed, regions = find_agreements_and_conflicts(slm.spans, llm.spans)
-    assert agreed == sorted({*slm.spans} & {*llm.plain})
+    assert agreed == sorted({*slm.spans} & {*llm.spans})
     assert sorted([*agreed, *(s for r in regions for s in r.slm_spans)]) == [*slm.spans]
-    assert sorted([*agreed, *(item.span for r in regions for item in r.llm_entities)]) == [*llm.plain]
+    assert sorted([*agreed, *(item.span for r in regions for item in r.llm_entities)]) == [*llm.spans]
 
 
 @given(votes())
@@ -139,7 +139,7 @@ def test_fused_spans_are_always_legal(both, rule):
 def test_agreed_spans_always_stay(both, rule):
     slm, llm = both
     decisions = fuse_by_regions(slm, llm, rule)
-    agreed = {*slm.spans} & {*llm.plain}
+    agreed = {*slm.spans} & {*llm.spans}
     assert agreed <= {d.span for d in decisions}
     assert {d.span for d in decisions if d.decided_by == "agree"} <= agreed
     assert all(d.decided_by == "agree" for d in decisions if d.llm_consulted and d.span in agreed)
@@ -150,9 +150,9 @@ def test_each_region_goes_to_the_winner_of_its_reduced_scores(both, rule):
     slm, llm = both
     decided = {d.span: d.decided_by for d in fuse_by_regions(slm, llm, rule)}
     for region in find_agreements_and_conflicts(slm.spans, llm.spans)[1]:
-        values = region_llm_probs(region, llm, rule.evidence)
-        confidence = 1 - region_entropy(region, slm.entropy, rule.entropy)
-        wins = slm_wins(confidence, reduce_llm_probs(values, rule.probability), rule.weight)
+        values = region_llm_probs(region, llm, rule.llm_confidence)
+        confidence = 1 - region_entropy(region, slm.entropy, rule.entropy_reduction)
+        wins = slm_wins(confidence, reduce_llm_probs(values, rule.llm_reduction), rule.weight)
         ours, theirs = region.slm_spans, tuple(item.span for item in region.llm_entities)
         assert all(decided[span] == ("slm" if wins else "llm") for span in (ours if wins else theirs))
         assert not decided.keys() & {*(theirs if wins else ours)}
@@ -165,12 +165,12 @@ def test_a_weight_of_minus_infinity_gives_exactly_the_slm(both, rule):
 
 @given(votes(), rules(st.sampled_from([math.inf, 1e9])))
 def test_a_weight_of_infinity_gives_exactly_the_llm(both, rule):
-    assert spans_of(fuse_by_regions(*both, rule)) == both[1].plain
+    assert spans_of(fuse_by_regions(*both, rule)) == both[1].spans
 
 
 @given(votes(), rules(), st.floats(0, 5))
 def test_what_the_llm_wins_it_wins_at_every_greater_weight(both, rule, more):
-    heavier = RegionRule(rule.weight + more, rule.entropy, rule.probability, rule.evidence)
+    heavier = RegionRule(rule.weight + more, rule.entropy_reduction, rule.llm_reduction, rule.llm_confidence)
     won, won_then = ({d.span for d in fuse_by_regions(*both, r) if d.decided_by == "llm"} for r in (rule, heavier))
     assert won <= won_then
 
@@ -326,7 +326,7 @@ def test_a_character_is_decided_by_category_boundary_or_that_of_copying_on(slm, 
     def fused(flip):
         items = () if llm is None else (LlmEntity(Span(*llm), abs(flip - category), abs(flip - boundary)),)
         answer = LlmAnswer(items, floats32([abs(flip - decision)] * 3))
-        return fuse_by_characters(score, answer, 0.5).spans, answer.plain
+        return fuse_by_characters(score, answer, 0.5).spans, answer.spans
 
     won, theirs = fused(0)
     assert won == theirs
@@ -339,7 +339,7 @@ def test_a_character_is_decided_by_category_boundary_or_that_of_copying_on(slm, 
 def test_fused_characters_at_the_ends_of_the_weights_are_those_of_one_model(both, weight):
     slm, llm = both
     decoded = fuse_by_characters(slm, llm, weight)
-    assert decoded.spans == (slm.spans if weight < 0 else llm.plain)
+    assert decoded.spans == (slm.spans if weight < 0 else llm.spans)
     assert decoded.n_faults == 0
 
 

@@ -65,7 +65,7 @@ def test_each_candidate_has_a_finite_number_in_each_column(row):
     found = compute_span_features(row, spans, TYPES, LEXICON)
     assert found.shape == (len(spans), len(feature_names(TYPES)))
     assert np.isfinite(found).all()
-    assert set(spans) >= {*row.slm.spans, *row.llm.plain}
+    assert set(spans) >= {*row.slm.spans, *row.llm.spans}
 
 
 @given(rows())
@@ -114,7 +114,7 @@ def test_what_is_left_out_is_unlikely_or_overlaps_something_likelier(row, rule):
 @given(rows(), span_rules())
 def test_decisions_name_who_put_each_entity(row, rule):
     for decision in decide(row, rule):
-        sides = (decision.span in row.slm.spans, decision.span in row.llm.plain)
+        sides = (decision.span in row.slm.spans, decision.span in row.llm.spans)
         expected = {"agree": [(True, True)], "slm": [(True, False), (False, False)], "llm": [(False, True)]}
         assert sides in expected[decision.decided_by]
 
@@ -248,7 +248,7 @@ def test_the_rule_by_regions_goes_through_the_same_door(row, weight):
 
 @given(rows(), st.integers(0, 3), st.integers(0, 3))
 def test_a_framed_answer_is_certain_that_nothing_stands_around_it(row, before, after):
-    framed = row.slm.framed(before, after)
+    framed = row.slm.pad(before, after)
     n = len(row.text)
     np.testing.assert_array_equal(framed.log_probs[before : before + n], row.slm.log_probs)
     around = np.concatenate([framed.log_probs[:before], framed.log_probs[before + n :]])

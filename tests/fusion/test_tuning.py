@@ -29,7 +29,7 @@ def scored_rows(draw, max_rows=4):
     for i in range(draw(st.integers(0, max_rows))):
         slm, llm = draw(votes())
         n_chars = len(slm.entropy)
-        gold = draw(st.one_of(spans_in(n_chars), st.just(slm.spans), st.just(llm.plain)))
+        gold = draw(st.one_of(spans_in(n_chars), st.just(slm.spans), st.just(llm.spans)))
         out.append(SegmentPrediction(f"d{i}", 0, n_chars, "字" * n_chars, slm, llm, gold))
     return out
 
@@ -50,7 +50,7 @@ def test_the_curve_equals_fusing_and_scoring_at_each_weight(how, rows):
 @pytest.mark.parametrize("how", REDUCTIONS, ids="-".join)
 def test_the_curve_of_a_corpus_with_many_conflicts_equals_fusing_and_scoring(how):
     rows = synthetic_rows(30, seed=3)
-    types = sorted({span.type for row in rows for span in (*row.gold, *row.slm.spans, *row.llm.plain)})
+    types = sorted({span.type for row in rows for span in (*row.gold, *row.slm.spans, *row.llm.spans)})
     weights = np.linspace(-1.5, 1, 41)
     curve = compute_f1_curve(tabulate_conflicts(rows, RegionRule(0.0, *how)), weights)
     expected = []
@@ -69,7 +69,7 @@ def test_every_conflict_region_is_one_row_and_agreed_entities_are_counted_once(r
     assert found.agreed[1] == sum(len(agreed) for agreed, _ in compared)
     assert found.gold == sum(len(row.gold) for row in rows)
     assert found.slm[:, 1].sum() + found.agreed[1] == sum(len(row.slm.spans) for row in rows)
-    assert found.llm[:, 1].sum() + found.agreed[1] == sum(len(row.llm.spans) for row in rows)
+    assert found.llm[:, 1].sum() + found.agreed[1] == sum(len(row.llm.entities) for row in rows)
     assert (found.probability <= 1).all()
 
 

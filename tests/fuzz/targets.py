@@ -190,9 +190,9 @@ def copied(data: bytes) -> bool:
     found = read(copier.read_answer, tokens, probs, refusal=ValueError)
     if found is None:
         return False
-    assert sort_and_check_spans(found.plain, len(copier.char_tokens)) == found.plain
-    assert [step.token for step in copier.spell_answer(found.plain)] == tokens
-    assert all(0 <= p <= 1 for item in found.spans for p in (item.category_prob, item.boundary_prob))
+    assert sort_and_check_spans(found.spans, len(copier.char_tokens)) == found.spans
+    assert [step.token for step in copier.spell_answer(found.spans)] == tokens
+    assert all(0 <= p <= 1 for item in found.entities for p in (item.category_prob, item.boundary_prob))
     assert ((found.slot_probs >= 0) & (found.slot_probs <= 1)).all()
     return True
 

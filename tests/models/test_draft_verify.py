@@ -18,9 +18,9 @@ PROBABILITIES = ["unmasked", "allowed"]
 
 
 def same(one, other, atol=1e-5):
-    assert one.plain == other.plain
+    assert one.spans == other.spans
     np.testing.assert_allclose(one.decisions, other.decisions, atol=atol)
-    for a, b in zip(one.spans, other.spans, strict=True):
+    for a, b in zip(one.entities, other.entities, strict=True):
         assert (a.category, a.boundary) == pytest.approx((b.category, b.boundary), abs=atol)
 
 
@@ -60,9 +60,9 @@ def test_an_answer_that_need_not_be_read_to_its_end_begins_like_the_reference(ra
         DraftVerifyEngine(random_llm, softmax_over=probability, batch_size=2).answer_requests([task]),
         plainly(random_llm, [task], probability),
     )
-    end = first_stop_slot(slm, whole.plain, rule)
+    end = first_stop_slot(slm, whole.spans, rule)
     assert end <= found.last_known_slot
-    assert found.plain == tuple(span for span in whole.plain if span.end <= found.last_known_slot)
+    assert found.spans == tuple(span for span in whole.spans if span.end <= found.last_known_slot)
     np.testing.assert_allclose(
         found.slot_probs[: found.last_known_slot + 1], whole.slot_probs[: found.last_known_slot + 1], atol=1e-5
     )
@@ -73,7 +73,7 @@ def test_an_answer_that_need_not_be_read_to_its_end_begins_like_the_reference(ra
 def right_drafts(llm, chosen, shown=()):
     """The texts with the reference's own answers as drafts."""
     bare = [WindowRequest(text, shown) for text in chosen]
-    return [WindowRequest(t.text, shown, a.plain) for t, a in zip(bare, plainly(llm, bare, "allowed"), strict=True)]
+    return [WindowRequest(t.text, shown, a.spans) for t, a in zip(bare, plainly(llm, bare, "allowed"), strict=True)]
 
 
 def test_a_right_draft_takes_one_pass_and_a_wrong_one_few(random_llm, sentences):
@@ -118,7 +118,7 @@ def test_answers_are_legal_and_whole_in_either_precision(decoder_folder, types, 
         drafted, DraftVerifyEngine(llm, softmax_over="unmasked", batch_size=4).answer_requests(drafted), strict=True
     ):
         assert found.last_known_slot == len(task.text)
-        assert sort_and_check_spans(found.plain, len(task.text)) == found.plain
+        assert sort_and_check_spans(found.spans, len(task.text)) == found.spans
         assert ((found.slot_probs >= 0) & (found.slot_probs <= 1)).all()
 
 
@@ -126,7 +126,7 @@ def test_no_texts_have_no_answers_and_no_text_has_no_entity(random_llm):
     decoder = DraftVerifyEngine(random_llm, softmax_over="allowed", batch_size=4)
     assert decoder.answer_requests([]) == []
     (empty,) = decoder.answer_requests([WindowRequest("")])
-    assert (empty.spans, empty.slot_probs.tolist(), empty.passes) == ((), [1.0], 0)
+    assert (empty.entities, empty.slot_probs.tolist(), empty.passes) == ((), [1.0], 0)
 
 
 def test_a_chat_template_and_a_task_are_read_once_for_all(chat_folder, types, sentences):

@@ -67,9 +67,9 @@ def given_text(llm, text, shown=(), probability="allowed"):
 
 
 def same(one, other, atol=1e-5):
-    assert one.plain == other.plain
+    assert one.spans == other.spans
     np.testing.assert_allclose(one.decisions, other.decisions, atol=atol)
-    for a, b in zip(one.spans, other.spans, strict=True):
+    for a, b in zip(one.entities, other.entities, strict=True):
         assert (a.category, a.boundary) == pytest.approx((b.category, b.boundary), abs=atol)
 
 
@@ -83,10 +83,10 @@ def odd_texts(n, seed=0):
 def test_answers_are_legal_whatever_the_text_and_the_weights(random_llm, batch):
     found_all = answer_greedily(random_llm, batch, [[]] * len(batch), probability="unmasked", batch_size=3)
     for text, found in zip(batch, found_all, strict=True):
-        assert sort_and_check_spans(found.plain, len(text)) == found.plain
-        assert {span.type for span in found.plain} <= set(random_llm.types)
+        assert sort_and_check_spans(found.spans, len(text)) == found.spans
+        assert {span.type for span in found.spans} <= set(random_llm.types)
         assert found.slot_probs.shape == (len(text) + 1,)
-        numbers = [*found.slot_probs, *(p for item in found.spans for p in (item.category_prob, item.boundary_prob))]
+        numbers = [*found.slot_probs, *(p for item in found.entities for p in (item.category_prob, item.boundary_prob))]
         assert all(0 <= p <= 1 for p in numbers)
 
 
@@ -99,12 +99,12 @@ def test_answers_are_those_of_the_simplest_decoder(random_llm, sentences, probab
     for text, near, one in zip(batch, shown, found, strict=True):
         expected = plainly(random_llm, text, near, probability)
         assert expected.text == text
-        assert list(one.plain) == expected.spans
+        assert list(one.spans) == expected.spans
         np.testing.assert_allclose(one.slot_probs, expected.decisions, atol=1e-5)
-        assert [item.category_prob for item in one.spans] == pytest.approx(expected.category, abs=1e-5)
-        assert [item.boundary_prob for item in one.spans] == pytest.approx(expected.boundary, abs=1e-5)
+        assert [item.category_prob for item in one.entities] == pytest.approx(expected.category, abs=1e-5)
+        assert [item.boundary_prob for item in one.entities] == pytest.approx(expected.boundary, abs=1e-5)
         assert one.passes == expected.passes
-        entities += len(one.spans)
+        entities += len(one.entities)
     assert entities > 5  # else little was compared
 
 
@@ -128,10 +128,10 @@ def test_the_unmasked_probability_never_exceeds_the_one_among_allowed_tokens(ran
     )
     smaller = 0
     for one, other in zip(masked, unmasked, strict=True):
-        assert one.plain == other.plain
+        assert one.spans == other.spans
         assert (other.slot_probs <= one.slot_probs + 1e-6).all()
         smaller += int((other.slot_probs < one.slot_probs - 1e-3).sum())
-        for a, b in zip(one.spans, other.spans, strict=True):
+        for a, b in zip(one.entities, other.entities, strict=True):
             assert b.category_prob <= a.category_prob + 1e-6
             assert b.boundary_prob <= a.boundary_prob + 1e-6
     assert smaller > 5
@@ -147,7 +147,7 @@ def test_examples_change_the_answer(random_llm, sentences):
 def test_no_texts_have_no_answers_and_no_text_has_no_entity(random_llm):
     assert answer_greedily(random_llm, [], [], probability="allowed", batch_size=4) == []
     empty = given_text(random_llm, "")
-    assert (empty.spans, empty.slot_probs.tolist(), empty.passes) == ((), [1.0], 0)
+    assert (empty.entities, empty.slot_probs.tolist(), empty.passes) == ((), [1.0], 0)
 
 
 @pytest.mark.parametrize("char", ["楚", "\ue000", "<", "&", "\n", "\x00", "𠀀"])
@@ -155,7 +155,7 @@ def test_texts_of_one_character_are_answered_without_task_or_examples(decoder_fo
     llm = load_llm(decoder_folder, types, task="")
     found = given_text(llm, char)
     assert len(found.slot_probs) == 2
-    assert sort_and_check_spans(found.plain, 1) == found.plain
+    assert sort_and_check_spans(found.spans, 1) == found.spans
 
 
 def test_a_single_type_needs_no_choice(decoder_folder):
@@ -163,7 +163,7 @@ def test_a_single_type_needs_no_choice(decoder_folder):
     with torch.no_grad():
         llm.model.get_input_embeddings().weight.mul_(3)
     found = answer_greedily(llm, odd_texts(8), [[]] * 8, probability="allowed", batch_size=8)
-    categories = [item.category_prob for one in found for item in one.spans]
+    categories = [item.category_prob for one in found for item in one.entities]
     assert categories
     assert set(categories) == {1.0}
 
@@ -180,9 +180,9 @@ def test_a_long_text_is_answered_in_windows(random_llm, sentences):
     expected = join_window_answers(answer_greedily(random_llm, parts, retriever.find_examples(parts), **settings), cut)
     same(found[1], expected)
     assert len(found[1].slot_probs) == len(long) + 1
-    assert sort_and_check_spans(found[1].plain, len(long)) == found[1].plain
+    assert sort_and_check_spans(found[1].spans, len(long)) == found[1].spans
     same(found[0], answer_greedily(random_llm, [short], retriever.find_examples([short]), **settings)[0])
-    assert found[2].spans == ()
+    assert found[2].entities == ()
 
 
 @pytest.mark.slow
@@ -192,12 +192,12 @@ def test_a_model_that_learned_a_few_sentences_puts_their_entities(fresh_llm, sen
     teacher = llms.SftLoss(fresh_llm, "decisions")
     optimizer = torch.optim.AdamW(fresh_llm.model.parameters(), lr=5e-3)
     before = answer_greedily(fresh_llm, [e.text for e in chosen], [[]] * 6, probability="allowed", batch_size=6)
-    assert [one.plain for one in before] != [e.spans for e in chosen]
+    assert [one.spans for one in before] != [e.spans for e in chosen]
     for _ in range(120):
         loss = teacher(items)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     after = answer_greedily(fresh_llm, [e.text for e in chosen], [[]] * 6, probability="allowed", batch_size=6)
-    assert [one.plain for one in after] == [e.spans for e in chosen]
+    assert [one.spans for one in after] == [e.spans for e in chosen]
     assert all(one.slot_probs.min() > 0.5 for one in after)

@@ -60,6 +60,6 @@ def test_answers_are_those_of_the_reference(folder, types, tasks, probability):
     for task, whole in list(zip(tasks, wanted, strict=True))[:6]:
         slm = SlmPrediction(tuple(task.spans), rng.exponential(0.2, len(task.text)).astype(np.float32))
         (found,) = engine.answer_requests([dataclasses.replace(task, quiet=stop_mask(slm, rule))])
-        end = first_stop_slot(slm, whole.plain, rule)
+        end = first_stop_slot(slm, whole.spans, rule)
         assert end <= found.last_known_slot
         np.testing.assert_allclose(found.slot_probs[: end + 1], whole.slot_probs[: end + 1], atol=1e-4)

@@ -82,9 +82,10 @@ def test_a_report_is_written_with_and_without_test_sentences(tmp_path, n_rows):
     run, scored = Run(tmp_path), rows(n_rows)
     write_table(predictions_to_table(scored), run.path("scores", "test.parquet"))
     write_json(run.path("steps", "data.json"), {"inputs": {}, "facts": {"types": list(TYPES)}})
-    curve = {"entropy": RULE.entropy, "probability": RULE.probability, "evidence": RULE.evidence,
+    curve = {"entropy_reduction": RULE.entropy_reduction, "llm_reduction": RULE.llm_reduction,
+             "llm_confidence": RULE.llm_confidence,
              "weights": [0.1, 0.2, 0.3], "f1": [0.5, 0.6, 0.5], "best_weight": 0.2, "best_f1": 0.6}  # fmt: skip
-    rule = {name: getattr(RULE, name) for name in ("weight", "entropy", "probability", "evidence")}
+    rule = {name: getattr(RULE, name) for name in ("weight", "entropy_reduction", "llm_reduction", "llm_confidence")}
     weights = {"with_llm": fitted(rows(20)), "slm_alone": [0.0, 0.0]}
     fusion = {"rule": rule, "chosen": "regions", "basis": "allowed",
               "baselines": {"slm": 0.5, "llm": 0.5, "fused": 0.6},

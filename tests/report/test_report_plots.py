@@ -6,16 +6,16 @@ import pytest
 
 from rayner.report import plots
 
-CHOSEN = {"weight": 0.25, "entropy": "mean", "probability": "min", "evidence": "decisions"}
+CHOSEN = {"weight": 0.25, "entropy_reduction": "mean", "llm_reduction": "min", "llm_confidence": "decisions"}
 
 
 def curves(n=3000):
     weights = np.linspace(-2, 3, n)
     return [
         {
-            "entropy": entropy,
-            "probability": probability,
-            "evidence": evidence,
+            "entropy_reduction": entropy,
+            "llm_reduction": probability,
+            "llm_confidence": evidence,
             "weights": weights.tolist(),
             "f1": (0.8 + 0.05 * np.exp(-((weights - 0.3) ** 2) / 0.02)).tolist(),
         }

@@ -29,7 +29,7 @@ def answer_of(spans, n_chars, passes=0):
 
 def test_plain_leaves_out_the_probabilities_and_keeps_the_order():
     spans = (Span(0, 1, "NG"), Span(4, 6, "NR"))
-    assert answer_of(spans, 6).plain == spans
+    assert answer_of(spans, 6).spans == spans
 
 
 def test_a_segment_is_by_default_not_gated_and_not_set_aside():
@@ -39,7 +39,7 @@ def test_a_segment_is_by_default_not_gated_and_not_set_aside():
 
 @given(st.integers(0, 6).flatmap(slm_scores), sides, sides)
 def test_a_framed_slm_score_says_the_same_inside_and_certainly_nothing_outside(score, before, after):
-    framed = score.framed(before, after)
+    framed = score.pad(before, after)
     n_chars = len(score.entropy)
     assert crop_spans(framed.spans, before, before + n_chars) == score.spans
     assert len(framed.spans) == len(score.spans)
@@ -49,11 +49,13 @@ def test_a_framed_slm_score_says_the_same_inside_and_certainly_nothing_outside(s
 
 @given(st.integers(0, 6).flatmap(llm_answers), sides, sides)
 def test_a_framed_llm_answer_says_the_same_inside_and_certainly_nothing_outside(answer, before, after):
-    framed = answer.framed(before, after)
-    assert framed.plain == tuple(span.shifted(before) for span in answer.plain)
-    assert [(s.category, s.boundary) for s in framed.spans] == [(s.category, s.boundary) for s in answer.spans]
-    assert framed.decisions.dtype == np.float32
-    assert framed.decisions.tolist() == [1] * before + answer.decisions.tolist() + [1] * after
+    framed = answer.pad(before, after)
+    assert framed.spans == tuple(span.shift(before) for span in answer.spans)
+    assert [(s.category_prob, s.boundary_prob) for s in framed.entities] == [
+        (s.category_prob, s.boundary_prob) for s in answer.entities
+    ]
+    assert framed.slot_probs.dtype == np.float32
+    assert framed.slot_probs.tolist() == [1] * before + answer.slot_probs.tolist() + [1] * after
 
 
 def test_framed_keeps_the_passes():
@@ -71,16 +73,18 @@ def test_joined_gives_back_an_answer_whose_entities_lie_in_the_windows_that_keep
     n_chars, found = drawn
     whole = data.draw(llm_answers(n_chars))
     for window in found:
-        begun = [span for span in whole.plain if window.keep_start <= span.start < window.keep_end]
+        begun = [span for span in whole.spans if window.keep_start <= span.start < window.keep_end]
         assume(all(span.end <= window.end for span in begun))
     parts = []
     for window in found:
-        inside = [item for item in whole.spans if window.start <= item.span.start and item.span.end <= window.end]
-        items = tuple(LlmEntity(item.span.shifted(-window.start), item.category, item.boundary) for item in inside)
-        parts.append(LlmAnswer(items, whole.decisions[window.start : window.end + 1], passes=2))
+        inside = [item for item in whole.entities if window.start <= item.span.start and item.span.end <= window.end]
+        items = tuple(
+            LlmEntity(item.span.shift(-window.start), item.category_prob, item.boundary_prob) for item in inside
+        )
+        parts.append(LlmAnswer(items, whole.slot_probs[window.start : window.end + 1], passes=2))
     answer = join_window_answers(parts, found)
-    assert answer.spans == whole.spans
-    np.testing.assert_array_equal(answer.slot_probs, whole.decisions)
+    assert answer.entities == whole.entities
+    np.testing.assert_array_equal(answer.slot_probs, whole.slot_probs)
     assert answer.passes == 2 * len(found)
 
 
@@ -89,18 +93,18 @@ def test_joined_is_legal_whatever_the_windows_say(drawn, data):
     n_chars, found = drawn
     parts = [data.draw(llm_answers(window.end - window.start)) for window in found]
     answer = join_window_answers(parts, found)
-    assert sort_and_check_spans(answer.plain, n_chars) == answer.plain
+    assert sort_and_check_spans(answer.spans, n_chars) == answer.spans
     assert answer.slot_probs.shape == (n_chars + 1,)
-    for span in answer.plain:
+    for span in answer.spans:
         (k,) = (k for k, window in enumerate(found) if window.keep_start <= span.start < window.keep_end)
-        assert span.shift(-found[k].start) in parts[k].plain
+        assert span.shift(-found[k].start) in parts[k].spans
 
 
 def test_joined_drops_an_entity_that_overlaps_the_one_before():
     cut = split_windows(7, 5, 2)  # [0, 5) keeps 0 to 2, [2, 7) keeps 3 to 6
     first, second = answer_of([Span(2, 4, "NR")], 5), answer_of([Span(1, 2, "NS"), Span(2, 3, "NS")], 5)
     answer = join_window_answers([first, second], cut)
-    assert answer.plain == (Span(2, 4, "NR"), Span(4, 5, "NS"))
+    assert answer.spans == (Span(2, 4, "NR"), Span(4, 5, "NS"))
     assert answer.slot_probs.tolist() == (floats32([0, 1, 2, 1, 2, 3, 4, 5]) / 128).tolist()
 
 

@@ -92,7 +92,7 @@ def test_read_inverts_spell(drawn, data):
     copier = TagGrammar(chars, tags)
     tokens = [step.token for step in copier.spell_answer(spans)]
     answer = copier.read_answer(tokens, drawn_probs(data, len(tokens)), passes=3)
-    assert answer.plain == spans
+    assert answer.spans == spans
     assert answer.passes == 3
 
 
@@ -113,9 +113,9 @@ def test_any_walk_over_what_is_allowed_ends_in_a_copy_of_the_text_with_legal_spa
     assert [t for t, role in zip(tokens, roles, strict=True) if role is TokenRole.COPY] == [char[0] for char in chars]
 
     answer = copier.read_answer(tokens, drawn_probs(data, len(tokens)))
-    assert sort_and_check_spans(answer.plain, len(chars)) == answer.plain
-    assert {span.type for span in answer.plain} <= tags.types.keys()
-    assert [step.token for step in copier.spell_answer(answer.plain)] == tokens
+    assert sort_and_check_spans(answer.spans, len(chars)) == answer.spans
+    assert {span.type for span in answer.spans} <= tags.types.keys()
+    assert [step.token for step in copier.spell_answer(answer.spans)] == tokens
 
 
 @given(answers(), st.data())
@@ -134,7 +134,7 @@ def test_category_is_the_probability_of_the_first_token_of_the_type(drawn, data)
     expected = written(chars, tags, spans)
     probs = drawn_probs(data, len(expected.tokens))
     answer = TagGrammar(chars, tags).read_answer(expected.tokens, probs)
-    assert [item.category_prob for item in answer.spans] == [probs[kind] for _, kind, _ in expected.places]
+    assert [item.category_prob for item in answer.entities] == [probs[kind] for _, kind, _ in expected.places]
 
 
 @given(answers(), st.data())
@@ -143,7 +143,7 @@ def test_boundary_is_the_mean_over_both_tags_and_the_tokens_before_them_where_th
     expected = written(chars, tags, spans)
     probs = drawn_probs(data, len(expected.tokens))
     answer = TagGrammar(chars, tags).read_answer(expected.tokens, np.array(probs))
-    for item, (opening, _, closing) in zip(answer.spans, expected.places, strict=True):
+    for item, (opening, _, closing) in zip(answer.entities, expected.places, strict=True):
         four = [probs[k] for k in (opening - 1, opening, closing - 1, closing) if k >= 0]
         assert len(four) == (4 if opening else 3)
         assert item.boundary_prob == pytest.approx(sum(four) / len(four))
@@ -168,7 +168,7 @@ def test_confidences_of_an_answer_worked_by_hand():
     tokens = [10, 0, 5, 6, 2, 11, 12, 13, 0, 1, 5, 6, 2, 14]
     probs = [0.5, 0.9, 0.8, 0.7, 0.1, 0.1, 0.1, 0.6, 0.4, 0.1, 0.1, 0.1, 0.1, 0.3]
     answer = copier.read_answer(tokens, probs)
-    (item,) = answer.spans
+    (item,) = answer.entities
     assert item.span == Span(1, 3, "NR")
     assert item.category_prob == 0.8  # of N, although R is what tells NR from NS
     assert item.boundary_prob == pytest.approx((0.5 + 0.9 + 0.6 + 0.4) / 4)
@@ -181,7 +181,7 @@ def test_an_empty_text_has_an_empty_answer():
     assert copier.allowed_tokens(GrammarState()) == ()
     assert copier.spell_answer([]) == []
     answer = copier.read_answer([], [])
-    assert (answer.spans, answer.slot_probs.tolist(), answer.passes) == ((), [1.0], 0)
+    assert (answer.entities, answer.slot_probs.tolist(), answer.passes) == ((), [1.0], 0)
 
 
 def test_an_entity_holds_a_character_and_is_closed_before_the_answer_ends():
@@ -199,7 +199,7 @@ def test_a_type_whose_name_begins_another_is_told_by_what_follows():
     for kind in ("N", "NR"):
         steps = copier.spell_answer([Span(0, 1, kind)])
         assert steps[2].allowed == (2, 6)
-        assert copier.read_answer([step.token for step in steps], [1.0] * len(steps)).plain == (Span(0, 1, kind),)
+        assert copier.read_answer([step.token for step in steps], [1.0] * len(steps)).spans == (Span(0, 1, kind),)
 
 
 @pytest.mark.parametrize("char", [(), (0,), (0, 9), (1,), (1, 9)])
@@ -212,7 +212,7 @@ def test_a_character_that_is_nothing_or_starts_like_a_tag_is_refused(char):
 def test_a_character_may_hold_a_token_of_a_tag_elsewhere(token):
     copier = TagGrammar([(10, token)], TAGS)
     steps = copier.spell_answer([Span(0, 1, "NS")])
-    assert copier.read_answer([step.token for step in steps], [1.0] * len(steps)).plain == (Span(0, 1, "NS"),)
+    assert copier.read_answer([step.token for step in steps], [1.0] * len(steps)).spans == (Span(0, 1, "NS"),)
 
 
 @given(answers(), st.data())

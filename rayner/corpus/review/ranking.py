@@ -68,7 +68,7 @@ def make_candidate(prediction: SegmentPrediction, types: Sequence[str]) -> Revie
     """
     if prediction.slm.log_probs is None:
         raise ValueError("expected the small model's distributions, found none")
-    theirs = set(prediction.llm.plain) if prediction.llm else set()
+    theirs = set(prediction.llm.spans) if prediction.llm else set()
     mentions = [
         DoubtedEntity(
             prediction.text[span.start : span.end],
@@ -81,7 +81,7 @@ def make_candidate(prediction: SegmentPrediction, types: Sequence[str]) -> Revie
         )
         for span in prediction.slm.spans
     ]
-    for item in prediction.llm.spans if prediction.llm else ():
+    for item in prediction.llm.entities if prediction.llm else ():
         if item.span not in prediction.slm.spans:
             span, score = item.span, item.category_prob * item.boundary_prob
             mentions.append(
