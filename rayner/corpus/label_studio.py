@@ -8,9 +8,9 @@ it gives beside each region.
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
-from xml.sax.saxutils import quoteattr
 
 from rayner.errors import DataError
+from rayner.text.escaping import escape_attribute
 from rayner.text.spans import Span, sort_and_check_spans
 
 _LABELS, _TEXT = "label", "text"  # the names of the two tags of the configuration
@@ -20,8 +20,8 @@ _COLOURS = ("#c0392b", "#2e8b57", "#b8860b", "#7d3c98", "#2874a6", "#138d90", "#
 def build_labelling_config(types: Sequence[str]) -> str:
     """The labelling configuration: the text as it is, white space included, and a label for each type."""
     labels = "".join(
-        f"    <Label value={quoteattr(kind)} background={quoteattr(_COLOURS[i % len(_COLOURS)])}/>\n"
-        for i, kind in enumerate(types)
+        f'    <Label value="{escape_attribute(name)}" background="{_COLOURS[i % len(_COLOURS)]}"/>\n'
+        for i, name in enumerate(types)
     )
     return (
         "<View>\n"

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from rayner.rendering.bilingual import BilingualText, bilingual_attribute
 from rayner.rendering.report_texts import translate, translate_setting
+from rayner.text.escaping import escape_attribute
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -246,7 +247,7 @@ class _PlotTexts(dict[str, str]):
     def beside(self, element: re.Match[str]) -> str:
         """A text element of SVG with its Chinese beside it, where it has one."""
         zh = self.get(html.unescape(element[2]))
-        return f'<text data-zh="{html.escape(zh)}"{element[1]}>{element[2]}</text>' if zh else element[0]
+        return f'<text data-zh="{escape_attribute(zh)}"{element[1]}>{element[2]}</text>' if zh else element[0]
 
 
 def _figure_to_svg(figure: "Figure", name: str, label: BilingualText, words: _PlotTexts) -> str:

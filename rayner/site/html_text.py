@@ -2,16 +2,13 @@
 
 import json
 import math
-import re
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rayner.rendering.tagged_text import describe_rare_char
+from rayner.text.escaping import CHAR_REFERENCES, make_escaper
 
-# What HTML would not give back as it is, and what fonts may lack.
-_SPECIAL = re.compile("[&<\r\0\ue000-\uf8ff\U00010000-\U0010ffff]")
-_ESCAPES = {"&": "&amp;", "<": "&lt;", "\r": "&#13;", "\0": '<i title="U+0000">\ufffd</i>'}  # HTML knows no U+0000
 _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))  # made once: there are many small values
 _BY = {"agree": "a", "slm": "s", "llm": "l"}
 
@@ -48,15 +45,20 @@ class LlmCoverage:
 
 def text_to_html(text: str) -> str:
     """HTML whose text is `text`; characters that fonts may lack carry their code point."""
-    return _SPECIAL.sub(_escape, text)
+    return _escape_text(text)
 
 
-def _escape(match: re.Match[str]) -> str:
-    char = match.group()
-    if char in _ESCAPES:
-        return _ESCAPES[char]
+def _replace_char(char: str) -> str:
+    if char == "\r":
+        return CHAR_REFERENCES[char]
+    if char == "\0":  # HTML has no U+0000
+        return '<i title="U+0000">\ufffd</i>'
     rare = describe_rare_char(char)
     return f'<i title="{rare}">{char}</i>' if rare else char
+
+
+# Characters that HTML would change, and characters that fonts may lack.
+_escape_text = make_escaper("\r\0\ue000-\uf8ff\U00010000-\U0010ffff", _replace_char)
 
 
 def tagged_text_to_html(

@@ -1,9 +1,9 @@
-r"""DocuXml, the XML that DocuSky makes databases of: documents of paragraphs, entities as elements in them.
+r"""DocuXml, the XML from which DocuSky builds databases: documents of paragraphs, with entities as elements in them.
 
-Persons, places, offices and times have elements of DocuSky's own; other types are user-defined ones (`Udef_NB`), which
-the head of each file declares, so that DocuSky counts them. A character that XML cannot hold is an empty `<Udef_Char
-RefId="U+0001"/>`. After DocuSky's description of the format (version 1.3) and what its converter from MARKUS reads and
-writes.
+Persons, places, offices and times have elements of DocuSky's own. Other types are user-defined (`Udef_NB`); the head of
+each file declares them, so that DocuSky counts them. A character that XML cannot hold is written as an empty
+`<Udef_Char RefId="U+0001"/>`. Sources: DocuSky's description of the format (version 1.3), and what its converter from
+MARKUS reads and writes.
 """
 
 import re
@@ -11,63 +11,65 @@ from collections.abc import Iterable
 from typing import BinaryIO
 
 from rayner.corpus.exports.export_format import CHARS_PER_FILE, ExportFormat, ExportOptions
-from rayner.corpus.exports.paragraphs import attribute, escaped, split_paragraphs
+from rayner.corpus.exports.paragraphs import TextPiece, split_paragraphs
 from rayner.corpus.tables import TaggedDocument
+from rayner.text.escaping import escape_attribute, format_code_point, make_xml_escaper
 
 _CORPUS = "rayner"
-_USER, _CHAR = "Udef_", "Udef_Char"
-_LOST = f'<{_CHAR} RefId="{{}}"/>'
-_LEGAL = re.compile(rf"PersonName|LocName|Office|Date|(?!{_CHAR}$){_USER}[A-Za-z][A-Za-z0-9_-]*", re.ASCII)
+_USER_PREFIX, _CHAR_ELEMENT = "Udef_", "Udef_Char"
+_ELEMENT_NAME = re.compile(
+    rf"PersonName|LocName|Office|Date|(?!{_CHAR_ELEMENT}$){_USER_PREFIX}[A-Za-z][A-Za-z0-9_-]*", re.ASCII
+)
 TYPE_NAMES = {"NR": "PersonName", "NS": "LocName", "NO": "Office", "T": "Date"}
+_escape_text = make_xml_escaper(lambda char: f'<{_CHAR_ELEMENT} RefId="{format_code_point(char)}"/>')
+_escape_title = make_xml_escaper(format_code_point)
 
 
-def _write(stream: BinaryIO, documents: Iterable[TaggedDocument], choices: ExportOptions) -> None:
-    """A file; the head names the user-defined types in it, so its documents are held until all are known."""
-    kinds, written = set[str](), list[bytes]()
+def _write_file(stream: BinaryIO, documents: Iterable[TaggedDocument], options: ExportOptions) -> None:
+    """Write a file. Its head names the user-defined types in it, so the documents are kept until all are known."""
+    user_types, encoded_documents = set[str](), list[bytes]()
     for document in documents:
-        kinds |= {row["type"] for row in document.entities if row["type"].startswith(_USER)}
-        written.append(_document(document).encode())
+        user_types |= {entity["type"] for entity in document.entities if entity["type"].startswith(_USER_PREFIX)}
+        encoded_documents.append(_format_document(document).encode())
     stream.write(b'<?xml version="1.0" encoding="UTF-8"?>\n<ThdlPrototypeExport>\n')
-    stream.write(_declared(sorted(kinds)).encode())
+    stream.write(_format_declarations(sorted(user_types)).encode())
     stream.write(b"<documents>\n")
-    stream.writelines(written)
+    stream.writelines(encoded_documents)
     stream.write(b"</documents>\n</ThdlPrototypeExport>\n")
 
 
-def _declared(kinds: list[str]) -> str:
-    told = "".join(
-        f'<spotlight category="{kind}" sub_category="-" display_order="{i}" title="{kind.removeprefix(_USER)}"/>\n'
-        f'<tag type="contentTagging" name="{kind}" default_category="{kind}" default_sub_category="-"/>\n'
-        for i, kind in enumerate(kinds, 1)
+def _format_declarations(user_types: list[str]) -> str:
+    if not user_types:
+        return ""
+    features = "".join(
+        f'<spotlight category="{name}" sub_category="-" display_order="{i}" '
+        f'title="{name.removeprefix(_USER_PREFIX)}"/>\n'
+        f'<tag type="contentTagging" name="{name}" default_category="{name}" default_sub_category="-"/>\n'
+        for i, name in enumerate(user_types, 1)
     )
-    return f'<corpus name="{_CORPUS}">\n<feature_analysis>\n{told}</feature_analysis>\n</corpus>\n' if kinds else ""
+    return f'<corpus name="{_CORPUS}">\n<feature_analysis>\n{features}</feature_analysis>\n</corpus>\n'
 
 
-def _document(document: TaggedDocument) -> str:
+def _format_document(document: TaggedDocument) -> str:
     content = "".join(
-        f"<Paragraph>{''.join(_piece(text, kind) for text, kind in paragraph)}</Paragraph>"
-        for paragraph in split_paragraphs(document)
+        f"<Paragraph>{''.join(map(_format_piece, paragraph))}</Paragraph>" for paragraph in split_paragraphs(document)
     )
-    name, title = attribute(document.doc_id), escaped(document.doc_id, "{}")
+    name, title = escape_attribute(document.doc_id), _escape_title(document.doc_id)
     return (
         f'<document filename="{name}">\n<corpus>{_CORPUS}</corpus>\n<title>{title}</title>\n'
         f"<doc_content>{content}</doc_content>\n</document>\n"
     )
 
 
-def _piece(text: str, kind: str) -> str:
-    said = escaped(text, _LOST)
-    return f"<{kind}>{said}</{kind}>" if kind else said
-
-
-def _legal(name: str) -> bool:
-    return bool(_LEGAL.fullmatch(name))
+def _format_piece(piece: TextPiece) -> str:
+    content = _escape_text(piece.text)
+    return f"<{piece.type}>{content}</{piece.type}>" if piece.type else content
 
 
 DOCUSKY = ExportFormat(
-    {".xml": _write},
+    {".xml": _write_file},
     chars_per_file=CHARS_PER_FILE,
     type_names=TYPE_NAMES,
-    other_type_name=f"{_USER}{{}}",
-    is_legal_name=_legal,
+    other_type_name=f"{_USER_PREFIX}{{}}",
+    is_legal_name=lambda name: bool(_ELEMENT_NAME.fullmatch(name)),
 )

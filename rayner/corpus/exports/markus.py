@@ -1,9 +1,9 @@
-"""MARKUS's own HTML files, to be opened there and corrected: a passage a paragraph, entities as `<span>`s in it.
+"""MARKUS's own HTML files, to be opened and corrected there: a passage a paragraph, with entities as `<span>`s in it.
 
-Full names, place names, official titles and time periods are MARKUS's own tags; other types are user-defined ones,
-which the file's first element describes. A character that XML cannot hold is an empty tag `odd` with its code point:
-the files are XML too, since DocuSky's converter reads them so. After what that converter reads, and what other public
-converters write.
+Full names, place names, official titles and time periods are MARKUS's own tags. Other types are user-defined; the
+file's first element describes them. A character that XML cannot hold is an empty tag `odd` with its code point: the
+files are XML too, because DocuSky's converter reads them as XML. Sources: what that converter reads, and what other
+public converters write.
 """
 
 import json
@@ -11,65 +11,68 @@ import re
 from typing import Any
 
 from rayner.corpus.exports.export_format import ExportFormat, ExportOptions, make_text_writer
-from rayner.corpus.exports.paragraphs import attribute, escaped, split_paragraphs
+from rayner.corpus.exports.paragraphs import TextPiece, split_paragraphs
 from rayner.corpus.tables import TaggedDocument
+from rayner.text.escaping import escape_attribute, format_code_point, make_xml_escaper
 
 TYPE_NAMES = {"NR": "fullName", "NS": "placeName", "NO": "officialTitle", "T": "timePeriod"}
-_ODD = "odd"
-_BUTTONS = {  # what MARKUS shows of its own tags: name and colour
+_ILLEGAL_CHAR_TAG = "odd"
+_BUTTONS = {  # how MARKUS shows its own tags: name and colour
     "fullName": ("姓名", "#d9534f"),
     "placeName": ("地名", "#428bca"),
     "officialTitle": ("官名", "#5bc0de"),
     "timePeriod": ("時間", "green"),
 }
 _COLOURS = ("#8c564b", "#9467bd", "#bcbd22", "#17becf", "#e377c2", "#7f7f7f")
-_LEGAL = re.compile(rf"(?!(?:{_ODD}|passage|commentIcon|[Aa]lign.*)$)[A-Za-z][A-Za-z0-9_-]*", re.ASCII)
+_TAG_NAME = re.compile(rf"(?!(?:{_ILLEGAL_CHAR_TAG}|passage|commentIcon|[Aa]lign.*)$)[A-Za-z][A-Za-z0-9_-]*", re.ASCII)
 _SWITCHES = "".join(
     f' markup{name}="false"' for name in ("fullname", "partialname", "nianhao", "officaltitle", "placename")
 )
 
 
-def _render(document: TaggedDocument, choices: ExportOptions) -> str:
-    kinds, body = sorted({row["type"] for row in document.entities}), _body(document)
-    odd = [_ODD] if _LOST.partition("{")[0] in body else []
-    name = attribute(f"{document.doc_id.replace('/', '-')}.html")
-    tag = attribute(json.dumps(_buttons([*kinds, *odd]), separators=(",", ":")))
-    head = f'<div class="doc"{_SWITCHES} filename="{name}" tag="{tag}"><pre contenteditable="false" dir="ltr">'
+def _render(document: TaggedDocument, options: ExportOptions) -> str:
+    tags, body = sorted({entity["type"] for entity in document.entities}), _format_body(document)
+    if f'<span class="markup manual unsolved {_ILLEGAL_CHAR_TAG}"' in body:
+        tags.append(_ILLEGAL_CHAR_TAG)
+    name = escape_attribute(f"{document.doc_id.replace('/', '-')}.html")
+    buttons = escape_attribute(json.dumps(_describe_buttons(tags), separators=(",", ":")))
+    head = f'<div class="doc"{_SWITCHES} filename="{name}" tag="{buttons}"><pre contenteditable="false" dir="ltr">'
     return f"{head}{body}</pre></div>"
 
 
-def _body(document: TaggedDocument) -> str:
+def _format_body(document: TaggedDocument) -> str:
     return "".join(
         f'<span class="passage" type="passage" id="passage{i}"><span class="commentContainer" value="[]">'
         f'<span class="glyphicon glyphicon-comment" type="commentIcon" style="display:none" aria-hidden="true" '
-        f'data-markus-passageid="passage{i}"></span></span>{"".join(map(_piece, *zip(*paragraph, strict=True)))}</span>'
+        f'data-markus-passageid="passage{i}"></span></span>{"".join(map(_format_piece, paragraph))}</span>'
         for i, paragraph in enumerate(split_paragraphs(document))
     )
 
 
-def _piece(text: str, kind: str) -> str:
-    said = escaped(text, _LOST)
-    return _span(kind, "", said) if kind else said
+def _format_piece(piece: TextPiece) -> str:
+    content = _escape_text(piece.text)
+    return _format_tag(piece.type, "", content) if piece.type else content
 
 
-def _span(kind: str, of: str, said: str) -> str:
-    """A tag; of: what it is in an authority file, or ""."""
-    return f'<span class="markup manual unsolved {kind}" type="{kind}" {kind.lower()}_id="{of}">{said}</span>'
+def _format_tag(tag: str, authority_id: str, content: str) -> str:
+    return f'<span class="markup manual unsolved {tag}" type="{tag}" {tag.lower()}_id="{authority_id}">{content}</span>'
 
 
-_LOST = _span(_ODD, "{}", "")
+_escape_text = make_xml_escaper(lambda char: _format_tag(_ILLEGAL_CHAR_TAG, format_code_point(char), ""))
 
 
-def _buttons(kinds: list[str]) -> dict[str, dict[str, Any]]:
-    """What MARKUS is to show of each tag. It spells characters beyond ASCII `&#(22995);`."""
-    out = {}
-    for i, kind in enumerate(kinds):
-        name, colour = _BUTTONS.get(kind, (kind, _COLOURS[i % len(_COLOURS)]))
-        spelled = "".join(char if char.isascii() else f"&#({ord(char)});" for char in name)
-        out[kind] = {"buttonName": spelled, "visible": True, "color": colour, "status": "bordered"}
-    return out
+def _describe_buttons(tags: list[str]) -> dict[str, dict[str, Any]]:
+    """Describe how MARKUS is to show each tag. It writes a character beyond ASCII as `&#(22995);`."""
+    buttons = {}
+    for i, tag in enumerate(tags):
+        name, colour = _BUTTONS.get(tag, (tag, _COLOURS[i % len(_COLOURS)]))
+        ascii_name = "".join(char if char.isascii() else f"&#({ord(char)});" for char in name)
+        buttons[tag] = {"buttonName": ascii_name, "visible": True, "color": colour, "status": "bordered"}
+    return buttons
 
 
 MARKUS = ExportFormat(
-    {".html": make_text_writer(_render)}, type_names=TYPE_NAMES, is_legal_name=lambda name: bool(_LEGAL.fullmatch(name))
+    {".html": make_text_writer(_render)},
+    type_names=TYPE_NAMES,
+    is_legal_name=lambda name: bool(_TAG_NAME.fullmatch(name)),
 )

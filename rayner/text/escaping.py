@@ -1,0 +1,55 @@
+"""Escape text for XML and HTML, so that a parser gives back every character.
+
+The LLM's own markup is not XML and has its own rule: `rayner.text.markup.escape_char`.
+"""
+
+import re
+from collections.abc import Callable
+
+NOT_IN_XML = "\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff"  # in a regular expression's [...]: XML 1.0 cannot write these
+CHAR_REFERENCES = {'"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
+_ALWAYS = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+
+
+def make_escaper(extra_chars: str, replace: Callable[[str], str]) -> Callable[[str], str]:
+    """Return a function that escapes `&`, `<` and `>` in a text, and replaces further characters.
+
+    Args:
+        extra_chars: The further characters, as they stand between `[` and `]` of a regular expression.
+        replace: Returns what to write for one of them.
+
+    """
+    pattern = re.compile(f"[&<>{extra_chars}]")
+
+    def replace_match(match: re.Match[str]) -> str:
+        return _ALWAYS.get(match[0]) or replace(match[0])
+
+    def escape(text: str) -> str:
+        return pattern.sub(replace_match, text)
+
+    return escape
+
+
+def format_code_point(char: str) -> str:
+    """Return the usual name of a character's code point, such as `U+E000`."""
+    return f"U+{ord(char):04X}"
+
+
+def make_xml_escaper(replace_illegal: Callable[[str], str]) -> Callable[[str], str]:
+    """Return a function that escapes a text for the content of an XML element.
+
+    Args:
+        replace_illegal: Returns what to write for a character that XML 1.0 cannot hold.
+
+    """
+    return make_escaper(f'"\r{NOT_IN_XML}', lambda char: CHAR_REFERENCES.get(char) or replace_illegal(char))
+
+
+def escape_attribute(value: str) -> str:
+    """Escape a value for an attribute in double quotes. A character that XML cannot hold becomes its code point."""
+    return _escape_attribute(value)
+
+
+_escape_attribute = make_escaper(
+    f'"\t\n\r{NOT_IN_XML}', lambda char: CHAR_REFERENCES.get(char) or format_code_point(char)
+)
