@@ -55,19 +55,19 @@ class Study:
     def trained(self, examples: Sequence[LabelledSentence]) -> crfs.CrfTagger:
         """A field trained on these."""
         with tempfile.TemporaryDirectory() as folder:
-            crfs.train(examples, bmes_labels(self.types), CrfConfig(iterations=self.iterations), Path(folder))
-            return crfs.load(Path(folder))  # which keeps it in memory
+            crfs.train_crf(examples, bmes_labels(self.types), CrfConfig(iterations=self.iterations), Path(folder))
+            return crfs.load_crf(Path(folder))  # which keeps it in memory
 
     def counts(self, crf: crfs.CrfTagger) -> EntityCounts:
         """How it does on the judged sentences."""
-        answers = crfs.score(crf, [example.text for example in self.judged])
+        answers = crf.predict([example.text for example in self.judged])
         return count_entities([e.spans for e in self.judged], [answer.spans for answer in answers], self.types)
 
     def most_valuable(
         self, crf: crfs.CrfTagger, rest: Sequence[LabelledSentence], n: int, way: str
     ) -> list[LabelledSentence]:
         """The n of these that a human should label first, by a field that has not seen them."""
-        scores = crfs.score(crf, [example.text for example in rest])
+        scores = crf.predict([example.text for example in rest])
         rows = [
             SegmentPrediction("pool", i, i + len(example.text), example.text, score)
             for i, (example, score) in enumerate(zip(rest, scores, strict=True))

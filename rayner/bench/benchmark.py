@@ -72,17 +72,21 @@ def measure_slm(what: BenchmarkSetup) -> list[BenchmarkRow]:
     texts = [
         item.text[slice(*bounds_without_whitespace(item.text))] for item in what.unit.segments if item.text.strip()
     ] * 4
-    tagger = peers.load_token_classifier(folder, device)
-    models = {dtype: encoder.load_encoder_tagger(folder, device, dtype=dtype) for dtype in ("float32", "bfloat16")}
-    work = partial(encoder.score, size=settings.max_chars, overlap=settings.overlap)
-    theirs = fastest_batch_size(lambda size: tagger(texts, size))
+    peer = peers.load_token_classifier(folder, device)
+    taggers = {
+        dtype: encoder.load_encoder_tagger(folder, device, config=settings, dtype=dtype)
+        for dtype in ("float32", "bfloat16")
+    }
+    theirs = fastest_batch_size(lambda size: peer(texts, size))
 
-    def sized(model: encoder.EncoderTagger) -> Callable[[int], Any]:
-        return lambda size: work(model, texts, batch_size=size)
+    def predict_in_batches(tagger: encoder.EncoderTagger) -> Callable[[int], Any]:
+        return lambda size: replace(tagger, batch_size=size).predict(texts)
 
-    sizes = {dtype: fastest_batch_size(sized(model)) for dtype, model in models.items()}
-    works = {dtype: partial(work, model, texts, batch_size=sizes[dtype]) for dtype, model in models.items()}
-    seconds = time_in_turns(config.bench.rounds, {"theirs": lambda: tagger(texts, theirs), **works})
+    sizes = {dtype: fastest_batch_size(predict_in_batches(tagger)) for dtype, tagger in taggers.items()}
+    works = {
+        dtype: partial(replace(tagger, batch_size=sizes[dtype]).predict, texts) for dtype, tagger in taggers.items()
+    }
+    seconds = time_in_turns(config.bench.rounds, {"theirs": lambda: peer(texts, theirs), **works})
     characters = sum(map(len, texts))
     lines = [
         speedup_row(

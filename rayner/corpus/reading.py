@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -53,10 +53,10 @@ class CorpusSurvey:
             self.empty.append(text.path)
         self._digest.update(f"{text.doc_id}\0{text.sha256}\n".encode())
 
-    def unknown_share(self, is_known: Callable[[str], bool]) -> float:
+    def unknown_share(self, known_characters: Container[str]) -> float:
         """Share of the characters, white space apart, that are not known."""
         counts = {char: n for char, n in self.char_counts.items() if not char.isspace()}
-        return sum(n for char, n in counts.items() if not is_known(char)) / max(1, sum(counts.values()))
+        return sum(n for char, n in counts.items() if char not in known_characters) / max(1, sum(counts.values()))
 
 
 def require_corpus(config: Config) -> str:

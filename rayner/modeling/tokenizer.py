@@ -68,6 +68,10 @@ class CharTokenizer:
                 raise ConfigError(f"the tokenizer cannot spell {piece!r}: does it belong to this model?")
         return TagSpelling(spelled["<"], spelled["</"], spelled[">"], {kind: spelled[kind] for kind in types})
 
+    def __contains__(self, char: object) -> bool:
+        """Whether `char in tokenizer`: see `has_char`."""
+        return isinstance(char, str) and self.has_char(char)
+
     def has_char(self, char: str) -> bool:
         """Whether this tokenizer has tokens of its own for a character."""
         return self.unknown_token is None or self.unknown_token not in self.encode_char(char)

@@ -1,69 +1,50 @@
 """What a run has trained, loaded: the tagger, the LLM, the task it was given, and what finds its examples."""
 
 import json
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Container, Sequence
 
-import numpy as np
-import numpy.typing as npt
-
-from rayner.config.plugins import is_plugin_name
+from rayner.config.plugins import is_plugin_name, load_plugin, plugin_fingerprint
 from rayner.config.settings import Config
-from rayner.evaluation.metrics import count_entities, micro_score
 from rayner.llm import model as llms
 from rayner.llm.index import AnySentenceEncoder, NgramEncoder, load_sentence_encoder, load_sentence_index
 from rayner.llm.prompts import build_instruction
 from rayner.llm.retrieval import ExampleRetriever
-from rayner.modeling.tokenizer import CharTokenizer, load_tokenizer
 from rayner.modeling.training import resolve_device
 from rayner.runs.run_folder import Run
 from rayner.runs.storage import local_model_name
 from rayner.steps import data
-from rayner.taggers import crf as crfs
-from rayner.taggers import custom_tagger
-from rayner.taggers import encoder as slms
-from rayner.text.predictions import SlmPrediction
-
-Answer = tuple[SlmPrediction, npt.NDArray[np.float32] | None]  # of the small model, and the text's vector if asked for
+from rayner.taggers.custom_tagger import CustomTagger, CustomTaggerFamily
+from rayner.taggers.families import make_tagger_family
+from rayner.taggers.tagger import Tagger, TaggerFamily
 
 
-def load_tagger(config: Config, run: Run, *, vectors: bool = False) -> Callable[[Sequence[str]], list[Answer]]:
-    """The trained small model of a run, as a function of texts. vectors: see `slm.scored`; others have none."""
-    folder, settings = run.local_path("models", "slm"), config.slm
-    if settings.family == "crf":
-        crf = crfs.load(folder)
-        return lambda texts: [(score, None) for score in crfs.score(crf, texts)]
-    if is_plugin_name(settings.family):
-        own = custom_tagger.load(settings.family, folder)
-        return lambda texts: [(score, None) for score in custom_tagger.score(own, texts)]
-    model = slms.load_encoder_tagger(folder, resolve_device(config.device), dtype=settings.dtype)
-    return partial(
-        slms.scored,
-        model,
-        size=settings.max_chars,
-        overlap=settings.overlap,
+def load_tagger_family(config: Config) -> TaggerFamily:
+    """Return the family of taggers that `slm.family` names.
+
+    Raises ConfigError where the setting names a plugin that does not exist or is no `CustomTagger`.
+    """
+    name = config.slm.family
+    if not is_plugin_name(name):
+        return make_tagger_family(config.slm)
+    workers = config.slm.workers
+    functions: CustomTagger = load_plugin("slm.family", name, CustomTagger, "a CustomTagger")
+    fingerprint = plugin_fingerprint("slm.family", name)
+    return make_tagger_family(config.slm, CustomTaggerFamily(name, functions, fingerprint, workers.cpus, workers.gpus))
+
+
+def load_tagger(config: Config, run: Run, *, sentence_vectors: bool = False) -> Tagger:
+    """Load the trained small model of a run. sentence_vectors: whether its predictions also carry sentence vectors."""
+    return load_tagger_family(config).load(
+        run.local_path("models", "slm"),
+        resolve_device(config.device),
         batch_size=config.score.slm.batch_size,
-        vectors=vectors,
+        sentence_vectors=sentence_vectors,
     )
 
 
-def held_out_f1(run: Run, score: Callable[[Sequence[str]], Sequence[SlmPrediction]]) -> float:
-    """Strict micro F1, on the held-out sentences of a run, of a tagger as a function of texts."""
-    dev = data.read_part(run, "dev")
-    answers = score([example.text for example in dev])
-    return micro_score(
-        count_entities([e.spans for e in dev], [answer.spans for answer in answers], run.step_result("data")["types"])
-    ).f1
-
-
-def knows(config: Config, run: Run) -> Callable[[str], bool]:
-    """Whether the small model knows a character: has a token for it, or met it in training."""
-    folder = run.local_path("models", "slm")
-    if config.slm.family == "crf":
-        return crfs.load(folder).characters.__contains__
-    if is_plugin_name(config.slm.family):
-        return custom_tagger.about(folder).characters.__contains__
-    return CharTokenizer(load_tokenizer(folder)).has_char
+def load_known_characters(config: Config, run: Run) -> Container[str]:
+    """Return the characters that the small model of a run has tokens for, or met in training."""
+    return load_tagger_family(config).load_known_characters(run.local_path("models", "slm"))
 
 
 def task_instruction(config: Config, types: Sequence[str]) -> str:

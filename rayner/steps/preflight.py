@@ -16,8 +16,8 @@ from rayner.fusion import custom_rule
 from rayner.runs.run_folder import Run
 from rayner.runs.storage import local_model_name
 from rayner.steps.data import require_labelled_files
+from rayner.steps.loading import load_tagger_family
 from rayner.steps.tag.plan import survey_corpus
-from rayner.taggers import custom_tagger
 
 
 def check_training(config: Config, run: Run) -> list[str]:
@@ -29,8 +29,7 @@ def check_training(config: Config, run: Run) -> list[str]:
         lines.append(
             f"{path}: {len(labelled.text):,} characters, {len(labelled.spans):,} entities; oddities met: {met}"
         )
-    if is_plugin_name(config.slm.family):
-        custom_tagger.code(config.slm.family)
+    load_tagger_family(config)
     for name in filter(is_plugin_name, config.fusion.rules):
         custom_rule.code(name)
     for text in (config.slm.crf.unlabelled, config.llm.silver.text):

@@ -1,114 +1,173 @@
-"""A small model of the user's own: two functions, and what they must keep to (docs/extending.md).
+"""The user's own small model: two functions, and the adapter that makes a tagger family of them (docs/extending.md).
 
-What it answers is looked at, so that a mistake in it ends in a message and not in a corpus of wrong tags.
+The adapter checks what the user's code answers, so that a mistake ends in a message and not in a corpus of wrong tags.
 """
 
-import json
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
-from rayner.config.plugins import load_plugin
 from rayner.errors import ConfigError
+from rayner.modeling.descriptions import check_format_version, read_description, write_description
+from rayner.taggers.tagger import OneProcessTrainer
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.predictions import SlmPrediction, decode_log_probs
 
-KEY = "slm.family"
-ABOUT = "rayner.json"
-_FLOOR = np.float32(-28)  # of log-probabilities, about 1e-12: the entropy of what has none must be a number
-_ROUNDING = 1e-3  # of the sum of the probabilities of a character
-Rows = npt.NDArray[np.float32]
-Tagger = Callable[[Sequence[str]], Sequence[npt.NDArray[np.floating]]]
+DESCRIPTION_FILE = "rayner.json"
+_FORMAT_VERSION = 1
+_FLOOR = np.float32(-28)  # of log-probabilities, about 1e-12: minus infinity would make the entropy not a number
+_TOLERANCE = 1e-3  # of the sum of the probabilities of a character
+PredictLogProbs = Callable[[Sequence[str]], Sequence[npt.NDArray[np.floating]]]
 
 
 @dataclass(frozen=True)
 class CustomTagger:
     """What `module:name` in `slm.family` must be. No text is empty.
 
-    train: from labelled sentences, the labels (`tags.bmes_labels`: BMES, O first), a folder to write to, and a seed. It
-        must not write `rayner.json`.
-    load: from that folder, which may have moved, and the labels, what gives log-probabilities [n_chars, n_labels] for
-        each of some texts; those of a text must not depend on the others.
+    train: trains on labelled sentences; takes also the labels (`tags.bmes_labels`: BMES, O first), a folder to write
+        to, and a seed. It must not write `rayner.json`.
+    load: takes that folder, which may have moved, and the labels; returns a function that gives log-probabilities
+        [n_chars, n_labels] (natural log) for each of some texts. Those of a text must not depend on the others.
     """
 
     train: Callable[[Sequence[LabelledSentence], Sequence[str], Path, int], None]
-    load: Callable[[Path, Sequence[str]], Tagger]
+    load: Callable[[Path, Sequence[str]], PredictLogProbs]
 
 
 @dataclass(frozen=True)
-class About:
-    """What a trained tagger was trained on."""
+class CustomTaggerDescription:
+    """What a trained tagger was trained on, as in `rayner.json`."""
 
     labels: tuple[str, ...]
     characters: frozenset[str]
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as JSON takes them."""
+        return {
+            "format_version": _FORMAT_VERSION,
+            "labels": list(self.labels),
+            "characters": "".join(sorted(self.characters)),
+        }
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> "CustomTaggerDescription":
+        """Make a description from what `to_json` returned. Raises ValueError for another format version."""
+        check_format_version(fields, _FORMAT_VERSION)
+        return cls(tuple(fields["labels"]), frozenset(fields["characters"]))
+
 
 @dataclass(frozen=True)
-class Loaded:
-    """A trained tagger."""
+class LoadedCustomTagger:
+    """A trained tagger of the user's own; implements `Tagger`. name: its `module:name`, for messages."""
 
     name: str
-    tagger: Tagger
+    predict_log_probs: PredictLogProbs
     labels: tuple[str, ...]
+    n_parameters: None = None
 
+    def predict(self, texts: Sequence[str]) -> list[SlmPrediction]:
+        """Return entities and entropies for each text, in the order of the texts.
 
-def code(name: str) -> CustomTagger:
-    """Its functions. Raises ConfigError where the name leads to none."""
-    found: CustomTagger = load_plugin(KEY, name, CustomTagger, "a CustomTagger")
-    return found
-
-
-def train(name: str, examples: Sequence[LabelledSentence], labels: Sequence[str], folder: Path, seed: int) -> None:
-    """Train on labelled sentences and write `folder`."""
-    written = [example for example in examples if example.text]
-    code(name).train(written, labels, folder, seed)
-    characters = "".join(sorted({char for example in written for char in example.text}))
-    about = {"labels": list(labels), "characters": characters}
-    (folder / ABOUT).write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
-
-
-def about(folder: Path) -> About:
-    """What it was trained on. Raises ConfigError if it was not."""
-    try:
-        tree = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        return About(tuple(tree["labels"]), frozenset(tree["characters"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{folder}: expected a trained tagger, found: {' '.join(str(error).split())}") from error
-
-
-def load(name: str, folder: Path) -> Loaded:
-    """A trained tagger. Raises ConfigError if there is none."""
-    labels = about(folder).labels
-    return Loaded(name, code(name).load(folder, labels), labels)
-
-
-def score(own: Loaded, texts: Sequence[str]) -> list[SlmPrediction]:
-    """Legal labels and entropies for each character of each text, in the order of the texts.
-
-    Raises ConfigError for an answer that is no distribution over the labels for each character.
-    """
-    written = [text for text in texts if text]
-    answers = list(own.tagger(written)) if written else []
-    if len(answers) != len(written):
-        raise ConfigError(f"{KEY}: expected of {own.name} {len(written)} answers, one a text, found {len(answers)}")
-    known = iter([_checked(own, text, answer) for text, answer in zip(written, answers, strict=True)])
-    nothing = np.zeros((0, len(own.labels)), dtype=np.float32)
-    return decode_log_probs([next(known) if text else nothing for text in texts], own.labels)
-
-
-def _checked(own: Loaded, text: str, answer: npt.NDArray[np.floating]) -> Rows:
-    rows = np.asarray(answer, dtype=np.float32)
-    wanted = (len(text), len(own.labels))
-    if rows.shape != wanted:
-        raise ConfigError(f"{KEY}: expected of {own.name} log-probabilities of shape {wanted}, found {rows.shape}")
-    sums = np.exp(rows).sum(axis=1)
-    if not np.all(np.abs(sums - 1) < _ROUNDING):  # a NaN is not, either
-        worst = float(sums[int(np.argmax(np.where(np.isnan(sums), np.inf, np.abs(sums - 1))))])
-        raise ConfigError(
-            f"{KEY}: expected of {own.name} log-probabilities whose exponentials add up to 1, found {worst:g}"
+        Raises ConfigError where the user's code does not answer with a distribution over the labels for each character.
+        """
+        nonempty_texts = [text for text in texts if text]
+        answers = list(self.predict_log_probs(nonempty_texts)) if nonempty_texts else []
+        if len(answers) != len(nonempty_texts):
+            raise ConfigError(
+                f"slm.family: expected of {self.name} {len(nonempty_texts)} answers, one a text, found {len(answers)}"
+            )
+        log_probs = iter(
+            [self._check_log_probs(text, answer) for text, answer in zip(nonempty_texts, answers, strict=True)]
         )
-    floored: Rows = np.maximum(rows, _FLOOR)
-    return floored
+        no_rows = np.zeros((0, len(self.labels)), dtype=np.float32)
+        return decode_log_probs([next(log_probs) if text else no_rows for text in texts], self.labels)
+
+    def _check_log_probs(self, text: str, answer: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+        """Return an answer as float32 without infinities. Raises ConfigError where it is no distribution."""
+        rows = np.asarray(answer, dtype=np.float32)
+        shape = (len(text), len(self.labels))
+        if rows.shape != shape:
+            raise ConfigError(
+                f"slm.family: expected of {self.name} log-probabilities of shape {shape}, found {rows.shape}"
+            )
+        sums = np.exp(rows).sum(axis=1)
+        if not np.all(np.abs(sums - 1) < _TOLERANCE):  # also where a sum is NaN
+            worst = float(sums[int(np.argmax(np.where(np.isnan(sums), np.inf, np.abs(sums - 1))))])
+            raise ConfigError(
+                f"slm.family: expected of {self.name} log-probabilities whose exponentials add up to 1, found {worst:g}"
+            )
+        floored: npt.NDArray[np.float32] = np.maximum(rows, _FLOOR)
+        return floored
+
+
+@dataclass(frozen=True)
+class CustomTaggerFamily:
+    """The adapter around the user's functions; implements `TaggerFamily` and `OneProcessTrainer`.
+
+    name: the `module:name` of the functions. fingerprint: identifies their code. cpus, gpus: for training.
+    """
+
+    name: str
+    functions: CustomTagger
+    fingerprint: str
+    cpus: int = 1
+    gpus: float = 0.0
+    max_iterations: None = None
+    has_sentence_vectors: bool = False
+
+    @property
+    def display_name(self) -> str:
+        """Its `module:name`."""
+        return self.name
+
+    @property
+    def one_process_trainer(self) -> OneProcessTrainer:
+        """The family itself trains."""
+        return self
+
+    def training_inputs(self, seed: int) -> dict[str, Any]:
+        """Return the fingerprint of the user's code and the seed."""
+        return {"family": self.fingerprint, "seed": seed}
+
+    def train(
+        self,
+        sentences: Sequence[LabelledSentence],
+        labels: Sequence[str],
+        folder: Path,
+        seed: int,
+        report_iteration: Callable[[], None] = lambda: None,
+    ) -> float:
+        """Train on the sentences that are not empty and write `folder`; return the seconds that it took."""
+        started = time.monotonic()
+        nonempty_sentences = [sentence for sentence in sentences if sentence.text]
+        self.functions.train(nonempty_sentences, labels, folder, seed)
+        characters = frozenset(char for sentence in nonempty_sentences for char in sentence.text)
+        write_description(folder / DESCRIPTION_FILE, CustomTaggerDescription(tuple(labels), characters).to_json())
+        return time.monotonic() - started
+
+    def load(
+        self,
+        folder: Path,
+        device: torch.device | None = None,
+        *,
+        batch_size: int = 1,
+        sentence_vectors: bool = False,
+    ) -> LoadedCustomTagger:
+        """Load a trained tagger. Raises ConfigError where the folder holds none."""
+        labels = read_custom_description(folder).labels
+        return LoadedCustomTagger(self.name, self.functions.load(folder, labels), labels)
+
+    def load_known_characters(self, folder: Path) -> frozenset[str]:
+        """Return the characters met in training. Raises ConfigError where the folder holds no tagger."""
+        return read_custom_description(folder).characters
+
+
+def read_custom_description(folder: Path) -> CustomTaggerDescription:
+    """Read what a tagger was trained on. Raises ConfigError where the folder holds none."""
+    return read_description(folder / DESCRIPTION_FILE, CustomTaggerDescription.from_json, "a trained tagger")

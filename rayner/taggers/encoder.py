@@ -1,7 +1,10 @@
-"""The small model: a token classifier of the BERT family, read character by character (method, sections 1 and 2)."""
+"""The encoder tagger: a token classifier of the BERT family that answers for each character (method, sections 1 and 2).
+
+Texts longer than a window are split and stitched; nothing is truncated. Training is in `encoder_training.py`.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,44 +14,138 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForTokenClassification
 
+from rayner.config.settings import SlmConfig, config_to_dict
 from rayner.errors import ConfigError
 from rayner.modeling.batching import inference_batches
 from rayner.modeling.checkpoint import checkpoint_error, safe_load_options
 from rayner.modeling.tokenizer import CharTokenizer, load_tokenizer
 from rayner.modeling.training import TORCH_DTYPES, mean_unit_vectors, pad_rows
+from rayner.runs.run_folder import model_digest
 from rayner.text.alignment import collapse_log_probs, expand_label
-from rayner.text.labelled_text import LabelledSentence
 from rayner.text.predictions import SlmPrediction, decode_log_probs
 from rayner.text.segmentation import Window, split_windows
-from rayner.text.tags import spans_to_tags
 
-Vector = npt.NDArray[np.float32]
-_NOTHING = np.zeros(0, dtype=np.float32)
-IGNORED_LABEL = -100  # the label of tokens that are no character's, as torch's cross entropy skips it
+Floats = npt.NDArray[np.float32]
+_NO_ROWS = np.zeros(0, dtype=np.float32)
+IGNORED_LABEL = -100  # of tokens that are no character's; torch's cross entropy skips it
+
+
+@dataclass(frozen=True)
+class EncodedWindow:
+    """A window of a text as the model's input.
+
+    tokens: with the two special ones. tokens_per_char: [n_chars]. token_labels: [n_tokens] label numbers, if gold
+    tags were given; `IGNORED_LABEL` for special tokens.
+    """
+
+    tokens: list[int]
+    tokens_per_char: list[int]
+    token_labels: list[int]
 
 
 @dataclass
 class EncoderTagger:
-    """The model with its labels and its way of spelling."""
+    """A token classifier with its tokenizer and labels; implements `Tagger`.
+
+    config: gives the size of windows. batch_size: windows a forward pass, at most. sentence_vectors: whether
+    predictions also carry the sentence's vector.
+    """
 
     model: Any
     tokenizer: CharTokenizer
     labels: tuple[str, ...]
     device: torch.device
+    config: SlmConfig = field(default_factory=SlmConfig)
+    batch_size: int = 64
+    sentence_vectors: bool = False
 
     @property
     def max_tokens(self) -> int:
-        """Tokens that the model takes, its two special ones included."""
+        """The largest number of tokens that the model takes, with the two special ones."""
         return int(getattr(self.model.config, "max_position_embeddings", 512))
+
+    @property
+    def n_parameters(self) -> int:
+        """The number of the model's parameters."""
+        return sum(parameter.numel() for parameter in self.model.parameters())
+
+    @torch.inference_mode()
+    def predict(self, texts: Sequence[str]) -> list[SlmPrediction]:
+        """Return entities and entropies for each text, in the order of the texts.
+
+        The sentence vectors are those that a `SentenceEncoder` of the same checkpoint computes. They cost nothing here,
+        since the pass that labels a text has its hidden states. A text of several windows has none.
+        """
+        windows_of_texts = [
+            split_into_model_windows(self, text, self.config.max_chars, self.config.overlap) if text else []
+            for text in texts
+        ]
+        encoded = [
+            encode_window(self, text[window.start : window.end])
+            for text, windows in zip(texts, windows_of_texts, strict=True)
+            for window in windows
+        ]
+        window_log_probs = [_NO_ROWS] * len(encoded)
+        window_vectors: list[Floats | None] = [None] * len(encoded)
+        for batch in inference_batches([len(window.tokens) for window in encoded], self.batch_size):
+            log_probs, vectors = self._run_model([encoded[i] for i in batch])
+            for k, i in enumerate(batch):
+                window_log_probs[i] = log_probs[k]
+                window_vectors[i] = None if vectors is None else vectors[k]
+        text_log_probs, text_vectors, first = list[Floats](), list[Floats | None](), 0
+        for windows in windows_of_texts:
+            parts = window_log_probs[first : first + len(windows)]
+            kept = [part[window.kept_slice] for part, window in zip(parts, windows, strict=True)]
+            text_log_probs.append(np.concatenate(kept) if len(kept) > 1 else kept[0] if kept else _NO_ROWS)
+            text_vectors.append(window_vectors[first] if len(windows) == 1 else None)
+            first += len(windows)
+        predictions = decode_log_probs(text_log_probs, self.labels)
+        if not self.sentence_vectors:
+            return predictions
+        return [
+            replace(prediction, sentence_vector=vector)
+            for prediction, vector in zip(predictions, text_vectors, strict=True)
+        ]
+
+    def _run_model(self, windows: Sequence[EncodedWindow]) -> tuple[list[Floats], Floats | None]:
+        """Run the model on a batch of windows.
+
+        Returns the log-probabilities [n_chars, n_labels] of each window, and, if `sentence_vectors`, the vectors
+        [n_windows, hidden] of length 1.
+        """
+        padding_token = self.tokenizer.tokenizer.pad_token_id
+        tokens = pad_rows([window.tokens for window in windows], padding_token).to(self.device)
+        mask = pad_rows([[1] * len(window.tokens) for window in windows], 0).to(self.device)
+        # 1 for the tokens of characters, 0 for padding and special tokens.
+        char_mask = pad_rows([[0, *[1] * (len(window.tokens) - 2), 0] for window in windows], 0).to(self.device)
+        out = self.model(input_ids=tokens, attention_mask=mask, output_hidden_states=self.sentence_vectors)
+        token_log_probs = out.logits[char_mask.bool()].float().log_softmax(-1).cpu().numpy()
+        ends = np.cumsum([len(window.tokens) - 2 for window in windows])[:-1]
+        log_probs = [
+            collapse_log_probs(rows, np.array(window.tokens_per_char), self.labels)
+            for rows, window in zip(np.split(token_log_probs, ends), windows, strict=True)
+        ]
+        return log_probs, mean_unit_vectors(out.hidden_states[-1], char_mask) if self.sentence_vectors else None
 
 
 def load_encoder_tagger(
-    folder: str | Path, device: torch.device, labels: Sequence[str] | None = None, *, dtype: str = "float32"
+    folder: str | Path,
+    device: torch.device,
+    labels: Sequence[str] | None = None,
+    *,
+    config: SlmConfig | None = None,
+    dtype: str = "float32",
+    batch_size: int | None = None,
+    sentence_vectors: bool = False,
 ) -> EncoderTagger:
-    """A checkpoint as a tagger; `token_labels` gives it a fresh head (to be trained), else it must have its own.
+    """Load a checkpoint as a tagger.
 
+    labels: give it a fresh head, to be trained; without, the checkpoint must have a head of its own.
+    config: gives the size of windows. batch_size: windows a forward pass; without, that of training.
+    sentence_vectors: whether predictions also carry the sentence's vector.
     Raises ConfigError where the checkpoint cannot be loaded or has no labels.
     """
+    config = config or SlmConfig()
     head = {}
     if labels is not None:
         head = {
@@ -63,124 +160,88 @@ def load_encoder_tagger(
         )
     except (OSError, ValueError, SafetensorError) as error:
         raise checkpoint_error(folder, "a checkpoint of an encoder", error) from error
-    own = tuple(model.config.id2label[i] for i in range(model.config.num_labels))
-    if "O" not in own:
-        raise ConfigError(f"{folder}: expected a trained tagger with BMES labels, found labels {own[:4]}")
-    return EncoderTagger(model.to(device).eval(), CharTokenizer(load_tokenizer(folder)), own, device)
-
-
-def save_encoder_tagger(slm: EncoderTagger, folder: Path) -> None:
-    """Write the checkpoint folder (safetensors, tokenizer, labels in its config)."""
-    slm.model.save_pretrained(folder)
-    slm.tokenizer.tokenizer.save_pretrained(folder)
-
-
-@dataclass(frozen=True)
-class EncodedWindow:
-    """A window of a text as tokens: the model's input, and how many of the tokens each character has."""
-
-    tokens: list[int]
-    tokens_per_char: list[int]
-    token_labels: list[int]
-
-
-def split_into_model_windows(slm: EncoderTagger, text: str, size: int, overlap: int) -> list[Window]:
-    """Windows of at most `size` characters whose tokens fit the model; narrower where characters take many tokens."""
-    counts = [len(tokens) for tokens in slm.tokenizer.encode_chars(text)]
-    while True:
-        parts = split_windows(len(text), size, min(overlap, size - 1))
-        if size == 1 or all(sum(counts[w.start : w.end]) <= slm.max_tokens - 2 for w in parts):
-            return parts
-        size //= 2
-
-
-def encode_window(slm: EncoderTagger, text: str, gold: Sequence[str] = ()) -> EncodedWindow:
-    """Tokens of a window, with Table 1's labels where gold tags (one a character) are given."""
-    tokenizer = slm.tokenizer.tokenizer
-    chars = slm.tokenizer.encode_chars(text)
-    index = {label: i for i, label in enumerate(slm.labels)}
-    labels = [
-        index[sub] for tag, tokens in zip(gold, chars, strict=bool(gold)) for sub in expand_label(tag, len(tokens))
-    ]
-    return EncodedWindow(
-        [tokenizer.cls_token_id, *(token for tokens in chars for token in tokens), tokenizer.sep_token_id],
-        [len(tokens) for tokens in chars],
-        [IGNORED_LABEL, *labels, IGNORED_LABEL],
+    model_labels = tuple(model.config.id2label[i] for i in range(model.config.num_labels))
+    if "O" not in model_labels:
+        raise ConfigError(f"{folder}: expected a trained tagger with BMES labels, found labels {model_labels[:4]}")
+    return EncoderTagger(
+        model.to(device).eval(),
+        CharTokenizer(load_tokenizer(folder)),
+        model_labels,
+        device,
+        config,
+        batch_size or config.batch_size,
+        sentence_vectors,
     )
 
 
-def encode_training_windows(
-    slm: EncoderTagger, examples: Sequence[LabelledSentence], size: int, overlap: int
-) -> list[EncodedWindow]:
-    """Labelled sentences as training input; sentences longer than the window become several."""
-    items = []
-    for example in examples:
-        tags = spans_to_tags(example.spans, len(example.text))
-        for window in split_into_model_windows(slm, example.text, size, overlap):
-            part = slice(window.start, window.end)
-            items.append(encode_window(slm, example.text[part], tags[part]))
-    return items
+def save_encoder_tagger(tagger: EncoderTagger, folder: Path) -> None:
+    """Write the checkpoint folder (safetensors, tokenizer, labels in its configuration)."""
+    tagger.model.save_pretrained(folder)
+    tagger.tokenizer.tokenizer.save_pretrained(folder)
 
 
-def compute_loss(slm: EncoderTagger, items: Sequence[EncodedWindow], model: Any = None) -> torch.Tensor:  # noqa: ANN401 - a wrapped model
-    """Mean cross entropy over the tokens of a batch; `model` is the wrapped one in distributed training."""
-    fill = slm.tokenizer.tokenizer.pad_token_id
-    tokens = pad_rows([item.tokens for item in items], fill).to(slm.device)
-    mask = pad_rows([[1] * len(item.tokens) for item in items], 0).to(slm.device)
-    labels = pad_rows([item.token_labels for item in items], IGNORED_LABEL).to(slm.device)
-    result: torch.Tensor = (model or slm.model)(input_ids=tokens, attention_mask=mask, labels=labels).loss
-    return result
+def split_into_model_windows(tagger: EncoderTagger, text: str, max_chars: int, overlap: int) -> list[Window]:
+    """Split a text into windows of at most `max_chars` characters whose tokens fit the model.
 
-
-@torch.inference_mode()
-def score(slm: EncoderTagger, texts: Sequence[str], *, size: int, overlap: int, batch_size: int) -> list[SlmPrediction]:
-    """Legal labels and entropies for each character of each text, in the order of the texts.
-
-    size, overlap: windows of longer texts, characters. Empty texts get empty scores.
+    Where characters take many tokens, all windows of the text are made narrower.
     """
-    return [found for found, _ in scored(slm, texts, size=size, overlap=overlap, batch_size=batch_size)]
+    tokens_per_char = [len(tokens) for tokens in tagger.tokenizer.encode_chars(text)]
+    while True:
+        windows = split_windows(len(text), max_chars, min(overlap, max_chars - 1))
+        if max_chars == 1 or all(sum(tokens_per_char[w.start : w.end]) <= tagger.max_tokens - 2 for w in windows):
+            return windows
+        max_chars //= 2
 
 
-@torch.inference_mode()
-def scored(
-    slm: EncoderTagger, texts: Sequence[str], *, size: int, overlap: int, batch_size: int, vectors: bool = False
-) -> list[tuple[SlmPrediction, Vector | None]]:
-    """The same, each with the text's vector, as `index.SentenceEncoder` of the same checkpoint makes it, if `vectors`.
+def encode_window(tagger: EncoderTagger, text: str, gold_tags: Sequence[str] = ()) -> EncodedWindow:
+    """Turn the text of a window into tokens, with the labels of the paper's Table 1 where gold tags are given.
 
-    The pass that labels a text has its hidden states, so the vector costs nothing. None for a text of several windows.
+    gold_tags: [n_chars] or empty.
     """
-    cuts = [split_into_model_windows(slm, text, size, overlap) if text else [] for text in texts]
-    parts = [(i, window) for i, wins in enumerate(cuts) for window in wins]
-    inputs = [encode_window(slm, texts[i][window.start : window.end]) for i, window in parts]
-    done = [_NOTHING] * len(parts)
-    means: list[Vector | None] = [None] * len(parts)
-    for rows in inference_batches([len(item.tokens) for item in inputs], batch_size):
-        log_probs, found = _outputs(slm, [inputs[i] for i in rows], vectors)
-        for k, row in enumerate(rows):
-            done[row], means[row] = log_probs[k], found[k] if vectors else None
-    kept, own, at = list[Vector](), list[Vector | None](), 0
-    for wins in cuts:
-        pieces = [part[window.kept_slice] for part, window in zip(done[at : at + len(wins)], wins, strict=True)]
-        kept.append(np.concatenate(pieces) if len(pieces) > 1 else pieces[0] if pieces else _NOTHING)
-        own.append(means[at] if len(wins) == 1 else None)
-        at += len(wins)
-    return list(zip(decode_log_probs(kept, slm.labels), own, strict=True))
-
-
-def _outputs(
-    slm: EncoderTagger, items: Sequence[EncodedWindow], vectors: bool
-) -> tuple[list[Vector], npt.NDArray[np.float32]]:
-    """Log-probabilities [n_chars, n_labels] of each window, and their vectors [n_windows, hidden] if asked for."""
-    tokens = pad_rows([item.tokens for item in items], slm.tokenizer.tokenizer.pad_token_id).to(slm.device)
-    mask = pad_rows([[1] * len(item.tokens) for item in items], 0).to(slm.device)
-    inner = pad_rows([[0, *[1] * (len(item.tokens) - 2), 0] for item in items], 0).to(
-        slm.device
-    )  # no padding, no specials
-    out = slm.model(input_ids=tokens, attention_mask=mask, output_hidden_states=vectors)
-    rows = out.logits[inner.bool()].float().log_softmax(-1).cpu().numpy()
-    cuts = np.cumsum([len(item.tokens) - 2 for item in items])[:-1]
-    log_probs = [
-        collapse_log_probs(row, np.array(item.tokens_per_char), slm.labels)
-        for row, item in zip(np.split(rows, cuts), items, strict=True)
+    tokenizer = tagger.tokenizer.tokenizer
+    char_tokens = tagger.tokenizer.encode_chars(text)
+    label_numbers = {label: i for i, label in enumerate(tagger.labels)}
+    token_labels = [
+        label_numbers[label]
+        for tag, tokens in zip(gold_tags, char_tokens, strict=bool(gold_tags))
+        for label in expand_label(tag, len(tokens))
     ]
-    return log_probs, mean_unit_vectors(out.hidden_states[-1], inner) if vectors else np.zeros(0, np.float32)
+    return EncodedWindow(
+        [tokenizer.cls_token_id, *(token for tokens in char_tokens for token in tokens), tokenizer.sep_token_id],
+        [len(tokens) for tokens in char_tokens],
+        [IGNORED_LABEL, *token_labels, IGNORED_LABEL],
+    )
+
+
+@dataclass(frozen=True)
+class EncoderFamily:
+    """Encoders under the settings of `slm`; implements `TaggerFamily`. Ray Train trains them epoch by epoch."""
+
+    config: SlmConfig
+    display_name: str = "encoder"
+    has_sentence_vectors: bool = True
+    one_process_trainer: None = None
+
+    def training_inputs(self, seed: int) -> dict[str, Any]:
+        """Return the settings that training reads, the digest of the base model, and the seed."""
+        settings = config_to_dict(self.config)
+        for key in ("workers", "dtype", "family", "crf"):  # `workers` and `dtype` do not change what is trained
+            settings.pop(key)
+        return {"slm": settings, "seed": seed, "model": model_digest(self.config.model)}
+
+    def load(
+        self, folder: Path, device: torch.device, *, batch_size: int, sentence_vectors: bool = False
+    ) -> EncoderTagger:
+        """Load the trained tagger (`load_encoder_tagger`). Raises ConfigError where the folder holds none."""
+        return load_encoder_tagger(
+            folder,
+            device,
+            config=self.config,
+            dtype=self.config.dtype,
+            batch_size=batch_size,
+            sentence_vectors=sentence_vectors,
+        )
+
+    def load_known_characters(self, folder: Path) -> CharTokenizer:
+        """Return the tokenizer, which contains the characters that it has tokens for."""
+        return CharTokenizer(load_tokenizer(folder))

@@ -1,4 +1,4 @@
-"""Training of the small model: one epoch at a time, for any number of workers; no Ray here."""
+"""Training of the encoder tagger: input, loss, and one epoch at a time for any number of workers. No Ray here."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -6,20 +6,56 @@ from typing import Any
 import torch
 
 from rayner.config.settings import SlmConfig
-from rayner.evaluation.metrics import count_entities, micro_score
-from rayner.modeling.training import epoch_batches, learning_rate_factor, worker_share
-from rayner.taggers.encoder import EncodedWindow, EncoderTagger, compute_loss, score
+from rayner.modeling.training import epoch_batches, learning_rate_factor, pad_rows, worker_share
+from rayner.taggers.encoder import (
+    IGNORED_LABEL,
+    EncodedWindow,
+    EncoderTagger,
+    encode_window,
+    split_into_model_windows,
+)
 from rayner.text.labelled_text import LabelledSentence
+from rayner.text.tags import spans_to_tags
 
 
-def make_optimizer(slm: EncoderTagger, config: SlmConfig) -> torch.optim.Optimizer:
-    """AdamW over all parameters."""
-    return torch.optim.AdamW(slm.model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+def make_optimizer(tagger: EncoderTagger, config: SlmConfig) -> torch.optim.Optimizer:
+    """Return AdamW over all parameters."""
+    return torch.optim.AdamW(tagger.model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+
+
+def encode_training_windows(
+    tagger: EncoderTagger, sentences: Sequence[LabelledSentence], max_chars: int, overlap: int
+) -> list[EncodedWindow]:
+    """Turn labelled sentences into training input; a sentence longer than `max_chars` becomes several windows."""
+    encoded = []
+    for sentence in sentences:
+        tags = spans_to_tags(sentence.spans, len(sentence.text))
+        for window in split_into_model_windows(tagger, sentence.text, max_chars, overlap):
+            chars = slice(window.start, window.end)
+            encoded.append(encode_window(tagger, sentence.text[chars], tags[chars]))
+    return encoded
+
+
+def compute_loss(
+    tagger: EncoderTagger,
+    windows: Sequence[EncodedWindow],
+    model: Any = None,  # noqa: ANN401 - a wrapped model
+) -> torch.Tensor:
+    """Return the mean cross entropy over the tokens of a batch.
+
+    model: the tagger's model as distributed training wraps it; without, the tagger's own.
+    """
+    padding_token = tagger.tokenizer.tokenizer.pad_token_id
+    tokens = pad_rows([window.tokens for window in windows], padding_token).to(tagger.device)
+    mask = pad_rows([[1] * len(window.tokens) for window in windows], 0).to(tagger.device)
+    labels = pad_rows([window.token_labels for window in windows], IGNORED_LABEL).to(tagger.device)
+    loss: torch.Tensor = (model or tagger.model)(input_ids=tokens, attention_mask=mask, labels=labels).loss
+    return loss
 
 
 def train_epoch(
-    slm: EncoderTagger,
-    model: Any,  # noqa: ANN401 - the slm's model as distributed training wraps it
+    tagger: EncoderTagger,
+    model: Any,  # noqa: ANN401 - the tagger's model as distributed training wraps it
     optimizer: torch.optim.Optimizer,
     windows: Sequence[EncodedWindow],
     config: SlmConfig,
@@ -30,37 +66,29 @@ def train_epoch(
     world_size: int = 1,
     report_loss: Callable[[float], None] = lambda loss: None,
 ) -> float:
-    """One epoch over the items; returns the mean loss of this worker's steps. say: is told the loss of each.
+    """Train one epoch over the windows and return the mean loss of this worker's steps.
 
-    Batches depend on seed and epoch alone, and each worker takes its share of each, so that any number of workers
-    sees the same batches. The learning rate follows from the step's number: nothing but model and optimizer is
-    needed to go on after an interruption.
+    Batches depend on seed and epoch alone, and each worker takes its share of each batch, so any number of workers
+    sees the same batches. The learning rate follows from the number of the step, so model and optimizer are all that
+    is needed to resume after an interruption.
+
+    model: the tagger's model as distributed training wraps it. report_loss: is called with the loss of each step.
     """
-    plan = epoch_batches([len(item.tokens) for item in windows], config.batch_size, seed + epoch)
+    batches = epoch_batches([len(window.tokens) for window in windows], config.batch_size, seed + epoch)
     torch.manual_seed(seed + epoch * 1000 + rank)
     model.train()
     total = 0.0
-    for i, batch in enumerate(plan):
-        factor = learning_rate_factor(epoch * len(plan) + i, config.epochs * len(plan), config.warmup)
+    for i, batch in enumerate(batches):
+        factor = learning_rate_factor(epoch * len(batches) + i, config.epochs * len(batches), config.warmup)
         for group in optimizer.param_groups:
             group["lr"] = config.lr * factor
-        value = compute_loss(slm, [windows[j] for j in worker_share(batch, rank, world_size)], model)
+        loss = compute_loss(tagger, [windows[j] for j in worker_share(batch, rank, world_size)], model)
         optimizer.zero_grad()
-        value.backward()
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        said = float(value.detach())
-        total += said
-        report_loss(said)
+        step_loss = float(loss.detach())
+        total += step_loss
+        report_loss(step_loss)
     model.eval()
-    return total / max(1, len(plan))
-
-
-def held_out_f1(
-    slm: EncoderTagger, examples: Sequence[LabelledSentence], config: SlmConfig, types: Sequence[str]
-) -> float:
-    """Strict entity micro F1 on held-out sentences."""
-    answers = score(
-        slm, [e.text for e in examples], size=config.max_chars, overlap=config.overlap, batch_size=config.batch_size
-    )
-    return micro_score(count_entities([e.spans for e in examples], [answer.spans for answer in answers], types)).f1
+    return total / max(1, len(batches))

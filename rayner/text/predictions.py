@@ -18,11 +18,13 @@ class SlmPrediction:
     """The small model's answer: legal spans, and the entropy (nats) of the label distribution of each character.
 
     log_probs: [n_chars, n_labels] these distributions, in the order of `bmes_labels`; None where nobody needs them.
+    sentence_vector: [hidden], of length 1, where the tagger was asked for it and has one for the whole text.
     """
 
     spans: tuple[Span, ...]
     entropy: npt.NDArray[np.float32]
     log_probs: npt.NDArray[np.float32] | None = None
+    sentence_vector: npt.NDArray[np.float32] | None = None
 
     def pad(self, before: int, after: int) -> "SlmPrediction":
         """The same answer on a text with `before` and `after` more characters, which are certainly no entity."""

@@ -9,11 +9,10 @@ from rayner.errors import ConfigError
 from rayner.runs.run_folder import folder_sha256, read_json
 from rayner.runs.status import status_from_json
 from rayner.steps import data
-from rayner.steps.loading import knows, load_tagger
+from rayner.steps.loading import load_known_characters, load_tagger, load_tagger_family
 from rayner.steps.pipeline import run_pipeline
 from rayner.steps.score import read_answered
-from rayner.steps.training.train_crf import crf_inputs
-from rayner.taggers.crf import load
+from rayner.taggers.crf import load_crf
 from tests.cluster.small import readable_texts, rows_of, stamps, with_settings
 
 pytestmark = pytest.mark.slow
@@ -37,36 +36,40 @@ def test_it_finds_entities_it_was_not_trained_on(with_crf):
 
 def test_its_training_told_how_far_it_was(with_crf):
     config, run = with_crf
-    told = status_from_json(read_json(run.path("train", "crf", "status.json")), "status")
+    told = status_from_json(read_json(run.path("train", "slm", "status.json")), "status")
     assert told.current_progress.doing == "SLM (CRF), at most"
     assert 0 < told.done <= told.total == config.slm.crf.iterations
 
 
 def test_held_out_sentences_are_scored_as_one_by_one(with_crf):
     config, run = with_crf
-    score = load_tagger(config, run)
+    tagger = load_tagger(config, run)
     for row in read_answered(run, "dev")[:20]:
-        ((answer, vector),) = score([row.text])
-        assert vector is None
-        assert answer.spans == row.slm.spans
+        (prediction,) = tagger.predict([row.text])
+        assert prediction.sentence_vector is None
+        assert prediction.spans == row.slm.spans
 
 
 def test_it_sees_clusters_and_depends_on_the_text_they_were_learned_from(with_crf, tmp_path):
     config, run = with_crf
-    assert {len(own) for own in load(run.local_path("models", "slm")).clusters.values()} == {2}
-    before = crf_inputs(config, run)
+    assert {len(own) for own in load_crf(run.local_path("models", "slm")).clusters.values()} == {2}
+
+    def training_inputs(crf):
+        return load_tagger_family(with_settings(config, "slm", crf=crf)).training_inputs(config.seed)
+
+    before = training_inputs(config.slm.crf)
     (tmp_path / "other.txt").write_text("懷王入秦。", encoding="utf-8")
     crf = dataclasses.replace(config.slm.crf, unlabelled=str(tmp_path))
-    assert crf_inputs(with_settings(config, "slm", crf=crf), run)["unlabelled"] != before["unlabelled"]
+    assert training_inputs(crf)["unlabelled"] != before["unlabelled"]
     crf = dataclasses.replace(config.slm.crf, unlabelled=None)
-    assert crf_inputs(with_settings(config, "slm", crf=crf), run)["crf"]["clusters"] == []
+    assert training_inputs(crf)["crf"]["clusters"] == []
 
 
 def test_it_knows_the_characters_it_was_trained_on(with_crf):
     config, run = with_crf
-    known = knows(config, run)
-    assert all(known(char) for example in data.read_part(run, "train") for char in example.text)
-    assert not known("\U0002ffff")
+    known_characters = load_known_characters(config, run)
+    assert all(char in known_characters for example in data.read_part(run, "train") for char in example.text)
+    assert "\U0002ffff" not in known_characters
 
 
 def test_given_again_the_job_does_nothing_over(with_crf):

@@ -42,8 +42,8 @@ def test_an_llm_from_scratch_first_learns_from_what_the_small_model_says_of_unla
     assert facts["silver"]["sentences"] == 30
     assert math.isfinite(facts["silver"]["loss"])
     found = read_labelled_sentences(mine.path("scratch", "silver", "silver.jsonl"))
-    answers = load_tagger(config, run)([example.text for example in found])
-    assert [example.spans for example in found] == [tuple(score.spans) for score, _ in answers]
+    predictions = load_tagger(config, run).predict([example.text for example in found])
+    assert [example.spans for example in found] == [prediction.spans for prediction in predictions]
     assert not {example.text for example in found} & {
         example.text.strip() for example in data.read_part(run, data.ALL_PART)
     }

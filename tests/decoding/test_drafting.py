@@ -24,17 +24,17 @@ def copiers(draw):
 def drafts(draw):
     """A copier, and spans of its text of types that it spells, or not."""
     copier = draw(copiers())
-    return copier, draw(spans_in(len(copier.chars)))
+    return copier, draw(spans_in(len(copier.char_tokens)))
 
 
 def spelled(copier, spans):
-    return [span for span in spans if span.type in copier.tags.types]
+    return [span for span in spans if span.type in copier.spelling.types]
 
 
 @given(drafts())
 def test_a_draft_from_the_beginning_is_the_answer_with_these_spans(drawn):
     copier, spans = drawn
-    assert draft_steps(copier, spans) == copier.spell(spelled(copier, spans))
+    assert draft_steps(copier, spans) == copier.spell_answer(spelled(copier, spans))
 
 
 @given(drafts(), st.randoms(use_true_random=False))
@@ -42,32 +42,32 @@ def test_a_draft_goes_on_from_any_state_to_a_legal_end(drawn, rng):
     copier, spans = drawn
     state, taken = GrammarState(), []
     for _ in range(rng.randint(0, 30)):
-        allowed = copier.allowed(state)
+        allowed = copier.allowed_tokens(state)
         if not allowed:
             break
         token = rng.choice(allowed)
         state, _ = copier.advance(state, token)
         taken.append(token)
     tokens = [*taken, *(step.token for step in draft_steps(copier, spans, state))]
-    found = copier.read(tokens, [1.0] * len(tokens))
-    assert sort_and_check_spans(found.spans, len(copier.chars)) == found.spans
+    found = copier.read_answer(tokens, [1.0] * len(tokens))
+    assert sort_and_check_spans(found.spans, len(copier.char_tokens)) == found.spans
 
 
 @given(drafts(), st.integers(0, 8))
 def test_a_draft_stops_after_the_first_quiet_slot_in_no_entity(drawn, at):
     copier, spans = drawn
-    quiet = np.arange(len(copier.chars) + 1) >= at
+    quiet = np.arange(len(copier.char_tokens) + 1) >= at
     whole, part = draft_steps(copier, spans), draft_steps(copier, spans, quiet=quiet)
     assert whole[: len(part)] == part
     tokens = [step.token for step in part]
-    known = copier.read(tokens, [1.0] * len(tokens), partial=True).known
-    free = [i for i in range(len(copier.chars)) if i >= at and not any(s.start < i < s.end for s in spelled(*drawn))]
-    assert known == (free[0] if free else len(copier.chars))
+    known = copier.read_answer(tokens, [1.0] * len(tokens), partial=True).known
+    free = [i for i in range(len(copier.char_tokens)) if i >= at and not any(s.start < i < s.end for s in spelled(*drawn))]
+    assert known == (free[0] if free else len(copier.char_tokens))
 
 
 def corrections(copier, spans, answer, rounds):
     """Draft, choose as the answer would at each step, and draft again."""
-    right = copier.spell(answer)
+    right = copier.spell_answer(answer)
     for n in range(rounds):
         steps = draft_steps(copier, spans)
         if steps == right:
@@ -75,7 +75,7 @@ def corrections(copier, spans, answer, rounds):
         # What a model that thinks of the answer chooses at each slot, whatever stands before.
         chosen = [wanted(copier, step, answer) for step in steps]
         spans = revise_draft(copier, spans, steps, chosen)
-        assert sort_and_check_spans(spans, len(copier.chars)) == tuple(spans)
+        assert sort_and_check_spans(spans, len(copier.char_tokens)) == tuple(spans)
     return None
 
 
@@ -85,8 +85,8 @@ def wanted(copier, step, answer):
     if len(step.allowed) == 1:
         return step.token
     if step.role is TokenRole.TYPE:
-        return copier.tags.types[kinds[step.slot]][0] if step.slot in kinds else step.token
-    tag = step.slot in kinds if step.allowed[-1] == copier.tags.open[0] else step.slot in {s.end for s in answer}
+        return copier.spelling.types[kinds[step.slot]][0] if step.slot in kinds else step.token
+    tag = step.slot in kinds if step.allowed[-1] == copier.spelling.open[0] else step.slot in {s.end for s in answer}
     return step.allowed[-1] if tag else step.allowed[0]
 
 
@@ -179,7 +179,7 @@ def test_what_the_llm_opens_is_of_the_type_of_the_nearest_entity():
 def from_state(spans, state, n=8):
     """The entities of an answer that another began and a draft goes on with, after `state`."""
     copier, out = plain_copier(n), []
-    start, kind = state.copied, state.kind
+    start, kind = state.n_copied, state.open_type
     for step in draft_steps(copier, spans, state):
         if step.role is TokenRole.OPEN:
             start = step.slot

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from rayner.cli import main
 from rayner.config.loading import load_config
@@ -15,8 +16,8 @@ from rayner.evaluation.metrics import count_entities, micro_score
 from rayner.fusion import custom_rule
 from rayner.fusion.deciding import decide, llm_could_change
 from rayner.runs.run_folder import Run
+from rayner.steps.loading import load_tagger_family
 from rayner.steps.preflight import check_training
-from rayner.taggers import custom_tagger
 from rayner.text.spans import Span
 from rayner.text.tags import bmes_labels
 from tests.fusion.test_span_rule import one
@@ -59,9 +60,10 @@ def test_the_tagger_learns(desk, tmp_path):
     types = sorted({span.type for span in labelled.spans})
     train, dev = examples[:1200], examples[1200:]
     (tmp_path / "slm").mkdir()
-    custom_tagger.train("my_tagger:COUNTS", train, bmes_labels(types), tmp_path / "slm", 1)
-    tagger = custom_tagger.load("my_tagger:COUNTS", tmp_path / "slm")
-    answers = custom_tagger.score(tagger, [example.text for example in dev])
+    family = load_tagger_family(load_config(None, ["slm.family=my_tagger:COUNTS", "index.encoder=ngrams"]))
+    family.one_process_trainer.train(train, bmes_labels(types), tmp_path / "slm", 1, lambda: None)
+    tagger = family.load(tmp_path / "slm", torch.device("cpu"), batch_size=8)
+    answers = tagger.predict([example.text for example in dev])
     assert micro_score(count_entities([e.spans for e in dev], [a.spans for a in answers], types)).f1 > 0.6
     assert all(np.isfinite(answer.entropy).all() for answer in answers)
 

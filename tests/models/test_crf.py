@@ -23,48 +23,48 @@ CONFIG = CrfConfig(iterations=40)
 @pytest.fixture(scope="module")
 def folder(sentences, labels, tmp_path_factory):
     folder = tmp_path_factory.mktemp("crf")
-    crfs.train(sentences[:200], labels, CONFIG, folder)
+    crfs.train_crf(sentences[:200], labels, CONFIG, folder)
     return folder
 
 
 @pytest.fixture(scope="module")
 def crf(folder):
-    return crfs.load(folder)
+    return crfs.load_crf(folder)
 
 
 @at_most(30)
 @given(batch=st.lists(texts(60), max_size=5))
 def test_every_text_gets_legal_spans_and_an_entropy_a_character(crf, batch):
-    answers = crfs.score(crf, batch)
+    answers = crf.predict(batch)
     assert len(answers) == len(batch)
     assert all(proper(answer, text, crf.labels) for answer, text in zip(answers, batch, strict=True))
 
 
 @given(text=texts(40))
 def test_marginals_are_distributions(crf, text):
-    (found,) = crfs._log_probs(crf, [text])
+    (found,) = crf.iter_log_probs([text])
     assert found.shape == (len(text), len(crf.labels))
     np.testing.assert_allclose(np.exp(found).sum(axis=1), 1, atol=1e-5)
 
 
 @given(batch=st.lists(texts(30), min_size=2, max_size=4))
 def test_a_text_is_scored_alike_alone_and_among_others(crf, batch):
-    for text, among in zip(batch, crfs.score(crf, batch), strict=True):
-        (alone,) = crfs.score(crf, [text])
+    for text, among in zip(batch, crf.predict(batch), strict=True):
+        (alone,) = crf.predict([text])
         assert alone.spans == among.spans
         np.testing.assert_array_equal(alone.entropy, among.entropy)
 
 
 def test_marginals_are_those_of_all_paths(crf):
     """On a text of three characters every path's probability can be summed: CRFsuite's own, by path."""
-    text, known = "楚王怒", crf.tagger.labels()
-    (found,) = crfs._log_probs(crf, [text])
-    crf.tagger.set(crfs.extract_features(text, {}))
+    text, known = "楚王怒", crf.field.labels()
+    (found,) = crf.iter_log_probs([text])
+    crf.field.set(crfs.extract_features(text, {}))
     total = np.zeros((3, len(crf.labels)))
     for a in known:
         for b in known:
             for c in known:
-                p = crf.tagger.probability([a, b, c])
+                p = crf.field.probability([a, b, c])
                 for i, label in enumerate((a, b, c)):
                     total[i, crf.labels.index(label)] += p
     np.testing.assert_allclose(np.exp(found), total, atol=1e-6)
@@ -72,7 +72,7 @@ def test_marginals_are_those_of_all_paths(crf):
 
 def test_it_learns_what_it_is_shown_and_finds_some_of_the_rest(crf, sentences, types):
     def f1(examples):
-        answers = crfs.score(crf, [e.text for e in examples])
+        answers = crf.predict([e.text for e in examples])
         return micro_score(count_entities([e.spans for e in examples], [a.spans for a in answers], types)).f1
 
     assert f1(sentences[:200]) > 0.95
@@ -80,19 +80,20 @@ def test_it_learns_what_it_is_shown_and_finds_some_of_the_rest(crf, sentences, t
 
 
 def test_training_is_repeatable_and_tells_its_iterations(folder, sentences, labels, tmp_path):
-    told = []
-    crfs.train(sentences[:200], labels, CONFIG, tmp_path, {}, told.append)
-    assert told == list(range(1, len(told) + 1))
-    assert 1 < len(told) <= CONFIG.iterations
-    assert (tmp_path / crfs.ABOUT).read_bytes() == (folder / crfs.ABOUT).read_bytes()  # with the model's digest
+    iterations = []
+    crfs.train_crf(sentences[:200], labels, CONFIG, tmp_path, {}, lambda: iterations.append(1))
+    assert 1 < len(iterations) <= CONFIG.iterations
+    assert (tmp_path / crfs.DESCRIPTION_FILE).read_bytes() == (
+        folder / crfs.DESCRIPTION_FILE
+    ).read_bytes()  # with the model's digest
 
 
 def test_a_label_that_training_never_showed_is_never_given(labels, tmp_path):
     wanted = (LabelledSentence("楚王怒去", (Span(0, 2, "NR"),)), LabelledSentence("懷王歸", (Span(0, 2, "NR"),)))
-    crfs.train(wanted, labels, CONFIG, tmp_path)
-    crf = crfs.load(tmp_path)
+    crfs.train_crf(wanted, labels, CONFIG, tmp_path)
+    crf = crfs.load_crf(tmp_path)
     assert crf.labels == labels
-    (answer,) = crfs.score(crf, ["楚王怒去秦國將軍"])
+    (answer,) = crf.predict(["楚王怒去秦國將軍"])
     assert {span.type for span in answer.spans} <= {"NR"}
     assert legal_transitions(crf.labels).shape[0] == len(labels) + 1
 
@@ -104,22 +105,24 @@ def test_characters_met_in_training_are_known_and_others_not(crf, sentences):
 
 def test_nothing_to_train_on_is_an_error(labels, tmp_path):
     with pytest.raises(DataError, match="expected labelled sentences"):
-        crfs.train([LabelledSentence("", ())], labels, CONFIG, tmp_path)
+        crfs.train_crf([LabelledSentence("", ())], labels, CONFIG, tmp_path)
 
 
-@pytest.mark.parametrize("harm", ["absent", "truncated", "exchanged", "described wrongly"])
+@pytest.mark.parametrize("harm", ["absent", "truncated", "exchanged", "described wrongly", "other version"])
 def test_a_model_that_is_not_as_training_wrote_it_is_refused(folder, tmp_path, harm):
-    about = json.loads((folder / crfs.ABOUT).read_text())
-    model = (folder / crfs.MODEL).read_bytes()
+    about = json.loads((folder / crfs.DESCRIPTION_FILE).read_text())
+    model = (folder / crfs.MODEL_FILE).read_bytes()
     if harm != "absent":
-        (tmp_path / crfs.MODEL).write_bytes(model[: len(model) // 2] if harm == "truncated" else model)
+        (tmp_path / crfs.MODEL_FILE).write_bytes(model[: len(model) // 2] if harm == "truncated" else model)
     if harm == "exchanged":
         about["sha256"] = "0" * 64
     if harm == "described wrongly":
         about.pop("labels")
-    (tmp_path / crfs.ABOUT).write_text(json.dumps(about))
+    if harm == "other version":
+        about["format_version"] = 99
+    (tmp_path / crfs.DESCRIPTION_FILE).write_text(json.dumps(about))
     with pytest.raises(ConfigError, match=str(tmp_path)):
-        crfs.load(tmp_path)
+        crfs.load_crf(tmp_path)
 
 
 def test_clusters_are_seen_kept_and_tell_of_characters_never_met(labels, tmp_path):
@@ -130,9 +133,9 @@ def test_clusters_are_seen_kept_and_tell_of_characters_never_met(labels, tmp_pat
     wanted += [LabelledSentence(f"{a}{b}", ()) for a in "入出坐立怒笑" for b in "入出坐立怒笑"]
     found = {}
     for name, own in (("with", clusters), ("without", {})):
-        crfs.train(wanted, labels, CONFIG, tmp_path / name, own)
-        crf = crfs.load(tmp_path / name)
+        crfs.train_crf(wanted, labels, CONFIG, tmp_path / name, own)
+        crf = crfs.load_crf(tmp_path / name)
         assert crf.clusters == own
-        found[name] = crfs.score(crf, [f"怒{char}" for char in unknown])
+        found[name] = crf.predict([f"怒{char}" for char in unknown])
     assert all(answer.spans == (Span(1, 2, "NR"),) for answer in found["with"])
     assert all(a.entropy[1] < b.entropy[1] for a, b in zip(found["with"], found["without"], strict=True))

@@ -1,12 +1,15 @@
 """Small models of the user's own keep the small model's contract, or are refused in one line."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rayner.config.plugins import load_plugin
 from rayner.errors import ConfigError
-from rayner.taggers import custom_tagger
+from rayner.taggers.custom_tagger import DESCRIPTION_FILE, CustomTagger, CustomTaggerFamily
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.spans import Span
 from rayner.text.tags import bmes_labels
@@ -42,6 +45,12 @@ TAGGER = """
 """
 
 
+def family_of(name):
+    """The adapter around one of the taggers of the user's module."""
+    functions = load_plugin("slm.family", name, CustomTagger, "a CustomTagger")
+    return CustomTaggerFamily(name, functions, name)
+
+
 @pytest.fixture
 def trained(own_module, tmp_path):
     own_module("own_tagger", TAGGER)
@@ -52,15 +61,14 @@ def trained(own_module, tmp_path):
     ]
     folder = tmp_path / "slm"
     folder.mkdir()
-    custom_tagger.train("own_tagger:NAMES", examples, LABELS, folder, 7)
+    family_of("own_tagger:NAMES").train(examples, LABELS, folder, 7)
     return folder
 
 
 @settings(at_most(30), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(batch=st.lists(texts(30), max_size=4))
 def test_every_text_gets_legal_spans_and_an_entropy_a_character(trained, batch):
-    tagger = custom_tagger.load("own_tagger:NAMES", trained)
-    answers = custom_tagger.score(tagger, batch)
+    answers = family_of("own_tagger:NAMES").load(trained).predict(batch)
     assert len(answers) == len(batch)
     for text, answer in zip(batch, answers, strict=True):
         assert proper(answer, text, LABELS)
@@ -70,9 +78,9 @@ def test_every_text_gets_legal_spans_and_an_entropy_a_character(trained, batch):
 
 
 def test_it_knows_what_it_was_trained_on(trained):
-    about = custom_tagger.about(trained)
-    assert about.labels == LABELS
-    assert about.characters == set("楚王怒秦使")
+    family = family_of("own_tagger:NAMES")
+    assert family.load(trained).labels == LABELS
+    assert family.load_known_characters(trained) == set("楚王怒秦使")
 
 
 @pytest.mark.parametrize(
@@ -85,15 +93,25 @@ def test_it_knows_what_it_was_trained_on(trained):
     ],
 )
 def test_an_answer_that_is_no_distribution_is_refused(trained, name, said):
-    tagger = custom_tagger.load(f"own_tagger:{name}", trained)
+    tagger = family_of(f"own_tagger:{name}").load(trained)
     with pytest.raises(ConfigError, match=f"^slm.family: expected of own_tagger:{name} {said}$"):
-        custom_tagger.score(tagger, ["楚王", "", "怒"])
+        tagger.predict(["楚王", "", "怒"])
 
 
 def test_what_is_no_tagger_and_a_folder_without_one_are_refused(trained, tmp_path):
     with pytest.raises(
         ConfigError, match=r"^slm.family: expected a CustomTagger, found own_tagger:load of type function"
     ):
-        custom_tagger.load("own_tagger:load", trained)
+        family_of("own_tagger:load")
     with pytest.raises(ConfigError, match="expected a trained tagger, found: "):
-        custom_tagger.about(tmp_path)
+        family_of("own_tagger:NAMES").load_known_characters(tmp_path)
+
+
+def test_a_description_of_another_format_version_is_one_clear_error(trained):
+    path = trained / DESCRIPTION_FILE
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format_version": 2}))
+    with pytest.raises(ConfigError, match="format_version 2, where this version of rayner reads 1; train the model"):
+        family_of("own_tagger:NAMES").load(trained)
+    path.write_text(json.dumps({"labels": [], "characters": ""}))
+    with pytest.raises(ConfigError, match="format_version none"):
+        family_of("own_tagger:NAMES").load(trained)

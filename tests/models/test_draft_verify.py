@@ -98,7 +98,7 @@ def test_examples_that_several_texts_share_are_read_once(random_llm, sentences):
     alone = [apart.answer_requests([task])[0] for task in drafted]
     for one, other in zip(found, alone, strict=True):
         same(one, other)
-    examples = len(random_llm.shown(shown))
+    examples = len(random_llm.example_tokens(shown))
     assert apart.cost.tokens - together.cost.tokens == 7 * examples
 
 

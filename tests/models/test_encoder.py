@@ -12,7 +12,8 @@ from rayner.config.settings import SlmConfig
 from rayner.errors import ConfigError
 from rayner.llm.index import load_sentence_encoder
 from rayner.taggers import encoder
-from rayner.taggers.encoder_training import held_out_f1, make_optimizer, train_epoch
+from rayner.taggers.encoder_training import compute_loss, encode_training_windows, make_optimizer, train_epoch
+from rayner.taggers.tagger import measure_f1
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.spans import Span, sort_and_check_spans
 from rayner.text.tags import spans_to_tags, tags_to_spans
@@ -27,8 +28,9 @@ def drawn_text(n_chars, seed=0):
     return "".join(random.Random(seed).choices("楚懷王之也曰大夫將軍漢人為" + ODD, k=n_chars))
 
 
-def scored(tagger, texts, batch_size=8, size=40, overlap=10):
-    return encoder.score(tagger, texts, size=size, overlap=overlap, batch_size=batch_size)
+def predict(tagger, texts, batch_size=8, size=40, overlap=10):
+    config = SlmConfig(max_chars=size, overlap=overlap)
+    return dataclasses.replace(tagger, config=config, batch_size=batch_size).predict(texts)
 
 
 def proper(answer, text, labels):
@@ -51,7 +53,7 @@ def any_tagger(request):
 @given(batch=st.lists(texts(60), max_size=5))
 def test_every_text_gets_legal_spans_and_an_entropy_a_character(tagger, splitting_tagger, batch):
     for either in (tagger, splitting_tagger):
-        answers = scored(either, batch, size=16, overlap=5)
+        answers = predict(either, batch, size=16, overlap=5)
         assert len(answers) == len(batch)
         assert all(proper(answer, text, either.labels) for answer, text in zip(answers, batch, strict=True))
 
@@ -59,12 +61,12 @@ def test_every_text_gets_legal_spans_and_an_entropy_a_character(tagger, splittin
 @pytest.mark.parametrize("n_chars", [1, 2, 39, 40, 41, 100, 700])
 def test_texts_of_any_length_are_scored_whole(any_tagger, n_chars):
     text = drawn_text(n_chars, seed=n_chars)
-    assert proper(scored(any_tagger, [text])[0], text, any_tagger.labels)
+    assert proper(predict(any_tagger, [text])[0], text, any_tagger.labels)
 
 
 def test_random_heads_are_sure_and_in_doubt(any_tagger):
     # Else the comparisons below compared nothing.
-    answer = scored(any_tagger, [drawn_text(300)])[0]
+    answer = predict(any_tagger, [drawn_text(300)])[0]
     assert answer.entropy.min() < 0.3
     assert answer.entropy.max() > 1
     assert len(answer.spans) > 10
@@ -72,8 +74,8 @@ def test_random_heads_are_sure_and_in_doubt(any_tagger):
 
 def test_neither_the_size_of_a_batch_nor_its_order_changes_a_score(any_tagger):
     batch = [drawn_text(n, seed=n) for n in (1, 30, 7, 90, 2, 33, 150, 41, 3, 64, 16)]
-    alone, together = scored(any_tagger, batch, 1), scored(any_tagger, batch, 32)
-    backwards = scored(any_tagger, batch[::-1], 4)[::-1]
+    alone, together = predict(any_tagger, batch, 1), predict(any_tagger, batch, 32)
+    backwards = predict(any_tagger, batch[::-1], 4)[::-1]
     for answers in (together, backwards):
         for expected, found in zip(alone, answers, strict=True):
             assert found.spans == expected.spans
@@ -81,15 +83,15 @@ def test_neither_the_size_of_a_batch_nor_its_order_changes_a_score(any_tagger):
 
 
 def test_no_text_and_no_texts_have_no_scores(tagger):
-    assert scored(tagger, []) == []
-    empty, full, last = scored(tagger, ["", "楚王", ""])
+    assert predict(tagger, []) == []
+    empty, full, last = predict(tagger, ["", "楚王", ""])
     assert (empty.spans, len(empty.entropy)) == (last.spans, len(last.entropy)) == ((), 0)
     assert len(full.entropy) == 2
 
 
 def distributions(tagger, text):
     """Label distributions of a text whose characters are one token each, straight from the model."""
-    tokenizer = tagger.speller.tokenizer
+    tokenizer = tagger.tokenizer.tokenizer
     known = [tokenizer.convert_tokens_to_ids(char) for char in text]
     ids = [tokenizer.cls_token_id, *known, tokenizer.sep_token_id]
     with torch.no_grad():
@@ -101,7 +103,7 @@ def distributions(tagger, text):
 @given(text=st.text("楚懷王之也曰大夫將軍漢人為\ue000𠀀", min_size=1, max_size=40))
 def test_entropy_and_tags_are_those_of_the_models_distributions(tagger, text):
     probs = distributions(tagger, text)
-    answer = scored(tagger, [text])[0]
+    answer = predict(tagger, [text])[0]
     np.testing.assert_allclose(answer.entropy, -(probs * np.log(probs)).sum(1), atol=1e-4)
     likeliest = tags_to_spans([tagger.labels[i] for i in probs.argmax(1)])
     if not likeliest.n_faults:
@@ -119,11 +121,11 @@ def test_entropy_and_tags_are_those_of_the_models_distributions(tagger, text):
 
 def test_a_long_text_has_the_entropies_of_its_windows(any_tagger):
     text = drawn_text(130)
-    whole = scored(any_tagger, [text], size=12, overlap=4)[0]
+    whole = predict(any_tagger, [text], size=12, overlap=4)[0]
     parts = encoder.split_into_model_windows(any_tagger, text, 12, 4)
     assert len(parts) > 10
     for window in parts:
-        alone = scored(any_tagger, [text[window.start : window.end]], size=12, overlap=4)[0]
+        alone = predict(any_tagger, [text[window.start : window.end]], size=12, overlap=4)[0]
         kept = whole.entropy[window.keep_start : window.keep_end]
         np.testing.assert_allclose(kept, alone.entropy[window.kept_slice], atol=1e-4)
 
@@ -159,11 +161,11 @@ def test_training_labels_are_expanded_as_in_table_1(splitting_tagger):
         *("B-NO", "M-NO"),  # B of two
         *("M-NO", "M-NO", "E-NO"),  # E of three
     ]
-    (item,) = encoder.encode_training_windows(splitting_tagger, [LabelledSentence(text, spans)], 40, 10)
+    (item,) = encode_training_windows(splitting_tagger, [LabelledSentence(text, spans)], 40, 10)
     assert item.token_labels[0] == item.token_labels[-1] == encoder.IGNORED_LABEL
     assert [splitting_tagger.labels[i] for i in item.token_labels[1:-1]] == expected
     assert item.tokens_per_char == [1, 3, 4, 1, 3, 3, 1, 2, 3]
-    tokenizer = splitting_tagger.speller.tokenizer
+    tokenizer = splitting_tagger.tokenizer.tokenizer
     assert tokenizer.decode(item.tokens[1:-1]) == text
     assert [item.tokens[0], item.tokens[-1]] == [tokenizer.cls_token_id, tokenizer.sep_token_id]
 
@@ -172,14 +174,14 @@ def test_a_long_training_sentence_becomes_windows_that_cover_it(tagger, sentence
     example = max(sentences, key=lambda e: len(e.text))
     tags = spans_to_tags(example.spans, len(example.text))
     parts = encoder.split_into_model_windows(tagger, example.text, 10, 3)
-    items = encoder.encode_training_windows(tagger, [example], 10, 3)
+    items = encode_training_windows(tagger, [example], 10, 3)
     assert len(items) == len(parts) > 1
     for window, item in zip(parts, items, strict=True):
         assert [tagger.labels[i] for i in item.token_labels[1:-1]] == tags[window.start : window.end]
 
 
 def test_loss_is_the_mean_over_all_characters_of_a_batch(tagger, sentences):
-    chosen = [e for e in sentences if set(e.text) <= set(tagger.speller.tokenizer.get_vocab())][:4]
+    chosen = [e for e in sentences if set(e.text) <= set(tagger.tokenizer.tokenizer.get_vocab())][:4]
     assert len({len(e.text) for e in chosen}) > 1
     losses = []
     for e in chosen:
@@ -188,7 +190,7 @@ def test_loss_is_the_mean_over_all_characters_of_a_batch(tagger, sentences):
             -math.log(probs[i, tagger.labels.index(tag)]) for i, tag in enumerate(spans_to_tags(e.spans, len(e.text)))
         ]
     with torch.no_grad():
-        found = encoder.compute_loss(tagger, encoder.encode_training_windows(tagger, chosen, 200, 50))
+        found = compute_loss(tagger, encode_training_windows(tagger, chosen, 200, 50))
     assert float(found) == pytest.approx(np.mean(losses), abs=1e-4)
 
 
@@ -198,7 +200,7 @@ def test_what_is_saved_scores_as_before(any_tagger, tmp_path):
     again = encoder.load_encoder_tagger(tmp_path, CPU)
     assert again.labels == any_tagger.labels
     batch = [drawn_text(n) for n in (5, 60)]
-    for expected, found in zip(scored(any_tagger, batch), scored(again, batch), strict=True):
+    for expected, found in zip(predict(any_tagger, batch), predict(again, batch), strict=True):
         assert found.spans == expected.spans
         np.testing.assert_array_equal(found.entropy, expected.entropy)
 
@@ -207,7 +209,7 @@ def test_a_trained_tagger_may_get_a_fresh_head_for_other_labels(tagger, tmp_path
     encoder.save_encoder_tagger(tagger, tmp_path)
     again = encoder.load_encoder_tagger(tmp_path, CPU, ["O", "B-ZD", "M-ZD", "E-ZD", "S-ZD"])
     assert again.labels == ("O", "B-ZD", "M-ZD", "E-ZD", "S-ZD")
-    assert proper(scored(again, ["楚王"])[0], "楚王", again.labels)
+    assert proper(predict(again, ["楚王"])[0], "楚王", again.labels)
 
 
 @pytest.mark.parametrize("name", ["", "no/such/folder/anywhere"])
@@ -240,7 +242,7 @@ def lessons(encoder_folder, labels, sentences):
 
     def make():
         fresh = fresh_tagger(encoder_folder, labels)
-        items = encoder.encode_training_windows(fresh, sentences[:24], 40, 10)
+        items = encode_training_windows(fresh, sentences[:24], 40, 10)
         return fresh, make_optimizer(fresh, CONFIG), items
 
     return make
@@ -275,7 +277,7 @@ def test_an_epoch_returns_its_mean_loss_and_leaves_the_model_ready_to_score(less
     assert same(before, weights(fresh))
     assert not fresh.model.training
     with torch.no_grad():
-        alone = [(float(encoder.compute_loss(fresh, [item])), len(item.counts)) for item in items]
+        alone = [(float(compute_loss(fresh, [item])), len(item.tokens_per_char)) for item in items]
     assert min(loss for loss, _ in alone) < found < max(loss for loss, _ in alone)
 
 
@@ -283,10 +285,8 @@ def test_workers_see_the_same_batches_between_them(lessons, monkeypatch):
     fresh, optimizer, items = lessons()
     seen = []
     monkeypatch.setattr(
-        "rayner.taggers.encoder_training.loss",
-        lambda tagger, batch, model: (
-            seen.append([items.index(i) for i in batch]) or encoder.compute_loss(tagger, batch, model)
-        ),
+        "rayner.taggers.encoder_training.compute_loss",
+        lambda tagger, batch, model: seen.append([items.index(i) for i in batch]) or compute_loss(tagger, batch, model),
     )
     batches = {}
     for world in (1, 2):
@@ -303,22 +303,25 @@ def test_a_tagger_learns_sixty_sentences_by_heart(encoder_folder, labels, types,
     config = SlmConfig(epochs=25, batch_size=8, lr=5e-3)
     pupil = fresh_tagger(encoder_folder, labels)
     chosen = sentences[:60]
-    items = encoder.encode_training_windows(pupil, chosen, 200, 50)
-    assert held_out_f1(pupil, chosen, config, types) < 0.2
+    items = encode_training_windows(pupil, chosen, 200, 50)
+    assert measure_f1(pupil, chosen, types) < 0.2
     optimizer = make_optimizer(pupil, config)
     losses = [train_epoch(pupil, pupil.model, optimizer, items, config, epoch=e, seed=7) for e in range(config.epochs)]
     assert losses[-1] < losses[0] / 5
-    assert held_out_f1(pupil, chosen, config, types) > 0.8
+    assert measure_f1(pupil, chosen, types) > 0.8
 
 
 def test_vectors_are_those_of_the_encoder_and_long_texts_have_none(splitting_tagger, tmp_path):
     encoder.save_encoder_tagger(splitting_tagger, tmp_path)
     texts = ["楚懷王入秦", "王", "", "楚" * 90]
-    found = encoder.scored(splitting_tagger, texts, size=60, overlap=8, batch_size=2, vectors=True)
-    assert [vector is None for _, vector in found] == [False, False, True, True]
+    with_vectors = dataclasses.replace(splitting_tagger, sentence_vectors=True)
+    predictions = predict(with_vectors, texts, size=60, overlap=8, batch_size=2)
+    vectors = [prediction.sentence_vector for prediction in predictions]
+    assert [vector is None for vector in vectors] == [False, False, True, True]
     wanted = load_sentence_encoder(tmp_path, splitting_tagger.device).embed(texts[:2], 2)
-    np.testing.assert_allclose(np.stack([vector for _, vector in found[:2]]), wanted, atol=1e-6)
-    plain = encoder.score(splitting_tagger, texts, size=60, overlap=8, batch_size=2)
-    for (one, _), other in zip(found, plain, strict=True):
+    np.testing.assert_allclose(np.stack(vectors[:2]), wanted, atol=1e-6)
+    plain = predict(splitting_tagger, texts, size=60, overlap=8, batch_size=2)
+    assert all(prediction.sentence_vector is None for prediction in plain)
+    for one, other in zip(predictions, plain, strict=True):
         assert one.spans == other.spans
         np.testing.assert_array_equal(one.entropy, other.entropy)

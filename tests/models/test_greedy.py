@@ -36,10 +36,10 @@ class Plain:
 
 def plainly(llm, text, shown, probability):
     """Greedy decoding, a full forward pass for each token: no cache, no batch, no padding."""
-    copier, state = llm.copier(text), GrammarState()
-    prompt, tokens, probs, roles, slots = llm.prompt(shown, text), [], [], [], []
+    copier, state = llm.build_grammar(text), GrammarState()
+    prompt, tokens, probs, roles, slots = llm.prompt_tokens(shown, text), [], [], [], []
     decisions = np.ones(len(text) + 1)
-    while allowed := copier.allowed(state):
+    while allowed := copier.allowed_tokens(state):
         with torch.no_grad():
             logits = llm.model(input_ids=torch.tensor([prompt + tokens])).logits[0, -1].double()
         pool = logits if probability == "unmasked" else logits[list(allowed)]
@@ -52,7 +52,7 @@ def plainly(llm, text, shown, probability):
         tokens.append(token)
         probs.append(prob)
         roles.append(role)
-    read = markup.parse_markup(llm.speller.tokenizer.decode(tokens))
+    read = markup.parse_markup(llm.tokenizer.tokenizer.decode(tokens))
     places = {role: [k for k, found in enumerate(roles) if found is role] for role in TokenRole}
     around = [
         [probs[k] for at in pair for k in (at - 1, at) if k >= 0]

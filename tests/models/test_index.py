@@ -103,7 +103,7 @@ def test_different_texts_have_different_embeddings(encoder, sentences):
 
 
 def test_an_embedding_is_the_mean_over_the_characters_at_length_one(encoder):
-    tokenizer = encoder.speller.tokenizer
+    tokenizer = encoder.tokenizer.tokenizer
     ids = [tokenizer.convert_tokens_to_ids(token) for token in ["[CLS]", "之", "也", "[UNK]", "[SEP]"]]
     with torch.no_grad():
         mean = encoder.model(torch.tensor([ids])).last_hidden_state[0, 1:4].mean(0).numpy()

@@ -31,7 +31,7 @@ def written(task, shown, text):
 @given(shown=st.lists(examples, max_size=3), drawn=tagged_texts(20))
 def test_a_prompt_reads_as_task_examples_and_sentence(random_llm, shown, drawn):
     text, _ = drawn
-    assert random_llm.speller.tokenizer.decode(random_llm.prompt(shown, text)) == composed(
+    assert random_llm.tokenizer.tokenizer.decode(random_llm.prompt_tokens(shown, text)) == composed(
         written("標注：", shown, text)
     )
 
@@ -45,20 +45,20 @@ def test_a_prompt_without_task_begins_with_the_sentence(decoder_folder, types):
 @given(drawn=tagged_texts(20))
 def test_no_token_of_a_prompt_straddles_characters_or_tags(random_llm, drawn):
     text, spans = drawn
-    speller = random_llm.speller
-    alone = [speller.literal(escape_char(char)) for char in text]
-    head, tail = [*speller.literal("標注：\n"), *speller.literal("句：")], [*speller.literal("\n答：")]
-    assert random_llm.prompt([], text) == [*head, *(token for tokens in alone for token in tokens), *tail]
+    speller = random_llm.tokenizer
+    alone = [speller.encode_prose(escape_char(char)) for char in text]
+    head, tail = [*speller.encode_prose("標注：\n"), *speller.encode_prose("句：")], [*speller.encode_prose("\n答：")]
+    assert random_llm.prompt_tokens([], text) == [*head, *(token for tokens in alone for token in tokens), *tail]
     begins, ends = {s.start: s for s in spans}, {s.end: s for s in spans}
     line = []
     for i in range(len(text) + 1):
         if i in ends:
-            line += [*speller.literal("</"), *speller.literal(ends[i].type), *speller.literal(">")]
+            line += [*speller.encode_prose("</"), *speller.encode_prose(ends[i].type), *speller.encode_prose(">")]
         if i in begins:
-            line += [*speller.literal("<"), *speller.literal(begins[i].type), *speller.literal(">")]
-        line += alone[i] if i < len(text) else speller.literal("\n")
-    shown = random_llm.prompt([LabelledSentence(text, spans)], "楚")
-    at = len(speller.literal("標注：\n"))
+            line += [*speller.encode_prose("<"), *speller.encode_prose(begins[i].type), *speller.encode_prose(">")]
+        line += alone[i] if i < len(text) else speller.encode_prose("\n")
+    shown = random_llm.prompt_tokens([LabelledSentence(text, spans)], "楚")
+    at = len(speller.encode_prose("標注：\n"))
     assert shown[at : at + len(line)] == line
 
 
@@ -67,17 +67,17 @@ def test_no_token_of_a_prompt_straddles_characters_or_tags(random_llm, drawn):
 def test_the_right_answer_reads_as_the_tagged_sentence(random_llm, drawn):
     text, spans = drawn
     taught = llms.build_sft_example(random_llm, [], LabelledSentence(text, spans))
-    assert random_llm.speller.tokenizer.decode([step.token for step in taught.answer]) == composed(
+    assert random_llm.tokenizer.tokenizer.decode([step.token for step in taught.answer]) == composed(
         spans_to_markup(text, spans)
     )
-    assert taught.prompt == random_llm.prompt([], text)
+    assert taught.prompt == random_llm.prompt_tokens([], text)
     assert len(taught) == len(taught.prompt) + len(taught.answer)
     assert [step.slot for step in taught.answer if step.role is TokenRole.OPEN] == [span.start for span in spans]
 
 
 def test_an_example_may_hold_a_type_that_the_model_may_not_write(random_llm):
-    prompt = random_llm.prompt([LabelledSentence("楚王", (Span(0, 2, "ZD"),))], "楚")
-    assert "<ZD>楚王</ZD>\n" in random_llm.speller.tokenizer.decode(prompt)
+    prompt = random_llm.prompt_tokens([LabelledSentence("楚王", (Span(0, 2, "ZD"),))], "楚")
+    assert "<ZD>楚王</ZD>\n" in random_llm.tokenizer.tokenizer.decode(prompt)
 
 
 def test_the_chat_template_stands_around_the_prompt(chat_folder, types):
@@ -175,7 +175,7 @@ def test_the_loss_is_the_mean_over_all_that_is_taught(random_llm, fresh_llm, cho
                     parameter.normal_()
     items = lessons_for(llm, chosen)
     assert len({len(item) for item in items}) == len(items)  # so there is padding
-    end = llm.speller.tokenizer.eos_token_id
+    end = llm.tokenizer.tokenizer.eos_token_id
     expected = [losses(llm.model, item, objective, end) for item in items]
     teacher = llms.SftLoss(llm, objective)
     with torch.no_grad():
@@ -211,7 +211,7 @@ def trained_adapter(llm, chosen, steps=5):
 
 def logits_of(llm):
     with torch.no_grad():
-        return llm.model(input_ids=torch.tensor([llm.prompt([], "楚王怒去")])).logits
+        return llm.model(input_ids=torch.tensor([llm.prompt_tokens([], "楚王怒去")])).logits
 
 
 def test_an_adapter_learns_alone_and_reloads_to_the_same_model(fresh_llm, decoder_folder, types, chosen, tmp_path):

@@ -21,8 +21,8 @@ def similar(encoder, train):
 
 def test_similar_examples_are_the_nearest_of_the_index(similar, encoder, train, sentences):
     asked = [e.text for e in [*train[:6], *sentences[50:54]]]
-    found = similar.examples(asked)
-    assert found == similar.index.nearest(encoder.embed(asked, 8), [(text,) for text in asked], 3)
+    found = similar.find_examples(asked)
+    assert found == similar.index.nearest_sentences(encoder.embed(asked, 8), [(text,) for text in asked], 3)
     for text, shown in zip(asked, found, strict=True):
         assert len({e.text for e in shown} - {text}) == 3
     assert len({tuple(e.text for e in shown) for shown in found}) > 1  # not the same for all
@@ -30,14 +30,14 @@ def test_similar_examples_are_the_nearest_of_the_index(similar, encoder, train, 
 
 def test_a_group_shares_the_examples_nearest_to_its_mean_and_is_shown_none_of_its_own(similar, encoder, train):
     group = tuple(e.text for e in train[:3])
-    (found,) = similar.shared([group])
+    (found,) = similar.find_group_examples([group])
     assert len({e.text for e in found} - {*group}) == 3
     vectors = encoder.embed([*group, *(e.text for e in train)], 8)
     near = vectors[3:] @ vectors[:3].mean(axis=0)
     order = [train[i].text for i in np.argsort(-near) if train[i].text not in group]
     assert [e.text for e in found] == list(dict.fromkeys(order))[:3]
-    both = similar.shared([group, (train[5].text,)])
-    assert both == [found, similar.examples([train[5].text])[0]]
+    both = similar.find_group_examples([group, (train[5].text,)])
+    assert both == [found, similar.find_examples([train[5].text])[0]]
 
 
 def test_no_texts_have_no_examples(similar, train):

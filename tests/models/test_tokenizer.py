@@ -37,16 +37,16 @@ def spellers(request):
 @pytest.mark.parametrize("char", NASTY, ids=lambda char: f"U+{ord(char):04X}")
 def test_every_nasty_character_has_a_token(spellers, kind, char):
     speller = spellers[kind]
-    assert len(speller.char(char)) >= 1
-    assert all(0 <= token < len(speller.tokenizer) for token in speller.char(char))
-    assert len(speller.copied(char)[0]) >= 1
+    assert len(speller.encode_char(char)) >= 1
+    assert all(0 <= token < len(speller.tokenizer) for token in speller.encode_char(char))
+    assert len(speller.encode_escaped_chars(char)[0]) >= 1
 
 
 @at_most(60)
 @given(text=texts())
 def test_every_character_of_every_text_has_a_token_of_its_own(spellers, text):
     for speller in spellers.values():
-        for spelled in (speller.text(text), speller.copied(text)):
+        for spelled in (speller.encode_chars(text), speller.encode_escaped_chars(text)):
             assert len(spelled) == len(text)
             assert all(spelled)
 
@@ -54,9 +54,9 @@ def test_every_character_of_every_text_has_a_token_of_its_own(spellers, text):
 @pytest.mark.parametrize("char", ["\ue000", "\U000f0000", "\x00", "\u200b", " ", "\n", "\u2028"])
 def test_a_character_that_the_normaliser_deletes_gets_the_unknown_token(spellers, char):
     speller = spellers["normalising"]
-    assert speller.literal(f"楚{char}王") == speller.literal("楚王")  # so it is: the tokenizer drops it
+    assert speller.encode_prose(f"楚{char}王") == speller.encode_prose("楚王")  # so it is: the tokenizer drops it
     unknown = (speller.tokenizer.unk_token_id,)
-    assert speller.text(f"楚{char}王") == [speller.literal("楚"), unknown, speller.literal("王")]
+    assert speller.encode_chars(f"楚{char}王") == [speller.encode_prose("楚"), unknown, speller.encode_prose("王")]
 
 
 def test_a_tokenizer_that_deletes_a_character_and_has_no_unknown_token_is_a_config_error():
@@ -75,20 +75,20 @@ def test_a_tokenizer_that_deletes_a_character_and_has_no_unknown_token_is_a_conf
 @given(text=texts())
 def test_the_llm_reads_and_writes_markup(spellers, text):
     speller = spellers["decoder"]
-    decoded = [speller.tokenizer.decode(list(tokens)) for tokens in speller.copied(text)]
+    decoded = [speller.tokenizer.decode(list(tokens)) for tokens in speller.encode_escaped_chars(text)]
     assert decoded == [escape_char(composed(char)) for char in text]
 
 
 def test_the_small_model_reads_markup_characters_as_they_are(spellers):
     speller = spellers["splitting"]
-    assert [speller.tokenizer.decode(list(tokens)) for tokens in speller.text("<&l")] == ["<", "&", "l"]
+    assert [speller.tokenizer.decode(list(tokens)) for tokens in speller.encode_chars("<&l")] == ["<", "&", "l"]
 
 
 @pytest.mark.parametrize("text", ["NR", "</", "</NR>", "<|endoftext|>", "<|pad|>"])
 def test_no_token_straddles_characters_of_the_text(spellers, text):
     speller = spellers["decoder"]
-    whole = speller.literal(text)
-    apart = tuple(token for tokens in speller.text(text) for token in tokens)
+    whole = speller.encode_prose(text)
+    apart = tuple(token for tokens in speller.encode_chars(text) for token in tokens)
     assert len(whole) < len(text)  # so it is: the tokenizer would join them
     assert len(apart) >= len(text)
     assert speller.tokenizer.decode(list(apart)) == text
@@ -97,15 +97,15 @@ def test_no_token_straddles_characters_of_the_text(spellers, text):
 def test_text_cannot_spell_a_special_token(spellers):
     for kind, name in (("decoder", "<|endoftext|>"), ("encoder", "[MASK]"), ("splitting", "[SEP]")):
         speller = spellers[kind]
-        special = speller.literal(name)
+        special = speller.encode_prose(name)
         assert len(special) == 1
-        used = {token for spelled in (speller.text(name), speller.copied(name)) for part in spelled for token in part}
+        used = {token for spelled in (speller.encode_chars(name), speller.encode_escaped_chars(name)) for part in spelled for token in part}
         assert special[0] not in used
 
 
 def test_tags_are_spelled_apart_from_their_types(spellers, types):
     speller = spellers["decoder"]
-    tags = speller.tags(types)
+    tags = speller.spell_tags(types)
     parts = [tags.open, tags.close, tags.end, *tags.types.values()]
     assert [speller.tokenizer.decode(list(part)) for part in parts] == ["<", "</", ">", *types]
     assert list(tags.types) == types
@@ -114,17 +114,17 @@ def test_tags_are_spelled_apart_from_their_types(spellers, types):
 @pytest.mark.parametrize("kind", ["encoder", "normalising"])
 def test_a_tokenizer_that_cannot_spell_tags_is_a_config_error(spellers, kind):
     with pytest.raises(ConfigError, match="cannot spell"):
-        spellers[kind].tags(["NR"])
+        spellers[kind].spell_tags(["NR"])
 
 
 @pytest.mark.parametrize("kind", ["encoder", "normalising"])
 def test_only_characters_of_the_vocabulary_are_known(spellers, kind):
-    assert spellers[kind].knows("楚")
-    assert not spellers[kind].knows("\ue000")
+    assert spellers[kind].has_char("楚")
+    assert not spellers[kind].has_char("\ue000")
 
 
 def test_a_byte_level_tokenizer_knows_every_character(spellers):
-    assert all(spellers["decoder"].knows(char) for char in "楚\ue000\U00020bb7\u2028<\n")
+    assert all(spellers["decoder"].has_char(char) for char in "楚\ue000\U00020bb7\u2028<\n")
 
 
 @pytest.mark.parametrize("name", ["", "no/such/folder/anywhere"])

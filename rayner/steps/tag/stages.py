@@ -81,19 +81,24 @@ class SlmStage:
         self.attempts_folder = notes
         # Retrieval by the tagger's own vectors: its pass over a text has them ready.
         own = config.llm.examples == "similar" and config.index.encoder == "slm"
-        self.score = load_tagger(config, run, vectors=own)
+        self.tagger = load_tagger(config, run, sentence_vectors=own)
 
     def __call__(self, unit: UnitPredictions) -> UnitPredictions:
         """Score the segments of a unit."""
         cores = [bounds_without_whitespace(item.text) for item in unit.segments]
         texts = [item.text[start:end] for item, (start, end) in zip(unit.segments, cores, strict=True)]
-        found, errors = run_isolating_failures(self.score, texts, attempt_path(self.attempts_folder, unit, "slm"))
+        found, errors = run_isolating_failures(
+            self.tagger.predict, texts, attempt_path(self.attempts_folder, unit, "slm")
+        )
         done = []
-        for item, (start, end), pair, error in zip(unit.segments, cores, found, errors, strict=True):
-            score = pair[0] if pair else NOTHING
-            framed = score.pad(start, len(item.text) - (end if pair else start))
+        for item, (start, end), prediction, error in zip(unit.segments, cores, found, errors, strict=True):
+            framed = (prediction or NOTHING).pad(start, len(item.text) - (end if prediction else start))
             done.append(replace(item, slm=framed, error=error))
-        vectors = {text: pair[1] for text, pair in zip(texts, found, strict=True) if pair and pair[1] is not None}
+        vectors = {
+            text: prediction.sentence_vector
+            for text, prediction in zip(texts, found, strict=True)
+            if prediction and prediction.sentence_vector is not None
+        }
         return replace(unit, segments=done, text_vectors=vectors)
 
 

@@ -109,13 +109,15 @@ def _load_or_write_plan(config: Config, run: Run, corpus: str, tagged: Run, want
     out = tagged.root
 
     def work() -> dict[str, Any]:
-        from rayner.steps.loading import knows  # and with it torch, which the rest of this process does without
+        from rayner.steps.loading import (
+            load_known_characters,
+        )  # and with it torch, which the rest of this process does without
 
         if list_file_names(out / "segments", "", ".parquet"):
             raise ConfigError(f"{out}: holds a tagged corpus without a plan; choose another out=")
         log.info("tag: reads %s", corpus)
         seen = write_plan(corpus, config.score.unit_chars, out)
-        share = seen.unknown_share(knows(config, run))
+        share = seen.unknown_share(load_known_characters(config, run))
         return {
             "digest": seen.digest, "documents": seen.documents, "characters": seen.characters, "units": seen.units,
             "unread": seen.unread, "empty": seen.empty, "unknown_share": round(share, 4),

@@ -5,8 +5,6 @@ sentences of the corpus is wrong here and there, but it teaches the script, the 
 sentences follow and have the last word (docs/log.md).
 """
 
-from typing import Any
-
 import ray
 
 from rayner.config.settings import Config
@@ -45,5 +43,5 @@ def read_pseudo_labels(run: Run) -> list[LabelledSentence]:
 
 def _tagged(config: Config, run: Run, texts: list[str]) -> list[LabelledSentence]:
     set_torch_threads(int(config.score.cpus))
-    answers: Any = load_tagger(config, run)(texts)
-    return [LabelledSentence(text, tuple(score.spans)) for text, (score, _) in zip(texts, answers, strict=True)]
+    predictions = load_tagger(config, run).predict(texts)
+    return [LabelledSentence(text, prediction.spans) for text, prediction in zip(texts, predictions, strict=True)]

@@ -11,36 +11,24 @@ from ray.train.torch import prepare_model
 
 from rayner.cluster.ray_train import run_training, select_worker_device, step_progress
 from rayner.cluster.session import start_logging
-from rayner.config.plugins import is_plugin_name
-from rayner.config.settings import Config, config_to_dict, json_digest
+from rayner.config.settings import Config, json_digest
 from rayner.modeling.scratch import write_scratch_encoder
 from rayner.modeling.training import count_batches, set_torch_threads
 from rayner.runs.progress import log
-from rayner.runs.run_folder import Run, folder_sha256, model_digest, replace_folder
+from rayner.runs.run_folder import Run, folder_sha256, replace_folder
 from rayner.runs.storage import local_model_name
 from rayner.steps import data
-from rayner.steps.training.train_crf import crf_inputs, train_crf
-from rayner.steps.training.train_custom import custom_inputs, train_custom
+from rayner.steps.loading import load_tagger_family
+from rayner.steps.training.train_in_one_process import train_in_one_process
 from rayner.taggers import encoder as slms
-from rayner.taggers.encoder_training import held_out_f1, make_optimizer, train_epoch
+from rayner.taggers.encoder_training import encode_training_windows, make_optimizer, train_epoch
+from rayner.taggers.tagger import measure_f1
 from rayner.text.tags import bmes_labels
 
 
 def inputs(config: Config, run: Run) -> dict[str, Any]:
     """What the trained tagger depends on."""
-    if config.slm.family == "crf":
-        return crf_inputs(config, run)
-    if is_plugin_name(config.slm.family):
-        return custom_inputs(config, run)
-    settings = config_to_dict(config.slm)
-    for key in ("workers", "dtype", "family", "crf"):  # of scoring, not of training; of the other family
-        settings.pop(key)
-    return {
-        "data": run.step_digest("data"),
-        "slm": settings,
-        "seed": config.seed,
-        "model": model_digest(config.slm.model),
-    }
+    return {"data": run.step_digest("data"), **load_tagger_family(config).training_inputs(config.seed)}
 
 
 def train_slm(config: Config, run: Run) -> dict[str, Any]:
@@ -48,8 +36,9 @@ def train_slm(config: Config, run: Run) -> dict[str, Any]:
     data.prepare_data(config, run)
 
     def work() -> dict[str, Any]:
-        train = {"crf": train_crf, "encoder": _train_encoder}.get(config.slm.family, train_custom)
-        return {**train(config, run), "digest": folder_sha256(run.path("models", "slm"))}
+        trainer = load_tagger_family(config).one_process_trainer
+        result = train_in_one_process(config, run, trainer) if trainer else _train_encoder(config, run)
+        return {**result, "digest": folder_sha256(run.path("models", "slm"))}
 
     return run.run_step("train_slm", inputs(config, run), work)
 
@@ -72,7 +61,7 @@ def _train_encoder(config: Config, run: Run) -> dict[str, Any]:
     return {
         "dev_f1": metrics["f1"],
         "epoch": metrics["epoch"] + 1,
-        "parameters": sum(p.numel() for p in model.model.parameters()),
+        "parameters": model.n_parameters,
     }
 
 
@@ -87,9 +76,12 @@ def _worker(settings: dict[str, Any]) -> None:
     types = run.step_result("data")["types"]
     torch.manual_seed(config.seed)  # the same fresh head in every run
     slm = slms.load_encoder_tagger(
-        local_model_name(settings["base"]), select_worker_device(config.device), bmes_labels(types)
+        local_model_name(settings["base"]),
+        select_worker_device(config.device),
+        bmes_labels(types),
+        config=config.slm,
     )
-    items = slms.encode_training_windows(slm, data.read_part(run, "train"), config.slm.max_chars, config.slm.overlap)
+    items = encode_training_windows(slm, data.read_part(run, "train"), config.slm.max_chars, config.slm.overlap)
     dev = data.read_part(run, "dev")
     optimizer = make_optimizer(slm, config.slm)
     first = _restore(slm, optimizer, rank)
@@ -101,7 +93,7 @@ def _worker(settings: dict[str, Any]) -> None:
             slm, model, optimizer, items, config.slm, epoch=epoch, seed=config.seed, rank=rank, world_size=world,
             report_loss=lambda loss: progress.advance(1, f"loss {loss:.4f}"),
         )  # fmt: skip
-        metrics = {"epoch": epoch, "loss": loss, "f1": held_out_f1(slm, dev, config.slm, types) if rank == 0 else 0.0}
+        metrics = {"epoch": epoch, "loss": loss, "f1": measure_f1(slm, dev, types) if rank == 0 else 0.0}
         if rank == 0:
             log.info("SLM epoch %d/%d: loss %.4f, held-out F1 %.4f", epoch + 1, epochs, loss, metrics["f1"])
         _report(slm, optimizer, metrics, rank)

@@ -1,0 +1,60 @@
+"""Training of a small model that trains in one process (a CRF, the user's own tagger), as one Ray task."""
+
+from functools import partial
+from typing import Any
+
+import ray
+
+from rayner.cluster.failures import unwrap_ray_task_error
+from rayner.cluster.session import start_logging
+from rayner.config.settings import Config
+from rayner.modeling.training import set_torch_threads
+from rayner.runs.progress import Progress, log, mirror_progress_file, progress_file_writer
+from rayner.runs.run_folder import Run, replace_folder
+from rayner.runs.status import STATUS_FILE, format_duration
+from rayner.runs.storage import StoragePath
+from rayner.steps import data
+from rayner.steps.loading import load_tagger, load_tagger_family
+from rayner.taggers.tagger import OneProcessTrainer, measure_f1
+from rayner.text.tags import bmes_labels
+
+
+def train_in_one_process(config: Config, run: Run, trainer: OneProcessTrainer) -> dict[str, Any]:
+    """Train the tagger in a Ray task and write `models/slm`.
+
+    Returns F1 on the held-out sentences, the seconds that training took and, where known, the number of parameters.
+    """
+    status_path = run.path("train", "slm", STATUS_FILE)
+    task = ray.remote(num_cpus=trainer.cpus, num_gpus=trainer.gpus)(_train)
+    with mirror_progress_file(status_path), unwrap_ray_task_error():
+        result: dict[str, Any] = ray.get(task.remote(config, run, status_path))
+    seconds = format_duration(result["training_seconds"])
+    log.info("SLM (%s): held-out F1 %.4f, %s", trainer.display_name, result["dev_f1"], seconds)
+    return result
+
+
+def _train(config: Config, run: Run, status_path: StoragePath) -> dict[str, Any]:
+    """Train in this process. The trainer is made anew, since a plugin's functions may not be picklable."""
+    start_logging()
+    trainer = load_tagger_family(config).one_process_trainer
+    if trainer is None:
+        raise RuntimeError(f"slm.family {config.slm.family} does not train in one process")
+    set_torch_threads(trainer.cpus)
+    types = run.step_result("data")["types"]
+    report_iteration = _ignore_iteration
+    if trainer.max_iterations is not None:
+        label = f"SLM ({trainer.display_name}), at most"
+        progress = Progress(label, trainer.max_iterations, "iterations", progress_file_writer(status_path))
+        report_iteration = partial(progress.advance, 1)
+    with replace_folder(run.path("models", "slm")) as folder:
+        seconds = trainer.train(data.read_part(run, "train"), bmes_labels(types), folder, config.seed, report_iteration)
+    tagger = load_tagger(config, run)
+    result = {
+        "dev_f1": measure_f1(tagger, data.read_part(run, "dev"), types),
+        "training_seconds": round(seconds, 1),
+    }
+    return result if tagger.n_parameters is None else {**result, "parameters": tagger.n_parameters}
+
+
+def _ignore_iteration() -> None:
+    pass
