@@ -61,7 +61,9 @@ def test_a_draft_stops_after_the_first_quiet_slot_in_no_entity(drawn, at):
     assert whole[: len(part)] == part
     tokens = [step.token for step in part]
     known = copier.read_answer(tokens, [1.0] * len(tokens), partial=True).known
-    free = [i for i in range(len(copier.char_tokens)) if i >= at and not any(s.start < i < s.end for s in spelled(*drawn))]
+    free = [
+        i for i in range(len(copier.char_tokens)) if i >= at and not any(s.start < i < s.end for s in spelled(*drawn))
+    ]
     assert known == (free[0] if free else len(copier.char_tokens))
 
 

@@ -99,7 +99,12 @@ def test_text_cannot_spell_a_special_token(spellers):
         speller = spellers[kind]
         special = speller.encode_prose(name)
         assert len(special) == 1
-        used = {token for spelled in (speller.encode_chars(name), speller.encode_escaped_chars(name)) for part in spelled for token in part}
+        used = {
+            token
+            for spelled in (speller.encode_chars(name), speller.encode_escaped_chars(name))
+            for part in spelled
+            for token in part
+        }
         assert special[0] not in used
 
 
