@@ -15,7 +15,7 @@ from rayner.runs.run_folder import Run, read_json
 from rayner.steps.tag.plan import iter_plan_parts, survey_corpus, write_plan
 from rayner.steps.tag.stages import LlmStage, SlmStage
 from rayner.steps.tag.tag_corpus import build_gate, tag_corpus
-from rayner.steps.tag.units import read_unit, row_of, write_unit
+from rayner.steps.tag.units import read_unit, write_unit
 
 
 def measure_end_to_end(config: Config, run: Run) -> list[BenchmarkRow]:
@@ -36,5 +36,5 @@ def tag_in_one_process(config: Config, run: Run, out: Path) -> None:
     set_torch_threads(ALL_THREADS)
     write_plan(require_corpus(config), config.score.unit_chars, out)
     for unit in (unit for part in iter_plan_parts(out) for unit in part):
-        done = llm(slm(read_unit(row_of(unit), out)))
+        done = llm(slm(read_unit(unit, out)))
         write_unit(done, out=out, rule=chosen(fusion), calibration_weights=fusion["calibration"])

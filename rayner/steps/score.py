@@ -1,8 +1,9 @@
 """Scores of both models on the held-out sentences: what fusion is tuned on, and what it is judged by."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from typing import Any
 
 import pyarrow as pa
@@ -22,7 +23,8 @@ from rayner.runs.run_folder import Run, replace_folder
 from rayner.runs.storage import StoragePath, list_file_names
 from rayner.steps import data
 from rayner.steps.data import FOLD_PART
-from rayner.steps.tag.actors import PredictionJob, Row, predict_units
+from rayner.steps.tag.actors import PredictionJob, predict_units
+from rayner.steps.tag.plan import group_segments, unit_number
 from rayner.steps.tag.stages import UnitPredictions
 from rayner.text.predictions import NOTHING, SegmentPrediction
 
@@ -43,117 +45,115 @@ def inputs(config: Config, run: Run) -> dict[str, Any]:
 
 
 def score_held_out(config: Config, run: Run) -> dict[str, Any]:
-    """Score dev and test sentences, every one by both models; write `scores/dev.parquet` and `scores/test.parquet`.
+    """Predict the dev and test sentences by both models; write `scores/dev.parquet` and `scores/test.parquet`.
 
-    Of a fold (`split.fold`), its own sentences alone: `scores/fold.parquet`.
+    In a fold of cross-fitting only the fold's own sentences are predicted: `scores/fold.parquet`.
     """
 
-    def work() -> dict[str, Any]:
-        rows = {
-            name: held_out_segments(run, name) for name in ((FOLD_PART,) if config.split.fold >= 0 else HELD_OUT_PARTS)
-        }
-        units = [row for name, every in rows.items() for row in rows_of(name, every, config.score.unit_chars)]
-        kept = run.path("train", f"scores-{json_digest(inputs(config, run))}")
-        _score_missing_units(config, run, units, kept)
+    def predict_parts() -> dict[str, Any]:
+        names = (FOLD_PART,) if config.split.fold >= 0 else HELD_OUT_PARTS
+        segments = {name: held_out_segments(run, name) for name in names}
+        units = {name: held_out_units(name, segments[name], config.score.unit_chars) for name in names}
+        folder = run.path("train", f"scores-{json_digest(inputs(config, run))}")
+        _score_missing_units(config, run, [unit for part in units.values() for unit in part], folder)
         facts = {}
-        with replace_folder(run.path("scores")) as folder:
-            for name in rows:
-                names = [unit["unit"] for unit in units if unit["part"] == name]
-                tables = [read_table(kept / f"{unit}.parquet", PREDICTION_SCHEMA) for unit in names]
+        with replace_folder(run.path("scores")) as scores:
+            for name in names:
+                tables = [read_table(folder / f"{unit.name}.parquet", PREDICTION_SCHEMA) for unit in units[name]]
                 table = pa.concat_tables([PREDICTION_SCHEMA.empty_table(), *tables])
-                facts[name] = _count_predictions(rows[name], predictions_from_table(table))
-                write_table(table, folder / f"{name}.parquet")
+                facts[name] = _count_predictions(segments[name], predictions_from_table(table))
+                write_table(table, scores / f"{name}.parquet")
         return facts
 
-    return run.run_step("score", inputs(config, run), work)
+    return run.run_step("score", inputs(config, run), predict_parts)
 
 
-def _score_missing_units(config: Config, run: Run, units: list[Row], kept: StoragePath) -> None:
-    """Score the units that are not kept yet; each is kept, by a rename, when it is scored."""
-    done = {name.removesuffix(".parquet") for name in list_file_names(kept, "", ".parquet")}
-    todo = [unit for unit in units if unit["unit"] not in done]
+def _score_missing_units(config: Config, run: Run, units: list[UnitPredictions], folder: StoragePath) -> None:
+    """Predict the units that have no file in `folder` yet."""
+    done = {name.removesuffix(".parquet") for name in list_file_names(folder, "", ".parquet")}
+    missing = [unit for unit in units if unit.name not in done]
     if done:
         log.info("score: %d of %d units are there already", len(done), len(units))
-    progress = Progress("score", sum(unit["end"] - unit["start"] for unit in todo), "sentences")
-    read = partial(read_held_out_unit, run=run, group=config.prompt.group)
-    work = PredictionJob(config, run, None, kept / "attempts", read, write_unit=partial(_write_unit, kept=kept))
-    with storage_and_actor_errors_as_job_error(kept):
-        for row in predict_units(todo, work):
-            progress.advance(int(row["sentences"]))
+    progress = Progress("score", sum(len(unit.segments) for unit in missing), "sentences")
+    read_unit = partial(read_held_out_unit, run=run, group_size=config.prompt.group, unit_chars=config.score.unit_chars)
+    write_unit = partial(_write_unit, folder=folder)
+    job = PredictionJob(config, run, None, folder / "attempts", read_unit, write_unit)
+    with storage_and_actor_errors_as_job_error(folder):
+        for amount in predict_units([unit.name for unit in missing], job):
+            progress.advance(amount)
 
 
-def rows_of(name: str, sentences: Sequence[SegmentPrediction], size: int) -> list[Row]:
-    """The units of a part, of about `size` characters: each the sentences [start, end) of it."""
-    cuts = [0, *accumulate(map(len, units_of(sentences, size)))]
+def held_out_units(part: str, segments: Sequence[SegmentPrediction], unit_chars: int) -> list[UnitPredictions]:
+    """Group the sentences of a held-out part into units of about `unit_chars` characters."""
+    ends = list(accumulate(len(segment.text) for segment in segments))
+    sizes = [len(run) for run in group_segments(ends, unit_chars, overfill=True)]
     return [
-        {"unit": f"{name}-{i:06d}", "part": name, "start": start, "end": end}
-        for i, (start, end) in enumerate(pairwise(cuts))
+        UnitPredictions(f"{part}-{i:06d}", segments[end - size : end])
+        for i, (size, end) in enumerate(zip(sizes, accumulate(sizes), strict=True))
     ]
 
 
-def read_held_out_unit(row: Row, run: Run, group: int) -> UnitPredictions:
-    """The sentences of a unit, with those that share examples with each."""
-    sentences, groups = _load_part(run, row["part"], group)
-    own = slice(row["start"], row["end"])
-    return UnitPredictions(row["unit"], sentences[own], groups[own])
+def read_held_out_unit(name: str, run: Run, group_size: int, unit_chars: int) -> UnitPredictions:
+    """Read the sentences of a unit and, for each, the texts that share examples with it."""
+    unit = _load_units(run, name.rpartition("-")[0], unit_chars)[unit_number(name)]
+    return replace(unit, example_groups=example_groups(run, unit.segments, group_size))
 
 
-# The units of a part follow each other: it is not read again for each.
+# An actor reads the units of a part one after the other.
 @lru_cache(maxsize=1)
-def _load_part(run: Run, name: str, group: int) -> tuple[list[SegmentPrediction], list[tuple[str, ...]]]:
-    sentences = held_out_segments(run, name)
-    return sentences, example_groups(run, sentences, group)
+def _load_units(run: Run, part: str, unit_chars: int) -> list[UnitPredictions]:
+    return held_out_units(part, held_out_segments(run, part), unit_chars)
 
 
-def _write_unit(unit: UnitPredictions, kept: StoragePath) -> Row:
-    write_table(predictions_to_table(unit.segments), kept / f"{unit.name}.parquet")
-    return {"unit": unit.name, "sentences": len(unit.segments)}
+@lru_cache(maxsize=1)
+def _load_groups(run: Run, group_size: int) -> dict[str, tuple[str, ...]]:
+    return data.group_neighbours(run, group_size)
+
+
+def _write_unit(unit: UnitPredictions, folder: StoragePath) -> int:
+    """Write the predictions of a unit; return its number of sentences."""
+    write_table(predictions_to_table(unit.segments), folder / f"{unit.name}.parquet")
+    return len(unit.segments)
 
 
 def read_answered(run: Run, name: str) -> list[SegmentPrediction]:
-    """The scored sentences of a part that both models answered."""
+    """Read the predicted sentences of a part that both models answered."""
     return [row for row in read_predictions(run.local_path("scores", f"{name}.parquet")) if row.llm is not None]
 
 
-def units_of(rows: Sequence[SegmentPrediction], size: int) -> list[list[SegmentPrediction]]:
-    """Runs of consecutive segments of about `size` characters."""
-    out: list[list[SegmentPrediction]] = []
-    full = True
-    for row in rows:
-        if full:
-            out.append([])
-        out[-1].append(row)
-        full = sum(len(item.text) for item in out[-1]) >= size
-    return out
+def held_out_segments(run: Run, part: str) -> list[SegmentPrediction]:
+    """Read the labelled sentences of a part, as neighbours in one document and without predictions."""
+    segments, start = [], 0
+    for sentence in data.read_part(run, part):
+        end = start + len(sentence.text)
+        segments.append(SegmentPrediction(part, start, end, sentence.text, NOTHING, gold=sentence.spans))
+        start = end
+    return segments
 
 
-def held_out_segments(run: Run, name: str) -> list[SegmentPrediction]:
-    """The sentences of a part, as neighbours in one document."""
-    rows, at = [], 0
-    for example in data.read_part(run, name):
-        end = at + len(example.text)
-        rows.append(SegmentPrediction(name, at, end, example.text, NOTHING, gold=example.spans))
-        at = end
-    return rows
+def example_groups(run: Run, segments: Sequence[SegmentPrediction], group_size: int) -> list[tuple[str, ...]]:
+    """For each held-out sentence, return the neighbours in its labelled file that share examples with it.
+
+    Empty where examples are not shared (`group_size` 1).
+    """
+    if group_size == 1:
+        return [()] * len(segments)
+    groups = _load_groups(run, group_size)
+    return [groups.get(segment.text, ()) for segment in segments]
 
 
-def example_groups(run: Run, rows: Sequence[SegmentPrediction], size: int) -> list[tuple[str, ...]]:
-    """The neighbours in the labelled files that share examples with each labelled sentence; none where none share."""
-    if size == 1:
-        return [()] * len(rows)
-    found = data.group_neighbours(run, size)
-    return [found.get(row.text, ()) for row in rows]
-
-
-def _count_predictions(before: list[SegmentPrediction], after: list[SegmentPrediction]) -> dict[str, int]:
-    if [(row.start, row.text) for row in before] != [(row.start, row.text) for row in after]:
-        raise RuntimeError("the scored sentences are not those that were sent")
-    errors = [row.error for row in after if row.error]
+def _count_predictions(planned: list[SegmentPrediction], predicted: list[SegmentPrediction]) -> dict[str, int]:
+    """Return the counts of a part. Raises RuntimeError unless its sentences are the planned ones."""
+    if [(segment.start, segment.text) for segment in planned] != [
+        (segment.start, segment.text) for segment in predicted
+    ]:
+        raise RuntimeError("score: the sentences in the scores are not the held-out sentences")
+    errors = [segment.error for segment in predicted if segment.error]
     if errors:
         log.info("score: %d sentences set aside, the first: %s", len(errors), errors[0])
     return {
-        "sentences": len(after),
-        "characters": sum(len(row.text) for row in after),
+        "sentences": len(predicted),
+        "characters": sum(len(segment.text) for segment in predicted),
         "set_aside": len(errors),
-        "passes": sum(row.llm.passes for row in after if row.llm),
+        "passes": sum(segment.llm.passes for segment in predicted if segment.llm),
     }

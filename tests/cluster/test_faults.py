@@ -24,8 +24,8 @@ RAISES, KILLS = "毒酒三升。", "鴆殺其使。"
 class Poisoned(actors.UnitPredictor):
     """Scoring by a small model that some texts are too much for."""
 
-    def __init__(self, work):
-        super().__init__(work)
+    def __init__(self, job):
+        super().__init__(job)
         score = self.slm.score
 
         def poisoned(texts):
@@ -48,12 +48,12 @@ class Dying(actors.UnitPredictor):
 class Broken(actors.UnitPredictor):
     """Scoring that writes to a disk that is full."""
 
-    def __init__(self, work):
-        super().__init__(work)
-        self.write = full
+    def __init__(self, job):
+        super().__init__(job)
+        self.write_unit = full
 
 
-def full(row):
+def full(unit):
     raise OSError(28, "No space left on device")
 
 
@@ -76,7 +76,7 @@ def test_poison_is_set_aside_with_its_reason_and_its_text_is_kept(run, config, c
     tag_corpus(clean, run)
     text = PLAIN * 2 + RAISES + PLAIN + KILLS + PLAIN
     (corpus / "5.txt").write_text(text, encoding="utf-8")
-    monkeypatch.setattr(actors, "Scorer", Poisoned)
+    monkeypatch.setattr(actors, "UnitPredictor", Poisoned)
     out = tmp_path / "out"
     with pytest.raises(TooManySetAsideError, match="2 of 42 segments were set aside"):
         tag_corpus(tagging(config, corpus, out), run)
@@ -98,14 +98,14 @@ def test_poison_is_set_aside_with_its_reason_and_its_text_is_kept(run, config, c
 
 
 def test_an_actor_that_dies_again_and_again_ends_the_job(run, config, corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr(actors, "Scorer", Dying)
+    monkeypatch.setattr(actors, "UnitPredictor", Dying)
     with pytest.raises(JobError, match="an actor died again and again"):
         tag_corpus(tagging(config, corpus, tmp_path / "out", max_restarts=2), run)
     assert not (tmp_path / "out" / "lock.json").exists()
 
 
 def test_a_full_disk_is_said_in_one_line(run, config, corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr(actors, "Scorer", Broken)
+    monkeypatch.setattr(actors, "UnitPredictor", Broken)
     with pytest.raises(JobError, match="unit-000000: no space is left; the same command goes on"):
         tag_corpus(tagging(config, corpus, tmp_path / "out"), run)
 
@@ -116,12 +116,12 @@ def test_files_that_change_under_the_job_are_named_and_what_was_read_is_tagged(
     out = tmp_path / "out"
     real = actors.predict_units
 
-    def meddling(rows, *given, **named):
+    def meddling(names, *given, **named):
         (corpus / "0.txt").unlink()
         (corpus / "1.txt").write_text("另一文。", encoding="utf-8")
-        yield from real(rows, *given, **named)
+        yield from real(names, *given, **named)
 
-    monkeypatch.setattr("rayner.steps.tag.tag_corpus.scored", meddling)
+    monkeypatch.setattr("rayner.steps.tag.tag_corpus.predict_units", meddling)
     facts = tag_corpus(tagging(config, corpus, out), run)
     changed = {str(corpus / "0.txt"): "can no longer be read", str(corpus / "1.txt"): "has another text"}
     assert facts["changed"] == read_json(out / "run.json")["changed"] == changed
@@ -135,12 +135,12 @@ def test_a_second_job_on_the_folder_is_refused_while_the_first_works(run, config
     out = tmp_path / "out"
     real = actors.predict_units
 
-    def twice(rows, *given, **named):
+    def twice(names, *given, **named):
         with pytest.raises(ConfigError, match=f"{out}.*locked by process {os.getpid()}"):
             tag_corpus(tagging(config, corpus, out), run)
-        yield from real(rows, *given, **named)
+        yield from real(names, *given, **named)
 
-    monkeypatch.setattr("rayner.steps.tag.tag_corpus.scored", twice)
+    monkeypatch.setattr("rayner.steps.tag.tag_corpus.predict_units", twice)
     assert tag_corpus(tagging(config, corpus, out), run)["counts"]["documents"] == 5
 
 

@@ -74,6 +74,7 @@ def test_units_partition_every_document_at_ends_of_sentences(folder, contents, s
         assert [a.end for a in own[:-1]] == [b.start for b in own[1:]]
         cut = [(p.start + a, p.start + b) for p in own for a, b in split_sentences(text[p.start : p.end])]
         assert cut == split_sentences(text), "the segments of the pieces are those of the whole"
+        assert [bounds for p in own for bounds in p.segment_bounds()] == cut
         assert {(p.sha256, p.n_chars) for p in own} == {(file_sha256(own[0].path), len(text))}
     assert found.seen.documents == len(contents)
     assert found.seen.characters == sum(map(len, contents))
@@ -190,7 +191,7 @@ def test_what_is_kept_is_what_was_planned(folder, contents, size):
         rows = read_table(out / "documents" / f"{unit.name}.parquet", DOCUMENT_SCHEMA).to_pylist()
         texts |= {row["doc_id"]: (row["text"], unit.number, row["sha256"]) for row in rows}
     assert [text for text, _, _ in texts.values()] == contents
-    assert all(texts[p.doc_id][1:] == (p.home, p.sha256) for unit in kept for p in unit.slices)
+    assert all(texts[p.doc_id][1:] == (p.documents_unit, p.sha256) for unit in kept for p in unit.slices)
     assert (seen.documents, seen.characters, seen.digest) == (len(contents), sum(map(len, contents)), found.seen.digest)
     assert find_changed_files(source, out) == {}
 

@@ -1,4 +1,4 @@
-"""Units of work through both stages, by Ray Data actors. Rows name them; an actor reads, scores and writes one."""
+"""Ray Data actors that predict units of work: each actor holds both models and takes one unit at a time."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,76 +15,77 @@ from rayner.runs.run_folder import Run
 from rayner.runs.storage import StoragePath
 from rayner.steps.tag.stages import Gate, LlmStage, SlmStage, UnitPredictions
 
-Row = dict[str, Any]
-
 
 @dataclass(frozen=True)
 class PredictionJob:
-    """What actors do with units. read: the segments of the unit that a row names; write: what it tells is handed on.
+    """What actors need to predict units.
 
-    notes: where a process that dies leaves what it did.
+    gate: None asks the LLM about every segment. attempts_folder: where an actor records what it is about to do, for
+    its successor if it dies. read_unit: reads the unit of a name; write_unit: writes it and returns how much was done.
     """
 
     config: Config
     run: Run
     gate: Gate | None
     attempts_folder: StoragePath
-    read_unit: Callable[[Row], UnitPredictions]
-    write_unit: Callable[[UnitPredictions], Row]
+    read_unit: Callable[[str], UnitPredictions]
+    write_unit: Callable[[UnitPredictions], int]
 
 
 class UnitPredictor:
-    """What an actor does with a unit: read it, both stages, write it.
+    """An actor: reads a unit, runs the small model and the LLM on it, and writes it.
 
-    A model each in actors of their own would pass units on, and what one has scored would be lost with all that waits
-    for the other; so a crash costs an actor the unit that it has in hand.
+    Both models are in one actor, so a crash costs no more than the unit in progress.
     """
 
-    def __init__(self, work: PredictionJob) -> None:
+    def __init__(self, job: PredictionJob) -> None:
         from rayner.modeling.training import set_torch_threads
 
         start_logging()
-        set_torch_threads(int(work.config.score.cpus))
-        self.slm = SlmStage(work.config, work.run, work.attempts_folder)
-        self.llm = LlmStage(work.config, work.run, work.gate, work.attempts_folder)
-        self.read, self.write = work.read_unit, work.write_unit
+        set_torch_threads(int(job.config.score.cpus))
+        self.slm = SlmStage(job.config, job.run, job.attempts_folder)
+        self.llm = LlmStage(job.config, job.run, job.gate, job.attempts_folder)
+        self.read_unit, self.write_unit = job.read_unit, job.write_unit
 
-    def __call__(self, row: Row) -> Row:
-        """Read a unit, score and write it; what `write` tells of it, or what went wrong.
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Predict the unit that `row["unit"]` names; return the amount done, or what went wrong.
 
-        Ray Data would wrap what is raised here in errors of its own, without its cause.
+        Errors are returned, not raised, because Ray Data would wrap them and lose their cause.
         """
+        name = row["unit"]
         try:
-            return self.write(self.llm(self.slm(self.read(row))))
+            unit = self.llm(self.slm(self.read_unit(name)))
+            return {"unit": name, "amount": self.write_unit(unit), "failure": None}
         except Exception as error:
-            log.exception("%s failed", row["unit"])
-            return {"unit": row["unit"], "failure": format_error(error)}
+            log.exception("%s failed", name)
+            return {"unit": name, "amount": 0, "failure": format_error(error)}
 
 
-def predict_units(rows: Sequence[Row], job: PredictionJob) -> Iterator[Row]:
-    """Both stages over units, by actors; yields what `write` tells of each, in the order in which they are done.
+def predict_units(unit_names: Sequence[str], job: PredictionJob) -> Iterator[int]:
+    """Predict units by actors; yield what `job.write_unit` returned for each, in the order of completion.
 
     Raises JobError if a unit could not be read or written.
     """
-    if not rows:
+    if not unit_names:
         return
-    dataset: ray.data.Dataset = ray.data.from_items(list(rows), override_num_blocks=len(rows))
+    rows = [{"unit": name} for name in unit_names]
+    dataset: ray.data.Dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
     score = job.config.score
-    remote: Any = {
+    remote_options: Any = {
         "num_cpus": score.cpus,
         "num_gpus": score.gpus or None,
-        # Ray's own defaults start an actor again for ever.
+        # By default Ray restarts an actor without limit.
         "max_restarts": score.max_restarts,
         "max_task_retries": -1,
     }
-    stage: Any = UnitPredictor  # Ray's types know classes only by a protocol without arguments
-    done = dataset.map(
-        stage,
-        fn_constructor_kwargs={"work": job},
+    actor_class: Any = UnitPredictor  # Ray types such classes by a protocol without arguments
+    results = dataset.map(
+        actor_class,
+        fn_constructor_kwargs={"job": job},
         compute=ray.data.ActorPoolStrategy(size=score.actors),
-        **remote,
+        **remote_options,
     )
-    for row in done.iter_rows():
-        if row.get("failure"):
+    for row in results.iter_rows():
+        if row["failure"]:
             raise JobError(f"{row['unit']}: {row['failure']}; {RERUN_HINT}")
-        yield row
+        yield int(row["amount"])

@@ -1,64 +1,68 @@
-"""Proof that a tagged corpus is whole: every character of every document once, in order, as it was read."""
+"""Proof that a tagged corpus is complete: every character of every document once, in order, as it was read."""
 
 from collections import Counter
-from typing import Any
+from itertools import chain
 
 from rayner.corpus.reading import sha256_of_text
+from rayner.corpus.run_record import CorpusCounts
 from rayner.corpus.tables import DOCUMENT_SCHEMA, ENTITY_SCHEMA, SEGMENT_SCHEMA, read_table
 from rayner.runs.storage import StoragePath
-from rayner.steps.tag.plan import Unit, iter_plan_parts
+from rayner.steps.tag.plan import PlanSummary, Unit, iter_plan_parts
 
 
-def verify_tagged_corpus(out: StoragePath, plan: dict[str, Any]) -> dict[str, Any]:
-    """Counts of what lies in the tables. Raises RuntimeError unless texts, characters and segments add up.
+def verify_tagged_corpus(out: StoragePath, plan: PlanSummary) -> CorpusCounts:
+    """Compare the tables with the plan; return their counts. One unit is in memory at a time.
 
-    planned: the facts of the plan. Every document must be there once with its digest, and its segments must follow
-    each other from its first character to its last. One unit is in memory at a time.
+    Raises RuntimeError unless every document is there once with its digest and every planned segment once, in order.
     """
-    counts: Counter[str] = Counter(
-        dict.fromkeys(("documents", "characters", "segments", "gated", "set_aside", "passes", "entities"), 0)
+    counts: Counter[str] = Counter()
+    decided_by: Counter[str] = Counter()
+    for unit in chain.from_iterable(iter_plan_parts(out)):
+        counts.update(_check_documents(unit, out))
+        counts.update(_check_segments(unit, out))
+        entities = read_table(out / "entities" / f"{unit.name}.parquet", ENTITY_SCHEMA)
+        decided_by.update(entities["decided_by"].to_pylist())
+    for key, planned in (("documents", plan.documents), ("characters", plan.characters)):
+        if counts[key] != planned:
+            raise RuntimeError(f"{out}: counts do not add up: {counts[key]} {key} in the tables, {planned} in the plan")
+    return CorpusCounts(
+        documents=counts["documents"],
+        characters=counts["characters"],
+        segments=counts["segments"],
+        gated=counts["gated"],
+        set_aside=counts["set_aside"],
+        passes=counts["passes"],
+        entities=decided_by.total(),
+        decided_by=dict(sorted(decided_by.items())),
+        unknown_share=plan.unknown_share,
     )
-    decided: Counter[str] = Counter()
-    for part in iter_plan_parts(out):
-        for unit in part:
-            _check_documents(unit, out, counts)
-            _check_segments(unit, out, counts)
-            by = read_table(out / "entities" / f"{unit.name}.parquet", ENTITY_SCHEMA)["decided_by"].to_pylist()
-            counts["entities"] += len(by)
-            decided.update(by)
-    for key in ("documents", "characters"):
-        if counts[key] != plan[key]:
-            raise RuntimeError(f"{out}: counts do not add up: {counts[key]} {key}, {plan[key]} were read")
-    return {**counts, "decided_by": dict(sorted(decided.items()))}
 
 
-def _check_documents(unit: Unit, out: StoragePath, counts: Counter[str]) -> None:
-    """The documents that begin in a unit are those that were planned, with the texts that were read."""
+def _check_documents(unit: Unit, out: StoragePath) -> dict[str, int]:
+    """Raise RuntimeError unless the documents that begin in a unit are the planned ones; return their counts."""
     table = read_table(out / "documents" / f"{unit.name}.parquet", DOCUMENT_SCHEMA)
     texts = zip(table["doc_id"].to_pylist(), table["text"].to_pylist(), strict=True)
-    found = [(doc_id, sha256_of_text(text), len(text)) for doc_id, text in texts]
-    if found != [(piece.doc_id, piece.sha256, piece.n_chars) for piece in unit.slices if piece.start == 0]:
-        raise RuntimeError(f"{out}: the documents of {unit.name} are not those that were read")
-    counts["documents"] += len(found)
+    documents = [(doc_id, sha256_of_text(text), len(text)) for doc_id, text in texts]
+    planned = [(first.doc_id, first.sha256, first.n_chars) for first in unit.slices if first.start == 0]
+    if documents != planned:
+        raise RuntimeError(f"{out}: the documents of {unit.name} are not those that were planned")
+    return {"documents": len(documents)}
 
 
-def _check_segments(unit: Unit, out: StoragePath, counts: Counter[str]) -> None:
-    """The segments of a unit partition its pieces."""
+def _check_segments(unit: Unit, out: StoragePath) -> dict[str, int]:
+    """Raise RuntimeError unless the segments of a unit are the planned ones, in order; return their counts."""
     columns = read_table(out / "segments" / f"{unit.name}.parquet", SEGMENT_SCHEMA).to_pydict()
-    rows = list(zip(columns["doc_id"], columns["start"], columns["end"], strict=True))
-    at = 0
-    for piece in unit.slices:
-        reached = piece.start
-        while reached < piece.end:
-            if at == len(rows) or rows[at][:2] != (piece.doc_id, reached):
-                raise RuntimeError(f"{piece.doc_id}: a gap or an overlap of segments at character {reached}")
-            reached, at = rows[at][2], at + 1
-        if reached != piece.end:
-            raise RuntimeError(f"{piece.doc_id}: a segment goes beyond character {piece.end}")
-    if at != len(rows):
-        raise RuntimeError(f"{out}: {unit.name} has segments of {rows[at][0]} that were not planned")
-    counts["segments"] += len(rows)
-    counts["characters"] += sum(end - start for _, start, end in rows)
-    counts["gated"] += sum(columns["gated"])
-    counts["passes"] += sum(columns["passes"])
-    counts["set_aside"] += sum(error is not None for error in columns["error"])
+    segments = list(zip(columns["doc_id"], columns["start"], columns["end"], strict=True))
+    planned = [(part.doc_id, start, end) for part in unit.slices for start, end in part.segment_bounds()]
+    for segment, expected in zip(segments, planned, strict=False):
+        if segment != expected:
+            raise RuntimeError(f"{out}: {unit.name}: expected segment {expected}, found {segment}")
+    if len(segments) != len(planned):
+        raise RuntimeError(f"{out}: {unit.name}: expected {len(planned)} segments, found {len(segments)}")
+    return {
+        "segments": len(segments),
+        "characters": sum(end - start for _, start, end in segments),
+        "gated": sum(columns["gated"]),
+        "passes": sum(columns["passes"]),
+        "set_aside": sum(error is not None for error in columns["error"]),
+    }

@@ -1,53 +1,67 @@
-"""A corpus as units of work: fixed runs of consecutive segments, planned from the texts alone.
+"""The plan of a tagging: the corpus cut into segments, and the segments grouped into units of work.
 
-Planning reads every text once and keeps it, as the documents of the tagged corpus: what happens to the files later
-changes nothing. The plan lies beside them, `OUT/plan/part-*.parquet`, a row for each piece of a document, so that no
-process ever holds more of it than a part.
+The plan depends on the texts alone. Planning reads each text once and copies it into the table `documents`, so later
+changes to the files do not matter. The plan itself is in `OUT/plan/part-*.parquet`, one row per slice of a document.
+No process holds more than one part.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from itertools import groupby, pairwise
+from typing import Any
 
 import pyarrow as pa
 
 from rayner.corpus.reading import CorpusSurvey, Document, map_in_threads, read_document, read_documents
 from rayner.corpus.tables import DOCUMENT_SCHEMA, read_table, write_table
 from rayner.corpus.text_files import TextFile, list_text_files
+from rayner.errors import DataError
 from rayner.runs.storage import StoragePath, list_file_names, remove_file
 from rayner.text.segmentation import split_sentences
 
+FORMAT_VERSION = 1
 UNITS_PER_PART = 1000
-_PIECES = pa.schema(
+_SLICE_SCHEMA = pa.schema(
     [
         ("unit", pa.int64()),
         ("doc_id", pa.string()),
         ("path", pa.string()),
         ("start", pa.int64()),
         ("end", pa.int64()),
+        ("segment_ends", pa.list_(pa.int64())),
         ("sha256", pa.string()),
         ("n_chars", pa.int64()),
-        ("home", pa.int64()),
+        ("documents_unit", pa.int64()),
     ]
 )
 
 
 @dataclass(frozen=True)
 class DocumentSlice:
-    """Characters [start, end) of a document, whose text has this digest and length and lies in the unit `home`."""
+    """Characters [start, end) of a document: consecutive segments that belong to one unit.
+
+    segment_ends: the end of each segment, in the document; the last one is `end`. sha256, n_chars: of the whole
+    document. documents_unit: number of the unit whose `documents` file holds the text.
+    """
 
     doc_id: str
     path: str
     start: int
     end: int
+    segment_ends: tuple[int, ...]
     sha256: str
     n_chars: int
-    home: int
+    documents_unit: int
+
+    def segment_bounds(self) -> Iterator[tuple[int, int]]:
+        """Return start and end of each segment, in the document."""
+        return pairwise([self.start, *self.segment_ends])
 
 
 @dataclass
 class Unit:
-    """A unit of work: its number, its pieces in order; when planned, also the documents that begin in it."""
+    """A unit of work: its slices in order; while the plan is made, also the documents that begin in it."""
 
     number: int
     slices: list[DocumentSlice] = field(default_factory=list)
@@ -55,123 +69,197 @@ class Unit:
 
     @property
     def name(self) -> str:
-        """What its files are called."""
+        """Return the name of its files, without the ending."""
         return f"unit-{self.number:06d}"
 
     @property
     def n_chars(self) -> int:
-        """Characters in all pieces."""
-        return sum(piece.end - piece.start for piece in self.slices)
+        """Return the number of characters in all slices."""
+        return sum(document_slice.end - document_slice.start for document_slice in self.slices)
+
+
+@dataclass(frozen=True)
+class PlanSummary:
+    """What planning found in a corpus.
+
+    digest: identifies the texts, their names and their order; unread: reason by file; empty: files without text;
+    unknown_share: share of the characters that the small model does not know.
+    """
+
+    digest: str
+    documents: int
+    characters: int
+    units: int
+    unread: dict[str, str]
+    empty: list[str]
+    unknown_share: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the manifest of the plan records."""
+        return {"format_version": FORMAT_VERSION, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any], path: str) -> "PlanSummary":
+        """Read what `to_json` returned. Raises DataError, naming `path`, for another version."""
+        version = content.get("format_version")
+        if version != FORMAT_VERSION:
+            raise DataError(
+                f"{path}: expected a plan of format_version {FORMAT_VERSION}, found {version}. Choose another out=, or "
+                "start over with --fresh."
+            )
+        return cls(**{name: content[name] for name in cls.__dataclass_fields__})
 
 
 def survey_corpus(corpus: str, unit_chars: int) -> CorpusSurvey:
-    """Read the corpus and plan it without keeping anything. Raises DataError if nothing of it can be read."""
-    seen = CorpusSurvey()
-    for _ in plan_units(read_documents(corpus, seen), unit_chars):
-        seen.units += 1
-    return seen
+    """Read and plan a corpus without writing anything. Raises DataError if no file can be read."""
+    survey = CorpusSurvey()
+    for _ in plan_units(read_documents(corpus, survey), unit_chars):
+        survey.units += 1
+    return survey
 
 
 def write_plan(corpus: str, unit_chars: int, out: StoragePath) -> CorpusSurvey:
-    """Read the corpus, keep its texts and its plan in `out`. Raises DataError if nothing of it can be read."""
-    seen = CorpusSurvey()
+    """Read a corpus; write its documents and its plan below `out`. Raises DataError if no file can be read."""
+    survey = CorpusSurvey()
     part: list[Unit] = []
-    for unit in map_in_threads(
-        lambda unit: _write_new_documents(unit, out), plan_units(read_documents(corpus, seen), unit_chars)
-    ):
-        seen.units += 1
+    planned_units = plan_units(read_documents(corpus, survey), unit_chars)
+    for unit in map_in_threads(lambda unit: _write_new_documents(unit, out), planned_units):
+        survey.units += 1
         part.append(unit)
         if len(part) == UNITS_PER_PART:
             _write_part(part, out)
             part = []
     if part:
         _write_part(part, out)
-    # What an earlier attempt planned otherwise, and was interrupted at, must not stay.
+    # An interrupted attempt may have planned more units than this one.
     for name in list_file_names(out / "documents", "unit-", ".parquet"):
-        if int(name[len("unit-") : -len(".parquet")]) >= seen.units:
+        if unit_number(name.removesuffix(".parquet")) >= survey.units:
             remove_file(out / "documents" / name)
     for name in list_file_names(out / "plan", "part-", ".parquet"):
-        if int(name[len("part-") : -len(".parquet")]) * UNITS_PER_PART >= seen.units:
+        if int(name[len("part-") : -len(".parquet")]) * UNITS_PER_PART >= survey.units:
             remove_file(out / "plan" / name)
-    return seen
+    return survey
 
 
 def iter_plan_parts(out: StoragePath) -> Iterator[list[Unit]]:
-    """The planned units, in order, a part at a time."""
+    """Read the planned units in order, one part at a time."""
     for name in list_file_names(out / "plan", "part-", ".parquet"):
-        rows = read_table(out / "plan" / name, _PIECES).to_pylist()
-        yield [
-            Unit(
-                number, [DocumentSlice(**{key: value for key, value in row.items() if key != "unit"}) for row in pieces]
-            )
-            for number, pieces in groupby(rows, key=lambda row: row["unit"])
-        ]
+        rows = read_table(out / "plan" / name, _SLICE_SCHEMA).to_pylist()
+        yield [_unit_from_rows(number, unit_rows) for number, unit_rows in groupby(rows, key=lambda row: row["unit"])]
+
+
+def read_unit_plan(name: str, out: StoragePath) -> Unit:
+    """Read the plan of one unit. Raises KeyError if no such unit was planned."""
+    number = unit_number(name)
+    return _read_part(out / "plan" / _part_file(number))[number]
+
+
+def unit_number(name: str) -> int:
+    """Return the number in a unit's name."""
+    return int(name.rpartition("-")[2])
 
 
 def find_changed_files(corpus: str, out: StoragePath) -> dict[str, str]:
-    """The files whose texts are not those that were planned, and what became of them; empty if all are the same."""
-    planned = (piece for part in iter_plan_parts(out) for unit in part for piece in unit.slices if piece.start == 0)
-    found = map_in_threads(_read_digest, list_text_files(corpus))
-    differ: dict[str, str] = {}
-    before, now = next(planned, None), next(found, None)
+    """Compare the files of a corpus with its plan; return what changed, by path: empty if every text is the same."""
+    planned = (first for part in iter_plan_parts(out) for unit in part for first in unit.slices if first.start == 0)
+    present = map_in_threads(_read_digest, list_text_files(corpus))
+    changes: dict[str, str] = {}
+    before, now = next(planned, None), next(present, None)
     while before or now:
         if now and now[1] is None:
-            now = next(found, None)  # cannot be read: if it was planned, it is found missing below
+            now = next(present, None)  # unreadable now; if it was planned, the next branch finds it missing
         elif before and (not now or f"{before.doc_id}.txt" < f"{now[0].doc_id}.txt"):
-            differ[before.path] = "can no longer be read"
+            changes[before.path] = "can no longer be read"
             before = next(planned, None)
         elif now and (not before or f"{now[0].doc_id}.txt" < f"{before.doc_id}.txt"):
-            differ[now[0].path] = "is new"
-            now = next(found, None)
+            changes[now[0].path] = "is new"
+            now = next(present, None)
         elif before and now:
             if before.sha256 != now[1]:
-                differ[before.path] = "has another text"
-            before, now = next(planned, None), next(found, None)
-    return differ
+                changes[before.path] = "has another text"
+            before, now = next(planned, None), next(present, None)
+    return changes
 
 
 def plan_units(documents: Iterable[Document], unit_chars: int) -> Iterator[Unit]:
-    """Units of about `size` characters: several short documents, or part of a long one, cut between sentences."""
-    unit, room = Unit(0), unit_chars
-    for text in documents:
-        home = None
-        for start, end in _cut_document(text.text, unit_chars):
-            if unit.slices and end - start > room:
+    """Cut documents into segments and group these into units of at most `unit_chars` characters.
+
+    A unit holds several short documents or part of a long one. Only a segment that is longer makes a longer unit.
+    """
+    unit, free_chars = Unit(0), unit_chars
+    for document in documents:
+        documents_unit, start = None, 0
+        segment_ends = [end for _, end in split_sentences(document.text)]
+        for run in group_segments(segment_ends, unit_chars) or [()]:  # an empty document has one empty slice
+            end = run[-1] if run else 0
+            if unit.slices and end - start > free_chars:
                 yield unit
-                unit, room = Unit(unit.number + 1), unit_chars
-            if home is None:
-                home = unit.number
-                unit.new_documents.append(text)
-            unit.slices.append(DocumentSlice(text.doc_id, text.path, start, end, text.sha256, len(text.text), home))
-            room -= end - start
+                unit, free_chars = Unit(unit.number + 1), unit_chars
+            if documents_unit is None:
+                documents_unit = unit.number
+                unit.new_documents.append(document)
+            unit.slices.append(
+                DocumentSlice(
+                    document.doc_id, document.path, start, end, tuple(run), document.sha256, len(document.text),
+                    documents_unit,
+                )
+            )  # fmt: skip
+            free_chars -= end - start
+            start = end
     if unit.slices:
         yield unit
 
 
-def _cut_document(text: str, size: int) -> Iterator[tuple[int, int]]:
-    start = 0
-    ends = [end for _, end in split_sentences(text)] if len(text) > size else []
-    for before, after in pairwise(ends):
-        if after - start > size:  # the next sentence would not fit
-            yield start, before
-            start = before
-    yield start, len(text)
+def group_segments(segment_ends: Sequence[int], unit_chars: int, *, overfill: bool = False) -> list[Sequence[int]]:
+    """Split the segments of a text, given by their ends, into runs of about `unit_chars` characters.
+
+    A run ends before the segment that would exceed `unit_chars`; with `overfill`, after the segment that reaches it.
+    """
+    runs: list[list[int]] = []
+    run_start = 0
+    for start, end in pairwise([0, *segment_ends]):
+        full = start - run_start >= unit_chars if overfill else end - run_start > unit_chars
+        if full or not runs:
+            runs.append([])
+            run_start = start
+        runs[-1].append(end)
+    return list(runs)
 
 
 def _read_digest(file: TextFile) -> tuple[TextFile, str | None]:
-    """The digest of a text, None if it cannot be read."""
-    text = read_document(file)[1]
-    return file, text.sha256 if isinstance(text, Document) else None
+    """Return a file and the digest of its text, None if it cannot be read."""
+    document = read_document(file)[1]
+    return file, document.sha256 if isinstance(document, Document) else None
 
 
 def _write_new_documents(unit: Unit, out: StoragePath) -> Unit:
-    """Write the documents that begin in a unit; the unit without them."""
-    rows = [{**asdict(text), "n_chars": len(text.text)} for text in unit.new_documents]
+    """Write the documents that begin in a unit; return the unit without them."""
+    rows = [{**asdict(document), "n_chars": len(document.text)} for document in unit.new_documents]
     write_table(pa.Table.from_pylist(rows, schema=DOCUMENT_SCHEMA), out / "documents" / f"{unit.name}.parquet")
     return Unit(unit.number, unit.slices)
 
 
+def _part_file(number: int) -> str:
+    return f"part-{number // UNITS_PER_PART:06d}.parquet"
+
+
 def _write_part(part: list[Unit], out: StoragePath) -> None:
-    rows = [{"unit": unit.number, **asdict(piece)} for unit in part for piece in unit.slices]
-    path = out / "plan" / f"part-{part[0].number // UNITS_PER_PART:06d}.parquet"
-    write_table(pa.Table.from_pylist(rows, schema=_PIECES), path)
+    rows = [{"unit": unit.number, **asdict(document_slice)} for unit in part for document_slice in unit.slices]
+    write_table(pa.Table.from_pylist(rows, schema=_SLICE_SCHEMA), out / "plan" / _part_file(part[0].number))
+
+
+# An actor reads the units of a part one after the other.
+@lru_cache(maxsize=1)
+def _read_part(path: StoragePath) -> dict[int, Unit]:
+    rows = read_table(path, _SLICE_SCHEMA).to_pylist()
+    return {
+        number: _unit_from_rows(number, unit_rows) for number, unit_rows in groupby(rows, key=lambda row: row["unit"])
+    }
+
+
+def _unit_from_rows(number: int, rows: Iterable[dict[str, Any]]) -> Unit:
+    names = [name for name in _SLICE_SCHEMA.names if name not in ("unit", "segment_ends")]
+    slices = [
+        DocumentSlice(**{name: row[name] for name in names}, segment_ends=tuple(row["segment_ends"])) for row in rows
+    ]
+    return Unit(number, slices)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -176,15 +176,15 @@ class LlmStage:
 
 def build_decoder(llm: "Llm", config: Config) -> "DraftVerifyEngine | GreedyEngine | VllmEngine":
     """How the LLM answers: drafts verified in a few passes, or token by token, by transformers or by vLLM."""
-    settings: Any = {"probability": config.llm.probability, "batch_size": config.score.llm.batch_size}
+    softmax_over, batch_size = config.llm.probability, config.score.llm.batch_size
     if config.engine == "vllm":
         from rayner.decoding.vllm_engine import VllmEngine
 
-        return VllmEngine(llm, **settings)
+        return VllmEngine(llm, probability=softmax_over, batch_size=batch_size)
     if config.score.draft:
         from rayner.decoding.draft_verify import DraftVerifyEngine
 
-        return DraftVerifyEngine(llm, **settings)
+        return DraftVerifyEngine(llm, softmax_over=softmax_over, batch_size=batch_size)
     from rayner.decoding.greedy import GreedyEngine
 
-    return GreedyEngine(llm, **settings)
+    return GreedyEngine(llm, probability=softmax_over, batch_size=batch_size)

@@ -1,7 +1,6 @@
-"""A unit of the corpus on its way: read from the kept documents, and written as its part of the tagged tables."""
+"""Reading a unit from the plan and the kept documents, and writing it as its part of the tagged tables."""
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -13,72 +12,82 @@ from rayner.fusion.calibration import calibration_features, logistic_probability
 from rayner.fusion.deciding import FusionRule, decide
 from rayner.fusion.regions import FusedEntity
 from rayner.runs.storage import StoragePath
-from rayner.steps.tag.actors import Row
-from rayner.steps.tag.plan import DocumentSlice, Unit
+from rayner.steps.tag.plan import Unit, read_unit_plan
 from rayner.steps.tag.stages import UnitPredictions
 from rayner.text.predictions import NOTHING, SegmentPrediction
-from rayner.text.segmentation import split_sentences
 
 
-def row_of(unit: Unit) -> Row:
-    """A planned unit as a row."""
-    return {"unit": unit.name, "pieces": [asdict(piece) for piece in unit.slices]}
+def read_unit_by_name(name: str, out: StoragePath) -> UnitPredictions:
+    """Look a unit up in the plan and read its segments. Raises as `read_unit` does."""
+    return read_unit(read_unit_plan(name, out), out)
 
 
-def read_unit(row: Row, out: StoragePath) -> UnitPredictions:
-    """The segments of a unit. Raises RuntimeError if a kept text is not the one that was planned."""
+def read_unit(unit: Unit, out: StoragePath) -> UnitPredictions:
+    """Read the segments of a planned unit. Raises RuntimeError if a kept text is not the planned one."""
     segments: list[SegmentPrediction] = []
-    for piece in (DocumentSlice(**item) for item in row["pieces"]):
-        text = _read_texts(out, Unit(piece.home).name)[piece.doc_id]
-        part = text[piece.start : piece.end]
-        for start, end in split_sentences(part):
-            at = piece.start + start
-            segments.append(SegmentPrediction(piece.doc_id, at, piece.start + end, part[start:end], NOTHING))
-        if piece.start == 0 and sha256_of_text(text) != piece.sha256:
-            raise RuntimeError(f"{out}: the text of {piece.doc_id} among its documents is not the one that was read")
-    return UnitPredictions(row["unit"], segments)
+    for document_slice in unit.slices:
+        doc_id = document_slice.doc_id
+        text = _read_texts(out, Unit(document_slice.documents_unit).name)[doc_id]
+        if document_slice.start == 0 and sha256_of_text(text) != document_slice.sha256:
+            raise RuntimeError(f"{out}: the text of {doc_id} in the table `documents` is not the one that was planned")
+        segments += [
+            SegmentPrediction(doc_id, start, end, text[start:end], NOTHING)
+            for start, end in document_slice.segment_bounds()
+        ]
+    return UnitPredictions(unit.name, segments)
 
 
-# The pieces of a long document follow each other: its text is not read again for each.
+# Consecutive units hold slices of the same long document.
 @lru_cache(maxsize=2)
-def _read_texts(out: StoragePath, unit: str) -> dict[str, str]:
-    table = read_table(out / "documents" / f"{unit}.parquet", DOCUMENT_SCHEMA)
+def _read_texts(out: StoragePath, unit_name: str) -> dict[str, str]:
+    table = read_table(out / "documents" / f"{unit_name}.parquet", DOCUMENT_SCHEMA)
     return dict(zip(table["doc_id"].to_pylist(), table["text"].to_pylist(), strict=True))
 
 
 def write_unit(
-    unit: UnitPredictions, out: StoragePath, rule: FusionRule, calibration_weights: dict[str, Sequence[float]]
-) -> Row:
-    """Fuse a unit and write its entities and segments; the segments last, since they say that it is done."""
-    entities, file = [], f"{unit.name}.parquet"
-    for item in unit.segments:
-        for decision in decide(item, rule) if item.error is None else ():
-            weights = calibration_weights["with_llm" if decision.llm_consulted else "slm_alone"]
-            score = logistic_probability(calibration_features(decision), weights)
-            entities.append(_entity_row(item, decision, score))
-    rows = [
-        {"doc_id": item.doc_id, "start": item.start, "end": item.end, "gated": item.gated,
-         "passes": item.llm.passes if item.llm else 0, "error": item.error}
-        for item in unit.segments
-    ]  # fmt: skip
-    write_table(pa.Table.from_pylist(entities, schema=ENTITY_SCHEMA), out / "entities" / file)
-    write_table(pa.Table.from_pylist(rows, schema=SEGMENT_SCHEMA), out / "segments" / file)
-    return {"unit": unit.name, "characters": sum(item.end - item.start for item in unit.segments)}
+    unit: UnitPredictions, out: StoragePath, rule: FusionRule, calibration_weights: Mapping[str, Sequence[float]]
+) -> int:
+    """Fuse a unit, write its entities, then its segments; return its number of characters.
+
+    The file of segments is written last: where it exists, the unit is done.
+    """
+    entity_rows: list[dict[str, Any]] = []
+    for segment in unit.segments:
+        for entity in decide(segment, rule) if segment.error is None else ():
+            weights = calibration_weights["with_llm" if entity.llm_consulted else "slm_alone"]
+            score = logistic_probability(calibration_features(entity), weights)
+            entity_rows.append(_entity_row(segment, entity, score))
+    segment_rows = [_segment_row(segment) for segment in unit.segments]
+    file = f"{unit.name}.parquet"
+    write_table(pa.Table.from_pylist(entity_rows, schema=ENTITY_SCHEMA), out / "entities" / file)
+    write_table(pa.Table.from_pylist(segment_rows, schema=SEGMENT_SCHEMA), out / "segments" / file)
+    return sum(len(segment.text) for segment in unit.segments)
 
 
-def _entity_row(item: SegmentPrediction, decision: FusedEntity, score: float | None) -> dict[str, Any]:
-    span = decision.span
+def _entity_row(segment: SegmentPrediction, entity: FusedEntity, score: float | None) -> dict[str, Any]:
+    span = entity.span
     return {
-        "doc_id": item.doc_id,
-        "start": item.start + span.start,
-        "end": item.start + span.end,
-        "text": item.text[span.start : span.end],
+        "doc_id": segment.doc_id,
+        "start": segment.start + span.start,
+        "end": segment.start + span.end,
+        "text": segment.text[span.start : span.end],
         "type": span.type,
         "score": score,
-        "decided_by": decision.decided_by,
-        "slm_type": decision.slm_type,
-        "slm_entropy": decision.slm_entropy,
-        "llm_type": decision.llm_type,
-        "llm_category_prob": decision.llm_category_prob,
-        "llm_boundary_prob": decision.llm_boundary_prob,
+        "decided_by": entity.decided_by,
+        "slm_type": entity.slm_type,
+        "slm_entropy": entity.slm_entropy,
+        "llm_type": entity.llm_type,
+        "llm_category_prob": entity.llm_category_prob,
+        "llm_boundary_prob": entity.llm_boundary_prob,
+    }
+
+
+def _segment_row(segment: SegmentPrediction) -> dict[str, Any]:
+    return {
+        "doc_id": segment.doc_id,
+        "start": segment.start,
+        "end": segment.end,
+        "gated": segment.gated,
+        "passes": segment.llm.passes if segment.llm else 0,
+        "error": segment.error,
     }
