@@ -129,7 +129,7 @@ class LlmStage:
         asked = [i for i, item in enumerate(rows) if self._asks(item)]
         groups = self._group_texts(rows, cores) if unit.example_groups is None else unit.example_groups
         questions = [self.build_question(rows[i], cores[i], groups[i]) for i in asked]
-        answer = partial(self.answer, known=unit.text_vectors)
+        answer = partial(self.answer, known_vectors=unit.text_vectors)
         found, errors = run_isolating_failures(answer, questions, attempt_path(self.attempts_folder, unit, "llm"))
         done = [replace(item, gated=item.error is None) for item in rows]
         for i, answered, error in zip(asked, found, errors, strict=True):
