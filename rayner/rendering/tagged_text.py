@@ -1,14 +1,14 @@
-"""Tagged text as pieces that a template can print: entities, characters that fonts may lack, regions."""
+"""Cut tagged text into pieces that a template prints: entities, characters that fonts may lack, a conflict region."""
 
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rayner.rendering.bilingual import BilingualText, fill_text, join_texts, same_in_both
-from rayner.rendering.report_texts import translate, type_with_gloss
+from rayner.rendering.bilingual import BilingualText, join_texts, same_in_both
+from rayner.rendering.translation import translate, type_with_gloss
 
-# Hue (degrees) and saturation (%): types that occur together lie far apart on the wheel.
+# Hue (degrees) and saturation (%). Types that occur together have hues far apart.
 _COLOURS = {
     "NR": (8, 70),
     "NS": (150, 55),
@@ -23,17 +23,16 @@ _COLOURS = {
     "ZS": (210, 65),
     "ZA": (175, 60),
 }
-_SPARE = (320, 95, 240, 65, 20, 200, 120, 300)
-_UNTITLED = same_in_both("")
-_VOTES = {"agree": "both_agree", "slm": "by_slm", "llm": "by_llm"}
+_SPARE_HUES = (320, 95, 240, 65, 20, 200, 120, 300)
+_NO_TEXT = same_in_both("")
+_DECIDER_KEYS = {"agree": "both_agree", "slm": "by_slm", "llm": "by_llm"}
 
 
 @dataclass(frozen=True)
 class TaggedSample:
-    """A piece of tagged text to show.
+    """A passage of tagged text for the report.
 
-    entities: dicts with start, end (offsets in `text`), type, score, decided_by, slm_type, llm_type, slm_entropy and
-    llm_category_prob; all but the first three may be None or missing.
+    entities: rows of the table `entities` with offsets in `text`; all columns but start, end and type may be missing.
     """
 
     title: str
@@ -43,7 +42,10 @@ class TaggedSample:
 
 @dataclass(frozen=True, slots=True)
 class TextRun:
-    """Characters printed alike. codepoint: what a single character is, where a font may lack it; region: inside it."""
+    """Characters with the same formatting.
+
+    char_note: the code point of a single character that fonts may lack; in_region: inside the conflict region.
+    """
 
     text: str
     char_note: BilingualText | None = None
@@ -52,65 +54,70 @@ class TextRun:
 
 @dataclass(frozen=True, slots=True)
 class TextPiece:
-    """A stretch of text: an entity of a type, or (type "") what lies between entities."""
+    """An entity of a type, or (type "") the text between two entities."""
 
     runs: tuple[TextRun, ...]
     type: str = ""
-    tooltip: BilingualText = _UNTITLED
+    tooltip: BilingualText = _NO_TEXT
     decided_by: str = ""
 
     @property
     def in_region(self) -> bool:
-        """Whether any of it lies in the region."""
+        """Whether a part of the piece lies in the conflict region."""
         return any(run.in_region for run in self.runs)
 
 
 def split_by_entities(
     text: str, entities: Sequence[Mapping[str, Any]], region: tuple[int, int] = (0, 0)
 ) -> list[TextPiece]:
-    """The whole text in order; joined, the runs are the text. Raises ValueError for entities that overlap or leave it.
+    """Split a text into its entities and the text between them; the runs of all pieces joined are the text.
 
-    region: characters to be set off.
+    entities: rows of the table `entities`, in any order. region: start and end of the characters to emphasise.
+    Raises ValueError if an entity is empty, overlaps another or exceeds the text.
+
     """
-    out = []
-    end = 0
-    for entity in sorted(entities, key=lambda e: (e["start"], e["end"])):
-        start, stop, kind = entity["start"], entity["end"], entity["type"]
-        if not end <= start < stop <= len(text):
-            raise ValueError(f"{kind} at {start}-{stop} is empty, overlaps the one before or leaves the text")
-        out.append(TextPiece(_split_runs(text, end, start, region)))
-        title = describe_entity(entity)
-        out.append(TextPiece(_split_runs(text, start, stop, region), kind, title, entity.get("decided_by") or ""))
-        end = stop
-    out.append(TextPiece(_split_runs(text, end, len(text), region)))
-    return [piece for piece in out if piece.runs]
+    pieces = []
+    end_of_last = 0
+    for entity in sorted(entities, key=lambda row: (row["start"], row["end"])):
+        start, end, type_name = entity["start"], entity["end"], entity["type"]
+        if not end_of_last <= start < end <= len(text):
+            raise ValueError(
+                f"entity {type_name} at {start}-{end}: expected a non-empty span inside the {len(text)} characters, "
+                f"found one that is empty, overlaps the entity before (it ends at {end_of_last}) or exceeds the text"
+            )
+        pieces.append(TextPiece(_split_runs(text, end_of_last, start, region)))
+        runs = _split_runs(text, start, end, region)
+        pieces.append(TextPiece(runs, type_name, describe_entity(entity), entity.get("decided_by") or ""))
+        end_of_last = end
+    pieces.append(TextPiece(_split_runs(text, end_of_last, len(text), region)))
+    return [piece for piece in pieces if piece.runs]
 
 
 def describe_entity(entity: Mapping[str, Any]) -> BilingualText:
-    """An entity in words: type, confidence, who decided, and both votes."""
+    """Describe an entity in words: type, confidence, who decided, and the votes of both models."""
     parts = [type_with_gloss(entity["type"])]
     if entity.get("score") is not None:
         parts.append(translate("with_confidence", f"{entity['score']:.3f}"))
     if entity.get("decided_by"):
-        key = _VOTES.get(entity["decided_by"])
+        key = _DECIDER_KEYS.get(entity["decided_by"])
         parts.append(translate(key) if key else same_in_both(entity["decided_by"]))
         parts.append(_describe_vote("slm", entity.get("slm_type"), "H", entity.get("slm_entropy")))
         parts.append(_describe_vote("llm", entity.get("llm_type"), "P", entity.get("llm_category_prob")))
-    return join_texts(parts, "; ", "；")
+    return join_texts(parts, translate("part_separator"))
 
 
 def assign_type_colours(types: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """Hue and saturation for each type, those without a colour of their own in alphabetical order of the rest."""
-    others = sorted(set(types) - set(_COLOURS))
-    return {kind: _COLOURS[kind] for kind in types if kind in _COLOURS} | {
-        kind: (_SPARE[i % len(_SPARE)], 50) for i, kind in enumerate(others)
+    """Return hue (degrees) and saturation (%) of each type. Colours do not depend on the order of the types."""
+    unknown_types = sorted(set(types) - set(_COLOURS))
+    return {type_name: _COLOURS[type_name] for type_name in types if type_name in _COLOURS} | {
+        type_name: (_SPARE_HUES[i % len(_SPARE_HUES)], 50) for i, type_name in enumerate(unknown_types)
     }
 
 
 def describe_rare_char(char: str) -> BilingualText | None:
-    """What to say of a character that fonts may lack: private use, or beyond the BMP; None for any other.
+    """Return the code point of a character that fonts may lack (private use, or beyond the BMP), None for any other.
 
-    Variation selectors must stay with the character before them: they are left alone.
+    Variation selectors are not described: they must stay in one run with the character before them.
     """
     category = unicodedata.category(char)
     if category == "Co":
@@ -120,21 +127,22 @@ def describe_rare_char(char: str) -> BilingualText | None:
     return None
 
 
-def _describe_vote(model: str, kind: str | None, symbol: str, value: float | None) -> BilingualText:
-    """One model's vote: its type or none, and its H (nats) or P where known."""
-    said = join_texts([translate(model), same_in_both(kind) if kind else translate("nothing")], ": ", "：")
-    return said if value is None else fill_text(("{0} ({1} {2})", "{0}（{1} {2}）"), said, symbol, f"{value:.3f}")
+def _describe_vote(model: str, type_name: str | None, symbol: str, number: float | None) -> BilingualText:
+    """Describe one model's vote: its type or none, and its H (nats) or P where known."""
+    vote = translate("vote_of", translate(model), type_name or translate("nothing"))
+    return vote if number is None else translate("vote_with_number", vote, symbol, f"{number:.3f}")
 
 
 def _split_runs(text: str, start: int, end: int, region: tuple[int, int]) -> tuple[TextRun, ...]:
+    """Split text[start:end] at the bounds of the region and around characters that fonts may lack."""
     runs: list[TextRun] = []
-    plain = start
+    run_start = start
     for i in range(start, end + 1):
-        rare = describe_rare_char(text[i]) if i < end else None
-        if (i == end or rare or i in region) and plain < i:
-            runs.append(TextRun(text[plain:i], None, region[0] <= plain < region[1]))
-            plain = i
-        if rare:
-            runs.append(TextRun(text[i], rare, region[0] <= i < region[1]))
-            plain = i + 1
+        note = describe_rare_char(text[i]) if i < end else None
+        if (i == end or note or i in region) and run_start < i:
+            runs.append(TextRun(text[run_start:i], None, region[0] <= run_start < region[1]))
+            run_start = i
+        if note:
+            runs.append(TextRun(text[i], note, region[0] <= i < region[1]))
+            run_start = i + 1
     return tuple(runs)

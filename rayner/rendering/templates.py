@@ -1,24 +1,36 @@
-"""How templates are read: those of the report and those of the site alike."""
+"""Load the HTML templates of the report and of the site, and format values for them."""
 
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from rayner.rendering.bilingual import bilingual_attribute
+from rayner.rendering.translation import translate
+
+SHARED_FOLDER = Path(__file__).parent  # holds language.js
+
 
 def load_templates(folder: Path) -> Environment:
-    """The templates of a folder: what they print is escaped, and a name that they are not given is an error."""
-    return Environment(
-        loader=FileSystemLoader(folder),
+    """Return the templates of a folder.
+
+    They escape what they print, and an undefined name is an error. All have `translate`, `bilingual_attribute` and the
+    filter `format_value`, and can include the files of this room.
+    """
+    environment = Environment(
+        loader=FileSystemLoader([folder, SHARED_FOLDER]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals |= {"translate": translate, "bilingual_attribute": bilingual_attribute}
+    environment.filters |= {"format_value": format_value}
+    return environment
 
 
-def format_value(value: Any) -> str:  # noqa: ANN401 - JSON
-    """A single value as text: thousands set apart, floats to four significant digits."""
+def format_value(value: Any) -> str:  # noqa: ANN401 - any JSON value
+    """Format a single value: thousands separators, floats with four significant digits, `yes`, `no` and `none`."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):

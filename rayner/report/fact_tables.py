@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from rayner.rendering.bilingual import BilingualText, same_in_both
-from rayner.rendering.report_texts import translate
 from rayner.rendering.templates import format_value
+from rayner.rendering.translation import translate
 
 _TABLES = ("inputs", "counts", "timings", "faults", "versions")  # in the order in which they are shown
 

@@ -1,90 +1,13 @@
-"""What was done, in the words of a methods section in both languages, with the very settings of the run."""
+"""The methods paragraph of the report: what the run did, with its settings and scores, in words to cite."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from rayner.rendering.bilingual import BilingualText, fill_text, join_texts, same_in_both
-from rayner.rendering.report_texts import translate_setting
+from rayner.rendering.bilingual import BilingualText, join_texts, same_in_both
 from rayner.rendering.templates import format_value
+from rayner.rendering.translation import translate, translate_setting
 
 _SCRATCH = "scratch"
-MESSAGES: dict[str, tuple[str, str]] = {
-    "data": (
-        "Labelled text was divided by distinct sentence (seed {0}) into {1}, {2}, {3}.",
-        "有标注的文本按去重后的句子（随机种子 {0}）划分为{1}、{2}与{3}。",
-    ),
-    "train": ("{0} training sentences ({1} entities)", "训练集 {0} 句（{1} 个实体）"),
-    "dev": ("{0} held-out sentences ({1} entities)", "开发集 {0} 句（{1} 个实体）"),
-    "test": ("{0} test sentences ({1} entities)", "测试集 {0} 句（{1} 个实体）"),
-    "crf": (
-        "The small model is a conditional random field over characters{0} (L1 {1}, L2 {2}, at most {3} iterations of "
-        "L-BFGS).",
-        "小模型为以字为单位的条件随机场（L1 {1}，L2 {2}，L-BFGS 至多迭代 {3} 次）{0}。",
-    ),
-    "clusters": (
-        ", with {0} clusters of characters from unlabelled text",
-        "，并使用由无标注文本得到的字聚类（{0} 类）",
-    ),
-    "and": (" and ", " 与 "),
-    "encoder": (
-        "The small model is {0}, fine-tuned for {1} epochs (batches of {2}, peak learning rate {3}); the epoch with "
-        "the highest F1 on the held-out sentences was kept.",
-        "小模型为{0}，微调 {1} 轮（批大小 {2}，峰值学习率 {3}），保留开发集 F1 最高的一轮。",
-    ),
-    "custom_tagger": ("The small model is a tagger of our own ({0}).", "小模型为自行编写的标注模型（{0}）。"),
-    "encoder_scratch": ("an encoder made from scratch", "从头训练的编码器"),
-    "encoder_named": ("the encoder {0}", "编码器 {0}"),
-    "decoder": (
-        "The large model is {0}{1}; its prompt holds {2}. It copies the sentence with tags, under constrained "
-        "decoding.",
-        "大模型为{0}{1}；提示中{2}。它在约束解码下照抄句子并加入标记。",
-    ),
-    "decoder_scratch": ("a decoder made from scratch", "从头训练的解码器"),
-    "decoder_named": ("the language model {0}", "语言模型 {0}"),
-    "trained": (", trained {0} in batches of {1}", "，{0}，批大小 {1}"),
-    "not_tuned": (", not fine-tuned", "，未经微调"),
-    "full": ("for {0} with all parameters (peak learning rate {1})", "全参数训练{0}（峰值学习率 {1}）"),
-    "lora": ("for {0} by LoRA (rank {1}, alpha {2}, {3})", "以 LoRA 微调{0}（秩 {1}，alpha {2}，峰值学习率 {3}）"),
-    "one_epoch": ("one epoch", "一轮"),
-    "epochs": ("{0} epochs", " {0} 轮"),
-    "similar": ("the {0} most similar training sentences", "附有最相似的 {0} 个训练句作为示例"),
-    "fixed": ("{0} fixed training sentences", "附有 {0} 个固定的训练句作为示例"),
-    "none": ("no examples", "不含示例"),
-    "fitted": ("{0}, fitted on {1}.", "{0}；该规则在{1}上拟合。"),
-    "held_out": ("held-out sentences", "开发集句子"),
-    "cross_fitted": (
-        "held-out sentences and, by {0}-fold cross-fitting, on the training sentences",
-        "开发集句子以及（按 {0} 折交叉拟合）训练句",
-    ),
-    "spans": (
-        "Each entity that either model proposes was accepted or not by a logistic rule on both models' probabilities "
-        "and the training lexicon",
-        "任一模型提出的每个实体，由以两模型的概率及训练词表为特征的逻辑回归规则决定取舍",
-    ),
-    "regions": (
-        "Where the two differ, the small model wins if 1 - H >= lambda exp(P), with lambda = {0}, H reduced by {1} "
-        "and P by {2} of {3}",
-        "两模型意见不同之处，若 1 - H >= lambda exp(P) 则取小模型，其中 lambda = {0}，H 取{1}，"
-        "P 取大模型各{3}概率的{2}",
-    ),
-    "custom_rule": (
-        "Where the two differ, a rule of our own ({0}) decided",
-        "两模型意见不同之处，由自行编写的规则（{0}）裁决",
-    ),
-    "scores": (
-        "Strict micro F1 on the test sentences, in percent with 95% bootstrap intervals: {0}, {1}, {2}.",
-        "测试集上命名实体识别的严格微平均 F1（%，括号内为自助法 95% 置信区间）：{0}，{1}，{2}。",
-    ),
-    "slm": ("small {0} ({1} to {2})", "小模型 {0}（{1} 至 {2}）"),
-    "llm": ("large {0} ({1} to {2})", "大模型 {0}（{1} 至 {2}）"),
-    "fused": ("fused {0} ({1} to {2})", "融合 {0}（{1} 至 {2}）"),
-    "corpus": (
-        "The corpus of {0} documents ({1} characters, {2} sentences) received {3} entities; the large model was "
-        "skipped for {4}% of the sentences and {5} were set aside.",
-        "所标注的语料共 {0} 篇（{1} 字，{2} 句），得到 {3} 个实体；{4}% 的句子未询问大模型，{5} 句被搁置。",
-    ),
-    "software": ("Software: {0}.", "软件：{0}。"),
-}
 
 
 def compose_methods_paragraph(
@@ -97,86 +20,105 @@ def compose_methods_paragraph(
     config = run_facts.get("config")
     if not config or not fusion or "labelled" not in run_facts.get("counts", {}):
         return None
-    said = [_data(run_facts, config), _small(config["slm"]), _large(config), _fusion(fusion, config)]
-    return join_texts([*said, *_scores(evaluation), *_tagged(run_facts, config), *_versions(run_facts)], " ", "")
+    sentences = [_describe_data(run_facts, config), _describe_slm(config["slm"]), _describe_llm(config)]
+    sentences.append(_describe_fusion(fusion, config))
+    sentences += [*_describe_scores(evaluation), *_describe_corpus(run_facts, config), *_list_versions(run_facts)]
+    return join_texts(sentences, translate("methods_space"))
 
 
-def _say(key: str, *given: object) -> BilingualText:
-    return fill_text(MESSAGES[key], *given)
-
-
-def _data(about: Mapping[str, Any], config: Mapping[str, Any]) -> BilingualText:
-    parts = about["counts"]["labelled"]
-    told = (
-        _say(name, format_value(parts[name]["sentences"]), format_value(parts[name]["entities"]))
+def _describe_data(run_facts: Mapping[str, Any], config: Mapping[str, Any]) -> BilingualText:
+    parts = run_facts["counts"]["labelled"]
+    sizes = (
+        translate(f"methods_{name}", format_value(parts[name]["sentences"]), format_value(parts[name]["entities"]))
         for name in ("train", "dev", "test")
     )
-    return _say("data", config["seed"], *told)
+    return translate("methods_data", config["seed"], *sizes)
 
 
-def _small(slm: Mapping[str, Any]) -> BilingualText:
+def _describe_slm(slm: Mapping[str, Any]) -> BilingualText:
     if slm["family"] == "crf":
         crf = slm["crf"]
-        seen = (
-            _say("clusters", join_texts(map(same_in_both, crf["clusters"]), *MESSAGES["and"]))
-            if crf["unlabelled"]
-            else ""
-        )
-        return _say("crf", seen, crf["c1"], crf["c2"], crf["iterations"])
+        clusters: BilingualText | str = ""
+        if crf["unlabelled"]:
+            numbers = join_texts(map(same_in_both, crf["clusters"]), translate("methods_and"))
+            clusters = translate("methods_clusters", numbers)
+        return translate("methods_crf", clusters, crf["c1"], crf["c2"], crf["iterations"])
     if slm["family"] != "encoder":
-        return _say("custom_tagger", slm["family"])
-    model = _say("encoder_scratch") if slm["model"] == _SCRATCH else _say("encoder_named", slm["model"])
-    return _say("encoder", model, slm["epochs"], slm["batch_size"], f"{slm['lr']:g}")
+        return translate("methods_custom_tagger", slm["family"])
+    model = (
+        translate("methods_encoder_scratch")
+        if slm["model"] == _SCRATCH
+        else translate("methods_encoder_named", slm["model"])
+    )
+    return translate("methods_encoder", model, slm["epochs"], slm["batch_size"], f"{slm['lr']:g}")
 
 
-def _large(config: Mapping[str, Any]) -> BilingualText:
+def _describe_llm(config: Mapping[str, Any]) -> BilingualText:
     llm = config["llm"]
-    model = _say("decoder_scratch") if llm["model"] == _SCRATCH else _say("decoder_named", llm["model"])
-    trained = []
+    model = (
+        translate("methods_decoder_scratch")
+        if llm["model"] == _SCRATCH
+        else translate("methods_decoder_named", llm["model"])
+    )
+    stages = []
     if llm["full_epochs"]:
-        trained.append(_say("full", _epochs(llm["full_epochs"]), f"{llm['full_lr']:g}"))
+        stages.append(translate("methods_all_parameters", _count_epochs(llm["full_epochs"]), f"{llm['full_lr']:g}"))
     if llm["epochs"]:
         lora = llm["lora"]
-        trained.append(_say("lora", _epochs(llm["epochs"]), lora["r"], lora["alpha"], f"{llm['lr']:g}"))
-    how = _say("trained", join_texts(trained, " and ", "，再"), llm["batch_size"]) if trained else _say("not_tuned")
-    return _say("decoder", model, how, _say(llm["examples"], config["index"]["k"]))
+        stages.append(
+            translate("methods_lora", _count_epochs(llm["epochs"]), lora["r"], lora["alpha"], f"{llm['lr']:g}")
+        )
+    training = (
+        translate("methods_fine_tuned", join_texts(stages, translate("methods_then")), llm["batch_size"])
+        if stages
+        else translate("methods_not_fine_tuned")
+    )
+    examples = translate(f"methods_examples_{llm['examples']}", config["index"]["k"])
+    return translate("methods_decoder", model, training, examples)
 
 
-def _epochs(n: int) -> BilingualText:
-    return _say("one_epoch") if n == 1 else _say("epochs", n)
+def _count_epochs(n: int) -> BilingualText:
+    return translate("methods_one_epoch") if n == 1 else translate("methods_epochs", n)
 
 
-def _fusion(fusion: Mapping[str, Any], config: Mapping[str, Any]) -> BilingualText:
+def _describe_fusion(fusion: Mapping[str, Any], config: Mapping[str, Any]) -> BilingualText:
     folds = config["split"]["folds"]
-    where = _say("cross_fitted", folds) if folds else _say("held_out")
+    fitted_on = translate("methods_cross_fitted", folds) if folds else translate("methods_held_out")
     if fusion["chosen"] == "spans":
-        return _say("fitted", _say("spans"), where)
-    if fusion["chosen"] != "regions":
-        return _say("fitted", _say("custom_rule", fusion["chosen"]), where)
-    rule = fusion["rule"]
-    reduced = (translate_setting(rule[key]) for key in ("entropy_reduction", "llm_reduction", "llm_confidence"))
-    return _say("fitted", _say("regions", f"{rule['weight']:.4g}", *reduced), where)
+        rule = translate("methods_spans")
+    elif fusion["chosen"] == "regions":
+        settings = fusion["rule"]
+        reductions = (
+            translate_setting(settings[key]) for key in ("entropy_reduction", "llm_reduction", "llm_confidence")
+        )
+        rule = translate("methods_regions", f"{settings['weight']:.4g}", *reductions)
+    else:
+        rule = translate("methods_custom_rule", fusion["chosen"])
+    return translate("methods_fitted", rule, fitted_on)
 
 
-def _scores(evaluation: Mapping[str, Any]) -> list[BilingualText]:
+def _describe_scores(evaluation: Mapping[str, Any]) -> list[BilingualText]:
     if not evaluation:
         return []
-    told = []
-    for key in ("slm", "llm", "fused"):
-        system = evaluation["systems"][key]
-        told.append(_say(key, *(f"{100 * value:.2f}" for value in (system["micro"]["f1"], *system["interval"]))))
-    return [_say("scores", *told)]
+    scores = []
+    for name in ("slm", "llm", "fused"):
+        system = evaluation["systems"][name]
+        percents = (f"{100 * share:.2f}" for share in (system["micro"]["f1"], *system["interval"]))
+        scores.append(translate(f"methods_score_{name}", *percents))
+    return [translate("methods_scores", *scores)]
 
 
-def _tagged(about: Mapping[str, Any], config: Mapping[str, Any]) -> list[BilingualText]:
-    counts = about["counts"]
+def _describe_corpus(run_facts: Mapping[str, Any], config: Mapping[str, Any]) -> list[BilingualText]:
+    counts = run_facts["counts"]
     if not config["corpus"] or "segments" not in counts:
         return []
-    skipped = 100 * counts["gated"] / max(1, counts["segments"])
-    told = [format_value(counts[key]) for key in ("documents", "characters", "segments", "entities")]
-    return [_say("corpus", *told, f"{skipped:.1f}", format_value(counts["set_aside"]))]
+    gated = 100 * counts["gated"] / max(1, counts["segments"])
+    sizes = [format_value(counts[key]) for key in ("documents", "characters", "segments", "entities")]
+    return [translate("methods_corpus", *sizes, f"{gated:.1f}", format_value(counts["set_aside"]))]
 
 
-def _versions(about: Mapping[str, Any]) -> list[BilingualText]:
-    versions = about.get("versions", {})
-    return [_say("software", ", ".join(f"{name} {number}" for name, number in versions.items()))] if versions else []
+def _list_versions(run_facts: Mapping[str, Any]) -> list[BilingualText]:
+    versions = run_facts.get("versions", {})
+    if not versions:
+        return []
+    return [translate("methods_software", ", ".join(f"{name} {version}" for name, version in versions.items()))]

@@ -12,17 +12,16 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from rayner.fusion.span_rule import span_rule
-from rayner.rendering.bilingual import (
-    GLOSSES,
-    BilingualText,
-    bilingual_attribute,
-    fill_text,
-    join_texts,
-    same_in_both,
-)
-from rayner.rendering.report_texts import translate, translate_feature, translate_setting, type_with_gloss
+from rayner.rendering.bilingual import BilingualText, join_texts, same_in_both
 from rayner.rendering.tagged_text import TaggedSample, TextPiece, assign_type_colours, split_by_entities
-from rayner.rendering.templates import format_value, load_templates
+from rayner.rendering.templates import load_templates
+from rayner.rendering.translation import (
+    TYPE_GLOSSES,
+    translate,
+    translate_feature,
+    translate_setting,
+    type_with_gloss,
+)
 from rayner.report import fact_tables, plots
 from rayner.report.methods import compose_methods_paragraph
 from rayner.runs.storage import StoragePath, atomic_writer
@@ -30,8 +29,8 @@ from rayner.runs.storage import StoragePath, atomic_writer
 __all__ = ["TaggedSample", "write_report_page"]
 
 _SYSTEMS = {key: translate(key) for key in ("slm", "llm", "fused")}
-_ALL_SYSTEMS = _SYSTEMS | {key: translate(key) for key in ("fused_regions", "fused_calibrated", "fused_characters")}
-_SHOWN_AT_ONCE = 10  # disagreements; the others are folded away
+_ALL_SYSTEMS = _SYSTEMS | {key: translate(key) for key in ("fused_regions", "fused_characters")}
+_OPEN_DISAGREEMENTS = 10  # the others are in a closed <details>
 
 
 def write_report_page(
@@ -55,7 +54,7 @@ def write_report_page(
     Raises ValueError where the entities of a sample overlap or leave its text.
     """
     page = (
-        _environment()
+        _load_templates()
         .get_template("report.html.j2")
         .render(
             title=title,
@@ -75,7 +74,7 @@ def write_report_page(
             best=[_highest_point(curve) for curve in fusion.get("curves", []) if curve["f1"]],
             plots=_draw_plots(evaluation, fusion),
             disagreements=[_disagreement_lines(item) for item in evaluation.get("disagreements", [])],
-            shown_at_once=_SHOWN_AT_ONCE,
+            open_disagreements=_OPEN_DISAGREEMENTS,
             samples=[
                 {"title": s.title, "pieces": split_by_entities(s.text, s.entities), "n": len(s.entities)}
                 for s in samples
@@ -86,16 +85,10 @@ def write_report_page(
         stream.write(page.encode())
 
 
-def _environment() -> Environment:
-    made = load_templates(Path(__file__).parent)
-    made.globals |= {"m": translate, "attribute": bilingual_attribute}
-    made.filters |= {
-        "percent": format_percent,
-        "points": format_points,
-        "gloss": type_with_gloss,
-        "shown": format_value,
-    }
-    return made
+def _load_templates() -> Environment:
+    environment = load_templates(Path(__file__).parent)
+    environment.filters |= {"percent": format_percent, "gloss": type_with_gloss}
+    return environment
 
 
 def format_percent(share: float) -> str:
@@ -109,15 +102,19 @@ def format_points(difference: float) -> str:
 
 
 def _describe_difference(pair: str, values: Sequence[float]) -> dict[str, Any]:
-    """A paired difference in words, and its `verdict`: ahead, behind or even."""
-    ours, theirs = (_ALL_SYSTEMS.get(name, same_in_both(name)) for name in pair.split("-"))
+    """Describe a paired difference in F1 in words. `verdict`: ahead, behind or even.
+
+    pair: two systems as in "fused-slm"; values: the first minus the second, and its interval.
+    """
+    first, second = (_ALL_SYSTEMS.get(name, same_in_both(name)) for name in pair.split("-"))
     difference, low, high = values
     if high < 0:
-        ours, theirs, difference, low, high = theirs, ours, -difference, -high, -low
+        first, second, difference, low, high = second, first, -difference, -high, -low
     verdict = "even" if low <= 0 else "behind" if values[2] < 0 else "ahead"
-    between = translate("interval", format_points(low), format_points(high))
-    said = translate("even" if verdict == "even" else "ahead", ours, theirs, format_points(difference), between)
-    return {"verdict": verdict, "text": said.capitalized}
+    interval = translate("interval", format_points(low), format_points(high))
+    key = "no_clear_difference" if verdict == "even" else "higher"
+    text = translate(key, first, second, format_points(difference), interval)
+    return {"verdict": verdict, "text": text.capitalized}
 
 
 def _score_cards(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -146,12 +143,12 @@ def _describe_rule(fusion: Mapping[str, Any]) -> BilingualText | None:
     rule = fusion["rule"]
     basis = fusion.get("basis", "")
     return translate(
-        "rule_lead",
+        "region_rule",
         f"{rule['weight']:.4g}",
         translate_setting(rule["entropy_reduction"]),
         translate_setting(rule["llm_reduction"]),
-        translate(f"of_{rule['llm_confidence']}"),
-        translate("under", translate(basis)) if basis in ("unmasked", "allowed") else "",
+        translate(f"probs_of_{rule['llm_confidence']}"),
+        translate("probabilities_from", translate(f"softmax_{basis}")) if basis in ("unmasked", "allowed") else "",
     )
 
 
@@ -166,10 +163,10 @@ def _span_rule_weights(fusion: Mapping[str, Any]) -> list[tuple[BilingualText, f
 def _describe_baselines(fusion: Mapping[str, Any]) -> BilingualText:
     """F1 on held-out data of each system that has one."""
     told = (
-        fill_text(("{0} {1}", "{0} {1}"), _ALL_SYSTEMS.get(name, same_in_both(name)), format_percent(f1))
+        translate("name_and_number", _ALL_SYSTEMS.get(name, same_in_both(name)), format_percent(f1))
         for name, f1 in fusion.get("baselines", {}).items()
     )
-    return join_texts(told, ", ", "，")
+    return join_texts(told, translate("list_separator"))
 
 
 def _highest_point(curve: Mapping[str, Any]) -> dict[str, Any]:
@@ -203,13 +200,13 @@ def _disagreement_lines(item: Mapping[str, Any]) -> dict[str, Any]:
         )
     winner, right = _SYSTEMS.get(item["winner"]), _SYSTEMS.get(item["right"])
     if not winner:
-        verdict, outcome = "moot", translate("judged_singly", right or translate("neither_model"))
+        verdict, outcome = "moot", translate("judged_by_entity", right or translate("no_model"))
     elif right == winner:
-        verdict, outcome = "good", translate("won_right", winner)
+        verdict, outcome = "good", translate("won_and_correct", winner)
     elif right:
-        verdict, outcome = "bad", translate("won_wrong", winner, right)
+        verdict, outcome = "bad", translate("won_but_other_correct", winner, right)
     else:
-        verdict, outcome = "moot", translate("won_neither", winner)
+        verdict, outcome = "moot", translate("won_none_correct", winner)
     return {**item, "lines": lines, "verdict": verdict, "outcome": outcome}
 
 
@@ -220,14 +217,14 @@ def _type_styles(evaluation: Mapping[str, Any], samples: Sequence[TaggedSample])
     sampled = {entity["type"] for sample in samples for entity in sample.entities}
     palette = assign_type_colours(sorted(scored | sampled))
     return {
-        "scored_kinds": _in_order(scored),
-        "sample_kinds": _in_order(sampled),
+        "scored_types": _in_order(scored),
+        "sample_types": _in_order(sampled),
         "colours": list(palette.items()),
-        "glosses": {kind: BilingualText(*words) for kind, words in GLOSSES.items()},
+        "glosses": {name: translate(f"gloss_{name}") for name in TYPE_GLOSSES},
         "classes": {kind: f"t{i}" for i, kind in enumerate(palette)},
     }
 
 
 def _in_order(kinds: set[str]) -> list[str]:
     """Types with a gloss first, in the order of the glosses."""
-    return [kind for kind in GLOSSES if kind in kinds] + sorted(kinds - set(GLOSSES))
+    return [kind for kind in TYPE_GLOSSES if kind in kinds] + sorted(kinds - set(TYPE_GLOSSES))

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rayner.rendering.bilingual import BilingualText, bilingual_attribute
-from rayner.rendering.report_texts import translate, translate_setting
+from rayner.rendering.translation import translate, translate_setting
 from rayner.text.escaping import escape_attribute
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def plot_f1_by_lambda(
         lines = [(curve, *_finite_sorted_points(curve)) for curve in curves]
         edges = _changing_range([(weights, f1) for _, weights, f1 in lines], float(chosen["weight"]))
         for kind, dash in _EVIDENCE.items():
-            label = words.say("other_rules", translate_setting(kind))
+            label = words.translate("other_rules", translate_setting(kind))
             others = [
                 line
                 for line in lines
@@ -84,16 +84,16 @@ def plot_f1_by_lambda(
                 axes.plot(*points, color=_SOFT, ls=dash, lw=0.9, alpha=0.6, label="" if place else label)
         for system in ("slm", "llm"):
             if system in baselines:
-                label = words.say("alone", translate(system))
+                label = words.translate("alone", translate(system))
                 axes.axhline(100 * baselines[system], color=_SYSTEMS[system], lw=1.5, ls=(0, (6, 3)), label=label)
         for weights, f1 in [(weights, f1) for curve, weights, f1 in lines if _has_same_reductions(curve, chosen)]:
             axes.plot(*thin_points(*_clip_to_range(weights, 100 * f1, edges)), color=_SYSTEMS["fused"], lw=1.9)
             at = int(np.abs(weights - chosen["weight"]).argmin())
-            label = words.say("chosen_rule", f"{chosen['weight']:.4g}")
+            label = words.translate("chosen_rule", f"{chosen['weight']:.4g}")
             axes.plot(weights[at], 100 * f1[at], "-o", ms=7, lw=1.9, color=_SYSTEMS["fused"], zorder=5, label=label)
         axes.set_xlim(*edges)
         axes.margins(y=0.1)
-        axes.set(xlabel=words.say("lambda_axis"), ylabel=words.say("micro_axis"))
+        axes.set(xlabel=words.translate("lambda_axis"), ylabel=words.translate("micro_axis"))
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize=8)
         return _figure_to_svg(figure, "lambda", translate("lambda_plot"), words)
 
@@ -107,13 +107,13 @@ def plot_f1_by_llm_share(share: Sequence[float], f1: Sequence[float], exact: Map
         figure, axes = _canvas(7.6, 3.2)
         words = _PlotTexts()
         points = thin_points(100 * np.asarray(share, dtype=float), 100 * np.asarray(f1, dtype=float))
-        axes.plot(*points, color=_SYSTEMS["fused"], lw=1.9, label=words.say("fused"))
-        alone = words.say("alone", translate("slm"))
+        axes.plot(*points, color=_SYSTEMS["fused"], lw=1.9, label=words.translate("fused"))
+        alone = words.translate("alone", translate("slm"))
         axes.axhline(100 * f1[0], color=_SYSTEMS["slm"], lw=1.5, ls=(0, (6, 3)), label=alone)
-        label = words.say("exact_gate", f"{100 * exact['share']:.3g}")
+        label = words.translate("exact_gate", f"{100 * exact['share']:.3g}")
         axes.plot(100 * exact["share"], 100 * exact["f1"], "o", ms=7, color=_SYSTEMS["fused"], zorder=5, label=label)
         axes.margins(y=0.1)
-        axes.set(xlim=(-2, 102), xlabel=words.say("asked_axis"), ylabel=words.say("micro_axis"))
+        axes.set(xlim=(-2, 102), xlabel=words.translate("asked_axis"), ylabel=words.translate("micro_axis"))
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize=8)
         return _figure_to_svg(figure, "budget", translate("budget_plot"), words)
 
@@ -128,14 +128,19 @@ def plot_reliability(bins: Sequence[Mapping[str, float]], system: str = "fused")
         figure, axes = _canvas(3.8, 3.5)
         words = _PlotTexts()
         full = [b for b in bins if b["n"]]
-        axes.plot([0, 1], [0, 1], color=_SOFT, lw=1, ls=":", label=words.say("ideal"))
+        axes.plot([0, 1], [0, 1], color=_SOFT, lw=1, ls=":", label=words.translate("ideal"))
         axes.plot([b["mean"] for b in full], [b["right"] for b in full], color=_SYSTEMS[system], lw=1.2)
         most = max((b["n"] for b in full), default=1)
         axes.scatter(
             [b["mean"] for b in full], [b["right"] for b in full], s=[16 + 130 * b["n"] / most for b in full],
-            color=_SYSTEMS[system], label=words.say("entities_size"), zorder=4,
+            color=_SYSTEMS[system], label=words.translate("entities_size"), zorder=4,
         )  # fmt: skip
-        axes.set(xlim=(-0.03, 1.05), ylim=(-0.03, 1.05), xlabel=words.say("score_axis"), ylabel=words.say("right_axis"))
+        axes.set(
+            xlim=(-0.03, 1.05),
+            ylim=(-0.03, 1.05),
+            xlabel=words.translate("score_axis"),
+            ylabel=words.translate("correct_axis"),
+        )
         axes.legend(loc="upper left", fontsize=8, markerscale=0.6)
         return _figure_to_svg(figure, f"reliability-{system}", translate("reliability_plot", translate(system)), words)
 
@@ -156,7 +161,7 @@ def plot_f1_by_type(systems: Mapping[str, Mapping[str, Any]]) -> str:
             f1 = np.array([100 * row["f1"] for row in rows])
             edges = np.array([row["interval"] for row in rows]).reshape(-1, 2).T * 100
             x = np.arange(len(kinds)) + (place - (len(shown) - 1) / 2) * width
-            axes.bar(x, f1, width * 0.88, color=_SYSTEMS[name], label=words.say(name))
+            axes.bar(x, f1, width * 0.88, color=_SYSTEMS[name], label=words.translate(name))
             reach = np.abs(edges - f1)
             axes.errorbar(x, f1, yerr=reach, fmt="none", ecolor=_INK, elinewidth=0.8, capsize=2, alpha=0.7)
         axes.grid(visible=False, axis="x")
@@ -238,7 +243,7 @@ def _canvas(width: float, height: float) -> "tuple[Figure, Axes]":
 class _PlotTexts(dict[str, str]):
     """What was written into a figure, in English, with the Chinese for it."""
 
-    def say(self, key: str, *given: object) -> str:
+    def translate(self, key: str, *given: object) -> str:
         """A message in English; it is kept."""
         said = translate(key, *given)
         self[said.en] = said.zh

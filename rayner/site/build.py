@@ -13,8 +13,11 @@ from typing import NamedTuple
 from rayner import __version__
 from rayner.corpus.tables import TABLE_NAMES, iter_documents
 from rayner.errors import ConfigError
-from rayner.rendering.site_texts import MESSAGES
 from rayner.rendering.tagged_text import assign_type_colours
+from rayner.rendering.templates import SHARED_FOLDER
+from rayner.rendering.texts_shared import SHARED_TEXTS
+from rayner.rendering.texts_site import SITE_TEXTS
+from rayner.rendering.translation import GLOSS_TEXTS
 from rayner.runs.storage import StoragePath, list_file_names
 from rayner.site.corpus_pages import write_corpus_pages, write_disagreement_pages, write_entity_index
 from rayner.site.document_pages import write_document_pages
@@ -130,8 +133,10 @@ def _move_into_place(making: Path, out: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _write_assets(folder: SiteFolder, kinds: list[str]) -> None:
-    for asset in sorted(_ASSETS.iterdir()):
+def _write_assets(folder: SiteFolder, types: list[str]) -> None:
+    """Write the style sheets and the scripts. data.js holds the types by number and the texts of the scripts."""
+    for asset in [*sorted(_ASSETS.iterdir()), SHARED_FOLDER / "language.js"]:
         folder.write_text(f"assets/{asset.name}", asset.read_text(encoding="utf-8"))
-    folder.write_text("assets/types.css", type_stylesheet(kinds, assign_type_colours(kinds)))
-    folder.write_text("assets/data.js", f"window.rayner = {json_for_script({'types': kinds, 'messages': MESSAGES})};\n")
+    folder.write_text("assets/types.css", type_stylesheet(types, assign_type_colours(types)))
+    data = json_for_script({"types": types, "texts": {**SHARED_TEXTS, **SITE_TEXTS, **GLOSS_TEXTS}})
+    folder.write_text("assets/data.js", f"window.rayner = {data};\n")

@@ -29,8 +29,8 @@ def write_corpus_pages(store: SiteDatabase, folder: SiteFolder) -> None:
             totals=totals,
             books=[(row, f"book/{row.id}.html") for row in books[page * ROWS_PER_PAGE : (page + 1) * ROWS_PER_PAGE]],
             n_books=len(books),
-            kinds=_sorted_type_counts(store, totals.types),
-            kinds_most=max(totals.types.values(), default=1),
+            types=_sorted_type_counts(store, totals.types),
+            largest_type_count=max(totals.types.values(), default=1),
             decided={by: getattr(totals, by) for by in DECIDERS},
             histogram=draw_histogram(store.histogram),
             bins=list(zip(*(store.histogram[by] for by in DECIDERS), strict=True)),
@@ -55,7 +55,7 @@ def _write_book(store: SiteDatabase, folder: SiteFolder, book: DecisionCounts) -
             page_path(f"book/{book.id}", page),
             "book.html.j2",
             book=book,
-            kinds=_sorted_type_counts(store, book.types),
+            types=_sorted_type_counts(store, book.types),
             documents=[(row, document_page_path(row.id)) for row in islice(rows, ROWS_PER_PAGE)],
             **pager_values(f"book/{book.id}", page, pages),
         )
@@ -73,7 +73,7 @@ def write_entity_index(store: SiteDatabase, folder: SiteFolder) -> None:
         names=found["names"],
         megabytes=f"{found['bytes'] / 1e6:.1f}",
         entities=store.corpus_counts().entities,
-        kinds=[(store.types.number_of(kind), kind) for kind in sort_types(store.types.names)],
+        types=[(store.types.number_of(kind), kind) for kind in sort_types(store.types.names)],
         contexts=MAX_CONTEXTS,
     )
 
@@ -82,7 +82,7 @@ def write_disagreement_pages(store: SiteDatabase, folder: SiteFolder) -> None:
     """The most uncertain disagreements, and how often who said what."""
     rows = store.disagreements()
     pages = max(1, -(-len(rows) // DISAGREEMENTS_PER_PAGE))
-    said = sort_types([kind for pair in store.confusion for kind in pair if kind is not None])
+    types = sort_types([name for pair in store.confusion for name in pair if name is not None])
     for page in range(pages):
         shown = rows[page * DISAGREEMENTS_PER_PAGE : (page + 1) * DISAGREEMENTS_PER_PAGE]
         folder.write_page(
@@ -93,7 +93,7 @@ def write_disagreement_pages(store: SiteDatabase, folder: SiteFolder) -> None:
             total=sum(store.confusion.values()),
             kept=len(rows),
             cap=MAX_DISAGREEMENTS,
-            said=[*said, None],
+            confusion_types=[*types, None],
             confusion=store.confusion,
             largest=max(store.confusion.values(), default=0),
             **pager_values("disagreements", page, pages),
@@ -104,7 +104,7 @@ def _disagreement(store: SiteDatabase, row: dict[str, Any]) -> dict[str, Any]:
     start, end = row["start"] - row["low"], row["end"] - row["low"]
     text = row["shown"]
     slm, llm = row["slm_type"], row["llm_type"]
-    how = {(True, True): "neither", (False, True): "only_slm", (True, False): "only_llm"}.get(
+    disagreement = {(True, True): "neither", (False, True): "only_slm", (True, False): "only_llm"}.get(
         (slm is None, llm is None), "differ_bounds" if slm == llm else "differ_type"
     )
     return {
@@ -115,5 +115,5 @@ def _disagreement(store: SiteDatabase, row: dict[str, Any]) -> dict[str, Any]:
         "before": Markup(text_to_html(text[:start])),
         "name": Markup(text_to_html(text[start:end])),
         "after": Markup(text_to_html(text[end:])),
-        "how": how,
+        "disagreement": disagreement,
     }

@@ -80,7 +80,7 @@ def _write(
             book=book,
             text=Markup(tagged_text_to_html(document.text, start, end, inside, types)),
             votes=pack_votes(inside, asked, types),
-            kinds=[(types.number_of(kind), kind, kinds[kind]) for kind in sort_types(list(kinds))],
+            types=[(types.number_of(kind), kind, kinds[kind]) for kind in sort_types(list(kinds))],
             decided=Counter(item["decided_by"] for item in inside),
             start=start,
             end=end,

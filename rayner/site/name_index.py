@@ -1,7 +1,7 @@
 """The index of entities as scripts that a page reads when it needs them: names in shards, their places in others.
 
-    names/N.js   rayner.put("names/N", [[name, type, times, documents, mean score, file of places, row there], ...])
-    places/N.js  rayner.put("places/N", [["document.page:at,at;document.page:at", [[before, after], ...]], ...])
+    names/N.js   rayner.putData("names/N", [[name, type, times, documents, mean score, file of places, row there], ...])
+    places/N.js  rayner.putData("places/N", [["document.page:at,at;document.page:at", [[before, after], ...]], ...])
 
 Names are in order of code points; the page knows from which first character to which each shard goes. The places of a
 name are one row, or several that follow each other, over the end of a file too. Numbers in places are to the base 36.
@@ -46,7 +46,7 @@ class _ScriptWriter:
         """Write the script under way, if there is anything in it."""
         if self.rows:
             name = f"{self._name}/{self.number}"
-            self._folder.write_script(f"{name}.js", "rayner.put", name, self.rows)
+            self._folder.write_script(f"{name}.js", "rayner.putData", name, self.rows)
             self.number, self.rows, self._full_at = self.number + 1, [], self.bytes + self._size
 
 
@@ -117,8 +117,8 @@ def to_base36(number: int) -> str:
 
 
 def write_title_scripts(doc_ids: Iterable[str], folder: SiteFolder) -> None:
-    """Write the doc_ids by number, TITLES to a script: titles/N.js calls rayner.put("titles/N", [doc_id, ...])."""
+    """Write the doc_ids by number, TITLES to a script: titles/N.js calls rayner.putData("titles/N", [doc_id, ...])."""
     titles, number = iter(doc_ids), 0
     while chunk := list(islice(titles, TITLES_PER_SCRIPT)):
-        folder.write_script(f"titles/{number}.js", "rayner.put", f"titles/{number}", chunk)
+        folder.write_script(f"titles/{number}.js", "rayner.putData", f"titles/{number}", chunk)
         number += 1

@@ -1,7 +1,6 @@
-"""Templates of the site, and the folder into which its files go."""
+"""Write the files of the site: the folder that collects them, the templates, and the parts that pages share."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -9,22 +8,21 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from rayner import __version__
-from rayner.rendering.bilingual import GLOSSES
-from rayner.rendering.site_texts import say
-from rayner.rendering.templates import format_value, load_templates
+from rayner.rendering.templates import load_templates
+from rayner.rendering.translation import TYPE_GLOSSES, translate
 from rayner.site.html_text import json_for_script, text_to_html
 
-_HERE = Path(__file__).parent
+_TEMPLATE_FOLDER = Path(__file__).parent
 
 
 class SiteFolder:
-    """A folder that is filled with files; how many, how large."""
+    """The folder of the site while it is filled; counts the pages, the files and their bytes."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.pages = self.files = self.bytes = self.largest = 0
         self.largest_name = ""
-        self._templates = _environment()
+        self._templates = _load_site_templates()
 
     def write_page(self, name: str, template: str, /, **values: Any) -> None:  # noqa: ANN401 - what the template takes
         """Write a page at the relative path `name`."""
@@ -48,36 +46,22 @@ class SiteFolder:
             self.largest, self.largest_name = len(data), name
 
 
-def _environment() -> Environment:
-    made = load_templates(_HERE)
-    made.globals |= {"m": message, "attribute": attribute, "kind": type_label, "say": say}
-    made.filters |= {"shown": format_value, "rare": lambda text: Markup(text_to_html(text)), "data": json_for_html}
-    return made
+def _load_site_templates() -> Environment:
+    environment = load_templates(_TEMPLATE_FOLDER)
+    environment.globals |= {"type_label": type_label}
+    environment.filters |= {"rare": lambda text: Markup(text_to_html(text)), "data": json_for_html}
+    return environment
 
 
 def json_for_html(value: Any) -> Markup:  # noqa: ANN401 - any JSON
-    """JSON to stand in a `<script type="application/json">`."""
+    """Return JSON for a `<script type="application/json">`."""
     return Markup(json_for_script(value))
 
 
-@lru_cache(4096)
-def message(key: str, *given: object) -> Markup:
-    """A message in a `<span>` of its own, which the script turns into the other language."""
-    words = [str(item) for item in given]
-    filled = Markup(' data-a="{}"').format(json_for_script(words)) if words else ""
-    return Markup('<span data-m="{}"{}>{}</span>').format(key, filled, say(key, *words))
-
-
-@lru_cache(4096)
-def attribute(name: str, key: str) -> Markup:
-    """An attribute that holds a message, such as aria-label."""
-    return Markup('{}="{}" data-ma="{}:{}"').format(name, say(key), name, key)
-
-
-def type_label(name: str) -> Markup:
-    """A type's code and, if it has one, its gloss."""
-    code = Markup("<span class=code>{}</span>").format(name)
-    return code + Markup(" ") + message(f"type_{name}") if name in GLOSSES else code
+def type_label(type_name: str) -> Markup:
+    """Return the HTML of a type's code and, if it has one, its gloss."""
+    code = Markup("<span class=code>{}</span>").format(type_name)
+    return code + Markup(" {}").format(translate(f"gloss_{type_name}")) if type_name in TYPE_GLOSSES else code
 
 
 def page_path(name: str, page: int) -> str:
@@ -103,6 +87,6 @@ def pager_values(name: str, page: int, pages: int) -> dict[str, Any]:
     return {"page": page, "pages": near, "n_pages": pages, "links": {i: page_path(name, i) for i in wanted}}
 
 
-def sort_types(kinds: Sequence[str]) -> list[str]:
-    """Types with a gloss first, in the order of the glosses."""
-    return [name for name in GLOSSES if name in kinds] + sorted(set(kinds) - set(GLOSSES))
+def sort_types(types: Sequence[str]) -> list[str]:
+    """Sort types without repetition: those with a gloss first, in the order of the glosses, then alphabetically."""
+    return [name for name in TYPE_GLOSSES if name in types] + sorted(set(types) - set(TYPE_GLOSSES))

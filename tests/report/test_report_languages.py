@@ -1,6 +1,5 @@
-"""The report in both languages: every message has its twin, and in a browser set to Chinese no English is left."""
+"""The report in both languages: every text exists in both, and a browser set to Chinese shows no English."""
 
-import ast
 import copy
 import dataclasses
 import re
@@ -16,8 +15,11 @@ from rayner.evaluation.evaluate import evaluate_fusion
 from rayner.fusion import span_features
 from rayner.fusion.region_rule import ENTROPY_REDUCTIONS, LLM_CONFIDENCES, LLM_REDUCTIONS, RegionRule
 from rayner.rendering.bilingual import LANGUAGES, BilingualText, bilingual_attribute, fill_text, join_texts
-from rayner.rendering.report_texts import FEATURE_TEXTS, MESSAGES, SETTING_TEXTS, translate, translate_feature
-from rayner.rendering.site_texts import MESSAGES as SITE
+from rayner.rendering.texts_methods import METHODS_TEXTS
+from rayner.rendering.texts_report import REPORT_TEXTS
+from rayner.rendering.texts_shared import SHARED_TEXTS
+from rayner.rendering.texts_site import SITE_TEXTS
+from rayner.rendering.translation import GLOSS_TEXTS, TEXTS, translate, translate_feature, translate_setting
 from rayner.report import methods
 from rayner.report.page import TaggedSample, write_report_page
 from tests.report.synthetic import TYPES, rows
@@ -25,51 +27,59 @@ from tests.report.test_report_methods import FUSION, about
 from tests.report.test_report_page import ENTITY, RUN, Page, fusion
 
 REPORT = Path(methods.__file__).parent
+RENDERING = REPORT.parent / "rendering"
 HAN = re.compile("[\u4e00-\u9fff]")
 # What stands in both: names of programs, settings, files and types, symbols, and tags of the field's formats.
 NAMES = re.compile(r"rayner|bootstrap|Unicode|softmax|logit|log p|LoRA|L-BFGS|L[12]|gate\.share|ECE|lambda|exp|alpha|F1"
                    r"|English|\b[A-Z]{1,2}\b")  # fmt: skip
+LATIN = ("type_code_and_gloss", "count_of_total", "methods_space")  # texts without a word
+FOR_SCRIPTS: tuple[str, ...] = ()
+FEATURES = {"constant", "length", "type"} | {
+    name for name in span_features.feature_names([]) if not name.startswith("length ")
+}
 
 
-@pytest.mark.parametrize("held", [MESSAGES, methods.MESSAGES], ids=["report", "methods"])
-def test_every_message_is_in_both_languages(held):
-    for key, said in held.items():
-        assert len(said) == len(LANGUAGES)
-        assert all(said), key
-        assert len({tuple(sorted(set(re.findall(r"\{\d\}", part)))) for part in said}) == 1, key
-        plain = NAMES.sub("", re.sub(r"\{\d\}", "", said[1]))
-        assert not re.search("[A-Za-z]", plain), (key, plain)
-        assert HAN.search(said[1]) or not re.search("[a-z]", NAMES.sub("", said[0])) or key == "of", key
-        assert not HAN.search(said[0]), key
+TABLES = [SHARED_TEXTS, REPORT_TEXTS, METHODS_TEXTS, SITE_TEXTS, GLOSS_TEXTS]
 
 
-def test_what_is_said_is_a_message_and_every_message_is_said():
-    assert not set(MESSAGES) & set(SITE)
-    said, words = set(), set()
-    for path in [*REPORT.glob("*.j2"), *REPORT.glob("*.py")]:
+@pytest.mark.parametrize("table", [SHARED_TEXTS, REPORT_TEXTS, METHODS_TEXTS], ids=["shared", "report", "methods"])
+def test_every_text_is_in_both_languages(table):
+    for key, text in table.items():
+        assert len(text) == len(LANGUAGES)
+        assert all(text) or key == "methods_space", key
+        assert len({tuple(sorted(set(re.findall(r"\{\d\}", part)))) for part in text}) == 1, key
+        zh = NAMES.sub("", re.sub(r"\{\d\}", "", text[1]))
+        assert not re.search("[A-Za-z]", zh), (key, zh)
+        assert HAN.search(text[1]) or not re.search("[a-z]", NAMES.sub("", text[0])) or key in LATIN, key
+        assert not HAN.search(text[0]) or key == "other_language", key
+
+
+def test_every_text_has_one_key_is_used_and_every_used_text_exists():
+    assert len(TEXTS) == sum(map(len, TABLES))
+    used, words = set(), set()
+    for path in [*REPORT.glob("*.j2"), *REPORT.glob("*.py"), *RENDERING.glob("t[ar]*.py")]:
         source = path.read_text(encoding="utf-8")
-        words |= set(re.findall(r"[\"'](\w+)[\"']", re.sub(r"(?m)^    \"\w+\": \(", "", source)))
-        said |= set(re.findall(r"(?<!_)\b(?:m|say)\(\"(\w+)\"", source))
-    assert said - set(MESSAGES) - set(SITE) == set()
-    built = {f"facts_{key}" for key in ("inputs", "counts", "timings", "faults", "versions")}
-    built |= {f"of_{kind}" for kind in LLM_CONFIDENCES}
-    assert set(SETTING_TEXTS) == {*ENTROPY_REDUCTIONS, *LLM_REDUCTIONS, *LLM_CONFIDENCES}
-    assert set(MESSAGES) - words - built == set()
-    calls = [node for node in ast.walk(ast.parse(Path(methods.__file__).read_text())) if isinstance(node, ast.Call)]
-    asked = {
-        node.args[0].value
-        for node in calls
-        if getattr(node.func, "id", "") == "_say" and isinstance(node.args[0], ast.Constant)
-    }
-    by_setting = {"similar", "fixed", "none", "train", "dev", "test", "slm", "llm", "fused", "and"}
-    assert asked | by_setting == set(methods.MESSAGES)
+        words |= set(re.findall(r"[\"'](\w+)[\"']", source))
+        used |= set(re.findall(r"\btranslate\(\s*\"(\w+)\"", source))
+    assert used - set(TEXTS) == set()
+    composed = {f"facts_{key}" for key in ("inputs", "counts", "timings", "faults", "versions")}
+    composed |= {f"probs_of_{value}" for value in LLM_CONFIDENCES} | {"softmax_unmasked", "softmax_allowed"}
+    composed |= {f"methods_examples_{value}" for value in ("similar", "fixed", "none")}
+    composed |= {f"methods_{part}" for part in ("train", "dev", "test")}
+    composed |= {f"methods_score_{name}" for name in ("slm", "llm", "fused")}
+    settings = {f"setting_{value}" for value in (*ENTROPY_REDUCTIONS, *LLM_REDUCTIONS, *LLM_CONFIDENCES)}
+    features = {f"feature_{name}" for name in FEATURES}
+    prefixed = {key for key in REPORT_TEXTS if key.startswith(("setting_", "feature_"))}
+    assert prefixed == settings | features
+    assert {*REPORT_TEXTS, *METHODS_TEXTS, *SHARED_TEXTS} - words - composed - prefixed == set(FOR_SCRIPTS)
 
 
-def test_what_the_learned_rule_knows_has_chinese_names():
-    known = ["constant", *(name for name in span_features.feature_names([]) if not name.startswith("length "))]
-    assert set(known) == set(FEATURE_TEXTS)
+def test_the_features_of_the_learned_rule_have_chinese_names():
     assert translate_feature("length 3") == BilingualText("length 3", "长度 3")
     assert translate_feature("type NR") == BilingualText("type NR", "类别 NR")
+    assert translate_feature("LLM category") == BilingualText("LLM category", "大模型类别概率")
+    assert translate_setting("max") == BilingualText("maximum", "最大值")
+    assert translate_setting("unknown") == BilingualText("unknown", "unknown")
 
 
 @given(st.text(), st.text(), st.text())
@@ -82,7 +92,7 @@ def test_words_in_both_languages_stand_in_a_page_as_they_are(en, zh, name):
     assert [(item["title"], item["data-zh-title"]) for item in parsed.tags("i")] == [(en, zh)]
     both = fill_text(("{0} of {1}", "{1}之{0}"), BilingualText(en, zh), name)
     assert both == BilingualText(f"{en} of {name}", f"{name}之{zh}")
-    assert join_texts([both, both], ", ", "，").zh == f"{both.zh}，{both.zh}"
+    assert join_texts([both, both], BilingualText(", ", "，")).zh == f"{both.zh}，{both.zh}"
 
 
 @pytest.mark.parametrize(
@@ -98,7 +108,7 @@ def test_words_in_both_languages_stand_in_a_page_as_they_are(en, zh, name):
             "，全参数训练一轮（峰值学习率 0.001），再以 LoRA 微调 2 轮",
         ),
         ({"llm": LlmConfig(epochs=0, examples="none")}, "，未经微调；提示中不含示例。"),
-        ({"split": SplitConfig(folds=3)}, "；该规则在开发集句子以及（按 3 折交叉拟合）训练句上拟合。"),
+        ({"split": SplitConfig(folds=3)}, "。该规则在开发集句子以及（按 3 折交叉拟合）训练句上拟合。"),
     ],
 )
 def test_the_methods_paragraph_follows_the_settings_in_chinese_too(change, expected):
@@ -202,7 +212,7 @@ def test_a_chinese_browser_shows_no_english(visit):
     left = [text for text in shown if re.search("[A-Za-z]{2,}", allowed.sub("", text)) and text != methods_of]
     assert left == []
     assert "命名实体识别的严格微平均 F1" in methods_of
-    assert page.locator(".verdicts li").first.text_content().startswith("融合结果优于小模型，差值 +1.00 个百分点")
+    assert page.locator(".verdicts li").first.text_content().startswith("融合结果比小模型高 +1.00 个百分点")
     assert page.locator("svg text", has_text="仅小模型").count() == 2
     page.locator(".passage mark").first.click()
     assert "小模型：无（H 0.500）" in page.locator(".votes").first.text_content()
@@ -216,7 +226,7 @@ def test_the_switch_brings_english_back_to_the_letter_and_is_remembered(visit, r
     assert language(page) == "en"
     assert page.locator("#language").text_content() == "中文"
     assert page.evaluate(LEFT) == english
-    assert any(text.startswith("Fused beats SLM by +1.00 points") for text in english)
+    assert any(text.startswith("Fused scores +1.00 points higher than SLM") for text in english)
     assert translate("intervals_note").en in english
     assert page.locator(".passage").first.text_content() == "懷王怒\ue000去。"
     page.reload()

@@ -32,11 +32,11 @@ def test_it_names_the_division_both_models_the_rule_and_the_versions():
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"slm": SlmConfig(family="crf", crf=CrfConfig(unlabelled="x"))}, "with 32 and 512 clusters of characters"),
+        ({"slm": SlmConfig(family="crf", crf=CrfConfig(unlabelled="x"))}, "with 32 and 512 character clusters"),
         ({"slm": SlmConfig(family="crf")}, "conditional random field over characters (L1 0.1"),
-        ({"slm": SlmConfig(family="my_tagger:COUNTS")}, "The small model is a tagger of our own (my_tagger:COUNTS)."),
-        ({"llm": LlmConfig(full_epochs=4, epochs=0)}, "made from scratch, trained for 4 epochs with all parameters"),
-        ({"llm": LlmConfig(epochs=0, examples="none")}, "not fine-tuned; its prompt holds no examples"),
+        ({"slm": SlmConfig(family="my_tagger:COUNTS")}, "The small model is a custom tagger (my_tagger:COUNTS)."),
+        ({"llm": LlmConfig(full_epochs=4, epochs=0)}, "trained from scratch, trained for 4 epochs with all parameters"),
+        ({"llm": LlmConfig(epochs=0, examples="none")}, "not fine-tuned. Its prompt contains no examples"),
         ({"split": SplitConfig(folds=3)}, "by 3-fold cross-fitting"),
     ],
 )
@@ -46,8 +46,8 @@ def test_it_follows_the_settings(change, expected):
 
 def test_it_names_a_rule_of_the_users_own():
     said = compose_methods_paragraph(about(Config()), {**FUSION, "chosen": "my_rule:BY_TYPE"}, {})
-    assert "a rule of our own (my_rule:BY_TYPE) decided, fitted on held-out sentences." in said.en
-    assert "由自行编写的规则（my_rule:BY_TYPE）裁决" in said.zh
+    assert "fused by a custom rule (my_rule:BY_TYPE). The rule was fitted on held-out sentences." in said.en
+    assert "由自行编写的规则（my_rule:BY_TYPE）融合" in said.zh
 
 
 def test_it_tells_scores_and_the_tagged_corpus():
@@ -55,9 +55,9 @@ def test_it_tells_scores_and_the_tagged_corpus():
     evaluation = evaluate_fusion(rows(), RegionRule(0.125), TYPES, seed=0)
     said = compose_methods_paragraph(about(Config(corpus="c"), **counts), {**FUSION, "chosen": "spans"}, evaluation).en
     assert f"fused {100 * evaluation['systems']['fused']['micro']['f1']:.2f} (" in said
-    assert "2 documents (1,234 characters, 200 sentences) received 77 entities" in said
-    assert "skipped for 25.0% of the sentences and 1 were set aside" in said
-    assert "by a logistic rule" in said
+    assert "2 documents (1,234 characters, 200 sentences) and 77 entities" in said
+    assert "not asked about 25.0% of the sentences. 1 sentences were set aside" in said
+    assert "a logistic regression" in said
 
 
 def test_without_settings_nothing_is_said():

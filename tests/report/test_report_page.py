@@ -118,7 +118,8 @@ def test_numbers_are_those_of_the_evaluation(tmp_path, evaluation):
     regions = evaluation["regions"]
     right = regions["slm_right"] + regions["llm_right"]
     assert f"The models differ in {regions['n']} regions" in text
-    assert f"took the right side in {regions['fused_right']} of the {right} where" in text
+    assert f"In {right} of them one model is correct" in text
+    assert f"the correct entities in {regions['fused_right']} of these" in text
     assert f"micro F1 of {format_percent(regions['oracle_f1'])}." in text
     assert "SLM 80.12, LLM 79.34, fused 85.67" in text
     assert "λ = 0.25" in text
@@ -131,9 +132,9 @@ def test_differences_in_words(tmp_path, evaluation):
     changed["paired"] = {"fused-slm": [0.012, 0.003, 0.021], "fused-llm": [0.002, -0.005, 0.009],
                          "llm-slm": [-0.02, -0.03, -0.01]}  # fmt: skip
     text = page(tmp_path, evaluation=changed).text
-    assert "Fused beats SLM by +1.20 points, 95% interval +0.30 to +2.10." in text
-    assert "No difference beyond chance between fused and LLM: +0.20 points, 95% interval −0.50 to +0.90." in text
-    assert "SLM beats LLM by +2.00 points, 95% interval +1.00 to +3.00." in text
+    assert "Fused scores +1.20 points higher than SLM, 95% interval +0.30 to +2.10." in text
+    assert "No clear difference between fused and LLM: +0.20 points, 95% interval −0.50 to +0.90." in text
+    assert "SLM scores +2.00 points higher than LLM, 95% interval +1.00 to +3.00." in text
 
 
 def test_every_disagreement_is_there(tmp_path, evaluation):
@@ -144,7 +145,7 @@ def test_every_disagreement_is_there(tmp_path, evaluation):
 
 def test_a_page_without_anything(tmp_path):
     html = page(tmp_path)
-    assert "No labelled test data was given" in html.text
+    assert "no labelled test data" in html.text
     assert not html.tags("svg")
     assert not html.tags("mark")
 

@@ -78,7 +78,7 @@ def test_what_was_made_is_what_is_told(made):
     assert result.pages == len(list(site.rglob("*.html")))
     assert result.files == len(files)
     assert result.bytes == sum(path.stat().st_size for path in files) - (site / MARKER_FILE).stat().st_size
-    assert result.largest == (site / result.largest_name).stat().st_size < LIMIT
+    assert result.largest_bytes == (site / result.largest_name).stat().st_size < LIMIT
     assert [documents for documents, _ in told] == [1, 2, 3, 4, 5]
     assert told[-1][1] == len(NASTY) + len(LONG) + 5 + len(HOSTILE)
     assert sorted(path.name for path in site.parent.iterdir()) == ["site", "tagged"]

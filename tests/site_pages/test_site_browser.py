@@ -124,7 +124,7 @@ def test_the_text_is_the_text_whatever_is_in_it(visit):
         ["\U00020bb7", "U+20BB7"],
         ["\ufffd", "U+0000"],
     ]
-    assert page.locator("script").count() == 4  # none from the text
+    assert page.locator("script").count() == 5  # none from the text
     hostile = visit("d/0/4.html")
     assert hostile.evaluate("document.getElementById('text').textContent") == HOSTILE
     assert hostile.locator("h1").text_content() == HOSTILE.rpartition("/")[2]
@@ -133,11 +133,13 @@ def test_the_text_is_the_text_whatever_is_in_it(visit):
 def test_an_entity_is_told_as_the_report_tells_it(visit, rows):
     page = visit("d/0/0.html")
     for number, row in enumerate(rows[0][:-1]):
-        assert page.evaluate(f"rayner.describe({number})") == describe_entity(row).en
-    assert page.evaluate("rayner.describe(6)").endswith("SLM: NR (H 0.125); LLM: not asked")
+        assert page.evaluate(f"rayner.describeEntity({number})") == describe_entity(row).en
+    assert page.evaluate("rayner.describeEntity(6)").endswith("SLM: NR (H 0.125); LLM: not asked")
     page.locator("#language").click()
-    expected = "NR 人名; 置信度 0.400; 由大模型裁决; 小模型: 无 (H 0.125); 大模型: NR (P 0.750)"
-    assert page.evaluate("rayner.describe(1)") == expected
+    for number, row in enumerate(rows[0][:-1]):
+        assert page.evaluate(f"rayner.describeEntity({number})") == describe_entity(row).zh
+    expected = "NR 人名；置信度 0.400；由大模型裁决；小模型：无（H 0.125）；大模型：NR（P 0.750）"
+    assert page.evaluate("rayner.describeEntity(1)") == expected
 
 
 def test_hovering_shows_the_votes_of_both_models(visit):
@@ -292,8 +294,8 @@ def test_a_name_leads_to_its_places(visit, rows):
     places.nth(100).wait_for()
     assert places.count() == 200
     assert page.locator(".places h3").all_text_contents() == ["史/長"]
-    assert page.locator(".places .line-of").count() == 5
-    assert re.fullmatch(r"9第0000王使人之秦，秦人去矣。第000", page.locator(".places .line-of").first.text_content())
+    assert page.locator(".places .in-context").count() == 5
+    assert re.fullmatch(r"9第0000王使人之秦，秦人去矣。第000", page.locator(".places .in-context").first.text_content())
     page.locator(".places button").click()
     expect(places).to_have_count(400)
     last = places.last
@@ -331,11 +333,11 @@ def test_tables_sort_and_filter(visit):
 
 def test_disagreements_lead_to_their_places(visit):
     page = visit("disagreements.html")
-    assert "asked about 4 of the entities" in page.locator(".lead").inner_text()
-    assert page.locator(".how").all_text_contents() == [
-        "other type",
+    assert "disagree on 4 of the entities" in page.locator(".lead").inner_text()
+    assert page.locator(".disagreement-type").all_text_contents() == [
+        "different type",
         "found by the SLM only",
-        "other type",
+        "different type",
         "found by the LLM only",
     ]
     page.locator("summary").click()
@@ -356,7 +358,7 @@ def test_the_language_is_remembered_also_where_storage_is_denied(visit, site, de
         page.get_by_role("navigation", name="本站页面").get_by_role("link", name=link).click()
         page.wait_for_load_state()
         assert page.evaluate("document.documentElement.lang") == "zh-Hans"
-    untold = page.locator("body [data-m]").filter(has_not_text=re.compile("[\u4e00-\u9fff×]"))
+    untold = page.locator("body [data-zh]:not(#language)").filter(has_not_text=re.compile("[\u4e00-\u9fff×]"))
     assert untold.all_text_contents() == []
     page.locator("#language").click()
     assert page.title() == "Tagged corpus"
@@ -414,5 +416,5 @@ def test_reduced_motion_is_heeded(visit):
 def test_without_scripts_the_text_can_be_read(visit):
     page = visit("d/0/0.html", java_script_enabled=False)
     assert page.locator("#text b").count() == 7
-    assert "need scripts" in page.locator("noscript").inner_text()
+    assert "need JavaScript" in page.locator("noscript").inner_text()
     assert page.locator(".filters").is_hidden()

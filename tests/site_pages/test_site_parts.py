@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rayner.rendering.bilingual import LANGUAGES
-from rayner.rendering.site_texts import MESSAGES
 from rayner.rendering.tagged_text import describe_rare_char
+from rayner.rendering.texts_shared import SHARED_TEXTS
+from rayner.rendering.texts_site import SITE_TEXTS
 from rayner.site.drawing import draw_histogram, type_stylesheet
 from rayner.site.html_text import LlmCoverage, TypeNumbers, json_for_script, pack_votes, tagged_text_to_html
 from rayner.site.name_index import to_base36, write_name_shards, write_title_scripts
@@ -163,7 +164,7 @@ def test_json_for_scripts_reads_back_and_ends_no_script(value):
 def called(path):
     """The arguments of the one call in a script."""
     call, _, rest = path.read_text(encoding="utf-8").partition("(")
-    assert call == "rayner.put"
+    assert call == "rayner.putData"
     return json.loads(f"[{rest.rstrip().removesuffix(')')}]")
 
 
@@ -240,25 +241,24 @@ def test_titles_in_thousands(tmp_path):
 # ---- messages and drawings
 
 
-def test_every_message_is_in_both_languages():
-    for key, said in MESSAGES.items():
-        assert len(said) == len(LANGUAGES)
-        assert all(part.strip() for part in said), key
-        assert len({tuple(sorted(set(re.findall(r"\{\d\}", part)))) for part in said}) == 1, key
-        assert key == "other_language" or re.search("[\u4e00-\u9fff]", said[1]) or said[1] in ("× {0}",), key
+def test_every_text_is_in_both_languages():
+    for key, text in {**SHARED_TEXTS, **SITE_TEXTS}.items():
+        assert len(text) == len(LANGUAGES)
+        assert all(part.strip() for part in text), key
+        assert len({tuple(sorted(set(re.findall(r"\{\d\}", part)))) for part in text}) == 1, key
+        same = text[0] == text[1] and not re.search("[A-Za-z]", text[0])
+        assert key == "other_language" or re.search("[\u4e00-\u9fff\uff00-\uffef]", text[1]) or same, key
 
 
-def test_every_message_is_said_and_what_is_said_is_a_message():
-    sources = [*SITE.glob("*.j2"), *SITE.glob("assets/*.js"), SITE / "pages.py", SITE / "corpus.py"]
-    words = set(re.findall(r"[\"'](\w+)[\"']", "\n".join(path.read_text(encoding="utf-8") for path in sources)))
-    unsaid = {key for key in MESSAGES if key not in words and not key.startswith("type_")}
-    assert not unsaid
-    asked = set()
-    for path in sources:
-        source = path.read_text(encoding="utf-8")
-        asked |= set(re.findall(r"\b(?:m|say|tell)\(\"(\w+)\"", source))
-        asked |= set(re.findall(r"attribute\(\"[\w-]+\", \"(\w+)\"", source))
-    assert asked - set(MESSAGES) - {"type_"} == set()
+def test_every_text_is_used_and_every_used_text_exists():
+    sources = [*SITE.glob("*.j2"), *SITE.glob("assets/*.js"), SITE / "pages.py", SITE / "corpus_pages.py"]
+    sources = [path.read_text(encoding="utf-8") for path in sources]
+    words = set(re.findall(r"[\"'](\w+)[\"']", "\n".join(sources)))
+    assert not set(SITE_TEXTS) - words
+    used = set()
+    for source in sources:
+        used |= set(re.findall(r"\b(?:translate|setStatus|numberSpan)\(\s*\"(\w+)\"", source))
+    assert used - set(SITE_TEXTS) - set(SHARED_TEXTS) == set()
 
 
 @given(st.integers(1, 40).flatmap(lambda pages: st.tuples(st.just(pages), st.integers(0, pages - 1))))

@@ -1,232 +1,250 @@
-// A page of a document: what is shown, the votes on an entity, the place that an address points to.
+// A page of a document: filters, the votes on an entity, the place that an address points to.
 "use strict";
 (function (rayner) {
   var text = document.getElementById("text"), card = document.getElementById("card");
   var form = document.querySelector(".filters"), status = document.getElementById("status");
   var marks = Array.from(text.getElementsByTagName("b"));
-  var first = Number(text.dataset.start);
-  var votes = unpack(JSON.parse(document.getElementById("votes").textContent));
-  var at = -1, opened = -1, pinned = false, hiding = 0;
+  var firstOffset = Number(text.dataset.start);
+  var votes = unpackVotes(JSON.parse(document.getElementById("votes").textContent));
+  var current = -1, opened = -1, pinned = false, closeTimer = 0;  // indices into `marks`; -1: none
 
-  /** Reads what `packed` of markup.py writes. */
-  function unpack(packed) {
-    var spelled = packed ? packed.split(" ") : [];
+  /** Read what pack_votes() of html_text.py writes. Empty fields are null. */
+  function unpackVotes(packed) {
+    var packedVotes = packed ? packed.split(" ") : [];
     return marks.map(function (mark, i) {
-      var fields = spelled[i].split(","), asked = fields.length > 3, kind = Number(mark.className.slice(1));
-      function number(j) { return fields[j] ? Number(fields[j]) / 1000 : null; }
-      function type(j) { return fields[j] ? Number(fields[j]) : null; }
+      var fields = packedVotes[i].split(","), asked = fields.length > 3, type = Number(mark.className.slice(1));
+      function decimal(j) { return fields[j] ? Number(fields[j]) / 1000 : null; }
+      function integer(j) { return fields[j] ? Number(fields[j]) : null; }
       return {
-        kind: kind, by: mark.className[0], asked: asked, score: number(0), entropy: number(1),
-        slm: fields.length > 2 ? type(2) : kind, llm: asked ? type(3) : null,
-        category: asked ? number(4) : null, boundary: asked ? number(5) : null
+        type: type, decidedBy: mark.className[0], asked: asked, score: decimal(0), entropy: decimal(1),
+        slm: fields.length > 2 ? integer(2) : type, llm: asked ? integer(3) : null,
+        category: asked ? decimal(4) : null, boundary: asked ? decimal(5) : null
       };
     });
   }
 
-  /** How many code points a string has. */
+  /** The number of code points of a string. */
   function length(string) { return string.length - (string.match(/[\ud800-\udbff][\udc00-\udfff]/g) || []).length; }
 
-  /** Calls `see(node, offset)` with each text node and the offset in the document at which it begins. */
-  function walk(see) {
-    var walker = document.createTreeWalker(text, NodeFilter.SHOW_TEXT), offset = first;
+  /** Call `visit(node, offset)` for each text node with its offset in the document; returns the offset of the end. */
+  function visitTextNodes(visit) {
+    var walker = document.createTreeWalker(text, NodeFilter.SHOW_TEXT), offset = firstOffset;
     while (walker.nextNode()) {
-      see(walker.currentNode, offset);
+      visit(walker.currentNode, offset);
       offset += length(walker.currentNode.data);
     }
     return offset;
   }
-  var starts = new Map(), end = walk(function (node, offset) {
+  var markStarts = new Map(), endOffset = visitTextNodes(function (node, offset) {
     var mark = node.parentNode.closest("b");
-    if (mark && !starts.has(mark)) { starts.set(mark, offset); }
+    if (mark && !markStarts.has(mark)) { markStarts.set(mark, offset); }
   });
 
-  // ---- what is shown
+  // ---- filters
 
-  function show() {
-    var kinds = {}, by = {}, least = Number(form.minimum.value), shown = 0;
-    form.querySelectorAll("[name=t]").forEach(function (box) { kinds[box.value] = box.checked; });
-    form.querySelectorAll("[name=by]").forEach(function (box) { by[box.value] = box.checked; });
+  function applyFilters() {
+    var types = {}, deciders = {}, minimum = Number(form.minimum.value), nShown = 0;
+    form.querySelectorAll("[name=t]").forEach(function (box) { types[box.value] = box.checked; });
+    form.querySelectorAll("[name=by]").forEach(function (box) { deciders[box.value] = box.checked; });
     marks.forEach(function (mark, i) {
-      var vote = votes[i];
-      var on = kinds[vote.kind] && by[vote.by] && (!least || (vote.score !== null && vote.score >= least));
-      mark.classList.toggle("off", !on);
-      shown += on;
+      var vote = votes[i], confident = !minimum || (vote.score !== null && vote.score >= minimum);
+      var visible = types[vote.type] && deciders[vote.decidedBy] && confident;
+      mark.classList.toggle("off", !visible);
+      nShown += visible;
     });
-    document.getElementById("least").textContent = least.toFixed(2);
-    status.textContent = rayner.say("shown_of", shown.toLocaleString("en"), marks.length.toLocaleString("en"));
+    document.getElementById("least").textContent = minimum.toFixed(2);
+    status.textContent = rayner.translate(
+      "shown_of", nShown.toLocaleString("en"), marks.length.toLocaleString("en"));
     text.classList.toggle("vertical", form.vertical.checked);
     text.classList.toggle("plain", !form.labels.checked);
-    if (marks[opened] && marks[opened].classList.contains("off")) { close(); }
-    settle();
+    if (marks[opened] && marks[opened].classList.contains("off")) { closeCard(); }
+    chooseTabStop();
   }
 
-  /** One of the entities shown is a stop of the Tab key. */
-  function settle() {
-    if (marks[at] && !marks[at].classList.contains("off")) { return; }
-    if (marks[at]) { leave(at); }
-    at = marks.findIndex(function (mark) { return !mark.classList.contains("off"); });
-    if (marks[at]) { enter(at); }
+  /** Make one visible entity a stop of the Tab key. */
+  function chooseTabStop() {
+    if (marks[current] && !marks[current].classList.contains("off")) { return; }
+    if (marks[current]) { removeTabStop(current); }
+    current = marks.findIndex(function (mark) { return !mark.classList.contains("off"); });
+    if (marks[current]) { addTabStop(current); }
   }
-  function leave(i) {
+  function removeTabStop(i) {
     ["tabindex", "role", "aria-label", "aria-haspopup"].forEach(function (name) { marks[i].removeAttribute(name); });
   }
-  function enter(i) {
+  function addTabStop(i) {
     marks[i].tabIndex = 0;
     marks[i].setAttribute("role", "button");
     marks[i].setAttribute("aria-haspopup", "dialog");
-    marks[i].setAttribute("aria-label", marks[i].textContent + ", " + describe(votes[i]));
+    marks[i].setAttribute("aria-label", marks[i].textContent + ", " + describeEntity(votes[i]));
   }
-  function go(i, still) {
+  function focusMark(i, preventScroll) {
     if (!marks[i]) { return; }
-    if (marks[at]) { leave(at); }
-    at = i;
-    enter(i);
-    marks[i].focus({ preventScroll: still });
+    if (marks[current]) { removeTabStop(current); }
+    current = i;
+    addTabStop(i);
+    marks[i].focus({ preventScroll: preventScroll });
   }
-  function step(by) {
-    var i = at + by;
-    while (marks[i] && marks[i].classList.contains("off")) { i += by; }
-    go(i);
+  /** Focus the next (1) or the previous (-1) visible entity. */
+  function focusNext(step) {
+    var i = current + step;
+    while (marks[i] && marks[i].classList.contains("off")) { i += step; }
+    focusMark(i);
   }
 
   // ---- the votes
 
-  function fixed(value) { return value === null ? "\u2013" : value.toFixed(3); }
-  function type(number) { return number === null ? rayner.say("nothing") : rayner.kind(number); }
-  function decided(vote) { return rayner.say({ a: "both_agree", s: "by_slm", l: "by_llm" }[vote.by]); }
-
-  /** An entity in words, as describe() of rayner.report.tagged. */
-  function describe(vote) {
-    function said(name, kind, symbol, value) {
-      var found = kind === null ? rayner.say("nothing") : rayner.types[kind];
-      return rayner.say(name) + ": " + found + (value === null ? "" : " (" + symbol + " " + fixed(value) + ")");
-    }
-    var llm = vote.asked ? said("llm", vote.llm, "P", vote.category) : rayner.say("llm") + ": " + rayner.say("not_asked");
-    var score = vote.score === null ? [] : [rayner.say("with_confidence", fixed(vote.score))];
-    return [rayner.kind(vote.kind)].concat(score, decided(vote), said("slm", vote.slm, "H", vote.entropy), llm).join("; ");
+  function formatNumber(value) { return value === null ? "\u2013" : value.toFixed(3); }
+  function typeOrNone(number) { return number === null ? rayner.translate("nothing") : rayner.typeLabel(number); }
+  function describeDecider(vote) {
+    return rayner.translate({ a: "both_agree", s: "by_slm", l: "by_llm" }[vote.decidedBy]);
   }
-  rayner.describe = function (i) { return describe(votes[i]); };
 
-  function fill(i) {
-    var make = rayner.make, vote = votes[i], name = marks[i].textContent, start = starts.get(marks[i]);
-    function row(head, cells) {
+  /** An entity in words, as describe_entity() of tagged_text.py. */
+  function describeEntity(vote) {
+    function describeVote(model, type, symbol, value) {
+      var name = type === null ? rayner.translate("nothing") : rayner.types[type];
+      var words = rayner.translate("vote_of", rayner.translate(model), name);
+      return value === null ? words : rayner.translate("vote_with_number", words, symbol, formatNumber(value));
+    }
+    var llm = vote.asked
+      ? describeVote("llm", vote.llm, "P", vote.category)
+      : rayner.translate("vote_of", rayner.translate("llm"), rayner.translate("not_asked"));
+    var score = vote.score === null ? [] : [rayner.translate("with_confidence", formatNumber(vote.score))];
+    return [rayner.typeLabel(vote.type)]
+      .concat(score, describeDecider(vote), describeVote("slm", vote.slm, "H", vote.entropy), llm)
+      .join(rayner.translate("part_separator"));
+  }
+  rayner.describeEntity = function (i) { return describeEntity(votes[i]); };
+
+  function fillCard(i) {
+    var make = rayner.makeElement, vote = votes[i], name = marks[i].textContent, start = markStarts.get(marks[i]);
+    function tableRow(head, cells) {
       return make("tr", {}, [make("th", { scope: "row", text: head })].concat(cells.map(function (cell) {
         return make("td", { text: cell });
       })));
     }
-    var heads = ["", "slm", "llm"].map(function (key) { return make("th", { scope: "col", text: key && rayner.say(key) }); });
-    var llm = vote.asked ? type(vote.llm) : rayner.say("not_asked");
-    var rare = Array.from(name).map(rayner.codepoint).filter(Boolean);
-    var dismiss = make("button", { type: "button", class: "close", "aria-label": rayner.say("close"), text: "\u00d7" });
+    var heads = ["", "slm", "llm"].map(function (key) {
+      return make("th", { scope: "col", text: key && rayner.translate(key) });
+    });
+    var llm = vote.asked ? typeOrNone(vote.llm) : rayner.translate("not_asked");
+    var rareChars = Array.from(name).map(rayner.describeRareChar).filter(Boolean);
+    var dismiss = make("button", {
+      type: "button", class: "close", "aria-label": rayner.translate("close"), text: "\u00d7"
+    });
     var title = make("span", { class: "name", lang: "lzh" });
-    title.append(rayner.rare(name));
-    dismiss.addEventListener("click", function () { close(true); });
+    title.append(rayner.textNodes(name));
+    dismiss.addEventListener("click", function () { closeCard(true); });
     card.replaceChildren(
       dismiss,
       make("p", { class: "head" }, [title, make("span", {}, [
-        make("span", { class: "swatch t" + vote.kind }), rayner.kind(vote.kind)])]),
-      make("p", { text: decided(vote) }),
+        make("span", { class: "swatch t" + vote.type }), rayner.typeLabel(vote.type)])]),
+      make("p", { text: describeDecider(vote) }),
       vote.score === null ? "" : make("p", {}, [
-        rayner.say("with_confidence", fixed(vote.score)),
-        make("meter", { min: 0, max: 1, value: vote.score, "aria-label": rayner.say("confidence") })]),
+        rayner.translate("with_confidence", formatNumber(vote.score)),
+        make("meter", { min: 0, max: 1, value: vote.score, "aria-label": rayner.translate("confidence") })]),
       make("table", {}, [make("thead", {}, [make("tr", {}, heads)]), make("tbody", {}, [
-        row(rayner.say("vote"), [type(vote.slm), llm]),
-        row(rayner.say("entropy"), [fixed(vote.entropy), ""]),
-        vote.asked && row(rayner.say("category"), ["", fixed(vote.category)]),
-        vote.asked && row(rayner.say("boundary"), ["", fixed(vote.boundary)])])]),
-      rare.length ? make("p", { text: rare.join("; ") }) : "",
-      make("p", { text: rayner.say("place") + ": [" + start + ", " + (start + length(name)) + ")" }),
+        tableRow(rayner.translate("vote"), [typeOrNone(vote.slm), llm]),
+        tableRow(rayner.translate("entropy"), [formatNumber(vote.entropy), ""]),
+        vote.asked && tableRow(rayner.translate("category"), ["", formatNumber(vote.category)]),
+        vote.asked && tableRow(rayner.translate("boundary"), ["", formatNumber(vote.boundary)])])]),
+      rareChars.length ? make("p", { text: rareChars.join(rayner.translate("part_separator")) }) : "",
+      make("p", {
+        text: rayner.translate("vote_of", rayner.translate("place"), "[" + start + ", " + (start + length(name)) + ")")
+      }),
       make("p", { class: "links" }, [
-        make("a", { href: "#c" + start, text: rayner.say("link_here") }),
-        make("a", { href: rayner.up + "entities.html?" + new URLSearchParams({ q: name, type: vote.kind }),
-                    text: rayner.say("all_places") })])
+        make("a", { href: "#c" + start, text: rayner.translate("link_here") }),
+        make("a", { href: rayner.up + "entities.html?" + new URLSearchParams({ q: name, type: vote.type }),
+                    text: rayner.translate("all_places") })])
     );
   }
 
-  function open(i, pin) {
-    clearTimeout(hiding);
+  function openCard(i, pin) {
+    clearTimeout(closeTimer);
     if (pinned && !pin && i !== opened) { return; }
     if (opened !== i) {
       if (marks[opened]) { marks[opened].classList.remove("open"); }
       opened = i;
-      fill(i);
+      fillCard(i);
     }
     pinned = pinned || pin;
     marks[i].classList.add("open");
     card.hidden = false;
-    place(marks[i].getClientRects()[0] || marks[i].getBoundingClientRect());
+    placeCard(marks[i].getClientRects()[0] || marks[i].getBoundingClientRect());
   }
-  /** Beside the entity, so that no line of it is covered and all of the card is seen. */
-  function place(box) {
-    var wide = card.offsetWidth, tall = card.offsetHeight, x = box.left, y = box.bottom + 8;
+  /** Place the card beside the entity: it covers no line of the entity and stays inside the window. */
+  function placeCard(box) {
+    var width = card.offsetWidth, height = card.offsetHeight, x = box.left, y = box.bottom + 8;
     if (text.classList.contains("vertical")) {
-      x = box.left - wide - 12 > 4 ? box.left - wide - 12 : box.right + 12;
+      x = box.left - width - 12 > 4 ? box.left - width - 12 : box.right + 12;
       y = box.top;
-    } else if (y + tall > innerHeight - 4 && box.top - tall - 8 > 4) {
-      y = box.top - tall - 8;
+    } else if (y + height > innerHeight - 4 && box.top - height - 8 > 4) {
+      y = box.top - height - 8;
     }
-    card.style.left = Math.max(4, Math.min(x, document.documentElement.clientWidth - wide - 4)) + "px";
-    card.style.top = Math.max(4, Math.min(y, innerHeight - tall - 4)) + "px";
+    card.style.left = Math.max(4, Math.min(x, document.documentElement.clientWidth - width - 4)) + "px";
+    card.style.top = Math.max(4, Math.min(y, innerHeight - height - 4)) + "px";
   }
-  function close(back) {
-    clearTimeout(hiding);
+  function closeCard(returnFocus) {
+    clearTimeout(closeTimer);
     if (marks[opened]) { marks[opened].classList.remove("open"); }
-    if (back && marks[opened] && card.contains(document.activeElement)) { go(opened); }
+    if (returnFocus && marks[opened] && card.contains(document.activeElement)) { focusMark(opened); }
     card.hidden = true;
     opened = -1;
     pinned = false;
   }
-  function later() {
-    if (!pinned) { hiding = setTimeout(close, 250); }
+  function closeCardSoon() {
+    if (!pinned) { closeTimer = setTimeout(closeCard, 250); }
   }
-  function numberOf(target) {
+  /** The index of the visible entity at an event's target, -1 if there is none. */
+  function markIndex(target) {
     var mark = target.closest && target.closest("#text b");
     return mark && !mark.classList.contains("off") ? marks.indexOf(mark) : -1;
   }
 
   text.addEventListener("mouseover", function (event) {
-    var i = numberOf(event.target);
-    if (i >= 0) { open(i, false); } else { later(); }
+    var i = markIndex(event.target);
+    if (i >= 0) { openCard(i, false); } else { closeCardSoon(); }
   });
-  text.addEventListener("mouseleave", later);
-  card.addEventListener("mouseenter", function () { clearTimeout(hiding); });
-  card.addEventListener("mouseleave", later);
+  text.addEventListener("mouseleave", closeCardSoon);
+  card.addEventListener("mouseenter", function () { clearTimeout(closeTimer); });
+  card.addEventListener("mouseleave", closeCardSoon);
   text.addEventListener("click", function (event) {
-    var i = numberOf(event.target);
+    var i = markIndex(event.target);
     if (i < 0 || !getSelection().isCollapsed) { return; }
     pinned = false;
-    go(i);
-    open(i, true);
+    focusMark(i);
+    openCard(i, true);
   });
   text.addEventListener("focusin", function (event) {
-    var i = numberOf(event.target);
-    if (i >= 0) { pinned = false; open(i, false); }
+    var i = markIndex(event.target);
+    if (i >= 0) { pinned = false; openCard(i, false); }
   });
-  text.addEventListener("focusout", function (event) { if (!card.contains(event.relatedTarget)) { later(); } });
+  text.addEventListener("focusout", function (event) {
+    if (!card.contains(event.relatedTarget)) { closeCardSoon(); }
+  });
   document.addEventListener("click", function (event) {
-    if (opened >= 0 && !card.contains(event.target) && numberOf(event.target) < 0) { close(); }
+    if (opened >= 0 && !card.contains(event.target) && markIndex(event.target) < 0) { closeCard(); }
   });
   document.addEventListener("scroll", function () {
-    if (opened >= 0) { place(marks[opened].getClientRects()[0]); }
+    if (opened >= 0) { placeCard(marks[opened].getClientRects()[0]); }
   }, { passive: true, capture: true });
   document.addEventListener("keydown", function (event) {
-    if (event.key === "Escape" && opened >= 0) { close(true); }
+    if (event.key === "Escape" && opened >= 0) { closeCard(true); }
   });
   text.addEventListener("keydown", function (event) {
-    if (numberOf(event.target) < 0 || event.altKey || event.ctrlKey || event.metaKey) { return; }
-    var forth = text.classList.contains("vertical") ? ["ArrowDown", "ArrowLeft"] : ["ArrowRight", "ArrowDown"];
-    var back = text.classList.contains("vertical") ? ["ArrowUp", "ArrowRight"] : ["ArrowLeft", "ArrowUp"];
-    if (forth.includes(event.key)) { step(1); }
-    else if (back.includes(event.key)) { step(-1); }
-    else if (event.key === "Home") { at = leave(at) || -1; step(1); }
-    else if (event.key === "End") { leave(at); at = marks.length; step(-1); }
+    if (markIndex(event.target) < 0 || event.altKey || event.ctrlKey || event.metaKey) { return; }
+    var forwardKeys = text.classList.contains("vertical") ? ["ArrowDown", "ArrowLeft"] : ["ArrowRight", "ArrowDown"];
+    var backwardKeys = text.classList.contains("vertical") ? ["ArrowUp", "ArrowRight"] : ["ArrowLeft", "ArrowUp"];
+    if (forwardKeys.includes(event.key)) { focusNext(1); }
+    else if (backwardKeys.includes(event.key)) { focusNext(-1); }
+    else if (event.key === "Home") { removeTabStop(current); current = -1; focusNext(1); }
+    else if (event.key === "End") { removeTabStop(current); current = marks.length; focusNext(-1); }
     else if (event.key === "Enter" || event.key === " ") {
-      open(at, true);
+      openCard(current, true);
       card.querySelector("a").focus();
     } else { return; }
     event.preventDefault();
   });
-  // A wheel that turns one way only still moves vertical text along its lines.
+  // A mouse wheel scrolls vertical text along its lines.
   text.addEventListener("wheel", function (event) {
     if (!text.classList.contains("vertical") || event.deltaX || event.ctrlKey) { return; }
     var before = text.scrollLeft;
@@ -236,42 +254,47 @@
 
   // ---- the place that an address points to: #c and an offset in code points
 
-  function arrive() {
-    var found = /^#c(\d+)$/.exec(location.hash);
-    document.querySelectorAll(".at").forEach(function (item) {
-      item.classList.remove("at");
-      item.removeAttribute("aria-current");
-      if (item.tagName === "MARK") {
-        item.replaceWith.apply(item, Array.from(item.childNodes));
+  function goToAddress() {
+    var match = /^#c(\d+)$/.exec(location.hash);
+    unmarkPlace();
+    if (!match) { return; }
+    var target = Number(match[1]), pageStarts = text.dataset.starts.split(" ").map(Number), page = 0;
+    while (page + 1 < pageStarts.length && pageStarts[page + 1] <= target) { page += 1; }
+    if (pageStarts[page] !== firstOffset) {
+      var name = text.dataset.name + (page ? "-" + (page + 1) : "") + ".html";
+      location.replace(rayner.addChoices(rayner.up + name) + location.hash);
+      return;
+    }
+    if (target < endOffset) { markPlace(target); }
+  }
+  function unmarkPlace() {
+    document.querySelectorAll(".at").forEach(function (element) {
+      element.classList.remove("at");
+      element.removeAttribute("aria-current");
+      if (element.tagName === "MARK") {
+        element.replaceWith.apply(element, Array.from(element.childNodes));
         text.normalize();
       }
     });
-    if (!found) { return; }
-    var wanted = Number(found[1]), pages = text.dataset.starts.split(" ").map(Number), page = 0;
-    while (page + 1 < pages.length && pages[page + 1] <= wanted) { page += 1; }
-    if (pages[page] !== first) {
-      var name = text.dataset.name + (page ? "-" + (page + 1) : "") + ".html";
-      location.replace(rayner.carried(rayner.up + name) + location.hash);
-      return;
-    }
-    if (wanted >= end) { return; }
-    var target = null;
-    walk(function (node, offset) {
-      if (target || wanted >= offset + length(node.data)) { return; }
-      target = node.parentNode.closest("b, i") || single(node, wanted - offset);
-      target = target.closest("b") || target;
+  }
+  function markPlace(target) {
+    var place = null;
+    visitTextNodes(function (node, offset) {
+      if (place || target >= offset + length(node.data)) { return; }
+      place = node.parentNode.closest("b, i") || wrapChar(node, target - offset);
+      place = place.closest("b") || place;
     });
-    target.classList.add("at");
-    target.setAttribute("aria-current", "true");
-    target.scrollIntoView({ block: "center", inline: "center", behavior: "instant" });
-    if (target.tagName === "B") {
-      target.classList.remove("off");
-      go(marks.indexOf(target), true);
+    place.classList.add("at");
+    place.setAttribute("aria-current", "true");
+    place.scrollIntoView({ block: "center", inline: "center", behavior: "instant" });
+    if (place.tagName === "B") {
+      place.classList.remove("off");
+      focusMark(marks.indexOf(place), true);
     }
   }
-  /** The character of a text node at an offset, in an element of its own. */
-  function single(node, offset) {
-    var chars = Array.from(node.data), range = document.createRange(), mark = rayner.make("mark");
+  /** Wrap the character at an offset of a text node in an element. */
+  function wrapChar(node, offset) {
+    var chars = Array.from(node.data), range = document.createRange(), mark = rayner.makeElement("mark");
     var before = chars.slice(0, offset).join("").length;
     range.setStart(node, before);
     range.setEnd(node, before + chars[offset].length);
@@ -279,24 +302,24 @@
     return mark;
   }
 
-  form.vertical.checked = rayner.kept.dir === "v";
-  form.labels.checked = rayner.kept.labels !== "no";
+  form.vertical.checked = rayner.choices.dir === "v";
+  form.labels.checked = rayner.choices.labels !== "no";
   form.addEventListener("input", function (event) {
-    if (event.target.name === "vertical") { rayner.remember("dir", event.target.checked ? "v" : "h"); }
-    if (event.target.name === "labels") { rayner.remember("labels", event.target.checked ? "yes" : "no"); }
-    close();
-    show();
+    if (event.target.name === "vertical") { rayner.saveChoice("dir", event.target.checked ? "v" : "h"); }
+    if (event.target.name === "labels") { rayner.saveChoice("labels", event.target.checked ? "yes" : "no"); }
+    closeCard();
+    applyFilters();
   });
   form.addEventListener("submit", function (event) { event.preventDefault(); });
   form.hidden = false;
   form.querySelector("details").open = matchMedia("(min-width: 56.01rem)").matches;
   document.getElementById("keys").hidden = !marks.length;
   document.addEventListener("rayner-language", function () {
-    if (marks[at]) { enter(at); }
-    if (opened >= 0) { fill(opened); }
-    show();
+    if (marks[current]) { addTabStop(current); }
+    if (opened >= 0) { fillCard(opened); }
+    applyFilters();
   });
-  addEventListener("hashchange", arrive);
-  show();
-  arrive();
+  addEventListener("hashchange", goToAddress);
+  applyFilters();
+  goToAddress();
 })(window.rayner);

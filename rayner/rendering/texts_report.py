@@ -1,0 +1,272 @@
+"""Texts of the run report, in English and Chinese; {0}, {1} ... stand for values."""
+
+REPORT_TEXTS: dict[str, tuple[str, str]] = {
+    # the page
+    "report": ("rayner · report of a run", "rayner · 运行报告"),
+    "sections": ("Sections", "章节"),
+    "nav_scores": ("Scores", "成绩"),
+    "nav_fusion": ("Fusion", "融合"),
+    "nav_conflicts": ("Conflicts", "冲突"),
+    "nav_samples": ("Tagged text", "标注文本"),
+    "nav_methods": ("Methods", "方法"),
+    "nav_run": ("The run", "运行情况"),
+    "nav_more": ("Settings", "设置"),
+    "intervals_note": (
+        "Intervals are 95% percentile bootstrap intervals over sentences. They are paired where two systems are "
+        "compared. Offsets count Unicode code points from 0.",
+        "区间均为以句为单位、按自助法（bootstrap）百分位求得的 95% 置信区间；比较两个系统时采用配对重抽样。"
+        "位置按 Unicode 码位计数，从 0 开始。",
+    ),
+    # systems
+    "fused": ("fused", "融合结果"),
+    "fused_regions": ("fused by regions", "按区域融合"),
+    "fused_characters": ("fused by characters", "逐字融合"),
+    "no_model": ("neither", "两者皆非"),
+    "gold": ("Gold", "金标准"),
+    "name_and_number": ("{0} {1}", "{0} {1}"),
+    "list_separator": (", ", "，"),
+    # scores
+    "scores_lead": (
+        "Strict micro F1 in percent on {0} labelled sentences ({1} distinct, {2} characters). An entity is correct if "
+        "its start, its end and its type are correct.",
+        "在 {0} 个有标注的句子（去重后 {1} 个，共 {2} 字）上的严格微平均 F1（%）：实体的起点、"
+        "终点与类别全部正确方计为正确。",
+    ),
+    "interval": ("95% interval {0} to {1}", "95% 置信区间 {0} 至 {1}"),
+    "precision": ("Precision", "精确率"),
+    "recall": ("Recall", "召回率"),
+    "correct": ("Correct", "正确"),
+    "count_of_total": ("{0} of {1}", "{0} / {1}"),
+    "without_llm": (
+        "{0} of the sentences have no answer of the LLM (gated or set aside). There the fused result is the SLM's "
+        "result, and the LLM alone is scored as if it had found no entity.",
+        "其中 {0} 个句子没有大模型的回答（被门控略过或被搁置）。这些句子的融合结果即小模型的结果，"
+        "单独评估大模型时按未找到任何实体计。",
+    ),
+    "higher": ("{0} scores {2} points higher than {1}, {3}.", "{0}比{1}高 {2} 个百分点，{3}。"),
+    "no_clear_difference": (
+        "no clear difference between {0} and {1}: {2} points, {3}.",
+        "{0}与{1}之间无显著差异：{2} 个百分点，{3}。",
+    ),
+    "gain_note": (
+        "The gain of the fused result over the SLM is the gain of the whole fusion: the LLM's answers and the rule "
+        "that was fitted on labelled sentences. The share of the LLM is not known, because a control without the LLM "
+        "(the same kind of rule, fitted on empty answers) was not computed.",
+        "融合结果相对小模型的提升是整个融合过程的提升，既来自大模型的回答，也来自用有标注句子拟合的规则。"
+        "由于未计算不含大模型的对照（以空回答拟合同类规则），大模型所占的份额尚不清楚。",
+    ),
+    "no_scores": (
+        "This run has no labelled test data, so the report has no scores.",
+        "本次运行没有测试用标注数据，因此报告中没有成绩。",
+    ),
+    "all_measures": ("All measures", "全部指标"),
+    "measures_caption": ("All measures, percent", "全部指标（%）"),
+    "system": ("System", "系统"),
+    "micro_f1": ("Micro F1", "微平均 F1"),
+    "macro_f1": ("Macro F1, types", "宏平均 F1（按类别）"),
+    "token_with_o": ("Token macro, with O", "逐字宏平均（含 O）"),
+    "token_without_o": ("Token macro, without O", "逐字宏平均（不含 O）"),
+    "predicted": ("Found", "找到"),
+    "fused_characters_note": (
+        "“Fused by characters” is the rule of the paper: it decides each character separately. It produced {0} "
+        "illegal tag transitions in {1} sentences, which were repaired before scoring. “Fused” decides whole conflict "
+        "regions or entities, an extension that is not in the paper. Its tags are always legal.",
+        "“逐字融合”是论文的规则：对每个字单独裁决。它在 {1} 个句子中产生 {0} 处不合法的标签转移，评分前已修正。"
+        "“融合结果”以整个冲突区域或实体为单位裁决，这是论文之外的扩展，其标签总是合法。",
+    ),
+    # types
+    "types_figure": ("F1 of each type, with 95% intervals.", "各类别的 F1 及其 95% 置信区间。"),
+    "per_type_label": ("Scores of each type", "各类别的成绩"),
+    "per_type_caption": (
+        "Precision, recall and F1 of each type, percent; below F1 its 95% interval",
+        "各类别的精确率（P）、召回率（R）与 F1（%）；F1 之下为其 95% 置信区间",
+    ),
+    "all": ("all", "合计"),
+    "errors": ("Errors", "错误分析"),
+    "each_model": ("The same for each model", "两个模型各自的情况"),
+    "outcomes_label": ("Gold entities by outcome", "金标准实体的结果"),
+    "outcomes_caption": (
+        "Gold entities of each type by their outcome in the fused result",
+        "各类别的金标准实体在融合结果中的情况",
+    ),
+    "wrong_boundary": ("Wrong boundary", "边界错误"),
+    "wrong_type": ("Wrong type", "类别错误"),
+    "wrong_both": ("Both wrong", "边界与类别均错"),
+    "missed": ("Missed", "漏标"),
+    "confusion_label": ("Confusion of types, {0}", "类别混淆矩阵，{0}"),
+    "confusion_caption": (
+        "{0}: gold types (rows) and the types of the entities that overlap them (columns)",
+        "{0}：金标准类别（行）与同其重叠的实体的类别（列）",
+    ),
+    "no_gold": ("no gold entity", "无对应实体"),
+    # fusion
+    "region_rule": (
+        "The rule by conflict regions uses the paper's comparison on whole regions. Where the two models differ, the "
+        "SLM wins if 1 − H ≥ λ · exp(P), otherwise the LLM wins. Here λ = {0}, H is the {1} entropy of the SLM over "
+        "the region, and P is the {2} of the probabilities of {3}{4}.",
+        "按冲突区域裁决的规则把论文的比较式用于整个区域。两模型意见不同之处，若 1 − H ≥ λ · exp(P) 则取小模型，"
+        "否则取大模型。此处 λ = {0}，H 为小模型在该区域内熵的{1}，P 为{3}的概率的{2}{4}。",
+    ),
+    "probabilities_from": (", from {0}", "（概率取自{0}）"),
+    "probs_of_entities": (
+        "the LLM's entities there, or of its decision to open no entity where it has none",
+        "大模型在该处所标实体（未标之处则为其不开启实体的决定）",
+    ),
+    "probs_of_decisions": ("all decisions of the LLM there", "大模型在该处所作全部决定"),
+    "softmax_unmasked": ("the softmax over the whole vocabulary", "整个词表上的 softmax"),
+    "softmax_allowed": ("the softmax over the tokens that the markup allows", "标记语法所允许的词元上的 softmax"),
+    "spans_chosen": (
+        "A learned rule reached a higher micro F1 on held-out data ({0}; the rule by regions: {1}), so it decides. It "
+        "estimates for each candidate entity of either model the probability that the entity is correct, from both "
+        "models' probabilities and the training text, and takes the most probable entities.",
+        "在开发集上，一个经学习得到的规则的微平均 F1 更高（{0}；按区域的规则为 {1}），故由它裁决。"
+        "它根据两模型的概率与训练文本，估计任一模型的每个候选实体正确的概率，取其中最可能者。",
+    ),
+    "custom_chosen": (
+        "The rule {0} decides, with micro F1 {1} on held-out data. The rule by regions reaches {2} there.",
+        "由规则 {0} 裁决，其在开发集上的微平均 F1 为 {1}；按区域的规则为 {2}。",
+    ),
+    "spans_not_chosen": (
+        "A learned rule that judges each entity separately was fitted too, but not chosen. Micro F1 on held-out data: "
+        "learned rule {0}, this rule {1}.",
+        "另拟合了一个对每个实体单独判断的学习规则，未被选用。开发集上的微平均 F1：学习规则 {0}，上述规则 {1}。",
+    ),
+    "rule_weights": ("Weights of the learned rule", "学习规则的权重"),
+    "baselines": (
+        "Micro F1 on the held-out data on which λ was chosen: {0}.",
+        "选定 λ 所用开发集上的微平均 F1：{0}。",
+    ),
+    "curve_figure": (
+        "All rules by regions that were tried, over λ. At the far left the SLM always wins, at the far right the LLM "
+        "always wins.",
+        "所试的全部区域规则随 λ 的变化。最左端处处取小模型，最右端处处取大模型。",
+    ),
+    "best_rules": ("The best λ of each rule", "各规则的最优 λ"),
+    "llm_confidence": ("P of", "P 取自"),
+    "best_lambda": ("Best λ", "最优 λ"),
+    "budget": ("F1 when the LLM is asked less often", "减少询问大模型时的 F1"),
+    "budget_figure": (
+        "F1 on the test sentences if the LLM is asked only about the sentences where the largest change is expected "
+        "(gate.share). The exact gate asks about all sentences where an answer could change the result.",
+        "测试句上：仅就预计改变最多的句子询问大模型（gate.share）时的 F1。精确门控则询问一切可能改变结果的句子。",
+    ),
+    "calibration": ("Calibration", "校准"),
+    "calibration_note": (
+        "The share of correct entities among those of the test sentences that have a score. On the dotted line the "
+        "share equals the score. The error is the mean distance from that line over ten bins, in points.",
+        "测试句中有置信度的实体里正确者所占的比例；在虚线上，该比例等于置信度。误差（ECE）"
+        "为十个区间上与虚线的平均距离，以百分点计。",
+    ),
+    "calibrated_figure": ("{0}, calibrated on held-out sentences", "{0}，以开发集句子校准"),
+    "scores_of": ("Scores of", "置信度来自"),
+    "error_before": ("Error before calibration", "校准前误差"),
+    "error_after": ("Error after calibration", "校准后误差"),
+    "fused_type": ("fused, {0}", "融合结果，{0}"),
+    "feature": ("Feature of an entity", "实体的特征"),
+    "weight": ("Weight", "权重"),
+    # conflicts and disagreements
+    "conflicts": ("Conflict regions: which model is correct", "冲突区域：哪个模型正确"),
+    "regions_lead": (
+        "The models differ in {0} regions. In {2} of them one model is correct, and the fusion has the correct "
+        "entities in {1} of these. Taking the correct model in all of them would give a micro F1 of {3}.",
+        "两模型在 {0} 个区域意见不同。其中 {2} 个区域有一个模型正确，融合结果在这些区域中的 {1} 个取得正确的实体。"
+        "若每次都选对模型，微平均 F1 可达 {3}。",
+    ),
+    "slm_correct": ("SLM correct", "小模型正确"),
+    "llm_correct": ("LLM correct", "大模型正确"),
+    "none_correct": ("neither correct", "均不正确"),
+    "agree_everywhere": ("The two models agree everywhere.", "两模型处处一致。"),
+    "selection": (
+        "A selection of {0} conflict regions, over all types and outcomes. The text around a region is dimmed.",
+        "选列 {0} 个冲突区域，兼顾各类别与各种结果；区域之外的文本以淡色显示。",
+    ),
+    "more_of": ("{0} more", "另有 {0} 例"),
+    "judged_by_entity": (
+        "each entity was judged separately; correct model: {0}",
+        "逐个实体判断；正确的模型：{0}",
+    ),
+    "won_and_correct": ("{0} won and is correct", "取{0}，正确"),
+    "won_but_other_correct": ("{0} won, {1} is correct", "取{0}，而{1}正确"),
+    "won_none_correct": ("{0} won, neither is correct", "取{0}，两者均不正确"),
+    "at_offset": ("at {0}", "位置 {0}"),
+    # tagged text
+    "samples_lead": (
+        "Point at an entity to see the votes of both models. With the keyboard: focus a passage and use the arrow "
+        "keys.",
+        "将指针移到实体上可查看两模型的投票；也可选中段落后用方向键移动。",
+    ),
+    "agree_key": ("both agree", "两模型一致"),
+    "slm_key": ("SLM decided", "小模型裁决"),
+    "llm_key": ("LLM decided", "大模型裁决"),
+    # methods and facts
+    "methods": ("Methods paragraph to cite", "方法（可供引用）"),
+    "settings": ("Settings and other records", "设置及其他记录"),
+    "everything_else": ("All other records of the run", "运行的其他全部记录"),
+    "facts_inputs": ("Inputs", "输入"),
+    "facts_counts": ("Counts", "数量"),
+    "facts_timings": ("Timings", "耗时"),
+    "facts_faults": ("Irregularities in the input", "输入中的异常"),
+    "facts_versions": ("Versions", "版本"),
+    "facts_general": ("General", "概况"),
+    # plots
+    "other_rules": ("other rules, P of {0}", "其他规则，P 取自{0}"),
+    "alone": ("{0} alone", "仅{0}"),
+    "chosen_rule": ("chosen rule, λ = {0}", "所选规则，λ = {0}"),
+    "lambda_axis": ("λ (a larger λ lets the LLM win more often)", "λ（越大，取大模型越多）"),
+    "micro_axis": ("micro F1, %", "微平均 F1（%）"),
+    "lambda_plot": (
+        "Micro F1 on held-out data against λ, for each rule that was tried",
+        "开发集上各规则的微平均 F1 随 λ 的变化",
+    ),
+    "exact_gate": ("exact gate, {0}% of the sentences", "精确门控，{0}% 的句子"),
+    "asked_axis": ("sentences about which the LLM is asked, %", "询问大模型的句子比例（%）"),
+    "budget_plot": (
+        "Micro F1 against the share of sentences about which the LLM is asked",
+        "微平均 F1 随询问大模型的句子比例的变化",
+    ),
+    "ideal": ("ideal", "理想情形"),
+    "entities_size": ("entities (size: number)", "实体（大小表示数量）"),
+    "score_axis": ("score", "置信度"),
+    "correct_axis": ("share correct", "正确比例"),
+    "reliability_plot": (
+        "{0}: share of correct entities against their score",
+        "{0}：实体的正确比例随置信度的变化",
+    ),
+    "types_plot": ("F1 of each type, with 95% intervals", "各类别的 F1 及 95% 置信区间"),
+    # values of the settings of a rule by regions (`rayner.fusion.region_rule`)
+    "setting_mean": ("mean", "平均值"),
+    "setting_max": ("maximum", "最大值"),
+    "setting_min": ("minimum", "最小值"),
+    "setting_product": ("product", "乘积"),
+    "setting_entities": ("entities", "实体"),
+    "setting_decisions": ("decisions", "决定"),
+}
+
+# Features of the learned rule (`rayner.fusion.span_features.feature_names`) and their Chinese names.
+_FEATURES = {
+    "constant": "常数项",
+    "SLM": "小模型标注",
+    "LLM": "大模型标注",
+    "both": "两模型均标注",
+    "SLM otherwise": "小模型另作标注",
+    "LLM otherwise": "大模型另作标注",
+    "SLM otherwise, same type": "小模型另作标注，类别相同",
+    "LLM otherwise, same type": "大模型另作标注，类别相同",
+    "H mean": "H 平均值",
+    "H max": "H 最大值",
+    "SLM log p min": "小模型 log p 最小值",
+    "SLM log p mean": "小模型 log p 平均值",
+    "SLM logit": "小模型 logit",
+    "LLM decisions": "大模型各决定",
+    "LLM least decision": "大模型最不确定的决定",
+    "LLM category": "大模型类别概率",
+    "LLM boundary": "大模型边界概率",
+    "tagged so": "训练文本中如此标注",
+    "tagged otherwise": "训练文本中另作标注",
+    "share of its places tagged so": "其出处中如此标注的比例",
+    "share of its tags": "占其全部标注的比例",
+    "never tagged": "训练文本中从未标注",
+    "length": "长度",
+    "type": "类别",
+}
+REPORT_TEXTS |= {f"feature_{name}": (name, zh) for name, zh in _FEATURES.items()}

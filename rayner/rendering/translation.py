@@ -1,0 +1,48 @@
+"""Look up the texts of the report and the site by key: one table, one function."""
+
+from rayner.rendering.bilingual import BilingualText, fill_text, same_in_both
+from rayner.rendering.texts_methods import METHODS_TEXTS
+from rayner.rendering.texts_report import REPORT_TEXTS
+from rayner.rendering.texts_shared import SHARED_TEXTS
+from rayner.rendering.texts_site import SITE_TEXTS
+
+TYPE_GLOSSES = {
+    "NR": ("person", "人名"),
+    "NS": ("place", "地名"),
+    "NB": ("book", "书名"),
+    "NO": ("office", "官职"),
+    "NG": ("country", "国名"),
+    "T": ("time", "时间"),
+    "ZD": ("disease", "疾病"),
+    "ZZ": ("syndrome", "证候"),
+    "ZF": ("formula", "方剂"),
+    "ZP": ("decoction piece", "饮片"),
+    "ZS": ("symptom", "症状"),
+    "ZA": ("acupoint", "穴位"),
+}
+GLOSS_TEXTS = {f"gloss_{name}": gloss for name, gloss in TYPE_GLOSSES.items()}
+TEXTS = {**SHARED_TEXTS, **REPORT_TEXTS, **METHODS_TEXTS, **SITE_TEXTS, **GLOSS_TEXTS}
+
+
+def translate(key: str, *values: object) -> BilingualText:
+    """Return a text in both languages, with the values in the places of {0}, {1} ... Raises KeyError."""
+    return fill_text(TEXTS[key], *values)
+
+
+def translate_setting(value: str) -> BilingualText:
+    """Return the value of a setting of a fusion rule in words; an unknown value is returned as it is."""
+    return translate(f"setting_{value}") if f"setting_{value}" in TEXTS else same_in_both(value)
+
+
+def translate_feature(name: str) -> BilingualText:
+    """Return the name of a feature of the learned rule in both languages. `length 3` and `type NR` carry a value."""
+    if f"feature_{name}" in TEXTS:
+        return translate(f"feature_{name}")
+    label, _, value = name.partition(" ")
+    return translate("name_and_number", translate(f"feature_{label}"), value)
+
+
+def type_with_gloss(type_name: str) -> BilingualText:
+    """Return `NR person`, or the bare name of a type that has no gloss."""
+    key = f"gloss_{type_name}"
+    return translate("type_code_and_gloss", type_name, translate(key)) if key in TEXTS else same_in_both(type_name)
