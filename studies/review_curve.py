@@ -24,7 +24,8 @@ import numpy as np
 from rayner.config.settings import CrfConfig, SplitConfig
 from rayner.corpus.labelled_files import read_labelled_file
 from rayner.corpus.labelled_sentences import split_labelled_text, split_train_dev_test
-from rayner.corpus.review.ranking import make_candidate, pick_candidates
+from rayner.corpus.review.candidates import make_candidate
+from rayner.corpus.review.ranking import pick_candidates
 from rayner.evaluation.metrics import (
     EntityCounts,
     bootstrap_interval,

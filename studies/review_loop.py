@@ -18,10 +18,11 @@ from pathlib import Path
 import numpy as np
 
 from rayner.config.settings import SplitConfig
+from rayner.corpus.exports.evahan import format_evahan_sentences
 from rayner.corpus.exports.export_format import get_entity_spans
 from rayner.corpus.labelled_files import read_labelled_file
 from rayner.corpus.labelled_sentences import split_labelled_text, split_train_dev_test
-from rayner.corpus.review.files import format_char_tab_tag, read_provenance
+from rayner.corpus.review.provenance import read_provenance
 from rayner.corpus.tables import iter_documents
 from rayner.evaluation.metrics import (
     EntityCounts,
@@ -95,7 +96,7 @@ def _tagged(tagged: Path, examples: Sequence[LabelledSentence]) -> list[list[Spa
 
 def write_labelled(path: Path, examples: Iterable[LabelledSentence]) -> None:
     """A char-tab-tag file of these, blank lines between."""
-    path.write_text(format_char_tab_tag((e.text, e.spans) for e in examples), encoding="utf-8")
+    path.write_text(format_evahan_sentences((e.text, e.spans) for e in examples), encoding="utf-8")
 
 
 def write_texts(folder: Path, examples: Iterable[LabelledSentence]) -> None:

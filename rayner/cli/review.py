@@ -5,14 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 from rayner.cli.help_examples import examples_help
-from rayner.corpus.review.files import (
-    REVIEW_FORMATS,
-    read_corrections,
-    read_provenance,
-    write_corrections,
-    write_review,
-)
+from rayner.corpus.review.corrections import read_corrections, write_corrections
+from rayner.corpus.review.provenance import read_provenance
 from rayner.corpus.review.selection import pick_sentences
+from rayner.corpus.review.task_files import REVIEW_FORMATS, write_review
 from rayner.errors import ConfigError
 from rayner.runs.progress import Progress, print_to_stderr, progress_display
 from rayner.runs.storage import storage_path

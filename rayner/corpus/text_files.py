@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from rayner.errors import DataError
-from rayner.runs.storage import StoragePath, list_folder, storage_path
+from rayner.runs.storage import StoragePath, atomic_writer, list_folder, storage_path
 
 TEXT_SUFFIX = ".txt"
 
@@ -43,6 +43,12 @@ def read_utf8(path: str | StoragePath) -> str:
     Encoded again, it is the file's bytes. An empty file is an empty text. Raises DataError.
     """
     return decode_utf8(path, read_bytes(path))
+
+
+def write_utf8(path: str | StoragePath, text: str) -> None:
+    """Write a UTF-8 file, unchanged. It appears whole or not at all. Raises OSError."""
+    with atomic_writer(storage_path(path)) as stream:
+        stream.write(text.encode())
 
 
 def _suggest_name(path: StoragePath) -> str:

@@ -10,16 +10,11 @@ from hypothesis import strategies as st
 
 from rayner.corpus.labelled_files import read_labelled_file
 from rayner.corpus.labelled_sentences import split_labelled_text
-from rayner.corpus.review.files import (
-    Corrections,
-    Provenance,
-    read_corrections,
-    read_provenance,
-    write_corrections,
-    write_review,
-)
-from rayner.corpus.review.ranking import ReviewCandidate
-from rayner.corpus.review.selection import PickedSentences, iter_candidates, pick_sentences
+from rayner.corpus.review.candidates import ReviewCandidate, iter_candidates
+from rayner.corpus.review.corrections import Corrections, read_corrections, write_corrections
+from rayner.corpus.review.provenance import Provenance, ReviewSentence, read_provenance
+from rayner.corpus.review.selection import PickedSentences, pick_sentences
+from rayner.corpus.review.task_files import write_review
 from rayner.errors import ConfigError, DataError
 from rayner.text.segmentation import split_sentences
 from rayner.text.spans import Span
@@ -216,10 +211,7 @@ def test_a_review_that_may_have_been_worked_on_is_not_overwritten(tmp_path):
 
 GIVEN = Provenance(
     ("NR", "NS"),
-    {
-        text: {"doc_id": "d", "start": 0, "end": len(text), "text": text, "predicted": []}
-        for text in ("懷王曰善。", "𠀀王歸燕")
-    },
+    {text: ReviewSentence("d", 0, len(text), "", text, ()) for text in ("懷王曰善。", "𠀀王歸燕")},
 )
 
 
@@ -317,7 +309,7 @@ def test_sentences_that_were_taken_out_of_a_file_are_not_training_data(tmp_path)
     assert read_corrections([path], GIVEN, ("NR",)).spans_by_text == {"懷王曰善。": (Span(0, 2, "NR"),)}
 
 
-ROW = {"text": "懷王", "sha256": hashlib.sha256("懷王".encode()).hexdigest()}
+ROW = {"doc_id": "d", "start": 0, "end": 2, "text": "懷王", "sha256": hashlib.sha256("懷王".encode()).hexdigest()}
 
 
 @pytest.mark.parametrize(

@@ -9,16 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rayner.corpus.review.candidates import DoubtedEntity, ReviewCandidate, compute_error_weight, make_candidate
 from rayner.corpus.review.ranking import (
     DUPLICATE_OVERLAP,
     CandidatePool,
-    DoubtedEntity,
-    ReviewCandidate,
     _PickedSet,
     char_bigrams,
-    compute_error_weight,
     estimate_value,
-    make_candidate,
     pick_candidates,
 )
 from rayner.text.predictions import LlmAnswer, LlmEntity, SegmentPrediction, SlmPrediction

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 
 from rayner.config.settings import Config, config_to_dict
 from rayner.corpus.exports import format_evahan_lines
-from rayner.corpus.review.files import write_review
-from rayner.corpus.review.ranking import ReviewCandidate
+from rayner.corpus.review.candidates import ReviewCandidate
 from rayner.corpus.review.selection import PickedSentences
+from rayner.corpus.review.task_files import write_review
 from rayner.runs.status import JobStatus
 from rayner.text.markup import spans_to_markup
 from rayner.text.spans import Span

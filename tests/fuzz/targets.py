@@ -22,7 +22,8 @@ from rayner.config.loading import load_config
 from rayner.config.settings import config_to_dict, json_digest
 from rayner.corpus.exports import format_evahan_lines, read_type_names
 from rayner.corpus.labelled_files import LINE_SEPARATORS, read_labelled_file
-from rayner.corpus.review.files import read_corrections, read_provenance, write_corrections
+from rayner.corpus.review.corrections import read_corrections, write_corrections
+from rayner.corpus.review.provenance import read_provenance
 from rayner.corpus.tables import TABLE_NAMES, iter_documents, iter_segment_rows
 from rayner.corpus.text_files import read_utf8
 from rayner.decoding.grammar_matcher import GrammarMatcher

@@ -1,11 +1,11 @@
-"""EvaHan: a line `char<TAB>tag` for each character, BMES.
+"""EvaHan: a line `char<TAB>tag` for each character, with BMES tags.
 
-A line break of the text cannot be such a character: it becomes a blank line, which readers of the format pass over.
+A line break of the text cannot be such a character. It becomes a blank line, which readers of the format skip.
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -15,39 +15,53 @@ from rayner.corpus.text_files import TEXT_SUFFIX
 from rayner.text.spans import Span, sort_and_check_spans
 from rayner.text.tags import spans_to_tags
 
-_BREAK = re.compile(r"\r?\n")
+_LINE_BREAK = re.compile(r"\r?\n")
 
 
 def format_evahan_lines(text: str, spans: Iterable[Span], blank_lines: Iterable[int] = ()) -> Iterator[str]:
-    r"""The lines, without their ends, of a text with its entities: `char<TAB>tag`, or "" for a line break.
+    r"""Yield the lines of a text with its entities: `char<TAB>tag`, or "" for a line break; without their ends.
 
-    blanks: offsets before which to put blank lines of their own (`LabelledFile.blanks`), up to len(text).
-    A lone `\r` is a character. An entity made of line breaks alone has no characters to carry it, and is left out.
-    Raises ValueError for spans that overlap or leave the text.
+    A lone `\r` is a character. An entity of line breaks alone has no character to carry it, and is left out.
+
+    Args:
+        text: The text.
+        spans: Its entities.
+        blank_lines: Offsets before which to put further blank lines (`LabelledFile.blank_line_offsets`).
+
+    Raises:
+        ValueError: Spans overlap or leave the text.
+
     """
-    keep = np.ones(len(text) + 1, dtype=np.int64)
-    breaks = [match.span() for match in _BREAK.finditer(text)]
-    for start, end in breaks:
-        keep[start:end] = 0
-    kept = np.cumsum(keep) - keep  # how many characters are kept before each offset
-    moved = [Span(int(kept[s.start]), int(kept[s.end]), s.type) for s in sort_and_check_spans(spans, len(text))]
-    tags = spans_to_tags((span for span in moved if span.start < span.end), int(kept[-1]))
-    empty = Counter(int(kept[at]) for at in (*blank_lines, *(start for start, _ in breaks)))
-    for i, (char, tag) in enumerate(zip(_BREAK.sub("", text), tags, strict=True)):
-        yield from [""] * empty[i]
+    is_written = np.ones(len(text) + 1, dtype=np.int64)
+    line_breaks = [match.span() for match in _LINE_BREAK.finditer(text)]
+    for start, end in line_breaks:
+        is_written[start:end] = 0
+    n_written = np.cumsum(is_written) - is_written  # characters written before each offset
+    checked_spans = sort_and_check_spans(spans, len(text))
+    moved_spans = [Span(int(n_written[span.start]), int(n_written[span.end]), span.type) for span in checked_spans]
+    tags = spans_to_tags((span for span in moved_spans if span.start < span.end), int(n_written[-1]))
+    blank_offsets = (*blank_lines, *(start for start, _ in line_breaks))
+    n_blank_lines = Counter(int(n_written[offset]) for offset in blank_offsets)
+    for i, (char, tag) in enumerate(zip(_LINE_BREAK.sub("", text), tags, strict=True)):
+        yield from [""] * n_blank_lines[i]
         yield f"{char}\t{tag}"
-    yield from [""] * empty[len(tags)]
+    yield from [""] * n_blank_lines[len(tags)]
 
 
-def _render(document: TaggedDocument, choices: ExportOptions) -> str:
+def format_evahan_sentences(sentences: Iterable[tuple[str, Sequence[Span]]]) -> str:
+    """Return the content of a file of texts with their entities, with a blank line between two texts."""
+    return "\n".join("".join(f"{line}\n" for line in format_evahan_lines(text, spans)) for text, spans in sentences)
+
+
+def _render(document: TaggedDocument, options: ExportOptions) -> str:
     return "".join(f"{line}\n" for line in format_evahan_lines(document.text, get_entity_spans(document)))
 
 
-def _held(document: TaggedDocument) -> tuple[int, int]:
-    """Line breaks apart."""
-    broken = {i for match in _BREAK.finditer(document.text) for i in range(*match.span())}
-    whole = [row for row in document.entities if not broken.issuperset(range(row["start"], row["end"]))]
-    return len(document.text) - len(broken), len(whole)
+def _count_exported(document: TaggedDocument) -> tuple[int, int]:
+    """Count what is not a line break, or does not consist of line breaks."""
+    break_offsets = {i for match in _LINE_BREAK.finditer(document.text) for i in range(*match.span())}
+    entities = [e for e in document.entities if not break_offsets.issuperset(range(e["start"], e["end"]))]
+    return len(document.text) - len(break_offsets), len(entities)
 
 
-EVAHAN = ExportFormat({TEXT_SUFFIX: make_text_writer(_render)}, count_exported=_held)
+EVAHAN = ExportFormat({TEXT_SUFFIX: make_text_writer(_render)}, count_exported=_count_exported)

@@ -1,6 +1,10 @@
-"""Label Studio: tasks with predictions. A task is a document; offsets are code points, as Label Studio counts them."""
+"""Label Studio: tasks with predictions, and the labelling configuration that they need.
 
-from collections.abc import Sequence
+Offsets are code points, as Label Studio counts them. What it exports after correction is read by
+`rayner.corpus.review.label_studio_import`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rayner.corpus.exports.export_format import (
@@ -11,36 +15,63 @@ from rayner.corpus.exports.export_format import (
     make_text_writer,
     shorten_float32,
 )
-from rayner.corpus.label_studio import build_labelling_config, build_region
 from rayner.corpus.tables import TaggedDocument
-from rayner.text.spans import Span
+from rayner.text.escaping import escape_attribute
+from rayner.text.spans import Span, sort_and_check_spans
+
+_MODEL_VERSION = "rayner"
+_LABELS_TAG, _TEXT_TAG = "label", "text"  # names of the configuration's two tags, to which regions refer
+_COLOURS = ("#c0392b", "#2e8b57", "#b8860b", "#7d3c98", "#2874a6", "#138d90", "#ad1457", "#5d6d7e")
 
 
-def _render(document: TaggedDocument, choices: ExportOptions) -> str:
-    scores = [row["score"] for row in document.entities if row["score"] is not None]
+def build_labelling_config(types: Sequence[str]) -> str:
+    """Return the labelling configuration as XML: the text with its white space, and a label for each type."""
+    labels = "".join(
+        f'    <Label value="{escape_attribute(name)}" background="{_COLOURS[i % len(_COLOURS)]}"/>\n'
+        for i, name in enumerate(types)
+    )
+    return (
+        "<View>\n"
+        "  <Style>.htx-text { white-space: pre-wrap; font-size: 1.4em; }</Style>\n"
+        f'  <Labels name="{_LABELS_TAG}" toName="{_TEXT_TAG}">\n{labels}  </Labels>\n'
+        f'  <Text name="{_TEXT_TAG}" value="$text" granularity="symbol"/>\n'
+        "</View>\n"
+    )
+
+
+def build_task(text: str, spans: Iterable[Span], meta: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a task: a text to be corrected, with its entities as predictions."""
+    result = [build_region(i, span, text) for i, span in enumerate(sort_and_check_spans(spans, len(text)))]
+    predictions = [{"model_version": _MODEL_VERSION, "result": result}]
+    return {"data": {"text": text}, "meta": dict(meta), "predictions": predictions}
+
+
+def build_region(index: int, span: Span, text: str) -> dict[str, Any]:
+    """Return the region of an entity. index: its position among the entities of the text."""
+    value = {"start": span.start, "end": span.end, "text": text[span.start : span.end], "labels": [span.type]}
+    return {"id": f"e{index}", "from_name": _LABELS_TAG, "to_name": _TEXT_TAG, "type": "labels", "value": value}
+
+
+def _render(document: TaggedDocument, options: ExportOptions) -> str:
+    scores = [entity["score"] for entity in document.entities if entity["score"] is not None]
     prediction: dict[str, Any] = {
-        "model_version": "rayner",
+        "model_version": _MODEL_VERSION,
         "score": shorten_float32(sum(scores) / len(scores)) if scores else None,
-        "result": [_region(i, row, document.text) for i, row in enumerate(document.entities)],
+        "result": [_build_scored_region(i, entity, document.text) for i, entity in enumerate(document.entities)],
     }
     return format_json_line({"data": {"doc_id": document.doc_id, "text": document.text}, "predictions": [prediction]})
 
 
-def _region(number: int, row: dict[str, Any], text: str) -> dict[str, Any]:
+def _build_scored_region(index: int, entity: dict[str, Any], text: str) -> dict[str, Any]:
     return {
-        **build_region(number, Span(row["start"], row["end"], row["type"]), text),
-        "score": shorten_float32(row["score"]),
-        "meta": {"text": [f"decided by {row['decided_by']}"]},
+        **build_region(index, Span(entity["start"], entity["end"], entity["type"]), text),
+        "score": shorten_float32(entity["score"]),
+        "meta": {"text": [f"decided by {entity['decided_by']}"]},
     }
-
-
-def _config(kinds: Sequence[str]) -> dict[str, bytes]:
-    """The labelling interface that the predictions need, to paste into the project's settings."""
-    return {"config.xml": build_labelling_config(kinds).encode()}
 
 
 LABEL_STUDIO = ExportFormat(
     {".json": make_text_writer(_render, header="[", separator=",\n", footer="]\n")},
     chars_per_file=CHARS_PER_FILE,
-    extra_files=_config,
+    extra_files=lambda types: {"config.xml": build_labelling_config(types).encode()},
 )

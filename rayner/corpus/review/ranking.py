@@ -1,112 +1,26 @@
-"""Which sentences a human should correct first: what a correction is expected to teach, per character read.
+"""Rank the sentences to review first by what a correction is expected to teach, per character read.
 
-A correction teaches where the models are wrong, so an entity counts by the probability that it is, and what is not
-called an entity by its entropy. What was taught once is worth less again: the same string, the same type. So sentences
-are taken one at a time, each the best beside those taken before it, and never one that reads like one of them.
+A correction teaches where the models are wrong. So an entity counts by the probability that it is wrong, and the text
+between entities by its entropy. A string or a type that was picked before is worth less the next time. So sentences
+are picked one by one, each the best beside those picked before it, and never a near-duplicate of one of them.
 """
 
 import heapq
-import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
-import numpy as np
+from rayner.corpus.review.candidates import ReviewCandidate
 
-from rayner.fusion.span_features import entity_label_log_probs
-from rayner.text.predictions import SegmentPrediction
-from rayner.text.spans import Span
-
-DUPLICATE_OVERLAP = (
-    0.5  # bigrams that two texts share, of those that either has, from which on they are near-duplicates
-)
-_OPENING = 10  # turning to a sentence costs as much as reading so many characters of it
-_DISPUTED = 1.5  # one of two models that disagree is wrong for sure, whatever the calibration says of the winner
-_ELSEWHERE = 0.3  # entities expected to be missed for a nat of entropy outside of those that were found
-_AGAIN = 0.5  # what a string is worth that is taken once already, of what it was
-
-
-@dataclass(frozen=True, slots=True)
-class DoubtedEntity:
-    """An entity that a model found. doubt: the probability that it is wrong, weighed by `doubt`."""
-
-    text: str
-    type: str
-    error_weight: float
-
-
-@dataclass(frozen=True, slots=True)
-class ReviewCandidate:
-    """A sentence that may be reviewed: characters [start, end) of a document, and what was found in them.
-
-    spans: the entities that the reviewer is to see, counted from `start`; elsewhere: entropy (nats) of the characters
-    outside of them, summed; 0 where nothing is known of it.
-    """
-
-    doc_id: str
-    start: int
-    end: int
-    text: str
-    spans: tuple[Span, ...]
-    doubted_entities: tuple[DoubtedEntity, ...]
-    outside_entropy: float = 0.0
-
-
-def compute_error_weight(score: float | None, entropy: float | None, *, disputed: bool) -> float:
-    """How much an entity is to be doubted: the probability that it is wrong, more where the models disagree.
-
-    score: its calibrated probability; where there is none, the entropy (nats) of the small model stands in.
-    """
-    unknown = 0.5 if entropy is None else 1.0 - math.exp(-entropy)
-    return (unknown if score is None else 1.0 - score) * (_DISPUTED if disputed else 1.0)
-
-
-def make_candidate(prediction: SegmentPrediction, types: Sequence[str]) -> ReviewCandidate:
-    """A scored sentence as a candidate, with the small model's entities; those of the LLM alone are doubted, too.
-
-    types: those of the small model's labels, in their order; its distributions must have been kept.
-    """
-    if prediction.slm.log_probs is None:
-        raise ValueError("expected the small model's distributions, found none")
-    theirs = set(prediction.llm.spans) if prediction.llm else set()
-    mentions = [
-        DoubtedEntity(
-            prediction.text[span.start : span.end],
-            span.type,
-            compute_error_weight(
-                math.exp(entity_label_log_probs(prediction.slm.log_probs, span, types).sum()),
-                None,
-                disputed=prediction.llm is not None and span not in theirs,
-            ),
-        )
-        for span in prediction.slm.spans
-    ]
-    for item in prediction.llm.entities if prediction.llm else ():
-        if item.span not in prediction.slm.spans:
-            span, score = item.span, item.category_prob * item.boundary_prob
-            mentions.append(
-                DoubtedEntity(
-                    prediction.text[span.start : span.end], span.type, compute_error_weight(score, None, disputed=True)
-                )
-            )
-    outside = np.ones(len(prediction.text), dtype=bool)
-    for span in prediction.slm.spans:
-        outside[span.start : span.end] = False
-    elsewhere = float(prediction.slm.entropy[outside].sum())
-    return ReviewCandidate(
-        prediction.doc_id,
-        prediction.start,
-        prediction.end,
-        prediction.text,
-        prediction.slm.spans,
-        tuple(mentions),
-        elsewhere,
-    )
+DUPLICATE_OVERLAP = 0.5  # share of two texts' bigrams (Jaccard) from which on they are near-duplicates
+_OVERHEAD_CHARS = 10  # the effort of turning to a sentence, in characters read
+_MISSED_PER_NAT = 0.3  # entities expected to be missed for a nat of entropy outside of the entities found
+_REPEAT_FACTOR = 0.5  # what a string is worth for each time that it was picked before
 
 
 def estimate_value(candidate: ReviewCandidate) -> float:
-    """What a sentence is worth by itself, with nothing taken yet, per character of effort."""
-    return _NOTHING.estimate_value(candidate)
+    """Return a candidate's value per character of effort, with nothing picked yet."""
+    return _EMPTY_SET.estimate_value(candidate)
 
 
 def pick_candidates(
@@ -116,34 +30,46 @@ def pick_candidates(
     *,
     duplicate_overlap: float = DUPLICATE_OVERLAP,
 ) -> list[ReviewCandidate]:
-    """At most n candidates, the best beside those before first; fewer only where the others are near-duplicates.
+    """Return at most n candidates, the most valuable first; fewer only if the others are near-duplicates.
 
-    share: how many of a document are taken, and no more unless nothing else is left. Of two candidates of the same
-    worth the one of the lower document and offset is taken; their order does not matter.
+    The order of the candidates does not matter: of two with the same value, the one with the lower doc_id and offset
+    is picked.
+
+    Args:
+        candidates: The sentences to choose from.
+        n: How many to pick.
+        max_per_document: How many of a document; more only if nothing else is left.
+        duplicate_overlap: Share of common bigrams from which on two texts are near-duplicates.
+
     """
     pool = sorted(candidates, key=lambda c: (c.doc_id, c.start, c.end))
-    kinds = {mention.type for candidate in pool for mention in candidate.doubted_entities}
-    taken = _PickedSet(n, max(1, len(kinds)), duplicate_overlap)
-    spared: list[int] = []
-    for part, most in ((range(len(pool)), max_per_document), (spared, n)):
-        # Worth only falls as more is taken: the best by an old worth that is still the best by its new one is the best.
-        heap = [(-taken.estimate_value(pool[i]), i) for i in part]
+    types = {entity.type for candidate in pool for entity in candidate.doubted_entities}
+    picked_set = _PickedSet(n, max(1, len(types)), duplicate_overlap)
+    postponed: list[int] = []
+    for indices, limit in ((range(len(pool)), max_per_document), (postponed, n)):
+        # A value only falls as more is picked. So a candidate that was the best by its old value and still is by its
+        # new one is the best of all.
+        heap = [(-picked_set.estimate_value(pool[i]), i) for i in indices]
         heapq.heapify(heap)
-        while heap and len(taken.picked) < n:
+        while heap and len(picked_set.picked) < n:
             _, i = heapq.heappop(heap)
-            now = (-taken.estimate_value(pool[i]), i)
-            if heap and now > heap[0]:
-                heapq.heappush(heap, now)
-            elif taken.document_counts[pool[i].doc_id] >= most:
-                spared.append(i)
-            elif not taken.has_near_duplicate(pool[i].text):
-                taken.add(pool[i])
-    return taken.picked
+            updated = (-picked_set.estimate_value(pool[i]), i)
+            if heap and updated > heap[0]:
+                heapq.heappush(heap, updated)
+            elif picked_set.document_counts[pool[i].doc_id] >= limit:
+                postponed.append(i)
+            elif not picked_set.has_near_duplicate(pool[i].text):
+                picked_set.add(pool[i])
+    return picked_set.picked
 
 
 @dataclass
 class _PickedSet:
-    """What was taken: how many are wanted, of how many types; what is known of those that are there."""
+    """The candidates picked so far, with what their values depend on.
+
+    n: how many are wanted. n_types: how many types occur.
+    picked_by_bigram: positions in `picked` of the texts that contain a bigram. bigram_counts: bigrams of each text.
+    """
 
     n: int
     n_types: int
@@ -152,76 +78,88 @@ class _PickedSet:
     document_counts: Counter[str] = field(default_factory=Counter)
     string_counts: Counter[str] = field(default_factory=Counter)
     type_counts: Counter[str] = field(default_factory=Counter)
-    picked_by_bigram: dict[str, list[int]] = field(default_factory=dict)  # of each bigram
-    bigram_counts: list[int] = field(default_factory=list)  # bigrams of each
+    picked_by_bigram: dict[str, list[int]] = field(default_factory=dict)
+    bigram_counts: list[int] = field(default_factory=list)
 
     def estimate_value(self, candidate: ReviewCandidate) -> float:
-        """What a candidate is worth now. A type's entities count half when it has had its even share of sentences."""
-        own: Counter[str] = Counter()
-        gain = _ELSEWHERE * candidate.outside_entropy
-        for mention in candidate.doubted_entities:
-            times = self.string_counts[mention.text] + own[mention.text]
-            gain += mention.error_weight * _AGAIN**times / (1 + self.type_counts[mention.type] * self.n_types / self.n)
-            own[mention.text] += 1
-        return gain / (_OPENING + len(candidate.text))
+        """Return a candidate's value now. A type that had its even share of sentences counts half."""
+        repeats: Counter[str] = Counter()  # in the candidate itself
+        gain = _MISSED_PER_NAT * candidate.outside_entropy
+        for entity in candidate.doubted_entities:
+            n_before = self.string_counts[entity.text] + repeats[entity.text]
+            type_share = self.type_counts[entity.type] * self.n_types / self.n
+            gain += entity.error_weight * _REPEAT_FACTOR**n_before / (1 + type_share)
+            repeats[entity.text] += 1
+        return gain / (_OVERHEAD_CHARS + len(candidate.text))
 
     def has_near_duplicate(self, text: str) -> bool:
-        """Whether a near-duplicate of a text was taken."""
-        own = char_bigrams(text)
-        shared = Counter(i for gram in own for i in self.picked_by_bigram.get(gram, ()))
-        return any(n >= self.duplicate_overlap * (len(own) + self.bigram_counts[i] - n) for i, n in shared.items())
+        """Whether a near-duplicate of a text was picked."""
+        bigrams = char_bigrams(text)
+        shared_counts = Counter(i for bigram in bigrams for i in self.picked_by_bigram.get(bigram, ()))
+        return any(
+            n_shared >= self.duplicate_overlap * (len(bigrams) + self.bigram_counts[i] - n_shared)
+            for i, n_shared in shared_counts.items()
+        )
 
     def add(self, candidate: ReviewCandidate) -> None:
-        """Take it."""
-        own = char_bigrams(candidate.text)
-        for gram in own:
-            self.picked_by_bigram.setdefault(gram, []).append(len(self.picked))
-        self.bigram_counts.append(len(own))
+        """Pick a candidate."""
+        bigrams = char_bigrams(candidate.text)
+        for bigram in bigrams:
+            self.picked_by_bigram.setdefault(bigram, []).append(len(self.picked))
+        self.bigram_counts.append(len(bigrams))
         self.picked.append(candidate)
         self.document_counts[candidate.doc_id] += 1
-        self.string_counts.update(mention.text for mention in candidate.doubted_entities)
-        self.type_counts.update({mention.type for mention in candidate.doubted_entities})
+        self.string_counts.update(entity.text for entity in candidate.doubted_entities)
+        self.type_counts.update({entity.type for entity in candidate.doubted_entities})
 
 
-_NOTHING = _PickedSet(1, 1)
+_EMPTY_SET = _PickedSet(1, 1)
 
 
 def char_bigrams(text: str) -> set[str]:
-    """The pairs of neighbouring characters of a text, its edges among them, so that no text is without any."""
-    framed = f"\x02{text}\x03"
-    return {framed[i : i + 2] for i in range(len(framed) - 1)}
+    """Return the pairs of neighbouring characters of a text. Its two edges count, so no text is without any."""
+    padded = f"\x02{text}\x03"
+    return {padded[i : i + 2] for i in range(len(padded) - 1)}
 
 
 class CandidatePool:
-    """The most valuable candidates of a stream, in bounded memory: at most `size`, at most `each` of a document.
+    """The most valuable candidates of a stream, in bounded memory.
 
-    dropped: whether one had to go that might have been picked. Of equal texts the first is kept. The candidates of a
-    document must follow each other.
+    Of equal texts the first is kept. The candidates of a document must be added at once.
+
+    Args:
+        size: How many candidates to keep.
+        max_per_document: How many of a document.
+        skip_texts: Texts to leave out.
+
+    Attributes:
+        dropped: Whether a candidate was dropped that might have been picked.
+
     """
 
-    def __init__(self, size: int, each: int, skip: Collection[str] = ()) -> None:
-        self.size, self.max_per_document, self.skip_texts = size, each, skip
+    def __init__(self, size: int, max_per_document: int, skip_texts: Collection[str] = ()) -> None:
+        self.size, self.max_per_document, self.skip_texts = size, max_per_document, skip_texts
         self.dropped = False
-        self._pushed = 0
+        self._n_pushed = 0
         self._heap: list[tuple[float, int, ReviewCandidate]] = []
         self._texts: set[str] = set()
 
-    def add(self, document: Iterable[ReviewCandidate]) -> None:
-        """Take in the candidates of a document."""
-        own: dict[str, ReviewCandidate] = {}
-        for candidate in document:
+    def add(self, document_candidates: Iterable[ReviewCandidate]) -> None:
+        """Add the candidates of a document."""
+        by_text: dict[str, ReviewCandidate] = {}
+        for candidate in document_candidates:
             if candidate.text not in self.skip_texts:
-                own.setdefault(candidate.text, candidate)
-        new = [candidate for text, candidate in own.items() if text not in self._texts]
+                by_text.setdefault(candidate.text, candidate)
+        new = [candidate for text, candidate in by_text.items() if text not in self._texts]
         best = heapq.nsmallest(self.max_per_document, ((-estimate_value(c), i, c) for i, c in enumerate(new)))
         self.dropped |= len(best) < len(new)
-        for negative, _, candidate in best:
-            self._push(-negative, candidate)
+        for negative_value, _, candidate in best:
+            self._push(-negative_value, candidate)
 
-    def _push(self, worth: float, candidate: ReviewCandidate) -> None:
+    def _push(self, value: float, candidate: ReviewCandidate) -> None:
         self._texts.add(candidate.text)
-        self._pushed += 1
-        heapq.heappush(self._heap, (worth, -self._pushed, candidate))  # of the same worth, the first stays longest
+        self._n_pushed += 1
+        heapq.heappush(self._heap, (value, -self._n_pushed, candidate))  # of equal values the first stays longest
         if len(self._heap) > self.size:
             self.dropped = True
             self._texts.discard(heapq.heappop(self._heap)[2].text)

@@ -1,0 +1,132 @@
+"""Read corrected sentences back, and write them as a labelled file to train on."""
+
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from rayner.corpus.exports.evahan import format_evahan_sentences
+from rayner.corpus.labelled_files import read_labelled_file
+from rayner.corpus.review.label_studio_import import read_annotations, read_task_text
+from rayner.corpus.review.provenance import PROVENANCE_FILE, Provenance, read_json_file, spans_to_json
+from rayner.corpus.text_files import write_utf8
+from rayner.errors import DataError
+from rayner.runs.run_folder import write_json
+from rayner.runs.storage import StoragePath
+from rayner.text.spans import Span, crop_spans
+
+# A text, and its entities as each annotation has them; no annotation if nobody reviewed it.
+_AnnotatedText = tuple[str, list[tuple[Span, ...]]]
+
+
+@dataclass
+class Corrections:
+    """Corrected sentences by their texts: the entities, and the name of the file that they came from.
+
+    conflicts: how often a text came again with other entities; the last ones count.
+    unreviewed: tasks without annotations.
+    """
+
+    spans_by_text: dict[str, tuple[Span, ...]] = field(default_factory=dict)
+    source_by_text: dict[str, str] = field(default_factory=dict)
+    conflicts: int = 0
+    unreviewed: int = 0
+
+    def add(self, text: str, spans: tuple[Span, ...], source: str) -> None:
+        """Add a corrected sentence."""
+        self.conflicts += self.spans_by_text.get(text, spans) != spans
+        self.spans_by_text[text], self.source_by_text[text] = spans, source
+
+    def count_changed(self, provenance: Provenance) -> int:
+        """Return how many sentences have other entities than were predicted."""
+        return sum(spans != provenance.sentences[text].predicted for text, spans in self.spans_by_text.items())
+
+
+def read_corrections(paths: Iterable[StoragePath], provenance: Provenance, types: Collection[str]) -> Corrections:
+    """Read the corrected sentences of files, in order.
+
+    Args:
+        paths: Label Studio's JSON exports (`.json`), and char-tab-tag files (any other name).
+        provenance: What was given out.
+        types: The types that may occur.
+
+    Raises:
+        DataError: A text was changed or never given out, or an entity is out of range, overlaps another or has an
+            unknown type. The message names the file and the line or task.
+
+    """
+    corrections = Corrections()
+    for path in paths:
+        read_texts = _read_tasks if path.suffix == ".json" else _read_sentence_blocks
+        for text, annotations in read_texts(path, provenance, types):
+            corrections.unreviewed += not annotations
+            for spans in annotations:
+                corrections.add(text, spans, path.name)
+    return corrections
+
+
+def write_corrections(corrections: Corrections, provenance: Provenance, out: StoragePath) -> None:
+    """Write the char-tab-tag file `out`, and beside it where its sentences come from, `NAME.provenance.json`."""
+    sentences = [
+        {
+            **provenance.sentences[text].to_json(),
+            "labels": spans_to_json(spans),
+            "source": corrections.source_by_text[text],
+        }
+        for text, spans in corrections.spans_by_text.items()
+    ]
+    write_json(out.parent / f"{out.stem}.{PROVENANCE_FILE}", {"types": list(provenance.types), "sentences": sentences})
+    write_utf8(out, format_evahan_sentences(corrections.spans_by_text.items()))
+
+
+def _read_tasks(path: StoragePath, provenance: Provenance, types: Collection[str]) -> Iterator[_AnnotatedText]:
+    tasks = read_json_file(path)
+    if not isinstance(tasks, list):
+        raise DataError(f"{path}: expected a list of tasks, as Label Studio exports as JSON, found another JSON file")
+    for i, task in enumerate(tasks):
+        location = f"{path}: task {i + 1}"
+        text = read_task_text(task, location)
+        _check_text(text, provenance, location)
+        annotations = read_annotations(task, location)
+        for span in (span for spans in annotations for span in spans):
+            if span.type not in types:
+                raise DataError(f"{location}: expected a type of {', '.join(sorted(types))}, found {span.type!r}")
+        yield text, annotations
+
+
+def _read_sentence_blocks(
+    path: StoragePath, provenance: Provenance, types: Collection[str]
+) -> Iterator[_AnnotatedText]:
+    """Read the sentences of a char-tab-tag file, which blank lines separate."""
+    labelled = read_labelled_file(path, types=types)
+    boundaries = sorted({0, *labelled.blank_line_offsets, len(labelled.text)})
+
+    def format_location(offset: int) -> str:
+        return f"{path}:{offset + 1 + bisect_right(labelled.blank_line_offsets, offset)}"
+
+    block_spans = [crop_spans(labelled.spans, start, end) for start, end in pairwise(boundaries)]
+    if sum(map(len, block_spans)) < len(labelled.spans):
+        crossing = next(s for s in labelled.spans if any(s.start < cut < s.end for cut in boundaries))
+        location = format_location(crossing.start)
+        raise DataError(f"{location}: expected entities that end with their sentence, found one that goes on")
+    for (start, end), spans in zip(pairwise(boundaries), block_spans, strict=True):
+        text = labelled.text[start:end]
+        _check_text(text, provenance, format_location(start))
+        yield text, [spans]
+
+
+def _check_text(text: str, provenance: Provenance, location: str) -> None:
+    """Raise DataError for a text that was not given out, naming the place where it leaves the most similar one."""
+    if text in provenance.sentences:
+        return
+    nearest = max(provenance.sentences, key=lambda other: _common_prefix_length(text, other), default="")
+    n_common = _common_prefix_length(text, nearest)
+    found = "another"
+    if n_common:
+        changed, original = text[n_common : n_common + 10], nearest[n_common : n_common + 10]
+        found = f"{changed!r} where {original!r} stood, after {n_common} characters"
+    raise DataError(f"{location}: expected the unchanged text of a sentence that was given out, found {found}")
+
+
+def _common_prefix_length(a: str, b: str) -> int:
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))

@@ -1,0 +1,108 @@
+"""Read the entities out of Label Studio's JSON export. What rayner writes for it: `rayner.corpus.exports.label_studio`.
+
+Label Studio has counted in code points, as rayner does, since October 2021 (HumanSignal/label-studio-frontend, pull
+request 308). Before that it counted in UTF-16 code units, those of JavaScript's strings. Which of the two an export
+uses follows from the text that it gives beside each region.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from rayner.errors import DataError
+from rayner.text.spans import Span
+
+
+class _Region(NamedTuple):
+    """A labelled stretch of text. expected_text: the text that the export gives beside it, if any."""
+
+    span: Span
+    expected_text: str | None
+
+    def fits(self, text: str) -> bool:
+        """Whether it lies in the text, and holds the expected text."""
+        start, end = self.span.start, self.span.end
+        inside = 0 <= start < end <= len(text)
+        return inside and (self.expected_text is None or text[start:end] == self.expected_text)
+
+
+def read_task_text(task: Any, location: str) -> str:  # noqa: ANN401 - any JSON value
+    """Return the text of an exported task.
+
+    Raises:
+        DataError: It is no task, or has no annotations. The message begins with `location`.
+
+    """
+    data = task.get("data") if isinstance(task, dict) else None
+    text = data.get("text") if isinstance(data, dict) else None
+    if not isinstance(text, str):
+        raise DataError(f"{location}: expected a task with data.text, as Label Studio exports as JSON, found none")
+    if not isinstance(task.get("annotations"), list):
+        raise DataError(f"{location}: expected annotations (export as JSON, not as JSON-MIN or CSV), found none")
+    return text
+
+
+def read_annotations(task: Mapping[str, Any], location: str) -> list[tuple[Span, ...]]:
+    """Return the entities of each submitted annotation of a task, in the order of the file.
+
+    Raises:
+        DataError: A region is out of range, holds another text than the export gives, has no label or several, or
+            overlaps another. The message begins with `location`.
+
+    """
+    submitted = [a for a in task["annotations"] if isinstance(a, dict) and not a.get("was_cancelled")]
+    return [_read_entities(task["data"]["text"], annotation.get("result") or [], location) for annotation in submitted]
+
+
+def _read_entities(text: str, result: Sequence[Mapping[str, Any]], location: str) -> tuple[Span, ...]:
+    regions = [_read_region(entry.get("value"), location) for entry in result if entry.get("type") == "labels"]
+    spans = sorted(_count_in_code_points(text, regions, location))
+    for a, b in pairwise(spans):
+        if b.start < a.end:
+            raise DataError(
+                f"{location}: expected entities without overlaps, found {a.type} {text[a.start : a.end]!r} at "
+                f"[{a.start}, {a.end}) and {b.type} {text[b.start : b.end]!r} at [{b.start}, {b.end})"
+            )
+    return tuple(spans)
+
+
+def _count_in_code_points(text: str, regions: Sequence[_Region], location: str) -> list[Span]:
+    """Return the spans of one annotation. Its offsets are code units only if all regions fit as code units alone."""
+    if all(region.fits(text) for region in regions):
+        return [region.span for region in regions]
+    code_points = _map_code_units(text)
+    converted = [
+        _Region(Span(code_points.get(span.start, -1), code_points.get(span.end, -1), span.type), expected_text)
+        for span, expected_text in regions
+    ]
+    if all(region.expected_text is not None and region.fits(text) for region in converted):
+        return [region.span for region in converted]
+    bad, expected_text = next(region for region in regions if not region.fits(text))
+    expected = (
+        f"an entity inside the {len(text)} characters of its text" if expected_text is None else repr(expected_text)
+    )
+    inside = 0 <= bad.start < bad.end <= len(text)
+    found = repr(text[bad.start : bad.end]) if inside else "no such place"
+    raise DataError(f"{location}: expected {expected} at [{bad.start}, {bad.end}), found {found}")
+
+
+def _read_region(value: Any, location: str) -> _Region:  # noqa: ANN401 - any JSON value
+    try:
+        start, end, labels, expected_text = value["start"], value["end"], value["labels"], value.get("text")
+    except (KeyError, TypeError, AttributeError):
+        raise DataError(f"{location}: expected a region with start, end and labels, found {value!r}") from None
+    if type(start) is not int or type(end) is not int or not (expected_text is None or isinstance(expected_text, str)):
+        raise DataError(f"{location}: expected a region with whole numbers for start and end, found {value!r}")
+    if not (isinstance(labels, list) and len(labels) == 1 and isinstance(labels[0], str)):
+        raise DataError(f"{location}: expected one label at [{start}, {end}), found {labels!r}")
+    return _Region(Span(start, end, labels[0]), expected_text)
+
+
+def _map_code_units(text: str) -> dict[int, int]:
+    """Map each offset in UTF-16 code units to the offset in code points. Offsets inside a character are missing."""
+    code_points, code_unit = {}, 0
+    for i, char in enumerate(text):
+        code_points[code_unit] = i
+        code_unit += 1 + (ord(char) > 0xFFFF)
+    code_points[code_unit] = len(text)
+    return code_points

@@ -1,0 +1,129 @@
+"""The side-car of a review, `provenance.json`: of each sentence its place, its text and the predicted entities.
+
+Corrected sentences are compared with it, so a text that was changed on the way is noticed.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import rayner
+from rayner.corpus.review.candidates import ReviewCandidate
+from rayner.corpus.text_files import read_utf8
+from rayner.errors import DataError
+from rayner.runs.run_folder import write_json
+from rayner.runs.storage import StoragePath
+from rayner.text.spans import Span
+
+PROVENANCE_FILE = "provenance.json"
+
+
+@dataclass(frozen=True)
+class ReviewSentence:
+    """A sentence given out for review: characters [start, end) of a document.
+
+    sha256: of the text in UTF-8, hexadecimal. predicted: the entities that the reviewer saw, counted from `start`.
+    """
+
+    doc_id: str
+    start: int
+    end: int
+    sha256: str
+    text: str
+    predicted: tuple[Span, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON holds it."""
+        return {**vars(self), "predicted": spans_to_json(self.predicted)}
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What was given out for review: sentences by their texts, and the types that may occur."""
+
+    types: tuple[str, ...] = ()
+    sentences: Mapping[str, ReviewSentence] = field(default_factory=dict)
+
+
+def make_review_sentence(candidate: ReviewCandidate) -> ReviewSentence:
+    """Record a candidate that is given out."""
+    return ReviewSentence(
+        candidate.doc_id,
+        candidate.start,
+        candidate.end,
+        _sha256(candidate.text),
+        candidate.text,
+        candidate.spans,
+    )
+
+
+def write_provenance(sentences: Iterable[ReviewSentence], types: Iterable[str], path: StoragePath) -> None:
+    """Write the side-car of a review."""
+    rows = [sentence.to_json() for sentence in sentences]
+    write_json(path, {"version": rayner.__version__, "types": list(types), "sentences": rows})
+
+
+def read_provenance(paths: Iterable[StoragePath]) -> Provenance:
+    """Read the side-cars of one review or several, as one.
+
+    Raises:
+        DataError: A file is no side-car, or one of its texts does not have its digest.
+
+    """
+    types, sentences = set[str](), dict[str, ReviewSentence]()
+    for path in paths:
+        content = read_json_file(path)
+        try:
+            json.dumps(content, ensure_ascii=False).encode()  # JSON may hold half a character, "\ud800"
+            types.update(_read_string(name) for name in list(content["types"]))
+            file_sentences = [_read_sentence(row) for row in list(content["sentences"])]
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise DataError(f"{path}: expected the {PROVENANCE_FILE} of a review, found another JSON file") from None
+        if any(sentence.sha256 != _sha256(sentence.text) for sentence in file_sentences):
+            raise DataError(f"{path}: expected texts with the digests beside them, found another")
+        sentences.update({sentence.text: sentence for sentence in file_sentences})
+    return Provenance(tuple(sorted(types)), sentences)
+
+
+def spans_to_json(spans: Iterable[Span]) -> list[list[Any]]:
+    """Return each span as [start, end, type]."""
+    return [[span.start, span.end, span.type] for span in spans]
+
+
+def read_json_file(path: StoragePath) -> Any:  # noqa: ANN401 - any JSON value
+    """Read a JSON file. Raises DataError, naming it, if it holds anything else."""
+    try:
+        return json.loads(read_utf8(path))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: expected JSON, found: {error}") from None
+
+
+def _read_sentence(row: Any) -> ReviewSentence:  # noqa: ANN401 - any JSON value
+    return ReviewSentence(
+        _read_string(row["doc_id"]),
+        _read_integer(row["start"]),
+        _read_integer(row["end"]),
+        _read_string(row["sha256"]),
+        _read_string(row["text"]),
+        tuple(
+            Span(_read_integer(start), _read_integer(end), _read_string(name)) for start, end, name in row["predicted"]
+        ),
+    )
+
+
+def _read_string(value: Any) -> str:  # noqa: ANN401 - any JSON value
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _read_integer(value: Any) -> int:  # noqa: ANN401 - any JSON value
+    if type(value) is not int:
+        raise TypeError
+    return value
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

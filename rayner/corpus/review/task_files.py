@@ -1,0 +1,46 @@
+"""Write sentences for a reviewer: Label Studio tasks or a char-tab-tag file, and the side-car `provenance.json`."""
+
+from typing import Any
+
+from rayner.corpus.exports.evahan import format_evahan_sentences
+from rayner.corpus.exports.label_studio import build_labelling_config, build_task
+from rayner.corpus.review.provenance import PROVENANCE_FILE, ReviewSentence, make_review_sentence, write_provenance
+from rayner.corpus.review.selection import PickedSentences
+from rayner.corpus.text_files import write_utf8
+from rayner.errors import ConfigError
+from rayner.runs.run_folder import write_json
+from rayner.runs.storage import StoragePath
+
+REVIEW_FORMATS = ("label-studio", "evahan")
+TASKS_FILE, CONFIG_FILE, SENTENCES_FILE = "tasks.json", "config.xml", "sentences.txt"
+
+
+def write_review(picked: PickedSentences, out: StoragePath, file_format: str) -> None:
+    """Write a folder for a reviewer.
+
+    Args:
+        picked: The sentences, and the types that the reviewer may use.
+        out: The folder. It gets the side-car, and the tasks with their configuration or a char-tab-tag file in which
+            blank lines separate the sentences.
+        file_format: One of REVIEW_FORMATS.
+
+    Raises:
+        ConfigError: The folder holds an earlier review, which may have been corrected.
+
+    """
+    for name in (PROVENANCE_FILE, TASKS_FILE, SENTENCES_FILE):
+        if (out / name).exists():
+            raise ConfigError(f"{out}: expected a folder without an earlier review, found {name}")
+    sentences = [make_review_sentence(candidate) for candidate in picked.candidates]
+    if file_format == "label-studio":
+        write_json(out / TASKS_FILE, [_build_review_task(sentence) for sentence in sentences])
+        write_utf8(out / CONFIG_FILE, build_labelling_config(picked.types))
+    else:
+        texts = ((sentence.text, sentence.predicted) for sentence in sentences)
+        write_utf8(out / SENTENCES_FILE, format_evahan_sentences(texts))
+    write_provenance(sentences, picked.types, out / PROVENANCE_FILE)  # last: `review import` needs it
+
+
+def _build_review_task(sentence: ReviewSentence) -> dict[str, Any]:
+    meta = {"doc_id": sentence.doc_id, "start": sentence.start, "end": sentence.end, "sha256": sentence.sha256}
+    return build_task(sentence.text, sentence.predicted, meta)
