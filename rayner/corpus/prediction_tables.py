@@ -1,6 +1,6 @@
-"""Scored segments as Arrow tables: how scores lie on disk.
+"""Predictions as Arrow tables, as they are stored in `scores/*.parquet`.
 
-Columns are built whole rather than row by row: corpora have millions of segments.
+Tables are built by columns, not by rows, because there may be millions of segments.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,7 +21,7 @@ _SPANS = pa.list_(pa.struct(_SPAN))
 _LLM_SPANS = pa.list_(pa.struct([*_SPAN, ("category", pa.float64()), ("boundary", pa.float64())]))
 _FLOATS = pa.list_(pa.float32())
 
-# `llm_spans` and `decisions` are null where there is no LLM answer; a span's offsets count from the segment's start.
+# `llm_spans` and `decisions` are null if there is no LLM answer. Offsets of spans count from the segment's start.
 PREDICTION_SCHEMA = pa.schema(
     [
         ("doc_id", pa.string()),
@@ -31,9 +31,9 @@ PREDICTION_SCHEMA = pa.schema(
         ("gold", _SPANS),
         ("slm_spans", _SPANS),
         ("entropy", _FLOATS),
-        ("log_probs", _FLOATS),  # by character, then by label; null where they were not kept
+        ("log_probs", _FLOATS),  # [n_chars * n_labels], row by row; null if they were not kept
         ("llm_spans", _LLM_SPANS),
-        ("decisions", _FLOATS),
+        ("decisions", _FLOATS),  # `LlmAnswer.slot_probs`
         ("passes", pa.int32()),
         ("gated", pa.bool_()),
         ("error", pa.string()),
@@ -41,23 +41,25 @@ PREDICTION_SCHEMA = pa.schema(
 )
 
 
-def predictions_to_table(rows: Sequence[SegmentPrediction]) -> pa.Table:
-    """The segments as a table of schema SCORED, in order."""
-    answers = [row.llm for row in rows]
+def predictions_to_table(segments: Sequence[SegmentPrediction]) -> pa.Table:
+    """Return the segments as a table of `PREDICTION_SCHEMA`, in order."""
+    answers = [segment.llm for segment in segments]
     columns = [
-        [row.doc_id for row in rows],
-        [row.start for row in rows],
-        [row.end for row in rows],
-        [row.text for row in rows],
-        _spans([row.gold for row in rows]),
-        _spans([row.slm.spans for row in rows]),
-        _floats([row.slm.entropy for row in rows]),
-        _floats([None if row.slm.log_probs is None else row.slm.log_probs.ravel() for row in rows]),
-        _llm_spans(answers),
-        _floats([None if answer is None else answer.slot_probs for answer in answers]),
+        [segment.doc_id for segment in segments],
+        [segment.start for segment in segments],
+        [segment.end for segment in segments],
+        [segment.text for segment in segments],
+        _span_column([segment.gold for segment in segments]),
+        _span_column([segment.slm.spans for segment in segments]),
+        _float_column([segment.slm.entropy for segment in segments]),
+        _float_column(
+            [None if segment.slm.log_probs is None else segment.slm.log_probs.ravel() for segment in segments]
+        ),
+        _llm_entity_column(answers),
+        _float_column([None if answer is None else answer.slot_probs for answer in answers]),
         [0 if answer is None else answer.passes for answer in answers],
-        [row.gated for row in rows],
-        [row.error for row in rows],
+        [segment.gated for segment in segments],
+        [segment.error for segment in segments],
     ]
     return pa.table(
         [
@@ -69,30 +71,31 @@ def predictions_to_table(rows: Sequence[SegmentPrediction]) -> pa.Table:
 
 
 def predictions_from_table(table: pa.Table) -> list[SegmentPrediction]:
-    """The exact inverse of `predictions_to_table`. Raises KeyError for a lost column."""
-    return [row for batch in table.select(PREDICTION_SCHEMA.names).to_batches() for row in _from_batch(batch)]
+    """Return the segments of a table; exact inverse of `predictions_to_table`. Raises KeyError for a missing column."""
+    batches = table.select(PREDICTION_SCHEMA.names).to_batches()
+    return [segment for batch in batches for segment in _predictions_from_batch(batch)]
 
 
 def read_predictions(path: Path) -> list[SegmentPrediction]:
-    """The segments of a file that holds a table of schema SCORED. Raises DataError for any other."""
+    """Read the segments of a file of `PREDICTION_SCHEMA`. Raises DataError, naming the file, for any other."""
     return predictions_from_table(read_table(path, PREDICTION_SCHEMA))
 
 
-def _list_array(values: pa.Array, sizes: Iterable[int], kind: pa.ListType, valid: Sequence[bool]) -> pa.Array:
-    """Lists of the given sizes, cut one after the other from `values`; null where not valid."""
+def _cut_into_lists(values: pa.Array, sizes: Iterable[int], list_type: pa.ListType, valid: Sequence[bool]) -> pa.Array:
+    """Cut `values` into consecutive lists of the given sizes; a list that is not valid becomes null."""
     offsets = pa.array(list(accumulate(sizes, initial=0)), pa.int32())
     mask = None if all(valid) else pa.array([not ok for ok in valid], pa.bool_())
-    return pa.ListArray.from_arrays(offsets, values, type=kind, mask=mask)
+    return pa.ListArray.from_arrays(offsets, values, type=list_type, mask=mask)
 
 
-def _floats(arrays: Sequence[npt.NDArray[np.float32] | None]) -> pa.Array:
+def _float_column(arrays: Sequence[npt.NDArray[np.float32] | None]) -> pa.Array:
     present = [array for array in arrays if array is not None]
     flat = np.concatenate(present, dtype=np.float32) if present else np.zeros(0, np.float32)
     sizes = (0 if array is None else len(array) for array in arrays)
-    return _list_array(pa.array(flat, pa.float32()), sizes, _FLOATS, [array is not None for array in arrays])
+    return _cut_into_lists(pa.array(flat, pa.float32()), sizes, _FLOATS, [array is not None for array in arrays])
 
 
-def _columns(spans: Sequence[Span]) -> list[pa.Array]:
+def _span_fields(spans: Sequence[Span]) -> list[pa.Array]:
     return [
         pa.array([span.start for span in spans], pa.int32()),
         pa.array([span.end for span in spans], pa.int32()),
@@ -100,59 +103,64 @@ def _columns(spans: Sequence[Span]) -> list[pa.Array]:
     ]
 
 
-def _spans(groups: Sequence[tuple[Span, ...]]) -> pa.Array:
-    flat = _columns([span for group in groups for span in group])
-    values = pa.StructArray.from_arrays(flat, fields=list(_SPANS.value_type))
-    return _list_array(values, map(len, groups), _SPANS, [True] * len(groups))
+def _span_column(spans_by_segment: Sequence[tuple[Span, ...]]) -> pa.Array:
+    fields = _span_fields([span for spans in spans_by_segment for span in spans])
+    values = pa.StructArray.from_arrays(fields, fields=list(_SPANS.value_type))
+    return _cut_into_lists(values, map(len, spans_by_segment), _SPANS, [True] * len(spans_by_segment))
 
 
-def _llm_spans(answers: Sequence[LlmAnswer | None]) -> pa.Array:
-    flat = [item for answer in answers if answer is not None for item in answer.entities]
-    columns = [
-        *_columns([item.span for item in flat]),
-        pa.array([item.category_prob for item in flat], pa.float64()),
-        pa.array([item.boundary_prob for item in flat], pa.float64()),
+def _llm_entity_column(answers: Sequence[LlmAnswer | None]) -> pa.Array:
+    entities = [entity for answer in answers if answer is not None for entity in answer.entities]
+    fields = [
+        *_span_fields([entity.span for entity in entities]),
+        pa.array([entity.category_prob for entity in entities], pa.float64()),
+        pa.array([entity.boundary_prob for entity in entities], pa.float64()),
     ]
-    values = pa.StructArray.from_arrays(columns, fields=list(_LLM_SPANS.value_type))
+    values = pa.StructArray.from_arrays(fields, fields=list(_LLM_SPANS.value_type))
     sizes = (0 if answer is None else len(answer.entities) for answer in answers)
-    return _list_array(values, sizes, _LLM_SPANS, [answer is not None for answer in answers])
+    return _cut_into_lists(values, sizes, _LLM_SPANS, [answer is not None for answer in answers])
 
 
-def _from_batch(batch: pa.RecordBatch) -> Iterator[SegmentPrediction]:
+def _predictions_from_batch(batch: pa.RecordBatch) -> Iterator[SegmentPrediction]:
     plain = [batch.column(name).to_pylist() for name in ("doc_id", "start", "end", "text", "gated", "error")]
-    gold, slm_spans = (_groups(batch.column(name), Span) for name in ("gold", "slm_spans"))
-    entropy, log_probs, decisions = (_cut(batch.column(name)) for name in ("entropy", "log_probs", "decisions"))
-    kept = batch.column("log_probs").is_valid().to_pylist()
-    llm_spans = _groups(batch.column("llm_spans"), _llm_span)
-    answered = batch.column("llm_spans").is_valid().to_pylist()
+    gold, slm_spans = (_read_structs(batch.column(name), Span) for name in ("gold", "slm_spans"))
+    entropy, log_probs, slot_probs = (
+        _read_floats(batch.column(name)) for name in ("entropy", "log_probs", "decisions")
+    )
+    has_log_probs = batch.column("log_probs").is_valid().to_pylist()
+    llm_entities = _read_structs(batch.column("llm_spans"), _llm_entity)
+    has_answer = batch.column("llm_spans").is_valid().to_pylist()
     passes = batch.column("passes").to_pylist()
     for i, (doc_id, start, end, text, gated, error) in enumerate(zip(*plain, strict=True)):
-        llm = LlmAnswer(llm_spans[i], decisions[i], passes[i]) if answered[i] else None
-        n = len(entropy[i])
-        matrix = log_probs[i].reshape(n, -1) if kept[i] and n else None
+        llm = LlmAnswer(llm_entities[i], slot_probs[i], passes[i]) if has_answer[i] else None
+        n_chars = len(entropy[i])
+        matrix = log_probs[i].reshape(n_chars, -1) if has_log_probs[i] and n_chars else None
         slm = SlmPrediction(slm_spans[i], entropy[i], matrix)
         yield SegmentPrediction(doc_id, start, end, text, slm, llm, gold[i], gated, error)
 
 
-def _llm_span(start: int, end: int, kind: str, category: float, boundary: float) -> LlmEntity:
-    return LlmEntity(Span(start, end, kind), category, boundary)
+def _llm_entity(start: int, end: int, entity_type: str, category_prob: float, boundary_prob: float) -> LlmEntity:
+    return LlmEntity(Span(start, end, entity_type), category_prob, boundary_prob)
 
 
-def _groups(lists: pa.ListArray, make: Callable[..., Any]) -> list[tuple[Any, ...]]:
-    """What `make` builds of the fields of each struct, by list; () for null."""
-    structs, cuts = _parts(lists)
-    items = [make(*fields) for fields in zip(*(column.to_pylist() for column in structs.flatten()), strict=True)]
-    return [tuple(items[a:b]) for a, b in pairwise(cuts)]
+def _read_structs(lists: pa.ListArray, build: Callable[..., Any]) -> list[tuple[Any, ...]]:
+    """Build an object from the fields of each struct; return them by list, () for null."""
+    structs, offsets = _flatten_lists(lists)
+    objects = [build(*fields) for fields in zip(*(column.to_pylist() for column in structs.flatten()), strict=True)]
+    return [tuple(objects[start:end]) for start, end in pairwise(offsets)]
 
 
-def _cut(lists: pa.ListArray) -> list[npt.NDArray[np.float32]]:
-    """An array for each list, empty for null. Copies, so that a segment kept does not keep its whole batch."""
-    values, cuts = _parts(lists)
+def _read_floats(lists: pa.ListArray) -> list[npt.NDArray[np.float32]]:
+    """Return an array for each list, empty for null; copies, so that no segment keeps its whole batch in memory."""
+    values, offsets = _flatten_lists(lists)
     flat = values.to_numpy(zero_copy_only=False)
-    return [flat[a:b].copy() for a, b in pairwise(cuts)]
+    return [flat[start:end].copy() for start, end in pairwise(offsets)]
 
 
-def _parts(lists: pa.ListArray) -> tuple[pa.Array, list[int]]:
-    """The values of all lists, and where to cut them. A slice shares the values of the whole table: take its own."""
-    cuts = lists.offsets.to_numpy()
-    return lists.values.slice(cuts[0], cuts[-1] - cuts[0]), (cuts - cuts[0]).tolist()
+def _flatten_lists(lists: pa.ListArray) -> tuple[pa.Array, list[int]]:
+    """Return the values of all lists, and the offset at which each list starts, with the end of the last one.
+
+    A slice of a table shares the values of the whole table; only its own values are returned.
+    """
+    offsets = lists.offsets.to_numpy()
+    return lists.values.slice(offsets[0], offsets[-1] - offsets[0]), (offsets - offsets[0]).tolist()

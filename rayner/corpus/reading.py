@@ -1,9 +1,9 @@
-"""Texts to tag or to learn from, read in order by threads that work ahead, and what was met in them."""
+"""Reading plain texts, to tag them or to train on them: in order, by threads that read ahead."""
 
 import hashlib
 from collections import Counter, deque
 from collections.abc import Callable, Container, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -11,15 +11,15 @@ from rayner.config.settings import Config
 from rayner.corpus.text_files import TextFile, decode_utf8, list_text_files, read_bytes
 from rayner.errors import ConfigError, DataError
 
-_THREADS = 8  # that read ahead and write behind: an object store answers slowly, but many at once
-MAX_UNLABELLED_CHARS = 100_000_000  # characters of unlabelled text; what comes after them is not read
-Asked = TypeVar("Asked")
-Answer = TypeVar("Answer")
+_THREADS = 8  # an object store is slow to answer, but answers many requests at once
+MAX_UNLABELLED_CHARS = 100_000_000  # the rest of the unlabelled text is not read
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class Document:
-    """A document as it was read; sha256 is that of its file."""
+    """A document as it was read. sha256: of its file, hexadecimal."""
 
     doc_id: str
     path: str
@@ -29,7 +29,10 @@ class Document:
 
 @dataclass
 class CorpusSurvey:
-    """What was met while a corpus was read: the facts of its plan."""
+    """What was found while a corpus was read; it grows with each document.
+
+    units: how many the plan has; unread: reason by path; empty: paths of files without text.
+    """
 
     documents: int = 0
     characters: int = 0
@@ -41,86 +44,87 @@ class CorpusSurvey:
 
     @property
     def digest(self) -> str:
-        """What identifies the texts, their names and their order."""
+        """Return the digest of the texts, their names and their order."""
         return str(self._digest.hexdigest())
 
-    def add(self, text: Document) -> None:
+    def add(self, document: Document) -> None:
         """Count a document."""
         self.documents += 1
-        self.characters += len(text.text)
-        self.char_counts.update(text.text)
-        if not text.text:
-            self.empty.append(text.path)
-        self._digest.update(f"{text.doc_id}\0{text.sha256}\n".encode())
+        self.characters += len(document.text)
+        self.char_counts.update(document.text)
+        if not document.text:
+            self.empty.append(document.path)
+        self._digest.update(f"{document.doc_id}\0{document.sha256}\n".encode())
 
     def unknown_share(self, known_characters: Container[str]) -> float:
-        """Share of the characters, white space apart, that are not known."""
+        """Return the share of the characters, without white space, that are not among `known_characters`."""
         counts = {char: n for char, n in self.char_counts.items() if not char.isspace()}
         return sum(n for char, n in counts.items() if char not in known_characters) / max(1, sum(counts.values()))
 
 
 def require_corpus(config: Config) -> str:
-    """The corpus to tag. Raises ConfigError where none is given."""
+    """Return the path of the corpus to tag. Raises ConfigError if the settings name none."""
     if not config.corpus:
         raise ConfigError("corpus: expected a text file or a folder of .txt files, found none")
     return config.corpus
 
 
 def read_documents(corpus: str, survey: CorpusSurvey) -> Iterator[Document]:
-    """The documents of a corpus in order; a file that cannot be read is noted, and the rest goes on.
+    """Read the documents of a corpus in order and count them in `survey`, which also lists unreadable files.
 
-    Raises DataError if none can be.
+    Raises DataError if no file can be read.
     """
-    for file, text in map_in_threads(read_document, list_text_files(corpus)):
-        if isinstance(text, Document):
-            survey.add(text)
-            yield text
+    for file, document in map_in_threads(read_document, list_text_files(corpus)):
+        if isinstance(document, Document):
+            survey.add(document)
+            yield document
         else:
-            survey.unread[file.path] = str(text)
+            survey.unread[file.path] = document
     if not survey.documents:
         first = next(iter(survey.unread.values()))
         raise DataError(f"{corpus}: no file could be read; the first: {first}")
 
 
 def read_unlabelled_texts(path: str, survey: CorpusSurvey) -> Iterator[str]:
-    """The texts of a file or folder in order, until enough characters were met."""
-    for text in read_documents(path, survey):
-        yield text.text
+    """Read the texts of a file or folder in order, up to `MAX_UNLABELLED_CHARS` characters."""
+    for document in read_documents(path, survey):
+        yield document.text
         if survey.characters >= MAX_UNLABELLED_CHARS:
             return
 
 
 def digest_unlabelled_texts(path: str) -> str:
-    """What identifies what is read of unlabelled text."""
-    seen = CorpusSurvey()
-    for _ in read_unlabelled_texts(path, seen):
+    """Return the digest of the texts that `read_unlabelled_texts` reads."""
+    survey = CorpusSurvey()
+    for _ in read_unlabelled_texts(path, survey):
         pass
-    return seen.digest
+    return survey.digest
 
 
 def read_document(file: TextFile) -> tuple[TextFile, Document | str]:
-    """The text of a file, or what is wrong with it."""
+    """Return a file with its document, or with the reason why it cannot be read."""
     if file.problem:
         return file, file.problem
     try:
-        data = read_bytes(file.path)
-        return file, Document(file.doc_id, file.path, decode_utf8(file.path, data), hashlib.sha256(data).hexdigest())
+        content = read_bytes(file.path)
+        text = decode_utf8(file.path, content)
     except DataError as error:
         return file, str(error)
+    return file, Document(file.doc_id, file.path, text, hashlib.sha256(content).hexdigest())
 
 
-def map_in_threads(function: Callable[[Asked], Answer], items: Iterable[Asked]) -> Iterator[Answer]:
-    """The answers to the items, in order, by threads that work a few items ahead."""
+def map_in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Call a function on each item, in threads that work a few items ahead; yield the results in order."""
     with ThreadPoolExecutor(_THREADS) as pool:
-        waiting: deque[Any] = deque()
+        pending: deque[Future[Result]] = deque()
         for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) > 2 * _THREADS:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+            pending.append(pool.submit(function, item))
+            if len(pending) > 2 * _THREADS:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
 
 
 def sha256_of_text(text: str) -> str:
-    """SHA-256 of a text in UTF-8, in hexadecimal: that of its file."""
+    """Return the SHA-256 of a text in UTF-8, in hexadecimal: the digest of its file."""
     return hashlib.sha256(text.encode()).hexdigest()

@@ -74,7 +74,7 @@ def test_an_interruption_is_no_failure_of_a_text(kind, tmp_path):
 
     with pytest.raises(kind):
         run_isolating_failures(interrupted, ["a", "b"], tmp_path / "note.json")
-    assert json.loads((tmp_path / "note.json").read_text())["whole"] == 1
+    assert json.loads((tmp_path / "note.json").read_text())["unit_attempts"] == 1
 
 
 def in_a_process(work, texts, note, out):

@@ -1,9 +1,9 @@
-"""Work on a unit that survives what one segment of it may do: raise, use up the memory, kill the process.
+"""Predicting a unit in spite of segments that raise, run out of memory, or kill the process.
 
-A process that dies can tell nobody of what. So it notes in a file what it is about to do, and takes the note away when
-it is done; the next one reads what is left. A unit over which a process died, or whose work raised, is tried segment
-by segment, to find those that cannot be done. They are left out, and the rest is done as a whole again: whatever
-happened before, its scores are those of the same batches.
+A process that dies cannot report why. So it writes a record before it starts and removes it when it is done; its
+successor reads what is left. If a process died on a unit, or the prediction raised, the segments are tried one by one
+to find those that fail. They are set aside, and the others are predicted together again: their batches, and so their
+predictions, are those of a unit without the failing segments.
 """
 
 import json
@@ -14,75 +14,81 @@ from typing import TypeVar
 from rayner.runs.run_folder import write_json
 from rayner.runs.storage import StoragePath, remove_file
 
-MAX_UNIT_ATTEMPTS = 3  # times that a unit is tried as a whole, until the answers of its segments alone are taken
-MAX_SEGMENT_CRASHES = 2  # times that a segment may take its process with it, until it is set aside
-Asked = TypeVar("Asked")
-Answer = TypeVar("Answer")
+MAX_UNIT_ATTEMPTS = 3  # after these, the predictions made segment by segment are used
+MAX_SEGMENT_CRASHES = 2  # after these, a segment is set aside
+_MAX_MESSAGE_CHARS = 500
+Segment = TypeVar("Segment")
+Prediction = TypeVar("Prediction")
 
 
 @dataclass
 class AttemptRecord:
-    """What became of a unit so far. Keys are indices of segments, as JSON writes them.
+    """What happened to a unit so far; keys are indices of segments, as strings.
 
-    whole: times that it was begun as a whole and not done; begun: the same for segments alone; errors: why segments
-    are set aside.
+    unit_attempts: how often the whole unit was started; segment_attempts: how often a segment alone was started and
+    not finished; errors: why segments are set aside.
     """
 
-    whole: int = 0
-    begun: dict[str, int] = field(default_factory=dict)
+    unit_attempts: int = 0
+    segment_attempts: dict[str, int] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
 
 
 def run_isolating_failures(
-    predict: Callable[[Sequence[Asked]], list[Answer]], segments: Sequence[Asked], record_path: StoragePath | None
-) -> tuple[list[Answer | None], list[str | None]]:
-    """Answers and errors of a unit's segments: one that cannot be done has no answer, but the reason.
+    predict: Callable[[Sequence[Segment]], list[Prediction]],
+    segments: Sequence[Segment],
+    record_path: StoragePath | None,
+) -> tuple[list[Prediction | None], list[str | None]]:
+    """Predict the segments of a unit; return predictions and errors, one of the two for each segment.
 
-    path: where the note lies; None where no process is to outlive another. Errors of the storage are raised.
+    record_path: where attempts are recorded; None if a crash of the process need not be survived. Errors of the
+    storage are raised.
     """
-    note = _read_record(record_path)
-    alone = _run_one_by_one(predict, segments, note, record_path) if note.whole else {}
-    while note.whole < MAX_UNIT_ATTEMPTS:
-        note.whole += 1
-        _write_record(note, record_path)
-        left = [i for i in range(len(segments)) if str(i) not in note.errors]
+    record = _read_record(record_path)
+    one_by_one = _run_one_by_one(predict, segments, record, record_path) if record.unit_attempts else {}
+    while record.unit_attempts < MAX_UNIT_ATTEMPTS:
+        record.unit_attempts += 1
+        _write_record(record, record_path)
+        remaining = [i for i in range(len(segments)) if str(i) not in record.errors]
         try:
-            found = dict(zip(left, predict([segments[i] for i in left]) if left else [], strict=True))
+            together = predict([segments[i] for i in remaining]) if remaining else []
+            predictions = dict(zip(remaining, together, strict=True))
         except Exception:
-            alone = _run_one_by_one(predict, segments, note, record_path)
+            one_by_one = _run_one_by_one(predict, segments, record, record_path)
         else:
             break
-    else:  # as a whole it cannot be done, though segment by segment it can
-        found = alone
+    else:  # the segments fail together, but not alone
+        predictions = one_by_one
     if record_path is not None:
         remove_file(record_path)
-    return [found.get(i) for i in range(len(segments))], [note.errors.get(str(i)) for i in range(len(segments))]
+    indices = range(len(segments))
+    return [predictions.get(i) for i in indices], [record.errors.get(str(i)) for i in indices]
 
 
 def _run_one_by_one(
-    work: Callable[[Sequence[Asked]], list[Answer]],
-    items: Sequence[Asked],
-    note: AttemptRecord,
-    path: StoragePath | None,
-) -> dict[int, Answer]:
-    """The answers to the segments one by one; those that cannot be done are noted."""
-    found = {}
-    for i, item in enumerate(items):
+    predict: Callable[[Sequence[Segment]], list[Prediction]],
+    segments: Sequence[Segment],
+    record: AttemptRecord,
+    record_path: StoragePath | None,
+) -> dict[int, Prediction]:
+    """Predict each segment alone; return the predictions by index, and add failures to `record`."""
+    predictions = {}
+    for i, segment in enumerate(segments):
         key = str(i)
-        if key in note.errors:
+        if key in record.errors:
             continue
-        if note.begun.get(key, 0) >= MAX_SEGMENT_CRASHES:
-            note.errors[key] = f"its process died {MAX_SEGMENT_CRASHES} times while it was tried alone"
+        if record.segment_attempts.get(key, 0) >= MAX_SEGMENT_CRASHES:
+            record.errors[key] = f"its process died {MAX_SEGMENT_CRASHES} times while it was tried alone"
             continue
-        note.begun[key] = note.begun.get(key, 0) + 1
-        _write_record(note, path)
+        record.segment_attempts[key] = record.segment_attempts.get(key, 0) + 1
+        _write_record(record, record_path)
         try:
-            found[i] = work([item])[0]
-        except Exception as failure:
-            note.errors[key] = f"{type(failure).__name__}: {failure}"[:500]
-        del note.begun[key]
-    _write_record(note, path)
-    return found
+            predictions[i] = predict([segment])[0]
+        except Exception as error:
+            record.errors[key] = f"{type(error).__name__}: {error}"[:_MAX_MESSAGE_CHARS]
+        del record.segment_attempts[key]
+    _write_record(record, record_path)
+    return predictions
 
 
 def _read_record(path: StoragePath | None) -> AttemptRecord:
@@ -94,6 +100,6 @@ def _read_record(path: StoragePath | None) -> AttemptRecord:
         return AttemptRecord()
 
 
-def _write_record(note: AttemptRecord, path: StoragePath | None) -> None:
+def _write_record(record: AttemptRecord, path: StoragePath | None) -> None:
     if path is not None:
-        write_json(path, asdict(note))
+        write_json(path, asdict(record))
