@@ -1,4 +1,4 @@
-"""Measure a run's models against peers, on its corpus, side by side."""
+"""Measure the speed of a run's models against other software, on its corpus."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Decoding alone against peers: the same prompts, the same answers."""
+"""Decoding alone against other software, on the same prompts and the same answers."""
 
 import statistics
 from collections.abc import Callable, Sequence
@@ -7,95 +7,100 @@ from functools import partial
 from typing import Any
 
 from rayner.bench import peers
-from rayner.bench.llm_stage import BenchmarkSetup
+from rayner.bench.setup import BenchmarkSetup
 from rayner.bench.timing import BenchmarkRow, fastest_batch_size, speedup_row, time_in_turns
 from rayner.config.settings import Config
 from rayner.decoding.draft_verify import DraftVerifyEngine, WindowRequest
 from rayner.llm.model import Llm
 from rayner.runs.run_folder import Run
 from rayner.steps.loading import load_llm
+from rayner.text.predictions import LlmAnswer
 from rayner.text.segmentation import bounds_without_whitespace
 from rayner.text.spans import crop_spans
 
-_SINGLE = 32  # sentences that are decoded one at a time
-PEER = "transformers.generate"
+N_ONE_BY_ONE = 32  # sentences that are decoded one at a time
+TRANSFORMERS = "transformers.generate"
+AIMS = {TRANSFORMERS: "2", "vLLM": "1.5"}
 
 
-def measure_decoding(what: BenchmarkSetup) -> list[BenchmarkRow]:
-    """Every sentence with examples, batched; a few without examples, one at a time; and in the other precision."""
-    config, llm, answered = what.config, what.ungated.decoder.llm, what.ungated.tasks
-    lengths = [len(llm.build_grammar(task.text).spell_answer(task.draft)) for task in answered]
-    written = [item for item in what.unit.segments if item.text.strip()]
-    drafted = [
-        replace(task, draft=crop_spans(item.slm.spans, *bounds_without_whitespace(item.text)))
-        for task, item in zip(answered, written, strict=True)
+def measure_decoding(setup: BenchmarkSetup) -> list[BenchmarkRow]:
+    """Time decoding with examples in batches and without examples one at a time; compare the two precisions."""
+    config, llm, answered = setup.config, setup.ungated.engine.llm, setup.ungated.requests
+    answer_lengths = [len(llm.build_grammar(request.text).spell_answer(request.draft)) for request in answered]
+    segments = [segment for segment in setup.unit.segments if segment.text.strip()]
+    requests = [
+        replace(request, draft=crop_spans(segment.slm.spans, *bounds_without_whitespace(segment.text)))
+        for request, segment in zip(answered, segments, strict=True)
     ]
-    bare, few = [replace(task, examples=()) for task in drafted[:_SINGLE]], lengths[:_SINGLE]
+    without_examples = [replace(request, examples=()) for request in requests[:N_ONE_BY_ONE]]
     return [
-        *_compare_batched(config, llm, drafted, lengths),
-        *_compare_one_by_one(config, llm, bare, few),
-        _compare_precisions(config, what.run, llm, drafted),
+        *_compare_batched(config, llm, requests, answer_lengths),
+        *_compare_one_by_one(config, llm, without_examples, answer_lengths[:N_ONE_BY_ONE]),
+        _compare_precisions(config, setup.run, llm, requests),
     ]
+
+
+def _engine(config: Config, llm: Llm, batch_size: int) -> DraftVerifyEngine:
+    return DraftVerifyEngine(llm, softmax_over=config.llm.probability, batch_size=batch_size)
 
 
 def _compare_batched(
-    config: Config, llm: Llm, tasks: Sequence[WindowRequest], lengths: Sequence[int]
+    config: Config, llm: Llm, requests: Sequence[WindowRequest], answer_lengths: Sequence[int]
 ) -> list[BenchmarkRow]:
-    prompts = [llm.prompt_tokens(task.examples, task.text) for task in tasks]
+    prompts = [llm.prompt_tokens(request.examples, request.text) for request in requests]
 
-    def ours(size: int) -> Any:  # noqa: ANN401 - what a timed work returns is dropped
-        return DraftVerifyEngine(llm, softmax_over=config.llm.probability, batch_size=size).answer_requests(tasks)
+    def draft_and_verify(batch_size: int) -> list[LlmAnswer]:
+        return _engine(config, llm, batch_size).answer_requests(requests)
 
-    def theirs(size: int) -> Any:  # noqa: ANN401 - as above
-        return peers.generate_with_transformers(llm, prompts, lengths, size)
+    def generate(batch_size: int) -> int:
+        return peers.generate_with_transformers(llm, prompts, answer_lengths, batch_size)
 
-    sizes = fastest_batch_size(ours), fastest_batch_size(theirs)
-    works: dict[str, Callable[[], Any]] = {"ours": partial(ours, sizes[0]), PEER: partial(theirs, sizes[1])}
-    with peers.open_vllm(config.bench.vllm, llm, prompts, lengths) as engine:
-        if engine:
-            works["vLLM"] = engine.generate_all
-        seconds = time_in_turns(config.bench.rounds, works)
-    remarks = {PEER: f"batches of {sizes[0]} and {sizes[1]}", "vLLM": "its own batching, prefix caching on"}
-    figure, aims = "LLM sentences a second, with examples, best batch sizes", {PEER: "2", "vLLM": "1.5"}
-    lines = []
-    for name in [name for name in works if name != "ours"]:
-        rates = f"{len(tasks) / seconds['ours']:.1f} to {len(tasks) / seconds[name]:.1f}; {remarks[name]}"
-        lines.append(speedup_row(figure, name, seconds[name], seconds["ours"], aims[name], rates))
-    return [*lines, _passes_row("with examples", ours(sizes[0]), lengths)]
+    size, peer_size = fastest_batch_size(draft_and_verify), fastest_batch_size(generate)
+    works: dict[str, Callable[[], Any]] = {TRANSFORMERS: partial(generate, peer_size)}
+    with peers.open_vllm(config.bench.vllm, llm, prompts, answer_lengths) as vllm:
+        if vllm:
+            works["vLLM"] = vllm.generate_all
+        seconds = time_in_turns(config.bench.rounds, {"rayner": partial(draft_and_verify, size), **works})
+    remarks = {TRANSFORMERS: f"batches of {size} and {peer_size}", "vLLM": "its own batching, prefix caching on"}
+    figure, n = "LLM sentences a second, with examples, best batch sizes", len(requests)
+    rows = []
+    for name in works:
+        remark = f"{n / seconds['rayner']:.1f} to {n / seconds[name]:.1f}; {remarks[name]}"
+        rows.append(speedup_row(figure, name, seconds[name], seconds["rayner"], AIMS[name], remark))
+    return [*rows, _passes_row("with examples", draft_and_verify(size), answer_lengths)]
 
 
 def _compare_one_by_one(
-    config: Config, llm: Llm, tasks: Sequence[WindowRequest], lengths: Sequence[int]
+    config: Config, llm: Llm, requests: Sequence[WindowRequest], answer_lengths: Sequence[int]
 ) -> list[BenchmarkRow]:
-    prompts = [llm.prompt_tokens(task.examples, task.text) for task in tasks]
-    decoder = DraftVerifyEngine(llm, softmax_over=config.llm.probability, batch_size=1)
+    prompts, n = [llm.prompt_tokens(request.examples, request.text) for request in requests], len(requests)
+    engine = _engine(config, llm, 1)
     works: dict[str, Callable[[], Any]] = {
-        "ours": partial(decoder.answer_requests, tasks),
-        PEER: lambda: peers.generate_with_transformers(llm, prompts, lengths, 1),
+        "rayner": partial(engine.answer_requests, requests),
+        TRANSFORMERS: lambda: peers.generate_with_transformers(llm, prompts, answer_lengths, 1),
     }
     seconds = time_in_turns(config.bench.rounds, works)
-    remark = f"{1e3 * seconds['ours'] / len(tasks):.1f} ms to {1e3 * seconds[PEER] / len(tasks):.1f} ms a sentence"
+    remark = f"{1e3 * seconds['rayner'] / n:.1f} ms to {1e3 * seconds[TRANSFORMERS] / n:.1f} ms a sentence"
     figure = "LLM sentences a second, without examples, one at a time"
     return [
-        speedup_row(figure, PEER, seconds[PEER], seconds["ours"], "8", remark),
-        _passes_row("without examples", decoder.answer_requests(tasks), lengths),
+        speedup_row(figure, TRANSFORMERS, seconds[TRANSFORMERS], seconds["rayner"], "8", remark),
+        _passes_row("without examples", engine.answer_requests(requests), answer_lengths),
     ]
 
 
-def _passes_row(what: str, answers: Sequence[Any], lengths: Sequence[int]) -> BenchmarkRow:
-    passes, tokens = statistics.mean(answer.passes for answer in answers), statistics.mean(lengths)
-    return BenchmarkRow(f"forward passes a sentence, {what}", "tokens of the answer", f"{passes:.2f}", "at most 3.5",
-                f"{tokens:.1f} tokens")  # fmt: skip
+def _passes_row(prompts: str, answers: Sequence[LlmAnswer], answer_lengths: Sequence[int]) -> BenchmarkRow:
+    passes = f"{statistics.mean(answer.passes for answer in answers):.2f}"
+    remark = f"{statistics.mean(answer_lengths):.1f} tokens"
+    return BenchmarkRow(f"forward passes a sentence, {prompts}", "tokens of the answer", passes, "at most 3.5", remark)
 
 
-def _compare_precisions(config: Config, run: Run, llm: Llm, tasks: Sequence[WindowRequest]) -> BenchmarkRow:
-    """The answers in bfloat16 against those in float32: two orders of summation can flip a near tie."""
-    other = "float32" if config.dtype == "bfloat16" else "bfloat16"
-    twin = load_llm(replace(config, dtype=other), run)
-    size = config.score.llm.batch_size
-    ours, theirs = (
-        DraftVerifyEngine(m, softmax_over=config.llm.probability, batch_size=size).answer_requests(tasks)
-        for m in (llm, twin)
+def _compare_precisions(config: Config, run: Run, llm: Llm, requests: Sequence[WindowRequest]) -> BenchmarkRow:
+    """Count the answers that are equal in bfloat16 and float32: two orders of summation can flip a near tie."""
+    other_dtype = "float32" if config.dtype == "bfloat16" else "bfloat16"
+    models = (llm, load_llm(replace(config, dtype=other_dtype), run))
+    answers, other_answers = (
+        _engine(config, model, config.score.llm.batch_size).answer_requests(requests) for model in models
     )
-    same = sum(a.spans == b.spans for a, b in zip(ours, theirs, strict=True))
-    return BenchmarkRow("LLM answers alike in bfloat16 and float32", "each other", f"{same} of {len(tasks)}", "told")
+    n_same = sum(answer.spans == other.spans for answer, other in zip(answers, other_answers, strict=True))
+    count = f"{n_same} of {len(requests)}"
+    return BenchmarkRow("LLM answers alike in bfloat16 and float32", "each other", count, "none")

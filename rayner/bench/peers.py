@@ -1,4 +1,4 @@
-"""What others offer for the same work, as the benchmark measures it."""
+"""Other software that does the same work: transformers' generate and pipeline, vLLM."""
 
 import json
 import os
@@ -20,44 +20,41 @@ from rayner.modeling.training import pad_rows
 
 @torch.inference_mode()
 def generate_with_transformers(
-    llm: Llm, prompts: Sequence[Sequence[int]], lengths: Sequence[int], batch_size: int
+    llm: Llm, prompts: Sequence[Sequence[int]], answer_lengths: Sequence[int], batch_size: int
 ) -> int:
-    """`transformers.generate`, greedy, in batches of like length; returns the tokens that it was made to write.
+    """Generate greedily in batches of similar length, and return the number of tokens written.
 
-    lengths: tokens of each answer. It writes as many as the longest of a batch has and is not bound to the text:
-    no time is charged for constraints that it does not offer at this speed.
+    Every answer of a batch gets the length of the longest. No grammar binds the answers to the text, so transformers
+    spends no time on constraints.
     """
-    fill, written = llm.tokenizer.tokenizer.pad_token_id or 0, 0
-    for part in inference_batches(
-        [len(prompt) + length for prompt, length in zip(prompts, lengths, strict=True)], batch_size
-    ):
-        tokens = pad_rows([prompts[i] for i in part], fill, left=True).to(llm.device)
-        mask = pad_rows([[1] * len(prompts[i]) for i in part], 0, left=True).to(llm.device)
-        longest = max(lengths[i] for i in part)
+    pad_token, n_written = llm.tokenizer.tokenizer.pad_token_id or 0, 0
+    lengths = [len(prompt) + length for prompt, length in zip(prompts, answer_lengths, strict=True)]
+    for batch in inference_batches(lengths, batch_size):
+        longest = max(answer_lengths[i] for i in batch)
         llm.model.generate(
-            input_ids=tokens,
-            attention_mask=mask,
+            input_ids=pad_rows([prompts[i] for i in batch], pad_token, left=True).to(llm.device),
+            attention_mask=pad_rows([[1] * len(prompts[i]) for i in batch], 0, left=True).to(llm.device),
             max_new_tokens=longest,
             min_new_tokens=longest,
             do_sample=False,
-            pad_token_id=fill,
+            pad_token_id=pad_token,
         )
-        written += longest * len(part)
-    return written
+        n_written += longest * len(batch)
+    return n_written
 
 
 class VllmProcess:
-    """vLLM on the same checkpoint, prompts and numbers of tokens, in a process of its own (`peer_vllm`).
+    """A process that runs `vllm_worker` with vLLM on the same checkpoint, prompts and answer lengths.
 
-    python: that of an environment with vllm. Raises ConfigError if it does not come up.
+    python: the interpreter of an environment with vllm. Raises ConfigError if vLLM does not start.
     """
 
-    def __init__(self, python: str, llm: Llm, prompts: Sequence[Sequence[int]], lengths: Sequence[int]) -> None:
+    def __init__(self, python: str, llm: Llm, prompts: Sequence[Sequence[int]], answer_lengths: Sequence[int]) -> None:
         self.folder = tempfile.TemporaryDirectory()
         llm.model.save_pretrained(self.folder.name)
         llm.tokenizer.tokenizer.save_pretrained(self.folder.name)
-        script = Path(__file__).with_name("peer_vllm.py")
-        settings = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": f"0-{(os.cpu_count() or 1) - 1}"}
+        script = Path(__file__).with_name("vllm_worker.py")
+        vllm_settings = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": f"0-{(os.cpu_count() or 1) - 1}"}
         self.process = subprocess.Popen(
             [python, str(script)],
             stdin=subprocess.PIPE,
@@ -65,25 +62,30 @@ class VllmProcess:
             stderr=subprocess.DEVNULL,
             text=True,
             start_new_session=True,  # vLLM starts processes of its own, which must end with it
-            env={**os.environ, **settings},
+            env={**os.environ, **vllm_settings},
         )
-        dtype = str(llm.model.dtype).removeprefix("torch.")
-        task = {"model": self.folder.name, "dtype": dtype, "prompts": [[*p] for p in prompts], "lengths": [*lengths]}
+        task = {
+            "model": self.folder.name,
+            "dtype": str(llm.model.dtype).removeprefix("torch."),
+            "prompts": [[*prompt] for prompt in prompts],
+            "lengths": [*answer_lengths],
+        }
         if self._send_line(json.dumps(task)) != "ready":
             raise ConfigError(f"bench.vllm: expected the python of an environment with vllm, found {python}")
 
     def generate_all(self) -> float:
-        """Generate all answers; returns the seconds that it took by its own clock."""
+        """Generate all answers, and return the seconds by the clock of that process."""
         return float(self._send_line("go"))
 
     def close(self) -> None:
-        """End the process."""
+        """End the process and remove the checkpoint."""
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self.folder.cleanup()
 
     def _send_line(self, line: str) -> str:
+        """Send a line and return the reply."""
         if self.process.stdin is None or self.process.stdout is None:
             raise RuntimeError("the process has no streams")
         print(line, file=self.process.stdin, flush=True)
@@ -92,18 +94,18 @@ class VllmProcess:
 
 @contextmanager
 def open_vllm(
-    python: str | None, llm: Llm, prompts: Sequence[Sequence[int]], lengths: Sequence[int]
+    python: str | None, llm: Llm, prompts: Sequence[Sequence[int]], answer_lengths: Sequence[int]
 ) -> Iterator[VllmProcess | None]:
-    """A vLLM for as long as it is needed, or None without a python to run it."""
-    engine = VllmProcess(python, llm, prompts, lengths) if python else None
+    """Run vLLM while the block lasts. Yields None if `python` is None."""
+    process = VllmProcess(python, llm, prompts, answer_lengths) if python else None
     try:
-        yield engine
+        yield process
     finally:
-        if engine:
-            engine.close()
+        if process:
+            process.close()
 
 
 def load_token_classifier(folder: Path, device: torch.device) -> Callable[[Sequence[str], int], int]:
-    """`transformers.pipeline("token-classification")` of a checkpoint; takes texts and a batch size."""
-    pipe = pipeline("token-classification", model=str(folder), device=device)
-    return lambda texts, batch_size: len(list(pipe(sorted(texts, key=len), batch_size=batch_size)))
+    """Load a checkpoint into transformers' pipeline. The result takes texts and a batch size, and counts the texts."""
+    classify = pipeline("token-classification", model=str(folder), device=device)
+    return lambda texts, batch_size: len(list(classify(sorted(texts, key=len), batch_size=batch_size)))

@@ -1,19 +1,22 @@
-"""How the benchmark measures: works that take turns, medians, and the table of what was found."""
+"""Timing in turns, medians, and the rows of the benchmark's table."""
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 BATCH_SIZES = (8, 16, 32, 64)
-_PAUSE = 0.5  # seconds
+_PAUSE_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
 class BenchmarkRow:
-    """A figure of the table: what, against what, the number, the aim, and a remark."""
+    """A row of the table. `bench.json` holds the fields under these names.
+
+    figure: what was measured; against: what it is compared with; value: the result; aim: the result that was aimed at.
+    """
 
     figure: str
     against: str
@@ -22,41 +25,43 @@ class BenchmarkRow:
     remark: str = ""
 
 
-def speedup_row(figure: str, against: str, theirs: float, ours: float, aim: str, remark: str) -> BenchmarkRow:
-    """How many times faster ours is, from the seconds of both."""
-    return BenchmarkRow(figure, against, f"{theirs / ours:.1f} times", f"{aim} times", remark)
+def speedup_row(
+    figure: str, against: str, peer_seconds: float, own_seconds: float, aim: str, remark: str
+) -> BenchmarkRow:
+    """Build a row that says how many times faster rayner is."""
+    return BenchmarkRow(figure, against, f"{peer_seconds / own_seconds:.1f} times", f"{aim} times", remark)
 
 
-def format_markdown_table(lines: Sequence[BenchmarkRow]) -> str:
-    """The lines as a Markdown table."""
-    rows = [("figure", "against", "measured", "aim", "remark"), ("---",) * 5]
-    rows += [(line.figure, line.against, line.value, line.aim, line.remark) for line in lines]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+def format_markdown_table(rows: Sequence[BenchmarkRow]) -> str:
+    """Format the rows as a Markdown table."""
+    cells = [("figure", "against", "measured", "aim", "remark"), ("---",) * 5]
+    cells += [(row.figure, row.against, row.value, row.aim, row.remark) for row in rows]
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
 
-def time_in_turns(rounds: int, works: dict[str, Callable[[], Any]]) -> dict[str, float]:
-    """Median seconds of each work; they take turns, after a round that is not counted.
+def time_in_turns(rounds: int, works: Mapping[str, Callable[[], Any]]) -> dict[str, float]:
+    """Return the median seconds of each function. They run in turns, after one round that is not counted.
 
-    A pause lets the threads of the one before, in whatever process, stop waiting for more work at full speed.
+    A pause before each lets threads of the one before, in any process, end their busy waiting.
     """
     seconds: dict[str, list[float]] = {name: [] for name in works}
     for counted in (False, *[True] * rounds):
         for name, work in works.items():
-            time.sleep(_PAUSE)
-            taken = measure_seconds(work)
+            time.sleep(_PAUSE_SECONDS)
+            elapsed = measure_seconds(work)
             if counted:
-                seconds[name].append(taken)
-    return {name: statistics.median(found) for name, found in seconds.items()}
+                seconds[name].append(elapsed)
+    return {name: statistics.median(elapsed) for name, elapsed in seconds.items()}
 
 
 def fastest_batch_size(work: Callable[[int], Any]) -> int:
-    """The batch size at which a work is fastest."""
+    """Return the batch size with which a function of the batch size is fastest."""
     seconds = {size: measure_seconds(partial(work, size)) for size in BATCH_SIZES}
     return min(seconds, key=lambda size: seconds[size])
 
 
 def measure_seconds(work: Callable[[], Any]) -> float:
-    """Seconds that a work takes."""
-    begun = time.perf_counter()
+    """Return the seconds that a function takes."""
+    started = time.perf_counter()
     work()
-    return time.perf_counter() - begun
+    return time.perf_counter() - started

@@ -1,7 +1,7 @@
-"""vLLM as a peer of the benchmark, in a process and an environment of its own; run as a script there.
+"""Run vLLM for the benchmark, as a script in a process and an environment of its own (`peers.VllmProcess`).
 
-It reads a line of JSON {model, dtype, prompts, lengths}, then for each further line generates every answer and writes
-the seconds that it took. Its own batching and prefix caching are on.
+The first line of its input is JSON {model, dtype, prompts, lengths}. For each further line it generates every answer,
+with vLLM's own batching and prefix caching, and writes the seconds.
 """
 
 import json
@@ -12,8 +12,8 @@ from typing import Any
 
 
 def main() -> None:
-    """Serve generations over the standard streams."""
-    # vLLM and the process that it starts talk on file descriptor 1; only seconds go to the caller.
+    """Read tasks from standard input and write seconds to standard output."""
+    # vLLM and its own process write to file descriptor 1. Keep that descriptor for the replies alone.
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     from vllm import LLM, SamplingParams
@@ -28,16 +28,16 @@ def main() -> None:
         max_model_len=2048,
     )
     prompts = [{"prompt_token_ids": prompt} for prompt in task["prompts"]]
-    settings = [
+    sampling = [
         SamplingParams(temperature=0.0, max_tokens=n, min_tokens=n, ignore_eos=True, detokenize=False)
         for n in task["lengths"]
     ]
     print("ready", file=replies, flush=True)
     for _ in sys.stdin:
         llm.reset_prefix_cache()
-        begun = time.perf_counter()
-        llm.generate(prompts, settings, use_tqdm=False)
-        print(time.perf_counter() - begun, file=replies, flush=True)
+        started = time.perf_counter()
+        llm.generate(prompts, sampling, use_tqdm=False)
+        print(time.perf_counter() - started, file=replies, flush=True)
 
 
 if __name__ == "__main__":

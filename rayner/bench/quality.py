@@ -1,0 +1,60 @@
+"""What shared examples and a budget change: F1 on the test sentences."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from rayner.bench.setup import BenchmarkSetup, build_llm_stage, fused_spans, load_benchmark_gate, score_with_slm
+from rayner.bench.timing import BenchmarkRow
+from rayner.evaluation.metrics import EntityCounts, count_entities, micro_score, paired_bootstrap_interval
+from rayner.steps import score
+from rayner.steps.tag.stages import UnitPredictions
+from rayner.text.predictions import SegmentPrediction
+
+
+def measure_quality(setup: BenchmarkSetup) -> list[BenchmarkRow]:
+    """Compare F1 of the LLM with own and with shared examples, and fused F1 in each mode."""
+    config, run = setup.config, setup.run
+    group, share, seed = config.bench.group, config.bench.share, config.seed
+    unit = score_with_slm(config, run, UnitPredictions("test", score.held_out_segments(run, "test")))
+    types = run.step_result("data")["types"]
+    gold = [segment.gold for segment in unit.segments]
+    group_sizes = (1, *sorted({4, group} - {1}))
+    answered = {size: _answer_with_shared_examples(setup, unit, size) for size in group_sizes}
+    llm_counts = {
+        size: count_entities(gold, [row.llm.spans if row.llm else () for row in rows], types)
+        for size, rows in answered.items()
+    }
+    gate = load_benchmark_gate(config, run, share=share)
+    budgeted = [row if gate.should_ask_llm(row) else replace(row, llm=None) for row in answered[group]]
+    asked = sum(row.llm is not None for row in budgeted) / len(budgeted)
+    own, shared, limited = (
+        count_entities(gold, [fused_spans(row, gate.rule) for row in rows], types)
+        for rows in (answered[1], answered[group], budgeted)
+    )
+    rows = [
+        _f1_difference_row(f"LLM F1, g = {size}", "g = 1", llm_counts[size], llm_counts[1], "within 0.5 points", seed)
+        for size in group_sizes[1:]
+    ]
+    aim, figure = "within 0.3 points", f"fused F1, g = {group}, gate.share={share:g}"
+    return [
+        *rows,
+        _f1_difference_row(f"fused F1, g = {group}", "g = 1", shared, own, "none", seed),
+        _f1_difference_row(f"{figure} (asked: {asked:.0%})", "exact, g = 1", limited, own, aim, seed),
+        _f1_difference_row(figure, f"exact, g = {group}", limited, shared, aim, seed),
+    ]
+
+
+def _answer_with_shared_examples(
+    setup: BenchmarkSetup, unit: UnitPredictions, group: int
+) -> Sequence[SegmentPrediction]:
+    """Add the LLM's answers to held-out sentences that share examples with their neighbours in the labelled file."""
+    stage = setup.ungated.stage if group == 1 else build_llm_stage(setup.config, setup.run, None, group)
+    return stage(replace(unit, example_groups=score.example_groups(setup.run, unit.segments, group))).segments
+
+
+def _f1_difference_row(
+    figure: str, against: str, counts: EntityCounts, baseline: EntityCounts, aim: str, seed: int
+) -> BenchmarkRow:
+    difference, low, high = (f"{100 * f1:+.2f}" for f1 in paired_bootstrap_interval(counts, baseline, seed=seed))
+    remark = f"{low} to {high}; {100 * micro_score(counts).f1:.2f} and {100 * micro_score(baseline).f1:.2f}"
+    return BenchmarkRow(figure, against, f"{difference} points", aim, remark)

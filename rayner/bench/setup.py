@@ -1,0 +1,132 @@
+"""What the benchmark measures: sentences of the corpus, and the LLM stage in each mode."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rayner.config.settings import Config
+from rayner.corpus.reading import CorpusSurvey, read_documents, require_corpus
+from rayner.decoding.draft_verify import DecodingCost, DraftVerifyEngine, WindowRequest
+from rayner.fusion.budget import Budget, fit_budget
+from rayner.fusion.deciding import FusionRule, decide
+from rayner.fusion.region_rule import RegionRule
+from rayner.runs.run_folder import Run, read_json
+from rayner.steps import score
+from rayner.steps.tag.stages import Gate, LlmStage, SlmStage, UnitPredictions
+from rayner.text.predictions import NOTHING, SegmentPrediction
+from rayner.text.segmentation import bounds_without_whitespace, split_sentences
+from rayner.text.spans import Span, crop_spans
+
+ALL_THREADS = 2**10  # more than any machine has, so torch uses them all: the benchmark has the machine to itself
+
+
+@dataclass(frozen=True)
+class ObservedStage:
+    """The LLM stage of one mode, and what it did on the sentences of the benchmark.
+
+    segments: the sentences with the LLM's answers.
+    requests: what the LLM was asked, with its own answers as drafts.
+    """
+
+    stage: LlmStage
+    engine: DraftVerifyEngine
+    segments: Sequence[SegmentPrediction]
+    requests: Sequence[WindowRequest]
+    cost: DecodingCost
+
+
+@dataclass(frozen=True)
+class BenchmarkSetup:
+    """The sentences of the benchmark, scored by the small model, and the LLM stage in each mode.
+
+    ungated: asked about every sentence, with examples for each alone.
+    modes: by name, from the exact mode to the one that saves most.
+    """
+
+    config: Config
+    run: Run
+    unit: UnitPredictions
+    ungated: ObservedStage
+    modes: dict[str, ObservedStage]
+
+
+def prepare_benchmark(config: Config, run: Run) -> BenchmarkSetup:
+    """Load the models, score the sentences, and run each mode once."""
+    unit = score_with_slm(config, run, UnitPredictions("bench", read_first_sentences(config)))
+    group, share = config.bench.group, config.bench.share
+    exact, budgeted = load_benchmark_gate(config, run), load_benchmark_gate(config, run, share=share)
+    stages = {
+        "exact, g = 1": build_llm_stage(config, run, exact),
+        f"exact gate, g = {group}": build_llm_stage(config, run, exact, group),
+        f"g = {group}, gate.share={share:g}": build_llm_stage(config, run, budgeted, group),
+    }
+    ungated = observe_stage(build_llm_stage(config, run, None), unit)
+    return BenchmarkSetup(
+        config, run, unit, ungated, {name: observe_stage(stage, unit) for name, stage in stages.items()}
+    )
+
+
+def read_first_sentences(config: Config) -> list[SegmentPrediction]:
+    """Read the first `bench.sentences` sentences of the corpus, in order, without predictions."""
+    segments: list[SegmentPrediction] = []
+    for document in read_documents(require_corpus(config), CorpusSurvey()):
+        text = document.text
+        segments += [
+            SegmentPrediction(document.doc_id, start, end, text[start:end], NOTHING)
+            for start, end in split_sentences(text)
+        ]
+        if len(segments) >= config.bench.sentences:
+            break
+    return segments[: config.bench.sentences]
+
+
+def score_with_slm(config: Config, run: Run, unit: UnitPredictions) -> UnitPredictions:
+    """Add the small model's predictions to a unit."""
+    return SlmStage(config, run)(unit)
+
+
+def load_benchmark_gate(config: Config, run: Run, **fields: Any) -> Gate:  # noqa: ANN401 - the fields of Gate
+    """Load the gate of the run's rule by regions, with `bench.weight` as its lambda if that is set."""
+    fusion = read_json(run.path("fusion.json"))
+    rule, budget = RegionRule(**fusion["rule"]), Budget(**fusion["budget"])
+    if config.bench.weight is not None:
+        rule = replace(rule, weight=config.bench.weight)
+    if config.bench.weight is not None or fusion["chosen"] != "regions":
+        budget = fit_budget(score.read_answered(run, "dev"), rule)
+    return Gate(rule, budget, **fields)
+
+
+def build_llm_stage(config: Config, run: Run, gate: Gate | None, group: int = 1, *, draft: bool = True) -> LlmStage:
+    """Build the LLM stage with this gate, `prompt.group` and `score.draft`."""
+    changed = replace(config, prompt=replace(config.prompt, group=group), score=replace(config.score, draft=draft))
+    return LlmStage(changed, run, gate)
+
+
+def observe_stage(stage: LlmStage, unit: UnitPredictions) -> ObservedStage:
+    """Run a stage once over a unit and record what it was asked, what it answered and what it cost.
+
+    Raises TypeError if the stage does not verify drafts.
+    """
+    engine = stage.decoder
+    if not isinstance(engine, DraftVerifyEngine):
+        raise TypeError(f"expected a stage that verifies drafts, found one with {type(engine).__name__}")
+    before = replace(engine.cost)
+    segments, after = stage(unit).segments, engine.cost
+    cost = DecodingCost(after.batches - before.batches, after.tokens - before.tokens, after.padding - before.padding)
+    answered = [
+        (segment, bounds_without_whitespace(segment.text), segment.llm.spans)
+        for segment in segments
+        if segment.llm is not None
+    ]
+    questions = [stage.build_question(segment, bounds) for segment, bounds, _ in answered]
+    examples = stage.retriever.find_examples([question.text for question in questions])
+    requests = [
+        WindowRequest(question.text, shown, crop_spans(spans, *bounds), question.stop_mask)
+        for question, shown, (_, bounds, spans) in zip(questions, examples, answered, strict=True)
+    ]
+    return ObservedStage(stage, engine, segments, requests, cost)
+
+
+def fused_spans(segment: SegmentPrediction, rule: FusionRule) -> tuple[Span, ...]:
+    """Return the fused entities of a segment."""
+    return tuple(entity.span for entity in decide(segment, rule))
