@@ -2,12 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
 
 import pyarrow as pa
 
 from rayner.corpus.reading import sha256_of_text
-from rayner.corpus.tables import DOCUMENT_SCHEMA, ENTITY_SCHEMA, SEGMENT_SCHEMA, read_table, write_table
+from rayner.corpus.tables import (
+    DOCUMENT_SCHEMA,
+    ENTITY_SCHEMA,
+    SEGMENT_SCHEMA,
+    EntityRow,
+    SegmentRow,
+    read_table,
+    write_table,
+)
 from rayner.fusion.calibration import calibration_features, logistic_probability
 from rayner.fusion.deciding import FusionRule, decide
 from rayner.fusion.regions import FusedEntity
@@ -51,7 +58,7 @@ def write_unit(
 
     The file of segments is written last: where it exists, the unit is done.
     """
-    entity_rows: list[dict[str, Any]] = []
+    entity_rows: list[EntityRow] = []
     for segment in unit.segments:
         for entity in decide(segment, rule) if segment.error is None else ():
             weights = calibration_weights["with_llm" if entity.llm_consulted else "slm_alone"]
@@ -64,7 +71,7 @@ def write_unit(
     return sum(len(segment.text) for segment in unit.segments)
 
 
-def _entity_row(segment: SegmentPrediction, entity: FusedEntity, score: float | None) -> dict[str, Any]:
+def _entity_row(segment: SegmentPrediction, entity: FusedEntity, score: float | None) -> EntityRow:
     span = entity.span
     return {
         "doc_id": segment.doc_id,
@@ -82,7 +89,7 @@ def _entity_row(segment: SegmentPrediction, entity: FusedEntity, score: float | 
     }
 
 
-def _segment_row(segment: SegmentPrediction) -> dict[str, Any]:
+def _segment_row(segment: SegmentPrediction) -> SegmentRow:
     return {
         "doc_id": segment.doc_id,
         "start": segment.start,
