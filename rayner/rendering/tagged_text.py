@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from rayner.rendering.bilingual import BilingualText, join_texts, same_in_both
@@ -37,7 +37,7 @@ class TaggedSample:
 
     title: str
     text: str
-    entities: list[dict[str, Any]] = field(default_factory=list)
+    entities: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,16 +8,15 @@ to brat one without a text, and is left out.
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 from rayner.corpus.exports.export_format import ExportFormat, ExportOptions, make_text_writer, shorten_float32
-from rayner.corpus.tables import TaggedDocument
+from rayner.corpus.tables import EntityRow, TaggedDocument
 from rayner.corpus.text_files import TEXT_SUFFIX
 
 _FRAGMENT = re.compile(r"[^\t\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 
 
-def _fragments(row: dict[str, Any]) -> list[tuple[int, int]]:
+def _fragments(row: EntityRow) -> list[tuple[int, int]]:
     start = row["start"]
     return [(start + match.start(), start + match.end()) for match in _FRAGMENT.finditer(row["text"])]
 

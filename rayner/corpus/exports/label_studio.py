@@ -15,7 +15,7 @@ from rayner.corpus.exports.export_format import (
     make_text_writer,
     shorten_float32,
 )
-from rayner.corpus.tables import TaggedDocument
+from rayner.corpus.tables import EntityRow, TaggedDocument
 from rayner.text.escaping import escape_attribute
 from rayner.text.spans import Span, sort_and_check_spans
 
@@ -62,7 +62,7 @@ def _render(document: TaggedDocument, options: ExportOptions) -> str:
     return format_json_line({"data": {"doc_id": document.doc_id, "text": document.text}, "predictions": [prediction]})
 
 
-def _build_scored_region(index: int, entity: dict[str, Any], text: str) -> dict[str, Any]:
+def _build_scored_region(index: int, entity: EntityRow, text: str) -> dict[str, Any]:
     return {
         **build_region(index, Span(entity["start"], entity["end"], entity["type"]), text),
         "score": shorten_float32(entity["score"]),

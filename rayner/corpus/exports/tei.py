@@ -7,10 +7,9 @@ header's `<charDecl>` gives the code point of each, so the text can be restored 
 """
 
 import re
-from typing import Any
 
 from rayner.corpus.exports.export_format import ExportFormat, ExportOptions, make_text_writer
-from rayner.corpus.tables import TaggedDocument
+from rayner.corpus.tables import EntityRow, TaggedDocument
 from rayner.text.escaping import escape_attribute, format_code_point, make_escaper
 
 HIGH, MEDIUM = 0.9, 0.5  # lowest scores of these levels of certainty
@@ -69,7 +68,7 @@ def rate_certainty(score: float | None) -> str:
     return "high" if score >= HIGH else "medium" if score >= MEDIUM else "low"
 
 
-def _format_entity(entity: dict[str, Any]) -> str:
+def _format_entity(entity: EntityRow) -> str:
     element, *assignments = entity["type"].split(" ")
     pairs = (assignment.partition("=") for assignment in assignments)
     attributes = [f'{name}="{escape_attribute(value)}"' for name, _, value in pairs]

@@ -3,11 +3,10 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from rayner.corpus.tables import TaggedDocument, iter_documents, iter_segment_rows
+from rayner.corpus.tables import EntityRow, SegmentRow, TaggedDocument, iter_documents, iter_segment_rows
 from rayner.fusion.span_features import entity_label_log_probs
 from rayner.runs.storage import StoragePath
 from rayner.text.predictions import SegmentPrediction
@@ -100,9 +99,7 @@ def iter_candidates(tagged: StoragePath) -> Iterator[list[ReviewCandidate]]:
         yield list(_iter_document_candidates(document, segments))
 
 
-def _iter_document_candidates(
-    document: TaggedDocument, segments: Iterable[dict[str, Any]]
-) -> Iterator[ReviewCandidate]:
+def _iter_document_candidates(document: TaggedDocument, segments: Iterable[SegmentRow]) -> Iterator[ReviewCandidate]:
     n_used = 0  # entities of the segments before
     for segment in segments:
         first, segment_end = n_used, segment["end"]
@@ -125,7 +122,7 @@ def _iter_document_candidates(
         )
 
 
-def _make_doubted_entity(entity: dict[str, Any], *, llm_asked: bool) -> DoubtedEntity:
+def _make_doubted_entity(entity: EntityRow, *, llm_asked: bool) -> DoubtedEntity:
     disputed = llm_asked and entity["slm_type"] != entity["llm_type"]
     weight = compute_error_weight(entity["score"], entity["slm_entropy"], disputed=disputed)
     return DoubtedEntity(entity["text"], entity["type"], weight)
