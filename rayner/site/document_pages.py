@@ -1,8 +1,9 @@
-"""The pages of the documents, written as they are read."""
+"""Write the pages of the documents while the tagged corpus is read."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import chain, pairwise
+from typing import NamedTuple
 
 from markupsafe import Markup
 
@@ -13,80 +14,89 @@ from rayner.site.page_splitting import find_page_starts
 from rayner.site.pages import SiteFolder, page_path, pager_values, sort_types
 from rayner.site.store import SiteDatabase
 
-_PER_FOLDER = 1000
+_DOCUMENTS_PER_FOLDER = 1000
+
+
+class _DocumentToWrite(NamedTuple):
+    """A document with all that its pages show. previous_id, next_id: the doc_ids around it, "" if there is none."""
+
+    number: int
+    document: TaggedDocument
+    coverage: LlmCoverage
+    page_starts: list[int]
+    book_path: str
+    previous_id: str
+    next_id: str
 
 
 def document_page_path(number: int, page: int = 0) -> str:
-    """The relative path of a document's page; both from 0."""
-    return page_path(_name(number), page)
+    """Return the relative path of a page of a document; both numbers count from 0."""
+    return page_path(_path_stem(number), page)
 
 
-def _name(number: int) -> str:
-    return f"d/{number // _PER_FOLDER}/{number}"
+def _path_stem(number: int) -> str:
+    return f"d/{number // _DOCUMENTS_PER_FOLDER}/{number}"
 
 
 def write_document_pages(
     tagged: StoragePath, folder: SiteFolder, store: SiteDatabase, report_progress: Callable[[int, int], None]
 ) -> None:
-    """Write the pages of every document, and take it into the store.
+    """Write the pages of all documents, and add each document to the store.
 
-    tell: called after each document with the number of documents and characters so far. Raises DataError.
+    report_progress: called after each document with the number of documents and of characters so far. Raises DataError.
     """
-    before = ""
-    characters = 0
-    for number, (now, after) in enumerate(pairwise(chain(_read(tagged), [None]))):
-        assert now is not None
-        document, asked = now
-        starts = find_page_starts(document.text, [(e["start"], e["end"]) for e in document.entities])
-        book = store.add_document(number, document, starts, asked)
-        beside = (before, after[0].doc_id if after else "")
-        _write(folder, store.types, number, document, starts, asked, f"book/{book}.html", beside)
-        before = document.doc_id
-        characters += len(document.text)
-        report_progress(number + 1, characters)
+    previous_id = ""
+    n_chars = 0
+    for number, (this, following) in enumerate(pairwise(chain(_read_documents(tagged), [None]))):
+        assert this is not None
+        document, coverage = this
+        page_starts = find_page_starts(document.text, [(e["start"], e["end"]) for e in document.entities])
+        book = store.add_document(number, document, page_starts, coverage)
+        next_id = following[0].doc_id if following else ""
+        to_write = _DocumentToWrite(number, document, coverage, page_starts, f"book/{book}.html", previous_id, next_id)
+        _write_pages(folder, store.types, to_write)
+        previous_id = document.doc_id
+        n_chars += len(document.text)
+        report_progress(number + 1, n_chars)
 
 
-def _read(tagged: StoragePath) -> Iterator[tuple[TaggedDocument, LlmCoverage]]:
+def _read_documents(tagged: StoragePath) -> Iterator[tuple[TaggedDocument, LlmCoverage]]:
     for document, (_, segments) in zip(iter_documents(tagged), iter_segment_rows(tagged), strict=True):
         yield document, LlmCoverage(segments)
 
 
-def _write(
-    folder: SiteFolder,
-    types: TypeNumbers,
-    number: int,
-    document: TaggedDocument,
-    starts: Sequence[int],
-    asked: LlmCoverage,
-    book_page: str,
-    beside: tuple[str, str],
-) -> None:
-    """Each page of a document. beside: the doc_ids of the documents before and after it, "" for none."""
+def _write_pages(folder: SiteFolder, types: TypeNumbers, to_write: _DocumentToWrite) -> None:
+    number, document, page_starts = to_write.number, to_write.document, to_write.page_starts
     book, _, title = document.doc_id.rpartition("/")
-    entities = iter([*document.entities, None])
-    entity = next(entities)
-    for page, (start, end) in enumerate(pairwise([*starts, len(document.text)])):
-        inside = []
+    remaining = iter([*document.entities, None])
+    entity = next(remaining)
+    for page, (start, end) in enumerate(pairwise([*page_starts, len(document.text)])):
+        entities = []
         while entity is not None and entity["start"] < end:
-            inside.append(entity)
-            entity = next(entities)
-        kinds = Counter(item["type"] for item in inside)
+            entities.append(entity)
+            entity = next(remaining)
+        type_counts: Counter[str] = Counter(row["type"] for row in entities)
         folder.write_page(
             document_page_path(number, page),
             "document.html.j2",
-            book_page=book_page,
-            name=_name(number),
+            book_path=to_write.book_path,
+            path_stem=_path_stem(number),
             title=title,
             book=book,
-            text=Markup(tagged_text_to_html(document.text, start, end, inside, types)),
-            votes=pack_votes(inside, asked, types),
-            types=[(types.number_of(kind), kind, kinds[kind]) for kind in sort_types(list(kinds))],
-            decided=Counter(item["decided_by"] for item in inside),
+            text=Markup(tagged_text_to_html(document.text, start, end, entities, types)),
+            votes=pack_votes(entities, to_write.coverage, types),
+            types=[(types.number_of(name), name, type_counts[name]) for name in sort_types(list(type_counts))],
+            decided=Counter(row["decided_by"] for row in entities),
             start=start,
             end=end,
-            chars=len(document.text),
-            starts=starts,
-            **pager_values(_name(number), page, len(starts)),
-            before=(document_page_path(number - 1), beside[0]) if beside[0] else None,
-            after=(document_page_path(number + 1), beside[1]) if beside[1] else None,
+            n_chars=len(document.text),
+            page_starts=page_starts,
+            **pager_values(_path_stem(number), page, len(page_starts)),
+            previous_document=_link_document(number - 1, to_write.previous_id),
+            next_document=_link_document(number + 1, to_write.next_id),
         )
+
+
+def _link_document(number: int, doc_id: str) -> tuple[str, str] | None:
+    """Return the path and the doc_id of a neighbouring document, None if there is none."""
+    return (document_page_path(number), doc_id) if doc_id else None

@@ -1,4 +1,4 @@
-"""The histogram, and how the types look."""
+"""Draw the histogram of confidence, and write the style sheet of the entity types."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,49 +6,55 @@ from collections.abc import Mapping, Sequence
 from markupsafe import Markup
 
 DECIDERS = ("agree", "slm", "llm")
-_UNDERLINES = ("solid", "double", "dotted", "dashed", "wavy")  # in print, where labels tell types apart too
+_UNDERLINES = ("solid", "double", "dotted", "dashed", "wavy")  # in print; types also differ by their labels
 
 
 def draw_histogram(counts: Mapping[str, Sequence[int]], width: int = 640, height: int = 200) -> Markup:
-    """The bars of a histogram as an SVG, each of three parts: agree, slm and llm from below."""
-    bins = len(counts["agree"])
-    stacks = list(zip(*(counts[by] for by in DECIDERS), strict=True))
-    top = max(map(sum, stacks), default=0) or 1
-    step, parts = width / bins, []
+    """Return a histogram as SVG; each bar is stacked from agree, slm and llm, from below.
+
+    counts: of each decider, the number of entities in each bin; the bins divide [0, 1] equally.
+    """
+    stacks = list(zip(*(counts[decider] for decider in DECIDERS), strict=True))
+    largest = max(map(sum, stacks), default=0) or 1
+    bar_width, bars = width / len(counts["agree"]), []
     for i, stack in enumerate(stacks):
-        low = float(height)
-        for by, count in zip(DECIDERS, stack, strict=True):
-            tall = height * count / top
-            low -= tall
+        y = float(height)
+        for decider, count in zip(DECIDERS, stack, strict=True):
+            bar_height = height * count / largest
+            y -= bar_height
             if count:
-                box = f'x="{i * step + 1:.1f}" y="{low:.2f}" width="{step - 2:.1f}" height="{tall:.2f}"'
-                parts.append(f'<rect class="by-{by}" {box}/>')
+                box = f'x="{i * bar_width + 1:.1f}" y="{y:.2f}" width="{bar_width - 2:.1f}" height="{bar_height:.2f}"'
+                bars.append(f'<rect class="by-{decider}" {box}/>')
     ticks = "".join(
         f'<text x="{width * i / 4:.0f}" y="{height + 20}" text-anchor="{anchor}">{i / 4:g}</text>'
         for i, anchor in zip(range(5), ("start", "middle", "middle", "middle", "end"), strict=True)
     )
-    line = f'<path class="axis" d="M0 {height + 0.5}H{width}"/>'
-    most = f'<text x="0" y="-8">{top:,}</text><path class="grid" d="M0 .5H{width}"/>'
-    inside = most + "".join(parts) + line + ticks
+    x_axis = f'<path class="axis" d="M0 {height + 0.5}H{width}"/>'
+    top_line = f'<text x="0" y="-8">{largest:,}</text><path class="grid" d="M0 .5H{width}"/>'
+    content = top_line + "".join(bars) + x_axis + ticks
     return Markup(
-        f'<svg viewBox="-4 -24 {width + 8} {height + 52}" role="img" aria-labelledby="h-histogram">{inside}</svg>'
+        f'<svg viewBox="-4 -24 {width + 8} {height + 52}" role="img" aria-labelledby="h-histogram">{content}</svg>'
     )
 
 
 def type_stylesheet(types: Sequence[str], palette: Mapping[str, tuple[int, int]]) -> str:
-    """The style sheet of the types: colour, label and, for print, an underline of their own."""
-    lines = []
-    for number, kind in enumerate(types):
-        hue, saturation = palette[kind]
-        marks = [f".{by}{number}" for by in "aslt"]
-        lines.append(f"{','.join(marks)}{{--h:{hue};--s:{saturation}%;--u:{_UNDERLINES[number % len(_UNDERLINES)]}}}")
-        after = ",".join(f"{mark}::after" for mark in marks[:3])
-        lines.append(f'{after}{{content:"\\2060 {_css(kind)}"}}')
-    return "\n".join(lines) + "\n"
+    """Return the CSS of the types: colour, label and, for print, an underline.
+
+    types: by number, as in `TypeNumbers.names`; palette: hue (degrees) and saturation (%) of each type.
+    """
+    rules = []
+    for number, name in enumerate(types):
+        hue, saturation = palette[name]
+        selectors = [f".{letter}{number}" for letter in "aslt"]  # entities by decider, and t: swatches and bars
+        underline = _UNDERLINES[number % len(_UNDERLINES)]
+        rules.append(f"{','.join(selectors)}{{--h:{hue};--s:{saturation}%;--u:{underline}}}")
+        labels = ",".join(f"{selector}::after" for selector in selectors[:3])
+        rules.append(f'{labels}{{content:"\\2060 {_escape_css_string(name)}"}}')
+    return "\n".join(rules) + "\n"
 
 
-def _css(text: str) -> str:
-    """Text inside a string of CSS."""
+def _escape_css_string(text: str) -> str:
+    """Escape a text for a string of CSS. CSS has no U+0000."""
     return re.sub(
         r"[^0-9A-Za-z\u00a1-\U0010ffff]", lambda char: f"\\{ord(char.group()):x} ", text.replace("\0", "\ufffd")
     )

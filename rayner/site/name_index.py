@@ -1,114 +1,140 @@
-"""The index of entities as scripts that a page reads when it needs them: names in shards, their places in others.
+"""Write the index of entities as data scripts, which its page loads when it needs them: names and their places.
 
-    names/N.js   rayner.putData("names/N", [[name, type, times, documents, mean score, file of places, row there], ...])
-    places/N.js  rayner.putData("places/N", [["document.page:at,at;document.page:at", [[before, after], ...]], ...])
+    names/N.js   rayner.putData("names/N", [[name, type, times, documents, mean score, places file, places row], ...])
+    places/N.js  rayner.putData("places/N", [["document.page:start,start;document.page:start", contexts], ...])
+    titles/N.js  rayner.putData("titles/N", [doc_id, ...])
 
-Names are in order of code points; the page knows from which first character to which each shard goes. The places of a
-name are one row, or several that follow each other, over the end of a file too. Numbers in places are to the base 36.
+Names are sorted by code points, and each names script (shard) has a range of first characters. The places of a name
+are one row or several consecutive rows, which may continue in the next file; `contexts` is [[before, after], ...] for
+the first places. Numbers in places are in base 36.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable
 from heapq import heappush, heappushpop
 from itertools import groupby, islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from rayner.site.html_text import json_for_script
 from rayner.site.pages import SiteFolder
 from rayner.site.store import MAX_CONTEXTS, Occurrence
 
-# Bytes of a shard of names (read while one types) and of a script of places; places in a row, then shorter than 100 kB.
-SCRIPT_SIZES = (96_000, 256_000, 4000)
 TITLES_PER_SCRIPT = 1000
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
-class _ScriptWriter:
-    """Rows written to numbered scripts of about `size` bytes."""
+class ScriptSizes(NamedTuple):
+    """Bytes of a names script (loaded while a reader types) and of a places script; places in one row."""
 
-    def __init__(self, folder: SiteFolder, name: str, size: int) -> None:
-        self._folder, self._name, self._size = folder, name, size
-        self.number = 0  # of the script under way
+    names: int = 96_000
+    places: int = 256_000
+    places_per_row: int = 4000  # a row is then shorter than 100 kB
+
+
+class NameIndex(NamedTuple):
+    """The names scripts as a whole.
+
+    first_and_last_chars: of each names script, the code points with which its first and its last name begin; n_bytes:
+    size of all names scripts, approximately; top_rows: rows of the most frequent names, the most frequent first.
+    """
+
+    first_and_last_chars: list[list[int]]
+    n_names: int
+    n_bytes: int
+    top_rows: list[list[Any]]
+
+
+class _ScriptWriter:
+    """Writes rows to numbered scripts of about `max_bytes` each."""
+
+    def __init__(self, folder: SiteFolder, name: str, max_bytes: int) -> None:
+        self._folder, self._name, self._max_bytes = folder, name, max_bytes
+        self.number = 0  # of the current script
         self.rows: list[Any] = []
-        self.bytes = 0  # of all so far
-        self._full_at = size
+        self.n_bytes = 0  # of all scripts so far
+        self._full_at = max_bytes
 
     def add(self, row: Any) -> bool:  # noqa: ANN401 - any JSON
-        """Add a row; whether the script was full with it, and is written."""
+        """Add a row; write the script and return True if it is full."""
         self.rows.append(row)
-        self.bytes += len(json_for_script(row).encode()) + 1
-        if self.bytes < self._full_at:
+        self.n_bytes += len(json_for_script(row).encode()) + 1
+        if self.n_bytes < self._full_at:
             return False
         self.write()
         return True
 
     def write(self) -> None:
-        """Write the script under way, if there is anything in it."""
+        """Write the current script if it has rows, and start the next one."""
         if self.rows:
             name = f"{self._name}/{self.number}"
             self._folder.write_script(f"{name}.js", "rayner.putData", name, self.rows)
-            self.number, self.rows, self._full_at = self.number + 1, [], self.bytes + self._size
+            self.number, self.rows, self._full_at = self.number + 1, [], self.n_bytes + self._max_bytes
 
 
 def write_name_shards(
-    occurrences: Iterable[Occurrence], folder: SiteFolder, top_per_type: int, sizes: tuple[int, int, int] = SCRIPT_SIZES
-) -> dict[str, Any]:
-    """Write both kinds of scripts.
+    occurrences: Iterable[Occurrence], folder: SiteFolder, top_per_type: int, sizes: ScriptSizes | None = None
+) -> NameIndex:
+    """Write the names scripts and the places scripts.
 
-    occurrences: as `SiteDatabase.occurrences` gives them. Returns `shards`: the first and the last code point with
-    which the names of each shard begin; `names`: how many there are; `bytes`: of all shards, about; and `top`: the most
-    frequent names of each type, rows as in a shard, all together by how often they occur.
+    occurrences: sorted as by `SiteDatabase.occurrences`; top_per_type: number of the most frequent names of each type
+    that the result holds.
     """
-    names, places = _ScriptWriter(folder, "names", sizes[0]), _ScriptWriter(folder, "places", sizes[1])
-    shards: list[list[int]] = []
-    top: dict[int, list[tuple[int, int, list[Any]]]] = defaultdict(list)  # heaps; of equals the earlier name is kept
-    total = 0
-    written = True
-    for (name, kind), group in groupby(occurrences, key=lambda place: (place.name, place.type)):
-        at = [places.number, len(places.rows)]
-        row = [name, kind, *_write_places(group, places, sizes[2]), *at]
-        first = ord(name[0])
-        if written:
-            shards.append([first, first])
-        shards[-1][1] = first
-        written = names.add(row)
-        total += 1
-        item = (row[2], -total, row)
-        heappush(top[kind], item) if len(top[kind]) < top_per_type else heappushpop(top[kind], item)
+    sizes = sizes or ScriptSizes()
+    names, places = _ScriptWriter(folder, "names", sizes.names), _ScriptWriter(folder, "places", sizes.places)
+    char_ranges: list[list[int]] = []
+    top: dict[int, list[tuple[int, int, list[Any]]]] = defaultdict(list)  # a heap for each type
+    n_names = 0
+    script_is_new = True
+    for (name, type_number), group in groupby(occurrences, key=lambda occurrence: (occurrence.name, occurrence.type)):
+        first_place = [places.number, len(places.rows)]
+        row = [name, type_number, *_write_places(group, places, sizes.places_per_row), *first_place]
+        first_char = ord(name[0])
+        if script_is_new:
+            char_ranges.append([first_char, first_char])
+        char_ranges[-1][1] = first_char
+        script_is_new = names.add(row)
+        n_names += 1
+        item = (row[2], -n_names, row)  # of equally frequent names the first is kept
+        heap = top[type_number]
+        heappush(heap, item) if len(heap) < top_per_type else heappushpop(heap, item)
     places.write()
     names.write()
-    found = sorted((item for heap in top.values() for item in heap), reverse=True)
-    return {"shards": shards, "names": total, "bytes": names.bytes, "top": [row for _, _, row in found]}
+    top_rows = [row for _, _, row in sorted((item for heap in top.values() for item in heap), reverse=True)]
+    return NameIndex(char_ranges, n_names, names.n_bytes, top_rows)
 
 
-def _write_places(group: Iterable[Occurrence], places: _ScriptWriter, row: int) -> tuple[int, int, float | None]:
-    """Write the places of a name; returns how many, in how many documents, and the mean score, None if unknown."""
-    times = documents = scored = 0
-    total, last = 0.0, -1
+def _write_places(
+    group: Iterable[Occurrence], places: _ScriptWriter, places_per_row: int
+) -> tuple[int, int, float | None]:
+    """Write the places of a name; returns the number of places, the number of documents and the mean score."""
+    n_places = n_documents = n_scores = 0
+    score_sum, last_document = 0.0, -1
     occurrences = iter(group)
-    while chunk := list(islice(occurrences, row)):
-        contexts = [[o.before, o.after] for o in chunk[:MAX_CONTEXTS] if o.before is not None] if not times else []
+    while chunk := list(islice(occurrences, places_per_row)):
+        contexts = []
+        if not n_places:
+            contexts = [[place.before, place.after] for place in chunk[:MAX_CONTEXTS] if place.before is not None]
         places.add([encode_places(chunk), contexts])
-        times += len(chunk)
+        n_places += len(chunk)
         for occurrence in chunk:
-            documents += occurrence.document != last
-            last = occurrence.document
+            n_documents += occurrence.document != last_document
+            last_document = occurrence.document
             if occurrence.score is not None:
-                total, scored = total + occurrence.score, scored + 1
-    return times, documents, round(total / scored, 3) if scored else None
+                score_sum, n_scores = score_sum + occurrence.score, n_scores + 1
+    return n_places, n_documents, round(score_sum / n_scores, 3) if n_scores else None
 
 
 def encode_places(occurrences: Iterable[Occurrence]) -> str:
-    """Places as `document.page:at,at;document.page:at`, numbers to the base 36."""
-    groups = groupby(occurrences, key=lambda o: (o.document, o.page))
+    """Return places as `document.page:start,start;document.page:start` with numbers in base 36."""
+    groups = groupby(occurrences, key=lambda occurrence: (occurrence.document, occurrence.page))
     return ";".join(
-        f"{to_base36(document)}.{to_base36(page)}:{','.join(to_base36(o.start) for o in group)}"
+        f"{to_base36(document)}.{to_base36(page)}:{','.join(to_base36(place.start) for place in group)}"
         for (document, page), group in groups
     )
 
 
 def to_base36(number: int) -> str:
-    """A number from 0, to the base 36."""
+    """Return the digits of a number >= 0 in base 36."""
     digits = ""
     while number >= 36:
         number, digit = divmod(number, 36)
@@ -117,8 +143,8 @@ def to_base36(number: int) -> str:
 
 
 def write_title_scripts(doc_ids: Iterable[str], folder: SiteFolder) -> None:
-    """Write the doc_ids by number, TITLES to a script: titles/N.js calls rayner.putData("titles/N", [doc_id, ...])."""
-    titles, number = iter(doc_ids), 0
-    while chunk := list(islice(titles, TITLES_PER_SCRIPT)):
+    """Write the doc_ids, in the order of the document numbers, TITLES_PER_SCRIPT in each script."""
+    remaining, number = iter(doc_ids), 0
+    while chunk := list(islice(remaining, TITLES_PER_SCRIPT)):
         folder.write_script(f"titles/{number}.js", "rayner.putData", f"titles/{number}", chunk)
         number += 1

@@ -16,34 +16,34 @@ _TEMPLATE_FOLDER = Path(__file__).parent
 
 
 class SiteFolder:
-    """The folder of the site while it is filled; counts the pages, the files and their bytes."""
+    """The folder of the site while it is filled. Counts the pages, the files and their bytes."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.pages = self.files = self.bytes = self.largest = 0
+        self.pages = self.files = self.bytes = self.largest_bytes = 0
         self.largest_name = ""
         self._templates = _load_site_templates()
 
-    def write_page(self, name: str, template: str, /, **values: Any) -> None:  # noqa: ANN401 - what the template takes
-        """Write a page at the relative path `name`."""
-        up = "../" * name.count("/")
-        self.write_text(name, self._templates.get_template(template).render(up=up, version=__version__, **values))
+    def write_page(self, path: str, template: str, /, **values: Any) -> None:  # noqa: ANN401 - what the template takes
+        """Write a page, rendered from a template, at a relative path."""
+        up = "../" * path.count("/")
+        self.write_text(path, self._templates.get_template(template).render(up=up, version=__version__, **values))
         self.pages += 1
 
-    def write_script(self, name: str, call: str, *values: Any) -> None:  # noqa: ANN401 - any JSON
-        """Write a script that calls `call` with the values."""
-        self.write_text(name, f"{call}({','.join(map(json_for_script, values))})\n")
+    def write_script(self, path: str, function: str, *values: Any) -> None:  # noqa: ANN401 - any JSON
+        """Write a script that calls a function with the values."""
+        self.write_text(path, f"{function}({','.join(map(json_for_script, values))})\n")
 
-    def write_text(self, name: str, content: str) -> None:
-        """Write a text at the relative path `name`."""
-        data = content.encode()
-        path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+    def write_text(self, path: str, content: str) -> None:
+        """Write a file (UTF-8) at a relative path."""
+        encoded = content.encode()
+        target = self.root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(encoded)
         self.files += 1
-        self.bytes += len(data)
-        if len(data) > self.largest:
-            self.largest, self.largest_name = len(data), name
+        self.bytes += len(encoded)
+        if len(encoded) > self.largest_bytes:
+            self.largest_bytes, self.largest_name = len(encoded), path
 
 
 def _load_site_templates() -> Environment:
@@ -64,27 +64,27 @@ def type_label(type_name: str) -> Markup:
     return code + Markup(" {}").format(translate(f"gloss_{type_name}")) if type_name in TYPE_GLOSSES else code
 
 
-def page_path(name: str, page: int) -> str:
-    """`name.html` for the first page (0) of a list, `name-2.html` for the second ..."""
-    return f"{name}.html" if not page else f"{name}-{page + 1}.html"
+def page_path(stem: str, page: int) -> str:
+    """Return `stem.html` for the first page (0) of a list, `stem-2.html` for the second, and so on."""
+    return f"{stem}.html" if not page else f"{stem}-{page + 1}.html"
 
 
-def pages_to_link(page: int, pages: int) -> list[int | None]:
-    """The pages (from 0) to offer links to on one of them: the ends and those around; None for a gap."""
-    near = sorted({0, pages - 1, *range(max(0, page - 2), min(pages, page + 3))})
-    out: list[int | None] = []
-    for number in near:
-        if out and number - (out[-1] or 0) > 1:
-            out.append(None)
-        out.append(number)
-    return out
+def pages_to_link(page: int, n_pages: int) -> list[int | None]:
+    """Return the pages (from 0) to which a page links: the first, the last and the neighbours; None marks a gap."""
+    numbers = sorted({0, n_pages - 1, *range(max(0, page - 2), min(n_pages, page + 3))})
+    with_gaps: list[int | None] = []
+    for number in numbers:
+        if with_gaps and number - (with_gaps[-1] or 0) > 1:
+            with_gaps.append(None)
+        with_gaps.append(number)
+    return with_gaps
 
 
-def pager_values(name: str, page: int, pages: int) -> dict[str, Any]:
-    """What a template wants to know of the pages of a list: this one (from 0), those to link to, and their paths."""
-    near = pages_to_link(page, pages)
-    wanted = {number for number in (*near, page - 1, page + 1) if number is not None and 0 <= number < pages}
-    return {"page": page, "pages": near, "n_pages": pages, "links": {i: page_path(name, i) for i in wanted}}
+def pager_values(stem: str, page: int, n_pages: int) -> dict[str, Any]:
+    """Return what the template's pager needs: the page (from 0), the pages to link to, and their paths."""
+    linked = pages_to_link(page, n_pages)
+    numbers = {number for number in (*linked, page - 1, page + 1) if number is not None and 0 <= number < n_pages}
+    return {"page": page, "pages": linked, "n_pages": n_pages, "links": {i: page_path(stem, i) for i in numbers}}
 
 
 def sort_types(types: Sequence[str]) -> list[str]:

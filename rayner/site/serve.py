@@ -1,4 +1,4 @@
-"""A folder served to browsers of this machine only."""
+"""Serve a folder to browsers of this machine only."""
 
 from functools import partial
 from http import HTTPStatus
@@ -10,17 +10,20 @@ LOOPBACK = "127.0.0.1"
 
 
 class _Handler(SimpleHTTPRequestHandler):
-    """Files, no listings; nothing for requests that name another host, as a page that rebinds its name to us does."""
+    """Serves files without listings, and refuses requests for other host names.
+
+    A foreign web page could let its own name resolve to this machine (DNS rebinding) and read the corpus.
+    """
 
     extensions_map = {**SimpleHTTPRequestHandler.extensions_map, ".js": "text/javascript"}  # noqa: RUF012 - as there
 
-    def send_head(self) -> Any:  # noqa: ANN401 - as there
+    def send_head(self) -> Any:  # noqa: ANN401 - as in the base class
         host = (self.headers.get("Host") or "").partition(":")[0]
         if host not in (LOOPBACK, "localhost"):
             return self.send_error(HTTPStatus.FORBIDDEN)
         return super().send_head()
 
-    def list_directory(self, path: Any) -> None:  # noqa: ANN401 - as there
+    def list_directory(self, path: Any) -> None:  # noqa: ANN401 - as in the base class
         self.send_error(HTTPStatus.NOT_FOUND)
 
     def end_headers(self) -> None:
@@ -28,10 +31,10 @@ class _Handler(SimpleHTTPRequestHandler):
         self.send_header("Cache-Control", "no-cache")
         super().end_headers()
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: ANN401 - as there
-        """Nothing: requests are no news."""
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: ANN401 - as in the base class
+        """Log nothing: the terminal shows the address only."""
 
 
 def create_server(folder: Path, port: int) -> ThreadingHTTPServer:
-    """A server of the folder, bound to the loopback address; port 0: any that is free. Raises OSError."""
+    """Return a server of the folder, bound to the loopback address; port 0 takes a free port. Raises OSError."""
     return ThreadingHTTPServer((LOOPBACK, port), partial(_Handler, directory=str(folder)))

@@ -1,6 +1,6 @@
-"""What the pages of the whole corpus need of its documents, kept in a file of SQLite while the site is made.
+"""Collect counts, names and disagreements for the pages of the whole corpus, in a temporary SQLite file.
 
-Memory is bounded: occurrences go to the file, which sorts them; of contexts and disagreements only so many are kept.
+Memory is bounded: the file holds and sorts the occurrences of names; contexts and disagreements are limited in number.
 """
 
 import heapq
@@ -8,6 +8,7 @@ import sqlite3
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,24 +16,24 @@ from rayner.corpus.tables import TaggedDocument
 from rayner.errors import DataError
 from rayner.site.html_text import LlmCoverage, TypeNumbers
 
-HISTOGRAM_BINS = 20  # of the histogram of confidence
+HISTOGRAM_BINS = 20  # of the confidence, in [0, 1]
 MAX_CONTEXTS = 5  # places of a name that are shown in context
-CONTEXT_CHARS = 10  # on either side
-MAX_DISAGREEMENTS = 1000  # disagreements
-DISAGREEMENT_CHARS = 24  # context of a disagreement, on either side
-_REMEMBERED = 400_000  # names whose contexts are counted at a time
-_TABLES = """
+CONTEXT_CHARS = 10  # on each side of a name
+MAX_DISAGREEMENTS = 1000
+DISAGREEMENT_CHARS = 24  # on each side of a disagreement
+_MAX_COUNTED_NAMES = 400_000  # names whose contexts are counted at the same time
+_CREATE_TABLES = """
 PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -32000; PRAGMA temp_store = FILE;
 CREATE TABLE book (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
 CREATE TABLE document (id INTEGER PRIMARY KEY, name TEXT, book INT, chars INT, pages INT, agree INT, slm INT, llm INT);
 CREATE INDEX of_book ON document (book, id);
-CREATE TABLE kind (document INT, type INT, n INT);
-CREATE TABLE place (name TEXT, type INT, document INT, page INT, at INT, score REAL, before TEXT, after TEXT);
+CREATE TABLE type_count (document INT, type INT, n INT);
+CREATE TABLE place (name TEXT, type INT, document INT, page INT, start INT, score REAL, before TEXT, after TEXT);
 """
 
 
 class DecisionCounts(NamedTuple):
-    """A book, or a document, with its counts. types: how many entities of which type."""
+    """A document, a book or the corpus, with its entities by who decided (agree, slm, llm) and by type number."""
 
     id: int
     name: str
@@ -45,7 +46,7 @@ class DecisionCounts(NamedTuple):
 
     @property
     def entities(self) -> int:
-        """How many."""
+        """The number of entities."""
         return self.agree + self.slm + self.llm
 
     @property
@@ -55,7 +56,7 @@ class DecisionCounts(NamedTuple):
 
 
 class Occurrence(NamedTuple):
-    """A place where a name occurs. before and after: its context, None where it is not kept."""
+    """A place where a name occurs. before, after: the text around it, None where it was not kept."""
 
     name: str
     type: int
@@ -67,124 +68,149 @@ class Occurrence(NamedTuple):
     after: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """An entity on which the models disagree: its row in the table `entities`, its place, and the text around it."""
+
+    entity: Mapping[str, Any]
+    document: int
+    page: int
+    context: str
+    context_start: int  # offset of `context` in the document
+
+
 class SiteDatabase:
-    """Filled a document at a time, in order; then read."""
+    """Counts, occurrences and disagreements: filled document by document, in order, and then read."""
 
     def __init__(self, path: Path) -> None:
         self.types = TypeNumbers()
-        self.histogram = {by: [0] * HISTOGRAM_BINS for by in ("agree", "slm", "llm")}
+        self.histogram = {decider: [0] * HISTOGRAM_BINS for decider in ("agree", "slm", "llm")}
         self.unscored = 0
-        self.confusion: Counter[tuple[str | None, str | None]] = Counter()  # SLM's and LLM's type, where they differ
-        self._doubts: list[tuple[tuple[float, float], int, dict[str, Any]]] = []  # a heap, the surest first
-        self._contexts: Counter[tuple[str, str]] = Counter()
-        self._base = sqlite3.connect(path)
-        self._base.executescript(_TABLES)
+        self.confusion: Counter[tuple[str | None, str | None]] = Counter()  # (SLM's type, LLM's type) where they differ
+        self._disagreements: list[tuple[tuple[float, float], int, Disagreement]] = []  # a heap, the most certain first
+        self._n_contexts: Counter[tuple[str, str]] = Counter()
+        self._connection = sqlite3.connect(path)
+        self._connection.executescript(_CREATE_TABLES)
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._base.close()
+        """Close the file."""
+        self._connection.close()
 
-    def add_document(self, number: int, document: TaggedDocument, starts: Sequence[int], asked: LlmCoverage) -> int:
-        """Take in a document that has pages which begin at `starts`; returns the number of its book."""
-        odd = next((e["decided_by"] for e in document.entities if e["decided_by"] not in self.histogram), None)
-        if odd is not None:
-            raise DataError(f"document {document.doc_id!r}: expected decided_by agree, slm or llm, found {odd!r}")
-        pages = [bisect_right(starts, entity["start"]) - 1 for entity in document.entities]
-        decided = Counter(entity["decided_by"] for entity in document.entities)
-        kinds = Counter(self.types.number_of(entity["type"]) for entity in document.entities)
-        book = self._book(document.doc_id.rpartition("/")[0])
-        counts = (decided["agree"], decided["slm"], decided["llm"])
-        self._base.execute("INSERT INTO document VALUES (?,?,?,?,?,?,?,?)",
-            (number, document.doc_id, book, len(document.text), len(starts), *counts))  # fmt: skip
-        self._base.executemany("INSERT INTO kind VALUES (?,?,?)", ((number, kind, n) for kind, n in kinds.items()))
-        self._base.executemany("INSERT INTO place VALUES (?,?,?,?,?,?,?,?)", self._places(number, document, pages))
+    def add_document(
+        self, number: int, document: TaggedDocument, page_starts: Sequence[int], coverage: LlmCoverage
+    ) -> int:
+        """Add a document whose pages begin at the offsets `page_starts`; returns the number of its book.
+
+        Raises DataError for an unknown value in `decided_by`.
+        """
+        deciders = Counter(entity["decided_by"] for entity in document.entities)
+        unknown = next((decider for decider in deciders if decider not in self.histogram), None)
+        if unknown is not None:
+            raise DataError(f"document {document.doc_id!r}: expected decided_by agree, slm or llm, found {unknown!r}")
+        pages = [bisect_right(page_starts, entity["start"]) - 1 for entity in document.entities]
+        type_counts = Counter(self.types.number_of(entity["type"]) for entity in document.entities)
+        book = self._book_number(document.doc_id.rpartition("/")[0])
+        counts = (deciders["agree"], deciders["slm"], deciders["llm"])
+        self._connection.execute("INSERT INTO document VALUES (?,?,?,?,?,?,?,?)",
+            (number, document.doc_id, book, len(document.text), len(page_starts), *counts))  # fmt: skip
+        self._connection.executemany(
+            "INSERT INTO type_count VALUES (?,?,?)",
+            ((number, type_number, n) for type_number, n in type_counts.items()),
+        )
+        self._connection.executemany(
+            "INSERT INTO place VALUES (?,?,?,?,?,?,?,?)", self._place_rows(number, document, pages)
+        )
         for page, entity in zip(pages, document.entities, strict=True):
-            self._count(entity)
-            if entity["decided_by"] != "agree" and (entity["llm_type"] is not None or asked.covers(entity["start"])):
+            self._count_score(entity)
+            llm_asked = entity["llm_type"] is not None or coverage.covers(entity["start"])
+            if entity["decided_by"] != "agree" and llm_asked:
                 self.confusion[entity["slm_type"], entity["llm_type"]] += 1
-                self._doubt(number, page, document, entity)
+                self._keep_disagreement(number, page, document, entity)
         return book
 
-    def _book(self, name: str) -> int:
-        self._base.execute("INSERT OR IGNORE INTO book (name) VALUES (?)", (name,))
-        return int(self._base.execute("SELECT id FROM book WHERE name = ?", (name,)).fetchone()[0])
+    def _book_number(self, name: str) -> int:
+        self._connection.execute("INSERT OR IGNORE INTO book (name) VALUES (?)", (name,))
+        return int(self._connection.execute("SELECT id FROM book WHERE name = ?", (name,)).fetchone()[0])
 
-    def _places(self, number: int, document: TaggedDocument, pages: Sequence[int]) -> Iterator[tuple[Any, ...]]:
-        text, seen = document.text, self._contexts
-        if len(seen) > _REMEMBERED:  # then some names get more contexts than are shown
-            seen.clear()
+    def _place_rows(self, number: int, document: TaggedDocument, pages: Sequence[int]) -> Iterator[tuple[Any, ...]]:
+        text, n_contexts = document.text, self._n_contexts
+        if len(n_contexts) > _MAX_COUNTED_NAMES:  # some names then have more than MAX_CONTEXTS contexts in the file
+            n_contexts.clear()
         for page, entity in zip(pages, document.entities, strict=True):
-            start, end, key = entity["start"], entity["end"], (entity["text"], entity["type"])
+            start, end, name = entity["start"], entity["end"], (entity["text"], entity["type"])
             context: tuple[str | None, str | None] = (None, None)
-            if seen[key] < MAX_CONTEXTS:
-                seen[key] += 1
+            if n_contexts[name] < MAX_CONTEXTS:
+                n_contexts[name] += 1
                 context = (text[max(0, start - CONTEXT_CHARS) : start], text[end : end + CONTEXT_CHARS])
             yield (entity["text"], self.types.number_of(entity["type"]), number, page, start, entity["score"], *context)
 
-    def _count(self, entity: Mapping[str, Any]) -> None:
+    def _count_score(self, entity: Mapping[str, Any]) -> None:
         score = entity["score"]
         if score is None or not 0 <= score <= 1:
             self.unscored += 1
         else:
             self.histogram[entity["decided_by"]][min(HISTOGRAM_BINS - 1, int(score * HISTOGRAM_BINS))] += 1
 
-    def _doubt(self, number: int, page: int, document: TaggedDocument, entity: Mapping[str, Any]) -> None:
+    def _keep_disagreement(self, number: int, page: int, document: TaggedDocument, entity: Mapping[str, Any]) -> None:
+        """Keep the disagreement if it is among the MAX_DISAGREEMENTS most uncertain so far."""
         key = uncertainty(entity)
-        if len(self._doubts) >= MAX_DISAGREEMENTS and key <= self._doubts[0][0]:
+        full = len(self._disagreements) >= MAX_DISAGREEMENTS
+        if full and key <= self._disagreements[0][0]:
             return
-        low = max(0, entity["start"] - DISAGREEMENT_CHARS)
-        shown = document.text[low : entity["end"] + DISAGREEMENT_CHARS]
-        row = {**entity, "document": number, "page": page, "low": low, "shown": shown}
-        item = (key, -sum(self.confusion.values()), row)  # of equals those that come first are kept
-        (heapq.heappush if len(self._doubts) < MAX_DISAGREEMENTS else heapq.heapreplace)(self._doubts, item)
+        context_start = max(0, entity["start"] - DISAGREEMENT_CHARS)
+        context = document.text[context_start : entity["end"] + DISAGREEMENT_CHARS]
+        # The second element orders equally uncertain ones: those that come first in the corpus are kept.
+        item = (key, -self.confusion.total(), Disagreement(entity, number, page, context, context_start))
+        (heapq.heapreplace if full else heapq.heappush)(self._disagreements, item)
 
-    def disagreements(self) -> list[dict[str, Any]]:
-        """The most uncertain, KEPT at most, in order: entities with document, page, low and shown (the text there)."""
-        return [row for _, _, row in sorted(self._doubts, key=lambda item: item[:2], reverse=True)]
+    def disagreements(self) -> list[Disagreement]:
+        """Return the most uncertain disagreements, at most MAX_DISAGREEMENTS, the most uncertain first."""
+        items = sorted(self._disagreements, key=lambda item: item[:2], reverse=True)
+        return [disagreement for _, _, disagreement in items]
 
     def corpus_counts(self) -> DecisionCounts:
-        """Of the whole corpus."""
-        counts = "count(*), coalesce(sum(chars),0), coalesce(sum(agree),0), coalesce(sum(slm),0), coalesce(sum(llm),0)"
-        found = self._base.execute(f"SELECT {counts} FROM document").fetchone()
-        return DecisionCounts._make(
-            (0, "", *found, dict(self._base.execute("SELECT type, sum(n) FROM kind GROUP BY type")))
-        )
+        """Return the counts of the whole corpus."""
+        columns = "count(*), coalesce(sum(chars),0), coalesce(sum(agree),0), coalesce(sum(slm),0), coalesce(sum(llm),0)"
+        counts = self._connection.execute(f"SELECT {columns} FROM document").fetchone()
+        type_counts = dict(self._connection.execute("SELECT type, sum(n) FROM type_count GROUP BY type"))
+        return DecisionCounts._make((0, "", *counts, type_counts))
 
     def book_counts(self) -> list[DecisionCounts]:
-        """The folders of the documents, in order."""
-        rows = self._base.execute(
+        """Return the counts of each book (folder of documents), in order."""
+        rows = self._connection.execute(
             "SELECT book.id, book.name, count(*), sum(chars), sum(agree), sum(slm), sum(llm)"
             " FROM book JOIN document ON book.id = document.book GROUP BY book.id ORDER BY book.id"
         ).fetchall()
-        kinds: dict[int, dict[int, int]] = {row[0]: {} for row in rows}
-        for book, kind, n in self._base.execute(
-            "SELECT book, type, sum(n) FROM kind JOIN document ON kind.document = document.id GROUP BY book, type"
+        type_counts: dict[int, dict[int, int]] = {row[0]: {} for row in rows}
+        for book, type_number, n in self._connection.execute(
+            "SELECT book, type, sum(n) FROM type_count JOIN document ON type_count.document = document.id"
+            " GROUP BY book, type"
         ):
-            kinds[book][kind] = n
-        return [DecisionCounts._make((*row, kinds[row[0]])) for row in rows]
+            type_counts[book][type_number] = n
+        return [DecisionCounts._make((*row, type_counts[row[0]])) for row in rows]
 
     def document_counts(self, book: int) -> Iterator[DecisionCounts]:
-        """Those of a folder, in order."""
-        rows = self._base.execute(
+        """Yield the counts of each document of a book, in order, without its types."""
+        rows = self._connection.execute(
             "SELECT id, name, 1, chars, agree, slm, llm FROM document WHERE book = ? ORDER BY id", (book,)
         )
         yield from (DecisionCounts._make((*row, {})) for row in rows)
 
     def doc_ids(self) -> Iterator[str]:
-        """The doc_id of every document, in order."""
-        return (name for (name,) in self._base.execute("SELECT name FROM document ORDER BY id"))
+        """Yield the doc_id of each document, in order."""
+        return (doc_id for (doc_id,) in self._connection.execute("SELECT name FROM document ORDER BY id"))
 
     def doc_id(self, number: int) -> str:
-        """Of one document."""
-        return str(self._base.execute("SELECT name FROM document WHERE id = ?", (number,)).fetchone()[0])
+        """Return the doc_id of a document."""
+        return str(self._connection.execute("SELECT name FROM document WHERE id = ?", (number,)).fetchone()[0])
 
     def occurrences(self) -> Iterator[Occurrence]:
-        """Every occurrence of every name: by name (in order of code points), type and place."""
-        order = "SELECT * FROM place ORDER BY name, type, document, at"
-        return (Occurrence(*row) for row in self._base.execute(order))
+        """Yield all occurrences of all names, sorted by name (code points), type and place."""
+        query = "SELECT * FROM place ORDER BY name, type, document, start"
+        return (Occurrence(*row) for row in self._connection.execute(query))
 
 
 def uncertainty(entity: Mapping[str, Any]) -> tuple[float, float]:
-    """How uncertain an entity is, to order by: by its calibrated score; without one by the entropy of the SLM."""
+    """Return a sort key, larger if the entity is more uncertain: 1 - score (-1 without a score), the SLM's entropy."""
     score, entropy = entity["score"], entity["slm_entropy"]
     return (-1.0 if score is None else 1 - score, 0.0 if entropy is None else entropy)

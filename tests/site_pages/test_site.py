@@ -181,7 +181,7 @@ def test_of_disagreements_the_most_uncertain_are_kept(tmp_path):
     write_unit(tmp_path / "t", "u.parquet", [document("d", text)], rows)
     store = SiteDatabase(tmp_path / "base.sqlite")
     store.add_document(0, next(iter_documents(tmp_path / "t")), [0], LlmCoverage([]))
-    kept = [row["score"] for row in store.disagreements()]
+    kept = [disagreement.entity["score"] for disagreement in store.disagreements()]
     everything = sorted(row["score"] for row in rows if row["score"] is not None)
     assert kept == pytest.approx(everything[:MAX_DISAGREEMENTS])
     assert store.unscored == 3
@@ -244,7 +244,7 @@ def test_two_at_a_time_do_not_mix(made, tmp_path):
     (tmp_path / ".site.making").mkdir()
     other = os.open(tmp_path / ".site.making", os.O_RDONLY)
     fcntl.flock(other, fcntl.LOCK_EX)
-    with pytest.raises(ConfigError, match="being made"):
+    with pytest.raises(ConfigError, match="another process builds a site"):
         build_site(tagged, tmp_path / "site")
     os.close(other)
     build_site(tagged, tmp_path / "site")

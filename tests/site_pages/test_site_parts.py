@@ -17,7 +17,7 @@ from rayner.rendering.texts_shared import SHARED_TEXTS
 from rayner.rendering.texts_site import SITE_TEXTS
 from rayner.site.drawing import draw_histogram, type_stylesheet
 from rayner.site.html_text import LlmCoverage, TypeNumbers, json_for_script, pack_votes, tagged_text_to_html
-from rayner.site.name_index import to_base36, write_name_shards, write_title_scripts
+from rayner.site.name_index import ScriptSizes, to_base36, write_name_shards, write_title_scripts
 from rayner.site.page_splitting import find_page_starts
 from rayner.site.pages import SiteFolder, pages_to_link
 from rayner.site.store import Occurrence
@@ -204,13 +204,13 @@ def test_shards_hold_every_name_once_and_all_its_places(tmp_path_factory, drawn,
     drawn = sorted(drawn)
     folder = SiteFolder(tmp_path_factory.mktemp("shards"))
     rows = [Occurrence(*item, item[4] / 100, "前", "後") for item in drawn]
-    found = write_name_shards(iter(rows), folder, top_per_type=2, sizes=sizes)
+    index = write_name_shards(iter(rows), folder, top_per_type=2, sizes=ScriptSizes(*sizes))
     shards, places = read_scripts(folder.root, "names"), read_scripts(folder.root, "places")
     listed = [(row[0], row[1]) for shard in shards for row in shard]
     assert listed == sorted({(name, kind) for name, kind, *_ in drawn})
-    assert found["names"] == len(listed)
-    assert len(shards) == len(found["shards"])
-    for shard, (first, last) in zip(shards, found["shards"], strict=True):
+    assert index.n_names == len(listed)
+    assert len(shards) == len(index.first_and_last_chars)
+    for shard, (first, last) in zip(shards, index.first_and_last_chars, strict=True):
         assert (first, last) == (ord(shard[0][0][0]), ord(shard[-1][0][0]))
     for row in (row for shard in shards for row in shard):
         own = [item for item in drawn if (item[0], item[1]) == (row[0], row[1])]
@@ -218,10 +218,10 @@ def test_shards_hold_every_name_once_and_all_its_places(tmp_path_factory, drawn,
         assert found_places == [item[2:] for item in own]
         assert row[2:5] == [len(own), len({item[2] for item in own}), pytest.approx(mean(own), abs=6e-4)]
         assert contexts[:1] == [["前", "後"]]
-    assert found["top"] == sorted(found["top"], key=lambda row: -row[2])
+    assert index.top_rows == sorted(index.top_rows, key=lambda row: -row[2])
     for kind in {kind for _, kind in listed}:
         times = sorted((row[2] for shard in shards for row in shard if row[1] == kind), reverse=True)
-        assert [row[2] for row in found["top"] if row[1] == kind] == times[:2]
+        assert [row[2] for row in index.top_rows if row[1] == kind] == times[:2]
 
 
 def mean(own):
