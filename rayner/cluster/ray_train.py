@@ -29,7 +29,7 @@ from rayner.cluster.network import RayNodeTorchConfig
 from rayner.cluster.session import start_logging
 from rayner.config.settings import WorkersConfig
 from rayner.errors import ConfigError
-from rayner.modeling.training import resolve_device
+from rayner.modeling.training import resolve_device, set_torch_threads
 from rayner.runs.progress import Progress, ignore_progress, log, mirror_progress_file, progress_file_writer
 from rayner.runs.run_folder import Run, replace_folder
 from rayner.runs.status import STATUS_FILE
@@ -118,6 +118,14 @@ def step_progress(settings: dict[str, Any], label: str, total: int, done_before:
     return Progress(
         label, total, "steps", ignore_progress if rank else progress_file_writer(settings[STATUS_PATH]), done_before
     )
+
+
+def start_worker(workers: WorkersConfig) -> tuple[int, int]:
+    """Set logging and torch threads of this training worker; return its rank and the number of workers."""
+    start_logging()
+    set_torch_threads(workers.cpus)
+    context = ray.train.get_context()
+    return context.get_world_rank(), context.get_world_size()
 
 
 def select_worker_device(name: str) -> torch.device:

@@ -9,9 +9,18 @@ from safetensors.torch import load_file
 import rayner.steps.training.train_llm as llm_job
 from rayner.config.settings import PseudoLabelsConfig
 from rayner.corpus.labelled_sentences import read_labelled_sentences
+from rayner.corpus.tables import write_table
+from rayner.llm.prompt_encoder import load_prompt_encoder
 from rayner.steps import data
-from rayner.steps.loading import load_tagger
-from tests.cluster.small import ONE, copied, with_settings
+from rayner.steps.loading import load_retriever, load_tagger
+from rayner.steps.training.sft_examples import (
+    SftSource,
+    build_group_examples,
+    examples_to_table,
+    read_sft_examples,
+    write_sft_examples,
+)
+from tests.cluster.small import ONE, copied, stamps, with_settings
 
 pytestmark = pytest.mark.slow
 
@@ -39,8 +48,8 @@ def test_an_llm_from_scratch_first_learns_from_what_the_small_model_says_of_unla
     silver = PseudoLabelsConfig(text=config.corpus, sentences=30)
     taught = with_settings(config, "llm", silver=silver, full_epochs=1, epochs=0, max_steps=2, workers=ONE)
     facts = llm_job.train_llm(taught, mine)
-    assert facts["silver"]["sentences"] == 30
-    assert math.isfinite(facts["silver"]["loss"])
+    assert facts["pseudo_labels"]["sentences"] == 30
+    assert math.isfinite(facts["pseudo_labels"]["loss"])
     found = read_labelled_sentences(mine.path("scratch", "silver", "silver.jsonl"))
     predictions = load_tagger(config, run).predict([example.text for example in found])
     assert [example.spans for example in found] == [prediction.spans for prediction in predictions]
@@ -54,19 +63,56 @@ def test_an_llm_from_scratch_first_learns_from_what_the_small_model_says_of_unla
     assert any(len(speller.encode_char(char)) == 1 for char in new)
     before, after = (
         load_file(mine.path(*parts, "model.safetensors"))
-        for parts in (("scratch", "llm"), ("scratch", "taught", "model"))
+        for parts in (("scratch", "llm"), ("scratch", "pseudo_labelled", "model"))
     )
     assert not all(before[name].equal(after[name]) for name in before)
     other = dataclasses.replace(silver, sentences=31)
     assert llm_job.inputs(with_settings(taught, "llm", silver=other), mine) != llm_job.inputs(taught, mine)
 
 
+def test_the_training_examples_are_written_once_and_read_back_equal(run, config, tmp_path):
+    base = run.local_path("models", "llm", "base")
+    short = with_settings(config, "llm", max_chars=20, overlap=5)
+    source = SftSource(short, run, str(base), "train", tmp_path / "kept")
+    groups = source.read_groups()
+    assert len(groups) > len(data.read_part(run, "train"))  # long sentences are split
+    types = run.step_result("data")["types"]
+    encoder = load_prompt_encoder(base, instruction="", types=types, chat=True)
+    expected = build_group_examples(encoder, load_retriever(config, run), groups)
+    write_sft_examples(source)
+    examples = read_sft_examples(source.folder)
+    assert [examples[i] for i in range(len(examples))] == expected
+    assert examples.lengths() == [len(example) for example in expected]
+    before = stamps(tmp_path, "kept")
+    write_sft_examples(source)
+    assert stamps(tmp_path, "kept") == before
+
+
+def test_a_file_of_training_examples_that_is_missing_is_written_again(run, config, tmp_path):
+    base = str(run.local_path("models", "llm", "base"))
+    source = SftSource(
+        with_settings(config, "llm", examples="fixed"), run, base, "train", tmp_path / "kept", file_sentences=100
+    )
+    examples = build_group_examples(
+        load_prompt_encoder(base, instruction="", types=run.step_result("data")["types"], chat=True),
+        load_retriever(source.config, run),
+        source.read_groups(),
+    )
+    files = list(source.file_groups(source.read_groups()))
+    assert len(files) == -(-len(examples) // 100) > 2
+    write_table(examples_to_table(examples[:100]), source.folder / files[0])
+    write_table(examples_to_table(examples[200:300]), source.folder / files[2])
+    write_sft_examples(source)
+    found = read_sft_examples(source.folder)
+    assert [found[i] for i in range(len(found))] == examples
+
+
 def test_neighbours_share_their_examples_in_training_as_in_tagging(run, config):
-    llm = llm_job.load_llm(config, run)
-    examples = data.read_part(run, "train")
-    lessons = llm_job._lessons(with_settings(config, "prompt", group=3), run, llm, examples)
-    train = [example.text for example in examples]
-    assert len(lessons) == len(train)  # none of them is long
-    shown = [tuple(lesson.prompt[: -len(llm.query_tokens(text))]) for lesson, text in zip(lessons, train, strict=True)]
+    encoder = llm_job.load_llm(config, run)
+    source = SftSource(with_settings(config, "prompt", group=3), run, "", "train", run.root)
+    examples = build_group_examples(encoder, load_retriever(config, run), source.read_groups())
+    train = [example.text for example in data.read_part(run, "train")]
+    assert len(examples) == len(train)  # none of them is long
+    shown = [tuple(e.prompt[: -len(encoder.query_tokens(text))]) for e, text in zip(examples, train, strict=True)]
     assert [shown[i] == shown[i - i % 3] for i in range(len(shown))] == [True] * len(shown)
     assert len(set(shown)) > len(shown) / 6  # other groups, other examples

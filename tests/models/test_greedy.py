@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rayner.decoding.greedy import GreedyEngine, answer_greedily
 from rayner.decoding.long_texts import TextRequest, answer_texts
-from rayner.llm import model as llms
+from rayner.llm import sft
 from rayner.llm.retrieval import ExampleRetriever
 from rayner.text import markup
 from rayner.text.predictions import join_window_answers
@@ -188,8 +188,8 @@ def test_a_long_text_is_answered_in_windows(random_llm, sentences):
 @pytest.mark.slow
 def test_a_model_that_learned_a_few_sentences_puts_their_entities(fresh_llm, sentences):
     chosen = sorted(sentences, key=lambda e: len(e.text))[20:26]
-    items = [llms.build_sft_example(fresh_llm, [], right) for right in chosen]
-    teacher = llms.SftLoss(fresh_llm, "decisions")
+    items = [sft.build_sft_example(fresh_llm, [], right) for right in chosen]
+    teacher = sft.SftLoss(fresh_llm, "decisions")
     optimizer = torch.optim.AdamW(fresh_llm.model.parameters(), lr=5e-3)
     before = answer_greedily(fresh_llm, [e.text for e in chosen], [[]] * 6, probability="allowed", batch_size=6)
     assert [one.spans for one in before] != [e.spans for e in chosen]

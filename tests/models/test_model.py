@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from rayner.config.settings import LoraConfig
 from rayner.errors import ConfigError
 from rayner.llm import model as llms
+from rayner.llm import sft
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.markup import escape_char, spans_to_markup
 from rayner.text.spans import Span
@@ -66,13 +67,13 @@ def test_no_token_of_a_prompt_straddles_characters_or_tags(random_llm, drawn):
 @given(drawn=tagged_texts(20))
 def test_the_right_answer_reads_as_the_tagged_sentence(random_llm, drawn):
     text, spans = drawn
-    taught = llms.build_sft_example(random_llm, [], LabelledSentence(text, spans))
-    assert random_llm.tokenizer.tokenizer.decode([step.token for step in taught.answer]) == composed(
-        spans_to_markup(text, spans)
-    )
+    taught = sft.build_sft_example(random_llm, [], LabelledSentence(text, spans))
+    assert random_llm.tokenizer.tokenizer.decode(taught.answer) == composed(spans_to_markup(text, spans))
     assert taught.prompt == random_llm.prompt_tokens([], text)
     assert len(taught) == len(taught.prompt) + len(taught.answer)
-    assert [step.slot for step in taught.answer if step.role is TokenRole.OPEN] == [span.start for span in spans]
+    spelled = list(random_llm.build_grammar(text).spell_answer(spans))
+    assert (taught.answer, taught.allowed) == ([step.token for step in spelled], [step.allowed for step in spelled])
+    assert [step.slot for step in spelled if step.role is TokenRole.OPEN] == [span.start for span in spans]
 
 
 def test_an_example_may_hold_a_type_that_the_model_may_not_write(random_llm):
@@ -114,7 +115,7 @@ def test_a_folder_without_an_adapter_is_a_config_error(decoder_folder, types, tm
 def test_pieces_cover_a_sentence_and_hold_its_whole_entities(drawn, size, share):
     example = LabelledSentence(*drawn)
     overlap = int(size * share)
-    parts = llms.split_long_sentence(example, size, overlap)
+    parts = sft.split_long_sentence(example, size, overlap)
     if len(example.text) <= size:
         assert parts == [example]
         return
@@ -140,22 +141,21 @@ def chosen(sentences):
 
 
 def lessons_for(llm, chosen):
-    return [llms.build_sft_example(llm, chosen[:k], right) for k, right in enumerate(chosen)]
+    return [sft.build_sft_example(llm, chosen[:k], right) for k, right in enumerate(chosen)]
 
 
 def losses(model, item, objective, end):
     """Cross entropy of every token that a lesson teaches, one full forward pass, no padding."""
-    answer = [step.token for step in item.answer]
     with torch.no_grad():
-        logits = model(input_ids=torch.tensor([[*item.prompt, *answer]])).logits[0].double()
+        logits = model(input_ids=torch.tensor([[*item.prompt, *item.answer]])).logits[0].double()
     found = []
-    for k, step in enumerate(item.answer):
+    for k, (right, allowed) in enumerate(zip(item.answer, item.allowed, strict=True)):
         row = logits[len(item.prompt) + k - 1]
         if objective == "tokens":
-            found.append(-float(row.log_softmax(-1)[step.token]))
-        elif len(step.allowed) > 1:
-            among = {token: math.exp(float(row[token])) for token in step.allowed}
-            found.append(-math.log(among[step.token] / sum(among.values())))
+            found.append(-float(row.log_softmax(-1)[right]))
+        elif len(allowed) > 1:
+            among = {token: math.exp(float(row[token])) for token in allowed}
+            found.append(-math.log(among[right] / sum(among.values())))
     if objective == "tokens":
         found.append(-float(logits[-1].log_softmax(-1)[end]))
     return found
@@ -177,7 +177,7 @@ def test_the_loss_is_the_mean_over_all_that_is_taught(random_llm, fresh_llm, cho
     assert len({len(item) for item in items}) == len(items)  # so there is padding
     end = llm.tokenizer.tokenizer.eos_token_id
     expected = [losses(llm.model, item, objective, end) for item in items]
-    teacher = llms.SftLoss(llm, objective)
+    teacher = sft.SftLoss(llm, objective)
     with torch.no_grad():
         assert float(teacher(items)) == pytest.approx(np.mean(np.concatenate(expected)), abs=1e-4)
         assert float(teacher(items[3:4])) == pytest.approx(np.mean(expected[3]), abs=1e-4)
@@ -185,7 +185,7 @@ def test_the_loss_is_the_mean_over_all_that_is_taught(random_llm, fresh_llm, cho
 
 @pytest.mark.parametrize("objective", ["tokens", "decisions"])
 def test_every_parameter_learns(fresh_llm, chosen, objective):
-    teacher = llms.SftLoss(fresh_llm, objective)
+    teacher = sft.SftLoss(fresh_llm, objective)
     teacher(lessons_for(fresh_llm, chosen)).backward()
     still = [name for name, p in teacher.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
     assert not still
@@ -194,7 +194,7 @@ def test_every_parameter_learns(fresh_llm, chosen, objective):
 def trained_adapter(llm, chosen, steps=5):
     torch.manual_seed(5)
     llm.model = llms.add_lora(llm.model, LORA)
-    teacher = llms.SftLoss(llm, "decisions")
+    teacher = sft.SftLoss(llm, "decisions")
     optimizer = torch.optim.AdamW([p for p in llm.model.parameters() if p.requires_grad], lr=1e-2)
     items = lessons_for(llm, chosen)
     found = []

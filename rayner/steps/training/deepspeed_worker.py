@@ -1,41 +1,50 @@
-"""What a fine-tuning worker holds: DeepSpeed's engine around the LLM and its loss, and the checkpoints of both."""
+"""What each worker of an LLM training does: epochs of optimizer steps, and checkpoints to resume from."""
 
 import contextlib
 import json
-import os
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import ray.train
 import torch
 from ray.train import Checkpoint
 
-from rayner.cluster.ray_train import select_worker_device
+from rayner.cluster.ray_train import checkpoint_due, start_worker, step_progress
 from rayner.config.settings import Config
-from rayner.llm import model as llms
+from rayner.llm.model import Llm
+from rayner.llm.sft import SftExample
 from rayner.modeling.checkpoint import unpickle_only_deepspeed_states
-from rayner.runs.progress import log
+from rayner.modeling.training import count_batches, epoch_batches, learning_rate_factor, worker_share
+from rayner.runs.progress import Progress, log
 from rayner.runs.run_folder import Run
-from rayner.runs.storage import local_model_name
-from rayner.steps.loading import task_instruction
+from rayner.runs.storage import StoragePath
+from rayner.steps.training.deepspeed_engine import build_engine
+from rayner.steps.training.sft_examples import SftExamples, read_sft_examples
 
 
 @dataclass(frozen=True)
 class TrainStage:
-    """One fine-tuning: of all parameters (`full`) or of an adapter (`lora`)."""
+    """One training of the LLM.
+
+    name: `pseudo_labels` or `full` (all parameters), or `lora` (an adapter). base: the checkpoint it starts from.
+    examples_folder: the training examples, as `write_sft_examples` keeps them.
+    """
 
     name: str
     base: str
     epochs: int
     lr: float
+    examples_folder: StoragePath
 
 
 @dataclass
 class TrainPosition:
-    """How far a fine-tuning is: whole epochs, steps of the next one, and the losses of these on the first worker."""
+    """How far a training is: whole epochs, steps of the next epoch, and their losses on the first worker."""
 
     epoch: int = 0
     step: int = 0
@@ -44,100 +53,111 @@ class TrainPosition:
 
 @dataclass(frozen=True)
 class TrainWorker:
-    """What one worker trains, and which of the workers it is."""
+    """One worker of a training. engine: DeepSpeed's engine around the model and its loss; rank: from 0."""
 
     engine: Any
-    llm: llms.Llm
+    llm: Llm
     config: Config
     stage: TrainStage
     rank: int
     world_size: int
 
 
-def build_engine(config: Config, run: Run, stage: TrainStage, world_size: int) -> tuple[Any, llms.Llm]:
-    """The DeepSpeed engine around the model and its loss."""
-    device = select_worker_device(config.device)
-    if device.type == "cpu":
-        os.environ["DS_ACCELERATOR"] = "cpu"
-    import deepspeed
-    import deepspeed.ops
-
-    if device.type == "cpu":
-        # Shared-memory collectives would be compiled on the spot, which needs g++ and ninja; gloo needs neither.
-        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
-    types = run.step_result("data")["types"]
-    llm = llms.load_llm_checkpoint(
-        local_model_name(stage.base),
-        instruction=task_instruction(config, types),
-        types=types,
-        chat=config.llm.chat,
-        device=device,
-        dtype=config.dtype,
-    )
-    if config.llm.gradient_checkpointing:
-        llm.model.gradient_checkpointing_enable()
-        llm.model.enable_input_require_grads()
-    if stage.name == "lora":
-        torch.manual_seed(config.seed)  # the same fresh adapter on every worker
-        llm.model = llms.add_lora(llm.model, config.llm.lora)
-    trainable = [p for p in llm.model.parameters() if p.requires_grad]
-    engine, *_ = deepspeed.initialize(
-        model=llms.SftLoss(llm, config.llm.objective),
-        optimizer=torch.optim.AdamW(trainable, lr=stage.lr, weight_decay=0.01),
-        config=deepspeed_config(config, world_size),
-        dist_init_required=False,
-    )
-    return engine, llm
+def train_on_worker(loop_settings: dict[str, Any]) -> None:
+    """Train one stage on this worker. loop_settings: `config`, `run` and `stage`."""
+    config: Config = loop_settings["config"]
+    run: Run = loop_settings["run"]
+    stage: TrainStage = loop_settings["stage"]
+    rank, world_size = start_worker(config.llm.workers)
+    engine, llm = build_engine(config, run, stage.base, lr=stage.lr, lora=stage.name == "lora", world_size=world_size)
+    worker = TrainWorker(engine, llm, config, stage, rank, world_size)
+    examples, position = read_sft_examples(stage.examples_folder), restore_checkpoint(worker)
+    steps = min(count_batches(len(examples), config.llm.batch_size), config.llm.max_steps or len(examples))
+    done_before = steps * position.epoch + position.step
+    progress = step_progress(loop_settings, f"LLM ({stage.name})", steps * stage.epochs, done_before, rank)
+    while position.epoch < stage.epochs:
+        _train_epoch(worker, examples, position, progress)
 
 
-def deepspeed_config(config: Config, world_size: int) -> dict[str, Any]:
-    """DeepSpeed's settings: ZeRO stage, precision, batch."""
-    zero: dict[str, Any] = {"stage": config.llm.zero_stage, "overlap_comm": config.device != "cpu"}
-    if config.llm.zero_stage == 3:
-        zero["stage3_gather_16bit_weights_on_model_save"] = True
-    return {
-        "train_micro_batch_size_per_gpu": config.llm.micro_batch,
-        "gradient_accumulation_steps": config.llm.batch_size // (world_size * config.llm.micro_batch),
-        "gradient_clipping": 1.0,
-        "zero_optimization": zero,
-        "zero_allow_untested_optimizer": True,
-        "bf16": {"enabled": config.dtype == "bfloat16"},
-        "steps_per_print": 2**31,
-    }
+def _train_epoch(worker: TrainWorker, examples: SftExamples, position: TrainPosition, progress: Progress) -> None:
+    """Train the rest of an epoch. Save a checkpoint at its end, and before that every `llm.checkpoint_minutes`.
+
+    Batches, learning rate and dropout depend only on the seed and the numbers of epoch and step. So a training that
+    resumes from a checkpoint ends with the same weights as one without an interruption.
+    """
+    settings, stage, rank = worker.config.llm, worker.stage, worker.rank
+    size, seed, epoch, first_step = settings.batch_size, worker.config.seed, position.epoch, position.step
+    batches = epoch_batches(examples.lengths(), size, seed + epoch)[: settings.max_steps or None]
+    worker.engine.train()
+    last_saved = time.monotonic()
+    for i, batch in enumerate(batches[first_step:], first_step):
+        step = epoch * len(batches) + i
+        for group in worker.engine.optimizer.param_groups:
+            group["lr"] = stage.lr * learning_rate_factor(step, stage.epochs * len(batches), settings.warmup)
+        torch.manual_seed(seed + step * 1000 + rank)
+        rows = worker_share([batch[k % len(batch)] for k in range(size)], rank, worker.world_size)
+        position.losses.append(_train_step(worker.engine, [examples[k] for k in rows], settings.micro_batch))
+        position.step = i + 1
+        progress.advance(1, f"loss {fmean(position.losses[-20:]):.4f}")
+        unfinished = position.step < len(batches)
+        if unfinished and checkpoint_due(last_saved, settings.checkpoint_minutes, worker.llm.device):
+            report_checkpoint(worker, position, {"epoch": epoch, "step": position.step, "loss": fmean(position.losses)})
+            last_saved = time.monotonic()
+    loss = fmean(position.losses)
+    position.epoch, position.step, position.losses = epoch + 1, 0, []
+    if rank == 0:
+        log.info("LLM (%s) epoch %d/%d: loss %.4f", stage.name, position.epoch, stage.epochs, loss)
+    report_checkpoint(worker, position, {"epoch": epoch, "step": len(batches), "loss": loss})
 
 
-def restore_checkpoint(trainee: TrainWorker) -> TrainPosition:
-    """Take up the last checkpoint, if there is one; returns how far it is."""
+def _train_step(engine: Any, examples: Sequence[SftExample], micro_batch: int) -> float:  # noqa: ANN401 - DeepSpeed's engine
+    """Do one step of the optimizer and return the mean loss. DeepSpeed itself counts the micro-batches of a step."""
+    losses = []
+    for start in range(0, len(examples), micro_batch):
+        loss = engine(examples[start : start + micro_batch])
+        engine.backward(loss)
+        engine.step()
+        losses.append(float(loss.detach()))
+    return sum(losses) / len(losses)
+
+
+def restore_checkpoint(worker: TrainWorker) -> TrainPosition:
+    """Load the last checkpoint into the engine, if there is one, and return how far it is."""
     checkpoint = ray.train.get_checkpoint()
     if checkpoint is None:
         return TrainPosition()
     with checkpoint.as_directory() as folder, unpickle_only_deepspeed_states():
-        trainee.engine.load_checkpoint(folder, tag="state", load_module_strict=False)
-        done = TrainPosition(**json.loads((Path(folder) / "done.json").read_text()))
-    if trainee.rank == 0:
-        where = f"step {done.step} of epoch {done.epoch + 1}" if done.step else f"epoch {done.epoch}"
-        log.info("LLM (%s): goes on after %s, from its checkpoint", trainee.stage.name, where)
-    return done
+        worker.engine.load_checkpoint(folder, tag="state", load_module_strict=False)
+        position = TrainPosition(**json.loads((Path(folder) / "done.json").read_text()))
+    if worker.rank == 0:
+        epoch, step = position.epoch, position.step
+        reached = f"step {step} of epoch {epoch + 1}" if step else f"epoch {epoch}"
+        log.info("LLM (%s): goes on after %s, from its checkpoint", worker.stage.name, reached)
+    return position
 
 
-def report_checkpoint(trainee: TrainWorker, done: TrainPosition, metrics: dict[str, Any]) -> None:
-    """A checkpoint from all workers, each its part of the optimizer; after an epoch also the model as users load it."""
-    llm = trainee.llm
+def report_checkpoint(worker: TrainWorker, position: TrainPosition, metrics: dict[str, Any]) -> None:
+    """Save a checkpoint and report it to Ray Train. Every worker must call this: each saves its part of the optimizer.
+
+    At the end of an epoch the checkpoint also holds the model as users load it (`model/`).
+    """
+    llm = worker.llm
     with tempfile.TemporaryDirectory() as folder:
-        trainee.engine.save_checkpoint(folder, tag="state", exclude_frozen_parameters=hasattr(llm.model, "peft_config"))
-        if trainee.rank == 0:
-            (Path(folder) / "done.json").write_text(json.dumps(asdict(done)))
-        if done.step == 0:
-            with _gathered(llm, trainee.config.llm.zero_stage):
-                if trainee.rank == 0:
+        has_adapter = hasattr(llm.model, "peft_config")
+        worker.engine.save_checkpoint(folder, tag="state", exclude_frozen_parameters=has_adapter)
+        if worker.rank == 0:
+            (Path(folder) / "done.json").write_text(json.dumps(asdict(position)))
+        if position.step == 0:
+            with _gathered_parameters(llm, worker.config.llm.zero_stage):
+                if worker.rank == 0:
                     llm.model.save_pretrained(Path(folder) / "model")
                     llm.tokenizer.tokenizer.save_pretrained(Path(folder) / "model")
         ray.train.report(metrics, checkpoint=Checkpoint.from_directory(folder))
 
 
 @contextlib.contextmanager
-def _gathered(llm: llms.Llm, zero_stage: int) -> Iterator[None]:
-    """Under ZeRO-3 every worker must help to put the trained parameters together, also those that do not save."""
+def _gathered_parameters(llm: Llm, zero_stage: int) -> Iterator[None]:
+    """Hold the whole trained parameters while the block runs. Under ZeRO-3 every worker must take part in that."""
     if zero_stage < 3:
         yield
         return

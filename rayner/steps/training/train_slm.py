@@ -9,11 +9,10 @@ import torch
 from ray.train import Checkpoint
 from ray.train.torch import prepare_model
 
-from rayner.cluster.ray_train import run_training, select_worker_device, step_progress
-from rayner.cluster.session import start_logging
+from rayner.cluster.ray_train import run_training, select_worker_device, start_worker, step_progress
 from rayner.config.settings import Config, json_digest
 from rayner.modeling.scratch import write_scratch_encoder
-from rayner.modeling.training import count_batches, set_torch_threads
+from rayner.modeling.training import count_batches
 from rayner.runs.progress import log
 from rayner.runs.run_folder import Run, folder_sha256, replace_folder
 from rayner.runs.storage import local_model_name
@@ -67,12 +66,9 @@ def _train_encoder(config: Config, run: Run) -> dict[str, Any]:
 
 def _worker(settings: dict[str, Any]) -> None:
     """What each training worker does."""
-    start_logging()
     config: Config = settings["config"]
     run: Run = settings["run"]
-    context = ray.train.get_context()
-    rank, world = context.get_world_rank(), context.get_world_size()
-    set_torch_threads(config.slm.workers.cpus)
+    rank, world = start_worker(config.slm.workers)
     types = run.step_result("data")["types"]
     torch.manual_seed(config.seed)  # the same fresh head in every run
     slm = slms.load_encoder_tagger(

@@ -1,0 +1,106 @@
+"""Supervised fine-tuning (SFT) of the large model: training examples as token ids, and the loss (method, section 3)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from rayner.llm.model import Llm, compute_logits
+from rayner.llm.prompt_encoder import PromptEncoder
+from rayner.modeling.training import pad_rows
+from rayner.text.labelled_text import LabelledSentence
+from rayner.text.segmentation import split_windows
+from rayner.text.spans import crop_spans
+from rayner.text.tag_grammar import TokenIds
+
+
+@dataclass(frozen=True)
+class SftExample:
+    """A prompt with its right answer.
+
+    prompt: token ids of everything before the answer.
+    answer: token ids of the answer, without the end token.
+    allowed: for each token of the answer, the token ids that the grammar allows there.
+    """
+
+    prompt: list[int]
+    answer: list[int]
+    allowed: list[TokenIds]
+
+    def __len__(self) -> int:
+        return len(self.prompt) + len(self.answer)
+
+
+def split_long_sentence(sentence: LabelledSentence, size: int, overlap: int) -> list[LabelledSentence]:
+    """Split a sentence longer than `size` characters into windows. An entity cut by a window's edge is left out."""
+    if len(sentence.text) <= size:
+        return [sentence]
+    return [
+        LabelledSentence(sentence.text[w.start : w.end], crop_spans(sentence.spans, w.start, w.end))
+        for w in split_windows(len(sentence.text), size, overlap)
+    ]
+
+
+def build_sft_example(
+    encoder: PromptEncoder, examples: Sequence[LabelledSentence], sentence: LabelledSentence
+) -> SftExample:
+    """Encode a labelled sentence as the answer to the prompt that shows these examples."""
+    answer = list(encoder.build_grammar(sentence.text).spell_answer(sentence.spans))
+    return SftExample(
+        encoder.prompt_tokens(examples, sentence.text),
+        [step.token for step in answer],
+        [step.allowed for step in answer],
+    )
+
+
+class SftLoss(torch.nn.Module):
+    """The model with its training loss as `forward`.
+
+    ZeRO-3 shards a module's weights and gathers them when its `forward` runs, so the loss must be computed inside it.
+    """
+
+    model: Any
+
+    def __init__(self, llm: Llm, objective: str) -> None:
+        super().__init__()
+        self.model = llm.model
+        self.objective = objective
+        self.pad_token = llm.tokenizer.tokenizer.pad_token_id or 0
+        self.end_token = llm.tokenizer.tokenizer.eos_token_id
+        self.device = llm.device
+
+    def forward(self, examples: Sequence[SftExample]) -> torch.Tensor:
+        """Compute the mean cross entropy over the answers of a batch. Prompt tokens do not count.
+
+        objective `tokens`: over the whole vocabulary at every token of the answer, and the end token after it.
+        objective `decisions`: over the allowed tokens, at the positions where more than one is allowed.
+        """
+        rows = [[*example.prompt, *example.answer, self.end_token] for example in examples]
+        tokens = pad_rows(rows, self.pad_token).to(self.device)
+        mask = pad_rows([[1] * len(row) for row in rows], 0).to(self.device)
+        positions = self._taught_positions(examples)
+        has_adapter = hasattr(self.model, "peft_config")
+        causal: Any = self.model.get_base_model() if has_adapter else self.model
+        hidden = causal.get_decoder()(input_ids=tokens, attention_mask=mask, use_cache=False).last_hidden_state
+        row, column = (torch.tensor([position[k] for position in positions], device=self.device) for k in (0, 1))
+        targets = torch.tensor([rows[position[0]][position[1] + 1] for position in positions], device=self.device)
+        if self.objective == "tokens":
+            return torch.nn.functional.cross_entropy(compute_logits(causal, hidden[row, column], None), targets)
+        allowed = pad_rows([position[2] for position in positions], -1).to(self.device)
+        token_ids = allowed.clamp(min=0)
+        if hasattr(causal.get_output_embeddings().weight, "ds_id"):  # ZeRO-3 shards it: only the whole layer can run
+            logits = compute_logits(causal, hidden[row, column], None).gather(1, token_ids)
+        else:
+            logits = compute_logits(causal, hidden[row, column], token_ids)
+        logits = logits.masked_fill(allowed < 0, float("-inf"))
+        return torch.nn.functional.cross_entropy(logits, (allowed == targets[:, None]).int().argmax(1))
+
+    def _taught_positions(self, examples: Sequence[SftExample]) -> list[tuple[int, int, TokenIds]]:
+        """List (row, position before the target token, allowed token ids) of every token that counts in the loss."""
+        return [
+            (row, len(example.prompt) + k - 1, allowed)
+            for row, example in enumerate(examples)
+            for k, allowed in enumerate([*example.allowed, (self.end_token,)])
+            if self.objective == "tokens" or len(allowed) > 1
+        ]

@@ -1,0 +1,178 @@
+"""The LLM's training examples: tokenised once by a Ray Data map and kept as Parquet, which every training worker reads.
+
+Only the actors of the map load the retrieval index and embed sentences. A training worker reads token ids.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import ray.data
+
+from rayner.cluster.failures import RERUN_HINT, format_error
+from rayner.cluster.session import start_logging
+from rayner.config.settings import Config
+from rayner.corpus.tables import read_table, write_table
+from rayner.errors import JobError
+from rayner.llm.prompt_encoder import PromptEncoder, load_prompt_encoder
+from rayner.llm.retrieval import ExampleRetriever
+from rayner.llm.sft import SftExample, build_sft_example, split_long_sentence
+from rayner.modeling.training import set_torch_threads
+from rayner.runs.progress import Progress, log
+from rayner.runs.run_folder import Run
+from rayner.runs.storage import StoragePath, list_file_names, local_model_name
+from rayner.steps import data
+from rayner.steps.loading import load_retriever, task_instruction
+from rayner.steps.training.pseudo_labels import read_pseudo_labels
+from rayner.text.labelled_text import LabelledSentence
+
+# Sentences of a file. They are embedded file by file, so this number decides which share a batch of the encoder.
+FILE_SENTENCES = 2_000
+SFT_SCHEMA = pa.schema(
+    [
+        pa.field("prompt", pa.list_(pa.int32()), nullable=False),  # token ids before the answer
+        pa.field("answer", pa.list_(pa.int32()), nullable=False),  # token ids of the answer, without the end token
+        pa.field("allowed", pa.list_(pa.list_(pa.int32())), nullable=False),  # those allowed at each token of it
+    ]
+)
+
+
+@dataclass(frozen=True)
+class SftSource:
+    """What training examples are made of, and where they are kept.
+
+    base: checkpoint whose tokenizer spells them. sentences: `train` (labelled) or `pseudo_labels`.
+    """
+
+    config: Config
+    run: Run
+    base: str
+    sentences: str
+    folder: StoragePath
+    file_sentences: int = FILE_SENTENCES
+
+    def read_groups(self) -> list[list[LabelledSentence]]:
+        """Read the sentences in groups of `prompt.group` neighbours, which share their examples.
+
+        A sentence longer than `llm.max_chars` is split into windows first.
+        """
+        pseudo = self.sentences == "pseudo_labels"
+        sentences = read_pseudo_labels(self.run) if pseudo else data.read_part(self.run, self.sentences)
+        llm, size = self.config.llm, self.config.prompt.group
+        pieces = [
+            piece for sentence in sentences for piece in split_long_sentence(sentence, llm.max_chars, llm.overlap)
+        ]
+        return [pieces[i : i + size] for i in range(0, len(pieces), size)]
+
+    def file_groups(self, groups: Sequence[list[LabelledSentence]]) -> dict[str, list[list[LabelledSentence]]]:
+        """Assign the groups to files of at most `file_sentences` sentences, by file name, in order."""
+        size = max(1, self.file_sentences // self.config.prompt.group)
+        return {f"{i // size:06d}.parquet": list(groups[i : i + size]) for i in range(0, len(groups), size)}
+
+
+def write_sft_examples(source: SftSource) -> None:
+    """Tokenise the training sentences, each with its retrieved examples, by actors. Files that exist are kept."""
+    files = source.file_groups(source.read_groups())
+    present = set(list_file_names(source.folder, "", ".parquet"))
+    missing = [name for name in files if name not in present]
+    if not missing:
+        return
+    n_sentences = sum(len(group) for name in missing for group in files[name])
+    log.info("LLM: tokenising %d training sentences with their examples", n_sentences)
+    progress = Progress("LLM training examples", n_sentences, "sentences")
+    score = source.config.score
+    dataset: ray.data.Dataset = ray.data.from_items(
+        [{"file": name} for name in missing], override_num_blocks=len(missing)
+    )
+    actor: Any = SftExampleWriter  # Ray's types know classes only by a protocol without arguments
+    remote: Any = {"num_cpus": score.cpus, "num_gpus": score.gpus or None, "max_restarts": score.max_restarts}
+    written = dataset.map(
+        actor,
+        fn_constructor_kwargs={"source": source},
+        compute=ray.data.ActorPoolStrategy(size=min(score.actors, len(missing))),
+        **remote,
+    )
+    for row in written.iter_rows():
+        if row.get("failure"):
+            raise JobError(f"{source.folder / row['file']}: {row['failure']}; {RERUN_HINT}")
+        progress.advance(int(row["sentences"]))
+
+
+class SftExampleWriter:
+    """Ray Data actor that writes one file of training examples per call."""
+
+    def __init__(self, source: SftSource) -> None:
+        start_logging()
+        config, run = source.config, source.run
+        set_torch_threads(int(config.score.cpus))
+        types = run.step_result("data")["types"]
+        self.folder, self.files = source.folder, source.file_groups(source.read_groups())
+        self.retriever = load_retriever(config, run)
+        self.encoder = load_prompt_encoder(
+            local_model_name(source.base),
+            instruction=task_instruction(config, types),
+            types=types,
+            chat=config.llm.chat,
+        )
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Write the file that the row names; return its number of sentences, or what failed.
+
+        Ray Data would wrap an exception raised here in one of its own, without the cause.
+        """
+        try:
+            examples = build_group_examples(self.encoder, self.retriever, self.files[row["file"]])
+            write_table(examples_to_table(examples), self.folder / row["file"])
+        except Exception as error:
+            log.exception("%s failed", row["file"])
+            return {"file": row["file"], "failure": format_error(error)}
+        return {"file": row["file"], "sentences": len(examples)}
+
+
+def build_group_examples(
+    encoder: PromptEncoder, retriever: ExampleRetriever, groups: Sequence[Sequence[LabelledSentence]]
+) -> list[SftExample]:
+    """Build the training example of every sentence, in order. The sentences of a group share retrieved examples.
+
+    No sentence is shown itself, its duplicates or a sentence of its group. Tagging builds its prompts in the same way.
+    """
+    retrieved = retriever.find_group_examples([tuple(sentence.text for sentence in group) for group in groups])
+    return [
+        build_sft_example(encoder, examples, sentence)
+        for examples, group in zip(retrieved, groups, strict=True)
+        for sentence in group
+    ]
+
+
+def examples_to_table(examples: Sequence[SftExample]) -> pa.Table:
+    """Convert training examples to a table of SFT_SCHEMA."""
+    columns = {name: [getattr(example, name) for example in examples] for name in SFT_SCHEMA.names}
+    return pa.table(columns, schema=SFT_SCHEMA)
+
+
+class SftExamples:
+    """Training examples in a table of SFT_SCHEMA. Only those in use are Python lists, so that memory stays small."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._columns = [column.combine_chunks() for column in table.columns]
+
+    def __len__(self) -> int:
+        return len(self._columns[0])
+
+    def __getitem__(self, i: int) -> SftExample:
+        prompt, answer, allowed = (column[i].as_py() for column in self._columns)
+        return SftExample(prompt, answer, [tuple(tokens) for tokens in allowed])
+
+    def lengths(self) -> list[int]:
+        """Return the number of tokens of every example, prompt and answer together."""
+        prompt, answer, _ = self._columns
+        total: list[int] = pc.add(pc.list_value_length(prompt), pc.list_value_length(answer)).to_pylist()
+        return total
+
+
+def read_sft_examples(folder: StoragePath) -> SftExamples:
+    """Read the training examples that `write_sft_examples` kept, in the order of the sentences."""
+    tables = [read_table(folder / name, SFT_SCHEMA) for name in sorted(list_file_names(folder, "", ".parquet"))]
+    return SftExamples(pa.concat_tables([SFT_SCHEMA.empty_table(), *tables]))
