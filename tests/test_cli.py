@@ -145,7 +145,7 @@ def test_export_calls_types_as_asked_and_goes_on(tmp_path, capsys):
     tags.write_text("NR: a b\n")
     capsys.readouterr()
     assert main([*arguments, "--tags", str(tags)]) == 2
-    assert one_line(capsys) == "tags: expected for NR a name that the format can spell, found 'a b'"
+    assert one_line(capsys) == "tags: expected for NR a name that the format can write, found 'a b'"
 
 
 @pytest.mark.parametrize(("option", "able"), [(["--scheme", "BIO"], "conll"), (["--bom"], "csv")])

@@ -239,7 +239,7 @@ def test_types_are_called_as_asked(tmp_path):
 def test_names_that_a_format_cannot_spell(tmp_path, name, odd):
     write_corpus(tmp_path / "tagged", texts_of("d"))
     with pytest.raises(
-        ConfigError, match=f"expected for NR a name that the format can spell, found {re.escape(repr(odd))}"
+        ConfigError, match=f"expected for NR a name that the format can write, found {re.escape(repr(odd))}"
     ):
         export_corpus(tmp_path / "tagged", tmp_path / "out", EXPORT_FORMATS[name], type_names={"NR": odd})
     assert not (tmp_path / "out").exists()
@@ -248,7 +248,7 @@ def test_names_that_a_format_cannot_spell(tmp_path, name, odd):
 @pytest.mark.parametrize("name", EXPORT_FORMATS)
 def test_a_type_that_no_format_can_spell(tmp_path, name):
     write_corpus(tmp_path / "tagged", {"d": ("甲", [Span(0, 1, "a <b")])})
-    with pytest.raises(DataError, match="document 'd': expected a type that the format can spell, found 'a <b'"):
+    with pytest.raises(DataError, match="document 'd': expected a type that the format can write, found 'a <b'"):
         export_corpus(tmp_path / "tagged", tmp_path / "out", EXPORT_FORMATS[name])
 
 

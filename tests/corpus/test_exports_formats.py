@@ -169,7 +169,7 @@ def test_markus_gets_its_own_tags_and_is_told_of_others():
     ("name", "kind"), [("docusky", "Char"), ("docusky", "甲"), ("markus", "odd"), ("markus", "a b")]
 )
 def test_a_type_that_has_no_element_is_refused(name, kind):
-    with pytest.raises(DataError, match="expected a type that the format can spell, found"):
+    with pytest.raises(DataError, match="expected a type that the format can write, found"):
         exported({"d": ("楚", [Span(0, 1, kind)])}, name)
 
 

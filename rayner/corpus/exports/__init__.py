@@ -1,6 +1,7 @@
-"""The tagged corpus in other people's formats: a file a format here, and a line in FORMATS.
+"""Write a tagged corpus in other formats (`rayner export`). A format is a module here and a line in EXPORT_FORMATS.
 
-Formats of users lie anywhere (docs/extending.md); what they are made of is below, too.
+Start with `export_corpus` (the loop over documents) and `ExportFormat` (what a format must say). A user's own format
+lies outside of rayner (docs/extending.md) and is made of what this module exports.
 """
 
 from rayner.corpus.exports.brat import BRAT

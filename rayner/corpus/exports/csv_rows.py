@@ -1,6 +1,6 @@
-"""CSV: a row an entity, with the text to its left and right, as RFC 4180 has it.
+"""CSV (RFC 4180): a row an entity, with the text to its left and right.
 
-Many documents lie in a file, as people sort and filter over all of them; but no more than a spreadsheet takes.
+People sort and filter over all documents, so a file holds many of them, but no more than a spreadsheet can open.
 """
 
 import csv
@@ -15,22 +15,25 @@ COLUMNS = ("doc_id", "start", "end", "type", "text", "score", "decided_by", "lef
 CONTEXT_CHARS = 20  # characters to each side
 
 
-def _write(stream: BinaryIO, documents: Iterable[TaggedDocument], choices: ExportOptions) -> None:
-    text = io.TextIOWrapper(stream, "utf-8-sig" if choices.bom else "utf-8", newline="", write_through=True)
-    rows = csv.writer(text)
+def _write_file(stream: BinaryIO, documents: Iterable[TaggedDocument], options: ExportOptions) -> None:
+    encoding = "utf-8-sig" if options.bom else "utf-8"
+    text_stream = io.TextIOWrapper(stream, encoding, newline="", write_through=True)
+    rows = csv.writer(text_stream)
     rows.writerow(COLUMNS)
     for document in documents:
-        whole = document.text
-        for row in document.entities:
-            start, end = row["start"], row["end"]
-            context = whole[max(0, start - CONTEXT_CHARS) : start], whole[end : end + CONTEXT_CHARS]
-            score = shorten_float32(row["score"])
-            rows.writerow((document.doc_id, start, end, row["type"], row["text"], score, row["decided_by"], *context))
-    text.detach()  # the stream is not ours to close
+        text = document.text
+        for entity in document.entities:
+            start, end = entity["start"], entity["end"]
+            left, right = text[max(0, start - CONTEXT_CHARS) : start], text[end : end + CONTEXT_CHARS]
+            score = shorten_float32(entity["score"])
+            rows.writerow(
+                (document.doc_id, start, end, entity["type"], entity["text"], score, entity["decided_by"], left, right)
+            )
+    text_stream.detach()  # else the caller's stream would be closed
 
 
 CSV = ExportFormat(
-    {".csv": _write},
+    {".csv": _write_file},
     chars_per_file=CHARS_PER_FILE,
     count_exported=lambda document: (0, len(document.entities)),
     options=("bom",),

@@ -1,4 +1,4 @@
-"""The way of all exports: documents in, files out, each whole or not there."""
+"""Write a tagged corpus in an export format: documents in, files out, each whole or not there."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -10,12 +10,12 @@ from rayner.corpus.tables import TaggedDocument, iter_documents
 from rayner.errors import ConfigError, DataError
 from rayner.runs.storage import StoragePath, atomic_writer, list_file_names, remove_file, remove_temporary_files
 
-_PART = re.compile(r"part-(\d{5,})")
+_PART_NAME = re.compile(r"part-(\d{5,})")
 
 
 @dataclass(frozen=True)
 class ExportCounts:
-    """What an export wrote. What its format cannot hold (`ExportFormat.held`) is not among it."""
+    """What an export wrote. What its format cannot hold (`ExportFormat.count_exported`) does not count."""
 
     documents: int = 0
     characters: int = 0
@@ -23,16 +23,33 @@ class ExportCounts:
 
 
 @dataclass
-class _Tally:
-    """What went through so far, and what its types are called in the files."""
+class _ExportProgress:
+    """What was written so far, and the name of each type in the files."""
 
     documents: int = 0
     characters: int = 0
     entities: int = 0
-    names: dict[str, str] = field(default_factory=dict)
+    name_by_type: dict[str, str] = field(default_factory=dict)
 
     def counts(self) -> ExportCounts:
         return ExportCounts(self.documents, self.characters, self.entities)
+
+
+@dataclass(frozen=True)
+class _FileWriter:
+    """How files are written. keep_existing: files that exist stay as they are."""
+
+    options: ExportOptions
+    keep_existing: bool
+
+    def write(self, path: StoragePath, write_file: WriteFile, documents: Iterator[TaggedDocument]) -> None:
+        """Write a file, or consume the documents of one that stays."""
+        if self.keep_existing and path.exists():
+            for _ in documents:
+                pass
+            return
+        with atomic_writer(path) as stream:
+            write_file(stream, documents, self.options)
 
 
 def export_corpus(
@@ -47,114 +64,118 @@ def export_corpus(
 ) -> ExportCounts:
     """Write a tagged corpus in a format, with one file and one document of the corpus in memory at a time.
 
-    A document has its own files, `out/<doc_id><suffix>`, with the subfolders that its doc_id names; or, in a format of
-    many documents a file, they lie in `part-00000<suffix>` and so on, always cut at the same documents. Files of an
-    earlier export are replaced (and such parts as this one does not need removed) or, with `keep`, kept: those of one
-    that was interrupted, of the same corpus with the same choices.
+    A document has its own files, `out/<doc_id><suffix>`, in the subfolders that its doc_id names. In a format with many
+    documents a file, the files are `part-00000<suffix>` and so on, always cut at the same documents. Files of an
+    earlier export are replaced, and its parts that are not needed any more are removed.
 
-    tags: what to call types, where the format's own name is not wanted.
-    Raises ConfigError for a name in `tags` that the format cannot spell, DataError if `tagged` is not a tagged corpus,
-    `out` not a folder, a doc_id leads out of it or a type cannot be spelled, and OSError if a file cannot be written.
+    Args:
+        tagged: The folder of the tagged corpus.
+        out: The folder to write.
+        export_format: The format.
+        type_names: The names of types, where the format's own are not wanted.
+        options: What the user chose.
+        keep_existing: Keep the files of an earlier export, of the same corpus with the same options, that was
+            interrupted.
+        on_progress: Called after each document.
+
+    Raises:
+        ConfigError: The format cannot write a name in `type_names`.
+        DataError: `tagged` is not a tagged corpus, `out` is a file, a doc_id leads out of `out`, or the format cannot
+            write a type.
+        OSError: A file cannot be written.
+
     """
-    type_names, options, tally = type_names or {}, options or ExportOptions(), _Tally()
-    for kind, name in type_names.items():
+    for entity_type, name in (type_names or {}).items():
         if not export_format.is_legal_name(name):
-            raise ConfigError(f"tags: expected for {kind} a name that the format can spell, found {name!r}")
+            raise ConfigError(f"tags: expected for {entity_type} a name that the format can write, found {name!r}")
     if out.exists() and not out.is_dir():
         raise DataError(f"{out}: expected a folder, found a file")
-    read = _spelled(iter_documents(tagged), tagged, export_format, type_names, tally, on_progress)
+    progress, writer = _ExportProgress(), _FileWriter(options or ExportOptions(), keep_existing)
+    documents = _rename_types(iter_documents(tagged), tagged, export_format, type_names or {}, progress, on_progress)
     if export_format.chars_per_file:
-        _write_parts(read, out, export_format, options, keep_existing)
+        _write_parts(documents, out, export_format, writer)
     else:
-        for document in read:
-            for suffix, write in export_format.writers.items():
-                _write(_target(out, document.doc_id, suffix), write, iter([document]), options, keep_existing)
-    for name, data in export_format.extra_files(sorted(set(tally.names.values()))).items():
+        for document in documents:
+            for suffix, write_file in export_format.writers.items():
+                writer.write(_document_path(out, document.doc_id, suffix), write_file, iter([document]))
+    for name, data in export_format.extra_files(sorted(set(progress.name_by_type.values()))).items():
         with atomic_writer(out / name) as stream:
             stream.write(data)
     remove_temporary_files(out)
-    return tally.counts()
+    return progress.counts()
 
 
-def _spelled(
+def _rename_types(
     documents: Iterator[TaggedDocument],
     tagged: StoragePath,
-    form: ExportFormat,
-    tags: Mapping[str, str],
-    tally: _Tally,
-    progress: Callable[[ExportCounts], None],
+    export_format: ExportFormat,
+    type_names: Mapping[str, str],
+    progress: _ExportProgress,
+    on_progress: Callable[[ExportCounts], None],
 ) -> Iterator[TaggedDocument]:
-    """The documents with their types as the format calls them, counted."""
+    """Yield the documents with their types as the format calls them, and count them."""
+    name_by_type = progress.name_by_type
     for document in documents:
-        for row in document.entities:
-            kind = row["type"]
-            if kind not in tally.names:
-                name = tags.get(kind) or form.type_names.get(kind) or form.other_type_name.format(kind)
-                if not form.is_legal_name(name):
-                    where = f"{tagged}: document {document.doc_id!r}"
-                    raise DataError(f"{where}: expected a type that the format can spell, found {kind!r}")
-                tally.names[kind] = name
-            row["type"] = tally.names[kind]
-        characters, entities = form.count_exported(document)
-        tally.documents += 1
-        tally.characters += characters
-        tally.entities += entities
+        for entity in document.entities:
+            entity_type = entity["type"]
+            if entity_type not in name_by_type:
+                name = type_names.get(entity_type) or export_format.name_type(entity_type)
+                if not export_format.is_legal_name(name):
+                    raise DataError(
+                        f"{tagged}: document {document.doc_id!r}: "
+                        f"expected a type that the format can write, found {entity_type!r}"
+                    )
+                name_by_type[entity_type] = name
+            entity["type"] = name_by_type[entity_type]
+        n_chars, n_entities = export_format.count_exported(document)
+        progress.documents += 1
+        progress.characters += n_chars
+        progress.entities += n_entities
         yield document
-        progress(tally.counts())
-
-
-def _write(
-    path: StoragePath, write: WriteFile, documents: Iterator[TaggedDocument], choices: ExportOptions, keep: bool
-) -> None:
-    """Write a file, or pass over the documents of one that is kept."""
-    if keep and path.exists():
-        for _ in documents:
-            pass
-        return
-    with atomic_writer(path) as stream:
-        write(stream, documents, choices)
+        on_progress(progress.counts())
 
 
 def _write_parts(
-    documents: Iterator[TaggedDocument], out: StoragePath, form: ExportFormat, choices: ExportOptions, keep: bool
+    documents: Iterator[TaggedDocument], out: StoragePath, export_format: ExportFormat, writer: _FileWriter
 ) -> None:
-    ((suffix, write),) = form.writers.items()
-    folder = out / form.folder if form.folder else out
-    number = -1
-    for number, part in enumerate(group_documents(documents, form.chars_per_file)):
-        _write(folder / f"part-{number:05d}{suffix}", write, part, choices, keep)
+    ((suffix, write_file),) = export_format.writers.items()
+    folder = out / export_format.folder if export_format.folder else out
+    n_parts = 0
+    for part in group_documents(documents, export_format.chars_per_file):
+        writer.write(folder / f"part-{n_parts:05d}{suffix}", write_file, part)
+        n_parts += 1
     for name in list_file_names(folder, "part-", suffix):
-        match = _PART.fullmatch(name.removesuffix(suffix))
-        if match and int(match[1]) > number:
+        match = _PART_NAME.fullmatch(name.removesuffix(suffix))
+        if match and int(match[1]) >= n_parts:
             remove_file(folder / name)
 
 
 def group_documents(documents: Iterator[TaggedDocument], max_chars: int) -> Iterator[Iterator[TaggedDocument]]:
-    """The documents in parts of up to `size` characters, or of a longer document alone; at least one part.
+    """Group documents, in order, so that a group has at most `max_chars` characters or is one longer document.
 
-    Each part must be used up before the next is taken.
+    There is at least one group. Each must be used up before the next is taken.
     """
-    following = next(documents, None)
+    upcoming = next(documents, None)
 
-    def part() -> Iterator[TaggedDocument]:
-        nonlocal following
-        held = 0
-        while following is not None:
-            yield following
-            held += len(following.text)
-            following = next(documents, None)
-            if following is not None and held + len(following.text) > max_chars:
+    def take_group() -> Iterator[TaggedDocument]:
+        nonlocal upcoming
+        n_chars = 0
+        while upcoming is not None:
+            yield upcoming
+            n_chars += len(upcoming.text)
+            upcoming = next(documents, None)
+            if upcoming is not None and n_chars + len(upcoming.text) > max_chars:
                 return
 
-    yield part()
-    while following is not None:
-        yield part()
+    yield take_group()
+    while upcoming is not None:
+        yield take_group()
 
 
-def _target(out: StoragePath, doc_id: str, suffix: str) -> StoragePath:
-    """The file of a document. Raises DataError for a doc_id that leads out of `out`, by `..` or by a link there."""
+def _document_path(out: StoragePath, doc_id: str, suffix: str) -> StoragePath:
+    """Return the file of a document. Raises DataError for a doc_id that leads out of `out`, by `..` or by a link."""
     path = out / f"{doc_id}{suffix}"
-    odd = any(part in ("", ".", "..") for part in doc_id.split("/")) or "\0" in doc_id
-    if odd or (isinstance(path, Path) and not path.resolve().is_relative_to(Path(str(out)).resolve())):
+    is_unsafe = any(part in ("", ".", "..") for part in doc_id.split("/")) or "\0" in doc_id
+    if is_unsafe or (isinstance(path, Path) and not path.resolve().is_relative_to(Path(str(out)).resolve())):
         raise DataError(f"{out}: expected a doc_id that names a file below this folder, found {doc_id!r}")
     return path

@@ -1,4 +1,4 @@
-"""What a format is to the export: how documents become its files, and what it calls the types of entities."""
+"""What makes an export format: how documents become its files, and the names of entity types in them."""
 
 import json
 import re
@@ -11,40 +11,39 @@ import numpy as np
 from rayner.corpus.tables import TaggedDocument
 from rayner.text.spans import Span
 
-CHARS_PER_FILE = (
-    4_000_000  # characters of a file that holds many documents; a spreadsheet takes the entities of so many
-)
+CHARS_PER_FILE = 4_000_000  # of files with many documents: a spreadsheet can hold the entities of so many characters
 CONLL_SCHEMES = ("BIO", "BIOES")
-_LEGAL = re.compile(r"[^<>/&\s]+")  # what the LLM's markup can spell, and so what rayner reads
-_ENDS_LINES = {char: f"\\u{ord(char):04x}" for char in "\x85\u2028\u2029"}
+_TYPE_NAME = re.compile(r"[^<>/&\s]+")  # the types that rayner reads
+_LINE_END_ESCAPES = str.maketrans({char: f"\\u{ord(char):04x}" for char in "\x85\u2028\u2029"})
 
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What a user may choose. A format heeds what its `options` names.
+    """What a user may choose. A format uses the fields that its `options` names.
 
-    scheme: of SCHEMES. bom: begin each file with U+FEFF, by which Excel knows UTF-8.
+    scheme: one of CONLL_SCHEMES. bom: begin each file with U+FEFF, by which Excel recognises UTF-8.
     """
 
     scheme: str = CONLL_SCHEMES[0]
     bom: bool = False
 
 
+# Writes a file: the documents in it, in order, whose types already have the names of the format.
 WriteFile = Callable[[BinaryIO, Iterable[TaggedDocument], ExportOptions], None]
 
 
 @dataclass(frozen=True)
 class ExportFormat:
-    """A format.
+    """An export format.
 
-    files: by the end of its name, what writes a file: the documents in it, in order, whose types are spelled already.
-    shard: 0 if each document has files of its own; else the characters from which on the next file is begun. Such a
-        format has one kind of file, and `folder` (ending in `/`) is where it lies.
-    tags, other: what types are called, unless the user says otherwise: by type, and any other (`{}`: the type).
-    legal: whether the format can spell such a name.
-    beside: further files, by name, known once all types are.
-    held: characters and entities of a document that the format holds, if not all.
-    takes: the fields of Choices that concern it.
+    writers: what writes each file of a document, by the end of the file's name.
+    chars_per_file: 0 if each document has its own files; else the size at which a new file begins. Such a format has
+        one kind of file, in `folder` (which ends in `/`).
+    type_names: the names of types in this format. other_type_name: that of any other type (`{}`: the type).
+    is_legal_name: whether the format can write a type with this name.
+    extra_files: from the names of all types, further files by their names.
+    count_exported: the characters and entities of a document that the format holds.
+    options: the fields of ExportOptions that it uses.
     """
 
     writers: Mapping[str, WriteFile]
@@ -52,43 +51,44 @@ class ExportFormat:
     folder: str = ""
     type_names: Mapping[str, str] = field(default_factory=dict)
     other_type_name: str = "{}"
-    is_legal_name: Callable[[str], bool] = lambda name: bool(_LEGAL.fullmatch(name))
-    extra_files: Callable[[Sequence[str]], dict[str, bytes]] = lambda kinds: {}
+    is_legal_name: Callable[[str], bool] = lambda name: bool(_TYPE_NAME.fullmatch(name))
+    extra_files: Callable[[Sequence[str]], dict[str, bytes]] = lambda types: {}
     count_exported: Callable[[TaggedDocument], tuple[int, int]] = lambda document: (
         len(document.text),
         len(document.entities),
     )
     options: tuple[str, ...] = ()
 
+    def name_type(self, entity_type: str) -> str:
+        """Return this format's name of an entity type."""
+        return self.type_names.get(entity_type) or self.other_type_name.format(entity_type)
+
 
 def make_text_writer(
     render: Callable[[TaggedDocument, ExportOptions], str], header: str = "", separator: str = "", footer: str = ""
 ) -> WriteFile:
-    """What writes a file that is the text of each of its documents, one after the other, in UTF-8."""
+    """Return a function that writes UTF-8 files: a header, each document as text with a separator between, a footer."""
 
-    def write(stream: BinaryIO, documents: Iterable[TaggedDocument], choices: ExportOptions) -> None:
+    def write_file(stream: BinaryIO, documents: Iterable[TaggedDocument], options: ExportOptions) -> None:
         stream.write(header.encode())
         for i, document in enumerate(documents):
-            stream.write(((separator if i else "") + render(document, choices)).encode())
+            stream.write(((separator if i else "") + render(document, options)).encode())
         stream.write(footer.encode())
 
-    return write
+    return write_file
 
 
 def get_entity_spans(document: TaggedDocument) -> list[Span]:
-    """The entities as spans, in order."""
-    return [Span(row["start"], row["end"], row["type"]) for row in document.entities]
+    """Return the entities of a document as spans, in order."""
+    return [Span(entity["start"], entity["end"], entity["type"]) for entity in document.entities]
 
 
 def shorten_float32(score: float | None) -> float | None:
-    """A score as the number with the fewest digits that is the same as a 32-bit one: 0.9, not 0.8999999761581421."""
+    """Return the number with the fewest digits that is the same in 32 bits: 0.9, not 0.8999999761581421."""
     return None if score is None else float(str(np.float32(score)))
 
 
-def format_json_line(value: Any) -> str:  # noqa: ANN401 - anything that JSON holds
-    """JSON in one line, by whatever rule a reader ends lines."""
+def format_json_line(value: Any) -> str:  # noqa: ANN401 - any JSON value
+    """Return JSON in one line, without characters that some reader takes for the end of a line."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return text if text.isascii() else text.translate(_TABLE)
-
-
-_TABLE = str.maketrans(_ENDS_LINES)
+    return text if text.isascii() else text.translate(_LINE_END_ESCAPES)

@@ -1,4 +1,4 @@
-"""A dataset of Hugging Face: Parquet and a README that says what is in it, for `datasets.load_dataset(folder)`."""
+"""Hugging Face dataset: Parquet files and a README with their columns, for `datasets.load_dataset(folder)`."""
 
 from collections.abc import Iterable, Sequence
 from typing import BinaryIO
@@ -10,7 +10,7 @@ from rayner.corpus.exports.export import group_documents
 from rayner.corpus.exports.export_format import CHARS_PER_FILE, ExportFormat, ExportOptions
 from rayner.corpus.tables import TaggedDocument
 
-_ENTITY = pa.struct(
+_ENTITY_TYPE = pa.struct(
     [
         ("start", pa.int64()),
         ("end", pa.int64()),
@@ -19,22 +19,22 @@ _ENTITY = pa.struct(
         ("decided_by", pa.string()),
     ]
 )
-SCHEMA = pa.schema([("doc_id", pa.string()), ("text", pa.string()), ("entities", pa.list_(_ENTITY))])
-_GROUP = 250_000  # characters of a row group
+SCHEMA = pa.schema([("doc_id", pa.string()), ("text", pa.string()), ("entities", pa.list_(_ENTITY_TYPE))])
+_ROW_GROUP_CHARS = 250_000
 _FOLDER = "data/"
 _DTYPES = {pa.int64(): "int64", pa.string(): "string", pa.float32(): "float32"}
 
 
-def _write(stream: BinaryIO, documents: Iterable[TaggedDocument], choices: ExportOptions) -> None:
+def _write_file(stream: BinaryIO, documents: Iterable[TaggedDocument], options: ExportOptions) -> None:
     with pq.ParquetWriter(stream, SCHEMA, compression="zstd") as writer:
-        for group in group_documents(iter(documents), _GROUP):
+        for group in group_documents(iter(documents), _ROW_GROUP_CHARS):
             rows = [{"doc_id": d.doc_id, "text": d.text, "entities": d.entities} for d in group]
             writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
 
 
-def _readme(kinds: Sequence[str]) -> dict[str, bytes]:
-    fields = "\n".join(f"    - name: {field.name}\n      dtype: {_DTYPES[field.type]}" for field in _ENTITY)
-    return {"README.md": _README.format(fields=fields, folder=_FOLDER, kinds=", ".join(kinds)).encode()}
+def _write_readme(types: Sequence[str]) -> dict[str, bytes]:
+    fields = "\n".join(f"    - name: {field.name}\n      dtype: {_DTYPES[field.type]}" for field in _ENTITY_TYPE)
+    return {"README.md": _README.format(fields=fields, folder=_FOLDER, types=", ".join(types)).encode()}
 
 
 _README = """---
@@ -58,10 +58,10 @@ dataset_info:
 {fields}
 ---
 
-Documents with named entities, tagged by rayner. Types: {kinds}.
+Documents with named entities, tagged by rayner. Types: {types}.
 
 `start` and `end` count code points of `text`, the end not included. `score` is a calibrated probability, or null;
 `decided_by` is `agree`, `slm` or `llm`.
 """
 
-HF = ExportFormat({".parquet": _write}, chars_per_file=CHARS_PER_FILE, folder=_FOLDER, extra_files=_readme)
+HF = ExportFormat({".parquet": _write_file}, chars_per_file=CHARS_PER_FILE, folder=_FOLDER, extra_files=_write_readme)

@@ -6,7 +6,7 @@ from rayner.corpus.text_files import TEXT_SUFFIX
 from rayner.text.markup import spans_to_markup
 
 
-def _render(document: TaggedDocument, choices: ExportOptions) -> str:
+def _render(document: TaggedDocument, options: ExportOptions) -> str:
     return spans_to_markup(document.text, get_entity_spans(document))
 
 

@@ -1,7 +1,7 @@
 """JSON lines: a line a document, with its entities by offsets in code points.
 
-Many documents lie in a file, as readers of the format stream; but not all in one, so that an export that was
-interrupted goes on where it stopped. `cat` makes one of them.
+A file holds many documents, since readers of the format stream, but not all of them, so that an interrupted export can
+be resumed. `cat` joins the files.
 """
 
 from rayner.corpus.exports.export_format import (
@@ -15,16 +15,16 @@ from rayner.corpus.exports.export_format import (
 from rayner.corpus.tables import TaggedDocument
 
 
-def _render(document: TaggedDocument, choices: ExportOptions) -> str:
+def _render(document: TaggedDocument, options: ExportOptions) -> str:
     entities = [
         {
-            "start": row["start"],
-            "end": row["end"],
-            "type": row["type"],
-            "score": shorten_float32(row["score"]),
-            "decided_by": row["decided_by"],
+            "start": entity["start"],
+            "end": entity["end"],
+            "type": entity["type"],
+            "score": shorten_float32(entity["score"]),
+            "decided_by": entity["decided_by"],
         }
-        for row in document.entities
+        for entity in document.entities
     ]
     return format_json_line({"doc_id": document.doc_id, "text": document.text, "entities": entities}) + "\n"
 

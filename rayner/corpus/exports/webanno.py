@@ -1,11 +1,11 @@
 r"""WebAnno TSV 3.3, which INCEpTION imports: a line a character, offsets in UTF-16, the layer NamedEntity.
 
-A sentence is a line of the text with the line breaks that end it. Each character is a token, but for line breaks: one
-is a token only where it begins or ends an entity, or where its sentence begins with it.
+A sentence is a line of the text with the line breaks that end it. Each character is a token; but a line break is one
+only where it begins or ends an entity, or begins its sentence.
 
-The format's description would escape brackets and the like in text, but its own reader does not undo that: it undoes
-`\\`, `\t`, `\n`, `\r`, `\f`, `\b` and a backslash before any other control character but VT. What is written is what
-that reader undoes. It puts one line break of its own after the last line, and refuses a document without characters.
+The format's description escapes brackets and the like in text, but its own reader does not undo that. It undoes `\\`,
+`\t`, `\n`, `\r`, `\f`, `\b`, and a backslash before any other control character but VT; so that is what is written.
+That reader adds one line break after the last line, and refuses a document without characters.
 """
 
 import re
@@ -16,50 +16,52 @@ from rayner.corpus.tables import TaggedDocument
 from rayner.text.spans import Span, sort_and_check_spans
 
 _LAYER = "de.tudarmstadt.ukp.dkpro.core.api.ner.type.NamedEntity"
-_HEAD = f"#FORMAT=WebAnno TSV 3.3\n#T_SP={_LAYER}|identifier|value\n\n"
-_READABLE = {"\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r", "\b": "\\b", "\\": "\\\\"}
-_TEXT = str.maketrans({**{chr(i): f"\\{chr(i)}" for i in range(32) if not 7 < i < 14}, **_READABLE})
-_VALUE = re.compile(r"->|[\\\[\]|_;*]")
+_HEADER = f"#FORMAT=WebAnno TSV 3.3\n#T_SP={_LAYER}|identifier|value\n\n"
+_NAMED_ESCAPES = {"\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r", "\b": "\\b", "\\": "\\\\"}
+_TEXT_ESCAPES = str.maketrans({**{chr(i): f"\\{chr(i)}" for i in range(32) if not 7 < i < 14}, **_NAMED_ESCAPES})
+_ESCAPED_IN_VALUES = re.compile(r"->|[\\\[\]|_;*]")
 _SENTENCE = re.compile(r"[^\n]*\n+|[^\n]+")
+_NO_ENTITY = "_\t_"
 
 
 def format_webanno_lines(text: str, spans: Iterable[Span]) -> Iterator[str]:
-    """The lines, without their ends, that follow the header.
+    """Yield the lines that follow the header, without their ends.
 
     Raises ValueError for spans that overlap or leave the text.
     """
     spans = sort_and_check_spans(spans, len(text))
-    values = _values(spans)
-    edges = {at for span in spans for at in (span.start, span.end - 1)}
-    unit = 0  # of UTF-16
-    for number, sentence in enumerate(_SENTENCE.finditer(text), 1):
+    values = _format_entity_values(spans)
+    entity_edges = {offset for span in spans for offset in (span.start, span.end - 1)}
+    code_unit = 0  # offset in UTF-16
+    for sentence_number, sentence in enumerate(_SENTENCE.finditer(text), 1):
         yield ""
-        yield from (f"#Text={line.translate(_TEXT)}" for line in sentence[0].split("\n"))
-        token = 0
-        for at, char in enumerate(sentence[0], sentence.start()):
-            begin, unit = unit, unit + 1 + (char > "\uffff")
-            if char != "\n" or at in edges or at == sentence.start():
-                token += 1
-                value = values.get(at, "_\t_")
-                yield f"{number}-{token}\t{begin}-{unit}\t{char.translate(_TEXT)}\t{value}\t"
+        yield from (f"#Text={line.translate(_TEXT_ESCAPES)}" for line in sentence[0].split("\n"))
+        token_number = 0
+        for offset, char in enumerate(sentence[0], sentence.start()):
+            begin, code_unit = code_unit, code_unit + 1 + (char > "\uffff")
+            if char != "\n" or offset in entity_edges or offset == sentence.start():
+                token_number += 1
+                token = f"{begin}-{code_unit}\t{char.translate(_TEXT_ESCAPES)}"
+                yield f"{sentence_number}-{token_number}\t{token}\t{values.get(offset, _NO_ENTITY)}\t"
 
 
-def _values(spans: Iterable[Span]) -> dict[int, str]:
-    """What the columns of the layer's two features hold, at each character of an entity."""
-    out = {}
-    number = 0
+def _format_entity_values(spans: Iterable[Span]) -> dict[int, str]:
+    """Return, for each character of an entity, the two columns of the layer: identifier and value."""
+    values = {}
+    n_numbered = 0  # entities of several tokens share a number
     for span in spans:
-        name = _VALUE.sub(r"\\\g<0>", span.type)
+        name = _ESCAPED_IN_VALUES.sub(r"\\\g<0>", span.type)
         value = f"*\t{name}"
         if span.end - span.start > 1:
-            number += 1
-            value = f"*[{number}]\t{name}[{number}]"
-        out.update(dict.fromkeys(range(span.start, span.end), value))
-    return out
+            n_numbered += 1
+            value = f"*[{n_numbered}]\t{name}[{n_numbered}]"
+        values.update(dict.fromkeys(range(span.start, span.end), value))
+    return values
 
 
-def _render(document: TaggedDocument, choices: ExportOptions) -> str:
-    return _HEAD + "".join(f"{line}\n" for line in format_webanno_lines(document.text, get_entity_spans(document)))
+def _render(document: TaggedDocument, options: ExportOptions) -> str:
+    lines = format_webanno_lines(document.text, get_entity_spans(document))
+    return _HEADER + "".join(f"{line}\n" for line in lines)
 
 
 WEBANNO = ExportFormat({".tsv": make_text_writer(_render)})
