@@ -1,8 +1,8 @@
-"""What the sample is made of: names of persons, states, places, offices, books and eras.
+"""Names of persons, states, places, offices, books and eras for the sample.
 
-Names are facts; nobody here did what a sentence says. Entries are separated by white space. A name that is also a
-common word, a state or a title is welcome, for it is what makes tagging hard. Below the lists: how entries are read,
-and what slots draw from.
+The names are real; the events of the sentences are invented. White space separates entries. Names that are also a
+common word, a state or a title are wanted, because they make tagging hard. After the lists: how entries are parsed, and
+the pools from which slots draw.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 Views = dict[str, tuple[str, str]]  # the ways to name one thing: view -> (entity type, text); "" is the plain name
 UNTAGGED = "O"
 
-# --- persons: surname·given, with ·style (字) where known. Every fourth entry is drawn rarely (see `Pool`).
+# --- persons: surname·given, with ·style (字) where known. Every fourth entry is a rare name (see `Pool`).
 PERSONS = """
 魏·相·弱翁 韓·信 周·勃 陳·平 張·良·子房 蕭·何 韓·安國·長孺 李·廣 蘇·武·子卿 魏·無忌 趙·奢 宋·玉 楚·衍 鄭·國
 蘇·代 彭·越·仲 項·梁 英·布 季·布 欒·書 士·會 班·固·孟堅 司馬·遷·子長 司馬·錯 司馬·相如·長卿 司馬·穰苴
@@ -53,7 +53,7 @@ LORDS = """
 武安侯 博望侯 冠軍侯
 """
 POSTHUMOUS = "文忠 武穆 忠武 文正 忠烈 文貞 襄武 貞惠 康 恭 穆 桓"
-SAGES = "管子 老子 莊子 孟子 荀子 墨子 列子 孫子 吳子 晏子 尉繚子 鶡冠子"  # the master and his book share the name
+SAGES = "管子 老子 莊子 孟子 荀子 墨子 列子 孫子 吳子 晏子 尉繚子 鶡冠子"  # the master and his book have the same name
 
 # --- states, each with the rank of its ruler as the last character
 STATES = """
@@ -101,63 +101,63 @@ DIGITS = "一二三四五六七八九"
 # --- names and their views
 
 
-def _named(kind: str) -> Callable[[str], Views]:
-    """Entries that have one name only, of type `kind`."""
-    return lambda text: {"": (kind, text)}
+def _single_name(entity_type: str) -> Callable[[str], Views]:
+    """Return a parser of entries that have one name only."""
+    return lambda text: {"": (entity_type, text)}
 
 
 def _person(entry: str) -> Views:
-    """周·勃 or 張·良·子房; after the first mention annals use the given name or the style alone."""
+    """Parse 周·勃 or 張·良·子房. After the first mention, annals use the given name or the style alone."""
     surname, given, *style = entry.split("·")
     views = {"": ("NR", surname + given), "given": ("NR", given), "general": ("NR", surname + "將軍")}
     return views | ({"style": ("NR", style[0])} if style else {})
 
 
 def _state(entry: str) -> Views:
-    """魏王: the state 魏, its ruler 魏王 and the longer name 魏國, which some persons bear too (鄭國)."""
+    """Parse 魏王: the state 魏, its ruler 魏王, and 魏國. Such a longer name can be a person too (鄭國)."""
     name = entry[:-1]
     views = {"": ("NG", name), "king": ("NR", entry)}
     return views | ({"land": ("NG", name + "國")} if len(name) == 1 else {})
 
 
 def _place(entry: str) -> Views:
-    """武安 is a place, and 武安君 the person who holds it."""
+    """Parse 武安: the place, and its lord 武安君, a person."""
     return {"": ("NS", entry), "lord": ("NR", entry + "君")}
 
 
 def _sage(entry: str) -> Views:
-    """管子 is a person and the name of his book."""
+    """Parse 管子: a person and the book with his name."""
     return {"master": ("NR", entry), "book": ("NB", entry)}
 
 
 @dataclass(frozen=True)
 class Pool:
-    """What a kind of slot draws from: usual names, rare ones, and those kept for the books to tag."""
+    """Names for one kind of slot. usual, rare: for all text; new: for the books to tag only."""
 
     usual: list[Views]
     rare: list[Views]
     new: list[Views]
 
 
-def _pool(view: Callable[[str], Views], entries: Iterable[str], *, new: str = "", rare: bool = False) -> Pool:
-    """rare: every fourth entry becomes a rare one."""
-    views = [view(entry) for entry in entries]
+def _pool(parse: Callable[[str], Views], entries: Iterable[str], *, new: str = "", rare: bool = False) -> Pool:
+    """Parse entries into a pool. rare: every fourth entry becomes a rare one."""
+    views = [parse(entry) for entry in entries]
     return Pool(
         usual=[v for i, v in enumerate(views) if not rare or i % 4 != 3],
         rare=[v for i, v in enumerate(views) if rare and i % 4 == 3],
-        new=[view(entry) for entry in new.split()],
+        new=[parse(entry) for entry in new.split()],
     )
 
 
-def _counted(first: int, last: int) -> list[str]:
-    """The numerals from `first` to `last`, which is 19 at most."""
+def _numerals(first: int, last: int) -> list[str]:
+    """Return the numerals from `first` to `last`, which is 19 at most."""
     return ["十" * (n > 9) + (DIGITS[n % 10 - 1] if n % 10 else "") for n in range(first, last + 1)]
 
 
 def _pools() -> dict[str, Pool]:
-    """One pool a slot name; times are composed here."""
-    years = [f"{n}年" for n in ["元", *_counted(2, 19)]]
-    months = ["正月", *(f"{n}月" for n in _counted(2, 12)), "閏月"]
+    """Return a pool for each slot name. Times are composed here."""
+    years = [f"{n}年" for n in ["元", *_numerals(2, 19)]]
+    months = ["正月", *(f"{n}月" for n in _numerals(2, 12)), "閏月"]
     quarters = zip("春夏秋冬", (months[:3], months[3:6], months[6:9], months[9:12]), strict=True)
     seasons = [text for name, three in quarters for text in (name, *(name + month for month in three))]
     days = [STEMS[i % 10] + BRANCHES[i % 12] for i in range(60)]
@@ -166,21 +166,21 @@ def _pools() -> dict[str, Pool]:
         "NR": _pool(_person, PERSONS.split(), new=NEW_PERSONS, rare=True),
         "NS": _pool(_place, PLACES.split(), new=NEW_PLACES, rare=True),
         "NG": _pool(_state, STATES.split(), new=NEW_STATES),
-        "NO": _pool(_named("NO"), OFFICES.split()),
-        "NB": _pool(_named("NB"), BOOKS.split(), new=NEW_BOOKS),
+        "NO": _pool(_single_name("NO"), OFFICES.split()),
+        "NB": _pool(_single_name("NB"), BOOKS.split(), new=NEW_BOOKS),
         "ODD": _pool(_person, ODD_PERSONS.split()),
-        "RULER": _pool(_named("NR"), RULERS.split()),
-        "LORD": _pool(_named("NR"), LORDS.split()),
-        "POST": _pool(_named("NR"), POSTHUMOUS.split()),
+        "RULER": _pool(_single_name("NR"), RULERS.split()),
+        "LORD": _pool(_single_name("NR"), LORDS.split()),
+        "POST": _pool(_single_name("NR"), POSTHUMOUS.split()),
         "SAGE": _pool(_sage, SAGES.split()),
-        "YEAR": _pool(_named("T"), [era + year for era in ERAS.split() for year in years], new=new_years),
-        "NYEAR": _pool(_named("T"), years),
-        "SEASON": _pool(_named("T"), seasons),
-        "MONTH": _pool(_named("T"), months),
-        "DAY": _pool(_named("T"), days),
-        "LATER": _pool(_named("T"), LATER.split()),
-        "PAST": _pool(_named("T"), PAST.split()),
-        "NUM": _pool(_named(UNTAGGED), [*_counted(2, 9), "數"]),
+        "YEAR": _pool(_single_name("T"), [era + year for era in ERAS.split() for year in years], new=new_years),
+        "NYEAR": _pool(_single_name("T"), years),
+        "SEASON": _pool(_single_name("T"), seasons),
+        "MONTH": _pool(_single_name("T"), months),
+        "DAY": _pool(_single_name("T"), days),
+        "LATER": _pool(_single_name("T"), LATER.split()),
+        "PAST": _pool(_single_name("T"), PAST.split()),
+        "NUM": _pool(_single_name(UNTAGGED), [*_numerals(2, 9), "數"]),
     }
 
 

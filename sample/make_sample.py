@@ -1,10 +1,10 @@
-"""Write the sample corpus of `make demo`: labelled text to learn from, plain books to tag, and their README.
+"""Write the sample of `make demo`: labelled text to train on, plain books to tag, and their README.
 
     python sample/make_sample.py [--out DIR]
 
-The text is our own (names in `facts`, sentences in `patterns`), drawn with fixed seeds: the same files come out every
-time, and a test holds the committed ones to this script. Standard library only, and no part of rayner: the demo's
-input must not change because the product does.
+The text is our own: names from `facts`, sentences from `patterns`, drawn with fixed seeds. The script writes the same
+files every time, and a test compares them with the committed ones. It uses the standard library only and nothing of
+rayner: the input of the demo must not change when rayner changes.
 """
 
 import argparse
@@ -19,18 +19,18 @@ from pathlib import Path
 import patterns
 from facts import POOLS, UNTAGGED, Views
 
-Char = tuple[str, str]  # a character and its tag
-Sentence = list[Char]
+TaggedChar = tuple[str, str]  # a character and its tag
+Sentence = list[TaggedChar]
 
-SENTENCES = 1600  # of labelled text
-CHAPTER_CHARS = 2450  # a chapter ends with the paragraph that reaches this
-RARE_SHARE = 0.08  # of draws that take a rare name, so that held-out text has names never seen in training
+N_SENTENCES = 1600  # of the labelled text
+CHAPTER_CHARS = 2450  # a chapter ends with the paragraph that reaches this number
+RARE_SHARE = 0.08  # of draws that take a rare name, so that held-out text has names that are not in the training text
 NEW_SHARE = 0.3  # of draws, in the books to tag, that take a name absent from the labelled text
-LONG_LINE = 650  # characters of the line without an end of sentence
+LONG_LINE_CHARS = 650  # of the line without an end of sentence
 
 _SLOT = re.compile(r"\{([A-Z]+)(\d?)(?:\.([a-z]+)|=([^}]+))?\}")
 
-GROUPS = {
+PATTERNS = {
     "openings": patterns.OPENINGS.split(),
     "deeds": patterns.DEEDS.split(),
     "endings": patterns.ENDINGS.split(),
@@ -45,121 +45,120 @@ GROUPS = {
 # --- sentences and paragraphs
 
 
-def text_of(sentence: Iterable[Char]) -> str:
-    """The characters without their tags."""
+def plain_text(sentence: Iterable[TaggedChar]) -> str:
+    """Return the characters without their tags."""
     return "".join(char for char, _ in sentence)
 
 
-def tagged(text: str, kind: str) -> Sentence:
-    """The text as one entity of this type (BMES), or untagged."""
-    if kind == UNTAGGED:
+def tag_text(text: str, entity_type: str) -> Sentence:
+    """Tag a text as one entity of this type (BMES), or as untagged."""
+    if entity_type == UNTAGGED:
         return [(char, UNTAGGED) for char in text]
     prefixes = "S" if len(text) == 1 else "B" + "M" * (len(text) - 2) + "E"
-    return [(char, f"{prefix}-{kind}") for char, prefix in zip(text, prefixes, strict=True)]
+    return [(char, f"{prefix}-{entity_type}") for char, prefix in zip(text, prefixes, strict=True)]
 
 
-class Scribe:
-    """Draws sentences and paragraphs from one seed; never writes a sentence twice.
+class SentenceGenerator:
+    """Generate sentences and paragraphs from one seed, and no sentence twice.
 
-    Only `Random.random` is used: of the generator's methods, it alone is promised to give the same numbers under
-    every version of Python.
+    It uses `Random.random` alone: Python promises the same numbers in every version for this method only.
     """
 
-    def __init__(self, seed: int, *, seen: set[str], new_share: float = 0.0) -> None:
+    def __init__(self, seed: int, *, known_sentences: set[str], new_share: float = 0.0) -> None:
         self._random = random.Random(seed).random
-        self._seen = seen
+        self._known_sentences = known_sentences
         self._new_share = new_share
-        self._decks: dict[str, list[str]] = {}
+        self._unused_patterns: dict[str, list[str]] = {}
 
-    def _index(self, n: int) -> int:
+    def _draw_index(self, n: int) -> int:
         return int(self._random() * n)
 
-    def _pattern(self, group: str) -> str:
-        """The next pattern of a shuffled deck, so that every pattern is used before one is used again."""
-        deck = self._decks.get(group) or sorted(GROUPS[group], key=lambda _: self._random())
-        self._decks[group] = deck
-        return deck.pop()
+    def _next_pattern(self, group: str) -> str:
+        """Return the next pattern of a shuffled group; none repeats before all were used."""
+        unused = self._unused_patterns.get(group) or sorted(PATTERNS[group], key=lambda _: self._random())
+        self._unused_patterns[group] = unused
+        return unused.pop()
 
-    def _draw(self, kind: str, taken: set[str], *, lasting: bool) -> Views:
-        """Something that shares no name with those taken; a rare name never lasts through a paragraph."""
-        pool = POOLS[kind]
+    def _draw_name(self, slot: str, used_names: set[str], *, lasting: bool) -> Views:
+        """Draw a name that shares no view with the used ones. A lasting name is never a rare one."""
+        pool = POOLS[slot]
         while True:
             choices = pool.usual
             if pool.new and self._random() < self._new_share:
                 choices = pool.new
             elif pool.rare and not lasting and self._random() < RARE_SHARE:
                 choices = pool.rare
-            views = choices[self._index(len(choices))]
-            if taken.isdisjoint(text for _, text in views.values()):
+            views = choices[self._draw_index(len(choices))]
+            if used_names.isdisjoint(text for _, text in views.values()):
                 return views
 
-    def render(self, pattern: str, cast: dict[str, Views]) -> Sentence | None:
-        """The pattern filled in; lasting names come from `cast` and are added to it.
+    def fill_pattern(self, pattern: str, cast: dict[str, Views]) -> Sentence | None:
+        """Fill in a pattern. Numbered slots take their names from `cast`, or add them to it.
 
-        None, and `cast` as it was, if a name lacks the view asked for (a person whose style is unknown).
+        Returns None and leaves `cast` unchanged if a name lacks the view of a slot (a person without a known style).
         """
-        taken = {text for views in cast.values() for _, text in views.values()}
-        drawn = dict(cast)
+        used_names = {text for views in cast.values() for _, text in views.values()}
+        names = dict(cast)
         sentence: Sentence = []
         end = 0
-        for slot in _SLOT.finditer(pattern):
-            kind, number, view, literal = slot.groups()
-            sentence += tagged(pattern[end : slot.start()], UNTAGGED)
-            end = slot.end()
+        for match in _SLOT.finditer(pattern):
+            slot, number, view, literal = match.groups()
+            sentence += tag_text(pattern[end : match.start()], UNTAGGED)
+            end = match.end()
             if literal:
-                sentence += tagged(literal, kind)
+                sentence += tag_text(literal, slot)
                 continue
-            key = kind + number
-            if not number or key not in drawn:
-                drawn[key] = self._draw(kind, taken, lasting=bool(number))
-                taken.update(text for _, text in drawn[key].values())
-            if (view or "") not in drawn[key]:
+            key = slot + number
+            if not number or key not in names:
+                names[key] = self._draw_name(slot, used_names, lasting=bool(number))
+                used_names.update(text for _, text in names[key].values())
+            if (view or "") not in names[key]:
                 return None
-            entity_type, text = drawn[key][view or ""]
-            sentence += tagged(text, entity_type)
-        cast.update((key, views) for key, views in drawn.items() if key[-1].isdigit())
-        return sentence + tagged(pattern[end:], UNTAGGED)
+            entity_type, text = names[key][view or ""]
+            sentence += tag_text(text, entity_type)
+        cast.update((key, views) for key, views in names.items() if key[-1].isdigit())
+        return sentence + tag_text(pattern[end:], UNTAGGED)
 
-    def _fresh(self, group: str, cast: dict[str, Views]) -> Sentence:
-        """A sentence that was not written before."""
+    def _generate_sentence(self, group: str, cast: dict[str, Views]) -> Sentence:
+        """Generate a sentence that was not generated before."""
         while True:
-            sentence = self.render(self._pattern(group), cast)
-            if sentence and (text := text_of(sentence)) not in self._seen:
-                self._seen.add(text)
+            sentence = self.fill_pattern(self._next_pattern(group), cast)
+            if sentence and (text := plain_text(sentence)) not in self._known_sentences:
+                self._known_sentences.add(text)
                 return sentence
 
-    def paragraph(self, mix: dict[str, float]) -> list[Sentence]:
-        """Three to eight sentences with one cast; mix: the shares of the sorts of paragraph."""
-        n = 3 + self._index(6)
-        shares = list(accumulate(mix.values()))
-        sort = list(mix)[bisect(shares, self._random() * shares[-1])]
-        groups = ["openings", *["deeds"] * (n - 2), "endings"] if sort == "lives" else [sort] * n
+    def generate_paragraph(self, shares: dict[str, float]) -> list[Sentence]:
+        """Generate three to eight sentences with one cast. shares: how often each genre of paragraph is drawn."""
+        n = 3 + self._draw_index(6)
+        bounds = list(accumulate(shares.values()))
+        genre = list(shares)[bisect(bounds, self._random() * bounds[-1])]
+        groups = ["openings", *["deeds"] * (n - 2), "endings"] if genre == "lives" else [genre] * n
         cast: dict[str, Views] = {}
-        return [self._fresh(group, cast) for group in groups]
+        return [self._generate_sentence(group, cast) for group in groups]
 
 
 # --- the labelled text
 
-LABELLED = {"lives": 0.4, "annals": 0.2, "talks": 0.11, "notes": 0.12, "traps": 0.14, "dirty": 0.03}
+LABELLED_SHARES = {"lives": 0.4, "annals": 0.2, "talks": 0.11, "notes": 0.12, "traps": 0.14, "dirty": 0.03}
 
 
-def labelled(seen: set[str]) -> list[list[Sentence]]:
-    """The paragraphs of the labelled text."""
-    scribe = Scribe(20250401, seen=seen)
+def generate_labelled_paragraphs(known_sentences: set[str]) -> list[list[Sentence]]:
+    """Generate the paragraphs of the labelled text."""
+    generator = SentenceGenerator(20250401, known_sentences=known_sentences)
     paragraphs: list[list[Sentence]] = []
-    while sum(map(len, paragraphs)) < SENTENCES:
-        paragraphs.append(scribe.paragraph(LABELLED))
+    while sum(map(len, paragraphs)) < N_SENTENCES:
+        paragraphs.append(generator.generate_paragraph(LABELLED_SHARES))
     return paragraphs
 
 
-def labelled_file(paragraphs: list[list[Sentence]]) -> str:
-    """`char<TAB>tag` a line, an empty line between paragraphs."""
+def format_labelled_file(paragraphs: list[list[Sentence]]) -> str:
+    """Format as one `char<TAB>tag` a line, with an empty line between paragraphs."""
     return "\n".join("".join(f"{char}\t{tag}\n" for s in paragraph for char, tag in s) for paragraph in paragraphs)
 
 
 # --- the books to tag
 
-BOOKS = {
+BOOK_SHARES = {
     "石渚紀年": {"annals": 0.7, "lives": 0.1, "talks": 0.1, "notes": 0.05, "traps": 0.05},
     "北渚列傳": {"lives": 0.75, "annals": 0.05, "talks": 0.1, "notes": 0.05, "traps": 0.05},
     "松陰叢談": {"talks": 0.3, "notes": 0.3, "traps": 0.25, "lives": 0.15},
@@ -167,40 +166,40 @@ BOOKS = {
 CHAPTERS = ("卷一", "卷二", "卷三", "卷四")
 
 
-def _plain(paragraph: Iterable[Sentence | None]) -> str:
-    return "".join(text_of(sentence) for sentence in paragraph if sentence)
+def _join_plain_text(sentences: Iterable[Sentence | None]) -> str:
+    return "".join(plain_text(sentence) for sentence in sentences if sentence)
 
 
-def _long_line(scribe: Scribe) -> str:
-    """A list too long for any model's window, with no end of sentence to cut it at."""
+def _generate_long_line(generator: SentenceGenerator) -> str:
+    """Generate a list that is too long for any model's window and has no end of sentence."""
     line = "從入關者"
-    while len(line) <= LONG_LINE:
-        line += "，" + _plain([scribe.render("{NO}{NR}、{NS}{NO=守}{NR}、{NR}", {})])
+    while len(line) <= LONG_LINE_CHARS:
+        line += "，" + _join_plain_text([generator.fill_pattern("{NO}{NR}、{NS}{NO=守}{NR}、{NR}", {})])
     return line
 
 
-def _blemish(chapter: str, lines: list[str], scribe: Scribe) -> None:
-    """Give some chapters one fault each that real files have."""
+def _add_fault(chapter: str, lines: list[str], generator: SentenceGenerator) -> None:
+    """Add to some chapters one fault that real files have."""
     if chapter == "石渚紀年/卷二":
-        lines.insert(len(lines) // 2, _long_line(scribe))
+        lines.insert(len(lines) // 2, _generate_long_line(generator))
     elif chapter == "北渚列傳/卷一":  # U+2028: `str.splitlines` breaks the line there, reading by newline does not
         lines[2] = lines[2].replace("，", "，\u2028", 1)
     elif chapter == "北渚列傳/卷三":
         faults = ("{NR=張\ue1e0}為{NO}，鎮{NS}。", "校者曰：「{NS}下脫一字<疑是縣名。」")
-        lines.insert(1, _plain(scribe.render(pattern, {}) for pattern in faults))
+        lines.insert(1, _join_plain_text(generator.fill_pattern(pattern, {}) for pattern in faults))
 
 
-def books(seen: set[str]) -> dict[str, str]:
-    """Path below `corpus/` -> text; the last file has CRLF line ends."""
+def generate_books(known_sentences: set[str]) -> dict[str, str]:
+    """Return the text of each file by its path below `corpus/`. The last file has CRLF line ends."""
     files: dict[str, str] = {}
-    for number, (book, mix) in enumerate(BOOKS.items()):
-        scribe = Scribe(7001 + number, seen=seen, new_share=NEW_SHARE)
+    for i, (book, shares) in enumerate(BOOK_SHARES.items()):
+        generator = SentenceGenerator(7001 + i, known_sentences=known_sentences, new_share=NEW_SHARE)
         for name in CHAPTERS:
             chapter = f"{book}/{name}"
             lines: list[str] = []
             while sum(map(len, lines)) < CHAPTER_CHARS:
-                lines.append(_plain(scribe.paragraph(mix)))
-            _blemish(chapter, lines, scribe)
+                lines.append(_join_plain_text(generator.generate_paragraph(shares)))
+            _add_fault(chapter, lines, generator)
             newline = "\r\n" if chapter == "松陰叢談/卷四" else "\n"
             files[f"{chapter}.txt"] = newline.join([*lines, ""])
     return files
@@ -211,49 +210,50 @@ def books(seen: set[str]) -> dict[str, str]:
 README = """\
 # The sample corpus
 
-What `make demo` trains on and tags: made-up classical Chinese in traditional characters, small enough for two cores.
+The input of `make demo`: invented classical Chinese in traditional characters, small enough for two cores.
 
 - `labelled.txt`: {sentences} sentences, {chars} characters, {paragraphs} paragraphs with an empty line between them.
   One `char<TAB>tag` a line; tags are `O` and `B-X M-X E-X S-X` for six types X.
-  Entities (different ones): {types}.
+  Entities, with the number of different ones: {types}.
 - `corpus/BOOK/CHAPTER.txt`: {chapters} chapters of three invented books, {plain} characters of plain text to tag.
-  Some of their names never occur in `labelled.txt`, and none of their sentences does.
-- `make_sample.py` writes all of this, this page too, from the names in `facts.py` and the sentences in `patterns.py`.
-  Change those, never the output: a test compares.
+  Some of their names and all of their sentences do not occur in `labelled.txt`.
+- `make_sample.py` writes all of this, and this page, from the names in `facts.py` and the sentences in `patterns.py`.
+  Change those, never the output: a test compares them.
 
-It is ambiguous on purpose: 魏 is a state and a surname, 相 an office, a given name and a common word, 武安 a place and
-part of a title, 《管子》 a book and 管子 its master, 三年 a date or (居三年) a duration; `patterns.py` has the rules.
+The text is ambiguous on purpose: 魏 is a state and a surname, 相 an office, a given name and a common word, 武安 a
+place and part of a title, 《管子》 a book and 管子 its master, 三年 a date or (居三年) a duration. `patterns.py` has the
+rules.
 
-Some of it is dirty on purpose, as real files are: private-use characters and one outside the BMP in names, literal
-`<` and `&`, a U+2028 inside a line, a line of over {long} characters without an end of sentence, a CRLF file.
+Some of the text is dirty on purpose, as real files are: private-use characters and one outside the BMP in names,
+literal `<` and `&`, a U+2028 inside a line, a line of over {long} characters without an end of sentence, a CRLF file.
 
-The names are facts; the events are invented, and persons of different ages meet. Nothing is copied from a book.
-The text is synthetic: a score on it says that the machinery works, and nothing about quality on real text.
+The names are real. The events are invented, and persons of different ages meet. Nothing is copied from a book.
+The text is synthetic: a score on it shows that the system works, and nothing about quality on real text.
 
-Licence: Apache-2.0, as the project; the text is our own.
+Licence: Apache-2.0, as the project. The text is our own.
 """
-MEANINGS = {"NR": "person", "NS": "place", "NB": "book", "NO": "office", "NG": "state", "T": "time"}
+TYPE_MEANINGS = {"NR": "person", "NS": "place", "NB": "book", "NO": "office", "NG": "state", "T": "time"}
 
 
-def entities(paragraphs: list[list[Sentence]]) -> Counter[tuple[str, str]]:
-    """(type, text) -> how often it is tagged."""
-    found: Counter[tuple[str, str]] = Counter()
+def count_entities(paragraphs: list[list[Sentence]]) -> Counter[tuple[str, str]]:
+    """Count the entities by (type, text)."""
+    counts: Counter[tuple[str, str]] = Counter()
     text = ""
     for char, tag in (pair for paragraph in paragraphs for sentence in paragraph for pair in sentence):
-        prefix, _, kind = tag.partition("-")
+        prefix, _, entity_type = tag.partition("-")
         text = char if prefix in "BS" else text + char
         if prefix in "ES":
-            found[kind, text] += 1
-    return found
+            counts[entity_type, text] += 1
+    return counts
 
 
-def readme(paragraphs: list[list[Sentence]], files: dict[str, str]) -> str:
-    """The README, with the counts of what was written."""
-    found = entities(paragraphs)
+def format_readme(paragraphs: list[list[Sentence]], files: dict[str, str]) -> str:
+    """Return the README with the counts of the sample."""
+    counts = count_entities(paragraphs)
     types = []
-    for kind, meaning in MEANINGS.items():
-        counts = [n for (found_kind, _), n in found.items() if found_kind == kind]
-        types.append(f"{kind} {meaning} {sum(counts)} ({len(counts)})")
+    for entity_type, meaning in TYPE_MEANINGS.items():
+        of_type = [n for (other_type, _), n in counts.items() if other_type == entity_type]
+        types.append(f"{entity_type} {meaning} {sum(of_type)} ({len(of_type)})")
     return README.format(
         sentences=sum(map(len, paragraphs)),
         chars=sum(len(sentence) for paragraph in paragraphs for sentence in paragraph),
@@ -261,12 +261,12 @@ def readme(paragraphs: list[list[Sentence]], files: dict[str, str]) -> str:
         chapters=len(files),
         plain=sum(map(len, files.values())),
         types=", ".join(types),
-        long=LONG_LINE,
+        long=LONG_LINE_CHARS,
     )
 
 
 def _write(path: Path, text: str) -> None:
-    """Exactly these characters: no newline is translated, on any system."""
+    """Write exactly these characters; no system translates the line ends."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
         file.write(text)
@@ -277,13 +277,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder to write to")
     out: Path = parser.parse_args().out
-    seen: set[str] = set()  # shared, so that no sentence of the books stands in the labelled text
-    paragraphs = labelled(seen)
-    files = books(seen)
-    _write(out / "labelled.txt", labelled_file(paragraphs))
+    known_sentences: set[str] = set()  # shared, so that the books repeat no sentence of the labelled text
+    paragraphs = generate_labelled_paragraphs(known_sentences)
+    files = generate_books(known_sentences)
+    _write(out / "labelled.txt", format_labelled_file(paragraphs))
     for path, text in files.items():
         _write(out / "corpus" / path, text)
-    _write(out / "README.md", readme(paragraphs, files))
+    _write(out / "README.md", format_readme(paragraphs, files))
 
 
 if __name__ == "__main__":

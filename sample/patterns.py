@@ -1,13 +1,13 @@
-"""Our own sentence patterns, in the manner of annals and lives; each is one sentence.
+"""Sentence patterns of the sample, in the manner of annals and lives. Each pattern is one sentence.
 
 A slot is replaced by a name and tagged with its type:
-  {NR}        a person drawn afresh; likewise NS place, NG state, NO office, NB book, and the rest of `facts.POOLS`
-  {NR1}       the same person all through the paragraph
-  {NR1.given} another way to name them (the views in `facts`)
+  {NR}        a new person; likewise NS place, NG state, NO office, NB book, and the other keys of `facts.POOLS`
+  {NR1}       the same person in the whole paragraph
+  {NR1.given} another name of that person (the views in `facts`)
   {NR=魏相}   exactly this text, tagged NR
-Whatever stands outside a slot is tagged O. The patterns keep these rules:
+Text outside slots is tagged O. The patterns follow these rules:
   T   a date at the head of a clause (三年，…), and 今; a duration (居三年) is O
-  NO  將軍, 相, 將 where somebody holds the office; O in address (將軍不聽) and of many (諸將軍)
+  NO  將軍, 相, 將 where somebody holds the office; O in address (將軍不聽) and for many (諸將軍)
   NR  also a state with its rank (魏王), a place with its title (武安君), a surname with 將軍, a posthumous name
 """
 
