@@ -221,8 +221,8 @@ The input of `make demo`: invented classical Chinese in traditional characters, 
   Change those, never the output: a test compares them.
 
 The text is ambiguous on purpose: 魏 is a state and a surname, 相 an office, a given name and a common word, 武安 a
-place and part of a title, 《管子》 a book and 管子 its master, 三年 a date or (居三年) a duration. `patterns.py` has the
-rules.
+place and part of a title, 《管子》 a book and 管子 its master, 三年 a date or (居三年) a duration. The rules are in
+`patterns.py`.
 
 Some of the text is dirty on purpose, as real files are: private-use characters and one outside the BMP in names,
 literal `<` and `&`, a U+2028 inside a line, a line of over {long} characters without an end of sentence, a CRLF file.

@@ -1,12 +1,13 @@
-"""What choosing the sentences to correct is worth: `python studies/review_curve.py LABELLED OUT`.
+"""Measure what picking the sentences to correct is worth: `python studies/review_curve.py LABELLED OUT`.
 
-The CRF is trained on a part of a labelled file's training sentences. The others, taken for unlabelled, are scored by
-it; some are picked by value (rayner.corpus.review.ranking), get their gold labels, and it is trained anew; and so on,
-a round for each number asked for. Beside that stand as many sentences drawn at random, and as many as have the
-characters that were picked. All of it for several starting parts and draws; strict F1, bootstrap intervals over
-sentences of dev.
+The study trains the CRF on a part of a labelled file's training sentences and scores the others as if they had no
+labels. It picks some by value (`rayner.corpus.review.ranking`), adds them with their gold labels, trains anew, and
+repeats this for each number in `--add`. For comparison it adds as many random sentences, and random sentences with as
+many characters. It repeats all of this for several starting parts and draws. F1 is strict, on dev, with bootstrap
+intervals over sentences.
 
-Writes OUT/review_curve.json and OUT/review_curve.svg. The split is that of a run: `--part test` is for the very end.
+Writes OUT/review_curve.json and OUT/review_curve.svg. The split is that of a run. Use `--part test` at the very end
+only.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,170 +35,166 @@ from rayner.evaluation.metrics import (
     paired_bootstrap_interval,
 )
 from rayner.runs.run_folder import write_json
-from rayner.taggers import crf as crfs
+from rayner.taggers.crf import CrfTagger, load_crf, train_crf
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.predictions import SegmentPrediction
 from rayner.text.tags import bmes_labels
 
-# A tagged corpus tells of entities alone, not of the entropy outside of them: `rayner review` picks in the second way.
-CHOSEN = ("by value", "by entities alone")
-DRAWN = ("at random", "at random, as many characters")
+# `rayner review` picks in the second way: a tagged corpus holds no entropy of characters outside entities.
+PICKING = ("by value", "by entities alone")
+DRAWING = ("at random", "at random, as many characters")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Results of one way from one starting part: with nothing added, then after each addition.
+
+    n_chars: characters added so far.
+    """
+
+    counts: list[EntityCounts]
+    n_chars: list[int]
 
 
 @dataclass(frozen=True)
 class Study:
-    """The data: a pool of distinct training sentences, and those to be judged on."""
+    """The data: a pool of distinct training sentences, and the sentences on which F1 is measured."""
 
     pool: tuple[LabelledSentence, ...]
-    judged: tuple[LabelledSentence, ...]
+    evaluation: tuple[LabelledSentence, ...]
     types: tuple[str, ...]
     iterations: int
 
-    def trained(self, examples: Sequence[LabelledSentence]) -> crfs.CrfTagger:
-        """A field trained on these."""
+    def train(self, sentences: Sequence[LabelledSentence]) -> CrfTagger:
+        """Train a CRF."""
         with tempfile.TemporaryDirectory() as folder:
-            crfs.train_crf(examples, bmes_labels(self.types), CrfConfig(iterations=self.iterations), Path(folder))
-            return crfs.load_crf(Path(folder))  # which keeps it in memory
+            train_crf(sentences, bmes_labels(self.types), CrfConfig(iterations=self.iterations), Path(folder))
+            return load_crf(Path(folder))  # the CRF is now in memory
 
-    def counts(self, crf: crfs.CrfTagger) -> EntityCounts:
-        """How it does on the judged sentences."""
-        answers = crf.predict([example.text for example in self.judged])
-        return count_entities([e.spans for e in self.judged], [answer.spans for answer in answers], self.types)
+    def evaluate(self, crf: CrfTagger) -> EntityCounts:
+        """Count the CRF's entities on the evaluation sentences."""
+        predictions = crf.predict([sentence.text for sentence in self.evaluation])
+        gold = [sentence.spans for sentence in self.evaluation]
+        return count_entities(gold, [prediction.spans for prediction in predictions], self.types)
 
-    def most_valuable(
-        self, crf: crfs.CrfTagger, rest: Sequence[LabelledSentence], n: int, way: str
+    def pick_sentences(
+        self, crf: CrfTagger, sentences: Sequence[LabelledSentence], n: int, *, use_outside_entropy: bool
     ) -> list[LabelledSentence]:
-        """The n of these that a human should label first, by a field that has not seen them."""
-        scores = crf.predict([example.text for example in rest])
-        rows = [
-            SegmentPrediction("pool", i, i + len(example.text), example.text, score)
-            for i, (example, score) in enumerate(zip(rest, scores, strict=True))
+        """Pick the n most valuable of sentences that the CRF was not trained on."""
+        predictions = crf.predict([sentence.text for sentence in sentences])
+        candidates = [
+            # `start` is the index of the sentence here.
+            make_candidate(SegmentPrediction("pool", i, i + len(sentence.text), sentence.text, prediction), self.types)
+            for i, (sentence, prediction) in enumerate(zip(sentences, predictions, strict=True))
         ]
-        found = [make_candidate(row, self.types) for row in rows]
-        if way == CHOSEN[1]:
-            found = [replace(candidate, outside_entropy=0.0) for candidate in found]
-        chosen = pick_candidates(found, n, n)
-        return [rest[candidate.start] for candidate in chosen]
+        if not use_outside_entropy:
+            candidates = [replace(candidate, outside_entropy=0.0) for candidate in candidates]
+        return [sentences[candidate.start] for candidate in pick_candidates(candidates, n, n)]
 
 
-def drawn(
-    rest: Sequence[LabelledSentence], n: int, characters: int | None, rng: random.Random
+def draw_sentences(
+    sentences: Sequence[LabelledSentence], n: int, n_chars: int | None, rng: random.Random
 ) -> list[LabelledSentence]:
-    """Sentences at random: n of them, or as many as it takes to read so many characters."""
-    order = rng.sample(list(rest), len(rest))
-    if characters is None:
-        return order[:n]
-    sizes = np.cumsum([len(example.text) for example in order])
-    return order[: int(np.searchsorted(sizes, characters)) + 1]
+    """Draw n random sentences, or, if `n_chars` is given, as many as have that number of characters."""
+    shuffled = rng.sample(list(sentences), len(sentences))
+    if n_chars is None:
+        return shuffled[:n]
+    lengths = np.cumsum([len(sentence.text) for sentence in shuffled])
+    return shuffled[: int(np.searchsorted(lengths, n_chars)) + 1]
 
 
-def curve(
-    study: Study, start: Sequence[LabelledSentence], budgets: Sequence[int], way: str, seed: int, read: Sequence[int]
-) -> tuple[list[EntityCounts], list[int]]:
-    """Counts on the judged sentences, and characters added so far, with nothing added and at each budget.
+def compute_curve(
+    study: Study,
+    start: Sequence[LabelledSentence],
+    additions: Sequence[int],
+    way: str,
+    seed: int,
+    picked_chars: Sequence[int] = (),
+) -> Curve:
+    """Train and evaluate on a starting part, then after each addition.
 
-    read: the characters that picking by value added at each budget, where the way asks for as many.
+    picked_chars: characters that picking by value had added at each addition, for the way that draws as many.
     """
     rng = random.Random(seed)
-    examples = list(start)
-    crf = study.trained(examples)
-    found, characters = [study.counts(crf)], [0]
-    for i, budget in enumerate(budgets):
-        had = {example.text for example in examples}
-        rest = [example for example in study.pool if example.text not in had]
-        n = budget - (budgets[i - 1] if i else 0)
-        if way in CHOSEN:
-            examples += study.most_valuable(crf, rest, n, way)
+    sentences = list(start)
+    crf = study.train(sentences)
+    curve = Curve([study.evaluate(crf)], [0])
+    for i, n_added in enumerate(additions):
+        used_texts = {sentence.text for sentence in sentences}
+        unused = [sentence for sentence in study.pool if sentence.text not in used_texts]
+        n = n_added - (additions[i - 1] if i else 0)
+        if way in PICKING:
+            sentences += study.pick_sentences(crf, unused, n, use_outside_entropy=way == PICKING[0])
         else:
-            wanted = read[i] - characters[-1] if way == DRAWN[1] else None
-            examples += drawn(rest, n, wanted, rng)
-        crf = study.trained(examples)
-        found.append(study.counts(crf))
-        characters.append(sum(len(example.text) for example in examples[len(start) :]))
-    return found, characters
+            n_chars = picked_chars[i] - curve.n_chars[-1] if way == DRAWING[1] else None
+            sentences += draw_sentences(unused, n, n_chars, rng)
+        crf = study.train(sentences)
+        curve.counts.append(study.evaluate(crf))
+        curve.n_chars.append(sum(len(sentence.text) for sentence in sentences[len(start) :]))
+    return curve
 
 
-def main() -> None:
-    """Run it, write the numbers and the plot."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("labelled", help="labelled file, char-tab-tag")
-    parser.add_argument("out", type=Path, help="folder to write")
-    parser.add_argument("--start", type=int, default=1000, help="sentences to start from")
-    parser.add_argument("--add", type=int, nargs="+", default=[200, 400, 800], help="sentences added, in all")
-    parser.add_argument("--starts", type=int, default=5, help="starting parts")
-    parser.add_argument("--draws", type=int, default=3, help="random draws for each")
-    parser.add_argument("--iterations", type=int, default=CrfConfig().iterations)
-    parser.add_argument("--seed", type=int, default=13, help="of the split, as a run has it")
-    parser.add_argument("--part", choices=["dev", "test"], default="dev", help="what to judge on")
-    given = parser.parse_args()
-    labelled, split = read_labelled_file(given.labelled), SplitConfig()
-    parts = split_train_dev_test(split_labelled_text(labelled.text, labelled.spans), split.dev, split.test, given.seed)
-    pool = tuple({example.text: example for example in parts["train"] if example.text.strip()}.values())
-    types = tuple(sorted({span.type for span in labelled.spans}))
-    study = Study(pool, tuple(parts[given.part]), types, given.iterations)
-    begun, runs = time.monotonic(), dict[str, list[Any]]({way: [] for way in CHOSEN + DRAWN})
-    for i in range(given.starts):
-        start = random.Random(i).sample(pool, given.start)
-        for way in CHOSEN:
-            runs[way].append(curve(study, start, given.add, way, 0, []))
-        read = runs[CHOSEN[0]][-1][1][1:]
-        for way in DRAWN:
-            runs[way] += [curve(study, start, given.add, way, 1000 * i + k, read) for k in range(given.draws)]
-        print(f"start {i + 1}/{given.starts}, {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
-    told: dict[str, Any] = {
-        "settings": {key: value for key, value in vars(given).items() if key not in ("labelled", "out")},
-        "pool": len(pool),
-        "judged": len(study.judged),
-        "ways": summary(runs, [0, *given.add], given.seed),
-    }
-    write_json(given.out.absolute() / "review_curve.json", told)
-    plot(told["ways"], given.out / "review_curve.svg", given.part)
-    print(table(told["ways"]))
+def compute_all_curves(study: Study, options: argparse.Namespace) -> dict[str, list[Curve]]:
+    """Compute the curves of every way, for every starting part and draw."""
+    started = time.monotonic()
+    curves: dict[str, list[Curve]] = {way: [] for way in PICKING + DRAWING}
+    for i in range(options.starts):
+        start = random.Random(i).sample(study.pool, options.start)
+        for way in PICKING:
+            curves[way].append(compute_curve(study, start, options.add, way, 0))
+        picked_chars = curves[PICKING[0]][-1].n_chars[1:]
+        for way in DRAWING:
+            for k in range(options.draws):
+                curves[way].append(compute_curve(study, start, options.add, way, 1000 * i + k, picked_chars))
+        print(f"start {i + 1}/{options.starts}, {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+    return curves
 
 
-def summary(runs: dict[str, list[Any]], budgets: Sequence[int], seed: int) -> dict[str, list[dict[str, Any]]]:
-    """Of each way and budget, over starts and draws: characters, F1 and its spread, and the gain over random draws.
+def summarize(
+    curves: Mapping[str, list[Curve]], additions: Sequence[int], seed: int
+) -> dict[str, list[dict[str, Any]]]:
+    """Return, for each way and addition, F1 with its interval and spread, and the gain over random sentences.
 
-    Intervals: bootstrap over the judged sentences, of the counts of all starts and draws together; paired for gains.
+    Intervals are bootstraps over the evaluation sentences, with the counts of all starts and draws added; paired for
+    gains.
     """
-    told: dict[str, list[dict[str, Any]]] = {}
-    for way, done in runs.items():
-        told[way] = []
-        for k, budget in enumerate(budgets):
-            counts = sum(found[k] for found, _ in done)
-            single = [micro_score(found[k]).f1 for found, _ in done]
+    rows_by_way: dict[str, list[dict[str, Any]]] = {}
+    for way, of_way in curves.items():
+        rows_by_way[way] = []
+        for k, n_added in enumerate(additions):
+            counts = np.sum([curve.counts[k] for curve in of_way], axis=0)
             row = {
-                "sentences": budget,
-                "characters": round(float(np.mean([characters[k] for _, characters in done]))),
+                "sentences": n_added,
+                "characters": round(float(np.mean([curve.n_chars[k] for curve in of_way]))),
                 "f1": micro_score(counts).f1,
                 "interval": bootstrap_interval(counts, seed=seed),
-                "standard_deviation_of_runs": float(np.std(single)),
+                "standard_deviation_of_runs": float(np.std([micro_score(curve.counts[k]).f1 for curve in of_way])),
             }
-            for other in DRAWN if way in CHOSEN else ():
-                theirs = sum(found[k] for found, _ in runs[other])
-                # The number of draws does not matter: F1 is a ratio of sums.
-                row[f"gain over {other}"] = paired_bootstrap_interval(counts, theirs, seed=seed)
-            told[way].append(row)
-    return told
+            for baseline in DRAWING if way in PICKING else ():
+                # There are more draws than starts. That does not matter: F1 is a ratio of sums.
+                baseline_counts = np.sum([curve.counts[k] for curve in curves[baseline]], axis=0)
+                row[f"gain over {baseline}"] = paired_bootstrap_interval(counts, baseline_counts, seed=seed)
+            rows_by_way[way].append(row)
+    return rows_by_way
 
 
-def table(ways: dict[str, list[dict[str, Any]]]) -> str:
-    """The summary as lines."""
-    lines = [f"{'':<30} added  characters     F1  interval        gain over: {', '.join(DRAWN)}"]
-    for way, rows in ways.items():
+def format_table(rows_by_way: Mapping[str, list[dict[str, Any]]]) -> str:
+    """Format the summary as a table for the terminal."""
+    lines = [f"{'':<30} added  characters     F1  interval        gain over: {', '.join(DRAWING)}"]
+    for way, rows in rows_by_way.items():
         for row in rows:
             low, high = row["interval"]
-            gains = [row.get(f"gain over {other}") for other in DRAWN]
-            said = [f"{100 * g[0]:+.2f} [{100 * g[1]:+.2f}, {100 * g[2]:+.2f}]" for g in gains if g]
+            gains = [row[f"gain over {baseline}"] for baseline in DRAWING if f"gain over {baseline}" in row]
+            cells = [f"{100 * gain:+.2f} [{100 * least:+.2f}, {100 * most:+.2f}]" for gain, least, most in gains]
             lines.append(
                 f"{way:<30} {row['sentences']:>5} {row['characters']:>11,}  {100 * row['f1']:.2f}  "
-                f"[{100 * low:.2f}, {100 * high:.2f}]  {'  '.join(said)}".rstrip()
+                f"[{100 * low:.2f}, {100 * high:.2f}]  {'  '.join(cells)}".rstrip()
             )
     return "\n".join(lines)
 
 
-def plot(ways: dict[str, list[dict[str, Any]]], path: Path, part: str) -> None:
-    """F1 over sentences and over characters, with the standard deviation of the runs."""
+def write_plot(rows_by_way: Mapping[str, list[dict[str, Any]]], path: Path, part: str) -> None:
+    """Plot F1 over sentences and over characters, with the standard deviation of the runs."""
     import matplotlib as mpl
 
     mpl.use("svg")
@@ -206,9 +203,9 @@ def plot(ways: dict[str, list[dict[str, Any]]], path: Path, part: str) -> None:
 
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
     for axis, key in zip(axes, ("sentences", "characters"), strict=True):
-        for way, rows in ways.items():
-            if key == "sentences" and way == DRAWN[1]:
-                continue  # it adds other numbers of sentences
+        for way, rows in rows_by_way.items():
+            if key == "sentences" and way == DRAWING[1]:
+                continue  # this way adds other numbers of sentences
             x, f1 = [row[key] for row in rows], [100 * row["f1"] for row in rows]
             spread = [100 * row["standard_deviation_of_runs"] for row in rows]
             axis.errorbar(x, f1, yerr=spread, label=way, capsize=3, marker="o", markersize=3)
@@ -218,6 +215,37 @@ def plot(ways: dict[str, list[dict[str, Any]]], path: Path, part: str) -> None:
     axes[1].legend()
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
+
+
+def main() -> None:
+    """Run the study, write the numbers and the plot, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("labelled", help="labelled file, char-tab-tag")
+    parser.add_argument("out", type=Path, help="folder to write")
+    parser.add_argument("--start", type=int, default=1000, help="sentences in a starting part")
+    parser.add_argument("--add", type=int, nargs="+", default=[200, 400, 800], help="sentences added, in total")
+    parser.add_argument("--starts", type=int, default=5, help="number of starting parts")
+    parser.add_argument("--draws", type=int, default=3, help="random draws for each starting part")
+    parser.add_argument("--iterations", type=int, default=CrfConfig().iterations, help="iterations of the CRF")
+    parser.add_argument("--seed", type=int, default=13, help="seed of the split, as in a run")
+    parser.add_argument("--part", choices=["dev", "test"], default="dev", help="part on which F1 is measured")
+    options = parser.parse_args()
+    labelled, split = read_labelled_file(options.labelled), SplitConfig()
+    sentences = split_labelled_text(labelled.text, labelled.spans)
+    parts = split_train_dev_test(sentences, split.dev, split.test, options.seed)
+    pool = tuple({sentence.text: sentence for sentence in parts["train"] if sentence.text.strip()}.values())
+    types = tuple(sorted({span.type for span in labelled.spans}))
+    study = Study(pool, tuple(parts[options.part]), types, options.iterations)
+    summary = summarize(compute_all_curves(study, options), [0, *options.add], options.seed)
+    result: dict[str, Any] = {
+        "settings": {key: value for key, value in vars(options).items() if key not in ("labelled", "out")},
+        "pool": len(pool),
+        "judged": len(study.evaluation),
+        "ways": summary,
+    }
+    write_json(options.out.absolute() / "review_curve.json", result)
+    write_plot(summary, options.out / "review_curve.svg", options.part)
+    print(format_table(summary))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""The review loop as a user goes it, with the whole system: `python studies/review_loop.py LABELLED OUT`.
+"""Measure the review loop with the whole system: `python studies/review_loop.py LABELLED OUT`.
 
-A part of a labelled file's training sentences is labelled, the others are a corpus: the main job trains on the first
-and tags the others; `rayner review` picks sentences, which get their gold labels and come back; the main job trains
-anew. Beside that stand as many sentences at random. Judged on the test part that a run would have, by fused F1.
+A part of a labelled file's training sentences is labelled, the others are a corpus. The main job trains on the first
+part and tags the corpus. `rayner review` picks sentences, which come back with their gold labels, and the main job
+trains anew. For comparison it trains with as many random sentences. The result is fused F1 on the test part that a run
+would have.
 
-Writes OUT/review_loop.json after each starting part; what is done stays done.
+Writes OUT/review_loop.json after each starting part. Finished jobs are not repeated.
 """
 
 import argparse
@@ -41,129 +42,134 @@ ROOT = Path(__file__).parent.parent
 
 @dataclass(frozen=True)
 class Study:
-    """Sentences that are not labelled yet, those to be judged on, and where and how the jobs run."""
+    """The unlabelled sentences by text, the evaluation sentences, the output folder, and arguments of the jobs."""
 
     pool: dict[str, LabelledSentence]
-    judged: tuple[LabelledSentence, ...]
+    evaluation: tuple[LabelledSentence, ...]
     types: tuple[str, ...]
     out: Path
-    settings: tuple[str, ...]
+    job_arguments: tuple[str, ...]
 
-    def job(self, name: str, run: Path, *more: str) -> None:
-        """A job of ours, as a command."""
-        _command(str(ROOT / "jobs" / f"{name}.py"), *self.settings, f"run={run}", *more)
+    def run_job(self, name: str, run: Path, *settings: str) -> None:
+        """Run a job as a command."""
+        _run_python(str(ROOT / "jobs" / f"{name}.py"), *self.job_arguments, f"run={run}", *settings)
 
-    def counts(self, name: str, labelled: Sequence[Path]) -> EntityCounts:
-        """Train on these files, tag the judged sentences, and count."""
+    def train_and_evaluate(self, name: str, labelled_files: Sequence[Path]) -> EntityCounts:
+        """Train on these files, tag the evaluation sentences, and count their entities."""
         run = self.out / name
-        train = ",".join(map(str, labelled))
-        self.job("pipeline", run, f"train={train}", f"corpus={self.out / 'judged'}")
-        return count_entities([e.spans for e in self.judged], _tagged(run / "tagged", self.judged), self.types)
+        train = ",".join(map(str, labelled_files))
+        self.run_job("pipeline", run, f"train={train}", f"corpus={self.out / 'judged'}")
+        gold = [sentence.spans for sentence in self.evaluation]
+        return count_entities(gold, _read_sentence_spans(run / "tagged", self.evaluation), self.types)
 
-    def picked(self, name: str, n: int) -> Path:
-        """The n sentences of the pool that `rayner review` picks by the models of a run, with their gold labels."""
-        run, folder, back = self.out / name, self.out / f"{name}-review", self.out / f"{name}-picked.txt"
-        known, corrected = folder / "provenance.json", folder / "corrected.txt"
-        if not known.exists():
-            self.job("tag_corpus", run, f"corpus={self.out / f'{name}-pool'}", f"out={run / 'pool'}")
-            _rayner("review", "pick", str(run / "pool"), str(folder), "--n", str(n), "--to", "evahan")
-        if not back.exists():
-            write_labelled(corrected, [self.pool[text.strip()] for text in read_provenance([known]).sentences])
-            # Gold may have types that the models never put.
-            types = f"--types={','.join(self.types)}"
-            _rayner("review", "import", str(corrected), str(back), "--from", str(known), types)
-        return back
+    def pick_sentences(self, name: str, n: int) -> Path:
+        """Let `rayner review` pick n sentences with the models of a run; return a file of them with gold labels."""
+        run, review, reviewed = self.out / name, self.out / f"{name}-review", self.out / f"{name}-picked.txt"
+        provenance, corrected = review / "provenance.json", review / "corrected.txt"
+        if not provenance.exists():
+            self.run_job("tag_corpus", run, f"corpus={self.out / f'{name}-pool'}", f"out={run / 'pool'}")
+            _run_rayner("review", "pick", str(run / "pool"), str(review), "--n", str(n), "--to", "evahan")
+        if not reviewed.exists():
+            write_labelled(corrected, [self.pool[text.strip()] for text in read_provenance([provenance]).sentences])
+            types = f"--types={','.join(self.types)}"  # gold labels may have types that the models never predict
+            _run_rayner("review", "import", str(corrected), str(reviewed), "--from", str(provenance), types)
+        return reviewed
 
 
-def _command(*arguments: str) -> None:
+def _run_python(*arguments: str) -> None:
     print(" ".join(arguments), file=sys.stderr, flush=True)
     subprocess.run([sys.executable, *arguments], check=True, cwd=ROOT)
 
 
-def _rayner(*arguments: str) -> None:
-    _command("-c", "import sys; from rayner.cli import main; sys.exit(main())", *arguments)
+def _run_rayner(*arguments: str) -> None:
+    _run_python("-c", "import sys; from rayner.cli import main; sys.exit(main())", *arguments)
 
 
-def _tagged(tagged: Path, examples: Sequence[LabelledSentence]) -> list[list[Span]]:
-    """The entities of each sentence in a corpus that is these, a line each."""
+def _read_sentence_spans(tagged: Path, sentences: Sequence[LabelledSentence]) -> list[list[Span]]:
+    """Read the entities of each sentence from a tagged corpus with one sentence a line."""
     (document,) = iter_documents(tagged)
-    spans, at, found = get_entity_spans(document), 0, []
-    for example in examples:
-        found.append(list(crop_spans(spans, at, at + len(example.text))))
-        at += len(example.text) + 1
-    return found
+    spans, start, spans_by_sentence = get_entity_spans(document), 0, []
+    for sentence in sentences:
+        end = start + len(sentence.text)
+        spans_by_sentence.append(list(crop_spans(spans, start, end)))
+        start = end + 1
+    return spans_by_sentence
 
 
-def write_labelled(path: Path, examples: Iterable[LabelledSentence]) -> None:
-    """A char-tab-tag file of these, blank lines between."""
-    path.write_text(format_evahan_sentences((e.text, e.spans) for e in examples), encoding="utf-8")
+def write_labelled(path: Path, sentences: Iterable[LabelledSentence]) -> None:
+    """Write a char-tab-tag file with a blank line between sentences."""
+    path.write_text(
+        format_evahan_sentences((sentence.text, sentence.spans) for sentence in sentences), encoding="utf-8"
+    )
 
 
-def write_texts(folder: Path, examples: Iterable[LabelledSentence]) -> None:
-    """A corpus of one document, a sentence a line."""
+def write_corpus(folder: Path, sentences: Iterable[LabelledSentence]) -> None:
+    """Write a corpus of one document with one sentence a line."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "text.txt").write_text("".join(f"{e.text}\n" for e in examples), encoding="utf-8")
+    (folder / "text.txt").write_text("".join(f"{sentence.text}\n" for sentence in sentences), encoding="utf-8")
 
 
-def _alone(text: str) -> bool:
-    """Whether a text, on a line of its own, is cut into itself: what is judged must not depend on its neighbours."""
+def _is_whole_sentence(text: str) -> bool:
+    """Whether a line with this text is one sentence, so that its tags do not depend on the lines around it."""
     return text.strip() == text and len(list(split_sentences(text + "\n"))) == 1
 
 
+def measure_start(study: Study, i: int, n_start: int, n_added: int, counts: dict[str, list[EntityCounts]]) -> None:
+    """Append counts for a starting part alone, with picked sentences, and with as many random ones."""
+    rng, name = random.Random(i), f"start-{i}"
+    start = rng.sample(list(study.pool.values()), n_start)
+    start_texts = {sentence.text for sentence in start}
+    unused = [sentence for sentence in study.pool.values() if sentence.text not in start_texts]
+    start_file, drawn_file = study.out / f"{name}.txt", study.out / f"{name}-drawn.txt"
+    write_labelled(start_file, start)
+    write_labelled(drawn_file, rng.sample(unused, n_added))
+    write_corpus(study.out / f"{name}-pool", unused)
+    counts["start"].append(study.train_and_evaluate(name, [start_file]))
+    picked_file = study.pick_sentences(name, n_added)
+    counts["picked"].append(study.train_and_evaluate(f"{name}-and-picked", [start_file, picked_file]))
+    counts["at random"].append(study.train_and_evaluate(f"{name}-and-drawn", [start_file, drawn_file]))
+
+
+def summarize(counts: dict[str, list[EntityCounts]], seed: int) -> dict[str, object]:
+    """Return F1 over all starts, and the gain of picked over random sentences by a paired bootstrap over sentences."""
+    totals = {way: np.sum(of_way, axis=0) for way, of_way in counts.items()}
+    return {
+        "starts": len(counts["start"]),
+        "f1": {way: micro_score(total).f1 for way, total in totals.items()},
+        "interval": {way: bootstrap_interval(total, seed=seed) for way, total in totals.items()},
+        "each": {way: [micro_score(of_start).f1 for of_start in of_way] for way, of_way in counts.items()},
+        "picked - at random": paired_bootstrap_interval(totals["picked"], totals["at random"], seed=seed),
+    }
+
+
 def main() -> None:
-    """Run it and write the numbers."""
+    """Run the study and write the numbers."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("labelled", help="labelled file, char-tab-tag")
     parser.add_argument("out", type=Path, help="folder to write")
-    parser.add_argument("--start", type=int, default=1000, help="sentences to start from")
+    parser.add_argument("--start", type=int, default=1000, help="sentences in a starting part")
     parser.add_argument("--add", type=int, default=200, help="sentences added")
-    parser.add_argument("--starts", type=int, default=3, help="starting parts")
-    parser.add_argument("--seed", type=int, default=13, help="of the split, as a run has it")
-    parser.add_argument("--config", default="jobs/conf/tiny.yaml", help="of the jobs")
-    parser.add_argument("--settings", nargs="+", default=[], metavar="KEY=VALUE", help="of the jobs, beside these")
-    given = parser.parse_args()
-    labelled, split = read_labelled_file(given.labelled), SplitConfig()
-    parts = split_train_dev_test(split_labelled_text(labelled.text, labelled.spans), split.dev, split.test, given.seed)
+    parser.add_argument("--starts", type=int, default=3, help="number of starting parts")
+    parser.add_argument("--seed", type=int, default=13, help="seed of the split, as in a run")
+    parser.add_argument("--config", default="jobs/conf/tiny.yaml", help="settings file of the jobs")
+    parser.add_argument("--settings", nargs="+", default=[], metavar="KEY=VALUE", help="further settings of the jobs")
+    options = parser.parse_args()
+    labelled, split = read_labelled_file(options.labelled), SplitConfig()
+    sentences = split_labelled_text(labelled.text, labelled.spans)
+    parts = split_train_dev_test(sentences, split.dev, split.test, options.seed)
     study = Study(
-        {e.text: e for e in parts["train"] if _alone(e.text)},
-        tuple(e for e in parts["test"] if _alone(e.text)),
+        {sentence.text: sentence for sentence in parts["train"] if _is_whole_sentence(sentence.text)},
+        tuple(sentence for sentence in parts["test"] if _is_whole_sentence(sentence.text)),
         tuple(sorted({span.type for span in labelled.spans})),
-        given.out.absolute(),
-        ("--config", given.config, *given.settings),
+        options.out.absolute(),
+        ("--config", options.config, *options.settings),
     )
-    write_texts(study.out / "judged", study.judged)
-    done: dict[str, list[EntityCounts]] = {"start": [], "picked": [], "at random": []}
-    for i in range(given.starts):
-        one_start(study, i, given.start, given.add, done)
-        write_json(study.out / "review_loop.json", told(done, given.seed))
+    write_corpus(study.out / "judged", study.evaluation)
+    counts: dict[str, list[EntityCounts]] = {"start": [], "picked": [], "at random": []}
+    for i in range(options.starts):
+        measure_start(study, i, options.start, options.add, counts)
+        write_json(study.out / "review_loop.json", summarize(counts, options.seed))
     print(read_json(study.out / "review_loop.json"))
-
-
-def one_start(study: Study, i: int, start: int, add: int, done: dict[str, list[EntityCounts]]) -> None:
-    """Train on a starting part, on it and the sentences picked, on it and as many at random."""
-    rng, name = random.Random(i), f"start-{i}"
-    first = rng.sample(list(study.pool.values()), start)
-    had = {example.text for example in first}
-    rest = [example for example in study.pool.values() if example.text not in had]
-    base, drawn = study.out / f"{name}.txt", study.out / f"{name}-drawn.txt"
-    write_labelled(base, first)
-    write_labelled(drawn, rng.sample(rest, add))
-    write_texts(study.out / f"{name}-pool", rest)
-    done["start"].append(study.counts(name, [base]))
-    done["picked"].append(study.counts(f"{name}-and-picked", [base, study.picked(name, add)]))
-    done["at random"].append(study.counts(f"{name}-and-drawn", [base, drawn]))
-
-
-def told(done: dict[str, list[EntityCounts]], seed: int) -> dict[str, object]:
-    """F1 of each way, over all starts; gains of picking over drawing, with a paired bootstrap over sentences."""
-    total = {way: np.sum(counts, axis=0) for way, counts in done.items()}
-    return {
-        "starts": len(done["start"]),
-        "f1": {way: micro_score(counts).f1 for way, counts in total.items()},
-        "interval": {way: bootstrap_interval(counts, seed=seed) for way, counts in total.items()},
-        "each": {way: [micro_score(counts).f1 for counts in each] for way, each in done.items()},
-        "picked - at random": paired_bootstrap_interval(total["picked"], total["at random"], seed=seed),
-    }
 
 
 if __name__ == "__main__":
