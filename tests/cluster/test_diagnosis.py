@@ -6,7 +6,7 @@ import re
 import pytest
 
 from rayner.doctor import diagnosis
-from rayner.doctor.diagnosis import MISSING, DiskSpace, NodeFacts, TokenStatus
+from rayner.doctor.node_facts import MISSING, DiskSpace, NodeFacts, TokenStatus
 from rayner.steps.requirements import DiskNeed, StageNeed
 
 GIB = 1024**3

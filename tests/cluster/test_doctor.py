@@ -12,7 +12,7 @@ import yaml
 from rayner.cli import main
 from rayner.config.settings import config_to_dict
 from rayner.doctor import probes
-from rayner.doctor.diagnosis import TokenStatus
+from rayner.doctor.node_facts import TokenStatus
 from rayner.doctor.probes import ProbeFiles
 from rayner.modeling.scratch import write_scratch_decoder, write_scratch_encoder
 from rayner.runs.run_folder import Run, write_json
@@ -38,16 +38,16 @@ def test_the_token_is_found_as_ray_finds_it_and_never_told(tmp_path, monkeypatch
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert not probes._token().present
+    assert not probes._token_status().present
     own = tmp_path / ".ray" / "auth_token"
     own.parent.mkdir()
     own.write_text("secret")
     own.chmod(0o640)
-    assert probes._token() == TokenStatus("token", str(own), True, 0o640)
+    assert probes._token_status() == TokenStatus("token", str(own), True, 0o640)
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "none"))
-    assert not probes._token().present
+    assert not probes._token_status().present
     monkeypatch.setenv("RAY_AUTH_TOKEN", "secret")
-    assert probes._token() == TokenStatus("token", "RAY_AUTH_TOKEN", True)
+    assert probes._token_status() == TokenStatus("token", "RAY_AUTH_TOKEN", True)
 
 
 # ---- the command
