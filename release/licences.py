@@ -1,7 +1,8 @@
-"""The licences of what rayner needs to run: `python release/licences.py` writes docs/licences.md.
+"""Write docs/licences.md, the licences of the packages that rayner needs to run: `python release/licences.py`.
 
-From what the packages themselves declare, in the environment of requirements.lock: the dependencies of pyproject.toml
-and all that those need on this platform. What only develops or tests rayner is not listed, nor what the extras bring.
+The licences are those that the packages declare, in the environment of requirements.lock. Listed are the dependencies
+of pyproject.toml and everything that these need on this platform; not the packages for development, nor those of
+extras.
 """
 
 import re
@@ -14,14 +15,14 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-# The weak ones too: a changed file under the MPL stays under it.
+# Weak copyleft too: a changed file under the MPL stays under it.
 COPYLEFT = re.compile(r"\b[AL]?GPL|\bMPL|\bEPL|\bCDDL|\bEUPL|General Public|Mozilla")
 PAGE = """# Licences of dependencies
 
-rayner is under Apache-2.0. The packages below run beside it; none of their code is in its wheel. The list is written by
-`make licences` from what the packages declare; bold ones are named in `pyproject.toml`. Not listed: what the extras
-bring, and NVIDIA's libraries, under terms of their own, which torch's builds for GPUs need. Models have terms too: look
-at them before you use one.
+This page lists the licences of the packages that rayner needs. rayner itself is under Apache-2.0, and its wheel holds
+no code of these packages. `make licences` writes the list from what the packages declare. Bold packages are named in
+`pyproject.toml`. Not listed: the packages of the extras, and NVIDIA's libraries, which torch's builds for GPUs need
+and which have their own terms. Models have terms too: read them before you use a model.
 
 Under a copyleft licence: {copyleft}.
 
@@ -29,7 +30,7 @@ Under a copyleft licence: {copyleft}.
 |---|---|---|
 {rows}
 """
-SHORT = {  # classifiers, in the spelling of SPDX where they name one licence
+SPDX_NAMES = {  # of classifiers; the spelling of SPDX where they name one licence
     "Apache Software License": "Apache-2.0",
     "BSD License": "BSD",
     "ISC License (ISCL)": "ISC",
@@ -40,45 +41,46 @@ SHORT = {  # classifiers, in the spelling of SPDX where they name one licence
 
 
 def direct_dependencies() -> list[Requirement]:
-    """The runtime dependencies of pyproject.toml."""
+    """Return the runtime dependencies of pyproject.toml."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return [Requirement(line) for line in project["dependencies"]]
 
 
 def installed_closure(requirements: list[Requirement]) -> dict[str, Distribution]:
-    """The installed packages that they need, themselves included, by canonical name.
+    """Return the installed packages that the requirements need, themselves included, by canonical name.
 
     Raises PackageNotFoundError if one of them is not installed.
     """
-    found: dict[str, Distribution] = {}
-    todo = [(item, extra) for item in requirements for extra in ("", *item.extras)]
-    seen = set()
-    while todo:
-        item, extra = todo.pop()
-        name = canonicalize_name(item.name)
-        if (name, extra) in seen:
+    packages: dict[str, Distribution] = {}
+    queue = [(requirement, extra) for requirement in requirements for extra in ("", *requirement.extras)]
+    visited = set()
+    while queue:
+        requirement, extra = queue.pop()
+        name = canonicalize_name(requirement.name)
+        if (name, extra) in visited:
             continue
-        seen.add((name, extra))
-        found[name] = distribution(item.name)
-        for line in found[name].requires or []:
-            further = Requirement(line)
-            if further.marker is None or further.marker.evaluate({"extra": extra}):
-                todo += [(further, wanted) for wanted in ("", *further.extras)]
-    return dict(sorted(found.items()))
+        visited.add((name, extra))
+        packages[name] = distribution(requirement.name)
+        for line in packages[name].requires or []:
+            needed = Requirement(line)
+            if needed.marker is None or needed.marker.evaluate({"extra": extra}):
+                queue += [(needed, needed_extra) for needed_extra in ("", *needed.extras)]
+    return dict(sorted(packages.items()))
 
 
 def declared_licence(package: Distribution) -> str:
-    """What the package declares: the expression, else the classifiers, else the first line of the field."""
-    said = {key: package.metadata.get_all(key, []) for key in ("License-Expression", "Classifier", "License")}
-    classifiers = [line.rsplit(" :: ", 1)[-1] for line in said["Classifier"] if line.startswith("License :: ")]
-    field = "".join(said["License"]).strip().split("\n")[0]
-    return "".join(said["License-Expression"]) or ", ".join(SHORT.get(name, name) for name in classifiers) or field
+    """Return the licence that a package declares: its expression, else its classifiers, else the field's first line."""
+    metadata = {key: package.metadata.get_all(key, []) for key in ("License-Expression", "Classifier", "License")}
+    classifiers = [line.rsplit(" :: ", 1)[-1] for line in metadata["Classifier"] if line.startswith("License :: ")]
+    field = "".join(metadata["License"]).strip().split("\n")[0]
+    expression = "".join(metadata["License-Expression"])
+    return expression or ", ".join(SPDX_NAMES.get(name, name) for name in classifiers) or field
 
 
 def render_page(packages: dict[str, Distribution], direct_names: set[str]) -> str:
-    """The page as Markdown."""
+    """Render the page as Markdown."""
     licences = {name: declared_licence(package) for name, package in packages.items()}
-    copyleft = [f"`{name}` ({value})" for name, value in licences.items() if COPYLEFT.search(value)]
+    copyleft = [f"`{name}` ({licence})" for name, licence in licences.items() if COPYLEFT.search(licence)]
     rows = [
         f"| {f'**{name}**' if name in direct_names else name} | {package.version.split('+')[0]} | {licences[name]} |"
         for name, package in packages.items()
@@ -87,15 +89,15 @@ def render_page(packages: dict[str, Distribution], direct_names: set[str]) -> st
 
 
 def main() -> int:
-    """Write the page. Exit code 1 if a package declares nothing."""
+    """Write the page. Return exit code 1 if a package declares no licence."""
     requirements = direct_dependencies()
     packages = installed_closure(requirements)
-    silent = [name for name, package in packages.items() if not declared_licence(package)]
-    if silent:
-        print(f"no licence is declared by {', '.join(silent)}", file=sys.stderr)
+    undeclared = [name for name, package in packages.items() if not declared_licence(package)]
+    if undeclared:
+        print(f"expected each package to declare a licence, found none of {', '.join(undeclared)}", file=sys.stderr)
         return 1
-    names = {str(canonicalize_name(item.name)) for item in requirements}
-    (ROOT / "docs" / "licences.md").write_text(render_page(packages, names), encoding="utf-8")
+    direct_names = {str(canonicalize_name(requirement.name)) for requirement in requirements}
+    (ROOT / "docs" / "licences.md").write_text(render_page(packages, direct_names), encoding="utf-8")
     return 0
 
 

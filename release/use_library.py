@@ -1,4 +1,4 @@
-"""A user's program: `python use_library.py OUT` writes a gold file and a tagged corpus by the library."""
+"""Use the library as a user's program does: `python use_library.py OUT` writes a gold file and a tagged corpus."""
 
 import hashlib
 import sys
@@ -15,7 +15,7 @@ TAGS = ("B-NR", "M-NR", "E-NR", "O", "S-NS", "O")
 
 
 def main(out: Path) -> None:
-    """Write OUT/gold.txt and OUT/tagged, and say where the library lies."""
+    """Write OUT/gold.txt and OUT/tagged, and print the folder of the package."""
     gold = out / "gold.txt"
     gold.write_text("".join(f"{char}\t{tag}\n" for char, tag in zip(TEXT, TAGS, strict=True)), encoding="utf-8")
     document = {"doc_id": "one", "path": "one.txt", "text": TEXT, "n_chars": len(TEXT)}
@@ -26,11 +26,9 @@ def main(out: Path) -> None:
         | {"type": span.type, "score": 0.9, "decided_by": "agree"}
         for span in read_labelled_file(str(gold)).spans
     ]
-    rows = ([document | {"sha256": hashlib.sha256(TEXT.encode()).hexdigest()}], entities, [segment])
-    for table, schema, of_table in zip(
-        TABLE_NAMES, (DOCUMENT_SCHEMA, ENTITY_SCHEMA, SEGMENT_SCHEMA), rows, strict=True
-    ):
-        write_table(pa.Table.from_pylist(of_table, schema=schema), out / "tagged" / table / "0.parquet")
+    tables = ([document | {"sha256": hashlib.sha256(TEXT.encode()).hexdigest()}], entities, [segment])
+    for name, schema, rows in zip(TABLE_NAMES, (DOCUMENT_SCHEMA, ENTITY_SCHEMA, SEGMENT_SCHEMA), tables, strict=True):
+        write_table(pa.Table.from_pylist(rows, schema=schema), out / "tagged" / name / "0.parquet")
     print(Path(rayner.__file__).parent)
 
 
