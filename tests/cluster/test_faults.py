@@ -21,32 +21,37 @@ PLAIN = "北渚王入石渚。使者歸告。"
 RAISES, KILLS = "毒酒三升。", "鴆殺其使。"
 
 
+class PoisonedTagger:
+    """A tagger that some texts are too much for."""
+
+    def __init__(self, tagger):
+        self.tagger = tagger
+
+    def predict(self, texts):
+        if any("鴆" in text for text in texts):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if any("毒" in text for text in texts):
+            raise ValueError("no such text, please")
+        return self.tagger.predict(texts)
+
+
 class Poisoned(actors.UnitPredictor):
-    """Scoring by a small model that some texts are too much for."""
+    """Prediction by such a tagger."""
 
     def __init__(self, job):
         super().__init__(job)
-        score = self.slm.score
-
-        def poisoned(texts):
-            if any("鴆" in text for text in texts):
-                os.kill(os.getpid(), signal.SIGKILL)
-            if any("毒" in text for text in texts):
-                raise ValueError("no such text, please")
-            return score(texts)
-
-        self.slm.score = poisoned
+        self.slm.tagger = PoisonedTagger(self.slm.tagger)
 
 
 class Dying(actors.UnitPredictor):
-    """Scoring that never survives a unit."""
+    """Prediction that never survives a unit."""
 
     def __call__(self, row):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Broken(actors.UnitPredictor):
-    """Scoring that writes to a disk that is full."""
+    """Prediction that writes to a disk that is full."""
 
     def __init__(self, job):
         super().__init__(job)
