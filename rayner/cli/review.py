@@ -12,6 +12,7 @@ from rayner.corpus.review.task_files import REVIEW_FORMATS, write_review
 from rayner.errors import ConfigError
 from rayner.runs.progress import Progress, print_to_stderr, progress_display
 from rayner.runs.storage import storage_path
+from rayner.text.markup import is_markup_type
 
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers no public type
@@ -80,6 +81,6 @@ def _import(given: argparse.Namespace) -> None:
 def _types(listed: str) -> list[str]:
     types = [kind for kind in listed.split(",") if kind]
     for kind in types:
-        if kind.split() != [kind] or set(kind) & set("<>/&"):
+        if not is_markup_type(kind):
             raise ConfigError(f"--types: expected types without white space, <, >, / and &, found {kind!r}")
     return types

@@ -1,4 +1,4 @@
-"""Labelled sentences: cut from labelled files, divided into training, dev and test, kept as JSON lines."""
+"""Labelled sentences: cut out of labelled files, divided into training, dev and test, and kept as JSON lines."""
 
 import hashlib
 import heapq
@@ -13,55 +13,58 @@ from rayner.text.spans import Span, sort_and_check_spans
 
 
 def split_labelled_text(text: str, spans: Sequence[Span]) -> list[LabelledSentence]:
-    """The sentences of a labelled text with their entities; sentences that share an entity stay together.
+    """Split a labelled text into sentences with their entities. Sentences that share an entity stay together.
 
     Joined, they are the text, and every entity is in exactly one of them.
     """
-    out: list[LabelledSentence] = []
-    waiting = list(reversed(sort_and_check_spans(spans, len(text))))
+    sentences: list[LabelledSentence] = []
+    remaining = list(reversed(sort_and_check_spans(spans, len(text))))
     start = 0
     for _, end in split_sentences(text):
-        inside: list[Span] = []
-        k = len(waiting)
-        while k and waiting[k - 1].start < end:
-            k -= 1
-            inside.append(waiting[k].shift(-start))
-        if inside and inside[-1].end > end - start:
-            continue  # the last entity goes on past this end
-        del waiting[k:]
-        out.append(LabelledSentence(text[start:end], tuple(inside)))
+        sentence_spans: list[Span] = []
+        n_remaining = len(remaining)
+        while n_remaining and remaining[n_remaining - 1].start < end:
+            n_remaining -= 1
+            sentence_spans.append(remaining[n_remaining].shift(-start))
+        if sentence_spans and sentence_spans[-1].end > end - start:
+            continue  # the last entity crosses this end
+        del remaining[n_remaining:]
+        sentences.append(LabelledSentence(text[start:end], tuple(sentence_spans)))
         start = end
-    return out
+    return sentences
 
 
 def split_train_dev_test(
     sentences: Sequence[LabelledSentence], dev_share: float, test_share: float, seed: int
 ) -> dict[str, list[LabelledSentence]]:
-    """Examples as `train`, `dev` and `test`, by a seeded draw over distinct texts.
+    """Divide sentences into `train`, `dev` and `test` at random. Their order is kept.
 
-    All copies of a sentence fall into one part, so that none is trained on and tested on. Order is kept.
+    Distinct texts are drawn, and all copies of a text go into one part: no sentence is both trained on and tested on.
     """
-    texts = sorted({example.text for example in sentences})
-    random.Random(seed).shuffle(texts)
+    texts = _shuffle_texts(sentences, seed)
     n_dev, n_test = round(len(texts) * dev_share), round(len(texts) * test_share)
-    part = dict.fromkeys(texts, "train")
-    part.update(dict.fromkeys(texts[:n_dev], "dev"))
-    part.update(dict.fromkeys(texts[n_dev : n_dev + n_test], "test"))
-    out: dict[str, list[LabelledSentence]] = {"train": [], "dev": [], "test": []}
-    for example in sentences:
-        out[part[example.text]].append(example)
-    return out
+    part_by_text = dict.fromkeys(texts, "train")
+    part_by_text.update(dict.fromkeys(texts[:n_dev], "dev"))
+    part_by_text.update(dict.fromkeys(texts[n_dev : n_dev + n_test], "test"))
+    parts: dict[str, list[LabelledSentence]] = {"train": [], "dev": [], "test": []}
+    for sentence in sentences:
+        parts[part_by_text[sentence.text]].append(sentence)
+    return parts
 
 
 def split_folds(sentences: Sequence[LabelledSentence], n_folds: int, seed: int) -> list[list[LabelledSentence]]:
-    """The examples in n parts of about the same number of distinct texts, by a seeded draw.
+    """Divide sentences at random into folds of about as many distinct texts each. Their order is kept.
 
-    All copies of a sentence fall into one part. Order is kept.
+    All copies of a text go into one fold.
     """
-    texts = sorted({example.text for example in sentences})
+    fold_by_text = {text: i % n_folds for i, text in enumerate(_shuffle_texts(sentences, seed))}
+    return [[sentence for sentence in sentences if fold_by_text[sentence.text] == i] for i in range(n_folds)]
+
+
+def _shuffle_texts(sentences: Iterable[LabelledSentence], seed: int) -> list[str]:
+    texts = sorted({sentence.text for sentence in sentences})
     random.Random(seed).shuffle(texts)
-    part = {text: i % n_folds for i, text in enumerate(texts)}
-    return [[example for example in sentences if part[example.text] == i] for i in range(n_folds)]
+    return texts
 
 
 def sample_sentences(
@@ -73,38 +76,48 @@ def sample_sentences(
     exclude: Collection[str] = frozenset(),
     min_chars: int = 8,
 ) -> list[str]:
-    """At most n distinct sentences of the texts, without white space at their edges, by a seeded draw; in its order.
+    """Sample at most n distinct sentences of the texts at random, without the white space at their edges.
 
-    shortest, longest: characters. What is in `without` is left out. Memory is for n sentences.
+    The order is random, too. Memory is needed for n sentences, not for the texts.
+
+    Args:
+        texts: Where the sentences come from; their order does not matter.
+        n: How many.
+        seed: A sentence's random number depends on it and on the sentence.
+        max_chars: The longest sentence.
+        exclude: Sentences to leave out.
+        min_chars: The shortest sentence.
+
     """
-    kept: list[tuple[int, str]] = []  # a heap whose first has the largest number, negated
-    inside: set[str] = set()
+    heap: list[tuple[int, str]] = []  # the n smallest random numbers so far, negated: the largest comes first
+    sampled: set[str] = set()
     for text in texts:
-        for first, last in split_sentences(text):
-            start, end = bounds_without_whitespace(text[first:last])
-            found = text[first + start : first + end]
-            if not min_chars <= len(found) <= max_chars or found in inside or found in exclude:
+        for sentence_start, sentence_end in split_sentences(text):
+            left, right = bounds_without_whitespace(text[sentence_start:sentence_end])
+            sentence = text[sentence_start + left : sentence_start + right]
+            if not min_chars <= len(sentence) <= max_chars or sentence in sampled or sentence in exclude:
                 continue
-            number = -int.from_bytes(hashlib.blake2b(f"{seed}\0{found}".encode(), digest_size=8).digest(), "big")
-            if len(kept) == n and number < kept[0][0]:
+            digest = hashlib.blake2b(f"{seed}\0{sentence}".encode(), digest_size=8).digest()
+            negated_number = -int.from_bytes(digest, "big")
+            if len(heap) == n and negated_number < heap[0][0]:
                 continue
-            inside.add(found)
-            heapq.heappush(kept, (number, found))
-            if len(kept) > n:
-                inside.remove(heapq.heappop(kept)[1])
-    return [found for _, found in sorted(kept, reverse=True)]
+            sampled.add(sentence)
+            heapq.heappush(heap, (negated_number, sentence))
+            if len(heap) > n:
+                sampled.remove(heapq.heappop(heap)[1])
+    return [sentence for _, sentence in sorted(heap, reverse=True)]
 
 
 def write_labelled_sentences(path: Path, sentences: Iterable[LabelledSentence]) -> None:
-    """Write one JSON object a line: text and spans."""
-    with open(path, "w", encoding="utf-8", newline="\n") as out:
-        for example in sentences:
-            spans = [[span.start, span.end, span.type] for span in example.spans]
-            out.write(json.dumps({"text": example.text, "spans": spans}, ensure_ascii=False) + "\n")
+    """Write a JSON object a line, with the text and the spans of a sentence."""
+    with open(path, "w", encoding="utf-8", newline="\n") as lines:
+        for sentence in sentences:
+            spans = [[span.start, span.end, span.type] for span in sentence.spans]
+            lines.write(json.dumps({"text": sentence.text, "spans": spans}, ensure_ascii=False) + "\n")
 
 
 def read_labelled_sentences(path: Path) -> list[LabelledSentence]:
-    """Read them back. Raises OSError or ValueError for a file that `write_labelled_sentences` did not write."""
+    """Read what `write_labelled_sentences` wrote. Raises OSError, or ValueError for any other content."""
     with open(path, encoding="utf-8", newline="\n") as lines:
         rows = [json.loads(line) for line in lines]
     try:

@@ -1,4 +1,4 @@
-"""Plain texts, in folders or at URLs: found in one order, read without changing a character."""
+"""Plain texts, in folders or at URLs: listed in a fixed order, read and written without changing a character."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ TEXT_SUFFIX = ".txt"
 
 @dataclass(frozen=True)
 class TextFile:
-    """A plain text to tag: its path, and the name it goes by in the tagged corpus.
+    """A plain text to tag, with its name in the tagged corpus.
 
-    fault: what is wrong with the file, if that is known already; None for one that can be tried.
+    problem: what is wrong with the file, if that is known before it is read.
     """
 
     doc_id: str
@@ -24,13 +24,12 @@ class TextFile:
 
 
 def read_bytes(path: str | StoragePath) -> bytes:
-    """The bytes of a file. Raises DataError, naming it, for one that cannot be read."""
+    """Read the bytes of a file. Raises DataError, naming it, if it cannot be read."""
     try:
         return storage_path(path).read_bytes()
     except FileNotFoundError:
-        raise DataError(
-            f"{path}: expected a file, found nothing of that name{_suggest_name(storage_path(path))}"
-        ) from None
+        hint = _suggest_name(storage_path(path))
+        raise DataError(f"{path}: expected a file, found nothing of that name{hint}") from None
     except IsADirectoryError:
         raise DataError(f"{path}: expected a file, found a folder") from None
     except OSError as error:
@@ -38,9 +37,9 @@ def read_bytes(path: str | StoragePath) -> bytes:
 
 
 def read_utf8(path: str | StoragePath) -> str:
-    """The text of a UTF-8 file, unchanged: line breaks as they are, a BOM kept as the character U+FEFF.
+    """Read a UTF-8 file unchanged: line breaks stay as they are, and a BOM stays as the character U+FEFF.
 
-    Encoded again, it is the file's bytes. An empty file is an empty text. Raises DataError.
+    Encoded again, the text is the file's bytes. Raises DataError.
     """
     return decode_utf8(path, read_bytes(path))
 
@@ -51,18 +50,8 @@ def write_utf8(path: str | StoragePath, text: str) -> None:
         stream.write(text.encode())
 
 
-def _suggest_name(path: StoragePath) -> str:
-    """The name in the same folder that was perhaps meant, as a question; "" if there is none."""
-    try:
-        names = [entry.name for entry in list_folder(path.parent)]
-    except OSError:
-        return ""
-    close = get_close_matches(path.name, names, n=1)
-    return f"; did you mean {path.parent / close[0]}?" if close else ""
-
-
 def decode_utf8(path: str | StoragePath, data: bytes) -> str:
-    """The text of these bytes of a file. Raises DataError, naming the line, where they are not UTF-8."""
+    """Decode the bytes of a file. Raises DataError, naming file and line, if they are not UTF-8."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -72,15 +61,19 @@ def decode_utf8(path: str | StoragePath, data: bytes) -> str:
 
 
 def list_text_files(source: str | StoragePath) -> Iterator[TextFile]:
-    """The texts of a corpus: what ends in `.txt` in a folder and its subfolders, or a single file.
+    """Yield the plain texts of a corpus: a single file, or the `.txt` files of a folder and its subfolders.
 
-    In order of their paths inside the folder, which without their ending are their doc_ids; a single file's is its
-    name without the ending. What bears such a name but is no file is listed with its fault. The names of one folder
-    are in memory at a time. Raises DataError where there is none, or where a link leads out of the folder.
+    A file of a folder has its path inside the folder as its doc_id, without the suffix; they come in the order of these
+    paths. A single file's doc_id is its name without the suffix. A folder, or a link to nothing, with the name of a
+    text is yielded with its problem. Only the names of one folder are in memory at a time.
+
+    Raises:
+        DataError: There is no text, a folder cannot be read, a link leads out of the corpus, or a name is not UTF-8.
+
     """
     source = storage_path(source)
     if source.is_file():
-        yield _text_file(source.stem, source)
+        yield _make_text_file(source.stem, source)
         return
     if not source.is_dir():
         raise DataError(f"{source}: expected a folder or a file, found nothing of that name{_suggest_name(source)}")
@@ -92,15 +85,19 @@ def list_text_files(source: str | StoragePath) -> Iterator[TextFile]:
     yield from files
 
 
-def _walk_folder(folder: StoragePath, inside: str, source: StoragePath) -> Iterator[TextFile]:
-    """The texts below a folder. A link to a folder inside it is not followed: those texts are met where they are."""
+def _walk_folder(folder: StoragePath, prefix: str, source: StoragePath) -> Iterator[TextFile]:
+    """Yield the texts below a folder. prefix: its path inside `source`, with a `/` at the end.
+
+    A link to a folder inside `source` is not followed: its texts are found where they lie.
+    """
     try:
-        listed = list_folder(folder)
+        folder_entries = list_folder(folder)
     except OSError as error:
         raise DataError(f"{folder}: expected a folder that can be read, found: {error.strerror or error}") from None
-    for name, is_folder in listed:
+    for name, is_folder in folder_entries:
         path = folder / name
         is_text = name.endswith(TEXT_SUFFIX) and name != TEXT_SUFFIX
+        doc_id = f"{prefix}{name}".removesuffix(TEXT_SUFFIX)
         if isinstance(path, Path) and path.is_symlink() and (is_text or is_folder):
             if not path.resolve().is_relative_to(Path(str(source)).resolve()):
                 raise DataError(f"{path}: expected texts inside {source}, found a link to {path.resolve()}")
@@ -108,19 +105,28 @@ def _walk_folder(folder: StoragePath, inside: str, source: StoragePath) -> Itera
                 continue
         if is_folder:
             if is_text:
-                yield _text_file(f"{inside}{name}"[: -len(TEXT_SUFFIX)], path, "expected a file, found a folder")
-            yield from _walk_folder(path, f"{inside}{name}/", source)
+                yield _make_text_file(doc_id, path, "expected a file, found a folder")
+            yield from _walk_folder(path, f"{prefix}{name}/", source)
         elif is_text:
-            fault = None
-            if isinstance(path, Path) and not path.is_file():
-                fault = "expected a file, found something else or a link to nothing"
-            yield _text_file(f"{inside}{name}"[: -len(TEXT_SUFFIX)], path, fault)
+            is_readable = not isinstance(path, Path) or path.is_file()
+            problem = None if is_readable else "expected a file, found something else or a link to nothing"
+            yield _make_text_file(doc_id, path, problem)
 
 
-def _text_file(doc_id: str, path: StoragePath, fault: str | None = None) -> TextFile:
-    """The text under its name, which tables keep as UTF-8. Raises DataError for a name that is not."""
+def _make_text_file(doc_id: str, path: StoragePath, problem: str | None = None) -> TextFile:
+    """Make a TextFile. Raises DataError for a name that is not UTF-8, because tables keep names as UTF-8."""
     try:
         str(path).encode("utf-8")
     except UnicodeEncodeError:
         raise DataError(f"{str(path)!r}: expected a file name in UTF-8, found other bytes") from None
-    return TextFile(doc_id, str(path), fault and f"{path}: {fault}")
+    return TextFile(doc_id, str(path), problem and f"{path}: {problem}")
+
+
+def _suggest_name(path: StoragePath) -> str:
+    """Return a question about a similar name in the same folder; "" if there is none."""
+    try:
+        names = [entry.name for entry in list_folder(path.parent)]
+    except OSError:
+        return ""
+    close = get_close_matches(path.name, names, n=1)
+    return f"; did you mean {path.parent / close[0]}?" if close else ""

@@ -14,6 +14,11 @@ _TYPE = r"[^<>/&\s]+"
 _PIECE = re.compile(rf"<(?P<close>/?)(?P<type>{_TYPE})>|&(?P<entity>lt|amp);|(?P<char>[^<&])", re.DOTALL)
 
 
+def is_markup_type(name: str) -> bool:
+    """Whether markup can hold an entity type of this name: no white space, `<`, `>`, `/` or `&`."""
+    return bool(re.fullmatch(_TYPE, name))
+
+
 def escape_char(char: str) -> str:
     """How one character of text is spelled in markup."""
     return _ESCAPES.get(char, char)
@@ -27,7 +32,7 @@ def spans_to_markup(text: str, spans: Iterable[Span]) -> str:
     out: list[str] = []
     end = 0
     for span in sort_and_check_spans(spans, len(text)):
-        if not re.fullmatch(_TYPE, span.type):
+        if not is_markup_type(span.type):
             raise ValueError(f"{span.type!r} cannot be written as a tag")
         out += map(escape_char, text[end : span.start])
         out += [f"<{span.type}>", *map(escape_char, text[span.start : span.end]), f"</{span.type}>"]

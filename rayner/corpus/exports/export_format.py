@@ -1,7 +1,6 @@
 """What makes an export format: how documents become its files, and the names of entity types in them."""
 
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
@@ -9,11 +8,11 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from rayner.corpus.tables import TaggedDocument
+from rayner.text.markup import is_markup_type
 from rayner.text.spans import Span
 
 CHARS_PER_FILE = 4_000_000  # of files with many documents: a spreadsheet can hold the entities of so many characters
 CONLL_SCHEMES = ("BIO", "BIOES")
-_TYPE_NAME = re.compile(r"[^<>/&\s]+")  # the types that rayner reads
 _LINE_END_ESCAPES = str.maketrans({char: f"\\u{ord(char):04x}" for char in "\x85\u2028\u2029"})
 
 
@@ -51,7 +50,7 @@ class ExportFormat:
     folder: str = ""
     type_names: Mapping[str, str] = field(default_factory=dict)
     other_type_name: str = "{}"
-    is_legal_name: Callable[[str], bool] = lambda name: bool(_TYPE_NAME.fullmatch(name))
+    is_legal_name: Callable[[str], bool] = is_markup_type
     extra_files: Callable[[Sequence[str]], dict[str, bytes]] = lambda types: {}
     count_exported: Callable[[TaggedDocument], tuple[int, int]] = lambda document: (
         len(document.text),
