@@ -145,7 +145,7 @@ def _check_resources(config: Config) -> Finding:
     try:
         return ok_finding("resources", "; ".join(preflight.check_resources(config)))
     except RaynerError as error:
-        return Finding(False, "resources", f"{error}; lower that setting, or add nodes")
+        return Finding(False, "resources", str(error))
 
 
 def _check_sizes(config: Config, nodes: Sequence[NodeFacts], run: Run | None) -> Iterator[Finding]:

@@ -1,4 +1,7 @@
-"""What can be known before a job starts: inputs that read, models that exist, resources that suffice."""
+"""Check before a job starts: inputs can be read, models exist, the machine or cluster is large enough.
+
+Each `check_*` returns the lines that `--dry-run` prints, or raises an error for the first thing that is wrong.
+"""
 
 import importlib.util
 import os
@@ -21,20 +24,20 @@ from rayner.steps.tag.plan import survey_corpus
 
 
 def check_training(config: Config, run: Run) -> list[str]:
-    """Labelled files and models. Raises ConfigError or DataError for the first thing that is wrong."""
+    """Check what the training steps need. Raises ConfigError or DataError for the first thing that is wrong."""
     lines = []
     for path in require_labelled_files(config):
         labelled = read_labelled_file(path, layout=config.layout)
-        met = ", ".join(f"{count} {name}" for name, count in labelled.faults.items() if count) or "none"
+        faults = ", ".join(f"{count} {name}" for name, count in labelled.faults.items() if count) or "none"
         lines.append(
-            f"{path}: {len(labelled.text):,} characters, {len(labelled.spans):,} entities; oddities met: {met}"
+            f"{path}: {len(labelled.text):,} characters, {len(labelled.spans):,} entities; irregularities: {faults}"
         )
-    load_tagger_family(config)
+    load_tagger_family(config)  # an unknown plugin raises an error
     for name in filter(is_plugin_name, config.fusion.rules):
         custom_rule.code(name)
     for text in (config.slm.crf.unlabelled, config.llm.silver.text):
         if text:
-            next(list_text_files(text))
+            next(list_text_files(text))  # a path without text files raises an error
     for key, model in pretrained_models(config).items():
         check_pretrained_model(key, local_model_name(model))
     check_engine(config)
@@ -43,20 +46,20 @@ def check_training(config: Config, run: Run) -> list[str]:
 
 
 def check_scores(config: Config, run: Run) -> list[str]:
-    """Whether the scores that fusion is tuned on are there."""
+    """Check that the predictions exist on which fusion is tuned."""
     run.step_result("score")
     return [f"run folder: {run.root}"]
 
 
 def check_tagging(config: Config, run: Run) -> list[str]:
-    """Corpus, and the steps that must be done before."""
+    """Check the corpus, and that fusion has been tuned."""
     run.step_result("tune_fusion")
     check_engine(config)
     return [*check_corpus(config), *check_resources(config), f"run folder: {run.root}"]
 
 
 def check_pipeline(config: Config, run: Run) -> list[str]:
-    """Everything."""
+    """Check what the main job needs: labelled files, models, and the corpus if one is given."""
     return [
         *check_training(config, run),
         *(check_corpus(config) if config.corpus else ["corpus: none, nothing to tag"]),
@@ -64,20 +67,20 @@ def check_pipeline(config: Config, run: Run) -> list[str]:
 
 
 def check_corpus(config: Config) -> list[str]:
-    """The corpus reads. Raises DataError if nothing of it does."""
-    found = survey_corpus(require_corpus(config), config.score.unit_chars)
-    line = f"{config.corpus}: {found.documents:,} documents, {found.characters:,} characters, {found.units:,} units"
-    return [line, *(f"left out: {why}" for why in found.unread.values())]
+    """Check that the corpus can be read. Raises DataError if no file of it can."""
+    survey = survey_corpus(require_corpus(config), config.score.unit_chars)
+    line = f"{config.corpus}: {survey.documents:,} documents, {survey.characters:,} characters, {survey.units:,} units"
+    return [line, *(f"left out: {error}" for error in survey.unread.values())]
 
 
 def pretrained_models(config: Config) -> dict[str, str]:
-    """By key, the checkpoint folders and hub names in the settings: what is not made here."""
+    """Return the checkpoint folders and hub names in the settings, by key; models made by the job are left out."""
     named = {"slm.model": config.slm.model, "llm.model": config.llm.model, "index.encoder": config.index.encoder}
     return {key: model for key, model in named.items() if model not in ("scratch", "slm", "ngrams")}
 
 
 def check_pretrained_model(key: str, model: str) -> None:
-    """A checkpoint folder or hub name has a configuration. Raises ConfigError, naming the key."""
+    """Check that a checkpoint folder or hub name has a configuration. Raises ConfigError with the setting's key."""
     from transformers import AutoConfig
 
     from rayner.modeling.checkpoint import safe_load_options
@@ -91,26 +94,34 @@ def check_pretrained_model(key: str, model: str) -> None:
 
 
 def check_engine(config: Config) -> None:
-    """The engine is installed. Raises ConfigError if not."""
+    """Check that the decoding engine is installed. Raises ConfigError if not."""
     if config.engine == "vllm" and importlib.util.find_spec("vllm") is None:
         raise ConfigError("engine: expected vllm to be installed (pip install 'rayner[vllm]'), found no such package")
 
 
 def check_resources(config: Config) -> list[str]:
-    """Enough CPUs and GPUs for each stage, here or in the cluster that is connected. Raises ConfigError if not."""
-    have: dict[str, float] = _resources()
-    where = "the cluster" if ray.is_initialized() else "this machine"
-    wants: dict[str, tuple[float, float]] = {
+    """Check that this machine, or the connected cluster, has enough for each stage. Raises ConfigError if not."""
+    available: dict[str, float] = _resources()
+    owner = "the cluster" if ray.is_initialized() else "this machine"
+    needed: dict[str, tuple[float, float]] = {
         f"{name}.workers": (workers.count * workers.cpus, workers.count * workers.gpus)
         for name, workers in (("slm", config.slm.workers), ("llm", config.llm.workers))
     }
-    wants["score"] = (config.score.actors * config.score.cpus, config.score.actors * config.score.gpus)
-    for key, (cpus, gpus) in wants.items():
-        if cpus > have.get("CPU", 0):
-            raise ConfigError(f"{key}: asks for {cpus:g} CPUs, {where} has {have.get('CPU', 0):g}")
-        if ray.is_initialized() and gpus > have.get("GPU", 0):
-            raise ConfigError(f"{key}: asks for {gpus:g} GPUs, {where} has {have.get('GPU', 0):g}")
-    return [f"{where}: {have.get('CPU', 0):g} CPUs, {have.get('GPU', 0):g} GPUs"]
+    needed["score"] = (config.score.actors * config.score.cpus, config.score.actors * config.score.gpus)
+    for key, (cpus, gpus) in needed.items():
+        if cpus > available.get("CPU", 0):
+            raise _too_few_error(key, "CPUs", available.get("CPU", 0), cpus, owner)
+        # Without Ray running, the number of GPUs is not known.
+        if ray.is_initialized() and gpus > available.get("GPU", 0):
+            raise _too_few_error(key, "GPUs", available.get("GPU", 0), gpus, owner)
+    return [f"{owner}: {available.get('CPU', 0):g} CPUs, {available.get('GPU', 0):g} GPUs"]
+
+
+def _too_few_error(key: str, unit: str, available: float, needed: float, owner: str) -> ConfigError:
+    return ConfigError(
+        f"{key}: expected at most the {available:g} {unit} of {owner}, found settings for {needed:g}; "
+        "lower this setting or add nodes"
+    )
 
 
 def _resources() -> dict[str, float]:

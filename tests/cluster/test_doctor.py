@@ -179,4 +179,4 @@ def test_on_two_nodes_all_is_well_or_what_is_wrong_is_told(tmp_path):
     }  # fmt: skip
     assert "Not a directory on " in wrong[f"run {tmp_path / 'file' / 'run'}"]
     assert str(tmp_path / "empty") in wrong["model slm.model"]
-    assert "score: asks for 9 CPUs, the cluster has 2" in wrong["resources"]
+    assert "score: expected at most the 2 CPUs of the cluster, found settings for 9" in wrong["resources"]

@@ -33,7 +33,7 @@ def workers(config, name, **values):
 
 def test_inputs_are_told_with_their_sizes_and_oddities(good, run):
     lines = preflight.check_pipeline(good, run)
-    assert f"{good.train[0]}: 3 characters, 1 entities; oddities met: 1 blank_lines" in lines
+    assert f"{good.train[0]}: 3 characters, 1 entities; irregularities: 1 blank_lines" in lines
     assert f"{good.corpus}: 1 documents, 40 characters, 5 units" in lines
     assert "this machine: 2 CPUs, 0 GPUs" in lines
     assert not run.root.exists()
@@ -84,9 +84,11 @@ def test_a_model_that_is_no_checkpoint_is_refused_in_one_line_naming_the_key(goo
 @pytest.mark.parametrize("name", ["slm", "llm"])
 def test_more_workers_than_the_machine_has_cpus_are_refused(good, name):
     preflight.check_resources(workers(good, name, count=2))
-    with pytest.raises(ConfigError, match=rf"^{name}\.workers: asks for 3 CPUs, this machine has 2$"):
+    with pytest.raises(
+        ConfigError, match=rf"^{name}\.workers: expected at most the 2 CPUs of this machine, found settings for 3; "
+    ):
         preflight.check_resources(workers(good, name, count=3))
-    with pytest.raises(ConfigError, match="asks for 4 CPUs"):
+    with pytest.raises(ConfigError, match="found settings for 4; lower"):
         preflight.check_resources(workers(good, name, count=2, cpus=2))
 
 
@@ -97,7 +99,9 @@ def test_all_actors_of_scoring_must_fit(good):
         if fits:
             assert preflight.check_resources(config)
         else:
-            with pytest.raises(ConfigError, match=r"^score: asks for 3 CPUs"):
+            with pytest.raises(
+                ConfigError, match=r"^score: expected at most the 2 CPUs of this machine, found settings for 3; "
+            ):
                 preflight.check_resources(config)
 
 
@@ -107,7 +111,9 @@ def test_in_a_cluster_its_cpus_and_gpus_count(good, monkeypatch):
     assert preflight.check_resources(workers(good, "llm", count=4, cpus=8, gpus=1.0)) == [
         "the cluster: 64 CPUs, 4 GPUs"
     ]
-    with pytest.raises(ConfigError, match=r"^llm\.workers: asks for 5 GPUs, the cluster has 4$"):
+    with pytest.raises(
+        ConfigError, match=r"^llm\.workers: expected at most the 4 GPUs of the cluster, found settings for 5; "
+    ):
         preflight.check_resources(workers(good, "llm", count=5, gpus=1.0))
 
 
