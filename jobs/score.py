@@ -1,4 +1,4 @@
-"""Score held-out sentences by both models."""
+"""Run both models on the held-out sentences."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Tag a corpus by both models and their fusion."""
+"""Tag a corpus with both models and the fusion rule."""
 
 import sys
 

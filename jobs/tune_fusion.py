@@ -1,4 +1,4 @@
-"""Find the fusion rule on the held-out scores."""
+"""Fit the fusion rule on the held-out sentences."""
 
 import sys
 
