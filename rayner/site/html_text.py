@@ -3,9 +3,10 @@
 import json
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from rayner.corpus.tables import EntityRow, SegmentRow
 from rayner.rendering.tagged_text import describe_rare_char
 from rayner.text.escaping import CHAR_REFERENCES, make_escaper
 
@@ -32,7 +33,7 @@ class TypeNumbers:
 class LlmCoverage:
     """The parts of a document about which the LLM was asked: all but segments that were gated or set aside."""
 
-    def __init__(self, segments: Iterable[Mapping[str, Any]]) -> None:
+    def __init__(self, segments: Iterable[SegmentRow]) -> None:
         skipped = sorted((s["start"], s["end"]) for s in segments if s["gated"] or s["error"] is not None)
         self._starts = [start for start, _ in skipped]
         self._ends = [end for _, end in skipped]
@@ -61,9 +62,7 @@ def _replace_char(char: str) -> str:
 _escape_text = make_escaper("\r\0\ue000-\uf8ff\U00010000-\U0010ffff", _replace_char)
 
 
-def tagged_text_to_html(
-    text: str, start: int, end: int, entities: Sequence[Mapping[str, Any]], types: TypeNumbers
-) -> str:
+def tagged_text_to_html(text: str, start: int, end: int, entities: Sequence[EntityRow], types: TypeNumbers) -> str:
     """Return text[start:end] as HTML with its entities as `<b class=XN>`.
 
     X is a (both models agree), s (the SLM decided) or l (the LLM decided); N is the number of the type.
@@ -80,7 +79,7 @@ def tagged_text_to_html(
     return "".join(parts)
 
 
-def pack_votes(entities: Iterable[Mapping[str, Any]], coverage: LlmCoverage, types: TypeNumbers) -> str:
+def pack_votes(entities: Iterable[EntityRow], coverage: LlmCoverage, types: TypeNumbers) -> str:
     """Return the votes on the entities, in order, separated by spaces; `unpackVotes` of document.js reads them.
 
     A vote has fields separated by commas: the score, the SLM's entropy, the SLM's type, and the LLM's type, category
@@ -91,7 +90,7 @@ def pack_votes(entities: Iterable[Mapping[str, Any]], coverage: LlmCoverage, typ
     return " ".join(_pack_vote(entity, coverage.covers(entity["start"]), types) for entity in entities)
 
 
-def _pack_vote(entity: Mapping[str, Any], llm_asked: bool, types: TypeNumbers) -> str:
+def _pack_vote(entity: EntityRow, llm_asked: bool, types: TypeNumbers) -> str:
     slm_type = entity["slm_type"]
     fields = [format_thousandths(entity["score"]), format_thousandths(entity["slm_entropy"])]
     if llm_asked or entity["llm_type"] is not None:

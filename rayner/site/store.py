@@ -7,12 +7,12 @@ import heapq
 import sqlite3
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rayner.corpus.tables import TaggedDocument
+from rayner.corpus.tables import EntityRow, TaggedDocument
 from rayner.errors import DataError
 from rayner.site.html_text import LlmCoverage, TypeNumbers
 
@@ -72,7 +72,7 @@ class Occurrence(NamedTuple):
 class Disagreement:
     """An entity on which the models disagree: its row in the table `entities`, its place, and the text around it."""
 
-    entity: Mapping[str, Any]
+    entity: EntityRow
     document: int
     page: int
     context: str
@@ -144,14 +144,14 @@ class SiteDatabase:
                 context = (text[max(0, start - CONTEXT_CHARS) : start], text[end : end + CONTEXT_CHARS])
             yield (entity["text"], self.types.number_of(entity["type"]), number, page, start, entity["score"], *context)
 
-    def _count_score(self, entity: Mapping[str, Any]) -> None:
+    def _count_score(self, entity: EntityRow) -> None:
         score = entity["score"]
         if score is None or not 0 <= score <= 1:
             self.unscored += 1
         else:
             self.histogram[entity["decided_by"]][min(HISTOGRAM_BINS - 1, int(score * HISTOGRAM_BINS))] += 1
 
-    def _keep_disagreement(self, number: int, page: int, document: TaggedDocument, entity: Mapping[str, Any]) -> None:
+    def _keep_disagreement(self, number: int, page: int, document: TaggedDocument, entity: EntityRow) -> None:
         """Keep the disagreement if it is among the MAX_DISAGREEMENTS most uncertain so far."""
         key = uncertainty(entity)
         full = len(self._disagreements) >= MAX_DISAGREEMENTS
@@ -210,7 +210,7 @@ class SiteDatabase:
         return (Occurrence(*row) for row in self._connection.execute(query))
 
 
-def uncertainty(entity: Mapping[str, Any]) -> tuple[float, float]:
+def uncertainty(entity: EntityRow) -> tuple[float, float]:
     """Return a sort key, larger if the entity is more uncertain: 1 - score (-1 without a score), the SLM's entropy."""
     score, entropy = entity["score"], entity["slm_entropy"]
     return (-1.0 if score is None else 1 - score, 0.0 if entropy is None else entropy)
