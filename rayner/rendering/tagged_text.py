@@ -8,22 +8,6 @@ from typing import Any
 from rayner.rendering.bilingual import BilingualText, join_texts, same_in_both
 from rayner.rendering.translation import translate, type_with_gloss
 
-# Hue (degrees) and saturation (%). Types that occur together have hues far apart.
-_COLOURS = {
-    "NR": (8, 70),
-    "NS": (150, 55),
-    "NB": (42, 80),
-    "NO": (275, 50),
-    "NG": (215, 65),
-    "T": (185, 60),
-    "ZD": (355, 65),
-    "ZZ": (285, 45),
-    "ZF": (38, 80),
-    "ZP": (130, 45),
-    "ZS": (210, 65),
-    "ZA": (175, 60),
-}
-_SPARE_HUES = (320, 95, 240, 65, 20, 200, 120, 300)
 _NO_TEXT = same_in_both("")
 _DECIDER_KEYS = {"agree": "both_agree", "slm": "by_slm", "llm": "by_llm"}
 
@@ -104,14 +88,6 @@ def describe_entity(entity: Mapping[str, Any]) -> BilingualText:
         parts.append(_describe_vote("slm", entity.get("slm_type"), "H", entity.get("slm_entropy")))
         parts.append(_describe_vote("llm", entity.get("llm_type"), "P", entity.get("llm_category_prob")))
     return join_texts(parts, translate("part_separator"))
-
-
-def assign_type_colours(types: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """Return hue (degrees) and saturation (%) of each type. Colours do not depend on the order of the types."""
-    unknown_types = sorted(set(types) - set(_COLOURS))
-    return {type_name: _COLOURS[type_name] for type_name in types if type_name in _COLOURS} | {
-        type_name: (_SPARE_HUES[i % len(_SPARE_HUES)], 50) for i, type_name in enumerate(unknown_types)
-    }
 
 
 def describe_rare_char(char: str) -> BilingualText | None:

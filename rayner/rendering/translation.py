@@ -42,7 +42,13 @@ def translate_feature(name: str) -> BilingualText:
     return translate("name_and_number", translate(f"feature_{label}"), value)
 
 
-def type_with_gloss(type_name: str) -> BilingualText:
-    """Return `NR person`, or the bare name of a type that has no gloss."""
+def type_gloss(type_name: str) -> BilingualText | None:
+    """Return what a type means, such as `person`, None for a type without a gloss."""
     key = f"gloss_{type_name}"
-    return translate("type_code_and_gloss", type_name, translate(key)) if key in TEXTS else same_in_both(type_name)
+    return translate(key) if key in TEXTS else None
+
+
+def type_with_gloss(type_name: str) -> BilingualText:
+    """Return `NR person`, or the bare name of a type without a gloss."""
+    gloss = type_gloss(type_name)
+    return translate("type_code_and_gloss", type_name, gloss) if gloss else same_in_both(type_name)

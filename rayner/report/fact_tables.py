@@ -1,4 +1,4 @@
-"""Nested JSON of a run as tables of text."""
+"""Turn the recorded facts of a run (nested JSON) into tables of text."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from rayner.rendering.bilingual import BilingualText, same_in_both
 from rayner.rendering.templates import format_value
 from rayner.rendering.translation import translate
 
-_TABLES = ("inputs", "counts", "timings", "faults", "versions")  # in the order in which they are shown
+_MAIN_KEYS = ("inputs", "counts", "timings", "faults", "versions")  # in the order of the report
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,39 +20,41 @@ class FactTable:
     rows: tuple[tuple[str, ...], ...]
 
 
-def main_tables(run: Mapping[str, Any]) -> list[FactTable]:
-    """The tables that every report shows, of the keys that are there and not empty."""
+def main_tables(facts: Mapping[str, Any]) -> list[FactTable]:
+    """Return the tables of the main keys that are present and not empty."""
     return [
-        json_to_table(translate(f"facts_{key}"), run[key]) for key in _TABLES if run.get(key) not in (None, {}, [], "")
+        json_to_table(translate(f"facts_{key}"), facts[key])
+        for key in _MAIN_KEYS
+        if facts.get(key) not in (None, {}, [], "")
     ]
 
 
-def remaining_tables(run: Mapping[str, Any]) -> list[FactTable]:
-    """One table for each other key that holds a collection, after one for those that hold single values."""
-    rest = {key: value for key, value in run.items() if key not in _TABLES}
-    nested = {key: value for key, value in rest.items() if isinstance(value, dict | list) and value}
-    single = {key: value for key, value in rest.items() if key not in nested}
-    return ([json_to_table(translate("facts_general"), single)] if single else []) + [
-        json_to_table(same_in_both(key), value) for key, value in nested.items()
-    ]
+def remaining_tables(facts: Mapping[str, Any]) -> list[FactTable]:
+    """Return a table of the single values among the other keys, then a table for each key that holds a collection."""
+    others = {key: value for key, value in facts.items() if key not in _MAIN_KEYS}
+    collections = {key: value for key, value in others.items() if isinstance(value, dict | list) and value}
+    single_values = {key: value for key, value in others.items() if key not in collections}
+    tables = [json_to_table(translate("facts_general"), single_values)] if single_values else []
+    return tables + [json_to_table(same_in_both(key), value) for key, value in collections.items()]
 
 
-def json_to_table(heading: BilingualText, value: Any) -> FactTable:  # noqa: ANN401 - JSON
-    """Any JSON value as a table: a list of objects with a column each, else dotted names and values."""
-    if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
-        flat = [dict(flatten_json(item)) for item in value]
-        columns = tuple(dict.fromkeys(name for item in flat for name in item))
-        return FactTable(heading, columns, tuple(tuple(item.get(name, "") for name in columns) for item in flat))
+def json_to_table(heading: BilingualText, value: Any) -> FactTable:  # noqa: ANN401 - any JSON
+    """Turn any JSON value into a table: a list of objects has a column for each key, else names and values."""
+    if isinstance(value, list) and value and all(isinstance(element, dict) for element in value):
+        flat_objects = [dict(flatten_json(element)) for element in value]
+        columns = tuple(dict.fromkeys(name for flat in flat_objects for name in flat))
+        rows = tuple(tuple(flat.get(name, "") for name in columns) for flat in flat_objects)
+        return FactTable(heading, columns, rows)
     return FactTable(heading, (), tuple(flatten_json(value)))
 
 
-def flatten_json(value: Any, name: str = "") -> list[tuple[str, str]]:  # noqa: ANN401 - JSON
-    """Dotted names and values as text, in order; a list of single values stays together."""
+def flatten_json(value: Any, name: str = "") -> list[tuple[str, str]]:  # noqa: ANN401 - any JSON
+    """Return dotted names and formatted values, in order. A list of single values is one value."""
     if isinstance(value, dict) and value:
         return [
             pair for key, inner in value.items() for pair in flatten_json(inner, f"{name}.{key}" if name else str(key))
         ]
-    if isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
+    if isinstance(value, list) and any(isinstance(element, dict | list) for element in value):
         return [pair for i, inner in enumerate(value) for pair in flatten_json(inner, f"{name}[{i}]")]
     if isinstance(value, list):
         return [(name, ", ".join(map(format_value, value)) or "none")]

@@ -13,15 +13,16 @@ from markupsafe import Markup
 
 from rayner.fusion.span_rule import span_rule
 from rayner.rendering.bilingual import BilingualText, join_texts, same_in_both
-from rayner.rendering.tagged_text import TaggedSample, TextPiece, assign_type_colours, split_by_entities
+from rayner.rendering.tagged_text import TaggedSample, TextPiece, split_by_entities
 from rayner.rendering.templates import load_templates
 from rayner.rendering.translation import (
-    TYPE_GLOSSES,
     translate,
     translate_feature,
     translate_setting,
+    type_gloss,
     type_with_gloss,
 )
+from rayner.rendering.type_styles import assign_type_colours, sort_types
 from rayner.report import fact_tables, plots
 from rayner.report.methods import compose_methods_paragraph
 from rayner.runs.storage import StoragePath, atomic_writer
@@ -87,7 +88,8 @@ def write_report_page(
 
 def _load_templates() -> Environment:
     environment = load_templates(Path(__file__).parent)
-    environment.filters |= {"percent": format_percent, "gloss": type_with_gloss}
+    environment.globals["type_gloss"] = type_gloss
+    environment.filters |= {"percent": format_percent, "with_gloss": type_with_gloss}
     return environment
 
 
@@ -217,14 +219,8 @@ def _type_styles(evaluation: Mapping[str, Any], samples: Sequence[TaggedSample])
     sampled = {entity["type"] for sample in samples for entity in sample.entities}
     palette = assign_type_colours(sorted(scored | sampled))
     return {
-        "scored_types": _in_order(scored),
-        "sample_types": _in_order(sampled),
+        "scored_types": sort_types(scored),
+        "sample_types": sort_types(sampled),
         "colours": list(palette.items()),
-        "glosses": {name: translate(f"gloss_{name}") for name in TYPE_GLOSSES},
         "classes": {kind: f"t{i}" for i, kind in enumerate(palette)},
     }
-
-
-def _in_order(kinds: set[str]) -> list[str]:
-    """Types with a gloss first, in the order of the glosses."""
-    return [kind for kind in TYPE_GLOSSES if kind in kinds] + sorted(kinds - set(TYPE_GLOSSES))

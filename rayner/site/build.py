@@ -13,11 +13,11 @@ from typing import NamedTuple
 from rayner import __version__
 from rayner.corpus.tables import TABLE_NAMES, iter_documents
 from rayner.errors import ConfigError
-from rayner.rendering.tagged_text import assign_type_colours
 from rayner.rendering.templates import SHARED_FOLDER
 from rayner.rendering.texts_shared import SHARED_TEXTS
 from rayner.rendering.texts_site import SITE_TEXTS
 from rayner.rendering.translation import GLOSS_TEXTS
+from rayner.rendering.type_styles import assign_type_colours
 from rayner.runs.storage import StoragePath, list_file_names
 from rayner.site.corpus_pages import write_corpus_pages, write_disagreement_pages, write_entity_index
 from rayner.site.document_pages import write_document_pages

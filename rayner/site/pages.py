@@ -1,6 +1,5 @@
 """Write the files of the site: the folder that collects them, the templates, and the parts that pages share."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ from markupsafe import Markup
 
 from rayner import __version__
 from rayner.rendering.templates import load_templates
-from rayner.rendering.translation import TYPE_GLOSSES, translate
+from rayner.rendering.translation import type_gloss
 from rayner.site.html_text import json_for_script, text_to_html
 
 _TEMPLATE_FOLDER = Path(__file__).parent
@@ -60,8 +59,8 @@ def json_for_html(value: Any) -> Markup:  # noqa: ANN401 - any JSON
 
 def type_label(type_name: str) -> Markup:
     """Return the HTML of a type's code and, if it has one, its gloss."""
-    code = Markup("<span class=code>{}</span>").format(type_name)
-    return code + Markup(" {}").format(translate(f"gloss_{type_name}")) if type_name in TYPE_GLOSSES else code
+    code, gloss = Markup("<span class=code>{}</span>").format(type_name), type_gloss(type_name)
+    return code + Markup(" {}").format(gloss) if gloss else code
 
 
 def page_path(stem: str, page: int) -> str:
@@ -85,8 +84,3 @@ def pager_values(stem: str, page: int, n_pages: int) -> dict[str, Any]:
     linked = pages_to_link(page, n_pages)
     numbers = {number for number in (*linked, page - 1, page + 1) if number is not None and 0 <= number < n_pages}
     return {"page": page, "pages": linked, "n_pages": n_pages, "links": {i: page_path(stem, i) for i in numbers}}
-
-
-def sort_types(types: Sequence[str]) -> list[str]:
-    """Sort types without repetition: those with a gloss first, in the order of the glosses, then alphabetically."""
-    return [name for name in TYPE_GLOSSES if name in types] + sorted(set(types) - set(TYPE_GLOSSES))

@@ -6,7 +6,8 @@ import pytest
 from rayner.evaluation.evaluate import evaluate_fusion
 from rayner.fusion.region_rule import RegionRule
 from rayner.rendering.bilingual import BilingualText, same_in_both
-from rayner.rendering.tagged_text import assign_type_colours, describe_entity, describe_rare_char, split_by_entities
+from rayner.rendering.tagged_text import describe_entity, describe_rare_char, split_by_entities
+from rayner.rendering.type_styles import assign_type_colours
 from rayner.report import fact_tables
 from rayner.report.page import TaggedSample, format_percent, format_points, write_report_page
 from tests.report.synthetic import TYPES, rows
