@@ -60,7 +60,7 @@ def test_a_draft_stops_after_the_first_quiet_slot_in_no_entity(drawn, at):
     whole, part = draft_steps(copier, spans), draft_steps(copier, spans, quiet=quiet)
     assert whole[: len(part)] == part
     tokens = [step.token for step in part]
-    known = copier.read_answer(tokens, [1.0] * len(tokens), partial=True).known
+    known = copier.read_answer(tokens, [1.0] * len(tokens), partial=True).last_known_slot
     free = [
         i for i in range(len(copier.char_tokens)) if i >= at and not any(s.start < i < s.end for s in spelled(*drawn))
     ]

@@ -19,9 +19,9 @@ PROBABILITIES = ["unmasked", "allowed"]
 
 def same(one, other, atol=1e-5):
     assert one.spans == other.spans
-    np.testing.assert_allclose(one.decisions, other.decisions, atol=atol)
+    np.testing.assert_allclose(one.slot_probs, other.slot_probs, atol=atol)
     for a, b in zip(one.entities, other.entities, strict=True):
-        assert (a.category, a.boundary) == pytest.approx((b.category, b.boundary), abs=atol)
+        assert (a.category_prob, a.boundary_prob) == pytest.approx((b.category_prob, b.boundary_prob), abs=atol)
 
 
 def plainly(llm, tasks, probability):
