@@ -22,7 +22,8 @@ from rayner.config.settings import Config, IndexConfig, ScratchConfig
 from rayner.corpus.labelled_sentences import write_labelled_sentences
 from rayner.errors import ConfigError, DataError
 from rayner.llm import model
-from rayner.llm.index import build_sentence_index, load_sentence_encoder, save_sentence_index
+from rayner.llm.index import build_sentence_index, save_sentence_index
+from rayner.llm.sentence_encoders import load_sentence_encoder
 from rayner.modeling.scratch import write_scratch_decoder, write_scratch_encoder
 from rayner.modeling.tokenizer import load_tokenizer
 from rayner.report.page import write_report_page

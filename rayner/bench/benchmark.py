@@ -8,7 +8,7 @@ from rayner.bench.setup import ALL_THREADS, prepare_benchmark
 from rayner.bench.slm_speed import measure_slm
 from rayner.bench.timing import BenchmarkRow, format_markdown_table
 from rayner.config.settings import Config, config_to_dict
-from rayner.modeling.training import set_torch_threads
+from rayner.modeling.devices import set_torch_threads
 from rayner.runs.progress import log
 from rayner.runs.run_folder import Run, write_json
 

@@ -10,7 +10,7 @@ from rayner.bench.timing import BenchmarkRow, measure_seconds
 from rayner.config.settings import Config
 from rayner.corpus.reading import require_corpus
 from rayner.fusion.deciding import chosen
-from rayner.modeling.training import set_torch_threads
+from rayner.modeling.devices import set_torch_threads
 from rayner.runs.run_folder import Run, read_json
 from rayner.steps.tag.plan import iter_plan_parts, survey_corpus, write_plan
 from rayner.steps.tag.stages import LlmStage, SlmStage

@@ -15,7 +15,7 @@ from transformers import pipeline
 from rayner.errors import ConfigError
 from rayner.llm.model import Llm
 from rayner.modeling.batching import inference_batches
-from rayner.modeling.training import pad_rows
+from rayner.modeling.tensors import pad_rows
 
 
 @torch.inference_mode()

@@ -7,7 +7,7 @@ from functools import partial
 from rayner.bench import peers
 from rayner.bench.setup import BenchmarkSetup
 from rayner.bench.timing import BenchmarkRow, fastest_batch_size, speedup_row, time_in_turns
-from rayner.modeling.training import resolve_device
+from rayner.modeling.devices import resolve_device
 from rayner.taggers.encoder import load_encoder_tagger
 from rayner.text.predictions import SlmPrediction
 from rayner.text.segmentation import bounds_without_whitespace

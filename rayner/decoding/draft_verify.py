@@ -21,7 +21,7 @@ from rayner.decoding.drafting import draft_steps, reaches_stop_slot, revise_draf
 from rayner.decoding.kv_cache import CacheParts, count_cached_tokens, join_caches, slice_cache
 from rayner.llm.model import Llm, compute_logits
 from rayner.modeling.batching import MAX_PADDING_SHARE, PASS_COST_TOKENS, inference_batches
-from rayner.modeling.training import pad_rows
+from rayner.modeling.tensors import pad_rows
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.predictions import LlmAnswer
 from rayner.text.spans import Span

@@ -11,7 +11,7 @@ import torch
 
 from rayner.decoding.draft_verify import WindowRequest
 from rayner.llm.model import Llm
-from rayner.modeling.training import pad_rows
+from rayner.modeling.tensors import pad_rows
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.predictions import LlmAnswer
 from rayner.text.tag_grammar import GrammarState, TagGrammar

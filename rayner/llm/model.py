@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM
 from rayner.config.settings import LoraConfig
 from rayner.llm.prompt_encoder import PromptEncoder, load_prompt_encoder
 from rayner.modeling.checkpoint import checkpoint_error, safe_load_options
-from rayner.modeling.training import TORCH_DTYPES
+from rayner.modeling.devices import TORCH_DTYPES
 
 
 @dataclass

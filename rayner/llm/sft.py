@@ -8,7 +8,7 @@ import torch
 
 from rayner.llm.model import Llm, compute_logits
 from rayner.llm.prompt_encoder import PromptEncoder
-from rayner.modeling.training import pad_rows
+from rayner.modeling.tensors import pad_rows
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.segmentation import split_windows
 from rayner.text.spans import crop_spans

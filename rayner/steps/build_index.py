@@ -6,12 +6,14 @@ import ray
 
 from rayner.config.settings import Config, config_to_dict
 from rayner.llm.index import build_sentence_index as build
-from rayner.llm.index import load_sentence_index, save_sentence_index
-from rayner.modeling.training import set_torch_threads
+from rayner.llm.index import check_sentence_index, load_sentence_index, save_sentence_index
+from rayner.modeling.devices import set_torch_threads
 from rayner.runs.progress import log
 from rayner.runs.run_folder import Run, folder_sha256, model_digest, replace_folder
 from rayner.steps import data
 from rayner.steps.loading import load_embedder
+
+_N_CHECKED = 100  # sentences that are searched for once the index is written
 
 
 def inputs(config: Config, run: Run) -> dict[str, Any]:
@@ -42,12 +44,8 @@ def _build(config: Config, run: Run) -> dict[str, Any]:
     with replace_folder(run.path("index")) as folder:
         save_sentence_index(build(encoder, examples, config.score.slm.batch_size), folder)
     index = load_sentence_index(run.local_path("index"))
-    # A sentence is its own nearest neighbour; through `nearest` it must never be.
-    asked = [example.text for example in examples[:100]]
-    queries = encoder.embed(asked, config.score.slm.batch_size)
-    _, ids = index.vectors.search(queries, 1)
-    found = sum(index.sentences[row[0]].text == text for row, text in zip(ids, asked, strict=True))
-    shown = index.nearest_sentences(queries, asked, config.index.k)
-    if any(example.text == text for near, text in zip(shown, asked, strict=True) for example in near):
-        raise RuntimeError("the index showed a sentence to itself")
-    return {"sentences": len(examples), "dimensions": index.vectors.d, "asked": len(asked), "found": found}
+    texts = [example.text for example in examples[:_N_CHECKED]]
+    n_itself_nearest = check_sentence_index(index, encoder, texts, config.index.k, config.score.slm.batch_size)
+    return {
+        "sentences": len(examples), "dimensions": index.vectors.d, "asked": len(texts), "found": n_itself_nearest
+    }  # fmt: skip

@@ -1,15 +1,16 @@
 """What a run has trained, loaded: the tagger, the LLM, the task it was given, and what finds its examples."""
 
-import json
 from collections.abc import Container, Sequence
 
 from rayner.config.plugins import is_plugin_name, load_plugin, plugin_fingerprint
 from rayner.config.settings import Config
 from rayner.llm import model as llms
-from rayner.llm.index import AnySentenceEncoder, NgramEncoder, load_sentence_encoder, load_sentence_index
+from rayner.llm.description import BASE_FOLDER, read_llm_description
+from rayner.llm.index import load_sentence_index
 from rayner.llm.prompts import build_instruction
 from rayner.llm.retrieval import ExampleRetriever
-from rayner.modeling.training import resolve_device
+from rayner.llm.sentence_encoders import AnySentenceEncoder, NgramEncoder, load_sentence_encoder
+from rayner.modeling.devices import resolve_device
 from rayner.runs.run_folder import Run
 from rayner.runs.storage import local_model_name
 from rayner.steps import data
@@ -57,12 +58,12 @@ def task_instruction(config: Config, types: Sequence[str]) -> str:
 def load_llm(config: Config, run: Run) -> llms.Llm:
     """The fine-tuned LLM of a run, on the configured device."""
     folder = run.local_path("models", "llm")
-    saved = json.loads((folder / "llm.json").read_text(encoding="utf-8"))
+    description = read_llm_description(folder)
     return llms.load_llm_checkpoint(
-        folder / "base" if saved["base"] == "base" else local_model_name(saved["base"]),
-        adapter=folder / saved["adapter"] if saved["adapter"] else None,
-        instruction=saved["task"],
-        types=saved["types"],
+        folder / BASE_FOLDER if description.has_own_base else local_model_name(description.base),
+        adapter=folder / description.adapter if description.adapter else None,
+        instruction=description.instruction,
+        types=description.types,
         chat=config.llm.chat,
         device=resolve_device(config.device),
         dtype=config.dtype,

@@ -18,8 +18,9 @@ from rayner.config.settings import SlmConfig, config_to_dict
 from rayner.errors import ConfigError
 from rayner.modeling.batching import inference_batches
 from rayner.modeling.checkpoint import checkpoint_error, safe_load_options
+from rayner.modeling.devices import TORCH_DTYPES
+from rayner.modeling.tensors import mean_unit_vectors, pad_rows
 from rayner.modeling.tokenizer import CharTokenizer, load_tokenizer
-from rayner.modeling.training import TORCH_DTYPES, mean_unit_vectors, pad_rows
 from rayner.runs.run_folder import model_digest
 from rayner.text.alignment import collapse_log_probs, expand_label
 from rayner.text.predictions import SlmPrediction, decode_log_probs

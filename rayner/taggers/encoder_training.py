@@ -6,7 +6,8 @@ from typing import Any
 import torch
 
 from rayner.config.settings import SlmConfig
-from rayner.modeling.training import epoch_batches, learning_rate_factor, pad_rows, worker_share
+from rayner.modeling.tensors import pad_rows
+from rayner.modeling.training_schedule import epoch_batches, learning_rate_factor, worker_share
 from rayner.taggers.encoder import (
     IGNORED_LABEL,
     EncodedWindow,

@@ -14,7 +14,7 @@ from transformers.utils import logging
 from rayner.config.settings import ScratchConfig
 from rayner.corpus.labelled_files import read_labelled_file
 from rayner.corpus.labelled_sentences import split_labelled_text
-from rayner.llm import index, model
+from rayner.llm import model, sentence_encoders
 from rayner.modeling.scratch import write_scratch_decoder, write_scratch_encoder
 from rayner.taggers import encoder as encoder_tagger
 from rayner.text.tags import bmes_labels
@@ -164,4 +164,4 @@ def random_llm(decoder_folder, types):
 
 @pytest.fixture(scope="session")
 def encoder(encoder_folder):
-    return index.load_sentence_encoder(encoder_folder, CPU)
+    return sentence_encoders.load_sentence_encoder(encoder_folder, CPU)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rayner.config.settings import SlmConfig
 from rayner.errors import ConfigError
-from rayner.llm.index import load_sentence_encoder
+from rayner.llm.sentence_encoders import load_sentence_encoder
 from rayner.taggers import encoder
 from rayner.taggers.encoder_training import compute_loss, encode_training_windows, make_optimizer, train_epoch
 from rayner.taggers.tagger import measure_f1

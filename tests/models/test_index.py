@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 
 from rayner.errors import ConfigError
 from rayner.llm.index import (
-    NgramEncoder,
     SentenceIndex,
     build_sentence_index,
-    load_sentence_encoder,
+    check_sentence_index,
     load_sentence_index,
     save_sentence_index,
 )
+from rayner.llm.sentence_encoders import NgramEncoder, load_sentence_encoder
 from rayner.taggers import encoder
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.spans import Span
@@ -120,10 +120,47 @@ def test_no_texts_have_no_embeddings(encoder):
     assert encoder.embed([], 4).shape == (0, 32)
 
 
+@pytest.mark.parametrize("wrong", [None, "shown to itself", "left out"])
+def test_the_check_of_an_index_excludes_whole_texts_and_finds_faults(wrong, monkeypatch):
+    class MadeUp:
+        dimensions = DIM
+
+        def embed(self, texts, batch_size):
+            return np.array([vector_of(text) for text in texts])
+
+    index = index_of(["楚王", "楚", "王", "楚王怒", "楚王"])  # some are parts of others, which are no duplicates
+    right = index.nearest_sentences
+
+    def exclude_nothing(queries, excluded_texts, k):
+        return right(queries, [()] * len(excluded_texts), k)
+
+    def leave_out(queries, excluded_texts, k):
+        return [sentences[:1] for sentences in right(queries, excluded_texts, k)]
+
+    texts = ["楚王", "楚", "王", "楚王怒"]
+    if wrong is None:
+        assert check_sentence_index(index, MadeUp(), texts, 3, 4) == 4
+        return
+    fault, message = {
+        "shown to itself": (exclude_nothing, "as its own neighbour"),
+        "left out": (leave_out, "gave 1 neighbours"),
+    }[wrong]
+    monkeypatch.setattr(index, "nearest_sentences", fault)
+    with pytest.raises(RuntimeError, match=message):
+        check_sentence_index(index, MadeUp(), texts, 3, 4)
+
+
 def test_an_encoder_is_loaded_from_a_trained_tagger_too(tagger, tmp_path):
     encoder.save_encoder_tagger(tagger, tmp_path)
-    vectors = load_sentence_encoder(tmp_path, CPU).embed(["楚王"], 1)
-    np.testing.assert_array_equal(vectors, load_sentence_encoder(tmp_path, CPU).embed(["楚王"], 1))
+    sentence_encoder = load_sentence_encoder(tmp_path, CPU)
+    text = "之也曰"
+    tokens = [token for char in tagger.tokenizer.encode_chars(text) for token in char]
+    tokenizer = tagger.tokenizer.tokenizer
+    with torch.no_grad():
+        ids = torch.tensor([[tokenizer.cls_token_id, *tokens, tokenizer.sep_token_id]])
+        hidden = tagger.model(ids, output_hidden_states=True).hidden_states[-1]
+    mean = hidden[0, 1:-1].mean(0).numpy()
+    np.testing.assert_allclose(sentence_encoder.embed([text], 1)[0], mean / np.linalg.norm(mean), atol=1e-5)
 
 
 def test_a_folder_without_a_checkpoint_is_a_config_error(tmp_path):
@@ -141,7 +178,8 @@ def test_counts_of_characters_and_pairs_are_vectors_of_length_one(batch):
     ngrams = NgramEncoder(64)
     vectors = ngrams.embed(batch, 2)
     assert vectors.shape == (len(batch), ngrams.dimensions)
-    np.testing.assert_array_equal(vectors, np.concatenate([ngrams.embed([text], 1) for text in batch] or [vectors]))
+    for vector, text in zip(vectors, batch, strict=True):
+        np.testing.assert_array_equal(vector, ngrams.embed([text], 1)[0])  # it depends on its text alone
     lengths = np.linalg.norm(vectors, axis=1)
     assert all(abs(length - 1) < 1e-5 or length == 0 for length in lengths)  # 0: empty, or all collided
 
@@ -190,7 +228,7 @@ def kept(encoder, tmp_path):
 def test_a_saved_index_is_read_back_unchanged(kept):
     index, folder = kept
     again = load_sentence_index(folder)
-    assert again.sentences == index.examples
+    assert again.sentences == index.sentences
     assert again.vectors.ntotal == index.vectors.ntotal == 3
     for i in range(3):
         np.testing.assert_array_equal(again.vectors.reconstruct(i), index.vectors.reconstruct(i))

@@ -6,14 +6,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.modeling.training import (
-    epoch_batches,
-    learning_rate_factor,
-    pad_rows,
-    resolve_device,
-    set_torch_threads,
-    worker_share,
-)
+from rayner.modeling.devices import resolve_device, set_torch_threads
+from rayner.modeling.tensors import pad_rows
+from rayner.modeling.training_schedule import epoch_batches, learning_rate_factor, worker_share
 
 lengths = st.lists(st.integers(0, 50), max_size=200)
 sizes = st.integers(1, 9)

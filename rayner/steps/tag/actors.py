@@ -39,7 +39,7 @@ class UnitPredictor:
     """
 
     def __init__(self, job: PredictionJob) -> None:
-        from rayner.modeling.training import set_torch_threads
+        from rayner.modeling.devices import set_torch_threads
 
         start_logging()
         set_torch_threads(int(job.config.score.cpus))

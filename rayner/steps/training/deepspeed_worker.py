@@ -19,7 +19,7 @@ from rayner.config.settings import Config
 from rayner.llm.model import Llm
 from rayner.llm.sft import SftExample
 from rayner.modeling.checkpoint import unpickle_only_deepspeed_states
-from rayner.modeling.training import count_batches, epoch_batches, learning_rate_factor, worker_share
+from rayner.modeling.training_schedule import count_batches, epoch_batches, learning_rate_factor, worker_share
 from rayner.runs.progress import Progress, log
 from rayner.runs.run_folder import Run
 from rayner.runs.storage import StoragePath

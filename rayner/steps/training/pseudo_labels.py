@@ -10,7 +10,7 @@ import ray
 from rayner.config.settings import Config
 from rayner.corpus.labelled_sentences import read_labelled_sentences, sample_sentences, write_labelled_sentences
 from rayner.corpus.reading import CorpusSurvey, read_unlabelled_texts
-from rayner.modeling.training import set_torch_threads
+from rayner.modeling.devices import set_torch_threads
 from rayner.runs.progress import log
 from rayner.runs.run_folder import Run, replace_folder
 from rayner.steps import data

@@ -19,7 +19,7 @@ from rayner.errors import JobError
 from rayner.llm.prompt_encoder import PromptEncoder, load_prompt_encoder
 from rayner.llm.retrieval import ExampleRetriever
 from rayner.llm.sft import SftExample, build_sft_example, split_long_sentence
-from rayner.modeling.training import set_torch_threads
+from rayner.modeling.devices import set_torch_threads
 from rayner.runs.progress import Progress, log
 from rayner.runs.run_folder import Run
 from rayner.runs.storage import StoragePath, list_file_names, local_model_name

@@ -15,8 +15,9 @@ from safetensors.torch import load_file
 from rayner.cluster.ray_train import run_training, share_checkpoint
 from rayner.config.settings import Config, config_to_dict, json_digest
 from rayner.corpus.reading import digest_unlabelled_texts
+from rayner.llm.description import ADAPTER_FOLDER, BASE_FOLDER, LlmDescription, write_llm_description
 from rayner.modeling.scratch import write_scratch_decoder
-from rayner.runs.run_folder import Run, folder_sha256, model_digest, replace_folder, write_json
+from rayner.runs.run_folder import Run, folder_sha256, model_digest, replace_folder
 from rayner.runs.storage import StoragePath
 from rayner.steps import data
 from rayner.steps.loading import load_llm, task_instruction
@@ -89,11 +90,12 @@ class LlmTraining:
                 examples = self._prepare_examples(base, "train")
             if llm.full_epochs:
                 stage = TrainStage("full", base, llm.full_epochs, llm.full_lr, examples)
-                result["full"] = self._train_stage(stage, folder / "base")
-                base = share_checkpoint(run, folder / "base")
+                result["full"] = self._train_stage(stage, folder / BASE_FOLDER)
+                base = share_checkpoint(run, folder / BASE_FOLDER)
             if llm.epochs:
                 stage = TrainStage("lora", base, llm.epochs, llm.lr, examples)
-                result["lora"] = self._train_stage(stage, folder / "adapter") | check_adapter(folder / "adapter")
+                adapter = folder / ADAPTER_FOLDER
+                result["lora"] = self._train_stage(stage, adapter) | check_adapter(adapter)
             self._write_description(folder, base)
         load_llm(self.config, run)  # the saved model must load, because later steps load it
         return {**result, "digest": folder_sha256(run.path("models", "llm"))}
@@ -127,10 +129,10 @@ class LlmTraining:
     def _write_description(self, folder: Path, base: str) -> None:
         """Write `llm.json`, which says what `load_llm` has to load."""
         llm, types = self.config.llm, self.run.step_result("data")["types"]
-        base_name = "base" if llm.full_epochs else str(Path(base).absolute()) if Path(base).is_dir() else base
-        adapter = "adapter" if llm.epochs else None
+        base_name = BASE_FOLDER if llm.full_epochs else str(Path(base).absolute()) if Path(base).is_dir() else base
+        adapter = ADAPTER_FOLDER if llm.epochs else None
         instruction = task_instruction(self.config, types)
-        write_json(folder / "llm.json", {"base": base_name, "adapter": adapter, "task": instruction, "types": types})
+        write_llm_description(folder, LlmDescription(base_name, adapter, instruction, tuple(types)))
 
 
 def check_adapter(folder: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from ray.train.torch import prepare_model
 from rayner.cluster.ray_train import run_training, select_worker_device, start_worker, step_progress
 from rayner.config.settings import Config, json_digest
 from rayner.modeling.scratch import write_scratch_encoder
-from rayner.modeling.training import count_batches
+from rayner.modeling.training_schedule import count_batches
 from rayner.runs.progress import log
 from rayner.runs.run_folder import Run, folder_sha256, replace_folder
 from rayner.runs.storage import local_model_name
