@@ -1,4 +1,4 @@
-"""What both trainings share: Ray Train's workers, where their checkpoints lie, and going on from them after a fault."""
+"""Run a training on Ray Train workers, keep its checkpoints in the run folder, and resume from them after a fault."""
 
 import json
 import shutil
@@ -37,9 +37,9 @@ from rayner.runs.storage import StoragePath, atomic_writer, list_folder, remove_
 
 SNAPSHOT = "checkpoint_manager_snapshot.json"  # Ray's list of a training's checkpoints, which it overwrites in place
 SNAPSHOT_COPY = "checkpoint_manager_snapshot.copy.json"
-STATUS_PATH = "told"  # where workers find, in their settings, the file into which they tell how far they are
-_CHECKPOINT = "checkpoint_"  # how Ray begins the names of their folders
-MAX_START_ATTEMPTS = 10  # further minutes that Ray waits for the workers: a cluster may have to get machines first
+STATUS_PATH = "status_path"  # key in a worker's settings: the file that it writes its progress into
+_CHECKPOINT_PREFIX = "checkpoint_"  # how Ray begins the names of checkpoint folders
+MAX_START_ATTEMPTS = 10  # attempts of a minute to start the workers: a cluster may have to get machines first
 
 
 def run_training(
@@ -50,11 +50,12 @@ def run_training(
     workers: WorkersConfig,
     best_metric: str | None = None,
 ) -> Result:
-    """Run a training on its workers; under the same name it goes on from its last checkpoint, whatever cut it off.
+    """Run `train_loop` on each worker; under the same name, resume from the last checkpoint.
 
-    How far it is, its first worker writes beside the checkpoints, and this process tells it.
-    name: what trains, such as `llm`, and what it depends on, after a hyphen.
-    best: the metric whose highest value marks a checkpoint to keep, next to the last one.
+    The first worker writes its progress beside the checkpoints, and this process shows it.
+    settings: passed to `train_loop`, with STATUS_PATH added.
+    name: of the training, such as `llm`, and after a hyphen the digest of what it depends on.
+    best_metric: keep the checkpoint with its highest value, beside the last checkpoint.
     Raises ConfigError if the workers do not start, ray.train.WorkerGroupError if they fail too often.
     """
     folder = run.path("train", name)
@@ -69,7 +70,7 @@ def run_training(
             **storage_settings(run.path("train")),
             failure_config=FailureConfig(
                 max_failures=workers.max_failures,
-                controller_failure_limit=MAX_START_ATTEMPTS,  # type: ignore[call-arg] # typed as that of Ray's older API
+                controller_failure_limit=MAX_START_ATTEMPTS,  # type: ignore[call-arg] # typed as in Ray's older API
             ),
             checkpoint_config=CheckpointConfig(
                 num_to_keep=1, checkpoint_score_attribute=best_metric, checkpoint_score_order="max"
@@ -88,14 +89,17 @@ def run_training(
 
 
 def storage_settings(folder: StoragePath) -> dict[str, Any]:
-    """Ray's form of a folder, at a URL too."""
+    """Build Ray's settings for storage in a folder, which may be a URL."""
     if isinstance(folder, Path):
         return {"storage_path": str(folder.absolute())}
     return {"storage_path": folder.path, "storage_filesystem": PyFileSystem(FSSpecHandler(folder.fs))}
 
 
 def share_checkpoint(run: Run, model: Path) -> str:
-    """The name by which all nodes find a checkpoint that this one has written: in a run at a URL, that of a copy."""
+    """Make a checkpoint that this node has written readable for all nodes; return its place.
+
+    A local run folder is shared storage already. In a run at a URL the checkpoint is copied there.
+    """
     if isinstance(run.root, Path):
         return str(model)
     place = run.path("scratch", model.name)
@@ -105,7 +109,7 @@ def share_checkpoint(run: Run, model: Path) -> str:
 
 
 def scaling_config(workers: WorkersConfig) -> ScalingConfig:
-    """Ray's form of the workers' settings."""
+    """Convert the workers' settings to Ray's."""
     return ScalingConfig(
         num_workers=workers.count,
         use_gpu=workers.gpus > 0,
@@ -113,11 +117,10 @@ def scaling_config(workers: WorkersConfig) -> ScalingConfig:
     )
 
 
-def step_progress(settings: dict[str, Any], label: str, total: int, done_before: int, rank: int) -> Progress:
-    """How many steps of a training are done; the first worker tells it."""
-    return Progress(
-        label, total, "steps", ignore_progress if rank else progress_file_writer(settings[STATUS_PATH]), done_before
-    )
+def step_progress(loop_settings: dict[str, Any], label: str, total: int, done_before: int, rank: int) -> Progress:
+    """Count the steps of a training. Only the first worker (rank 0) writes the count, into the file at STATUS_PATH."""
+    write = ignore_progress if rank else progress_file_writer(loop_settings[STATUS_PATH])
+    return Progress(label, total, "steps", write, done_before)
 
 
 def start_worker(workers: WorkersConfig) -> tuple[int, int]:
@@ -129,7 +132,7 @@ def start_worker(workers: WorkersConfig) -> tuple[int, int]:
 
 
 def select_worker_device(name: str) -> torch.device:
-    """The configured device of a training worker: of several GPUs in a machine, its own."""
+    """Return the device of a training worker and make it torch's current one; each worker has a GPU of its own."""
     device = resolve_device(name)
     if device.type == "cuda":
         device = get_device()  # the workers of a machine see all of its GPUs
@@ -138,19 +141,20 @@ def select_worker_device(name: str) -> torch.device:
 
 
 def checkpoint_due(last_saved: float, minutes: float, device: torch.device) -> bool:
-    """Whether it is time for a checkpoint by the first worker's clock: all must agree, as it takes all to make one.
+    """Decide whether to save a checkpoint now, by the first worker's clock.
 
-    saved: when the last one was made, by time.monotonic(); minutes: between two, 0 for none.
+    Every worker must call this at the same step and gets the same answer, since a checkpoint needs all of them.
+    last_saved: time.monotonic() of the last checkpoint. minutes: between two checkpoints, 0 for none.
     """
     if minutes <= 0:
         return False
-    late = torch.tensor([time.monotonic() - last_saved >= minutes * 60], dtype=torch.int32, device=device)
-    torch.distributed.broadcast(late, src=0)
-    return bool(late)
+    due = torch.tensor([time.monotonic() - last_saved >= minutes * 60], dtype=torch.int32, device=device)
+    torch.distributed.broadcast(due, src=0)
+    return bool(due)
 
 
 class SnapshotCopier(UserCallback):
-    """Sees, beside Ray's controller, what becomes of a training: copies its snapshots whole, tells of its faults."""
+    """Ray Train callback, run beside Ray's controller: copies its snapshots and logs workers that failed."""
 
     def __init__(self, folder: StoragePath) -> None:
         self.folder = folder
@@ -161,12 +165,12 @@ class SnapshotCopier(UserCallback):
         metrics: list[dict[str, Any]],
         checkpoint: Checkpoint | None,
     ) -> None:
-        """Called when Ray has written its snapshot."""
+        """Copy the snapshot. Ray calls this after it has written it."""
         if checkpoint is not None:
             _copy_file(self.folder / SNAPSHOT, self.folder / SNAPSHOT_COPY)
 
     def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:  # noqa: ANN401 - as above
-        """Called when workers have failed, before Ray starts them again."""
+        """Log which workers failed. Ray calls this before it starts them again."""
         start_logging()
         for rank, error in sorted(worker_exceptions.items()):
             reason = str(getattr(error, "health_check_failure", error)).strip().partition("\n")[0]
@@ -174,26 +178,26 @@ class SnapshotCopier(UserCallback):
 
 
 def repair_snapshot(folder: StoragePath) -> None:
-    """Make a training's folder one that Ray can go on from, or start anew in, after a job was killed at any moment.
+    """Repair a training's folder after a job was killed at any moment, so that Ray can resume there or start over.
 
-    Ray refuses for ever a snapshot that a kill cut off, or one that names a checkpoint that is gone. The copy of the
-    one before takes the place of one cut off: until the next one is whole, Ray deletes nothing that the copy names.
-    Checkpoints that neither names were cut off while they were written, and are taken away.
+    Ray never accepts a snapshot that is incomplete, or that lists a checkpoint which does not exist. Such a snapshot
+    is replaced by the copy of the one before it: Ray deletes nothing that the copy lists until the next snapshot is
+    complete. Checkpoint folders that the snapshot does not list are incomplete, and are removed.
     """
     snapshot, copy = folder / SNAPSHOT, folder / SNAPSHOT_COPY
     fault = _snapshot_fault(snapshot)
     if fault is None:
         if snapshot.exists():
-            _copy_file(snapshot, copy)  # the last one may be missing
+            _copy_file(snapshot, copy)  # the kill may have prevented the last copy
     elif copy.exists() and _snapshot_fault(copy) is None:
-        log.warning("%s: %s; goes on from the copy of the one before", snapshot, fault)
+        log.warning("%s: %s; resumes from the copy of the one before", snapshot, fault)
         _copy_file(copy, snapshot)
     else:
         log.warning("%s: %s; training starts over", snapshot, fault)
         remove_file(snapshot)
-    named = _checkpoint_names(snapshot) if snapshot.exists() else set()
+    listed = _checkpoint_names(snapshot) if snapshot.exists() else set()
     for name, is_folder in list_folder(folder):
-        if is_folder and name.startswith(_CHECKPOINT) and name not in named:
+        if is_folder and name.startswith(_CHECKPOINT_PREFIX) and name not in listed:
             remove_folder(folder / name)
 
 
@@ -203,19 +207,19 @@ def _copy_file(source: StoragePath, target: StoragePath) -> None:
 
 
 def _snapshot_fault(snapshot: StoragePath) -> str | None:
-    """What keeps Ray from going on from a snapshot; none if it is good, or there is none."""
+    """Say why Ray cannot resume from a snapshot. None if it can, or if there is no snapshot."""
     try:
-        names = _checkpoint_names(snapshot)
+        listed = _checkpoint_names(snapshot)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError):
         return "expected Ray's list of checkpoints, found a part of it"
     present = {entry.name for entry in list_folder(snapshot.parent)}
-    return next((f"names {name}, which is not there" for name in sorted(names - present)), None)
+    return next((f"lists {name}, which does not exist" for name in sorted(listed - present)), None)
 
 
 def _checkpoint_names(snapshot: StoragePath) -> set[str]:
-    """The folders of the checkpoints that a snapshot lists."""
+    """Read the names of the checkpoint folders that a snapshot lists."""
     return {result["checkpoint_dir_name"] for result in json.loads(snapshot.read_bytes())["checkpoint_results"]}
 
 
@@ -224,5 +228,6 @@ def _start_error(name: str, workers: WorkersConfig, error: Exception) -> ConfigE
     return ConfigError(
         f"{name.partition('-')[0]}.workers: expected {workers.count} workers of {workers.cpus} CPUs and "
         f"{workers.gpus:g} GPUs each to start, found that they do not ({free.get('CPU', 0):g} CPUs and "
-        f"{free.get('GPU', 0):g} GPUs are free): {' '.join(str(error).partition('Potential causes')[0].split())}"
+        f"{free.get('GPU', 0):g} GPUs are free): {' '.join(str(error).partition('Potential causes')[0].split())}; "
+        "wait for other jobs, or configure fewer or smaller workers"
     )

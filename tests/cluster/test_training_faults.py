@@ -192,7 +192,7 @@ def test_a_snapshot_that_the_kill_cut_off_costs_no_epoch(run, config, slm_run, t
     os.truncate(snapshot, snapshot.stat().st_size // 2)
     job.start()
     job.end()
-    assert f"{snapshot}: expected Ray's list of checkpoints, found a part of it; goes on from the copy" in job.said()
+    assert f"{snapshot}: expected Ray's list of checkpoints, found a part of it; resumes from the copy" in job.said()
     went_on = [int(epoch) for epoch in re.findall(r"SLM: goes on after epoch (\d+), from its checkpoint", job.said())]
     assert len(went_on) == 1
     assert went_on[0] > before["epoch"]
