@@ -1,4 +1,7 @@
-"""The main job: labelled text and a corpus in, the tagged corpus and a report out. Steps that are done are skipped."""
+"""The main job: from labelled text and a corpus to the tagged corpus and a report.
+
+STEPS is the method in order. A step that is done is skipped, so the same command resumes an interrupted job.
+"""
 
 import platform
 import time
@@ -15,8 +18,8 @@ from rayner.report.run_report import evaluate_and_write_report
 from rayner.runs.progress import log, record_step_start
 from rayner.runs.run_folder import Run, write_json
 from rayner.runs.status import format_duration
-from rayner.steps import data
 from rayner.steps.build_index import build_index
+from rayner.steps.data import prepare_data
 from rayner.steps.score import score_held_out
 from rayner.steps.tag.tag_corpus import output_folder, tag_corpus
 from rayner.steps.training.cross_fit import cross_fit
@@ -26,72 +29,81 @@ from rayner.steps.tune_fusion import tune_fusion
 
 Step = Callable[[Config, Run], dict[str, Any]]
 STEPS: dict[str, Step] = {
-    "data": data.prepare_data,
-    "train_slm": train_slm,
-    "build_index": build_index,
-    "train_llm": train_llm,
-    "score": score_held_out,
-    "cross_fit": cross_fit,
-    "tune_fusion": tune_fusion,
+    "data": prepare_data,  # labelled files -> sentences, split into train, dev and test
+    "train_slm": train_slm,  # train sentences -> the small model
+    "build_index": build_index,  # train sentences -> index of their vectors, to find similar ones
+    "train_llm": train_llm,  # train sentences, with similar ones as examples -> the large model
+    "score": score_held_out,  # dev and test sentences -> the answers of both models
+    "cross_fit": cross_fit,  # train sentences -> the answers of models that did not see them (only with split.folds)
+    "tune_fusion": tune_fusion,  # both models' answers -> the rule that decides where they disagree
 }
 
 
 def run_pipeline(config: Config, run: Run) -> dict[str, Any]:
-    """All steps in order; the corpus is tagged if there is one.
+    """Run all steps in order, tag the corpus if there is one, and write the report; return what the report says.
 
-    Raises BudgetError, when everything is written, if too many segments were set aside.
+    Raises TooManySetAsideError, after everything is written, if too many segments were set aside.
     """
-    begun, facts = time.time(), dict[str, dict[str, Any]]()
-    over_budget: TooManySetAsideError | None = None
+    started = time.time()
     with PeakMemoryMonitor() as memory:
-        steps = dict(STEPS, tag_corpus=tag_corpus) if config.corpus else dict(STEPS)
-        if not config.split.folds:
-            del steps["cross_fit"]
-        for i, (name, step) in enumerate(steps.items()):
-            log.info("step %d/%d: %s", i + 1, len(steps), name)
-            record_step_start(i + 1, len(steps), name)
-            try:
-                facts[name] = step(config, run)
-            except TooManySetAsideError as error:
-                over_budget, facts[name] = error, Run(output_folder(config, run)).step_result(name)
-    about = _about(config, facts, time.time() - begun, memory.peak)
+        results, set_aside_error = run_steps(config, run)
+    run_facts = _collect_run_facts(config, results, time.time() - started, memory.peak)
     evaluation = evaluate_and_write_report(
         run,
         title=" → ".join(filter(None, [", ".join(config.train), config.corpus])),
-        run_facts=about,
+        run_facts=run_facts,
         tagged=output_folder(config, run) if config.corpus else None,
         seed=config.seed,
     )
-    write_json(run.path("pipeline.json"), about)
+    write_json(run.path("pipeline.json"), run_facts)
     if evaluation:
         log.info("test scores:\n%s", format_score_table(evaluation))
-    log.info(
-        "done in %s, at most %.0f MiB of memory: %s",
-        format_duration(time.time() - begun),
-        memory.peak,
-        run.path("report.html"),
-    )
-    if over_budget:
-        raise over_budget
-    return about
+    seconds, report = format_duration(time.time() - started), run.path("report.html")
+    log.info("done in %s, at most %.0f MiB of memory: %s", seconds, memory.peak, report)
+    if set_aside_error:
+        raise set_aside_error
+    return run_facts
 
 
-def _about(config: Config, facts: dict[str, dict[str, Any]], seconds: float, peak: float) -> dict[str, Any]:
-    """What the report tells of the run."""
-    found = facts["data"]
-    timings = {name: round(fact["seconds"], 1) for name, fact in facts.items()}
-    tagged = facts.get("tag_corpus", {})
+def run_steps(config: Config, run: Run) -> tuple[dict[str, dict[str, Any]], TooManySetAsideError | None]:
+    """Run the steps that the settings ask for, in order; return their results by name.
+
+    If tagging set too many segments aside, its tables are whole all the same: the error is returned, not raised.
+    """
+    steps = {name: step for name, step in STEPS.items() if name != "cross_fit" or config.split.folds}
+    if config.corpus:
+        steps["tag_corpus"] = tag_corpus
+    results: dict[str, dict[str, Any]] = {}
+    set_aside_error: TooManySetAsideError | None = None
+    for i, (name, step) in enumerate(steps.items(), 1):
+        log.info("step %d/%d: %s", i, len(steps), name)
+        record_step_start(i, len(steps), name)
+        try:
+            results[name] = step(config, run)
+        except TooManySetAsideError as error:
+            set_aside_error, results[name] = error, Run(output_folder(config, run)).step_result(name)
+    return results, set_aside_error
+
+
+def _collect_run_facts(
+    config: Config, results: dict[str, dict[str, Any]], seconds: float, peak_mib: float
+) -> dict[str, Any]:
+    """Collect what the report says about the run: inputs, counts, timings, versions, models, settings."""
+    labelled = results["data"]
+    timings = {name: round(result["seconds"], 1) for name, result in results.items()}
+    tagged = results.get("tag_corpus", {})
+    counts = {"labelled": labelled["parts"], "labelled_characters": labelled["characters"], **tagged.get("counts", {})}
     return {
         "inputs": {"train": config.train, "corpus": config.corpus, "run": config.run, "seed": config.seed},
-        "counts": {"labelled": found["parts"], "labelled_characters": found["characters"], **tagged.get("counts", {})},
-        "faults": found["faults"],
-        "timings": {**timings, "this_call": round(seconds, 1), "peak_memory_mib": round(peak)},
+        "counts": counts,
+        "faults": labelled["faults"],
+        "timings": {**timings, "this_call": round(seconds, 1), "peak_memory_mib": round(peak_mib)},
         "versions": {
             "rayner": rayner.__version__,
             "python": platform.python_version(),
             **{name: version(name) for name in ("ray", "torch", "transformers", "peft", "deepspeed", "faiss-cpu")},
         },
         **{key: tagged[key] for key in ("unread", "empty", "changed") if tagged.get(key)},
-        "models": {name: facts[name] for name in ("train_slm", "train_llm", "tune_fusion")},
+        "models": {name: results[name] for name in ("train_slm", "train_llm", "tune_fusion")},
         "config": config_to_dict(config),
     }
