@@ -29,7 +29,7 @@ BENCH_SETTINGS = run=$(BENCH_RUN) train=$(TRAIN) corpus=$(CORPUS)
 bench: $(READY) ## measure the speed against other software; TRAIN=labelled.txt CORPUS=folder BENCH_RUN=folder for your text
 	$(BIN)/python jobs/pipeline.py --config jobs/conf/bench.yaml $(BENCH_SETTINGS) corpus=null
 	$(BIN)/python jobs/bench.py --config jobs/conf/bench.yaml $(BENCH_SETTINGS) \
-		$(if $(wildcard $(VLLM)/.ready),bench.vllm=$(VLLM)/bin/python)
+		$(if $(wildcard $(VLLM)/.ready),bench.vllm_python=$(VLLM)/bin/python)
 
 # Two processes. In tests/cluster each process runs whole files, because the tests of a file share jobs.
 test: $(READY) ## run all tests except the drills
@@ -48,7 +48,7 @@ $(VLLM)/.ready: pyproject.toml
 
 vllm: $(VLLM)/.ready ## install vLLM into .venv-vllm; `make bench` then measures vLLM too
 
-test-vllm: $(VLLM)/.ready ## run the tests of engine=vllm, in its environment
+test-vllm: $(VLLM)/.ready ## run the tests of llm.engine=vllm, in its environment
 	VLLM_CPU_KVCACHE_SPACE=1 VLLM_CPU_OMP_THREADS_BIND=0-1 VLLM_LOGGING_LEVEL=ERROR \
 		$(VLLM)/bin/python -m pytest --quiet tests/models/test_vllm_engine.py
 

@@ -17,7 +17,8 @@ from types import ModuleType
 from typing import Any
 
 from rayner.cli import build_parser, jobs
-from rayner.config.loading import CHOICES, entries
+from rayner.config.declare import iter_settings
+from rayner.config.settings import Config
 
 ROOT = Path(__file__).parents[1]
 JOBS = ("pipeline", "train_slm", "build_index", "train_llm", "score", "tune_fusion", "tag_corpus", "reproduce", "bench")
@@ -75,13 +76,13 @@ def _settings() -> str:
         "`rayner/config/settings.py`; `--help` of a job prints the same.",
     ]
     section = None
-    for key, default, meaning in entries():
+    for info in iter_settings(Config):
+        key, default = info.key, info.default
         if (found := key.partition(".")[0] if "." in key else "") != section:
             section = found
             out += [f"## {section or 'general'}\n\n| key | default | meaning |\n|---|---|---|"]
-        choices = f" One of: {', '.join(map(str, CHOICES[key]))}." if key in CHOICES and "|" not in meaning else ""
         shown = " ".join(f"{k}: {v}" for k, v in default.items()) if isinstance(default, dict) else repr(default)
-        out[-1] += f"\n| `{key}` | {f'`{shown}`' if shown else 'none'} | {_cell(meaning + choices)} |"
+        out[-1] += f"\n| `{key}` | {f'`{shown}`' if shown else 'none'} | {_cell(info.help_text)} |"
     return "\n\n".join(out) + "\n"
 
 

@@ -68,7 +68,7 @@ class Study:
     def train(self, sentences: Sequence[LabelledSentence]) -> CrfTagger:
         """Train a CRF."""
         with tempfile.TemporaryDirectory() as folder:
-            train_crf(sentences, bmes_labels(self.types), CrfConfig(iterations=self.iterations), Path(folder))
+            train_crf(sentences, bmes_labels(self.types), CrfConfig(max_iterations=self.iterations), Path(folder))
             return load_crf(Path(folder))  # the CRF is now in memory
 
     def evaluate(self, crf: CrfTagger) -> EntityCounts:
@@ -226,7 +226,7 @@ def main() -> None:
     parser.add_argument("--add", type=int, nargs="+", default=[200, 400, 800], help="sentences added, in total")
     parser.add_argument("--starts", type=int, default=5, help="number of starting parts")
     parser.add_argument("--draws", type=int, default=3, help="random draws for each starting part")
-    parser.add_argument("--iterations", type=int, default=CrfConfig().iterations, help="iterations of the CRF")
+    parser.add_argument("--iterations", type=int, default=CrfConfig().max_iterations, help="iterations of the CRF")
     parser.add_argument("--seed", type=int, default=13, help="seed of the split, as in a run")
     parser.add_argument("--part", choices=["dev", "test"], default="dev", help="part on which F1 is measured")
     options = parser.parse_args()

@@ -17,7 +17,7 @@ import rayner
 from rayner.cli import COMMANDS, build_parser, main, parse_arguments
 from rayner.cli.jobs import run_job, with_new_folders
 from rayner.cluster import SUBMITTED
-from rayner.config.loading import entries
+from rayner.config.declare import iter_settings
 from rayner.config.settings import Config
 from rayner.corpus.labelled_files import read_labelled_file
 from rayner.errors import ConfigError, DataError, TooManySetAsideError
@@ -339,11 +339,11 @@ def test_help_lists_every_key_with_meaning_and_default(job, capsys):
     out = capsys.readouterr().out
     lines = {line.split()[0]: line for line in out.splitlines() if line.startswith("  ") and line.split()}
     said = " ".join(out.split())
-    for key, default, meaning in entries():
-        assert key in lines
-        assert " ".join(meaning.split()) in said
-        if key != "types":
-            assert f"({default!r})" in said
+    for info in iter_settings(Config):
+        assert info.key in lines
+        assert " ".join(info.declaration.description.split()) in said
+        if info.key != "llm.type_glosses":
+            assert f"({info.default!r})" in said
     assert "--dry-run" in said
     assert "What it does." in said
 
@@ -406,7 +406,7 @@ def test_any_other_error_keeps_its_traceback(job, tmp_path, where):
     [
         ("rayner ev", ["eval"]),
         ("rayner export --t", ["--to", "--tags"]),
-        ("rayner doctor slm.crf.it", ["slm.crf.iterations="]),
+        ("rayner doctor slm.crf.it", ["slm.crf.max_iterations="]),
     ],
 )
 def test_a_shell_is_told_what_could_come_next(line, expected, tmp_path):

@@ -6,17 +6,20 @@ import json
 
 import pytest
 
-from rayner.config.loading import CHOICES, check_config, entries
+from rayner.config.declare import iter_settings
+from rayner.config.loading import check_config
 from rayner.config.settings import Config, config_to_dict, get_setting, json_digest
 from rayner.errors import ConfigError
 
-KEYS = [key for key, _, _ in entries()]
+SETTINGS = {info.key: info for info in iter_settings(Config)}
+KEYS = list(SETTINGS)
+CHOICES = {key: info.declaration.choices for key, info in SETTINGS.items() if info.declaration.choices}
 
 
 def leaves(tree, prefix=""):
-    """Dotted keys of a resolved configuration, found without `entries`; `types` and `datasets` are one each."""
+    """Dotted keys of a resolved configuration, found without `iter_settings`; a setting that is a dict is one."""
     for key, value in tree.items():
-        if isinstance(value, dict) and prefix + key not in ("types", "datasets"):
+        if isinstance(value, dict) and prefix + key not in ("llm.type_glosses", "datasets"):
             yield from leaves(value, f"{prefix}{key}.")
         else:
             yield prefix + key
@@ -38,7 +41,7 @@ def changed(value):
     if isinstance(value, int | float):
         return value + 1
     if isinstance(value, list):
-        return [*value, "x"]
+        return [*value, type(value[0])() if value else "x"]
     if isinstance(value, dict):
         return {**value, "X": ""}
     return (value or "") + "x"
@@ -46,9 +49,9 @@ def changed(value):
 
 def test_entries_are_the_leaves_of_the_resolved_configuration_with_their_defaults():
     assert list(leaves(config_to_dict(Config()))) == KEYS
-    for key, default, meaning in entries():
-        assert get_setting(Config(), key) == default
-        assert meaning.strip()
+    for key, info in SETTINGS.items():
+        assert get_setting(Config(), key) == info.default
+        assert info.declaration.description.strip()
 
 
 def test_defaults_are_in_range():
@@ -57,10 +60,10 @@ def test_defaults_are_in_range():
 
 def test_defaults_are_not_shared_between_configurations():
     one = Config()
-    one.types["X"] = "y"
-    one.fusion.entropy.append("x")
-    assert "X" not in Config().types
-    assert "x" not in Config().fusion.entropy
+    one.llm.type_glosses["X"] = "y"
+    one.fusion.entropy_reduction.append("x")
+    assert "X" not in Config().llm.type_glosses
+    assert "x" not in Config().fusion.entropy_reduction
 
 
 def test_the_digest_changes_with_any_value():
@@ -123,10 +126,10 @@ OUT_OF_RANGE = [
     ("index.k", -1),
     ("seed", -1),
     ("llm.lora.r", 0),
-    ("fusion.steps", 0),
-    ("fusion.trials_at_once", 0),
+    ("fusion.weight_steps", 0),
+    ("fusion.max_concurrent_trials", 0),
     ("fusion.weight_min", 1.0),
-    ("fusion.probability", []),
+    ("fusion.llm_reduction", []),
     ("tag.max_set_aside", -0.1),
 ]
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rayner.config.loading import entries
+from rayner.config.declare import iter_settings
+from rayner.config.settings import Config
 
 ROOT = Path(__file__).parents[1]
 JOBS = sorted((ROOT / "jobs").glob("*.py"))
@@ -51,7 +52,7 @@ def test_help_of_every_job_says_what_it_does_and_lists_every_key(here, capsys, j
     assert here(job, "--help") == 0
     out = capsys.readouterr().out
     assert out.startswith(f"usage: {job} ")
-    assert [key for key, _, _ in entries() if f"  {key} " not in out] == []
+    assert [info.key for info in iter_settings(Config) if f"  {info.key} " not in out] == []
     assert out.split("\n\n")[1] == (ROOT / "jobs" / job).read_text(encoding="utf-8").split('"""')[1]
 
 

@@ -11,7 +11,7 @@ import pytest
 from rayner.cli import main
 from rayner.config.loading import check_config, load_config
 from rayner.config.plugins import is_plugin_name, load_plugin, plugin_fingerprint, plugin_fingerprints
-from rayner.config.settings import Config
+from rayner.config.settings import Config, LlmConfig
 from rayner.errors import ConfigError
 
 IMPORTED = "expected a module that can be imported, found"
@@ -89,8 +89,8 @@ def test_settings_take_names_without_running_anything(own_module, key):
 
 
 def test_other_settings_take_no_code():
-    with pytest.raises(ConfigError, match=r"^engine: expected one of transformers, vllm, found 'a:b'$"):
-        check_config(Config(engine="a:b"))
+    with pytest.raises(ConfigError, match=r"^llm.engine: expected one of transformers, vllm, found 'a:b'$"):
+        check_config(Config(llm=LlmConfig(engine="a:b")))
     with pytest.raises(ConfigError, match=r"^layout: expected one of evahan, conll or module:name, found 'a:'$"):
         check_config(Config(layout="a:"))
 

@@ -18,7 +18,7 @@ from transformers import AutoModelForMaskedLM
 
 from rayner.cli import main
 from rayner.cli.jobs import run_job
-from rayner.config.settings import Config, IndexConfig, ScratchConfig
+from rayner.config.settings import Config, EncoderScratchConfig, IndexConfig
 from rayner.corpus.labelled_sentences import write_labelled_sentences
 from rayner.errors import ConfigError, DataError
 from rayner.llm import model
@@ -38,7 +38,7 @@ from tests.report.test_report_page import Page
 
 ROOT = Path(__file__).parents[1]
 CPU = torch.device("cpu")
-SHAPE = ScratchConfig(hidden=32, layers=2, heads=2, intermediate=64, min_count=1)
+SHAPE = EncoderScratchConfig(hidden=32, layers=2, heads=2, intermediate=64, min_count=1)
 TEXTS = ["楚懷王入秦", "齊王建降秦", "秦王政立"]
 CODE = 'open({mark!r}, "w").close()\nclass Own:\n    pass\n'
 

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from rayner.config.declare import iter_settings
 from rayner.config.loading import load_config
+from rayner.config.renamed import REMOVED, RENAMED, RENAMED_VALUES
 from rayner.config.settings import Config
 from rayner.errors import ConfigError
 
@@ -96,7 +98,7 @@ def test_an_unknown_key_of_a_file_is_refused_naming_the_file(tmp_path):
         ("train=5", "list[str]"),
         ("train=[a, 5]", "list[str]"),
         ("train={a: b}", "list[str]"),
-        ("types=NR", "dict[str, str]"),
+        ("llm.type_glosses=NR", "dict[str, str]"),
         ("slm=3", "section"),
         ("slm=null", "section"),
     ],
@@ -114,7 +116,7 @@ def test_lists_come_from_commas_and_from_yaml_alike(tmp_path):
     assert load_config(None, ["train=a.txt"]).train == ["a.txt"]
     assert load_config(None, ["train=[a.txt, b.txt]"]).train == ["a.txt", "b.txt"]
     assert load_config(written(tmp_path, "train: [a.txt, b.txt]\n")).train == ["a.txt", "b.txt"]
-    assert load_config(None, ["fusion.entropy=max,mean"]).fusion.entropy == ["max", "mean"]
+    assert load_config(None, ["fusion.entropy_reduction=max,mean"]).fusion.entropy_reduction == ["max", "mean"]
 
 
 @pytest.mark.parametrize(("text", "value"), [("1e-3", 1e-3), ("2.e-5", 2e-5), ("1E2", 100.0), ("3", 3.0), ("0.5", 0.5)])
@@ -136,7 +138,7 @@ def test_null_is_a_value_where_one_may_be_missing():
 
 
 def test_glosses_of_types_are_replaced_as_a_whole_and_may_be_empty():
-    assert load_config(None, ["types={NR: 人, NS: }"]).types == {"NR": "人", "NS": ""}
+    assert load_config(None, ["llm.type_glosses={NR: 人, NS: }"]).llm.type_glosses == {"NR": "人", "NS": ""}
 
 
 def test_a_value_may_hold_an_equals_sign():
@@ -193,3 +195,41 @@ def test_a_key_below_a_value_is_refused(tmp_path, override):
 
 def test_ranges_are_checked_upon_loading():
     assert refused(None, "slm.workers.count=0").startswith("slm.workers.count: expected more than 0")
+
+
+@pytest.mark.parametrize(("old", "new"), [*RENAMED.items()])
+def test_an_old_name_is_refused_saying_the_new_one_which_is_a_setting_or_a_section(tmp_path, old, new):
+    assert refused(None, f"{old}=x") == f"arguments: {old} is now called {new}; write that"
+    text = "x"
+    for part in reversed(old.split(".")):
+        text = f"{{{part}: {text}}}"
+    path = written(tmp_path, text)
+    assert refused(path) == f"{path}: {old} is now called {new}; write that"
+    assert any(info.key == new or info.key.startswith(f"{new}.") for info in iter_settings(Config))
+    assert not any(info.key == old or info.key.startswith(f"{old}.") for info in iter_settings(Config))
+
+
+def test_a_setting_of_a_renamed_section_is_refused_saying_the_new_section():
+    assert "llm.silver is now called llm.pseudo_labels" in refused(None, "llm.silver.text=a.txt")
+
+
+@pytest.mark.parametrize(
+    ("key", "old", "new"), [(key, *pair) for key, values in RENAMED_VALUES.items() for pair in values.items()]
+)
+def test_an_old_value_is_refused_saying_the_new_one_which_is_a_choice(key, old, new):
+    assert refused(None, f"{key}={old}") == f"{key}: {old!r} is now called {new!r}; write that"
+    load_config(None, [f"{key}={new}"])
+
+
+@pytest.mark.parametrize("key", REMOVED)
+def test_a_setting_that_is_gone_is_refused_saying_why(key):
+    assert refused(None, f"{key}=1") == f"arguments: {key} is no setting any more: {REMOVED[key]}; leave it out"
+
+
+def test_lists_of_numbers_are_numbers():
+    for text in ("[32, 512]", "32,512", "32, 512", "['32', '512']"):
+        assert load_config(None, [f"slm.crf.clusters={text}"]).slm.crf.clusters == [32, 512]
+    assert load_config(None, ["slm.crf.clusters=32"]).slm.crf.clusters == [32]
+    for text in ("[1.5]", "[true]", "a", "[a, 5]", "-3,4"):
+        assert "slm.crf.clusters: expected list[int], found " in refused(None, f"slm.crf.clusters={text}")
+    assert refused(None, "slm.crf.clusters=1,64") == "slm.crf.clusters: expected 2 or more, found 1"

@@ -41,7 +41,7 @@ def measure_decoding(setup: BenchmarkSetup) -> list[BenchmarkRow]:
 
 
 def _engine(config: Config, llm: Llm, batch_size: int) -> DraftVerifyEngine:
-    return DraftVerifyEngine(llm, softmax_over=config.llm.probability, batch_size=batch_size)
+    return DraftVerifyEngine(llm, softmax_over=config.llm.softmax_over, batch_size=batch_size)
 
 
 def _compare_batched(
@@ -57,7 +57,7 @@ def _compare_batched(
 
     size, peer_size = fastest_batch_size(draft_and_verify), fastest_batch_size(generate)
     works: dict[str, Callable[[], Any]] = {TRANSFORMERS: partial(generate, peer_size)}
-    with peers.open_vllm(config.bench.vllm, llm, prompts, answer_lengths) as vllm:
+    with peers.open_vllm(config.bench.vllm_python, llm, prompts, answer_lengths) as vllm:
         if vllm:
             works["vLLM"] = vllm.generate_all
         seconds = time_in_turns(config.bench.rounds, {"rayner": partial(draft_and_verify, size), **works})
@@ -96,8 +96,8 @@ def _passes_row(prompts: str, answers: Sequence[LlmAnswer], answer_lengths: Sequ
 
 def _compare_precisions(config: Config, run: Run, llm: Llm, requests: Sequence[WindowRequest]) -> BenchmarkRow:
     """Count the answers that are equal in bfloat16 and float32: two orders of summation can flip a near tie."""
-    other_dtype = "float32" if config.dtype == "bfloat16" else "bfloat16"
-    models = (llm, load_llm(replace(config, dtype=other_dtype), run))
+    other_dtype = "float32" if config.llm.dtype == "bfloat16" else "bfloat16"
+    models = (llm, load_llm(replace(config, llm=replace(config.llm, dtype=other_dtype)), run))
     answers, other_answers = (
         _engine(config, model, config.score.llm.batch_size).answer_requests(requests) for model in models
     )

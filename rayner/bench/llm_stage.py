@@ -53,7 +53,9 @@ def measure_llm_stage(setup: BenchmarkSetup) -> list[BenchmarkRow]:
     config, unit, modes, published = setup.config, setup.unit, setup.modes, PublishedMethod(setup.ungated)
     stages: dict[str, Callable[[], Any]] = {name: partial(mode.stage, unit) for name, mode in modes.items()}
     engines: dict[str, Callable[[], Any]] = {"transformers.generate": published.run_transformers}
-    with peers.open_vllm(config.bench.vllm, published.llm, published.build_prompts(), published.answer_lengths) as vllm:
+    with peers.open_vllm(
+        config.bench.vllm_python, published.llm, published.build_prompts(), published.answer_lengths
+    ) as vllm:
         if vllm:
             engines["vLLM"] = partial(published.run_vllm, vllm)
         seconds = time_in_turns(config.bench.rounds, engines | stages)

@@ -71,7 +71,7 @@ class VllmProcess:
             "lengths": [*answer_lengths],
         }
         if self._send_line(json.dumps(task)) != "ready":
-            raise ConfigError(f"bench.vllm: expected the python of an environment with vllm, found {python}")
+            raise ConfigError(f"bench.vllm_python: expected the python of an environment with vllm, found {python}")
 
     def generate_all(self) -> float:
         """Generate all answers, and return the seconds by the clock of that process."""

@@ -14,7 +14,7 @@ from rayner.text.predictions import SegmentPrediction
 def measure_quality(setup: BenchmarkSetup) -> list[BenchmarkRow]:
     """Compare F1 of the LLM with own and with shared examples, and fused F1 in each mode."""
     config, run = setup.config, setup.run
-    group, share, seed = config.bench.group, config.bench.share, config.seed
+    group, share, seed = config.bench.prompt_group, config.bench.gate_share, config.seed
     unit = score_with_slm(config, run, UnitPredictions("test", score.held_out_segments(run, "test")))
     types = run.step_result("data")["types"]
     gold = [segment.gold for segment in unit.segments]

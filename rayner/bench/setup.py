@@ -53,7 +53,7 @@ class BenchmarkSetup:
 def prepare_benchmark(config: Config, run: Run) -> BenchmarkSetup:
     """Load the models, score the sentences, and run each mode once."""
     unit = score_with_slm(config, run, UnitPredictions("bench", read_first_sentences(config)))
-    group, share = config.bench.group, config.bench.share
+    group, share = config.bench.prompt_group, config.bench.gate_share
     exact, budgeted = load_benchmark_gate(config, run), load_benchmark_gate(config, run, share=share)
     stages = {
         "exact, g = 1": build_llm_stage(config, run, exact),
@@ -86,12 +86,12 @@ def score_with_slm(config: Config, run: Run, unit: UnitPredictions) -> UnitPredi
 
 
 def load_benchmark_gate(config: Config, run: Run, **fields: Any) -> Gate:  # noqa: ANN401 - the fields of Gate
-    """Load the gate of the run's rule by regions, with `bench.weight` as its lambda if that is set."""
+    """Load the gate of the run's rule by regions, with `bench.gate_weight` as its lambda if that is set."""
     fusion = read_json(run.path("fusion.json"))
     rule, budget = RegionRule(**fusion["rule"]), Budget(**fusion["budget"])
-    if config.bench.weight is not None:
-        rule = replace(rule, weight=config.bench.weight)
-    if config.bench.weight is not None or fusion["chosen"] != "regions":
+    if config.bench.gate_weight is not None:
+        rule = replace(rule, weight=config.bench.gate_weight)
+    if config.bench.gate_weight is not None or fusion["chosen"] != "regions":
         budget = fit_budget(score.read_answered(run, "dev"), rule)
     return Gate(rule, budget, **fields)
 

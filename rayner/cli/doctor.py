@@ -5,7 +5,9 @@ import os
 from typing import Any
 
 from rayner.cli.help_examples import examples_help
-from rayner.config.loading import entries, load_config
+from rayner.config.declare import iter_settings
+from rayner.config.loading import load_config
+from rayner.config.settings import Config
 from rayner.errors import ConfigError
 
 
@@ -21,7 +23,9 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
     parser.add_argument("--address", help="the cluster's head, HOST:PORT; else RAY_ADDRESS, or this machine")
     parser.add_argument("--config", metavar="FILE.yaml", help="settings; KEY=VALUE arguments go before them")
     settings = parser.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="a setting, such as run=DIR")
-    settings.completer = lambda prefix, **_: [f"{key}=" for key, *_ in entries() if key.startswith(prefix)]
+    settings.completer = lambda prefix, **_: [
+        f"{info.key}=" for info in iter_settings(Config) if info.key.startswith(prefix)
+    ]
     parser.set_defaults(call=run)
 
 

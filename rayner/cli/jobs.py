@@ -14,7 +14,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from rayner.config.loading import CHOICES, entries, load_config
+from rayner.config.declare import iter_settings
+from rayner.config.loading import load_config
 from rayner.config.settings import Config
 from rayner.errors import ConfigError, RaynerError
 from rayner.runs.lock import hold_lock
@@ -120,10 +121,13 @@ def exit_code_of(function: Callable[[], Any]) -> int:
 
 
 def settings_help() -> str:
-    """All settings with default and meaning."""
+    """Return all settings with default and meaning, as `--help` prints them."""
     lines = ["settings (default):"]
-    for key, default, meaning in entries():
-        choices = f" [{', '.join(map(str, CHOICES[key]))}]" if key in CHOICES and "|" not in meaning else ""
-        text = f"{meaning}{choices} ({default!r})" if key != "types" else meaning
-        lines += textwrap.wrap(text, 110, initial_indent=f"  {key:<28} ", subsequent_indent=" " * 31)
+    for info in iter_settings(Config):
+        text = (
+            info.help_text
+            if isinstance(info.default, dict) and info.default
+            else f"{info.help_text} ({info.default!r})"
+        )
+        lines += textwrap.wrap(text, 110, initial_indent=f"  {info.key:<30} ", subsequent_indent=" " * 33)
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Configurations read from a YAML file and dotted `key=value` overrides, and checked. Unknown keys are errors."""
+"""Read a configuration from a YAML file and dotted `key=value` overrides, and check it. Unknown keys are errors."""
 
 import dataclasses
 import difflib
@@ -6,63 +6,21 @@ import json
 import math
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from rayner.config.declare import Declaration, iter_settings
 from rayner.config.plugins import is_plugin_name
+from rayner.config.renamed import REMOVED, RENAMED, RENAMED_VALUES
 from rayner.config.settings import Config, get_setting
 from rayner.errors import ConfigError
 
-CHOICES = {
-    "layout": ("evahan", "conll"),
-    "device": ("auto", "cpu", "cuda"),
-    "dtype": ("float32", "bfloat16"),
-    "slm.family": ("encoder", "crf"),
-    "slm.dtype": ("float32", "bfloat16"),
-    "engine": ("transformers", "vllm"),
-    "llm.examples": ("similar", "fixed", "none"),
-    "llm.objective": ("decisions", "tokens"),
-    "llm.probability": ("allowed", "unmasked"),
-    "llm.zero_stage": (0, 1, 2, 3),
-    "reproduce.llm": ("few shot", "similarity prompt", "SFT + few shot", "SFT + similarity prompt", "as configured"),
-    "fusion.rules": ("regions", "spans"),
-    "fusion.entropy": ("mean", "max"),
-    "fusion.probability": ("mean", "min", "product"),
-    "fusion.evidence": ("entities", "decisions"),
-}
-
-# Which of them may also name code of the user's own, `module:name`.
-OPEN = ("layout", "slm.family", "fusion.rules")
-
-# The last parts of keys whose values must be so.
-_POSITIVE = frozenset(
-    ("batch_size", "micro_batch", "count", "actors", "cpus", "lr", "full_lr", "unit_chars", "max_chars", "steps",
-     "iterations", "hidden", "layers", "heads", "intermediate", "r", "alpha", "trials_at_once", "group",
-     "seeds", "sentences", "rounds")
-)  # fmt: skip
-_NOT_NEGATIVE = frozenset(
-    ("epochs", "full_epochs", "gpus", "max_failures", "k", "seed", "min_count", "weight_decay", "max_set_aside",
-     "c1", "c2", "ridge", "max_steps", "max_restarts", "checkpoint_minutes")
-)  # fmt: skip
-
-
-def entries(of: type[Any] = Config, prefix: str = "") -> Iterator[tuple[str, Any, str]]:
-    """(dotted key, default, meaning) of every setting, for `--help`."""
-    hints = typing.get_type_hints(of)
-    defaults = of()
-    for item in dataclasses.fields(of):
-        hint = hints[item.name]
-        if dataclasses.is_dataclass(hint):
-            yield from entries(typing.cast(type[Any], hint), f"{prefix}{item.name}.")
-        else:
-            yield prefix + item.name, getattr(defaults, item.name), item.metadata["help"]
-
 
 def parse_yaml(text: str) -> Any:  # noqa: ANN401 - whatever the YAML holds
-    """The value of a YAML text. Raises ValueError, of one line, if it has none."""
+    """Parse a YAML text. Raises ValueError, whose message is one line, where it is not YAML."""
     try:
         return yaml.safe_load(text)
     except Exception as error:  # PyYAML lets through what its constructors meet: `!!int` of nothing is an IndexError
@@ -70,7 +28,7 @@ def parse_yaml(text: str) -> Any:  # noqa: ANN401 - whatever the YAML holds
 
 
 def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> Config:
-    """The configuration of a YAML file (or the defaults) with `key=value` overrides, values in YAML.
+    """Load a YAML file (None: the defaults) and apply `key=value` overrides, whose values are YAML.
 
     Raises ConfigError, naming file and key, for what is unknown, of the wrong type or out of range.
     """
@@ -88,7 +46,7 @@ def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> Confi
         key, equals, text = override.partition("=")
         if not equals:
             raise ConfigError(f"argument {override!r}: expected key=value")
-        _place(tree, key, _value(key, text))
+        _insert(tree, key, _parse_override(key, text))
     config: Config = _build(Config, tree, "", str(path or "arguments"))
     check_config(config)
     return config
@@ -96,31 +54,20 @@ def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> Confi
 
 def check_config(config: Config) -> None:
     """Raise ConfigError, naming the key, for a value out of range."""
-    values = {key: get_setting(config, key) for key, _, _ in entries()}
-    for key, allowed in CHOICES.items():
-        found = values[key]
-        for item in found if isinstance(found, list) else [found]:
-            if item not in allowed and not (key in OPEN and is_plugin_name(item)):
-                others = " or module:name" if key in OPEN else ""
-                raise ConfigError(f"{key}: expected one of {', '.join(map(str, allowed))}{others}, found {item!r}")
-    for key, value in values.items():
-        name = key.rpartition(".")[2]
-        _check_spelling(key, value)
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ConfigError(f"{key}: expected a finite number, found {value}")
-        if (name in _POSITIVE or key == "slm.epochs") and value <= 0:
-            raise ConfigError(f"{key}: expected more than 0, found {value}")
-        if name in _NOT_NEGATIVE and value < 0:
-            raise ConfigError(f"{key}: expected 0 or more, found {value}")
-        if name in ("warmup", "dropout", "share") and not 0 <= value <= 1:
-            raise ConfigError(f"{key}: expected 0 to 1, found {value}")
-        if key in CHOICES and value == []:
-            raise ConfigError(f"{key}: expected at least one of {', '.join(map(str, CHOICES[key]))}, found none")
-    _check_parts(config)
+    for info in iter_settings(Config):
+        value, declared = get_setting(config, info.key), info.declaration
+        _check_encoding(info.key, value)
+        if value == [] and declared.choices:
+            choices = ", ".join(map(str, declared.choices))
+            raise ConfigError(f"{info.key}: expected at least one of {choices}, found none")
+        for element in value if isinstance(value, list) else [value]:
+            _check_choice(info.key, element, declared)
+            _check_bounds(info.key, element, declared)
+    _check_split_and_fusion(config)
     _check_models(config)
 
 
-def _check_spelling(key: str, value: Any) -> None:  # noqa: ANN401 - of any setting
+def _check_encoding(key: str, value: Any) -> None:  # noqa: ANN401 - of any setting
     """Raise ConfigError for text that manifests, which are UTF-8, cannot hold: bytes of a path, half a character."""
     try:
         json.dumps(value, ensure_ascii=False).encode()
@@ -128,20 +75,35 @@ def _check_spelling(key: str, value: Any) -> None:  # noqa: ANN401 - of any sett
         raise ConfigError(f"{key}: expected text in UTF-8, found {value!r}") from None
 
 
-def _check_parts(config: Config) -> None:
-    """Raise ConfigError for parts of the labelled sentences, or a search over them, that cannot be."""
-    if not (config.split.dev > 0 and config.split.test >= 0 and config.split.dev + config.split.test < 1):
-        raise ConfigError(
-            f"split: expected dev > 0 and dev + test < 1, found {config.split.dev} and {config.split.test}"
-        )
-    if config.fusion.folds < 2:
-        raise ConfigError(f"fusion.folds: expected 2 or more, found {config.fusion.folds}")
-    if config.split.folds < 0 or config.split.folds == 1:
-        raise ConfigError(f"split.folds: expected 0, or 2 and more, found {config.split.folds}")
-    if not -1 <= config.split.fold < max(config.split.folds, 0):
-        raise ConfigError(
-            f"split.fold: expected -1, or less than split.folds ({config.split.folds}), found {config.split.fold}"
-        )
+def _check_choice(key: str, value: Any, declared: Declaration) -> None:  # noqa: ANN401 - of any setting
+    if not declared.choices or value in declared.choices:
+        return
+    if declared.accepts_plugin and is_plugin_name(value):
+        return
+    new_name = RENAMED_VALUES.get(key, {}).get(value)
+    if new_name:
+        raise ConfigError(f"{key}: {value!r} is now called {new_name!r}; write that")
+    plugin = " or module:name" if declared.accepts_plugin else ""
+    raise ConfigError(f"{key}: expected one of {', '.join(map(str, declared.choices))}{plugin}, found {value!r}")
+
+
+def _check_bounds(key: str, value: Any, declared: Declaration) -> None:  # noqa: ANN401 - of any setting
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{key}: expected a finite number, found {value}")
+    low, above, high = declared.at_least, declared.above, declared.at_most
+    if above is not None and value <= above:
+        raise ConfigError(f"{key}: expected more than {above}, found {value}")
+    if (low is not None and value < low) or (high is not None and value > high):
+        allowed = f"{low} or more" if high is None else f"{low} to {high}"
+        raise ConfigError(f"{key}: expected {allowed}, found {value}")
+
+
+def _check_split_and_fusion(config: Config) -> None:
+    """Raise ConfigError for settings of the split, or of the search for the fusion rule, that do not fit together."""
+    if config.split.dev + config.split.test >= 1:
+        raise ConfigError(f"split: expected dev + test < 1, found {config.split.dev} and {config.split.test}")
+    if config.split.folds == 1:
+        raise ConfigError(f"split.folds: expected 0, or 2 or more, found {config.split.folds}")
     if config.fusion.weight_min >= config.fusion.weight_max:
         raise ConfigError(
             f"fusion.weight_min: expected less than fusion.weight_max ({config.fusion.weight_max}), "
@@ -150,17 +112,15 @@ def _check_parts(config: Config) -> None:
 
 
 def _check_models(config: Config) -> None:
-    """Raise ConfigError for settings of a model that do not fit each other."""
+    """Raise ConfigError for settings of a model that do not fit together."""
     if config.slm.family != "encoder" and config.index.encoder == "slm":
         raise ConfigError(
             "index.encoder: expected `ngrams` or the checkpoint of an encoder where slm.family is "
             f"{config.slm.family}, which has none, found 'slm'"
         )
-    if not all(size.isdecimal() and int(size) > 1 for size in config.slm.crf.clusters):
-        raise ConfigError(f"slm.crf.clusters: expected numbers above 1, found {', '.join(config.slm.crf.clusters)}")
     for name, model in (("slm", config.slm), ("llm", config.llm)):
-        if not 0 <= model.overlap < model.max_chars:
-            raise ConfigError(f"{name}.overlap: expected 0 <= overlap < max_chars, found {model.overlap}")
+        if model.overlap >= model.max_chars:
+            raise ConfigError(f"{name}.overlap: expected less than {name}.max_chars, found {model.overlap}")
         if model.batch_size % model.workers.count:
             raise ConfigError(
                 f"{name}.batch_size: expected a multiple of the {model.workers.count} workers, found {model.batch_size}"
@@ -170,8 +130,10 @@ def _check_models(config: Config) -> None:
                 f"{name}.scratch.hidden: expected a multiple of the {model.scratch.heads} heads, "
                 f"found {model.scratch.hidden}"
             )
-    if config.llm.silver.text and not config.llm.full_epochs:
-        raise ConfigError("llm.silver.text: expected with llm.full_epochs, for an LLM from scratch, found 0 of them")
+    if config.llm.pseudo_labels.text and not config.llm.full_epochs:
+        raise ConfigError(
+            "llm.pseudo_labels.text: expected with llm.full_epochs, for an LLM from scratch, found 0 of them"
+        )
     if config.llm.batch_size % (config.llm.workers.count * config.llm.micro_batch):
         raise ConfigError(
             f"llm.batch_size: expected a multiple of llm.workers.count * llm.micro_batch = "
@@ -179,33 +141,41 @@ def _check_models(config: Config) -> None:
         )
 
 
-def _value(key: str, text: str) -> Any:  # noqa: ANN401 - whatever the YAML holds
+def _parse_override(key: str, text: str) -> Any:  # noqa: ANN401 - whatever the YAML holds
     try:
         return parse_yaml(text)
     except ValueError as error:
         raise ConfigError(f"{key}: {text!r} is not YAML: {error}") from error
 
 
-def _place(tree: dict[str, Any], key: str, value: Any) -> None:  # noqa: ANN401 - see _value
-    *path, name = key.split(".")
-    for part in path:
+def _insert(tree: dict[str, Any], key: str, value: Any) -> None:  # noqa: ANN401 - see _parse_override
+    *sections, name = key.split(".")
+    for part in sections:
         tree = tree.setdefault(part, {})
         if not isinstance(tree, dict):
             raise ConfigError(f"{key}: {part} is a value, not a section")
     tree[name] = value
 
 
-def _build(of: type[Any], tree: Mapping[str, Any], prefix: str, source: str) -> Any:  # noqa: ANN401 - an `of`
-    hints = typing.get_type_hints(of)
-    for key in tree:
-        if key not in hints:
-            near = difflib.get_close_matches(str(key), hints, 1)
-            hint = f"; did you mean {prefix}{near[0]}?" if near else ""
-            raise ConfigError(f"{source}: unknown key {prefix}{key}{hint}")
-    return of(**{key: _convert(hints[key], value, prefix + key, source) for key, value in tree.items()})
+def _build(section_type: type[Any], tree: Mapping[str, Any], prefix: str, source: str) -> Any:  # noqa: ANN401 - an instance of it
+    hints = typing.get_type_hints(section_type)
+    for name in tree:
+        if name not in hints:
+            raise ConfigError(f"{source}: {_describe_unknown(f'{prefix}{name}', str(name), prefix, hints)}")
+    return section_type(**{name: _convert(hints[name], value, prefix + name, source) for name, value in tree.items()})
+
+
+def _describe_unknown(key: str, name: str, prefix: str, known: Mapping[str, Any]) -> str:
+    if key in RENAMED:
+        return f"{key} is now called {RENAMED[key]}; write that"
+    if key in REMOVED:
+        return f"{key} is no setting any more: {REMOVED[key]}; leave it out"
+    near = difflib.get_close_matches(name, known, 1)
+    return f"unknown key {key}" + (f"; did you mean {prefix}{near[0]}?" if near else "")
 
 
 def _convert(hint: Any, value: Any, key: str, source: str) -> Any:  # noqa: ANN401 - types and values of any kind
+    """Convert a YAML value to the type of a setting. Raises ConfigError where it is of another type."""
     if dataclasses.is_dataclass(hint):
         if not isinstance(value, dict):
             raise ConfigError(f"{source}: {key}: expected a section, found {value!r}")
@@ -214,9 +184,9 @@ def _convert(hint: Any, value: Any, key: str, source: str) -> Any:  # noqa: ANN4
     if origin is types.UnionType:
         return None if value is None else _convert(inner[0], value, key, source)
     if origin is list:
-        values = value.split(",") if isinstance(value, str) else value
-        if isinstance(values, list) and all(isinstance(item, str) for item in values):
-            return values
+        elements = _convert_list(inner[0], value)
+        if elements is not None:
+            return elements
     elif origin is dict:
         if isinstance(value, dict):
             return {str(k): str(v or "") for k, v in value.items()}
@@ -231,3 +201,15 @@ def _convert(hint: Any, value: Any, key: str, source: str) -> Any:  # noqa: ANN4
         return str(value)  # run=2025 names a folder
     name = getattr(hint, "__name__", None) if origin is None else str(hint)
     raise ConfigError(f"{source}: {key}: expected {name}, found {value!r}")
+
+
+def _convert_list(element_type: type[Any], value: Any) -> list[Any] | None:  # noqa: ANN401 - whatever the YAML holds
+    """Convert a YAML list, or elements separated by commas, to a list of strings or integers; None if it is neither."""
+    if element_type is int and type(value) is int:
+        return [value]
+    elements = value.split(",") if isinstance(value, str) else value
+    if not isinstance(elements, list):
+        return None
+    if element_type is int and all(isinstance(each, str) and each.strip().isdecimal() for each in elements):
+        return [int(each) for each in elements]
+    return elements if all(type(each) is element_type for each in elements) else None

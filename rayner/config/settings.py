@@ -1,79 +1,121 @@
-"""Every setting, typed, with its meaning. One configuration serves all jobs; each reads what it needs.
+"""Every setting, each declared once: default, meaning, choices, bounds, and the steps whose outcome depends on it.
 
-How it is read from a file and from arguments, and checked, is `rayner.config.loading`' business.
+One configuration serves all jobs; each reads what it needs. `rayner.config.loading` reads it from files and arguments
+and checks it; `rayner.config.step_settings` picks what a step depends on.
 """
 
 import dataclasses
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-
-def setting(default: Any, description: str) -> Any:  # noqa: ANN401 - the default of a dataclass field, of any type
-    """A field with its default (a class stands for a section of its own) and its meaning, as `--help` shows it."""
-    if isinstance(default, list | dict):
-        return field(default_factory=lambda: type(default)(default), metadata={"help": description})
-    if isinstance(default, type):
-        return field(default_factory=default, metadata={"help": description})
-    return field(default=default, metadata={"help": description})
-
+from rayner.config.conditions import (
+    characters_are_clustered,
+    encoder_makes_pseudo_labels,
+    examples_are_retrieved,
+    instruction_is_built_in,
+    llm_has_adapter,
+    llm_is_from_scratch,
+    llm_is_fully_trained,
+    llm_is_made,
+    llm_is_trained,
+    llm_learns_from_examples,
+    llm_learns_from_pseudo_labels,
+    llm_learns_from_retrieved_examples,
+    prompts_show_examples,
+    slm_is_crf,
+    slm_is_encoder,
+    slm_is_from_scratch,
+    slm_training_is_random,
+)
+from rayner.config.declare import StepIf, section, setting
 
 DEFAULT_TYPE_GLOSSES = {
     "NR": "人名", "NS": "地名", "NB": "書名", "NO": "官職", "NG": "國名", "T": "時間",
     "ZD": "疾病", "ZZ": "證候", "ZF": "方劑", "ZP": "飲片", "ZS": "症狀", "ZA": "穴位",
 }  # fmt: skip
+DTYPES = ("float32", "bfloat16")
+LAYOUTS = ("evahan", "conll")
+
+
+PREDICTION = ("score", "tag_corpus")  # the steps in which both models answer
+TRAINS_ENCODER = (StepIf("train_slm", slm_is_encoder),)
+TRAINS_CRF = (StepIf("train_slm", slm_is_crf),)
+TRAINS_LLM = (StepIf("train_llm", llm_is_trained),)
+ENCODER_PREDICTS = (
+    StepIf("train_llm", encoder_makes_pseudo_labels),
+    *(StepIf(step, slm_is_encoder) for step in PREDICTION),
+)
+
+
+# ---- settings
 
 
 @dataclass(frozen=True)
 class SplitConfig:
     """How labelled sentences are divided; all copies of a sentence fall into one part."""
 
-    dev: float = setting(0.1, "share held out for best epochs, fusion and calibration")
-    test: float = setting(0.1, "share held out for the final scores, used once")
+    dev: float = setting(
+        0.1, "share of the labelled sentences held out to choose epochs and to fit fusion and calibration",
+        above=0, steps=("data",),
+    )  # fmt: skip
+    test: float = setting(0.1, "share held out for the final scores, used once", at_least=0, steps=("data",))
     folds: int = setting(
         0,
         "parts of the training sentences, each scored by models trained on the others, so that fusion is tuned on all "
-        "of them; 0: on `dev` alone. Trains both models so many times more",
-    )
-    fold: int = setting(-1, "train without this one of the folds, and score it alone; -1: with all of them")
+        "of them; 0: fusion is tuned on `dev` alone. Trains both models once more for each part",
+        at_least=0, steps=("cross_fit", "tune_fusion"),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class ScratchConfig:
     """Shape of a model made from scratch (where `model: scratch`)."""
 
-    hidden: int = setting(256, "hidden size")
-    layers: int = setting(4, "layers")
-    heads: int = setting(4, "attention heads")
-    intermediate: int = setting(1024, "size of the feed-forward layer")
-    dropout: float = setting(0.1, "dropout (the encoder only)")
-    min_count: int = setting(2, "characters rarer than this in the training text are spelled as unknown, or in bytes")
+    hidden: int = setting(256, "hidden size", above=0)
+    layers: int = setting(4, "layers", above=0)
+    heads: int = setting(4, "attention heads", above=0)
+    intermediate: int = setting(1024, "size of the feed-forward layer", above=0)
+    min_count: int = setting(
+        2, "characters rarer than this in the training text become the unknown token, or bytes", at_least=0
+    )
+
+
+@dataclass(frozen=True)
+class EncoderScratchConfig(ScratchConfig):
+    """Shape of an encoder made from scratch."""
+
+    dropout: float = setting(0.1, "dropout", at_least=0, at_most=1)
 
 
 @dataclass(frozen=True)
 class WorkersConfig:
     """Workers of one training."""
 
-    count: int = setting(1, "data-parallel workers")
-    cpus: int = setting(1, "CPUs of each, also its torch threads")
-    gpus: float = setting(0.0, "GPUs of each")
-    max_failures: int = setting(2, "worker failures survived, each from the last checkpoint")
+    count: int = setting(1, "data-parallel workers", above=0)
+    cpus: int = setting(1, "CPUs of each worker, also its torch threads", above=0)
+    gpus: float = setting(0.0, "GPUs of each worker", at_least=0)
+    max_failures: int = setting(2, "worker failures to recover from, each time from the last checkpoint", at_least=0)
 
 
 @dataclass(frozen=True)
 class CrfConfig:
-    """A conditional random field over characters (where `family: crf`)."""
+    """A conditional random field over characters (where `slm.family: crf`)."""
 
-    c1: float = setting(0.1, "L1 penalty")
-    c2: float = setting(0.1, "L2 penalty")
-    iterations: int = setting(100, "iterations of L-BFGS, at most")
+    c1: float = setting(0.1, "L1 penalty", at_least=0)
+    c2: float = setting(0.1, "L2 penalty", at_least=0)
+    max_iterations: int = setting(100, "iterations of L-BFGS, at most", above=0)
     unlabelled: str | None = setting(
         None,
-        "text file, or folder of .txt files, of the same kind and script as the labelled ones: its characters are "
-        "clustered by their company, which the field then sees; the corpus to tag will do",
+        "text file, or folder of .txt files, of the same genre and script as the labelled files: its characters are "
+        "clustered by their neighbours, and the clusters become features; the corpus to tag will do",
+        by_content=True,
     )
-    clusters: list[str] = setting(["32", "512"], "numbers of clusters, coarse to fine")
+    clusters: list[int] = setting(
+        [32, 512], "numbers of clusters, coarse to fine", at_least=2,
+        steps=(StepIf("train_slm", characters_are_clustered),),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -81,22 +123,34 @@ class SlmConfig:
     """The small model: a character tagger."""
 
     family: str = setting(
-        "encoder", "encoder (of the BERT family) | crf (no weights, minutes of one core) | module:name, a CustomTagger"
+        "encoder",
+        "encoder (of the BERT family) | crf (no weights, minutes on one core) | module:name, a CustomTagger",
+        choices=("encoder", "crf"), accepts_plugin=True,
+        steps=("train_slm", StepIf("train_llm", llm_learns_from_pseudo_labels), *PREDICTION),
+    )  # fmt: skip
+    crf: CrfConfig = section(CrfConfig, TRAINS_CRF)
+    model: str = setting("scratch", "checkpoint folder or hub name, or `scratch`", steps=TRAINS_ENCODER)
+    scratch: EncoderScratchConfig = section(EncoderScratchConfig, (StepIf("train_slm", slm_is_from_scratch),))
+    epochs: int = setting(10, "epochs", above=0, steps=TRAINS_ENCODER)
+    batch_size: int = setting(64, "sentences per step, over all workers", above=0, steps=TRAINS_ENCODER)
+    lr: float = setting(2e-5, "peak learning rate", above=0, steps=TRAINS_ENCODER)
+    dtype: str = setting(
+        "float32", "float32 | bfloat16: arithmetic of prediction; training is in float32",
+        choices=DTYPES, steps=ENCODER_PREDICTS,
+    )  # fmt: skip
+    warmup: float = setting(
+        0.1, "share of the steps with rising learning rate; it falls linearly afterwards",
+        at_least=0, at_most=1, steps=TRAINS_ENCODER,
+    )  # fmt: skip
+    weight_decay: float = setting(0.01, "AdamW's weight decay", at_least=0, steps=TRAINS_ENCODER)
+    max_chars: int = setting(
+        200, "longer sentences are cut into windows of this many characters",
+        above=0, steps=(*TRAINS_ENCODER, *ENCODER_PREDICTS),
+    )  # fmt: skip
+    overlap: int = setting(
+        50, "characters that neighbouring windows share", at_least=0, steps=(*TRAINS_ENCODER, *ENCODER_PREDICTS)
     )
-    crf: CrfConfig = setting(
-        CrfConfig, "the field, where family is crf, which reads `dtype`, `scratch` and the like not"
-    )
-    model: str = setting("scratch", "checkpoint folder or hub name, or `scratch`")
-    scratch: ScratchConfig = setting(ScratchConfig, "shape if made from scratch")
-    epochs: int = setting(10, "epochs")
-    batch_size: int = setting(64, "sentences a step, over all workers")
-    lr: float = setting(2e-5, "peak learning rate")
-    dtype: str = setting("float32", "float32 | bfloat16: arithmetic when it scores; it trains in float32")
-    warmup: float = setting(0.1, "share of the steps with rising learning rate; it falls linearly after")
-    weight_decay: float = setting(0.01, "AdamW's weight decay")
-    max_chars: int = setting(200, "window of a longer sentence, characters")
-    overlap: int = setting(50, "overlap of its windows, characters")
-    workers: WorkersConfig = setting(WorkersConfig, "training workers")
+    workers: WorkersConfig = section(WorkersConfig, ())
 
 
 @dataclass(frozen=True)
@@ -105,90 +159,153 @@ class IndexConfig:
 
     encoder: str = setting(
         "slm",
-        "checkpoint folder or hub name of the sentence encoder; `slm`: the trained tagger's; `ngrams`: none, but "
-        "counts of characters and their pairs",
+        "checkpoint folder or hub name of the sentence encoder; `slm`: the trained tagger; `ngrams`: no model, "
+        "counts of characters and character pairs",
+        steps=(
+            "build_index",
+            StepIf("train_llm", llm_learns_from_retrieved_examples),
+            *(StepIf(step, examples_are_retrieved) for step in PREDICTION),
+        ),
     )
-    k: int = setting(5, "examples in a prompt")
+    k: int = setting(
+        5, "examples in a prompt", at_least=0,
+        steps=(
+            StepIf("train_llm", llm_learns_from_examples), *(StepIf(step, prompts_show_examples) for step in PREDICTION)
+        ),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class PromptConfig:
-    """How prompts are shared."""
+    """How sentences share prompts."""
 
-    group: int = setting(1, "neighbouring sentences of a document that share one set of examples, read once for all")
+    group: int = setting(
+        1, "neighbouring sentences of a document that share one set of examples, read once for all of them",
+        above=0, steps=(StepIf("train_llm", llm_learns_from_examples), *PREDICTION),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class LoraConfig:
     """LoRA adapter."""
 
-    r: int = setting(64, "rank")
-    alpha: int = setting(128, "scale")
-    dropout: float = setting(0.05, "dropout on the adapter's input")
+    r: int = setting(64, "rank", above=0)
+    alpha: int = setting(128, "scale", above=0)
+    dropout: float = setting(0.05, "dropout on the adapter's input", at_least=0, at_most=1)
     targets: list[str] = setting(["all-linear"], "modules that get an adapter, or all-linear")
 
 
 @dataclass(frozen=True)
 class PseudoLabelsConfig:
-    """Unlabelled text that the small model tags for an LLM from scratch to learn from first."""
+    """Unlabelled text that the small model tags; an LLM made from scratch learns from it first."""
 
     text: str | None = setting(
-        None,
-        "text, as in slm.crf.unlabelled; the corpus to tag will do. Only with llm.full_epochs",
-    )
-    sentences: int = setting(20_000, "sentences of it, drawn at random; each is learned from once")
+        None, "text file, or folder of .txt files; the corpus to tag will do. Requires llm.full_epochs",
+        by_content=True, steps=("train_llm",),
+    )  # fmt: skip
+    sentences: int = setting(
+        20_000, "sentences to draw from it at random; the LLM learns from each once", above=0,
+        steps=(StepIf("train_llm", llm_learns_from_pseudo_labels),),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class LlmConfig:
     """The large model: instruction, similar examples and the sentence in, the tagged sentence out."""
 
-    model: str = setting("scratch", "checkpoint folder or hub name, or `scratch`")
-    scratch: ScratchConfig = setting(ScratchConfig, "shape if made from scratch")
-    chat: bool = setting(True, "wrap the prompt in the tokenizer's chat template, if it has one")
-    instruction: str | None = setting(None, "the task in words; null for the built-in one, empty for none")
-    examples: str = setting("similar", "similar | fixed | none: which examples stand in the prompt")
-    objective: str = setting("decisions", "decisions (choices among allowed tokens) | tokens (plain next-token loss)")
-    probability: str = setting(
-        "allowed", "softmax over: allowed (the allowed tokens) | unmasked (all, as in the paper)"
+    model: str = setting("scratch", "checkpoint folder or hub name, or `scratch`", steps=("train_llm",))
+    scratch: ScratchConfig = section(ScratchConfig, (StepIf("train_llm", llm_is_from_scratch),))
+    dtype: str = setting("float32", "float32 | bfloat16: arithmetic", choices=DTYPES, steps=(*TRAINS_LLM, *PREDICTION))
+    engine: str = setting(
+        "transformers",
+        "what runs the LLM for prediction: transformers (verifies drafts) | vllm (token by token; needs rayner[vllm])",
+        choices=("transformers", "vllm"), steps=PREDICTION,
+    )  # fmt: skip
+    chat: bool = setting(
+        True, "wrap the prompt in the tokenizer's chat template, if it has one", steps=(*TRAINS_LLM, *PREDICTION)
     )
-    full_epochs: int = setting(0, "epochs with all parameters before LoRA, saved as the base (for models from scratch)")
-    full_lr: float = setting(1e-3, "peak learning rate of these")
-    silver: PseudoLabelsConfig = setting(PseudoLabelsConfig, "what comes before these")
-    epochs: int = setting(1, "epochs of LoRA; 0 leaves the base as it is")
-    max_steps: int = setting(0, "steps of an epoch, at most; 0 for all: a pretrained model needs few")
-    lr: float = setting(2e-5, "peak learning rate of LoRA")
-    warmup: float = setting(0.05, "share of the steps with rising learning rate; it falls linearly after")
-    batch_size: int = setting(64, "sentences a step, over all workers")
-    micro_batch: int = setting(8, "sentences a forward pass of one worker")
-    checkpoint_minutes: float = setting(10.0, "minutes between checkpoints within an epoch; 0 for none but at its end")
-    zero_stage: int = setting(2, "DeepSpeed ZeRO stage")
-    gradient_checkpointing: bool = setting(False, "trade time for memory")
-    lora: LoraConfig = setting(LoraConfig, "adapter")
-    max_chars: int = setting(200, "window of a longer sentence, characters")
-    overlap: int = setting(50, "overlap of its windows, characters")
-    workers: WorkersConfig = setting(WorkersConfig, "training workers")
+    instruction: str | None = setting(
+        None, "the task in words; null for the built-in one, empty for none", steps=("train_llm",)
+    )
+    type_glosses: dict[str, str] = setting(
+        DEFAULT_TYPE_GLOSSES,
+        "what the built-in instruction calls each type; the types themselves come from the labelled files",
+        steps=(StepIf("train_llm", instruction_is_built_in),),
+    )
+    examples: str = setting(
+        "similar", "similar | fixed | none: which examples the prompt shows",
+        choices=("similar", "fixed", "none"), steps=(*TRAINS_LLM, *PREDICTION),
+    )  # fmt: skip
+    loss_over: str = setting(
+        "allowed",
+        "training loss over: allowed (the allowed tokens, where there is a choice) | all (every token, plain "
+        "next-token loss, as in the paper)",
+        choices=("allowed", "all"), steps=TRAINS_LLM,
+    )  # fmt: skip
+    softmax_over: str = setting(
+        "allowed", "probabilities by the softmax over: allowed (the allowed tokens) | all (as in the paper)",
+        choices=("allowed", "all"), steps=(*PREDICTION, "tune_fusion"),
+    )  # fmt: skip
+    full_epochs: int = setting(
+        0, "epochs with all parameters before LoRA, saved as the base (for models made from scratch)",
+        at_least=0, steps=("train_llm",),
+    )  # fmt: skip
+    full_lr: float = setting(
+        1e-3, "peak learning rate of these epochs", above=0, steps=(StepIf("train_llm", llm_is_fully_trained),)
+    )
+    pseudo_labels: PseudoLabelsConfig = section(PseudoLabelsConfig)
+    epochs: int = setting(1, "epochs of LoRA; 0 leaves the base as it is", at_least=0, steps=("train_llm",))
+    max_steps_per_epoch: int = setting(
+        0, "steps per epoch, at most; 0: no limit. A pretrained model needs few", at_least=0, steps=TRAINS_LLM
+    )
+    lr: float = setting(2e-5, "peak learning rate of LoRA", above=0, steps=(StepIf("train_llm", llm_has_adapter),))
+    warmup: float = setting(
+        0.05, "share of the steps with rising learning rate; it falls linearly afterwards",
+        at_least=0, at_most=1, steps=TRAINS_LLM,
+    )  # fmt: skip
+    batch_size: int = setting(64, "sentences per step, over all workers", above=0, steps=TRAINS_LLM)
+    micro_batch: int = setting(8, "sentences per forward pass of one worker", above=0, steps=TRAINS_LLM)
+    checkpoint_minutes: float = setting(
+        10.0, "minutes between checkpoints within an epoch; 0: only at its end", at_least=0, steps=()
+    )
+    zero_stage: int = setting(2, "DeepSpeed ZeRO stage", choices=(0, 1, 2, 3), steps=TRAINS_LLM)
+    gradient_checkpointing: bool = setting(False, "use less memory and more time", steps=TRAINS_LLM)
+    lora: LoraConfig = section(LoraConfig, (StepIf("train_llm", llm_has_adapter),))
+    max_chars: int = setting(
+        200, "longer sentences are cut into windows of this many characters",
+        above=0, steps=(*TRAINS_LLM, *PREDICTION),
+    )  # fmt: skip
+    overlap: int = setting(
+        50, "characters that neighbouring windows share", at_least=0, steps=(*TRAINS_LLM, *PREDICTION)
+    )
+    workers: WorkersConfig = section(WorkersConfig, ())
 
 
 @dataclass(frozen=True)
 class ScoreModelConfig:
-    """How much a model takes at a time when it scores."""
+    """How much a model reads at a time during prediction."""
 
-    batch_size: int = setting(32, "sentences a forward pass")
+    # Other batches change scores by rounding: neither the index nor pseudo-labels are made anew for that.
+    batch_size: int = setting(32, "sentences per forward pass", above=0, steps=PREDICTION)
 
 
 @dataclass(frozen=True)
 class ScoreConfig:
-    """Scoring by both models, on held-out text and on the corpus alike."""
+    """Prediction by both models, on held-out text and on the corpus alike."""
 
-    actors: int = setting(1, "actors; each holds both models and takes a unit of work at a time")
-    cpus: float = setting(1.0, "CPUs of each; its torch threads are as many, at least one")
-    gpus: float = setting(0.0, "GPUs of each")
-    slm: ScoreModelConfig = setting(ScoreModelConfig, "the small model")
-    llm: ScoreModelConfig = setting(ScoreModelConfig, "the LLM")
-    draft: bool = setting(True, "verify the small model's tags in a few passes; false decodes token by token, alike")
-    unit_chars: int = setting(20_000, "characters of a unit of work, the step of progress and of resume")
-    max_restarts: int = setting(30, "times that an actor may die and start again, until the job gives up")
+    actors: int = setting(1, "actors; each holds both models and takes one unit of work at a time", above=0, steps=())
+    cpus: float = setting(1.0, "CPUs of each actor; as many torch threads, at least one", above=0, steps=())
+    gpus: float = setting(0.0, "GPUs of each actor", at_least=0, steps=())
+    slm: ScoreModelConfig = section(ScoreModelConfig)
+    llm: ScoreModelConfig = section(ScoreModelConfig)
+    draft: bool = setting(
+        True, "verify the small model's tags in a few passes; false: decode token by token, with the same answers",
+        steps=(),
+    )  # fmt: skip
+    unit_chars: int = setting(
+        20_000, "characters in a unit of work; progress and resume go by units", above=0, steps=PREDICTION
+    )
+    max_restarts: int = setting(30, "restarts of an actor that dies, before the job gives up", at_least=0, steps=())
 
 
 @dataclass(frozen=True)
@@ -197,17 +314,30 @@ class FusionConfig:
 
     weight_min: float = setting(-1.5, "smallest lambda tried")
     weight_max: float = setting(1.0, "largest lambda tried")
-    steps: int = setting(2501, "values of lambda in between")
-    entropy: list[str] = setting(["mean", "max"], "reductions of H over a region that are tried")
-    probability: list[str] = setting(["mean", "min", "product"], "reductions of P that are tried")
-    evidence: list[str] = setting(["entities", "decisions"], "readings of P that are tried")
+    weight_steps: int = setting(2501, "number of lambdas tried, evenly spaced", above=0)
+    entropy_reduction: list[str] = setting(
+        ["mean", "max"], "how to reduce H over a region; all listed are tried", choices=("mean", "max")
+    )
+    llm_reduction: list[str] = setting(
+        ["mean", "min", "product"], "how to reduce P over a region; all listed are tried",
+        choices=("mean", "min", "product"),
+    )  # fmt: skip
+    llm_confidence: list[str] = setting(
+        ["entities", "slots"],
+        "what P is: entities (the paper's, of the LLM's entities) | slots (of its choice at each slot); all listed "
+        "are tried",
+        choices=("entities", "slots"),
+    )
     rules: list[str] = setting(
         ["regions", "spans"],
-        "rules that may be chosen, by held-out F1: regions (the paper's) | spans (learned) | module:name, a CustomRule",
+        "rules to choose from by held-out F1: regions (the paper's) | spans (learned) | module:name, a CustomRule",
+        choices=("regions", "spans"), accepts_plugin=True,
+    )  # fmt: skip
+    folds: int = setting(
+        5, "parts of the held-out data; each rule is judged on the part that it was not fitted on", at_least=2
     )
-    folds: int = setting(5, "parts of the held-out data; each rule is judged on the part that it was not fitted on")
-    ridge: float = setting(3.0, "penalty on the weights of the learned rule")
-    trials_at_once: int = setting(2, "trials that run side by side")
+    ridge: float = setting(3.0, "L2 penalty on the weights of the learned rule", at_least=0)
+    max_concurrent_trials: int = setting(2, "trials that run at the same time", above=0, steps=())
 
 
 @dataclass(frozen=True)
@@ -215,27 +345,33 @@ class GateConfig:
     """Which sentences of the corpus the LLM is asked about."""
 
     exact: bool = setting(True, "skip the LLM wherever no answer of it could change the output")
-    share: float = setting(1.0, "ask about this share of the sentences only, those where it should change most")
+    share: float = setting(
+        1.0, "ask about this share of the sentences only, those where it should change most", at_least=0, at_most=1
+    )
 
 
 @dataclass(frozen=True)
 class TagConfig:
     """Tagging of the corpus."""
 
-    max_set_aside: float = setting(0.001, "share of segments that may be set aside; beyond it the job ends with 3")
-    evahan: bool = setting(True, "also write OUT/evahan, a char-tab-tag file a document")
+    max_set_aside: float = setting(
+        0.001, "share of segments that may fail and be set aside; above it the job ends with exit code 3", at_least=0
+    )
+    evahan: bool = setting(True, "also write OUT/evahan, one char-tab-tag file per document")
 
 
 @dataclass(frozen=True)
 class BenchConfig:
     """The benchmark of a run against its peers."""
 
-    sentences: int = setting(160, "sentences of the corpus that the LLM stage is timed on")
-    rounds: int = setting(5, "rounds; all that is compared takes turns in each, and medians are told")
-    group: int = setting(16, "prompt.group of the mode with shared prefixes")
-    share: float = setting(0.2, "gate.share of the mode with a budget")
-    weight: float | None = setting(None, "lambda of the gate that is measured; null for the one that was tuned")
-    vllm: str | None = setting(None, "python of an environment that has vllm, measured too; null leaves it out")
+    sentences: int = setting(160, "sentences of the corpus that the LLM stage is timed on", above=0)
+    rounds: int = setting(5, "rounds; every candidate takes its turn in each, and the median counts", above=0)
+    prompt_group: int = setting(16, "prompt.group of the mode with shared prefixes", above=0)
+    gate_share: float = setting(0.2, "gate.share of the mode with a budget", at_least=0, at_most=1)
+    gate_weight: float | None = setting(None, "lambda of the gate that is measured; null: the tuned one")
+    vllm_python: str | None = setting(
+        None, "python of an environment that has vllm, to measure it too; null: leave it out"
+    )
     end_to_end: bool = setting(False, "also tag the whole corpus, with Ray and in one process")
 
 
@@ -243,58 +379,64 @@ class BenchConfig:
 class ReproduceConfig:
     """The published experiment (jobs/reproduce.py)."""
 
-    llm: list[str] = setting(
+    llm_setups: list[str] = setting(
         ["few shot", "similarity prompt", "SFT + few shot", "SFT + similarity prompt"],
-        "how the LLM is trained and asked: these four, or `as configured`",
+        "how the LLM is trained and prompted: the paper's four setups, or `as configured`",
+        choices=("few shot", "similarity prompt", "SFT + few shot", "SFT + similarity prompt", "as configured"),
     )
-    seeds: int = setting(1, "seeds of split and training, counted on from `seed`")
+    n_seeds: int = setting(1, "seeds of split and training, counting up from `seed`", above=0)
 
 
 @dataclass(frozen=True)
 class Config:
     """All settings."""
 
-    run: str = setting("", "run folder: models, scores, report; made if absent")
-    train: list[str] = setting([], "labelled files, separated by commas")
-    layout: str = setting("evahan", "layout of the labelled files: evahan | conll | module:name, a reader")
-    corpus: str | None = setting(None, "text file, or folder of .txt files, to tag")
-    out: str | None = setting(None, "folder of the tagged corpus; null for RUN/tagged")
-    types: dict[str, str] = setting(
-        DEFAULT_TYPE_GLOSSES, "glosses shown to the LLM; the types themselves come from the labelled files"
+    run: str = setting("", "run folder: models, scores, report; made if absent", steps=())
+    train: list[str] = setting([], "labelled files, separated by commas", steps=("data",))
+    layout: str = setting(
+        "evahan", "layout of the labelled files: evahan | conll | module:name, a reader",
+        choices=LAYOUTS, accepts_plugin=True, steps=("data",),
+    )  # fmt: skip
+    # The plan of a tagged corpus holds its texts: the same texts elsewhere are the same corpus.
+    corpus: str | None = setting(None, "text file, or folder of .txt files, to tag", steps=())
+    out: str | None = setting(None, "folder of the tagged corpus; null: RUN/tagged", steps=())
+    seed: int = setting(
+        13, "seed of the split and of training", at_least=0,
+        steps=(
+            "data", StepIf("train_slm", slm_training_is_random), StepIf("train_llm", llm_is_made), "tune_fusion"
+        ),
+    )  # fmt: skip
+    # Another device changes scores by rounding: nothing is made anew for that.
+    device: str = setting("auto", "auto (CUDA if there is one) | cpu | cuda", choices=("auto", "cpu", "cuda"), steps=())
+    split: SplitConfig = section(SplitConfig)
+    slm: SlmConfig = section(SlmConfig)
+    index: IndexConfig = section(IndexConfig)
+    llm: LlmConfig = section(LlmConfig)
+    prompt: PromptConfig = section(PromptConfig)
+    score: ScoreConfig = section(ScoreConfig)
+    fusion: FusionConfig = section(FusionConfig, ("tune_fusion",))
+    gate: GateConfig = section(GateConfig, ("tag_corpus",))
+    tag: TagConfig = section(TagConfig, ())
+    bench: BenchConfig = section(BenchConfig, ())
+    datasets: dict[str, str] = setting(
+        {}, "labelled files of jobs/reproduce.py by name, such as datasets.A=FILE", steps=()
     )
-    seed: int = setting(13, "seed of the split and of training")
-    device: str = setting("auto", "auto (CUDA if there is one) | cpu | cuda")
-    dtype: str = setting("float32", "float32 | bfloat16: arithmetic of the LLM")
-    engine: str = setting(
-        "transformers", "what runs the LLM when it scores: transformers (drafts) | vllm (token by token; rayner[vllm])"
-    )
-    split: SplitConfig = setting(SplitConfig, "division of the labelled sentences")
-    slm: SlmConfig = setting(SlmConfig, "small model")
-    index: IndexConfig = setting(IndexConfig, "retrieval")
-    llm: LlmConfig = setting(LlmConfig, "large model")
-    prompt: PromptConfig = setting(PromptConfig, "prompts")
-    score: ScoreConfig = setting(ScoreConfig, "scoring")
-    fusion: FusionConfig = setting(FusionConfig, "fusion")
-    gate: GateConfig = setting(GateConfig, "gate")
-    tag: TagConfig = setting(TagConfig, "tagging")
-    bench: BenchConfig = setting(BenchConfig, "benchmark")
-    datasets: dict[str, str] = setting({}, "labelled sets of jobs/reproduce.py by name, such as datasets.A=FILE")
-    reproduce: ReproduceConfig = setting(ReproduceConfig, "the published experiment")
+    reproduce: ReproduceConfig = section(ReproduceConfig, ())
 
 
 def config_to_dict(config: Any) -> dict[str, Any]:  # noqa: ANN401 - any of the dataclasses above
-    """The settings as plain values."""
+    """Convert a configuration, or a section of one, to plain values."""
     return dataclasses.asdict(config)
 
 
 def json_digest(*values: Any) -> str:  # noqa: ANN401 - anything that JSON can write
-    """Twelve hexadecimal digits that change whenever one of the (JSON) values does."""
+    """Return twelve hexadecimal digits that change whenever one of the (JSON) values does."""
     text = json.dumps(values, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def get_setting(config: Any, key: str) -> Any:  # noqa: ANN401 - a setting of any type
-    """The setting under a dotted key."""
+    """Return the value of a setting by its dotted key."""
     for part in key.split("."):
         config = getattr(config, part)
     return config

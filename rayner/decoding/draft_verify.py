@@ -135,7 +135,7 @@ def _cache_size_per_token(config: Any) -> int:  # noqa: ANN401 - transformers' c
 class DraftVerifyEngine:
     """An LLM that answers, with what its prompts share already computed.
 
-    probability: `unmasked` (softmax over all tokens) or `allowed` (over the allowed ones).
+    probability: `all` (softmax over all tokens) or `allowed` (over the allowed ones).
     batch_size: texts a forward pass, at most.
     """
 

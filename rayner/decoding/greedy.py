@@ -42,7 +42,7 @@ def answer_greedily(
 ) -> list[LlmAnswer]:
     """The LLM's answer on each text, shown the examples, in the order of the texts.
 
-    probability: `unmasked` (softmax over all tokens) or `allowed` (over the allowed ones).
+    probability: `all` (softmax over all tokens) or `allowed` (over the allowed ones).
     """
     prompts = [llm.prompt_tokens(shown, text) for shown, text in zip(examples, texts, strict=True)]
     answers: list[LlmAnswer | None] = [None] * len(texts)
@@ -103,6 +103,6 @@ def _choose(rows: Sequence[_Row], logits: torch.Tensor, probability: str) -> lis
     ids = pad_rows(allowed, -1).to(logits.device)
     among = logits.gather(1, ids.clamp(min=0)).masked_fill(ids < 0, float("-inf"))
     best = among.argmax(1, keepdim=True)
-    total = (logits if probability == "unmasked" else among).logsumexp(1, keepdim=True)
+    total = (logits if probability == "all" else among).logsumexp(1, keepdim=True)
     probs = (among.gather(1, best) - total).exp().clamp(max=1.0).squeeze(1).tolist()
     return [(allowed[i][k], p) for i, (k, p) in enumerate(zip(best.squeeze(1).tolist(), probs, strict=True))]

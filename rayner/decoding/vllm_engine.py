@@ -1,9 +1,9 @@
-"""vLLM as the engine (`engine=vllm`): the same answers as the reference, token by token, by vLLM's batching and caches.
+"""vLLM as the engine (`llm.engine=vllm`): the reference's answers, token by token, by vLLM's batching and caches.
 
 The automaton runs inside vLLM as a logits processor, which leaves it no token but the allowed ones. vLLM reads
 probabilities before processors (`raw_logprobs`: the unmasked softmax) or after them (`processed_logprobs`: over the
-allowed tokens), so both readings of `llm.probability` are exact. Drafts are not looked at: vLLM takes none from outside
-and refuses logits processors beside its own speculative decoding (docs/decisions.md).
+allowed tokens), so both values of `llm.softmax_over` are exact. Drafts are not looked at: vLLM takes none from
+outside and refuses logits processors beside its own speculative decoding (docs/decisions.md).
 """
 
 import os
@@ -23,7 +23,7 @@ from rayner.text.predictions import LlmAnswer
 from rayner.text.tag_grammar import TagGrammar, TagSpelling
 
 _KEY = "rayner"  # of the texts in the requests' extra arguments
-_MODES = {"unmasked": "raw_logprobs", "allowed": "processed_logprobs"}
+_MODES = {"all": "raw_logprobs", "allowed": "processed_logprobs"}
 _PROCESSOR = f"{__name__}:Automaton"
 
 

@@ -107,7 +107,7 @@ def _probe_request(config: Config, dashboard_url: str) -> ProbeRequest:
         disks=disks,
         gcs_address=ray.get_runtime_context().gcs_address,
         dashboard_url=dashboard_url,
-        packages=[*_PACKAGES, *(["vllm"] if config.engine == "vllm" else [])],
+        packages=[*_PACKAGES, *(["vllm"] if config.llm.engine == "vllm" else [])],
     )
 
 

@@ -98,7 +98,7 @@ def check_memory(needs: Sequence[StageNeed], nodes: Sequence[NodeFacts]) -> list
             found = describe_by_node({node.name: f"{format_bytes(node.free_memory)} free" for node, _ in short})
             most = format_bytes(max(n_bytes for _, n_bytes in short))
             remedy = (
-                f"configure fewer processes or more CPUs for each ({stage}), set dtype=bfloat16, "
+                f"configure fewer processes or more CPUs for each ({stage}), set llm.dtype=bfloat16, "
                 "or use nodes with more memory"
             )
             findings.append(failed_finding("memory", f"{most} for the processes of {stage}", found, remedy))
@@ -135,7 +135,7 @@ def check_gpus(needs: Sequence[StageNeed], nodes: Sequence[NodeFacts]) -> list[F
             if need.gpu_bytes > available:
                 expected = f"{format_bytes(need.gpu_bytes)} for {need.key}"
                 found = f"{format_bytes(available)} ({model}) on {node_name}"
-                remedy = "set dtype=bfloat16, or use a smaller model or larger GPUs"
+                remedy = "set llm.dtype=bfloat16, or use a smaller model or larger GPUs"
                 findings.append(failed_finding("GPU memory", expected, found, remedy))
     counts = Counter(f"{model} of {format_bytes(n_bytes)}" for n_bytes, model, _ in gpus)
     listed = ", ".join(f"{count} x {gpu}" for gpu, count in counts.items()) or "none, and Ray has none"

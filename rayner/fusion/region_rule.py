@@ -5,21 +5,21 @@ from dataclasses import dataclass
 
 ENTROPY_REDUCTIONS = ("mean", "max")
 LLM_REDUCTIONS = ("mean", "min", "product")
-LLM_CONFIDENCES = ("entities", "decisions")
+LLM_CONFIDENCES = ("entities", "slots")
 
 
 @dataclass(frozen=True, slots=True)
 class RegionRule:
     """A fusion rule: lambda, and how H and P are reduced over a region.
 
-    evidence: `entities` takes the paper's probabilities (category where the types differ, boundary where only the
-    extent does, that of copying on where the LLM put no entity); `decisions` takes every choice in the region.
+    llm_confidence: `entities` takes the paper's probabilities (category where the types differ, boundary where only the
+    extent does, that of copying on where the LLM put no entity); `slots` takes every choice in the region.
     """
 
     weight: float
     entropy_reduction: str = "mean"
     llm_reduction: str = "product"
-    llm_confidence: str = "decisions"
+    llm_confidence: str = "slots"
 
 
 def slm_wins(confidence: float, probability: float, weight: float) -> bool:

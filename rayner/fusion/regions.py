@@ -81,7 +81,7 @@ def region_entropy(region: ConflictRegion, entropy: npt.NDArray[np.floating], re
 
 def region_llm_probs(region: ConflictRegion, answer: LlmAnswer, kind: str) -> list[float]:
     """The LLM's probabilities that bear on a region; at least one, each at most 1."""
-    if kind == "decisions":
+    if kind == "slots":
         return [float(p) for p in answer.slot_probs[region.start : region.end + 1]]
     values = []
     silent = set(range(region.start, region.end))

@@ -62,10 +62,10 @@ class SftLoss(torch.nn.Module):
 
     model: Any
 
-    def __init__(self, llm: Llm, objective: str) -> None:
+    def __init__(self, llm: Llm, loss_over: str) -> None:
         super().__init__()
         self.model = llm.model
-        self.objective = objective
+        self.loss_over = loss_over
         self.pad_token = llm.tokenizer.tokenizer.pad_token_id or 0
         self.end_token = llm.tokenizer.tokenizer.eos_token_id
         self.device = llm.device
@@ -73,8 +73,8 @@ class SftLoss(torch.nn.Module):
     def forward(self, examples: Sequence[SftExample]) -> torch.Tensor:
         """Compute the mean cross entropy over the answers of a batch. Prompt tokens do not count.
 
-        objective `tokens`: over the whole vocabulary at every token of the answer, and the end token after it.
-        objective `decisions`: over the allowed tokens, at the positions where more than one is allowed.
+        loss_over `all`: over the whole vocabulary at every token of the answer, and the end token after it.
+        loss_over `allowed`: over the allowed tokens, at the positions where more than one is allowed.
         """
         rows = [[*example.prompt, *example.answer, self.end_token] for example in examples]
         tokens = pad_rows(rows, self.pad_token).to(self.device)
@@ -85,7 +85,7 @@ class SftLoss(torch.nn.Module):
         hidden = causal.get_decoder()(input_ids=tokens, attention_mask=mask, use_cache=False).last_hidden_state
         row, column = (torch.tensor([position[k] for position in positions], device=self.device) for k in (0, 1))
         targets = torch.tensor([rows[position[0]][position[1] + 1] for position in positions], device=self.device)
-        if self.objective == "tokens":
+        if self.loss_over == "all":
             return torch.nn.functional.cross_entropy(compute_logits(causal, hidden[row, column], None), targets)
         allowed = pad_rows([position[2] for position in positions], -1).to(self.device)
         token_ids = allowed.clamp(min=0)
@@ -102,5 +102,5 @@ class SftLoss(torch.nn.Module):
             (row, len(example.prompt) + k - 1, allowed)
             for row, example in enumerate(examples)
             for k, allowed in enumerate([*example.allowed, (self.end_token,)])
-            if self.objective == "tokens" or len(allowed) > 1
+            if self.loss_over == "all" or len(allowed) > 1
         ]

@@ -19,14 +19,14 @@ from transformers import (
 )
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-from rayner.config.settings import ScratchConfig
+from rayner.config.settings import EncoderScratchConfig, ScratchConfig
 
 _END, _PAD = "<|endoftext|>", "<|pad|>"
 _PUNCTUATION = "<>/&;：\n"
 DECODER_MAX_TOKENS = 4096  # positions that the decoder is made for
 
 
-def write_scratch_encoder(folder: Path, texts: Iterable[str], shape: ScratchConfig, seed: int) -> None:
+def write_scratch_encoder(folder: Path, texts: Iterable[str], shape: EncoderScratchConfig, seed: int) -> None:
     """A BERT-like encoder whose vocabulary is the characters of the texts; the rest is its unknown token."""
     specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     vocabulary = {token: i for i, token in enumerate([*specials, *_frequent_characters(texts, shape.min_count)])}

@@ -112,8 +112,8 @@ REPORT_TEXTS: dict[str, tuple[str, str]] = {
         "the LLM's entities there, or of its decision to open no entity where it has none",
         "大模型在该处所标实体（未标之处则为其不开启实体的决定）",
     ),
-    "probs_of_decisions": ("all decisions of the LLM there", "大模型在该处所作全部决定"),
-    "softmax_unmasked": ("the softmax over the whole vocabulary", "整个词表上的 softmax"),
+    "probs_of_slots": ("all choices of the LLM there", "大模型在该处所作全部决定"),
+    "softmax_all": ("the softmax over the whole vocabulary", "整个词表上的 softmax"),
     "softmax_allowed": ("the softmax over the tokens that the markup allows", "标记语法所允许的词元上的 softmax"),
     "spans_chosen": (
         "A learned rule reached a higher micro F1 on held-out data ({0}; the rule by regions: {1}), so it decides. It "
@@ -239,7 +239,7 @@ REPORT_TEXTS: dict[str, tuple[str, str]] = {
     "setting_min": ("minimum", "最小值"),
     "setting_product": ("product", "乘积"),
     "setting_entities": ("entities", "实体"),
-    "setting_decisions": ("decisions", "决定"),
+    "setting_slots": ("slots", "位置"),
 }
 
 # Features of the learned rule (`rayner.fusion.span_features.feature_names`) and their Chinese names.

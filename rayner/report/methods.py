@@ -40,9 +40,9 @@ def _describe_slm(slm: Mapping[str, Any]) -> BilingualText:
         crf = slm["crf"]
         clusters: BilingualText | str = ""
         if crf["unlabelled"]:
-            numbers = join_texts(map(same_in_both, crf["clusters"]), translate("methods_and"))
+            numbers = join_texts(map(same_in_both, map(str, crf["clusters"])), translate("methods_and"))
             clusters = translate("methods_clusters", numbers)
-        return translate("methods_crf", clusters, crf["c1"], crf["c2"], crf["iterations"])
+        return translate("methods_crf", clusters, crf["c1"], crf["c2"], crf["max_iterations"])
     if slm["family"] != "encoder":
         return translate("methods_custom_tagger", slm["family"])
     model = (

@@ -48,7 +48,7 @@ def write_report_page(
     evaluation: of `evaluation.evaluate_fusion`, or {} without labelled test data; with `budget` {share, f1, exact}
         (see `plots.plot_f1_by_llm_share`), if it is to be drawn.
     fusion: {} or any of `chosen` ("regions" | "spans" | module:name), `decide_held_out` (F1 of each), `spans`
-        (`SpanRule.plain`), `rule` {weight, entropy, probability, evidence}, `basis` ("unmasked" | "allowed"),
+        (`SpanRule.plain`), `rule` {weight, entropy, probability, evidence}, `basis` ("all" | "allowed"),
         `curves` and `baselines` (see `plots.plot_f1_by_lambda`; baselines may have "fused"),
         ...
     run: any JSON; the keys of `facts` are shown as tables, the others folded away.
@@ -150,7 +150,7 @@ def _describe_rule(fusion: Mapping[str, Any]) -> BilingualText | None:
         translate_setting(rule["entropy_reduction"]),
         translate_setting(rule["llm_reduction"]),
         translate(f"probs_of_{rule['llm_confidence']}"),
-        translate("probabilities_from", translate(f"softmax_{basis}")) if basis in ("unmasked", "allowed") else "",
+        translate("probabilities_from", translate(f"softmax_{basis}")) if basis in ("all", "allowed") else "",
     )
 
 

@@ -27,7 +27,7 @@ MAX_POINTS = 400
 # Stand-ins that matplotlib can draw with, and what the page gets in their place.
 _INK, _SOFT, _RULE = "#010101", "#010102", "#010103"
 _SYSTEMS = {"slm": "#010104", "llm": "#010105", "fused": "#010106"}
-_EVIDENCE = {"entities": ":", "decisions": "-"}
+_EVIDENCE = {"entities": ":", "slots": "-"}
 _CSS = {
     _INK: "currentColor",
     _SOFT: "var(--soft, #6b6760)",

@@ -4,7 +4,8 @@ from typing import Any
 
 import ray
 
-from rayner.config.settings import Config, config_to_dict
+from rayner.config.settings import Config
+from rayner.config.step_settings import step_settings
 from rayner.llm.index import build_sentence_index as build
 from rayner.llm.index import check_sentence_index, load_sentence_index, save_sentence_index
 from rayner.modeling.devices import set_torch_threads
@@ -17,16 +18,16 @@ _N_CHECKED = 100  # sentences that are searched for once the index is written
 
 
 def inputs(config: Config, run: Run) -> dict[str, Any]:
-    """What the index depends on."""
-    encoder = config.index.encoder
-    if encoder != "ngrams":
-        encoder = run.step_result("train_slm")["digest"] if encoder == "slm" else model_digest(encoder)
-    return {"data": run.step_digest("data"), "encoder": encoder, "index": config_to_dict(config.index)}
+    """Return what the index depends on."""
+    model = config.index.encoder
+    if model != "ngrams":
+        model = run.step_result("train_slm")["digest"] if model == "slm" else model_digest(model)
+    return {**step_settings(config, "build_index"), "data": run.step_digest("data"), "model": model}
 
 
-def build_index(config: Config, run: Run) -> dict[str, Any]:
-    """Embed the training sentences, write `index/`, read it back and check it."""
-    data.prepare_data(config, run)
+def build_index(config: Config, run: Run, fold: int | None = None) -> dict[str, Any]:
+    """Embed the training sentences, write `index/`, read it back and check it. fold: see `data.prepare_data`."""
+    data.prepare_data(config, run, fold)
 
     def work() -> dict[str, Any]:
         task = ray.remote(num_cpus=config.score.cpus, num_gpus=config.score.gpus)(_build)

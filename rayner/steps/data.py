@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from rayner.config.plugins import plugin_fingerprint
-from rayner.config.settings import Config, config_to_dict
+from rayner.config.settings import Config
+from rayner.config.step_settings import step_settings
 from rayner.corpus.labelled_files import read_labelled_file
 from rayner.corpus.labelled_sentences import (
     read_labelled_sentences,
@@ -26,22 +26,26 @@ def require_labelled_files(config: Config) -> list[str]:
     return config.train
 
 
-def inputs(config: Config) -> dict[str, Any]:
-    """What the labelled data of a run depends on. Raises DataError for a file that is not there."""
+def inputs(config: Config, fold: int | None = None) -> dict[str, Any]:
+    """Return what the labelled data of a run depends on. fold: see `prepare_data`.
+
+    Raises DataError for a file that is not there.
+    """
     files = {}
     for path in require_labelled_files(config):
         try:
             files[path] = file_sha256(path)
         except OSError as error:
             raise DataError(f"{path}: expected a labelled file, found: {error.strerror}") from error
-    split = config_to_dict(config.split)
-    if config.split.fold < 0:  # then the division is the same with and without folds
-        del split["folds"], split["fold"]
-    return {"files": files, "layout": plugin_fingerprint("layout", config.layout), "seed": config.seed, "split": split}
+    held_out_fold = {} if fold is None else {"fold": fold, "split.folds": config.split.folds}
+    return {**step_settings(config, "data"), "files": files, **held_out_fold}
 
 
-def prepare_data(config: Config, run: Run) -> dict[str, Any]:
-    """Read and divide the labelled files; the facts: sizes, types, faults met in each file."""
+def prepare_data(config: Config, run: Run, fold: int | None = None) -> dict[str, Any]:
+    """Read and divide the labelled files; return sizes, types and the faults met in each file.
+
+    fold: train without this one of the `split.folds` parts of the training sentences; it becomes the part `fold`.
+    """
 
     def work() -> dict[str, Any]:
         examples: list[LabelledSentence] = []
@@ -58,9 +62,9 @@ def prepare_data(config: Config, run: Run) -> dict[str, Any]:
             characters += len(labelled.text)
             faults[path] = labelled.faults
         parts = split_train_dev_test(examples, config.split.dev, config.split.test, config.seed)
-        if config.split.fold >= 0:
+        if fold is not None:
             folds = split_folds(parts["train"], config.split.folds, config.seed)
-            parts[FOLD_PART] = folds.pop(config.split.fold)
+            parts[FOLD_PART] = folds.pop(fold)
             held = {example.text for example in parts[FOLD_PART]}
             parts["train"] = [example for example in parts["train"] if example.text not in held]
         if not parts["train"] or not parts["dev"]:
@@ -75,7 +79,7 @@ def prepare_data(config: Config, run: Run) -> dict[str, Any]:
                          "entities": sum(len(e.spans) for e in part)} for name, part in parts.items()}  # fmt: skip
         return {"types": types, "characters": characters, "parts": counts, "faults": faults}
 
-    return run.run_step("data", inputs(config), work)
+    return run.run_step("data", inputs(config, fold), work)
 
 
 def read_part(run: Run, name: str) -> list[LabelledSentence]:

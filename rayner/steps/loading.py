@@ -2,7 +2,7 @@
 
 from collections.abc import Container, Sequence
 
-from rayner.config.plugins import is_plugin_name, load_plugin, plugin_fingerprint
+from rayner.config.plugins import is_plugin_name, load_plugin
 from rayner.config.settings import Config
 from rayner.llm import model as llms
 from rayner.llm.description import BASE_FOLDER, read_llm_description
@@ -29,8 +29,7 @@ def load_tagger_family(config: Config) -> TaggerFamily:
         return make_tagger_family(config.slm)
     workers = config.slm.workers
     functions: CustomTagger = load_plugin("slm.family", name, CustomTagger, "a CustomTagger")
-    fingerprint = plugin_fingerprint("slm.family", name)
-    return make_tagger_family(config.slm, CustomTaggerFamily(name, functions, fingerprint, workers.cpus, workers.gpus))
+    return make_tagger_family(config.slm, CustomTaggerFamily(name, functions, workers.cpus, workers.gpus))
 
 
 def load_tagger(config: Config, run: Run, *, sentence_vectors: bool = False) -> Tagger:
@@ -52,7 +51,7 @@ def task_instruction(config: Config, types: Sequence[str]) -> str:
     """The instruction, in words."""
     if config.llm.instruction is not None:
         return config.llm.instruction
-    return build_instruction({kind: config.types.get(kind, "") for kind in types})
+    return build_instruction({kind: config.llm.type_glosses.get(kind, "") for kind in types})
 
 
 def load_llm(config: Config, run: Run) -> llms.Llm:
@@ -66,7 +65,7 @@ def load_llm(config: Config, run: Run) -> llms.Llm:
         types=description.types,
         chat=config.llm.chat,
         device=resolve_device(config.device),
-        dtype=config.dtype,
+        dtype=config.llm.dtype,
     )
 
 

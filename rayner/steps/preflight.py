@@ -35,7 +35,7 @@ def check_training(config: Config, run: Run) -> list[str]:
     load_tagger_family(config)  # an unknown plugin raises an error
     for name in filter(is_plugin_name, config.fusion.rules):
         custom_rule.code(name)
-    for text in (config.slm.crf.unlabelled, config.llm.silver.text):
+    for text in (config.slm.crf.unlabelled, config.llm.pseudo_labels.text):
         if text:
             next(list_text_files(text))  # a path without text files raises an error
     for key, model in pretrained_models(config).items():
@@ -95,8 +95,10 @@ def check_pretrained_model(key: str, model: str) -> None:
 
 def check_engine(config: Config) -> None:
     """Check that the decoding engine is installed. Raises ConfigError if not."""
-    if config.engine == "vllm" and importlib.util.find_spec("vllm") is None:
-        raise ConfigError("engine: expected vllm to be installed (pip install 'rayner[vllm]'), found no such package")
+    if config.llm.engine == "vllm" and importlib.util.find_spec("vllm") is None:
+        raise ConfigError(
+            "llm.engine: expected vllm to be installed (pip install 'rayner[vllm]'), found no such package"
+        )
 
 
 def check_resources(config: Config) -> list[str]:

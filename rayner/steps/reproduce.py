@@ -44,8 +44,8 @@ def list_cells(config: Config) -> list[Cell]:
     return [
         Cell(name, path, config.seed + i, setting)
         for name, path in config.datasets.items()
-        for i in range(config.reproduce.seeds)
-        for setting in config.reproduce.llm
+        for i in range(config.reproduce.n_seeds)
+        for setting in config.reproduce.llm_setups
     ]
 
 
@@ -61,7 +61,8 @@ def llm_settings_of(llm: LlmConfig, setting: str) -> LlmConfig:
         return llm
     if llm.model == "scratch":
         raise ConfigError(
-            f"reproduce.llm: expected a pretrained LLM for {setting!r}, which trains none, found llm.model=scratch"
+            f"reproduce.llm_setups: expected a pretrained LLM for {setting!r}, which trains none, "
+            "found llm.model=scratch"
         )
     return replace(llm, full_epochs=0, epochs=0)
 

@@ -108,10 +108,10 @@ def estimate_stage_needs(config: Config, slm: ModelSize | None, llm: ModelSize |
     if slm:
         slm_training, slm_scoring = slm.parameters * _ADAM, slm.parameters * _weight_bytes(config.slm.dtype)
     if llm:
-        llm_loading = llm.parameters * _weight_bytes(config.dtype)
-        llm_training = llm_loading + _trained_parameters(config, llm) * (_weight_bytes(config.dtype) + _ZERO)
+        llm_loading = llm.parameters * _weight_bytes(config.llm.dtype)
+        llm_training = llm_loading + _trained_parameters(config, llm) * (_weight_bytes(config.llm.dtype) + _ZERO)
         if config.llm.epochs and not config.llm.full_epochs:
-            llm_training += llm.adapter_parameters * _weight_bytes(config.dtype)  # the adapter's own weights
+            llm_training += llm.adapter_parameters * _weight_bytes(config.llm.dtype)  # the adapter's own weights
     trainings = (
         ("slm.workers", config.slm.workers, slm_training, slm_training),
         ("llm.workers", config.llm.workers, llm_training, llm_loading),
@@ -140,7 +140,7 @@ def estimate_disk_need(
     """Estimate the bytes that a run writes, from the sizes of its models and inputs."""
     slm_checkpoint = slm.parameters * _SLM_CHECKPOINT
     llm_checkpoints, saved_models = [0], [slm.parameters * 4]
-    weight = _weight_bytes(config.dtype)
+    weight = _weight_bytes(config.llm.dtype)
     if config.llm.full_epochs:
         # The engine's weights, its optimizer, and the model as users load it; 19.9 bytes measured in float32.
         llm_checkpoints.append(llm.parameters * (2 * weight + _ZERO))

@@ -9,8 +9,9 @@ from typing import Any
 import pyarrow as pa
 
 from rayner.cluster.failures import storage_and_actor_errors_as_job_error
-from rayner.config.plugins import plugin_fingerprints
-from rayner.config.settings import Config, config_to_dict, json_digest
+from rayner.config.conditions import examples_are_retrieved
+from rayner.config.settings import Config, json_digest
+from rayner.config.step_settings import step_settings
 from rayner.corpus.prediction_tables import (
     PREDICTION_SCHEMA,
     predictions_from_table,
@@ -32,26 +33,19 @@ HELD_OUT_PARTS = ("dev", "test")
 
 
 def inputs(config: Config, run: Run) -> dict[str, Any]:
-    """What the scores depend on."""
-    return {
-        **{step: run.step_digest(step) for step in ("data", "train_slm", "build_index", "train_llm")},
-        "probability": config.llm.probability,
-        "engine": config.engine,
-        "slm_dtype": config.slm.dtype,
-        **plugin_fingerprints({"slm.family": config.slm.family}),
-        "prompt": config_to_dict(config.prompt),
-        "batches": [config.score.slm.batch_size, config.score.llm.batch_size, config.score.unit_chars],
-    }
+    """Return what the scores depend on."""
+    steps = ["data", "train_slm", "train_llm", *(["build_index"] if examples_are_retrieved(config) else [])]
+    return {**step_settings(config, "score"), **{step: run.step_digest(step) for step in steps}}
 
 
-def score_held_out(config: Config, run: Run) -> dict[str, Any]:
+def score_held_out(config: Config, run: Run, fold: int | None = None) -> dict[str, Any]:
     """Predict the dev and test sentences by both models; write `scores/dev.parquet` and `scores/test.parquet`.
 
-    In a fold of cross-fitting only the fold's own sentences are predicted: `scores/fold.parquet`.
+    fold: see `data.prepare_data`. In the run of a fold only its own sentences are predicted: `scores/fold.parquet`.
     """
 
     def predict_parts() -> dict[str, Any]:
-        names = (FOLD_PART,) if config.split.fold >= 0 else HELD_OUT_PARTS
+        names = HELD_OUT_PARTS if fold is None else (FOLD_PART,)
         segments = {name: held_out_segments(run, name) for name in names}
         units = {name: held_out_units(name, segments[name], config.score.unit_chars) for name in names}
         folder = run.path("train", f"scores-{json_digest(inputs(config, run))}")

@@ -15,8 +15,9 @@ from ray import tune
 
 from rayner.cluster.failures import unwrap_ray_task_error
 from rayner.cluster.ray_train import storage_settings
-from rayner.config.plugins import is_plugin_name, plugin_fingerprint
+from rayner.config.plugins import is_plugin_name
 from rayner.config.settings import Config, FusionConfig, config_to_dict
+from rayner.config.step_settings import step_settings
 from rayner.evaluation.metrics import count_entities, micro_score
 from rayner.fusion import budget, calibration, custom_rule, model_confidence, span_rule
 from rayner.fusion.custom_rule import FittedCustomRule
@@ -36,12 +37,9 @@ REDUCTIONS = ("entropy_reduction", "llm_reduction", "llm_confidence")
 
 
 def inputs(config: Config, run: Run) -> dict[str, Any]:
-    """What the fusion rule depends on."""
-    settings = config_to_dict(config.fusion)
-    settings.pop("trials_at_once")
-    folds = {"folds": run.step_digest("cross_fit")} if config.split.folds else {}
-    settings["rules"] = [plugin_fingerprint(custom_rule.KEY, name) for name in config.fusion.rules]
-    return {"score": run.step_digest("score"), "fusion": settings, "seed": config.seed, **folds}
+    """Return what the fusion rule depends on."""
+    steps = ["score", *(["cross_fit"] if config.split.folds else [])]
+    return {**step_settings(config, "tune_fusion"), **{step: run.step_digest(step) for step in steps}}
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ class HeldOut:
     @property
     def weights(self) -> np.ndarray[Any, np.dtype[np.float64]]:
         """The lambdas that are tried."""
-        return np.linspace(self.settings.weight_min, self.settings.weight_max, self.settings.steps)
+        return np.linspace(self.settings.weight_min, self.settings.weight_max, self.settings.weight_steps)
 
     def learned(self, rows: Sequence[SegmentPrediction]) -> SpanRule:
         """The learned rule that fits some of the sentences best."""
@@ -109,7 +107,7 @@ def tune_fusion(config: Config, run: Run) -> dict[str, Any]:
             **({"custom": own} if own else {}),
             "chosen": max(config.fusion.rules, key=lambda name: (judged[name], name == "regions")),
             "held_out": judged,
-            "basis": config.llm.probability,
+            "basis": config.llm.softmax_over,
         }
         rule = chosen(fusion)
         baselines = {
@@ -141,15 +139,15 @@ def _search(sample: HeldOut, run: Run) -> tuple[list[dict[str, Any]], dict[str, 
     settings = sample.settings
     regions = [
         {"entropy_reduction": entropy, "llm_reduction": probability, "llm_confidence": evidence}
-        for entropy in settings.entropy
-        for probability in settings.probability
-        for evidence in settings.evidence
+        for entropy in settings.entropy_reduction
+        for probability in settings.llm_reduction
+        for evidence in settings.llm_confidence
     ]
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(_trial, sample=sample), {"cpu": 0.5}),
         param_space={"rule": tune.grid_search([*regions, "spans", *filter(is_plugin_name, settings.rules)])},
         tune_config=tune.TuneConfig(
-            metric="held_out_f1", mode="max", max_concurrent_trials=settings.trials_at_once, reuse_actors=True
+            metric="held_out_f1", mode="max", max_concurrent_trials=settings.max_concurrent_trials, reuse_actors=True
         ),
         run_config=tune.RunConfig(name="fusion", verbose=0, **storage_settings(run.path("train"))),
     )

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pycrfsuite
 import torch
 
-from rayner.config.settings import CrfConfig, SlmConfig, config_to_dict
+from rayner.config.settings import CrfConfig, SlmConfig
 from rayner.corpus.reading import CorpusSurvey, digest_unlabelled_texts, read_unlabelled_texts
 from rayner.errors import ConfigError, DataError
 from rayner.modeling.descriptions import check_format_version, read_description, write_description
@@ -149,7 +149,7 @@ def train_crf(
     """
     trainer = _Trainer(verbose=False)
     trainer.report_iteration = report_iteration
-    trainer.set_params({"c1": config.c1, "c2": config.c2, "max_iterations": config.iterations})
+    trainer.set_params({"c1": config.c1, "c2": config.c2, "max_iterations": config.max_iterations})
     nonempty_sentences = [sentence for sentence in sentences if sentence.text]
     if not nonempty_sentences:
         raise DataError("expected labelled sentences to train on, found none")
@@ -197,20 +197,17 @@ class CrfFamily:
     @property
     def max_iterations(self) -> int:
         """The largest number of iterations of L-BFGS."""
-        return self.config.crf.iterations
+        return self.config.crf.max_iterations
 
     @property
     def one_process_trainer(self) -> OneProcessTrainer:
         """The family itself trains."""
         return self
 
-    def training_inputs(self, seed: int) -> dict[str, Any]:
-        """Return the settings and, where characters are clustered, the digest of the unlabelled text and the seed."""
-        settings = config_to_dict(self.config.crf)
-        unlabelled = settings.pop("unlabelled")
-        if unlabelled is None:
-            return {"crf": {**settings, "clusters": []}}
-        return {"crf": settings, "unlabelled": digest_unlabelled_texts(unlabelled), "seed": seed}
+    def digest_training_files(self) -> dict[str, str]:
+        """Return the digest of the unlabelled text, where characters are clustered."""
+        unlabelled = self.config.crf.unlabelled
+        return {"slm.crf.unlabelled": digest_unlabelled_texts(unlabelled)} if unlabelled else {}
 
     def train(
         self,
@@ -236,7 +233,7 @@ class CrfFamily:
         started = time.monotonic()
         log.info("SLM (CRF): clustering the characters of %s", path)
         clusters = cluster_characters(
-            lambda: read_unlabelled_texts(path, CorpusSurvey()), [int(n) for n in self.config.crf.clusters], seed
+            lambda: read_unlabelled_texts(path, CorpusSurvey()), self.config.crf.clusters, seed
         )
         seconds = time.monotonic() - started
         log.info("SLM (CRF): %d characters clustered in %s", len(clusters), format_duration(seconds))

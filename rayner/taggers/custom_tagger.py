@@ -110,12 +110,11 @@ class LoadedCustomTagger:
 class CustomTaggerFamily:
     """The adapter around the user's functions; implements `TaggerFamily` and `OneProcessTrainer`.
 
-    name: the `module:name` of the functions. fingerprint: identifies their code. cpus, gpus: for training.
+    name: the `module:name` of the functions. cpus, gpus: for training.
     """
 
     name: str
     functions: CustomTagger
-    fingerprint: str
     cpus: int = 1
     gpus: float = 0.0
     max_iterations: None = None
@@ -131,9 +130,9 @@ class CustomTaggerFamily:
         """The family itself trains."""
         return self
 
-    def training_inputs(self, seed: int) -> dict[str, Any]:
-        """Return the fingerprint of the user's code and the seed."""
-        return {"family": self.fingerprint, "seed": seed}
+    def digest_training_files(self) -> dict[str, str]:
+        """Return nothing: the run knows the user's code by its fingerprint."""
+        return {}
 
     def train(
         self,

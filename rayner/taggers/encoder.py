@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForTokenClassification
 
-from rayner.config.settings import SlmConfig, config_to_dict
+from rayner.config.settings import SlmConfig
 from rayner.errors import ConfigError
 from rayner.modeling.batching import inference_batches
 from rayner.modeling.checkpoint import checkpoint_error, safe_load_options
@@ -223,12 +223,9 @@ class EncoderFamily:
     has_sentence_vectors: bool = True
     one_process_trainer: None = None
 
-    def training_inputs(self, seed: int) -> dict[str, Any]:
-        """Return the settings that training reads, the digest of the base model, and the seed."""
-        settings = config_to_dict(self.config)
-        for key in ("workers", "dtype", "family", "crf"):  # `workers` and `dtype` do not change what is trained
-            settings.pop(key)
-        return {"slm": settings, "seed": seed, "model": model_digest(self.config.model)}
+    def digest_training_files(self) -> dict[str, str]:
+        """Return the digest of the base model."""
+        return {"model": model_digest(self.config.model)}
 
     def load(
         self, folder: Path, device: torch.device, *, batch_size: int, sentence_vectors: bool = False

@@ -7,7 +7,7 @@ family that `slm.family` names. Other code never asks which family it has; it as
 
 from collections.abc import Callable, Container, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 
@@ -83,10 +83,10 @@ class TaggerFamily(Protocol):
     def one_process_trainer(self) -> OneProcessTrainer | None:
         """How to train it in one process; None for the encoder, which any number of workers train epoch by epoch."""
 
-    def training_inputs(self, seed: int) -> dict[str, Any]:
-        """Return what the trained tagger depends on beside the labelled sentences.
+    def digest_training_files(self) -> dict[str, str]:
+        """Return a digest, by name, of each file that training reads beside the labelled sentences.
 
-        Settings, the fingerprint of user code, and digests of files; a run refuses to mix taggers of different inputs.
+        With the settings declared for `train_slm` they are what the trained tagger depends on.
         """
 
     def load(self, folder: Path, device: torch.device, *, batch_size: int, sentence_vectors: bool = False) -> Tagger:

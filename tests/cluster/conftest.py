@@ -66,10 +66,10 @@ def with_crf(config, once, local_ray) -> tuple[Config, Run]:
 
     def make(folder):
         made = dataclasses.replace(config, run=str(folder / "run"), index=IndexConfig(encoder="ngrams", k=1))
-        crf = CrfConfig(iterations=30, unlabelled=config.corpus, clusters=["4", "16"])
+        crf = CrfConfig(max_iterations=30, unlabelled=config.corpus, clusters=[4, 16])
         made = with_settings(made, "slm", family="crf", crf=crf)
         made = with_settings(made, "llm", **write_llm(folder / "llm"))
-        made = with_settings(made, "fusion", entropy=["mean"], evidence=["decisions"])
+        made = with_settings(made, "fusion", entropy_reduction=["mean"], llm_confidence=["slots"])
         made = with_settings(made, "split", folds=2)
         run_pipeline(made, Run(folder / "run"))
         return made, Run(folder / "run")

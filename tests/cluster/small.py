@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 
 from rayner.config.settings import (
     Config,
+    EncoderScratchConfig,
     FusionConfig,
     IndexConfig,
     LlmConfig,
     LoraConfig,
     ScoreConfig,
-    ScratchConfig,
     SlmConfig,
     WorkersConfig,
 )
@@ -33,12 +33,13 @@ from tests.report.synthetic import labelled_lines
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "sample"
 ODD_TEXT = "\ufeff懷\ue1e0王入<NR>秦</NR>&amp;。\u2028𠮷\U000f0000見\x85之？\t「善！」\r\n"
-SHAPE = ScratchConfig(hidden=32, layers=2, heads=2, intermediate=64, min_count=1)
+SHAPE = EncoderScratchConfig(hidden=32, layers=2, heads=2, intermediate=64, min_count=1)
 ONE, TWO = WorkersConfig(), WorkersConfig(count=2)
 LESS = [  # training than by tiny.yaml
-    "llm.full_epochs=1", "llm.max_steps=2", "llm.epochs=0", "llm.workers.count=1", "score.actors=1",
-    "llm.scratch={hidden: 32, layers: 2, heads: 2, intermediate: 64}", "slm.crf.iterations=40", "fusion.steps=101",
-    "fusion.entropy=mean", "fusion.probability=product", "fusion.evidence=decisions", "split={dev: 0.2, test: 0.2}",
+    "llm.full_epochs=1", "llm.max_steps_per_epoch=2", "llm.epochs=0", "llm.workers.count=1", "score.actors=1",
+    "llm.scratch={hidden: 32, layers: 2, heads: 2, intermediate: 64}", "slm.crf.max_iterations=40",
+    "fusion={weight_steps: 101, entropy_reduction: mean, llm_reduction: product, llm_confidence: slots}",
+    "split={dev: 0.2, test: 0.2}",
 ]  # fmt: skip
 
 

@@ -84,7 +84,8 @@ def test_given_again_the_job_does_nothing_over_and_refuses_other_code(folder, do
 
 
 def test_what_was_tagged_by_them_depends_on_their_files(folder, done):
-    found = read_json(folder / "run/tagged/run.json")["inputs"]["code"]
+    inputs = read_json(folder / "run/tagged/run.json")["inputs"]
+    found = [inputs["slm.family"], inputs["rule"]]
     assert [line.split()[0] for line in found] == ["my_tagger:COUNTS", "my_rule:BY_TYPE"]
     for line in found:
         name, digest = line.split()

@@ -66,7 +66,7 @@ def test_the_size_of_a_checkpoint_is_that_of_the_model_and_of_its_adapter(tmp_pa
 
 def test_memory_follows_precision_adapter_and_gpu():
     llm = ModelSize(parameters=1000 * 1024**2, adapter_parameters=10 * 1024**2)
-    config = Config(dtype="bfloat16", score=ScoreConfig(gpus=1.0))
+    config = Config(llm=LlmConfig(dtype="bfloat16"), score=ScoreConfig(gpus=1.0))
     wanted = {need.key: need for need in estimate_stage_needs(config, None, llm)}
     assert wanted["slm.workers"].host_bytes == PROCESS_BYTES
     assert wanted["score"].gpu_bytes == int(SLACK * 2000 * 1024**2)
@@ -74,7 +74,10 @@ def test_memory_follows_precision_adapter_and_gpu():
     assert wanted["llm.workers"].host_bytes == PROCESS_BYTES + int(SLACK * (2000 + 10 * (2 + 2 + 12)) * 1024**2)
     full = {need.key: need for need in estimate_stage_needs(with_settings(config, "llm", full_epochs=1), None, llm)}
     assert full["llm.workers"].host_bytes == PROCESS_BYTES + int(SLACK * 1000 * (2 + 2 + 12) * 1024**2)
-    wider = {need.key: need for need in estimate_stage_needs(dataclasses.replace(config, dtype="float32"), None, llm)}
+    wider = {
+        need.key: need
+        for need in estimate_stage_needs(dataclasses.replace(config, llm=LlmConfig(dtype="float32")), None, llm)
+    }
     assert wider["score"].gpu_bytes == 2 * wanted["score"].gpu_bytes
 
 

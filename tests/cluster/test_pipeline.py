@@ -116,10 +116,10 @@ def test_fusion_holds_the_whole_curve_of_every_reduction_and_the_best_point_of_a
     fusion = read_json(run.path("fusion.json"))
     ways = [(c["entropy_reduction"], c["llm_reduction"], c["llm_confidence"]) for c in fusion["curves"]]
     assert sorted(ways) == sorted(product(ENTROPY_REDUCTIONS, LLM_REDUCTIONS, LLM_CONFIDENCES))
-    grid = np.linspace(config.fusion.weight_min, config.fusion.weight_max, config.fusion.steps)
+    grid = np.linspace(config.fusion.weight_min, config.fusion.weight_max, config.fusion.weight_steps)
     for curve in fusion["curves"]:
         assert curve["weights"] == pytest.approx(grid.tolist(), abs=1e-6)
-        assert len(curve["f1"]) == config.fusion.steps
+        assert len(curve["f1"]) == config.fusion.weight_steps
         assert curve["best_f1"] == pytest.approx(max(curve["f1"]), abs=1e-6)
     assert fusion["baselines"]["fused"] == max(curve["best_f1"] for curve in fusion["curves"])
     rule = RegionRule(**fusion["rule"])
@@ -132,7 +132,7 @@ def test_fusion_holds_the_whole_curve_of_every_reduction_and_the_best_point_of_a
     }
     for name, found in answers.items():
         assert fusion["baselines"][name] == pytest.approx(micro_score(count_entities(gold, found, types)).f1)
-    assert fusion["basis"] == config.llm.probability
+    assert fusion["basis"] == config.llm.softmax_over
 
 
 # ---- the tagged corpus
@@ -347,9 +347,9 @@ def test_again_all_steps_are_skipped_and_nothing_changes(run, config):
         (lambda c: with_settings(c, "slm", epochs=7), "slm.epochs was 6, is 7"),
         (lambda c: with_settings(c, "split", dev=0.2), "split.dev was 0.1, is 0.2"),
         (lambda c: with_settings(c, "index", k=2), "index.k was 1, is 2"),
-        (lambda c: with_settings(c, "llm", objective="tokens"), "llm.objective was 'decisions', is 'tokens'"),
-        (lambda c: with_settings(c, "score", unit_chars=401), "batches was [32, 32, 400], is [32, 32, 401]"),
-        (lambda c: with_settings(c, "fusion", steps=102), "fusion.steps was 101, is 102"),
+        (lambda c: with_settings(c, "llm", loss_over="all"), "llm.loss_over was 'allowed', is 'all'"),
+        (lambda c: with_settings(c, "score", unit_chars=401), "score.unit_chars was 400, is 401"),
+        (lambda c: with_settings(c, "fusion", weight_steps=102), "fusion.weight_steps was 101, is 102"),
         (lambda c: with_settings(c, "gate", exact=False), "gate.exact was True, is False"),
         (lambda c: with_settings(c, "gate", share=0.5), "gate.share was 1.0, is 0.5"),
         (lambda c: with_settings(c, "prompt", group=2), "prompt.group was 1, is 2"),
@@ -371,7 +371,7 @@ def test_another_corpus_is_refused_naming_it(run, config, tmp_path):
 
 def test_settings_that_change_no_result_are_not_held_against_a_run(run, config):
     before = stamps(run.root, *KEPT)
-    other = with_settings(with_settings(config, "tag", max_set_aside=0.5), "fusion", trials_at_once=1)
+    other = with_settings(with_settings(config, "tag", max_set_aside=0.5), "fusion", max_concurrent_trials=1)
     run_pipeline(other, run)
     assert stamps(run.root, *KEPT) == before
 

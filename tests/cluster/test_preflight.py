@@ -8,6 +8,7 @@ from rayner.config.settings import Config, ScoreConfig, WorkersConfig
 from rayner.errors import ConfigError, DataError
 from rayner.runs.run_folder import Run, write_json
 from rayner.steps import preflight
+from tests.cluster.small import with_settings
 
 
 @pytest.fixture
@@ -48,8 +49,8 @@ def test_a_file_of_the_corpus_that_is_left_out_is_told(good, run, tmp_path):
 
 def test_an_engine_that_is_not_installed_is_named(good, run, monkeypatch):
     monkeypatch.setattr(preflight.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"engine: expected vllm"):
-        preflight.check_training(dataclasses.replace(good, engine="vllm"), run)
+    with pytest.raises(ConfigError, match=r"llm.engine: expected vllm"):
+        preflight.check_training(with_settings(good, "llm", engine="vllm"), run)
 
 
 def test_without_a_corpus_there_is_nothing_to_tag(good, run):

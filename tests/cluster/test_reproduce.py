@@ -22,8 +22,8 @@ def reproduced(config, local_ray, tmp_path_factory):
         config, run=str(folder / "run"), train=[], corpus=None, datasets={"A": config.train[0]},
         reproduce=ReproduceConfig(llm=SETTINGS), index=IndexConfig(encoder="ngrams", k=1),
     )  # fmt: skip
-    made = with_settings(made, "slm", family="crf", crf=CrfConfig(iterations=30))
-    brief = {"epochs": 1, "max_steps": 2, "workers": ONE}
+    made = with_settings(made, "slm", family="crf", crf=CrfConfig(max_iterations=30))
+    brief = {"epochs": 1, "max_steps_per_epoch": 2, "workers": ONE}
     made = with_settings(made, "llm", **write_llm(folder / "llm") | brief)
     run = Run(folder / "run")
     job.check_reproduction(made, run)

@@ -46,7 +46,9 @@ def test_an_llm_from_scratch_first_learns_from_what_the_small_model_says_of_unla
     steps = ("data", "train_slm", "build_index")
     mine = copied(run, tmp_path, "data", "index", "models/slm", *(f"steps/{step}.json" for step in steps))
     silver = PseudoLabelsConfig(text=config.corpus, sentences=30)
-    taught = with_settings(config, "llm", silver=silver, full_epochs=1, epochs=0, max_steps=2, workers=ONE)
+    taught = with_settings(
+        config, "llm", pseudo_labels=silver, full_epochs=1, epochs=0, max_steps_per_epoch=2, workers=ONE
+    )
     facts = llm_job.train_llm(taught, mine)
     assert facts["pseudo_labels"]["sentences"] == 30
     assert math.isfinite(facts["pseudo_labels"]["loss"])
@@ -67,7 +69,7 @@ def test_an_llm_from_scratch_first_learns_from_what_the_small_model_says_of_unla
     )
     assert not all(before[name].equal(after[name]) for name in before)
     other = dataclasses.replace(silver, sentences=31)
-    assert llm_job.inputs(with_settings(taught, "llm", silver=other), mine) != llm_job.inputs(taught, mine)
+    assert llm_job.inputs(with_settings(taught, "llm", pseudo_labels=other), mine) != llm_job.inputs(taught, mine)
 
 
 def test_the_training_examples_are_written_once_and_read_back_equal(run, config, tmp_path):

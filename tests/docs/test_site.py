@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from rayner.cli import build_parser
-from rayner.config.loading import entries
+from rayner.config.declare import iter_settings
+from rayner.config.settings import Config
 from tests.docs.pages import ROOT
 
 
@@ -40,7 +41,7 @@ def test_the_site_loads_nothing_from_elsewhere(site):
 @pytest.mark.slow
 def test_the_reference_holds_every_setting_command_and_job(site):
     settings = (site / "reference" / "settings.html").read_text(encoding="utf-8")
-    assert [key for key, _, _ in entries() if f"<code>{key}</code>" not in settings] == []
+    assert [info.key for info in iter_settings(Config) if f"<code>{info.key}</code>" not in settings] == []
     told = (site / "reference" / "commands.html").read_text(encoding="utf-8")
     for command in build_parser()._subparsers._group_actions[0].choices:
         assert f"usage: rayner {command} " in told

@@ -259,7 +259,7 @@ def test_evidence_of_entities_is_category_boundary_or_that_of_copying_on(slm, ll
 
 def test_evidence_of_decisions_is_every_choice_from_before_the_region_to_after_it():
     answer = LlmAnswer((), floats32([0.0, 0.1, 0.2, 0.3, 0.0]))
-    assert region_llm_probs(ConflictRegion(1, 3, (), ()), answer, "decisions") == pytest.approx([0.1, 0.2, 0.3])
+    assert region_llm_probs(ConflictRegion(1, 3, (), ()), answer, "slots") == pytest.approx([0.1, 0.2, 0.3])
 
 
 @given(votes(), st.sampled_from(LLM_CONFIDENCES), st.sampled_from(LLM_REDUCTIONS))

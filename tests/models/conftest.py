@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, decoders, models
 from transformers import BertConfig, BertForMaskedLM, BertTokenizer, PreTrainedTokenizerFast
 from transformers.utils import logging
 
-from rayner.config.settings import ScratchConfig
+from rayner.config.settings import EncoderScratchConfig
 from rayner.corpus.labelled_files import read_labelled_file
 from rayner.corpus.labelled_sentences import split_labelled_text
 from rayner.llm import model, sentence_encoders
@@ -22,7 +22,7 @@ from rayner.text.tags import bmes_labels
 logging.disable_progress_bar()
 
 CPU = torch.device("cpu")
-SHAPE = ScratchConfig(hidden=32, layers=2, heads=2, intermediate=64, min_count=2)
+SHAPE = EncoderScratchConfig(hidden=32, layers=2, heads=2, intermediate=64, min_count=2)
 SAMPLE = Path(__file__).parents[2] / "sample" / "labelled.txt"
 SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 TEMPLATE = (

@@ -17,7 +17,7 @@ from rayner.text.tags import legal_transitions
 from tests.models.test_encoder import proper
 from tests.strategies import at_most, texts
 
-CONFIG = CrfConfig(iterations=40)
+CONFIG = CrfConfig(max_iterations=40)
 
 
 @pytest.fixture(scope="module")

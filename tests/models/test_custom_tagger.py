@@ -48,7 +48,7 @@ TAGGER = """
 def family_of(name):
     """The adapter around one of the taggers of the user's module."""
     functions = load_plugin("slm.family", name, CustomTagger, "a CustomTagger")
-    return CustomTaggerFamily(name, functions, name)
+    return CustomTaggerFamily(name, functions)
 
 
 @pytest.fixture

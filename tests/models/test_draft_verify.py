@@ -14,7 +14,7 @@ from rayner.text.spans import sort_and_check_spans
 from tests.models.conftest import load_llm
 from tests.strategies import at_most, rules, slm_scores, spans_in, texts
 
-PROBABILITIES = ["unmasked", "allowed"]
+PROBABILITIES = ["all", "allowed"]
 
 
 def same(one, other, atol=1e-5):
@@ -115,7 +115,7 @@ def test_answers_are_legal_and_whole_in_either_precision(decoder_folder, types, 
     llm = load_llm(decoder_folder, types, dtype=dtype)
     drafted = [WindowRequest(e.text, sentences[:1], e.spans) for e in sentences[50:58]]
     for task, found in zip(
-        drafted, DraftVerifyEngine(llm, softmax_over="unmasked", batch_size=4).answer_requests(drafted), strict=True
+        drafted, DraftVerifyEngine(llm, softmax_over="all", batch_size=4).answer_requests(drafted), strict=True
     ):
         assert found.last_known_slot == len(task.text)
         assert sort_and_check_spans(found.spans, len(task.text)) == found.spans

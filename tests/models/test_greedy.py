@@ -19,7 +19,7 @@ from rayner.text.tag_grammar import GrammarState, TokenRole
 from tests.models.conftest import load_llm
 from tests.strategies import ODD, at_most, texts
 
-PROBABILITIES = ["unmasked", "allowed"]
+PROBABILITIES = ["all", "allowed"]
 
 
 @dataclasses.dataclass
@@ -42,7 +42,7 @@ def plainly(llm, text, shown, probability):
     while allowed := copier.allowed_tokens(state):
         with torch.no_grad():
             logits = llm.model(input_ids=torch.tensor([prompt + tokens])).logits[0, -1].double()
-        pool = logits if probability == "unmasked" else logits[list(allowed)]
+        pool = logits if probability == "all" else logits[list(allowed)]
         token = max(allowed, key=lambda t: float(logits[t]))
         prob = float(logits[token].exp() / pool.exp().sum())
         slots.append(state.n_copied)
@@ -81,7 +81,7 @@ def odd_texts(n, seed=0):
 @at_most(15)
 @given(batch=st.lists(texts(10), min_size=1, max_size=4))
 def test_answers_are_legal_whatever_the_text_and_the_weights(random_llm, batch):
-    found_all = answer_greedily(random_llm, batch, [[]] * len(batch), probability="unmasked", batch_size=3)
+    found_all = answer_greedily(random_llm, batch, [[]] * len(batch), probability="all", batch_size=3)
     for text, found in zip(batch, found_all, strict=True):
         assert sort_and_check_spans(found.spans, len(text)) == found.spans
         assert {span.type for span in found.spans} <= set(random_llm.types)
@@ -124,7 +124,7 @@ def test_the_unmasked_probability_never_exceeds_the_one_among_allowed_tokens(ran
     batch = odd_texts(6, seed=2)
     masked, unmasked = (
         answer_greedily(random_llm, batch, [[]] * 6, probability=probability, batch_size=6)
-        for probability in ("allowed", "unmasked")
+        for probability in ("allowed", "all")
     )
     smaller = 0
     for one, other in zip(masked, unmasked, strict=True):
@@ -189,7 +189,7 @@ def test_a_long_text_is_answered_in_windows(random_llm, sentences):
 def test_a_model_that_learned_a_few_sentences_puts_their_entities(fresh_llm, sentences):
     chosen = sorted(sentences, key=lambda e: len(e.text))[20:26]
     items = [sft.build_sft_example(fresh_llm, [], right) for right in chosen]
-    teacher = sft.SftLoss(fresh_llm, "decisions")
+    teacher = sft.SftLoss(fresh_llm, "allowed")
     optimizer = torch.optim.AdamW(fresh_llm.model.parameters(), lr=5e-3)
     before = answer_greedily(fresh_llm, [e.text for e in chosen], [[]] * 6, probability="allowed", batch_size=6)
     assert [one.spans for one in before] != [e.spans for e in chosen]

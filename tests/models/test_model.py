@@ -144,26 +144,26 @@ def lessons_for(llm, chosen):
     return [sft.build_sft_example(llm, chosen[:k], right) for k, right in enumerate(chosen)]
 
 
-def losses(model, item, objective, end):
+def losses(model, item, loss_over, end):
     """Cross entropy of every token that a lesson teaches, one full forward pass, no padding."""
     with torch.no_grad():
         logits = model(input_ids=torch.tensor([[*item.prompt, *item.answer]])).logits[0].double()
     found = []
     for k, (right, allowed) in enumerate(zip(item.answer, item.allowed, strict=True)):
         row = logits[len(item.prompt) + k - 1]
-        if objective == "tokens":
+        if loss_over == "all":
             found.append(-float(row.log_softmax(-1)[right]))
         elif len(allowed) > 1:
             among = {token: math.exp(float(row[token])) for token in allowed}
             found.append(-math.log(among[right] / sum(among.values())))
-    if objective == "tokens":
+    if loss_over == "all":
         found.append(-float(logits[-1].log_softmax(-1)[end]))
     return found
 
 
-@pytest.mark.parametrize("objective", ["tokens", "decisions"])
+@pytest.mark.parametrize("loss_over", ["all", "allowed"])
 @pytest.mark.parametrize("lora", [False, True])
-def test_the_loss_is_the_mean_over_all_that_is_taught(random_llm, fresh_llm, chosen, objective, lora):
+def test_the_loss_is_the_mean_over_all_that_is_taught(random_llm, fresh_llm, chosen, loss_over, lora):
     llm = random_llm
     if lora:
         llm = fresh_llm
@@ -176,16 +176,16 @@ def test_the_loss_is_the_mean_over_all_that_is_taught(random_llm, fresh_llm, cho
     items = lessons_for(llm, chosen)
     assert len({len(item) for item in items}) == len(items)  # so there is padding
     end = llm.tokenizer.tokenizer.eos_token_id
-    expected = [losses(llm.model, item, objective, end) for item in items]
-    teacher = sft.SftLoss(llm, objective)
+    expected = [losses(llm.model, item, loss_over, end) for item in items]
+    teacher = sft.SftLoss(llm, loss_over)
     with torch.no_grad():
         assert float(teacher(items)) == pytest.approx(np.mean(np.concatenate(expected)), abs=1e-4)
         assert float(teacher(items[3:4])) == pytest.approx(np.mean(expected[3]), abs=1e-4)
 
 
-@pytest.mark.parametrize("objective", ["tokens", "decisions"])
-def test_every_parameter_learns(fresh_llm, chosen, objective):
-    teacher = sft.SftLoss(fresh_llm, objective)
+@pytest.mark.parametrize("loss_over", ["all", "allowed"])
+def test_every_parameter_learns(fresh_llm, chosen, loss_over):
+    teacher = sft.SftLoss(fresh_llm, loss_over)
     teacher(lessons_for(fresh_llm, chosen)).backward()
     still = [name for name, p in teacher.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
     assert not still
@@ -194,7 +194,7 @@ def test_every_parameter_learns(fresh_llm, chosen, objective):
 def trained_adapter(llm, chosen, steps=5):
     torch.manual_seed(5)
     llm.model = llms.add_lora(llm.model, LORA)
-    teacher = sft.SftLoss(llm, "decisions")
+    teacher = sft.SftLoss(llm, "allowed")
     optimizer = torch.optim.AdamW([p for p in llm.model.parameters() if p.requires_grad], lr=1e-2)
     items = lessons_for(llm, chosen)
     found = []

@@ -46,7 +46,7 @@ def folder(sentences, types, tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("probability", ["unmasked", "allowed"])
+@pytest.mark.parametrize("probability", ["all", "allowed"])
 def test_answers_are_those_of_the_reference(folder, types, tasks, probability):
     from rayner.decoding.vllm_engine import VllmEngine
 

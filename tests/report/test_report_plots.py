@@ -6,7 +6,7 @@ import pytest
 
 from rayner.report import plots
 
-CHOSEN = {"weight": 0.25, "entropy_reduction": "mean", "llm_reduction": "min", "llm_confidence": "decisions"}
+CHOSEN = {"weight": 0.25, "entropy_reduction": "mean", "llm_reduction": "min", "llm_confidence": "slots"}
 
 
 def curves(n=3000):
@@ -21,7 +21,7 @@ def curves(n=3000):
         }
         for entropy in ("mean", "max")
         for probability in ("mean", "min", "product")
-        for evidence in ("entities", "decisions")
+        for evidence in ("entities", "slots")
     ]
 
 

@@ -176,8 +176,8 @@ class LlmStage:
 
 def build_decoder(llm: "Llm", config: Config) -> "DraftVerifyEngine | GreedyEngine | VllmEngine":
     """How the LLM answers: drafts verified in a few passes, or token by token, by transformers or by vLLM."""
-    softmax_over, batch_size = config.llm.probability, config.score.llm.batch_size
-    if config.engine == "vllm":
+    softmax_over, batch_size = config.llm.softmax_over, config.score.llm.batch_size
+    if config.llm.engine == "vllm":
         from rayner.decoding.vllm_engine import VllmEngine
 
         return VllmEngine(llm, probability=softmax_over, batch_size=batch_size)

@@ -11,8 +11,9 @@ from typing import Any
 
 import rayner
 from rayner.cluster.failures import storage_and_actor_errors_as_job_error
-from rayner.config.plugins import plugin_fingerprints
+from rayner.config.plugins import plugin_fingerprint
 from rayner.config.settings import Config, config_to_dict, json_digest
+from rayner.config.step_settings import step_settings
 from rayner.corpus.exports import EXPORT_FORMATS, export_corpus
 from rayner.corpus.reading import require_corpus
 from rayner.corpus.run_record import CorpusCounts, RunRecord, write_run_record
@@ -36,18 +37,13 @@ _MAX_FILES_IN_MESSAGE = 5  # files that a message names
 
 
 def inputs(config: Config, run: Run) -> dict[str, Any]:
-    """What the tagged corpus depends on, its texts apart."""
+    """Return what the tagged corpus depends on, its texts apart."""
+    rule = read_json(run.path("fusion.json"))["chosen"]
     return {
-        "unit_chars": config.score.unit_chars,
+        **step_settings(config, "tag_corpus"),
         "score": run.step_digest("score"),  # which holds data, models and index
         "fusion": file_sha256(run.path("fusion.json")),
-        "prompt": config_to_dict(config.prompt),
-        "gate": config_to_dict(config.gate),
-        "engine": config.engine,
-        "slm_dtype": config.slm.dtype,
-        **plugin_fingerprints(
-            {"slm.family": config.slm.family, "fusion.rules": read_json(run.path("fusion.json"))["chosen"]}
-        ),
+        "rule": plugin_fingerprint("fusion.rules", rule),
         "version": rayner.__version__,
     }
 
@@ -198,7 +194,7 @@ def _make_run_record(config: Config, run: Run, facts: dict[str, Any]) -> RunReco
         inputs=facts["inputs"],
         models={step: run.step_result(step)["digest"] for step in ("train_slm", "build_index", "train_llm")},
         rule=facts["rule"],
-        basis=config.llm.probability,
+        basis=config.llm.softmax_over,
         counts=CorpusCounts(**facts["counts"]),
         unread=facts["unread"],
         empty=facts["empty"],

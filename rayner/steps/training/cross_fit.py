@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from rayner.config.settings import Config
+from rayner.config.step_settings import step_settings
 from rayner.fusion.span_features import Lexicon, build_lexicon
 from rayner.runs.progress import log
 from rayner.runs.run_folder import Run
@@ -21,8 +22,8 @@ from rayner.text.predictions import SegmentPrediction
 
 
 def inputs(config: Config, run: Run) -> dict[str, Any]:
-    """What the scores of the folds depend on: what those of the held-out sentences do, and the number of folds."""
-    return {"score": run.step_digest("score"), "folds": config.split.folds}
+    """Return what the scores of the folds depend on: what those of the held-out sentences do, and the folds."""
+    return {**step_settings(config, "cross_fit"), "score": run.step_digest("score")}
 
 
 def cross_fit(config: Config, run: Run) -> dict[str, Any]:
@@ -32,9 +33,11 @@ def cross_fit(config: Config, run: Run) -> dict[str, Any]:
         sentences = []
         for i in range(config.split.folds):
             log.info("fold %d/%d", i + 1, config.split.folds)
-            own, settings = fold_run(run, i), replace(config, split=replace(config.split, fold=i))
-            for step in (train_slm, build_index, train_llm, score_held_out):
-                facts = step(settings, own)
+            own = fold_run(run, i)
+            train_slm(config, own, fold=i)
+            build_index(config, own, fold=i)
+            train_llm(config, own)
+            facts = score_held_out(config, own, fold=i)
             sentences.append(facts[FOLD_PART]["sentences"])
         return {"sentences": sentences}
 

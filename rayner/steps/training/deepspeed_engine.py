@@ -35,7 +35,7 @@ def build_engine(config: Config, run: Run, base: str, *, lr: float, lora: bool, 
         types=types,
         chat=config.llm.chat,
         device=device,
-        dtype=config.dtype,
+        dtype=config.llm.dtype,
     )
     if config.llm.gradient_checkpointing:
         llm.model.gradient_checkpointing_enable()
@@ -45,7 +45,7 @@ def build_engine(config: Config, run: Run, base: str, *, lr: float, lora: bool, 
         llm.model = add_lora(llm.model, config.llm.lora)
     trainable = [parameter for parameter in llm.model.parameters() if parameter.requires_grad]
     engine, *_ = deepspeed.initialize(
-        model=SftLoss(llm, config.llm.objective),
+        model=SftLoss(llm, config.llm.loss_over),
         optimizer=torch.optim.AdamW(trainable, lr=lr, weight_decay=0.01),
         config=deepspeed_config(config, world_size),
         dist_init_required=False,
@@ -64,6 +64,6 @@ def deepspeed_config(config: Config, world_size: int) -> dict[str, Any]:
         "gradient_clipping": 1.0,
         "zero_optimization": zero,
         "zero_allow_untested_optimizer": True,
-        "bf16": {"enabled": config.dtype == "bfloat16"},
+        "bf16": {"enabled": config.llm.dtype == "bfloat16"},
         "steps_per_print": 2**31,  # never
     }

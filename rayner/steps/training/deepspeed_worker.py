@@ -72,7 +72,7 @@ def train_on_worker(loop_settings: dict[str, Any]) -> None:
     engine, llm = build_engine(config, run, stage.base, lr=stage.lr, lora=stage.name == "lora", world_size=world_size)
     worker = TrainWorker(engine, llm, config, stage, rank, world_size)
     examples, position = read_sft_examples(stage.examples_folder), restore_checkpoint(worker)
-    steps = min(count_batches(len(examples), config.llm.batch_size), config.llm.max_steps or len(examples))
+    steps = min(count_batches(len(examples), config.llm.batch_size), config.llm.max_steps_per_epoch or len(examples))
     done_before = steps * position.epoch + position.step
     progress = step_progress(loop_settings, f"LLM ({stage.name})", steps * stage.epochs, done_before, rank)
     while position.epoch < stage.epochs:
@@ -87,7 +87,7 @@ def _train_epoch(worker: TrainWorker, examples: SftExamples, position: TrainPosi
     """
     settings, stage, rank = worker.config.llm, worker.stage, worker.rank
     size, seed, epoch, first_step = settings.batch_size, worker.config.seed, position.epoch, position.step
-    batches = epoch_batches(examples.lengths(), size, seed + epoch)[: settings.max_steps or None]
+    batches = epoch_batches(examples.lengths(), size, seed + epoch)[: settings.max_steps_per_epoch or None]
     worker.engine.train()
     last_saved = time.monotonic()
     for i, batch in enumerate(batches[first_step:], first_step):

@@ -22,8 +22,8 @@ _FOLDER = ("scratch", "silver")
 
 
 def write_pseudo_labels(config: Config, run: Run) -> list[LabelledSentence]:
-    """Draw sentences of `llm.silver.text`, none of them a labelled one, and keep them as the small model tags them."""
-    settings = config.llm.silver
+    """Draw sentences of `llm.pseudo_labels.text`, none of them labelled, and write them with the small model's tags."""
+    settings = config.llm.pseudo_labels
     labelled = {example.text.strip() for example in data.read_part(run, data.ALL_PART)}
     texts = read_unlabelled_texts(str(settings.text), CorpusSurvey())
     drawn = sample_sentences(texts, settings.sentences, config.seed, max_chars=config.llm.max_chars, exclude=labelled)

@@ -13,7 +13,9 @@ import torch
 from safetensors.torch import load_file
 
 from rayner.cluster.ray_train import run_training, share_checkpoint
-from rayner.config.settings import Config, config_to_dict, json_digest
+from rayner.config.conditions import llm_learns_from_retrieved_examples
+from rayner.config.settings import Config, json_digest
+from rayner.config.step_settings import step_settings
 from rayner.corpus.reading import digest_unlabelled_texts
 from rayner.llm.description import ADAPTER_FOLDER, BASE_FOLDER, LlmDescription, write_llm_description
 from rayner.modeling.scratch import write_scratch_decoder
@@ -28,25 +30,13 @@ from rayner.steps.training.sft_examples import SftSource, write_sft_examples
 
 def inputs(config: Config, run: Run) -> dict[str, Any]:
     """Return what the trained LLM depends on."""
-    settings = config_to_dict(config.llm)
-    for key in ("workers", "checkpoint_minutes", "silver"):  # the outcome of the first two is the same
-        settings.pop(key)
-    taught = {}
-    if config.llm.silver.text:
-        of = {"sentences": config.llm.silver.sentences, "text": digest_unlabelled_texts(config.llm.silver.text)}
-        taught = {"silver": {**of, "slm": run.step_digest("train_slm")}}
-    return {
-        **taught,
-        "data": run.step_digest("data"),
-        "index": run.step_digest("build_index"),
-        "llm": settings,
-        "k": config.index.k,
-        "prompt": config_to_dict(config.prompt),
-        "types": config.types,
-        "seed": config.seed,
-        "dtype": config.dtype,
-        "model": model_digest(config.llm.model),
-    }
+    steps, files = ["data"], {"model": model_digest(config.llm.model)}
+    if llm_learns_from_retrieved_examples(config):
+        steps.append("build_index")
+    if config.llm.pseudo_labels.text:
+        steps.append("train_slm")
+        files["llm.pseudo_labels.text"] = digest_unlabelled_texts(config.llm.pseudo_labels.text)
+    return {**step_settings(config, "train_llm"), **files, **{step: run.step_digest(step) for step in steps}}
 
 
 def train_llm(config: Config, run: Run) -> dict[str, Any]:
@@ -75,10 +65,10 @@ class LlmTraining:
         """Train every stage that the settings ask for and write `models/llm`; return losses and sizes by stage."""
         llm, run = self.config.llm, self.run
         result: dict[str, Any] = {}
-        if llm.silver.text:
+        if llm.pseudo_labels.text:
             write_pseudo_labels(self.config, run)
         base = self._write_scratch_model() if llm.model == "scratch" else llm.model
-        if llm.silver.text:
+        if llm.pseudo_labels.text:
             examples = self._prepare_examples(base, "pseudo_labels")
             with replace_folder(run.path("scratch", "pseudo_labelled")) as folder:
                 stage = TrainStage("pseudo_labels", base, 1, llm.full_lr, examples)
@@ -103,7 +93,7 @@ class LlmTraining:
     def _write_scratch_model(self) -> str:
         """Write an untrained decoder whose vocabulary covers the training sentences; return its place."""
         config, run = self.config, self.run
-        sentences = data.read_part(run, "train") + (read_pseudo_labels(run) if config.llm.silver.text else [])
+        sentences = data.read_part(run, "train") + (read_pseudo_labels(run) if config.llm.pseudo_labels.text else [])
         types = run.step_result("data")["types"]
         with replace_folder(run.path("scratch", "llm")) as folder:
             write_scratch_decoder(folder, [s.text for s in sentences], types, config.llm.scratch, config.seed)

@@ -11,6 +11,7 @@ from ray.train.torch import prepare_model
 
 from rayner.cluster.ray_train import run_training, select_worker_device, start_worker, step_progress
 from rayner.config.settings import Config, json_digest
+from rayner.config.step_settings import step_settings
 from rayner.modeling.scratch import write_scratch_encoder
 from rayner.modeling.training_schedule import count_batches
 from rayner.runs.progress import log
@@ -26,13 +27,17 @@ from rayner.text.tags import bmes_labels
 
 
 def inputs(config: Config, run: Run) -> dict[str, Any]:
-    """What the trained tagger depends on."""
-    return {"data": run.step_digest("data"), **load_tagger_family(config).training_inputs(config.seed)}
+    """Return what the trained tagger depends on."""
+    files = load_tagger_family(config).digest_training_files()
+    return {**step_settings(config, "train_slm"), "data": run.step_digest("data"), **files}
 
 
-def train_slm(config: Config, run: Run) -> dict[str, Any]:
-    """Train, keep the best epoch by held-out F1, write `models/slm`; the facts: that F1 and more, by family."""
-    data.prepare_data(config, run)
+def train_slm(config: Config, run: Run, fold: int | None = None) -> dict[str, Any]:
+    """Train, keep the best epoch by held-out F1, write `models/slm`; return that F1 and more, by family.
+
+    fold: see `data.prepare_data`.
+    """
+    data.prepare_data(config, run, fold)
 
     def work() -> dict[str, Any]:
         trainer = load_tagger_family(config).one_process_trainer

@@ -1,0 +1,32 @@
+"""Names that settings and their values no longer have; each is refused, saying what to write."""
+
+RENAMED = {
+    "types": "llm.type_glosses",
+    "dtype": "llm.dtype",
+    "engine": "llm.engine",
+    "llm.probability": "llm.softmax_over",
+    "llm.objective": "llm.loss_over",
+    "llm.silver": "llm.pseudo_labels",
+    "llm.max_steps": "llm.max_steps_per_epoch",
+    "slm.crf.iterations": "slm.crf.max_iterations",
+    "fusion.entropy": "fusion.entropy_reduction",
+    "fusion.probability": "fusion.llm_reduction",
+    "fusion.evidence": "fusion.llm_confidence",
+    "fusion.steps": "fusion.weight_steps",
+    "fusion.trials_at_once": "fusion.max_concurrent_trials",
+    "bench.group": "bench.prompt_group",
+    "bench.share": "bench.gate_share",
+    "bench.weight": "bench.gate_weight",
+    "bench.vllm": "bench.vllm_python",
+    "reproduce.llm": "reproduce.llm_setups",
+    "reproduce.seeds": "reproduce.n_seeds",
+}
+RENAMED_VALUES = {
+    "llm.softmax_over": {"unmasked": "all"},
+    "llm.loss_over": {"decisions": "allowed", "tokens": "all"},
+    "fusion.llm_confidence": {"decisions": "slots"},
+}
+REMOVED = {
+    "split.fold": "cross-fitting (split.folds) trains each fold itself",
+    "llm.scratch.dropout": "an LLM made from scratch has no dropout",
+}

@@ -1,0 +1,35 @@
+"""Which settings a step depends on, from their declarations: where one changes, the step is not done any more."""
+
+from typing import Any
+
+from rayner.config.declare import SettingInfo, StepIf, iter_settings
+from rayner.config.plugins import plugin_fingerprint
+from rayner.config.settings import Config, get_setting
+
+
+def step_settings(config: Config, step: str) -> dict[str, Any]:
+    """Return the settings on which the outcome of a step depends, by dotted key.
+
+    The name of code of the user's own comes with its fingerprint. Settings declared `by_content` are left out: the
+    step adds a digest of the text that each names. Raises ConfigError for code that cannot be imported.
+    """
+    values = {}
+    for info in iter_settings(Config):
+        if reads_setting(config, step, info) and not info.declaration.by_content:
+            value = get_setting(config, info.key)
+            values[info.key] = _fingerprint(info.key, value) if info.declaration.accepts_plugin else value
+    return values
+
+
+def reads_setting(config: Config, step: str, info: SettingInfo) -> bool:
+    """Return whether the outcome of a step depends on a setting, under a configuration."""
+    for each in info.steps or ():
+        if each == step or (isinstance(each, StepIf) and each.step == step and each.condition(config)):
+            return True
+    return False
+
+
+def _fingerprint(key: str, value: str | list[str]) -> str | list[str]:
+    if isinstance(value, list):
+        return [plugin_fingerprint(key, name) for name in value]
+    return plugin_fingerprint(key, value)

@@ -1,0 +1,96 @@
+"""What each step depends on: its settings, the steps before it, and the content of the files that it reads."""
+
+import shutil
+
+import pytest
+
+from rayner.config.loading import load_config
+from rayner.runs.run_folder import Run, write_json
+from rayner.runs.storage import storage_path
+from rayner.steps import build_index, data, score, tune_fusion
+from rayner.steps.tag import tag_corpus
+from rayner.steps.training import cross_fit, train_llm, train_slm
+
+STEPS = {
+    "train_slm": train_slm, "build_index": build_index, "train_llm": train_llm, "score": score,
+    "cross_fit": cross_fit, "tune_fusion": tune_fusion, "tag_corpus": tag_corpus,
+}  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder to work in, with texts and a run whose steps are all done."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "labelled.txt").write_text("懷\tB-NR\n王\tE-NR\n", encoding="utf-8")
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.txt").write_text("楚使怒去。", encoding="utf-8")
+    for name in ("data", *STEPS):
+        write_step(tmp_path, name, 1)
+    write_json(tmp_path / "run" / "fusion.json", {"chosen": "regions"})
+    return tmp_path
+
+
+def write_step(folder, name, value):
+    write_json(folder / "run" / "steps" / f"{name}.json", {"inputs": {}, "facts": {"digest": value}})
+
+
+def inputs(*overrides):
+    config, run = load_config(None, ["train=labelled.txt", *overrides]), Run(storage_path("run"))
+    return {"data": data.inputs(config), **{name: step.inputs(config, run) for name, step in STEPS.items()}}
+
+
+def differing(before, after):
+    return {name for name, value in before.items() if value != after[name]}
+
+
+CRF = ["slm.family=crf", "index.encoder=ngrams", "slm.crf.unlabelled=texts"]
+TAUGHT = ["llm.full_epochs=1", "llm.pseudo_labels.text=texts"]
+
+
+@pytest.mark.parametrize(
+    ("step", "overrides", "dependent"),
+    [
+        ("data", [], {"train_slm", "build_index", "train_llm", "score"}),
+        ("train_slm", [], {"build_index", "score"}),
+        ("train_slm", ["index.encoder=ngrams"], {"score"}),
+        ("train_slm", TAUGHT, {"build_index", "train_llm", "score"}),
+        ("build_index", [], {"train_llm", "score"}),
+        ("build_index", ["llm.examples=fixed"], set()),
+        ("build_index", ["llm.examples=none"], set()),
+        ("build_index", ["llm.epochs=0"], {"score"}),
+        ("train_llm", [], {"score"}),
+        ("score", [], {"cross_fit", "tune_fusion", "tag_corpus"}),
+        ("cross_fit", [], set()),
+        ("cross_fit", ["split.folds=3"], {"tune_fusion"}),
+    ],
+)
+def test_a_step_depends_on_the_outcome_of_the_steps_that_it_reads(folder, step, overrides, dependent):
+    before = inputs(*overrides)
+    write_step(folder, step, 2)
+    assert differing(before, inputs(*overrides)) == dependent
+
+
+@pytest.mark.parametrize(
+    ("overrides", "dependent"), [([], set()), (CRF, {"train_slm"}), (TAUGHT, {"train_llm"})]
+)  # fmt: skip
+def test_a_step_depends_on_the_content_of_unlabelled_text_and_not_on_its_place(folder, overrides, dependent):
+    before = inputs(*overrides)
+    shutil.copytree(folder / "texts", folder / "moved")
+    assert differing(before, inputs(*[each.replace("=texts", "=moved") for each in overrides])) == set()
+    (folder / "texts" / "a.txt").write_text("楚使怒。", encoding="utf-8")
+    assert differing(before, inputs(*overrides)) == dependent
+
+
+def test_the_data_depend_on_the_content_of_the_labelled_files_and_on_the_fold(folder):
+    before = inputs()
+    config = load_config(None, ["train=labelled.txt", "split.folds=3"])
+    assert len({str(data.inputs(config, fold)) for fold in (None, 0, 1, 2)}) == 4
+    assert data.inputs(config) == before["data"]
+    (folder / "labelled.txt").write_text("懷\tO\n王\tO\n", encoding="utf-8")
+    assert differing(before, inputs()) == {"data"}
+
+
+def test_the_tagged_corpus_depends_on_the_rule(folder):
+    before = inputs()
+    write_json(folder / "run" / "fusion.json", {"chosen": "spans"})
+    assert differing(before, inputs()) == {"tag_corpus"}

@@ -1,0 +1,112 @@
+"""A change of a setting invalidates exactly the steps that are declared to depend on it."""
+
+import dataclasses
+
+import pytest
+
+from rayner.config.declare import STEPS, StepIf, iter_settings
+from rayner.config.loading import check_config, load_config
+from rayner.config.settings import Config, get_setting
+from rayner.config.step_settings import reads_setting, step_settings
+
+SETTINGS = {info.key: info for info in iter_settings(Config)}
+BASES = {
+    "defaults": [],
+    "pretrained encoder": ["slm.model=an/encoder", "index.encoder=another/encoder"],
+    "crf": ["slm.family=crf", "index.encoder=ngrams", "llm.examples=none"],
+    "crf with clusters": ["slm.family=crf", "slm.crf.unlabelled=a.txt", "index.encoder=ngrams", "llm.examples=fixed"],
+    "pretrained llm": ["llm.model=a/decoder", "llm.instruction=標注：", "prompt.group=4"],
+    "untrained llm": ["llm.model=a/decoder", "llm.epochs=0"],
+    "pseudo-labels": ["llm.full_epochs=2", "llm.epochs=0", "llm.pseudo_labels.text=a.txt", "split.folds=3"],
+}
+
+
+def with_value(config, key, value):
+    name, _, rest = key.partition(".")
+    return dataclasses.replace(config, **{name: with_value(getattr(config, name), rest, value) if rest else value})
+
+
+def other_values(info, value):
+    """Some other values of the same type that are allowed by themselves."""
+    declared = info.declaration
+    if declared.choices:
+        others = [choice for choice in declared.choices if choice != value and [choice] != value]
+        return [[choice] for choice in others] if isinstance(value, list) else others
+    if isinstance(value, bool):
+        return [not value]
+    if isinstance(value, int):
+        return [value * 2 + 2, *([0] if declared.at_least == 0 and value else [])]
+    if isinstance(value, float):
+        return [value / 2 if value else 0.25]
+    if isinstance(value, list):
+        return [[*value, type(value[0])(1024)] if value else ["b.txt"]]
+    if isinstance(value, dict):
+        return [{**value, "X": "b"}]
+    return ["b.txt", *([None] if value and info.default is None else [])]
+
+
+def steps_with_other_settings(before, after):
+    return {step for step in STEPS if step_settings(before, step) != step_settings(after, step)}
+
+
+def test_every_setting_is_declared_for_some_steps_or_explicitly_for_none():
+    assert [key for key, info in SETTINGS.items() if info.steps is None] == []
+    named = {each.step if isinstance(each, StepIf) else each for info in SETTINGS.values() for each in info.steps}
+    assert named == set(STEPS)
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_a_change_of_a_setting_changes_the_inputs_of_exactly_the_steps_declared_for_it(base):
+    before = load_config(None, BASES[base])
+    n_changes = 0
+    for key, info in SETTINGS.items():
+        if info.declaration.by_content:
+            continue
+        for value in other_values(info, get_setting(before, key)):
+            after = with_value(before, key, value)
+            declared = {step for step in STEPS if reads_setting(before, step, info) or reads_setting(after, step, info)}
+            assert steps_with_other_settings(before, after) == declared, (key, value)
+            n_changes += 1
+    assert n_changes > len(SETTINGS) - 5
+
+
+@pytest.mark.parametrize("key", [key for key, info in SETTINGS.items() if info.declaration.by_content])
+def test_the_place_of_a_text_is_no_input_where_its_content_is(key):
+    base = [*BASES["crf"], "llm.full_epochs=1", "slm.crf.unlabelled=a.txt", "llm.pseudo_labels.text=a.txt"]
+    before, after = load_config(None, base), load_config(None, [*base, f"{key}=b.txt"])
+    assert steps_with_other_settings(before, after) == set()
+
+
+def invalidated(*overrides, base=()):
+    after = load_config(None, [*base, *overrides])
+    check_config(after)
+    return steps_with_other_settings(load_config(None, base), after)
+
+
+def test_which_softmax_is_read_retrains_nothing():
+    assert invalidated("llm.softmax_over=all") == {"score", "tag_corpus", "tune_fusion"}
+
+
+def test_the_number_of_examples_retrains_the_llm_only_where_prompts_show_examples_and_never_rebuilds_the_index():
+    assert invalidated("index.k=3") == {"train_llm", "score", "tag_corpus"}
+    assert invalidated("index.k=3", base=["llm.examples=none"]) == set()
+    assert invalidated("index.k=3", base=["llm.model=a/decoder", "llm.epochs=0"]) == {"score", "tag_corpus"}
+
+
+def test_settings_of_what_is_not_used_invalidate_nothing():
+    assert invalidated("slm.lr=1", "slm.scratch.hidden=8", base=BASES["crf"]) == set()
+    assert invalidated("slm.crf.c1=1") == set()
+    assert invalidated("slm.scratch.hidden=8", base=["slm.model=an/encoder"]) == set()
+    assert invalidated("llm.lora.r=8", "llm.lr=1", base=["llm.epochs=0", "llm.full_epochs=1"]) == set()
+    assert invalidated("llm.type_glosses={NR: 人}", base=["llm.instruction=標注："]) == set()
+
+
+def test_code_of_the_user_comes_with_its_fingerprint(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "own_reader_of_settings.py").write_text("READER = 1", encoding="utf-8")
+    config = load_config(None, ["layout=own_reader_of_settings:READER"])
+    before = step_settings(config, "data")["layout"]
+    (tmp_path / "own_reader_of_settings.py").write_text("READER = 2", encoding="utf-8")
+    assert before.startswith("own_reader_of_settings:READER ")
+    assert step_settings(config, "data")["layout"] != before
