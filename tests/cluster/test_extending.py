@@ -10,7 +10,7 @@ import pytest
 from rayner.cli import main
 from rayner.runs.run_folder import file_sha256, read_json
 from tests.cluster.small import SAMPLE, noise, rows_of, run_job, write_llm
-from tests.docs.conftest import write_own_code
+from tests.docs.conftest import write_user_modules
 
 pytestmark = pytest.mark.slow
 
@@ -23,7 +23,7 @@ SETTINGS = [
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("own")
-    write_own_code(folder, 300)
+    write_user_modules(folder, 300)
     write_llm(folder / "llm")
     book = next((SAMPLE / "corpus").rglob("*.txt")).read_text(encoding="utf-8")
     (folder / "corpus").mkdir()
@@ -103,7 +103,7 @@ def test_what_was_tagged_by_them_depends_on_their_files(folder, done):
     ],
 )  # fmt: skip
 def test_a_mistake_in_them_ends_the_job_with_one_line(folder, tmp_path, name, old, new, said):
-    write_own_code(tmp_path, 300)
+    write_user_modules(tmp_path, 300)
     write_llm(tmp_path / "llm")
     code = (tmp_path / f"{name}.py").read_text(encoding="utf-8")
     assert old in code

@@ -17,7 +17,7 @@ import pytest
 from rayner.runs.run_folder import read_json
 from tests.cluster.nodes import SMALL, eventually, head_node, started
 from tests.cluster.small import LESS, ROOT, SAMPLE, rows_of, run_job, write_llm
-from tests.docs.conftest import write_own_code
+from tests.docs.conftest import write_user_modules
 
 pytestmark = [pytest.mark.slow, pytest.mark.drill]
 
@@ -86,13 +86,13 @@ def machines(bare, clone, shared):
 
 def test_two_machines_make_what_one_makes(machines, shared, clone, tmp_path):
     head, second = machines
-    write_own_code(clone, 300)  # travels with the job
+    write_user_modules(clone, 300)  # travels with the job
     paths = [f"corpus={shared / 'corpus'}", f"llm.model={shared / 'llm'}"]
     job = shlex.join(["python", "jobs/pipeline.py", "--config", "jobs/conf/tiny.yaml", *LESS, *SETTINGS, *paths])
     done = head.submit("two", f"{job} run={shared / 'run'}")
     assert done.returncode == 0, head.log("two")
 
-    write_own_code(tmp_path, 300)
+    write_user_modules(tmp_path, 300)
     alone = run_job(tmp_path, *SETTINGS, *paths, "run=run")
     assert alone.returncode == 0, alone.stdout + alone.stderr
     for table in ("documents", "segments", "entities"):

@@ -1,4 +1,4 @@
-"""A desk with all that the pages name, to run on it what they say."""
+"""A working folder with everything that the pages name, so that tests can run what the pages say."""
 
 import dataclasses
 import json
@@ -21,7 +21,7 @@ from tests.report.synthetic import TYPES, rows
 
 @pytest.fixture
 def desk(tmp_path, monkeypatch):
-    """A clone with labelled files, a corpus and a finished run, which is the working folder."""
+    """Make the working folder: a clone with labelled files, a corpus and a finished run."""
     for path in ROOT.iterdir():
         if not path.name.startswith(".") and path.name not in ("runs", "build", "labelled.txt"):
             (tmp_path / path.name).symlink_to(path)
@@ -30,7 +30,7 @@ def desk(tmp_path, monkeypatch):
         (tmp_path / name).write_text(sample, encoding="utf-8", newline="")
     for name in ("my_corpus", "another_corpus", "texts"):
         (tmp_path / name).symlink_to(ROOT / "sample" / "corpus")
-    own_code(tmp_path, monkeypatch)
+    import_user_modules(tmp_path, monkeypatch)
     [names] = [block.text for block in blocks("docs/labels.md") if "persName" in block.text]
     (tmp_path / "names.yaml").write_text(names, encoding="utf-8")
     for run in ("runs/mine", "runs/demo", "runs/1", "runs/2", "runs/a"):
@@ -45,53 +45,54 @@ def desk(tmp_path, monkeypatch):
     return tmp_path
 
 
-def own_code(folder, monkeypatch):
-    """The modules of `docs/extending.md`, forgotten afterwards, and a file for its reader."""
+def import_user_modules(folder, monkeypatch):
+    """Write the modules of `docs/extending.md` and a file for its reader; let Python forget the modules afterwards."""
     monkeypatch.setattr(sys, "path", [*sys.path])
-    for name in write_own_code(folder):
-        monkeypatch.setitem(sys.modules, name, None)  # so that it is as before afterwards
+    for name in write_user_modules(folder):
+        monkeypatch.setitem(sys.modules, name, None)  # restores `sys.modules` after the test
         del sys.modules[name]
 
 
-def write_own_code(folder, most=None):
-    """Write them, and so many sentences of the sample at most; the names of the modules."""
+def write_user_modules(folder, max_sentences=None):
+    """Write the modules of `docs/extending.md` and a file for its reader; return the names of the modules."""
     modules = {}
     for block in blocks("docs/extending.md"):
         if block.language == "python":
             modules[block.text.partition("\n")[0].removeprefix("# ").removesuffix(".py")] = block.text
     for name, text in modules.items():
         (folder / f"{name}.py").write_text(text, encoding="utf-8")
-    (folder / "labelled.jsonl").write_text("".join(doccano_lines()[:most]), encoding="utf-8")
+    (folder / "labelled.jsonl").write_text("".join(read_sample_as_doccano()[:max_sentences]), encoding="utf-8")
     return [*modules]
 
 
 @cache
-def doccano_lines():
-    """The labelled sample as doccano writes it."""
+def read_sample_as_doccano():
+    """Return the labelled sample as lines of doccano."""
     labelled = read_labelled_file(ROOT / "sample" / "labelled.txt")
-    items = [
-        {"text": e.text, "label": [[s.start, s.end, s.type] for s in e.spans]}
-        for e in split_labelled_text(labelled.text, labelled.spans)
+    rows = [
+        {"text": sentence.text, "label": [[span.start, span.end, span.type] for span in sentence.spans]}
+        for sentence in split_labelled_text(labelled.text, labelled.spans)
     ]
-    return [json.dumps(item, ensure_ascii=False) + "\n" for item in items]
+    return [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
 
 
 def write_tagged(folder):
+    """Write a tagged corpus of one document, with a segment that was set aside."""
     text = "楚使怒去歸告懷王。秦惠王之時蘇秦死於齊。"
     entities = [
-        {**entity("書/一", text.index(name), name, kind), "score": score}
-        for name, kind, score in (("楚", "NG", 0.3), ("懷王", "NR", 0.4), ("蘇秦", "NR", None))
+        {**entity("書/一", text.index(name), name, entity_type), "score": score}
+        for name, entity_type, score in (("楚", "NG", 0.3), ("懷王", "NR", 0.4), ("蘇秦", "NR", None))
     ]
     cut = text.index("秦惠")
     bounds = ((0, cut, None), (cut, len(text), "its process died"))
     segments = [
-        {"doc_id": "書/一", "start": a, "end": b, "gated": False, "passes": 1, "error": why} for a, b, why in bounds
+        {"doc_id": "書/一", "start": a, "end": b, "gated": False, "passes": 1, "error": error} for a, b, error in bounds
     ]
     write_unit(folder, "unit-000000.parquet", [document("書/一", text)], entities, segments)
 
 
 def write_scores(run):
-    """What `docs/measuring.md` compares: scores of made-up models, and a rule."""
+    """Write what `docs/measuring.md` compares: predictions of invented models, and a rule."""
     write_table(predictions_to_table(rows()), run / "scores" / "dev.parquet")
     write_json(run / "fusion.json", {"chosen": "regions", "rule": {"weight": 0.2}})
     write_json(run / "steps" / "data.json", {"facts": {"types": list(TYPES)}})

@@ -1,4 +1,4 @@
-"""The pages that people read, cut into what can be checked: commands, code, tables, links."""
+"""The pages of the documentation, split into the parts that tests check: commands, code, tables, links."""
 
 import re
 import shlex
@@ -8,7 +8,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 NAMES = [path.relative_to(ROOT).as_posix() for path in PAGES]
-HISTORY = ("docs/log.md",)  # what was so once: settings and commands there need not be today's
+HISTORY = ("docs/log.md",)  # a history: its settings and commands need not exist today
 
 
 class Block(NamedTuple):
@@ -19,17 +19,17 @@ class Block(NamedTuple):
 
 
 def text_of(name: str) -> str:
-    """A page."""
+    """Return the text of a page."""
     return (ROOT / name).read_text(encoding="utf-8")
 
 
 def blocks(name: str) -> list[Block]:
-    """The fenced blocks of a page, in order."""
+    """Return the fenced blocks of a page, in order."""
     return [Block(*found) for found in re.findall(r"^```(\w*)\n(.*?)^```", text_of(name), re.MULTILINE | re.DOTALL)]
 
 
 def commands(name: str) -> list[list[str]]:
-    """The words of each command in the `sh` blocks of a page, in order, comments left out."""
+    """Return the words of each command in the `sh` blocks of a page, in order, without comments."""
     lines = [line for block in blocks(name) if block.language == "sh" for line in _joined(block.text)]
     return [words for line in lines if (words := shlex.split(line, comments=True))]
 
@@ -39,28 +39,28 @@ def _joined(text: str) -> list[str]:
 
 
 def prose(name: str) -> str:
-    """A page without its fenced blocks."""
+    """Return a page without its fenced blocks."""
     return re.sub(r"^```.*?^```", "", text_of(name), flags=re.MULTILINE | re.DOTALL)
 
 
 def inline_code(name: str) -> list[str]:
-    """What stands between backticks in a page, in order."""
+    """Return the texts between backticks in a page, in order."""
     return re.findall(r"`([^`\n]+)`", prose(name))
 
 
 def links(name: str) -> list[str]:
-    """Where the links and pictures of a page lead."""
+    """Return the targets of the links and pictures of a page."""
     return re.findall(r"\]\(([^)\s]+)\)", prose(name))
 
 
 def anchors(name: str) -> set[str]:
-    """The anchors of a page's headings, as GitHub makes them."""
+    """Return the anchors of a page's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.+)$", prose(name), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def table_after(name: str, before: str) -> list[list[str]]:
-    """The cells of the first table after a line, without the two rows of its head."""
+    """Return the cells of the first table after a line, without the two rows of its head."""
     lines = iter(text_of(name).split(f"\n{before}\n", 1)[1].splitlines())
     rows = []
     for line in lines:
@@ -72,5 +72,5 @@ def table_after(name: str, before: str) -> list[list[str]]:
 
 
 def first_column_names(name: str, before: str) -> set[str]:
-    """What stands between backticks in the first column of that table."""
+    """Return the texts between backticks in the first column of that table."""
     return {key for row in table_after(name, before) for key in re.findall(r"`([^`]+)`", row[0])}

@@ -1,4 +1,4 @@
-"""Code and settings files of the pages run and are read."""
+"""The Python code of the pages runs, and their settings files can be read."""
 
 import dataclasses
 from pathlib import Path
@@ -27,9 +27,9 @@ YAML = [(name, block.text) for name in NAMES for block in blocks(name) if block.
 @pytest.mark.parametrize(("page", "code"), [(n, c) for n, c in PYTHON if n not in RUN_ELSEWHERE])
 def test_python_of_a_page_runs(desk, page, code, capsys):
     exec(compile(code, page, "exec"), {})
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     if "print" in code:
-        assert said.strip()
+        assert output.strip()
 
 
 def test_yaml_that_is_not_read_here_is_read_there():

@@ -1,4 +1,4 @@
-"""Every command of the pages is run, or listed with the reason why not."""
+"""Tests run every command of the pages, or list it with the reason why they do not."""
 
 import argparse
 import json
@@ -19,105 +19,107 @@ from rayner.config.loading import load_config
 from rayner.runs.progress import log
 from tests.docs.pages import HISTORY, NAMES, ROOT, commands, inline_code
 
-# Commands that are not run here, by their first words, and why. Of jobs, the settings and `--dry-run` are
-# checked; the other commands are run, or fail the test.
+# Commands that are not run here, by their first words, with the reason. For jobs, tests check the settings and run
+# `--dry-run`. All other commands are run.
 NOT_RUN = {
     ("make",): "installs, downloads or takes minutes; its targets and variables are checked here by `make --dry-run`",
-    ("ray", "up"): "wants servers; its configuration: tests/cluster/test_recipes.py",
-    ("ray", "dashboard"): "wants the cluster of `ray up`",
+    ("ray", "up"): "needs servers; its configuration: tests/cluster/test_recipes.py",
+    ("ray", "dashboard"): "needs the cluster of `ray up`",
     ("ray", "start"): "options: tests/cluster/test_recipes.py; run: tests/cluster/test_submission.py",
     ("ray", "get-auth-token"): "writes a token into the home folder; run: tests/cluster/test_submission.py",
     ("ray", "job"): "run: tests/cluster/test_submission.py; the job it submits is checked here",
-    ("chmod", "600"): "of the token in the home folder",
+    ("chmod", "600"): "changes the token in the home folder",
     ("export", "RAY_AUTH_MODE=token"): "run: tests/cluster/test_submission.py",
-    ("ssh",): "wants a server",
+    ("ssh",): "needs a server",
     ("rayner", "doctor"): "starts Ray; run: tests/cluster/test_doctor.py; its arguments are checked here",
 }
-# Jobs whose --dry-run would not pass here: their settings are checked.
+# Jobs whose --dry-run cannot pass here: tests check their settings only.
 NO_DRY_RUN = {
-    "jobs/conf/pretrained.yaml": "wants the checkpoint of `make gemma`",
-    "jobs/tag_corpus.py": "wants a trained run; tests/cluster/test_pipeline.py has one",
+    "jobs/conf/pretrained.yaml": "needs the checkpoint of `make gemma`",
+    "jobs/tag_corpus.py": "needs a trained run; tests/cluster/test_pipeline.py has one",
 }
 
 
-def correct(tasks, target):
-    """The reviewer's part: what was predicted is confirmed."""
-    done = json.loads(Path(tasks).read_text(encoding="utf-8"))
-    for task in done:
+def confirm_predictions(tasks_file, export_file):
+    """Do the reviewer's part: confirm all predictions of Label Studio's tasks."""
+    tasks = json.loads(Path(tasks_file).read_text(encoding="utf-8"))
+    for task in tasks:
         task["annotations"] = [{"result": task["predictions"][0]["result"]}]
-    Path(target).write_text(json.dumps(done), encoding="utf-8")
+    Path(export_file).write_text(json.dumps(tasks), encoding="utf-8")
 
 
-def stripped(words):
-    """A command without the environment that it is called from."""
+def strip_environment(words):
+    """Return a command without `.venv/bin/` and `python`."""
     words = [word.removeprefix(".venv/bin/") for word in words]
     return words[1:] if words[0] == "python" else words
 
 
-EVERY = [(name, stripped(words)) for name in NAMES if name not in HISTORY for words in commands(name)]
-JOBS = [(name, words) for name, words in EVERY if words[0].startswith("jobs/")]
+ALL_COMMANDS = [(name, strip_environment(words)) for name in NAMES if name not in HISTORY for words in commands(name)]
+JOBS = [(name, words) for name, words in ALL_COMMANDS if words[0].startswith("jobs/")]
 
 
-def submitted(words):
-    """The job that `ray job submit` gives away."""
-    return stripped(words[words.index("--") + 1 :])
+def submitted_job(words):
+    """Return the job in a command `ray job submit`."""
+    return strip_environment(words[words.index("--") + 1 :])
 
 
 def test_every_command_is_run_or_listed_as_one_that_is_not():
     known = ("rayner", "jobs/", "studies/")
     others = [
         words
-        for _, words in EVERY
+        for _, words in ALL_COMMANDS
         if not words[0].startswith(known) and not any(tuple(words[: len(few)]) == few for few in NOT_RUN)
     ]
     assert others == []
-    listed = {few for few in NOT_RUN if any(tuple(words[: len(few)]) == few for _, words in EVERY)}
-    assert listed == set(NOT_RUN)  # nothing is excused that no page says
+    listed = {few for few in NOT_RUN if any(tuple(words[: len(few)]) == few for _, words in ALL_COMMANDS)}
+    assert listed == set(NOT_RUN)  # no entry of NOT_RUN is out of date
     assert set(NO_DRY_RUN) <= {word for _, words in JOBS for word in words}
 
 
-@pytest.mark.parametrize("page", [name for name in NAMES if any(w[0] == "rayner" for n, w in EVERY if n == name)])
+@pytest.mark.parametrize(
+    "page", [name for name in NAMES if any(w[0] == "rayner" for n, w in ALL_COMMANDS if n == name)]
+)
 def test_the_rayner_commands_of_a_page_run_one_after_the_other(desk, page, capsys):
-    for words in [words for name, words in EVERY if name == page and words[0] == "rayner"]:
-        given = parse_arguments(words[1:], build_parser())  # raises SystemExit for what it does not know
+    for words in [words for name, words in ALL_COMMANDS if name == page and words[0] == "rayner"]:
+        options = parse_arguments(words[1:], build_parser())  # raises SystemExit for an unknown argument
         if words[1] == "doctor":
-            load_config(given.config, given.overrides)
+            load_config(options.config, options.overrides)
         elif "--serve" in words:
-            assert served(words[1:], capsys)
+            assert serves_site(words[1:], capsys)
         else:
             if "export.json" in words:
-                correct("review-1/tasks.json", "export.json")
+                confirm_predictions("review-1/tasks.json", "export.json")
             assert main(words[1:]) == 0, (words, capsys.readouterr().err)
 
 
-def served(arguments, capsys):
-    """Whether a site is served; its thread ends with the tests."""
+def serves_site(arguments, capsys):
+    """Whether the command serves a site. Its thread ends with the tests."""
     port = arguments.index("--port") + 1 if "--port" in arguments else 0
     arguments = [*arguments[:port], "0", *arguments[port + 1 :]] if port else [*arguments, "--port", "0"]
     threading.Thread(target=main, args=[arguments], daemon=True).start()
-    said = ""
+    output = ""
     for _ in range(200):
-        said += capsys.readouterr().out
-        if found := re.search(r"http://127\.0\.0\.1:\d+/", said):
-            return "html" in urllib.request.urlopen(found[0], timeout=10).read().decode()
+        output += capsys.readouterr().out
+        if url := re.search(r"http://127\.0\.0\.1:\d+/", output):
+            return "html" in urllib.request.urlopen(url[0], timeout=10).read().decode()
         threading.Event().wait(0.05)
     return False
 
 
 @pytest.mark.parametrize(
-    ("page", "words"), JOBS + [(n, submitted(w)) for n, w in EVERY if w[:3] == ["ray", "job", "submit"]]
+    ("page", "words"), JOBS + [(n, submitted_job(w)) for n, w in ALL_COMMANDS if w[:3] == ["ray", "job", "submit"]]
 )
-def test_the_settings_of_every_job_hold(desk, page, words):
+def test_the_settings_of_every_job_are_valid(desk, page, words):
     assert (ROOT / words[0]).is_file()
-    assert settings_of(words[1:]).run
+    assert load_job_config(words[1:]).run
 
 
-def settings_of(arguments):
-    given = build_job_parser("").parse_intermixed_args(arguments)
-    return load_config(given.config, given.overrides)
+def load_job_config(arguments):
+    options = build_job_parser("").parse_intermixed_args(arguments)
+    return load_config(options.config, options.overrides)
 
 
-def files(folder):
+def read_files(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
@@ -126,20 +128,20 @@ def files(folder):
 def test_every_job_that_can_run_here_passes_its_dry_run(desk, page, words, monkeypatch, capsys):
     if "reviewed.txt" in " ".join(words):
         shutil.copy("labelled.txt", "reviewed.txt")
-    run = desk / settings_of(words[1:]).run
-    before = files(run)
+    run = desk / load_job_config(words[1:]).run
+    before = read_files(run)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setattr(sys, "argv", [*words, "--dry-run"])
-    for kept in ("handlers", "level", "propagate"):  # which a job sets for its process
-        monkeypatch.setattr(log, kept, getattr(log, kept))
+    for attribute in ("handlers", "level", "propagate"):  # a job changes these for its process
+        monkeypatch.setattr(log, attribute, getattr(log, attribute))
     with pytest.raises(SystemExit) as caught:
         runpy.run_path(words[0], run_name="__main__")
     assert caught.value.code == 0, capsys.readouterr().err
-    assert files(run) == before
+    assert read_files(run) == before
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("words", [w for _, w in EVERY if w[0].startswith("studies/")])
+@pytest.mark.parametrize("words", [w for _, w in ALL_COMMANDS if w[0].startswith("studies/")])
 def test_every_study_runs_at_small_size(desk, words):
     small = ["--start", "60", "--add", "20", "--starts", "1", "--draws", "1", "--iterations", "5"]
     subprocess.run([sys.executable, *words, *small], check=True, capture_output=True, timeout=100)
@@ -153,7 +155,9 @@ def inline_commands(tool):
 
 
 def test_every_make_target_is_there_with_its_variables(tmp_path):
-    wanted = [words[1:] for _, words in EVERY if words[0] == "make"] + [words for _, words in inline_commands("make")]
+    wanted = [words[1:] for _, words in ALL_COMMANDS if words[0] == "make"] + [
+        words for _, words in inline_commands("make")
+    ]
     assert len(wanted) > 20
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for words in {tuple(words) for words in wanted}:

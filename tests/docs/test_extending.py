@@ -1,4 +1,4 @@
-"""Each example of `docs/extending.md` does what the page says of it."""
+"""Each example of `docs/extending.md` does what the page says."""
 
 import json
 from pathlib import Path
@@ -25,14 +25,16 @@ from tests.report.synthetic import TYPES, rows
 
 
 def test_the_reader_reads_json_lines(desk):
-    items = [
+    documents = [
         {"text": "懷王入秦。", "label": [[0, 2, "PER"], [3, 4, "LOC"]]},
         {"text": "𠮷見之", "label": [[0, 1, "PER"]]},
     ]
-    Path("a.jsonl").write_text("\n".join(json.dumps(item, ensure_ascii=False) for item in items), encoding="utf-8")
-    found = read_labelled_file("a.jsonl", layout="my_reader:doccano")
-    assert found.text == "懷王入秦。\n𠮷見之\n"
-    assert found.spans == (Span(0, 2, "PER"), Span(3, 4, "LOC"), Span(6, 7, "PER"))
+    Path("a.jsonl").write_text(
+        "\n".join(json.dumps(document, ensure_ascii=False) for document in documents), encoding="utf-8"
+    )
+    labelled = read_labelled_file("a.jsonl", layout="my_reader:doccano")
+    assert labelled.text == "懷王入秦。\n𠮷見之\n"
+    assert labelled.spans == (Span(0, 2, "PER"), Span(3, 4, "LOC"), Span(6, 7, "PER"))
 
 
 def test_the_format_writes_brackets(desk):
@@ -41,7 +43,7 @@ def test_the_format_writes_brackets(desk):
     assert written == "[楚|NG]使怒去歸告[懷王|NR]。秦惠王之時[蘇秦|NR]死於齊。"
 
 
-def test_the_rule_trusts_whom_it_may(desk):
+def test_the_rule_trusts_the_better_model_of_each_type(desk):
     rule = custom_rule.fit("my_rule:BY_TYPE", rows(), TYPES)
     assert set(rule.fitted) == set(TYPES)
     assert set(rule.fitted.values()) <= {"slm", "llm"}
@@ -50,8 +52,8 @@ def test_the_rule_trusts_whom_it_may(desk):
     rule = custom_rule.fit("my_rule:BY_TYPE", llm_places, ("NG", "NR", "NS"))
     assert rule.fitted == {"NG": "slm", "NR": "slm", "NS": "llm"}
     assert [(d.span, d.decided_by) for d in decide(llm_places[0], rule)] == [(place, "llm"), (name, "slm")]
-    only = custom_rule.fit("my_rule:BY_TYPE", llm_places, ("NG", "NR"))
-    assert not llm_could_change(llm_places[0], only)
+    slm_only = custom_rule.fit("my_rule:BY_TYPE", llm_places, ("NG", "NR"))
+    assert not llm_could_change(llm_places[0], slm_only)
 
 
 def test_the_tagger_learns(desk, tmp_path):
@@ -69,7 +71,7 @@ def test_the_tagger_learns(desk, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("setting", "said"),
+    ("setting", "message"),
     [
         (
             "layout=my_reader:doccan",
@@ -79,9 +81,9 @@ def test_the_tagger_learns(desk, tmp_path):
         ("fusion.rules=my_rule:fit", "fusion.rules: expected a CustomRule, found my_rule:fit of type function"),
     ],
 )
-def test_a_dry_run_tells_a_wrong_name(desk, setting, said):
+def test_a_dry_run_refuses_a_wrong_name(desk, setting, message):
     config = load_config(
         "jobs/conf/tiny.yaml", ["run=runs/new", "train=labelled.jsonl", "layout=my_reader:doccano", setting]
     )
-    with pytest.raises(ConfigError, match=f"^{said}"):
+    with pytest.raises(ConfigError, match=f"^{message}"):
         check_training(config, Run(Path("runs/new")))

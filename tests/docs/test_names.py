@@ -1,4 +1,4 @@
-"""What pages name is there: settings, files, tests, links, messages."""
+"""Everything that pages name exists: settings, files, tests, links, messages."""
 
 import ast
 import contextlib
@@ -13,15 +13,15 @@ from rayner.errors import ConfigError
 from rayner.fusion import gate
 from tests.docs.pages import HISTORY, NAMES, ROOT, anchors, inline_code, links
 
-# Words between backticks that look like a setting, and are one of something else.
-NO_SETTINGS = {
+# Words between backticks that look like a setting, but are none.
+NOT_SETTINGS = {
     *("run.json", "fusion.json", "llm.json", "score.py"),  # files
     *("gate.max_llm_score", "gate.first_closed_slot", "gate.first_stop_slot"),  # functions of rayner.fusion.gate
 }
 
 
-def is_read(setting):
-    """Whether a setting holds with a CRF as the small model, or with an encoder."""
+def is_valid(setting):
+    """Whether a setting is valid with a CRF as the small model, or with an encoder."""
     for config in (ROOT / "jobs" / "conf" / "tiny.yaml", None):
         with contextlib.suppress(ConfigError):
             load_config(config, [setting])
@@ -33,10 +33,10 @@ def test_every_setting_that_is_named_is_one():
     known = {info.key for info in iter_settings(Config)}
     sections = {key.rpartition(".")[0] for key in known if "." in key}
     roots = {section.partition(".")[0] for section in sections}
-    named = [(n, code) for n in NAMES if n not in HISTORY for code in inline_code(n) if code not in NO_SETTINGS]
+    named = [(n, code) for n in NAMES if n not in HISTORY for code in inline_code(n) if code not in NOT_SETTINGS]
     found = 0
-    assert {code for name in NAMES for code in inline_code(name)} >= NO_SETTINGS
-    assert all(hasattr(gate, word.removeprefix("gate.")) for word in NO_SETTINGS if word.startswith("gate."))
+    assert {code for name in NAMES for code in inline_code(name)} >= NOT_SETTINGS
+    assert all(hasattr(gate, word.removeprefix("gate.")) for word in NOT_SETTINGS if word.startswith("gate."))
     for name, code in named:
         for word in code.split():
             key, equals, value = word.partition("=")
@@ -45,7 +45,7 @@ def test_every_setting_that_is_named_is_one():
             found += 1
             assert key in known or key in sections or key.startswith(("llm.type_glosses.", "datasets.")), (name, code)
             if equals and len(value) > 1 and not value.isupper():  # not a letter that stands for a number
-                assert is_read(word), (name, code)
+                assert is_valid(word), (name, code)
     assert found > 60
 
 
@@ -78,7 +78,7 @@ def test_every_test_that_is_named_is_there():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_links_lead_somewhere(name):
+def test_targets_of_links_exist(name):
     for link in links(name):
         if re.match(r"https?://", link):
             continue

@@ -1,4 +1,4 @@
-"""The site has every page and a whole reference, and loads nothing from elsewhere."""
+"""The site has every page and a complete reference, and loads nothing from elsewhere."""
 
 import re
 import subprocess
@@ -14,7 +14,7 @@ from tests.docs.pages import ROOT
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """The whole site, built as `make docs` does."""
+    """Build the site as `make docs` does."""
     folder = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)

@@ -1,4 +1,4 @@
-"""The tables of the formats say what the code writes."""
+"""The tables of the pages agree with what the code writes."""
 
 import dataclasses
 import re
@@ -19,31 +19,31 @@ from tests.docs.pages import first_column_names, prose, table_after
     ("**entities**, in order of `start` within a document, never overlapping", ENTITY_SCHEMA),
     ("**segments**, which partition each document", SEGMENT_SCHEMA),
 ])  # fmt: skip
-def test_every_column_of_the_tagged_corpus_is_told_with_its_type(before, schema):
-    told = [tuple(cell.strip("`") for cell in row[:3]) for row in table_after("docs/formats.md", before)]
-    assert told == [(field.name, str(field.type), "yes" if field.nullable else "no") for field in schema]
+def test_every_column_of_the_tagged_corpus_is_listed_with_its_type(before, schema):
+    listed = [tuple(cell.strip("`") for cell in row[:3]) for row in table_after("docs/formats.md", before)]
+    assert listed == [(field.name, str(field.type), "yes" if field.nullable else "no") for field in schema]
     assert all(row[3] for row in table_after("docs/formats.md", before))
 
 
-def test_every_column_of_the_scores_is_told_with_its_type():
-    told = [tuple(cell.strip("`") for cell in row[:2]) for row in table_after("docs/formats.md", "## Scores")]
-    assert told == [(f.name, "list" if pa.types.is_list(f.type) else str(f.type)) for f in PREDICTION_SCHEMA]
+def test_every_column_of_the_scores_is_listed_with_its_type():
+    listed = [tuple(cell.strip("`") for cell in row[:2]) for row in table_after("docs/formats.md", "## Scores")]
+    assert listed == [(f.name, "list" if pa.types.is_list(f.type) else str(f.type)) for f in PREDICTION_SCHEMA]
 
 
-def test_every_csv_table_is_told_with_its_columns():
-    told = {
+def test_every_csv_table_is_listed_with_its_columns():
+    listed = {
         row[0].strip("`"): tuple(re.findall(r"`(\w+)`", row[1]))
         for row in table_after("docs/formats.md", "## CSV tables")
     }
-    assert told == COLUMNS
+    assert listed == COLUMNS
 
 
-def test_every_key_of_the_status_is_told():
+def test_every_key_of_the_status_is_listed():
     assert first_column_names("docs/formats.md", "## status.json") == {
         field.name for field in dataclasses.fields(JobStatus)
     }
 
 
-def test_every_format_of_exports_is_told():
-    rows_told = [line for line in prose("docs/exports.md").splitlines() if re.match(r"\| `[\w-]+` \|", line)]
-    assert {line.split("`")[1] for line in rows_told} >= set(EXPORT_FORMATS)
+def test_every_format_of_exports_is_listed():
+    rows = [line for line in prose("docs/exports.md").splitlines() if re.match(r"\| `[\w-]+` \|", line)]
+    assert {line.split("`")[1] for line in rows} >= set(EXPORT_FORMATS)
