@@ -330,7 +330,7 @@ class FusionConfig:
     )
     rules: list[str] = setting(
         ["regions", "spans"],
-        "rules to choose from by held-out F1: regions (the paper's) | spans (learned) | module:name, a CustomRule",
+        "rules to choose from by held-out F1: regions (conflict regions) | spans (learned) | module:name, a CustomRule",
         choices=("regions", "spans"), accepts_plugin=True,
     )  # fmt: skip
     folds: int = setting(

@@ -8,6 +8,7 @@ import pytest
 
 from rayner.config.declare import iter_settings
 from rayner.config.loading import load_config
+from rayner.config.renamed import REMOVED, RENAMED
 from rayner.config.settings import Config
 from rayner.errors import ConfigError
 from rayner.fusion import gate
@@ -18,6 +19,9 @@ NOT_SETTINGS = {
     *("run.json", "fusion.json", "llm.json", "score.py"),  # files
     *("gate.max_llm_score", "gate.first_closed_slot", "gate.first_stop_slot"),  # functions of rayner.fusion.gate
 }
+
+# Words before `=` that are no settings: an attribute of TEI, arguments of functions, a placeholder.
+OTHER_KEYS = {"type", "chars_per_file", "use_safetensors", "key"}
 
 
 def is_valid(setting):
@@ -47,6 +51,22 @@ def test_every_setting_that_is_named_is_one():
             if equals and len(value) > 1 and not value.isupper():  # not a letter that stands for a number
                 assert is_valid(word), (name, code)
     assert found > 60
+
+
+def test_every_setting_without_a_section_that_is_named_is_one():
+    known = {info.key for info in iter_settings(Config)}
+    words = [word for name in NAMES if name not in HISTORY for code in inline_code(name) for word in code.split()]
+    keys = {match[1] for word in words if (match := re.match(r"([a-z_]+)=", word))}
+    assert keys - known == OTHER_KEYS
+    assert len(keys & known) > 5
+
+
+def test_the_changelog_lists_every_renamed_and_removed_setting():
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    lines = {line for line in text.splitlines() if line.startswith("  | `")}
+    for old, new in RENAMED.items():
+        assert any(line.startswith(f"  | `{old}`") and f"| `{new}`" in line for line in lines), old
+    assert all(any(line.startswith(f"  | `{old}` | removed") for line in lines) for old in REMOVED)
 
 
 def test_every_file_of_the_repository_that_is_named_is_there():
