@@ -14,7 +14,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, is_typeddict
 
 from rayner.cli import build_parser, jobs
 from rayner.config.declare import iter_settings
@@ -176,7 +176,12 @@ def _module(module: ModuleType) -> list[str]:
 
 def _signature(name: str, member: Any) -> str:  # noqa: ANN401 - a function or a class
     """Return the signature without the modules of its annotations."""
-    arguments = "" if inspect.isclass(member) and issubclass(member, Exception) else inspect.signature(member)
+    arguments = ""
+    if is_typeddict(member):
+        keys = [f"{key}: {inspect.formatannotation(type_)}" for key, type_ in member.__annotations__.items()]
+        arguments = f"({', '.join(keys)})"
+    elif not (inspect.isclass(member) and issubclass(member, Exception)):
+        arguments = str(inspect.signature(member))
     signature = _ARRAY_TYPE.sub(r"ndarray[\1]", _MODULE_PREFIX.sub("", f"{name}{arguments}"))
     return f"class {signature.removesuffix(' -> None')}" if inspect.isclass(member) else f"def {signature}"
 
