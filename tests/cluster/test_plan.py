@@ -25,7 +25,7 @@ documents = st.lists(st.one_of(texts(60), st.text("楚王。\n", max_size=60)), 
 sizes = st.integers(1, 50)
 
 
-def corpus_of(folder, contents):
+def write_corpus(folder, contents):
     """A folder of texts `00.txt`, `01.txt` ..."""
     shutil.rmtree(folder, ignore_errors=True)
     for i, text in enumerate(contents):
@@ -37,15 +37,15 @@ def corpus_of(folder, contents):
 
 @dataclass
 class Plan:
-    """A corpus planned: the pieces of each unit, and what was met."""
+    """A planned corpus: the slices of each unit, and what was found."""
 
     units: list
-    seen: CorpusSurvey
+    survey: CorpusSurvey
 
 
 def plan(corpus, size):
-    seen = CorpusSurvey()
-    return Plan([unit.slices for unit in plan_units(read_documents(corpus, seen), size)], seen)
+    survey = CorpusSurvey()
+    return Plan([unit.slices for unit in plan_units(read_documents(corpus, survey), size)], survey)
 
 
 @pytest.fixture(scope="module")
@@ -53,39 +53,39 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("plan") / "corpus"
 
 
-def by_document(found):
-    pieces = {}
-    for unit in found.units:
-        for piece in unit:
-            pieces.setdefault(piece.doc_id, []).append(piece)
-    return pieces
+def slices_by_document(planned):
+    slices = {}
+    for unit in planned.units:
+        for part in unit:
+            slices.setdefault(part.doc_id, []).append(part)
+    return slices
 
 
 @given(contents=documents, size=sizes)
 def test_units_partition_every_document_at_ends_of_sentences(folder, contents, size):
-    found = plan(corpus_of(folder, contents), size)
-    pieces = by_document(found)
-    assert list(pieces) == [f"{i:02d}" for i in range(len(contents))]
+    planned = plan(write_corpus(folder, contents), size)
+    slices = slices_by_document(planned)
+    assert list(slices) == [f"{i:02d}" for i in range(len(contents))]
     for i, text in enumerate(contents):
-        own = pieces[f"{i:02d}"]
-        assert "".join(text[piece.start : piece.end] for piece in own) == text
-        assert own[0].start == 0
-        assert own[-1].end == len(text)
-        assert [a.end for a in own[:-1]] == [b.start for b in own[1:]]
-        cut = [(p.start + a, p.start + b) for p in own for a, b in split_sentences(text[p.start : p.end])]
-        assert cut == split_sentences(text), "the segments of the pieces are those of the whole"
-        assert [bounds for p in own for bounds in p.segment_bounds()] == cut
-        assert {(p.sha256, p.n_chars) for p in own} == {(file_sha256(own[0].path), len(text))}
-    assert found.seen.documents == len(contents)
-    assert found.seen.characters == sum(map(len, contents))
-    assert found.seen.unread == {}
+        parts = slices[f"{i:02d}"]
+        assert "".join(text[part.start : part.end] for part in parts) == text
+        assert parts[0].start == 0
+        assert parts[-1].end == len(text)
+        assert [a.end for a in parts[:-1]] == [b.start for b in parts[1:]]
+        cut = [(p.start + a, p.start + b) for p in parts for a, b in split_sentences(text[p.start : p.end])]
+        assert cut == split_sentences(text), "the segments of the slices are those of the whole"
+        assert [bounds for p in parts for bounds in p.segment_bounds()] == cut
+        assert {(p.sha256, p.n_chars) for p in parts} == {(file_sha256(parts[0].path), len(text))}
+    assert planned.survey.documents == len(contents)
+    assert planned.survey.characters == sum(map(len, contents))
+    assert planned.survey.unread == {}
 
 
 @given(contents=documents, size=sizes)
 def test_a_unit_is_longer_than_asked_for_only_if_it_is_one_sentence(folder, contents, size):
-    for unit in plan(corpus_of(folder, contents), size).units:
-        full = [piece for piece in unit if piece.end > piece.start]
-        if sum(piece.end - piece.start for piece in unit) > size:
+    for unit in plan(write_corpus(folder, contents), size).units:
+        full = [part for part in unit if part.end > part.start]
+        if sum(part.end - part.start for part in unit) > size:
             assert len(full) == 1
             text = contents[int(full[0].doc_id)][full[0].start : full[0].end]
             assert len(split_sentences(text)) == 1
@@ -93,15 +93,15 @@ def test_a_unit_is_longer_than_asked_for_only_if_it_is_one_sentence(folder, cont
 
 @given(contents=documents, size=sizes)
 def test_two_units_in_a_row_would_not_fit_into_one_together(folder, contents, size):
-    units = plan(corpus_of(folder, contents), size).units
+    units = plan(write_corpus(folder, contents), size).units
     assert all(units)
-    lengths = [[piece.end - piece.start for piece in unit] for unit in units]
+    lengths = [[part.end - part.start for part in unit] for unit in units]
     assert all(sum(a) + b[0] > size for a, b in pairwise(lengths))
 
 
 def test_the_plan_does_not_depend_on_place_times_or_the_order_of_writing(tmp_path):
     contents = ["楚王曰。秦王曰。", "", "齊。" * 9, "趙"]
-    here = plan(corpus_of(tmp_path / "here", contents), 10)
+    here = plan(write_corpus(tmp_path / "here", contents), 10)
     there = tmp_path / "there"
     there.mkdir()
     for i in reversed(range(len(contents))):
@@ -109,7 +109,7 @@ def test_the_plan_does_not_depend_on_place_times_or_the_order_of_writing(tmp_pat
         os.utime(there / f"{i:02d}.txt", (i, i))
     (there / "notes.md").write_text("not a text")
     other = plan(str(there), 10)
-    assert other.seen.digest == here.seen.digest
+    assert other.survey.digest == here.survey.digest
     assert [[(p.doc_id, p.start, p.end) for p in u] for u in other.units] == [
         [(p.doc_id, p.start, p.end) for p in u] for u in here.units
     ]
@@ -125,28 +125,28 @@ def test_the_plan_does_not_depend_on_place_times_or_the_order_of_writing(tmp_pat
     ],
 )
 def test_the_digest_changes_with_texts_and_names(tmp_path, contents):
-    before = plan(corpus_of(tmp_path / "a", ["楚王曰。", "秦王曰。"]), 10).seen
-    assert plan(corpus_of(tmp_path / "b", contents), 10).seen.digest != before.digest
+    before = plan(write_corpus(tmp_path / "a", ["楚王曰。", "秦王曰。"]), 10).survey
+    assert plan(write_corpus(tmp_path / "b", contents), 10).survey.digest != before.digest
 
 
 def test_the_digest_changes_when_a_file_is_renamed(tmp_path):
-    source = corpus_of(tmp_path / "a", ["楚王曰。"])
-    before = plan(source, 10).seen.digest
+    source = write_corpus(tmp_path / "a", ["楚王曰。"])
+    before = plan(source, 10).survey.digest
     (tmp_path / "a" / "00.txt").rename(tmp_path / "a" / "0.txt")
-    assert plan(source, 10).seen.digest != before
+    assert plan(source, 10).survey.digest != before
 
 
 def test_a_file_that_cannot_be_read_is_named_and_the_rest_goes_on(tmp_path):
-    source = corpus_of(tmp_path / "a", ["楚王曰。", "秦\n王".encode() + b"\xff", "趙"])
-    found = plan(source, 10)
+    source = write_corpus(tmp_path / "a", ["楚王曰。", "秦\n王".encode() + b"\xff", "趙"])
+    planned = plan(source, 10)
     bad = str(tmp_path / "a" / "01.txt")
-    assert list(found.seen.unread) == [bad]
-    assert found.seen.unread[bad].startswith(f"{bad}:2: expected UTF-8")
-    assert list(by_document(found)) == ["00", "02"]
+    assert list(planned.survey.unread) == [bad]
+    assert planned.survey.unread[bad].startswith(f"{bad}:2: expected UTF-8")
+    assert list(slices_by_document(planned)) == ["00", "02"]
 
 
 def test_a_corpus_of_which_nothing_can_be_read_is_an_error_naming_a_file(tmp_path):
-    source = corpus_of(tmp_path / "a", [b"\xff", b"\xfe"])
+    source = write_corpus(tmp_path / "a", [b"\xff", b"\xfe"])
     with pytest.raises(DataError) as caught:
         plan(source, 10)
     assert source in str(caught.value)
@@ -159,16 +159,16 @@ def test_a_corpus_that_is_not_there_is_an_error(tmp_path):
 
 
 def test_an_empty_document_is_a_document(tmp_path):
-    found = plan(corpus_of(tmp_path / "a", [""]), 10)
-    assert (found.seen.documents, found.seen.characters, len(found.units)) == (1, 0, 1)
-    assert found.seen.empty == [str(tmp_path / "a" / "00.txt")]
+    planned = plan(write_corpus(tmp_path / "a", [""]), 10)
+    assert (planned.survey.documents, planned.survey.characters, len(planned.units)) == (1, 0, 1)
+    assert planned.survey.empty == [str(tmp_path / "a" / "00.txt")]
 
 
 def test_subfolders_and_a_single_file_are_named_by_their_paths(tmp_path):
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "b" / "史記.txt").write_text("楚", encoding="utf-8")
-    assert list(by_document(plan(str(tmp_path / "a"), 10))) == ["b/史記"]
-    assert list(by_document(plan(str(tmp_path / "a" / "b" / "史記.txt"), 10))) == ["史記"]
+    assert list(slices_by_document(plan(str(tmp_path / "a"), 10))) == ["b/史記"]
+    assert list(slices_by_document(plan(str(tmp_path / "a" / "b" / "史記.txt"), 10))) == ["史記"]
 
 
 def test_the_digest_of_a_text_is_that_of_its_file(tmp_path):
@@ -179,26 +179,30 @@ def test_the_digest_of_a_text_is_that_of_its_file(tmp_path):
 
 @given(contents=documents, size=sizes)
 def test_what_is_kept_is_what_was_planned(folder, contents, size):
-    source, out = corpus_of(folder, contents), folder.parent / "out"
+    source, out = write_corpus(folder, contents), folder.parent / "out"
     shutil.rmtree(out, ignore_errors=True)
-    seen = write_plan(source, size, out)
+    survey = write_plan(source, size, out)
     kept = [unit for part in iter_plan_parts(out) for unit in part]
-    found = plan(source, size)
-    assert [unit.slices for unit in kept] == found.units
-    assert [unit.number for unit in kept] == list(range(seen.units))
+    planned = plan(source, size)
+    assert [unit.slices for unit in kept] == planned.units
+    assert [unit.number for unit in kept] == list(range(survey.units))
     texts = {}
     for unit in kept:
         rows = read_table(out / "documents" / f"{unit.name}.parquet", DOCUMENT_SCHEMA).to_pylist()
         texts |= {row["doc_id"]: (row["text"], unit.number, row["sha256"]) for row in rows}
     assert [text for text, _, _ in texts.values()] == contents
     assert all(texts[p.doc_id][1:] == (p.documents_unit, p.sha256) for unit in kept for p in unit.slices)
-    assert (seen.documents, seen.characters, seen.digest) == (len(contents), sum(map(len, contents)), found.seen.digest)
+    assert (survey.documents, survey.characters, survey.digest) == (
+        len(contents),
+        sum(map(len, contents)),
+        planned.survey.digest,
+    )
     assert find_changed_files(source, out) == {}
 
 
 def test_parts_of_a_plan_follow_each_other(tmp_path, monkeypatch):
     monkeypatch.setattr(plans, "UNITS_PER_PART", 3)
-    source = corpus_of(tmp_path / "a", ["楚王曰。"] * 8)
+    source = write_corpus(tmp_path / "a", ["楚王曰。"] * 8)
     write_plan(source, 4, tmp_path / "out")
     assert [[unit.number for unit in part] for part in iter_plan_parts(tmp_path / "out")] == [
         [0, 1, 2],
@@ -209,7 +213,7 @@ def test_parts_of_a_plan_follow_each_other(tmp_path, monkeypatch):
 
 def test_a_plan_that_was_interrupted_leaves_nothing_in_the_next(tmp_path, monkeypatch):
     monkeypatch.setattr(plans, "UNITS_PER_PART", 2)
-    source = corpus_of(tmp_path / "a", ["楚王曰。"] * 4)
+    source = write_corpus(tmp_path / "a", ["楚王曰。"] * 4)
     write_plan(source, 4, tmp_path / "out")
     (tmp_path / "out" / "plan" / ".0123.tmp").write_bytes(b"PAR1")  # which a kill cut off
     write_plan(source, 8, tmp_path / "out")
@@ -218,7 +222,7 @@ def test_a_plan_that_was_interrupted_leaves_nothing_in_the_next(tmp_path, monkey
 
 
 def test_what_differs_from_the_plan_is_named(tmp_path):
-    source = corpus_of(tmp_path / "a", [f"楚{i}" for i in range(6)])
+    source = write_corpus(tmp_path / "a", [f"楚{i}" for i in range(6)])
     write_plan(source, 10, tmp_path / "out")
     path = {i: tmp_path / "a" / f"{i:02d}.txt" for i in range(6)}
     path[0].unlink()
@@ -237,7 +241,7 @@ def test_what_differs_from_the_plan_is_named(tmp_path):
 
 def test_a_corpus_in_an_object_store_is_planned_as_the_same_in_a_folder(tmp_path):
     contents = ["楚王曰。秦王曰。", "", "齊。" * 9, "趙"]
-    here, there = corpus_of(tmp_path / "a", contents), storage_path("memory://plans/corpus")
+    here, there = write_corpus(tmp_path / "a", contents), storage_path("memory://plans/corpus")
     for i, text in enumerate(contents):
         with atomic_writer(there / "書" / f"{i:02d}.txt") as stream:
             stream.write(text.encode())
@@ -245,12 +249,12 @@ def test_a_corpus_in_an_object_store_is_planned_as_the_same_in_a_folder(tmp_path
         (tmp_path / "b" / "書").mkdir(parents=True, exist_ok=True)
         shutil.copy(Path(here) / name, tmp_path / "b" / "書" / name)
     out = storage_path("memory://plans/out")
-    seen = write_plan(str(there), 10, out)
-    assert seen.digest == plan(str(tmp_path / "b"), 10).seen.digest
+    survey = write_plan(str(there), 10, out)
+    assert survey.digest == plan(str(tmp_path / "b"), 10).survey.digest
     assert find_changed_files(str(there), out) == {}
-    pieces = [piece for part in iter_plan_parts(out) for unit in part for piece in unit.slices]
-    assert [piece.doc_id for piece in pieces if piece.start == 0] == [f"書/{i:02d}" for i in range(4)]
-    assert pieces[0].path == "memory://plans/corpus/書/00.txt"
+    slices = [part for units in iter_plan_parts(out) for unit in units for part in unit.slices]
+    assert [part.doc_id for part in slices if part.start == 0] == [f"書/{i:02d}" for i in range(4)]
+    assert slices[0].path == "memory://plans/corpus/書/00.txt"
 
 
 @given(st.lists(st.integers(), max_size=60))
