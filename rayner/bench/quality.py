@@ -25,7 +25,7 @@ def measure_quality(setup: BenchmarkSetup) -> list[BenchmarkRow]:
         for size, rows in answered.items()
     }
     gate = load_benchmark_gate(config, run, share=share)
-    budgeted = [row if gate.should_ask_llm(row) else replace(row, llm=None) for row in answered[group]]
+    budgeted = [row if gate.decide(row).ask_llm else replace(row, llm=None) for row in answered[group]]
     asked = sum(row.llm is not None for row in budgeted) / len(budgeted)
     own, shared, limited = (
         count_entities(gold, [fused_spans(row, gate.rule) for row in rows], types)

@@ -12,7 +12,8 @@ from rayner.fusion.deciding import FusionRule, decide
 from rayner.fusion.region_rule import RegionRule
 from rayner.runs.run_folder import Run, read_json
 from rayner.steps import score
-from rayner.steps.tag.stages import Gate, LlmStage, SlmStage, UnitPredictions
+from rayner.steps.tag.llm_gate import Gate
+from rayner.steps.tag.stages import LlmStage, SlmStage, UnitPredictions
 from rayner.text.predictions import NOTHING, SegmentPrediction
 from rayner.text.segmentation import bounds_without_whitespace, split_sentences
 from rayner.text.spans import Span, crop_spans
@@ -107,7 +108,7 @@ def observe_stage(stage: LlmStage, unit: UnitPredictions) -> ObservedStage:
 
     Raises TypeError if the stage does not verify drafts.
     """
-    engine = stage.decoder
+    engine = stage.engine
     if not isinstance(engine, DraftVerifyEngine):
         raise TypeError(f"expected a stage that verifies drafts, found one with {type(engine).__name__}")
     before = replace(engine.cost)
@@ -118,11 +119,11 @@ def observe_stage(stage: LlmStage, unit: UnitPredictions) -> ObservedStage:
         for segment in segments
         if segment.llm is not None
     ]
-    questions = [stage.build_question(segment, bounds) for segment, bounds, _ in answered]
-    examples = stage.retriever.find_examples([question.text for question in questions])
+    text_requests = [stage.build_request(segment) for segment, _, _ in answered]
+    examples = stage.retriever.find_examples([request.text for request in text_requests])
     requests = [
-        WindowRequest(question.text, shown, crop_spans(spans, *bounds), question.stop_mask)
-        for question, shown, (_, bounds, spans) in zip(questions, examples, answered, strict=True)
+        WindowRequest(request.text, shown, crop_spans(spans, *bounds), request.stop_mask)
+        for request, shown, (_, bounds, spans) in zip(text_requests, examples, answered, strict=True)
     ]
     return ObservedStage(stage, engine, segments, requests, cost)
 

@@ -34,7 +34,11 @@ class Budget:
         """How many tags of a sentence the LLM should overturn; 0 where it cannot overturn any."""
         if not llm_could_change(row, rule):
             return 0.0
-        at = np.searchsorted(self.entropy_steps, block_entropy(row.slm, rule), side="right") - 1
+        return self.sum_overturned_shares(block_entropy(row.slm, rule))
+
+    def sum_overturned_shares(self, entropies: npt.NDArray[np.float64]) -> float:
+        """Sum the shares of tags that the LLM overturns at these entropies, [n_chars], nats."""
+        at = np.searchsorted(self.entropy_steps, entropies, side="right") - 1
         return float(np.where(at >= 0, np.asarray(self.overturned_shares)[at], 0.0).sum())
 
     def threshold_for_share(self, share: float) -> float:

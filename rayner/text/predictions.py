@@ -119,10 +119,24 @@ def join_window_answers(parts: Sequence[LlmAnswer], windows: Sequence[Window]) -
 
 
 @dataclass(frozen=True, slots=True)
+class GateDecision:
+    """What the gate decided about a segment, under the run's fusion rule.
+
+    ask_llm: whether the LLM is asked. could_change: whether some LLM answer could change the fused entities; None if
+    the gate did not need to know. stop_mask: [n_chars + 1] slots at which decoding may stop; None reads whole answers.
+    """
+
+    ask_llm: bool
+    could_change: bool | None = None
+    stop_mask: npt.NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SegmentPrediction:
     """A segment with what is known of it: where it lies, its text, gold entities if labelled, both models' answers.
 
-    `llm` is None where the LLM was skipped or failed; `error` says why the segment was set aside, else None.
+    `llm` is None where the LLM was skipped or failed; `error` says why the segment was set aside, else None. `gate` is
+    the decision behind `gated`, while the segment is on its way; it is not stored.
     """
 
     doc_id: str
@@ -134,6 +148,7 @@ class SegmentPrediction:
     gold: tuple[Span, ...] = ()
     gated: bool = False
     error: str | None = None
+    gate: GateDecision | None = None
 
 
 NOTHING = SlmPrediction((), np.zeros(0, dtype=np.float32))

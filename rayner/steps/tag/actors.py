@@ -13,7 +13,8 @@ from rayner.errors import JobError
 from rayner.runs.progress import log
 from rayner.runs.run_folder import Run
 from rayner.runs.storage import StoragePath
-from rayner.steps.tag.stages import Gate, LlmStage, SlmStage, UnitPredictions
+from rayner.steps.tag.llm_gate import Gate
+from rayner.steps.tag.stages import LlmStage, SlmStage, UnitPredictions
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""The two stages of scoring, small model and LLM, over a unit of work that an actor has loaded.
+"""The two stages of predicting a unit: the small model on every segment, then the LLM where the gate lets it.
 
-Batches are formed inside a unit only, so no score depends on scheduling or on the number of actors. Models are
-imported inside the stages: processes that only read and write stay small.
+Batches never cross units, so no prediction depends on scheduling or on the number of actors. Models are imported
+inside the stages, so processes that only read and write stay small.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,12 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from rayner.config.settings import Config
-from rayner.fusion.budget import Budget
-from rayner.fusion.deciding import FusionRule, llm_could_change, stop_mask
 from rayner.runs.run_folder import Run
 from rayner.runs.storage import StoragePath
 from rayner.steps.tag.attempts import run_isolating_failures
-from rayner.text.predictions import NOTHING, SegmentPrediction
+from rayner.steps.tag.llm_gate import Gate
+from rayner.text.predictions import NOTHING, GateDecision, SegmentPrediction
 from rayner.text.segmentation import bounds_without_whitespace
 from rayner.text.spans import crop_spans
 
@@ -33,10 +32,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class UnitPredictions:
-    """A unit of work: its name and its segments, with what is known of them so far.
+    """A unit of work with what is known of its segments so far.
 
-    groups: the texts that share examples with each segment; None where they are to be cut from the unit itself.
-    vectors: of texts of the segments, where the small model made them in passing.
+    example_groups: for each segment the texts that share its examples; None if the unit itself is to be grouped.
+    text_vectors: sentence vectors by text, where the small model made them in passing.
     """
 
     name: str
@@ -45,137 +44,121 @@ class UnitPredictions:
     text_vectors: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
 
 
-def attempt_path(notes: StoragePath | None, unit: UnitPredictions, stage: str) -> StoragePath | None:
-    """Where a stage notes what it is about to do with a unit."""
-    return None if notes is None else notes / f"{unit.name}.{stage}.json"
-
-
-@dataclass(frozen=True)
-class Gate:
-    """Which segments the LLM is asked about, under a fusion rule.
-
-    exact: not about those that no answer could change, and of the others only as much of the answer as can matter.
-    share: about this share of all segments at most.
-    """
-
-    rule: FusionRule
-    budget: Budget
-    exact: bool = True
-    share: float = 1.0
-
-    def should_ask_llm(self, row: SegmentPrediction) -> bool:
-        """Whether the LLM is asked about a segment that the small model has scored."""
-        if self.exact and not llm_could_change(row, self.rule):
-            return False
-        return self.share >= 1 or self.budget.expected_overturned_tags(
-            row, self.rule
-        ) > self.budget.threshold_for_share(self.share)
-
-
 class SlmStage:
-    """Labels and entropies by the small model. notes: where it notes what it is about to do."""
+    """The small model's predictions. attempts_folder: see `PredictionJob`; None if crashes need not be survived."""
 
-    def __init__(self, config: Config, run: Run, notes: StoragePath | None = None) -> None:
+    def __init__(self, config: Config, run: Run, attempts_folder: StoragePath | None = None) -> None:
         from rayner.steps.loading import load_tagger
 
-        self.attempts_folder = notes
-        # Retrieval by the tagger's own vectors: its pass over a text has them ready.
-        own = config.llm.examples == "similar" and config.index.encoder == "slm"
-        self.tagger = load_tagger(config, run, sentence_vectors=own)
+        self.attempts_folder = attempts_folder
+        # The encoder computes its sentence vectors while it tags; retrieval reuses them.
+        needs_vectors = config.llm.examples == "similar" and config.index.encoder == "slm"
+        self.tagger = load_tagger(config, run, sentence_vectors=needs_vectors)
 
     def __call__(self, unit: UnitPredictions) -> UnitPredictions:
-        """Score the segments of a unit."""
-        cores = [bounds_without_whitespace(item.text) for item in unit.segments]
-        texts = [item.text[start:end] for item, (start, end) in zip(unit.segments, cores, strict=True)]
-        found, errors = run_isolating_failures(
-            self.tagger.predict, texts, attempt_path(self.attempts_folder, unit, "slm")
+        """Add the small model's prediction to each segment; segments that fail are set aside."""
+        bounds = [bounds_without_whitespace(segment.text) for segment in unit.segments]
+        texts = [segment.text[start:end] for segment, (start, end) in zip(unit.segments, bounds, strict=True)]
+        predictions, errors = run_isolating_failures(
+            self.tagger.predict, texts, _attempt_path(self.attempts_folder, unit, "slm")
         )
-        done = []
-        for item, (start, end), prediction, error in zip(unit.segments, cores, found, errors, strict=True):
-            framed = (prediction or NOTHING).pad(start, len(item.text) - (end if prediction else start))
-            done.append(replace(item, slm=framed, error=error))
+        segments = []
+        for segment, (start, end), prediction, error in zip(unit.segments, bounds, predictions, errors, strict=True):
+            if prediction is None:
+                slm = NOTHING.pad(0, len(segment.text))
+            else:
+                slm = prediction.pad(start, len(segment.text) - end)
+            segments.append(replace(segment, slm=slm, error=error))
         vectors = {
             text: prediction.sentence_vector
-            for text, prediction in zip(texts, found, strict=True)
+            for text, prediction in zip(texts, predictions, strict=True)
             if prediction and prediction.sentence_vector is not None
         }
-        return replace(unit, segments=done, text_vectors=vectors)
+        return replace(unit, segments=segments, text_vectors=vectors)
 
 
 class LlmStage:
-    """Answers and confidences by the LLM; with a gate, only where that is worth it.
+    """The LLM's answers where the gate asks for them.
 
-    notes: where it notes what it is about to do.
+    gate: None asks about every segment. attempts_folder: see `PredictionJob`; None if crashes need not be survived.
     """
 
-    def __init__(self, config: Config, run: Run, gate: Gate | None, notes: StoragePath | None = None) -> None:
+    def __init__(self, config: Config, run: Run, gate: Gate | None, attempts_folder: StoragePath | None = None) -> None:
         from rayner.decoding.long_texts import answer_texts
         from rayner.steps.loading import load_llm, load_retriever
 
-        self.gate, self.group, self.attempts_folder = gate, config.prompt.group, notes
-        self.decoder, self.retriever = build_decoder(load_llm(config, run), config), load_retriever(config, run)
-        self.answer = partial(
+        self.gate, self.group_size, self.attempts_folder = gate, config.prompt.group, attempts_folder
+        self.engine, self.retriever = build_engine(load_llm(config, run), config), load_retriever(config, run)
+        self.answer_texts = partial(
             answer_texts,
-            self.decoder.answer_requests,
+            self.engine.answer_requests,
             retriever=self.retriever,
             size=config.llm.max_chars,
             overlap=config.llm.overlap,
         )
 
     def __call__(self, unit: UnitPredictions) -> UnitPredictions:
-        """Answer the segments of a unit that are not gated."""
-        rows = unit.segments
-        cores = [bounds_without_whitespace(item.text) for item in rows]
-        asked = [i for i, item in enumerate(rows) if self._asks(item)]
-        groups = self._group_texts(rows, cores) if unit.example_groups is None else unit.example_groups
-        questions = [self.build_question(rows[i], cores[i], groups[i]) for i in asked]
-        answer = partial(self.answer, known_vectors=unit.text_vectors)
-        found, errors = run_isolating_failures(answer, questions, attempt_path(self.attempts_folder, unit, "llm"))
-        done = [replace(item, gated=item.error is None) for item in rows]
-        for i, answered, error in zip(asked, found, errors, strict=True):
-            start, end = cores[i]
-            framed = answered.pad(start, len(rows[i].text) - end) if answered else None
-            done[i] = replace(done[i], llm=framed, gated=False, error=error)
-        return replace(unit, segments=done)
+        """Add the gate's decision to each segment, and the LLM's answer where it was asked."""
+        segments = [replace(segment, gate=self._decide_gate(segment)) for segment in unit.segments]
+        groups = self._group_texts(segments) if unit.example_groups is None else unit.example_groups
+        asked = [i for i, segment in enumerate(segments) if segment.gate and segment.gate.ask_llm]
+        answers, errors = run_isolating_failures(
+            partial(self.answer_texts, known_vectors=unit.text_vectors),
+            [self.build_request(segments[i], groups[i]) for i in asked],
+            _attempt_path(self.attempts_folder, unit, "llm"),
+        )
+        predicted = [replace(segment, gated=segment.error is None) for segment in segments]
+        for i, answer, error in zip(asked, answers, errors, strict=True):
+            start, end = bounds_without_whitespace(segments[i].text)
+            llm = answer.pad(start, len(segments[i].text) - end) if answer else None
+            predicted[i] = replace(segments[i], llm=llm, error=error)
+        return replace(unit, segments=predicted)
 
-    def _asks(self, item: SegmentPrediction) -> bool:
-        if item.error is not None or not item.text.strip():
-            return False
-        return self.gate is None or self.gate.should_ask_llm(item)
+    def _decide_gate(self, segment: SegmentPrediction) -> GateDecision:
+        if segment.error is not None or not segment.text.strip():
+            return GateDecision(ask_llm=False)
+        return self.gate.decide(segment) if self.gate else GateDecision(ask_llm=True)
 
-    def build_question(
-        self, item: SegmentPrediction, place: tuple[int, int], group: tuple[str, ...] = ()
-    ) -> "TextRequest":
-        """What is asked about a segment, of which `place` is the core."""
+    def build_request(self, segment: SegmentPrediction, example_group: tuple[str, ...] = ()) -> "TextRequest":
+        """Build what the LLM is asked about a segment: its text without white space at the edges, drafted by the SLM.
+
+        Reads the gate's decision about the segment.
+        """
         from rayner.decoding.long_texts import TextRequest
 
-        start, end = place
-        slots = stop_mask(item.slm, self.gate.rule) if self.gate and self.gate.exact else None
-        slots = None if slots is None else slots[start : end + 1]
-        return TextRequest(item.text[start:end], crop_spans(item.slm.spans, start, end), slots, group)
+        start, end = bounds_without_whitespace(segment.text)
+        stop_mask = segment.gate.stop_mask if segment.gate else None
+        return TextRequest(
+            segment.text[start:end],
+            crop_spans(segment.slm.spans, start, end),
+            None if stop_mask is None else stop_mask[start : end + 1],
+            example_group,
+        )
 
-    def _group_texts(
-        self, rows: Sequence[SegmentPrediction], cores: Sequence[tuple[int, int]]
-    ) -> list[tuple[str, ...]]:
-        """The texts that share examples with each segment, whether the LLM is asked about them or not.
+    def _group_texts(self, segments: Sequence[SegmentPrediction]) -> list[tuple[str, ...]]:
+        """For each segment, return the texts of its document that share its examples; empty if none do.
 
-        So no prompt depends on the gate.
+        Segments that the LLM is not asked about are included, so no prompt depends on the gate.
         """
-        groups: list[tuple[str, ...]] = [()] * len(rows)
-        if self.group == 1:
+        groups: list[tuple[str, ...]] = [()] * len(segments)
+        if self.group_size == 1:
             return groups
-        for _, document in groupby(range(len(rows)), key=lambda i: rows[i].doc_id):
-            written = [i for i in document if rows[i].text.strip()]
-            for at in range(0, len(written), self.group):
-                members = written[at : at + self.group]
-                texts = tuple(rows[i].text[slice(*cores[i])] for i in members)
+        for _, document in groupby(range(len(segments)), key=lambda i: segments[i].doc_id):
+            indices = [i for i in document if segments[i].text.strip()]
+            for first in range(0, len(indices), self.group_size):
+                members = indices[first : first + self.group_size]
+                texts = tuple(segments[i].text[slice(*bounds_without_whitespace(segments[i].text))] for i in members)
                 for i in members:
                     groups[i] = texts
         return groups
 
 
-def build_decoder(llm: "Llm", config: Config) -> "DraftVerifyEngine | GreedyEngine | VllmEngine":
-    """How the LLM answers: drafts verified in a few passes, or token by token, by transformers or by vLLM."""
+def _attempt_path(folder: StoragePath | None, unit: UnitPredictions, stage: str) -> StoragePath | None:
+    return None if folder is None else folder / f"{unit.name}.{stage}.json"
+
+
+def build_engine(llm: "Llm", config: Config) -> "DraftVerifyEngine | GreedyEngine | VllmEngine":
+    """Build what decodes answers: drafts verified in few passes, or token by token by transformers or vLLM."""
     softmax_over, batch_size = config.llm.softmax_over, config.score.llm.batch_size
     if config.llm.engine == "vllm":
         from rayner.decoding.vllm_engine import VllmEngine

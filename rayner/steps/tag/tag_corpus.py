@@ -28,8 +28,8 @@ from rayner.runs.run_folder import Run, file_sha256, read_json
 from rayner.runs.storage import StoragePath, list_file_names, remove_temporary_files, storage_path
 from rayner.steps.tag.actors import PredictionJob, predict_units
 from rayner.steps.tag.audit import verify_tagged_corpus
+from rayner.steps.tag.llm_gate import Gate
 from rayner.steps.tag.plan import PlanSummary, find_changed_files, iter_plan_parts, write_plan
-from rayner.steps.tag.stages import Gate
 from rayner.steps.tag.units import read_unit_by_name, write_unit
 
 _MAX_UNKNOWN_SHARE = 0.05  # share of unknown characters from which a model hardly reads the text
