@@ -1,4 +1,4 @@
-"""A small tagged corpus with everything that a page can stumble over."""
+"""A small tagged corpus with characters, sizes and names that can break a page."""
 
 from tests.corpus.units import document, entity, write_unit
 
@@ -12,18 +12,18 @@ HOSTILE = "<script>alert(2)</script>&\"'"
 SEGMENT = {"gated": False, "passes": 1, "error": None}
 
 
-def voted(doc_id, start, text, kind="NR", **said):
-    """An entity with votes: by default both models agree on it."""
+def voted(doc_id, start, text, type_name="NR", **columns):
+    """Return an entity row with votes; by default both models agree on it."""
     votes = {
         "score": 0.9,
         "decided_by": "agree",
-        "slm_type": kind,
+        "slm_type": type_name,
         "slm_entropy": 0.125,
-        "llm_type": kind,
+        "llm_type": type_name,
         "llm_category_prob": 0.75,
         "llm_boundary_prob": 0.5,
     }
-    return entity(doc_id, start, text, kind) | votes | said
+    return entity(doc_id, start, text, type_name) | votes | columns
 
 
 ALONE = {"decided_by": "slm", "llm_type": None, "llm_category_prob": None, "llm_boundary_prob": None}
@@ -31,16 +31,16 @@ NASTY_ID, LONG_ID = "史/nasty", "史/長"
 
 
 def write_corpus(folder):
-    """Documents 0 (nasty), 1 (long), 2 (in no folder), 3 (empty), 4 (hostile names); returns their rows of entities."""
-    at = NASTY.index
+    """Write documents 0 (nasty), 1 (long), 2 (in no folder), 3 (empty), 4 (hostile names); return their entity rows."""
+    offset = NASTY.index
     nasty = [
         voted(NASTY_ID, 0, "楚", "NG"),
         voted(NASTY_ID, 1, "懷王\ue000", score=0.4, decided_by="llm", slm_type=None),
-        voted(NASTY_ID, at("\U000f0001"), "\U000f0001屈原", score=0.2, decided_by="slm", llm_type="NS"),
-        voted(NASTY_ID, at("\U00020bb7"), "\U00020bb7之\U000e0100", "<b>", score=0.95),
-        voted(NASTY_ID, at("<script>"), "<script>", "NB", score=0.7),
-        voted(NASTY_ID, at("己"), "己", "T", score=None),
-        voted(NASTY_ID, at("庚"), "庚", score=0.85, **ALONE),
+        voted(NASTY_ID, offset("\U000f0001"), "\U000f0001屈原", score=0.2, decided_by="slm", llm_type="NS"),
+        voted(NASTY_ID, offset("\U00020bb7"), "\U00020bb7之\U000e0100", "<b>", score=0.95),
+        voted(NASTY_ID, offset("<script>"), "<script>", "NB", score=0.7),
+        voted(NASTY_ID, offset("己"), "己", "T", score=None),
+        voted(NASTY_ID, offset("庚"), "庚", score=0.85, **ALONE),
     ]
     long = [
         voted(LONG_ID, i, LONG[i : i + 1], "NG", score=0.5 + (i % 97) / 200, **ALONE)
@@ -56,8 +56,8 @@ def write_corpus(folder):
         [document(NASTY_ID, NASTY), document(LONG_ID, LONG)],
         [*nasty, *long[:2000]],
         [
-            {"doc_id": NASTY_ID, "start": 0, "end": at("庚"), **SEGMENT},
-            {"doc_id": NASTY_ID, "start": at("庚"), "end": len(NASTY), **SEGMENT, "gated": True, "passes": 0},
+            {"doc_id": NASTY_ID, "start": 0, "end": offset("庚"), **SEGMENT},
+            {"doc_id": NASTY_ID, "start": offset("庚"), "end": len(NASTY), **SEGMENT, "gated": True, "passes": 0},
             {"doc_id": LONG_ID, "start": 0, "end": 100, **SEGMENT, "error": "too long"},
         ],
     )

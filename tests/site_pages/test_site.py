@@ -7,6 +7,8 @@ import os
 import re
 import threading
 from html.parser import HTMLParser
+from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -14,37 +16,37 @@ import pytest
 from rayner.cli import main
 from rayner.corpus.tables import iter_documents
 from rayner.errors import ConfigError, DataError
-from rayner.site.build import MARKER_FILE, build_site, is_up_to_date
+from rayner.site.build import MARKER_FILE, SiteSize, build_site, is_up_to_date
 from rayner.site.html_text import LlmCoverage
 from rayner.site.page_splitting import MAX_PAGE_CHARS
 from rayner.site.serve import create_server
 from rayner.site.store import MAX_DISAGREEMENTS, SiteDatabase
 from tests.corpus.units import document, entity, write_unit
 from tests.site_pages.site_units import HOSTILE, LONG, NASTY, voted, write_corpus
-from tests.site_pages.test_site_parts import places_of, read_scripts
+from tests.site_pages.test_site_parts import read_places, read_scripts
 
 LIMIT = 2_000_000  # bytes of a file
 VOID = {"meta", "link", "input", "br"}
 
 
 class Page(HTMLParser):
-    """A page's elements and texts by id and tag; asserts that every element is closed in turn."""
+    """The elements of a page, and its texts by the id of an element around them; all elements must be closed."""
 
     def __init__(self, html):
         super().__init__()
-        self.found, self._open, self.texts = [], [], {}
+        self.elements, self._open, self.texts = [], [], {}
         self.feed(html)
         self.close()
         assert self._open == []
 
     def handle_starttag(self, tag, attrs):
         attrs = dict(attrs)
-        self.found.append((tag, attrs))
+        self.elements.append((tag, attrs))
         if tag not in VOID:
             self._open.append((tag, attrs.get("id")))
 
     def handle_startendtag(self, tag, attrs):
-        self.found.append((tag, dict(attrs)))
+        self.elements.append((tag, dict(attrs)))
 
     def handle_endtag(self, tag):
         assert self._open.pop()[0] == tag
@@ -55,43 +57,50 @@ class Page(HTMLParser):
                 self.texts[name] = self.texts.get(name, "") + data
 
     def tags(self, name):
-        return [attrs for tag, attrs in self.found if tag == name]
+        return [attrs for tag, attrs in self.elements if tag == name]
+
+
+class Built(NamedTuple):
+    """A tagged corpus, its site, the result of build_site, the entities of each document, the reported progress."""
+
+    tagged: Path
+    site: Path
+    size: SiteSize
+    rows: list
+    progress: list
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """The tagged corpus, its site, what was said of it and the entities of each document."""
-    root = tmp_path_factory.mktemp("made")
-    rows = write_corpus(root / "tagged")
-    told = []
-    result = build_site(root / "tagged", root / "site", lambda *so_far: told.append(so_far))
-    return root / "tagged", root / "site", result, rows, told
+def built(tmp_path_factory):
+    root = tmp_path_factory.mktemp("built")
+    rows, progress = write_corpus(root / "tagged"), []
+    size = build_site(root / "tagged", root / "site", lambda *so_far: progress.append(so_far))
+    return Built(root / "tagged", root / "site", size, rows, progress)
 
 
-def pages(site):
+def parse_pages(site):
     return {path.relative_to(site).as_posix(): Page(path.read_text(encoding="utf-8")) for path in site.rglob("*.html")}
 
 
-def test_what_was_made_is_what_is_told(made):
-    tagged, site, result, _, told = made
+def test_the_result_counts_what_was_written(built):
+    tagged, site, size, _, progress = built
     files = [path for path in site.rglob("*") if path.is_file()]
-    assert result.pages == len(list(site.rglob("*.html")))
-    assert result.files == len(files)
-    assert result.bytes == sum(path.stat().st_size for path in files) - (site / MARKER_FILE).stat().st_size
-    assert result.largest_bytes == (site / result.largest_name).stat().st_size < LIMIT
-    assert [documents for documents, _ in told] == [1, 2, 3, 4, 5]
-    assert told[-1][1] == len(NASTY) + len(LONG) + 5 + len(HOSTILE)
+    assert size.pages == len(list(site.rglob("*.html")))
+    assert size.files == len(files)
+    assert size.bytes == sum(path.stat().st_size for path in files) - (site / MARKER_FILE).stat().st_size
+    assert size.largest_bytes == (site / size.largest_name).stat().st_size < LIMIT
+    assert [documents for documents, _ in progress] == [1, 2, 3, 4, 5]
+    assert progress[-1][1] == len(NASTY) + len(LONG) + 5 + len(HOSTILE)
     assert sorted(path.name for path in site.parent.iterdir()) == ["site", "tagged"]
     assert is_up_to_date(tagged, site)
 
 
-def test_every_link_leads_somewhere_and_nothing_leads_away(made):
-    _, site, *_ = made
-    found = pages(site)
-    for name, page in found.items():
-        ids = [attrs["id"] for _, attrs in page.found if "id" in attrs]
+def test_every_link_leads_somewhere_and_nothing_leads_away(built):
+    site = built.site
+    for name, page in parse_pages(site).items():
+        ids = [attrs["id"] for _, attrs in page.elements if "id" in attrs]
         assert len(ids) == len(set(ids)), name
-        for _, attrs in page.found:
+        for _, attrs in page.elements:
             for attribute in ("href", "src"):
                 target = attrs.get(attribute, "data:,")
                 if target == "data:,":
@@ -112,64 +121,64 @@ def test_every_link_leads_somewhere_and_nothing_leads_away(made):
             assert not re.search(r"https?:|url\(|@import", path.read_text(encoding="utf-8")), path
 
 
-def test_pages_are_sound(made):
-    _, site, *_ = made
-    for name, page in pages(site).items():
+def test_pages_are_sound(built):
+    site = built.site
+    for name, page in parse_pages(site).items():
         assert len(page.tags("h1")) == len(page.tags("main")) == len(page.tags("title")) == 1, name
         assert "default-src 'none'" in next(m["content"] for m in page.tags("meta") if "http-equiv" in m)
         assert all(attrs.get("src", "").count("assets/") or attrs["type"] == "application/json"
                    for attrs in page.tags("script")), name  # fmt: skip
         assert not any("alert" in attrs.get("src", "") for attrs in page.tags("script"))
-        navigations = [attrs for tag, attrs in page.found if tag == "nav"]
+        navigations = [attrs for tag, attrs in page.elements if tag == "nav"]
         assert all("aria-label" in attrs for attrs in navigations)
 
 
-def test_the_pages_of_a_document_are_its_text(made):
-    _, site, _, rows, _ = made
-    found = pages(site)
+def test_the_pages_of_a_document_are_its_text(built):
+    site, rows = built.site, built.rows
+    pages = parse_pages(site)
     for number, text in enumerate([NASTY, LONG, "屈原既放。", "", HOSTILE]):
-        names = [name for name in found if re.fullmatch(rf"d/0/{number}(-\d+)?\.html", name)]
+        names = [name for name in pages if re.fullmatch(rf"d/0/{number}(-\d+)?\.html", name)]
         names.sort(key=lambda name: int((re.findall(r"-(\d+)", name) or ["1"])[0]))
-        assert "".join(found[name].texts.get("text", "") for name in names) == text.replace("\0", "\ufffd")
-        marks = [attrs for name in names for attrs in found[name].tags("b")]
+        assert "".join(pages[name].texts.get("text", "") for name in names) == text.replace("\0", "\ufffd")
+        marks = [attrs for name in names for attrs in pages[name].tags("b")]
         assert len(marks) == len(rows[number])
-        spelled = " ".join(json.loads(found[name].texts["votes"]) for name in names)
-        assert len(spelled.split()) == len(marks)
-    assert len([name for name in found if name.startswith("d/0/1")]) == -(-len(LONG) // MAX_PAGE_CHARS) > 2
+        votes = " ".join(json.loads(pages[name].texts["votes"]) for name in names)
+        assert len(votes.split()) == len(marks)
+    assert len([name for name in pages if name.startswith("d/0/1")]) == -(-len(LONG) // MAX_PAGE_CHARS) > 2
 
 
-def test_every_entity_is_in_the_index_with_its_page(made):
-    _, site, _, rows, _ = made
-    kinds = json.loads((site / "assets/data.js").read_text(encoding="utf-8").partition("= ")[2].rstrip(";\n"))["types"]
+def test_every_entity_is_in_the_index_with_its_page(built):
+    site, rows = built.site, built.rows
+    types = json.loads((site / "assets/data.js").read_text(encoding="utf-8").partition("= ")[2].rstrip(";\n"))["types"]
     titles = read_scripts(site, "titles")[0]
     expected = {
         (row["text"], row["type"], row["doc_id"], row["start"]) for document_rows in rows for row in document_rows
     }
-    places, found = read_scripts(site, "places"), []
+    places, listed = read_scripts(site, "places"), []
     for row in (row for shard in read_scripts(site, "names") for row in shard):
-        for number, page, at in places_of(row, places)[0]:
-            found.append((row[0], kinds[row[1]], titles[number], at))
+        for number, page, offset in read_places(row, places)[0]:
+            listed.append((row[0], types[row[1]], titles[number], offset))
             name = f"d/0/{number}{f'-{page + 1}' if page else ''}.html"
-            start, end = (int(part) for part in shown_by(site / name))
-            assert start <= at < end
-    assert len(found) == len(expected)
-    assert set(found) == expected
+            start, end = (int(part) for part in page_bounds(site / name))
+            assert start <= offset < end
+    assert len(listed) == len(expected)
+    assert set(listed) == expected
 
 
-def shown_by(path):
+def page_bounds(path):
     html = path.read_text(encoding="utf-8")
     start, starts = re.search(r'data-start="(\d+)" data-starts="([\d ]*)"', html).groups()
-    later = [at for at in starts.split() if int(at) > int(start)]
+    later = [offset for offset in starts.split() if int(offset) > int(start)]
     return start, later[0] if later else 10**9
 
 
-def test_disagreements_are_those_where_both_were_asked(made):
-    _, site, *_ = made
+def test_disagreements_are_those_where_both_were_asked(built):
+    site = built.site
     page = Page((site / "disagreements.html").read_text(encoding="utf-8"))
     links = [attrs["href"] for attrs in page.tags("a") if "#c" in attrs.get("href", "")]
     # By score: 0.2, 0.3, 0.35, 0.4. What was gated or set aside is no disagreement.
-    at = NASTY.index("\U000f0001")
-    assert links == [f"d/0/0.html#c{at}", "d/0/2.html#c0", "d/0/4.html#c0", "d/0/0.html#c1"]
+    start = NASTY.index("\U000f0001")
+    assert links == [f"d/0/0.html#c{start}", "d/0/2.html#c0", "d/0/4.html#c0", "d/0/0.html#c1"]
 
 
 def test_of_disagreements_the_most_uncertain_are_kept(tmp_path):
@@ -199,16 +208,16 @@ def test_the_densest_page_stays_small(tmp_path):
 
 def test_a_corpus_without_anything(tmp_path):
     write_unit(tmp_path / "t", "u.parquet")
-    made = build_site(tmp_path / "t", tmp_path / "site")
-    assert made.pages == 3
+    size = build_site(tmp_path / "t", tmp_path / "site")
+    assert size.pages == 3
     assert "{{" not in (tmp_path / "site/index.html").read_text(encoding="utf-8")
 
 
 # ---- whole or not there
 
 
-def test_another_folder_is_not_touched(made, tmp_path):
-    tagged, *_ = made
+def test_another_folder_is_not_touched(built, tmp_path):
+    tagged = built.tagged
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("1")
     with pytest.raises(ConfigError, match="--out: expected a new or empty folder"):
@@ -220,11 +229,11 @@ def test_another_folder_is_not_touched(made, tmp_path):
     assert [path.name for path in tmp_path.rglob("*")] == ["mine", "thesis.txt"]
 
 
-def test_an_earlier_site_is_replaced_and_one_that_fails_leaves_it(made, tmp_path):
-    tagged, *_ = made
+def test_an_earlier_site_is_replaced_and_one_that_fails_leaves_it(built, tmp_path):
+    tagged = built.tagged
     out = tmp_path / "site"
     (tmp_path / ".site.making").mkdir()
-    (tmp_path / ".site.making" / "left.html").write_text("of one that was killed")
+    (tmp_path / ".site.making" / "left.html").write_text("of an interrupted build")
     build_site(tagged, out)
     (out / "stale.html").write_text("of a larger corpus")
     build_site(tagged, out)
@@ -239,8 +248,8 @@ def test_an_earlier_site_is_replaced_and_one_that_fails_leaves_it(made, tmp_path
     assert not is_up_to_date(tmp_path / "bad", out)
 
 
-def test_two_at_a_time_do_not_mix(made, tmp_path):
-    tagged, *_ = made
+def test_two_at_a_time_do_not_mix(built, tmp_path):
+    tagged = built.tagged
     (tmp_path / ".site.making").mkdir()
     other = os.open(tmp_path / ".site.making", os.O_RDONLY)
     fcntl.flock(other, fcntl.LOCK_EX)
@@ -263,7 +272,7 @@ def test_view_makes_a_site_beside_the_tables(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         (["none"], "expected a tagged corpus"),
         (["t", "--port", "99999"], "--port: expected 0 to 65535"),
@@ -271,40 +280,40 @@ def test_view_makes_a_site_beside_the_tables(tmp_path, capsys):
         (["memory://t"], "--out: expected a folder of this machine"),
     ],
 )
-def test_wrong_arguments_of_view(arguments, said, tmp_path, capsys, monkeypatch):
+def test_wrong_arguments_of_view(arguments, expected, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["view", *arguments]) == 2
     message = capsys.readouterr().err
     assert message.startswith("error: ")
-    assert said in message
+    assert expected in message
     assert not any(tmp_path.iterdir())
 
 
 # ---- the server
 
 
-def test_the_server_answers_this_machine_only(made):
-    _, site, *_ = made
-    serving = create_server(site, 0)
-    threading.Thread(target=serving.serve_forever, daemon=True).start()
-    address, port = serving.server_address[:2]
+def test_the_server_answers_this_machine_only(built):
+    site = built.site
+    httpd = create_server(site, 0)
+    threading.Thread(target=httpd.serve_forever, daemon=True).start()
+    address, port = httpd.server_address[:2]
     assert address == "127.0.0.1"
 
-    def ask(path, host):
+    def request(path, host):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         connection.request("GET", path, headers={"Host": host})
-        answer = connection.getresponse()
-        body = answer.read()
+        response = connection.getresponse()
+        body = response.read()
         connection.close()
-        return answer.status, answer.headers.get_content_type(), body
+        return response.status, response.headers.get_content_type(), body
 
     try:
-        assert ask("/", f"127.0.0.1:{port}") == (200, "text/html", (site / "index.html").read_bytes())
-        assert ask("/assets/site.js", f"localhost:{port}")[:2] == (200, "text/javascript")
-        assert ask("/d/0/", f"localhost:{port}")[0] == 404
-        assert ask("/../tagged/documents/unit-0.parquet", f"localhost:{port}")[0] == 404
-        assert ask("/", f"evil.example:{port}")[0] == 403
-        assert ask("/", "")[0] == 403
+        assert request("/", f"127.0.0.1:{port}") == (200, "text/html", (site / "index.html").read_bytes())
+        assert request("/assets/site.js", f"localhost:{port}")[:2] == (200, "text/javascript")
+        assert request("/d/0/", f"localhost:{port}")[0] == 404
+        assert request("/../tagged/documents/unit-0.parquet", f"localhost:{port}")[0] == 404
+        assert request("/", f"evil.example:{port}")[0] == 403
+        assert request("/", "")[0] == 403
     finally:
-        serving.shutdown()
-        serving.server_close()
+        httpd.shutdown()
+        httpd.server_close()

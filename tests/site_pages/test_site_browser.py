@@ -75,9 +75,9 @@ def chromium():
 
 @pytest.fixture
 def visit(chromium, site, tmp_path):
-    """Opens pages of the site by file://; in the end, asserts that nothing went wrong in any and nothing was fetched
-    from elsewhere, and takes a screenshot of each."""
-    contexts, wrong, opened = [], [], []
+    """Open pages of the site by file://. At the end, take a screenshot of each, and assert that there were no errors
+    and no requests to other addresses."""
+    contexts, problems, pages = [], [], []
 
     def open_page(name="index.html", base="", script="", **options):
         base = base or site.as_uri()
@@ -85,25 +85,25 @@ def visit(chromium, site, tmp_path):
         if script:
             context.add_init_script(script)
         page = context.new_page()
-        page.on("console", lambda said: said.type in ("error", "warning") and wrong.append(said.text))
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url}"))
-        page.on("dialog", lambda dialog: wrong.append(f"dialog: {dialog.message}"))
-        page.on("request", lambda request: request.url.startswith((base, "data:")) or wrong.append(request.url))
+        page.on("console", lambda message: message.type in ("error", "warning") and problems.append(message.text))
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("requestfailed", lambda request: problems.append(f"failed: {request.url}"))
+        page.on("dialog", lambda dialog: problems.append(f"dialog: {dialog.message}"))
+        page.on("request", lambda request: request.url.startswith((base, "data:")) or problems.append(request.url))
         page.goto(f"{base}/{name}")
         contexts.append(context)
-        opened.append(page)
+        pages.append(page)
         return page
 
     yield open_page
-    named = os.environ.get("RAYNER_SCREENSHOTS")
-    for number, page in enumerate(opened):
-        for folder in filter(None, (str(tmp_path), named)):
+    screenshots = os.environ.get("RAYNER_SCREENSHOTS")
+    for number, page in enumerate(pages):
+        for folder in filter(None, (str(tmp_path), screenshots)):
             test = re.sub(r"\W+", "-", os.environ["PYTEST_CURRENT_TEST"].split("::")[-1].split(" ")[0])
             page.screenshot(path=Path(folder, f"{test}-{number}.png"))
     for context in contexts:
         context.close()
-    assert wrong == []
+    assert problems == []
 
 
 def marks(page):
@@ -130,7 +130,7 @@ def test_the_text_is_the_text_whatever_is_in_it(visit):
     assert hostile.locator("h1").text_content() == HOSTILE.rpartition("/")[2]
 
 
-def test_an_entity_is_told_as_the_report_tells_it(visit, rows):
+def test_an_entity_is_described_as_in_the_report(visit, rows):
     page = visit("d/0/0.html")
     for number, row in enumerate(rows[0][:-1]):
         assert page.evaluate(f"rayner.describeEntity({number})") == describe_entity(row).en
@@ -147,12 +147,12 @@ def test_hovering_shows_the_votes_of_both_models(visit):
     card = page.locator("#card")
     assert card.is_hidden()
     marks(page).nth(2).hover()
-    said = " ".join(card.inner_text().split())
+    card_text = " ".join(card.inner_text().split())
     expected = ("NR person", "decided by the SLM", "confidence 0.200", "NS place", "0.125", "0.750", "0.500", "U+F0001")
     for part in expected:
-        assert part in said
+        assert part in card_text
     start = NASTY.index("\U000f0001")
-    assert f"[{start}, {start + 3})" in said
+    assert f"[{start}, {start + 3})" in card_text
     page.locator("h1").hover()
     card.wait_for(state="hidden")
     marks(page).nth(2).click()
@@ -358,8 +358,8 @@ def test_the_language_is_remembered_also_where_storage_is_denied(visit, site, de
         page.get_by_role("navigation", name="本站页面").get_by_role("link", name=link).click()
         page.wait_for_load_state()
         assert page.evaluate("document.documentElement.lang") == "zh-Hans"
-    untold = page.locator("body [data-zh]:not(#language)").filter(has_not_text=re.compile("[\u4e00-\u9fff×]"))
-    assert untold.all_text_contents() == []
+    english = page.locator("body [data-zh]:not(#language)").filter(has_not_text=re.compile("[\u4e00-\u9fff×]"))
+    assert english.all_text_contents() == []
     page.locator("#language").click()
     assert page.title() == "Tagged corpus"
 
@@ -369,17 +369,17 @@ def test_a_browser_set_to_chinese_begins_in_chinese(visit):
 
 
 def test_served_it_is_the_same(visit, site):
-    serving = create_server(site, 0)
-    threading.Thread(target=serving.serve_forever, daemon=True).start()
+    httpd = create_server(site, 0)
+    threading.Thread(target=httpd.serve_forever, daemon=True).start()
     try:
-        page = visit("entities.html?q=屈", base=f"http://127.0.0.1:{serving.server_port}")
+        page = visit("entities.html?q=屈", base=f"http://127.0.0.1:{httpd.server_port}")
         expect(page.locator("#status")).to_have_text("Found: 1")
         page.locator("#language").click()
-        page.goto(f"http://127.0.0.1:{serving.server_port}/d/0/0.html")
+        page.goto(f"http://127.0.0.1:{httpd.server_port}/d/0/0.html")
         assert page.evaluate("document.documentElement.lang") == "zh-Hans"
     finally:
-        serving.shutdown()
-        serving.server_close()
+        httpd.shutdown()
+        httpd.server_close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -38,13 +38,13 @@ def test_pages_lose_no_character_and_cut_no_entity(tagged, limit):
     assert starts[0] == 0
     assert all(a < b for a, b in pairwise([*starts, len(text)])) or not text
 
-    def forbidden(at):
-        inside = any(start < at < end for start, end in places)
-        return inside or text[at - 1 : at + 1] == "\r\n" or unicodedata.category(text[at])[0] == "M"
+    def is_forbidden(offset):
+        in_entity = any(start < offset < end for start, end in places)
+        return in_entity or text[offset - 1 : offset + 1] == "\r\n" or unicodedata.category(text[offset])[0] == "M"
 
-    assert not any(map(forbidden, starts[1:]))
+    assert not any(map(is_forbidden, starts[1:]))
     for start, end in pairwise([*starts, len(text)]):
-        assert end - start <= limit or all(map(forbidden, range(start + 1, start + limit + 1)))
+        assert end - start <= limit or all(map(is_forbidden, range(start + 1, start + limit + 1)))
 
 
 def test_pages_are_alike_and_end_with_lines_or_sentences():
@@ -62,26 +62,26 @@ def test_pages_are_alike_and_end_with_lines_or_sentences():
 
 
 class Parsed(HTMLParser):
-    """Texts of all, and of each element."""
+    """The text of a page, and [tag, attributes, text] of each element."""
 
     def __init__(self, html):
         super().__init__()
-        self.text, self.found, self._open = "", [], []
+        self.text, self.elements, self._open = "", [], []
         self.feed(html)
         self.close()
         assert not self._open
 
     def handle_starttag(self, tag, attrs):
-        self._open.append(len(self.found))
-        self.found.append([tag, dict(attrs), ""])
+        self._open.append(len(self.elements))
+        self.elements.append([tag, dict(attrs), ""])
 
     def handle_endtag(self, tag):
-        assert self.found[self._open.pop()][0] == tag
+        assert self.elements[self._open.pop()][0] == tag
 
     def handle_data(self, data):
         self.text += data
         for i in self._open:
-            self.found[i][2] += data
+            self.elements[i][2] += data
 
 
 @given(tagged_texts(max_size=60))
@@ -92,12 +92,12 @@ def test_marked_text_reads_back_as_the_text_and_its_entities(tagged):
     parsed = Parsed(tagged_text_to_html(text, 0, len(text), rows, types))
     shown = text.replace("\0", "\ufffd")
     assert parsed.text == shown
-    marks = [(attrs["class"], inside) for tag, attrs, inside in parsed.found if tag == "b"]
-    assert [(types.names[int(kind[1:])], inside) for kind, inside in marks] == [
+    marks = [(attrs["class"], text) for tag, attrs, text in parsed.elements if tag == "b"]
+    assert [(types.names[int(css_class[1:])], name) for css_class, name in marks] == [
         (span.type, shown[span.start : span.end]) for span in spans
     ]
-    rare = [(attrs["title"], inside) for tag, attrs, inside in parsed.found if tag == "i"]
-    assert rare == [
+    rare_chars = [(attrs["title"], char) for tag, attrs, char in parsed.elements if tag == "i"]
+    assert rare_chars == [
         (str(describe_rare_char(char) or "U+0000"), "\ufffd" if char == "\0" else char)
         for char in text
         if describe_rare_char(char) or char == "\0"
@@ -118,27 +118,27 @@ votes = st.fixed_dictionaries(
 
 
 @given(st.lists(st.tuples(votes, st.booleans()), max_size=6))
-def test_votes_unpack_to_what_was_said(said):
-    rows = [voted("d", i, "王") | vote for i, (vote, _) in enumerate(said)]
-    gated = [{"start": i, "end": i + 1, "gated": not asked, "error": None} for i, (_, asked) in enumerate(said)]
+def test_packed_votes_hold_the_columns_of_each_entity(drawn):
+    rows = [voted("d", i, "王") | vote for i, (vote, _) in enumerate(drawn)]
+    segments = [{"start": i, "end": i + 1, "gated": not asked, "error": None} for i, (_, asked) in enumerate(drawn)]
     types = TypeNumbers()
     types.number_of("NR")
-    found = pack_votes(rows, LlmCoverage(gated), types)
-    for (vote, asked), spelled in zip(said, found.split(" ") if rows else [], strict=True):
-        fields = spelled.split(",")
+    packed = pack_votes(rows, LlmCoverage(segments), types)
+    for (vote, asked), packed_vote in zip(drawn, packed.split(" ") if rows else [], strict=True):
+        fields = packed_vote.split(",")
 
         def number(value):
-            return "" if value is None else str(int(f"{value:.3f}".replace(".", "")))  # as describe() rounds
+            return "" if value is None else str(int(f"{value:.3f}".replace(".", "")))  # as describe_entity() rounds
 
-        def kind(value):
+        def type_number(value):
             return "" if value is None else str(types.number_of(value))
 
         assert fields[:2] == [number(vote["score"]), number(vote["slm_entropy"])]
         assert (len(fields) == 6) == (asked or vote["llm_type"] is not None)
-        assert (fields[2] if len(fields) > 2 else "0") == kind(vote["slm_type"])
+        assert (fields[2] if len(fields) > 2 else "0") == type_number(vote["slm_type"])
         if len(fields) == 6:
-            said_of_llm = (number(vote["llm_category_prob"]), number(vote["llm_boundary_prob"]))
-            assert fields[3:] == [kind(vote["llm_type"]), *said_of_llm]
+            llm_probs = (number(vote["llm_category_prob"]), number(vote["llm_boundary_prob"]))
+            assert fields[3:] == [type_number(vote["llm_type"]), *llm_probs]
 
 
 def test_the_llm_was_asked_but_in_segments_gated_or_set_aside():
@@ -147,22 +147,22 @@ def test_the_llm_was_asked_but_in_segments_gated_or_set_aside():
         {"start": 9, "end": 12, "gated": False, "error": None},
         {"start": 0, "end": 3, "gated": False, "error": "why"},
     ]
-    assert [at for at in range(15) if LlmCoverage(rows).covers(at)] == [3, 4, 9, 10, 11, 12, 13, 14]
+    assert [offset for offset in range(15) if LlmCoverage(rows).covers(offset)] == [3, 4, 9, 10, 11, 12, 13, 14]
     assert LlmCoverage([]).covers(0)
 
 
 @given(st.recursive(texts() | st.integers() | st.none(), lambda inner: st.lists(inner, max_size=3), max_leaves=6))
 def test_json_for_scripts_reads_back_and_ends_no_script(value):
-    spelled = json_for_script(value)
-    assert json.loads(spelled) == value
-    assert not re.search("[<\u2028\u2029]", spelled)
+    encoded = json_for_script(value)
+    assert json.loads(encoded) == value
+    assert not re.search("[<\u2028\u2029]", encoded)
 
 
 # ---- the scripts of the index
 
 
-def called(path):
-    """The arguments of the one call in a script."""
+def read_call(path):
+    """Return the arguments of the one call in a script."""
     call, _, rest = path.read_text(encoding="utf-8").partition("(")
     assert call == "rayner.putData"
     return json.loads(f"[{rest.rstrip().removesuffix(')')}]")
@@ -172,24 +172,24 @@ def read_scripts(root, name):
     files = sorted((root / name).glob("*.js"), key=lambda path: int(path.stem))
     assert [path.stem for path in files] == [str(i) for i in range(len(files))]
     for path in files:
-        assert called(path)[0] == f"{name}/{path.stem}"
-    return [called(path)[1] for path in files]
+        assert read_call(path)[0] == f"{name}/{path.stem}"
+    return [read_call(path)[1] for path in files]
 
 
-def places_of(row, places):
-    """What a row of a shard says of its name's places."""
-    found, contexts, file, at = [], [], row[5], row[6]
-    while len(found) < row[2]:
-        if at == len(places[file]):
-            file, at = file + 1, 0
-        groups, context = places[file][at]
+def read_places(row, places):
+    """Return the places (document, page, offset) and the contexts of the name in a row of a names script."""
+    decoded, contexts, file, line = [], [], row[5], row[6]
+    while len(decoded) < row[2]:
+        if line == len(places[file]):
+            file, line = file + 1, 0
+        groups, context = places[file][line]
         contexts += context
         for group in groups.split(";"):
-            where, _, offsets = group.partition(":")
-            document, page = (int(part, 36) for part in where.split("."))
-            found += [(document, page, int(offset, 36)) for offset in offsets.split(",")]
-        at += 1
-    return found, contexts
+            document_and_page, _, offsets = group.partition(":")
+            document, page = (int(part, 36) for part in document_and_page.split("."))
+            decoded += [(document, page, int(offset, 36)) for offset in offsets.split(",")]
+        line += 1
+    return decoded, contexts
 
 
 occurrences = st.lists(
@@ -207,25 +207,22 @@ def test_shards_hold_every_name_once_and_all_its_places(tmp_path_factory, drawn,
     index = write_name_shards(iter(rows), folder, top_per_type=2, sizes=ScriptSizes(*sizes))
     shards, places = read_scripts(folder.root, "names"), read_scripts(folder.root, "places")
     listed = [(row[0], row[1]) for shard in shards for row in shard]
-    assert listed == sorted({(name, kind) for name, kind, *_ in drawn})
+    assert listed == sorted({(name, type_number) for name, type_number, *_ in drawn})
     assert index.n_names == len(listed)
     assert len(shards) == len(index.first_and_last_chars)
     for shard, (first, last) in zip(shards, index.first_and_last_chars, strict=True):
         assert (first, last) == (ord(shard[0][0][0]), ord(shard[-1][0][0]))
     for row in (row for shard in shards for row in shard):
-        own = [item for item in drawn if (item[0], item[1]) == (row[0], row[1])]
-        found_places, contexts = places_of(row, places)
-        assert found_places == [item[2:] for item in own]
-        assert row[2:5] == [len(own), len({item[2] for item in own}), pytest.approx(mean(own), abs=6e-4)]
+        of_name = [item for item in drawn if (item[0], item[1]) == (row[0], row[1])]
+        decoded, contexts = read_places(row, places)
+        assert decoded == [item[2:] for item in of_name]
+        mean_score = sum(item[4] for item in of_name) / 100 / len(of_name)
+        assert row[2:5] == [len(of_name), len({item[2] for item in of_name}), pytest.approx(mean_score, abs=6e-4)]
         assert contexts[:1] == [["前", "後"]]
     assert index.top_rows == sorted(index.top_rows, key=lambda row: -row[2])
-    for kind in {kind for _, kind in listed}:
-        times = sorted((row[2] for shard in shards for row in shard if row[1] == kind), reverse=True)
-        assert [row[2] for row in index.top_rows if row[1] == kind] == times[:2]
-
-
-def mean(own):
-    return sum(item[4] for item in own) / 100 / len(own)
+    for number in {number for _, number in listed}:
+        times = sorted((row[2] for shard in shards for row in shard if row[1] == number), reverse=True)
+        assert [row[2] for row in index.top_rows if row[1] == number] == times[:2]
 
 
 @given(st.integers(0, 10**9))
@@ -264,11 +261,11 @@ def test_every_text_is_used_and_every_used_text_exists():
 @given(st.integers(1, 40).flatmap(lambda pages: st.tuples(st.just(pages), st.integers(0, pages - 1))))
 def test_a_pager_offers_the_ends_and_the_neighbours(drawn):
     pages, page = drawn
-    found = pages_to_link(page, pages)
-    numbers = [number for number in found if number is not None]
+    linked = pages_to_link(page, pages)
+    numbers = [number for number in linked if number is not None]
     assert {0, page, pages - 1} <= set(numbers) <= set(range(pages))
     for a, b in pairwise(numbers):
-        gap = found[found.index(a) + 1] is None
+        gap = linked[linked.index(a) + 1] is None
         assert gap == (b - a > 1)
 
 
