@@ -3,7 +3,8 @@
 import sys
 
 from rayner.cli.jobs import run_job
-from rayner.steps.reproduce import check_reproduction, reproduce
 
 if __name__ == "__main__":
-    sys.exit(run_job(__doc__ or "", reproduce, check=check_reproduction))
+    sys.exit(
+        run_job(__doc__ or "", "rayner.steps.reproduce:reproduce", check="rayner.steps.reproduce:check_reproduction")
+    )

@@ -3,8 +3,10 @@
 import sys
 
 from rayner.cli.jobs import run_job
-from rayner.steps.preflight import check_training
-from rayner.steps.training.train_llm import train_llm
 
 if __name__ == "__main__":
-    sys.exit(run_job(__doc__ or "", train_llm, check=check_training))
+    sys.exit(
+        run_job(
+            __doc__ or "", "rayner.steps.training.train_llm:train_llm", check="rayner.steps.preflight:check_training"
+        )
+    )

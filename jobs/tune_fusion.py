@@ -3,8 +3,8 @@
 import sys
 
 from rayner.cli.jobs import run_job
-from rayner.steps.preflight import check_scores
-from rayner.steps.tune_fusion import tune_fusion
 
 if __name__ == "__main__":
-    sys.exit(run_job(__doc__ or "", tune_fusion, check=check_scores))
+    sys.exit(
+        run_job(__doc__ or "", "rayner.steps.tune_fusion:tune_fusion", check="rayner.steps.preflight:check_scores")
+    )

@@ -16,7 +16,7 @@ import pytest
 import rayner
 from rayner.cli import COMMANDS, build_parser, main, parse_arguments
 from rayner.cli.jobs import run_job, with_new_folders
-from rayner.cluster import SUBMITTED
+from rayner.cluster.environment import SUBMITTED_JOB_VARIABLE
 from rayner.config.declare import iter_settings
 from rayner.config.settings import Config
 from rayner.corpus.labelled_files import read_labelled_file
@@ -318,7 +318,7 @@ def test_fresh_of_a_job_that_fills_the_out_folder_keeps_its_run():
 
 @pytest.mark.parametrize("key", ["run", "out"])
 def test_a_submitted_job_with_a_relative_folder_ends_with_2(job, tmp_path, capsys, monkeypatch, key):
-    monkeypatch.setenv(SUBMITTED, "{}")
+    monkeypatch.setenv(SUBMITTED_JOB_VARIABLE, "{}")
     assert job(f"run={tmp_path}", "out=s3://bucket/out") == 0
     assert job(f"run={tmp_path}", f"{key}=runs/a") == 2
     assert one_line(capsys).startswith(f"{key}: expected, in a submitted job, an absolute path")
@@ -406,7 +406,7 @@ def test_any_other_error_keeps_its_traceback(job, tmp_path, where):
     [
         ("rayner ev", ["eval"]),
         ("rayner export --t", ["--to", "--tags"]),
-        ("rayner doctor slm.crf.it", ["slm.crf.max_iterations="]),
+        ("rayner doctor slm.crf.max", ["slm.crf.max_iterations="]),
     ],
 )
 def test_a_shell_is_told_what_could_come_next(line, expected, tmp_path):

@@ -23,7 +23,6 @@ def exceptions(path):
 
 def test_every_exception_to_lint_and_types_has_its_rule_and_its_reason():
     found = [(path, number, told) for path in SOURCES for number, told in exceptions(path)]
-    assert len(found) > 50
     assert [f"{path}:{number}" for path, number, told in found if not REASONED.fullmatch(told)] == []
 
 

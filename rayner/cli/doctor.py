@@ -5,6 +5,7 @@ import os
 from typing import Any
 
 from rayner.cli.help_examples import examples_help
+from rayner.cluster.environment import set_quiet_environment
 from rayner.config.declare import iter_settings
 from rayner.config.loading import load_config
 from rayner.config.settings import Config
@@ -34,6 +35,7 @@ def run(given: argparse.Namespace) -> None:
     config = load_config(given.config, given.overrides)
     if given.address:
         os.environ["RAY_ADDRESS"] = given.address
+    set_quiet_environment()
     from rayner.doctor.checks import check_cluster  # which loads Ray
 
     ok = []

@@ -4,6 +4,7 @@ Exit codes: 0 done; 2 the configuration or the input is wrong; 3 done, but too m
 """
 
 import argparse
+import importlib
 import os
 import sys
 import textwrap
@@ -14,6 +15,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from rayner.cluster.environment import SUBMITTED_JOB_VARIABLE, set_quiet_environment
 from rayner.config.declare import iter_settings
 from rayner.config.loading import load_config
 from rayner.config.settings import Config
@@ -23,19 +25,25 @@ from rayner.runs.progress import erase_bar, log, write_status_while_running
 from rayner.runs.run_folder import Run
 from rayner.runs.storage import is_url, storage_path
 
+JobFunction = Callable[[Config, Run], Any]
+CheckFunction = Callable[[Config, Run], list[str]]
+
 
 def run_job(
     description: str,
-    step: Callable[[Config, Run], Any],
+    step: JobFunction | str,
     *,
-    check: Callable[[Config, Run], list[str]],
+    check: CheckFunction | str,
     writes: str = "run",
     arguments: Sequence[str] | None = None,
 ) -> int:
-    """One job from its arguments to its exit code.
+    """Run one job, from its arguments to its exit code.
 
-    check: tells what the job would do, or raises; all that `--dry-run` calls. writes: the folder it fills, `run` or
-    `out`; with `--fresh` it fills another one beside it.
+    step, check: functions, or their names, `module:function`: those are imported when the settings are right, so that
+    help and wrong settings answer at once.
+    step: does the work.
+    check: returns lines that say what the job would do, or raises; `--dry-run` calls nothing else.
+    writes: the setting of the folder that the job fills, `run` or `out`; `--fresh` takes a new folder beside it.
     """
     given = build_job_parser(description).parse_intermixed_args(arguments)
     return exit_code_of(lambda: _run_checked(given, step, check, writes))
@@ -58,22 +66,22 @@ def build_job_parser(description: str) -> argparse.ArgumentParser:
 
 def _run_checked(
     given: argparse.Namespace,
-    step: Callable[[Config, Run], Any],
-    check: Callable[[Config, Run], list[str]],
+    step: JobFunction | str,
+    check: CheckFunction | str,
     writes: str,
 ) -> None:
-    from rayner.cluster import SUBMITTED
-    from rayner.cluster.session import ray_session, start_logging
-
     config = load_config(given.config, given.overrides)
     if not config.run:
         raise ConfigError("run: expected a run folder (run=DIR), found none")
     for key, folder in (("run", config.run), ("out", config.out)):
-        if folder and SUBMITTED in os.environ and not (is_url(folder) or Path(folder).is_absolute()):
+        if folder and SUBMITTED_JOB_VARIABLE in os.environ and not (is_url(folder) or Path(folder).is_absolute()):
             raise ConfigError(
                 f"{key}: expected, in a submitted job, an absolute path on storage that all nodes share, or a URL; "
                 f"found {folder!r}, which would lie in Ray's own copy of the working directory, on one node"
             )
+    set_quiet_environment()
+    from rayner.cluster.session import ray_session, start_logging  # which imports Ray
+
     start_logging()
     if given.fresh:
         config = with_new_folders(config, writes)
@@ -83,15 +91,25 @@ def _run_checked(
         raise ConfigError(f"run: expected a folder, found a file: {run.root}")
     # On a cluster it is the cluster's resources that must suffice, not this node's: be connected for the check.
     with ray_session() if os.environ.get("RAY_ADDRESS") else nullcontext():
-        for line in check(config, run):
+        run_check, run_step = _import_function(check), _import_function(step)
+        for line in run_check(config, run):
             log.info("%s", line)
         if not given.dry_run:
             with (
                 hold_lock(run.root),
-                write_status_while_running(run.root, getattr(step, "__name__", "job")),
+                write_status_while_running(run.root, getattr(run_step, "__name__", "job")),
                 ray_session(),
             ):
-                step(config, run)
+                run_step(config, run)
+
+
+def _import_function(function: Callable[[Config, Run], Any] | str) -> Callable[[Config, Run], Any]:
+    """Return the function that `module:function` names; a function as it is."""
+    if not isinstance(function, str):
+        return function
+    module, _, name = function.partition(":")
+    imported: Callable[[Config, Run], Any] = getattr(importlib.import_module(module), name)
+    return imported
 
 
 def with_new_folders(config: Config, writes: str) -> Config:

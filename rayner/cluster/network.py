@@ -8,7 +8,8 @@ from typing import Any
 import psutil
 import ray
 from ray.train.torch import TorchConfig
-from ray.train.torch.config import _TorchBackend
+
+from rayner.cluster.compat import RayTorchBackend
 
 
 @dataclass
@@ -20,12 +21,12 @@ class RayNodeTorchConfig(TorchConfig):
     """
 
     @property
-    def backend_cls(self) -> type[_TorchBackend]:
+    def backend_cls(self) -> type[RayTorchBackend]:
         """Ray's, which asks first."""
         return _RayNodeTorchBackend
 
 
-class _RayNodeTorchBackend(_TorchBackend):
+class _RayNodeTorchBackend(RayTorchBackend):
     def on_start(self, worker_group: Any, backend_config: Any) -> None:  # noqa: ANN401 - Ray types the two differently
         worker_group.execute(set_gloo_interface)
         super().on_start(worker_group, backend_config)

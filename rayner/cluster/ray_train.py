@@ -1,6 +1,5 @@
 """Run a training on Ray Train workers, keep its checkpoints in the run folder, and resume from them after a fault."""
 
-import json
 import shutil
 import time
 from collections.abc import Callable
@@ -23,8 +22,14 @@ from ray.train import (
     UserCallback,
 )
 from ray.train.torch import TorchTrainer, get_device
-from ray.train.v2._internal.exceptions import WorkerGroupStartupFailedError, WorkerGroupStartupTimeoutError
 
+from rayner.cluster.compat import (
+    CHECKPOINT_PREFIX,
+    SNAPSHOT,
+    WORKER_START_ERRORS,
+    checkpoint_names,
+    describe_worker_failure,
+)
 from rayner.cluster.network import RayNodeTorchConfig
 from rayner.cluster.session import start_logging
 from rayner.config.settings import WorkersConfig
@@ -35,10 +40,8 @@ from rayner.runs.run_folder import Run, replace_folder
 from rayner.runs.status import STATUS_FILE
 from rayner.runs.storage import StoragePath, atomic_writer, list_folder, remove_file, remove_folder
 
-SNAPSHOT = "checkpoint_manager_snapshot.json"  # Ray's list of a training's checkpoints, which it overwrites in place
 SNAPSHOT_COPY = "checkpoint_manager_snapshot.copy.json"
 STATUS_PATH = "status_path"  # key in a worker's settings: the file that it writes its progress into
-_CHECKPOINT_PREFIX = "checkpoint_"  # how Ray begins the names of checkpoint folders
 MAX_START_ATTEMPTS = 10  # attempts of a minute to start the workers: a cluster may have to get machines first
 
 
@@ -83,7 +86,7 @@ def run_training(
         with mirror_progress_file(folder / STATUS_FILE):
             return trainer.fit()
     except ControllerError as error:
-        if isinstance(error.controller_failure, WorkerGroupStartupFailedError | WorkerGroupStartupTimeoutError):
+        if isinstance(error.controller_failure, WORKER_START_ERRORS):
             raise _start_error(name, workers, error.controller_failure) from error
         raise
 
@@ -173,8 +176,7 @@ class SnapshotCopier(UserCallback):
         """Log which workers failed. Ray calls this before it starts them again."""
         start_logging()
         for rank, error in sorted(worker_exceptions.items()):
-            reason = str(getattr(error, "health_check_failure", error)).strip().partition("\n")[0]
-            log.warning("%s: worker %d failed: %s", self.folder.name, rank, reason)
+            log.warning("%s: worker %d failed: %s", self.folder.name, rank, describe_worker_failure(error))
 
 
 def repair_snapshot(folder: StoragePath) -> None:
@@ -195,9 +197,9 @@ def repair_snapshot(folder: StoragePath) -> None:
     else:
         log.warning("%s: %s; training starts over", snapshot, fault)
         remove_file(snapshot)
-    listed = _checkpoint_names(snapshot) if snapshot.exists() else set()
+    listed = checkpoint_names(snapshot.read_bytes()) if snapshot.exists() else set()
     for name, is_folder in list_folder(folder):
-        if is_folder and name.startswith(_CHECKPOINT_PREFIX) and name not in listed:
+        if is_folder and name.startswith(CHECKPOINT_PREFIX) and name not in listed:
             remove_folder(folder / name)
 
 
@@ -209,18 +211,13 @@ def _copy_file(source: StoragePath, target: StoragePath) -> None:
 def _snapshot_fault(snapshot: StoragePath) -> str | None:
     """Say why Ray cannot resume from a snapshot. None if it can, or if there is no snapshot."""
     try:
-        listed = _checkpoint_names(snapshot)
+        listed = checkpoint_names(snapshot.read_bytes())
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError):
         return "expected Ray's list of checkpoints, found a part of it"
     present = {entry.name for entry in list_folder(snapshot.parent)}
     return next((f"lists {name}, which does not exist" for name in sorted(listed - present)), None)
-
-
-def _checkpoint_names(snapshot: StoragePath) -> set[str]:
-    """Read the names of the checkpoint folders that a snapshot lists."""
-    return {result["checkpoint_dir_name"] for result in json.loads(snapshot.read_bytes())["checkpoint_results"]}
 
 
 def _start_error(name: str, workers: WorkersConfig, error: Exception) -> ConfigError:

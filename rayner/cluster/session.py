@@ -14,7 +14,7 @@ from types import FrameType
 
 import ray
 
-from rayner.cluster import QUIET, SUBMITTED
+from rayner.cluster.environment import SUBMITTED_JOB_VARIABLE, set_quiet_environment, worker_environment
 from rayner.runs.progress import erase_bar, log
 
 # There is no named parameter for an actor's restarts yet.
@@ -37,18 +37,19 @@ def start_logging() -> None:
 
 @contextmanager
 def ray_session() -> Iterator[None]:
-    """Be connected to Ray: to the cluster the job was submitted to, or to one that starts here by itself.
+    """Connect to Ray while the block runs: to the cluster at RAY_ADDRESS, or to a local Ray that is started here.
 
-    A connection that stands already is used and left open. A SIGTERM, as `ray job stop` sends, ends the work at once:
-    Ray is shut down, and the process ends with 143.
+    An existing connection is used and left open. A SIGTERM, as `ray job stop` sends it, ends the block at once: Ray is
+    shut down, and the process ends with exit code 143.
     """
+    set_quiet_environment()  # Ray's processes inherit it
     if ray.is_initialized():
         yield
         return
     if os.environ.get("RAY_ADDRESS"):
         # The working directory of a submitted job travels, and rayner in it; of a job started on a node, rayner does.
-        travels = {} if SUBMITTED in os.environ else {"py_modules": [str(Path(__file__).parents[1])]}
-        ray.init(logging_level=logging.WARNING, runtime_env={"env_vars": QUIET, **travels})
+        travels = {} if SUBMITTED_JOB_VARIABLE in os.environ else {"py_modules": [str(Path(__file__).parents[1])]}
+        ray.init(logging_level=logging.WARNING, runtime_env={"env_vars": worker_environment(), **travels})
     else:
         os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")  # nobody takes a laptop's node away
         # The object store holds units of work in flight, not corpora: half a gigabyte is plenty on a laptop.
@@ -56,7 +57,7 @@ def ray_session() -> Iterator[None]:
             address="local",
             dashboard_host="127.0.0.1",
             logging_level=logging.WARNING,
-            runtime_env={"env_vars": QUIET},
+            runtime_env={"env_vars": worker_environment()},
             object_store_memory=512 * 1024**2,
         )
     data = ray.data.DataContext.get_current()

@@ -10,11 +10,11 @@ from importlib.metadata import version
 from typing import Any
 
 import rayner
-from rayner.cluster.memory import PeakMemoryMonitor
 from rayner.config.settings import Config, config_to_dict
 from rayner.errors import TooManySetAsideError
 from rayner.evaluation.evaluate import format_score_table
 from rayner.report.run_report import evaluate_and_write_report
+from rayner.runs.memory import PeakMemoryMonitor
 from rayner.runs.progress import log, record_step_start
 from rayner.runs.run_folder import Run, write_json
 from rayner.runs.status import format_duration

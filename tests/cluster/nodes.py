@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psutil
 
-from rayner.cluster import QUIET
+from rayner.cluster.environment import QUIET_ENVIRONMENT
 
 # A node that stays in front, with a small store and no fixed ports.
 SMALL = (
@@ -84,7 +84,7 @@ def bare_python(folder: Path) -> dict[str, str]:
     ray.write_text(f"#!{folder / 'env' / 'bin' / 'python'}\nfrom ray.scripts.scripts import main\nmain()\n")
     ray.chmod(0o755)
     (folder / "home").mkdir()
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "PYTHON")) and k not in QUIET}
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "PYTHON")) and k not in QUIET_ENVIRONMENT}
     return {**kept, "PATH": f"{folder / 'env' / 'bin'}:{os.environ['PATH']}", "HOME": str(folder / "home")}
 
 

@@ -105,10 +105,10 @@ def assert_readable(log: str) -> None:
 
 
 PROGRESS = """python -c "
-import time; from rayner.cluster.session import session, start_logging
-from rayner.runs.progress import Progress, here
+import time; from rayner.cluster.session import ray_session, start_logging
+from rayner.runs.progress import Progress, progress_display
 start_logging()
-with session():
+with ray_session():
     progress = Progress('tag', 9000, 'characters', here(every=0.2))
     for _ in range(9): time.sleep(0.1); progress.add(1000)" """
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from rayner.cluster.compat import use_gloo_for_deepspeed_on_cpu
 from rayner.cluster.ray_train import select_worker_device
 from rayner.config.settings import Config
 from rayner.llm.model import Llm, add_lora, load_llm_checkpoint
@@ -22,12 +23,9 @@ def build_engine(config: Config, run: Run, base: str, *, lr: float, lora: bool, 
     device = select_worker_device(config.device)
     if device.type == "cpu":
         os.environ["DS_ACCELERATOR"] = "cpu"
+        use_gloo_for_deepspeed_on_cpu()
     import deepspeed
-    import deepspeed.ops
 
-    if device.type == "cpu":
-        # DeepSpeed would compile shared-memory collectives here, which needs g++ and ninja. gloo needs neither.
-        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     types = run.step_result("data")["types"]
     llm = load_llm_checkpoint(
         local_model_name(base),
