@@ -9,9 +9,9 @@ from rayner.bench.setup import ALL_THREADS
 from rayner.bench.timing import BenchmarkRow, measure_seconds
 from rayner.config.settings import Config
 from rayner.corpus.reading import require_corpus
-from rayner.fusion.deciding import chosen
 from rayner.modeling.devices import set_torch_threads
-from rayner.runs.run_folder import Run, read_json
+from rayner.runs.run_folder import Run
+from rayner.steps.fusion_rules import load_chosen_rule, read_tuned_fusion
 from rayner.steps.tag.plan import iter_plan_parts, survey_corpus, write_plan
 from rayner.steps.tag.stages import LlmStage, SlmStage
 from rayner.steps.tag.tag_corpus import build_gate, tag_corpus
@@ -31,10 +31,10 @@ def measure_end_to_end(config: Config, run: Run) -> list[BenchmarkRow]:
 
 def tag_in_one_process(config: Config, run: Run, out: Path) -> None:
     """Run the stages of tagging one after the other, with all threads, and write the tables to `out`."""
-    fusion = read_json(run.path("fusion.json"))
+    fusion = read_tuned_fusion(run)
     slm, llm = SlmStage(config, run), LlmStage(config, run, build_gate(config, fusion))
     set_torch_threads(ALL_THREADS)
     write_plan(require_corpus(config), config.score.unit_chars, out)
     for unit in (unit for part in iter_plan_parts(out) for unit in part):
         predictions = llm(slm(read_unit(unit, out)))
-        write_unit(predictions, out=out, rule=chosen(fusion), calibration_weights=fusion["calibration"])
+        write_unit(predictions, out=out, rule=load_chosen_rule(fusion), calibration=fusion.calibration)

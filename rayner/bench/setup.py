@@ -7,11 +7,11 @@ from typing import Any
 from rayner.config.settings import Config
 from rayner.corpus.reading import CorpusSurvey, read_documents, require_corpus
 from rayner.decoding.draft_verify import DecodingCost, DraftVerifyEngine, WindowRequest
-from rayner.fusion.budget import Budget, fit_budget
-from rayner.fusion.deciding import FusionRule, decide
-from rayner.fusion.region_rule import RegionRule
-from rayner.runs.run_folder import Run, read_json
+from rayner.fusion.budget import fit_budget
+from rayner.fusion.fusion_rule import FusionRule
+from rayner.runs.run_folder import Run
 from rayner.steps import score
+from rayner.steps.fusion_rules import read_tuned_fusion
 from rayner.steps.tag.llm_gate import Gate
 from rayner.steps.tag.stages import LlmStage, SlmStage, UnitPredictions
 from rayner.text.predictions import NOTHING, SegmentPrediction
@@ -88,11 +88,11 @@ def score_with_slm(config: Config, run: Run, unit: UnitPredictions) -> UnitPredi
 
 def load_benchmark_gate(config: Config, run: Run, **fields: Any) -> Gate:  # noqa: ANN401 - the fields of Gate
     """Load the gate of the run's rule by regions, with `bench.gate_weight` as its lambda if that is set."""
-    fusion = read_json(run.path("fusion.json"))
-    rule, budget = RegionRule(**fusion["rule"]), Budget(**fusion["budget"])
+    fusion = read_tuned_fusion(run)
+    rule, budget = fusion.region_rule, fusion.budget
     if config.bench.gate_weight is not None:
         rule = replace(rule, weight=config.bench.gate_weight)
-    if config.bench.gate_weight is not None or fusion["chosen"] != "regions":
+    if not fusion.budget_is_for(rule):
         budget = fit_budget(score.read_answered(run, "dev"), rule)
     return Gate(rule, budget, **fields)
 
@@ -130,4 +130,4 @@ def observe_stage(stage: LlmStage, unit: UnitPredictions) -> ObservedStage:
 
 def fused_spans(segment: SegmentPrediction, rule: FusionRule) -> tuple[Span, ...]:
     """Return the fused entities of a segment."""
-    return tuple(entity.span for entity in decide(segment, rule))
+    return tuple(entity.span for entity in rule.decide(segment))

@@ -35,4 +35,4 @@ def run(given: argparse.Namespace) -> None:
     result = evaluate_files(gold, predicted, seed=given.seed)
     print(format_score_table(result))
     if given.json:
-        write_json(Path(given.json), result)
+        write_json(Path(given.json), result.to_json())

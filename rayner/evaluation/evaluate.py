@@ -1,20 +1,19 @@
-"""Scores of tagged text against gold, as plain JSON values: of a fusion and its two sides, or of two files.
+"""Scores of tagged text against gold: of a fusion and its two models, or of one file against another.
 
-Every number is named for what it is (`rayner.evaluation.metrics`). Intervals are 95% percentile bootstraps over
-sentences.
+Intervals are 95% percentile bootstraps over sentences; `metrics` defines every number.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
-from typing import Any
 
 from rayner.errors import DataError
+from rayner.evaluation.artifact import ErrorCounts, Evaluation, FileEvaluation, SystemScores
 from rayner.evaluation.conflicts import judge_conflicts, select_disagreements, summarize_conflicts
 from rayner.evaluation.confusion import OUTCOMES, count_confusions
 from rayner.evaluation.metrics import (
     EntityCounts,
-    Score,
+    IntervalScore,
     bootstrap_interval,
     count_entities,
     macro_f1,
@@ -23,10 +22,9 @@ from rayner.evaluation.metrics import (
     score_by_type,
     token_macro_f1,
 )
-from rayner.fusion import model_confidence
-from rayner.fusion.deciding import FusionRule, decide
+from rayner.fusion.character_fusion import fuse_by_characters
+from rayner.fusion.fusion_rule import FusionRule
 from rayner.fusion.region_rule import RegionRule
-from rayner.fusion.regions import fuse_by_characters
 from rayner.text.labelled_text import LabelledFile
 from rayner.text.predictions import SegmentPrediction
 from rayner.text.segmentation import split_sentences
@@ -34,197 +32,195 @@ from rayner.text.spans import Span
 from rayner.text.tags import spans_to_tags
 
 COMPARED_SYSTEMS = (
-    *(("fused", other) for other in ("slm", "llm", "fused_regions", "fused_calibrated", "fused_characters")),
+    *(("fused", other) for other in ("slm", "llm", "fused_regions", "fused_characters")),
     ("llm", "slm"),
 )
 _PER_TYPE_ROUNDS = 1000  # half of what the micro F1 gets: there is one for each type and system
+Spans = Sequence[Sequence[Span]]  # of each sentence
 
 
 def evaluate_fusion(
-    rows: Sequence[SegmentPrediction],
+    segments: Sequence[SegmentPrediction],
     rule: FusionRule,
     types: Sequence[str],
     *,
+    region_rule: RegionRule,
     seed: int,
-    regions: RegionRule | None = None,
-    weights: Mapping[str, Sequence[float]] | None = None,
-) -> dict[str, Any]:
-    """Scores of the SLM, the LLM, their fusion and the paper's fusion by characters on labelled segments.
+) -> Evaluation:
+    """Score the SLM, the LLM, their fusion, and the paper's fusion by characters on labelled segments.
 
-    rows: labelled segments, the unit of the bootstrap. Where a row has no LLM answer (gated or set aside), both
-    fusions keep the SLM's entities and the system "llm" has none there: `n_without_llm` says how often, and "llm"
-    is only a fair number where that is 0. types: those to report; others that occur are added after them. regions: the
-    best rule by regions, which `rule` is if that is none; it says how H and P are reduced over a conflict region, and
-    its lambda is that of the fusion by characters. What it gives is the system `fused_regions`, if it is not `rule`.
-    weights: those that calibrate each model, for the system `fused_calibrated` (see `confidence.fuse`).
+    segments: the unit of the bootstrap. Where one has no LLM answer (gated or set aside), both fusions keep the SLM's
+        entities and the system `llm` has none there.
+    types: those to report; others that occur are added after them.
+    region_rule: the best rule by regions. It says how H and P are reduced over a conflict region, and its lambda is
+        that of the fusion by characters. Its own output is the system `fused_regions` if it is not `rule`.
 
-    Keys: `systems` {slm, llm, fused, fused_characters: see `_scores`, and `count_errors`; the last also `illegal`, the
-    irregular steps of its tags, mended before scoring, and `illegal_sentences`}; `paired` {"fused-slm": [difference
-    in micro F1, low, high], ...}; `regions` (see `conflicts.summarize_conflicts`);
-    `disagreements` (see `conflicts.select_disagreements`);
-    `types`; `n_sentences` (rows); `n_chars`; `distinct` (different texts among the rows); `n_without_llm`.
+    The result has no `calibration` and no `budget` yet.
     """
-    regions = rule if isinstance(rule, RegionRule) else regions or RegionRule(0.0)
-    answers, illegal = _answers(rows, rule, regions)
-    if weights:
-        answers["fused_calibrated"] = [model_confidence.fuse(row, types, weights) for row in rows]
-    gold = [row.gold for row in rows]
-    kinds = _all_types(types, chain(gold, *answers.values()))
-    counts = {name: count_entities(gold, spans, kinds) for name, spans in answers.items()}
-    gold_tags = _tags(rows, gold)
+    systems_spans = _collect_spans(segments, rule, region_rule)
+    by_character = [
+        fuse_by_characters(segment.slm, segment.llm, region_rule.weight) if segment.llm else None
+        for segment in segments
+    ]
+    systems_spans["fused_characters"] = [
+        decoded.spans if decoded else segment.slm.spans for segment, decoded in zip(segments, by_character, strict=True)
+    ]
+    illegal = [decoded.n_faults if decoded else 0 for decoded in by_character]
+    gold = [segment.gold for segment in segments]
+    all_types = _all_types(types, chain(gold, *systems_spans.values()))
+    counts = {name: count_entities(gold, spans, all_types) for name, spans in systems_spans.items()}
+    gold_tags = _join_tags(segments, gold)
     systems = {
-        name: {
-            **_scores(counts[name], kinds, token_macro_f1(gold_tags, _tags(rows, spans)), seed),
-            "errors": count_errors(gold, spans),
-        }
-        for name, spans in answers.items()
+        name: _score_system(
+            counts[name],
+            all_types,
+            token_macro_f1(gold_tags, _join_tags(segments, spans)),
+            count_errors(gold, spans),
+            seed,
+            illegal if name == "fused_characters" else None,
+        )
+        for name, spans in systems_spans.items()
     }
-    systems["fused_characters"] |= {"illegal": sum(illegal), "illegal_sentences": sum(map(bool, illegal))}
-    found = judge_conflicts(rows, regions, answers["fused"])
-    return {
-        "types": list(kinds),
-        "n_sentences": len(rows),
-        "n_chars": sum(len(row.text) for row in rows),
-        "distinct": len({row.text for row in rows}),
-        "n_without_llm": sum(row.llm is None for row in rows),
-        "systems": systems,
-        "paired": {
-            f"{a}-{b}": list(paired_bootstrap_interval(counts[a], counts[b], seed=seed))
-            for a, b in COMPARED_SYSTEMS
-            if b in counts
+    conflicts = judge_conflicts(segments, region_rule, systems_spans["fused"])
+    return Evaluation(
+        types=all_types,
+        n_sentences=len(segments),
+        n_chars=sum(len(segment.text) for segment in segments),
+        distinct=len({segment.text for segment in segments}),
+        n_without_llm=sum(segment.llm is None for segment in segments),
+        systems=systems,
+        paired={
+            f"{name}-{other}": paired_bootstrap_interval(counts[name], counts[other], seed=seed)
+            for name, other in COMPARED_SYSTEMS
+            if other in counts
         },
-        "regions": summarize_conflicts(rows, found),
-        "disagreements": select_disagreements(found, regions, rule),
-    }
+        regions=summarize_conflicts(segments, conflicts),
+        disagreements=tuple(select_disagreements(conflicts, region_rule, rule)),
+    )
 
 
-def evaluate_files(gold: LabelledFile, predicted: LabelledFile, *, seed: int) -> dict[str, Any]:
-    """Scores of one labelled file against another that holds the same text.
+def evaluate_files(gold: LabelledFile, predicted: LabelledFile, *, seed: int) -> FileEvaluation:
+    """Score one labelled file against another that holds the same text.
 
-    Sentences (the unit of the bootstrap) are those of `rayner.text.segmentation`; an entity that crosses the end of one
-    belongs to the sentence in which it starts. Keys: `gold` and `predicted` (paths), `types`, `n_sentences`,
-    `n_chars`, `distinct` (different sentences), `faults` {"gold", "predicted": as in Labelled}, `systems` {"predicted":
-    see `_scores`}.
-    Raises DataError where the texts differ.
+    The unit of the bootstrap is a sentence (`split_sentences`); an entity that crosses the end of one belongs to the
+    sentence in which it starts. Raises DataError if the texts differ.
     """
     _check_same_text(gold, predicted)
     text = gold.text
     bounds = split_sentences(text)
-    kinds = _all_types((), (gold.spans, predicted.spans))
-    wanted, found = _by_sentence(gold.spans, bounds), _by_sentence(predicted.spans, bounds)
-    counts = count_entities(wanted, found, kinds)
-    token = token_macro_f1(spans_to_tags(gold.spans, len(text)), spans_to_tags(predicted.spans, len(text)))
-    return {
-        "gold": gold.path,
-        "predicted": predicted.path,
-        "types": list(kinds),
-        "n_sentences": len(bounds),
-        "n_chars": len(text),
-        "distinct": len({text[start:end] for start, end in bounds}),
-        "faults": {"gold": dict(gold.faults), "predicted": dict(predicted.faults)},
-        "systems": {"predicted": {**_scores(counts, kinds, token, seed), "errors": count_errors(wanted, found)}},
-    }
+    types = _all_types((), (gold.spans, predicted.spans))
+    gold_spans, predicted_spans = _group_by_sentence(gold.spans, bounds), _group_by_sentence(predicted.spans, bounds)
+    scores = _score_system(
+        count_entities(gold_spans, predicted_spans, types),
+        types,
+        token_macro_f1(spans_to_tags(gold.spans, len(text)), spans_to_tags(predicted.spans, len(text))),
+        count_errors(gold_spans, predicted_spans),
+        seed,
+    )
+    return FileEvaluation(
+        gold=gold.path,
+        predicted=predicted.path,
+        types=types,
+        n_sentences=len(bounds),
+        n_chars=len(text),
+        distinct=len({text[start:end] for start, end in bounds}),
+        faults={"gold": dict(gold.faults), "predicted": dict(predicted.faults)},
+        systems={"predicted": scores},
+    )
 
 
-def count_errors(gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]]) -> dict[str, Any]:
-    """What became of the entities of each type (see `evaluation.confusion`).
-
-    `pairs` {gold type: {predicted type: n}}, "" for none; `outcomes` {gold type: {right | boundary | type | both |
-    missed: n}}.
-    """
-    found = count_confusions(gold, predicted)
+def count_errors(gold: Spans, predicted: Spans) -> ErrorCounts:
+    """Count what became of the gold entities of each type, sentence by sentence (`confusion`)."""
+    confusion = count_confusions(gold, predicted)
     pairs: dict[str, dict[str, int]] = {}
-    for (ours, theirs), n in sorted(found.pairs.items()):
-        pairs.setdefault(ours, {})[theirs] = n
-    kinds = sorted({kind for kind, _ in found.outcomes})
-    return {"pairs": pairs, "outcomes": {kind: {k: found.outcomes[kind, k] for k in OUTCOMES} for kind in kinds}}
+    for (gold_type, predicted_type), n in sorted(confusion.type_pairs.items()):
+        pairs.setdefault(gold_type, {})[predicted_type] = n
+    types = sorted({type_ for type_, _ in confusion.outcomes})
+    outcomes = {type_: {outcome: confusion.outcomes[type_, outcome] for outcome in OUTCOMES} for type_ in types}
+    return ErrorCounts(pairs, outcomes)
 
 
-def format_score_table(result: dict[str, Any]) -> str:
-    """The scores of `evaluate_files` or `evaluate_fusion` as a table for the terminal; F1 and the like in percent."""
-    width = max([16, *(len(kind) for kind in result["types"])])
-    blocks = [f"{result['n_sentences']:,} sentences, {result['n_chars']:,} characters; percent, 95% intervals of F1"]
-    for name, system in result["systems"].items():
-        lines = [
-            f"{name:<{width}}  {'gold':>7} {'found':>7} {'right':>7}  {'prec.':>6} {'recall':>6} {'F1':>6}  interval"
-        ]
-        lines.append("-" * len(lines[0]))
-        rows = [*system["per_type"].items(), ("all (micro)", system["micro"] | {"interval": system["interval"]})]
-        lines += [_table_row(label, row, width) for label, row in rows]
-        gap = " " * 41
-        lines.append(f"{'macro over types':<{width}}{gap}{100 * system['macro_f1']:6.2f}")
-        lines.append(f"{'token macro':<{width}}{gap}{100 * system['token_macro_with_o']:6.2f}  with O")
-        lines.append(f"{'':<{width}}{gap}{100 * system['token_macro_without_o']:6.2f}  without O")
-        blocks.append("\n".join(lines))
+def format_score_table(evaluation: Evaluation | FileEvaluation) -> str:
+    """Format the scores as a table for the terminal; F1 and the like in percent."""
+    width = max([16, *(len(type_) for type_ in evaluation.types)])
+    blocks = [f"{evaluation.n_sentences:,} sentences, {evaluation.n_chars:,} characters; percent, 95% intervals of F1"]
+    blocks += [_format_system(name, system, width) for name, system in evaluation.systems.items()]
     pairs = [
         f"{pair:<24} {100 * difference:+6.2f}  {100 * low:+.2f} to {100 * high:+.2f}"
-        for pair, (difference, low, high) in result.get("paired", {}).items()
+        for pair, (difference, low, high) in evaluation.paired.items()
     ]
     return "\n\n".join([*blocks, *(["difference in F1, points\n" + "\n".join(pairs)] if pairs else [])]) + "\n"
 
 
-def _table_row(label: str, row: dict[str, Any], width: int) -> str:
-    low, high = row["interval"]
-    shares = " ".join(f"{100 * row[key]:6.2f}" for key in ("precision", "recall", "f1"))
-    counted = " ".join(f"{row[key]:7,}" for key in ("gold", "predicted", "right"))
-    return f"{label:<{width}}  {counted}  {shares}  {100 * low:.2f} to {100 * high:.2f}"
+def _format_system(name: str, system: SystemScores, width: int) -> str:
+    lines = [f"{name:<{width}}  {'gold':>7} {'found':>7} {'right':>7}  {'prec.':>6} {'recall':>6} {'F1':>6}  interval"]
+    lines.append("-" * len(lines[0]))
+    micro = IntervalScore(system.micro.right, system.micro.predicted, system.micro.gold, system.interval)
+    for label, score in (*system.per_type.items(), ("all (micro)", micro)):
+        counts = f"{score.gold:7,} {score.predicted:7,} {score.right:7,}"
+        shares = " ".join(f"{100 * share:6.2f}" for share in (score.precision, score.recall, score.f1))
+        low, high = score.interval
+        lines.append(f"{label:<{width}}  {counts}  {shares}  {100 * low:.2f} to {100 * high:.2f}")
+    gap = " " * 41
+    lines.append(f"{'macro over types':<{width}}{gap}{100 * system.macro_f1:6.2f}")
+    lines.append(f"{'token macro':<{width}}{gap}{100 * system.token_macro_with_o:6.2f}  with O")
+    lines.append(f"{'':<{width}}{gap}{100 * system.token_macro_without_o:6.2f}  without O")
+    return "\n".join(lines)
 
 
-def _scores(counts: EntityCounts, types: Sequence[str], token: tuple[float, float], seed: int) -> dict[str, Any]:
-    """The scores of one system, shares in [0, 1].
-
-    `micro` {precision, recall, f1, right, predicted, gold}, `interval` of its F1 [low, high], `macro_f1` over
-    types, `token_macro_with_o`, `token_macro_without_o` over BMES tags, and `score_by_type`, each as micro with an
-    interval of its own.
-    """
-    return {
-        "micro": _score(micro_score(counts)),
-        "interval": list(bootstrap_interval(counts, seed=seed)),
-        "macro_f1": macro_f1(counts),
-        "token_macro_with_o": token[0],
-        "token_macro_without_o": token[1],
-        "per_type": {
-            kind: _score(score)
-            | {"interval": list(bootstrap_interval(counts[:, [i]], seed=seed, rounds=_PER_TYPE_ROUNDS))}
-            for i, (kind, score) in enumerate(score_by_type(counts, types).items())
+def _score_system(
+    counts: EntityCounts,
+    types: Sequence[str],
+    token_macro: tuple[float, float],
+    errors: ErrorCounts,
+    seed: int,
+    illegal: Sequence[int] | None = None,
+) -> SystemScores:
+    """Collect the scores of one system; illegal: of each sentence, the irregular steps of its tags."""
+    return SystemScores(
+        micro=micro_score(counts),
+        interval=bootstrap_interval(counts, seed=seed),
+        macro_f1=macro_f1(counts),
+        token_macro_with_o=token_macro[0],
+        token_macro_without_o=token_macro[1],
+        per_type={
+            type_: IntervalScore(
+                score.right,
+                score.predicted,
+                score.gold,
+                bootstrap_interval(counts[:, [i]], seed=seed, rounds=_PER_TYPE_ROUNDS),
+            )
+            for i, (type_, score) in enumerate(score_by_type(counts, types).items())
         },
-    }  # fmt: skip
+        errors=errors,
+        illegal=None if illegal is None else sum(illegal),
+        illegal_sentences=None if illegal is None else sum(map(bool, illegal)),
+    )
 
 
-def _score(score: Score) -> dict[str, Any]:
-    return {
-        "precision": score.precision,
-        "recall": score.recall,
-        "f1": score.f1,
-        "right": score.right,
-        "predicted": score.predicted,
-        "gold": score.gold,
+def _collect_spans(
+    segments: Sequence[SegmentPrediction], rule: FusionRule, region_rule: RegionRule
+) -> dict[str, list[tuple[Span, ...]]]:
+    """Return the entities of each system but the fusion by characters, segment by segment."""
+    systems = {
+        "slm": [segment.slm.spans for segment in segments],
+        "llm": [segment.llm.spans if segment.llm else () for segment in segments],
+        "fused": _fused_spans(segments, rule),
     }
+    return systems if rule == region_rule else {**systems, "fused_regions": _fused_spans(segments, region_rule)}
 
 
-def _answers(
-    rows: Sequence[SegmentPrediction], rule: FusionRule, regions: RegionRule
-) -> tuple[dict[str, list[tuple[Span, ...]]], list[int]]:
-    """Every system's entities, a row each; and the irregular steps of the fusion by characters, a row each."""
-    by_character = [fuse_by_characters(row.slm, row.llm, regions.weight) if row.llm else None for row in rows]
-    answers = {
-        "slm": [row.slm.spans for row in rows],
-        "llm": [row.llm.spans if row.llm else () for row in rows],
-        "fused": _decided(rows, rule),
-        **({} if rule is regions else {"fused_regions": _decided(rows, regions)}),
-        "fused_characters": [
-            done.spans if done else row.slm.spans for row, done in zip(rows, by_character, strict=True)
-        ],
-    }
-    return answers, [done.n_faults if done else 0 for done in by_character]
+def _fused_spans(segments: Sequence[SegmentPrediction], rule: FusionRule) -> list[tuple[Span, ...]]:
+    return [tuple(entity.span for entity in rule.decide(segment)) for segment in segments]
 
 
-def _decided(rows: Sequence[SegmentPrediction], rule: FusionRule) -> list[tuple[Span, ...]]:
-    return [tuple(item.span for item in decide(row, rule)) for row in rows]
-
-
-def _tags(rows: Sequence[SegmentPrediction], spans: Sequence[Sequence[Span]]) -> list[str]:
-    return [tag for row, found in zip(rows, spans, strict=True) for tag in spans_to_tags(found, len(row.text))]
+def _join_tags(segments: Sequence[SegmentPrediction], spans: Spans) -> list[str]:
+    """Return the BMES tags of all characters of all segments."""
+    return [
+        tag
+        for segment, segment_spans in zip(segments, spans, strict=True)
+        for tag in spans_to_tags(segment_spans, len(segment.text))
+    ]
 
 
 def _all_types(types: Sequence[str], spans: Iterable[Iterable[Span]]) -> tuple[str, ...]:
@@ -232,8 +228,8 @@ def _all_types(types: Sequence[str], spans: Iterable[Iterable[Span]]) -> tuple[s
     return (*dict.fromkeys(types), *sorted(others))
 
 
-def _by_sentence(spans: Iterable[Span], bounds: Sequence[tuple[int, int]]) -> list[list[Span]]:
-    """The spans (offsets unchanged) of each sentence: those that start in it."""
+def _group_by_sentence(spans: Iterable[Span], bounds: Sequence[tuple[int, int]]) -> list[list[Span]]:
+    """Return the spans (offsets unchanged) that start in each sentence."""
     starts = [start for start, _ in bounds]
     groups: list[list[Span]] = [[] for _ in bounds]
     for span in spans:
@@ -246,9 +242,10 @@ def _check_same_text(gold: LabelledFile, predicted: LabelledFile) -> None:
         return
     pairs = zip(gold.text, predicted.text, strict=False)  # one may be the beginning of the other
     shorter = min(len(gold.text), len(predicted.text))
-    at = next((i for i, (ours, theirs) in enumerate(pairs) if ours != theirs), shorter)
-    ours, theirs = (text[max(0, at - 10) : at + 10] for text in (gold.text, predicted.text))
+    offset = next((i for i, (expected, found) in enumerate(pairs) if expected != found), shorter)
+    expected, found = (text[max(0, offset - 10) : offset + 10] for text in (gold.text, predicted.text))
     raise DataError(
         f"{predicted.path}: expected the text of {gold.path} ({len(gold.text)} characters), found another "
-        f"({len(predicted.text)} characters); they first differ at offset {at}: expected {ours!r}, found {theirs!r}"
+        f"({len(predicted.text)} characters); they first differ at offset {offset}: expected {expected!r}, "
+        f"found {found!r}"
     )

@@ -4,22 +4,29 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from rayner.evaluation.artifact import GatePoint, LlmShareCurve
 from rayner.evaluation.metrics import Score, count_entities
 from rayner.fusion.budget import Budget, rank_for_llm
-from rayner.fusion.deciding import FusionRule, decide
+from rayner.fusion.fusion_rule import FusionRule
 from rayner.text.predictions import SegmentPrediction
 
 
-def f1_by_llm_share(rows: Sequence[SegmentPrediction], rule: FusionRule, budget: Budget) -> tuple[list[float], int]:
-    """Strict micro F1 of the fused output if the LLM is asked about the first 0, 1, ... n sentences in `order`.
+def f1_by_llm_share(segments: Sequence[SegmentPrediction], rule: FusionRule, budget: Budget) -> LlmShareCurve:
+    """Compute strict micro F1 if the LLM is asked about the first 0, 1, ... n of `segments` (at least one).
 
-    Also how many of them the exact gate lets through: from there on the F1 stays.
+    They are taken in the order of `rank_for_llm`. From the point of the exact gate on, F1 stays.
     """
-    asked, passed = rank_for_llm(rows, rule, budget)
-    types = sorted({s.type for r in rows for s in (*r.gold, *r.slm.spans, *(r.llm.spans if r.llm else ()))})
-    gold = [rows[i].gold for i in asked]
-    alone = count_entities(gold, [rows[i].slm.spans for i in asked], types).sum(axis=1)
-    fused = [[d.span for d in decide(rows[i], rule)] for i in asked]
-    gain = (count_entities(gold, fused, types).sum(axis=1) - alone).cumsum(axis=0)
-    totals = alone.sum(axis=0) + np.concatenate([np.zeros((1, 3), dtype=np.int64), gain])
-    return [Score(*map(int, row)).f1 for row in totals], passed
+    order, n_passing = rank_for_llm(segments, rule, budget)
+    types = sorted({
+        span.type
+        for segment in segments
+        for span in (*segment.gold, *segment.slm.spans, *(segment.llm.spans if segment.llm else ()))
+    })  # fmt: skip
+    gold = [segments[i].gold for i in order]
+    slm_counts = count_entities(gold, [segments[i].slm.spans for i in order], types).sum(axis=1)
+    fused = [[entity.span for entity in rule.decide(segments[i])] for i in order]
+    gain = (count_entities(gold, fused, types).sum(axis=1) - slm_counts).cumsum(axis=0)
+    totals = slm_counts.sum(axis=0) + np.concatenate([np.zeros((1, 3), dtype=np.int64), gain])
+    f1 = tuple(Score(*map(int, counts)).f1 for counts in totals)
+    share = tuple(i / len(segments) for i in range(len(f1)))
+    return LlmShareCurve(share, f1, GatePoint(share[n_passing], f1[n_passing]))

@@ -5,9 +5,10 @@ Token-level macro: the mean F1 over BMES tags, with and without O, over the tags
 Intervals: percentile bootstrap over sentences; paired where two systems answer the same sentences.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +19,9 @@ from rayner.text.tags import OUTSIDE
 EntityCounts = npt.NDArray[np.int64]  # [n_sentences, n_types, 3]: right, predicted, gold
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Score:
-    """Precision, recall and F1 of counted entities; 0 where there is nothing to count."""
+    """Counts of entities, and precision, recall and F1 in [0, 1]; 0 where there is nothing to count."""
 
     right: int
     predicted: int
@@ -41,60 +42,95 @@ class Score:
         """Harmonic mean of the two."""
         return 2 * self.right / (self.predicted + self.gold) if self.predicted + self.gold else 0.0
 
+    def to_json(self) -> dict[str, Any]:
+        """Return shares and counts by name."""
+        return {
+            "precision": self.precision,
+            "recall": self.recall,
+            "f1": self.f1,
+            "right": self.right,
+            "predicted": self.predicted,
+            "gold": self.gold,
+        }
+
+    @classmethod
+    def from_json(cls, tree: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote."""
+        return cls(tree["right"], tree["predicted"], tree["gold"])
+
+
+@dataclass(frozen=True)
+class IntervalScore(Score):
+    """A score with the bootstrap interval of its F1."""
+
+    interval: tuple[float, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return shares, counts and the interval by name."""
+        return {**super().to_json(), "interval": list(self.interval)}
+
+    @classmethod
+    def from_json(cls, tree: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote."""
+        low, high = tree["interval"]
+        return cls(tree["right"], tree["predicted"], tree["gold"], (low, high))
+
 
 def count_entities(
     gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]], types: Sequence[str]
 ) -> EntityCounts:
-    """Strict counts per sentence and type. Raises ValueError if the numbers of sentences differ."""
-    index = {kind: i for i, kind in enumerate(types)}
-    out = np.zeros((len(gold), len(types), 3), dtype=np.int64)
-    for row, (want, got) in enumerate(zip(gold, predicted, strict=True)):
-        for place, spans in enumerate((set(want) & set(got), got, want)):
+    """Count entities strictly, by sentence and type. Raises ValueError if the numbers of sentences differ."""
+    columns = {type_: i for i, type_ in enumerate(types)}
+    counts = np.zeros((len(gold), len(types), 3), dtype=np.int64)
+    for sentence, (gold_spans, predicted_spans) in enumerate(zip(gold, predicted, strict=True)):
+        right = set(gold_spans) & set(predicted_spans)
+        for quantity, spans in enumerate((right, predicted_spans, gold_spans)):
             for span in spans:
-                out[row, index[span.type], place] += 1
-    return out
+                counts[sentence, columns[span.type], quantity] += 1
+    return counts
 
 
 def micro_score(counts: EntityCounts) -> Score:
-    """Over all sentences and types."""
+    """Return the score over all sentences and types."""
     return Score(*map(int, counts.sum(axis=(0, 1))))
 
 
 def score_by_type(counts: EntityCounts, types: Sequence[str]) -> dict[str, Score]:
-    """Over all sentences, for each type."""
-    return {kind: Score(*map(int, row)) for kind, row in zip(types, counts.sum(axis=0), strict=True)}
+    """Return the score of each type over all sentences."""
+    return {type_: Score(*map(int, totals)) for type_, totals in zip(types, counts.sum(axis=0), strict=True)}
 
 
 def macro_f1(counts: EntityCounts) -> float:
-    """Mean of the F1 of the types that occur in gold or prediction."""
-    scores = [Score(*map(int, row)) for row in counts.sum(axis=0)]
+    """Return the mean of the F1 of the types that occur in gold or prediction."""
+    scores = [Score(*map(int, totals)) for totals in counts.sum(axis=0)]
     present = [score.f1 for score in scores if score.gold or score.predicted]
     return float(np.mean(present)) if present else 0.0
 
 
 def _f1(totals: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-    both = totals[..., 1] + totals[..., 2]
+    """Return the F1 of counts [..., 3] (right, predicted, gold)."""
+    denominator = totals[..., 1] + totals[..., 2]
     result: npt.NDArray[np.floating] = np.divide(
-        2 * totals[..., 0], both, out=np.zeros_like(both, dtype=float), where=both > 0
+        2 * totals[..., 0], denominator, out=np.zeros_like(denominator, dtype=float), where=denominator > 0
     )
     return result
 
 
 @lru_cache(maxsize=2)
-def _draws(n: int, seed: int, rounds: int) -> npt.NDArray[np.int64]:
-    """How often each of n sentences is drawn, [rounds, n]: the same for all that is measured on the same sentences."""
-    drawn: npt.NDArray[np.int64] = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=rounds)
-    return drawn
+def _draw_sentences(n: int, seed: int, rounds: int) -> npt.NDArray[np.int64]:
+    """Return how often each of n sentences is drawn in each round, [rounds, n]; always the same for the same n."""
+    draws: npt.NDArray[np.int64] = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=rounds)
+    return draws
 
 
 def _resampled_f1(counts: EntityCounts, seed: int, rounds: int) -> npt.NDArray[np.floating]:
-    return _f1(_draws(len(counts), seed, rounds) @ counts.sum(axis=1).astype(float))
+    return _f1(_draw_sentences(len(counts), seed, rounds) @ counts.sum(axis=1).astype(float))
 
 
 def bootstrap_interval(
     counts: EntityCounts, *, seed: int, rounds: int = 2000, level: float = 0.95
 ) -> tuple[float, float]:
-    """Bootstrap interval of the micro F1. (0, 0) without sentences."""
+    """Return the bootstrap interval of the micro F1, (low, high); (0, 0) without sentences."""
     if len(counts) == 0:
         return 0.0, 0.0
     low, high = np.quantile(_resampled_f1(counts, seed, rounds), [(1 - level) / 2, (1 + level) / 2])
@@ -102,27 +138,37 @@ def bootstrap_interval(
 
 
 def paired_bootstrap_interval(
-    ours: EntityCounts, theirs: EntityCounts, *, seed: int, rounds: int = 2000, level: float = 0.95
+    counts: EntityCounts, other_counts: EntityCounts, *, seed: int, rounds: int = 2000, level: float = 0.95
 ) -> tuple[float, float, float]:
-    """Difference in micro F1 (ours - theirs) and its bootstrap interval, the same sentences drawn for both."""
-    if len(ours) == 0:
+    """Return how much higher the micro F1 of the first system is, and the interval: (difference, low, high).
+
+    The same sentences are drawn for both.
+    """
+    if len(counts) == 0:
         return 0.0, 0.0, 0.0
-    differences = _resampled_f1(ours, seed, rounds) - _resampled_f1(theirs, seed, rounds)
+    differences = _resampled_f1(counts, seed, rounds) - _resampled_f1(other_counts, seed, rounds)
     low, high = np.quantile(differences, [(1 - level) / 2, (1 + level) / 2])
-    return micro_score(ours).f1 - micro_score(theirs).f1, float(low), float(high)
+    return micro_score(counts).f1 - micro_score(other_counts).f1, float(low), float(high)
 
 
 def token_macro_f1(gold: Sequence[str], predicted: Sequence[str]) -> tuple[float, float]:
-    """Token-level macro F1 over tags, (with O, without O). Raises ValueError if the lengths differ."""
+    """Return the macro F1 over tags, one tag per character: (with O, without O).
+
+    Raises ValueError if the lengths differ.
+    """
     if len(gold) != len(predicted):
         raise ValueError(f"{len(gold)} gold tags but {len(predicted)} predicted ones")
-    names, codes = np.unique(np.array([*gold, *predicted], dtype=str), return_inverse=True)
-    want, got = codes[: len(gold)], codes[len(gold) :]
-    size = len(names)
+    tags, codes = np.unique(np.array([*gold, *predicted], dtype=str), return_inverse=True)
+    gold_codes, predicted_codes = codes[: len(gold)], codes[len(gold) :]
+    n_tags = len(tags)
     totals = np.stack(
-        [np.bincount(want[want == got], minlength=size), np.bincount(got, minlength=size),
-         np.bincount(want, minlength=size)], axis=1,
-    ).astype(float)  # fmt: skip
+        [
+            np.bincount(gold_codes[gold_codes == predicted_codes], minlength=n_tags),
+            np.bincount(predicted_codes, minlength=n_tags),
+            np.bincount(gold_codes, minlength=n_tags),
+        ],
+        axis=1,
+    ).astype(float)
     scores = _f1(totals)
-    inner = scores[names != OUTSIDE]
-    return (float(scores.mean()) if size else 0.0), (float(inner.mean()) if len(inner) else 0.0)
+    without_o = scores[tags != OUTSIDE]
+    return (float(scores.mean()) if n_tags else 0.0), (float(without_o.mean()) if len(without_o) else 0.0)

@@ -1,95 +1,94 @@
-"""How far scores mean what they say: of each model, before and after calibration, and of the fused output, by type."""
+"""Whether scores mean what they say: of each model, before and after calibration, and of the fused output, by type."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from rayner.fusion import calibration, model_confidence
-from rayner.fusion.deciding import FusionRule, decide
+from rayner.evaluation.artifact import ReliabilityBin, SystemCalibration, TypeCalibration
+from rayner.fusion.calibration import Calibration
+from rayner.fusion.fusion_rule import FusionRule
+from rayner.fusion.model_confidence import (
+    confidence_calibrator,
+    expected_calibration_error,
+    llm_confidences,
+    slm_confidences,
+)
 from rayner.text.predictions import SegmentPrediction
 
-_BINS = 10
-
-
-def reliability(
-    rows: Sequence[SegmentPrediction], rule: FusionRule, weights: Sequence[float]
-) -> list[dict[str, float]]:
-    """Calibrated scores of the fused entities against how many of them are right, in ten bins; empty bins left out."""
-    found = [(score, right) for _, score, right in _fused(rows, rule, weights)]
-    return reliability_bins([score for score, _ in found], [right for _, right in found])
+_N_BINS = 10
 
 
 def evaluate_calibration(
-    rows: Sequence[SegmentPrediction], rule: FusionRule, types: Sequence[str], fitted: dict[str, Sequence[float]]
-) -> dict[str, Any]:
-    """Expected calibration errors on labelled sentences.
+    segments: Sequence[SegmentPrediction], rule: FusionRule, types: Sequence[str], calibration: Calibration
+) -> dict[str, SystemCalibration]:
+    """Measure the expected calibration errors on labelled segments.
 
-    fitted: `calibration` of fusion.json. Keys `slm`, `llm`: {n, before, after, bins} of a model's own confidences;
-    `fused`: {n, after, bins, by_type: {type: {n, after}}} of the scores in the output. All in [0, 1].
+    Returns `slm` and `llm`, of each model's own confidences, and `fused`, of the scores in the output; each only where
+    there are entities with a score.
     """
-    out: dict[str, Any] = {}
-    for name, judged in (
-        ("slm", model_confidence.slm_confidences(rows, types)),
-        ("llm", model_confidence.llm_confidences(rows)),
+    systems: dict[str, SystemCalibration] = {}
+    for name, judged, weights in (
+        ("slm", slm_confidences(segments, types), calibration.slm),
+        ("llm", llm_confidences(segments), calibration.llm),
     ):
-        weights = fitted.get(name) or []
         if not judged or not weights:
             continue
-        right = [good for *_, good in judged]
-        told = model_confidence.confidence_calibrator(weights)
-        after = [float(told(value) or 0.0) for _, value, _ in judged]
-        before = model_confidence.expected_calibration_error([value for _, value, _ in judged], right)
-        out[name] = {
-            "n": len(judged),
-            "before": before,
-            "after": model_confidence.expected_calibration_error(after, right),
-            "bins": reliability_bins(after, right),
-        }
-    fused = _fused(rows, rule, fitted.get("with_llm") or [])
+        is_right = [is_gold for *_, is_gold in judged]
+        calibrate = confidence_calibrator(weights)
+        after = [float(calibrate(confidence) or 0.0) for _, confidence, _ in judged]
+        systems[name] = SystemCalibration(
+            n=len(judged),
+            before=expected_calibration_error([confidence for _, confidence, _ in judged], is_right),
+            after=expected_calibration_error(after, is_right),
+            bins=reliability_bins(after, is_right),
+        )
+    fused = _fused_scores(segments, rule, calibration)
     if fused:
-        scores, right = [score for _, score, _ in fused], [good for *_, good in fused]
-        kinds = {kind: [(s, good) for of, s, good in fused if of == kind] for kind in sorted({of for of, *_ in fused})}
-        out["fused"] = {
-            "n": len(fused),
-            "after": model_confidence.expected_calibration_error(scores, right),
-            "bins": reliability_bins(scores, right),
-            "by_type": {
-                kind: {
-                    "n": len(own),
-                    "after": model_confidence.expected_calibration_error([s for s, _ in own], [g for _, g in own]),
-                }
-                for kind, own in kinds.items()
-            },
-        }
-    return out
+        scores, is_right = [score for _, score, _ in fused], [is_gold for *_, is_gold in fused]
+        systems["fused"] = SystemCalibration(
+            n=len(fused),
+            after=expected_calibration_error(scores, is_right),
+            bins=reliability_bins(scores, is_right),
+            by_type={type_: _type_calibration(fused, type_) for type_ in sorted({type_ for type_, *_ in fused})},
+        )
+    return systems
 
 
-def reliability_bins(scores: Sequence[float], right: Sequence[bool]) -> list[dict[str, float]]:
-    """The scores in ten bins of equal width, empty ones left out: see `plots.plot_reliability`."""
-    values, good = np.array(scores, dtype=float), np.array(right, dtype=float)
-    which = np.minimum((values * _BINS).astype(int), _BINS - 1)
-    return [
-        {
-            "low": i / _BINS,
-            "high": (i + 1) / _BINS,
-            "mean": float(values[which == i].mean()),
-            "right": float(good[which == i].mean()),
-            "n": int((which == i).sum()),
-        }
-        for i in range(_BINS)
-        if (which == i).any()
-    ]
+def _type_calibration(fused: Sequence[tuple[str, float, bool]], type_: str) -> TypeCalibration:
+    judged = [(score, is_gold) for other, score, is_gold in fused if other == type_]
+    return TypeCalibration(
+        n=len(judged),
+        after=expected_calibration_error([score for score, _ in judged], [is_gold for _, is_gold in judged]),
+    )
 
 
-def _fused(
-    rows: Sequence[SegmentPrediction], rule: FusionRule, weights: Sequence[float]
+def reliability_bins(scores: Sequence[float], is_right: Sequence[bool]) -> tuple[ReliabilityBin, ...]:
+    """Group scores in [0, 1] into ten bins of equal width; empty ones are left out."""
+    values, right = np.array(scores, dtype=float), np.array(is_right, dtype=float)
+    bins = np.minimum((values * _N_BINS).astype(int), _N_BINS - 1)
+    return tuple(
+        ReliabilityBin(
+            low=i / _N_BINS,
+            high=(i + 1) / _N_BINS,
+            mean=float(values[bins == i].mean()),
+            right=float(right[bins == i].mean()),
+            n=int((bins == i).sum()),
+        )
+        for i in range(_N_BINS)
+        if (bins == i).any()
+    )
+
+
+def _fused_scores(
+    segments: Sequence[SegmentPrediction], rule: FusionRule, calibration: Calibration
 ) -> list[tuple[str, float, bool]]:
-    """Type, score and rightness of each fused entity on which the LLM was consulted, where it has a score."""
-    found = [
-        (decision, calibration.logistic_probability(calibration.calibration_features(decision), weights), row)
-        for row in rows
-        for decision in decide(row, rule)
-        if decision.llm_consulted
+    """Return type, score and rightness of each fused entity on which the LLM was consulted, where it has a score."""
+    scored = [
+        (entity, calibration.score(entity), segment)
+        for segment in segments
+        for entity in rule.decide(segment)
+        if entity.llm_consulted
     ]
-    return [(d.span.type, score, d.span in row.gold) for d, score, row in found if score is not None]
+    return [
+        (entity.span.type, score, entity.span in segment.gold) for entity, score, segment in scored if score is not None
+    ]

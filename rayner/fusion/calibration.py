@@ -1,72 +1,94 @@
-"""Probabilities that an entity is right, fitted on held-out scores.
+"""Probabilities that a fused entity is right, fitted on held-out sentences.
 
-A ridge-penalised logistic model of what both models say of an entity. Entities on which the LLM was not consulted
-have a model of their own, fitted on what the SLM says alone.
+A logistic model of what both models say of an entity. Entities on which the LLM was not consulted have a model of their
+own, fitted on what the SLM says alone.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
-from rayner.fusion.regions import FusedEntity
+from rayner.fusion.fused_entities import FusedEntity
+from rayner.fusion.fusion_rule import FusionRule
+from rayner.fusion.logistic import fit_logistic_weights, logistic_probability
+from rayner.fusion.model_confidence import fit_confidence_weights, llm_confidences, slm_confidences
+from rayner.text.predictions import SegmentPrediction
 
-_FLOOR = 1e-6
+_MIN_PROB = 1e-6
 
 
-def calibration_features(decision: FusedEntity) -> list[float]:
-    """What the calibration looks at: 1, H, and if the LLM was consulted, who decided and its two log-probabilities.
+@dataclass(frozen=True)
+class Calibration:
+    """Weights of the logistic models; empty where nothing was fitted.
 
-    Of a decision that has a probability, the logit of that alone.
+    with_llm, slm_alone: of fused entities on which the LLM was consulted, and of the others (`calibration_features`).
+    slm, llm: of each model's own confidences (`model_confidence`).
     """
-    if not decision.llm_consulted:
-        return [1.0, decision.slm_entropy]
-    if decision.rule_prob is not None:
-        return [1.0, float(np.log(decision.rule_prob / (1.0 - decision.rule_prob)))]
+
+    with_llm: tuple[float, ...] = ()
+    slm_alone: tuple[float, ...] = ()
+    slm: tuple[float, ...] = ()
+    llm: tuple[float, ...] = ()
+
+    def score(self, entity: FusedEntity) -> float | None:
+        """Return the probability that the entity is right; None if there was nothing to fit the model on."""
+        weights = self.with_llm if entity.llm_consulted else self.slm_alone
+        return logistic_probability(calibration_features(entity), weights)
+
+
+def fit_calibration(
+    segments: Sequence[SegmentPrediction],
+    held_out_entities: Sequence[Sequence[FusedEntity]],
+    rule: FusionRule,
+    types: Sequence[str],
+) -> Calibration:
+    """Fit all models on labelled segments that both models answered.
+
+    held_out_entities: of each segment, the entities by rules that were not fitted on it
+    (`rule_search.decide_held_out`): a learned rule is too sure of what it was fitted on.
+    """
+    consulted = [
+        (entity, segment)
+        for segment, entities in zip(segments, held_out_entities, strict=True)
+        for entity in entities
+        if entity.llm_consulted
+    ]
+    alone = [(entity, segment) for segment in segments for entity in rule.decide(replace(segment, llm=None))]
+    with_llm, slm_alone = (
+        fit_logistic_weights(
+            [calibration_features(entity) for entity, _ in pairs],
+            [entity.span in segment.gold for entity, segment in pairs],
+        )
+        for pairs in (consulted, alone)
+    )
+    return Calibration(
+        with_llm=tuple(with_llm),
+        slm_alone=tuple(slm_alone),
+        slm=tuple(fit_confidence_weights(slm_confidences(segments, types))),
+        llm=tuple(fit_confidence_weights(llm_confidences(segments))),
+    )
+
+
+def calibration_features(entity: FusedEntity) -> list[float]:
+    """Return the columns of an entity's logistic model.
+
+    Without the LLM: 1 and H. Where the rule gave a probability: 1 and its logit. Otherwise: 1, H, whether both models
+    agree, whether the LLM decided, and the logarithms of the LLM's category and boundary probability.
+    """
+    if not entity.llm_consulted:
+        return [1.0, entity.slm_entropy]
+    if entity.rule_prob is not None:
+        return [1.0, float(np.log(entity.rule_prob / (1.0 - entity.rule_prob)))]
     return [
         1.0,
-        decision.slm_entropy,
-        float(decision.decided_by == "agree"),
-        float(decision.decided_by == "llm"),
-        _log(decision.llm_category_prob),
-        _log(decision.llm_boundary_prob),
+        entity.slm_entropy,
+        float(entity.decided_by == "agree"),
+        float(entity.decided_by == "llm"),
+        _log_prob(entity.llm_category_prob),
+        _log_prob(entity.llm_boundary_prob),
     ]
 
 
-def fit_logistic_weights(
-    rows: Sequence[Sequence[float]] | npt.NDArray[np.float64], right: Sequence[bool], *, ridge: float = 1.0
-) -> list[float]:
-    """Weights of the logistic model (Newton's method; the penalty spares the constant).
-
-    rows: [n, d] from `features`; right: whether each entity was right. Without rows, there is nothing to learn
-    and the list is empty.
-    """
-    if not len(rows):
-        return []
-    x, y = np.asarray(rows, dtype=float), np.asarray(right, dtype=float)
-    penalty = np.full(x.shape[1], ridge)
-    penalty[0] = 1e-3
-    weights = np.zeros(x.shape[1])
-    for _ in range(50):
-        p = _sigmoid(x @ weights)
-        gradient = x.T @ (p - y) + penalty * weights
-        curvature = (x * (p * (1 - p))[:, None]).T @ x + np.diag(penalty)
-        step = np.linalg.solve(curvature, gradient)
-        weights -= step
-        if np.abs(step).max() < 1e-8:
-            break
-    return [float(w) for w in weights]
-
-
-def logistic_probability(row: Sequence[float], weights: Sequence[float]) -> float | None:
-    """The probability that the entity is right; None where nothing was fitted."""
-    return float(_sigmoid(np.dot(row, weights))) if len(weights) else None
-
-
-def _log(probability: float | None) -> float:
-    return 0.0 if probability is None else float(np.log(max(probability, _FLOOR)))
-
-
-def _sigmoid(x: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-    result: npt.NDArray[np.floating] = 1.0 / (1.0 + np.exp(-np.clip(x, -30, 30)))
-    return result
+def _log_prob(prob: float | None) -> float:
+    return 0.0 if prob is None else float(np.log(max(prob, _MIN_PROB)))

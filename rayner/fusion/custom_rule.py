@@ -1,7 +1,9 @@
 """A fusion rule of the user's own: three functions, and what they found on held-out sentences (docs/extending.md).
 
-No answer of its functions can make the exact gate wrong. `can_change` is shown what the small model says, and nothing
-else; where it says no, the small model's entities are the output, whether the LLM was asked or not (`deciding.decide`).
+This room never imports user code: whoever reads the settings loads the `CustomRule` and hands it in.
+
+No answer of its functions can make the exact gate wrong. `could_change` sees what the small model says and nothing
+else; where it returns False, the small model's entities are the output, whether the LLM was asked or not.
 """
 
 import json
@@ -9,75 +11,115 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rayner.config.plugins import load_plugin
+import numpy as np
+import numpy.typing as npt
+
 from rayner.errors import ConfigError
+from rayner.fusion import gate
+from rayner.fusion.fused_entities import FusedEntity, accepted_entities, slm_entities
+from rayner.fusion.fusion_rule import FittingSample, RuleFit
 from rayner.fusion.span_features import candidate_spans
-from rayner.text.predictions import SegmentPrediction
+from rayner.text.predictions import SegmentPrediction, SlmPrediction
 from rayner.text.spans import Span, sort_and_check_spans
 
-KEY = "fusion.rules"
+SETTING = "fusion.rules"  # for messages
 
 
-def _asks(row: SegmentPrediction, fitted: Any) -> bool:  # noqa: ANN401 - see CustomRule
+def _always(segment: SegmentPrediction, fitted: Any) -> bool:  # noqa: ANN401 - see CustomRule
     return True
 
 
 @dataclass(frozen=True)
 class CustomRule:
-    """What `module:name` in `fusion.rules` must be. Its functions give the same for the same, and have no side effects.
+    """What `module:name` in `fusion.rules` must be. Its functions must be deterministic and free of side effects.
 
-    fit: from sentences that both models answered, with `gold`, and the types, what the rule needs, as a JSON value;
-        called again without each part of them, to be judged on that part.
-    accept: from a segment that both models answered and that value, its entities, free of overlaps, each one that
-        either model puts or the small one considers (`candidates`).
-    can_change: from a segment without an LLM answer and that value, whether some answer could give other entities than
-        the small model's. Without it the LLM is asked about every segment.
+    fit: from segments that both models answered, with `gold`, and the entity types, returns what the rule needs, as a
+        JSON value. It is called again without each part of them, to judge the rule on that part.
+    accept: from a segment that both models answered and that value, returns its entities: free of overlaps, each one
+        among `span_features.candidate_spans` (spans that either model puts or the small one considers).
+    could_change: from a segment without an LLM answer and that value, says whether some answer could give other
+        entities than the small model's. Without it the LLM is asked about every segment.
     """
 
     fit: Callable[[Sequence[SegmentPrediction], Sequence[str]], Any]
     accept: Callable[[SegmentPrediction, Any], Sequence[Span]]
-    could_change: Callable[[SegmentPrediction, Any], bool] = _asks
+    could_change: Callable[[SegmentPrediction, Any], bool] = _always
 
 
 @dataclass(frozen=True)
 class FittedCustomRule:
-    """A CustomRule by its name, the types, and what its `fit` found."""
+    """A user's rule as a fusion rule.
+
+    name: `module:name`, as in `fusion.rules`; functions: what that name leads to; types: entity types; fitted: what
+    `functions.fit` returned, None before.
+    """
 
     name: str
+    functions: CustomRule
     types: tuple[str, ...]
-    fitted: Any
+    fitted: Any = None
 
+    def fit(self, sample: FittingSample) -> RuleFit:
+        """Call the user's `fit`. Raises ConfigError if it returns no JSON value."""
+        fitted = self.functions.fit(sample.segments, sample.types)
+        try:
+            fitted = json.loads(json.dumps(fitted, allow_nan=False))
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"{SETTING}: expected a JSON value from fit of {self.name}, found: {error}") from error
+        return RuleFit(replace(self, types=tuple(sample.types), fitted=fitted))
 
-def code(name: str) -> CustomRule:
-    """Its functions. Raises ConfigError where the name leads to none."""
-    rule: CustomRule = load_plugin(KEY, name, CustomRule, "a CustomRule")
-    return rule
+    def decide(self, segment: SegmentPrediction) -> list[FusedEntity]:
+        """Return the entities that the user's `accept` takes; the SLM's if the LLM could change nothing."""
+        if segment.llm is None or not self.could_change(segment):
+            return slm_entities(segment.slm)
+        return accepted_entities(segment, [(span, None) for span in self._accept(segment)])
 
+    def _accept(self, segment: SegmentPrediction) -> tuple[Span, ...]:
+        """Call the user's `accept` without gold entities.
 
-def fit(name: str, rows: Sequence[SegmentPrediction], types: Sequence[str]) -> FittedCustomRule:
-    """The rule of this name, fitted. Raises ConfigError where it finds what is no JSON value."""
-    found = code(name).fit(rows, types)
-    try:
-        return FittedCustomRule(name, tuple(types), json.loads(json.dumps(found, allow_nan=False)))
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{KEY}: expected a JSON value from fit of {name}, found: {error}") from error
+        Raises ConfigError for spans that overlap, and for spans that are no candidates.
+        """
+        spans = list(self.functions.accept(replace(segment, gold=()), self.fitted))
+        candidates = candidate_spans(segment, self.types)
+        if unknown := [span for span in spans if span not in candidates]:
+            raise ConfigError(f"{SETTING}: expected of {self.name} spans among the candidates, found {unknown[0]!r}")
+        try:
+            return sort_and_check_spans(spans, len(segment.text))
+        except ValueError as error:
+            raise ConfigError(f"{SETTING}: expected of {self.name} spans without overlaps, found: {error}") from error
 
+    def could_change(self, segment: SegmentPrediction) -> bool:
+        """Ask the user's `could_change`, which sees neither the LLM's answer nor gold entities."""
+        return bool(self.functions.could_change(replace(segment, llm=None, gold=()), self.fitted))
 
-def accepted(row: SegmentPrediction, rule: FittedCustomRule) -> tuple[Span, ...]:
-    """The entities of a segment that both models answered, in order; the rule is not shown the gold ones.
+    def stop_mask(self, slm: SlmPrediction) -> npt.NDArray[np.bool_] | None:
+        """Return None: the rule may read all of an answer."""
+        return None
 
-    Raises ConfigError for spans that overlap, and for others than the candidates.
-    """
-    spans = list(code(rule.name).accept(replace(row, gold=()), rule.fitted))
-    allowed = candidate_spans(row, rule.types)
-    if odd := [span for span in spans if span not in allowed]:
-        raise ConfigError(f"{KEY}: expected of {rule.name} spans among the candidates, found {odd[0]!r}")
-    try:
-        return sort_and_check_spans(spans, len(row.text))
-    except ValueError as error:
-        raise ConfigError(f"{KEY}: expected of {rule.name} spans without overlaps, found: {error}") from error
+    def block_entropy(self, slm: SlmPrediction) -> npt.NDArray[np.float64]:
+        """Return the maximal H of each character's block, [n_chars], nats."""
+        return gate.block_entropy(slm, "max")
 
+    def without_tags_of(self, segment: SegmentPrediction, sample: FittingSample) -> "FittedCustomRule":
+        """Return the rule itself: it is fitted on other sentences."""
+        return self
 
-def can_change(row: SegmentPrediction, rule: FittedCustomRule) -> bool:
-    """Whether the rule says that some LLM answer could change the output."""
-    return bool(code(rule.name).could_change(replace(row, llm=None, gold=()), rule.fitted))
+    def summary(self) -> dict[str, Any]:
+        """Describe the rule by its name, types and fitted value."""
+        return {"kind": self.name, "name": self.name, "types": list(self.types), "fitted": self.fitted}
+
+    def to_json(self) -> Any:  # noqa: ANN401 - any JSON value
+        """Return what the user's `fit` returned."""
+        return self.fitted
+
+    @classmethod
+    def from_json(
+        cls,
+        tree: Any,  # noqa: ANN401 - any JSON value
+        *,
+        name: str,
+        functions: CustomRule,
+        types: Sequence[str],
+    ) -> "FittedCustomRule":
+        """Join what `to_json` wrote with the user's functions."""
+        return cls(name, functions, tuple(types), tree)

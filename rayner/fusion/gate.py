@@ -1,9 +1,12 @@
 """Where the LLM need not run, because no answer of it could change the fused output (method, "The exact gate").
 
-The proofs are in docs/method.md. In short: P lies in [0, 1], so S_L = lambda * exp(P) is at most `max_llm_score(rule)`.
-A conflict region is made of whole *blocks* of the SLM's answer, an entity or a single character outside entities, so
-its H, mean or maximum, is at most the largest H of a block, reduced the same way. A text none of whose blocks can
-lose is the SLM's; and from a slot on behind which no block can lose, the LLM's answer need not be read.
+This is the gate of the rule by regions (`region_rule`). The proofs are in docs/method.md. In short: P lies in [0, 1],
+so S_L = lambda * exp(P) is at most `max_llm_score(lambda)`. A conflict region consists of whole *blocks* of the SLM's
+answer (an entity, or a single character outside entities), so its H, mean or maximum, is at most the largest H of a
+block, reduced in the same way. If no block of a text can lose, the fused output is the SLM's. And from the slot on
+behind which no block can lose, the LLM's answer need not be read.
+
+In all functions `weight` is lambda, and `reduction` says how H is reduced over a region (`mean` or `max`).
 """
 
 import math
@@ -12,7 +15,6 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from rayner.fusion.region_rule import RegionRule
 from rayner.text.predictions import SlmPrediction
 from rayner.text.spans import Span
 
@@ -20,40 +22,43 @@ from rayner.text.spans import Span
 _MARGIN = 1e-6
 
 
-def max_llm_score(rule: RegionRule) -> float:
-    """The largest S_L that any LLM answer can reach."""
-    return rule.weight * math.e if rule.weight > 0 else rule.weight
+def max_llm_score(weight: float) -> float:
+    """Return the largest S_L that any LLM answer can reach."""
+    return weight * math.e if weight > 0 else weight
 
 
 def block_entropy(slm: SlmPrediction, reduction: str) -> npt.NDArray[np.float64]:
-    """[n] for each character the H of its block: its own outside the SLM's entities, the entity's inside one."""
+    """Return the H of each character's block, [n_chars], nats.
+
+    The block of a character inside an entity of the SLM is that entity; outside entities it is the character itself.
+    """
     values = slm.entropy.astype(np.float64)
     for span in slm.spans:
-        part = values[span.start : span.end]
-        part[:] = part.max() if reduction == "max" else part.mean()
+        block = values[span.start : span.end]
+        block[:] = block.max() if reduction == "max" else block.mean()
     return values
 
 
-def first_closed_slot(slm: SlmPrediction, rule: RegionRule) -> int:
-    """End of the last block that the LLM could win; 0 where it can win none, so that it need not be asked."""
-    losable = np.flatnonzero(1.0 - block_entropy(slm, rule.entropy_reduction) < max_llm_score(rule) + _MARGIN)
+def first_closed_slot(slm: SlmPrediction, weight: float, reduction: str) -> int:
+    """Return the end of the last block that the LLM could win; 0 if it can win none, so that it need not be asked."""
+    losable = np.flatnonzero(1.0 - block_entropy(slm, reduction) < max_llm_score(weight) + _MARGIN)
     return int(losable[-1]) + 1 if len(losable) else 0
 
 
-def stop_mask(slm: SlmPrediction, rule: RegionRule) -> npt.NDArray[np.bool_]:
-    """[n + 1] the slots at which the LLM's answer has been read far enough, unless it holds an entity open there.
+def stop_mask(slm: SlmPrediction, weight: float, reduction: str) -> npt.NDArray[np.bool_]:
+    """Return the slots at which decoding may stop unless the LLM's answer holds an entity open there, [n_chars + 1].
 
-    Slot i lies before character i. Quiet are the slots from `first_closed_slot` on that lie in no entity of the SLM.
+    Slot i lies before character i. These are the slots from `first_closed_slot` on that lie in no entity of the SLM.
     """
-    slots = np.arange(len(slm.entropy) + 1) >= first_closed_slot(slm, rule)
+    slots = np.arange(len(slm.entropy) + 1) >= first_closed_slot(slm, weight, reduction)
     for span in slm.spans:
         slots[span.start + 1 : span.end] = False
     return slots
 
 
-def first_stop_slot(slm: SlmPrediction, llm: Sequence[Span], rule: RegionRule) -> int:
-    """The slot up to which an LLM answer with these spans is read: the first quiet one that cuts none of them."""
-    slots = stop_mask(slm, rule)
-    for span in llm:
+def first_stop_slot(slm: SlmPrediction, llm_spans: Sequence[Span], weight: float, reduction: str) -> int:
+    """Return the slot up to which an LLM answer with these spans is read: the first of `stop_mask` that cuts none."""
+    slots = stop_mask(slm, weight, reduction)
+    for span in llm_spans:
         slots[span.start + 1 : span.end] = False
     return int(np.argmax(slots))

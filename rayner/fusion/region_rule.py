@@ -1,27 +1,132 @@
-"""The fusion rule: S_S = 1 - H for the SLM, S_L = lambda * exp(P) for the LLM (method, section 4)."""
+"""The rule by conflict regions: where the two models disagree, the more confident one wins (method, section 4).
+
+S_S = 1 - H for the SLM, S_L = lambda * exp(P) for the LLM; the SLM wins where S_S >= S_L. (The paper prints the
+comparison the other way round; its own Table 2 refutes that, see docs/decisions.md.)
+"""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, ClassVar
 
-ENTROPY_REDUCTIONS = ("mean", "max")
-LLM_REDUCTIONS = ("mean", "min", "product")
-LLM_CONFIDENCES = ("entities", "slots")
+import numpy as np
+import numpy.typing as npt
+
+from rayner.fusion import gate
+from rayner.fusion.conflict_regions import (
+    ConflictRegion,
+    find_agreements_and_conflicts,
+    reduce_llm_probs,
+    region_entropy,
+    region_llm_probs,
+)
+from rayner.fusion.fused_entities import FusedEntity, record_votes, slm_entities
+from rayner.fusion.fusion_rule import FittingSample, RuleFit
+from rayner.fusion.weight_search import WeightCurve, choose_weight, compute_f1_curve, tabulate_conflicts
+from rayner.text.predictions import LlmAnswer, SegmentPrediction, SlmPrediction
+
+_CURVE_DIGITS = 6
+
+
+def slm_wins(entropy: float, llm_prob: float, weight: float) -> bool:
+    """Say whether S_S >= S_L, with S_S = 1 - entropy and S_L = weight * exp(llm_prob)."""
+    return 1.0 - entropy >= llm_score(llm_prob, weight)
+
+
+def llm_score(llm_prob: float, weight: float) -> float:
+    """Return S_L = weight * exp(llm_prob)."""
+    return weight * math.exp(llm_prob)
 
 
 @dataclass(frozen=True, slots=True)
 class RegionRule:
-    """A fusion rule: lambda, and how H and P are reduced over a region.
+    """The rule by conflict regions.
 
-    llm_confidence: `entities` takes the paper's probabilities (category where the types differ, boundary where only the
-    extent does, that of copying on where the LLM put no entity); `slots` takes every choice in the region.
+    weight: lambda.
+    entropy_reduction, llm_reduction: how H and P are reduced over a region (`conflict_regions`).
+    llm_confidence: which of the LLM's probabilities P is made of (`conflict_regions.region_llm_probs`).
     """
+
+    name: ClassVar[str] = "regions"
 
     weight: float
     entropy_reduction: str = "mean"
     llm_reduction: str = "product"
     llm_confidence: str = "slots"
 
+    def fit(self, sample: FittingSample) -> RuleFit:
+        """Choose lambda for these reductions; the curve's `held_out_f1` is left at 0."""
+        f1 = compute_f1_curve(tabulate_conflicts(sample.segments, self.measure_region), sample.weights)
+        weight, best_f1 = choose_weight(sample.weights, f1)
+        curve = WeightCurve(
+            entropy_reduction=self.entropy_reduction,
+            llm_reduction=self.llm_reduction,
+            llm_confidence=self.llm_confidence,
+            weights=tuple(round(float(value), _CURVE_DIGITS) for value in sample.weights),
+            f1=tuple(round(float(value), _CURVE_DIGITS) for value in f1),
+            best_weight=weight,
+            best_f1=best_f1,
+        )
+        return RuleFit(replace(self, weight=weight), curve)
 
-def slm_wins(confidence: float, probability: float, weight: float) -> bool:
-    """S_S >= S_L, with confidence S_S = 1 - H and S_L = weight * exp(probability)."""
-    return confidence >= weight * math.exp(probability)
+    def measure_region(self, region: ConflictRegion, slm: SlmPrediction, llm: LlmAnswer) -> tuple[float, float]:
+        """Return H (nats) and P of a conflict region of the two predictions."""
+        probs = region_llm_probs(region, llm, self.llm_confidence)
+        entropy = region_entropy(region, slm.entropy, self.entropy_reduction)
+        return entropy, reduce_llm_probs(probs, self.llm_reduction)
+
+    def decide(self, segment: SegmentPrediction) -> list[FusedEntity]:
+        """Return the fused entities of a segment (`fuse`)."""
+        return self.fuse(segment.slm, segment.llm)
+
+    def fuse(self, slm: SlmPrediction, llm: LlmAnswer | None) -> list[FusedEntity]:
+        """Return the fused entities of a text, in order; without an LLM answer, the SLM's.
+
+        The LLM's answer is read only as far as it can matter (`gate.first_stop_slot`). So an answer that was broken off
+        there, or never asked for, gives the same entities, field by field, as a whole one.
+        Raises ValueError for an answer that was broken off before.
+        """
+        end = 0 if llm is None else gate.first_stop_slot(slm, llm.spans, self.weight, self.entropy_reduction)
+        if llm is None or end == 0:
+            return slm_entities(slm)
+        if llm.last_known_slot < end:
+            raise ValueError(f"the answer is known up to slot {llm.last_known_slot}, needed up to slot {end}")
+        votes = [entity for entity in llm.entities if entity.span.end <= end]
+        agreed, regions = find_agreements_and_conflicts([span for span in slm.spans if span.end <= end], votes)
+        entities = [record_votes(span, "agree", slm, votes) for span in agreed]
+        for region in regions:
+            if slm_wins(*self.measure_region(region, slm, llm), self.weight):
+                entities += [record_votes(span, "slm", slm, votes) for span in region.slm_spans]
+            else:
+                entities += [record_votes(span, "llm", slm, votes) for span in region.llm_spans]
+        entities += [record_votes(span, "slm", slm, None) for span in slm.spans if span.end > end]
+        return sorted(entities, key=lambda entity: entity.span)
+
+    def could_change(self, segment: SegmentPrediction) -> bool:
+        """Say whether some LLM answer could change the output (`gate.first_closed_slot`)."""
+        return gate.first_closed_slot(segment.slm, self.weight, self.entropy_reduction) > 0
+
+    def stop_mask(self, slm: SlmPrediction) -> npt.NDArray[np.bool_]:
+        """Return the slots at which decoding may stop (`gate.stop_mask`), [n_chars + 1]."""
+        return gate.stop_mask(slm, self.weight, self.entropy_reduction)
+
+    def block_entropy(self, slm: SlmPrediction) -> npt.NDArray[np.float64]:
+        """Return the H of each character's block (`gate.block_entropy`), [n_chars], nats."""
+        return gate.block_entropy(slm, self.entropy_reduction)
+
+    def without_tags_of(self, segment: SegmentPrediction, sample: FittingSample) -> "RegionRule":
+        """Return the rule itself: it knows nothing of single sentences."""
+        return self
+
+    def summary(self) -> dict[str, Any]:
+        """Describe the rule by its name, lambda and reductions."""
+        return {"kind": self.name, **self.to_json()}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return lambda and the reductions by field name."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, tree: Mapping[str, Any]) -> "RegionRule":
+        """Read what `to_json` wrote."""
+        return cls(**tree)

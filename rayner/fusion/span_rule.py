@@ -1,18 +1,22 @@
 """A learned fusion rule: each candidate span is accepted or not by what both models and the training text say of it.
 
-A ridge-penalised logistic model of the columns of `candidates.features`, fitted on held-out scores. Candidates whose
+A ridge-penalised logistic model of the columns of `span_features`, fitted on held-out sentences. Candidates whose
 probability is above a threshold are accepted, best first, none that overlaps one accepted before. The threshold is the
 one that gives the highest F1 there; it lies below one half, as it must (at half the F1: Lipton et al. 2014).
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
-from rayner.fusion import calibration
+from rayner.fusion import gate
+from rayner.fusion.fused_entities import FusedEntity, accepted_entities, slm_entities
+from rayner.fusion.fusion_rule import FittingSample, RuleFit
+from rayner.fusion.logistic import fit_logistic_weights
 from rayner.fusion.span_features import (
     NON_NEGATIVE_FEATURES,
     Floats,
@@ -22,29 +26,81 @@ from rayner.fusion.span_features import (
     feature_names,
     max_linear_score,
 )
-from rayner.text.predictions import SegmentPrediction
+from rayner.text.predictions import SegmentPrediction, SlmPrediction
 from rayner.text.spans import Span
 
-_THRESHOLDS = (0.1, 0.9)
+_THRESHOLD_BOUNDS = (0.1, 0.9)
 _MARGIN = 1e-6  # rounding; to the side that asks the LLM
 
 
 @dataclass(frozen=True)
 class SpanRule:
-    """weights: the constant, then one for each of `candidates.names(types)`; threshold: of the probability."""
+    """The learned rule.
+
+    types: entity types, in the order of the SLM's labels.
+    weights: the constant, then one for each of `span_features.feature_names(types)`.
+    threshold: probability above which a candidate is accepted.
+    """
+
+    name: ClassVar[str] = "spans"
 
     types: tuple[str, ...]
     weights: tuple[float, ...]
     lexicon: Lexicon
     threshold: float = 0.5
 
+    @classmethod
+    def unfitted(cls, types: Sequence[str], lexicon: Lexicon) -> "SpanRule":
+        """Return the rule that accepts nothing."""
+        return cls(tuple(types), (-1.0, *[0.0] * len(feature_names(types))), lexicon)
+
     @property
     def named_weights(self) -> dict[str, float]:
-        """The weights with what they weigh."""
+        """The weights by the name of what they weigh."""
         return dict(zip(("constant", *feature_names(self.types)), self.weights, strict=True))
 
-    def plain(self) -> dict[str, Any]:
-        """As JSON values."""
+    def fit(self, sample: FittingSample) -> RuleFit:
+        """Fit weights and threshold (`fit_span_rule`)."""
+        rule = fit_span_rule(
+            sample.segments, sample.types, sample.lexicon, ridge=sample.ridge, fold_lexicons=sample.fold_lexicons
+        )
+        return RuleFit(rule)
+
+    def decide(self, segment: SegmentPrediction) -> list[FusedEntity]:
+        """Return the accepted candidates with probabilities; the SLM's entities if the LLM could change nothing."""
+        if segment.llm is None or not self.could_change(segment):
+            return slm_entities(segment.slm)
+        return accepted_entities(segment, accept_candidates(segment, self))
+
+    def could_change(self, segment: SegmentPrediction) -> bool:
+        """Say whether some LLM answer could give other entities than the small model's.
+
+        If the small model puts none, no answer can where no candidate could pass; if it puts some, this is not known.
+        """
+        weights = np.array(self.weights)
+        lowest = math.log(self.threshold / (1 - self.threshold)) - _MARGIN
+        return bool(
+            segment.slm.spans or weights[0] + max_linear_score(segment, self.types, self.lexicon, weights[1:]) > lowest
+        )
+
+    def stop_mask(self, slm: SlmPrediction) -> npt.NDArray[np.bool_] | None:
+        """Return None: the rule reads all of an answer."""
+        return None
+
+    def block_entropy(self, slm: SlmPrediction) -> npt.NDArray[np.float64]:
+        """Return the maximal H of each character's block, [n_chars], nats."""
+        return gate.block_entropy(slm, "max")
+
+    def without_tags_of(self, segment: SegmentPrediction, sample: FittingSample) -> "SpanRule":
+        """Return the rule with the lexicon that does not hold the segment's tags."""
+        return replace(self, lexicon=sample.fold_lexicons.get(segment.doc_id, self.lexicon))
+
+    def summary(self) -> dict[str, Any]:
+        """Describe the rule by its weights, without its lexicon."""
+        return {"kind": self.name, "weights": self.named_weights}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as JSON values; the lexicon as {string: [occurrences, {type: tags}]}."""
         strings = {
             string: [self.lexicon.occurrence_counts.get(string, 0), dict(counts)]
             for string, counts in self.lexicon.type_counts.items()
@@ -53,102 +109,107 @@ class SpanRule:
             "types": list(self.types), "weights": list(self.weights), "threshold": self.threshold, "lexicon": strings
         }  # fmt: skip
 
-
-def span_rule(tree: dict[str, Any]) -> SpanRule:
-    """The inverse of `SpanRule.plain`."""
-    strings = tree["lexicon"].items()
-    known = Lexicon({s: counts for s, (_, counts) in strings}, {s: seen for s, (seen, _) in strings})
-    return SpanRule(tuple(tree["types"]), tuple(tree["weights"]), known, tree["threshold"])
+    @classmethod
+    def from_json(cls, tree: Mapping[str, Any]) -> "SpanRule":
+        """Read what `to_json` wrote."""
+        strings = tree["lexicon"].items()
+        lexicon = Lexicon(
+            {string: counts for string, (_, counts) in strings}, {string: n_seen for string, (n_seen, _) in strings}
+        )
+        return cls(tuple(tree["types"]), tuple(tree["weights"]), lexicon, tree["threshold"])
 
 
 def fit_span_rule(
-    rows: Sequence[SegmentPrediction],
+    segments: Sequence[SegmentPrediction],
     types: Sequence[str],
-    known: Lexicon,
+    lexicon: Lexicon,
     *,
     ridge: float = 3.0,
-    others: Mapping[str, Lexicon] | None = None,
+    fold_lexicons: Mapping[str, Lexicon] | None = None,
 ) -> SpanRule:
-    """The rule that fits held-out sentences that both models answered. ridge: the penalty, columns at one scale.
+    """Fit the rule to labelled segments that both models answered.
 
-    others: by `doc_id`, the lexicons for segments whose tags `known` holds.
-    No weight on the LLM's own probabilities is negative: what would have one is left out.
+    ridge: the penalty on the weights, with all columns at one scale.
+    fold_lexicons: by `doc_id`, the lexicons for segments whose tags `lexicon` holds.
 
-    Without a candidate in them the rule accepts nothing.
+    No weight on the LLM's own probabilities is negative: a column that would get one is left out.
+    Without a candidate in the segments the rule accepts nothing.
     """
-    spans = [candidate_spans(row, types) for row in rows]
-    lexicons = [(others or {}).get(row.doc_id, known) for row in rows]
-    parts = [compute_span_features(row, own, types, of) for row, own, of in zip(rows, spans, lexicons, strict=True)]
-    columns = np.concatenate(parts)
-    right = [span in row.gold for row, own in zip(rows, spans, strict=True) for span in own]
-    if not right:
-        return SpanRule(tuple(types), (-1.0, *[0.0] * len(feature_names(types))), known)
+    candidates = [candidate_spans(segment, types) for segment in segments]
+    lexicons = [(fold_lexicons or {}).get(segment.doc_id, lexicon) for segment in segments]
+    columns = np.concatenate(
+        [
+            compute_span_features(segment, spans, types, own_lexicon)
+            for segment, spans, own_lexicon in zip(segments, candidates, lexicons, strict=True)
+        ]
+    )
+    is_gold = [span in segment.gold for segment, spans in zip(segments, candidates, strict=True) for span in spans]
+    if not is_gold:
+        return SpanRule.unfitted(types, lexicon)
+    weights = _fit_weights(columns, is_gold, feature_names(types), ridge)
+    rules = [SpanRule(tuple(types), weights, own_lexicon) for own_lexicon in lexicons]
+    return SpanRule(tuple(types), weights, lexicon, _choose_threshold(segments, rules))
+
+
+def _fit_weights(columns: Floats, is_gold: Sequence[bool], names: Sequence[str], ridge: float) -> tuple[float, ...]:
+    """Return the constant and the weights of the columns, [1 + n_columns]."""
     mean, scale = columns.mean(axis=0), columns.std(axis=0)
-    scale[scale < 1e-9] = np.inf  # always the same: says nothing
-    rising = [feature_names(types).index(name) for name in NON_NEGATIVE_FEATURES]
+    scale[scale < 1e-9] = np.inf  # a constant column says nothing
+    non_negative = [names.index(name) for name in NON_NEGATIVE_FEATURES]
     ones = np.ones((len(columns), 1))
     while True:
-        found: Floats = np.array(
-            calibration.fit_logistic_weights(np.hstack([ones, (columns - mean) / scale]), right, ridge=ridge)
+        fitted: Floats = np.array(
+            fit_logistic_weights(np.hstack([ones, (columns - mean) / scale]), is_gold, ridge=ridge)
         )
-        weights = found[1:] / scale
-        falling = [i for i in rising if weights[i] < 0]
-        if not falling:
-            break
-        scale[falling] = np.inf
-    own = (float(found[0] - weights @ mean), *map(float, weights))
-    rules = [SpanRule(tuple(types), own, of) for of in lexicons]
-    return SpanRule(tuple(types), own, known, _threshold(rows, rules))
+        weights = fitted[1:] / scale
+        negative = [i for i in non_negative if weights[i] < 0]
+        if not negative:
+            return (float(fitted[0] - weights @ mean), *map(float, weights))
+        scale[negative] = np.inf
 
 
-def _threshold(rows: Sequence[SegmentPrediction], rules: Sequence[SpanRule]) -> float:
-    """The threshold at which the rule, given for each row with its lexicon, reaches the highest F1.
+def _choose_threshold(segments: Sequence[SegmentPrediction], rules: Sequence[SpanRule]) -> float:
+    """Return the threshold at which the rule, given for each segment with its lexicon, reaches the highest F1.
 
     Lowering it only adds to what is accepted. It lies in the middle between two candidates.
     """
-    pairs = [(row, found) for row, rule in zip(rows, rules, strict=True) for found in rank_candidates(row, rule)]
-    ranked = sorted(((chance, span in row.gold) for row, (span, chance) in pairs), reverse=True)
-    chances = np.array([chance for chance, _ in ranked])
-    right = np.cumsum([good for _, good in ranked])
-    f1 = 2 * right / (np.arange(1, len(ranked) + 1) + sum(len(row.gold) for row in rows))
-    f1[:-1][chances[1:] == chances[:-1]] = 0  # no threshold parts those that are alike
+    pairs = [
+        (segment, candidate)
+        for segment, rule in zip(segments, rules, strict=True)
+        for candidate in rank_candidates(segment, rule)
+    ]
+    ranked = sorted(((prob, span in segment.gold) for segment, (span, prob) in pairs), reverse=True)
+    probs = np.array([prob for prob, _ in ranked])
+    right = np.cumsum([is_gold for _, is_gold in ranked])
+    f1 = 2 * right / (np.arange(1, len(ranked) + 1) + sum(len(segment.gold) for segment in segments))
+    f1[:-1][probs[1:] == probs[:-1]] = 0  # no threshold separates equal probabilities
     best = int(f1.argmax())
-    below = chances[best + 1] if best + 1 < len(chances) else 0.0
-    return float(np.clip((chances[best] + below) / 2, *_THRESHOLDS))
+    below = probs[best + 1] if best + 1 < len(probs) else 0.0
+    return float(np.clip((probs[best] + below) / 2, *_THRESHOLD_BOUNDS))
 
 
-def candidate_probs(row: SegmentPrediction, spans: Sequence[Span], rule: SpanRule) -> Floats:
-    """[n] the probability of each candidate of a segment that both models answered."""
+def candidate_probs(segment: SegmentPrediction, spans: Sequence[Span], rule: SpanRule) -> Floats:
+    """Return the probability of each candidate of a segment that both models answered, [n_spans]."""
     if not spans:
         return np.zeros(0)
     weights = np.array(rule.weights)
-    # A row at a time: a matrix product may round a row otherwise among others than alone.
-    logits = (compute_span_features(row, spans, rule.types, rule.lexicon) * weights[1:]).sum(axis=1) + weights[0]
-    chances: Floats = 1.0 / (1.0 + np.exp(-np.clip(logits, -30, 30)))
-    return chances
+    # A row at a time: a matrix product may round a row differently among others than alone.
+    logits = (compute_span_features(segment, spans, rule.types, rule.lexicon) * weights[1:]).sum(axis=1) + weights[0]
+    probs: Floats = 1.0 / (1.0 + np.exp(-np.clip(logits, -30, 30)))
+    return probs
 
 
-def rank_candidates(row: SegmentPrediction, rule: SpanRule) -> list[tuple[Span, float]]:
-    """The candidates of a segment that both models answered, best first, without those that overlap a better one."""
-    spans = candidate_spans(row, rule.types)
-    chances = candidate_probs(row, spans, rule)
-    out: list[tuple[Span, float]] = []
-    for i in np.argsort(-chances, kind="stable"):
-        if not any(spans[i].overlaps(other) for other, _ in out):
-            out.append((spans[i], float(chances[i])))
-    return out
+def rank_candidates(segment: SegmentPrediction, rule: SpanRule) -> list[tuple[Span, float]]:
+    """Return the candidates with their probabilities, best first, without any that overlap a better one."""
+    spans = candidate_spans(segment, rule.types)
+    probs = candidate_probs(segment, spans, rule)
+    ranked: list[tuple[Span, float]] = []
+    for i in np.argsort(-probs, kind="stable"):
+        if not any(spans[i].overlaps(other) for other, _ in ranked):
+            ranked.append((spans[i], float(probs[i])))
+    return ranked
 
 
-def accept_candidates(row: SegmentPrediction, rule: SpanRule) -> list[tuple[Span, float]]:
-    """The entities of a segment that both models answered, in order, with their probabilities."""
-    return sorted((span, chance) for span, chance in rank_candidates(row, rule) if chance > rule.threshold)
-
-
-def can_change(row: SegmentPrediction, rule: SpanRule) -> bool:
-    """Whether some LLM answer could give other entities than the small model's.
-
-    Where that puts none, no answer can if no candidate could pass; where it puts some, this is not known.
-    """
-    weights = np.array(rule.weights)
-    least = math.log(rule.threshold / (1 - rule.threshold)) - _MARGIN
-    return bool(row.slm.spans or weights[0] + max_linear_score(row, rule.types, rule.lexicon, weights[1:]) > least)
+def accept_candidates(segment: SegmentPrediction, rule: SpanRule) -> list[tuple[Span, float]]:
+    """Return the entities of a segment that both models answered, in order, with their probabilities."""
+    return sorted((span, prob) for span, prob in rank_candidates(segment, rule) if prob > rule.threshold)

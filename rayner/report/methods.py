@@ -87,7 +87,7 @@ def _describe_fusion(fusion: Mapping[str, Any], config: Mapping[str, Any]) -> Bi
     if fusion["chosen"] == "spans":
         rule = translate("methods_spans")
     elif fusion["chosen"] == "regions":
-        settings = fusion["rule"]
+        settings = fusion["region_rule"]
         reductions = (
             translate_setting(settings[key]) for key in ("entropy_reduction", "llm_reduction", "llm_confidence")
         )

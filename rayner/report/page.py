@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment
 from markupsafe import Markup
 
-from rayner.fusion.span_rule import span_rule
+from rayner.fusion.span_rule import SpanRule
 from rayner.rendering.bilingual import BilingualText, join_texts, same_in_both
 from rayner.rendering.tagged_text import TaggedSample, TextPiece, split_by_entities
 from rayner.rendering.templates import load_templates
@@ -47,9 +47,9 @@ def write_report_page(
 
     evaluation: of `evaluation.evaluate_fusion`, or {} without labelled test data; with `budget` {share, f1, exact}
         (see `plots.plot_f1_by_llm_share`), if it is to be drawn.
-    fusion: {} or any of `chosen` ("regions" | "spans" | module:name), `decide_held_out` (F1 of each), `spans`
-        (`SpanRule.plain`), `rule` {weight, entropy, probability, evidence}, `basis` ("all" | "allowed"),
-        `curves` and `baselines` (see `plots.plot_f1_by_lambda`; baselines may have "fused"),
+    fusion: {} or any of `chosen` ("regions" | "spans" | module:name), `held_out_f1` (F1 of each), `span_rule`
+        (`SpanRule.to_json`), `region_rule` (`RegionRule.to_json`), `softmax_over` ("all" | "allowed"),
+        `curves` and `baseline_f1` (see `plots.plot_f1_by_lambda`; it may have "fused"),
         ...
     run: any JSON; the keys of `facts` are shown as tables, the others folded away.
     Raises ValueError where the entities of a sample overlap or leave its text.
@@ -140,10 +140,10 @@ def _score_cards(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _describe_rule(fusion: Mapping[str, Any]) -> BilingualText | None:
     """The chosen rule in words, None if there is none."""
-    if not fusion.get("rule"):
+    if not fusion.get("region_rule"):
         return None
-    rule = fusion["rule"]
-    basis = fusion.get("basis", "")
+    rule = fusion["region_rule"]
+    basis = fusion.get("softmax_over", "")
     return translate(
         "region_rule",
         f"{rule['weight']:.4g}",
@@ -158,7 +158,7 @@ def _span_rule_weights(fusion: Mapping[str, Any]) -> list[tuple[BilingualText, f
     """The learned rule's weights, the heaviest first; none if it was not chosen."""
     if fusion.get("chosen") != "spans":
         return []
-    found = sorted(span_rule(fusion["spans"]).named_weights.items(), key=lambda pair: -abs(pair[1]))
+    found = sorted(SpanRule.from_json(fusion["span_rule"]).named_weights.items(), key=lambda pair: -abs(pair[1]))
     return [(translate_feature(name), weight) for name, weight in found]
 
 
@@ -166,7 +166,7 @@ def _describe_baselines(fusion: Mapping[str, Any]) -> BilingualText:
     """F1 on held-out data of each system that has one."""
     told = (
         translate("name_and_number", _ALL_SYSTEMS.get(name, same_in_both(name)), format_percent(f1))
-        for name, f1 in fusion.get("baselines", {}).items()
+        for name, f1 in fusion.get("baseline_f1", {}).items()
     )
     return join_texts(told, translate("list_separator"))
 
@@ -183,8 +183,8 @@ def _draw_plots(evaluation: Mapping[str, Any], fusion: Mapping[str, Any]) -> dic
     out = {}
     if evaluation and any(s["micro"]["gold"] or s["micro"]["predicted"] for s in evaluation["systems"].values()):
         out["types"] = plots.plot_f1_by_type(evaluation["systems"])
-    if fusion.get("curves") and fusion.get("rule"):
-        out["curve"] = plots.plot_f1_by_lambda(fusion["curves"], fusion["rule"], fusion.get("baselines", {}))
+    if fusion.get("curves") and fusion.get("region_rule"):
+        out["curve"] = plots.plot_f1_by_lambda(fusion["curves"], fusion["region_rule"], fusion.get("baseline_f1", {}))
     if evaluation.get("budget"):
         out["budget"] = plots.plot_f1_by_llm_share(**evaluation["budget"])
     for system, found in (evaluation.get("calibration") or {}).items():

@@ -1,57 +1,62 @@
 """The report of a run: what the test sentences say of both models and the fusion, and a page to look at."""
 
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 from rayner.corpus.prediction_tables import read_predictions
 from rayner.corpus.tables import iter_documents
+from rayner.evaluation.artifact import Evaluation, empty_evaluation
 from rayner.evaluation.evaluate import evaluate_fusion
 from rayner.evaluation.llm_share_curve import f1_by_llm_share
 from rayner.evaluation.reliability import evaluate_calibration
-from rayner.fusion.budget import Budget
-from rayner.fusion.deciding import chosen
-from rayner.fusion.region_rule import RegionRule
+from rayner.fusion.artifact import TunedFusion
+from rayner.fusion.fusion_rule import FusionRule
 from rayner.report.csv_tables import evaluation_to_csv_tables
 from rayner.report.page import TaggedSample, write_report_page
-from rayner.runs.run_folder import Run, read_json, write_json
+from rayner.runs.run_folder import Run, write_json
 from rayner.runs.storage import StoragePath, atomic_writer
 from rayner.text.segmentation import split_sentences
 
+EVALUATION_FILE = "evaluation.json"
 MAX_SAMPLES = 3
 MAX_SAMPLE_CHARS = 1200
 
 
 def evaluate_and_write_report(
-    run: Run, *, title: str, run_facts: dict[str, Any], tagged: StoragePath | None, seed: int
-) -> dict[str, Any]:
-    """Score the test sentences, write `evaluation.json`, `tables/*.csv` and `report.html`; returns the evaluation.
+    run: Run,
+    fusion: TunedFusion,
+    rule: FusionRule,
+    *,
+    title: str,
+    run_facts: dict[str, Any],
+    tagged: StoragePath | None,
+    seed: int,
+) -> Evaluation | None:
+    """Score the test sentences, write `evaluation.json`, `tables/*.csv` and `report.html`; return the evaluation.
 
-    about: what the page tells of the run (inputs, counts, timings ...); tagged: the tagged corpus, for a sample.
+    fusion: the run's `fusion.json`; rule: its chosen rule, loaded.
+    run_facts: what the page tells of the run (inputs, counts, timings ...); tagged: the tagged corpus, for a sample.
     """
-    fusion = read_json(run.path("fusion.json"))
-    rule = chosen(fusion)
-    rows = read_predictions(run.local_path("scores", "test.parquet"))
-    evaluation: dict[str, Any] = {}
-    if rows:
+    segments = read_predictions(run.local_path("scores", "test.parquet"))
+    evaluation = None
+    if segments:
         types = run.step_result("data")["types"]
-        weights = fusion["calibration"]
-        evaluation = evaluate_fusion(
-            rows, rule, types, seed=seed, regions=RegionRule(**fusion["rule"]), weights=weights
+        evaluation = replace(
+            evaluate_fusion(segments, rule, types, region_rule=fusion.region_rule, seed=seed),
+            calibration=evaluate_calibration(segments, rule, types, fusion.calibration),
+            budget=f1_by_llm_share(segments, rule, fusion.budget),
         )
-        evaluation["calibration"] = evaluate_calibration(rows, rule, types, weights)
-    if rows:
-        f1, passed = f1_by_llm_share(rows, rule, Budget(**fusion["budget"]))
-        share = [i / len(rows) for i in range(len(f1))]
-        evaluation["budget"] = {"share": share, "f1": f1, "exact": {"share": share[passed], "f1": f1[passed]}}
-    write_json(run.path("evaluation.json"), evaluation)
-    for name, content in (evaluation_to_csv_tables(evaluation) if evaluation else {}).items():
+    write_json(run.path(EVALUATION_FILE), evaluation.to_json() if evaluation else empty_evaluation())
+    values = evaluation.to_json() if evaluation else {}
+    for name, content in (evaluation_to_csv_tables(values) if values else {}).items():
         with atomic_writer(run.path("tables", name)) as stream:
             stream.write(content.encode())
     write_report_page(
         run.path("report.html"),
         title=title,
-        evaluation=evaluation,
-        fusion=fusion,
+        evaluation=values,
+        fusion=fusion.to_json(),
         run=run_facts,
         samples=read_samples(tagged) if tagged else [],
     )

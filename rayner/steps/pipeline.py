@@ -20,6 +20,7 @@ from rayner.runs.run_folder import Run, write_json
 from rayner.runs.status import format_duration
 from rayner.steps.build_index import build_index
 from rayner.steps.data import prepare_data
+from rayner.steps.fusion_rules import load_chosen_rule, read_tuned_fusion
 from rayner.steps.score import score_held_out
 from rayner.steps.tag.tag_corpus import output_folder, tag_corpus
 from rayner.steps.training.cross_fit import cross_fit
@@ -48,8 +49,11 @@ def run_pipeline(config: Config, run: Run) -> dict[str, Any]:
     with PeakMemoryMonitor() as memory:
         results, set_aside_error = run_steps(config, run)
     run_facts = _collect_run_facts(config, results, time.time() - started, memory.peak)
+    fusion = read_tuned_fusion(run)
     evaluation = evaluate_and_write_report(
         run,
+        fusion,
+        load_chosen_rule(fusion),
         title=" → ".join(filter(None, [", ".join(config.train), config.corpus])),
         run_facts=run_facts,
         tagged=output_folder(config, run) if config.corpus else None,

@@ -9,16 +9,15 @@ from pathlib import Path
 
 import ray
 
-from rayner.config.plugins import is_plugin_name
 from rayner.config.settings import Config
 from rayner.corpus.labelled_files import read_labelled_file
 from rayner.corpus.reading import require_corpus
 from rayner.corpus.text_files import list_text_files
 from rayner.errors import ConfigError
-from rayner.fusion import custom_rule
 from rayner.runs.run_folder import Run
 from rayner.runs.storage import local_model_name
 from rayner.steps.data import require_labelled_files
+from rayner.steps.fusion_rules import load_custom_rules
 from rayner.steps.loading import load_tagger_family
 from rayner.steps.tag.plan import survey_corpus
 
@@ -33,8 +32,7 @@ def check_training(config: Config, run: Run) -> list[str]:
             f"{path}: {len(labelled.text):,} characters, {len(labelled.spans):,} entities; irregularities: {faults}"
         )
     load_tagger_family(config)  # an unknown plugin raises an error
-    for name in filter(is_plugin_name, config.fusion.rules):
-        custom_rule.code(name)
+    load_custom_rules(config.fusion.rules)
     for text in (config.slm.crf.unlabelled, config.llm.pseudo_labels.text):
         if text:
             next(list_text_files(text))  # a path without text files raises an error

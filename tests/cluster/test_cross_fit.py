@@ -5,9 +5,8 @@ import pytest
 from rayner.config.loading import check_config
 from rayner.corpus.labelled_sentences import split_folds
 from rayner.errors import ConfigError
-from rayner.fusion.deciding import chosen
-from rayner.runs.run_folder import read_json
 from rayner.steps import data
+from rayner.steps.fusion_rules import load_chosen_rule, read_tuned_fusion
 from rayner.steps.pipeline import run_pipeline
 from rayner.steps.training.cross_fit import fold_run, read_tuning_predictions
 from tests.cluster.small import labelled_sentences, stamps, with_settings
@@ -38,9 +37,9 @@ def test_fusion_is_tuned_on_all_of_them(with_crf):
     assert {row.text for row in rows} == written
     assert set(lexicons) == {"fold-0", "fold-1"} == {row.doc_id for row in rows} - {"dev"}
     assert {row.text for row in rows if row.doc_id == "fold-0"} <= texts(fold_run(run, 0), "fold")
-    fusion = read_json(run.path("fusion.json"))
-    assert set(fusion["held_out"]) == {"regions", "spans"}
-    assert chosen(fusion)
+    fusion = read_tuned_fusion(run)
+    assert set(fusion.held_out_f1) == {"regions", "spans"}
+    assert load_chosen_rule(fusion)
 
 
 def test_a_fold_is_judged_by_a_lexicon_without_its_own_tags(with_crf):

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.parametrize(("file", "before", "absent"), [
     ("tagged/run.json", "### run.json", set()),
-    ("fusion.json", "## fusion.json", {"custom"}),  # this run has no rule of its own
+    ("fusion.json", "## fusion.json", set()),
     ("evaluation.json", "## evaluation.json", set()),
 ])  # fmt: skip
 def test_every_key_of_a_file_is_told(run, file, before, absent):

@@ -19,11 +19,11 @@ from rayner.corpus.labelled_sentences import read_labelled_sentences
 from rayner.corpus.prediction_tables import read_predictions
 from rayner.errors import ConfigError, TooManySetAsideError
 from rayner.evaluation.metrics import count_entities, micro_score
-from rayner.fusion.budget import fit_budget
-from rayner.fusion.gate import block_entropy, first_closed_slot
-from rayner.fusion.region_rule import ENTROPY_REDUCTIONS, LLM_CONFIDENCES, LLM_REDUCTIONS, RegionRule
-from rayner.fusion.regions import fuse_by_regions
+from rayner.fusion.budget import Budget, fit_budget
+from rayner.fusion.conflict_regions import ENTROPY_REDUCTIONS, LLM_CONFIDENCES, LLM_REDUCTIONS
+from rayner.fusion.gate import first_closed_slot
 from rayner.runs.run_folder import Run, file_sha256, folder_sha256, read_json, write_json
+from rayner.steps.fusion_rules import read_tuned_fusion, write_tuned_fusion
 from rayner.steps.loading import load_llm
 from rayner.steps.pipeline import run_pipeline
 from rayner.steps.tag.tag_corpus import tag_corpus
@@ -113,26 +113,26 @@ def test_every_held_out_sentence_is_scored_by_both_models_once_and_in_order(scor
 
 
 def test_fusion_holds_the_whole_curve_of_every_reduction_and_the_best_point_of_all(run, config, scores):
-    fusion = read_json(run.path("fusion.json"))
-    ways = [(c["entropy_reduction"], c["llm_reduction"], c["llm_confidence"]) for c in fusion["curves"]]
+    fusion = read_tuned_fusion(run)
+    ways = [(c.entropy_reduction, c.llm_reduction, c.llm_confidence) for c in fusion.curves]
     assert sorted(ways) == sorted(product(ENTROPY_REDUCTIONS, LLM_REDUCTIONS, LLM_CONFIDENCES))
     grid = np.linspace(config.fusion.weight_min, config.fusion.weight_max, config.fusion.weight_steps)
-    for curve in fusion["curves"]:
-        assert curve["weights"] == pytest.approx(grid.tolist(), abs=1e-6)
-        assert len(curve["f1"]) == config.fusion.weight_steps
-        assert curve["best_f1"] == pytest.approx(max(curve["f1"]), abs=1e-6)
-    assert fusion["baselines"]["fused"] == max(curve["best_f1"] for curve in fusion["curves"])
-    rule = RegionRule(**fusion["rule"])
+    for curve in fusion.curves:
+        assert list(curve.weights) == pytest.approx(grid.tolist(), abs=1e-6)
+        assert len(curve.f1) == config.fusion.weight_steps
+        assert curve.best_f1 == pytest.approx(max(curve.f1), abs=1e-6)
+    assert fusion.baseline_f1["fused"] == max(curve.best_f1 for curve in fusion.curves)
+    rule = fusion.region_rule
     types = run.step_result("data")["types"]
     gold = [row.gold for row in scores["dev"]]
     answers = {
         "slm": [row.slm.spans for row in scores["dev"]],
         "llm": [row.llm.spans for row in scores["dev"]],
-        "fused": [[d.span for d in fuse_by_regions(row.slm, row.llm, rule)] for row in scores["dev"]],
+        "fused": [[d.span for d in rule.fuse(row.slm, row.llm)] for row in scores["dev"]],
     }
     for name, found in answers.items():
-        assert fusion["baselines"][name] == pytest.approx(micro_score(count_entities(gold, found, types)).f1)
-    assert fusion["basis"] == config.llm.softmax_over
+        assert fusion.baseline_f1[name] == pytest.approx(micro_score(count_entities(gold, found, types)).f1)
+    assert fusion.softmax_over == config.llm.softmax_over
 
 
 # ---- the tagged corpus
@@ -256,9 +256,9 @@ def test_run_json_says_what_the_corpus_was_made_with(out, run, config):
         "build_index": folder_sha256(run.path("index")),
         "train_llm": folder_sha256(run.path("models", "llm")),
     }
-    fusion = read_json(run.path("fusion.json"))
-    assert fusion["chosen"] == "regions"
-    assert saved["rule"] == {"kind": "regions", **fusion["rule"]}
+    fusion = read_tuned_fusion(run)
+    assert fusion.chosen == "regions"
+    assert saved["rule"] == {"kind": "regions", **fusion.region_rule.to_json()}
     assert saved["inputs"] == read_json(run.path("tagged", "steps", "tag_corpus.json"))["inputs"]
     assert saved["seconds"] > 0
 
@@ -318,12 +318,12 @@ def test_the_report_is_one_well_formed_page_with_the_scores_in_it(run):
 
 def test_the_evaluation_is_that_of_the_test_scores(run, scores):
     evaluation = read_json(run.path("evaluation.json"))
-    rule = RegionRule(**read_json(run.path("fusion.json"))["rule"])
+    rule = read_tuned_fusion(run).region_rule
     assert evaluation["n_sentences"] == len(scores["test"])
     assert evaluation["n_without_llm"] == 0
     right = predicted = 0
     for row in scores["test"]:
-        found = {d.span for d in fuse_by_regions(row.slm, row.llm, rule)}
+        found = {d.span for d in rule.fuse(row.slm, row.llm)}
         right, predicted = right + len(found & set(row.gold)), predicted + len(found)
     micro_ = evaluation["systems"]["fused"]["micro"]
     gold = sum(len(row.gold) for row in scores["test"])
@@ -407,13 +407,11 @@ def half_gated(run, tmp_path_factory):
     """The run, with a lambda at which some segments are gated and some are not."""
     mine = copied(run, tmp_path_factory.mktemp("gated"), "data", "steps", "models", "index", "scores", "fusion.json")
     rows = [row for name in ("dev", "test") for row in read_predictions(mine.path("scores", f"{name}.parquet"))]
-    fusion = read_json(mine.path("fusion.json"))
-    confidence = np.median([1 - block_entropy(row.slm, fusion["rule"]["entropy_reduction"]).max() for row in rows])
-    fusion["rule"]["weight"] = float(confidence / math.e if confidence > 0 else confidence)
-    rule = RegionRule(**fusion["rule"])
-    assert 0 < sum(first_closed_slot(row.slm, rule) > 0 for row in rows) < len(rows)
-    fusion["budget"] = config_to_dict(fit_budget(rows, rule))
-    write_json(mine.path("fusion.json"), fusion)
+    fusion = read_tuned_fusion(mine)
+    confidence = np.median([1 - fusion.region_rule.block_entropy(row.slm).max() for row in rows])
+    rule = replace(fusion.region_rule, weight=float(confidence / math.e if confidence > 0 else confidence))
+    assert 0 < sum(first_closed_slot(row.slm, rule.weight, rule.entropy_reduction) > 0 for row in rows) < len(rows)
+    write_tuned_fusion(mine, replace(fusion, region_rule=rule, budget=fit_budget(rows, rule)))
     return mine
 
 
@@ -454,13 +452,8 @@ def test_a_budget_asks_about_the_segments_that_are_worth_more_than_its_threshold
     whole = rows_of(tagged_with(mine, config, tmp_path / "whole"), "segments")
     lengths = sorted(s["end"] - s["start"] for s in whole if not s["gated"])
     middle = lengths[len(lengths) // 2]
-    fusion = read_json(mine.path("fusion.json"))
-    fusion["budget"] = {
-        "entropy_steps": [0.0],
-        "overturned_shares": [1.0],
-        "expected_by_share": [middle] * 101,
-    }  # expected: its characters
-    write_json(mine.path("fusion.json"), fusion)
+    budget = Budget((0.0,), (1.0,), (float(middle),) * 101)  # expected overturned tags: all characters
+    write_tuned_fusion(mine, replace(read_tuned_fusion(mine), budget=budget))
     part = rows_of(tagged_with(mine, config, tmp_path / "part", gate={"share": 0.2}), "segments")
     for one, other in zip(whole, part, strict=True):
         assert other["gated"] == (one["gated"] or one["end"] - one["start"] <= middle)

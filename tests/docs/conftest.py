@@ -12,11 +12,13 @@ from rayner.corpus.labelled_files import read_labelled_file
 from rayner.corpus.labelled_sentences import split_labelled_text
 from rayner.corpus.prediction_tables import predictions_to_table
 from rayner.corpus.tables import write_table
-from rayner.runs.run_folder import write_json
+from rayner.runs.run_folder import Run, write_json
 from rayner.runs.status import JobStatus
+from rayner.steps.fusion_rules import write_tuned_fusion
 from tests.corpus.units import document, entity, write_unit
 from tests.docs.pages import ROOT, blocks
 from tests.report.synthetic import TYPES, rows
+from tests.report.test_report_assemble import tuned_fusion
 
 
 @pytest.fixture
@@ -94,5 +96,5 @@ def write_tagged(folder):
 def write_scores(run):
     """Write what `docs/measuring.md` compares: predictions of invented models, and a rule."""
     write_table(predictions_to_table(rows()), run / "scores" / "dev.parquet")
-    write_json(run / "fusion.json", {"chosen": "regions", "rule": {"weight": 0.2}})
+    write_tuned_fusion(Run(run), tuned_fusion())
     write_json(run / "steps" / "data.json", {"facts": {"types": list(TYPES)}})

@@ -13,9 +13,11 @@ from rayner.corpus.labelled_files import read_labelled_file
 from rayner.corpus.labelled_sentences import split_labelled_text
 from rayner.errors import ConfigError
 from rayner.evaluation.metrics import count_entities, micro_score
-from rayner.fusion import custom_rule
-from rayner.fusion.deciding import decide, llm_could_change
+from rayner.fusion.custom_rule import FittedCustomRule
+from rayner.fusion.fusion_rule import FittingSample
+from rayner.fusion.span_features import Lexicon
 from rayner.runs.run_folder import Run
+from rayner.steps.fusion_rules import load_custom_rule
 from rayner.steps.loading import load_tagger_family
 from rayner.steps.preflight import check_training
 from rayner.text.spans import Span
@@ -43,17 +45,23 @@ def test_the_format_writes_brackets(desk):
     assert written == "[楚|NG]使怒去歸告[懷王|NR]。秦惠王之時[蘇秦|NR]死於齊。"
 
 
+def fit_by_type(segments, types):
+    name = "my_rule:BY_TYPE"
+    sample = FittingSample(segments, tuple(types), Lexicon({}, {}), {}, np.zeros(1), 1.0)
+    return FittedCustomRule(name, load_custom_rule(name), tuple(types)).fit(sample).rule
+
+
 def test_the_rule_trusts_the_better_model_of_each_type(desk):
-    rule = custom_rule.fit("my_rule:BY_TYPE", rows(), TYPES)
+    rule = fit_by_type(rows(), TYPES)
     assert set(rule.fitted) == set(TYPES)
     assert set(rule.fitted.values()) <= {"slm", "llm"}
     place, name, wrong = Span(0, 1, "NS"), Span(2, 3, "NR"), Span(2, 3, "NG")
     llm_places = [one("楚王怒去", (name,), (place, wrong), (place, name))] * 3
-    rule = custom_rule.fit("my_rule:BY_TYPE", llm_places, ("NG", "NR", "NS"))
+    rule = fit_by_type(llm_places, ("NG", "NR", "NS"))
     assert rule.fitted == {"NG": "slm", "NR": "slm", "NS": "llm"}
-    assert [(d.span, d.decided_by) for d in decide(llm_places[0], rule)] == [(place, "llm"), (name, "slm")]
-    slm_only = custom_rule.fit("my_rule:BY_TYPE", llm_places, ("NG", "NR"))
-    assert not llm_could_change(llm_places[0], slm_only)
+    assert [(d.span, d.decided_by) for d in rule.decide(llm_places[0])] == [(place, "llm"), (name, "slm")]
+    slm_only = fit_by_type(llm_places, ("NG", "NR"))
+    assert not slm_only.could_change(llm_places[0])
 
 
 def test_the_tagger_learns(desk, tmp_path):

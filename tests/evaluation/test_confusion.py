@@ -15,8 +15,8 @@ def test_every_entity_is_counted_once(sentences):
     gold, predicted = [g for g, _ in sentences], [p for _, p in sentences]
     found = count_confusions(gold, predicted)
     wanted, given_ = sum(map(len, gold)), sum(map(len, predicted))
-    assert sum(n for (ours, _), n in found.pairs.items() if ours != NO_ENTITY) == wanted
-    assert sum(n for (_, theirs), n in found.pairs.items() if theirs != NO_ENTITY) == given_
+    assert sum(n for (ours, _), n in found.type_pairs.items() if ours != NO_ENTITY) == wanted
+    assert sum(n for (_, theirs), n in found.type_pairs.items() if theirs != NO_ENTITY) == given_
     assert sum(found.outcomes.values()) == wanted
     assert {kind for _, kind in found.outcomes} <= set(OUTCOMES)
 
@@ -54,7 +54,7 @@ def test_the_likest_is_taken_and_the_other_is_spurious():
     gold, cut, other = Span(0, 4, "NR"), Span(0, 1, "NR"), Span(1, 4, "NS")
     assert match_entities([gold], [cut, other]) == [(gold, cut), (None, other)]
     found = count_confusions([[gold]], [[cut, other]])
-    assert found.pairs == {("NR", "NR"): 1, (NO_ENTITY, "NS"): 1}
+    assert found.type_pairs == {("NR", "NR"): 1, (NO_ENTITY, "NS"): 1}
 
 
 @pytest.mark.parametrize(

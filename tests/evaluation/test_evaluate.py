@@ -5,13 +5,14 @@ import numpy as np
 import pytest
 
 from rayner.corpus.labelled_files import read_labelled_file
-from rayner.errors import DataError
+from rayner.errors import ConfigError, DataError
+from rayner.evaluation.artifact import Evaluation, empty_evaluation
 from rayner.evaluation.conflicts import judge_conflicts, select_disagreements, summarize_conflicts
 from rayner.evaluation.evaluate import evaluate_files, evaluate_fusion, format_score_table
 from rayner.evaluation.metrics import bootstrap_interval, count_entities, micro_score
+from rayner.fusion.conflict_regions import find_agreements_and_conflicts
 from rayner.fusion.region_rule import RegionRule
-from rayner.fusion.regions import find_agreements_and_conflicts, fuse_by_regions
-from rayner.text.predictions import LlmAnswer, SegmentPrediction, SlmPrediction
+from rayner.text.predictions import LlmAnswer, LlmEntity, SegmentPrediction, SlmPrediction
 from rayner.text.spans import Span
 from tests.report.synthetic import TYPES, labelled_lines, rows
 
@@ -19,8 +20,13 @@ RULE = RegionRule(0.35)
 
 
 @pytest.fixture(scope="module")
-def result():
-    return evaluate_fusion(rows(), RULE, TYPES, seed=3)
+def evaluation():
+    return evaluate_fusion(rows(), RULE, TYPES, seed=3, region_rule=RULE)
+
+
+@pytest.fixture(scope="module")
+def result(evaluation):
+    return evaluation.to_json()
 
 
 def test_same_numbers_as_the_metrics(result):
@@ -40,7 +46,7 @@ def test_same_numbers_as_the_metrics(result):
 
 def test_json_and_determinism(result):
     assert json.loads(json.dumps(result)) == result
-    assert evaluate_fusion(rows(), RULE, TYPES, seed=3) == result
+    assert evaluate_fusion(rows(), RULE, TYPES, seed=3, region_rule=RULE).to_json() == result
 
 
 def test_perfect_answers_score_one():
@@ -48,18 +54,23 @@ def test_perfect_answers_score_one():
         SegmentPrediction(r.doc_id, r.start, r.end, r.text, SlmPrediction(r.gold, r.slm.entropy), r.llm, r.gold)
         for r in rows(4)
     ]
-    slm = evaluate_fusion(data, RULE, TYPES, seed=0)["systems"]["slm"]
+    slm = evaluate_fusion(data, RULE, TYPES, seed=0, region_rule=RULE).to_json()["systems"]["slm"]
     assert slm["micro"]["f1"] == slm["macro_f1"] == slm["token_macro_with_o"] == slm["token_macro_without_o"] == 1.0
     assert slm["interval"] == [1.0, 1.0]
 
 
 def test_types_that_were_not_named_are_added():
-    assert evaluate_fusion(rows(5), RULE, ["NR", "ZZ"], seed=0)["types"] == ["NR", "ZZ", "NG", "NS"]
+    assert evaluate_fusion(rows(5), RULE, ["NR", "ZZ"], seed=0, region_rule=RULE).to_json()["types"] == [
+        "NR",
+        "ZZ",
+        "NG",
+        "NS",
+    ]
 
 
 def test_without_llm_the_slm_stands_and_the_llm_has_nothing():
     data = [SegmentPrediction(r.doc_id, r.start, r.end, r.text, r.slm, None, r.gold) for r in rows(6)]
-    result = evaluate_fusion(data, RULE, TYPES, seed=0)
+    result = evaluate_fusion(data, RULE, TYPES, seed=0, region_rule=RULE).to_json()
     systems = result["systems"]
     assert result["n_without_llm"] == 6
     assert systems["fused"]["micro"] == systems["slm"]["micro"] == systems["fused_characters"]["micro"]
@@ -69,16 +80,18 @@ def test_without_llm_the_slm_stands_and_the_llm_has_nothing():
 
 
 def test_no_rows():
-    result = evaluate_fusion([], RULE, TYPES, seed=0)
-    assert result["systems"]["fused"]["interval"] == [0.0, 0.0]
-    assert result["regions"]["oracle_f1"] == 0.0
+    result = evaluate_fusion([], RULE, TYPES, seed=0, region_rule=RULE)
+    assert result.systems["fused"].interval == (0.0, 0.0)
+    assert result.regions.oracle_f1 == 0.0
     assert format_score_table(result).startswith("0 sentences")
 
 
 def test_illegal_steps_are_counted():
     slm = SlmPrediction((Span(0, 2, "NR"),), np.array([0.0, 3.0], dtype=np.float32))
     llm = LlmAnswer((), np.full(3, 0.99, dtype=np.float32))
-    systems = evaluate_fusion([SegmentPrediction("d", 0, 2, "魏丞", slm, llm)], RULE, ["NR"], seed=0)["systems"]
+    systems = evaluate_fusion(
+        [SegmentPrediction("d", 0, 2, "魏丞", slm, llm)], RULE, ["NR"], seed=0, region_rule=RULE
+    ).to_json()["systems"]
     assert systems["fused_characters"]["illegal"] == 1
     assert systems["fused_characters"]["illegal_sentences"] == 1
     assert "illegal" not in systems["fused"]
@@ -86,7 +99,7 @@ def test_illegal_steps_are_counted():
 
 def test_the_winner_of_each_region_is_the_side_that_fuse_takes():
     for row in rows(60):
-        fused = {d.span for d in fuse_by_regions(row.slm, row.llm, RULE)}
+        fused = {d.span for d in RULE.fuse(row.slm, row.llm)}
         for conflict in judge_conflicts([row], RULE):
             inside = {s for s in fused if s.start < conflict.region.end and conflict.region.start < s.end}
             assert inside == set(conflict.sides[conflict.winner])
@@ -115,7 +128,7 @@ def test_oracle_is_the_best_of_all_choices(seed):
             for (agreed, _), group in zip(sides, options, strict=True)
         ]
         best = max(best, micro_score(count_entities([r.gold for r in data], answer, TYPES)).f1)
-    assert summarize_conflicts(data, judge_conflicts(data, RULE))["oracle_f1"] == pytest.approx(best)
+    assert summarize_conflicts(data, judge_conflicts(data, RULE)).oracle_f1 == pytest.approx(best)
 
 
 def test_disagreements_show_the_region_in_context(result):
@@ -133,6 +146,31 @@ def test_disagreements_show_the_region_in_context(result):
         assert item["right"] in ("slm", "llm", "neither")
 
 
+def test_what_is_written_is_read_back(evaluation):
+    tree = json.loads(json.dumps(evaluation.to_json()))
+    assert Evaluation.from_json(tree, "evaluation.json") == evaluation
+    assert Evaluation.from_json(empty_evaluation(), "evaluation.json") is None
+
+
+@pytest.mark.parametrize("tree", [{}, {"format_version": 0}, {"systems": {}}])
+def test_another_version_is_refused(tree):
+    with pytest.raises(ConfigError, match=r"^run/evaluation.json: expected format_version 1, found .*: rerun the job"):
+        Evaluation.from_json(tree, "run/evaluation.json")
+
+
+def test_disagreements_come_by_the_exact_margin():
+    """2.718 in the place of e would put the second first: 1.7180 before 1.7181, in truth 1.7183."""
+    rows_ = []
+    for doc_id, prob, entropy in (("first", 1.0, 0.0), ("second", 0.0, 1.7181)):
+        slm = SlmPrediction((Span(0, 1, "NR"),), np.array([entropy], dtype=np.float32))
+        llm = LlmAnswer((LlmEntity(Span(0, 1, "NS"), prob, prob),), np.full(2, prob, dtype=np.float32))
+        rows_.append(SegmentPrediction(doc_id, 0, 1, {"first": "楚", "second": "王"}[doc_id], slm, llm))
+    rule = RegionRule(1.0, llm_confidence="entities")
+    conflicts = judge_conflicts(rows_, rule, [slm.slm.spans for slm in rows_])
+    for order in (conflicts, conflicts[::-1]):
+        assert [shown.doc_id for shown in select_disagreements(order, rule, rule)] == ["first", "second"]
+
+
 def test_disagreements_spread_over_types_and_are_limited():
     data = rows(300, seed=9)
     # Texts are alike, and a region of a text is shown once: make them differ.
@@ -142,13 +180,11 @@ def test_disagreements_spread_over_types_and_are_limited():
         )
         for i, r in enumerate(data)
     ]
-    shown = select_disagreements(judge_conflicts(data, RULE), RULE, limit=25)
+    shown = select_disagreements(judge_conflicts(data, RULE), RULE, RULE, limit=25)
     assert len(shown) == 25
-    about = [
-        next(g for g in item["gold"] if g[0] < item["region"][1] and item["region"][0] < g[1])[2] for item in shown
-    ]
+    about = [next(g for g in item.gold if g[0] < item.region[1] and item.region[0] < g[1])[2] for item in shown]
     assert set(about) == {"NG", "NR", "NS"}
-    assert len({(item["right"], item["winner"]) for item in shown}) >= 4
+    assert len({(item.right, item.winner) for item in shown}) >= 4
 
 
 def _later(slm):
@@ -175,7 +211,9 @@ def files(tmp_path, text, gold, predicted, other_text=None):
 
 def test_two_files(tmp_path):
     gold = [Span(0, 2, "NR"), Span(4, 5, "NS")]
-    result = evaluate_files(*files(tmp_path, "懷王怒。楚使", gold, [Span(0, 2, "NR"), Span(4, 6, "NS")]), seed=0)
+    result = evaluate_files(
+        *files(tmp_path, "懷王怒。楚使", gold, [Span(0, 2, "NR"), Span(4, 6, "NS")]), seed=0
+    ).to_json()
     system = result["systems"]["predicted"]
     assert system["micro"] == {"precision": 0.5, "recall": 0.5, "f1": 0.5, "right": 1, "predicted": 2, "gold": 2}
     assert (result["n_sentences"], result["n_chars"]) == (2, 6)
@@ -186,7 +224,7 @@ def test_two_files(tmp_path):
 
 def test_an_entity_across_a_sentence_end_is_counted_once(tmp_path):
     spans = [Span(2, 5, "NB")]
-    result = evaluate_files(*files(tmp_path, "讀詩。書也", spans, spans), seed=0)
+    result = evaluate_files(*files(tmp_path, "讀詩。書也", spans, spans), seed=0).to_json()
     assert result["n_sentences"] == 2
     assert result["systems"]["predicted"]["micro"]["right"] == 1
     assert result["systems"]["predicted"]["micro"]["f1"] == 1.0
@@ -206,8 +244,8 @@ def test_a_text_that_stops_early_is_refused(tmp_path):
         evaluate_files(gold, mine, seed=0)
 
 
-def test_table_shows_the_numbers(result):
-    table = format_score_table(result)
+def test_table_shows_the_numbers(evaluation, result):
+    table = format_score_table(evaluation)
     for system in result["systems"].values():
         assert f"{100 * system['micro']['f1']:6.2f}" in table
         assert f"{100 * system['macro_f1']:6.2f}" in table

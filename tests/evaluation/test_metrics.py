@@ -166,7 +166,7 @@ def test_intervals_depend_on_the_seed_alone():
     ours, theirs = system(1, 0.7), system(2, 0.6)
 
     def measured(seed):
-        metrics._draws.cache_clear()  # or the second measurement would only repeat the first
+        metrics._draw_sentences.cache_clear()  # or the second measurement would only repeat the first
         return bootstrap_interval(ours, seed=seed), paired_bootstrap_interval(ours, theirs, seed=seed)
 
     assert len({measured(5) for _ in range(5)}) == 1  # two may agree by chance

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from rayner.evaluation.reliability import evaluate_calibration, reliability_bins
-from rayner.fusion import calibration, model_confidence
-from rayner.fusion.deciding import decide
+from rayner.fusion.calibration import Calibration, calibration_features
+from rayner.fusion.logistic import fit_logistic_weights
+from rayner.fusion.model_confidence import fit_confidence_weights, llm_confidences, slm_confidences
 from rayner.fusion.region_rule import RegionRule
 from rayner.text.tags import bmes_labels, spans_to_tags
 from tests.report.synthetic import TYPES, rows
@@ -34,34 +35,34 @@ def scored():
 @pytest.fixture(scope="module")
 def found(scored):
     half = scored[:30]
-    decisions = [(d, row) for row in half for d in decide(row, RULE) if d.llm_consulted]
-    fitted = {
-        "slm": model_confidence.fit_confidence_weights(model_confidence.slm_confidences(half, KINDS)),
-        "llm": model_confidence.fit_confidence_weights(model_confidence.llm_confidences(half)),
-        "with_llm": calibration.fit_logistic_weights(
-            [calibration.calibration_features(d) for d, _ in decisions], [d.span in row.gold for d, row in decisions]
+    decisions = [(d, row) for row in half for d in RULE.decide(row) if d.llm_consulted]
+    fitted = Calibration(
+        slm=fit_confidence_weights(slm_confidences(half, KINDS)),
+        llm=fit_confidence_weights(llm_confidences(half)),
+        with_llm=fit_logistic_weights(
+            [calibration_features(d) for d, _ in decisions], [d.span in row.gold for d, row in decisions]
         ),
-    }
+    )
     return evaluate_calibration(scored[30:], RULE, KINDS, fitted)
 
 
 def test_every_entity_is_counted_once(scored, found):
     half = scored[30:]
-    assert found["slm"]["n"] == sum(len(row.slm.spans) for row in half)
-    assert found["llm"]["n"] == sum(len(row.llm.entities) for row in half)
-    assert found["fused"]["n"] == sum(own["n"] for own in found["fused"]["by_type"].values())
+    assert found["slm"].n == sum(len(row.slm.spans) for row in half)
+    assert found["llm"].n == sum(len(row.llm.entities) for row in half)
+    assert found["fused"].n == sum(own.n for own in found["fused"].by_type.values())
     for system in found.values():
-        assert sum(b["n"] for b in system["bins"]) == system["n"]
-        assert 0 <= system["after"] <= 1
+        assert sum(b.n for b in system.bins) == system.n
+        assert 0 <= system.after <= 1
 
 
 def test_the_error_is_that_of_the_bins(found):
     for system in found.values():
-        by_bins = sum(b["n"] * abs(b["mean"] - b["right"]) for b in system["bins"]) / system["n"]
-        assert system["after"] == pytest.approx(by_bins)
+        by_bins = sum(b.n * abs(b.mean - b.right) for b in system.bins) / system.n
+        assert system.after == pytest.approx(by_bins)
 
 
 def test_without_weights_or_rows_nothing_is_told(scored):
-    assert evaluate_calibration(scored, RULE, KINDS, {}) == {}
-    assert evaluate_calibration([], RULE, KINDS, {"slm": [1.0, 1.0], "llm": [1.0, 1.0], "with_llm": [1.0] * 6}) == {}
-    assert reliability_bins([], []) == []
+    assert evaluate_calibration(scored, RULE, KINDS, Calibration()) == {}
+    assert evaluate_calibration([], RULE, KINDS, Calibration((1.0,) * 6, (), (1.0, 1.0), (1.0, 1.0))) == {}
+    assert reliability_bins([], []) == ()

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rayner.evaluation.artifact import GatePoint
 from rayner.evaluation.llm_share_curve import f1_by_llm_share
 from rayner.evaluation.metrics import count_entities, micro_score
 from rayner.fusion.budget import Budget, fit_budget, overturned_mask, rank_for_llm
 from rayner.fusion.gate import first_closed_slot
 from rayner.fusion.region_rule import RegionRule
-from rayner.fusion.regions import fuse_by_regions
 from rayner.text.predictions import LlmAnswer, LlmEntity, SegmentPrediction, SlmPrediction
 from rayner.text.spans import Span
 from tests.strategies import TYPES, floats32, rules, votes
@@ -27,17 +27,17 @@ sentences = st.lists(votes(), min_size=1, max_size=12).map(
 @given(sentences, rules())
 def test_the_more_entropy_the_more_is_expected_to_be_overturned(rows, rule):
     budget = fit_budget(rows, rule)
-    assert budget.entropy_steps == sorted(budget.entropy_steps)
-    assert budget.overturned_shares == sorted(budget.overturned_shares)
+    assert list(budget.entropy_steps) == sorted(budget.entropy_steps)
+    assert list(budget.overturned_shares) == sorted(budget.overturned_shares)
     assert all(0 <= share <= 1 for share in budget.overturned_shares)
-    assert budget.expected_by_share == sorted(budget.expected_by_share, reverse=True)
+    assert list(budget.expected_by_share) == sorted(budget.expected_by_share, reverse=True)
 
 
 @given(sentences, rules())
 def test_over_the_held_out_sentences_as_many_tags_are_expected_as_were_overturned(rows, rule):
     budget = fit_budget(rows, rule)
     changed = sum(int(overturned_mask(row, rule).sum()) for row in rows)
-    flat = Budget(budget.entropy_steps, budget.overturned_shares, [])
+    flat = Budget(budget.entropy_steps, budget.overturned_shares, ())
     found = sum(
         float(np.asarray(flat.overturned_shares)[np.searchsorted(flat.entropy_steps, h, side="right") - 1])
         for row in rows
@@ -56,13 +56,13 @@ def block_values(row, rule):
 def test_nothing_is_expected_where_the_gate_is_shut_and_such_sentences_come_last(rows, rule):
     budget = fit_budget(rows, rule)
     for row in rows:
-        if not first_closed_slot(row.slm, rule):
+        if not first_closed_slot(row.slm, rule.weight, rule.entropy_reduction):
             assert budget.expected_overturned_tags(row, rule) == 0
     found, passed = rank_for_llm(rows, rule, budget)
     assert sorted(found) == list(range(len(rows)))
-    assert [bool(first_closed_slot(rows[i].slm, rule)) for i in found] == [True] * passed + [False] * (
-        len(rows) - passed
-    )
+    assert [bool(first_closed_slot(rows[i].slm, rule.weight, rule.entropy_reduction)) for i in found] == [
+        True
+    ] * passed + [False] * (len(rows) - passed)
 
 
 def test_a_threshold_lets_about_its_share_through():
@@ -82,7 +82,7 @@ def test_a_threshold_lets_about_its_share_through():
         assert asked / len(rows) == pytest.approx(share, abs=0.06)
     # What a fifth of the sentences overturns is more than a fifth of all that is overturned.
     found, _ = rank_for_llm(rows, rule, budget)
-    changed = np.array([len(fuse_by_regions(rows[i].slm, rows[i].llm, rule)) for i in found])
+    changed = np.array([len(rule.fuse(rows[i].slm, rows[i].llm)) for i in found])
     assert changed[:80].sum() > 1.3 * changed.sum() / 5
 
 
@@ -95,16 +95,15 @@ def test_without_held_out_sentences_there_is_no_budget():
 def test_f1_at_each_share_is_that_of_asking_about_so_many_and_stays_behind_the_exact_gate(rows, rule):
     rows = [replace(row, gold=row.llm.spans if i % 2 else row.slm.spans) for i, row in enumerate(rows)]
     budget = fit_budget(rows, rule)
-    found, passed = f1_by_llm_share(rows, rule, budget)
-    first, _ = rank_for_llm(rows, rule, budget)
-    assert len(found) == len(rows) + 1
-    for n, f1 in enumerate(found):
+    curve = f1_by_llm_share(rows, rule, budget)
+    first, passed = rank_for_llm(rows, rule, budget)
+    assert curve.share == tuple(n / len(rows) for n in range(len(rows) + 1))
+    for n, f1 in enumerate(curve.f1):
         asked = {*first[:n]}
-        answers = [
-            [d.span for d in fuse_by_regions(r.slm, r.llm if i in asked else None, rule)] for i, r in enumerate(rows)
-        ]
+        answers = [[d.span for d in rule.fuse(r.slm, r.llm if i in asked else None)] for i, r in enumerate(rows)]
         assert f1 == micro_score(count_entities([r.gold for r in rows], answers, TYPES)).f1
-    assert set(found[passed:]) == {found[passed]}
+    assert set(curve.f1[passed:]) == {curve.f1[passed]}
+    assert curve.exact == GatePoint(curve.share[passed], curve.f1[passed])
 
 
 def unsure(entropy, spans=(), answer=(), gold=()):
@@ -116,7 +115,7 @@ def unsure(entropy, spans=(), answer=(), gold=()):
 
 def test_what_is_expected_of_a_sentence_by_hand():
     """Each character's share is that of the highest step at or below its entropy; nothing below the first step."""
-    budget = Budget([0.25, 0.5, 1.0], [0.125, 0.25, 0.75], [])
+    budget = Budget((0.25, 0.5, 1.0), (0.125, 0.25, 0.75), ())
     rule = RegionRule(1.0, entropy_reduction="max")
     for entropy, expected in (([0.125], 0), ([0.25], 0.125), ([0.375], 0.125), ([0.5, 0.75], 0.5), ([1.0, 3.0], 1.5)):
         assert budget.expected_overturned_tags(unsure(entropy), rule) == expected
@@ -131,8 +130,8 @@ def test_steps_worked_by_hand():
     one = (Span(0, 1, "NR"),)
     rows = [unsure([0.25]), unsure([0.5], (), one), unsure([1.0]), unsure([1.0]), unsure([2.0], (), one)]
     budget = fit_budget([*rows, rows[-1]], RegionRule(9.0))
-    assert budget.entropy_steps == [0.25, 0.5, 2.0]
-    assert budget.overturned_shares == [0.0, pytest.approx(1 / 3), 1.0]
+    assert budget.entropy_steps == (0.25, 0.5, 2.0)
+    assert budget.overturned_shares == (0.0, pytest.approx(1 / 3), 1.0)
 
 
 def test_worth_is_that_of_the_held_out_sentences_from_the_most_to_the_least():
@@ -144,7 +143,7 @@ def test_worth_is_that_of_the_held_out_sentences_from_the_most_to_the_least():
     assert budget.threshold_for_share(0.0) == 1.0
     assert budget.threshold_for_share(1.0) == 0.0
     assert budget.threshold_for_share(0.5) == 0.5
-    assert replace(budget, expected_by_share=[4.0, 2.0, 0.0]).threshold_for_share(0.25) == 3.0
+    assert replace(budget, expected_by_share=(4.0, 2.0, 0.0)).threshold_for_share(0.25) == 3.0
 
 
 def test_a_tag_that_the_llm_overturns():
@@ -157,11 +156,11 @@ def test_a_tag_that_the_llm_overturns():
 def test_types_that_only_one_side_has_are_counted():
     """One sentence with a type in gold alone, one of the SLM's alone and one of the LLM's alone."""
     row = unsure([3.0] * 3, (Span(0, 1, "NB"),), (Span(1, 2, "NS"),), (Span(2, 3, "NR"),))
-    found, passed = f1_by_llm_share([row, replace(row, llm=None)], RegionRule(9.0), Budget([0.0], [1.0], []))
-    assert found == [0.0, 0.0, 0.0]
-    assert passed == 2
+    curve = f1_by_llm_share([row, replace(row, llm=None)], RegionRule(9.0), Budget((0.0,), (1.0,), ()))
+    assert curve.f1 == (0.0, 0.0, 0.0)
+    assert curve.exact.share == 1.0
 
 
 def test_entropies_of_which_as_much_is_overturned_are_one_step():
     budget = fit_budget([unsure([0.25]), unsure([0.5]), unsure([1.0], (), (Span(0, 1, "NR"),))], RegionRule(9.0))
-    assert (budget.entropy_steps, budget.overturned_shares) == ([0.25, 1.0], [0.0, 1.0])
+    assert (budget.entropy_steps, budget.overturned_shares) == ((0.25, 1.0), (0.0, 1.0))

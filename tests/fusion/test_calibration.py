@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rayner.fusion.calibration import calibration_features, fit_logistic_weights, logistic_probability
-from rayner.fusion.regions import FusedEntity
+from rayner.fusion.fused_entities import FusedEntity
 from rayner.text.spans import Span
 
 DECISION = FusedEntity(Span(0, 2, "NR"), "llm", 0.5, "NS", "NR", 0.25, 0.75)

@@ -1,6 +1,5 @@
 """Confidences of each model by itself, and what calibration makes of them."""
 
-import dataclasses
 import math
 
 import numpy as np
@@ -9,10 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rayner.fusion import model_confidence
-from rayner.fusion.regions import find_agreements_and_conflicts
 from rayner.text.predictions import LlmAnswer, LlmEntity, SegmentPrediction, SlmPrediction
-from rayner.text.spans import Span, sort_and_check_spans
-from rayner.text.tags import spans_to_tags
+from rayner.text.spans import Span
 from tests.fusion.test_span_rule import rows
 from tests.strategies import LABELS, TYPES, floats32
 
@@ -81,94 +78,9 @@ def test_expected_error_lies_between_0_and_1_and_is_at_least_the_mean_gap(pairs)
     assert abs(np.mean(scores) - np.mean(right)) - 1e-9 <= error <= 1
 
 
-WEIGHTS = {"slm": [0.2, 1.1], "llm": [-0.4, 0.8]}
-
-
-@given(rows())
-def test_by_calibrated_confidence_each_region_goes_to_one_model_and_agreement_stays(row):
-    fused = model_confidence.fuse(row, TYPES, WEIGHTS)
-    assert list(sort_and_check_spans(fused, len(row.text))) == list(fused)
-    if row.slm.log_probs is None or row.llm is None:
-        assert fused == tuple(row.slm.spans)
-        return
-    agreed, regions = find_agreements_and_conflicts(row.slm.spans, row.llm.spans)
-    assert set(agreed) <= set(fused)
-    for region in regions:
-        inside = {span for span in fused if span.start < region.end and region.start < span.end}
-        assert inside in (set(region.slm_spans), {item.span for item in region.llm_entities})
-
-
-@pytest.mark.parametrize(("probability", "won"), [(0.9, "llm"), (0.3, "slm")])
-def test_the_surer_model_wins_and_where_one_is_silent_the_other_needs_more_than_even_odds(probability, won):
-    span = Span(0, 1, "NR")
-    log_probs = np.full((1, len(LABELS)), -3, dtype=np.float32)
-    llm = LlmAnswer((LlmEntity(span, probability, 1.0),), floats32([1, 1]))
-    row = SegmentPrediction("d", 0, 1, "楚", SlmPrediction((), floats32([0]), log_probs), llm)
-    as_they_are = {"slm": [0.0, 1.0], "llm": [0.0, 1.0]}
-    assert model_confidence.fuse(row, TYPES, as_they_are) == ((span,) if won == "llm" else ())
-
-
-def test_without_weights_the_small_model_stands():
-    span = Span(0, 1, "NR")
-    row = SegmentPrediction(
-        "d",
-        0,
-        1,
-        "楚",
-        SlmPrediction((span,), floats32([0]), np.zeros((1, len(LABELS)), np.float32)),
-        LlmAnswer((), floats32([1, 1])),
-    )
-    assert model_confidence.fuse(row, TYPES, {}) == (span,)
-
-
 @pytest.mark.parametrize(("value", "inside"), [(0.75, 0.75), (0.0, 1e-6), (1.0, 1 - 1e-6), (1.5, 1 - 1e-6)])
 def test_a_confidence_as_columns(value, inside):
     assert model_confidence.logit_features(value) == pytest.approx([1.0, math.log(inside / (1 - inside))], rel=1e-9)
-
-
-def pair(own, theirs):
-    """A sentence of six in which the small model is sure of each label of its spans by `own`, the LLM by `theirs`."""
-    log_probs = np.full((6, len(LABELS)), -20, dtype=np.float32)
-    for span, p in own.items():
-        for i, tag in zip(range(span.start, span.end), spans_to_tags([span], span.end)[span.start :], strict=True):
-            log_probs[i, LABELS.index(tag)] = math.log(p) / (span.end - span.start)
-    llm = LlmAnswer(tuple(LlmEntity(span, p, 1.0) for span, p in theirs.items()), floats32([1] * 7))
-    return SegmentPrediction("d", 0, 6, "楚懷王入秦去", SlmPrediction((*own,), floats32([1] * 6), log_probs), llm)
-
-
-AS_THEY_ARE = {"slm": [0.0, 1.0], "llm": [0.0, 1.0]}
-
-
-@pytest.mark.parametrize(
-    ("own", "theirs", "winner"),
-    [
-        ({Span(0, 2, "NR"): 0.7}, {Span(0, 2, "NS"): 0.8}, "llm"),
-        ({Span(0, 2, "NR"): 0.8}, {Span(0, 2, "NS"): 0.7}, "slm"),
-        ({Span(0, 1, "NR"): 0.9, Span(1, 2, "NR"): 0.3}, {Span(0, 2, "NS"): 0.7}, "llm"),  # 0.6 on the average
-        ({Span(0, 1, "NR"): 0.9, Span(1, 2, "NR"): 0.6}, {Span(0, 2, "NS"): 0.7}, "slm"),  # 0.75
-        ({Span(0, 2, "NS"): 0.7}, {Span(0, 1, "NR"): 0.9, Span(1, 2, "NR"): 0.3}, "slm"),
-        ({Span(0, 2, "NS"): 0.7}, {Span(0, 1, "NR"): 0.9, Span(1, 2, "NR"): 0.6}, "llm"),
-        ({Span(0, 2, "NS"): 0.4}, {}, "llm"),  # who is silent wins where the other is less likely right than not
-        ({Span(0, 2, "NS"): 0.6}, {}, "slm"),
-        ({}, {Span(0, 2, "NS"): 0.6}, "llm"),
-        ({}, {Span(0, 2, "NS"): 0.4}, "slm"),
-        ({}, {Span(0, 2, "NS"): 0.5}, "slm"),  # even odds: the small model
-    ],
-)
-def test_of_a_region_the_mean_confidence_decides(own, theirs, winner):
-    row = pair(own, theirs)
-    assert model_confidence.fuse(row, TYPES, AS_THEY_ARE) == tuple(own if winner == "slm" else theirs)
-
-
-def test_where_anything_is_missing_the_small_model_stands():
-    own, theirs = Span(0, 2, "NR"), Span(0, 2, "NS")
-    row = pair({own: 0.1}, {theirs: 0.9})
-    assert model_confidence.fuse(row, TYPES, AS_THEY_ARE) == (theirs,)
-    without = dataclasses.replace(row.slm, log_probs=None)
-    for other in (dataclasses.replace(row, llm=None), dataclasses.replace(row, slm=without)):
-        assert model_confidence.fuse(other, TYPES, AS_THEY_ARE) == (own,)
-    for weights in ({"slm": [0.0, 1.0]}, {"llm": [0.0, 1.0]}, {"slm": [], "llm": [0.0, 1.0]}):
-        assert model_confidence.fuse(row, TYPES, weights) == (own,)
 
 
 def test_expected_error_has_ten_bins_and_the_last_holds_1():

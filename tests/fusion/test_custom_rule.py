@@ -2,26 +2,28 @@
 
 import dataclasses
 import json
+import pickle
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rayner.errors import ConfigError
-from rayner.fusion import custom_rule, gate
+from rayner.fusion import gate
 from rayner.fusion.custom_rule import FittedCustomRule
-from rayner.fusion.deciding import block_entropy, chosen, decide, llm_could_change, stop_mask
+from rayner.fusion.fusion_rule import FittingSample
 from rayner.fusion.region_rule import RegionRule
-from rayner.fusion.regions import fuse_by_regions
-from rayner.fusion.span_features import candidate_spans
-from rayner.fusion.tuning import decide_held_out
+from rayner.fusion.rule_search import decide_held_out
+from rayner.fusion.span_features import Lexicon, candidate_spans
+from rayner.steps.fusion_rules import load_custom_rule
 from rayner.text.spans import Span, sort_and_check_spans
 from tests.fusion.test_span_rule import one, rows
 from tests.strategies import TYPES
 
 SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 LONGEST = """
-    from rayner.fusion.span_features import candidates
+    from rayner.fusion.span_features import candidate_spans
     from rayner.fusion.custom_rule import CustomRule
 
     TYPES = ("NR", "NS", "T")
@@ -32,7 +34,7 @@ LONGEST = """
     def accept(row, fitted):
         assert row.gold == ()
         chosen = []
-        for span in sorted(candidates(row, fitted["types"]), key=lambda s: s.start - s.end):
+        for span in sorted(candidate_spans(row, fitted["types"]), key=lambda s: s.start - s.end):
             if not any(span.overlaps(other) for other in chosen):
                 chosen.append(span)
         return chosen
@@ -50,19 +52,28 @@ LONGEST = """
 """
 
 
+def rule_of(name, fitted=None):
+    name = f"own_rule:{name}"
+    return FittedCustomRule(name, load_custom_rule(name), TYPES, fitted)
+
+
+def sample_of(segments):
+    return FittingSample(segments, TYPES, Lexicon({}, {}), {}, np.zeros(1), 1.0)
+
+
 @pytest.fixture
 def longest(own_module):
     own_module("own_rule", LONGEST)
-    return FittedCustomRule("own_rule:LONGEST", TYPES, {"gold": 0, "types": [*TYPES]})
+    return rule_of("LONGEST", {"gold": 0, "types": [*TYPES]})
 
 
 @SHARED
 @given(row=rows())
 def test_decisions_are_the_rules_where_its_gate_is_open_and_the_small_models_where_not(longest, row):
-    found = decide(row, longest)
+    found = longest.decide(row)
     spans = [decision.span for decision in found]
     if len(row.text) % 2:
-        assert found == fuse_by_regions(row.slm, None, RegionRule(0.0))
+        assert found == RegionRule(0.0).fuse(row.slm, None)
         return
     assert sort_and_check_spans(spans, len(row.text)) == tuple(spans)
     own, theirs = set(row.slm.spans), set(row.llm.spans)
@@ -76,40 +87,45 @@ def test_decisions_are_the_rules_where_its_gate_is_open_and_the_small_models_whe
 @SHARED
 @given(row=rows(), other=rows())
 def test_where_the_gate_is_shut_no_llm_answer_changes_anything(longest, row, other):
-    if not llm_could_change(row, longest):
-        assert decide(row, longest) == decide(dataclasses.replace(row, llm=None), longest)
+    if not longest.could_change(row):
+        assert longest.decide(row) == longest.decide(dataclasses.replace(row, llm=None))
 
 
 @given(row=rows())
 @SHARED
 def test_without_a_gate_the_llm_is_asked_about_everything(longest, row):
-    rule = dataclasses.replace(longest, name="own_rule:UNGATED")
-    assert llm_could_change(row, rule)
-    assert stop_mask(row.slm, rule) is None
-    assert block_entropy(row.slm, rule).tolist() == gate.block_entropy(row.slm, "max").tolist()
+    rule = rule_of("UNGATED", longest.fitted)
+    assert rule.could_change(row)
+    assert rule.stop_mask(row.slm) is None
+    assert rule.block_entropy(row.slm).tolist() == gate.block_entropy(row.slm, "max").tolist()
 
 
 @SHARED
 @given(some=st.lists(rows(), min_size=1, max_size=3))
 def test_what_fit_finds_is_read_back_from_json(longest, some):
-    rule = custom_rule.fit("own_rule:LONGEST", some, TYPES)
+    rule = rule_of("LONGEST").fit(sample_of(some)).rule
     assert rule.fitted == {"gold": sum(len(row.gold) for row in some), "types": [*TYPES]}
-    fusion = json.loads(
-        json.dumps({"chosen": rule.name, "spans": {"types": TYPES}, "custom": {rule.name: rule.fitted}})
-    )
-    assert chosen(fusion) == rule
+    tree = json.loads(json.dumps(rule.to_json()))
+    assert FittedCustomRule.from_json(tree, name=rule.name, functions=rule.functions, types=TYPES) == rule
 
 
 def test_it_is_judged_on_what_it_was_not_fitted_on(longest):
     some = [one(f"{char}王", (Span(0, 2, "NR"),), (), (Span(0, 2, "NR"),)) for char in "楚秦趙魏"]
-    fitted = []
+    found = decide_held_out(recording := Recording(longest), sample_of(some), folds=4, seed=0)
+    assert [len(own) for own in found] == [1] * 4
+    assert [rule.fitted["gold"] for rule in recording.fitted] == [3] * 4
 
-    def choose(others):
-        fitted.append(custom_rule.fit("own_rule:LONGEST", others, TYPES))
-        return fitted[-1]
 
-    assert [len(own) for own in decide_held_out(some, choose, folds=4, seed=0)] == [1] * 4
-    assert [rule.fitted["gold"] for rule in fitted] == [3] * 4
+class Recording:
+    """A rule that remembers what it was fitted to."""
+
+    def __init__(self, rule):
+        self.rule, self.fitted = rule, []
+
+    def fit(self, sample):
+        fit = self.rule.fit(sample)
+        self.fitted.append(fit.rule)
+        return fit
 
 
 def test_spans_that_nobody_put_and_overlapping_ones_are_refused(longest):
@@ -117,11 +133,11 @@ def test_spans_that_nobody_put_and_overlapping_ones_are_refused(longest):
     with pytest.raises(
         ConfigError, match=r"^fusion.rules: expected of own_rule:ODD spans among the candidates, found Span"
     ):
-        decide(row, dataclasses.replace(longest, name="own_rule:ODD"))
+        rule_of("ODD", longest.fitted).decide(row)
     with pytest.raises(
         ConfigError, match=r"^fusion.rules: expected of own_rule:TWICE spans without overlaps, found: Span"
     ):
-        decide(row, dataclasses.replace(longest, name="own_rule:TWICE"))
+        rule_of("TWICE", longest.fitted).decide(row)
 
 
 @pytest.mark.parametrize("name", ["ODD", "FLOAT"])
@@ -129,11 +145,18 @@ def test_what_json_cannot_hold_is_refused(longest, name):
     with pytest.raises(
         ConfigError, match=rf"^fusion.rules: expected a JSON value from fit of own_rule:{name}, found: "
     ):
-        custom_rule.fit(f"own_rule:{name}", [], TYPES)
+        rule_of(name).fit(sample_of([]))
 
 
 def test_what_is_no_rule_is_refused(longest):
     with pytest.raises(
         ConfigError, match=r"^fusion.rules: expected a CustomRule, found own_rule:accept of type function"
     ):
-        custom_rule.code("own_rule:accept")
+        load_custom_rule("own_rule:accept")
+
+
+def test_a_rule_travels_to_other_processes_by_its_name(longest):
+    again = pickle.loads(pickle.dumps(longest))
+    assert again == longest
+    assert b"own_rule:LONGEST" in pickle.dumps(longest.functions)
+    assert b"accept" not in pickle.dumps(longest.functions)

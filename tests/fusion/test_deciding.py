@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from rayner.evaluation.metrics import count_entities, micro_score
 from rayner.fusion import span_rule
-from rayner.fusion.deciding import block_entropy, decide, llm_could_change, stop_mask
 from rayner.fusion.region_rule import RegionRule
 from rayner.fusion.span_features import Lexicon, feature_names
 from rayner.fusion.span_rule import SpanRule, accept_candidates, candidate_probs, rank_candidates
@@ -29,7 +28,7 @@ def rule_of(threshold=0.5, constant=0.0, **weights):
 def test_decisions_of_a_learned_rule_tell_who_put_them_and_how_likely_they_are():
     both, own, theirs = Span(0, 1, "NR"), Span(1, 2, "NR"), Span(2, 3, "NS")
     row = one("楚王怒去", (both, own), (both, theirs), ())
-    found = decide(row, rule_of(constant=1.0))
+    found = rule_of(constant=1.0).decide(row)
     assert [(d.span, d.decided_by) for d in found] == [(both, "agree"), (own, "slm"), (theirs, "llm")]
     assert all(d.llm_consulted and d.rule_prob == pytest.approx(1 / (1 + math.exp(-1))) for d in found)
     assert [(d.slm_type, d.llm_type) for d in found] == [("NR", "NR"), ("NR", None), (None, "NS")]
@@ -37,9 +36,9 @@ def test_decisions_of_a_learned_rule_tell_who_put_them_and_how_likely_they_are()
 
 def test_a_learned_rule_reads_all_of_an_answer_and_doubts_by_the_highest_entropy():
     slm = SlmPrediction((Span(0, 2, "NR"),), floats32([0.5, 1.5, 0.25]))
-    assert stop_mask(slm, rule_of()) is None
-    assert block_entropy(slm, rule_of()).tolist() == [1.5, 1.5, 0.25]
-    assert block_entropy(slm, RegionRule(1.0, entropy_reduction="mean")).tolist() == [1.0, 1.0, 0.25]
+    assert rule_of().stop_mask(slm) is None
+    assert rule_of().block_entropy(slm).tolist() == [1.5, 1.5, 0.25]
+    assert RegionRule(1.0, entropy_reduction="mean").block_entropy(slm).tolist() == [1.0, 1.0, 0.25]
 
 
 @pytest.mark.parametrize("threshold", [0.1, 0.5, 0.9])
@@ -47,9 +46,9 @@ def test_a_learned_rule_reads_all_of_an_answer_and_doubts_by_the_highest_entropy
 def test_the_gate_of_a_learned_rule_is_shut_below_its_threshold(threshold, above):
     row = one("楚王", (), (), ())
     edge = math.log(threshold / (1 - threshold))
-    assert llm_could_change(row, rule_of(threshold, edge + (1e-4 if above else -1e-4))) is above
-    assert llm_could_change(row, rule_of(threshold, edge))  # rounding may go either way: ask
-    assert llm_could_change(one("楚王", (Span(0, 1, "NR"),), (), ()), rule_of(threshold, -20.0))
+    assert rule_of(threshold, edge + (1e-4 if above else -1e-4)).could_change(row) is above
+    assert rule_of(threshold, edge).could_change(row)  # rounding may go either way: ask
+    assert rule_of(threshold, -20.0).could_change(one("楚王", (Span(0, 1, "NR"),), (), ()))
 
 
 @pytest.mark.parametrize(
@@ -72,7 +71,7 @@ def test_of_two_that_are_as_likely_the_first_is_taken_and_at_the_threshold_none(
 
 def test_a_string_that_was_never_seen_is_written_as_never_seen():
     rule = dataclasses.replace(rule_of(), lexicon=Lexicon({"楚": {"NS": 1}}, {}))
-    assert rule.plain()["lexicon"] == {"楚": [0, {"NS": 1}]}
+    assert rule.to_json()["lexicon"] == {"楚": [0, {"NS": 1}]}
 
 
 @given(st.lists(rows(), min_size=1, max_size=4), span_rules())
@@ -86,7 +85,7 @@ def test_no_threshold_has_a_higher_f1_and_the_best_lies_in_the_middle_between_tw
     chances = sorted({chance for row in some for _, chance in rank_candidates(row, rule)})
     if not chances:
         return
-    found = span_rule._threshold(some, [rule] * len(some))
+    found = span_rule._choose_threshold(some, [rule] * len(some))
     assert 0.1 <= found <= 0.9
     edges = [0.0, *chances]
     middles = [(a + b) / 2 for a, b in zip(edges, chances, strict=False)]
@@ -104,7 +103,7 @@ def test_of_what_is_always_wrong_nothing_is_learned_but_to_doubt():
     span = Span(0, 1, "NR")
     some = [one("楚王" + chr(0x4E00 + i), (), (span,), ()) for i in range(20)]
     rule = span_rule.fit_span_rule(some, TYPES, LEXICON)
-    assert rule.threshold == 0.9 or all(decide(row, rule) == [] for row in some)
+    assert rule.threshold == 0.9 or all(rule.decide(row) == [] for row in some)
     assert rule == span_rule.fit_span_rule(some, TYPES, LEXICON, ridge=3.0)
 
 
@@ -135,7 +134,7 @@ def test_each_sentence_is_judged_by_the_lexicon_it_may_see():
         dataclasses.replace(one("楚王" + chr(0x4E00 + i), (), (span,), (span,) if i % 2 else ()), doc_id="ab"[i % 2])
         for i in range(40)
     ]
-    apart = span_rule.fit_span_rule(some, TYPES, LEXICON, ridge=0.1, others={"a": Lexicon({}, {})})
+    apart = span_rule.fit_span_rule(some, TYPES, LEXICON, ridge=0.1, fold_lexicons={"a": Lexicon({}, {})})
     assert apart.named_weights["never tagged"] < 0 < apart.named_weights["tagged so"]
     assert apart.lexicon == LEXICON
     together = span_rule.fit_span_rule(some, TYPES, LEXICON, ridge=0.1)

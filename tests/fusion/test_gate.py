@@ -9,16 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.fusion.gate import block_entropy, first_closed_slot, first_stop_slot, max_llm_score, stop_mask
-from rayner.fusion.region_rule import ENTROPY_REDUCTIONS, LLM_CONFIDENCES, LLM_REDUCTIONS, RegionRule, slm_wins
-from rayner.fusion.regions import (
+from rayner.fusion.character_fusion import fuse_by_characters
+from rayner.fusion.conflict_regions import (
+    ENTROPY_REDUCTIONS,
+    LLM_CONFIDENCES,
+    LLM_REDUCTIONS,
     find_agreements_and_conflicts,
-    fuse_by_characters,
-    fuse_by_regions,
     reduce_llm_probs,
     region_entropy,
     region_llm_probs,
 )
+from rayner.fusion.gate import block_entropy, first_closed_slot, first_stop_slot, max_llm_score
+from rayner.fusion.region_rule import RegionRule, slm_wins
 from rayner.text.predictions import LlmAnswer, LlmEntity, SlmPrediction
 from rayner.text.spans import Span
 from tests.strategies import floats32, llm_answers, probabilities, rules, spans_in, vectors, votes
@@ -32,14 +34,12 @@ def spans_of(decisions):
 
 def fused_whole(slm, llm, rule):
     """The fused spans, from every region of the whole answer."""
-    agreed, regions = find_agreements_and_conflicts(slm.spans, llm.spans)
+    agreed, regions = find_agreements_and_conflicts(slm.spans, llm.entities)
     spans = list(agreed)
     for region in regions:
-        confidence = 1 - region_entropy(region, slm.entropy, rule.entropy_reduction)
+        entropy = region_entropy(region, slm.entropy, rule.entropy_reduction)
         p = reduce_llm_probs(region_llm_probs(region, llm, rule.llm_confidence), rule.llm_reduction)
-        spans += (
-            region.slm_spans if slm_wins(confidence, p, rule.weight) else [item.span for item in region.llm_entities]
-        )
+        spans += region.slm_spans if slm_wins(entropy, p, rule.weight) else [item.span for item in region.llm_entities]
     return tuple(sorted(spans))
 
 
@@ -69,36 +69,36 @@ def close_calls(draw):
 @given(close_calls())
 def test_reading_no_further_than_the_gate_asks_gives_the_spans_of_the_whole_answer(drawn):
     slm, llm, rule = drawn
-    assert spans_of(fuse_by_regions(slm, llm, rule)) == fused_whole(slm, llm, rule)
+    assert spans_of(rule.fuse(slm, llm)) == fused_whole(slm, llm, rule)
 
 
 @given(close_calls())
 def test_an_answer_broken_off_where_the_gate_allows_gives_the_same_decisions_field_by_field(drawn):
     slm, llm, rule = drawn
-    end = first_stop_slot(slm, llm.spans, rule)
-    assert fuse_by_regions(slm, broken_off(llm, end), rule) == fuse_by_regions(slm, llm, rule)
+    end = first_stop_slot(slm, llm.spans, rule.weight, rule.entropy_reduction)
+    assert rule.fuse(slm, broken_off(llm, end)) == rule.fuse(slm, llm)
     if end < len(slm.entropy):  # a little more than needed does no harm
         later = next(i for i in range(end + 1, len(slm.entropy) + 1) if not any(s.start < i < s.end for s in llm.spans))
-        assert fuse_by_regions(slm, broken_off(llm, later), rule) == fuse_by_regions(slm, llm, rule)
+        assert rule.fuse(slm, broken_off(llm, later)) == rule.fuse(slm, llm)
 
 
 @given(close_calls())
 def test_where_the_gate_is_shut_no_llm_answer_is_needed(drawn):
     slm, llm, rule = drawn
-    if not first_closed_slot(slm, rule):
-        assert fuse_by_regions(slm, llm, rule) == fuse_by_regions(slm, None, rule)
-        assert spans_of(fuse_by_regions(slm, None, rule)) == slm.spans
+    if not first_closed_slot(slm, rule.weight, rule.entropy_reduction):
+        assert rule.fuse(slm, llm) == rule.fuse(slm, None)
+        assert spans_of(rule.fuse(slm, None)) == slm.spans
     if fused_whole(slm, llm, rule) != slm.spans:
-        assert first_closed_slot(slm, rule)
+        assert first_closed_slot(slm, rule.weight, rule.entropy_reduction)
 
 
 @given(close_calls())
 def test_the_answer_is_read_to_a_slot_that_cuts_no_entity_and_lies_behind_every_block_that_can_lose(drawn):
     slm, llm, rule = drawn
-    end, slots = first_stop_slot(slm, llm.spans, rule), stop_mask(slm, rule)
+    end, slots = first_stop_slot(slm, llm.spans, rule.weight, rule.entropy_reduction), rule.stop_mask(slm)
     assert slots[-1]
     assert slots[end]
-    assert end >= first_closed_slot(slm, rule)
+    assert end >= first_closed_slot(slm, rule.weight, rule.entropy_reduction)
     assert not any(span.start < end < span.end for span in (*slm.spans, *llm.spans))
 
 
@@ -106,7 +106,7 @@ def test_an_answer_that_stops_too_early_is_refused():
     slm = SlmPrediction((Span(0, 1, "NR"),), floats32([3, 3, 3]))
     llm = LlmAnswer((), floats32([1, 1, 1, 1]))
     with pytest.raises(ValueError, match="known up to slot 1, needed up to slot 3"):
-        fuse_by_regions(slm, broken_off(llm, 1), RegionRule(0.3))
+        RegionRule(0.3).fuse(slm, broken_off(llm, 1))
 
 
 @pytest.mark.parametrize("how", ENTROPY_REDUCTIONS)
@@ -118,13 +118,13 @@ def test_a_block_is_an_entity_or_a_character_outside(how):
 
 def test_an_entity_of_certain_mean_shuts_the_gate_though_one_of_its_characters_is_in_doubt():
     slm = SlmPrediction((Span(0, 4, "NR"),), floats32([0, 0, 0, 0.8]))
-    assert first_closed_slot(slm, RegionRule(0.25, "mean")) == 0
-    assert first_closed_slot(slm, RegionRule(0.25, "max")) == 4
+    assert first_closed_slot(slm, 0.25, "mean") == 0
+    assert first_closed_slot(slm, 0.25, "max") == 4
 
 
 @given(st.floats(-5, 5), probabilities, st.sampled_from(REDUCTIONS))
 def test_no_probability_lifts_the_llm_above_the_bound(weight, p, how):
-    assert weight * math.exp(p) <= max_llm_score(RegionRule(weight, *how)) + 1e-12
+    assert weight * math.exp(p) <= max_llm_score(weight) + 1e-12
 
 
 @given(st.floats(0, 4, width=32), st.floats(1e-5, 3), st.sampled_from(REDUCTIONS))
@@ -133,8 +133,8 @@ def test_where_the_gate_is_open_some_llm_answer_changes_the_spans(entropy, slack
     weight = limit / math.e if limit > 0 else limit
     slm = SlmPrediction((Span(0, 1, "NR"),), floats32([entropy]))
     sure = LlmAnswer((), floats32([1, 1] if weight > 0 else [0, 0]))
-    assert first_closed_slot(slm, RegionRule(weight, *how))
-    assert fuse_by_regions(slm, sure, RegionRule(weight, *how)) == []
+    assert first_closed_slot(slm, weight, how[0])
+    assert RegionRule(weight, *how).fuse(slm, sure) == []
 
 
 @pytest.mark.parametrize("how", REDUCTIONS)
@@ -145,7 +145,7 @@ def test_the_gate_holds_for_long_regions_whose_mean_entropy_rounds_above_the_max
     rule = RegionRule(1 - float(entropy.max()) - 1.05e-6, *how)
     slm = SlmPrediction((), entropy)
     llm = LlmAnswer((LlmEntity(Span(0, 127, "NR"), 0.0, 0.0),), np.zeros(128, np.float32))
-    assert not first_closed_slot(slm, rule)
+    assert not first_closed_slot(slm, rule.weight, rule.entropy_reduction)
     assert fused_whole(slm, llm, rule) == ()
 
 
@@ -161,9 +161,9 @@ def test_where_no_single_character_can_lose_no_llm_answer_changes_the_fused_char
 
 
 def test_the_gate_looks_at_every_character_and_is_shut_for_an_empty_text():
-    assert not first_closed_slot(SlmPrediction((), floats32([0, 0, 0])), RegionRule(0.3))
-    assert first_closed_slot(SlmPrediction((), floats32([0, 0.5, 0])), RegionRule(0.3)) == 2
-    assert not first_closed_slot(SlmPrediction((), floats32([])), RegionRule(9))
+    assert not first_closed_slot(SlmPrediction((), floats32([0, 0, 0])), 0.3, "mean")
+    assert first_closed_slot(SlmPrediction((), floats32([0, 0.5, 0])), 0.3, "mean") == 2
+    assert not first_closed_slot(SlmPrediction((), floats32([])), 9, "mean")
 
 
 @given(votes())
@@ -171,24 +171,22 @@ def test_an_answer_knows_how_far_it_was_read(both):
     _, llm = both
     assert llm.last_known_slot == len(llm.slot_probs) - 1
     for slot in range(len(llm.slot_probs)):
-        part = broken_off(dataclasses.replace(llm, spans=()), slot)
+        part = broken_off(dataclasses.replace(llm, entities=()), slot)
         assert part.last_known_slot == slot
         assert part.pad(2, 3).last_known_slot == (slot + 2 if slot < len(llm.slot_probs) - 1 else slot + 5)
 
 
 def test_within_the_margin_of_rounding_the_llm_is_asked():
     slm = SlmPrediction((), floats32([0.5]))
-    assert first_closed_slot(slm, RegionRule((0.5 - 5e-7) / math.e)) == 1
-    assert first_closed_slot(slm, RegionRule((0.5 - 2e-6) / math.e)) == 0
+    assert first_closed_slot(slm, (0.5 - 5e-7) / math.e, "mean") == 1
+    assert first_closed_slot(slm, (0.5 - 2e-6) / math.e, "mean") == 0
 
 
 def test_quiet_are_the_slots_in_no_entity_of_the_small_model():
     slm = SlmPrediction((Span(2, 4, "NR"),), floats32([0, 0, 0, 0, 0]))
-    assert stop_mask(slm, RegionRule(0.3)).tolist() == [True, True, True, False, True, True]
+    assert RegionRule(0.3).stop_mask(slm).tolist() == [True, True, True, False, True, True]
 
 
 def test_where_the_gate_is_shut_an_answer_of_which_nothing_was_read_will_do():
     slm = SlmPrediction((Span(0, 1, "NR"),), floats32([0, 0]))
-    assert fuse_by_regions(slm, LlmAnswer((), floats32([math.nan] * 3)), RegionRule(0.3)) == fuse_by_regions(
-        slm, None, RegionRule(0.3)
-    )
+    assert RegionRule(0.3).fuse(slm, LlmAnswer((), floats32([math.nan] * 3))) == RegionRule(0.3).fuse(slm, None)

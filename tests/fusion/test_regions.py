@@ -6,16 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.fusion.region_rule import ENTROPY_REDUCTIONS, LLM_CONFIDENCES, LLM_REDUCTIONS, RegionRule, slm_wins
-from rayner.fusion.regions import (
+from rayner.fusion.character_fusion import fuse_by_characters
+from rayner.fusion.conflict_regions import (
+    ENTROPY_REDUCTIONS,
+    LLM_CONFIDENCES,
+    LLM_REDUCTIONS,
     ConflictRegion,
     find_agreements_and_conflicts,
-    fuse_by_characters,
-    fuse_by_regions,
     reduce_llm_probs,
     region_entropy,
     region_llm_probs,
 )
+from rayner.fusion.region_rule import RegionRule, slm_wins
 from rayner.text.predictions import LlmAnswer, LlmEntity, SlmPrediction
 from rayner.text.spans import Span, sort_and_check_spans
 from rayner.text.tags import tags_to_spans
@@ -34,22 +36,22 @@ table_2_weights = st.floats(-0.52, 0.354)
 
 
 def satisfies_table_2(rule):
-    return all(rule(1 - h, p) == (winner == "slm") for h, p, winner in TABLE_2)
+    return all(rule(h, p) == (winner == "slm") for h, p, winner in TABLE_2)
 
 
 @given(table_2_weights)
 def test_table_2_holds_for_every_weight_from_minus_0_52_to_0_354(weight):
-    assert satisfies_table_2(lambda confidence, p: slm_wins(confidence, p, weight))
+    assert satisfies_table_2(lambda entropy, p: slm_wins(entropy, p, weight))
 
 
 @pytest.mark.parametrize("weight", [-0.525, 0.355])
 def test_table_2_fails_just_outside_these_weights(weight):
-    assert not satisfies_table_2(lambda confidence, p: slm_wins(confidence, p, weight))
+    assert not satisfies_table_2(lambda entropy, p: slm_wins(entropy, p, weight))
 
 
 @given(st.floats(-1e6, 1e6))
 def test_the_rule_as_printed_satisfies_table_2_for_no_weight(weight):
-    assert not satisfies_table_2(lambda confidence, p: confidence < weight * math.exp(p))
+    assert not satisfies_table_2(lambda entropy, p: 1 - entropy < weight * math.exp(p))
 
 
 def table_2_votes():
@@ -66,7 +68,7 @@ def table_2_votes():
 
 @given(table_2_weights, st.sampled_from(REDUCTIONS))
 def test_table_2_holds_for_fused_regions_under_every_reduction(weight, how):
-    decisions = fuse_by_regions(*table_2_votes(), RegionRule(weight, *how))
+    decisions = RegionRule(weight, *how).fuse(*table_2_votes())
     assert [(d.span, d.decided_by) for d in decisions] == [
         (Span(0, 3, "NR"), "slm"),
         (Span(4, 5, "NB"), "llm"),
@@ -83,7 +85,7 @@ def test_table_2_holds_for_fused_characters(weight):
 
 @pytest.mark.parametrize(("weight", "wins"), [(0.25, True), (0.26, False)])
 def test_the_slm_wins_a_tie(weight, wins):
-    assert slm_wins(0.25, 0.0, weight) is wins
+    assert slm_wins(0.75, 0.0, weight) is wins
 
 
 def test_compare_joins_overlapping_spans_into_a_region_and_leaves_neighbours_apart():
@@ -111,7 +113,7 @@ def test_a_region_reaches_as_far_as_the_longest_of_its_spans():
 @given(votes())
 def test_each_span_is_agreed_or_in_exactly_one_region(both):
     slm, llm = both
-    agreed, regions = find_agreements_and_conflicts(slm.spans, llm.spans)
+    agreed, regions = find_agreements_and_conflicts(slm.spans, llm.entities)
     assert agreed == sorted({*slm.spans} & {*llm.spans})
     assert sorted([*agreed, *(s for r in regions for s in r.slm_spans)]) == [*slm.spans]
     assert sorted([*agreed, *(item.span for r in regions for item in r.llm_entities)]) == [*llm.spans]
@@ -119,7 +121,7 @@ def test_each_span_is_agreed_or_in_exactly_one_region(both):
 
 @given(votes())
 def test_regions_are_in_order_disjoint_connected_and_free_of_agreed_spans(both):
-    agreed, regions = find_agreements_and_conflicts(both[0].spans, both[1].spans)
+    agreed, regions = find_agreements_and_conflicts(both[0].spans, both[1].entities)
     assert all(a.end <= b.start for a, b in itertools.pairwise(regions))
     for region in regions:
         own = [*region.slm_spans, *(item.span for item in region.llm_entities)]
@@ -131,14 +133,14 @@ def test_regions_are_in_order_disjoint_connected_and_free_of_agreed_spans(both):
 
 @given(votes(), rules())
 def test_fused_spans_are_always_legal(both, rule):
-    spans = spans_of(fuse_by_regions(*both, rule))
+    spans = spans_of(rule.fuse(*both))
     assert sort_and_check_spans(spans, len(both[0].entropy)) == spans
 
 
 @given(votes(), rules())
 def test_agreed_spans_always_stay(both, rule):
     slm, llm = both
-    decisions = fuse_by_regions(slm, llm, rule)
+    decisions = rule.fuse(slm, llm)
     agreed = {*slm.spans} & {*llm.spans}
     assert agreed <= {d.span for d in decisions}
     assert {d.span for d in decisions if d.decided_by == "agree"} <= agreed
@@ -148,11 +150,11 @@ def test_agreed_spans_always_stay(both, rule):
 @given(votes(), rules())
 def test_each_region_goes_to_the_winner_of_its_reduced_scores(both, rule):
     slm, llm = both
-    decided = {d.span: d.decided_by for d in fuse_by_regions(slm, llm, rule)}
-    for region in find_agreements_and_conflicts(slm.spans, llm.spans)[1]:
+    decided = {d.span: d.decided_by for d in rule.fuse(slm, llm)}
+    for region in find_agreements_and_conflicts(slm.spans, llm.entities)[1]:
         values = region_llm_probs(region, llm, rule.llm_confidence)
-        confidence = 1 - region_entropy(region, slm.entropy, rule.entropy_reduction)
-        wins = slm_wins(confidence, reduce_llm_probs(values, rule.llm_reduction), rule.weight)
+        entropy = region_entropy(region, slm.entropy, rule.entropy_reduction)
+        wins = slm_wins(entropy, reduce_llm_probs(values, rule.llm_reduction), rule.weight)
         ours, theirs = region.slm_spans, tuple(item.span for item in region.llm_entities)
         assert all(decided[span] == ("slm" if wins else "llm") for span in (ours if wins else theirs))
         assert not decided.keys() & {*(theirs if wins else ours)}
@@ -160,25 +162,25 @@ def test_each_region_goes_to_the_winner_of_its_reduced_scores(both, rule):
 
 @given(votes(), rules(st.sampled_from([-math.inf, -1e9])))
 def test_a_weight_of_minus_infinity_gives_exactly_the_slm(both, rule):
-    assert spans_of(fuse_by_regions(*both, rule)) == both[0].spans
+    assert spans_of(rule.fuse(*both)) == both[0].spans
 
 
 @given(votes(), rules(st.sampled_from([math.inf, 1e9])))
 def test_a_weight_of_infinity_gives_exactly_the_llm(both, rule):
-    assert spans_of(fuse_by_regions(*both, rule)) == both[1].spans
+    assert spans_of(rule.fuse(*both)) == both[1].spans
 
 
 @given(votes(), rules(), st.floats(0, 5))
 def test_what_the_llm_wins_it_wins_at_every_greater_weight(both, rule, more):
     heavier = RegionRule(rule.weight + more, rule.entropy_reduction, rule.llm_reduction, rule.llm_confidence)
-    won, won_then = ({d.span for d in fuse_by_regions(*both, r) if d.decided_by == "llm"} for r in (rule, heavier))
+    won, won_then = ({d.span for d in r.fuse(*both) if d.decided_by == "llm"} for r in (rule, heavier))
     assert won <= won_then
 
 
 @given(votes(), rules())
 def test_without_an_llm_answer_the_slm_decides(both, rule):
     slm, _ = both
-    decisions = fuse_by_regions(slm, None, rule)
+    decisions = rule.fuse(slm, None)
     assert spans_of(decisions) == slm.spans
     assert all(d.decided_by == "slm" and d.slm_type == d.span.type for d in decisions)
     assert all((d.llm_type, d.llm_category_prob, d.llm_boundary_prob) == (None, None, None) for d in decisions)
@@ -195,7 +197,7 @@ def test_a_decision_tells_both_votes_on_its_characters():
     llm = LlmAnswer(items, np.ones(8, np.float32))
 
     def told(weight):
-        rows = fuse_by_regions(slm, llm, RegionRule(weight))
+        rows = RegionRule(weight).fuse(slm, llm)
         return [(d.span, d.decided_by, d.slm_type, d.llm_type, d.llm_category_prob, d.llm_boundary_prob) for d in rows]
 
     agreed = (Span(0, 2, "NR"), "agree", "NR", "NR", 0.1, 0.2)
@@ -209,15 +211,15 @@ def test_a_decision_tells_both_votes_on_its_characters():
         (Span(3, 5, "NG"), "llm", "NS", "NG", 0.3, 0.4),
         (Span(6, 7, "NB"), "llm", None, "NB", 0.5, 0.6),
     ]
-    assert fuse_by_regions(slm, llm, RegionRule(9))[0].slm_entropy == 0.5
+    assert RegionRule(9).fuse(slm, llm)[0].slm_entropy == 0.5
 
 
 def test_a_decision_prefers_the_vote_for_the_very_same_span():
     slm = SlmPrediction((Span(0, 1, "NG"), Span(1, 3, "NR")), floats32([0, 0, 30]))
     llm = LlmAnswer((LlmEntity(Span(0, 3, "NO"), 0.5, 0.5),), np.ones(4, np.float32))
-    first, second = fuse_by_regions(slm, llm, RegionRule(-9))
+    first, second = RegionRule(-9).fuse(slm, llm)
     assert (first.slm_type, second.slm_type, first.llm_type, second.llm_type) == ("NG", "NR", "NO", "NO")
-    (only,) = fuse_by_regions(slm, llm, RegionRule(9))
+    (only,) = RegionRule(9).fuse(slm, llm)
     assert (only.slm_type, only.llm_type) == ("NG", "NO")
 
 
@@ -265,7 +267,7 @@ def test_evidence_of_decisions_is_every_choice_from_before_the_region_to_after_i
 @given(votes(), st.sampled_from(LLM_CONFIDENCES), st.sampled_from(LLM_REDUCTIONS))
 def test_evidence_and_its_reductions_stay_between_0_and_1(both, kind, how):
     slm, llm = both
-    for region in find_agreements_and_conflicts(slm.spans, llm.spans)[1]:
+    for region in find_agreements_and_conflicts(slm.spans, llm.entities)[1]:
         values = region_llm_probs(region, llm, kind)
         assert values
         assert all(0 <= value <= 1 for value in values)

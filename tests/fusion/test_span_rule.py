@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from rayner.evaluation.metrics import count_entities, micro_score
 from rayner.fusion import span_rule
-from rayner.fusion.deciding import block_entropy, chosen, decide, llm_could_change, stop_mask
+from rayner.fusion.fusion_rule import FittingSample
 from rayner.fusion.region_rule import RegionRule
-from rayner.fusion.regions import fuse_by_regions
+from rayner.fusion.rule_search import decide_held_out
 from rayner.fusion.span_features import (
     LOG_PROB_FLOOR,
     MIN_LABEL_PROB,
@@ -27,7 +27,6 @@ from rayner.fusion.span_features import (
     slm_candidate_spans,
 )
 from rayner.fusion.span_rule import SpanRule, accept_candidates
-from rayner.fusion.tuning import decide_held_out
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.predictions import LlmAnswer, LlmEntity, SegmentPrediction, SlmPrediction, decode_log_probs
 from rayner.text.spans import Span, sort_and_check_spans
@@ -113,7 +112,7 @@ def test_what_is_left_out_is_unlikely_or_overlaps_something_likelier(row, rule):
 
 @given(rows(), span_rules())
 def test_decisions_name_who_put_each_entity(row, rule):
-    for decision in decide(row, rule):
+    for decision in rule.decide(row):
         sides = (decision.span in row.slm.spans, decision.span in row.llm.spans)
         expected = {"agree": [(True, True)], "slm": [(True, False), (False, False)], "llm": [(False, True)]}
         assert sides in expected[decision.decided_by]
@@ -121,9 +120,9 @@ def test_decisions_name_who_put_each_entity(row, rule):
 
 @given(rows(), span_rules())
 def test_where_the_gate_is_shut_no_llm_answer_changes_anything(row, rule):
-    alone = decide(dataclasses.replace(row, llm=None), rule)
-    if not llm_could_change(row, rule):
-        assert decide(row, rule) == alone
+    alone = rule.decide(dataclasses.replace(row, llm=None))
+    if not rule.could_change(row):
+        assert rule.decide(row) == alone
         assert accept_candidates(row, rule) == []  # not by the gate, but by the rule itself
     assert [decision.span for decision in alone] == list(row.slm.spans)
 
@@ -146,15 +145,14 @@ def test_the_gate_is_shut_for_some_text():
     weights = [0.0] * len(columns)
     weights[columns.index("SLM log p min")] = 1.0
     row = SegmentPrediction("d", 0, 3, "怒去之", SlmPrediction((), floats32([0, 0, 0]), sure))
-    assert not llm_could_change(row, SpanRule(TYPES, (2.0, *weights), LEXICON))
-    assert llm_could_change(row, SpanRule(TYPES, (-LOG_PROB_FLOOR + 1, *weights), LEXICON))
+    assert not SpanRule(TYPES, (2.0, *weights), LEXICON).could_change(row)
+    assert SpanRule(TYPES, (-LOG_PROB_FLOOR + 1, *weights), LEXICON).could_change(row)
 
 
 @given(span_rules())
 def test_a_rule_is_read_back_from_json(rule):
-    again = span_rule.span_rule(json.loads(json.dumps(rule.plain(), ensure_ascii=False)))
+    again = SpanRule.from_json(json.loads(json.dumps(rule.to_json(), ensure_ascii=False)))
     assert again == rule
-    assert chosen({"chosen": "spans", "spans": rule.plain(), "rule": {"weight": 1.0}}) == rule
 
 
 def one(text, own, theirs, gold, certainty=0.9):
@@ -185,18 +183,23 @@ def llm_knows_places():
 def test_it_learns_whom_to_believe_where(llm_knows_places):
     rule = span_rule.fit_span_rule(llm_knows_places, TYPES, LEXICON, ridge=0.1)
     for row in llm_knows_places:
-        assert [decision.span for decision in decide(row, rule)] == sorted(row.gold)
+        assert [decision.span for decision in rule.decide(row)] == sorted(row.gold)
+
+
+def sample_of(segments, ridge=3.0):
+    return FittingSample(segments, TYPES, LEXICON, {}, np.zeros(1), ridge)
 
 
 def test_what_is_judged_was_not_fitted_on(llm_knows_places):
+    doubled = [*llm_knows_places, *llm_knows_places]  # copies of a text lie in one fold
     seen = []
 
-    def choose(some):
-        seen.append({row.text for row in some})
-        return span_rule.fit_span_rule(some, TYPES, LEXICON, ridge=0.1)
+    class Recording:
+        def fit(self, sample):
+            seen.append({row.text for row in sample.segments})
+            return SpanRule.unfitted(TYPES, LEXICON).fit(sample)
 
-    doubled = [*llm_knows_places, *llm_knows_places]  # copies of a text lie in one fold
-    found = decide_held_out(doubled, choose, folds=4, seed=1)
+    found = decide_held_out(Recording(), sample_of(doubled, ridge=0.1), folds=4, seed=1)
     assert len(seen) == 4
     assert all(len(texts) == 60 for texts in seen)
     assert set.intersection(*seen) == set()
@@ -207,14 +210,14 @@ def test_what_is_judged_was_not_fitted_on(llm_knows_places):
 @pytest.mark.parametrize("n", [0, 1, 2])
 def test_few_sentences_are_judged_too(llm_knows_places, n):
     some = llm_knows_places[:n]
-    found = decide_held_out(some, lambda part: span_rule.fit_span_rule(part, TYPES, LEXICON), folds=5, seed=1)
+    found = decide_held_out(SpanRule.unfitted(TYPES, LEXICON), sample_of(some), folds=5, seed=1)
     assert len(found) == n
 
 
 def test_without_candidates_a_rule_accepts_nothing():
     row = one("楚王", (), (), ())
     rule = span_rule.fit_span_rule([row], TYPES, LEXICON)
-    assert decide(one("楚王", (Span(0, 1, "NR"),), (), ()), rule) == []
+    assert rule.decide(one("楚王", (Span(0, 1, "NR"),), (), ())) == []
 
 
 def test_a_missing_answer_or_distribution_is_an_error():
@@ -240,10 +243,10 @@ def test_the_lexicon_counts_tags_and_places():
 @given(rows(), st.floats(-5, 5))
 def test_the_rule_by_regions_goes_through_the_same_door(row, weight):
     rule = RegionRule(weight)
-    assert decide(row, rule) == fuse_by_regions(row.slm, row.llm, rule)
-    assert stop_mask(row.slm, rule) is not None
-    assert len(block_entropy(row.slm, rule)) == len(row.text)
-    assert chosen({"chosen": "regions", "rule": dataclasses.asdict(rule)}) == rule
+    assert rule.decide(row) == rule.fuse(row.slm, row.llm)
+    assert rule.stop_mask(row.slm) is not None
+    assert len(rule.block_entropy(row.slm)) == len(row.text)
+    assert RegionRule.from_json(json.loads(json.dumps(rule.to_json()))) == rule
 
 
 @given(rows(), st.integers(0, 3), st.integers(0, 3))
@@ -268,7 +271,7 @@ def test_the_threshold_is_the_one_of_the_highest_f1(llm_knows_places):
 
     def f1(threshold):
         other = dataclasses.replace(rule, threshold=threshold)
-        found = [[d.span for d in decide(row, other)] for row in some]
+        found = [[d.span for d in other.decide(row)] for row in some]
         return micro_score(count_entities([row.gold for row in some], found, TYPES)).f1
 
     assert f1(rule.threshold) == pytest.approx(max(f1(t) for t in np.linspace(0.1, 0.9, 161)), abs=1e-9)
@@ -305,7 +308,7 @@ def test_a_threshold_worked_by_hand():
     judged = [(0.9, True), (0.8, True), (0.7, False), (0.7, False), (0.7, False), (0.6, True)]
     some = [one("楚", (entity,), (), (entity,) if right else (), certainty) for certainty, right in judged]
     rule = weighing(**{"SLM log p min": 1.0})  # so the odds of each are its certainty
-    assert span_rule._threshold(some, [rule] * 6) == pytest.approx((0.8 / 1.8 + 0.7 / 1.7) / 2)
+    assert span_rule._choose_threshold(some, [rule] * 6) == pytest.approx((0.8 / 1.8 + 0.7 / 1.7) / 2)
 
 
 def test_a_threshold_shuts_out_the_last_alone():
@@ -314,7 +317,7 @@ def test_a_threshold_shuts_out_the_last_alone():
         one("楚", (entity,), (), (entity,) if right else (), certainty)
         for certainty, right in [(0.9, True), (0.8, False)]
     ]
-    found = span_rule._threshold(some, [weighing(**{"SLM log p min": 1.0})] * 2)
+    found = span_rule._choose_threshold(some, [weighing(**{"SLM log p min": 1.0})] * 2)
     assert found == pytest.approx((0.9 / 1.9 + 0.8 / 1.8) / 2)
 
 

@@ -8,10 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rayner.evaluation.metrics import count_entities, micro_score
-from rayner.fusion import tuning
-from rayner.fusion.region_rule import ENTROPY_REDUCTIONS, LLM_CONFIDENCES, LLM_REDUCTIONS, RegionRule
-from rayner.fusion.regions import find_agreements_and_conflicts, fuse_by_regions
-from rayner.fusion.tuning import choose_weight, compute_f1_curve, decide_held_out, tabulate_conflicts
+from rayner.fusion import weight_search
+from rayner.fusion.conflict_regions import (
+    ENTROPY_REDUCTIONS,
+    LLM_CONFIDENCES,
+    LLM_REDUCTIONS,
+    find_agreements_and_conflicts,
+)
+from rayner.fusion.fusion_rule import FittingSample, RuleFit
+from rayner.fusion.region_rule import RegionRule
+from rayner.fusion.rule_search import decide_held_out
+from rayner.fusion.span_features import Lexicon
+from rayner.fusion.weight_search import choose_weight, compute_f1_curve, tabulate_conflicts
 from rayner.text.predictions import LlmAnswer, LlmEntity, SegmentPrediction, SlmPrediction
 from rayner.text.spans import Span
 from tests.report.synthetic import rows as synthetic_rows
@@ -36,14 +44,14 @@ def scored_rows(draw, max_rows=4):
 
 def f1_by_fusing(rows, rule):
     """The F1 of a rule by the long way: fuse every row, count, score."""
-    fused = [[decision.span for decision in fuse_by_regions(row.slm, row.llm, rule)] for row in rows]
+    fused = [[decision.span for decision in rule.fuse(row.slm, row.llm)] for row in rows]
     return micro_score(count_entities([row.gold for row in rows], fused, TYPES)).f1
 
 
 @given(scored_rows())
 @pytest.mark.parametrize("how", REDUCTIONS, ids="-".join)
 def test_the_curve_equals_fusing_and_scoring_at_each_weight(how, rows):
-    curve = compute_f1_curve(tabulate_conflicts(rows, RegionRule(0.0, *how)), WEIGHTS)
+    curve = compute_f1_curve(tabulate_conflicts(rows, RegionRule(0.0, *how).measure_region), WEIGHTS)
     assert curve.tolist() == [f1_by_fusing(rows, RegionRule(float(weight), *how)) for weight in WEIGHTS]
 
 
@@ -52,10 +60,10 @@ def test_the_curve_of_a_corpus_with_many_conflicts_equals_fusing_and_scoring(how
     rows = synthetic_rows(30, seed=3)
     types = sorted({span.type for row in rows for span in (*row.gold, *row.slm.spans, *row.llm.spans)})
     weights = np.linspace(-1.5, 1, 41)
-    curve = compute_f1_curve(tabulate_conflicts(rows, RegionRule(0.0, *how)), weights)
+    curve = compute_f1_curve(tabulate_conflicts(rows, RegionRule(0.0, *how).measure_region), weights)
     expected = []
     for weight in weights:
-        fused = [[d.span for d in fuse_by_regions(row.slm, row.llm, RegionRule(float(weight), *how))] for row in rows]
+        fused = [[d.span for d in RegionRule(float(weight), *how).fuse(row.slm, row.llm)] for row in rows]
         expected.append(micro_score(count_entities([row.gold for row in rows], fused, types)).f1)
     assert curve.tolist() == expected
     assert len(set(expected)) > 5, "lambda must matter here, else this shows nothing"
@@ -63,19 +71,22 @@ def test_the_curve_of_a_corpus_with_many_conflicts_equals_fusing_and_scoring(how
 
 @given(scored_rows(), st.sampled_from(REDUCTIONS))
 def test_every_conflict_region_is_one_row_and_agreed_entities_are_counted_once(rows, how):
-    found = tabulate_conflicts(rows, RegionRule(0.0, *how))
-    compared = [find_agreements_and_conflicts(row.slm.spans, row.llm.spans) for row in rows]
-    assert len(found.confidence) == len(found.probability) == sum(len(regions) for _, regions in compared)
-    assert found.agreed[1] == sum(len(agreed) for agreed, _ in compared)
-    assert found.gold == sum(len(row.gold) for row in rows)
-    assert found.slm[:, 1].sum() + found.agreed[1] == sum(len(row.slm.spans) for row in rows)
-    assert found.llm[:, 1].sum() + found.agreed[1] == sum(len(row.llm.entities) for row in rows)
-    assert (found.probability <= 1).all()
+    found = tabulate_conflicts(rows, RegionRule(0.0, *how).measure_region)
+    compared = [find_agreements_and_conflicts(row.slm.spans, row.llm.entities) for row in rows]
+    assert len(found.slm_confidence) == len(found.llm_prob) == sum(len(regions) for _, regions in compared)
+    assert found.agreed_counts[1] == sum(len(agreed) for agreed, _ in compared)
+    assert found.n_gold == sum(len(row.gold) for row in rows)
+    assert found.slm_counts[:, 1].sum() + found.agreed_counts[1] == sum(len(row.slm.spans) for row in rows)
+    assert found.llm_counts[:, 1].sum() + found.agreed_counts[1] == sum(len(row.llm.entities) for row in rows)
+    assert (found.llm_prob <= 1).all()
 
 
 @given(scored_rows(), st.sampled_from(REDUCTIONS), st.floats(-5, 5))
 def test_the_weight_of_the_rule_plays_no_part(rows, how, weight):
-    curves = [compute_f1_curve(tabulate_conflicts(rows, RegionRule(w, *how)), WEIGHTS).tolist() for w in (0.0, weight)]
+    curves = [
+        compute_f1_curve(tabulate_conflicts(rows, RegionRule(w, *how).measure_region), WEIGHTS).tolist()
+        for w in (0.0, weight)
+    ]
     assert curves[0] == curves[1]
 
 
@@ -87,13 +98,20 @@ def one_conflict():
 
 
 def test_the_slm_wins_a_tie():
-    curve = compute_f1_curve(tabulate_conflicts([one_conflict()], RegionRule(0.0)), np.array([0.499, 0.5, 0.501]))
+    curve = compute_f1_curve(
+        tabulate_conflicts([one_conflict()], RegionRule(0.0).measure_region), np.array([0.499, 0.5, 0.501])
+    )
     assert curve.tolist() == [1.0, 1.0, 0.0]
 
 
 def test_without_rows_every_f1_is_0_and_the_middle_is_chosen():
-    found = tabulate_conflicts([], RegionRule(0.0))
-    assert (found.agreed, found.gold, found.slm.shape, found.llm.shape) == ((0, 0), 0, (0, 2), (0, 2))
+    found = tabulate_conflicts([], RegionRule(0.0).measure_region)
+    assert (found.agreed_counts, found.n_gold, found.slm_counts.shape, found.llm_counts.shape) == (
+        (0, 0),
+        0,
+        (0, 2),
+        (0, 2),
+    )
     curve = compute_f1_curve(found, np.array([-1.0, 0.0, 1.0]))
     assert curve.tolist() == [0.0, 0.0, 0.0]
     assert choose_weight(np.array([-1.0, 0.0, 1.0]), curve) == (0.0, 0.0)
@@ -103,15 +121,15 @@ def test_without_conflicts_the_curve_is_flat_at_the_f1_of_what_both_say():
     spans = (Span(0, 1, "NR"), Span(1, 2, "NS"))
     llm = LlmAnswer(tuple(LlmEntity(span, 0.9, 0.9) for span in spans), floats32([1, 1, 1]))
     row = SegmentPrediction("d", 0, 2, "字字", SlmPrediction(spans, floats32([0, 0])), llm, spans[:1])
-    found = tabulate_conflicts([row, row], RegionRule(0.0))
-    assert len(found.confidence) == 0
+    found = tabulate_conflicts([row, row], RegionRule(0.0).measure_region)
+    assert len(found.slm_confidence) == 0
     assert compute_f1_curve(found, WEIGHTS).tolist() == [2 * 2 / (4 + 2)] * len(WEIGHTS)
 
 
 def test_a_row_without_an_answer_of_the_llm_is_refused_by_name():
     row = SegmentPrediction("some-doc", 3, 5, "字字", SlmPrediction((), floats32([0, 0])))
     with pytest.raises(ValueError, match=r"some-doc \[3, 5\)"):
-        tabulate_conflicts([row], RegionRule(0.0))
+        tabulate_conflicts([row], RegionRule(0.0).measure_region)
 
 
 @pytest.mark.parametrize(
@@ -151,26 +169,35 @@ def test_no_stretch_of_the_maximum_is_longer_than_that_of_the_chosen_weight(f1):
 
 
 def test_many_lambdas_are_compared_a_part_at_a_time(monkeypatch):
-    found = tabulate_conflicts(synthetic_rows(10, seed=3), RegionRule(0.0))
+    found = tabulate_conflicts(synthetic_rows(10, seed=3), RegionRule(0.0).measure_region)
     whole = compute_f1_curve(found, WEIGHTS)
-    monkeypatch.setattr(tuning, "_AT_ONCE", 2 * len(found.confidence))
+    monkeypatch.setattr(weight_search, "_MAX_COMPARISONS", 2 * len(found.slm_confidence))
     assert compute_f1_curve(found, WEIGHTS).tolist() == whole.tolist()
 
 
+class RecordingRule:
+    """A rule that records the texts it is fitted on, and those that each fit decides on."""
+
+    def __init__(self, fitted_on, judged_by, fold=None):
+        self.fitted_on, self.judged_by, self.fold = fitted_on, judged_by, fold
+
+    def fit(self, sample):
+        self.fitted_on.append({segment.text for segment in sample.segments})
+        return RuleFit(RecordingRule(self.fitted_on, self.judged_by, len(self.fitted_on) - 1))
+
+    def without_tags_of(self, segment, sample):
+        return self
+
+    def decide(self, segment):
+        self.judged_by.append((segment.text, self.fold))
+        return []
+
+
 def judged(rows, seed):
-    """The texts that each fold's rule was chosen on, and for each row in turn the fold whose rule judged it."""
-    chosen_on, by = [], []
-
-    def choose(some):
-        chosen_on.append({row.text for row in some})
-        return RegionRule(float(len(chosen_on) - 1))
-
-    def blind(rule, row):
-        by.append((row.text, int(rule.weight)))
-        return rule
-
-    decide_held_out(rows, choose, folds=4, seed=seed, blind=blind)
-    return chosen_on, by
+    """The texts that each fold's rule was fitted on, and for each row in turn the fold whose rule judged it."""
+    rule = RecordingRule([], [])
+    decide_held_out(rule, FittingSample(rows, TYPES, Lexicon({}, {}), {}, WEIGHTS, 1.0), folds=4, seed=seed)
+    return rule.fitted_on, rule.judged_by
 
 
 def test_no_segment_is_judged_by_a_rule_that_has_seen_its_text_and_the_folds_depend_on_the_seed():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rayner.decoding import greedy
 from rayner.decoding.draft_verify import DraftVerifyEngine, WindowRequest
-from rayner.fusion.gate import first_stop_slot, stop_mask
+from rayner.fusion.gate import first_stop_slot
 from rayner.text.spans import sort_and_check_spans
 from tests.models.conftest import load_llm
 from tests.strategies import at_most, rules, slm_scores, spans_in, texts
@@ -55,12 +55,12 @@ def test_answers_are_those_of_the_reference_whatever_the_draft(random_llm, sente
 def test_an_answer_that_need_not_be_read_to_its_end_begins_like_the_reference(random_llm, data, probability):
     text = data.draw(texts(14).filter(bool))
     slm, rule = data.draw(slm_scores(len(text))), data.draw(rules())
-    task = WindowRequest(text, (), slm.spans, stop_mask(slm, rule))
+    task = WindowRequest(text, (), slm.spans, rule.stop_mask(slm))
     (found,), (whole,) = (
         DraftVerifyEngine(random_llm, softmax_over=probability, batch_size=2).answer_requests([task]),
         plainly(random_llm, [task], probability),
     )
-    end = first_stop_slot(slm, whole.spans, rule)
+    end = first_stop_slot(slm, whole.spans, rule.weight, rule.entropy_reduction)
     assert end <= found.last_known_slot
     assert found.spans == tuple(span for span in whole.spans if span.end <= found.last_known_slot)
     np.testing.assert_allclose(

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from rayner.decoding.draft_verify import WindowRequest
-from rayner.fusion.gate import first_stop_slot, stop_mask
+from rayner.fusion.gate import first_stop_slot
 from rayner.fusion.region_rule import RegionRule
 from rayner.modeling.scratch import write_scratch_decoder
 from rayner.text.predictions import SlmPrediction
@@ -59,7 +59,7 @@ def test_answers_are_those_of_the_reference(folder, types, tasks, probability):
     rng, rule = np.random.default_rng(5), RegionRule(0.2)
     for task, whole in list(zip(tasks, wanted, strict=True))[:6]:
         slm = SlmPrediction(tuple(task.spans), rng.exponential(0.2, len(task.text)).astype(np.float32))
-        (found,) = engine.answer_requests([dataclasses.replace(task, quiet=stop_mask(slm, rule))])
-        end = first_stop_slot(slm, whole.spans, rule)
+        (found,) = engine.answer_requests([dataclasses.replace(task, quiet=rule.stop_mask(slm))])
+        end = first_stop_slot(slm, whole.spans, rule.weight, rule.entropy_reduction)
         assert end <= found.last_known_slot
         np.testing.assert_allclose(found.slot_probs[: end + 1], whole.slot_probs[: end + 1], atol=1e-4)

@@ -1,16 +1,19 @@
 """The report of a run is put together from what lies in its folder."""
 
-from dataclasses import asdict
-
 import pytest
 
 from rayner.corpus.prediction_tables import predictions_to_table
 from rayner.corpus.tables import write_table
-from rayner.evaluation.reliability import reliability
-from rayner.fusion import calibration
+from rayner.evaluation.artifact import Evaluation
+from rayner.evaluation.reliability import evaluate_calibration
+from rayner.fusion.artifact import TunedFusion
 from rayner.fusion.budget import fit_budget
+from rayner.fusion.calibration import Calibration, calibration_features
+from rayner.fusion.logistic import fit_logistic_weights
 from rayner.fusion.region_rule import RegionRule
-from rayner.fusion.regions import fuse_by_regions
+from rayner.fusion.span_features import Lexicon
+from rayner.fusion.span_rule import SpanRule
+from rayner.fusion.weight_search import WeightCurve
 from rayner.report.run_report import MAX_SAMPLE_CHARS, MAX_SAMPLES, evaluate_and_write_report, read_samples
 from rayner.runs.run_folder import Run, read_json, write_json
 from tests.corpus.units import document, entity, write_unit
@@ -20,36 +23,45 @@ RULE = RegionRule(0.2)
 
 
 def decisions_of(scored):
-    return [
-        (decision, row)
-        for row in scored
-        for decision in fuse_by_regions(row.slm, row.llm, RULE)
-        if decision.llm_consulted
-    ]
+    return [(decision, row) for row in scored for decision in RULE.fuse(row.slm, row.llm) if decision.llm_consulted]
 
 
 def fitted(scored):
     pairs = decisions_of(scored)
-    features = [calibration.calibration_features(decision) for decision, _ in pairs]
-    return calibration.fit_logistic_weights(features, [decision.span in row.gold for decision, row in pairs])
+    features = [calibration_features(decision) for decision, _ in pairs]
+    return fit_logistic_weights(features, [decision.span in row.gold for decision, row in pairs])
 
 
 def test_bins_hold_every_entity_once_and_lie_where_their_mean_does():
     scored = rows(40, seed=2)
-    bins = reliability(scored, RULE, fitted(scored))
+    bins = evaluate_calibration(scored, RULE, TYPES, Calibration(with_llm=fitted(scored)))["fused"].bins
     pairs = decisions_of(scored)
-    assert sum(b["n"] for b in bins) == len(pairs)
-    assert all(b["low"] <= b["mean"] <= b["high"] for b in bins)
+    assert sum(b.n for b in bins) == len(pairs)
+    assert all(b.low <= b.mean <= b.high for b in bins)
     right = sum(decision.span in row.gold for decision, row in pairs)
-    assert sum(b["n"] * b["right"] for b in bins) == pytest.approx(right)
+    assert sum(b.n * b.right for b in bins) == pytest.approx(right)
     # The model was fitted on these very entities, with a constant: on the whole it must be right as often as it says.
-    assert sum(b["n"] * b["mean"] for b in bins) == pytest.approx(right, rel=0.02)
+    assert sum(b.n * b.mean for b in bins) == pytest.approx(right, rel=0.02)
     assert len(bins) > 1
 
 
-def test_without_a_calibration_or_without_rows_there_are_no_bins():
-    assert reliability(rows(5), RULE, []) == []
-    assert reliability([], RULE, [1.0] * 6) == []
+def tuned_fusion():
+    """The fusion of a run in which the rule by regions won."""
+    curve = WeightCurve(
+        RULE.entropy_reduction, RULE.llm_reduction, RULE.llm_confidence, (0.1, 0.2, 0.3), (0.5, 0.6, 0.5), 0.2, 0.6
+    )
+    return TunedFusion(
+        chosen="regions",
+        region_rule=RULE,
+        span_rule=SpanRule.unfitted(TYPES, Lexicon({}, {})),
+        custom_rules={},
+        held_out_f1={"regions": 0.6, "spans": 0.5},
+        baseline_f1={"slm": 0.5, "llm": 0.5, "fused": 0.6},
+        softmax_over="allowed",
+        calibration=Calibration(with_llm=tuple(fitted(rows(20))), slm_alone=(0.0, 0.0)),
+        budget=fit_budget(rows(20), RULE),
+        curves=(curve,),
+    )
 
 
 def test_samples_are_the_beginnings_of_the_first_documents_cut_after_a_sentence(tmp_path):
@@ -82,26 +94,18 @@ def test_a_report_is_written_with_and_without_test_sentences(tmp_path, n_rows):
     run, scored = Run(tmp_path), rows(n_rows)
     write_table(predictions_to_table(scored), run.path("scores", "test.parquet"))
     write_json(run.path("steps", "data.json"), {"inputs": {}, "facts": {"types": list(TYPES)}})
-    curve = {"entropy_reduction": RULE.entropy_reduction, "llm_reduction": RULE.llm_reduction,
-             "llm_confidence": RULE.llm_confidence,
-             "weights": [0.1, 0.2, 0.3], "f1": [0.5, 0.6, 0.5], "best_weight": 0.2, "best_f1": 0.6}  # fmt: skip
-    rule = {name: getattr(RULE, name) for name in ("weight", "entropy_reduction", "llm_reduction", "llm_confidence")}
-    weights = {"with_llm": fitted(rows(20)), "slm_alone": [0.0, 0.0]}
-    fusion = {"rule": rule, "chosen": "regions", "basis": "allowed",
-              "baselines": {"slm": 0.5, "llm": 0.5, "fused": 0.6},
-              "calibration": weights, "budget": asdict(fit_budget(rows(20), RULE)), "curves": [curve]}  # fmt: skip
-    write_json(run.path("fusion.json"), fusion)
+    fusion = tuned_fusion()
     evaluation = evaluate_and_write_report(
-        run, title="甲 < 乙", run_facts={"counts": {"documents": 1}}, tagged=None, seed=1
+        run, fusion, RULE, title="甲 < 乙", run_facts={"counts": {"documents": 1}}, tagged=None, seed=1
     )
-    assert evaluation == read_json(run.path("evaluation.json"))
+    path = run.path("evaluation.json")
+    assert evaluation == Evaluation.from_json(read_json(path), path)
     assert bool(evaluation) == bool(n_rows)
-    assert evaluation.get("n_sentences", 0) == n_rows
+    assert (evaluation.n_sentences if evaluation else 0) == n_rows
     page = run.path("report.html").read_text(encoding="utf-8")
     assert "甲 &lt; 乙" in page
     assert ("exact gate, " in page) == bool(n_rows)
     if n_rows:
-        budget = evaluation["budget"]
-        assert budget["f1"][0] == evaluation["systems"]["slm"]["micro"]["f1"]
-        assert budget["f1"][-1] == budget["exact"]["f1"] == evaluation["systems"]["fused"]["micro"]["f1"]
-    assert read_json(run.path("fusion.json")) == fusion, "the page's own additions are not written back"
+        budget = evaluation.budget
+        assert budget.f1[0] == evaluation.systems["slm"].micro.f1
+        assert budget.f1[-1] == budget.exact.f1 == evaluation.systems["fused"].micro.f1

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from rayner.config.settings import Config, CrfConfig, LlmConfig, SlmConfig, SplitConfig, config_to_dict
 from rayner.evaluation.evaluate import evaluate_fusion
 from rayner.fusion import span_features
-from rayner.fusion.region_rule import ENTROPY_REDUCTIONS, LLM_CONFIDENCES, LLM_REDUCTIONS, RegionRule
+from rayner.fusion.conflict_regions import ENTROPY_REDUCTIONS, LLM_CONFIDENCES, LLM_REDUCTIONS
+from rayner.fusion.region_rule import RegionRule
 from rayner.rendering.bilingual import LANGUAGES, BilingualText, bilingual_attribute, fill_text, join_texts
 from rayner.rendering.texts_methods import METHODS_TEXTS
 from rayner.rendering.texts_report import REPORT_TEXTS
@@ -118,7 +119,7 @@ def test_the_methods_paragraph_follows_the_settings_in_chinese_too(change, expec
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     """A report with all that it can have."""
-    evaluation = evaluate_fusion(rows(), RegionRule(0.35), TYPES, seed=0)
+    evaluation = evaluate_fusion(rows(), RegionRule(0.35), TYPES, seed=0, region_rule=RegionRule(0.35)).to_json()
     evaluation["n_without_llm"] = 3
     evaluation["budget"] = {"share": [0.0, 0.5, 1.0], "f1": [0.8, 0.85, 0.86], "exact": {"share": 0.5, "f1": 0.85}}
     bins = [{"low": 0.8, "high": 0.9, "mean": 0.85, "right": 0.8, "n": 12}]
@@ -143,7 +144,7 @@ def report(tmp_path_factory):
         "threshold": 0.0,
         "lexicon": {},
     }
-    learned = {"chosen": "spans", "held_out": {"spans": 0.9, "regions": 0.8}, "spans": rule}
+    learned = {"chosen": "spans", "held_out_f1": {"spans": 0.9, "regions": 0.8}, "span_rule": rule}
     gated = ENTITY | {"decided_by": "slm", "start": 3, "end": 4}
     path = tmp_path_factory.mktemp("report") / "report.html"
     write_report_page(

@@ -11,7 +11,7 @@ from rayner.report.methods import compose_methods_paragraph
 from tests.report.synthetic import TYPES, rows
 
 PARTS = {name: {"sentences": 1000 * n, "entities": 10 * n} for n, name in enumerate(("train", "dev", "test"), 1)}
-FUSION = {"chosen": "regions", "rule": config_to_dict(RegionRule(0.125))}
+FUSION = {"chosen": "regions", "region_rule": config_to_dict(RegionRule(0.125))}
 
 
 def about(config, **counts):
@@ -52,7 +52,7 @@ def test_it_names_a_rule_of_the_users_own():
 
 def test_it_tells_scores_and_the_tagged_corpus():
     counts = {"documents": 2, "characters": 1234, "segments": 200, "gated": 50, "entities": 77, "set_aside": 1}
-    evaluation = evaluate_fusion(rows(), RegionRule(0.125), TYPES, seed=0)
+    evaluation = evaluate_fusion(rows(), RegionRule(0.125), TYPES, seed=0, region_rule=RegionRule(0.125)).to_json()
     said = compose_methods_paragraph(about(Config(corpus="c"), **counts), {**FUSION, "chosen": "spans"}, evaluation).en
     assert f"fused {100 * evaluation['systems']['fused']['micro']['f1']:.2f} (" in said
     assert "2 documents (1,234 characters, 200 sentences) and 77 entities" in said

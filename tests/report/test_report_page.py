@@ -56,10 +56,10 @@ class Page(HTMLParser):
 
 def fusion():
     return {
-        "rule": CHOSEN,
-        "basis": "all",
+        "region_rule": CHOSEN,
+        "softmax_over": "all",
         "curves": curves(500),
-        "baselines": {"slm": 0.8012, "llm": 0.7934, "fused": 0.8567},
+        "baseline_f1": {"slm": 0.8012, "llm": 0.7934, "fused": 0.8567},
         "calibration": {"weights": [1.0], "bins": BINS},
     }
 
@@ -77,7 +77,7 @@ RUN = {
 
 @pytest.fixture(scope="module")
 def evaluation():
-    return evaluate_fusion(rows(), RegionRule(0.35), TYPES, seed=0)
+    return evaluate_fusion(rows(), RegionRule(0.35), TYPES, region_rule=RegionRule(0.35), seed=0).to_json()
 
 
 def page(tmp_path, **parts):
@@ -151,7 +151,7 @@ def test_a_page_without_anything(tmp_path):
     assert not html.tags("mark")
 
 
-@pytest.mark.parametrize("missing", ["curves", "baselines", "calibration", "basis", "rule"])
+@pytest.mark.parametrize("missing", ["curves", "baseline_f1", "calibration", "softmax_over", "region_rule"])
 def test_parts_of_the_fusion_may_be_missing(tmp_path, missing):
     page(tmp_path, fusion={key: value for key, value in fusion().items() if key != missing})
 
@@ -159,7 +159,9 @@ def test_parts_of_the_fusion_may_be_missing(tmp_path, missing):
 def test_an_evaluation_without_rows(tmp_path):
     assert (
         "The two models agree everywhere"
-        in page(tmp_path, evaluation=evaluate_fusion([], RegionRule(0.3), [], seed=0)).text
+        in page(
+            tmp_path, evaluation=evaluate_fusion([], RegionRule(0.3), [], region_rule=RegionRule(0.3), seed=0).to_json()
+        ).text
     )
 
 

@@ -15,7 +15,7 @@ BINS = [{"low": 0.9, "high": 1.0, "mean": 0.95, "right": 0.9, "n": 7}]
 
 @pytest.fixture(scope="module")
 def evaluation():
-    made = evaluate_fusion(rows(), RegionRule(0.35), TYPES, seed=0)
+    made = evaluate_fusion(rows(), RegionRule(0.35), TYPES, seed=0, region_rule=RegionRule(0.35)).to_json()
     made["calibration"] = {
         "slm": {"n": 7, "before": 0.2, "after": 0.1, "bins": BINS},
         "fused": {"n": 7, "after": 0.05, "bins": BINS, "by_type": {"NR": {"n": 7, "after": 0.05}}},

@@ -20,7 +20,7 @@ SETTING = "SFT + similarity prompt"
 
 @pytest.fixture(scope="module")
 def evaluation():
-    return evaluate_fusion(rows(40), RegionRule(0.3), TYPES, seed=1)
+    return evaluate_fusion(rows(40), RegionRule(0.3), TYPES, seed=1, region_rule=RegionRule(0.3)).to_json()
 
 
 def test_each_system_has_a_row_with_what_was_measured_beside_what_was_published(evaluation):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from rayner.fusion.budget import Budget
-from rayner.fusion.deciding import FusionRule, block_entropy, llm_could_change, stop_mask
+from rayner.fusion.fusion_rule import FusionRule
 from rayner.text.predictions import GateDecision, SegmentPrediction
 
 
@@ -24,13 +24,13 @@ class Gate:
         """Decide about a segment from the small model's prediction."""
         if not self.exact and self.share >= 1:
             return GateDecision(ask_llm=True)
-        mask = stop_mask(segment.slm, self.rule) if self.exact else None
+        mask = self.rule.stop_mask(segment.slm) if self.exact else None
         # Where decoding may stop at the first slot, nothing of an answer is read.
-        could_change = llm_could_change(segment, self.rule) if mask is None else not mask[0]
+        could_change = self.rule.could_change(segment) if mask is None else not mask[0]
         ask_llm = could_change and (self.share >= 1 or self._is_worth_asking(segment))
         return GateDecision(ask_llm, could_change, mask)
 
     def _is_worth_asking(self, segment: SegmentPrediction) -> bool:
         """Say whether the budget for `share` reaches a segment that the LLM could change."""
-        entropies = block_entropy(segment.slm, self.rule)
+        entropies = self.rule.block_entropy(segment.slm)
         return self.budget.sum_overturned_shares(entropies) > self.budget.threshold_for_share(self.share)

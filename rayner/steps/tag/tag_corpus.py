@@ -19,13 +19,12 @@ from rayner.corpus.reading import require_corpus
 from rayner.corpus.run_record import CorpusCounts, RunRecord, write_run_record
 from rayner.corpus.tables import TABLE_NAMES
 from rayner.errors import ConfigError, TooManySetAsideError
-from rayner.fusion.budget import Budget
-from rayner.fusion.deciding import chosen
-from rayner.fusion.span_rule import SpanRule
+from rayner.fusion.artifact import TunedFusion
 from rayner.runs.lock import hold_lock
 from rayner.runs.progress import Progress, log
-from rayner.runs.run_folder import Run, file_sha256, read_json
+from rayner.runs.run_folder import Run, file_sha256
 from rayner.runs.storage import StoragePath, list_file_names, remove_temporary_files, storage_path
+from rayner.steps.fusion_rules import load_chosen_rule, read_tuned_fusion
 from rayner.steps.tag.actors import PredictionJob, predict_units
 from rayner.steps.tag.audit import verify_tagged_corpus
 from rayner.steps.tag.llm_gate import Gate
@@ -38,7 +37,7 @@ _MAX_FILES_IN_MESSAGE = 5  # files that a message names
 
 def inputs(config: Config, run: Run) -> dict[str, Any]:
     """Return what the tagged corpus depends on, its texts apart."""
-    rule = read_json(run.path("fusion.json"))["chosen"]
+    rule = read_tuned_fusion(run).chosen
     return {
         **step_settings(config, "tag_corpus"),
         "score": run.step_digest("score"),  # which holds data, models and index
@@ -81,7 +80,7 @@ def _tag(config: Config, run: Run, corpus: str, out: StoragePath) -> RunRecord:
     all_inputs = {"corpus": plan.digest, **run_inputs}
 
     def tag_and_verify() -> dict[str, Any]:
-        fusion = read_json(run.path("fusion.json"))
+        fusion = read_tuned_fusion(run)
         _tag_missing_units(config, run, out, fusion, plan)
         for table in (*TABLE_NAMES, "plan", "attempts"):
             remove_temporary_files(out / table)
@@ -90,7 +89,7 @@ def _tag(config: Config, run: Run, corpus: str, out: StoragePath) -> RunRecord:
             "unread": plan.unread,
             "empty": plan.empty,
             "changed": find_changed_files(corpus, out),
-            "rule": rule_summary(fusion),
+            "rule": load_chosen_rule(fusion).summary(),
             "inputs": all_inputs,
         }
 
@@ -151,7 +150,7 @@ def _require_same_corpus(corpus: str, out: StoragePath) -> None:
         )
 
 
-def _tag_missing_units(config: Config, run: Run, out: StoragePath, fusion: dict[str, Any], plan: PlanSummary) -> None:
+def _tag_missing_units(config: Config, run: Run, out: StoragePath, fusion: TunedFusion, plan: PlanSummary) -> None:
     """Tag the units that have no file of segments yet."""
     done = {name.removesuffix(".parquet") for name in list_file_names(out / "segments", "unit-", ".parquet")}
     if done:
@@ -164,7 +163,7 @@ def _tag_missing_units(config: Config, run: Run, out: StoragePath, fusion: dict[
         build_gate(config, fusion),
         out / "attempts",
         read_unit=partial(read_unit_by_name, out=out),
-        write_unit=partial(write_unit, out=out, rule=chosen(fusion), calibration_weights=fusion["calibration"]),
+        write_unit=partial(write_unit, out=out, rule=load_chosen_rule(fusion), calibration=fusion.calibration),
     )
     # One part at a time: neither Ray nor this process holds the names of more units.
     for part in iter_plan_parts(out):
@@ -172,17 +171,9 @@ def _tag_missing_units(config: Config, run: Run, out: StoragePath, fusion: dict[
             progress.advance(amount)
 
 
-def build_gate(config: Config, fusion: dict[str, Any]) -> Gate:
+def build_gate(config: Config, fusion: TunedFusion) -> Gate:
     """The configured gate under the tuned rule."""
-    return Gate(chosen(fusion), Budget(**fusion["budget"]), **config_to_dict(config.gate))
-
-
-def rule_summary(fusion: dict[str, Any]) -> dict[str, Any]:
-    """The rule that decides, as a manifest tells it: a learned one by its weights, without its lexicon."""
-    rule = chosen(fusion)
-    if isinstance(rule, SpanRule):
-        return {"kind": "spans", "weights": rule.named_weights}
-    return {"kind": fusion["chosen"], **asdict(rule)}
+    return Gate(load_chosen_rule(fusion), fusion.budget, **config_to_dict(config.gate))
 
 
 def _make_run_record(config: Config, run: Run, facts: dict[str, Any]) -> RunRecord:

@@ -1,6 +1,5 @@
 """Reading a unit from the plan and the kept documents, and writing it as its part of the tagged tables."""
 
-from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import pyarrow as pa
@@ -15,9 +14,9 @@ from rayner.corpus.tables import (
     read_table,
     write_table,
 )
-from rayner.fusion.calibration import calibration_features, logistic_probability
-from rayner.fusion.deciding import FusionRule, decide
-from rayner.fusion.regions import FusedEntity
+from rayner.fusion.calibration import Calibration
+from rayner.fusion.fused_entities import FusedEntity
+from rayner.fusion.fusion_rule import FusionRule
 from rayner.runs.storage import StoragePath
 from rayner.steps.tag.plan import Unit, read_unit_plan
 from rayner.steps.tag.stages import UnitPredictions
@@ -51,19 +50,15 @@ def _read_texts(out: StoragePath, unit_name: str) -> dict[str, str]:
     return dict(zip(table["doc_id"].to_pylist(), table["text"].to_pylist(), strict=True))
 
 
-def write_unit(
-    unit: UnitPredictions, out: StoragePath, rule: FusionRule, calibration_weights: Mapping[str, Sequence[float]]
-) -> int:
+def write_unit(unit: UnitPredictions, out: StoragePath, rule: FusionRule, calibration: Calibration) -> int:
     """Fuse a unit, write its entities, then its segments; return its number of characters.
 
     The file of segments is written last: where it exists, the unit is done.
     """
     entity_rows: list[EntityRow] = []
     for segment in unit.segments:
-        for entity in decide(segment, rule) if segment.error is None else ():
-            weights = calibration_weights["with_llm" if entity.llm_consulted else "slm_alone"]
-            score = logistic_probability(calibration_features(entity), weights)
-            entity_rows.append(_entity_row(segment, entity, score))
+        for entity in rule.decide(segment) if segment.error is None else ():
+            entity_rows.append(_entity_row(segment, entity, calibration.score(entity)))
     segment_rows = [_segment_row(segment) for segment in unit.segments]
     file = f"{unit.name}.parquet"
     write_table(pa.Table.from_pylist(entity_rows, schema=ENTITY_SCHEMA), out / "entities" / file)

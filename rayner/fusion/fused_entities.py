@@ -1,0 +1,71 @@
+"""Entities of the fused output, with both models' votes on them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from rayner.text.predictions import LlmEntity, SegmentPrediction, SlmPrediction
+from rayner.text.spans import Span
+
+
+@dataclass(frozen=True, slots=True)
+class FusedEntity:
+    """An entity of the fused output.
+
+    decided_by: `agree` (both models put it), `slm` or `llm`.
+    slm_entropy: mean over its characters, nats.
+    llm_consulted: whether the LLM had a say. It has none where it could not have changed the output, whether it was
+        asked or not; then its vote is not recorded.
+    rule_prob: the probability that the fusion rule gives the entity, if the rule gives any.
+    """
+
+    span: Span
+    decided_by: str
+    slm_entropy: float
+    slm_type: str | None
+    llm_type: str | None
+    llm_category_prob: float | None
+    llm_boundary_prob: float | None
+    llm_consulted: bool = True
+    rule_prob: float | None = None
+
+
+def record_votes(
+    span: Span, decided_by: str, slm: SlmPrediction, llm_entities: Sequence[LlmEntity] | None
+) -> FusedEntity:
+    """Build the fused entity of a span from the first entity of each model that overlaps it.
+
+    llm_entities: None where the LLM has no say.
+    """
+    llm_vote = next((entity for entity in llm_entities or () if entity.span.overlaps(span)), None)
+    slm_vote = next((other for other in slm.spans if other.overlaps(span)), None)
+    return FusedEntity(
+        span=span,
+        decided_by=decided_by,
+        slm_entropy=float(slm.entropy[span.start : span.end].mean()),
+        slm_type=slm_vote.type if slm_vote else None,
+        llm_type=llm_vote.span.type if llm_vote else None,
+        llm_category_prob=llm_vote.category_prob if llm_vote else None,
+        llm_boundary_prob=llm_vote.boundary_prob if llm_vote else None,
+        llm_consulted=llm_entities is not None,
+    )
+
+
+def slm_entities(slm: SlmPrediction) -> list[FusedEntity]:
+    """Return the SLM's entities as the fused output, as where the LLM has no say."""
+    return [record_votes(span, "slm", slm, None) for span in slm.spans]
+
+
+def accepted_entities(segment: SegmentPrediction, accepted: Sequence[tuple[Span, float | None]]) -> list[FusedEntity]:
+    """Build the fused entities from spans that a rule accepted one by one, each with the rule's probability or None.
+
+    Raises ValueError if the segment has no LLM answer.
+    """
+    if segment.llm is None:
+        raise ValueError(f"{segment.doc_id} [{segment.start}, {segment.end}) has no LLM answer")
+    slm_spans, llm_spans = set(segment.slm.spans), set(segment.llm.spans)
+    entities = []
+    for span, prob in accepted:
+        # A span that neither model put is one that the small model considered: the small model decided it.
+        decided_by = "slm" if span not in llm_spans else "agree" if span in slm_spans else "llm"
+        entities.append(replace(record_votes(span, decided_by, segment.slm, segment.llm.entities), rule_prob=prob))
+    return entities

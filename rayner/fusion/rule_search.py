@@ -1,0 +1,62 @@
+"""The choice among fusion rules: candidates, and how each does on sentences that it was not fitted on.
+
+Reductions and the LLM confidence (`conflict_regions`) are compared on all held-out sentences; lambda, the learned
+rule's weights and a user's rule are fitted again without each part before they are judged on that part. So
+`held_out_f1` of the
+rule by regions is slightly optimistic: its reductions were chosen with every sentence in view.
+"""
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+
+from rayner.fusion.custom_rule import CustomRule, FittedCustomRule
+from rayner.fusion.fused_entities import FusedEntity
+from rayner.fusion.fusion_rule import FittingSample, FusionRule
+from rayner.fusion.region_rule import RegionRule
+from rayner.fusion.span_rule import SpanRule
+
+
+def list_rule_candidates(
+    sample: FittingSample,
+    *,
+    entropy_reductions: Sequence[str],
+    llm_reductions: Sequence[str],
+    llm_confidences: Sequence[str],
+    custom_rules: Mapping[str, CustomRule],
+) -> list[FusionRule]:
+    """Return the unfitted rules that the search compares: every combination of reductions, spans, users' own."""
+    return [
+        *(
+            RegionRule(0.0, entropy_reduction, llm_reduction, llm_confidence)
+            for entropy_reduction in entropy_reductions
+            for llm_reduction in llm_reductions
+            for llm_confidence in llm_confidences
+        ),
+        SpanRule.unfitted(sample.types, sample.lexicon),
+        *(FittedCustomRule(name, functions, sample.types) for name, functions in custom_rules.items()),
+    ]
+
+
+def decide_held_out(rule: FusionRule, sample: FittingSample, *, folds: int, seed: int) -> list[list[FusedEntity]]:
+    """Return the entities of each segment by a rule of this kind that was fitted on the other folds' segments.
+
+    Only what `rule.fit` fits is fitted per fold: the reductions of a `RegionRule` are the given one's in every fold.
+    All copies of a text fall into the same fold. With fewer than two texts, the rule has seen its segment.
+    """
+    segments = sample.segments
+    fold_by_text = _assign_folds((segment.text for segment in segments), folds, seed)
+    entities: list[list[FusedEntity]] = [[] for _ in segments]
+    for fold in sorted(set(fold_by_text.values())):
+        others = [segment for segment in segments if fold_by_text[segment.text] != fold]
+        fitted = rule.fit(sample.with_segments(others or segments)).rule
+        for i, segment in enumerate(segments):
+            if fold_by_text[segment.text] == fold:
+                entities[i] = fitted.without_tags_of(segment, sample).decide(segment)
+    return entities
+
+
+def _assign_folds(texts: Iterable[str], folds: int, seed: int) -> dict[str, int]:
+    """Return the fold of each distinct text."""
+    distinct = sorted(set(texts))
+    random.Random(seed).shuffle(distinct)
+    return {text: i % folds for i, text in enumerate(distinct)}
