@@ -157,12 +157,9 @@ def test_parts_of_the_fusion_may_be_missing(tmp_path, missing):
 
 
 def test_an_evaluation_without_rows(tmp_path):
-    assert (
-        "The two models agree everywhere"
-        in page(
-            tmp_path, evaluation=evaluate_fusion([], RegionRule(0.3), [], region_rule=RegionRule(0.3), seed=0).to_json()
-        ).text
-    )
+    rule = RegionRule(0.3)
+    evaluation = evaluate_fusion([], rule, [], region_rule=rule, seed=0).to_json()
+    assert "The two models agree everywhere" in page(tmp_path, evaluation=evaluation).text
 
 
 def test_skipped_sentences_are_told(tmp_path, evaluation):
