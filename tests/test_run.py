@@ -8,6 +8,7 @@ import pytest
 
 from rayner.errors import ConfigError
 from rayner.runs.run_folder import Run, file_sha256, folder_sha256, model_digest, read_json, replace_folder, write_json
+from rayner.runs.step_manifest import StepManifest
 
 INPUTS = {"data": {"files": {"a.txt": "1"}, "seed": 13}, "lr": 0.1, "types": ["NR"]}
 
@@ -93,7 +94,7 @@ def test_steps_do_not_share_a_manifest(run):
 def test_the_digest_of_a_step_changes_with_its_facts(run, tmp_path):
     other = Run(tmp_path / "other")
     for each, value in ((run, 1), (other, 2)):
-        write_json(each.path("steps", "a.json"), {"inputs": {}, "facts": {"x": value}})
+        write_json(each.path("steps", "a.json"), StepManifest({}, {"x": value}).to_json())
     assert run.step_digest("a") != other.step_digest("a")
 
 
@@ -228,3 +229,24 @@ def test_a_model_is_known_by_the_content_of_its_folder_or_by_its_name(model):
 def test_the_digest_of_a_file_is_its_sha_256(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     assert file_sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"inputs": {}, "facts": {}}, {}, [],
+        {"format_version": 2, "inputs": {}, "result": {}}, {"format_version": 1, "inputs": {}},
+    ],
+)  # fmt: skip
+def test_a_manifest_of_another_format_is_refused_saying_what_to_do(run, content):
+    write_json(run.path("steps", "a.json"), content)
+    for call in (lambda: run.step_result("a"), lambda: run.run_step("a", {}, dict), lambda: run.step_digest("a")):
+        with pytest.raises(
+            ConfigError, match=r"a\.json: expected a step's manifest of format_version 1, found .*--fresh"
+        ):
+            call()
+
+
+def test_a_manifest_is_the_same_after_it_was_written_and_read():
+    manifest = StepManifest({"seed": 13, "train": ["a.txt"]}, {"types": ["NR"], "seconds": 0.1})
+    assert StepManifest.from_json(json.loads(json.dumps(manifest.to_json())), "a.json") == manifest

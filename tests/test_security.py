@@ -29,6 +29,7 @@ from rayner.modeling.tokenizer import load_tokenizer
 from rayner.report.page import write_report_page
 from rayner.report.run_report import read_samples
 from rayner.runs.run_folder import Run, folder_sha256, write_json
+from rayner.runs.step_manifest import StepManifest
 from rayner.steps import loading
 from rayner.taggers import encoder
 from rayner.text.labelled_text import LabelledSentence
@@ -236,7 +237,7 @@ def indexed(checkpoints, tmp_path):
         build_sentence_index(load_sentence_encoder(checkpoints / "encoder", CPU), examples, 4), run.path("index")
     )
     facts = {"digest": folder_sha256(run.path("index"))}
-    write_json(run.path("steps", "build_index.json"), {"inputs": {}, "facts": facts})
+    write_json(run.path("steps", "build_index.json"), StepManifest({}, facts).to_json())
     return Config(device="cpu", index=IndexConfig(encoder=str(checkpoints / "encoder"), k=1)), run
 
 

@@ -1,7 +1,7 @@
-"""The run folder: what was done, from what, and whether it may be used again.
+"""The run folder: which steps are done, from which inputs, and digests of files and folders.
 
-Each step of a run leaves a manifest, written last and atomically: the inputs it was made from and the facts it found.
-A step whose manifest has the same inputs is done; one with other inputs is refused, never mixed.
+Each step writes a manifest last, atomically. A step whose manifest has the same inputs is done; one with other inputs
+is refused, so a run folder never mixes results.
 """
 
 import hashlib
@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from rayner.errors import ConfigError
+from rayner.runs.step_manifest import StepManifest, StepResult
 from rayner.runs.storage import StoragePath, atomic_writer, local_copy, move_folder_to, storage_path
-
-StepResult = dict[str, Any]
 
 
 def write_json(path: StoragePath, value: Any) -> None:  # noqa: ANN401 - anything that JSON can write
-    """Write atomically: whoever reads the path finds the old file or the whole new one."""
+    """Write a JSON file atomically: a reader finds the old file or the complete new one."""
     with atomic_writer(path) as stream:
         stream.write((json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode())
 
@@ -34,28 +33,28 @@ def read_json(path: StoragePath) -> dict[str, Any]:
 
 
 def file_sha256(path: str | StoragePath) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
     with storage_path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # any file that reads bytes
 
 
 def folder_sha256(folder: StoragePath) -> str:
-    """SHA-256 over names and contents of all files of a folder, in hexadecimal."""
-    total, path = hashlib.sha256(), local_copy(folder)
-    for file in sorted(item for item in path.rglob("*") if item.is_file()):
-        total.update(f"{file.relative_to(path).as_posix()}\0{file_sha256(file)}\n".encode())
-    return total.hexdigest()
+    """Return the SHA-256 over names and contents of all files of a folder, in hexadecimal."""
+    digest, path = hashlib.sha256(), local_copy(folder)
+    for file in sorted(entry for entry in path.rglob("*") if entry.is_file()):
+        digest.update(f"{file.relative_to(path).as_posix()}\0{file_sha256(file)}\n".encode())
+    return digest.hexdigest()
 
 
 def model_digest(model: str) -> str:
-    """The digest of a checkpoint folder, or the name itself of one that lies on a hub."""
+    """Return the digest of a checkpoint folder; of a model on a hub, its name."""
     return folder_sha256(Path(model)) if Path(model).is_dir() else model
 
 
 @contextmanager
 def replace_folder(path: StoragePath) -> Iterator[Path]:
-    """A new local folder to fill; it takes the place of `path` only when the block ends without an error."""
-    if isinstance(path, Path):  # beside its place, to get there by being renamed
+    """Yield a new local folder to fill; it replaces `path` only if the block ends without an error."""
+    if isinstance(path, Path):  # beside its place, because a rename must not cross file systems
         part = path.with_name(f".{path.name}.part")
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
@@ -74,78 +73,67 @@ class Run:
     root: StoragePath
 
     def path(self, *parts: str) -> StoragePath:
-        """A place inside the folder."""
+        """Return the path of a file or folder in the run folder."""
         return self.root.joinpath(*parts)
 
     def local_path(self, *parts: str) -> Path:
-        """The same place as a path of this machine, for libraries that read nothing else."""
+        """Return the same as a local path, for libraries that read local files only."""
         return local_copy(self.path(*parts))
 
     def step_result(self, step: str) -> StepResult:
-        """What a done step found. Raises ConfigError, naming the step, where it is not done."""
-        manifest = self._manifest(step)
+        """Return what a done step returned. Raises ConfigError, naming the step, if it is not done."""
+        manifest = self._read_manifest(step)
         if manifest is None:
             raise ConfigError(f"{self.root}: the step {step} is not done; run its job first, or jobs/pipeline.py")
-        facts: StepResult = manifest["facts"]
-        return facts
+        return manifest.result
 
     def step_digest(self, step: str) -> str:
-        """What identifies the outcome of a done step. Raises ConfigError where it is not done."""
+        """Return a digest of the inputs and the result of a done step. Raises ConfigError if it is not done."""
         self.step_result(step)
         return file_sha256(self._manifest_path(step))
 
     def has_step(self, step: str) -> bool:
-        """Whether a step is done, from whatever."""
+        """Return whether a step is done, from any inputs."""
         return self._manifest_path(step).exists()
 
     def copy_step_manifest(self, step: str, source_run: "Run") -> None:
-        """Call a step done, as it is in another run from which its files were copied."""
+        """Mark a step as done whose files were copied from another run."""
         write_json(self._manifest_path(step), read_json(source_run._manifest_path(step)))
 
     def is_done(self, step: str, inputs: Mapping[str, Any]) -> bool:
-        """Whether the step was done from these inputs.
+        """Return whether a step was done from these inputs.
 
-        Raises ConfigError, naming what differs, where it was done from others.
+        Raises ConfigError, listing the differences, if it was done from other inputs.
         """
-        manifest = self._manifest(step)
+        manifest = self._read_manifest(step)
         if manifest is None:
             return False
-        before, now = _flatten(manifest["inputs"]), _flatten(json.loads(json.dumps(inputs)))
-        differ = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
-        if differ:
-            listed = "; ".join(f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in differ[:5])
+        differences = manifest.describe_differences(inputs)
+        if differences:
             raise ConfigError(
-                f"{self.root}: {step} was made from other inputs ({listed}): "
+                f"{self.root}: {step} was made from other inputs ({differences}): "
                 "take another run folder, or start over beside it with --fresh"
             )
         return True
 
     def run_step(self, name: str, inputs: Mapping[str, Any], compute: Callable[[], StepResult]) -> StepResult:
-        """Do a step unless it is done from the same inputs; either way, its facts.
+        """Run `compute` unless the step is done from the same inputs; return the step's result.
 
-        Raises ConfigError where it was done from other inputs.
+        Raises ConfigError if the step was done from other inputs.
         """
         if not self.is_done(name, inputs):
-            begun = time.time()
-            facts = {**compute(), "seconds": round(time.time() - begun, 2)}
-            write_json(self._manifest_path(name), {"inputs": inputs, "facts": facts})
+            start = time.time()
+            result = compute()
+            manifest = StepManifest(inputs, {**result, "seconds": round(time.time() - start, 2)})
+            write_json(self._manifest_path(name), manifest.to_json())
         return self.step_result(name)
 
     def _manifest_path(self, step: str) -> StoragePath:
         return self.path("steps", f"{step}.json")
 
-    def _manifest(self, step: str) -> dict[str, Any] | None:
+    def _read_manifest(self, step: str) -> StepManifest | None:
+        path = self._manifest_path(step)
         try:
-            return read_json(self._manifest_path(step))
+            return StepManifest.from_json(read_json(path), str(path))
         except FileNotFoundError:
             return None
-
-
-def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    out: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            out.update(_flatten(value, f"{prefix}{key}."))
-        else:
-            out[prefix + key] = value
-    return out

@@ -82,7 +82,7 @@ def test_the_tags_are_read_as_they_stand(folder):
 
 
 def test_the_job_learns_the_four_types_and_tags_text_with_them(done):
-    assert read_json(done / "steps/data.json")["facts"]["types"] == ["BOOK", "LOC", "OFI", "PER"]
+    assert read_json(done / "steps/data.json")["result"]["types"] == ["BOOK", "LOC", "OFI", "PER"]
     scores = read_json(done / "evaluation.json")["systems"]["fused"]
     assert set(scores["per_type"]) == set(NAMES)
     assert scores["micro"]["f1"] > 0.9

@@ -17,6 +17,7 @@ from rayner.doctor.probes import ProbeFiles
 from rayner.llm.description import LlmDescription
 from rayner.modeling.scratch import write_scratch_decoder, write_scratch_encoder
 from rayner.runs.run_folder import Run, write_json
+from rayner.runs.step_manifest import StepManifest
 from rayner.taggers import encoder as slms
 from rayner.text.tags import bmes_labels
 from tests.cluster.small import SHAPE, labelled_sentences, write_inputs
@@ -139,7 +140,7 @@ def write_models(run, texts, types):
     write_scratch_decoder(run.path("models", "llm", "base"), texts, types, SHAPE, 13)
     write_json(run.path("models", "llm", "llm.json"), LlmDescription("base", None, "", tuple(types)).to_json())
     for step in ("train_slm", "train_llm"):
-        write_json(run.path("steps", f"{step}.json"), {"inputs": {}, "facts": {}})
+        write_json(run.path("steps", f"{step}.json"), StepManifest({}, {}).to_json())
 
 
 @pytest.mark.slow

@@ -41,10 +41,10 @@ def test_the_job_ends_well_and_all_three_are_used(folder, done):
     labelled = read_json(folder / "run/steps/data.json")
     assert labelled["inputs"]["layout"].startswith("my_reader:doccano ")
     items = [json.loads(line) for line in (folder / "labelled.jsonl").read_text(encoding="utf-8").split("\n") if line]
-    assert labelled["facts"]["characters"] == sum(len(item["text"]) + 1 for item in items)
-    assert sum(part["entities"] for part in labelled["facts"]["parts"].values()) == sum(len(i["label"]) for i in items)
+    assert labelled["result"]["characters"] == sum(len(item["text"]) + 1 for item in items)
+    assert sum(part["entities"] for part in labelled["result"]["parts"].values()) == sum(len(i["label"]) for i in items)
     trained = read_json(folder / "run/steps/train_slm.json")
-    assert trained["facts"]["dev_f1"] > 0.4
+    assert trained["result"]["dev_f1"] > 0.4
     assert (folder / "run/models/slm/counts.json").is_file()
     fusion = read_json(folder / "run/fusion.json")
     assert fusion["chosen"] == "my_rule:BY_TYPE"

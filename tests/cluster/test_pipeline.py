@@ -379,9 +379,9 @@ def test_settings_that_change_no_result_are_not_held_against_a_run(run, config):
 def test_too_much_set_aside_ends_with_a_budget_error_after_the_report(run, config, tmp_path):
     mine = copied(run, tmp_path, "data", "steps", "models", "index", "scores", "fusion.json", "tagged")
     manifest = read_json(mine.path("tagged", "steps", "tag_corpus.json"))
-    manifest["facts"]["counts"]["set_aside"] = 3
+    manifest["result"]["counts"]["set_aside"] = 3
     write_json(mine.path("tagged", "steps", "tag_corpus.json"), manifest)
-    with pytest.raises(TooManySetAsideError, match=f"3 of {manifest['facts']['counts']['segments']} segments"):
+    with pytest.raises(TooManySetAsideError, match=f"3 of {manifest['result']['counts']['segments']} segments"):
         run_pipeline(config, mine)
     assert mine.path("report.html").exists()
     assert mine.path("pipeline.json").exists()

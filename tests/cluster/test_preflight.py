@@ -7,6 +7,7 @@ import pytest
 from rayner.config.settings import Config, ScoreConfig, WorkersConfig
 from rayner.errors import ConfigError, DataError
 from rayner.runs.run_folder import Run, write_json
+from rayner.runs.step_manifest import StepManifest
 from rayner.steps import preflight
 from tests.cluster.small import with_settings
 
@@ -124,5 +125,5 @@ def test_in_a_cluster_its_cpus_and_gpus_count(good, monkeypatch):
 def test_a_step_whose_forerunner_is_not_done_is_refused_naming_it(good, run, check, step):
     with pytest.raises(ConfigError, match=f"the step {step} is not done"):
         check(good, run)
-    write_json(run.path("steps", f"{step}.json"), {"inputs": {}, "facts": {}})
+    write_json(run.path("steps", f"{step}.json"), StepManifest({}, {}).to_json())
     assert check(good, run)[-1] == f"run folder: {run.root}"

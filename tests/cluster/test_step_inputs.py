@@ -6,6 +6,7 @@ import pytest
 
 from rayner.config.loading import load_config
 from rayner.runs.run_folder import Run, write_json
+from rayner.runs.step_manifest import StepManifest
 from rayner.runs.storage import storage_path
 from rayner.steps import build_index, data, score, tune_fusion
 from rayner.steps.tag import tag_corpus
@@ -31,7 +32,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def write_step(folder, name, value):
-    write_json(folder / "run" / "steps" / f"{name}.json", {"inputs": {}, "facts": {"digest": value}})
+    write_json(folder / "run" / "steps" / f"{name}.json", StepManifest({}, {"digest": value}).to_json())
 
 
 def inputs(*overrides):

@@ -14,6 +14,7 @@ from rayner.corpus.prediction_tables import predictions_to_table
 from rayner.corpus.tables import write_table
 from rayner.runs.run_folder import Run, write_json
 from rayner.runs.status import JobStatus
+from rayner.runs.step_manifest import StepManifest
 from rayner.steps.fusion_rules import write_tuned_fusion
 from tests.corpus.units import document, entity, write_unit
 from tests.docs.pages import ROOT, blocks
@@ -97,4 +98,4 @@ def write_scores(run):
     """Write what `docs/measuring.md` compares: predictions of invented models, and a rule."""
     write_table(predictions_to_table(rows()), run / "scores" / "dev.parquet")
     write_tuned_fusion(Run(run), tuned_fusion())
-    write_json(run / "steps" / "data.json", {"facts": {"types": list(TYPES)}})
+    write_json(run / "steps" / "data.json", StepManifest({}, {"types": list(TYPES)}).to_json())

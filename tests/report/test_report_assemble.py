@@ -16,6 +16,7 @@ from rayner.fusion.span_rule import SpanRule
 from rayner.fusion.weight_search import WeightCurve
 from rayner.report.run_report import MAX_SAMPLE_CHARS, MAX_SAMPLES, evaluate_and_write_report, read_samples
 from rayner.runs.run_folder import Run, read_json, write_json
+from rayner.runs.step_manifest import StepManifest
 from tests.corpus.units import document, entity, write_unit
 from tests.report.synthetic import TYPES, rows
 
@@ -93,7 +94,7 @@ def test_a_first_sentence_longer_than_a_sample_is_shown_whole(tmp_path):
 def test_a_report_is_written_with_and_without_test_sentences(tmp_path, n_rows):
     run, scored = Run(tmp_path), rows(n_rows)
     write_table(predictions_to_table(scored), run.path("scores", "test.parquet"))
-    write_json(run.path("steps", "data.json"), {"inputs": {}, "facts": {"types": list(TYPES)}})
+    write_json(run.path("steps", "data.json"), StepManifest({}, {"types": list(TYPES)}).to_json())
     fusion = tuned_fusion()
     evaluation = evaluate_and_write_report(
         run, fusion, RULE, title="甲 < 乙", run_facts={"counts": {"documents": 1}}, tagged=None, seed=1

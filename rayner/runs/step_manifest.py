@@ -1,0 +1,58 @@
+"""The manifest of a done step: from which inputs it was made, and what came of it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rayner.errors import ConfigError
+
+StepResult = dict[str, Any]
+FORMAT_VERSION = 1
+_MAX_LISTED = 5  # differences that a message lists
+
+
+@dataclass(frozen=True)
+class StepManifest:
+    """What `RUN/steps/STEP.json` holds.
+
+    inputs: settings by dotted key, digests of files and of earlier steps. result: what the step returned, and under
+    `seconds` how long it took.
+    """
+
+    inputs: Mapping[str, Any]
+    result: StepResult
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of the file."""
+        return {"format_version": FORMAT_VERSION, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, content: Any, where: str) -> "StepManifest":  # noqa: ANN401 - whatever the file holds
+        """Read the content of a file. Raises ConfigError, beginning with `where`, for another format version."""
+        version = content.get("format_version") if isinstance(content, Mapping) else None
+        if version != FORMAT_VERSION or not {"inputs", "result"} <= content.keys():
+            raise ConfigError(
+                f"{where}: expected a step's manifest of format_version {FORMAT_VERSION}, found "
+                f"{version if version != FORMAT_VERSION else 'an incomplete one'}. Use the rayner that wrote it, take "
+                "another run folder, or start over beside it with --fresh"
+            )
+        return cls(content["inputs"], content["result"])
+
+    def describe_differences(self, inputs: Mapping[str, Any]) -> str:
+        """List the inputs that differ from those of the step, such as `seed was 13, is 14`; empty if none does."""
+        before, now = _flatten(self.inputs), _flatten(json.loads(json.dumps(inputs)))
+        differing = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+        listed = [f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in differing[:_MAX_LISTED]]
+        return "; ".join(listed)
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the leaves of a tree of mappings by dotted key."""
+    leaves: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            leaves.update(_flatten(value, f"{prefix}{key}."))
+        else:
+            leaves[prefix + key] = value
+    return leaves
