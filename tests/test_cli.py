@@ -467,7 +467,7 @@ def test_a_dead_job_is_told_by_its_silence(job, tmp_path, capsys):
     told = read_json(tmp_path / "status.json")
     write_json(tmp_path / "status.json", told | {"state": "running", "updated": told["updated"] - 3600})
     assert main(["status", str(tmp_path), "--watch"]) == 0
-    assert "no sign of life for 1 h 0 min" in capsys.readouterr().out
+    assert "unresponsive for 1 h 0 min" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"job": 1}', "[" * 100_000, '{"job": "\\ud800"}'])

@@ -82,7 +82,7 @@ def test_what_is_rendered_is_few_lines_without_control_characters(status, where,
 def test_only_a_job_that_should_run_can_be_silent(status, now):
     silent = status.seconds_unresponsive(now)
     assert (silent > 0) == (status.state == "running" and now - status.updated > 4 * status.every)
-    assert ("no sign of life" in format_status(dataclasses.replace(status, error=""), "r", now)) == (silent > 0)
+    assert ("unresponsive for" in format_status(dataclasses.replace(status, error=""), "r", now)) == (silent > 0)
 
 
 @given(statuses, st.integers(1, 9), texts)
@@ -223,11 +223,11 @@ def test_a_job_tells_what_its_worker_tells_and_nothing_of_an_earlier_one(tmp_pat
     progress_file_writer(file)(StepProgress("SLM", 7, 90, "steps", 1.0, 83.0, "loss 9.9"))
     said = []
     with write_status_while_running(tmp_path / "run", "train_slm", update_seconds=0.02):
-        with mirror_progress_file(file, progress_display(said.append, log_seconds=0), every=0.02):
+        with mirror_progress_file(file, progress_display(said.append, log_seconds=0), update_seconds=0.02):
             time.sleep(0.1)
             assert said == []
-            worker = Progress("SLM", 90, "steps", progress_file_writer(file, every=1000), done_before=30)
-            worker.begun -= 10
+            worker = Progress("SLM", 90, "steps", progress_file_writer(file, update_seconds=1000), done_before=30)
+            worker.start_time -= 10
             worker.advance(20, "loss 0.1234")  # told at once
             assert eventually(lambda: read(tmp_path / "run").done == 50)
             worker.advance(20, "loss 0.1")  # too soon
@@ -251,9 +251,9 @@ def test_a_job_tells_what_its_worker_tells_and_nothing_of_an_earlier_one(tmp_pat
 def test_what_a_job_tells_is_what_its_worker_told_in_order_and_the_last_whatever_it_meets(adds, away):
     with TemporaryDirectory() as folder:
         file = storage_path(f"memory:/{folder}" if away else folder) / "status.json"
-        write, told, said = progress_file_writer(file, every=1e-9), [], []
+        write, told, said = progress_file_writer(file, update_seconds=1e-9), [], []
         worker = Progress("SLM", sum(amount for amount, _ in adds), "steps", lambda c: said.append(c) or write(c))
-        with mirror_progress_file(file, told.append, every=1e-4):
+        with mirror_progress_file(file, told.append, update_seconds=1e-4):
             for amount, met in adds:
                 remove_file(file)
                 if met is not None:  # whatever stands there before the worker tells more
@@ -271,7 +271,7 @@ def test_a_job_whose_training_fails_tells_first_how_far_it_was(tmp_path):
     file, told = tmp_path / "status.json", []
 
     def work():
-        with mirror_progress_file(file, told.append, every=1000):
+        with mirror_progress_file(file, told.append, update_seconds=1000):
             Progress("SLM", 90, "steps", progress_file_writer(file)).advance(7)
             raise DataError("lost")
 

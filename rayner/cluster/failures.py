@@ -9,7 +9,7 @@ from ray.exceptions import RayActorError, RayTaskError
 from rayner.errors import JobError, RaynerError
 from rayner.runs.storage import StoragePath
 
-RERUN_HINT = "the same command goes on from what is done"
+RERUN_HINT = "rerun the same command to resume"
 _STORAGE_CLIENT_MODULES = (
     "botocore",
     "aiobotocore",

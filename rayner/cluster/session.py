@@ -96,7 +96,7 @@ def _exit_on_sigterm() -> Iterator[None]:
         if not told:
             raise
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        log.info("stopped by SIGTERM; the same command goes on where it stopped")
+        log.info("stopped by SIGTERM; rerun the same command to resume")
         raise SystemExit(128 + signal.SIGTERM) from None
     finally:
         if not told:

@@ -1,7 +1,8 @@
-"""How a running job tells how far it is: to its log, to a terminal, and in the run folder (`rayner.runs.status`).
+"""The progress of a running job: in its log, on a terminal, and in `status.json` of its run folder.
 
-A process has one board at most, that of the job it runs; elsewhere there is none and telling it anything does nothing.
-A worker tells into a file instead (`progress_file_writer`), which the job follows (`mirror_progress_file`).
+A process has at most one `StatusWriter`, that of the job it runs; without one, recording a step does nothing. A worker
+in another process writes its progress into a file (`progress_file_writer`), which the job shows
+(`mirror_progress_file`).
 """
 
 import dataclasses
@@ -31,87 +32,84 @@ from rayner.runs.status import (
 from rayner.runs.storage import StoragePath, remove_file
 
 log = logging.getLogger("rayner")
-_LOCAL, _AWAY = 5.0, 30.0  # seconds between two updates in a local folder, and on an object store
-_REDRAWN = 0.2  # seconds between two drawings of a bar
-_ERASE = "\r\x1b[K"  # to the line's beginning, and nothing right of it
+_LOCAL_UPDATE_SECONDS, _REMOTE_UPDATE_SECONDS = 5.0, 30.0  # a write to an object store costs more
+_REDRAW_SECONDS = 0.2  # between two drawings of a bar
+_ERASE_LINE = "\r\x1b[K"
 
 
 class StatusWriter:
-    """The status of a job, kept current in its run folder by a thread of its own, with a beat each few seconds."""
+    """Writes the status of a job into its run folder, every few seconds, in a thread of its own."""
 
-    def __init__(self, folder: StoragePath, job: str, every: float | None = None) -> None:
+    def __init__(self, folder: StoragePath, job: str, update_seconds: float | None = None) -> None:
         self.path = folder / STATUS_FILE
-        self.status = _new_status(job, every or _update_seconds(folder))
+        self.status = _new_status(job, update_seconds or _update_seconds(folder))
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._keep, daemon=True)
+        self._thread = threading.Thread(target=self._write_until_stopped, daemon=True)
         self._thread.start()
 
     def close(self, state: str, error: str = "") -> None:
-        """Say how the job ended, and no more after that."""
+        """Write how the job ended, and stop."""
         self._stop.set()
         self._thread.join()
         self.status = replace(self.status, state=state, error=error)
-        self._write()
-
-    def _keep(self) -> None:
-        self._write()
-        while not self._stop.wait(self.status.every):
-            self._write()
-
-    def _write(self) -> None:
         _write_status(self.path, self.status)
 
+    def _write_until_stopped(self) -> None:
+        _write_status(self.path, self.status)
+        while not self._stop.wait(self.status.every):
+            _write_status(self.path, self.status)
 
-def _new_status(job: str, every: float) -> JobStatus:
+
+def _new_status(job: str, update_seconds: float) -> JobStatus:
     now = time.time()
-    return JobStatus(job, socket.gethostname(), os.getpid(), now, now, every, name=job)
+    return JobStatus(job, socket.gethostname(), os.getpid(), now, now, update_seconds, name=job)
 
 
-def _update_seconds(place: StoragePath) -> float:
-    return _LOCAL if isinstance(place, Path) else _AWAY
+def _update_seconds(path: StoragePath) -> float:
+    return _LOCAL_UPDATE_SECONDS if isinstance(path, Path) else _REMOTE_UPDATE_SECONDS
 
 
 def _write_status(path: StoragePath, status: JobStatus) -> None:
     try:
         write_json(path, dataclasses.asdict(replace(status, updated=time.time())))
-    except Exception as error:  # whatever the storage has: no job ends for want of a status
+    except Exception as error:  # any error of the storage: a job must not fail because its status cannot be written
         log.debug("%s: %s", path, error)
 
 
-_board: StatusWriter | None = None
+_status_writer: StatusWriter | None = None
 
 
 @contextmanager
 def write_status_while_running(folder: StoragePath, job: str, update_seconds: float | None = None) -> Iterator[None]:
-    """Keep `folder/status.json` while the block runs, and say there how it ended."""
-    global _board
-    _board = board = StatusWriter(folder, job, update_seconds)
+    """Keep `folder/status.json` current while the block runs, and write there how it ended."""
+    global _status_writer
+    _status_writer = writer = StatusWriter(folder, job, update_seconds)
     try:
         yield
     except BaseException as error:
-        board.close(*_final_state(error))
+        writer.close(*_final_state(error))
         raise
     else:
-        board.close("done")
+        writer.close("done")
     finally:
-        _board = None
+        _status_writer = None
         erase_bar()
 
 
 def _final_state(error: BaseException) -> tuple[str, str]:
-    """State and one line for what ended a job."""
+    """Return the state of a job that an exception ended, and the line that says why."""
     if isinstance(error, KeyboardInterrupt | SystemExit):
         return "stopped", ""
-    first = str(error).partition("\n")[0]
+    first_line = str(error).partition("\n")[0]
     if isinstance(error, RaynerError):
-        return ("done" if isinstance(error, TooManySetAsideError) else "failed"), first
-    return "failed", f"{type(error).__name__}: {first}"
+        return ("done" if isinstance(error, TooManySetAsideError) else "failed"), first_line
+    return "failed", f"{type(error).__name__}: {first_line}"
 
 
 def record_step_start(number: int, n_steps: int, name: str) -> None:
-    """Say that a step begins, the so manieth of all."""
-    if _board:
-        _board.status = _board.status.with_step(number, n_steps, name)
+    """Record that a step of the job has started. number: counted from 1."""
+    if _status_writer:
+        _status_writer.status = _status_writer.status.with_step(number, n_steps, name)
 
 
 ProgressCallback = Callable[[StepProgress], None]
@@ -121,146 +119,151 @@ def _log_line(line: str) -> None:
     log.info("%s", line)
 
 
-def ignore_progress(count: StepProgress) -> None:
-    """Tells nobody."""
+def ignore_progress(progress: StepProgress) -> None:
+    """Do nothing with the progress of a step."""
 
 
 def progress_display(print_line: Callable[[str], None] | None = None, log_seconds: float = 5.0) -> ProgressCallback:
-    """Tells the board; and people, by a bar on a terminal, else by lines, at most one each few seconds.
+    """Return a callback that shows progress: in the job's status, and to people.
 
-    say: takes the lines; by default the log.
+    On a terminal it draws a bar; elsewhere it prints a line, at most one every `log_seconds`. The last one, when all
+    is done, is always printed. print_line: where lines go; by default to the log.
     """
     print_line = print_line or _log_line
-    said, drawn = time.time(), 0.0
+    last_printed, last_drawn = time.time(), 0.0
 
-    def tell(count: StepProgress) -> None:
-        nonlocal said, drawn
-        if _board:
-            _board.status = _board.status.with_progress(count)
-        now, ended, live = time.time(), count.done >= count.total, _stderr_is_terminal()
-        if live and not ended and now - drawn >= _REDRAWN:
-            drawn = now
-            _draw_bar(format_progress_bar(count, shutil.get_terminal_size().columns))
-        if ended or (now - said >= log_seconds and not (live and sys.stdout.isatty())):
-            said = now
+    def show(progress: StepProgress) -> None:
+        nonlocal last_printed, last_drawn
+        if _status_writer:
+            _status_writer.status = _status_writer.status.with_progress(progress)
+        now, is_complete, has_terminal = time.time(), progress.done >= progress.total, _stderr_is_terminal()
+        if has_terminal and not is_complete and now - last_drawn >= _REDRAW_SECONDS:
+            last_drawn = now
+            _draw_bar(format_progress_bar(progress, shutil.get_terminal_size().columns))
+        bar_suffices = has_terminal and sys.stdout.isatty()
+        if is_complete or (now - last_printed >= log_seconds and not bar_suffices):
+            last_printed = now
             erase_bar()
-            print_line(format_progress(count))
+            print_line(format_progress(progress))
 
-    return tell
+    return show
 
 
-def progress_file_writer(path: StoragePath, every: float | None = None) -> ProgressCallback:
-    """Tells a file, at once, then at most each few seconds, and at the end."""
-    written, status = 0.0, _new_status("", every or _update_seconds(path))
+def progress_file_writer(path: StoragePath, update_seconds: float | None = None) -> ProgressCallback:
+    """Return a callback that writes progress to a file: the first, the last, and every few seconds between."""
+    last_written, status = 0.0, _new_status("", update_seconds or _update_seconds(path))
 
-    def tell(count: StepProgress) -> None:
-        nonlocal written
+    def write(progress: StepProgress) -> None:
+        nonlocal last_written
         now = time.time()
-        if now - written >= status.every or count.done >= count.total:
-            written = now
-            _write_status(path, status.with_progress(count))
+        if now - last_written >= status.every or progress.done >= progress.total:
+            last_written = now
+            _write_status(path, status.with_progress(progress))
 
-    return tell
+    return write
 
 
 @contextmanager
 def mirror_progress_file(
-    path: StoragePath, tell: ProgressCallback | None = None, every: float | None = None
+    path: StoragePath, callback: ProgressCallback | None = None, update_seconds: float | None = None
 ) -> Iterator[None]:
-    """While the block runs, show what another process writes with `progress_file_writer`. Existing content is ignored.
+    """While the block runs, pass on the progress that another process writes to a file.
 
-    However the block ends, what was told last is told here too.
+    Existing content is ignored. The last progress is passed on however the block ends.
+    callback: by default `progress_display`.
     """
-    tell, over = tell or progress_display(), threading.Event()
+    callback, stopped = callback or progress_display(), threading.Event()
     last: StepProgress | None = None
 
-    def look() -> None:
+    def pass_on_news() -> None:
         nonlocal last
         try:
-            count = status_from_json(read_json(path), str(path)).current_progress
-        except Exception as error:  # not there yet, or as with _write
+            progress = status_from_json(read_json(path), str(path)).current_progress
+        except Exception as error:  # not there yet, or the storage is away
             log.debug("%s: %s", path, error)
             return
-        if count != last:
-            last = count
-            tell(count)
+        if progress != last:
+            last = progress
+            callback(progress)
 
-    def follow() -> None:
-        while not over.wait(every or _update_seconds(path)):
-            look()
-        look()
+    def pass_on_until_stopped() -> None:
+        while not stopped.wait(update_seconds or _update_seconds(path)):
+            pass_on_news()
+        pass_on_news()
 
     remove_file(path)
-    thread = threading.Thread(target=follow, daemon=True)
+    thread = threading.Thread(target=pass_on_until_stopped, daemon=True)
     thread.start()
     try:
         yield
     finally:
-        over.set()
+        stopped.set()
         thread.join()
 
 
 class Progress:
-    """done/total, rate and time left of what this process does.
+    """Counts the units that this process has done, and passes count, rate and time left to a callback.
 
-    before: what was done already by an earlier process; it counts as done, but not for the rate.
+    task: what is done, such as `tag`; unit: in the plural, such as `characters`; callback: by default
+    `progress_display`; done_before: units that an earlier process did: they count as done, but not for the rate.
     """
 
     def __init__(
         self, task: str, total: int, unit: str, callback: ProgressCallback | None = None, done_before: int = 0
     ) -> None:
-        self.what, self.total, self.unit = task, total, unit
-        self.tell = callback or progress_display()
-        self.done = self.before = done_before
-        self.begun = time.time()
+        self.task, self.total, self.unit = task, total, unit
+        self.callback = callback or progress_display()
+        self.done = self.done_before = done_before
+        self.start_time = time.time()
 
     def advance(self, amount: int, note: str = "") -> None:
-        """Say that so much more is done."""
+        """Count more units as done. note: more to print, such as the loss."""
         self.done += amount
-        rate, left = rate_and_seconds_left(self.done - self.before, self.total - self.before, time.time() - self.begun)
-        self.tell(StepProgress(self.what, self.done, self.total, self.unit, rate, left, note))
+        done, total = self.done - self.done_before, self.total - self.done_before
+        rate, left = rate_and_seconds_left(done, total, time.time() - self.start_time)
+        self.callback(StepProgress(self.task, self.done, self.total, self.unit, rate, left, note))
 
 
 def print_to_stderr(line: str) -> None:
-    """For commands, whose output is something else."""
+    """Print a line of progress where a command's output goes to the standard output."""
     print(line, file=sys.stderr, flush=True)
 
 
-def rate_limited(say: Callable[[str], None], every: float = 5.0) -> Callable[[str], None]:
-    """Passes a line on if the last was passed on so many seconds ago: where the total is not known."""
-    last = time.monotonic()
+def rate_limited(print_line: Callable[[str], None], min_seconds: float = 5.0) -> Callable[[str], None]:
+    """Return a function that prints a line only if the last one is some seconds old: where the total is unknown."""
+    last_printed = time.monotonic()
 
-    def tell(line: str) -> None:
-        nonlocal last
-        if time.monotonic() - last >= every:
-            last = time.monotonic()
-            say(line)
+    def print_if_due(line: str) -> None:
+        nonlocal last_printed
+        if time.monotonic() - last_printed >= min_seconds:
+            last_printed = time.monotonic()
+            print_line(line)
 
-    return tell
+    return print_if_due
 
 
 # ---- the terminal
 
-_shown = False  # whether a bar stands in the terminal's last line
+_bar_is_shown = False  # in the terminal's last line
 
 
 def erase_bar(record: object = None) -> bool:
-    """Take the bar away, if there is one, so that a line may be written. Fit to be a filter of a logging handler."""
-    global _shown
-    if _shown:
-        _shown = False
-        sys.stderr.write(_ERASE)
+    """Erase the bar, if there is one, so that a line can be printed. Returns True: it serves as a logging filter."""
+    global _bar_is_shown
+    if _bar_is_shown:
+        _bar_is_shown = False
+        sys.stderr.write(_ERASE_LINE)
         sys.stderr.flush()
     return True
 
 
 def _stderr_is_terminal() -> bool:
-    """Whether the standard error is a terminal that knows what to do with a bar."""
+    """Return whether the standard error is a terminal that can redraw a line."""
     return sys.stderr.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
 
 
 def _draw_bar(line: str) -> None:
-    global _shown
-    _shown = True
-    sys.stderr.write(_ERASE + line)
+    global _bar_is_shown
+    _bar_is_shown = True
+    sys.stderr.write(_ERASE_LINE + line)
     sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""How far a job is: the record that lies in its run folder as `status.json`, and how people are told of it."""
+"""The status of a job: the record in `status.json` of its run folder, and how commands print it."""
 
 import dataclasses
 import unicodedata
@@ -10,13 +10,16 @@ from rayner.errors import DataError
 
 STATUS_FILE = "status.json"
 JOB_STATES = ("running", "done", "failed", "stopped")
-_MISSED_UPDATES = 4  # updates that may be missed until a job is told to give no sign of life
-_MIN_SECONDS = 1e-9  # seconds
-_MAX_NUMBER = 1e15  # no number of a status is so large, nor is one that is none
+_MISSED_UPDATES = 4  # after so many missed updates a running job counts as unresponsive
+_MIN_SECONDS = 1e-9
+_MAX_NUMBER = 1e15  # larger numbers, infinity among them, are not those of a status
 
 
 class StepProgress(NamedTuple):
-    """How far something is: done of total, in units; rate, units a second; left, seconds; what else is to say of it."""
+    """The progress of a step: `done` of `total` units, at `rate` units a second, with `left` seconds left.
+
+    doing: what is counted, such as `tag`; note: more to print, such as the loss.
+    """
 
     doing: str
     done: int
@@ -27,16 +30,16 @@ class StepProgress(NamedTuple):
     note: str = ""
 
 
-_NOTHING = StepProgress("", 0, 0, "", 0.0, 0.0)
+_NO_PROGRESS = StepProgress("", 0, 0, "", 0.0, 0.0)
 
 
 @dataclass(frozen=True)
 class JobStatus:
-    """What a job last said of itself. Times are Unix seconds by the clock of its own machine.
+    """The last status that a job wrote. Times are Unix seconds by the clock of its own machine.
 
-    step: which of `steps` is under way, counted from 1, and its `name`; from `doing` to `note` how far that is, a
-    `StepProgress`, where it counts something; else total is 0.
-    every: seconds between two updates, at most; error: the one line of what went wrong.
+    every: seconds between two updates, at most. step: the current step, counted from 1, of `steps`; name: its name.
+    doing to note: its progress, as in `StepProgress`; where the step counts nothing, total is 0.
+    error: the first line of what went wrong.
     """
 
     job: str
@@ -59,60 +62,62 @@ class JobStatus:
     error: str = ""
 
     def with_step(self, step: int, steps: int, name: str) -> "JobStatus":
-        """The same job, at the beginning of a step."""
-        return replace(self, step=step, steps=steps, name=name).with_progress(_NOTHING)
+        """Return the status at the start of a step."""
+        return replace(self, step=step, steps=steps, name=name).with_progress(_NO_PROGRESS)
 
-    def with_progress(self, count: StepProgress) -> "JobStatus":
-        """The same step, so far."""
-        return replace(self, **count._asdict())
+    def with_progress(self, progress: StepProgress) -> "JobStatus":
+        """Return the status with another progress of the same step."""
+        return replace(self, **progress._asdict())
 
     @property
     def current_progress(self) -> StepProgress:
-        """How far its step is."""
+        """The progress of the current step."""
         return StepProgress(self.doing, self.done, self.total, self.unit, self.rate, self.left, self.note)
 
     def seconds_unresponsive(self, now: float) -> float:
-        """For how many seconds a job that should be running has said nothing; 0 if that is not worth a word."""
+        """Return for how many seconds a running job has missed its updates; 0 if it has not. now: Unix seconds."""
         age = now - self.updated
         return age if self.state == "running" and age > _MISSED_UPDATES * self.every else 0.0
 
 
-def status_from_json(value: Any, where: str) -> JobStatus:  # noqa: ANN401 - whatever the file holds
-    """The record in a file's JSON; keys that a newer rayner may have added are passed over.
+def status_from_json(content: Any, where: str) -> JobStatus:  # noqa: ANN401 - whatever the file holds
+    """Read the content of a status file. Unknown keys are ignored: a newer rayner may have added them.
 
-    Raises DataError, beginning with `where`, for anything else.
+    Raises DataError, beginning with `where`, for anything that is not a status.
     """
-    if not isinstance(value, Mapping):
-        raise DataError(f"{where}: expected the status of a job, found {type(value).__name__}")
-    found: dict[str, Any] = {}
-    for item in dataclasses.fields(JobStatus):
-        if item.name not in value:
-            if item.default is dataclasses.MISSING:
-                raise DataError(f"{where}: expected the status of a job, found no {item.name!r}")
+    if not isinstance(content, Mapping):
+        raise DataError(f"{where}: expected the status of a job, found {type(content).__name__}")
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(JobStatus):
+        if field.name not in content:
+            if field.default is dataclasses.MISSING:
+                raise DataError(f"{where}: expected the status of a job, found no {field.name!r}")
             continue
-        given, numeric = value[item.name], item.type in (int, float)
-        good = isinstance(given, int | float) and abs(given) < _MAX_NUMBER if numeric else isinstance(given, str)
-        if not good or isinstance(given, bool):
-            raise DataError(f"{where}: expected {item.name} to be a {'number' if numeric else 'text'}, found {given!r}")
-        found[item.name] = given
-    if found.get("state", JOB_STATES[0]) not in JOB_STATES:
-        raise DataError(f"{where}: expected a state of {', '.join(JOB_STATES)}, found {found['state']!r}")
-    return JobStatus(**found)
+        value, is_numeric = content[field.name], field.type in (int, float)
+        is_valid = isinstance(value, int | float) and abs(value) < _MAX_NUMBER if is_numeric else isinstance(value, str)
+        if not is_valid or isinstance(value, bool):
+            expected = "number" if is_numeric else "text"
+            raise DataError(f"{where}: expected {field.name} to be a {expected}, found {value!r}")
+        values[field.name] = value
+    if values.get("state", JOB_STATES[0]) not in JOB_STATES:
+        raise DataError(f"{where}: expected a state of {', '.join(JOB_STATES)}, found {values['state']!r}")
+    return JobStatus(**values)
 
 
 def format_status(status: JobStatus, where: str, now: float) -> str:
-    """Two to four lines for people, without control characters. now: Unix seconds."""
-    silent = status.seconds_unresponsive(now)
-    spent = format_duration((now if status.state == "running" and not silent else status.updated) - status.started)
-    how = {
-        "running": f"running for {spent}",
-        "done": f"done in {spent}",
-        "failed": f"failed after {spent}",
-        "stopped": f"stopped after {spent}; the same command goes on there",
+    """Format a status as two to four lines without control characters. where: the run folder; now: Unix seconds."""
+    unresponsive = status.seconds_unresponsive(now)
+    end = now if status.state == "running" and not unresponsive else status.updated
+    elapsed = format_duration(end - status.started)
+    state = {
+        "running": f"running for {elapsed}",
+        "done": f"done in {elapsed}",
+        "failed": f"failed after {elapsed}",
+        "stopped": f"stopped after {elapsed}; rerun the same command to resume",
     }[status.state]
-    if silent:
-        how = f"no sign of life for {format_duration(silent)}, after {spent}: it was killed, or its machine is away"
-    lines = [f"{where}: {status.job}: {how}", f"  process {status.pid} on {status.host}"]
+    if unresponsive:
+        state = f"unresponsive for {format_duration(unresponsive)}, after {elapsed}: killed, or its machine is away"
+    lines = [f"{where}: {status.job}: {state}", f"  process {status.pid} on {status.host}"]
     if status.state != "done":
         lines.append(f"  step {status.step}/{status.steps}: {status.name}")
         if status.total:
@@ -122,31 +127,31 @@ def format_status(status: JobStatus, where: str, now: float) -> str:
     return "\n".join(map(_replace_control_characters, lines))
 
 
-def format_progress(count: StepProgress) -> str:
-    """Such as `tag 1,000/9,000 characters, 82.5 a second, 1 min 37 s left`, and the note."""
-    doing, done, total, unit, rate, left, note = count
+def format_progress(progress: StepProgress) -> str:
+    """Format such as `tag 1,000/9,000 characters, 82.5 a second, 1 min 37 s left`, and the note."""
+    doing, done, total, unit, rate, left, note = progress
     note = f", {note}" if note else ""
     return f"{doing} {done:,}/{total:,} {unit}, {rate:,.1f} a second, {format_duration(left)} left{note}"
 
 
-def format_progress_bar(count: StepProgress, columns: int) -> str:
-    """The same with a bar before it, in less than `columns` characters."""
-    said, done, total = format_progress(count), count.done, count.total
-    width = min(30, columns - len(said) - 4)
+def format_progress_bar(progress: StepProgress, columns: int) -> str:
+    """Format the same with a bar before it, in fewer than `columns` characters."""
+    line, done, total = format_progress(progress), progress.done, progress.total
+    width = min(30, columns - len(line) - 4)
     if width >= 5:
-        full = width if total <= 0 else min(width, width * done // total)
-        said = f"[{'#' * full}{'.' * (width - full)}] {said}"
-    return said[: max(0, columns - 1)]
+        filled = width if total <= 0 else min(width, width * done // total)
+        line = f"[{'#' * filled}{'.' * (width - filled)}] {line}"
+    return line[: max(0, columns - 1)]
 
 
 def rate_and_seconds_left(done: int, total: int, seconds: float) -> tuple[float, float]:
-    """Units a second so far, and the seconds that the rest takes at that rate."""
+    """Return the units a second so far, and the seconds that the rest takes at that rate."""
     rate = done / max(seconds, _MIN_SECONDS)
     return rate, max(0, total - done) / max(rate, _MIN_SECONDS)
 
 
 def format_duration(seconds: float) -> str:
-    """Such as `42 s`, `3 min 20 s`, `5 h 2 min`."""
+    """Format such as `42 s`, `3 min 20 s`, `5 h 2 min`."""
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole} s"
@@ -156,5 +161,5 @@ def format_duration(seconds: float) -> str:
 
 
 def _replace_control_characters(line: str) -> str:
-    """A line that cannot change what a terminal shows beside it."""
+    """Replace characters that could change what a terminal shows elsewhere, by spaces."""
     return "".join(" " if unicodedata.category(char) in ("Cc", "Cf", "Zl", "Zp", "Cs") else char for char in line)

@@ -111,7 +111,7 @@ def test_an_actor_that_dies_again_and_again_ends_the_job(run, config, corpus, tm
 
 def test_a_full_disk_is_said_in_one_line(run, config, corpus, tmp_path, monkeypatch):
     monkeypatch.setattr(actors, "UnitPredictor", Broken)
-    with pytest.raises(JobError, match="unit-000000: no space is left; the same command goes on"):
+    with pytest.raises(JobError, match="unit-000000: no space is left; rerun the same command to resume"):
         tag_corpus(tagging(config, corpus, tmp_path / "out"), run)
 
 

@@ -14,7 +14,7 @@ from tests.cluster.small import ROOT, noise
 
 GUIDE = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
 TRAIN = "jobs/train_slm.py --config jobs/conf/demo.yaml slm.workers.count=1"
-STOPPED = re.compile(r"^\d\d:\d\d:\d\d stopped by SIGTERM; the same command goes on where it stopped$", re.MULTILINE)
+STOPPED = re.compile(r"^\d\d:\d\d:\d\d stopped by SIGTERM; rerun the same command to resume$", re.MULTILINE)
 
 pytestmark = pytest.mark.slow
 
@@ -109,7 +109,7 @@ import time; from rayner.cluster.session import ray_session, start_logging
 from rayner.runs.progress import Progress, progress_display
 start_logging()
 with ray_session():
-    progress = Progress('tag', 9000, 'characters', here(every=0.2))
+    progress = Progress('tag', 9000, 'characters', progress_display(log_seconds=0.2))
     for _ in range(9): time.sleep(0.1); progress.add(1000)" """
 
 
