@@ -55,6 +55,18 @@ def test_few_rooms_import_ray():
     assert set(at) == {"cluster", "doctor", "steps"}
 
 
+def test_only_jobs_and_steps_get_all_settings():
+    """A component takes its own section of the settings."""
+    rooms = {
+        room_of(path)
+        for path in sources()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module == "rayner.config.settings"
+        if "Config" in [alias.name for alias in node.names]
+    }
+    assert rooms == {"config", "cli", "steps", "doctor", "bench"}
+
+
 def loaded_by(module: str) -> set[str]:
     code = f"import sys, {module}; print(' '.join(sys.modules))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

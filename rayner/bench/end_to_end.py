@@ -20,7 +20,7 @@ from rayner.steps.tag.units import read_unit, write_unit
 
 def measure_end_to_end(config: Config, run: Run) -> list[BenchmarkRow]:
     """Time `tag_corpus`, Ray's start included, against one process; once each."""
-    n_chars = survey_corpus(require_corpus(config), config.score.unit_chars).characters
+    n_chars = survey_corpus(require_corpus(config.corpus), config.score.unit_chars).characters
     with tempfile.TemporaryDirectory() as folder:
         one_process = measure_seconds(partial(tag_in_one_process, config, run, Path(folder) / "one_process"))
         with_ray = measure_seconds(partial(tag_corpus, replace(config, out=str(Path(folder) / "ray")), run))
@@ -34,7 +34,7 @@ def tag_in_one_process(config: Config, run: Run, out: Path) -> None:
     fusion = read_tuned_fusion(run)
     slm, llm = SlmStage(config, run), LlmStage(config, run, build_gate(config, fusion))
     set_torch_threads(ALL_THREADS)
-    write_plan(require_corpus(config), config.score.unit_chars, out)
+    write_plan(require_corpus(config.corpus), config.score.unit_chars, out)
     for unit in (unit for part in iter_plan_parts(out) for unit in part):
         predictions = llm(slm(read_unit(unit, out)))
         write_unit(predictions, out=out, rule=load_chosen_rule(fusion), calibration=fusion.calibration)

@@ -6,7 +6,7 @@ from typing import Any
 
 from rayner.cli.help_examples import examples_help
 from rayner.cli.options import add_choice_or_plugin
-from rayner.config.settings import LAYOUTS
+from rayner.config.settings import LAYOUTS, Config
 from rayner.corpus.labelled_files import read_labelled_file
 from rayner.evaluation.evaluate import evaluate_files, format_score_table
 from rayner.runs.run_folder import write_json
@@ -23,7 +23,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
     )
     parser.add_argument("gold", help="gold file, char-tab-tag")
     parser.add_argument("predicted", help="predicted file, char-tab-tag, of the same text")
-    add_choice_or_plugin(parser, "--layout", LAYOUTS, "layout of both", "evahan")
+    add_choice_or_plugin(parser, "--layout", LAYOUTS, "layout of both files", Config().layout)
     parser.add_argument("--seed", type=int, default=13, help="seed of the bootstrap")
     parser.add_argument("--json", metavar="FILE", help="also write the scores there")
     parser.set_defaults(call=run)

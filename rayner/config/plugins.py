@@ -1,11 +1,10 @@
-"""What a setting names by `module:name`: code from outside rayner that becomes a part of a job (docs/extending.md)."""
+"""The user's own code that a setting names by `module:name` (docs/extending.md)."""
 
 import difflib
 import hashlib
 import importlib
 import re
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,16 +15,16 @@ _NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
 def is_plugin_name(name: str) -> bool:
-    """Whether it is spelled `module:name`, as no name of rayner's own is."""
+    """Return whether a value is spelled `module:name`. No name of rayner's own is."""
     return bool(_NAME.fullmatch(name))
 
 
-def load_plugin(key: str, name: str, expected_type: Any, expected: str) -> Any:  # noqa: ANN401 - whatever the module has, of that kind
-    """What `module:name` names: the module is imported, which runs it.
+def load_plugin(key: str, name: str, expected_type: Any, expected: str) -> Any:  # noqa: ANN401 - any value of that type
+    """Import the module of `module:name`, which runs it, and return what the name stands for.
 
-    It is looked for where Python looks, then in the working folder. key: the setting, for messages; kind: what it must
-    be an instance of; what: that in words. Raises ConfigError for a module that cannot be imported, a name that it does
-    not have, and something of another kind.
+    The module is searched on Python's path, then in the working folder.
+    key: the setting, for messages. expected_type: what the value must be an instance of. expected: that in words.
+    Raises ConfigError if the module cannot be imported, has no such name, or the value is of another type.
     """
     module, attribute = _import_module(key, name), name.partition(":")[2]
     if not hasattr(module, attribute):
@@ -40,9 +39,9 @@ def load_plugin(key: str, name: str, expected_type: Any, expected: str) -> Any: 
 
 
 def plugin_fingerprint(key: str, name: str) -> str:
-    """The name itself, of rayner's own; of code from outside with the digest of its module's file.
+    """Return the name and, for code of the user's own, the digest of its module's file.
 
-    What that module imports in its turn is not looked at. Raises ConfigError for a module that cannot be imported.
+    Other modules that the module imports are not in the digest. Raises ConfigError if it cannot be imported.
     """
     if not is_plugin_name(name):
         return name
@@ -50,18 +49,12 @@ def plugin_fingerprint(key: str, name: str) -> str:
     return f"{name} {hashlib.sha256(Path(file).read_bytes()).hexdigest()}" if file else name
 
 
-def plugin_fingerprints(names: Mapping[str, str]) -> dict[str, list[str]]:
-    """What work depends on of the names under some settings: those from outside; nothing where all are rayner's own."""
-    found = [plugin_fingerprint(key, name) for key, name in names.items() if is_plugin_name(name)]
-    return {"code": found} if found else {}
-
-
 def _import_module(key: str, name: str) -> ModuleType:
-    module, here = name.partition(":")[0], str(Path.cwd())
-    if here not in sys.path:  # at the end: a file there must not take the place of a module of others
-        sys.path.append(here)
+    module, working_folder = name.partition(":")[0], str(Path.cwd())
+    if working_folder not in sys.path:  # at the end: a file there must not hide an installed module
+        sys.path.append(working_folder)
     try:
         return importlib.import_module(module)
-    except (Exception, SystemExit) as error:  # what a module does when it is run is its own affair
-        why = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ConfigError(f"{key}: expected a module that can be imported, found {module!r}: {why}") from error
+    except (Exception, SystemExit) as error:  # the user's module may raise anything
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ConfigError(f"{key}: expected a module that can be imported, found {module!r}: {reason}") from error

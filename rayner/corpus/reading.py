@@ -7,7 +7,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from rayner.config.settings import Config
 from rayner.corpus.text_files import TextFile, decode_utf8, list_text_files, read_bytes
 from rayner.errors import ConfigError, DataError
 
@@ -62,11 +61,11 @@ class CorpusSurvey:
         return sum(n for char, n in counts.items() if char not in known_characters) / max(1, sum(counts.values()))
 
 
-def require_corpus(config: Config) -> str:
-    """Return the path of the corpus to tag. Raises ConfigError if the settings name none."""
-    if not config.corpus:
+def require_corpus(corpus: str | None) -> str:
+    """Return the path of the corpus to tag, the setting `corpus`. Raises ConfigError if there is none."""
+    if not corpus:
         raise ConfigError("corpus: expected a text file or a folder of .txt files, found none")
-    return config.corpus
+    return corpus
 
 
 def read_documents(corpus: str, survey: CorpusSurvey) -> Iterator[Document]:

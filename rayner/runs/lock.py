@@ -1,20 +1,22 @@
-"""One job a folder: a lock that a dead job leaves behind does not hold up the next one.
+"""The lock of a folder: one job at a time. A dead job's lock does not block the next job.
 
-The lock is a file that its owner renews every few seconds. On the owner's own machine one sees at once whether it
-still lives; from elsewhere, a lock that is not renewed while one watches is dead. No clocks are compared. In a local
-file system an exclusive lock of the kernel guards the moment of taking it; elsewhere whoever wrote last has it, and
-the others see so when they look again.
+The lock is a file that its owner renews every few seconds. On the owner's machine the process table shows whether the
+owner is alive. From another machine, a lock that is not renewed while one watches is dead; clocks are not compared.
+In a local file system a kernel lock guards the moment of taking the lock. On an object store the last writer has it,
+and the others notice when they read it again.
 """
 
 import fcntl
 import json
 import os
+import signal
 import socket
 import threading
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,24 @@ from rayner.errors import ConfigError
 from rayner.runs.storage import StoragePath, atomic_writer, remove_file
 
 LOCK_FILE = "lock.json"
-RENEW_SECONDS = 5.0  # seconds between two renewals
-_SETTLE = 1.0  # seconds after which a write to an object store has overtaken those begun before it
+RENEW_SECONDS = 5.0
+_SETTLE_SECONDS = 1.0  # after so long a write to an object store has replaced all that began before it
+
+
+@dataclass(frozen=True)
+class LockOwner:
+    """What the lock's file says of the process that holds it.
+
+    owner: a random name of this lock; machine: identifies the machine since its last boot, and the container;
+    started: when the process started, as its machine reports it; beat: how often the lock was renewed.
+    """
+
+    owner: str
+    host: str
+    machine: str
+    pid: int
+    started: float
+    beat: int = 0
 
 
 @contextmanager
@@ -33,99 +51,94 @@ def hold_lock(folder: StoragePath, renew_seconds: float = RENEW_SECONDS) -> Iter
     """Hold the folder's lock while the block runs.
 
     Raises ConfigError, naming the owner, if another job holds it: at once if that job runs on this machine, else after
-    seeing the lock renewed. A job that loses its lock, as one that slept for long may, gets SIGTERM.
+    seeing the lock renewed. A job that loses its lock, because it was suspended for long, gets SIGTERM.
     """
-    path, mine = folder / LOCK_FILE, _new_owner()
+    path, this_process = folder / LOCK_FILE, _describe_this_process()
     _wait_until_free(path, renew_seconds)
     with _exclusive_access(folder):
         owner = _read_owner(path)
-        if owner and owner != mine and _lives_here(owner):
+        if owner and owner != this_process and _lives_here(owner):
             raise _locked_error(folder, owner)
-        _write_owner(path, mine)
+        _write_owner(path, this_process)
     if not isinstance(folder, Path):
-        time.sleep(_SETTLE)
-    now = _read_owner(path)
-    if now is None or now["owner"] != mine["owner"]:
-        raise _locked_error(folder, now or {})
+        time.sleep(_SETTLE_SECONDS)
+    owner = _read_owner(path)
+    if owner is None or owner.owner != this_process.owner:
+        raise _locked_error(folder, owner)
     stop = threading.Event()
-    keeper = threading.Thread(target=_renew_until_stopped, args=(path, mine, stop, renew_seconds), daemon=True)
-    keeper.start()
+    thread = threading.Thread(target=_renew_until_stopped, args=(path, this_process, stop, renew_seconds), daemon=True)
+    thread.start()
     try:
         yield
     finally:
         stop.set()
-        keeper.join()
-        now = _read_owner(path)
-        if now is not None and now["owner"] == mine["owner"]:
+        thread.join()
+        owner = _read_owner(path)
+        if owner is not None and owner.owner == this_process.owner:
             remove_file(path)
 
 
-def _wait_until_free(path: StoragePath, renew: float) -> None:
-    """Return when nobody alive holds the lock. Raises ConfigError for an owner that lives."""
-    first = now = _read_owner(path)
-    deadline = time.monotonic() + 3 * renew
-    while now is not None and not _dead_here(now):
-        if _lives_here(now) or now != first:  # renewed, or taken by a third
-            raise _locked_error(path.parent, now)
+def _wait_until_free(path: StoragePath, renew_seconds: float) -> None:
+    """Return when no living process holds the lock. Raises ConfigError if one does."""
+    first = owner = _read_owner(path)
+    deadline = time.monotonic() + 3 * renew_seconds
+    while owner is not None and not _died_here(owner):
+        if _lives_here(owner) or owner != first:  # renewed, or taken by a third process
+            raise _locked_error(path.parent, owner)
         if time.monotonic() > deadline:
             return
-        time.sleep(min(0.5, renew / 4))
-        now = _read_owner(path)
+        time.sleep(min(0.5, renew_seconds / 4))
+        owner = _read_owner(path)
 
 
-def _renew_until_stopped(path: StoragePath, mine: dict[str, Any], stop: threading.Event, renew: float) -> None:
+def _renew_until_stopped(
+    path: StoragePath, this_process: LockOwner, stop: threading.Event, renew_seconds: float
+) -> None:
     beat = 0
-    while not stop.wait(renew):
+    while not stop.wait(renew_seconds):
         try:
-            now = _read_owner(path)
-            if now is None or now["owner"] != mine["owner"]:
-                os.kill(os.getpid(), 15)
+            owner = _read_owner(path)
+            if owner is None or owner.owner != this_process.owner:
+                os.kill(os.getpid(), signal.SIGTERM)
                 return
             beat += 1
-            _write_owner(path, {**mine, "beat": beat})
+            _write_owner(path, replace(this_process, beat=beat))
         except Exception:
-            continue  # the storage is away: as long as it is, nobody else can take the lock either
+            continue  # the storage is away; meanwhile nobody else can take the lock either
 
 
-def _new_owner() -> dict[str, Any]:
+def _describe_this_process() -> LockOwner:
     process = psutil.Process()
-    return {
-        "owner": uuid.uuid4().hex,
-        "host": socket.gethostname(),
-        "machine": _machine_id(),
-        "pid": process.pid,
-        "started": process.create_time(),
-        "beat": 0,
-    }
+    return LockOwner(uuid.uuid4().hex, socket.gethostname(), _machine_id(), process.pid, process.create_time())
 
 
 def _machine_id() -> str:
-    """What tells this machine, since it was started, and this container from all others."""
+    """Return what identifies this machine since its last boot, and this container on it."""
     boot = Path("/proc/sys/kernel/random/boot_id")
-    pids = Path("/proc/self/ns/pid")
-    found = boot.read_text().strip() if boot.exists() else str(psutil.boot_time())
-    return f"{socket.gethostname()} {found} {os.readlink(pids) if pids.exists() else ''}"
+    pid_namespace = Path("/proc/self/ns/pid")
+    boot_id = boot.read_text().strip() if boot.exists() else str(psutil.boot_time())
+    return f"{socket.gethostname()} {boot_id} {os.readlink(pid_namespace) if pid_namespace.exists() else ''}"
 
 
-def _lives_here(owner: dict[str, Any]) -> bool:
-    """Whether the owner runs on this machine."""
-    return owner.get("machine") == _machine_id() and not _dead_here(owner)
+def _lives_here(owner: LockOwner) -> bool:
+    """Return whether the owner runs on this machine."""
+    return owner.machine == _machine_id() and not _died_here(owner)
 
 
-def _dead_here(owner: dict[str, Any]) -> bool:
-    """Whether the owner ran on this machine and does no more."""
-    if owner.get("machine") != _machine_id():
+def _died_here(owner: LockOwner) -> bool:
+    """Return whether the owner ran on this machine and no longer does."""
+    if owner.machine != _machine_id():
         return False
     try:
-        process = psutil.Process(owner["pid"])
-        return process.create_time() != owner["started"] or process.status() == psutil.STATUS_ZOMBIE
+        process = psutil.Process(owner.pid)
+        return process.create_time() != owner.started or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
 
 
 @contextmanager
 def _exclusive_access(folder: StoragePath) -> Iterator[None]:
-    """Keep others of a local file system out while the lock is looked at and taken."""
+    """Keep other processes of a local file system out while the lock is read and taken."""
     if not isinstance(folder, Path):
         yield
         return
@@ -138,19 +151,20 @@ def _exclusive_access(folder: StoragePath) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _locked_error(folder: StoragePath, owner: dict[str, Any]) -> ConfigError:
-    who = f"process {owner.get('pid', '?')} on {owner.get('host', 'another machine')}"
-    return ConfigError(f"{folder}: expected a folder that no other job works on, found it locked by {who}")
+def _locked_error(folder: StoragePath, owner: LockOwner | None) -> ConfigError:
+    process = f"process {owner.pid} on {owner.host}" if owner else "process ? on another machine"
+    return ConfigError(f"{folder}: expected a folder that no other job works on, found it locked by {process}")
 
 
-def _read_owner(path: StoragePath) -> dict[str, Any] | None:
+def _read_owner(path: StoragePath) -> LockOwner | None:
     try:
-        owner: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    return owner
+    names = {field.name for field in fields(LockOwner)}
+    return LockOwner(**{name: value for name, value in content.items() if name in names})
 
 
-def _write_owner(path: StoragePath, owner: dict[str, Any]) -> None:
+def _write_owner(path: StoragePath, owner: LockOwner) -> None:
     with atomic_writer(path) as stream:
-        stream.write(json.dumps(owner).encode())
+        stream.write(json.dumps(asdict(owner)).encode())

@@ -28,33 +28,33 @@ _OBJECT_STORES = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "ad
 
 
 class FolderEntry(NamedTuple):
-    """What lies in a folder."""
+    """A file or folder in a folder."""
 
     name: str
     is_folder: bool
 
 
 def is_url(path_or_url: str | StoragePath) -> bool:
-    """Whether a place is one of fsspec's, such as `s3://bucket/folder`, not a path of this machine."""
+    """Return whether it is a URL for fsspec, such as `s3://bucket/folder`, and not a local path."""
     return "://" in str(path_or_url)
 
 
 def storage_path(path_or_url: str | StoragePath) -> StoragePath:
-    """The place that a path or a URL names; a path is made absolute."""
+    """Return the path object of a path or URL; a path is made absolute. Raises ConfigError for a URL with a password."""
     if not is_url(path_or_url):
         return Path(str(path_or_url)).absolute()
     if _CREDENTIALS_IN_URL.search(str(path_or_url)):
         raise ConfigError("a URL holds a user name or password: expected them in the environment, not in settings")
-    # A listing that is remembered would hide what other processes have written since.
+    # A cached listing would hide what other processes have written since.
     return path_or_url if isinstance(path_or_url, UPath) else UPath(path_or_url, use_listings_cache=False)
 
 
 @contextmanager
 def atomic_writer(path: StoragePath) -> Iterator[BinaryIO]:
-    """A stream whose bytes become the file `path` when the block ends well; upon an error nothing is left behind.
+    """Yield a stream whose bytes become the file `path` if the block ends without an error; else nothing is left.
 
-    Folders above `path` are made. In a local folder the bytes are on disk before the name points to them (fsync, then
-    rename), so that a reader, or a run that is resumed after a crash, never meets half a file. Raises OSError.
+    Missing folders are made. In a local folder the bytes are on disk before the file gets its name (fsync, then
+    rename), so a run that is resumed after a crash never reads an incomplete file. Raises OSError.
     """
     if isinstance(path, Path):
         with _atomic_local_writer(path) as stream:
@@ -64,10 +64,10 @@ def atomic_writer(path: StoragePath) -> Iterator[BinaryIO]:
         raise ConfigError(
             f"{path}: expected a local folder or an object store (s3://, gs://), found {path.protocol}://"
         )
-    with tempfile.NamedTemporaryFile() as whole:
-        yield cast(BinaryIO, whole)
-        whole.flush()
-        path.fs.put_file(whole.name, path.path)
+    with tempfile.NamedTemporaryFile() as temporary:
+        yield cast(BinaryIO, temporary)
+        temporary.flush()
+        path.fs.put_file(temporary.name, path.path)
 
 
 @contextmanager
@@ -91,29 +91,30 @@ def _atomic_local_writer(path: Path) -> Iterator[BinaryIO]:
 
 
 def _temporary_name() -> str:
-    """The name of a file that is not whole yet.
+    """Return the name of a file that is being written.
 
-    It is random, as two workers may write the same file, and short, as the file's own may be as long as names can be.
+    It is random, because two workers may write the same file, and short, because names have a maximal length.
     """
     return f".{uuid.uuid4().hex}.tmp"
 
 
 def list_folder(folder: StoragePath) -> list[FolderEntry]:
-    """What lies in a folder, in the order that makes a walk through it one in the order of whole paths.
+    """List a folder; listing its folders recursively then gives all paths in sorted order.
 
-    Nothing if there is no such folder: an object store knows no empty ones. Raises OSError for one that cannot be read.
+    Empty if there is no such folder: an object store has no empty folders. Raises OSError if it cannot be read, and
+    DataError for a name that leads out of the folder.
     """
     try:
         if isinstance(folder, Path):
-            with os.scandir(folder) as found:
-                listed = [FolderEntry(item.name, item.is_dir()) for item in found]
+            with os.scandir(folder) as entries:
+                listed = [FolderEntry(entry.name, entry.is_dir()) for entry in entries]
         else:
             rows = folder.fs.ls(folder.path, detail=True)
-            own = folder.path.rstrip("/")
+            folder_path = folder.path.strip("/")
             listed = [
                 FolderEntry(str(row["name"]).rstrip("/").rpartition("/")[2], row["type"] == "directory")
                 for row in rows
-                if str(row["name"]).strip("/") != own.strip("/")
+                if str(row["name"]).strip("/") != folder_path
             ]
             if any(name in ("", ".", "..") for name, _ in listed):
                 raise DataError(f"{folder}: expected names of files below this folder, found one that leads out of it")
@@ -123,15 +124,15 @@ def list_folder(folder: StoragePath) -> list[FolderEntry]:
 
 
 def remove_file(file: StoragePath) -> None:
-    """Take a file away, if it is there."""
+    """Remove a file, if it exists."""
     if isinstance(file, Path):
         file.unlink(missing_ok=True)
     elif file.exists():
-        file.fs.rm_file(file.path)  # not fs.rm, to which a name with [ or * is a pattern
+        file.fs.rm_file(file.path)  # fs.rm takes a name with [ or * for a pattern
 
 
 def remove_folder(folder: StoragePath) -> None:
-    """Take a folder away with all that lies in it, if it is there."""
+    """Remove a folder with all its content, if it exists."""
     if isinstance(folder, Path):
         if folder.exists():
             shutil.rmtree(folder)
@@ -141,7 +142,7 @@ def remove_folder(folder: StoragePath) -> None:
 
 
 def remove_temporary_files(folder: StoragePath) -> None:
-    """Take away, in a folder and those below, the files that a kill cut off while `atomic_writer` wrote them."""
+    """Remove, in a folder and those below, files that `atomic_writer` could not finish because it was killed."""
     for name, is_folder in list_folder(folder):
         if is_folder:
             remove_temporary_files(folder / name)
@@ -150,7 +151,7 @@ def remove_temporary_files(folder: StoragePath) -> None:
 
 
 def list_file_names(folder: StoragePath, prefix: str, suffix: str) -> list[str]:
-    """The names of the files in a folder that begin and end so, in order; what a kill cut off has neither."""
+    """List the names of the files in a folder that begin and end so, sorted; temporary files never match."""
     return [
         entry.name
         for entry in list_folder(folder)
@@ -159,56 +160,56 @@ def list_file_names(folder: StoragePath, prefix: str, suffix: str) -> list[str]:
 
 
 def local_copy(folder: StoragePath) -> Path:
-    """A folder or file as libraries want it that read local files only: itself, or a copy on this machine.
+    """Return a local path of a folder or file, for libraries that read local files only.
 
-    Copies are kept in the user's cache under the digest of the listing (names, sizes, versions), so that one that was
-    written anew is copied anew, and processes of one machine share them. Raises OSError, and DataError
-    for an object whose name leads out of the folder.
+    What lies at a URL is copied into the user's cache, under the digest of its listing (names, sizes, versions): a
+    folder that changed is copied again, and the processes of a machine share a copy. Raises OSError, and DataError for
+    an object whose name leads out of the folder.
     """
     if isinstance(folder, Path):
         return folder
-    found: dict[str, dict[str, Any]] = folder.fs.find(folder.path, detail=True)
-    if not found:
+    objects: dict[str, dict[str, Any]] = folder.fs.find(folder.path, detail=True)
+    if not objects:
         raise FileNotFoundError(2, "No such file or folder", str(folder))
-    seen = [(name, row.get("size"), str(row.get("ETag") or row.get("mtime") or row.get("created") or ""))
-            for name, row in sorted(found.items())]  # fmt: skip
-    key = hashlib.sha256(repr((str(folder), seen)).encode()).hexdigest()[:32]
-    kept = _cache_folder() / key / folder.name
-    if kept.exists():
-        return kept
+    listing = [(name, row.get("size"), str(row.get("ETag") or row.get("mtime") or row.get("created") or ""))
+               for name, row in sorted(objects.items())]  # fmt: skip
+    key = hashlib.sha256(repr((str(folder), listing)).encode()).hexdigest()[:32]
+    copy = _cache_folder() / key / folder.name
+    if copy.exists():
+        return copy
     _cache_folder().mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=_cache_folder()) as temporary:
-        whole = Path(temporary, "whole")
-        for name in found:
-            inside = name.removeprefix(folder.path).strip("/")
-            if any(part in ("", ".", "..") for part in inside.split("/")) and inside:
+        download = Path(temporary, "download")
+        for name in objects:
+            relative = name.removeprefix(folder.path).strip("/")
+            if any(part in ("", ".", "..") for part in relative.split("/")) and relative:
                 raise DataError(f"{folder}: expected names of files below this folder, found {name!r}")
-            target = whole / folder.name / inside if inside else whole / folder.name
+            target = download / folder.name / relative if relative else download / folder.name
             target.parent.mkdir(parents=True, exist_ok=True)
             folder.fs.get_file(name, str(target))
         try:
-            whole.rename(kept.parent)
+            download.rename(copy.parent)
         except OSError:  # another process was faster
-            if not kept.exists():
+            if not copy.exists():
                 raise
-    return kept
+    return copy
 
 
 def local_model_name(name: str) -> str:
-    """What a library is to load, by the name it takes: the local copy of what lies at a URL; else the name itself."""
+    """Return the name by which a library loads a model: of a model at a URL its local copy, else the name itself."""
     return str(local_copy(storage_path(name))) if is_url(name) else name
 
 
 def move_folder_to(source: Path, target: StoragePath) -> None:
-    """Put a local folder in the place of `target`. Only in a local file system does it appear as a whole.
+    """Replace `target` by a local folder. Only in a local file system is that atomic.
 
-    Elsewhere whoever reads it must know from something written later, as a step's manifest is, that it is whole.
+    Elsewhere a reader knows that the folder is complete from a file written later, such as a step's manifest.
     """
     remove_folder(target)
     if isinstance(target, Path):
         source.replace(target)
         return
-    for file in sorted(item for item in source.rglob("*") if item.is_file()):
+    for file in sorted(path for path in source.rglob("*") if path.is_file()):
         with atomic_writer(target / file.relative_to(source).as_posix()) as out, file.open("rb") as stream:
             shutil.copyfileobj(stream, out)
 

@@ -66,7 +66,7 @@ def check_pipeline(config: Config, run: Run) -> list[str]:
 
 def check_corpus(config: Config) -> list[str]:
     """Check that the corpus can be read. Raises DataError if no file of it can."""
-    survey = survey_corpus(require_corpus(config), config.score.unit_chars)
+    survey = survey_corpus(require_corpus(config.corpus), config.score.unit_chars)
     line = f"{config.corpus}: {survey.documents:,} documents, {survey.characters:,} characters, {survey.units:,} units"
     return [line, *(f"left out: {error}" for error in survey.unread.values())]
 

@@ -58,7 +58,7 @@ def tag_corpus(config: Config, run: Run) -> dict[str, Any]:
     Units that an interrupted call has finished are kept. Raises ConfigError if the folder holds another corpus or
     another job works in it, and TooManySetAsideError, after everything is written, if too many segments failed.
     """
-    corpus = require_corpus(config)
+    corpus = require_corpus(config.corpus)
     run.step_result("tune_fusion")  # raises ConfigError if no rule was tuned
     out = output_folder(config, run)
     with storage_and_actor_errors_as_job_error(out), hold_lock(out):
