@@ -40,7 +40,7 @@ def is_url(path_or_url: str | StoragePath) -> bool:
 
 
 def storage_path(path_or_url: str | StoragePath) -> StoragePath:
-    """Return the path object of a path or URL; a path is made absolute. Raises ConfigError for a URL with a password."""
+    """Return the path object of a path, made absolute, or of a URL. Raises ConfigError for a URL with a password."""
     if not is_url(path_or_url):
         return Path(str(path_or_url)).absolute()
     if _CREDENTIALS_IN_URL.search(str(path_or_url)):
