@@ -20,8 +20,8 @@ NOT_SETTINGS = {
     *("gate.max_llm_score", "gate.first_closed_slot", "gate.first_stop_slot"),  # functions of rayner.fusion.gate
 }
 
-# Words before `=` that are no settings: an attribute of TEI, arguments of functions, a placeholder.
-OTHER_KEYS = {"type", "chars_per_file", "use_safetensors", "key"}
+# Words before `=` that are no settings: attributes of TEI, arguments of functions, a placeholder.
+OTHER_KEYS = {"type", "ref", "chars_per_file", "use_safetensors", "key"}
 
 
 def is_valid(setting):
