@@ -1,4 +1,4 @@
-"""The bundled sample is what its script writes, is legal, and is as ambiguous and as dirty as it claims to be."""
+"""The bundled sample equals the output of its script, is legal, and is as ambiguous and dirty as its README says."""
 
 import runpy
 import subprocess
@@ -15,36 +15,36 @@ SAMPLE = Path(__file__).parent.parent / "sample"
 PRIVATE_USE = "\ue1e0"
 
 
-def written(folder: Path) -> dict[str, bytes]:
-    """What the script writes, by path."""
+def read_sample(folder: Path) -> dict[str, bytes]:
+    """Read the files that the script writes, by path."""
     files = [folder / "labelled.txt", folder / "README.md", *(folder / "corpus").rglob("*")]
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files if path.is_file()}
 
 
 @pytest.fixture(scope="module")
 def paragraphs() -> list[tuple[str, list[str]]]:
-    """The labelled text: (characters, tags) of each paragraph; read by hand, lest a lenient reader hide faults."""
+    """Read (characters, tags) of each labelled paragraph, without rayner's reader, which could hide faults."""
     content = (SAMPLE / "labelled.txt").read_bytes().decode("utf-8")
     assert content.endswith("\n")
     assert not content.endswith("\n\n")
     assert "\r" not in content
-    out = []
+    pairs = []
     for block in content.removesuffix("\n").split("\n\n"):
         rows = [line.split("\t") for line in block.split("\n")]
         assert all(len(row) == 2 and len(row[0]) == 1 for row in rows)
-        out.append(("".join(row[0] for row in rows), [row[1] for row in rows]))
-    return out
+        pairs.append(("".join(row[0] for row in rows), [row[1] for row in rows]))
+    return pairs
 
 
 @pytest.fixture(scope="module")
 def corpus() -> dict[str, str]:
-    """The books to tag, by path, line ends untouched."""
-    return {path: data.decode("utf-8") for path, data in written(SAMPLE).items() if path.startswith("corpus/")}
+    """Read the books to tag, by path, with their line ends."""
+    return {path: data.decode("utf-8") for path, data in read_sample(SAMPLE).items() if path.startswith("corpus/")}
 
 
 def test_the_script_writes_exactly_what_is_committed(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-B", SAMPLE / "make_sample.py", "--out", tmp_path], check=True)
-    assert written(tmp_path) == written(SAMPLE)
+    assert read_sample(tmp_path) == read_sample(SAMPLE)
 
 
 def test_tags_are_legal_and_of_six_types(paragraphs: list[tuple[str, list[str]]]) -> None:
@@ -54,36 +54,36 @@ def test_tags_are_legal_and_of_six_types(paragraphs: list[tuple[str, list[str]]]
 
 
 def test_sentences_are_many_and_all_different(paragraphs: list[tuple[str, list[str]]], corpus: dict[str, str]) -> None:
-    cut = [text[start:end] for text, _ in paragraphs for start, end in split_sentences(text)]
-    assert len(cut) == len(set(cut))
-    assert 1400 <= len(cut) <= 1700
-    assert 25_000 <= sum(map(len, cut)) <= 30_000
+    labelled = [text[start:end] for text, _ in paragraphs for start, end in split_sentences(text)]
+    assert len(labelled) == len(set(labelled))
+    assert 1400 <= len(labelled) <= 1700
+    assert 25_000 <= sum(map(len, labelled)) <= 30_000
     assert all(3 <= len(split_sentences(text)) <= 8 for text, _ in paragraphs)
     to_tag = {text[start:end].strip() for text in corpus.values() for start, end in split_sentences(text)}
-    assert to_tag.isdisjoint(cut), "a sentence to tag must not be one that was learnt"
+    assert to_tag.isdisjoint(labelled), "a sentence to tag is in the labelled text"
 
 
-def readings(paragraphs: list[tuple[str, list[str]]], wanted: str) -> Iterator[str]:
-    """How each occurrence is tagged: 'NG' as an entity, 'in NR' inside a longer one, 'O', or 'across' edges."""
+def find_readings(paragraphs: list[tuple[str, list[str]]], string: str) -> Iterator[str]:
+    """Say how each occurrence is tagged: 'NG' as an entity, 'in NR' inside a longer one, 'O', or 'across' edges."""
     for text, tags in paragraphs:
         spans = tags_to_spans(tags).spans
-        start = text.find(wanted)
+        start = text.find(string)
         while start >= 0:
-            end = start + len(wanted)
-            touching = [span for span in spans if span.start < end and start < span.end]
-            if not touching:
+            end = start + len(string)
+            overlapping = [span for span in spans if span.start < end and start < span.end]
+            if not overlapping:
                 yield "O"
-            elif (touching[0].start, touching[0].end) == (start, end):
-                yield touching[0].type
-            elif touching[0].start <= start and end <= touching[0].end:
-                yield f"in {touching[0].type}"
+            elif (overlapping[0].start, overlapping[0].end) == (start, end):
+                yield overlapping[0].type
+            elif overlapping[0].start <= start and end <= overlapping[0].end:
+                yield f"in {overlapping[0].type}"
             else:
                 yield "across"
-            start = text.find(wanted, start + 1)
+            start = text.find(string, start + 1)
 
 
 @pytest.mark.parametrize(
-    ("wanted", "expected"),
+    ("string", "expected"),
     [
         ("魏", {"NG", "in NR"}),
         ("趙", {"NG", "in NR"}),
@@ -114,26 +114,26 @@ def readings(paragraphs: list[tuple[str, list[str]]], wanted: str) -> Iterator[s
     ],
 )
 def test_the_same_string_is_read_in_several_ways(
-    paragraphs: list[tuple[str, list[str]]], wanted: str, expected: set[str]
+    paragraphs: list[tuple[str, list[str]]], string: str, expected: set[str]
 ) -> None:
-    assert expected <= set(readings(paragraphs, wanted))
+    assert expected <= set(find_readings(paragraphs, string))
 
 
 def test_a_date_is_tagged_and_a_duration_is_not(paragraphs: list[tuple[str, list[str]]]) -> None:
-    assert set(readings(paragraphs, "居三年")) == {"O"}
-    assert "across" not in set(readings(paragraphs, "三年"))
+    assert set(find_readings(paragraphs, "居三年")) == {"O"}
+    assert "across" not in set(find_readings(paragraphs, "三年"))
 
 
 @pytest.mark.parametrize("pattern", ["字", "諡曰", "號", "、", "「", "」", "。", "？", "！", "《"])
 def test_marks_of_lives_lists_and_speech_occur(paragraphs: list[tuple[str, list[str]]], pattern: str) -> None:
-    assert "O" in set(readings(paragraphs, pattern))
+    assert "O" in set(find_readings(paragraphs, pattern))
 
 
 @pytest.mark.parametrize(
     ("char", "expected"), [(PRIVATE_USE, {"in NR"}), ("𠮷", {"in NR"}), ("<", {"O"}), ("&", {"O"}), ("\u2028", set())]
 )
 def test_dirt_is_in_the_labelled_text(paragraphs: list[tuple[str, list[str]]], char: str, expected: set[str]) -> None:
-    assert set(readings(paragraphs, char)) == expected
+    assert set(find_readings(paragraphs, char)) == expected
 
 
 def test_many_names_are_rare(paragraphs: list[tuple[str, list[str]]]) -> None:
@@ -158,11 +158,13 @@ def test_books_to_tag_hold_the_faults_of_real_files(corpus: dict[str, str]) -> N
     assert crlf[0].count("\r") == crlf[0].count("\n") == crlf[0].count("\r\n")
 
 
-def test_books_to_tag_hold_names_never_learnt(paragraphs: list[tuple[str, list[str]]], corpus: dict[str, str]) -> None:
-    learnt = "".join(text for text, _ in paragraphs)
+def test_books_to_tag_have_names_that_the_labelled_text_has_not(
+    paragraphs: list[tuple[str, list[str]]], corpus: dict[str, str]
+) -> None:
+    labelled = "".join(text for text, _ in paragraphs)
     everything = "".join(corpus.values())
     facts = runpy.run_path(str(SAMPLE / "facts.py"))
     for entries in (facts["NEW_PERSONS"].replace("·", "!"), facts["NEW_PLACES"]):
         names = {"".join(entry.split("!")[:2]) for entry in entries.split()}
-        assert not any(name in learnt for name in names)
+        assert not any(name in labelled for name in names)
         assert sum(name in everything for name in names) > len(names) / 2
