@@ -10,7 +10,8 @@ from rayner.bench import peers
 from rayner.bench.setup import BenchmarkSetup
 from rayner.bench.timing import BenchmarkRow, fastest_batch_size, speedup_row, time_in_turns
 from rayner.config.settings import Config
-from rayner.decoding.draft_verify import DraftVerifyEngine, WindowRequest
+from rayner.decoding.draft_verify import DraftVerifyEngine
+from rayner.decoding.engine import WindowRequest
 from rayner.llm.model import Llm
 from rayner.runs.run_folder import Run
 from rayner.steps.loading import load_llm

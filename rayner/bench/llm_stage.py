@@ -100,7 +100,7 @@ def _compare_with_one_pass(setup: BenchmarkSetup, exact: ObservedStage) -> Bench
     """Time the stage against one forward pass over its prompts and the needed part of its answers."""
     engine, requests = exact.engine, exact.requests
     llm = engine.llm
-    answers = [draft_steps(llm.build_grammar(each.text), each.draft, quiet=each.stop_mask) for each in requests]
+    answers = [draft_steps(llm.build_grammar(each.text), each.draft, stop_mask=each.stop_mask) for each in requests]
     inputs = [
         [*llm.prompt_tokens(request.examples, request.text), *(step.token for step in steps[:-1])]
         for request, steps in zip(requests, answers, strict=True)

@@ -6,7 +6,8 @@ from typing import Any
 
 from rayner.config.settings import Config
 from rayner.corpus.reading import CorpusSurvey, read_documents, require_corpus
-from rayner.decoding.draft_verify import DecodingCost, DraftVerifyEngine, WindowRequest
+from rayner.decoding.draft_verify import DecodingCost, DraftVerifyEngine
+from rayner.decoding.engine import WindowRequest
 from rayner.fusion.budget import fit_budget
 from rayner.fusion.fusion_rule import FusionRule
 from rayner.runs.run_folder import Run

@@ -1,6 +1,6 @@
-"""Drafts: a guess at the rest of an answer, which the LLM then verifies in one pass (method, "Draft and verify").
+"""Drafts: a guess at the rest of an answer, which the LLM verifies in one pass (method, "Draft and verify").
 
-Whatever the draft, what is accepted is the LLM's own choice at every step; a good draft only saves passes.
+Whatever the draft, what is kept is the LLM's own choice at every step. A good draft only saves passes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,91 +11,104 @@ import numpy.typing as npt
 from rayner.text.spans import Span
 from rayner.text.tag_grammar import AnswerToken, GrammarState, TagGrammar, TokenIds, TokenRole
 
-_LENGTH = 2  # of an entity that the LLM wants to open where the draft has none: most names have two characters
+_NEW_ENTITY_CHARS = 2  # of an entity that the LLM opens where the draft has none: most names have two characters
 
 
 def draft_steps(
-    copier: TagGrammar,
+    grammar: TagGrammar,
     spans: Sequence[Span],
     state: GrammarState | None = None,
-    quiet: npt.NDArray[np.bool_] | None = None,
+    stop_mask: npt.NDArray[np.bool_] | None = None,
 ) -> list[AnswerToken]:
-    """The steps of an answer from a state on, following the spans wherever the state lets them be followed.
+    """Return the tokens of an answer from a state on, which follow the spans wherever the state lets them.
 
-    spans: any spans of the text in order, without overlaps; of types that cannot be spelled none is drafted.
-    quiet: [n + 1] slots at which no more is needed (`gate.stop_mask`); None drafts to the end.
+    spans: in order, without overlaps; those of types that the grammar cannot spell are ignored.
+    stop_mask: [n_chars + 1] slots beyond which the answer is not needed (`gate.stop_mask`); None drafts to the end.
     """
-    spans = [span for span in spans if span.type in copier.spelling.types]
-    begins = {span.start: span for span in spans}
-    over = {i: span for span in spans for i in range(span.start, span.end)}
+    spans = [span for span in spans if span.type in grammar.spelling.types]
+    span_by_start = {span.start: span for span in spans}
+    span_by_char = {i: span for span in spans for i in range(span.start, span.end)}
     steps: list[AnswerToken] = []
     state = state or GrammarState()
-    while allowed := copier.allowed_tokens(state):
-        token = allowed[0] if len(allowed) == 1 else _draft_token(copier, state, allowed, begins, over)
-        after, role = copier.advance(state, token)
+    while allowed := grammar.allowed_tokens(state):
+        token = allowed[0]
+        if len(allowed) > 1:
+            token = _draft_token(grammar, state, allowed, span_by_start, span_by_char)
+        next_state, role = grammar.advance(state, token)
         steps.append(AnswerToken(token, allowed, state.n_copied, role))
-        if quiet is not None and reaches_stop_slot(state, role, quiet):
+        if stop_mask is not None and reaches_stop_slot(state, role, stop_mask):
             break
-        state = after
+        state = next_state
     return steps
 
 
-def reaches_stop_slot(state: GrammarState, role: TokenRole, quiet: npt.NDArray[np.bool_]) -> bool:
-    """Whether a step taken from a state completes the decisions of a quiet slot, so that no more need be read."""
-    return role is TokenRole.COPY and bool(quiet[state.n_copied]) and (state.just_opened or not state.open_type)
+def reaches_stop_slot(state: GrammarState, role: TokenRole, stop_mask: npt.NDArray[np.bool_]) -> bool:
+    """Return whether a step from a state completes the choices of a slot beyond which the answer is not needed.
+
+    role: what the step's token does. stop_mask: [n_chars + 1].
+    """
+    is_outside = state.just_opened or not state.open_type
+    return role is TokenRole.COPY and bool(stop_mask[state.n_copied]) and is_outside
 
 
 def _draft_token(
-    copier: TagGrammar, state: GrammarState, allowed: TokenIds, begins: Mapping[int, Span], over: Mapping[int, Span]
+    grammar: TagGrammar,
+    state: GrammarState,
+    allowed: TokenIds,
+    span_by_start: Mapping[int, Span],
+    span_by_char: Mapping[int, Span],
 ) -> int:
-    at = state.n_copied
+    """Choose among several allowed tokens the one that the spans suggest."""
+    slot = state.n_copied
     if state.type_prefix is not None:
-        near = over.get(at) or over.get(at + 1) or over.get(at - 1)
-        spelled = (*copier.spelling.types[near.type], *copier.spelling.end) if near else ()
-        done = len(state.type_prefix)
-        return spelled[done] if spelled[:done] == state.type_prefix and len(spelled) > done else allowed[0]
+        nearby = span_by_char.get(slot) or span_by_char.get(slot + 1) or span_by_char.get(slot - 1)
+        type_tokens = (*grammar.spelling.types[nearby.type], *grammar.spelling.end) if nearby else ()
+        n_spelled = len(state.type_prefix)
+        if type_tokens[:n_spelled] == state.type_prefix and len(type_tokens) > n_spelled:
+            return type_tokens[n_spelled]
+        return allowed[0]
     if state.open_type:
         # An entity that the draft does not hold ends where the draft's next one does, or at once.
-        inside = over.get(at - 1) or over.get(at)
-        return allowed[0] if inside and inside.end > at else allowed[-1]
-    return allowed[-1] if at in begins else allowed[0]
+        inside = span_by_char.get(slot - 1) or span_by_char.get(slot)
+        return allowed[0] if inside and inside.end > slot else allowed[-1]
+    return allowed[-1] if slot in span_by_start else allowed[0]
 
 
 def revise_draft(
-    copier: TagGrammar, spans: Sequence[Span], steps: Sequence[AnswerToken], chosen: Sequence[int]
+    grammar: TagGrammar, spans: Sequence[Span], steps: Sequence[AnswerToken], chosen_tokens: Sequence[int]
 ) -> list[Span]:
-    """The draft's spans, corrected by what the LLM would have chosen at each of its steps.
+    """Return the draft's spans, corrected by what the LLM would have chosen at each of its steps.
 
-    chosen: the LLM's token at each step, given the draft before it. Behind the first difference these are no longer
-    the LLM's answer, but they guess it better than the draft did.
+    chosen_tokens: [n_steps] the LLM's choice at each step, given the draft before it. After the first difference these
+    are no longer the LLM's answer, but they guess it better than the draft did.
     """
-    spans = list(spans)
-    for step, token in zip(steps, chosen, strict=True):
+    spans, n_chars = list(spans), len(grammar.char_tokens)
+    for step, token in zip(steps, chosen_tokens, strict=True):
         if token == step.token:
             continue
-        at = step.slot
+        slot = step.slot
         if step.role is TokenRole.TYPE:
-            kinds = [kind for kind, tokens in copier.spelling.types.items() if tokens[0] == token]
-            spans = [Span(s.start, s.end, kinds[0]) if s.start == at and kinds else s for s in spans]
-        elif step.role is TokenRole.OPEN:  # it copies on
-            spans = [s for s in spans if s.start != at]
-        elif step.role is TokenRole.CLOSE:  # the entity goes on
-            spans = [Span(s.start, min(at + 1, len(copier.char_tokens)), s.type) if s.end == at else s for s in spans]
-        elif any(s.start < at < s.end for s in spans):  # it closes here
-            spans = [Span(s.start, at, s.type) if s.start < at < s.end else s for s in spans]
-        elif step.role is TokenRole.COPY:  # it opens here
-            near = min(spans, key=lambda s: abs(s.start - at), default=None)
-            kind = near.type if near else next(iter(copier.spelling.types))
-            spans.append(Span(at, min(at + _LENGTH, len(copier.char_tokens)), kind))
+            types = [type_ for type_, tokens in grammar.spelling.types.items() if tokens[0] == token]
+            spans = [Span(s.start, s.end, types[0]) if s.start == slot and types else s for s in spans]
+        elif step.role is TokenRole.OPEN:  # the LLM opens no entity here
+            spans = [s for s in spans if s.start != slot]
+        elif step.role is TokenRole.CLOSE:  # the LLM lets the entity go on
+            spans = [Span(s.start, min(slot + 1, n_chars), s.type) if s.end == slot else s for s in spans]
+        elif any(s.start < slot < s.end for s in spans):  # the LLM closes the entity here
+            spans = [Span(s.start, slot, s.type) if s.start < slot < s.end else s for s in spans]
+        elif step.role is TokenRole.COPY:  # the LLM opens an entity here
+            nearest = min(spans, key=lambda s: abs(s.start - slot), default=None)
+            type_ = nearest.type if nearest else next(iter(grammar.spelling.types))
+            spans.append(Span(slot, min(slot + _NEW_ENTITY_CHARS, n_chars), type_))
     return _cut_overlaps(spans)
 
 
 def _cut_overlaps(spans: Sequence[Span]) -> list[Span]:
-    """The spans in order, each cut where the next begins."""
+    """Return the spans in order, each cut where the next begins."""
     ordered = sorted({span.start: span for span in spans}.values())
-    cut = []
-    for span, after in zip(ordered, [*ordered[1:], None], strict=False):
-        end = span.end if after is None else min(span.end, after.start)
+    cut_spans = []
+    for span, next_span in zip(ordered, [*ordered[1:], None], strict=False):
+        end = span.end if next_span is None else min(span.end, next_span.start)
         if span.start < end:
-            cut.append(Span(span.start, end, span.type))
-    return cut
+            cut_spans.append(Span(span.start, end, span.type))
+    return cut_spans

@@ -1,4 +1,4 @@
-"""An answer that grows elsewhere, token by token, and what the automaton allows next: for engines that decode alone."""
+"""What the tag grammar allows next in an answer that another engine decodes token by token."""
 
 from collections.abc import Sequence
 
@@ -10,26 +10,30 @@ from rayner.text.tag_grammar import GrammarState, TagGrammar, TokenIds
 
 
 class GrammarMatcher:
-    """Follows one answer. quiet: [n + 1] slots at which no more is needed (`gate.stop_mask`); None asks for all."""
+    """Follows one answer as it grows.
 
-    def __init__(self, copier: TagGrammar, quiet: npt.NDArray[np.bool_] | None = None) -> None:
-        self.copier, self.quiet = copier, quiet
+    stop_mask: [n_chars + 1] slots beyond which the answer is not needed (`gate.stop_mask`); None asks for all of it.
+    """
+
+    def __init__(self, grammar: TagGrammar, stop_mask: npt.NDArray[np.bool_] | None = None) -> None:
+        self.grammar, self.stop_mask = grammar, stop_mask
         self._restart()
 
     def _restart(self) -> None:
-        self._state, self._seen, self._done = GrammarState(), 0, False
+        self._state, self._n_read, self._is_complete = GrammarState(), 0, False
 
     def allowed_tokens(self, answer: Sequence[int]) -> TokenIds:
-        """The tokens that may follow the answer; none where it is complete.
+        """Return the tokens that may follow the answer; none where it is complete.
 
-        An answer as long as the one seen last, or longer, goes on from that one; a shorter one is read anew (an engine
-        that ran out of memory begins again).
+        An answer no shorter than the one of the last call must begin with it. A shorter one is read from its start: an
+        engine that ran out of memory begins an answer again.
         """
-        if len(answer) < self._seen:
+        if len(answer) < self._n_read:
             self._restart()
-        for token in answer[self._seen :]:
-            before = self._state
-            self._state, role = self.copier.advance(before, token)
-            self._done = self._done or (self.quiet is not None and reaches_stop_slot(before, role, self.quiet))
-        self._seen = len(answer)
-        return () if self._done else self.copier.allowed_tokens(self._state)
+        for token in answer[self._n_read :]:
+            previous = self._state
+            self._state, role = self.grammar.advance(previous, token)
+            if self.stop_mask is not None and reaches_stop_slot(previous, role, self.stop_mask):
+                self._is_complete = True
+        self._n_read = len(answer)
+        return () if self._is_complete else self.grammar.allowed_tokens(self._state)

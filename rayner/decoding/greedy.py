@@ -1,7 +1,4 @@
-"""Reference decoding: greedy over the automaton, token by token, many sentences at once.
-
-Plain on purpose: faster decoders are tested against it.
-"""
+"""Greedy decoding under the tag grammar, token by token: the reference that faster engines are tested against."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,100 +6,90 @@ from typing import Any
 
 import torch
 
-from rayner.decoding.draft_verify import WindowRequest
+from rayner.decoding.engine import WindowRequest
 from rayner.llm.model import Llm
 from rayner.modeling.tensors import pad_rows
-from rayner.text.labelled_text import LabelledSentence
 from rayner.text.predictions import LlmAnswer
 from rayner.text.tag_grammar import GrammarState, TagGrammar
 
 
 @dataclass
-class _Row:
-    """An answer under way."""
+class _PartialAnswer:
+    """An answer that is being decoded. probs: of each token."""
 
-    copier: TagGrammar
+    grammar: TagGrammar
     state: GrammarState = field(default_factory=GrammarState)
     tokens: list[int] = field(default_factory=list)
     probs: list[float] = field(default_factory=list)
+    passes: int = 0
 
-    def take(self, token: int, prob: float) -> None:
+    def append(self, token: int, prob: float) -> None:
         self.tokens.append(token)
         self.probs.append(prob)
-        self.state, _ = self.copier.advance(self.state, token)
+        self.passes += 1
+        self.state, _ = self.grammar.advance(self.state, token)
 
     @property
-    def done(self) -> bool:
-        return not self.copier.allowed_tokens(self.state)
-
-
-@torch.inference_mode()
-def answer_greedily(
-    llm: Llm, texts: Sequence[str], examples: Sequence[Sequence[LabelledSentence]], *, probability: str, batch_size: int
-) -> list[LlmAnswer]:
-    """The LLM's answer on each text, shown the examples, in the order of the texts.
-
-    probability: `all` (softmax over all tokens) or `allowed` (over the allowed ones).
-    """
-    prompts = [llm.prompt_tokens(shown, text) for shown, text in zip(examples, texts, strict=True)]
-    answers: list[LlmAnswer | None] = [None] * len(texts)
-    order = sorted(range(len(texts)), key=lambda i: (len(texts[i]), len(prompts[i])))
-    for at in range(0, len(order), batch_size):
-        part = order[at : at + batch_size]
-        rows = [_Row(llm.build_grammar(texts[i])) for i in part]
-        passes = _run(llm, [prompts[i] for i in part], rows, probability)
-        for i, row, spent in zip(part, rows, passes, strict=True):
-            answers[i] = row.copier.read_answer(row.tokens, row.probs, spent)
-    return [item for item in answers if item is not None]
+    def is_complete(self) -> bool:
+        return not self.grammar.allowed_tokens(self.state)
 
 
 class GreedyEngine:
-    """The same with the interface of `decode.Decoder`; drafts and quiet slots are not looked at."""
+    """An `AnswerEngine` that decodes token by token. It ignores drafts and stop masks.
 
-    def __init__(self, llm: Llm, *, probability: str, batch_size: int) -> None:
-        self.llm, self.probability, self.batch_size = llm, probability, batch_size
+    softmax_over, batch_size: see `make_engine`.
+    """
 
-    def answer_requests(self, tasks: Sequence[WindowRequest]) -> list[LlmAnswer]:
-        """The LLM's answer to each task, in their order."""
-        texts, examples = [task.text for task in tasks], [task.examples for task in tasks]
-        return answer_greedily(self.llm, texts, examples, probability=self.probability, batch_size=self.batch_size)
+    def __init__(self, llm: Llm, *, softmax_over: str, batch_size: int) -> None:
+        self.llm, self.softmax_over, self.batch_size = llm, softmax_over, batch_size
 
+    @torch.inference_mode()
+    def answer_requests(self, requests: Sequence[WindowRequest]) -> list[LlmAnswer]:
+        """Return the LLM's answer to each request, in their order."""
+        prompts = [self.llm.prompt_tokens(request.examples, request.text) for request in requests]
+        answers = [_PartialAnswer(self.llm.build_grammar(request.text)) for request in requests]
+        order = sorted(range(len(requests)), key=lambda i: (len(requests[i].text), len(prompts[i])))
+        for first in range(0, len(order), self.batch_size):
+            batch = order[first : first + self.batch_size]
+            self._decode_batch([prompts[i] for i in batch], [answers[i] for i in batch])
+        return [answer.grammar.read_answer(answer.tokens, answer.probs, answer.passes) for answer in answers]
 
-def _run(llm: Llm, prompts: Sequence[Sequence[int]], rows: Sequence[_Row], probability: str) -> list[int]:
-    """Decode a batch to its end; returns the forward passes that each row took part in before it was done."""
-    fill = llm.tokenizer.tokenizer.pad_token_id or 0
-    tokens = pad_rows(prompts, fill, left=True).to(llm.device)
-    mask = pad_rows([[1] * len(row) for row in prompts], 0, left=True).to(llm.device)
-    positions = (mask.cumsum(1) - 1).clamp(min=0)
-    cache: Any = None
-    spent = [0] * len(rows)
-    while not all(row.done for row in rows):
-        out = llm.model(
-            input_ids=tokens,
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        cache = out.past_key_values
-        chosen = _choose(rows, out.logits[:, -1].float(), probability)
-        for i, row in enumerate(rows):
-            if not row.done:
-                row.take(*chosen[i])
-                spent[i] += 1
-        tokens = torch.tensor([[row.tokens[-1] if row.tokens else fill] for row in rows]).to(llm.device)
-        mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
-        positions = positions[:, -1:] + 1
-    return spent
+    def _decode_batch(self, prompts: Sequence[Sequence[int]], answers: Sequence[_PartialAnswer]) -> None:
+        """Complete the answers of a batch."""
+        llm = self.llm
+        padding_token = llm.tokenizer.tokenizer.pad_token_id or 0
+        tokens = pad_rows(prompts, padding_token, left=True).to(llm.device)
+        mask = pad_rows([[1] * len(prompt) for prompt in prompts], 0, left=True).to(llm.device)
+        positions = (mask.cumsum(1) - 1).clamp(min=0)
+        cache: Any = None
+        while not all(answer.is_complete for answer in answers):
+            out = llm.model(
+                input_ids=tokens,
+                attention_mask=mask,
+                position_ids=positions,
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+            cache = out.past_key_values
+            choices = self._choose_tokens(answers, out.logits[:, -1].float())
+            for answer, (token, prob) in zip(answers, choices, strict=True):
+                if not answer.is_complete:
+                    answer.append(token, prob)
+            last_tokens = [[answer.tokens[-1] if answer.tokens else padding_token] for answer in answers]
+            tokens = torch.tensor(last_tokens).to(llm.device)
+            mask = torch.cat([mask, mask.new_ones(len(answers), 1)], dim=1)
+            positions = positions[:, -1:] + 1
 
+    def _choose_tokens(self, answers: Sequence[_PartialAnswer], logits: torch.Tensor) -> list[tuple[int, float]]:
+        """Return the likeliest allowed token of each answer and its probability; (0, 1.0) for complete answers.
 
-def _choose(rows: Sequence[_Row], logits: torch.Tensor, probability: str) -> list[tuple[int, float]]:
-    """The likeliest allowed token of each row and its probability; (0, 1.0) for rows that are done."""
-    allowed = [row.copier.allowed_tokens(row.state) or (0,) for row in rows]
-    ids = pad_rows(allowed, -1).to(logits.device)
-    among = logits.gather(1, ids.clamp(min=0)).masked_fill(ids < 0, float("-inf"))
-    best = among.argmax(1, keepdim=True)
-    total = (logits if probability == "all" else among).logsumexp(1, keepdim=True)
-    probs = (among.gather(1, best) - total).exp().clamp(max=1.0).squeeze(1).tolist()
-    return [(allowed[i][k], p) for i, (k, p) in enumerate(zip(best.squeeze(1).tolist(), probs, strict=True))]
+        logits: [n_answers, vocabulary].
+        """
+        allowed = [answer.grammar.allowed_tokens(answer.state) or (0,) for answer in answers]
+        ids = pad_rows(allowed, -1).to(logits.device)
+        allowed_logits = logits.gather(1, ids.clamp(min=0)).masked_fill(ids < 0, float("-inf"))
+        best = allowed_logits.argmax(1, keepdim=True)
+        total = (allowed_logits if self.softmax_over == "allowed" else logits).logsumexp(1, keepdim=True)
+        probs = (allowed_logits.gather(1, best) - total).exp().clamp(max=1.0).squeeze(1).tolist()
+        return [(allowed[i][k], prob) for i, (k, prob) in enumerate(zip(best.squeeze(1).tolist(), probs, strict=True))]

@@ -1,26 +1,24 @@
-"""The LLM's answers on texts of any length: windows, their examples, decoding, stitching."""
+"""The LLM's answers on texts of any length: split into windows, find examples, answer, stitch."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from rayner.decoding.draft_verify import WindowRequest
+from rayner.decoding.engine import AnswerEngine, WindowRequest
 from rayner.llm.retrieval import ExampleRetriever
 from rayner.text.predictions import LlmAnswer, join_window_answers
 from rayner.text.segmentation import split_windows
 from rayner.text.spans import Span, crop_spans
 
-Answerer = Callable[[Sequence[WindowRequest]], list[LlmAnswer]]
-
 
 @dataclass(frozen=True)
 class TextRequest:
-    """A text for the LLM.
+    """A text of any length to be answered.
 
-    spans: the draft. quiet: slots at which no more of the answer is needed; None asks for all of it.
-    group: the neighbouring texts, itself among them, that share its examples; empty if it has its own.
+    draft, stop_mask: see `WindowRequest`. example_group: the neighbouring texts, this one among them, that share
+    examples; empty where the text, or each window of it, has examples of its own.
     """
 
     text: str
@@ -30,30 +28,38 @@ class TextRequest:
 
 
 def answer_texts(
-    answer: Answerer,
-    questions: Sequence[TextRequest],
+    engine: AnswerEngine,
+    requests: Sequence[TextRequest],
     *,
     retriever: ExampleRetriever,
-    size: int,
+    max_chars: int,
     overlap: int,
     known_vectors: Mapping[str, npt.NDArray[np.float32]] | None = None,
 ) -> list[LlmAnswer]:
-    """The LLM's answer to each question, in their order.
+    """Return the LLM's answer to each request, in their order.
 
-    size, overlap: windows of longer texts, characters; each has examples of its own unless a group shares them.
-    known: vectors of texts, as the retriever's encoder makes them, where there are any.
+    max_chars, overlap: windows of longer texts, in characters. known_vectors: by text, sentence vectors that the
+    retriever's encoder need not compute again.
     """
-    cuts = [split_windows(len(question.text), size, overlap) for question in questions]
-    tasks: list[WindowRequest] = []
-    groups: list[tuple[str, ...]] = []
-    for question, cut in zip(questions, cuts, strict=True):
-        for window in cut:
-            text = question.text[window.start : window.end]
-            # A quiet slot of the whole text says nothing of a window, whose answer is kept in part only.
-            quiet = question.stop_mask if len(cut) == 1 else None
-            tasks.append(WindowRequest(text, (), crop_spans(question.draft, window.start, window.end), quiet))
-            groups.append(question.example_group or (text,))
-    distinct = list(dict.fromkeys(groups))
-    shown = dict(zip(distinct, retriever.find_group_examples(distinct, known_vectors), strict=True))
-    found = iter(answer([replace(task, examples=shown[group]) for task, group in zip(tasks, groups, strict=True)]))
-    return [join_window_answers([next(found) for _ in cut], cut) for cut in cuts]
+    windows_of_texts = [split_windows(len(request.text), max_chars, overlap) for request in requests]
+    parts = [
+        (request, window, len(windows) > 1)
+        for request, windows in zip(requests, windows_of_texts, strict=True)
+        for window in windows
+    ]
+    texts = [request.text[window.start : window.end] for request, window, _ in parts]
+    groups = [request.example_group or (text,) for (request, _, _), text in zip(parts, texts, strict=True)]
+    distinct_groups = list(dict.fromkeys(groups))
+    examples = dict(zip(distinct_groups, retriever.find_group_examples(distinct_groups, known_vectors), strict=True))
+    window_requests = [
+        WindowRequest(
+            text,
+            examples[group],
+            crop_spans(request.draft, window.start, window.end),
+            # A slot of the whole text says nothing about a window, of whose answer only a part is kept.
+            None if is_split else request.stop_mask,
+        )
+        for (request, window, is_split), text, group in zip(parts, texts, groups, strict=True)
+    ]
+    answers = iter(engine.answer_requests(window_requests))
+    return [join_window_answers([next(answers) for _ in windows], windows) for windows in windows_of_texts]

@@ -57,7 +57,7 @@ def test_a_draft_goes_on_from_any_state_to_a_legal_end(drawn, rng):
 def test_a_draft_stops_after_the_first_quiet_slot_in_no_entity(drawn, at):
     copier, spans = drawn
     quiet = np.arange(len(copier.char_tokens) + 1) >= at
-    whole, part = draft_steps(copier, spans), draft_steps(copier, spans, quiet=quiet)
+    whole, part = draft_steps(copier, spans), draft_steps(copier, spans, stop_mask=quiet)
     assert whole[: len(part)] == part
     tokens = [step.token for step in part]
     known = copier.read_answer(tokens, [1.0] * len(tokens), partial=True).last_known_slot

@@ -44,7 +44,7 @@ def test_it_ends_where_a_draft_for_the_same_quiet_slots_ends(answer, data):
     copier, steps = answer
     n = len(copier.char_tokens)
     quiet = np.array(data.draw(st.lists(st.booleans(), min_size=n + 1, max_size=n + 1)))
-    short = draft_steps(copier, copier.read_answer([s.token for s in steps], [1.0] * len(steps)).spans, quiet=quiet)
+    short = draft_steps(copier, copier.read_answer([s.token for s in steps], [1.0] * len(steps)).spans, stop_mask=quiet)
     follower = GrammarMatcher(copier, quiet)
     for k in range(len(short)):
         assert follower.allowed_tokens([step.token for step in short[:k]])

@@ -14,6 +14,8 @@ from transformers.utils import logging
 from rayner.config.settings import EncoderScratchConfig
 from rayner.corpus.labelled_files import read_labelled_file
 from rayner.corpus.labelled_sentences import split_labelled_text
+from rayner.decoding.engine import WindowRequest
+from rayner.decoding.greedy import GreedyEngine
 from rayner.llm import model, sentence_encoders
 from rayner.modeling.scratch import write_scratch_decoder, write_scratch_encoder
 from rayner.taggers import encoder as encoder_tagger
@@ -144,6 +146,12 @@ def load_llm(folder, types, **settings):
     return model.load_llm_checkpoint(
         folder, **{"instruction": "標注：", "types": types, "chat": False, "device": CPU, **settings}
     )
+
+
+def answer_greedily(llm, texts, examples, *, softmax_over, batch_size):
+    """The reference's answers to texts, whose prompts show these examples."""
+    requests = [WindowRequest(text, shown) for text, shown in zip(texts, examples, strict=True)]
+    return GreedyEngine(llm, softmax_over=softmax_over, batch_size=batch_size).answer_requests(requests)
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.decoding import greedy
-from rayner.decoding.draft_verify import DraftVerifyEngine, WindowRequest
+from rayner.decoding.draft_verify import DraftVerifyEngine
+from rayner.decoding.engine import WindowRequest
 from rayner.fusion.gate import first_stop_slot
 from rayner.text.spans import sort_and_check_spans
-from tests.models.conftest import load_llm
+from tests.models.conftest import answer_greedily, load_llm
 from tests.strategies import at_most, rules, slm_scores, spans_in, texts
 
 PROBABILITIES = ["all", "allowed"]
@@ -26,7 +26,7 @@ def same(one, other, atol=1e-5):
 
 def plainly(llm, tasks, probability):
     texts, shown = [task.text for task in tasks], [task.examples for task in tasks]
-    return greedy.answer_greedily(llm, texts, shown, probability=probability, batch_size=8)
+    return answer_greedily(llm, texts, shown, softmax_over=probability, batch_size=8)
 
 
 @st.composite

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.decoding.greedy import GreedyEngine, answer_greedily
+from rayner.decoding.greedy import GreedyEngine
 from rayner.decoding.long_texts import TextRequest, answer_texts
 from rayner.llm import sft
 from rayner.llm.retrieval import ExampleRetriever
@@ -16,7 +16,7 @@ from rayner.text.predictions import join_window_answers
 from rayner.text.segmentation import split_windows
 from rayner.text.spans import sort_and_check_spans
 from rayner.text.tag_grammar import GrammarState, TokenRole
-from tests.models.conftest import load_llm
+from tests.models.conftest import answer_greedily, load_llm
 from tests.strategies import ODD, at_most, texts
 
 PROBABILITIES = ["all", "allowed"]
@@ -63,7 +63,7 @@ def plainly(llm, text, shown, probability):
 
 
 def given_text(llm, text, shown=(), probability="allowed"):
-    return answer_greedily(llm, [text], [shown], probability=probability, batch_size=1)[0]
+    return answer_greedily(llm, [text], [shown], softmax_over=probability, batch_size=1)[0]
 
 
 def same(one, other, atol=1e-5):
@@ -81,7 +81,7 @@ def odd_texts(n, seed=0):
 @at_most(15)
 @given(batch=st.lists(texts(10), min_size=1, max_size=4))
 def test_answers_are_legal_whatever_the_text_and_the_weights(random_llm, batch):
-    found_all = answer_greedily(random_llm, batch, [[]] * len(batch), probability="all", batch_size=3)
+    found_all = answer_greedily(random_llm, batch, [[]] * len(batch), softmax_over="all", batch_size=3)
     for text, found in zip(batch, found_all, strict=True):
         assert sort_and_check_spans(found.spans, len(text)) == found.spans
         assert {span.type for span in found.spans} <= set(random_llm.types)
@@ -94,7 +94,7 @@ def test_answers_are_legal_whatever_the_text_and_the_weights(random_llm, batch):
 def test_answers_are_those_of_the_simplest_decoder(random_llm, sentences, probability):
     batch = [*odd_texts(6), sentences[0].text[:20], "楚", "\ue000"]
     shown = [sentences[1 : 1 + i % 3] for i in range(len(batch))]
-    found = answer_greedily(random_llm, batch, shown, probability=probability, batch_size=4)
+    found = answer_greedily(random_llm, batch, shown, softmax_over=probability, batch_size=4)
     entities = 0
     for text, near, one in zip(batch, shown, found, strict=True):
         expected = plainly(random_llm, text, near, probability)
@@ -111,9 +111,9 @@ def test_answers_are_those_of_the_simplest_decoder(random_llm, sentences, probab
 def test_neither_the_size_of_a_batch_nor_its_order_changes_an_answer(random_llm, sentences):
     batch = [*odd_texts(8, seed=1), "", "王", sentences[2].text[:25]]
     shown = [sentences[: i % 4] for i in range(len(batch))]
-    alone = answer_greedily(random_llm, batch, shown, probability="allowed", batch_size=1)
-    together = answer_greedily(random_llm, batch, shown, probability="allowed", batch_size=7)
-    backwards = answer_greedily(random_llm, batch[::-1], shown[::-1], probability="allowed", batch_size=4)[::-1]
+    alone = answer_greedily(random_llm, batch, shown, softmax_over="allowed", batch_size=1)
+    together = answer_greedily(random_llm, batch, shown, softmax_over="allowed", batch_size=7)
+    backwards = answer_greedily(random_llm, batch[::-1], shown[::-1], softmax_over="allowed", batch_size=4)[::-1]
     for one, other, third in zip(alone, together, backwards, strict=True):
         same(one, other)
         same(one, third)
@@ -123,7 +123,7 @@ def test_neither_the_size_of_a_batch_nor_its_order_changes_an_answer(random_llm,
 def test_the_unmasked_probability_never_exceeds_the_one_among_allowed_tokens(random_llm):
     batch = odd_texts(6, seed=2)
     masked, unmasked = (
-        answer_greedily(random_llm, batch, [[]] * 6, probability=probability, batch_size=6)
+        answer_greedily(random_llm, batch, [[]] * 6, softmax_over=probability, batch_size=6)
         for probability in ("allowed", "all")
     )
     smaller = 0
@@ -139,20 +139,20 @@ def test_the_unmasked_probability_never_exceeds_the_one_among_allowed_tokens(ran
 
 def test_examples_change_the_answer(random_llm, sentences):
     batch = odd_texts(6, seed=3)
-    bare = answer_greedily(random_llm, batch, [[]] * 6, probability="allowed", batch_size=6)
-    shown = answer_greedily(random_llm, batch, [sentences[:2]] * 6, probability="allowed", batch_size=6)
+    bare = answer_greedily(random_llm, batch, [[]] * 6, softmax_over="allowed", batch_size=6)
+    shown = answer_greedily(random_llm, batch, [sentences[:2]] * 6, softmax_over="allowed", batch_size=6)
     assert any(not np.allclose(a.slot_probs, b.slot_probs, atol=1e-3) for a, b in zip(bare, shown, strict=True))
 
 
 def test_no_texts_have_no_answers_and_no_text_has_no_entity(random_llm):
-    assert answer_greedily(random_llm, [], [], probability="allowed", batch_size=4) == []
+    assert answer_greedily(random_llm, [], [], softmax_over="allowed", batch_size=4) == []
     empty = given_text(random_llm, "")
     assert (empty.entities, empty.slot_probs.tolist(), empty.passes) == ((), [1.0], 0)
 
 
 @pytest.mark.parametrize("char", ["楚", "\ue000", "<", "&", "\n", "\x00", "𠀀"])
 def test_texts_of_one_character_are_answered_without_task_or_examples(decoder_folder, types, char):
-    llm = load_llm(decoder_folder, types, task="")
+    llm = load_llm(decoder_folder, types, instruction="")
     found = given_text(llm, char)
     assert len(found.slot_probs) == 2
     assert sort_and_check_spans(found.spans, 1) == found.spans
@@ -162,7 +162,7 @@ def test_a_single_type_needs_no_choice(decoder_folder):
     llm = load_llm(decoder_folder, ["NR"])
     with torch.no_grad():
         llm.model.get_input_embeddings().weight.mul_(3)
-    found = answer_greedily(llm, odd_texts(8), [[]] * 8, probability="allowed", batch_size=8)
+    found = answer_greedily(llm, odd_texts(8), [[]] * 8, softmax_over="allowed", batch_size=8)
     categories = [item.category_prob for one in found for item in one.entities]
     assert categories
     assert set(categories) == {1.0}
@@ -171,9 +171,9 @@ def test_a_single_type_needs_no_choice(decoder_folder):
 def test_a_long_text_is_answered_in_windows(random_llm, sentences):
     long, short = "楚懷王之曰大夫將軍漢人" * 4, "漢王"
     retriever = ExampleRetriever("fixed", 1, sentences)
-    settings = {"probability": "allowed", "batch_size": 5}
-    solve = GreedyEngine(random_llm, **settings).answer_requests
-    found = answer_texts(solve, [TextRequest(t) for t in (short, long, "")], retriever=retriever, size=12, overlap=4)
+    settings = {"softmax_over": "allowed", "batch_size": 5}
+    engine, requests = GreedyEngine(random_llm, **settings), [TextRequest(text) for text in (short, long, "")]
+    found = answer_texts(engine, requests, retriever=retriever, max_chars=12, overlap=4)
     cut = split_windows(len(long), 12, 4)
     assert len(cut) > 3
     parts = [long[w.start : w.end] for w in cut]
@@ -191,13 +191,13 @@ def test_a_model_that_learned_a_few_sentences_puts_their_entities(fresh_llm, sen
     items = [sft.build_sft_example(fresh_llm, [], right) for right in chosen]
     teacher = sft.SftLoss(fresh_llm, "allowed")
     optimizer = torch.optim.AdamW(fresh_llm.model.parameters(), lr=5e-3)
-    before = answer_greedily(fresh_llm, [e.text for e in chosen], [[]] * 6, probability="allowed", batch_size=6)
+    before = answer_greedily(fresh_llm, [e.text for e in chosen], [[]] * 6, softmax_over="allowed", batch_size=6)
     assert [one.spans for one in before] != [e.spans for e in chosen]
     for _ in range(120):
         loss = teacher(items)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    after = answer_greedily(fresh_llm, [e.text for e in chosen], [[]] * 6, probability="allowed", batch_size=6)
+    after = answer_greedily(fresh_llm, [e.text for e in chosen], [[]] * 6, softmax_over="allowed", batch_size=6)
     assert [one.spans for one in after] == [e.spans for e in chosen]
     assert all(one.slot_probs.min() > 0.5 for one in after)

@@ -38,7 +38,7 @@ def test_a_prompt_reads_as_task_examples_and_sentence(random_llm, shown, drawn):
 
 
 def test_a_prompt_without_task_begins_with_the_sentence(decoder_folder, types):
-    llm = load_llm(decoder_folder, types, task="")
+    llm = load_llm(decoder_folder, types, instruction="")
     assert llm.tokenizer.tokenizer.decode(llm.prompt_tokens([], "楚王")) == "句：楚王\n答："
 
 

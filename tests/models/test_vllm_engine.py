@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from rayner.decoding.draft_verify import WindowRequest
+from rayner.decoding.engine import WindowRequest
 from rayner.fusion.gate import first_stop_slot
 from rayner.fusion.region_rule import RegionRule
 from rayner.modeling.scratch import write_scratch_decoder
@@ -52,14 +52,14 @@ def test_answers_are_those_of_the_reference(folder, types, tasks, probability):
 
     llm = load_llm(folder, types)
     wanted = plainly(llm, tasks, probability)
-    engine = VllmEngine(load_llm(folder, types), probability=probability, batch_size=8)
+    engine = VllmEngine(load_llm(folder, types), softmax_over=probability, batch_size=8)
     for one, other in zip(engine.answer_requests(tasks), wanted, strict=True):
         same(one, other, atol=1e-4)  # its kernels sum in another order
 
     rng, rule = np.random.default_rng(5), RegionRule(0.2)
     for task, whole in list(zip(tasks, wanted, strict=True))[:6]:
-        slm = SlmPrediction(tuple(task.spans), rng.exponential(0.2, len(task.text)).astype(np.float32))
-        (found,) = engine.answer_requests([dataclasses.replace(task, quiet=rule.stop_mask(slm))])
+        slm = SlmPrediction(tuple(task.draft), rng.exponential(0.2, len(task.text)).astype(np.float32))
+        (found,) = engine.answer_requests([dataclasses.replace(task, stop_mask=rule.stop_mask(slm))])
         end = first_stop_slot(slm, whole.spans, rule.weight, rule.entropy_reduction)
         assert end <= found.last_known_slot
         np.testing.assert_allclose(found.slot_probs[: end + 1], whole.slot_probs[: end + 1], atol=1e-4)

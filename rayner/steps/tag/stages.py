@@ -23,11 +23,7 @@ from rayner.text.segmentation import bounds_without_whitespace
 from rayner.text.spans import crop_spans
 
 if TYPE_CHECKING:
-    from rayner.decoding.draft_verify import DraftVerifyEngine
-    from rayner.decoding.greedy import GreedyEngine
     from rayner.decoding.long_texts import TextRequest
-    from rayner.decoding.vllm_engine import VllmEngine
-    from rayner.llm.model import Llm
 
 
 @dataclass(frozen=True)
@@ -84,16 +80,24 @@ class LlmStage:
     """
 
     def __init__(self, config: Config, run: Run, gate: Gate | None, attempts_folder: StoragePath | None = None) -> None:
+        from rayner.decoding.engine import make_engine
         from rayner.decoding.long_texts import answer_texts
         from rayner.steps.loading import load_llm, load_retriever
 
         self.gate, self.group_size, self.attempts_folder = gate, config.prompt.group, attempts_folder
-        self.engine, self.retriever = build_engine(load_llm(config, run), config), load_retriever(config, run)
+        self.engine = make_engine(
+            load_llm(config, run),
+            config.llm.engine,
+            use_drafts=config.score.draft,
+            softmax_over=config.llm.softmax_over,
+            batch_size=config.score.llm.batch_size,
+        )
+        self.retriever = load_retriever(config, run)
         self.answer_texts = partial(
             answer_texts,
-            self.engine.answer_requests,
+            self.engine,
             retriever=self.retriever,
-            size=config.llm.max_chars,
+            max_chars=config.llm.max_chars,
             overlap=config.llm.overlap,
         )
 
@@ -155,19 +159,3 @@ class LlmStage:
 
 def _attempt_path(folder: StoragePath | None, unit: UnitPredictions, stage: str) -> StoragePath | None:
     return None if folder is None else folder / f"{unit.name}.{stage}.json"
-
-
-def build_engine(llm: "Llm", config: Config) -> "DraftVerifyEngine | GreedyEngine | VllmEngine":
-    """Build what decodes answers: drafts verified in few passes, or token by token by transformers or vLLM."""
-    softmax_over, batch_size = config.llm.softmax_over, config.score.llm.batch_size
-    if config.llm.engine == "vllm":
-        from rayner.decoding.vllm_engine import VllmEngine
-
-        return VllmEngine(llm, probability=softmax_over, batch_size=batch_size)
-    if config.score.draft:
-        from rayner.decoding.draft_verify import DraftVerifyEngine
-
-        return DraftVerifyEngine(llm, softmax_over=softmax_over, batch_size=batch_size)
-    from rayner.decoding.greedy import GreedyEngine
-
-    return GreedyEngine(llm, probability=softmax_over, batch_size=batch_size)

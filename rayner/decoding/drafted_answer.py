@@ -1,0 +1,100 @@
+"""One answer of the draft-and-verify engine: its draft, what the LLM has confirmed of it, and its cache."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from rayner.decoding.drafting import draft_steps, reaches_stop_slot, revise_draft
+from rayner.decoding.kv_cache import CacheParts
+from rayner.text.predictions import LlmAnswer
+from rayner.text.spans import Span
+from rayner.text.tag_grammar import AnswerToken, GrammarState, TagGrammar, TokenRole
+
+
+@dataclass
+class DraftedAnswer:
+    """An answer that is being drafted and verified.
+
+    pending: tokens to be fed before the draft. draft: entities that the rest is drafted from. prefix_cache: what the
+    prompt shares with others. own_cache: the rest. steps: the draft as tokens. tokens, probs: what is confirmed.
+    """
+
+    grammar: TagGrammar
+    softmax_over: str
+    pending: list[int]
+    draft: Sequence[Span]
+    stop_mask: npt.NDArray[np.bool_] | None
+    prefix_cache: CacheParts = ()
+    own_cache: CacheParts = ()
+    state: GrammarState = field(default_factory=GrammarState)
+    steps: list[AnswerToken] = field(default_factory=list)
+    tokens: list[int] = field(default_factory=list)
+    probs: list[float] = field(default_factory=list)
+    passes: int = 0
+    is_complete: bool = False
+
+    @property
+    def cache(self) -> CacheParts:
+        """All of its cache."""
+        return (*self.prefix_cache, *self.own_cache)
+
+    @property
+    def next_tokens(self) -> list[int]:
+        """The tokens of the next pass. The last one of the draft need not be fed to be verified."""
+        return [*self.pending, *(step.token for step in self.steps[:-1])]
+
+    @property
+    def n_next_tokens(self) -> int:
+        """How many tokens the next pass takes."""
+        return len(self.pending) + len(self.steps) - 1
+
+    def draft_rest(self) -> None:
+        """Draft the rest. If the LLM has no choice in it, it is the answer, and no pass is needed."""
+        self.steps = draft_steps(self.grammar, self.draft, self.state, self.stop_mask)
+        self.is_complete = not self.steps
+        if self.steps and not self.steps_to_verify():
+            self.accept((), (), ())
+
+    def steps_to_verify(self) -> list[int]:
+        """Return the numbers of the steps that need the LLM's logits.
+
+        These are the choices, and the tokens whose probabilities the confidences are computed from.
+        """
+        steps = self.steps
+        if self.softmax_over == "allowed":  # a token without an alternative has probability 1
+            return [k for k, step in enumerate(steps) if len(step.allowed) > 1]
+        is_choice = [len(step.allowed) > 1 or step.role is TokenRole.CLOSE for step in steps]
+        # A tag may be put there, and the token before it counts for the boundary.
+        is_before_choice = [*is_choice[1:], False]
+        return [k for k, step in enumerate(steps) if is_choice[k] or is_before_choice[k] or step.role is TokenRole.TYPE]
+
+    def accept(self, verified: Sequence[int], chosen_tokens: Sequence[int], chosen_probs: Sequence[float]) -> int:
+        """Keep the draft as far as the LLM agrees, then the LLM's own choice, and draft the rest anew.
+
+        verified: the numbers of the steps that `steps_to_verify` returned. chosen_tokens, chosen_probs: the LLM's
+        choice at each of them. Returns how many drafted tokens that were fed remain valid in the cache.
+        """
+        tokens = [step.token for step in self.steps]
+        probs = [1.0] * len(tokens)
+        for k, token, prob in zip(verified, chosen_tokens, chosen_probs, strict=True):
+            tokens[k], probs[k] = token, prob
+        last_kept = next((k for k in verified if tokens[k] != self.steps[k].token), len(tokens) - 1)
+        self.tokens += tokens[: last_kept + 1]
+        self.probs += probs[: last_kept + 1]
+        for token in tokens[: last_kept + 1]:
+            previous = self.state
+            self.state, role = self.grammar.advance(previous, token)
+            if self.stop_mask is not None and reaches_stop_slot(previous, role, self.stop_mask):
+                self.is_complete = True
+        self.is_complete = self.is_complete or not self.grammar.allowed_tokens(self.state)
+        if not self.is_complete:
+            self.draft = revise_draft(self.grammar, self.draft, self.steps, tokens)
+            self.pending = self.tokens[-1:]
+            self.draft_rest()
+        return last_kept
+
+    def to_llm_answer(self) -> LlmAnswer:
+        """Read entities and confidences from the confirmed tokens."""
+        return self.grammar.read_answer(self.tokens, self.probs, self.passes, partial=self.stop_mask is not None)
