@@ -109,7 +109,7 @@ def _compare_with_one_pass(setup: BenchmarkSetup, exact: ObservedStage) -> Bench
     def forward_once() -> None:
         with torch.inference_mode():
             for batch in inference_batches([len(tokens) for tokens in inputs], engine.batch_size):
-                engine.forward([inputs[i] for i in batch], [()] * len(batch))
+                engine.run_decoder([inputs[i] for i in batch], [()] * len(batch))
 
     works: dict[str, Callable[[], Any]] = {"stage": partial(exact.stage, setup.unit), "one pass": forward_once}
     seconds = time_in_turns(setup.config.bench.rounds, works)

@@ -119,14 +119,12 @@ class DraftVerifyEngine:
         nonempty = [i for i, tokens in enumerate(prefixes) if tokens]
         for batch in inference_batches([len(prefixes[i]) for i in nonempty], self.batch_size):
             rows = [nonempty[k] for k in batch]
-            _, cache, n_cached = self._run_decoder([prefixes[i] for i in rows], [cache_before] * len(rows))
+            _, cache, n_cached = self.run_decoder([prefixes[i] for i in rows], [cache_before] * len(rows))
             for k, i in enumerate(rows):
                 caches[i] = (*cache_before, slice_cache(cache, k, n_cached, n_cached + len(prefixes[i])))
         return caches
 
-    def _run_decoder(
-        self, rows: Sequence[Sequence[int]], caches: Sequence[CacheParts]
-    ) -> tuple[torch.Tensor, Any, int]:
+    def run_decoder(self, rows: Sequence[Sequence[int]], caches: Sequence[CacheParts]) -> tuple[torch.Tensor, Any, int]:
         """Run the model on new tokens behind cached ones.
 
         Returns the hidden states [n_rows, longest row, hidden], the grown cache, and the tokens that it held before.
@@ -155,7 +153,7 @@ class DraftVerifyEngine:
 
     def _verify_batch(self, answers: Sequence[DraftedAnswer]) -> None:
         """Run one forward pass and let each answer accept what the LLM chose."""
-        hidden, cache, n_cached = self._run_decoder(
+        hidden, cache, n_cached = self.run_decoder(
             [answer.next_tokens for answer in answers], [answer.cache for answer in answers]
         )
         verified = [answer.steps_to_verify() for answer in answers]

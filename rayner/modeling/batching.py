@@ -1,45 +1,56 @@
-"""Batches of like length, so that little of them is padding and there are few of them."""
+"""Batches for inference: items of similar length together, for little padding and few batches."""
 
 from collections.abc import Sequence
 
-MAX_PADDING_SHARE = 0.1  # largest share of a batch that is padding
+MAX_PADDING_SHARE = 0.1  # of a batch
 PASS_COST_TOKENS = 128  # what a forward pass costs beside its tokens, in tokens
 
 
 def inference_batches(
-    lengths: Sequence[int], max_size: int, padding_allowance: float = 0, extra_costs: Sequence[float] | None = None
+    lengths: Sequence[int],
+    max_size: int,
+    padding_allowance: float = 0,
+    extra_costs: Sequence[float] | None = None,
 ) -> list[list[int]]:
-    """All items in batches of at most `size`, longest first: the cheapest such cut, a batch costing PASS and its area.
+    """Return the indices of all items in batches of at most `max_size`, the longest items first.
 
-    A batch has at most PADDING of padding, or at most `slack` tokens of it.
-    held: what each item costs beside its length, the most costly of a batch counting for all: its cached tokens.
+    Of all ways to cut the sorted items it is the cheapest: a batch costs PASS_COST_TOKENS and its area, padding
+    included. A batch has at most MAX_PADDING_SHARE of padding, or at most `padding_allowance` tokens of it.
+
+    lengths: [n_items], in tokens. extra_costs: [n_items] what each item costs beside its length, in tokens; the largest
+    of a batch counts for all of its items (their cached tokens are padded to the longest).
     """
     costs = extra_costs or [0.0] * len(lengths)
     order = sorted(range(len(lengths)), key=lambda i: -lengths[i] - costs[i])
     ends = _cheapest_batch_ends([lengths[i] for i in order], [costs[i] for i in order], max_size, padding_allowance)
-    out, at = [], 0
-    while at < len(order):
-        out.append(order[at : ends[at]])
-        at = ends[at]
-    return out
+    batches, start = [], 0
+    while start < len(order):
+        batches.append(order[start : ends[start]])
+        start = ends[start]
+    return batches
 
 
-def _cheapest_batch_ends(lengths: Sequence[int], held: Sequence[float], size: int, slack: float) -> list[int]:
-    """Where the batch that begins at each item ends, in the cheapest cut of all from there on."""
+def _cheapest_batch_ends(
+    lengths: Sequence[int], extra_costs: Sequence[float], max_size: int, padding_allowance: float
+) -> list[int]:
+    """Return [n_items] where the batch that starts at each item ends, in the cheapest cut of all items from there on.
+
+    Dynamic programming from the last item to the first.
+    """
     n = len(lengths)
-    cost, ends = [0.0] * (n + 1), [n] * n
+    costs, ends = [0.0] * (n + 1), [n] * n
     for start in range(n - 1, -1, -1):
-        longest, most, total, best = 0, 0.0, 0, float("inf")
-        for end in range(start + 1, min(start + size, n) + 1):
-            longest, most = max(longest, lengths[end - 1]), max(most, held[end - 1])
+        longest, largest_extra, total, cheapest = 0, 0.0, 0, float("inf")
+        for end in range(start + 1, min(start + max_size, n) + 1):
+            longest, largest_extra = max(longest, lengths[end - 1]), max(largest_extra, extra_costs[end - 1])
             total += lengths[end - 1]
             area = longest * (end - start)
-            if area - total > max(MAX_PADDING_SHARE * area, slack):
-                if not most:
-                    break  # lengths fall: it only gets worse
+            if area - total > max(MAX_PADDING_SHARE * area, padding_allowance):
+                if not largest_extra:
+                    break  # lengths fall, so longer batches only have more padding
                 continue
-            here = area + most * (end - start) + cost[end]
-            if here < best:
-                best, ends[start] = here, end
-        cost[start] = best + PASS_COST_TOKENS
+            cost = area + largest_extra * (end - start) + costs[end]
+            if cost < cheapest:
+                cheapest, ends[start] = cost, end
+        costs[start] = cheapest + PASS_COST_TOKENS
     return ends

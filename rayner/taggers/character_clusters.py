@@ -1,8 +1,8 @@
-"""Characters clustered by the company they keep in unlabelled text, so that a tagger knows of those it never met.
+"""Clusters of characters by the characters next to them in unlabelled text, so that a tagger can use rare ones.
 
 Each of the commonest characters gets a vector: its positive pointwise mutual information with the common characters one
 and two places before and after it, reduced by a singular value decomposition (Levy, Goldberg and Dagan 2015). Spherical
-k-means over these gives the clusters. The numbers of a cluster mean nothing but "the same".
+k-means over these vectors gives the clusters. The number of a cluster means nothing but identity.
 """
 
 from collections import Counter
@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-N_CLUSTERED_CHARS = 5000  # characters that are clustered, the commonest
-N_CONTEXT_CHARS = 2000  # of these, those whose company counts
+N_CLUSTERED_CHARS = 5000  # the commonest characters, which get a cluster
+N_CONTEXT_CHARS = 2000  # the commonest of these, which count as neighbours
 _OFFSETS = (1, -1, 2, -2)
 _DIMENSIONS = 50
 _BLOCK_CHARS = 4_000_000  # characters that are counted together
@@ -22,75 +22,80 @@ CharacterClusters = dict[str, list[int]]
 
 
 def cluster_characters(
-    texts: Callable[[], Iterable[str]], cluster_counts: Sequence[int], seed: int
+    read_texts: Callable[[], Iterable[str]], cluster_counts: Sequence[int], seed: int
 ) -> CharacterClusters:
-    """For each of the commonest characters its cluster, among `sizes[0]` ones, among `sizes[1]` ... ; {} without text.
+    """Return for each of the commonest characters its cluster in each of several clusterings; {} without text.
 
-    texts: gives the same texts whenever it is called, one at a time: they are gone through twice and never all held.
+    read_texts: yields the same texts at each call; they are read twice and never all held in memory.
+    cluster_counts: the number of clusters of each clustering.
     """
-    counts: Counter[str] = Counter()
-    for text in texts():
-        counts.update(text)
-    chars = [char for char, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:N_CLUSTERED_CHARS]]
+    char_counts: Counter[str] = Counter()
+    for text in read_texts():
+        char_counts.update(text)
+    most_common = sorted(char_counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    chars = [char for char, _ in most_common[:N_CLUSTERED_CHARS]]
     if not chars:
         return {}
-    vectors = _embed_characters(_count_neighbours(texts(), chars), seed)
-    found = [_assign_clusters(vectors, size, seed) for size in cluster_counts]
-    return {char: [int(which[i]) for which in found] for i, char in enumerate(chars)}
+    vectors = _embed_characters(_count_neighbours(read_texts(), chars), seed)
+    clusterings = [_assign_clusters(vectors, n_clusters, seed) for n_clusters in cluster_counts]
+    return {char: [int(clusters[i]) for clusters in clusterings] for i, char in enumerate(chars)}
 
 
 def _count_neighbours(texts: Iterable[str], chars: Sequence[str]) -> list[npt.NDArray[np.int64]]:
-    """[n_chars, n_contexts] for each offset: how often each character stands with each context at that distance."""
-    n, contexts = len(chars), min(N_CONTEXT_CHARS, len(chars))
-    found = [np.zeros(n * contexts, dtype=np.int64) for _ in _OFFSETS]
-    codes = np.array([ord(char) for char in chars], dtype=np.uint32)
-    order = np.argsort(codes)
-    for part in _join_into_blocks(texts):
-        points = np.frombuffer(part.encode("utf-32-le"), dtype=np.uint32)
-        at = np.minimum(np.searchsorted(codes[order], points), n - 1)
-        ranks = np.where(codes[order][at] == points, order[at], n)  # n: none of the characters
-        for offset, total in zip(_OFFSETS, found, strict=True):
-            own, other = (ranks[:-offset], ranks[offset:]) if offset > 0 else (ranks[-offset:], ranks[:offset])
-            known = (own < n) & (other < contexts)
-            total += np.bincount(own[known] * contexts + other[known], minlength=n * contexts)
-    return [total.reshape(n, contexts) for total in found]
+    """Return for each offset [n_chars, n_contexts] how often each character has each context at that distance."""
+    n_chars, n_contexts = len(chars), min(N_CONTEXT_CHARS, len(chars))
+    totals = [np.zeros(n_chars * n_contexts, dtype=np.int64) for _ in _OFFSETS]
+    code_points = np.array([ord(char) for char in chars], dtype=np.uint32)
+    order = np.argsort(code_points)
+    for block in _join_into_blocks(texts):
+        text = np.frombuffer(block.encode("utf-32-le"), dtype=np.uint32)
+        places = np.minimum(np.searchsorted(code_points[order], text), n_chars - 1)
+        ranks = np.where(code_points[order][places] == text, order[places], n_chars)  # n_chars: none of the characters
+        for offset, total in zip(_OFFSETS, totals, strict=True):
+            char, context = (ranks[:-offset], ranks[offset:]) if offset > 0 else (ranks[-offset:], ranks[:offset])
+            counted = (char < n_chars) & (context < n_contexts)
+            total += np.bincount(char[counted] * n_contexts + context[counted], minlength=n_chars * n_contexts)
+    return [total.reshape(n_chars, n_contexts) for total in totals]
 
 
 def _join_into_blocks(texts: Iterable[str]) -> Iterator[str]:
-    """The texts in long pieces: counting costs as much for a short one. What stands at a seam counts as neighbours."""
-    waiting: list[str] = []
-    length = 0
+    """Yield the texts joined to long blocks, because a short block costs as much to count.
+
+    Characters on both sides of a seam count as neighbours.
+    """
+    pending: list[str] = []
+    n_chars = 0
     for text in texts:
-        waiting.append(text)
-        length += len(text)
-        if length >= _BLOCK_CHARS:
-            yield "".join(waiting)
-            waiting, length = [], 0
-    if length:
-        yield "".join(waiting)
+        pending.append(text)
+        n_chars += len(text)
+        if n_chars >= _BLOCK_CHARS:
+            yield "".join(pending)
+            pending, n_chars = [], 0
+    if n_chars:
+        yield "".join(pending)
 
 
-def _embed_characters(company: Sequence[npt.NDArray[np.int64]], seed: int) -> npt.NDArray[np.float32]:
-    """[n_chars, dimensions] of length 1."""
+def _embed_characters(neighbour_counts: Sequence[npt.NDArray[np.int64]], seed: int) -> npt.NDArray[np.float32]:
+    """Return vectors [n_chars, dimensions] of length 1 from what `_count_neighbours` returned."""
     parts = []
-    for counts in company:
-        total = counts.astype(np.float32)
-        rows, columns = total.sum(axis=1, keepdims=True) + 1, total.sum(axis=0, keepdims=True) + 1
+    for counts in neighbour_counts:
+        joint = counts.astype(np.float32)
+        char_totals, context_totals = joint.sum(axis=1, keepdims=True) + 1, joint.sum(axis=0, keepdims=True) + 1
         with np.errstate(divide="ignore"):
-            parts.append(np.maximum(np.log(total * total.sum() / rows / columns), 0))
-    matrix = torch.from_numpy(np.concatenate(parts, axis=1))
+            parts.append(np.maximum(np.log(joint * joint.sum() / char_totals / context_totals), 0))
+    information = torch.from_numpy(np.concatenate(parts, axis=1))
     torch.manual_seed(seed)
-    left, values, _ = torch.svd_lowrank(matrix, q=min(_DIMENSIONS, *matrix.shape), niter=4)
-    vectors: npt.NDArray[np.float32] = (left * values.sqrt()).numpy()
+    left, singular_values, _ = torch.svd_lowrank(information, q=min(_DIMENSIONS, *information.shape), niter=4)
+    vectors: npt.NDArray[np.float32] = (left * singular_values.sqrt()).numpy()
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
     return vectors
 
 
-def _assign_clusters(vectors: npt.NDArray[np.float32], size: int, seed: int) -> npt.NDArray[np.int64]:
-    """[n] the cluster of each vector; each its own where there are no more vectors than clusters."""
-    if len(vectors) <= size:
+def _assign_clusters(vectors: npt.NDArray[np.float32], n_clusters: int, seed: int) -> npt.NDArray[np.int64]:
+    """Return [n_vectors] the cluster of each vector; each its own where there are no more vectors than clusters."""
+    if len(vectors) <= n_clusters:
         return np.arange(len(vectors))
-    means = faiss.Kmeans(vectors.shape[1], size, niter=25, seed=seed, spherical=True, min_points_per_centroid=1)
-    means.train(np.ascontiguousarray(vectors))
-    found: npt.NDArray[np.int64] = means.index.search(np.ascontiguousarray(vectors), 1)[1][:, 0]
-    return found
+    kmeans = faiss.Kmeans(vectors.shape[1], n_clusters, niter=25, seed=seed, spherical=True, min_points_per_centroid=1)
+    kmeans.train(np.ascontiguousarray(vectors))
+    clusters: npt.NDArray[np.int64] = kmeans.index.search(np.ascontiguousarray(vectors), 1)[1][:, 0]
+    return clusters

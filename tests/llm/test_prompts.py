@@ -20,7 +20,7 @@ examples = st.builds(lambda drawn: LabelledSentence(*drawn), tagged_texts(max_si
 
 
 def text_of(parts):
-    return "".join(part.value for part in parts if part.kind is PartSpelling.COPIED)
+    return "".join(part.content for part in parts if part.spelling is PartSpelling.COPIED)
 
 
 def test_instruction_names_each_type_with_its_gloss_if_it_has_one():

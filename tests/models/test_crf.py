@@ -82,7 +82,7 @@ def test_it_learns_what_it_is_shown_and_finds_some_of_the_rest(crf, sentences, t
 def test_training_is_repeatable_and_tells_its_iterations(folder, sentences, labels, tmp_path):
     iterations = []
     crfs.train_crf(sentences[:200], labels, CONFIG, tmp_path, {}, lambda: iterations.append(1))
-    assert 1 < len(iterations) <= CONFIG.iterations
+    assert 1 < len(iterations) <= CONFIG.max_iterations
     assert (tmp_path / crfs.DESCRIPTION_FILE).read_bytes() == (
         folder / crfs.DESCRIPTION_FILE
     ).read_bytes()  # with the model's digest
