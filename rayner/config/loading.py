@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from rayner.config import conditions
 from rayner.config.declare import Declaration, iter_settings
 from rayner.config.plugins import is_plugin_name
 from rayner.config.renamed import REMOVED, RENAMED, RENAMED_VALUES
@@ -113,7 +114,7 @@ def _check_split_and_fusion(config: Config) -> None:
 
 def _check_models(config: Config) -> None:
     """Raise ConfigError for settings of a model that do not fit together."""
-    if config.slm.family != "encoder" and config.index.encoder == "slm":
+    if not conditions.slm_is_encoder(config) and config.index.encoder == "slm":
         raise ConfigError(
             "index.encoder: expected `ngrams` or the checkpoint of an encoder where slm.family is "
             f"{config.slm.family}, which has none, found 'slm'"

@@ -33,9 +33,9 @@ def load_llm_checkpoint(
     device: torch.device,
     dtype: str = "float32",
 ) -> Llm:
-    """A causal model, with a LoRA adapter merged in if one is given.
+    """Load a causal model, with a LoRA adapter merged in if one is given.
 
-    chat: wrap prompts in the tokenizer's chat template, where it has one.
+    base: checkpoint folder or hub name. chat: whether prompts are put into the tokenizer's chat template, if it has one.
     Raises ConfigError where a checkpoint cannot be loaded.
     """
     try:
@@ -52,10 +52,17 @@ def load_llm_checkpoint(
     return Llm(encoder.tokenizer, encoder.instruction, encoder.types, encoder.chat_frame, model=model, device=device)
 
 
-def compute_logits(causal: Any, hidden: torch.Tensor, ids: torch.Tensor | None) -> torch.Tensor:  # noqa: ANN401 - as with_lora
-    """Logits [n, m] in float32 of the tokens `ids` [n, m], or of all, from hidden states [n, size].
+def compute_logits(
+    causal: Any,  # noqa: ANN401 - transformers' models share no useful base
+    hidden: torch.Tensor,
+    ids: torch.Tensor | None,
+) -> torch.Tensor:
+    """Return the logits, in float32, of some tokens or of all.
 
-    The output layer computes no more than is asked for: over a large vocabulary it costs more than it looks.
+    The output layer computes only what is asked for, because over a large vocabulary it is expensive.
+
+    causal: the model. hidden: [n, hidden]. ids: [n, m] the tokens in question; None for the whole vocabulary.
+    Returns [n, m] or [n, vocabulary].
     """
     head = causal.get_output_embeddings()
     cap: float | None = getattr(causal.config, "final_logit_softcapping", None)
@@ -71,7 +78,7 @@ def compute_logits(causal: Any, hidden: torch.Tensor, ids: torch.Tensor | None) 
 
 
 def add_lora(model: Any, config: LoraConfig) -> Any:  # noqa: ANN401 - transformers' models share no useful base
-    """The model with a fresh adapter to train."""
+    """Return the model with a fresh adapter to train."""
     from peft import LoraConfig as PeftConfig
     from peft import get_peft_model
 

@@ -1,7 +1,7 @@
-"""The LLM's prompt as parts: instruction, retrieved examples, sentence (method, section 3).
+"""The LLM's prompt in parts: instruction, examples, sentence (method, section 3).
 
-Parts keep apart what a tokenizer may treat as prose (`PROSE`) from what must be spelled character by character
-(`COPIED`) and from tags, so that no token straddles a character or a tag boundary.
+The parts keep prose, which a tokenizer may split as it likes, apart from text, which is tokenized character by
+character, and from tags. So no token straddles the boundary of a character or a tag.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,50 +13,53 @@ from rayner.text.spans import sort_and_check_spans
 
 
 class PartSpelling(Enum):
-    """How a part is turned into tokens."""
+    """How a part becomes tokens."""
 
-    PROSE = "literal"
-    COPIED = "copied"
-    OPEN_TAG = "open"
-    CLOSE_TAG = "close"
+    PROSE = "prose"  # as the tokenizer splits it
+    COPIED = "copied"  # character by character, with `<` and `&` escaped
+    OPEN_TAG = "open_tag"  # `<`, the type, `>`
+    CLOSE_TAG = "close_tag"  # `</`, the type, `>`
 
 
 @dataclass(frozen=True, slots=True)
 class PromptPart:
-    """A piece of prompt: prose, text, or the type of a tag."""
+    """A part of a prompt. content: prose, text, or the type of a tag."""
 
     spelling: PartSpelling
     content: str
 
 
-def build_instruction(types: Mapping[str, str]) -> str:
-    """The task, for the types and their glosses (a gloss may be empty)."""
-    named = "、".join(f"{kind}（{gloss}）" if gloss else kind for kind, gloss in types.items())
-    return f"標注句中的實體：{named}。照抄原文，只加標籤。"
+def build_instruction(type_glosses: Mapping[str, str]) -> str:
+    """Return the task in words. type_glosses: what each entity type means; may be empty for a type."""
+    types = "、".join(f"{type_}（{gloss}）" if gloss else type_ for type_, gloss in type_glosses.items())
+    return f"標注句中的實體：{types}。照抄原文，只加標籤。"
 
 
-def build_tagged_parts(example: LabelledSentence) -> list[PromptPart]:
-    """A sentence with its tags, as parts."""
+def build_instruction_parts(instruction: str) -> list[PromptPart]:
+    """Return the parts that begin every prompt; none where the instruction is empty."""
+    return [PromptPart(PartSpelling.PROSE, f"{instruction}\n")] if instruction else []
+
+
+def build_tagged_parts(sentence: LabelledSentence) -> list[PromptPart]:
+    """Return the parts of a sentence with tags around its entities."""
     parts: list[PromptPart] = []
     end = 0
-    for span in sort_and_check_spans(example.spans, len(example.text)):
+    for span in sort_and_check_spans(sentence.spans, len(sentence.text)):
         parts += [
-            PromptPart(PartSpelling.COPIED, example.text[end : span.start]),
+            PromptPart(PartSpelling.COPIED, sentence.text[end : span.start]),
             PromptPart(PartSpelling.OPEN_TAG, span.type),
-            PromptPart(PartSpelling.COPIED, example.text[span.start : span.end]),
+            PromptPart(PartSpelling.COPIED, sentence.text[span.start : span.end]),
             PromptPart(PartSpelling.CLOSE_TAG, span.type),
         ]
         end = span.end
-    return [*parts, PromptPart(PartSpelling.COPIED, example.text[end:])]
-
-
-def build_instruction_parts(task: str) -> list[PromptPart]:
-    """The task in words, which begins every prompt; nothing without one."""
-    return [PromptPart(PartSpelling.PROSE, f"{task}\n")] if task else []
+    return [*parts, PromptPart(PartSpelling.COPIED, sentence.text[end:])]
 
 
 def build_example_parts(examples: Sequence[LabelledSentence]) -> list[PromptPart]:
-    """The examples, the most similar last, next to the sentence."""
+    """Return the parts of the examples, the most similar last, next to the sentence.
+
+    examples: the most similar first, as retrieval gives them.
+    """
     return [
         part
         for example in reversed(examples)
@@ -65,7 +68,7 @@ def build_example_parts(examples: Sequence[LabelledSentence]) -> list[PromptPart
 
 
 def build_query_parts(text: str) -> list[PromptPart]:
-    """The sentence, and what the answer follows on."""
+    """Return the parts of the sentence to tag, and of what announces the answer."""
     return [
         PromptPart(PartSpelling.PROSE, "句："),
         PromptPart(PartSpelling.COPIED, text),
@@ -74,11 +77,14 @@ def build_query_parts(text: str) -> list[PromptPart]:
 
 
 def choose_fixed_examples(candidates: Iterable[LabelledSentence], count: int) -> list[LabelledSentence]:
-    """The examples of the few-shot setting: the first sentences that add the most types not shown before."""
-    pool, chosen, seen = list(candidates), list[LabelledSentence](), set[str]()
-    for _ in range(min(count, len(pool))):
-        best = max(pool, key=lambda e: len({s.type for s in e.spans} - seen))
-        pool.remove(best)
+    """Choose the examples of the few-shot setting: one by one, the sentence that adds the most new entity types.
+
+    Of equally good candidates the first is taken.
+    """
+    remaining, chosen, shown_types = list(candidates), list[LabelledSentence](), set[str]()
+    for _ in range(min(count, len(remaining))):
+        best = max(remaining, key=lambda sentence: len({span.type for span in sentence.spans} - shown_types))
+        remaining.remove(best)
         chosen.append(best)
-        seen |= {span.type for span in best.spans}
+        shown_types |= {span.type for span in best.spans}
     return chosen

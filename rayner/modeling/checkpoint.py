@@ -1,4 +1,4 @@
-"""Checkpoints read as data: safetensors and JSON. No pickle of a user is opened, no code that came along is run."""
+"""Checkpoints are read as data, safetensors and JSON: no pickle is opened, no code that comes with one is run."""
 
 import json
 import os
@@ -16,10 +16,10 @@ _SAFETENSORS_INDEX = ".safetensors.index.json"
 
 
 def safe_load_options(model: str | Path) -> dict[str, bool]:
-    """The arguments by which transformers opens safetensors alone and runs no code of a checkpoint.
+    """Return the arguments with which transformers opens only safetensors and runs no code of a checkpoint.
 
-    Raises ConfigError, naming the file, for a folder whose weights it would unpickle all the same, or that has no
-    others.
+    Raises ConfigError, naming the file, for a folder that has only pickled weights, or whose JSON makes transformers
+    open pickled ones all the same.
     """
     folder = Path(model)
     if folder.is_dir():
@@ -28,9 +28,9 @@ def safe_load_options(model: str | Path) -> dict[str, bool]:
 
 
 def checkpoint_error(model: str | Path, expected: str, error: Exception) -> ConfigError:
-    """The error, in one line, for a checkpoint that cannot be loaded."""
+    """Return the error, in one line, for a checkpoint that cannot be loaded. expected: what it should be."""
     found = " ".join(str(error).split())
-    if "trust_remote_code" in found:  # transformers goes on about an argument that nobody can give here
+    if "trust_remote_code" in found:  # transformers asks for an argument that users of rayner cannot give
         found = "one that needs Python code of its own, which is not run (docs/security.md)"
     return ConfigError(f"{model}: expected {expected}, found: {found}")
 
@@ -50,19 +50,19 @@ def _reject_pickled_weights(folder: Path) -> None:
 
 
 def _weight_files_in_json(folder: Path) -> set[str]:
-    """Files that the folder's own JSON names as weights: transformers opens them whatever their format."""
-    named: set[str] = set()
+    """Return the files that the folder's own JSON names as weights: transformers opens them whatever their format."""
+    names: set[str] = set()
     for path in (folder / "config.json", *folder.glob(f"*{_SAFETENSORS_INDEX}")):
         try:
-            tree: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            named |= {str(name) for name in tree.get("weight_map", {}).values()}
-            if path.name == "config.json" and tree.get("transformers_weights"):
-                named.add(str(tree["transformers_weights"]))
+            fields: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            names |= {str(name) for name in fields.get("weight_map", {}).values()}
+            if path.name == "config.json" and fields.get("transformers_weights"):
+                names.add(str(fields["transformers_weights"]))
         except FileNotFoundError:
             continue
         except (OSError, ValueError, AttributeError) as error:
             raise checkpoint_error(path, "JSON of a checkpoint", error) from error
-    return named
+    return names
 
 
 def _pickle_error(folder: Path, name: str) -> ConfigError:
@@ -74,7 +74,7 @@ def _pickle_error(folder: Path, name: str) -> ConfigError:
 
 @contextmanager
 def unpickle_only_deepspeed_states() -> Iterator[None]:
-    """While it lasts torch unpickles nothing but tensors and the three classes of DeepSpeed's own training states.
+    """Let torch unpickle, while the block runs, only tensors and the three classes of DeepSpeed's training states.
 
     DeepSpeed asks for unrestricted pickles; anything else in one raises pickle.UnpicklingError.
     """

@@ -1,4 +1,4 @@
-"""Small checkpoints from scratch: what a laptop trains in minutes.
+"""Small untrained checkpoints, from scratch: a laptop trains them in minutes.
 
 They are ordinary transformers checkpoint folders, so that every later step sees only "a checkpoint", local or hub.
 """
@@ -27,13 +27,16 @@ DECODER_MAX_TOKENS = 4096  # positions that the decoder is made for
 
 
 def write_scratch_encoder(folder: Path, texts: Iterable[str], shape: EncoderScratchConfig, seed: int) -> None:
-    """A BERT-like encoder whose vocabulary is the characters of the texts; the rest is its unknown token."""
+    """Write a BERT-like encoder whose vocabulary is the frequent characters of the texts.
+
+    Other characters become its unknown token.
+    """
     specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     vocabulary = {token: i for i, token in enumerate([*specials, *_frequent_characters(texts, shape.min_count)])}
-    raw = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    raw.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+    word_level = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    word_level.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=raw,
+        tokenizer_object=word_level,
         pad_token="[PAD]",
         unk_token="[UNK]",
         cls_token="[CLS]",
@@ -61,7 +64,10 @@ def write_scratch_encoder(folder: Path, texts: Iterable[str], shape: EncoderScra
 def write_scratch_decoder(
     folder: Path, texts: Iterable[str], types: Sequence[str], shape: ScratchConfig, seed: int
 ) -> None:
-    """A Qwen2-like decoder: a token a character of the texts, the others in UTF-8 bytes; a token a type's name."""
+    """Write a Qwen2-like decoder with one token for each frequent character of the texts and each type's name.
+
+    Other characters are spelled in UTF-8 bytes.
+    """
     vocabulary, merges = _build_byte_level_bpe(
         [*_frequent_characters(texts, shape.min_count), *_PUNCTUATION], [*types, "</"]
     )
@@ -96,17 +102,17 @@ def write_scratch_decoder(
 def _build_byte_level_bpe(
     characters: Iterable[str], words: Iterable[str]
 ) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """Vocabulary and merges of a byte-level BPE, as Qwen2's is, with a token for each character and each word.
+    """Return vocabulary and merges of a byte-level BPE, as Qwen2's is, with a token for each character and each word.
 
-    Beside a Qwen2 model, AutoTokenizer makes a byte-level tokenizer out of whatever was saved: it must be one.
+    AutoTokenizer makes a byte-level tokenizer of whatever was saved beside a Qwen2 model, so it must be one.
     """
-    symbol = bytes_to_unicode()
+    byte_symbols = bytes_to_unicode()
     merges: dict[tuple[str, str], None] = {}
     for word in [*characters, *words]:
-        spelled = [symbol[byte] for byte in word.encode()]
-        for i in range(1, len(spelled)):
-            merges["".join(spelled[:i]), spelled[i]] = None
-    tokens = [_END, _PAD, *sorted(symbol.values()), *("".join(merge) for merge in merges)]
+        symbols = [byte_symbols[byte] for byte in word.encode()]
+        for i in range(1, len(symbols)):
+            merges["".join(symbols[:i]), symbols[i]] = None
+    tokens = [_END, _PAD, *sorted(byte_symbols.values()), *("".join(merge) for merge in merges)]
     return {token: i for i, token in enumerate(dict.fromkeys(tokens))}, list(merges)
 
 
