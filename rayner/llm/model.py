@@ -35,7 +35,7 @@ def load_llm_checkpoint(
 ) -> Llm:
     """Load a causal model, with a LoRA adapter merged in if one is given.
 
-    base: checkpoint folder or hub name. chat: whether prompts are put into the tokenizer's chat template, if it has one.
+    base: checkpoint folder or hub name. chat: whether prompts are put into the chat template, if there is one.
     Raises ConfigError where a checkpoint cannot be loaded.
     """
     try:
