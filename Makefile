@@ -50,7 +50,7 @@ vllm: $(VLLM)/.ready ## install vLLM into .venv-vllm; `make bench` then measures
 
 test-vllm: $(VLLM)/.ready ## run the tests of llm.engine=vllm, in its environment
 	VLLM_CPU_KVCACHE_SPACE=1 VLLM_CPU_OMP_THREADS_BIND=0-1 VLLM_LOGGING_LEVEL=ERROR \
-		$(VLLM)/bin/python -m pytest --quiet tests/models/test_vllm_engine.py
+		$(VLLM)/bin/python -m pytest --quiet tests/decoding/test_vllm_engine.py
 
 # Peers have their own environment. Their scripts read a run's split and import nothing of rayner.
 PEERS := .venv-peers

@@ -1,4 +1,7 @@
-"""Tiny checkpoints, written once: ordinary folders, as every later step sees them."""
+"""Tiny checkpoints, written once, as fixtures: ordinary folders, as every later step sees them.
+
+The tests of a room of the models take them by the `conftest.py` of their folder.
+"""
 
 import json
 import shutil
@@ -25,7 +28,7 @@ logging.disable_progress_bar()
 
 CPU = torch.device("cpu")
 SHAPE = EncoderScratchConfig(hidden=32, layers=2, heads=2, intermediate=64, min_count=2)
-SAMPLE = Path(__file__).parents[2] / "sample" / "labelled.txt"
+SAMPLE = Path(__file__).parents[1] / "sample" / "labelled.txt"
 SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 TEMPLATE = (
     "{% for m in messages %}[{{ m.role }}]{{ m.content }}[/]{% endfor %}{% if add_generation_prompt %}[bot]{% endif %}"

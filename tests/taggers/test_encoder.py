@@ -17,7 +17,7 @@ from rayner.taggers.tagger import measure_f1
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.spans import Span, sort_and_check_spans
 from rayner.text.tags import spans_to_tags, tags_to_spans
-from tests.models.conftest import CPU, fresh_tagger, truncated
+from tests.checkpoints import CPU, fresh_tagger, truncated
 from tests.strategies import ODD, at_most, texts
 
 CONFIG = SlmConfig(epochs=2, batch_size=8, lr=3e-3)

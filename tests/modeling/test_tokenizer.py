@@ -6,7 +6,7 @@ from transformers import PreTrainedTokenizerFast
 from rayner.errors import ConfigError
 from rayner.modeling.tokenizer import CharTokenizer, load_tokenizer
 from rayner.text.markup import escape_char
-from tests.models.conftest import composed
+from tests.checkpoints import composed
 from tests.strategies import at_most, texts
 
 NASTY = [

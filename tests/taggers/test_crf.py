@@ -14,8 +14,8 @@ from rayner.taggers import crf as crfs
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.spans import Span
 from rayner.text.tags import legal_transitions
-from tests.models.test_encoder import proper
 from tests.strategies import at_most, texts
+from tests.taggers.test_encoder import proper
 
 CONFIG = CrfConfig(max_iterations=40)
 

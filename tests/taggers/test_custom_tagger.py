@@ -13,8 +13,8 @@ from rayner.taggers.custom_tagger import DESCRIPTION_FILE, CustomTagger, CustomT
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.spans import Span
 from rayner.text.tags import bmes_labels
-from tests.models.test_encoder import proper
 from tests.strategies import at_most, texts
+from tests.taggers.test_encoder import proper
 
 LABELS = bmes_labels(["NR", "NS"])
 TAGGER = """

@@ -16,7 +16,7 @@ from rayner.text.predictions import join_window_answers
 from rayner.text.segmentation import split_windows
 from rayner.text.spans import sort_and_check_spans
 from rayner.text.tag_grammar import GrammarState, TokenRole
-from tests.models.conftest import answer_greedily, load_llm
+from tests.checkpoints import answer_greedily, load_llm
 from tests.strategies import ODD, at_most, texts
 
 PROBABILITIES = ["all", "allowed"]

@@ -14,7 +14,7 @@ from rayner.text.labelled_text import LabelledSentence
 from rayner.text.markup import escape_char, spans_to_markup
 from rayner.text.spans import Span
 from rayner.text.tag_grammar import TokenRole
-from tests.models.conftest import composed, load_llm, truncated
+from tests.checkpoints import composed, load_llm, truncated
 from tests.strategies import at_most, tagged_texts
 
 LORA = LoraConfig(r=4, alpha=8, dropout=0.1)

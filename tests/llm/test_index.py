@@ -17,7 +17,7 @@ from rayner.llm.sentence_encoders import NgramEncoder, load_sentence_encoder
 from rayner.taggers import encoder
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.spans import Span
-from tests.models.conftest import CPU, truncated
+from tests.checkpoints import CPU, truncated
 from tests.strategies import at_most, texts
 
 DIM = 8

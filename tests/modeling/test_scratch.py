@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokeniz
 
 from rayner.modeling.scratch import write_scratch_decoder, write_scratch_encoder
 from rayner.modeling.tokenizer import CharTokenizer
-from tests.models.conftest import SHAPE, composed
+from tests.checkpoints import SHAPE, composed
 from tests.strategies import at_most, texts
 
 UNSEEN = ["\ue000", "\U000f0000", "𠀀", "\u2028", "\x00", "\t", "é", "龘"]

@@ -11,7 +11,7 @@ from rayner.decoding.draft_verify import DraftVerifyEngine
 from rayner.decoding.engine import WindowRequest
 from rayner.fusion.gate import first_stop_slot
 from rayner.text.spans import sort_and_check_spans
-from tests.models.conftest import answer_greedily, load_llm
+from tests.checkpoints import answer_greedily, load_llm
 from tests.strategies import at_most, rules, slm_scores, spans_in, texts
 
 PROBABILITIES = ["all", "allowed"]

@@ -12,8 +12,8 @@ from rayner.fusion.gate import first_stop_slot
 from rayner.fusion.region_rule import RegionRule
 from rayner.modeling.scratch import write_scratch_decoder
 from rayner.text.predictions import SlmPrediction
-from tests.models.conftest import SHAPE, load_llm
-from tests.models.test_draft_verify import plainly, same
+from tests.checkpoints import SHAPE, load_llm
+from tests.decoding.test_draft_verify import plainly, same
 
 vllm = pytest.importorskip("vllm", reason="vllm has an environment of its own: make test-vllm")
 
