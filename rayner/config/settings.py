@@ -30,11 +30,9 @@ from rayner.config.conditions import (
     slm_training_is_random,
 )
 from rayner.config.declare import StepIf, section, setting
+from rayner.text.entity_types import ENTITY_TYPES
 
-DEFAULT_TYPE_GLOSSES = {
-    "NR": "人名", "NS": "地名", "NB": "書名", "NO": "官職", "NG": "國名", "T": "時間",
-    "ZD": "疾病", "ZZ": "證候", "ZF": "方劑", "ZP": "飲片", "ZS": "症狀", "ZA": "穴位",
-}  # fmt: skip
+DEFAULT_TYPE_GLOSSES = {entity_type.code: entity_type.traditional for entity_type in ENTITY_TYPES}
 DTYPES = ("float32", "bfloat16")
 LAYOUTS = ("evahan", "conll")
 

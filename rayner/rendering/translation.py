@@ -5,22 +5,11 @@ from rayner.rendering.texts_methods import METHODS_TEXTS
 from rayner.rendering.texts_report import REPORT_TEXTS
 from rayner.rendering.texts_shared import SHARED_TEXTS
 from rayner.rendering.texts_site import SITE_TEXTS
+from rayner.text.entity_types import ENTITY_TYPES
 
-TYPE_GLOSSES = {
-    "NR": ("person", "人名"),
-    "NS": ("place", "地名"),
-    "NB": ("book", "书名"),
-    "NO": ("office", "官职"),
-    "NG": ("country", "国名"),
-    "T": ("time", "时间"),
-    "ZD": ("disease", "疾病"),
-    "ZZ": ("syndrome", "证候"),
-    "ZF": ("formula", "方剂"),
-    "ZP": ("decoction piece", "饮片"),
-    "ZS": ("symptom", "症状"),
-    "ZA": ("acupoint", "穴位"),
+GLOSS_TEXTS = {
+    f"gloss_{entity_type.code}": (entity_type.english, entity_type.simplified) for entity_type in ENTITY_TYPES
 }
-GLOSS_TEXTS = {f"gloss_{name}": gloss for name, gloss in TYPE_GLOSSES.items()}
 TEXTS = {**SHARED_TEXTS, **REPORT_TEXTS, **METHODS_TEXTS, **SITE_TEXTS, **GLOSS_TEXTS}
 
 

@@ -1,10 +1,8 @@
-"""Sort entity types for display, and give each type a colour."""
+"""Give each entity type a colour."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
-from rayner.rendering.translation import TYPE_GLOSSES
-
-# Hue (degrees) and saturation (%). Types that occur together have hues far apart.
+# By code (`text.entity_types`), hue (degrees) and saturation (%). Types that occur together have hues far apart.
 _COLOURS = {
     "NR": (8, 70),
     "NS": (150, 55),
@@ -20,11 +18,6 @@ _COLOURS = {
     "ZA": (175, 60),
 }
 _SPARE_HUES = (320, 95, 240, 65, 20, 200, 120, 300)
-
-
-def sort_types(types: Collection[str]) -> list[str]:
-    """Sort types without repetition: those with a gloss in the order of the glosses, then the others by name."""
-    return [name for name in TYPE_GLOSSES if name in types] + sorted(set(types) - set(TYPE_GLOSSES))
 
 
 def assign_type_colours(types: Sequence[str]) -> dict[str, tuple[int, int]]:

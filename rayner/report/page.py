@@ -22,10 +22,11 @@ from rayner.rendering.translation import (
     type_gloss,
     type_with_gloss,
 )
-from rayner.rendering.type_styles import assign_type_colours, sort_types
+from rayner.rendering.type_styles import assign_type_colours
 from rayner.report import fact_tables, plots
 from rayner.report.methods import compose_methods_paragraph
 from rayner.runs.storage import StoragePath, atomic_writer
+from rayner.text.entity_types import sort_types
 
 __all__ = ["TaggedSample", "write_report_page"]
 

@@ -6,13 +6,13 @@ from typing import Any
 
 from markupsafe import Markup
 
-from rayner.rendering.type_styles import sort_types
 from rayner.site.document_pages import document_page_path
 from rayner.site.drawing import DECIDERS, draw_histogram
 from rayner.site.html_text import text_to_html
 from rayner.site.name_index import TITLES_PER_SCRIPT, write_name_shards, write_title_scripts
 from rayner.site.pages import SiteFolder, page_path, pager_values
 from rayner.site.store import MAX_CONTEXTS, MAX_DISAGREEMENTS, DecisionCounts, Disagreement, SiteDatabase
+from rayner.text.entity_types import sort_types
 
 ROWS_PER_PAGE = 500  # of a table of books or documents
 DISAGREEMENTS_PER_PAGE = 50

@@ -8,12 +8,12 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from rayner.corpus.tables import TaggedDocument, iter_documents, iter_segment_rows
-from rayner.rendering.type_styles import sort_types
 from rayner.runs.storage import StoragePath
 from rayner.site.html_text import LlmCoverage, TypeNumbers, pack_votes, tagged_text_to_html
 from rayner.site.page_splitting import find_page_starts
 from rayner.site.pages import SiteFolder, page_path, pager_values
 from rayner.site.store import SiteDatabase
+from rayner.text.entity_types import sort_types
 
 _DOCUMENTS_PER_FOLDER = 1000
 
