@@ -10,8 +10,9 @@ import pytest
 
 from rayner.cli import main
 from rayner.config.loading import check_config, load_config
-from rayner.config.plugins import is_plugin_name, load_plugin, plugin_fingerprint, plugin_fingerprints
+from rayner.config.plugins import is_plugin_name, load_plugin, plugin_fingerprint
 from rayner.config.settings import Config, LlmConfig
+from rayner.config.step_settings import step_settings
 from rayner.errors import ConfigError
 
 IMPORTED = "expected a module that can be imported, found"
@@ -75,10 +76,10 @@ def test_a_version_changes_with_the_file_and_not_with_its_place(own_module):
 
 def test_work_depends_on_what_is_from_outside_alone(own_module):
     own_module("own_c", "def work(): ...")
-    assert plugin_fingerprints({"slm.family": "crf", "fusion.rules": "spans"}) == {}
-    assert plugin_fingerprints({"slm.family": "crf", "fusion.rules": "own_c:work"}) == {
-        "code": [plugin_fingerprint("fusion.rules", "own_c:work")]
-    }
+    assert step_settings(load_config(None, ["fusion.rules=spans"]), "tune_fusion")["fusion.rules"] == ["spans"]
+    config = load_config(None, ["fusion.rules=spans,own_c:work"])
+    expected = ["spans", plugin_fingerprint("fusion.rules", "own_c:work")]
+    assert step_settings(config, "tune_fusion")["fusion.rules"] == expected
 
 
 @pytest.mark.parametrize("key", ["layout=own_d:x", "slm.family=own_d:x", "fusion.rules=regions,own_d:x"])
