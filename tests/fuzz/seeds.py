@@ -1,4 +1,4 @@
-"""Valid inputs of each target, from which others are made."""
+"""Valid inputs of each target, from which broken ones are made."""
 
 import dataclasses
 import io
@@ -17,7 +17,7 @@ from rayner.corpus.review.task_files import write_review
 from rayner.runs.status import JobStatus
 from rayner.text.markup import spans_to_markup
 from rayner.text.spans import Span
-from rayner.text.tags import spans_to_tags as tags_of
+from rayner.text.tags import spans_to_tags
 from tests.corpus.nasty import SPANS, TEXT
 from tests.corpus.units import SCHEMAS, document, entity
 
@@ -30,13 +30,13 @@ def _lines(text: str, spans: list[Span] | tuple[Span, ...]) -> bytes:
     return "".join(f"{line}\n" for line in format_evahan_lines(text, spans)).encode()
 
 
-def evahan() -> list[bytes]:
+def evahan_file() -> list[bytes]:
     plain = _lines(_PLAIN, _ENTITIES)
     others = ["\ufeff楚\tI-NG\r\n使\tO\r\n", "\ufeff\tO\n\t\tB-NR\n\u2028\tM-NR\n\n\n \tE-NR", "楚\tM-NG\n國\tB-NG\n\n"]
     return [plain, _lines(TEXT, SPANS), *(other.encode() for other in others)]
 
 
-def conll() -> list[bytes]:
+def conll_file() -> list[bytes]:
     inputs = [
         "楚 x B-NG\n懷王 x I-NG\n\n-DOCSTART- -X- O\n\t\n入 x O\n",
         "\ufeff楚國\tS-NG\r\n\u3000\tO\r\n",
@@ -45,20 +45,20 @@ def conll() -> list[bytes]:
     return [text.encode() for text in inputs]
 
 
-def evaluated() -> list[bytes]:
+def evaluation() -> list[bytes]:
     gold = _lines(_PLAIN, _ENTITIES)
     return [gold + SPLIT + _lines(_PLAIN, _ENTITIES[1:]), gold + SPLIT + gold, gold + SPLIT + _lines(_PLAIN, ())]
 
 
-def text() -> list[bytes]:
+def text_file() -> list[bytes]:
     return [TEXT.encode(), _PLAIN.encode(), "\ufeff楚\r\n".encode(), b""]
 
 
-def sentences() -> list[bytes]:
-    return [*text(), "「善！」』。。？\r\n\r\r\n。楚".encode()]
+def sentence_split() -> list[bytes]:
+    return [*text_file(), "「善！」』。。？\r\n\r\r\n。楚".encode()]
 
 
-def answer() -> list[bytes]:
+def llm_markup() -> list[bytes]:
     return [
         spans_to_markup(_PLAIN, _ENTITIES).encode(),
         spans_to_markup(TEXT, SPANS).encode(),
@@ -67,33 +67,33 @@ def answer() -> list[bytes]:
     ]
 
 
-def copied() -> list[bytes]:
+def grammar_answer() -> list[bytes]:
     return [
         bytes([n, *range(n), *pattern]) for n in (0, 1, 4, 7) for pattern in ([0, 1, 0], [1, 0, 1, 2], [0, 1, 2, 3])
     ]
 
 
-def tagged() -> list[bytes]:
-    legal = " ".join(tags_of(_ENTITIES, len(_PLAIN)))
+def tag_sequence() -> list[bytes]:
+    legal = " ".join(spans_to_tags(_ENTITIES, len(_PLAIN)))
     return [legal.encode(), b"B-NR I-NR O L-NS U-NS W-T I-T", b"M-NR E-NS B-NR", b""]
 
 
-def settings() -> list[bytes]:
+def settings_file() -> list[bytes]:
     paths = sorted((Path(__file__).parents[2] / "jobs" / "conf").glob("*.yaml"))
-    return [*(path.read_bytes() for path in paths), b"types: {NR: x, 1: ~}\ntrain: a,b\nslm: {lr: 1e-3, epochs: 2}\n"]
+    return [*(path.read_bytes() for path in paths), b"llm: {type_glosses: {NR: x, 1: ~}}\ntrain: a,b\nslm: {lr: 1e-3, epochs: 2}\n"]
 
 
-def overrides() -> list[bytes]:
+def setting_overrides() -> list[bytes]:
     values = config_to_dict(Config())
     return [
         b"run=runs/mine\ntrain=a.txt,b.txt\nslm.epochs=3\nslm.lr=1e-3\nseed=0x10",
-        b"types.NR=x\ndatasets.A=a.txt\nout=null\ngate={share: 0.5}\nllm.workers.count=2",
+        b"llm.type_glosses.NR=x\ndatasets.A=a.txt\nout=null\ngate={share: 0.5}\nllm.workers.count=2",
         b"slm.crf.clusters=[\"8\", '16']\nslm.family=crf\nindex.encoder=ngrams",
         "\n".join(f"{key}={json.dumps(value)}" for key, value in values.items() if key != "slm").encode(),
     ]
 
 
-def tag_names() -> list[bytes]:
+def type_names_file() -> list[bytes]:
     return [b'NR: persName\n"NO": roleName\n', "NS: 地名\nT: &a date\nNB: *a\n".encode()]
 
 
@@ -122,7 +122,7 @@ def label_studio_review() -> list[bytes]:
     return [side_car + SPLIT + form.encode() for form in forms]
 
 
-def status() -> list[bytes]:
+def status_file() -> list[bytes]:
     full = JobStatus(
         "tag", "host", 7, 1e9, 1e9 + 60, 5.0, "running", 2, 7, "tag", "tag", 10, 90, "units", 2.5, 32.0, "no"
     )
@@ -138,7 +138,7 @@ def _parquet(rows: list[dict[str, object]], schema: pa.Schema) -> bytes:
     return out.getvalue()
 
 
-def tables() -> list[bytes]:
+def tagged_tables() -> list[bytes]:
     """Not compressed, so that a changed byte may be a changed value."""
     entities = [
         entity("a", 2, "懷王"),

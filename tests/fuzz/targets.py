@@ -1,7 +1,7 @@
-"""What is fuzzed: all that reads what people or models give.
+"""The fuzz targets: everything that reads what people or models give.
 
-Each target takes an input, bytes, and says whether it was read (True) or cleanly refused (False). Anything else is a
-bug: an error that is not meant for users, or, of what was read, a property that does not hold.
+A target takes an input (bytes) and returns whether it was read (True) or cleanly refused (False). Anything else is a
+bug: an error that is not meant for users, or a property that does not hold for what was read.
 """
 
 import atexit
@@ -51,84 +51,91 @@ FOLDER = Path(tempfile.mkdtemp(prefix="fuzz-"))
 atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
 
 
-def file(data: bytes, name: str = "input.txt") -> Path:
+def write_input(data: bytes, name: str = "input.txt") -> Path:
     path = FOLDER / name
     path.write_bytes(data)
     return path
 
 
-def read(reader: Callable, *given, refusal=(ConfigError, DataError), **named):
-    """What a reader makes of it; None where it refuses, by one line."""
+def read_or_refuse(reader: Callable, *arguments, refusal=(ConfigError, DataError), **keywords):
+    """Return what a reader returns, or None if it refuses the input by a message of one line."""
     try:
-        return reader(*given, **named)
+        return reader(*arguments, **keywords)
     except refusal as error:
-        said = str(error)
-    assert refusal is ValueError or (said and "\n" not in said)
+        message = str(error)
+    assert refusal is ValueError or (message and "\n" not in message)
     return None
 
 
 # ---- labelled files and texts
 
 
-def labelled(data: bytes, layout: str) -> LabelledFile | None:
-    found = read(read_labelled_file, file(data), layout=layout)
-    if found is not None:
-        assert sort_and_check_spans(found.spans, len(found.text)) == found.spans
-        assert list(found.blank_line_offsets) == sorted(found.blank_line_offsets)
-        assert all(0 <= at <= len(found.text) for at in found.blank_line_offsets)
-        assert all(n >= 0 for n in found.faults.values())
-        assert found.faults["line_separators"] == sum(char in LINE_SEPARATORS for char in found.text)
-    return found
+def check_labelled_file(data: bytes, layout: str) -> LabelledFile | None:
+    labelled = read_or_refuse(read_labelled_file, write_input(data), layout=layout)
+    if labelled is not None:
+        assert sort_and_check_spans(labelled.spans, len(labelled.text)) == labelled.spans
+        assert list(labelled.blank_line_offsets) == sorted(labelled.blank_line_offsets)
+        assert all(0 <= offset <= len(labelled.text) for offset in labelled.blank_line_offsets)
+        assert all(n >= 0 for n in labelled.faults.values())
+        assert labelled.faults["line_separators"] == sum(char in LINE_SEPARATORS for char in labelled.text)
+    return labelled
 
 
-def written_again(found: LabelledFile) -> None:
+def check_round_trip(labelled: LabelledFile) -> None:
     """What is written of a labelled text is read as the same, without a fault of tags."""
-    lines = format_evahan_lines(found.text, found.spans, found.blank_line_offsets)
-    again = read_labelled_file(file("".join(f"{line}\n" for line in lines).encode()))
-    assert (again.text, again.spans, again.blank_line_offsets) == (found.text, found.spans, found.blank_line_offsets)
+    lines = format_evahan_lines(labelled.text, labelled.spans, labelled.blank_line_offsets)
+    again = read_labelled_file(write_input("".join(f"{line}\n" for line in lines).encode()))
+    assert (again.text, again.spans, again.blank_line_offsets) == (
+        labelled.text,
+        labelled.spans,
+        labelled.blank_line_offsets,
+    )
     assert again.faults["no_begin"] == again.faults["no_end"] == 0
 
 
-def evahan(data: bytes) -> bool:
-    found = labelled(data, "evahan")
-    if found is None:
+def evahan_file(data: bytes) -> bool:
+    labelled = check_labelled_file(data, "evahan")
+    if labelled is None:
         return False
     lines = data.decode().split("\n")
-    if found.faults["bom"]:
+    if labelled.faults["bom"]:
         lines[0] = lines[0][1:]
-    assert found.text == "".join(line[0] for line in lines if line not in ("", "\r"))
-    written_again(found)
+    assert labelled.text == "".join(line[0] for line in lines if line not in ("", "\r"))
+    check_round_trip(labelled)
     return True
 
 
-def conll(data: bytes) -> bool:
-    found = labelled(data, "conll")
-    if found is None:
+def conll_file(data: bytes) -> bool:
+    labelled = check_labelled_file(data, "conll")
+    if labelled is None:
         return False
     rest = iter(data.decode())
-    assert all(char in rest for char in found.text)  # in order, and nothing of its own
-    written_again(found)
+    assert all(char in rest for char in labelled.text)  # in order, and nothing else
+    check_round_trip(labelled)
     return True
 
 
-def text(data: bytes) -> bool:
-    found = read(read_utf8, file(data))
-    assert found is None or found.encode() == data
+def text_file(data: bytes) -> bool:
+    text = read_or_refuse(read_utf8, write_input(data))
+    assert text is None or text.encode() == data
     try:
         data.decode()
     except UnicodeDecodeError:
-        assert found is None
+        assert text is None
         return False
-    assert found is not None
+    assert text is not None
     return True
 
 
-def evaluated(data: bytes) -> bool:
+def evaluation(data: bytes) -> bool:
     gold, _, predicted = data.partition(SPLIT)
-    pair = [read(read_labelled_file, file(part, name)) for part, name in ((gold, "gold.txt"), (predicted, "other.txt"))]
+    pair = [
+        read_or_refuse(read_labelled_file, write_input(part, name))
+        for part, name in ((gold, "gold.txt"), (predicted, "other.txt"))
+    ]
     if None in pair:
         return False
-    result = read(evaluate_files, *pair, seed=1)
+    result = read_or_refuse(evaluate_files, *pair, seed=1)
     if result is None:
         return False
     scores = result["systems"]["predicted"]
@@ -142,74 +149,75 @@ def evaluated(data: bytes) -> bool:
 # ---- the pure core
 
 
-def sentences(data: bytes) -> bool:
-    whole = data.decode(errors="replace")
-    found = segmentation.split_sentences(whole)
-    assert [i for pair in found for i in range(*pair)] == list(range(len(whole)))
-    for start, end in found:
-        left, right = segmentation.bounds_without_whitespace(whole[start:end])
-        assert whole[start:end].strip() == whole[start + left : start + right]
+def sentence_split(data: bytes) -> bool:
+    text = data.decode(errors="replace")
+    boundaries = segmentation.split_sentences(text)
+    assert [i for pair in boundaries for i in range(*pair)] == list(range(len(text)))
+    for start, end in boundaries:
+        left, right = segmentation.bounds_without_whitespace(text[start:end])
+        assert text[start:end].strip() == text[start + left : start + right]
     size = 1 + data[0] % 16 if data else 1
-    cut = segmentation.split_windows(len(whole), size, data[-1] % size if data else 0)
-    assert "".join(segmentation.stitch_windows([whole[window.start : window.end] for window in cut], cut)) == whole
+    windows = segmentation.split_windows(len(text), size, data[-1] % size if data else 0)
+    window_texts = [text[window.start : window.end] for window in windows]
+    assert "".join(segmentation.stitch_windows(window_texts, windows)) == text
     return True
 
 
-def answer(data: bytes) -> bool:
+def llm_markup(data: bytes) -> bool:
     """The LLM's markup: what is read is what would have been written."""
     tagged = data.decode(errors="replace")
-    found = read(markup.parse_markup, tagged, refusal=ValueError)
-    if found is None:
+    parsed = read_or_refuse(markup.parse_markup, tagged, refusal=ValueError)
+    if parsed is None:
         return False
-    assert sort_and_check_spans(found.spans, len(found.text)) == found.spans
-    assert markup.spans_to_markup(found.text, found.spans) == tagged
+    assert sort_and_check_spans(parsed.spans, len(parsed.text)) == parsed.spans
+    assert markup.spans_to_markup(parsed.text, parsed.spans) == tagged
     return True
 
 
-_SPELLED = TagSpelling((0,), (0, 1), (2,), {"NR": (5, 6), "NS": (5, 7), "NB": (6,), "NG": (5,)})
+_SPELLING = TagSpelling((0,), (0, 1), (2,), {"NR": (5, 6), "NS": (5, 7), "NB": (6,), "NG": (5,)})
 
 
-def copied(data: bytes) -> bool:
+def grammar_answer(data: bytes) -> bool:
     """The automaton: an answer of any tokens is refused, or is the text with tags."""
     n = data[0] % 8 if data else 0
-    copier = TagGrammar([(2 + char % 8, *([char % 10] * (char % 3))) for char in data[1 : 1 + n]], _SPELLED)
-    tokens, state, follower = list[int](), GrammarState(), GrammarMatcher(copier)
+    grammar = TagGrammar([(2 + char % 8, *([char % 10] * (char % 3))) for char in data[1 : 1 + n]], _SPELLING)
+    tokens, state, matcher = list[int](), GrammarState(), GrammarMatcher(grammar)
     for byte in data[1 + n :]:  # most bytes pick an allowed token
-        allowed = copier.allowed_tokens(state)
-        assert follower.allowed_tokens(tokens) == allowed
+        allowed = grammar.allowed_tokens(state)
+        assert matcher.allowed_tokens(tokens) == allowed
         if not allowed and byte < 200:
             break
         tokens.append(allowed[byte % len(allowed)] if allowed and byte < 250 else byte % 12)
         if tokens[-1] not in allowed:
             break
-        state, _ = copier.advance(state, tokens[-1])
+        state, _ = grammar.advance(state, tokens[-1])
     else:
-        while data[-1:] < b"\xc8" and (allowed := copier.allowed_tokens(state)):  # most are brought to an end
+        while data[-1:] < b"\xc8" and (allowed := grammar.allowed_tokens(state)):  # most are brought to an end
             tokens.append(allowed[0])
-            state, _ = copier.advance(state, allowed[0])
+            state, _ = grammar.advance(state, allowed[0])
     probs = [1 / (1 + token) for token in tokens]
-    found = read(copier.read_answer, tokens, probs, refusal=ValueError)
-    if found is None:
+    answer = read_or_refuse(grammar.read_answer, tokens, probs, refusal=ValueError)
+    if answer is None:
         return False
-    assert sort_and_check_spans(found.spans, len(copier.char_tokens)) == found.spans
-    assert [step.token for step in copier.spell_answer(found.spans)] == tokens
-    assert all(0 <= p <= 1 for item in found.entities for p in (item.category_prob, item.boundary_prob))
-    assert ((found.slot_probs >= 0) & (found.slot_probs <= 1)).all()
+    assert sort_and_check_spans(answer.spans, len(grammar.char_tokens)) == answer.spans
+    assert [step.token for step in grammar.spell_answer(answer.spans)] == tokens
+    assert all(0 <= p <= 1 for entity in answer.entities for p in (entity.category_prob, entity.boundary_prob))
+    assert ((answer.slot_probs >= 0) & (answer.slot_probs <= 1)).all()
     return True
 
 
-def tagged(data: bytes) -> bool:
+def tag_sequence(data: bytes) -> bool:
     """Tags to spans, mended where they are illegal; and the most probable legal tags of any scores."""
-    sequence = data.decode(errors="replace").split()
-    found = read(lambda: tags_to_spans(sequence, ends_marked=scheme_marks_ends(sequence)), refusal=ValueError)
-    if found is None:
+    tags = data.decode(errors="replace").split()
+    decoded = read_or_refuse(lambda: tags_to_spans(tags, ends_marked=scheme_marks_ends(tags)), refusal=ValueError)
+    if decoded is None:
         return False
-    labelled_at = {i for span in found.spans for i in range(span.start, span.end)}
-    assert labelled_at == {i for i, tag in enumerate(sequence) if tag != OUTSIDE}
-    assert all(split_tag(sequence[i])[1] == span.type for span in found.spans for i in range(span.start, span.end))
-    legal = spans_to_tags(sort_and_check_spans(found.spans, len(sequence)), len(sequence))
-    assert tags_to_spans(legal).spans == found.spans
-    assert tags_to_spans(legal).n_faults == 0
+    entity_offsets = {i for span in decoded.spans for i in range(span.start, span.end)}
+    assert entity_offsets == {i for i, tag in enumerate(tags) if tag != OUTSIDE}
+    assert all(split_tag(tags[i])[1] == span.type for span in decoded.spans for i in range(span.start, span.end))
+    legal_tags = spans_to_tags(sort_and_check_spans(decoded.spans, len(tags)), len(tags))
+    assert tags_to_spans(legal_tags).spans == decoded.spans
+    assert tags_to_spans(legal_tags).n_faults == 0
     labels = bmes_labels(("NR", "NS"))
     scores = np.frombuffer(data[: len(data) // 9 * 9], np.uint8).reshape(-1, 9).astype(np.float32)
     if len(scores):
@@ -220,102 +228,103 @@ def tagged(data: bytes) -> bool:
 # ---- settings
 
 
-def settings(data: bytes) -> bool:
-    config = read(load_config, file(data, "input.yaml"))
+def settings_file(data: bytes) -> bool:
+    config = read_or_refuse(load_config, write_input(data, "input.yaml"))
     if config is None:
         return False
-    plain = config_to_dict(config)
-    json_digest(plain)
-    again = load_config(file(yaml.safe_dump(plain, allow_unicode=True).encode(), "again.yaml"))
+    values = config_to_dict(config)
+    json_digest(values)
+    again = load_config(write_input(yaml.safe_dump(values, allow_unicode=True).encode(), "again.yaml"))
     assert again == config
     return True
 
 
-def overrides(data: bytes) -> bool:
-    config = read(load_config, None, data.decode("utf-8", "surrogateescape").split("\n"))
+def setting_overrides(data: bytes) -> bool:
+    config = read_or_refuse(load_config, None, data.decode("utf-8", "surrogateescape").split("\n"))
     if config is None:
         return False
     json_digest(config_to_dict(config))
     return True
 
 
-def tag_names(data: bytes) -> bool:
-    found = read(read_type_names, file(data, "input.yaml"))
-    if found is None:
+def type_names_file(data: bytes) -> bool:
+    names = read_or_refuse(read_type_names, write_input(data, "input.yaml"))
+    if names is None:
         return False
-    assert all(type(name) is str and name for pair in found.items() for name in pair)
-    json.dumps(found, ensure_ascii=False).encode()
+    assert all(type(name) is str and name for pair in names.items() for name in pair)
+    json.dumps(names, ensure_ascii=False).encode()
     return True
 
 
 # ---- review
 
 
-def reviewed(data: bytes, name: str) -> bool:
+def check_review(data: bytes, name: str) -> bool:
     """Side-car and corrected file; what comes back is training data of the very texts that were given out."""
     side_car, _, corrected = data.partition(SPLIT)
-    known = read(read_provenance, [file(side_car, "provenance.json")])
-    if known is None:
+    provenance = read_or_refuse(read_provenance, [write_input(side_car, "provenance.json")])
+    if provenance is None:
         return False
-    found = read(read_corrections, [file(corrected, name)], known, known.types)
-    if found is None:
+    corrections = read_or_refuse(read_corrections, [write_input(corrected, name)], provenance, provenance.types)
+    if corrections is None:
         return False
-    assert found.spans_by_text.keys() <= known.sentences.keys()
-    found.count_changed(known)
-    for sentence, spans in found.spans_by_text.items():
-        assert sort_and_check_spans(spans, len(sentence)) == spans
-        assert {span.type for span in spans} <= {*known.types}
-    if found.spans_by_text:
-        write_corrections(found, known, FOLDER / "labelled.txt")
+    assert corrections.spans_by_text.keys() <= provenance.sentences.keys()
+    corrections.count_changed(provenance)
+    for text, spans in corrections.spans_by_text.items():
+        assert sort_and_check_spans(spans, len(text)) == spans
+        assert {span.type for span in spans} <= {*provenance.types}
+    if corrections.spans_by_text:
+        write_corrections(corrections, provenance, FOLDER / "labelled.txt")
         # A line break of a text has no line of its own.
-        kept = "".join(found.spans_by_text).replace("\r\n", "").replace("\n", "")
-        if kept:
-            assert read_labelled_file(FOLDER / "labelled.txt").text == kept
+        expected = "".join(corrections.spans_by_text).replace("\r\n", "").replace("\n", "")
+        if expected:
+            assert read_labelled_file(FOLDER / "labelled.txt").text == expected
     return True
 
 
 def char_tab_tag_review(data: bytes) -> bool:
-    return reviewed(data, "corrected.txt")
+    return check_review(data, "corrected.txt")
 
 
 def label_studio_review(data: bytes) -> bool:
-    return reviewed(data, "corrected.json")
+    return check_review(data, "corrected.json")
 
 
 # ---- what rayner wrote, and something may have damaged
 
 
-def status(data: bytes) -> bool:
-    file(data, STATUS_FILE)
-    found = read(read_run_status, FOLDER)
-    if found is None:
+def status_file(data: bytes) -> bool:
+    write_input(data, STATUS_FILE)
+    status = read_or_refuse(read_run_status, FOLDER)
+    if status is None:
         return False
-    json.dumps(dataclasses.asdict(found), ensure_ascii=False).encode()  # what `--json` prints
-    lines = format_status(found, "run", found.updated + 60).split("\n")
+    json.dumps(dataclasses.asdict(status), ensure_ascii=False).encode()  # what `--json` prints
+    lines = format_status(status, "run", status.updated + 60).split("\n")
     assert 2 <= len(lines) <= 4
     assert not {unicodedata.category(char) for line in lines for char in line} & {"Cc", "Cf", "Cs", "Zl", "Zp"}
     return True
 
 
-def tables(data: bytes) -> bool:
+def tagged_tables(data: bytes) -> bool:
     for table, part in zip(TABLE_NAMES, [*data.split(SPLIT), b"", b""], strict=False):
         (FOLDER / table).mkdir(exist_ok=True)
-        file(part, f"{table}/0.parquet")
-    found = read(lambda: list(zip(iter_documents(FOLDER), iter_segment_rows(FOLDER), strict=True)))
-    if found is None:
+        write_input(part, f"{table}/0.parquet")
+    documents = read_or_refuse(lambda: list(zip(iter_documents(FOLDER), iter_segment_rows(FOLDER), strict=True)))
+    if documents is None:
         return False
-    for document, (doc_id, segments) in found:
+    for document, (doc_id, segments) in documents:
         assert document.doc_id == doc_id
         assert all(row["doc_id"] == doc_id for row in (*document.entities, *segments))
-        spans = [Span(row["start"], row["end"], row["type"]) for row in document.entities]
+        spans = [Span(entity["start"], entity["end"], entity["type"]) for entity in document.entities]
         assert sort_and_check_spans(spans, len(document.text)) == tuple(spans)
-        assert all(document.text[row["start"] : row["end"]] == row["text"] for row in document.entities)
+        assert all(document.text[entity["start"] : entity["end"]] == entity["text"] for entity in document.entities)
         document.text.encode()
     return True
 
 
 _SHARES = {  # of all inputs, in thousandths; the slower a target, the fewer
-    answer: 430, tagged: 250, sentences: 105, text: 50, copied: 40, conll: 40, evahan: 32, status: 20, tag_names: 10,
-    char_tab_tag_review: 6, label_studio_review: 6, overrides: 4, evaluated: 3, tables: 3, settings: 1,
+    llm_markup: 430, tag_sequence: 250, sentence_split: 105, text_file: 50, grammar_answer: 40, conll_file: 40,
+    evahan_file: 32, status_file: 20, type_names_file: 10, char_tab_tag_review: 6, label_studio_review: 6,
+    setting_overrides: 4, evaluation: 3, tagged_tables: 3, settings_file: 1,
 }  # fmt: skip
 TARGETS = {target.__name__: (target, share) for target, share in _SHARES.items()}
