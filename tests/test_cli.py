@@ -24,7 +24,7 @@ from rayner.errors import ConfigError, DataError, TooManySetAsideError
 from rayner.runs.lock import hold_lock
 from rayner.runs.progress import record_step_start
 from rayner.runs.run_folder import read_json, write_json
-from tests.corpus.units import document, entity, write_unit
+from tests.corpus.tagged_corpora import document, entity, write_unit
 
 GOLD = "懷\tB-NR\n王\tE-NR\n曰\tO\n。\tO\n楚\tS-NG\n。\tO\n"
 PREDICTED = GOLD.replace("楚\tS-NG", "楚\tS-NS")

@@ -34,7 +34,7 @@ from rayner.steps import loading
 from rayner.taggers import encoder
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.spans import Span
-from tests.corpus.units import document, entity, write_unit
+from tests.corpus.tagged_corpora import document, entity, write_unit
 from tests.report.test_report_page import Page
 
 ROOT = Path(__file__).parents[1]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from rayner.config.plugins import is_plugin_name, load_plugin
+from rayner.config.settings import LAYOUTS
 from rayner.corpus.text_files import read_bytes, read_utf8
 from rayner.errors import DataError
 from rayner.runs.storage import StoragePath
@@ -22,7 +23,6 @@ from rayner.text.markup import is_markup_type
 from rayner.text.spans import Span, sort_and_check_spans
 from rayner.text.tags import scheme_marks_ends, split_tag, tags_to_spans
 
-LAYOUTS = ("evahan", "conll")
 BOM = "\ufeff"
 # Python's str.splitlines, and many an editor, breaks lines at these. Here they are characters like any other.
 LINE_SEPARATORS = frozenset("\u2028\u2029\x85\x0b\x0c\x1c\x1d\x1e")

@@ -12,9 +12,9 @@ from rayner.corpus.tables import TaggedDocument
 from rayner.errors import ConfigError, DataError
 from rayner.runs.storage import storage_path
 from rayner.text.spans import Span
-from tests.corpus import reading
-from tests.corpus.nasty import write_corpus
-from tests.corpus.units import document, entity, write_unit
+from tests.corpus import export_readers
+from tests.corpus.difficult_texts import write_corpus
+from tests.corpus.tagged_corpora import document, entity, write_unit
 from tests.strategies import spans_in
 
 CHARS = st.one_of(st.sampled_from("\n\r\t <&\u2028\x85\ufeff\ue1e0𠀀甲。"), st.characters(codec="utf-8"))
@@ -144,7 +144,7 @@ def test_an_export_that_is_killed_goes_on_and_ends_with_the_same_files(tmp_path,
     form = small_parts(name, 12) if EXPORT_FORMATS[name].chars_per_file else EXPORT_FORMATS[name]
     write_corpus(tmp_path / "tagged", texts_of("a/1", "a/2", "b", "c", "d"))
     counts = export_corpus(tmp_path / "tagged", tmp_path / "whole", form)
-    whole = reading.files_in(tmp_path / "whole")
+    whole = export_readers.read_files(tmp_path / "whole")
     assert len(whole) >= 3
 
     def stop(counts):
@@ -153,15 +153,15 @@ def test_an_export_that_is_killed_goes_on_and_ends_with_the_same_files(tmp_path,
 
     with pytest.raises(KeyboardInterrupt):
         export_corpus(tmp_path / "tagged", tmp_path / "out", form, on_progress=stop)
-    begun = reading.files_in(tmp_path / "out")
+    begun = export_readers.read_files(tmp_path / "out")
     assert 0 < len(begun) < len(whole)
     assert begun.items() <= whole.items()
     kept = sorted(begun)[0]
     (tmp_path / "out" / kept).write_bytes(b"kept")
     assert export_corpus(tmp_path / "tagged", tmp_path / "out", form, keep_existing=True) == counts
-    assert reading.files_in(tmp_path / "out") == whole | {kept: b"kept"}
+    assert export_readers.read_files(tmp_path / "out") == whole | {kept: b"kept"}
     assert export_corpus(tmp_path / "tagged", tmp_path / "out", form) == counts
-    assert reading.files_in(tmp_path / "out") == whole
+    assert export_readers.read_files(tmp_path / "out") == whole
 
 
 @pytest.mark.parametrize("name", EXPORT_FORMATS)
@@ -172,7 +172,7 @@ def test_at_a_url_the_same_files(tmp_path, name):
         tmp_path / "tagged", tmp_path / "out", EXPORT_FORMATS[name]
     )
     names = (name.removeprefix(far.path).lstrip("/") for name in far.fs.find(far.path))
-    assert {name: (far / name).read_bytes() for name in names} == reading.files_in(tmp_path / "out")
+    assert {name: (far / name).read_bytes() for name in names} == export_readers.read_files(tmp_path / "out")
 
 
 @pytest.mark.parametrize("name", [name for name, form in EXPORT_FORMATS.items() if not form.chars_per_file])
@@ -186,12 +186,12 @@ def test_no_format_lets_a_doc_id_escape(tmp_path, name):
 def test_parts_that_are_no_longer_needed_go_and_nothing_else(tmp_path):
     write_corpus(tmp_path / "tagged", texts_of("a", "b", "c"))
     export_corpus(tmp_path / "tagged", tmp_path / "out", small_parts("jsonl", 5))
-    assert set(reading.files_in(tmp_path / "out")) == {f"part-0000{i}.jsonl" for i in range(3)}
+    assert set(export_readers.read_files(tmp_path / "out")) == {f"part-0000{i}.jsonl" for i in range(3)}
     for name in ("part-00002.csv", "part-x.jsonl", "mine.jsonl"):
         (tmp_path / "out" / name).touch()
     export_corpus(tmp_path / "tagged", tmp_path / "out", small_parts("jsonl", 10))
     left = {"part-00000.jsonl", "part-00001.jsonl", "part-00002.csv", "part-x.jsonl", "mine.jsonl"}
-    assert set(reading.files_in(tmp_path / "out")) == left
+    assert set(export_readers.read_files(tmp_path / "out")) == left
 
 
 @given(st.lists(st.integers(0, 9), max_size=12), st.integers(1, 20))
@@ -263,7 +263,7 @@ def test_a_corpus_without_documents(tmp_path):
     write_unit(tmp_path / "tagged", "0.parquet")
     for name, form in EXPORT_FORMATS.items():
         assert export_corpus(tmp_path / "tagged", tmp_path / name, form) == ExportCounts()
-    assert reading.label_studio(reading.files_in(tmp_path / "label-studio")) == {}
+    assert export_readers.read_label_studio(export_readers.read_files(tmp_path / "label-studio")) == {}
 
 
 def test_the_table_of_tags(tmp_path):

@@ -14,21 +14,21 @@ from rayner.corpus.exports.tei import rate_certainty
 from rayner.errors import DataError
 from rayner.runs.storage import remove_folder, storage_path
 from rayner.text.spans import Span
-from tests.corpus import reading
-from tests.corpus.nasty import PLAIN, SPANS, TEXT, tagged_texts, write_corpus
+from tests.corpus import export_readers
+from tests.corpus.difficult_texts import PLAIN, SPANS, TEXT, tagged_texts, write_corpus
 from tests.strategies import at_most
 
 TEXTS = {"史/nasty": (TEXT, SPANS), "史/空": ("", []), "plain": ("懷王曰。\n楚", [Span(0, 2, "NR"), Span(5, 6, "NG")])}
 EXACT = {
-    "conll": reading.conll,
-    "jsonl": reading.jsonl,
-    "tei": reading.tei,
-    "label-studio": reading.label_studio,
-    "webanno": reading.webanno,
-    "brat": reading.brat,
-    "markup": reading.markup,
-    "docusky": reading.docusky,
-    "markus": reading.markus,
+    "conll": export_readers.read_conll,
+    "jsonl": export_readers.read_jsonl,
+    "tei": export_readers.read_tei,
+    "label-studio": export_readers.read_label_studio,
+    "webanno": export_readers.read_webanno,
+    "brat": export_readers.read_brat,
+    "markup": export_readers.read_markup,
+    "docusky": export_readers.read_docusky,
+    "markus": export_readers.read_markus,
 }
 
 
@@ -69,7 +69,7 @@ def test_any_text_comes_back_in_brat_but_for_entities_of_white_space(tagged):
     text, spans = tagged
     held = [span for span in spans if text[span.start : span.end].strip()]
     out, counts = exported({"d": tagged}, "brat")
-    assert reading.brat(out) == {"d": (text, held)}
+    assert export_readers.read_brat(out) == {"d": (text, held)}
     assert counts == total({"d": (text, held)})
 
 
@@ -87,7 +87,7 @@ def test_brat_leaves_out_what_it_cannot_hold():
 @given(tagged_texts())
 def test_bioes_too(tagged):
     out, _ = exported({"d": tagged}, "conll", scheme="BIOES")
-    assert reading.conll(out) == {"d": tagged}
+    assert export_readers.read_conll(out) == {"d": tagged}
 
 
 def test_conll_lines():
@@ -116,19 +116,19 @@ def test_web_anno_tsv_reads_what_it_can(tagged):
     spans = [span for span in spans if "\n" not in text[span.start : span.end]]
     out, _ = exported({"d": (text, spans)}, "webanno")
     if text and text[0] != "\n":
-        assert reading.webanno_sentences(out["d.tsv"]) == (text, spans)
+        assert export_readers.read_webanno_sentences(out["d.tsv"]) == (text, spans)
 
 
 @given(tagged_texts(PLAIN))
 def test_markup_is_xml_where_the_text_may_be(tagged):
     out, _ = exported({"d": tagged}, "markup")
-    assert reading.markup_as_xml(out) == {"d": tagged}
+    assert export_readers.read_markup_as_xml(out) == {"d": tagged}
 
 
 @given(tagged_texts())
 def test_html_readers_find_in_markus_what_xml_readers_find(tagged):
     out, _ = exported({"d": tagged}, "markus")
-    assert reading.markus_as_html(out) == {"d": tagged}
+    assert export_readers.read_markus_as_html(out) == {"d": tagged}
 
 
 def test_docusky_gets_its_own_elements_and_is_told_of_others():
@@ -148,7 +148,7 @@ def test_docusky_gets_its_own_elements_and_is_told_of_others():
 
 def test_names_of_documents_come_back_too():
     name = '史/\t<甲>&\n"乙"\r𠀋'
-    assert list(reading.docusky(exported({name: ("楚", [])}, "docusky")[0])) == [name]
+    assert list(export_readers.read_docusky(exported({name: ("楚", [])}, "docusky")[0])) == [name]
     div = etree.fromstring(exported({name: ("楚", [])}, "markus")[0][f"{name}.html"])
     assert div.get("filename") == f"{name.replace('/', '-')}.html"
 
@@ -175,7 +175,7 @@ def test_a_type_that_has_no_element_is_refused(name, kind):
 
 @pytest.mark.slow  # lxml takes many seconds to read TEI's schema
 def test_tei_is_valid_and_says_how_sure_and_who_decided():
-    schema = reading.schema()
+    schema = export_readers.load_tei_schema()
     kinds = ("NR", "NS", "NO", "NB", "T", "NG", "ZD", "ZZ", "ZF", "ZP", "ZS", "ZA", "X1")
     every = "甲" * len(kinds), [Span(i, i + 1, kind) for i, kind in enumerate(kinds)]
     odd = {"a\x01&<\ue000": ("", []), "every": every}
@@ -185,9 +185,9 @@ def test_tei_is_valid_and_says_how_sure_and_who_decided():
         schema.assertValid(root)
         ids = {f"#{name}" for name in root.xpath("//@xml:id")}
         assert ids >= set(root.xpath("//@ref | //@resp"))
-    assert reading.tei(out) == TEXTS | odd
+    assert export_readers.read_tei(out) == TEXTS | odd
     root = etree.fromstring(out["every.xml"])
-    found = [(e.tag.removeprefix(reading.TEI), e.get("cert"), e.get("resp")) for e in root.find(".//{*}ab")]
+    found = [(e.tag.removeprefix(export_readers.TEI), e.get("cert"), e.get("resp")) for e in root.find(".//{*}ab")]
     assert found[:4] == [
         ("persName", "high", "#agree"),
         ("placeName", "medium", "#slm"),
@@ -204,7 +204,7 @@ def test_tei_is_valid_and_says_how_sure_and_who_decided():
 @given(tagged_texts())
 def test_tei_of_any_text_is_valid(tagged):
     out, _ = exported({"d": tagged}, "tei")
-    reading.schema().assertValid(etree.fromstring(out["d.xml"]))
+    export_readers.load_tei_schema().assertValid(etree.fromstring(out["d.xml"]))
 
 
 def rows_of(texts):
@@ -229,7 +229,7 @@ def rows_of(texts):
 def test_csv_rows_come_back(tagged, bom):
     texts = TEXTS | {"d,\"e'\n": tagged}
     out, _ = exported(texts, "csv", bom=bom)
-    assert reading.table(out) == rows_of(texts)
+    assert export_readers.read_csv(out) == rows_of(texts)
     data = out["part-00000.csv"]
     assert data.startswith(b"\xef\xbb\xbf" * bom + b"doc_id,start,end,type,text,score,decided_by,left,right\r\n")
 
@@ -239,15 +239,15 @@ def test_csv_rows_come_back(tagged, bom):
 def test_datasets_opens_the_folder(tagged):
     texts = TEXTS | {f"{i}": each for i, each in enumerate(tagged)}
     files, _ = exported(texts, "hf")
-    with reading.on_disk(files) as folder:
-        assert reading.hf(folder, f"{folder}/cache") == texts
+    with export_readers.files_on_disk(files) as folder:
+        assert export_readers.read_hf_dataset(folder, f"{folder}/cache") == texts
 
 
 def test_datasets_knows_the_features_and_scores(tmp_path):
     from datasets import List, Value, load_dataset
 
     files, _ = exported(TEXTS, "hf")
-    with reading.on_disk(files) as folder:
+    with export_readers.files_on_disk(files) as folder:
         read = load_dataset(folder, split="train", cache_dir=str(tmp_path))
     kinds = {"start": "int64", "end": "int64", "type": "string", "score": "float32", "decided_by": "string"}
     assert read.features["entities"] == List({key: Value(kind) for key, kind in kinds.items()})

@@ -18,7 +18,7 @@ from rayner.corpus.review.task_files import write_review
 from rayner.errors import ConfigError, DataError
 from rayner.text.segmentation import split_sentences
 from rayner.text.spans import Span
-from tests.corpus.units import document, entity, write_unit
+from tests.corpus.tagged_corpora import document, entity, write_unit
 from tests.strategies import TYPES, at_most, chars, spans_in
 
 TEXT = "  懷王曰善。\n\n蘇秦死於齊。楚使怒去。\n　\n𠀀王歸燕"

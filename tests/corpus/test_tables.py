@@ -16,7 +16,7 @@ from rayner.corpus.tables import (
     write_table,
 )
 from rayner.errors import DataError
-from tests.corpus.units import document, entity, write_unit
+from tests.corpus.tagged_corpora import document, entity, write_unit
 
 
 def message(call, *args) -> str:

@@ -16,7 +16,7 @@ from rayner.runs.run_folder import Run, write_json
 from rayner.runs.status import JobStatus
 from rayner.runs.step_manifest import StepManifest
 from rayner.steps.fusion_rules import write_tuned_fusion
-from tests.corpus.units import document, entity, write_unit
+from tests.corpus.tagged_corpora import document, entity, write_unit
 from tests.docs.pages import ROOT, blocks
 from tests.report.synthetic import TYPES, rows
 from tests.report.test_report_assemble import tuned_fusion

@@ -18,8 +18,8 @@ from rayner.runs.status import JobStatus
 from rayner.text.markup import spans_to_markup
 from rayner.text.spans import Span
 from rayner.text.tags import spans_to_tags
-from tests.corpus.nasty import SPANS, TEXT
-from tests.corpus.units import SCHEMAS, document, entity
+from tests.corpus.difficult_texts import SPANS, TEXT
+from tests.corpus.tagged_corpora import SCHEMAS, document, entity
 
 SPLIT = b"\x1d=\x1d"  # between the files of an input that is several
 _PLAIN = "楚使懷王入秦。\n𠀀<見>&之！"
@@ -80,7 +80,10 @@ def tag_sequence() -> list[bytes]:
 
 def settings_file() -> list[bytes]:
     paths = sorted((Path(__file__).parents[2] / "jobs" / "conf").glob("*.yaml"))
-    return [*(path.read_bytes() for path in paths), b"llm: {type_glosses: {NR: x, 1: ~}}\ntrain: a,b\nslm: {lr: 1e-3, epochs: 2}\n"]
+    return [
+        *(path.read_bytes() for path in paths),
+        b"llm: {type_glosses: {NR: x, 1: ~}}\ntrain: a,b\nslm: {lr: 1e-3, epochs: 2}\n",
+    ]
 
 
 def setting_overrides() -> list[bytes]:

@@ -17,7 +17,7 @@ from rayner.fusion.weight_search import WeightCurve
 from rayner.report.run_report import MAX_SAMPLE_CHARS, MAX_SAMPLES, evaluate_and_write_report, read_samples
 from rayner.runs.run_folder import Run, read_json, write_json
 from rayner.runs.step_manifest import StepManifest
-from tests.corpus.units import document, entity, write_unit
+from tests.corpus.tagged_corpora import document, entity, write_unit
 from tests.report.synthetic import TYPES, rows
 
 RULE = RegionRule(0.2)

@@ -1,6 +1,6 @@
 """A small tagged corpus with characters, sizes and names that can break a page."""
 
-from tests.corpus.units import document, entity, write_unit
+from tests.corpus.tagged_corpora import document, entity, write_unit
 
 # BMP and plane 15 private use, beyond the BMP, a variation selector, markup, white space and line ends of all kinds.
 NASTY = (

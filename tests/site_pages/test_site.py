@@ -21,7 +21,7 @@ from rayner.site.html_text import LlmCoverage
 from rayner.site.page_splitting import MAX_PAGE_CHARS
 from rayner.site.serve import create_server
 from rayner.site.store import MAX_DISAGREEMENTS, SiteDatabase
-from tests.corpus.units import document, entity, write_unit
+from tests.corpus.tagged_corpora import document, entity, write_unit
 from tests.site_pages.site_units import HOSTILE, LONG, NASTY, voted, write_corpus
 from tests.site_pages.test_site_parts import read_places, read_scripts
 

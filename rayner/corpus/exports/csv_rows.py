@@ -11,20 +11,20 @@ from typing import BinaryIO
 from rayner.corpus.exports.export_format import CHARS_PER_FILE, ExportFormat, ExportOptions, shorten_float32
 from rayner.corpus.tables import TaggedDocument
 
-COLUMNS = ("doc_id", "start", "end", "type", "text", "score", "decided_by", "left", "right")
-CONTEXT_CHARS = 20  # characters to each side
+_COLUMNS = ("doc_id", "start", "end", "type", "text", "score", "decided_by", "left", "right")
+_CONTEXT_CHARS = 20  # characters to each side
 
 
 def _write_file(stream: BinaryIO, documents: Iterable[TaggedDocument], options: ExportOptions) -> None:
     encoding = "utf-8-sig" if options.bom else "utf-8"
     text_stream = io.TextIOWrapper(stream, encoding, newline="", write_through=True)
     rows = csv.writer(text_stream)
-    rows.writerow(COLUMNS)
+    rows.writerow(_COLUMNS)
     for document in documents:
         text = document.text
         for entity in document.entities:
             start, end = entity["start"], entity["end"]
-            left, right = text[max(0, start - CONTEXT_CHARS) : start], text[end : end + CONTEXT_CHARS]
+            left, right = text[max(0, start - _CONTEXT_CHARS) : start], text[end : end + _CONTEXT_CHARS]
             score = shorten_float32(entity["score"])
             rows.writerow(
                 (document.doc_id, start, end, entity["type"], entity["text"], score, entity["decided_by"], left, right)

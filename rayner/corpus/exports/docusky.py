@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import BinaryIO
 
 from rayner.corpus.exports.export_format import CHARS_PER_FILE, ExportFormat, ExportOptions
-from rayner.corpus.exports.paragraphs import TextPiece, split_paragraphs
+from rayner.corpus.exports.paragraphs import ParagraphPiece, split_paragraphs
 from rayner.corpus.tables import TaggedDocument
 from rayner.text.escaping import escape_attribute, format_code_point, make_xml_escaper
 
@@ -20,7 +20,7 @@ _USER_PREFIX, _CHAR_ELEMENT = "Udef_", "Udef_Char"
 _ELEMENT_NAME = re.compile(
     rf"PersonName|LocName|Office|Date|(?!{_CHAR_ELEMENT}$){_USER_PREFIX}[A-Za-z][A-Za-z0-9_-]*", re.ASCII
 )
-TYPE_NAMES = {"NR": "PersonName", "NS": "LocName", "NO": "Office", "T": "Date"}
+_TYPE_NAMES = {"NR": "PersonName", "NS": "LocName", "NO": "Office", "T": "Date"}
 _escape_text = make_xml_escaper(lambda char: f'<{_CHAR_ELEMENT} RefId="{format_code_point(char)}"/>')
 _escape_title = make_xml_escaper(format_code_point)
 
@@ -61,7 +61,7 @@ def _format_document(document: TaggedDocument) -> str:
     )
 
 
-def _format_piece(piece: TextPiece) -> str:
+def _format_piece(piece: ParagraphPiece) -> str:
     content = _escape_text(piece.text)
     return f"<{piece.type}>{content}</{piece.type}>" if piece.type else content
 
@@ -69,7 +69,7 @@ def _format_piece(piece: TextPiece) -> str:
 DOCUSKY = ExportFormat(
     {".xml": _write_file},
     chars_per_file=CHARS_PER_FILE,
-    type_names=TYPE_NAMES,
+    type_names=_TYPE_NAMES,
     other_type_name=f"{_USER_PREFIX}{{}}",
     is_legal_name=lambda name: bool(_ELEMENT_NAME.fullmatch(name)),
 )

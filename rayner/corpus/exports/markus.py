@@ -11,11 +11,11 @@ import re
 from typing import Any
 
 from rayner.corpus.exports.export_format import ExportFormat, ExportOptions, make_text_writer
-from rayner.corpus.exports.paragraphs import TextPiece, split_paragraphs
+from rayner.corpus.exports.paragraphs import ParagraphPiece, split_paragraphs
 from rayner.corpus.tables import TaggedDocument
 from rayner.text.escaping import escape_attribute, format_code_point, make_xml_escaper
 
-TYPE_NAMES = {"NR": "fullName", "NS": "placeName", "NO": "officialTitle", "T": "timePeriod"}
+_TYPE_NAMES = {"NR": "fullName", "NS": "placeName", "NO": "officialTitle", "T": "timePeriod"}
 _ILLEGAL_CHAR_TAG = "odd"
 _BUTTONS = {  # how MARKUS shows its own tags: name and colour
     "fullName": ("姓名", "#d9534f"),
@@ -49,7 +49,7 @@ def _format_body(document: TaggedDocument) -> str:
     )
 
 
-def _format_piece(piece: TextPiece) -> str:
+def _format_piece(piece: ParagraphPiece) -> str:
     content = _escape_text(piece.text)
     return _format_tag(piece.type, "", content) if piece.type else content
 
@@ -73,6 +73,6 @@ def _describe_buttons(tags: list[str]) -> dict[str, dict[str, Any]]:
 
 MARKUS = ExportFormat(
     {".html": make_text_writer(_render)},
-    type_names=TYPE_NAMES,
+    type_names=_TYPE_NAMES,
     is_legal_name=lambda name: bool(_TAG_NAME.fullmatch(name)),
 )

@@ -13,7 +13,7 @@ from rayner.corpus.tables import EntityRow, TaggedDocument
 from rayner.text.escaping import escape_attribute, format_code_point, make_escaper
 
 HIGH, MEDIUM = 0.9, 0.5  # lowest scores of these levels of certainty
-TYPE_NAMES = {
+_TYPE_NAMES = {
     "NR": "persName",
     "NS": "placeName",
     "NO": "roleName",
@@ -117,7 +117,7 @@ def _render(document: TaggedDocument, options: ExportOptions) -> str:
 
 TEI = ExportFormat(
     {".xml": make_text_writer(_render)},
-    type_names=TYPE_NAMES,
+    type_names=_TYPE_NAMES,
     other_type_name="rs type={}",
     is_legal_name=_is_legal_name,
 )

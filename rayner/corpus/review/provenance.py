@@ -82,7 +82,7 @@ def read_provenance(paths: Iterable[StoragePath]) -> Provenance:
         except (KeyError, TypeError, ValueError, AttributeError):
             raise DataError(f"{path}: expected the {PROVENANCE_FILE} of a review, found another JSON file") from None
         if any(sentence.sha256 != _sha256(sentence.text) for sentence in file_sentences):
-            raise DataError(f"{path}: expected texts with the digests beside them, found another")
+            raise DataError(f"{path}: expected texts with the digests beside them, found a text that was changed")
         sentences.update({sentence.text: sentence for sentence in file_sentences})
     return Provenance(tuple(sorted(types)), sentences)
 

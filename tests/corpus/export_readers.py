@@ -1,4 +1,4 @@
-"""What is exported, read back: text and spans of each document, wherever possible by parsers that others wrote."""
+"""Read exports back: text and spans of each document, where possible by parsers that others wrote."""
 
 import csv
 import io
@@ -16,24 +16,29 @@ from lxml import etree
 from pybrat.parser import BratParser
 from web_anno_tsv import open_web_anno_tsv
 
-from rayner.corpus.exports import docusky as docusky_format
-from rayner.corpus.exports import markus as markus_format
-from rayner.corpus.exports.tei import TYPE_NAMES
+from rayner.corpus.exports import EXPORT_FORMATS
 from rayner.text.markup import parse_markup
 from rayner.text.spans import Span
 
 TEI = "{http://www.tei-c.org/ns/1.0}"
-_TYPES = {name: kind for kind, name in TYPE_NAMES.items()}
 
 
-def files_in(folder):
+def types_by_name(format_name):
+    """The types by what a format calls them."""
+    return {name: entity_type for entity_type, name in EXPORT_FORMATS[format_name].type_names.items()}
+
+
+_TEI_TYPES = types_by_name("tei")
+
+
+def read_files(folder):
     """The bytes of each file by its path in the folder."""
     paths = sorted(path for path in Path(folder).rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
 @contextmanager
-def on_disk(files):
+def files_on_disk(files):
     with tempfile.TemporaryDirectory() as folder:
         for name, data in files.items():
             path = Path(folder, name)
@@ -42,22 +47,22 @@ def on_disk(files):
         yield folder
 
 
-def ending(files, suffix):
-    """Those of a kind, by doc_id."""
+def select_by_suffix(files, suffix):
+    """The files whose names end so, by doc_id."""
     return {name.removesuffix(suffix): data for name, data in files.items() if name.endswith(suffix)}
 
 
 @cache  # it takes seconds to compile
-def schema():
+def load_tei_schema():
     """TEI's own, of all elements (P5 4.3.0)."""
     return etree.RelaxNG(etree.fromstring(resources.files("schemas").joinpath("tei_all.rng").read_bytes()))
 
 
-def tei(files):
-    return {doc_id: of_tei(etree.fromstring(data)) for doc_id, data in ending(files, ".xml").items()}
+def read_tei(files):
+    return {doc_id: parse_tei(etree.fromstring(data)) for doc_id, data in select_by_suffix(files, ".xml").items()}
 
 
-def of_tei(root):
+def parse_tei(root):
     codes = {
         char.get("{http://www.w3.org/XML/1998/namespace}id"): chr(int(char.findtext(f"{TEI}mapping")[2:], 16))
         for char in root.iter(f"{TEI}char")
@@ -77,18 +82,18 @@ def of_tei(root):
             walk(child)
             text += child.tail or ""
         if name not in ("ab", "g", "lb"):
-            kind = element.get("type")
-            known = f"{name} type={kind}" if kind else name
-            spans.append(Span(start, len(text), kind if name == "rs" else _TYPES[known]))
+            entity_type = element.get("type")
+            known = f"{name} type={entity_type}" if entity_type else name
+            spans.append(Span(start, len(text), entity_type if name == "rs" else _TEI_TYPES[known]))
 
     walk(ab)
     return text, spans
 
 
-def docusky(files):
-    kinds = {name: kind for kind, name in docusky_format.TYPE_NAMES.items()}
+def read_docusky(files):
+    types = types_by_name("docusky")
     out = {}
-    for data in ending(files, ".xml").values():
+    for data in select_by_suffix(files, ".xml").values():
         root = etree.fromstring(data)
         declared = {tag.get("name") for tag in root.iterfind("corpus/feature_analysis/tag")}
         used = set()
@@ -96,49 +101,49 @@ def docusky(files):
             assert document.findtext("corpus") == "rayner"
             text, spans = "", []
             for paragraph in document.iterfind("doc_content/Paragraph"):
-                text, found = of_inline(paragraph, text, lambda e: e.get("RefId") if e.tag == "Udef_Char" else None)
-                spans += [Span(start, end, kinds.get(e.tag) or e.tag.removeprefix("Udef_")) for e, start, end in found]
-                used |= {e.tag for e, *_ in found if e.tag not in kinds}
+                text, found = parse_inline(paragraph, text, lambda e: e.get("RefId") if e.tag == "Udef_Char" else None)
+                spans += [Span(start, end, types.get(e.tag) or e.tag.removeprefix("Udef_")) for e, start, end in found]
+                used |= {e.tag for e, *_ in found if e.tag not in types}
             assert document.findtext("doc_content", "").strip() == ""
             out[document.get("filename")] = text, spans
         assert used == declared
     return out
 
 
-def markus(files):
+def read_markus(files):
     """As XML, which is how DocuSky's converter reads it."""
-    return {doc_id: of_markus(etree.fromstring(data)) for doc_id, data in ending(files, ".html").items()}
+    return {doc_id: parse_markus(etree.fromstring(data)) for doc_id, data in select_by_suffix(files, ".html").items()}
 
 
-def markus_as_html(files):
+def read_markus_as_html(files):
     """As Python's reader of HTML has it."""
     out = {}
-    for doc_id, data in ending(files, ".html").items():
+    for doc_id, data in select_by_suffix(files, ".html").items():
         tree = etree.TreeBuilder()
         parser = HTMLParser()
         parser.handle_starttag = lambda tag, attributes, tree=tree: tree.start(tag, dict(attributes))
         parser.handle_endtag, parser.handle_data = tree.end, tree.data
         parser.feed(data.decode())
         parser.close()
-        out[doc_id] = of_markus(tree.close())
+        out[doc_id] = parse_markus(tree.close())
     return out
 
 
-def of_markus(div):
-    kinds = {name: kind for kind, name in markus_format.TYPE_NAMES.items()}
+def parse_markus(div):
+    types = types_by_name("markus")
     (pre,) = div
     text, spans, used = "", [], set()
     for number, passage in enumerate(pre):
         assert (passage.get("type"), passage.get("id")) == ("passage", f"passage{number}")
-        text, found = of_inline(passage, text, lambda e: e.get("odd_id") if e.get("type") == "odd" else None)
+        text, found = parse_inline(passage, text, lambda e: e.get("odd_id") if e.get("type") == "odd" else None)
         tags = [(e.get("type"), start, end) for e, start, end in found if e.get("type", "comment") != "comment"]
         used |= {name for name, *_ in tags}
-        spans += [Span(start, end, kinds.get(name, name)) for name, start, end in tags if name != "commentIcon"]
+        spans += [Span(start, end, types.get(name, name)) for name, start, end in tags if name != "commentIcon"]
     assert used - {"commentIcon"} == set(json.loads(div.get("tag"))) - {"odd"}
     return text, spans
 
 
-def of_inline(element, text, odd):
+def parse_inline(element, text, odd):
     """The text with the element's added, and where those below it lie. odd: the code point that one stands for."""
     found = []
     text += element.text or ""
@@ -149,24 +154,24 @@ def of_inline(element, text, odd):
             assert child.text is None
             text += chr(int(char.removeprefix("U+"), 16))
         else:
-            text, below = of_inline(child, text, odd)
+            text, below = parse_inline(child, text, odd)
             found += [(child, start, len(text)), *below]
         text += child.tail or ""
     return text, found
 
 
-def jsonl(files):
+def read_jsonl(files):
     out = {}
-    for data in ending(files, ".jsonl").values():
+    for data in select_by_suffix(files, ".jsonl").values():
         for line in data.decode().splitlines():  # by every rule that Python knows
             row = json.loads(line)
             out[row["doc_id"]] = row["text"], [Span(e["start"], e["end"], e["type"]) for e in row["entities"]]
     return out
 
 
-def label_studio(files):
+def read_label_studio(files):
     out = {}
-    for data in ending(files, ".json").values():
+    for data in select_by_suffix(files, ".json").values():
         for task in json.loads(data):
             values = [region["value"] for region in task["predictions"][0]["result"]]
             text = task["data"]["text"]
@@ -175,19 +180,19 @@ def label_studio(files):
     return out
 
 
-def table(files):
+def read_csv(files):
     """Rows of the CSV files, as dicts; there is no text in them."""
     rows = []
-    for data in ending(files, ".csv").values():
+    for data in select_by_suffix(files, ".csv").values():
         rows += csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
     return rows
 
 
-def conll(files):
-    return {doc_id: of_conll(data.decode()) for doc_id, data in ending(files, ".conll").items()}
+def read_conll(files):
+    return {doc_id: parse_conll(data.decode()) for doc_id, data in select_by_suffix(files, ".conll").items()}
 
 
-def of_conll(content):
+def parse_conll(content):
     lines = content.split("\n")[:-1]
     rows = [line.split() if line else ["\\u000a", "O"] for line in lines]
     text = "".join(re.sub(r"\\u([0-9a-f]{4})", lambda m: chr(int(m[1], 16)), token) for token, _ in rows)
@@ -198,18 +203,18 @@ def of_conll(content):
     return text, [Span(span.start, span.end, span.type) for span in found]
 
 
-def markup(files):
+def read_markup(files):
     out = {}
-    for doc_id, data in ending(files, ".txt").items():
+    for doc_id, data in select_by_suffix(files, ".txt").items():
         parsed = parse_markup(data.decode())
         out[doc_id] = parsed.text, list(parsed.spans)
     return out
 
 
-def markup_as_xml(files):
+def read_markup_as_xml(files):
     """For texts without what XML cannot hold."""
     out = {}
-    for doc_id, data in ending(files, ".txt").items():
+    for doc_id, data in select_by_suffix(files, ".txt").items():
         root = etree.fromstring(b"<r>" + data.replace(b"\r", b"&#13;") + b"</r>")
         text, spans = root.text or "", []
         for child in root:
@@ -219,11 +224,11 @@ def markup_as_xml(files):
     return out
 
 
-def brat(files):
+def read_brat(files):
     """Texts as they lie; fragments by pybrat; the true span where a note has one."""
-    texts, notes = ending(files, ".txt"), ending(files, ".ann")
+    texts, notes = select_by_suffix(files, ".txt"), select_by_suffix(files, ".ann")
     out = {}
-    with on_disk({name: data for name, data in files.items() if name.endswith((".txt", ".ann"))}) as folder:
+    with files_on_disk({name: data for name, data in files.items() if name.endswith((".txt", ".ann"))}) as folder:
         examples = BratParser().parse(folder)
     for example in examples:
         said = re.findall(r"^#\d+\tAnnotatorNotes (T\d+)\t.*?span=(\d+)-(\d+)$", notes[example.id].decode(), re.M)
@@ -238,14 +243,14 @@ def brat(files):
     return out
 
 
-def webanno(files):
-    return {doc_id: of_webanno(data.decode()) for doc_id, data in ending(files, ".tsv").items()}
+def read_webanno(files):
+    return {doc_id: parse_webanno(data.decode()) for doc_id, data in select_by_suffix(files, ".tsv").items()}
 
 
 _UNESCAPED = {"t": "\t", "n": "\n", "f": "\f", "r": "\r", "b": "\b", "\\": "\\"}
 
 
-def of_webanno(content):
+def parse_webanno(content):
     """By the rules of INCEpTION's own reader: text from `#Text=`, placed by the offsets of the first token after it."""
     head, _, body = content.partition("\n\n")
     assert head.split("\n")[0] == "#FORMAT=WebAnno TSV 3.3"
@@ -283,20 +288,20 @@ def of_webanno(content):
     for at, char in enumerate(whole):
         place[unit] = at
         unit += 1 + (char > "\uffff")
-    return whole[:-1], [Span(place[start], place[end], kind) for start, end, kind in spans]
+    return whole[:-1], [Span(place[start], place[end], entity_type) for start, end, entity_type in spans]
 
 
-def webanno_sentences(data):
+def read_webanno_sentences(data):
     """Text and spans by web-anno-tsv, which knows no escapes and no entity that goes on in the next sentence."""
     text, spans = "", []
-    with on_disk({"d.tsv": data}) as folder, open_web_anno_tsv(f"{folder}/d.tsv") as sentences:
+    with files_on_disk({"d.tsv": data}) as folder, open_web_anno_tsv(f"{folder}/d.tsv") as sentences:
         for sentence in sentences:
             spans += [Span(len(text) + a.start, len(text) + a.stop, a.label) for a in sentence.annotations]
             text += sentence.text
     return text, sorted(spans)
 
 
-def hf(folder, cache):
+def read_hf_dataset(folder, cache):
     """By `datasets`."""
     from datasets import load_dataset
 

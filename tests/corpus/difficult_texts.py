@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 
 from rayner.text.spans import Span
-from tests.corpus.units import document, entity, write_unit
+from tests.corpus.tagged_corpora import document, entity, write_unit
 from tests.strategies import spans_in
 
 SEGMENTS = (
