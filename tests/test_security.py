@@ -95,14 +95,14 @@ LOADERS = {
 
 
 @pytest.fixture(params=LOADERS)
-def kind(request):
+def checkpoint_name(request):
     return request.param
 
 
 @pytest.fixture
-def folder(kind, checkpoints, tmp_path):
+def folder(checkpoint_name, checkpoints, tmp_path):
     """A copy of a checkpoint, to be spoiled."""
-    return Path(shutil.copytree(checkpoints / kind, tmp_path / "model"))
+    return Path(shutil.copytree(checkpoints / checkpoint_name, tmp_path / "model"))
 
 
 def change(path, **values):
@@ -119,52 +119,52 @@ def refused(call, *arguments, **settings):
 # ---- checkpoints
 
 
-def test_a_checkpoint_with_nothing_but_a_pickle_is_refused_unopened(kind, folder, bomb):
+def test_a_checkpoint_with_nothing_but_a_pickle_is_refused_unopened(checkpoint_name, folder, bomb):
     (folder / "model.safetensors").unlink()
     (folder / "pytorch_model.bin").write_bytes(bomb)
-    said = refused(LOADERS[kind], folder)
+    said = refused(LOADERS[checkpoint_name], folder)
     assert said.startswith(f"{folder}: expected weights in safetensors, found 'pytorch_model.bin'")
 
 
-def test_so_is_a_pickle_of_tensors_alone(kind, folder, checkpoints):
+def test_so_is_a_pickle_of_tensors_alone(checkpoint_name, folder, checkpoints):
     (folder / "model.safetensors").unlink()
     torch.save({"weight": torch.zeros(1)}, folder / "pytorch_model.bin")
-    assert "pytorch_model.bin" in refused(LOADERS[kind], folder)
+    assert "pytorch_model.bin" in refused(LOADERS[checkpoint_name], folder)
 
 
-def test_a_pickle_beside_safetensors_is_left_alone(kind, folder, bomb):
+def test_a_pickle_beside_safetensors_is_left_alone(checkpoint_name, folder, bomb):
     (folder / "pytorch_model.bin").write_bytes(bomb)
     (folder / "training_args.bin").write_bytes(bomb)
-    LOADERS[kind](folder)
+    LOADERS[checkpoint_name](folder)
 
 
-def test_an_index_of_safetensors_that_names_a_pickle_is_refused(kind, folder, bomb):
+def test_an_index_of_safetensors_that_names_a_pickle_is_refused(checkpoint_name, folder, bomb):
     (folder / "model.safetensors").rename(folder / "other.safetensors")
     (folder / "weights.bin").write_bytes(bomb)
     index = {"metadata": {"total_size": 1}, "weight_map": {"a": "other.safetensors", "b": "weights.bin"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    assert "'weights.bin'" in refused(LOADERS[kind], folder)
+    assert "'weights.bin'" in refused(LOADERS[checkpoint_name], folder)
 
 
-def test_a_configuration_that_names_a_pickle_as_weights_is_refused(kind, folder, bomb):
+def test_a_configuration_that_names_a_pickle_as_weights_is_refused(checkpoint_name, folder, bomb):
     (folder / "adapter_model.bin").write_bytes(bomb)
     change(folder / "config.json", transformers_weights="adapter_model.bin")
-    assert "'adapter_model.bin'" in refused(LOADERS[kind], folder)
+    assert "'adapter_model.bin'" in refused(LOADERS[checkpoint_name], folder)
 
 
-def test_weights_outside_the_folder_are_refused(kind, folder):
+def test_weights_outside_the_folder_are_refused(checkpoint_name, folder):
     shutil.copy(folder / "model.safetensors", folder.parent)
     (folder / "model.safetensors").unlink()
     index = {"metadata": {"total_size": 1}, "weight_map": {"a": "../model.safetensors"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    assert "'../model.safetensors'" in refused(LOADERS[kind], folder)
+    assert "'../model.safetensors'" in refused(LOADERS[checkpoint_name], folder)
 
 
-def test_an_index_that_is_no_index_is_refused_naming_it(kind, folder):
+def test_an_index_that_is_no_index_is_refused_naming_it(checkpoint_name, folder):
     path = folder / "model.safetensors.index.json"
     for content in ("[]", "{", '{"weight_map": 3}'):
         path.write_text(content)
-        assert refused(LOADERS[kind], folder).startswith(f"{path}: ")
+        assert refused(LOADERS[checkpoint_name], folder).startswith(f"{path}: ")
 
 
 def test_weights_in_several_safetensors_are_read(checkpoints, tmp_path):
@@ -186,10 +186,10 @@ def test_an_adapter_that_is_a_pickle_is_refused_unopened(checkpoints, tmp_path, 
     assert "'adapter_model.bin'" in said
 
 
-def test_code_that_comes_with_a_model_is_not_run_and_nobody_is_asked(kind, folder, mark, capsys):
+def test_code_that_comes_with_a_model_is_not_run_and_nobody_is_asked(checkpoint_name, folder, mark, capsys):
     (folder / "own.py").write_text(CODE.format(mark=str(mark)))
     change(folder / "config.json", model_type="own", auto_map=dict.fromkeys(["AutoConfig", "AutoModel"], "own.Own"))
-    said = refused(LOADERS[kind], folder)
+    said = refused(LOADERS[checkpoint_name], folder)
     assert "code of its own, which is not run" in said
     assert "trust_remote_code" not in said
     assert capsys.readouterr().out == ""

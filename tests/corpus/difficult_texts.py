@@ -24,9 +24,9 @@ SEGMENTS = (
 )
 TEXT = "".join(text for text, _ in SEGMENTS)
 SPANS = [
-    Span(sum(len(part) for part, _ in SEGMENTS[:i]), sum(len(part) for part, _ in SEGMENTS[: i + 1]), kind)
-    for i, (_, kind) in enumerate(SEGMENTS)
-    if kind
+    Span(sum(len(part) for part, _ in SEGMENTS[:i]), sum(len(part) for part, _ in SEGMENTS[: i + 1]), entity_type)
+    for i, (_, entity_type) in enumerate(SEGMENTS)
+    if entity_type
 ]
 ODD = "楚𠀀\ue000\U000f0000\u0301\t\n\n\r\x0b\x0c\x1c\x00\x08\x85\u2028\u2029\u3000\ufeff\uffff<>&\"'\\[]|_*->;#=%, "
 CHARS = st.one_of(st.sampled_from(ODD), st.characters(codec="utf-8"))
@@ -40,12 +40,12 @@ def tagged_texts(draw, chars=CHARS):
 
 
 def write_corpus(tagged, texts):
-    """A tagged corpus of texts with their spans, by doc_id; scores and deciders of every kind in turn."""
-    kinds = ((0.95, "agree"), (0.6, "slm"), (0.25, "llm"), (None, "slm"))
+    """A tagged corpus of texts with their spans, by doc_id; scores and deciders of every sort in turn."""
+    scores_and_deciders = ((0.95, "agree"), (0.6, "slm"), (0.25, "llm"), (None, "slm"))
     rows = []
     for doc_id, (text, spans) in texts.items():
         for i, s in enumerate(spans):
-            score, decider = kinds[i % 4]
+            score, decider = scores_and_deciders[i % 4]
             rows.append(
                 entity(doc_id, s.start, text[s.start : s.end], s.type) | {"score": score, "decided_by": decider}
             )

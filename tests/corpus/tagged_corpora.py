@@ -14,14 +14,14 @@ def document(doc_id, text):
     return {"doc_id": doc_id, "path": f"in/{doc_id}.txt", "text": text, "sha256": digest, "n_chars": len(text)}
 
 
-def entity(doc_id, start, text, kind="NR"):
+def entity(doc_id, start, text, entity_type="NR"):
     row = dict.fromkeys(ENTITY_SCHEMA.names)
     return row | {
         "doc_id": doc_id,
         "start": start,
         "end": start + len(text),
         "text": text,
-        "type": kind,
+        "type": entity_type,
         "decided_by": "slm",
     }
 

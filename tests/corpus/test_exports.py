@@ -36,7 +36,7 @@ def without_breaks(text, spans):
     kept = [i for i in range(len(text)) if i not in broken]
     place = {i: n for n, i in enumerate(kept)}
     held = [([place[i] for i in range(s.start, s.end) if i in place], s.type) for s in spans]
-    return "".join(text[i] for i in kept), tuple(Span(at[0], at[-1] + 1, kind) for at, kind in held if at)
+    return "".join(text[i] for i in kept), tuple(Span(at[0], at[-1] + 1, entity_type) for at, entity_type in held if at)
 
 
 @given(tagged_texts())

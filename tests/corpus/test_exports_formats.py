@@ -166,18 +166,18 @@ def test_markus_gets_its_own_tags_and_is_told_of_others():
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("docusky", "Char"), ("docusky", "甲"), ("markus", "odd"), ("markus", "a b")]
+    ("name", "entity_type"), [("docusky", "Char"), ("docusky", "甲"), ("markus", "odd"), ("markus", "a b")]
 )
-def test_a_type_that_has_no_element_is_refused(name, kind):
+def test_a_type_that_has_no_element_is_refused(name, entity_type):
     with pytest.raises(DataError, match="expected a type that the format can write, found"):
-        exported({"d": ("楚", [Span(0, 1, kind)])}, name)
+        exported({"d": ("楚", [Span(0, 1, entity_type)])}, name)
 
 
 @pytest.mark.slow  # lxml takes many seconds to read TEI's schema
 def test_tei_is_valid_and_says_how_sure_and_who_decided():
     schema = export_readers.load_tei_schema()
-    kinds = ("NR", "NS", "NO", "NB", "T", "NG", "ZD", "ZZ", "ZF", "ZP", "ZS", "ZA", "X1")
-    every = "甲" * len(kinds), [Span(i, i + 1, kind) for i, kind in enumerate(kinds)]
+    types = ("NR", "NS", "NO", "NB", "T", "NG", "ZD", "ZZ", "ZF", "ZP", "ZS", "ZA", "X1")
+    every = "甲" * len(types), [Span(i, i + 1, entity_type) for i, entity_type in enumerate(types)]
     odd = {"a\x01&<\ue000": ("", []), "every": every}
     out, _ = exported(TEXTS | odd, "tei")
     for data in out.values():
@@ -249,8 +249,8 @@ def test_datasets_knows_the_features_and_scores(tmp_path):
     files, _ = exported(TEXTS, "hf")
     with export_readers.files_on_disk(files) as folder:
         read = load_dataset(folder, split="train", cache_dir=str(tmp_path))
-    kinds = {"start": "int64", "end": "int64", "type": "string", "score": "float32", "decided_by": "string"}
-    assert read.features["entities"] == List({key: Value(kind) for key, kind in kinds.items()})
+    dtypes = {"start": "int64", "end": "int64", "type": "string", "score": "float32", "decided_by": "string"}
+    assert read.features["entities"] == List({key: Value(dtype) for key, dtype in dtypes.items()})
     assert read[0]["entities"][2] == {"start": 15, "end": 18, "type": "NO", "score": 0.25, "decided_by": "llm"}
     assert [entity["score"] for entity in read[0]["entities"]][2:4] == [0.25, None]
 

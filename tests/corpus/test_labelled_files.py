@@ -217,7 +217,7 @@ def test_conll_types(write):
 
 # ---- properties
 
-TAGS = st.sampled_from(["O", *(f"{prefix}-{kind}" for prefix in "BMES" for kind in ("NR", "T"))])
+TAGS = st.sampled_from(["O", *(f"{prefix}-{entity_type}" for prefix in "BMES" for entity_type in ("NR", "T"))])
 CHARS = st.one_of(
     st.sampled_from("\t \r\u2028\ufeff\ue000<&𠀀甲"), st.characters(exclude_characters="\n", codec="utf-8")
 )

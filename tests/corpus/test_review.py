@@ -220,8 +220,8 @@ def task(text="懷王曰善。", regions=(), **more):
     return {"id": 1, "data": {"text": text}, "annotations": [{"result": result, **more}]}
 
 
-def region(start, end, kind="NR", **more):
-    return {"start": start, "end": end, "labels": [kind], **more}
+def region(start, end, entity_type="NR", **more):
+    return {"start": start, "end": end, "labels": [entity_type], **more}
 
 
 def corrected_of(tmp_path, tasks, types=("NR", "NS")):

@@ -22,13 +22,13 @@ def _split_fragments(entity: EntityRow) -> list[tuple[int, int]]:
     return [(start + match.start(), start + match.end()) for match in _FRAGMENT.finditer(entity["text"])]
 
 
-def _select_written(document: TaggedDocument) -> list[EntityRow]:
+def _select_written_entities(document: TaggedDocument) -> list[EntityRow]:
     return [entity for entity in document.entities if entity["text"].strip()]
 
 
 def _format_annotations(document: TaggedDocument, options: ExportOptions) -> str:
     lines = []
-    for i, entity in enumerate(_select_written(document), 1):
+    for i, entity in enumerate(_select_written_entities(document), 1):
         fragments = _split_fragments(entity)
         offsets = ";".join(f"{start} {end}" for start, end in fragments)
         text = " ".join(document.text[start:end] for start, end in fragments)
@@ -43,10 +43,10 @@ def _format_annotations(document: TaggedDocument, options: ExportOptions) -> str
 
 
 def _count_exported(document: TaggedDocument) -> tuple[int, int]:
-    return len(document.text), len(_select_written(document))
+    return len(document.text), len(_select_written_entities(document))
 
 
-def _write_config(types: Sequence[str]) -> dict[str, bytes]:
+def _build_config_file(types: Sequence[str]) -> dict[str, bytes]:
     """Declare the types. Brat shows no others."""
     lines = ["[entities]", *types, "[relations]", "[events]", "[attributes]"]
     return {"annotation.conf": "".join(f"{line}\n" for line in lines).encode()}
@@ -57,6 +57,6 @@ BRAT = ExportFormat(
         TEXT_SUFFIX: make_text_writer(lambda document, options: document.text),
         ".ann": make_text_writer(_format_annotations),
     },
-    extra_files=_write_config,
+    extra_files=_build_config_file,
     count_exported=_count_exported,
 )

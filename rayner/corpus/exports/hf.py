@@ -32,7 +32,7 @@ def _write_file(stream: BinaryIO, documents: Iterable[TaggedDocument], options: 
             writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
 
 
-def _write_readme(types: Sequence[str]) -> dict[str, bytes]:
+def _build_readme(types: Sequence[str]) -> dict[str, bytes]:
     fields = "\n".join(f"    - name: {field.name}\n      dtype: {_DTYPES[field.type]}" for field in _ENTITY_TYPE)
     return {"README.md": _README.format(fields=fields, folder=_FOLDER, types=", ".join(types)).encode()}
 
@@ -64,4 +64,4 @@ Documents with named entities, tagged by rayner. Types: {types}.
 `decided_by` is `agree`, `slm` or `llm`.
 """
 
-HF = ExportFormat({".parquet": _write_file}, chars_per_file=CHARS_PER_FILE, folder=_FOLDER, extra_files=_write_readme)
+HF = ExportFormat({".parquet": _write_file}, chars_per_file=CHARS_PER_FILE, folder=_FOLDER, extra_files=_build_readme)

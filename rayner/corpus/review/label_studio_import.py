@@ -56,7 +56,7 @@ def read_annotations(task: Mapping[str, Any], location: str) -> list[tuple[Span,
 
 def _read_entities(text: str, result: Sequence[Mapping[str, Any]], location: str) -> tuple[Span, ...]:
     regions = [_read_region(entry.get("value"), location) for entry in result if entry.get("type") == "labels"]
-    spans = sorted(_count_in_code_points(text, regions, location))
+    spans = sorted(_convert_to_code_points(text, regions, location))
     for a, b in pairwise(spans):
         if b.start < a.end:
             raise DataError(
@@ -66,7 +66,7 @@ def _read_entities(text: str, result: Sequence[Mapping[str, Any]], location: str
     return tuple(spans)
 
 
-def _count_in_code_points(text: str, regions: Sequence[_Region], location: str) -> list[Span]:
+def _convert_to_code_points(text: str, regions: Sequence[_Region], location: str) -> list[Span]:
     """Return the spans of one annotation. Its offsets are code units only if all regions fit as code units alone."""
     if all(region.fits(text) for region in regions):
         return [region.span for region in regions]
