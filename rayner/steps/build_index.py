@@ -1,4 +1,4 @@
-"""The index of training sentences, as one Ray task."""
+"""Step build_index: the index in which prompts find training sentences similar to theirs; built by one Ray task."""
 
 from typing import Any
 
@@ -6,15 +6,14 @@ import ray
 
 from rayner.config.settings import Config
 from rayner.config.step_settings import step_settings
-from rayner.llm.index import build_sentence_index as build
-from rayner.llm.index import check_sentence_index, load_sentence_index, save_sentence_index
+from rayner.llm.index import build_sentence_index, check_sentence_index, load_sentence_index, save_sentence_index
 from rayner.modeling.devices import set_torch_threads
 from rayner.runs.progress import log
 from rayner.runs.run_folder import Run, folder_sha256, model_digest, replace_folder
 from rayner.steps import data
 from rayner.steps.loading import load_embedder
 
-_N_CHECKED = 100  # sentences that are searched for once the index is written
+_N_CHECKED = 100  # sentences that are searched for in the written index
 
 
 def inputs(config: Config, run: Run) -> dict[str, Any]:
@@ -29,24 +28,27 @@ def build_index(config: Config, run: Run, fold: int | None = None) -> dict[str, 
     """Embed the training sentences, write `index/`, read it back and check it. fold: see `data.prepare_data`."""
     data.prepare_data(config, run, fold)
 
-    def work() -> dict[str, Any]:
-        task = ray.remote(num_cpus=config.score.cpus, num_gpus=config.score.gpus)(_build)
+    def build_in_a_task() -> dict[str, Any]:
+        task = ray.remote(num_cpus=config.score.cpus, num_gpus=config.score.gpus)(_build_and_check)
         facts: dict[str, Any] = ray.get(task.remote(config, run))
-        log.info("index: %d sentences, found again %d of %d", facts["sentences"], facts["found"], facts["asked"])
+        log.info(
+            "index: %d sentences; %d of %d searched for are their own nearest sentence",
+            facts["sentences"], facts["found"], facts["asked"],
+        )  # fmt: skip
         return {**facts, "digest": folder_sha256(run.path("index"))}
 
-    return run.run_step("build_index", inputs(config, run), work)
+    return run.run_step("build_index", inputs(config, run), build_in_a_task)
 
 
-def _build(config: Config, run: Run) -> dict[str, Any]:
+def _build_and_check(config: Config, run: Run) -> dict[str, Any]:
     set_torch_threads(int(config.score.cpus))
-    examples = data.read_part(run, "train")
-    encoder = load_embedder(config, run)
+    sentences = data.read_part(run, "train")
+    encoder, batch_size = load_embedder(config, run), config.score.slm.batch_size
     with replace_folder(run.path("index")) as folder:
-        save_sentence_index(build(encoder, examples, config.score.slm.batch_size), folder)
+        save_sentence_index(build_sentence_index(encoder, sentences, batch_size), folder)
     index = load_sentence_index(run.local_path("index"))
-    texts = [example.text for example in examples[:_N_CHECKED]]
-    n_itself_nearest = check_sentence_index(index, encoder, texts, config.index.k, config.score.slm.batch_size)
+    texts = [sentence.text for sentence in sentences[:_N_CHECKED]]
+    n_itself_nearest = check_sentence_index(index, encoder, texts, config.index.k, batch_size)
     return {
-        "sentences": len(examples), "dimensions": index.vectors.d, "asked": len(texts), "found": n_itself_nearest
+        "sentences": len(sentences), "dimensions": index.vectors.d, "asked": len(texts), "found": n_itself_nearest
     }  # fmt: skip
