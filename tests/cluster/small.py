@@ -101,7 +101,7 @@ def write_inputs(folder: Path) -> Config:
             batch_size=16, micro_batch=4, lora=LoraConfig(r=4, alpha=8), workers=TWO,
         ),
         score=ScoreConfig(unit_chars=400),
-        fusion=FusionConfig(steps=101),
+        fusion=FusionConfig(weight_steps=101),
     )  # fmt: skip
 
 
