@@ -1,11 +1,12 @@
 """The record of a tagging: `run.json` beside the tables says what they were made with and what they hold."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-from rayner.errors import DataError
+from rayner.errors import ConfigError
 from rayner.runs.run_folder import read_json, write_json
 from rayner.runs.storage import StoragePath
+from rayner.text.json_records import check_format_version, record_from_json, record_to_json
 
 FORMAT_VERSION = 1
 RUN_RECORD_FILE = "run.json"
@@ -56,22 +57,17 @@ class RunRecord:
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of `run.json`."""
-        return {"format_version": FORMAT_VERSION, **asdict(self)}
+        return {"format_version": FORMAT_VERSION, **record_to_json(self)}
 
     @classmethod
     def from_json(cls, content: dict[str, Any], path: str = RUN_RECORD_FILE) -> "RunRecord":
-        """Read what `to_json` returned. Raises DataError, naming `path`, for another version or another content."""
-        fields = dict(content)
-        version = fields.pop("format_version", None)
-        if version != FORMAT_VERSION:
-            raise DataError(
-                f"{path}: expected format_version {FORMAT_VERSION}, found {version}. Use the rayner that wrote it, or "
-                "tag the corpus again."
-            )
+        """Read what `to_json` returned. Raises ConfigError, naming `path`, for another version or other keys."""
+        check_format_version(content, FORMAT_VERSION, path, "use that version, or tag the corpus again")
+        fields = {key: value for key, value in content.items() if key != "format_version"}
         try:
-            return cls(**{**fields, "counts": CorpusCounts(**fields["counts"])})
-        except (KeyError, TypeError) as error:
-            raise DataError(f"{path}: expected the keys of a tagging record, found others ({error})") from None
+            return record_from_json(cls, fields)
+        except TypeError as error:
+            raise ConfigError(f"{path}: expected the keys of a tagging record, found others ({error})") from None
 
 
 def write_run_record(tagged: StoragePath, record: RunRecord) -> None:
@@ -80,6 +76,6 @@ def write_run_record(tagged: StoragePath, record: RunRecord) -> None:
 
 
 def read_run_record(tagged: StoragePath) -> RunRecord:
-    """Read `run.json` of a tagged corpus. Raises DataError if it is of another version, OSError if it is missing."""
+    """Read `run.json` of a tagged corpus. Raises ConfigError for another version, OSError if it is missing."""
     path = tagged / RUN_RECORD_FILE
     return RunRecord.from_json(read_json(path), str(path))

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from rayner.errors import ConfigError
 from rayner.fusion import gate
 from rayner.fusion.fused_entities import FusedEntity, accepted_entities, slm_entities
-from rayner.fusion.fusion_rule import FittingSample, RuleFit
+from rayner.fusion.fusion_rule import FittingSample, RuleFit, llm_could_change
 from rayner.fusion.span_features import candidate_spans
 from rayner.text.predictions import SegmentPrediction, SlmPrediction
 from rayner.text.spans import Span, sort_and_check_spans
@@ -70,7 +70,7 @@ class FittedCustomRule:
 
     def decide(self, segment: SegmentPrediction) -> list[FusedEntity]:
         """Return the entities that the user's `accept` takes; the SLM's if the LLM could change nothing."""
-        if segment.llm is None or not self.could_change(segment):
+        if segment.llm is None or not llm_could_change(segment, self):
             return slm_entities(segment.slm)
         return accepted_entities(segment, [(span, None) for span in self._accept(segment)])
 

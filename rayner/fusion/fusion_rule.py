@@ -82,3 +82,9 @@ class FusionRule(Protocol):
 
     def to_json(self) -> Any:  # noqa: ANN401 - any JSON value
         """Return what was fitted, as JSON values; each class has a `from_json` that reads it."""
+
+
+def llm_could_change(segment: SegmentPrediction, rule: FusionRule) -> bool:
+    """Say whether some LLM answer could change a segment's output: as the gate decided under this rule, if it did."""
+    decided = segment.gate.could_change if segment.gate else None
+    return rule.could_change(segment) if decided is None else decided

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from rayner.fusion import gate
 from rayner.fusion.fused_entities import FusedEntity, accepted_entities, slm_entities
-from rayner.fusion.fusion_rule import FittingSample, RuleFit
+from rayner.fusion.fusion_rule import FittingSample, RuleFit, llm_could_change
 from rayner.fusion.logistic import fit_logistic_weights
 from rayner.fusion.span_features import (
     NON_NEGATIVE_FEATURES,
@@ -68,7 +68,7 @@ class SpanRule:
 
     def decide(self, segment: SegmentPrediction) -> list[FusedEntity]:
         """Return the accepted candidates with probabilities; the SLM's entities if the LLM could change nothing."""
-        if segment.llm is None or not self.could_change(segment):
+        if segment.llm is None or not llm_could_change(segment, self):
             return slm_entities(segment.slm)
         return accepted_entities(segment, accept_candidates(segment, self))
 

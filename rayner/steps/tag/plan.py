@@ -16,8 +16,8 @@ import pyarrow as pa
 from rayner.corpus.reading import CorpusSurvey, Document, map_in_threads, read_document, read_documents
 from rayner.corpus.tables import DOCUMENT_SCHEMA, read_table, write_table
 from rayner.corpus.text_files import TextFile, list_text_files
-from rayner.errors import DataError
 from rayner.runs.storage import StoragePath, list_file_names, remove_file
+from rayner.text.json_records import check_format_version
 from rayner.text.segmentation import split_sentences
 
 FORMAT_VERSION = 1
@@ -100,13 +100,8 @@ class PlanSummary:
 
     @classmethod
     def from_json(cls, content: dict[str, Any], path: str) -> "PlanSummary":
-        """Read what `to_json` returned. Raises DataError, naming `path`, for another version."""
-        version = content.get("format_version")
-        if version != FORMAT_VERSION:
-            raise DataError(
-                f"{path}: expected a plan of format_version {FORMAT_VERSION}, found {version}. Choose another out=, or "
-                "start over with --fresh."
-            )
+        """Read what `to_json` returned. Raises ConfigError, naming `path`, for another version."""
+        check_format_version(content, FORMAT_VERSION, path, "use that version, another out=, or --fresh")
         return cls(**{name: content[name] for name in cls.__dataclass_fields__})
 
 

@@ -1,8 +1,8 @@
-"""Tagging of a corpus: units of work stream through both models, the fusion and into the canonical tables.
+"""Step tag_corpus: tag a corpus with a trained run.
 
-Its texts are read and kept first (`plan`); then units are tagged, each committed by a rename, in any order and number
-at a time; then all of it is proved whole (`audit`). Whatever interrupts this, the same call goes on with the units that
-are not there yet, and ends with the same files.
+The texts are read, planned and copied first (`plan.py`). Then actors tag the units, in any order; renaming a file
+commits a unit. At the end the tables are compared with the plan (`audit.py`). After an interruption the same call tags
+the units that are missing and ends with the same files.
 """
 
 from dataclasses import asdict
@@ -31,8 +31,8 @@ from rayner.steps.tag.llm_gate import Gate
 from rayner.steps.tag.plan import PlanSummary, find_changed_files, iter_plan_parts, write_plan
 from rayner.steps.tag.units import read_unit_by_name, write_unit
 
-_MAX_UNKNOWN_SHARE = 0.05  # share of unknown characters from which a model hardly reads the text
-_MAX_FILES_IN_MESSAGE = 5  # files that a message names
+_MAX_UNKNOWN_SHARE = 0.05  # above it, the model was probably trained on another script
+_MAX_FILES_IN_MESSAGE = 5  # changed files that a message lists
 
 
 def inputs(config: Config, run: Run) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def inputs(config: Config, run: Run) -> dict[str, Any]:
     rule = read_tuned_fusion(run).chosen
     return {
         **step_settings(config, "tag_corpus"),
-        "score": run.step_digest("score"),  # which holds data, models and index
+        "score": run.step_digest("score"),  # depends on data, models and index
         "fusion": file_sha256(run.path("fusion.json")),
         "rule": plugin_fingerprint("fusion.rules", rule),
         "version": rayner.__version__,
@@ -48,7 +48,7 @@ def inputs(config: Config, run: Run) -> dict[str, Any]:
 
 
 def output_folder(config: Config, run: Run) -> StoragePath:
-    """Where the tagged corpus goes."""
+    """Return the folder of the tagged corpus."""
     return storage_path(config.out) if config.out else run.path("tagged")
 
 
@@ -172,7 +172,7 @@ def _tag_missing_units(config: Config, run: Run, out: StoragePath, fusion: Tuned
 
 
 def build_gate(config: Config, fusion: TunedFusion) -> Gate:
-    """The configured gate under the tuned rule."""
+    """Build the configured gate under the tuned rule."""
     return Gate(load_chosen_rule(fusion), fusion.budget, **config_to_dict(config.gate))
 
 
