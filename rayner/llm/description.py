@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rayner.modeling.descriptions import check_format_version, read_description, write_description
+from rayner.modeling.descriptions import read_description, write_description
 
 DESCRIPTION_FILE = "llm.json"
 BASE_FOLDER, ADAPTER_FOLDER = "base", "adapter"
@@ -29,7 +29,6 @@ class LlmDescription:
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON takes them."""
         return {
-            "format_version": _FORMAT_VERSION,
             "base": self.base,
             "adapter": self.adapter,
             "instruction": self.instruction,
@@ -38,8 +37,7 @@ class LlmDescription:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "LlmDescription":
-        """Make a description from what `to_json` returned. Raises ValueError for another format version."""
-        check_format_version(fields, _FORMAT_VERSION)
+        """Make a description from what `to_json` returned."""
         return cls(fields["base"], fields["adapter"], fields["instruction"], tuple(fields["types"]))
 
     @property
@@ -50,9 +48,9 @@ class LlmDescription:
 
 def read_llm_description(folder: Path) -> LlmDescription:
     """Read `llm.json`. Raises ConfigError where it is missing, broken or of another format version."""
-    return read_description(folder / DESCRIPTION_FILE, LlmDescription.from_json, "a fine-tuned LLM")
+    return read_description(folder / DESCRIPTION_FILE, LlmDescription.from_json, _FORMAT_VERSION, "a fine-tuned LLM")
 
 
 def write_llm_description(folder: Path, description: LlmDescription) -> None:
     """Write `llm.json`."""
-    write_description(folder / DESCRIPTION_FILE, description.to_json())
+    write_description(folder / DESCRIPTION_FILE, description.to_json(), _FORMAT_VERSION)

@@ -6,29 +6,23 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from rayner.errors import ConfigError
+from rayner.text.json_records import check_format_version
 
 Description = TypeVar("Description")
 
 
-def check_format_version(fields: Mapping[str, Any], version: int) -> None:
-    """Raise ValueError unless `format_version` of a description is the one that this version of rayner reads."""
-    found = fields.get("format_version", "none")
-    if found != version:
-        raise ValueError(
-            f"format_version {found}, where this version of rayner reads {version}; train the model again, "
-            "or use the version of rayner that trained it"
-        )
-
-
-def read_description(path: Path, from_json: Callable[[Mapping[str, Any]], Description], expected: str) -> Description:
+def read_description(
+    path: Path, from_json: Callable[[Mapping[str, Any]], Description], format_version: int, expected: str
+) -> Description:
     """Read a description file.
 
     from_json: makes the description from the fields of the file. expected: what the folder should hold, for messages.
-
-    Raises ConfigError, naming the folder, for a file that is missing, broken, incomplete or of another format version.
+    Raises ConfigError for a file that is missing, broken, incomplete or of another format version.
     """
     try:
-        return from_json(json.loads(path.read_text(encoding="utf-8")))
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        check_format_version(fields, format_version, path, "train the model again")
+        return from_json(fields)
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = " ".join(str(error).split())
         if isinstance(error, KeyError):
@@ -36,6 +30,7 @@ def read_description(path: Path, from_json: Callable[[Mapping[str, Any]], Descri
         raise ConfigError(f"{path.parent}: expected {expected}, found: {reason}") from error
 
 
-def write_description(path: Path, fields: Mapping[str, Any]) -> None:
+def write_description(path: Path, fields: Mapping[str, Any], format_version: int) -> None:
     """Write a description file. fields: what `from_json` takes."""
-    path.write_text(json.dumps(fields, ensure_ascii=False), encoding="utf-8")
+    text = json.dumps({"format_version": format_version, **fields}, ensure_ascii=False)
+    path.write_text(text, encoding="utf-8")

@@ -18,7 +18,7 @@ import torch
 from rayner.config.settings import CrfConfig, SlmConfig
 from rayner.corpus.reading import CorpusSurvey, digest_unlabelled_texts, read_unlabelled_texts
 from rayner.errors import ConfigError, DataError
-from rayner.modeling.descriptions import check_format_version, read_description, write_description
+from rayner.modeling.descriptions import read_description, write_description
 from rayner.runs.progress import log
 from rayner.runs.run_folder import file_sha256
 from rayner.runs.status import format_duration
@@ -49,7 +49,6 @@ class CrfDescription:
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON takes them."""
         return {
-            "format_version": _FORMAT_VERSION,
             "labels": list(self.labels),
             "characters": "".join(sorted(self.characters)),
             "clusters": self.clusters,
@@ -58,8 +57,7 @@ class CrfDescription:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "CrfDescription":
-        """Make a description from what `to_json` returned. Raises ValueError for another format version."""
-        check_format_version(fields, _FORMAT_VERSION)
+        """Make a description from what `to_json` returned."""
         return cls(tuple(fields["labels"]), frozenset(fields["characters"]), fields["clusters"], fields["sha256"])
 
 
@@ -160,7 +158,7 @@ def train_crf(
     trainer.train(str(folder / MODEL_FILE))
     characters = frozenset(char for sentence in nonempty_sentences for char in sentence.text)
     description = CrfDescription(tuple(labels), characters, clusters or {}, file_sha256(folder / MODEL_FILE))
-    write_description(folder / DESCRIPTION_FILE, description.to_json())
+    write_description(folder / DESCRIPTION_FILE, description.to_json(), _FORMAT_VERSION)
 
 
 def load_crf(folder: Path) -> CrfTagger:
@@ -169,7 +167,9 @@ def load_crf(folder: Path) -> CrfTagger:
     The digest of the field's file is checked before CRFsuite opens it, because CRFsuite trusts its files.
     Raises ConfigError where the folder holds no field, or one that differs from what training wrote.
     """
-    description = read_description(folder / DESCRIPTION_FILE, CrfDescription.from_json, "a trained CRF")
+    description = read_description(
+        folder / DESCRIPTION_FILE, CrfDescription.from_json, _FORMAT_VERSION, "a trained CRF"
+    )
     try:
         sha256 = file_sha256(folder / MODEL_FILE)
     except OSError as error:
@@ -190,7 +190,6 @@ class CrfFamily:
 
     config: SlmConfig
     display_name: str = "CRF"
-    has_sentence_vectors: bool = False
     cpus: int = 1
     gpus: float = 0.0
 

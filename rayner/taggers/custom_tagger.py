@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 
 from rayner.errors import ConfigError
-from rayner.modeling.descriptions import check_format_version, read_description, write_description
+from rayner.modeling.descriptions import read_description, write_description
 from rayner.taggers.tagger import OneProcessTrainer
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.predictions import SlmPrediction, decode_log_probs
@@ -50,15 +50,13 @@ class CustomTaggerDescription:
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON takes them."""
         return {
-            "format_version": _FORMAT_VERSION,
             "labels": list(self.labels),
             "characters": "".join(sorted(self.characters)),
         }
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "CustomTaggerDescription":
-        """Make a description from what `to_json` returned. Raises ValueError for another format version."""
-        check_format_version(fields, _FORMAT_VERSION)
+        """Make a description from what `to_json` returned."""
         return cls(tuple(fields["labels"]), frozenset(fields["characters"]))
 
 
@@ -118,7 +116,6 @@ class CustomTaggerFamily:
     cpus: int = 1
     gpus: float = 0.0
     max_iterations: None = None
-    has_sentence_vectors: bool = False
 
     @property
     def display_name(self) -> str:
@@ -147,7 +144,8 @@ class CustomTaggerFamily:
         nonempty_sentences = [sentence for sentence in sentences if sentence.text]
         self.functions.train(nonempty_sentences, labels, folder, seed)
         characters = frozenset(char for sentence in nonempty_sentences for char in sentence.text)
-        write_description(folder / DESCRIPTION_FILE, CustomTaggerDescription(tuple(labels), characters).to_json())
+        description = CustomTaggerDescription(tuple(labels), characters)
+        write_description(folder / DESCRIPTION_FILE, description.to_json(), _FORMAT_VERSION)
         return time.monotonic() - started
 
     def load(
@@ -169,4 +167,6 @@ class CustomTaggerFamily:
 
 def read_custom_description(folder: Path) -> CustomTaggerDescription:
     """Read what a tagger was trained on. Raises ConfigError where the folder holds none."""
-    return read_description(folder / DESCRIPTION_FILE, CustomTaggerDescription.from_json, "a trained tagger")
+    return read_description(
+        folder / DESCRIPTION_FILE, CustomTaggerDescription.from_json, _FORMAT_VERSION, "a trained tagger"
+    )

@@ -220,7 +220,6 @@ class EncoderFamily:
 
     config: SlmConfig
     display_name: str = "encoder"
-    has_sentence_vectors: bool = True
     one_process_trainer: None = None
 
     def digest_training_files(self) -> dict[str, str]:

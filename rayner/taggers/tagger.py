@@ -76,10 +76,6 @@ class TaggerFamily(Protocol):
         """Its name in log lines."""
 
     @property
-    def has_sentence_vectors(self) -> bool:
-        """Whether its taggers can give the sentence vectors that the retrieval of examples needs."""
-
-    @property
     def one_process_trainer(self) -> OneProcessTrainer | None:
         """How to train it in one process; None for the encoder, which any number of workers train epoch by epoch."""
 

@@ -14,7 +14,7 @@ from rayner.config.settings import config_to_dict
 from rayner.doctor import probes
 from rayner.doctor.node_facts import TokenStatus
 from rayner.doctor.probes import ProbeFiles
-from rayner.llm.description import LlmDescription
+from rayner.llm.description import LlmDescription, write_llm_description
 from rayner.modeling.scratch import write_scratch_decoder, write_scratch_encoder
 from rayner.runs.run_folder import Run, write_json
 from rayner.runs.step_manifest import StepManifest
@@ -138,7 +138,7 @@ def write_models(run, texts, types):
         run.path("models", "slm"),
     )
     write_scratch_decoder(run.path("models", "llm", "base"), texts, types, SHAPE, 13)
-    write_json(run.path("models", "llm", "llm.json"), LlmDescription("base", None, "", tuple(types)).to_json())
+    write_llm_description(run.path("models", "llm"), LlmDescription("base", None, "", tuple(types)))
     for step in ("train_slm", "train_llm"):
         write_json(run.path("steps", f"{step}.json"), StepManifest({}, {}).to_json())
 
