@@ -53,10 +53,10 @@ def tagged(tmp_path):
 
 def test_candidates_are_segments_without_the_white_space_around_them(tagged):
     a, b = iter_candidates(tagged)
-    assert [item.text for item in a] == ["趙王曰。"]
-    assert [item.text for item in b] == ["懷王曰善。", "蘇秦死於齊。", "楚使怒去。", "𠀀王歸燕"]
-    for item in b:
-        assert TEXT[item.start : item.end] == item.text
+    assert [candidate.text for candidate in a] == ["趙王曰。"]
+    assert [candidate.text for candidate in b] == ["懷王曰善。", "蘇秦死於齊。", "楚使怒去。", "𠀀王歸燕"]
+    for candidate in b:
+        assert TEXT[candidate.start : candidate.end] == candidate.text
     assert b[0].spans == (Span(0, 2, "NR"),)
     assert b[3].doubted_entities[0].error_weight == pytest.approx(0.8)
 
@@ -65,7 +65,7 @@ def test_what_was_set_aside_is_never_picked(tmp_path):
     text = "懷王曰善。蘇秦死於齊。"
     write_unit(tmp_path / "t", "u.parquet", [document("a", text)], [found("a", 0, "懷王"), found("a", 5, "蘇秦")],
                segments("a", text, errors=[5]))  # fmt: skip
-    assert [item.text for item in pick_sentences(tmp_path / "t", 9).candidates] == ["懷王曰善。"]
+    assert [candidate.text for candidate in pick_sentences(tmp_path / "t", 9).candidates] == ["懷王曰善。"]
 
 
 def test_a_segment_that_the_models_disagree_on_is_doubted_more(tmp_path):
@@ -77,13 +77,16 @@ def test_a_segment_that_the_models_disagree_on_is_doubted_more(tmp_path):
 
 
 def test_the_most_doubtful_are_picked_over_documents_and_texts_that_were_reviewed_are_not(tagged):
-    told = []
-    picked = pick_sentences(tagged, 2, on_progress=lambda done, total: told.append((done, total)))
-    assert [item.text for item in picked.candidates] == ["𠀀王歸燕", "趙王曰。"]  # a document's share is one of two
+    progress = []
+    picked = pick_sentences(tagged, 2, on_progress=lambda done, total: progress.append((done, total)))
+    assert [candidate.text for candidate in picked.candidates] == [
+        "𠀀王歸燕",
+        "趙王曰。",
+    ]  # a document's share is one of two
     assert picked.types == ("NR",)
-    assert told == [(1, 2), (2, 2)]
+    assert progress == [(1, 2), (2, 2)]
     again = pick_sentences(tagged, 2, {"𠀀王歸燕"})
-    assert [item.text for item in again.candidates] == ["懷王曰善。", "趙王曰。"]
+    assert [candidate.text for candidate in again.candidates] == ["懷王曰善。", "趙王曰。"]
     assert len(pick_sentences(tagged, 100).candidates) == 5
 
 
@@ -93,7 +96,7 @@ def test_a_pool_that_was_too_small_is_widened(tmp_path):
     rows = [found("a", 8 * i, "懷王", 0.1) for i in range(100)] + [found("a", 800, "秦", 0.9)]
     write_unit(tmp_path / "t", "u.parquet", [document("a", text)], rows, segments("a", text))
     picked = pick_sentences(tmp_path / "t", 2)
-    assert [item.start for item in picked.candidates] == [0, 800]
+    assert [candidate.start for candidate in picked.candidates] == [0, 800]
 
 
 def test_segments_of_a_document_that_is_not_there_are_an_error(tmp_path):
@@ -122,7 +125,7 @@ def picks(draw):
 
 
 def labels(picked):
-    return {item.text: item.spans for item in picked.candidates}
+    return {candidate.text: candidate.spans for candidate in picked.candidates}
 
 
 def export(out, change=lambda task, value: None):
@@ -148,30 +151,30 @@ def in_utf_16(task, value):
 def test_what_was_not_changed_comes_back_as_it_was(tmp_path_factory, picked, to):
     out = tmp_path_factory.mktemp("r")
     write_review(picked, out, to)
-    known = read_provenance([out / "provenance.json"])
+    provenance = read_provenance([out / "provenance.json"])
     path = export(out) if to == "label-studio" else out / "sentences.txt"
-    corrected = read_corrections([path], known, TYPES)
+    corrected = read_corrections([path], provenance, TYPES)
     assert corrected.spans_by_text == labels(picked)
-    assert (corrected.conflicts, corrected.unreviewed, corrected.count_changed(known)) == (0, 0, 0)
-    write_corrections(corrected, known, out / "back.txt")
+    assert (corrected.conflicts, corrected.unreviewed, corrected.count_changed(provenance)) == (0, 0, 0)
+    write_corrections(corrected, provenance, out / "back.txt")
     back = read_labelled_file(out / "back.txt", types=TYPES)
     assert back.text == "".join(labels(picked))
     assert len(back.spans) == sum(map(len, labels(picked).values()))
     assert sum(len(example.spans) for example in split_labelled_text(back.text, back.spans)) == len(back.spans)
     rows = json.loads((out / "back.provenance.json").read_text(encoding="utf-8"))["sentences"]
     assert [(row["doc_id"], row["start"], row["text"]) for row in rows] == [
-        (item.doc_id, item.start, item.text) for item in picked.candidates
+        (candidate.doc_id, candidate.start, candidate.text) for candidate in picked.candidates
     ]
     # The side-car of what came back is one, too: its texts are not offered again.
-    assert read_provenance([out / "back.provenance.json"]).sentences.keys() == known.sentences.keys()
+    assert read_provenance([out / "back.provenance.json"]).sentences.keys() == provenance.sentences.keys()
 
 
 @given(picks())
 def test_offsets_in_code_units_are_told_by_the_text_beside_them(tmp_path_factory, picked):
     out = tmp_path_factory.mktemp("r")
     write_review(picked, out, "label-studio")
-    known = read_provenance([out / "provenance.json"])
-    spans = read_corrections([export(out, in_utf_16)], known, TYPES).spans_by_text
+    provenance = read_provenance([out / "provenance.json"])
+    spans = read_corrections([export(out, in_utf_16)], provenance, TYPES).spans_by_text
     for text, own in labels(picked).items():
         assert [(text[s.start : s.end], s.type) for s in spans[text]] == [(text[s.start : s.end], s.type) for s in own]
 
@@ -185,9 +188,9 @@ def test_beyond_the_bmp_both_ways_of_counting_come_to_the_same(tmp_path):
     values = [region["value"] for region in task["predictions"][0]["result"]]
     assert [(value["start"], value["end"], value["text"]) for value in values] == [(1, 2, "𠀁"), (2, 4, "懷王")]
     assert task["meta"].keys() == {"doc_id", "start", "end", "sha256"}
-    known = read_provenance([tmp_path / "provenance.json"])
+    provenance = read_provenance([tmp_path / "provenance.json"])
     for change in (lambda task, value: None, in_utf_16):
-        assert read_corrections([export(tmp_path, change)], known, TYPES).spans_by_text == labels(picked)
+        assert read_corrections([export(tmp_path, change)], provenance, TYPES).spans_by_text == labels(picked)
 
 
 def test_the_configuration_is_xml_with_a_label_for_each_type(tmp_path):
@@ -242,13 +245,16 @@ def test_the_later_of_two_labellings_counts_and_the_conflict_is_counted(tmp_path
 
 
 def test_regions_of_other_kinds_are_passed_over(tmp_path):
-    item = task()
-    item["annotations"][0]["result"] = [{"type": "choices", "value": {"choices": ["odd"]}}, {"type": "relation"}]
-    assert corrected_of(tmp_path, [item]).spans_by_text == {"懷王曰善。": ()}
+    reviewed_task = task()
+    reviewed_task["annotations"][0]["result"] = [
+        {"type": "choices", "value": {"choices": ["odd"]}},
+        {"type": "relation"},
+    ]
+    assert corrected_of(tmp_path, [reviewed_task]).spans_by_text == {"懷王曰善。": ()}
 
 
 @pytest.mark.parametrize(
-    ("tasks", "said"),
+    ("tasks", "expected"),
     [
         ({}, "a list of tasks"),
         ([1], "data.text"),
@@ -270,12 +276,12 @@ def test_regions_of_other_kinds_are_passed_over(tmp_path):
         ([task(regions=[{"start": 0, "end": 1, "labels": ["NR", "NS"]}])], "expected one label"),
     ],
 )
-def test_a_wrong_export_is_refused_by_one_line_that_names_file_and_task(tmp_path, tasks, said):
+def test_a_wrong_export_is_refused_by_one_line_that_names_file_and_task(tmp_path, tasks, expected):
     with pytest.raises(DataError) as caught:
         corrected_of(tmp_path, tasks)
     message = str(caught.value)
     assert message.startswith(str(tmp_path / "export.json"))
-    assert said in message
+    assert expected in message
     assert "\n" not in message
 
 
@@ -283,7 +289,7 @@ GOOD = "懷\tB-NR\n王\tE-NR\n曰\tO\n善\tO\n。\tO\n"
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "expected"),
     [
         ("\n" + GOOD.replace("善", "喜"), ":2: expected the unchanged text"),
         (GOOD + "\n" + GOOD.replace("曰\tO\n", ""), ":7: expected the unchanged text"),
@@ -295,12 +301,12 @@ GOOD = "懷\tB-NR\n王\tE-NR\n曰\tO\n善\tO\n。\tO\n"
         ),
     ],
 )
-def test_a_wrong_char_tab_tag_file_is_refused_by_one_line_that_names_the_line(tmp_path, content, said):
+def test_a_wrong_char_tab_tag_file_is_refused_by_one_line_that_names_the_line(tmp_path, content, expected):
     path = tmp_path / "c.txt"
     path.write_text(content, encoding="utf-8")
     with pytest.raises(DataError) as caught:
         read_corrections([path], GIVEN, ("NR", "NS"))
-    assert str(caught.value).startswith(f"{path}{said}")
+    assert str(caught.value).startswith(f"{path}{expected}")
 
 
 def test_sentences_that_were_taken_out_of_a_file_are_not_training_data(tmp_path):
