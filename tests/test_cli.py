@@ -195,7 +195,7 @@ def test_review_goes_out_and_comes_back_as_training_data(tmp_path, capsys):
     assert main(back) == 2
     assert one_line(capsys).startswith(f"{path}:7: expected a type of NR, found 'NX'")
     assert main([*back, "--types", "NX"]) == 0
-    assert "2 sentences, 1 of them other than predicted" in capsys.readouterr().out
+    assert "2 sentences, 1 of them different from the prediction" in capsys.readouterr().out
     assert {(s.end - s.start, s.type) for s in read_labelled_file(tmp_path / "back.txt").spans} == {
         (2, "NX"),
         (2, "NR"),
@@ -322,6 +322,24 @@ def test_a_submitted_job_with_a_relative_folder_ends_with_2(job, tmp_path, capsy
     assert job(f"run={tmp_path}", "out=s3://bucket/out") == 0
     assert job(f"run={tmp_path}", f"{key}=runs/a") == 2
     assert one_line(capsys).startswith(f"{key}: expected, in a submitted job, an absolute path")
+
+
+def test_ctrl_c_ends_a_job_with_130_and_says_how_to_resume(job, tmp_path, capsys):
+    job.errors["step"] = KeyboardInterrupt()
+    assert job(f"run={tmp_path}") == 130
+    assert capsys.readouterr().err == "interrupted; rerun the same command to resume\n"
+
+
+def test_a_job_may_be_named_and_is_imported_when_the_settings_are_right(job, tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "own_job.py").write_text("print('imported')\ndef step(config, run): print('done')\n"
+                                         "def check(config, run): return ['fine']\n")  # fmt: skip
+    names = {"check": "own_job:check"}
+    assert run_job("What it does.", "own_job:step", **names, arguments=["seed=x"]) == 2
+    assert "imported" not in capsys.readouterr().out
+    assert run_job("What it does.", "own_job:step", **names, arguments=[f"run={tmp_path / 'r'}"]) == 0
+    assert re.search("imported.*fine.*done", capsys.readouterr().out, re.DOTALL)
+    assert read_json(tmp_path / "r" / "status.json")["job"] == "step"
 
 
 def test_a_folder_that_another_job_works_in_is_refused_before_anything_starts(job, tmp_path, capsys):

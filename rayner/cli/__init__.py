@@ -1,4 +1,8 @@
-"""The `rayner` command: a module a subcommand, whose `add(commands)` says what it takes and what it calls."""
+"""The `rayner` command and the frame of the jobs.
+
+Each subcommand is a module: `add_parser` declares its arguments, `run` does the work. `jobs.run_job` runs a script of
+`jobs/`. This room may import every other room, but imports Ray and torch only after settings and arguments are read.
+"""
 
 import argparse
 import os
@@ -12,8 +16,10 @@ COMMANDS = (eval, view, export, review, status, doctor)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """All that it takes."""
-    parser = argparse.ArgumentParser(prog="rayner", description="Look at, score and export what the jobs made.")
+    """Build the parser of the command with all subcommands."""
+    parser = argparse.ArgumentParser(
+        prog="rayner", description="View, score, review and export tagged corpora; watch and check jobs."
+    )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
@@ -22,21 +28,21 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def parse_arguments(arguments: Sequence[str] | None, parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """The arguments. Settings may follow an option: argparse takes a list of arguments in one piece only."""
-    given, rest = parser.parse_known_args(arguments)
-    if rest and ("overrides" not in given or any(item.startswith("-") for item in rest)):
+    """Parse the arguments. Settings (KEY=VALUE) may also follow an option, which argparse alone refuses."""
+    args, rest = parser.parse_known_args(arguments)
+    if rest and ("overrides" not in args or any(item.startswith("-") for item in rest)):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if rest:
-        given.overrides += rest
-    return given
+        args.overrides += rest
+    return args
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Its exit code (see `rayner.cli.jobs`)."""
+    """Run the command; return its exit code (see `rayner.cli.jobs`)."""
     parser = build_parser()
-    if "_ARGCOMPLETE" in os.environ:  # a shell asks what could come next, see README
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks for completions, see README
         import argcomplete
 
         argcomplete.autocomplete(parser)
-    given = parse_arguments(arguments, parser)
-    return exit_code_of(lambda: given.call(given))
+    args = parse_arguments(arguments, parser)
+    return exit_code_of(lambda: args.call(args))

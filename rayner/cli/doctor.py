@@ -1,4 +1,4 @@
-"""`rayner doctor`: whether every node of the cluster is fit for a long run."""
+"""`rayner doctor`: check every node of the cluster before a long run."""
 
 import argparse
 import os
@@ -13,7 +13,7 @@ from rayner.errors import ConfigError
 
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers no public type
-    """What it takes."""
+    """Add the parser of `rayner doctor`."""
     parser = commands.add_parser(
         "doctor",
         help="check every node of the cluster before a long run",
@@ -21,8 +21,8 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
             "doctor --address HEAD:6379 --config jobs/conf/paper.yaml run=/shared/run train=/shared/labelled.txt"
         ),
     )
-    parser.add_argument("--address", help="the cluster's head, HOST:PORT; else RAY_ADDRESS, or this machine")
-    parser.add_argument("--config", metavar="FILE.yaml", help="settings; KEY=VALUE arguments go before them")
+    parser.add_argument("--address", help="head of the cluster, HOST:PORT (default: RAY_ADDRESS, else this machine)")
+    parser.add_argument("--config", metavar="FILE.yaml", help="file of settings; KEY=VALUE arguments override it")
     settings = parser.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="a setting, such as run=DIR")
     settings.completer = lambda prefix, **_: [
         f"{info.key}=" for info in iter_settings(Config) if info.key.startswith(prefix)
@@ -30,11 +30,11 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
     parser.set_defaults(call=run)
 
 
-def run(given: argparse.Namespace) -> None:
-    """Print a line a check. Raises ConfigError if one failed."""
-    config = load_config(given.config, given.overrides)
-    if given.address:
-        os.environ["RAY_ADDRESS"] = given.address
+def run(args: argparse.Namespace) -> None:
+    """Print one line per check. Raises ConfigError if a check failed."""
+    config = load_config(args.config, args.overrides)
+    if args.address:
+        os.environ["RAY_ADDRESS"] = args.address
     set_quiet_environment()
     from rayner.doctor.checks import check_cluster  # which loads Ray
 

@@ -1,4 +1,4 @@
-"""`rayner eval`: the scores of a labelled file against a gold one."""
+"""`rayner eval`: score a labelled file against a gold file."""
 
 import argparse
 from pathlib import Path
@@ -13,26 +13,26 @@ from rayner.runs.run_folder import write_json
 
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers no public type
-    """What it takes."""
+    """Add the parser of `rayner eval`."""
     parser = commands.add_parser(
         "eval",
-        help="score a labelled file against a gold one",
+        help="score a labelled file against a gold file",
         **examples_help(
             "eval gold.txt predicted.txt", "eval gold.conll predicted.conll --layout conll --json scores.json"
         ),
     )
     parser.add_argument("gold", help="gold file, char-tab-tag")
-    parser.add_argument("predicted", help="predicted file, char-tab-tag, of the same text")
+    parser.add_argument("predicted", help="predicted file of the same text, char-tab-tag")
     add_choice_or_plugin(parser, "--layout", LAYOUTS, "layout of both files", Config().layout)
     parser.add_argument("--seed", type=int, default=13, help="seed of the bootstrap")
-    parser.add_argument("--json", metavar="FILE", help="also write the scores there")
+    parser.add_argument("--json", metavar="FILE", help="also write the scores to this file")
     parser.set_defaults(call=run)
 
 
-def run(given: argparse.Namespace) -> None:
-    """Print the table."""
-    gold, predicted = (read_labelled_file(path, layout=given.layout) for path in (given.gold, given.predicted))
-    result = evaluate_files(gold, predicted, seed=given.seed)
+def run(args: argparse.Namespace) -> None:
+    """Print the scores."""
+    gold, predicted = (read_labelled_file(path, layout=args.layout) for path in (args.gold, args.predicted))
+    result = evaluate_files(gold, predicted, seed=args.seed)
     print(format_score_table(result))
-    if given.json:
-        write_json(Path(given.json), result.to_json())
+    if args.json:
+        write_json(Path(args.json), result.to_json())

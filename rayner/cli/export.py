@@ -1,4 +1,4 @@
-"""`rayner export`: a tagged corpus in another format."""
+"""`rayner export`: write a tagged corpus in another format."""
 
 import argparse
 from typing import Any
@@ -20,7 +20,7 @@ from rayner.runs.storage import storage_path
 
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers no public type
-    """What it takes."""
+    """Add the parser of `rayner export`."""
     parser = commands.add_parser(
         "export",
         help="write a tagged corpus in another format",
@@ -33,38 +33,38 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
     parser.add_argument("tagged", help="folder of the tagged corpus")
     add_choice_or_plugin(parser, "--to", EXPORT_FORMATS, "format, see docs/exports.md")
     parser.add_argument("out", help="folder to write")
-    parser.add_argument("--tags", metavar="FILE.yaml", help="what to call types, lines of TYPE: name")
-    parser.add_argument("--scheme", choices=CONLL_SCHEMES, help=f"of conll ({CONLL_SCHEMES[0]})")
-    parser.add_argument("--bom", action="store_true", help="begin csv files with the mark by which Excel knows UTF-8")
-    parser.add_argument("--keep", action="store_true", help="go on with an export that was interrupted: keep its files")
+    parser.add_argument("--tags", metavar="FILE.yaml", help="other names for types, in lines of TYPE: name")
+    parser.add_argument("--scheme", choices=CONLL_SCHEMES, help=f"tags of conll ({CONLL_SCHEMES[0]})")
+    parser.add_argument("--bom", action="store_true", help="begin csv files with a byte order mark, for Excel")
+    parser.add_argument("--keep", action="store_true", help="resume an interrupted export: keep its files")
     parser.set_defaults(call=run)
 
 
-def run(given: argparse.Namespace) -> None:
-    """Write it, and say how much."""
-    own = is_plugin_name(given.to)
-    form = (
-        load_plugin("--to", given.to, ExportFormat, "an ExportFormat of rayner.corpus.exports")
-        if own
-        else EXPORT_FORMATS[given.to]
-    )
-    chosen = {key: getattr(given, key) for key in ("scheme", "bom") if getattr(given, key)}
-    for key in chosen:
-        if key not in form.options:
-            able = ", ".join(name for name, each in EXPORT_FORMATS.items() if key in each.options)
-            raise ConfigError(f"--{key}: expected with --to {able}, found it with --to {given.to}")
-    tags = read_type_names(given.tags) if given.tags else {}
-    tell = rate_limited(print_to_stderr)
+def run(args: argparse.Namespace) -> None:
+    """Export, and print the counts."""
+    if is_plugin_name(args.to):
+        export_format = load_plugin("--to", args.to, ExportFormat, "an ExportFormat of rayner.corpus.exports")
+    else:
+        export_format = EXPORT_FORMATS[args.to]
+    options = {key: getattr(args, key) for key in ("scheme", "bom") if getattr(args, key)}
+    for key in options:
+        if key not in export_format.options:
+            supporting = ", ".join(name for name, other in EXPORT_FORMATS.items() if key in other.options)
+            raise ConfigError(f"--{key}: expected with --to {supporting}, found it with --to {args.to}")
+    type_names = read_type_names(args.tags) if args.tags else {}
+    print_progress = rate_limited(print_to_stderr)
     try:
         counts = export_corpus(
-            storage_path(given.tagged),
-            storage_path(given.out),
-            form,
-            type_names=tags,
-            options=ExportOptions(**chosen),
-            keep_existing=given.keep,
-            on_progress=lambda so_far: tell(f"{so_far.documents} documents, {so_far.entities} entities so far"),
+            storage_path(args.tagged),
+            storage_path(args.out),
+            export_format,
+            type_names=type_names,
+            options=ExportOptions(**options),
+            keep_existing=args.keep,
+            on_progress=lambda counts: print_progress(
+                f"{counts.documents} documents, {counts.entities} entities so far"
+            ),
         )
     except OSError as error:
-        raise DataError(f"{given.out}: expected a folder to write files in, found: {error}") from error
-    print(f"{given.out}: {counts.documents} documents, {counts.characters} characters, {counts.entities} entities")
+        raise DataError(f"{args.out}: expected a folder to write files in, found: {error}") from error
+    print(f"{args.out}: {counts.documents} documents, {counts.characters} characters, {counts.entities} entities")

@@ -1,11 +1,13 @@
-"""Arguments to configuration, one call, exit code: what every job and the `rayner` command share.
+"""From arguments to an exit code: what every job and the `rayner` command share.
 
-Exit codes: 0 done; 2 the configuration or the input is wrong; 3 done, but too much set aside; 1 anything else.
+Exit codes: 0 done; 2 wrong settings or input; 3 done, but more segments set aside than allowed; 130 after Ctrl-C; 143
+after SIGTERM; 1 anything else.
 """
 
 import argparse
 import importlib
 import os
+import signal
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
@@ -20,6 +22,8 @@ from rayner.config.declare import iter_settings
 from rayner.config.loading import load_config
 from rayner.config.settings import Config
 from rayner.errors import ConfigError, RaynerError
+from rayner.runs.error_messages import RERUN_HINT
+from rayner.runs.job_log import start_logging
 from rayner.runs.lock import hold_lock
 from rayner.runs.progress import erase_bar, log, write_status_while_running
 from rayner.runs.run_folder import Run
@@ -45,32 +49,32 @@ def run_job(
     check: returns lines that say what the job would do, or raises; `--dry-run` calls nothing else.
     writes: the setting of the folder that the job fills, `run` or `out`; `--fresh` takes a new folder beside it.
     """
-    given = build_job_parser(description).parse_intermixed_args(arguments)
-    return exit_code_of(lambda: _run_checked(given, step, check, writes))
+    args = build_job_parser(description).parse_intermixed_args(arguments)
+    return exit_code_of(lambda: _run_checked(args, step, check, writes))
 
 
 def build_job_parser(description: str) -> argparse.ArgumentParser:
-    """What every job takes."""
+    """Build the parser of a job's command line."""
     parser = argparse.ArgumentParser(
         description=description,
         epilog=settings_help(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="%(prog)s [--config FILE.yaml] [--dry-run] [--fresh] [KEY=VALUE ...]",
     )
-    parser.add_argument("--config", metavar="FILE.yaml", help="settings; KEY=VALUE arguments go before them")
-    parser.add_argument("--dry-run", action="store_true", help="check everything, start nothing")
+    parser.add_argument("--config", metavar="FILE.yaml", help="file of settings; KEY=VALUE arguments override it")
+    parser.add_argument("--dry-run", action="store_true", help="check settings, inputs and resources, then stop")
     parser.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="a setting, such as slm.epochs=3")
-    parser.add_argument("--fresh", action="store_true", help="start over in new folders beside those that exist")
+    parser.add_argument("--fresh", action="store_true", help="start over in new folders beside the existing ones")
     return parser
 
 
 def _run_checked(
-    given: argparse.Namespace,
+    args: argparse.Namespace,
     step: JobFunction | str,
     check: CheckFunction | str,
     writes: str,
 ) -> None:
-    config = load_config(given.config, given.overrides)
+    config = load_config(args.config, args.overrides)
     if not config.run:
         raise ConfigError("run: expected a run folder (run=DIR), found none")
     for key, folder in (("run", config.run), ("out", config.out)):
@@ -80,21 +84,21 @@ def _run_checked(
                 f"found {folder!r}, which would lie in Ray's own copy of the working directory, on one node"
             )
     set_quiet_environment()
-    from rayner.cluster.session import ray_session, start_logging  # which imports Ray
+    from rayner.cluster.session import ray_session  # which imports Ray
 
     start_logging()
-    if given.fresh:
+    if args.fresh:
         config = with_new_folders(config, writes)
         log.info("starts over with run=%s%s", config.run, f" out={config.out}" if config.out else "")
     run = Run(storage_path(config.run))
     if run.root.exists() and not run.root.is_dir():
         raise ConfigError(f"run: expected a folder, found a file: {run.root}")
-    # On a cluster it is the cluster's resources that must suffice, not this node's: be connected for the check.
+    # On a cluster its resources must suffice, not those of this node: connect before the check.
     with ray_session() if os.environ.get("RAY_ADDRESS") else nullcontext():
         run_check, run_step = _import_function(check), _import_function(step)
         for line in run_check(config, run):
             log.info("%s", line)
-        if not given.dry_run:
+        if not args.dry_run:
             with (
                 hold_lock(run.root),
                 write_status_while_running(run.root, getattr(run_step, "__name__", "job")),
@@ -113,27 +117,31 @@ def _import_function(function: Callable[[Config, Run], Any] | str) -> Callable[[
 
 
 def with_new_folders(config: Config, writes: str) -> Config:
-    """The same settings with folders that nothing lies in yet."""
+    """Return the same settings with folders that do not exist yet. writes: as in `run_job`."""
     if writes == "out":
         return replace(config, out=first_unused_folder(config.out or f"{config.run.rstrip('/')}/tagged"))
     return replace(config, run=first_unused_folder(config.run), out=config.out and first_unused_folder(config.out))
 
 
 def first_unused_folder(folder: str) -> str:
-    """The name of a folder, or, where that exists, the first of `folder-2`, `folder-3` ... that does not."""
+    """Return the folder or, if it exists, the first of `folder-2`, `folder-3` ... that does not."""
     names = (folder if i == 1 else f"{folder.rstrip('/')}-{i}" for i in count(1))
     return next(name for name in names if not storage_path(name).exists())
 
 
 def exit_code_of(function: Callable[[], Any]) -> int:
-    """Run the work; an error made for users becomes one line and its exit code, any other a traceback and 1."""
+    """Call a function and return the exit code. An error made for users is printed in one line; others propagate."""
     try:
         function()
+    except KeyboardInterrupt:
+        erase_bar()
+        print(f"interrupted; {RERUN_HINT}", file=sys.stderr)
+        return 128 + signal.SIGINT
     except RaynerError as error:
         erase_bar()
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    except BrokenPipeError:  # the reader of our output went away, as `head` does
+    except BrokenPipeError:  # whoever read the output has ended, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 

@@ -1,4 +1,4 @@
-"""Options that take one of some names, or `module:name` of the user's own."""
+"""Options whose value is one of some names, or `module:name` of the user's own code."""
 
 import argparse
 from collections.abc import Iterable
@@ -10,16 +10,16 @@ from rayner.config.plugins import is_plugin_name
 def add_choice_or_plugin(
     parser: argparse.ArgumentParser, option: str, names: Iterable[str], description: str, default: str | None = None
 ) -> None:
-    """Such an option; required where there is no default."""
-    known = tuple(names)
+    """Add such an option to a parser; it is required if it has no default."""
+    choices = tuple(names)
 
-    def checked(name: str) -> str:
-        if name in known or is_plugin_name(name):
+    def parse_name(name: str) -> str:
+        if name in choices or is_plugin_name(name):
             return name
-        raise argparse.ArgumentTypeError(f"expected one of {', '.join(known)} or module:name, found {name!r}")
+        raise argparse.ArgumentTypeError(f"expected one of {', '.join(choices)} or module:name, found {name!r}")
 
-    said = f"{description}: {', '.join(known)}, or module:name of your own"
-    made: Any = parser.add_argument(
-        option, type=checked, default=default, required=default is None, metavar="NAME", help=said
+    help_text = f"{description}: {', '.join(choices)}, or module:name of your own"
+    argument: Any = parser.add_argument(
+        option, type=parse_name, default=default, required=default is None, metavar="NAME", help=help_text
     )
-    made.completer = lambda prefix, **_: [name for name in known if name.startswith(prefix)]  # for argcomplete
+    argument.completer = lambda prefix, **_: [name for name in choices if name.startswith(prefix)]  # for argcomplete

@@ -1,4 +1,4 @@
-"""`rayner status`: how far a job is, from anywhere that sees its run folder."""
+"""`rayner status`: print how far a job is, from any machine that can read its run folder."""
 
 import argparse
 import dataclasses
@@ -13,50 +13,50 @@ from rayner.runs.run_folder import read_json
 from rayner.runs.status import STATUS_FILE, JobStatus, format_status, status_from_json
 from rayner.runs.storage import StoragePath, storage_path
 
-_HOME = "\x1b[H\x1b[2J"  # to the upper left of an empty screen
+_HOME = "\x1b[H\x1b[2J"  # clear the screen
 
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers no public type
-    """What it takes."""
+    """Add the parser of `rayner status`."""
     parser = commands.add_parser(
-        "status", help="tell how far a job is", **examples_help("status runs/mine", "status runs/mine --watch")
+        "status", help="print how far a job is", **examples_help("status runs/mine", "status runs/mine --watch")
     )
     parser.add_argument("run", help="its run folder")
-    parser.add_argument("--json", action="store_true", help="one line of JSON")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON")
     parser.add_argument("--watch", nargs="?", type=float, const=5.0, metavar="SECONDS",
-                        help="again and again until the job ends, each few seconds (5)")  # fmt: skip
+                        help="repeat every few seconds (5) until the job ends")  # fmt: skip
     parser.set_defaults(call=run)
 
 
-def run(given: argparse.Namespace) -> None:
-    """Print it; with --watch until the job ends, gives no sign of life, or the reader has enough."""
-    if given.watch is not None and not 0 < given.watch < float("inf"):
-        raise ConfigError(f"--watch: expected more than 0 seconds, found {given.watch}")
-    folder = storage_path(given.run)
+def run(args: argparse.Namespace) -> None:
+    """Print the status; with --watch, repeat until the job ends or becomes unresponsive."""
+    if args.watch is not None and not 0 < args.watch < float("inf"):
+        raise ConfigError(f"--watch: expected more than 0 seconds, found {args.watch}")
+    folder = storage_path(args.run)
     try:
         while True:
             status, now = read_run_status(folder), time.time()
-            if given.json:
+            if args.json:
                 print(
                     json.dumps(
                         {**dataclasses.asdict(status), "silent": status.seconds_unresponsive(now)}, ensure_ascii=False
                     )
                 )
             else:
-                screen = _HOME if given.watch and sys.stdout.isatty() else ""
-                print(screen + format_status(status, given.run, now), flush=True)
-            if not given.watch or status.state != "running" or status.seconds_unresponsive(now):
+                screen = _HOME if args.watch and sys.stdout.isatty() else ""
+                print(screen + format_status(status, args.run, now), flush=True)
+            if not args.watch or status.state != "running" or status.seconds_unresponsive(now):
                 return
-            time.sleep(given.watch)
+            time.sleep(args.watch)
     except KeyboardInterrupt:
         return
 
 
 def read_run_status(folder: StoragePath) -> JobStatus:
-    """The status in a run folder. Raises ConfigError if there is none, DataError for a file that is none."""
+    """Read the status in a run folder. Raises ConfigError if there is none, DataError if the file is invalid."""
     try:
         value = read_json(folder / STATUS_FILE)
-        json.dumps(value, ensure_ascii=False).encode()  # half a character, "\ud800", could not be printed
+        json.dumps(value, ensure_ascii=False).encode()  # half a character, such as "\ud800", cannot be printed
         return status_from_json(value, str(folder / STATUS_FILE))
     except FileNotFoundError:
         raise ConfigError(f"{folder}: expected the run folder of a job, found no {STATUS_FILE} in it") from None

@@ -1,4 +1,4 @@
-"""`rayner view`: a tagged corpus as a static site to read, search and check."""
+"""`rayner view`: make a static site of a tagged corpus, to read, search and check it."""
 
 import argparse
 import sys
@@ -17,59 +17,63 @@ PORT = 8300
 
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers no public type
-    """What it takes."""
+    """Add the parser of `rayner view`."""
     parser = commands.add_parser(
         "view",
-        help="make a site of a tagged corpus, to look at in a browser",
+        help="make a site of a tagged corpus, to view in a browser",
         **examples_help("view runs/mine/tagged --serve", "view runs/mine/tagged --out SITE"),
     )
     parser.add_argument("tagged", help="folder of the tagged corpus")
-    parser.add_argument("--out", metavar="DIR", help="folder of the site: new, empty or a site (TAGGED/site)")
-    parser.add_argument("--serve", action="store_true", help="also serve it, to browsers of this machine only")
-    parser.add_argument("--port", type=int, default=PORT, help=f"port to serve it at; 0: any that is free ({PORT})")
+    parser.add_argument("--out", metavar="DIR", help="folder of the site: new, empty, or an earlier site (TAGGED/site)")
+    parser.add_argument("--serve", action="store_true", help="also serve it, to browsers on this machine only")
+    parser.add_argument("--port", type=int, default=PORT, help=f"port to serve it at; 0: any free port ({PORT})")
     parser.set_defaults(call=run)
 
 
-def run(given: argparse.Namespace) -> None:
-    """Make the site, say how large it is and, if asked to, serve it until interrupted.
+def run(args: argparse.Namespace) -> None:
+    """Make the site and print its size; with --serve, serve it until interrupted.
 
-    A site that is to be served is made only if the corpus has changed since.
+    With --serve, a site of an unchanged corpus is not made again.
     """
-    if not 0 <= given.port < 65536:
-        raise ConfigError(f"--port: expected 0 to 65535, found {given.port}")
-    if given.out and is_url(given.out):
-        raise ConfigError(f"--out: expected a folder of this machine, found {given.out}")
-    if given.out or not is_url(given.tagged):
-        return _make(given, Path(given.out) if given.out else Path(given.tagged, "site"))
-    if not given.serve:
-        raise ConfigError("--out: expected a folder of this machine, as the corpus lies at a URL, found none")
+    if not 0 <= args.port < 65536:
+        raise ConfigError(f"--port: expected 0 to 65535, found {args.port}")
+    if args.out and is_url(args.out):
+        raise ConfigError(f"--out: expected a folder on this machine, found {args.out}")
+    if args.out or not is_url(args.tagged):
+        return _make(args, Path(args.out) if args.out else Path(args.tagged, "site"))
+    if not args.serve:
+        raise ConfigError("--out: expected a folder on this machine, because the corpus lies at a URL, found none")
     with tempfile.TemporaryDirectory() as folder:
-        return _make(given, Path(folder, "site"))
+        return _make(args, Path(folder, "site"))
 
 
-def _make(given: argparse.Namespace, out: Path) -> None:
-    if not given.serve:
-        _make_site(given.tagged, out)
+def _make(args: argparse.Namespace, out: Path) -> None:
+    if not args.serve:
+        _make_site(args.tagged, out)
         print(f"open {(out / 'index.html').absolute().as_uri()}")
         return
     try:
-        serving = create_server(out, given.port)
+        server = create_server(out, args.port)
     except OSError as error:
-        raise ConfigError(f"--port: expected a port that is free, found {given.port}: {error.strerror}") from None
-    with serving:
-        if is_up_to_date(storage_path(given.tagged), out):
-            print(f"{out}: made before, of the corpus as it is")
+        raise ConfigError(f"--port: expected a free port, found {args.port}: {error.strerror}") from None
+    with server:
+        if is_up_to_date(storage_path(args.tagged), out):
+            print(f"{out}: up to date")
         else:
-            _make_site(given.tagged, out)
-        print(f"http://{LOOPBACK}:{serving.server_port}/ (Ctrl-C ends it)", flush=True)
+            _make_site(args.tagged, out)
+        print(f"http://{LOOPBACK}:{server.server_port}/ (Ctrl-C stops it)", flush=True)
         try:
-            serving.serve_forever()
+            server.serve_forever()
         except KeyboardInterrupt:
             print(file=sys.stderr)
 
 
 def _make_site(tagged: str, out: Path) -> None:
-    tell = rate_limited(print_to_stderr)
-    made = build_site(storage_path(tagged), out, lambda done, read: tell(f"{done:,} documents, {read:,} characters"))
-    size = f"{made.pages:,} pages, {made.files:,} files, {made.bytes / 1e6:.1f} MB"
-    print(f"{out}: {size}; the largest, {made.largest_name}: {made.largest_bytes / 1e6:.2f} MB", flush=True)
+    print_progress = rate_limited(print_to_stderr)
+    site = build_site(
+        storage_path(tagged),
+        out,
+        lambda n_documents, n_chars: print_progress(f"{n_documents:,} documents, {n_chars:,} characters"),
+    )
+    size = f"{site.pages:,} pages, {site.files:,} files, {site.bytes / 1e6:.1f} MB"
+    print(f"{out}: {size}; the largest, {site.largest_name}: {site.largest_bytes / 1e6:.2f} MB", flush=True)

@@ -31,10 +31,10 @@ from rayner.cluster.compat import (
     describe_worker_failure,
 )
 from rayner.cluster.network import RayNodeTorchConfig
-from rayner.cluster.session import start_logging
 from rayner.config.settings import WorkersConfig
 from rayner.errors import ConfigError
 from rayner.modeling.devices import resolve_device, set_torch_threads
+from rayner.runs.job_log import start_logging
 from rayner.runs.progress import Progress, ignore_progress, log, mirror_progress_file, progress_file_writer
 from rayner.runs.run_folder import Run, replace_folder
 from rayner.runs.status import STATUS_FILE

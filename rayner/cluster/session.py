@@ -1,10 +1,8 @@
-"""One connection to Ray, local or a cluster, and one log."""
+"""The connection of a job to Ray: a cluster's, or a local one."""
 
-import io
 import logging
 import os
 import signal
-import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -15,24 +13,8 @@ from types import FrameType
 import ray
 
 from rayner.cluster.environment import SUBMITTED_JOB_VARIABLE, set_quiet_environment, worker_environment
-from rayner.runs.progress import erase_bar, log
-
-# There is no named parameter for an actor's restarts yet.
-warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
-
-
-def start_logging() -> None:
-    """Rayner's own lines to the standard output, plain, one a line; third parties' only from warnings on."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # in a file, Ray's lines from the workers would wait for a full buffer
-        sys.stdout.reconfigure(line_buffering=True)
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-    handler.addFilter(erase_bar)  # no line is written into a bar
-    log.handlers = [handler]
-    log.setLevel(logging.INFO)
-    log.propagate = False
-    for name in ("", "ray.train"):  # Ray Train sets both to less in its workers, and would repeat every report
-        logging.getLogger(name).setLevel(logging.WARNING)
+from rayner.runs.error_messages import RERUN_HINT
+from rayner.runs.progress import log
 
 
 @contextmanager
@@ -43,16 +25,18 @@ def ray_session() -> Iterator[None]:
     shut down, and the process ends with exit code 143.
     """
     set_quiet_environment()  # Ray's processes inherit it
+    # Ray has no named parameter for an actor's restarts yet.
+    warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
     if ray.is_initialized():
         yield
         return
     if os.environ.get("RAY_ADDRESS"):
-        # The working directory of a submitted job travels, and rayner in it; of a job started on a node, rayner does.
-        travels = {} if SUBMITTED_JOB_VARIABLE in os.environ else {"py_modules": [str(Path(__file__).parents[1])]}
-        ray.init(logging_level=logging.WARNING, runtime_env={"env_vars": worker_environment(), **travels})
+        # Workers get rayner with the working directory of a submitted job; a job started on a node must ship it.
+        shipped = {} if SUBMITTED_JOB_VARIABLE in os.environ else {"py_modules": [str(Path(__file__).parents[1])]}
+        ray.init(logging_level=logging.WARNING, runtime_env={"env_vars": worker_environment(), **shipped})
     else:
-        os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")  # nobody takes a laptop's node away
-        # The object store holds units of work in flight, not corpora: half a gigabyte is plenty on a laptop.
+        os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")  # a laptop's node is never preempted
+        # The object store holds only the units of work that are being scored: half a gigabyte is plenty.
         ray.init(
             address="local",
             dashboard_host="127.0.0.1",
@@ -75,29 +59,29 @@ def ray_session() -> Iterator[None]:
 
 @contextmanager
 def _exit_on_sigterm() -> Iterator[None]:
-    """Let a SIGTERM end the block, and the process with SystemExit(143); others are ignored from then on.
+    """Let the first SIGTERM end the block, and the process with SystemExit(143); later ones are ignored.
 
-    Signals reach the main thread alone: in another one this does nothing.
+    Only the main thread gets signals: in another thread this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    told = False
+    is_terminated = False
 
-    def end(number: int, frame: FrameType | None) -> None:
-        nonlocal told
-        told = True
+    def terminate(number: int, frame: FrameType | None) -> None:
+        nonlocal is_terminated
+        is_terminated = True
         raise SystemExit
 
-    before = signal.signal(signal.SIGTERM, end)  # Ray's own handler says nothing
+    previous_handler = signal.signal(signal.SIGTERM, terminate)  # Ray's own handler prints nothing
     try:
         yield
-    except BaseException:  # Ray may have made another error of the handler's
-        if not told:
+    except BaseException:  # Ray may have turned the handler's exception into another one
+        if not is_terminated:
             raise
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        log.info("stopped by SIGTERM; rerun the same command to resume")
+        log.info("stopped by SIGTERM; %s", RERUN_HINT)
         raise SystemExit(128 + signal.SIGTERM) from None
     finally:
-        if not told:
-            signal.signal(signal.SIGTERM, before)
+        if not is_terminated:
+            signal.signal(signal.SIGTERM, previous_handler)

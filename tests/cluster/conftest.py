@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from rayner.cluster.session import ray_session, start_logging
+from rayner.cluster.session import ray_session
 from rayner.config.settings import Config, CrfConfig, IndexConfig
+from rayner.runs.job_log import start_logging
 from rayner.runs.run_folder import Run
 from tests.cluster.nodes import bare_python
 from tests.cluster.small import ROOT, with_settings, write_inputs, write_llm

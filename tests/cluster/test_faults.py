@@ -104,7 +104,7 @@ def test_poison_is_set_aside_with_its_reason_and_its_text_is_kept(run, config, c
 
 def test_an_actor_that_dies_again_and_again_ends_the_job(run, config, corpus, tmp_path, monkeypatch):
     monkeypatch.setattr(actors, "UnitPredictor", Dying)
-    with pytest.raises(JobError, match="an actor died again and again"):
+    with pytest.raises(JobError, match="an actor died too often"):
         tag_corpus(tagging(config, corpus, tmp_path / "out", max_restarts=2), run)
     assert not (tmp_path / "out" / "lock.json").exists()
 

@@ -105,7 +105,8 @@ def assert_readable(log: str) -> None:
 
 
 PROGRESS = """python -c "
-import time; from rayner.cluster.session import ray_session, start_logging
+import time; from rayner.cluster.session import ray_session
+from rayner.runs.job_log import start_logging
 from rayner.runs.progress import Progress, progress_display
 start_logging()
 with ray_session():

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from rayner.cluster.session import start_logging
+from rayner.runs.job_log import start_logging
 from tests.drills.faults import (
     Wire,
     can_mount,

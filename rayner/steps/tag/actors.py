@@ -6,10 +6,10 @@ from typing import Any
 
 import ray.data
 
-from rayner.cluster.failures import RERUN_HINT, format_error
-from rayner.cluster.session import start_logging
 from rayner.config.settings import Config
 from rayner.errors import JobError
+from rayner.runs.error_messages import RERUN_HINT, format_error
+from rayner.runs.job_log import start_logging
 from rayner.runs.progress import log
 from rayner.runs.run_folder import Run
 from rayner.runs.storage import StoragePath

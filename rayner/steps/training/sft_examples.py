@@ -11,8 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import ray.data
 
-from rayner.cluster.failures import RERUN_HINT, format_error
-from rayner.cluster.session import start_logging
 from rayner.config.settings import Config
 from rayner.corpus.tables import read_table, write_table
 from rayner.errors import JobError
@@ -20,6 +18,8 @@ from rayner.llm.prompt_encoder import PromptEncoder, load_prompt_encoder
 from rayner.llm.retrieval import ExampleRetriever
 from rayner.llm.sft import SftExample, build_sft_example, split_long_sentence
 from rayner.modeling.devices import set_torch_threads
+from rayner.runs.error_messages import RERUN_HINT, format_error
+from rayner.runs.job_log import start_logging
 from rayner.runs.progress import Progress, log
 from rayner.runs.run_folder import Run
 from rayner.runs.storage import StoragePath, list_file_names, local_model_name

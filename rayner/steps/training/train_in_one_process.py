@@ -6,9 +6,9 @@ from typing import Any
 import ray
 
 from rayner.cluster.failures import unwrap_ray_task_error
-from rayner.cluster.session import start_logging
 from rayner.config.settings import Config
 from rayner.modeling.devices import set_torch_threads
+from rayner.runs.job_log import start_logging
 from rayner.runs.progress import Progress, log, mirror_progress_file, progress_file_writer
 from rayner.runs.run_folder import Run, replace_folder
 from rayner.runs.status import STATUS_FILE, format_duration
