@@ -276,8 +276,8 @@ def test_view_makes_a_site_beside_the_tables(tmp_path, capsys):
     [
         (["none"], "expected a tagged corpus"),
         (["t", "--port", "99999"], "--port: expected 0 to 65535"),
-        (["t", "--out", "s3://bucket/site"], "--out: expected a folder of this machine"),
-        (["memory://t"], "--out: expected a folder of this machine"),
+        (["t", "--out", "s3://bucket/site"], "--out: expected a folder on this machine"),
+        (["memory://t"], "--out: expected a folder on this machine"),
     ],
 )
 def test_wrong_arguments_of_view(arguments, expected, tmp_path, capsys, monkeypatch):
