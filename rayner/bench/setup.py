@@ -15,7 +15,7 @@ from rayner.steps import score
 from rayner.steps.fusion_rules import read_tuned_fusion
 from rayner.steps.tag.llm_gate import Gate
 from rayner.steps.tag.stages import LlmStage, SlmStage, UnitPredictions
-from rayner.text.predictions import NOTHING, SegmentPrediction
+from rayner.text.predictions import SegmentPrediction, empty_prediction
 from rayner.text.segmentation import bounds_without_whitespace, split_sentences
 from rayner.text.spans import Span, crop_spans
 
@@ -74,7 +74,7 @@ def read_first_sentences(config: Config) -> list[SegmentPrediction]:
     for document in read_documents(require_corpus(config.corpus), CorpusSurvey()):
         text = document.text
         segments += [
-            SegmentPrediction(document.doc_id, start, end, text[start:end], NOTHING)
+            SegmentPrediction(document.doc_id, start, end, text[start:end], empty_prediction())
             for start, end in split_sentences(text)
         ]
         if len(segments) >= config.bench.sentences:

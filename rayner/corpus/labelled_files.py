@@ -17,10 +17,10 @@ from rayner.config.settings import LAYOUTS
 from rayner.corpus.text_files import read_bytes, read_utf8
 from rayner.errors import DataError
 from rayner.runs.storage import StoragePath
-from rayner.text.alignment import expand_label
 from rayner.text.labelled_text import LabelledFile
 from rayner.text.markup import is_markup_type
 from rayner.text.spans import Span, sort_and_check_spans
+from rayner.text.subtoken_labels import expand_label
 from rayner.text.tags import scheme_marks_ends, split_tag, tags_to_spans
 
 BOM = "\ufeff"
@@ -42,7 +42,8 @@ def read_labelled_file(
         layout: `module:name`, a user's own reader (`read_with_custom_reader`), or one of LAYOUTS.
             "evahan": a line is `char<TAB>tag`; the character is exactly one code point, which may be a tab or a space.
             "conll": columns separated by spaces or tabs, equally many in each line. The first is a token, the last its
-            tag. The characters of a longer token get tags by `alignment.expand_label`. `-DOCSTART-` lines are skipped.
+            tag. The characters of a longer token get tags by `subtoken_labels.expand_label`. `-DOCSTART-` lines are
+            skipped.
         types: The types that may occur; None for any.
 
     Raises:

@@ -79,7 +79,7 @@ class FittedCustomRule:
 
         Raises ConfigError for spans that overlap, and for spans that are no candidates.
         """
-        spans = list(self.functions.accept(replace(segment, gold=()), self.fitted))
+        spans = list(self.functions.accept(replace(segment, gold=(), gate=None), self.fitted))
         candidates = candidate_spans(segment, self.types)
         if unknown := [span for span in spans if span not in candidates]:
             raise ConfigError(f"{SETTING}: expected of {self.name} spans among the candidates, found {unknown[0]!r}")
@@ -90,7 +90,7 @@ class FittedCustomRule:
 
     def could_change(self, segment: SegmentPrediction) -> bool:
         """Ask the user's `could_change`, which sees neither the LLM's answer nor gold entities."""
-        return bool(self.functions.could_change(replace(segment, llm=None, gold=()), self.fitted))
+        return bool(self.functions.could_change(replace(segment, llm=None, gold=(), gate=None), self.fitted))
 
     def stop_mask(self, slm: SlmPrediction) -> npt.NDArray[np.bool_] | None:
         """Return None: the rule may read all of an answer."""

@@ -27,7 +27,7 @@ from rayner.steps.data import FOLD_PART
 from rayner.steps.tag.actors import PredictionJob, predict_units
 from rayner.steps.tag.plan import group_segments, unit_number
 from rayner.steps.tag.stages import UnitPredictions
-from rayner.text.predictions import NOTHING, SegmentPrediction
+from rayner.text.predictions import SegmentPrediction, empty_prediction
 
 HELD_OUT_PARTS = ("dev", "test")
 
@@ -120,7 +120,7 @@ def held_out_segments(run: Run, part: str) -> list[SegmentPrediction]:
     segments, start = [], 0
     for sentence in data.read_part(run, part):
         end = start + len(sentence.text)
-        segments.append(SegmentPrediction(part, start, end, sentence.text, NOTHING, gold=sentence.spans))
+        segments.append(SegmentPrediction(part, start, end, sentence.text, empty_prediction(), gold=sentence.spans))
         start = end
     return segments
 

@@ -22,9 +22,9 @@ from rayner.modeling.devices import TORCH_DTYPES
 from rayner.modeling.tensors import mean_unit_vectors, pad_rows
 from rayner.modeling.tokenizer import CharTokenizer, load_tokenizer
 from rayner.runs.run_folder import model_digest
-from rayner.text.alignment import collapse_log_probs, expand_label
 from rayner.text.predictions import SlmPrediction, decode_log_probs
 from rayner.text.segmentation import Window, split_windows
+from rayner.text.subtoken_labels import collapse_log_probs, expand_label
 
 Floats = npt.NDArray[np.float32]
 _NO_ROWS = np.zeros(0, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Text to segments (sentences) and windows, and back.
+"""Cutting text into segments (sentences), and long segments into windows.
 
 A sentence ends after 。？！ and the closing marks that follow, or at a line break; never at a fixed length
 (method, section 1). Segments partition the text: joined, they are the text. A sentence longer than a model's
@@ -8,18 +8,14 @@ most context on its nearer side.
 
 import itertools
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
-
-T = TypeVar("T")
 
 _SENTENCE = re.compile(r"[^。？！\n]*(?:[。？！]+[」』”’）》〕】〉]*[\r\n]*|\n[\r\n]*|\Z)")
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Characters [start, end) are shown to the model; the results of [keep_start, keep_end) are kept."""
+    """Characters [start, end) that a model sees; of its results, those of [keep_start, keep_end) are kept."""
 
     start: int
     end: int
@@ -33,21 +29,24 @@ class Window:
 
 
 def split_sentences(text: str) -> list[tuple[int, int]]:
-    """Half-open offsets of the sentences; they partition the text, in order."""
+    """Return the offsets [start, end) of the sentences, in order; they partition the text."""
     return [match.span() for match in _SENTENCE.finditer(text) if match.end() > match.start()]
 
 
 def bounds_without_whitespace(text: str) -> tuple[int, int]:
-    """Offsets of the text without white space at its edges: what models are shown. (0, 0) if nothing is left."""
+    """Return the offsets [start, end) of the text without white space at its edges; (0, 0) if nothing is left.
+
+    This is the part that models see.
+    """
     start = len(text) - len(text.lstrip())
     end = len(text.rstrip())
     return (start, end) if start < end else (0, 0)
 
 
 def split_windows(n_chars: int, size: int, overlap: int) -> list[Window]:
-    """Windows of at most `size` characters that overlap by at least `overlap`; what they keep partitions the text.
+    """Cut `n_chars` characters into windows of at most `size` that overlap by at least `overlap`.
 
-    Raises ValueError unless 0 <= overlap < size.
+    What they keep partitions the text. Raises ValueError unless 0 <= overlap < size.
     """
     if not 0 <= overlap < size:
         raise ValueError(f"expected 0 <= overlap < size, found overlap {overlap} and size {size}")
@@ -59,11 +58,3 @@ def split_windows(n_chars: int, size: int, overlap: int) -> list[Window]:
         Window(start, min(start + size, n_chars), keep_start, keep_end)
         for start, (keep_start, keep_end) in zip(starts, itertools.pairwise(cuts), strict=True)
     ]
-
-
-def stitch_windows(parts: Sequence[Sequence[T]], cut: Sequence[Window]) -> list[T]:
-    """One value a character, from values a character of each window."""
-    out: list[T] = []
-    for values, window in zip(parts, cut, strict=True):
-        out.extend(values[window.kept_slice])
-    return out

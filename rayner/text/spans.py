@@ -16,18 +16,18 @@ class Span:
     type: str
 
     def shift(self, offset: int) -> "Span":
-        """The same entity, in a text that begins `offset` characters earlier."""
+        """Return the entity in a text that begins `offset` characters earlier."""
         return Span(self.start + offset, self.end + offset, self.type)
 
     def overlaps(self, other: "Span") -> bool:
-        """Whether the two share a character."""
+        """Say whether the two share a character."""
         return self.start < other.end and other.start < self.end
 
 
 def sort_and_check_spans(spans: Iterable[Span], n_chars: int) -> tuple[Span, ...]:
-    """The spans in order of start, proved non-empty, inside `n_chars` characters and free of overlaps.
+    """Return the spans in order of start. Raises ValueError if one is empty, overlaps another or leaves the text.
 
-    Raises ValueError otherwise: such spans come from a programming error, not from data.
+    n_chars: length of the text. Such spans come from a programming error, not from data.
     """
     ordered = tuple(sorted(spans))
     end = 0
@@ -39,5 +39,5 @@ def sort_and_check_spans(spans: Iterable[Span], n_chars: int) -> tuple[Span, ...
 
 
 def crop_spans(spans: Sequence[Span], start: int, end: int) -> tuple[Span, ...]:
-    """The spans that lie wholly inside [start, end), counted from `start`."""
+    """Return the spans that lie wholly inside [start, end), with offsets counted from `start`."""
     return tuple(span.shift(-start) for span in spans if start <= span.start and span.end <= end)

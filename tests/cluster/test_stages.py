@@ -13,11 +13,11 @@ from rayner.runs.status import format_duration
 from rayner.steps.data import ALL_PART
 from rayner.steps.score import held_out_segments, held_out_units, read_held_out_unit
 from rayner.text.labelled_text import LabelledSentence
-from rayner.text.predictions import NOTHING, SegmentPrediction
+from rayner.text.predictions import SegmentPrediction, empty_prediction
 
 
 def segment(i, text):
-    return SegmentPrediction(f"d{i}", 0, len(text), text, NOTHING)
+    return SegmentPrediction(f"d{i}", 0, len(text), text, empty_prediction())
 
 
 @given(st.lists(st.integers(0, 9), max_size=30), st.integers(1, 20))

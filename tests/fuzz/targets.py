@@ -159,7 +159,7 @@ def sentence_split(data: bytes) -> bool:
     size = 1 + data[0] % 16 if data else 1
     windows = segmentation.split_windows(len(text), size, data[-1] % size if data else 0)
     window_texts = [text[window.start : window.end] for window in windows]
-    assert "".join(segmentation.stitch_windows(window_texts, windows)) == text
+    assert "".join(part[window.kept_slice] for part, window in zip(window_texts, windows, strict=True)) == text
     return True
 
 

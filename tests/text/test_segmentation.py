@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from rayner.text.segmentation import Window, bounds_without_whitespace, split_sentences, split_windows, stitch_windows
+from rayner.text.segmentation import bounds_without_whitespace, split_sentences, split_windows
 from tests.strategies import texts
 
 _END = re.compile(r"[。？！][」』”’）》〕】〉]*[\r\n]*\Z|\n[\r\n]*\Z")
@@ -128,22 +128,11 @@ def test_each_character_is_kept_from_the_window_with_most_context_on_its_nearer_
 
 
 @given(cuts())
-def test_stitch_puts_windows_together_again(cut):
+def test_what_windows_keep_is_the_text_again(cut):
     n_chars, size, overlap = cut
     found = split_windows(n_chars, size, overlap)
     values = [*range(n_chars)]
-    assert stitch_windows([values[w.start : w.end] for w in found], found) == values
-
-
-def test_stitch_takes_each_value_from_the_window_that_keeps_it():
-    found = split_windows(7, 5, 2)
-    assert found == [Window(0, 5, 0, 3), Window(2, 7, 3, 7)]
-    assert stitch_windows([["a"] * 5, ["b"] * 5], found) == [*"aaabbbb"]
-
-
-def test_stitch_refuses_a_missing_window():
-    with pytest.raises(ValueError, match="zip"):
-        stitch_windows([[0] * 5], split_windows(7, 5, 2))
+    assert [value for w in found for value in values[w.start : w.end][w.kept_slice]] == values
 
 
 @given(st.integers(-3, 5), st.integers(-3, 5))

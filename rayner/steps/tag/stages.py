@@ -18,7 +18,7 @@ from rayner.runs.run_folder import Run
 from rayner.runs.storage import StoragePath
 from rayner.steps.tag.attempts import run_isolating_failures
 from rayner.steps.tag.llm_gate import Gate
-from rayner.text.predictions import NOTHING, GateDecision, SegmentPrediction
+from rayner.text.predictions import GateDecision, SegmentPrediction, empty_prediction
 from rayner.text.segmentation import bounds_without_whitespace
 from rayner.text.spans import crop_spans
 
@@ -61,7 +61,7 @@ class SlmStage:
         segments = []
         for segment, (start, end), prediction, error in zip(unit.segments, bounds, predictions, errors, strict=True):
             if prediction is None:
-                slm = NOTHING.pad(0, len(segment.text))
+                slm = empty_prediction(len(segment.text))
             else:
                 slm = prediction.pad(start, len(segment.text) - end)
             segments.append(replace(segment, slm=slm, error=error))

@@ -20,7 +20,7 @@ from rayner.fusion.fusion_rule import FusionRule
 from rayner.runs.storage import StoragePath
 from rayner.steps.tag.plan import Unit, read_unit_plan
 from rayner.steps.tag.stages import UnitPredictions
-from rayner.text.predictions import NOTHING, SegmentPrediction
+from rayner.text.predictions import SegmentPrediction, empty_prediction
 
 
 def read_unit_by_name(name: str, out: StoragePath) -> UnitPredictions:
@@ -37,7 +37,7 @@ def read_unit(unit: Unit, out: StoragePath) -> UnitPredictions:
         if document_slice.start == 0 and sha256_of_text(text) != document_slice.sha256:
             raise RuntimeError(f"{out}: the text of {doc_id} in the table `documents` is not the one that was planned")
         segments += [
-            SegmentPrediction(doc_id, start, end, text[start:end], NOTHING)
+            SegmentPrediction(doc_id, start, end, text[start:end], empty_prediction())
             for start, end in document_slice.segment_bounds()
         ]
     return UnitPredictions(unit.name, segments)
