@@ -1,5 +1,6 @@
-"""The labelled data of a run: read, divided and kept, once for all steps."""
+"""Read the labelled files of a run once, split their sentences into parts, and keep these for all steps."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from rayner.config.settings import Config
@@ -14,13 +15,13 @@ from rayner.corpus.labelled_sentences import (
 )
 from rayner.errors import ConfigError, DataError
 from rayner.runs.run_folder import Run, file_sha256, replace_folder
-from rayner.text.labelled_text import LabelledSentence
+from rayner.text.labelled_text import LabelledFile, LabelledSentence
 
-ALL_PART, FOLD_PART = "all", "fold"
+ALL_PART, FOLD_PART = "all", "fold"  # every sentence; in the run of a fold, the sentences left out of training
 
 
 def require_labelled_files(config: Config) -> list[str]:
-    """The labelled files. Raises ConfigError where none is given."""
+    """Return the labelled files in the settings. Raises ConfigError if there are none."""
     if not config.train:
         raise ConfigError("train: expected labelled files, found none")
     return config.train
@@ -47,56 +48,81 @@ def prepare_data(config: Config, run: Run, fold: int | None = None) -> dict[str,
     fold: train without this one of the `split.folds` parts of the training sentences; it becomes the part `fold`.
     """
 
-    def work() -> dict[str, Any]:
-        examples: list[LabelledSentence] = []
+    def split_files() -> dict[str, Any]:
+        sentences: list[LabelledSentence] = []
         faults: dict[str, dict[str, int]] = {}
-        characters = 0
         for path in config.train:
             labelled = read_labelled_file(path, layout=config.layout)
-            own = split_labelled_text(labelled.text, labelled.spans)
-            if sum(len(e.text) for e in own) != len(labelled.text) or sum(len(e.spans) for e in own) != len(
-                labelled.spans
-            ):
-                raise RuntimeError(f"{path}: sentences do not add up to the file")
-            examples += own
-            characters += len(labelled.text)
+            sentences += _split_file(path, labelled)
             faults[path] = labelled.faults
-        parts = split_train_dev_test(examples, config.split.dev, config.split.test, config.seed)
-        if fold is not None:
-            folds = split_folds(parts["train"], config.split.folds, config.seed)
-            parts[FOLD_PART] = folds.pop(fold)
-            held = {example.text for example in parts[FOLD_PART]}
-            parts["train"] = [example for example in parts["train"] if example.text not in held]
+        files = ", ".join(config.train)
+        parts = _split_parts(config, sentences, fold)
         if not parts["train"] or not parts["dev"]:
-            raise DataError(f"{', '.join(config.train)}: {len(examples)} sentences are too few to divide")
-        with replace_folder(run.path("data")) as folder:
-            for name, part in {**parts, ALL_PART: examples}.items():
-                write_labelled_sentences(folder / f"{name}.jsonl", part)
-        types = sorted({span.type for example in examples for span in example.spans})
+            raise DataError(
+                f"{files}: expected enough sentences for a train and a dev part, found {len(sentences)}; "
+                "sentences end at 。？！ and line breaks: add text or punctuation"
+            )
+        types = sorted({span.type for sentence in sentences for span in sentence.spans})
         if not types:
-            raise DataError(f"{', '.join(config.train)}: expected labelled entities, found none")
-        counts = {name: {"sentences": len(part), "characters": sum(len(e.text) for e in part),
-                         "entities": sum(len(e.spans) for e in part)} for name, part in parts.items()}  # fmt: skip
-        return {"types": types, "characters": characters, "parts": counts, "faults": faults}
+            raise DataError(f"{files}: expected labelled entities, found none")
+        with replace_folder(run.path("data")) as folder:
+            for name, part in {**parts, ALL_PART: sentences}.items():
+                write_labelled_sentences(folder / f"{name}.jsonl", part)
+        counts = {name: _count(part) for name, part in parts.items()}
+        return {
+            "types": types, "characters": _count(sentences)["characters"], "parts": counts, "faults": faults
+        }  # fmt: skip
 
-    return run.run_step("data", inputs(config, fold), work)
+    return run.run_step("data", inputs(config, fold), split_files)
+
+
+def _split_file(path: str, labelled: LabelledFile) -> list[LabelledSentence]:
+    """Split a labelled file into sentences. Raises RuntimeError if a character or an entity would be lost."""
+    sentences = split_labelled_text(labelled.text, labelled.spans)
+    count = _count(sentences)
+    if (count["characters"], count["entities"]) != (len(labelled.text), len(labelled.spans)):
+        raise RuntimeError(
+            f"{path}: expected {len(labelled.text)} characters and {len(labelled.spans)} entities in its sentences, "
+            f"found {count}"
+        )
+    return sentences
+
+
+def _split_parts(
+    config: Config, sentences: Sequence[LabelledSentence], fold: int | None
+) -> dict[str, list[LabelledSentence]]:
+    """Split sentences into `train`, `dev` and `test`, and with a fold also `fold`, which leaves `train`."""
+    parts = split_train_dev_test(sentences, config.split.dev, config.split.test, config.seed)
+    if fold is not None:
+        parts[FOLD_PART] = split_folds(parts["train"], config.split.folds, config.seed)[fold]
+        fold_texts = {sentence.text for sentence in parts[FOLD_PART]}
+        parts["train"] = [sentence for sentence in parts["train"] if sentence.text not in fold_texts]
+    return parts
+
+
+def _count(sentences: Sequence[LabelledSentence]) -> dict[str, int]:
+    return {
+        "sentences": len(sentences),
+        "characters": sum(len(sentence.text) for sentence in sentences),
+        "entities": sum(len(sentence.spans) for sentence in sentences),
+    }
 
 
 def read_part(run: Run, name: str) -> list[LabelledSentence]:
-    """The sentences of `train`, `dev`, `test` or `fold`, or `all` of them as they follow each other in the files."""
+    """Read the sentences of a part (`train`, `dev`, `test`, FOLD_PART or ALL_PART), in the order of the files."""
     return read_labelled_sentences(run.local_path("data", f"{name}.jsonl"))
 
 
 def group_neighbours(run: Run, group_size: int) -> dict[str, tuple[str, ...]]:
-    """Each labelled sentence with the run of `size` sentences in which it stands in its file, itself among them.
+    """Return, for each labelled sentence, the group of `group_size` consecutive sentences that it belongs to.
 
-    Held-out sentences stand among training ones there: what they share with their neighbours is what the sentences of
-    a corpus share, which it would not be among the held-out ones alone. A sentence that occurs twice counts once.
+    Groups are taken from the whole files, where held-out sentences stand among training sentences. So a held-out
+    sentence has the neighbours that it would have in a corpus. A text that occurs twice has its first group.
     """
-    texts = [example.text for example in read_part(run, ALL_PART) if example.text.strip()]
-    found: dict[str, tuple[str, ...]] = {}
-    for at in range(0, len(texts), group_size):
-        group = tuple(texts[at : at + group_size])
+    texts = [sentence.text for sentence in read_part(run, ALL_PART) if sentence.text.strip()]
+    group_by_text: dict[str, tuple[str, ...]] = {}
+    for start in range(0, len(texts), group_size):
+        group = tuple(texts[start : start + group_size])
         for text in group:
-            found.setdefault(text, group)
-    return found
+            group_by_text.setdefault(text, group)
+    return group_by_text

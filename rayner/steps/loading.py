@@ -1,4 +1,4 @@
-"""What a run has trained, loaded: the tagger, the LLM, the task it was given, and what finds its examples."""
+"""Load what a run has trained: the tagger, the LLM, and the retriever of the examples in its prompts."""
 
 from collections.abc import Container, Sequence
 
@@ -48,14 +48,14 @@ def load_known_characters(config: Config, run: Run) -> Container[str]:
 
 
 def task_instruction(config: Config, types: Sequence[str]) -> str:
-    """The instruction, in words."""
+    """Return the instruction that begins every prompt: that of the settings, or one that lists the types."""
     if config.llm.instruction is not None:
         return config.llm.instruction
-    return build_instruction({kind: config.llm.type_glosses.get(kind, "") for kind in types})
+    return build_instruction({type_: config.llm.type_glosses.get(type_, "") for type_ in types})
 
 
 def load_llm(config: Config, run: Run) -> llms.Llm:
-    """The fine-tuned LLM of a run, on the configured device."""
+    """Load the trained LLM of a run onto the configured device."""
     folder = run.local_path("models", "llm")
     description = read_llm_description(folder)
     return llms.load_llm_checkpoint(
@@ -70,7 +70,7 @@ def load_llm(config: Config, run: Run) -> llms.Llm:
 
 
 def load_retriever(config: Config, run: Run) -> ExampleRetriever:
-    """What finds the examples of a prompt."""
+    """Load what finds the examples of a prompt: index and sentence encoder, or no more than the fixed examples."""
     train = data.read_part(run, "train")
     if config.llm.examples != "similar":
         return ExampleRetriever(config.llm.examples, config.index.k, train)
@@ -80,9 +80,9 @@ def load_retriever(config: Config, run: Run) -> ExampleRetriever:
 
 
 def load_embedder(config: Config, run: Run) -> AnySentenceEncoder:
-    """What turns a sentence into a vector."""
+    """Load the sentence encoder of the index."""
     if config.index.encoder == "ngrams":
         return NgramEncoder()
-    own = config.index.encoder == "slm"
-    folder = str(run.local_path("models", "slm")) if own else local_model_name(config.index.encoder)
+    is_slm = config.index.encoder == "slm"
+    folder = str(run.local_path("models", "slm")) if is_slm else local_model_name(config.index.encoder)
     return load_sentence_encoder(folder, resolve_device(config.device))

@@ -1,8 +1,8 @@
-"""The paper's experiment: each dataset, each way to train and ask the LLM, by both models and their fusion.
+"""Run the paper's experiment: each dataset, each way to train and prompt the LLM, by both models and their fusion.
 
-A cell (dataset, seed, setting) is a run of its own below the run folder, `A/13/sft-similarity-prompt`; what does not
-depend on the setting (data, tagger, index) is made in the first cell of a dataset and copied into the others. A cell
-that is done stays done, so the same command goes on where it stopped.
+A cell (dataset, seed, LLM setup) is a run of its own below the run folder, such as `A/13/sft-similarity-prompt`. What
+does not depend on the LLM setup (data, tagger, index) is made in the first cell of a dataset and seed, and copied into
+the others. A cell that is done is skipped, so the same command resumes an interrupted experiment.
 """
 
 import shutil
@@ -18,114 +18,111 @@ from rayner.runs.storage import atomic_writer
 from rayner.steps.pipeline import run_pipeline
 from rayner.steps.preflight import check_training
 
-# Steps that do not depend on how the LLM is trained and asked, and what each makes.
+# Steps that do not depend on the LLM setup, and the folder that each writes.
 SHARED_STEPS = {"data": ("data",), "train_slm": ("models", "slm"), "build_index": ("index",)}
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A dataset (its name and file), a seed, and how the LLM is trained and asked."""
+    """A dataset (its name and labelled file), a seed, and an LLM setup: how the LLM is trained and prompted."""
 
     dataset: str
     labelled_path: str
     seed: int
-    setting: str
+    llm_setup: str
 
     @property
     def folder_parts(self) -> tuple[str, str, str]:
-        """Its place below the run folder."""
-        return self.dataset, str(self.seed), self.setting.replace(" + ", "-").replace(" ", "-").lower()
+        """Return the folder below the run folder, as its parts."""
+        return self.dataset, str(self.seed), self.llm_setup.replace(" + ", "-").replace(" ", "-").lower()
 
 
 def list_cells(config: Config) -> list[Cell]:
-    """All cells in order. Raises ConfigError without a dataset."""
+    """List the cells in the order in which they are run. Raises ConfigError if the settings name no dataset."""
     if not config.datasets:
         raise ConfigError("datasets: expected labelled sets by name (datasets.A=FILE), found none")
     return [
-        Cell(name, path, config.seed + i, setting)
+        Cell(name, path, config.seed + i, llm_setup)
         for name, path in config.datasets.items()
         for i in range(config.reproduce.n_seeds)
-        for setting in config.reproduce.llm_setups
+        for llm_setup in config.reproduce.llm_setups
     ]
 
 
-def llm_settings_of(llm: LlmConfig, setting: str) -> LlmConfig:
-    """The LLM's settings under one of the paper's, or under `as configured`.
+def llm_settings_of(llm: LlmConfig, llm_setup: str) -> LlmConfig:
+    """Adapt the LLM's settings to one of the paper's setups; `as configured` changes nothing.
 
-    Raises ConfigError where an LLM from scratch would be asked without training.
+    Raises ConfigError where an LLM made from scratch would be prompted without training.
     """
-    if setting == "as configured":
+    if llm_setup == "as configured":
         return llm
-    llm = replace(llm, examples="similar" if setting.endswith("similarity prompt") else "fixed")
-    if setting.startswith("SFT"):
+    llm = replace(llm, examples="similar" if llm_setup.endswith("similarity prompt") else "fixed")
+    if llm_setup.startswith("SFT"):
         return llm
     if llm.model == "scratch":
         raise ConfigError(
-            f"reproduce.llm_setups: expected a pretrained LLM for {setting!r}, which trains none, "
+            f"reproduce.llm_setups: expected a pretrained LLM for {llm_setup!r}, which trains none, "
             "found llm.model=scratch"
         )
     return replace(llm, full_epochs=0, epochs=0)
 
 
 def cell_config(config: Config, run: Run, cell: Cell) -> Config:
-    """The configuration of a cell."""
+    """Return the configuration of a cell."""
     return replace(
         config,
         run=str(run.path(*cell.folder_parts)),
         train=[cell.labelled_path],
         corpus=None,
         seed=cell.seed,
-        llm=llm_settings_of(config.llm, cell.setting),
+        llm=llm_settings_of(config.llm, cell.llm_setup),
     )
 
 
 def check_reproduction(config: Config, run: Run) -> list[str]:
-    """What would be done. Raises ConfigError or DataError for the first thing that is wrong."""
+    """Check every cell and return the lines for `--dry-run`. Raises ConfigError or DataError for the first problem."""
     lines = []
     for cell in list_cells(config):
-        told = check_training(cell_config(config, run, cell), run)
-        lines += [line for line in told if line not in lines]
+        cell_lines = check_training(cell_config(config, run, cell), run)
+        lines += [line for line in cell_lines if line not in lines]
     return [*lines, f"{len(list_cells(config))} cells"]
 
 
 def reproduce(config: Config, run: Run) -> dict[str, Any]:
-    """Do every cell; write `reproduction.json`, `.csv` and `.md` after each, over those that are done."""
-    wanted = list_cells(config)
-    for i, cell in enumerate(wanted):
-        log.info("cell %d/%d: %s", i + 1, len(wanted), ", ".join(cell.folder_parts))
-        mine = Run(run.path(*cell.folder_parts))
-        _adopt(Run(run.path(*wanted[_first(wanted, i)].folder_parts)), mine)
-        run_pipeline(cell_config(config, run, cell), mine)
-        found = _write(run, wanted[: i + 1])
-    log.info("\n%s", rows_to_markdown(found["rows"], found["gains"]))
-    return found
+    """Run every cell; after each, write `reproduction.json`, `.csv` and `.md` over the cells that are done."""
+    cells = list_cells(config)
+    for i, cell in enumerate(cells):
+        log.info("cell %d/%d: %s", i + 1, len(cells), ", ".join(cell.folder_parts))
+        first = next(other for other in cells if (other.dataset, other.seed) == (cell.dataset, cell.seed))
+        cell_run = Run(run.path(*cell.folder_parts))
+        _copy_shared_steps(Run(run.path(*first.folder_parts)), cell_run)
+        run_pipeline(cell_config(config, run, cell), cell_run)
+        results = _write_results(run, cells[: i + 1])
+    log.info("\n%s", rows_to_markdown(results["rows"], results["gains"]))
+    return results
 
 
-def _first(wanted: list[Cell], i: int) -> int:
-    """The first cell of the same dataset and seed."""
-    return next(k for k, cell in enumerate(wanted) if (cell.dataset, cell.seed) == (wanted[i].dataset, wanted[i].seed))
-
-
-def _adopt(source: Run, target: Run) -> None:
-    """Copy what both cells share. The manifest comes last, so a step that was not copied whole is made again."""
+def _copy_shared_steps(source: Run, target: Run) -> None:
+    """Copy what both cells share. A step's manifest is copied last: a step that was cut off has none and is redone."""
     if source == target:
         return
-    for step, folder in SHARED_STEPS.items():
+    for step, parts in SHARED_STEPS.items():
         if not target.has_step(step):
-            with replace_folder(target.path(*folder)) as mine:
-                shutil.copytree(source.local_path(*folder), mine, dirs_exist_ok=True)
+            with replace_folder(target.path(*parts)) as folder:
+                shutil.copytree(source.local_path(*parts), folder, dirs_exist_ok=True)
             target.copy_step_manifest(step, source)
 
 
-def _write(run: Run, done: list[Cell]) -> dict[str, Any]:
-    rows, gained = [], []
-    for cell in done:
+def _write_results(run: Run, cells: list[Cell]) -> dict[str, Any]:
+    """Write and return the scores of all systems and the gains of fusion, for these cells."""
+    rows, fusion_gains = [], []
+    for cell in cells:
         evaluation = read_json(run.path(*cell.folder_parts, "evaluation.json"))
-        rows += list_score_rows(cell.dataset, cell.seed, cell.setting, evaluation)
-        gained.append(measure_fusion_gain(cell.dataset, cell.seed, cell.setting, evaluation))
-    found = {"rows": rows, "gains": gained}
-    write_json(run.path("reproduction.json"), found)
-    for name, text in (("csv", rows_to_csv(rows)), ("md", rows_to_markdown(rows, gained))):
-        with atomic_writer(run.path(f"reproduction.{name}")) as stream:
+        rows += list_score_rows(cell.dataset, cell.seed, cell.llm_setup, evaluation)
+        fusion_gains.append(measure_fusion_gain(cell.dataset, cell.seed, cell.llm_setup, evaluation))
+    results = {"rows": rows, "gains": fusion_gains}
+    write_json(run.path("reproduction.json"), results)
+    for suffix, text in (("csv", rows_to_csv(rows)), ("md", rows_to_markdown(rows, fusion_gains))):
+        with atomic_writer(run.path(f"reproduction.{suffix}")) as stream:
             stream.write(text.encode())
-    return found
+    return results

@@ -89,7 +89,7 @@ def test_a_training_that_was_stopped_goes_on_when_it_is_submitted_again(node, tm
 
     done = node.submit("second", entrypoint)
     assert done.returncode == 0, done.stdout
-    assert re.search(r"goes on after epoch \d+, from its checkpoint$", node.log("second"), re.MULTILINE)
+    assert re.search(r"resumes after epoch \d+, from its checkpoint$", node.log("second"), re.MULTILINE)
     assert "SLM epoch 1/20" not in node.log("second")
     assert (tmp_path / "run" / "models" / "slm" / "model.safetensors").exists()
     for name in ("first", "second"):

@@ -52,7 +52,7 @@ def test_an_llm_from_scratch_first_learns_from_what_the_small_model_says_of_unla
     facts = llm_job.train_llm(taught, mine)
     assert facts["pseudo_labels"]["sentences"] == 30
     assert math.isfinite(facts["pseudo_labels"]["loss"])
-    found = read_labelled_sentences(mine.path("scratch", "silver", "silver.jsonl"))
+    found = read_labelled_sentences(mine.path("scratch", "pseudo_labels", "sentences.jsonl"))
     predictions = load_tagger(config, run).predict([example.text for example in found])
     assert [example.spans for example in found] == [prediction.spans for prediction in predictions]
     assert not {example.text for example in found} & {

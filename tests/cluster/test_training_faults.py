@@ -138,7 +138,7 @@ def test_slm_training_survives_the_loss_of_a_worker(run, config, slm_run, tmp_pa
     before = job.wait_for_checkpoint("slm", lambda metrics: metrics["epoch"] >= 0)
     job.kill_a_worker()
     job.end()
-    went_on = [int(epoch) for epoch in re.findall(r"SLM: goes on after epoch (\d+), from its checkpoint", job.said())]
+    went_on = [int(epoch) for epoch in re.findall(r"SLM: resumes after epoch (\d+), from its checkpoint", job.said())]
     assert len(went_on) == 1
     assert went_on[0] > before["epoch"]
     assert re.search(r"slm-\w+: worker \d failed: ", job.said())
@@ -154,7 +154,7 @@ def test_lora_with_dropout_survives_the_loss_of_a_worker_in_the_middle_of_an_epo
     before = job.wait_for_checkpoint("llm-lora", lambda metrics: metrics["step"] >= 4)
     job.kill_a_worker()
     job.end()
-    went_on = re.findall(r"LLM \(lora\): goes on after step (\d+) of epoch 1, from its checkpoint", job.said())
+    went_on = re.findall(r"LLM \(lora\): resumes after step (\d+) of epoch 1, from its checkpoint", job.said())
     assert len(went_on) == 1
     assert int(went_on[0]) >= before["step"]
     assert_the_same_llm(llm_run, run)
@@ -167,7 +167,7 @@ def test_the_command_of_an_llm_job_that_was_killed_goes_on_when_given_again(run,
     assert "goes on" not in job.said()
     job.start()
     job.end()
-    went_on = re.findall(r"LLM \(full\): goes on after step (\d+) of epoch 2, from its checkpoint", job.said())
+    went_on = re.findall(r"LLM \(full\): resumes after step (\d+) of epoch 2, from its checkpoint", job.said())
     assert len(went_on) == 1
     assert int(went_on[0]) >= before["step"]
     # How far it was, the command told too: of all steps, at the rate of those that were its own.
@@ -193,7 +193,7 @@ def test_a_snapshot_that_the_kill_cut_off_costs_no_epoch(run, config, slm_run, t
     job.start()
     job.end()
     assert f"{snapshot}: expected Ray's list of checkpoints, found a part of it; resumes from the copy" in job.said()
-    went_on = [int(epoch) for epoch in re.findall(r"SLM: goes on after epoch (\d+), from its checkpoint", job.said())]
+    went_on = [int(epoch) for epoch in re.findall(r"SLM: resumes after epoch (\d+), from its checkpoint", job.said())]
     assert len(went_on) == 1
     assert went_on[0] > before["epoch"]
     assert_the_same_slm(slm_run, run)

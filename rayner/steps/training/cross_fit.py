@@ -1,7 +1,7 @@
-"""Scores of the training sentences, each by models that never saw it, so that the search for the fusion has them all.
+"""Cross-fitting: predict the training sentences by models that never saw them, so that fusion is tuned on them as well.
 
-The training sentences are cut into `split.folds` parts. For each, `RUN/folds/i` is a run of its own: the same steps,
-trained without the part, which is then scored. The models that tag are trained on all parts, as without folds.
+The training sentences are split into `split.folds` parts. For each part, `RUN/folds/i` is a run of its own: the same
+models, trained without the part, predict it. The models that tag the corpus are trained on all parts.
 """
 
 from dataclasses import replace
@@ -27,36 +27,35 @@ def inputs(config: Config, run: Run) -> dict[str, Any]:
 
 
 def cross_fit(config: Config, run: Run) -> dict[str, Any]:
-    """Train and score every fold; the facts: how many sentences each has."""
+    """Train the models of every fold and predict its sentences; return how many sentences each fold has."""
 
-    def work() -> dict[str, Any]:
+    def predict_folds() -> dict[str, Any]:
         sentences = []
         for i in range(config.split.folds):
             log.info("fold %d/%d", i + 1, config.split.folds)
-            own = fold_run(run, i)
-            train_slm(config, own, fold=i)
-            build_index(config, own, fold=i)
-            train_llm(config, own)
-            facts = score_held_out(config, own, fold=i)
-            sentences.append(facts[FOLD_PART]["sentences"])
+            fold = fold_run(run, i)
+            train_slm(config, fold, fold=i)
+            build_index(config, fold, fold=i)
+            train_llm(config, fold)
+            sentences.append(score_held_out(config, fold, fold=i)[FOLD_PART]["sentences"])
         return {"sentences": sentences}
 
-    return run.run_step("cross_fit", inputs(config, run), work)
+    return run.run_step("cross_fit", inputs(config, run), predict_folds)
 
 
 def fold_run(run: Run, i: int) -> Run:
-    """The run of a fold."""
+    """Return the run of a fold."""
     return Run(run.path("folds", str(i)))
 
 
 def read_tuning_predictions(config: Config, run: Run) -> tuple[list[SegmentPrediction], dict[str, Lexicon]]:
-    """What fusion is tuned on: held-out sentences, then those of the folds, `fold-0`, `fold-1` ... by `doc_id`.
+    """Read the predictions that fusion is tuned on: those of `dev`, then those of the folds (`doc_id` is `fold-0` ...).
 
-    Also the lexicon that each of the latter may be judged by: that of the other folds, which does not hold its tags.
+    Also returns, by that `doc_id`, the lexicon of the other folds: it does not hold the tags of the fold itself.
     """
-    rows, lexicons = read_answered(run, "dev"), {}
+    predictions, lexicons = read_answered(run, "dev"), {}
     for i in range(config.split.folds):
-        own, name = fold_run(run, i), f"{FOLD_PART}-{i}"
-        rows += [replace(row, doc_id=name) for row in read_answered(own, FOLD_PART)]
-        lexicons[name] = build_lexicon(data.read_part(own, "train"))
-    return rows, lexicons
+        fold, name = fold_run(run, i), f"{FOLD_PART}-{i}"
+        predictions += [replace(prediction, doc_id=name) for prediction in read_answered(fold, FOLD_PART)]
+        lexicons[name] = build_lexicon(data.read_part(fold, "train"))
+    return predictions, lexicons

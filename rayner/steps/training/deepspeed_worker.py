@@ -132,7 +132,7 @@ def restore_checkpoint(worker: TrainWorker) -> TrainPosition:
     if worker.rank == 0:
         epoch, step = position.epoch, position.step
         reached = f"step {step} of epoch {epoch + 1}" if step else f"epoch {epoch}"
-        log.info("LLM (%s): goes on after %s, from its checkpoint", worker.stage.name, reached)
+        log.info("LLM (%s): resumes after %s, from its checkpoint", worker.stage.name, reached)
     return position
 
 

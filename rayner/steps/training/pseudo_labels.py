@@ -1,8 +1,8 @@
-"""Silver sentences: unlabelled text with the small model's tags, which an LLM made from scratch learns from first.
+"""Pseudo-labels: sentences of unlabelled text with the small model's tags, the first lessons of an LLM from scratch.
 
-Labelled text is too little to teach a new decoder the language. What the small model says of twenty thousand
-sentences of the corpus is wrong here and there, but it teaches the script, the markup and most of the style; the gold
-sentences follow and have the last word (docs/log.md).
+Labelled text is too little to teach a new decoder the language. The small model's tags on twenty thousand sentences of
+the corpus have errors, but they teach characters, markup and most of the style. Training on the gold sentences follows
+and has the last word (docs/log.md).
 """
 
 import ray
@@ -17,31 +17,35 @@ from rayner.steps import data
 from rayner.steps.loading import load_tagger
 from rayner.text.labelled_text import LabelledSentence
 
-_AT_ONCE = 2_000  # sentences of a task
-_FOLDER = ("scratch", "silver")
+_TASK_SENTENCES = 2_000  # that one Ray task labels
+_FOLDER, _FILE = ("scratch", "pseudo_labels"), "sentences.jsonl"
 
 
-def write_pseudo_labels(config: Config, run: Run) -> list[LabelledSentence]:
+def write_pseudo_labels(config: Config, run: Run) -> None:
     """Draw sentences of `llm.pseudo_labels.text`, none of them labelled, and write them with the small model's tags."""
     settings = config.llm.pseudo_labels
-    labelled = {example.text.strip() for example in data.read_part(run, data.ALL_PART)}
-    texts = read_unlabelled_texts(str(settings.text), CorpusSurvey())
-    drawn = sample_sentences(texts, settings.sentences, config.seed, max_chars=config.llm.max_chars, exclude=labelled)
-    log.info("LLM: the small model tags %d sentences of %s for it", len(drawn), settings.text)
-    task = ray.remote(num_cpus=config.score.cpus, num_gpus=config.score.gpus)(_tagged)
-    parts = [drawn[at : at + _AT_ONCE] for at in range(0, len(drawn), _AT_ONCE)]
-    made = [example for part in ray.get([task.remote(config, run, part) for part in parts]) for example in part]
+    labelled = {sentence.text.strip() for sentence in data.read_part(run, data.ALL_PART)}
+    texts = sample_sentences(
+        read_unlabelled_texts(str(settings.text), CorpusSurvey()),
+        settings.sentences,
+        config.seed,
+        max_chars=config.llm.max_chars,
+        exclude=labelled,
+    )
+    log.info("LLM: pseudo-labelling %d sentences of %s", len(texts), settings.text)
+    task = ray.remote(num_cpus=config.score.cpus, num_gpus=config.score.gpus)(_label)
+    batches = [texts[start : start + _TASK_SENTENCES] for start in range(0, len(texts), _TASK_SENTENCES)]
+    labelled_batches = ray.get([task.remote(config, run, batch) for batch in batches])
     with replace_folder(run.path(*_FOLDER)) as folder:
-        write_labelled_sentences(folder / "silver.jsonl", made)
-    return made
+        write_labelled_sentences(folder / _FILE, [sentence for batch in labelled_batches for sentence in batch])
 
 
 def read_pseudo_labels(run: Run) -> list[LabelledSentence]:
-    """What `write_pseudo_labels` kept."""
-    return read_labelled_sentences(run.local_path(*_FOLDER, "silver.jsonl"))
+    """Read the sentences that `write_pseudo_labels` wrote."""
+    return read_labelled_sentences(run.local_path(*_FOLDER, _FILE))
 
 
-def _tagged(config: Config, run: Run, texts: list[str]) -> list[LabelledSentence]:
+def _label(config: Config, run: Run, texts: list[str]) -> list[LabelledSentence]:
     set_torch_threads(int(config.score.cpus))
     predictions = load_tagger(config, run).predict(texts)
     return [LabelledSentence(text, prediction.spans) for text, prediction in zip(texts, predictions, strict=True)]

@@ -1,4 +1,7 @@
-"""Training of the small model on Ray Train: any number of CPU or GPU workers, the best epoch kept."""
+"""Train the small model: an encoder on Ray Train workers, any other tagger in one Ray task.
+
+An encoder is trained on any number of CPU or GPU workers, and its best epoch is kept.
+"""
 
 import tempfile
 from pathlib import Path
@@ -20,7 +23,7 @@ from rayner.runs.storage import local_model_name
 from rayner.steps import data
 from rayner.steps.loading import load_tagger_family
 from rayner.steps.training.train_in_one_process import train_in_one_process
-from rayner.taggers import encoder as slms
+from rayner.taggers.encoder import EncoderTagger, load_encoder_tagger, save_encoder_tagger
 from rayner.taggers.encoder_training import encode_training_windows, make_optimizer, train_epoch
 from rayner.taggers.tagger import measure_f1
 from rayner.text.tags import bmes_labels
@@ -33,93 +36,96 @@ def inputs(config: Config, run: Run) -> dict[str, Any]:
 
 
 def train_slm(config: Config, run: Run, fold: int | None = None) -> dict[str, Any]:
-    """Train, keep the best epoch by held-out F1, write `models/slm`; return that F1 and more, by family.
+    """Train the small model and write `models/slm`; return its F1 on the dev sentences and its size.
 
     fold: see `data.prepare_data`.
     """
     data.prepare_data(config, run, fold)
 
-    def work() -> dict[str, Any]:
+    def train() -> dict[str, Any]:
         trainer = load_tagger_family(config).one_process_trainer
         result = train_in_one_process(config, run, trainer) if trainer else _train_encoder(config, run)
         return {**result, "digest": folder_sha256(run.path("models", "slm"))}
 
-    return run.run_step("train_slm", inputs(config, run), work)
+    return run.run_step("train_slm", inputs(config, run), train)
 
 
 def _train_encoder(config: Config, run: Run) -> dict[str, Any]:
-    base = config.slm.model
-    if base == "scratch":
-        base = str(run.path("scratch", "slm"))
-        texts = [example.text for example in data.read_part(run, "train")]
-        with replace_folder(run.path("scratch", "slm")) as folder:
-            write_scratch_encoder(folder, texts, config.slm.scratch, config.seed)
+    """Train an encoder on Ray Train workers and keep the epoch with the best F1 on the dev sentences."""
+    base = _write_scratch_model(config, run) if config.slm.model == "scratch" else config.slm.model
     name = f"slm-{json_digest(inputs(config, run))}"
     settings = {"config": config, "run": run, "base": base}
-    result = run_training(_worker, settings, run, name, config.slm.workers, best_metric="f1")
+    result = run_training(_train_on_worker, settings, run, name, config.slm.workers, best_metric="f1")
     checkpoint, metrics = max(result.best_checkpoints or [], key=lambda pair: pair[1]["f1"])
-    with replace_folder(run.path("models", "slm")) as folder, checkpoint.as_directory() as kept:
-        model = slms.load_encoder_tagger(Path(kept) / "model", torch.device("cpu"))
-        slms.save_encoder_tagger(model, folder)
+    with replace_folder(run.path("models", "slm")) as folder, checkpoint.as_directory() as checkpoint_folder:
+        tagger = load_encoder_tagger(Path(checkpoint_folder) / "model", torch.device("cpu"))
+        save_encoder_tagger(tagger, folder)
     log.info("SLM: held-out F1 %.4f, of epoch %d", metrics["f1"], metrics["epoch"] + 1)
-    return {
-        "dev_f1": metrics["f1"],
-        "epoch": metrics["epoch"] + 1,
-        "parameters": model.n_parameters,
-    }
+    return {"dev_f1": metrics["f1"], "epoch": metrics["epoch"] + 1, "parameters": tagger.n_parameters}
 
 
-def _worker(settings: dict[str, Any]) -> None:
-    """What each training worker does."""
-    config: Config = settings["config"]
-    run: Run = settings["run"]
-    rank, world = start_worker(config.slm.workers)
+def _write_scratch_model(config: Config, run: Run) -> str:
+    """Write an untrained encoder whose vocabulary covers the training sentences; return its place."""
+    texts = [sentence.text for sentence in data.read_part(run, "train")]
+    with replace_folder(run.path("scratch", "slm")) as folder:
+        write_scratch_encoder(folder, texts, config.slm.scratch, config.seed)
+    return str(run.path("scratch", "slm"))
+
+
+def _train_on_worker(loop_settings: dict[str, Any]) -> None:
+    """Train the encoder on this worker. loop_settings: `config`, `run`, and `base`, the checkpoint to start from."""
+    config: Config = loop_settings["config"]
+    run: Run = loop_settings["run"]
+    rank, world_size = start_worker(config.slm.workers)
     types = run.step_result("data")["types"]
-    torch.manual_seed(config.seed)  # the same fresh head in every run
-    slm = slms.load_encoder_tagger(
-        local_model_name(settings["base"]),
+    torch.manual_seed(config.seed)  # every worker draws the same initial output layer
+    tagger = load_encoder_tagger(
+        local_model_name(loop_settings["base"]),
         select_worker_device(config.device),
         bmes_labels(types),
         config=config.slm,
     )
-    items = encode_training_windows(slm, data.read_part(run, "train"), config.slm.max_chars, config.slm.overlap)
-    dev = data.read_part(run, "dev")
-    optimizer = make_optimizer(slm, config.slm)
-    first = _restore(slm, optimizer, rank)
-    model = prepare_model(slm.model, move_to_device=False)
-    steps, epochs = count_batches(len(items), config.slm.batch_size), config.slm.epochs
-    progress = step_progress(settings, "SLM", steps * epochs, steps * first, rank)
-    for epoch in range(first, epochs):
+    train_sentences, dev_sentences = data.read_part(run, "train"), data.read_part(run, "dev")
+    windows = encode_training_windows(tagger, train_sentences, config.slm.max_chars, config.slm.overlap)
+    optimizer = make_optimizer(tagger, config.slm)
+    first_epoch = _restore_checkpoint(tagger, optimizer, rank)
+    model = prepare_model(tagger.model, move_to_device=False)
+    steps, epochs = count_batches(len(windows), config.slm.batch_size), config.slm.epochs
+    progress = step_progress(loop_settings, "SLM", steps * epochs, steps * first_epoch, rank)
+    for epoch in range(first_epoch, epochs):
         loss = train_epoch(
-            slm, model, optimizer, items, config.slm, epoch=epoch, seed=config.seed, rank=rank, world_size=world,
-            report_loss=lambda loss: progress.advance(1, f"loss {loss:.4f}"),
+            tagger, model, optimizer, windows, config.slm, epoch=epoch, seed=config.seed, rank=rank,
+            world_size=world_size, report_loss=lambda loss: progress.advance(1, f"loss {loss:.4f}"),
         )  # fmt: skip
-        metrics = {"epoch": epoch, "loss": loss, "f1": measure_f1(slm, dev, types) if rank == 0 else 0.0}
+        f1 = measure_f1(tagger, dev_sentences, types) if rank == 0 else 0.0
         if rank == 0:
-            log.info("SLM epoch %d/%d: loss %.4f, held-out F1 %.4f", epoch + 1, epochs, loss, metrics["f1"])
-        _report(slm, optimizer, metrics, rank)
+            log.info("SLM epoch %d/%d: loss %.4f, held-out F1 %.4f", epoch + 1, epochs, loss, f1)
+        _report_checkpoint(tagger, optimizer, {"epoch": epoch, "loss": loss, "f1": f1}, rank)
 
 
-def _restore(slm: slms.EncoderTagger, optimizer: torch.optim.Optimizer, rank: int) -> int:
-    """Take up the last checkpoint, if there is one; returns the epoch to go on with."""
+def _restore_checkpoint(tagger: EncoderTagger, optimizer: torch.optim.Optimizer, rank: int) -> int:
+    """Load the last checkpoint, if there is one; return the number of epochs that are done."""
     checkpoint = ray.train.get_checkpoint()
     if checkpoint is None:
         return 0
     with checkpoint.as_directory() as folder:
-        slm.model.load_state_dict(slms.load_encoder_tagger(Path(folder) / "model", slm.device).model.state_dict())
-        state = torch.load(Path(folder) / "optimizer.pt", weights_only=True, map_location=slm.device)
+        tagger.model.load_state_dict(load_encoder_tagger(Path(folder) / "model", tagger.device).model.state_dict())
+        state = torch.load(Path(folder) / "optimizer.pt", weights_only=True, map_location=tagger.device)
     optimizer.load_state_dict(state["optimizer"])
     if rank == 0:
-        log.info("SLM: goes on after epoch %d, from its checkpoint", state["epoch"] + 1)
+        log.info("SLM: resumes after epoch %d, from its checkpoint", state["epoch"] + 1)
     return int(state["epoch"]) + 1
 
 
-def _report(slm: slms.EncoderTagger, optimizer: torch.optim.Optimizer, metrics: dict[str, Any], rank: int) -> None:
+def _report_checkpoint(
+    tagger: EncoderTagger, optimizer: torch.optim.Optimizer, metrics: dict[str, Any], rank: int
+) -> None:
+    """Report an epoch to Ray Train. The first worker adds a checkpoint: model (as users load it) and optimizer."""
     if rank:
         ray.train.report(metrics)
         return
     with tempfile.TemporaryDirectory() as folder:
-        slms.save_encoder_tagger(slm, Path(folder) / "model")
+        save_encoder_tagger(tagger, Path(folder) / "model")
         state = {"optimizer": optimizer.state_dict(), "epoch": metrics["epoch"]}
         torch.save(state, Path(folder) / "optimizer.pt")
         ray.train.report(metrics, checkpoint=Checkpoint.from_directory(folder))
