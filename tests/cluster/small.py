@@ -19,6 +19,7 @@ from rayner.config.settings import (
     LlmConfig,
     LoraConfig,
     ScoreConfig,
+    ScratchConfig,
     SlmConfig,
     WorkersConfig,
 )
@@ -34,6 +35,7 @@ ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "sample"
 ODD_TEXT = "\ufeff懷\ue1e0王入<NR>秦</NR>&amp;。\u2028𠮷\U000f0000見\x85之？\t「善！」\r\n"
 SHAPE = EncoderScratchConfig(hidden=32, layers=2, heads=2, intermediate=64, min_count=1)
+LLM_SHAPE = ScratchConfig(hidden=32, layers=2, heads=2, intermediate=64, min_count=1)
 ONE, TWO = WorkersConfig(), WorkersConfig(count=2)
 LESS = [  # training than by tiny.yaml
     "llm.full_epochs=1", "llm.max_steps_per_epoch=2", "llm.epochs=0", "llm.workers.count=1", "score.actors=1",
@@ -97,7 +99,7 @@ def write_inputs(folder: Path) -> Config:
         slm=SlmConfig(scratch=SHAPE, epochs=6, batch_size=16, lr=1e-2, workers=TWO),
         index=IndexConfig(k=1),
         llm=LlmConfig(
-            scratch=SHAPE, instruction="", full_epochs=2, full_lr=5e-3, epochs=1, lr=1e-3,
+            scratch=LLM_SHAPE, instruction="", full_epochs=2, full_lr=5e-3, epochs=1, lr=1e-3,
             batch_size=16, micro_batch=4, lora=LoraConfig(r=4, alpha=8), workers=TWO,
         ),
         score=ScoreConfig(unit_chars=400),

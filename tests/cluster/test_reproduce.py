@@ -20,7 +20,7 @@ def reproduced(config, local_ray, tmp_path_factory):
     folder = tmp_path_factory.mktemp("reproduce")
     made = dataclasses.replace(
         config, run=str(folder / "run"), train=[], corpus=None, datasets={"A": config.train[0]},
-        reproduce=ReproduceConfig(llm=SETTINGS), index=IndexConfig(encoder="ngrams", k=1),
+        reproduce=ReproduceConfig(llm_setups=SETTINGS), index=IndexConfig(encoder="ngrams", k=1),
     )  # fmt: skip
     made = with_settings(made, "slm", family="crf", crf=CrfConfig(max_iterations=30))
     brief = {"epochs": 1, "max_steps_per_epoch": 2, "workers": ONE}
@@ -69,7 +69,7 @@ def test_given_again_nothing_is_done_over(reproduced):
 
 def test_the_papers_settings_are_what_it_calls_them(config):
     llm = dataclasses.replace(config.llm, model="some/model", epochs=3)
-    found = {name: job.llm_settings_of(llm, name) for name in ReproduceConfig().llm}
+    found = {name: job.llm_settings_of(llm, name) for name in ReproduceConfig().llm_setups}
     assert {name: (own.examples, own.epochs) for name, own in found.items()} == {
         "few shot": ("fixed", 0), "similarity prompt": ("similar", 0),
         "SFT + few shot": ("fixed", 3), "SFT + similarity prompt": ("similar", 3),
