@@ -45,9 +45,9 @@ def test_lora_under_zero_3_learns_and_is_found_again_if_only_its_manifest_is_los
 def test_an_llm_from_scratch_first_learns_from_what_the_small_model_says_of_unlabelled_text(run, config, tmp_path):
     steps = ("data", "train_slm", "build_index")
     mine = copied(run, tmp_path, "data", "index", "models/slm", *(f"steps/{step}.json" for step in steps))
-    silver = PseudoLabelsConfig(text=config.corpus, sentences=30)
+    pseudo_labels = PseudoLabelsConfig(text=config.corpus, sentences=30)
     taught = with_settings(
-        config, "llm", pseudo_labels=silver, full_epochs=1, epochs=0, max_steps_per_epoch=2, workers=ONE
+        config, "llm", pseudo_labels=pseudo_labels, full_epochs=1, epochs=0, max_steps_per_epoch=2, workers=ONE
     )
     facts = llm_job.train_llm(taught, mine)
     assert facts["pseudo_labels"]["sentences"] == 30
@@ -68,7 +68,7 @@ def test_an_llm_from_scratch_first_learns_from_what_the_small_model_says_of_unla
         for parts in (("scratch", "llm"), ("scratch", "pseudo_labelled", "model"))
     )
     assert not all(before[name].equal(after[name]) for name in before)
-    other = dataclasses.replace(silver, sentences=31)
+    other = dataclasses.replace(pseudo_labels, sentences=31)
     assert llm_job.inputs(with_settings(taught, "llm", pseudo_labels=other), mine) != llm_job.inputs(taught, mine)
 
 

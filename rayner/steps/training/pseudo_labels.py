@@ -1,4 +1,4 @@
-"""Pseudo-labels: sentences of unlabelled text with the small model's tags, the first lessons of an LLM from scratch.
+"""Pseudo-labels: sentences of unlabelled text with the tags of the small model, to train an LLM from scratch on first.
 
 Labelled text is too little to teach a new decoder the language. The small model's tags on twenty thousand sentences of
 the corpus have errors, but they teach characters, markup and most of the style. Training on the gold sentences follows
