@@ -86,9 +86,9 @@ def check_pretrained_model(key: str, model: str) -> None:
     try:
         AutoConfig.from_pretrained(model, trust_remote_code=safe_load_options(model)["trust_remote_code"])
     except (OSError, ValueError) as error:
-        what = "folder" if Path(model).exists() else "folder or hub name"
-        why = " ".join(str(error).split())
-        raise ConfigError(f"{key}: expected the {what} of a checkpoint, found {model!r}: {why}") from error
+        expected = "folder" if Path(model).exists() else "folder or hub name"
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{key}: expected the {expected} of a checkpoint, found {model!r}: {reason}") from error
 
 
 def check_engine(config: Config) -> None:
