@@ -1,4 +1,4 @@
-"""What is released: the wheel's files, one version, the licences. `make release-check` installs and uses the wheel."""
+"""The files of a release: wheel, sdist, version, licences. `make release-check` also installs and uses the wheel."""
 
 import re
 import shutil
@@ -23,7 +23,7 @@ BUILD = "from setuptools import build_meta as b; b.build_sdist('dist'); b.build_
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory) -> Path:
-    """A folder with sdist and wheel, made without a network."""
+    """Build sdist and wheel without a network; return their folder."""
     clone = tmp_path_factory.mktemp("release") / "clone"
     shutil.copytree(
         ROOT, clone, ignore=lambda at, names: {*NOT_TRACKED(at, names), *({"runs"} if at == str(ROOT) else ())}
@@ -36,15 +36,15 @@ def test_the_wheel_holds_the_package_and_nothing_else(built):
     (path,) = built.glob("*.whl")
     assert path.name == f"rayner-{rayner.__version__}-py3-none-any.whl"
     with zipfile.ZipFile(path) as wheel:
-        about = {name for name in wheel.namelist() if name.startswith(f"rayner-{rayner.__version__}.dist-info/")}
+        metadata = {name for name in wheel.namelist() if name.startswith(f"rayner-{rayner.__version__}.dist-info/")}
         package = {
             file.relative_to(ROOT).as_posix(): file.read_bytes()
             for file in (ROOT / "rayner").rglob("*")
             if file.is_file() and "__pycache__" not in file.parts
         }
-        assert {name: wheel.read(name) for name in set(wheel.namelist()) - about} == package
+        assert {name: wheel.read(name) for name in set(wheel.namelist()) - metadata} == package
         assert "rayner/py.typed" in package
-        assert {name.rsplit("licenses/", 1)[-1] for name in about if "licenses/" in name} == {"LICENSE", "NOTICE"}
+        assert {name.rsplit("licenses/", 1)[-1] for name in metadata if "licenses/" in name} == {"LICENSE", "NOTICE"}
         assert not [name for name in wheel.namelist() if str(ROOT).encode() in wheel.read(name)]
 
 
@@ -58,14 +58,14 @@ def test_the_sdist_holds_the_jobs_and_what_they_read(built):
     assert {name for name in expected if "__pycache__" not in name} <= names
 
 
-def test_one_version_is_told_everywhere():
+def test_the_version_is_the_same_everywhere():
     assert re.fullmatch(r"\d+\.\d+\.\d+", rayner.__version__), "expected MAJOR.MINOR.PATCH"
     versions = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
     assert versions[:2] == ["Unreleased", rayner.__version__]
     assert yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))["version"] == rayner.__version__
 
 
-def test_the_licences_of_direct_dependencies_are_those_installed():
+def test_the_licences_page_lists_the_installed_direct_dependencies():
     rows = re.findall(
         r"^\| \*\*(.+?)\*\* \| (.+?) \|", (ROOT / "docs" / "licences.md").read_text(encoding="utf-8"), re.M
     )

@@ -1,4 +1,4 @@
-"""The files of a run have the keys that docs/formats.md tells, and no others."""
+"""The files of a run have exactly the keys that docs/formats.md lists."""
 
 import pytest
 
@@ -15,14 +15,14 @@ pytestmark = pytest.mark.slow
     ("fusion.json", "## fusion.json", set()),
     ("evaluation.json", "## evaluation.json", set()),
 ])  # fmt: skip
-def test_every_key_of_a_file_is_told(run, file, before, absent):
+def test_every_key_of_a_file_is_listed(run, file, before, absent):
     assert read_json(run.path(file)).keys() == first_column_names(PAGE, before) - absent
 
 
-def test_every_place_of_a_run_is_told(run):
-    told = {
+def test_every_file_of_a_run_is_listed(run):
+    listed = {
         key.partition("/")[0]
         for row in table_after(PAGE, "## The run folder")
         for key in row[0].replace("`", "").split(", ")
     }
-    assert {path.name for path in run.root.iterdir()} <= told
+    assert {path.name for path in run.root.iterdir()} <= listed
