@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rayner.fusion.fused_entities import FusedEntity
-from rayner.fusion.span_features import Lexicon
+from rayner.fusion.lexicon import Lexicon
 from rayner.fusion.weight_search import WeightCurve
 from rayner.text.predictions import SegmentPrediction, SlmPrediction
 

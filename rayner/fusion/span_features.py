@@ -1,260 +1,161 @@
-"""Single candidate spans: every entity that either model puts or the small one considers, and what is known of it.
+"""Candidate spans (every entity that either model puts or the small one considers) and what is known of each.
 
-All numbers are bounded (logarithms have a floor), so a rule linear in them has bounds, which the exact gate needs.
+All numbers are bounded (logarithms have a floor). So a rule that is linear in them has a bound, which the exact gate
+needs (`span_bound`).
 """
 
 import math
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from rayner.text.labelled_text import LabelledSentence
+from rayner.fusion.lexicon import Lexicon
 from rayner.text.predictions import LlmEntity, SegmentPrediction, SlmPrediction
 from rayner.text.spans import Span
 
-LOG_PROB_FLOOR = -14.0  # of logarithms of probabilities, about 1e-6
-MIN_LABEL_PROB = 0.1  # measured: lower finds no more, higher less (docs/log.md)
-_LENGTHS = 4  # one character, two, three, four or more
-_ODDS = 9.0  # logits are cut there, at either side
-_LEXICAL = ("tagged so", "tagged otherwise", "share of its places tagged so", "share of its tags", "never tagged")
-NON_NEGATIVE_FEATURES = (
-    "LLM decisions",
-    "LLM least decision",
-    "LLM category",
-    "LLM boundary",
-)  # no rule may punish the LLM's certainty
+LOG_PROB_FLOOR = -14.0  # of natural logarithms of probabilities; about 1e-6
+MIN_LABEL_PROB = 0.1  # measured: lower finds no more candidates that are right, higher fewer (docs/log.md)
+N_LENGTHS = 4  # one character, two, three, four or more
+MAX_LOGIT = 9.0  # logits are cut there, on either side
+LEXICAL_FEATURES = ("tagged so", "tagged otherwise", "share of its places tagged so", "share of its tags",
+                    "never tagged")  # fmt: skip
+# The rule must not punish the LLM's certainty.
+NON_NEGATIVE_FEATURES = ("LLM decisions", "LLM least decision", "LLM category", "LLM boundary")
 Floats = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Lexicon:
-    """The strings tagged in the training text: how often by type, and how often they stand there, tagged or not."""
-
-    type_counts: Mapping[str, Mapping[str, int]]
-    occurrence_counts: Mapping[str, int]
-
-
-_NO_LEXICON = Lexicon({}, {})
-
-
-def build_lexicon(examples: Iterable[LabelledSentence]) -> Lexicon:
-    """The lexicon of labelled sentences."""
-    kept = list(examples)
-    tagged: dict[str, Counter[str]] = defaultdict(Counter)
-    for example in kept:
-        for span in example.spans:
-            tagged[example.text[span.start : span.end]][span.type] += 1
-    seen: Counter[str] = Counter()
-    for size in {len(string) for string in tagged}:
-        for example in kept:
-            grams = (example.text[i : i + size] for i in range(len(example.text) - size + 1))
-            seen.update(gram for gram in grams if gram in tagged)
-    return Lexicon({string: dict(counts) for string, counts in tagged.items()}, dict(seen))
-
-
-def candidate_spans(row: SegmentPrediction, types: Sequence[str]) -> list[Span]:
-    """All spans that either model puts or the small one considers, each once, in order."""
-    return sorted({*row.slm.spans, *(row.llm.spans if row.llm else ()), *slm_candidate_spans(row.slm, types)})
+def candidate_spans(segment: SegmentPrediction, types: Sequence[str]) -> list[Span]:
+    """Return all spans that either model puts or the small one considers, each once, in order."""
+    llm_spans = segment.llm.spans if segment.llm else ()
+    return sorted({*segment.slm.spans, *llm_spans, *slm_candidate_spans(segment.slm, types)})
 
 
 def slm_candidate_spans(slm: SlmPrediction, types: Sequence[str]) -> set[Span]:
-    """The spans each of whose labels the small model gives a probability above `MIN_LABEL_PROB`."""
-    found: set[Span] = set()
+    """Return the spans each of whose labels the small model gives a probability above MIN_LABEL_PROB."""
+    spans: set[Span] = set()
     if slm.log_probs is None or not len(slm.log_probs):
-        return found
+        return spans
     likely = slm.log_probs > math.log(MIN_LABEL_PROB)
-    for k, kind in enumerate(types):
+    for k, type_ in enumerate(types):
         begins, inner, ends, single = (likely[:, 1 + 4 * k + j] for j in range(4))
-        found |= {Span(int(i), int(i) + 1, kind) for i in np.flatnonzero(single)}
+        spans |= {Span(int(i), int(i) + 1, type_) for i in np.flatnonzero(single)}
         for start in np.flatnonzero(begins):
             for i in range(int(start) + 1, len(likely)):
                 if ends[i]:
-                    found.add(Span(int(start), i + 1, kind))
+                    spans.add(Span(int(start), i + 1, type_))
                 if not inner[i]:
                     break
-    return found
+    return spans
 
 
 def feature_names(types: Sequence[str]) -> list[str]:
-    """What the columns of `features` are."""
+    """Return the names of the columns of `compute_span_features`."""
     return [
         "SLM", "LLM", "both", "SLM otherwise", "LLM otherwise", "SLM otherwise, same type", "LLM otherwise, same type",
         "H mean", "H max", "SLM log p min", "SLM log p mean", "SLM logit", "LLM decisions", "LLM least decision",
         "LLM category", "LLM boundary",
-        *_LEXICAL,
-        *[f"length {n + 1}" for n in range(_LENGTHS)],
-        *[f"type {kind}" for kind in types],
+        *LEXICAL_FEATURES,
+        *[f"length {n + 1}" for n in range(N_LENGTHS)],
+        *[f"type {type_}" for type_ in types],
     ]  # fmt: skip
 
 
 def compute_span_features(
-    row: SegmentPrediction, spans: Sequence[Span], types: Sequence[str], known: Lexicon
+    segment: SegmentPrediction, spans: Sequence[Span], types: Sequence[str], lexicon: Lexicon
 ) -> Floats:
-    """[n_spans, n_names(types)] of candidates of a segment that both models answered.
+    """Return the features of candidates of a segment that both models answered, [n_spans, n_features].
 
     Raises ValueError without an LLM answer or the small model's distributions.
     """
-    if row.llm is None or row.slm.log_probs is None:
-        raise ValueError(f"{row.doc_id} [{row.start}, {row.end}): expected answers of both models with distributions")
-    theirs = {item.span: item for item in row.llm.entities}
-    own = set(row.slm.spans)
-    decisions = _log(row.llm.slot_probs)
-    out = np.zeros((len(spans), len(feature_names(types))))
+    if segment.llm is None or segment.slm.log_probs is None:
+        raise ValueError(
+            f"{segment.doc_id} [{segment.start}, {segment.end}): expected answers of both models with distributions"
+        )
+    llm_entities = {entity.span: entity for entity in segment.llm.entities}
+    slm_spans = set(segment.slm.spans)
+    log_slot_probs = _floored_log(segment.llm.slot_probs)
+    features = np.zeros((len(spans), len(feature_names(types))))
     for i, span in enumerate(spans):
-        item = theirs.get(span)
-        out[i] = [
-            *_proposed(span, own, theirs.keys()),
-            *_slm(row.slm, span, types),
-            *_llm(decisions[span.start : span.end + 1], item),
-            *_known(row.text[span.start : span.end], span.type, known),
-            *_one_hot(min(span.end - span.start, _LENGTHS) - 1, _LENGTHS),
-            *(float(span.type == kind) for kind in types),
+        features[i] = [
+            *_proposal_features(span, slm_spans, llm_entities.keys()),
+            *_slm_features(segment.slm, span, types),
+            *_llm_features(log_slot_probs[span.start : span.end + 1], llm_entities.get(span)),
+            *lexical_features(segment.text[span.start : span.end], span.type, lexicon),
+            *_one_hot(min(span.end - span.start, N_LENGTHS) - 1, N_LENGTHS),
+            *(float(span.type == type_) for type_ in types),
         ]
-    return out
-
-
-def max_linear_score(row: SegmentPrediction, types: Sequence[str], known: Lexicon, weights: Floats) -> float:
-    """The most that a linear rule could give any candidate, where the small model puts none itself.
-
-    weights: by column of `features`. What the small model and the lexicon say is looked up for every span; what the
-    LLM says of it is bounded.
-    Raises ValueError without the small model's distributions.
-    """
-    n, slm = len(row.text), row.slm
-    if not n:
-        return -np.inf
-    if slm.log_probs is None:
-        raise ValueError(f"{row.doc_id} [{row.start}, {row.end}): expected the small model's distributions")
-    by = dict(zip(feature_names(types), map(float, weights), strict=True))
-    theirs = {"LLM": (0, 1), "LLM otherwise": (0, 1), "LLM otherwise, same type": (0, 1),
-              "LLM decisions": (2 * LOG_PROB_FLOOR * _LENGTHS, 0)}  # fmt: skip
-    theirs |= dict.fromkeys(("LLM least decision", "LLM category", "LLM boundary"), (LOG_PROB_FLOOR, 0))
-    said = sum(max(by[name] * low, by[name] * high) for name, (low, high) in theirs.items())
-    sizes = min(n, max([_LENGTHS, *map(len, known.type_counts)]))
-    columns = np.maximum(slm.log_probs.astype(np.float64), LOG_PROB_FLOOR)
-    entropy = slm.entropy.astype(np.float64)
-    best = max(_highest_of(size, row.text, entropy, columns, types, known, by) for size in range(1, sizes + 1))
-    if n > sizes:  # longer spans: not in the lexicon; the rest by the extremes of the text
-        best = max(best, _highest_beyond(entropy, columns, types, by))
-    return float(said + best)
-
-
-def _highest_of(
-    size: int,
-    text: str,
-    entropy: Floats,
-    columns: Floats,
-    types: Sequence[str],
-    known: Lexicon,
-    by: Mapping[str, float],
-) -> float:
-    """The most that spans of this size get but for what the LLM says of them."""
-    starts = len(text) - size + 1
-    windows = np.lib.stride_tricks.sliding_window_view(entropy, size)
-    common = by["H mean"] * windows.mean(axis=1) + by["H max"] * windows.max(axis=1)
-    common += by[f"length {min(size, _LENGTHS)}"]
-    strings = [(i, text[i : i + size]) for i in range(starts) if text[i : i + size] in known.type_counts]
-    best = -np.inf
-    for k, kind in enumerate(types):
-        first = 1 + 4 * k
-        if size == 1:
-            low = mean = columns[:, first + 3]
-        else:
-            begin, end = columns[:starts, first], columns[size - 1 :, first + 2]
-            low, mean = np.minimum(begin, end), begin + end
-            if size > 2:
-                inner = np.lib.stride_tricks.sliding_window_view(columns[1:-1, first + 1], size - 2)
-                low, mean = np.minimum(low, inner.min(axis=1)), mean + inner.sum(axis=1)
-            mean = mean / size
-        found = common + by[f"type {kind}"] + by["SLM log p min"] * low + by["SLM log p mean"] * mean
-        found += by["SLM logit"] * _logits(low)
-        told = np.full(starts, _weighed(_known("", kind, known), by))
-        for i, string in strings:
-            told[i] = _weighed(_known(string, kind, known), by)
-        best = max(best, float((found + told).max()))
-    return best
-
-
-def _highest_beyond(entropy: Floats, columns: Floats, types: Sequence[str], by: Mapping[str, float]) -> float:
-    common = by[f"length {_LENGTHS}"]
-    common += sum(max(by[name] * entropy.min(), by[name] * entropy.max()) for name in ("H mean", "H max"))
-    best = -np.inf
-    for k, kind in enumerate(types):
-        most = float(columns[:, 1 + 4 * k : 4 + 4 * k].max())
-        odds = float(_logits(np.array(most)))
-        told = sum(max(by[name] * LOG_PROB_FLOOR, by[name] * most) for name in ("SLM log p min", "SLM log p mean"))
-        told += max(by["SLM logit"] * -_ODDS, by["SLM logit"] * odds) + _weighed(_known("", kind, _NO_LEXICON), by)
-        best = max(best, common + by[f"type {kind}"] + told)
-    return float(best)
-
-
-def _weighed(told: Sequence[float], by: Mapping[str, float]) -> float:
-    return sum(by[name] * value for name, value in zip(_LEXICAL, told, strict=True))
+    return features
 
 
 def entity_label_log_probs(log_probs: npt.NDArray[np.float32], span: Span, types: Sequence[str]) -> Floats:
-    """[n] the log-probability of each label that together spell an entity. log_probs: see `SlmPrediction`."""
+    """Return the log-probability of each label that together spell an entity, [n_chars of the span], natural log.
+
+    log_probs: as in `SlmPrediction`.
+    """
     first = 1 + 4 * list(types).index(span.type)
-    n = span.end - span.start
-    columns = [first + 3] if n == 1 else [first, *[first + 1] * (n - 2), first + 2]
-    found: Floats = log_probs[np.arange(span.start, span.end), columns].astype(np.float64)
-    return found
+    n_chars = span.end - span.start
+    columns = [first + 3] if n_chars == 1 else [first, *[first + 1] * (n_chars - 2), first + 2]
+    label_log_probs: Floats = log_probs[np.arange(span.start, span.end), columns].astype(np.float64)
+    return label_log_probs
 
 
-def _proposed(span: Span, own: Iterable[Span], theirs: Iterable[Span]) -> list[float]:
-    both = [[other for other in side if other.overlaps(span)] for side in (own, theirs)]
-    has = [float(span in side) for side in both]
-    against = [[other for other in side if other != span] for side in both]
-    alike = [any(other.type == span.type for other in side) for side in against]
-    return [*has, has[0] * has[1], *(float(bool(side)) for side in against), *map(float, alike)]
+def _proposal_features(span: Span, slm_spans: Iterable[Span], llm_spans: Iterable[Span]) -> list[float]:
+    """Say which models put the span, and which put other spans that overlap it, of any and of the same type."""
+    overlapping = [[other for other in side if other.overlaps(span)] for side in (slm_spans, llm_spans)]
+    puts = [float(span in side) for side in overlapping]
+    rivals = [[other for other in side if other != span] for side in overlapping]
+    same_type = [any(other.type == span.type for other in side) for side in rivals]
+    return [*puts, puts[0] * puts[1], *(float(bool(side)) for side in rivals), *map(float, same_type)]
 
 
-def _slm(slm: SlmPrediction, span: Span, types: Sequence[str]) -> list[float]:
+def _slm_features(slm: SlmPrediction, span: Span, types: Sequence[str]) -> list[float]:
+    """Return the entropy's mean and maximum, and minimum, mean and logit of the label probabilities."""
     entropy = slm.entropy[span.start : span.end].astype(np.float64)
     if slm.log_probs is None or span.type not in types:
-        return [float(entropy.mean()), float(entropy.max()), LOG_PROB_FLOOR, LOG_PROB_FLOOR, -_ODDS]
-    found = np.maximum(entity_label_log_probs(slm.log_probs, span, types), LOG_PROB_FLOOR)
+        return [float(entropy.mean()), float(entropy.max()), LOG_PROB_FLOOR, LOG_PROB_FLOOR, -MAX_LOGIT]
+    log_probs = np.maximum(entity_label_log_probs(slm.log_probs, span, types), LOG_PROB_FLOOR)
     return [
         float(entropy.mean()),
         float(entropy.max()),
-        float(found.min()),
-        float(found.mean()),
-        float(_logits(found.min())),
+        float(log_probs.min()),
+        float(log_probs.mean()),
+        float(log_p_to_logit(log_probs.min())),
     ]
 
 
-def _llm(decisions: Floats, item: LlmEntity | None) -> list[float]:
-    total = max(float(decisions.sum()), 2 * LOG_PROB_FLOOR * _LENGTHS)
-    pair = [0.0, 0.0] if item is None else [float(_log(np.array(p))) for p in (item.category_prob, item.boundary_prob)]
-    return [total, float(decisions.min()), *pair]
+def _llm_features(log_slot_probs: Floats, entity: LlmEntity | None) -> list[float]:
+    """Return sum and minimum over the span's slots, and the entity's two log-probabilities (0 if it put none)."""
+    total = max(float(log_slot_probs.sum()), 2 * LOG_PROB_FLOOR * N_LENGTHS)
+    probs = () if entity is None else (entity.category_prob, entity.boundary_prob)
+    pair = [float(_floored_log(np.array(prob))) for prob in probs] or [0.0, 0.0]
+    return [total, float(log_slot_probs.min()), *pair]
 
 
-def _known(string: str, kind: str, known: Lexicon) -> list[float]:
-    counts = known.type_counts.get(string, {})
-    same, all_tags = counts.get(kind, 0), sum(counts.values())
-    places = max(known.occurrence_counts.get(string, 0), all_tags)
-    share = (same + 0.5) / (places + 1) if places else 0.0
+def lexical_features(string: str, type_: str, lexicon: Lexicon) -> list[float]:
+    """Return the LEXICAL_FEATURES of a string as an entity of a type."""
+    counts = lexicon.type_counts.get(string, {})
+    n_same, n_tags = counts.get(type_, 0), sum(counts.values())
+    n_places = max(lexicon.occurrence_counts.get(string, 0), n_tags)
+    share = (n_same + 0.5) / (n_places + 1) if n_places else 0.0
     return [
-        float(np.log1p(same)),
-        float(np.log1p(all_tags - same)),
+        float(np.log1p(n_same)),
+        float(np.log1p(n_tags - n_same)),
         share,
-        same / all_tags if all_tags else 0.5,
-        float(not all_tags),
+        n_same / n_tags if n_tags else 0.5,
+        float(not n_tags),
     ]
 
 
-def _one_hot(which: int, size: int) -> list[float]:
-    return [float(i == which) for i in range(size)]
+def _one_hot(index: int, size: int) -> list[float]:
+    return [float(i == index) for i in range(size)]
 
 
-def _log(probabilities: npt.NDArray[np.floating]) -> Floats:
-    out: Floats = np.log(np.maximum(probabilities, np.exp(LOG_PROB_FLOOR)), dtype=np.float64)
-    return out
+def _floored_log(probs: npt.NDArray[np.floating]) -> Floats:
+    logs: Floats = np.log(np.maximum(probs, np.exp(LOG_PROB_FLOOR)), dtype=np.float64)
+    return logs
 
 
-def _logits(log_p: Floats) -> Floats:
-    """ln(p / (1 - p)), cut at either side."""
-    return np.clip(log_p - np.log(-np.expm1(np.minimum(log_p, -1e-9))), -_ODDS, _ODDS)
+def log_p_to_logit(log_p: Floats) -> Floats:
+    """Return ln(p / (1 - p)), cut at MAX_LOGIT on either side; log_p: natural log of p."""
+    return np.clip(log_p - np.log(-np.expm1(np.minimum(log_p, -1e-9))), -MAX_LOGIT, MAX_LOGIT)

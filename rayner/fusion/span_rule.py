@@ -16,15 +16,15 @@ import numpy.typing as npt
 from rayner.fusion import gate
 from rayner.fusion.fused_entities import FusedEntity, accepted_entities, slm_entities
 from rayner.fusion.fusion_rule import FittingSample, RuleFit, llm_could_change
+from rayner.fusion.lexicon import Lexicon
 from rayner.fusion.logistic import fit_logistic_weights
+from rayner.fusion.span_bound import max_linear_score
 from rayner.fusion.span_features import (
     NON_NEGATIVE_FEATURES,
     Floats,
-    Lexicon,
     candidate_spans,
     compute_span_features,
     feature_names,
-    max_linear_score,
 )
 from rayner.text.predictions import SegmentPrediction, SlmPrediction
 from rayner.text.spans import Span

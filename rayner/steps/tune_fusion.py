@@ -21,9 +21,9 @@ from rayner.fusion.artifact import TunedFusion
 from rayner.fusion.budget import Budget, fit_budget
 from rayner.fusion.calibration import Calibration, fit_calibration
 from rayner.fusion.fusion_rule import FittingSample, FusionRule
+from rayner.fusion.lexicon import build_lexicon
 from rayner.fusion.region_rule import RegionRule
 from rayner.fusion.rule_search import decide_held_out, list_rule_candidates
-from rayner.fusion.span_features import build_lexicon
 from rayner.fusion.span_rule import SpanRule
 from rayner.fusion.weight_search import WeightCurve
 from rayner.runs.progress import log

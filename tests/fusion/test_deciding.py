@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from rayner.evaluation.metrics import count_entities, micro_score
 from rayner.fusion import span_rule
+from rayner.fusion.lexicon import Lexicon
 from rayner.fusion.region_rule import RegionRule
-from rayner.fusion.span_features import Lexicon, feature_names
+from rayner.fusion.span_features import feature_names
 from rayner.fusion.span_rule import SpanRule, accept_candidates, candidate_probs, rank_candidates
 from rayner.text.predictions import SlmPrediction
 from rayner.text.spans import Span

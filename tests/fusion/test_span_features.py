@@ -8,15 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rayner.fusion.lexicon import Lexicon, build_lexicon
+from rayner.fusion.span_bound import max_linear_score
 from rayner.fusion.span_features import (
     LOG_PROB_FLOOR,
-    Lexicon,
-    build_lexicon,
     candidate_spans,
     compute_span_features,
     entity_label_log_probs,
     feature_names,
-    max_linear_score,
 )
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.predictions import LlmAnswer, LlmEntity, SegmentPrediction, SlmPrediction

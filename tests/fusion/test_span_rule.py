@@ -12,18 +12,17 @@ from hypothesis import strategies as st
 from rayner.evaluation.metrics import count_entities, micro_score
 from rayner.fusion import span_rule
 from rayner.fusion.fusion_rule import FittingSample
+from rayner.fusion.lexicon import Lexicon, build_lexicon
 from rayner.fusion.region_rule import RegionRule
 from rayner.fusion.rule_search import decide_held_out
+from rayner.fusion.span_bound import max_linear_score
 from rayner.fusion.span_features import (
     LOG_PROB_FLOOR,
     MIN_LABEL_PROB,
-    Lexicon,
-    build_lexicon,
     candidate_spans,
     compute_span_features,
     entity_label_log_probs,
     feature_names,
-    max_linear_score,
     slm_candidate_spans,
 )
 from rayner.fusion.span_rule import SpanRule, accept_candidates

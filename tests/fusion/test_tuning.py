@@ -16,9 +16,9 @@ from rayner.fusion.conflict_regions import (
     find_agreements_and_conflicts,
 )
 from rayner.fusion.fusion_rule import FittingSample, RuleFit
+from rayner.fusion.lexicon import Lexicon
 from rayner.fusion.region_rule import RegionRule
 from rayner.fusion.rule_search import decide_held_out
-from rayner.fusion.span_features import Lexicon
 from rayner.fusion.weight_search import choose_weight, compute_f1_curve, tabulate_conflicts
 from rayner.text.predictions import LlmAnswer, LlmEntity, SegmentPrediction, SlmPrediction
 from rayner.text.spans import Span

@@ -9,9 +9,9 @@ from rayner.evaluation.reliability import evaluate_calibration
 from rayner.fusion.artifact import TunedFusion
 from rayner.fusion.budget import fit_budget
 from rayner.fusion.calibration import Calibration, calibration_features
+from rayner.fusion.lexicon import Lexicon
 from rayner.fusion.logistic import fit_logistic_weights
 from rayner.fusion.region_rule import RegionRule
-from rayner.fusion.span_features import Lexicon
 from rayner.fusion.span_rule import SpanRule
 from rayner.fusion.weight_search import WeightCurve
 from rayner.report.run_report import MAX_SAMPLE_CHARS, MAX_SAMPLES, evaluate_and_write_report, read_samples
