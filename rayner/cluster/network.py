@@ -1,4 +1,4 @@
-"""The network over which the workers of a training exchange what they learned."""
+"""The network over which the workers of a training exchange gradients."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -14,15 +14,15 @@ from rayner.cluster.compat import RayTorchBackend
 
 @dataclass
 class RayNodeTorchConfig(TorchConfig):
-    """Torch's process group, on the CPU over the network by which Ray's nodes reach each other.
+    """Settings of torch's process group: on the CPU, use the network that connects Ray's nodes.
 
-    Gloo would take the address that a machine's own name stands for, which is 127.0.1.1 by the `/etc/hosts` of Debian
-    and Ubuntu: nobody is reached there from another machine. NCCL looks for a network by itself.
+    Gloo alone would use the address of the machine's own name, which is 127.0.1.1 in the `/etc/hosts` of Debian and
+    Ubuntu: other machines cannot reach it. NCCL finds a network by itself.
     """
 
     @property
     def backend_cls(self) -> type[RayTorchBackend]:
-        """Ray's, which asks first."""
+        """Ray's backend, which sets the interface first."""
         return _RayNodeTorchBackend
 
 
@@ -33,13 +33,15 @@ class _RayNodeTorchBackend(RayTorchBackend):
 
 
 def set_gloo_interface() -> None:
-    """Have Gloo listen, in this process, where Ray reaches this node; a choice made from outside is kept."""
-    held = {name: [each.address for each in addresses] for name, addresses in psutil.net_if_addrs().items()}
-    name = find_interface(ray.util.get_node_ip_address(), held)
+    """Let Gloo in this process use the interface by which Ray reaches this node, unless one is set already."""
+    interface_addresses = {
+        name: [each.address for each in addresses] for name, addresses in psutil.net_if_addrs().items()
+    }
+    name = find_interface(ray.util.get_node_ip_address(), interface_addresses)
     if name:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", name)
 
 
 def find_interface(address: str, interface_addresses: Mapping[str, Iterable[str]]) -> str | None:
-    """The network interface that has an address. held: the addresses of each."""
+    """Return the network interface that has an address. interface_addresses: the addresses of each interface."""
     return next((name for name, addresses in interface_addresses.items() if address in addresses), None)

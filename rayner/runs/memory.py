@@ -7,40 +7,40 @@ import psutil
 
 
 class PeakMemoryMonitor:
-    """While it is open, samples the memory of this process and its descendants; `peak` is in MiB.
+    """Context manager that samples the memory of this process and its descendants; `peak` is in MiB.
 
-    Shared pages (the object store, libraries) count once: it adds up proportional set sizes where the system tells
-    them, else resident ones.
+    Shared pages (the object store, libraries) count once: proportional set sizes are added up where the system
+    reports them, else resident set sizes.
     """
 
     def __init__(self, interval_seconds: float = 5.0) -> None:
-        self.seconds, self.peak = interval_seconds, 0.0
+        self.interval_seconds, self.peak = interval_seconds, 0.0
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread = threading.Thread(target=self._sample_until_stopped, daemon=True)
 
     def __enter__(self) -> "PeakMemoryMonitor":
         self._thread.start()
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
         self._thread.join()
 
-    def _watch(self) -> None:
-        while not self._stop.wait(self.seconds):
+    def _sample_until_stopped(self) -> None:
+        while not self._stop.wait(self.interval_seconds):
             self.peak = max(self.peak, process_tree_mib())
 
 
 def process_tree_mib() -> float:
-    """Memory of this process and its descendants now, MiB."""
-    own = psutil.Process()
-    total = 0
-    for process in [own, *own.children(recursive=True)]:
+    """Return the memory of this process and its descendants now, in MiB."""
+    this_process = psutil.Process()
+    n_bytes = 0
+    for process in [this_process, *this_process.children(recursive=True)]:
         try:
             info = process.memory_full_info()
         except psutil.Error:
-            continue  # it ended meanwhile
-        total += getattr(info, "pss", info.rss)
-    return total / 1024**2
+            continue  # the process has ended
+        n_bytes += getattr(info, "pss", info.rss)
+    return n_bytes / 1024**2
