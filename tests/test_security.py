@@ -375,13 +375,15 @@ def test_a_document_cannot_write_into_the_page(tmp_path):
     entities = [entity(name, text.index("楚"), "楚王")]
     write_unit(tmp_path / "tagged", "0.parquet", [document(name, text)], entities)
     shown = read_samples(tmp_path / "tagged")
-    write_report_page(tmp_path / "r.html", title=name, evaluation={}, fusion={}, run={name: text}, samples=shown)
+    write_report_page(
+        tmp_path / "r.html", title=name, evaluation=None, fusion=None, facts={name: text}, methods=None, samples=shown
+    )
     raw = (tmp_path / "r.html").read_text(encoding="utf-8")
     page = Page(raw)
     assert "<img" not in raw
     assert not page.tags("img")
     assert len(page.tags("script")) == 1
-    assert not any(attribute.startswith("on") for _, attrs in page.found for attribute in attrs)
+    assert not any(attribute.startswith("on") for _, attrs in page.elements for attribute in attrs)
     assert name in page.text
     assert text in page.text
     assert {attrs["data-type"] for attrs in page.tags("mark")} == {"NR"}

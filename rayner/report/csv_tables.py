@@ -1,67 +1,72 @@
-"""The numbers of a run's evaluation as CSV tables, a file each, for spreadsheets and statistics programs."""
+"""Format the numbers of a run's evaluation as CSV tables, one file each, for spreadsheets and statistics programs."""
 
 import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-_SHARES = ("precision", "recall", "f1")
-_COUNTS = ("gold", "predicted", "right")
+from rayner.evaluation.artifact import Evaluation, SystemCalibration, SystemScores
+
 COLUMNS = {
-    "scores.csv": ("system", "type", *_COUNTS, *_SHARES, "f1_low", "f1_high"),
+    "scores.csv": (
+        "system", "type", "gold", "predicted", "right", "precision", "recall", "f1", "f1_low", "f1_high"
+    ),
     "averages.csv": ("system", "macro_f1", "token_macro_with_o", "token_macro_without_o"),
     "errors.csv": ("system", "gold_type", "right", "boundary", "type", "both", "missed"),
     "confusion.csv": ("system", "gold_type", "predicted_type", "entities"),
     "differences.csv": ("pair", "f1_difference", "low", "high"),
     "calibration.csv": ("system", "type", "entities", "error_before", "error_after"),
     "reliability.csv": ("system", "low", "high", "mean_score", "share_right", "entities"),
-}
+}  # fmt: skip
+_Row = tuple[Any, ...]
 
 
-def evaluation_to_csv_tables(evaluation: Mapping[str, Any]) -> dict[str, str]:
-    """File name to content; shares in [0, 1], one row of names first. An empty type stands for all, or for none."""
-    rows = {
-        "scores.csv": _scores(evaluation["systems"]),
+def evaluation_to_csv_tables(evaluation: Evaluation) -> dict[str, str]:
+    """Return the tables by file name. Shares are in [0, 1]; an empty type means all types, or no entity."""
+    systems, calibration = evaluation.systems, evaluation.calibration
+    rows: dict[str, Iterable[_Row]] = {
+        "scores.csv": _score_rows(systems),
         "averages.csv": (
-            (name, *(system[key] for key in COLUMNS["averages.csv"][1:]))
-            for name, system in evaluation["systems"].items()
+            (name, system.macro_f1, system.token_macro_with_o, system.token_macro_without_o)
+            for name, system in systems.items()
         ),
         "errors.csv": (
-            (name, kind, *found.values())
-            for name, system in evaluation["systems"].items()
-            for kind, found in system["errors"]["outcomes"].items()
+            (name, type_name, *outcomes.values())
+            for name, system in systems.items()
+            for type_name, outcomes in system.errors.outcomes.items()
         ),
         "confusion.csv": (
-            (name, ours, theirs, n)
-            for name, system in evaluation["systems"].items()
-            for ours, row in system["errors"]["pairs"].items()
-            for theirs, n in row.items()
+            (name, gold_type, predicted_type, n)
+            for name, system in systems.items()
+            for gold_type, predicted in system.errors.pairs.items()
+            for predicted_type, n in predicted.items()
         ),
-        "differences.csv": ((pair, *values) for pair, values in evaluation.get("paired", {}).items()),
-        "calibration.csv": _calibration(evaluation.get("calibration", {})),
+        "differences.csv": ((pair, *values) for pair, values in evaluation.paired.items()),
+        "calibration.csv": _calibration_rows(calibration),
         "reliability.csv": (
-            (name, *(b[key] for key in ("low", "high", "mean", "right", "n")))
-            for name, found in evaluation.get("calibration", {}).items()
-            for b in found["bins"]
+            (name, b.low, b.high, b.mean, b.right, b.n) for name, system in calibration.items() for b in system.bins
         ),
     }
-    return {name: _csv(COLUMNS[name], found) for name, found in rows.items()}
+    return {name: _format_csv(COLUMNS[name], table_rows) for name, table_rows in rows.items()}
 
 
-def _scores(systems: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
+def _score_rows(systems: Mapping[str, SystemScores]) -> Iterator[_Row]:
     for name, system in systems.items():
-        everything = {"": {**system["micro"], "interval": system["interval"]}}
-        for kind, row in {**everything, **system["per_type"]}.items():
-            yield (name, kind, *(row[key] for key in (*_COUNTS, *_SHARES)), *row["interval"])
+        scores = {"": (system.micro, system.interval)}
+        scores |= {type_name: (score, score.interval) for type_name, score in system.per_type.items()}
+        for type_name, (score, interval) in scores.items():
+            counts = (score.gold, score.predicted, score.right)
+            yield (name, type_name, *counts, score.precision, score.recall, score.f1, *interval)
 
 
-def _calibration(calibration: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
-    for name, found in calibration.items():
-        for kind, row in {"": found, **found.get("by_type", {})}.items():
-            yield (name, kind, row["n"], row.get("before"), row["after"])
+def _calibration_rows(calibration: Mapping[str, SystemCalibration]) -> Iterator[_Row]:
+    for name, system in calibration.items():
+        yield (name, "", system.n, system.before, system.after)
+        for type_name, by_type in (system.by_type or {}).items():
+            yield (name, type_name, by_type.n, None, by_type.after)
 
 
-def _csv(columns: Iterable[str], rows: Iterable[tuple[Any, ...]]) -> str:
+def _format_csv(columns: Iterable[str], rows: Iterable[_Row]) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(columns)

@@ -1,17 +1,18 @@
-"""The HTML report of a run: one page that needs nothing else, on screen, on paper and without a network.
-
-It is in English and Chinese: see `rayner.rendering.report_texts` for what it says,
-`rayner.rendering.bilingual.BilingualText` for how the page holds it.
-"""
+"""Write the HTML report of a run: one file, in English and Chinese, that needs no network and no other file."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment
 from markupsafe import Markup
 
+from rayner.evaluation.artifact import Disagreement, Evaluation
+from rayner.fusion.artifact import TunedFusion
+from rayner.fusion.region_rule import RegionRule
 from rayner.fusion.span_rule import SpanRule
+from rayner.fusion.weight_search import WeightCurve
 from rayner.rendering.bilingual import BilingualText, join_texts, same_in_both
 from rayner.rendering.tagged_text import TaggedSample, TextPiece, split_by_entities
 from rayner.rendering.templates import load_templates
@@ -24,7 +25,6 @@ from rayner.rendering.translation import (
 )
 from rayner.rendering.type_styles import assign_type_colours
 from rayner.report import fact_tables, plots
-from rayner.report.methods import compose_methods_paragraph
 from rayner.runs.storage import StoragePath, atomic_writer
 from rayner.text.entity_types import sort_types
 
@@ -35,59 +35,98 @@ _ALL_SYSTEMS = _SYSTEMS | {key: translate(key) for key in ("fused_regions", "fus
 _OPEN_DISAGREEMENTS = 10  # the others are in a closed <details>
 
 
+@dataclass(frozen=True)
+class ScoreCard:
+    """The scores of a system in large print. The last three: its interval and F1 on a scale that all cards share, %."""
+
+    name: str
+    label: BilingualText
+    f1: float
+    interval: tuple[float, float]
+    precision: float
+    recall: float
+    n_correct: int
+    n_gold: int
+    interval_left: float
+    interval_width: float
+    f1_position: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A difference in F1 between two systems in words. verdict: ahead, behind or even."""
+
+    verdict: str
+    text: BilingualText
+
+
+@dataclass(frozen=True)
+class CurveMaximum:
+    """The highest F1 of a rule by regions, and the lowest lambda that reaches it."""
+
+    entropy_reduction: BilingualText
+    llm_reduction: BilingualText
+    llm_confidence: BilingualText
+    weight: str
+    f1: float
+
+
+@dataclass(frozen=True)
+class ConflictLines:
+    """A conflict region: a line of text for gold and each system, and the outcome in words.
+
+    lines: (key, label, pieces of text); verdict: good, bad or moot (no model is correct, or none won).
+    """
+
+    disagreement: Disagreement
+    lines: list[tuple[str, BilingualText, list[TextPiece]]]
+    verdict: str
+    outcome: BilingualText
+
+
 def write_report_page(
     path: StoragePath,
     *,
     title: str,
-    evaluation: dict[str, Any],
-    fusion: dict[str, Any],
-    run: dict[str, Any],
-    samples: list[TaggedSample],
+    evaluation: Evaluation | None,
+    fusion: TunedFusion | None,
+    facts: Mapping[str, Any],
+    methods: BilingualText | None,
+    samples: Sequence[TaggedSample],
 ) -> None:
     """Write the page to `path` (UTF-8). Sections without data are left out.
 
-    evaluation: of `evaluation.evaluate_fusion`, or {} without labelled test data; with `budget` {share, f1, exact}
-        (see `plots.plot_f1_by_llm_share`), if it is to be drawn.
-    fusion: {} or any of `chosen` ("regions" | "spans" | module:name), `held_out_f1` (F1 of each), `span_rule`
-        (`SpanRule.to_json`), `region_rule` (`RegionRule.to_json`), `softmax_over` ("all" | "allowed"),
-        `curves` and `baseline_f1` (see `plots.plot_f1_by_lambda`; it may have "fused"),
-        ...
-    run: any JSON; the keys of `facts` are shown as tables, the others folded away.
-    Raises ValueError where the entities of a sample overlap or leave its text.
+    evaluation: None without labelled test data. facts: any JSON; the tables of `fact_tables.main_tables` are shown, the
+    others are in a closed part. Raises ValueError if the entities of a sample overlap or exceed its text.
     """
-    page = (
-        _load_templates()
-        .get_template("report.html.j2")
-        .render(
-            title=title,
-            facts=fact_tables.main_tables(run),
-            more_facts=fact_tables.remaining_tables(run),
-            methods=compose_methods_paragraph(run, fusion, evaluation),
-            **_type_styles(evaluation, samples),
-            systems=_SYSTEMS,
-            all_systems=_ALL_SYSTEMS,
-            evaluation=evaluation,
-            cards=_score_cards(evaluation),
-            comparisons=[_describe_difference(pair, values) for pair, values in evaluation.get("paired", {}).items()],
-            fusion=fusion,
-            rule=_describe_rule(fusion),
-            weights=_span_rule_weights(fusion),
-            baselines=_describe_baselines(fusion),
-            best=[_highest_point(curve) for curve in fusion.get("curves", []) if curve["f1"]],
-            plots=_draw_plots(evaluation, fusion),
-            disagreements=[_disagreement_lines(item) for item in evaluation.get("disagreements", [])],
-            open_disagreements=_OPEN_DISAGREEMENTS,
-            samples=[
-                {"title": s.title, "pieces": split_by_entities(s.text, s.entities), "n": len(s.entities)}
-                for s in samples
-            ],
-        )
+    template = _load_report_templates().get_template("report.html.j2")
+    page = template.render(
+        title=title,
+        facts=fact_tables.main_tables(facts),
+        more_facts=fact_tables.remaining_tables(facts),
+        methods=methods,
+        **_type_styles(evaluation, samples),
+        systems=_SYSTEMS,
+        all_systems=_ALL_SYSTEMS,
+        evaluation=evaluation,
+        cards=_score_cards(evaluation) if evaluation else [],
+        comparisons=_compare_systems(evaluation) if evaluation else [],
+        fusion=fusion,
+        rule=_describe_region_rule(fusion) if fusion else None,
+        rule_choice=_describe_choice(fusion) if fusion else None,
+        weights=_span_rule_weights(fusion) if fusion else [],
+        baselines=_describe_baselines(fusion) if fusion else None,
+        curve_maxima=_curve_maxima(fusion) if fusion else [],
+        plots=_draw_plots(evaluation, fusion),
+        disagreements=list(map(_conflict_lines, evaluation.disagreements)) if evaluation else [],
+        open_disagreements=_OPEN_DISAGREEMENTS,
+        samples=[(sample.title, split_by_entities(sample.text, sample.entities)) for sample in samples],
     )
     with atomic_writer(path) as stream:
         stream.write(page.encode())
 
 
-def _load_templates() -> Environment:
+def _load_report_templates() -> Environment:
     environment = load_templates(Path(__file__).parent)
     environment.globals["type_gloss"] = type_gloss
     environment.filters |= {"percent": format_percent, "with_gloss": type_with_gloss}
@@ -95,133 +134,163 @@ def _load_templates() -> Environment:
 
 
 def format_percent(share: float) -> str:
-    """A share in [0, 1] in percent, two decimals, without the sign."""
+    """Format a share in [0, 1] in percent, with two decimals and without the sign."""
     return f"{100 * share:.2f}"
 
 
 def format_points(difference: float) -> str:
-    """A difference of shares in points, always signed, with a true minus."""
+    """Format a difference of shares in points, with its sign and a true minus."""
     return f"{100 * difference:+.2f}".replace("-", "\u2212")
 
 
-def _describe_difference(pair: str, values: Sequence[float]) -> dict[str, Any]:
-    """Describe a paired difference in F1 in words. `verdict`: ahead, behind or even.
-
-    pair: two systems as in "fused-slm"; values: the first minus the second, and its interval.
-    """
-    first, second = (_ALL_SYSTEMS.get(name, same_in_both(name)) for name in pair.split("-"))
-    difference, low, high = values
-    if high < 0:
-        first, second, difference, low, high = second, first, -difference, -high, -low
-    verdict = "even" if low <= 0 else "behind" if values[2] < 0 else "ahead"
-    interval = translate("interval", format_points(low), format_points(high))
-    key = "no_clear_difference" if verdict == "even" else "higher"
-    text = translate(key, first, second, format_points(difference), interval)
-    return {"verdict": verdict, "text": text.capitalized}
-
-
-def _score_cards(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Micro scores of each system, with its interval placed (percent of the width) on a scale shared by all."""
-    systems = [(name, label, evaluation["systems"][name]) for name, label in _SYSTEMS.items()] if evaluation else []
-    edges = [edge for _, _, system in systems for edge in (*system["interval"], system["micro"]["f1"])]
-    low, wide = min(edges, default=0.0), max(edges, default=1.0) - min(edges, default=0.0) or 1.0
+def _score_cards(evaluation: Evaluation) -> list[ScoreCard]:
+    systems = [(name, label, evaluation.systems[name]) for name, label in _SYSTEMS.items()]
+    values = [value for _, _, system in systems for value in (*system.interval, system.micro.f1)]
+    low = min(values)
+    width = max(values) - low or 1.0
     return [
-        {
-            "name": name,
-            "label": label,
-            **system["micro"],
-            "interval": system["interval"],
-            "left": round(100 * (system["interval"][0] - low) / wide, 2),
-            "wide": round(100 * (system["interval"][1] - system["interval"][0]) / wide, 2),
-            "at": round(100 * (system["micro"]["f1"] - low) / wide, 2),
-        }
+        ScoreCard(
+            name,
+            label,
+            system.micro.f1,
+            system.interval,
+            system.micro.precision,
+            system.micro.recall,
+            n_correct=system.micro.right,
+            n_gold=system.micro.gold,
+            interval_left=round(100 * (system.interval[0] - low) / width, 2),
+            interval_width=round(100 * (system.interval[1] - system.interval[0]) / width, 2),
+            f1_position=round(100 * (system.micro.f1 - low) / width, 2),
+        )
         for name, label, system in systems
     ]
 
 
-def _describe_rule(fusion: Mapping[str, Any]) -> BilingualText | None:
-    """The chosen rule in words, None if there is none."""
-    if not fusion.get("region_rule"):
-        return None
-    rule = fusion["region_rule"]
-    basis = fusion.get("softmax_over", "")
+def _compare_systems(evaluation: Evaluation) -> list[Comparison]:
+    return [_describe_difference(pair, *values) for pair, values in evaluation.paired.items()]
+
+
+def _describe_difference(pair: str, difference: float, low: float, high: float) -> Comparison:
+    """Describe a paired difference: of two systems as in "fused-slm", the F1 of the first minus that of the second."""
+    first, second = (_ALL_SYSTEMS.get(name, same_in_both(name)) for name in pair.split("-"))
+    verdict = "ahead" if low > 0 else "behind" if high < 0 else "even"
+    if verdict == "behind":
+        first, second, difference, low, high = second, first, -difference, -high, -low
+    interval = translate("interval", format_points(low), format_points(high))
+    key = "no_clear_difference" if verdict == "even" else "higher"
+    return Comparison(verdict, translate(key, first, second, format_points(difference), interval).capitalized)
+
+
+def _describe_region_rule(fusion: TunedFusion) -> BilingualText:
+    """Describe the best rule by conflict regions in words."""
+    rule = fusion.region_rule
     return translate(
         "region_rule",
-        f"{rule['weight']:.4g}",
-        translate_setting(rule["entropy_reduction"]),
-        translate_setting(rule["llm_reduction"]),
-        translate(f"probs_of_{rule['llm_confidence']}"),
-        translate("probabilities_from", translate(f"softmax_{basis}")) if basis in ("all", "allowed") else "",
+        f"{rule.weight:.4g}",
+        translate_setting(rule.entropy_reduction),
+        translate_setting(rule.llm_reduction),
+        translate(f"probs_of_{rule.llm_confidence}"),
+        translate("probabilities_from", translate(f"softmax_{fusion.softmax_over}")),
     )
 
 
-def _span_rule_weights(fusion: Mapping[str, Any]) -> list[tuple[BilingualText, float]]:
-    """The learned rule's weights, the heaviest first; none if it was not chosen."""
-    if fusion.get("chosen") != "spans":
+def _describe_choice(fusion: TunedFusion) -> BilingualText | None:
+    """Say which rule was chosen and the held-out F1 of the rules; None if the others have no such F1."""
+    f1 = {name: format_percent(value) for name, value in fusion.held_out_f1.items()}
+    if fusion.chosen == SpanRule.name:
+        return translate("spans_chosen", f1[SpanRule.name], f1[RegionRule.name])
+    if fusion.chosen != RegionRule.name:
+        return translate("custom_chosen", fusion.chosen, f1[fusion.chosen], f1[RegionRule.name])
+    return translate("spans_not_chosen", f1[SpanRule.name], f1[RegionRule.name]) if f1 else None
+
+
+def _span_rule_weights(fusion: TunedFusion) -> list[tuple[BilingualText, float]]:
+    """Return the features and weights of the learned rule, the largest weight first; none if it was not chosen."""
+    if fusion.chosen != SpanRule.name:
         return []
-    found = sorted(SpanRule.from_json(fusion["span_rule"]).named_weights.items(), key=lambda pair: -abs(pair[1]))
-    return [(translate_feature(name), weight) for name, weight in found]
+    weights = sorted(fusion.span_rule.named_weights.items(), key=lambda item: -abs(item[1]))
+    return [(translate_feature(name), weight) for name, weight in weights]
 
 
-def _describe_baselines(fusion: Mapping[str, Any]) -> BilingualText:
-    """F1 on held-out data of each system that has one."""
-    told = (
+def _describe_baselines(fusion: TunedFusion) -> BilingualText | None:
+    """List the F1 of each system on held-out data, None if there are none."""
+    if not fusion.baseline_f1:
+        return None
+    parts = (
         translate("name_and_number", _ALL_SYSTEMS.get(name, same_in_both(name)), format_percent(f1))
-        for name, f1 in fusion.get("baseline_f1", {}).items()
+        for name, f1 in fusion.baseline_f1.items()
     )
-    return join_texts(told, translate("list_separator"))
+    return translate("baselines", join_texts(parts, translate("list_separator")))
 
 
-def _highest_point(curve: Mapping[str, Any]) -> dict[str, Any]:
-    """Where a curve is highest, the lowest such lambda."""
-    at = max(range(len(curve["f1"])), key=lambda i: (curve["f1"][i], -curve["weights"][i]))
-    words = {key: translate_setting(curve[key]) for key in ("entropy_reduction", "llm_reduction", "llm_confidence")}
-    return words | {"weight": f"{curve['weights'][at]:.4g}", "f1": curve["f1"][at]}
+def _curve_maxima(fusion: TunedFusion) -> list[CurveMaximum]:
+    """Return the maximum of each curve, the highest F1 first."""
+    return sorted((_find_maximum(curve) for curve in fusion.curves if curve.f1), key=lambda maximum: -maximum.f1)
 
 
-def _draw_plots(evaluation: Mapping[str, Any], fusion: Mapping[str, Any]) -> dict[str, Markup]:
-    """The plots for which there are numbers."""
-    out = {}
-    if evaluation and any(s["micro"]["gold"] or s["micro"]["predicted"] for s in evaluation["systems"].values()):
-        out["types"] = plots.plot_f1_by_type(evaluation["systems"])
-    if fusion.get("curves") and fusion.get("region_rule"):
-        out["curve"] = plots.plot_f1_by_lambda(fusion["curves"], fusion["region_rule"], fusion.get("baseline_f1", {}))
-    if evaluation.get("budget"):
-        out["budget"] = plots.plot_f1_by_llm_share(**evaluation["budget"])
-    for system, found in (evaluation.get("calibration") or {}).items():
-        out[f"reliability_{system}"] = plots.plot_reliability(found["bins"], system)
-    return {name: Markup(svg) for name, svg in out.items()}
+def _find_maximum(curve: WeightCurve) -> CurveMaximum:
+    i = max(range(len(curve.f1)), key=lambda i: (curve.f1[i], -curve.weights[i]))
+    return CurveMaximum(
+        translate_setting(curve.entropy_reduction),
+        translate_setting(curve.llm_reduction),
+        translate_setting(curve.llm_confidence),
+        f"{curve.weights[i]:.4g}",
+        curve.f1[i],
+    )
 
 
-def _disagreement_lines(item: Mapping[str, Any]) -> dict[str, Any]:
-    """One disagreement as a line of pieces for gold and each system, and the outcome in words."""
-    lines: list[tuple[str, BilingualText, list[TextPiece]]] = []
-    for key in ("gold", "slm", "llm", "fused"):
-        entities = [{"start": start, "end": end, "type": kind} for start, end, kind in item[key]]
+def _draw_plots(evaluation: Evaluation | None, fusion: TunedFusion | None) -> dict[str, Markup]:
+    """Return the plots for which there is data, by name."""
+    svgs = {}
+    if evaluation and any(system.micro.gold or system.micro.predicted for system in evaluation.systems.values()):
+        svgs["types"] = plots.plot_f1_by_type(evaluation.systems)
+    if fusion and fusion.curves:
+        svgs["curve"] = plots.plot_f1_by_lambda(fusion.curves, fusion.region_rule, fusion.baseline_f1)
+    if evaluation and evaluation.budget:
+        svgs["budget"] = plots.plot_f1_by_llm_share(evaluation.budget)
+    for name, calibration in (evaluation.calibration if evaluation else {}).items():
+        svgs[f"reliability_{name}"] = plots.plot_reliability(calibration.bins, name)
+    return {name: Markup(svg) for name, svg in svgs.items()}
+
+
+def _conflict_lines(disagreement: Disagreement) -> ConflictLines:
+    lines = []
+    for key, spans in _spans_by_source(disagreement).items():
+        entities = [{"start": start, "end": end, "type": type_name} for start, end, type_name in spans]
         lines.append(
-            (key, translate(key).capitalized, split_by_entities(item["text"], entities, tuple(item["region"])))
+            (key, translate(key).capitalized, split_by_entities(disagreement.text, entities, disagreement.region))
         )
-    winner, right = _SYSTEMS.get(item["winner"]), _SYSTEMS.get(item["right"])
+    winner, correct = _SYSTEMS.get(disagreement.winner), _SYSTEMS.get(disagreement.right)
     if not winner:
-        verdict, outcome = "moot", translate("judged_by_entity", right or translate("no_model"))
-    elif right == winner:
+        verdict, outcome = "moot", translate("judged_by_entity", correct or translate("no_model"))
+    elif correct == winner:
         verdict, outcome = "good", translate("won_and_correct", winner)
-    elif right:
-        verdict, outcome = "bad", translate("won_but_other_correct", winner, right)
+    elif correct:
+        verdict, outcome = "bad", translate("won_but_other_correct", winner, correct)
     else:
         verdict, outcome = "moot", translate("won_none_correct", winner)
-    return {**item, "lines": lines, "verdict": verdict, "outcome": outcome}
+    return ConflictLines(disagreement, lines, verdict, outcome)
 
 
-def _type_styles(evaluation: Mapping[str, Any], samples: Sequence[TaggedSample]) -> dict[str, Any]:
-    """The types that occur: those scored and those in the samples in order, all with colours and CSS classes."""
-    shown = [item[key] for item in evaluation.get("disagreements", []) for key in ("gold", "slm", "llm", "fused")]
-    scored = {kind for entities in shown for _, _, kind in entities} | set(evaluation.get("types", []))
-    sampled = {entity["type"] for sample in samples for entity in sample.entities}
-    palette = assign_type_colours(sorted(scored | sampled))
+def _spans_by_source(disagreement: Disagreement) -> dict[str, tuple[tuple[int, int, str], ...]]:
     return {
-        "scored_types": sort_types(scored),
-        "sample_types": sort_types(sampled),
+        "gold": disagreement.gold,
+        "slm": disagreement.slm,
+        "llm": disagreement.llm,
+        "fused": disagreement.fused,
+    }
+
+
+def _type_styles(evaluation: Evaluation | None, samples: Sequence[TaggedSample]) -> dict[str, Any]:
+    """Return the types of the scores and of the samples, sorted, and the colour and the CSS class of each type."""
+    scored_types = set(evaluation.types) if evaluation else set()
+    for disagreement in evaluation.disagreements if evaluation else ():
+        scored_types |= {type_name for spans in _spans_by_source(disagreement).values() for *_, type_name in spans}
+    sample_types = {entity["type"] for sample in samples for entity in sample.entities}
+    palette = assign_type_colours(sorted(scored_types | sample_types))
+    return {
+        "scored_types": sort_types(scored_types),
+        "sample_types": sort_types(sample_types),
         "colours": list(palette.items()),
-        "classes": {kind: f"t{i}" for i, kind in enumerate(palette)},
+        "classes": {type_name: f"t{i}" for i, type_name in enumerate(palette)},
     }

@@ -1,8 +1,7 @@
-"""The report of a run: what the test sentences say of both models and the fusion, and a page to look at."""
+"""Evaluate a run on its test sentences, and write its report."""
 
 from dataclasses import replace
 from itertools import islice
-from typing import Any
 
 from rayner.corpus.prediction_tables import read_predictions
 from rayner.corpus.tables import iter_documents
@@ -13,8 +12,10 @@ from rayner.evaluation.reliability import evaluate_calibration
 from rayner.fusion.artifact import TunedFusion
 from rayner.fusion.fusion_rule import FusionRule
 from rayner.report.csv_tables import evaluation_to_csv_tables
+from rayner.report.methods import compose_methods_paragraph
 from rayner.report.page import TaggedSample, write_report_page
-from rayner.runs.run_folder import Run, write_json
+from rayner.report.run_facts import RunFacts
+from rayner.runs.run_folder import Run, read_json, write_json
 from rayner.runs.storage import StoragePath, atomic_writer
 from rayner.text.segmentation import split_sentences
 
@@ -29,46 +30,52 @@ def evaluate_and_write_report(
     rule: FusionRule,
     *,
     title: str,
-    run_facts: dict[str, Any],
+    run_facts: RunFacts,
     tagged: StoragePath | None,
-    seed: int,
 ) -> Evaluation | None:
-    """Score the test sentences, write `evaluation.json`, `tables/*.csv` and `report.html`; return the evaluation.
+    """Score the test sentences; write `evaluation.json`, `tables/*.csv` and `report.html`; return the evaluation.
 
-    fusion: the run's `fusion.json`; rule: its chosen rule, loaded.
-    run_facts: what the page tells of the run (inputs, counts, timings ...); tagged: the tagged corpus, for a sample.
+    fusion: the run's `fusion.json`; rule: its chosen rule, loaded; tagged: the tagged corpus, for samples of text.
+    Returns None if there are no test sentences.
     """
     segments = read_predictions(run.local_path("scores", "test.parquet"))
     evaluation = None
     if segments:
-        types = run.step_result("data")["types"]
+        types, seed = run.step_result("data")["types"], run_facts.seed
         evaluation = replace(
             evaluate_fusion(segments, rule, types, region_rule=fusion.region_rule, seed=seed),
             calibration=evaluate_calibration(segments, rule, types, fusion.calibration),
             budget=f1_by_llm_share(segments, rule, fusion.budget),
         )
     write_json(run.path(EVALUATION_FILE), evaluation.to_json() if evaluation else empty_evaluation())
-    values = evaluation.to_json() if evaluation else {}
-    for name, content in (evaluation_to_csv_tables(values) if values else {}).items():
+    for name, content in (evaluation_to_csv_tables(evaluation) if evaluation else {}).items():
         with atomic_writer(run.path("tables", name)) as stream:
             stream.write(content.encode())
     write_report_page(
         run.path("report.html"),
         title=title,
-        evaluation=values,
-        fusion=fusion.to_json(),
-        run=run_facts,
+        evaluation=evaluation,
+        fusion=fusion,
+        facts=run_facts.to_json(),
+        methods=compose_methods_paragraph(run_facts, fusion, evaluation),
         samples=read_samples(tagged) if tagged else [],
     )
     return evaluation
 
 
+def read_evaluation(run: Run) -> Evaluation | None:
+    """Read the run's `evaluation.json`. Raises ConfigError if another version of rayner wrote it."""
+    path = run.path(EVALUATION_FILE)
+    return Evaluation.from_json(read_json(path), path)
+
+
 def read_samples(tagged: StoragePath) -> list[TaggedSample]:
-    """The beginnings of the first documents, cut after a sentence."""
-    out = []
+    """Return the beginnings of the first documents; each ends with a sentence."""
+    samples = []
     for document in islice(iter_documents(tagged), MAX_SAMPLES):
-        ends = [end for _, end in split_sentences(document.text[: 4 * MAX_SAMPLE_CHARS])]
-        cut = max((end for end in ends if end <= MAX_SAMPLE_CHARS), default=ends[0] if ends else 0)
-        inside = [entity for entity in document.entities if entity["end"] <= cut]
-        out.append(TaggedSample(document.doc_id, document.text[:cut], inside))
-    return out
+        sentence_ends = [end for _, end in split_sentences(document.text[: 4 * MAX_SAMPLE_CHARS])]
+        first_end = sentence_ends[0] if sentence_ends else 0
+        cut = max((end for end in sentence_ends if end <= MAX_SAMPLE_CHARS), default=first_end)
+        entities = [entity for entity in document.entities if entity["end"] <= cut]
+        samples.append(TaggedSample(document.doc_id, document.text[:cut], entities))
+    return samples

@@ -11,8 +11,10 @@ from typing import Any
 
 import rayner
 from rayner.config.settings import Config, config_to_dict
+from rayner.corpus.run_record import CorpusCounts
 from rayner.errors import TooManySetAsideError
 from rayner.evaluation.evaluate import format_score_table
+from rayner.report.run_facts import PartCounts, RunFacts
 from rayner.report.run_report import evaluate_and_write_report
 from rayner.runs.memory import PeakMemoryMonitor
 from rayner.runs.progress import log, record_step_start
@@ -57,16 +59,15 @@ def run_pipeline(config: Config, run: Run) -> dict[str, Any]:
         title=" → ".join(filter(None, [", ".join(config.train), config.corpus])),
         run_facts=run_facts,
         tagged=output_folder(config, run) if config.corpus else None,
-        seed=config.seed,
     )
-    write_json(run.path("pipeline.json"), run_facts)
+    write_json(run.path("pipeline.json"), run_facts.to_json())
     if evaluation:
         log.info("test scores:\n%s", format_score_table(evaluation))
     seconds, report = format_duration(time.time() - started), run.path("report.html")
     log.info("done in %s, at most %.0f MiB of memory: %s", seconds, memory.peak, report)
     if set_aside_error:
         raise set_aside_error
-    return run_facts
+    return run_facts.to_json()
 
 
 def run_steps(config: Config, run: Run) -> tuple[dict[str, dict[str, Any]], TooManySetAsideError | None]:
@@ -89,25 +90,30 @@ def run_steps(config: Config, run: Run) -> tuple[dict[str, dict[str, Any]], TooM
     return results, set_aside_error
 
 
-def _collect_run_facts(
-    config: Config, results: dict[str, dict[str, Any]], seconds: float, peak_mib: float
-) -> dict[str, Any]:
+def _collect_run_facts(config: Config, results: dict[str, dict[str, Any]], seconds: float, peak_mib: float) -> RunFacts:
     """Collect what the report says about the run: inputs, counts, timings, versions, models, settings."""
     labelled = results["data"]
     timings = {name: round(result["seconds"], 1) for name, result in results.items()}
     tagged = results.get("tag_corpus", {})
-    counts = {"labelled": labelled["parts"], "labelled_characters": labelled["characters"], **tagged.get("counts", {})}
-    return {
-        "inputs": {"train": config.train, "corpus": config.corpus, "run": config.run, "seed": config.seed},
-        "counts": counts,
-        "faults": labelled["faults"],
-        "timings": {**timings, "this_call": round(seconds, 1), "peak_memory_mib": round(peak_mib)},
-        "versions": {
+    packages = ("ray", "torch", "transformers", "peft", "deepspeed", "faiss-cpu")
+    return RunFacts(
+        seed=config.seed,
+        split=config.split,
+        slm=config.slm,
+        index=config.index,
+        llm=config.llm,
+        settings=config_to_dict(config),
+        inputs={"train": config.train, "corpus": config.corpus, "run": config.run, "seed": config.seed},
+        labelled={name: PartCounts(**counts) for name, counts in labelled["parts"].items()},
+        labelled_characters=labelled["characters"],
+        faults=labelled["faults"],
+        timings={**timings, "this_call": round(seconds, 1), "peak_memory_mib": round(peak_mib)},
+        versions={
             "rayner": rayner.__version__,
             "python": platform.python_version(),
-            **{name: version(name) for name in ("ray", "torch", "transformers", "peft", "deepspeed", "faiss-cpu")},
+            **{name: version(name) for name in packages},
         },
-        **{key: tagged[key] for key in ("unread", "empty", "changed") if tagged.get(key)},
-        "models": {name: results[name] for name in ("train_slm", "train_llm", "tune_fusion")},
-        "config": config_to_dict(config),
-    }
+        models={name: results[name] for name in ("train_slm", "train_llm", "tune_fusion")},
+        tagged=CorpusCounts(**tagged["counts"]) if tagged else None,
+        corpus_problems={key: tagged[key] for key in ("unread", "empty", "changed") if tagged.get(key)},
+    )

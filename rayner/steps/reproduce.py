@@ -6,14 +6,15 @@ the others. A cell that is done is skipped, so the same command resumes an inter
 """
 
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from rayner.config.settings import Config, LlmConfig
-from rayner.errors import ConfigError
+from rayner.errors import ConfigError, DataError
 from rayner.report.paper_comparison import list_score_rows, measure_fusion_gain, rows_to_csv, rows_to_markdown
+from rayner.report.run_report import read_evaluation
 from rayner.runs.progress import log
-from rayner.runs.run_folder import Run, read_json, replace_folder, write_json
+from rayner.runs.run_folder import Run, replace_folder, write_json
 from rayner.runs.storage import atomic_writer
 from rayner.steps.pipeline import run_pipeline
 from rayner.steps.preflight import check_training
@@ -97,8 +98,8 @@ def reproduce(config: Config, run: Run) -> dict[str, Any]:
         cell_run = Run(run.path(*cell.folder_parts))
         _copy_shared_steps(Run(run.path(*first.folder_parts)), cell_run)
         run_pipeline(cell_config(config, run, cell), cell_run)
-        results = _write_results(run, cells[: i + 1])
-    log.info("\n%s", rows_to_markdown(results["rows"], results["gains"]))
+        results, markdown = _write_results(run, cells[: i + 1])
+    log.info("\n%s", markdown)
     return results
 
 
@@ -113,16 +114,20 @@ def _copy_shared_steps(source: Run, target: Run) -> None:
             target.copy_step_manifest(step, source)
 
 
-def _write_results(run: Run, cells: list[Cell]) -> dict[str, Any]:
-    """Write and return the scores of all systems and the gains of fusion, for these cells."""
-    rows, fusion_gains = [], []
+def _write_results(run: Run, cells: list[Cell]) -> tuple[dict[str, Any], str]:
+    """Write the scores of all systems and the gains of fusion, for these cells; return them, and as Markdown."""
+    rows, gains = [], []
     for cell in cells:
-        evaluation = read_json(run.path(*cell.folder_parts, "evaluation.json"))
+        cell_run = Run(run.path(*cell.folder_parts))
+        evaluation = read_evaluation(cell_run)
+        if evaluation is None:
+            raise DataError(f"{cell_run.path('evaluation.json')}: expected scores, found none. Set split.test above 0.")
         rows += list_score_rows(cell.dataset, cell.seed, cell.llm_setup, evaluation)
-        fusion_gains.append(measure_fusion_gain(cell.dataset, cell.seed, cell.llm_setup, evaluation))
-    results = {"rows": rows, "gains": fusion_gains}
+        gains.append(measure_fusion_gain(cell.dataset, cell.seed, cell.llm_setup, evaluation))
+    results = {"rows": [asdict(row) for row in rows], "gains": [asdict(gain) for gain in gains]}
     write_json(run.path("reproduction.json"), results)
-    for suffix, text in (("csv", rows_to_csv(rows)), ("md", rows_to_markdown(rows, fusion_gains))):
+    markdown = rows_to_markdown(rows, gains)
+    for suffix, text in (("csv", rows_to_csv(rows)), ("md", markdown)):
         with atomic_writer(run.path(f"reproduction.{suffix}")) as stream:
             stream.write(text.encode())
-    return results
+    return results, markdown

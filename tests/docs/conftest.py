@@ -19,7 +19,7 @@ from rayner.steps.fusion_rules import write_tuned_fusion
 from tests.corpus.tagged_corpora import document, entity, write_unit
 from tests.docs.pages import ROOT, blocks
 from tests.report.synthetic import TYPES, rows
-from tests.report.test_report_assemble import tuned_fusion
+from tests.report.test_run_report import tuned_fusion
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from rayner.errors import ConfigError
 from rayner.fusion.artifact import TunedFusion
 from rayner.fusion.custom_rule import CustomRule, FittedCustomRule
-from tests.report.test_report_assemble import tuned_fusion
+from tests.report.test_run_report import tuned_fusion
 
 FIRST = CustomRule(lambda segments, types: {}, lambda segment, fitted: [])
 

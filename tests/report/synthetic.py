@@ -1,4 +1,4 @@
-"""Labelled segments with made-up answers of both models: wrong now and then, and surer where right."""
+"""Labelled segments with synthetic answers of both models: wrong now and then, and more certain where correct."""
 
 from collections.abc import Sequence
 
@@ -20,48 +20,47 @@ GOLD = (
 )
 
 
-def row(
+def make_segment(
     text: str, gold: Sequence[Span], rng: np.random.Generator, number: int = 0, errors: float = 0.25
 ) -> SegmentPrediction:
-    """A segment on which each model errs in about `errors` of the entities, less surely than where it is right."""
-    slm, slm_odd = garbled(gold, len(text), rng, errors)
-    llm, llm_odd = garbled(gold, len(text), rng, errors)
-    entropy = np.where(slm_odd, rng.uniform(0.3, 1.2, len(text)), rng.uniform(0.0, 0.3, len(text)))
-    sure = np.where(llm_odd, rng.uniform(0.3, 0.95, len(text)), rng.uniform(0.8, 1.0, len(text)))
-    items = tuple(LlmEntity(s, float(sure[s.start]), float(sure[s.end - 1])) for s in llm)
-    decisions = np.append(sure, 0.99).astype(np.float32)
-    answer = LlmAnswer(items, decisions)
-    slm_score = SlmPrediction(slm, entropy.astype(np.float32))
-    return SegmentPrediction(f"doc{number}", 0, len(text), text, slm_score, answer, tuple(gold))
+    """Return a segment on which each model errs in about `errors` of the entities."""
+    slm_spans, slm_wrong = garble_entities(gold, len(text), rng, errors)
+    llm_spans, llm_wrong = garble_entities(gold, len(text), rng, errors)
+    entropy = np.where(slm_wrong, rng.uniform(0.3, 1.2, len(text)), rng.uniform(0.0, 0.3, len(text)))
+    probs = np.where(llm_wrong, rng.uniform(0.3, 0.95, len(text)), rng.uniform(0.8, 1.0, len(text)))
+    entities = tuple(LlmEntity(span, float(probs[span.start]), float(probs[span.end - 1])) for span in llm_spans)
+    answer = LlmAnswer(entities, np.append(probs, 0.99).astype(np.float32))
+    slm = SlmPrediction(slm_spans, entropy.astype(np.float32))
+    return SegmentPrediction(f"doc{number}", 0, len(text), text, slm, answer, tuple(gold))
 
 
-def garbled(
+def garble_entities(
     gold: Sequence[Span], n_chars: int, rng: np.random.Generator, errors: float
 ) -> tuple[tuple[Span, ...], np.ndarray]:
-    """The entities with some dropped, retyped or cut short, and where."""
-    out, odd = [], np.zeros(n_chars, dtype=bool)
-    kinds = sorted({span.type for span in gold}) or ["NR"]
+    """Drop, retype or shorten some entities; return the result, and a mask of the changed characters."""
+    spans, changed = [], np.zeros(n_chars, dtype=bool)
+    types = sorted({span.type for span in gold}) or ["NR"]
     for span in gold:
-        kept = span
+        new_span = span
         if rng.random() < errors:
-            odd[span.start : span.end] = True
-            how = rng.integers(3)
-            if how == 0:
+            changed[span.start : span.end] = True
+            error = rng.integers(3)
+            if error == 0:
                 continue
-            shorter = how == 1 and span.end - span.start > 1
-            kept = Span(span.start, span.end - 1, span.type) if shorter else Span(
-                span.start, span.end, kinds[int(rng.integers(len(kinds)))]
+            shorten = error == 1 and span.end - span.start > 1
+            new_span = Span(span.start, span.end - 1, span.type) if shorten else Span(
+                span.start, span.end, types[int(rng.integers(len(types)))]
             )  # fmt: skip
-        out.append(kept)
-    return tuple(out), odd
+        spans.append(new_span)
+    return tuple(spans), changed
 
 
 def rows(n: int = 40, seed: int = 0) -> list[SegmentPrediction]:
-    """`n` segments of the same text."""
+    """Return `n` segments of the same text."""
     rng = np.random.default_rng(seed)
-    return [row(TEXT, GOLD, rng, number) for number in range(n)]
+    return [make_segment(TEXT, GOLD, rng, number) for number in range(n)]
 
 
 def labelled_lines(text: str, spans: Sequence[Span]) -> str:
-    """The content of a labelled file."""
+    """Return the content of a labelled file."""
     return "".join(f"{char}\t{tag}\n" for char, tag in zip(text, spans_to_tags(spans, len(text)), strict=True))

@@ -1,20 +1,20 @@
 """The report in both languages: every text exists in both, and a browser set to Chinese shows no English."""
 
-import copy
-import dataclasses
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.config.settings import Config, CrfConfig, LlmConfig, SlmConfig, SplitConfig, config_to_dict
-from rayner.evaluation.evaluate import evaluate_fusion
+from rayner.config.settings import Config, CrfConfig, LlmConfig, SlmConfig, SplitConfig
+from rayner.evaluation.artifact import ReliabilityBin, SystemCalibration, TypeCalibration
 from rayner.fusion import span_features
 from rayner.fusion.conflict_regions import ENTROPY_REDUCTIONS, LLM_CONFIDENCES, LLM_REDUCTIONS
-from rayner.fusion.region_rule import RegionRule
+from rayner.fusion.lexicon import Lexicon
+from rayner.fusion.span_rule import SpanRule
 from rayner.rendering.bilingual import LANGUAGES, BilingualText, bilingual_attribute, fill_text, join_texts
 from rayner.rendering.texts_methods import METHODS_TEXTS
 from rayner.rendering.texts_report import REPORT_TEXTS
@@ -23,9 +23,11 @@ from rayner.rendering.texts_site import SITE_TEXTS
 from rayner.rendering.translation import GLOSS_TEXTS, TEXTS, translate, translate_feature, translate_setting
 from rayner.report import methods
 from rayner.report.page import TaggedSample, write_report_page
-from tests.report.synthetic import TYPES, rows
-from tests.report.test_report_methods import FUSION, about
-from tests.report.test_report_page import ENTITY, RUN, Page, fusion
+from tests.report.records import make_evaluation, make_fusion, make_run_facts
+from tests.report.synthetic import TYPES
+from tests.report.test_report_methods import FUSION, TAGGED
+from tests.report.test_report_page import ENTITY, RUN, Page
+from tests.report.test_report_plots import RULE, SHARES, curves
 
 REPORT = Path(methods.__file__).parent
 RENDERING = REPORT.parent / "rendering"
@@ -68,6 +70,7 @@ def test_every_text_has_one_key_is_used_and_every_used_text_exists():
     composed |= {f"methods_examples_{value}" for value in ("similar", "fixed", "none")}
     composed |= {f"methods_{part}" for part in ("train", "dev", "test")}
     composed |= {f"methods_score_{name}" for name in ("slm", "llm", "fused")}
+    composed |= {f"methods_{model}_{start}" for model in ("encoder", "decoder") for start in ("scratch", "named")}
     settings = {f"setting_{value}" for value in (*ENTROPY_REDUCTIONS, *LLM_REDUCTIONS, *LLM_CONFIDENCES)}
     features = {f"feature_{name}" for name in FEATURES}
     prefixed = {key for key in REPORT_TEXTS if key.startswith(("setting_", "feature_"))}
@@ -113,46 +116,50 @@ def test_words_in_both_languages_stand_in_a_page_as_they_are(en, zh, name):
     ],
 )
 def test_the_methods_paragraph_follows_the_settings_in_chinese_too(change, expected):
-    assert expected in methods.compose_methods_paragraph(about(dataclasses.replace(Config(), **change)), FUSION, {}).zh
+    assert expected in methods.compose_methods_paragraph(make_run_facts(replace(Config(), **change)), FUSION, None).zh
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    """A report with all that it can have."""
-    evaluation = evaluate_fusion(rows(), RegionRule(0.35), TYPES, seed=0, region_rule=RegionRule(0.35)).to_json()
-    evaluation["n_without_llm"] = 3
-    evaluation["budget"] = {"share": [0.0, 0.5, 1.0], "f1": [0.8, 0.85, 0.86], "exact": {"share": 0.5, "f1": 0.85}}
-    bins = [{"low": 0.8, "high": 0.9, "mean": 0.85, "right": 0.8, "n": 12}]
-    own = {"n": 12, "before": 0.1, "after": 0.05, "bins": bins}
-    evaluation["calibration"] = {"slm": own, "llm": own, "fused": own | {"by_type": {"NR": own}}}
-    for item, (winner, right) in zip(
-        evaluation["disagreements"],
-        [("slm", "slm"), ("slm", "llm"), ("llm", "neither"), ("neither", "slm"), ("neither", "neither")],
-        strict=False,
-    ):
-        item.update(winner=winner, right=right)
-    evaluation["paired"] = {"fused-slm": [0.01, 0.003, 0.02], "fused-llm": [0.002, -0.005, 0.009],
-                            "llm-slm": [-0.02, -0.03, -0.01]}  # fmt: skip
-    config = config_to_dict(Config(corpus="c"))
-    counts = {"documents": 2, "characters": 1234, "segments": 200, "gated": 50, "entities": 77, "set_aside": 1}
-    run = RUN | {"config": config, "faults": {"x": 1}}
-    run["counts"] = about(Config())["counts"] | counts
-    types = ["NR", "NS"]
-    rule = {
-        "types": types,
-        "weights": [0.1] * (1 + len(span_features.feature_names(types))),
-        "threshold": 0.0,
-        "lexicon": {},
-    }
-    learned = {"chosen": "spans", "held_out_f1": {"spans": 0.9, "regions": 0.8}, "span_rule": rule}
+    """A report with all its sections."""
+    evaluation = make_evaluation()
+    bins = (ReliabilityBin(0.8, 0.9, 0.85, 0.8, 12),)
+    model = SystemCalibration(12, 0.05, bins, before=0.1)
+    fused = SystemCalibration(12, 0.05, bins, by_type={"NR": TypeCalibration(12, 0.05)})
+    outcomes = [("slm", "slm"), ("slm", "llm"), ("llm", "neither"), ("neither", "slm"), ("neither", "neither")]
+    disagreements = tuple(
+        replace(disagreement, winner=winner, right=right)
+        for disagreement, (winner, right) in zip(evaluation.disagreements, outcomes, strict=False)
+    )
+    evaluation = replace(
+        evaluation,
+        n_without_llm=3,
+        budget=SHARES,
+        calibration={"slm": model, "llm": model, "fused": fused},
+        disagreements=disagreements + evaluation.disagreements[len(disagreements) :],
+        paired={
+            "fused-slm": (0.01, 0.003, 0.02),
+            "fused-llm": (0.002, -0.005, 0.009),
+            "llm-slm": (-0.02, -0.03, -0.01),
+        },
+    )
+    types = ("NR", "NS")
+    rule = SpanRule(types, (0.1,) * (1 + len(span_features.feature_names(types))), Lexicon({}, {}))
+    chosen = make_fusion(
+        RULE, curves=curves(500), chosen="spans", held_out_f1={"spans": 0.9, "regions": 0.8}, span_rule=rule
+    )
+    facts = make_run_facts(
+        Config(corpus="c"), faults={"x": 1}, tagged=TAGGED, inputs=RUN["inputs"], timings=RUN["timings"]
+    )
     gated = ENTITY | {"decided_by": "slm", "start": 3, "end": 4}
     path = tmp_path_factory.mktemp("report") / "report.html"
     write_report_page(
         path,
         title="A.txt → 語料",
-        evaluation=copy.deepcopy(evaluation),
-        fusion=fusion() | learned,
-        run=run,
+        evaluation=evaluation,
+        fusion=chosen,
+        facts=facts.to_json(),
+        methods=methods.compose_methods_paragraph(facts, chosen, evaluation),
         samples=[TaggedSample("卷一", "懷王怒\ue000去。", [ENTITY, gated])],
     )
     return path
@@ -176,25 +183,25 @@ LEFT = """() => {
 
 @pytest.fixture
 def visit(report):
-    """The report in a browser set to a language; whatever its console warns of fails the test."""
+    """The report in a browser set to a language; a warning in its console fails the test."""
     playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("no chromium on PATH (apt-get install chromium)")
-    wrong = []
+    problems = []
     with playwright.sync_playwright() as started:
         browser = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
 
         def open_page(locale):
             page = browser.new_context(locale=locale).new_page()
-            page.on("console", lambda said: said.type in ("error", "warning") and wrong.append(said.text))
-            page.on("pageerror", lambda error: wrong.append(str(error)))
+            page.on("console", lambda message: message.type in ("error", "warning") and problems.append(message.text))
+            page.on("pageerror", lambda error: problems.append(str(error)))
             page.goto(report.as_uri())
             return page
 
         yield open_page
         browser.close()
-    assert wrong == []
+    assert problems == []
 
 
 def language(page):

@@ -1,17 +1,17 @@
-import copy
+"""The HTML page of the report: whole, escaped, and with the numbers of the evaluation."""
+
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
-from rayner.evaluation.evaluate import evaluate_fusion
-from rayner.fusion.region_rule import RegionRule
 from rayner.rendering.bilingual import BilingualText, same_in_both
 from rayner.rendering.tagged_text import describe_entity, describe_rare_char, split_by_entities
 from rayner.rendering.type_styles import assign_type_colours
 from rayner.report import fact_tables
 from rayner.report.page import TaggedSample, format_percent, format_points, write_report_page
-from tests.report.synthetic import TYPES, rows
-from tests.report.test_report_plots import BINS, CHOSEN, curves
+from tests.report.records import make_evaluation, make_fusion
+from tests.report.test_report_plots import RULE, curves
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
 ENTITY = {
@@ -21,22 +21,22 @@ ENTITY = {
 
 
 class Page(HTMLParser):
-    """The page's elements and texts; asserts that every element is closed in turn."""
+    """The elements and texts of a page; all elements must be closed."""
 
     def __init__(self, html):
         super().__init__()
-        self.open, self.found, self.words, self.style = [], [], [], []
+        self.open, self.elements, self.words, self.style = [], [], [], []
         self.feed(html)
         self.close()
         assert self.open == []
 
     def handle_starttag(self, tag, attrs):
-        self.found.append((tag, dict(attrs)))
+        self.elements.append((tag, dict(attrs)))
         if tag not in VOID:
             self.open.append(tag)
 
     def handle_startendtag(self, tag, attrs):
-        self.found.append((tag, dict(attrs)))
+        self.elements.append((tag, dict(attrs)))
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
@@ -51,17 +51,12 @@ class Page(HTMLParser):
         return " ".join("".join(self.words).split())
 
     def tags(self, name):
-        return [attrs for tag, attrs in self.found if tag == name]
+        return [attrs for tag, attrs in self.elements if tag == name]
 
 
-def fusion():
-    return {
-        "region_rule": CHOSEN,
-        "softmax_over": "all",
-        "curves": curves(500),
-        "baseline_f1": {"slm": 0.8012, "llm": 0.7934, "fused": 0.8567},
-        "calibration": {"weights": [1.0], "bins": BINS},
-    }
+def fusion(**changes):
+    """A tuned fusion with a curve for each rule by regions."""
+    return make_fusion(RULE, curves=curves(500), **changes)
 
 
 RUN = {
@@ -77,11 +72,11 @@ RUN = {
 
 @pytest.fixture(scope="module")
 def evaluation():
-    return evaluate_fusion(rows(), RegionRule(0.35), TYPES, region_rule=RegionRule(0.35), seed=0).to_json()
+    return make_evaluation()
 
 
 def page(tmp_path, **parts):
-    given = {"title": "T", "evaluation": {}, "fusion": {}, "run": {}, "samples": []} | parts
+    given = {"title": "T", "evaluation": None, "fusion": None, "facts": {}, "methods": None, "samples": []} | parts
     path = tmp_path / "report.html"
     write_report_page(path, **given)
     return Page(path.read_text(encoding="utf-8"))
@@ -89,14 +84,14 @@ def page(tmp_path, **parts):
 
 def test_full_page_is_balanced_and_needs_nothing(tmp_path, evaluation):
     sample = TaggedSample("卷一", "懷王怒\n去。", [ENTITY])
-    html = page(tmp_path, evaluation=evaluation, fusion=fusion(), run=RUN, samples=[sample])
-    for _, attrs in html.found:
+    html = page(tmp_path, evaluation=evaluation, fusion=fusion(), facts=RUN, samples=[sample])
+    for _, attrs in html.elements:
         for name in ("src", "href", "xlink:href", "srcset", "data", "action"):
             assert name not in attrs or attrs[name].startswith("#"), attrs
     assert "url(" not in "".join(html.style)
     assert "@import" not in "".join(html.style)
     assert not html.tags("link")
-    ids = [attrs["id"] for _, attrs in html.found if "id" in attrs]
+    ids = [attrs["id"] for _, attrs in html.elements if "id" in attrs]
     assert len(ids) == len(set(ids))
     assert {a["href"][1:] for a in html.tags("a")} <= set(ids)
     assert html.tags("html") == [{"lang": "en"}]
@@ -105,23 +100,23 @@ def test_full_page_is_balanced_and_needs_nothing(tmp_path, evaluation):
 
 
 def test_numbers_are_those_of_the_evaluation(tmp_path, evaluation):
-    text = page(tmp_path, evaluation=evaluation, fusion=fusion(), run=RUN).text
-    for name, system in evaluation["systems"].items():
-        assert format_percent(system["micro"]["f1"]) in text
-        for key in ("macro_f1", "token_macro_with_o", "token_macro_without_o"):
-            assert format_percent(system[key]) in text
+    text = page(tmp_path, evaluation=evaluation, fusion=fusion(), facts=RUN).text
+    for name, system in evaluation.systems.items():
+        for share in (
+            system.micro.f1, system.macro_f1, system.token_macro_with_o, system.token_macro_without_o
+        ):  # fmt: skip
+            assert format_percent(share) in text
         if name == "fused_characters":
             continue
-        low, high = map(format_percent, system["interval"])
+        low, high = map(format_percent, system.interval)
         assert f"95% interval {low} to {high}" in text
-        for row in system["per_type"].values():
-            assert format_percent(row["f1"]) + "–".join(map(format_percent, row["interval"])) in text
-    regions = evaluation["regions"]
-    right = regions["slm_right"] + regions["llm_right"]
-    assert f"The models differ in {regions['n']} regions" in text
-    assert f"In {right} of them one model is correct" in text
-    assert f"the correct entities in {regions['fused_right']} of these" in text
-    assert f"micro F1 of {format_percent(regions['oracle_f1'])}." in text
+        for score in system.per_type.values():
+            assert format_percent(score.f1) + "–".join(map(format_percent, score.interval)) in text
+    regions = evaluation.regions
+    assert f"The models differ in {regions.n} regions" in text
+    assert f"In {regions.slm_right + regions.llm_right} of them one model is correct" in text
+    assert f"the correct entities in {regions.fused_right} of these" in text
+    assert f"micro F1 of {format_percent(regions.oracle_f1)}." in text
     assert "SLM 80.12, LLM 79.34, fused 85.67" in text
     assert "λ = 0.25" in text
     for fact in ("documents 3,249", "kept.gated 801,221", "train 12.35", "python 3.11.7", "slm.lr 2e-05", "seed 7"):
@@ -129,10 +124,9 @@ def test_numbers_are_those_of_the_evaluation(tmp_path, evaluation):
 
 
 def test_differences_in_words(tmp_path, evaluation):
-    changed = copy.deepcopy(evaluation)
-    changed["paired"] = {"fused-slm": [0.012, 0.003, 0.021], "fused-llm": [0.002, -0.005, 0.009],
-                         "llm-slm": [-0.02, -0.03, -0.01]}  # fmt: skip
-    text = page(tmp_path, evaluation=changed).text
+    paired = {"fused-slm": (0.012, 0.003, 0.021), "fused-llm": (0.002, -0.005, 0.009),
+              "llm-slm": (-0.02, -0.03, -0.01)}  # fmt: skip
+    text = page(tmp_path, evaluation=replace(evaluation, paired=paired)).text
     assert "Fused scores +1.20 points higher than SLM, 95% interval +0.30 to +2.10." in text
     assert "No clear difference between fused and LLM: +0.20 points, 95% interval −0.50 to +0.90." in text
     assert "SLM scores +2.00 points higher than LLM, 95% interval +1.00 to +3.00." in text
@@ -141,7 +135,7 @@ def test_differences_in_words(tmp_path, evaluation):
 def test_every_disagreement_is_there(tmp_path, evaluation):
     html = page(tmp_path, evaluation=evaluation)
     shown = [attrs for attrs in html.tags("article") if "conflict" in attrs.get("class", "")]
-    assert len(shown) == len(evaluation["disagreements"])
+    assert len(shown) == len(evaluation.disagreements)
 
 
 def test_a_page_without_anything(tmp_path):
@@ -151,28 +145,48 @@ def test_a_page_without_anything(tmp_path):
     assert not html.tags("mark")
 
 
-@pytest.mark.parametrize("missing", ["curves", "baseline_f1", "calibration", "softmax_over", "region_rule"])
-def test_parts_of_the_fusion_may_be_missing(tmp_path, missing):
-    page(tmp_path, fusion={key: value for key, value in fusion().items() if key != missing})
+@pytest.mark.parametrize("empty", [{"baseline_f1": {}}, {"held_out_f1": {}}, {"curves": ()}])
+def test_parts_of_the_fusion_may_be_empty(tmp_path, empty):
+    text = page(tmp_path, fusion=replace(fusion(), **empty)).text
+    assert "The rule by conflict regions uses the paper's comparison on whole regions." in text
+    assert ("Micro F1 on the held-out data" in text) == ("baseline_f1" not in empty)
+    assert ("learned rule" in text) == ("held_out_f1" not in empty)
+    assert ("Best λ" in text) == ("curves" not in empty)
 
 
-def test_an_evaluation_without_rows(tmp_path):
-    rule = RegionRule(0.3)
-    evaluation = evaluate_fusion([], rule, [], region_rule=rule, seed=0).to_json()
-    assert "The two models agree everywhere" in page(tmp_path, evaluation=evaluation).text
+def test_the_page_says_which_rule_was_chosen(tmp_path):
+    f1 = {"regions": 0.8, "spans": 0.9, "my_rule:RULE": 0.85}
+    learned = page(tmp_path, fusion=fusion(chosen="spans", held_out_f1=f1)).text
+    assert "A learned rule reached a higher micro F1 on held-out data (90.00; the rule by regions: 80.00)" in learned
+    assert "Weights of the learned rule" in learned
+    custom = page(tmp_path, fusion=fusion(chosen="my_rule:RULE", held_out_f1=f1)).text
+    assert "The rule my_rule:RULE decides, with micro F1 85.00 on held-out data." in custom
+    regions = page(tmp_path, fusion=fusion(held_out_f1=f1)).text
+    assert "learned rule 90.00, this rule 80.00" in regions
 
 
-def test_skipped_sentences_are_told(tmp_path, evaluation):
-    assert "3 of the sentences have no answer" in page(tmp_path, evaluation=evaluation | {"n_without_llm": 3}).text
+def test_the_gain_of_the_fusion_is_not_credited_to_the_llm(tmp_path, evaluation):
+    text = page(tmp_path, evaluation=evaluation).text
+    assert "a control without the LLM" in text
+    assert "was not computed" in text
+
+
+def test_an_evaluation_without_segments(tmp_path):
+    assert "The two models agree everywhere" in page(tmp_path, evaluation=make_evaluation(n=0)).text
+
+
+def test_sentences_without_an_llm_answer_are_counted(tmp_path, evaluation):
+    text = page(tmp_path, evaluation=replace(evaluation, n_without_llm=3)).text
+    assert "3 of the sentences have no answer" in text
 
 
 def test_text_is_escaped(tmp_path, evaluation):
     evil = "<script>alert(1)</script>&\"'"
-    changed = copy.deepcopy(evaluation)
-    changed["disagreements"][0]["doc_id"] = evil
+    first, *others = evaluation.disagreements
+    changed = replace(evaluation, disagreements=(replace(first, doc_id=evil), *others))
     sample = TaggedSample(evil, evil, [{"start": 0, "end": 8, "type": evil}, {"start": 8, "end": 9, "type": "NR"}])
-    run = {"inputs": {evil: evil}, evil: {evil: [evil]}}
-    html = page(tmp_path, title=evil, evaluation=changed, run=run, samples=[sample])
+    facts = {"inputs": {evil: evil}, evil: {evil: [evil]}}
+    html = page(tmp_path, title=evil, evaluation=changed, facts=facts, samples=[sample])
     scripts = html.tags("script")
     assert len(scripts) == 1
     assert not any("alert" in part for part in html.style)
@@ -185,7 +199,7 @@ def test_copied_text_is_the_text(tmp_path):
     text = "  治傷寒，\n\ue123三兩\U00020000。"
     sample = TaggedSample("t", text, [{"start": 3, "end": 5, "type": "ZD"}, {"start": 7, "end": 8, "type": "ZP"}])
     path = tmp_path / "r.html"
-    write_report_page(path, title="t", evaluation={}, fusion={}, run={}, samples=[sample])
+    write_report_page(path, title="t", evaluation=None, fusion=None, facts={}, methods=None, samples=[sample])
     raw = path.read_text(encoding="utf-8")
     passage = raw[raw.index('<p class="passage" lang="lzh">') :].partition(">")[2].partition("</p>")[0]
     parsed = Page(passage)
@@ -207,8 +221,8 @@ def test_the_votes_of_an_entity():
 
 
 def test_pieces_mark_the_region_across_entities():
-    found = split_by_entities("甲乙丙丁戊", [{"start": 1, "end": 3, "type": "NR"}], (2, 4))
-    assert [(p.type, [(r.text, r.in_region) for r in p.runs], p.in_region) for p in found] == [
+    pieces = split_by_entities("甲乙丙丁戊", [{"start": 1, "end": 3, "type": "NR"}], (2, 4))
+    assert [(p.type, [(r.text, r.in_region) for r in p.runs], p.in_region) for p in pieces] == [
         ("", [("甲", False)], False),
         ("NR", [("乙", False), ("丙", True)], True),
         ("", [("丁", True), ("戊", False)], True),
@@ -229,9 +243,9 @@ def test_characters_that_fonts_may_lack():
 
 
 def test_colours_do_not_depend_on_the_order():
-    kinds = ["NR", "X1", "X2", "T"]
-    assert assign_type_colours(kinds) == assign_type_colours(kinds[::-1])
-    assert len(set(assign_type_colours(kinds).values())) == 4
+    types = ["NR", "X1", "X2", "T"]
+    assert assign_type_colours(types) == assign_type_colours(types[::-1])
+    assert len(set(assign_type_colours(types).values())) == 4
 
 
 def test_facts():

@@ -1,46 +1,49 @@
+"""The plots are valid SVG, the same for the same numbers, and need nothing from outside."""
+
 import re
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
+from rayner.evaluation.artifact import GatePoint, LlmShareCurve, ReliabilityBin
+from rayner.evaluation.metrics import IntervalScore
+from rayner.fusion.region_rule import RegionRule
+from rayner.fusion.weight_search import WeightCurve
 from rayner.report import plots
+from tests.report.records import make_evaluation
 
-CHOSEN = {"weight": 0.25, "entropy_reduction": "mean", "llm_reduction": "min", "llm_confidence": "slots"}
+RULE = RegionRule(0.25, "mean", "min", "slots")
 
 
 def curves(n=3000):
     weights = np.linspace(-2, 3, n)
-    return [
-        {
-            "entropy_reduction": entropy,
-            "llm_reduction": probability,
-            "llm_confidence": evidence,
-            "weights": weights.tolist(),
-            "f1": (0.8 + 0.05 * np.exp(-((weights - 0.3) ** 2) / 0.02)).tolist(),
-        }
-        for entropy in ("mean", "max")
-        for probability in ("mean", "min", "product")
-        for evidence in ("entities", "slots")
-    ]
+    f1 = 0.8 + 0.05 * np.exp(-((weights - 0.3) ** 2) / 0.02)
+    return tuple(
+        WeightCurve(entropy_reduction, llm_reduction, llm_confidence, tuple(weights), tuple(f1), 0.3, float(f1.max()))
+        for entropy_reduction in ("mean", "max")
+        for llm_reduction in ("mean", "min", "product")
+        for llm_confidence in ("entities", "slots")
+    )
 
 
-def bars():
-    def row(f1, n):
-        return {"f1": f1, "gold": n, "predicted": n, "interval": [f1 - 0.1, f1 + 0.05]}
-
-    return {
-        name: {"per_type": {"NR": row(0.5 + i / 10, 4), "a<$b$": row(0.4, 2), "ZZ": row(0.0, 0)}}
-        for i, name in enumerate(("slm", "llm", "fused"))
-    }
+def systems():
+    """The scores of the three systems; no entity has the type ZZ."""
+    scores = make_evaluation().systems
+    empty = IntervalScore(0, 0, 0, (0.0, 0.0))
+    per_type = {"NR": scores["slm"].per_type["NR"], "a<$b$": scores["slm"].per_type["NS"], "ZZ": empty}
+    return {name: replace(scores[name], per_type=per_type) for name in ("slm", "llm", "fused")}
 
 
-BINS = [{"low": i / 10, "high": i / 10 + 0.1, "mean": i / 10 + 0.05, "right": i / 10, "n": i} for i in range(10)]
+BINS = tuple(ReliabilityBin(i / 10, i / 10 + 0.1, i / 10 + 0.05, i / 10, i) for i in range(10))
+SHARES = LlmShareCurve((0.0, 0.5, 1.0), (0.8, 0.85, 0.86), GatePoint(0.5, 0.85))
 ALL = {
-    "lambda": lambda: plots.plot_f1_by_lambda(curves(), CHOSEN, {"slm": 0.8, "llm": 0.79, "fused": 0.85}),
+    "lambda": lambda: plots.plot_f1_by_lambda(curves(), RULE, {"slm": 0.8, "llm": 0.79, "fused": 0.85}),
     "reliability-fused": lambda: plots.plot_reliability(BINS),
     "reliability-slm": lambda: plots.plot_reliability(BINS, "slm"),
-    "types": lambda: plots.plot_f1_by_type(bars()),
+    "budget": lambda: plots.plot_f1_by_llm_share(SHARES),
+    "types": lambda: plots.plot_f1_by_type(systems()),
 }
 
 
@@ -72,9 +75,10 @@ def test_chosen_weight_is_named():
 
 
 def test_plots_of_next_to_nothing():
-    one = [{**CHOSEN, "weights": [0.25], "f1": [0.5]}]
-    ElementTree.fromstring(plots.plot_f1_by_lambda(one, CHOSEN, {}))
-    ElementTree.fromstring(plots.plot_f1_by_lambda([{**CHOSEN, "weights": [], "f1": []}], CHOSEN, {"slm": 0.5}))
+    reductions = (RULE.entropy_reduction, RULE.llm_reduction, RULE.llm_confidence)
+    one, empty = (WeightCurve(*reductions, weights, f1, 0.25, 0.5) for weights, f1 in (((0.25,), (0.5,)), ((), ())))
+    ElementTree.fromstring(plots.plot_f1_by_lambda([one], RULE, {}))
+    ElementTree.fromstring(plots.plot_f1_by_lambda([empty], RULE, {"slm": 0.5}))
     ElementTree.fromstring(plots.plot_reliability([]))
     ElementTree.fromstring(plots.plot_f1_by_type({}))
 

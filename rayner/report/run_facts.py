@@ -1,0 +1,60 @@
+"""What the main job records of a run for the report: `pipeline.json`."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from rayner.config.settings import IndexConfig, LlmConfig, SlmConfig, SplitConfig
+from rayner.corpus.run_record import CorpusCounts
+
+
+@dataclass(frozen=True)
+class PartCounts:
+    """The size of a part of the labelled text."""
+
+    sentences: int
+    characters: int
+    entities: int
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """The inputs, counts, timings and settings of a run.
+
+    settings: all settings as JSON values. labelled: by part (`train`, `dev`, `test`). faults: irregularities of the
+    labelled files. timings: seconds by step, and the peak memory. models: what the training steps recorded. tagged:
+    None without a corpus. corpus_problems: files that were not read, were empty, or changed.
+    """
+
+    seed: int
+    split: SplitConfig
+    slm: SlmConfig
+    index: IndexConfig
+    llm: LlmConfig
+    settings: Mapping[str, Any]
+    inputs: Mapping[str, Any]
+    labelled: Mapping[str, PartCounts]
+    labelled_characters: int
+    faults: Mapping[str, Any]
+    timings: Mapping[str, float]
+    versions: Mapping[str, str]
+    models: Mapping[str, Any]
+    tagged: CorpusCounts | None = None
+    corpus_problems: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of `pipeline.json`."""
+        return {
+            "inputs": dict(self.inputs),
+            "counts": {
+                "labelled": {name: asdict(counts) for name, counts in self.labelled.items()},
+                "labelled_characters": self.labelled_characters,
+                **(asdict(self.tagged) if self.tagged else {}),
+            },
+            "faults": dict(self.faults),
+            "timings": dict(self.timings),
+            "versions": dict(self.versions),
+            **self.corpus_problems,
+            "models": dict(self.models),
+            "config": dict(self.settings),
+        }

@@ -1,0 +1,115 @@
+"""Turn matplotlib figures into inline SVG of a page: same numbers, same string; no file, no date, no fonts.
+
+Colours become CSS variables of the page (with fallbacks), so a plot follows its dark mode. Text stays text, in the
+page's font, with the Chinese in `data-zh` attributes.
+"""
+
+import html
+import io
+import re
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from rayner.rendering.bilingual import BilingualText, bilingual_attribute
+from rayner.rendering.translation import translate
+from rayner.text.escaping import escape_attribute
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Colours to draw with. In the SVG, each is replaced by the CSS that stands beside it in _CSS_COLOURS.
+INK, SOFT, RULE = "#010101", "#010102", "#010103"
+SYSTEM_COLOURS = {"slm": "#010104", "llm": "#010105", "fused": "#010106"}
+_CSS_COLOURS = {
+    INK: "currentColor",
+    SOFT: "var(--soft, #6b6760)",
+    RULE: "var(--rule, #ddd8cc)",
+    SYSTEM_COLOURS["slm"]: "var(--slm, #2c5f8a)",
+    SYSTEM_COLOURS["llm"]: "var(--llm, #a86a12)",
+    SYSTEM_COLOURS["fused"]: "var(--fused, #a8322a)",
+}
+_STYLE: dict[Any, Any] = {  # matplotlib types the keys as the names of its settings
+    "svg.fonttype": "none",
+    "text.parse_math": False,  # the name of a type may hold any character
+    "font.size": 9,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": RULE,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": RULE,
+    "grid.linewidth": 0.6,
+    "xtick.color": RULE,
+    "ytick.color": RULE,
+    "xtick.labelcolor": SOFT,
+    "ytick.labelcolor": SOFT,
+    "legend.frameon": False,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+}
+
+
+class PlotTexts:
+    """The texts of a plot: matplotlib draws the English, the SVG gets the Chinese beside it."""
+
+    def __init__(self) -> None:
+        self._zh_by_en: dict[str, str] = {}
+
+    def translate(self, key: str, *values: object) -> str:
+        """Return a text in English, and remember its Chinese."""
+        text = translate(key, *values)
+        self._zh_by_en[text.en] = text.zh
+        return text.en
+
+    def add_chinese(self, svg: str) -> str:
+        """Return the SVG with the Chinese in the `data-zh` attributes of its text elements."""
+
+        def add_attribute(element: re.Match[str]) -> str:
+            zh = self._zh_by_en.get(html.unescape(element[2]))
+            return f'<text data-zh="{escape_attribute(zh)}"{element[1]}>{element[2]}</text>' if zh else element[0]
+
+        return re.sub(r"<text([^>]*)>([^<]*)</text>", add_attribute, svg)
+
+
+def plot_style(name: str) -> Any:  # noqa: ANN401 - matplotlib does not name the type
+    """Return a context in which matplotlib draws in the style of the report. name: of the plot, for fixed ids."""
+    import matplotlib
+
+    return matplotlib.rc_context({**_STYLE, "svg.hashsalt": f"rayner-{name}"})
+
+
+def make_figure(width: float, height: float) -> "tuple[Figure, Axes]":
+    """Return an empty figure (inches) with axes. It does not use pyplot, which would keep the figure in memory."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def figure_to_svg(figure: "Figure", name: str, label: BilingualText, texts: PlotTexts) -> str:
+    """Return the figure as an SVG element that fits the width of the page.
+
+    name: prefix of all ids, so that several plots can stand in a page; label: what screen readers read.
+    """
+    buffer = io.StringIO()
+    with warnings.catch_warnings():
+        # The browser has the fonts of the letters; matplotlib need not have them.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", svg, flags=re.DOTALL)
+    width, height = re.findall(r'(?:width|height)="([\d.]+)pt"', svg[: svg.index(">")])
+    view = f'viewBox="0 0 {width} {height}" style="max-width:{float(width) / 72 * 1.25:.2f}in"'
+    head = f'<svg {view} role="img" {bilingual_attribute("aria-label", label)}>'
+    svg = re.sub(r"<svg.*?>", head, svg, count=1, flags=re.DOTALL)
+    svg = texts.add_chinese(svg)
+    svg = re.sub(r'id="([^"]+)"', rf'id="{name}-\1"', svg)
+    svg = re.sub(r'(?:xlink:)?href="#', f'href="#{name}-', svg).replace("url(#", f"url(#{name}-")
+    svg = re.sub(r"'DejaVu Sans'[^;\"]*", "var(--sans, sans-serif)", svg)
+    for colour, css in _CSS_COLOURS.items():
+        svg = svg.replace(colour, css)
+    return svg

@@ -1,0 +1,61 @@
+"""Small records of a run for the tests of the report: its evaluation, its fusion, its facts."""
+
+from dataclasses import replace
+
+from rayner.config.settings import Config, config_to_dict
+from rayner.evaluation.artifact import Evaluation
+from rayner.evaluation.evaluate import evaluate_fusion
+from rayner.fusion.artifact import TunedFusion
+from rayner.fusion.budget import Budget
+from rayner.fusion.calibration import Calibration
+from rayner.fusion.lexicon import Lexicon
+from rayner.fusion.region_rule import RegionRule
+from rayner.fusion.span_rule import SpanRule
+from rayner.report.run_facts import PartCounts, RunFacts
+from tests.report.synthetic import TYPES, rows
+
+
+def make_evaluation(weight: float = 0.35, n: int = 40, seed: int = 0) -> Evaluation:
+    """Return the evaluation of `n` segments under a rule by regions."""
+    rule = RegionRule(weight)
+    return evaluate_fusion(rows(n), rule, TYPES, region_rule=rule, seed=seed)
+
+
+def make_fusion(rule: RegionRule, **changes: object) -> TunedFusion:
+    """Return the fusion of a run in which the rule by regions was chosen."""
+    fusion = TunedFusion(
+        chosen="regions",
+        region_rule=rule,
+        span_rule=SpanRule.unfitted(TYPES, Lexicon({}, {})),
+        custom_rules={},
+        held_out_f1={"regions": 0.6, "spans": 0.5},
+        baseline_f1={"slm": 0.8012, "llm": 0.7934, "fused": 0.8567},
+        softmax_over="all",
+        calibration=Calibration(),
+        budget=Budget((0.0,), (0.0,), tuple(0.0 for _ in range(101))),
+        curves=(),
+    )
+    return replace(fusion, **changes)
+
+
+PARTS = {name: PartCounts(1000 * n, 10000 * n, 10 * n) for n, name in enumerate(("train", "dev", "test"), 1)}
+
+
+def make_run_facts(config: Config, **changes: object) -> RunFacts:
+    """Return the facts of a run without a corpus."""
+    facts = RunFacts(
+        seed=config.seed,
+        split=config.split,
+        slm=config.slm,
+        index=config.index,
+        llm=config.llm,
+        settings=config_to_dict(config),
+        inputs={"train": ["A.txt"]},
+        labelled=PARTS,
+        labelled_characters=60000,
+        faults={},
+        timings={"train_slm": 12.345},
+        versions={"rayner": "9.9"},
+        models={},
+    )
+    return replace(facts, **changes)

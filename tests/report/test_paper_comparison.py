@@ -1,0 +1,67 @@
+"""The paper's numbers stand beside ours, and the gain is that of the fused output over the better model."""
+
+import csv
+import io
+
+import pytest
+
+from rayner.report.paper_comparison import (
+    COLUMNS,
+    PUBLISHED_F1,
+    list_score_rows,
+    measure_fusion_gain,
+    rows_to_csv,
+    rows_to_markdown,
+)
+from tests.report.records import make_evaluation
+
+SETTING = "SFT + similarity prompt"
+
+
+@pytest.fixture(scope="module")
+def evaluation():
+    return make_evaluation(weight=0.3, seed=1)
+
+
+def test_each_system_has_a_row_with_measured_and_published_scores(evaluation):
+    rows = {row.system: row for row in list_score_rows("A", 13, SETTING, evaluation)}
+    assert list(rows) == ["SLM", "LLM", "fused", "fused by characters", "oracle over regions"]
+    for key, name in (("slm", "SLM"), ("llm", "LLM"), ("fused", "fused")):
+        system = evaluation.systems[key]
+        assert rows[name].micro_f1 == system.micro.f1
+        assert (rows[name].low, rows[name].high) == system.interval
+        assert rows[name].token_macro_with_o == system.token_macro_with_o
+    assert [rows[name].published for name in ("SLM", "LLM", "fused")] == [0.8305, 0.8350, 0.8855]
+    assert rows["oracle over regions"].micro_f1 >= rows["fused"].micro_f1
+
+
+def test_the_published_numbers_are_those_of_the_papers_table():
+    assert {name: [*row.values()] for name, row in PUBLISHED_F1.items()}["fused"] == [0.8855, 0.8824, 0.7733]
+    assert all(list(row) == ["A", "B", "C"] for row in PUBLISHED_F1.values())
+
+
+def test_other_data_and_other_settings_have_no_published_score(evaluation):
+    assert {row.published for row in list_score_rows("mine", 13, SETTING, evaluation)} == {None}
+    published = {row.system: row.published for row in list_score_rows("A", 13, "as configured", evaluation)}
+    assert published["LLM"] is None
+    assert published["SLM"] == 0.8305
+
+
+def test_the_gain_is_over_the_better_model_and_compared_with_the_oracle(evaluation):
+    gain = measure_fusion_gain("A", 13, SETTING, evaluation)
+    f1 = {name: evaluation.systems[name].micro.f1 for name in ("slm", "llm", "fused")}
+    better = max(f1["slm"], f1["llm"])
+    assert gain.micro_gain == pytest.approx(f1["fused"] - better)
+    assert gain.low <= gain.micro_gain <= gain.high
+    assert gain.way == pytest.approx(gain.micro_gain / (evaluation.regions.oracle_f1 - better))
+
+
+def test_tables_hold_every_row(evaluation):
+    rows = list_score_rows("A", 13, SETTING, evaluation)
+    csv_rows = list(csv.DictReader(io.StringIO(rows_to_csv(rows))))
+    assert tuple(csv_rows[0]) == COLUMNS
+    assert [row["system"] for row in csv_rows] == [row.system for row in rows]
+    assert float(csv_rows[0]["micro_f1"]) == rows[0].micro_f1
+    text = rows_to_markdown(rows, [measure_fusion_gain("A", 13, SETTING, evaluation)])
+    assert text.count("\n") == len(rows) + 2 + 1 + 3
+    assert len({line.count("|") for line in text.splitlines() if line.startswith("| A | 13 |")}) == 2

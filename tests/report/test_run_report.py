@@ -1,0 +1,113 @@
+"""The report of a run is written from the files of its folder."""
+
+import pytest
+
+from rayner.config.settings import Config
+from rayner.corpus.prediction_tables import predictions_to_table
+from rayner.corpus.tables import write_table
+from rayner.evaluation.reliability import evaluate_calibration
+from rayner.fusion.budget import fit_budget
+from rayner.fusion.calibration import Calibration, calibration_features
+from rayner.fusion.logistic import fit_logistic_weights
+from rayner.fusion.region_rule import RegionRule
+from rayner.fusion.weight_search import WeightCurve
+from rayner.report.run_report import (
+    MAX_SAMPLE_CHARS,
+    MAX_SAMPLES,
+    evaluate_and_write_report,
+    read_evaluation,
+    read_samples,
+)
+from rayner.runs.run_folder import Run, write_json
+from rayner.runs.step_manifest import StepManifest
+from tests.corpus.tagged_corpora import document, entity, write_unit
+from tests.report.records import make_fusion, make_run_facts
+from tests.report.synthetic import TYPES, rows
+
+RULE = RegionRule(0.2)
+
+
+def fuse_consulted(segments):
+    """Return the fused entities about which the LLM was asked, each with its segment."""
+    return [
+        (entity, segment)
+        for segment in segments
+        for entity in RULE.fuse(segment.slm, segment.llm)
+        if entity.llm_consulted
+    ]
+
+
+def fit_weights(segments):
+    pairs = fuse_consulted(segments)
+    features = [calibration_features(entity) for entity, _ in pairs]
+    return fit_logistic_weights(features, [entity.span in segment.gold for entity, segment in pairs])
+
+
+def test_reliability_bins_hold_each_entity_once_and_their_own_mean():
+    segments = rows(40, seed=2)
+    calibration = Calibration(with_llm=fit_weights(segments))
+    bins = evaluate_calibration(segments, RULE, TYPES, calibration)["fused"].bins
+    pairs = fuse_consulted(segments)
+    assert sum(b.n for b in bins) == len(pairs)
+    assert all(b.low <= b.mean <= b.high for b in bins)
+    n_correct = sum(entity.span in segment.gold for entity, segment in pairs)
+    assert sum(b.n * b.right for b in bins) == pytest.approx(n_correct)
+    # The model was fitted on these entities, with a constant: its scores must add up to the number of correct ones.
+    assert sum(b.n * b.mean for b in bins) == pytest.approx(n_correct, rel=0.02)
+    assert len(bins) > 1
+
+
+def tuned_fusion():
+    reductions = (RULE.entropy_reduction, RULE.llm_reduction, RULE.llm_confidence)
+    return make_fusion(
+        RULE,
+        calibration=Calibration(with_llm=tuple(fit_weights(rows(20))), slm_alone=(0.0, 0.0)),
+        budget=fit_budget(rows(20), RULE),
+        curves=(WeightCurve(*reductions, (0.1, 0.2, 0.3), (0.5, 0.6, 0.5), 0.2, 0.6),),
+    )
+
+
+def test_samples_are_the_beginnings_of_the_first_documents_cut_after_a_sentence(tmp_path):
+    sentence = "懷王入秦，楚人哀之。"
+    long = sentence * 300
+    texts = {"a": long, "b": "短", "c": "", "d": "第四"}
+    starts = range(0, len(long), len(sentence))
+    write_unit(
+        tmp_path, "u.parquet", [document(name, text) for name, text in texts.items()],
+        [entity("a", start, "懷王") for start in starts],
+    )  # fmt: skip
+    samples = read_samples(tmp_path)
+    assert [sample.title for sample in samples] == ["a", "b", "c"]
+    assert len(samples) == MAX_SAMPLES
+    assert [sample.text for sample in samples[1:]] == ["短", ""]
+    cut = len(samples[0].text)
+    assert long.startswith(samples[0].text)
+    assert cut % len(sentence) == 0
+    assert MAX_SAMPLE_CHARS - len(sentence) < cut <= MAX_SAMPLE_CHARS
+    assert [e["start"] for e in samples[0].entities] == [start for start in starts if start < cut]
+
+
+def test_a_first_sentence_longer_than_a_sample_is_shown_whole(tmp_path):
+    write_unit(tmp_path, "u.parquet", [document("a", "楚" * (MAX_SAMPLE_CHARS + 50) + "。王")])
+    assert read_samples(tmp_path)[0].text == "楚" * (MAX_SAMPLE_CHARS + 50) + "。"
+
+
+@pytest.mark.parametrize("n_rows", [12, 0])
+def test_a_report_is_written_with_and_without_test_sentences(tmp_path, n_rows):
+    run, segments = Run(tmp_path), rows(n_rows)
+    write_table(predictions_to_table(segments), run.path("scores", "test.parquet"))
+    write_json(run.path("steps", "data.json"), StepManifest({}, {"types": list(TYPES)}).to_json())
+    fusion = tuned_fusion()
+    evaluation = evaluate_and_write_report(
+        run, fusion, RULE, title="甲 < 乙", run_facts=make_run_facts(Config(seed=1)), tagged=None
+    )
+    assert evaluation == read_evaluation(run)
+    assert bool(evaluation) == bool(n_rows)
+    assert (evaluation.n_sentences if evaluation else 0) == n_rows
+    page = run.path("report.html").read_text(encoding="utf-8")
+    assert "甲 &lt; 乙" in page
+    assert ("exact gate, " in page) == bool(n_rows)
+    if n_rows:
+        budget = evaluation.budget
+        assert budget.f1[0] == evaluation.systems["slm"].micro.f1
+        assert budget.f1[-1] == budget.exact.f1 == evaluation.systems["fused"].micro.f1
