@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from rayner.corpus.reading import CorpusSurvey, map_in_threads, read_documents, sha256_of_text
 from rayner.corpus.tables import DOCUMENT_SCHEMA, read_table
-from rayner.errors import DataError
+from rayner.errors import ConfigError, DataError
 from rayner.runs.run_folder import file_sha256
 from rayner.runs.storage import atomic_writer, storage_path
 from rayner.steps.tag import plan as plans
-from rayner.steps.tag.plan import find_changed_files, iter_plan_parts, plan_units, write_plan
+from rayner.steps.tag.plan import PlanSummary, find_changed_files, iter_plan_parts, plan_units, write_plan
 from rayner.text.segmentation import split_sentences
 from tests.strategies import texts
 
@@ -265,3 +265,11 @@ def test_threads_keep_the_order(items):
 def test_what_a_thread_raises_is_raised():
     with pytest.raises(ZeroDivisionError):
         list(map_in_threads(lambda item: 1 // item, [1, 0]))
+
+
+def test_the_summary_of_a_plan_reads_back_and_another_version_is_refused():
+    summary = PlanSummary("digest", 1, 9, 1, {"a.txt": "no UTF-8"}, [], 0.5)
+    content = {**summary.to_json(), "seconds": 1.0}
+    assert PlanSummary.from_json(content, "out") == summary
+    with pytest.raises(ConfigError, match="out: expected format_version 1, found"):
+        PlanSummary.from_json({**content, "format_version": 99}, "out")
