@@ -335,11 +335,12 @@ def test_a_job_may_be_named_and_is_imported_when_the_settings_are_right(job, tmp
     (tmp_path / "own_job.py").write_text("print('imported')\ndef step(config, run): print('done')\n"
                                          "def check(config, run): return ['fine']\n")  # fmt: skip
     names = {"check": "own_job:check"}
+    monkeypatch.setattr(sys, "argv", ["jobs/the_job.py"])
     assert run_job("What it does.", "own_job:step", **names, arguments=["seed=x"]) == 2
     assert "imported" not in capsys.readouterr().out
     assert run_job("What it does.", "own_job:step", **names, arguments=[f"run={tmp_path / 'r'}"]) == 0
     assert re.search("imported.*fine.*done", capsys.readouterr().out, re.DOTALL)
-    assert read_json(tmp_path / "r" / "status.json")["job"] == "step"
+    assert read_json(tmp_path / "r" / "status.json")["job"] == "the_job"
 
 
 def test_a_folder_that_another_job_works_in_is_refused_before_anything_starts(job, tmp_path, capsys):

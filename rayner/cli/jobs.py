@@ -101,7 +101,9 @@ def _run_checked(
         if not args.dry_run:
             with (
                 hold_lock(run.root),
-                write_status_while_running(run.root, getattr(run_step, "__name__", "job")),
+                write_status_while_running(
+                    run.root, Path(sys.argv[0]).stem if isinstance(step, str) else step.__name__
+                ),
                 ray_session(),
             ):
                 run_step(config, run)
