@@ -1,5 +1,6 @@
-"""Text, spans and tags: how entities are written, read, cut and aligned.
+"""Text, entities and tags: how entities are written and read, and how text is cut.
 
-Pure functions of plain values: standard library and numpy only. Start with `spans` (the one span convention) and
-`predictions` (what each model predicts for a segment).
+Start with `spans` (what an entity is, everywhere in rayner), then `predictions` (what both models predict for a
+segment; `SegmentPrediction` travels through the whole job). `tags` and `markup` are the two notations of entities. This
+room imports only the standard library, numpy and `rayner.errors`; it reads no files.
 """

@@ -1,8 +1,8 @@
-"""The decoding automaton: an answer is the text copied, plus tags (method, section 4, "Draft and verify").
+"""The grammar of LLM answers: the text copied, plus tags (method, section 4, "Draft and verify").
 
-At each step it names the tokens that are allowed: the next character, an opened type, the end of the open entity.
-So every answer strips to its text, whatever the model says. It knows tokens as numbers only; how characters and
-tags are spelled is given by the tokenizer's owner.
+At each step the grammar allows only the next character, the opening of a type, or the end of the open entity. So every
+answer without its tags is the text, whatever the model prefers. Tokens are numbers here; the owner of the tokenizer
+says how characters and tags are spelled.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ TokenIds = tuple[int, ...]
 
 
 class TokenRole(Enum):
-    """What a token of the answer does."""
+    """What a token does in an answer."""
 
     COPY = "copy"  # first token of a character
     OPEN = "open"  # the `<` before a type
@@ -54,7 +54,10 @@ class GrammarState:
 
 @dataclass(frozen=True, slots=True)
 class AnswerToken:
-    """One token of an answer: what was allowed, how many characters stood before it, and what it does."""
+    """One token of an answer.
+
+    allowed: the tokens that could stand here. slot: how many characters were copied before it.
+    """
 
     token: int
     allowed: TokenIds
@@ -63,10 +66,10 @@ class AnswerToken:
 
 
 class TagGrammar:
-    """The automaton of one text.
+    """The grammar of the answers on one text.
 
-    chars: the tokens of each character, none empty.
-    Raises ValueError where a character starts like a tag, which would make answers ambiguous.
+    chars: the tokens of each character, none empty; tags: how tags are spelled.
+    Raises ValueError if a character starts like a tag, which would make answers ambiguous.
     """
 
     def __init__(self, chars: Sequence[TokenIds], tags: TagSpelling) -> None:
@@ -78,7 +81,7 @@ class TagGrammar:
         self._types = {(*tokens, *tags.end): kind for kind, tokens in tags.types.items()}
 
     def allowed_tokens(self, state: GrammarState) -> TokenIds:
-        """The tokens that may follow, the first that of copying on; none once the answer is complete."""
+        """Return the tokens that may follow; the first copies on. None once the answer is complete."""
         if state.forced_tokens:
             return state.forced_tokens[:1]
         if state.type_prefix is not None:
@@ -93,7 +96,7 @@ class TagGrammar:
         return () if at_end else (*copy, self.spelling.open[0])
 
     def advance(self, state: GrammarState, token: int) -> tuple[GrammarState, TokenRole]:
-        """The state after an allowed token, and what the token did."""
+        """Return the state after an allowed token, and what the token does."""
         if state.forced_tokens:
             return GrammarState(
                 state.n_copied, state.open_type, state.forced_tokens[1:], state.type_prefix
@@ -114,64 +117,69 @@ class TagGrammar:
         return GrammarState(state.n_copied, forced_tokens=self.spelling.open[1:], type_prefix=()), TokenRole.OPEN
 
     def spell_answer(self, spans: Sequence[Span]) -> list[AnswerToken]:
-        """The steps of the answer that carries these spans: what training teaches and what a draft proposes.
+        """Return the tokens of the answer with these entities: a training target or a draft.
 
-        Raises ValueError for a type that the tags cannot spell.
+        Raises ValueError for a type without a spelling.
         """
         spans = sort_and_check_spans(spans, len(self.char_tokens))
         if unknown := {span.type for span in spans} - self.spelling.types.keys():
             raise ValueError(f"no spelling for {sorted(unknown)}")
-        begins, ends = {s.start: s for s in spans}, {s.end for s in spans}
-        steps, state = list[AnswerToken](), GrammarState()
+        span_at, ends = {span.start: span for span in spans}, {span.end for span in spans}
+        answer, state = list[AnswerToken](), GrammarState()
         while allowed := self.allowed_tokens(state):
-            token = self._next_token_of(state, allowed, begins, ends)
-            after, role = self.advance(state, token)
-            steps.append(AnswerToken(token, allowed, state.n_copied, role))
-            state = after
-        return steps
+            token = self._next_token_of(state, allowed, span_at, ends)
+            next_state, role = self.advance(state, token)
+            answer.append(AnswerToken(token, allowed, state.n_copied, role))
+            state = next_state
+        return answer
 
-    def _next_token_of(self, state: GrammarState, allowed: TokenIds, begins: Mapping[int, Span], ends: set[int]) -> int:
+    def _next_token_of(
+        self, state: GrammarState, allowed: TokenIds, span_at: Mapping[int, Span], ends: set[int]
+    ) -> int:
+        """Return the allowed token that leads to an answer with the entities that start at `span_at`, end at `ends`."""
         if len(allowed) == 1:
             return allowed[0]
         if state.type_prefix is not None:
-            kind = begins[state.n_copied].type
-            return (*self.spelling.types[kind], *self.spelling.end)[len(state.type_prefix)]
-        tag_here = state.n_copied in ends if state.open_type else state.n_copied in begins
+            type_ = span_at[state.n_copied].type
+            return (*self.spelling.types[type_], *self.spelling.end)[len(state.type_prefix)]
+        tag_here = state.n_copied in ends if state.open_type else state.n_copied in span_at
         return allowed[-1] if tag_here else allowed[0]
 
     def read_answer(
         self, tokens: Sequence[int], probs: Sequence[float], passes: int = 0, *, partial: bool = False
     ) -> LlmAnswer:
-        """Entities and confidences of an answer, from the probability of each of its tokens.
+        """Read entities and probabilities from the tokens of an answer.
 
-        partial: the answer may stop right after the first token of a character; what it did not decide is NaN.
+        tokens: of the answer; probs: the probability of each; passes: forward passes that it took.
+        partial: the answer may stop right after the first token of a character; slots that it did not reach are NaN.
 
-        Category: that of the first token that spells the type. Boundary: the mean over the opening `<`, the
-        closing `</`, and the token just before each, where there is one (method, section 3).
-        Tokens that had no alternative are no decisions: they do not count in `decisions`.
-        Raises ValueError for a token that the automaton does not allow, or an answer that stops early.
+        Category probability: of the first token that spells the type. Boundary probability: the mean over the opening
+        `<`, the closing `</`, and the token just before each, if there is one (method, section 3).
+        Tokens without an alternative do not count in `slot_probs`.
+        Raises ValueError for a token that the grammar does not allow, and for an answer that stops early.
         """
-        decisions = np.ones(len(self.char_tokens) + 1, dtype=np.float32)
-        spans: list[LlmEntity] = []
-        state, start, category, opening = GrammarState(), -1, 0.0, list[float]()
+        slot_probs = np.ones(len(self.char_tokens) + 1, dtype=np.float32)
+        entities: list[LlmEntity] = []
+        state, start, category_prob, opening_probs = GrammarState(), -1, 0.0, list[float]()
         for k, (token, prob) in enumerate(zip(tokens, probs, strict=True)):
             allowed = self.allowed_tokens(state)
             if token not in allowed:
                 raise ValueError(f"token {k} of the answer is {token}, allowed are {allowed}")
             if len(allowed) > 1:
-                decisions[state.n_copied] *= prob
-            after, role = self.advance(state, token)
-            around = list(probs[max(k - 1, 0) : k + 1])
+                slot_probs[state.n_copied] *= prob
+            next_state, role = self.advance(state, token)
+            tag_probs = list(probs[max(k - 1, 0) : k + 1])  # of the tag and the token before it
             if role is TokenRole.OPEN:
-                start, opening = state.n_copied, around
+                start, opening_probs = state.n_copied, tag_probs
             elif role is TokenRole.TYPE:
-                category = float(prob)
+                category_prob = float(prob)
             elif role is TokenRole.CLOSE:
-                boundary = float(np.mean([*opening, *around]))
-                spans.append(LlmEntity(Span(start, state.n_copied, state.open_type), category, boundary))
-            state = after
+                boundary_prob = float(np.mean([*opening_probs, *tag_probs]))
+                span = Span(start, state.n_copied, state.open_type)
+                entities.append(LlmEntity(span, category_prob, boundary_prob))
+            state = next_state
         if partial and self.allowed_tokens(state):
-            decisions[state.n_copied :] = np.nan
+            slot_probs[state.n_copied :] = np.nan
         elif self.allowed_tokens(state):
             raise ValueError(f"the answer stops after {state.n_copied} of {len(self.char_tokens)} characters")
-        return LlmAnswer(tuple(spans), decisions, passes)
+        return LlmAnswer(tuple(entities), slot_probs, passes)

@@ -1,10 +1,10 @@
-"""Character tags (BMES and its relatives) to spans and back.
+"""Spans as character tags (BMES and its relatives), and the labels that a tagger chooses from.
 
 Reading accepts the spellings in use: BMES, BIOES/BIESO, BILOU, BIO, with `I-` or `M-` inside. Writing is BMES.
 
-Illegal sequences are met in gold data and in models' output alike. One policy for both: *nothing labelled is
-dropped*. A span begins at B, at S, and at any M or E that continues nothing; it ends after E or S, and before
-O, B, S or another type. Each irregular step is counted, so that a report can say how often it happened.
+Illegal sequences occur in gold data and in models' output alike. The policy for both: *nothing labelled is dropped*. A
+span begins at B, at S, and at any M or E that continues nothing; it ends after E or S, and before O, B, S or another
+type. Each irregular step is counted, so that a report can say how often it happened.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,7 +21,10 @@ _CANONICAL = {"B": "B", "M": "M", "I": "M", "E": "E", "L": "E", "S": "S", "U": "
 
 @dataclass(frozen=True)
 class DecodedTags:
-    """Spans read from a tag sequence, and how many irregular steps the policy had to mend."""
+    """Spans read from a tag sequence, and how many irregular steps the policy had to mend.
+
+    no_begin, no_end: entities without their first tag, and without their last.
+    """
 
     spans: tuple[Span, ...]
     no_begin: int = 0
@@ -34,54 +37,54 @@ class DecodedTags:
 
 
 def split_tag(tag: str) -> tuple[str, str]:
-    """('B', 'NR') of 'B-NR', with the prefix in its BMES spelling; ('O', '') of 'O'.
+    """Split a tag into prefix, in its BMES spelling, and type: 'B-NR' into ('B', 'NR'), 'O' into ('O', '').
 
     Raises ValueError for anything else.
     """
     if tag == OUTSIDE:
         return OUTSIDE, ""
-    prefix, dash, kind = tag.partition("-")
-    if not dash or not kind or prefix not in _CANONICAL:
+    prefix, dash, type_ = tag.partition("-")
+    if not dash or not type_ or prefix not in _CANONICAL:
         raise ValueError(f"expected O or PREFIX-TYPE with a prefix of {''.join(_CANONICAL)}, found {tag!r}")
-    return _CANONICAL[prefix], kind
+    return _CANONICAL[prefix], type_
 
 
 def scheme_marks_ends(tags: Iterable[str]) -> bool:
-    """Whether a tag sequence marks where entities end (BMES, BIOES), rather than leaving it open (BIO)."""
+    """Say whether a tag sequence marks where entities end (BMES, BIOES), rather than leaving it open (BIO)."""
     return any(split_tag(tag)[0] in "ES" for tag in set(tags))
 
 
 def tags_to_spans(tags: Sequence[str], *, ends_marked: bool = True) -> DecodedTags:
-    """Spans of a tag sequence, one tag a character.
+    """Read the spans of a tag sequence, one tag per character.
 
-    ends: whether the scheme marks ends (see `scheme_marks_ends`); if not, an entity that just stops is no fault.
+    ends_marked: whether the scheme marks ends (`scheme_marks_ends`); if not, an entity that just stops is no fault.
     Raises ValueError for an unknown tag.
     """
     spans: list[Span] = []
     no_begin = no_end = 0
-    start, kind = -1, ""  # the open entity; kind "" when none is open
+    start, open_type = -1, ""  # the open entity; "" if none is open
 
     for i, tag in enumerate(tags):
-        prefix, new = split_tag(tag)
-        continues = prefix in "ME" and bool(kind) and new == kind
-        if kind and not continues:  # the open entity stops before this character, without its E
-            spans.append(Span(start, i, kind))
+        prefix, type_ = split_tag(tag)
+        continues = prefix in "ME" and bool(open_type) and type_ == open_type
+        if open_type and not continues:  # the open entity stops before this character, without its E
+            spans.append(Span(start, i, open_type))
             no_end += ends_marked
-            kind = ""
+            open_type = ""
         if prefix in "BSME" and not continues:
             no_begin += prefix in "ME"
-            start, kind = i, new
+            start, open_type = i, type_
         if prefix in "ES":
-            spans.append(Span(start, i + 1, kind))
-            kind = ""
-    if kind:
-        spans.append(Span(start, len(tags), kind))
+            spans.append(Span(start, i + 1, open_type))
+            open_type = ""
+    if open_type:
+        spans.append(Span(start, len(tags), open_type))
         no_end += ends_marked
     return DecodedTags(tuple(spans), no_begin, no_end)
 
 
 def spans_to_tags(spans: Iterable[Span], n_chars: int) -> list[str]:
-    """BMES tags, one a character, of spans that do not overlap: the inverse of `tags_to_spans` on legal sequences."""
+    """Write spans without overlaps as BMES tags, one per character: the inverse of `tags_to_spans` on legal tags."""
     tags = [OUTSIDE] * n_chars
     for span in spans:
         if span.end - span.start == 1:
@@ -95,44 +98,46 @@ def spans_to_tags(spans: Iterable[Span], n_chars: int) -> list[str]:
 
 
 def bmes_labels(types: Iterable[str]) -> tuple[str, ...]:
-    """All BMES labels for the types, `O` first, in an order that depends on the types alone."""
-    return (OUTSIDE, *(f"{prefix}-{kind}" for kind in sorted(set(types)) for prefix in "BMES"))
+    """Return all BMES labels for the types, `O` first, in an order that depends on the types alone."""
+    return (OUTSIDE, *(f"{prefix}-{type_}" for type_ in sorted(set(types)) for prefix in "BMES"))
 
 
 def legal_transitions(labels: Sequence[str]) -> npt.NDArray[np.bool_]:
-    """Boolean [n + 1, n + 1] over `n` labels and the edge of the text (last row: start, last column: end)."""
+    """Return which label may follow which, [n_labels + 1, n_labels + 1], from row to column.
+
+    The last row stands for the start of the text, the last column for its end.
+    """
     parts = [*map(split_tag, labels), (OUTSIDE, "")]
     is_open = np.array([prefix in "BM" for prefix, _ in parts])
     continues = np.array([prefix in "ME" for prefix, _ in parts])
-    kinds = np.array([kind for _, kind in parts])
-    same = kinds[:, None] == kinds[None, :]
-    legal: npt.NDArray[np.bool_] = (is_open[:, None] & continues[None, :] & same) | (
+    types = np.array([type_ for _, type_ in parts])
+    same_type = types[:, None] == types[None, :]
+    legal: npt.NDArray[np.bool_] = (is_open[:, None] & continues[None, :] & same_type) | (
         ~is_open[:, None] & ~continues[None, :]
     )
     return legal
 
 
 def viterbi_decode(log_probs: npt.NDArray[np.floating], legal: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """The most probable legal label sequence (Viterbi), characters taken as independent.
+    """Return the most probable legal label sequence as label indices, [n_chars]; characters count as independent.
 
-    log_probs: [n_chars, n_labels]; legal: from `legal_transitions`. Equals the argmax wherever that is legal.
-    Returns label indices [n_chars].
+    log_probs: [n_chars, n_labels], natural log; legal: from `legal_transitions`. Equals the argmax where that is legal.
     """
     best: npt.NDArray[np.int64] = log_probs.argmax(axis=1)
     path = np.concatenate([[-1], best, [-1]])
     if legal[path[:-1], path[1:]].all():
         return best
-    n, n_labels = log_probs.shape
+    n_chars, n_labels = log_probs.shape
     penalty = np.where(legal, 0.0, -np.inf)
     score = log_probs[0] + penalty[-1, :n_labels]
-    back = np.zeros((n, n_labels), dtype=np.int64)
+    previous = np.zeros((n_chars, n_labels), dtype=np.int64)
     inner = penalty[:n_labels, :n_labels]
-    for i in range(1, n):
-        through = score[:, None] + inner
-        back[i] = through.argmax(axis=0)
-        score = through.max(axis=0) + log_probs[i]
-    out = np.zeros(n, dtype=np.int64)
-    out[-1] = int((score + penalty[:n_labels, -1]).argmax())
-    for i in range(n - 1, 0, -1):
-        out[i - 1] = back[i, out[i]]
-    return out
+    for i in range(1, n_chars):
+        step_scores = score[:, None] + inner
+        previous[i] = step_scores.argmax(axis=0)
+        score = step_scores.max(axis=0) + log_probs[i]
+    decoded = np.zeros(n_chars, dtype=np.int64)
+    decoded[-1] = int((score + penalty[:n_labels, -1]).argmax())
+    for i in range(n_chars - 1, 0, -1):
+        decoded[i - 1] = previous[i, decoded[i]]
+    return decoded
