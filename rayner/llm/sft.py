@@ -32,13 +32,13 @@ class SftExample:
         return len(self.prompt) + len(self.answer)
 
 
-def split_long_sentence(sentence: LabelledSentence, size: int, overlap: int) -> list[LabelledSentence]:
-    """Split a sentence longer than `size` characters into windows. An entity cut by a window's edge is left out."""
-    if len(sentence.text) <= size:
+def split_long_sentence(sentence: LabelledSentence, max_chars: int, overlap: int) -> list[LabelledSentence]:
+    """Split a sentence longer than `max_chars` into windows. An entity cut by a window's edge is left out."""
+    if len(sentence.text) <= max_chars:
         return [sentence]
     return [
         LabelledSentence(sentence.text[w.start : w.end], crop_spans(sentence.spans, w.start, w.end))
-        for w in split_windows(len(sentence.text), size, overlap)
+        for w in split_windows(len(sentence.text), max_chars, overlap)
     ]
 
 

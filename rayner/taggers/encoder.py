@@ -147,17 +147,10 @@ def load_encoder_tagger(
     Raises ConfigError where the checkpoint cannot be loaded or has no labels.
     """
     config = config or SlmConfig()
-    head = {}
-    if labels is not None:
-        head = {
-            "num_labels": len(labels),
-            "id2label": dict(enumerate(labels)),
-            "label2id": {label: i for i, label in enumerate(labels)},
-            "ignore_mismatched_sizes": True,
-        }
+    head_options = {} if labels is None else _fresh_head_options(labels)
     try:
         model = AutoModelForTokenClassification.from_pretrained(
-            str(folder), dtype=TORCH_DTYPES[dtype], **safe_load_options(folder), **head
+            str(folder), dtype=TORCH_DTYPES[dtype], **safe_load_options(folder), **head_options
         )
     except (OSError, ValueError, SafetensorError) as error:
         raise checkpoint_error(folder, "a checkpoint of an encoder", error) from error
@@ -173,6 +166,16 @@ def load_encoder_tagger(
         batch_size or config.batch_size,
         sentence_vectors,
     )
+
+
+def _fresh_head_options(labels: Sequence[str]) -> dict[str, Any]:
+    """Return the arguments with which transformers gives a checkpoint a new head for these labels."""
+    return {
+        "num_labels": len(labels),
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: i for i, label in enumerate(labels)},
+        "ignore_mismatched_sizes": True,
+    }
 
 
 def save_encoder_tagger(tagger: EncoderTagger, folder: Path) -> None:

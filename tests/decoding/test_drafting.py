@@ -22,83 +22,83 @@ def copiers(draw):
 
 @st.composite
 def drafts(draw):
-    """A copier, and spans of its text of types that it spells, or not."""
-    copier = draw(copiers())
-    return copier, draw(spans_in(len(copier.char_tokens)))
+    """A grammar, and spans of its text of types that it spells, or not."""
+    grammar = draw(copiers())
+    return grammar, draw(spans_in(len(grammar.char_tokens)))
 
 
-def spelled(copier, spans):
-    return [span for span in spans if span.type in copier.spelling.types]
+def spelled(grammar, spans):
+    return [span for span in spans if span.type in grammar.spelling.types]
 
 
 @given(drafts())
 def test_a_draft_from_the_beginning_is_the_answer_with_these_spans(drawn):
-    copier, spans = drawn
-    assert draft_steps(copier, spans) == copier.spell_answer(spelled(copier, spans))
+    grammar, spans = drawn
+    assert draft_steps(grammar, spans) == grammar.spell_answer(spelled(grammar, spans))
 
 
 @given(drafts(), st.randoms(use_true_random=False))
 def test_a_draft_goes_on_from_any_state_to_a_legal_end(drawn, rng):
-    copier, spans = drawn
+    grammar, spans = drawn
     state, taken = GrammarState(), []
     for _ in range(rng.randint(0, 30)):
-        allowed = copier.allowed_tokens(state)
+        allowed = grammar.allowed_tokens(state)
         if not allowed:
             break
         token = rng.choice(allowed)
-        state, _ = copier.advance(state, token)
+        state, _ = grammar.advance(state, token)
         taken.append(token)
-    tokens = [*taken, *(step.token for step in draft_steps(copier, spans, state))]
-    found = copier.read_answer(tokens, [1.0] * len(tokens))
-    assert sort_and_check_spans(found.spans, len(copier.char_tokens)) == found.spans
+    tokens = [*taken, *(step.token for step in draft_steps(grammar, spans, state))]
+    found = grammar.read_answer(tokens, [1.0] * len(tokens))
+    assert sort_and_check_spans(found.spans, len(grammar.char_tokens)) == found.spans
 
 
 @given(drafts(), st.integers(0, 8))
-def test_a_draft_stops_after_the_first_quiet_slot_in_no_entity(drawn, at):
-    copier, spans = drawn
-    quiet = np.arange(len(copier.char_tokens) + 1) >= at
-    whole, part = draft_steps(copier, spans), draft_steps(copier, spans, stop_mask=quiet)
+def test_a_draft_stops_after_the_first_stop_slot_in_no_entity(drawn, at):
+    grammar, spans = drawn
+    stop_mask = np.arange(len(grammar.char_tokens) + 1) >= at
+    whole, part = draft_steps(grammar, spans), draft_steps(grammar, spans, stop_mask=stop_mask)
     assert whole[: len(part)] == part
     tokens = [step.token for step in part]
-    known = copier.read_answer(tokens, [1.0] * len(tokens), partial=True).last_known_slot
+    known = grammar.read_answer(tokens, [1.0] * len(tokens), partial=True).last_known_slot
     free = [
-        i for i in range(len(copier.char_tokens)) if i >= at and not any(s.start < i < s.end for s in spelled(*drawn))
+        i for i in range(len(grammar.char_tokens)) if i >= at and not any(s.start < i < s.end for s in spelled(*drawn))
     ]
-    assert known == (free[0] if free else len(copier.char_tokens))
+    assert known == (free[0] if free else len(grammar.char_tokens))
 
 
-def corrections(copier, spans, answer, rounds):
+def corrections(grammar, spans, answer, rounds):
     """Draft, choose as the answer would at each step, and draft again."""
-    right = copier.spell_answer(answer)
+    right = grammar.spell_answer(answer)
     for n in range(rounds):
-        steps = draft_steps(copier, spans)
+        steps = draft_steps(grammar, spans)
         if steps == right:
             return n
         # What a model that thinks of the answer chooses at each slot, whatever stands before.
-        chosen = [wanted(copier, step, answer) for step in steps]
-        spans = revise_draft(copier, spans, steps, chosen)
-        assert sort_and_check_spans(spans, len(copier.char_tokens)) == tuple(spans)
+        chosen = [wanted(grammar, step, answer) for step in steps]
+        spans = revise_draft(grammar, spans, steps, chosen)
+        assert sort_and_check_spans(spans, len(grammar.char_tokens)) == tuple(spans)
     return None
 
 
-def wanted(copier, step, answer):
+def wanted(grammar, step, answer):
     """Of the allowed tokens, the one that an answer holds at the step's slot."""
     kinds = {span.start: span.type for span in answer}
     if len(step.allowed) == 1:
         return step.token
     if step.role is TokenRole.TYPE:
-        return copier.spelling.types[kinds[step.slot]][0] if step.slot in kinds else step.token
-    tag = step.slot in kinds if step.allowed[-1] == copier.spelling.open[0] else step.slot in {s.end for s in answer}
+        return grammar.spelling.types[kinds[step.slot]][0] if step.slot in kinds else step.token
+    tag = step.slot in kinds if step.allowed[-1] == grammar.spelling.open[0] else step.slot in {s.end for s in answer}
     return step.allowed[-1] if tag else step.allowed[0]
 
 
 @given(st.integers(1, 12).flatmap(lambda n: st.tuples(spans_in(n), spans_in(n), st.just(n))))
 def test_corrections_keep_spans_legal_and_lead_to_the_answer_in_a_few_rounds(drawn):
     spans, answer, n = drawn
-    assert corrections(plain_copier(n), spans, answer, 8) is not None
+    assert corrections(plain_grammar(n), spans, answer, 8) is not None
 
 
-def plain_copier(n):
+def plain_grammar(n):
     from rayner.text.tag_grammar import TagSpelling
 
     tags = TagSpelling((0,), (1,), (2,), {"NR": (3,), "NS": (4,), "NB": (5,)})
@@ -106,7 +106,7 @@ def plain_copier(n):
 
 
 def test_what_the_llm_would_have_chosen_becomes_the_draft():
-    copier = plain_copier(8)
+    grammar = plain_grammar(8)
     cases = [
         ([Span(1, 3, "NR")], [Span(1, 3, "NS")], 1),  # another type
         ([Span(1, 3, "NR"), Span(4, 6, "NS")], [Span(4, 6, "NS")], 1),  # not opened
@@ -120,40 +120,40 @@ def test_what_the_llm_would_have_chosen_becomes_the_draft():
         ([], [Span(5, 7, "NR")], 1),  # opened: of the first type and two characters, unless told better
     ]
     for spans, answer, rounds in cases:
-        assert corrections(copier, spans, answer, 4) == rounds, (spans, answer)
+        assert corrections(grammar, spans, answer, 4) == rounds, (spans, answer)
 
 
 def test_steps_that_end_reading():
-    quiet = np.array([False, True, True])
-    assert reaches_stop_slot(GrammarState(n_copied=1), TokenRole.COPY, quiet)
+    stop_mask = np.array([False, True, True])
+    assert reaches_stop_slot(GrammarState(n_copied=1), TokenRole.COPY, stop_mask)
     assert reaches_stop_slot(
-        GrammarState(n_copied=1, open_type="NR", just_opened=True), TokenRole.COPY, quiet
+        GrammarState(n_copied=1, open_type="NR", just_opened=True), TokenRole.COPY, stop_mask
     )  # an entity that begins there is not needed
-    assert not reaches_stop_slot(GrammarState(n_copied=1, open_type="NR"), TokenRole.COPY, quiet)
-    assert not reaches_stop_slot(GrammarState(n_copied=0), TokenRole.COPY, quiet)
-    assert not reaches_stop_slot(GrammarState(n_copied=1), TokenRole.OPEN, quiet)
+    assert not reaches_stop_slot(GrammarState(n_copied=1, open_type="NR"), TokenRole.COPY, stop_mask)
+    assert not reaches_stop_slot(GrammarState(n_copied=0), TokenRole.COPY, stop_mask)
+    assert not reaches_stop_slot(GrammarState(n_copied=1), TokenRole.OPEN, stop_mask)
 
 
 def test_random_walks_of_drafts_never_raise():
     rng = random.Random(1)
-    copier = plain_copier(6)
+    grammar = plain_grammar(6)
     for _ in range(200):
         spans = [Span(i, i + 1, rng.choice(["NR", "NS", "absurd"])) for i in range(6) if rng.random() < 0.4]
-        steps = draft_steps(copier, spans)
+        steps = draft_steps(grammar, spans)
         chosen = [rng.choice(step.allowed) for step in steps]
-        assert sort_and_check_spans(revise_draft(copier, spelled(copier, spans), steps, chosen), 6) is not None
+        assert sort_and_check_spans(revise_draft(grammar, spelled(grammar, spans), steps, chosen), 6) is not None
 
 
 def corrected(spans, chosen, n=8):
     """The spans, where the LLM chose otherwise at some steps: {number of the step: token}."""
-    copier = plain_copier(n)
-    steps = draft_steps(copier, spans)
-    return revise_draft(copier, spans, steps, [chosen.get(i, step.token) for i, step in enumerate(steps)])
+    grammar = plain_grammar(n)
+    steps = draft_steps(grammar, spans)
+    return revise_draft(grammar, spans, steps, [chosen.get(i, step.token) for i, step in enumerate(steps)])
 
 
 def test_a_correction_changes_the_entity_that_it_is_about_and_no_other():
     spans = [Span(0, 2, "NR"), Span(3, 5, "NS"), Span(6, 8, "NB")]
-    steps = draft_steps(plain_copier(8), spans)
+    steps = draft_steps(plain_grammar(8), spans)
 
     def at(slot, role):
         return next(i for i, step in enumerate(steps) if (step.slot, step.role) == (slot, role))
@@ -171,7 +171,7 @@ def test_a_correction_changes_the_entity_that_it_is_about_and_no_other():
 
 def test_what_the_llm_opens_is_of_the_type_of_the_nearest_entity():
     spans = [Span(0, 1, "NB"), Span(7, 8, "NS")]
-    steps = draft_steps(plain_copier(8), spans)
+    steps = draft_steps(plain_grammar(8), spans)
     for slot, kind in ((2, "NB"), (3, "NB"), (4, "NS"), (5, "NS")):
         i = next(i for i, step in enumerate(steps) if (step.slot, step.role) == (slot, TokenRole.COPY))
         assert Span(slot, slot + 2, kind) in corrected(spans, {i: 0})
@@ -180,9 +180,9 @@ def test_what_the_llm_opens_is_of_the_type_of_the_nearest_entity():
 
 def from_state(spans, state, n=8):
     """The entities of an answer that another began and a draft goes on with, after `state`."""
-    copier, out = plain_copier(n), []
+    grammar, out = plain_grammar(n), []
     start, kind = state.n_copied, state.open_type
-    for step in draft_steps(copier, spans, state):
+    for step in draft_steps(grammar, spans, state):
         if step.role is TokenRole.OPEN:
             start = step.slot
         elif step.role is TokenRole.TYPE:

@@ -36,10 +36,10 @@ class Plain:
 
 def plainly(llm, text, shown, probability):
     """Greedy decoding, a full forward pass for each token: no cache, no batch, no padding."""
-    copier, state = llm.build_grammar(text), GrammarState()
+    grammar, state = llm.build_grammar(text), GrammarState()
     prompt, tokens, probs, roles, slots = llm.prompt_tokens(shown, text), [], [], [], []
     decisions = np.ones(len(text) + 1)
-    while allowed := copier.allowed_tokens(state):
+    while allowed := grammar.allowed_tokens(state):
         with torch.no_grad():
             logits = llm.model(input_ids=torch.tensor([prompt + tokens])).logits[0, -1].double()
         pool = logits if probability == "all" else logits[list(allowed)]
@@ -48,7 +48,7 @@ def plainly(llm, text, shown, probability):
         slots.append(state.n_copied)
         if len(allowed) > 1:
             decisions[state.n_copied] *= prob
-        state, role = copier.advance(state, token)
+        state, role = grammar.advance(state, token)
         tokens.append(token)
         probs.append(prob)
         roles.append(role)
@@ -189,12 +189,12 @@ def test_a_long_text_is_answered_in_windows(random_llm, sentences):
 def test_a_model_that_learned_a_few_sentences_puts_their_entities(fresh_llm, sentences):
     chosen = sorted(sentences, key=lambda e: len(e.text))[20:26]
     items = [sft.build_sft_example(fresh_llm, [], right) for right in chosen]
-    teacher = sft.SftLoss(fresh_llm, "allowed")
+    sft_loss = sft.SftLoss(fresh_llm, "allowed")
     optimizer = torch.optim.AdamW(fresh_llm.model.parameters(), lr=5e-3)
     before = answer_greedily(fresh_llm, [e.text for e in chosen], [[]] * 6, softmax_over="allowed", batch_size=6)
     assert [one.spans for one in before] != [e.spans for e in chosen]
     for _ in range(120):
-        loss = teacher(items)
+        loss = sft_loss(items)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

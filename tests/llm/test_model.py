@@ -46,20 +46,31 @@ def test_a_prompt_without_task_begins_with_the_sentence(decoder_folder, types):
 @given(drawn=tagged_texts(20))
 def test_no_token_of_a_prompt_straddles_characters_or_tags(random_llm, drawn):
     text, spans = drawn
-    speller = random_llm.tokenizer
-    alone = [speller.encode_prose(escape_char(char)) for char in text]
-    head, tail = [*speller.encode_prose("標注：\n"), *speller.encode_prose("句：")], [*speller.encode_prose("\n答：")]
+    encode = random_llm.tokenizer.encode_prose
+    alone = [encode(escape_char(char)) for char in text]
+    head, tail = (
+        [*encode("標注：\n"), *encode("句：")],
+        [*encode("\n答：")],
+    )
     assert random_llm.prompt_tokens([], text) == [*head, *(token for tokens in alone for token in tokens), *tail]
     begins, ends = {s.start: s for s in spans}, {s.end: s for s in spans}
     line = []
     for i in range(len(text) + 1):
         if i in ends:
-            line += [*speller.encode_prose("</"), *speller.encode_prose(ends[i].type), *speller.encode_prose(">")]
+            line += [
+                *encode("</"),
+                *encode(ends[i].type),
+                *encode(">"),
+            ]
         if i in begins:
-            line += [*speller.encode_prose("<"), *speller.encode_prose(begins[i].type), *speller.encode_prose(">")]
-        line += alone[i] if i < len(text) else speller.encode_prose("\n")
+            line += [
+                *encode("<"),
+                *encode(begins[i].type),
+                *encode(">"),
+            ]
+        line += alone[i] if i < len(text) else encode("\n")
     shown = random_llm.prompt_tokens([LabelledSentence(text, spans)], "楚")
-    at = len(speller.encode_prose("標注：\n"))
+    at = len(encode("標注：\n"))
     assert shown[at : at + len(line)] == line
 
 
@@ -140,7 +151,7 @@ def chosen(sentences):
     return [*sentences[:3], odd, plain]
 
 
-def lessons_for(llm, chosen):
+def sft_examples_for(llm, chosen):
     return [sft.build_sft_example(llm, chosen[:k], right) for k, right in enumerate(chosen)]
 
 
@@ -173,34 +184,34 @@ def test_the_loss_is_the_mean_over_all_that_is_taught(random_llm, fresh_llm, cho
             for name, parameter in llm.model.named_parameters():
                 if "lora_B" in name:
                     parameter.normal_()
-    items = lessons_for(llm, chosen)
+    items = sft_examples_for(llm, chosen)
     assert len({len(item) for item in items}) == len(items)  # so there is padding
     end = llm.tokenizer.tokenizer.eos_token_id
     expected = [losses(llm.model, item, loss_over, end) for item in items]
-    teacher = sft.SftLoss(llm, loss_over)
+    sft_loss = sft.SftLoss(llm, loss_over)
     with torch.no_grad():
-        assert float(teacher(items)) == pytest.approx(np.mean(np.concatenate(expected)), abs=1e-4)
-        assert float(teacher(items[3:4])) == pytest.approx(np.mean(expected[3]), abs=1e-4)
+        assert float(sft_loss(items)) == pytest.approx(np.mean(np.concatenate(expected)), abs=1e-4)
+        assert float(sft_loss(items[3:4])) == pytest.approx(np.mean(expected[3]), abs=1e-4)
 
 
 @pytest.mark.parametrize("loss_over", ["all", "allowed"])
 def test_every_parameter_learns(fresh_llm, chosen, loss_over):
-    teacher = sft.SftLoss(fresh_llm, loss_over)
-    teacher(lessons_for(fresh_llm, chosen)).backward()
-    still = [name for name, p in teacher.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
+    sft_loss = sft.SftLoss(fresh_llm, loss_over)
+    sft_loss(sft_examples_for(fresh_llm, chosen)).backward()
+    still = [name for name, p in sft_loss.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
     assert not still
 
 
 def trained_adapter(llm, chosen, steps=5):
     torch.manual_seed(5)
     llm.model = llms.add_lora(llm.model, LORA)
-    teacher = sft.SftLoss(llm, "allowed")
+    sft_loss = sft.SftLoss(llm, "allowed")
     optimizer = torch.optim.AdamW([p for p in llm.model.parameters() if p.requires_grad], lr=1e-2)
-    items = lessons_for(llm, chosen)
+    items = sft_examples_for(llm, chosen)
     found = []
     llm.model.train()
     for _ in range(steps):
-        loss = teacher(items)
+        loss = sft_loss(items)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -29,107 +29,117 @@ KINDS = ["encoder", "decoder", "splitting", "normalising"]
 
 
 @pytest.fixture(scope="module")
-def spellers(request):
+def char_tokenizers(request):
     return {kind: CharTokenizer(load_tokenizer(request.getfixturevalue(f"{kind}_folder"))) for kind in KINDS}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("char", NASTY, ids=lambda char: f"U+{ord(char):04X}")
-def test_every_nasty_character_has_a_token(spellers, kind, char):
-    speller = spellers[kind]
-    assert len(speller.encode_char(char)) >= 1
-    assert all(0 <= token < len(speller.tokenizer) for token in speller.encode_char(char))
-    assert len(speller.encode_escaped_chars(char)[0]) >= 1
+def test_every_nasty_character_has_a_token(char_tokenizers, kind, char):
+    char_tokenizer = char_tokenizers[kind]
+    assert len(char_tokenizer.encode_char(char)) >= 1
+    assert all(0 <= token < len(char_tokenizer.tokenizer) for token in char_tokenizer.encode_char(char))
+    assert len(char_tokenizer.encode_escaped_chars(char)[0]) >= 1
 
 
 @at_most(60)
 @given(text=texts())
-def test_every_character_of_every_text_has_a_token_of_its_own(spellers, text):
-    for speller in spellers.values():
-        for spelled in (speller.encode_chars(text), speller.encode_escaped_chars(text)):
+def test_every_character_of_every_text_has_a_token_of_its_own(char_tokenizers, text):
+    for char_tokenizer in char_tokenizers.values():
+        for spelled in (char_tokenizer.encode_chars(text), char_tokenizer.encode_escaped_chars(text)):
             assert len(spelled) == len(text)
             assert all(spelled)
 
 
 @pytest.mark.parametrize("char", ["\ue000", "\U000f0000", "\x00", "\u200b", " ", "\n", "\u2028"])
-def test_a_character_that_the_normaliser_deletes_gets_the_unknown_token(spellers, char):
-    speller = spellers["normalising"]
-    assert speller.encode_prose(f"楚{char}王") == speller.encode_prose("楚王")  # so it is: the tokenizer drops it
-    unknown = (speller.tokenizer.unk_token_id,)
-    assert speller.encode_chars(f"楚{char}王") == [speller.encode_prose("楚"), unknown, speller.encode_prose("王")]
+def test_a_character_that_the_normaliser_deletes_gets_the_unknown_token(char_tokenizers, char):
+    char_tokenizer = char_tokenizers["normalising"]
+    assert char_tokenizer.encode_prose(f"楚{char}王") == char_tokenizer.encode_prose(
+        "楚王"
+    )  # so it is: the tokenizer drops it
+    unknown = (char_tokenizer.tokenizer.unk_token_id,)
+    assert char_tokenizer.encode_chars(f"楚{char}王") == [
+        char_tokenizer.encode_prose("楚"),
+        unknown,
+        char_tokenizer.encode_prose("王"),
+    ]
 
 
 def test_a_tokenizer_that_deletes_a_character_and_has_no_unknown_token_is_a_config_error():
     raw = Tokenizer(models.WordPiece({"楚": 0, "[UNK]": 1}, unk_token="[UNK]"))
     raw.normalizer = normalizers.BertNormalizer()
     raw.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    speller = CharTokenizer(PreTrainedTokenizerFast(tokenizer_object=raw))
-    assert speller.encode_char("楚") == (0,)
+    char_tokenizer = CharTokenizer(PreTrainedTokenizerFast(tokenizer_object=raw))
+    assert char_tokenizer.encode_char("楚") == (0,)
     with pytest.raises(ConfigError, match=r"U\+E000"):
-        speller.encode_char("\ue000")
+        char_tokenizer.encode_char("\ue000")
     with pytest.raises(ConfigError, match=r"U\+E000"):
-        speller.encode_escaped_chars("楚\ue000")
+        char_tokenizer.encode_escaped_chars("楚\ue000")
 
 
 @at_most(60)
 @given(text=texts())
-def test_the_llm_reads_and_writes_markup(spellers, text):
-    speller = spellers["decoder"]
-    decoded = [speller.tokenizer.decode(list(tokens)) for tokens in speller.encode_escaped_chars(text)]
+def test_the_llm_reads_and_writes_markup(char_tokenizers, text):
+    char_tokenizer = char_tokenizers["decoder"]
+    decoded = [char_tokenizer.tokenizer.decode(list(tokens)) for tokens in char_tokenizer.encode_escaped_chars(text)]
     assert decoded == [escape_char(composed(char)) for char in text]
 
 
-def test_the_small_model_reads_markup_characters_as_they_are(spellers):
-    speller = spellers["splitting"]
-    assert [speller.tokenizer.decode(list(tokens)) for tokens in speller.encode_chars("<&l")] == ["<", "&", "l"]
+def test_the_small_model_reads_markup_characters_as_they_are(char_tokenizers):
+    char_tokenizer = char_tokenizers["splitting"]
+    assert [char_tokenizer.tokenizer.decode(list(tokens)) for tokens in char_tokenizer.encode_chars("<&l")] == [
+        "<",
+        "&",
+        "l",
+    ]
 
 
 @pytest.mark.parametrize("text", ["NR", "</", "</NR>", "<|endoftext|>", "<|pad|>"])
-def test_no_token_straddles_characters_of_the_text(spellers, text):
-    speller = spellers["decoder"]
-    whole = speller.encode_prose(text)
-    apart = tuple(token for tokens in speller.encode_chars(text) for token in tokens)
+def test_no_token_straddles_characters_of_the_text(char_tokenizers, text):
+    char_tokenizer = char_tokenizers["decoder"]
+    whole = char_tokenizer.encode_prose(text)
+    apart = tuple(token for tokens in char_tokenizer.encode_chars(text) for token in tokens)
     assert len(whole) < len(text)  # so it is: the tokenizer would join them
     assert len(apart) >= len(text)
-    assert speller.tokenizer.decode(list(apart)) == text
+    assert char_tokenizer.tokenizer.decode(list(apart)) == text
 
 
-def test_text_cannot_spell_a_special_token(spellers):
+def test_text_cannot_spell_a_special_token(char_tokenizers):
     for kind, name in (("decoder", "<|endoftext|>"), ("encoder", "[MASK]"), ("splitting", "[SEP]")):
-        speller = spellers[kind]
-        special = speller.encode_prose(name)
+        char_tokenizer = char_tokenizers[kind]
+        special = char_tokenizer.encode_prose(name)
         assert len(special) == 1
         used = {
             token
-            for spelled in (speller.encode_chars(name), speller.encode_escaped_chars(name))
+            for spelled in (char_tokenizer.encode_chars(name), char_tokenizer.encode_escaped_chars(name))
             for part in spelled
             for token in part
         }
         assert special[0] not in used
 
 
-def test_tags_are_spelled_apart_from_their_types(spellers, types):
-    speller = spellers["decoder"]
-    tags = speller.spell_tags(types)
+def test_tags_are_spelled_apart_from_their_types(char_tokenizers, types):
+    char_tokenizer = char_tokenizers["decoder"]
+    tags = char_tokenizer.spell_tags(types)
     parts = [tags.open, tags.close, tags.end, *tags.types.values()]
-    assert [speller.tokenizer.decode(list(part)) for part in parts] == ["<", "</", ">", *types]
+    assert [char_tokenizer.tokenizer.decode(list(part)) for part in parts] == ["<", "</", ">", *types]
     assert list(tags.types) == types
 
 
 @pytest.mark.parametrize("kind", ["encoder", "normalising"])
-def test_a_tokenizer_that_cannot_spell_tags_is_a_config_error(spellers, kind):
+def test_a_tokenizer_that_cannot_spell_tags_is_a_config_error(char_tokenizers, kind):
     with pytest.raises(ConfigError, match="cannot spell"):
-        spellers[kind].spell_tags(["NR"])
+        char_tokenizers[kind].spell_tags(["NR"])
 
 
 @pytest.mark.parametrize("kind", ["encoder", "normalising"])
-def test_only_characters_of_the_vocabulary_are_known(spellers, kind):
-    assert "楚" in spellers[kind]
-    assert "\ue000" not in spellers[kind]
+def test_only_characters_of_the_vocabulary_are_known(char_tokenizers, kind):
+    assert "楚" in char_tokenizers[kind]
+    assert "\ue000" not in char_tokenizers[kind]
 
 
-def test_a_byte_level_tokenizer_knows_every_character(spellers):
-    assert all(char in spellers["decoder"] for char in "楚\ue000\U00020bb7\u2028<\n")
+def test_a_byte_level_tokenizer_knows_every_character(char_tokenizers):
+    assert all(char in char_tokenizers["decoder"] for char in "楚\ue000\U00020bb7\u2028<\n")
 
 
 @pytest.mark.parametrize("name", ["", "no/such/folder/anywhere"])

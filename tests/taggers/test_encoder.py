@@ -237,8 +237,8 @@ def same(one, other):
 
 
 @pytest.fixture
-def lessons(encoder_folder, labels, sentences):
-    """A fresh tagger, its optimizer and what it is to learn."""
+def make_training(encoder_folder, labels, sentences):
+    """Makes a fresh tagger, its optimizer and its training windows."""
 
     def make():
         fresh = fresh_tagger(encoder_folder, labels)
@@ -248,8 +248,8 @@ def lessons(encoder_folder, labels, sentences):
     return make
 
 
-def test_training_goes_on_after_an_interruption_as_if_there_had_been_none(lessons, tmp_path):
-    straight, optimizer, items = lessons()
+def test_training_goes_on_after_an_interruption_as_if_there_had_been_none(make_training, tmp_path):
+    straight, optimizer, items = make_training()
     train_epoch(straight, straight.model, optimizer, items, CONFIG, epoch=0, seed=7)
     after_one = weights(straight)
     encoder.save_encoder_tagger(straight, tmp_path / "model")
@@ -266,9 +266,9 @@ def test_training_goes_on_after_an_interruption_as_if_there_had_been_none(lesson
     assert same(weights(straight), weights(resumed))
 
 
-def test_an_epoch_returns_its_mean_loss_and_leaves_the_model_ready_to_score(lessons):
+def test_an_epoch_returns_its_mean_loss_and_leaves_the_model_ready_to_score(make_training):
     still = dataclasses.replace(CONFIG, lr=0.0)
-    fresh, optimizer, items = lessons()
+    fresh, optimizer, items = make_training()
     for module in fresh.model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
@@ -281,8 +281,8 @@ def test_an_epoch_returns_its_mean_loss_and_leaves_the_model_ready_to_score(less
     assert min(loss for loss, _ in alone) < found < max(loss for loss, _ in alone)
 
 
-def test_workers_see_the_same_batches_between_them(lessons, monkeypatch):
-    fresh, optimizer, items = lessons()
+def test_workers_see_the_same_batches_between_them(make_training, monkeypatch):
+    fresh, optimizer, items = make_training()
     seen = []
     monkeypatch.setattr(
         "rayner.taggers.encoder_training.compute_loss",
@@ -301,14 +301,16 @@ def test_workers_see_the_same_batches_between_them(lessons, monkeypatch):
 @pytest.mark.slow
 def test_a_tagger_learns_sixty_sentences_by_heart(encoder_folder, labels, types, sentences):
     config = SlmConfig(epochs=25, batch_size=8, lr=5e-3)
-    pupil = fresh_tagger(encoder_folder, labels)
+    learner = fresh_tagger(encoder_folder, labels)
     chosen = sentences[:60]
-    items = encode_training_windows(pupil, chosen, 200, 50)
-    assert measure_f1(pupil, chosen, types) < 0.2
-    optimizer = make_optimizer(pupil, config)
-    losses = [train_epoch(pupil, pupil.model, optimizer, items, config, epoch=e, seed=7) for e in range(config.epochs)]
+    items = encode_training_windows(learner, chosen, 200, 50)
+    assert measure_f1(learner, chosen, types) < 0.2
+    optimizer = make_optimizer(learner, config)
+    losses = [
+        train_epoch(learner, learner.model, optimizer, items, config, epoch=e, seed=7) for e in range(config.epochs)
+    ]
     assert losses[-1] < losses[0] / 5
-    assert measure_f1(pupil, chosen, types) > 0.8
+    assert measure_f1(learner, chosen, types) > 0.8
 
 
 def test_vectors_are_those_of_the_encoder_and_long_texts_have_none(splitting_tagger, tmp_path):
