@@ -177,8 +177,12 @@ def _describe_difference(pair: str, difference: float, low: float, high: float) 
     if verdict == "behind":
         first, second, difference, low, high = second, first, -difference, -high, -low
     interval = translate("interval", format_points(low), format_points(high))
-    key = "no_clear_difference" if verdict == "even" else "higher"
-    return Comparison(verdict, translate(key, first, second, format_points(difference), interval).capitalized)
+    text = (
+        translate("no_clear_difference", first, second, format_points(difference), interval)
+        if verdict == "even"
+        else translate("higher", first, second, format_percent(difference), interval)
+    )
+    return Comparison(verdict, text.capitalized)
 
 
 def _describe_region_rule(fusion: TunedFusion) -> BilingualText:

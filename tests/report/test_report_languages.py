@@ -220,7 +220,7 @@ def test_a_chinese_browser_shows_no_english(visit):
     left = [text for text in shown if re.search("[A-Za-z]{2,}", allowed.sub("", text)) and text != methods_of]
     assert left == []
     assert "命名实体识别的严格微平均 F1" in methods_of
-    assert page.locator(".verdicts li").first.text_content().startswith("融合结果比小模型高 +1.00 个百分点")
+    assert page.locator(".verdicts li").first.text_content().startswith("融合结果比小模型高 1.00 个百分点")
     assert page.locator("svg text", has_text="仅小模型").count() == 2
     page.locator(".passage mark").first.click()
     assert "小模型：无（H 0.500）" in page.locator(".votes").first.text_content()
@@ -234,7 +234,7 @@ def test_the_switch_brings_english_back_to_the_letter_and_is_remembered(visit, r
     assert language(page) == "en"
     assert page.locator("#language").text_content() == "中文"
     assert page.evaluate(LEFT) == english
-    assert any(text.startswith("Fused scores +1.00 points higher than SLM") for text in english)
+    assert any(text.startswith("Fused scores 1.00 points higher than SLM") for text in english)
     assert translate("intervals_note").en in english
     assert page.locator(".passage").first.text_content() == "懷王怒\ue000去。"
     page.reload()

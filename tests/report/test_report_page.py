@@ -127,9 +127,9 @@ def test_differences_in_words(tmp_path, evaluation):
     paired = {"fused-slm": (0.012, 0.003, 0.021), "fused-llm": (0.002, -0.005, 0.009),
               "llm-slm": (-0.02, -0.03, -0.01)}  # fmt: skip
     text = page(tmp_path, evaluation=replace(evaluation, paired=paired)).text
-    assert "Fused scores +1.20 points higher than SLM, 95% interval +0.30 to +2.10." in text
+    assert "Fused scores 1.20 points higher than SLM, 95% interval +0.30 to +2.10." in text
     assert "No clear difference between fused and LLM: +0.20 points, 95% interval −0.50 to +0.90." in text
-    assert "SLM scores +2.00 points higher than LLM, 95% interval +1.00 to +3.00." in text
+    assert "SLM scores 2.00 points higher than LLM, 95% interval +1.00 to +3.00." in text
 
 
 def test_every_disagreement_is_there(tmp_path, evaluation):
