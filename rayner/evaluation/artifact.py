@@ -7,7 +7,7 @@ from typing import Any
 from rayner.evaluation.metrics import IntervalScore, Score
 from rayner.text.json_records import check_format_version, record_from_json, record_to_json
 
-FORMAT_VERSION = 1
+EVALUATION_FORMAT_VERSION = 1
 Interval = tuple[float, float]
 PlainSpan = tuple[int, int, str]  # start, end, type
 
@@ -172,14 +172,16 @@ class Evaluation:
 
         source: the file, for the message. Raises ConfigError if another version of the format wrote it.
         """
-        check_format_version(tree, FORMAT_VERSION, source, "rerun the job of that run, which writes it again")
+        check_format_version(
+            tree, EVALUATION_FORMAT_VERSION, source, "rerun the job of that run, which writes it again"
+        )
         fields = {key: value for key, value in tree.items() if key != "format_version"}
         return record_from_json(cls, fields) if fields else None
 
 
 def empty_evaluation() -> dict[str, Any]:
     """Return what `evaluation.json` holds if there are no test sentences."""
-    return {"format_version": FORMAT_VERSION}
+    return {"format_version": EVALUATION_FORMAT_VERSION}
 
 
 @dataclass(frozen=True)

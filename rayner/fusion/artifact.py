@@ -13,7 +13,7 @@ from rayner.fusion.span_rule import SpanRule
 from rayner.fusion.weight_search import WeightCurve
 from rayner.text.json_records import check_format_version, record_from_json, record_to_json
 
-FORMAT_VERSION = 1
+FUSION_FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class TunedFusion:
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values, with the format version."""
-        return {"format_version": FORMAT_VERSION, **record_to_json(self)}
+        return {"format_version": FUSION_FORMAT_VERSION, **record_to_json(self)}
 
     @classmethod
     def from_json(cls, tree: Mapping[str, Any], source: object) -> "TunedFusion":
@@ -69,6 +69,9 @@ class TunedFusion:
         Raises ConfigError if another version of the format wrote it.
         """
         check_format_version(
-            tree, FORMAT_VERSION, source, "tune the fusion again: delete steps/tune_fusion.json there and rerun the job"
+            tree,
+            FUSION_FORMAT_VERSION,
+            source,
+            "tune the fusion again: delete steps/tune_fusion.json there and rerun the job",
         )
         return record_from_json(cls, {key: value for key, value in tree.items() if key != "format_version"})

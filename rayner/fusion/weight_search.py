@@ -14,7 +14,7 @@ import numpy.typing as npt
 from rayner.fusion.conflict_regions import ConflictRegion, find_agreements_and_conflicts
 from rayner.text.predictions import LlmAnswer, SegmentPrediction, SlmPrediction
 
-Floats = npt.NDArray[np.float64]
+_Floats = npt.NDArray[np.float64]
 _MAX_COMPARISONS = 2_000_000  # at once: memory stays small however many regions there are
 
 
@@ -47,8 +47,8 @@ class ConflictTable:
     n_gold: gold entities.
     """
 
-    slm_confidence: Floats
-    llm_prob: Floats
+    slm_confidence: _Floats
+    llm_prob: _Floats
     slm_counts: npt.NDArray[np.int64]
     llm_counts: npt.NDArray[np.int64]
     agreed_counts: tuple[int, int]
@@ -87,7 +87,7 @@ def tabulate_conflicts(
     )
 
 
-def compute_f1_curve(table: ConflictTable, weights: Floats) -> Floats:
+def compute_f1_curve(table: ConflictTable, weights: _Floats) -> _Floats:
     """Return the strict entity micro F1 of the fused output at each lambda, [n_weights]."""
     parts = []
     for chunk in np.array_split(weights, max(1, len(weights) * len(table.slm_confidence) // _MAX_COMPARISONS)):
@@ -96,11 +96,11 @@ def compute_f1_curve(table: ConflictTable, weights: Floats) -> Floats:
         parts.append(table.slm_counts.T @ slm_wins + table.llm_counts.T @ ~slm_wins)
     totals = np.concatenate(parts, axis=1) + np.array(table.agreed_counts)[:, None]
     denominator = totals[1] + table.n_gold
-    curve: Floats = np.divide(2.0 * totals[0], denominator, out=np.zeros(len(weights)), where=denominator > 0)
+    curve: _Floats = np.divide(2.0 * totals[0], denominator, out=np.zeros(len(weights)), where=denominator > 0)
     return curve
 
 
-def choose_weight(weights: Floats, f1: Floats) -> tuple[float, float]:
+def choose_weight(weights: _Floats, f1: _Floats) -> tuple[float, float]:
     """Return lambda and F1 at the middle of the longest stretch of lambdas that reach the maximum.
 
     A small change of the data moves the middle of a plateau least.
