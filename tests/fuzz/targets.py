@@ -138,11 +138,11 @@ def evaluation(data: bytes) -> bool:
     result = read_or_refuse(evaluate_files, *pair, seed=1)
     if result is None:
         return False
-    scores = result["systems"]["predicted"]
-    assert 0 <= scores["interval"][0] <= scores["interval"][1] <= 1
-    assert (scores["micro"]["f1"] == 1) == (pair[0].spans == pair[1].spans != ())
+    scores = result.systems["predicted"]
+    assert 0 <= scores.interval[0] <= scores.interval[1] <= 1
+    assert (scores.micro.f1 == 1) == (pair[0].spans == pair[1].spans != ())
     format_score_table(result).encode()
-    json.dumps(result, allow_nan=False)
+    json.dumps(result.to_json(), allow_nan=False)
     return True
 
 
