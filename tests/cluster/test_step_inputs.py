@@ -1,5 +1,6 @@
 """What each step depends on: its settings, the steps before it, and the content of the files that it reads."""
 
+import dataclasses
 import shutil
 
 import pytest
@@ -9,8 +10,10 @@ from rayner.runs.run_folder import Run, write_json
 from rayner.runs.step_manifest import StepManifest
 from rayner.runs.storage import storage_path
 from rayner.steps import build_index, data, score, tune_fusion
+from rayner.steps.fusion_rules import write_tuned_fusion
 from rayner.steps.tag import tag_corpus
 from rayner.steps.training import cross_fit, train_llm, train_slm
+from tests.docs.conftest import tuned_fusion
 
 STEPS = {
     "train_slm": train_slm, "build_index": build_index, "train_llm": train_llm, "score": score,
@@ -27,7 +30,7 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "texts" / "a.txt").write_text("楚使怒去。", encoding="utf-8")
     for name in ("data", *STEPS):
         write_step(tmp_path, name, 1)
-    write_json(tmp_path / "run" / "fusion.json", {"chosen": "regions"})
+    write_tuned_fusion(Run(tmp_path / "run"), tuned_fusion())
     return tmp_path
 
 
@@ -93,5 +96,7 @@ def test_the_data_depend_on_the_content_of_the_labelled_files_and_on_the_fold(fo
 
 def test_the_tagged_corpus_depends_on_the_rule(folder):
     before = inputs()
-    write_json(folder / "run" / "fusion.json", {"chosen": "spans"})
+    fusion = tuned_fusion()
+    other = "spans" if fusion.chosen == "regions" else "regions"
+    write_tuned_fusion(Run(folder / "run"), dataclasses.replace(fusion, chosen=other))
     assert differing(before, inputs()) == {"tag_corpus"}
