@@ -22,7 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from rayner.config.settings import CrfConfig, SplitConfig
+from rayner.config.model_settings import CrfConfig
+from rayner.config.settings import SplitConfig
 from rayner.corpus.labelled_files import read_labelled_file
 from rayner.corpus.labelled_sentences import split_labelled_text, split_train_dev_test
 from rayner.corpus.review.candidates import make_candidate

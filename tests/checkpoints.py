@@ -14,7 +14,7 @@ from tokenizers import Tokenizer, decoders, models
 from transformers import BertConfig, BertForMaskedLM, BertTokenizer, PreTrainedTokenizerFast
 from transformers.utils import logging
 
-from rayner.config.settings import EncoderScratchConfig
+from rayner.config.model_settings import EncoderScratchConfig
 from rayner.corpus.labelled_files import read_labelled_file
 from rayner.corpus.labelled_sentences import split_labelled_text
 from rayner.decoding.engine import WindowRequest

@@ -10,8 +10,9 @@ import pytest
 
 from rayner.cli import main
 from rayner.config.loading import check_config, load_config
+from rayner.config.model_settings import LlmConfig
 from rayner.config.plugins import is_plugin_name, load_plugin, plugin_fingerprint
-from rayner.config.settings import Config, LlmConfig
+from rayner.config.settings import Config
 from rayner.config.step_settings import step_settings
 from rayner.errors import ConfigError
 

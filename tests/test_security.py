@@ -18,7 +18,8 @@ from transformers import AutoModelForMaskedLM
 
 from rayner.cli import main
 from rayner.cli.jobs import run_job
-from rayner.config.settings import Config, EncoderScratchConfig, IndexConfig
+from rayner.config.model_settings import EncoderScratchConfig, IndexConfig
+from rayner.config.settings import Config
 from rayner.corpus.labelled_sentences import write_labelled_sentences
 from rayner.errors import ConfigError, DataError
 from rayner.llm import model
@@ -265,7 +266,8 @@ os.environ["DS_ACCELERATOR"] = "cpu"
 import pickle, torch, deepspeed, deepspeed.ops
 from pathlib import Path
 from rayner.steps.training.deepspeed_worker import deepspeed_config
-from rayner.config.settings import Config, LlmConfig
+from rayner.config.model_settings import LlmConfig
+from rayner.config.settings import Config
 from rayner.modeling.checkpoint import deepspeed_states
 from tests.test_security import Bomb
 

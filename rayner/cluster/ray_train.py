@@ -31,7 +31,7 @@ from rayner.cluster.compat import (
     describe_worker_failure,
 )
 from rayner.cluster.network import RayNodeTorchConfig
-from rayner.config.settings import WorkersConfig
+from rayner.config.model_settings import WorkersConfig
 from rayner.errors import ConfigError
 from rayner.modeling.devices import resolve_device, set_torch_threads
 from rayner.runs.job_log import start_logging

@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM
 
-from rayner.config.settings import LoraConfig
+from rayner.config.model_settings import LoraConfig
 from rayner.llm.prompt_encoder import PromptEncoder, load_prompt_encoder
 from rayner.modeling.checkpoint import checkpoint_error, safe_load_options
 from rayner.modeling.devices import TORCH_DTYPES

@@ -19,7 +19,7 @@ from transformers import (
 )
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-from rayner.config.settings import EncoderScratchConfig, ScratchConfig
+from rayner.config.model_settings import EncoderScratchConfig, ScratchConfig
 
 _END, _PAD = "<|endoftext|>", "<|pad|>"
 _PUNCTUATION = "<>/&;：\n"

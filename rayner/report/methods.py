@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from rayner.config.settings import LlmConfig, SlmConfig
+from rayner.config.model_settings import LlmConfig, SlmConfig
 from rayner.corpus.run_record import CorpusCounts
 from rayner.evaluation.artifact import Evaluation
 from rayner.fusion.artifact import TunedFusion

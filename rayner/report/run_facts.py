@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from rayner.config.settings import IndexConfig, LlmConfig, SlmConfig, SplitConfig
+from rayner.config.model_settings import IndexConfig, LlmConfig, SlmConfig
+from rayner.config.settings import SplitConfig
 from rayner.corpus.run_record import CorpusCounts
 
 

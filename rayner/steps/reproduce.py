@@ -9,7 +9,8 @@ import shutil
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from rayner.config.settings import Config, LlmConfig
+from rayner.config.model_settings import LlmConfig
+from rayner.config.settings import Config
 from rayner.errors import ConfigError, DataError
 from rayner.report.paper_comparison import list_score_rows, measure_fusion_gain, rows_to_csv, rows_to_markdown
 from rayner.report.run_report import read_evaluation

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rayner.config.settings import Config, ScratchConfig
+from rayner.config.model_settings import ScratchConfig
+from rayner.config.settings import Config
 
 SLACK = 1.2
 PROCESS_BYTES = 512 * 1024**2  # a worker with torch, transformers, DeepSpeed and Ray, without a model; 400 MB measured

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pycrfsuite
 import torch
 
-from rayner.config.settings import CrfConfig, SlmConfig
+from rayner.config.model_settings import CrfConfig, SlmConfig
 from rayner.corpus.reading import CorpusSurvey, digest_unlabelled_texts, read_unlabelled_texts
 from rayner.errors import ConfigError, DataError
 from rayner.modeling.descriptions import read_description, write_description

@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForTokenClassification
 
-from rayner.config.settings import SlmConfig
+from rayner.config.model_settings import SlmConfig
 from rayner.errors import ConfigError
 from rayner.modeling.batching import inference_batches
 from rayner.modeling.checkpoint import checkpoint_error, safe_load_options

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from rayner.config.settings import SlmConfig
+from rayner.config.model_settings import SlmConfig
 from rayner.modeling.tensors import pad_rows
 from rayner.modeling.training_schedule import epoch_batches, learning_rate_factor, worker_share
 from rayner.taggers.encoder import (

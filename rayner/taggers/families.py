@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from rayner.config.settings import SlmConfig
+from rayner.config.model_settings import SlmConfig
 from rayner.taggers.crf import CrfFamily
 from rayner.taggers.custom_tagger import CustomTaggerFamily
 from rayner.taggers.encoder import EncoderFamily

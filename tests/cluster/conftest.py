@@ -9,7 +9,8 @@ import pytest
 from filelock import FileLock
 
 from rayner.cluster.session import ray_session
-from rayner.config.settings import Config, CrfConfig, IndexConfig
+from rayner.config.model_settings import CrfConfig, IndexConfig
+from rayner.config.settings import Config
 from rayner.runs.job_log import start_logging
 from rayner.runs.run_folder import Run
 from tests.cluster.nodes import bare_python

@@ -11,18 +11,16 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from rayner.config.settings import (
-    Config,
+from rayner.config.model_settings import (
     EncoderScratchConfig,
-    FusionConfig,
     IndexConfig,
     LlmConfig,
     LoraConfig,
-    ScoreConfig,
     ScratchConfig,
     SlmConfig,
     WorkersConfig,
 )
+from rayner.config.settings import Config, FusionConfig, ScoreConfig
 from rayner.corpus.labelled_files import read_labelled_file
 from rayner.corpus.labelled_sentences import split_labelled_text
 from rayner.modeling.scratch import write_scratch_decoder

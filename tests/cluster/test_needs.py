@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 import torch
 
-from rayner.config.settings import Config, LlmConfig, LoraConfig, ScoreConfig, ScratchConfig, SlmConfig
+from rayner.config.model_settings import LlmConfig, LoraConfig, ScratchConfig, SlmConfig
+from rayner.config.settings import Config, ScoreConfig
 from rayner.llm import model as llms
 from rayner.modeling.scratch import write_scratch_decoder, write_scratch_encoder
 from rayner.steps.requirements import (

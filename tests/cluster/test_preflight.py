@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from rayner.config.settings import Config, ScoreConfig, WorkersConfig
+from rayner.config.model_settings import WorkersConfig
+from rayner.config.settings import Config, ScoreConfig
 from rayner.errors import ConfigError, DataError
 from rayner.runs.run_folder import Run, write_json
 from rayner.runs.step_manifest import StepManifest

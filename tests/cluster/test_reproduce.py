@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from rayner.config.settings import CrfConfig, IndexConfig, ReproduceConfig
+from rayner.config.model_settings import CrfConfig, IndexConfig
+from rayner.config.settings import ReproduceConfig
 from rayner.errors import ConfigError
 from rayner.runs.run_folder import Run, read_json
 from rayner.steps import reproduce as job

@@ -18,7 +18,8 @@ import yaml
 from safetensors.torch import load_file
 
 from rayner.cluster.ray_train import MAX_START_ATTEMPTS, SNAPSHOT, SNAPSHOT_COPY, repair_snapshot, run_training
-from rayner.config.settings import WorkersConfig, config_to_dict
+from rayner.config.model_settings import WorkersConfig
+from rayner.config.settings import config_to_dict
 from rayner.errors import ConfigError
 from rayner.runs.run_folder import folder_sha256, read_json
 from rayner.runs.status import status_from_json

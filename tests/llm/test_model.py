@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.config.settings import LoraConfig
+from rayner.config.model_settings import LoraConfig
 from rayner.errors import ConfigError
 from rayner.llm import model as llms
 from rayner.llm import sft

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.config.settings import Config, CrfConfig, LlmConfig, SlmConfig, SplitConfig
+from rayner.config.model_settings import CrfConfig, LlmConfig, SlmConfig
+from rayner.config.settings import Config, SplitConfig
 from rayner.evaluation.artifact import ReliabilityBin, SystemCalibration, TypeCalibration
 from rayner.fusion import span_features
 from rayner.fusion.conflict_regions import ENTROPY_REDUCTIONS, LLM_CONFIDENCES, LLM_REDUCTIONS

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from rayner.config.settings import Config, CrfConfig, LlmConfig, SlmConfig, SplitConfig
+from rayner.config.model_settings import CrfConfig, LlmConfig, SlmConfig
+from rayner.config.settings import Config, SplitConfig
 from rayner.corpus.run_record import CorpusCounts
 from rayner.fusion.region_rule import RegionRule
 from rayner.report.methods import compose_methods_paragraph

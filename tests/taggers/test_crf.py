@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.config.settings import CrfConfig
+from rayner.config.model_settings import CrfConfig
 from rayner.errors import ConfigError, DataError
 from rayner.evaluation.metrics import count_entities, micro_score
 from rayner.taggers import crf as crfs

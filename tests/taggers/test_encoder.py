@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.config.settings import SlmConfig
+from rayner.config.model_settings import SlmConfig
 from rayner.errors import ConfigError
 from rayner.llm.sentence_encoders import load_sentence_encoder
 from rayner.taggers import encoder

@@ -1,6 +1,6 @@
 """One table of entity types, which every room that names types agrees with."""
 
-from rayner.config.settings import DEFAULT_TYPE_GLOSSES
+from rayner.config.model_settings import DEFAULT_TYPE_GLOSSES
 from rayner.corpus.exports import docusky, markus, tei
 from rayner.rendering import type_styles
 from rayner.text.entity_types import ENTITY_TYPES, sort_types
