@@ -20,5 +20,5 @@ def test_known_types_come_first_in_the_order_of_the_table():
 
 def test_what_exports_and_colours_name_are_types_of_the_table():
     assert list(type_styles._COLOURS) == CODES
-    for names in (tei.TYPE_NAMES, markus.TYPE_NAMES, docusky.TYPE_NAMES):
-        assert set(names) <= set(CODES)
+    for export_format in (tei.TEI, markus.MARKUS, docusky.DOCUSKY):
+        assert set(export_format.type_names) <= set(CODES)
