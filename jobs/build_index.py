@@ -6,5 +6,9 @@ from rayner.cli.jobs import run_job
 
 if __name__ == "__main__":
     sys.exit(
-        run_job(__doc__ or "", "rayner.steps.build_index:build_index", check="rayner.steps.preflight:check_training")
+        run_job(
+            __doc__ or "",
+            "rayner.steps.build_index:build_index",
+            check="rayner.steps.preflight:check_and_describe_training",
+        )
     )

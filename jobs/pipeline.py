@@ -6,5 +6,9 @@ from rayner.cli.jobs import run_job
 
 if __name__ == "__main__":
     sys.exit(
-        run_job(__doc__ or "", "rayner.steps.pipeline:run_pipeline", check="rayner.steps.preflight:check_pipeline")
+        run_job(
+            __doc__ or "",
+            "rayner.steps.pipeline:run_pipeline",
+            check="rayner.steps.preflight:check_and_describe_pipeline",
+        )
     )

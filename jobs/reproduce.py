@@ -6,5 +6,9 @@ from rayner.cli.jobs import run_job
 
 if __name__ == "__main__":
     sys.exit(
-        run_job(__doc__ or "", "rayner.steps.reproduce:reproduce", check="rayner.steps.reproduce:check_reproduction")
+        run_job(
+            __doc__ or "",
+            "rayner.steps.reproduce:reproduce",
+            check="rayner.steps.reproduce:check_and_describe_reproduction",
+        )
     )

@@ -5,4 +5,10 @@ import sys
 from rayner.cli.jobs import run_job
 
 if __name__ == "__main__":
-    sys.exit(run_job(__doc__ or "", "rayner.steps.score:score_held_out", check="rayner.steps.preflight:check_training"))
+    sys.exit(
+        run_job(
+            __doc__ or "",
+            "rayner.steps.score:predict_held_out_sentences",
+            check="rayner.steps.preflight:check_and_describe_training",
+        )
+    )

@@ -9,7 +9,7 @@ if __name__ == "__main__":
         run_job(
             __doc__ or "",
             "rayner.steps.tag.tag_corpus:tag_corpus",
-            check="rayner.steps.preflight:check_tagging",
-            writes="out",
+            check="rayner.steps.preflight:check_and_describe_tagging",
+            output_setting="out",
         )
     )

@@ -6,5 +6,9 @@ from rayner.cli.jobs import run_job
 
 if __name__ == "__main__":
     sys.exit(
-        run_job(__doc__ or "", "rayner.steps.tune_fusion:tune_fusion", check="rayner.steps.preflight:check_scores")
+        run_job(
+            __doc__ or "",
+            "rayner.steps.tune_fusion:tune_fusion",
+            check="rayner.steps.preflight:check_scores_and_describe_run",
+        )
     )

@@ -30,10 +30,10 @@ from rayner.corpus.review.candidates import make_candidate
 from rayner.corpus.review.ranking import pick_candidates
 from rayner.evaluation.metrics import (
     EntityCounts,
-    bootstrap_interval,
+    bootstrap_f1_interval,
     count_entities,
+    f1_difference_with_bootstrap_interval,
     micro_score,
-    paired_bootstrap_interval,
 )
 from rayner.runs.run_folder import write_json
 from rayner.taggers.crf import CrfTagger, load_crf, train_crf
@@ -168,13 +168,13 @@ def summarize(
                 "sentences": n_added,
                 "characters": round(float(np.mean([curve.n_chars[k] for curve in of_way]))),
                 "f1": micro_score(counts).f1,
-                "interval": bootstrap_interval(counts, seed=seed),
+                "interval": bootstrap_f1_interval(counts, seed=seed),
                 "standard_deviation_of_runs": float(np.std([micro_score(curve.counts[k]).f1 for curve in of_way])),
             }
             for baseline in DRAWING if way in PICKING else ():
                 # There are more draws than starts. That does not matter: F1 is a ratio of sums.
                 baseline_counts = np.sum([curve.counts[k] for curve in curves[baseline]], axis=0)
-                row[f"gain over {baseline}"] = paired_bootstrap_interval(counts, baseline_counts, seed=seed)
+                row[f"gain over {baseline}"] = f1_difference_with_bootstrap_interval(counts, baseline_counts, seed=seed)
             rows_by_way[way].append(row)
     return rows_by_way
 

@@ -27,10 +27,10 @@ from rayner.corpus.review.provenance import read_provenance
 from rayner.corpus.tables import iter_documents
 from rayner.evaluation.metrics import (
     EntityCounts,
-    bootstrap_interval,
+    bootstrap_f1_interval,
     count_entities,
+    f1_difference_with_bootstrap_interval,
     micro_score,
-    paired_bootstrap_interval,
 )
 from rayner.runs.run_folder import read_json, write_json
 from rayner.text.labelled_text import LabelledSentence
@@ -136,9 +136,9 @@ def summarize(counts: dict[str, list[EntityCounts]], seed: int) -> dict[str, obj
     return {
         "starts": len(counts["start"]),
         "f1": {way: micro_score(total).f1 for way, total in totals.items()},
-        "interval": {way: bootstrap_interval(total, seed=seed) for way, total in totals.items()},
+        "interval": {way: bootstrap_f1_interval(total, seed=seed) for way, total in totals.items()},
         "each": {way: [micro_score(of_start).f1 for of_start in of_way] for way, of_way in counts.items()},
-        "picked - at random": paired_bootstrap_interval(totals["picked"], totals["at random"], seed=seed),
+        "picked - at random": f1_difference_with_bootstrap_interval(totals["picked"], totals["at random"], seed=seed),
     }
 
 

@@ -15,7 +15,7 @@ import pytest
 
 import rayner
 from rayner.cli import COMMANDS, build_parser, main, parse_arguments
-from rayner.cli.jobs import run_job, with_new_folders
+from rayner.cli.jobs import replace_existing_folders_in_config, run_job
 from rayner.cluster.environment import SUBMITTED_JOB_VARIABLE
 from rayner.config.declare import iter_settings
 from rayner.config.settings import Config
@@ -312,8 +312,8 @@ def test_fresh_takes_the_first_folders_that_are_not_there_and_deletes_nothing(jo
 
 def test_fresh_of_a_job_that_fills_the_out_folder_keeps_its_run():
     config = Config(run="r/")
-    assert with_new_folders(config, "out") == replace(config, out="r/tagged")
-    assert with_new_folders(replace(config, out="memory://o"), "out").out == "memory://o"
+    assert replace_existing_folders_in_config(config, "out") == replace(config, out="r/tagged")
+    assert replace_existing_folders_in_config(replace(config, out="memory://o"), "out").out == "memory://o"
 
 
 @pytest.mark.parametrize("key", ["run", "out"])

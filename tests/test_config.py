@@ -7,7 +7,7 @@ import json
 import pytest
 
 from rayner.config.declare import iter_settings
-from rayner.config.loading import check_config
+from rayner.config.loading import check_setting_values_and_combinations
 from rayner.config.settings import Config, config_to_dict, get_setting, json_digest
 from rayner.errors import ConfigError
 
@@ -55,7 +55,7 @@ def test_entries_are_the_leaves_of_the_resolved_configuration_with_their_default
 
 
 def test_defaults_are_in_range():
-    check_config(Config())
+    check_setting_values_and_combinations(Config())
 
 
 def test_defaults_are_not_shared_between_configurations():
@@ -89,7 +89,7 @@ def test_choices_are_settings_whose_default_is_one_of_them():
 def test_a_value_outside_the_choices_is_refused_and_the_choices_are_named(key):
     bad = ["odd"] if isinstance(get_setting(Config(), key), list) else "odd"
     with pytest.raises(ConfigError) as caught:
-        check_config(with_value(key, bad))
+        check_setting_values_and_combinations(with_value(key, bad))
     assert str(caught.value).startswith(f"{key}: ")
     assert all(str(choice) in str(caught.value) for choice in CHOICES[key])
 
@@ -140,7 +140,7 @@ def test_a_value_out_of_range_is_refused_naming_key_and_value(key, value):
     if (key, value) == ("slm.batch_size", 63):
         config = with_value("slm.workers.count", 2, config)
     with pytest.raises(ConfigError) as caught:
-        check_config(config)
+        check_setting_values_and_combinations(config)
     assert str(caught.value).startswith(f"{key}: expected ")
     assert f"found {value or 'none' if value == [] else value}" in str(caught.value)
 
@@ -149,8 +149,8 @@ def test_a_value_out_of_range_is_refused_naming_key_and_value(key, value):
 def test_a_split_that_leaves_no_training_or_no_dev_part_is_refused(shares):
     config = with_value("split.test", shares[1], with_value("split.dev", shares[0]))
     with pytest.raises(ConfigError, match=r"^split"):
-        check_config(config)
+        check_setting_values_and_combinations(config)
 
 
 def test_one_part_may_be_without_test_sentences():
-    check_config(with_value("split.test", 0.0))
+    check_setting_values_and_combinations(with_value("split.test", 0.0))

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from rayner.cli import main
-from rayner.config.loading import check_config, load_config
+from rayner.config.loading import check_setting_values_and_combinations, load_config
 from rayner.config.model_settings import LlmConfig
-from rayner.config.plugins import is_plugin_name, load_plugin, plugin_fingerprint
+from rayner.config.plugins import is_plugin_name, load_plugin, name_with_fingerprint
 from rayner.config.settings import Config
 from rayner.config.step_settings import step_settings
 from rayner.errors import ConfigError
@@ -68,18 +68,18 @@ def test_what_cannot_be_had_is_said_in_one_line(own_module, text, name, said):
 def test_a_version_changes_with_the_file_and_not_with_its_place(own_module):
     own_module("own_c", "def work(): ...")
     digest = hashlib.sha256(b"def work(): ...").hexdigest()
-    assert plugin_fingerprint("layout", "own_c:work") == f"own_c:work {digest}"
+    assert name_with_fingerprint("layout", "own_c:work") == f"own_c:work {digest}"
     own_module("own_c", "def work(): return 2")
-    assert plugin_fingerprint("layout", "own_c:work") != f"own_c:work {digest}"
-    assert plugin_fingerprint("layout", "evahan") == "evahan"
-    assert plugin_fingerprint("layout", "sys:exit") == "sys:exit"  # has no file
+    assert name_with_fingerprint("layout", "own_c:work") != f"own_c:work {digest}"
+    assert name_with_fingerprint("layout", "evahan") == "evahan"
+    assert name_with_fingerprint("layout", "sys:exit") == "sys:exit"  # has no file
 
 
 def test_work_depends_on_what_is_from_outside_alone(own_module):
     own_module("own_c", "def work(): ...")
     assert step_settings(load_config(None, ["fusion.rules=spans"]), "tune_fusion")["fusion.rules"] == ["spans"]
     config = load_config(None, ["fusion.rules=spans,own_c:work"])
-    expected = ["spans", plugin_fingerprint("fusion.rules", "own_c:work")]
+    expected = ["spans", name_with_fingerprint("fusion.rules", "own_c:work")]
     assert step_settings(config, "tune_fusion")["fusion.rules"] == expected
 
 
@@ -92,9 +92,9 @@ def test_settings_take_names_without_running_anything(own_module, key):
 
 def test_other_settings_take_no_code():
     with pytest.raises(ConfigError, match=r"^llm.engine: expected one of transformers, vllm, found 'a:b'$"):
-        check_config(Config(llm=LlmConfig(engine="a:b")))
+        check_setting_values_and_combinations(Config(llm=LlmConfig(engine="a:b")))
     with pytest.raises(ConfigError, match=r"^layout: expected one of evahan, conll or module:name, found 'a:'$"):
-        check_config(Config(layout="a:"))
+        check_setting_values_and_combinations(Config(layout="a:"))
 
 
 def test_a_tagger_of_ones_own_has_no_vectors():

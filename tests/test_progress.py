@@ -17,10 +17,10 @@ from rayner.errors import DataError
 from rayner.runs import progress
 from rayner.runs.progress import (
     Progress,
-    mirror_progress_file,
     progress_display,
     progress_file_writer,
     record_step_start,
+    watch_progress_file,
     write_status_while_running,
 )
 from rayner.runs.status import (
@@ -223,7 +223,7 @@ def test_a_job_tells_what_its_worker_tells_and_nothing_of_an_earlier_one(tmp_pat
     progress_file_writer(file)(StepProgress("SLM", 7, 90, "steps", 1.0, 83.0, "loss 9.9"))
     said = []
     with write_status_while_running(tmp_path / "run", "train_slm", update_seconds=0.02):
-        with mirror_progress_file(file, progress_display(said.append, log_seconds=0), update_seconds=0.02):
+        with watch_progress_file(file, progress_display(said.append, log_seconds=0), update_seconds=0.02):
             time.sleep(0.1)
             assert said == []
             worker = Progress("SLM", 90, "steps", progress_file_writer(file, update_seconds=1000), done_before=30)
@@ -253,7 +253,7 @@ def test_what_a_job_tells_is_what_its_worker_told_in_order_and_the_last_whatever
         file = storage_path(f"memory:/{folder}" if away else folder) / "status.json"
         write, told, said = progress_file_writer(file, update_seconds=1e-9), [], []
         worker = Progress("SLM", sum(amount for amount, _ in adds), "steps", lambda c: said.append(c) or write(c))
-        with mirror_progress_file(file, told.append, update_seconds=1e-4):
+        with watch_progress_file(file, told.append, update_seconds=1e-4):
             for amount, met in adds:
                 remove_file(file)
                 if met is not None:  # whatever stands there before the worker tells more
@@ -271,7 +271,7 @@ def test_a_job_whose_training_fails_tells_first_how_far_it_was(tmp_path):
     file, told = tmp_path / "status.json", []
 
     def work():
-        with mirror_progress_file(file, told.append, update_seconds=1000):
+        with watch_progress_file(file, told.append, update_seconds=1000):
             Progress("SLM", 90, "steps", progress_file_writer(file)).advance(7)
             raise DataError("lost")
 

@@ -39,7 +39,7 @@ def test_work_is_done_once_and_its_facts_are_found_again(run):
 
 def test_inputs_equal_as_json_are_the_same_inputs(run):
     run.run_step("train", {"shape": (1, 2), "size": {3: "x"}}, dict)
-    assert run.is_done("train", {"size": {"3": "x"}, "shape": [1, 2]})
+    assert run.is_done_with_same_inputs("train", {"size": {"3": "x"}, "shape": [1, 2]})
 
 
 @pytest.mark.parametrize(
@@ -54,14 +54,14 @@ def test_inputs_equal_as_json_are_the_same_inputs(run):
 )
 def test_other_inputs_are_refused_naming_folder_step_and_key(run, inputs, key):
     run.run_step("train", INPUTS, dict)
-    before = run.step_digest("train")
+    before = run.digest_step_manifest("train")
     with pytest.raises(ConfigError) as caught:
         run.run_step("train", inputs, lambda: pytest.fail("refused work must not begin"))
     message = str(caught.value)
     assert str(run.root) in message
     assert "train was made from other inputs" in message
     assert key in message
-    assert run.step_digest("train") == before
+    assert run.digest_step_manifest("train") == before
 
 
 def test_a_crash_in_the_work_leaves_no_manifest_and_the_work_can_be_done_again(run):
@@ -70,18 +70,18 @@ def test_a_crash_in_the_work_leaves_no_manifest_and_the_work_can_be_done_again(r
 
     with pytest.raises(KeyError):
         run.run_step("train", INPUTS, crash)
-    assert not run.is_done("train", INPUTS)
+    assert not run.is_done_with_same_inputs("train", INPUTS)
     with pytest.raises(ConfigError, match="train is not done"):
         run.step_result("train")
     with pytest.raises(ConfigError, match="train is not done"):
-        run.step_digest("train")
+        run.digest_step_manifest("train")
     assert run.run_step("train", INPUTS, lambda: {"a": 1})["a"] == 1
 
 
 def test_facts_that_are_no_json_leave_no_manifest(run):
     with pytest.raises(TypeError):
         run.run_step("train", INPUTS, lambda: {"a": object()})
-    assert not run.is_done("train", INPUTS)
+    assert not run.is_done_with_same_inputs("train", INPUTS)
     assert not [name for name in names(run.root) if not run.path(name).is_dir()]
 
 
@@ -95,7 +95,7 @@ def test_the_digest_of_a_step_changes_with_its_facts(run, tmp_path):
     other = Run(tmp_path / "other")
     for each, value in ((run, 1), (other, 2)):
         write_json(each.path("steps", "a.json"), StepManifest({}, {"x": value}).to_json())
-    assert run.step_digest("a") != other.step_digest("a")
+    assert run.digest_step_manifest("a") != other.digest_step_manifest("a")
 
 
 def test_json_is_written_and_read_back_whatever_its_characters(tmp_path):
@@ -240,7 +240,7 @@ def test_the_digest_of_a_file_is_its_sha_256(tmp_path):
 )  # fmt: skip
 def test_a_manifest_of_another_format_is_refused_saying_what_to_do(run, content):
     write_json(run.path("steps", "a.json"), content)
-    for call in (lambda: run.step_result("a"), lambda: run.run_step("a", {}, dict), lambda: run.step_digest("a")):
+    for call in (lambda: run.step_result("a"), lambda: run.run_step("a", {}, dict), lambda: run.digest_step_manifest("a")):
         with pytest.raises(
             ConfigError, match=r"a\.json: expected a step's manifest of format_version 1, found .*--fresh"
         ):

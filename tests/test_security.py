@@ -28,7 +28,7 @@ from rayner.llm.sentence_encoders import load_sentence_encoder
 from rayner.modeling.scratch import write_scratch_decoder, write_scratch_encoder
 from rayner.modeling.tokenizer import load_tokenizer
 from rayner.report.page import write_report_page
-from rayner.report.run_report import read_samples
+from rayner.report.run_report import read_document_beginnings
 from rayner.runs.run_folder import Run, folder_sha256, write_json
 from rayner.runs.step_manifest import StepManifest
 from rayner.steps import loading
@@ -243,7 +243,7 @@ def indexed(checkpoints, tmp_path):
 
 
 def test_the_index_that_was_made_is_opened(indexed):
-    ((shown,),) = loading.load_retriever(*indexed).find_group_examples([(TEXTS[0],)])
+    ((shown,),) = loading.load_retriever(*indexed).find_shared_examples([(TEXTS[0],)])
     assert shown.text in TEXTS[1:]
 
 
@@ -376,7 +376,7 @@ def test_a_document_cannot_write_into_the_page(tmp_path):
     name, text = "<script>alert(1)<&'\"", "<img src=x onerror=alert(2)>楚王。"
     entities = [entity(name, text.index("楚"), "楚王")]
     write_unit(tmp_path / "tagged", "0.parquet", [document(name, text)], entities)
-    shown = read_samples(tmp_path / "tagged")
+    shown = read_document_beginnings(tmp_path / "tagged")
     write_report_page(
         tmp_path / "r.html", title=name, evaluation=None, fusion=None, facts={name: text}, methods=None, samples=shown
     )

@@ -5,9 +5,9 @@ import dataclasses
 import pytest
 
 from rayner.config.declare import STEPS, StepIf, iter_settings
-from rayner.config.loading import check_config, load_config
+from rayner.config.loading import check_setting_values_and_combinations, load_config
 from rayner.config.settings import Config, get_setting
-from rayner.config.step_settings import reads_setting, step_settings
+from rayner.config.step_settings import step_reads_setting, step_settings
 
 SETTINGS = {info.key: info for info in iter_settings(Config)}
 BASES = {
@@ -64,7 +64,11 @@ def test_a_change_of_a_setting_changes_the_inputs_of_exactly_the_steps_declared_
             continue
         for value in other_values(info, get_setting(before, key)):
             after = with_value(before, key, value)
-            declared = {step for step in STEPS if reads_setting(before, step, info) or reads_setting(after, step, info)}
+            declared = {
+                step
+                for step in STEPS
+                if step_reads_setting(before, step, info) or step_reads_setting(after, step, info)
+            }
             assert steps_with_other_settings(before, after) == declared, (key, value)
             n_changes += 1
     assert n_changes > len(SETTINGS) - 5
@@ -79,7 +83,7 @@ def test_the_place_of_a_text_is_no_input_where_its_content_is(key):
 
 def invalidated(*overrides, base=()):
     after = load_config(None, [*base, *overrides])
-    check_config(after)
+    check_setting_values_and_combinations(after)
     return steps_with_other_settings(load_config(None, base), after)
 
 

@@ -9,7 +9,7 @@ from rayner.runs.storage import (
     list_folder,
     local_copy,
     local_model_name,
-    move_folder_to,
+    move_folder_over,
     remove_temporary_files,
     storage_path,
 )
@@ -74,7 +74,7 @@ def test_a_folder_takes_the_place_of_another(root, tmp_path):
     (tmp_path / "new" / "deep").mkdir(parents=True)
     (tmp_path / "new" / "deep" / "w").write_bytes(b"1")
     (tmp_path / "new" / "c").write_bytes(b"2")
-    move_folder_to(tmp_path / "new", root / "model")
+    move_folder_over(tmp_path / "new", root / "model")
     copy = local_copy(root / "model")
     assert {path.relative_to(copy).as_posix(): path.read_bytes() for path in copy.rglob("*") if path.is_file()} == {
         "deep/w": b"1",

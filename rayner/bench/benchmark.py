@@ -1,9 +1,9 @@
 """The whole benchmark: every part in order, on a run's models and real text, in one process."""
 
 from rayner.bench.decoding_speed import measure_decoding
-from rayner.bench.end_to_end import measure_end_to_end
+from rayner.bench.end_to_end import compare_ray_with_one_process
 from rayner.bench.llm_stage import measure_llm_stage
-from rayner.bench.quality import measure_quality
+from rayner.bench.quality import measure_f1_differences
 from rayner.bench.setup import ALL_THREADS, prepare_benchmark
 from rayner.bench.slm_speed import measure_slm
 from rayner.bench.timing import BenchmarkRow, format_markdown_table
@@ -13,16 +13,16 @@ from rayner.runs.progress import log
 from rayner.runs.run_folder import Run, write_json
 
 
-def run_benchmark(config: Config, run: Run) -> list[BenchmarkRow]:
+def run_and_write_benchmark(config: Config, run: Run) -> list[BenchmarkRow]:
     """Measure all parts, log the table, and write `bench.json` into the run folder."""
     set_torch_threads(ALL_THREADS)
     setup = prepare_benchmark(config, run)
     rows: list[BenchmarkRow] = []
-    for measure in (measure_llm_stage, measure_decoding, measure_slm, measure_quality):
+    for measure in (measure_llm_stage, measure_decoding, measure_slm, measure_f1_differences):
         rows += measure(setup)
         log.info("%s: done", measure.__name__)
     if config.bench.end_to_end:
-        rows += measure_end_to_end(config, run)
+        rows += compare_ray_with_one_process(config, run)
     write_json(run.path("bench.json"), [config_to_dict(row) for row in rows])
     log.info("\n%s", format_markdown_table(rows))
     return rows

@@ -8,7 +8,12 @@ from typing import Any
 
 from rayner.bench import peers
 from rayner.bench.setup import BenchmarkSetup
-from rayner.bench.timing import BenchmarkRow, fastest_batch_size, speedup_row, time_in_turns
+from rayner.bench.timing import (
+    BenchmarkRow,
+    build_speedup_row,
+    find_fastest_batch_size,
+    measure_median_seconds_in_turns,
+)
 from rayner.config.settings import Config
 from rayner.decoding.draft_verify import DraftVerifyEngine
 from rayner.decoding.engine import WindowRequest
@@ -35,9 +40,9 @@ def measure_decoding(setup: BenchmarkSetup) -> list[BenchmarkRow]:
     ]
     without_examples = [replace(request, examples=()) for request in requests[:N_ONE_BY_ONE]]
     return [
-        *_compare_batched(config, llm, requests, answer_lengths),
-        *_compare_one_by_one(config, llm, without_examples, answer_lengths[:N_ONE_BY_ONE]),
-        _compare_precisions(config, setup.run, llm, requests),
+        *_compare_batched_with_peers(config, llm, requests, answer_lengths),
+        *_compare_one_by_one_with_transformers(config, llm, without_examples, answer_lengths[:N_ONE_BY_ONE]),
+        _compare_answers_in_both_precisions(config, setup.run, llm, requests),
     ]
 
 
@@ -45,7 +50,7 @@ def _engine(config: Config, llm: Llm, batch_size: int) -> DraftVerifyEngine:
     return DraftVerifyEngine(llm, softmax_over=config.llm.softmax_over, batch_size=batch_size)
 
 
-def _compare_batched(
+def _compare_batched_with_peers(
     config: Config, llm: Llm, requests: Sequence[WindowRequest], answer_lengths: Sequence[int]
 ) -> list[BenchmarkRow]:
     prompts = [llm.prompt_tokens(request.examples, request.text) for request in requests]
@@ -56,22 +61,24 @@ def _compare_batched(
     def generate(batch_size: int) -> int:
         return peers.generate_with_transformers(llm, prompts, answer_lengths, batch_size)
 
-    size, peer_size = fastest_batch_size(draft_and_verify), fastest_batch_size(generate)
+    size, peer_size = find_fastest_batch_size(draft_and_verify), find_fastest_batch_size(generate)
     works: dict[str, Callable[[], Any]] = {TRANSFORMERS: partial(generate, peer_size)}
     with peers.open_vllm(config.bench.vllm_python, llm, prompts, answer_lengths) as vllm:
         if vllm:
-            works["vLLM"] = vllm.generate_all
-        seconds = time_in_turns(config.bench.rounds, {"rayner": partial(draft_and_verify, size), **works})
+            works["vLLM"] = vllm.time_generating_all
+        seconds = measure_median_seconds_in_turns(
+            config.bench.rounds, {"rayner": partial(draft_and_verify, size), **works}
+        )
     remarks = {TRANSFORMERS: f"batches of {size} and {peer_size}", "vLLM": "its own batching, prefix caching on"}
     figure, n = "LLM sentences a second, with examples, best batch sizes", len(requests)
     rows = []
     for name in works:
         remark = f"{n / seconds['rayner']:.1f} to {n / seconds[name]:.1f}; {remarks[name]}"
-        rows.append(speedup_row(figure, name, seconds[name], seconds["rayner"], AIMS[name], remark))
-    return [*rows, _passes_row("with examples", draft_and_verify(size), answer_lengths)]
+        rows.append(build_speedup_row(figure, name, seconds[name], seconds["rayner"], AIMS[name], remark))
+    return [*rows, _build_passes_row("with examples", draft_and_verify(size), answer_lengths)]
 
 
-def _compare_one_by_one(
+def _compare_one_by_one_with_transformers(
     config: Config, llm: Llm, requests: Sequence[WindowRequest], answer_lengths: Sequence[int]
 ) -> list[BenchmarkRow]:
     prompts, n = [llm.prompt_tokens(request.examples, request.text) for request in requests], len(requests)
@@ -80,22 +87,26 @@ def _compare_one_by_one(
         "rayner": partial(engine.answer_requests, requests),
         TRANSFORMERS: lambda: peers.generate_with_transformers(llm, prompts, answer_lengths, 1),
     }
-    seconds = time_in_turns(config.bench.rounds, works)
+    seconds = measure_median_seconds_in_turns(config.bench.rounds, works)
     remark = f"{1e3 * seconds['rayner'] / n:.1f} ms to {1e3 * seconds[TRANSFORMERS] / n:.1f} ms a sentence"
     figure = "LLM sentences a second, without examples, one at a time"
     return [
-        speedup_row(figure, TRANSFORMERS, seconds[TRANSFORMERS], seconds["rayner"], "8", remark),
-        _passes_row("without examples", engine.answer_requests(requests), answer_lengths),
+        build_speedup_row(figure, TRANSFORMERS, seconds[TRANSFORMERS], seconds["rayner"], "8", remark),
+        _build_passes_row("without examples", engine.answer_requests(requests), answer_lengths),
     ]
 
 
-def _passes_row(prompts: str, answers: Sequence[LlmAnswer], answer_lengths: Sequence[int]) -> BenchmarkRow:
+def _build_passes_row(prompts_label: str, answers: Sequence[LlmAnswer], answer_lengths: Sequence[int]) -> BenchmarkRow:
     passes = f"{statistics.mean(answer.passes for answer in answers):.2f}"
     remark = f"{statistics.mean(answer_lengths):.1f} tokens"
-    return BenchmarkRow(f"forward passes a sentence, {prompts}", "tokens of the answer", passes, "at most 3.5", remark)
+    return BenchmarkRow(
+        f"forward passes a sentence, {prompts_label}", "tokens of the answer", passes, "at most 3.5", remark
+    )
 
 
-def _compare_precisions(config: Config, run: Run, llm: Llm, requests: Sequence[WindowRequest]) -> BenchmarkRow:
+def _compare_answers_in_both_precisions(
+    config: Config, run: Run, llm: Llm, requests: Sequence[WindowRequest]
+) -> BenchmarkRow:
     """Count the answers that are equal in bfloat16 and float32: two orders of summation can flip a near tie."""
     other_dtype = "float32" if config.llm.dtype == "bfloat16" else "bfloat16"
     models = (llm, load_llm(replace(config, llm=replace(config.llm, dtype=other_dtype)), run))

@@ -12,13 +12,13 @@ from rayner.corpus.reading import require_corpus
 from rayner.modeling.devices import set_torch_threads
 from rayner.runs.run_folder import Run
 from rayner.steps.fusion_rules import load_chosen_rule, read_tuned_fusion
-from rayner.steps.tag.plan import iter_plan_parts, survey_corpus, write_plan
+from rayner.steps.tag.plan import iter_plan_parts, survey_corpus, write_plan_and_documents
 from rayner.steps.tag.stages import LlmStage, SlmStage
 from rayner.steps.tag.tag_corpus import build_gate, tag_corpus
-from rayner.steps.tag.units import read_unit, write_unit
+from rayner.steps.tag.units import fuse_and_write_unit, read_unit
 
 
-def measure_end_to_end(config: Config, run: Run) -> list[BenchmarkRow]:
+def compare_ray_with_one_process(config: Config, run: Run) -> list[BenchmarkRow]:
     """Time `tag_corpus`, Ray's start included, against one process; once each."""
     n_chars = survey_corpus(require_corpus(config.corpus), config.score.unit_chars).characters
     with tempfile.TemporaryDirectory() as folder:
@@ -34,7 +34,7 @@ def tag_in_one_process(config: Config, run: Run, out: Path) -> None:
     fusion = read_tuned_fusion(run)
     slm, llm = SlmStage(config, run), LlmStage(config, run, build_gate(config, fusion))
     set_torch_threads(ALL_THREADS)
-    write_plan(require_corpus(config.corpus), config.score.unit_chars, out)
+    write_plan_and_documents(require_corpus(config.corpus), config.score.unit_chars, out)
     for unit in (unit for part in iter_plan_parts(out) for unit in part):
         predictions = llm(slm(read_unit(unit, out)))
-        write_unit(predictions, out=out, rule=load_chosen_rule(fusion), calibration=fusion.calibration)
+        fuse_and_write_unit(predictions, out=out, rule=load_chosen_rule(fusion), calibration=fusion.calibration)

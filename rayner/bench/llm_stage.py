@@ -9,8 +9,13 @@ import torch
 
 from rayner.bench import peers
 from rayner.bench.setup import BenchmarkSetup, ObservedStage, build_llm_stage, fused_spans, load_benchmark_gate
-from rayner.bench.timing import BenchmarkRow, fastest_batch_size, speedup_row, time_in_turns
-from rayner.decoding.drafting import draft_steps
+from rayner.bench.timing import (
+    BenchmarkRow,
+    build_speedup_row,
+    find_fastest_batch_size,
+    measure_median_seconds_in_turns,
+)
+from rayner.decoding.drafting import draft_answer_tokens
 from rayner.modeling.batching import inference_batches
 
 SPEEDUP_AIMS, TOKEN_AIMS = ("3", "10", "25"), ("1/2", "1/10", "1/25")  # of the modes, in their order
@@ -27,21 +32,25 @@ class PublishedMethod:
         self.answer_lengths = [
             len(self.llm.build_grammar(request.text).spell_answer(request.draft)) for request in self.requests
         ]
-        self.batch_size = fastest_batch_size(
-            lambda size: peers.generate_with_transformers(self.llm, self.build_prompts(), self.answer_lengths, size)
+        self.batch_size = find_fastest_batch_size(
+            lambda size: peers.generate_with_transformers(
+                self.llm, self.retrieve_and_build_prompts(), self.answer_lengths, size
+            )
         )
-        self.tokens = sum(map(len, self.build_prompts())) + sum(self.answer_lengths)
+        self.tokens = sum(map(len, self.retrieve_and_build_prompts())) + sum(self.answer_lengths)
 
     def run_transformers(self) -> None:
         """Retrieve examples, build the prompts, and generate with transformers."""
-        peers.generate_with_transformers(self.llm, self.build_prompts(), self.answer_lengths, self.batch_size)
+        peers.generate_with_transformers(
+            self.llm, self.retrieve_and_build_prompts(), self.answer_lengths, self.batch_size
+        )
 
     def run_vllm(self, process: peers.VllmProcess) -> None:
         """Retrieve examples, build the prompts, and generate with vLLM, which already has these prompts."""
-        self.build_prompts()
-        process.generate_all()
+        self.retrieve_and_build_prompts()
+        process.time_generating_all()
 
-    def build_prompts(self) -> list[list[int]]:
+    def retrieve_and_build_prompts(self) -> list[list[int]]:
         """Return the prompt tokens of each sentence."""
         texts = [request.text for request in self.requests]
         examples = self.retriever.find_examples(texts)
@@ -54,18 +63,20 @@ def measure_llm_stage(setup: BenchmarkSetup) -> list[BenchmarkRow]:
     stages: dict[str, Callable[[], Any]] = {name: partial(mode.stage, unit) for name, mode in modes.items()}
     engines: dict[str, Callable[[], Any]] = {"transformers.generate": published.run_transformers}
     with peers.open_vllm(
-        config.bench.vllm_python, published.llm, published.build_prompts(), published.answer_lengths
+        config.bench.vllm_python, published.llm, published.retrieve_and_build_prompts(), published.answer_lengths
     ) as vllm:
         if vllm:
             engines["vLLM"] = partial(published.run_vllm, vllm)
-        seconds = time_in_turns(config.bench.rounds, engines | stages)
+        seconds = measure_median_seconds_in_turns(config.bench.rounds, engines | stages)
     fastest, n = min(engines, key=lambda name: seconds[name]), len(unit.segments)
     engine_seconds = "; ".join(f"{name} {seconds[name]:.2f} s" for name in engines)
     speed_rows, token_rows, most_padding = [], [], 0.0
     for (name, mode), speed_aim, token_aim in zip(modes.items(), SPEEDUP_AIMS, TOKEN_AIMS, strict=True):
         remark = f"{seconds[name]:.3f} s; {engine_seconds}; {n} sentences"
         peer = f"published way, {fastest}"
-        speed_rows.append(speedup_row(f"LLM stage, {name}", peer, seconds[fastest], seconds[name], speed_aim, remark))
+        speed_rows.append(
+            build_speedup_row(f"LLM stage, {name}", peer, seconds[fastest], seconds[name], speed_aim, remark)
+        )
         tokens, padding = mode.cost.tokens, mode.cost.padding
         remark = f"{tokens / n:.1f} to {published.tokens / n:.1f}"
         ratio = f"1/{published.tokens / max(1, tokens):.1f}"
@@ -79,15 +90,15 @@ def measure_llm_stage(setup: BenchmarkSetup) -> list[BenchmarkRow]:
         *speed_rows,
         *token_rows,
         padding_row,
-        _compare_exact_output(setup, exact),
-        _compare_with_one_pass(setup, exact),
+        _compare_exact_with_ungated_output(setup, exact),
+        _compare_time_with_one_pass(setup, exact),
     ]
 
 
-def _compare_exact_output(setup: BenchmarkSetup, exact: ObservedStage) -> BenchmarkRow:
+def _compare_exact_with_ungated_output(setup: BenchmarkSetup, exact: ObservedStage) -> BenchmarkRow:
     """Count the sentences with the same fused entities in the exact mode and without gate and drafts."""
     rule = load_benchmark_gate(setup.config, setup.run).rule
-    plain_stage = build_llm_stage(setup.config, setup.run, None, draft=False)
+    plain_stage = build_llm_stage(setup.config, setup.run, None, use_drafts=False)
     pairs = zip(exact.segments, plain_stage(setup.unit).segments, strict=True)
     n_same = sum(fused_spans(segment, rule) == fused_spans(plain, rule) for segment, plain in pairs)
     passes = [segment.llm.passes for segment in exact.segments if segment.llm]
@@ -96,11 +107,13 @@ def _compare_exact_output(setup: BenchmarkSetup, exact: ObservedStage) -> Benchm
     return BenchmarkRow("sentences fused alike, exact", "no gate, token by token", count, "all", remark)
 
 
-def _compare_with_one_pass(setup: BenchmarkSetup, exact: ObservedStage) -> BenchmarkRow:
+def _compare_time_with_one_pass(setup: BenchmarkSetup, exact: ObservedStage) -> BenchmarkRow:
     """Time the stage against one forward pass over its prompts and the needed part of its answers."""
     engine, requests = exact.engine, exact.requests
     llm = engine.llm
-    answers = [draft_steps(llm.build_grammar(each.text), each.draft, stop_mask=each.stop_mask) for each in requests]
+    answers = [
+        draft_answer_tokens(llm.build_grammar(each.text), each.draft, stop_mask=each.stop_mask) for each in requests
+    ]
     inputs = [
         [*llm.prompt_tokens(request.examples, request.text), *(step.token for step in steps[:-1])]
         for request, steps in zip(requests, answers, strict=True)
@@ -112,7 +125,7 @@ def _compare_with_one_pass(setup: BenchmarkSetup, exact: ObservedStage) -> Bench
                 engine.run_decoder([inputs[i] for i in batch], [()] * len(batch))
 
     works: dict[str, Callable[[], Any]] = {"stage": partial(exact.stage, setup.unit), "one pass": forward_once}
-    seconds = time_in_turns(setup.config.bench.rounds, works)
+    seconds = measure_median_seconds_in_turns(setup.config.bench.rounds, works)
     n_tokens = sum(map(len, inputs))
     remark = f"{len(inputs)} sentences, {n_tokens:,} tokens, {n_tokens / seconds['one pass']:,.0f} a second"
     ratio = f"{seconds['stage'] / seconds['one pass']:.2f} times"

@@ -70,12 +70,12 @@ class VllmProcess:
             "prompts": [[*prompt] for prompt in prompts],
             "lengths": [*answer_lengths],
         }
-        if self._send_line(json.dumps(task)) != "ready":
+        if self._send_line_and_read_reply(json.dumps(task)) != "ready":
             raise ConfigError(f"bench.vllm_python: expected the python of an environment with vllm, found {python}")
 
-    def generate_all(self) -> float:
+    def time_generating_all(self) -> float:
         """Generate all answers, and return the seconds by the clock of that process."""
-        return float(self._send_line("go"))
+        return float(self._send_line_and_read_reply("go"))
 
     def close(self) -> None:
         """End the process and remove the checkpoint."""
@@ -84,7 +84,7 @@ class VllmProcess:
         self.process.wait()
         self.folder.cleanup()
 
-    def _send_line(self, line: str) -> str:
+    def _send_line_and_read_reply(self, line: str) -> str:
         """Send a line and return the reply."""
         if self.process.stdin is None or self.process.stdout is None:
             raise RuntimeError("the process has no streams")

@@ -5,17 +5,17 @@ from dataclasses import replace
 
 from rayner.bench.setup import BenchmarkSetup, build_llm_stage, fused_spans, load_benchmark_gate, score_with_slm
 from rayner.bench.timing import BenchmarkRow
-from rayner.evaluation.metrics import EntityCounts, count_entities, micro_score, paired_bootstrap_interval
+from rayner.evaluation.metrics import EntityCounts, count_entities, f1_difference_with_bootstrap_interval, micro_score
 from rayner.steps import score
-from rayner.steps.tag.stages import UnitPredictions
+from rayner.steps.tag.stages import UnitSegments
 from rayner.text.predictions import SegmentPrediction
 
 
-def measure_quality(setup: BenchmarkSetup) -> list[BenchmarkRow]:
+def measure_f1_differences(setup: BenchmarkSetup) -> list[BenchmarkRow]:
     """Compare F1 of the LLM with own and with shared examples, and fused F1 in each mode."""
     config, run = setup.config, setup.run
     group, share, seed = config.bench.prompt_group, config.bench.gate_share, config.seed
-    unit = score_with_slm(config, run, UnitPredictions("test", score.held_out_segments(run, "test")))
+    unit = score_with_slm(config, run, UnitSegments("test", score.read_unpredicted_segments(run, "test")))
     types = run.step_result("data")["types"]
     gold = [segment.gold for segment in unit.segments]
     group_sizes = (1, *sorted({4, group} - {1}))
@@ -32,29 +32,35 @@ def measure_quality(setup: BenchmarkSetup) -> list[BenchmarkRow]:
         for rows in (answered[1], answered[group], budgeted)
     )
     rows = [
-        _f1_difference_row(f"LLM F1, g = {size}", "g = 1", llm_counts[size], llm_counts[1], "within 0.5 points", seed)
+        _build_f1_difference_row(
+            f"LLM F1, g = {size}", "g = 1", llm_counts[size], llm_counts[1], "within 0.5 points", seed
+        )
         for size in group_sizes[1:]
     ]
     aim, figure = "within 0.3 points", f"fused F1, g = {group}, gate.share={share:g}"
     return [
         *rows,
-        _f1_difference_row(f"fused F1, g = {group}", "g = 1", shared, own, "none", seed),
-        _f1_difference_row(f"{figure} (asked: {asked:.0%})", "exact, g = 1", limited, own, aim, seed),
-        _f1_difference_row(figure, f"exact, g = {group}", limited, shared, aim, seed),
+        _build_f1_difference_row(f"fused F1, g = {group}", "g = 1", shared, own, "none", seed),
+        _build_f1_difference_row(f"{figure} (asked: {asked:.0%})", "exact, g = 1", limited, own, aim, seed),
+        _build_f1_difference_row(figure, f"exact, g = {group}", limited, shared, aim, seed),
     ]
 
 
 def _answer_with_shared_examples(
-    setup: BenchmarkSetup, unit: UnitPredictions, group: int
+    setup: BenchmarkSetup, unit: UnitSegments, group_size: int
 ) -> Sequence[SegmentPrediction]:
     """Add the LLM's answers to held-out sentences that share examples with their neighbours in the labelled file."""
-    stage = setup.ungated.stage if group == 1 else build_llm_stage(setup.config, setup.run, None, group)
-    return stage(replace(unit, example_groups=score.example_groups(setup.run, unit.segments, group))).segments
+    stage = setup.ungated.stage if group_size == 1 else build_llm_stage(setup.config, setup.run, None, group_size)
+    return stage(
+        replace(unit, texts_sharing_examples=score.find_texts_sharing_examples(setup.run, unit.segments, group_size))
+    ).segments
 
 
-def _f1_difference_row(
-    figure: str, against: str, counts: EntityCounts, baseline: EntityCounts, aim: str, seed: int
+def _build_f1_difference_row(
+    figure: str, against: str, counts: EntityCounts, baseline_counts: EntityCounts, aim: str, seed: int
 ) -> BenchmarkRow:
-    difference, low, high = (f"{100 * f1:+.2f}" for f1 in paired_bootstrap_interval(counts, baseline, seed=seed))
-    remark = f"{low} to {high}; {100 * micro_score(counts).f1:.2f} and {100 * micro_score(baseline).f1:.2f}"
+    difference, low, high = (
+        f"{100 * f1:+.2f}" for f1 in f1_difference_with_bootstrap_interval(counts, baseline_counts, seed=seed)
+    )
+    remark = f"{low} to {high}; {100 * micro_score(counts).f1:.2f} and {100 * micro_score(baseline_counts).f1:.2f}"
     return BenchmarkRow(figure, against, f"{difference} points", aim, remark)

@@ -14,7 +14,7 @@ from rayner.runs.run_folder import Run
 from rayner.steps import score
 from rayner.steps.fusion_rules import read_tuned_fusion
 from rayner.steps.tag.llm_gate import Gate
-from rayner.steps.tag.stages import LlmStage, SlmStage, UnitPredictions
+from rayner.steps.tag.stages import LlmStage, SlmStage, UnitSegments
 from rayner.text.predictions import SegmentPrediction, empty_prediction
 from rayner.text.segmentation import bounds_without_whitespace, split_sentences
 from rayner.text.spans import Span, crop_spans
@@ -47,14 +47,14 @@ class BenchmarkSetup:
 
     config: Config
     run: Run
-    unit: UnitPredictions
+    unit: UnitSegments
     ungated: ObservedStage
     modes: dict[str, ObservedStage]
 
 
 def prepare_benchmark(config: Config, run: Run) -> BenchmarkSetup:
     """Load the models, score the sentences, and run each mode once."""
-    unit = score_with_slm(config, run, UnitPredictions("bench", read_first_sentences(config)))
+    unit = score_with_slm(config, run, UnitSegments("bench", read_first_sentences(config)))
     group, share = config.bench.prompt_group, config.bench.gate_share
     exact, budgeted = load_benchmark_gate(config, run), load_benchmark_gate(config, run, share=share)
     stages = {
@@ -62,9 +62,9 @@ def prepare_benchmark(config: Config, run: Run) -> BenchmarkSetup:
         f"exact gate, g = {group}": build_llm_stage(config, run, exact, group),
         f"g = {group}, gate.share={share:g}": build_llm_stage(config, run, budgeted, group),
     }
-    ungated = observe_stage(build_llm_stage(config, run, None), unit)
+    ungated = run_and_observe_stage(build_llm_stage(config, run, None), unit)
     return BenchmarkSetup(
-        config, run, unit, ungated, {name: observe_stage(stage, unit) for name, stage in stages.items()}
+        config, run, unit, ungated, {name: run_and_observe_stage(stage, unit) for name, stage in stages.items()}
     )
 
 
@@ -82,29 +82,33 @@ def read_first_sentences(config: Config) -> list[SegmentPrediction]:
     return segments[: config.bench.sentences]
 
 
-def score_with_slm(config: Config, run: Run, unit: UnitPredictions) -> UnitPredictions:
+def score_with_slm(config: Config, run: Run, unit: UnitSegments) -> UnitSegments:
     """Add the small model's predictions to a unit."""
     return SlmStage(config, run)(unit)
 
 
-def load_benchmark_gate(config: Config, run: Run, **fields: Any) -> Gate:  # noqa: ANN401 - the fields of Gate
+def load_benchmark_gate(config: Config, run: Run, **gate_fields: Any) -> Gate:  # noqa: ANN401 - the fields of Gate
     """Load the gate of the run's rule by regions, with `bench.gate_weight` as its lambda if that is set."""
     fusion = read_tuned_fusion(run)
     rule, budget = fusion.region_rule, fusion.budget
     if config.bench.gate_weight is not None:
         rule = replace(rule, weight=config.bench.gate_weight)
     if not fusion.budget_is_for(rule):
-        budget = fit_budget(score.read_answered(run, "dev"), rule)
-    return Gate(rule, budget, **fields)
+        budget = fit_budget(score.read_predictions_with_llm_answer(run, "dev"), rule)
+    return Gate(rule, budget, **gate_fields)
 
 
-def build_llm_stage(config: Config, run: Run, gate: Gate | None, group: int = 1, *, draft: bool = True) -> LlmStage:
+def build_llm_stage(
+    config: Config, run: Run, gate: Gate | None, group_size: int = 1, *, use_drafts: bool = True
+) -> LlmStage:
     """Build the LLM stage with this gate, `prompt.group` and `score.draft`."""
-    changed = replace(config, prompt=replace(config.prompt, group=group), score=replace(config.score, draft=draft))
+    changed = replace(
+        config, prompt=replace(config.prompt, group=group_size), score=replace(config.score, draft=use_drafts)
+    )
     return LlmStage(changed, run, gate)
 
 
-def observe_stage(stage: LlmStage, unit: UnitPredictions) -> ObservedStage:
+def run_and_observe_stage(stage: LlmStage, unit: UnitSegments) -> ObservedStage:
     """Run a stage once over a unit and record what it was asked, what it answered and what it cost.
 
     Raises TypeError if the stage does not verify drafts.

@@ -6,7 +6,12 @@ from functools import partial
 
 from rayner.bench import peers
 from rayner.bench.setup import BenchmarkSetup
-from rayner.bench.timing import BenchmarkRow, fastest_batch_size, speedup_row, time_in_turns
+from rayner.bench.timing import (
+    BenchmarkRow,
+    build_speedup_row,
+    find_fastest_batch_size,
+    measure_median_seconds_in_turns,
+)
 from rayner.modeling.devices import resolve_device
 from rayner.taggers.encoder import load_encoder_tagger
 from rayner.text.predictions import SlmPrediction
@@ -32,17 +37,17 @@ def measure_slm(setup: BenchmarkSetup) -> list[BenchmarkRow]:
     def predict(dtype: str, batch_size: int) -> list[SlmPrediction]:
         return replace(taggers[dtype], batch_size=batch_size).predict(texts)
 
-    peer_size = fastest_batch_size(classify)
-    sizes = {dtype: fastest_batch_size(partial(predict, dtype)) for dtype in DTYPES}
+    peer_size = find_fastest_batch_size(classify)
+    sizes = {dtype: find_fastest_batch_size(partial(predict, dtype)) for dtype in DTYPES}
     works = {dtype: partial(predict, dtype, sizes[dtype]) for dtype in DTYPES}
-    seconds = time_in_turns(config.bench.rounds, {PIPELINE: partial(classify, peer_size), **works})
+    seconds = measure_median_seconds_in_turns(config.bench.rounds, {PIPELINE: partial(classify, peer_size), **works})
     n_chars = sum(map(len, texts))
     rows = []
     for dtype in DTYPES:
         rates = f"{n_chars / seconds[dtype]:,.0f} to {n_chars / seconds[PIPELINE]:,.0f}"
         remark = f"{rates}; batches of {sizes[dtype]} and {peer_size}"
         figure = f"SLM characters a second, {dtype}"
-        rows.append(speedup_row(figure, PIPELINE, seconds[PIPELINE], seconds[dtype], "3", remark))
+        rows.append(build_speedup_row(figure, PIPELINE, seconds[PIPELINE], seconds[dtype], "3", remark))
     pairs = list(zip(*(works[dtype]() for dtype in DTYPES), strict=True))
     n_same = sum(exact.spans == rounded.spans for exact, rounded in pairs)
     drift = statistics.mean(float(abs(exact.entropy - rounded.entropy).mean()) for exact, rounded in pairs)

@@ -25,7 +25,7 @@ class BenchmarkRow:
     remark: str = ""
 
 
-def speedup_row(
+def build_speedup_row(
     figure: str, against: str, peer_seconds: float, own_seconds: float, aim: str, remark: str
 ) -> BenchmarkRow:
     """Build a row that says how many times faster rayner is."""
@@ -39,14 +39,14 @@ def format_markdown_table(rows: Sequence[BenchmarkRow]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
 
-def time_in_turns(rounds: int, works: Mapping[str, Callable[[], Any]]) -> dict[str, float]:
+def measure_median_seconds_in_turns(rounds: int, functions: Mapping[str, Callable[[], Any]]) -> dict[str, float]:
     """Return the median seconds of each function. They run in turns, after one round that is not counted.
 
     A pause before each lets threads of the one before, in any process, end their busy waiting.
     """
-    seconds: dict[str, list[float]] = {name: [] for name in works}
+    seconds: dict[str, list[float]] = {name: [] for name in functions}
     for counted in (False, *[True] * rounds):
-        for name, work in works.items():
+        for name, work in functions.items():
             time.sleep(_PAUSE_SECONDS)
             elapsed = measure_seconds(work)
             if counted:
@@ -54,14 +54,14 @@ def time_in_turns(rounds: int, works: Mapping[str, Callable[[], Any]]) -> dict[s
     return {name: statistics.median(elapsed) for name, elapsed in seconds.items()}
 
 
-def fastest_batch_size(work: Callable[[int], Any]) -> int:
+def find_fastest_batch_size(run_with_batch_size: Callable[[int], Any]) -> int:
     """Return the batch size with which a function of the batch size is fastest."""
-    seconds = {size: measure_seconds(partial(work, size)) for size in BATCH_SIZES}
+    seconds = {size: measure_seconds(partial(run_with_batch_size, size)) for size in BATCH_SIZES}
     return min(seconds, key=lambda size: seconds[size])
 
 
-def measure_seconds(work: Callable[[], Any]) -> float:
+def measure_seconds(function: Callable[[], Any]) -> float:
     """Return the seconds that a function takes."""
     started = time.perf_counter()
-    work()
+    function()
     return time.perf_counter() - started

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from rayner import __version__
 from rayner.cli import doctor, eval, export, review, status, view
-from rayner.cli.jobs import exit_code_of
+from rayner.cli.jobs import call_and_return_exit_code
 
 COMMANDS = (eval, view, export, review, status, doctor)
 
@@ -45,4 +45,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         argcomplete.autocomplete(parser)
     args = parse_arguments(arguments, parser)
-    return exit_code_of(lambda: args.call(args))
+    return call_and_return_exit_code(lambda: args.call(args))

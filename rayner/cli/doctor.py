@@ -4,7 +4,7 @@ import argparse
 import os
 from typing import Any
 
-from rayner.cli.help_examples import examples_help
+from rayner.cli.help_examples import parser_kwargs_with_examples
 from rayner.cluster.environment import set_quiet_environment
 from rayner.config.declare import iter_settings
 from rayner.config.loading import load_config
@@ -17,7 +17,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
     parser = commands.add_parser(
         "doctor",
         help="check every node of the cluster before a long run",
-        **examples_help(
+        **parser_kwargs_with_examples(
             "doctor --address HEAD:6379 --config jobs/conf/paper.yaml run=/shared/run train=/shared/labelled.txt"
         ),
     )

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from rayner.cli.help_examples import examples_help
+from rayner.cli.help_examples import parser_kwargs_with_examples
 from rayner.cli.options import add_choice_or_plugin
 from rayner.config.settings import LAYOUTS, Config
 from rayner.corpus.labelled_files import read_labelled_file
@@ -17,7 +17,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
     parser = commands.add_parser(
         "eval",
         help="score a labelled file against a gold file",
-        **examples_help(
+        **parser_kwargs_with_examples(
             "eval gold.txt predicted.txt", "eval gold.conll predicted.conll --layout conll --json scores.json"
         ),
     )

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from rayner.cli.help_examples import examples_help
+from rayner.cli.help_examples import parser_kwargs_with_examples
 from rayner.cli.options import add_choice_or_plugin
 from rayner.config.plugins import is_plugin_name, load_plugin
 from rayner.corpus.exports import (
@@ -24,7 +24,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
     parser = commands.add_parser(
         "export",
         help="write a tagged corpus in another format",
-        **examples_help(
+        **parser_kwargs_with_examples(
             "export runs/mine/tagged --to tei OUT",
             "export runs/mine/tagged --to csv --bom OUT          # for Excel",
             "export runs/mine/tagged --to conll --scheme BIOES --tags names.yaml OUT",

@@ -4,7 +4,7 @@ from argparse import RawDescriptionHelpFormatter
 from typing import Any
 
 
-def examples_help(*lines: str) -> dict[str, Any]:
+def parser_kwargs_with_examples(*example_commands: str) -> dict[str, Any]:
     """Return arguments for argparse's `add_parser`, so that `--help` ends with these command lines."""
-    shown = "".join(f"  rayner {line}\n" for line in lines)
+    shown = "".join(f"  rayner {line}\n" for line in example_commands)
     return {"epilog": f"examples:\n{shown}", "formatter_class": RawDescriptionHelpFormatter}

@@ -38,7 +38,7 @@ def run_job(
     step: JobFunction | str,
     *,
     check: CheckFunction | str,
-    writes: str = "run",
+    output_setting: str = "run",
     arguments: Sequence[str] | None = None,
 ) -> int:
     """Run one job, from its arguments to its exit code.
@@ -47,10 +47,11 @@ def run_job(
     help and wrong settings answer at once.
     step: does the work.
     check: returns lines that say what the job would do, or raises; `--dry-run` calls nothing else.
-    writes: the setting of the folder that the job fills, `run` or `out`; `--fresh` takes a new folder beside it.
+    output_setting: the setting of the folder that the job fills, `run` or `out`; `--fresh` takes a new folder beside
+    it.
     """
     args = build_job_parser(description).parse_intermixed_args(arguments)
-    return exit_code_of(lambda: _run_checked(args, step, check, writes))
+    return call_and_return_exit_code(lambda: _check_and_run_job(args, step, check, output_setting))
 
 
 def build_job_parser(description: str) -> argparse.ArgumentParser:
@@ -68,11 +69,11 @@ def build_job_parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _run_checked(
+def _check_and_run_job(
     args: argparse.Namespace,
     step: JobFunction | str,
     check: CheckFunction | str,
-    writes: str,
+    output_setting: str,
 ) -> None:
     config = load_config(args.config, args.overrides)
     if not config.run:
@@ -88,7 +89,7 @@ def _run_checked(
 
     start_logging()
     if args.fresh:
-        config = with_new_folders(config, writes)
+        config = replace_existing_folders_in_config(config, output_setting)
         log.info("starts over with run=%s%s", config.run, f" out={config.out}" if config.out else "")
     run = Run(storage_path(config.run))
     if run.root.exists() and not run.root.is_dir():
@@ -118,20 +119,22 @@ def _import_function(function: Callable[[Config, Run], Any] | str) -> Callable[[
     return imported
 
 
-def with_new_folders(config: Config, writes: str) -> Config:
+def replace_existing_folders_in_config(config: Config, output_setting: str) -> Config:
     """Return the same settings with folders that do not exist yet. writes: as in `run_job`."""
-    if writes == "out":
-        return replace(config, out=first_unused_folder(config.out or f"{config.run.rstrip('/')}/tagged"))
-    return replace(config, run=first_unused_folder(config.run), out=config.out and first_unused_folder(config.out))
+    if output_setting == "out":
+        return replace(config, out=add_number_if_folder_exists(config.out or f"{config.run.rstrip('/')}/tagged"))
+    return replace(
+        config, run=add_number_if_folder_exists(config.run), out=config.out and add_number_if_folder_exists(config.out)
+    )
 
 
-def first_unused_folder(folder: str) -> str:
+def add_number_if_folder_exists(folder: str) -> str:
     """Return the folder or, if it exists, the first of `folder-2`, `folder-3` ... that does not."""
     names = (folder if i == 1 else f"{folder.rstrip('/')}-{i}" for i in count(1))
     return next(name for name in names if not storage_path(name).exists())
 
 
-def exit_code_of(function: Callable[[], Any]) -> int:
+def call_and_return_exit_code(function: Callable[[], Any]) -> int:
     """Call a function and return the exit code. An error made for users is printed in one line; others propagate."""
     try:
         function()

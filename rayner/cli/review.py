@@ -4,11 +4,11 @@ import argparse
 from dataclasses import replace
 from typing import Any
 
-from rayner.cli.help_examples import examples_help
+from rayner.cli.help_examples import parser_kwargs_with_examples
 from rayner.corpus.review.corrections import read_corrections, write_corrections
 from rayner.corpus.review.provenance import read_provenance
 from rayner.corpus.review.selection import pick_sentences
-from rayner.corpus.review.task_files import REVIEW_FORMATS, write_review
+from rayner.corpus.review.task_files import REVIEW_FORMATS, write_review_folder
 from rayner.errors import ConfigError
 from rayner.runs.progress import Progress, print_to_stderr, progress_display
 from rayner.runs.storage import storage_path
@@ -20,7 +20,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
     parser = commands.add_parser(
         "review",
         help="have the most uncertain sentences corrected, to train on them",
-        **examples_help(
+        **parser_kwargs_with_examples(
             "review pick runs/mine/tagged TO_CORRECT --n 200",
             "review import export.json reviewed.txt --from TO_CORRECT/provenance.json",
         ),
@@ -39,17 +39,17 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
         help="provenance files of earlier reviews, whose sentences are left out",
     )
     out.add_argument("--types", metavar="TYPE,TYPE", default="", help="further types, which the corpus does not have")
-    out.set_defaults(call=_pick)
+    out.set_defaults(call=_run_pick)
     back = steps.add_parser("import", help="turn corrected sentences into a labelled file, for train=")
     back.add_argument("files", nargs="+", metavar="FILE", help="Label Studio's JSON export, or char-tab-tag")
     back.add_argument("out", help="labelled file to write, char-tab-tag, and NAME.provenance.json beside it")
     back.add_argument("--from", dest="provenance", metavar="PROVENANCE.json", action="append", required=True,
                       help="provenance file of the review; repeat for several")  # fmt: skip
     back.add_argument("--types", metavar="TYPE,TYPE", default="", help="further types, which the corpus does not have")
-    back.set_defaults(call=_import)
+    back.set_defaults(call=_run_import)
 
 
-def _pick(args: argparse.Namespace) -> None:
+def _run_pick(args: argparse.Namespace) -> None:
     if args.n < 1:
         raise ConfigError(f"--n: expected 1 or more, found {args.n}")
     extra_types, provenance = _parse_types(args.types), read_provenance(map(storage_path, args.skip))
@@ -63,13 +63,13 @@ def _pick(args: argparse.Namespace) -> None:
 
     selection = pick_sentences(storage_path(args.tagged), args.n, provenance.sentences, report_document)
     selection = replace(selection, types=tuple(sorted({*selection.types, *extra_types})))
-    write_review(selection, storage_path(args.out), args.to)
+    write_review_folder(selection, storage_path(args.out), args.to)
     n_documents = len({candidate.doc_id for candidate in selection.candidates})
     n_chars = sum(len(candidate.text) for candidate in selection.candidates)
     print(f"{args.out}: {len(selection.candidates)} sentences of {n_documents} documents, {n_chars} characters")
 
 
-def _import(args: argparse.Namespace) -> None:
+def _run_import(args: argparse.Namespace) -> None:
     if args.out.endswith(".json") or args.out in args.files:  # OUT is missing: the last file took its place
         raise ConfigError(f"OUT: expected a labelled file to write, after those to read, found {args.out}")
     provenance = read_provenance(map(storage_path, args.provenance))

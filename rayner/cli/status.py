@@ -7,7 +7,7 @@ import sys
 import time
 from typing import Any
 
-from rayner.cli.help_examples import examples_help
+from rayner.cli.help_examples import parser_kwargs_with_examples
 from rayner.errors import ConfigError, DataError
 from rayner.runs.run_folder import read_json
 from rayner.runs.status import STATUS_FILE, JobStatus, format_status, status_from_json
@@ -19,7 +19,9 @@ _HOME = "\x1b[H\x1b[2J"  # clear the screen
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers no public type
     """Add the parser of `rayner status`."""
     parser = commands.add_parser(
-        "status", help="print how far a job is", **examples_help("status runs/mine", "status runs/mine --watch")
+        "status",
+        help="print how far a job is",
+        **parser_kwargs_with_examples("status runs/mine", "status runs/mine --watch"),
     )
     parser.add_argument("run", help="its run folder")
     parser.add_argument("--json", action="store_true", help="print one line of JSON")

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from rayner.cli.help_examples import examples_help
+from rayner.cli.help_examples import parser_kwargs_with_examples
 from rayner.errors import ConfigError
 from rayner.runs.progress import print_to_stderr, rate_limited
 from rayner.runs.storage import is_url, storage_path
@@ -21,7 +21,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
     parser = commands.add_parser(
         "view",
         help="make a site of a tagged corpus, to view in a browser",
-        **examples_help("view runs/mine/tagged --serve", "view runs/mine/tagged --out SITE"),
+        **parser_kwargs_with_examples("view runs/mine/tagged --serve", "view runs/mine/tagged --out SITE"),
     )
     parser.add_argument("tagged", help="folder of the tagged corpus")
     parser.add_argument("--out", metavar="DIR", help="folder of the site: new, empty, or an earlier site (TAGGED/site)")
@@ -40,16 +40,16 @@ def run(args: argparse.Namespace) -> None:
     if args.out and is_url(args.out):
         raise ConfigError(f"--out: expected a folder on this machine, found {args.out}")
     if args.out or not is_url(args.tagged):
-        return _make(args, Path(args.out) if args.out else Path(args.tagged, "site"))
+        return _build_and_serve_site(args, Path(args.out) if args.out else Path(args.tagged, "site"))
     if not args.serve:
         raise ConfigError("--out: expected a folder on this machine, because the corpus lies at a URL, found none")
     with tempfile.TemporaryDirectory() as folder:
-        return _make(args, Path(folder, "site"))
+        return _build_and_serve_site(args, Path(folder, "site"))
 
 
-def _make(args: argparse.Namespace, out: Path) -> None:
+def _build_and_serve_site(args: argparse.Namespace, out: Path) -> None:
     if not args.serve:
-        _make_site(args.tagged, out)
+        _build_site_and_print_size(args.tagged, out)
         print(f"open {(out / 'index.html').absolute().as_uri()}")
         return
     try:
@@ -60,7 +60,7 @@ def _make(args: argparse.Namespace, out: Path) -> None:
         if is_up_to_date(storage_path(args.tagged), out):
             print(f"{out}: up to date")
         else:
-            _make_site(args.tagged, out)
+            _build_site_and_print_size(args.tagged, out)
         print(f"http://{LOOPBACK}:{server.server_port}/ (Ctrl-C stops it)", flush=True)
         try:
             server.serve_forever()
@@ -68,7 +68,7 @@ def _make(args: argparse.Namespace, out: Path) -> None:
             print(file=sys.stderr)
 
 
-def _make_site(tagged: str, out: Path) -> None:
+def _build_site_and_print_size(tagged: str, out: Path) -> None:
     print_progress = rate_limited(print_to_stderr)
     site = build_site(
         storage_path(tagged),

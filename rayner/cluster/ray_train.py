@@ -35,7 +35,7 @@ from rayner.config.model_settings import WorkersConfig
 from rayner.errors import ConfigError
 from rayner.modeling.devices import resolve_device, set_torch_threads
 from rayner.runs.job_log import start_logging
-from rayner.runs.progress import Progress, ignore_progress, log, mirror_progress_file, progress_file_writer
+from rayner.runs.progress import Progress, ignore_progress, log, progress_file_writer, watch_progress_file
 from rayner.runs.run_folder import Run, replace_folder
 from rayner.runs.status import STATUS_FILE
 from rayner.runs.storage import StoragePath, atomic_writer, list_folder, remove_file, remove_folder
@@ -62,7 +62,7 @@ def run_training(
     Raises ConfigError if the workers do not start, ray.train.WorkerGroupError if they fail too often.
     """
     folder = run.path("train", name)
-    repair_snapshot(folder)
+    repair_training_checkpoints(folder)
     trainer = TorchTrainer(
         train_loop,
         train_loop_config={**settings, STATUS_PATH: folder / STATUS_FILE},
@@ -70,7 +70,7 @@ def run_training(
         scaling_config=scaling_config(workers),
         run_config=RunConfig(
             name=name,
-            **storage_settings(run.path("train")),
+            **ray_storage_settings(run.path("train")),
             failure_config=FailureConfig(
                 max_failures=workers.max_failures,
                 controller_failure_limit=MAX_START_ATTEMPTS,  # type: ignore[call-arg] # typed as in Ray's older API
@@ -83,15 +83,15 @@ def run_training(
         ),
     )
     try:
-        with mirror_progress_file(folder / STATUS_FILE):
+        with watch_progress_file(folder / STATUS_FILE):
             return trainer.fit()
     except ControllerError as error:
         if isinstance(error.controller_failure, WORKER_START_ERRORS):
-            raise _start_error(name, workers, error.controller_failure) from error
+            raise _workers_not_started_error(name, workers, error.controller_failure) from error
         raise
 
 
-def storage_settings(folder: StoragePath) -> dict[str, Any]:
+def ray_storage_settings(folder: StoragePath) -> dict[str, Any]:
     """Build Ray's settings for storage in a folder, which may be a URL."""
     if isinstance(folder, Path):
         return {"storage_path": str(folder.absolute())}
@@ -120,13 +120,15 @@ def scaling_config(workers: WorkersConfig) -> ScalingConfig:
     )
 
 
-def step_progress(loop_settings: dict[str, Any], label: str, total: int, done_before: int, rank: int) -> Progress:
+def training_step_progress(
+    loop_settings: dict[str, Any], label: str, total: int, done_before: int, rank: int
+) -> Progress:
     """Count the steps of a training. Only the first worker (rank 0) writes the count, into the file at STATUS_PATH."""
     write = ignore_progress if rank else progress_file_writer(loop_settings[STATUS_PATH])
     return Progress(label, total, "steps", write, done_before)
 
 
-def start_worker(workers: WorkersConfig) -> tuple[int, int]:
+def set_up_this_worker(workers: WorkersConfig) -> tuple[int, int]:
     """Set logging and torch threads of this training worker; return its rank and the number of workers."""
     start_logging()
     set_torch_threads(workers.cpus)
@@ -143,15 +145,15 @@ def select_worker_device(name: str) -> torch.device:
     return device
 
 
-def checkpoint_due(last_saved: float, minutes: float, device: torch.device) -> bool:
+def broadcast_checkpoint_due(last_saved: float, minutes_between: float, device: torch.device) -> bool:
     """Decide whether to save a checkpoint now, by the first worker's clock.
 
     Every worker must call this at the same step and gets the same answer, since a checkpoint needs all of them.
     last_saved: time.monotonic() of the last checkpoint. minutes: between two checkpoints, 0 for none.
     """
-    if minutes <= 0:
+    if minutes_between <= 0:
         return False
-    due = torch.tensor([time.monotonic() - last_saved >= minutes * 60], dtype=torch.int32, device=device)
+    due = torch.tensor([time.monotonic() - last_saved >= minutes_between * 60], dtype=torch.int32, device=device)
     torch.distributed.broadcast(due, src=0)
     return bool(due)
 
@@ -179,7 +181,7 @@ class SnapshotCopier(UserCallback):
             log.warning("%s: worker %d failed: %s", self.folder.name, rank, describe_worker_failure(error))
 
 
-def repair_snapshot(folder: StoragePath) -> None:
+def repair_training_checkpoints(folder: StoragePath) -> None:
     """Repair a training's folder after a job was killed at any moment, so that Ray can resume there or start over.
 
     Ray never accepts a snapshot that is incomplete, or that lists a checkpoint which does not exist. Such a snapshot
@@ -220,7 +222,7 @@ def _snapshot_fault(snapshot: StoragePath) -> str | None:
     return next((f"lists {name}, which does not exist" for name in sorted(listed - present)), None)
 
 
-def _start_error(name: str, workers: WorkersConfig, error: Exception) -> ConfigError:
+def _workers_not_started_error(name: str, workers: WorkersConfig, error: Exception) -> ConfigError:
     free = ray.available_resources()
     return ConfigError(
         f"{name.partition('-')[0]}.workers: expected {workers.count} workers of {workers.cpus} CPUs and "

@@ -75,13 +75,15 @@ class SettingInfo:
         return f"{description} [{', '.join(map(str, choices))}]" if choices and "|" not in description else description
 
 
-def iter_settings(config_type: type[Any], prefix: str = "", steps: Steps | None = None) -> Iterator[SettingInfo]:
+def iter_settings(
+    config_type: type[Any], prefix: str = "", section_steps: Steps | None = None
+) -> Iterator[SettingInfo]:
     """Yield every setting of a configuration class, in the order of declaration, sections unfolded."""
     hints, defaults = typing.get_type_hints(config_type), config_type()
     for each in dataclasses.fields(config_type):
         hint, key = hints[each.name], prefix + each.name
         declaration: Declaration = each.metadata[_METADATA_KEY]
-        own_steps = steps if declaration.steps is None else declaration.steps
+        own_steps = section_steps if declaration.steps is None else declaration.steps
         if dataclasses.is_dataclass(hint):
             yield from iter_settings(typing.cast(type[Any], hint), f"{key}.", own_steps)
         else:

@@ -47,17 +47,17 @@ def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> Confi
         key, equals, text = override.partition("=")
         if not equals:
             raise ConfigError(f"argument {override!r}: expected key=value")
-        _insert(tree, key, _parse_override(key, text))
-    config: Config = _build(Config, tree, "", str(path or "arguments"))
-    check_config(config)
+        _insert_by_dotted_key(tree, key, _parse_override(key, text))
+    config: Config = _build_section(Config, tree, "", str(path or "arguments"))
+    check_setting_values_and_combinations(config)
     return config
 
 
-def check_config(config: Config) -> None:
+def check_setting_values_and_combinations(config: Config) -> None:
     """Raise ConfigError, naming the key, for a value out of range."""
     for info in iter_settings(Config):
         value, declared = get_setting(config, info.key), info.declaration
-        _check_encoding(info.key, value)
+        _check_utf8_encodable(info.key, value)
         if value == [] and declared.choices:
             choices = ", ".join(map(str, declared.choices))
             raise ConfigError(f"{info.key}: expected at least one of {choices}, found none")
@@ -65,10 +65,10 @@ def check_config(config: Config) -> None:
             _check_choice(info.key, element, declared)
             _check_bounds(info.key, element, declared)
     _check_split_and_fusion(config)
-    _check_models(config)
+    _check_model_settings(config)
 
 
-def _check_encoding(key: str, value: Any) -> None:  # noqa: ANN401 - of any setting
+def _check_utf8_encodable(key: str, value: Any) -> None:  # noqa: ANN401 - of any setting
     """Raise ConfigError for text that manifests, which are UTF-8, cannot hold: bytes of a path, half a character."""
     try:
         json.dumps(value, ensure_ascii=False).encode()
@@ -112,7 +112,7 @@ def _check_split_and_fusion(config: Config) -> None:
         )
 
 
-def _check_models(config: Config) -> None:
+def _check_model_settings(config: Config) -> None:
     """Raise ConfigError for settings of a model that do not fit together."""
     if not conditions.slm_is_encoder(config) and config.index.encoder == "slm":
         raise ConfigError(
@@ -149,7 +149,7 @@ def _parse_override(key: str, text: str) -> Any:  # noqa: ANN401 - whatever the 
         raise ConfigError(f"{key}: {text!r} is not YAML: {error}") from error
 
 
-def _insert(tree: dict[str, Any], key: str, value: Any) -> None:  # noqa: ANN401 - see _parse_override
+def _insert_by_dotted_key(tree: dict[str, Any], key: str, value: Any) -> None:  # noqa: ANN401 - see _parse_override
     *sections, name = key.split(".")
     for part in sections:
         tree = tree.setdefault(part, {})
@@ -158,15 +158,17 @@ def _insert(tree: dict[str, Any], key: str, value: Any) -> None:  # noqa: ANN401
     tree[name] = value
 
 
-def _build(section_type: type[Any], tree: Mapping[str, Any], prefix: str, source: str) -> Any:  # noqa: ANN401 - an instance of it
+def _build_section(section_type: type[Any], tree: Mapping[str, Any], prefix: str, source: str) -> Any:  # noqa: ANN401 - an instance of it
     hints = typing.get_type_hints(section_type)
     for name in tree:
         if name not in hints:
-            raise ConfigError(f"{source}: {_describe_unknown(f'{prefix}{name}', str(name), prefix, hints)}")
-    return section_type(**{name: _convert(hints[name], value, prefix + name, source) for name, value in tree.items()})
+            raise ConfigError(f"{source}: {_describe_unknown_key(f'{prefix}{name}', str(name), prefix, hints)}")
+    return section_type(
+        **{name: _convert_to_type(hints[name], value, prefix + name, source) for name, value in tree.items()}
+    )
 
 
-def _describe_unknown(key: str, name: str, prefix: str, known: Mapping[str, Any]) -> str:
+def _describe_unknown_key(key: str, name: str, prefix: str, known: Mapping[str, Any]) -> str:
     if key in RENAMED:
         return f"{key} is now called {RENAMED[key]}; write that"
     if key in REMOVED:
@@ -175,36 +177,36 @@ def _describe_unknown(key: str, name: str, prefix: str, known: Mapping[str, Any]
     return f"unknown key {key}" + (f"; did you mean {prefix}{near[0]}?" if near else "")
 
 
-def _convert(hint: Any, value: Any, key: str, source: str) -> Any:  # noqa: ANN401 - types and values of any kind
+def _convert_to_type(type_hint: Any, value: Any, key: str, source: str) -> Any:  # noqa: ANN401 - types and values of any kind
     """Convert a YAML value to the type of a setting. Raises ConfigError where it is of another type."""
-    if dataclasses.is_dataclass(hint):
+    if dataclasses.is_dataclass(type_hint):
         if not isinstance(value, dict):
             raise ConfigError(f"{source}: {key}: expected a section, found {value!r}")
-        return _build(typing.cast(type[Any], hint), value, f"{key}.", source)
-    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+        return _build_section(typing.cast(type[Any], type_hint), value, f"{key}.", source)
+    origin, inner = typing.get_origin(type_hint), typing.get_args(type_hint)
     if origin is types.UnionType:
-        return None if value is None else _convert(inner[0], value, key, source)
+        return None if value is None else _convert_to_type(inner[0], value, key, source)
     if origin is list:
-        elements = _convert_list(inner[0], value)
+        elements = _convert_to_list_or_none(inner[0], value)
         if elements is not None:
             return elements
     elif origin is dict:
         if isinstance(value, dict):
             return {str(k): str(v or "") for k, v in value.items()}
-    elif hint is float and isinstance(value, int | float | str) and not isinstance(value, bool):
+    elif type_hint is float and isinstance(value, int | float | str) and not isinstance(value, bool):
         try:
             return float(value)  # YAML reads 1e-3 as a string
         except (ValueError, OverflowError):
             pass
-    elif isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
+    elif isinstance(value, type_hint) and not (type_hint is int and isinstance(value, bool)):
         return value
-    elif hint is str and isinstance(value, int | float) and not isinstance(value, bool):
+    elif type_hint is str and isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)  # run=2025 names a folder
-    name = getattr(hint, "__name__", None) if origin is None else str(hint)
+    name = getattr(type_hint, "__name__", None) if origin is None else str(type_hint)
     raise ConfigError(f"{source}: {key}: expected {name}, found {value!r}")
 
 
-def _convert_list(element_type: type[Any], value: Any) -> list[Any] | None:  # noqa: ANN401 - whatever the YAML holds
+def _convert_to_list_or_none(element_type: type[Any], value: Any) -> list[Any] | None:  # noqa: ANN401 - whatever the YAML holds
     """Convert a YAML list, or elements separated by commas, to a list of strings or integers; None if it is neither."""
     if element_type is int and type(value) is int:
         return [value]

@@ -3,7 +3,7 @@
 from typing import Any
 
 from rayner.config.declare import SettingInfo, StepIf, iter_settings
-from rayner.config.plugins import plugin_fingerprint
+from rayner.config.plugins import name_with_fingerprint
 from rayner.config.settings import Config, get_setting
 
 
@@ -15,13 +15,13 @@ def step_settings(config: Config, step: str) -> dict[str, Any]:
     """
     values = {}
     for info in iter_settings(Config):
-        if reads_setting(config, step, info) and not info.declaration.by_content:
+        if step_reads_setting(config, step, info) and not info.declaration.by_content:
             value = get_setting(config, info.key)
-            values[info.key] = _fingerprint(info.key, value) if info.declaration.accepts_plugin else value
+            values[info.key] = _names_with_fingerprints(info.key, value) if info.declaration.accepts_plugin else value
     return values
 
 
-def reads_setting(config: Config, step: str, info: SettingInfo) -> bool:
+def step_reads_setting(config: Config, step: str, info: SettingInfo) -> bool:
     """Return whether the outcome of a step depends on a setting, under a configuration."""
     for each in info.steps or ():
         if each == step or (isinstance(each, StepIf) and each.step == step and each.condition(config)):
@@ -29,7 +29,7 @@ def reads_setting(config: Config, step: str, info: SettingInfo) -> bool:
     return False
 
 
-def _fingerprint(key: str, value: str | list[str]) -> str | list[str]:
+def _names_with_fingerprints(key: str, value: str | list[str]) -> str | list[str]:
     if isinstance(value, list):
-        return [plugin_fingerprint(key, name) for name in value]
-    return plugin_fingerprint(key, value)
+        return [name_with_fingerprint(key, name) for name in value]
+    return name_with_fingerprint(key, value)

@@ -57,7 +57,7 @@ def read_labelled_file(
         raise ValueError(f"expected a layout of {', '.join(LAYOUTS)}, found {layout!r}")
     content = read_utf8(path)
     bom = _has_bom(content, layout)
-    lines, n_crlf = _split_lines(content[bom:])
+    lines, n_crlf = _split_lines_and_count_crlf(content[bom:])
     tagged = _parse_evahan(lines, path, types) if layout == "evahan" else _parse_conll(lines, path, types)
     if not tagged.chars:
         raise DataError(f"{path}: expected at least one labelled character, found none")
@@ -67,7 +67,7 @@ def read_labelled_file(
         "no_begin": decoded.no_begin,
         "no_end": decoded.no_end,
         "blank_lines": len(tagged.blank_line_offsets),
-        **_count_odd_characters(text),
+        **_count_odd_characters_by_group(text),
         "crlf": n_crlf,
         "bom": int(bom),
         "docstart": tagged.n_docstart,
@@ -111,7 +111,7 @@ def read_with_custom_reader(path: str | StoragePath, reader: str, types: Collect
         raise DataError(f"{path}: expected at least one labelled character, found none")
     for entity_type in sorted({span.type for span in spans}):
         _check_type(str(path), entity_type, types)
-    return LabelledFile(str(path), text, spans, (), _count_odd_characters(text))
+    return LabelledFile(str(path), text, spans, (), _count_odd_characters_by_group(text))
 
 
 # ---- layouts
@@ -138,7 +138,7 @@ def _has_bom(content: str, layout: str) -> bool:
     return content.startswith(BOM)
 
 
-def _split_lines(content: str) -> tuple[list[str], int]:
+def _split_lines_and_count_crlf(content: str) -> tuple[list[str], int]:
     r"""Return the lines, and how many ended in `\r\n` rather than `\n`."""
     *lines, last_line = content.split("\n")
     n_crlf = sum(line.endswith("\r") for line in lines)
@@ -220,7 +220,7 @@ def _check_type(location: str, entity_type: str, types: Collection[str] | None) 
         raise DataError(f"{location}: expected a type of {', '.join(sorted(types))}, found {entity_type!r}")
 
 
-def _count_odd_characters(text: str) -> dict[str, int]:
+def _count_odd_characters_by_group(text: str) -> dict[str, int]:
     """Count the characters that other programs often lose or miscount, by group."""
     char_counts = Counter(text)
     return {

@@ -41,7 +41,7 @@ def split_train_dev_test(
 
     Distinct texts are drawn, and all copies of a text go into one part: no sentence is both trained on and tested on.
     """
-    texts = _shuffle_texts(sentences, seed)
+    texts = _shuffle_distinct_texts(sentences, seed)
     n_dev, n_test = round(len(texts) * dev_share), round(len(texts) * test_share)
     part_by_text = dict.fromkeys(texts, "train")
     part_by_text.update(dict.fromkeys(texts[:n_dev], "dev"))
@@ -57,17 +57,17 @@ def split_folds(sentences: Sequence[LabelledSentence], n_folds: int, seed: int) 
 
     All copies of a text go into one fold.
     """
-    fold_by_text = {text: i % n_folds for i, text in enumerate(_shuffle_texts(sentences, seed))}
+    fold_by_text = {text: i % n_folds for i, text in enumerate(_shuffle_distinct_texts(sentences, seed))}
     return [[sentence for sentence in sentences if fold_by_text[sentence.text] == i] for i in range(n_folds)]
 
 
-def _shuffle_texts(sentences: Iterable[LabelledSentence], seed: int) -> list[str]:
+def _shuffle_distinct_texts(sentences: Iterable[LabelledSentence], seed: int) -> list[str]:
     texts = sorted({sentence.text for sentence in sentences})
     random.Random(seed).shuffle(texts)
     return texts
 
 
-def sample_sentences(
+def sample_distinct_sentences(
     texts: Iterable[str],
     n: int,
     seed: int,

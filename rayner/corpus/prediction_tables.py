@@ -49,14 +49,14 @@ def predictions_to_table(segments: Sequence[SegmentPrediction]) -> pa.Table:
         [segment.start for segment in segments],
         [segment.end for segment in segments],
         [segment.text for segment in segments],
-        _span_column([segment.gold for segment in segments]),
-        _span_column([segment.slm.spans for segment in segments]),
-        _float_column([segment.slm.entropy for segment in segments]),
-        _float_column(
+        _build_span_list_column([segment.gold for segment in segments]),
+        _build_span_list_column([segment.slm.spans for segment in segments]),
+        _build_float_list_column([segment.slm.entropy for segment in segments]),
+        _build_float_list_column(
             [None if segment.slm.log_probs is None else segment.slm.log_probs.ravel() for segment in segments]
         ),
-        _llm_entity_column(answers),
-        _float_column([None if answer is None else answer.slot_probs for answer in answers]),
+        _build_llm_entity_column(answers),
+        _build_float_list_column([None if answer is None else answer.slot_probs for answer in answers]),
         [0 if answer is None else answer.passes for answer in answers],
         [segment.gated for segment in segments],
         [segment.error for segment in segments],
@@ -88,14 +88,14 @@ def _cut_into_lists(values: pa.Array, sizes: Iterable[int], list_type: pa.ListTy
     return pa.ListArray.from_arrays(offsets, values, type=list_type, mask=mask)
 
 
-def _float_column(arrays: Sequence[npt.NDArray[np.float32] | None]) -> pa.Array:
+def _build_float_list_column(arrays: Sequence[npt.NDArray[np.float32] | None]) -> pa.Array:
     present = [array for array in arrays if array is not None]
     flat = np.concatenate(present, dtype=np.float32) if present else np.zeros(0, np.float32)
     sizes = (0 if array is None else len(array) for array in arrays)
     return _cut_into_lists(pa.array(flat, pa.float32()), sizes, _FLOATS, [array is not None for array in arrays])
 
 
-def _span_fields(spans: Sequence[Span]) -> list[pa.Array]:
+def _build_span_fields(spans: Sequence[Span]) -> list[pa.Array]:
     return [
         pa.array([span.start for span in spans], pa.int32()),
         pa.array([span.end for span in spans], pa.int32()),
@@ -103,16 +103,16 @@ def _span_fields(spans: Sequence[Span]) -> list[pa.Array]:
     ]
 
 
-def _span_column(spans_by_segment: Sequence[tuple[Span, ...]]) -> pa.Array:
-    fields = _span_fields([span for spans in spans_by_segment for span in spans])
+def _build_span_list_column(spans_by_segment: Sequence[tuple[Span, ...]]) -> pa.Array:
+    fields = _build_span_fields([span for spans in spans_by_segment for span in spans])
     values = pa.StructArray.from_arrays(fields, fields=list(_SPANS.value_type))
     return _cut_into_lists(values, map(len, spans_by_segment), _SPANS, [True] * len(spans_by_segment))
 
 
-def _llm_entity_column(answers: Sequence[LlmAnswer | None]) -> pa.Array:
+def _build_llm_entity_column(answers: Sequence[LlmAnswer | None]) -> pa.Array:
     entities = [entity for answer in answers if answer is not None for entity in answer.entities]
     fields = [
-        *_span_fields([entity.span for entity in entities]),
+        *_build_span_fields([entity.span for entity in entities]),
         pa.array([entity.category_prob for entity in entities], pa.float64()),
         pa.array([entity.boundary_prob for entity in entities], pa.float64()),
     ]
@@ -123,12 +123,12 @@ def _llm_entity_column(answers: Sequence[LlmAnswer | None]) -> pa.Array:
 
 def _predictions_from_batch(batch: pa.RecordBatch) -> Iterator[SegmentPrediction]:
     plain = [batch.column(name).to_pylist() for name in ("doc_id", "start", "end", "text", "gated", "error")]
-    gold, slm_spans = (_read_structs(batch.column(name), Span) for name in ("gold", "slm_spans"))
+    gold, slm_spans = (_build_objects_from_structs(batch.column(name), Span) for name in ("gold", "slm_spans"))
     entropy, log_probs, slot_probs = (
-        _read_floats(batch.column(name)) for name in ("entropy", "log_probs", "decisions")
+        _read_float_lists(batch.column(name)) for name in ("entropy", "log_probs", "decisions")
     )
     has_log_probs = batch.column("log_probs").is_valid().to_pylist()
-    llm_entities = _read_structs(batch.column("llm_spans"), _llm_entity)
+    llm_entities = _build_objects_from_structs(batch.column("llm_spans"), _llm_entity)
     has_answer = batch.column("llm_spans").is_valid().to_pylist()
     passes = batch.column("passes").to_pylist()
     for i, (doc_id, start, end, text, gated, error) in enumerate(zip(*plain, strict=True)):
@@ -143,21 +143,23 @@ def _llm_entity(start: int, end: int, entity_type: str, category_prob: float, bo
     return LlmEntity(Span(start, end, entity_type), category_prob, boundary_prob)
 
 
-def _read_structs(lists: pa.ListArray, build: Callable[..., Any]) -> list[tuple[Any, ...]]:
+def _build_objects_from_structs(lists: pa.ListArray, build_object: Callable[..., Any]) -> list[tuple[Any, ...]]:
     """Build an object from the fields of each struct; return them by list, () for null."""
-    structs, offsets = _flatten_lists(lists)
-    objects = [build(*fields) for fields in zip(*(column.to_pylist() for column in structs.flatten()), strict=True)]
+    structs, offsets = _flatten_lists_with_offsets(lists)
+    objects = [
+        build_object(*fields) for fields in zip(*(column.to_pylist() for column in structs.flatten()), strict=True)
+    ]
     return [tuple(objects[start:end]) for start, end in pairwise(offsets)]
 
 
-def _read_floats(lists: pa.ListArray) -> list[npt.NDArray[np.float32]]:
+def _read_float_lists(lists: pa.ListArray) -> list[npt.NDArray[np.float32]]:
     """Return an array for each list, empty for null; copies, so that no segment keeps its whole batch in memory."""
-    values, offsets = _flatten_lists(lists)
+    values, offsets = _flatten_lists_with_offsets(lists)
     flat = values.to_numpy(zero_copy_only=False)
     return [flat[start:end].copy() for start, end in pairwise(offsets)]
 
 
-def _flatten_lists(lists: pa.ListArray) -> tuple[pa.Array, list[int]]:
+def _flatten_lists_with_offsets(lists: pa.ListArray) -> tuple[pa.Array, list[int]]:
     """Return the values of all lists, and the offset at which each list starts, with the end of the last one.
 
     A slice of a table shares the values of the whole table; only its own values are returned.

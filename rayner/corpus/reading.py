@@ -55,7 +55,7 @@ class CorpusSurvey:
             self.empty.append(document.path)
         self._digest.update(f"{document.doc_id}\0{document.sha256}\n".encode())
 
-    def unknown_share(self, known_characters: Container[str]) -> float:
+    def compute_unknown_char_share(self, known_characters: Container[str]) -> float:
         """Return the share of the characters, without white space, that are not among `known_characters`."""
         counts = {char: n for char, n in self.char_counts.items() if not char.isspace()}
         return sum(n for char, n in counts.items() if char not in known_characters) / max(1, sum(counts.values()))
@@ -73,7 +73,7 @@ def read_documents(corpus: str, survey: CorpusSurvey) -> Iterator[Document]:
 
     Raises DataError if no file can be read.
     """
-    for file, document in map_in_threads(read_document, list_text_files(corpus)):
+    for file, document in map_in_threads(read_document_or_problem, list_text_files(corpus)):
         if isinstance(document, Document):
             survey.add(document)
             yield document
@@ -100,7 +100,7 @@ def digest_unlabelled_texts(path: str) -> str:
     return survey.digest
 
 
-def read_document(file: TextFile) -> tuple[TextFile, Document | str]:
+def read_document_or_problem(file: TextFile) -> tuple[TextFile, Document | str]:
     """Return a file with its document, or with the reason why it cannot be read."""
     if file.problem:
         return file, file.problem

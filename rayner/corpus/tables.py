@@ -133,24 +133,26 @@ def iter_documents(tagged: StoragePath) -> Iterator[TaggedDocument]:
 
     Raises DataError at once if the folder is not a tagged corpus, and later if its tables contradict each other.
     """
-    documents = _join_rows(tagged, "entities", ENTITY_SCHEMA, DOCUMENT_SCHEMA, _list_unit_files(tagged))
+    documents = _join_rows_to_documents(
+        tagged, "entities", ENTITY_SCHEMA, DOCUMENT_SCHEMA, _check_and_list_unit_files(tagged)
+    )
     return (
-        _check_entities(TaggedDocument(row["doc_id"], row["path"], row["text"], entities), tagged)
+        _sort_and_check_entities(TaggedDocument(row["doc_id"], row["path"], row["text"], entities), tagged)
         for row, entities in documents
     )
 
 
-def iter_segment_rows(tagged: StoragePath) -> Iterator[tuple[str, list[SegmentRow]]]:
+def iter_segment_rows_by_document(tagged: StoragePath) -> Iterator[tuple[str, list[SegmentRow]]]:
     """Read doc_id and segments of each document, in the order of `iter_documents`; an empty document has no segments.
 
     Raises DataError as `iter_documents` does.
     """
     only_id = pa.schema([DOCUMENT_SCHEMA.field("doc_id")])
-    documents = _join_rows(tagged, "segments", SEGMENT_SCHEMA, only_id, _list_unit_files(tagged))
+    documents = _join_rows_to_documents(tagged, "segments", SEGMENT_SCHEMA, only_id, _check_and_list_unit_files(tagged))
     return ((row["doc_id"], segments) for row, segments in documents)
 
 
-def _list_unit_files(tagged: StoragePath) -> list[str]:
+def _check_and_list_unit_files(tagged: StoragePath) -> list[str]:
     """Return the file names that the three folders share, in corpus order. Raises DataError if they share none."""
     names = {}
     for table in TABLE_NAMES:
@@ -167,15 +169,15 @@ def _list_unit_files(tagged: StoragePath) -> list[str]:
     return all_names
 
 
-def _join_rows(
-    tagged: StoragePath, table: str, schema: pa.Schema, document_schema: pa.Schema, names: Sequence[str]
+def _join_rows_to_documents(
+    tagged: StoragePath, table: str, schema: pa.Schema, document_schema: pa.Schema, file_names: Sequence[str]
 ) -> Iterator[tuple[dict[str, Any], list[Any]]]:
     """Read the row of each document with its rows of another table.
 
     Raises DataError for a row whose document neither begins in the same file nor continues from the one before.
     """
     current: tuple[dict[str, Any], list[Any]] | None = None  # its rows may continue in the next file
-    for name in names:
+    for name in file_names:
         rows = _group_by_document(read_table(tagged / table / name, schema))
         if current is not None:
             current[1].extend(rows.pop(current[0]["doc_id"], []))
@@ -199,7 +201,7 @@ def _group_by_document(table: pa.Table) -> dict[str, list[dict[str, Any]]]:
     return groups
 
 
-def _check_entities(document: TaggedDocument, tagged: StoragePath) -> TaggedDocument:
+def _sort_and_check_entities(document: TaggedDocument, tagged: StoragePath) -> TaggedDocument:
     """Sort the entities of a document. Raises DataError if they overlap or their text is not the document's."""
     entities = sorted(document.entities, key=lambda entity: (entity["start"], entity["end"]))
     where = f"{tagged}: document {document.doc_id!r}"

@@ -28,7 +28,7 @@ def read_bytes(path: str | StoragePath) -> bytes:
     try:
         return storage_path(path).read_bytes()
     except FileNotFoundError:
-        hint = _suggest_name(storage_path(path))
+        hint = _format_similar_name_hint(storage_path(path))
         raise DataError(f"{path}: expected a file, found nothing of that name{hint}") from None
     except IsADirectoryError:
         raise DataError(f"{path}: expected a file, found a folder") from None
@@ -73,10 +73,12 @@ def list_text_files(source: str | StoragePath) -> Iterator[TextFile]:
     """
     source = storage_path(source)
     if source.is_file():
-        yield _make_text_file(source.stem, source)
+        yield _build_text_file_record(source.stem, source)
         return
     if not source.is_dir():
-        raise DataError(f"{source}: expected a folder or a file, found nothing of that name{_suggest_name(source)}")
+        raise DataError(
+            f"{source}: expected a folder or a file, found nothing of that name{_format_similar_name_hint(source)}"
+        )
     files = _walk_folder(source, "", source)
     first = next(files, None)
     if first is None:
@@ -85,7 +87,7 @@ def list_text_files(source: str | StoragePath) -> Iterator[TextFile]:
     yield from files
 
 
-def _walk_folder(folder: StoragePath, prefix: str, source: StoragePath) -> Iterator[TextFile]:
+def _walk_folder(folder: StoragePath, doc_id_prefix: str, source: StoragePath) -> Iterator[TextFile]:
     """Yield the texts below a folder. prefix: its path inside `source`, with a `/` at the end.
 
     A link to a folder inside `source` is not followed: its texts are found where they lie.
@@ -97,7 +99,7 @@ def _walk_folder(folder: StoragePath, prefix: str, source: StoragePath) -> Itera
     for name, is_folder in folder_entries:
         path = folder / name
         is_text = name.endswith(TEXT_SUFFIX) and name != TEXT_SUFFIX
-        doc_id = f"{prefix}{name}".removesuffix(TEXT_SUFFIX)
+        doc_id = f"{doc_id_prefix}{name}".removesuffix(TEXT_SUFFIX)
         if isinstance(path, Path) and path.is_symlink() and (is_text or is_folder):
             if not path.resolve().is_relative_to(Path(str(source)).resolve()):
                 raise DataError(f"{path}: expected texts inside {source}, found a link to {path.resolve()}")
@@ -105,15 +107,15 @@ def _walk_folder(folder: StoragePath, prefix: str, source: StoragePath) -> Itera
                 continue
         if is_folder:
             if is_text:
-                yield _make_text_file(doc_id, path, "expected a file, found a folder")
-            yield from _walk_folder(path, f"{prefix}{name}/", source)
+                yield _build_text_file_record(doc_id, path, "expected a file, found a folder")
+            yield from _walk_folder(path, f"{doc_id_prefix}{name}/", source)
         elif is_text:
             is_readable = not isinstance(path, Path) or path.is_file()
             problem = None if is_readable else "expected a file, found something else or a link to nothing"
-            yield _make_text_file(doc_id, path, problem)
+            yield _build_text_file_record(doc_id, path, problem)
 
 
-def _make_text_file(doc_id: str, path: StoragePath, problem: str | None = None) -> TextFile:
+def _build_text_file_record(doc_id: str, path: StoragePath, problem: str | None = None) -> TextFile:
     """Make a TextFile. Raises DataError for a name that is not UTF-8, because tables keep names as UTF-8."""
     try:
         str(path).encode("utf-8")
@@ -122,7 +124,7 @@ def _make_text_file(doc_id: str, path: StoragePath, problem: str | None = None) 
     return TextFile(doc_id, str(path), problem and f"{path}: {problem}")
 
 
-def _suggest_name(path: StoragePath) -> str:
+def _format_similar_name_hint(path: StoragePath) -> str:
     """Return a question about a similar name in the same folder; "" if there is none."""
     try:
         names = [entry.name for entry in list_folder(path.parent)]

@@ -17,7 +17,7 @@ import torch
 
 from rayner.decoding.drafted_answer import DraftedAnswer
 from rayner.decoding.engine import WindowRequest
-from rayner.decoding.kv_cache import CacheParts, count_cached_tokens, join_caches, slice_cache
+from rayner.decoding.kv_cache import CacheParts, count_cached_tokens, join_and_preallocate_caches, slice_cache
 from rayner.llm.model import Llm, compute_logits
 from rayner.modeling.batching import MAX_PADDING_SHARE, PASS_COST_TOKENS, inference_batches
 from rayner.modeling.tensors import pad_rows
@@ -47,11 +47,11 @@ class DraftVerifyEngine:
         self.cost = DecodingCost()
         self._decoder = llm.model.get_decoder()
         n_parameters = sum(parameter.numel() for parameter in self._decoder.layers.parameters())
-        cache_size = _cache_size_per_token(llm.model.config)
+        cache_size = _count_cached_numbers_per_token(llm.model.config)
         # What a cached token costs in a pass, in tokens computed.
         self._cached_token_cost = _COMPUTATIONS_PER_CACHED_NUMBER * cache_size / max(1, n_parameters)
         self._padding_token = llm.tokenizer.tokenizer.pad_token_id or 0
-        self._instruction_cache = self._compute_prefixes([llm.instruction_tokens()], ())[0]
+        self._instruction_cache = self._compute_prefix_caches([llm.instruction_tokens()], ())[0]
 
     @torch.inference_mode()
     def answer_requests(self, requests: Sequence[WindowRequest]) -> list[LlmAnswer]:
@@ -67,32 +67,34 @@ class DraftVerifyEngine:
             if first_batches and len(started) < 2 * self.batch_size:
                 batch = first_batches.pop(0)
             else:
-                batch, started = self._next_started_batch(started, cost_before)
+                batch, started = self._choose_batch_and_rest(started, cost_before)
             self._verify_batch(batch)
             started += [answer for answer in batch if not answer.is_complete]
         return [answer.to_llm_answer() for answer in answers]
 
-    def _next_started_batch(
-        self, started: Sequence[DraftedAnswer], cost_before: DecodingCost
+    def _choose_batch_and_rest(
+        self, started_answers: Sequence[DraftedAnswer], cost_before: DecodingCost
     ) -> tuple[list[DraftedAnswer], list[DraftedAnswer]]:
         """Choose started answers for a pass; returns them and the others."""
         # The padding that first passes could have had and did not is left for these answers, which are short and few.
         tokens, padding = self.cost.tokens - cost_before.tokens, self.cost.padding - cost_before.padding
         padding_allowance = MAX_PADDING_SHARE * (tokens + padding) - padding
-        cache_costs = [self._cached_token_cost * count_cached_tokens(answer.cache) for answer in started]
+        cache_costs = [self._cached_token_cost * count_cached_tokens(answer.cache) for answer in started_answers]
         chosen = inference_batches(
-            [answer.n_next_tokens for answer in started],
+            [answer.n_next_tokens for answer in started_answers],
             self.batch_size,
             min(padding_allowance, PASS_COST_TOKENS),
             cache_costs,
         )[0]
-        return [started[i] for i in chosen], [answer for i, answer in enumerate(started) if i not in chosen]
+        return [started_answers[i] for i in chosen], [
+            answer for i, answer in enumerate(started_answers) if i not in chosen
+        ]
 
     def _start_answers(self, requests: Sequence[WindowRequest]) -> list[DraftedAnswer]:
         """Make the answers with their first drafts. Examples that several requests share are computed once."""
         counts = Counter(tuple(request.examples) for request in requests)
         shared = [examples for examples, count in counts.items() if examples and count > 1]
-        prefixes = self._compute_prefixes(
+        prefixes = self._compute_prefix_caches(
             [self.llm.example_tokens(examples) for examples in shared], self._instruction_cache
         )
         cache_of_examples = dict(zip(shared, prefixes, strict=True))
@@ -108,12 +110,12 @@ class DraftVerifyEngine:
                 request.stop_mask,
                 cache_of_examples.get(examples, self._instruction_cache),
             )
-            answer.draft_rest()
+            answer.draft_rest_or_complete()
             answers.append(answer)
         return answers
 
     @torch.inference_mode()
-    def _compute_prefixes(self, prefixes: Sequence[Sequence[int]], cache_before: CacheParts) -> list[CacheParts]:
+    def _compute_prefix_caches(self, prefixes: Sequence[Sequence[int]], cache_before: CacheParts) -> list[CacheParts]:
         """Return the caches of token sequences that begin prompts, behind what begins all of them."""
         caches: list[CacheParts] = [cache_before] * len(prefixes)
         nonempty = [i for i, tokens in enumerate(prefixes) if tokens]
@@ -124,15 +126,17 @@ class DraftVerifyEngine:
                 caches[i] = (*cache_before, slice_cache(cache, k, n_cached, n_cached + len(prefixes[i])))
         return caches
 
-    def run_decoder(self, rows: Sequence[Sequence[int]], caches: Sequence[CacheParts]) -> tuple[torch.Tensor, Any, int]:
+    def run_decoder(
+        self, new_token_rows: Sequence[Sequence[int]], caches: Sequence[CacheParts]
+    ) -> tuple[torch.Tensor, Any, int]:
         """Run the model on new tokens behind cached ones.
 
         Returns the hidden states [n_rows, longest row, hidden], the grown cache, and the tokens that it held before.
         """
-        tokens = pad_rows(rows, self._padding_token)
-        cache, n_cached = join_caches(caches, tokens.shape[1])
+        tokens = pad_rows(new_token_rows, self._padding_token)
+        cache, n_cached = join_and_preallocate_caches(caches, tokens.shape[1])
         cached_lengths = torch.tensor([count_cached_tokens(parts) for parts in caches])
-        new_lengths = torch.tensor([len(row) for row in rows])
+        new_lengths = torch.tensor([len(row) for row in new_token_rows])
         cached_positions, new_positions = torch.arange(n_cached), torch.arange(tokens.shape[1])
         mask = torch.cat(
             [cached_positions >= n_cached - cached_lengths[:, None], new_positions < new_lengths[:, None]], dim=1
@@ -156,7 +160,7 @@ class DraftVerifyEngine:
         hidden, cache, n_cached = self.run_decoder(
             [answer.next_tokens for answer in answers], [answer.cache for answer in answers]
         )
-        verified = [answer.steps_to_verify() for answer in answers]
+        verified = [answer.step_numbers_to_verify() for answer in answers]
         positions = [(i, len(answer.pending) - 1 + k) for i, answer in enumerate(answers) for k in verified[i]]
         allowed = [answer.steps[k].allowed for i, answer in enumerate(answers) for k in verified[i]]
         tokens, probs = self._choose_tokens(hidden, positions, allowed) if positions else ([], [])
@@ -168,7 +172,7 @@ class DraftVerifyEngine:
             own_start = n_cached - n_own
             answer.passes += 1
             last = first + n_verified
-            n_valid = answer.accept(verified[i], tokens[first:last], probs[first:last])
+            n_valid = answer.accept_and_count_valid_cached(verified[i], tokens[first:last], probs[first:last])
             first = last
             if answer.is_complete:
                 answer.own_cache = ()
@@ -190,7 +194,7 @@ class DraftVerifyEngine:
         return ids.gather(1, best).squeeze(1).tolist(), probs.squeeze(1).tolist()
 
 
-def _cache_size_per_token(config: Any) -> int:  # noqa: ANN401 - transformers' configurations share no useful base
+def _count_cached_numbers_per_token(config: Any) -> int:  # noqa: ANN401 - transformers' configurations share no useful base
     """Return how many numbers a token leaves in the key-value cache."""
     head_size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     return int(2 * config.num_hidden_layers * config.num_key_value_heads * head_size)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from rayner.decoding.drafting import draft_steps, reaches_stop_slot, revise_draft
+from rayner.decoding.drafting import draft_answer_tokens, reaches_stop_slot, revise_draft
 from rayner.decoding.kv_cache import CacheParts
 from rayner.text.predictions import LlmAnswer
 from rayner.text.spans import Span
@@ -50,14 +50,14 @@ class DraftedAnswer:
         """How many tokens the next pass takes."""
         return len(self.pending) + len(self.steps) - 1
 
-    def draft_rest(self) -> None:
+    def draft_rest_or_complete(self) -> None:
         """Draft the rest. If the LLM has no choice in it, it is the answer, and no pass is needed."""
-        self.steps = draft_steps(self.grammar, self.draft, self.state, self.stop_mask)
+        self.steps = draft_answer_tokens(self.grammar, self.draft, self.state, self.stop_mask)
         self.is_complete = not self.steps
-        if self.steps and not self.steps_to_verify():
-            self.accept((), (), ())
+        if self.steps and not self.step_numbers_to_verify():
+            self.accept_and_count_valid_cached((), (), ())
 
-    def steps_to_verify(self) -> list[int]:
+    def step_numbers_to_verify(self) -> list[int]:
         """Return the numbers of the steps that need the LLM's logits.
 
         These are the choices, and the tokens whose probabilities the confidences are computed from.
@@ -70,17 +70,20 @@ class DraftedAnswer:
         is_before_choice = [*is_choice[1:], False]
         return [k for k, step in enumerate(steps) if is_choice[k] or is_before_choice[k] or step.role is TokenRole.TYPE]
 
-    def accept(self, verified: Sequence[int], chosen_tokens: Sequence[int], chosen_probs: Sequence[float]) -> int:
+    def accept_and_count_valid_cached(
+        self, verified_step_numbers: Sequence[int], chosen_tokens: Sequence[int], chosen_probs: Sequence[float]
+    ) -> int:
         """Keep the draft as far as the LLM agrees, then the LLM's own choice, and draft the rest anew.
 
-        verified: the numbers of the steps that `steps_to_verify` returned. chosen_tokens, chosen_probs: the LLM's
+        verified_step_numbers: the numbers of the steps that `step_numbers_to_verify` returned. chosen_tokens,
+        chosen_probs: the LLM's
         choice at each of them. Returns how many drafted tokens that were fed remain valid in the cache.
         """
         tokens = [step.token for step in self.steps]
         probs = [1.0] * len(tokens)
-        for k, token, prob in zip(verified, chosen_tokens, chosen_probs, strict=True):
+        for k, token, prob in zip(verified_step_numbers, chosen_tokens, chosen_probs, strict=True):
             tokens[k], probs[k] = token, prob
-        last_kept = next((k for k in verified if tokens[k] != self.steps[k].token), len(tokens) - 1)
+        last_kept = next((k for k in verified_step_numbers if tokens[k] != self.steps[k].token), len(tokens) - 1)
         self.tokens += tokens[: last_kept + 1]
         self.probs += probs[: last_kept + 1]
         for token in tokens[: last_kept + 1]:
@@ -92,7 +95,7 @@ class DraftedAnswer:
         if not self.is_complete:
             self.draft = revise_draft(self.grammar, self.draft, self.steps, tokens)
             self.pending = self.tokens[-1:]
-            self.draft_rest()
+            self.draft_rest_or_complete()
         return last_kept
 
     def to_llm_answer(self) -> LlmAnswer:

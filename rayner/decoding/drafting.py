@@ -14,7 +14,7 @@ from rayner.text.tag_grammar import AnswerToken, GrammarState, TagGrammar, Token
 _NEW_ENTITY_CHARS = 2  # of an entity that the LLM opens where the draft has none: most names have two characters
 
 
-def draft_steps(
+def draft_answer_tokens(
     grammar: TagGrammar,
     spans: Sequence[Span],
     state: GrammarState | None = None,

@@ -47,8 +47,8 @@ class _PreallocatedLayer(DynamicLayer):
         return self.keys, self.values
 
 
-def join_caches(rows: Sequence[CacheParts], n_new: int) -> tuple[Cache, int]:
-    """Join the caches of texts to one for a batch, with room for `n_new` more tokens a row.
+def join_and_preallocate_caches(rows: Sequence[CacheParts], n_new_tokens: int) -> tuple[Cache, int]:
+    """Join the caches of texts to one for a batch, with room for `n_new_tokens` more tokens a row.
 
     Returns the cache and the number of tokens that it holds, which is that of the longest row. Shorter rows are padded
     on the left.
@@ -59,7 +59,7 @@ def join_caches(rows: Sequence[CacheParts], n_new: int) -> tuple[Cache, int]:
     any_part = next(part for parts in rows for part in parts)
     n_layers, two, n_heads, _, head_size = any_part.shape
     # Zeros, because the padding of a row is masked but still multiplied: it must be a number.
-    joined = any_part.new_zeros((n_layers, two, len(rows), n_heads, longest + n_new, head_size))
+    joined = any_part.new_zeros((n_layers, two, len(rows), n_heads, longest + n_new_tokens, head_size))
     for i, parts in enumerate(rows):
         start = longest - count_cached_tokens(parts)
         for part in parts:

@@ -24,7 +24,7 @@ class TextRequest:
     text: str
     draft: Sequence[Span] = ()
     stop_mask: npt.NDArray[np.bool_] | None = None
-    example_group: tuple[str, ...] = ()
+    texts_sharing_examples: tuple[str, ...] = ()
 
 
 def answer_texts(
@@ -48,9 +48,9 @@ def answer_texts(
         for window in windows
     ]
     texts = [request.text[window.start : window.end] for request, window, _ in parts]
-    groups = [request.example_group or (text,) for (request, _, _), text in zip(parts, texts, strict=True)]
+    groups = [request.texts_sharing_examples or (text,) for (request, _, _), text in zip(parts, texts, strict=True)]
     distinct_groups = list(dict.fromkeys(groups))
-    examples = dict(zip(distinct_groups, retriever.find_group_examples(distinct_groups, known_vectors), strict=True))
+    examples = dict(zip(distinct_groups, retriever.find_shared_examples(distinct_groups, known_vectors), strict=True))
     window_requests = [
         WindowRequest(
             text,

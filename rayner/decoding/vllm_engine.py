@@ -26,20 +26,20 @@ _REQUEST_KEY = "rayner"  # of the grammar in the extra arguments of a request
 _PROCESSOR = f"{__name__}:GrammarLogitsProcessor"
 
 
-def _make_logits_mask(fields: dict[str, Any]) -> Callable[[list[int], torch.Tensor], torch.Tensor]:
+def _make_logits_masker(request_fields: dict[str, Any]) -> Callable[[list[int], torch.Tensor], torch.Tensor]:
     """Return what masks the logits of a request: it leaves the allowed tokens, or the stop token after the answer.
 
-    fields: what `VllmEngine._sampling_params` put into the request.
+    request_fields: what `VllmEngine._sampling_params` put into the request.
     """
-    tags = fields["tags"]
+    tags = request_fields["tags"]
     types = {type_: tuple(tokens) for type_, tokens in tags["types"].items()}
     spelling = TagSpelling(tuple(tags["open"]), tuple(tags["close"]), tuple(tags["end"]), types)
-    grammar = TagGrammar([tuple(tokens) for tokens in fields["chars"]], spelling)
-    stop_mask = None if fields["stop_mask"] is None else np.array(fields["stop_mask"], dtype=bool)
+    grammar = TagGrammar([tuple(tokens) for tokens in request_fields["chars"]], spelling)
+    stop_mask = None if request_fields["stop_mask"] is None else np.array(request_fields["stop_mask"], dtype=bool)
     matcher = GrammarMatcher(grammar, stop_mask)
 
     def mask_logits(answer: list[int], logits: torch.Tensor) -> torch.Tensor:
-        ids = torch.tensor(matcher.allowed_tokens(answer) or (fields["stop_token"],), device=logits.device)
+        ids = torch.tensor(matcher.allowed_tokens(answer) or (request_fields["stop_token"],), device=logits.device)
         masked = torch.full_like(logits, float("-inf"))
         masked[ids] = logits[ids]
         return masked
@@ -57,7 +57,7 @@ class GrammarLogitsProcessor(AdapterLogitsProcessor):  # type: ignore[misc]  # v
     def new_req_logits_processor(self, params: SamplingParams) -> Callable[..., torch.Tensor] | None:
         """Return the mask of a request with a grammar; None for others, such as vLLM's own warm-up."""
         fields = (params.extra_args or {}).get(_REQUEST_KEY)
-        return _make_logits_mask(fields) if fields else None
+        return _make_logits_masker(fields) if fields else None
 
 
 class VllmEngine:

@@ -65,7 +65,7 @@ def _check_all(config: Config) -> Iterator[Finding]:
 
     def describe_call(name: str) -> tuple[object, ...]:
         node = alive[name]
-        return probes.describe_node, request, name, node.cpus, node.gpus, node.memory
+        return probes.collect_node_facts, request, name, node.cpus, node.gpus, node.memory
 
     facts, failures = run_on_each_node(alive, describe_call)
     yield from diagnosis.check_answers(list(alive), failures)
@@ -73,21 +73,23 @@ def _check_all(config: Config) -> Iterator[Finding]:
     if not nodes:
         return
     run = Run(storage_path(config.run)) if config.run else None
-    nodes, read_errors, transfer_errors = _probe_run_folder({n.name: alive[n.name] for n in nodes}, nodes, run)
+    nodes, read_errors, transfer_errors = _probe_run_folder_and_transfers(
+        {n.name: alive[n.name] for n in nodes}, nodes, run
+    )
     yield from diagnosis.check_versions(nodes)
     resources = _check_resources(config)
     yield resources
-    yield from _check_sizes(config, nodes, run)
-    yield from diagnosis.check_files(nodes)
-    yield from diagnosis.check_models(nodes)
+    yield from _check_estimated_needs(config, nodes, run)
+    yield from diagnosis.check_input_files_are_alike(nodes)
+    yield from diagnosis.check_checkpoint_configs_readable(nodes)
     if run is None:
         yield ok_finding("run", "none given (run=DIR), nothing to check there")
     else:
         yield from diagnosis.check_run_folder(str(run.root), nodes, read_errors)
         yield _check_trained_models(config, run, resources.ok)
-    yield from diagnosis.check_compilers(nodes)
+    yield from diagnosis.list_compilers(nodes)
     yield from diagnosis.check_token(nodes)
-    yield from diagnosis.check_dashboard(dashboard_url, nodes)
+    yield from diagnosis.check_dashboard_exposure(dashboard_url, nodes)
     yield from diagnosis.check_ports(request.gcs_address, nodes, transfer_errors)
 
 
@@ -102,7 +104,7 @@ def _probe_request(config: Config, dashboard_url: str) -> ProbeRequest:
         files=[str(storage_path(path)) for path in [*config.train, *([config.corpus] if config.corpus else [])]],
         models={
             key: str(Path(model).absolute()) if Path(model).exists() else model
-            for key, model in preflight.pretrained_models(config).items()
+            for key, model in preflight.list_pretrained_models(config).items()
         },
         disks=disks,
         gcs_address=ray.get_runtime_context().gcs_address,
@@ -111,7 +113,7 @@ def _probe_request(config: Config, dashboard_url: str) -> ProbeRequest:
     )
 
 
-def _probe_run_folder(
+def _probe_run_folder_and_transfers(
     alive: Mapping[str, RayNode], nodes: Sequence[NodeFacts], run: Run | None
 ) -> tuple[list[NodeFacts], dict[str, str], dict[str, str]]:
     """Let every node write a file into the run folder and read the files of the others; send each an object as well.
@@ -125,10 +127,12 @@ def _probe_run_folder(
         folder = str(run.root) if is_url(run.root) else str(probes.nearest_existing_folder(str(run.root)))
         files = {name: (f".doctor-{secrets.token_hex(8)}", secrets.token_bytes(64)) for name in alive}
         probe_files = ProbeFiles(folder, files)
-        write_errors, _ = run_on_each_node(alive, lambda name: (probes.write_probe_file, probe_files, name))
+        write_errors, _ = run_on_each_node(alive, lambda name: (probes.try_write_probe_file, probe_files, name))
         nodes = [replace(node, write_error=write_errors.get(node.name, "no answer")) for node in nodes]
     try:
-        results, failures = run_on_each_node(alive, lambda name: (probes.read_probe_files, probe_files, driver_object))
+        results, failures = run_on_each_node(
+            alive, lambda name: (probes.compare_probe_files, probe_files, driver_object)
+        )
     finally:
         if probe_files:
             run_on_each_node(alive, lambda name: (probes.remove_probe_file, probe_files, name))
@@ -143,14 +147,14 @@ def _probe_run_folder(
 
 def _check_resources(config: Config) -> Finding:
     try:
-        return ok_finding("resources", "; ".join(preflight.check_resources(config)))
+        return ok_finding("resources", "; ".join(preflight.check_and_describe_resources(config)))
     except RaynerError as error:
         return Finding(False, "resources", str(error))
 
 
-def _check_sizes(config: Config, nodes: Sequence[NodeFacts], run: Run | None) -> Iterator[Finding]:
+def _check_estimated_needs(config: Config, nodes: Sequence[NodeFacts], run: Run | None) -> Iterator[Finding]:
     """Check places for processes, memory, GPUs and disk against the sizes of models and inputs."""
-    slm, llm = _read_model_size(config.slm.model, None), _read_model_size(config.llm.model, config)
+    slm, llm = _try_read_model_size(config.slm.model, None), _try_read_model_size(config.llm.model, config)
     for key, model, size in (("slm.model", config.slm.model, slm), ("llm.model", config.llm.model, llm)):
         if size is None and model != "scratch":
             yield ok_finding("estimates", f"none for {key}: its configuration cannot be read from this node")
@@ -175,12 +179,12 @@ def _check_sizes(config: Config, nodes: Sequence[NodeFacts], run: Run | None) ->
     yield from diagnosis.check_disk(disk_need, nodes, present_bytes)
 
 
-def _read_model_size(model: str, config: Config | None) -> ModelSize | None:
+def _try_read_model_size(model: str, config_if_llm: Config | None) -> ModelSize | None:
     """Read the size of a checkpoint. None for a model made from scratch, and for one that check_models reports."""
     if model == "scratch":
         return None
     try:
-        return read_model_size(model, config)
+        return read_model_size(model, config_if_llm)
     except (OSError, ValueError):
         return None
 
@@ -199,7 +203,7 @@ def _check_trained_models(config: Config, run: Run, resources_ok: bool) -> Findi
     if not resources_ok:
         remedy = "repair that first"
         return failed_finding("trained", "a node to load the run's models on", "too few resources (see above)", remedy)
-    task = ray.remote(num_cpus=0, num_gpus=config.score.gpus, max_retries=0)(_load_trained_models)
+    task = ray.remote(num_cpus=0, num_gpus=config.score.gpus, max_retries=0)(_load_and_list_trained_models)
     try:
         return ok_finding("trained", ray.get(task.remote(config, run), timeout=_LOAD_SECONDS))
     except GetTimeoutError:
@@ -210,7 +214,7 @@ def _check_trained_models(config: Config, run: Run, resources_ok: bool) -> Findi
         return failed_finding("trained", f"{run.root} to load", probes.last_error_line(error), remedy)
 
 
-def _load_trained_models(config: Config, run: Run) -> str:
+def _load_and_list_trained_models(config: Config, run: Run) -> str:
     """Load what the run has trained; say what was loaded."""
     loaded = []
     if run.has_step("train_slm"):

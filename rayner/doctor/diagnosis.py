@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rayner.doctor.node_facts import DIGEST, FOLDER, MISSING, NodeFacts
-from rayner.steps.requirements import DiskNeed, StageNeed, count_places, format_bytes
+from rayner.steps.requirements import DiskNeed, StageNeed, count_fitting_processes, format_bytes
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ def on_n_nodes(nodes: Sequence[NodeFacts]) -> str:
     return f"on {len(nodes)} node{'s' if len(nodes) > 1 else ''}"
 
 
-def describe_by_node(values: Mapping[str, str]) -> str:
+def list_nodes_by_value(value_by_node: Mapping[str, str]) -> str:
     """List each value with the nodes that have it: `2.13.0 on a, b; 2.12.0 on c`. values: by node."""
     nodes_by_value: dict[str, list[str]] = {}
-    for node, value in values.items():
+    for node, value in value_by_node.items():
         nodes_by_value.setdefault(value, []).append(node)
     return "; ".join(f"{value} on {join_names(nodes)}" for value, nodes in nodes_by_value.items())
 
@@ -66,7 +66,7 @@ def check_versions(nodes: Sequence[NodeFacts]) -> list[Finding]:
         if len({version.partition("+")[0] for version in versions.values()}) > 1 or MISSING in versions.values():
             remedy = "install what requirements.lock pins, with the same Python, on every node"
             expected = f"the same {package} on every node"
-            findings.append(failed_finding("versions", expected, describe_by_node(versions), remedy))
+            findings.append(failed_finding("versions", expected, list_nodes_by_value(versions), remedy))
     listed = ", ".join(f"{name} {version}" for name, version in nodes[0].versions.items())
     return findings or [ok_finding("versions", f"alike {on_n_nodes(nodes)}: {listed}")]
 
@@ -76,7 +76,7 @@ def check_placement(needs: Sequence[StageNeed], nodes: Sequence[NodeFacts]) -> l
     findings = []
     resources = [(node.cpus, node.gpus) for node in nodes]
     for need in needs:
-        places = sum(count_places(need, resources))
+        places = sum(count_fitting_processes(need, resources))
         if places < need.processes:
             expected = f"{need.processes} times {need.cpus:g} CPUs and {need.gpus:g} GPUs, each on one node"
             remedy = f"lower {need.key}, or add nodes"
@@ -95,7 +95,7 @@ def check_memory(needs: Sequence[StageNeed], nodes: Sequence[NodeFacts]) -> list
         pairs = zip(nodes, bytes_by_node, strict=True)
         short = [(node, n_bytes) for node, n_bytes in pairs if n_bytes > node.free_memory]
         if short:
-            found = describe_by_node({node.name: f"{format_bytes(node.free_memory)} free" for node, _ in short})
+            found = list_nodes_by_value({node.name: f"{format_bytes(node.free_memory)} free" for node, _ in short})
             most = format_bytes(max(n_bytes for _, n_bytes in short))
             remedy = (
                 f"configure fewer processes or more CPUs for each ({stage}), set llm.dtype=bfloat16, "
@@ -113,7 +113,7 @@ def _stage_bytes_by_node(needs: Sequence[StageNeed], nodes: Sequence[NodeFacts])
     totals: dict[str, list[int]] = {}
     for need in needs:
         stage = need.key if need.key.endswith(".workers") else "score"
-        n_bytes = [min(need.processes, places) * need.host_bytes for places in count_places(need, resources)]
+        n_bytes = [min(need.processes, places) * need.host_bytes for places in count_fitting_processes(need, resources)]
         totals[stage] = [a + b for a, b in zip(totals.get(stage, [0] * len(nodes)), n_bytes, strict=True)]
     return totals
 
@@ -143,7 +143,7 @@ def check_gpus(needs: Sequence[StageNeed], nodes: Sequence[NodeFacts]) -> list[F
     return findings or [ok_finding("GPUs", listed + needed)]
 
 
-def check_files(nodes: Sequence[NodeFacts]) -> list[Finding]:
+def check_input_files_are_alike(nodes: Sequence[NodeFacts]) -> list[Finding]:
     """Check that every input exists on every node, and is the same file as on the first node."""
     findings = []
     for path, state in nodes[0].file_states.items():
@@ -151,13 +151,13 @@ def check_files(nodes: Sequence[NodeFacts]) -> list[Finding]:
         subject = f"input {path}"
         if len(set(states.values())) > 1 or not state.startswith((DIGEST, FOLDER)):
             remedy = "put it on storage that all nodes share, or copy it to the same path on each node"
-            findings.append(failed_finding(subject, "the same on every node", describe_by_node(states), remedy))
+            findings.append(failed_finding(subject, "the same on every node", list_nodes_by_value(states), remedy))
         else:
             findings.append(ok_finding(subject, f"alike {on_n_nodes(nodes)} ({state})"))
     return findings
 
 
-def check_models(nodes: Sequence[NodeFacts]) -> list[Finding]:
+def check_checkpoint_configs_readable(nodes: Sequence[NodeFacts]) -> list[Finding]:
     """Check that every node can read the configuration of every checkpoint that the settings name."""
     findings = []
     for key in nodes[0].model_errors:
@@ -165,7 +165,7 @@ def check_models(nodes: Sequence[NodeFacts]) -> list[Finding]:
         if errors:
             remedy = "use a folder that all nodes share, or download the model into the hub cache of each node"
             expected = "its configuration on every node"
-            findings.append(failed_finding(f"model {key}", expected, describe_by_node(errors), remedy))
+            findings.append(failed_finding(f"model {key}", expected, list_nodes_by_value(errors), remedy))
         else:
             findings.append(ok_finding(f"model {key}", f"its configuration can be read {on_n_nodes(nodes)}"))
     return findings or [ok_finding("models", "made from scratch, no checkpoint to load")]
@@ -180,7 +180,7 @@ def check_run_folder(root: str, nodes: Sequence[NodeFacts], read_errors: Mapping
     write_errors = {node.name: node.write_error for node in nodes if node.write_error}
     if write_errors:
         remedy = "choose a run= that every node can write, on storage that they share"
-        return [failed_finding(subject, "a folder that can be written", describe_by_node(write_errors), remedy)]
+        return [failed_finding(subject, "a folder that can be written", list_nodes_by_value(write_errors), remedy)]
     if read_errors:
         found = join_names(f"{error} on {pair}" for pair, error in read_errors.items())
         remedy = "choose a run= on storage that all nodes share"
@@ -214,23 +214,23 @@ def check_disk(need: DiskNeed, nodes: Sequence[NodeFacts], present_bytes: int = 
     return findings or [ok_finding("disk", f"{listed} free on {nodes[0].name}, estimated")]
 
 
-def check_compilers(nodes: Sequence[NodeFacts]) -> list[Finding]:
+def list_compilers(nodes: Sequence[NodeFacts]) -> list[Finding]:
     """List the compilers of each node. None is needed: rayner switches off what DeepSpeed would compile."""
     tools = {node.name: ", ".join(f"{tool} {state}" for tool, state in node.tools.items()) for node in nodes}
-    return [ok_finding("compiler", f"{describe_by_node(tools)}; none is needed")]
+    return [ok_finding("compiler", f"{list_nodes_by_value(tools)}; none is needed")]
 
 
 def check_token(nodes: Sequence[NodeFacts]) -> list[Finding]:
     """Check that every node requires a token, has it, and that only the owner can read its file."""
     modes = {node.name: node.token.auth_mode for node in nodes if node.token.auth_mode != "token"}
     if modes:
-        found = describe_by_node({name: f"RAY_AUTH_MODE={mode or '(unset)'}" for name, mode in modes.items()})
+        found = list_nodes_by_value({name: f"RAY_AUTH_MODE={mode or '(unset)'}" for name, mode in modes.items()})
         remedy = "export RAY_AUTH_MODE=token on every node before `ray start`, with the same ~/.ray/auth_token on each"
         return [failed_finding("token", "RAY_AUTH_MODE=token on every node", found, remedy)]
     absent = {node.name: f"none in {node.token.source}" for node in nodes if not node.token.present}
     if absent:
         remedy = "run `ray get-auth-token --generate` on the head and copy ~/.ray/auth_token to every node"
-        return [failed_finding("token", "the cluster's token on every node", describe_by_node(absent), remedy)]
+        return [failed_finding("token", "the cluster's token on every node", list_nodes_by_value(absent), remedy)]
     readable = {
         node.name: f"mode {node.token.mode:o} of {node.token.source}"
         for node in nodes
@@ -239,11 +239,11 @@ def check_token(nodes: Sequence[NodeFacts]) -> list[Finding]:
     if readable:
         remedy = "run chmod 600 on it: whoever reads the token controls the cluster"
         expected = "a file that only its owner can read (mode 600)"
-        return [failed_finding("token", expected, describe_by_node(readable), remedy)]
+        return [failed_finding("token", expected, list_nodes_by_value(readable), remedy)]
     return [ok_finding("token", f"required and present {on_n_nodes(nodes)}, only its owner can read it")]
 
 
-def check_dashboard(url: str, nodes: Sequence[NodeFacts]) -> list[Finding]:
+def check_dashboard_exposure(url: str, nodes: Sequence[NodeFacts]) -> list[Finding]:
     """Check that only this machine can reach the dashboard, which accepts jobs, or a private network with the token."""
     if not url:
         return [ok_finding("dashboard", "none runs")]
@@ -270,7 +270,7 @@ def check_ports(gcs_address: str, nodes: Sequence[NodeFacts], transfer_errors: M
     closed = {node.name: node.head_error for node in nodes if node.head_error}
     if closed:
         expected = f"the head's port {gcs_address} open to every node"
-        return [failed_finding("ports", expected, describe_by_node(closed), remedy)]
+        return [failed_finding("ports", expected, list_nodes_by_value(closed), remedy)]
     if transfer_errors:
         return [
             failed_finding("ports", f"an object of the driver to reach {node}", error, remedy)

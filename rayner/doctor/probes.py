@@ -55,9 +55,9 @@ class ProbeFiles:
     files: Mapping[str, tuple[str, bytes]]
 
 
-def describe_node(request: ProbeRequest, name: str, cpus: float, gpus: float, memory: float) -> NodeFacts:
+def collect_node_facts(request: ProbeRequest, name: str, cpus: float, gpus: float, memory: float) -> NodeFacts:
     """Collect the facts about this node. memory: bytes that Ray counts for it."""
-    torch_gpus, torch_gpus_error = _torch_gpus() if gpus else ([], "")
+    torch_gpus, torch_gpus_error = _list_torch_gpus_or_error() if gpus else ([], "")
     versions = {"python": platform.python_version(), **{package: _version(package) for package in request.packages}}
     return NodeFacts(
         name=name,
@@ -69,8 +69,8 @@ def describe_node(request: ProbeRequest, name: str, cpus: float, gpus: float, me
         torch_gpus_error=torch_gpus_error,
         tools={tool: "found" if shutil.which(tool) else "none" for tool in ("g++", "ninja", "nvcc")},
         token=_token_status(),
-        file_states={path: _file_state(path) for path in request.files},
-        model_errors={key: _model_error(key, model) for key, model in request.models.items()},
+        file_states={path: _file_digest_or_state(path) for path in request.files},
+        model_errors={key: _model_config_error(key, model) for key, model in request.models.items()},
         disks={use: _disk_space(folder or tempfile.gettempdir()) for use, folder in request.disks.items()},
         head_error=connection_error(request.gcs_address),
         dashboard_addresses=_listening_addresses(request.dashboard_url),
@@ -100,7 +100,7 @@ def _code_digest() -> str:
     return sha256.hexdigest()[:8]
 
 
-def _torch_gpus() -> tuple[list[tuple[str, int]], str]:
+def _list_torch_gpus_or_error() -> tuple[list[tuple[str, int]], str]:
     """List the GPUs that torch sees, or return an error.
 
     Ray hides GPUs from a task that has none of them, so another process asks.
@@ -125,7 +125,7 @@ def _token_status() -> TokenStatus:
     return TokenStatus(auth_mode, str(path), True, mode)
 
 
-def _file_state(path: str) -> str:
+def _file_digest_or_state(path: str) -> str:
     file = storage_path(path)
     try:
         return FOLDER if file.is_dir() else f"{DIGEST}{file_sha256(file)[:12]}"
@@ -139,9 +139,9 @@ def _error_text(error: Exception) -> str:
     return getattr(error, "strerror", None) or last_error_line(error)
 
 
-def _model_error(key: str, model: str) -> str:
+def _model_config_error(key: str, model: str) -> str:
     try:
-        preflight.check_pretrained_model(key, model)
+        preflight.check_model_has_configuration(key, model)
     except RaynerError as error:
         return str(error).partition("found ")[2]
     return ""
@@ -189,9 +189,9 @@ def _own_addresses() -> list[str]:
 # ---- the run folder
 
 
-def write_probe_file(probe_files: ProbeFiles, name: str) -> str:
-    """Write the file of the node `name`; return why that failed, or an empty text."""
-    file, content = probe_files.files[name]
+def try_write_probe_file(probe_files: ProbeFiles, node_name: str) -> str:
+    """Write the file of the node `node_name`; return why that failed, or an empty text."""
+    file, content = probe_files.files[node_name]
     try:
         (storage_path(probe_files.folder) / file).write_bytes(content)
     except Exception as error:  # object stores raise errors of their own
@@ -199,7 +199,7 @@ def write_probe_file(probe_files: ProbeFiles, name: str) -> str:
     return ""
 
 
-def read_probe_files(probe_files: ProbeFiles | None, driver_object: bytes) -> dict[str, str]:
+def compare_probe_files(probe_files: ProbeFiles | None, driver_object: bytes) -> dict[str, str]:
     """Read the files of all nodes; return by node what is wrong with its file, or an empty text.
 
     driver_object: not used. Ray starts this task only when it has arrived on this node.
@@ -216,7 +216,7 @@ def read_probe_files(probe_files: ProbeFiles | None, driver_object: bytes) -> di
     return errors
 
 
-def remove_probe_file(probe_files: ProbeFiles, name: str) -> None:
-    """Remove the file of the node `name`, if it was written."""
+def remove_probe_file(probe_files: ProbeFiles, node_name: str) -> None:
+    """Remove the file of the node `node_name`, if it was written."""
     with contextlib.suppress(Exception):
-        remove_file(storage_path(probe_files.folder) / probe_files.files[name][0])
+        remove_file(storage_path(probe_files.folder) / probe_files.files[node_name][0])

@@ -43,15 +43,15 @@ def list_alive_nodes() -> dict[str, RayNode]:
 
 
 def run_on_each_node(
-    nodes: Mapping[str, RayNode], call: Callable[[str], tuple[Any, ...]]
+    nodes: Mapping[str, RayNode], function_and_arguments_for: Callable[[str], tuple[Any, ...]]
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Run a task on each node; return by node the results, and why there is none.
 
-    call: from a node's name, the function and its arguments.
+    function_and_arguments_for: from a node's name, the function and its arguments.
     """
     refs = {}
     for name, node in nodes.items():
-        function, *arguments = call(name)
+        function, *arguments = function_and_arguments_for(name)
         pinned: Any = NodeAffinitySchedulingStrategy(node.node_id, soft=False)
         task = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=pinned)(function)
         refs[name] = task.remote(*arguments)

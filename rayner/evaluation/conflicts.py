@@ -48,11 +48,11 @@ class JudgedConflict:
 
 
 def judge_conflicts(
-    segments: Sequence[SegmentPrediction], rule: RegionRule, fused_spans: Sequence[Sequence[Span]] | None = None
+    segments: Sequence[SegmentPrediction], region_rule: RegionRule, fused_spans: Sequence[Sequence[Span]] | None = None
 ) -> list[JudgedConflict]:
     """Return all conflict regions, in order of the segments; segments without an LLM answer have none.
 
-    rule: how H and P are reduced, and who wins.
+    region_rule: how H and P are reduced, and who wins.
     fused_spans: the fused entities of each segment, if another rule decided; they then say who won.
     """
     conflicts = []
@@ -60,8 +60,8 @@ def judge_conflicts(
         if segment.llm is None:
             continue
         for region in find_agreements_and_conflicts(segment.slm.spans, segment.llm.entities)[1]:
-            entropy, llm_prob = rule.measure_region(region, segment.slm, segment.llm)
-            winner = "slm" if slm_wins(entropy, llm_prob, rule.weight) else "llm"
+            entropy, llm_prob = region_rule.measure_entropy_and_llm_prob(region, segment.slm, segment.llm)
+            winner = "slm" if slm_wins(entropy, llm_prob, region_rule.weight) else "llm"
             if fused_spans is not None:
                 winner = _winner_by_output(region, fused_spans[i])
             gold = tuple(span for span in segment.gold if span.start < region.end and region.start < span.end)
@@ -143,7 +143,7 @@ def select_disagreements(
     while len(selected) < limit and any(depth < len(group) for group in groups.values()):
         selected += [groups[key][depth] for key in sorted(groups) if depth < len(groups[key])]
         depth += 1
-    return [_describe_conflict(conflict, rule) for conflict in selected[:limit]]
+    return [_build_disagreement_with_context(conflict, rule) for conflict in selected[:limit]]
 
 
 def _leading_type(conflict: JudgedConflict) -> str:
@@ -151,7 +151,7 @@ def _leading_type(conflict: JudgedConflict) -> str:
     return next(span.type for spans in (conflict.gold, *conflict.sides.values()) for span in spans)
 
 
-def _describe_conflict(conflict: JudgedConflict, rule: FusionRule) -> Disagreement:
+def _build_disagreement_with_context(conflict: JudgedConflict, rule: FusionRule) -> Disagreement:
     segment, region = conflict.segment, conflict.region
     if segment.llm is None:
         raise ValueError("a conflict without an LLM answer")

@@ -14,11 +14,11 @@ from rayner.evaluation.confusion import OUTCOMES, count_confusions
 from rayner.evaluation.metrics import (
     EntityCounts,
     IntervalScore,
-    bootstrap_interval,
+    bootstrap_f1_interval,
     count_entities,
+    f1_difference_with_bootstrap_interval,
     macro_f1,
     micro_score,
-    paired_bootstrap_interval,
     score_by_type,
     token_macro_f1,
 )
@@ -57,7 +57,7 @@ def evaluate_fusion(
 
     The result has no `calibration` and no `budget` yet.
     """
-    systems_spans = _collect_spans(segments, rule, region_rule)
+    systems_spans = _collect_spans_by_system(segments, rule, region_rule)
     by_character = [
         fuse_by_characters(segment.slm, segment.llm, region_rule.weight) if segment.llm else None
         for segment in segments
@@ -90,7 +90,7 @@ def evaluate_fusion(
         n_without_llm=sum(segment.llm is None for segment in segments),
         systems=systems,
         paired={
-            f"{name}-{other}": paired_bootstrap_interval(counts[name], counts[other], seed=seed)
+            f"{name}-{other}": f1_difference_with_bootstrap_interval(counts[name], counts[other], seed=seed)
             for name, other in COMPARED_SYSTEMS
             if other in counts
         },
@@ -109,7 +109,10 @@ def evaluate_files(gold: LabelledFile, predicted: LabelledFile, *, seed: int) ->
     text = gold.text
     bounds = split_sentences(text)
     types = _all_types((), (gold.spans, predicted.spans))
-    gold_spans, predicted_spans = _group_by_sentence(gold.spans, bounds), _group_by_sentence(predicted.spans, bounds)
+    gold_spans, predicted_spans = (
+        _group_spans_by_sentence(gold.spans, bounds),
+        _group_spans_by_sentence(predicted.spans, bounds),
+    )
     scores = _score_system(
         count_entities(gold_spans, predicted_spans, types),
         types,
@@ -171,34 +174,34 @@ def _format_system(name: str, system: SystemScores, width: int) -> str:
 def _score_system(
     counts: EntityCounts,
     types: Sequence[str],
-    token_macro: tuple[float, float],
+    token_macro_f1s: tuple[float, float],
     errors: ErrorCounts,
     seed: int,
-    illegal: Sequence[int] | None = None,
+    n_faults_per_sentence: Sequence[int] | None = None,
 ) -> SystemScores:
     """Collect the scores of one system; illegal: of each sentence, the irregular steps of its tags."""
     return SystemScores(
         micro=micro_score(counts),
-        interval=bootstrap_interval(counts, seed=seed),
+        interval=bootstrap_f1_interval(counts, seed=seed),
         macro_f1=macro_f1(counts),
-        token_macro_with_o=token_macro[0],
-        token_macro_without_o=token_macro[1],
+        token_macro_with_o=token_macro_f1s[0],
+        token_macro_without_o=token_macro_f1s[1],
         per_type={
             type_: IntervalScore(
                 score.right,
                 score.predicted,
                 score.gold,
-                bootstrap_interval(counts[:, [i]], seed=seed, rounds=_PER_TYPE_ROUNDS),
+                bootstrap_f1_interval(counts[:, [i]], seed=seed, rounds=_PER_TYPE_ROUNDS),
             )
             for i, (type_, score) in enumerate(score_by_type(counts, types).items())
         },
         errors=errors,
-        illegal=None if illegal is None else sum(illegal),
-        illegal_sentences=None if illegal is None else sum(map(bool, illegal)),
+        illegal=None if n_faults_per_sentence is None else sum(n_faults_per_sentence),
+        illegal_sentences=None if n_faults_per_sentence is None else sum(map(bool, n_faults_per_sentence)),
     )
 
 
-def _collect_spans(
+def _collect_spans_by_system(
     segments: Sequence[SegmentPrediction], rule: FusionRule, region_rule: RegionRule
 ) -> dict[str, list[tuple[Span, ...]]]:
     """Return the entities of each system but the fusion by characters, segment by segment."""
@@ -228,10 +231,10 @@ def _all_types(types: Sequence[str], spans: Iterable[Iterable[Span]]) -> tuple[s
     return (*dict.fromkeys(types), *sorted(others))
 
 
-def _group_by_sentence(spans: Iterable[Span], bounds: Sequence[tuple[int, int]]) -> list[list[Span]]:
+def _group_spans_by_sentence(spans: Iterable[Span], sentence_bounds: Sequence[tuple[int, int]]) -> list[list[Span]]:
     """Return the spans (offsets unchanged) that start in each sentence."""
-    starts = [start for start, _ in bounds]
-    groups: list[list[Span]] = [[] for _ in bounds]
+    starts = [start for start, _ in sentence_bounds]
+    groups: list[list[Span]] = [[] for _ in sentence_bounds]
     for span in spans:
         groups[bisect_right(starts, span.start) - 1].append(span)
     return groups

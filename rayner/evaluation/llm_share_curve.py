@@ -6,7 +6,7 @@ import numpy as np
 
 from rayner.evaluation.artifact import GatePoint, LlmShareCurve
 from rayner.evaluation.metrics import Score, count_entities
-from rayner.fusion.budget import Budget, rank_for_llm
+from rayner.fusion.budget import Budget, rank_and_count_passing_gate
 from rayner.fusion.fusion_rule import FusionRule
 from rayner.text.predictions import SegmentPrediction
 
@@ -14,9 +14,9 @@ from rayner.text.predictions import SegmentPrediction
 def f1_by_llm_share(segments: Sequence[SegmentPrediction], rule: FusionRule, budget: Budget) -> LlmShareCurve:
     """Compute strict micro F1 if the LLM is asked about the first 0, 1, ... n of `segments` (at least one).
 
-    They are taken in the order of `rank_for_llm`. From the point of the exact gate on, F1 stays.
+    They are taken in the order of `rank_and_count_passing_gate`. From the point of the exact gate on, F1 stays.
     """
-    order, n_passing = rank_for_llm(segments, rule, budget)
+    order, n_passing = rank_and_count_passing_gate(segments, rule, budget)
     types = sorted({
         span.type
         for segment in segments

@@ -117,17 +117,19 @@ def _f1(totals: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
 
 
 @lru_cache(maxsize=2)
-def _draw_sentences(n: int, seed: int, rounds: int) -> npt.NDArray[np.int64]:
+def _count_sentence_draws(n_sentences: int, seed: int, rounds: int) -> npt.NDArray[np.int64]:
     """Return how often each of n sentences is drawn in each round, [rounds, n]; always the same for the same n."""
-    draws: npt.NDArray[np.int64] = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=rounds)
+    draws: npt.NDArray[np.int64] = np.random.default_rng(seed).multinomial(
+        n_sentences, np.full(n_sentences, 1 / n_sentences), size=rounds
+    )
     return draws
 
 
 def _resampled_f1(counts: EntityCounts, seed: int, rounds: int) -> npt.NDArray[np.floating]:
-    return _f1(_draw_sentences(len(counts), seed, rounds) @ counts.sum(axis=1).astype(float))
+    return _f1(_count_sentence_draws(len(counts), seed, rounds) @ counts.sum(axis=1).astype(float))
 
 
-def bootstrap_interval(
+def bootstrap_f1_interval(
     counts: EntityCounts, *, seed: int, rounds: int = 2000, level: float = 0.95
 ) -> tuple[float, float]:
     """Return the bootstrap interval of the micro F1, (low, high); (0, 0) without sentences."""
@@ -137,7 +139,7 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-def paired_bootstrap_interval(
+def f1_difference_with_bootstrap_interval(
     counts: EntityCounts, other_counts: EntityCounts, *, seed: int, rounds: int = 2000, level: float = 0.95
 ) -> tuple[float, float, float]:
     """Return how much higher the micro F1 of the first system is, and the interval: (difference, low, high).
@@ -151,15 +153,15 @@ def paired_bootstrap_interval(
     return micro_score(counts).f1 - micro_score(other_counts).f1, float(low), float(high)
 
 
-def token_macro_f1(gold: Sequence[str], predicted: Sequence[str]) -> tuple[float, float]:
+def token_macro_f1(gold_tags: Sequence[str], predicted_tags: Sequence[str]) -> tuple[float, float]:
     """Return the macro F1 over tags, one tag per character: (with O, without O).
 
     Raises ValueError if the lengths differ.
     """
-    if len(gold) != len(predicted):
-        raise ValueError(f"{len(gold)} gold tags but {len(predicted)} predicted ones")
-    tags, codes = np.unique(np.array([*gold, *predicted], dtype=str), return_inverse=True)
-    gold_codes, predicted_codes = codes[: len(gold)], codes[len(gold) :]
+    if len(gold_tags) != len(predicted_tags):
+        raise ValueError(f"{len(gold_tags)} gold tags but {len(predicted_tags)} predicted ones")
+    tags, codes = np.unique(np.array([*gold_tags, *predicted_tags], dtype=str), return_inverse=True)
+    gold_codes, predicted_codes = codes[: len(gold_tags)], codes[len(gold_tags) :]
     n_tags = len(tags)
     totals = np.stack(
         [

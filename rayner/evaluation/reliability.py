@@ -42,7 +42,7 @@ def evaluate_calibration(
             after=expected_calibration_error(after, is_right),
             bins=reliability_bins(after, is_right),
         )
-    fused = _fused_scores(segments, rule, calibration)
+    fused = _score_and_judge_consulted_entities(segments, rule, calibration)
     if fused:
         scores, is_right = [score for _, score, _ in fused], [is_gold for *_, is_gold in fused]
         systems["fused"] = SystemCalibration(
@@ -79,7 +79,7 @@ def reliability_bins(scores: Sequence[float], is_right: Sequence[bool]) -> tuple
     )
 
 
-def _fused_scores(
+def _score_and_judge_consulted_entities(
     segments: Sequence[SegmentPrediction], rule: FusionRule, calibration: Calibration
 ) -> list[tuple[str, float, bool]]:
     """Return type, score and rightness of each fused entity on which the LLM was consulted, where it has a score."""

@@ -42,9 +42,9 @@ class Budget:
         steps = np.searchsorted(self.entropy_steps, entropies, side="right") - 1
         return float(np.where(steps >= 0, np.asarray(self.overturned_shares)[steps], 0.0).sum())
 
-    def threshold_for_share(self, share: float) -> float:
+    def overturned_tags_threshold(self, llm_share: float) -> float:
         """Return the expected overturned tags above which about that share of all sentences lies."""
-        return float(np.interp(share, np.linspace(0, 1, len(self.expected_by_share)), self.expected_by_share))
+        return float(np.interp(llm_share, np.linspace(0, 1, len(self.expected_by_share)), self.expected_by_share))
 
 
 def fit_budget(segments: Sequence[SegmentPrediction], rule: FusionRule) -> Budget:
@@ -67,7 +67,9 @@ def overturned_mask(segment: SegmentPrediction, rule: FusionRule) -> npt.NDArray
     return np.array([fused != slm for fused, slm in zip(fused_tags, slm_tags, strict=True)], dtype=bool)
 
 
-def rank_for_llm(segments: Sequence[SegmentPrediction], rule: FusionRule, budget: Budget) -> tuple[list[int], int]:
+def rank_and_count_passing_gate(
+    segments: Sequence[SegmentPrediction], rule: FusionRule, budget: Budget
+) -> tuple[list[int], int]:
     """Return the segments' indices in the order in which a growing budget asks, and how many pass the exact gate.
 
     Those that do not pass come last.

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from rayner.errors import ConfigError
 from rayner.fusion import gate
-from rayner.fusion.fused_entities import FusedEntity, accepted_entities, slm_entities
+from rayner.fusion.fused_entities import FusedEntity, build_accepted_entities, slm_entities
 from rayner.fusion.fusion_rule import FittingSample, RuleFit, llm_could_change
 from rayner.fusion.span_features import candidate_spans
 from rayner.text.predictions import SegmentPrediction, SlmPrediction
@@ -72,9 +72,9 @@ class FittedCustomRule:
         """Return the entities that the user's `accept` takes; the SLM's if the LLM could change nothing."""
         if segment.llm is None or not llm_could_change(segment, self):
             return slm_entities(segment.slm)
-        return accepted_entities(segment, [(span, None) for span in self._accept(segment)])
+        return build_accepted_entities(segment, [(span, None) for span in self._accept_and_check_spans(segment)])
 
-    def _accept(self, segment: SegmentPrediction) -> tuple[Span, ...]:
+    def _accept_and_check_spans(self, segment: SegmentPrediction) -> tuple[Span, ...]:
         """Call the user's `accept` without gold entities.
 
         Raises ConfigError for spans that overlap, and for spans that are no candidates.
@@ -100,7 +100,7 @@ class FittedCustomRule:
         """Return the maximal H of each character's block, [n_chars], nats."""
         return gate.block_entropy(slm, "max")
 
-    def without_tags_of(self, segment: SegmentPrediction, sample: FittingSample) -> "FittedCustomRule":
+    def hold_out_tags_of(self, segment: SegmentPrediction, sample: FittingSample) -> "FittedCustomRule":
         """Return the rule itself: it is fitted on other sentences."""
         return self
 

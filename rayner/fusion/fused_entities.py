@@ -29,7 +29,7 @@ class FusedEntity:
     rule_prob: float | None = None
 
 
-def record_votes(
+def build_fused_entity(
     span: Span, decided_by: str, slm: SlmPrediction, llm_entities: Sequence[LlmEntity] | None
 ) -> FusedEntity:
     """Build the fused entity of a span from the first entity of each model that overlaps it.
@@ -52,10 +52,12 @@ def record_votes(
 
 def slm_entities(slm: SlmPrediction) -> list[FusedEntity]:
     """Return the SLM's entities as the fused output, as where the LLM has no say."""
-    return [record_votes(span, "slm", slm, None) for span in slm.spans]
+    return [build_fused_entity(span, "slm", slm, None) for span in slm.spans]
 
 
-def accepted_entities(segment: SegmentPrediction, accepted: Sequence[tuple[Span, float | None]]) -> list[FusedEntity]:
+def build_accepted_entities(
+    segment: SegmentPrediction, spans_with_rule_probs: Sequence[tuple[Span, float | None]]
+) -> list[FusedEntity]:
     """Build the fused entities from spans that a rule accepted one by one, each with the rule's probability or None.
 
     Raises ValueError if the segment has no LLM answer.
@@ -64,8 +66,10 @@ def accepted_entities(segment: SegmentPrediction, accepted: Sequence[tuple[Span,
         raise ValueError(f"{segment.doc_id} [{segment.start}, {segment.end}) has no LLM answer")
     slm_spans, llm_spans = set(segment.slm.spans), set(segment.llm.spans)
     entities = []
-    for span, prob in accepted:
+    for span, prob in spans_with_rule_probs:
         # A span that neither model put is one that the small model considered: the small model decided it.
         decided_by = "slm" if span not in llm_spans else "agree" if span in slm_spans else "llm"
-        entities.append(replace(record_votes(span, decided_by, segment.slm, segment.llm.entities), rule_prob=prob))
+        entities.append(
+            replace(build_fused_entity(span, decided_by, segment.slm, segment.llm.entities), rule_prob=prob)
+        )
     return entities

@@ -74,7 +74,7 @@ class FusionRule(Protocol):
     def block_entropy(self, slm: SlmPrediction) -> npt.NDArray[np.float64]:
         """Return how unsure the SLM is about each character's block (`gate.block_entropy`), [n_chars], nats."""
 
-    def without_tags_of(self, segment: SegmentPrediction, sample: FittingSample) -> "FusionRule":
+    def hold_out_tags_of(self, segment: SegmentPrediction, sample: FittingSample) -> "FusionRule":
         """Return the rule without what it knows of the segment's tags from elsewhere, to judge it on that segment."""
 
     def summary(self) -> dict[str, Any]:

@@ -39,26 +39,26 @@ def block_entropy(slm: SlmPrediction, reduction: str) -> npt.NDArray[np.float64]
     return values
 
 
-def first_closed_slot(slm: SlmPrediction, weight: float, reduction: str) -> int:
+def first_closed_slot(slm: SlmPrediction, weight: float, entropy_reduction: str) -> int:
     """Return the end of the last block that the LLM could win; 0 if it can win none, so that it need not be asked."""
-    losable = np.flatnonzero(1.0 - block_entropy(slm, reduction) < max_llm_score(weight) + _MARGIN)
+    losable = np.flatnonzero(1.0 - block_entropy(slm, entropy_reduction) < max_llm_score(weight) + _MARGIN)
     return int(losable[-1]) + 1 if len(losable) else 0
 
 
-def stop_mask(slm: SlmPrediction, weight: float, reduction: str) -> npt.NDArray[np.bool_]:
+def stop_mask(slm: SlmPrediction, weight: float, entropy_reduction: str) -> npt.NDArray[np.bool_]:
     """Return the slots at which decoding may stop unless the LLM's answer holds an entity open there, [n_chars + 1].
 
     Slot i lies before character i. These are the slots from `first_closed_slot` on that lie in no entity of the SLM.
     """
-    slots = np.arange(len(slm.entropy) + 1) >= first_closed_slot(slm, weight, reduction)
+    slots = np.arange(len(slm.entropy) + 1) >= first_closed_slot(slm, weight, entropy_reduction)
     for span in slm.spans:
         slots[span.start + 1 : span.end] = False
     return slots
 
 
-def first_stop_slot(slm: SlmPrediction, llm_spans: Sequence[Span], weight: float, reduction: str) -> int:
+def first_stop_slot(slm: SlmPrediction, llm_spans: Sequence[Span], weight: float, entropy_reduction: str) -> int:
     """Return the slot up to which an LLM answer with these spans is read: the first of `stop_mask` that cuts none."""
-    slots = stop_mask(slm, weight, reduction)
+    slots = stop_mask(slm, weight, entropy_reduction)
     for span in llm_spans:
         slots[span.start + 1 : span.end] = False
     return int(np.argmax(slots))

@@ -20,9 +20,9 @@ from rayner.fusion.conflict_regions import (
     region_entropy,
     region_llm_probs,
 )
-from rayner.fusion.fused_entities import FusedEntity, record_votes, slm_entities
+from rayner.fusion.fused_entities import FusedEntity, build_fused_entity, slm_entities
 from rayner.fusion.fusion_rule import FittingSample, RuleFit
-from rayner.fusion.weight_search import WeightCurve, choose_weight, compute_f1_curve, tabulate_conflicts
+from rayner.fusion.weight_search import WeightCurve, choose_middle_of_best_weights, compute_f1_curve, tabulate_conflicts
 from rayner.text.predictions import LlmAnswer, SegmentPrediction, SlmPrediction
 
 _CURVE_DIGITS = 6
@@ -56,8 +56,8 @@ class RegionRule:
 
     def fit(self, sample: FittingSample) -> RuleFit:
         """Choose lambda for these reductions; the curve's `held_out_f1` is left at 0."""
-        f1 = compute_f1_curve(tabulate_conflicts(sample.segments, self.measure_region), sample.weights)
-        weight, best_f1 = choose_weight(sample.weights, f1)
+        f1 = compute_f1_curve(tabulate_conflicts(sample.segments, self.measure_entropy_and_llm_prob), sample.weights)
+        weight, best_f1 = choose_middle_of_best_weights(sample.weights, f1)
         curve = WeightCurve(
             entropy_reduction=self.entropy_reduction,
             llm_reduction=self.llm_reduction,
@@ -69,7 +69,9 @@ class RegionRule:
         )
         return RuleFit(replace(self, weight=weight), curve)
 
-    def measure_region(self, region: ConflictRegion, slm: SlmPrediction, llm: LlmAnswer) -> tuple[float, float]:
+    def measure_entropy_and_llm_prob(
+        self, region: ConflictRegion, slm: SlmPrediction, llm: LlmAnswer
+    ) -> tuple[float, float]:
         """Return H (nats) and P of a conflict region of the two predictions."""
         probs = region_llm_probs(region, llm, self.llm_confidence)
         entropy = region_entropy(region, slm.entropy, self.entropy_reduction)
@@ -93,13 +95,13 @@ class RegionRule:
             raise ValueError(f"the answer is known up to slot {llm.last_known_slot}, needed up to slot {end}")
         votes = [entity for entity in llm.entities if entity.span.end <= end]
         agreed, regions = find_agreements_and_conflicts([span for span in slm.spans if span.end <= end], votes)
-        entities = [record_votes(span, "agree", slm, votes) for span in agreed]
+        entities = [build_fused_entity(span, "agree", slm, votes) for span in agreed]
         for region in regions:
-            if slm_wins(*self.measure_region(region, slm, llm), self.weight):
-                entities += [record_votes(span, "slm", slm, votes) for span in region.slm_spans]
+            if slm_wins(*self.measure_entropy_and_llm_prob(region, slm, llm), self.weight):
+                entities += [build_fused_entity(span, "slm", slm, votes) for span in region.slm_spans]
             else:
-                entities += [record_votes(span, "llm", slm, votes) for span in region.llm_spans]
-        entities += [record_votes(span, "slm", slm, None) for span in slm.spans if span.end > end]
+                entities += [build_fused_entity(span, "llm", slm, votes) for span in region.llm_spans]
+        entities += [build_fused_entity(span, "slm", slm, None) for span in slm.spans if span.end > end]
         return sorted(entities, key=lambda entity: entity.span)
 
     def could_change(self, segment: SegmentPrediction) -> bool:
@@ -114,7 +116,7 @@ class RegionRule:
         """Return the H of each character's block (`gate.block_entropy`), [n_chars], nats."""
         return gate.block_entropy(slm, self.entropy_reduction)
 
-    def without_tags_of(self, segment: SegmentPrediction, sample: FittingSample) -> "RegionRule":
+    def hold_out_tags_of(self, segment: SegmentPrediction, sample: FittingSample) -> "RegionRule":
         """Return the rule itself: it knows nothing of single sentences."""
         return self
 

@@ -51,7 +51,7 @@ def decide_held_out(rule: FusionRule, sample: FittingSample, *, folds: int, seed
         fitted = rule.fit(sample.with_segments(others or segments)).rule
         for i, segment in enumerate(segments):
             if fold_by_text[segment.text] == fold:
-                entities[i] = fitted.without_tags_of(segment, sample).decide(segment)
+                entities[i] = fitted.hold_out_tags_of(segment, sample).decide(segment)
     return entities
 
 

@@ -28,7 +28,9 @@ _LLM_BOUNDS = {
 }  # fmt: skip
 
 
-def max_linear_score(segment: SegmentPrediction, types: Sequence[str], lexicon: Lexicon, weights: Floats) -> float:
+def max_score_over_llm_answers(
+    segment: SegmentPrediction, types: Sequence[str], lexicon: Lexicon, weights: Floats
+) -> float:
     """Return the most that a linear rule could give any candidate, where the small model puts none itself.
 
     weights: [n_features], by column of `compute_span_features`.

@@ -78,7 +78,7 @@ def compute_span_features(
     features = np.zeros((len(spans), len(feature_names(types))))
     for i, span in enumerate(spans):
         features[i] = [
-            *_proposal_features(span, slm_spans, llm_entities.keys()),
+            *_agreement_and_overlap_features(span, slm_spans, llm_entities.keys()),
             *_slm_features(segment.slm, span, types),
             *_llm_features(log_slot_probs[span.start : span.end + 1], llm_entities.get(span)),
             *lexical_features(segment.text[span.start : span.end], span.type, lexicon),
@@ -100,7 +100,7 @@ def entity_label_log_probs(log_probs: npt.NDArray[np.float32], span: Span, types
     return label_log_probs
 
 
-def _proposal_features(span: Span, slm_spans: Iterable[Span], llm_spans: Iterable[Span]) -> list[float]:
+def _agreement_and_overlap_features(span: Span, slm_spans: Iterable[Span], llm_spans: Iterable[Span]) -> list[float]:
     """Say which models put the span, and which put other spans that overlap it, of any and of the same type."""
     overlapping = [[other for other in side if other.overlaps(span)] for side in (slm_spans, llm_spans)]
     puts = [float(span in side) for side in overlapping]

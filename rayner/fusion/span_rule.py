@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from rayner.fusion import gate
-from rayner.fusion.fused_entities import FusedEntity, accepted_entities, slm_entities
+from rayner.fusion.fused_entities import FusedEntity, build_accepted_entities, slm_entities
 from rayner.fusion.fusion_rule import FittingSample, RuleFit, llm_could_change
 from rayner.fusion.lexicon import Lexicon
 from rayner.fusion.logistic import fit_logistic_weights
-from rayner.fusion.span_bound import max_linear_score
+from rayner.fusion.span_bound import max_score_over_llm_answers
 from rayner.fusion.span_features import (
     NON_NEGATIVE_FEATURES,
     Floats,
@@ -70,7 +70,7 @@ class SpanRule:
         """Return the accepted candidates with probabilities; the SLM's entities if the LLM could change nothing."""
         if segment.llm is None or not llm_could_change(segment, self):
             return slm_entities(segment.slm)
-        return accepted_entities(segment, accept_candidates(segment, self))
+        return build_accepted_entities(segment, accept_candidates(segment, self))
 
     def could_change(self, segment: SegmentPrediction) -> bool:
         """Say whether some LLM answer could give other entities than the small model's.
@@ -80,7 +80,8 @@ class SpanRule:
         weights = np.array(self.weights)
         lowest = math.log(self.threshold / (1 - self.threshold)) - _MARGIN
         return bool(
-            segment.slm.spans or weights[0] + max_linear_score(segment, self.types, self.lexicon, weights[1:]) > lowest
+            segment.slm.spans
+            or weights[0] + max_score_over_llm_answers(segment, self.types, self.lexicon, weights[1:]) > lowest
         )
 
     def stop_mask(self, slm: SlmPrediction) -> npt.NDArray[np.bool_] | None:
@@ -91,7 +92,7 @@ class SpanRule:
         """Return the maximal H of each character's block, [n_chars], nats."""
         return gate.block_entropy(slm, "max")
 
-    def without_tags_of(self, segment: SegmentPrediction, sample: FittingSample) -> "SpanRule":
+    def hold_out_tags_of(self, segment: SegmentPrediction, sample: FittingSample) -> "SpanRule":
         """Return the rule with the lexicon that does not hold the segment's tags."""
         return replace(self, lexicon=sample.fold_lexicons.get(segment.doc_id, self.lexicon))
 
@@ -146,16 +147,18 @@ def fit_span_rule(
     is_gold = [span in segment.gold for segment, spans in zip(segments, candidates, strict=True) for span in spans]
     if not is_gold:
         return SpanRule.unfitted(types, lexicon)
-    weights = _fit_weights(columns, is_gold, feature_names(types), ridge)
+    weights = _fit_constant_and_weights(columns, is_gold, feature_names(types), ridge)
     rules = [SpanRule(tuple(types), weights, own_lexicon) for own_lexicon in lexicons]
     return SpanRule(tuple(types), weights, lexicon, _choose_threshold(segments, rules))
 
 
-def _fit_weights(columns: Floats, is_gold: Sequence[bool], names: Sequence[str], ridge: float) -> tuple[float, ...]:
+def _fit_constant_and_weights(
+    columns: Floats, is_gold: Sequence[bool], column_names: Sequence[str], ridge: float
+) -> tuple[float, ...]:
     """Return the constant and the weights of the columns, [1 + n_columns]."""
     mean, scale = columns.mean(axis=0), columns.std(axis=0)
     scale[scale < 1e-9] = np.inf  # a constant column says nothing
-    non_negative = [names.index(name) for name in NON_NEGATIVE_FEATURES]
+    non_negative = [column_names.index(name) for name in NON_NEGATIVE_FEATURES]
     ones = np.ones((len(columns), 1))
     while True:
         fitted: Floats = np.array(
@@ -168,15 +171,15 @@ def _fit_weights(columns: Floats, is_gold: Sequence[bool], names: Sequence[str],
         scale[negative] = np.inf
 
 
-def _choose_threshold(segments: Sequence[SegmentPrediction], rules: Sequence[SpanRule]) -> float:
+def _choose_threshold(segments: Sequence[SegmentPrediction], rule_per_segment: Sequence[SpanRule]) -> float:
     """Return the threshold at which the rule, given for each segment with its lexicon, reaches the highest F1.
 
     Lowering it only adds to what is accepted. It lies in the middle between two candidates.
     """
     pairs = [
         (segment, candidate)
-        for segment, rule in zip(segments, rules, strict=True)
-        for candidate in rank_candidates(segment, rule)
+        for segment, rule in zip(segments, rule_per_segment, strict=True)
+        for candidate in rank_nonoverlapping_candidates(segment, rule)
     ]
     ranked = sorted(((prob, span in segment.gold) for segment, (span, prob) in pairs), reverse=True)
     probs = np.array([prob for prob, _ in ranked])
@@ -199,7 +202,7 @@ def candidate_probs(segment: SegmentPrediction, spans: Sequence[Span], rule: Spa
     return probs
 
 
-def rank_candidates(segment: SegmentPrediction, rule: SpanRule) -> list[tuple[Span, float]]:
+def rank_nonoverlapping_candidates(segment: SegmentPrediction, rule: SpanRule) -> list[tuple[Span, float]]:
     """Return the candidates with their probabilities, best first, without any that overlap a better one."""
     spans = candidate_spans(segment, rule.types)
     probs = candidate_probs(segment, spans, rule)
@@ -212,4 +215,4 @@ def rank_candidates(segment: SegmentPrediction, rule: SpanRule) -> list[tuple[Sp
 
 def accept_candidates(segment: SegmentPrediction, rule: SpanRule) -> list[tuple[Span, float]]:
     """Return the entities of a segment that both models answered, in order, with their probabilities."""
-    return sorted((span, prob) for span, prob in rank_candidates(segment, rule) if prob > rule.threshold)
+    return sorted((span, prob) for span, prob in rank_nonoverlapping_candidates(segment, rule) if prob > rule.threshold)

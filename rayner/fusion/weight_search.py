@@ -23,7 +23,7 @@ class WeightCurve:
     """F1 at every lambda that was tried, under given reductions.
 
     weights, f1: lambdas and strict entity micro F1 on all held-out sentences, rounded to 6 digits.
-    best_weight, best_f1: the chosen lambda (`choose_weight`) and its F1, not rounded.
+    best_weight, best_f1: the chosen lambda (`choose_middle_of_best_weights`) and its F1, not rounded.
     held_out_f1: F1 on sentences that lambda was not fitted on; the reductions are the same on all of them.
     """
 
@@ -57,11 +57,11 @@ class ConflictTable:
 
 def tabulate_conflicts(
     segments: Sequence[SegmentPrediction],
-    measure_region: Callable[[ConflictRegion, SlmPrediction, LlmAnswer], tuple[float, float]],
+    measure_entropy_and_llm_prob: Callable[[ConflictRegion, SlmPrediction, LlmAnswer], tuple[float, float]],
 ) -> ConflictTable:
     """Collect the conflict regions of labelled segments that both models answered.
 
-    measure_region: gives H and P of a region (`RegionRule.measure_region`).
+    measure_entropy_and_llm_prob: gives H and P of a region (`RegionRule.measure_entropy_and_llm_prob`).
     Raises ValueError for a segment without an LLM answer.
     """
     scores: list[tuple[float, float]] = []
@@ -76,7 +76,7 @@ def tabulate_conflicts(
         right += len(gold.intersection(agreed))
         predicted += len(agreed)
         for region in regions:
-            entropy, llm_prob = measure_region(region, segment.slm, segment.llm)
+            entropy, llm_prob = measure_entropy_and_llm_prob(region, segment.slm, segment.llm)
             scores.append((1.0 - entropy, llm_prob))
             slm, llm = ((len(gold.intersection(side)), len(side)) for side in (region.slm_spans, region.llm_spans))
             counts.append((slm, llm))
@@ -100,7 +100,7 @@ def compute_f1_curve(table: ConflictTable, weights: _Floats) -> _Floats:
     return curve
 
 
-def choose_weight(weights: _Floats, f1: _Floats) -> tuple[float, float]:
+def choose_middle_of_best_weights(weights: _Floats, f1: _Floats) -> tuple[float, float]:
     """Return lambda and F1 at the middle of the longest stretch of lambdas that reach the maximum.
 
     A small change of the data moves the middle of a plateau least.

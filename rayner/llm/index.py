@@ -64,7 +64,7 @@ def build_sentence_index(
     return SentenceIndex(vectors, list(sentences))
 
 
-def check_sentence_index(
+def check_and_count_self_nearest(
     index: SentenceIndex, encoder: AnySentenceEncoder, texts: Sequence[str], k: int, batch_size: int
 ) -> int:
     """Search an index for texts that it holds, and return for how many of them the nearest sentence is the text itself.
@@ -93,17 +93,18 @@ def save_sentence_index(index: SentenceIndex, folder: Path) -> None:
     write_labelled_sentences(folder / _SENTENCES_FILE, index.sentences)
 
 
-def load_sentence_index(folder: Path, digest: str | None = None) -> SentenceIndex:
+def load_sentence_index(folder: Path, expected_digest: str | None = None) -> SentenceIndex:
     """Read an index.
 
-    digest: SHA-256 of the folder as the step `build_index` recorded it. It is checked before FAISS opens a file,
-        because FAISS trusts its files.
+    expected_digest: SHA-256 of the folder as the step `build_index` recorded it. It is checked before FAISS opens
+        a file, because FAISS trusts its files.
     Raises DataError where the digest differs, ConfigError where the folder holds no index or its files do not fit.
     """
-    found_digest = folder_sha256(folder) if digest is not None else None
-    if found_digest != digest:
+    found_digest = folder_sha256(folder) if expected_digest is not None else None
+    if found_digest != expected_digest:
         raise DataError(
-            f"{folder / _VECTORS_FILE}: expected the index that build_index made (SHA-256 of its folder {digest}), "
+            f"{folder / _VECTORS_FILE}: expected the index that build_index made "
+            f"(SHA-256 of its folder {expected_digest}), "
             f"found another ({found_digest})"
         )
     try:

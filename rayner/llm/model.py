@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM
 
 from rayner.config.model_settings import LoraConfig
 from rayner.llm.prompt_encoder import PromptEncoder, load_prompt_encoder
-from rayner.modeling.checkpoint import checkpoint_error, safe_load_options
+from rayner.modeling.checkpoint import checkpoint_error, reject_pickles_and_build_kwargs
 from rayner.modeling.devices import TORCH_DTYPES
 
 
@@ -39,11 +39,15 @@ def load_llm_checkpoint(
     Raises ConfigError where a checkpoint cannot be loaded.
     """
     try:
-        model = AutoModelForCausalLM.from_pretrained(str(base), dtype=TORCH_DTYPES[dtype], **safe_load_options(base))
+        model = AutoModelForCausalLM.from_pretrained(
+            str(base), dtype=TORCH_DTYPES[dtype], **reject_pickles_and_build_kwargs(base)
+        )
         if adapter is not None:
             from peft import PeftModel  # slow to import: only where an adapter is
 
-            safe_load_options(adapter)  # peft takes no such arguments: it reads safetensors where there are any
+            reject_pickles_and_build_kwargs(
+                adapter
+            )  # peft takes no such arguments: it reads safetensors where there are any
             model = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
     except (OSError, ValueError, SafetensorError) as error:
         raise checkpoint_error(base, "a checkpoint of a causal model", error) from error
@@ -53,26 +57,26 @@ def load_llm_checkpoint(
 
 
 def compute_logits(
-    causal: Any,  # noqa: ANN401 - transformers' models share no useful base
+    causal_lm: Any,  # noqa: ANN401 - transformers' models share no useful base
     hidden: torch.Tensor,
-    ids: torch.Tensor | None,
+    token_ids: torch.Tensor | None,
 ) -> torch.Tensor:
     """Return the logits, in float32, of some tokens or of all.
 
     The output layer computes only what is asked for, because over a large vocabulary it is expensive.
 
-    causal: the model. hidden: [n, hidden]. ids: [n, m] the tokens in question; None for the whole vocabulary.
+    causal_lm: the model. hidden: [n, hidden]. ids: [n, m] the tokens in question; None for the whole vocabulary.
     Returns [n, m] or [n, vocabulary].
     """
-    head = causal.get_output_embeddings()
-    cap: float | None = getattr(causal.config, "final_logit_softcapping", None)
+    head = causal_lm.get_output_embeddings()
+    cap: float | None = getattr(causal_lm.config, "final_logit_softcapping", None)
     logits: torch.Tensor
-    if ids is None:
+    if token_ids is None:
         logits = head(hidden)
     else:
-        logits = (head.weight[ids] @ hidden.unsqueeze(-1)).squeeze(-1)
+        logits = (head.weight[token_ids] @ hidden.unsqueeze(-1)).squeeze(-1)
         if head.bias is not None:
-            logits = logits + head.bias[ids]
+            logits = logits + head.bias[token_ids]
     logits = logits.float()
     return logits if cap is None else cap * torch.tanh(logits / cap)
 

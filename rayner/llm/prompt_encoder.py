@@ -4,7 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rayner.llm.prompts import PartSpelling, PromptPart, build_example_parts, build_instruction_parts, build_query_parts
+from rayner.llm.prompts import (
+    PartSpelling,
+    PromptPart,
+    build_example_parts_nearest_last,
+    build_instruction_parts,
+    build_query_parts,
+)
 from rayner.modeling.tokenizer import CharTokenizer, load_tokenizer
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.tag_grammar import TagGrammar, TagSpelling, TokenIds
@@ -42,7 +48,7 @@ class PromptEncoder:
 
     def example_tokens(self, examples: Sequence[LabelledSentence]) -> list[int]:
         """Encode the examples."""
-        return self._encode_parts(build_example_parts(examples))
+        return self._encode_parts(build_example_parts_nearest_last(examples))
 
     def query_tokens(self, text: str) -> list[int]:
         """Encode the sentence to tag, and what stands between it and the answer."""

@@ -55,7 +55,7 @@ def build_tagged_parts(sentence: LabelledSentence) -> list[PromptPart]:
     return [*parts, PromptPart(PartSpelling.COPIED, sentence.text[end:])]
 
 
-def build_example_parts(examples: Sequence[LabelledSentence]) -> list[PromptPart]:
+def build_example_parts_nearest_last(examples: Sequence[LabelledSentence]) -> list[PromptPart]:
     """Return the parts of the examples, the most similar last, next to the sentence.
 
     examples: the most similar first, as retrieval gives them.
@@ -76,7 +76,7 @@ def build_query_parts(text: str) -> list[PromptPart]:
     ]
 
 
-def choose_fixed_examples(candidates: Iterable[LabelledSentence], count: int) -> list[LabelledSentence]:
+def choose_examples_covering_types(candidates: Iterable[LabelledSentence], count: int) -> list[LabelledSentence]:
     """Choose the examples of the few-shot setting: one by one, the sentence that adds the most new entity types.
 
     Of equally good candidates the first is taken.

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from transformers import AutoModel
 
 from rayner.modeling.batching import inference_batches
-from rayner.modeling.checkpoint import checkpoint_error, safe_load_options
+from rayner.modeling.checkpoint import checkpoint_error, reject_pickles_and_build_kwargs
 from rayner.modeling.tensors import mean_unit_vectors, pad_rows
 from rayner.modeling.tokenizer import CharTokenizer, load_tokenizer
 
@@ -86,7 +86,7 @@ def load_sentence_encoder(folder: str | Path, device: torch.device) -> SentenceE
     Raises ConfigError where the checkpoint cannot be loaded.
     """
     try:
-        model = AutoModel.from_pretrained(str(folder), **safe_load_options(folder))
+        model = AutoModel.from_pretrained(str(folder), **reject_pickles_and_build_kwargs(folder))
     except (OSError, ValueError, SafetensorError) as error:
         raise checkpoint_error(folder, "a checkpoint of an encoder", error) from error
     return SentenceEncoder(model.to(device).eval(), CharTokenizer(load_tokenizer(folder)), device)

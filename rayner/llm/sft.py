@@ -79,7 +79,7 @@ class SftLoss(torch.nn.Module):
         rows = [[*example.prompt, *example.answer, self.end_token] for example in examples]
         tokens = pad_rows(rows, self.pad_token).to(self.device)
         mask = pad_rows([[1] * len(row) for row in rows], 0).to(self.device)
-        positions = self._taught_positions(examples)
+        positions = self._list_loss_positions(examples)
         has_adapter = hasattr(self.model, "peft_config")
         causal: Any = self.model.get_base_model() if has_adapter else self.model
         hidden = causal.get_decoder()(input_ids=tokens, attention_mask=mask, use_cache=False).last_hidden_state
@@ -96,7 +96,7 @@ class SftLoss(torch.nn.Module):
         logits = logits.masked_fill(allowed < 0, float("-inf"))
         return torch.nn.functional.cross_entropy(logits, (allowed == targets[:, None]).int().argmax(1))
 
-    def _taught_positions(self, examples: Sequence[SftExample]) -> list[tuple[int, int, TokenIds]]:
+    def _list_loss_positions(self, examples: Sequence[SftExample]) -> list[tuple[int, int, TokenIds]]:
         """List (row, position before the target token, allowed token ids) of every token that counts in the loss."""
         return [
             (row, len(example.prompt) + k - 1, allowed)

@@ -15,7 +15,7 @@ _PICKLE_SUFFIXES = frozenset((".bin", ".pt", ".pth", ".ckpt", ".pkl"))
 _SAFETENSORS_INDEX = ".safetensors.index.json"
 
 
-def safe_load_options(model: str | Path) -> dict[str, bool]:
+def reject_pickles_and_build_kwargs(model: str | Path) -> dict[str, bool]:
     """Return the arguments with which transformers opens only safetensors and runs no code of a checkpoint.
 
     Raises ConfigError, naming the file, for a folder that has only pickled weights, or whose JSON makes transformers
@@ -27,12 +27,12 @@ def safe_load_options(model: str | Path) -> dict[str, bool]:
     return {"use_safetensors": True, "trust_remote_code": False}
 
 
-def checkpoint_error(model: str | Path, expected: str, error: Exception) -> ConfigError:
+def checkpoint_error(model: str | Path, expected_content: str, error: Exception) -> ConfigError:
     """Return the error, in one line, for a checkpoint that cannot be loaded. expected: what it should be."""
     found = " ".join(str(error).split())
     if "trust_remote_code" in found:  # transformers asks for an argument that users of rayner cannot give
         found = "one that needs Python code of its own, which is not run (docs/security.md)"
-    return ConfigError(f"{model}: expected {expected}, found: {found}")
+    return ConfigError(f"{model}: expected {expected_content}, found: {found}")
 
 
 def _reject_pickled_weights(folder: Path) -> None:
@@ -73,7 +73,7 @@ def _pickle_error(folder: Path, name: str) -> ConfigError:
 
 
 @contextmanager
-def unpickle_only_deepspeed_states() -> Iterator[None]:
+def restrict_unpickling_to_deepspeed_states() -> Iterator[None]:
     """Let torch unpickle, while the block runs, only tensors and the three classes of DeepSpeed's training states.
 
     DeepSpeed asks for unrestricted pickles; anything else in one raises pickle.UnpicklingError.

@@ -12,7 +12,7 @@ Description = TypeVar("Description")
 
 
 def read_description(
-    path: Path, from_json: Callable[[Mapping[str, Any]], Description], format_version: int, expected: str
+    path: Path, from_json: Callable[[Mapping[str, Any]], Description], format_version: int, expected_content: str
 ) -> Description:
     """Read a description file.
 
@@ -27,7 +27,7 @@ def read_description(
         reason = " ".join(str(error).split())
         if isinstance(error, KeyError):
             reason = f"{path.name} without {reason}"
-        raise ConfigError(f"{path.parent}: expected {expected}, found: {reason}") from error
+        raise ConfigError(f"{path.parent}: expected {expected_content}, found: {reason}") from error
 
 
 def write_description(path: Path, fields: Mapping[str, Any], format_version: int) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rayner.rendering.bilingual import BilingualText, join_texts, same_in_both
-from rayner.rendering.translation import translate, type_with_gloss
+from rayner.rendering.translation import format_type_with_gloss, translate
 
 _NO_TEXT = same_in_both("")
 _DECIDER_KEYS = {"agree": "both_agree", "slm": "by_slm", "llm": "by_llm"}
@@ -52,7 +52,7 @@ class TextPiece:
 
 
 def split_by_entities(
-    text: str, entities: Sequence[Mapping[str, Any]], region: tuple[int, int] = (0, 0)
+    text: str, entities: Sequence[Mapping[str, Any]], conflict_region: tuple[int, int] = (0, 0)
 ) -> list[TextPiece]:
     """Split a text into its entities and the text between them; the runs of all pieces joined are the text.
 
@@ -69,17 +69,17 @@ def split_by_entities(
                 f"entity {type_name} at {start}-{end}: expected a non-empty span inside the {len(text)} characters, "
                 f"found one that is empty, overlaps the entity before (it ends at {end_of_last}) or exceeds the text"
             )
-        pieces.append(TextPiece(_split_runs(text, end_of_last, start, region)))
-        runs = _split_runs(text, start, end, region)
+        pieces.append(TextPiece(_split_at_rare_chars_and_region(text, end_of_last, start, conflict_region)))
+        runs = _split_at_rare_chars_and_region(text, start, end, conflict_region)
         pieces.append(TextPiece(runs, type_name, describe_entity(entity), entity.get("decided_by") or ""))
         end_of_last = end
-    pieces.append(TextPiece(_split_runs(text, end_of_last, len(text), region)))
+    pieces.append(TextPiece(_split_at_rare_chars_and_region(text, end_of_last, len(text), conflict_region)))
     return [piece for piece in pieces if piece.runs]
 
 
 def describe_entity(entity: Mapping[str, Any]) -> BilingualText:
     """Describe an entity in words: type, confidence, who decided, and the votes of both models."""
-    parts = [type_with_gloss(entity["type"])]
+    parts = [format_type_with_gloss(entity["type"])]
     if entity.get("score") is not None:
         parts.append(translate("with_confidence", f"{entity['score']:.3f}"))
     if entity.get("decided_by"):
@@ -109,16 +109,18 @@ def _describe_vote(model: str, type_name: str | None, symbol: str, number: float
     return vote if number is None else translate("vote_with_number", vote, symbol, f"{number:.3f}")
 
 
-def _split_runs(text: str, start: int, end: int, region: tuple[int, int]) -> tuple[TextRun, ...]:
+def _split_at_rare_chars_and_region(
+    text: str, start: int, end: int, conflict_region: tuple[int, int]
+) -> tuple[TextRun, ...]:
     """Split text[start:end] at the bounds of the region and around characters that fonts may lack."""
     runs: list[TextRun] = []
     run_start = start
     for i in range(start, end + 1):
         note = describe_rare_char(text[i]) if i < end else None
-        if (i == end or note or i in region) and run_start < i:
-            runs.append(TextRun(text[run_start:i], None, region[0] <= run_start < region[1]))
+        if (i == end or note or i in conflict_region) and run_start < i:
+            runs.append(TextRun(text[run_start:i], None, conflict_region[0] <= run_start < conflict_region[1]))
             run_start = i
         if note:
-            runs.append(TextRun(text[i], note, region[0] <= i < region[1]))
+            runs.append(TextRun(text[i], note, conflict_region[0] <= i < conflict_region[1]))
             run_start = i + 1
     return tuple(runs)

@@ -23,7 +23,7 @@ def translate_setting(value: str) -> BilingualText:
     return translate(f"setting_{value}") if f"setting_{value}" in TEXTS else same_in_both(value)
 
 
-def translate_feature(name: str) -> BilingualText:
+def translate_feature_name(name: str) -> BilingualText:
     """Return the name of a feature of the learned rule in both languages. `length 3` and `type NR` carry a value."""
     if f"feature_{name}" in TEXTS:
         return translate(f"feature_{name}")
@@ -31,13 +31,13 @@ def translate_feature(name: str) -> BilingualText:
     return translate("name_and_number", translate(f"feature_{label}"), value)
 
 
-def type_gloss(type_name: str) -> BilingualText | None:
+def find_type_gloss(type_name: str) -> BilingualText | None:
     """Return what a type means, such as `person`, None for a type without a gloss."""
     key = f"gloss_{type_name}"
     return translate(key) if key in TEXTS else None
 
 
-def type_with_gloss(type_name: str) -> BilingualText:
+def format_type_with_gloss(type_name: str) -> BilingualText:
     """Return `NR person`, or the bare name of a type without a gloss."""
-    gloss = type_gloss(type_name)
+    gloss = find_type_gloss(type_name)
     return translate("type_code_and_gloss", type_name, gloss) if gloss else same_in_both(type_name)

@@ -25,7 +25,7 @@ def evaluation_to_csv_tables(evaluation: Evaluation) -> dict[str, str]:
     """Return the tables by file name. Shares are in [0, 1]; an empty type means all types, or no entity."""
     systems, calibration = evaluation.systems, evaluation.calibration
     rows: dict[str, Iterable[_Row]] = {
-        "scores.csv": _score_rows(systems),
+        "scores.csv": _list_score_rows(systems),
         "averages.csv": (
             (name, system.macro_f1, system.token_macro_with_o, system.token_macro_without_o)
             for name, system in systems.items()
@@ -42,7 +42,7 @@ def evaluation_to_csv_tables(evaluation: Evaluation) -> dict[str, str]:
             for predicted_type, n in predicted.items()
         ),
         "differences.csv": ((pair, *values) for pair, values in evaluation.paired.items()),
-        "calibration.csv": _calibration_rows(calibration),
+        "calibration.csv": _list_calibration_rows(calibration),
         "reliability.csv": (
             (name, b.low, b.high, b.mean, b.right, b.n) for name, system in calibration.items() for b in system.bins
         ),
@@ -50,7 +50,7 @@ def evaluation_to_csv_tables(evaluation: Evaluation) -> dict[str, str]:
     return {name: _format_csv(COLUMNS[name], table_rows) for name, table_rows in rows.items()}
 
 
-def _score_rows(systems: Mapping[str, SystemScores]) -> Iterator[_Row]:
+def _list_score_rows(systems: Mapping[str, SystemScores]) -> Iterator[_Row]:
     for name, system in systems.items():
         scores = {"": (system.micro, system.interval)}
         scores |= {type_name: (score, score.interval) for type_name, score in system.per_type.items()}
@@ -59,7 +59,7 @@ def _score_rows(systems: Mapping[str, SystemScores]) -> Iterator[_Row]:
             yield (name, type_name, *counts, score.precision, score.recall, score.f1, *interval)
 
 
-def _calibration_rows(calibration: Mapping[str, SystemCalibration]) -> Iterator[_Row]:
+def _list_calibration_rows(calibration: Mapping[str, SystemCalibration]) -> Iterator[_Row]:
     for name, system in calibration.items():
         yield (name, "", system.n, system.before, system.after)
         for type_name, by_type in (system.by_type or {}).items():

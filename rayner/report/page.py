@@ -17,11 +17,11 @@ from rayner.rendering.bilingual import BilingualText, join_texts, same_in_both
 from rayner.rendering.tagged_text import TaggedSample, TextPiece, split_by_entities
 from rayner.rendering.templates import load_templates
 from rayner.rendering.translation import (
+    find_type_gloss,
+    format_type_with_gloss,
     translate,
-    translate_feature,
+    translate_feature_name,
     translate_setting,
-    type_gloss,
-    type_with_gloss,
 )
 from rayner.rendering.type_styles import assign_type_colours
 from rayner.report import fact_tables, plots
@@ -96,29 +96,30 @@ def write_report_page(
 ) -> None:
     """Write the page to `path` (UTF-8). Sections without data are left out.
 
-    evaluation: None without labelled test data. facts: any JSON; the tables of `fact_tables.main_tables` are shown, the
+    evaluation: None without labelled test data. facts: any JSON; the tables of `fact_tables.build_main_fact_tables`
+    are shown, the
     others are in a closed part. Raises ValueError if the entities of a sample overlap or exceed its text.
     """
     template = _load_report_templates().get_template("report.html.j2")
     page = template.render(
         title=title,
-        facts=fact_tables.main_tables(facts),
-        more_facts=fact_tables.remaining_tables(facts),
+        facts=fact_tables.build_main_fact_tables(facts),
+        more_facts=fact_tables.build_remaining_fact_tables(facts),
         methods=methods,
-        **_type_styles(evaluation, samples),
+        **_list_types_with_styles(evaluation, samples),
         systems=_SYSTEMS,
         all_systems=_ALL_SYSTEMS,
         evaluation=evaluation,
-        cards=_score_cards(evaluation) if evaluation else [],
+        cards=_build_score_cards(evaluation) if evaluation else [],
         comparisons=_compare_systems(evaluation) if evaluation else [],
         fusion=fusion,
         rule=_describe_region_rule(fusion) if fusion else None,
-        rule_choice=_describe_choice(fusion) if fusion else None,
-        weights=_span_rule_weights(fusion) if fusion else [],
-        baselines=_describe_baselines(fusion) if fusion else None,
+        rule_choice=_describe_rule_choice(fusion) if fusion else None,
+        weights=_rank_span_rule_weights(fusion) if fusion else [],
+        baselines=_describe_baseline_f1(fusion) if fusion else None,
         curve_maxima=_curve_maxima(fusion) if fusion else [],
         plots=_draw_plots(evaluation, fusion),
-        disagreements=list(map(_conflict_lines, evaluation.disagreements)) if evaluation else [],
+        disagreements=list(map(_build_conflict_lines, evaluation.disagreements)) if evaluation else [],
         open_disagreements=_OPEN_DISAGREEMENTS,
         samples=[(sample.title, split_by_entities(sample.text, sample.entities)) for sample in samples],
     )
@@ -128,8 +129,8 @@ def write_report_page(
 
 def _load_report_templates() -> Environment:
     environment = load_templates(Path(__file__).parent)
-    environment.globals["type_gloss"] = type_gloss
-    environment.filters |= {"percent": format_percent, "with_gloss": type_with_gloss}
+    environment.globals["type_gloss"] = find_type_gloss
+    environment.filters |= {"percent": format_percent, "with_gloss": format_type_with_gloss}
     return environment
 
 
@@ -143,7 +144,7 @@ def format_points(difference: float) -> str:
     return f"{100 * difference:+.2f}".replace("-", "\u2212")
 
 
-def _score_cards(evaluation: Evaluation) -> list[ScoreCard]:
+def _build_score_cards(evaluation: Evaluation) -> list[ScoreCard]:
     systems = [(name, label, evaluation.systems[name]) for name, label in _SYSTEMS.items()]
     values = [value for _, _, system in systems for value in (*system.interval, system.micro.f1)]
     low = min(values)
@@ -170,9 +171,9 @@ def _compare_systems(evaluation: Evaluation) -> list[Comparison]:
     return [_describe_difference(pair, *values) for pair, values in evaluation.paired.items()]
 
 
-def _describe_difference(pair: str, difference: float, low: float, high: float) -> Comparison:
+def _describe_difference(system_pair: str, difference: float, low: float, high: float) -> Comparison:
     """Describe a paired difference: of two systems as in "fused-slm", the F1 of the first minus that of the second."""
-    first, second = (_ALL_SYSTEMS.get(name, same_in_both(name)) for name in pair.split("-"))
+    first, second = (_ALL_SYSTEMS.get(name, same_in_both(name)) for name in system_pair.split("-"))
     verdict = "ahead" if low > 0 else "behind" if high < 0 else "even"
     if verdict == "behind":
         first, second, difference, low, high = second, first, -difference, -high, -low
@@ -198,7 +199,7 @@ def _describe_region_rule(fusion: TunedFusion) -> BilingualText:
     )
 
 
-def _describe_choice(fusion: TunedFusion) -> BilingualText | None:
+def _describe_rule_choice(fusion: TunedFusion) -> BilingualText | None:
     """Say which rule was chosen and the held-out F1 of the rules; None if the others have no such F1."""
     f1 = {name: format_percent(value) for name, value in fusion.held_out_f1.items()}
     if fusion.chosen == SpanRule.name:
@@ -208,15 +209,15 @@ def _describe_choice(fusion: TunedFusion) -> BilingualText | None:
     return translate("spans_not_chosen", f1[SpanRule.name], f1[RegionRule.name]) if f1 else None
 
 
-def _span_rule_weights(fusion: TunedFusion) -> list[tuple[BilingualText, float]]:
+def _rank_span_rule_weights(fusion: TunedFusion) -> list[tuple[BilingualText, float]]:
     """Return the features and weights of the learned rule, the largest weight first; none if it was not chosen."""
     if fusion.chosen != SpanRule.name:
         return []
     weights = sorted(fusion.span_rule.named_weights.items(), key=lambda item: -abs(item[1]))
-    return [(translate_feature(name), weight) for name, weight in weights]
+    return [(translate_feature_name(name), weight) for name, weight in weights]
 
 
-def _describe_baselines(fusion: TunedFusion) -> BilingualText | None:
+def _describe_baseline_f1(fusion: TunedFusion) -> BilingualText | None:
     """List the F1 of each system on held-out data, None if there are none."""
     if not fusion.baseline_f1:
         return None
@@ -257,9 +258,9 @@ def _draw_plots(evaluation: Evaluation | None, fusion: TunedFusion | None) -> di
     return {name: Markup(svg) for name, svg in svgs.items()}
 
 
-def _conflict_lines(disagreement: Disagreement) -> ConflictLines:
+def _build_conflict_lines(disagreement: Disagreement) -> ConflictLines:
     lines = []
-    for key, spans in _spans_by_source(disagreement).items():
+    for key, spans in _group_spans_by_source(disagreement).items():
         entities = [{"start": start, "end": end, "type": type_name} for start, end, type_name in spans]
         lines.append(
             (key, translate(key).capitalized, split_by_entities(disagreement.text, entities, disagreement.region))
@@ -276,7 +277,7 @@ def _conflict_lines(disagreement: Disagreement) -> ConflictLines:
     return ConflictLines(disagreement, lines, verdict, outcome)
 
 
-def _spans_by_source(disagreement: Disagreement) -> dict[str, tuple[tuple[int, int, str], ...]]:
+def _group_spans_by_source(disagreement: Disagreement) -> dict[str, tuple[tuple[int, int, str], ...]]:
     return {
         "gold": disagreement.gold,
         "slm": disagreement.slm,
@@ -285,11 +286,13 @@ def _spans_by_source(disagreement: Disagreement) -> dict[str, tuple[tuple[int, i
     }
 
 
-def _type_styles(evaluation: Evaluation | None, samples: Sequence[TaggedSample]) -> dict[str, Any]:
+def _list_types_with_styles(evaluation: Evaluation | None, samples: Sequence[TaggedSample]) -> dict[str, Any]:
     """Return the types of the scores and of the samples, sorted, and the colour and the CSS class of each type."""
     scored_types = set(evaluation.types) if evaluation else set()
     for disagreement in evaluation.disagreements if evaluation else ():
-        scored_types |= {type_name for spans in _spans_by_source(disagreement).values() for *_, type_name in spans}
+        scored_types |= {
+            type_name for spans in _group_spans_by_source(disagreement).values() for *_, type_name in spans
+        }
     sample_types = {entity["type"] for sample in samples for entity in sample.entities}
     palette = assign_type_colours(sorted(scored_types | sample_types))
     return {

@@ -74,32 +74,32 @@ class FusionGain:
 COLUMNS = tuple(column.name for column in fields(ScoreRow))
 
 
-def list_score_rows(dataset: str, seed: int, setting: str, evaluation: Evaluation) -> list[ScoreRow]:
+def list_score_rows_with_oracle(dataset: str, seed: int, llm_setup: str, evaluation: Evaluation) -> list[ScoreRow]:
     """Return a row for each system of an evaluation, and one for the oracle over its conflict regions.
 
-    setting: the paper's row of that name stands beside the LLM.
+    llm_setup: the paper's row of that name stands beside the LLM.
     """
     rows = []
     for key, name in SYSTEM_NAMES.items():
         if key not in evaluation.systems:
             continue
         scores = evaluation.systems[key]
-        published = PUBLISHED_F1.get(setting if key == "llm" else name, {})
+        published = PUBLISHED_F1.get(llm_setup if key == "llm" else name, {})
         rows.append(
             ScoreRow(
-                dataset, seed, setting, name, evaluation.n_sentences,
+                dataset, seed, llm_setup, name, evaluation.n_sentences,
                 scores.micro.precision, scores.micro.recall, scores.micro.f1, *scores.interval,
                 scores.macro_f1, scores.token_macro_with_o, scores.token_macro_without_o, published.get(dataset),
             )
         )  # fmt: skip
     oracle = ScoreRow(
-        dataset, seed, setting, "oracle over regions", evaluation.n_sentences,
+        dataset, seed, llm_setup, "oracle over regions", evaluation.n_sentences,
         None, None, evaluation.regions.oracle_f1, None, None, None, None, None, None,
     )  # fmt: skip
     return [*rows, oracle]
 
 
-def measure_fusion_gain(dataset: str, seed: int, setting: str, evaluation: Evaluation) -> FusionGain:
+def measure_fusion_gain(dataset: str, seed: int, llm_setup: str, evaluation: Evaluation) -> FusionGain:
     """Compare the fused output with the model of the higher micro F1, and with the oracle over conflict regions."""
     systems = evaluation.systems
     better = max(("slm", "llm"), key=lambda name: systems[name].micro.f1)
@@ -109,7 +109,7 @@ def measure_fusion_gain(dataset: str, seed: int, setting: str, evaluation: Evalu
     return FusionGain(
         dataset,
         seed,
-        setting,
+        llm_setup,
         SYSTEM_NAMES[better],
         gain,
         low,

@@ -9,7 +9,7 @@ from rayner.evaluation.artifact import LlmShareCurve, ReliabilityBin, SystemScor
 from rayner.fusion.region_rule import RegionRule
 from rayner.fusion.weight_search import WeightCurve
 from rayner.rendering.translation import translate, translate_setting
-from rayner.report.svg_figures import INK, SOFT, SYSTEM_COLOURS, PlotTexts, figure_to_svg, make_figure, plot_style
+from rayner.report.svg_figures import INK, SOFT, SYSTEM_COLOURS, PlotTexts, figure_to_svg, make_figure, use_plot_style
 
 MAX_POINTS = 400  # of a line
 _LINE_STYLES = {"entities": ":", "slots": "-"}  # by `llm_confidence`
@@ -17,80 +17,88 @@ _Floats = npt.NDArray[np.floating]
 _Line = tuple[_Floats, _Floats]  # lambda, F1
 
 
-def plot_f1_by_lambda(curves: Sequence[WeightCurve], rule: RegionRule, baseline_f1: Mapping[str, float]) -> str:
+def plot_f1_by_lambda(curves: Sequence[WeightCurve], chosen_rule: RegionRule, baseline_f1: Mapping[str, float]) -> str:
     """Plot F1 on held-out data against lambda, one line for each curve.
 
-    rule: the chosen one, whose curve is emphasised; baseline_f1: of `slm` and `llm` alone, drawn as horizontal lines.
+    chosen_rule: the chosen one, whose curve is emphasised; baseline_f1: of `slm` and `llm` alone, drawn as horizontal
+    lines.
     """
-    with plot_style("lambda"):
+    with use_plot_style("lambda"):
         figure, axes = make_figure(7.6, 3.7)
         texts = PlotTexts()
-        lines = [(curve, _finite_sorted_points(curve)) for curve in curves]
-        bounds = _changing_range([line for _, line in lines], rule.weight)
+        lines = [(curve, _sort_finite_points(curve)) for curve in curves]
+        bounds = _find_changing_weight_range([line for _, line in lines], chosen_rule.weight)
         for llm_confidence, line_style in _LINE_STYLES.items():
-            label = texts.translate("other_rules", translate_setting(llm_confidence))
+            label = texts.get_english_and_keep_chinese("other_rules", translate_setting(llm_confidence))
             others = [
                 line
                 for curve, line in lines
-                if curve.llm_confidence == llm_confidence and not _has_same_reductions(curve, rule)
+                if curve.llm_confidence == llm_confidence and not _has_same_settings(curve, chosen_rule)
             ]
             for i, (weights, f1) in enumerate(others):
-                points = thin_points(*_clip_to_range(weights, 100 * f1, bounds))
+                points = thin_points(*_clip_to_range_with_neighbours(weights, 100 * f1, bounds))
                 axes.plot(*points, color=SOFT, ls=line_style, lw=0.9, alpha=0.6, label="" if i else label)
         for name in ("slm", "llm"):
             if name in baseline_f1:
-                label = texts.translate("alone", translate(name))
+                label = texts.get_english_and_keep_chinese("alone", translate(name))
                 axes.axhline(100 * baseline_f1[name], color=SYSTEM_COLOURS[name], lw=1.5, ls=(0, (6, 3)), label=label)
-        for weights, f1 in [line for curve, line in lines if curve.weights and _has_same_reductions(curve, rule)]:
+        for weights, f1 in [line for curve, line in lines if curve.weights and _has_same_settings(curve, chosen_rule)]:
             colour = SYSTEM_COLOURS["fused"]
-            axes.plot(*thin_points(*_clip_to_range(weights, 100 * f1, bounds)), color=colour, lw=1.9)
-            i = int(np.abs(weights - rule.weight).argmin())
-            label = texts.translate("chosen_rule", f"{rule.weight:.4g}")
+            axes.plot(*thin_points(*_clip_to_range_with_neighbours(weights, 100 * f1, bounds)), color=colour, lw=1.9)
+            i = int(np.abs(weights - chosen_rule.weight).argmin())
+            label = texts.get_english_and_keep_chinese("chosen_rule", f"{chosen_rule.weight:.4g}")
             axes.plot(weights[i], 100 * f1[i], "-o", ms=7, lw=1.9, color=colour, zorder=5, label=label)
         axes.set_xlim(*bounds)
         axes.margins(y=0.1)
-        axes.set(xlabel=texts.translate("lambda_axis"), ylabel=texts.translate("micro_axis"))
+        axes.set(
+            xlabel=texts.get_english_and_keep_chinese("lambda_axis"),
+            ylabel=texts.get_english_and_keep_chinese("micro_axis"),
+        )
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize=8)
         return figure_to_svg(figure, "lambda", translate("lambda_plot"), texts)
 
 
 def plot_f1_by_llm_share(curve: LlmShareCurve) -> str:
     """Plot F1 of the fused output against the share of sentences about which the LLM is asked."""
-    with plot_style("budget"):
+    with use_plot_style("budget"):
         figure, axes = make_figure(7.6, 3.2)
         texts = PlotTexts()
         colour = SYSTEM_COLOURS["fused"]
         points = thin_points(100 * np.asarray(curve.share, dtype=float), 100 * np.asarray(curve.f1, dtype=float))
-        axes.plot(*points, color=colour, lw=1.9, label=texts.translate("fused"))
-        label = texts.translate("alone", translate("slm"))
+        axes.plot(*points, color=colour, lw=1.9, label=texts.get_english_and_keep_chinese("fused"))
+        label = texts.get_english_and_keep_chinese("alone", translate("slm"))
         axes.axhline(100 * curve.f1[0], color=SYSTEM_COLOURS["slm"], lw=1.5, ls=(0, (6, 3)), label=label)
-        label = texts.translate("exact_gate", f"{100 * curve.exact.share:.3g}")
+        label = texts.get_english_and_keep_chinese("exact_gate", f"{100 * curve.exact.share:.3g}")
         axes.plot(100 * curve.exact.share, 100 * curve.exact.f1, "o", ms=7, color=colour, zorder=5, label=label)
         axes.margins(y=0.1)
-        axes.set(xlim=(-2, 102), xlabel=texts.translate("asked_axis"), ylabel=texts.translate("micro_axis"))
+        axes.set(
+            xlim=(-2, 102),
+            xlabel=texts.get_english_and_keep_chinese("asked_axis"),
+            ylabel=texts.get_english_and_keep_chinese("micro_axis"),
+        )
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize=8)
         return figure_to_svg(figure, "budget", translate("budget_plot"), texts)
 
 
 def plot_reliability(bins: Sequence[ReliabilityBin], system: str = "fused") -> str:
     """Plot the share of correct entities against their mean score in each bin. system: slm, llm or fused."""
-    with plot_style(f"reliability-{system}"):
+    with use_plot_style(f"reliability-{system}"):
         figure, axes = make_figure(3.8, 3.5)
         texts = PlotTexts()
         filled = [b for b in bins if b.n]
         scores, correct = [b.mean for b in filled], [b.right for b in filled]
         largest = max((b.n for b in filled), default=1)
-        axes.plot([0, 1], [0, 1], color=SOFT, lw=1, ls=":", label=texts.translate("ideal"))
+        axes.plot([0, 1], [0, 1], color=SOFT, lw=1, ls=":", label=texts.get_english_and_keep_chinese("ideal"))
         axes.plot(scores, correct, color=SYSTEM_COLOURS[system], lw=1.2)
         axes.scatter(
             scores, correct, s=[16 + 130 * b.n / largest for b in filled], color=SYSTEM_COLOURS[system],
-            label=texts.translate("entities_size"), zorder=4,
+            label=texts.get_english_and_keep_chinese("entities_size"), zorder=4,
         )  # fmt: skip
         axes.set(
             xlim=(-0.03, 1.05),
             ylim=(-0.03, 1.05),
-            xlabel=texts.translate("score_axis"),
-            ylabel=texts.translate("correct_axis"),
+            xlabel=texts.get_english_and_keep_chinese("score_axis"),
+            ylabel=texts.get_english_and_keep_chinese("correct_axis"),
         )
         axes.legend(loc="upper left", fontsize=8, markerscale=0.6)
         label = translate("reliability_plot", translate(system))
@@ -111,7 +119,7 @@ def plot_f1_by_type(systems: Mapping[str, SystemScores]) -> str:
             if score.gold or score.predicted
         )
     )
-    with plot_style("types"):
+    with use_plot_style("types"):
         figure, axes = make_figure(max(3.6, 1.6 + 0.85 * len(types)), 3.2)
         texts = PlotTexts()
         width = 0.8 / max(1, len(names))
@@ -120,7 +128,7 @@ def plot_f1_by_type(systems: Mapping[str, SystemScores]) -> str:
             f1 = np.array([100 * score.f1 for score in scores])
             bounds = np.array([score.interval for score in scores]).reshape(-1, 2).T * 100
             x = np.arange(len(types)) + (i - (len(names) - 1) / 2) * width
-            axes.bar(x, f1, width * 0.88, color=SYSTEM_COLOURS[name], label=texts.translate(name))
+            axes.bar(x, f1, width * 0.88, color=SYSTEM_COLOURS[name], label=texts.get_english_and_keep_chinese(name))
             errors = np.abs(bounds - f1)
             axes.errorbar(x, f1, yerr=errors, fmt="none", ecolor=INK, elinewidth=0.8, capsize=2, alpha=0.7)
         axes.grid(visible=False, axis="x")
@@ -145,14 +153,14 @@ def thin_points(x: _Floats, y: _Floats, max_points: int = MAX_POINTS) -> tuple[_
     return x[indices], y[indices]
 
 
-def _finite_sorted_points(curve: WeightCurve) -> _Line:
+def _sort_finite_points(curve: WeightCurve) -> _Line:
     weights, f1 = np.asarray(curve.weights, dtype=float), np.asarray(curve.f1, dtype=float)
     finite = np.isfinite(weights) & np.isfinite(f1)
     order = np.argsort(weights[finite], kind="stable")
     return weights[finite][order], f1[finite][order]
 
 
-def _has_same_reductions(curve: WeightCurve, rule: RegionRule) -> bool:
+def _has_same_settings(curve: WeightCurve, rule: RegionRule) -> bool:
     return (curve.entropy_reduction, curve.llm_reduction, curve.llm_confidence) == (
         rule.entropy_reduction,
         rule.llm_reduction,
@@ -160,7 +168,7 @@ def _has_same_reductions(curve: WeightCurve, rule: RegionRule) -> bool:
     )
 
 
-def _changing_range(lines: Sequence[_Line], chosen_weight: float) -> tuple[float, float]:
+def _find_changing_weight_range(lines: Sequence[_Line], chosen_weight: float) -> tuple[float, float]:
     """Return the range of lambda in which any line changes, with the chosen lambda and a margin."""
     bounds = [chosen_weight]
     for weights, f1 in lines:
@@ -170,7 +178,7 @@ def _changing_range(lines: Sequence[_Line], chosen_weight: float) -> tuple[float
     return min(bounds) - margin, max(bounds) + margin
 
 
-def _clip_to_range(weights: _Floats, f1: _Floats, bounds: tuple[float, float]) -> _Line:
+def _clip_to_range_with_neighbours(weights: _Floats, f1: _Floats, bounds: tuple[float, float]) -> _Line:
     """Return the points inside the bounds and the next point on each side, so that a line reaches the bounds."""
     first, last = np.searchsorted(weights, bounds[0]), np.searchsorted(weights, bounds[1])
     part = slice(max(0, int(first) - 1), int(last) + 1)

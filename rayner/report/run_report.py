@@ -58,7 +58,7 @@ def evaluate_and_write_report(
         fusion=fusion,
         facts=run_facts.to_json(),
         methods=compose_methods_paragraph(run_facts, fusion, evaluation),
-        samples=read_samples(tagged) if tagged else [],
+        samples=read_document_beginnings(tagged) if tagged else [],
     )
     return evaluation
 
@@ -69,7 +69,7 @@ def read_evaluation(run: Run) -> Evaluation | None:
     return Evaluation.from_json(read_json(path), path)
 
 
-def read_samples(tagged: StoragePath) -> list[TaggedSample]:
+def read_document_beginnings(tagged: StoragePath) -> list[TaggedSample]:
     """Return the beginnings of the first documents; each ends with a sentence."""
     samples = []
     for document in islice(iter_documents(tagged), MAX_SAMPLES):

@@ -58,13 +58,13 @@ class PlotTexts:
     def __init__(self) -> None:
         self._zh_by_en: dict[str, str] = {}
 
-    def translate(self, key: str, *values: object) -> str:
+    def get_english_and_keep_chinese(self, key: str, *values: object) -> str:
         """Return a text in English, and remember its Chinese."""
         text = translate(key, *values)
         self._zh_by_en[text.en] = text.zh
         return text.en
 
-    def add_chinese(self, svg: str) -> str:
+    def add_chinese_attributes(self, svg: str) -> str:
         """Return the SVG with the Chinese in the `data-zh` attributes of its text elements."""
 
         def add_attribute(element: re.Match[str]) -> str:
@@ -74,25 +74,25 @@ class PlotTexts:
         return re.sub(r"<text([^>]*)>([^<]*)</text>", add_attribute, svg)
 
 
-def plot_style(name: str) -> Any:  # noqa: ANN401 - matplotlib does not name the type
+def use_plot_style(plot_name: str) -> Any:  # noqa: ANN401 - matplotlib does not name the type
     """Return a context in which matplotlib draws in the style of the report. name: of the plot, for fixed ids."""
     import matplotlib
 
-    return matplotlib.rc_context({**_STYLE, "svg.hashsalt": f"rayner-{name}"})
+    return matplotlib.rc_context({**_STYLE, "svg.hashsalt": f"rayner-{plot_name}"})
 
 
-def make_figure(width: float, height: float) -> "tuple[Figure, Axes]":
+def make_figure(width_inches: float, height_inches: float) -> "tuple[Figure, Axes]":
     """Return an empty figure (inches) with axes. It does not use pyplot, which would keep the figure in memory."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width_inches, height_inches), layout="constrained")
     return figure, figure.add_subplot()
 
 
-def figure_to_svg(figure: "Figure", name: str, label: BilingualText, texts: PlotTexts) -> str:
+def figure_to_svg(figure: "Figure", id_prefix: str, aria_label: BilingualText, texts: PlotTexts) -> str:
     """Return the figure as an SVG element that fits the width of the page.
 
-    name: prefix of all ids, so that several plots can stand in a page; label: what screen readers read.
+    id_prefix: prefix of all ids, so that several plots can stand in a page; label: what screen readers read.
     """
     buffer = io.StringIO()
     with warnings.catch_warnings():
@@ -104,11 +104,11 @@ def figure_to_svg(figure: "Figure", name: str, label: BilingualText, texts: Plot
     svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", svg, flags=re.DOTALL)
     width, height = re.findall(r'(?:width|height)="([\d.]+)pt"', svg[: svg.index(">")])
     view = f'viewBox="0 0 {width} {height}" style="max-width:{float(width) / 72 * 1.25:.2f}in"'
-    head = f'<svg {view} role="img" {bilingual_attribute("aria-label", label)}>'
+    head = f'<svg {view} role="img" {bilingual_attribute("aria-label", aria_label)}>'
     svg = re.sub(r"<svg.*?>", head, svg, count=1, flags=re.DOTALL)
-    svg = texts.add_chinese(svg)
-    svg = re.sub(r'id="([^"]+)"', rf'id="{name}-\1"', svg)
-    svg = re.sub(r'(?:xlink:)?href="#', f'href="#{name}-', svg).replace("url(#", f"url(#{name}-")
+    svg = texts.add_chinese_attributes(svg)
+    svg = re.sub(r'id="([^"]+)"', rf'id="{id_prefix}-\1"', svg)
+    svg = re.sub(r'(?:xlink:)?href="#', f'href="#{id_prefix}-', svg).replace("url(#", f"url(#{id_prefix}-")
     svg = re.sub(r"'DejaVu Sans'[^;\"]*", "var(--sans, sans-serif)", svg)
     for colour, css in _CSS_COLOURS.items():
         svg = svg.replace(colour, css)

@@ -54,7 +54,7 @@ def hold_lock(folder: StoragePath, renew_seconds: float = RENEW_SECONDS) -> Iter
     seeing the lock renewed. A job that loses its lock, because it was suspended for long, gets SIGTERM.
     """
     path, this_process = folder / LOCK_FILE, _describe_this_process()
-    _wait_until_free(path, renew_seconds)
+    _raise_if_owner_is_alive(path, renew_seconds)
     with _exclusive_access(folder):
         owner = _read_owner(path)
         if owner and owner != this_process and _lives_here(owner):
@@ -66,7 +66,9 @@ def hold_lock(folder: StoragePath, renew_seconds: float = RENEW_SECONDS) -> Iter
     if owner is None or owner.owner != this_process.owner:
         raise _locked_error(folder, owner)
     stop = threading.Event()
-    thread = threading.Thread(target=_renew_until_stopped, args=(path, this_process, stop, renew_seconds), daemon=True)
+    thread = threading.Thread(
+        target=_renew_lock_or_terminate, args=(path, this_process, stop, renew_seconds), daemon=True
+    )
     thread.start()
     try:
         yield
@@ -78,7 +80,7 @@ def hold_lock(folder: StoragePath, renew_seconds: float = RENEW_SECONDS) -> Iter
             remove_file(path)
 
 
-def _wait_until_free(path: StoragePath, renew_seconds: float) -> None:
+def _raise_if_owner_is_alive(path: StoragePath, renew_seconds: float) -> None:
     """Return when no living process holds the lock. Raises ConfigError if one does."""
     first = owner = _read_owner(path)
     deadline = time.monotonic() + 3 * renew_seconds
@@ -91,7 +93,7 @@ def _wait_until_free(path: StoragePath, renew_seconds: float) -> None:
         owner = _read_owner(path)
 
 
-def _renew_until_stopped(
+def _renew_lock_or_terminate(
     path: StoragePath, this_process: LockOwner, stop: threading.Event, renew_seconds: float
 ) -> None:
     beat = 0

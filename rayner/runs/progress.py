@@ -2,7 +2,7 @@
 
 A process has at most one `StatusWriter`, that of the job it runs; without one, recording a step does nothing. A worker
 in another process writes its progress into a file (`progress_file_writer`), which the job shows
-(`mirror_progress_file`).
+(`watch_progress_file`).
 """
 
 import dataclasses
@@ -52,12 +52,12 @@ class StatusWriter:
         self._stop.set()
         self._thread.join()
         self.status = replace(self.status, state=state, error=error)
-        _write_status(self.path, self.status)
+        _try_write_status(self.path, self.status)
 
     def _write_until_stopped(self) -> None:
-        _write_status(self.path, self.status)
+        _try_write_status(self.path, self.status)
         while not self._stop.wait(self.status.every):
-            _write_status(self.path, self.status)
+            _try_write_status(self.path, self.status)
 
 
 def _new_status(job: str, update_seconds: float) -> JobStatus:
@@ -69,7 +69,7 @@ def _update_seconds(path: StoragePath) -> float:
     return _LOCAL_UPDATE_SECONDS if isinstance(path, Path) else _REMOTE_UPDATE_SECONDS
 
 
-def _write_status(path: StoragePath, status: JobStatus) -> None:
+def _try_write_status(path: StoragePath, status: JobStatus) -> None:
     try:
         write_json(path, dataclasses.asdict(replace(status, updated=time.time())))
     except Exception as error:  # any error of the storage: a job must not fail because its status cannot be written
@@ -87,7 +87,7 @@ def write_status_while_running(folder: StoragePath, job: str, update_seconds: fl
     try:
         yield
     except BaseException as error:
-        writer.close(*_final_state(error))
+        writer.close(*_final_state_and_message(error))
         raise
     else:
         writer.close("done")
@@ -96,7 +96,7 @@ def write_status_while_running(folder: StoragePath, job: str, update_seconds: fl
         erase_bar()
 
 
-def _final_state(error: BaseException) -> tuple[str, str]:
+def _final_state_and_message(error: BaseException) -> tuple[str, str]:
     """Return the state of a job that an exception ended, and the line that says why."""
     if isinstance(error, KeyboardInterrupt | SystemExit):
         return "stopped", ""
@@ -158,13 +158,13 @@ def progress_file_writer(path: StoragePath, update_seconds: float | None = None)
         now = time.time()
         if now - last_written >= status.every or progress.done >= progress.total:
             last_written = now
-            _write_status(path, status.with_progress(progress))
+            _try_write_status(path, status.with_progress(progress))
 
     return write
 
 
 @contextmanager
-def mirror_progress_file(
+def watch_progress_file(
     path: StoragePath, callback: ProgressCallback | None = None, update_seconds: float | None = None
 ) -> Iterator[None]:
     """While the block runs, pass on the progress that another process writes to a file.

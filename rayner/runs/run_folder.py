@@ -17,7 +17,7 @@ from typing import Any
 
 from rayner.errors import ConfigError
 from rayner.runs.step_manifest import StepManifest, StepResult
-from rayner.runs.storage import StoragePath, atomic_writer, local_copy, move_folder_to, storage_path
+from rayner.runs.storage import StoragePath, atomic_writer, local_copy, move_folder_over, storage_path
 
 
 def write_json(path: StoragePath, value: Any) -> None:  # noqa: ANN401 - anything that JSON can write
@@ -59,11 +59,11 @@ def replace_folder(path: StoragePath) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         yield part
-        move_folder_to(part, path)
+        move_folder_over(part, path)
         return
     with tempfile.TemporaryDirectory() as temporary:
         yield Path(temporary)
-        move_folder_to(Path(temporary), path)
+        move_folder_over(Path(temporary), path)
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Run:
             raise ConfigError(f"{self.root}: the step {step} is not done; run its job first, or jobs/pipeline.py")
         return manifest.result
 
-    def step_digest(self, step: str) -> str:
+    def digest_step_manifest(self, step: str) -> str:
         """Return a digest of the inputs and the result of a done step. Raises ConfigError if it is not done."""
         self.step_result(step)
         return file_sha256(self._manifest_path(step))
@@ -100,7 +100,7 @@ class Run:
         """Mark a step as done whose files were copied from another run."""
         write_json(self._manifest_path(step), read_json(source_run._manifest_path(step)))
 
-    def is_done(self, step: str, inputs: Mapping[str, Any]) -> bool:
+    def is_done_with_same_inputs(self, step: str, inputs: Mapping[str, Any]) -> bool:
         """Return whether a step was done from these inputs.
 
         Raises ConfigError, listing the differences, if it was done from other inputs.
@@ -121,7 +121,7 @@ class Run:
 
         Raises ConfigError if the step was done from other inputs.
         """
-        if not self.is_done(name, inputs):
+        if not self.is_done_with_same_inputs(name, inputs):
             start = time.time()
             result = compute()
             manifest = StepManifest(inputs, {**result, "seconds": round(time.time() - start, 2)})

@@ -104,7 +104,7 @@ def status_from_json(content: Any, where: str) -> JobStatus:  # noqa: ANN401 - w
     return JobStatus(**values)
 
 
-def format_status(status: JobStatus, where: str, now: float) -> str:
+def format_status(status: JobStatus, run_folder: str, now: float) -> str:
     """Format a status as two to four lines without control characters. where: the run folder; now: Unix seconds."""
     unresponsive = status.seconds_unresponsive(now)
     end = now if status.state == "running" and not unresponsive else status.updated
@@ -117,7 +117,7 @@ def format_status(status: JobStatus, where: str, now: float) -> str:
     }[status.state]
     if unresponsive:
         state = f"unresponsive for {format_duration(unresponsive)}, after {elapsed}: killed, or its machine is away"
-    lines = [f"{where}: {status.job}: {state}", f"  process {status.pid} on {status.host}"]
+    lines = [f"{run_folder}: {status.job}: {state}", f"  process {status.pid} on {status.host}"]
     if status.state != "done":
         lines.append(f"  step {status.step}/{status.steps}: {status.name}")
         if status.total:

@@ -200,7 +200,7 @@ def local_model_name(name: str) -> str:
     return str(local_copy(storage_path(name))) if is_url(name) else name
 
 
-def move_folder_to(source: Path, target: StoragePath) -> None:
+def move_folder_over(source: Path, target: StoragePath) -> None:
     """Replace `target` by a local folder. Only in a local file system is that atomic.
 
     Elsewhere a reader knows that the folder is complete from a file written later, such as a step's manifest.

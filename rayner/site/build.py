@@ -19,10 +19,10 @@ from rayner.rendering.texts_site import SITE_TEXTS
 from rayner.rendering.translation import GLOSS_TEXTS
 from rayner.rendering.type_styles import assign_type_colours
 from rayner.runs.storage import StoragePath, list_file_names
-from rayner.site.corpus_pages import write_corpus_pages, write_disagreement_pages, write_entity_index
-from rayner.site.document_pages import write_document_pages
-from rayner.site.drawing import type_stylesheet
-from rayner.site.html_text import json_for_script
+from rayner.site.corpus_pages import write_corpus_and_book_pages, write_disagreement_pages, write_entity_index
+from rayner.site.document_pages import write_pages_and_fill_store
+from rayner.site.drawing import build_type_stylesheet
+from rayner.site.html_text import encode_json_for_script
 from rayner.site.pages import SiteFolder
 from rayner.site.store import SiteDatabase
 
@@ -50,15 +50,15 @@ def build_site(
     tagged corpus.
     """
     out = out.resolve()
-    check_output_folder(out)
+    check_folder_is_replaceable(out)
     iter_documents(tagged)  # raises before anything is written
     corpus_digest = digest_file_stats(tagged)
-    with _locked_build_folder(out) as build_folder:
+    with _lock_build_folder(out) as build_folder:
         folder = SiteFolder(build_folder)
         database_path = build_folder / "build.sqlite"
         with closing(SiteDatabase(database_path)) as store:
-            write_document_pages(tagged, folder, store, report_progress)
-            write_corpus_pages(store, folder)
+            write_pages_and_fill_store(tagged, folder, store, report_progress)
+            write_corpus_and_book_pages(store, folder)
             write_entity_index(store, folder)
             write_disagreement_pages(store, folder)
             _write_assets(folder, store.types.names)
@@ -89,7 +89,7 @@ def digest_file_stats(tagged: StoragePath) -> str:
     return digest.hexdigest()
 
 
-def check_output_folder(out: Path) -> None:
+def check_folder_is_replaceable(out: Path) -> None:
     """Raise ConfigError if `out` is a file or a folder that holds anything but a site."""
     if out.exists() and not out.is_dir():
         raise ConfigError(f"--out: expected a folder, found a file: {out}")
@@ -101,7 +101,7 @@ def check_output_folder(out: Path) -> None:
 
 
 @contextmanager
-def _locked_build_folder(out: Path) -> Iterator[Path]:
+def _lock_build_folder(out: Path) -> Iterator[Path]:
     """Yield an empty, locked folder beside `out`. Files of an interrupted build are deleted."""
     build_folder = out.with_name(f".{out.name}.making")
     build_folder.mkdir(parents=True, exist_ok=True)
@@ -132,7 +132,7 @@ def _move_into_place(build_folder: Path, out: Path) -> None:
     """Rename the complete folder to `out`. An earlier site is renamed first and deleted last."""
     old = out.with_name(f".{out.name}.old")
     shutil.rmtree(old, ignore_errors=True)
-    check_output_folder(out)
+    check_folder_is_replaceable(out)
     if out.exists():
         out.rename(old)
     build_folder.rename(out)
@@ -143,6 +143,6 @@ def _write_assets(folder: SiteFolder, types: list[str]) -> None:
     """Write the style sheets and the scripts. data.js holds the types by number and the texts of the scripts."""
     for asset in [*sorted(_ASSETS_FOLDER.iterdir()), SHARED_FOLDER / "language.js"]:
         folder.write_text(f"assets/{asset.name}", asset.read_text(encoding="utf-8"))
-    folder.write_text("assets/types.css", type_stylesheet(types, assign_type_colours(types)))
-    data = json_for_script({"types": types, "texts": {**SHARED_TEXTS, **SITE_TEXTS, **GLOSS_TEXTS}})
+    folder.write_text("assets/types.css", build_type_stylesheet(types, assign_type_colours(types)))
+    data = encode_json_for_script({"types": types, "texts": {**SHARED_TEXTS, **SITE_TEXTS, **GLOSS_TEXTS}})
     folder.write_text("assets/data.js", f"window.rayner = {data};\n")

@@ -7,10 +7,10 @@ from typing import Any
 from markupsafe import Markup
 
 from rayner.site.document_pages import document_page_path
-from rayner.site.drawing import DECIDERS, draw_histogram
+from rayner.site.drawing import DECIDERS, draw_stacked_histogram
 from rayner.site.html_text import text_to_html
-from rayner.site.name_index import TITLES_PER_SCRIPT, write_name_shards, write_title_scripts
-from rayner.site.pages import SiteFolder, page_path, pager_values
+from rayner.site.name_index import TITLES_PER_SCRIPT, write_name_and_place_scripts, write_title_scripts
+from rayner.site.pages import SiteFolder, build_pager_values, page_path
 from rayner.site.store import MAX_CONTEXTS, MAX_DISAGREEMENTS, DecisionCounts, Disagreement, SiteDatabase
 from rayner.text.entity_types import sort_types
 
@@ -19,9 +19,9 @@ DISAGREEMENTS_PER_PAGE = 50
 TOP_NAMES_PER_TYPE = 100  # the names that the index shows before a search
 
 
-def write_corpus_pages(store: SiteDatabase, folder: SiteFolder) -> None:
+def write_corpus_and_book_pages(store: SiteDatabase, folder: SiteFolder) -> None:
     """Write the list of books (index.html and the pages after it) and the list of documents of each book."""
-    totals, books = store.corpus_counts(), store.book_counts()
+    totals, books = store.read_corpus_counts(), store.read_book_counts()
     n_pages = _count_pages(len(books), ROWS_PER_PAGE)
     for page in range(n_pages):
         folder.write_page(
@@ -30,13 +30,13 @@ def write_corpus_pages(store: SiteDatabase, folder: SiteFolder) -> None:
             totals=totals,
             books=[(book, f"book/{book.id}.html") for book in books[page * ROWS_PER_PAGE : (page + 1) * ROWS_PER_PAGE]],
             n_books=len(books),
-            types=_sorted_type_counts(store, totals.types),
+            types=_name_and_sort_type_counts(store, totals.types),
             largest_type_count=max(totals.types.values(), default=1),
             decided={decider: getattr(totals, decider) for decider in DECIDERS},
-            histogram=draw_histogram(store.histogram),
+            histogram=draw_stacked_histogram(store.histogram),
             bins=list(zip(*(store.histogram[decider] for decider in DECIDERS), strict=True)),
             unscored=store.unscored,
-            **pager_values("index", page, n_pages),
+            **build_pager_values("index", page, n_pages),
         )
     for book in books:
         _write_book_pages(store, folder, book)
@@ -47,30 +47,32 @@ def _count_pages(n_rows: int, rows_per_page: int) -> int:
     return max(1, -(-n_rows // rows_per_page))
 
 
-def _sorted_type_counts(store: SiteDatabase, counts: Mapping[int, int]) -> list[tuple[int, str, int]]:
+def _name_and_sort_type_counts(
+    store: SiteDatabase, count_by_type_number: Mapping[int, int]
+) -> list[tuple[int, str, int]]:
     """Return number, name and count of each type, sorted by `sort_types`."""
-    names = sort_types([store.types.names[number] for number in counts])
-    return [(number := store.types.number_of(name), name, counts[number]) for name in names]
+    names = sort_types([store.types.names[number] for number in count_by_type_number])
+    return [(number := store.types.get_or_add_number(name), name, count_by_type_number[number]) for name in names]
 
 
 def _write_book_pages(store: SiteDatabase, folder: SiteFolder, book: DecisionCounts) -> None:
-    rows = store.document_counts(book.id)
+    rows = store.read_document_counts_without_types(book.id)
     n_pages = _count_pages(book.documents, ROWS_PER_PAGE)
     for page in range(n_pages):
         folder.write_page(
             page_path(f"book/{book.id}", page),
             "book.html.j2",
             book=book,
-            types=_sorted_type_counts(store, book.types),
+            types=_name_and_sort_type_counts(store, book.types),
             documents=[(row, document_page_path(row.id)) for row in islice(rows, ROWS_PER_PAGE)],
-            **pager_values(f"book/{book.id}", page, n_pages),
+            **build_pager_values(f"book/{book.id}", page, n_pages),
         )
 
 
 def write_entity_index(store: SiteDatabase, folder: SiteFolder) -> None:
     """Write the page of the entity index and the scripts with its data."""
     write_title_scripts(store.doc_ids(), folder)
-    index = write_name_shards(store.occurrences(), folder, TOP_NAMES_PER_TYPE)
+    index = write_name_and_place_scripts(store.read_occurrences_by_name(), folder, TOP_NAMES_PER_TYPE)
     settings = {
         "shards": index.first_and_last_chars,
         "titles": TITLES_PER_SCRIPT,
@@ -83,15 +85,15 @@ def write_entity_index(store: SiteDatabase, folder: SiteFolder) -> None:
         settings=settings,
         n_names=index.n_names,
         megabytes=f"{index.n_bytes / 1e6:.1f}",
-        n_entities=store.corpus_counts().entities,
-        types=[(store.types.number_of(name), name) for name in sort_types(store.types.names)],
+        n_entities=store.read_corpus_counts().entities,
+        types=[(store.types.get_or_add_number(name), name) for name in sort_types(store.types.names)],
         contexts=MAX_CONTEXTS,
     )
 
 
 def write_disagreement_pages(store: SiteDatabase, folder: SiteFolder) -> None:
     """Write the most uncertain disagreements, and the table of both models' types."""
-    disagreements = store.disagreements()
+    disagreements = store.list_most_uncertain_disagreements()
     n_pages = _count_pages(len(disagreements), DISAGREEMENTS_PER_PAGE)
     types = sort_types([name for pair in store.confusion for name in pair if name is not None])
     for page in range(n_pages):
@@ -99,7 +101,7 @@ def write_disagreement_pages(store: SiteDatabase, folder: SiteFolder) -> None:
         folder.write_page(
             page_path("disagreements", page),
             "disagreements.html.j2",
-            rows=[_disagreement_row(store, d) for d in disagreements[first : first + DISAGREEMENTS_PER_PAGE]],
+            rows=[_build_disagreement_row(store, d) for d in disagreements[first : first + DISAGREEMENTS_PER_PAGE]],
             first=first + 1,
             total=store.confusion.total(),
             kept=len(disagreements),
@@ -107,27 +109,27 @@ def write_disagreement_pages(store: SiteDatabase, folder: SiteFolder) -> None:
             confusion_types=[*types, None],
             confusion=store.confusion,
             largest=max(store.confusion.values(), default=0),
-            **pager_values("disagreements", page, n_pages),
+            **build_pager_values("disagreements", page, n_pages),
         )
 
 
-def _disagreement_row(store: SiteDatabase, disagreement: Disagreement) -> dict[str, Any]:
+def _build_disagreement_row(store: SiteDatabase, disagreement: Disagreement) -> dict[str, Any]:
     """Return what the template shows of a disagreement: the columns of the entity, its place, the text around it."""
     entity, text = disagreement.entity, disagreement.context
     start, end = entity["start"] - disagreement.context_start, entity["end"] - disagreement.context_start
     return {
         **entity,
-        "type_number": store.types.number_of(entity["type"]),
+        "type_number": store.types.get_or_add_number(entity["type"]),
         "doc_id": store.doc_id(disagreement.document),
         "page_path": document_page_path(disagreement.document, disagreement.page),
         "before": Markup(text_to_html(text[:start])),
         "name": Markup(text_to_html(text[start:end])),
         "after": Markup(text_to_html(text[end:])),
-        "disagreement": _disagreement_key(entity["slm_type"], entity["llm_type"]),
+        "disagreement": _choose_disagreement_text_key(entity["slm_type"], entity["llm_type"]),
     }
 
 
-def _disagreement_key(slm_type: str | None, llm_type: str | None) -> str:
+def _choose_disagreement_text_key(slm_type: str | None, llm_type: str | None) -> str:
     """Return the key of the text that says how the models disagree."""
     if slm_type is None:
         return "neither" if llm_type is None else "only_llm"

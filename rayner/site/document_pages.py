@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from rayner.corpus.tables import TaggedDocument, iter_documents, iter_segment_rows
+from rayner.corpus.tables import TaggedDocument, iter_documents, iter_segment_rows_by_document
 from rayner.runs.storage import StoragePath
 from rayner.site.html_text import LlmCoverage, TypeNumbers, pack_votes, tagged_text_to_html
 from rayner.site.page_splitting import find_page_starts
-from rayner.site.pages import SiteFolder, page_path, pager_values
+from rayner.site.pages import SiteFolder, build_pager_values, page_path
 from rayner.site.store import SiteDatabase
 from rayner.text.entity_types import sort_types
 
@@ -39,7 +39,7 @@ def _path_stem(number: int) -> str:
     return f"d/{number // _DOCUMENTS_PER_FOLDER}/{number}"
 
 
-def write_document_pages(
+def write_pages_and_fill_store(
     tagged: StoragePath, folder: SiteFolder, store: SiteDatabase, report_progress: Callable[[int, int], None]
 ) -> None:
     """Write the pages of all documents, and add each document to the store.
@@ -62,7 +62,7 @@ def write_document_pages(
 
 
 def _read_documents(tagged: StoragePath) -> Iterator[tuple[TaggedDocument, LlmCoverage]]:
-    for document, (_, segments) in zip(iter_documents(tagged), iter_segment_rows(tagged), strict=True):
+    for document, (_, segments) in zip(iter_documents(tagged), iter_segment_rows_by_document(tagged), strict=True):
         yield document, LlmCoverage(segments)
 
 
@@ -86,13 +86,13 @@ def _write_pages(folder: SiteFolder, types: TypeNumbers, to_write: _DocumentToWr
             book=book,
             text=Markup(tagged_text_to_html(document.text, start, end, entities, types)),
             votes=pack_votes(entities, to_write.coverage, types),
-            types=[(types.number_of(name), name, type_counts[name]) for name in sort_types(list(type_counts))],
+            types=[(types.get_or_add_number(name), name, type_counts[name]) for name in sort_types(list(type_counts))],
             decided=Counter(row["decided_by"] for row in entities),
             start=start,
             end=end,
             n_chars=len(document.text),
             page_starts=page_starts,
-            **pager_values(_path_stem(number), page, len(page_starts)),
+            **build_pager_values(_path_stem(number), page, len(page_starts)),
             previous_document=_link_document(number - 1, to_write.previous_id),
             next_document=_link_document(number + 1, to_write.next_id),
         )

@@ -9,14 +9,16 @@ DECIDERS = ("agree", "slm", "llm")
 _UNDERLINES = ("solid", "double", "dotted", "dashed", "wavy")  # in print; types also differ by their labels
 
 
-def draw_histogram(counts: Mapping[str, Sequence[int]], width: int = 640, height: int = 200) -> Markup:
+def draw_stacked_histogram(
+    bin_counts_by_decider: Mapping[str, Sequence[int]], width: int = 640, height: int = 200
+) -> Markup:
     """Return a histogram as SVG; each bar is stacked from agree, slm and llm, from below.
 
-    counts: of each decider, the number of entities in each bin; the bins divide [0, 1] equally.
+    bin_counts_by_decider: of each decider, the number of entities in each bin; the bins divide [0, 1] equally.
     """
-    stacks = list(zip(*(counts[decider] for decider in DECIDERS), strict=True))
+    stacks = list(zip(*(bin_counts_by_decider[decider] for decider in DECIDERS), strict=True))
     largest = max(map(sum, stacks), default=0) or 1
-    bar_width, bars = width / len(counts["agree"]), []
+    bar_width, bars = width / len(bin_counts_by_decider["agree"]), []
     for i, stack in enumerate(stacks):
         y = float(height)
         for decider, count in zip(DECIDERS, stack, strict=True):
@@ -37,7 +39,7 @@ def draw_histogram(counts: Mapping[str, Sequence[int]], width: int = 640, height
     )
 
 
-def type_stylesheet(types: Sequence[str], palette: Mapping[str, tuple[int, int]]) -> str:
+def build_type_stylesheet(types: Sequence[str], palette: Mapping[str, tuple[int, int]]) -> str:
     """Return the CSS of the types: colour, label and, for print, an underline.
 
     types: by number, as in `TypeNumbers.names`; palette: hue (degrees) and saturation (%) of each type.

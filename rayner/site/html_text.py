@@ -8,7 +8,7 @@ from typing import Any
 
 from rayner.corpus.tables import EntityRow, SegmentRow
 from rayner.rendering.tagged_text import describe_rare_char
-from rayner.text.escaping import CHAR_REFERENCES, make_escaper
+from rayner.text.escaping import CHAR_REFERENCES, make_html_or_xml_escaper
 
 _JSON_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))  # built once: there are many small values
 _DECIDER_LETTERS = {"agree": "a", "slm": "s", "llm": "l"}
@@ -21,7 +21,7 @@ class TypeNumbers:
         self.names: list[str] = []
         self._numbers: dict[str, int] = {}
 
-    def number_of(self, type_name: str) -> int:
+    def get_or_add_number(self, type_name: str) -> int:
         """Return the number of a type; a new type gets the next number."""
         number = self._numbers.get(type_name)
         if number is None:
@@ -49,7 +49,7 @@ def text_to_html(text: str) -> str:
     return _escape_text(text)
 
 
-def _replace_char(char: str) -> str:
+def _annotate_rare_char(char: str) -> str:
     if char == "\r":
         return CHAR_REFERENCES[char]
     if char == "\0":  # HTML has no U+0000
@@ -59,7 +59,7 @@ def _replace_char(char: str) -> str:
 
 
 # Characters that HTML would change, and characters that fonts may lack.
-_escape_text = make_escaper("\r\0\ue000-\uf8ff\U00010000-\U0010ffff", _replace_char)
+_escape_text = make_html_or_xml_escaper("\r\0\ue000-\uf8ff\U00010000-\U0010ffff", _annotate_rare_char)
 
 
 def tagged_text_to_html(text: str, start: int, end: int, entities: Sequence[EntityRow], types: TypeNumbers) -> str:
@@ -74,7 +74,7 @@ def tagged_text_to_html(text: str, start: int, end: int, entities: Sequence[Enti
         last_end = entity["end"]
         name = text_to_html(text[entity["start"] : last_end])
         letter = _DECIDER_LETTERS.get(entity["decided_by"], "a")
-        parts.append(f"<b class={letter}{types.number_of(entity['type'])}>{name}</b>")
+        parts.append(f"<b class={letter}{types.get_or_add_number(entity['type'])}>{name}</b>")
     parts.append(text_to_html(text[last_end:end]))
     return "".join(parts)
 
@@ -111,10 +111,10 @@ def format_thousandths(value: float | None) -> str:
 
 
 def _format_type(type_name: str | None, types: TypeNumbers) -> str:
-    return "" if type_name is None else str(types.number_of(type_name))
+    return "" if type_name is None else str(types.get_or_add_number(type_name))
 
 
-def json_for_script(value: Any) -> str:  # noqa: ANN401 - any JSON
+def encode_json_for_script(value: Any) -> str:  # noqa: ANN401 - any JSON
     """Return JSON that is safe inside an HTML `<script>` and in a script file."""
     encoded = _JSON_ENCODER.encode(value)
     for char in "<\u2028\u2029":

@@ -15,7 +15,7 @@ from heapq import heappush, heappushpop
 from itertools import groupby, islice
 from typing import Any, NamedTuple
 
-from rayner.site.html_text import json_for_script
+from rayner.site.html_text import encode_json_for_script
 from rayner.site.pages import SiteFolder
 from rayner.site.store import MAX_CONTEXTS, Occurrence
 
@@ -54,16 +54,16 @@ class _ScriptWriter:
         self.n_bytes = 0  # of all scripts so far
         self._full_at = max_bytes
 
-    def add(self, row: Any) -> bool:  # noqa: ANN401 - any JSON
+    def add_and_write_if_full(self, row: Any) -> bool:  # noqa: ANN401 - any JSON
         """Add a row; write the script and return True if it is full."""
         self.rows.append(row)
-        self.n_bytes += len(json_for_script(row).encode()) + 1
+        self.n_bytes += len(encode_json_for_script(row).encode()) + 1
         if self.n_bytes < self._full_at:
             return False
-        self.write()
+        self.write_and_start_next()
         return True
 
-    def write(self) -> None:
+    def write_and_start_next(self) -> None:
         """Write the current script if it has rows, and start the next one."""
         if self.rows:
             name = f"{self._name}/{self.number}"
@@ -71,13 +71,13 @@ class _ScriptWriter:
             self.number, self.rows, self._full_at = self.number + 1, [], self.n_bytes + self._max_bytes
 
 
-def write_name_shards(
+def write_name_and_place_scripts(
     occurrences: Iterable[Occurrence], folder: SiteFolder, top_per_type: int, sizes: ScriptSizes | None = None
 ) -> NameIndex:
     """Write the names scripts and the places scripts.
 
-    occurrences: sorted as by `SiteDatabase.occurrences`; top_per_type: number of the most frequent names of each type
-    that the result holds.
+    occurrences: sorted as by `SiteDatabase.read_occurrences_by_name`; top_per_type: number of the most frequent names
+    of each type that the result holds.
     """
     sizes = sizes or ScriptSizes()
     names, places = _ScriptWriter(folder, "names", sizes.names), _ScriptWriter(folder, "places", sizes.places)
@@ -87,34 +87,34 @@ def write_name_shards(
     script_is_new = True
     for (name, type_number), group in groupby(occurrences, key=lambda occurrence: (occurrence.name, occurrence.type)):
         first_place = [places.number, len(places.rows)]
-        row = [name, type_number, *_write_places(group, places, sizes.places_per_row), *first_place]
+        row = [name, type_number, *_write_places_and_count(group, places, sizes.places_per_row), *first_place]
         first_char = ord(name[0])
         if script_is_new:
             char_ranges.append([first_char, first_char])
         char_ranges[-1][1] = first_char
-        script_is_new = names.add(row)
+        script_is_new = names.add_and_write_if_full(row)
         n_names += 1
         item = (row[2], -n_names, row)  # of equally frequent names the first is kept
         heap = top[type_number]
         heappush(heap, item) if len(heap) < top_per_type else heappushpop(heap, item)
-    places.write()
-    names.write()
+    places.write_and_start_next()
+    names.write_and_start_next()
     top_rows = [row for _, _, row in sorted((item for heap in top.values() for item in heap), reverse=True)]
     return NameIndex(char_ranges, n_names, names.n_bytes, top_rows)
 
 
-def _write_places(
-    group: Iterable[Occurrence], places: _ScriptWriter, places_per_row: int
+def _write_places_and_count(
+    name_occurrences: Iterable[Occurrence], place_writer: _ScriptWriter, places_per_row: int
 ) -> tuple[int, int, float | None]:
     """Write the places of a name; returns the number of places, the number of documents and the mean score."""
     n_places = n_documents = n_scores = 0
     score_sum, last_document = 0.0, -1
-    occurrences = iter(group)
+    occurrences = iter(name_occurrences)
     while chunk := list(islice(occurrences, places_per_row)):
         contexts = []
         if not n_places:
             contexts = [[place.before, place.after] for place in chunk[:MAX_CONTEXTS] if place.before is not None]
-        places.add([encode_places(chunk), contexts])
+        place_writer.add_and_write_if_full([encode_places(chunk), contexts])
         n_places += len(chunk)
         for occurrence in chunk:
             n_documents += occurrence.document != last_document

@@ -8,8 +8,8 @@ from markupsafe import Markup
 
 from rayner import __version__
 from rayner.rendering.templates import load_templates
-from rayner.rendering.translation import type_gloss
-from rayner.site.html_text import json_for_script, text_to_html
+from rayner.rendering.translation import find_type_gloss
+from rayner.site.html_text import encode_json_for_script, text_to_html
 
 _TEMPLATE_FOLDER = Path(__file__).parent
 
@@ -31,7 +31,7 @@ class SiteFolder:
 
     def write_script(self, path: str, function: str, *values: Any) -> None:  # noqa: ANN401 - any JSON
         """Write a script that calls a function with the values."""
-        self.write_text(path, f"{function}({','.join(map(json_for_script, values))})\n")
+        self.write_text(path, f"{function}({','.join(map(encode_json_for_script, values))})\n")
 
     def write_text(self, path: str, content: str) -> None:
         """Write a file (UTF-8) at a relative path."""
@@ -47,19 +47,19 @@ class SiteFolder:
 
 def _load_site_templates() -> Environment:
     environment = load_templates(_TEMPLATE_FOLDER)
-    environment.globals |= {"type_label": type_label}
-    environment.filters |= {"rare": lambda text: Markup(text_to_html(text)), "data": json_for_html}
+    environment.globals |= {"type_label": format_type_label}
+    environment.filters |= {"rare": lambda text: Markup(text_to_html(text)), "data": encode_json_for_html}
     return environment
 
 
-def json_for_html(value: Any) -> Markup:  # noqa: ANN401 - any JSON
+def encode_json_for_html(value: Any) -> Markup:  # noqa: ANN401 - any JSON
     """Return JSON for a `<script type="application/json">`."""
-    return Markup(json_for_script(value))
+    return Markup(encode_json_for_script(value))
 
 
-def type_label(type_name: str) -> Markup:
+def format_type_label(type_name: str) -> Markup:
     """Return the HTML of a type's code and, if it has one, its gloss."""
-    code, gloss = Markup("<span class=code>{}</span>").format(type_name), type_gloss(type_name)
+    code, gloss = Markup("<span class=code>{}</span>").format(type_name), find_type_gloss(type_name)
     return code + Markup(" {}").format(gloss) if gloss else code
 
 
@@ -68,7 +68,7 @@ def page_path(stem: str, page: int) -> str:
     return f"{stem}.html" if not page else f"{stem}-{page + 1}.html"
 
 
-def pages_to_link(page: int, n_pages: int) -> list[int | None]:
+def list_linked_pages_with_gaps(page: int, n_pages: int) -> list[int | None]:
     """Return the pages (from 0) to which a page links: the first, the last and the neighbours; None marks a gap."""
     numbers = sorted({0, n_pages - 1, *range(max(0, page - 2), min(n_pages, page + 3))})
     with_gaps: list[int | None] = []
@@ -79,8 +79,8 @@ def pages_to_link(page: int, n_pages: int) -> list[int | None]:
     return with_gaps
 
 
-def pager_values(stem: str, page: int, n_pages: int) -> dict[str, Any]:
+def build_pager_values(stem: str, page: int, n_pages: int) -> dict[str, Any]:
     """Return what the template's pager needs: the page (from 0), the pages to link to, and their paths."""
-    linked = pages_to_link(page, n_pages)
+    linked = list_linked_pages_with_gaps(page, n_pages)
     numbers = {number for number in (*linked, page - 1, page + 1) if number is not None and 0 <= number < n_pages}
     return {"page": page, "pages": linked, "n_pages": n_pages, "links": {i: page_path(stem, i) for i in numbers}}

@@ -97,7 +97,7 @@ class SiteDatabase:
         self._connection.close()
 
     def add_document(
-        self, number: int, document: TaggedDocument, page_starts: Sequence[int], coverage: LlmCoverage
+        self, document_number: int, document: TaggedDocument, page_starts: Sequence[int], coverage: LlmCoverage
     ) -> int:
         """Add a document whose pages begin at the offsets `page_starts`; returns the number of its book.
 
@@ -108,74 +108,86 @@ class SiteDatabase:
         if unknown is not None:
             raise DataError(f"document {document.doc_id!r}: expected decided_by agree, slm or llm, found {unknown!r}")
         pages = [bisect_right(page_starts, entity["start"]) - 1 for entity in document.entities]
-        type_counts = Counter(self.types.number_of(entity["type"]) for entity in document.entities)
+        type_counts = Counter(self.types.get_or_add_number(entity["type"]) for entity in document.entities)
         book = self._book_number(document.doc_id.rpartition("/")[0])
         counts = (deciders["agree"], deciders["slm"], deciders["llm"])
         self._connection.execute("INSERT INTO document VALUES (?,?,?,?,?,?,?,?)",
-            (number, document.doc_id, book, len(document.text), len(page_starts), *counts))  # fmt: skip
+            (document_number, document.doc_id, book, len(document.text), len(page_starts), *counts))  # fmt: skip
         self._connection.executemany(
             "INSERT INTO type_count VALUES (?,?,?)",
-            ((number, type_number, n) for type_number, n in type_counts.items()),
+            ((document_number, type_number, n) for type_number, n in type_counts.items()),
         )
         self._connection.executemany(
-            "INSERT INTO place VALUES (?,?,?,?,?,?,?,?)", self._place_rows(number, document, pages)
+            "INSERT INTO place VALUES (?,?,?,?,?,?,?,?)", self._build_place_rows(document_number, document, pages)
         )
         for page, entity in zip(pages, document.entities, strict=True):
-            self._count_score(entity)
+            self._add_score_to_histogram(entity)
             llm_asked = entity["llm_type"] is not None or coverage.covers(entity["start"])
             if entity["decided_by"] != "agree" and llm_asked:
                 self.confusion[entity["slm_type"], entity["llm_type"]] += 1
-                self._keep_disagreement(number, page, document, entity)
+                self._keep_disagreement_if_uncertain(document_number, page, document, entity)
         return book
 
     def _book_number(self, name: str) -> int:
         self._connection.execute("INSERT OR IGNORE INTO book (name) VALUES (?)", (name,))
         return int(self._connection.execute("SELECT id FROM book WHERE name = ?", (name,)).fetchone()[0])
 
-    def _place_rows(self, number: int, document: TaggedDocument, pages: Sequence[int]) -> Iterator[tuple[Any, ...]]:
+    def _build_place_rows(
+        self, document_number: int, document: TaggedDocument, entity_pages: Sequence[int]
+    ) -> Iterator[tuple[Any, ...]]:
         text, n_contexts = document.text, self._n_contexts
         if len(n_contexts) > _MAX_COUNTED_NAMES:  # some names then have more than MAX_CONTEXTS contexts in the file
             n_contexts.clear()
-        for page, entity in zip(pages, document.entities, strict=True):
+        for page, entity in zip(entity_pages, document.entities, strict=True):
             start, end, name = entity["start"], entity["end"], (entity["text"], entity["type"])
             context: tuple[str | None, str | None] = (None, None)
             if n_contexts[name] < MAX_CONTEXTS:
                 n_contexts[name] += 1
                 context = (text[max(0, start - CONTEXT_CHARS) : start], text[end : end + CONTEXT_CHARS])
-            yield (entity["text"], self.types.number_of(entity["type"]), number, page, start, entity["score"], *context)
+            yield (
+                entity["text"],
+                self.types.get_or_add_number(entity["type"]),
+                document_number,
+                page,
+                start,
+                entity["score"],
+                *context,
+            )
 
-    def _count_score(self, entity: EntityRow) -> None:
+    def _add_score_to_histogram(self, entity: EntityRow) -> None:
         score = entity["score"]
         if score is None or not 0 <= score <= 1:
             self.unscored += 1
         else:
             self.histogram[entity["decided_by"]][min(HISTOGRAM_BINS - 1, int(score * HISTOGRAM_BINS))] += 1
 
-    def _keep_disagreement(self, number: int, page: int, document: TaggedDocument, entity: EntityRow) -> None:
+    def _keep_disagreement_if_uncertain(
+        self, document_number: int, page: int, document: TaggedDocument, entity: EntityRow
+    ) -> None:
         """Keep the disagreement if it is among the MAX_DISAGREEMENTS most uncertain so far."""
-        key = uncertainty(entity)
+        key = compute_uncertainty_sort_key(entity)
         full = len(self._disagreements) >= MAX_DISAGREEMENTS
         if full and key <= self._disagreements[0][0]:
             return
         context_start = max(0, entity["start"] - DISAGREEMENT_CHARS)
         context = document.text[context_start : entity["end"] + DISAGREEMENT_CHARS]
         # The second element orders equally uncertain ones: those that come first in the corpus are kept.
-        item = (key, -self.confusion.total(), Disagreement(entity, number, page, context, context_start))
+        item = (key, -self.confusion.total(), Disagreement(entity, document_number, page, context, context_start))
         (heapq.heapreplace if full else heapq.heappush)(self._disagreements, item)
 
-    def disagreements(self) -> list[Disagreement]:
+    def list_most_uncertain_disagreements(self) -> list[Disagreement]:
         """Return the most uncertain disagreements, at most MAX_DISAGREEMENTS, the most uncertain first."""
         items = sorted(self._disagreements, key=lambda item: item[:2], reverse=True)
         return [disagreement for _, _, disagreement in items]
 
-    def corpus_counts(self) -> DecisionCounts:
+    def read_corpus_counts(self) -> DecisionCounts:
         """Return the counts of the whole corpus."""
         columns = "count(*), coalesce(sum(chars),0), coalesce(sum(agree),0), coalesce(sum(slm),0), coalesce(sum(llm),0)"
         counts = self._connection.execute(f"SELECT {columns} FROM document").fetchone()
         type_counts = dict(self._connection.execute("SELECT type, sum(n) FROM type_count GROUP BY type"))
         return DecisionCounts._make((0, "", *counts, type_counts))
 
-    def book_counts(self) -> list[DecisionCounts]:
+    def read_book_counts(self) -> list[DecisionCounts]:
         """Return the counts of each book (folder of documents), in order."""
         rows = self._connection.execute(
             "SELECT book.id, book.name, count(*), sum(chars), sum(agree), sum(slm), sum(llm)"
@@ -189,7 +201,7 @@ class SiteDatabase:
             type_counts[book][type_number] = n
         return [DecisionCounts._make((*row, type_counts[row[0]])) for row in rows]
 
-    def document_counts(self, book: int) -> Iterator[DecisionCounts]:
+    def read_document_counts_without_types(self, book: int) -> Iterator[DecisionCounts]:
         """Yield the counts of each document of a book, in order, without its types."""
         rows = self._connection.execute(
             "SELECT id, name, 1, chars, agree, slm, llm FROM document WHERE book = ? ORDER BY id", (book,)
@@ -204,13 +216,13 @@ class SiteDatabase:
         """Return the doc_id of a document."""
         return str(self._connection.execute("SELECT name FROM document WHERE id = ?", (number,)).fetchone()[0])
 
-    def occurrences(self) -> Iterator[Occurrence]:
+    def read_occurrences_by_name(self) -> Iterator[Occurrence]:
         """Yield all occurrences of all names, sorted by name (code points), type and place."""
         query = "SELECT * FROM place ORDER BY name, type, document, start"
         return (Occurrence(*row) for row in self._connection.execute(query))
 
 
-def uncertainty(entity: EntityRow) -> tuple[float, float]:
+def compute_uncertainty_sort_key(entity: EntityRow) -> tuple[float, float]:
     """Return a sort key, larger if the entity is more uncertain: 1 - score (-1 without a score), the SLM's entropy."""
     score, entropy = entity["score"], entity["slm_entropy"]
     return (-1.0 if score is None else 1 - score, 0.0 if entropy is None else entropy)

@@ -27,8 +27,8 @@ def require_labelled_files(config: Config) -> list[str]:
     return config.train
 
 
-def inputs(config: Config, fold: int | None = None) -> dict[str, Any]:
-    """Return what the labelled data of a run depends on. fold: see `prepare_data`.
+def collect_manifest_inputs(config: Config, fold: int | None = None) -> dict[str, Any]:
+    """Return what the labelled data of a run depends on. fold: see `read_and_split_labelled_files`.
 
     Raises DataError for a file that is not there.
     """
@@ -42,7 +42,7 @@ def inputs(config: Config, fold: int | None = None) -> dict[str, Any]:
     return {**step_settings(config, "data"), "files": files, **held_out_fold}
 
 
-def prepare_data(config: Config, run: Run, fold: int | None = None) -> dict[str, Any]:
+def read_and_split_labelled_files(config: Config, run: Run, fold: int | None = None) -> dict[str, Any]:
     """Read and divide the labelled files; return sizes, types and the faults met in each file.
 
     fold: train without this one of the `split.folds` parts of the training sentences; it becomes the part `fold`.
@@ -53,10 +53,10 @@ def prepare_data(config: Config, run: Run, fold: int | None = None) -> dict[str,
         faults: dict[str, dict[str, int]] = {}
         for path in config.train:
             labelled = read_labelled_file(path, layout=config.layout)
-            sentences += _split_file(path, labelled)
+            sentences += _split_into_sentences(path, labelled)
             faults[path] = labelled.faults
         files = ", ".join(config.train)
-        parts = _split_parts(config, sentences, fold)
+        parts = _split_into_parts(config, sentences, fold)
         if not parts["train"] or not parts["dev"]:
             raise DataError(
                 f"{files}: expected enough sentences for a train and a dev part, found {len(sentences)}; "
@@ -68,18 +68,21 @@ def prepare_data(config: Config, run: Run, fold: int | None = None) -> dict[str,
         with replace_folder(run.path("data")) as folder:
             for name, part in {**parts, ALL_PART: sentences}.items():
                 write_labelled_sentences(folder / f"{name}.jsonl", part)
-        counts = {name: _count(part) for name, part in parts.items()}
+        counts = {name: _count_sentences_characters_entities(part) for name, part in parts.items()}
         return {
-            "types": types, "characters": _count(sentences)["characters"], "parts": counts, "faults": faults
-        }  # fmt: skip
+            "types": types,
+            "characters": _count_sentences_characters_entities(sentences)["characters"],
+            "parts": counts,
+            "faults": faults,
+        }
 
-    return run.run_step("data", inputs(config, fold), split_files)
+    return run.run_step("data", collect_manifest_inputs(config, fold), split_files)
 
 
-def _split_file(path: str, labelled: LabelledFile) -> list[LabelledSentence]:
+def _split_into_sentences(path: str, labelled: LabelledFile) -> list[LabelledSentence]:
     """Split a labelled file into sentences. Raises RuntimeError if a character or an entity would be lost."""
     sentences = split_labelled_text(labelled.text, labelled.spans)
-    count = _count(sentences)
+    count = _count_sentences_characters_entities(sentences)
     if (count["characters"], count["entities"]) != (len(labelled.text), len(labelled.spans)):
         raise RuntimeError(
             f"{path}: expected {len(labelled.text)} characters and {len(labelled.spans)} entities in its sentences, "
@@ -88,7 +91,7 @@ def _split_file(path: str, labelled: LabelledFile) -> list[LabelledSentence]:
     return sentences
 
 
-def _split_parts(
+def _split_into_parts(
     config: Config, sentences: Sequence[LabelledSentence], fold: int | None
 ) -> dict[str, list[LabelledSentence]]:
     """Split sentences into `train`, `dev` and `test`, and with a fold also `fold`, which leaves `train`."""
@@ -100,7 +103,7 @@ def _split_parts(
     return parts
 
 
-def _count(sentences: Sequence[LabelledSentence]) -> dict[str, int]:
+def _count_sentences_characters_entities(sentences: Sequence[LabelledSentence]) -> dict[str, int]:
     return {
         "sentences": len(sentences),
         "characters": sum(len(sentence.text) for sentence in sentences),
@@ -113,7 +116,7 @@ def read_part(run: Run, name: str) -> list[LabelledSentence]:
     return read_labelled_sentences(run.local_path("data", f"{name}.jsonl"))
 
 
-def group_neighbours(run: Run, group_size: int) -> dict[str, tuple[str, ...]]:
+def group_neighbours_by_text(run: Run, group_size: int) -> dict[str, tuple[str, ...]]:
     """Return, for each labelled sentence, the group of `group_size` consecutive sentences that it belongs to.
 
     Groups are taken from the whole files, where held-out sentences stand among training sentences. So a held-out

@@ -47,7 +47,7 @@ def load_known_characters(config: Config, run: Run) -> Container[str]:
     return load_tagger_family(config).load_known_characters(run.local_path("models", "slm"))
 
 
-def task_instruction(config: Config, types: Sequence[str]) -> str:
+def choose_instruction(config: Config, types: Sequence[str]) -> str:
     """Return the instruction that begins every prompt: that of the settings, or one that lists the types."""
     if config.llm.instruction is not None:
         return config.llm.instruction
@@ -74,12 +74,12 @@ def load_retriever(config: Config, run: Run) -> ExampleRetriever:
     train = data.read_part(run, "train")
     if config.llm.examples != "similar":
         return ExampleRetriever(config.llm.examples, config.index.k, train)
-    encoder = load_embedder(config, run)
+    encoder = load_index_encoder(config, run)
     index = load_sentence_index(run.local_path("index"), run.step_result("build_index")["digest"])
     return ExampleRetriever("similar", config.index.k, train, encoder, index)
 
 
-def load_embedder(config: Config, run: Run) -> AnySentenceEncoder:
+def load_index_encoder(config: Config, run: Run) -> AnySentenceEncoder:
     """Load the sentence encoder of the index."""
     if config.index.encoder == "ngrams":
         return NgramEncoder()

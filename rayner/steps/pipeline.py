@@ -21,9 +21,9 @@ from rayner.runs.progress import log, record_step_start
 from rayner.runs.run_folder import Run, write_json
 from rayner.runs.status import format_duration
 from rayner.steps.build_index import build_index
-from rayner.steps.data import prepare_data
+from rayner.steps.data import read_and_split_labelled_files
 from rayner.steps.fusion_rules import load_chosen_rule, read_tuned_fusion
-from rayner.steps.score import score_held_out
+from rayner.steps.score import predict_held_out_sentences
 from rayner.steps.tag.tag_corpus import output_folder, tag_corpus
 from rayner.steps.training.cross_fit import cross_fit
 from rayner.steps.training.train_llm import train_llm
@@ -32,11 +32,11 @@ from rayner.steps.tune_fusion import tune_fusion
 
 Step = Callable[[Config, Run], dict[str, Any]]
 STEPS: dict[str, Step] = {
-    "data": prepare_data,  # labelled files -> sentences, split into train, dev and test
+    "data": read_and_split_labelled_files,  # labelled files -> sentences, split into train, dev and test
     "train_slm": train_slm,  # train sentences -> the small model
     "build_index": build_index,  # train sentences -> index of their vectors, to find similar ones
     "train_llm": train_llm,  # train sentences, with similar ones as examples -> the large model
-    "score": score_held_out,  # dev and test sentences -> the answers of both models
+    "score": predict_held_out_sentences,  # dev and test sentences -> the answers of both models
     "cross_fit": cross_fit,  # train sentences -> the answers of models that did not see them (only with split.folds)
     "tune_fusion": tune_fusion,  # both models' answers -> the rule that decides where they disagree
 }

@@ -22,7 +22,7 @@ from rayner.steps.loading import load_tagger_family
 from rayner.steps.tag.plan import survey_corpus
 
 
-def check_training(config: Config, run: Run) -> list[str]:
+def check_and_describe_training(config: Config, run: Run) -> list[str]:
     """Check what the training steps need. Raises ConfigError or DataError for the first thing that is wrong."""
     lines = []
     for path in require_labelled_files(config):
@@ -36,62 +36,64 @@ def check_training(config: Config, run: Run) -> list[str]:
     for text in (config.slm.crf.unlabelled, config.llm.pseudo_labels.text):
         if text:
             next(list_text_files(text))  # a path without text files raises an error
-    for key, model in pretrained_models(config).items():
-        check_pretrained_model(key, local_model_name(model))
-    check_engine(config)
-    lines += check_resources(config)
+    for key, model in list_pretrained_models(config).items():
+        check_model_has_configuration(key, local_model_name(model))
+    check_engine_is_installed(config)
+    lines += check_and_describe_resources(config)
     return [*lines, f"run folder: {run.root}"]
 
 
-def check_scores(config: Config, run: Run) -> list[str]:
+def check_scores_and_describe_run(config: Config, run: Run) -> list[str]:
     """Check that the predictions exist on which fusion is tuned."""
     run.step_result("score")
     return [f"run folder: {run.root}"]
 
 
-def check_tagging(config: Config, run: Run) -> list[str]:
+def check_and_describe_tagging(config: Config, run: Run) -> list[str]:
     """Check the corpus, and that fusion has been tuned."""
     run.step_result("tune_fusion")
-    check_engine(config)
-    return [*check_corpus(config), *check_resources(config), f"run folder: {run.root}"]
+    check_engine_is_installed(config)
+    return [*check_and_describe_corpus(config), *check_and_describe_resources(config), f"run folder: {run.root}"]
 
 
-def check_pipeline(config: Config, run: Run) -> list[str]:
+def check_and_describe_pipeline(config: Config, run: Run) -> list[str]:
     """Check what the main job needs: labelled files, models, and the corpus if one is given."""
     return [
-        *check_training(config, run),
-        *(check_corpus(config) if config.corpus else ["corpus: none, nothing to tag"]),
+        *check_and_describe_training(config, run),
+        *(check_and_describe_corpus(config) if config.corpus else ["corpus: none, nothing to tag"]),
     ]
 
 
-def check_corpus(config: Config) -> list[str]:
+def check_and_describe_corpus(config: Config) -> list[str]:
     """Check that the corpus can be read. Raises DataError if no file of it can."""
     survey = survey_corpus(require_corpus(config.corpus), config.score.unit_chars)
     line = f"{config.corpus}: {survey.documents:,} documents, {survey.characters:,} characters, {survey.units:,} units"
     return [line, *(f"left out: {error}" for error in survey.unread.values())]
 
 
-def pretrained_models(config: Config) -> dict[str, str]:
+def list_pretrained_models(config: Config) -> dict[str, str]:
     """Return the checkpoint folders and hub names in the settings, by key; models made by the job are left out."""
     named = {"slm.model": config.slm.model, "llm.model": config.llm.model, "index.encoder": config.index.encoder}
     return {key: model for key, model in named.items() if model not in ("scratch", "slm", "ngrams")}
 
 
-def check_pretrained_model(key: str, model: str) -> None:
+def check_model_has_configuration(setting_key: str, model: str) -> None:
     """Check that a checkpoint folder or hub name has a configuration. Raises ConfigError with the setting's key."""
     from transformers import AutoConfig
 
-    from rayner.modeling.checkpoint import safe_load_options
+    from rayner.modeling.checkpoint import reject_pickles_and_build_kwargs
 
     try:
-        AutoConfig.from_pretrained(model, trust_remote_code=safe_load_options(model)["trust_remote_code"])
+        AutoConfig.from_pretrained(model, trust_remote_code=reject_pickles_and_build_kwargs(model)["trust_remote_code"])
     except (OSError, ValueError) as error:
         expected = "folder" if Path(model).exists() else "folder or hub name"
         reason = " ".join(str(error).split())
-        raise ConfigError(f"{key}: expected the {expected} of a checkpoint, found {model!r}: {reason}") from error
+        raise ConfigError(
+            f"{setting_key}: expected the {expected} of a checkpoint, found {model!r}: {reason}"
+        ) from error
 
 
-def check_engine(config: Config) -> None:
+def check_engine_is_installed(config: Config) -> None:
     """Check that the decoding engine is installed. Raises ConfigError if not."""
     if config.llm.engine == "vllm" and importlib.util.find_spec("vllm") is None:
         raise ConfigError(
@@ -99,9 +101,9 @@ def check_engine(config: Config) -> None:
         )
 
 
-def check_resources(config: Config) -> list[str]:
+def check_and_describe_resources(config: Config) -> list[str]:
     """Check that this machine, or the connected cluster, has enough for each stage. Raises ConfigError if not."""
-    available: dict[str, float] = _resources()
+    available: dict[str, float] = _total_resources()
     owner = "the cluster" if ray.is_initialized() else "this machine"
     needed: dict[str, tuple[float, float]] = {
         f"{name}.workers": (workers.count * workers.cpus, workers.count * workers.gpus)
@@ -124,7 +126,7 @@ def _too_few_error(key: str, unit: str, available: float, needed: float, owner: 
     )
 
 
-def _resources() -> dict[str, float]:
+def _total_resources() -> dict[str, float]:
     if ray.is_initialized():
         return dict(ray.cluster_resources())
     return {"CPU": float(os.cpu_count() or 1)}

@@ -12,20 +12,25 @@ from typing import Any
 from rayner.config.model_settings import LlmConfig
 from rayner.config.settings import Config
 from rayner.errors import ConfigError, DataError
-from rayner.report.paper_comparison import list_score_rows, measure_fusion_gain, rows_to_csv, rows_to_markdown
+from rayner.report.paper_comparison import (
+    list_score_rows_with_oracle,
+    measure_fusion_gain,
+    rows_to_csv,
+    rows_to_markdown,
+)
 from rayner.report.run_report import read_evaluation
 from rayner.runs.progress import log
 from rayner.runs.run_folder import Run, replace_folder, write_json
 from rayner.runs.storage import atomic_writer
 from rayner.steps.pipeline import run_pipeline
-from rayner.steps.preflight import check_training
+from rayner.steps.preflight import check_and_describe_training
 
 # Steps that do not depend on the LLM setup, and the folder that each writes.
 SHARED_STEPS = {"data": ("data",), "train_slm": ("models", "slm"), "build_index": ("index",)}
 
 
 @dataclass(frozen=True)
-class Cell:
+class ExperimentCell:
     """A dataset (its name and labelled file), a seed, and an LLM setup: how the LLM is trained and prompted."""
 
     dataset: str
@@ -39,19 +44,19 @@ class Cell:
         return self.dataset, str(self.seed), self.llm_setup.replace(" + ", "-").replace(" ", "-").lower()
 
 
-def list_cells(config: Config) -> list[Cell]:
+def list_cells(config: Config) -> list[ExperimentCell]:
     """List the cells in the order in which they are run. Raises ConfigError if the settings name no dataset."""
     if not config.datasets:
         raise ConfigError("datasets: expected labelled sets by name (datasets.A=FILE), found none")
     return [
-        Cell(name, path, config.seed + i, llm_setup)
+        ExperimentCell(name, path, config.seed + i, llm_setup)
         for name, path in config.datasets.items()
         for i in range(config.reproduce.n_seeds)
         for llm_setup in config.reproduce.llm_setups
     ]
 
 
-def llm_settings_of(llm: LlmConfig, llm_setup: str) -> LlmConfig:
+def adapt_llm_settings(llm: LlmConfig, llm_setup: str) -> LlmConfig:
     """Adapt the LLM's settings to one of the paper's setups; `as configured` changes nothing.
 
     Raises ConfigError where an LLM made from scratch would be prompted without training.
@@ -69,7 +74,7 @@ def llm_settings_of(llm: LlmConfig, llm_setup: str) -> LlmConfig:
     return replace(llm, full_epochs=0, epochs=0)
 
 
-def cell_config(config: Config, run: Run, cell: Cell) -> Config:
+def cell_config(config: Config, run: Run, cell: ExperimentCell) -> Config:
     """Return the configuration of a cell."""
     return replace(
         config,
@@ -77,15 +82,15 @@ def cell_config(config: Config, run: Run, cell: Cell) -> Config:
         train=[cell.labelled_path],
         corpus=None,
         seed=cell.seed,
-        llm=llm_settings_of(config.llm, cell.llm_setup),
+        llm=adapt_llm_settings(config.llm, cell.llm_setup),
     )
 
 
-def check_reproduction(config: Config, run: Run) -> list[str]:
+def check_and_describe_reproduction(config: Config, run: Run) -> list[str]:
     """Check every cell and return the lines for `--dry-run`. Raises ConfigError or DataError for the first problem."""
     lines = []
     for cell in list_cells(config):
-        cell_lines = check_training(cell_config(config, run, cell), run)
+        cell_lines = check_and_describe_training(cell_config(config, run, cell), run)
         lines += [line for line in cell_lines if line not in lines]
     return [*lines, f"{len(list_cells(config))} cells"]
 
@@ -99,7 +104,7 @@ def reproduce(config: Config, run: Run) -> dict[str, Any]:
         cell_run = Run(run.path(*cell.folder_parts))
         _copy_shared_steps(Run(run.path(*first.folder_parts)), cell_run)
         run_pipeline(cell_config(config, run, cell), cell_run)
-        results, markdown = _write_results(run, cells[: i + 1])
+        results, markdown = _write_and_format_results(run, cells[: i + 1])
     log.info("\n%s", markdown)
     return results
 
@@ -115,7 +120,7 @@ def _copy_shared_steps(source: Run, target: Run) -> None:
             target.copy_step_manifest(step, source)
 
 
-def _write_results(run: Run, cells: list[Cell]) -> tuple[dict[str, Any], str]:
+def _write_and_format_results(run: Run, cells: list[ExperimentCell]) -> tuple[dict[str, Any], str]:
     """Write the scores of all systems and the gains of fusion, for these cells; return them, and as Markdown."""
     rows, gains = [], []
     for cell in cells:
@@ -123,7 +128,7 @@ def _write_results(run: Run, cells: list[Cell]) -> tuple[dict[str, Any], str]:
         evaluation = read_evaluation(cell_run)
         if evaluation is None:
             raise DataError(f"{cell_run.path('evaluation.json')}: expected scores, found none. Set split.test above 0.")
-        rows += list_score_rows(cell.dataset, cell.seed, cell.llm_setup, evaluation)
+        rows += list_score_rows_with_oracle(cell.dataset, cell.seed, cell.llm_setup, evaluation)
         gains.append(measure_fusion_gain(cell.dataset, cell.seed, cell.llm_setup, evaluation))
     results = {"rows": [asdict(row) for row in rows], "gains": [asdict(gain) for gain in gains]}
     write_json(run.path("reproduction.json"), results)

@@ -66,26 +66,26 @@ class DiskNeed:
     temporary_bytes: int
 
 
-def read_model_size(model: str, config: Config | None = None) -> ModelSize:
+def read_model_size(model: str, config_if_llm: Config | None = None) -> ModelSize:
     """Compute the size of a checkpoint from its configuration; no weights are loaded.
 
-    config: given for a causal model, whose LoRA adapter is then counted as well. Without it the model is an encoder.
-    Raises OSError or ValueError where there is no configuration.
+    config_if_llm: given for a causal model, whose LoRA adapter is then counted as well. Without it the model is an
+    encoder. Raises OSError or ValueError where there is no configuration.
     """
     import torch
     from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
     model_config = AutoConfig.from_pretrained(model)
     with torch.device("meta"):
-        auto_class: Any = AutoModelForCausalLM if config else AutoModel
+        auto_class: Any = AutoModelForCausalLM if config_if_llm else AutoModel
         skeleton = auto_class.from_config(model_config)
     total = sum(parameter.numel() for parameter in skeleton.parameters())
-    if config is None:
+    if config_if_llm is None:
         return ModelSize(total)
     output, embedding = skeleton.get_output_embeddings(), skeleton.get_input_embeddings()
-    targets = None if config.llm.lora.targets == ["all-linear"] else tuple(config.llm.lora.targets)
+    targets = None if config_if_llm.llm.lora.targets == ["all-linear"] else tuple(config_if_llm.llm.lora.targets)
     adapter = sum(
-        config.llm.lora.r * (module.in_features + module.out_features)
+        config_if_llm.llm.lora.r * (module.in_features + module.out_features)
         for name, module in skeleton.named_modules()
         if isinstance(module, torch.nn.Linear)
         and module is not output
@@ -176,10 +176,10 @@ def format_bytes(n_bytes: float) -> str:
     return f"{n_bytes:,.1f} GiB"
 
 
-def count_places(need: StageNeed, nodes: Sequence[tuple[float, float]]) -> list[int]:
+def count_fitting_processes(need: StageNeed, cpus_and_gpus_by_node: Sequence[tuple[float, float]]) -> list[int]:
     """Count, for each node, how many processes of a stage it has CPUs and GPUs for. nodes: CPUs and GPUs of each."""
     places = []
-    for cpus, gpus in nodes:
+    for cpus, gpus in cpus_and_gpus_by_node:
         by_cpus = int((cpus + 1e-6) // need.cpus)
         places.append(min(by_cpus, int((gpus + 1e-6) // need.gpus)) if need.gpus else by_cpus)
     return places

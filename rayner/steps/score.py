@@ -25,44 +25,45 @@ from rayner.runs.storage import StoragePath, list_file_names
 from rayner.steps import data
 from rayner.steps.data import FOLD_PART
 from rayner.steps.tag.actors import PredictionJob, predict_units
-from rayner.steps.tag.plan import group_segments, unit_number
-from rayner.steps.tag.stages import UnitPredictions
+from rayner.steps.tag.plan import group_segment_ends, unit_number
+from rayner.steps.tag.stages import UnitSegments
 from rayner.text.predictions import SegmentPrediction, empty_prediction
 
 HELD_OUT_PARTS = ("dev", "test")
 
 
-def inputs(config: Config, run: Run) -> dict[str, Any]:
+def collect_manifest_inputs(config: Config, run: Run) -> dict[str, Any]:
     """Return what the scores depend on."""
     steps = ["data", "train_slm", "train_llm", *(["build_index"] if examples_are_retrieved(config) else [])]
-    return {**step_settings(config, "score"), **{step: run.step_digest(step) for step in steps}}
+    return {**step_settings(config, "score"), **{step: run.digest_step_manifest(step) for step in steps}}
 
 
-def score_held_out(config: Config, run: Run, fold: int | None = None) -> dict[str, Any]:
+def predict_held_out_sentences(config: Config, run: Run, fold: int | None = None) -> dict[str, Any]:
     """Predict the dev and test sentences by both models; write `scores/dev.parquet` and `scores/test.parquet`.
 
-    fold: see `data.prepare_data`. In the run of a fold only its own sentences are predicted: `scores/fold.parquet`.
+    fold: see `data.read_and_split_labelled_files`. In the run of a fold only its own sentences are predicted:
+    `scores/fold.parquet`.
     """
 
     def predict_parts() -> dict[str, Any]:
         names = HELD_OUT_PARTS if fold is None else (FOLD_PART,)
-        segments = {name: held_out_segments(run, name) for name in names}
-        units = {name: held_out_units(name, segments[name], config.score.unit_chars) for name in names}
-        folder = run.path("train", f"scores-{json_digest(inputs(config, run))}")
-        _score_missing_units(config, run, [unit for part in units.values() for unit in part], folder)
+        segments = {name: read_unpredicted_segments(run, name) for name in names}
+        units = {name: group_into_units(name, segments[name], config.score.unit_chars) for name in names}
+        folder = run.path("train", f"scores-{json_digest(collect_manifest_inputs(config, run))}")
+        _predict_missing_units(config, run, [unit for part in units.values() for unit in part], folder)
         facts = {}
         with replace_folder(run.path("scores")) as scores:
             for name in names:
                 tables = [read_table(folder / f"{unit.name}.parquet", PREDICTION_SCHEMA) for unit in units[name]]
                 table = pa.concat_tables([PREDICTION_SCHEMA.empty_table(), *tables])
-                facts[name] = _count_predictions(segments[name], predictions_from_table(table))
+                facts[name] = _verify_and_count_predictions(segments[name], predictions_from_table(table))
                 write_table(table, scores / f"{name}.parquet")
         return facts
 
-    return run.run_step("score", inputs(config, run), predict_parts)
+    return run.run_step("score", collect_manifest_inputs(config, run), predict_parts)
 
 
-def _score_missing_units(config: Config, run: Run, units: list[UnitPredictions], folder: StoragePath) -> None:
+def _predict_missing_units(config: Config, run: Run, units: list[UnitSegments], folder: StoragePath) -> None:
     """Predict the units that have no file in `folder` yet."""
     done = {name.removesuffix(".parquet") for name in list_file_names(folder, "", ".parquet")}
     missing = [unit for unit in units if unit.name not in done]
@@ -70,52 +71,52 @@ def _score_missing_units(config: Config, run: Run, units: list[UnitPredictions],
         log.info("score: %d of %d units are there already", len(done), len(units))
     progress = Progress("score", sum(len(unit.segments) for unit in missing), "sentences")
     read_unit = partial(read_held_out_unit, run=run, group_size=config.prompt.group, unit_chars=config.score.unit_chars)
-    write_unit = partial(_write_unit, folder=folder)
+    write_unit = partial(_write_unit_and_count_sentences, folder=folder)
     job = PredictionJob(config, run, None, folder / "attempts", read_unit, write_unit)
     with storage_and_actor_errors_as_job_error(folder):
         for amount in predict_units([unit.name for unit in missing], job):
             progress.advance(amount)
 
 
-def held_out_units(part: str, segments: Sequence[SegmentPrediction], unit_chars: int) -> list[UnitPredictions]:
+def group_into_units(part: str, segments: Sequence[SegmentPrediction], unit_chars: int) -> list[UnitSegments]:
     """Group the sentences of a held-out part into units of about `unit_chars` characters."""
     ends = list(accumulate(len(segment.text) for segment in segments))
-    sizes = [len(run) for run in group_segments(ends, unit_chars, overfill=True)]
+    sizes = [len(run) for run in group_segment_ends(ends, unit_chars, overfill=True)]
     return [
-        UnitPredictions(f"{part}-{i:06d}", segments[end - size : end])
+        UnitSegments(f"{part}-{i:06d}", segments[end - size : end])
         for i, (size, end) in enumerate(zip(sizes, accumulate(sizes), strict=True))
     ]
 
 
-def read_held_out_unit(name: str, run: Run, group_size: int, unit_chars: int) -> UnitPredictions:
+def read_held_out_unit(name: str, run: Run, group_size: int, unit_chars: int) -> UnitSegments:
     """Read the sentences of a unit and, for each, the texts that share examples with it."""
     unit = _load_units(run, name.rpartition("-")[0], unit_chars)[unit_number(name)]
-    return replace(unit, example_groups=example_groups(run, unit.segments, group_size))
+    return replace(unit, texts_sharing_examples=find_texts_sharing_examples(run, unit.segments, group_size))
 
 
 # An actor reads the units of a part one after the other.
 @lru_cache(maxsize=1)
-def _load_units(run: Run, part: str, unit_chars: int) -> list[UnitPredictions]:
-    return held_out_units(part, held_out_segments(run, part), unit_chars)
+def _load_units(run: Run, part: str, unit_chars: int) -> list[UnitSegments]:
+    return group_into_units(part, read_unpredicted_segments(run, part), unit_chars)
 
 
 @lru_cache(maxsize=1)
 def _load_groups(run: Run, group_size: int) -> dict[str, tuple[str, ...]]:
-    return data.group_neighbours(run, group_size)
+    return data.group_neighbours_by_text(run, group_size)
 
 
-def _write_unit(unit: UnitPredictions, folder: StoragePath) -> int:
+def _write_unit_and_count_sentences(unit: UnitSegments, folder: StoragePath) -> int:
     """Write the predictions of a unit; return its number of sentences."""
     write_table(predictions_to_table(unit.segments), folder / f"{unit.name}.parquet")
     return len(unit.segments)
 
 
-def read_answered(run: Run, name: str) -> list[SegmentPrediction]:
+def read_predictions_with_llm_answer(run: Run, part: str) -> list[SegmentPrediction]:
     """Read the predicted sentences of a part that both models answered."""
-    return [row for row in read_predictions(run.local_path("scores", f"{name}.parquet")) if row.llm is not None]
+    return [row for row in read_predictions(run.local_path("scores", f"{part}.parquet")) if row.llm is not None]
 
 
-def held_out_segments(run: Run, part: str) -> list[SegmentPrediction]:
+def read_unpredicted_segments(run: Run, part: str) -> list[SegmentPrediction]:
     """Read the labelled sentences of a part, as neighbours in one document and without predictions."""
     segments, start = [], 0
     for sentence in data.read_part(run, part):
@@ -125,7 +126,9 @@ def held_out_segments(run: Run, part: str) -> list[SegmentPrediction]:
     return segments
 
 
-def example_groups(run: Run, segments: Sequence[SegmentPrediction], group_size: int) -> list[tuple[str, ...]]:
+def find_texts_sharing_examples(
+    run: Run, segments: Sequence[SegmentPrediction], group_size: int
+) -> list[tuple[str, ...]]:
     """For each held-out sentence, return the neighbours in its labelled file that share examples with it.
 
     Empty where examples are not shared (`group_size` 1).
@@ -136,7 +139,9 @@ def example_groups(run: Run, segments: Sequence[SegmentPrediction], group_size: 
     return [groups.get(segment.text, ()) for segment in segments]
 
 
-def _count_predictions(planned: list[SegmentPrediction], predicted: list[SegmentPrediction]) -> dict[str, int]:
+def _verify_and_count_predictions(
+    planned: list[SegmentPrediction], predicted: list[SegmentPrediction]
+) -> dict[str, int]:
     """Return the counts of a part. Raises RuntimeError unless its sentences are the planned ones."""
     if [(segment.start, segment.text) for segment in planned] != [
         (segment.start, segment.text) for segment in predicted

@@ -13,7 +13,7 @@ import numpy as np
 from ray import tune
 
 from rayner.cluster.failures import unwrap_ray_task_error
-from rayner.cluster.ray_train import storage_settings
+from rayner.cluster.ray_train import ray_storage_settings
 from rayner.config.settings import Config, FusionConfig
 from rayner.config.step_settings import step_settings
 from rayner.evaluation.metrics import count_entities, micro_score
@@ -30,15 +30,15 @@ from rayner.runs.progress import log
 from rayner.runs.run_folder import Run
 from rayner.steps import data
 from rayner.steps.fusion_rules import load_custom_rules, write_tuned_fusion
-from rayner.steps.training.cross_fit import read_tuning_predictions
+from rayner.steps.training.cross_fit import read_tuning_predictions_and_lexicons
 from rayner.text.json_records import record_from_json, record_to_json
 from rayner.text.spans import Span
 
 
-def inputs(config: Config, run: Run) -> dict[str, Any]:
+def collect_manifest_inputs(config: Config, run: Run) -> dict[str, Any]:
     """Return what the fusion rule depends on."""
     steps = ["score", *(["cross_fit"] if config.split.folds else [])]
-    return {**step_settings(config, "tune_fusion"), **{step: run.step_digest(step) for step in steps}}
+    return {**step_settings(config, "tune_fusion"), **{step: run.digest_step_manifest(step) for step in steps}}
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def tune_fusion(config: Config, run: Run) -> dict[str, Any]:
         )
         trials = _run_trials(search, run, config.fusion)
         curves = sorted((trial.curve for trial in trials if trial.curve), key=_curve_order)
-        fusion = _choose_rule(trials, curves, config)
+        fusion = _build_fusion_without_calibration(trials, curves, config)
         rule = fusion.load_rule(fusion.chosen, custom_rules)
         held_out = decide_held_out(rule, sample, folds=search.folds, seed=search.seed)
         fusion = replace(
@@ -112,11 +112,11 @@ def tune_fusion(config: Config, run: Run) -> dict[str, Any]:
             **fusion.baseline_f1,
         }
 
-    return run.run_step("tune_fusion", inputs(config, run), compute)
+    return run.run_step("tune_fusion", collect_manifest_inputs(config, run), compute)
 
 
 def _read_sample(config: Config, run: Run) -> FittingSample:
-    segments, fold_lexicons = read_tuning_predictions(config, run)
+    segments, fold_lexicons = read_tuning_predictions_and_lexicons(config, run)
     settings = config.fusion
     return FittingSample(
         segments=segments,
@@ -131,12 +131,12 @@ def _read_sample(config: Config, run: Run) -> FittingSample:
 def _run_trials(search: _Search, run: Run, settings: FusionConfig) -> list[_Trial]:
     """Run every candidate as a trial of Ray Tune; return them in the order of the candidates."""
     tuner = tune.Tuner(
-        tune.with_resources(tune.with_parameters(_trial, search=search), {"cpu": 0.5}),
+        tune.with_resources(tune.with_parameters(_run_candidate_trial, search=search), {"cpu": 0.5}),
         param_space={"candidate": tune.grid_search(list(range(len(search.candidates))))},
         tune_config=tune.TuneConfig(
             metric="held_out_f1", mode="max", max_concurrent_trials=settings.max_concurrent_trials, reuse_actors=True
         ),
-        run_config=tune.RunConfig(name="fusion", verbose=0, **storage_settings(run.path("train"))),
+        run_config=tune.RunConfig(name="fusion", verbose=0, **ray_storage_settings(run.path("train"))),
     )
     results: Any = tuner.fit()
     if results.num_errors:
@@ -148,13 +148,15 @@ def _run_trials(search: _Search, run: Run, settings: FusionConfig) -> list[_Tria
     return [record_from_json(_Trial, json.loads(by_candidate[i])) for i in range(len(search.candidates))]
 
 
-def _trial(setting: dict[str, Any], search: _Search) -> dict[str, Any]:
-    trial = search.run_trial(search.candidates[setting["candidate"]])
+def _run_candidate_trial(trial_config: dict[str, Any], search: _Search) -> dict[str, Any]:
+    trial = search.run_trial(search.candidates[trial_config["candidate"]])
     # As one string: Ray would take a rule's strings and their counts for metrics, and complain of each.
     return {"held_out_f1": trial.held_out_f1, "trial": json.dumps(record_to_json(trial))}
 
 
-def _choose_rule(trials: Sequence[_Trial], curves: Sequence[WeightCurve], config: Config) -> TunedFusion:
+def _build_fusion_without_calibration(
+    trials: Sequence[_Trial], curves: Sequence[WeightCurve], config: Config
+) -> TunedFusion:
     """Choose lambda and reductions by F1 on all sentences, then the rule by F1 on sentences it was not fitted on.
 
     Ties go to the rule by regions, then to the rule that `fusion.rules` names first.

@@ -203,7 +203,7 @@ class CrfFamily:
         """The family itself trains."""
         return self
 
-    def digest_training_files(self) -> dict[str, str]:
+    def digest_extra_training_files(self) -> dict[str, str]:
         """Return the digest of the unlabelled text, where characters are clustered."""
         unlabelled = self.config.crf.unlabelled
         return {"slm.crf.unlabelled": digest_unlabelled_texts(unlabelled)} if unlabelled else {}

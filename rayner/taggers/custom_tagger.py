@@ -81,12 +81,15 @@ class LoadedCustomTagger:
                 f"slm.family: expected of {self.name} {len(nonempty_texts)} answers, one a text, found {len(answers)}"
             )
         log_probs = iter(
-            [self._check_log_probs(text, answer) for text, answer in zip(nonempty_texts, answers, strict=True)]
+            [
+                self._check_and_floor_log_probs(text, answer)
+                for text, answer in zip(nonempty_texts, answers, strict=True)
+            ]
         )
         no_rows = np.zeros((0, len(self.labels)), dtype=np.float32)
         return decode_log_probs([next(log_probs) if text else no_rows for text in texts], self.labels)
 
-    def _check_log_probs(self, text: str, answer: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    def _check_and_floor_log_probs(self, text: str, answer: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
         """Return an answer as float32 without infinities. Raises ConfigError where it is no distribution."""
         rows = np.asarray(answer, dtype=np.float32)
         shape = (len(text), len(self.labels))
@@ -127,7 +130,7 @@ class CustomTaggerFamily:
         """The family itself trains."""
         return self
 
-    def digest_training_files(self) -> dict[str, str]:
+    def digest_extra_training_files(self) -> dict[str, str]:
         """Return nothing: the run knows the user's code by its fingerprint."""
         return {}
 

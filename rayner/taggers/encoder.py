@@ -17,7 +17,7 @@ from transformers import AutoModelForTokenClassification
 from rayner.config.model_settings import SlmConfig
 from rayner.errors import ConfigError
 from rayner.modeling.batching import inference_batches
-from rayner.modeling.checkpoint import checkpoint_error, safe_load_options
+from rayner.modeling.checkpoint import checkpoint_error, reject_pickles_and_build_kwargs
 from rayner.modeling.devices import TORCH_DTYPES
 from rayner.modeling.tensors import mean_unit_vectors, pad_rows
 from rayner.modeling.tokenizer import CharTokenizer, load_tokenizer
@@ -89,7 +89,7 @@ class EncoderTagger:
         window_log_probs = [_NO_ROWS] * len(encoded)
         window_vectors: list[Floats | None] = [None] * len(encoded)
         for batch in inference_batches([len(window.tokens) for window in encoded], self.batch_size):
-            log_probs, vectors = self._run_model([encoded[i] for i in batch])
+            log_probs, vectors = self._compute_log_probs_and_vectors([encoded[i] for i in batch])
             for k, i in enumerate(batch):
                 window_log_probs[i] = log_probs[k]
                 window_vectors[i] = None if vectors is None else vectors[k]
@@ -108,7 +108,7 @@ class EncoderTagger:
             for prediction, vector in zip(predictions, text_vectors, strict=True)
         ]
 
-    def _run_model(self, windows: Sequence[EncodedWindow]) -> tuple[list[Floats], Floats | None]:
+    def _compute_log_probs_and_vectors(self, windows: Sequence[EncodedWindow]) -> tuple[list[Floats], Floats | None]:
         """Run the model on a batch of windows.
 
         Returns the log-probabilities [n_chars, n_labels] of each window, and, if `sentence_vectors`, the vectors
@@ -132,7 +132,7 @@ class EncoderTagger:
 def load_encoder_tagger(
     folder: str | Path,
     device: torch.device,
-    labels: Sequence[str] | None = None,
+    new_head_labels: Sequence[str] | None = None,
     *,
     config: SlmConfig | None = None,
     dtype: str = "float32",
@@ -141,16 +141,16 @@ def load_encoder_tagger(
 ) -> EncoderTagger:
     """Load a checkpoint as a tagger.
 
-    labels: give it a fresh head, to be trained; without, the checkpoint must have a head of its own.
+    new_head_labels: give it a fresh head, to be trained; without, the checkpoint must have a head of its own.
     config: gives the size of windows. batch_size: windows a forward pass; without, that of training.
     sentence_vectors: whether predictions also carry the sentence's vector.
     Raises ConfigError where the checkpoint cannot be loaded or has no labels.
     """
     config = config or SlmConfig()
-    head_options = {} if labels is None else _fresh_head_options(labels)
+    head_options = {} if new_head_labels is None else _fresh_head_options(new_head_labels)
     try:
         model = AutoModelForTokenClassification.from_pretrained(
-            str(folder), dtype=TORCH_DTYPES[dtype], **safe_load_options(folder), **head_options
+            str(folder), dtype=TORCH_DTYPES[dtype], **reject_pickles_and_build_kwargs(folder), **head_options
         )
     except (OSError, ValueError, SafetensorError) as error:
         raise checkpoint_error(folder, "a checkpoint of an encoder", error) from error
@@ -225,7 +225,7 @@ class EncoderFamily:
     display_name: str = "encoder"
     one_process_trainer: None = None
 
-    def digest_training_files(self) -> dict[str, str]:
+    def digest_extra_training_files(self) -> dict[str, str]:
         """Return the digest of the base model."""
         return {"model": model_digest(self.config.model)}
 

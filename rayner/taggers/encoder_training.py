@@ -40,23 +40,23 @@ def encode_training_windows(
 def compute_loss(
     tagger: EncoderTagger,
     windows: Sequence[EncodedWindow],
-    model: Any = None,  # noqa: ANN401 - a wrapped model
+    wrapped_model: Any = None,  # noqa: ANN401 - a wrapped model
 ) -> torch.Tensor:
     """Return the mean cross entropy over the tokens of a batch.
 
-    model: the tagger's model as distributed training wraps it; without, the tagger's own.
+    wrapped_model: the tagger's model as distributed training wraps it; without, the tagger's own.
     """
     padding_token = tagger.tokenizer.tokenizer.pad_token_id
     tokens = pad_rows([window.tokens for window in windows], padding_token).to(tagger.device)
     mask = pad_rows([[1] * len(window.tokens) for window in windows], 0).to(tagger.device)
     labels = pad_rows([window.token_labels for window in windows], IGNORED_LABEL).to(tagger.device)
-    loss: torch.Tensor = (model or tagger.model)(input_ids=tokens, attention_mask=mask, labels=labels).loss
+    loss: torch.Tensor = (wrapped_model or tagger.model)(input_ids=tokens, attention_mask=mask, labels=labels).loss
     return loss
 
 
 def train_epoch(
     tagger: EncoderTagger,
-    model: Any,  # noqa: ANN401 - the tagger's model as distributed training wraps it
+    wrapped_model: Any,  # noqa: ANN401 - the tagger's model as distributed training wraps it
     optimizer: torch.optim.Optimizer,
     windows: Sequence[EncodedWindow],
     config: SlmConfig,
@@ -73,23 +73,24 @@ def train_epoch(
     sees the same batches. The learning rate follows from the number of the step, so model and optimizer are all that
     is needed to resume after an interruption.
 
-    model: the tagger's model as distributed training wraps it. report_loss: is called with the loss of each step.
+    wrapped_model: the tagger's model as distributed training wraps it. report_loss: is called with the loss of each
+    step.
     """
     batches = epoch_batches([len(window.tokens) for window in windows], config.batch_size, seed + epoch)
     torch.manual_seed(seed + epoch * 1000 + rank)
-    model.train()
+    wrapped_model.train()
     total = 0.0
     for i, batch in enumerate(batches):
         factor = learning_rate_factor(epoch * len(batches) + i, config.epochs * len(batches), config.warmup)
         for group in optimizer.param_groups:
             group["lr"] = config.lr * factor
-        loss = compute_loss(tagger, [windows[j] for j in worker_share(batch, rank, world_size)], model)
+        loss = compute_loss(tagger, [windows[j] for j in worker_share(batch, rank, world_size)], wrapped_model)
         optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(wrapped_model.parameters(), 1.0)
         optimizer.step()
         step_loss = float(loss.detach())
         total += step_loss
         report_loss(step_loss)
-    model.eval()
+    wrapped_model.eval()
     return total / max(1, len(batches))

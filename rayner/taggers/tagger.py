@@ -79,7 +79,7 @@ class TaggerFamily(Protocol):
     def one_process_trainer(self) -> OneProcessTrainer | None:
         """How to train it in one process; None for the encoder, which any number of workers train epoch by epoch."""
 
-    def digest_training_files(self) -> dict[str, str]:
+    def digest_extra_training_files(self) -> dict[str, str]:
         """Return a digest, by name, of each file that training reads beside the labelled sentences.
 
         With the settings declared for `train_slm` they are what the trained tagger depends on.

@@ -11,18 +11,18 @@ CHAR_REFERENCES = {'"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
 _ALWAYS = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
-def make_escaper(extra_chars: str, replace: Callable[[str], str]) -> Callable[[str], str]:
+def make_html_or_xml_escaper(extra_char_pattern: str, replace_extra_char: Callable[[str], str]) -> Callable[[str], str]:
     """Return a function that escapes `&`, `<` and `>` in a text, and replaces further characters.
 
     Args:
-        extra_chars: The further characters, as they stand between `[` and `]` of a regular expression.
-        replace: Returns what to write for one of them.
+        extra_char_pattern: The further characters, as they stand between `[` and `]` of a regular expression.
+        replace_extra_char: Returns what to write for one of them.
 
     """
-    pattern = re.compile(f"[&<>{extra_chars}]")
+    pattern = re.compile(f"[&<>{extra_char_pattern}]")
 
     def replace_match(match: re.Match[str]) -> str:
-        return _ALWAYS.get(match[0]) or replace(match[0])
+        return _ALWAYS.get(match[0]) or replace_extra_char(match[0])
 
     def escape(text: str) -> str:
         return pattern.sub(replace_match, text)
@@ -42,7 +42,7 @@ def make_xml_escaper(replace_illegal: Callable[[str], str]) -> Callable[[str], s
         replace_illegal: Returns what to write for a character that XML 1.0 cannot hold.
 
     """
-    return make_escaper(f'"\r{NOT_IN_XML}', lambda char: CHAR_REFERENCES.get(char) or replace_illegal(char))
+    return make_html_or_xml_escaper(f'"\r{NOT_IN_XML}', lambda char: CHAR_REFERENCES.get(char) or replace_illegal(char))
 
 
 def escape_attribute(value: str) -> str:
@@ -50,6 +50,6 @@ def escape_attribute(value: str) -> str:
     return _escape_attribute(value)
 
 
-_escape_attribute = make_escaper(
+_escape_attribute = make_html_or_xml_escaper(
     f'"\t\n\r{NOT_IN_XML}', lambda char: CHAR_REFERENCES.get(char) or format_code_point(char)
 )

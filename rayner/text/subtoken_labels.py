@@ -26,23 +26,23 @@ def expand_label(label: str, n_tokens: int) -> list[str]:
 
 
 def collapse_log_probs(
-    token_log_probs: npt.NDArray[np.floating], counts: npt.NDArray[np.integer], labels: Sequence[str]
+    token_log_probs: npt.NDArray[np.floating], tokens_per_char: npt.NDArray[np.integer], labels: Sequence[str]
 ) -> npt.NDArray[np.floating]:
     """Turn label distributions of tokens into distributions of characters, [n_chars, n_labels], natural log.
 
     token_log_probs: [sum(counts), n_labels], natural log.
-    counts: [n_chars], tokens of each character, all >= 1.
+    tokens_per_char: [n_chars], tokens of each character, all >= 1.
 
     A character of one token keeps that token's distribution. A character of several gets the joint probability of each
     label's expansion, normalised over the labels.
     """
-    if len(counts) == 0 or counts.max() == 1:
+    if len(tokens_per_char) == 0 or tokens_per_char.max() == 1:
         return token_log_probs
     index = {label: i for i, label in enumerate(labels)}
     first, middle, last = (np.array([index[expand_label(label, 3)[place]] for label in labels]) for place in range(3))
-    starts = np.concatenate([[0], np.cumsum(counts)])
+    starts = np.concatenate([[0], np.cumsum(tokens_per_char)])
     log_probs: npt.NDArray[np.floating] = token_log_probs[starts[:-1]].copy()
-    for i in np.flatnonzero(counts > 1):
+    for i in np.flatnonzero(tokens_per_char > 1):
         start, end = starts[i], starts[i + 1]
         joint = token_log_probs[start, first] + token_log_probs[end - 1, last]
         joint = joint + token_log_probs[start + 1 : end - 1][:, middle].sum(axis=0)

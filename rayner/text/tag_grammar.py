@@ -127,22 +127,25 @@ class TagGrammar:
         span_at, ends = {span.start: span for span in spans}, {span.end for span in spans}
         answer, state = list[AnswerToken](), GrammarState()
         while allowed := self.allowed_tokens(state):
-            token = self._next_token_of(state, allowed, span_at, ends)
+            token = self._next_token_for_spans(state, allowed, span_at, ends)
             next_state, role = self.advance(state, token)
             answer.append(AnswerToken(token, allowed, state.n_copied, role))
             state = next_state
         return answer
 
-    def _next_token_of(
-        self, state: GrammarState, allowed: TokenIds, span_at: Mapping[int, Span], ends: set[int]
+    def _next_token_for_spans(
+        self, state: GrammarState, allowed: TokenIds, span_by_start: Mapping[int, Span], span_ends: set[int]
     ) -> int:
-        """Return the allowed token that leads to an answer with the entities that start at `span_at`, end at `ends`."""
+        """Return the allowed token that leads to an answer with these entities.
+
+        span_by_start: each entity by its first character. span_ends: the slots at which entities end.
+        """
         if len(allowed) == 1:
             return allowed[0]
         if state.type_prefix is not None:
-            type_ = span_at[state.n_copied].type
+            type_ = span_by_start[state.n_copied].type
             return (*self.spelling.types[type_], *self.spelling.end)[len(state.type_prefix)]
-        tag_here = state.n_copied in ends if state.open_type else state.n_copied in span_at
+        tag_here = state.n_copied in span_ends if state.open_type else state.n_copied in span_by_start
         return allowed[-1] if tag_here else allowed[0]
 
     def read_answer(

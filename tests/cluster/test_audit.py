@@ -5,7 +5,7 @@ import pytest
 
 from rayner.corpus.tables import DOCUMENT_SCHEMA, ENTITY_SCHEMA, SEGMENT_SCHEMA, read_table, write_table
 from rayner.steps.tag.audit import verify_tagged_corpus
-from rayner.steps.tag.plan import PlanSummary, iter_plan_parts, write_plan
+from rayner.steps.tag.plan import PlanSummary, iter_plan_parts, write_plan_and_documents
 
 TEXTS = {"一": "楚王曰。秦王曰。" * 3, "二": "", "三": "趙王白。\n"}
 
@@ -17,7 +17,7 @@ def tagged(tmp_path):
         (tmp_path / "corpus").mkdir(exist_ok=True)
         (tmp_path / "corpus" / f"{name}.txt").write_text(text, encoding="utf-8")
     out = tmp_path / "out"
-    survey = write_plan(str(tmp_path / "corpus"), 10, out)
+    survey = write_plan_and_documents(str(tmp_path / "corpus"), 10, out)
     for unit in (unit for units in iter_plan_parts(out) for unit in units):
         rows = [
             {"doc_id": part.doc_id, "start": start, "end": end, "gated": start > 0, "passes": 2, "error": None}

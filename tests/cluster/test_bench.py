@@ -4,15 +4,20 @@ from dataclasses import replace
 
 import pytest
 
-from rayner.bench.benchmark import run_benchmark
+from rayner.bench.benchmark import run_and_write_benchmark
 from rayner.bench.end_to_end import tag_in_one_process
 from rayner.bench.llm_stage import PublishedMethod
-from rayner.bench.setup import build_llm_stage, load_benchmark_gate, observe_stage
-from rayner.bench.timing import BenchmarkRow, fastest_batch_size, format_markdown_table, time_in_turns
+from rayner.bench.setup import build_llm_stage, load_benchmark_gate, run_and_observe_stage
+from rayner.bench.timing import (
+    BenchmarkRow,
+    find_fastest_batch_size,
+    format_markdown_table,
+    measure_median_seconds_in_turns,
+)
 from rayner.config.settings import BenchConfig
 from rayner.corpus.prediction_tables import read_predictions
 from rayner.runs.run_folder import read_json
-from rayner.steps.tag.stages import UnitPredictions
+from rayner.steps.tag.stages import UnitSegments
 from rayner.text.segmentation import bounds_without_whitespace
 from tests.cluster.small import copied, rows_of
 
@@ -20,7 +25,7 @@ from tests.cluster.small import copied, rows_of
 @pytest.mark.slow  # it pauses between works
 def test_works_take_turns_and_a_first_round_is_not_counted():
     calls = []
-    seconds = time_in_turns(3, {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")})
+    seconds = measure_median_seconds_in_turns(3, {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")})
     assert calls == ["a", "b"] * 4
     assert set(seconds) == {"a", "b"}
     assert all(value >= 0 for value in seconds.values())
@@ -28,7 +33,7 @@ def test_works_take_turns_and_a_first_round_is_not_counted():
 
 def test_the_best_batch_size_is_the_fastest():
     steps = {8: 3e6, 16: 1e5, 32: 2e6, 64: 4e6}
-    assert fastest_batch_size(lambda size: sum(range(int(steps[size])))) == 16
+    assert find_fastest_batch_size(lambda size: sum(range(int(steps[size])))) == 16
 
 
 def test_a_table_has_a_line_for_each_row():
@@ -41,23 +46,23 @@ def test_a_table_has_a_line_for_each_row():
 def unanswered(run):
     """A few dev sentences with the small model's predictions alone."""
     rows = read_predictions(run.path("scores", "dev.parquet"))[:8]
-    return UnitPredictions("dev", [replace(row, llm=None) for row in rows])
+    return UnitSegments("dev", [replace(row, llm=None) for row in rows])
 
 
 @pytest.mark.slow
 def test_the_published_way_asks_about_every_sentence_with_examples_of_its_own(run, config, unanswered):
-    published = PublishedMethod(observe_stage(build_llm_stage(config, run, None), unanswered))
+    published = PublishedMethod(run_and_observe_stage(build_llm_stage(config, run, None), unanswered))
     texts = [row.text[slice(*bounds_without_whitespace(row.text))] for row in unanswered.segments]
     assert [request.text for request in published.requests] == texts
     assert all(len(request.examples) == config.index.k for request in published.requests)
-    assert published.tokens == sum(map(len, published.build_prompts())) + sum(published.answer_lengths)
+    assert published.tokens == sum(map(len, published.retrieve_and_build_prompts())) + sum(published.answer_lengths)
 
 
 @pytest.mark.slow
 def test_the_requests_of_an_observed_stage_have_its_answers_as_drafts(run, config, unanswered):
     stage = build_llm_stage(config, run, load_benchmark_gate(config, run))
     answers = [segment.llm for segment in stage(unanswered).segments if segment.llm is not None]
-    requests = observe_stage(stage, unanswered).requests
+    requests = run_and_observe_stage(stage, unanswered).requests
     assert [request.draft for request in requests] == [answer.spans for answer in answers]
 
 
@@ -65,7 +70,7 @@ def test_the_requests_of_an_observed_stage_have_its_answers_as_drafts(run, confi
 def test_a_benchmark_of_a_small_run_prints_every_figure(run, config, tmp_path):
     copy = copied(run, tmp_path, "data", "steps", "models", "index", "scores", "fusion.json")
     small = BenchConfig(sentences=12, rounds=1, group=2, share=0.5, weight=0.4, end_to_end=True)
-    rows = run_benchmark(replace(config, bench=small), copy)
+    rows = run_and_write_benchmark(replace(config, bench=small), copy)
     by_figure = {row.figure: row for row in rows}
     assert len(by_figure) == len(rows) == 23
     assert by_figure["sentences fused alike, exact"].value == "12 of 12"

@@ -2,13 +2,13 @@
 
 import pytest
 
-from rayner.config.loading import check_config
+from rayner.config.loading import check_setting_values_and_combinations
 from rayner.corpus.labelled_sentences import split_folds
 from rayner.errors import ConfigError
 from rayner.steps import data
 from rayner.steps.fusion_rules import load_chosen_rule, read_tuned_fusion
 from rayner.steps.pipeline import run_pipeline
-from rayner.steps.training.cross_fit import fold_run, read_tuning_predictions
+from rayner.steps.training.cross_fit import fold_run, read_tuning_predictions_and_lexicons
 from tests.cluster.small import labelled_sentences, stamps, with_settings
 
 pytestmark = pytest.mark.slow
@@ -32,7 +32,7 @@ def test_folds_part_the_training_sentences_and_none_is_trained_on_where_it_is_sc
 
 def test_fusion_is_tuned_on_all_of_them(with_crf):
     config, run = with_crf
-    rows, lexicons = read_tuning_predictions(config, run)
+    rows, lexicons = read_tuning_predictions_and_lexicons(config, run)
     written = {text for text in texts(run, "train") | texts(run, "dev") if text.strip()}
     assert {row.text for row in rows} == written
     assert set(lexicons) == {"fold-0", "fold-1"} == {row.doc_id for row in rows} - {"dev"}
@@ -44,7 +44,7 @@ def test_fusion_is_tuned_on_all_of_them(with_crf):
 
 def test_a_fold_is_judged_by_a_lexicon_without_its_own_tags(with_crf):
     config, run = with_crf
-    _, lexicons = read_tuning_predictions(config, run)
+    _, lexicons = read_tuning_predictions_and_lexicons(config, run)
     for i, known in enumerate(lexicons.values()):
         tags = sum(len(example.spans) for example in data.read_part(fold_run(run, i), "train"))
         assert sum(sum(counts.values()) for counts in known.type_counts.values()) == tags
@@ -68,4 +68,4 @@ def test_copies_of_a_sentence_lie_in_one_part():
 @pytest.mark.parametrize("folds", [1, -2])
 def test_folds_that_cannot_be_are_refused(config, folds):
     with pytest.raises(ConfigError, match=r"^split.folds"):
-        check_config(with_settings(config, "split", folds=folds))
+        check_setting_values_and_combinations(with_settings(config, "split", folds=folds))

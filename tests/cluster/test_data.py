@@ -4,7 +4,7 @@ import pytest
 
 from rayner.runs.run_folder import Run
 from rayner.steps import data
-from rayner.steps.score import example_groups, held_out_segments
+from rayner.steps.score import find_texts_sharing_examples, read_unpredicted_segments
 from tests.cluster.small import write_inputs
 
 
@@ -12,7 +12,7 @@ from tests.cluster.small import write_inputs
 def prepared(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     made = Run(folder / "run")
-    data.prepare_data(write_inputs(folder), made)
+    data.read_and_split_labelled_files(write_inputs(folder), made)
     return made
 
 
@@ -28,19 +28,19 @@ def test_all_sentences_stand_in_the_order_of_the_file_and_each_in_one_part(prepa
 @pytest.mark.parametrize("size", [2, 5])
 def test_neighbours_are_those_beside_which_a_sentence_stands_whatever_their_part(prepared, size):
     everything = [example.text for example in data.read_part(prepared, data.ALL_PART) if example.text.strip()]
-    found = data.group_neighbours(prepared, size)
+    found = data.group_neighbours_by_text(prepared, size)
     assert found.keys() == set(everything)
     for text, group in found.items():
         at = everything.index(text)
         assert group == tuple(everything[at - at % size : at - at % size + size])
         assert text in group
-    held_out = held_out_segments(prepared, "test")
+    held_out = read_unpredicted_segments(prepared, "test")
     train = {example.text for example in data.read_part(prepared, "train")}
-    groups = example_groups(prepared, held_out, size)
+    groups = find_texts_sharing_examples(prepared, held_out, size)
     assert [found[row.text] for row in held_out] == groups
     assert any(train.intersection(group) for group in groups)
 
 
 def test_who_shares_with_nobody_has_no_group(prepared):
-    rows = held_out_segments(prepared, "dev")
-    assert example_groups(prepared, rows, 1) == [()] * len(rows)
+    rows = read_unpredicted_segments(prepared, "dev")
+    assert find_texts_sharing_examples(prepared, rows, 1) == [()] * len(rows)

@@ -113,20 +113,23 @@ def test_a_model_must_fit_the_smallest_gpu_or_its_share_of_it():
 
 @pytest.mark.parametrize("there", [MISSING, "sha256 2", "Permission denied"])
 def test_an_input_that_one_node_lacks_or_has_otherwise_is_told(there):
-    assert only(diagnosis.check_files(two())).ok
-    fails(diagnosis.check_files(two(file_states={"/t.txt": there})), f"{there} on b")
+    assert only(diagnosis.check_input_files_are_alike(two())).ok
+    fails(diagnosis.check_input_files_are_alike(two(file_states={"/t.txt": there})), f"{there} on b")
 
 
 @pytest.mark.parametrize("there", [MISSING, "Permission denied"])
 def test_an_input_that_no_node_can_read_is_told(there):
     nodes = [dataclasses.replace(node, file_states={"/t.txt": there}) for node in two()]
-    fails(diagnosis.check_files(nodes), f"{there} on a, b")
+    fails(diagnosis.check_input_files_are_alike(nodes), f"{there} on a, b")
 
 
 def test_a_model_that_one_node_cannot_read_is_told():
-    assert only(diagnosis.check_models(two())).ok
-    fails(diagnosis.check_models(two(model_errors={"llm.model": "no config.json"})), "no config.json on b")
-    assert only(diagnosis.check_models([dataclasses.replace(NODE, model_errors={})])).ok
+    assert only(diagnosis.check_checkpoint_configs_readable(two())).ok
+    fails(
+        diagnosis.check_checkpoint_configs_readable(two(model_errors={"llm.model": "no config.json"})),
+        "no config.json on b",
+    )
+    assert only(diagnosis.check_checkpoint_configs_readable([dataclasses.replace(NODE, model_errors={})])).ok
 
 
 def test_a_run_folder_that_is_not_shared_or_not_writable_is_told():
@@ -155,7 +158,7 @@ def test_disk_adds_up_what_shares_a_file_system():
 def test_compilers_are_told_and_none_is_needed():
     assert (
         "g++ none on a, b"
-        in only(diagnosis.check_compilers([dataclasses.replace(n, tools={"g++": "none"}) for n in two()])).message
+        in only(diagnosis.list_compilers([dataclasses.replace(n, tools={"g++": "none"}) for n in two()])).message
     )
 
 
@@ -183,16 +186,19 @@ def test_a_token_of_ones_own_is_well(token):
 def test_the_dashboard_may_be_open_to_a_private_network_with_a_token_and_never_to_the_internet():
     url = "10.0.0.1:8265"
     off = TokenStatus("disabled", "/k", True, 0o600)
-    assert only(diagnosis.check_dashboard("", two())).ok
+    assert only(diagnosis.check_dashboard_exposure("", two())).ok
     assert only(
-        diagnosis.check_dashboard(
+        diagnosis.check_dashboard_exposure(
             "127.0.0.1:8265", two(dashboard_addresses=["127.0.0.1", "::1"], has_public_address=True)
         )
     ).ok
-    assert only(diagnosis.check_dashboard(url, two(dashboard_addresses=["0.0.0.0"]))).ok
-    fails(diagnosis.check_dashboard(url, two(dashboard_addresses=["0.0.0.0"], token=off)), "0.0.0.0")
-    fails(diagnosis.check_dashboard(url, two(dashboard_addresses=["0.0.0.0"], has_public_address=True)), "0.0.0.0")
-    fails(diagnosis.check_dashboard(url, two(token=off)), "10.0.0.1")  # what listens there could not be seen
+    assert only(diagnosis.check_dashboard_exposure(url, two(dashboard_addresses=["0.0.0.0"]))).ok
+    fails(diagnosis.check_dashboard_exposure(url, two(dashboard_addresses=["0.0.0.0"], token=off)), "0.0.0.0")
+    fails(
+        diagnosis.check_dashboard_exposure(url, two(dashboard_addresses=["0.0.0.0"], has_public_address=True)),
+        "0.0.0.0",
+    )
+    fails(diagnosis.check_dashboard_exposure(url, two(token=off)), "10.0.0.1")  # what listens there could not be seen
 
 
 def test_closed_ports_are_told():

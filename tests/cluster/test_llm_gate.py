@@ -42,7 +42,7 @@ def test_a_decision_is_that_of_rule_and_budget(pair, rule, exact, share, mask):
     could_change = rule.could_change(segment)
     expected = BUDGET.expected_overturned_tags(segment, rule)
     assert decision.ask_llm == (
-        (could_change or not exact) and (share >= 1 or expected > BUDGET.threshold_for_share(share))
+        (could_change or not exact) and (share >= 1 or expected > BUDGET.overturned_tags_threshold(share))
     )
     assert decision.could_change in (None, could_change)
     assert counting.n_asked <= 1

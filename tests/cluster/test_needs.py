@@ -14,7 +14,7 @@ from rayner.steps.requirements import (
     SLACK,
     ModelSize,
     StageNeed,
-    count_places,
+    count_fitting_processes,
     estimate_disk_need,
     estimate_scratch_size,
     estimate_stage_needs,
@@ -29,7 +29,11 @@ GIB = 1024**3
 
 
 def test_seats_of_fractions_add_up():
-    assert count_places(StageNeed("score", 1, 0.1, 0.2, 0, 0), [(4.0, 1.0), (0.3, 1.0), (4.0, 0.0)]) == [5, 3, 0]
+    assert count_fitting_processes(StageNeed("score", 1, 0.1, 0.2, 0, 0), [(4.0, 1.0), (0.3, 1.0), (4.0, 0.0)]) == [
+        5,
+        3,
+        0,
+    ]
 
 
 def test_the_size_of_a_checkpoint_is_that_of_the_model_and_of_its_adapter(tmp_path):

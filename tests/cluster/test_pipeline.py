@@ -27,7 +27,7 @@ from rayner.steps.fusion_rules import read_tuned_fusion, write_tuned_fusion
 from rayner.steps.loading import load_llm
 from rayner.steps.pipeline import run_pipeline
 from rayner.steps.tag.tag_corpus import tag_corpus
-from rayner.steps.training.train_llm import check_adapter
+from rayner.steps.training.train_llm import check_and_measure_adapter
 from rayner.text.segmentation import split_sentences
 from tests.cluster.small import copied, labelled_sentences, readable_texts, rows_of, stamps, with_settings
 
@@ -84,7 +84,7 @@ def test_no_text_stands_in_two_parts_nor_a_held_out_one_in_the_index(run, parts)
 
 
 def test_the_adapter_is_not_empty_and_moved_and_the_base_is_beside_it(run, config):
-    proved = check_adapter(run.path("models", "llm", "adapter"))
+    proved = check_and_measure_adapter(run.path("models", "llm", "adapter"))
     layers, linear = config.llm.scratch.layers, 7  # q, k, v, o; gate, up, down
     assert proved["adapted_modules"] == layers * linear
     assert run.step_result("train_llm")["lora"].items() >= proved.items()

@@ -16,7 +16,7 @@ from rayner.errors import ConfigError, DataError
 from rayner.runs.run_folder import file_sha256
 from rayner.runs.storage import atomic_writer, storage_path
 from rayner.steps.tag import plan as plans
-from rayner.steps.tag.plan import PlanSummary, find_changed_files, iter_plan_parts, plan_units, write_plan
+from rayner.steps.tag.plan import PlanSummary, find_changed_files, iter_plan_parts, plan_units, write_plan_and_documents
 from rayner.text.segmentation import split_sentences
 from tests.strategies import texts
 
@@ -181,7 +181,7 @@ def test_the_digest_of_a_text_is_that_of_its_file(tmp_path):
 def test_what_is_kept_is_what_was_planned(folder, contents, size):
     source, out = write_corpus(folder, contents), folder.parent / "out"
     shutil.rmtree(out, ignore_errors=True)
-    survey = write_plan(source, size, out)
+    survey = write_plan_and_documents(source, size, out)
     kept = [unit for part in iter_plan_parts(out) for unit in part]
     planned = plan(source, size)
     assert [unit.slices for unit in kept] == planned.units
@@ -203,7 +203,7 @@ def test_what_is_kept_is_what_was_planned(folder, contents, size):
 def test_parts_of_a_plan_follow_each_other(tmp_path, monkeypatch):
     monkeypatch.setattr(plans, "UNITS_PER_PART", 3)
     source = write_corpus(tmp_path / "a", ["楚王曰。"] * 8)
-    write_plan(source, 4, tmp_path / "out")
+    write_plan_and_documents(source, 4, tmp_path / "out")
     assert [[unit.number for unit in part] for part in iter_plan_parts(tmp_path / "out")] == [
         [0, 1, 2],
         [3, 4, 5],
@@ -214,16 +214,16 @@ def test_parts_of_a_plan_follow_each_other(tmp_path, monkeypatch):
 def test_a_plan_that_was_interrupted_leaves_nothing_in_the_next(tmp_path, monkeypatch):
     monkeypatch.setattr(plans, "UNITS_PER_PART", 2)
     source = write_corpus(tmp_path / "a", ["楚王曰。"] * 4)
-    write_plan(source, 4, tmp_path / "out")
+    write_plan_and_documents(source, 4, tmp_path / "out")
     (tmp_path / "out" / "plan" / ".0123.tmp").write_bytes(b"PAR1")  # which a kill cut off
-    write_plan(source, 8, tmp_path / "out")
+    write_plan_and_documents(source, 8, tmp_path / "out")
     assert sorted(os.listdir(tmp_path / "out" / "documents")) == ["unit-000000.parquet", "unit-000001.parquet"]
     assert [[unit.number for unit in part] for part in iter_plan_parts(tmp_path / "out")] == [[0, 1]]
 
 
 def test_what_differs_from_the_plan_is_named(tmp_path):
     source = write_corpus(tmp_path / "a", [f"楚{i}" for i in range(6)])
-    write_plan(source, 10, tmp_path / "out")
+    write_plan_and_documents(source, 10, tmp_path / "out")
     path = {i: tmp_path / "a" / f"{i:02d}.txt" for i in range(6)}
     path[0].unlink()
     path[2].write_text("齊")
@@ -249,7 +249,7 @@ def test_a_corpus_in_an_object_store_is_planned_as_the_same_in_a_folder(tmp_path
         (tmp_path / "b" / "書").mkdir(parents=True, exist_ok=True)
         shutil.copy(Path(here) / name, tmp_path / "b" / "書" / name)
     out = storage_path("memory://plans/out")
-    survey = write_plan(str(there), 10, out)
+    survey = write_plan_and_documents(str(there), 10, out)
     assert survey.digest == plan(str(tmp_path / "b"), 10).survey.digest
     assert find_changed_files(str(there), out) == {}
     slices = [part for units in iter_plan_parts(out) for unit in units for part in unit.slices]

@@ -24,7 +24,7 @@ def good(tmp_path, monkeypatch):
     (tmp_path / "train.txt").write_text("懷\tB-NR\n王\tE-NR\n\n曰\tO\n", encoding="utf-8")
     (tmp_path / "corpus").mkdir()
     (tmp_path / "corpus" / "a.txt").write_text("楚王曰。" * 10, encoding="utf-8")
-    monkeypatch.setattr(preflight, "_resources", lambda: {"CPU": 2.0})
+    monkeypatch.setattr(preflight, "_total_resources", lambda: {"CPU": 2.0})
     monkeypatch.setattr(preflight.ray, "is_initialized", lambda: False)  # other tests' Ray may stand
     return Config(train=[str(tmp_path / "train.txt")], corpus=str(tmp_path / "corpus"), score=ScoreConfig(unit_chars=8))
 
@@ -35,7 +35,7 @@ def workers(config, name, **values):
 
 
 def test_inputs_are_told_with_their_sizes_and_oddities(good, run):
-    lines = preflight.check_pipeline(good, run)
+    lines = preflight.check_and_describe_pipeline(good, run)
     assert f"{good.train[0]}: 3 characters, 1 entities; irregularities: 1 blank_lines" in lines
     assert f"{good.corpus}: 1 documents, 40 characters, 5 units" in lines
     assert "this machine: 2 CPUs, 0 GPUs" in lines
@@ -45,31 +45,32 @@ def test_inputs_are_told_with_their_sizes_and_oddities(good, run):
 def test_a_file_of_the_corpus_that_is_left_out_is_told(good, run, tmp_path):
     (tmp_path / "corpus" / "b.txt").write_bytes(b"\xff")
     assert any(
-        line.startswith(f"left out: {tmp_path / 'corpus' / 'b.txt'}:1: ") for line in preflight.check_corpus(good)
+        line.startswith(f"left out: {tmp_path / 'corpus' / 'b.txt'}:1: ")
+        for line in preflight.check_and_describe_corpus(good)
     )
 
 
 def test_an_engine_that_is_not_installed_is_named(good, run, monkeypatch):
     monkeypatch.setattr(preflight.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"llm.engine: expected vllm"):
-        preflight.check_training(with_settings(good, "llm", engine="vllm"), run)
+        preflight.check_and_describe_training(with_settings(good, "llm", engine="vllm"), run)
 
 
 def test_without_a_corpus_there_is_nothing_to_tag(good, run):
     none = dataclasses.replace(good, corpus=None)
-    assert preflight.check_pipeline(none, run)[-1] == "corpus: none, nothing to tag"
+    assert preflight.check_and_describe_pipeline(none, run)[-1] == "corpus: none, nothing to tag"
     with pytest.raises(ConfigError, match=r"^corpus: "):
-        preflight.check_corpus(none)
+        preflight.check_and_describe_corpus(none)
 
 
 def test_without_labelled_files_training_is_refused(good, run):
     with pytest.raises(ConfigError, match=r"^train: "):
-        preflight.check_training(dataclasses.replace(good, train=[]), run)
+        preflight.check_and_describe_training(dataclasses.replace(good, train=[]), run)
 
 
 def test_a_wrong_labelled_file_is_refused_naming_it(good, run, tmp_path):
     with pytest.raises(DataError, match=r"none\.txt"):
-        preflight.check_training(dataclasses.replace(good, train=[str(tmp_path / "none.txt")]), run)
+        preflight.check_and_describe_training(dataclasses.replace(good, train=[str(tmp_path / "none.txt")]), run)
 
 
 @pytest.mark.parametrize("name", ["slm", "llm", "index"])
@@ -78,7 +79,7 @@ def test_a_model_that_is_no_checkpoint_is_refused_in_one_line_naming_the_key(goo
     field = "encoder" if name == "index" else "model"
     section = dataclasses.replace(getattr(good, name), **{field: str(tmp_path / "empty")})
     with pytest.raises(ConfigError) as caught:
-        preflight.check_training(dataclasses.replace(good, **{name: section}), run)
+        preflight.check_and_describe_training(dataclasses.replace(good, **{name: section}), run)
     message = str(caught.value)
     assert message.startswith(f"{name}.{field}: expected the folder of a checkpoint, found '{tmp_path / 'empty'}'")
     assert "\n" not in message
@@ -86,13 +87,13 @@ def test_a_model_that_is_no_checkpoint_is_refused_in_one_line_naming_the_key(goo
 
 @pytest.mark.parametrize("name", ["slm", "llm"])
 def test_more_workers_than_the_machine_has_cpus_are_refused(good, name):
-    preflight.check_resources(workers(good, name, count=2))
+    preflight.check_and_describe_resources(workers(good, name, count=2))
     with pytest.raises(
         ConfigError, match=rf"^{name}\.workers: expected at most the 2 CPUs of this machine, found settings for 3; "
     ):
-        preflight.check_resources(workers(good, name, count=3))
+        preflight.check_and_describe_resources(workers(good, name, count=3))
     with pytest.raises(ConfigError, match="found settings for 4; lower"):
-        preflight.check_resources(workers(good, name, count=2, cpus=2))
+        preflight.check_and_describe_resources(workers(good, name, count=2, cpus=2))
 
 
 def test_all_actors_of_scoring_must_fit(good):
@@ -100,28 +101,29 @@ def test_all_actors_of_scoring_must_fit(good):
         pools = ScoreConfig(actors=actors, cpus=1.5)
         config = dataclasses.replace(good, score=pools)
         if fits:
-            assert preflight.check_resources(config)
+            assert preflight.check_and_describe_resources(config)
         else:
             with pytest.raises(
                 ConfigError, match=r"^score: expected at most the 2 CPUs of this machine, found settings for 3; "
             ):
-                preflight.check_resources(config)
+                preflight.check_and_describe_resources(config)
 
 
 def test_in_a_cluster_its_cpus_and_gpus_count(good, monkeypatch):
     monkeypatch.setattr(preflight.ray, "is_initialized", lambda: True)
-    monkeypatch.setattr(preflight, "_resources", lambda: {"CPU": 64.0, "GPU": 4.0})
-    assert preflight.check_resources(workers(good, "llm", count=4, cpus=8, gpus=1.0)) == [
+    monkeypatch.setattr(preflight, "_total_resources", lambda: {"CPU": 64.0, "GPU": 4.0})
+    assert preflight.check_and_describe_resources(workers(good, "llm", count=4, cpus=8, gpus=1.0)) == [
         "the cluster: 64 CPUs, 4 GPUs"
     ]
     with pytest.raises(
         ConfigError, match=r"^llm\.workers: expected at most the 4 GPUs of the cluster, found settings for 5; "
     ):
-        preflight.check_resources(workers(good, "llm", count=5, gpus=1.0))
+        preflight.check_and_describe_resources(workers(good, "llm", count=5, gpus=1.0))
 
 
 @pytest.mark.parametrize(
-    ("check", "step"), [(preflight.check_scores, "score"), (preflight.check_tagging, "tune_fusion")]
+    ("check", "step"),
+    [(preflight.check_scores_and_describe_run, "score"), (preflight.check_and_describe_tagging, "tune_fusion")],
 )
 def test_a_step_whose_forerunner_is_not_done_is_refused_naming_it(good, run, check, step):
     with pytest.raises(ConfigError, match=f"the step {step} is not done"):

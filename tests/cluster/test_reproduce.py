@@ -27,7 +27,7 @@ def reproduced(config, local_ray, tmp_path_factory):
     brief = {"epochs": 1, "max_steps_per_epoch": 2, "workers": ONE}
     made = with_settings(made, "llm", **write_llm(folder / "llm") | brief)
     run = Run(folder / "run")
-    job.check_reproduction(made, run)
+    job.check_and_describe_reproduction(made, run)
     return made, run, job.reproduce(made, run)
 
 
@@ -43,7 +43,7 @@ def test_the_small_model_is_trained_once_a_set(reproduced):
     config, run, found = reproduced
     first, second = (Run(run.path(*cell.folder_parts)) for cell in job.list_cells(config))
     for step in job.SHARED_STEPS:
-        assert first.step_digest(step) == second.step_digest(step)
+        assert first.digest_step_manifest(step) == second.digest_step_manifest(step)
     assert first.step_result("train_slm")["digest"] == second.step_result("train_slm")["digest"]
     alike = [[r["micro_f1"] for r in found["rows"] if r["system"] == "SLM" and r["setting"] == s] for s in SETTINGS]
     assert alike[0] == alike[1]
@@ -70,7 +70,7 @@ def test_given_again_nothing_is_done_over(reproduced):
 
 def test_the_papers_settings_are_what_it_calls_them(config):
     llm = dataclasses.replace(config.llm, model="some/model", epochs=3)
-    found = {name: job.llm_settings_of(llm, name) for name in ReproduceConfig().llm_setups}
+    found = {name: job.adapt_llm_settings(llm, name) for name in ReproduceConfig().llm_setups}
     assert {name: (own.examples, own.epochs) for name, own in found.items()} == {
         "few shot": ("fixed", 0), "similarity prompt": ("similar", 0),
         "SFT + few shot": ("fixed", 3), "SFT + similarity prompt": ("similar", 3),
@@ -79,7 +79,7 @@ def test_the_papers_settings_are_what_it_calls_them(config):
 
 def test_an_llm_from_scratch_is_not_asked_untrained(config):
     with pytest.raises(ConfigError, match="expected a pretrained LLM for 'few shot'"):
-        job.llm_settings_of(dataclasses.replace(config.llm, model="scratch"), "few shot")
+        job.adapt_llm_settings(dataclasses.replace(config.llm, model="scratch"), "few shot")
 
 
 def test_without_datasets_there_is_nothing_to_do(config):

@@ -11,7 +11,7 @@ from rayner.runs.progress import Progress, log, progress_display
 from rayner.runs.run_folder import Run
 from rayner.runs.status import format_duration
 from rayner.steps.data import ALL_PART
-from rayner.steps.score import held_out_segments, held_out_units, read_held_out_unit
+from rayner.steps.score import group_into_units, read_held_out_unit, read_unpredicted_segments
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.predictions import SegmentPrediction, empty_prediction
 
@@ -23,7 +23,7 @@ def segment(i, text):
 @given(st.lists(st.integers(0, 9), max_size=30), st.integers(1, 20))
 def test_units_of_sentences_partition_them_in_order_and_end_once_full(lengths, size):
     rows = [segment(i, "字" * length) for i, length in enumerate(lengths)]
-    units = [unit.segments for unit in held_out_units("dev", rows, size)]
+    units = [unit.segments for unit in group_into_units("dev", rows, size)]
     assert [row for unit in units for row in unit] == rows
     for unit in units:
         assert sum(len(row.text) for row in unit[:-1]) < size
@@ -38,14 +38,14 @@ def test_what_actors_read_of_the_units_is_the_part_in_order(tmp_path_factory, le
     run.path("data").mkdir()
     for name in ("dev", ALL_PART):
         write_labelled_sentences(run.path("data", f"{name}.jsonl"), examples)
-    every = held_out_segments(run, "dev")
-    names = [unit.name for unit in held_out_units("dev", every, size)]
+    every = read_unpredicted_segments(run, "dev")
+    names = [unit.name for unit in group_into_units("dev", every, size)]
     assert names == [f"dev-{i:06d}" for i in range(len(names))]
     units = [read_held_out_unit(name, run, group, size) for name in names]
     assert [item.text for unit in units for item in unit.segments] == [item.text for item in every]
     assert [unit.name for unit in units] == names
     for unit in units:
-        for item, shared in zip(unit.segments, unit.example_groups, strict=True):
+        for item, shared in zip(unit.segments, unit.texts_sharing_examples, strict=True):
             assert item.text in shared if group > 1 else shared == ()
 
 

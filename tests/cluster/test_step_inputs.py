@@ -40,7 +40,10 @@ def write_step(folder, name, value):
 
 def inputs(*overrides):
     config, run = load_config(None, ["train=labelled.txt", *overrides]), Run(storage_path("run"))
-    return {"data": data.inputs(config), **{name: step.inputs(config, run) for name, step in STEPS.items()}}
+    return {
+        "data": data.collect_manifest_inputs(config),
+        **{name: step.collect_manifest_inputs(config, run) for name, step in STEPS.items()},
+    }
 
 
 def differing(before, after):
@@ -88,8 +91,8 @@ def test_a_step_depends_on_the_content_of_unlabelled_text_and_not_on_its_place(f
 def test_the_data_depend_on_the_content_of_the_labelled_files_and_on_the_fold(folder):
     before = inputs()
     config = load_config(None, ["train=labelled.txt", "split.folds=3"])
-    assert len({str(data.inputs(config, fold)) for fold in (None, 0, 1, 2)}) == 4
-    assert data.inputs(config) == before["data"]
+    assert len({str(data.collect_manifest_inputs(config, fold)) for fold in (None, 0, 1, 2)}) == 4
+    assert data.collect_manifest_inputs(config) == before["data"]
     (folder / "labelled.txt").write_text("懷\tO\n王\tO\n", encoding="utf-8")
     assert differing(before, inputs()) == {"data"}
 

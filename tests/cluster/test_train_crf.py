@@ -4,14 +4,14 @@ import dataclasses
 
 import pytest
 
-from rayner.config.loading import check_config
+from rayner.config.loading import check_setting_values_and_combinations
 from rayner.errors import ConfigError
 from rayner.runs.run_folder import folder_sha256, read_json
 from rayner.runs.status import status_from_json
 from rayner.steps import data
 from rayner.steps.loading import load_known_characters, load_tagger
 from rayner.steps.pipeline import run_pipeline
-from rayner.steps.score import read_answered
+from rayner.steps.score import read_predictions_with_llm_answer
 from rayner.steps.training import train_slm
 from rayner.taggers.crf import load_crf
 from tests.cluster.small import readable_texts, rows_of, stamps, with_settings
@@ -45,7 +45,7 @@ def test_its_training_told_how_far_it_was(with_crf):
 def test_held_out_sentences_are_scored_as_one_by_one(with_crf):
     config, run = with_crf
     tagger = load_tagger(config, run)
-    for row in read_answered(run, "dev")[:20]:
+    for row in read_predictions_with_llm_answer(run, "dev")[:20]:
         (prediction,) = tagger.predict([row.text])
         assert prediction.sentence_vector is None
         assert prediction.spans == row.slm.spans
@@ -56,7 +56,7 @@ def test_it_sees_clusters_and_depends_on_the_text_they_were_learned_from(with_cr
     assert {len(own) for own in load_crf(run.local_path("models", "slm")).clusters.values()} == {2}
 
     def training_inputs(crf):
-        return train_slm.inputs(with_settings(config, "slm", crf=crf), run)
+        return train_slm.collect_manifest_inputs(with_settings(config, "slm", crf=crf), run)
 
     key = "slm.crf.unlabelled"
     before = training_inputs(config.slm.crf)
@@ -83,4 +83,4 @@ def test_given_again_the_job_does_nothing_over(with_crf):
 
 def test_an_encoder_that_is_not_there_cannot_make_the_index(config):
     with pytest.raises(ConfigError, match=r"^index.encoder: expected `ngrams`"):
-        check_config(with_settings(config, "slm", family="crf"))
+        check_setting_values_and_combinations(with_settings(config, "slm", family="crf"))

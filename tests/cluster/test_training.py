@@ -18,7 +18,7 @@ from rayner.steps.training.sft_examples import (
     build_group_examples,
     examples_to_table,
     read_sft_examples,
-    write_sft_examples,
+    write_missing_sft_examples,
 )
 from tests.cluster.small import ONE, copied, stamps, with_settings
 
@@ -69,24 +69,26 @@ def test_an_llm_from_scratch_first_learns_from_what_the_small_model_says_of_unla
     )
     assert not all(before[name].equal(after[name]) for name in before)
     other = dataclasses.replace(pseudo_labels, sentences=31)
-    assert llm_job.inputs(with_settings(taught, "llm", pseudo_labels=other), mine) != llm_job.inputs(taught, mine)
+    assert llm_job.collect_manifest_inputs(
+        with_settings(taught, "llm", pseudo_labels=other), mine
+    ) != llm_job.collect_manifest_inputs(taught, mine)
 
 
 def test_the_training_examples_are_written_once_and_read_back_equal(run, config, tmp_path):
     base = run.local_path("models", "llm", "base")
     short = with_settings(config, "llm", max_chars=20, overlap=5)
     source = SftSource(short, run, str(base), "train", tmp_path / "kept")
-    groups = source.read_groups()
+    groups = source.read_sentence_groups()
     assert len(groups) > len(data.read_part(run, "train"))  # long sentences are split
     types = run.step_result("data")["types"]
     encoder = load_prompt_encoder(base, instruction="", types=types, chat=True)
     expected = build_group_examples(encoder, load_retriever(config, run), groups)
-    write_sft_examples(source)
+    write_missing_sft_examples(source)
     examples = read_sft_examples(source.folder)
     assert [examples[i] for i in range(len(examples))] == expected
-    assert examples.lengths() == [len(example) for example in expected]
+    assert examples.count_tokens() == [len(example) for example in expected]
     before = stamps(tmp_path, "kept")
-    write_sft_examples(source)
+    write_missing_sft_examples(source)
     assert stamps(tmp_path, "kept") == before
 
 
@@ -98,13 +100,13 @@ def test_a_file_of_training_examples_that_is_missing_is_written_again(run, confi
     examples = build_group_examples(
         load_prompt_encoder(base, instruction="", types=run.step_result("data")["types"], chat=True),
         load_retriever(source.config, run),
-        source.read_groups(),
+        source.read_sentence_groups(),
     )
-    files = list(source.file_groups(source.read_groups()))
+    files = list(source.assign_groups_to_files(source.read_sentence_groups()))
     assert len(files) == -(-len(examples) // 100) > 2
     write_table(examples_to_table(examples[:100]), source.folder / files[0])
     write_table(examples_to_table(examples[200:300]), source.folder / files[2])
-    write_sft_examples(source)
+    write_missing_sft_examples(source)
     found = read_sft_examples(source.folder)
     assert [found[i] for i in range(len(found))] == examples
 
@@ -112,7 +114,7 @@ def test_a_file_of_training_examples_that_is_missing_is_written_again(run, confi
 def test_neighbours_share_their_examples_in_training_as_in_tagging(run, config):
     encoder = llm_job.load_llm(config, run)
     source = SftSource(with_settings(config, "prompt", group=3), run, "", "train", run.root)
-    examples = build_group_examples(encoder, load_retriever(config, run), source.read_groups())
+    examples = build_group_examples(encoder, load_retriever(config, run), source.read_sentence_groups())
     train = [example.text for example in data.read_part(run, "train")]
     assert len(examples) == len(train)  # none of them is long
     shown = [tuple(e.prompt[: -len(encoder.query_tokens(text))]) for e, text in zip(examples, train, strict=True)]

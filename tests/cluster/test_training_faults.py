@@ -17,7 +17,13 @@ import pytest
 import yaml
 from safetensors.torch import load_file
 
-from rayner.cluster.ray_train import MAX_START_ATTEMPTS, SNAPSHOT, SNAPSHOT_COPY, repair_snapshot, run_training
+from rayner.cluster.ray_train import (
+    MAX_START_ATTEMPTS,
+    SNAPSHOT,
+    SNAPSHOT_COPY,
+    repair_training_checkpoints,
+    run_training,
+)
 from rayner.config.model_settings import WorkersConfig
 from rayner.config.settings import config_to_dict
 from rayner.errors import ConfigError
@@ -210,7 +216,7 @@ def test_a_snapshot_whose_checkpoint_is_gone_gives_way_to_a_copy_that_has_its_ow
     (tmp_path / "older").mkdir()
     snapshot = written(tmp_path, SNAPSHOT, "older", "newer")
     written(tmp_path, SNAPSHOT_COPY, "older")
-    repair_snapshot(tmp_path)
+    repair_training_checkpoints(tmp_path)
     assert read_json(snapshot) == read_json(tmp_path / SNAPSHOT_COPY)
 
 
@@ -218,12 +224,12 @@ def test_a_snapshot_whose_checkpoint_is_gone_gives_way_to_a_copy_that_has_its_ow
 def test_where_no_list_of_checkpoints_is_whole_training_starts_over(tmp_path, content):
     (tmp_path / SNAPSHOT).write_bytes(content)
     written(tmp_path, SNAPSHOT_COPY, "gone")
-    repair_snapshot(tmp_path)
+    repair_training_checkpoints(tmp_path)
     assert not (tmp_path / SNAPSHOT).exists()
 
 
 def test_nothing_is_made_of_a_training_that_has_not_begun(tmp_path):
-    repair_snapshot(tmp_path)
+    repair_training_checkpoints(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -233,7 +239,7 @@ def test_a_whole_snapshot_stays_and_is_copied(tmp_path):
         (tmp_path / name).mkdir()
     before = written(tmp_path, SNAPSHOT, "one").read_bytes()
     written(tmp_path, SNAPSHOT_COPY, "half")
-    repair_snapshot(tmp_path)
+    repair_training_checkpoints(tmp_path)
     assert (tmp_path / SNAPSHOT).read_bytes() == (tmp_path / SNAPSHOT_COPY).read_bytes() == before
 
 
@@ -243,7 +249,7 @@ def test_a_checkpoint_that_was_cut_off_is_taken_away_and_nothing_else(tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "state").write_text("state")
     written(tmp_path, SNAPSHOT, names[0])
-    repair_snapshot(tmp_path)
+    repair_training_checkpoints(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == [names[0], "mine"]
 
 

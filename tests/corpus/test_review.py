@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from rayner.corpus.labelled_files import read_labelled_file
 from rayner.corpus.labelled_sentences import split_labelled_text
-from rayner.corpus.review.candidates import ReviewCandidate, iter_candidates
+from rayner.corpus.review.candidates import ReviewCandidate, iter_candidates_by_document
 from rayner.corpus.review.corrections import Corrections, read_corrections, write_corrections
 from rayner.corpus.review.provenance import Provenance, ReviewSentence, read_provenance
 from rayner.corpus.review.selection import PickedSentences, pick_sentences
-from rayner.corpus.review.task_files import write_review
+from rayner.corpus.review.task_files import write_review_folder
 from rayner.errors import ConfigError, DataError
 from rayner.text.segmentation import split_sentences
 from rayner.text.spans import Span
@@ -52,7 +52,7 @@ def tagged(tmp_path):
 
 
 def test_candidates_are_segments_without_the_white_space_around_them(tagged):
-    a, b = iter_candidates(tagged)
+    a, b = iter_candidates_by_document(tagged)
     assert [candidate.text for candidate in a] == ["趙王曰。"]
     assert [candidate.text for candidate in b] == ["懷王曰善。", "蘇秦死於齊。", "楚使怒去。", "𠀀王歸燕"]
     for candidate in b:
@@ -72,7 +72,7 @@ def test_a_segment_that_the_models_disagree_on_is_doubted_more(tmp_path):
     text = "懷王曰善。蘇秦死於齊。"
     rows = [found("a", 0, "懷王", llm_type="NR"), found("a", 5, "蘇秦", llm_type=None)]
     write_unit(tmp_path / "t", "u.parquet", [document("a", text)], rows, segments("a", text, asked=[0, 5]))
-    ((agreed, apart),) = iter_candidates(tmp_path / "t")
+    ((agreed, apart),) = iter_candidates_by_document(tmp_path / "t")
     assert apart.doubted_entities[0].error_weight > agreed.doubted_entities[0].error_weight
 
 
@@ -102,7 +102,7 @@ def test_a_pool_that_was_too_small_is_widened(tmp_path):
 def test_segments_of_a_document_that_is_not_there_are_an_error(tmp_path):
     write_unit(tmp_path / "t", "u.parquet", [document("a", "懷王。")], [], [*segments("b", "懷王。")])
     with pytest.raises(DataError, match="found segments of 'b'"):
-        list(iter_candidates(tmp_path / "t"))
+        list(iter_candidates_by_document(tmp_path / "t"))
 
 
 # ---- to a reviewer and back
@@ -150,7 +150,7 @@ def in_utf_16(task, value):
 @given(picks(), st.sampled_from(["label-studio", "evahan"]))
 def test_what_was_not_changed_comes_back_as_it_was(tmp_path_factory, picked, to):
     out = tmp_path_factory.mktemp("r")
-    write_review(picked, out, to)
+    write_review_folder(picked, out, to)
     provenance = read_provenance([out / "provenance.json"])
     path = export(out) if to == "label-studio" else out / "sentences.txt"
     corrected = read_corrections([path], provenance, TYPES)
@@ -172,7 +172,7 @@ def test_what_was_not_changed_comes_back_as_it_was(tmp_path_factory, picked, to)
 @given(picks())
 def test_offsets_in_code_units_are_told_by_the_text_beside_them(tmp_path_factory, picked):
     out = tmp_path_factory.mktemp("r")
-    write_review(picked, out, "label-studio")
+    write_review_folder(picked, out, "label-studio")
     provenance = read_provenance([out / "provenance.json"])
     spans = read_corrections([export(out, in_utf_16)], provenance, TYPES).spans_by_text
     for text, own in labels(picked).items():
@@ -183,7 +183,7 @@ def test_beyond_the_bmp_both_ways_of_counting_come_to_the_same(tmp_path):
     picked = PickedSentences(
         [ReviewCandidate("d", 0, 5, "𠀀𠀁懷王曰", (Span(1, 2, "NB"), Span(2, 4, "NR")), ())], TYPES
     )
-    write_review(picked, tmp_path, "label-studio")
+    write_review_folder(picked, tmp_path, "label-studio")
     (task,) = json.loads((tmp_path / "tasks.json").read_text(encoding="utf-8"))
     values = [region["value"] for region in task["predictions"][0]["result"]]
     assert [(value["start"], value["end"], value["text"]) for value in values] == [(1, 2, "𠀁"), (2, 4, "懷王")]
@@ -195,7 +195,7 @@ def test_beyond_the_bmp_both_ways_of_counting_come_to_the_same(tmp_path):
 
 def test_the_configuration_is_xml_with_a_label_for_each_type(tmp_path):
     types = ("NR", '"odd"&')
-    write_review(PickedSentences([], types), tmp_path, "label-studio")
+    write_review_folder(PickedSentences([], types), tmp_path, "label-studio")
     root = ElementTree.fromstring((tmp_path / "config.xml").read_text(encoding="utf-8"))
     assert [label.get("value") for label in root.iter("Label")] == list(types)
     (text,) = root.iter("Text")
@@ -204,10 +204,10 @@ def test_the_configuration_is_xml_with_a_label_for_each_type(tmp_path):
 
 
 def test_a_review_that_may_have_been_worked_on_is_not_overwritten(tmp_path):
-    write_review(PickedSentences([], ()), tmp_path, "evahan")
+    write_review_folder(PickedSentences([], ()), tmp_path, "evahan")
     (tmp_path / "provenance.json").unlink()
     with pytest.raises(ConfigError, match=r"found sentences\.txt"):
-        write_review(PickedSentences([], ()), tmp_path, "label-studio")
+        write_review_folder(PickedSentences([], ()), tmp_path, "label-studio")
 
 
 # ---- what came back otherwise
@@ -335,7 +335,7 @@ def test_a_side_car_that_is_none_is_refused(tmp_path, content):
 
 
 def test_a_side_car_whose_text_was_changed_is_refused(tmp_path):
-    write_review(PickedSentences([ReviewCandidate("d", 0, 2, "懷王", (), ())], ()), tmp_path, "evahan")
+    write_review_folder(PickedSentences([ReviewCandidate("d", 0, 2, "懷王", (), ())], ()), tmp_path, "evahan")
     path = tmp_path / "provenance.json"
     path.write_text(path.read_text(encoding="utf-8").replace("懷", "壞"), encoding="utf-8")
     with pytest.raises(DataError, match="digests"):

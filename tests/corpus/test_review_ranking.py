@@ -14,7 +14,7 @@ from rayner.corpus.review.ranking import (
     DUPLICATE_OVERLAP,
     CandidatePool,
     _PickedSet,
-    char_bigrams,
+    collect_char_bigrams_with_edges,
     estimate_value,
     pick_candidates,
 )
@@ -51,7 +51,7 @@ def new_candidate(doc_id, start, text, entities=(), elsewhere=0.0):
 
 
 def likeness(a, b):
-    one, other = char_bigrams(a), char_bigrams(b)
+    one, other = collect_char_bigrams_with_edges(a), collect_char_bigrams_with_edges(b)
     return len(one & other) / len(one | other)
 
 
@@ -199,7 +199,7 @@ def by_document(pool):
 def test_of_a_stream_the_most_valuable_are_kept_within_bounds(pool, size, each):
     best = CandidatePool(size, each)
     for document in by_document(pool):
-        best.add(document)
+        best.add_best_of_document(document)
     kept = list(best)
     texts = {candidate.text for candidate in pool}
     assert len(kept) <= size
@@ -218,7 +218,7 @@ def test_texts_to_be_skipped_are_never_kept(pool):
     skip = {candidate.text for candidate in pool[::2]}
     best = CandidatePool(100, 100, skip)
     for document in by_document(pool):
-        best.add(document)
+        best.add_best_of_document(document)
     assert {candidate.text for candidate in best} == {candidate.text for candidate in pool} - skip
 
 
@@ -245,8 +245,8 @@ def test_what_was_taken_makes_its_strings_and_types_worth_less():
 
 
 def test_pairs_of_characters():
-    assert char_bigrams("楚王") == {"\x02楚", "楚王", "王\x03"}
-    assert char_bigrams("") == {"\x02\x03"}
+    assert collect_char_bigrams_with_edges("楚王") == {"\x02楚", "楚王", "王\x03"}
+    assert collect_char_bigrams_with_edges("") == {"\x02\x03"}
 
 
 @pytest.mark.parametrize(("text", "alike"), [("楚懷王", True), ("楚懷王去", True), ("楚懷", False), ("懷", False)])
@@ -289,7 +289,9 @@ def stream(sizes, worths, size, each):
     for number, n in enumerate(sizes):
         entities = [[DoubtedEntity(str(k), "NR", worths[k])] for k in range(i, i + n)]
         texts = [f"{chr(0x4E00 + k)}{chr(0x5E00 + k)}" for k in range(i, i + n)]
-        best.add(new_candidate(f"d{number}", i + k, *own) for k, own in enumerate(zip(texts, entities, strict=True)))
+        best.add_best_of_document(
+            new_candidate(f"d{number}", i + k, *own) for k, own in enumerate(zip(texts, entities, strict=True))
+        )
         i += n
     return sorted(candidate.start for candidate in best), best.dropped
 
@@ -314,7 +316,7 @@ def test_a_text_that_came_before_is_not_kept_twice_and_one_that_went_may_come_ag
     ]
     best = CandidatePool(5, 5)
     for candidate in same:
-        best.add([candidate])
+        best.add_best_of_document([candidate])
     assert list(best) == same[:1]
     assert not best.dropped
 
@@ -330,6 +332,6 @@ def test_of_a_single_type_its_even_share_is_all():
 
 def test_that_one_had_to_go_is_not_forgotten():
     best = CandidatePool(9, 1)
-    best.add([new_candidate("a", 0, "楚懷王"), new_candidate("a", 5, "秦伐韓")])
-    best.add([new_candidate("b", 0, "去歸之")])
+    best.add_best_of_document([new_candidate("a", 0, "楚懷王"), new_candidate("a", 5, "秦伐韓")])
+    best.add_best_of_document([new_candidate("b", 0, "去歸之")])
     assert best.dropped

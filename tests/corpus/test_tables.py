@@ -11,7 +11,7 @@ from rayner.corpus.tables import (
     TABLE_NAMES,
     TaggedDocument,
     iter_documents,
-    iter_segment_rows,
+    iter_segment_rows_by_document,
     read_table,
     write_table,
 )
@@ -185,6 +185,6 @@ def test_segments_go_with_their_documents_over_the_ends_of_files(tmp_path):
     first, second, last = segment("a", 0, 1), segment("a", 1, 2), segment("c", 0, 1)
     write_unit(tmp_path, "u-0.parquet", [document("a", "王王")], segments=[first])
     write_unit(tmp_path, "u-1.parquet", [document("b", ""), document("c", "王")], segments=[last, second])
-    assert list(iter_segment_rows(tmp_path)) == [("a", [first, second]), ("b", []), ("c", [last])]
+    assert list(iter_segment_rows_by_document(tmp_path)) == [("a", [first, second]), ("b", []), ("c", [last])]
     with pytest.raises(DataError, match="expected a tagged corpus"):
-        iter_segment_rows(tmp_path / "none")
+        iter_segment_rows_by_document(tmp_path / "none")

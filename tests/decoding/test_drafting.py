@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.decoding.drafting import draft_steps, reaches_stop_slot, revise_draft
+from rayner.decoding.drafting import draft_answer_tokens, reaches_stop_slot, revise_draft
 from rayner.text.spans import Span, sort_and_check_spans
 from rayner.text.tag_grammar import GrammarState, TagGrammar, TokenRole
 from tests.strategies import char_spellings, spans_in, tag_spellings
@@ -34,7 +34,7 @@ def spelled(grammar, spans):
 @given(drafts())
 def test_a_draft_from_the_beginning_is_the_answer_with_these_spans(drawn):
     grammar, spans = drawn
-    assert draft_steps(grammar, spans) == grammar.spell_answer(spelled(grammar, spans))
+    assert draft_answer_tokens(grammar, spans) == grammar.spell_answer(spelled(grammar, spans))
 
 
 @given(drafts(), st.randoms(use_true_random=False))
@@ -48,7 +48,7 @@ def test_a_draft_goes_on_from_any_state_to_a_legal_end(drawn, rng):
         token = rng.choice(allowed)
         state, _ = grammar.advance(state, token)
         taken.append(token)
-    tokens = [*taken, *(step.token for step in draft_steps(grammar, spans, state))]
+    tokens = [*taken, *(step.token for step in draft_answer_tokens(grammar, spans, state))]
     found = grammar.read_answer(tokens, [1.0] * len(tokens))
     assert sort_and_check_spans(found.spans, len(grammar.char_tokens)) == found.spans
 
@@ -57,7 +57,7 @@ def test_a_draft_goes_on_from_any_state_to_a_legal_end(drawn, rng):
 def test_a_draft_stops_after_the_first_stop_slot_in_no_entity(drawn, at):
     grammar, spans = drawn
     stop_mask = np.arange(len(grammar.char_tokens) + 1) >= at
-    whole, part = draft_steps(grammar, spans), draft_steps(grammar, spans, stop_mask=stop_mask)
+    whole, part = draft_answer_tokens(grammar, spans), draft_answer_tokens(grammar, spans, stop_mask=stop_mask)
     assert whole[: len(part)] == part
     tokens = [step.token for step in part]
     known = grammar.read_answer(tokens, [1.0] * len(tokens), partial=True).last_known_slot
@@ -71,7 +71,7 @@ def corrections(grammar, spans, answer, rounds):
     """Draft, choose as the answer would at each step, and draft again."""
     right = grammar.spell_answer(answer)
     for n in range(rounds):
-        steps = draft_steps(grammar, spans)
+        steps = draft_answer_tokens(grammar, spans)
         if steps == right:
             return n
         # What a model that thinks of the answer chooses at each slot, whatever stands before.
@@ -139,7 +139,7 @@ def test_random_walks_of_drafts_never_raise():
     grammar = plain_grammar(6)
     for _ in range(200):
         spans = [Span(i, i + 1, rng.choice(["NR", "NS", "absurd"])) for i in range(6) if rng.random() < 0.4]
-        steps = draft_steps(grammar, spans)
+        steps = draft_answer_tokens(grammar, spans)
         chosen = [rng.choice(step.allowed) for step in steps]
         assert sort_and_check_spans(revise_draft(grammar, spelled(grammar, spans), steps, chosen), 6) is not None
 
@@ -147,13 +147,13 @@ def test_random_walks_of_drafts_never_raise():
 def corrected(spans, chosen, n=8):
     """The spans, where the LLM chose otherwise at some steps: {number of the step: token}."""
     grammar = plain_grammar(n)
-    steps = draft_steps(grammar, spans)
+    steps = draft_answer_tokens(grammar, spans)
     return revise_draft(grammar, spans, steps, [chosen.get(i, step.token) for i, step in enumerate(steps)])
 
 
 def test_a_correction_changes_the_entity_that_it_is_about_and_no_other():
     spans = [Span(0, 2, "NR"), Span(3, 5, "NS"), Span(6, 8, "NB")]
-    steps = draft_steps(plain_grammar(8), spans)
+    steps = draft_answer_tokens(plain_grammar(8), spans)
 
     def at(slot, role):
         return next(i for i, step in enumerate(steps) if (step.slot, step.role) == (slot, role))
@@ -171,7 +171,7 @@ def test_a_correction_changes_the_entity_that_it_is_about_and_no_other():
 
 def test_what_the_llm_opens_is_of_the_type_of_the_nearest_entity():
     spans = [Span(0, 1, "NB"), Span(7, 8, "NS")]
-    steps = draft_steps(plain_grammar(8), spans)
+    steps = draft_answer_tokens(plain_grammar(8), spans)
     for slot, kind in ((2, "NB"), (3, "NB"), (4, "NS"), (5, "NS")):
         i = next(i for i, step in enumerate(steps) if (step.slot, step.role) == (slot, TokenRole.COPY))
         assert Span(slot, slot + 2, kind) in corrected(spans, {i: 0})
@@ -182,7 +182,7 @@ def from_state(spans, state, n=8):
     """The entities of an answer that another began and a draft goes on with, after `state`."""
     grammar, out = plain_grammar(n), []
     start, kind = state.n_copied, state.open_type
-    for step in draft_steps(grammar, spans, state):
+    for step in draft_answer_tokens(grammar, spans, state):
         if step.role is TokenRole.OPEN:
             start = step.slot
         elif step.role is TokenRole.TYPE:

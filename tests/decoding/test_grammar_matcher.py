@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.decoding.drafting import draft_steps
+from rayner.decoding.drafting import draft_answer_tokens
 from rayner.decoding.grammar_matcher import GrammarMatcher
 from rayner.text.tag_grammar import GrammarState, TagGrammar
 from tests.strategies import spans_in
@@ -16,7 +16,7 @@ def answers(draw):
     """An automaton with the steps of one of its answers."""
     chars = draw(st.lists(st.lists(st.integers(100, 120), min_size=1, max_size=3).map(tuple), max_size=12))
     grammar = TagGrammar(chars, TAGS)
-    return grammar, draft_steps(grammar, draw(spans_in(len(chars))))
+    return grammar, draft_answer_tokens(grammar, draw(spans_in(len(chars))))
 
 
 @given(answers())
@@ -44,7 +44,7 @@ def test_it_ends_where_a_draft_for_the_same_stop_slots_ends(answer, data):
     grammar, steps = answer
     n = len(grammar.char_tokens)
     stop_mask = np.array(data.draw(st.lists(st.booleans(), min_size=n + 1, max_size=n + 1)))
-    short = draft_steps(
+    short = draft_answer_tokens(
         grammar, grammar.read_answer([s.token for s in steps], [1.0] * len(steps)).spans, stop_mask=stop_mask
     )
     matcher = GrammarMatcher(grammar, stop_mask)

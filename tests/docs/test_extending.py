@@ -19,7 +19,7 @@ from rayner.fusion.lexicon import Lexicon
 from rayner.runs.run_folder import Run
 from rayner.steps.fusion_rules import load_custom_rule
 from rayner.steps.loading import load_tagger_family
-from rayner.steps.preflight import check_training
+from rayner.steps.preflight import check_and_describe_training
 from rayner.text.spans import Span
 from rayner.text.tags import bmes_labels
 from tests.fusion.test_span_rule import one
@@ -94,4 +94,4 @@ def test_a_dry_run_refuses_a_wrong_name(desk, setting, message):
         "jobs/conf/tiny.yaml", ["run=runs/new", "train=labelled.jsonl", "layout=my_reader:doccano", setting]
     )
     with pytest.raises(ConfigError, match=f"^{message}"):
-        check_training(config, Run(Path("runs/new")))
+        check_and_describe_training(config, Run(Path("runs/new")))

@@ -9,7 +9,7 @@ from rayner.errors import ConfigError, DataError
 from rayner.evaluation.artifact import Evaluation, empty_evaluation
 from rayner.evaluation.conflicts import judge_conflicts, select_disagreements, summarize_conflicts
 from rayner.evaluation.evaluate import evaluate_files, evaluate_fusion, format_score_table
-from rayner.evaluation.metrics import bootstrap_interval, count_entities, micro_score
+from rayner.evaluation.metrics import bootstrap_f1_interval, count_entities, micro_score
 from rayner.fusion.conflict_regions import find_agreements_and_conflicts
 from rayner.fusion.region_rule import RegionRule
 from rayner.text.predictions import LlmAnswer, LlmEntity, SegmentPrediction, SlmPrediction
@@ -34,7 +34,7 @@ def test_same_numbers_as_the_metrics(result):
     counts = count_entities([r.gold for r in data], [r.slm.spans for r in data], TYPES)
     slm = result["systems"]["slm"]
     assert slm["micro"]["f1"] == micro_score(counts).f1
-    assert slm["interval"] == list(bootstrap_interval(counts, seed=3))
+    assert slm["interval"] == list(bootstrap_f1_interval(counts, seed=3))
     assert slm["per_type"]["NR"]["gold"] == 3 * len(data)
     assert result["paired"]["fused-slm"][0] == pytest.approx(
         result["systems"]["fused"]["micro"]["f1"] - slm["micro"]["f1"]

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from rayner.evaluation import metrics
 from rayner.evaluation.metrics import (
     Score,
-    bootstrap_interval,
+    bootstrap_f1_interval,
     count_entities,
+    f1_difference_with_bootstrap_interval,
     macro_f1,
     micro_score,
-    paired_bootstrap_interval,
     score_by_type,
     token_macro_f1,
 )
@@ -145,20 +145,20 @@ def system(seed, skill, n_sentences=150):
 @given(st.integers(0, 1000), st.floats(0.2, 0.9))
 def test_an_interval_contains_the_point_estimate(seed, skill):
     counts = system(seed, skill)
-    low, high = bootstrap_interval(counts, seed=seed, rounds=200)
+    low, high = bootstrap_f1_interval(counts, seed=seed, rounds=200)
     assert 0 <= low < micro_score(counts).f1 < high <= 1
 
 
 def test_an_interval_is_about_as_wide_as_theory_has_it():
     # 450 independent entities: F1 is the mean of 450 coin tosses here.
-    low, high = bootstrap_interval(system(1, 0.7), seed=0)
+    low, high = bootstrap_f1_interval(system(1, 0.7), seed=0)
     assert high - low == pytest.approx(2 * 1.96 * (0.7 * 0.3 / 450) ** 0.5, rel=0.2)
 
 
 def test_an_interval_narrows_with_a_lower_level():
     counts = system(1, 0.7)
-    low, high = bootstrap_interval(counts, seed=0)
-    inner_low, inner_high = bootstrap_interval(counts, seed=0, level=0.5)
+    low, high = bootstrap_f1_interval(counts, seed=0)
+    inner_low, inner_high = bootstrap_f1_interval(counts, seed=0, level=0.5)
     assert low < inner_low < inner_high < high
 
 
@@ -166,8 +166,8 @@ def test_intervals_depend_on_the_seed_alone():
     ours, theirs = system(1, 0.7), system(2, 0.6)
 
     def measured(seed):
-        metrics._draw_sentences.cache_clear()  # or the second measurement would only repeat the first
-        return bootstrap_interval(ours, seed=seed), paired_bootstrap_interval(ours, theirs, seed=seed)
+        metrics._count_sentence_draws.cache_clear()  # or the second measurement would only repeat the first
+        return bootstrap_f1_interval(ours, seed=seed), f1_difference_with_bootstrap_interval(ours, theirs, seed=seed)
 
     assert len({measured(5) for _ in range(5)}) == 1  # two may agree by chance
     assert all(a != b for a, b in zip(measured(5), measured(6), strict=True))
@@ -176,15 +176,15 @@ def test_intervals_depend_on_the_seed_alone():
 @given(sentences.filter(bool), st.integers(0, 1000))
 def test_a_paired_interval_of_a_system_with_itself_is_0(pairs, seed):
     counts = count_entities([gold for gold, _ in pairs], [predicted for _, predicted in pairs], TYPES)
-    assert paired_bootstrap_interval(counts, counts, seed=seed, rounds=20) == (0.0, 0.0, 0.0)
+    assert f1_difference_with_bootstrap_interval(counts, counts, seed=seed, rounds=20) == (0.0, 0.0, 0.0)
 
 
 def test_a_paired_interval_contains_the_difference_and_tells_which_is_better():
     better, worse = system(1, 0.8), system(2, 0.6)
-    difference, low, high = paired_bootstrap_interval(better, worse, seed=0)
+    difference, low, high = f1_difference_with_bootstrap_interval(better, worse, seed=0)
     assert difference == pytest.approx(micro_score(better).f1 - micro_score(worse).f1)
     assert 0 < low < difference < high
-    back, back_low, back_high = paired_bootstrap_interval(worse, better, seed=0)
+    back, back_low, back_high = f1_difference_with_bootstrap_interval(worse, better, seed=0)
     assert (back, back_low, back_high) == pytest.approx((-difference, -high, -low))
 
 
@@ -193,41 +193,41 @@ def test_a_paired_interval_is_narrower_than_that_of_two_systems_apart():
     ours = system(1, 0.7)
     theirs = ours.copy()
     theirs[:3, 0, 0] = 0
-    _, low, high = paired_bootstrap_interval(ours, theirs, seed=0)
-    alone_low, alone_high = bootstrap_interval(ours, seed=0)
+    _, low, high = f1_difference_with_bootstrap_interval(ours, theirs, seed=0)
+    alone_low, alone_high = bootstrap_f1_interval(ours, seed=0)
     assert high - low < (alone_high - alone_low) / 2
 
 
 def test_intervals_without_sentences_are_0():
     empty = count_entities([], [], KINDS)
-    assert bootstrap_interval(empty, seed=0) == (0.0, 0.0)
-    assert paired_bootstrap_interval(empty, empty, seed=0) == (0.0, 0.0, 0.0)
+    assert bootstrap_f1_interval(empty, seed=0) == (0.0, 0.0)
+    assert f1_difference_with_bootstrap_interval(empty, empty, seed=0) == (0.0, 0.0, 0.0)
 
 
 def test_an_interval_leaves_as_much_on_either_side():
     counts, n = system(1, 0.6), 4000
     inner, outer = (
-        bootstrap_interval(counts, seed=1, rounds=n, level=0.5),
-        bootstrap_interval(counts, seed=1, rounds=n, level=0.98),
+        bootstrap_f1_interval(counts, seed=1, rounds=n, level=0.5),
+        bootstrap_f1_interval(counts, seed=1, rounds=n, level=0.98),
     )
-    middle = bootstrap_interval(counts, seed=1, rounds=n, level=0.0)[0]
+    middle = bootstrap_f1_interval(counts, seed=1, rounds=n, level=0.0)[0]
     for low, high in (inner, outer):
         assert middle - low == pytest.approx(high - middle, rel=0.2)
-    assert bootstrap_interval(counts, seed=1) == bootstrap_interval(counts, seed=1, rounds=2000, level=0.95)
+    assert bootstrap_f1_interval(counts, seed=1) == bootstrap_f1_interval(counts, seed=1, rounds=2000, level=0.95)
     other = system(2, 0.5)
-    assert paired_bootstrap_interval(counts, other, seed=1) == paired_bootstrap_interval(
+    assert f1_difference_with_bootstrap_interval(counts, other, seed=1) == f1_difference_with_bootstrap_interval(
         counts, other, seed=1, rounds=2000, level=0.95
     )
 
 
 def test_a_single_entity_that_is_right_gives_an_interval_at_1():
     counts = count_entities([[Span(0, 1, "NR")]], [[Span(0, 1, "NR")]], TYPES)
-    assert bootstrap_interval(counts, seed=1) == (1.0, 1.0)
+    assert bootstrap_f1_interval(counts, seed=1) == (1.0, 1.0)
     assert token_macro_f1(["S-NR"], ["O"]) == (0.0, 0.0)
 
 
 def test_an_interval_is_of_2000_rounds_unless_told_otherwise():
     """Of sentences so different that no two draws have the same F1."""
     counts = np.random.default_rng(1).integers(1, 10**6, (50, 1, 3))
-    assert bootstrap_interval(counts, seed=1) == bootstrap_interval(counts, seed=1, rounds=2000)
-    assert bootstrap_interval(counts, seed=1) != bootstrap_interval(counts, seed=1, rounds=2001)
+    assert bootstrap_f1_interval(counts, seed=1) == bootstrap_f1_interval(counts, seed=1, rounds=2000)
+    assert bootstrap_f1_interval(counts, seed=1) != bootstrap_f1_interval(counts, seed=1, rounds=2001)

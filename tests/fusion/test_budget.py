@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rayner.evaluation.artifact import GatePoint
 from rayner.evaluation.llm_share_curve import f1_by_llm_share
 from rayner.evaluation.metrics import count_entities, micro_score
-from rayner.fusion.budget import Budget, fit_budget, overturned_mask, rank_for_llm
+from rayner.fusion.budget import Budget, fit_budget, overturned_mask, rank_and_count_passing_gate
 from rayner.fusion.gate import first_closed_slot
 from rayner.fusion.region_rule import RegionRule
 from rayner.text.predictions import LlmAnswer, LlmEntity, SegmentPrediction, SlmPrediction
@@ -58,7 +58,7 @@ def test_nothing_is_expected_where_the_gate_is_shut_and_such_sentences_come_last
     for row in rows:
         if not first_closed_slot(row.slm, rule.weight, rule.entropy_reduction):
             assert budget.expected_overturned_tags(row, rule) == 0
-    found, passed = rank_for_llm(rows, rule, budget)
+    found, passed = rank_and_count_passing_gate(rows, rule, budget)
     assert sorted(found) == list(range(len(rows)))
     assert [bool(first_closed_slot(rows[i].slm, rule.weight, rule.entropy_reduction)) for i in found] == [
         True
@@ -78,10 +78,12 @@ def test_a_threshold_lets_about_its_share_through():
     rule = RegionRule(0.3)
     budget = fit_budget(rows, rule)
     for share in (0.1, 0.2, 0.5):
-        asked = sum(budget.expected_overturned_tags(row, rule) > budget.threshold_for_share(share) for row in rows)
+        asked = sum(
+            budget.expected_overturned_tags(row, rule) > budget.overturned_tags_threshold(share) for row in rows
+        )
         assert asked / len(rows) == pytest.approx(share, abs=0.06)
     # What a fifth of the sentences overturns is more than a fifth of all that is overturned.
-    found, _ = rank_for_llm(rows, rule, budget)
+    found, _ = rank_and_count_passing_gate(rows, rule, budget)
     changed = np.array([len(rule.fuse(rows[i].slm, rows[i].llm)) for i in found])
     assert changed[:80].sum() > 1.3 * changed.sum() / 5
 
@@ -96,7 +98,7 @@ def test_f1_at_each_share_is_that_of_asking_about_so_many_and_stays_behind_the_e
     rows = [replace(row, gold=row.llm.spans if i % 2 else row.slm.spans) for i, row in enumerate(rows)]
     budget = fit_budget(rows, rule)
     curve = f1_by_llm_share(rows, rule, budget)
-    first, passed = rank_for_llm(rows, rule, budget)
+    first, passed = rank_and_count_passing_gate(rows, rule, budget)
     assert curve.share == tuple(n / len(rows) for n in range(len(rows) + 1))
     for n, f1 in enumerate(curve.f1):
         asked = {*first[:n]}
@@ -140,10 +142,10 @@ def test_worth_is_that_of_the_held_out_sentences_from_the_most_to_the_least():
     budget = fit_budget(rows, RegionRule(9.0))
     assert len(budget.expected_by_share) == 101
     assert (budget.expected_by_share[0], budget.expected_by_share[50], budget.expected_by_share[-1]) == (1.0, 0.5, 0.0)
-    assert budget.threshold_for_share(0.0) == 1.0
-    assert budget.threshold_for_share(1.0) == 0.0
-    assert budget.threshold_for_share(0.5) == 0.5
-    assert replace(budget, expected_by_share=(4.0, 2.0, 0.0)).threshold_for_share(0.25) == 3.0
+    assert budget.overturned_tags_threshold(0.0) == 1.0
+    assert budget.overturned_tags_threshold(1.0) == 0.0
+    assert budget.overturned_tags_threshold(0.5) == 0.5
+    assert replace(budget, expected_by_share=(4.0, 2.0, 0.0)).overturned_tags_threshold(0.25) == 3.0
 
 
 def test_a_tag_that_the_llm_overturns():

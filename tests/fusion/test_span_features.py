@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rayner.fusion.lexicon import Lexicon, build_lexicon
-from rayner.fusion.span_bound import max_linear_score
+from rayner.fusion.span_bound import max_score_over_llm_answers
 from rayner.fusion.span_features import (
     LOG_PROB_FLOOR,
     candidate_spans,
@@ -156,14 +156,14 @@ def test_what_the_small_model_and_the_lexicon_say_is_looked_up_for_every_span(ro
     """A text no longer than the lexicon's longest string, so that no span is beyond it."""
     if row.text:
         best = (compute_span_features(row, every_span(len(row.text)), TYPES, LONG) @ weights).max()
-        assert max_linear_score(row, TYPES, LONG, weights) == pytest.approx(best, abs=1e-6)
+        assert max_score_over_llm_answers(row, TYPES, LONG, weights) == pytest.approx(best, abs=1e-6)
 
 
 @given(undecided(), weights_but_the_llms())
 def test_longer_spans_are_below_the_bound_too(row, weights):
     if row.text:
         found = compute_span_features(row, every_span(len(row.text)), TYPES, LEXICON) @ weights
-        assert (found <= max_linear_score(row, TYPES, LEXICON, weights) + 1e-6).all()
+        assert (found <= max_score_over_llm_answers(row, TYPES, LEXICON, weights) + 1e-6).all()
 
 
 @given(
@@ -184,7 +184,7 @@ def test_for_longer_spans_the_bound_is_reached_where_all_characters_are_alike(ch
     slm = SlmPrediction((), floats32([entropy] * 6), log_probs)
     row = SegmentPrediction("d", 0, 6, "怒去之怒去之", slm, LlmAnswer((), np.ones(7, np.float32)))
     best = (compute_span_features(row, every_span(6), TYPES, LEXICON) @ weights).max()
-    assert max_linear_score(row, TYPES, LEXICON, weights) == pytest.approx(best, abs=1e-4)
+    assert max_score_over_llm_answers(row, TYPES, LEXICON, weights) == pytest.approx(best, abs=1e-4)
 
 
 @given(
@@ -208,7 +208,7 @@ def test_beyond_the_lexicon_the_extremes_of_the_text_count(entropy, mean, most, 
     tops = {kind: max(LOG_PROB_FLOOR, *cells[3 * k : 3 * k + 3]) for k, kind in enumerate(TYPES)}
     best = max((0.25 if kind == "NR" else 0) + max(-9 * logit, odds(top) * logit) for kind, top in tops.items())
     expected = 500 + max(mean * low, mean * high) + max(most * low, most * high) + best
-    assert max_linear_score(row, TYPES, LEXICON, weights) == pytest.approx(expected, abs=1e-4)
+    assert max_score_over_llm_answers(row, TYPES, LEXICON, weights) == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -225,17 +225,19 @@ def test_beyond_the_lexicon_the_extremes_of_the_text_count(entropy, mean, most, 
 )
 def test_whatever_the_llm_may_say_is_within_bounds(name, low, high):
     row = three()
-    assert max_linear_score(row, TYPES, LEXICON, weighing(**{name: 2.0})) == 2 * high
-    assert max_linear_score(row, TYPES, LEXICON, weighing(**{name: -2.0})) == -2 * low
+    assert max_score_over_llm_answers(row, TYPES, LEXICON, weighing(**{name: 2.0})) == 2 * high
+    assert max_score_over_llm_answers(row, TYPES, LEXICON, weighing(**{name: -2.0})) == -2 * low
     together = weighing(**{name: -2.0, "LLM": 1.0, "length 2": 3.0})
-    assert max_linear_score(row, TYPES, LEXICON, together) == 4 + (0 if name == "LLM" else -2 * low)
+    assert max_score_over_llm_answers(row, TYPES, LEXICON, together) == 4 + (0 if name == "LLM" else -2 * low)
 
 
 def test_a_text_without_characters_has_no_candidate_and_one_without_distributions_is_refused():
     nothing = SlmPrediction((), np.zeros(0, np.float32), np.zeros((0, len(LABELS)), np.float32))
-    assert max_linear_score(SegmentPrediction("d", 0, 0, "", nothing), TYPES, LEXICON, weighing()) == -math.inf
+    assert (
+        max_score_over_llm_answers(SegmentPrediction("d", 0, 0, "", nothing), TYPES, LEXICON, weighing()) == -math.inf
+    )
     with pytest.raises(ValueError, match=r"d \[3, 4\): expected the small model's distributions"):
-        max_linear_score(
+        max_score_over_llm_answers(
             SegmentPrediction("d", 3, 4, "楚", SlmPrediction((), floats32([0]))), TYPES, LEXICON, weighing()
         )
 
@@ -259,7 +261,7 @@ def one_label(label, value, n=6):
 def test_beyond_the_lexicon_any_label_counts_but_that_of_a_single_character(label):
     weights = weighing(**{"SLM logit": 1.0, "length 4": 500.0})
     odds = -9.0 if label.startswith("S") else -0.5 - math.log(-math.expm1(-0.5))
-    assert max_linear_score(one_label(label, -0.5), TYPES, LEXICON, weights) == pytest.approx(500 + odds)
+    assert max_score_over_llm_answers(one_label(label, -0.5), TYPES, LEXICON, weights) == pytest.approx(500 + odds)
 
 
 def test_the_least_likely_label_is_that_of_the_span_and_not_of_its_neighbour():
@@ -267,7 +269,7 @@ def test_the_least_likely_label_is_that_of_the_span_and_not_of_its_neighbour():
     for i, label, value in ((0, "B-NR", -1), (1, "M-NR", -1), (2, "E-NR", -1), (2, "M-NR", -10)):
         log_probs[i, LABELS.index(label)] = value
     row = SegmentPrediction("d", 0, 4, "怒去之怒", SlmPrediction((), floats32([0] * 4), log_probs))
-    assert max_linear_score(row, TYPES, LEXICON, weighing(**{"SLM log p min": 1.0, "length 3": 50.0})) == 49
+    assert max_score_over_llm_answers(row, TYPES, LEXICON, weighing(**{"SLM log p min": 1.0, "length 3": 50.0})) == 49
 
 
 def test_the_decisions_on_a_long_span_stay_within_the_bound():

@@ -15,7 +15,7 @@ from rayner.fusion.fusion_rule import FittingSample
 from rayner.fusion.lexicon import Lexicon, build_lexicon
 from rayner.fusion.region_rule import RegionRule
 from rayner.fusion.rule_search import decide_held_out
-from rayner.fusion.span_bound import max_linear_score
+from rayner.fusion.span_bound import max_score_over_llm_answers
 from rayner.fusion.span_features import (
     LOG_PROB_FLOOR,
     MIN_LABEL_PROB,
@@ -130,7 +130,7 @@ def test_where_the_gate_is_shut_no_llm_answer_changes_anything(row, rule):
 def test_no_candidate_of_the_llm_alone_passes_the_bound(row, rule, data):
     row = dataclasses.replace(row, slm=dataclasses.replace(row.slm, spans=()))
     weights = np.array(rule.weights)
-    limit = max_linear_score(row, TYPES, LEXICON, weights[1:])
+    limit = max_score_over_llm_answers(row, TYPES, LEXICON, weights[1:])
     for answer in (row.llm, data.draw(llm_answers(len(row.text)))):
         other = dataclasses.replace(row, llm=answer)
         found = compute_span_features(other, candidate_spans(other, TYPES), TYPES, LEXICON) @ weights[1:]
@@ -330,5 +330,5 @@ def test_nothing_is_certain(logit):
 def test_candidates_of_the_same_probability_keep_their_order():
     spans = tuple(Span(i, i + 1, ("NR", "NS")[i % 2]) for i in range(64))
     row = one("楚" * 64, spans, (), ())
-    found = span_rule.rank_candidates(row, weighing(**{"type NS": 1.0}))
+    found = span_rule.rank_nonoverlapping_candidates(row, weighing(**{"type NS": 1.0}))
     assert [span for span, _ in found] == [*spans[1::2], *spans[::2]]

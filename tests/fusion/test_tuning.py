@@ -19,7 +19,7 @@ from rayner.fusion.fusion_rule import FittingSample, RuleFit
 from rayner.fusion.lexicon import Lexicon
 from rayner.fusion.region_rule import RegionRule
 from rayner.fusion.rule_search import decide_held_out
-from rayner.fusion.weight_search import choose_weight, compute_f1_curve, tabulate_conflicts
+from rayner.fusion.weight_search import choose_middle_of_best_weights, compute_f1_curve, tabulate_conflicts
 from rayner.text.predictions import LlmAnswer, LlmEntity, SegmentPrediction, SlmPrediction
 from rayner.text.spans import Span
 from tests.report.synthetic import rows as synthetic_rows
@@ -51,7 +51,7 @@ def f1_by_fusing(rows, rule):
 @given(scored_rows())
 @pytest.mark.parametrize("how", REDUCTIONS, ids="-".join)
 def test_the_curve_equals_fusing_and_scoring_at_each_weight(how, rows):
-    curve = compute_f1_curve(tabulate_conflicts(rows, RegionRule(0.0, *how).measure_region), WEIGHTS)
+    curve = compute_f1_curve(tabulate_conflicts(rows, RegionRule(0.0, *how).measure_entropy_and_llm_prob), WEIGHTS)
     assert curve.tolist() == [f1_by_fusing(rows, RegionRule(float(weight), *how)) for weight in WEIGHTS]
 
 
@@ -60,7 +60,7 @@ def test_the_curve_of_a_corpus_with_many_conflicts_equals_fusing_and_scoring(how
     rows = synthetic_rows(30, seed=3)
     types = sorted({span.type for row in rows for span in (*row.gold, *row.slm.spans, *row.llm.spans)})
     weights = np.linspace(-1.5, 1, 41)
-    curve = compute_f1_curve(tabulate_conflicts(rows, RegionRule(0.0, *how).measure_region), weights)
+    curve = compute_f1_curve(tabulate_conflicts(rows, RegionRule(0.0, *how).measure_entropy_and_llm_prob), weights)
     expected = []
     for weight in weights:
         fused = [[d.span for d in RegionRule(float(weight), *how).fuse(row.slm, row.llm)] for row in rows]
@@ -71,7 +71,7 @@ def test_the_curve_of_a_corpus_with_many_conflicts_equals_fusing_and_scoring(how
 
 @given(scored_rows(), st.sampled_from(REDUCTIONS))
 def test_every_conflict_region_is_one_row_and_agreed_entities_are_counted_once(rows, how):
-    found = tabulate_conflicts(rows, RegionRule(0.0, *how).measure_region)
+    found = tabulate_conflicts(rows, RegionRule(0.0, *how).measure_entropy_and_llm_prob)
     compared = [find_agreements_and_conflicts(row.slm.spans, row.llm.entities) for row in rows]
     assert len(found.slm_confidence) == len(found.llm_prob) == sum(len(regions) for _, regions in compared)
     assert found.agreed_counts[1] == sum(len(agreed) for agreed, _ in compared)
@@ -84,7 +84,7 @@ def test_every_conflict_region_is_one_row_and_agreed_entities_are_counted_once(r
 @given(scored_rows(), st.sampled_from(REDUCTIONS), st.floats(-5, 5))
 def test_the_weight_of_the_rule_plays_no_part(rows, how, weight):
     curves = [
-        compute_f1_curve(tabulate_conflicts(rows, RegionRule(w, *how).measure_region), WEIGHTS).tolist()
+        compute_f1_curve(tabulate_conflicts(rows, RegionRule(w, *how).measure_entropy_and_llm_prob), WEIGHTS).tolist()
         for w in (0.0, weight)
     ]
     assert curves[0] == curves[1]
@@ -99,13 +99,14 @@ def one_conflict():
 
 def test_the_slm_wins_a_tie():
     curve = compute_f1_curve(
-        tabulate_conflicts([one_conflict()], RegionRule(0.0).measure_region), np.array([0.499, 0.5, 0.501])
+        tabulate_conflicts([one_conflict()], RegionRule(0.0).measure_entropy_and_llm_prob),
+        np.array([0.499, 0.5, 0.501]),
     )
     assert curve.tolist() == [1.0, 1.0, 0.0]
 
 
 def test_without_rows_every_f1_is_0_and_the_middle_is_chosen():
-    found = tabulate_conflicts([], RegionRule(0.0).measure_region)
+    found = tabulate_conflicts([], RegionRule(0.0).measure_entropy_and_llm_prob)
     assert (found.agreed_counts, found.n_gold, found.slm_counts.shape, found.llm_counts.shape) == (
         (0, 0),
         0,
@@ -114,14 +115,14 @@ def test_without_rows_every_f1_is_0_and_the_middle_is_chosen():
     )
     curve = compute_f1_curve(found, np.array([-1.0, 0.0, 1.0]))
     assert curve.tolist() == [0.0, 0.0, 0.0]
-    assert choose_weight(np.array([-1.0, 0.0, 1.0]), curve) == (0.0, 0.0)
+    assert choose_middle_of_best_weights(np.array([-1.0, 0.0, 1.0]), curve) == (0.0, 0.0)
 
 
 def test_without_conflicts_the_curve_is_flat_at_the_f1_of_what_both_say():
     spans = (Span(0, 1, "NR"), Span(1, 2, "NS"))
     llm = LlmAnswer(tuple(LlmEntity(span, 0.9, 0.9) for span in spans), floats32([1, 1, 1]))
     row = SegmentPrediction("d", 0, 2, "字字", SlmPrediction(spans, floats32([0, 0])), llm, spans[:1])
-    found = tabulate_conflicts([row, row], RegionRule(0.0).measure_region)
+    found = tabulate_conflicts([row, row], RegionRule(0.0).measure_entropy_and_llm_prob)
     assert len(found.slm_confidence) == 0
     assert compute_f1_curve(found, WEIGHTS).tolist() == [2 * 2 / (4 + 2)] * len(WEIGHTS)
 
@@ -129,7 +130,7 @@ def test_without_conflicts_the_curve_is_flat_at_the_f1_of_what_both_say():
 def test_a_row_without_an_answer_of_the_llm_is_refused_by_name():
     row = SegmentPrediction("some-doc", 3, 5, "字字", SlmPrediction((), floats32([0, 0])))
     with pytest.raises(ValueError, match=r"some-doc \[3, 5\)"):
-        tabulate_conflicts([row], RegionRule(0.0).measure_region)
+        tabulate_conflicts([row], RegionRule(0.0).measure_entropy_and_llm_prob)
 
 
 @pytest.mark.parametrize(
@@ -147,16 +148,16 @@ def test_a_row_without_an_answer_of_the_llm_is_refused_by_name():
 )
 def test_the_middle_of_the_longest_plateau_is_chosen(f1, weight):
     weights = np.arange(5) / 10
-    assert choose_weight(weights, np.array(f1, dtype=float)) == (weight / 10, f1[weight])
+    assert choose_middle_of_best_weights(weights, np.array(f1, dtype=float)) == (weight / 10, f1[weight])
 
 
 def test_a_single_weight_is_chosen():
-    assert choose_weight(np.array([0.3]), np.array([0.7])) == (0.3, 0.7)
+    assert choose_middle_of_best_weights(np.array([0.3]), np.array([0.7])) == (0.3, 0.7)
 
 
 @given(st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=1, max_size=30))
 def test_no_stretch_of_the_maximum_is_longer_than_that_of_the_chosen_weight(f1):
-    weight, best = choose_weight(np.arange(len(f1), dtype=float), np.array(f1))
+    weight, best = choose_middle_of_best_weights(np.arange(len(f1), dtype=float), np.array(f1))
     assert best == max(f1)
     runs = [(value, len(list(group))) for value, group in itertools.groupby(f1)]
     longest = max(length for value, length in runs if value == best)
@@ -169,7 +170,7 @@ def test_no_stretch_of_the_maximum_is_longer_than_that_of_the_chosen_weight(f1):
 
 
 def test_many_lambdas_are_compared_a_part_at_a_time(monkeypatch):
-    found = tabulate_conflicts(synthetic_rows(10, seed=3), RegionRule(0.0).measure_region)
+    found = tabulate_conflicts(synthetic_rows(10, seed=3), RegionRule(0.0).measure_entropy_and_llm_prob)
     whole = compute_f1_curve(found, WEIGHTS)
     monkeypatch.setattr(weight_search, "_MAX_COMPARISONS", 2 * len(found.slm_confidence))
     assert compute_f1_curve(found, WEIGHTS).tolist() == whole.tolist()
@@ -185,7 +186,7 @@ class RecordingRule:
         self.fitted_on.append({segment.text for segment in sample.segments})
         return RuleFit(RecordingRule(self.fitted_on, self.judged_by, len(self.fitted_on) - 1))
 
-    def without_tags_of(self, segment, sample):
+    def hold_out_tags_of(self, segment, sample):
         return self
 
     def decide(self, segment):

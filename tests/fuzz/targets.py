@@ -24,7 +24,7 @@ from rayner.corpus.exports import format_evahan_lines, read_type_names
 from rayner.corpus.labelled_files import LINE_SEPARATORS, read_labelled_file
 from rayner.corpus.review.corrections import read_corrections, write_corrections
 from rayner.corpus.review.provenance import read_provenance
-from rayner.corpus.tables import TABLE_NAMES, iter_documents, iter_segment_rows
+from rayner.corpus.tables import TABLE_NAMES, iter_documents, iter_segment_rows_by_document
 from rayner.corpus.text_files import read_utf8
 from rayner.decoding.grammar_matcher import GrammarMatcher
 from rayner.errors import ConfigError, DataError
@@ -309,7 +309,9 @@ def tagged_tables(data: bytes) -> bool:
     for table, part in zip(TABLE_NAMES, [*data.split(SPLIT), b"", b""], strict=False):
         (FOLDER / table).mkdir(exist_ok=True)
         write_input(part, f"{table}/0.parquet")
-    documents = read_or_refuse(lambda: list(zip(iter_documents(FOLDER), iter_segment_rows(FOLDER), strict=True)))
+    documents = read_or_refuse(
+        lambda: list(zip(iter_documents(FOLDER), iter_segment_rows_by_document(FOLDER), strict=True))
+    )
     if documents is None:
         return False
     for document, (doc_id, segments) in documents:

@@ -9,7 +9,7 @@ from rayner.errors import ConfigError
 from rayner.llm.index import (
     SentenceIndex,
     build_sentence_index,
-    check_sentence_index,
+    check_and_count_self_nearest,
     load_sentence_index,
     save_sentence_index,
 )
@@ -139,7 +139,7 @@ def test_the_check_of_an_index_excludes_whole_texts_and_finds_faults(wrong, monk
 
     texts = ["楚王", "楚", "王", "楚王怒"]
     if wrong is None:
-        assert check_sentence_index(index, MadeUp(), texts, 3, 4) == 4
+        assert check_and_count_self_nearest(index, MadeUp(), texts, 3, 4) == 4
         return
     fault, message = {
         "shown to itself": (exclude_nothing, "as its own neighbour"),
@@ -147,7 +147,7 @@ def test_the_check_of_an_index_excludes_whole_texts_and_finds_faults(wrong, monk
     }[wrong]
     monkeypatch.setattr(index, "nearest_sentences", fault)
     with pytest.raises(RuntimeError, match=message):
-        check_sentence_index(index, MadeUp(), texts, 3, 4)
+        check_and_count_self_nearest(index, MadeUp(), texts, 3, 4)
 
 
 def test_an_encoder_is_loaded_from_a_trained_tagger_too(tagger, tmp_path):

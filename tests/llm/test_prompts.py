@@ -5,12 +5,12 @@ from hypothesis import strategies as st
 from rayner.llm.prompts import (
     PartSpelling,
     PromptPart,
-    build_example_parts,
+    build_example_parts_nearest_last,
     build_instruction,
     build_instruction_parts,
     build_query_parts,
     build_tagged_parts,
-    choose_fixed_examples,
+    choose_examples_covering_types,
 )
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.spans import Span
@@ -60,13 +60,13 @@ def test_overlapping_spans_are_refused():
 
 @given(st.lists(examples, max_size=4), st.text(max_size=5))
 def test_the_copied_parts_of_a_prompt_are_the_examples_from_the_least_similar_on_then_the_sentence(near, text):
-    parts = [*build_instruction_parts("task"), *build_example_parts(near), *build_query_parts(text)]
+    parts = [*build_instruction_parts("task"), *build_example_parts_nearest_last(near), *build_query_parts(text)]
     assert text_of(parts) == "".join(e.text for e in reversed(near)) + text
 
 
 def test_a_prompt_is_task_examples_and_sentence_set_apart_by_prose():
     near = [LabelledSentence("近", (Span(0, 1, "NR"),)), LabelledSentence("遠", ())]
-    assert [*build_instruction_parts("標注"), *build_example_parts(near), *build_query_parts("<楚>")] == [
+    assert [*build_instruction_parts("標注"), *build_example_parts_nearest_last(near), *build_query_parts("<楚>")] == [
         PromptPart(PartSpelling.PROSE, "標注\n"),
         PromptPart(PartSpelling.COPIED, "遠"),
         PromptPart(PartSpelling.PROSE, "\n"),
@@ -83,9 +83,9 @@ def test_a_prompt_is_task_examples_and_sentence_set_apart_by_prose():
 
 
 def test_a_prompt_without_a_task_begins_with_the_sentence():
-    assert [*build_instruction_parts(""), *build_example_parts([]), *build_query_parts("楚")][0] == PromptPart(
-        PartSpelling.PROSE, "句："
-    )
+    assert [*build_instruction_parts(""), *build_example_parts_nearest_last([]), *build_query_parts("楚")][
+        0
+    ] == PromptPart(PartSpelling.PROSE, "句：")
 
 
 def example_of(text, *kinds):
@@ -100,17 +100,17 @@ def test_fixed_examples_are_the_first_that_add_the_most_types():
         example_of("三三", "NB", "NG"),
         example_of("四四", "NS", "NB"),
     ]
-    assert [e.text for e in choose_fixed_examples(pool, 4)] == ["二二", "三三", "無無", "一一"]
+    assert [e.text for e in choose_examples_covering_types(pool, 4)] == ["二二", "三三", "無無", "一一"]
 
 
 @given(st.lists(examples, max_size=8), st.integers(0, 10))
 def test_fixed_examples_are_as_many_as_asked_or_as_there_are_each_from_the_pool_once(pool, count):
-    chosen = choose_fixed_examples(iter(pool), count)
+    chosen = choose_examples_covering_types(iter(pool), count)
     assert len(chosen) == min(count, len(pool))
     left = list(pool)
     for example in chosen:
         left.remove(example)
-    assert chosen == choose_fixed_examples(pool, count)
+    assert chosen == choose_examples_covering_types(pool, count)
 
 
 @given(st.lists(examples, min_size=1, max_size=8))
@@ -118,11 +118,11 @@ def test_the_first_fixed_example_has_as_many_types_as_any(pool):
     def n_types(example):
         return len({span.type for span in example.spans})
 
-    first = choose_fixed_examples(pool, 1)[0]
+    first = choose_examples_covering_types(pool, 1)[0]
     assert n_types(first) == max(map(n_types, pool))
     assert all(n_types(example) < n_types(first) for example in pool[: pool.index(first)])
 
 
 @given(st.lists(examples, max_size=8), st.integers(0, 5))
 def test_fewer_fixed_examples_are_the_beginning_of_more(pool, count):
-    assert choose_fixed_examples(pool, count + 1)[:count] == choose_fixed_examples(pool, count)
+    assert choose_examples_covering_types(pool, count + 1)[:count] == choose_examples_covering_types(pool, count)

@@ -30,13 +30,13 @@ def test_similar_examples_are_the_nearest_of_the_index(similar, encoder, train, 
 
 def test_a_group_shares_the_examples_nearest_to_its_mean_and_is_shown_none_of_its_own(similar, encoder, train):
     group = tuple(e.text for e in train[:3])
-    (found,) = similar.find_group_examples([group])
+    (found,) = similar.find_shared_examples([group])
     assert len({e.text for e in found} - {*group}) == 3
     vectors = encoder.embed([*group, *(e.text for e in train)], 8)
     near = vectors[3:] @ vectors[:3].mean(axis=0)
     order = [train[i].text for i in np.argsort(-near) if train[i].text not in group]
     assert [e.text for e in found] == list(dict.fromkeys(order))[:3]
-    both = similar.find_group_examples([group, (train[5].text,)])
+    both = similar.find_shared_examples([group, (train[5].text,)])
     assert both == [found, similar.find_examples([train[5].text])[0]]
 
 

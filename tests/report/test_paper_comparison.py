@@ -8,7 +8,7 @@ import pytest
 from rayner.report.paper_comparison import (
     COLUMNS,
     PUBLISHED_F1,
-    list_score_rows,
+    list_score_rows_with_oracle,
     measure_fusion_gain,
     rows_to_csv,
     rows_to_markdown,
@@ -24,7 +24,7 @@ def evaluation():
 
 
 def test_each_system_has_a_row_with_measured_and_published_scores(evaluation):
-    rows = {row.system: row for row in list_score_rows("A", 13, SETTING, evaluation)}
+    rows = {row.system: row for row in list_score_rows_with_oracle("A", 13, SETTING, evaluation)}
     assert list(rows) == ["SLM", "LLM", "fused", "fused by characters", "oracle over regions"]
     for key, name in (("slm", "SLM"), ("llm", "LLM"), ("fused", "fused")):
         system = evaluation.systems[key]
@@ -41,8 +41,8 @@ def test_the_published_numbers_are_those_of_the_papers_table():
 
 
 def test_other_data_and_other_settings_have_no_published_score(evaluation):
-    assert {row.published for row in list_score_rows("mine", 13, SETTING, evaluation)} == {None}
-    published = {row.system: row.published for row in list_score_rows("A", 13, "as configured", evaluation)}
+    assert {row.published for row in list_score_rows_with_oracle("mine", 13, SETTING, evaluation)} == {None}
+    published = {row.system: row.published for row in list_score_rows_with_oracle("A", 13, "as configured", evaluation)}
     assert published["LLM"] is None
     assert published["SLM"] == 0.8305
 
@@ -57,7 +57,7 @@ def test_the_gain_is_over_the_better_model_and_compared_with_the_oracle(evaluati
 
 
 def test_tables_hold_every_row(evaluation):
-    rows = list_score_rows("A", 13, SETTING, evaluation)
+    rows = list_score_rows_with_oracle("A", 13, SETTING, evaluation)
     csv_rows = list(csv.DictReader(io.StringIO(rows_to_csv(rows))))
     assert tuple(csv_rows[0]) == COLUMNS
     assert [row["system"] for row in csv_rows] == [row.system for row in rows]

@@ -21,7 +21,7 @@ from rayner.rendering.texts_methods import METHODS_TEXTS
 from rayner.rendering.texts_report import REPORT_TEXTS
 from rayner.rendering.texts_shared import SHARED_TEXTS
 from rayner.rendering.texts_site import SITE_TEXTS
-from rayner.rendering.translation import GLOSS_TEXTS, TEXTS, translate, translate_feature, translate_setting
+from rayner.rendering.translation import GLOSS_TEXTS, TEXTS, translate, translate_feature_name, translate_setting
 from rayner.report import methods
 from rayner.report.page import TaggedSample, write_report_page
 from tests.report.records import make_evaluation, make_fusion, make_run_facts
@@ -80,9 +80,9 @@ def test_every_text_has_one_key_is_used_and_every_used_text_exists():
 
 
 def test_the_features_of_the_learned_rule_have_chinese_names():
-    assert translate_feature("length 3") == BilingualText("length 3", "长度 3")
-    assert translate_feature("type NR") == BilingualText("type NR", "类别 NR")
-    assert translate_feature("LLM category") == BilingualText("LLM category", "大模型类别概率")
+    assert translate_feature_name("length 3") == BilingualText("length 3", "长度 3")
+    assert translate_feature_name("type NR") == BilingualText("type NR", "类别 NR")
+    assert translate_feature_name("LLM category") == BilingualText("LLM category", "大模型类别概率")
     assert translate_setting("max") == BilingualText("maximum", "最大值")
     assert translate_setting("unknown") == BilingualText("unknown", "unknown")
 

@@ -256,11 +256,18 @@ def test_facts():
         ("e", "none"),
         ("f[0].g", "yes"),
     ]
-    table = fact_tables.json_to_table(same_in_both("Inputs"), [{"a": 1}, {"b": "x"}])
+    table = fact_tables.tabulate_objects_or_pairs(same_in_both("Inputs"), [{"a": 1}, {"b": "x"}])
     assert (table.columns, table.rows) == (("a", "b"), (("1", ""), ("", "x")))
-    assert fact_tables.json_to_table(same_in_both("Inputs"), ["a.txt", "b.txt"]).rows == (("", "a.txt, b.txt"),)
-    assert [t.heading.en for t in fact_tables.main_tables(RUN)] == ["Inputs", "Counts", "Timings", "Versions"]
-    assert [t.heading.en for t in fact_tables.remaining_tables(RUN)] == ["General", "config"]
+    assert fact_tables.tabulate_objects_or_pairs(same_in_both("Inputs"), ["a.txt", "b.txt"]).rows == (
+        ("", "a.txt, b.txt"),
+    )
+    assert [t.heading.en for t in fact_tables.build_main_fact_tables(RUN)] == [
+        "Inputs",
+        "Counts",
+        "Timings",
+        "Versions",
+    ]
+    assert [t.heading.en for t in fact_tables.build_remaining_fact_tables(RUN)] == ["General", "config"]
 
 
 def test_numbers_in_words():

@@ -15,8 +15,8 @@ from rayner.report.run_report import (
     MAX_SAMPLE_CHARS,
     MAX_SAMPLES,
     evaluate_and_write_report,
+    read_document_beginnings,
     read_evaluation,
-    read_samples,
 )
 from rayner.runs.run_folder import Run, write_json
 from rayner.runs.step_manifest import StepManifest
@@ -76,7 +76,7 @@ def test_samples_are_the_beginnings_of_the_first_documents_cut_after_a_sentence(
         tmp_path, "u.parquet", [document(name, text) for name, text in texts.items()],
         [entity("a", start, "懷王") for start in starts],
     )  # fmt: skip
-    samples = read_samples(tmp_path)
+    samples = read_document_beginnings(tmp_path)
     assert [sample.title for sample in samples] == ["a", "b", "c"]
     assert len(samples) == MAX_SAMPLES
     assert [sample.text for sample in samples[1:]] == ["短", ""]
@@ -89,7 +89,7 @@ def test_samples_are_the_beginnings_of_the_first_documents_cut_after_a_sentence(
 
 def test_a_first_sentence_longer_than_a_sample_is_shown_whole(tmp_path):
     write_unit(tmp_path, "u.parquet", [document("a", "楚" * (MAX_SAMPLE_CHARS + 50) + "。王")])
-    assert read_samples(tmp_path)[0].text == "楚" * (MAX_SAMPLE_CHARS + 50) + "。"
+    assert read_document_beginnings(tmp_path)[0].text == "楚" * (MAX_SAMPLE_CHARS + 50) + "。"
 
 
 @pytest.mark.parametrize("n_rows", [12, 0])

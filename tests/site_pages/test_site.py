@@ -190,7 +190,7 @@ def test_of_disagreements_the_most_uncertain_are_kept(tmp_path):
     write_unit(tmp_path / "t", "u.parquet", [document("d", text)], rows)
     store = SiteDatabase(tmp_path / "base.sqlite")
     store.add_document(0, next(iter_documents(tmp_path / "t")), [0], LlmCoverage([]))
-    kept = [disagreement.entity["score"] for disagreement in store.disagreements()]
+    kept = [disagreement.entity["score"] for disagreement in store.list_most_uncertain_disagreements()]
     everything = sorted(row["score"] for row in rows if row["score"] is not None)
     assert kept == pytest.approx(everything[:MAX_DISAGREEMENTS])
     assert store.unscored == 3

@@ -15,11 +15,11 @@ from rayner.rendering.bilingual import LANGUAGES
 from rayner.rendering.tagged_text import describe_rare_char
 from rayner.rendering.texts_shared import SHARED_TEXTS
 from rayner.rendering.texts_site import SITE_TEXTS
-from rayner.site.drawing import draw_histogram, type_stylesheet
-from rayner.site.html_text import LlmCoverage, TypeNumbers, json_for_script, pack_votes, tagged_text_to_html
-from rayner.site.name_index import ScriptSizes, to_base36, write_name_shards, write_title_scripts
+from rayner.site.drawing import build_type_stylesheet, draw_stacked_histogram
+from rayner.site.html_text import LlmCoverage, TypeNumbers, encode_json_for_script, pack_votes, tagged_text_to_html
+from rayner.site.name_index import ScriptSizes, to_base36, write_name_and_place_scripts, write_title_scripts
 from rayner.site.page_splitting import find_page_starts
-from rayner.site.pages import SiteFolder, pages_to_link
+from rayner.site.pages import SiteFolder, list_linked_pages_with_gaps
 from rayner.site.store import Occurrence
 from tests.site_pages.site_units import voted
 from tests.strategies import tagged_texts, texts
@@ -122,7 +122,7 @@ def test_packed_votes_hold_the_columns_of_each_entity(drawn):
     rows = [voted("d", i, "王") | vote for i, (vote, _) in enumerate(drawn)]
     segments = [{"start": i, "end": i + 1, "gated": not asked, "error": None} for i, (_, asked) in enumerate(drawn)]
     types = TypeNumbers()
-    types.number_of("NR")
+    types.get_or_add_number("NR")
     packed = pack_votes(rows, LlmCoverage(segments), types)
     for (vote, asked), packed_vote in zip(drawn, packed.split(" ") if rows else [], strict=True):
         fields = packed_vote.split(",")
@@ -131,7 +131,7 @@ def test_packed_votes_hold_the_columns_of_each_entity(drawn):
             return "" if value is None else str(int(f"{value:.3f}".replace(".", "")))  # as describe_entity() rounds
 
         def type_number(value):
-            return "" if value is None else str(types.number_of(value))
+            return "" if value is None else str(types.get_or_add_number(value))
 
         assert fields[:2] == [number(vote["score"]), number(vote["slm_entropy"])]
         assert (len(fields) == 6) == (asked or vote["llm_type"] is not None)
@@ -153,7 +153,7 @@ def test_the_llm_was_asked_but_in_segments_gated_or_set_aside():
 
 @given(st.recursive(texts() | st.integers() | st.none(), lambda inner: st.lists(inner, max_size=3), max_leaves=6))
 def test_json_for_scripts_reads_back_and_ends_no_script(value):
-    encoded = json_for_script(value)
+    encoded = encode_json_for_script(value)
     assert json.loads(encoded) == value
     assert not re.search("[<\u2028\u2029]", encoded)
 
@@ -204,7 +204,7 @@ def test_shards_hold_every_name_once_and_all_its_places(tmp_path_factory, drawn,
     drawn = sorted(drawn)
     folder = SiteFolder(tmp_path_factory.mktemp("shards"))
     rows = [Occurrence(*item, item[4] / 100, "前", "後") for item in drawn]
-    index = write_name_shards(iter(rows), folder, top_per_type=2, sizes=ScriptSizes(*sizes))
+    index = write_name_and_place_scripts(iter(rows), folder, top_per_type=2, sizes=ScriptSizes(*sizes))
     shards, places = read_scripts(folder.root, "names"), read_scripts(folder.root, "places")
     listed = [(row[0], row[1]) for shard in shards for row in shard]
     assert listed == sorted({(name, type_number) for name, type_number, *_ in drawn})
@@ -261,7 +261,7 @@ def test_every_text_is_used_and_every_used_text_exists():
 @given(st.integers(1, 40).flatmap(lambda pages: st.tuples(st.just(pages), st.integers(0, pages - 1))))
 def test_a_pager_offers_the_ends_and_the_neighbours(drawn):
     pages, page = drawn
-    linked = pages_to_link(page, pages)
+    linked = list_linked_pages_with_gaps(page, pages)
     numbers = [number for number in linked if number is not None]
     assert {0, page, pages - 1} <= set(numbers) <= set(range(pages))
     for a, b in pairwise(numbers):
@@ -270,19 +270,19 @@ def test_a_pager_offers_the_ends_and_the_neighbours(drawn):
 
 
 def test_the_bars_are_as_tall_as_the_counts():
-    svg = str(draw_histogram({"agree": [0, 4], "slm": [2, 4], "llm": [0, 0]}, width=200, height=100))
+    svg = str(draw_stacked_histogram({"agree": [0, 4], "slm": [2, 4], "llm": [0, 0]}, width=200, height=100))
     bars = re.findall(r'class="by-(\w+)" x="([\d.]+)" y="([\d.]+)" width="98.0" height="([\d.]+)"', svg)
     assert bars == [
         ("slm", "1.0", "75.00", "25.00"),
         ("agree", "101.0", "50.00", "50.00"),
         ("slm", "101.0", "0.00", "50.00"),
     ]
-    assert "<rect" not in draw_histogram({"agree": [0], "slm": [0], "llm": [0]})
+    assert "<rect" not in draw_stacked_histogram({"agree": [0], "slm": [0], "llm": [0]})
 
 
 @given(texts())
 def test_no_name_of_a_type_ends_its_string(name):
-    style = type_stylesheet([name], {name: (1, 2)})
+    style = build_type_stylesheet([name], {name: (1, 2)})
     string = style.partition('content:"\\2060 ')[2].removesuffix('"}\n')
     undone = re.sub(r"\\([0-9a-f]+) ", lambda found: chr(int(found.group(1), 16)), string)
     assert undone == name.replace("\0", "\ufffd")

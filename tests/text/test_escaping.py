@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.text.escaping import NOT_IN_XML, escape_attribute, format_code_point, make_escaper, make_xml_escaper
+from rayner.text.escaping import (
+    NOT_IN_XML,
+    escape_attribute,
+    format_code_point,
+    make_html_or_xml_escaper,
+    make_xml_escaper,
+)
 
 LEGAL = st.text(st.characters(codec="utf-8").filter(lambda char: not re.match(f"[{NOT_IN_XML}]", char)))
 escape_text = make_xml_escaper(format_code_point)
@@ -34,4 +40,4 @@ def test_a_character_that_xml_cannot_hold_is_replaced(char):
 
 
 def test_further_characters_are_replaced_as_told():
-    assert make_escaper("\n一-丁", lambda char: f"[{char}]")("&\n丁楚<") == "&amp;[\n][丁]楚&lt;"
+    assert make_html_or_xml_escaper("\n一-丁", lambda char: f"[{char}]")("&\n丁楚<") == "&amp;[\n][丁]楚&lt;"

@@ -16,7 +16,7 @@ from rayner.corpus.text_files import TEXT_SUFFIX
 _FRAGMENT = re.compile(r"[^\t\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 
 
-def _split_fragments(entity: EntityRow) -> list[tuple[int, int]]:
+def _split_entity_at_line_breaks(entity: EntityRow) -> list[tuple[int, int]]:
     """Return start and end of each fragment of an entity."""
     start = entity["start"]
     return [(start + match.start(), start + match.end()) for match in _FRAGMENT.finditer(entity["text"])]
@@ -29,7 +29,7 @@ def _select_written_entities(document: TaggedDocument) -> list[EntityRow]:
 def _format_annotations(document: TaggedDocument, options: ExportOptions) -> str:
     lines = []
     for i, entity in enumerate(_select_written_entities(document), 1):
-        fragments = _split_fragments(entity)
+        fragments = _split_entity_at_line_breaks(entity)
         offsets = ";".join(f"{start} {end}" for start, end in fragments)
         text = " ".join(document.text[start:end] for start, end in fragments)
         lines.append(f"T{i}\t{entity['type']} {offsets}\t{text}\n")
@@ -42,7 +42,7 @@ def _format_annotations(document: TaggedDocument, options: ExportOptions) -> str
     return "".join(lines)
 
 
-def _count_exported(document: TaggedDocument) -> tuple[int, int]:
+def _count_exported_chars_and_entities(document: TaggedDocument) -> tuple[int, int]:
     return len(document.text), len(_select_written_entities(document))
 
 
@@ -58,5 +58,5 @@ BRAT = ExportFormat(
         ".ann": make_text_writer(_format_annotations),
     },
     extra_files=_build_config_file,
-    count_exported=_count_exported,
+    count_exported=_count_exported_chars_and_entities,
 )

@@ -15,7 +15,7 @@ _COLUMNS = ("doc_id", "start", "end", "type", "text", "score", "decided_by", "le
 _CONTEXT_CHARS = 20  # characters to each side
 
 
-def _write_file(stream: BinaryIO, documents: Iterable[TaggedDocument], options: ExportOptions) -> None:
+def _write_entity_rows(stream: BinaryIO, documents: Iterable[TaggedDocument], options: ExportOptions) -> None:
     encoding = "utf-8-sig" if options.bom else "utf-8"
     text_stream = io.TextIOWrapper(stream, encoding, newline="", write_through=True)
     rows = csv.writer(text_stream)
@@ -33,7 +33,7 @@ def _write_file(stream: BinaryIO, documents: Iterable[TaggedDocument], options: 
 
 
 CSV = ExportFormat(
-    {".csv": _write_file},
+    {".csv": _write_entity_rows},
     chars_per_file=CHARS_PER_FILE,
     count_exported=lambda document: (0, len(document.entities)),
     options=("bom",),

@@ -32,13 +32,13 @@ def _write_file(stream: BinaryIO, documents: Iterable[TaggedDocument], options: 
         user_types |= {entity["type"] for entity in document.entities if entity["type"].startswith(_USER_PREFIX)}
         encoded_documents.append(_format_document(document).encode())
     stream.write(b'<?xml version="1.0" encoding="UTF-8"?>\n<ThdlPrototypeExport>\n')
-    stream.write(_format_declarations(sorted(user_types)).encode())
+    stream.write(_format_type_declarations(sorted(user_types)).encode())
     stream.write(b"<documents>\n")
     stream.writelines(encoded_documents)
     stream.write(b"</documents>\n</ThdlPrototypeExport>\n")
 
 
-def _format_declarations(user_types: list[str]) -> str:
+def _format_type_declarations(user_types: list[str]) -> str:
     if not user_types:
         return ""
     features = "".join(

@@ -18,7 +18,7 @@ from rayner.text.tags import spans_to_tags
 _LINE_BREAK = re.compile(r"\r?\n")
 
 
-def format_evahan_lines(text: str, spans: Iterable[Span], blank_lines: Iterable[int] = ()) -> Iterator[str]:
+def format_evahan_lines(text: str, spans: Iterable[Span], blank_line_offsets: Iterable[int] = ()) -> Iterator[str]:
     r"""Yield the lines of a text with its entities: `char<TAB>tag`, or "" for a line break; without their ends.
 
     A lone `\r` is a character. An entity of line breaks alone has no character to carry it, and is left out.
@@ -26,7 +26,7 @@ def format_evahan_lines(text: str, spans: Iterable[Span], blank_lines: Iterable[
     Args:
         text: The text.
         spans: Its entities.
-        blank_lines: Offsets before which to put further blank lines (`LabelledFile.blank_line_offsets`).
+        blank_line_offsets: Offsets before which to put further blank lines (`LabelledFile.blank_line_offsets`).
 
     Raises:
         ValueError: Spans overlap or leave the text.
@@ -40,7 +40,7 @@ def format_evahan_lines(text: str, spans: Iterable[Span], blank_lines: Iterable[
     checked_spans = sort_and_check_spans(spans, len(text))
     moved_spans = [Span(int(n_written[span.start]), int(n_written[span.end]), span.type) for span in checked_spans]
     tags = spans_to_tags((span for span in moved_spans if span.start < span.end), int(n_written[-1]))
-    blank_offsets = (*blank_lines, *(start for start, _ in line_breaks))
+    blank_offsets = (*blank_line_offsets, *(start for start, _ in line_breaks))
     n_blank_lines = Counter(int(n_written[offset]) for offset in blank_offsets)
     for i, (char, tag) in enumerate(zip(_LINE_BREAK.sub("", text), tags, strict=True)):
         yield from [""] * n_blank_lines[i]
@@ -57,11 +57,11 @@ def _render(document: TaggedDocument, options: ExportOptions) -> str:
     return "".join(f"{line}\n" for line in format_evahan_lines(document.text, get_entity_spans(document)))
 
 
-def _count_exported(document: TaggedDocument) -> tuple[int, int]:
+def _count_exported_chars_and_entities(document: TaggedDocument) -> tuple[int, int]:
     """Count what is not a line break, or does not consist of line breaks."""
     break_offsets = {i for match in _LINE_BREAK.finditer(document.text) for i in range(*match.span())}
     entities = [e for e in document.entities if not break_offsets.issuperset(range(e["start"], e["end"]))]
     return len(document.text) - len(break_offsets), len(entities)
 
 
-EVAHAN = ExportFormat({TEXT_SUFFIX: make_text_writer(_render)}, count_exported=_count_exported)
+EVAHAN = ExportFormat({TEXT_SUFFIX: make_text_writer(_render)}, count_exported=_count_exported_chars_and_entities)

@@ -42,7 +42,9 @@ class _FileWriter:
     options: ExportOptions
     keep_existing: bool
 
-    def write(self, path: StoragePath, write_file: WriteFile, documents: Iterator[TaggedDocument]) -> None:
+    def write_or_keep_existing(
+        self, path: StoragePath, write_file: WriteFile, documents: Iterator[TaggedDocument]
+    ) -> None:
         """Write a file, or consume the documents of one that stays."""
         if self.keep_existing and path.exists():
             for _ in documents:
@@ -91,13 +93,17 @@ def export_corpus(
     if out.exists() and not out.is_dir():
         raise DataError(f"{out}: expected a folder, found a file")
     progress, writer = _ExportProgress(), _FileWriter(options or ExportOptions(), keep_existing)
-    documents = _rename_types(iter_documents(tagged), tagged, export_format, type_names or {}, progress, on_progress)
+    documents = _rename_types_and_count(
+        iter_documents(tagged), tagged, export_format, type_names or {}, progress, on_progress
+    )
     if export_format.chars_per_file:
-        _write_parts(documents, out, export_format, writer)
+        _replace_part_files(documents, out, export_format, writer)
     else:
         for document in documents:
             for suffix, write_file in export_format.writers.items():
-                writer.write(_document_path(out, document.doc_id, suffix), write_file, iter([document]))
+                writer.write_or_keep_existing(
+                    _build_safe_document_path(out, document.doc_id, suffix), write_file, iter([document])
+                )
     for name, data in export_format.extra_files(sorted(set(progress.name_by_type.values()))).items():
         with atomic_writer(out / name) as stream:
             stream.write(data)
@@ -105,7 +111,7 @@ def export_corpus(
     return progress.counts()
 
 
-def _rename_types(
+def _rename_types_and_count(
     documents: Iterator[TaggedDocument],
     tagged: StoragePath,
     export_format: ExportFormat,
@@ -135,14 +141,14 @@ def _rename_types(
         on_progress(progress.counts())
 
 
-def _write_parts(
+def _replace_part_files(
     documents: Iterator[TaggedDocument], out: StoragePath, export_format: ExportFormat, writer: _FileWriter
 ) -> None:
     ((suffix, write_file),) = export_format.writers.items()
     folder = out / export_format.folder if export_format.folder else out
     n_parts = 0
     for part in group_documents(documents, export_format.chars_per_file):
-        writer.write(folder / f"part-{n_parts:05d}{suffix}", write_file, part)
+        writer.write_or_keep_existing(folder / f"part-{n_parts:05d}{suffix}", write_file, part)
         n_parts += 1
     for name in list_file_names(folder, "part-", suffix):
         match = _PART_NAME.fullmatch(name.removesuffix(suffix))
@@ -172,7 +178,7 @@ def group_documents(documents: Iterator[TaggedDocument], max_chars: int) -> Iter
         yield take_group()
 
 
-def _document_path(out: StoragePath, doc_id: str, suffix: str) -> StoragePath:
+def _build_safe_document_path(out: StoragePath, doc_id: str, suffix: str) -> StoragePath:
     """Return the file of a document. Raises DataError for a doc_id that leads out of `out`, by `..` or by a link."""
     path = out / f"{doc_id}{suffix}"
     is_unsafe = any(part in ("", ".", "..") for part in doc_id.split("/")) or "\0" in doc_id

@@ -87,7 +87,7 @@ def shorten_float32(score: float | None) -> float | None:
     return None if score is None else float(str(np.float32(score)))
 
 
-def format_json_line(value: Any) -> str:  # noqa: ANN401 - any JSON value
+def format_json_without_line_breaks(value: Any) -> str:  # noqa: ANN401 - any JSON value
     """Return JSON in one line, without characters that some reader takes for the end of a line."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return text if text.isascii() else text.translate(_LINE_END_ESCAPES)

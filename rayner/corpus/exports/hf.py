@@ -25,7 +25,7 @@ _FOLDER = "data/"
 _DTYPES = {pa.int64(): "int64", pa.string(): "string", pa.float32(): "float32"}
 
 
-def _write_file(stream: BinaryIO, documents: Iterable[TaggedDocument], options: ExportOptions) -> None:
+def _write_parquet_file(stream: BinaryIO, documents: Iterable[TaggedDocument], options: ExportOptions) -> None:
     with pq.ParquetWriter(stream, SCHEMA, compression="zstd") as writer:
         for group in group_documents(iter(documents), _ROW_GROUP_CHARS):
             rows = [{"doc_id": d.doc_id, "text": d.text, "entities": d.entities} for d in group]
@@ -64,4 +64,6 @@ Documents with named entities, tagged by rayner. Types: {types}.
 `decided_by` is `agree`, `slm` or `llm`.
 """
 
-HF = ExportFormat({".parquet": _write_file}, chars_per_file=CHARS_PER_FILE, folder=_FOLDER, extra_files=_build_readme)
+HF = ExportFormat(
+    {".parquet": _write_parquet_file}, chars_per_file=CHARS_PER_FILE, folder=_FOLDER, extra_files=_build_readme
+)

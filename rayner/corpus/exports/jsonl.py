@@ -8,7 +8,7 @@ from rayner.corpus.exports.export_format import (
     CHARS_PER_FILE,
     ExportFormat,
     ExportOptions,
-    format_json_line,
+    format_json_without_line_breaks,
     make_text_writer,
     shorten_float32,
 )
@@ -26,7 +26,9 @@ def _render(document: TaggedDocument, options: ExportOptions) -> str:
         }
         for entity in document.entities
     ]
-    return format_json_line({"doc_id": document.doc_id, "text": document.text, "entities": entities}) + "\n"
+    return (
+        format_json_without_line_breaks({"doc_id": document.doc_id, "text": document.text, "entities": entities}) + "\n"
+    )
 
 
 JSONL = ExportFormat({".jsonl": make_text_writer(_render)}, chars_per_file=CHARS_PER_FILE)

@@ -11,7 +11,7 @@ from rayner.corpus.exports.export_format import (
     CHARS_PER_FILE,
     ExportFormat,
     ExportOptions,
-    format_json_line,
+    format_json_without_line_breaks,
     make_text_writer,
     shorten_float32,
 )
@@ -39,7 +39,7 @@ def build_labelling_config(types: Sequence[str]) -> str:
     )
 
 
-def build_task(text: str, spans: Iterable[Span], meta: Mapping[str, Any]) -> dict[str, Any]:
+def build_task_with_predictions(text: str, spans: Iterable[Span], meta: Mapping[str, Any]) -> dict[str, Any]:
     """Return a task: a text to be corrected, with its entities as predictions."""
     result = [build_region(i, span, text) for i, span in enumerate(sort_and_check_spans(spans, len(text)))]
     predictions = [{"model_version": _MODEL_VERSION, "result": result}]
@@ -59,7 +59,9 @@ def _render(document: TaggedDocument, options: ExportOptions) -> str:
         "score": shorten_float32(sum(scores) / len(scores)) if scores else None,
         "result": [_build_scored_region(i, entity, document.text) for i, entity in enumerate(document.entities)],
     }
-    return format_json_line({"data": {"doc_id": document.doc_id, "text": document.text}, "predictions": [prediction]})
+    return format_json_without_line_breaks(
+        {"data": {"doc_id": document.doc_id, "text": document.text}, "predictions": [prediction]}
+    )
 
 
 def _build_scored_region(index: int, entity: EntityRow, text: str) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def _render(document: TaggedDocument, options: ExportOptions) -> str:
     if f'<span class="markup manual unsolved {_ILLEGAL_CHAR_TAG}"' in body:
         tags.append(_ILLEGAL_CHAR_TAG)
     name = escape_attribute(f"{document.doc_id.replace('/', '-')}.html")
-    buttons = escape_attribute(json.dumps(_describe_buttons(tags), separators=(",", ":")))
+    buttons = escape_attribute(json.dumps(_build_button_settings(tags), separators=(",", ":")))
     head = f'<div class="doc"{_SWITCHES} filename="{name}" tag="{buttons}"><pre contenteditable="false" dir="ltr">'
     return f"{head}{body}</pre></div>"
 
@@ -61,7 +61,7 @@ def _format_tag(tag: str, authority_id: str, content: str) -> str:
 _escape_text = make_xml_escaper(lambda char: _format_tag(_ILLEGAL_CHAR_TAG, format_code_point(char), ""))
 
 
-def _describe_buttons(tags: list[str]) -> dict[str, dict[str, Any]]:
+def _build_button_settings(tags: list[str]) -> dict[str, dict[str, Any]]:
     """Describe how MARKUS is to show each tag. It writes a character beyond ASCII as `&#(22995);`."""
     buttons = {}
     for i, tag in enumerate(tags):

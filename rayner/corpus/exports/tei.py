@@ -10,7 +10,7 @@ import re
 
 from rayner.corpus.exports.export_format import ExportFormat, ExportOptions, make_text_writer
 from rayner.corpus.tables import EntityRow, TaggedDocument
-from rayner.text.escaping import escape_attribute, format_code_point, make_escaper
+from rayner.text.escaping import escape_attribute, format_code_point, make_html_or_xml_escaper
 
 HIGH, MEDIUM = 0.9, 0.5  # lowest scores of these levels of certainty
 _TYPE_NAMES = {
@@ -41,13 +41,13 @@ _NAME = r"[A-Za-z][A-Za-z0-9._-]*"
 _ELEMENT = re.compile(rf'{_NAME}(?: {_NAME}=[^\s"<&{_UNSAFE}{_PRIVATE_USE}]+)*')
 
 
-def _is_legal_name(name: str) -> bool:
+def _is_element_with_attributes(name: str) -> bool:
     """Whether it is `element` or `element attribute=value ...`, where no attribute is set twice."""
     attributes = [part.partition("=")[0] for part in name.split(" ")[1:]]
     return bool(_ELEMENT.fullmatch(name)) and len({"cert", "resp", *attributes}) == len(attributes) + 2
 
 
-def _replace_char(char: str) -> str:
+def _encode_special_char(char: str) -> str:
     if char == "\n":
         return "\n<lb/>"
     reference = f'<g ref="#{_char_id(char)}"'
@@ -58,7 +58,7 @@ def _char_id(char: str) -> str:
     return f"u{ord(char):04X}"
 
 
-_escape_text = make_escaper(f"\n{_UNSAFE}{_PRIVATE_USE}", _replace_char)
+_escape_text = make_html_or_xml_escaper(f"\n{_UNSAFE}{_PRIVATE_USE}", _encode_special_char)
 
 
 def rate_certainty(score: float | None) -> str:
@@ -119,5 +119,5 @@ TEI = ExportFormat(
     {".xml": make_text_writer(_render)},
     type_names=_TYPE_NAMES,
     other_type_name="rs type={}",
-    is_legal_name=_is_legal_name,
+    is_legal_name=_is_element_with_attributes,
 )

@@ -24,13 +24,13 @@ _SENTENCE = re.compile(r"[^\n]*\n+|[^\n]+")
 _NO_ENTITY = "_\t_"
 
 
-def format_webanno_lines(text: str, spans: Iterable[Span]) -> Iterator[str]:
+def format_webanno_body_lines(text: str, spans: Iterable[Span]) -> Iterator[str]:
     """Yield the lines that follow the header, without their ends.
 
     Raises ValueError for spans that overlap or leave the text.
     """
     spans = sort_and_check_spans(spans, len(text))
-    values = _format_entity_values(spans)
+    values = _format_entity_columns_by_offset(spans)
     entity_edges = {offset for span in spans for offset in (span.start, span.end - 1)}
     code_unit = 0  # offset in UTF-16
     for sentence_number, sentence in enumerate(_SENTENCE.finditer(text), 1):
@@ -45,7 +45,7 @@ def format_webanno_lines(text: str, spans: Iterable[Span]) -> Iterator[str]:
                 yield f"{sentence_number}-{token_number}\t{token}\t{values.get(offset, _NO_ENTITY)}\t"
 
 
-def _format_entity_values(spans: Iterable[Span]) -> dict[int, str]:
+def _format_entity_columns_by_offset(spans: Iterable[Span]) -> dict[int, str]:
     """Return, for each character of an entity, the two columns of the layer: identifier and value."""
     values = {}
     n_numbered = 0  # entities of several tokens share a number
@@ -60,7 +60,7 @@ def _format_entity_values(spans: Iterable[Span]) -> dict[int, str]:
 
 
 def _render(document: TaggedDocument, options: ExportOptions) -> str:
-    lines = format_webanno_lines(document.text, get_entity_spans(document))
+    lines = format_webanno_body_lines(document.text, get_entity_spans(document))
     return _HEADER + "".join(f"{line}\n" for line in lines)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rayner.corpus.tables import EntityRow, SegmentRow, TaggedDocument, iter_documents, iter_segment_rows
+from rayner.corpus.tables import EntityRow, SegmentRow, TaggedDocument, iter_documents, iter_segment_rows_by_document
 from rayner.fusion.span_features import entity_label_log_probs
 from rayner.runs.storage import StoragePath
 from rayner.text.predictions import SegmentPrediction
@@ -89,13 +89,13 @@ def make_candidate(prediction: SegmentPrediction, types: Sequence[str]) -> Revie
     )
 
 
-def iter_candidates(tagged: StoragePath) -> Iterator[list[ReviewCandidate]]:
+def iter_candidates_by_document(tagged: StoragePath) -> Iterator[list[ReviewCandidate]]:
     """Yield the candidates of each document of a tagged corpus, in order.
 
     A candidate is a segment without the white space at its edges. Left out: segments that were set aside, that are
     blank, or that contain a line break, which a char-tab-tag file cannot hold.
     """
-    for document, (_, segments) in zip(iter_documents(tagged), iter_segment_rows(tagged), strict=True):
+    for document, (_, segments) in zip(iter_documents(tagged), iter_segment_rows_by_document(tagged), strict=True):
         yield list(_iter_document_candidates(document, segments))
 
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from rayner.corpus.exports.evahan import format_evahan_sentences
 from rayner.corpus.labelled_files import read_labelled_file
-from rayner.corpus.review.label_studio_import import read_annotations, read_task_text
+from rayner.corpus.review.label_studio_import import read_submitted_annotations, read_task_text
 from rayner.corpus.review.provenance import PROVENANCE_FILE, Provenance, read_json_file, spans_to_json
 from rayner.corpus.text_files import write_utf8
 from rayner.errors import DataError
@@ -57,7 +57,7 @@ def read_corrections(paths: Iterable[StoragePath], provenance: Provenance, types
     """
     corrections = Corrections()
     for path in paths:
-        read_texts = _read_tasks if path.suffix == ".json" else _read_sentence_blocks
+        read_texts = _read_label_studio_tasks if path.suffix == ".json" else _read_evahan_sentences
         for text, annotations in read_texts(path, provenance, types):
             corrections.unreviewed += not annotations
             for spans in annotations:
@@ -79,22 +79,24 @@ def write_corrections(corrections: Corrections, provenance: Provenance, out: Sto
     write_utf8(out, format_evahan_sentences(corrections.spans_by_text.items()))
 
 
-def _read_tasks(path: StoragePath, provenance: Provenance, types: Collection[str]) -> Iterator[_AnnotatedText]:
+def _read_label_studio_tasks(
+    path: StoragePath, provenance: Provenance, types: Collection[str]
+) -> Iterator[_AnnotatedText]:
     tasks = read_json_file(path)
     if not isinstance(tasks, list):
         raise DataError(f"{path}: expected a list of tasks, as Label Studio exports as JSON, found another JSON file")
     for i, task in enumerate(tasks):
         location = f"{path}: task {i + 1}"
         text = read_task_text(task, location)
-        _check_text(text, provenance, location)
-        annotations = read_annotations(task, location)
+        _check_text_in_provenance(text, provenance, location)
+        annotations = read_submitted_annotations(task, location)
         for span in (span for spans in annotations for span in spans):
             if span.type not in types:
                 raise DataError(f"{location}: expected a type of {', '.join(sorted(types))}, found {span.type!r}")
         yield text, annotations
 
 
-def _read_sentence_blocks(
+def _read_evahan_sentences(
     path: StoragePath, provenance: Provenance, types: Collection[str]
 ) -> Iterator[_AnnotatedText]:
     """Read the sentences of a char-tab-tag file, which blank lines separate."""
@@ -111,11 +113,11 @@ def _read_sentence_blocks(
         raise DataError(f"{location}: expected entities that end with their sentence, found one that goes on")
     for (start, end), spans in zip(pairwise(boundaries), block_spans, strict=True):
         text = labelled.text[start:end]
-        _check_text(text, provenance, format_location(start))
+        _check_text_in_provenance(text, provenance, format_location(start))
         yield text, [spans]
 
 
-def _check_text(text: str, provenance: Provenance, location: str) -> None:
+def _check_text_in_provenance(text: str, provenance: Provenance, location: str) -> None:
     """Raise DataError for a text that was not given out, naming the place where it leaves the most similar one."""
     if text in provenance.sentences:
         return

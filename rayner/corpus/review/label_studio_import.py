@@ -19,7 +19,7 @@ class _Region(NamedTuple):
     span: Span
     expected_text: str | None
 
-    def fits(self, text: str) -> bool:
+    def matches_text(self, text: str) -> bool:
         """Whether it lies in the text, and holds the expected text."""
         start, end = self.span.start, self.span.end
         inside = 0 <= start < end <= len(text)
@@ -42,7 +42,7 @@ def read_task_text(task: Any, location: str) -> str:  # noqa: ANN401 - any JSON 
     return text
 
 
-def read_annotations(task: Mapping[str, Any], location: str) -> list[tuple[Span, ...]]:
+def read_submitted_annotations(task: Mapping[str, Any], location: str) -> list[tuple[Span, ...]]:
     """Return the entities of each submitted annotation of a task, in the order of the file.
 
     Raises:
@@ -56,7 +56,7 @@ def read_annotations(task: Mapping[str, Any], location: str) -> list[tuple[Span,
 
 def _read_entities(text: str, result: Sequence[Mapping[str, Any]], location: str) -> tuple[Span, ...]:
     regions = [_read_region(entry.get("value"), location) for entry in result if entry.get("type") == "labels"]
-    spans = sorted(_convert_to_code_points(text, regions, location))
+    spans = sorted(_convert_unless_code_points(text, regions, location))
     for a, b in pairwise(spans):
         if b.start < a.end:
             raise DataError(
@@ -66,18 +66,18 @@ def _read_entities(text: str, result: Sequence[Mapping[str, Any]], location: str
     return tuple(spans)
 
 
-def _convert_to_code_points(text: str, regions: Sequence[_Region], location: str) -> list[Span]:
+def _convert_unless_code_points(text: str, regions: Sequence[_Region], location: str) -> list[Span]:
     """Return the spans of one annotation. Its offsets are code units only if all regions fit as code units alone."""
-    if all(region.fits(text) for region in regions):
+    if all(region.matches_text(text) for region in regions):
         return [region.span for region in regions]
-    code_points = _map_code_units(text)
+    code_points = _map_utf16_to_code_points(text)
     converted = [
         _Region(Span(code_points.get(span.start, -1), code_points.get(span.end, -1), span.type), expected_text)
         for span, expected_text in regions
     ]
-    if all(region.expected_text is not None and region.fits(text) for region in converted):
+    if all(region.expected_text is not None and region.matches_text(text) for region in converted):
         return [region.span for region in converted]
-    bad, expected_text = next(region for region in regions if not region.fits(text))
+    bad, expected_text = next(region for region in regions if not region.matches_text(text))
     expected = (
         f"an entity inside the {len(text)} characters of its text" if expected_text is None else repr(expected_text)
     )
@@ -98,7 +98,7 @@ def _read_region(value: Any, location: str) -> _Region:  # noqa: ANN401 - any JS
     return _Region(Span(start, end, labels[0]), expected_text)
 
 
-def _map_code_units(text: str) -> dict[int, int]:
+def _map_utf16_to_code_points(text: str) -> dict[int, int]:
     """Map each offset in UTF-16 code units to the offset in code points. Offsets inside a character are missing."""
     code_points, code_unit = {}, 0
     for i, char in enumerate(text):

@@ -77,7 +77,7 @@ def read_provenance(paths: Iterable[StoragePath]) -> Provenance:
         content = read_json_file(path)
         try:
             json.dumps(content, ensure_ascii=False).encode()  # JSON may hold half a character, "\ud800"
-            types.update(_read_string(name) for name in list(content["types"]))
+            types.update(_require_string(name) for name in list(content["types"]))
             file_sentences = [_read_sentence(row) for row in list(content["sentences"])]
         except (KeyError, TypeError, ValueError, AttributeError):
             raise DataError(f"{path}: expected the {PROVENANCE_FILE} of a review, found another JSON file") from None
@@ -102,24 +102,25 @@ def read_json_file(path: StoragePath) -> Any:  # noqa: ANN401 - any JSON value
 
 def _read_sentence(row: Any) -> ReviewSentence:  # noqa: ANN401 - any JSON value
     return ReviewSentence(
-        _read_string(row["doc_id"]),
-        _read_integer(row["start"]),
-        _read_integer(row["end"]),
-        _read_string(row["sha256"]),
-        _read_string(row["text"]),
+        _require_string(row["doc_id"]),
+        _require_integer(row["start"]),
+        _require_integer(row["end"]),
+        _require_string(row["sha256"]),
+        _require_string(row["text"]),
         tuple(
-            Span(_read_integer(start), _read_integer(end), _read_string(name)) for start, end, name in row["predicted"]
+            Span(_require_integer(start), _require_integer(end), _require_string(name))
+            for start, end, name in row["predicted"]
         ),
     )
 
 
-def _read_string(value: Any) -> str:  # noqa: ANN401 - any JSON value
+def _require_string(value: Any) -> str:  # noqa: ANN401 - any JSON value
     if not isinstance(value, str):
         raise TypeError
     return value
 
 
-def _read_integer(value: Any) -> int:  # noqa: ANN401 - any JSON value
+def _require_integer(value: Any) -> int:  # noqa: ANN401 - any JSON value
     if type(value) is not int:
         raise TypeError
     return value

@@ -94,7 +94,7 @@ class _PickedSet:
 
     def has_near_duplicate(self, text: str) -> bool:
         """Whether a near-duplicate of a text was picked."""
-        bigrams = char_bigrams(text)
+        bigrams = collect_char_bigrams_with_edges(text)
         shared_counts = Counter(i for bigram in bigrams for i in self.picked_by_bigram.get(bigram, ()))
         return any(
             n_shared >= self.duplicate_overlap * (len(bigrams) + self.bigram_counts[i] - n_shared)
@@ -103,7 +103,7 @@ class _PickedSet:
 
     def add(self, candidate: ReviewCandidate) -> None:
         """Pick a candidate."""
-        bigrams = char_bigrams(candidate.text)
+        bigrams = collect_char_bigrams_with_edges(candidate.text)
         for bigram in bigrams:
             self.picked_by_bigram.setdefault(bigram, []).append(len(self.picked))
         self.bigram_counts.append(len(bigrams))
@@ -116,7 +116,7 @@ class _PickedSet:
 _EMPTY_SET = _PickedSet(1, 1)
 
 
-def char_bigrams(text: str) -> set[str]:
+def collect_char_bigrams_with_edges(text: str) -> set[str]:
     """Return the pairs of neighbouring characters of a text. Its two edges count, so no text is without any."""
     padded = f"\x02{text}\x03"
     return {padded[i : i + 2] for i in range(len(padded) - 1)}
@@ -144,7 +144,7 @@ class CandidatePool:
         self._heap: list[tuple[float, int, ReviewCandidate]] = []
         self._texts: set[str] = set()
 
-    def add(self, document_candidates: Iterable[ReviewCandidate]) -> None:
+    def add_best_of_document(self, document_candidates: Iterable[ReviewCandidate]) -> None:
         """Add the candidates of a document."""
         by_text: dict[str, ReviewCandidate] = {}
         for candidate in document_candidates:
@@ -154,9 +154,9 @@ class CandidatePool:
         best = heapq.nsmallest(self.max_per_document, ((-estimate_value(c), i, c) for i, c in enumerate(new)))
         self.dropped |= len(best) < len(new)
         for negative_value, _, candidate in best:
-            self._push(-negative_value, candidate)
+            self._push_and_drop_worst(-negative_value, candidate)
 
-    def _push(self, value: float, candidate: ReviewCandidate) -> None:
+    def _push_and_drop_worst(self, value: float, candidate: ReviewCandidate) -> None:
         self._texts.add(candidate.text)
         self._n_pushed += 1
         heapq.heappush(self._heap, (value, -self._n_pushed, candidate))  # of equal values the first stays longest

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow.parquet as pq
 
-from rayner.corpus.review.candidates import ReviewCandidate, iter_candidates
+from rayner.corpus.review.candidates import ReviewCandidate, iter_candidates_by_document
 from rayner.corpus.review.ranking import CandidatePool, pick_candidates
 from rayner.corpus.tables import iter_documents
 from rayner.runs.storage import StoragePath, list_file_names
@@ -48,9 +48,9 @@ def pick_sentences(
     pool_size, pool_per_document = _POOL_FACTOR * n, _DOCUMENT_POOL_FACTOR * document_share
     while True:
         pool, types = CandidatePool(pool_size, pool_per_document, skip_texts), set[str]()
-        for i, candidates in enumerate(iter_candidates(tagged)):
+        for i, candidates in enumerate(iter_candidates_by_document(tagged)):
             types.update(span.type for candidate in candidates for span in candidate.spans)
-            pool.add(candidates)
+            pool.add_best_of_document(candidates)
             on_progress(i + 1, n_documents)
         picked = pick_candidates(pool, n, document_share)
         most_of_a_document = max(Counter(candidate.doc_id for candidate in picked).values(), default=0)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from rayner.corpus.exports.evahan import format_evahan_sentences
-from rayner.corpus.exports.label_studio import build_labelling_config, build_task
+from rayner.corpus.exports.label_studio import build_labelling_config, build_task_with_predictions
 from rayner.corpus.review.provenance import PROVENANCE_FILE, ReviewSentence, make_review_sentence, write_provenance
 from rayner.corpus.review.selection import PickedSentences
 from rayner.corpus.text_files import write_utf8
@@ -15,7 +15,7 @@ REVIEW_FORMATS = ("label-studio", "evahan")
 TASKS_FILE, CONFIG_FILE, SENTENCES_FILE = "tasks.json", "config.xml", "sentences.txt"
 
 
-def write_review(picked: PickedSentences, out: StoragePath, file_format: str) -> None:
+def write_review_folder(picked: PickedSentences, out: StoragePath, file_format: str) -> None:
     """Write a folder for a reviewer.
 
     Args:
@@ -43,4 +43,4 @@ def write_review(picked: PickedSentences, out: StoragePath, file_format: str) ->
 
 def _build_review_task(sentence: ReviewSentence) -> dict[str, Any]:
     meta = {"doc_id": sentence.doc_id, "start": sentence.start, "end": sentence.end, "sha256": sentence.sha256}
-    return build_task(sentence.text, sentence.predicted, meta)
+    return build_task_with_predictions(sentence.text, sentence.predicted, meta)

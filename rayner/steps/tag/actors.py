@@ -14,7 +14,7 @@ from rayner.runs.progress import log
 from rayner.runs.run_folder import Run
 from rayner.runs.storage import StoragePath
 from rayner.steps.tag.llm_gate import Gate
-from rayner.steps.tag.stages import LlmStage, SlmStage, UnitPredictions
+from rayner.steps.tag.stages import LlmStage, SlmStage, UnitSegments
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class PredictionJob:
     run: Run
     gate: Gate | None
     attempts_folder: StoragePath
-    read_unit: Callable[[str], UnitPredictions]
-    write_unit: Callable[[UnitPredictions], int]
+    read_unit: Callable[[str], UnitSegments]
+    write_unit: Callable[[UnitSegments], int]
 
 
 class UnitPredictor:

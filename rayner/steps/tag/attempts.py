@@ -45,7 +45,7 @@ def run_isolating_failures(
     storage are raised.
     """
     record = _read_record(record_path)
-    one_by_one = _run_one_by_one(predict, segments, record, record_path) if record.unit_attempts else {}
+    one_by_one = _predict_one_by_one(predict, segments, record, record_path) if record.unit_attempts else {}
     while record.unit_attempts < MAX_UNIT_ATTEMPTS:
         record.unit_attempts += 1
         _write_record(record, record_path)
@@ -54,7 +54,7 @@ def run_isolating_failures(
             together = predict([segments[i] for i in remaining]) if remaining else []
             predictions = dict(zip(remaining, together, strict=True))
         except Exception:
-            one_by_one = _run_one_by_one(predict, segments, record, record_path)
+            one_by_one = _predict_one_by_one(predict, segments, record, record_path)
         else:
             break
     else:  # the segments fail together, but not alone
@@ -65,7 +65,7 @@ def run_isolating_failures(
     return [predictions.get(i) for i in indices], [record.errors.get(str(i)) for i in indices]
 
 
-def _run_one_by_one(
+def _predict_one_by_one(
     predict: Callable[[Sequence[Segment]], list[Prediction]],
     segments: Sequence[Segment],
     record: AttemptRecord,

@@ -18,8 +18,8 @@ def verify_tagged_corpus(out: StoragePath, plan: PlanSummary) -> CorpusCounts:
     counts: Counter[str] = Counter()
     decided_by: Counter[str] = Counter()
     for unit in chain.from_iterable(iter_plan_parts(out)):
-        counts.update(_check_documents(unit, out))
-        counts.update(_check_segments(unit, out))
+        counts.update(_verify_and_count_documents(unit, out))
+        counts.update(_verify_and_count_segments(unit, out))
         entities = read_table(out / "entities" / f"{unit.name}.parquet", ENTITY_SCHEMA)
         decided_by.update(entities["decided_by"].to_pylist())
     for key, planned in (("documents", plan.documents), ("characters", plan.characters)):
@@ -38,7 +38,7 @@ def verify_tagged_corpus(out: StoragePath, plan: PlanSummary) -> CorpusCounts:
     )
 
 
-def _check_documents(unit: Unit, out: StoragePath) -> dict[str, int]:
+def _verify_and_count_documents(unit: Unit, out: StoragePath) -> dict[str, int]:
     """Raise RuntimeError unless the documents that begin in a unit are the planned ones; return their counts."""
     table = read_table(out / "documents" / f"{unit.name}.parquet", DOCUMENT_SCHEMA)
     texts = zip(table["doc_id"].to_pylist(), table["text"].to_pylist(), strict=True)
@@ -49,7 +49,7 @@ def _check_documents(unit: Unit, out: StoragePath) -> dict[str, int]:
     return {"documents": len(documents)}
 
 
-def _check_segments(unit: Unit, out: StoragePath) -> dict[str, int]:
+def _verify_and_count_segments(unit: Unit, out: StoragePath) -> dict[str, int]:
     """Raise RuntimeError unless the segments of a unit are the planned ones, in order; return their counts."""
     columns = read_table(out / "segments" / f"{unit.name}.parquet", SEGMENT_SCHEMA).to_pydict()
     segments = list(zip(columns["doc_id"], columns["start"], columns["end"], strict=True))

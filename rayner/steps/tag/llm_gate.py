@@ -33,4 +33,4 @@ class Gate:
     def _is_worth_asking(self, segment: SegmentPrediction) -> bool:
         """Say whether the budget for `share` reaches a segment that the LLM could change."""
         entropies = self.rule.block_entropy(segment.slm)
-        return self.budget.sum_overturned_shares(entropies) > self.budget.threshold_for_share(self.share)
+        return self.budget.sum_overturned_shares(entropies) > self.budget.overturned_tags_threshold(self.share)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from rayner.corpus.reading import CorpusSurvey, Document, map_in_threads, read_document, read_documents
+from rayner.corpus.reading import CorpusSurvey, Document, map_in_threads, read_document_or_problem, read_documents
 from rayner.corpus.tables import DOCUMENT_SCHEMA, read_table, write_table
 from rayner.corpus.text_files import TextFile, list_text_files
 from rayner.runs.storage import StoragePath, list_file_names, remove_file
@@ -113,12 +113,12 @@ def survey_corpus(corpus: str, unit_chars: int) -> CorpusSurvey:
     return survey
 
 
-def write_plan(corpus: str, unit_chars: int, out: StoragePath) -> CorpusSurvey:
+def write_plan_and_documents(corpus: str, unit_chars: int, out: StoragePath) -> CorpusSurvey:
     """Read a corpus; write its documents and its plan below `out`. Raises DataError if no file can be read."""
     survey = CorpusSurvey()
     part: list[Unit] = []
     planned_units = plan_units(read_documents(corpus, survey), unit_chars)
-    for unit in map_in_threads(lambda unit: _write_new_documents(unit, out), planned_units):
+    for unit in map_in_threads(lambda unit: _write_and_drop_documents(unit, out), planned_units):
         survey.units += 1
         part.append(unit)
         if len(part) == UNITS_PER_PART:
@@ -157,7 +157,7 @@ def unit_number(name: str) -> int:
 def find_changed_files(corpus: str, out: StoragePath) -> dict[str, str]:
     """Compare the files of a corpus with its plan; return what changed, by path: empty if every text is the same."""
     planned = (first for part in iter_plan_parts(out) for unit in part for first in unit.slices if first.start == 0)
-    present = map_in_threads(_read_digest, list_text_files(corpus))
+    present = map_in_threads(_pair_file_with_digest, list_text_files(corpus))
     changes: dict[str, str] = {}
     before, now = next(planned, None), next(present, None)
     while before or now:
@@ -185,7 +185,7 @@ def plan_units(documents: Iterable[Document], unit_chars: int) -> Iterator[Unit]
     for document in documents:
         documents_unit, start = None, 0
         segment_ends = [end for _, end in split_sentences(document.text)]
-        for run in group_segments(segment_ends, unit_chars) or [()]:  # an empty document has one empty slice
+        for run in group_segment_ends(segment_ends, unit_chars) or [()]:  # an empty document has one empty slice
             end = run[-1] if run else 0
             if unit.slices and end - start > free_chars:
                 yield unit
@@ -205,7 +205,7 @@ def plan_units(documents: Iterable[Document], unit_chars: int) -> Iterator[Unit]
         yield unit
 
 
-def group_segments(segment_ends: Sequence[int], unit_chars: int, *, overfill: bool = False) -> list[Sequence[int]]:
+def group_segment_ends(segment_ends: Sequence[int], unit_chars: int, *, overfill: bool = False) -> list[Sequence[int]]:
     """Split the segments of a text, given by their ends, into runs of about `unit_chars` characters.
 
     A run ends before the segment that would exceed `unit_chars`; with `overfill`, after the segment that reaches it.
@@ -221,13 +221,13 @@ def group_segments(segment_ends: Sequence[int], unit_chars: int, *, overfill: bo
     return list(runs)
 
 
-def _read_digest(file: TextFile) -> tuple[TextFile, str | None]:
+def _pair_file_with_digest(file: TextFile) -> tuple[TextFile, str | None]:
     """Return a file and the digest of its text, None if it cannot be read."""
-    document = read_document(file)[1]
+    document = read_document_or_problem(file)[1]
     return file, document.sha256 if isinstance(document, Document) else None
 
 
-def _write_new_documents(unit: Unit, out: StoragePath) -> Unit:
+def _write_and_drop_documents(unit: Unit, out: StoragePath) -> Unit:
     """Write the documents that begin in a unit; return the unit without them."""
     rows = [{**asdict(document), "n_chars": len(document.text)} for document in unit.new_documents]
     write_table(pa.Table.from_pylist(rows, schema=DOCUMENT_SCHEMA), out / "documents" / f"{unit.name}.parquet")

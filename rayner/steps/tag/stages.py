@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class UnitPredictions:
+class UnitSegments:
     """A unit of work with what is known of its segments so far.
 
     example_groups: for each segment the texts that share its examples; None if the unit itself is to be grouped.
@@ -36,7 +36,7 @@ class UnitPredictions:
 
     name: str
     segments: Sequence[SegmentPrediction]
-    example_groups: Sequence[tuple[str, ...]] | None = None
+    texts_sharing_examples: Sequence[tuple[str, ...]] | None = None
     text_vectors: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
 
 
@@ -51,7 +51,7 @@ class SlmStage:
         needs_vectors = config.llm.examples == "similar" and config.index.encoder == "slm"
         self.tagger = load_tagger(config, run, sentence_vectors=needs_vectors)
 
-    def __call__(self, unit: UnitPredictions) -> UnitPredictions:
+    def __call__(self, unit: UnitSegments) -> UnitSegments:
         """Add the small model's prediction to each segment; segments that fail are set aside."""
         bounds = [bounds_without_whitespace(segment.text) for segment in unit.segments]
         texts = [segment.text[start:end] for segment, (start, end) in zip(unit.segments, bounds, strict=True)]
@@ -101,10 +101,14 @@ class LlmStage:
             overlap=config.llm.overlap,
         )
 
-    def __call__(self, unit: UnitPredictions) -> UnitPredictions:
+    def __call__(self, unit: UnitSegments) -> UnitSegments:
         """Add the gate's decision to each segment, and the LLM's answer where it was asked."""
         segments = [replace(segment, gate=self._decide_gate(segment)) for segment in unit.segments]
-        groups = self._group_texts(segments) if unit.example_groups is None else unit.example_groups
+        groups = (
+            self._group_texts_sharing_examples(segments)
+            if unit.texts_sharing_examples is None
+            else unit.texts_sharing_examples
+        )
         asked = [i for i, segment in enumerate(segments) if segment.gate and segment.gate.ask_llm]
         answers, errors = run_isolating_failures(
             partial(self.answer_texts, known_vectors=unit.text_vectors),
@@ -123,7 +127,7 @@ class LlmStage:
             return GateDecision(ask_llm=False)
         return self.gate.decide(segment) if self.gate else GateDecision(ask_llm=True)
 
-    def build_request(self, segment: SegmentPrediction, example_group: tuple[str, ...] = ()) -> "TextRequest":
+    def build_request(self, segment: SegmentPrediction, texts_sharing_examples: tuple[str, ...] = ()) -> "TextRequest":
         """Build what the LLM is asked about a segment: its text without white space at the edges, drafted by the SLM.
 
         Reads the gate's decision about the segment.
@@ -136,10 +140,10 @@ class LlmStage:
             segment.text[start:end],
             crop_spans(segment.slm.spans, start, end),
             None if stop_mask is None else stop_mask[start : end + 1],
-            example_group,
+            texts_sharing_examples,
         )
 
-    def _group_texts(self, segments: Sequence[SegmentPrediction]) -> list[tuple[str, ...]]:
+    def _group_texts_sharing_examples(self, segments: Sequence[SegmentPrediction]) -> list[tuple[str, ...]]:
         """For each segment, return the texts of its document that share its examples; empty if none do.
 
         Segments that the LLM is not asked about are included, so no prompt depends on the gate.
@@ -157,5 +161,5 @@ class LlmStage:
         return groups
 
 
-def _attempt_path(folder: StoragePath | None, unit: UnitPredictions, stage: str) -> StoragePath | None:
+def _attempt_path(folder: StoragePath | None, unit: UnitSegments, stage: str) -> StoragePath | None:
     return None if folder is None else folder / f"{unit.name}.{stage}.json"

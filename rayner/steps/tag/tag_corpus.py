@@ -11,7 +11,7 @@ from typing import Any
 
 import rayner
 from rayner.cluster.failures import storage_and_actor_errors_as_job_error
-from rayner.config.plugins import plugin_fingerprint
+from rayner.config.plugins import name_with_fingerprint
 from rayner.config.settings import Config, config_to_dict, json_digest
 from rayner.config.step_settings import step_settings
 from rayner.corpus.exports import EXPORT_FORMATS, export_corpus
@@ -28,21 +28,21 @@ from rayner.steps.fusion_rules import load_chosen_rule, read_tuned_fusion
 from rayner.steps.tag.actors import PredictionJob, predict_units
 from rayner.steps.tag.audit import verify_tagged_corpus
 from rayner.steps.tag.llm_gate import Gate
-from rayner.steps.tag.plan import PlanSummary, find_changed_files, iter_plan_parts, write_plan
-from rayner.steps.tag.units import read_unit_by_name, write_unit
+from rayner.steps.tag.plan import PlanSummary, find_changed_files, iter_plan_parts, write_plan_and_documents
+from rayner.steps.tag.units import fuse_and_write_unit, read_unit_by_name
 
 _MAX_UNKNOWN_SHARE = 0.05  # above it, the model was probably trained on another script
 _MAX_FILES_IN_MESSAGE = 5  # changed files that a message lists
 
 
-def inputs(config: Config, run: Run) -> dict[str, Any]:
+def collect_manifest_inputs(config: Config, run: Run) -> dict[str, Any]:
     """Return what the tagged corpus depends on, its texts apart."""
     rule = read_tuned_fusion(run).chosen
     return {
         **step_settings(config, "tag_corpus"),
-        "score": run.step_digest("score"),  # depends on data, models and index
+        "score": run.digest_step_manifest("score"),  # depends on data, models and index
         "fusion": file_sha256(run.path("fusion.json")),
-        "rule": plugin_fingerprint("fusion.rules", rule),
+        "rule": name_with_fingerprint("fusion.rules", rule),
         "version": rayner.__version__,
     }
 
@@ -62,7 +62,7 @@ def tag_corpus(config: Config, run: Run) -> dict[str, Any]:
     run.step_result("tune_fusion")  # raises ConfigError if no rule was tuned
     out = output_folder(config, run)
     with storage_and_actor_errors_as_job_error(out), hold_lock(out):
-        record = _tag(config, run, corpus, out)
+        record = _tag_and_write_record(config, run, corpus, out)
     counts = record.counts
     share = counts.set_aside / max(1, counts.segments)
     if share > config.tag.max_set_aside:
@@ -73,9 +73,9 @@ def tag_corpus(config: Config, run: Run) -> dict[str, Any]:
     return Run(out).step_result("tag_corpus")
 
 
-def _tag(config: Config, run: Run, corpus: str, out: StoragePath) -> RunRecord:
+def _tag_and_write_record(config: Config, run: Run, corpus: str, out: StoragePath) -> RunRecord:
     # The manifests of tagging are in the output folder: one run may tag several corpora.
-    tagged, run_inputs = Run(out), inputs(config, run)
+    tagged, run_inputs = Run(out), collect_manifest_inputs(config, run)
     plan = _load_or_write_plan(config, run, corpus, tagged, run_inputs)
     all_inputs = {"corpus": plan.digest, **run_inputs}
 
@@ -105,9 +105,9 @@ def _export_evahan(out: StoragePath) -> dict[str, Any]:
     return asdict(export_corpus(out, out / "evahan", EXPORT_FORMATS["evahan"], keep_existing=True))
 
 
-def _load_or_write_plan(config: Config, run: Run, corpus: str, tagged: Run, run_inputs: dict[str, Any]) -> PlanSummary:
+def _load_or_write_plan(config: Config, run: Run, corpus: str, out_run: Run, run_inputs: dict[str, Any]) -> PlanSummary:
     """Return the plan, written now or before. Raises ConfigError if the folder holds another corpus."""
-    out = tagged.root
+    out = out_run.root
 
     def read_and_plan() -> dict[str, Any]:
         # Imports torch, which the rest of this process does not need.
@@ -116,7 +116,7 @@ def _load_or_write_plan(config: Config, run: Run, corpus: str, tagged: Run, run_
         if list_file_names(out / "segments", "", ".parquet"):
             raise ConfigError(f"{out}: holds a tagged corpus without a plan; choose another out=")
         log.info("tag: reads %s", corpus)
-        survey = write_plan(corpus, config.score.unit_chars, out)
+        survey = write_plan_and_documents(corpus, config.score.unit_chars, out)
         return PlanSummary(
             digest=survey.digest,
             documents=survey.documents,
@@ -124,11 +124,11 @@ def _load_or_write_plan(config: Config, run: Run, corpus: str, tagged: Run, run_
             units=survey.units,
             unread=survey.unread,
             empty=survey.empty,
-            unknown_share=round(survey.unknown_share(load_known_characters(config, run)), 4),
+            unknown_share=round(survey.compute_unknown_char_share(load_known_characters(config, run)), 4),
         ).to_json()
 
-    planned_before = tagged.is_done("plan", run_inputs)
-    plan = PlanSummary.from_json(tagged.run_step("plan", run_inputs, read_and_plan), str(out))
+    planned_before = out_run.is_done_with_same_inputs("plan", run_inputs)
+    plan = PlanSummary.from_json(out_run.run_step("plan", run_inputs, read_and_plan), str(out))
     if planned_before:
         _require_same_corpus(corpus, out)
     if plan.unknown_share > _MAX_UNKNOWN_SHARE:
@@ -163,7 +163,7 @@ def _tag_missing_units(config: Config, run: Run, out: StoragePath, fusion: Tuned
         build_gate(config, fusion),
         out / "attempts",
         read_unit=partial(read_unit_by_name, out=out),
-        write_unit=partial(write_unit, out=out, rule=load_chosen_rule(fusion), calibration=fusion.calibration),
+        write_unit=partial(fuse_and_write_unit, out=out, rule=load_chosen_rule(fusion), calibration=fusion.calibration),
     )
     # One part at a time: neither Ray nor this process holds the names of more units.
     for part in iter_plan_parts(out):

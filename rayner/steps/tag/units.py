@@ -19,38 +19,38 @@ from rayner.fusion.fused_entities import FusedEntity
 from rayner.fusion.fusion_rule import FusionRule
 from rayner.runs.storage import StoragePath
 from rayner.steps.tag.plan import Unit, read_unit_plan
-from rayner.steps.tag.stages import UnitPredictions
+from rayner.steps.tag.stages import UnitSegments
 from rayner.text.predictions import SegmentPrediction, empty_prediction
 
 
-def read_unit_by_name(name: str, out: StoragePath) -> UnitPredictions:
+def read_unit_by_name(name: str, out: StoragePath) -> UnitSegments:
     """Look a unit up in the plan and read its segments. Raises as `read_unit` does."""
     return read_unit(read_unit_plan(name, out), out)
 
 
-def read_unit(unit: Unit, out: StoragePath) -> UnitPredictions:
+def read_unit(unit: Unit, out: StoragePath) -> UnitSegments:
     """Read the segments of a planned unit. Raises RuntimeError if a kept text is not the planned one."""
     segments: list[SegmentPrediction] = []
     for document_slice in unit.slices:
         doc_id = document_slice.doc_id
-        text = _read_texts(out, Unit(document_slice.documents_unit).name)[doc_id]
+        text = _read_texts_by_doc_id(out, Unit(document_slice.documents_unit).name)[doc_id]
         if document_slice.start == 0 and sha256_of_text(text) != document_slice.sha256:
             raise RuntimeError(f"{out}: the text of {doc_id} in the table `documents` is not the one that was planned")
         segments += [
             SegmentPrediction(doc_id, start, end, text[start:end], empty_prediction())
             for start, end in document_slice.segment_bounds()
         ]
-    return UnitPredictions(unit.name, segments)
+    return UnitSegments(unit.name, segments)
 
 
 # Consecutive units hold slices of the same long document.
 @lru_cache(maxsize=2)
-def _read_texts(out: StoragePath, unit_name: str) -> dict[str, str]:
+def _read_texts_by_doc_id(out: StoragePath, unit_name: str) -> dict[str, str]:
     table = read_table(out / "documents" / f"{unit_name}.parquet", DOCUMENT_SCHEMA)
     return dict(zip(table["doc_id"].to_pylist(), table["text"].to_pylist(), strict=True))
 
 
-def write_unit(unit: UnitPredictions, out: StoragePath, rule: FusionRule, calibration: Calibration) -> int:
+def fuse_and_write_unit(unit: UnitSegments, out: StoragePath, rule: FusionRule, calibration: Calibration) -> int:
     """Fuse a unit, write its entities, then its segments; return its number of characters.
 
     The file of segments is written last: where it exists, the unit is done.

@@ -15,15 +15,15 @@ from rayner.runs.run_folder import Run
 from rayner.steps import data
 from rayner.steps.build_index import build_index
 from rayner.steps.data import FOLD_PART
-from rayner.steps.score import read_answered, score_held_out
+from rayner.steps.score import predict_held_out_sentences, read_predictions_with_llm_answer
 from rayner.steps.training.train_llm import train_llm
 from rayner.steps.training.train_slm import train_slm
 from rayner.text.predictions import SegmentPrediction
 
 
-def inputs(config: Config, run: Run) -> dict[str, Any]:
+def collect_manifest_inputs(config: Config, run: Run) -> dict[str, Any]:
     """Return what the scores of the folds depend on: what those of the held-out sentences do, and the folds."""
-    return {**step_settings(config, "cross_fit"), "score": run.step_digest("score")}
+    return {**step_settings(config, "cross_fit"), "score": run.digest_step_manifest("score")}
 
 
 def cross_fit(config: Config, run: Run) -> dict[str, Any]:
@@ -37,10 +37,10 @@ def cross_fit(config: Config, run: Run) -> dict[str, Any]:
             train_slm(config, fold, fold=i)
             build_index(config, fold, fold=i)
             train_llm(config, fold)
-            sentences.append(score_held_out(config, fold, fold=i)[FOLD_PART]["sentences"])
+            sentences.append(predict_held_out_sentences(config, fold, fold=i)[FOLD_PART]["sentences"])
         return {"sentences": sentences}
 
-    return run.run_step("cross_fit", inputs(config, run), predict_folds)
+    return run.run_step("cross_fit", collect_manifest_inputs(config, run), predict_folds)
 
 
 def fold_run(run: Run, i: int) -> Run:
@@ -48,14 +48,18 @@ def fold_run(run: Run, i: int) -> Run:
     return Run(run.path("folds", str(i)))
 
 
-def read_tuning_predictions(config: Config, run: Run) -> tuple[list[SegmentPrediction], dict[str, Lexicon]]:
+def read_tuning_predictions_and_lexicons(
+    config: Config, run: Run
+) -> tuple[list[SegmentPrediction], dict[str, Lexicon]]:
     """Read the predictions that fusion is tuned on: those of `dev`, then those of the folds (`doc_id` is `fold-0` ...).
 
     Also returns, by that `doc_id`, the lexicon of the other folds: it does not hold the tags of the fold itself.
     """
-    predictions, lexicons = read_answered(run, "dev"), {}
+    predictions, lexicons = read_predictions_with_llm_answer(run, "dev"), {}
     for i in range(config.split.folds):
         fold, name = fold_run(run, i), f"{FOLD_PART}-{i}"
-        predictions += [replace(prediction, doc_id=name) for prediction in read_answered(fold, FOLD_PART)]
+        predictions += [
+            replace(prediction, doc_id=name) for prediction in read_predictions_with_llm_answer(fold, FOLD_PART)
+        ]
         lexicons[name] = build_lexicon(data.read_part(fold, "train"))
     return predictions, lexicons

@@ -12,7 +12,7 @@ from rayner.llm.model import Llm, add_lora, load_llm_checkpoint
 from rayner.llm.sft import SftLoss
 from rayner.runs.run_folder import Run
 from rayner.runs.storage import local_model_name
-from rayner.steps.loading import task_instruction
+from rayner.steps.loading import choose_instruction
 
 
 def build_engine(config: Config, run: Run, base: str, *, lr: float, lora: bool, world_size: int) -> tuple[Any, Llm]:
@@ -29,7 +29,7 @@ def build_engine(config: Config, run: Run, base: str, *, lr: float, lora: bool, 
     types = run.step_result("data")["types"]
     llm = load_llm_checkpoint(
         local_model_name(base),
-        instruction=task_instruction(config, types),
+        instruction=choose_instruction(config, types),
         types=types,
         chat=config.llm.chat,
         device=device,

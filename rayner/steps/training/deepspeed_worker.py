@@ -14,11 +14,11 @@ import ray.train
 import torch
 from ray.train import Checkpoint
 
-from rayner.cluster.ray_train import checkpoint_due, start_worker, step_progress
+from rayner.cluster.ray_train import broadcast_checkpoint_due, set_up_this_worker, training_step_progress
 from rayner.config.settings import Config
 from rayner.llm.model import Llm
 from rayner.llm.sft import SftExample
-from rayner.modeling.checkpoint import unpickle_only_deepspeed_states
+from rayner.modeling.checkpoint import restrict_unpickling_to_deepspeed_states
 from rayner.modeling.training_schedule import count_batches, epoch_batches, learning_rate_factor, worker_share
 from rayner.runs.progress import Progress, log
 from rayner.runs.run_folder import Run
@@ -32,7 +32,7 @@ class TrainStage:
     """One training of the LLM.
 
     name: `pseudo_labels` or `full` (all parameters), or `lora` (an adapter). base: the checkpoint it starts from.
-    examples_folder: the training examples, as `write_sft_examples` keeps them.
+    examples_folder: the training examples, as `write_missing_sft_examples` keeps them.
     """
 
     name: str
@@ -68,18 +68,20 @@ def train_on_worker(loop_settings: dict[str, Any]) -> None:
     config: Config = loop_settings["config"]
     run: Run = loop_settings["run"]
     stage: TrainStage = loop_settings["stage"]
-    rank, world_size = start_worker(config.llm.workers)
+    rank, world_size = set_up_this_worker(config.llm.workers)
     engine, llm = build_engine(config, run, stage.base, lr=stage.lr, lora=stage.name == "lora", world_size=world_size)
     worker = TrainWorker(engine, llm, config, stage, rank, world_size)
     examples, position = read_sft_examples(stage.examples_folder), restore_checkpoint(worker)
     steps = min(count_batches(len(examples), config.llm.batch_size), config.llm.max_steps_per_epoch or len(examples))
     done_before = steps * position.epoch + position.step
-    progress = step_progress(loop_settings, f"LLM ({stage.name})", steps * stage.epochs, done_before, rank)
+    progress = training_step_progress(loop_settings, f"LLM ({stage.name})", steps * stage.epochs, done_before, rank)
     while position.epoch < stage.epochs:
-        _train_epoch(worker, examples, position, progress)
+        _train_rest_of_epoch(worker, examples, position, progress)
 
 
-def _train_epoch(worker: TrainWorker, examples: SftExamples, position: TrainPosition, progress: Progress) -> None:
+def _train_rest_of_epoch(
+    worker: TrainWorker, examples: SftExamples, position: TrainPosition, progress: Progress
+) -> None:
     """Train the rest of an epoch. Save a checkpoint at its end, and before that every `llm.checkpoint_minutes`.
 
     Batches, learning rate and dropout depend only on the seed and the numbers of epoch and step. So a training that
@@ -87,7 +89,7 @@ def _train_epoch(worker: TrainWorker, examples: SftExamples, position: TrainPosi
     """
     settings, stage, rank = worker.config.llm, worker.stage, worker.rank
     size, seed, epoch, first_step = settings.batch_size, worker.config.seed, position.epoch, position.step
-    batches = epoch_batches(examples.lengths(), size, seed + epoch)[: settings.max_steps_per_epoch or None]
+    batches = epoch_batches(examples.count_tokens(), size, seed + epoch)[: settings.max_steps_per_epoch or None]
     worker.engine.train()
     last_saved = time.monotonic()
     for i, batch in enumerate(batches[first_step:], first_step):
@@ -100,14 +102,16 @@ def _train_epoch(worker: TrainWorker, examples: SftExamples, position: TrainPosi
         position.step = i + 1
         progress.advance(1, f"loss {fmean(position.losses[-20:]):.4f}")
         unfinished = position.step < len(batches)
-        if unfinished and checkpoint_due(last_saved, settings.checkpoint_minutes, worker.llm.device):
-            report_checkpoint(worker, position, {"epoch": epoch, "step": position.step, "loss": fmean(position.losses)})
+        if unfinished and broadcast_checkpoint_due(last_saved, settings.checkpoint_minutes, worker.llm.device):
+            save_and_report_checkpoint(
+                worker, position, {"epoch": epoch, "step": position.step, "loss": fmean(position.losses)}
+            )
             last_saved = time.monotonic()
     loss = fmean(position.losses)
     position.epoch, position.step, position.losses = epoch + 1, 0, []
     if rank == 0:
         log.info("LLM (%s) epoch %d/%d: loss %.4f", stage.name, position.epoch, stage.epochs, loss)
-    report_checkpoint(worker, position, {"epoch": epoch, "step": len(batches), "loss": loss})
+    save_and_report_checkpoint(worker, position, {"epoch": epoch, "step": len(batches), "loss": loss})
 
 
 def _train_step(engine: Any, examples: Sequence[SftExample], micro_batch: int) -> float:  # noqa: ANN401 - DeepSpeed's engine
@@ -126,7 +130,7 @@ def restore_checkpoint(worker: TrainWorker) -> TrainPosition:
     checkpoint = ray.train.get_checkpoint()
     if checkpoint is None:
         return TrainPosition()
-    with checkpoint.as_directory() as folder, unpickle_only_deepspeed_states():
+    with checkpoint.as_directory() as folder, restrict_unpickling_to_deepspeed_states():
         worker.engine.load_checkpoint(folder, tag="state", load_module_strict=False)
         position = TrainPosition(**json.loads((Path(folder) / "done.json").read_text()))
     if worker.rank == 0:
@@ -136,7 +140,7 @@ def restore_checkpoint(worker: TrainWorker) -> TrainPosition:
     return position
 
 
-def report_checkpoint(worker: TrainWorker, position: TrainPosition, metrics: dict[str, Any]) -> None:
+def save_and_report_checkpoint(worker: TrainWorker, position: TrainPosition, metrics: dict[str, Any]) -> None:
     """Save a checkpoint and report it to Ray Train. Every worker must call this: each saves its part of the optimizer.
 
     At the end of an epoch the checkpoint also holds the model as users load it (`model/`).

@@ -8,7 +8,11 @@ and has the last word (docs/log.md).
 import ray
 
 from rayner.config.settings import Config
-from rayner.corpus.labelled_sentences import read_labelled_sentences, sample_sentences, write_labelled_sentences
+from rayner.corpus.labelled_sentences import (
+    read_labelled_sentences,
+    sample_distinct_sentences,
+    write_labelled_sentences,
+)
 from rayner.corpus.reading import CorpusSurvey, read_unlabelled_texts
 from rayner.modeling.devices import set_torch_threads
 from rayner.runs.progress import log
@@ -25,7 +29,7 @@ def write_pseudo_labels(config: Config, run: Run) -> None:
     """Draw sentences of `llm.pseudo_labels.text`, none of them labelled, and write them with the small model's tags."""
     settings = config.llm.pseudo_labels
     labelled = {sentence.text.strip() for sentence in data.read_part(run, data.ALL_PART)}
-    texts = sample_sentences(
+    texts = sample_distinct_sentences(
         read_unlabelled_texts(str(settings.text), CorpusSurvey()),
         settings.sentences,
         config.seed,
@@ -33,7 +37,7 @@ def write_pseudo_labels(config: Config, run: Run) -> None:
         exclude=labelled,
     )
     log.info("LLM: pseudo-labelling %d sentences of %s", len(texts), settings.text)
-    task = ray.remote(num_cpus=config.score.cpus, num_gpus=config.score.gpus)(_label)
+    task = ray.remote(num_cpus=config.score.cpus, num_gpus=config.score.gpus)(_predict_pseudo_labels)
     batches = [texts[start : start + _TASK_SENTENCES] for start in range(0, len(texts), _TASK_SENTENCES)]
     labelled_batches = ray.get([task.remote(config, run, batch) for batch in batches])
     with replace_folder(run.path(*_FOLDER)) as folder:
@@ -45,7 +49,7 @@ def read_pseudo_labels(run: Run) -> list[LabelledSentence]:
     return read_labelled_sentences(run.local_path(*_FOLDER, _FILE))
 
 
-def _label(config: Config, run: Run, texts: list[str]) -> list[LabelledSentence]:
+def _predict_pseudo_labels(config: Config, run: Run, texts: list[str]) -> list[LabelledSentence]:
     set_torch_threads(int(config.score.cpus))
     predictions = load_tagger(config, run).predict(texts)
     return [LabelledSentence(text, prediction.spans) for text, prediction in zip(texts, predictions, strict=True)]

@@ -24,7 +24,7 @@ from rayner.runs.progress import Progress, log
 from rayner.runs.run_folder import Run
 from rayner.runs.storage import StoragePath, list_file_names, local_model_name
 from rayner.steps import data
-from rayner.steps.loading import load_retriever, task_instruction
+from rayner.steps.loading import choose_instruction, load_retriever
 from rayner.steps.training.pseudo_labels import read_pseudo_labels
 from rayner.text.labelled_text import LabelledSentence
 
@@ -49,32 +49,34 @@ class SftSource:
     config: Config
     run: Run
     base: str
-    sentences: str
+    part: str
     folder: StoragePath
     file_sentences: int = FILE_SENTENCES
 
-    def read_groups(self) -> list[list[LabelledSentence]]:
+    def read_sentence_groups(self) -> list[list[LabelledSentence]]:
         """Read the sentences in groups of `prompt.group` neighbours, which share their examples.
 
         A sentence longer than `llm.max_chars` is split into windows first.
         """
-        pseudo = self.sentences == "pseudo_labels"
-        sentences = read_pseudo_labels(self.run) if pseudo else data.read_part(self.run, self.sentences)
+        pseudo = self.part == "pseudo_labels"
+        sentences = read_pseudo_labels(self.run) if pseudo else data.read_part(self.run, self.part)
         llm, size = self.config.llm, self.config.prompt.group
         pieces = [
             piece for sentence in sentences for piece in split_long_sentence(sentence, llm.max_chars, llm.overlap)
         ]
         return [pieces[i : i + size] for i in range(0, len(pieces), size)]
 
-    def file_groups(self, groups: Sequence[list[LabelledSentence]]) -> dict[str, list[list[LabelledSentence]]]:
+    def assign_groups_to_files(
+        self, groups: Sequence[list[LabelledSentence]]
+    ) -> dict[str, list[list[LabelledSentence]]]:
         """Assign the groups to files of at most `file_sentences` sentences, by file name, in order."""
         size = max(1, self.file_sentences // self.config.prompt.group)
         return {f"{i // size:06d}.parquet": list(groups[i : i + size]) for i in range(0, len(groups), size)}
 
 
-def write_sft_examples(source: SftSource) -> None:
+def write_missing_sft_examples(source: SftSource) -> None:
     """Tokenise the training sentences, each with its retrieved examples, by actors. Files that exist are kept."""
-    files = source.file_groups(source.read_groups())
+    files = source.assign_groups_to_files(source.read_sentence_groups())
     present = set(list_file_names(source.folder, "", ".parquet"))
     missing = [name for name in files if name not in present]
     if not missing:
@@ -108,11 +110,11 @@ class SftExampleWriter:
         config, run = source.config, source.run
         set_torch_threads(int(config.score.cpus))
         types = run.step_result("data")["types"]
-        self.folder, self.files = source.folder, source.file_groups(source.read_groups())
+        self.folder, self.files = source.folder, source.assign_groups_to_files(source.read_sentence_groups())
         self.retriever = load_retriever(config, run)
         self.encoder = load_prompt_encoder(
             local_model_name(source.base),
-            instruction=task_instruction(config, types),
+            instruction=choose_instruction(config, types),
             types=types,
             chat=config.llm.chat,
         )
@@ -138,7 +140,7 @@ def build_group_examples(
 
     No sentence is shown itself, its duplicates or a sentence of its group. Tagging builds its prompts in the same way.
     """
-    retrieved = retriever.find_group_examples([tuple(sentence.text for sentence in group) for group in groups])
+    retrieved = retriever.find_shared_examples([tuple(sentence.text for sentence in group) for group in groups])
     return [
         build_sft_example(encoder, examples, sentence)
         for examples, group in zip(retrieved, groups, strict=True)
@@ -165,7 +167,7 @@ class SftExamples:
         prompt, answer, allowed = (column[i].as_py() for column in self._columns)
         return SftExample(prompt, answer, [tuple(tokens) for tokens in allowed])
 
-    def lengths(self) -> list[int]:
+    def count_tokens(self) -> list[int]:
         """Return the number of tokens of every example, prompt and answer together."""
         prompt, answer, _ = self._columns
         total: list[int] = pc.add(pc.list_value_length(prompt), pc.list_value_length(answer)).to_pylist()
@@ -173,6 +175,6 @@ class SftExamples:
 
 
 def read_sft_examples(folder: StoragePath) -> SftExamples:
-    """Read the training examples that `write_sft_examples` kept, in the order of the sentences."""
+    """Read the training examples that `write_missing_sft_examples` kept, in the order of the sentences."""
     tables = [read_table(folder / name, SFT_SCHEMA) for name in sorted(list_file_names(folder, "", ".parquet"))]
     return SftExamples(pa.concat_tables([SFT_SCHEMA.empty_table(), *tables]))

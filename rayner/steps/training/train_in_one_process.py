@@ -9,7 +9,7 @@ from rayner.cluster.failures import unwrap_ray_task_error
 from rayner.config.settings import Config
 from rayner.modeling.devices import set_torch_threads
 from rayner.runs.job_log import start_logging
-from rayner.runs.progress import Progress, log, mirror_progress_file, progress_file_writer
+from rayner.runs.progress import Progress, log, progress_file_writer, watch_progress_file
 from rayner.runs.run_folder import Run, replace_folder
 from rayner.runs.status import STATUS_FILE, format_duration
 from rayner.runs.storage import StoragePath
@@ -25,15 +25,15 @@ def train_in_one_process(config: Config, run: Run, trainer: OneProcessTrainer) -
     Returns F1 on the held-out sentences, the seconds that training took and, where known, the number of parameters.
     """
     status_path = run.path("train", "slm", STATUS_FILE)
-    task = ray.remote(num_cpus=trainer.cpus, num_gpus=trainer.gpus)(_train)
-    with mirror_progress_file(status_path), unwrap_ray_task_error():
+    task = ray.remote(num_cpus=trainer.cpus, num_gpus=trainer.gpus)(_train_in_this_process)
+    with watch_progress_file(status_path), unwrap_ray_task_error():
         result: dict[str, Any] = ray.get(task.remote(config, run, status_path))
     seconds = format_duration(result["training_seconds"])
     log.info("SLM (%s): held-out F1 %.4f, %s", trainer.display_name, result["dev_f1"], seconds)
     return result
 
 
-def _train(config: Config, run: Run, status_path: StoragePath) -> dict[str, Any]:
+def _train_in_this_process(config: Config, run: Run, status_path: StoragePath) -> dict[str, Any]:
     """Train in this process. The trainer is made anew, since a plugin's functions may not be picklable."""
     start_logging()
     trainer = load_tagger_family(config).one_process_trainer

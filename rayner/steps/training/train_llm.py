@@ -22,13 +22,13 @@ from rayner.modeling.scratch import write_scratch_decoder
 from rayner.runs.run_folder import Run, folder_sha256, model_digest, replace_folder
 from rayner.runs.storage import StoragePath
 from rayner.steps import data
-from rayner.steps.loading import load_llm, task_instruction
+from rayner.steps.loading import choose_instruction, load_llm
 from rayner.steps.training.deepspeed_worker import TrainStage, train_on_worker
 from rayner.steps.training.pseudo_labels import read_pseudo_labels, write_pseudo_labels
-from rayner.steps.training.sft_examples import SftSource, write_sft_examples
+from rayner.steps.training.sft_examples import SftSource, write_missing_sft_examples
 
 
-def inputs(config: Config, run: Run) -> dict[str, Any]:
+def collect_manifest_inputs(config: Config, run: Run) -> dict[str, Any]:
     """Return what the trained LLM depends on."""
     steps, files = ["data"], {"model": model_digest(config.llm.model)}
     if llm_learns_from_retrieved_examples(config):
@@ -36,7 +36,7 @@ def inputs(config: Config, run: Run) -> dict[str, Any]:
     if config.llm.pseudo_labels.text:
         steps.append("train_slm")
         files["llm.pseudo_labels.text"] = digest_unlabelled_texts(config.llm.pseudo_labels.text)
-    return {**step_settings(config, "train_llm"), **files, **{step: run.step_digest(step) for step in steps}}
+    return {**step_settings(config, "train_llm"), **files, **{step: run.digest_step_manifest(step) for step in steps}}
 
 
 def train_llm(config: Config, run: Run) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def train_llm(config: Config, run: Run) -> dict[str, Any]:
 
     The folder holds `llm.json`, `base` if all parameters were trained, and `adapter` if LoRA was trained.
     """
-    step_inputs = inputs(config, run)
+    step_inputs = collect_manifest_inputs(config, run)
     job = LlmTraining(config, run, json_digest(step_inputs))
     return run.run_step("train_llm", step_inputs, job.train_all_stages)
 
@@ -69,7 +69,7 @@ class LlmTraining:
             write_pseudo_labels(self.config, run)
         base = self._write_scratch_model() if llm.model == "scratch" else llm.model
         if llm.pseudo_labels.text:
-            examples = self._prepare_examples(base, "pseudo_labels")
+            examples = self._write_examples_and_return_folder(base, "pseudo_labels")
             with replace_folder(run.path("scratch", "pseudo_labelled")) as folder:
                 stage = TrainStage("pseudo_labels", base, 1, llm.full_lr, examples)
                 loss = self._train_stage(stage, folder / "model")
@@ -77,7 +77,7 @@ class LlmTraining:
             base = str(run.path("scratch", "pseudo_labelled", "model"))
         with replace_folder(run.path("models", "llm")) as folder:
             if llm.full_epochs or llm.epochs:
-                examples = self._prepare_examples(base, "train")
+                examples = self._write_examples_and_return_folder(base, "train")
             if llm.full_epochs:
                 stage = TrainStage("full", base, llm.full_epochs, llm.full_lr, examples)
                 result["full"] = self._train_stage(stage, folder / BASE_FOLDER)
@@ -85,7 +85,7 @@ class LlmTraining:
             if llm.epochs:
                 stage = TrainStage("lora", base, llm.epochs, llm.lr, examples)
                 adapter = folder / ADAPTER_FOLDER
-                result["lora"] = self._train_stage(stage, adapter) | check_adapter(adapter)
+                result["lora"] = self._train_stage(stage, adapter) | check_and_measure_adapter(adapter)
             self._write_description(folder, base)
         load_llm(self.config, run)  # the saved model must load, because later steps load it
         return {**result, "digest": folder_sha256(run.path("models", "llm"))}
@@ -99,10 +99,10 @@ class LlmTraining:
             write_scratch_decoder(folder, [s.text for s in sentences], types, config.llm.scratch, config.seed)
         return str(run.path("scratch", "llm"))
 
-    def _prepare_examples(self, base: str, sentences: str) -> StoragePath:
+    def _write_examples_and_return_folder(self, base: str, part: str) -> StoragePath:
         """Write the training examples of the `train` or `pseudo_labels` sentences and return their folder."""
-        folder = self.run.path("train", f"llm-examples-{sentences}-{self.digest}")
-        write_sft_examples(SftSource(self.config, self.run, base, sentences, folder))
+        folder = self.run.path("train", f"llm-examples-{part}-{self.digest}")
+        write_missing_sft_examples(SftSource(self.config, self.run, base, part, folder))
         return folder
 
     def _train_stage(self, stage: TrainStage, target: Path) -> dict[str, Any]:
@@ -121,11 +121,11 @@ class LlmTraining:
         llm, types = self.config.llm, self.run.step_result("data")["types"]
         base_name = BASE_FOLDER if llm.full_epochs else str(Path(base).absolute()) if Path(base).is_dir() else base
         adapter = ADAPTER_FOLDER if llm.epochs else None
-        instruction = task_instruction(self.config, types)
+        instruction = choose_instruction(self.config, types)
         write_llm_description(folder, LlmDescription(base_name, adapter, instruction, tuple(types)))
 
 
-def check_adapter(folder: Path) -> dict[str, Any]:
+def check_and_measure_adapter(folder: Path) -> dict[str, Any]:
     """Return the size of a saved adapter. Raises RuntimeError if a module of it has not learned anything."""
     tensors = load_file(str(folder / "adapter_model.safetensors"))
     # LoRA's second matrix (`lora_B`) is zero until training changes it.

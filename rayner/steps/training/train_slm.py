@@ -12,7 +12,7 @@ import torch
 from ray.train import Checkpoint
 from ray.train.torch import prepare_model
 
-from rayner.cluster.ray_train import run_training, select_worker_device, start_worker, step_progress
+from rayner.cluster.ray_train import run_training, select_worker_device, set_up_this_worker, training_step_progress
 from rayner.config.settings import Config, json_digest
 from rayner.config.step_settings import step_settings
 from rayner.modeling.scratch import write_scratch_encoder
@@ -29,31 +29,31 @@ from rayner.taggers.tagger import measure_f1
 from rayner.text.tags import bmes_labels
 
 
-def inputs(config: Config, run: Run) -> dict[str, Any]:
+def collect_manifest_inputs(config: Config, run: Run) -> dict[str, Any]:
     """Return what the trained tagger depends on."""
-    files = load_tagger_family(config).digest_training_files()
-    return {**step_settings(config, "train_slm"), "data": run.step_digest("data"), **files}
+    files = load_tagger_family(config).digest_extra_training_files()
+    return {**step_settings(config, "train_slm"), "data": run.digest_step_manifest("data"), **files}
 
 
 def train_slm(config: Config, run: Run, fold: int | None = None) -> dict[str, Any]:
     """Train the small model and write `models/slm`; return its F1 on the dev sentences and its size.
 
-    fold: see `data.prepare_data`.
+    fold: see `data.read_and_split_labelled_files`.
     """
-    data.prepare_data(config, run, fold)
+    data.read_and_split_labelled_files(config, run, fold)
 
     def train() -> dict[str, Any]:
         trainer = load_tagger_family(config).one_process_trainer
         result = train_in_one_process(config, run, trainer) if trainer else _train_encoder(config, run)
         return {**result, "digest": folder_sha256(run.path("models", "slm"))}
 
-    return run.run_step("train_slm", inputs(config, run), train)
+    return run.run_step("train_slm", collect_manifest_inputs(config, run), train)
 
 
 def _train_encoder(config: Config, run: Run) -> dict[str, Any]:
     """Train an encoder on Ray Train workers and keep the epoch with the best F1 on the dev sentences."""
     base = _write_scratch_model(config, run) if config.slm.model == "scratch" else config.slm.model
-    name = f"slm-{json_digest(inputs(config, run))}"
+    name = f"slm-{json_digest(collect_manifest_inputs(config, run))}"
     settings = {"config": config, "run": run, "base": base}
     result = run_training(_train_on_worker, settings, run, name, config.slm.workers, best_metric="f1")
     checkpoint, metrics = max(result.best_checkpoints or [], key=lambda pair: pair[1]["f1"])
@@ -76,7 +76,7 @@ def _train_on_worker(loop_settings: dict[str, Any]) -> None:
     """Train the encoder on this worker. loop_settings: `config`, `run`, and `base`, the checkpoint to start from."""
     config: Config = loop_settings["config"]
     run: Run = loop_settings["run"]
-    rank, world_size = start_worker(config.slm.workers)
+    rank, world_size = set_up_this_worker(config.slm.workers)
     types = run.step_result("data")["types"]
     torch.manual_seed(config.seed)  # every worker draws the same initial output layer
     tagger = load_encoder_tagger(
@@ -88,10 +88,10 @@ def _train_on_worker(loop_settings: dict[str, Any]) -> None:
     train_sentences, dev_sentences = data.read_part(run, "train"), data.read_part(run, "dev")
     windows = encode_training_windows(tagger, train_sentences, config.slm.max_chars, config.slm.overlap)
     optimizer = make_optimizer(tagger, config.slm)
-    first_epoch = _restore_checkpoint(tagger, optimizer, rank)
+    first_epoch = _restore_and_count_epochs(tagger, optimizer, rank)
     model = prepare_model(tagger.model, move_to_device=False)
     steps, epochs = count_batches(len(windows), config.slm.batch_size), config.slm.epochs
-    progress = step_progress(loop_settings, "SLM", steps * epochs, steps * first_epoch, rank)
+    progress = training_step_progress(loop_settings, "SLM", steps * epochs, steps * first_epoch, rank)
     for epoch in range(first_epoch, epochs):
         loss = train_epoch(
             tagger, model, optimizer, windows, config.slm, epoch=epoch, seed=config.seed, rank=rank,
@@ -100,10 +100,10 @@ def _train_on_worker(loop_settings: dict[str, Any]) -> None:
         f1 = measure_f1(tagger, dev_sentences, types) if rank == 0 else 0.0
         if rank == 0:
             log.info("SLM epoch %d/%d: loss %.4f, held-out F1 %.4f", epoch + 1, epochs, loss, f1)
-        _report_checkpoint(tagger, optimizer, {"epoch": epoch, "loss": loss, "f1": f1}, rank)
+        _save_and_report_checkpoint(tagger, optimizer, {"epoch": epoch, "loss": loss, "f1": f1}, rank)
 
 
-def _restore_checkpoint(tagger: EncoderTagger, optimizer: torch.optim.Optimizer, rank: int) -> int:
+def _restore_and_count_epochs(tagger: EncoderTagger, optimizer: torch.optim.Optimizer, rank: int) -> int:
     """Load the last checkpoint, if there is one; return the number of epochs that are done."""
     checkpoint = ray.train.get_checkpoint()
     if checkpoint is None:
@@ -117,7 +117,7 @@ def _restore_checkpoint(tagger: EncoderTagger, optimizer: torch.optim.Optimizer,
     return int(state["epoch"]) + 1
 
 
-def _report_checkpoint(
+def _save_and_report_checkpoint(
     tagger: EncoderTagger, optimizer: torch.optim.Optimizer, metrics: dict[str, Any], rank: int
 ) -> None:
     """Report an epoch to Ray Train. The first worker adds a checkpoint: model (as users load it) and optimizer."""
