@@ -240,7 +240,11 @@ def test_the_digest_of_a_file_is_its_sha_256(tmp_path):
 )  # fmt: skip
 def test_a_manifest_of_another_format_is_refused_saying_what_to_do(run, content):
     write_json(run.path("steps", "a.json"), content)
-    for call in (lambda: run.step_result("a"), lambda: run.run_step("a", {}, dict), lambda: run.digest_step_manifest("a")):
+    for call in (
+        lambda: run.step_result("a"),
+        lambda: run.run_step("a", {}, dict),
+        lambda: run.digest_step_manifest("a"),
+    ):
         with pytest.raises(
             ConfigError, match=r"a\.json: expected a step's manifest of format_version 1, found .*--fresh"
         ):
