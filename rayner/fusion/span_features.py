@@ -80,7 +80,7 @@ def compute_span_features(
         features[i] = [
             *_agreement_and_overlap_features(span, slm_spans, llm_entities.keys()),
             *_slm_features(segment.slm, span, types),
-            *_llm_features(log_slot_probs[span.start : span.end + 1], llm_entities.get(span)),
+            *_summarize_llm_log_probs(log_slot_probs[span.start : span.end + 1], llm_entities.get(span)),
             *lexical_features(segment.text[span.start : span.end], span.type, lexicon),
             *_one_hot(min(span.end - span.start, N_LENGTHS) - 1, N_LENGTHS),
             *(float(span.type == type_) for type_ in types),
@@ -124,7 +124,7 @@ def _slm_features(slm: SlmPrediction, span: Span, types: Sequence[str]) -> list[
     ]
 
 
-def _llm_features(log_slot_probs: Floats, entity: LlmEntity | None) -> list[float]:
+def _summarize_llm_log_probs(log_slot_probs: Floats, entity: LlmEntity | None) -> list[float]:
     """Return sum and minimum over the span's slots, and the entity's two log-probabilities (0 if it put none)."""
     total = max(float(log_slot_probs.sum()), 2 * LOG_PROB_FLOOR * N_LENGTHS)
     probs = () if entity is None else (entity.category_prob, entity.boundary_prob)

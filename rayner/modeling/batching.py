@@ -22,7 +22,9 @@ def inference_batches(
     """
     costs = extra_costs or [0.0] * len(lengths)
     order = sorted(range(len(lengths)), key=lambda i: -lengths[i] - costs[i])
-    ends = _cheapest_batch_ends([lengths[i] for i in order], [costs[i] for i in order], max_size, padding_allowance)
+    ends = _cheapest_batch_end_by_start(
+        [lengths[i] for i in order], [costs[i] for i in order], max_size, padding_allowance
+    )
     batches, start = [], 0
     while start < len(order):
         batches.append(order[start : ends[start]])
@@ -30,7 +32,7 @@ def inference_batches(
     return batches
 
 
-def _cheapest_batch_ends(
+def _cheapest_batch_end_by_start(
     lengths: Sequence[int], extra_costs: Sequence[float], max_size: int, padding_allowance: float
 ) -> list[int]:
     """Return [n_items] where the batch that starts at each item ends, in the cheapest cut of all items from there on.

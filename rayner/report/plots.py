@@ -36,7 +36,7 @@ def plot_f1_by_lambda(curves: Sequence[WeightCurve], chosen_rule: RegionRule, ba
                 if curve.llm_confidence == llm_confidence and not _has_same_settings(curve, chosen_rule)
             ]
             for i, (weights, f1) in enumerate(others):
-                points = thin_points(*_clip_to_range_with_neighbours(weights, 100 * f1, bounds))
+                points = thin_keeping_extremes(*_clip_to_range_with_neighbours(weights, 100 * f1, bounds))
                 axes.plot(*points, color=SOFT, ls=line_style, lw=0.9, alpha=0.6, label="" if i else label)
         for name in ("slm", "llm"):
             if name in baseline_f1:
@@ -44,7 +44,9 @@ def plot_f1_by_lambda(curves: Sequence[WeightCurve], chosen_rule: RegionRule, ba
                 axes.axhline(100 * baseline_f1[name], color=SYSTEM_COLOURS[name], lw=1.5, ls=(0, (6, 3)), label=label)
         for weights, f1 in [line for curve, line in lines if curve.weights and _has_same_settings(curve, chosen_rule)]:
             colour = SYSTEM_COLOURS["fused"]
-            axes.plot(*thin_points(*_clip_to_range_with_neighbours(weights, 100 * f1, bounds)), color=colour, lw=1.9)
+            axes.plot(
+                *thin_keeping_extremes(*_clip_to_range_with_neighbours(weights, 100 * f1, bounds)), color=colour, lw=1.9
+            )
             i = int(np.abs(weights - chosen_rule.weight).argmin())
             label = texts.get_english_and_keep_chinese("chosen_rule", f"{chosen_rule.weight:.4g}")
             axes.plot(weights[i], 100 * f1[i], "-o", ms=7, lw=1.9, color=colour, zorder=5, label=label)
@@ -64,7 +66,9 @@ def plot_f1_by_llm_share(curve: LlmShareCurve) -> str:
         figure, axes = make_figure(7.6, 3.2)
         texts = PlotTexts()
         colour = SYSTEM_COLOURS["fused"]
-        points = thin_points(100 * np.asarray(curve.share, dtype=float), 100 * np.asarray(curve.f1, dtype=float))
+        points = thin_keeping_extremes(
+            100 * np.asarray(curve.share, dtype=float), 100 * np.asarray(curve.f1, dtype=float)
+        )
         axes.plot(*points, color=colour, lw=1.9, label=texts.get_english_and_keep_chinese("fused"))
         label = texts.get_english_and_keep_chinese("alone", translate("slm"))
         axes.axhline(100 * curve.f1[0], color=SYSTEM_COLOURS["slm"], lw=1.5, ls=(0, (6, 3)), label=label)
@@ -139,7 +143,7 @@ def plot_f1_by_type(systems: Mapping[str, SystemScores]) -> str:
         return figure_to_svg(figure, "types", translate("types_plot"), texts)
 
 
-def thin_points(x: _Floats, y: _Floats, max_points: int = MAX_POINTS) -> tuple[_Floats, _Floats]:
+def thin_keeping_extremes(x: _Floats, y: _Floats, max_points: int = MAX_POINTS) -> tuple[_Floats, _Floats]:
     """Return at most `max_points` (at least 4) of the points, in order, so that a line keeps its outline and maximum.
 
     Both ends stay, and the lowest and the highest point of each stretch between them.

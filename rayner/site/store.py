@@ -125,7 +125,7 @@ class SiteDatabase:
             llm_asked = entity["llm_type"] is not None or coverage.covers(entity["start"])
             if entity["decided_by"] != "agree" and llm_asked:
                 self.confusion[entity["slm_type"], entity["llm_type"]] += 1
-                self._keep_disagreement_if_uncertain(document_number, page, document, entity)
+                self._push_disagreement_if_among_top(document_number, page, document, entity)
         return book
 
     def _book_number(self, name: str) -> int:
@@ -161,7 +161,7 @@ class SiteDatabase:
         else:
             self.histogram[entity["decided_by"]][min(HISTOGRAM_BINS - 1, int(score * HISTOGRAM_BINS))] += 1
 
-    def _keep_disagreement_if_uncertain(
+    def _push_disagreement_if_among_top(
         self, document_number: int, page: int, document: TaggedDocument, entity: EntityRow
     ) -> None:
         """Keep the disagreement if it is among the MAX_DISAGREEMENTS most uncertain so far."""

@@ -103,7 +103,7 @@ def check_engine_is_installed(config: Config) -> None:
 
 def check_and_describe_resources(config: Config) -> list[str]:
     """Check that this machine, or the connected cluster, has enough for each stage. Raises ConfigError if not."""
-    available: dict[str, float] = _total_resources()
+    available: dict[str, float] = _cluster_or_local_resources()
     owner = "the cluster" if ray.is_initialized() else "this machine"
     needed: dict[str, tuple[float, float]] = {
         f"{name}.workers": (workers.count * workers.cpus, workers.count * workers.gpus)
@@ -126,7 +126,7 @@ def _too_few_error(key: str, unit: str, available: float, needed: float, owner: 
     )
 
 
-def _total_resources() -> dict[str, float]:
+def _cluster_or_local_resources() -> dict[str, float]:
     if ray.is_initialized():
         return dict(ray.cluster_resources())
     return {"CPU": float(os.cpu_count() or 1)}

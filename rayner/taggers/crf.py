@@ -23,7 +23,7 @@ from rayner.runs.progress import log
 from rayner.runs.run_folder import file_sha256
 from rayner.runs.status import format_duration
 from rayner.taggers.character_clusters import CharacterClusters, cluster_characters
-from rayner.taggers.tagger import OneProcessTrainer
+from rayner.taggers.tagger import OneProcessTrainer, Seconds
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.predictions import SlmPrediction, decode_log_probs
 from rayner.text.tags import spans_to_tags
@@ -215,7 +215,7 @@ class CrfFamily:
         folder: Path,
         seed: int,
         report_iteration: Callable[[], None] = lambda: None,
-    ) -> float:
+    ) -> Seconds:
         """Cluster characters if `slm.crf.unlabelled` is set, train the field, and write `folder`.
 
         Returns the seconds that the training of the field took. Raises DataError where no sentence has a character.

@@ -15,7 +15,7 @@ import torch
 
 from rayner.errors import ConfigError
 from rayner.modeling.descriptions import read_description, write_description
-from rayner.taggers.tagger import OneProcessTrainer
+from rayner.taggers.tagger import OneProcessTrainer, Seconds
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.predictions import SlmPrediction, decode_log_probs
 
@@ -141,7 +141,7 @@ class CustomTaggerFamily:
         folder: Path,
         seed: int,
         report_iteration: Callable[[], None] = lambda: None,
-    ) -> float:
+    ) -> Seconds:
         """Train on the sentences that are not empty and write `folder`; return the seconds that it took."""
         started = time.monotonic()
         nonempty_sentences = [sentence for sentence in sentences if sentence.text]

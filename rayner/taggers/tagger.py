@@ -15,6 +15,8 @@ from rayner.evaluation.metrics import count_entities, micro_score
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.predictions import SlmPrediction
 
+Seconds = float
+
 
 class Tagger(Protocol):
     """A trained small model."""
@@ -60,7 +62,7 @@ class OneProcessTrainer(Protocol):
         folder: Path,
         seed: int,
         report_iteration: Callable[[], None],
-    ) -> float:
+    ) -> Seconds:
         """Train on labelled sentences, write the tagger to `folder`, and return the seconds that training took.
 
         labels: as `bmes_labels` gives them. report_iteration: is called after each iteration.

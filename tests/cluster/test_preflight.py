@@ -24,7 +24,7 @@ def good(tmp_path, monkeypatch):
     (tmp_path / "train.txt").write_text("懷\tB-NR\n王\tE-NR\n\n曰\tO\n", encoding="utf-8")
     (tmp_path / "corpus").mkdir()
     (tmp_path / "corpus" / "a.txt").write_text("楚王曰。" * 10, encoding="utf-8")
-    monkeypatch.setattr(preflight, "_total_resources", lambda: {"CPU": 2.0})
+    monkeypatch.setattr(preflight, "_cluster_or_local_resources", lambda: {"CPU": 2.0})
     monkeypatch.setattr(preflight.ray, "is_initialized", lambda: False)  # other tests' Ray may stand
     return Config(train=[str(tmp_path / "train.txt")], corpus=str(tmp_path / "corpus"), score=ScoreConfig(unit_chars=8))
 
@@ -111,7 +111,7 @@ def test_all_actors_of_scoring_must_fit(good):
 
 def test_in_a_cluster_its_cpus_and_gpus_count(good, monkeypatch):
     monkeypatch.setattr(preflight.ray, "is_initialized", lambda: True)
-    monkeypatch.setattr(preflight, "_total_resources", lambda: {"CPU": 64.0, "GPU": 4.0})
+    monkeypatch.setattr(preflight, "_cluster_or_local_resources", lambda: {"CPU": 64.0, "GPU": 4.0})
     assert preflight.check_and_describe_resources(workers(good, "llm", count=4, cpus=8, gpus=1.0)) == [
         "the cluster: 64 CPUs, 4 GPUs"
     ]

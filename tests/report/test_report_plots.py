@@ -87,7 +87,7 @@ def test_thinning_keeps_ends_order_and_extremes():
     rng = np.random.default_rng(0)
     for n in (1, 399, 400, 401, 5000):
         x, y = np.sort(rng.random(n)), rng.random(n)
-        few, heights = plots.thin_points(x, y)
+        few, heights = plots.thin_keeping_extremes(x, y)
         assert len(few) == min(n, len(few)) <= 400
         assert heights.max() == y.max()
         assert heights.min() == y.min()

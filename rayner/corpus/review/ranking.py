@@ -26,7 +26,7 @@ def estimate_value(candidate: ReviewCandidate) -> float:
 def pick_candidates(
     candidates: Iterable[ReviewCandidate],
     n: int,
-    max_per_document: int,
+    preferred_max_per_document: int,
     *,
     duplicate_overlap: float = DUPLICATE_OVERLAP,
 ) -> list[ReviewCandidate]:
@@ -38,7 +38,7 @@ def pick_candidates(
     Args:
         candidates: The sentences to choose from.
         n: How many to pick.
-        max_per_document: How many of a document; more only if nothing else is left.
+        preferred_max_per_document: How many of a document; more only if nothing else is left.
         duplicate_overlap: Share of common bigrams from which on two texts are near-duplicates.
 
     """
@@ -46,7 +46,7 @@ def pick_candidates(
     types = {entity.type for candidate in pool for entity in candidate.doubted_entities}
     picked_set = _PickedSet(n, max(1, len(types)), duplicate_overlap)
     postponed: list[int] = []
-    for indices, limit in ((range(len(pool)), max_per_document), (postponed, n)):
+    for indices, limit in ((range(len(pool)), preferred_max_per_document), (postponed, n)):
         # A value only falls as more is picked. So a candidate that was the best by its old value and still is by its
         # new one is the best of all.
         heap = [(-picked_set.estimate_value(pool[i]), i) for i in indices]
@@ -129,7 +129,7 @@ class CandidatePool:
 
     Args:
         size: How many candidates to keep.
-        max_per_document: How many of a document.
+        preferred_max_per_document: How many of a document.
         skip_texts: Texts to leave out.
 
     Attributes:
