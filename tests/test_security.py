@@ -265,10 +265,10 @@ import os, sys
 os.environ["DS_ACCELERATOR"] = "cpu"
 import pickle, torch, deepspeed, deepspeed.ops
 from pathlib import Path
-from rayner.steps.training.deepspeed_worker import deepspeed_config
+from rayner.steps.training.deepspeed_engine import deepspeed_config
 from rayner.config.model_settings import LlmConfig
 from rayner.config.settings import Config
-from rayner.modeling.checkpoint import deepspeed_states
+from rayner.modeling.checkpoint import restrict_unpickling_to_deepspeed_states
 from tests.test_security import Bomb
 
 folder, mark = map(Path, sys.argv[1:])
@@ -279,7 +279,7 @@ torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet"
 def engine(stage, dtype):
     model = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.Linear(8, 8)).to(getattr(torch, dtype))
     model[0].requires_grad_(False)
-    config = Config(device="cpu", dtype=dtype, llm=LlmConfig(zero_stage=stage, batch_size=1, micro_batch=1))
+    config = Config(device="cpu", llm=LlmConfig(dtype=dtype, zero_stage=stage, batch_size=1, micro_batch=1))
     own = [p for p in model.parameters() if p.requires_grad]
     return deepspeed.initialize(
         model=model, optimizer=torch.optim.AdamW(own), config=deepspeed_config(config, 1), dist_init_required=False
@@ -292,7 +292,7 @@ for stage in (2, 3):
         trained.step()
         trained.save_checkpoint(place, tag="state", exclude_frozen_parameters=True)
         again = engine(stage, dtype)
-        with deepspeed_states():
+        with restrict_unpickling_to_deepspeed_states():
             path, _ = again.load_checkpoint(place, tag="state", load_module_strict=False)
         assert path, "nothing was taken up"
         state = [s for s in again.optimizer.optimizer.state.values() if s]
@@ -301,7 +301,7 @@ for stage in (2, 3):
         poisoned.unlink()
         torch.save({"optimizer_state_dict": Bomb(mark)}, poisoned)
         try:
-            with deepspeed_states():
+            with restrict_unpickling_to_deepspeed_states():
                 engine(stage, dtype).load_checkpoint(place, tag="state", load_module_strict=False)
         except pickle.UnpicklingError:
             print("refused", stage, dtype)
@@ -395,9 +395,9 @@ def test_a_document_cannot_write_into_the_page(tmp_path):
 
 DASHBOARD = """
 import time, urllib.error, urllib.request, psutil, ray
-from rayner.cluster.session import session
+from rayner.cluster.session import ray_session
 
-with session():
+with ray_session():
     host, _, port = ray.init(address="auto", ignore_reinit_error=True).dashboard_url.partition(":")
     own = [psutil.Process(), *psutil.Process().children(recursive=True)]
     held = [item for process in own for item in process.net_connections("inet") if item.status == psutil.CONN_LISTEN]
