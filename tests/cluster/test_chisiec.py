@@ -71,7 +71,12 @@ def done(folder):
 
 
 def test_the_settings_are_read(folder):
-    assert load_config(folder / "mine.yaml").types == {"PER": "人名", "LOC": "地名", "OFI": "官職", "BOOK": "書名"}
+    assert load_config(folder / "mine.yaml").llm.type_glosses == {
+        "PER": "人名",
+        "LOC": "地名",
+        "OFI": "官職",
+        "BOOK": "書名",
+    }
 
 
 def test_the_tags_are_read_as_they_stand(folder):

@@ -60,7 +60,7 @@ def test_what_a_job_makes_in_an_object_store_is_what_it_makes_in_a_folder(job, r
     ]
     assert {item.path for item in found} == {f"s3://drill/corpus/{item.doc_id}.txt" for item in found}
     there = Run(storage_path("s3://drill/run"))
-    assert read_json(there.path("fusion.json"))["rule"] == read_json(run.path("fusion.json"))["rule"]
+    assert read_json(there.path("fusion.json"))["region_rule"] == read_json(run.path("fusion.json"))["region_rule"]
     assert list(there.step_result("data")["faults"]) == ["s3://drill/labelled.txt"]
     assert "s3://drill/corpus/壞.txt" in there.path("report.html").read_text(encoding="utf-8")
     assert not there.path("lock.json").exists()

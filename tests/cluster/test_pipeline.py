@@ -89,7 +89,7 @@ def test_the_adapter_is_not_empty_and_moved_and_the_base_is_beside_it(run, confi
     assert proved["adapted_modules"] == layers * linear
     assert run.step_result("train_llm")["lora"].items() >= proved.items()
     saved = read_json(run.path("models", "llm", "llm.json"))
-    assert (saved["base"], saved["adapter"], saved["task"]) == ("base", "adapter", "")
+    assert (saved["base"], saved["adapter"], saved["instruction"]) == ("base", "adapter", "")
     assert load_llm(config, run).types == saved["types"] == run.step_result("data")["types"]
 
 

@@ -111,7 +111,7 @@ from rayner.runs.progress import Progress, progress_display
 start_logging()
 with ray_session():
     progress = Progress('tag', 9000, 'characters', progress_display(log_seconds=0.2))
-    for _ in range(9): time.sleep(0.1); progress.add(1000)" """
+    for _ in range(9): time.sleep(0.1); progress.advance(1000)" """
 
 
 def test_progress_is_a_plain_line_with_done_total_rate_and_time_left(node):
