@@ -1,6 +1,7 @@
-"""Text, entities and tags: how entities are written and read, and how text is cut.
+"""Representation of text, entities and tags, and splitting of text into segments.
 
-Start with `spans` (what an entity is, everywhere in rayner), then `predictions` (what both models predict for a
-segment; `SegmentPrediction` travels through the whole job). `tags` and `markup` are the two notations of entities. This
-room imports only the standard library, numpy and `rayner.errors`; it reads no files.
+Start with `spans`: its `Span` class stands for an entity everywhere in rayner. Then read `predictions`: its
+`SegmentPrediction` holds both models' predictions for a segment and passes through the whole job. `tags` and `markup`
+are the two notations of entities. This package imports only the standard library, numpy and `rayner.errors`, and it
+reads no files.
 """

@@ -1,6 +1,6 @@
-"""The entity types that rayner has names for, in the one order in which pages and tables list them.
+"""The entity types that have names in rayner, in the order in which pages and tables list them.
 
-Any other type works as well: types come from the labelled files. These only have glosses.
+Types come from the labelled files, so any other type works as well. It only has no names here.
 """
 
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class EntityType:
-    """A type's code in labelled files, and what it means: in English, simplified and traditional Chinese."""
+    """A type's code in labelled files, and its name in English, simplified Chinese and traditional Chinese."""
 
     code: str
     english: str

@@ -6,7 +6,7 @@ The LLM's own markup is not XML and has its own rule: `rayner.text.markup.escape
 import re
 from collections.abc import Callable
 
-NOT_IN_XML = "\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff"  # in a regular expression's [...]: XML 1.0 cannot write these
+NOT_IN_XML = "\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff"  # for [...] of a regex: not allowed in XML 1.0
 CHAR_REFERENCES = {'"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
 _ALWAYS = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
@@ -15,8 +15,8 @@ def make_html_or_xml_escaper(extra_char_pattern: str, replace_extra_char: Callab
     """Return a function that escapes `&`, `<` and `>` in a text, and replaces further characters.
 
     Args:
-        extra_char_pattern: The further characters, as they stand between `[` and `]` of a regular expression.
-        replace_extra_char: Returns what to write for one of them.
+        extra_char_pattern: The further characters, written as inside `[...]` of a regular expression.
+        replace_extra_char: Returns the replacement of one of these characters.
 
     """
     pattern = re.compile(f"[&<>{extra_char_pattern}]")
@@ -39,14 +39,14 @@ def make_xml_escaper(replace_illegal: Callable[[str], str]) -> Callable[[str], s
     """Return a function that escapes a text for the content of an XML element.
 
     Args:
-        replace_illegal: Returns what to write for a character that XML 1.0 cannot hold.
+        replace_illegal: Returns the replacement of a character that XML 1.0 does not allow.
 
     """
     return make_html_or_xml_escaper(f'"\r{NOT_IN_XML}', lambda char: CHAR_REFERENCES.get(char) or replace_illegal(char))
 
 
 def escape_attribute(value: str) -> str:
-    """Escape a value for an attribute in double quotes. A character that XML cannot hold becomes its code point."""
+    """Escape a value for an attribute in double quotes. A character that XML does not allow becomes its code point."""
     return _escape_attribute(value)
 
 

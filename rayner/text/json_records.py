@@ -1,7 +1,7 @@
-"""Frozen dataclasses to JSON values and back, for files that a later job reads.
+"""Conversion of frozen dataclasses to JSON values and back, for files that a later job reads.
 
-A field may be a plain value, another dataclass, a tuple, a list, or a mapping from strings. A class may have `to_json`
-and `from_json` of its own.
+A field may be a plain value, another dataclass, a tuple, a list, or a mapping from strings. A class may define its own
+`to_json` and `from_json`.
 """
 
 import dataclasses
@@ -18,7 +18,8 @@ T = TypeVar("T")
 def check_format_version(tree: Mapping[str, Any], expected: int, source: object, remedy: str) -> None:
     """Raise ConfigError unless `format_version` is the expected one.
 
-    source: the file, and remedy: what to do, both for the message.
+    source: the file, for the message.
+    remedy: what the user should do, for the message.
     """
     found = tree.get("format_version") if isinstance(tree, Mapping) else None
     if found != expected:
@@ -30,7 +31,10 @@ def check_format_version(tree: Mapping[str, Any], expected: int, source: object,
 
 
 def record_to_json(record: Any) -> dict[str, Any]:  # noqa: ANN401 - any dataclass
-    """Return the fields of a dataclass by name, as JSON values; a field that may be None is left out where it is."""
+    """Return the fields of a dataclass by name, as JSON values.
+
+    A field whose default and value are both None is left out.
+    """
     values = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
     return {
         field.name: _value_to_json(values[field.name])
@@ -52,9 +56,10 @@ def _value_to_json(value: Any) -> Any:  # noqa: ANN401 - any value of a record
 
 
 def record_from_json(cls: type[T], tree: Mapping[str, Any]) -> T:
-    """Build a dataclass from what `record_to_json` returned; absent keys take the fields' defaults.
+    """Build a dataclass from the values that `record_to_json` returned.
 
-    Raises TypeError for unknown keys, and for missing ones without a default.
+    A field whose key is missing takes its default. Raises TypeError for an unknown key, and for a missing key whose
+    field has no default.
     """
     hints = typing.get_type_hints(cls)
     return cls(**{key: _value_from_json(hints.get(key), value) for key, value in tree.items()})

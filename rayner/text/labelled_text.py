@@ -7,7 +7,7 @@ from rayner.text.spans import Span
 
 @dataclass(frozen=True, slots=True)
 class LabelledSentence:
-    """A sentence with its entities, to be shown to the LLM or learned from."""
+    """A sentence with its entities, used as an example for the LLM or as training data."""
 
     text: str
     spans: tuple[Span, ...]
@@ -17,13 +17,18 @@ class LabelledSentence:
 class LabelledFile:
     """One labelled file as one stream of characters.
 
-    spans: the entities, in order, free of overlaps.
-    blanks: offsets of the characters before which a blank line stood, repeated for repeated blank lines; `len(text)`
-        for those at the end. They neither break entities nor make characters; an export can put them back.
-    faults: how often each irregularity was met, 0 included: `no_begin` and `no_end` (entities without their first or
-        last tag, mended as `tags.tags_to_spans` says), `blank_lines`, `private_use` and `beyond_bmp` (characters),
-        `line_separators` (characters of LINE_SEPARATORS), `crlf` (lines that end so), `bom` (dropped from the start
-        of the file) and `docstart` (skipped lines).
+    spans: entities, in order, without overlaps.
+    blank_line_offsets: for each blank line, the offset of the character that follows it; `len(text)` at the end of the
+        file. Blank lines do not end entities and are not characters of `text`. An export can write them again.
+    faults: how often each irregularity occurs, including those with count 0:
+        - `no_begin`, `no_end`: entities without their first or last tag, repaired as the module `tags` says.
+        - `blank_lines`: blank lines.
+        - `private_use`: private-use characters.
+        - `beyond_bmp`: characters outside the Basic Multilingual Plane.
+        - `line_separators`: characters of LINE_SEPARATORS.
+        - `crlf`: lines that end with CR LF.
+        - `bom`: byte order marks, which are removed from the start of the file.
+        - `docstart`: skipped `-DOCSTART-` lines.
     """
 
     path: str

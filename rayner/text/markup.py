@@ -1,6 +1,6 @@
 """Tagged text, as the LLM reads and writes it: `<NG>楚</NG>使怒去`.
 
-A literal `<` or `&` in the text is written `&lt;` or `&amp;`, so that every text survives the round trip.
+A literal `<` or `&` in the text is written `&lt;` or `&amp;`, so that `parse_markup` gives back the same text.
 """
 
 import re
@@ -15,7 +15,7 @@ _PIECE = re.compile(rf"<(?P<close>/?)(?P<type>{_TYPE})>|&(?P<entity>lt|amp);|(?P
 
 
 def is_markup_type(name: str) -> bool:
-    """Say whether markup can hold an entity type of this name: no white space, `<`, `>`, `/` or `&`."""
+    """Say whether markup can hold this entity type. The type must not contain white space, `<`, `>`, `/` or `&`."""
     return bool(re.fullmatch(_TYPE, name))
 
 
@@ -27,7 +27,7 @@ def escape_char(char: str) -> str:
 def spans_to_markup(text: str, spans: Iterable[Span]) -> str:
     """Write the text with `<X>...</X>` around each entity.
 
-    Raises ValueError for overlapping spans, and for a type that `parse_markup` would not read back.
+    Raises ValueError for overlapping spans, and for a type that cannot be written (`is_markup_type`).
     """
     parts: list[str] = []
     end = 0
@@ -43,17 +43,17 @@ def spans_to_markup(text: str, spans: Iterable[Span]) -> str:
 
 @dataclass(frozen=True)
 class ParsedMarkup:
-    """Text and spans read from markup."""
+    """The text and spans read from markup."""
 
     text: str
     spans: tuple[Span, ...]
 
 
 def parse_markup(markup: str) -> ParsedMarkup:
-    """Read what `spans_to_markup` wrote; the exact inverse.
+    """Read the text and spans that `spans_to_markup` wrote.
 
-    Raises ValueError, with the offset in `markup`, for anything else: an unescaped `<` or `&`, a tag that closes
-    nothing, an entity that is empty, nested or never closed.
+    Raises ValueError for any other input: an unescaped `<` or `&`, a tag that closes nothing, or an entity that is
+    empty, nested or never closed.
     """
     chars: list[str] = []
     spans: list[Span] = []

@@ -1,4 +1,4 @@
-"""What each model predicts for a segment: the contract between models and fusion."""
+"""The data that models produce and fusion rules read: both models' predictions for a segment."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,12 +15,14 @@ _IMPOSSIBLE = np.float32(-30)  # natural logarithm of a negligible probability
 
 @dataclass(frozen=True, slots=True)
 class SlmPrediction:
-    """The small model's prediction for a text.
+    """The SLM's prediction for a text.
 
-    spans: its entities, without overlaps. entropy: [n_chars], of each character's label distribution, nats.
-    log_probs: [n_chars, n_labels] these distributions, natural log, in the order of `bmes_labels`; None where nobody
-        needs them.
-    sentence_vector: [hidden], of length 1, where the tagger was asked for it and has one for the whole text.
+    spans: entities, without overlaps.
+    entropy: entropy of each character's label distribution, shape [n_chars], nats.
+    log_probs: label distributions of the characters, shape [n_chars, n_labels], natural log. The labels are in the
+        order of `bmes_labels`. None if no later step needs them.
+    sentence_vector: embedding of the text, shape [hidden], L2 norm 1. None if it was not requested, or if the tagger
+        has no vector for the whole text.
     """
 
     spans: tuple[Span, ...]
@@ -29,7 +31,10 @@ class SlmPrediction:
     sentence_vector: npt.NDArray[np.float32] | None = None
 
     def pad(self, before: int, after: int) -> "SlmPrediction":
-        """Return the prediction for a text with more characters before and after, which are certainly no entity."""
+        """Return the prediction for the text with `before` more characters in front and `after` more behind.
+
+        The added characters have label O with probability 1.
+        """
         spans = tuple(span.shift(before) for span in self.spans)
         log_probs = self.log_probs
         if log_probs is not None:
@@ -39,15 +44,18 @@ class SlmPrediction:
 
 
 def empty_prediction(n_chars: int = 0) -> SlmPrediction:
-    """Return the small model's prediction of no entity with entropy 0, also for a segment that it has not seen."""
+    """Return a prediction with no entities and entropy 0, also used for a segment that the SLM has not seen."""
     return SlmPrediction((), np.zeros(n_chars, dtype=np.float32))
 
 
 def decode_log_probs(log_probs: Sequence[npt.NDArray[np.float32]], labels: Sequence[str]) -> list[SlmPrediction]:
-    """Compute spans and entropies of many texts at once.
+    """Compute the entities and entropies of many texts at once.
 
-    log_probs: of each text [n_chars, n_labels], natural log; labels: from `bmes_labels`.
-    The spans are those of the most probable legal labels (`viterbi_decode`); a text without characters gets none.
+    log_probs: one array for each text, shape [n_chars, n_labels], natural log.
+    labels: the labels of the columns, from `bmes_labels`.
+
+    The entities are those of the most probable legal label sequence (`viterbi_decode`). A text without characters has
+    no entities.
     """
     no_entropy = np.zeros(0, dtype=np.float32)
     predictions = [SlmPrediction((), no_entropy, no_entropy.reshape(0, len(labels)))] * len(log_probs)
@@ -69,7 +77,7 @@ def decode_log_probs(log_probs: Sequence[npt.NDArray[np.float32]], labels: Seque
 
 @dataclass(frozen=True, slots=True)
 class LlmEntity:
-    """An entity of the LLM, with its two probabilities (method, section 3)."""
+    """An entity that the LLM predicted, with its category and boundary probabilities (method, section 3)."""
 
     span: Span
     category_prob: float
@@ -78,13 +86,14 @@ class LlmEntity:
 
 @dataclass(frozen=True, slots=True)
 class LlmAnswer:
-    """The LLM's answer on a text.
+    """The LLM's answer for a text.
 
-    entities: without overlaps.
-    slot_probs: [n_chars + 1]; at i the product of the probabilities of the choices made between character i - 1 and
-        character i (to close, to open, the type, or to copy on); at n_chars those made after the last character. From
-        where on the answer was not read, because it could not matter, they are NaN.
-    passes: forward passes that it took.
+    entities: entities, without overlaps.
+    slot_probs: probability of the LLM's choices at each slot, shape [n_chars + 1]. A slot is a position between two
+        characters. Slot i lies before character i, and slot n_chars lies after the last character. The value is the
+        product over all choices at the slot (close an entity, open one, choose its type, copy the next character). It
+        is NaN for the slots at the end that were not read, because they could not change the output.
+    passes: number of forward passes that the answer took.
     """
 
     entities: tuple[LlmEntity, ...]
@@ -98,12 +107,15 @@ class LlmAnswer:
 
     @property
     def last_known_slot(self) -> int:
-        """The last slot that was read; n_chars for a whole answer."""
+        """The index of the last slot that was read; n_chars for a whole answer."""
         unread = np.isnan(self.slot_probs)
         return int(unread.argmax() if unread.any() else len(unread)) - 1
 
     def pad(self, before: int, after: int) -> "LlmAnswer":
-        """Return the answer on a text with more characters before and after, which are certainly no entity."""
+        """Return the answer for the text with `before` more characters in front and `after` more behind.
+
+        The added characters are in no entity, and their slots have probability 1.
+        """
         entities = tuple(
             LlmEntity(entity.span.shift(before), entity.category_prob, entity.boundary_prob) for entity in self.entities
         )
@@ -112,9 +124,10 @@ class LlmAnswer:
 
 
 def join_window_answers(answers: Sequence[LlmAnswer], windows: Sequence[Window]) -> LlmAnswer:
-    """Join the answers on the windows of a text into one on the text.
+    """Join the answers for the windows of a text into one answer for the text.
 
-    An entity counts where the window that keeps its first character puts it, unless it would overlap the one before.
+    An entity is taken from the window that keeps its first character. It is dropped if it overlaps the entity taken
+    before it.
     """
     entities: list[LlmEntity] = []
     slot_probs: list[npt.NDArray[np.float32]] = []
@@ -130,10 +143,11 @@ def join_window_answers(answers: Sequence[LlmAnswer], windows: Sequence[Window])
 
 @dataclass(frozen=True, slots=True)
 class GateDecision:
-    """What the gate decided about a segment, under the run's fusion rule.
+    """The gate's decision about a segment, under the run's fusion rule.
 
-    ask_llm: whether the LLM is asked. could_change: whether some LLM answer could change the fused entities; None if
-    the gate did not need to know. stop_mask: [n_chars + 1] slots at which decoding may stop; None reads whole answers.
+    ask_llm: whether the LLM is asked.
+    could_change: whether some LLM answer could change the fused entities; None if the gate did not need to know.
+    stop_mask: slots at which decoding may stop, shape [n_chars + 1]. None means that whole answers are read.
     """
 
     ask_llm: bool
@@ -143,13 +157,16 @@ class GateDecision:
 
 @dataclass(frozen=True, slots=True)
 class SegmentPrediction:
-    """A segment with the predictions of both models so far.
+    """A segment with the predictions that the models have made so far.
 
-    start, end: offsets in the document.
-    slm: `empty_prediction` before the small model has seen the segment. llm: None if the LLM was skipped or failed.
-    gold: the gold entities of a labelled segment.
-    gated: whether the gate skipped the LLM; gate: its decision, which is not stored.
-    error: why the segment was set aside, else None.
+    start: offset of the segment's first character in the document.
+    end: offset after its last character.
+    slm: the SLM's prediction; `empty_prediction` before the SLM has seen the segment.
+    llm: the LLM's answer; None if the LLM was skipped or failed.
+    gold: gold entities, if the segment is labelled.
+    gated: whether the gate skipped the LLM.
+    error: why the segment was set aside; None if it was not.
+    gate: the gate's decision. It is not stored.
     """
 
     doc_id: str

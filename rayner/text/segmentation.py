@@ -1,9 +1,9 @@
-"""Cutting text into segments (sentences), and long segments into windows.
+"""Splitting of text into segments (sentences), and of long segments into windows.
 
-A sentence ends after 。？！ and the closing marks that follow, or at a line break; never at a fixed length
-(method, section 1). Segments partition the text: joined, they are the text. A sentence longer than a model's
-window is cut into overlapping windows, and each character's result is taken from the window in which it has the
-most context on its nearer side.
+A sentence ends after 。？！ and the closing marks that follow, or at a line break. It is never cut at a fixed length
+(method, section 1). Segments partition the text: joined, they are the text. A sentence longer than a model's window is
+split into overlapping windows. Each character's result comes from the window in which the character is farthest from
+the nearer edge.
 """
 
 import itertools
@@ -15,7 +15,7 @@ _SENTENCE = re.compile(r"[^。？！\n]*(?:[。？！]+[」』”’）》〕】
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Characters [start, end) that a model sees; of its results, those of [keep_start, keep_end) are kept."""
+    """The characters [start, end) that a model sees. Only its results for [keep_start, keep_end) are kept."""
 
     start: int
     end: int
@@ -24,7 +24,7 @@ class Window:
 
     @property
     def kept_slice(self) -> slice:
-        """What is kept, counted from the window's start."""
+        """The characters whose results are kept, counted from the window's start."""
         return slice(self.keep_start - self.start, self.keep_end - self.start)
 
 
@@ -44,9 +44,9 @@ def bounds_without_whitespace(text: str) -> tuple[int, int]:
 
 
 def split_windows(n_chars: int, size: int, overlap: int) -> list[Window]:
-    """Cut `n_chars` characters into windows of at most `size` that overlap by at least `overlap`.
+    """Split `n_chars` characters into windows of at most `size` characters that overlap by at least `overlap`.
 
-    What they keep partitions the text. Raises ValueError unless 0 <= overlap < size.
+    The kept parts of the windows partition the text. Raises ValueError unless 0 <= overlap < size.
     """
     if not 0 <= overlap < size:
         raise ValueError(f"expected 0 <= overlap < size, found overlap {overlap} and size {size}")

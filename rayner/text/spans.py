@@ -1,6 +1,6 @@
-"""Spans: the one way entities are written inside rayner.
+"""The `Span` class, which represents every entity inside rayner.
 
-Offsets are Unicode code points, half-open, into the unchanged text. Other conventions exist only in exporters.
+Offsets count Unicode code points in the unchanged text, and the end is excluded. Only exporters use other conventions.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,18 +16,20 @@ class Span:
     type: str
 
     def shift(self, offset: int) -> "Span":
-        """Return the entity in a text that begins `offset` characters earlier."""
+        """Return the span with `offset` added to its start and end."""
         return Span(self.start + offset, self.end + offset, self.type)
 
     def overlaps(self, other: "Span") -> bool:
-        """Say whether the two share a character."""
+        """Say whether the two spans share a character."""
         return self.start < other.end and other.start < self.end
 
 
 def sort_and_check_spans(spans: Iterable[Span], n_chars: int) -> tuple[Span, ...]:
     """Return the spans in order of start. Raises ValueError if one is empty, overlaps another or leaves the text.
 
-    n_chars: length of the text. Such spans come from a programming error, not from data.
+    n_chars: length of the text.
+
+    Such a span comes from a programming error, not from bad data.
     """
     ordered = tuple(sorted(spans))
     end = 0
@@ -39,5 +41,5 @@ def sort_and_check_spans(spans: Iterable[Span], n_chars: int) -> tuple[Span, ...
 
 
 def crop_spans(spans: Sequence[Span], start: int, end: int) -> tuple[Span, ...]:
-    """Return the spans that lie wholly inside [start, end), with offsets counted from `start`."""
+    """Return the spans that lie completely inside [start, end), with offsets counted from `start`."""
     return tuple(span.shift(-start) for span in spans if start <= span.start and span.end <= end)

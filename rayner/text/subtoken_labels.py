@@ -1,7 +1,7 @@
-"""Labels of characters and labels of sub-tokens (method, section 1; the paper's Table 1).
+"""Conversion between labels of characters and labels of sub-tokens (method, section 1; the paper's Table 1).
 
-A character that the tokenizer splits into i tokens gets i labels. The way back scores each character label by the joint
-probability of its token labels.
+A character that the tokenizer splits into i tokens gets i labels. In the other direction, the score of a character
+label is the joint probability of its token labels.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ _EXPANSION = {"B": "BMM", "M": "MMM", "E": "MME", "S": "BME"}  # first, middle a
 
 
 def expand_label(label: str, n_tokens: int) -> list[str]:
-    """Return the labels of a character's `n_tokens` tokens (Table 1). Raises ValueError for no tokens."""
+    """Return the labels of a character's `n_tokens` tokens (Table 1). Raises ValueError if there are no tokens."""
     if n_tokens < 1:
         raise ValueError("a character without tokens would be lost")
     prefix, type_ = split_tag(label)
@@ -30,11 +30,12 @@ def collapse_log_probs(
 ) -> npt.NDArray[np.floating]:
     """Turn label distributions of tokens into distributions of characters, [n_chars, n_labels], natural log.
 
-    token_log_probs: [sum(counts), n_labels], natural log.
-    tokens_per_char: [n_chars], tokens of each character, all >= 1.
+    token_log_probs: label distributions of all tokens, shape [sum(tokens_per_char), n_labels], natural log.
+    tokens_per_char: number of tokens of each character, shape [n_chars], all >= 1.
+    labels: the labels of the columns.
 
-    A character of one token keeps that token's distribution. A character of several gets the joint probability of each
-    label's expansion, normalised over the labels.
+    A character with one token keeps that token's distribution. For a character with several tokens, each label gets the
+    joint probability of its token labels (`expand_label`), normalised over the labels.
     """
     if len(tokens_per_char) == 0 or tokens_per_char.max() == 1:
         return token_log_probs

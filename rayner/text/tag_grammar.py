@@ -1,8 +1,8 @@
-"""The grammar of LLM answers: the text copied, plus tags (method, section 4, "Draft and verify").
+"""The grammar of LLM answers. An answer is the copied text plus tags (method, section 4, "Draft and verify").
 
-At each step the grammar allows only the next character, the opening of a type, or the end of the open entity. So every
-answer without its tags is the text, whatever the model prefers. Tokens are numbers here; the owner of the tokenizer
-says how characters and tags are spelled.
+At each step the grammar allows only the next character, an opening tag, or the closing tag of the open entity. So an
+answer without its tags is always the text. This module handles tokens as numbers: the caller that owns the tokenizer
+passes the tokens of characters and tags.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,12 +24,12 @@ class TokenRole(Enum):
     OPEN = "open"  # the `<` before a type
     TYPE = "type"  # first token that spells a type
     CLOSE = "close"  # the `</` after an entity
-    REST = "rest"  # what had to follow one of these
+    REST = "rest"  # a later token of one of the above
 
 
 @dataclass(frozen=True)
 class TagSpelling:
-    """Tokens of `<`, `</`, `>` and of each type's name. No type's tokens may be another's."""
+    """The tokens of `<`, `</`, `>` and each type's name. Two types must not have the same tokens."""
 
     open: TokenIds
     close: TokenIds
@@ -39,10 +39,13 @@ class TagSpelling:
 
 @dataclass(frozen=True, slots=True)
 class GrammarState:
-    """Where an answer stands: `copied` characters, the open type ('' for none), tokens that must follow.
+    """The state of the grammar after a part of an answer.
 
-    choosing: the tokens that already spell the type after `<`, or None when no type is being chosen.
-    fresh: an entity was just opened and holds no character yet.
+    n_copied: number of characters copied so far.
+    open_type: type of the open entity; "" if none is open.
+    forced_tokens: tokens that must follow.
+    type_prefix: tokens of the type's name that already follow `<`; None if no type is being chosen.
+    just_opened: whether an entity was just opened and has no character yet.
     """
 
     n_copied: int = 0
@@ -56,7 +59,9 @@ class GrammarState:
 class AnswerToken:
     """One token of an answer.
 
-    allowed: the tokens that could stand here. slot: how many characters were copied before it.
+    allowed: the tokens that the grammar allowed here.
+    slot: number of characters copied before the token.
+    role: what the token does.
     """
 
     token: int
@@ -66,10 +71,13 @@ class AnswerToken:
 
 
 class TagGrammar:
-    """The grammar of the answers on one text.
+    """The grammar of the answers for one text.
 
-    chars: the tokens of each character, none empty; tags: how tags are spelled.
-    Raises ValueError if a character starts like a tag, which would make answers ambiguous.
+    chars: tokens of each character, at least one.
+    tags: tokens of the tags.
+
+    Raises ValueError if a character has no tokens. Also raises ValueError if a character starts with the first token of
+    a tag, because answers would be ambiguous.
     """
 
     def __init__(self, chars: Sequence[TokenIds], tags: TagSpelling) -> None:
@@ -81,7 +89,10 @@ class TagGrammar:
         self._types = {(*tokens, *tags.end): kind for kind, tokens in tags.types.items()}
 
     def allowed_tokens(self, state: GrammarState) -> TokenIds:
-        """Return the tokens that may follow; the first copies on. None once the answer is complete."""
+        """Return the tokens that may follow; an empty tuple once the answer is complete.
+
+        If the next character may be copied, its token comes first.
+        """
         if state.forced_tokens:
             return state.forced_tokens[:1]
         if state.type_prefix is not None:
@@ -117,7 +128,7 @@ class TagGrammar:
         return GrammarState(state.n_copied, forced_tokens=self.spelling.open[1:], type_prefix=()), TokenRole.OPEN
 
     def spell_answer(self, spans: Sequence[Span]) -> list[AnswerToken]:
-        """Return the tokens of the answer with these entities: a training target or a draft.
+        """Return the tokens of the answer that marks these entities, as a training target or a draft.
 
         Raises ValueError for a type without a spelling.
         """
@@ -138,7 +149,8 @@ class TagGrammar:
     ) -> int:
         """Return the allowed token that leads to an answer with these entities.
 
-        span_by_start: each entity by its first character. span_ends: the slots at which entities end.
+        span_by_start: each entity by the offset of its first character.
+        span_ends: the slots at which entities end.
         """
         if len(allowed) == 1:
             return allowed[0]
@@ -153,12 +165,15 @@ class TagGrammar:
     ) -> LlmAnswer:
         """Read entities and probabilities from the tokens of an answer.
 
-        tokens: of the answer; probs: the probability of each; passes: forward passes that it took.
-        partial: the answer may stop right after the first token of a character; slots that it did not reach are NaN.
+        tokens: tokens of the answer.
+        probs: probability of each token.
+        passes: number of forward passes that the answer took.
+        partial: whether the answer may stop right after the first token of a character. Slots that it did not reach are
+            NaN.
 
-        Category probability: of the first token that spells the type. Boundary probability: the mean over the opening
-        `<`, the closing `</`, and the token just before each, if there is one (method, section 3).
-        Tokens without an alternative do not count in `slot_probs`.
+        The category probability is that of the first token of the type's name. The boundary probability is the mean
+        over the opening `<`, the closing `</`, and the token just before each of these two, if there is one (method,
+        section 3). Tokens without an alternative do not count in `slot_probs`.
         Raises ValueError for a token that the grammar does not allow, and for an answer that stops early.
         """
         slot_probs = np.ones(len(self.char_tokens) + 1, dtype=np.float32)

@@ -1,10 +1,13 @@
-"""Spans as character tags (BMES and its relatives), and the labels that a tagger chooses from.
+"""Conversion between spans and character tags (BMES and similar schemes), and the labels that a tagger chooses from.
 
-Reading accepts the spellings in use: BMES, BIOES/BIESO, BILOU, BIO, with `I-` or `M-` inside. Writing is BMES.
+Reading accepts the common schemes: BMES, BIOES/BIESO, BILOU and BIO, with `I-` or `M-` inside. Writing is BMES.
 
-Illegal sequences occur in gold data and in models' output alike. The policy for both: *nothing labelled is dropped*. A
-span begins at B, at S, and at any M or E that continues nothing; it ends after E or S, and before O, B, S or another
-type. Each irregular step is counted, so that a report can say how often it happened.
+Both gold data and model output contain illegal sequences. They are repaired so that no labelled character is lost:
+
+- A span begins at B, at S, and at an M or E that does not continue an open span.
+- A span ends after E or S, and before O, B, S or another type.
+
+Repairs are counted, so that a report can say how often they happened.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,9 +24,10 @@ _CANONICAL = {"B": "B", "M": "M", "I": "M", "E": "E", "L": "E", "S": "S", "U": "
 
 @dataclass(frozen=True)
 class DecodedTags:
-    """Spans read from a tag sequence, and how many irregular steps the policy had to mend.
+    """Spans read from a tag sequence, and the number of repairs.
 
-    no_begin, no_end: entities without their first tag, and without their last.
+    no_begin: number of entities without their first tag.
+    no_end: number of entities without their last tag.
     """
 
     spans: tuple[Span, ...]
@@ -32,14 +36,14 @@ class DecodedTags:
 
     @property
     def n_faults(self) -> int:
-        """Irregular steps of both kinds."""
+        """The number of repairs of both kinds."""
         return self.no_begin + self.no_end
 
 
 def split_tag(tag: str) -> tuple[str, str]:
-    """Split a tag into prefix, in its BMES spelling, and type: 'B-NR' into ('B', 'NR'), 'O' into ('O', '').
+    """Split a tag into its BMES prefix and its type: 'B-NR' into ('B', 'NR'), 'O' into ('O', '').
 
-    Raises ValueError for anything else.
+    Raises ValueError for an unknown tag.
     """
     if tag == OUTSIDE:
         return OUTSIDE, ""
@@ -50,14 +54,16 @@ def split_tag(tag: str) -> tuple[str, str]:
 
 
 def scheme_marks_ends(tags: Iterable[str]) -> bool:
-    """Say whether a tag sequence marks where entities end (BMES, BIOES), rather than leaving it open (BIO)."""
+    """Say whether the tags mark where entities end, as in BMES and BIOES but not in BIO."""
     return any(split_tag(tag)[0] in "ES" for tag in set(tags))
 
 
 def tags_to_spans(tags: Sequence[str], *, ends_marked: bool = True) -> DecodedTags:
     """Read the spans of a tag sequence, one tag per character.
 
-    ends_marked: whether the scheme marks ends (`scheme_marks_ends`); if not, an entity that just stops is no fault.
+    ends_marked: whether the scheme marks ends (`scheme_marks_ends`). If it does not, an entity without an end tag is no
+        fault.
+
     Raises ValueError for an unknown tag.
     """
     spans: list[Span] = []
@@ -84,7 +90,10 @@ def tags_to_spans(tags: Sequence[str], *, ends_marked: bool = True) -> DecodedTa
 
 
 def spans_to_tags(spans: Iterable[Span], n_chars: int) -> list[str]:
-    """Write spans without overlaps as BMES tags, one per character: the inverse of `tags_to_spans` on legal tags."""
+    """Write spans without overlaps as BMES tags, one per character.
+
+    On legal tags this is the inverse of `tags_to_spans`.
+    """
     tags = [OUTSIDE] * n_chars
     for span in spans:
         if span.end - span.start == 1:
@@ -98,14 +107,15 @@ def spans_to_tags(spans: Iterable[Span], n_chars: int) -> list[str]:
 
 
 def bmes_labels(types: Iterable[str]) -> tuple[str, ...]:
-    """Return all BMES labels for the types, `O` first, in an order that depends on the types alone."""
+    """Return all BMES labels: `O`, then those of each type, with the types in sorted order."""
     return (OUTSIDE, *(f"{prefix}-{type_}" for type_ in sorted(set(types)) for prefix in "BMES"))
 
 
 def legal_transitions(labels: Sequence[str]) -> npt.NDArray[np.bool_]:
-    """Return which label may follow which, [n_labels + 1, n_labels + 1], from row to column.
+    """Return a mask of the label transitions that BMES allows, shape [n_labels + 1, n_labels + 1].
 
-    The last row stands for the start of the text, the last column for its end.
+    Entry [i, j] says whether label j may follow label i. The last row stands for the start of the text, and the last
+    column for its end.
     """
     parts = [*map(split_tag, labels), (OUTSIDE, "")]
     is_open = np.array([prefix in "BM" for prefix, _ in parts])
@@ -119,9 +129,13 @@ def legal_transitions(labels: Sequence[str]) -> npt.NDArray[np.bool_]:
 
 
 def viterbi_decode(log_probs: npt.NDArray[np.floating], legal: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """Return the most probable legal label sequence as label indices, [n_chars]; characters count as independent.
+    """Return the most probable legal label sequence as label indices, shape [n_chars].
 
-    log_probs: [n_chars, n_labels], natural log; legal: from `legal_transitions`. Equals the argmax where that is legal.
+    log_probs: label distributions of the characters, shape [n_chars, n_labels], natural log.
+    legal: the mask from `legal_transitions`.
+
+    The probability of a sequence is the product of its characters' label probabilities. If each character's most
+    probable label gives a legal sequence, that sequence is returned.
     """
     best: npt.NDArray[np.int64] = log_probs.argmax(axis=1)
     path = np.concatenate([[-1], best, [-1]])
