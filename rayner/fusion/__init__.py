@@ -1,8 +1,8 @@
-"""Fusion of the two models' predictions: fusion rules, gate, LLM budget, search for the rule, calibration.
+"""Fusion of the two models' predictions: fusion rules, gate, LLM budget, rule search and calibration.
 
-Start with `fusion_rule` (what every rule can do), then `region_rule` (the rule by conflict regions) and `gate` (when
-the LLM need not be asked). `artifact.TunedFusion` is what a run keeps of all this. A new rule implements `FusionRule`
-and gets a line in `artifact` and `rule_search`.
+Start with `fusion_rule` (the interface of every rule). Then read `region_rule` (the rule by conflict regions) and
+`gate` (which skips the LLM where it could not change the result). `artifact.TunedFusion` holds what a run stores. A new
+rule implements `FusionRule` and gets a line in `artifact` and `rule_search`.
 
-Pure functions of plain values: no torch, no Ray, no file system.
+The functions are pure and take plain values. They use no torch, no Ray and no file system.
 """

@@ -1,4 +1,4 @@
-"""`fusion.json`: the tuned rules of a run, and all that tagging with them takes."""
+"""The file `fusion.json`, which holds the tuned rules of a run and everything needed to tag with them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,16 +18,17 @@ FUSION_FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class TunedFusion:
-    """What the search for the fusion rule found.
+    """The result of the search for the fusion rule.
 
-    chosen: the name of the rule that tags: `regions`, `spans` or `module:name`.
-    region_rule: the best rule by regions; span_rule: the learned rule.
-    custom_rules: what users' own rules fitted (JSON values), by name.
-    held_out_f1: strict micro F1 of each rule, by name, on sentences that it was not fitted on (`rule_search`).
-    baseline_f1: the same of `slm`, `llm` and `fused` (the chosen rule).
+    chosen: name of the rule that the run tags with: `regions`, `spans` or `module:name`.
+    region_rule: the best rule by conflict regions.
+    span_rule: the learned rule.
+    custom_rules: by rule name, what the `fit` of each user's rule returned (a JSON value).
+    held_out_f1: by rule name, strict micro F1 on sentences that the rule was not fitted on (`rule_search`).
+    baseline_f1: the same F1 for `slm`, `llm` and `fused` (the chosen rule).
     softmax_over: which softmax the LLM's probabilities come from (the setting `llm.softmax_over`).
-    budget: fitted for the chosen rule.
-    curves: F1 by lambda for each combination of reductions.
+    budget: the LLM budget, fitted for the chosen rule.
+    curves: F1 at each lambda, one curve for each combination of reductions.
     """
 
     chosen: str
@@ -42,9 +43,9 @@ class TunedFusion:
     curves: tuple[WeightCurve, ...]
 
     def load_rule(self, name: str, custom_rules: Mapping[str, CustomRule]) -> FusionRule:
-        """Return the fitted rule of that name.
+        """Return the fitted rule with this name.
 
-        custom_rules: by name, the functions of users' own rules; only that of the wanted name is needed.
+        custom_rules: functions of users' rules, by rule name. Only the functions of the rule `name` are needed.
         """
         rules: dict[str, FusionRule] = {RegionRule.name: self.region_rule, SpanRule.name: self.span_rule}
         if name in rules:
@@ -54,7 +55,7 @@ class TunedFusion:
         )
 
     def budget_is_for(self, rule: FusionRule) -> bool:
-        """Say whether `budget` was fitted for this rule by regions or by spans."""
+        """Say whether `budget` was fitted for this rule. Always false for a user's own rule."""
         rules: dict[str, FusionRule] = {RegionRule.name: self.region_rule, SpanRule.name: self.span_rule}
         return rules.get(self.chosen) == rule
 
@@ -64,9 +65,11 @@ class TunedFusion:
 
     @classmethod
     def from_json(cls, tree: Mapping[str, Any], source: object) -> "TunedFusion":
-        """Read what `to_json` wrote. source: the file, for the message.
+        """Build the fusion from what `to_json` returned.
 
-        Raises ConfigError if another version of the format wrote it.
+        source: the file, for the message.
+
+        Raises ConfigError if another version of the format wrote the file.
         """
         check_format_version(
             tree,

@@ -1,8 +1,8 @@
-"""A budget for the LLM: which sentences to ask about when not all can be (streaming, from the SLM's entropies alone).
+"""The LLM budget, which chooses the sentences to ask the LLM about if it cannot be asked about all.
 
-How often the LLM overturns a tag at which entropy is learned from held-out sentences. A sentence is worth asking about
-by the number of tags that the LLM is expected to overturn in it. The threshold for a share of the sentences comes from
-the held-out ones too, so that no pass over the corpus is needed.
+Held-out sentences show how often the LLM overturns the SLM's tag, as a function of the SLM's entropy. The value of
+asking about a sentence is the number of tags that the LLM is expected to overturn in it. The threshold for a share of
+the sentences also comes from held-out sentences. So the corpus can be processed as a stream, without a first pass.
 """
 
 from collections.abc import Sequence
@@ -20,11 +20,12 @@ _N_SHARES = 100
 
 @dataclass(frozen=True)
 class Budget:
-    """What the held-out sentences say about the worth of asking the LLM.
+    """How many tags the LLM is expected to overturn, learned from held-out sentences.
 
-    entropy_steps, overturned_shares: [n_steps] a rising step function: from each entropy (nats) on, the share of tags
-        that the LLM overturns.
-    expected_by_share: [101] expected overturned tags of the held-out sentences, at shares 0, 1%, ... 100% from the top.
+    entropy_steps: entropies at which the steps of a rising step function begin, shape [n_steps], nats.
+    overturned_shares: share of tags that the LLM overturns on each step, shape [n_steps].
+    expected_by_share: thresholds of the expected number of overturned tags, shape [101]. About i% of the held-out
+        sentences lie above entry i.
     """
 
     entropy_steps: tuple[float, ...]
@@ -32,23 +33,26 @@ class Budget:
     expected_by_share: tuple[float, ...]
 
     def expected_overturned_tags(self, segment: SegmentPrediction, rule: FusionRule) -> float:
-        """Return how many tags of a segment the LLM should overturn; 0 if it cannot overturn any."""
+        """Return how many tags of a segment the LLM is expected to overturn; 0 if it cannot overturn any."""
         if not rule.could_change(segment):
             return 0.0
         return self.sum_overturned_shares(rule.block_entropy(segment.slm))
 
     def sum_overturned_shares(self, entropies: npt.NDArray[np.float64]) -> float:
-        """Sum the shares of tags that the LLM overturns at these entropies, [n_chars], nats."""
+        """Sum the shares of tags that the LLM overturns at these entropies.
+
+        entropies: shape [n_chars], nats.
+        """
         steps = np.searchsorted(self.entropy_steps, entropies, side="right") - 1
         return float(np.where(steps >= 0, np.asarray(self.overturned_shares)[steps], 0.0).sum())
 
     def overturned_tags_threshold(self, llm_share: float) -> float:
-        """Return the expected overturned tags above which about that share of all sentences lies."""
+        """Return the threshold of expected overturned tags that about this share of all sentences exceeds."""
         return float(np.interp(llm_share, np.linspace(0, 1, len(self.expected_by_share)), self.expected_by_share))
 
 
 def fit_budget(segments: Sequence[SegmentPrediction], rule: FusionRule) -> Budget:
-    """Fit the budget to held-out segments that both models answered. Raises ValueError without any."""
+    """Fit the budget to held-out segments that both models answered. Raises ValueError if there are no segments."""
     if not segments:
         raise ValueError("a budget needs held-out sentences")
     entropy = np.concatenate([rule.block_entropy(segment.slm) for segment in segments])
@@ -60,7 +64,7 @@ def fit_budget(segments: Sequence[SegmentPrediction], rule: FusionRule) -> Budge
 
 
 def overturned_mask(segment: SegmentPrediction, rule: FusionRule) -> npt.NDArray[np.bool_]:
-    """Return where the fused tag differs from the SLM's, [n_chars]."""
+    """Return a mask of the characters whose fused tag differs from the SLM's tag, shape [n_chars]."""
     n_chars = len(segment.text)
     fused_tags = spans_to_tags([entity.span for entity in rule.decide(segment)], n_chars)
     slm_tags = spans_to_tags(segment.slm.spans, n_chars)
@@ -70,9 +74,10 @@ def overturned_mask(segment: SegmentPrediction, rule: FusionRule) -> npt.NDArray
 def rank_and_count_passing_gate(
     segments: Sequence[SegmentPrediction], rule: FusionRule, budget: Budget
 ) -> tuple[list[int], int]:
-    """Return the segments' indices in the order in which a growing budget asks, and how many pass the exact gate.
+    """Return the order in which a growing budget asks about the segments, and how many segments pass the gate.
 
-    Those that do not pass come last.
+    The order is a list of segment indices. A segment passes the gate if some LLM answer could change its output.
+    Segments that do not pass come last.
     """
     expected = [budget.expected_overturned_tags(segment, rule) for segment in segments]
     passes_gate = [rule.could_change(segment) for segment in segments]
@@ -82,7 +87,7 @@ def rank_and_count_passing_gate(
 def _fit_isotonic_steps(
     entropy: npt.NDArray[np.float64], overturned: npt.NDArray[np.bool_]
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return the rising step function nearest to the data (isotonic regression, by pooling adjacent violators)."""
+    """Return the rising step function closest to the data (isotonic regression, by pooling adjacent violators)."""
     values, inverse, counts = np.unique(entropy, return_inverse=True, return_counts=True)
     blocks: list[tuple[float, float, float]] = []  # lowest entropy, overturned characters, characters
     for lowest, n_overturned, n_chars in zip(values, np.bincount(inverse, weights=overturned), counts, strict=True):

@@ -1,7 +1,7 @@
 """Probabilities that a fused entity is right, fitted on held-out sentences.
 
-A logistic model of what both models say of an entity. Entities on which the LLM was not consulted have a model of their
-own, fitted on what the SLM says alone.
+The probability comes from a logistic model of both models' predictions. Entities on which the LLM was not consulted
+have a separate logistic model, which uses the SLM's prediction alone.
 """
 
 from collections.abc import Sequence
@@ -20,10 +20,12 @@ _MIN_PROB = 1e-6
 
 @dataclass(frozen=True)
 class Calibration:
-    """Weights of the logistic models; empty where nothing was fitted.
+    """Weights of the logistic models. They are empty if there was nothing to fit the model on.
 
-    with_llm, slm_alone: of fused entities on which the LLM was consulted, and of the others (`calibration_features`).
-    slm, llm: of each model's own confidences (`model_confidence`).
+    with_llm: weights for fused entities on which the LLM was consulted (`calibration_features`).
+    slm_alone: weights for the other fused entities (`calibration_features`).
+    slm: weights for the SLM's own confidences (`model_confidence`).
+    llm: weights for the LLM's own confidences (`model_confidence`).
     """
 
     with_llm: tuple[float, ...] = ()
@@ -45,8 +47,8 @@ def fit_calibration(
 ) -> Calibration:
     """Fit all models on labelled segments that both models answered.
 
-    held_out_entities: of each segment, the entities by rules that were not fitted on it
-    (`rule_search.decide_held_out`): a learned rule is too sure of what it was fitted on.
+    held_out_entities: for each segment, the entities of a rule that was not fitted on it
+        (`rule_search.decide_held_out`). A learned rule is overconfident on segments that it was fitted on.
     """
     consulted = [
         (entity, segment)
@@ -71,10 +73,12 @@ def fit_calibration(
 
 
 def calibration_features(entity: FusedEntity) -> list[float]:
-    """Return the columns of an entity's logistic model.
+    """Return the columns of an entity's logistic model. H is the SLM's mean entropy over the entity, nats.
 
-    Without the LLM: 1 and H. Where the rule gave a probability: 1 and its logit. Otherwise: 1, H, whether both models
-    agree, whether the LLM decided, and the logarithms of the LLM's category and boundary probability.
+    - If the LLM was not consulted: 1 and H.
+    - If the rule gave a probability: 1 and the logit of that probability.
+    - Otherwise: 1, H, whether both models agree, whether the LLM decided, and the logarithms of the LLM's category and
+      boundary probabilities.
     """
     if not entity.llm_consulted:
         return [1.0, entity.slm_entropy]

@@ -1,4 +1,7 @@
-"""The paper's own fusion, character by character, for comparison: its output can be illegal, which is counted."""
+"""The paper's own fusion, character by character, for comparison.
+
+Its output can be illegal, and the faults are counted.
+"""
 
 from rayner.fusion.region_rule import slm_wins
 from rayner.text.predictions import LlmAnswer, SlmPrediction
@@ -6,7 +9,10 @@ from rayner.text.tags import OUTSIDE, DecodedTags, spans_to_tags, split_tag, tag
 
 
 def fuse_by_characters(slm: SlmPrediction, llm: LlmAnswer, weight: float) -> DecodedTags:
-    """Take each character's tag from the more confident model; weight is lambda (method, section 4)."""
+    """Take each character's tag from the more confident model.
+
+    weight: lambda (method, section 4).
+    """
     n_chars = len(slm.entropy)
     tags, llm_tags = spans_to_tags(slm.spans, n_chars), spans_to_tags(llm.spans, n_chars)
     for i in range(n_chars):

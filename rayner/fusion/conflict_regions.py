@@ -1,7 +1,7 @@
-"""Where the two models disagree, and what each says there.
+"""Conflict regions, where the two models disagree, and the confidence of each model in a region.
 
-A *conflict region* is a maximal run of characters covered by overlapping spans on which the two models differ. It is
-the unit of decision of the rule by regions (`region_rule`): one winner per region keeps the output legal.
+A *conflict region* is a maximal run of characters covered by overlapping spans on which the two models differ. The rule
+by regions (`region_rule`) chooses one winner for each region, which keeps the output legal.
 """
 
 import math
@@ -21,7 +21,7 @@ LLM_CONFIDENCES = ("entities", "slots")
 
 @dataclass(frozen=True, slots=True)
 class ConflictRegion:
-    """Characters [start, end), and the entities that each model put there."""
+    """The characters [start, end), and the entities that each model predicted there."""
 
     start: int
     end: int
@@ -37,7 +37,7 @@ class ConflictRegion:
 def find_agreements_and_conflicts(
     slm_spans: Sequence[Span], llm_entities: Sequence[LlmEntity]
 ) -> tuple[list[Span], list[ConflictRegion]]:
-    """Return the spans that both models put, and the conflict regions, both in order."""
+    """Return the spans that both models predicted, and the conflict regions, both in text order."""
     agreed = set(slm_spans) & {entity.span for entity in llm_entities}
     differing: list[tuple[Span, LlmEntity | None]] = [(span, None) for span in slm_spans if span not in agreed]
     differing += [(entity.span, entity) for entity in llm_entities if entity.span not in agreed]
@@ -57,22 +57,27 @@ def find_agreements_and_conflicts(
 
 
 def region_entropy(region: ConflictRegion, entropy: npt.NDArray[np.floating], reduction: str) -> float:
-    """Reduce the SLM's entropies (nats, one per character of the text) over a region: its H.
+    """Return H of a region: the mean or maximum of the SLM's entropies in it, nats.
 
+    entropy: entropy of each character of the text, shape [n_chars], nats.
     reduction: one of ENTROPY_REDUCTIONS.
     """
     values = entropy[region.start : region.end]
-    # In float64: a float32 mean of equal values can round above their maximum, which the exact gate relies on.
+    # Use float64: a float32 mean of equal values can round above their maximum, and the gate's bound would fail.
     return float(values.max() if reduction == "max" else values.mean(dtype=np.float64))
 
 
 def region_llm_probs(region: ConflictRegion, answer: LlmAnswer, llm_confidence: str) -> list[float]:
-    """Collect the LLM's probabilities that bear on a region: at least one, each at most 1.
+    """Collect the LLM's probabilities for a region. There is at least one, and each is at most 1.
 
-    llm_confidence: one of LLM_CONFIDENCES. With `slots` these are the probabilities of every choice in the region.
-    With `entities` they are the paper's (method, section 3): of each entity the category probability where the types
-    differ and the boundary probability where only the extent does, and the probability of copying on where the LLM put
-    no entity.
+    llm_confidence: one of LLM_CONFIDENCES.
+
+    With `slots`, these are the probabilities of all choices in the region (`LlmAnswer.slot_probs`). With `entities`,
+    they are those of the paper (method, section 3):
+
+    - For each LLM entity: its boundary probability if only the extent differs from the SLM's entities, and its category
+      probability if a type differs or the SLM predicted no entity there.
+    - For each character where the LLM predicted no entity: the probability of copying the text.
     """
     if llm_confidence == "slots":
         return [float(prob) for prob in answer.slot_probs[region.start : region.end + 1]]
@@ -87,7 +92,7 @@ def region_llm_probs(region: ConflictRegion, answer: LlmAnswer, llm_confidence: 
 
 
 def reduce_llm_probs(probs: Sequence[float], reduction: str) -> float:
-    """Reduce the probabilities of a region to its P; at most 1 if all of them are.
+    """Reduce the LLM's probabilities in a region to one number, P. It is at most 1 if all of them are.
 
     reduction: one of LLM_REDUCTIONS.
     """

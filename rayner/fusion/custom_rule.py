@@ -1,9 +1,10 @@
-"""A fusion rule of the user's own: three functions, and what they found on held-out sentences (docs/extending.md).
+"""A user's own fusion rule: three functions and the value that they fitted on held-out sentences (docs/extending.md).
 
-This room never imports user code: whoever reads the settings loads the `CustomRule` and hands it in.
+This package never imports user code. The caller that reads the settings loads the `CustomRule` and passes it in.
 
-No answer of its functions can make the exact gate wrong. `could_change` sees what the small model says and nothing
-else; where it returns False, the small model's entities are the output, whether the LLM was asked or not.
+The gate skips the LLM where it could not change the result. A user's functions cannot make the gate wrong, because
+`could_change` sees only the SLM's prediction. Where it returns False, the SLM's entities are the output, whether or not
+the LLM was asked.
 """
 
 import json
@@ -31,14 +32,18 @@ def _always(segment: SegmentPrediction, fitted: Any) -> bool:  # noqa: ANN401 - 
 
 @dataclass(frozen=True)
 class CustomRule:
-    """What `module:name` in `fusion.rules` must be. Its functions must be deterministic and free of side effects.
+    """The object that `module:name` in `fusion.rules` must be.
 
-    fit: from segments that both models answered, with `gold`, and the entity types, returns what the rule needs, as a
-        JSON value. It is called again without each part of them, to judge the rule on that part.
-    accept: from a segment that both models answered and that value, returns its entities: free of overlaps, each one
-        among `span_features.candidate_spans` (spans that either model puts or the small one considers).
-    could_change: from a segment without an LLM answer and that value, says whether some answer could give other
-        entities than the small model's. Without it the LLM is asked about every segment.
+    fit: takes segments that both models answered, with `gold`, and the entity types. It returns what the rule needs, as
+        a JSON value. For cross-validation it is called once for each part of the segments, without that part, and the
+        rule is judged on the part.
+    accept: takes a segment that both models answered and the fitted value. It returns the entities, without overlaps.
+        Each entity must be among `span_features.candidate_spans` (spans that either model predicts or the SLM finds
+        likely).
+    could_change: takes a segment without an LLM answer and the fitted value. It says whether some LLM answer could give
+        other entities than the SLM's. The default asks the LLM about every segment.
+
+    The functions must be deterministic and free of side effects.
     """
 
     fit: Callable[[Sequence[SegmentPrediction], Sequence[str]], Any]
@@ -50,8 +55,10 @@ class CustomRule:
 class FittedCustomRule:
     """A user's rule as a fusion rule.
 
-    name: `module:name`, as in `fusion.rules`; functions: what that name leads to; types: entity types; fitted: what
-    `functions.fit` returned, None before.
+    name: `module:name`, as in `fusion.rules`.
+    functions: the `CustomRule` of that name.
+    types: entity types.
+    fitted: what `functions.fit` returned; None before.
     """
 
     name: str
@@ -60,7 +67,7 @@ class FittedCustomRule:
     fitted: Any = None
 
     def fit(self, sample: FittingSample) -> RuleFit:
-        """Call the user's `fit`. Raises ConfigError if it returns no JSON value."""
+        """Call the user's `fit`. Raises ConfigError if it does not return a JSON value."""
         fitted = self.functions.fit(sample.segments, sample.types)
         try:
             fitted = json.loads(json.dumps(fitted, allow_nan=False))
@@ -69,7 +76,7 @@ class FittedCustomRule:
         return RuleFit(replace(self, types=tuple(sample.types), fitted=fitted))
 
     def decide(self, segment: SegmentPrediction) -> list[FusedEntity]:
-        """Return the entities that the user's `accept` takes; the SLM's if the LLM could change nothing."""
+        """Return the user's accepted entities; the SLM's if there is no LLM answer or it could change nothing."""
         if segment.llm is None or not llm_could_change(segment, self):
             return slm_entities(segment.slm)
         return build_accepted_entities(segment, [(span, None) for span in self._accept_and_check_spans(segment)])
@@ -77,7 +84,7 @@ class FittedCustomRule:
     def _accept_and_check_spans(self, segment: SegmentPrediction) -> tuple[Span, ...]:
         """Call the user's `accept` without gold entities.
 
-        Raises ConfigError for spans that overlap, and for spans that are no candidates.
+        Raises ConfigError for spans that overlap, and for spans that are not candidates.
         """
         spans = list(self.functions.accept(replace(segment, gold=(), gate=None), self.fitted))
         candidates = candidate_spans(segment, self.types)
@@ -93,15 +100,15 @@ class FittedCustomRule:
         return bool(self.functions.could_change(replace(segment, llm=None, gold=(), gate=None), self.fitted))
 
     def stop_mask(self, slm: SlmPrediction) -> npt.NDArray[np.bool_] | None:
-        """Return None: the rule may read all of an answer."""
+        """Return None, because the rule may read whole answers."""
         return None
 
     def block_entropy(self, slm: SlmPrediction) -> npt.NDArray[np.float64]:
-        """Return the maximal H of each character's block, [n_chars], nats."""
+        """Return the maximal entropy of each character's block (`gate.block_entropy`), shape [n_chars], nats."""
         return gate.block_entropy(slm, "max")
 
     def hold_out_tags_of(self, segment: SegmentPrediction, sample: FittingSample) -> "FittedCustomRule":
-        """Return the rule itself: it is fitted on other sentences."""
+        """Return the rule itself, because it was fitted on other sentences."""
         return self
 
     def summary(self) -> dict[str, Any]:
@@ -121,5 +128,5 @@ class FittedCustomRule:
         functions: CustomRule,
         types: Sequence[str],
     ) -> "FittedCustomRule":
-        """Join what `to_json` wrote with the user's functions."""
+        """Build the rule from what `to_json` returned and the user's functions."""
         return cls(name, functions, tuple(types), tree)

@@ -1,4 +1,4 @@
-"""Entities of the fused output, with both models' votes on them."""
+"""Entities of the fused output, with the vote of each model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,11 +11,15 @@ from rayner.text.spans import Span
 class FusedEntity:
     """An entity of the fused output.
 
-    decided_by: `agree` (both models put it), `slm` or `llm`.
-    slm_entropy: mean over its characters, nats.
-    llm_consulted: whether the LLM had a say. It has none where it could not have changed the output, whether it was
-        asked or not; then its vote is not recorded.
-    rule_prob: the probability that the fusion rule gives the entity, if the rule gives any.
+    decided_by: `agree` (both models predicted it), `slm` or `llm`.
+    slm_entropy: mean entropy over its characters, nats.
+    slm_type: type of the SLM's entity that overlaps it; None without one.
+    llm_type: type of the LLM's entity that overlaps it; None without one.
+    llm_category_prob: category probability of that LLM entity.
+    llm_boundary_prob: boundary probability of that LLM entity.
+    llm_consulted: whether the LLM had a vote. If it could not have changed the output, it has no vote, even if it was
+        asked.
+    rule_prob: the probability that the fusion rule gives the entity; None if the rule gives none.
     """
 
     span: Span
@@ -34,7 +38,7 @@ def build_fused_entity(
 ) -> FusedEntity:
     """Build the fused entity of a span from the first entity of each model that overlaps it.
 
-    llm_entities: None where the LLM has no say.
+    llm_entities: the LLM's entities; None if the LLM has no vote.
     """
     llm_vote = next((entity for entity in llm_entities or () if entity.span.overlaps(span)), None)
     slm_vote = next((other for other in slm.spans if other.overlaps(span)), None)
@@ -51,14 +55,16 @@ def build_fused_entity(
 
 
 def slm_entities(slm: SlmPrediction) -> list[FusedEntity]:
-    """Return the SLM's entities as the fused output, as where the LLM has no say."""
+    """Return the SLM's entities as the fused output, for a text where the LLM has no vote."""
     return [build_fused_entity(span, "slm", slm, None) for span in slm.spans]
 
 
 def build_accepted_entities(
     segment: SegmentPrediction, spans_with_rule_probs: Sequence[tuple[Span, float | None]]
 ) -> list[FusedEntity]:
-    """Build the fused entities from spans that a rule accepted one by one, each with the rule's probability or None.
+    """Build the fused entities from the spans that a rule accepted.
+
+    spans_with_rule_probs: each accepted span with the rule's probability, or None if the rule gives none.
 
     Raises ValueError if the segment has no LLM answer.
     """
@@ -67,7 +73,7 @@ def build_accepted_entities(
     slm_spans, llm_spans = set(segment.slm.spans), set(segment.llm.spans)
     entities = []
     for span, prob in spans_with_rule_probs:
-        # A span that neither model put is one that the small model considered: the small model decided it.
+        # A span that neither model predicted is a candidate of the SLM, so `decided_by` is `slm`.
         decided_by = "slm" if span not in llm_spans else "agree" if span in slm_spans else "llm"
         entities.append(
             replace(build_fused_entity(span, decided_by, segment.slm, segment.llm.entities), rule_prob=prob)

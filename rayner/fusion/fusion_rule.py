@@ -1,7 +1,10 @@
-"""The one interface of every fusion rule.
+"""The common interface of all fusion rules.
 
-The rules: by conflict regions (`region_rule.RegionRule`, lambda tuned), by spans (`span_rule.SpanRule`, learned), and
-users' own (`custom_rule.FittedCustomRule`). `artifact.TunedFusion` says which of them a run uses.
+- `region_rule.RegionRule` decides by conflict regions; its lambda is tuned.
+- `span_rule.SpanRule` decides by spans; its weights are learned.
+- `custom_rule.FittedCustomRule` is a user's own rule.
+
+`artifact.TunedFusion` says which rule a run uses.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,13 +22,13 @@ from rayner.text.predictions import SegmentPrediction, SlmPrediction
 
 @dataclass(frozen=True)
 class FittingSample:
-    """Labelled segments that both models answered, and all else that rules are fitted with.
+    """Labelled segments that both models answered, and the other inputs for fitting a rule.
 
     types: entity types, in the order of the SLM's labels.
-    lexicon: of the training sentences.
-    fold_lexicons: by `doc_id`, the lexicons for segments whose tags `lexicon` holds.
-    weights: the values of lambda to try, [n_weights], rising.
-    ridge: the penalty on the weights of the learned rule.
+    lexicon: the strings tagged in the training sentences.
+    fold_lexicons: lexicons by `doc_id`, for segments whose own tags are in `lexicon`.
+    weights: values of lambda to try, rising, shape [n_weights].
+    ridge: penalty on the weights of the learned rule.
     """
 
     segments: Sequence[SegmentPrediction]
@@ -40,51 +43,57 @@ class FittingSample:
         return replace(self, segments=segments)
 
     def lexicon_for(self, segment: SegmentPrediction) -> Lexicon:
-        """Return the lexicon that does not hold the segment's own tags."""
+        """Return the lexicon that does not contain the segment's own tags."""
         return self.fold_lexicons.get(segment.doc_id, self.lexicon)
 
 
 @dataclass(frozen=True)
 class RuleFit:
-    """A fitted rule, and F1 at each lambda if the rule has one."""
+    """A fitted rule, and its F1 at each lambda; `curve` is None for a rule without lambda."""
 
     rule: "FusionRule"
     curve: WeightCurve | None = None
 
 
 class FusionRule(Protocol):
-    """What every fusion rule can do. Rules are values: frozen, and equal if they decide alike."""
+    """The interface of every fusion rule. Rules are frozen values, and two rules that decide alike are equal."""
 
     @property
     def name(self) -> str:
         """The rule's name in the setting `fusion.rules`."""
 
     def fit(self, sample: FittingSample) -> RuleFit:
-        """Fit a rule of the same kind, with the same choices (such as reductions), to labelled segments."""
+        """Fit a rule of the same kind and with the same choices (such as reductions) to labelled segments."""
 
     def decide(self, segment: SegmentPrediction) -> list[FusedEntity]:
-        """Return the fused entities of a segment, in order; without an LLM answer, the SLM's."""
+        """Return the fused entities of a segment, in text order; the SLM's if there is no LLM answer."""
 
     def could_change(self, segment: SegmentPrediction) -> bool:
-        """Say whether some LLM answer could change the output; if not, the LLM need not be asked."""
+        """Say whether some LLM answer could change the output. If not, the LLM need not be asked."""
 
     def stop_mask(self, slm: SlmPrediction) -> npt.NDArray[np.bool_] | None:
-        """Return the slots at which decoding may stop (`gate.stop_mask`), [n_chars + 1]; None: read it all."""
+        """Return the slots at which decoding may stop (`gate.stop_mask`), shape [n_chars + 1].
+
+        A slot is a position between two characters. None means that whole answers are read.
+        """
 
     def block_entropy(self, slm: SlmPrediction) -> npt.NDArray[np.float64]:
-        """Return how unsure the SLM is about each character's block (`gate.block_entropy`), [n_chars], nats."""
+        """Return the SLM's entropy in each character's block (`gate.block_entropy`), shape [n_chars], nats."""
 
     def hold_out_tags_of(self, segment: SegmentPrediction, sample: FittingSample) -> "FusionRule":
-        """Return the rule without what it knows of the segment's tags from elsewhere, to judge it on that segment."""
+        """Return the rule without this segment's tags, so that it can be judged on the segment."""
 
     def summary(self) -> dict[str, Any]:
-        """Describe the rule in JSON values for `run.json`, without bulky tables."""
+        """Describe the rule as JSON values for `run.json`, without large tables."""
 
     def to_json(self) -> Any:  # noqa: ANN401 - any JSON value
-        """Return what was fitted, as JSON values; each class has a `from_json` that reads it."""
+        """Return what was fitted, as JSON values. Each class has a `from_json` that reads them."""
 
 
 def llm_could_change(segment: SegmentPrediction, rule: FusionRule) -> bool:
-    """Say whether some LLM answer could change a segment's output: as the gate decided under this rule, if it did."""
+    """Say whether some LLM answer could change a segment's output.
+
+    If the gate has already decided this under the rule, return its decision.
+    """
     decided = segment.gate.could_change if segment.gate else None
     return rule.could_change(segment) if decided is None else decided

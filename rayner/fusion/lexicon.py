@@ -1,4 +1,4 @@
-"""The strings that the training text tags, and how often it does."""
+"""The strings that are tagged in the training text, and their counts."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -9,10 +9,10 @@ from rayner.text.labelled_text import LabelledSentence
 
 @dataclass(frozen=True)
 class Lexicon:
-    """The strings tagged in the training text.
+    """The strings that are tagged in the training text.
 
-    type_counts: by string and type, how often it is tagged. occurrence_counts: by string, how often it occurs, tagged
-    or not.
+    type_counts: by string and type, how often the string is tagged with the type.
+    occurrence_counts: by string, how often the string occurs, tagged or not.
     """
 
     type_counts: Mapping[str, Mapping[str, int]]

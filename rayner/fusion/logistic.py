@@ -9,9 +9,12 @@ import numpy.typing as npt
 def fit_logistic_weights(
     rows: Sequence[Sequence[float]] | npt.NDArray[np.float64], is_right: Sequence[bool], *, ridge: float = 1.0
 ) -> list[float]:
-    """Fit the weights of the columns; the penalty spares the first one, which should be the constant 1.
+    """Fit the weights of a logistic regression with a ridge penalty.
 
-    rows: [n_rows, n_columns]; is_right: [n_rows]. Returns [n_columns], or an empty list if there are no rows.
+    rows: shape [n_rows, n_columns]. The first column should be the constant 1; its weight is hardly penalised.
+    is_right: shape [n_rows].
+
+    Returns the weights, shape [n_columns]. The list is empty if there are no rows.
     """
     if not len(rows):
         return []
@@ -31,7 +34,7 @@ def fit_logistic_weights(
 
 
 def logistic_probability(row: Sequence[float], weights: Sequence[float]) -> float | None:
-    """Return the probability for one row of columns; None if there are no weights (nothing was fitted)."""
+    """Return the probability for one row of columns; None if there are no weights because nothing was fitted."""
     return float(_sigmoid(np.dot(row, weights))) if len(weights) else None
 
 

@@ -1,7 +1,9 @@
 """Each model's own confidence in an entity as one number, before and after calibration on held-out sentences.
 
-The small model: the product of the probabilities of its labels. The LLM: category times boundary probability (method,
-section 3). Calibration is Platt's, a logistic model of the logit, so the order of entities stays.
+- The SLM's confidence is the product of the probabilities of the entity's labels.
+- The LLM's confidence is the category probability times the boundary probability (method, section 3).
+
+Calibration is Platt scaling: a logistic model of the logit. So the order of the entities does not change.
 """
 
 import math
@@ -19,7 +21,7 @@ _EDGE = 1e-6
 
 
 def slm_confidences(segments: Iterable[SegmentPrediction], types: Sequence[str]) -> JudgedConfidences:
-    """Return the small model's entities of segments whose label distributions were kept."""
+    """Return the SLM's entities with their confidences, from all segments whose label distributions were kept."""
     return [
         (
             span,
@@ -33,7 +35,7 @@ def slm_confidences(segments: Iterable[SegmentPrediction], types: Sequence[str])
 
 
 def llm_confidences(segments: Iterable[SegmentPrediction]) -> JudgedConfidences:
-    """Return the LLM's entities of segments that it answered."""
+    """Return the LLM's entities with their confidences, from all segments that the LLM answered."""
     return [
         (entity.span, entity.category_prob * entity.boundary_prob, entity.span in segment.gold)
         for segment in segments
@@ -43,27 +45,28 @@ def llm_confidences(segments: Iterable[SegmentPrediction]) -> JudgedConfidences:
 
 
 def logit_features(confidence: float) -> list[float]:
-    """Return the columns of a confidence's logistic model: 1, and the logit, cut near 0 and 1."""
+    """Return the columns of a confidence's logistic model: 1 and the logit. The confidence is clipped near 0 and 1."""
     inside = min(max(confidence, _EDGE), 1 - _EDGE)
     return [1.0, math.log(inside / (1 - inside))]
 
 
 def fit_confidence_weights(judged: JudgedConfidences) -> list[float]:
-    """Fit the weights that calibrate a model's confidences; empty without entities."""
+    """Fit the weights that calibrate a model's confidences; an empty list if there are no entities."""
     return fit_logistic_weights(
         [logit_features(confidence) for _, confidence, _ in judged], [is_gold for *_, is_gold in judged]
     )
 
 
 def confidence_calibrator(weights: Sequence[float]) -> Callable[[float], float | None]:
-    """Return a function from a confidence to the calibrated one; it returns None if nothing was fitted."""
+    """Return a function that calibrates a confidence. The function returns None if nothing was fitted."""
     return lambda confidence: logistic_probability(logit_features(confidence), weights)
 
 
 def expected_calibration_error(scores: Sequence[float], right: Sequence[bool], bins: int = 10) -> float:
-    """Expected calibration error: how far the mean score of a bin is from the share that is right, by entities.
+    """Return the expected calibration error (Guo et al. 2017); 0 without entities.
 
-    Bins of equal width over [0, 1] (Guo et al. 2017). 0 without entities.
+    The scores are divided into bins of equal width over [0, 1]. A bin's error is the distance between its mean score
+    and its share of right entities. The result is the mean over the bins, weighted by their numbers of entities.
     """
     if not len(scores):
         return 0.0

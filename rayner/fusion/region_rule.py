@@ -1,7 +1,8 @@
 """The rule by conflict regions: where the two models disagree, the more confident one wins (method, section 4).
 
-S_S = 1 - H for the SLM, S_L = lambda * exp(P) for the LLM; the SLM wins where S_S >= S_L. (The paper prints the
-comparison the other way round; its own Table 2 refutes that, see docs/decisions.md.)
+The SLM's score is S_S = 1 - H, where H is its entropy in the region (nats). The LLM's score is S_L = lambda * exp(P),
+where P is its probability there. The SLM wins where S_S >= S_L. The paper prints the comparison the other way round,
+but its own Table 2 contradicts that (docs/decisions.md).
 """
 
 import math
@@ -43,8 +44,9 @@ class RegionRule:
     """The rule by conflict regions.
 
     weight: lambda.
-    entropy_reduction, llm_reduction: how H and P are reduced over a region (`conflict_regions`).
-    llm_confidence: which of the LLM's probabilities P is made of (`conflict_regions.region_llm_probs`).
+    entropy_reduction: how H is reduced over a region (`conflict_regions.region_entropy`).
+    llm_reduction: how P is reduced over a region (`conflict_regions.reduce_llm_probs`).
+    llm_confidence: which LLM probabilities P is computed from (`conflict_regions.region_llm_probs`).
     """
 
     name: ClassVar[str] = "regions"
@@ -55,7 +57,7 @@ class RegionRule:
     llm_confidence: str = "slots"
 
     def fit(self, sample: FittingSample) -> RuleFit:
-        """Choose lambda for these reductions; the curve's `held_out_f1` is left at 0."""
+        """Choose lambda for these reductions. The curve's `held_out_f1` stays 0."""
         f1 = compute_f1_curve(tabulate_conflicts(sample.segments, self.measure_entropy_and_llm_prob), sample.weights)
         weight, best_f1 = choose_middle_of_best_weights(sample.weights, f1)
         curve = WeightCurve(
@@ -72,7 +74,7 @@ class RegionRule:
     def measure_entropy_and_llm_prob(
         self, region: ConflictRegion, slm: SlmPrediction, llm: LlmAnswer
     ) -> tuple[float, float]:
-        """Return H (nats) and P of a conflict region of the two predictions."""
+        """Return H (nats) and P of a conflict region."""
         probs = region_llm_probs(region, llm, self.llm_confidence)
         entropy = region_entropy(region, slm.entropy, self.entropy_reduction)
         return entropy, reduce_llm_probs(probs, self.llm_reduction)
@@ -82,11 +84,12 @@ class RegionRule:
         return self.fuse(segment.slm, segment.llm)
 
     def fuse(self, slm: SlmPrediction, llm: LlmAnswer | None) -> list[FusedEntity]:
-        """Return the fused entities of a text, in order; without an LLM answer, the SLM's.
+        """Return the fused entities of a text, in text order; the SLM's if there is no LLM answer.
 
-        The LLM's answer is read only as far as it can matter (`gate.first_stop_slot`). So an answer that was broken off
-        there, or never asked for, gives the same entities, field by field, as a whole one.
-        Raises ValueError for an answer that was broken off before.
+        The LLM's answer is read only up to the slot (position between two characters) behind which it cannot change the
+        result (`gate.first_stop_slot`). An answer that stops at this slot gives the same entities, with the same
+        fields, as a whole answer. If the slot is 0, this is also true if the LLM was not asked.
+        Raises ValueError for an answer that stops before this slot.
         """
         end = 0 if llm is None else gate.first_stop_slot(slm, llm.spans, self.weight, self.entropy_reduction)
         if llm is None or end == 0:
@@ -117,7 +120,7 @@ class RegionRule:
         return gate.block_entropy(slm, self.entropy_reduction)
 
     def hold_out_tags_of(self, segment: SegmentPrediction, sample: FittingSample) -> "RegionRule":
-        """Return the rule itself: it knows nothing of single sentences."""
+        """Return the rule itself, because it stores no tags of single sentences."""
         return self
 
     def summary(self) -> dict[str, Any]:

@@ -1,9 +1,8 @@
-"""The choice among fusion rules: candidates, and how each does on sentences that it was not fitted on.
+"""The comparison of fusion rules: the candidates, and their decisions on sentences that they were not fitted on.
 
-Reductions and the LLM confidence (`conflict_regions`) are compared on all held-out sentences; lambda, the learned
-rule's weights and a user's rule are fitted again without each part before they are judged on that part. So
-`held_out_f1` of the
-rule by regions is slightly optimistic: its reductions were chosen with every sentence in view.
+Reductions and the LLM confidence (`conflict_regions`) are compared on all held-out sentences. Lambda, the learned
+rule's weights and users' rules are fitted again without each part of the sentences, and then judged on that part. So
+`held_out_f1` of the rule by regions is slightly optimistic: its reductions were chosen on all sentences.
 """
 
 import random
@@ -24,7 +23,10 @@ def list_rule_candidates(
     llm_confidences: Sequence[str],
     custom_rules: Mapping[str, CustomRule],
 ) -> list[FusionRule]:
-    """Return the unfitted rules that the search compares: every combination of reductions, spans, users' own."""
+    """Return the unfitted rules that the search compares.
+
+    These are one rule by regions for every combination of the options, the rule by spans, and users' own rules.
+    """
     return [
         *(
             RegionRule(0.0, entropy_reduction, llm_reduction, llm_confidence)
@@ -38,10 +40,10 @@ def list_rule_candidates(
 
 
 def decide_held_out(rule: FusionRule, sample: FittingSample, *, folds: int, seed: int) -> list[list[FusedEntity]]:
-    """Return the entities of each segment by a rule of this kind that was fitted on the other folds' segments.
+    """Return the entities of each segment, decided by a rule that was fitted on the segments of the other folds.
 
-    Only what `rule.fit` fits is fitted per fold: the reductions of a `RegionRule` are the given one's in every fold.
-    All copies of a text fall into the same fold. With fewer than two texts, the rule has seen its segment.
+    Only what `rule.fit` fits differs between folds: a `RegionRule` keeps its reductions. All copies of a text are in
+    the same fold. With fewer than two distinct texts, the rule is fitted on the segment that it decides.
     """
     segments = sample.segments
     fold_by_text = _assign_folds((segment.text for segment in segments), folds, seed)

@@ -1,6 +1,7 @@
-"""The exact gate of the learned rule: the most that it could give any candidate, whatever the LLM answers.
+"""An upper bound on the score that the learned rule could give any candidate, over all possible LLM answers.
 
-What the small model and the lexicon say is looked up for every span of the text; what the LLM says is bounded.
+The gate uses it to skip the LLM where it could not change the result. The features from the SLM and the lexicon are
+computed for every span of the text. The features from the LLM are replaced by their bounds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,10 +32,11 @@ _LLM_BOUNDS = {
 def max_score_over_llm_answers(
     segment: SegmentPrediction, types: Sequence[str], lexicon: Lexicon, weights: Floats
 ) -> float:
-    """Return the most that a linear rule could give any candidate, where the small model puts none itself.
+    """Return an upper bound on a linear rule's score of any candidate, for a text where the SLM predicts no entity.
 
-    weights: [n_features], by column of `compute_span_features`.
-    Raises ValueError without the small model's distributions.
+    weights: weight of each column of `compute_span_features`, shape [n_features].
+
+    Raises ValueError if the SLM's label distributions are missing.
     """
     n_chars, slm = len(segment.text), segment.slm
     if not n_chars:
@@ -64,7 +66,7 @@ def _max_score_of_size(
     lexicon: Lexicon,
     weight_of: Mapping[str, float],
 ) -> float:
-    """Return the most that spans of this size get, without what the LLM says of them."""
+    """Return the highest score of the spans of this size, without the LLM's features."""
     n_starts = len(text) - size + 1
     windows = np.lib.stride_tricks.sliding_window_view(entropy, size)
     common = weight_of["H mean"] * windows.mean(axis=1) + weight_of["H max"] * windows.max(axis=1)
@@ -95,7 +97,7 @@ def _max_score_of_size(
 def _max_score_of_longer_spans(
     entropy: Floats, log_probs: Floats, types: Sequence[str], weight_of: Mapping[str, float]
 ) -> float:
-    """Bound the score of longer spans, which are not in the lexicon, by the extremes of the text."""
+    """Bound the score of longer spans, which are not in the lexicon, by the extreme values of the text."""
     common = weight_of[f"length {N_LENGTHS}"]
     common += sum(max(weight_of[name] * entropy.min(), weight_of[name] * entropy.max()) for name in ("H mean", "H max"))
     best = -np.inf

@@ -1,7 +1,7 @@
-"""Candidate spans (every entity that either model puts or the small one considers) and what is known of each.
+"""Candidate spans and their features. A candidate is a span that either model predicts or the SLM finds likely.
 
-All numbers are bounded (logarithms have a floor). So a rule that is linear in them has a bound, which the exact gate
-needs (`span_bound`).
+All features are bounded (logarithms have a floor). So the score of a linear rule is bounded too, which the gate needs
+(`span_bound`).
 """
 
 import math
@@ -14,10 +14,10 @@ from rayner.fusion.lexicon import Lexicon
 from rayner.text.predictions import LlmEntity, SegmentPrediction, SlmPrediction
 from rayner.text.spans import Span
 
-LOG_PROB_FLOOR = -14.0  # of natural logarithms of probabilities; about 1e-6
-MIN_LABEL_PROB = 0.1  # measured: lower finds no more candidates that are right, higher fewer (docs/log.md)
+LOG_PROB_FLOOR = -14.0  # lower limit of natural log-probabilities; a probability of about 1e-6
+MIN_LABEL_PROB = 0.1  # measured: a lower value finds no more right candidates, a higher one fewer (docs/log.md)
 N_LENGTHS = 4  # one character, two, three, four or more
-MAX_LOGIT = 9.0  # logits are cut there, on either side
+MAX_LOGIT = 9.0  # logits are clipped to [-MAX_LOGIT, MAX_LOGIT]
 LEXICAL_FEATURES = ("tagged so", "tagged otherwise", "share of its places tagged so", "share of its tags",
                     "never tagged")  # fmt: skip
 # The rule must not punish the LLM's certainty.
@@ -26,13 +26,13 @@ Floats = npt.NDArray[np.float64]
 
 
 def candidate_spans(segment: SegmentPrediction, types: Sequence[str]) -> list[Span]:
-    """Return all spans that either model puts or the small one considers, each once, in order."""
+    """Return the distinct spans that either model predicts or the SLM finds likely, in text order."""
     llm_spans = segment.llm.spans if segment.llm else ()
     return sorted({*segment.slm.spans, *llm_spans, *slm_candidate_spans(segment.slm, types)})
 
 
 def slm_candidate_spans(slm: SlmPrediction, types: Sequence[str]) -> set[Span]:
-    """Return the spans each of whose labels the small model gives a probability above MIN_LABEL_PROB."""
+    """Return the spans whose labels all have an SLM probability above MIN_LABEL_PROB."""
     spans: set[Span] = set()
     if slm.log_probs is None or not len(slm.log_probs):
         return spans
@@ -64,9 +64,9 @@ def feature_names(types: Sequence[str]) -> list[str]:
 def compute_span_features(
     segment: SegmentPrediction, spans: Sequence[Span], types: Sequence[str], lexicon: Lexicon
 ) -> Floats:
-    """Return the features of candidates of a segment that both models answered, [n_spans, n_features].
+    """Return the features of candidates of a segment that both models answered, shape [n_spans, n_features].
 
-    Raises ValueError without an LLM answer or the small model's distributions.
+    Raises ValueError if the LLM answer or the SLM's label distributions are missing.
     """
     if segment.llm is None or segment.slm.log_probs is None:
         raise ValueError(
@@ -89,7 +89,7 @@ def compute_span_features(
 
 
 def entity_label_log_probs(log_probs: npt.NDArray[np.float32], span: Span, types: Sequence[str]) -> Floats:
-    """Return the log-probability of each label that together spell an entity, [n_chars of the span], natural log.
+    """Return the log-probability of each label of an entity, shape [n_chars of the span], natural log.
 
     log_probs: as in `SlmPrediction`.
     """
@@ -101,7 +101,10 @@ def entity_label_log_probs(log_probs: npt.NDArray[np.float32], span: Span, types
 
 
 def _agreement_and_overlap_features(span: Span, slm_spans: Iterable[Span], llm_spans: Iterable[Span]) -> list[float]:
-    """Say which models put the span, and which put other spans that overlap it, of any and of the same type."""
+    """Return which models predict the span, and which models predict other spans that overlap it.
+
+    The overlapping spans are looked for twice: first of any type, then of the same type.
+    """
     overlapping = [[other for other in side if other.overlaps(span)] for side in (slm_spans, llm_spans)]
     puts = [float(span in side) for side in overlapping]
     rivals = [[other for other in side if other != span] for side in overlapping]
@@ -110,7 +113,10 @@ def _agreement_and_overlap_features(span: Span, slm_spans: Iterable[Span], llm_s
 
 
 def _slm_features(slm: SlmPrediction, span: Span, types: Sequence[str]) -> list[float]:
-    """Return the entropy's mean and maximum, and minimum, mean and logit of the label probabilities."""
+    """Return the mean and maximum of the entropy, then the minimum and mean of the label log-probabilities and a logit.
+
+    The logit is that of the minimum.
+    """
     entropy = slm.entropy[span.start : span.end].astype(np.float64)
     if slm.log_probs is None or span.type not in types:
         return [float(entropy.mean()), float(entropy.max()), LOG_PROB_FLOOR, LOG_PROB_FLOOR, -MAX_LOGIT]
@@ -125,7 +131,10 @@ def _slm_features(slm: SlmPrediction, span: Span, types: Sequence[str]) -> list[
 
 
 def _summarize_llm_log_probs(log_slot_probs: Floats, entity: LlmEntity | None) -> list[float]:
-    """Return sum and minimum over the span's slots, and the entity's two log-probabilities (0 if it put none)."""
+    """Return the sum and minimum of the log-probabilities at the span's slots, and the entity's two log-probabilities.
+
+    The last two are 0 if the LLM did not predict the entity.
+    """
     total = max(float(log_slot_probs.sum()), 2 * LOG_PROB_FLOOR * N_LENGTHS)
     probs = () if entity is None else (entity.category_prob, entity.boundary_prob)
     pair = [float(_floored_log(np.array(prob))) for prob in probs] or [0.0, 0.0]
@@ -133,7 +142,7 @@ def _summarize_llm_log_probs(log_slot_probs: Floats, entity: LlmEntity | None) -
 
 
 def lexical_features(string: str, type_: str, lexicon: Lexicon) -> list[float]:
-    """Return the LEXICAL_FEATURES of a string as an entity of a type."""
+    """Return the LEXICAL_FEATURES of a string as an entity of this type."""
     counts = lexicon.type_counts.get(string, {})
     n_same, n_tags = counts.get(type_, 0), sum(counts.values())
     n_places = max(lexicon.occurrence_counts.get(string, 0), n_tags)
@@ -157,5 +166,8 @@ def _floored_log(probs: npt.NDArray[np.floating]) -> Floats:
 
 
 def log_p_to_logit(log_p: Floats) -> Floats:
-    """Return ln(p / (1 - p)), cut at MAX_LOGIT on either side; log_p: natural log of p."""
+    """Return ln(p / (1 - p)), clipped to [-MAX_LOGIT, MAX_LOGIT].
+
+    log_p: natural log of p.
+    """
     return np.clip(log_p - np.log(-np.expm1(np.minimum(log_p, -1e-9))), -MAX_LOGIT, MAX_LOGIT)

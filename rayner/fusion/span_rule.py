@@ -1,8 +1,9 @@
-"""A learned fusion rule: each candidate span is accepted or not by what both models and the training text say of it.
+"""A learned fusion rule, which accepts or rejects each candidate span by features of both models and the training text.
 
-A ridge-penalised logistic model of the columns of `span_features`, fitted on held-out sentences. Candidates whose
-probability is above a threshold are accepted, best first, none that overlaps one accepted before. The threshold is the
-one that gives the highest F1 there; it lies below one half, as it must (at half the F1: Lipton et al. 2014).
+The rule is a logistic model with a ridge penalty on the columns of `span_features`, fitted on held-out sentences. It
+accepts candidates whose probability is above a threshold, best first. It skips a candidate that overlaps one accepted
+before. The threshold is the one with the highest F1 on the held-out sentences. It lies below one half, because the best
+threshold is half of the F1 (Lipton et al. 2014).
 """
 
 import math
@@ -30,7 +31,7 @@ from rayner.text.predictions import SegmentPrediction, SlmPrediction
 from rayner.text.spans import Span
 
 _THRESHOLD_BOUNDS = (0.1, 0.9)
-_MARGIN = 1e-6  # rounding; to the side that asks the LLM
+_MARGIN = 1e-6  # for rounding errors: the LLM is also asked in cases very close to the threshold
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class SpanRule:
     """The learned rule.
 
     types: entity types, in the order of the SLM's labels.
-    weights: the constant, then one for each of `span_features.feature_names(types)`.
+    weights: the constant, then one weight for each of `span_features.feature_names(types)`.
+    lexicon: the strings tagged in the training text.
     threshold: probability above which a candidate is accepted.
     """
 
@@ -56,7 +58,7 @@ class SpanRule:
 
     @property
     def named_weights(self) -> dict[str, float]:
-        """The weights by the name of what they weigh."""
+        """The constant and the weights, by feature name."""
         return dict(zip(("constant", *feature_names(self.types)), self.weights, strict=True))
 
     def fit(self, sample: FittingSample) -> RuleFit:
@@ -67,15 +69,19 @@ class SpanRule:
         return RuleFit(rule)
 
     def decide(self, segment: SegmentPrediction) -> list[FusedEntity]:
-        """Return the accepted candidates with probabilities; the SLM's entities if the LLM could change nothing."""
+        """Return the accepted candidates with their probabilities.
+
+        Returns the SLM's entities if there is no LLM answer or it could change nothing.
+        """
         if segment.llm is None or not llm_could_change(segment, self):
             return slm_entities(segment.slm)
         return build_accepted_entities(segment, accept_candidates(segment, self))
 
     def could_change(self, segment: SegmentPrediction) -> bool:
-        """Say whether some LLM answer could give other entities than the small model's.
+        """Say whether some LLM answer could give other entities than the SLM's.
 
-        If the small model puts none, no answer can where no candidate could pass; if it puts some, this is not known.
+        If the SLM predicts no entity, the result is False when no candidate could exceed the threshold. If the SLM
+        predicts entities, the result is always True, because no bound is known.
         """
         weights = np.array(self.weights)
         lowest = math.log(self.threshold / (1 - self.threshold)) - _MARGIN
@@ -85,15 +91,15 @@ class SpanRule:
         )
 
     def stop_mask(self, slm: SlmPrediction) -> npt.NDArray[np.bool_] | None:
-        """Return None: the rule reads all of an answer."""
+        """Return None, because the rule reads whole answers."""
         return None
 
     def block_entropy(self, slm: SlmPrediction) -> npt.NDArray[np.float64]:
-        """Return the maximal H of each character's block, [n_chars], nats."""
+        """Return the maximal entropy of each character's block (`gate.block_entropy`), shape [n_chars], nats."""
         return gate.block_entropy(slm, "max")
 
     def hold_out_tags_of(self, segment: SegmentPrediction, sample: FittingSample) -> "SpanRule":
-        """Return the rule with the lexicon that does not hold the segment's tags."""
+        """Return the rule with the lexicon that does not contain the segment's tags."""
         return replace(self, lexicon=sample.fold_lexicons.get(segment.doc_id, self.lexicon))
 
     def summary(self) -> dict[str, Any]:
@@ -101,7 +107,7 @@ class SpanRule:
         return {"kind": self.name, "weights": self.named_weights}
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields as JSON values; the lexicon as {string: [occurrences, {type: tags}]}."""
+        """Return the fields as JSON values. The lexicon becomes {string: [occurrences, {type: tags}]}."""
         strings = {
             string: [self.lexicon.occurrence_counts.get(string, 0), dict(counts)]
             for string, counts in self.lexicon.type_counts.items()
@@ -130,11 +136,11 @@ def fit_span_rule(
 ) -> SpanRule:
     """Fit the rule to labelled segments that both models answered.
 
-    ridge: the penalty on the weights, with all columns at one scale.
-    fold_lexicons: by `doc_id`, the lexicons for segments whose tags `lexicon` holds.
+    ridge: penalty on the weights of the standardised columns.
+    fold_lexicons: lexicons by `doc_id`, for segments whose own tags are in `lexicon`.
 
-    No weight on the LLM's own probabilities is negative: a column that would get one is left out.
-    Without a candidate in the segments the rule accepts nothing.
+    Weights of the LLM's own probabilities are never negative: a column that would get a negative weight is left out. If
+    the segments have no candidates, the rule accepts nothing.
     """
     candidates = [candidate_spans(segment, types) for segment in segments]
     lexicons = [(fold_lexicons or {}).get(segment.doc_id, lexicon) for segment in segments]
@@ -155,7 +161,7 @@ def fit_span_rule(
 def _fit_constant_and_weights(
     columns: Floats, is_gold: Sequence[bool], column_names: Sequence[str], ridge: float
 ) -> tuple[float, ...]:
-    """Return the constant and the weights of the columns, [1 + n_columns]."""
+    """Return the constant and the weights of the columns, shape [1 + n_columns]."""
     mean, scale = columns.mean(axis=0), columns.std(axis=0)
     scale[scale < 1e-9] = np.inf  # a constant column says nothing
     non_negative = [column_names.index(name) for name in NON_NEGATIVE_FEATURES]
@@ -172,9 +178,11 @@ def _fit_constant_and_weights(
 
 
 def _choose_threshold(segments: Sequence[SegmentPrediction], rule_per_segment: Sequence[SpanRule]) -> float:
-    """Return the threshold at which the rule, given for each segment with its lexicon, reaches the highest F1.
+    """Return the threshold at which the rule reaches the highest F1.
 
-    Lowering it only adds to what is accepted. It lies in the middle between two candidates.
+    rule_per_segment: for each segment, the rule with the segment's lexicon.
+
+    A lower threshold only adds accepted candidates. The threshold lies in the middle between two candidates.
     """
     pairs = [
         (segment, candidate)
@@ -192,18 +200,18 @@ def _choose_threshold(segments: Sequence[SegmentPrediction], rule_per_segment: S
 
 
 def candidate_probs(segment: SegmentPrediction, spans: Sequence[Span], rule: SpanRule) -> Floats:
-    """Return the probability of each candidate of a segment that both models answered, [n_spans]."""
+    """Return the probability of each candidate of a segment that both models answered, shape [n_spans]."""
     if not spans:
         return np.zeros(0)
     weights = np.array(rule.weights)
-    # A row at a time: a matrix product may round a row differently among others than alone.
+    # Sum each row alone: in a matrix product, the rounding of a row may depend on the other rows.
     logits = (compute_span_features(segment, spans, rule.types, rule.lexicon) * weights[1:]).sum(axis=1) + weights[0]
     probs: Floats = 1.0 / (1.0 + np.exp(-np.clip(logits, -30, 30)))
     return probs
 
 
 def rank_nonoverlapping_candidates(segment: SegmentPrediction, rule: SpanRule) -> list[tuple[Span, float]]:
-    """Return the candidates with their probabilities, best first, without any that overlap a better one."""
+    """Return the candidates with their probabilities, best first, without those that overlap a better one."""
     spans = candidate_spans(segment, rule.types)
     probs = candidate_probs(segment, spans, rule)
     ranked: list[tuple[Span, float]] = []
@@ -214,5 +222,5 @@ def rank_nonoverlapping_candidates(segment: SegmentPrediction, rule: SpanRule) -
 
 
 def accept_candidates(segment: SegmentPrediction, rule: SpanRule) -> list[tuple[Span, float]]:
-    """Return the entities of a segment that both models answered, in order, with their probabilities."""
+    """Return the accepted candidates of a segment that both models answered, with probabilities, in text order."""
     return sorted((span, prob) for span, prob in rank_nonoverlapping_candidates(segment, rule) if prob > rule.threshold)

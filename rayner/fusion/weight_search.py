@@ -1,8 +1,9 @@
-"""The search for lambda of the rule by regions: exact and vectorised (method, section 4).
+"""The search for lambda of the rule by regions, exact and vectorised (method, section 4).
 
-For given reductions each conflict region is two numbers, 1 - H and P, and two outcomes: how many entities are right
-if the SLM wins it, and if the LLM does. Agreed entities and gold counts are constants. So F1 at thousands of values
-of lambda is one comparison and one sum each.
+With given reductions, each conflict region has two scores: 1 - H (H is the SLM's entropy, nats) and P (the LLM's
+probability). It also has two outcomes: how many entities are right if the SLM wins, and if the LLM wins. The number of
+agreed entities and the number of gold entities are constant. So F1 at one lambda takes one comparison and one sum, and
+thousands of lambdas can be tried.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,16 +16,18 @@ from rayner.fusion.conflict_regions import ConflictRegion, find_agreements_and_c
 from rayner.text.predictions import LlmAnswer, SegmentPrediction, SlmPrediction
 
 _Floats = npt.NDArray[np.float64]
-_MAX_COMPARISONS = 2_000_000  # at once: memory stays small however many regions there are
+_MAX_COMPARISONS = 2_000_000  # at once, so that memory stays small for any number of regions
 
 
 @dataclass(frozen=True)
 class WeightCurve:
-    """F1 at every lambda that was tried, under given reductions.
+    """F1 at every lambda that was tried, with given reductions.
 
-    weights, f1: lambdas and strict entity micro F1 on all held-out sentences, rounded to 6 digits.
-    best_weight, best_f1: the chosen lambda (`choose_middle_of_best_weights`) and its F1, not rounded.
-    held_out_f1: F1 on sentences that lambda was not fitted on; the reductions are the same on all of them.
+    weights: the lambdas, rounded to 6 digits.
+    f1: strict entity micro F1 on all held-out sentences at each lambda, rounded to 6 digits.
+    best_weight: the chosen lambda (`choose_middle_of_best_weights`), not rounded.
+    best_f1: F1 at the chosen lambda, not rounded.
+    held_out_f1: F1 on sentences that lambda was not fitted on. The reductions are the same for all sentences.
     """
 
     entropy_reduction: str
@@ -39,12 +42,14 @@ class WeightCurve:
 
 @dataclass(frozen=True)
 class ConflictTable:
-    """All conflict regions of some sentences under given reductions.
+    """All conflict regions of some sentences, with given reductions.
 
-    slm_confidence, llm_prob: [n_regions], 1 - H and P.
-    slm_counts, llm_counts: [n_regions, 2], entities right and predicted if that model wins.
-    agreed_counts: (right, predicted) of the entities that both models put.
-    n_gold: gold entities.
+    slm_confidence: 1 - H of each region, shape [n_regions].
+    llm_prob: P of each region, shape [n_regions].
+    slm_counts: numbers of right and of predicted entities if the SLM wins the region, shape [n_regions, 2].
+    llm_counts: the same if the LLM wins the region, shape [n_regions, 2].
+    agreed_counts: numbers of right and of predicted entities among those that both models predicted.
+    n_gold: number of gold entities.
     """
 
     slm_confidence: _Floats
@@ -61,7 +66,8 @@ def tabulate_conflicts(
 ) -> ConflictTable:
     """Collect the conflict regions of labelled segments that both models answered.
 
-    measure_entropy_and_llm_prob: gives H and P of a region (`RegionRule.measure_entropy_and_llm_prob`).
+    measure_entropy_and_llm_prob: returns H and P of a region (`RegionRule.measure_entropy_and_llm_prob`).
+
     Raises ValueError for a segment without an LLM answer.
     """
     scores: list[tuple[float, float]] = []
@@ -88,10 +94,10 @@ def tabulate_conflicts(
 
 
 def compute_f1_curve(table: ConflictTable, weights: _Floats) -> _Floats:
-    """Return the strict entity micro F1 of the fused output at each lambda, [n_weights]."""
+    """Return the strict entity micro F1 of the fused output at each lambda, shape [n_weights]."""
     parts = []
     for chunk in np.array_split(weights, max(1, len(weights) * len(table.slm_confidence) // _MAX_COMPARISONS)):
-        # The very comparison of `region_rule.slm_wins`, for all regions [n, 1] and many lambdas [1, m] at once.
+        # The same comparison as in `region_rule.slm_wins`, for all regions [n, 1] and many lambdas [1, m] at once.
         slm_wins = table.slm_confidence[:, None] >= chunk[None, :] * np.exp(table.llm_prob)[:, None]
         parts.append(table.slm_counts.T @ slm_wins + table.llm_counts.T @ ~slm_wins)
     totals = np.concatenate(parts, axis=1) + np.array(table.agreed_counts)[:, None]
@@ -103,7 +109,7 @@ def compute_f1_curve(table: ConflictTable, weights: _Floats) -> _Floats:
 def choose_middle_of_best_weights(weights: _Floats, f1: _Floats) -> tuple[float, float]:
     """Return lambda and F1 at the middle of the longest stretch of lambdas that reach the maximum.
 
-    A small change of the data moves the middle of a plateau least.
+    The middle of a plateau changes least if the data change a little.
     """
     top = np.flatnonzero(f1 >= f1.max() - 1e-12)
     stretches = np.split(top, np.flatnonzero(np.diff(top) > 1) + 1)
