@@ -1,7 +1,7 @@
-"""Scores against gold annotations: metrics with intervals, confusions, conflicts between the models, reliability.
+"""Scores against gold annotations: metrics with intervals, confusions, conflicts between the models, and reliability.
 
-Start with `evaluate` (scores of a fusion or of two files) and `artifact` (the records in `evaluation.json`); `metrics`
-defines every number.
+Start with `evaluate` (the scores of a fusion, or of one file against another) and `artifact` (the records in
+`evaluation.json`). `metrics` defines every number.
 
-Pure functions of plain values: no torch, no Ray, no file system.
+The functions are pure and take plain values. They use no torch, no Ray and no file system.
 """

@@ -1,4 +1,4 @@
-"""`evaluation.json`: the scores of a run on its test sentences. All scores are in [0, 1]."""
+"""The file `evaluation.json`, which holds the scores of a run on its test sentences. All scores are in [0, 1]."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,9 +14,9 @@ PlainSpan = tuple[int, int, str]  # start, end, type
 
 @dataclass(frozen=True)
 class ErrorCounts:
-    """What became of the entities of each type (`confusion`).
+    """How often each outcome occurred, for the gold entities of each type (`confusion`).
 
-    pairs: {gold type: {predicted type: n}}, "" for none.
+    pairs: {gold type: {predicted type: n}}, with "" for no entity.
     outcomes: {gold type: {right | boundary | type | both | missed: n}}.
     """
 
@@ -28,11 +28,16 @@ class ErrorCounts:
 class SystemScores:
     """The scores of one system.
 
-    micro: strict scores over all entities; interval: of its F1.
-    macro_f1: mean over types; token_macro_with_o, token_macro_without_o: mean F1 over BMES tags.
-    per_type: strict scores of each type, each with the interval of its F1.
-    illegal, illegal_sentences: of the fusion by characters, the irregular steps of its tags, mended before scoring, and
-        how many sentences have any; None for systems whose output is always legal.
+    micro: strict scores over all entities.
+    interval: bootstrap interval of the micro F1.
+    macro_f1: mean F1 over types.
+    token_macro_with_o: mean F1 over BMES tags, with O.
+    token_macro_without_o: mean F1 over BMES tags, without O.
+    per_type: strict scores of each type, with the interval of its F1.
+    errors: outcomes of the entities of each type.
+    illegal: for the fusion by characters, the number of irregular steps in its tags, which are repaired before scoring.
+        None for systems whose output is always legal.
+    illegal_sentences: number of sentences with an irregular step; None in the same cases.
     """
 
     micro: Score
@@ -50,9 +55,12 @@ class SystemScores:
 class ConflictSummary:
     """How often each side was right in the conflict regions.
 
-    n: regions. slm_right, llm_right, both_wrong add up to n: the sides differ, so at most one is right.
-    fused_right: regions whose winner was right (none where a rule mixed the sides).
-    oracle_f1: the highest micro F1 that any choice of sides, region by region, could have reached.
+    n: number of regions.
+    slm_right: number of regions in which the SLM was right.
+    llm_right: number of regions in which the LLM was right.
+    both_wrong: number of the other regions. The sides differ, so they are never both right.
+    fused_right: number of regions whose winner was right. Regions in which a rule mixed the sides do not count.
+    oracle_f1: the highest micro F1 that can be reached by choosing one side in each region.
     """
 
     n: int
@@ -65,12 +73,19 @@ class ConflictSummary:
 
 @dataclass(frozen=True)
 class Disagreement:
-    """A conflict region to look at.
+    """A conflict region with its context, for a person to look at.
 
-    start: offset of `text` in the document; text: the region with some context.
-    gold, slm, llm, fused: entities of each, in `text`; region: [start, end) in `text`.
-    entropy (nats), probability: H and P of the region.
-    winner: slm | llm | neither; right: the side that the gold entities agree with, slm | llm | neither.
+    start: offset of `text` in the document.
+    text: the region with some context.
+    gold: gold entities, with offsets in `text`.
+    slm: the SLM's entities, with offsets in `text`.
+    llm: the LLM's entities, with offsets in `text`.
+    fused: the fused entities, with offsets in `text`.
+    region: [start, end) of the region in `text`.
+    entropy: H of the region (SLM entropy, nats).
+    probability: P of the region (LLM probability).
+    winner: the side that won: slm | llm | neither.
+    right: the side whose entities are the gold ones: slm | llm | neither.
     """
 
     doc_id: str
@@ -89,7 +104,12 @@ class Disagreement:
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """Entities whose score lies in [low, high): their number, mean score, and the share that is right."""
+    """The entities whose score lies in [low, high).
+
+    mean: mean score.
+    right: share of the entities that is right.
+    n: number of entities.
+    """
 
     low: float
     high: float
@@ -100,7 +120,11 @@ class ReliabilityBin:
 
 @dataclass(frozen=True)
 class TypeCalibration:
-    """The expected calibration error of the scores of one type, over n entities."""
+    """The expected calibration error of the scores of one type.
+
+    n: number of entities.
+    after: the error.
+    """
 
     n: int
     after: float
@@ -108,10 +132,13 @@ class TypeCalibration:
 
 @dataclass(frozen=True)
 class SystemCalibration:
-    """The expected calibration error of a system's scores over n entities, and their reliability.
+    """The expected calibration error of a system's scores, and their reliability.
 
-    before, after: of a model's own confidences, before and after calibration; fused scores have no `before`.
-    by_type: of fused scores.
+    n: number of entities.
+    after: error of the calibrated scores.
+    bins: reliability of the calibrated scores.
+    before: error of a model's own confidences before calibration; None for fused scores.
+    by_type: error for each type; only for fused scores.
     """
 
     n: int
@@ -123,7 +150,7 @@ class SystemCalibration:
 
 @dataclass(frozen=True)
 class GatePoint:
-    """The share of sentences that the exact gate lets through, and the fused F1 there."""
+    """The share of the sentences that pass the gate, and the fused F1 at this share."""
 
     share: float
     f1: float
@@ -131,7 +158,13 @@ class GatePoint:
 
 @dataclass(frozen=True)
 class LlmShareCurve:
-    """F1 of the fused output if the LLM is asked about a share of the sentences; exact: at the exact gate's share."""
+    """F1 of the fused output if the LLM is asked about a share of the sentences.
+
+    share: the shares.
+    f1: F1 at each share.
+    exact: the share of the sentences that pass the gate (which skips the LLM where it could not change the result), and
+        F1 there.
+    """
 
     share: tuple[float, ...]
     f1: tuple[float, ...]
@@ -142,12 +175,18 @@ class LlmShareCurve:
 class Evaluation:
     """The scores of both models and their fusion on labelled sentences.
 
-    types: entity types; n_sentences, n_chars; distinct: different texts among the sentences.
-    n_without_llm: sentences without an LLM answer. The scores of `llm` are only fair if it is 0.
-    systems: `slm`, `llm`, `fused`, `fused_characters` (the paper's fusion by characters), and `fused_regions` where
-        another rule than the best one by regions decides.
-    paired: {"fused-slm": (difference in micro F1, low, high), ...}, on the same drawn sentences.
-    calibration: by system (`slm`, `llm`, `fused`).
+    types: entity types.
+    n_sentences: number of sentences.
+    n_chars: number of characters.
+    distinct: number of distinct texts among the sentences.
+    n_without_llm: number of sentences without an LLM answer. The scores of `llm` are only fair if it is 0.
+    systems: scores of `slm`, `llm`, `fused` and `fused_characters` (the paper's fusion by characters). Also of
+        `fused_regions`, if the fused output comes from another rule than the best one by regions.
+    paired: {"fused-slm": (difference in micro F1, low, high), ...}, with the same bootstrap sample for both systems.
+    regions: how often each side was right in the conflict regions.
+    disagreements: conflict regions to look at.
+    calibration: calibration error by system (`slm`, `llm`, `fused`).
+    budget: F1 by the share of sentences that the LLM is asked about.
     """
 
     types: tuple[str, ...]
@@ -168,9 +207,11 @@ class Evaluation:
 
     @classmethod
     def from_json(cls, tree: Mapping[str, Any], source: object) -> "Evaluation | None":
-        """Read what `to_json` or `empty_evaluation` wrote; None if there were no test sentences.
+        """Read what `to_json` or `empty_evaluation` returned; None if there were no test sentences.
 
-        source: the file, for the message. Raises ConfigError if another version of the format wrote it.
+        source: the file, for the message.
+
+        Raises ConfigError if another version of the format wrote the file.
         """
         check_format_version(
             tree, EVALUATION_FORMAT_VERSION, source, "rerun the job of that run, which writes it again"
@@ -188,8 +229,14 @@ def empty_evaluation() -> dict[str, Any]:
 class FileEvaluation:
     """The scores of one labelled file against another that holds the same text.
 
-    gold, predicted: paths. distinct: different sentences. faults: irregularities of `gold` and `predicted`
-    (`LabelledFile.faults`). systems: `predicted` alone.
+    gold: path of the gold file.
+    predicted: path of the predicted file.
+    types: entity types.
+    n_sentences: number of sentences.
+    n_chars: number of characters.
+    distinct: number of distinct sentences.
+    faults: irregularities of `gold` and of `predicted` (`LabelledFile.faults`).
+    systems: scores of `predicted`, the only system.
     """
 
     gold: str
@@ -203,7 +250,7 @@ class FileEvaluation:
 
     @property
     def paired(self) -> Mapping[str, tuple[float, float, float]]:
-        """No differences: there is one system."""
+        """An empty mapping, because there is only one system."""
         return {}
 
     def to_json(self) -> dict[str, Any]:

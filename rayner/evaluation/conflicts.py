@@ -1,4 +1,4 @@
-"""The regions on which the two models differ: who was right, who won, and disagreements to look at."""
+"""The conflict regions, where the two models differ: which side was right, which side won, and examples to look at."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from rayner.text.predictions import SegmentPrediction
 from rayner.text.spans import Span, crop_spans
 
 _CONTEXT_CHARS = 22  # shown on either side of a region; sentences run to thousands
-# (right, winner): mistakes of the rule first, then what it got right, then what no rule could have got right.
+# (right, winner): first mistakes of the rule, then its right decisions, then regions that no rule could get right.
 _OUTCOME_ORDER = (
     ("slm", "llm"), ("llm", "slm"), ("slm", "slm"), ("llm", "llm"), ("neither", "slm"), ("neither", "llm"),
     *((right, "neither") for right in ("slm", "llm", "neither")),
@@ -22,11 +22,13 @@ _OUTCOME_ORDER = (
 
 @dataclass(frozen=True, slots=True)
 class JudgedConflict:
-    """A conflict region of a segment with what the rule made of it.
+    """A conflict region of a segment, with the right side and the winning side.
 
-    gold: the gold entities that overlap it; entropy (nats), llm_prob: its H and P by the rule's reductions.
-    winner: slm | llm, or neither where a rule by spans mixed them.
-    right: the side whose entities in the region are the gold ones, slm | llm | neither.
+    gold: the gold entities that overlap the region.
+    entropy: H of the region (SLM entropy, nats), reduced as the rule by regions does.
+    llm_prob: P of the region (LLM probability), reduced as the rule by regions does.
+    winner: the side that won: slm | llm | neither. It is neither if another rule mixed the sides.
+    right: the side whose entities in the region are the gold ones: slm | llm | neither.
     """
 
     segment: SegmentPrediction
@@ -38,22 +40,25 @@ class JudgedConflict:
     right: str
 
     def margin(self, weight: float) -> float:
-        """Return how far apart S_S and S_L are; weight is lambda."""
+        """Return the distance between the two models' scores, S_S and S_L (`region_rule`).
+
+        weight: lambda.
+        """
         return abs(1.0 - self.entropy - llm_score(self.llm_prob, weight))
 
     @property
     def sides(self) -> dict[str, tuple[Span, ...]]:
-        """The entities that each side put into the region."""
+        """The entities that each side predicted in the region."""
         return {"slm": self.region.slm_spans, "llm": self.region.llm_spans}
 
 
 def judge_conflicts(
     segments: Sequence[SegmentPrediction], region_rule: RegionRule, fused_spans: Sequence[Sequence[Span]] | None = None
 ) -> list[JudgedConflict]:
-    """Return all conflict regions, in order of the segments; segments without an LLM answer have none.
+    """Return all conflict regions, in the order of the segments. Segments without an LLM answer have none.
 
-    region_rule: how H and P are reduced, and who wins.
-    fused_spans: the fused entities of each segment, if another rule decided; they then say who won.
+    region_rule: says how H and P are reduced, and which side wins.
+    fused_spans: the fused entities of each segment, if another rule decided. The winner is then read from them.
     """
     conflicts = []
     for i, segment in enumerate(segments):
@@ -75,7 +80,10 @@ def judge_conflicts(
 
 
 def _winner_by_output(region: ConflictRegion, fused_spans: Sequence[Span]) -> str:
-    """Return whose entities the output has in a region; `neither` if it has some of both or only some of one side's."""
+    """Return the side whose entities the output has in a region.
+
+    Returns `neither` if the output has entities of both sides, or only some entities of one side.
+    """
     inside = {span for span in fused_spans if span.start < region.end and region.start < span.end}
     return "slm" if inside == set(region.slm_spans) else "llm" if inside == set(region.llm_spans) else "neither"
 
@@ -96,8 +104,8 @@ def summarize_conflicts(segments: Sequence[SegmentPrediction], conflicts: Sequen
 def _oracle_f1(segments: Sequence[SegmentPrediction], conflicts: Sequence[JudgedConflict]) -> float:
     """Return the maximum of F1 = 2 right / (predicted + gold) over all choices of sides.
 
-    A ratio is maximal where `2 right - f1 * predicted`, summed, is (Dinkelbach): start from right minus wrong, and
-    choose again by the F1 reached until it no longer rises.
+    This is Dinkelbach's method. For a given f1, choose in each region the side with the larger `2 right - f1 *
+    predicted`. The F1 of this choice is the next f1. Start at f1 = 1, and stop when F1 no longer rises.
     """
     choices = [
         [(len(set(spans) & set(conflict.gold)), len(spans)) for spans in conflict.sides.values()]
@@ -111,7 +119,7 @@ def _oracle_f1(segments: Sequence[SegmentPrediction], conflicts: Sequence[Judged
     n_right = sum(len(set(spans) & set(segment.gold)) for spans, segment in zip(agreed, segments, strict=True))
     n_predicted = sum(map(len, agreed))
 
-    best, f1 = -1.0, 1.0  # at f1 = 1, twice the right minus the predicted is right minus wrong
+    best, f1 = -1.0, 1.0  # at f1 = 1, `2 right - predicted` is right minus wrong
     while True:
         taken = [max(sides, key=lambda side: 2 * side[0] - f1 * side[1]) for sides in choices]
         reached = Score(
@@ -125,10 +133,13 @@ def _oracle_f1(segments: Sequence[SegmentPrediction], conflicts: Sequence[Judged
 def select_disagreements(
     conflicts: Sequence[JudgedConflict], region_rule: RegionRule, rule: FusionRule, limit: int = 60
 ) -> list[Disagreement]:
-    """Select at most `limit` conflicts, spread over types and outcomes; within each, those of the largest margin first.
+    """Select at most `limit` conflicts, spread over types and outcomes.
 
-    region_rule: by whose lambda margins are measured; rule: the one that decided. The same text and region is shown
-    once.
+    region_rule: the rule whose lambda is used for the margins.
+    rule: the rule that decided.
+
+    Within each type and outcome, conflicts with the largest margin come first. The same text and region is selected
+    only once.
     """
     groups: dict[tuple[int, str], list[JudgedConflict]] = defaultdict(list)
     seen = set()
@@ -147,7 +158,7 @@ def select_disagreements(
 
 
 def _leading_type(conflict: JudgedConflict) -> str:
-    """Return the type that a conflict is about: of the gold entity, else of what either side put there."""
+    """Return the type of the first entity in a conflict: of a gold entity, else of one that either side predicted."""
     return next(span.type for spans in (conflict.gold, *conflict.sides.values()) for span in spans)
 
 

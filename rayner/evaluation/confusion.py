@@ -1,4 +1,4 @@
-"""What becomes of each gold entity, and where each predicted one comes from: errors of type, of boundary, of both."""
+"""The outcome of each gold entity and the counterpart of each predicted one: errors of type, boundary or both."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -7,16 +7,20 @@ from dataclasses import dataclass, field
 from rayner.text.spans import Span
 
 OUTCOMES = ("right", "boundary", "type", "both", "missed")
-NO_ENTITY = ""  # where an entity has no counterpart
+NO_ENTITY = ""  # for an entity without a counterpart
 
 
 @dataclass(frozen=True)
 class Confusion:
     """Counts over many sentences.
 
-    type_pairs: by (gold type, predicted type), `NO_ENTITY` for an entity that was missed or is spurious.
-    outcomes: by (gold type, one of OUTCOMES): same extent and type, same type only, same extent only, an overlap
-        only, none.
+    type_pairs: counts by (gold type, predicted type). One of the two is `NO_ENTITY` for a missed or spurious entity.
+    outcomes: counts by (gold type, outcome). The outcomes are:
+        - `right`: same extent and type.
+        - `boundary`: same type only.
+        - `type`: same extent only.
+        - `both`: overlap only.
+        - `missed`: no counterpart.
     """
 
     type_pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -24,7 +28,11 @@ class Confusion:
 
 
 def count_confusions(gold: Iterable[Sequence[Span]], predicted: Iterable[Sequence[Span]]) -> Confusion:
-    """Count over sentences, a sequence of spans each. Raises ValueError if the numbers of sentences differ."""
+    """Count type pairs and outcomes over sentences. Raises ValueError if the numbers of sentences differ.
+
+    gold: the gold entities of each sentence.
+    predicted: the predicted entities of each sentence.
+    """
     confusion = Confusion()
     for gold_spans, predicted_spans in zip(gold, predicted, strict=True):
         for gold_span, predicted_span in match_entities(gold_spans, predicted_spans):
@@ -37,9 +45,10 @@ def count_confusions(gold: Iterable[Sequence[Span]], predicted: Iterable[Sequenc
 
 
 def match_entities(gold: Sequence[Span], predicted: Sequence[Span]) -> list[tuple[Span | None, Span | None]]:
-    """Return each entity once: with the one it overlaps that is likest to it, or with None.
+    """Pair gold and predicted entities that overlap. Each entity is in one pair, with None if it has no counterpart.
 
-    Likest: of the same extent, then of the same type, then with the longest overlap, then the first.
+    The most similar entities are paired first. Same extent comes before same type, then the longest overlap, then the
+    first in the text.
     """
     pairs = [
         (gold_span, predicted_span)
@@ -59,7 +68,7 @@ def match_entities(gold: Sequence[Span], predicted: Sequence[Span]) -> list[tupl
 
 
 def classify_outcome(gold: Span, predicted: Span | None) -> str:
-    """Say what became of a gold entity: one of OUTCOMES."""
+    """Return the outcome of a gold entity, one of OUTCOMES."""
     if predicted is None:
         return "missed"
     same = (gold.start, gold.end) == (predicted.start, predicted.end), gold.type == predicted.type

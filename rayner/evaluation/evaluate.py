@@ -1,6 +1,6 @@
 """Scores of tagged text against gold: of a fusion and its two models, or of one file against another.
 
-Intervals are 95% percentile bootstraps over sentences; `metrics` defines every number.
+Intervals are 95% percentile bootstraps over sentences. `metrics` defines every number.
 """
 
 from bisect import bisect_right
@@ -35,8 +35,8 @@ COMPARED_SYSTEMS = (
     *(("fused", other) for other in ("slm", "llm", "fused_regions", "fused_characters")),
     ("llm", "slm"),
 )
-_PER_TYPE_ROUNDS = 1000  # half of what the micro F1 gets: there is one for each type and system
-Spans = Sequence[Sequence[Span]]  # of each sentence
+_PER_TYPE_ROUNDS = 1000  # half of the rounds for micro F1, because there is an interval for each type and system
+Spans = Sequence[Sequence[Span]]  # the entities of each sentence
 
 
 def evaluate_fusion(
@@ -49,11 +49,11 @@ def evaluate_fusion(
 ) -> Evaluation:
     """Score the SLM, the LLM, their fusion, and the paper's fusion by characters on labelled segments.
 
-    segments: the unit of the bootstrap. Where one has no LLM answer (gated or set aside), both fusions keep the SLM's
-        entities and the system `llm` has none there.
-    types: those to report; others that occur are added after them.
-    region_rule: the best rule by regions. It says how H and P are reduced over a conflict region, and its lambda is
-        that of the fusion by characters. Its own output is the system `fused_regions` if it is not `rule`.
+    segments: the unit of the bootstrap. If a segment has no LLM answer (gated or set aside), both fusions keep the
+        SLM's entities and the system `llm` has no entities there.
+    types: the types to report. Other types that occur are added after them.
+    region_rule: the best rule by regions. It says how H and P are reduced over a conflict region, and the fusion by
+        characters uses its lambda. Its own output is the system `fused_regions` if it is not `rule`.
 
     The result has no `calibration` and no `budget` yet.
     """
@@ -102,8 +102,9 @@ def evaluate_fusion(
 def evaluate_files(gold: LabelledFile, predicted: LabelledFile, *, seed: int) -> FileEvaluation:
     """Score one labelled file against another that holds the same text.
 
-    The unit of the bootstrap is a sentence (`split_sentences`); an entity that crosses the end of one belongs to the
-    sentence in which it starts. Raises DataError if the texts differ.
+    The unit of the bootstrap is a sentence (`split_sentences`). An entity that crosses a sentence end belongs to the
+    sentence in which it starts.
+    Raises DataError if the texts differ.
     """
     _check_same_text(gold, predicted)
     text = gold.text
@@ -133,7 +134,7 @@ def evaluate_files(gold: LabelledFile, predicted: LabelledFile, *, seed: int) ->
 
 
 def count_errors(gold: Spans, predicted: Spans) -> ErrorCounts:
-    """Count what became of the gold entities of each type, sentence by sentence (`confusion`)."""
+    """Count the outcomes of the gold entities of each type, sentence by sentence (`confusion`)."""
     confusion = count_confusions(gold, predicted)
     pairs: dict[str, dict[str, int]] = {}
     for (gold_type, predicted_type), n in sorted(confusion.type_pairs.items()):
@@ -144,7 +145,7 @@ def count_errors(gold: Spans, predicted: Spans) -> ErrorCounts:
 
 
 def format_score_table(evaluation: Evaluation | FileEvaluation) -> str:
-    """Format the scores as a table for the terminal; F1 and the like in percent."""
+    """Format the scores as a table for the terminal. Shares and F1 are in percent."""
     width = max([16, *(len(type_) for type_ in evaluation.types)])
     blocks = [f"{evaluation.n_sentences:,} sentences, {evaluation.n_chars:,} characters; percent, 95% intervals of F1"]
     blocks += [_format_system(name, system, width) for name, system in evaluation.systems.items()]
@@ -179,7 +180,10 @@ def _score_system(
     seed: int,
     n_faults_per_sentence: Sequence[int] | None = None,
 ) -> SystemScores:
-    """Collect the scores of one system; illegal: of each sentence, the irregular steps of its tags."""
+    """Collect the scores of one system.
+
+    n_faults_per_sentence: number of irregular steps in the tags of each sentence; None if the output is always legal.
+    """
     return SystemScores(
         micro=micro_score(counts),
         interval=bootstrap_f1_interval(counts, seed=seed),
@@ -204,7 +208,7 @@ def _score_system(
 def _collect_spans_by_system(
     segments: Sequence[SegmentPrediction], rule: FusionRule, region_rule: RegionRule
 ) -> dict[str, list[tuple[Span, ...]]]:
-    """Return the entities of each system but the fusion by characters, segment by segment."""
+    """Return the entities of each system except the fusion by characters, segment by segment."""
     systems = {
         "slm": [segment.slm.spans for segment in segments],
         "llm": [segment.llm.spans if segment.llm else () for segment in segments],
@@ -232,7 +236,7 @@ def _all_types(types: Sequence[str], spans: Iterable[Iterable[Span]]) -> tuple[s
 
 
 def _group_spans_by_sentence(spans: Iterable[Span], sentence_bounds: Sequence[tuple[int, int]]) -> list[list[Span]]:
-    """Return the spans (offsets unchanged) that start in each sentence."""
+    """Return the spans that start in each sentence. Their offsets do not change."""
     starts = [start for start, _ in sentence_bounds]
     groups: list[list[Span]] = [[] for _ in sentence_bounds]
     for span in spans:
@@ -243,7 +247,7 @@ def _group_spans_by_sentence(spans: Iterable[Span], sentence_bounds: Sequence[tu
 def _check_same_text(gold: LabelledFile, predicted: LabelledFile) -> None:
     if gold.text == predicted.text:
         return
-    pairs = zip(gold.text, predicted.text, strict=False)  # one may be the beginning of the other
+    pairs = zip(gold.text, predicted.text, strict=False)  # one text may be the beginning of the other
     shorter = min(len(gold.text), len(predicted.text))
     offset = next((i for i, (expected, found) in enumerate(pairs) if expected != found), shorter)
     expected, found = (text[max(0, offset - 10) : offset + 10] for text in (gold.text, predicted.text))

@@ -1,4 +1,4 @@
-"""F1 of the fused output by the share of sentences that the LLM is asked about."""
+"""F1 of the fused output, as a function of the share of sentences that the LLM is asked about."""
 
 from collections.abc import Sequence
 
@@ -12,9 +12,10 @@ from rayner.text.predictions import SegmentPrediction
 
 
 def f1_by_llm_share(segments: Sequence[SegmentPrediction], rule: FusionRule, budget: Budget) -> LlmShareCurve:
-    """Compute strict micro F1 if the LLM is asked about the first 0, 1, ... n of `segments` (at least one).
+    """Compute strict micro F1 if the LLM is asked about the first 0, 1, ... n of `segments` (at least one segment).
 
-    They are taken in the order of `rank_and_count_passing_gate`. From the point of the exact gate on, F1 stays.
+    The segments are taken in the order of `rank_and_count_passing_gate`. F1 no longer changes after the segments that
+    pass the gate, because the LLM could not change the others.
     """
     order, n_passing = rank_and_count_passing_gate(segments, rule, budget)
     types = sorted({

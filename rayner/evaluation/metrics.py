@@ -1,8 +1,8 @@
-"""Scores, each named for what it is (method, section 5).
+"""Definitions of all scores (method, section 5).
 
-Strict entity scores: an entity counts if its start, its end and its type are all right.
-Token-level macro: the mean F1 over BMES tags, with and without O, over the tags that occur in gold or prediction.
-Intervals: percentile bootstrap over sentences; paired where two systems answer the same sentences.
+- Strict entity scores: an entity is right if its start, its end and its type are all right.
+- Token-level macro F1: the mean F1 over BMES tags that occur in gold or prediction, with and without O.
+- Intervals: percentile bootstrap over sentences. It is paired if two systems answer the same sentences.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ EntityCounts = npt.NDArray[np.int64]  # [n_sentences, n_types, 3]: right, predic
 
 @dataclass(frozen=True)
 class Score:
-    """Counts of entities, and precision, recall and F1 in [0, 1]; 0 where there is nothing to count."""
+    """Counts of entities, and precision, recall and F1 in [0, 1]. A share is 0 if there is nothing to count."""
 
     right: int
     predicted: int
@@ -39,11 +39,11 @@ class Score:
 
     @property
     def f1(self) -> float:
-        """Harmonic mean of the two."""
+        """Harmonic mean of precision and recall."""
         return 2 * self.right / (self.predicted + self.gold) if self.predicted + self.gold else 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """Return shares and counts by name."""
+        """Return precision, recall, F1 and the counts by name."""
         return {
             "precision": self.precision,
             "recall": self.recall,
@@ -55,7 +55,7 @@ class Score:
 
     @classmethod
     def from_json(cls, tree: Mapping[str, Any]) -> Self:
-        """Read what `to_json` wrote."""
+        """Build the score from what `to_json` returned."""
         return cls(tree["right"], tree["predicted"], tree["gold"])
 
 
@@ -66,12 +66,12 @@ class IntervalScore(Score):
     interval: tuple[float, float]
 
     def to_json(self) -> dict[str, Any]:
-        """Return shares, counts and the interval by name."""
+        """Return precision, recall, F1, the counts and the interval by name."""
         return {**super().to_json(), "interval": list(self.interval)}
 
     @classmethod
     def from_json(cls, tree: Mapping[str, Any]) -> Self:
-        """Read what `to_json` wrote."""
+        """Build the score from what `to_json` returned."""
         low, high = tree["interval"]
         return cls(tree["right"], tree["predicted"], tree["gold"], (low, high))
 
@@ -79,7 +79,10 @@ class IntervalScore(Score):
 def count_entities(
     gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]], types: Sequence[str]
 ) -> EntityCounts:
-    """Count entities strictly, by sentence and type. Raises ValueError if the numbers of sentences differ."""
+    """Count right, predicted and gold entities by sentence and type.
+
+    Raises ValueError if the numbers of sentences differ.
+    """
     columns = {type_: i for i, type_ in enumerate(types)}
     counts = np.zeros((len(gold), len(types), 3), dtype=np.int64)
     for sentence, (gold_spans, predicted_spans) in enumerate(zip(gold, predicted, strict=True)):
@@ -108,7 +111,7 @@ def macro_f1(counts: EntityCounts) -> float:
 
 
 def _f1(totals: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-    """Return the F1 of counts [..., 3] (right, predicted, gold)."""
+    """Return F1 from counts of shape [..., 3] (right, predicted, gold)."""
     denominator = totals[..., 1] + totals[..., 2]
     result: npt.NDArray[np.floating] = np.divide(
         2 * totals[..., 0], denominator, out=np.zeros_like(denominator, dtype=float), where=denominator > 0
@@ -118,7 +121,10 @@ def _f1(totals: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
 
 @lru_cache(maxsize=2)
 def _count_sentence_draws(n_sentences: int, seed: int, rounds: int) -> npt.NDArray[np.int64]:
-    """Return how often each of n sentences is drawn in each round, [rounds, n]; always the same for the same n."""
+    """Return how often each sentence is drawn in each round, shape [rounds, n_sentences].
+
+    The same arguments always give the same draws.
+    """
     draws: npt.NDArray[np.int64] = np.random.default_rng(seed).multinomial(
         n_sentences, np.full(n_sentences, 1 / n_sentences), size=rounds
     )
@@ -142,9 +148,9 @@ def bootstrap_f1_interval(
 def f1_difference_with_bootstrap_interval(
     counts: EntityCounts, other_counts: EntityCounts, *, seed: int, rounds: int = 2000, level: float = 0.95
 ) -> tuple[float, float, float]:
-    """Return how much higher the micro F1 of the first system is, and the interval: (difference, low, high).
+    """Return how much higher the micro F1 of the first system is, with its interval: (difference, low, high).
 
-    The same sentences are drawn for both.
+    Each round draws the same sentences for both systems.
     """
     if len(counts) == 0:
         return 0.0, 0.0, 0.0
@@ -154,7 +160,10 @@ def f1_difference_with_bootstrap_interval(
 
 
 def token_macro_f1(gold_tags: Sequence[str], predicted_tags: Sequence[str]) -> tuple[float, float]:
-    """Return the macro F1 over tags, one tag per character: (with O, without O).
+    """Return the macro F1 over tags: (with O, without O).
+
+    gold_tags: one tag for each character.
+    predicted_tags: one tag for each character.
 
     Raises ValueError if the lengths differ.
     """

@@ -1,4 +1,8 @@
-"""Whether scores mean what they say: of each model, before and after calibration, and of the fused output, by type."""
+"""How well scores agree with the share of right entities, for each model and for the fused output.
+
+The scores of the models are measured before and after calibration. The scores of the fused output are also measured by
+type.
+"""
 
 from collections.abc import Sequence
 
@@ -23,8 +27,8 @@ def evaluate_calibration(
 ) -> dict[str, SystemCalibration]:
     """Measure the expected calibration errors on labelled segments.
 
-    Returns `slm` and `llm`, of each model's own confidences, and `fused`, of the scores in the output; each only where
-    there are entities with a score.
+    Returns `slm` and `llm` for each model's own confidences, and `fused` for the scores in the output. A system without
+    scored entities is left out.
     """
     systems: dict[str, SystemCalibration] = {}
     for name, judged, weights in (
@@ -63,7 +67,7 @@ def _type_calibration(fused: Sequence[tuple[str, float, bool]], type_: str) -> T
 
 
 def reliability_bins(scores: Sequence[float], is_right: Sequence[bool]) -> tuple[ReliabilityBin, ...]:
-    """Group scores in [0, 1] into ten bins of equal width; empty ones are left out."""
+    """Group scores in [0, 1] into ten bins of equal width. Empty bins are left out."""
     values, right = np.array(scores, dtype=float), np.array(is_right, dtype=float)
     bins = np.minimum((values * _N_BINS).astype(int), _N_BINS - 1)
     return tuple(
@@ -82,7 +86,10 @@ def reliability_bins(scores: Sequence[float], is_right: Sequence[bool]) -> tuple
 def _score_and_judge_consulted_entities(
     segments: Sequence[SegmentPrediction], rule: FusionRule, calibration: Calibration
 ) -> list[tuple[str, float, bool]]:
-    """Return type, score and rightness of each fused entity on which the LLM was consulted, where it has a score."""
+    """Return the type, the score, and whether it is right, of each fused entity on which the LLM was consulted.
+
+    Entities without a score are left out.
+    """
     scored = [
         (entity, calibration.score(entity), segment)
         for segment in segments
