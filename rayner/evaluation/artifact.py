@@ -221,7 +221,7 @@ class Evaluation:
 
 
 def empty_evaluation() -> dict[str, Any]:
-    """Return what `evaluation.json` holds if there are no test sentences."""
+    """Return the content of `evaluation.json` for a run without test sentences."""
     return {"format_version": EVALUATION_FORMAT_VERSION}
 
 

@@ -12,7 +12,7 @@ from rayner.fusion.region_rule import RegionRule, llm_score, slm_wins
 from rayner.text.predictions import SegmentPrediction
 from rayner.text.spans import Span, crop_spans
 
-_CONTEXT_CHARS = 22  # shown on either side of a region; sentences run to thousands
+_CONTEXT_CHARS = 22  # shown on either side of a region; a sentence can have thousands of characters
 # (right, winner): first mistakes of the rule, then its right decisions, then regions that no rule could get right.
 _OUTCOME_ORDER = (
     ("slm", "llm"), ("llm", "slm"), ("slm", "slm"), ("llm", "llm"), ("neither", "slm"), ("neither", "llm"),
@@ -89,7 +89,7 @@ def _winner_by_output(region: ConflictRegion, fused_spans: Sequence[Span]) -> st
 
 
 def summarize_conflicts(segments: Sequence[SegmentPrediction], conflicts: Sequence[JudgedConflict]) -> ConflictSummary:
-    """Count how often each side was right, and compute the oracle's F1."""
+    """Count how often each side was right, and compute the F1 of the best choice of sides (oracle)."""
     right = [conflict.right for conflict in conflicts]
     return ConflictSummary(
         n=len(conflicts),
@@ -175,7 +175,7 @@ def _build_disagreement_with_context(conflict: JudgedConflict, rule: FusionRule)
     start = max(0, region.start - _CONTEXT_CHARS)
     end = min(len(segment.text), region.end + _CONTEXT_CHARS)
     cut = True
-    while cut:  # no entity may be cut by the edge of what is shown
+    while cut:  # extend the text until its edges cut no entity
         crossing = [s for group in spans.values() for s in group if s.start < start < s.end or s.start < end < s.end]
         start, end = min([start, *(s.start for s in crossing)]), max([end, *(s.end for s in crossing)])
         cut = bool(crossing)

@@ -104,7 +104,7 @@ def score_by_type(counts: EntityCounts, types: Sequence[str]) -> dict[str, Score
 
 
 def macro_f1(counts: EntityCounts) -> float:
-    """Return the mean of the F1 of the types that occur in gold or prediction."""
+    """Return the mean F1 over the types that occur in gold or prediction."""
     scores = [Score(*map(int, totals)) for totals in counts.sum(axis=0)]
     present = [score.f1 for score in scores if score.gold or score.predicted]
     return float(np.mean(present)) if present else 0.0
@@ -138,7 +138,7 @@ def _resampled_f1(counts: EntityCounts, seed: int, rounds: int) -> npt.NDArray[n
 def bootstrap_f1_interval(
     counts: EntityCounts, *, seed: int, rounds: int = 2000, level: float = 0.95
 ) -> tuple[float, float]:
-    """Return the bootstrap interval of the micro F1, (low, high); (0, 0) without sentences."""
+    """Return the bootstrap interval of the micro F1 as (low, high); (0, 0) without sentences."""
     if len(counts) == 0:
         return 0.0, 0.0
     low, high = np.quantile(_resampled_f1(counts, seed, rounds), [(1 - level) / 2, (1 + level) / 2])

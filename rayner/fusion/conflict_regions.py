@@ -30,7 +30,7 @@ class ConflictRegion:
 
     @property
     def llm_spans(self) -> tuple[Span, ...]:
-        """The LLM's entities without their probabilities."""
+        """The spans of the LLM's entities, without probabilities."""
         return tuple(entity.span for entity in self.llm_entities)
 
 

@@ -96,7 +96,7 @@ class FittedCustomRule:
             raise ConfigError(f"{SETTING}: expected of {self.name} spans without overlaps, found: {error}") from error
 
     def could_change(self, segment: SegmentPrediction) -> bool:
-        """Ask the user's `could_change`, which sees neither the LLM's answer nor gold entities."""
+        """Call the user's `could_change` without the LLM's answer and without gold entities."""
         return bool(self.functions.could_change(replace(segment, llm=None, gold=(), gate=None), self.fitted))
 
     def stop_mask(self, slm: SlmPrediction) -> npt.NDArray[np.bool_] | None:

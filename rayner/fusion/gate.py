@@ -29,7 +29,7 @@ _MARGIN = 1e-6
 
 
 def max_llm_score(weight: float) -> float:
-    """Return the largest S_L that any LLM answer can reach."""
+    """Return the largest score S_L that any LLM answer can reach."""
     return weight * math.e if weight > 0 else weight
 
 

@@ -20,7 +20,7 @@ class Lexicon:
 
 
 def build_lexicon(sentences: Iterable[LabelledSentence]) -> Lexicon:
-    """Count the tagged strings of labelled sentences."""
+    """Count how often the sentences tag each string, and how often each tagged string occurs in them."""
     kept = list(sentences)
     type_counts: dict[str, Counter[str]] = defaultdict(Counter)
     for sentence in kept:

@@ -16,7 +16,7 @@ from rayner.fusion.span_features import entity_label_log_probs
 from rayner.text.predictions import SegmentPrediction
 from rayner.text.spans import Span
 
-JudgedConfidences = list[tuple[Span, float, bool]]  # an entity, the model's confidence, whether it is a gold one
+JudgedConfidences = list[tuple[Span, float, bool]]  # entity, the model's confidence, whether the entity is gold
 _EDGE = 1e-6
 
 

@@ -80,7 +80,7 @@ class RegionRule:
         return entropy, reduce_llm_probs(probs, self.llm_reduction)
 
     def decide(self, segment: SegmentPrediction) -> list[FusedEntity]:
-        """Return the fused entities of a segment (`fuse`)."""
+        """Return the fused entities of a segment, in text order (`fuse`)."""
         return self.fuse(segment.slm, segment.llm)
 
     def fuse(self, slm: SlmPrediction, llm: LlmAnswer | None) -> list[FusedEntity]:
@@ -112,11 +112,11 @@ class RegionRule:
         return gate.first_closed_slot(segment.slm, self.weight, self.entropy_reduction) > 0
 
     def stop_mask(self, slm: SlmPrediction) -> npt.NDArray[np.bool_]:
-        """Return the slots at which decoding may stop (`gate.stop_mask`), [n_chars + 1]."""
+        """Return the slots at which decoding may stop (`gate.stop_mask`), shape [n_chars + 1]."""
         return gate.stop_mask(slm, self.weight, self.entropy_reduction)
 
     def block_entropy(self, slm: SlmPrediction) -> npt.NDArray[np.float64]:
-        """Return the H of each character's block (`gate.block_entropy`), [n_chars], nats."""
+        """Return the entropy H of each character's block (`gate.block_entropy`), shape [n_chars], nats."""
         return gate.block_entropy(slm, self.entropy_reduction)
 
     def hold_out_tags_of(self, segment: SegmentPrediction, sample: FittingSample) -> "RegionRule":
@@ -133,5 +133,5 @@ class RegionRule:
 
     @classmethod
     def from_json(cls, tree: Mapping[str, Any]) -> "RegionRule":
-        """Read what `to_json` wrote."""
+        """Build the rule from what `to_json` returned."""
         return cls(**tree)

@@ -53,7 +53,7 @@ class SpanRule:
 
     @classmethod
     def unfitted(cls, types: Sequence[str], lexicon: Lexicon) -> "SpanRule":
-        """Return the rule that accepts nothing."""
+        """Return an unfitted rule, which accepts no candidate."""
         return cls(tuple(types), (-1.0, *[0.0] * len(feature_names(types))), lexicon)
 
     @property
@@ -118,7 +118,7 @@ class SpanRule:
 
     @classmethod
     def from_json(cls, tree: Mapping[str, Any]) -> "SpanRule":
-        """Read what `to_json` wrote."""
+        """Build the rule from what `to_json` returned."""
         strings = tree["lexicon"].items()
         lexicon = Lexicon(
             {string: counts for string, (_, counts) in strings}, {string: n_seen for string, (n_seen, _) in strings}
@@ -163,7 +163,7 @@ def _fit_constant_and_weights(
 ) -> tuple[float, ...]:
     """Return the constant and the weights of the columns, shape [1 + n_columns]."""
     mean, scale = columns.mean(axis=0), columns.std(axis=0)
-    scale[scale < 1e-9] = np.inf  # a constant column says nothing
+    scale[scale < 1e-9] = np.inf  # a constant column carries no information
     non_negative = [column_names.index(name) for name in NON_NEGATIVE_FEATURES]
     ones = np.ones((len(columns), 1))
     while True:

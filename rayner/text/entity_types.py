@@ -35,6 +35,6 @@ _ORDER = tuple(entity_type.code for entity_type in ENTITY_TYPES)
 
 
 def sort_types(types: Iterable[str]) -> list[str]:
-    """Return the distinct types: those of ENTITY_TYPES in its order, then the others by name."""
+    """Return the distinct types: first those of ENTITY_TYPES in the same order, then the others by name."""
     distinct = set(types)
     return [code for code in _ORDER if code in distinct] + sorted(distinct - set(_ORDER))

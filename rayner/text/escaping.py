@@ -1,6 +1,6 @@
 """Escape text for XML and HTML, so that a parser gives back every character.
 
-The LLM's own markup is not XML and has its own rule: `rayner.text.markup.escape_char`.
+The LLM's own markup is not XML. `rayner.text.markup.escape_char` escapes it.
 """
 
 import re

@@ -102,7 +102,7 @@ class LlmAnswer:
 
     @property
     def spans(self) -> tuple[Span, ...]:
-        """The entities without their probabilities."""
+        """The spans of the entities, without probabilities."""
         return tuple(entity.span for entity in self.entities)
 
     @property

@@ -36,7 +36,7 @@ def split_sentences(text: str) -> list[tuple[int, int]]:
 def bounds_without_whitespace(text: str) -> tuple[int, int]:
     """Return the offsets [start, end) of the text without white space at its edges; (0, 0) if nothing is left.
 
-    This is the part that models see.
+    Models see only this part of the text.
     """
     start = len(text) - len(text.lstrip())
     end = len(text.rstrip())

@@ -107,7 +107,7 @@ class TagGrammar:
         return () if at_end else (*copy, self.spelling.open[0])
 
     def advance(self, state: GrammarState, token: int) -> tuple[GrammarState, TokenRole]:
-        """Return the state after an allowed token, and what the token does."""
+        """Return the state after an allowed token, and the token's role."""
         if state.forced_tokens:
             return GrammarState(
                 state.n_copied, state.open_type, state.forced_tokens[1:], state.type_prefix
