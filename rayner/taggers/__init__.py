@@ -1,5 +1,6 @@
 """The small model (SLM), which labels each character: an encoder, a CRF, or the user's own tagger.
 
-Start with `tagger.py`: the protocols `Tagger` (a trained model) and `TaggerFamily` (how one is trained and loaded).
-To add a family, implement both and add it to `families.py`. This room may not import Ray, nor the rooms of the LLM.
+Start with `tagger.py`. It has two protocols: `Tagger` (a trained model) and `TaggerFamily` (trains and loads taggers).
+To add a family, implement both protocols and add the family to `families.py`. This package may not import Ray or the
+packages of the LLM (`rayner/llm`, `rayner/decoding`).
 """

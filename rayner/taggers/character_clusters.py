@@ -1,8 +1,9 @@
-"""Clusters of characters by the characters next to them in unlabelled text, so that a tagger can use rare ones.
+"""Clusters of characters, so that a tagger can also learn about rare characters.
 
-Each of the commonest characters gets a vector: its positive pointwise mutual information with the common characters one
-and two places before and after it, reduced by a singular value decomposition (Levy, Goldberg and Dagan 2015). Spherical
-k-means over these vectors gives the clusters. The number of a cluster means nothing but identity.
+Characters with similar neighbours in unlabelled text get the same cluster. Each of the most frequent characters gets a
+vector: its positive pointwise mutual information with the frequent characters one and two positions before and after
+it, reduced by a singular value decomposition (Levy, Goldberg and Dagan 2015). Spherical k-means groups these vectors
+into clusters. The number of a cluster only identifies it.
 """
 
 from collections import Counter
@@ -13,21 +14,24 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-N_CLUSTERED_CHARS = 5000  # the commonest characters, which get a cluster
-N_CONTEXT_CHARS = 2000  # the commonest of these, which count as neighbours
+N_CLUSTERED_CHARS = 5000  # number of most frequent characters, which get a cluster
+N_CONTEXT_CHARS = 2000  # number of most frequent characters, which count as neighbours
 _OFFSETS = (1, -1, 2, -2)
 _DIMENSIONS = 50
-_BLOCK_CHARS = 4_000_000  # characters that are counted together
+_BLOCK_CHARS = 4_000_000  # number of characters that are counted together
 CharacterClusters = dict[str, list[int]]
 
 
 def cluster_characters(
     read_texts: Callable[[], Iterable[str]], cluster_counts: Sequence[int], seed: int
 ) -> CharacterClusters:
-    """Return for each of the commonest characters its cluster in each of several clusterings; {} without text.
+    """Return the clusters of each of the most frequent characters, one cluster for each clustering; {} without text.
 
-    read_texts: yields the same texts at each call; they are read twice and never all held in memory.
-    cluster_counts: the number of clusters of each clustering.
+    Args:
+        read_texts: Yields the same texts at each call. The texts are read twice and are never all held in memory.
+        cluster_counts: The number of clusters of each clustering.
+        seed: The random seed.
+
     """
     char_counts: Counter[str] = Counter()
     for text in read_texts():
@@ -42,7 +46,12 @@ def cluster_characters(
 
 
 def _count_neighbours(texts: Iterable[str], chars: Sequence[str]) -> list[npt.NDArray[np.int64]]:
-    """Return for each offset [n_chars, n_contexts] how often each character has each context at that distance."""
+    """Count how often each context character stands at each offset from each character.
+
+    Returns:
+        One array for each of `_OFFSETS`, shape [n_chars, n_contexts].
+
+    """
     n_chars, n_contexts = len(chars), min(N_CONTEXT_CHARS, len(chars))
     totals = [np.zeros(n_chars * n_contexts, dtype=np.int64) for _ in _OFFSETS]
     code_points = np.array([ord(char) for char in chars], dtype=np.uint32)
@@ -50,7 +59,7 @@ def _count_neighbours(texts: Iterable[str], chars: Sequence[str]) -> list[npt.ND
     for block in _join_into_blocks(texts):
         text = np.frombuffer(block.encode("utf-32-le"), dtype=np.uint32)
         places = np.minimum(np.searchsorted(code_points[order], text), n_chars - 1)
-        ranks = np.where(code_points[order][places] == text, order[places], n_chars)  # n_chars: none of the characters
+        ranks = np.where(code_points[order][places] == text, order[places], n_chars)  # n_chars: any other character
         for offset, total in zip(_OFFSETS, totals, strict=True):
             char, context = (ranks[:-offset], ranks[offset:]) if offset > 0 else (ranks[-offset:], ranks[:offset])
             counted = (char < n_chars) & (context < n_contexts)
@@ -59,9 +68,9 @@ def _count_neighbours(texts: Iterable[str], chars: Sequence[str]) -> list[npt.ND
 
 
 def _join_into_blocks(texts: Iterable[str]) -> Iterator[str]:
-    """Yield the texts joined to long blocks, because a short block costs as much to count.
+    """Join the texts into long blocks and yield the blocks, because counting has a fixed cost for each block.
 
-    Characters on both sides of a seam count as neighbours.
+    In a block, the last characters of a text and the first characters of the next text count as neighbours.
     """
     pending: list[str] = []
     n_chars = 0
@@ -76,7 +85,7 @@ def _join_into_blocks(texts: Iterable[str]) -> Iterator[str]:
 
 
 def _embed_characters(neighbour_counts: Sequence[npt.NDArray[np.int64]], seed: int) -> npt.NDArray[np.float32]:
-    """Return vectors [n_chars, dimensions] of length 1 from what `_count_neighbours` returned."""
+    """Compute vectors from the counts of `_count_neighbours`, shape [n_chars, dimensions], L2 norm 1."""
     parts = []
     for counts in neighbour_counts:
         joint = counts.astype(np.float32)
@@ -92,7 +101,10 @@ def _embed_characters(neighbour_counts: Sequence[npt.NDArray[np.int64]], seed: i
 
 
 def _assign_clusters(vectors: npt.NDArray[np.float32], n_clusters: int, seed: int) -> npt.NDArray[np.int64]:
-    """Return [n_vectors] the cluster of each vector; each its own where there are no more vectors than clusters."""
+    """Return the cluster of each vector, shape [n_vectors].
+
+    If there are no more vectors than clusters, each vector gets a cluster of its own.
+    """
     if len(vectors) <= n_clusters:
         return np.arange(len(vectors))
     kmeans = faiss.Kmeans(vectors.shape[1], n_clusters, niter=25, seed=seed, spherical=True, min_points_per_centroid=1)

@@ -1,7 +1,7 @@
 """The CRF tagger: a conditional random field over characters, by CRFsuite (Okazaki 2007).
 
-It needs no GPU and no pretrained weights and trains in seconds to minutes on one core. It gives what every small model
-gives: a distribution over the labels for each character (the marginals of the field).
+It needs no GPU and no pretrained weights, and trains on one core in seconds to minutes. Like every small model, it
+gives a distribution over the labels for each character: the marginal probabilities of the CRF.
 """
 
 import time
@@ -30,15 +30,20 @@ from rayner.text.tags import spans_to_tags
 
 MODEL_FILE, DESCRIPTION_FILE = "model.crfsuite", "crf.json"
 _FORMAT_VERSION = 1
-_FLOOR = 1e-12  # a label that training never showed has no probability at all; its logarithm must be finite
+_FLOOR = 1e-12  # a label that is absent from training has probability 0; the floor keeps its logarithm finite
 _BEFORE_TEXT, _AFTER_TEXT = "\x02", "\x03"
 
 
 @dataclass(frozen=True)
 class CrfDescription:
-    """What a trained field was trained on, as in `crf.json`.
+    """What a CRF was trained on, as written in `crf.json`.
 
-    labels: in the order of `bmes_labels`. characters: those met in training. sha256: of the field's file.
+    Attributes:
+        labels: The labels, in the order of `bmes_labels`.
+        characters: The characters seen in training.
+        clusters: The clusters of characters; empty if none were used.
+        sha256: The SHA-256 of the file `model.crfsuite`.
+
     """
 
     labels: tuple[str, ...]
@@ -47,7 +52,7 @@ class CrfDescription:
     sha256: str
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields as JSON takes them."""
+        """Return the fields as JSON values."""
         return {
             "labels": list(self.labels),
             "characters": "".join(sorted(self.characters)),
@@ -57,13 +62,21 @@ class CrfDescription:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "CrfDescription":
-        """Make a description from what `to_json` returned."""
+        """Make a description from the fields that `to_json` returned."""
         return cls(tuple(fields["labels"]), frozenset(fields["characters"]), fields["clusters"], fields["sha256"])
 
 
 @dataclass(frozen=True)
 class CrfTagger:
-    """A trained field; implements `Tagger`. field: a `pycrfsuite.Tagger`. characters: those met in training."""
+    """A trained CRF; implements `Tagger`.
+
+    Attributes:
+        field: The CRF, a `pycrfsuite.Tagger`.
+        labels: The labels, in the order of `bmes_labels`.
+        characters: The characters seen in training.
+        clusters: The clusters of characters; empty if none were used.
+
+    """
 
     field: Any
     labels: tuple[str, ...]
@@ -77,11 +90,11 @@ class CrfTagger:
         return len(info.state_features) + len(info.transitions)
 
     def predict(self, texts: Sequence[str]) -> list[SlmPrediction]:
-        """Return entities and entropies for each text, in the order of the texts. No text is too long."""
+        """Return the entities and entropies of each text, in the order of the texts. A text may have any length."""
         return decode_log_probs(list(self.iter_log_probs(texts)), self.labels)
 
     def iter_log_probs(self, texts: Sequence[str]) -> Iterator[npt.NDArray[np.float32]]:
-        """Yield the log-probabilities [n_chars, n_labels] (natural log) of each text."""
+        """Yield the label log-probabilities of each text, shape [n_chars, n_labels], natural log."""
         field_labels = self.field.labels()
         columns = [self.labels.index(label) for label in field_labels]
         marginal = self.field.marginal
@@ -95,10 +108,13 @@ class CrfTagger:
 
 
 def extract_features(text: str, clusters: CharacterClusters) -> list[list[str]]:
-    """Return the names of the features that the field sees at each character.
+    """Return the names of the features that the CRF sees at each character.
 
-    These are the characters in a window of five, its bigrams, and the trigram in its middle; and the same of the
-    characters' clusters, without the outer bigrams and, for fine clusters, without the trigram.
+    The window of a character is that character with two characters on each side. The features are:
+
+    - the five characters of the window, its four bigrams, and the trigram in its middle;
+    - for each clustering, the clusters of the five characters and of the two inner bigrams;
+    - for the first clustering, which is the coarsest, also the clusters of the middle trigram.
     """
     padded = _BEFORE_TEXT * 2 + text + _AFTER_TEXT * 2
     features = [
@@ -120,12 +136,12 @@ def extract_features(text: str, clusters: CharacterClusters) -> list[list[str]]:
 
 
 class _Trainer(pycrfsuite.Trainer):  # type: ignore[misc] # untyped
-    """CRFsuite's trainer, which reports each iteration instead of printing it."""
+    """CRFsuite's trainer, changed to report each iteration instead of printing it."""
 
     report_iteration: Callable[[], None]
 
     def message(self, message: str) -> None:
-        """Receive a line of CRFsuite's log."""
+        """Receive one line of CRFsuite's log."""
         if message.startswith("***** Iteration #"):
             self.report_iteration()
 
@@ -138,12 +154,20 @@ def train_crf(
     clusters: CharacterClusters | None = None,
     report_iteration: Callable[[], None] = lambda: None,
 ) -> None:
-    """Train a field on labelled sentences and write it to `folder`.
+    """Train a CRF on labelled sentences and write it to `folder`.
 
-    clusters: of characters, from coarse to fine (`cluster_characters`); the field then sees them too.
-    report_iteration: is called after each iteration.
+    Args:
+        sentences: The labelled sentences.
+        labels: The labels, as `bmes_labels` returns them.
+        config: The settings `slm.crf`.
+        folder: The folder to write to.
+        clusters: Clusters of characters, from coarse to fine (`cluster_characters`). If given, the CRF also uses them
+            as features.
+        report_iteration: Is called after each iteration.
 
-    Raises DataError where no sentence has a character.
+    Raises:
+        DataError: All sentences are empty, or there are none.
+
     """
     trainer = _Trainer(verbose=False)
     trainer.report_iteration = report_iteration
@@ -162,10 +186,13 @@ def train_crf(
 
 
 def load_crf(folder: Path) -> CrfTagger:
-    """Load a trained field.
+    """Load a trained CRF.
 
-    The digest of the field's file is checked before CRFsuite opens it, because CRFsuite trusts its files.
-    Raises ConfigError where the folder holds no field, or one that differs from what training wrote.
+    CRFsuite does not check the files that it opens. So the SHA-256 of the model file is compared first.
+
+    Raises:
+        ConfigError: The folder holds no CRF, or its model file is not the one that training wrote.
+
     """
     description = read_description(
         folder / DESCRIPTION_FILE, CrfDescription.from_json, _FORMAT_VERSION, "a trained CRF"
@@ -186,7 +213,7 @@ def load_crf(folder: Path) -> CrfTagger:
 
 @dataclass(frozen=True)
 class CrfFamily:
-    """Conditional random fields under the settings `slm.crf`; implements `TaggerFamily` and `OneProcessTrainer`."""
+    """Conditional random fields with the settings `slm.crf`; implements `TaggerFamily` and `OneProcessTrainer`."""
 
     config: SlmConfig
     display_name: str = "CRF"
@@ -195,16 +222,16 @@ class CrfFamily:
 
     @property
     def max_iterations(self) -> int:
-        """The largest number of iterations of L-BFGS."""
+        """The largest number of L-BFGS iterations."""
         return self.config.crf.max_iterations
 
     @property
     def one_process_trainer(self) -> OneProcessTrainer:
-        """The family itself trains."""
+        """The family itself, which trains in one process."""
         return self
 
     def digest_extra_training_files(self) -> dict[str, str]:
-        """Return the digest of the unlabelled text, where characters are clustered."""
+        """Return the digest of the unlabelled text; {} if `slm.crf.unlabelled` is not set."""
         unlabelled = self.config.crf.unlabelled
         return {"slm.crf.unlabelled": digest_unlabelled_texts(unlabelled)} if unlabelled else {}
 
@@ -216,9 +243,14 @@ class CrfFamily:
         seed: int,
         report_iteration: Callable[[], None] = lambda: None,
     ) -> Seconds:
-        """Cluster characters if `slm.crf.unlabelled` is set, train the field, and write `folder`.
+        """Cluster characters if `slm.crf.unlabelled` is set, train the CRF, and write it to `folder`.
 
-        Returns the seconds that the training of the field took. Raises DataError where no sentence has a character.
+        Returns:
+            The seconds that training took, without the clustering.
+
+        Raises:
+            DataError: All sentences are empty, or there are none.
+
         """
         clusters = self._cluster_unlabelled_characters(seed)
         started = time.monotonic()
@@ -246,9 +278,9 @@ class CrfFamily:
         batch_size: int = 1,
         sentence_vectors: bool = False,
     ) -> CrfTagger:
-        """Load a trained field (`load_crf`). Raises ConfigError where the folder holds none."""
+        """Load a trained CRF (`load_crf`). Raises ConfigError if the folder holds none."""
         return load_crf(folder)
 
     def load_known_characters(self, folder: Path) -> frozenset[str]:
-        """Return the characters met in training. Raises ConfigError where the folder holds no field."""
+        """Return the characters seen in training. Raises ConfigError if the folder holds no CRF."""
         return load_crf(folder).characters

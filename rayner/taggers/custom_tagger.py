@@ -1,6 +1,7 @@
-"""The user's own small model: two functions, and the adapter that makes a tagger family of them (docs/extending.md).
+"""The user's own small model: two functions of the user, and the adapter that makes them a tagger family.
 
-The adapter checks what the user's code answers, so that a mistake ends in a message and not in a corpus of wrong tags.
+See docs/extending.md. The adapter checks what the user's functions return. So a mistake in them raises an error and
+does not write a corpus of wrong tags.
 """
 
 import time
@@ -21,19 +22,22 @@ from rayner.text.predictions import SlmPrediction, decode_log_probs
 
 DESCRIPTION_FILE = "rayner.json"
 _FORMAT_VERSION = 1
-_FLOOR = np.float32(-28)  # of log-probabilities, about 1e-12: minus infinity would make the entropy not a number
-_TOLERANCE = 1e-3  # of the sum of the probabilities of a character
+_FLOOR = np.float32(-28)  # the smallest log-probability, about log(1e-12); minus infinity would make the entropy NaN
+_TOLERANCE = 1e-3  # how far the probabilities of a character may add up to more or less than 1
 PredictLogProbs = Callable[[Sequence[str]], Sequence[npt.NDArray[np.floating]]]
 
 
 @dataclass(frozen=True)
 class CustomTagger:
-    """What `module:name` in `slm.family` must be. No text is empty.
+    """The object that `module:name` in `slm.family` must name. Neither function is given an empty text.
 
-    train: trains on labelled sentences; takes also the labels (`tags.bmes_labels`: BMES, O first), a folder to write
-        to, and a seed. It must not write `rayner.json`.
-    load: takes that folder, which may have moved, and the labels; returns a function that gives log-probabilities
-        [n_chars, n_labels] (natural log) for each of some texts. Those of a text must not depend on the others.
+    Attributes:
+        train: Takes labelled sentences, the labels (`tags.bmes_labels`: BMES, O first), a folder, and a seed. It trains
+            a tagger and writes it to the folder. It must not write the file `rayner.json`.
+        load: Takes the folder, which may have been moved since training, and the labels. It returns a function that
+            takes texts and returns the label log-probabilities of each text, shape [n_chars, n_labels], natural log.
+            The result for a text must not depend on the other texts.
+
     """
 
     train: Callable[[Sequence[LabelledSentence], Sequence[str], Path, int], None]
@@ -42,13 +46,13 @@ class CustomTagger:
 
 @dataclass(frozen=True)
 class CustomTaggerDescription:
-    """What a trained tagger was trained on, as in `rayner.json`."""
+    """What a tagger was trained on, as written in `rayner.json`."""
 
     labels: tuple[str, ...]
     characters: frozenset[str]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields as JSON takes them."""
+        """Return the fields as JSON values."""
         return {
             "labels": list(self.labels),
             "characters": "".join(sorted(self.characters)),
@@ -56,13 +60,13 @@ class CustomTaggerDescription:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "CustomTaggerDescription":
-        """Make a description from what `to_json` returned."""
+        """Make a description from the fields that `to_json` returned."""
         return cls(tuple(fields["labels"]), frozenset(fields["characters"]))
 
 
 @dataclass(frozen=True)
 class LoadedCustomTagger:
-    """A trained tagger of the user's own; implements `Tagger`. name: its `module:name`, for messages."""
+    """The user's own tagger after training; implements `Tagger`. name: its `module:name`, for messages."""
 
     name: str
     predict_log_probs: PredictLogProbs
@@ -70,9 +74,11 @@ class LoadedCustomTagger:
     n_parameters: None = None
 
     def predict(self, texts: Sequence[str]) -> list[SlmPrediction]:
-        """Return entities and entropies for each text, in the order of the texts.
+        """Return the entities and entropies of each text, in the order of the texts.
 
-        Raises ConfigError where the user's code does not answer with a distribution over the labels for each character.
+        Raises:
+            ConfigError: The user's function did not return one distribution over the labels for each character.
+
         """
         nonempty_texts = [text for text in texts if text]
         answers = list(self.predict_log_probs(nonempty_texts)) if nonempty_texts else []
@@ -90,7 +96,12 @@ class LoadedCustomTagger:
         return decode_log_probs([next(log_probs) if text else no_rows for text in texts], self.labels)
 
     def _check_and_floor_log_probs(self, text: str, answer: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-        """Return an answer as float32 without infinities. Raises ConfigError where it is no distribution."""
+        """Check the log-probabilities of one text and return them as float32, without infinities.
+
+        Raises:
+            ConfigError: The shape is wrong, or the probabilities of a character do not add up to 1.
+
+        """
         rows = np.asarray(answer, dtype=np.float32)
         shape = (len(text), len(self.labels))
         if rows.shape != shape:
@@ -111,7 +122,12 @@ class LoadedCustomTagger:
 class CustomTaggerFamily:
     """The adapter around the user's functions; implements `TaggerFamily` and `OneProcessTrainer`.
 
-    name: the `module:name` of the functions. cpus, gpus: for training.
+    Attributes:
+        name: The `module:name` of the functions.
+        functions: The user's functions.
+        cpus: The number of CPUs for training.
+        gpus: The number of GPUs for training.
+
     """
 
     name: str
@@ -122,16 +138,16 @@ class CustomTaggerFamily:
 
     @property
     def display_name(self) -> str:
-        """Its `module:name`."""
+        """The `module:name` of the functions."""
         return self.name
 
     @property
     def one_process_trainer(self) -> OneProcessTrainer:
-        """The family itself trains."""
+        """The family itself, which trains in one process."""
         return self
 
     def digest_extra_training_files(self) -> dict[str, str]:
-        """Return nothing: the run knows the user's code by its fingerprint."""
+        """Return {}: the run has a fingerprint of the user's code instead."""
         return {}
 
     def train(
@@ -142,7 +158,7 @@ class CustomTaggerFamily:
         seed: int,
         report_iteration: Callable[[], None] = lambda: None,
     ) -> Seconds:
-        """Train on the sentences that are not empty and write `folder`; return the seconds that it took."""
+        """Train on the nonempty sentences, write the tagger to `folder`, and return the seconds that training took."""
         started = time.monotonic()
         nonempty_sentences = [sentence for sentence in sentences if sentence.text]
         self.functions.train(nonempty_sentences, labels, folder, seed)
@@ -159,17 +175,17 @@ class CustomTaggerFamily:
         batch_size: int = 1,
         sentence_vectors: bool = False,
     ) -> LoadedCustomTagger:
-        """Load a trained tagger. Raises ConfigError where the folder holds none."""
+        """Load a trained tagger. Raises ConfigError if the folder holds none."""
         labels = read_custom_description(folder).labels
         return LoadedCustomTagger(self.name, self.functions.load(folder, labels), labels)
 
     def load_known_characters(self, folder: Path) -> frozenset[str]:
-        """Return the characters met in training. Raises ConfigError where the folder holds no tagger."""
+        """Return the characters seen in training. Raises ConfigError if the folder holds no tagger."""
         return read_custom_description(folder).characters
 
 
 def read_custom_description(folder: Path) -> CustomTaggerDescription:
-    """Read what a tagger was trained on. Raises ConfigError where the folder holds none."""
+    """Read what a tagger was trained on. Raises ConfigError if the folder holds no tagger."""
     return read_description(
         folder / DESCRIPTION_FILE, CustomTaggerDescription.from_json, _FORMAT_VERSION, "a trained tagger"
     )

@@ -1,6 +1,7 @@
-"""The encoder tagger: a token classifier of the BERT family that answers for each character (method, sections 1 and 2).
+"""The encoder tagger: a token classifier of the BERT family that labels each character (method, sections 1 and 2).
 
-Texts longer than a window are split and stitched; nothing is truncated. Training is in `encoder_training.py`.
+A text longer than a window is split into windows, and their predictions are joined; nothing is truncated. Training is
+in `encoder_training.py`.
 """
 
 from collections.abc import Sequence
@@ -28,15 +29,19 @@ from rayner.text.subtoken_labels import collapse_log_probs, expand_label
 
 Floats = npt.NDArray[np.float32]
 _NO_ROWS = np.zeros(0, dtype=np.float32)
-IGNORED_LABEL = -100  # of tokens that are no character's; torch's cross entropy skips it
+IGNORED_LABEL = -100  # the label of special tokens and padding, which torch's cross entropy skips
 
 
 @dataclass(frozen=True)
 class EncodedWindow:
     """A window of a text as the model's input.
 
-    tokens: with the two special ones. tokens_per_char: [n_chars]. token_labels: [n_tokens] label numbers, if gold
-    tags were given; `IGNORED_LABEL` for special tokens.
+    Attributes:
+        tokens: Token ids, including the two special tokens.
+        tokens_per_char: The number of tokens of each character, shape [n_chars].
+        token_labels: The label number of each token, shape [n_tokens]; `IGNORED_LABEL` for special tokens. Without gold
+            tags it has only the entries of the two special tokens.
+
     """
 
     tokens: list[int]
@@ -48,8 +53,11 @@ class EncodedWindow:
 class EncoderTagger:
     """A token classifier with its tokenizer and labels; implements `Tagger`.
 
-    config: gives the size of windows. batch_size: windows a forward pass, at most. sentence_vectors: whether
-    predictions also carry the sentence's vector.
+    Attributes:
+        config: The settings `slm`, which give the size of windows.
+        batch_size: The largest number of windows in a forward pass.
+        sentence_vectors: Whether each prediction also carries a vector of the sentence.
+
     """
 
     model: Any
@@ -62,7 +70,7 @@ class EncoderTagger:
 
     @property
     def max_tokens(self) -> int:
-        """The largest number of tokens that the model takes, with the two special ones."""
+        """The largest number of tokens that the model takes, including the two special tokens."""
         return int(getattr(self.model.config, "max_position_embeddings", 512))
 
     @property
@@ -72,10 +80,11 @@ class EncoderTagger:
 
     @torch.inference_mode()
     def predict(self, texts: Sequence[str]) -> list[SlmPrediction]:
-        """Return entities and entropies for each text, in the order of the texts.
+        """Return the entities and entropies of each text, in the order of the texts.
 
-        The sentence vectors are those that a `SentenceEncoder` of the same checkpoint computes. They cost nothing here,
-        since the pass that labels a text has its hidden states. A text of several windows has none.
+        If `sentence_vectors` is set, the prediction for a text that fits one window also carries its sentence vector.
+        The vector equals the one that a `SentenceEncoder` of the same checkpoint computes. It needs no further forward
+        pass, because the pass that labels the text already computes the hidden states.
         """
         windows_of_texts = [
             split_into_model_windows(self, text, self.config.max_chars, self.config.overlap) if text else []
@@ -111,8 +120,11 @@ class EncoderTagger:
     def _compute_log_probs_and_vectors(self, windows: Sequence[EncodedWindow]) -> tuple[list[Floats], Floats | None]:
         """Run the model on a batch of windows.
 
-        Returns the log-probabilities [n_chars, n_labels] of each window, and, if `sentence_vectors`, the vectors
-        [n_windows, hidden] of length 1.
+        Returns:
+            The label log-probabilities of each window, shape [n_chars, n_labels], natural log.
+            The sentence vector of each window, shape [n_windows, hidden], L2 norm 1; None unless `sentence_vectors` is
+            set.
+
         """
         padding_token = self.tokenizer.tokenizer.pad_token_id
         tokens = pad_rows([window.tokens for window in windows], padding_token).to(self.device)
@@ -141,10 +153,19 @@ def load_encoder_tagger(
 ) -> EncoderTagger:
     """Load a checkpoint as a tagger.
 
-    new_head_labels: give it a fresh head, to be trained; without, the checkpoint must have a head of its own.
-    config: gives the size of windows. batch_size: windows a forward pass; without, that of training.
-    sentence_vectors: whether predictions also carry the sentence's vector.
-    Raises ConfigError where the checkpoint cannot be loaded or has no labels.
+    Args:
+        folder: The checkpoint folder or hub name.
+        device: The device to load the model to.
+        new_head_labels: Labels of a new, untrained classification head. None keeps the head of the checkpoint, which
+            must have one.
+        config: The settings `slm`, which give the size of windows.
+        dtype: `float32` or `bfloat16`.
+        batch_size: The largest number of windows in a forward pass. None takes the batch size of training.
+        sentence_vectors: Whether each prediction also carries a vector of the sentence.
+
+    Raises:
+        ConfigError: The checkpoint cannot be loaded or has no BMES labels.
+
     """
     config = config or SlmConfig()
     head_options = {} if new_head_labels is None else _fresh_head_options(new_head_labels)
@@ -169,7 +190,7 @@ def load_encoder_tagger(
 
 
 def _fresh_head_options(labels: Sequence[str]) -> dict[str, Any]:
-    """Return the arguments with which transformers gives a checkpoint a new head for these labels."""
+    """Return the arguments that make transformers give a checkpoint a new head for these labels."""
     return {
         "num_labels": len(labels),
         "id2label": dict(enumerate(labels)),
@@ -179,7 +200,7 @@ def _fresh_head_options(labels: Sequence[str]) -> dict[str, Any]:
 
 
 def save_encoder_tagger(tagger: EncoderTagger, folder: Path) -> None:
-    """Write the checkpoint folder (safetensors, tokenizer, labels in its configuration)."""
+    """Write the checkpoint folder: weights in safetensors, tokenizer, and the labels in `config.json`."""
     tagger.model.save_pretrained(folder)
     tagger.tokenizer.tokenizer.save_pretrained(folder)
 
@@ -187,7 +208,7 @@ def save_encoder_tagger(tagger: EncoderTagger, folder: Path) -> None:
 def split_into_model_windows(tagger: EncoderTagger, text: str, max_chars: int, overlap: int) -> list[Window]:
     """Split a text into windows of at most `max_chars` characters whose tokens fit the model.
 
-    Where characters take many tokens, all windows of the text are made narrower.
+    If the tokens of a window do not fit, `max_chars` is halved for the whole text until all windows fit.
     """
     tokens_per_char = [len(tokens) for tokens in tagger.tokenizer.encode_chars(text)]
     while True:
@@ -198,9 +219,13 @@ def split_into_model_windows(tagger: EncoderTagger, text: str, max_chars: int, o
 
 
 def encode_window(tagger: EncoderTagger, text: str, gold_tags: Sequence[str] = ()) -> EncodedWindow:
-    """Turn the text of a window into tokens, with the labels of the paper's Table 1 where gold tags are given.
+    """Encode the text of a window as tokens, and gold tags as labels of tokens (Table 1 of the paper).
 
-    gold_tags: [n_chars] or empty.
+    Args:
+        tagger: The tagger.
+        text: The text of the window.
+        gold_tags: The gold tag of each character, shape [n_chars], or empty.
+
     """
     tokenizer = tagger.tokenizer.tokenizer
     char_tokens = tagger.tokenizer.encode_chars(text)
@@ -219,7 +244,7 @@ def encode_window(tagger: EncoderTagger, text: str, gold_tags: Sequence[str] = (
 
 @dataclass(frozen=True)
 class EncoderFamily:
-    """Encoders under the settings of `slm`; implements `TaggerFamily`. Ray Train trains them epoch by epoch."""
+    """Encoders with the settings `slm`; implements `TaggerFamily`. Ray Train trains them epoch by epoch."""
 
     config: SlmConfig
     display_name: str = "encoder"
@@ -232,7 +257,7 @@ class EncoderFamily:
     def load(
         self, folder: Path, device: torch.device, *, batch_size: int, sentence_vectors: bool = False
     ) -> EncoderTagger:
-        """Load the trained tagger (`load_encoder_tagger`). Raises ConfigError where the folder holds none."""
+        """Load the trained tagger (`load_encoder_tagger`). Raises ConfigError if the folder holds none."""
         return load_encoder_tagger(
             folder,
             device,
@@ -243,5 +268,5 @@ class EncoderFamily:
         )
 
     def load_known_characters(self, folder: Path) -> CharTokenizer:
-        """Return the tokenizer, which contains the characters that it has tokens for."""
+        """Return the tokenizer; `char in tokenizer` is true for the characters that it has tokens for."""
         return CharTokenizer(load_tokenizer(folder))

@@ -1,4 +1,4 @@
-"""Training of the encoder tagger: input, loss, and one epoch at a time for any number of workers. No Ray here."""
+"""Training of the encoder tagger: input, loss, and one epoch in any number of workers. This module does not use Ray."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,14 +20,14 @@ from rayner.text.tags import spans_to_tags
 
 
 def make_optimizer(tagger: EncoderTagger, config: SlmConfig) -> torch.optim.Optimizer:
-    """Return AdamW over all parameters."""
+    """Return an AdamW optimizer for all parameters."""
     return torch.optim.AdamW(tagger.model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
 
 
 def encode_training_windows(
     tagger: EncoderTagger, sentences: Sequence[LabelledSentence], max_chars: int, overlap: int
 ) -> list[EncodedWindow]:
-    """Turn labelled sentences into training input; a sentence longer than `max_chars` becomes several windows."""
+    """Encode labelled sentences as training input; split a sentence longer than `max_chars` into windows."""
     encoded = []
     for sentence in sentences:
         tags = spans_to_tags(sentence.spans, len(sentence.text))
@@ -44,7 +44,11 @@ def compute_loss(
 ) -> torch.Tensor:
     """Return the mean cross entropy over the tokens of a batch.
 
-    wrapped_model: the tagger's model as distributed training wraps it; without, the tagger's own.
+    Args:
+        tagger: The tagger.
+        windows: The windows of the batch.
+        wrapped_model: The tagger's model as distributed training wraps it. None takes the tagger's own model.
+
     """
     padding_token = tagger.tokenizer.tokenizer.pad_token_id
     tokens = pad_rows([window.tokens for window in windows], padding_token).to(tagger.device)
@@ -67,14 +71,24 @@ def train_epoch(
     world_size: int = 1,
     report_loss: Callable[[float], None] = lambda loss: None,
 ) -> float:
-    """Train one epoch over the windows and return the mean loss of this worker's steps.
+    """Train for one epoch and return the mean loss over the steps of this worker.
 
-    Batches depend on seed and epoch alone, and each worker takes its share of each batch, so any number of workers
-    sees the same batches. The learning rate follows from the number of the step, so model and optimizer are all that
-    is needed to resume after an interruption.
+    The batches depend only on seed and epoch. Each worker takes its share of each batch. So the batches are the same
+    for any number of workers. The learning rate depends only on the number of the step. So resuming after an
+    interruption needs only the model and the optimizer.
 
-    wrapped_model: the tagger's model as distributed training wraps it. report_loss: is called with the loss of each
-    step.
+    Args:
+        tagger: The tagger.
+        wrapped_model: The tagger's model as distributed training wraps it.
+        optimizer: The optimizer.
+        windows: All training windows.
+        config: The settings `slm`.
+        epoch: The number of the epoch, from 0.
+        seed: The random seed.
+        rank: The number of this worker, from 0.
+        world_size: The number of workers.
+        report_loss: Is called with the loss of each step.
+
     """
     batches = epoch_batches([len(window.tokens) for window in windows], config.batch_size, seed + epoch)
     torch.manual_seed(seed + epoch * 1000 + rank)

@@ -12,7 +12,11 @@ from rayner.taggers.tagger import TaggerFamily
 def make_tagger_family(config: SlmConfig, custom: CustomTaggerFamily | None = None) -> TaggerFamily:
     """Return the family that `slm.family` names.
 
-    custom: the family around the user's own tagger, where the setting names one (`module:name`).
+    Args:
+        config: The settings `slm`.
+        custom: The adapter around the user's own tagger, if `slm.family` names one (`module:name`). If given, this
+            adapter is returned.
+
     """
     if custom is not None:
         return custom

@@ -1,8 +1,8 @@
 """The protocols of the small model (SLM), which every family of taggers implements.
 
-A `TaggerFamily` trains and loads one kind of small model. A `Tagger` is a trained one, ready to tag. The families are
-the encoder (`encoder.py`), the CRF (`crf.py`), and the user's own tagger (`custom_tagger.py`); `families.py` finds the
-family that `slm.family` names. Other code never asks which family it has; it asks the family what it can do.
+A `TaggerFamily` trains and loads one kind of small model. A `Tagger` is a trained model, ready to tag. There are three
+families: the encoder (`encoder.py`), the CRF (`crf.py`) and the user's own tagger (`custom_tagger.py`). `families.py`
+returns the family that `slm.family` names. Other code does not test which family it has; it uses the two protocols.
 """
 
 from collections.abc import Callable, Container, Sequence
@@ -23,21 +23,21 @@ class Tagger(Protocol):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The labels it was trained on, in the order of `bmes_labels`."""
+        """The labels that the tagger was trained on, in the order of `bmes_labels`."""
 
     @property
     def n_parameters(self) -> int | None:
-        """The number of its trained parameters; None where that is not known."""
+        """The number of trained parameters; None if unknown."""
 
     def predict(self, texts: Sequence[str]) -> list[SlmPrediction]:
-        """Return entities and entropies for each text, in the order of the texts.
+        """Return the entities and entropies of each text, in the order of the texts.
 
-        A text may be empty or of any length. Its prediction does not depend on the other texts.
+        A text may be empty or of any length. The prediction for a text does not depend on the other texts.
         """
 
 
 class OneProcessTrainer(Protocol):
-    """Training that runs to its end in one process."""
+    """A trainer that trains a small model in one process."""
 
     @property
     def display_name(self) -> str:
@@ -45,15 +45,15 @@ class OneProcessTrainer(Protocol):
 
     @property
     def cpus(self) -> int:
-        """The CPUs that the process needs."""
+        """The number of CPUs that training needs."""
 
     @property
     def gpus(self) -> float:
-        """The GPUs that the process needs."""
+        """The number of GPUs that training needs."""
 
     @property
     def max_iterations(self) -> int | None:
-        """The largest number of iterations that it reports; None where it reports none."""
+        """The largest number of iterations that training reports; None if it reports no iterations."""
 
     def train(
         self,
@@ -65,45 +65,67 @@ class OneProcessTrainer(Protocol):
     ) -> Seconds:
         """Train on labelled sentences, write the tagger to `folder`, and return the seconds that training took.
 
-        labels: as `bmes_labels` gives them. report_iteration: is called after each iteration.
-        Raises DataError where there is nothing to train on.
+        Args:
+            sentences: The labelled sentences.
+            labels: The labels, as `bmes_labels` returns them.
+            folder: The folder to write to.
+            seed: The random seed.
+            report_iteration: Is called after each iteration.
+
+        Raises:
+            DataError: There is nothing to train on.
+
         """
 
 
 class TaggerFamily(Protocol):
-    """One kind of small model under the settings of `slm`."""
+    """One kind of small model, with the settings `slm`."""
 
     @property
     def display_name(self) -> str:
-        """Its name in log lines."""
+        """The name of the family in log lines."""
 
     @property
     def one_process_trainer(self) -> OneProcessTrainer | None:
-        """How to train it in one process; None for the encoder, which any number of workers train epoch by epoch."""
+        """The trainer that trains this family in one process.
+
+        None for the encoder, which Ray Train trains epoch by epoch, with any number of workers.
+        """
 
     def digest_extra_training_files(self) -> dict[str, str]:
-        """Return a digest, by name, of each file that training reads beside the labelled sentences.
+        """Return {name: digest} of the files, other than the labelled sentences, that training reads.
 
-        With the settings declared for `train_slm` they are what the trained tagger depends on.
+        The trained tagger depends on these files and on the settings that are declared for `train_slm`.
         """
 
     def load(self, folder: Path, device: torch.device, *, batch_size: int, sentence_vectors: bool = False) -> Tagger:
         """Load the tagger that training wrote to `folder`.
 
-        device, batch_size (texts a forward pass): are ignored by families that have no network. sentence_vectors:
-        whether each prediction also carries the sentence's vector, where the family has them.
-        Raises ConfigError where the folder holds no such tagger.
+        Args:
+            folder: The folder of the trained tagger.
+            device: The device of the network; families without a network ignore it.
+            batch_size: Texts in a forward pass; families without a network ignore it.
+            sentence_vectors: Whether each prediction also carries a vector of the sentence. Families without sentence
+                vectors ignore it.
+
+        Raises:
+            ConfigError: The folder holds no tagger of this family.
+
         """
 
     def load_known_characters(self, folder: Path) -> Container[str]:
-        """Return the characters that the trained tagger knows: that it has tokens for, or met in training.
+        """Return the characters that the trained tagger knows.
 
-        Raises ConfigError where the folder holds no such tagger.
+        For the encoder these are the characters that it has tokens for, for the other families those seen in training.
+
+        Raises:
+            ConfigError: The folder holds no tagger of this family.
+
         """
 
 
 def measure_f1(tagger: Tagger, sentences: Sequence[LabelledSentence], types: Sequence[str]) -> float:
-    """Return the strict entity-level micro F1 of a tagger on labelled sentences."""
+    """Compute a tagger's strict entity-level micro F1 on labelled sentences."""
     predictions = tagger.predict([sentence.text for sentence in sentences])
     counts = count_entities(
         [sentence.spans for sentence in sentences], [prediction.spans for prediction in predictions], types
