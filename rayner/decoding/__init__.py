@@ -1,6 +1,6 @@
-"""How the LLM answers: under the tag grammar, so that every answer is the text itself with tags.
+"""How the LLM answers: decoding under the tag grammar, so that every answer is the text itself with tags.
 
-Start with `engine.py` (the protocol `AnswerEngine`), then `greedy.py` (the plain one) and `draft_verify.py` (the fast
-one, which verifies the small model's entities as a draft). `long_texts.py` answers texts of any length. This room may
-not import Ray.
+Start with `engine.py`, which has the protocol `AnswerEngine`. Then read `greedy.py`, the simple engine, and
+`draft_verify.py`, the fast engine, which takes the small model's entities as a draft and verifies it. `long_texts.py`
+answers texts of any length. This package may not import Ray.
 """

@@ -1,11 +1,12 @@
-"""Draft and verify: greedy decoding under the tag grammar, with many drafted answers at once (method, section 4).
+"""Draft and verify: greedy decoding under the tag grammar of many drafted tokens at once (method, section 4).
 
-One forward pass over prompt and draft gives the LLM's choice at every step. The draft is kept as far as it agrees. At
-the first difference the LLM's own choice is taken, and a new draft continues from there on the answer's key-value
-cache, cut back to what was kept. The answers are those of `GreedyEngine`, in a few passes instead of one a token.
+One forward pass over prompt and draft gives the LLM's choice at every step of the draft. The draft is kept up to the
+first step where the LLM chooses another token. The LLM's token is taken at that step. A new draft continues from there
+and reuses the key-value cache of the tokens that were kept. The answers are those of `GreedyEngine`, but they take a
+few forward passes each instead of one for each token.
 
-Answers wait in two queues: for their first pass and for a further one. A batch takes answers of similar length from one
-queue, so it has little padding. Complete answers leave, and others take their place.
+Answers wait in two queues: one for their first pass and one for a further pass. A batch takes answers of similar length
+from one queue, so it has little padding. Complete answers leave, and others take their place.
 """
 
 from collections import Counter
@@ -23,13 +24,20 @@ from rayner.modeling.batching import MAX_PADDING_SHARE, PASS_COST_TOKENS, infere
 from rayner.modeling.tensors import pad_rows
 from rayner.text.predictions import LlmAnswer
 
-# A cached number is moved about three times in a pass, and a processor computes about thirty times while it moves one.
+# A forward pass moves each cached number about 3 times. In the time of one move a processor does about 30 computations.
 _COMPUTATIONS_PER_CACHED_NUMBER = 100
 
 
 @dataclass
 class DecodingCost:
-    """What answering cost: forward passes over batches, tokens in them, and padding among these."""
+    """The cost of decoding so far.
+
+    Attributes:
+        batches: The number of forward passes over batches.
+        tokens: The number of tokens in these batches, without padding.
+        padding: The number of padding tokens in these batches.
+
+    """
 
     batches: int = 0
     tokens: int = 0
@@ -37,9 +45,9 @@ class DecodingCost:
 
 
 class DraftVerifyEngine:
-    """An `AnswerEngine` that verifies drafts. It computes what prompts share only once.
+    """An `AnswerEngine` that verifies drafts. It computes the parts that prompts share only once.
 
-    softmax_over, batch_size: see `make_engine`. cost: of all answers so far.
+    softmax_over, batch_size: see `make_engine`. The attribute `cost` adds up the cost of all answers so far.
     """
 
     def __init__(self, llm: Llm, *, softmax_over: str, batch_size: int) -> None:
@@ -48,14 +56,14 @@ class DraftVerifyEngine:
         self._decoder = llm.model.get_decoder()
         n_parameters = sum(parameter.numel() for parameter in self._decoder.layers.parameters())
         cache_size = _count_cached_numbers_per_token(llm.model.config)
-        # What a cached token costs in a pass, in tokens computed.
+        # The cost of a cached token in a forward pass, in units of computed tokens.
         self._cached_token_cost = _COMPUTATIONS_PER_CACHED_NUMBER * cache_size / max(1, n_parameters)
         self._padding_token = llm.tokenizer.tokenizer.pad_token_id or 0
         self._instruction_cache = self._compute_prefix_caches([llm.instruction_tokens()], ())[0]
 
     @torch.inference_mode()
     def answer_requests(self, requests: Sequence[WindowRequest]) -> list[LlmAnswer]:
-        """Return the LLM's answer to each request, in their order."""
+        """Return the LLM's answer to each request, in the order of the requests."""
         answers = self._start_answers(requests)
         unfinished = [answer for answer in answers if not answer.is_complete]
         lengths = [answer.n_next_tokens for answer in unfinished]
@@ -63,7 +71,7 @@ class DraftVerifyEngine:
         started: list[DraftedAnswer] = []
         cost_before = replace(self.cost)
         while first_batches or started:
-            # Enough started answers that some are of similar length; no more, because each holds a cache.
+            # Of many started answers, some have similar lengths. Their number is limited, because each holds a cache.
             if first_batches and len(started) < 2 * self.batch_size:
                 batch = first_batches.pop(0)
             else:
@@ -75,8 +83,8 @@ class DraftVerifyEngine:
     def _choose_batch_and_rest(
         self, started_answers: Sequence[DraftedAnswer], cost_before: DecodingCost
     ) -> tuple[list[DraftedAnswer], list[DraftedAnswer]]:
-        """Choose started answers for a pass; returns them and the others."""
-        # The padding that first passes could have had and did not is left for these answers, which are short and few.
+        """Choose started answers for a forward pass, and return them and the other started answers."""
+        # First passes often have less padding than allowed. These answers are short and few, and may use the rest.
         tokens, padding = self.cost.tokens - cost_before.tokens, self.cost.padding - cost_before.padding
         padding_allowance = MAX_PADDING_SHARE * (tokens + padding) - padding
         cache_costs = [self._cached_token_cost * count_cached_tokens(answer.cache) for answer in started_answers]
@@ -91,7 +99,7 @@ class DraftVerifyEngine:
         ]
 
     def _start_answers(self, requests: Sequence[WindowRequest]) -> list[DraftedAnswer]:
-        """Make the answers with their first drafts. Examples that several requests share are computed once."""
+        """Make the answers with their first drafts. Compute the cache of examples that several requests share once."""
         counts = Counter(tuple(request.examples) for request in requests)
         shared = [examples for examples, count in counts.items() if examples and count > 1]
         prefixes = self._compute_prefix_caches(
@@ -116,7 +124,13 @@ class DraftVerifyEngine:
 
     @torch.inference_mode()
     def _compute_prefix_caches(self, prefixes: Sequence[Sequence[int]], cache_before: CacheParts) -> list[CacheParts]:
-        """Return the caches of token sequences that begin prompts, behind what begins all of them."""
+        """Compute the key-value cache of each beginning of a prompt.
+
+        Args:
+            prefixes: The token ids of each beginning, without those in `cache_before`.
+            cache_before: The cache of the tokens before each of `prefixes`. Each returned cache starts with it.
+
+        """
         caches: list[CacheParts] = [cache_before] * len(prefixes)
         nonempty = [i for i, tokens in enumerate(prefixes) if tokens]
         for batch in inference_batches([len(prefixes[i]) for i in nonempty], self.batch_size):
@@ -129,9 +143,13 @@ class DraftVerifyEngine:
     def run_decoder(
         self, new_token_rows: Sequence[Sequence[int]], caches: Sequence[CacheParts]
     ) -> tuple[torch.Tensor, Any, int]:
-        """Run the model on new tokens behind cached ones.
+        """Run the model on new tokens that follow cached tokens.
 
-        Returns the hidden states [n_rows, longest row, hidden], the grown cache, and the tokens that it held before.
+        Returns:
+            The hidden states of the new tokens, shape [n_rows, longest row, hidden].
+            The cache, which now also holds the new tokens.
+            The number of tokens that the cache held before.
+
         """
         tokens = pad_rows(new_token_rows, self._padding_token)
         cache, n_cached = join_and_preallocate_caches(caches, tokens.shape[1])
@@ -156,7 +174,7 @@ class DraftVerifyEngine:
         return out.last_hidden_state, out.past_key_values, n_cached
 
     def _verify_batch(self, answers: Sequence[DraftedAnswer]) -> None:
-        """Run one forward pass and let each answer accept what the LLM chose."""
+        """Run one forward pass and let each answer accept the tokens that the LLM chose."""
         hidden, cache, n_cached = self.run_decoder(
             [answer.next_tokens for answer in answers], [answer.cache for answer in answers]
         )
@@ -182,7 +200,7 @@ class DraftVerifyEngine:
     def _choose_tokens(
         self, hidden: torch.Tensor, positions: Sequence[tuple[int, int]], allowed: Sequence[Sequence[int]]
     ) -> tuple[list[int], list[float]]:
-        """Return the likeliest allowed token at each (row, position) of the hidden states, and its probability."""
+        """Return the most likely allowed token at each (row, position) of the hidden states, and its probability."""
         row, column = (torch.tensor(numbers, device=hidden.device) for numbers in zip(*positions, strict=True))
         states = hidden[row, column]
         ids = pad_rows(allowed, -1).to(hidden.device)
@@ -195,6 +213,6 @@ class DraftVerifyEngine:
 
 
 def _count_cached_numbers_per_token(config: Any) -> int:  # noqa: ANN401 - transformers' configurations share no useful base
-    """Return how many numbers a token leaves in the key-value cache."""
+    """Return how many numbers the key-value cache stores for one token."""
     head_size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     return int(2 * config.num_hidden_layers * config.num_key_value_heads * head_size)

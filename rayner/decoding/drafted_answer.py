@@ -1,4 +1,4 @@
-"""One answer of the draft-and-verify engine: its draft, what the LLM has confirmed of it, and its cache."""
+"""One answer of the draft-and-verify engine: its draft, the tokens that the LLM confirmed, and its key-value cache."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,8 +17,21 @@ from rayner.text.tag_grammar import AnswerToken, GrammarState, TagGrammar, Token
 class DraftedAnswer:
     """An answer that is being drafted and verified.
 
-    pending: tokens to be fed before the draft. draft: entities that the rest is drafted from. prefix_cache: what the
-    prompt shares with others. own_cache: the rest. steps: the draft as tokens. tokens, probs: what is confirmed.
+    Attributes:
+        grammar: The grammar of the text's answers.
+        softmax_over: See `make_engine`.
+        pending: Tokens that the model must read before the draft.
+        draft: The entities that the rest of the answer is drafted from.
+        stop_mask: See `WindowRequest`.
+        prefix_cache: The cache of the beginning that the prompt shares with other prompts.
+        own_cache: The cache of the other tokens.
+        state: The grammar state after the confirmed tokens.
+        steps: The draft as tokens.
+        tokens: The confirmed tokens.
+        probs: The probability of each confirmed token.
+        passes: The number of forward passes so far.
+        is_complete: Whether the answer is complete.
+
     """
 
     grammar: TagGrammar
@@ -37,21 +50,21 @@ class DraftedAnswer:
 
     @property
     def cache(self) -> CacheParts:
-        """All of its cache."""
+        """The whole key-value cache of the answer."""
         return (*self.prefix_cache, *self.own_cache)
 
     @property
     def next_tokens(self) -> list[int]:
-        """The tokens of the next pass. The last one of the draft need not be fed to be verified."""
+        """The tokens that the next forward pass reads. Verifying the draft does not need its last token as input."""
         return [*self.pending, *(step.token for step in self.steps[:-1])]
 
     @property
     def n_next_tokens(self) -> int:
-        """How many tokens the next pass takes."""
+        """The number of tokens that the next forward pass reads."""
         return len(self.pending) + len(self.steps) - 1
 
     def draft_rest_or_complete(self) -> None:
-        """Draft the rest. If the LLM has no choice in it, it is the answer, and no pass is needed."""
+        """Draft the rest of the answer. If the LLM has no choice in the rest, accept it without a forward pass."""
         self.steps = draft_answer_tokens(self.grammar, self.draft, self.state, self.stop_mask)
         self.is_complete = not self.steps
         if self.steps and not self.step_numbers_to_verify():
@@ -60,24 +73,29 @@ class DraftedAnswer:
     def step_numbers_to_verify(self) -> list[int]:
         """Return the numbers of the steps that need the LLM's logits.
 
-        These are the choices, and the tokens whose probabilities the confidences are computed from.
+        These are the steps with more than one allowed token, and those whose probabilities the confidences need.
         """
         steps = self.steps
         if self.softmax_over == "allowed":  # a token without an alternative has probability 1
             return [k for k, step in enumerate(steps) if len(step.allowed) > 1]
         is_choice = [len(step.allowed) > 1 or step.role is TokenRole.CLOSE for step in steps]
-        # A tag may be put there, and the token before it counts for the boundary.
+        # The next step may open or close a tag. The probability of the token before a tag counts for the boundary.
         is_before_choice = [*is_choice[1:], False]
         return [k for k, step in enumerate(steps) if is_choice[k] or is_before_choice[k] or step.role is TokenRole.TYPE]
 
     def accept_and_count_valid_cached(
         self, verified_step_numbers: Sequence[int], chosen_tokens: Sequence[int], chosen_probs: Sequence[float]
     ) -> int:
-        """Keep the draft as far as the LLM agrees, then the LLM's own choice, and draft the rest anew.
+        """Keep the draft up to the first step where the LLM differs, take the LLM's token there, and draft the rest.
 
-        verified_step_numbers: the numbers of the steps that `step_numbers_to_verify` returned. chosen_tokens,
-        chosen_probs: the LLM's
-        choice at each of them. Returns how many drafted tokens that were fed remain valid in the cache.
+        Args:
+            verified_step_numbers: The step numbers that `step_numbers_to_verify` returned.
+            chosen_tokens: The LLM's choice at each of these steps.
+            chosen_probs: The probability of each choice.
+
+        Returns:
+            The number of draft tokens whose entries in the cache remain valid.
+
         """
         tokens = [step.token for step in self.steps]
         probs = [1.0] * len(tokens)

@@ -1,6 +1,7 @@
-"""Drafts: a guess at the rest of an answer, which the LLM verifies in one pass (method, "Draft and verify").
+"""Drafts: guesses at the rest of an answer, verified by the LLM in one forward pass (method, "Draft and verify").
 
-Whatever the draft, what is kept is the LLM's own choice at every step. A good draft only saves passes.
+The draft does not change the answer, because only tokens that the LLM itself chooses are kept. A good draft only saves
+forward passes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from rayner.text.spans import Span
 from rayner.text.tag_grammar import AnswerToken, GrammarState, TagGrammar, TokenIds, TokenRole
 
-_NEW_ENTITY_CHARS = 2  # of an entity that the LLM opens where the draft has none: most names have two characters
+_NEW_ENTITY_CHARS = 2  # assumed length of an entity that only the LLM opens: most names have two characters
 
 
 def draft_answer_tokens(
@@ -20,10 +21,15 @@ def draft_answer_tokens(
     state: GrammarState | None = None,
     stop_mask: npt.NDArray[np.bool_] | None = None,
 ) -> list[AnswerToken]:
-    """Return the tokens of an answer from a state on, which follow the spans wherever the state lets them.
+    """Draft the rest of an answer from a grammar state on, with the given entities wherever the grammar allows them.
 
-    spans: in order, without overlaps; those of types that the grammar cannot spell are ignored.
-    stop_mask: [n_chars + 1] slots beyond which the answer is not needed (`gate.stop_mask`); None drafts to the end.
+    Args:
+        grammar: The grammar of the text's answers.
+        spans: The entities, in order and without overlaps. Those of types that the grammar cannot spell are ignored.
+        state: The state to start from; None for the start of the answer.
+        stop_mask: Whether decoding may stop at each slot (position between two characters), shape
+            [n_chars + 1]. See `gate.stop_mask`. None drafts to the end.
+
     """
     spans = [span for span in spans if span.type in grammar.spelling.types]
     span_by_start = {span.start: span for span in spans}
@@ -43,9 +49,16 @@ def draft_answer_tokens(
 
 
 def reaches_stop_slot(state: GrammarState, role: TokenRole, stop_mask: npt.NDArray[np.bool_]) -> bool:
-    """Return whether a step from a state completes the choices of a slot beyond which the answer is not needed.
+    """Return whether a step makes the last choice at a stop slot, so that the rest of the answer is not needed.
 
-    role: what the step's token does. stop_mask: [n_chars + 1].
+    The last choice at a slot (position between two characters) is to copy the next character. Decoding does not stop
+    there if an entity that began at an earlier slot is still open.
+
+    Args:
+        state: The grammar state before the step.
+        role: What the token of the step does.
+        stop_mask: Whether decoding may stop at each slot, shape [n_chars + 1].
+
     """
     is_outside = state.just_opened or not state.open_type
     return role is TokenRole.COPY and bool(stop_mask[state.n_copied]) and is_outside
@@ -58,7 +71,7 @@ def _draft_token(
     span_by_start: Mapping[int, Span],
     span_by_char: Mapping[int, Span],
 ) -> int:
-    """Choose among several allowed tokens the one that the spans suggest."""
+    """Choose, of several allowed tokens, the one that fits the draft's entities."""
     slot = state.n_copied
     if state.type_prefix is not None:
         nearby = span_by_char.get(slot) or span_by_char.get(slot + 1) or span_by_char.get(slot - 1)
@@ -68,7 +81,7 @@ def _draft_token(
             return type_tokens[n_spelled]
         return allowed[0]
     if state.open_type:
-        # An entity that the draft does not hold ends where the draft's next one does, or at once.
+        # An entity that is not in the draft closes at the end of the draft's entity at this slot, or at once if none.
         inside = span_by_char.get(slot - 1) or span_by_char.get(slot)
         return allowed[0] if inside and inside.end > slot else allowed[-1]
     return allowed[-1] if slot in span_by_start else allowed[0]
@@ -77,10 +90,17 @@ def _draft_token(
 def revise_draft(
     grammar: TagGrammar, spans: Sequence[Span], steps: Sequence[AnswerToken], chosen_tokens: Sequence[int]
 ) -> list[Span]:
-    """Return the draft's spans, corrected by what the LLM would have chosen at each of its steps.
+    """Correct the draft's entities by the LLM's choice at each step of the draft.
 
-    chosen_tokens: [n_steps] the LLM's choice at each step, given the draft before it. After the first difference these
-    are no longer the LLM's answer, but they guess it better than the draft did.
+    The choices after the first difference are not the LLM's answer, because the LLM made them on a draft that it
+    rejected. But they are a better guess than the draft.
+
+    Args:
+        grammar: The grammar of the text's answers.
+        spans: The draft's entities.
+        steps: The draft as tokens.
+        chosen_tokens: The LLM's choice at each step, given the draft up to that step, shape [n_steps].
+
     """
     spans, n_chars = list(spans), len(grammar.char_tokens)
     for step, token in zip(steps, chosen_tokens, strict=True):
@@ -104,7 +124,7 @@ def revise_draft(
 
 
 def _cut_overlaps(spans: Sequence[Span]) -> list[Span]:
-    """Return the spans in order, each cut where the next begins."""
+    """Return the spans in order; a span that overlaps the next one ends where the next one begins."""
     ordered = sorted({span.start: span for span in spans}.values())
     cut_spans = []
     for span, next_span in zip(ordered, [*ordered[1:], None], strict=False):

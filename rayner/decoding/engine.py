@@ -1,10 +1,10 @@
-"""The protocol of the engines that let the LLM answer, and the one place where the setting `engine` is looked up.
+"""The protocol of the engines that run the LLM, and the one place where the setting `engine` is looked up.
 
-All engines give the same answers, those of greedy decoding under the tag grammar:
+All engines return the same answers, those of greedy decoding under the tag grammar:
 
-- `DraftVerifyEngine` (transformers): verifies drafts, in a few forward passes an answer. The default.
-- `GreedyEngine` (transformers): token by token. Plain; the others are tested against it.
-- `VllmEngine` (vLLM): token by token, by vLLM's batching and caches.
+- `DraftVerifyEngine` (transformers): verifies drafts, which takes a few forward passes an answer. The default.
+- `GreedyEngine` (transformers): decodes token by token. It is simple, and the other engines are tested against it.
+- `VllmEngine` (vLLM): decodes token by token, with vLLM's batching and caches.
 """
 
 from collections.abc import Sequence
@@ -22,11 +22,18 @@ from rayner.text.spans import Span
 
 @dataclass(frozen=True)
 class WindowRequest:
-    """A text to be answered, no longer than a window.
+    """A text for the LLM to answer, no longer than a window.
 
-    examples: those in its prompt. draft: entities that the answer is expected to hold; any are allowed.
-    stop_mask: [n_chars + 1] whether the answer need not be read beyond a slot (`gate.stop_mask`); None asks for all of
-    it. Engines that cannot use a draft or a stop mask ignore it.
+    Engines that cannot use a draft or a stop mask ignore it.
+
+    Attributes:
+        text: The text.
+        examples: The examples in the prompt.
+        draft: The entities that the answer probably has. Wrong ones do not change the answer.
+        stop_mask: Whether decoding may stop at each slot (position between two characters), shape
+            [n_chars + 1]. Slot i lies before character i. Decoding never stops inside an entity. See `gate.stop_mask`.
+            None requests the whole answer.
+
     """
 
     text: str
@@ -36,18 +43,23 @@ class WindowRequest:
 
 
 class AnswerEngine(Protocol):
-    """An LLM that answers."""
+    """An LLM that answers requests."""
 
     def answer_requests(self, requests: Sequence[WindowRequest]) -> list[LlmAnswer]:
-        """Return the LLM's answer to each request, in their order."""
+        """Return the LLM's answer to each request, in the order of the requests."""
 
 
 def make_engine(llm: Llm, engine: str, *, use_drafts: bool, softmax_over: str, batch_size: int) -> AnswerEngine:
-    """Return the engine of a name.
+    """Return the engine that the settings name.
 
-    engine: `transformers` or `vllm`, which takes the model out of `llm`. use_drafts: whether drafts are verified, where
-    the engine can. softmax_over: the tokens over which probabilities are normalised: `allowed`, those that the grammar
-    allows, else the whole vocabulary. batch_size: texts a forward pass, at most.
+    Args:
+        llm: The LLM.
+        engine: `transformers` or `vllm`. `vllm` removes the model from `llm`.
+        use_drafts: Whether to verify drafts; `vllm` ignores it.
+        softmax_over: The tokens over which probabilities are normalised. `allowed` takes the tokens that the grammar
+            allows; any other value takes the whole vocabulary.
+        batch_size: The largest number of texts in a forward pass.
+
     """
     if engine == "vllm":
         from rayner.decoding.vllm_engine import VllmEngine

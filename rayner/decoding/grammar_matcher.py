@@ -1,4 +1,4 @@
-"""What the tag grammar allows next in an answer that another engine decodes token by token."""
+"""The tokens that the tag grammar allows next, for engines that decode token by token."""
 
 from collections.abc import Sequence
 
@@ -10,9 +10,10 @@ from rayner.text.tag_grammar import GrammarState, TagGrammar, TokenIds
 
 
 class GrammarMatcher:
-    """Follows one answer as it grows.
+    """Follows one answer while it grows.
 
-    stop_mask: [n_chars + 1] slots beyond which the answer is not needed (`gate.stop_mask`); None asks for all of it.
+    stop_mask: whether decoding may stop at each slot (position between two characters), shape [n_chars + 1].
+    See `gate.stop_mask`. None decodes the whole answer.
     """
 
     def __init__(self, grammar: TagGrammar, stop_mask: npt.NDArray[np.bool_] | None = None) -> None:
@@ -23,10 +24,10 @@ class GrammarMatcher:
         self._state, self._n_read, self._is_complete = GrammarState(), 0, False
 
     def allowed_tokens(self, answer: Sequence[int]) -> TokenIds:
-        """Return the tokens that may follow the answer; none where it is complete.
+        """Return the tokens that may follow the answer; none if it is complete.
 
-        An answer no shorter than the one of the last call must begin with it. A shorter one is read from its start: an
-        engine that ran out of memory begins an answer again.
+        Normally the answer continues the answer of the last call. An answer shorter than that is read from its start
+        again, because an engine that ran out of memory may restart an answer.
         """
         if len(answer) < self._n_read:
             self._restart()

@@ -1,4 +1,4 @@
-"""Greedy decoding under the tag grammar, token by token: the reference that faster engines are tested against."""
+"""Greedy decoding under the tag grammar, token by token. Faster engines are tested against it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from rayner.text.tag_grammar import GrammarState, TagGrammar
 
 @dataclass
 class _PartialAnswer:
-    """An answer that is being decoded. probs: of each token."""
+    """An answer that is being decoded. probs: the probability of each token."""
 
     grammar: TagGrammar
     state: GrammarState = field(default_factory=GrammarState)
@@ -45,7 +45,7 @@ class GreedyEngine:
 
     @torch.inference_mode()
     def answer_requests(self, requests: Sequence[WindowRequest]) -> list[LlmAnswer]:
-        """Return the LLM's answer to each request, in their order."""
+        """Return the LLM's answer to each request, in the order of the requests."""
         prompts = [self.llm.prompt_tokens(request.examples, request.text) for request in requests]
         answers = [_PartialAnswer(self.llm.build_grammar(request.text)) for request in requests]
         order = sorted(range(len(requests)), key=lambda i: (len(requests[i].text), len(prompts[i])))
@@ -55,7 +55,7 @@ class GreedyEngine:
         return [answer.grammar.read_answer(answer.tokens, answer.probs, answer.passes) for answer in answers]
 
     def _decode_batch(self, prompts: Sequence[Sequence[int]], answers: Sequence[_PartialAnswer]) -> None:
-        """Complete the answers of a batch."""
+        """Decode the answers of a batch to their ends."""
         llm = self.llm
         padding_token = llm.tokenizer.tokenizer.pad_token_id or 0
         tokens = pad_rows(prompts, padding_token, left=True).to(llm.device)
@@ -82,9 +82,9 @@ class GreedyEngine:
             positions = positions[:, -1:] + 1
 
     def _choose_tokens(self, answers: Sequence[_PartialAnswer], logits: torch.Tensor) -> list[tuple[int, float]]:
-        """Return the likeliest allowed token of each answer and its probability; (0, 1.0) for complete answers.
+        """Return the most likely allowed token of each answer and its probability; (0, 1.0) for a complete answer.
 
-        logits: [n_answers, vocabulary].
+        logits: the logits of the next token of each answer, shape [n_answers, vocabulary].
         """
         allowed = [answer.grammar.allowed_tokens(answer.state) or (0,) for answer in answers]
         ids = pad_rows(allowed, -1).to(logits.device)

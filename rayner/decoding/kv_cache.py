@@ -1,7 +1,7 @@
-"""Key-value caches of single texts, joined for a forward pass and split after it.
+"""Key-value caches of single texts, which are joined for a forward pass and split after it.
 
-A text's cache is one tensor [n_layers, 2, n_heads, n_tokens, head_size]. It can be cut back, shared as a prefix, or
-dropped when its text is answered.
+The cache of a text is one tensor, shape [n_layers, 2, n_heads, n_tokens, head_size]. It can be shortened, shared as the
+cache of a common beginning, or dropped when the text is answered.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import torch
 from transformers import Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-CacheParts = tuple[torch.Tensor, ...]  # a text's cache in parts: a shared prefix, the text's own tokens
+CacheParts = tuple[torch.Tensor, ...]  # a text's cache in parts: shared beginnings first, then the text's own tokens
 
 
 def count_cached_tokens(parts: CacheParts) -> int:
@@ -20,9 +20,15 @@ def count_cached_tokens(parts: CacheParts) -> int:
 
 
 class _PreallocatedLayer(DynamicLayer):
-    """A layer with room for the tokens of the next pass, which are written in place: to grow it would copy it.
+    """A cache layer with free space for the tokens of the next forward pass.
 
-    keys, values: [n_rows, n_heads, n_tokens, head_size] with the room. n_cached: tokens that are filled already.
+    The new keys and values are written into the free space, because extending a tensor would copy it.
+
+    Args:
+        keys: The keys with free space at the end, shape [n_rows, n_heads, n_tokens, head_size].
+        values: The values, of the same shape.
+        n_cached: The number of tokens that are already filled.
+
     """
 
     def __init__(self, keys: torch.Tensor, values: torch.Tensor, n_cached: int) -> None:
@@ -38,7 +44,7 @@ class _PreallocatedLayer(DynamicLayer):
         *_: Any,  # noqa: ANN401 - as the library passes them
         **__: Any,  # noqa: ANN401 - likewise
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Write the keys and values of a pass behind those that are cached, and return all of them."""
+        """Write the keys and values of a forward pass after the cached ones, and return all of them."""
         start, end = self.n_cached, self.n_cached + key_states.shape[2]
         self.n_cached = end
         for buffer, states in zip(self.buffers, (key_states, value_states), strict=True):
@@ -48,17 +54,21 @@ class _PreallocatedLayer(DynamicLayer):
 
 
 def join_and_preallocate_caches(rows: Sequence[CacheParts], n_new_tokens: int) -> tuple[Cache, int]:
-    """Join the caches of texts to one for a batch, with room for `n_new_tokens` more tokens a row.
+    """Join the caches of texts into one cache for a batch, with free space for `n_new_tokens` more tokens in each row.
 
-    Returns the cache and the number of tokens that it holds, which is that of the longest row. Shorter rows are padded
-    on the left.
+    Shorter rows are padded on the left.
+
+    Returns:
+        The joined cache.
+        The number of tokens that it holds in each row, which is that of the longest row.
+
     """
     longest = max(map(count_cached_tokens, rows))
     if not longest:
         return DynamicCache(), 0
     any_part = next(part for parts in rows for part in parts)
     n_layers, two, n_heads, _, head_size = any_part.shape
-    # Zeros, because the padding of a row is masked but still multiplied: it must be a number.
+    # Padding is masked, but it is still multiplied by 0. So it must be finite: zeros.
     joined = any_part.new_zeros((n_layers, two, len(rows), n_heads, longest + n_new_tokens, head_size))
     for i, parts in enumerate(rows):
         start = longest - count_cached_tokens(parts)
@@ -69,7 +79,7 @@ def join_and_preallocate_caches(rows: Sequence[CacheParts], n_new_tokens: int) -
 
 
 def slice_cache(cache: Any, row: int, start: int, end: int) -> torch.Tensor:  # noqa: ANN401 - transformers' cache
-    """Return the tokens [start, end) of a row of a batch's cache as a cache of their own."""
+    """Copy the tokens [start, end) of one row of a batch's cache into a cache for one text."""
     return torch.stack(
         [torch.stack([layer.keys[row, :, start:end], layer.values[row, :, start:end]]) for layer in cache.layers]
     )

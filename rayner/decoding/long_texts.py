@@ -1,4 +1,7 @@
-"""The LLM's answers on texts of any length: split into windows, find examples, answer, stitch."""
+"""The LLM's answers to texts of any length.
+
+A long text is split into windows, each window gets examples and an answer, and the answers are joined.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +18,15 @@ from rayner.text.spans import Span, crop_spans
 
 @dataclass(frozen=True)
 class TextRequest:
-    """A text of any length to be answered.
+    """A text of any length for the LLM to answer.
 
-    draft, stop_mask: see `WindowRequest`. example_group: the neighbouring texts, this one among them, that share
-    examples; empty where the text, or each window of it, has examples of its own.
+    Attributes:
+        text: The text.
+        draft: See `WindowRequest`.
+        stop_mask: See `WindowRequest`. It is not used for a text of several windows.
+        texts_sharing_examples: The neighbouring texts that share examples, including this text. If empty, each window
+            of the text has its own examples.
+
     """
 
     text: str
@@ -36,10 +44,16 @@ def answer_texts(
     overlap: int,
     known_vectors: Mapping[str, npt.NDArray[np.float32]] | None = None,
 ) -> list[LlmAnswer]:
-    """Return the LLM's answer to each request, in their order.
+    """Return the LLM's answer to each request, in the order of the requests.
 
-    max_chars, overlap: windows of longer texts, in characters. known_vectors: by text, sentence vectors that the
-    retriever's encoder need not compute again.
+    Args:
+        engine: The engine.
+        requests: The requests.
+        retriever: Finds the examples of prompts.
+        max_chars: The largest number of characters in a window.
+        overlap: The number of characters that neighbouring windows share.
+        known_vectors: {text: sentence vector} of texts that the retriever's encoder need not encode again.
+
     """
     windows_of_texts = [split_windows(len(request.text), max_chars, overlap) for request in requests]
     parts = [
@@ -56,7 +70,7 @@ def answer_texts(
             text,
             examples[group],
             crop_spans(request.draft, window.start, window.end),
-            # A slot of the whole text says nothing about a window, of whose answer only a part is kept.
+            # The mask of the whole text does not fit a window, because only a part of a window's answer is kept.
             None if is_split else request.stop_mask,
         )
         for (request, window, is_split), text, group in zip(parts, texts, groups, strict=True)

@@ -1,9 +1,11 @@
-"""vLLM as the engine (`engine=vllm`): the reference's answers, token by token, by vLLM's batching and caches.
+"""The engine `engine=vllm`: the answers of greedy decoding, token by token, with vLLM's batching and caches.
 
-The tag grammar runs inside vLLM as a logits processor that leaves only the allowed tokens. vLLM reads probabilities
-before processors (`raw_logprobs`: softmax over the whole vocabulary) or after them (`processed_logprobs`: over the
-allowed tokens), so both values of `softmax_over` are exact. Drafts are ignored: vLLM takes none from outside, and
-refuses logits processors beside its own speculative decoding (docs/decisions.md).
+The tag grammar runs inside vLLM as a logits processor that keeps only the allowed tokens. Both values of `softmax_over`
+are exact: vLLM can read probabilities before logits processors (`raw_logprobs`, over the whole vocabulary) or after
+them (`processed_logprobs`, over the allowed tokens).
+
+Drafts are ignored, because vLLM accepts no drafts from outside. It also refuses logits processors together with its own
+speculative decoding (docs/decisions.md).
 """
 
 import os
@@ -22,14 +24,15 @@ from rayner.llm.model import Llm
 from rayner.text.predictions import LlmAnswer
 from rayner.text.tag_grammar import TagGrammar, TagSpelling
 
-_REQUEST_KEY = "rayner"  # of the grammar in the extra arguments of a request
+_REQUEST_KEY = "rayner"  # key of the grammar in the extra arguments of a request
 _PROCESSOR = f"{__name__}:GrammarLogitsProcessor"
 
 
 def _make_logits_masker(request_fields: dict[str, Any]) -> Callable[[list[int], torch.Tensor], torch.Tensor]:
-    """Return what masks the logits of a request: it leaves the allowed tokens, or the stop token after the answer.
+    """Return the function that masks the logits of a request.
 
-    request_fields: what `VllmEngine._sampling_params` put into the request.
+    It keeps only the allowed tokens, or only the stop token once the answer is complete.
+    request_fields: the fields that `VllmEngine._sampling_params` put into the request.
     """
     tags = request_fields["tags"]
     types = {type_: tuple(tokens) for type_, tokens in tags["types"].items()}
@@ -48,27 +51,27 @@ def _make_logits_masker(request_fields: dict[str, Any]) -> Callable[[list[int], 
 
 
 class GrammarLogitsProcessor(AdapterLogitsProcessor):  # type: ignore[misc]  # vllm is not installed where types are checked
-    """The logits processor that vLLM makes once and asks for the mask of each request."""
+    """The logits processor. vLLM makes one instance and calls it for each request."""
 
     def is_argmax_invariant(self) -> bool:
-        """Return False: the mask changes which token is the likeliest."""
+        """Return False, because the mask changes which token is the most likely."""
         return False
 
     def new_req_logits_processor(self, params: SamplingParams) -> Callable[..., torch.Tensor] | None:
-        """Return the mask of a request with a grammar; None for others, such as vLLM's own warm-up."""
+        """Return the mask of a request with a grammar; None for other requests, such as vLLM's own warm-up."""
         fields = (params.extra_args or {}).get(_REQUEST_KEY)
         return _make_logits_masker(fields) if fields else None
 
 
 class VllmEngine:
-    """An `AnswerEngine` by vLLM.
+    """An `AnswerEngine` that uses vLLM.
 
-    The model is handed over as a checkpoint folder, with its adapter merged, and removed from `llm`.
-    softmax_over: see `make_engine`. batch_size: texts that vLLM runs at once, at most.
+    It writes the model, with its adapter merged, to a temporary checkpoint folder for vLLM and removes it from `llm`.
+    softmax_over: see `make_engine`. batch_size: the largest number of texts that vLLM runs at once.
     """
 
     def __init__(self, llm: Llm, *, softmax_over: str, batch_size: int) -> None:
-        # In this process, whose resources Ray has counted; and with the runner that takes these processors.
+        # Run vLLM in this process, because Ray reserved resources for it. Use the model runner that takes these processors.
         os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
         os.environ["VLLM_USE_V2_MODEL_RUNNER"] = "0"
         self.llm = llm
@@ -90,7 +93,10 @@ class VllmEngine:
             )
 
     def answer_requests(self, requests: Sequence[WindowRequest]) -> list[LlmAnswer]:
-        """Return the LLM's answer to each request, in their order; `passes` is the number of its tokens."""
+        """Return the LLM's answer to each request, in the order of the requests.
+
+        `LlmAnswer.passes` is the number of tokens that vLLM generated.
+        """
         grammars = [self.llm.build_grammar(request.text) for request in requests]
         prompts = [{"prompt_token_ids": self.llm.prompt_tokens(request.examples, request.text)} for request in requests]
         params = [self._sampling_params(request, grammar) for request, grammar in zip(requests, grammars, strict=True)]
@@ -111,7 +117,7 @@ class VllmEngine:
             "stop_mask": None if request.stop_mask is None else request.stop_mask.tolist(),
             "stop_token": self.stop_token,
         }  # fmt: skip
-        # The longest answer: every character an entity of its own, of the type with the longest name.
+        # In the longest answer every character is one entity, and its type has the longest name.
         name_tokens = max(len(tokens) for tokens in spelling.types.values())
         tag_tokens = len(spelling.open) + len(spelling.close) + 2 * (name_tokens + len(spelling.end))
         max_tokens = sum(map(len, grammar.char_tokens)) + tag_tokens * len(grammar.char_tokens) + 1
@@ -135,6 +141,6 @@ def _read_answer(
     log_probs = [step[token].logprob for token, step in zip(tokens, output.logprobs, strict=True)]
     if tokens and tokens[-1] == stop_token:
         del tokens[-1], log_probs[-1]
-    # A token without an alternative has probability 1 over the allowed ones; rounding may give slightly more.
+    # If only one token is allowed, its probability is 1; rounding may give slightly more.
     probs = [min(1.0, float(np.exp(log_prob))) for log_prob in log_probs]
     return grammar.read_answer(tokens, probs, len(output.token_ids), partial=request.stop_mask is not None)
