@@ -71,7 +71,7 @@ class VllmEngine:
     """
 
     def __init__(self, llm: Llm, *, softmax_over: str, batch_size: int) -> None:
-        # Run vLLM in this process, because Ray reserved resources for it. Use the model runner that takes these processors.
+        # Run in this process, for which Ray reserved resources, and with the model runner that takes these processors.
         os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
         os.environ["VLLM_USE_V2_MODEL_RUNNER"] = "0"
         self.llm = llm
