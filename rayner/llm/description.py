@@ -1,4 +1,4 @@
-"""`llm.json`: what fine-tuning records beside the weights of an LLM, so that later steps load the same model."""
+"""`llm.json`: the file that fine-tuning writes beside an LLM's weights, so that later steps load the same model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,11 +14,15 @@ _FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class LlmDescription:
-    """What a fine-tuned LLM consists of.
+    """The parts of a fine-tuned LLM.
 
-    base: the base model: `base` for the folder of that name beside the file, else a checkpoint folder or hub name.
-    adapter: the folder of the LoRA adapter beside the file, if one was trained. instruction: in words, as in the
-    prompts that it was trained on. types: the entity types that it may write.
+    Attributes:
+        base: The base model. `base` means the folder of that name beside the file; any other value is a checkpoint
+            folder or hub name.
+        adapter: The folder of the LoRA adapter beside the file; None if no adapter was trained.
+        instruction: The instruction in the prompts that the LLM was trained on.
+        types: The entity types that the LLM may write.
+
     """
 
     base: str
@@ -27,7 +31,7 @@ class LlmDescription:
     types: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields as JSON takes them."""
+        """Return the fields as JSON values."""
         return {
             "base": self.base,
             "adapter": self.adapter,
@@ -37,7 +41,7 @@ class LlmDescription:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "LlmDescription":
-        """Make a description from what `to_json` returned."""
+        """Make a description from the fields that `to_json` returned."""
         return cls(fields["base"], fields["adapter"], fields["instruction"], tuple(fields["types"]))
 
     @property
@@ -47,7 +51,7 @@ class LlmDescription:
 
 
 def read_llm_description(folder: Path) -> LlmDescription:
-    """Read `llm.json`. Raises ConfigError where it is missing, broken or of another format version."""
+    """Read `llm.json`. Raises ConfigError if it is missing, broken or of another format version."""
     return read_description(folder / DESCRIPTION_FILE, LlmDescription.from_json, _FORMAT_VERSION, "a fine-tuned LLM")
 
 

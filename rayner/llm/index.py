@@ -1,4 +1,4 @@
-"""The index of training sentences: their vectors in FAISS, searched for the sentences most similar to a text."""
+"""The index of training sentences: it finds the sentences most similar to a text by their vectors, with FAISS."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,10 @@ _VECTORS_FILE, _SENTENCES_FILE = "vectors.faiss", "examples.jsonl"
 class SentenceIndex:
     """Training sentences with their vectors.
 
-    vectors: a FAISS index of inner products, which are cosines, since the vectors have length 1.
+    Attributes:
+        vectors: A FAISS index of inner products. The inner products are cosines, because the vectors have L2 norm 1.
+        sentences: The sentences, in the order of the vectors.
+
     """
 
     vectors: Any
@@ -31,10 +34,16 @@ class SentenceIndex:
     def nearest_sentences(
         self, queries: npt.NDArray[np.float32], excluded_texts: Sequence[tuple[str, ...]], k: int
     ) -> list[list[LabelledSentence]]:
-        """Return for each query the k most similar sentences, the most similar first, each text once.
+        """Return the k most similar sentences for each query, the most similar first.
 
-        queries: [n_queries, dimensions]. excluded_texts: [n_queries] the texts that must not be returned for a query,
-        whole texts, however often they are in the index.
+        Of several sentences with the same text, at most one is returned.
+
+        Args:
+            queries: The vectors of the queries, shape [n_queries, dimensions].
+            excluded_texts: For each query, the texts that must not be returned for it, shape [n_queries]. A sentence is
+                excluded if its whole text is one of these.
+            k: The number of sentences for each query.
+
         """
         if not len(excluded_texts) or not k:
             return [[] for _ in excluded_texts]
@@ -49,14 +58,14 @@ class SentenceIndex:
                     distinct.setdefault(self.sentences[j].text, self.sentences[j])
                 nearest[i] = [sentence for text, sentence in distinct.items() if text not in excluded_texts[i]][:k]
             pending = [i for i in pending if len(nearest[i]) < k] if depth < len(self.sentences) else []
-            depth *= 4  # duplicates and excluded texts filled the places: search further
+            depth *= 4  # duplicates and excluded texts took up the results: search deeper
         return nearest
 
 
 def build_sentence_index(
     encoder: AnySentenceEncoder, sentences: Sequence[LabelledSentence], batch_size: int
 ) -> SentenceIndex:
-    """Build an index of labelled sentences. Raises ConfigError where there are none."""
+    """Build an index of labelled sentences. Raises ConfigError if there are no sentences."""
     if not sentences:
         raise ConfigError("the index needs at least one training sentence")
     vectors = faiss.IndexFlatIP(encoder.dimensions)
@@ -67,9 +76,11 @@ def build_sentence_index(
 def check_and_count_self_nearest(
     index: SentenceIndex, encoder: AnySentenceEncoder, texts: Sequence[str], k: int, batch_size: int
 ) -> int:
-    """Search an index for texts that it holds, and return for how many of them the nearest sentence is the text itself.
+    """Search an index for texts that it holds, and count the texts whose nearest sentence is the text itself.
 
-    Raises RuntimeError where `nearest_sentences` gives a text as its own neighbour, or fewer sentences than there are.
+    Raises:
+        RuntimeError: `nearest_sentences` returned a text as its own neighbour, or returned too few sentences.
+
     """
     queries = encoder.embed(texts, batch_size)
     _, rows = index.vectors.search(queries, 1)
@@ -87,7 +98,10 @@ def check_and_count_self_nearest(
 
 
 def save_sentence_index(index: SentenceIndex, folder: Path) -> None:
-    """Write `vectors.faiss` and `examples.jsonl` (text and entities of each sentence, in the order of the vectors)."""
+    """Write the index to a folder as `vectors.faiss` and `examples.jsonl`.
+
+    `examples.jsonl` has the text and entities of each sentence, in the order of the vectors.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     faiss.write_index(index.vectors, str(folder / _VECTORS_FILE))
     write_labelled_sentences(folder / _SENTENCES_FILE, index.sentences)
@@ -96,9 +110,16 @@ def save_sentence_index(index: SentenceIndex, folder: Path) -> None:
 def load_sentence_index(folder: Path, expected_digest: str | None = None) -> SentenceIndex:
     """Read an index.
 
-    expected_digest: SHA-256 of the folder as the step `build_index` recorded it. It is checked before FAISS opens
-        a file, because FAISS trusts its files.
-    Raises DataError where the digest differs, ConfigError where the folder holds no index or its files do not fit.
+    FAISS does not check the files that it opens. So the digest is compared first.
+
+    Args:
+        folder: The folder of the index.
+        expected_digest: The SHA-256 of the folder that the step `build_index` recorded. None skips the check.
+
+    Raises:
+        DataError: The digest differs.
+        ConfigError: The folder holds no index, or the numbers of vectors and sentences differ.
+
     """
     found_digest = folder_sha256(folder) if expected_digest is not None else None
     if found_digest != expected_digest:

@@ -1,4 +1,4 @@
-"""The large model: a causal language model and the encoder of its prompts, loaded from a checkpoint."""
+"""The LLM: a causal language model and the encoder of its prompts, loaded from a checkpoint."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -33,17 +33,27 @@ def load_llm_checkpoint(
     device: torch.device,
     dtype: str = "float32",
 ) -> Llm:
-    """Load a causal model, with a LoRA adapter merged in if one is given.
+    """Load a causal language model; if a LoRA adapter is given, merge it into the model.
 
-    base: checkpoint folder or hub name. chat: whether prompts are put into the chat template, if there is one.
-    Raises ConfigError where a checkpoint cannot be loaded.
+    Args:
+        base: The checkpoint folder or hub name.
+        adapter: The folder of the LoRA adapter; None for no adapter.
+        instruction: The instruction at the start of each prompt.
+        types: The entity types that the LLM may write.
+        chat: Whether to put prompts into the tokenizer's chat template, if it has one.
+        device: The device to load the model to.
+        dtype: `float32` or `bfloat16`.
+
+    Raises:
+        ConfigError: A checkpoint cannot be loaded.
+
     """
     try:
         model = AutoModelForCausalLM.from_pretrained(
             str(base), dtype=TORCH_DTYPES[dtype], **reject_pickles_and_build_kwargs(base)
         )
         if adapter is not None:
-            from peft import PeftModel  # slow to import: only where an adapter is
+            from peft import PeftModel  # slow to import, so only if there is an adapter
 
             reject_pickles_and_build_kwargs(
                 adapter
@@ -61,12 +71,18 @@ def compute_logits(
     hidden: torch.Tensor,
     token_ids: torch.Tensor | None,
 ) -> torch.Tensor:
-    """Return the logits, in float32, of some tokens or of all.
+    """Return the logits of the given tokens, or of the whole vocabulary, in float32.
 
-    The output layer computes only what is asked for, because over a large vocabulary it is expensive.
+    The output layer is expensive for a large vocabulary. So only the requested logits are computed.
 
-    causal_lm: the model. hidden: [n, hidden]. ids: [n, m] the tokens in question; None for the whole vocabulary.
-    Returns [n, m] or [n, vocabulary].
+    Args:
+        causal_lm: The causal language model.
+        hidden: Last hidden states, shape [n, hidden].
+        token_ids: The requested token ids for each hidden state, shape [n, m]; None for the whole vocabulary.
+
+    Returns:
+        The logits, shape [n, m] or [n, vocabulary].
+
     """
     head = causal_lm.get_output_embeddings()
     cap: float | None = getattr(causal_lm.config, "final_logit_softcapping", None)
@@ -82,7 +98,7 @@ def compute_logits(
 
 
 def add_lora(model: Any, config: LoraConfig) -> Any:  # noqa: ANN401 - transformers' models share no useful base
-    """Return the model with a fresh adapter to train."""
+    """Add a new, untrained LoRA adapter to the model and return the result."""
     from peft import LoraConfig as PeftConfig
     from peft import get_peft_model
 

@@ -1,4 +1,4 @@
-"""Prompts and right answers as token ids, by the tokenizer of the large model. Its weights are not needed."""
+"""Prompts and correct answers as token ids, by the tokenizer of the LLM. The LLM's weights are not needed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,9 +20,15 @@ _PROMPT_PLACEHOLDER = "\x00"  # stands for the prompt while the chat template is
 
 @dataclass
 class PromptEncoder:
-    """The tokenizer of a large model with the instruction, the types it may write, and its chat template.
+    """The tokenizer of an LLM, with the parts that all its prompts have in common.
 
-    chat_frame: token ids before and after every prompt; both empty without a chat template.
+    Attributes:
+        tokenizer: The tokenizer.
+        instruction: The instruction at the start of each prompt.
+        types: The entity types that the LLM may write.
+        chat_frame: The token ids before and after every prompt, from the chat template; both empty without a template.
+        tag_spelling: The tokens of the tags.
+
     """
 
     tokenizer: CharTokenizer
@@ -35,15 +41,15 @@ class PromptEncoder:
         self.tag_spelling = self.tokenizer.spell_tags(self.types)
 
     def build_grammar(self, text: str) -> TagGrammar:
-        """Build the grammar of all answers to a text: the text copied, with tags around entities."""
+        """Build the grammar of all answers to a text. An answer is the text with tags around entities."""
         return TagGrammar(self.tokenizer.encode_escaped_chars(text), self.tag_spelling)
 
     def prompt_tokens(self, examples: Sequence[LabelledSentence], text: str) -> list[int]:
-        """Encode everything before the answer: instruction, examples, sentence."""
+        """Encode everything before the answer: instruction, examples, and the sentence to tag."""
         return [*self.instruction_tokens(), *self.example_tokens(examples), *self.query_tokens(text)]
 
     def instruction_tokens(self) -> list[int]:
-        """Encode what begins every prompt: the first part of the chat template, and the instruction."""
+        """Encode the start of every prompt: the first part of the chat template, and the instruction."""
         return [*self.chat_frame[0], *self._encode_parts(build_instruction_parts(self.instruction))]
 
     def example_tokens(self, examples: Sequence[LabelledSentence]) -> list[int]:
@@ -51,7 +57,7 @@ class PromptEncoder:
         return self._encode_parts(build_example_parts_nearest_last(examples))
 
     def query_tokens(self, text: str) -> list[int]:
-        """Encode the sentence to tag, and what stands between it and the answer."""
+        """Encode the sentence to tag, and everything between it and the answer."""
         return [*self._encode_parts(build_query_parts(text)), *self.chat_frame[1]]
 
     def _encode_parts(self, parts: Sequence[PromptPart]) -> list[int]:
@@ -62,7 +68,7 @@ class PromptEncoder:
             return [*self.tokenizer.encode_prose(part.content)]
         if part.spelling is PartSpelling.COPIED:
             return [token for char in self.tokenizer.encode_escaped_chars(part.content) for token in char]
-        # An example may hold a type that this model was not trained on. It is spelled all the same.
+        # An example may have a type that this model was not trained on. The type's name is then encoded as prose.
         name = self.tag_spelling.types.get(part.content) or self.tokenizer.encode_prose(part.content)
         return [
             *(self.tag_spelling.open if part.spelling is PartSpelling.OPEN_TAG else self.tag_spelling.close),
@@ -72,17 +78,24 @@ class PromptEncoder:
 
 
 def load_prompt_encoder(base: str | Path, *, instruction: str, types: Sequence[str], chat: bool) -> PromptEncoder:
-    """Load the tokenizer of a checkpoint as the encoder of its prompts; the weights are not read.
+    """Load the tokenizer of a checkpoint and make a prompt encoder; the weights are not read.
 
-    chat: put prompts into the tokenizer's chat template, if it has one.
-    Raises ConfigError where the folder has no tokenizer, or one that cannot spell the tags.
+    Args:
+        base: The checkpoint folder or hub name.
+        instruction: The instruction at the start of each prompt.
+        types: The entity types that the LLM may write.
+        chat: Whether to put prompts into the tokenizer's chat template, if it has one.
+
+    Raises:
+        ConfigError: The checkpoint has no tokenizer, or its tokenizer cannot spell the tags.
+
     """
     tokenizer = CharTokenizer(load_tokenizer(base))
     return PromptEncoder(tokenizer, instruction, list(types), _chat_template_tokens(tokenizer, chat))
 
 
 def _chat_template_tokens(tokenizer: CharTokenizer, chat: bool) -> tuple[TokenIds, TokenIds]:
-    """Encode what the chat template puts before and after the prompt."""
+    """Encode the parts of the chat template before and after the prompt."""
     hf_tokenizer = tokenizer.tokenizer
     if not chat or not getattr(hf_tokenizer, "chat_template", None):
         return (), ()

@@ -1,7 +1,7 @@
-"""The LLM's prompt in parts: instruction, examples, sentence (method, section 3).
+"""The LLM's prompt as parts: instruction, examples, and the sentence to tag (method, section 3).
 
-The parts keep prose, which a tokenizer may split as it likes, apart from text, which is tokenized character by
-character, and from tags. So no token straddles the boundary of a character or a tag.
+There are three sorts of parts: prose, which the tokenizer may split freely; text, which is tokenized character by
+character; and tags. The sorts are kept apart, so no token crosses the boundary of a character or a tag.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ from rayner.text.spans import sort_and_check_spans
 
 
 class PartSpelling(Enum):
-    """How a part becomes tokens."""
+    """How a part of a prompt is turned into tokens."""
 
     PROSE = "prose"  # as the tokenizer splits it
     COPIED = "copied"  # character by character, with `<` and `&` escaped
@@ -23,20 +23,23 @@ class PartSpelling(Enum):
 
 @dataclass(frozen=True, slots=True)
 class PromptPart:
-    """A part of a prompt. content: prose, text, or the type of a tag."""
+    """A part of a prompt. content: the prose, the text, or the type of the tag."""
 
     spelling: PartSpelling
     content: str
 
 
 def build_instruction(type_glosses: Mapping[str, str]) -> str:
-    """Return the task in words. type_glosses: what each entity type means; may be empty for a type."""
+    """Return the instruction, which states the task in words.
+
+    type_glosses: {entity type: its meaning}; the meaning may be empty.
+    """
     types = "、".join(f"{type_}（{gloss}）" if gloss else type_ for type_, gloss in type_glosses.items())
     return f"標注句中的實體：{types}。照抄原文，只加標籤。"
 
 
 def build_instruction_parts(instruction: str) -> list[PromptPart]:
-    """Return the parts that begin every prompt; none where the instruction is empty."""
+    """Return the parts that start every prompt; none if the instruction is empty."""
     return [PromptPart(PartSpelling.PROSE, f"{instruction}\n")] if instruction else []
 
 
@@ -56,9 +59,9 @@ def build_tagged_parts(sentence: LabelledSentence) -> list[PromptPart]:
 
 
 def build_example_parts_nearest_last(examples: Sequence[LabelledSentence]) -> list[PromptPart]:
-    """Return the parts of the examples, the most similar last, next to the sentence.
+    """Return the parts of the examples, with the most similar example last, next to the sentence to tag.
 
-    examples: the most similar first, as retrieval gives them.
+    examples: the examples, the most similar first, as retrieval returns them.
     """
     return [
         part
@@ -68,7 +71,7 @@ def build_example_parts_nearest_last(examples: Sequence[LabelledSentence]) -> li
 
 
 def build_query_parts(text: str) -> list[PromptPart]:
-    """Return the parts of the sentence to tag, and of what announces the answer."""
+    """Return the parts of the sentence to tag and of the words that introduce the answer."""
     return [
         PromptPart(PartSpelling.PROSE, "句："),
         PromptPart(PartSpelling.COPIED, text),
@@ -77,9 +80,9 @@ def build_query_parts(text: str) -> list[PromptPart]:
 
 
 def choose_examples_covering_types(candidates: Iterable[LabelledSentence], count: int) -> list[LabelledSentence]:
-    """Choose the examples of the few-shot setting: one by one, the sentence that adds the most new entity types.
+    """Choose the examples of the few-shot setting: repeatedly take the sentence that adds the most new entity types.
 
-    Of equally good candidates the first is taken.
+    If several sentences add equally many, the first is taken.
     """
     remaining, chosen, shown_types = list(candidates), list[LabelledSentence](), set[str]()
     for _ in range(min(count, len(remaining))):

@@ -1,4 +1,4 @@
-"""The choice of a prompt's examples: similar sentences, a fixed few, or none (method, section 3)."""
+"""The choice of a prompt's examples: similar sentences, a few fixed sentences, or none (method, section 3)."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,10 +12,16 @@ from rayner.text.labelled_text import LabelledSentence
 
 
 class ExampleRetriever:
-    """Finds the examples of prompts. A text never gets itself or an exact duplicate of itself.
+    """Finds the examples of prompts. A text is never its own example, and neither is an exact duplicate of it.
 
-    method: `similar` (the k nearest training sentences, which needs encoder and index), `fixed` (the same k for every
-        text) or `none`. batch_size: texts that the encoder takes at once.
+    Args:
+        method: `similar` (the k nearest training sentences), `fixed` (the same k sentences for every text) or `none`.
+        k: The number of examples in a prompt.
+        train_sentences: The training sentences that `fixed` chooses from.
+        encoder: The sentence encoder; needed for `similar`.
+        index: The index of training sentences; needed for `similar`.
+        batch_size: The number of texts that the encoder takes at once.
+
     """
 
     def __init__(
@@ -28,7 +34,7 @@ class ExampleRetriever:
         batch_size: int = 64,
     ) -> None:
         self.k, self.encoder, self.index, self.batch_size = k, encoder, index, batch_size
-        # Each sentence once, and one to spare, for a text that is among them itself.
+        # Drop duplicates. Choose k + 1 examples, because a text that is one of them needs another one.
         distinct: dict[str, LabelledSentence] = {}
         for sentence in train_sentences:
             distinct.setdefault(sentence.text, sentence)
@@ -43,11 +49,15 @@ class ExampleRetriever:
         text_groups: Sequence[tuple[str, ...]],
         known_vectors: Mapping[str, npt.NDArray[np.float32]] | None = None,
     ) -> list[list[LabelledSentence]]:
-        """Return the examples that each group of texts shares, the most similar first.
+        """Return the examples that the texts of each group share, the most similar first.
 
-        They are the sentences nearest to the mean of the group's vectors; none is a text of the group.
+        With `similar`, they are the sentences nearest to the mean of the group's sentence vectors. A text of the group
+        is never an example of its group.
 
-        known_vectors: by text, those that need not be computed again.
+        Args:
+            text_groups: The groups of texts.
+            known_vectors: {text: sentence vector} of texts that need not be encoded again.
+
         """
         if self.encoder is None or self.index is None or not text_groups:
             return [[example for example in self.fixed if example.text not in group][: self.k] for group in text_groups]

@@ -1,4 +1,4 @@
-"""Sentence encoders: what turns a sentence into the vector by which similar sentences are found (method, section 3)."""
+"""Sentence encoders: they compute the sentence vectors by which similar sentences are found (method, section 3)."""
 
 import math
 import zlib
@@ -23,7 +23,10 @@ from rayner.modeling.tokenizer import CharTokenizer, load_tokenizer
 
 @dataclass
 class SentenceEncoder:
-    """A BERT-like model whose vector of a sentence is the mean of its characters' last hidden states, at length 1."""
+    """A BERT-like model that computes sentence vectors.
+
+    The vector of a sentence is the mean of the last hidden states of its characters' tokens, scaled to L2 norm 1.
+    """
 
     model: Any
     tokenizer: CharTokenizer
@@ -31,14 +34,14 @@ class SentenceEncoder:
 
     @property
     def dimensions(self) -> int:
-        """The dimensions of a vector."""
+        """The number of dimensions of a vector."""
         return int(self.model.config.hidden_size)
 
     @torch.inference_mode()
     def embed(self, texts: Sequence[str], batch_size: int) -> npt.NDArray[np.float32]:
-        """Return vectors [n_texts, dimensions] of length 1, in the order of the texts.
+        """Return the vectors of texts, shape [n_texts, dimensions], L2 norm 1, in the order of the texts.
 
-        Only as many tokens count as the model takes: the vector of a long text is that of its beginning.
+        The vector of a text with more tokens than the model takes is that of its beginning.
         """
         max_tokens = int(getattr(self.model.config, "max_position_embeddings", 512)) - 2
         rows = [[token for char in self.tokenizer.encode_chars(text) for token in char][:max_tokens] for text in texts]
@@ -58,16 +61,18 @@ class SentenceEncoder:
 
 @dataclass(frozen=True)
 class NgramEncoder:
-    """Counts of a sentence's characters and pairs of neighbours, hashed into a vector. It needs no model.
+    """A sentence encoder that needs no model: it counts characters and bigrams, hashed into a vector.
 
-    Counts enter by their square root, and each feature with a sign of its own, so that collisions cancel out on
-    average.
+    Each count enters as its square root. A hash gives each feature a sign, so that collisions cancel on average.
     """
 
     dimensions: int = 512
 
     def embed(self, texts: Sequence[str], batch_size: int) -> npt.NDArray[np.float32]:
-        """Return vectors [n_texts, dimensions] of length 1 (0 for an empty text), in the order of the texts."""
+        """Return the vectors of texts, shape [n_texts, dimensions], in the order of the texts.
+
+        The L2 norm of a vector is 1, or 0 for an empty text.
+        """
         vectors = np.zeros((len(texts), self.dimensions), dtype=np.float32)
         for vector, text in zip(vectors, texts, strict=True):
             for ngram, n in Counter([*text, *map("".join, pairwise(text))]).items():
@@ -83,7 +88,9 @@ AnySentenceEncoder = SentenceEncoder | NgramEncoder
 def load_sentence_encoder(folder: str | Path, device: torch.device) -> SentenceEncoder:
     """Load the encoder of a checkpoint, without its task head if it has one.
 
-    Raises ConfigError where the checkpoint cannot be loaded.
+    Raises:
+        ConfigError: The checkpoint cannot be loaded.
+
     """
     try:
         model = AutoModel.from_pretrained(str(folder), **reject_pickles_and_build_kwargs(folder))

@@ -1,4 +1,4 @@
-"""Supervised fine-tuning (SFT) of the large model: training examples as token ids, and the loss (method, section 3)."""
+"""Supervised fine-tuning (SFT) of the LLM: training examples as token ids, and the loss (method, section 3)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,11 +17,13 @@ from rayner.text.tag_grammar import TokenIds
 
 @dataclass(frozen=True)
 class SftExample:
-    """A prompt with its right answer.
+    """A prompt with its correct answer.
 
-    prompt: token ids of everything before the answer.
-    answer: token ids of the answer, without the end token.
-    allowed: for each token of the answer, the token ids that the grammar allows there.
+    Attributes:
+        prompt: The token ids of everything before the answer.
+        answer: The token ids of the answer, without the end token.
+        allowed: For each token of the answer, the token ids that the grammar allows at that position.
+
     """
 
     prompt: list[int]
@@ -33,7 +35,10 @@ class SftExample:
 
 
 def split_long_sentence(sentence: LabelledSentence, max_chars: int, overlap: int) -> list[LabelledSentence]:
-    """Split a sentence longer than `max_chars` into windows. An entity cut by a window's edge is left out."""
+    """Split a sentence into windows if it is longer than `max_chars`.
+
+    An entity that crosses the edge of a window is left out of that window.
+    """
     if len(sentence.text) <= max_chars:
         return [sentence]
     return [
@@ -45,7 +50,7 @@ def split_long_sentence(sentence: LabelledSentence, max_chars: int, overlap: int
 def build_sft_example(
     encoder: PromptEncoder, examples: Sequence[LabelledSentence], sentence: LabelledSentence
 ) -> SftExample:
-    """Encode a labelled sentence as the answer to the prompt that shows these examples."""
+    """Encode a labelled sentence and the examples of its prompt as a prompt with its correct answer."""
     answer = list(encoder.build_grammar(sentence.text).spell_answer(sentence.spans))
     return SftExample(
         encoder.prompt_tokens(examples, sentence.text),
@@ -55,9 +60,9 @@ def build_sft_example(
 
 
 class SftLoss(torch.nn.Module):
-    """The model with its training loss as `forward`.
+    """A module that holds the model and computes its training loss in `forward`.
 
-    ZeRO-3 shards a module's weights and gathers them when its `forward` runs, so the loss must be computed inside it.
+    ZeRO-3 shards a module's weights and gathers them only while its `forward` runs. So the loss must be computed there.
     """
 
     model: Any
@@ -73,8 +78,10 @@ class SftLoss(torch.nn.Module):
     def forward(self, examples: Sequence[SftExample]) -> torch.Tensor:
         """Compute the mean cross entropy over the answers of a batch. Prompt tokens do not count.
 
-        loss_over `all`: over the whole vocabulary at every token of the answer, and the end token after it.
-        loss_over `allowed`: over the allowed tokens, at the positions where more than one is allowed.
+        The setting `loss_over` has two values:
+
+        - `all`: the loss is over the whole vocabulary, at every token of the answer and at the end token after it;
+        - `allowed`: the loss is over the allowed tokens only, at the positions where more than one token is allowed.
         """
         rows = [[*example.prompt, *example.answer, self.end_token] for example in examples]
         tokens = pad_rows(rows, self.pad_token).to(self.device)
@@ -89,7 +96,7 @@ class SftLoss(torch.nn.Module):
             return torch.nn.functional.cross_entropy(compute_logits(causal, hidden[row, column], None), targets)
         allowed = pad_rows([position[2] for position in positions], -1).to(self.device)
         token_ids = allowed.clamp(min=0)
-        if hasattr(causal.get_output_embeddings().weight, "ds_id"):  # ZeRO-3 shards it: only the whole layer can run
+        if hasattr(causal.get_output_embeddings().weight, "ds_id"):  # sharded by ZeRO-3: only the whole layer can run
             logits = compute_logits(causal, hidden[row, column], None).gather(1, token_ids)
         else:
             logits = compute_logits(causal, hidden[row, column], token_ids)
@@ -97,7 +104,12 @@ class SftLoss(torch.nn.Module):
         return torch.nn.functional.cross_entropy(logits, (allowed == targets[:, None]).int().argmax(1))
 
     def _list_loss_positions(self, examples: Sequence[SftExample]) -> list[tuple[int, int, TokenIds]]:
-        """List (row, position before the target token, allowed token ids) of every token that counts in the loss."""
+        """List the tokens that count in the loss.
+
+        Returns:
+            For each such token: its row, the position before it, and the allowed token ids.
+
+        """
         return [
             (row, len(example.prompt) + k - 1, allowed)
             for row, example in enumerate(examples)

@@ -1,5 +1,5 @@
-"""What the encoder and the LLM share: checkpoints, tokenization by character, batches, devices, models from scratch.
+"""What the encoder and the LLM share: checkpoints, tokenization by character, batches, devices, and untrained models.
 
-Start with `tokenizer.py` (characters to tokens) and `checkpoint.py` (what is loaded, and what is refused). This room
-may import torch and transformers, but not Ray; it knows nothing of taggers, prompts or answers.
+Start with `tokenizer.py` (characters to tokens) and `checkpoint.py` (which files are loaded, and which are refused).
+This package may import torch and transformers, but not Ray. It does not depend on taggers, prompts or answers.
 """

@@ -1,9 +1,9 @@
-"""Batches for inference: items of similar length together, for little padding and few batches."""
+"""Batches for inference: items of similar length in each batch, for little padding and few batches."""
 
 from collections.abc import Sequence
 
-MAX_PADDING_SHARE = 0.1  # of a batch
-PASS_COST_TOKENS = 128  # what a forward pass costs beside its tokens, in tokens
+MAX_PADDING_SHARE = 0.1  # largest share of padding in a batch
+PASS_COST_TOKENS = 128  # fixed cost of a forward pass, in tokens
 
 
 def inference_batches(
@@ -12,13 +12,19 @@ def inference_batches(
     padding_allowance: float = 0,
     extra_costs: Sequence[float] | None = None,
 ) -> list[list[int]]:
-    """Return the indices of all items in batches of at most `max_size`, the longest items first.
+    """Divide items into batches of at most `max_size`, and return the indices of each batch's items, longest first.
 
-    Of all ways to cut the sorted items it is the cheapest: a batch costs PASS_COST_TOKENS and its area, padding
-    included. A batch has at most MAX_PADDING_SHARE of padding, or at most `padding_allowance` tokens of it.
+    The items are sorted by length and divided so that the total cost is the lowest. In tokens, the cost of a batch is
+    PASS_COST_TOKENS plus the tokens of the batch, including padding. The padding of a batch is at most
+    MAX_PADDING_SHARE of its tokens or at most `padding_allowance` tokens; the larger limit applies.
 
-    lengths: [n_items], in tokens. extra_costs: [n_items] what each item costs beside its length, in tokens; the largest
-    of a batch counts for all of its items (their cached tokens are padded to the longest).
+    Args:
+        lengths: The length of each item in tokens, shape [n_items].
+        max_size: The largest number of items in a batch.
+        padding_allowance: The tokens of padding that a batch may have in any case.
+        extra_costs: The cost of each item besides its length, in tokens, shape [n_items]. The largest extra cost in a
+            batch counts for each of its items, because cached tokens are padded to the longest.
+
     """
     costs = extra_costs or [0.0] * len(lengths)
     order = sorted(range(len(lengths)), key=lambda i: -lengths[i] - costs[i])
@@ -35,9 +41,10 @@ def inference_batches(
 def _cheapest_batch_end_by_start(
     lengths: Sequence[int], extra_costs: Sequence[float], max_size: int, padding_allowance: float
 ) -> list[int]:
-    """Return [n_items] where the batch that starts at each item ends, in the cheapest cut of all items from there on.
+    """Return the end of the cheapest batch that starts at each item, shape [n_items].
 
-    Dynamic programming from the last item to the first.
+    Cheapest means that the total cost of this batch and all later ones is the lowest. The function uses dynamic
+    programming from the last item to the first.
     """
     n = len(lengths)
     costs, ends = [0.0] * (n + 1), [n] * n
@@ -49,7 +56,7 @@ def _cheapest_batch_end_by_start(
             area = longest * (end - start)
             if area - total > max(MAX_PADDING_SHARE * area, padding_allowance):
                 if not largest_extra:
-                    break  # lengths fall, so longer batches only have more padding
+                    break  # lengths decrease, so a longer batch only has more padding
                 continue
             cost = area + largest_extra * (end - start) + costs[end]
             if cost < cheapest:

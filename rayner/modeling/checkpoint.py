@@ -1,4 +1,7 @@
-"""Checkpoints are read as data, safetensors and JSON: no pickle is opened, no code that comes with one is run."""
+"""Safe loading of checkpoints: only safetensors and JSON are read.
+
+No pickle is opened, and no code that comes with a checkpoint is run.
+"""
 
 import json
 import os
@@ -16,10 +19,14 @@ _SAFETENSORS_INDEX = ".safetensors.index.json"
 
 
 def reject_pickles_and_build_kwargs(model: str | Path) -> dict[str, bool]:
-    """Return the arguments with which transformers opens only safetensors and runs no code of a checkpoint.
+    """Reject a checkpoint folder with pickled weights, and return the arguments that make transformers load safely.
 
-    Raises ConfigError, naming the file, for a folder that has only pickled weights, or whose JSON makes transformers
-    open pickled ones all the same.
+    With these arguments transformers opens only safetensors and runs no code of the checkpoint.
+
+    Raises:
+        ConfigError: The folder has only pickled weights, or its JSON makes transformers open pickled weights. The
+            message names the file.
+
     """
     folder = Path(model)
     if folder.is_dir():
@@ -28,7 +35,14 @@ def reject_pickles_and_build_kwargs(model: str | Path) -> dict[str, bool]:
 
 
 def checkpoint_error(model: str | Path, expected_content: str, error: Exception) -> ConfigError:
-    """Return the error, in one line, for a checkpoint that cannot be loaded. expected: what it should be."""
+    """Return the error for a checkpoint that cannot be loaded, in one line.
+
+    Args:
+        model: The checkpoint folder or hub name.
+        expected_content: What the checkpoint should be.
+        error: The error that loading raised.
+
+    """
     found = " ".join(str(error).split())
     if "trust_remote_code" in found:  # transformers asks for an argument that users of rayner cannot give
         found = "one that needs Python code of its own, which is not run (docs/security.md)"
@@ -50,7 +64,10 @@ def _reject_pickled_weights(folder: Path) -> None:
 
 
 def _weight_files_in_json(folder: Path) -> set[str]:
-    """Return the files that the folder's own JSON names as weights: transformers opens them whatever their format."""
+    """Return the files that the folder's JSON names as weights.
+
+    transformers opens these files whatever their format is.
+    """
     names: set[str] = set()
     for path in (folder / "config.json", *folder.glob(f"*{_SAFETENSORS_INDEX}")):
         try:
@@ -74,9 +91,10 @@ def _pickle_error(folder: Path, name: str) -> ConfigError:
 
 @contextmanager
 def restrict_unpickling_to_deepspeed_states() -> Iterator[None]:
-    """Let torch unpickle, while the block runs, only tensors and the three classes of DeepSpeed's training states.
+    """Restrict unpickling by torch, while the block runs, to tensors and three classes of DeepSpeed's training states.
 
-    DeepSpeed asks for unrestricted pickles; anything else in one raises pickle.UnpicklingError.
+    DeepSpeed asks torch for unrestricted unpickling. With the restriction, any other class raises
+    pickle.UnpicklingError.
     """
     from deepspeed.runtime.fp16.loss_scaler import LossScaler
     from deepspeed.runtime.zero.config import ZeroStageEnum

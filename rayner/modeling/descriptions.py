@@ -1,4 +1,4 @@
-"""Description files: the JSON file that training writes beside a model's weights and that loading reads back."""
+"""Description files: the JSON file that training writes beside a model's weights and that loading reads."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -16,8 +16,15 @@ def read_description(
 ) -> Description:
     """Read a description file.
 
-    from_json: makes the description from the fields of the file. expected: what the folder should hold, for messages.
-    Raises ConfigError for a file that is missing, broken, incomplete or of another format version.
+    Args:
+        path: The file.
+        from_json: Makes the description from the fields of the file.
+        format_version: The format version that the file must have.
+        expected_content: What the folder should hold, for messages.
+
+    Raises:
+        ConfigError: The file is missing, broken, incomplete or of another format version.
+
     """
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
@@ -31,6 +38,6 @@ def read_description(
 
 
 def write_description(path: Path, fields: Mapping[str, Any], format_version: int) -> None:
-    """Write a description file. fields: what `from_json` takes."""
+    """Write a description file. fields: the fields that `from_json` takes."""
     text = json.dumps({"format_version": format_version, **fields}, ensure_ascii=False)
     path.write_text(text, encoding="utf-8")

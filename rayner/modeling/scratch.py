@@ -1,6 +1,6 @@
-"""Small untrained checkpoints, from scratch: a laptop trains them in minutes.
+"""Small untrained models ("from scratch"), which a laptop can train in minutes.
 
-They are ordinary transformers checkpoint folders, so that every later step sees only "a checkpoint", local or hub.
+They are written as ordinary transformers checkpoint folders. So later steps treat them like any other checkpoint.
 """
 
 from collections import Counter
@@ -23,13 +23,13 @@ from rayner.config.model_settings import EncoderScratchConfig, ScratchConfig
 
 _END, _PAD = "<|endoftext|>", "<|pad|>"
 _PUNCTUATION = "<>/&;：\n"
-DECODER_MAX_TOKENS = 4096  # positions that the decoder is made for
+DECODER_MAX_TOKENS = 4096  # largest number of positions of the decoder
 
 
 def write_scratch_encoder(folder: Path, texts: Iterable[str], shape: EncoderScratchConfig, seed: int) -> None:
-    """Write a BERT-like encoder whose vocabulary is the frequent characters of the texts.
+    """Write an untrained BERT-like encoder whose vocabulary is the frequent characters of the texts.
 
-    Other characters become its unknown token.
+    Other characters become the unknown token.
     """
     specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     vocabulary = {token: i for i, token in enumerate([*specials, *_frequent_characters(texts, shape.min_count)])}
@@ -64,7 +64,7 @@ def write_scratch_encoder(folder: Path, texts: Iterable[str], shape: EncoderScra
 def write_scratch_decoder(
     folder: Path, texts: Iterable[str], types: Sequence[str], shape: ScratchConfig, seed: int
 ) -> None:
-    """Write a Qwen2-like decoder with one token for each frequent character of the texts and each type's name.
+    """Write an untrained Qwen2-like decoder with one token for each frequent character of the texts and each type name.
 
     Other characters are spelled in UTF-8 bytes.
     """
@@ -88,7 +88,7 @@ def write_scratch_decoder(
             num_key_value_heads=shape.heads,
             intermediate_size=shape.intermediate,
             max_position_embeddings=DECODER_MAX_TOKENS,
-            initializer_range=shape.hidden**-0.5,  # 0.02 suits thousands of dimensions; here attention starts flat
+            initializer_range=shape.hidden**-0.5,  # with few dimensions, 0.02 would give flat attention at first
             tie_word_embeddings=True,
             bos_token_id=None,
             eos_token_id=tokenizer.eos_token_id,
@@ -102,9 +102,9 @@ def write_scratch_decoder(
 def _build_byte_level_bpe(
     characters: Iterable[str], words: Iterable[str]
 ) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """Return vocabulary and merges of a byte-level BPE, as Qwen2's is, with a token for each character and each word.
+    """Return the vocabulary and merges of a byte-level BPE with a token for each character and each word.
 
-    AutoTokenizer makes a byte-level tokenizer of whatever was saved beside a Qwen2 model, so it must be one.
+    It must be a byte-level BPE, because AutoTokenizer loads the tokenizer of any Qwen2 model as one.
     """
     byte_symbols = bytes_to_unicode()
     merges: dict[tuple[str, str], None] = {}

@@ -1,4 +1,4 @@
-"""Tensors that the encoder and the LLM both need: padded rows, mean vectors."""
+"""Tensor functions that the encoder and the LLM share: padded rows and mean vectors."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,10 @@ import torch
 
 
 def pad_rows(rows: Sequence[Sequence[int]], value: int, *, left: bool = False) -> torch.Tensor:
-    """Return rows of integers as one tensor [n_rows, longest], filled with `value` on the right, or on the left."""
+    """Return rows of integers as one tensor, shape [n_rows, longest row], padded with `value`.
+
+    left: pad on the left; otherwise on the right.
+    """
     longest = max(map(len, rows))
     padded = [
         [value] * (longest - len(row)) + [*row] if left else [*row] + [value] * (longest - len(row)) for row in rows
@@ -17,9 +20,12 @@ def pad_rows(rows: Sequence[Sequence[int]], value: int, *, left: bool = False) -
 
 
 def mean_unit_vectors(hidden: torch.Tensor, token_mask: torch.Tensor) -> npt.NDArray[np.float32]:
-    """Return the mean of hidden states, scaled to length 1, for each row.
+    """Return the mean hidden state of each row, scaled to L2 norm 1, shape [n_rows, hidden].
 
-    hidden: [n_rows, n_tokens, hidden]. token_mask: [n_rows, n_tokens], 1 for the tokens that count.
+    Args:
+        hidden: The hidden states, shape [n_rows, n_tokens, hidden].
+        token_mask: 1 for the tokens to average, else 0; shape [n_rows, n_tokens].
+
     """
     weights = token_mask.unsqueeze(-1)
     summed = (hidden.float() * weights).sum(1)

@@ -1,7 +1,7 @@
-"""Tokenization by character: no token straddles two characters (method, section 4).
+"""Tokenization by character: no token covers parts of two characters (method, section 4).
 
-A tokenizer may delete a character (BERT's normaliser deletes private-use ones). Such a character gets the unknown token
-here. So every character has a token, and answers never shift against the text.
+A tokenizer may delete a character; for example, BERT's normaliser deletes private-use characters. Here such a character
+becomes the unknown token. So every character has at least one token, and answers stay aligned with the text.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ from rayner.text.tag_grammar import TagSpelling, TokenIds
 
 
 def load_tokenizer(model: str | Path) -> Any:  # noqa: ANN401 - transformers' tokenizers share no useful base
-    """Load the tokenizer of a checkpoint folder or hub name. Raises ConfigError where there is none."""
+    """Load the tokenizer of a checkpoint folder or hub name. Raises ConfigError if there is none."""
     try:
         return AutoTokenizer.from_pretrained(str(model), trust_remote_code=False)
     except (OSError, ValueError) as error:
@@ -24,9 +24,9 @@ def load_tokenizer(model: str | Path) -> Any:  # noqa: ANN401 - transformers' to
 
 
 class CharTokenizer:
-    """Turns characters, prose and tags into token ids, by a transformers tokenizer (`tokenizer`).
+    """Turns characters, prose and tags into token ids with a transformers tokenizer.
 
-    `char in char_tokenizer` tells whether a character has tokens of its own, other than the unknown token.
+    `char in char_tokenizer` is true if the character has tokens other than the unknown token.
     """
 
     def __init__(self, tokenizer: Any) -> None:  # noqa: ANN401 - see load_tokenizer
@@ -44,9 +44,11 @@ class CharTokenizer:
         return tuple(self.tokenizer.encode(text, add_special_tokens=False))
 
     def encode_char(self, char: str) -> TokenIds:
-        """Return the tokens of one character, at least one.
+        """Return the tokens of one character; there is at least one.
 
-        Raises ConfigError where the tokenizer has none and no unknown token either.
+        Raises:
+            ConfigError: The tokenizer has no token for the character and no unknown token.
+
         """
         if char not in self._char_tokens:
             tokens = self.encode_prose(char)
@@ -62,16 +64,22 @@ class CharTokenizer:
         return [self.encode_char(char) for char in text]
 
     def encode_escaped_chars(self, text: str) -> list[TokenIds]:
-        """Return the tokens of each character, as the LLM reads and writes them: `<` and `&` escaped as in markup."""
+        """Return the tokens of each character, as the LLM reads and writes them.
+
+        The characters `<` and `&` are escaped as in markup.
+        """
         return [
             self.encode_char(char) if escape_char(char) == char else self.encode_prose(escape_char(char))
             for char in text
         ]
 
     def spell_tags(self, types: list[str]) -> TagSpelling:
-        """Return how the tags of these types are spelled.
+        """Return the tokens of the tags of these types.
 
-        Raises ConfigError where the tokenizer has no tokens for them: it is not the one the model was trained with.
+        Raises:
+            ConfigError: The tokenizer cannot spell the tags, so it is not the tokenizer that the model was trained
+                with.
+
         """
         pieces = {piece: self.encode_prose(piece) for piece in ("<", "</", ">", *types)}
         for piece, tokens in pieces.items():
