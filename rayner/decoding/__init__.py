@@ -1,4 +1,6 @@
-"""How the LLM answers: decoding under the tag grammar, so that every answer is the text itself with tags.
+"""How the LLM answers: it copies the text and adds tags around entities.
+
+The tag grammar allows only the text's own characters and tags, so every answer without its tags is the text.
 
 Start with `engine.py`, which has the protocol `AnswerEngine`. Then read `greedy.py`, the simple engine, and
 `draft_verify.py`, the fast engine, which takes the small model's entities as a draft and verifies it. `long_texts.py`

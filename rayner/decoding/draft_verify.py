@@ -1,4 +1,4 @@
-"""Draft and verify: greedy decoding under the tag grammar of many drafted tokens at once (method, section 4).
+"""Draft and verify: greedy decoding under the tag grammar that checks many drafted tokens at once (method, section 4).
 
 One forward pass over prompt and draft gives the LLM's choice at every step of the draft. The draft is kept up to the
 first step where the LLM chooses another token. The LLM's token is taken at that step. A new draft continues from there
@@ -45,7 +45,7 @@ class DecodingCost:
 
 
 class DraftVerifyEngine:
-    """An `AnswerEngine` that verifies drafts. It computes the parts that prompts share only once.
+    """An `AnswerEngine` that verifies drafts. Parts that several prompts share are computed once.
 
     softmax_over, batch_size: see `make_engine`. The attribute `cost` adds up the cost of all answers so far.
     """
@@ -99,7 +99,7 @@ class DraftVerifyEngine:
         ]
 
     def _start_answers(self, requests: Sequence[WindowRequest]) -> list[DraftedAnswer]:
-        """Make the answers with their first drafts. Compute the cache of examples that several requests share once."""
+        """Make the answers with their first drafts. Examples that several requests share are computed once."""
         counts = Counter(tuple(request.examples) for request in requests)
         shared = [examples for examples, count in counts.items() if examples and count > 1]
         prefixes = self._compute_prefix_caches(

@@ -73,10 +73,11 @@ class DraftedAnswer:
     def step_numbers_to_verify(self) -> list[int]:
         """Return the numbers of the steps that need the LLM's logits.
 
-        These are the steps with more than one allowed token, and those whose probabilities the confidences need.
+        These are the steps with more than one allowed token. If probabilities are over the whole vocabulary, they are
+        also the steps whose probabilities the confidences are computed from.
         """
         steps = self.steps
-        if self.softmax_over == "allowed":  # a token without an alternative has probability 1
+        if self.softmax_over == "allowed":  # if only one token is allowed, its probability is 1
             return [k for k, step in enumerate(steps) if len(step.allowed) > 1]
         is_choice = [len(step.allowed) > 1 or step.role is TokenRole.CLOSE for step in steps]
         # The next step may open or close a tag. The probability of the token before a tag counts for the boundary.

@@ -81,7 +81,7 @@ def _draft_token(
             return type_tokens[n_spelled]
         return allowed[0]
     if state.open_type:
-        # An entity that is not in the draft closes at the end of the draft's entity at this slot, or at once if none.
+        # An entity that is not in the draft closes where the draft's entity at this slot ends; without one, at once.
         inside = span_by_char.get(slot - 1) or span_by_char.get(slot)
         return allowed[0] if inside and inside.end > slot else allowed[-1]
     return allowed[-1] if slot in span_by_start else allowed[0]

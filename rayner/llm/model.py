@@ -57,7 +57,7 @@ def load_llm_checkpoint(
 
             reject_pickles_and_build_kwargs(
                 adapter
-            )  # peft takes no such arguments: it reads safetensors where there are any
+            )  # peft takes no such arguments; it reads safetensors if there are any
             model = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
     except (OSError, ValueError, SafetensorError) as error:
         raise checkpoint_error(base, "a checkpoint of a causal model", error) from error

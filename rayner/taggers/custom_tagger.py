@@ -23,7 +23,7 @@ from rayner.text.predictions import SlmPrediction, decode_log_probs
 DESCRIPTION_FILE = "rayner.json"
 _FORMAT_VERSION = 1
 _FLOOR = np.float32(-28)  # the smallest log-probability, about log(1e-12); minus infinity would make the entropy NaN
-_TOLERANCE = 1e-3  # how far the probabilities of a character may add up to more or less than 1
+_TOLERANCE = 1e-3  # largest difference from 1 of the sum of a character's probabilities
 PredictLogProbs = Callable[[Sequence[str]], Sequence[npt.NDArray[np.floating]]]
 
 
