@@ -1,4 +1,8 @@
-"""How a setting is declared: one field with its default, meaning, choices, bounds and the steps that read it."""
+"""The declaration of a setting.
+
+A setting is one dataclass field. Its declaration holds the default, meaning, choices, bounds, and the steps that read
+the setting.
+"""
 
 import dataclasses
 import typing
@@ -12,7 +16,7 @@ _METADATA_KEY = "setting"
 
 @dataclass(frozen=True)
 class StepIf:
-    """A step that reads a setting only where a condition on the whole configuration holds."""
+    """A step that reads a setting only if a condition on the whole configuration holds."""
 
     step: str
     condition: Callable[[Any], bool]
@@ -23,13 +27,17 @@ Steps = Sequence[str | StepIf]
 
 @dataclass(frozen=True)
 class Declaration:
-    """What is declared of a setting besides its name, type and default.
+    """The declaration of a setting, without its name, type and default.
 
-    choices: the values allowed; empty for any. In a list, the choices and bounds hold for each element.
-    accepts_plugin: the value may also name code of the user's own, `module:name`.
-    at_least, above, at_most: bounds; `above` excludes its value.
-    steps: the steps whose outcome depends on the value; () for none. None: the steps of the section hold.
-    by_content: the value names a text whose content counts, not its place: steps add a digest of the text themselves.
+    description: the meaning of the setting, as help prints it.
+    steps: the steps whose outcome depends on the value; () if there are none. None means the steps of the section.
+    choices: the allowed values; empty if any value is allowed. In a list, choices and bounds apply to each element.
+    accepts_plugin: whether the value may also name the user's own code, as `module:name`.
+    at_least: the smallest allowed value.
+    above: a lower bound that the value must exceed.
+    at_most: the largest allowed value.
+    by_content: whether the value names a text whose content matters, not its path. A step that reads the text adds a
+        digest of the text to its inputs.
     """
 
     description: str
@@ -43,7 +51,10 @@ class Declaration:
 
 
 def setting(default: Any, description: str, **declared: Any) -> Any:  # noqa: ANN401 - the default of any dataclass field
-    """Declare a setting as a dataclass field. declared: the other fields of `Declaration`."""
+    """Declare a setting as a dataclass field.
+
+    declared: the other fields of `Declaration`.
+    """
     metadata = {_METADATA_KEY: Declaration(description, **declared)}
     if isinstance(default, list | dict):
         return field(default_factory=lambda: type(default)(default), metadata=metadata)
@@ -51,7 +62,10 @@ def setting(default: Any, description: str, **declared: Any) -> Any:  # noqa: AN
 
 
 def section(section_type: type[Any], steps: Steps | None = None) -> Any:  # noqa: ANN401 - as in `setting`
-    """Declare a section of settings. steps: those of each setting in it that declares none."""
+    """Declare a section of settings.
+
+    steps: the steps of every setting in the section that declares no steps.
+    """
     return field(default_factory=section_type, metadata={_METADATA_KEY: Declaration("", steps)})
 
 
@@ -59,8 +73,8 @@ def section(section_type: type[Any], steps: Steps | None = None) -> Any:  # noqa
 class SettingInfo:
     """A setting of the whole configuration.
 
-    key: its dotted name, such as `slm.workers.count`; steps: as in `Declaration`, with those of its section;
-    None where neither declares any.
+    key: the dotted name, such as `slm.workers.count`.
+    steps: the steps of the setting or, if it declares none, of its section; None if neither declares any.
     """
 
     key: str
@@ -70,7 +84,7 @@ class SettingInfo:
 
     @property
     def help_text(self) -> str:
-        """Its meaning and, where the meaning does not list them, its choices."""
+        """The meaning of the setting, followed by its choices unless the meaning already lists them."""
         choices, description = self.declaration.choices, self.declaration.description
         return f"{description} [{', '.join(map(str, choices))}]" if choices and "|" not in description else description
 
@@ -78,7 +92,7 @@ class SettingInfo:
 def iter_settings(
     config_type: type[Any], prefix: str = "", section_steps: Steps | None = None
 ) -> Iterator[SettingInfo]:
-    """Yield every setting of a configuration class, in the order of declaration, sections unfolded."""
+    """Yield every setting of a configuration class and its sections, in the order of declaration."""
     hints, defaults = typing.get_type_hints(config_type), config_type()
     for each in dataclasses.fields(config_type):
         hint, key = hints[each.name], prefix + each.name

@@ -1,4 +1,7 @@
-"""Read a configuration from a YAML file and dotted `key=value` overrides, and check it. Unknown keys are errors."""
+"""Read a configuration from a YAML file and dotted `key=value` overrides, and check it.
+
+Unknown keys are errors.
+"""
 
 import dataclasses
 import difflib
@@ -21,17 +24,22 @@ from rayner.errors import ConfigError
 
 
 def parse_yaml(text: str) -> Any:  # noqa: ANN401 - whatever the YAML holds
-    """Parse a YAML text. Raises ValueError, whose message is one line, where it is not YAML."""
+    """Parse a YAML text.
+
+    Raises ValueError with a one-line message if the text is not YAML.
+    """
     try:
         return yaml.safe_load(text)
-    except Exception as error:  # PyYAML lets through what its constructors meet: `!!int` of nothing is an IndexError
+    except Exception as error:  # PyYAML raises other errors too: an empty `!!int` raises IndexError
         raise ValueError(" ".join(f"{error}".split())) from error
 
 
 def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> Config:
-    """Load a YAML file (None: the defaults) and apply `key=value` overrides, whose values are YAML.
+    """Load a YAML file and apply `key=value` overrides.
 
-    Raises ConfigError, naming file and key, for what is unknown, of the wrong type or out of range.
+    path: the YAML file; None for the default settings.
+    overrides: dotted keys with YAML values.
+    Raises ConfigError, which names the file or key, for an unknown key or a value of the wrong type or out of range.
     """
     tree: dict[str, Any] = {}
     if path is not None:
@@ -39,7 +47,7 @@ def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> Confi
             tree = parse_yaml(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise ConfigError(f"{path}: expected a YAML file, found: {error}") from error
-        if tree is None:  # nothing but comments
+        if tree is None:  # the file holds only comments
             tree = {}
         if not isinstance(tree, dict):
             raise ConfigError(f"{path}: expected keys and values, found {type(tree).__name__}")
@@ -54,7 +62,7 @@ def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> Confi
 
 
 def check_setting_values_and_combinations(config: Config) -> None:
-    """Raise ConfigError, naming the key, for a value out of range."""
+    """Raise ConfigError, which names the key, for a value out of range or for settings that do not fit together."""
     for info in iter_settings(Config):
         value, declared = get_setting(config, info.key), info.declaration
         _check_utf8_encodable(info.key, value)
@@ -69,7 +77,10 @@ def check_setting_values_and_combinations(config: Config) -> None:
 
 
 def _check_utf8_encodable(key: str, value: Any) -> None:  # noqa: ANN401 - of any setting
-    """Raise ConfigError for text that manifests, which are UTF-8, cannot hold: bytes of a path, half a character."""
+    """Raise ConfigError for text that cannot be encoded as UTF-8, in which manifests are written.
+
+    Such text holds half a surrogate pair or undecodable bytes of a path.
+    """
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
@@ -100,7 +111,7 @@ def _check_bounds(key: str, value: Any, declared: Declaration) -> None:  # noqa:
 
 
 def _check_split_and_fusion(config: Config) -> None:
-    """Raise ConfigError for settings of the split, or of the search for the fusion rule, that do not fit together."""
+    """Raise ConfigError if settings of the split or of the fusion search do not fit together."""
     if config.split.dev + config.split.test >= 1:
         raise ConfigError(f"split: expected dev + test < 1, found {config.split.dev} and {config.split.test}")
     if config.split.folds == 1:
@@ -113,7 +124,7 @@ def _check_split_and_fusion(config: Config) -> None:
 
 
 def _check_model_settings(config: Config) -> None:
-    """Raise ConfigError for settings of a model that do not fit together."""
+    """Raise ConfigError if settings of the models do not fit together."""
     if not conditions.slm_is_encoder(config) and config.index.encoder == "slm":
         raise ConfigError(
             "index.encoder: expected `ngrams` or the checkpoint of an encoder where slm.family is "
@@ -178,7 +189,10 @@ def _describe_unknown_key(key: str, name: str, prefix: str, known: Mapping[str, 
 
 
 def _convert_to_type(type_hint: Any, value: Any, key: str, source: str) -> Any:  # noqa: ANN401 - types and values of any kind
-    """Convert a YAML value to the type of a setting. Raises ConfigError where it is of another type."""
+    """Convert a YAML value to the type of a setting.
+
+    Raises ConfigError if the value has another type.
+    """
     if dataclasses.is_dataclass(type_hint):
         if not isinstance(value, dict):
             raise ConfigError(f"{source}: {key}: expected a section, found {value!r}")
@@ -207,7 +221,10 @@ def _convert_to_type(type_hint: Any, value: Any, key: str, source: str) -> Any: 
 
 
 def _convert_to_list_or_none(element_type: type[Any], value: Any) -> list[Any] | None:  # noqa: ANN401 - whatever the YAML holds
-    """Convert a YAML list, or elements separated by commas, to a list of strings or integers; None if it is neither."""
+    """Convert a YAML list, or a string of elements separated by commas, to a list of strings or integers.
+
+    A single integer becomes a list of one. Returns None if the value cannot be converted.
+    """
     if element_type is int and type(value) is int:
         return [value]
     elements = value.split(",") if isinstance(value, str) else value

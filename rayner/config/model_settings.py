@@ -1,4 +1,4 @@
-"""The settings of the models: the small model, the LLM, its prompts and examples (see `rayner.config.settings`)."""
+"""The settings of the small model, the LLM, and the LLM's prompts and examples (see `rayner.config.settings`)."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ from rayner.text.entity_types import ENTITY_TYPES
 
 DEFAULT_TYPE_GLOSSES = {entity_type.code: entity_type.traditional for entity_type in ENTITY_TYPES}
 DTYPES = ("float32", "bfloat16")
-PREDICTION = ("score", "tag_corpus")  # the steps in which both models answer
+PREDICTION = ("score", "tag_corpus")  # the steps in which both models predict
 TRAINS_ENCODER = (StepIf("train_slm", slm_is_encoder),)
 TRAINS_CRF = (StepIf("train_slm", slm_is_crf),)
 TRAINS_LLM = (StepIf("train_llm", llm_is_trained),)
@@ -36,7 +36,7 @@ ENCODER_PREDICTS = (
 
 @dataclass(frozen=True)
 class ScratchConfig:
-    """Shape of a model made from scratch (where `model: scratch`)."""
+    """Shape of a model made from scratch. It is read only with `model: scratch`."""
 
     hidden: int = setting(256, "hidden size", above=0)
     layers: int = setting(4, "layers", above=0)
@@ -56,7 +56,7 @@ class EncoderScratchConfig(ScratchConfig):
 
 @dataclass(frozen=True)
 class WorkersConfig:
-    """Workers of one training."""
+    """Workers of one training job."""
 
     count: int = setting(1, "data-parallel workers", above=0)
     cpus: int = setting(1, "CPUs of each worker, also its torch threads", above=0)
@@ -66,7 +66,7 @@ class WorkersConfig:
 
 @dataclass(frozen=True)
 class CrfConfig:
-    """A conditional random field over characters (where `slm.family: crf`)."""
+    """A conditional random field over characters. It is used only with `slm.family: crf`."""
 
     c1: float = setting(0.1, "L1 penalty", at_least=0)
     c2: float = setting(0.1, "L2 penalty", at_least=0)
@@ -142,7 +142,7 @@ class IndexConfig:
 
 @dataclass(frozen=True)
 class PromptConfig:
-    """How sentences share prompts."""
+    """Settings by which neighbouring sentences share the examples of a prompt."""
 
     group: int = setting(
         1, "neighbouring sentences of a document that share one set of examples, read once for all of them",
@@ -152,7 +152,7 @@ class PromptConfig:
 
 @dataclass(frozen=True)
 class LoraConfig:
-    """LoRA adapter."""
+    """Settings of the LoRA adapter."""
 
     r: int = setting(64, "rank", above=0)
     alpha: int = setting(128, "scale", above=0)
@@ -162,7 +162,7 @@ class LoraConfig:
 
 @dataclass(frozen=True)
 class PseudoLabelsConfig:
-    """Unlabelled text that the small model tags; an LLM made from scratch learns from it first."""
+    """Unlabelled text that the small model tags. An LLM made from scratch learns from this text first."""
 
     text: str | None = setting(
         None, "text file, or folder of .txt files; the corpus to tag will do. Requires llm.full_epochs",
@@ -176,7 +176,10 @@ class PseudoLabelsConfig:
 
 @dataclass(frozen=True)
 class LlmConfig:
-    """The large model: instruction, similar examples and the sentence in, the tagged sentence out."""
+    """The large model (LLM).
+
+    Its prompt holds the instruction, the examples and the sentence. Its output is the tagged sentence.
+    """
 
     model: str = setting("scratch", "checkpoint folder or hub name, or `scratch`", steps=("train_llm",))
     scratch: ScratchConfig = section(ScratchConfig, (StepIf("train_llm", llm_is_from_scratch),))

@@ -1,4 +1,4 @@
-"""The user's own code that a setting names by `module:name` (docs/extending.md)."""
+"""Import the user's own code, which a setting names as `module:name` (docs/extending.md)."""
 
 import difflib
 import hashlib
@@ -15,16 +15,19 @@ _NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
 def is_plugin_name(name: str) -> bool:
-    """Return whether a value is spelled `module:name`. No name of rayner's own is."""
+    """Return whether a value has the form `module:name`. The names of rayner's built-in choices do not."""
     return bool(_NAME.fullmatch(name))
 
 
 def load_plugin(setting_key: str, name: str, expected_type: Any, expected_in_words: str) -> Any:  # noqa: ANN401 - any value of that type
-    """Import the module of `module:name`, which runs it, and return what the name stands for.
+    """Import a module and return the value that `module:name` refers to.
 
-    The module is searched on Python's path, then in the working folder.
-    setting_key: the setting, for messages. expected_type: what the value must be an instance of. expected: that in
-    words. Raises ConfigError if the module cannot be imported, has no such name, or the value is of another type.
+    Importing runs the module. It is searched on Python's path, then in the working folder.
+
+    setting_key: the setting, for messages.
+    expected_type: the type that the value must have.
+    expected_in_words: the same type in words, for messages.
+    Raises ConfigError if the module cannot be imported or has no such name, or if the value has another type.
     """
     module, attribute = _import_plugin_module(setting_key, name), name.partition(":")[2]
     if not hasattr(module, attribute):
@@ -41,9 +44,10 @@ def load_plugin(setting_key: str, name: str, expected_type: Any, expected_in_wor
 
 
 def name_with_fingerprint(setting_key: str, name: str) -> str:
-    """Return the name and, for code of the user's own, the digest of its module's file.
+    """Return a name and, if it names the user's own code, the SHA-256 of the module's file.
 
-    Other modules that the module imports are not in the digest. Raises ConfigError if it cannot be imported.
+    The digest does not cover other modules that the module imports. Raises ConfigError if the module cannot be
+    imported.
     """
     if not is_plugin_name(name):
         return name

@@ -1,4 +1,4 @@
-"""Names that settings and their values no longer have; each is refused, saying what to write."""
+"""Old names of settings and values. Each is refused, with an error that says what to write instead."""
 
 RENAMED = {
     "types": "llm.type_glosses",

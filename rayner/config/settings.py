@@ -1,7 +1,8 @@
-"""Every setting, each declared once: default, meaning, choices, bounds, and the steps whose outcome depends on it.
+"""All settings. Each declares its default, meaning, choices, bounds, and the steps whose outcome depends on it.
 
-One configuration serves all jobs; each reads what it needs. `rayner.config.loading` reads it from files and arguments
-and checks it; `rayner.config.step_settings` picks what a step depends on.
+All jobs use the same configuration class, and each job reads the settings that it needs. `rayner.config.loading` reads
+a configuration from files and arguments and checks it. `rayner.config.step_settings` selects the settings that a step
+depends on.
 """
 
 import dataclasses
@@ -22,7 +23,7 @@ LAYOUTS = ("evahan", "conll")
 
 @dataclass(frozen=True)
 class SplitConfig:
-    """How labelled sentences are divided; all copies of a sentence fall into one part."""
+    """Settings that divide the labelled sentences. All copies of a sentence go into the same part."""
 
     dev: float = setting(
         0.1, "share of the labelled sentences held out to choose epochs and to fit fusion and calibration",
@@ -39,15 +40,15 @@ class SplitConfig:
 
 @dataclass(frozen=True)
 class ScoreModelConfig:
-    """How much a model reads at a time during prediction."""
+    """The batch size of a model in prediction."""
 
-    # Other batches change scores by rounding: neither the index nor pseudo-labels are made anew for that.
+    # Another batch size changes scores only by rounding, so it does not invalidate the index or the pseudo-labels.
     batch_size: int = setting(32, "sentences per forward pass", above=0, steps=PREDICTION)
 
 
 @dataclass(frozen=True)
 class ScoreConfig:
-    """Prediction by both models, on held-out text and on the corpus alike."""
+    """Prediction by both models, on held-out sentences and on the corpus."""
 
     actors: int = setting(1, "actors; each holds both models and takes one unit of work at a time", above=0, steps=())
     cpus: float = setting(1.0, "CPUs of each actor; as many torch threads, at least one", above=0, steps=())
@@ -66,7 +67,7 @@ class ScoreConfig:
 
 @dataclass(frozen=True)
 class FusionConfig:
-    """The search for the fusion rule."""
+    """The search for the fusion rule. H: entropy of the small model (nats). P: probability that the LLM gives."""
 
     weight_min: float = setting(-1.5, "smallest lambda tried")
     weight_max: float = setting(1.0, "largest lambda tried")
@@ -98,7 +99,10 @@ class FusionConfig:
 
 @dataclass(frozen=True)
 class GateConfig:
-    """Which sentences of the corpus the LLM is asked about."""
+    """The gate, which decides for which sentences of the corpus the LLM is run.
+
+    The gate skips the LLM if it could not change the result, or for lack of budget.
+    """
 
     exact: bool = setting(True, "skip the LLM wherever no answer of it could change the output")
     share: float = setting(
@@ -108,7 +112,7 @@ class GateConfig:
 
 @dataclass(frozen=True)
 class TagConfig:
-    """Tagging of the corpus."""
+    """Settings of tagging the corpus."""
 
     max_set_aside: float = setting(
         0.001, "share of segments that may fail and be set aside; above it the job ends with exit code 3", at_least=0
@@ -118,7 +122,7 @@ class TagConfig:
 
 @dataclass(frozen=True)
 class BenchConfig:
-    """The benchmark of a run against its peers."""
+    """The benchmark of a run against other tools."""
 
     sentences: int = setting(160, "sentences of the corpus that the LLM stage is timed on", above=0)
     rounds: int = setting(5, "rounds; every candidate takes its turn in each, and the median counts", above=0)
@@ -133,7 +137,7 @@ class BenchConfig:
 
 @dataclass(frozen=True)
 class ReproduceConfig:
-    """The published experiment (jobs/reproduce.py)."""
+    """The paper's experiment (jobs/reproduce.py)."""
 
     llm_setups: list[str] = setting(
         ["few shot", "similarity prompt", "SFT + few shot", "SFT + similarity prompt"],
@@ -153,7 +157,7 @@ class Config:
         "evahan", "layout of the labelled files: evahan | conll | module:name, a reader",
         choices=LAYOUTS, accepts_plugin=True, steps=("data",),
     )  # fmt: skip
-    # The plan of a tagged corpus holds its texts: the same texts elsewhere are the same corpus.
+    # No steps: the plan of a tagged corpus records its texts, so the same texts at another path are the same corpus.
     corpus: str | None = setting(None, "text file, or folder of .txt files, to tag", steps=())
     out: str | None = setting(None, "folder of the tagged corpus; null: RUN/tagged", steps=())
     seed: int = setting(
@@ -162,7 +166,7 @@ class Config:
             "data", StepIf("train_slm", slm_training_is_random), StepIf("train_llm", llm_is_made), "tune_fusion"
         ),
     )  # fmt: skip
-    # Another device changes scores by rounding: nothing is made anew for that.
+    # Another device changes scores only by rounding, so no step is redone.
     device: str = setting("auto", "auto (CUDA if there is one) | cpu | cuda", choices=("auto", "cpu", "cuda"), steps=())
     split: SplitConfig = section(SplitConfig)
     slm: SlmConfig = section(SlmConfig)
@@ -181,12 +185,12 @@ class Config:
 
 
 def config_to_dict(config: Any) -> dict[str, Any]:  # noqa: ANN401 - any of the dataclasses above
-    """Convert a configuration, or a section of one, to plain values."""
+    """Convert a configuration or a section to a dict of plain values."""
     return dataclasses.asdict(config)
 
 
 def json_digest(*values: Any) -> str:  # noqa: ANN401 - anything that JSON can write
-    """Return twelve hexadecimal digits that change whenever one of the (JSON) values does."""
+    """Return a digest of JSON values: the first 12 hexadecimal digits of their SHA-256."""
     text = json.dumps(values, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -1,4 +1,7 @@
-"""Which settings a step depends on, from their declarations: where one changes, the step is not done any more."""
+"""Select the settings that a step depends on, from their declarations.
+
+If one of these settings changes, a run folder refuses to continue with the earlier result of the step.
+"""
 
 from typing import Any
 
@@ -10,8 +13,9 @@ from rayner.config.settings import Config, get_setting
 def step_settings(config: Config, step: str) -> dict[str, Any]:
     """Return the settings on which the outcome of a step depends, by dotted key.
 
-    The name of code of the user's own comes with its fingerprint. Settings declared `by_content` are left out: the
-    step adds a digest of the text that each names. Raises ConfigError for code that cannot be imported.
+    If a setting names the user's own code, its value includes a fingerprint (a digest of the module's file). Settings
+    declared `by_content` are left out, because the step itself adds a digest of the text that such a setting names.
+    Raises ConfigError if the user's code cannot be imported.
     """
     values = {}
     for info in iter_settings(Config):
@@ -22,7 +26,7 @@ def step_settings(config: Config, step: str) -> dict[str, Any]:
 
 
 def step_reads_setting(config: Config, step: str, info: SettingInfo) -> bool:
-    """Return whether the outcome of a step depends on a setting, under a configuration."""
+    """Return whether the outcome of a step depends on a setting in this configuration."""
     for each in info.steps or ():
         if each == step or (isinstance(each, StepIf) and each.step == step and each.condition(config)):
             return True

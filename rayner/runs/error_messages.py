@@ -1,13 +1,13 @@
-"""One line for an error of the storage or of a library: what a job prints instead of a traceback."""
+"""Describe an error in one line, which a job prints instead of a traceback."""
 
 import errno
 
 RERUN_HINT = "rerun the same command to resume"
-_STORAGE_CLIENT_MODULES = ("botocore", "aiobotocore", "aiohttp", "gcsfs", "google")  # they raise errors of their own
+_STORAGE_CLIENT_MODULES = ("botocore", "aiobotocore", "aiohttp", "gcsfs", "google")  # they define their own errors
 
 
 def format_error(error: BaseException) -> str:
-    """Return an error in one line."""
+    """Describe an error in one line."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "no space is left"
     if is_storage_error(error):
@@ -21,5 +21,5 @@ def is_storage_error(error: BaseException) -> bool:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message, at most 300 characters of it."""
+    """Return the first line of an error's message, cut to 300 characters."""
     return str(error).strip().partition("\n")[0][:300]

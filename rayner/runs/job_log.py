@@ -1,4 +1,4 @@
-"""The log of a job: rayner's own lines, and other libraries' warnings."""
+"""The log of a job. It holds rayner's own lines and the warnings of other libraries."""
 
 import io
 import logging
@@ -8,14 +8,17 @@ from rayner.runs.progress import erase_bar, log
 
 
 def start_logging() -> None:
-    """Print rayner's log lines plainly to the standard output; of other libraries, only warnings and errors."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # in a file, the workers' lines would wait for a full buffer
+    """Print rayner's log lines to the standard output.
+
+    Other libraries may print only warnings and errors.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # otherwise lines to a file wait until a buffer is full
         sys.stdout.reconfigure(line_buffering=True)
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-    handler.addFilter(erase_bar)  # no line is printed into a bar
+    handler.addFilter(erase_bar)  # erases a progress bar before a line is printed
     log.handlers = [handler]
     log.setLevel(logging.INFO)
     log.propagate = False
-    for name in ("", "ray.train"):  # Ray Train lowers both in its workers, and would print every report again
+    for name in ("", "ray.train"):  # Ray Train lowers both levels in its workers and would print every report again
         logging.getLogger(name).setLevel(logging.WARNING)

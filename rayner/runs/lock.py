@@ -1,9 +1,12 @@
-"""The lock of a folder: one job at a time. A dead job's lock does not block the next job.
+"""The lock of a folder, which lets one job at a time work there. The lock of a dead job does not block the next job.
 
-The lock is a file that its owner renews every few seconds. On the owner's machine the process table shows whether the
-owner is alive. From another machine, a lock that is not renewed while one watches is dead; clocks are not compared.
-In a local file system a kernel lock guards the moment of taking the lock. On an object store the last writer has it,
-and the others notice when they read it again.
+The lock is a file that its owner renews every few seconds.
+
+- On the owner's machine, the process table shows whether the owner is alive.
+- Another machine watches the lock. If the lock is not renewed meanwhile, the owner counts as dead. Clocks are not
+  compared.
+- In a local file system, a kernel lock keeps other processes out while a job takes the lock.
+- On an object store, the last writer holds the lock. The other writers notice this when they read the file again.
 """
 
 import fcntl
@@ -27,15 +30,17 @@ from rayner.runs.storage import StoragePath, atomic_writer, remove_file
 
 LOCK_FILE = "lock.json"
 RENEW_SECONDS = 5.0
-_SETTLE_SECONDS = 1.0  # after so long a write to an object store has replaced all that began before it
+_SETTLE_SECONDS = 1.0  # after this time, any write to the object store that began earlier has ended
 
 
 @dataclass(frozen=True)
 class LockOwner:
-    """What the lock's file says of the process that holds it.
+    """The content of the lock file: the process that holds the lock.
 
-    owner: a random name of this lock; machine: identifies the machine since its last boot, and the container;
-    started: when the process started, as its machine reports it; beat: how often the lock was renewed.
+    owner: a random name of this lock.
+    machine: an identifier of the machine since its last boot, and of the container.
+    started: the start time of the process in Unix seconds, as its machine reports it.
+    beat: how often the lock has been renewed.
     """
 
     owner: str
@@ -50,8 +55,9 @@ class LockOwner:
 def hold_lock(folder: StoragePath, renew_seconds: float = RENEW_SECONDS) -> Iterator[None]:
     """Hold the folder's lock while the block runs.
 
-    Raises ConfigError, naming the owner, if another job holds it: at once if that job runs on this machine, else after
-    seeing the lock renewed. A job that loses its lock, because it was suspended for long, gets SIGTERM.
+    Raises ConfigError, which names the owner, if another job holds the lock. If that job runs on this machine, the
+    error comes at once; otherwise it comes after the lock was seen to be renewed. A job that was suspended for so long
+    that it lost its lock gets SIGTERM.
     """
     path, this_process = folder / LOCK_FILE, _describe_this_process()
     _raise_if_owner_is_alive(path, renew_seconds)
@@ -81,7 +87,10 @@ def hold_lock(folder: StoragePath, renew_seconds: float = RENEW_SECONDS) -> Iter
 
 
 def _raise_if_owner_is_alive(path: StoragePath, renew_seconds: float) -> None:
-    """Return when no living process holds the lock. Raises ConfigError if one does."""
+    """Wait until it is certain that no living process holds the lock.
+
+    Raises ConfigError if a living process holds it.
+    """
     first = owner = _read_owner(path)
     deadline = time.monotonic() + 3 * renew_seconds
     while owner is not None and not _died_here(owner):
@@ -106,7 +115,7 @@ def _renew_lock_or_terminate(
             beat += 1
             _write_owner(path, replace(this_process, beat=beat))
         except Exception:
-            continue  # the storage is away; meanwhile nobody else can take the lock either
+            continue  # the storage cannot be reached; then no other job can take the lock either
 
 
 def _describe_this_process() -> LockOwner:
@@ -115,7 +124,7 @@ def _describe_this_process() -> LockOwner:
 
 
 def _machine_id() -> str:
-    """Return what identifies this machine since its last boot, and this container on it."""
+    """Return an identifier of this machine since its last boot, and of this container."""
     boot = Path("/proc/sys/kernel/random/boot_id")
     pid_namespace = Path("/proc/self/ns/pid")
     boot_id = boot.read_text().strip() if boot.exists() else str(psutil.boot_time())
@@ -128,7 +137,7 @@ def _lives_here(owner: LockOwner) -> bool:
 
 
 def _died_here(owner: LockOwner) -> bool:
-    """Return whether the owner ran on this machine and no longer does."""
+    """Return whether the owner ran on this machine and has ended."""
     if owner.machine != _machine_id():
         return False
     try:
@@ -140,7 +149,10 @@ def _died_here(owner: LockOwner) -> bool:
 
 @contextmanager
 def _exclusive_access(folder: StoragePath) -> Iterator[None]:
-    """Keep other processes of a local file system out while the lock is read and taken."""
+    """Keep other processes out while the lock is read and taken.
+
+    On an object store this does nothing.
+    """
     if not isinstance(folder, Path):
         yield
         return

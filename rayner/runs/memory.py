@@ -1,4 +1,4 @@
-"""Peak memory of a job: the driver and, on a local Ray, all processes that it started."""
+"""Measure the peak memory of a job: the driver and, with a local Ray, all processes that it started."""
 
 import threading
 from types import TracebackType
@@ -7,10 +7,10 @@ import psutil
 
 
 class PeakMemoryMonitor:
-    """Context manager that samples the memory of this process and its descendants; `peak` is in MiB.
+    """Context manager that samples the memory of this process and its descendants. `peak` is in MiB.
 
-    Shared pages (the object store, libraries) count once: proportional set sizes are added up where the system
-    reports them, else resident set sizes.
+    A sample adds up the proportional set sizes, so that shared pages (object store, libraries) count once. If the
+    system does not report them, it adds up the resident set sizes.
     """
 
     def __init__(self, interval_seconds: float = 5.0) -> None:
@@ -34,7 +34,7 @@ class PeakMemoryMonitor:
 
 
 def process_tree_mib() -> float:
-    """Return the memory of this process and its descendants now, in MiB."""
+    """Return the memory that this process and its descendants use now, in MiB."""
     this_process = psutil.Process()
     n_bytes = 0
     for process in [this_process, *this_process.children(recursive=True)]:

@@ -1,8 +1,8 @@
-"""The progress of a running job: in its log, on a terminal, and in `status.json` of its run folder.
+"""Show the progress of a running job in its log, on a terminal, and in `status.json` of its run folder.
 
-A process has at most one `StatusWriter`, that of the job it runs; without one, recording a step does nothing. A worker
-in another process writes its progress into a file (`progress_file_writer`), which the job shows
-(`watch_progress_file`).
+A process has at most one `StatusWriter`, which writes the status of the job that the process runs. Without a
+`StatusWriter`, recording a step does nothing. A worker in another process writes its progress into a file
+(`progress_file_writer`). The job reads and shows that file (`watch_progress_file`).
 """
 
 import dataclasses
@@ -38,7 +38,7 @@ _ERASE_LINE = "\r\x1b[K"
 
 
 class StatusWriter:
-    """Writes the status of a job into its run folder, every few seconds, in a thread of its own."""
+    """Writes the status of a job into its run folder every few seconds, in its own thread."""
 
     def __init__(self, folder: StoragePath, job: str, update_seconds: float | None = None) -> None:
         self.path = folder / STATUS_FILE
@@ -48,7 +48,7 @@ class StatusWriter:
         self._thread.start()
 
     def close(self, state: str, error: str = "") -> None:
-        """Write how the job ended, and stop."""
+        """Stop the thread and write how the job ended."""
         self._stop.set()
         self._thread.join()
         self.status = replace(self.status, state=state, error=error)
@@ -81,7 +81,7 @@ _status_writer: StatusWriter | None = None
 
 @contextmanager
 def write_status_while_running(folder: StoragePath, job: str, update_seconds: float | None = None) -> Iterator[None]:
-    """Keep `folder/status.json` current while the block runs, and write there how it ended."""
+    """Keep `folder/status.json` current while the block runs, then write there how the block ended."""
     global _status_writer
     _status_writer = writer = StatusWriter(folder, job, update_seconds)
     try:
@@ -97,7 +97,7 @@ def write_status_while_running(folder: StoragePath, job: str, update_seconds: fl
 
 
 def _final_state_and_message(error: BaseException) -> tuple[str, str]:
-    """Return the state of a job that an exception ended, and the line that says why."""
+    """Return the final state of a job that an exception ended, and one line with the reason."""
     if isinstance(error, KeyboardInterrupt | SystemExit):
         return "stopped", ""
     first_line = str(error).partition("\n")[0]
@@ -107,7 +107,10 @@ def _final_state_and_message(error: BaseException) -> tuple[str, str]:
 
 
 def record_step_start(number: int, n_steps: int, name: str) -> None:
-    """Record that a step of the job has started. number: counted from 1."""
+    """Record that a step of the job has started.
+
+    number: the number of the step, counted from 1.
+    """
     if _status_writer:
         _status_writer.status = _status_writer.status.with_step(number, n_steps, name)
 
@@ -120,14 +123,16 @@ def _log_line(line: str) -> None:
 
 
 def ignore_progress(progress: StepProgress) -> None:
-    """Do nothing with the progress of a step."""
+    """Ignore the progress of a step."""
 
 
 def progress_display(print_line: Callable[[str], None] | None = None, log_seconds: float = 5.0) -> ProgressCallback:
-    """Return a callback that shows progress: in the job's status, and to people.
+    """Return a callback that shows progress in the job's status and to the user.
 
-    On a terminal it draws a bar; elsewhere it prints a line, at most one every `log_seconds`. The last one, when all
-    is done, is always printed. print_line: where lines go; by default to the log.
+    On a terminal the callback draws a bar. Elsewhere it prints at most one line in `log_seconds`. The last line, when
+    all units are done, is always printed.
+
+    print_line: prints a line; by default into the log.
     """
     print_line = print_line or _log_line
     last_printed, last_drawn = time.time(), 0.0
@@ -150,7 +155,10 @@ def progress_display(print_line: Callable[[str], None] | None = None, log_second
 
 
 def progress_file_writer(path: StoragePath, update_seconds: float | None = None) -> ProgressCallback:
-    """Return a callback that writes progress to a file: the first, the last, and every few seconds between."""
+    """Return a callback that writes progress to a file.
+
+    The callback writes the first and the last progress, and between them one every few seconds.
+    """
     last_written, status = 0.0, _new_status("", update_seconds or _update_seconds(path))
 
     def write(progress: StepProgress) -> None:
@@ -167,10 +175,12 @@ def progress_file_writer(path: StoragePath, update_seconds: float | None = None)
 def watch_progress_file(
     path: StoragePath, callback: ProgressCallback | None = None, update_seconds: float | None = None
 ) -> Iterator[None]:
-    """While the block runs, pass on the progress that another process writes to a file.
+    """While the block runs, read the progress that another process writes to a file, and pass it to a callback.
 
-    Existing content is ignored. The last progress is passed on however the block ends.
-    callback: by default `progress_display`.
+    A file that exists before the block is removed. When the block ends, even by an error, the last progress is passed
+    on too.
+
+    callback: receives the progress; by default `progress_display`.
     """
     callback, stopped = callback or progress_display(), threading.Event()
     last: StepProgress | None = None
@@ -179,7 +189,7 @@ def watch_progress_file(
         nonlocal last
         try:
             progress = status_from_json(read_json(path), str(path)).current_progress
-        except Exception as error:  # not there yet, or the storage is away
+        except Exception as error:  # the file does not exist yet, or the storage cannot be reached
             log.debug("%s: %s", path, error)
             return
         if progress != last:
@@ -202,10 +212,13 @@ def watch_progress_file(
 
 
 class Progress:
-    """Counts the units that this process has done, and passes count, rate and time left to a callback.
+    """Counts the units that this process has done, and passes the count, the rate and the time left to a callback.
 
-    task: what is done, such as `tag`; unit: in the plural, such as `characters`; callback: by default
-    `progress_display`; done_before: units that an earlier process did: they count as done, but not for the rate.
+    task: the name of the task, such as `tag`.
+    total: the number of units, including those of earlier processes.
+    unit: the name of the units in the plural, such as `characters`.
+    callback: receives the progress; by default `progress_display`.
+    done_before: units that an earlier process did. They count as done, but the rate leaves them out.
     """
 
     def __init__(
@@ -217,7 +230,11 @@ class Progress:
         self.start_time = time.time()
 
     def advance(self, amount: int, note: str = "") -> None:
-        """Count more units as done. note: more to print, such as the loss."""
+        """Count more units as done.
+
+        amount: the number of units done since the last call.
+        note: further text to print, such as the loss.
+        """
         self.done += amount
         done, total = self.done - self.done_before, self.total - self.done_before
         rate, left = rate_and_seconds_left(done, total, time.time() - self.start_time)
@@ -225,12 +242,15 @@ class Progress:
 
 
 def print_to_stderr(line: str) -> None:
-    """Print a line of progress where a command's output goes to the standard output."""
+    """Print a line of progress to the standard error, because a command prints its result to the standard output."""
     print(line, file=sys.stderr, flush=True)
 
 
 def rate_limited(print_line: Callable[[str], None], min_seconds: float = 5.0) -> Callable[[str], None]:
-    """Return a function that prints a line only if the last one is some seconds old: where the total is unknown."""
+    """Return a function that prints a line only if `min_seconds` have passed since the last line.
+
+    It is used for tasks whose total is unknown. Before the first line, it counts from this call.
+    """
     last_printed = time.monotonic()
 
     def print_if_due(line: str) -> None:
@@ -248,7 +268,10 @@ _bar_is_shown = False  # in the terminal's last line
 
 
 def erase_bar(record: object = None) -> bool:
-    """Erase the bar, if there is one, so that a line can be printed. Returns True: it serves as a logging filter."""
+    """Erase the progress bar, if there is one, so that a line can be printed.
+
+    Returns True, so that the function can be used as a logging filter.
+    """
     global _bar_is_shown
     if _bar_is_shown:
         _bar_is_shown = False

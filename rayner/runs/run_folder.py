@@ -1,7 +1,7 @@
-"""The run folder: which steps are done, from which inputs, and digests of files and folders.
+"""The run folder: which steps are done and from which inputs. Also digests of files and folders.
 
-Each step writes a manifest last, atomically. A step whose manifest has the same inputs is done; one with other inputs
-is refused, so a run folder never mixes results.
+When a step ends, its manifest is written atomically, after all other files. If a manifest has the same inputs, the
+step is done and is skipped. If it has other inputs, an error is raised, so a run folder never mixes results.
 """
 
 import hashlib
@@ -21,25 +21,25 @@ from rayner.runs.storage import StoragePath, atomic_writer, local_copy, move_fol
 
 
 def write_json(path: StoragePath, value: Any) -> None:  # noqa: ANN401 - anything that JSON can write
-    """Write a JSON file atomically: a reader finds the old file or the complete new one."""
+    """Write a JSON file atomically: a reader finds either the old file or the complete new file."""
     with atomic_writer(path) as stream:
         stream.write((json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode())
 
 
 def read_json(path: StoragePath) -> dict[str, Any]:
-    """Read what `write_json` wrote."""
+    """Read a JSON file that `write_json` wrote."""
     value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return value
 
 
 def file_sha256(path: str | StoragePath) -> str:
-    """Return the SHA-256 of a file's bytes, in hexadecimal."""
+    """Return the SHA-256 of a file in hexadecimal."""
     with storage_path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # any file that reads bytes
 
 
 def folder_sha256(folder: StoragePath) -> str:
-    """Return the SHA-256 over names and contents of all files of a folder, in hexadecimal."""
+    """Return the SHA-256, in hexadecimal, of the names and contents of all files in a folder and its subfolders."""
     digest, path = hashlib.sha256(), local_copy(folder)
     for file in sorted(entry for entry in path.rglob("*") if entry.is_file()):
         digest.update(f"{file.relative_to(path).as_posix()}\0{file_sha256(file)}\n".encode())
@@ -47,14 +47,14 @@ def folder_sha256(folder: StoragePath) -> str:
 
 
 def model_digest(model: str) -> str:
-    """Return the digest of a checkpoint folder; of a model on a hub, its name."""
+    """Return the digest of a checkpoint folder. For a model on a hub, return its name."""
     return folder_sha256(Path(model)) if Path(model).is_dir() else model
 
 
 @contextmanager
 def replace_folder(path: StoragePath) -> Iterator[Path]:
-    """Yield a new local folder to fill; it replaces `path` only if the block ends without an error."""
-    if isinstance(path, Path):  # beside its place, because a rename must not cross file systems
+    """Yield a new local folder to fill. It replaces `path` only if the block ends without an error."""
+    if isinstance(path, Path):  # beside the target, because a rename must not cross file systems
         part = path.with_name(f".{path.name}.part")
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
@@ -77,27 +77,33 @@ class Run:
         return self.root.joinpath(*parts)
 
     def local_path(self, *parts: str) -> Path:
-        """Return the same as a local path, for libraries that read local files only."""
+        """Return a local path of a file or folder in the run folder, for libraries that read only local files."""
         return local_copy(self.path(*parts))
 
     def step_result(self, step: str) -> StepResult:
-        """Return what a done step returned. Raises ConfigError, naming the step, if it is not done."""
+        """Return the result of a step that is done.
+
+        Raises ConfigError, which names the step, if the step is not done.
+        """
         manifest = self._read_manifest(step)
         if manifest is None:
             raise ConfigError(f"{self.root}: the step {step} is not done; run its job first, or jobs/pipeline.py")
         return manifest.result
 
     def digest_step_manifest(self, step: str) -> str:
-        """Return a digest of the inputs and the result of a done step. Raises ConfigError if it is not done."""
+        """Return a digest of the inputs and the result of a step that is done.
+
+        Raises ConfigError if the step is not done.
+        """
         self.step_result(step)
         return file_sha256(self._manifest_path(step))
 
     def has_step(self, step: str) -> bool:
-        """Return whether a step is done, from any inputs."""
+        """Return whether a step is done, whatever its inputs were."""
         return self._manifest_path(step).exists()
 
     def copy_step_manifest(self, step: str, source_run: "Run") -> None:
-        """Mark a step as done whose files were copied from another run."""
+        """Mark a step as done by copying its manifest from another run. Its files must be copied before."""
         write_json(self._manifest_path(step), read_json(source_run._manifest_path(step)))
 
     def is_done_with_same_inputs(self, step: str, inputs: Mapping[str, Any]) -> bool:
@@ -117,7 +123,7 @@ class Run:
         return True
 
     def run_step(self, name: str, inputs: Mapping[str, Any], compute: Callable[[], StepResult]) -> StepResult:
-        """Run `compute` unless the step is done from the same inputs; return the step's result.
+        """Run `compute` unless the step is done from the same inputs, and return the step's result.
 
         Raises ConfigError if the step was done from other inputs.
         """

@@ -1,4 +1,4 @@
-"""The status of a job: the record in `status.json` of its run folder, and how commands print it."""
+"""The status of a job: the record in `status.json` of its run folder, and functions that format it for printing."""
 
 import dataclasses
 import unicodedata
@@ -10,15 +10,21 @@ from rayner.errors import DataError
 
 STATUS_FILE = "status.json"
 JOB_STATES = ("running", "done", "failed", "stopped")
-_MISSED_UPDATES = 4  # after so many missed updates a running job counts as unresponsive
+_MISSED_UPDATES = 4  # after this many missed updates, a running job counts as unresponsive
 _MIN_SECONDS = 1e-9
-_MAX_NUMBER = 1e15  # larger numbers, infinity among them, are not those of a status
+_MAX_NUMBER = 1e15  # a status with a larger number, such as infinity, is invalid
 
 
 class StepProgress(NamedTuple):
-    """The progress of a step: `done` of `total` units, at `rate` units a second, with `left` seconds left.
+    """The progress of a step.
 
-    doing: what is counted, such as `tag`; note: more to print, such as the loss.
+    doing: the name of the task, such as `tag`.
+    done: the number of units that are done.
+    total: the number of all units.
+    unit: the name of the units in the plural, such as `characters`.
+    rate: units a second.
+    left: seconds left.
+    note: further text to print, such as the loss.
     """
 
     doing: str
@@ -37,9 +43,13 @@ _NO_PROGRESS = StepProgress("", 0, 0, "", 0.0, 0.0)
 class JobStatus:
     """The last status that a job wrote. Times are Unix seconds by the clock of its own machine.
 
-    every: seconds between two updates, at most. step: the current step, counted from 1, of `steps`; name: its name.
-    doing to note: its progress, as in `StepProgress`; where the step counts nothing, total is 0.
-    error: the first line of what went wrong.
+    every: the longest time between two updates, in seconds.
+    step: the number of the current step, counted from 1.
+    steps: the number of steps.
+    name: the name of the current step.
+    doing, done, total, unit, rate, left, note: the progress of the current step, as in `StepProgress`. If the step
+        counts nothing, total is 0.
+    error: the first line of the error that ended the job; empty if there is none.
     """
 
     job: str
@@ -62,11 +72,11 @@ class JobStatus:
     error: str = ""
 
     def with_step(self, step: int, steps: int, name: str) -> "JobStatus":
-        """Return the status at the start of a step."""
+        """Return a copy of the status in which this step has just started."""
         return replace(self, step=step, steps=steps, name=name).with_progress(_NO_PROGRESS)
 
     def with_progress(self, progress: StepProgress) -> "JobStatus":
-        """Return the status with another progress of the same step."""
+        """Return a copy of the status with new progress of the same step."""
         return replace(self, **progress._asdict())
 
     @property
@@ -75,15 +85,21 @@ class JobStatus:
         return StepProgress(self.doing, self.done, self.total, self.unit, self.rate, self.left, self.note)
 
     def seconds_unresponsive(self, now: float) -> float:
-        """Return for how many seconds a running job has missed its updates; 0 if it has not. now: Unix seconds."""
+        """Return the seconds since the last update of a running job that counts as unresponsive, else 0.
+
+        now: the current time in Unix seconds.
+        """
         age = now - self.updated
         return age if self.state == "running" and age > _MISSED_UPDATES * self.every else 0.0
 
 
 def status_from_json(content: Any, where: str) -> JobStatus:  # noqa: ANN401 - whatever the file holds
-    """Read the content of a status file. Unknown keys are ignored: a newer rayner may have added them.
+    """Convert the content of a status file to a status.
 
-    Raises DataError, beginning with `where`, for anything that is not a status.
+    Unknown keys are ignored, because a newer version of rayner may have added them.
+
+    where: the path of the file, with which error messages begin.
+    Raises DataError if the content is not a status.
     """
     if not isinstance(content, Mapping):
         raise DataError(f"{where}: expected the status of a job, found {type(content).__name__}")
@@ -105,7 +121,11 @@ def status_from_json(content: Any, where: str) -> JobStatus:  # noqa: ANN401 - w
 
 
 def format_status(status: JobStatus, run_folder: str, now: float) -> str:
-    """Format a status as two to four lines without control characters. where: the run folder; now: Unix seconds."""
+    """Format a status as two to four lines without control characters.
+
+    run_folder: the run folder as the user wrote it.
+    now: the current time in Unix seconds.
+    """
     unresponsive = status.seconds_unresponsive(now)
     end = now if status.state == "running" and not unresponsive else status.updated
     elapsed = format_duration(end - status.started)
@@ -128,14 +148,14 @@ def format_status(status: JobStatus, run_folder: str, now: float) -> str:
 
 
 def format_progress(progress: StepProgress) -> str:
-    """Format such as `tag 1,000/9,000 characters, 82.5 a second, 1 min 37 s left`, and the note."""
+    """Format progress and its note, such as `tag 1,000/9,000 characters, 82.5 a second, 1 min 37 s left, loss 0.5`."""
     doing, done, total, unit, rate, left, note = progress
     note = f", {note}" if note else ""
     return f"{doing} {done:,}/{total:,} {unit}, {rate:,.1f} a second, {format_duration(left)} left{note}"
 
 
 def format_progress_bar(progress: StepProgress, columns: int) -> str:
-    """Format the same with a bar before it, in fewer than `columns` characters."""
+    """Format progress as in `format_progress`, with a bar before it, in fewer than `columns` characters."""
     line, done, total = format_progress(progress), progress.done, progress.total
     width = min(30, columns - len(line) - 4)
     if width >= 5:
@@ -145,13 +165,13 @@ def format_progress_bar(progress: StepProgress, columns: int) -> str:
 
 
 def rate_and_seconds_left(done: int, total: int, seconds: float) -> tuple[float, float]:
-    """Return the units a second so far, and the seconds that the rest takes at that rate."""
+    """Return the units a second so far, and the seconds that the remaining units take at that rate."""
     rate = done / max(seconds, _MIN_SECONDS)
     return rate, max(0, total - done) / max(rate, _MIN_SECONDS)
 
 
 def format_duration(seconds: float) -> str:
-    """Format such as `42 s`, `3 min 20 s`, `5 h 2 min`."""
+    """Format a duration, such as `42 s`, `3 min 20 s` or `5 h 2 min`."""
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole} s"
@@ -161,5 +181,5 @@ def format_duration(seconds: float) -> str:
 
 
 def _replace_control_characters(line: str) -> str:
-    """Replace characters that could change what a terminal shows elsewhere, by spaces."""
+    """Replace control and invisible formatting characters by spaces, because a terminal might obey them."""
     return "".join(" " if unicodedata.category(char) in ("Cc", "Cf", "Zl", "Zp", "Cs") else char for char in line)

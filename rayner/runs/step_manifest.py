@@ -1,4 +1,4 @@
-"""The manifest of a done step: from which inputs it was made, and what came of it."""
+"""The manifest of a step that is done: its inputs and its result."""
 
 import json
 from collections.abc import Mapping
@@ -14,22 +14,26 @@ _MAX_LISTED = 5  # differences that a message lists
 
 @dataclass(frozen=True)
 class StepManifest:
-    """What `RUN/steps/STEP.json` holds.
+    """The content of `RUN/steps/STEP.json`.
 
-    inputs: settings by dotted key, digests of files and of earlier steps. result: what the step returned, and under
-    `seconds` how long it took.
+    inputs: settings by dotted key, digests of files, and digests of earlier steps.
+    result: what the step returned, with its duration under `seconds`.
     """
 
     inputs: Mapping[str, Any]
     result: StepResult
 
     def to_json(self) -> dict[str, Any]:
-        """Return the content of the file."""
+        """Return the content of the manifest file."""
         return {"format_version": FORMAT_VERSION, **asdict(self)}
 
     @classmethod
     def from_json(cls, content: Any, where: str) -> "StepManifest":  # noqa: ANN401 - whatever the file holds
-        """Read the content of a file. Raises ConfigError, beginning with `where`, for another format version."""
+        """Convert the content of a manifest file to a manifest.
+
+        where: the path of the file, with which error messages begin.
+        Raises ConfigError if the format version is another one or the content is incomplete.
+        """
         version = content.get("format_version") if isinstance(content, Mapping) else None
         if version != FORMAT_VERSION or not {"inputs", "result"} <= content.keys():
             raise ConfigError(
@@ -40,7 +44,10 @@ class StepManifest:
         return cls(content["inputs"], content["result"])
 
     def describe_differences(self, inputs: Mapping[str, Any]) -> str:
-        """List the inputs that differ from those of the step, such as `seed was 13, is 14`; empty if none does."""
+        """List the inputs that differ from those of the step, such as `seed was 13, is 14`.
+
+        The text names at most five inputs. It is empty if no input differs.
+        """
         before, now = _flatten(self.inputs), _flatten(json.loads(json.dumps(inputs)))
         differing = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
         listed = [f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in differing[:_MAX_LISTED]]

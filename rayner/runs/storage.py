@@ -1,7 +1,7 @@
 """Read and write files in local folders and in object stores (by URL, through fsspec).
 
-Every write is atomic: readers see the whole file or none. A local file is written under a temporary name and renamed.
-An object store shows an object only when its upload is complete, so one upload is enough.
+Every write is atomic: a reader sees the complete file or no file. A local file is written under a temporary name and
+then renamed. An object store shows an object only when its upload is complete, so a single upload is atomic.
 """
 
 import hashlib
@@ -21,26 +21,29 @@ from rayner.errors import ConfigError, DataError
 
 StoragePath = Path | UPath
 
-_TEMPORARY_NAME = re.compile(r"\.[0-9a-f]{32}\.tmp")  # what `_temporary_name` names
+_TEMPORARY_NAME = re.compile(r"\.[0-9a-f]{32}\.tmp")  # the names that `_temporary_name` returns
 _CREDENTIALS_IN_URL = re.compile(r"://[^/]*:[^/]*@")
-# Where an object appears when its upload is complete, and not before. `memory` is a dictionary of such objects.
+# Protocols of stores in which an object appears only when its upload is complete. `memory` is fsspec's store in memory.
 _OBJECT_STORES = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory"))
 
 
 class FolderEntry(NamedTuple):
-    """A file or folder in a folder."""
+    """An entry of a folder: a file or a subfolder."""
 
     name: str
     is_folder: bool
 
 
 def is_url(path_or_url: str | StoragePath) -> bool:
-    """Return whether it is a URL for fsspec, such as `s3://bucket/folder`, and not a local path."""
+    """Return whether the text is a URL for fsspec, such as `s3://bucket/folder`, and not a local path."""
     return "://" in str(path_or_url)
 
 
 def storage_path(path_or_url: str | StoragePath) -> StoragePath:
-    """Return the path object of a path, made absolute, or of a URL. Raises ConfigError for a URL with a password."""
+    """Return the path object of a URL or of a local path, which is made absolute.
+
+    Raises ConfigError if a URL holds a user name or password.
+    """
     if not is_url(path_or_url):
         return Path(str(path_or_url)).absolute()
     if _CREDENTIALS_IN_URL.search(str(path_or_url)):
@@ -51,16 +54,17 @@ def storage_path(path_or_url: str | StoragePath) -> StoragePath:
 
 @contextmanager
 def atomic_writer(path: StoragePath) -> Iterator[BinaryIO]:
-    """Yield a stream whose bytes become the file `path` if the block ends without an error; else nothing is left.
+    """Yield a stream whose bytes become the file `path` if the block ends without an error.
 
-    Missing folders are made. In a local folder the bytes are on disk before the file gets its name (fsync, then
-    rename), so a run that is resumed after a crash never reads an incomplete file. Raises OSError.
+    After an error, `path` is unchanged and no temporary file is left. Missing folders are made. In a local folder the
+    bytes are on disk before the file gets its name (fsync, then rename). A run that is resumed after a crash therefore
+    never reads an incomplete file. Raises OSError, and ConfigError for a URL that is not of an object store.
     """
     if isinstance(path, Path):
         with _atomic_local_writer(path) as stream:
             yield stream
         return
-    if path.protocol not in _OBJECT_STORES:  # a reader could meet half a file there
+    if path.protocol not in _OBJECT_STORES:  # elsewhere a reader could find half a file
         raise ConfigError(
             f"{path}: expected a local folder or an object store (s3://, gs://), found {path.protocol}://"
         )
@@ -85,24 +89,24 @@ def _atomic_local_writer(path: Path) -> Iterator[BinaryIO]:
         raise
     descriptor = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(descriptor)  # so that the rename lasts through a power cut
+        os.fsync(descriptor)  # so that the rename survives a power cut
     finally:
         os.close(descriptor)
 
 
 def _temporary_name() -> str:
-    """Return the name of a file that is being written.
+    """Return a temporary name for a file that is being written.
 
-    It is random, because two workers may write the same file, and short, because names have a maximal length.
+    It is random, because two workers may write the same file, and short, because file systems limit the length of names.
     """
     return f".{uuid.uuid4().hex}.tmp"
 
 
 def list_folder(folder: StoragePath) -> list[FolderEntry]:
-    """List a folder; listing its folders recursively then gives all paths in sorted order.
+    """List the entries of a folder, sorted so that a recursive listing gives all paths in sorted order.
 
-    Empty if there is no such folder: an object store has no empty folders. Raises OSError if it cannot be read, and
-    DataError for a name that leads out of the folder.
+    The list is empty if the folder does not exist, because an object store has no empty folders. Raises OSError if
+    the folder cannot be read, and DataError if a name leads out of the folder.
     """
     try:
         if isinstance(folder, Path):
@@ -128,7 +132,7 @@ def remove_file(file: StoragePath) -> None:
     if isinstance(file, Path):
         file.unlink(missing_ok=True)
     elif file.exists():
-        file.fs.rm_file(file.path)  # fs.rm takes a name with [ or * for a pattern
+        file.fs.rm_file(file.path)  # fs.rm would treat a name with [ or * as a pattern
 
 
 def remove_folder(folder: StoragePath) -> None:
@@ -142,7 +146,7 @@ def remove_folder(folder: StoragePath) -> None:
 
 
 def remove_temporary_files(folder: StoragePath) -> None:
-    """Remove, in a folder and those below, files that `atomic_writer` could not finish because it was killed."""
+    """Remove unfinished files of a killed `atomic_writer` from a folder and its subfolders."""
     for name, is_folder in list_folder(folder):
         if is_folder:
             remove_temporary_files(folder / name)
@@ -151,7 +155,10 @@ def remove_temporary_files(folder: StoragePath) -> None:
 
 
 def list_file_names(folder: StoragePath, prefix: str, suffix: str) -> list[str]:
-    """List the names of the files in a folder that begin and end so, sorted; temporary files never match."""
+    """List, in sorted order, the names of the files in a folder that begin with `prefix` and end with `suffix`.
+
+    With a suffix such as `.parquet`, temporary files never match.
+    """
     return [
         entry.name
         for entry in list_folder(folder)
@@ -160,11 +167,11 @@ def list_file_names(folder: StoragePath, prefix: str, suffix: str) -> list[str]:
 
 
 def local_copy(folder: StoragePath) -> Path:
-    """Return a local path of a folder or file, for libraries that read local files only.
+    """Return a local path of a folder or file, for libraries that read only local files.
 
-    What lies at a URL is copied into the user's cache, under the digest of its listing (names, sizes, versions): a
-    folder that changed is copied again, and the processes of a machine share a copy. Raises OSError, and DataError for
-    an object whose name leads out of the folder.
+    A folder or file at a URL is copied into the user's cache. The copy's name is a digest of the listing (names,
+    sizes, versions). So a folder that has changed is copied again, and all processes of a machine share one copy.
+    Raises OSError, and DataError if an object's name leads out of the folder.
     """
     if isinstance(folder, Path):
         return folder
@@ -189,21 +196,25 @@ def local_copy(folder: StoragePath) -> Path:
             folder.fs.get_file(name, str(target))
         try:
             download.rename(copy.parent)
-        except OSError:  # another process was faster
+        except OSError:  # another process has made the same copy first
             if not copy.exists():
                 raise
     return copy
 
 
 def local_model_name(name: str) -> str:
-    """Return the name by which a library loads a model: of a model at a URL its local copy, else the name itself."""
+    """Return the name by which a library loads a model.
+
+    For a model at a URL this is the path of a local copy, otherwise the name itself.
+    """
     return str(local_copy(storage_path(name))) if is_url(name) else name
 
 
 def move_folder_over(source: Path, target: StoragePath) -> None:
-    """Replace `target` by a local folder. Only in a local file system is that atomic.
+    """Replace the folder `target` by a local folder.
 
-    Elsewhere a reader knows that the folder is complete from a file written later, such as a step's manifest.
+    The move is not atomic: on an object store the files are uploaded one by one. A reader must take the folder for
+    complete only if a file that is written later exists, such as a step's manifest.
     """
     remove_folder(target)
     if isinstance(target, Path):
