@@ -1,7 +1,8 @@
-"""The `rayner` command and the frame of the jobs.
+"""The `rayner` command, and the code that runs the scripts of `jobs/`.
 
-Each subcommand is a module: `add_parser` declares its arguments, `run` does the work. `jobs.run_job` runs a script of
-`jobs/`. This room may import every other room, but imports Ray and torch only after settings and arguments are read.
+Each subcommand is a module. Its `add_parser` declares the arguments, and its `run` executes the command.
+`jobs.run_job` runs a script of `jobs/`. This package may import every other package, but it imports Ray and torch only
+after settings and arguments are read.
 """
 
 import argparse
@@ -28,7 +29,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def parse_arguments(arguments: Sequence[str] | None, parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """Parse the arguments. Settings (KEY=VALUE) may also follow an option, which argparse alone refuses."""
+    """Parse the arguments.
+
+    Settings (KEY=VALUE) may also follow an option. argparse alone would refuse them there.
+    """
     args, rest = parser.parse_known_args(arguments)
     if rest and ("overrides" not in args or any(item.startswith("-") for item in rest)):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
@@ -38,7 +42,7 @@ def parse_arguments(arguments: Sequence[str] | None, parser: argparse.ArgumentPa
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code (see `rayner.cli.jobs`)."""
+    """Run the command and return its exit code (see `rayner.cli.jobs`)."""
     parser = build_parser()
     if "_ARGCOMPLETE" in os.environ:  # a shell asks for completions, see README
         import argcomplete

@@ -31,12 +31,12 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print one line per check. Raises ConfigError if a check failed."""
+    """Check the cluster and print one line per check. Raises ConfigError if a check failed."""
     config = load_config(args.config, args.overrides)
     if args.address:
         os.environ["RAY_ADDRESS"] = args.address
     set_quiet_environment()
-    from rayner.doctor.checks import check_cluster  # which loads Ray
+    from rayner.doctor.checks import check_cluster  # this imports Ray
 
     ok = []
     for finding in check_cluster(config):

@@ -30,7 +30,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print the scores."""
+    """Print the scores of the predicted file, and write them to a JSON file if `--json` is given."""
     gold, predicted = (read_labelled_file(path, layout=args.layout) for path in (args.gold, args.predicted))
     result = evaluate_files(gold, predicted, seed=args.seed)
     print(format_score_table(result))

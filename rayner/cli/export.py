@@ -41,7 +41,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
 
 
 def run(args: argparse.Namespace) -> None:
-    """Export, and print the counts."""
+    """Export the corpus, and print the numbers of documents, characters and entities."""
     if is_plugin_name(args.to):
         export_format = load_plugin("--to", args.to, ExportFormat, "an ExportFormat of rayner.corpus.exports")
     else:

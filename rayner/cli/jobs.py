@@ -1,7 +1,13 @@
-"""From arguments to an exit code: what every job and the `rayner` command share.
+"""Run a job from its arguments to its exit code. The `rayner` command uses the same exit codes.
 
-Exit codes: 0 done; 2 wrong settings or input; 3 done, but more segments set aside than allowed; 130 after Ctrl-C; 143
-after SIGTERM; 1 anything else.
+Exit codes:
+
+- 0: done.
+- 1: any error that is not listed here.
+- 2: wrong settings or input.
+- 3: done, but more segments failed and were set aside than the settings allow.
+- 130: interrupted by Ctrl-C.
+- 143: stopped by SIGTERM.
 """
 
 import argparse
@@ -41,14 +47,18 @@ def run_job(
     output_setting: str = "run",
     arguments: Sequence[str] | None = None,
 ) -> int:
-    """Run one job, from its arguments to its exit code.
+    """Run one job and return its exit code.
 
-    step, check: functions, or their names, `module:function`: those are imported when the settings are right, so that
-    help and wrong settings answer at once.
-    step: does the work.
-    check: returns lines that say what the job would do, or raises; `--dry-run` calls nothing else.
-    output_setting: the setting of the folder that the job fills, `run` or `out`; `--fresh` takes a new folder beside
-    it.
+    `step` and `check` are functions, or names of functions in the form `module:function`. A named function is imported
+    only after the settings are found valid. So help, and errors in the settings, are printed without delay.
+
+    description: the description of the job in its help.
+    step: the function that executes the job.
+    check: the function that checks the job before it starts. It returns lines that describe the job, or raises an
+        error. With `--dry-run`, `step` is not called.
+    output_setting: the setting of the folder that the job writes, `run` or `out`. With `--fresh`, the job writes a new
+        folder beside that folder.
+    arguments: the command-line arguments; by default those of the process.
     """
     args = build_job_parser(description).parse_intermixed_args(arguments)
     return call_and_return_exit_code(lambda: _check_and_run_job(args, step, check, output_setting))
@@ -85,7 +95,7 @@ def _check_and_run_job(
                 f"found {folder!r}, which would lie in Ray's own copy of the working directory, on one node"
             )
     set_quiet_environment()
-    from rayner.cluster.session import ray_session  # which imports Ray
+    from rayner.cluster.session import ray_session  # this imports Ray
 
     start_logging()
     if args.fresh:
@@ -94,7 +104,7 @@ def _check_and_run_job(
     run = Run(storage_path(config.run))
     if run.root.exists() and not run.root.is_dir():
         raise ConfigError(f"run: expected a folder, found a file: {run.root}")
-    # On a cluster its resources must suffice, not those of this node: connect before the check.
+    # The check must see the cluster's resources, not only this node's, so connect to the cluster before it.
     with ray_session() if os.environ.get("RAY_ADDRESS") else nullcontext():
         run_check, run_step = _import_function(check), _import_function(step)
         for line in run_check(config, run):
@@ -111,7 +121,7 @@ def _check_and_run_job(
 
 
 def _import_function(function: Callable[[Config, Run], Any] | str) -> Callable[[Config, Run], Any]:
-    """Return the function that `module:function` names; a function as it is."""
+    """Import the function that `module:function` names. A function is returned unchanged."""
     if not isinstance(function, str):
         return function
     module, _, name = function.partition(":")
@@ -120,7 +130,10 @@ def _import_function(function: Callable[[Config, Run], Any] | str) -> Callable[[
 
 
 def replace_existing_folders_in_config(config: Config, output_setting: str) -> Config:
-    """Return the same settings with folders that do not exist yet. writes: as in `run_job`."""
+    """Return the same settings, with new folders in place of output folders that exist.
+
+    output_setting: as in `run_job`. With `out`, only the setting `out` changes.
+    """
     if output_setting == "out":
         return replace(config, out=add_number_if_folder_exists(config.out or f"{config.run.rstrip('/')}/tagged"))
     return replace(
@@ -129,13 +142,16 @@ def replace_existing_folders_in_config(config: Config, output_setting: str) -> C
 
 
 def add_number_if_folder_exists(folder: str) -> str:
-    """Return the folder or, if it exists, the first of `folder-2`, `folder-3` ... that does not."""
+    """Return the folder or, if it exists, the first of `folder-2`, `folder-3`, ... that does not exist."""
     names = (folder if i == 1 else f"{folder.rstrip('/')}-{i}" for i in count(1))
     return next(name for name in names if not storage_path(name).exists())
 
 
 def call_and_return_exit_code(function: Callable[[], Any]) -> int:
-    """Call a function and return the exit code. An error made for users is printed in one line; others propagate."""
+    """Call a function and return the exit code.
+
+    A RaynerError is printed in one line. Other errors propagate, but Ctrl-C and a closed output are handled.
+    """
     try:
         function()
     except KeyboardInterrupt:
@@ -146,13 +162,13 @@ def call_and_return_exit_code(function: Callable[[], Any]) -> int:
         erase_bar()
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    except BrokenPipeError:  # whoever read the output has ended, as `head` does
+    except BrokenPipeError:  # the program that reads the output has ended, such as `head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
 def settings_help() -> str:
-    """Return all settings with default and meaning, as `--help` prints them."""
+    """Return a text of all settings with their meanings and defaults, as `--help` prints it."""
     lines = ["settings (default):"]
     for info in iter_settings(Config):
         text = (

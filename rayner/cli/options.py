@@ -1,4 +1,4 @@
-"""Options whose value is one of some names, or `module:name` of the user's own code."""
+"""Options whose value is one of several names, or the user's own code as `module:name`."""
 
 import argparse
 from collections.abc import Iterable
@@ -10,7 +10,10 @@ from rayner.config.plugins import is_plugin_name
 def add_choice_or_plugin(
     parser: argparse.ArgumentParser, option: str, names: Iterable[str], description: str, default: str | None = None
 ) -> None:
-    """Add such an option to a parser; it is required if it has no default."""
+    """Add an option whose value is one of `names` or a `module:name`.
+
+    The option is required if it has no default.
+    """
     choices = tuple(names)
 
     def parse_name(name: str) -> str:

@@ -1,4 +1,7 @@
-"""`rayner review`: have the most uncertain sentences corrected, and use them as training data."""
+"""`rayner review`: let people correct the most uncertain sentences, and use the corrections as training data.
+
+`rayner review pick` writes the sentences, and `rayner review import` reads the corrections.
+"""
 
 import argparse
 from dataclasses import replace
@@ -70,7 +73,7 @@ def _run_pick(args: argparse.Namespace) -> None:
 
 
 def _run_import(args: argparse.Namespace) -> None:
-    if args.out.endswith(".json") or args.out in args.files:  # OUT is missing: the last file took its place
+    if args.out.endswith(".json") or args.out in args.files:  # OUT is missing, so argparse took the last file for it
         raise ConfigError(f"OUT: expected a labelled file to write, after those to read, found {args.out}")
     provenance = read_provenance(map(storage_path, args.provenance))
     types = {*provenance.types, *_parse_types(args.types)}

@@ -1,4 +1,4 @@
-"""`rayner status`: print how far a job is, from any machine that can read its run folder."""
+"""`rayner status`: print the progress of a job, on any machine that can read the job's run folder."""
 
 import argparse
 import dataclasses
@@ -31,7 +31,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print the status; with --watch, repeat until the job ends or becomes unresponsive."""
+    """Print the status. With --watch, repeat this until the job ends or becomes unresponsive."""
     if args.watch is not None and not 0 < args.watch < float("inf"):
         raise ConfigError(f"--watch: expected more than 0 seconds, found {args.watch}")
     folder = storage_path(args.run)
@@ -58,7 +58,7 @@ def read_run_status(folder: StoragePath) -> JobStatus:
     """Read the status in a run folder. Raises ConfigError if there is none, DataError if the file is invalid."""
     try:
         value = read_json(folder / STATUS_FILE)
-        json.dumps(value, ensure_ascii=False).encode()  # half a character, such as "\ud800", cannot be printed
+        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair, such as "\ud800", cannot be printed
         return status_from_json(value, str(folder / STATUS_FILE))
     except FileNotFoundError:
         raise ConfigError(f"{folder}: expected the run folder of a job, found no {STATUS_FILE} in it") from None

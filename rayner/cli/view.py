@@ -1,4 +1,4 @@
-"""`rayner view`: make a static site of a tagged corpus, to read, search and check it."""
+"""`rayner view`: make a static web site for reading, searching and checking a tagged corpus."""
 
 import argparse
 import sys
@@ -31,9 +31,9 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
 
 
 def run(args: argparse.Namespace) -> None:
-    """Make the site and print its size; with --serve, serve it until interrupted.
+    """Make the site and print its size. With --serve, also serve the site until interrupted.
 
-    With --serve, a site of an unchanged corpus is not made again.
+    With --serve, an existing site is not made again if the corpus has not changed.
     """
     if not 0 <= args.port < 65536:
         raise ConfigError(f"--port: expected 0 to 65535, found {args.port}")

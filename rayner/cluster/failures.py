@@ -1,4 +1,4 @@
-"""Errors that Ray or the storage raises in a job, turned into one line for people."""
+"""Turn errors of Ray or the storage into errors with a one-line message for users."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,10 @@ from rayner.runs.storage import StoragePath
 
 @contextmanager
 def storage_and_actor_errors_as_job_error(out: StoragePath) -> Iterator[None]:
-    """Raise errors of the storage, and of actors that died too often, as a JobError. out: the folder worked on."""
+    """Turn errors of the storage, and of actors that died too often, into a JobError.
+
+    out: the folder that the job writes, for the message.
+    """
     try:
         yield
     except RayActorError as error:
@@ -28,7 +31,10 @@ def storage_and_actor_errors_as_job_error(out: StoragePath) -> Iterator[None]:
 
 @contextmanager
 def unwrap_ray_task_error() -> Iterator[None]:
-    """Raise an error made for users, which Ray brought from a worker, without Ray's report around it."""
+    """Turn a RayTaskError whose cause is a RaynerError into that RaynerError.
+
+    The user then sees the message of the worker's error without Ray's report around it.
+    """
     try:
         yield
     except RayTaskError as error:

@@ -14,15 +14,15 @@ from rayner.cluster.compat import RayTorchBackend
 
 @dataclass
 class RayNodeTorchConfig(TorchConfig):
-    """Settings of torch's process group: on the CPU, use the network that connects Ray's nodes.
+    """Settings of torch's process group that make Gloo (on CPUs) use the network between Ray's nodes.
 
-    Gloo alone would use the address of the machine's own name, which is 127.0.1.1 in the `/etc/hosts` of Debian and
-    Ubuntu: other machines cannot reach it. NCCL finds a network by itself.
+    By default Gloo uses the address of the machine's host name. In the `/etc/hosts` of Debian and Ubuntu this address
+    is 127.0.1.1, which other machines cannot reach. NCCL finds a network by itself.
     """
 
     @property
     def backend_cls(self) -> type[RayTorchBackend]:
-        """Ray's backend, which sets the interface first."""
+        """The class of the backend, which sets Gloo's interface before it starts the process group."""
         return _RayNodeTorchBackend
 
 
@@ -33,7 +33,10 @@ class _RayNodeTorchBackend(RayTorchBackend):
 
 
 def set_gloo_interface() -> None:
-    """Let Gloo in this process use the interface by which Ray reaches this node, unless one is set already."""
+    """Make Gloo in this process use the network interface through which Ray reaches this node.
+
+    An interface that the environment already sets is kept.
+    """
     interface_addresses = {
         name: [each.address for each in addresses] for name, addresses in psutil.net_if_addrs().items()
     }
@@ -43,5 +46,8 @@ def set_gloo_interface() -> None:
 
 
 def find_interface(address: str, interface_addresses: Mapping[str, Iterable[str]]) -> str | None:
-    """Return the network interface that has an address. interface_addresses: the addresses of each interface."""
+    """Return the name of the network interface that has an address, or None.
+
+    interface_addresses: the addresses of each interface, by the interface's name.
+    """
     return next((name for name, addresses in interface_addresses.items() if address in addresses), None)

@@ -1,4 +1,4 @@
-"""Run a training on Ray Train workers, keep its checkpoints in the run folder, and resume from them after a fault."""
+"""Run a training on Ray Train workers, keep checkpoints in the run folder, and resume from them after a failure."""
 
 import shutil
 import time
@@ -41,8 +41,8 @@ from rayner.runs.status import STATUS_FILE
 from rayner.runs.storage import StoragePath, atomic_writer, list_folder, remove_file, remove_folder
 
 SNAPSHOT_COPY = "checkpoint_manager_snapshot.copy.json"
-STATUS_PATH = "status_path"  # key in a worker's settings: the file that it writes its progress into
-MAX_START_ATTEMPTS = 10  # attempts of a minute to start the workers: a cluster may have to get machines first
+STATUS_PATH = "status_path"  # key in the settings of a training loop: the path of the file for its progress
+MAX_START_ATTEMPTS = 10  # attempts to start the workers, a minute each; a cluster may need time to add machines
 
 
 def run_training(
@@ -53,13 +53,17 @@ def run_training(
     workers: WorkersConfig,
     best_metric: str | None = None,
 ) -> Result:
-    """Run `train_loop` on each worker; under the same name, resume from the last checkpoint.
+    """Run `train_loop` on every worker, and resume from the last checkpoint if this training was interrupted.
 
-    The first worker writes its progress beside the checkpoints, and this process shows it.
-    settings: passed to `train_loop`, with STATUS_PATH added.
-    name: of the training, such as `llm`, and after a hyphen the digest of what it depends on.
-    best_metric: keep the checkpoint with its highest value, beside the last checkpoint.
-    Raises ConfigError if the workers do not start, ray.train.WorkerGroupError if they fail too often.
+    The first worker writes its progress into a file beside the checkpoints. This process shows that progress.
+
+    train_loop: the function that every worker calls with `settings`.
+    settings: the argument of `train_loop`; STATUS_PATH is added to it.
+    run: the run folder; the training has the folder `train/NAME` in it.
+    name: the model, such as `llm`, a hyphen, and a digest of the inputs. A training of the same name is resumed.
+    workers: the number of workers, and the CPUs and GPUs of each.
+    best_metric: the metric whose best (highest) checkpoint is kept in addition to the last checkpoint.
+    Raises ConfigError if the workers do not start, and ray.train.WorkerGroupError if they fail too often.
     """
     folder = run.path("train", name)
     repair_training_checkpoints(folder)
@@ -92,16 +96,16 @@ def run_training(
 
 
 def ray_storage_settings(folder: StoragePath) -> dict[str, Any]:
-    """Build Ray's settings for storage in a folder, which may be a URL."""
+    """Return the arguments that make Ray store files in a folder, which may be at a URL."""
     if isinstance(folder, Path):
         return {"storage_path": str(folder.absolute())}
     return {"storage_path": folder.path, "storage_filesystem": PyFileSystem(FSSpecHandler(folder.fs))}
 
 
 def share_checkpoint(run: Run, model: Path) -> str:
-    """Make a checkpoint that this node has written readable for all nodes; return its place.
+    """Make a checkpoint of this node readable for all nodes, and return the path or URL that they can read.
 
-    A local run folder is shared storage already. In a run at a URL the checkpoint is copied there.
+    A local run folder is already on shared storage. If the run folder is at a URL, the checkpoint is copied there.
     """
     if isinstance(run.root, Path):
         return str(model)
@@ -112,7 +116,7 @@ def share_checkpoint(run: Run, model: Path) -> str:
 
 
 def scaling_config(workers: WorkersConfig) -> ScalingConfig:
-    """Convert the workers' settings to Ray's."""
+    """Convert the settings of workers to a ScalingConfig of Ray."""
     return ScalingConfig(
         num_workers=workers.count,
         use_gpu=workers.gpus > 0,
@@ -123,13 +127,22 @@ def scaling_config(workers: WorkersConfig) -> ScalingConfig:
 def training_step_progress(
     loop_settings: dict[str, Any], label: str, total: int, done_before: int, rank: int
 ) -> Progress:
-    """Count the steps of a training. Only the first worker (rank 0) writes the count, into the file at STATUS_PATH."""
+    """Return the progress counter of a training worker.
+
+    Only the first worker (rank 0) writes its count, into the file that the settings name under STATUS_PATH.
+
+    loop_settings: the argument of the training loop.
+    label: the name of the task.
+    total: the number of training steps.
+    done_before: the number of training steps that were done before the training was resumed.
+    rank: the rank of this worker.
+    """
     write = ignore_progress if rank else progress_file_writer(loop_settings[STATUS_PATH])
     return Progress(label, total, "steps", write, done_before)
 
 
 def set_up_this_worker(workers: WorkersConfig) -> tuple[int, int]:
-    """Set logging and torch threads of this training worker; return its rank and the number of workers."""
+    """Set up logging and torch threads in this training worker, and return its rank and the number of workers."""
     start_logging()
     set_torch_threads(workers.cpus)
     context = ray.train.get_context()
@@ -137,7 +150,12 @@ def set_up_this_worker(workers: WorkersConfig) -> tuple[int, int]:
 
 
 def select_worker_device(name: str) -> torch.device:
-    """Return the device of a training worker and make it torch's current one; each worker has a GPU of its own."""
+    """Return the device of this training worker and make it torch's current device.
+
+    Each worker has its own GPU.
+
+    name: the setting `device`.
+    """
     device = resolve_device(name)
     if device.type == "cuda":
         device = get_device()  # the workers of a machine see all of its GPUs
@@ -146,10 +164,13 @@ def select_worker_device(name: str) -> torch.device:
 
 
 def broadcast_checkpoint_due(last_saved: float, minutes_between: float, device: torch.device) -> bool:
-    """Decide whether to save a checkpoint now, by the first worker's clock.
+    """Return whether a checkpoint must be saved now, by the clock of the first worker.
 
-    Every worker must call this at the same step and gets the same answer, since a checkpoint needs all of them.
-    last_saved: time.monotonic() of the last checkpoint. minutes: between two checkpoints, 0 for none.
+    All workers take part in a checkpoint. So every worker must call this at the same step, and all get the same answer.
+
+    last_saved: time.monotonic() of the last checkpoint.
+    minutes_between: minutes between two checkpoints; 0 means that none is saved.
+    device: the device for the broadcast.
     """
     if minutes_between <= 0:
         return False
@@ -159,7 +180,10 @@ def broadcast_checkpoint_due(last_saved: float, minutes_between: float, device: 
 
 
 class SnapshotCopier(UserCallback):
-    """Ray Train callback, run beside Ray's controller: copies its snapshots and logs workers that failed."""
+    """Callback of Ray Train that copies Ray's snapshots (its list of checkpoints) and logs failed workers.
+
+    It runs in the process of Ray's controller.
+    """
 
     def __init__(self, folder: StoragePath) -> None:
         self.folder = folder
@@ -170,23 +194,25 @@ class SnapshotCopier(UserCallback):
         metrics: list[dict[str, Any]],
         checkpoint: Checkpoint | None,
     ) -> None:
-        """Copy the snapshot. Ray calls this after it has written it."""
+        """Copy the snapshot. Ray calls this after it has written the snapshot."""
         if checkpoint is not None:
             _copy_file(self.folder / SNAPSHOT, self.folder / SNAPSHOT_COPY)
 
     def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:  # noqa: ANN401 - as above
-        """Log which workers failed. Ray calls this before it starts them again."""
+        """Log which workers failed. Ray calls this before it restarts the workers."""
         start_logging()
         for rank, error in sorted(worker_exceptions.items()):
             log.warning("%s: worker %d failed: %s", self.folder.name, rank, describe_worker_failure(error))
 
 
 def repair_training_checkpoints(folder: StoragePath) -> None:
-    """Repair a training's folder after a job was killed at any moment, so that Ray can resume there or start over.
+    """Repair the folder of a training after its job was killed, so that Ray can resume there or start over.
 
-    Ray never accepts a snapshot that is incomplete, or that lists a checkpoint which does not exist. Such a snapshot
-    is replaced by the copy of the one before it: Ray deletes nothing that the copy lists until the next snapshot is
-    complete. Checkpoint folders that the snapshot does not list are incomplete, and are removed.
+    Ray does not accept a snapshot (its list of checkpoints) that is incomplete or lists a missing checkpoint. Such a
+    snapshot is replaced by a copy of the previous snapshot. The checkpoints in that copy still exist, because Ray
+    deletes them only after the next snapshot is complete. Without a valid copy, the training starts over.
+
+    Checkpoint folders that the snapshot does not list are incomplete and are removed.
     """
     snapshot, copy = folder / SNAPSHOT, folder / SNAPSHOT_COPY
     fault = _snapshot_fault(snapshot)
@@ -211,7 +237,10 @@ def _copy_file(source: StoragePath, target: StoragePath) -> None:
 
 
 def _snapshot_fault(snapshot: StoragePath) -> str | None:
-    """Say why Ray cannot resume from a snapshot. None if it can, or if there is no snapshot."""
+    """Return the reason why Ray cannot resume from a snapshot.
+
+    Returns None if Ray can resume, or if there is no snapshot.
+    """
     try:
         listed = checkpoint_names(snapshot.read_bytes())
     except FileNotFoundError:

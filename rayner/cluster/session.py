@@ -1,4 +1,4 @@
-"""The connection of a job to Ray: a cluster's, or a local one."""
+"""Connect a job to Ray, on a cluster or on this machine."""
 
 import logging
 import os
@@ -19,24 +19,28 @@ from rayner.runs.progress import log
 
 @contextmanager
 def ray_session() -> Iterator[None]:
-    """Connect to Ray while the block runs: to the cluster at RAY_ADDRESS, or to a local Ray that is started here.
+    """Connect to Ray while the block runs.
 
-    An existing connection is used and left open. A SIGTERM, as `ray job stop` sends it, ends the block at once: Ray is
-    shut down, and the process ends with exit code 143.
+    If RAY_ADDRESS is set, connect to the cluster at that address. Otherwise start a local Ray. An existing connection
+    is used and left open.
+
+    A SIGTERM, such as `ray job stop` sends, ends the block at once. Then Ray is shut down, and the process ends with
+    exit code 143.
     """
     set_quiet_environment()  # Ray's processes inherit it
-    # Ray has no named parameter for an actor's restarts yet.
+    # `ray_remote_args` is needed, because Ray has no named parameter for an actor's restarts yet.
     warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
     if ray.is_initialized():
         yield
         return
     if os.environ.get("RAY_ADDRESS"):
-        # Workers get rayner with the working directory of a submitted job; a job started on a node must ship it.
+        # In a submitted job, workers get rayner with the job's working directory. A job that is started on a node must
+        # send rayner to the workers.
         shipped = {} if SUBMITTED_JOB_VARIABLE in os.environ else {"py_modules": [str(Path(__file__).parents[1])]}
         ray.init(logging_level=logging.WARNING, runtime_env={"env_vars": worker_environment(), **shipped})
     else:
-        os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")  # a laptop's node is never preempted
-        # The object store holds only the units of work that are being scored: half a gigabyte is plenty.
+        os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")  # a local node is never preempted
+        # The object store holds only the units of work that are being predicted, so 512 MiB is enough.
         ray.init(
             address="local",
             dashboard_host="127.0.0.1",
@@ -48,7 +52,7 @@ def ray_session() -> Iterator[None]:
     data.enable_progress_bars = False
     data.execution_options.verbose_progress = False
     data.max_consecutive_actor_init_deaths = 3
-    data.execution_no_progress_timeout_s = 6 * 3600  # a large model may load, or wait for its GPU, for long
+    data.execution_no_progress_timeout_s = 6 * 3600  # a large model may take long to load, or wait long for its GPU
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     try:
         with _exit_on_sigterm():
@@ -59,9 +63,9 @@ def ray_session() -> Iterator[None]:
 
 @contextmanager
 def _exit_on_sigterm() -> Iterator[None]:
-    """Let the first SIGTERM end the block, and the process with SystemExit(143); later ones are ignored.
+    """End the block at the first SIGTERM by raising SystemExit(143). Later SIGTERMs are ignored.
 
-    Only the main thread gets signals: in another thread this does nothing.
+    Only the main thread gets signals. In another thread this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -76,7 +80,7 @@ def _exit_on_sigterm() -> Iterator[None]:
     previous_handler = signal.signal(signal.SIGTERM, terminate)  # Ray's own handler prints nothing
     try:
         yield
-    except BaseException:  # Ray may have turned the handler's exception into another one
+    except BaseException:  # Ray may have replaced the handler's exception by another one
         if not is_terminated:
             raise
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -67,7 +67,10 @@ class ScoreConfig:
 
 @dataclass(frozen=True)
 class FusionConfig:
-    """The search for the fusion rule. H: entropy of the small model (nats). P: probability that the LLM gives."""
+    """Settings of the search for the fusion rule.
+
+    H is the entropy of the small model (nats), P the LLM's probability.
+    """
 
     weight_min: float = setting(-1.5, "smallest lambda tried")
     weight_max: float = setting(1.0, "largest lambda tried")
@@ -122,7 +125,7 @@ class TagConfig:
 
 @dataclass(frozen=True)
 class BenchConfig:
-    """The benchmark of a run against other tools."""
+    """Settings of the benchmark, which compares the speed of a run's models with other software."""
 
     sentences: int = setting(160, "sentences of the corpus that the LLM stage is timed on", above=0)
     rounds: int = setting(5, "rounds; every candidate takes its turn in each, and the median counts", above=0)

@@ -46,7 +46,7 @@ class StepManifest:
     def describe_differences(self, inputs: Mapping[str, Any]) -> str:
         """List the inputs that differ from those of the step, such as `seed was 13, is 14`.
 
-        The text names at most five inputs. It is empty if no input differs.
+        Only the first few are listed. The text is empty if no input differs.
         """
         before, now = _flatten(self.inputs), _flatten(json.loads(json.dumps(inputs)))
         differing = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))

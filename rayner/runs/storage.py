@@ -213,8 +213,8 @@ def local_model_name(name: str) -> str:
 def move_folder_over(source: Path, target: StoragePath) -> None:
     """Replace the folder `target` by a local folder.
 
-    The move is not atomic: on an object store the files are uploaded one by one. A reader must take the folder for
-    complete only if a file that is written later exists, such as a step's manifest.
+    In a local file system the new folder appears complete, by a rename. On an object store its files appear one by
+    one. A reader there knows that the folder is complete from a file written later, such as a step's manifest.
     """
     remove_folder(target)
     if isinstance(target, Path):
