@@ -152,9 +152,9 @@ def set_up_this_worker(workers: WorkersConfig) -> tuple[int, int]:
 def select_worker_device(name: str) -> torch.device:
     """Return the device of this training worker and make it torch's current device.
 
-    Each worker has its own GPU.
+    With GPUs, every worker uses its own GPU.
 
-    name: the setting `device`.
+    name: the value of the setting `device`.
     """
     device = resolve_device(name)
     if device.type == "cuda":

@@ -1,17 +1,18 @@
-"""The steps of a job. Each reads what earlier steps left in the run folder and is skipped when it is done.
+"""The steps of a job. A step reads the results of earlier steps from the run folder. A step that is done is skipped.
 
-The main job (`pipeline`) runs them in this order:
+The main job (`pipeline`) runs the steps in this order:
 
-1. `data`: read the labelled files, split them into train, dev and test.
+1. `data`: read the labelled files, and split their sentences into train, dev and test.
 2. `training.train_slm`: train the small model.
-3. `build_index`: embed the training sentences, so that similar ones can be found.
-4. `training.train_llm`: train the large model on prompts with similar sentences.
-5. `score`: let both models answer the held-out sentences.
-6. `training.cross_fit`: only with `split.folds`: the same for the training sentences, by models that never saw them.
+3. `build_index`: embed the training sentences, so that prompts can find similar ones.
+4. `training.train_llm`: train the LLM on prompts that show similar sentences.
+5. `score`: predict the held-out sentences (dev and test) with both models.
+6. `training.cross_fit`: predict the training sentences too, with models that were not trained on them. This step runs
+   only with `split.folds`.
 7. `tune_fusion`: find the rule that decides where the models disagree.
 8. `tag`: tag the corpus with both models and the rule.
 
-`preflight` and `requirements` check a job before it starts, `loading` loads what a run has trained, and `reproduce`
-runs the paper's experiment. Steps may import every room but doctor, bench and cli. Methods belong in those rooms:
-a step decides what runs where, on Ray, and what is kept.
+`preflight` and `requirements` check a job before it starts. `loading` loads the models of a run. `reproduce` runs the
+paper's experiment. This package may import every other package except doctor, bench and cli. A step decides what runs
+where on Ray, and what is kept. The methods themselves belong in the other packages.
 """

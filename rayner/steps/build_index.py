@@ -1,4 +1,7 @@
-"""Step build_index: the index in which prompts find training sentences similar to theirs; built by one Ray task."""
+"""Step build_index: build the index in which prompts find similar training sentences.
+
+One Ray task builds it.
+"""
 
 from typing import Any
 
@@ -18,11 +21,11 @@ from rayner.runs.run_folder import Run, folder_sha256, model_digest, replace_fol
 from rayner.steps import data
 from rayner.steps.loading import load_index_encoder
 
-_N_CHECKED = 100  # sentences that are searched for in the written index
+_N_CHECKED = 100  # number of sentences that are looked up in the written index
 
 
 def collect_manifest_inputs(config: Config, run: Run) -> dict[str, Any]:
-    """Return what the index depends on."""
+    """Return the settings and digests that the index depends on."""
     model = config.index.encoder
     if model != "ngrams":
         model = run.step_result("train_slm")["digest"] if model == "slm" else model_digest(model)
@@ -30,7 +33,7 @@ def collect_manifest_inputs(config: Config, run: Run) -> dict[str, Any]:
 
 
 def build_index(config: Config, run: Run, fold: int | None = None) -> dict[str, Any]:
-    """Embed the training sentences, write `index/`, read it back and check it.
+    """Embed the training sentences, write them to `index/`, then read the index back and check it.
 
     fold: see `data.read_and_split_labelled_files`.
     """

@@ -1,4 +1,4 @@
-"""Read the labelled files of a run once, split their sentences into parts, and keep these for all steps."""
+"""Step data: read the labelled files once, split their sentences into parts, and store the parts for all steps."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +17,7 @@ from rayner.errors import ConfigError, DataError
 from rayner.runs.run_folder import Run, file_sha256, replace_folder
 from rayner.text.labelled_text import LabelledFile, LabelledSentence
 
-ALL_PART, FOLD_PART = "all", "fold"  # every sentence; in the run of a fold, the sentences left out of training
+ALL_PART, FOLD_PART = "all", "fold"  # all sentences; in the run of a fold, the sentences that are left out of training
 
 
 def require_labelled_files(config: Config) -> list[str]:
@@ -28,9 +28,10 @@ def require_labelled_files(config: Config) -> list[str]:
 
 
 def collect_manifest_inputs(config: Config, fold: int | None = None) -> dict[str, Any]:
-    """Return what the labelled data of a run depends on. fold: see `read_and_split_labelled_files`.
+    """Return the settings and digests that the labelled data of a run depends on.
 
-    Raises DataError for a file that is not there.
+    fold: see `read_and_split_labelled_files`.
+    Raises DataError if a labelled file cannot be read.
     """
     files = {}
     for path in require_labelled_files(config):
@@ -43,9 +44,12 @@ def collect_manifest_inputs(config: Config, fold: int | None = None) -> dict[str
 
 
 def read_and_split_labelled_files(config: Config, run: Run, fold: int | None = None) -> dict[str, Any]:
-    """Read and divide the labelled files; return sizes, types and the faults met in each file.
+    """Read the labelled files and split their sentences into parts.
 
-    fold: train without this one of the `split.folds` parts of the training sentences; it becomes the part `fold`.
+    Returns the entity types, the size of each part, and the number of faults in each file.
+
+    fold: the number (from 0) of a fold, or None. The training sentences are divided into `split.folds` folds. This
+        fold is left out of `train` and becomes the part `fold`.
     """
 
     def split_files() -> dict[str, Any]:
@@ -80,7 +84,7 @@ def read_and_split_labelled_files(config: Config, run: Run, fold: int | None = N
 
 
 def _split_into_sentences(path: str, labelled: LabelledFile) -> list[LabelledSentence]:
-    """Split a labelled file into sentences. Raises RuntimeError if a character or an entity would be lost."""
+    """Split a labelled file into sentences. Raises RuntimeError if a character or an entity is lost."""
     sentences = split_labelled_text(labelled.text, labelled.spans)
     count = _count_sentences_characters_entities(sentences)
     if (count["characters"], count["entities"]) != (len(labelled.text), len(labelled.spans)):
@@ -94,7 +98,7 @@ def _split_into_sentences(path: str, labelled: LabelledFile) -> list[LabelledSen
 def _split_into_parts(
     config: Config, sentences: Sequence[LabelledSentence], fold: int | None
 ) -> dict[str, list[LabelledSentence]]:
-    """Split sentences into `train`, `dev` and `test`, and with a fold also `fold`, which leaves `train`."""
+    """Split sentences into `train`, `dev` and `test`. If a fold is given, move it from `train` to the part `fold`."""
     parts = split_train_dev_test(sentences, config.split.dev, config.split.test, config.seed)
     if fold is not None:
         parts[FOLD_PART] = split_folds(parts["train"], config.split.folds, config.seed)[fold]
@@ -117,10 +121,12 @@ def read_part(run: Run, name: str) -> list[LabelledSentence]:
 
 
 def group_neighbours_by_text(run: Run, group_size: int) -> dict[str, tuple[str, ...]]:
-    """Return, for each labelled sentence, the group of `group_size` consecutive sentences that it belongs to.
+    """Return, by the text of each labelled sentence, the group of consecutive sentences that it belongs to.
 
-    Groups are taken from the whole files, where held-out sentences stand among training sentences. So a held-out
-    sentence has the neighbours that it would have in a corpus. A text that occurs twice has its first group.
+    The groups are formed before the sentences are split into parts. So a held-out sentence has the neighbours that it
+    has in its file, as in a corpus. A text that occurs more than once gets the group of its first occurrence.
+
+    group_size: the number of sentences in a group; the last group may be smaller.
     """
     texts = [sentence.text for sentence in read_part(run, ALL_PART) if sentence.text.strip()]
     group_by_text: dict[str, tuple[str, ...]] = {}

@@ -1,4 +1,4 @@
-"""The tuned fusion of a run, and the users' own rules that it may need."""
+"""Read and write the tuned fusion of a run, and load the users' own rules that it may need."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ FUSION_FILE = "fusion.json"
 
 @dataclass(frozen=True)
 class _ImportedRule(CustomRule):
-    """A user's rule that travels to other processes by name: each imports the user's module for itself."""
+    """A user's rule that is pickled as its name. A process that unpickles it imports the user's module again."""
 
     name: str = ""
 
@@ -24,13 +24,16 @@ class _ImportedRule(CustomRule):
 
 
 def load_custom_rule(name: str) -> CustomRule:
-    """Import the user's rule `module:name`. Raises ConfigError if the name does not lead to a CustomRule."""
+    """Import the user's rule that `module:name` refers to.
+
+    Raises ConfigError if the import fails or the value is not a CustomRule.
+    """
     rule: CustomRule = load_plugin(SETTING, name, CustomRule, "a CustomRule")
     return _ImportedRule(rule.fit, rule.accept, rule.could_change, name)
 
 
 def load_custom_rules(names: Iterable[str]) -> dict[str, CustomRule]:
-    """Import the users' rules among the names of `fusion.rules`; the others are rayner's own."""
+    """Import the users' rules in `fusion.rules`, and return them by name. Built-in rules are left out."""
     return {name: load_custom_rule(name) for name in names if is_plugin_name(name)}
 
 
@@ -46,5 +49,8 @@ def write_tuned_fusion(run: Run, fusion: TunedFusion) -> None:
 
 
 def load_chosen_rule(fusion: TunedFusion) -> FusionRule:
-    """Return the rule that the search chose. Raises ConfigError if it is a user's and cannot be imported."""
+    """Return the rule that the search chose.
+
+    Raises ConfigError if it is a user's rule and cannot be imported.
+    """
     return fusion.load_rule(fusion.chosen, load_custom_rules([fusion.chosen]))

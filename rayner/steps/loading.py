@@ -1,4 +1,4 @@
-"""Load what a run has trained: the tagger, the LLM, and the retriever of the examples in its prompts."""
+"""Load the models of a run: the tagger, the LLM, and the retriever that finds examples for prompts."""
 
 from collections.abc import Container, Sequence
 
@@ -22,7 +22,7 @@ from rayner.taggers.tagger import Tagger, TaggerFamily
 def load_tagger_family(config: Config) -> TaggerFamily:
     """Return the family of taggers that `slm.family` names.
 
-    Raises ConfigError where the setting names a plugin that does not exist or is no `CustomTagger`.
+    Raises ConfigError if the setting names a plugin that cannot be imported or is not a `CustomTagger`.
     """
     name = config.slm.family
     if not is_plugin_name(name):
@@ -33,7 +33,10 @@ def load_tagger_family(config: Config) -> TaggerFamily:
 
 
 def load_tagger(config: Config, run: Run, *, sentence_vectors: bool = False) -> Tagger:
-    """Load the trained small model of a run. sentence_vectors: whether its predictions also carry sentence vectors."""
+    """Load the trained small model of a run.
+
+    sentence_vectors: whether the predictions of the model also contain sentence vectors.
+    """
     return load_tagger_family(config).load(
         run.local_path("models", "slm"),
         resolve_device(config.device),
@@ -43,12 +46,15 @@ def load_tagger(config: Config, run: Run, *, sentence_vectors: bool = False) -> 
 
 
 def load_known_characters(config: Config, run: Run) -> Container[str]:
-    """Return the characters that the small model of a run has tokens for, or met in training."""
+    """Return the characters that the small model knows: it has tokens for them, or saw them in training."""
     return load_tagger_family(config).load_known_characters(run.local_path("models", "slm"))
 
 
 def choose_instruction(config: Config, types: Sequence[str]) -> str:
-    """Return the instruction that begins every prompt: that of the settings, or one that lists the types."""
+    """Return the instruction with which every prompt begins.
+
+    It is the instruction in the settings or, if there is none, the built-in instruction, which lists the types.
+    """
     if config.llm.instruction is not None:
         return config.llm.instruction
     return build_instruction({type_: config.llm.type_glosses.get(type_, "") for type_ in types})
@@ -70,7 +76,10 @@ def load_llm(config: Config, run: Run) -> llms.Llm:
 
 
 def load_retriever(config: Config, run: Run) -> ExampleRetriever:
-    """Load what finds the examples of a prompt: index and sentence encoder, or no more than the fixed examples."""
+    """Load the retriever that chooses the examples of a prompt.
+
+    Only for similar examples does it load the index and the sentence encoder.
+    """
     train = data.read_part(run, "train")
     if config.llm.examples != "similar":
         return ExampleRetriever(config.llm.examples, config.index.k, train)
@@ -80,7 +89,7 @@ def load_retriever(config: Config, run: Run) -> ExampleRetriever:
 
 
 def load_index_encoder(config: Config, run: Run) -> AnySentenceEncoder:
-    """Load the sentence encoder of the index."""
+    """Load the sentence encoder with which the index is built and searched."""
     if config.index.encoder == "ngrams":
         return NgramEncoder()
     is_slm = config.index.encoder == "slm"

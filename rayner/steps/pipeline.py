@@ -1,6 +1,6 @@
-"""The main job: from labelled text and a corpus to the tagged corpus and a report.
+"""The main job: train both models on labelled files, tune their fusion, tag the corpus, and write a report.
 
-STEPS is the method in order. A step that is done is skipped, so the same command resumes an interrupted job.
+STEPS lists the steps in order. A step that is done is skipped, so the same command resumes an interrupted job.
 """
 
 import platform
@@ -43,9 +43,10 @@ STEPS: dict[str, Step] = {
 
 
 def run_pipeline(config: Config, run: Run) -> dict[str, Any]:
-    """Run all steps in order, tag the corpus if there is one, and write the report; return what the report says.
+    """Run all steps in order, tag the corpus if one is given, and write the report.
 
-    Raises TooManySetAsideError, after everything is written, if too many segments were set aside.
+    Returns the facts about the run that the report shows, as JSON values. Raises TooManySetAsideError, after
+    everything is written, if too many segments failed and were set aside.
     """
     started = time.time()
     with PeakMemoryMonitor() as memory:
@@ -71,9 +72,10 @@ def run_pipeline(config: Config, run: Run) -> dict[str, Any]:
 
 
 def run_steps(config: Config, run: Run) -> tuple[dict[str, dict[str, Any]], TooManySetAsideError | None]:
-    """Run the steps that the settings ask for, in order; return their results by name.
+    """Run the steps that the settings require, in order, and return their results by the step's name.
 
-    If tagging set too many segments aside, its tables are whole all the same: the error is returned, not raised.
+    If tagging sets too many segments aside, its tables are still complete. Therefore this error is returned with the
+    results, not raised.
     """
     steps = {name: step for name, step in STEPS.items() if name != "cross_fit" or config.split.folds}
     if config.corpus:
@@ -91,7 +93,7 @@ def run_steps(config: Config, run: Run) -> tuple[dict[str, dict[str, Any]], TooM
 
 
 def _collect_run_facts(config: Config, results: dict[str, dict[str, Any]], seconds: float, peak_mib: float) -> RunFacts:
-    """Collect what the report says about the run: inputs, counts, timings, versions, models, settings."""
+    """Collect the facts about the run for the report: inputs, counts, timings, versions, models, settings."""
     labelled = results["data"]
     timings = {name: round(result["seconds"], 1) for name, result in results.items()}
     tagged = results.get("tag_corpus", {})

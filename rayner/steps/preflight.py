@@ -1,6 +1,7 @@
-"""Check before a job starts: inputs can be read, models exist, the machine or cluster is large enough.
+"""Check, before a job starts, that inputs can be read, models exist, and the machine or cluster is large enough.
 
-Each `check_*` returns the lines that `--dry-run` prints, or raises an error for the first thing that is wrong.
+The functions `check_and_describe_*` return the lines that `--dry-run` prints. Every check raises an error for the
+first problem.
 """
 
 import importlib.util
@@ -23,7 +24,10 @@ from rayner.steps.tag.plan import survey_corpus
 
 
 def check_and_describe_training(config: Config, run: Run) -> list[str]:
-    """Check what the training steps need. Raises ConfigError or DataError for the first thing that is wrong."""
+    """Check what the training steps need: labelled files, plugins, texts, models and resources.
+
+    Raises ConfigError or DataError for the first problem.
+    """
     lines = []
     for path in require_labelled_files(config):
         labelled = read_labelled_file(path, layout=config.layout)
@@ -44,7 +48,7 @@ def check_and_describe_training(config: Config, run: Run) -> list[str]:
 
 
 def check_scores_and_describe_run(config: Config, run: Run) -> list[str]:
-    """Check that the predictions exist on which fusion is tuned."""
+    """Check that the predictions from which fusion is tuned exist."""
     run.step_result("score")
     return [f"run folder: {run.root}"]
 
@@ -65,20 +69,26 @@ def check_and_describe_pipeline(config: Config, run: Run) -> list[str]:
 
 
 def check_and_describe_corpus(config: Config) -> list[str]:
-    """Check that the corpus can be read. Raises DataError if no file of it can."""
+    """Check that the corpus can be read. Raises DataError if none of its files can be read."""
     survey = survey_corpus(require_corpus(config.corpus), config.score.unit_chars)
     line = f"{config.corpus}: {survey.documents:,} documents, {survey.characters:,} characters, {survey.units:,} units"
     return [line, *(f"left out: {error}" for error in survey.unread.values())]
 
 
 def list_pretrained_models(config: Config) -> dict[str, str]:
-    """Return the checkpoint folders and hub names in the settings, by key; models made by the job are left out."""
+    """Return the checkpoint folders and hub names in the settings, by the setting's key.
+
+    Models that the job itself makes are left out.
+    """
     named = {"slm.model": config.slm.model, "llm.model": config.llm.model, "index.encoder": config.index.encoder}
     return {key: model for key, model in named.items() if model not in ("scratch", "slm", "ngrams")}
 
 
 def check_model_has_configuration(setting_key: str, model: str) -> None:
-    """Check that a checkpoint folder or hub name has a configuration. Raises ConfigError with the setting's key."""
+    """Check that a checkpoint folder or hub name has a configuration.
+
+    Raises ConfigError, which names the setting, if it has none.
+    """
     from transformers import AutoConfig
 
     from rayner.modeling.checkpoint import reject_pickles_and_build_kwargs
@@ -94,7 +104,7 @@ def check_model_has_configuration(setting_key: str, model: str) -> None:
 
 
 def check_engine_is_installed(config: Config) -> None:
-    """Check that the decoding engine is installed. Raises ConfigError if not."""
+    """Check that the engine that runs the LLM is installed. Raises ConfigError if it is not."""
     if config.llm.engine == "vllm" and importlib.util.find_spec("vllm") is None:
         raise ConfigError(
             "llm.engine: expected vllm to be installed (pip install 'rayner[vllm]'), found no such package"
@@ -102,7 +112,10 @@ def check_engine_is_installed(config: Config) -> None:
 
 
 def check_and_describe_resources(config: Config) -> list[str]:
-    """Check that this machine, or the connected cluster, has enough for each stage. Raises ConfigError if not."""
+    """Check that this machine, or the connected cluster, has enough CPUs and GPUs for each stage.
+
+    Raises ConfigError if it has not.
+    """
     available: dict[str, float] = _cluster_or_local_resources()
     owner = "the cluster" if ray.is_initialized() else "this machine"
     needed: dict[str, tuple[float, float]] = {
@@ -113,7 +126,7 @@ def check_and_describe_resources(config: Config) -> list[str]:
     for key, (cpus, gpus) in needed.items():
         if cpus > available.get("CPU", 0):
             raise _too_few_error(key, "CPUs", available.get("CPU", 0), cpus, owner)
-        # Without Ray running, the number of GPUs is not known.
+        # The number of GPUs is known only while Ray runs.
         if ray.is_initialized() and gpus > available.get("GPU", 0):
             raise _too_few_error(key, "GPUs", available.get("GPU", 0), gpus, owner)
     return [f"{owner}: {available.get('CPU', 0):g} CPUs, {available.get('GPU', 0):g} GPUs"]

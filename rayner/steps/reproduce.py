@@ -1,8 +1,11 @@
-"""Run the paper's experiment: each dataset, each way to train and prompt the LLM, by both models and their fusion.
+"""Run the paper's experiment: evaluate both models and their fusion on each dataset, with each LLM setup.
 
-A cell (dataset, seed, LLM setup) is a run of its own below the run folder, such as `A/13/sft-similarity-prompt`. What
-does not depend on the LLM setup (data, tagger, index) is made in the first cell of a dataset and seed, and copied into
-the others. A cell that is done is skipped, so the same command resumes an interrupted experiment.
+An LLM setup is a way to train and prompt the LLM. A cell is one combination of dataset, seed and LLM setup. Every cell
+has its own run folder inside the main run folder, such as `A/13/sft-similarity-prompt`.
+
+Data, tagger and index do not depend on the LLM setup. They are made in the first cell of a dataset and seed, and copied
+into the other cells of that dataset and seed. A step that is done is skipped, so the same command resumes an
+interrupted experiment.
 """
 
 import shutil
@@ -31,7 +34,13 @@ SHARED_STEPS = {"data": ("data",), "train_slm": ("models", "slm"), "build_index"
 
 @dataclass(frozen=True)
 class ExperimentCell:
-    """A dataset (its name and labelled file), a seed, and an LLM setup: how the LLM is trained and prompted."""
+    """One combination of dataset, seed and LLM setup.
+
+    dataset: the name of the dataset.
+    labelled_path: the labelled file of the dataset.
+    seed: the seed of split and training.
+    llm_setup: how the LLM is trained and prompted, as in `reproduce.llm_setups`.
+    """
 
     dataset: str
     labelled_path: str
@@ -40,7 +49,7 @@ class ExperimentCell:
 
     @property
     def folder_parts(self) -> tuple[str, str, str]:
-        """Return the folder below the run folder, as its parts."""
+        """The path of the cell's folder inside the run folder, as parts: dataset, seed, LLM setup."""
         return self.dataset, str(self.seed), self.llm_setup.replace(" + ", "-").replace(" ", "-").lower()
 
 
@@ -57,9 +66,9 @@ def list_cells(config: Config) -> list[ExperimentCell]:
 
 
 def adapt_llm_settings(llm: LlmConfig, llm_setup: str) -> LlmConfig:
-    """Adapt the LLM's settings to one of the paper's setups; `as configured` changes nothing.
+    """Adapt the LLM's settings to one of the paper's setups. `as configured` changes nothing.
 
-    Raises ConfigError where an LLM made from scratch would be prompted without training.
+    Raises ConfigError if the setup does not train the LLM and the LLM is made from scratch.
     """
     if llm_setup == "as configured":
         return llm
@@ -87,7 +96,10 @@ def cell_config(config: Config, run: Run, cell: ExperimentCell) -> Config:
 
 
 def check_and_describe_reproduction(config: Config, run: Run) -> list[str]:
-    """Check every cell and return the lines for `--dry-run`. Raises ConfigError or DataError for the first problem."""
+    """Check every cell and return the lines that `--dry-run` prints.
+
+    Raises ConfigError or DataError for the first problem.
+    """
     lines = []
     for cell in list_cells(config):
         cell_lines = check_and_describe_training(cell_config(config, run, cell), run)
@@ -96,7 +108,10 @@ def check_and_describe_reproduction(config: Config, run: Run) -> list[str]:
 
 
 def reproduce(config: Config, run: Run) -> dict[str, Any]:
-    """Run every cell; after each, write `reproduction.json`, `.csv` and `.md` over the cells that are done."""
+    """Run every cell and return the scores of all cells.
+
+    After each cell, write the scores of all finished cells to `reproduction.json`, `.csv` and `.md`.
+    """
     cells = list_cells(config)
     for i, cell in enumerate(cells):
         log.info("cell %d/%d: %s", i + 1, len(cells), ", ".join(cell.folder_parts))
@@ -110,7 +125,10 @@ def reproduce(config: Config, run: Run) -> dict[str, Any]:
 
 
 def _copy_shared_steps(source: Run, target: Run) -> None:
-    """Copy what both cells share. A step's manifest is copied last: a step that was cut off has none and is redone."""
+    """Copy the steps that two cells share.
+
+    The manifest of a step is copied last. So a step whose copy was interrupted has no manifest and is copied again.
+    """
     if source == target:
         return
     for step, parts in SHARED_STEPS.items():
@@ -121,7 +139,7 @@ def _copy_shared_steps(source: Run, target: Run) -> None:
 
 
 def _write_and_format_results(run: Run, cells: list[ExperimentCell]) -> tuple[dict[str, Any], str]:
-    """Write the scores of all systems and the gains of fusion, for these cells; return them, and as Markdown."""
+    """Write the scores of all systems and the gains by fusion for some cells. Return them as JSON and as Markdown."""
     rows, gains = [], []
     for cell in cells:
         cell_run = Run(run.path(*cell.folder_parts))

@@ -1,6 +1,7 @@
-"""Estimate the memory and disk that a configuration needs, by simple rules with the measurements behind them.
+"""Estimate the memory and disk space that a configuration needs, by simple rules based on measurements.
 
-Activations, and the keys and values of a batch, depend on the text and are not counted. `SLACK` allows for them.
+Activations and the key-value cache of a batch depend on the text and are not counted. The factor `SLACK` allows for
+them.
 """
 
 from collections.abc import Sequence
@@ -16,14 +17,14 @@ PROCESS_BYTES = 512 * 1024**2  # a worker with torch, transformers, DeepSpeed an
 # Bytes per parameter.
 _ADAM = 16  # torch's AdamW in float32: weights, gradients, two moments
 _ZERO = (
-    12  # DeepSpeed's own float32 weights and two moments; weights and gradients in the model's precision come on top
+    12  # DeepSpeed's own float32 weights and two moments; weights and gradients in the model's precision are added
 )
 _SLM_CHECKPOINT = 12  # weights and two moments; 12.0 measured
-_VOCABULARY = 10_000  # the most tokens that a model made from scratch has
+_VOCABULARY = 10_000  # an upper bound for a model made from scratch
 
-# Factor on the bytes of the labelled files: two copies as JSON, the index, the LLM's training examples, scores, the
-# trials of fusion. 10 to 12 measured with vectors of 256 numbers. Most of that are the vectors, and those of pretrained
-# encoders have 768 or 1024 numbers.
+# Factor on the bytes of the labelled files, for two copies as JSON, the index, the LLM's training examples, scores, and
+# the trials of fusion. With vectors of 256 numbers, 10 to 12 were measured. Most of that is for the vectors, and vectors
+# of pretrained encoders have 768 or 1024 numbers.
 _LABELLED = 40
 # Factors on the bytes of the corpus (measured on 1.9 MB with 60,000 entities: tables 1.4, char-tab-tag files 2.2).
 _TABLES, _EVAHAN = 2.0, 2.5
@@ -31,10 +32,11 @@ _TABLES, _EVAHAN = 2.0, 2.5
 
 @dataclass(frozen=True)
 class ModelSize:
-    """Parameters of a checkpoint.
+    """Numbers of parameters of a checkpoint.
 
-    adapter_parameters: those that the configured LoRA adapter adds. tied_parameters: those of the embedding, if the
-    output layer shares them.
+    parameters: those of the model without an adapter.
+    adapter_parameters: those that the configured LoRA adapter adds.
+    tied_parameters: those of the embedding if the output layer shares them, else 0.
     """
 
     parameters: int
@@ -44,9 +46,14 @@ class ModelSize:
 
 @dataclass(frozen=True)
 class StageNeed:
-    """The processes of one stage, and what each of them needs on its node.
+    """The processes of one stage, and what each process needs on its node.
 
-    key: the setting that configures them. host_bytes: memory of the node; gpu_bytes: memory of a GPU.
+    key: the setting that configures the processes.
+    processes: the number of processes.
+    cpus: the CPUs of each process.
+    gpus: the GPUs of each process.
+    host_bytes: the memory of the node that each process needs.
+    gpu_bytes: the GPU memory that each process needs.
     """
 
     key: str
@@ -59,7 +66,12 @@ class StageNeed:
 
 @dataclass(frozen=True)
 class DiskNeed:
-    """Bytes needed in the run folder, for the tagged corpus, and in the temporary folder of a node."""
+    """The disk space that a job needs.
+
+    run_bytes: bytes in the run folder.
+    out_bytes: bytes in the folder of the tagged corpus.
+    temporary_bytes: bytes in the temporary folder of a node.
+    """
 
     run_bytes: int
     out_bytes: int
@@ -67,10 +79,12 @@ class DiskNeed:
 
 
 def read_model_size(model: str, config_if_llm: Config | None = None) -> ModelSize:
-    """Compute the size of a checkpoint from its configuration; no weights are loaded.
+    """Compute the size of a checkpoint from its configuration, without loading weights.
 
-    config_if_llm: given for a causal model, whose LoRA adapter is then counted as well. Without it the model is an
-    encoder. Raises OSError or ValueError where there is no configuration.
+    model: a checkpoint folder or hub name.
+    config_if_llm: the settings if the checkpoint is an LLM, whose LoRA adapter is then counted too; None for an
+        encoder.
+    Raises OSError or ValueError if the checkpoint has no configuration.
     """
     import torch
     from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
@@ -96,7 +110,10 @@ def read_model_size(model: str, config_if_llm: Config | None = None) -> ModelSiz
 
 
 def estimate_scratch_size(shape: ScratchConfig, lora_rank: int = 0) -> ModelSize:
-    """Estimate the size of a model made from scratch, and of its adapter; rather too large than too small."""
+    """Estimate the size of a model made from scratch, and of its adapter.
+
+    The estimate is chosen too large rather than too small.
+    """
     layer = 4 * shape.hidden**2 + 3 * shape.hidden * shape.intermediate
     adapter = lora_rank * (4 * 2 * shape.hidden + 3 * (shape.hidden + shape.intermediate))
     embedding = _VOCABULARY * shape.hidden
@@ -104,7 +121,11 @@ def estimate_scratch_size(shape: ScratchConfig, lora_rank: int = 0) -> ModelSize
 
 
 def estimate_stage_needs(config: Config, slm: ModelSize | None, llm: ModelSize | None) -> list[StageNeed]:
-    """Estimate what each stage needs of the nodes. None is a model made from scratch: only its processes count."""
+    """Estimate what each stage needs on the nodes.
+
+    slm, llm: the sizes of the models. For a model made from scratch pass None. Its own memory is then not counted,
+        only that of its processes.
+    """
     slm_training = slm_scoring = llm_loading = llm_training = 0
     if slm:
         slm_training, slm_scoring = slm.parameters * _ADAM, slm.parameters * _weight_bytes(config.slm.dtype)
@@ -130,7 +151,10 @@ def estimate_stage_needs(config: Config, slm: ModelSize | None, llm: ModelSize |
 def _stage_need(
     key: str, processes: int, cpus: float, gpus: float, working_bytes: int, loading_bytes: int
 ) -> StageNeed:
-    """Build a need. On a GPU the model only passes through the node's memory as it loads; else all work is there."""
+    """Build the need of a stage.
+
+    With a GPU, the node's memory holds the model only while it loads. Without a GPU, it holds all working data.
+    """
     host = PROCESS_BYTES + int(SLACK * (loading_bytes if gpus else working_bytes))
     return StageNeed(key, processes, cpus, gpus, host, int(SLACK * working_bytes) if gpus else 0)
 
@@ -147,12 +171,12 @@ def estimate_disk_need(
         llm_checkpoints.append(llm.parameters * (2 * weight + _ZERO))
         saved_models.append(llm.parameters * weight)
     if config.llm.epochs:
-        # The same for the adapter alone, and a tied embedding, which DeepSpeed writes although it is frozen.
+        # The same for the adapter alone. A tied embedding is added, because DeepSpeed writes it although it is frozen.
         llm_checkpoints.append(llm.adapter_parameters * (2 * weight + _ZERO) + llm.tied_parameters * weight)
         saved_models.append(llm.adapter_parameters * weight)
     models = ((slm, config.slm.model), (llm, config.llm.model))
     saved_models += [size.parameters * 4 for size, model in models if model == "scratch"]
-    # The SLM keeps its best and its last checkpoint, the LLM its last; while one is written there is one more.
+    # The SLM keeps its best and its last checkpoint, the LLM its last. A checkpoint that is being written is added.
     run = 3 * slm_checkpoint + 2 * sum(llm_checkpoints) + sum(saved_models) + _LABELLED * labelled_bytes
     out = int(corpus_bytes * (_TABLES + (_EVAHAN if config.tag.evahan else 0)))
     return DiskNeed(run, out, max(slm_checkpoint, *llm_checkpoints))
@@ -168,7 +192,7 @@ def _weight_bytes(dtype: str) -> int:
 
 
 def format_bytes(n_bytes: float) -> str:
-    """Format bytes for people, such as `3.2 GiB`."""
+    """Format a number of bytes with a unit, such as `3.2 GiB`."""
     for unit in ("B", "KiB", "MiB"):
         if abs(n_bytes) < 1024:
             return f"{n_bytes:.0f} {unit}" if unit == "B" else f"{n_bytes:.1f} {unit}"
@@ -177,7 +201,10 @@ def format_bytes(n_bytes: float) -> str:
 
 
 def count_fitting_processes(need: StageNeed, cpus_and_gpus_by_node: Sequence[tuple[float, float]]) -> list[int]:
-    """Count, for each node, how many processes of a stage it has CPUs and GPUs for. nodes: CPUs and GPUs of each."""
+    """Count, for each node, how many processes of a stage its CPUs and GPUs suffice for.
+
+    cpus_and_gpus_by_node: the numbers of CPUs and GPUs of each node.
+    """
     places = []
     for cpus, gpus in cpus_and_gpus_by_node:
         by_cpus = int((cpus + 1e-6) // need.cpus)

@@ -1,4 +1,7 @@
-"""Scores of both models on the held-out sentences: what fusion is tuned on, and what it is judged by."""
+"""Step score: predict the held-out sentences with both models.
+
+Fusion is tuned on the dev predictions and evaluated on the test predictions.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -33,16 +36,16 @@ HELD_OUT_PARTS = ("dev", "test")
 
 
 def collect_manifest_inputs(config: Config, run: Run) -> dict[str, Any]:
-    """Return what the scores depend on."""
+    """Return the settings and digests that the predictions depend on."""
     steps = ["data", "train_slm", "train_llm", *(["build_index"] if examples_are_retrieved(config) else [])]
     return {**step_settings(config, "score"), **{step: run.digest_step_manifest(step) for step in steps}}
 
 
 def predict_held_out_sentences(config: Config, run: Run, fold: int | None = None) -> dict[str, Any]:
-    """Predict the dev and test sentences by both models; write `scores/dev.parquet` and `scores/test.parquet`.
+    """Predict the dev and test sentences with both models; write `scores/dev.parquet` and `scores/test.parquet`.
 
-    fold: see `data.read_and_split_labelled_files`. In the run of a fold only its own sentences are predicted:
-    `scores/fold.parquet`.
+    fold: see `data.read_and_split_labelled_files`. In the run of a fold, only the sentences of the fold are predicted.
+        They are written to `scores/fold.parquet`.
     """
 
     def predict_parts() -> dict[str, Any]:
@@ -89,7 +92,7 @@ def group_into_units(part: str, segments: Sequence[SegmentPrediction], unit_char
 
 
 def read_held_out_unit(name: str, run: Run, group_size: int, unit_chars: int) -> UnitSegments:
-    """Read the sentences of a unit and, for each, the texts that share examples with it."""
+    """Read the sentences of a unit and, for each sentence, the texts that share examples with it."""
     unit = _load_units(run, name.rpartition("-")[0], unit_chars)[unit_number(name)]
     return replace(unit, texts_sharing_examples=find_texts_sharing_examples(run, unit.segments, group_size))
 
@@ -106,18 +109,18 @@ def _load_groups(run: Run, group_size: int) -> dict[str, tuple[str, ...]]:
 
 
 def _write_unit_and_count_sentences(unit: UnitSegments, folder: StoragePath) -> int:
-    """Write the predictions of a unit; return its number of sentences."""
+    """Write the predictions of a unit, and return the number of its sentences."""
     write_table(predictions_to_table(unit.segments), folder / f"{unit.name}.parquet")
     return len(unit.segments)
 
 
 def read_predictions_with_llm_answer(run: Run, part: str) -> list[SegmentPrediction]:
-    """Read the predicted sentences of a part that both models answered."""
+    """Read the predictions of a part, but only of sentences that the LLM answered too."""
     return [row for row in read_predictions(run.local_path("scores", f"{part}.parquet")) if row.llm is not None]
 
 
 def read_unpredicted_segments(run: Run, part: str) -> list[SegmentPrediction]:
-    """Read the labelled sentences of a part, as neighbours in one document and without predictions."""
+    """Read the labelled sentences of a part as consecutive segments of one document, without predictions."""
     segments, start = [], 0
     for sentence in data.read_part(run, part):
         end = start + len(sentence.text)
@@ -129,9 +132,9 @@ def read_unpredicted_segments(run: Run, part: str) -> list[SegmentPrediction]:
 def find_texts_sharing_examples(
     run: Run, segments: Sequence[SegmentPrediction], group_size: int
 ) -> list[tuple[str, ...]]:
-    """For each held-out sentence, return the neighbours in its labelled file that share examples with it.
+    """Return, for each held-out sentence, the group of neighbours in its labelled file that share examples with it.
 
-    Empty where examples are not shared (`group_size` 1).
+    A group is empty if sentences do not share examples (`group_size` 1).
     """
     if group_size == 1:
         return [()] * len(segments)
@@ -142,7 +145,7 @@ def find_texts_sharing_examples(
 def _verify_and_count_predictions(
     planned: list[SegmentPrediction], predicted: list[SegmentPrediction]
 ) -> dict[str, int]:
-    """Return the counts of a part. Raises RuntimeError unless its sentences are the planned ones."""
+    """Return the counts of a part. Raises RuntimeError if the predicted sentences are not the planned ones."""
     if [(segment.start, segment.text) for segment in planned] != [
         (segment.start, segment.text) for segment in predicted
     ]:

@@ -1,7 +1,12 @@
-"""The search for the fusion rule by Ray Tune: one trial per combination of reductions, thousands of lambdas in each.
+"""Step tune_fusion: search for the fusion rule with Ray Tune.
 
-One more trial fits the learned rule, and one each of the users' own. All are judged alike, on parts of the held-out
-data that they were not fitted on (`fusion.rule_search`).
+Every trial fits one candidate rule:
+
+- The region rule: one trial per combination of reductions. A trial compares thousands of lambdas.
+- The learned rule (`spans`): one trial.
+- The users' own rules: one trial per rule.
+
+All rules are judged in the same way, on parts of the held-out data that they were not fitted on (`fusion.rule_search`).
 """
 
 import json
@@ -36,14 +41,20 @@ from rayner.text.spans import Span
 
 
 def collect_manifest_inputs(config: Config, run: Run) -> dict[str, Any]:
-    """Return what the fusion rule depends on."""
+    """Return the settings and digests that the fusion rule depends on."""
     steps = ["score", *(["cross_fit"] if config.split.folds else [])]
     return {**step_settings(config, "tune_fusion"), **{step: run.digest_step_manifest(step) for step in steps}}
 
 
 @dataclass(frozen=True)
 class _Trial:
-    """A fitted rule in JSON values; `name` is the rule's, `curve` F1 by lambda if the rule has one."""
+    """The result of a trial.
+
+    name: the name of the rule.
+    rule: the fitted rule as JSON values.
+    held_out_f1: micro F1 on parts that the rule was not fitted on.
+    curve: F1 for each lambda; None if the rule has no lambda.
+    """
 
     name: str
     rule: Any
@@ -53,7 +64,7 @@ class _Trial:
 
 @dataclass(frozen=True)
 class _Search:
-    """What every trial of the search is given."""
+    """The data that every trial of the search receives."""
 
     candidates: Sequence[FusionRule]
     sample: FittingSample
@@ -61,7 +72,7 @@ class _Search:
     seed: int
 
     def run_trial(self, candidate: FusionRule) -> _Trial:
-        """Judge a rule on parts that it was not fitted on, then fit it on the whole sample."""
+        """Score a rule on parts that it was not fitted on, then fit it on the whole sample."""
         entities = decide_held_out(candidate, self.sample, folds=self.folds, seed=self.seed)
         held_out_f1 = _micro_f1(self.sample, [[entity.span for entity in found] for found in entities])
         fit = candidate.fit(self.sample)
@@ -70,7 +81,10 @@ class _Search:
 
 
 def tune_fusion(config: Config, run: Run) -> dict[str, Any]:
-    """Find the rule on the held-out sentences, fit the calibration and the budget on them; write `fusion.json`."""
+    """Find the fusion rule on the held-out sentences, and write `fusion.json`.
+
+    The calibration and the budget (which ranks sentences for the LLM) are fitted on the same sentences.
+    """
 
     def compute() -> dict[str, Any]:
         sample = _read_sample(config, run)
@@ -100,7 +114,7 @@ def tune_fusion(config: Config, run: Run) -> dict[str, Any]:
                 "fused": fusion.held_out_f1[fusion.chosen],
             },
             calibration=fit_calibration(sample.segments, held_out, rule, sample.types),
-            # The corpus's sentences are not in the lexicon either.
+            # Only sentences that are not in the lexicon, because the corpus's sentences are not in it either.
             budget=fit_budget([s for s in sample.segments if s.doc_id not in sample.fold_lexicons], rule),
         )
         write_tuned_fusion(run, fusion)
@@ -129,7 +143,7 @@ def _read_sample(config: Config, run: Run) -> FittingSample:
 
 
 def _run_trials(search: _Search, run: Run, settings: FusionConfig) -> list[_Trial]:
-    """Run every candidate as a trial of Ray Tune; return them in the order of the candidates."""
+    """Run every candidate as a trial of Ray Tune, and return the trials in the order of the candidates."""
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(_run_candidate_trial, search=search), {"cpu": 0.5}),
         param_space={"candidate": tune.grid_search(list(range(len(search.candidates))))},
@@ -150,16 +164,17 @@ def _run_trials(search: _Search, run: Run, settings: FusionConfig) -> list[_Tria
 
 def _run_candidate_trial(trial_config: dict[str, Any], search: _Search) -> dict[str, Any]:
     trial = search.run_trial(search.candidates[trial_config["candidate"]])
-    # As one string: Ray would take a rule's strings and their counts for metrics, and complain of each.
+    # One string, because Ray would treat each value in a rule as a metric and print a warning for it.
     return {"held_out_f1": trial.held_out_f1, "trial": json.dumps(record_to_json(trial))}
 
 
 def _build_fusion_without_calibration(
     trials: Sequence[_Trial], curves: Sequence[WeightCurve], config: Config
 ) -> TunedFusion:
-    """Choose lambda and reductions by F1 on all sentences, then the rule by F1 on sentences it was not fitted on.
+    """Choose lambda and reductions by F1 on all sentences, then choose the rule by its held-out F1.
 
-    Ties go to the rule by regions, then to the rule that `fusion.rules` names first.
+    Held-out F1 is measured on sentences that a rule was not fitted on. Between rules with equal F1, the region rule is
+    chosen, else the rule that `fusion.rules` names first.
     """
     best = max(curves, key=lambda curve: curve.best_f1)
     fitted = {trial.name: trial for trial in trials if trial.curve is None}
