@@ -104,7 +104,7 @@ def _check_and_run_job(
     run = Run(storage_path(config.run))
     if run.root.exists() and not run.root.is_dir():
         raise ConfigError(f"run: expected a folder, found a file: {run.root}")
-    # The check must see the cluster's resources, not only this node's, so connect to the cluster before it.
+    # Connect to a cluster before the check, so that the check sees the cluster's resources, not only this node's.
     with ray_session() if os.environ.get("RAY_ADDRESS") else nullcontext():
         run_check, run_step = _import_function(check), _import_function(step)
         for line in run_check(config, run):

@@ -13,7 +13,7 @@ from rayner.runs.run_folder import read_json
 from rayner.runs.status import STATUS_FILE, JobStatus, format_status, status_from_json
 from rayner.runs.storage import StoragePath, storage_path
 
-_HOME = "\x1b[H\x1b[2J"  # clear the screen
+_HOME = "\x1b[H\x1b[2J"  # moves the cursor home and clears the screen
 
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers no public type

@@ -13,7 +13,7 @@ TESTED_RAY = "2.60.0"
 RayTorchBackend = _TorchBackend
 WORKER_START_ERRORS = (WorkerGroupStartupFailedError, WorkerGroupStartupTimeoutError)
 
-SNAPSHOT = "checkpoint_manager_snapshot.json"  # the file in which Ray lists a training's checkpoints; Ray overwrites it in place
+SNAPSHOT = "checkpoint_manager_snapshot.json"  # Ray's list of a training's checkpoints; Ray overwrites it in place
 CHECKPOINT_PREFIX = "checkpoint_"  # the prefix of the names that Ray gives to checkpoint folders
 
 

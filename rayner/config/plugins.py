@@ -57,7 +57,7 @@ def name_with_fingerprint(setting_key: str, name: str) -> str:
 
 def _import_plugin_module(setting_key: str, name: str) -> ModuleType:
     module, working_folder = name.partition(":")[0], str(Path.cwd())
-    if working_folder not in sys.path:  # at the end: a file there must not hide an installed module
+    if working_folder not in sys.path:  # at the end, so that a file there does not hide an installed module
         sys.path.append(working_folder)
     try:
         return importlib.import_module(module)

@@ -30,7 +30,7 @@ from rayner.runs.storage import StoragePath, atomic_writer, remove_file
 
 LOCK_FILE = "lock.json"
 RENEW_SECONDS = 5.0
-_SETTLE_SECONDS = 1.0  # after this time, any write to the object store that began earlier has ended
+_SETTLE_SECONDS = 1.0  # after this time, a write to an object store has replaced all writes that began before it
 
 
 @dataclass(frozen=True)

@@ -264,7 +264,7 @@ def rate_limited(print_line: Callable[[str], None], min_seconds: float = 5.0) ->
 
 # ---- the terminal
 
-_bar_is_shown = False  # in the terminal's last line
+_bar_is_shown = False  # whether the last line of the terminal is a progress bar
 
 
 def erase_bar(record: object = None) -> bool:

@@ -97,7 +97,8 @@ def _atomic_local_writer(path: Path) -> Iterator[BinaryIO]:
 def _temporary_name() -> str:
     """Return a temporary name for a file that is being written.
 
-    It is random, because two workers may write the same file, and short, because file systems limit the length of names.
+    The name is random, because two workers may write the same file. It is short, because file systems limit the length
+    of names.
     """
     return f".{uuid.uuid4().hex}.tmp"
 

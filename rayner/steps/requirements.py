@@ -16,17 +16,16 @@ PROCESS_BYTES = 512 * 1024**2  # a worker with torch, transformers, DeepSpeed an
 
 # Bytes per parameter.
 _ADAM = 16  # torch's AdamW in float32: weights, gradients, two moments
-_ZERO = (
-    12  # DeepSpeed's own float32 weights and two moments; weights and gradients in the model's precision are added
-)
+_ZERO = 12  # DeepSpeed's own float32 weights and two moments; weights and gradients in the model's precision are added
 _SLM_CHECKPOINT = 12  # weights and two moments; 12.0 measured
 _VOCABULARY = 10_000  # an upper bound for a model made from scratch
 
 # Factor on the bytes of the labelled files, for two copies as JSON, the index, the LLM's training examples, scores, and
-# the trials of fusion. With vectors of 256 numbers, 10 to 12 were measured. Most of that is for the vectors, and vectors
-# of pretrained encoders have 768 or 1024 numbers.
+# the trials of fusion. With vectors of 256 numbers, 10 to 12 were measured, most of it for the vectors. Vectors of
+# pretrained encoders have 768 or 1024 numbers.
 _LABELLED = 40
-# Factors on the bytes of the corpus (measured on 1.9 MB with 60,000 entities: tables 1.4, char-tab-tag files 2.2).
+# Factors on the bytes of the corpus. On 1.9 MB with 60,000 entities, 1.4 was measured for the tables, and 2.2 for the
+# char-tab-tag files.
 _TABLES, _EVAHAN = 2.0, 2.5
 
 
@@ -167,7 +166,7 @@ def estimate_disk_need(
     llm_checkpoints, saved_models = [0], [slm.parameters * 4]
     weight = _weight_bytes(config.llm.dtype)
     if config.llm.full_epochs:
-        # The engine's weights, its optimizer, and the model as users load it; 19.9 bytes measured in float32.
+        # DeepSpeed's weights and optimizer, and the model as users load it. In float32, 19.9 bytes were measured.
         llm_checkpoints.append(llm.parameters * (2 * weight + _ZERO))
         saved_models.append(llm.parameters * weight)
     if config.llm.epochs:
@@ -201,7 +200,7 @@ def format_bytes(n_bytes: float) -> str:
 
 
 def count_fitting_processes(need: StageNeed, cpus_and_gpus_by_node: Sequence[tuple[float, float]]) -> list[int]:
-    """Count, for each node, how many processes of a stage its CPUs and GPUs suffice for.
+    """Count, for each node, how many processes of a stage fit on its CPUs and GPUs.
 
     cpus_and_gpus_by_node: the numbers of CPUs and GPUs of each node.
     """

@@ -97,7 +97,7 @@ def read_held_out_unit(name: str, run: Run, group_size: int, unit_chars: int) ->
     return replace(unit, texts_sharing_examples=find_texts_sharing_examples(run, unit.segments, group_size))
 
 
-# An actor reads the units of a part one after the other.
+# One part is cached, because an actor reads the units of a part one after the other.
 @lru_cache(maxsize=1)
 def _load_units(run: Run, part: str, unit_chars: int) -> list[UnitSegments]:
     return group_into_units(part, read_unpredicted_segments(run, part), unit_chars)
@@ -132,7 +132,7 @@ def read_unpredicted_segments(run: Run, part: str) -> list[SegmentPrediction]:
 def find_texts_sharing_examples(
     run: Run, segments: Sequence[SegmentPrediction], group_size: int
 ) -> list[tuple[str, ...]]:
-    """Return, for each held-out sentence, the group of neighbours in its labelled file that share examples with it.
+    """Return, for each held-out sentence, the group of sentences in its labelled file that share examples.
 
     A group is empty if sentences do not share examples (`group_size` 1).
     """

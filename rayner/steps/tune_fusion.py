@@ -83,7 +83,8 @@ class _Search:
 def tune_fusion(config: Config, run: Run) -> dict[str, Any]:
     """Find the fusion rule on the held-out sentences, and write `fusion.json`.
 
-    The calibration and the budget (which ranks sentences for the LLM) are fitted on the same sentences.
+    Also fit the calibration and the budget on held-out sentences. The budget estimates for which sentences the LLM
+    would change most.
     """
 
     def compute() -> dict[str, Any]:
@@ -195,7 +196,7 @@ def _build_fusion_without_calibration(
 
 
 def _curve_order(curve: WeightCurve) -> tuple[str, str, bool]:
-    """The order of curves; of equally good ones the first is chosen."""
+    """Return the sort key of a curve. Among equally good curves, the first in this order is chosen."""
     return curve.entropy_reduction, curve.llm_reduction, curve.llm_confidence == "entities"
 
 
