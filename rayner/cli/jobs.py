@@ -150,7 +150,7 @@ def add_number_if_folder_exists(folder: str) -> str:
 def call_and_return_exit_code(function: Callable[[], Any]) -> int:
     """Call a function and return the exit code.
 
-    A RaynerError is printed in one line. Other errors propagate, but Ctrl-C and a closed output are handled.
+    Ctrl-C and a RaynerError are printed in one line. A closed output is ignored. Other errors propagate.
     """
     try:
         function()

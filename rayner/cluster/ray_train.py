@@ -105,7 +105,7 @@ def ray_storage_settings(folder: StoragePath) -> dict[str, Any]:
 def share_checkpoint(run: Run, model: Path) -> str:
     """Make a checkpoint of this node readable for all nodes, and return the path or URL that they can read.
 
-    A local run folder is already on shared storage. If the run folder is at a URL, the checkpoint is copied there.
+    A local run folder is already on shared storage. If the run folder is at a URL, the checkpoint is copied into it.
     """
     if isinstance(run.root, Path):
         return str(model)
@@ -180,7 +180,7 @@ def broadcast_checkpoint_due(last_saved: float, minutes_between: float, device: 
 
 
 class SnapshotCopier(UserCallback):
-    """Callback of Ray Train that copies Ray's snapshots (its list of checkpoints) and logs failed workers.
+    """Callback of Ray Train that copies Ray's snapshots (lists of checkpoints) and logs failed workers.
 
     It runs in the process of Ray's controller.
     """

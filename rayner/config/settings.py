@@ -104,7 +104,7 @@ class FusionConfig:
 class GateConfig:
     """The gate, which decides for which sentences of the corpus the LLM is run.
 
-    The gate skips the LLM if it could not change the result, or for lack of budget.
+    The gate skips the LLM if it could not change the result (`exact`), or if the budget (`share`) is used up.
     """
 
     exact: bool = setting(True, "skip the LLM wherever no answer of it could change the output")

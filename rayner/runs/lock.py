@@ -3,8 +3,8 @@
 The lock is a file that its owner renews every few seconds.
 
 - On the owner's machine, the process table shows whether the owner is alive.
-- Another machine watches the lock. If the lock is not renewed meanwhile, the owner counts as dead. Clocks are not
-  compared.
+- A job on another machine watches the lock for a few renewal periods. If the lock is not renewed in that time, its
+  owner counts as dead. Clocks are not compared.
 - In a local file system, a kernel lock keeps other processes out while a job takes the lock.
 - On an object store, the last writer holds the lock. The other writers notice this when they read the file again.
 """

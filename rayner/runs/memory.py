@@ -1,4 +1,4 @@
-"""Measure the peak memory of a job: the driver and, with a local Ray, all processes that it started."""
+"""Measure the peak memory of a job: of its driver and, with a local Ray, of all processes that the driver started."""
 
 import threading
 from types import TracebackType

@@ -129,8 +129,8 @@ def ignore_progress(progress: StepProgress) -> None:
 def progress_display(print_line: Callable[[str], None] | None = None, log_seconds: float = 5.0) -> ProgressCallback:
     """Return a callback that shows progress in the job's status and to the user.
 
-    On a terminal the callback draws a bar. Elsewhere it prints at most one line in `log_seconds`. The last line, when
-    all units are done, is always printed.
+    On a terminal the callback draws a bar. Elsewhere it prints at most one line every `log_seconds` seconds. The last
+    line, when all units are done, is always printed.
 
     print_line: prints a line; by default into the log.
     """
@@ -249,7 +249,7 @@ def print_to_stderr(line: str) -> None:
 def rate_limited(print_line: Callable[[str], None], min_seconds: float = 5.0) -> Callable[[str], None]:
     """Return a function that prints a line only if `min_seconds` have passed since the last line.
 
-    It is used for tasks whose total is unknown. Before the first line, it counts from this call.
+    Use it for tasks whose total is unknown. For the first line, the time since this call counts.
     """
     last_printed = time.monotonic()
 

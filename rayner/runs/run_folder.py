@@ -1,4 +1,4 @@
-"""The run folder: which steps are done and from which inputs. Also digests of files and folders.
+"""The run folder, which records the steps that are done and their inputs. Also, digests of files and folders.
 
 When a step ends, its manifest is written atomically, after all other files. If a manifest has the same inputs, the
 step is done and is skipped. If it has other inputs, an error is raised, so a run folder never mixes results.
@@ -103,7 +103,7 @@ class Run:
         return self._manifest_path(step).exists()
 
     def copy_step_manifest(self, step: str, source_run: "Run") -> None:
-        """Mark a step as done by copying its manifest from another run. Its files must be copied before."""
+        """Mark a step as done by copying its manifest from another run. The caller must copy the step's files first."""
         write_json(self._manifest_path(step), read_json(source_run._manifest_path(step)))
 
     def is_done_with_same_inputs(self, step: str, inputs: Mapping[str, Any]) -> bool:

@@ -124,7 +124,8 @@ def group_neighbours_by_text(run: Run, group_size: int) -> dict[str, tuple[str, 
     """Return, by the text of each labelled sentence, the group of consecutive sentences that it belongs to.
 
     The groups are formed before the sentences are split into parts. So a held-out sentence has the neighbours that it
-    has in its file, as in a corpus. A text that occurs more than once gets the group of its first occurrence.
+    has in its file, as in a corpus. A text that occurs more than once gets the group of its first occurrence. Blank
+    sentences have no group.
 
     group_size: the number of sentences in a group; the last group may be smaller.
     """

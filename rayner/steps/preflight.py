@@ -48,7 +48,7 @@ def check_and_describe_training(config: Config, run: Run) -> list[str]:
 
 
 def check_scores_and_describe_run(config: Config, run: Run) -> list[str]:
-    """Check that the predictions from which fusion is tuned exist."""
+    """Check that the step `score` is done, because fusion is tuned on its predictions."""
     run.step_result("score")
     return [f"run folder: {run.root}"]
 
