@@ -1,4 +1,4 @@
-"""Environment variables that Ray and transformers read when they are imported. This module imports neither of the two."""
+"""Environment variables that Ray and transformers read when they are imported. This module imports neither library."""
 
 import os
 
