@@ -1,7 +1,12 @@
-"""Tag a corpus with a trained run. Start at `tag_corpus.py`; nothing below `steps` may import this room.
+"""Tag a corpus with a trained run. Start at `tag_corpus.py`. No package below `steps` may import this package.
 
-The way of a sentence: `plan.py` reads each file as a `Document`, cuts it into segments and groups these into a `Unit`
-of work. An actor (`actors.py`) takes one unit: `units.py` makes a `SegmentPrediction` of each segment, `stages.py`
-fills in the small model's prediction, the gate's decision (`llm_gate.py`) and the LLM's answer, and `units.py` fuses
-them and writes the rows of the tables. `attempts.py` sets aside segments that fail; `audit.py` verifies the tables.
+A sentence passes through the modules in this order:
+
+1. `plan.py` reads each file as a `Document`, splits the text into segments and groups them into a `Unit` of work.
+2. An actor (`actors.py`) takes one unit. `units.py` makes a `SegmentPrediction` for each segment.
+3. `stages.py` adds the small model's prediction, the gate's decision (`llm_gate.py`) and the LLM's answer.
+4. `units.py` fuses both predictions and writes the rows of the tables.
+5. `audit.py` verifies the tables at the end.
+
+`attempts.py` sets aside segments that fail: they are recorded with their error and get no entities.
 """

@@ -1,4 +1,4 @@
-"""Ray Data actors that predict units of work: each actor holds both models and takes one unit at a time."""
+"""Ray Data actors that predict units of work. Each actor holds both models and takes one unit at a time."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,8 +21,10 @@ from rayner.steps.tag.stages import LlmStage, SlmStage, UnitSegments
 class PredictionJob:
     """What actors need to predict units.
 
-    gate: None asks the LLM about every segment. attempts_folder: where an actor records what it is about to do, for
-    its successor if it dies. read_unit: reads the unit of a name; write_unit: writes it and returns how much was done.
+    gate: decides which segments the LLM is asked about. If None, it is asked about every segment.
+    attempts_folder: an actor records here what it is about to do. If the actor dies, the next actor reads the record.
+    read_unit: takes a unit's name and returns the unit.
+    write_unit: writes a predicted unit and returns the amount of work done, for example in characters.
     """
 
     config: Config
@@ -34,9 +36,9 @@ class PredictionJob:
 
 
 class UnitPredictor:
-    """An actor: reads a unit, runs the small model and the LLM on it, and writes it.
+    """An actor that reads a unit, runs the small model and the LLM on it, and writes the result.
 
-    Both models are in one actor, so a crash costs no more than the unit in progress.
+    One actor holds both models, so a crash loses only the unit in progress.
     """
 
     def __init__(self, job: PredictionJob) -> None:
@@ -49,9 +51,9 @@ class UnitPredictor:
         self.read_unit, self.write_unit = job.read_unit, job.write_unit
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Predict the unit that `row["unit"]` names; return the amount done, or what went wrong.
+        """Predict the unit that `row["unit"]` names; return the amount of work done, or an error message.
 
-        Errors are returned, not raised, because Ray Data would wrap them and lose their cause.
+        Errors are returned and not raised, because Ray Data would wrap an exception and lose its cause.
         """
         name = row["unit"]
         try:
@@ -63,9 +65,9 @@ class UnitPredictor:
 
 
 def predict_units(unit_names: Sequence[str], job: PredictionJob) -> Iterator[int]:
-    """Predict units by actors; yield what `job.write_unit` returned for each, in the order of completion.
+    """Predict units with actors; yield the value that `job.write_unit` returned for each, in order of completion.
 
-    Raises JobError if a unit could not be read or written.
+    Raises JobError if a unit could not be read, predicted or written.
     """
     if not unit_names:
         return
@@ -75,11 +77,11 @@ def predict_units(unit_names: Sequence[str], job: PredictionJob) -> Iterator[int
     remote_options: Any = {
         "num_cpus": score.cpus,
         "num_gpus": score.gpus or None,
-        # By default Ray restarts an actor without limit.
+        # Ray's default is to restart an actor any number of times.
         "max_restarts": score.max_restarts,
         "max_task_retries": -1,
     }
-    actor_class: Any = UnitPredictor  # Ray types such classes by a protocol without arguments
+    actor_class: Any = UnitPredictor  # Ray's types accept only classes whose constructor has no arguments
     results = dataset.map(
         actor_class,
         fn_constructor_kwargs={"job": job},

@@ -1,9 +1,11 @@
-"""Predicting a unit in spite of segments that raise, run out of memory, or kill the process.
+"""Predict a unit even if some of its segments raise errors, run out of memory, or kill the process.
 
-A process that dies cannot report why. So it writes a record before it starts and removes it when it is done; its
-successor reads what is left. If a process died on a unit, or the prediction raised, the segments are tried one by one
-to find those that fail. They are set aside, and the others are predicted together again: their batches, and so their
-predictions, are those of a unit without the failing segments.
+A process that dies cannot report the reason. So a process writes a record before it starts a unit, and removes the
+record when the unit is done. If the process dies, the next process finds the record.
+
+If a process died on a unit, or the prediction raised an error, each segment is predicted alone to find those that
+fail. The failing segments are set aside. The other segments are then predicted together again. So their batches and
+predictions are the same as if the unit had never held the failing segments.
 """
 
 import json
@@ -14,8 +16,8 @@ from typing import TypeVar
 from rayner.runs.run_folder import write_json
 from rayner.runs.storage import StoragePath, remove_file
 
-MAX_UNIT_ATTEMPTS = 3  # after these, the predictions made segment by segment are used
-MAX_SEGMENT_CRASHES = 2  # after these, a segment is set aside
+MAX_UNIT_ATTEMPTS = 3  # after this many attempts, the predictions of the single segments are used
+MAX_SEGMENT_CRASHES = 2  # after this many crashes, a segment is set aside
 _MAX_MESSAGE_CHARS = 500
 Segment = TypeVar("Segment")
 Prediction = TypeVar("Prediction")
@@ -23,10 +25,11 @@ Prediction = TypeVar("Prediction")
 
 @dataclass
 class AttemptRecord:
-    """What happened to a unit so far; keys are indices of segments, as strings.
+    """What happened to a unit so far. The keys are segment indices as strings.
 
-    unit_attempts: how often the whole unit was started; segment_attempts: how often a segment alone was started and
-    not finished; errors: why segments are set aside.
+    unit_attempts: how often the prediction of the whole unit was started.
+    segment_attempts: how often the prediction of a single segment was started but did not finish.
+    errors: the reason why a segment is set aside.
     """
 
     unit_attempts: int = 0
@@ -39,10 +42,12 @@ def run_isolating_failures(
     segments: Sequence[Segment],
     record_path: StoragePath | None,
 ) -> tuple[list[Prediction | None], list[str | None]]:
-    """Predict the segments of a unit; return predictions and errors, one of the two for each segment.
+    """Predict the segments of a unit; return a list of predictions and a list of error messages.
 
-    record_path: where attempts are recorded; None if a crash of the process need not be survived. Errors of the
+    Each segment has either a prediction or an error message; the entry in the other list is None. Errors of the
     storage are raised.
+
+    record_path: file that records the attempts. If None, crashes of the process are not recorded.
     """
     record = _read_record(record_path)
     one_by_one = _predict_one_by_one(predict, segments, record, record_path) if record.unit_attempts else {}
@@ -57,7 +62,7 @@ def run_isolating_failures(
             one_by_one = _predict_one_by_one(predict, segments, record, record_path)
         else:
             break
-    else:  # the segments fail together, but not alone
+    else:  # the segments fail together, but each one succeeds alone
         predictions = one_by_one
     if record_path is not None:
         remove_file(record_path)
@@ -71,7 +76,7 @@ def _predict_one_by_one(
     record: AttemptRecord,
     record_path: StoragePath | None,
 ) -> dict[int, Prediction]:
-    """Predict each segment alone; return the predictions by index, and add failures to `record`."""
+    """Predict each segment alone; return the predictions by segment index, and add the failures to `record`."""
     predictions = {}
     for i, segment in enumerate(segments):
         key = str(i)

@@ -1,4 +1,4 @@
-"""Proof that a tagged corpus is complete: every character of every document once, in order, as it was read."""
+"""Verify that a tagged corpus is complete: it holds every character of every document exactly once and in order."""
 
 from collections import Counter
 from itertools import chain
@@ -11,9 +11,9 @@ from rayner.steps.tag.plan import PlanSummary, Unit, iter_plan_parts
 
 
 def verify_tagged_corpus(out: StoragePath, plan: PlanSummary) -> CorpusCounts:
-    """Compare the tables with the plan; return their counts. One unit is in memory at a time.
+    """Compare the tables with the plan and return the counts. Only one unit is in memory at a time.
 
-    Raises RuntimeError unless every document is there once with its digest and every planned segment once, in order.
+    Raises RuntimeError unless the tables hold exactly the planned documents and segments, in the planned order.
     """
     counts: Counter[str] = Counter()
     decided_by: Counter[str] = Counter()
@@ -39,7 +39,7 @@ def verify_tagged_corpus(out: StoragePath, plan: PlanSummary) -> CorpusCounts:
 
 
 def _verify_and_count_documents(unit: Unit, out: StoragePath) -> dict[str, int]:
-    """Raise RuntimeError unless the documents that begin in a unit are the planned ones; return their counts."""
+    """Count the documents that begin in a unit. Raises RuntimeError if they differ from the planned documents."""
     table = read_table(out / "documents" / f"{unit.name}.parquet", DOCUMENT_SCHEMA)
     texts = zip(table["doc_id"].to_pylist(), table["text"].to_pylist(), strict=True)
     documents = [(doc_id, sha256_of_text(text), len(text)) for doc_id, text in texts]
@@ -50,7 +50,7 @@ def _verify_and_count_documents(unit: Unit, out: StoragePath) -> dict[str, int]:
 
 
 def _verify_and_count_segments(unit: Unit, out: StoragePath) -> dict[str, int]:
-    """Raise RuntimeError unless the segments of a unit are the planned ones, in order; return their counts."""
+    """Count a unit's segments, characters and outcomes. Raises RuntimeError if the segments are not as planned."""
     columns = read_table(out / "segments" / f"{unit.name}.parquet", SEGMENT_SCHEMA).to_pydict()
     segments = list(zip(columns["doc_id"], columns["start"], columns["end"], strict=True))
     planned = [(part.doc_id, start, end) for part in unit.slices for start, end in part.segment_bounds()]

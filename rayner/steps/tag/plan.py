@@ -1,8 +1,8 @@
-"""The plan of a tagging: the corpus cut into segments, and the segments grouped into units of work.
+"""The plan for tagging a corpus: how it is split into segments, and how the segments are grouped into units of work.
 
-The plan depends on the texts alone. Planning reads each text once and copies it into the table `documents`, so later
-changes to the files do not matter. The plan itself is in `OUT/plan/part-*.parquet`, one row per slice of a document.
-No process holds more than one part.
+The plan depends only on the texts and on `score.unit_chars`. Planning reads each text once and copies it into the
+table `documents`, so later changes to the files have no effect. The plan is stored in `OUT/plan/part-*.parquet`, with
+one row for each slice of a document. A process holds at most one of these parts in memory.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -41,8 +41,10 @@ _SLICE_SCHEMA = pa.schema(
 class DocumentSlice:
     """Characters [start, end) of a document: consecutive segments that belong to one unit.
 
-    segment_ends: the end of each segment, in the document; the last one is `end`. sha256, n_chars: of the whole
-    document. documents_unit: number of the unit whose `documents` file holds the text.
+    segment_ends: the end offset of each segment in the document. The last one equals `end`.
+    sha256: digest of the whole document's text.
+    n_chars: number of characters in the whole document.
+    documents_unit: number of the unit whose `documents` file holds the text.
     """
 
     doc_id: str
@@ -55,13 +57,17 @@ class DocumentSlice:
     documents_unit: int
 
     def segment_bounds(self) -> Iterator[tuple[int, int]]:
-        """Return start and end of each segment, in the document."""
+        """Return the start and end offsets of each segment in the document."""
         return pairwise([self.start, *self.segment_ends])
 
 
 @dataclass
 class Unit:
-    """A unit of work: its slices in order; while the plan is made, also the documents that begin in it."""
+    """A unit of work.
+
+    slices: the slices of documents in the unit, in order.
+    new_documents: the documents that begin in this unit. They are kept only until planning has written them.
+    """
 
     number: int
     slices: list[DocumentSlice] = field(default_factory=list)
@@ -69,7 +75,7 @@ class Unit:
 
     @property
     def name(self) -> str:
-        """Return the name of its files, without the ending."""
+        """Return the name of the unit's files without the file extension."""
         return f"unit-{self.number:06d}"
 
     @property
@@ -82,7 +88,10 @@ class Unit:
 class PlanSummary:
     """What planning found in a corpus.
 
-    digest: identifies the texts, their names and their order; unread: reason by file; empty: files without text;
+    digest: identifies the texts, their names and their order.
+    documents, characters, units: the numbers of documents, characters and units in the corpus.
+    unread: the reason by file, for files that could not be read.
+    empty: files without text.
     unknown_share: share of the characters that the small model does not know.
     """
 
@@ -95,12 +104,12 @@ class PlanSummary:
     unknown_share: float
 
     def to_json(self) -> dict[str, Any]:
-        """Return what the manifest of the plan records."""
+        """Return the summary and its format version as JSON values for the manifest."""
         return {"format_version": FORMAT_VERSION, **asdict(self)}
 
     @classmethod
     def from_json(cls, content: dict[str, Any], path: str) -> "PlanSummary":
-        """Read what `to_json` returned. Raises ConfigError, naming `path`, for another version."""
+        """Build a summary from the output of `to_json`. Raises ConfigError, naming `path`, if the version differs."""
         check_format_version(content, FORMAT_VERSION, path, "use that version, another out=, or --fresh")
         return cls(**{name: content[name] for name in cls.__dataclass_fields__})
 
@@ -114,7 +123,7 @@ def survey_corpus(corpus: str, unit_chars: int) -> CorpusSurvey:
 
 
 def write_plan_and_documents(corpus: str, unit_chars: int, out: StoragePath) -> CorpusSurvey:
-    """Read a corpus; write its documents and its plan below `out`. Raises DataError if no file can be read."""
+    """Read a corpus and write its documents and its plan into `out`. Raises DataError if no file can be read."""
     survey = CorpusSurvey()
     part: list[Unit] = []
     planned_units = plan_units(read_documents(corpus, survey), unit_chars)
@@ -155,14 +164,14 @@ def unit_number(name: str) -> int:
 
 
 def find_changed_files(corpus: str, out: StoragePath) -> dict[str, str]:
-    """Compare the files of a corpus with its plan; return what changed, by path: empty if every text is the same."""
+    """Compare the files of a corpus with its plan; return the changes by path (empty if nothing changed)."""
     planned = (first for part in iter_plan_parts(out) for unit in part for first in unit.slices if first.start == 0)
     present = map_in_threads(_pair_file_with_digest, list_text_files(corpus))
     changes: dict[str, str] = {}
     before, now = next(planned, None), next(present, None)
     while before or now:
         if now and now[1] is None:
-            now = next(present, None)  # unreadable now; if it was planned, the next branch finds it missing
+            now = next(present, None)  # not readable now; if the file was planned, the next branch reports it
         elif before and (not now or f"{before.doc_id}.txt" < f"{now[0].doc_id}.txt"):
             changes[before.path] = "can no longer be read"
             before = next(planned, None)
@@ -177,9 +186,10 @@ def find_changed_files(corpus: str, out: StoragePath) -> dict[str, str]:
 
 
 def plan_units(documents: Iterable[Document], unit_chars: int) -> Iterator[Unit]:
-    """Cut documents into segments and group these into units of at most `unit_chars` characters.
+    """Split documents into segments and group the segments into units of at most `unit_chars` characters.
 
-    A unit holds several short documents or part of a long one. Only a segment that is longer makes a longer unit.
+    A unit holds several short documents or a part of a long one. A unit exceeds `unit_chars` only if it holds a single
+    segment that is longer.
     """
     unit, free_chars = Unit(0), unit_chars
     for document in documents:
@@ -206,9 +216,13 @@ def plan_units(documents: Iterable[Document], unit_chars: int) -> Iterator[Unit]
 
 
 def group_segment_ends(segment_ends: Sequence[int], unit_chars: int, *, overfill: bool = False) -> list[Sequence[int]]:
-    """Split the segments of a text, given by their ends, into runs of about `unit_chars` characters.
+    """Group consecutive segments of a text into runs of about `unit_chars` characters.
 
-    A run ends before the segment that would exceed `unit_chars`; with `overfill`, after the segment that reaches it.
+    Args:
+        segment_ends: the end offset of each segment in the text.
+        unit_chars: the size of a run, in characters.
+        overfill: if False, a run ends before the segment that would exceed `unit_chars`. If True, a run ends after
+            the segment with which it reaches `unit_chars`.
     """
     runs: list[list[int]] = []
     run_start = 0
@@ -222,13 +236,13 @@ def group_segment_ends(segment_ends: Sequence[int], unit_chars: int, *, overfill
 
 
 def _pair_file_with_digest(file: TextFile) -> tuple[TextFile, str | None]:
-    """Return a file and the digest of its text, None if it cannot be read."""
+    """Return the file and the digest of its text. The digest is None if the file cannot be read."""
     document = read_document_or_problem(file)[1]
     return file, document.sha256 if isinstance(document, Document) else None
 
 
 def _write_and_drop_documents(unit: Unit, out: StoragePath) -> Unit:
-    """Write the documents that begin in a unit; return the unit without them."""
+    """Write the documents that begin in a unit; return the unit without these documents to free memory."""
     rows = [{**asdict(document), "n_chars": len(document.text)} for document in unit.new_documents]
     write_table(pa.Table.from_pylist(rows, schema=DOCUMENT_SCHEMA), out / "documents" / f"{unit.name}.parquet")
     return Unit(unit.number, unit.slices)
@@ -243,7 +257,7 @@ def _write_part(part: list[Unit], out: StoragePath) -> None:
     write_table(pa.Table.from_pylist(rows, schema=_SLICE_SCHEMA), out / "plan" / _part_file(part[0].number))
 
 
-# An actor reads the units of a part one after the other.
+# An actor reads many units of the same part one after another.
 @lru_cache(maxsize=1)
 def _read_part(path: StoragePath) -> dict[int, Unit]:
     rows = read_table(path, _SLICE_SCHEMA).to_pylist()

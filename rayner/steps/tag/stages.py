@@ -1,7 +1,7 @@
-"""The two stages of predicting a unit: the small model on every segment, then the LLM where the gate lets it.
+"""The two stages of predicting a unit: the small model on every segment, then the LLM on those that the gate selects.
 
-Batches never cross units, so no prediction depends on scheduling or on the number of actors. Models are imported
-inside the stages, so processes that only read and write stay small.
+A batch never holds segments of two units, so predictions do not depend on scheduling or on the number of actors. The
+model code is imported inside the stages, so processes that only read and write use little memory.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class UnitSegments:
-    """A unit of work with what is known of its segments so far.
+    """A unit of work and the predictions that its segments have so far.
 
-    example_groups: for each segment the texts that share its examples; None if the unit itself is to be grouped.
-    text_vectors: sentence vectors by text, where the small model made them in passing.
+    texts_sharing_examples: for each segment, the texts that share retrieved examples with it. If None, the LLM stage
+        groups the segments of the unit itself.
+    text_vectors: sentence vectors by text, if the small model computed them while it tagged.
     """
 
     name: str
@@ -41,7 +42,10 @@ class UnitSegments:
 
 
 class SlmStage:
-    """The small model's predictions. attempts_folder: see `PredictionJob`; None if crashes need not be survived."""
+    """The stage that adds the small model's predictions.
+
+    attempts_folder: see `PredictionJob`. If None, the stage does not isolate segments that crash the process.
+    """
 
     def __init__(self, config: Config, run: Run, attempts_folder: StoragePath | None = None) -> None:
         from rayner.steps.loading import load_tagger
@@ -52,7 +56,7 @@ class SlmStage:
         self.tagger = load_tagger(config, run, sentence_vectors=needs_vectors)
 
     def __call__(self, unit: UnitSegments) -> UnitSegments:
-        """Add the small model's prediction to each segment; segments that fail are set aside."""
+        """Add the small model's prediction to each segment. A segment that fails is set aside with its error."""
         bounds = [bounds_without_whitespace(segment.text) for segment in unit.segments]
         texts = [segment.text[start:end] for segment, (start, end) in zip(unit.segments, bounds, strict=True)]
         predictions, errors = run_isolating_failures(
@@ -74,9 +78,10 @@ class SlmStage:
 
 
 class LlmStage:
-    """The LLM's answers where the gate asks for them.
+    """The stage that adds the LLM's answers to the segments that the gate selects.
 
-    gate: None asks about every segment. attempts_folder: see `PredictionJob`; None if crashes need not be survived.
+    gate: decides which segments the LLM is asked about. If None, it is asked about every segment.
+    attempts_folder: see `PredictionJob`. If None, the stage does not isolate segments that crash the process.
     """
 
     def __init__(self, config: Config, run: Run, gate: Gate | None, attempts_folder: StoragePath | None = None) -> None:
@@ -102,7 +107,7 @@ class LlmStage:
         )
 
     def __call__(self, unit: UnitSegments) -> UnitSegments:
-        """Add the gate's decision to each segment, and the LLM's answer where it was asked."""
+        """Add the gate's decision to each segment, and the LLM's answer to each segment that the LLM is asked about."""
         segments = [replace(segment, gate=self._decide_gate(segment)) for segment in unit.segments]
         groups = (
             self._group_texts_sharing_examples(segments)
@@ -128,9 +133,10 @@ class LlmStage:
         return self.gate.decide(segment) if self.gate else GateDecision(ask_llm=True)
 
     def build_request(self, segment: SegmentPrediction, texts_sharing_examples: tuple[str, ...] = ()) -> "TextRequest":
-        """Build what the LLM is asked about a segment: its text without white space at the edges, drafted by the SLM.
+        """Build the LLM's request for a segment.
 
-        Reads the gate's decision about the segment.
+        The request holds the text without white space at its ends, and the SLM's entities as a draft of the answer.
+        The stop mask comes from the gate's decision, if the segment has one.
         """
         from rayner.decoding.long_texts import TextRequest
 
@@ -144,9 +150,10 @@ class LlmStage:
         )
 
     def _group_texts_sharing_examples(self, segments: Sequence[SegmentPrediction]) -> list[tuple[str, ...]]:
-        """For each segment, return the texts of its document that share its examples; empty if none do.
+        """For each segment, return the texts of its document that share retrieved examples with it.
 
-        Segments that the LLM is not asked about are included, so no prompt depends on the gate.
+        The result is empty for a segment that has examples of its own. Segments that the LLM is not asked about are
+        grouped as well, so no prompt depends on the gate.
         """
         groups: list[tuple[str, ...]] = [()] * len(segments)
         if self.group_size == 1:

@@ -1,8 +1,9 @@
 """Step tag_corpus: tag a corpus with a trained run.
 
-The texts are read, planned and copied first (`plan.py`). Then actors tag the units, in any order; renaming a file
-commits a unit. At the end the tables are compared with the plan (`audit.py`). After an interruption the same call tags
-the units that are missing and ends with the same files.
+First, the texts are read, planned and copied (`plan.py`). Then actors tag the units in any order. The files of a unit
+are written under temporary names and then renamed, so a file that exists is complete. At the end, the tables are
+compared with the plan (`audit.py`). After an interruption, the same call tags the missing units and produces the same
+files.
 """
 
 from dataclasses import asdict
@@ -36,7 +37,7 @@ _MAX_FILES_IN_MESSAGE = 5  # changed files that a message lists
 
 
 def collect_manifest_inputs(config: Config, run: Run) -> dict[str, Any]:
-    """Return what the tagged corpus depends on, its texts apart."""
+    """Return what the tagged corpus depends on, except its texts."""
     rule = read_tuned_fusion(run).chosen
     return {
         **step_settings(config, "tag_corpus"),
@@ -53,10 +54,14 @@ def output_folder(config: Config, run: Run) -> StoragePath:
 
 
 def tag_corpus(config: Config, run: Run) -> dict[str, Any]:
-    """Tag the corpus: write the tables, `run.json` and, if configured, EvaHan's files; return the manifest's facts.
+    """Tag the corpus and return the content of the step's manifest.
 
-    Units that an interrupted call has finished are kept. Raises ConfigError if the folder holds another corpus or
-    another job works in it, and TooManySetAsideError, after everything is written, if too many segments failed.
+    This writes the tables, `run.json` and, if configured, files in EvaHan's format. Units that an interrupted call
+    finished are kept.
+
+    Raises:
+        ConfigError: if the output folder holds another corpus, or another job is working in it.
+        TooManySetAsideError: if too many segments failed. All files are written before this is raised.
     """
     corpus = require_corpus(config.corpus)
     run.step_result("tune_fusion")  # raises ConfigError if no rule was tuned
@@ -106,7 +111,7 @@ def _export_evahan(out: StoragePath) -> dict[str, Any]:
 
 
 def _load_or_write_plan(config: Config, run: Run, corpus: str, out_run: Run, run_inputs: dict[str, Any]) -> PlanSummary:
-    """Return the plan, written now or before. Raises ConfigError if the folder holds another corpus."""
+    """Return the plan; write it first if it does not exist. Raises ConfigError if the folder holds another corpus."""
     out = out_run.root
 
     def read_and_plan() -> dict[str, Any]:
@@ -140,7 +145,7 @@ def _load_or_write_plan(config: Config, run: Run, corpus: str, out_run: Run, run
 
 
 def _require_same_corpus(corpus: str, out: StoragePath) -> None:
-    """Raise ConfigError, naming some files, unless the corpus is the one that was planned."""
+    """Raise ConfigError if the corpus differs from the planned one. The message names some of the changed files."""
     changes = find_changed_files(corpus, out)
     if changes:
         listed = "; ".join(f"{path} {change}" for path, change in list(changes.items())[:_MAX_FILES_IN_MESSAGE])
@@ -151,7 +156,7 @@ def _require_same_corpus(corpus: str, out: StoragePath) -> None:
 
 
 def _tag_missing_units(config: Config, run: Run, out: StoragePath, fusion: TunedFusion, plan: PlanSummary) -> None:
-    """Tag the units that have no file of segments yet."""
+    """Tag the units whose file in `segments` does not exist yet."""
     done = {name.removesuffix(".parquet") for name in list_file_names(out / "segments", "unit-", ".parquet")}
     if done:
         log.info("tag: %d of %d units are there already", len(done), plan.units)
@@ -165,14 +170,14 @@ def _tag_missing_units(config: Config, run: Run, out: StoragePath, fusion: Tuned
         read_unit=partial(read_unit_by_name, out=out),
         write_unit=partial(fuse_and_write_unit, out=out, rule=load_chosen_rule(fusion), calibration=fusion.calibration),
     )
-    # One part at a time: neither Ray nor this process holds the names of more units.
+    # Read one part of the plan at a time, so that neither Ray nor this process holds the names of all units.
     for part in iter_plan_parts(out):
         for amount in predict_units([unit.name for unit in part if unit.name not in done], job):
             progress.advance(amount)
 
 
 def build_gate(config: Config, fusion: TunedFusion) -> Gate:
-    """Build the configured gate under the tuned rule."""
+    """Build the gate from the settings, for the fusion rule that the run chose."""
     return Gate(load_chosen_rule(fusion), fusion.budget, **config_to_dict(config.gate))
 
 

@@ -1,4 +1,4 @@
-"""Reading a unit from the plan and the kept documents, and writing it as its part of the tagged tables."""
+"""Read a unit from the plan and the copied documents, and write its rows of the output tables."""
 
 from functools import lru_cache
 
@@ -24,12 +24,12 @@ from rayner.text.predictions import SegmentPrediction, empty_prediction
 
 
 def read_unit_by_name(name: str, out: StoragePath) -> UnitSegments:
-    """Look a unit up in the plan and read its segments. Raises as `read_unit` does."""
+    """Find a unit in the plan and read its segments. See `read_unit` for the errors."""
     return read_unit(read_unit_plan(name, out), out)
 
 
 def read_unit(unit: Unit, out: StoragePath) -> UnitSegments:
-    """Read the segments of a planned unit. Raises RuntimeError if a kept text is not the planned one."""
+    """Read the segments of a planned unit. Raises RuntimeError if a copied text differs from the planned text."""
     segments: list[SegmentPrediction] = []
     for document_slice in unit.slices:
         doc_id = document_slice.doc_id
@@ -43,7 +43,7 @@ def read_unit(unit: Unit, out: StoragePath) -> UnitSegments:
     return UnitSegments(unit.name, segments)
 
 
-# Consecutive units hold slices of the same long document.
+# Consecutive units may hold slices of the same long document.
 @lru_cache(maxsize=2)
 def _read_texts_by_doc_id(out: StoragePath, unit_name: str) -> dict[str, str]:
     table = read_table(out / "documents" / f"{unit_name}.parquet", DOCUMENT_SCHEMA)
@@ -51,9 +51,9 @@ def _read_texts_by_doc_id(out: StoragePath, unit_name: str) -> dict[str, str]:
 
 
 def fuse_and_write_unit(unit: UnitSegments, out: StoragePath, rule: FusionRule, calibration: Calibration) -> int:
-    """Fuse a unit, write its entities, then its segments; return its number of characters.
+    """Fuse the predictions of a unit, write its entities and segments, and return its number of characters.
 
-    The file of segments is written last: where it exists, the unit is done.
+    The file of segments is written last, so if this file exists, the unit is done.
     """
     entity_rows: list[EntityRow] = []
     for segment in unit.segments:

@@ -1,7 +1,8 @@
-"""Cross-fitting: predict the training sentences by models that never saw them, so that fusion is tuned on them as well.
+"""Cross-fitting: predict the training sentences with models that did not train on them.
 
-The training sentences are split into `split.folds` parts. For each part, `RUN/folds/i` is a run of its own: the same
-models, trained without the part, predict it. The models that tag the corpus are trained on all parts.
+This gives more sentences for tuning the fusion of both models. The training sentences are split into `split.folds`
+folds. For each fold i, models with the same settings are trained on the other folds and predict fold i. This happens
+in a run folder of its own, `RUN/folds/i`. The models that tag the corpus are trained on all folds.
 """
 
 from dataclasses import replace
@@ -22,12 +23,12 @@ from rayner.text.predictions import SegmentPrediction
 
 
 def collect_manifest_inputs(config: Config, run: Run) -> dict[str, Any]:
-    """Return what the scores of the folds depend on: what those of the held-out sentences do, and the folds."""
+    """Return what the predictions of the folds depend on: the settings of the folds, and the inputs of step `score`."""
     return {**step_settings(config, "cross_fit"), "score": run.digest_step_manifest("score")}
 
 
 def cross_fit(config: Config, run: Run) -> dict[str, Any]:
-    """Train the models of every fold and predict its sentences; return how many sentences each fold has."""
+    """Train models for every fold and predict the fold's sentences; return the number of sentences in each fold."""
 
     def predict_folds() -> dict[str, Any]:
         sentences = []
@@ -44,16 +45,18 @@ def cross_fit(config: Config, run: Run) -> dict[str, Any]:
 
 
 def fold_run(run: Run, i: int) -> Run:
-    """Return the run of a fold."""
+    """Return the run of fold i, whose folder is `RUN/folds/i`."""
     return Run(run.path("folds", str(i)))
 
 
 def read_tuning_predictions_and_lexicons(
     config: Config, run: Run
 ) -> tuple[list[SegmentPrediction], dict[str, Lexicon]]:
-    """Read the predictions that fusion is tuned on: those of `dev`, then those of the folds (`doc_id` is `fold-0` ...).
+    """Read the predictions on which fusion is tuned, and a lexicon for each fold.
 
-    Also returns, by that `doc_id`, the lexicon of the other folds: it does not hold the tags of the fold itself.
+    The predictions for the `dev` sentences come first, then those of the folds. The predictions of fold i get `fold-i`
+    as their `doc_id`. The lexicons have the same names as keys. The lexicon of a fold is built from the other folds, so
+    it does not hold the tags of the fold itself.
     """
     predictions, lexicons = read_predictions_with_llm_answer(run, "dev"), {}
     for i in range(config.split.folds):

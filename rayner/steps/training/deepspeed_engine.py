@@ -1,4 +1,4 @@
-"""DeepSpeed's engine around the large model and its loss."""
+"""Build the DeepSpeed engine that trains the LLM."""
 
 import os
 from typing import Any
@@ -16,9 +16,15 @@ from rayner.steps.loading import choose_instruction
 
 
 def build_engine(config: Config, run: Run, base: str, *, lr: float, lora: bool, world_size: int) -> tuple[Any, Llm]:
-    """Load the checkpoint `base` and put DeepSpeed's engine around it.
+    """Load a checkpoint and build a DeepSpeed engine that trains it; return the engine and the LLM.
 
-    lora: train a fresh adapter; without it all parameters are trained.
+    Args:
+        config: the settings of the run.
+        run: the run, which provides the entity types.
+        base: the checkpoint to load.
+        lr: the peak learning rate.
+        lora: if True, a new LoRA adapter is trained; if False, all parameters are trained.
+        world_size: the number of training workers.
     """
     device = select_worker_device(config.device)
     if device.type == "cpu":
@@ -52,7 +58,7 @@ def build_engine(config: Config, run: Run, base: str, *, lr: float, lora: bool, 
 
 
 def deepspeed_config(config: Config, world_size: int) -> dict[str, Any]:
-    """Build DeepSpeed's settings: ZeRO stage, precision, batch sizes."""
+    """Build DeepSpeed's settings, such as ZeRO stage, precision and batch sizes."""
     zero: dict[str, Any] = {"stage": config.llm.zero_stage, "overlap_comm": config.device != "cpu"}
     if config.llm.zero_stage == 3:
         zero["stage3_gather_16bit_weights_on_model_save"] = True

@@ -1,4 +1,4 @@
-"""What each worker of an LLM training does: epochs of optimizer steps, and checkpoints to resume from."""
+"""Train the LLM on one worker: run epochs of optimizer steps, and save checkpoints from which training can resume."""
 
 import contextlib
 import json
@@ -29,10 +29,13 @@ from rayner.steps.training.sft_examples import SftExamples, read_sft_examples
 
 @dataclass(frozen=True)
 class TrainStage:
-    """One training of the LLM.
+    """One training stage of the LLM.
 
-    name: `pseudo_labels` or `full` (all parameters), or `lora` (an adapter). base: the checkpoint it starts from.
-    examples_folder: the training examples, as `write_missing_sft_examples` keeps them.
+    name: `pseudo_labels` and `full` train all parameters; `lora` trains an adapter.
+    base: the checkpoint from which the stage starts.
+    epochs: number of epochs.
+    lr: peak learning rate.
+    examples_folder: folder of the training examples that `write_missing_sft_examples` wrote.
     """
 
     name: str
@@ -44,7 +47,12 @@ class TrainStage:
 
 @dataclass
 class TrainPosition:
-    """How far a training is: whole epochs, steps of the next epoch, and their losses on the first worker."""
+    """How much of a training stage is done.
+
+    epoch: number of finished epochs.
+    step: number of finished steps in the current epoch.
+    losses: loss of each of these steps. A checkpoint holds the losses of the first worker.
+    """
 
     epoch: int = 0
     step: int = 0
@@ -53,7 +61,12 @@ class TrainPosition:
 
 @dataclass(frozen=True)
 class TrainWorker:
-    """One worker of a training. engine: DeepSpeed's engine around the model and its loss; rank: from 0."""
+    """One worker of a training stage.
+
+    engine: DeepSpeed's engine, which holds the model and its loss.
+    rank: number of this worker, from 0.
+    world_size: number of workers.
+    """
 
     engine: Any
     llm: Llm
@@ -64,7 +77,10 @@ class TrainWorker:
 
 
 def train_on_worker(loop_settings: dict[str, Any]) -> None:
-    """Train one stage on this worker. loop_settings: `config`, `run` and `stage`."""
+    """Train one stage on this worker.
+
+    loop_settings: the keys `config`, `run` and `stage`.
+    """
     config: Config = loop_settings["config"]
     run: Run = loop_settings["run"]
     stage: TrainStage = loop_settings["stage"]
@@ -82,10 +98,10 @@ def train_on_worker(loop_settings: dict[str, Any]) -> None:
 def _train_rest_of_epoch(
     worker: TrainWorker, examples: SftExamples, position: TrainPosition, progress: Progress
 ) -> None:
-    """Train the rest of an epoch. Save a checkpoint at its end, and before that every `llm.checkpoint_minutes`.
+    """Train the rest of an epoch. Save a checkpoint every `llm.checkpoint_minutes` and at the end of the epoch.
 
-    Batches, learning rate and dropout depend only on the seed and the numbers of epoch and step. So a training that
-    resumes from a checkpoint ends with the same weights as one without an interruption.
+    Batches, learning rate and dropout depend only on the settings, the epoch and the step. So a training that resumes
+    from a checkpoint ends with the same weights as an uninterrupted training.
     """
     settings, stage, rank = worker.config.llm, worker.stage, worker.rank
     size, seed, epoch, first_step = settings.batch_size, worker.config.seed, position.epoch, position.step
@@ -115,7 +131,10 @@ def _train_rest_of_epoch(
 
 
 def _train_step(engine: Any, examples: Sequence[SftExample], micro_batch: int) -> float:  # noqa: ANN401 - DeepSpeed's engine
-    """Do one step of the optimizer and return the mean loss. DeepSpeed itself counts the micro-batches of a step."""
+    """Do one optimizer step and return the mean loss over its micro-batches.
+
+    `engine.step` is called for each micro-batch. DeepSpeed updates the weights only after the last one.
+    """
     losses = []
     for start in range(0, len(examples), micro_batch):
         loss = engine(examples[start : start + micro_batch])
@@ -126,7 +145,7 @@ def _train_step(engine: Any, examples: Sequence[SftExample], micro_batch: int) -
 
 
 def restore_checkpoint(worker: TrainWorker) -> TrainPosition:
-    """Load the last checkpoint into the engine, if there is one, and return how far it is."""
+    """Load the last checkpoint into the engine, if there is one; return the position from which training continues."""
     checkpoint = ray.train.get_checkpoint()
     if checkpoint is None:
         return TrainPosition()
@@ -141,9 +160,10 @@ def restore_checkpoint(worker: TrainWorker) -> TrainPosition:
 
 
 def save_and_report_checkpoint(worker: TrainWorker, position: TrainPosition, metrics: dict[str, Any]) -> None:
-    """Save a checkpoint and report it to Ray Train. Every worker must call this: each saves its part of the optimizer.
+    """Save a checkpoint and report it to Ray Train.
 
-    At the end of an epoch the checkpoint also holds the model as users load it (`model/`).
+    Every worker must call this, because each one saves its part of the optimizer state. At the end of an epoch, the
+    checkpoint also holds `model/`, the model in the format that users load.
     """
     llm = worker.llm
     with tempfile.TemporaryDirectory() as folder:
@@ -161,7 +181,11 @@ def save_and_report_checkpoint(worker: TrainWorker, position: TrainPosition, met
 
 @contextlib.contextmanager
 def _gathered_parameters(llm: Llm, zero_stage: int) -> Iterator[None]:
-    """Hold the whole trained parameters while the block runs. Under ZeRO-3 every worker must take part in that."""
+    """Gather the trained parameters on this worker while the block runs.
+
+    ZeRO stage 3 divides each parameter among the workers, so every worker must enter the block. For the lower stages,
+    this does nothing.
+    """
     if zero_stage < 3:
         yield
         return

@@ -1,8 +1,8 @@
-"""Pseudo-labels: sentences of unlabelled text with the tags of the small model, to train an LLM from scratch on first.
+"""Pseudo-labels: unlabelled sentences that the small model tags, as first training text for an LLM from scratch.
 
-Labelled text is too little to teach a new decoder the language. The small model's tags on twenty thousand sentences of
-the corpus have errors, but they teach characters, markup and most of the style. Training on the gold sentences follows
-and has the last word (docs/log.md).
+The labelled sentences are too few to teach a new decoder the language. The small model's tags on twenty thousand
+sentences of the corpus have errors, but the LLM learns characters, markup and most of the style from them. Afterwards
+it is trained on the gold sentences, which correct many of these errors (docs/log.md).
 """
 
 import ray
@@ -21,12 +21,15 @@ from rayner.steps import data
 from rayner.steps.loading import load_tagger
 from rayner.text.labelled_text import LabelledSentence
 
-_TASK_SENTENCES = 2_000  # that one Ray task labels
+_TASK_SENTENCES = 2_000  # sentences that one Ray task labels
 _FOLDER, _FILE = ("scratch", "pseudo_labels"), "sentences.jsonl"
 
 
 def write_pseudo_labels(config: Config, run: Run) -> None:
-    """Draw sentences of `llm.pseudo_labels.text`, none of them labelled, and write them with the small model's tags."""
+    """Draw sentences from `llm.pseudo_labels.text`, tag them with the small model, and write them.
+
+    Sentences that also occur in the labelled files are not drawn.
+    """
     settings = config.llm.pseudo_labels
     labelled = {sentence.text.strip() for sentence in data.read_part(run, data.ALL_PART)}
     texts = sample_distinct_sentences(

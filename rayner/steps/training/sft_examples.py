@@ -1,6 +1,7 @@
-"""The LLM's training examples: tokenised once by a Ray Data map and kept as Parquet, which every training worker reads.
+"""Make the LLM's training examples for supervised fine-tuning (SFT).
 
-Only the actors of the map load the retrieval index and embed sentences. A training worker reads token ids.
+The examples are tokenised once by Ray Data actors and stored as Parquet files, which every training worker reads. Only
+these actors load the retrieval index and embed sentences. A training worker reads only token ids.
 """
 
 from collections.abc import Sequence
@@ -28,22 +29,26 @@ from rayner.steps.loading import choose_instruction, load_retriever
 from rayner.steps.training.pseudo_labels import read_pseudo_labels
 from rayner.text.labelled_text import LabelledSentence
 
-# Sentences of a file. They are embedded file by file, so this number decides which share a batch of the encoder.
+# Sentences in one file. Sentences are embedded file by file, so this number affects which sentences share a batch of
+# the encoder.
 FILE_SENTENCES = 2_000
 SFT_SCHEMA = pa.schema(
     [
         pa.field("prompt", pa.list_(pa.int32()), nullable=False),  # token ids before the answer
         pa.field("answer", pa.list_(pa.int32()), nullable=False),  # token ids of the answer, without the end token
-        pa.field("allowed", pa.list_(pa.list_(pa.int32())), nullable=False),  # those allowed at each token of it
+        pa.field("allowed", pa.list_(pa.list_(pa.int32())), nullable=False),  # token ids allowed at each answer token
     ]
 )
 
 
 @dataclass(frozen=True)
 class SftSource:
-    """What training examples are made of, and where they are kept.
+    """The inputs of training examples, and the folder where the examples are stored.
 
-    base: checkpoint whose tokenizer spells them. sentences: `train` (labelled) or `pseudo_labels`.
+    base: checkpoint whose tokenizer encodes the examples.
+    part: which sentences are used: `train` (labelled) or `pseudo_labels`.
+    folder: folder of the Parquet files.
+    file_sentences: largest number of sentences in one file.
     """
 
     config: Config
@@ -54,9 +59,9 @@ class SftSource:
     file_sentences: int = FILE_SENTENCES
 
     def read_sentence_groups(self) -> list[list[LabelledSentence]]:
-        """Read the sentences in groups of `prompt.group` neighbours, which share their examples.
+        """Read the sentences in groups of `prompt.group` neighbours. A group shares its retrieved examples.
 
-        A sentence longer than `llm.max_chars` is split into windows first.
+        A sentence longer than `llm.max_chars` is first split into windows.
         """
         pseudo = self.part == "pseudo_labels"
         sentences = read_pseudo_labels(self.run) if pseudo else data.read_part(self.run, self.part)
@@ -69,13 +74,19 @@ class SftSource:
     def assign_groups_to_files(
         self, groups: Sequence[list[LabelledSentence]]
     ) -> dict[str, list[list[LabelledSentence]]]:
-        """Assign the groups to files of at most `file_sentences` sentences, by file name, in order."""
+        """Assign the groups, in order, to files of at most `file_sentences` sentences; return the groups by file name.
+
+        A file holds at least one group, even if the group is larger than `file_sentences`.
+        """
         size = max(1, self.file_sentences // self.config.prompt.group)
         return {f"{i // size:06d}.parquet": list(groups[i : i + size]) for i in range(0, len(groups), size)}
 
 
 def write_missing_sft_examples(source: SftSource) -> None:
-    """Tokenise the training sentences, each with its retrieved examples, by actors. Files that exist are kept."""
+    """Tokenise the training sentences with their retrieved examples, using Ray Data actors; keep files that exist.
+
+    Raises JobError if a file could not be written.
+    """
     files = source.assign_groups_to_files(source.read_sentence_groups())
     present = set(list_file_names(source.folder, "", ".parquet"))
     missing = [name for name in files if name not in present]
@@ -88,7 +99,7 @@ def write_missing_sft_examples(source: SftSource) -> None:
     dataset: ray.data.Dataset = ray.data.from_items(
         [{"file": name} for name in missing], override_num_blocks=len(missing)
     )
-    actor: Any = SftExampleWriter  # Ray's types know classes only by a protocol without arguments
+    actor: Any = SftExampleWriter  # Ray's types accept only classes whose constructor has no arguments
     remote: Any = {"num_cpus": score.cpus, "num_gpus": score.gpus or None, "max_restarts": score.max_restarts}
     written = dataset.map(
         actor,
@@ -120,9 +131,9 @@ class SftExampleWriter:
         )
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Write the file that the row names; return its number of sentences, or what failed.
+        """Write the file that the row names; return its number of sentences, or an error message.
 
-        Ray Data would wrap an exception raised here in one of its own, without the cause.
+        Errors are returned and not raised, because Ray Data would wrap an exception and lose its cause.
         """
         try:
             examples = build_group_examples(self.encoder, self.retriever, self.files[row["file"]])
@@ -136,9 +147,10 @@ class SftExampleWriter:
 def build_group_examples(
     encoder: PromptEncoder, retriever: ExampleRetriever, groups: Sequence[Sequence[LabelledSentence]]
 ) -> list[SftExample]:
-    """Build the training example of every sentence, in order. The sentences of a group share retrieved examples.
+    """Build a training example for every sentence, in order. The sentences of a group share retrieved examples.
 
-    No sentence is shown itself, its duplicates or a sentence of its group. Tagging builds its prompts in the same way.
+    The retrieved examples never include a sentence of the group or a duplicate of one. Prompts for tagging are built
+    in the same way.
     """
     retrieved = retriever.find_shared_examples([tuple(sentence.text for sentence in group) for group in groups])
     return [
@@ -155,7 +167,10 @@ def examples_to_table(examples: Sequence[SftExample]) -> pa.Table:
 
 
 class SftExamples:
-    """Training examples in a table of SFT_SCHEMA. Only those in use are Python lists, so that memory stays small."""
+    """Training examples, stored in a table of SFT_SCHEMA.
+
+    An example is converted to Python lists only when it is read, so the examples use little memory.
+    """
 
     def __init__(self, table: pa.Table) -> None:
         self._columns = [column.combine_chunks() for column in table.columns]
@@ -168,13 +183,13 @@ class SftExamples:
         return SftExample(prompt, answer, [tuple(tokens) for tokens in allowed])
 
     def count_tokens(self) -> list[int]:
-        """Return the number of tokens of every example, prompt and answer together."""
+        """Return the number of tokens of every example, counting prompt and answer."""
         prompt, answer, _ = self._columns
         total: list[int] = pc.add(pc.list_value_length(prompt), pc.list_value_length(answer)).to_pylist()
         return total
 
 
 def read_sft_examples(folder: StoragePath) -> SftExamples:
-    """Read the training examples that `write_missing_sft_examples` kept, in the order of the sentences."""
+    """Read the training examples that `write_missing_sft_examples` wrote, in the order of the sentences."""
     tables = [read_table(folder / name, SFT_SCHEMA) for name in sorted(list_file_names(folder, "", ".parquet"))]
     return SftExamples(pa.concat_tables([SFT_SCHEMA.empty_table(), *tables]))

@@ -1,4 +1,4 @@
-"""Training of a small model that trains in one process (a CRF, the user's own tagger), as one Ray task."""
+"""Train a small model in one Ray task, if it trains in one process (a CRF or the user's own tagger)."""
 
 from functools import partial
 from typing import Any
@@ -22,7 +22,7 @@ from rayner.text.tags import bmes_labels
 def train_in_one_process(config: Config, run: Run, trainer: OneProcessTrainer) -> dict[str, Any]:
     """Train the tagger in a Ray task and write `models/slm`.
 
-    Returns F1 on the held-out sentences, the seconds that training took and, where known, the number of parameters.
+    Returns the F1 on the dev sentences, the training time in seconds and, if it is known, the number of parameters.
     """
     status_path = run.path("train", "slm", STATUS_FILE)
     task = ray.remote(num_cpus=trainer.cpus, num_gpus=trainer.gpus)(_train_in_this_process)
@@ -34,7 +34,10 @@ def train_in_one_process(config: Config, run: Run, trainer: OneProcessTrainer) -
 
 
 def _train_in_this_process(config: Config, run: Run, status_path: StoragePath) -> dict[str, Any]:
-    """Train in this process. The trainer is made anew, since a plugin's functions may not be picklable."""
+    """Train the tagger in this process and return its results.
+
+    The trainer is loaded again here and not passed in, because a plugin's functions may not be picklable.
+    """
     start_logging()
     trainer = load_tagger_family(config).one_process_trainer
     if trainer is None:

@@ -1,7 +1,9 @@
-"""Training of the large model: on pseudo-labels, with all parameters, or as a LoRA adapter (method, section 3).
+"""Train the LLM in up to three stages (method, section 3).
 
-A model made from scratch is first trained with all its parameters, because LoRA on a frozen random base learns badly.
-A pretrained model gets LoRA at once. Each of these stages runs on Ray Train workers with DeepSpeed.
+The stages, in this order, are: all parameters on pseudo-labels, all parameters on the labelled sentences, and a LoRA
+adapter on the labelled sentences. The settings say which stages run. A model made from scratch needs a stage that
+trains all parameters, because LoRA on a frozen random model learns badly. A pretrained model usually needs LoRA only.
+Each stage runs on Ray Train workers with DeepSpeed.
 """
 
 import shutil
@@ -40,9 +42,10 @@ def collect_manifest_inputs(config: Config, run: Run) -> dict[str, Any]:
 
 
 def train_llm(config: Config, run: Run) -> dict[str, Any]:
-    """Train the LLM and write `models/llm`.
+    """Train the LLM, write `models/llm`, and return the losses and sizes by stage.
 
-    The folder holds `llm.json`, `base` if all parameters were trained, and `adapter` if LoRA was trained.
+    The folder holds `llm.json`. It also holds `base` if all parameters were trained on the labelled sentences, and
+    `adapter` if a LoRA adapter was trained.
     """
     step_inputs = collect_manifest_inputs(config, run)
     job = LlmTraining(config, run, json_digest(step_inputs))
@@ -53,8 +56,8 @@ def train_llm(config: Config, run: Run) -> dict[str, Any]:
 class LlmTraining:
     """The training stages of one LLM.
 
-    digest: of everything that the trained LLM depends on. It names checkpoints and training examples in the run folder,
-    so that an interrupted job finds its own.
+    digest: digest of everything that the trained LLM depends on. It is part of the names of checkpoints and training
+        examples in the run folder, so a job that resumes uses only files that were made with the same inputs.
     """
 
     config: Config
@@ -91,7 +94,7 @@ class LlmTraining:
         return {**result, "digest": folder_sha256(run.path("models", "llm"))}
 
     def _write_scratch_model(self) -> str:
-        """Write an untrained decoder whose vocabulary covers the training sentences; return its place."""
+        """Write an untrained decoder whose vocabulary covers the training sentences; return the path of its folder."""
         config, run = self.config, self.run
         sentences = data.read_part(run, "train") + (read_pseudo_labels(run) if config.llm.pseudo_labels.text else [])
         types = run.step_result("data")["types"]
@@ -100,13 +103,16 @@ class LlmTraining:
         return str(run.path("scratch", "llm"))
 
     def _write_examples_and_return_folder(self, base: str, part: str) -> StoragePath:
-        """Write the training examples of the `train` or `pseudo_labels` sentences and return their folder."""
+        """Write the training examples for one part of the sentences and return the folder of the examples.
+
+        part: `train` or `pseudo_labels`.
+        """
         folder = self.run.path("train", f"llm-examples-{part}-{self.digest}")
         write_missing_sft_examples(SftSource(self.config, self.run, base, part, folder))
         return folder
 
     def _train_stage(self, stage: TrainStage, target: Path) -> dict[str, Any]:
-        """Train one stage and copy the trained model, or adapter, to the folder `target`."""
+        """Train one stage and copy the trained model or adapter to the folder `target`; return its loss and epochs."""
         settings = {"config": self.config, "run": self.run, "stage": stage}
         name = f"llm-{stage.name}-{self.digest}"
         result = run_training(train_on_worker, settings, self.run, name, self.config.llm.workers)
@@ -117,7 +123,7 @@ class LlmTraining:
         return {"loss": result.metrics["loss"], "epochs": stage.epochs}
 
     def _write_description(self, folder: Path, base: str) -> None:
-        """Write `llm.json`, which says what `load_llm` has to load."""
+        """Write `llm.json`, which tells `load_llm` which model and adapter to load."""
         llm, types = self.config.llm, self.run.step_result("data")["types"]
         base_name = BASE_FOLDER if llm.full_epochs else str(Path(base).absolute()) if Path(base).is_dir() else base
         adapter = ADAPTER_FOLDER if llm.epochs else None
@@ -126,7 +132,10 @@ class LlmTraining:
 
 
 def check_and_measure_adapter(folder: Path) -> dict[str, Any]:
-    """Return the size of a saved adapter. Raises RuntimeError if a module of it has not learned anything."""
+    """Return the size of a saved LoRA adapter.
+
+    Raises RuntimeError if training left a module of the adapter unchanged, or if a weight is not finite.
+    """
     tensors = load_file(str(folder / "adapter_model.safetensors"))
     # LoRA's second matrix (`lora_B`) is zero until training changes it.
     ups = [tensor for name, tensor in tensors.items() if "lora_B" in name]

@@ -1,6 +1,7 @@
-"""Train the small model: an encoder on Ray Train workers, any other tagger in one Ray task.
+"""Train the small model (SLM).
 
-An encoder is trained on any number of CPU or GPU workers, and its best epoch is kept.
+An encoder is trained on any number of CPU or GPU workers with Ray Train, and its best epoch is kept. Any other tagger
+is trained in one Ray task.
 """
 
 import tempfile
@@ -38,7 +39,7 @@ def collect_manifest_inputs(config: Config, run: Run) -> dict[str, Any]:
 def train_slm(config: Config, run: Run, fold: int | None = None) -> dict[str, Any]:
     """Train the small model and write `models/slm`; return its F1 on the dev sentences and its size.
 
-    fold: see `data.read_and_split_labelled_files`.
+    fold: index of the fold whose sentences are left out of training; None trains on all training sentences.
     """
     data.read_and_split_labelled_files(config, run, fold)
 
@@ -65,7 +66,7 @@ def _train_encoder(config: Config, run: Run) -> dict[str, Any]:
 
 
 def _write_scratch_model(config: Config, run: Run) -> str:
-    """Write an untrained encoder whose vocabulary covers the training sentences; return its place."""
+    """Write an untrained encoder whose vocabulary covers the training sentences; return the path of its folder."""
     texts = [sentence.text for sentence in data.read_part(run, "train")]
     with replace_folder(run.path("scratch", "slm")) as folder:
         write_scratch_encoder(folder, texts, config.slm.scratch, config.seed)
@@ -73,7 +74,10 @@ def _write_scratch_model(config: Config, run: Run) -> str:
 
 
 def _train_on_worker(loop_settings: dict[str, Any]) -> None:
-    """Train the encoder on this worker. loop_settings: `config`, `run`, and `base`, the checkpoint to start from."""
+    """Train the encoder on this worker.
+
+    loop_settings: the keys `config`, `run` and `base` (the checkpoint from which training starts).
+    """
     config: Config = loop_settings["config"]
     run: Run = loop_settings["run"]
     rank, world_size = set_up_this_worker(config.slm.workers)
@@ -104,7 +108,7 @@ def _train_on_worker(loop_settings: dict[str, Any]) -> None:
 
 
 def _restore_and_count_epochs(tagger: EncoderTagger, optimizer: torch.optim.Optimizer, rank: int) -> int:
-    """Load the last checkpoint, if there is one; return the number of epochs that are done."""
+    """Load the last checkpoint, if there is one; return the number of finished epochs."""
     checkpoint = ray.train.get_checkpoint()
     if checkpoint is None:
         return 0
@@ -120,7 +124,10 @@ def _restore_and_count_epochs(tagger: EncoderTagger, optimizer: torch.optim.Opti
 def _save_and_report_checkpoint(
     tagger: EncoderTagger, optimizer: torch.optim.Optimizer, metrics: dict[str, Any], rank: int
 ) -> None:
-    """Report an epoch to Ray Train. The first worker adds a checkpoint: model (as users load it) and optimizer."""
+    """Report an epoch to Ray Train.
+
+    The first worker also reports a checkpoint. It holds the model, in the format that users load, and the optimizer.
+    """
     if rank:
         ray.train.report(metrics)
         return
