@@ -1,5 +1,6 @@
-"""Measure the speed of a run's models against other software (`make bench`, `jobs/bench.py`).
+"""Compare the speed of a run's models with other software (`make bench`, `jobs/bench.py`).
 
-Start with `benchmark.run_and_write_benchmark`. `timing` measures, `setup` loads what is measured, `peers` runs the
-other software, and each further module measures one part. Nothing that tags a corpus imports this room.
+Start with `benchmark.run_and_write_benchmark`. `setup` loads models and sentences, `timing` measures seconds, and
+`peers` runs the other software. Each of the other modules measures one part. The code that tags a corpus does not
+import this package.
 """

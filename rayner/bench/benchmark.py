@@ -1,4 +1,7 @@
-"""The whole benchmark: every part in order, on a run's models and real text, in one process."""
+"""Run the whole benchmark: measure every part in order with a run's models and real text.
+
+All parts run in one process, except vLLM and the optional comparison with Ray.
+"""
 
 from rayner.bench.decoding_speed import measure_decoding
 from rayner.bench.end_to_end import compare_ray_with_one_process
@@ -14,7 +17,7 @@ from rayner.runs.run_folder import Run, write_json
 
 
 def run_and_write_benchmark(config: Config, run: Run) -> list[BenchmarkRow]:
-    """Measure all parts, log the table, and write `bench.json` into the run folder."""
+    """Measure all parts, log the table, and write `bench.json` into the run folder; return the rows."""
     set_torch_threads(ALL_THREADS)
     setup = prepare_benchmark(config, run)
     rows: list[BenchmarkRow] = []

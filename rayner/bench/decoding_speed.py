@@ -1,4 +1,4 @@
-"""Decoding alone against other software, on the same prompts and the same answers."""
+"""Compare the speed of decoding alone with other software, on the same prompts and answers of the same length."""
 
 import statistics
 from collections.abc import Callable, Sequence
@@ -30,7 +30,11 @@ AIMS = {TRANSFORMERS: "2", "vLLM": "1.5"}
 
 
 def measure_decoding(setup: BenchmarkSetup) -> list[BenchmarkRow]:
-    """Time decoding with examples in batches and without examples one at a time; compare the two precisions."""
+    """Time decoding in two settings, and compare the answers in bfloat16 and float32.
+
+    The two settings are: prompts with examples, decoded in batches; and prompts without examples, decoded one at a
+    time. The drafts are the SLM's entities.
+    """
     config, llm, answered = setup.config, setup.ungated.engine.llm, setup.ungated.requests
     answer_lengths = [len(llm.build_grammar(request.text).spell_answer(request.draft)) for request in answered]
     segments = [segment for segment in setup.unit.segments if segment.text.strip()]
@@ -107,7 +111,10 @@ def _build_passes_row(prompts_label: str, answers: Sequence[LlmAnswer], answer_l
 def _compare_answers_in_both_precisions(
     config: Config, run: Run, llm: Llm, requests: Sequence[WindowRequest]
 ) -> BenchmarkRow:
-    """Count the answers that are equal in bfloat16 and float32: two orders of summation can flip a near tie."""
+    """Count the answers that are equal in bfloat16 and float32.
+
+    They can differ, because rounding can change which of two almost equally likely tokens comes first.
+    """
     other_dtype = "float32" if config.llm.dtype == "bfloat16" else "bfloat16"
     models = (llm, load_llm(replace(config, llm=replace(config.llm, dtype=other_dtype)), run))
     answers, other_answers = (

@@ -1,4 +1,4 @@
-"""Tagging a whole corpus with Ray against the same stages in one process."""
+"""Compare the time to tag a whole corpus with Ray and in one process without Ray."""
 
 import tempfile
 from dataclasses import replace
@@ -19,7 +19,7 @@ from rayner.steps.tag.units import fuse_and_write_unit, read_unit
 
 
 def compare_ray_with_one_process(config: Config, run: Run) -> list[BenchmarkRow]:
-    """Time `tag_corpus`, Ray's start included, against one process; once each."""
+    """Time `tag_corpus` and the same stages in one process. Each is timed once; Ray's start is included."""
     n_chars = survey_corpus(require_corpus(config.corpus), config.score.unit_chars).characters
     with tempfile.TemporaryDirectory() as folder:
         one_process = measure_seconds(partial(tag_in_one_process, config, run, Path(folder) / "one_process"))
@@ -30,7 +30,7 @@ def compare_ray_with_one_process(config: Config, run: Run) -> list[BenchmarkRow]
 
 
 def tag_in_one_process(config: Config, run: Run, out: Path) -> None:
-    """Run the stages of tagging one after the other, with all threads, and write the tables to `out`."""
+    """Run the stages of tagging one after another with all threads, and write the tables to `out`."""
     fusion = read_tuned_fusion(run)
     slm, llm = SlmStage(config, run), LlmStage(config, run, build_gate(config, fusion))
     set_torch_threads(ALL_THREADS)

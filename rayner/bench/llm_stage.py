@@ -1,4 +1,8 @@
-"""The LLM stage against the published way of running it: seconds, tokens and output."""
+"""Compare the LLM stage with the published method in time, tokens and output.
+
+A mode is a combination of gate (which sentences the LLM is asked about) and group size g (sentences that share
+retrieved examples). In the exact mode, the gate skips the LLM where no answer could change the output, and g = 1.
+"""
 
 import statistics
 from collections.abc import Callable
@@ -18,13 +22,15 @@ from rayner.bench.timing import (
 from rayner.decoding.drafting import draft_answer_tokens
 from rayner.modeling.batching import inference_batches
 
-SPEEDUP_AIMS, TOKEN_AIMS = ("3", "10", "25"), ("1/2", "1/10", "1/25")  # of the modes, in their order
+SPEEDUP_AIMS, TOKEN_AIMS = ("3", "10", "25"), ("1/2", "1/10", "1/25")  # for each mode, in order
 
 
 class PublishedMethod:
-    """The published way: every sentence, with examples of its own, decoded token by token by other software.
+    """The published method. The LLM is asked about every sentence, with examples retrieved for this sentence alone.
 
-    tokens: all tokens of prompts and answers.
+    Other software decodes the answers token by token.
+
+    tokens: number of tokens in all prompts and answers.
     """
 
     def __init__(self, ungated: ObservedStage) -> None:
@@ -46,19 +52,25 @@ class PublishedMethod:
         )
 
     def run_vllm(self, process: peers.VllmProcess) -> None:
-        """Retrieve examples, build the prompts, and generate with vLLM, which already has these prompts."""
+        """Retrieve examples, build the prompts, and generate with vLLM.
+
+        vLLM received the same prompts when its process started, so the prompts built here only count for the time.
+        """
         self.retrieve_and_build_prompts()
         process.time_generating_all()
 
     def retrieve_and_build_prompts(self) -> list[list[int]]:
-        """Return the prompt tokens of each sentence."""
+        """Retrieve examples for each sentence and return the token ids of its prompt."""
         texts = [request.text for request in self.requests]
         examples = self.retriever.find_examples(texts)
         return [self.llm.prompt_tokens(shown, text) for shown, text in zip(examples, texts, strict=True)]
 
 
 def measure_llm_stage(setup: BenchmarkSetup) -> list[BenchmarkRow]:
-    """Time the whole stage in each mode against the published way on the faster engine; compare tokens and output."""
+    """Compare the LLM stage in each mode with the published method, in time, tokens and output.
+
+    The time is compared with the published method on its faster engine.
+    """
     config, unit, modes, published = setup.config, setup.unit, setup.modes, PublishedMethod(setup.ungated)
     stages: dict[str, Callable[[], Any]] = {name: partial(mode.stage, unit) for name, mode in modes.items()}
     engines: dict[str, Callable[[], Any]] = {"transformers.generate": published.run_transformers}
@@ -96,7 +108,7 @@ def measure_llm_stage(setup: BenchmarkSetup) -> list[BenchmarkRow]:
 
 
 def _compare_exact_with_ungated_output(setup: BenchmarkSetup, exact: ObservedStage) -> BenchmarkRow:
-    """Count the sentences with the same fused entities in the exact mode and without gate and drafts."""
+    """Count the sentences whose fused entities are the same in the exact mode and without gate and drafts."""
     rule = load_benchmark_gate(setup.config, setup.run).rule
     plain_stage = build_llm_stage(setup.config, setup.run, None, use_drafts=False)
     pairs = zip(exact.segments, plain_stage(setup.unit).segments, strict=True)
@@ -108,7 +120,7 @@ def _compare_exact_with_ungated_output(setup: BenchmarkSetup, exact: ObservedSta
 
 
 def _compare_time_with_one_pass(setup: BenchmarkSetup, exact: ObservedStage) -> BenchmarkRow:
-    """Time the stage against one forward pass over its prompts and the needed part of its answers."""
+    """Compare the time of the stage with one forward pass over its prompts and the needed part of its answers."""
     engine, requests = exact.engine, exact.requests
     llm = engine.llm
     answers = [

@@ -1,4 +1,4 @@
-"""Other software that does the same work: transformers' generate and pipeline, vLLM."""
+"""Run other software that does the same work: `generate` and `pipeline` of transformers, and vLLM."""
 
 import json
 import os
@@ -22,10 +22,16 @@ from rayner.modeling.tensors import pad_rows
 def generate_with_transformers(
     llm: Llm, prompts: Sequence[Sequence[int]], answer_lengths: Sequence[int], batch_size: int
 ) -> int:
-    """Generate greedily in batches of similar length, and return the number of tokens written.
+    """Generate greedily in batches of sequences with similar lengths; return the number of generated tokens.
 
-    Every answer of a batch gets the length of the longest. No grammar binds the answers to the text, so transformers
-    spends no time on constraints.
+    All answers in a batch get the length of the longest one. No grammar constrains the answers, so transformers spends
+    no time on constraints.
+
+    Args:
+        llm: the model.
+        prompts: token ids of each prompt.
+        answer_lengths: number of tokens to generate for each prompt.
+        batch_size: number of prompts in a batch.
     """
     pad_token, n_written = llm.tokenizer.tokenizer.pad_token_id or 0, 0
     lengths = [len(prompt) + length for prompt, length in zip(prompts, answer_lengths, strict=True)]
@@ -46,7 +52,9 @@ def generate_with_transformers(
 class VllmProcess:
     """A process that runs `vllm_worker` with vLLM on the same checkpoint, prompts and answer lengths.
 
-    python: the interpreter of an environment with vllm. Raises ConfigError if vLLM does not start.
+    python: path of the Python interpreter in an environment with vLLM.
+
+    Raises ConfigError if vLLM does not start.
     """
 
     def __init__(self, python: str, llm: Llm, prompts: Sequence[Sequence[int]], answer_lengths: Sequence[int]) -> None:
@@ -61,7 +69,7 @@ class VllmProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            start_new_session=True,  # vLLM starts processes of its own, which must end with it
+            start_new_session=True,  # vLLM starts more processes, which must end with this one
             env={**os.environ, **vllm_settings},
         )
         task = {
@@ -74,7 +82,7 @@ class VllmProcess:
             raise ConfigError(f"bench.vllm_python: expected the python of an environment with vllm, found {python}")
 
     def time_generating_all(self) -> float:
-        """Generate all answers, and return the seconds by the clock of that process."""
+        """Generate all answers, and return the seconds that the vLLM process measured."""
         return float(self._send_line_and_read_reply("go"))
 
     def close(self) -> None:
@@ -96,7 +104,7 @@ class VllmProcess:
 def open_vllm(
     python: str | None, llm: Llm, prompts: Sequence[Sequence[int]], answer_lengths: Sequence[int]
 ) -> Iterator[VllmProcess | None]:
-    """Run vLLM while the block lasts. Yields None if `python` is None."""
+    """Run a vLLM process until the block ends. If `python` is None, yield None and run no process."""
     process = VllmProcess(python, llm, prompts, answer_lengths) if python else None
     try:
         yield process
@@ -106,6 +114,9 @@ def open_vllm(
 
 
 def load_token_classifier(folder: Path, device: torch.device) -> Callable[[Sequence[str], int], int]:
-    """Load a checkpoint into transformers' pipeline. The result takes texts and a batch size, and counts the texts."""
+    """Load a checkpoint into transformers' pipeline; return a function that runs it.
+
+    The function takes texts and a batch size, classifies the texts, and returns the number of results.
+    """
     classify = pipeline("token-classification", model=str(folder), device=device)
     return lambda texts, batch_size: len(list(classify(sorted(texts, key=len), batch_size=batch_size)))

@@ -1,4 +1,4 @@
-"""What shared examples and a budget change: F1 on the test sentences."""
+"""Measure F1 on the test sentences if sentences share examples, and if the LLM is asked about fewer sentences."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +12,12 @@ from rayner.text.predictions import SegmentPrediction
 
 
 def measure_f1_differences(setup: BenchmarkSetup) -> list[BenchmarkRow]:
-    """Compare F1 of the LLM with own and with shared examples, and fused F1 in each mode."""
+    """Compare F1 of the LLM alone and of both models fused, with shared examples and with fewer LLM requests.
+
+    In the LLM's F1, g sentences share their examples, or each sentence has examples of its own (g = 1). The fused F1
+    is compared in the same way. It is also compared with a run in which the LLM is asked only about the share
+    `bench.gate_share` of the sentences.
+    """
     config, run = setup.config, setup.run
     group, share, seed = config.bench.prompt_group, config.bench.gate_share, config.seed
     unit = score_with_slm(config, run, UnitSegments("test", score.read_unpredicted_segments(run, "test")))
@@ -49,7 +54,10 @@ def measure_f1_differences(setup: BenchmarkSetup) -> list[BenchmarkRow]:
 def _answer_with_shared_examples(
     setup: BenchmarkSetup, unit: UnitSegments, group_size: int
 ) -> Sequence[SegmentPrediction]:
-    """Add the LLM's answers to held-out sentences that share examples with their neighbours in the labelled file."""
+    """Add the LLM's answers to held-out sentences.
+
+    Groups of `group_size` neighbours in the labelled file share their examples.
+    """
     stage = setup.ungated.stage if group_size == 1 else build_llm_stage(setup.config, setup.run, None, group_size)
     return stage(
         replace(unit, texts_sharing_examples=score.find_texts_sharing_examples(setup.run, unit.segments, group_size))

@@ -1,4 +1,8 @@
-"""What the benchmark measures: sentences of the corpus, and the LLM stage in each mode."""
+"""Load what the benchmark measures: sentences of the corpus, and the LLM stage in each mode.
+
+A mode is a combination of gate (which sentences the LLM is asked about) and group size g (sentences that share
+retrieved examples).
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,15 +23,18 @@ from rayner.text.predictions import SegmentPrediction, empty_prediction
 from rayner.text.segmentation import bounds_without_whitespace, split_sentences
 from rayner.text.spans import Span, crop_spans
 
-ALL_THREADS = 2**10  # more than any machine has, so torch uses them all: the benchmark has the machine to itself
+ALL_THREADS = 2**10  # more than any machine has, so torch uses all of them: nothing else runs during the benchmark
 
 
 @dataclass(frozen=True)
 class ObservedStage:
-    """The LLM stage of one mode, and what it did on the sentences of the benchmark.
+    """The LLM stage of one mode, and its results on the sentences of the benchmark.
 
+    stage: the LLM stage.
+    engine: the decoding engine of the stage.
     segments: the sentences with the LLM's answers.
-    requests: what the LLM was asked, with its own answers as drafts.
+    requests: the requests of the LLM, with the LLM's own answers as drafts.
+    cost: number of batches, tokens and padding tokens that decoding took.
     """
 
     stage: LlmStage
@@ -39,10 +46,11 @@ class ObservedStage:
 
 @dataclass(frozen=True)
 class BenchmarkSetup:
-    """The sentences of the benchmark, scored by the small model, and the LLM stage in each mode.
+    """The sentences of the benchmark with the small model's predictions, and the LLM stage in each mode.
 
-    ungated: asked about every sentence, with examples for each alone.
-    modes: by name, from the exact mode to the one that saves most.
+    unit: the sentences with the small model's predictions.
+    ungated: the stage without a gate: the LLM is asked about every sentence, and no sentences share examples.
+    modes: the stages by name. The exact mode comes first, and the mode that saves the most comes last.
     """
 
     config: Config
@@ -53,7 +61,7 @@ class BenchmarkSetup:
 
 
 def prepare_benchmark(config: Config, run: Run) -> BenchmarkSetup:
-    """Load the models, score the sentences, and run each mode once."""
+    """Load the models, tag the sentences with the small model, and run each mode once."""
     unit = score_with_slm(config, run, UnitSegments("bench", read_first_sentences(config)))
     group, share = config.bench.prompt_group, config.bench.gate_share
     exact, budgeted = load_benchmark_gate(config, run), load_benchmark_gate(config, run, share=share)
@@ -88,7 +96,12 @@ def score_with_slm(config: Config, run: Run, unit: UnitSegments) -> UnitSegments
 
 
 def load_benchmark_gate(config: Config, run: Run, **gate_fields: Any) -> Gate:  # noqa: ANN401 - the fields of Gate
-    """Load the gate of the run's rule by regions, with `bench.gate_weight` as its lambda if that is set."""
+    """Load the gate for the run's fusion rule by conflict regions.
+
+    If `bench.gate_weight` is set, it replaces the rule's tuned weight (lambda).
+
+    gate_fields: `exact` and `share` of the gate.
+    """
     fusion = read_tuned_fusion(run)
     rule, budget = fusion.region_rule, fusion.budget
     if config.bench.gate_weight is not None:
@@ -101,7 +114,15 @@ def load_benchmark_gate(config: Config, run: Run, **gate_fields: Any) -> Gate:  
 def build_llm_stage(
     config: Config, run: Run, gate: Gate | None, group_size: int = 1, *, use_drafts: bool = True
 ) -> LlmStage:
-    """Build the LLM stage with this gate, `prompt.group` and `score.draft`."""
+    """Build an LLM stage from the settings, but with another gate, `prompt.group` and `score.draft`.
+
+    Args:
+        config: the settings.
+        run: the run whose models are loaded.
+        gate: the gate; None asks the LLM about every sentence.
+        group_size: replaces `prompt.group`, the number of sentences that share examples.
+        use_drafts: replaces `score.draft`, whether the SLM's entities serve as a draft of the answer.
+    """
     changed = replace(
         config, prompt=replace(config.prompt, group=group_size), score=replace(config.score, draft=use_drafts)
     )
@@ -109,9 +130,9 @@ def build_llm_stage(
 
 
 def run_and_observe_stage(stage: LlmStage, unit: UnitSegments) -> ObservedStage:
-    """Run a stage once over a unit and record what it was asked, what it answered and what it cost.
+    """Run an LLM stage once over a unit; record its answers, the requests of the LLM, and the cost of decoding.
 
-    Raises TypeError if the stage does not verify drafts.
+    Raises TypeError if the engine of the stage does not verify drafts.
     """
     engine = stage.engine
     if not isinstance(engine, DraftVerifyEngine):
@@ -134,5 +155,5 @@ def run_and_observe_stage(stage: LlmStage, unit: UnitSegments) -> ObservedStage:
 
 
 def fused_spans(segment: SegmentPrediction, rule: FusionRule) -> tuple[Span, ...]:
-    """Return the fused entities of a segment."""
+    """Return the spans of a segment's fused entities."""
     return tuple(entity.span for entity in rule.decide(segment))

@@ -1,4 +1,4 @@
-"""The small model against transformers' pipeline, in 32 and in 16 bits."""
+"""Compare the speed of the small model, in float32 and bfloat16, with transformers' pipeline."""
 
 import statistics
 from dataclasses import replace
@@ -19,11 +19,11 @@ from rayner.text.segmentation import bounds_without_whitespace
 
 DTYPES = ("float32", "bfloat16")
 PIPELINE = "transformers.pipeline"
-REPEATS = 4  # of the sentences, which are few for so fast a model
+REPEATS = 4  # the sentences are repeated, because a run over them once would be too short to time
 
 
 def measure_slm(setup: BenchmarkSetup) -> list[BenchmarkRow]:
-    """Time the encoder in characters a second, and compare its predictions in the two precisions."""
+    """Time the encoder in characters per second, and compare its predictions in float32 and bfloat16."""
     config = setup.config
     device, folder = resolve_device(config.device), setup.run.local_path("models", "slm")
     texts = [

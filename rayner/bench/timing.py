@@ -1,4 +1,4 @@
-"""Timing in turns, medians, and the rows of the benchmark's table."""
+"""Measure the times of functions in turns, and build the rows of the benchmark's table."""
 
 import statistics
 import time
@@ -13,9 +13,13 @@ _PAUSE_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class BenchmarkRow:
-    """A row of the table. `bench.json` holds the fields under these names.
+    """A row of the table. The fields have the same names in `bench.json`.
 
-    figure: what was measured; against: what it is compared with; value: the result; aim: the result that was aimed at.
+    figure: what was measured.
+    against: what it is compared with.
+    value: the result.
+    aim: the result that the project aims at.
+    remark: more details, such as the times behind a ratio.
     """
 
     figure: str
@@ -40,9 +44,14 @@ def format_markdown_table(rows: Sequence[BenchmarkRow]) -> str:
 
 
 def measure_median_seconds_in_turns(rounds: int, functions: Mapping[str, Callable[[], Any]]) -> dict[str, float]:
-    """Return the median seconds of each function. They run in turns, after one round that is not counted.
+    """Return the median seconds of each function. All functions run once in each round.
 
-    A pause before each lets threads of the one before, in any process, end their busy waiting.
+    The first round is not counted. Before each function there is a pause, so that threads of the previous function can
+    end their busy waiting. Such threads may be in other processes.
+
+    Args:
+        rounds: number of rounds that count.
+        functions: the functions by name.
     """
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for counted in (False, *[True] * rounds):
@@ -55,7 +64,10 @@ def measure_median_seconds_in_turns(rounds: int, functions: Mapping[str, Callabl
 
 
 def find_fastest_batch_size(run_with_batch_size: Callable[[int], Any]) -> int:
-    """Return the batch size with which a function of the batch size is fastest."""
+    """Return the batch size with which a function runs fastest.
+
+    run_with_batch_size: runs the work with the batch size that it gets as its argument.
+    """
     seconds = {size: measure_seconds(partial(run_with_batch_size, size)) for size in BATCH_SIZES}
     return min(seconds, key=lambda size: seconds[size])
 

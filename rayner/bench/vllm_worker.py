@@ -1,7 +1,8 @@
-"""Run vLLM for the benchmark, as a script in a process and an environment of its own (`peers.VllmProcess`).
+"""Run vLLM for the benchmark. `peers.VllmProcess` starts this script in a separate process and environment.
 
-The first line of its input is JSON {model, dtype, prompts, lengths}. For each further line it generates every answer,
-with vLLM's own batching and prefix caching, and writes the seconds.
+The first line of the input is a JSON object with the keys `model`, `dtype`, `prompts` and `lengths`. When vLLM is
+loaded, the script writes `ready`. For each further line, it generates all answers, with vLLM's own batching and prefix
+caching, and writes the time in seconds.
 """
 
 import json
@@ -12,8 +13,9 @@ from typing import Any
 
 
 def main() -> None:
-    """Read tasks from standard input and write seconds to standard output."""
-    # vLLM and its own process write to file descriptor 1. Keep that descriptor for the replies alone.
+    """Read the task from standard input, and write the seconds of each repetition to standard output."""
+    # vLLM also writes to file descriptor 1. Keep a copy of standard output for the replies, and send vLLM's text to
+    # standard error.
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     from vllm import LLM, SamplingParams

@@ -1,6 +1,6 @@
-"""Checks of a cluster before a long run (`rayner doctor`).
+"""Check a cluster before a long run (`rayner doctor`).
 
-Start at `checks.check_cluster`. It runs `probes` on every node, and `diagnosis` turns the facts into findings: pure
-functions without Ray. A new check needs a field in `node_facts.NodeFacts`, a probe, and a function in `diagnosis`.
-Only `cli` imports this room.
+Start at `checks.check_cluster`. It runs `probes` on every node and passes the collected facts to `diagnosis`, whose
+functions turn them into findings. These functions are pure and do not use Ray. To add a check, add a field to
+`node_facts.NodeFacts`, a probe, and a function in `diagnosis`. Only `cli` imports this package.
 """

@@ -1,4 +1,4 @@
-"""Check a cluster before a long run: gather facts from every node and pass them to `diagnosis`."""
+"""Check a cluster before a long run: collect facts from every node and pass them to `diagnosis`."""
 
 import contextlib
 import logging
@@ -35,13 +35,16 @@ from rayner.steps.requirements import (
 from rayner.steps.tag.tag_corpus import output_folder
 
 _PACKAGES = ("ray", "torch", "transformers", "peft", "deepspeed")
-_LOAD_SECONDS = 1800.0  # patience for the models of a run to load
+_LOAD_SECONDS = 1800.0  # time limit for loading the models of a run
 
 
 def check_cluster(config: Config) -> Iterator[Finding]:
-    """Run all checks, on the cluster at RAY_ADDRESS or on a local Ray that is started for them."""
+    """Run all checks and yield their findings.
+
+    The checks run on the cluster at RAY_ADDRESS. If RAY_ADDRESS is not set, a local Ray is started for them.
+    """
     address = os.environ.get("RAY_ADDRESS", "")
-    if re.fullmatch(r"[^/]+:\d+", address):  # where nothing listens, Ray itself would try for two minutes
+    if re.fullmatch(r"[^/]+:\d+", address):  # if nothing listens there, Ray would retry for two minutes
         error_text = probes.connection_error(address)
         if error_text:
             remedy = "start the head there (`ray start --head --port=6379`) and open its port"
@@ -116,10 +119,14 @@ def _probe_request(config: Config, dashboard_url: str) -> ProbeRequest:
 def _probe_run_folder_and_transfers(
     alive: Mapping[str, RayNode], nodes: Sequence[NodeFacts], run: Run | None
 ) -> tuple[list[NodeFacts], dict[str, str], dict[str, str]]:
-    """Let every node write a file into the run folder and read the files of the others; send each an object as well.
+    """Test whether all nodes share the run folder, and whether an object from the driver reaches each node.
 
-    Returns the nodes with their write errors, the read errors by `reader from writer`, and by node why the object did
-    not arrive.
+    If there is a run, every node writes a file into its folder and then reads the files of all nodes.
+
+    Returns:
+        The nodes with their write errors.
+        The read errors. A key names the reading and the writing node: `reader from writer`.
+        For each node that the object did not reach, the reason.
     """
     driver_object = ray.put(secrets.token_bytes(probes.OBJECT_BYTES))
     probe_files = None
@@ -153,7 +160,10 @@ def _check_resources(config: Config) -> Finding:
 
 
 def _check_estimated_needs(config: Config, nodes: Sequence[NodeFacts], run: Run | None) -> Iterator[Finding]:
-    """Check places for processes, memory, GPUs and disk against the sizes of models and inputs."""
+    """Estimate from the sizes of models and inputs what each stage needs, and check that the nodes provide it.
+
+    The checks cover places for processes, memory, GPUs and disk space.
+    """
     slm, llm = _try_read_model_size(config.slm.model, None), _try_read_model_size(config.llm.model, config)
     for key, model, size in (("slm.model", config.slm.model, slm), ("llm.model", config.llm.model, llm)):
         if size is None and model != "scratch":
@@ -164,7 +174,7 @@ def _check_estimated_needs(config: Config, nodes: Sequence[NodeFacts], run: Run 
     yield from diagnosis.check_gpus(needs, nodes)
     corpus_bytes = 0
     if config.corpus:
-        with contextlib.suppress(RaynerError):  # check_files reports inputs that do not exist
+        with contextlib.suppress(RaynerError):  # check_input_files_are_alike reports inputs that do not exist
             corpus_bytes = _total_bytes(text.path for text in list_text_files(config.corpus))
     disk_need = estimate_disk_need(
         config,
@@ -180,7 +190,10 @@ def _check_estimated_needs(config: Config, nodes: Sequence[NodeFacts], run: Run 
 
 
 def _try_read_model_size(model: str, config_if_llm: Config | None) -> ModelSize | None:
-    """Read the size of a checkpoint. None for a model made from scratch, and for one that check_models reports."""
+    """Read the size of a checkpoint; return None for a model from scratch or if its configuration cannot be read.
+
+    `check_checkpoint_configs_readable` reports a configuration that cannot be read.
+    """
     if model == "scratch":
         return None
     try:
@@ -190,7 +203,7 @@ def _try_read_model_size(model: str, config_if_llm: Config | None) -> ModelSize 
 
 
 def _total_bytes(paths: Iterable[str | StoragePath]) -> int:
-    """Add up the sizes of files. Those that do not exist are skipped, since check_files reports them."""
+    """Return the total size of files. Missing files are skipped; `check_input_files_are_alike` reports them."""
     total = 0
     for path in paths:
         with contextlib.suppress(OSError):
@@ -199,7 +212,7 @@ def _total_bytes(paths: Iterable[str | StoragePath]) -> int:
 
 
 def _check_trained_models(config: Config, run: Run, resources_ok: bool) -> Finding:
-    """Check that the models that the run has trained already can be loaded, on a node where scoring would load them."""
+    """Check that the models that the run has already trained can be loaded, with the GPUs that scoring would use."""
     if not resources_ok:
         remedy = "repair that first"
         return failed_finding("trained", "a node to load the run's models on", "too few resources (see above)", remedy)
@@ -215,7 +228,7 @@ def _check_trained_models(config: Config, run: Run, resources_ok: bool) -> Findi
 
 
 def _load_and_list_trained_models(config: Config, run: Run) -> str:
-    """Load what the run has trained; say what was loaded."""
+    """Load the models that the run has trained; return a text that lists them."""
     loaded = []
     if run.has_step("train_slm"):
         load_tagger(config, run)

@@ -1,4 +1,4 @@
-"""Judge the facts that the nodes report: each check takes facts and returns findings. `checks` gathers the facts."""
+"""Turn the facts that the nodes report into findings. Each check takes facts that `checks` collected."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +10,7 @@ from rayner.steps.requirements import DiskNeed, StageNeed, count_fitting_process
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the doctor's output: what is ok, or what is wrong and how to repair it."""
+    """One line of the doctor's output. It says what is fine, or what is wrong and how to repair it."""
 
     ok: bool
     subject: str
@@ -21,29 +21,29 @@ class Finding:
 
 
 def ok_finding(subject: str, message: str) -> Finding:
-    """Make a finding that nothing is wrong."""
+    """Make the finding of a check that passed."""
     return Finding(True, subject, message)
 
 
 def failed_finding(subject: str, expected: str, found: str, remedy: str) -> Finding:
-    """Make a finding that something is wrong."""
+    """Make the finding of a check that failed, with what was expected, what was found, and how to repair it."""
     return Finding(False, subject, f"expected {expected}, found {found}; {remedy}")
 
 
 def join_names(names: Iterable[str], limit: int = 5) -> str:
-    """Join the first names by commas and count the others."""
+    """Join the first `limit` names with commas and say how many more there are."""
     all_names = list(names)
     rest = f" and {len(all_names) - limit} more" if len(all_names) > limit else ""
     return ", ".join(all_names[:limit]) + rest
 
 
 def on_n_nodes(nodes: Sequence[NodeFacts]) -> str:
-    """Say on how many nodes, such as `on 1 node`."""
+    """Return the number of nodes in words, such as `on 1 node` or `on 3 nodes`."""
     return f"on {len(nodes)} node{'s' if len(nodes) > 1 else ''}"
 
 
 def list_nodes_by_value(value_by_node: Mapping[str, str]) -> str:
-    """List each value with the nodes that have it: `2.13.0 on a, b; 2.12.0 on c`. values: by node."""
+    """List each value with the nodes that have it, such as `2.13.0 on a, b; 2.12.0 on c`."""
     nodes_by_value: dict[str, list[str]] = {}
     for node, value in value_by_node.items():
         nodes_by_value.setdefault(value, []).append(node)
@@ -51,7 +51,12 @@ def list_nodes_by_value(value_by_node: Mapping[str, str]) -> str:
 
 
 def check_answers(alive: Sequence[str], failures: Mapping[str, str]) -> list[Finding]:
-    """Check that every node ran the doctor's task. failures: by node, why it did not."""
+    """Check that every node ran the doctor's task.
+
+    Args:
+        alive: names of the nodes that Ray counts as alive.
+        failures: for each node that did not run the task, the reason.
+    """
     if not failures:
         return [ok_finding("nodes", f"{len(alive)} answered: {join_names(alive)}")]
     remedy = "install rayner and its packages there, and open the ports between the nodes"
@@ -59,7 +64,10 @@ def check_answers(alive: Sequence[str], failures: Mapping[str, str]) -> list[Fin
 
 
 def check_versions(nodes: Sequence[NodeFacts]) -> list[Finding]:
-    """Check that all nodes have the same packages. Builds of one torch version for CPU and CUDA count as the same."""
+    """Check that all nodes have the same package versions.
+
+    A CPU build and a CUDA build of the same torch version count as the same version.
+    """
     findings = []
     for package in nodes[0].versions:
         versions = {node.name: node.versions[package] for node in nodes}
@@ -72,7 +80,10 @@ def check_versions(nodes: Sequence[NodeFacts]) -> list[Finding]:
 
 
 def check_placement(needs: Sequence[StageNeed], nodes: Sequence[NodeFacts]) -> list[Finding]:
-    """Check that all processes of a stage fit on the nodes at once, each with its CPUs and GPUs on one node."""
+    """Check that the nodes have room for all processes of each stage at once.
+
+    The CPUs and GPUs of one process must be on the same node.
+    """
     findings = []
     resources = [(node.cpus, node.gpus) for node in nodes]
     for need in needs:
@@ -86,9 +97,9 @@ def check_placement(needs: Sequence[StageNeed], nodes: Sequence[NodeFacts]) -> l
 
 
 def check_memory(needs: Sequence[StageNeed], nodes: Sequence[NodeFacts]) -> list[Finding]:
-    """Check that the processes that can run on a node at once fit its free memory.
+    """Check that the free memory of each node is enough for the processes that can run there at the same time.
 
-    Each training runs alone; the two stages of scoring run together.
+    Each training runs alone. The processes of scoring run together.
     """
     findings = []
     for stage, bytes_by_node in _stage_bytes_by_node(needs, nodes).items():
@@ -108,7 +119,10 @@ def check_memory(needs: Sequence[StageNeed], nodes: Sequence[NodeFacts]) -> list
 
 
 def _stage_bytes_by_node(needs: Sequence[StageNeed], nodes: Sequence[NodeFacts]) -> dict[str, list[int]]:
-    """Compute, for each stage and node, the bytes of as many processes as the node has places for."""
+    """Compute for each stage the bytes that its processes need on each node.
+
+    A node gets as many processes as it has room for, but no more than the stage has.
+    """
     resources = [(node.cpus, node.gpus) for node in nodes]
     totals: dict[str, list[int]] = {}
     for need in needs:
@@ -119,7 +133,7 @@ def _stage_bytes_by_node(needs: Sequence[StageNeed], nodes: Sequence[NodeFacts])
 
 
 def check_gpus(needs: Sequence[StageNeed], nodes: Sequence[NodeFacts]) -> list[Finding]:
-    """Check that torch sees the GPUs that Ray assigns, and that each stage's model fits the smallest of them."""
+    """Check that torch sees the GPUs that Ray assigns, and that each stage's model fits on the smallest GPU."""
     findings = []
     for node in nodes:
         if len(node.torch_gpus) < node.gpus:
@@ -144,7 +158,7 @@ def check_gpus(needs: Sequence[StageNeed], nodes: Sequence[NodeFacts]) -> list[F
 
 
 def check_input_files_are_alike(nodes: Sequence[NodeFacts]) -> list[Finding]:
-    """Check that every input exists on every node, and is the same file as on the first node."""
+    """Check that every input exists on every node, and that an input file has the same content on all nodes."""
     findings = []
     for path, state in nodes[0].file_states.items():
         states = {node.name: node.file_states[path] for node in nodes}
@@ -172,9 +186,12 @@ def check_checkpoint_configs_readable(nodes: Sequence[NodeFacts]) -> list[Findin
 
 
 def check_run_folder(root: str, nodes: Sequence[NodeFacts], read_errors: Mapping[str, str]) -> list[Finding]:
-    """Check that each node can write into the run folder and read what the others wrote.
+    """Check that each node can write into the run folder and read the files of the other nodes.
 
-    read_errors: by `reader from writer`.
+    Args:
+        root: the run folder.
+        nodes: the facts of the nodes, with their write errors.
+        read_errors: error messages. A key names the reading and the writing node: `reader from writer`.
     """
     subject = f"run {root}"
     write_errors = {node.name: node.write_error for node in nodes if node.write_error}
@@ -189,9 +206,14 @@ def check_run_folder(root: str, nodes: Sequence[NodeFacts], read_errors: Mapping
 
 
 def check_disk(need: DiskNeed, nodes: Sequence[NodeFacts], present_bytes: int = 0) -> list[Finding]:
-    """Check the free space for the run folder, the tagged corpus (both on the first node) and temporary folders.
+    """Check the free disk space for the run folder, the tagged corpus and temporary folders.
 
-    present_bytes: what the run folder holds already.
+    The run folder and the tagged corpus are checked on the first node, and the temporary folder on every node.
+
+    Args:
+        need: bytes that each folder needs.
+        nodes: the facts of the nodes.
+        present_bytes: size of the files that the run folder already holds.
     """
     needed = {"run": max(0, need.run_bytes - present_bytes), "out": need.out_bytes, "temporary": need.temporary_bytes}
     findings = []
@@ -215,13 +237,13 @@ def check_disk(need: DiskNeed, nodes: Sequence[NodeFacts], present_bytes: int = 
 
 
 def list_compilers(nodes: Sequence[NodeFacts]) -> list[Finding]:
-    """List the compilers of each node. None is needed: rayner switches off what DeepSpeed would compile."""
+    """List the compilers of each node. This always passes: rayner turns off the parts of DeepSpeed that compile."""
     tools = {node.name: ", ".join(f"{tool} {state}" for tool, state in node.tools.items()) for node in nodes}
     return [ok_finding("compiler", f"{list_nodes_by_value(tools)}; none is needed")]
 
 
 def check_token(nodes: Sequence[NodeFacts]) -> list[Finding]:
-    """Check that every node requires a token, has it, and that only the owner can read its file."""
+    """Check that every node requires a token and has one, and that only the owner can read the token's file."""
     modes = {node.name: node.token.auth_mode for node in nodes if node.token.auth_mode != "token"}
     if modes:
         found = list_nodes_by_value({name: f"RAY_AUTH_MODE={mode or '(unset)'}" for name, mode in modes.items()})
@@ -244,7 +266,11 @@ def check_token(nodes: Sequence[NodeFacts]) -> list[Finding]:
 
 
 def check_dashboard_exposure(url: str, nodes: Sequence[NodeFacts]) -> list[Finding]:
-    """Check that only this machine can reach the dashboard, which accepts jobs, or a private network with the token."""
+    """Check that only authorised users can reach the dashboard, because it accepts jobs.
+
+    The check passes if the dashboard listens only on the loopback address. It also passes if all nodes require the
+    token and the dashboard's node has no public address.
+    """
     if not url:
         return [ok_finding("dashboard", "none runs")]
     host = next((node for node in nodes if node.dashboard_addresses), None)
@@ -262,9 +288,12 @@ def check_dashboard_exposure(url: str, nodes: Sequence[NodeFacts]) -> list[Findi
 
 
 def check_ports(gcs_address: str, nodes: Sequence[NodeFacts], transfer_errors: Mapping[str, str]) -> list[Finding]:
-    """Check that every node reaches the head's port, and that objects travel between nodes.
+    """Check that every node can connect to the head's port, and that an object of the driver reaches every node.
 
-    transfer_errors: by node, why the driver's object did not arrive.
+    Args:
+        gcs_address: HOST:PORT of the head.
+        nodes: the facts of the nodes.
+        transfer_errors: for each node that the driver's object did not reach, the reason.
     """
     remedy = "open the ports between all nodes (of the head, node and object managers, and workers)"
     closed = {node.name: node.head_error for node in nodes if node.head_error}

@@ -1,19 +1,21 @@
-"""What a node reports to the doctor: plain records, filled in by `probes` and judged by `diagnosis`."""
+"""The facts that a node reports to the doctor. `probes` fills in these records, and `diagnosis` checks them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-MISSING = "nothing"  # the version of a package that is not installed, the state of a file that does not exist
-FOLDER = "a folder"  # the state of an input that is a folder
-DIGEST = "sha256 "  # begins the state of an input that is a file
+MISSING = "nothing"  # version of a package that is not installed, or state of a file that does not exist
+FOLDER = "a folder"  # state of an input that is a folder
+DIGEST = "sha256 "  # prefix of the state of an input that is a file
 
 
 @dataclass(frozen=True)
 class TokenStatus:
     """How a node is set up for Ray's token authentication.
 
-    auth_mode: RAY_AUTH_MODE. source: the file or environment variable that holds the token; present: whether it does.
-    mode: permissions of the file; None where there is no file.
+    auth_mode: value of RAY_AUTH_MODE.
+    source: file or environment variable in which Ray looks for the token.
+    present: whether the token is there.
+    mode: permissions of the file; None if there is no file.
     """
 
     auth_mode: str
@@ -24,7 +26,10 @@ class TokenStatus:
 
 @dataclass(frozen=True)
 class DiskSpace:
-    """Free bytes of the file system that holds a folder. device: its number, which differs between file systems."""
+    """The free space of the file system that holds a folder.
+
+    device: device number of the file system. Folders with the same number share the free space.
+    """
 
     folder: str
     free_bytes: int
@@ -33,13 +38,17 @@ class DiskSpace:
 
 @dataclass(frozen=True)
 class NodeFacts:
-    """What one node reports. An empty error means success.
+    """The facts that one node reports. An empty error message means success.
 
-    free_memory: bytes. torch_gpus: name and bytes of each GPU that torch sees.
-    tools: compilers, by name `found` or `none`.
-    file_states: by input path, DIGEST and the file's digest, FOLDER, or an error. model_errors: by setting.
-    disks: by use (`run`, `out`, `temporary`).
-    head_error: of a connection to the head's port. write_error: of writing into the run folder; None: not tried.
+    free_memory: free memory in bytes.
+    torch_gpus: name and memory (bytes) of each GPU that torch sees.
+    torch_gpus_error: why torch could not list the GPUs.
+    tools: for each compiler, `found` or `none`.
+    file_states: for each input path, its state: DIGEST and the file's digest, FOLDER, MISSING, or an error message.
+    model_errors: for each setting that names a checkpoint, the error of reading the checkpoint's configuration.
+    disks: free space for each use of a folder (`run`, `out`, `temporary`).
+    head_error: error of a connection to the head's port.
+    write_error: error of writing into the run folder; None if this was not tried.
     dashboard_addresses: addresses of this node on which the dashboard's port is open.
     has_public_address: whether the node has an address on the internet.
     """

@@ -1,4 +1,4 @@
-"""What runs on the nodes as Ray tasks: report facts about the node, and try the run folder."""
+"""The functions that the doctor runs as Ray tasks on each node. They collect facts and test the run folder."""
 
 import contextlib
 import hashlib
@@ -25,7 +25,7 @@ from rayner.runs.run_folder import file_sha256
 from rayner.runs.storage import remove_file, storage_path
 from rayner.steps import preflight
 
-OBJECT_BYTES = 1024**2  # too large for a message, so that it travels between object stores
+OBJECT_BYTES = 1024**2  # too large to be sent inside a message, so Ray copies it between object stores
 _LIST_GPUS = (
     "import json, torch; n = torch.cuda.device_count(); p = torch.cuda.get_device_properties;"
     "print(json.dumps([[p(i).name, p(i).total_memory] for i in range(n)]))"
@@ -34,9 +34,14 @@ _LIST_GPUS = (
 
 @dataclass(frozen=True)
 class ProbeRequest:
-    """What each node reports on. Paths are absolute, or URLs.
+    """What each node has to report. Paths are absolute paths or URLs.
 
-    models: checkpoint by setting. disks: folder by use; an empty one is the temporary folder.
+    files: paths of the inputs.
+    models: for each setting that names a checkpoint, the checkpoint.
+    disks: for each use (`run`, `out`, `temporary`), the folder. An empty string means the temporary folder.
+    gcs_address: HOST:PORT of the head.
+    dashboard_url: address of the dashboard; empty if none runs.
+    packages: packages whose versions are reported.
     """
 
     files: Sequence[str]
@@ -49,14 +54,26 @@ class ProbeRequest:
 
 @dataclass(frozen=True)
 class ProbeFiles:
-    """Test files for a folder: by the node that writes it, the name and the content of its file."""
+    """Test files that the nodes write into a folder.
+
+    folder: the folder, which all nodes should share.
+    files: for each node, the name and the content of the file that the node writes.
+    """
 
     folder: str
     files: Mapping[str, tuple[str, bytes]]
 
 
 def collect_node_facts(request: ProbeRequest, name: str, cpus: float, gpus: float, memory: float) -> NodeFacts:
-    """Collect the facts about this node. memory: bytes that Ray counts for it."""
+    """Collect the facts about this node.
+
+    Args:
+        request: what to report.
+        name: name of this node.
+        cpus: number of CPUs that Ray counts for this node.
+        gpus: number of GPUs that Ray counts for this node.
+        memory: bytes of memory that Ray counts for this node.
+    """
     torch_gpus, torch_gpus_error = _list_torch_gpus_or_error() if gpus else ([], "")
     versions = {"python": platform.python_version(), **{package: _version(package) for package in request.packages}}
     return NodeFacts(
@@ -79,7 +96,7 @@ def collect_node_facts(request: ProbeRequest, name: str, cpus: float, gpus: floa
 
 
 def last_error_line(error: Exception | str) -> str:
-    """Return the last line of an error, which says what happened; the lines before it are a traceback."""
+    """Return the last line of an error message. It says what happened; the lines before it are a traceback."""
     lines = str(error).strip().splitlines()
     return lines[-1].strip() if lines else type(error).__name__
 
@@ -92,7 +109,7 @@ def _version(package: str) -> str:
 
 
 def _code_digest() -> str:
-    """Return eight digits of a digest of rayner's code, which may differ between nodes under one version."""
+    """Return eight digits of a digest of rayner's code. The code may differ between nodes with the same version."""
     sha256 = hashlib.sha256()
     root = Path(rayner.__file__).parent
     for file in sorted(root.rglob("*.py")):
@@ -101,9 +118,9 @@ def _code_digest() -> str:
 
 
 def _list_torch_gpus_or_error() -> tuple[list[tuple[str, int]], str]:
-    """List the GPUs that torch sees, or return an error.
+    """List the GPUs that torch sees; return an error message if that fails.
 
-    Ray hides GPUs from a task that has none of them, so another process asks.
+    Ray hides the GPUs from a task that requests none, so a separate process without this restriction lists them.
     """
     env = {key: value for key, value in os.environ.items() if key != "CUDA_VISIBLE_DEVICES"}
     done = subprocess.run([sys.executable, "-c", _LIST_GPUS], env=env, capture_output=True, text=True, check=False)
@@ -113,7 +130,7 @@ def _list_torch_gpus_or_error() -> tuple[list[tuple[str, int]], str]:
 
 
 def _token_status() -> TokenStatus:
-    """Find this node's token where Ray looks for it. The token itself is not reported."""
+    """Look for this node's token in the places where Ray looks. The token itself is not reported."""
     auth_mode = os.environ.get("RAY_AUTH_MODE", "").lower()
     if os.environ.get("RAY_AUTH_TOKEN"):
         return TokenStatus(auth_mode, "RAY_AUTH_TOKEN", True)
@@ -153,13 +170,13 @@ def _disk_space(folder: str) -> DiskSpace:
 
 
 def nearest_existing_folder(folder: str) -> Path:
-    """Return the folder if it exists, else the nearest folder above it that does."""
+    """Return the folder if it exists, or else its nearest parent folder that exists."""
     path = Path(folder)
     return next(candidate for candidate in (path, *path.parents) if candidate.exists())
 
 
 def connection_error(address: str) -> str:
-    """Connect to HOST:PORT; return why that failed, or an empty text."""
+    """Connect to HOST:PORT; return an error message, or an empty string if it succeeds."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
@@ -190,19 +207,22 @@ def _own_addresses() -> list[str]:
 
 
 def try_write_probe_file(probe_files: ProbeFiles, node_name: str) -> str:
-    """Write the file of the node `node_name`; return why that failed, or an empty text."""
+    """Write the test file of the node `node_name`; return an error message, or an empty string if it succeeds."""
     file, content = probe_files.files[node_name]
     try:
         (storage_path(probe_files.folder) / file).write_bytes(content)
-    except Exception as error:  # object stores raise errors of their own
+    except Exception as error:  # each object store has its own error types
         return _error_text(error)
     return ""
 
 
 def compare_probe_files(probe_files: ProbeFiles | None, driver_object: bytes) -> dict[str, str]:
-    """Read the files of all nodes; return by node what is wrong with its file, or an empty text.
+    """Read the test files of all nodes; return an error message by node, which is empty if the file is correct.
 
-    driver_object: not used. Ray starts this task only when it has arrived on this node.
+    Args:
+        probe_files: the test files; None if there is no run folder to test.
+        driver_object: an object of the driver. It is not used, but Ray starts this task only after the object has
+            reached this node.
     """
     errors: dict[str, str] = {}
     if probe_files is None:
@@ -211,12 +231,12 @@ def compare_probe_files(probe_files: ProbeFiles | None, driver_object: bytes) ->
         try:
             same = (storage_path(probe_files.folder) / file).read_bytes() == content
             errors[name] = "" if same else "other bytes"
-        except Exception as error:  # as in write_probe_file
+        except Exception as error:  # as in try_write_probe_file
             errors[name] = _error_text(error)
     return errors
 
 
 def remove_probe_file(probe_files: ProbeFiles, node_name: str) -> None:
-    """Remove the file of the node `node_name`, if it was written."""
+    """Remove the test file of the node `node_name`, if it was written."""
     with contextlib.suppress(Exception):
         remove_file(storage_path(probe_files.folder) / probe_files.files[node_name][0])

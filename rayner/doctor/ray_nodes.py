@@ -1,4 +1,4 @@
-"""The nodes that Ray counts as alive, and one task on each of them."""
+"""List the nodes that Ray counts as alive, and run one task on each of them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _ANSWER_SECONDS = 180.0  # a node may have to import torch from slow storage
 
 @dataclass(frozen=True)
 class RayNode:
-    """A node with the resources that Ray counts for it. memory: bytes."""
+    """A node with the resources that Ray counts for it. Memory is in bytes."""
 
     node_id: str
     cpus: float
@@ -24,7 +24,10 @@ class RayNode:
 
 
 def list_alive_nodes() -> dict[str, RayNode]:
-    """List the nodes that are alive, by address; where two share one, also by id. The driver's node comes first."""
+    """Return the nodes that are alive, by name. The driver's node comes first.
+
+    The name of a node is its address. If several nodes share an address, part of the node's id is added.
+    """
     rows = [row for row in ray.nodes() if row["Alive"]]
     driver_node_id = ray.get_runtime_context().get_node_id()
     rows.sort(key=lambda row: (row["NodeID"] != driver_node_id, row["NodeManagerAddress"], row["NodeID"]))
@@ -45,9 +48,11 @@ def list_alive_nodes() -> dict[str, RayNode]:
 def run_on_each_node(
     nodes: Mapping[str, RayNode], function_and_arguments_for: Callable[[str], tuple[Any, ...]]
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Run a task on each node; return by node the results, and why there is none.
+    """Run a task on each node; return the results by node, and the errors by node where there is no result.
 
-    function_and_arguments_for: from a node's name, the function and its arguments.
+    Args:
+        nodes: the nodes by name.
+        function_and_arguments_for: takes a node's name and returns the function for its task, then the arguments.
     """
     refs = {}
     for name, node in nodes.items():

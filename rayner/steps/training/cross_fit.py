@@ -23,7 +23,7 @@ from rayner.text.predictions import SegmentPrediction
 
 
 def collect_manifest_inputs(config: Config, run: Run) -> dict[str, Any]:
-    """Return what the predictions of the folds depend on: the settings of the folds, and the inputs of step `score`."""
+    """Return what the folds' predictions depend on: the settings of this step, and the manifest of step `score`."""
     return {**step_settings(config, "cross_fit"), "score": run.digest_step_manifest("score")}
 
 

@@ -1,8 +1,8 @@
 """Pseudo-labels: unlabelled sentences that the small model tags, as first training text for an LLM from scratch.
 
 The labelled sentences are too few to teach a new decoder the language. The small model's tags on twenty thousand
-sentences of the corpus have errors, but the LLM learns characters, markup and most of the style from them. Afterwards
-it is trained on the gold sentences, which correct many of these errors (docs/log.md).
+sentences of the corpus have errors, but the LLM learns characters, markup and most of the style from them. Training on
+the gold sentences comes last (docs/log.md).
 """
 
 import ray
