@@ -32,6 +32,7 @@ def generate_with_transformers(
         prompts: token ids of each prompt.
         answer_lengths: number of tokens to generate for each prompt.
         batch_size: number of prompts in a batch.
+
     """
     pad_token, n_written = llm.tokenizer.tokenizer.pad_token_id or 0, 0
     lengths = [len(prompt) + length for prompt, length in zip(prompts, answer_lengths, strict=True)]

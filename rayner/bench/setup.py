@@ -122,6 +122,7 @@ def build_llm_stage(
         gate: the gate; None asks the LLM about every sentence.
         group_size: replaces `prompt.group`, the number of sentences that share examples.
         use_drafts: replaces `score.draft`, whether the SLM's entities serve as a draft of the answer.
+
     """
     changed = replace(
         config, prompt=replace(config.prompt, group=group_size), score=replace(config.score, draft=use_drafts)

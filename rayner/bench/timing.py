@@ -52,6 +52,7 @@ def measure_median_seconds_in_turns(rounds: int, functions: Mapping[str, Callabl
     Args:
         rounds: number of rounds that count.
         functions: the functions by name.
+
     """
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for counted in (False, *[True] * rounds):

@@ -127,6 +127,7 @@ def _probe_run_folder_and_transfers(
         The nodes with their write errors.
         The read errors. A key names the reading and the writing node: `reader from writer`.
         For each node that the object did not reach, the reason.
+
     """
     driver_object = ray.put(secrets.token_bytes(probes.OBJECT_BYTES))
     probe_files = None

@@ -56,6 +56,7 @@ def check_answers(alive: Sequence[str], failures: Mapping[str, str]) -> list[Fin
     Args:
         alive: names of the nodes that Ray counts as alive.
         failures: for each node that did not run the task, the reason.
+
     """
     if not failures:
         return [ok_finding("nodes", f"{len(alive)} answered: {join_names(alive)}")]
@@ -172,7 +173,7 @@ def check_input_files_are_alike(nodes: Sequence[NodeFacts]) -> list[Finding]:
 
 
 def check_checkpoint_configs_readable(nodes: Sequence[NodeFacts]) -> list[Finding]:
-    """Check that every node can read the configuration of every checkpoint that the settings name."""
+    """Check that every node can read the configuration file of each checkpoint that the settings name."""
     findings = []
     for key in nodes[0].model_errors:
         errors = {node.name: node.model_errors[key] for node in nodes if node.model_errors[key]}
@@ -192,6 +193,7 @@ def check_run_folder(root: str, nodes: Sequence[NodeFacts], read_errors: Mapping
         root: the run folder.
         nodes: the facts of the nodes, with their write errors.
         read_errors: error messages. A key names the reading and the writing node: `reader from writer`.
+
     """
     subject = f"run {root}"
     write_errors = {node.name: node.write_error for node in nodes if node.write_error}
@@ -214,6 +216,7 @@ def check_disk(need: DiskNeed, nodes: Sequence[NodeFacts], present_bytes: int = 
         need: bytes that each folder needs.
         nodes: the facts of the nodes.
         present_bytes: size of the files that the run folder already holds.
+
     """
     needed = {"run": max(0, need.run_bytes - present_bytes), "out": need.out_bytes, "temporary": need.temporary_bytes}
     findings = []
@@ -294,6 +297,7 @@ def check_ports(gcs_address: str, nodes: Sequence[NodeFacts], transfer_errors: M
         gcs_address: HOST:PORT of the head.
         nodes: the facts of the nodes.
         transfer_errors: for each node that the driver's object did not reach, the reason.
+
     """
     remedy = "open the ports between all nodes (of the head, node and object managers, and workers)"
     closed = {node.name: node.head_error for node in nodes if node.head_error}

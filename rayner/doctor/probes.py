@@ -73,6 +73,7 @@ def collect_node_facts(request: ProbeRequest, name: str, cpus: float, gpus: floa
         cpus: number of CPUs that Ray counts for this node.
         gpus: number of GPUs that Ray counts for this node.
         memory: bytes of memory that Ray counts for this node.
+
     """
     torch_gpus, torch_gpus_error = _list_torch_gpus_or_error() if gpus else ([], "")
     versions = {"python": platform.python_version(), **{package: _version(package) for package in request.packages}}
@@ -186,7 +187,7 @@ def connection_error(address: str) -> str:
 
 
 def _listening_addresses(url: str) -> list[str]:
-    """List the addresses on which this machine listens at the port of a URL."""
+    """List the IP addresses on which a process of this machine listens at the port of a URL."""
     port = url.rpartition(":")[2]
     if not port.isdigit():
         return []
@@ -223,6 +224,7 @@ def compare_probe_files(probe_files: ProbeFiles | None, driver_object: bytes) ->
         probe_files: the test files; None if there is no run folder to test.
         driver_object: an object of the driver. It is not used, but Ray starts this task only after the object has
             reached this node.
+
     """
     errors: dict[str, str] = {}
     if probe_files is None:

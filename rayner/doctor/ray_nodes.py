@@ -53,6 +53,7 @@ def run_on_each_node(
     Args:
         nodes: the nodes by name.
         function_and_arguments_for: takes a node's name and returns the function for its task, then the arguments.
+
     """
     refs = {}
     for name, node in nodes.items():

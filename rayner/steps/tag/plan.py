@@ -223,6 +223,7 @@ def group_segment_ends(segment_ends: Sequence[int], unit_chars: int, *, overfill
         unit_chars: the size of a run, in characters.
         overfill: if False, a run ends before the segment that would exceed `unit_chars`. If True, a run ends after
             the segment with which it reaches `unit_chars`.
+
     """
     runs: list[list[int]] = []
     run_start = 0

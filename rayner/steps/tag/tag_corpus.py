@@ -32,12 +32,12 @@ from rayner.steps.tag.llm_gate import Gate
 from rayner.steps.tag.plan import PlanSummary, find_changed_files, iter_plan_parts, write_plan_and_documents
 from rayner.steps.tag.units import fuse_and_write_unit, read_unit_by_name
 
-_MAX_UNKNOWN_SHARE = 0.05  # above it, the model was probably trained on another script
+_MAX_UNKNOWN_SHARE = 0.05  # with more unknown characters, the model was probably trained on another script
 _MAX_FILES_IN_MESSAGE = 5  # changed files that a message lists
 
 
 def collect_manifest_inputs(config: Config, run: Run) -> dict[str, Any]:
-    """Return what the tagged corpus depends on, except its texts."""
+    """Return the settings, versions and digests on which the tagged corpus depends, except those of its texts."""
     rule = read_tuned_fusion(run).chosen
     return {
         **step_settings(config, "tag_corpus"),
@@ -62,6 +62,7 @@ def tag_corpus(config: Config, run: Run) -> dict[str, Any]:
     Raises:
         ConfigError: if the output folder holds another corpus, or another job is working in it.
         TooManySetAsideError: if too many segments failed. All files are written before this is raised.
+
     """
     corpus = require_corpus(config.corpus)
     run.step_result("tune_fusion")  # raises ConfigError if no rule was tuned
@@ -79,7 +80,7 @@ def tag_corpus(config: Config, run: Run) -> dict[str, Any]:
 
 
 def _tag_and_write_record(config: Config, run: Run, corpus: str, out: StoragePath) -> RunRecord:
-    # The manifests of tagging are in the output folder: one run may tag several corpora.
+    # The manifests of tagging are in the output folder, because one run may tag several corpora.
     tagged, run_inputs = Run(out), collect_manifest_inputs(config, run)
     plan = _load_or_write_plan(config, run, corpus, tagged, run_inputs)
     all_inputs = {"corpus": plan.digest, **run_inputs}
@@ -115,7 +116,7 @@ def _load_or_write_plan(config: Config, run: Run, corpus: str, out_run: Run, run
     out = out_run.root
 
     def read_and_plan() -> dict[str, Any]:
-        # Imports torch, which the rest of this process does not need.
+        # This import loads torch, which the rest of this process does not need.
         from rayner.steps.loading import load_known_characters
 
         if list_file_names(out / "segments", "", ".parquet"):

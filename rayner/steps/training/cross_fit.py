@@ -23,7 +23,7 @@ from rayner.text.predictions import SegmentPrediction
 
 
 def collect_manifest_inputs(config: Config, run: Run) -> dict[str, Any]:
-    """Return what the folds' predictions depend on: the settings of this step, and the manifest of step `score`."""
+    """Return the settings of this step and the digest of step `score`, on which the folds' predictions depend."""
     return {**step_settings(config, "cross_fit"), "score": run.digest_step_manifest("score")}
 
 

@@ -25,6 +25,7 @@ def build_engine(config: Config, run: Run, base: str, *, lr: float, lora: bool, 
         lr: the peak learning rate.
         lora: if True, a new LoRA adapter is trained; if False, all parameters are trained.
         world_size: the number of training workers.
+
     """
     device = select_worker_device(config.device)
     if device.type == "cpu":
@@ -69,5 +70,5 @@ def deepspeed_config(config: Config, world_size: int) -> dict[str, Any]:
         "zero_optimization": zero,
         "zero_allow_untested_optimizer": True,
         "bf16": {"enabled": config.llm.dtype == "bfloat16"},
-        "steps_per_print": 2**31,  # never
+        "steps_per_print": 2**31,  # print nothing
     }

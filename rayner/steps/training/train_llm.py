@@ -31,7 +31,7 @@ from rayner.steps.training.sft_examples import SftSource, write_missing_sft_exam
 
 
 def collect_manifest_inputs(config: Config, run: Run) -> dict[str, Any]:
-    """Return what the trained LLM depends on."""
+    """Return the settings and digests on which the trained LLM depends."""
     steps, files = ["data"], {"model": model_digest(config.llm.model)}
     if llm_learns_from_retrieved_examples(config):
         steps.append("build_index")

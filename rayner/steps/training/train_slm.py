@@ -31,7 +31,7 @@ from rayner.text.tags import bmes_labels
 
 
 def collect_manifest_inputs(config: Config, run: Run) -> dict[str, Any]:
-    """Return what the trained tagger depends on."""
+    """Return the settings and digests on which the trained tagger depends."""
     files = load_tagger_family(config).digest_extra_training_files()
     return {**step_settings(config, "train_slm"), "data": run.digest_step_manifest("data"), **files}
 
