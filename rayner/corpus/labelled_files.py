@@ -1,7 +1,8 @@
 """Read labelled files without losing or changing a character.
 
-Real files are irregular (method, section 1). What can be read in only one way is read, and counted in
-`LabelledFile.faults`. Anything else raises a DataError of one line, `FILE:LINE: expected ..., found ...`.
+Real files have irregularities (method, section 1). If an irregularity has only one possible meaning, the file is read
+and the irregularity is counted in `LabelledFile.faults`. Any other irregularity raises a DataError with a message of
+one line: `FILE:LINE: expected ..., found ...`.
 """
 
 import operator
@@ -24,7 +25,7 @@ from rayner.text.subtoken_labels import expand_label
 from rayner.text.tags import scheme_marks_ends, split_tag, tags_to_spans
 
 BOM = "\ufeff"
-# Python's str.splitlines, and many an editor, breaks lines at these. Here they are characters like any other.
+# Python's str.splitlines and many editors break lines at these characters. Here they are ordinary characters.
 LINE_SEPARATORS = frozenset("\u2028\u2029\x85\x0b\x0c\x1c\x1d\x1e")
 _DOCSTART = "-DOCSTART-"
 _COLUMN_GAP = re.compile(r"[ \t]+")  # not \s: an ideographic space (U+3000) may be a token
@@ -35,20 +36,21 @@ def read_labelled_file(
 ) -> LabelledFile:
     r"""Read the characters and entities of a labelled file.
 
-    Lines end at `\n`; a `\r` before it belongs to the line end. Tags may have any spelling that `tags.split_tag` knows.
+    Lines end with `\n` or `\r\n`. Tags may have any spelling that `tags.split_tag` knows.
 
     Args:
         path: The file.
-        layout: `module:name`, a user's own reader (`read_with_custom_reader`), or one of LAYOUTS.
-            "evahan": a line is `char<TAB>tag`; the character is exactly one code point, which may be a tab or a space.
-            "conll": columns separated by spaces or tabs, equally many in each line. The first is a token, the last its
-            tag. The characters of a longer token get tags by `subtoken_labels.expand_label`. `-DOCSTART-` lines are
-            skipped.
-        types: The types that may occur; None for any.
+        layout: One of LAYOUTS, or `module:name` for a user's own reader (see `read_with_custom_reader`).
+            "evahan": Each line is `char<TAB>tag`. The character is one code point, which may be a tab or a space.
+            "conll": Columns are separated by spaces or tabs, and all lines have the same number of columns. The first
+            column is a token, the last column is the token's tag. If a token has several characters,
+            `subtoken_labels.expand_label` gives each character a tag. Lines that begin with `-DOCSTART-` are skipped.
+        types: The entity types that may occur. None allows all types.
 
     Raises:
-        DataError: The file cannot be read in this layout, or holds no character. The message names file and line.
-        ValueError: An unknown layout.
+        DataError: The file cannot be read in this layout, or it contains no characters. The message names the file and
+            the line.
+        ValueError: The layout is unknown.
 
     """
     if is_plugin_name(layout):
@@ -80,14 +82,16 @@ def read_with_custom_reader(path: str | StoragePath, reader: str, types: Collect
 
     Args:
         path: The file.
-        reader: `module:name` of the function. It takes the bytes of the file and returns the text and, for each entity,
-            (start, end, type) in code points. A ValueError or LookupError that it raises means a fault in the file.
-        types: The types that may occur; None for any.
+        reader: The function, as `module:name`. It takes the bytes of the file. It returns the text and, for each
+            entity, (start, end, type) with offsets in code points. It raises ValueError or LookupError if the file is
+            faulty.
+        types: The entity types that may occur. None allows all types.
 
     Raises:
-        ConfigError: There is no such function.
-        DataError: The function refuses the file or returns anything else; or an entity is empty, overlaps another or
-            leaves the text; or the LLM's markup cannot hold a type.
+        ConfigError: The function does not exist.
+        DataError: The function rejected the file or returned an unexpected value. Or an entity is empty, overlaps
+            another entity or exceeds the text. Or the text is empty. Or a type is not in `types`, or the LLM's markup
+            cannot represent it.
 
     """
     read = load_plugin("layout", reader, Callable, "a function of a file's bytes")
@@ -119,7 +123,7 @@ def read_with_custom_reader(path: str | StoragePath, reader: str, types: Collect
 
 @dataclass
 class _TaggedCharacters:
-    """What the lines of a file hold: characters with a tag each, and what stood between them."""
+    """The content of a file's lines: the characters, one tag for each character, and where the blank lines were."""
 
     chars: list[str] = field(default_factory=list)
     tags: list[str] = field(default_factory=list)
@@ -128,10 +132,11 @@ class _TaggedCharacters:
 
 
 def _has_bom(content: str, layout: str) -> bool:
-    r"""Whether the file's U+FEFF is a byte order mark, not its first character.
+    r"""Whether the file begins with a byte order mark (BOM), rather than with U+FEFF as its first character.
 
-    In the line `\ufeff\tO` it is the character, because as a mark it would leave a line without one. In
-    `\ufeff\t\tO` it is the mark, because as a character it would leave three columns. So every text survives an export.
+    In the line `\ufeff\tO`, U+FEFF is the character; if it were the BOM, the line would have no character. In
+    `\ufeff\t\tO`, U+FEFF is the BOM; if it were the character, the line would have three columns. So any exported text
+    can be read back.
     """
     if layout == "evahan" and content.startswith(f"{BOM}\t"):
         return content.startswith(f"{BOM}\t\t")
@@ -139,7 +144,7 @@ def _has_bom(content: str, layout: str) -> bool:
 
 
 def _split_lines_and_count_crlf(content: str) -> tuple[list[str], int]:
-    r"""Return the lines, and how many ended in `\r\n` rather than `\n`."""
+    r"""Return the lines, and the number of lines that ended in `\r\n` instead of `\n`."""
     *lines, last_line = content.split("\n")
     n_crlf = sum(line.endswith("\r") for line in lines)
     if n_crlf:
@@ -203,7 +208,7 @@ def _parse_conll(lines: Sequence[str], path: str | StoragePath, types: Collectio
 
 
 def _check_tag(location: str, tag: str, types: Collection[str] | None) -> None:
-    """Raise DataError for an unknown tag, or one of an unknown type."""
+    """Raise DataError if the tag is unknown or its type is not allowed."""
     try:
         entity_type = split_tag(tag)[1]
     except ValueError as error:
@@ -213,7 +218,7 @@ def _check_tag(location: str, tag: str, types: Collection[str] | None) -> None:
 
 
 def _check_type(location: str, entity_type: str, types: Collection[str] | None) -> None:
-    """Raise DataError for a type that the LLM's markup cannot hold, or that may not occur."""
+    """Raise DataError if the LLM's markup cannot represent the type, or if the type is not in `types`."""
     if not is_markup_type(entity_type):
         raise DataError(f"{location}: expected a type without white space, <, >, / and &, found {entity_type!r}")
     if types is not None and entity_type not in types:
@@ -231,5 +236,5 @@ def _count_odd_characters_by_group(text: str) -> dict[str, int]:
 
 
 def _quote_line(line: str, max_chars: int = 40) -> str:
-    """Return a line for a message, cut if it is long."""
+    """Return a line in quotes for a message, shortened if it is long."""
     return repr(line) if len(line) <= max_chars else f"{line[:max_chars]!r}..."

@@ -1,4 +1,4 @@
-"""Labelled sentences: cut out of labelled files, divided into training, dev and test, and kept as JSON lines."""
+"""Split labelled texts into sentences, divide the sentences into train, dev and test, and store them as JSON lines."""
 
 import hashlib
 import heapq
@@ -15,7 +15,7 @@ from rayner.text.spans import Span, sort_and_check_spans
 def split_labelled_text(text: str, spans: Sequence[Span]) -> list[LabelledSentence]:
     """Split a labelled text into sentences with their entities. Sentences that share an entity stay together.
 
-    Joined, they are the text, and every entity is in exactly one of them.
+    The sentences joined are the text. Every entity is in exactly one sentence.
     """
     sentences: list[LabelledSentence] = []
     remaining = list(reversed(sort_and_check_spans(spans, len(text))))
@@ -39,7 +39,8 @@ def split_train_dev_test(
 ) -> dict[str, list[LabelledSentence]]:
     """Divide sentences into `train`, `dev` and `test` at random. Their order is kept.
 
-    Distinct texts are drawn, and all copies of a text go into one part: no sentence is both trained on and tested on.
+    All copies of a text go into the same part, so no sentence is in both the training part and the test part. The
+    shares refer to distinct texts.
     """
     texts = _shuffle_distinct_texts(sentences, seed)
     n_dev, n_test = round(len(texts) * dev_share), round(len(texts) * test_share)
@@ -53,9 +54,9 @@ def split_train_dev_test(
 
 
 def split_folds(sentences: Sequence[LabelledSentence], n_folds: int, seed: int) -> list[list[LabelledSentence]]:
-    """Divide sentences at random into folds of about as many distinct texts each. Their order is kept.
+    """Divide sentences at random into folds with roughly equal numbers of distinct texts. Their order is kept.
 
-    All copies of a text go into one fold.
+    All copies of a text go into the same fold.
     """
     fold_by_text = {text: i % n_folds for i, text in enumerate(_shuffle_distinct_texts(sentences, seed))}
     return [[sentence for sentence in sentences if fold_by_text[sentence.text] == i] for i in range(n_folds)]
@@ -76,17 +77,17 @@ def sample_distinct_sentences(
     exclude: Collection[str] = frozenset(),
     min_chars: int = 8,
 ) -> list[str]:
-    """Sample at most n distinct sentences of the texts at random, without the white space at their edges.
+    """Sample at most n distinct sentences from the texts at random, without the white space at their edges.
 
-    The order is random, too. Memory is needed for n sentences, not for the texts.
+    The order of the sentences is random, too. The function keeps at most n sentences in memory.
 
     Args:
-        texts: Where the sentences come from; their order does not matter.
-        n: How many.
-        seed: A sentence's random number depends on it and on the sentence.
-        max_chars: The longest sentence.
+        texts: The texts to sample from. Their order does not matter.
+        n: The maximum number of sentences.
+        seed: The random seed. A sentence's random number depends on the seed and on the sentence.
+        max_chars: The maximum length of a sentence.
         exclude: Sentences to leave out.
-        min_chars: The shortest sentence.
+        min_chars: The minimum length of a sentence.
 
     """
     heap: list[tuple[int, str]] = []  # the n smallest random numbers so far, negated: the largest comes first
@@ -109,7 +110,7 @@ def sample_distinct_sentences(
 
 
 def write_labelled_sentences(path: Path, sentences: Iterable[LabelledSentence]) -> None:
-    """Write a JSON object a line, with the text and the spans of a sentence."""
+    """Write the text and the spans of each sentence as a JSON object, one on each line."""
     with open(path, "w", encoding="utf-8", newline="\n") as lines:
         for sentence in sentences:
             spans = [[span.start, span.end, span.type] for span in sentence.spans]
@@ -117,7 +118,7 @@ def write_labelled_sentences(path: Path, sentences: Iterable[LabelledSentence]) 
 
 
 def read_labelled_sentences(path: Path) -> list[LabelledSentence]:
-    """Read what `write_labelled_sentences` wrote. Raises OSError, or ValueError for any other content."""
+    """Read a file that `write_labelled_sentences` wrote. Raises OSError, or ValueError for other content."""
     with open(path, encoding="utf-8", newline="\n") as lines:
         rows = [json.loads(line) for line in lines]
     try:

@@ -1,6 +1,6 @@
-"""Predictions as Arrow tables, as they are stored in `scores/*.parquet`.
+"""Convert predictions to Arrow tables and back. The tables are stored in `scores/*.parquet`.
 
-Tables are built by columns, not by rows, because there may be millions of segments.
+Tables are built column by column, not row by row, because there may be millions of segments.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,7 +21,7 @@ _SPANS = pa.list_(pa.struct(_SPAN))
 _LLM_SPANS = pa.list_(pa.struct([*_SPAN, ("category", pa.float64()), ("boundary", pa.float64())]))
 _FLOATS = pa.list_(pa.float32())
 
-# `llm_spans` and `decisions` are null if there is no LLM answer. Offsets of spans count from the segment's start.
+# `llm_spans` and `decisions` are null if there is no LLM answer. Span offsets count from the start of the segment.
 PREDICTION_SCHEMA = pa.schema(
     [
         ("doc_id", pa.string()),
@@ -31,7 +31,7 @@ PREDICTION_SCHEMA = pa.schema(
         ("gold", _SPANS),
         ("slm_spans", _SPANS),
         ("entropy", _FLOATS),
-        ("log_probs", _FLOATS),  # [n_chars * n_labels], row by row; null if they were not kept
+        ("log_probs", _FLOATS),  # shape [n_chars * n_labels], row by row; null if not kept
         ("llm_spans", _LLM_SPANS),
         ("decisions", _FLOATS),  # `LlmAnswer.slot_probs`
         ("passes", pa.int32()),
@@ -42,7 +42,7 @@ PREDICTION_SCHEMA = pa.schema(
 
 
 def predictions_to_table(segments: Sequence[SegmentPrediction]) -> pa.Table:
-    """Return the segments as a table of `PREDICTION_SCHEMA`, in order."""
+    """Return the segments, in order, as a table with the schema `PREDICTION_SCHEMA`."""
     answers = [segment.llm for segment in segments]
     columns = [
         [segment.doc_id for segment in segments],
@@ -71,18 +71,21 @@ def predictions_to_table(segments: Sequence[SegmentPrediction]) -> pa.Table:
 
 
 def predictions_from_table(table: pa.Table) -> list[SegmentPrediction]:
-    """Return the segments of a table; exact inverse of `predictions_to_table`. Raises KeyError for a missing column."""
+    """Return the segments of a table that `predictions_to_table` made. Raises KeyError if a column is missing."""
     batches = table.select(PREDICTION_SCHEMA.names).to_batches()
     return [segment for batch in batches for segment in _predictions_from_batch(batch)]
 
 
 def read_predictions(path: Path) -> list[SegmentPrediction]:
-    """Read the segments of a file of `PREDICTION_SCHEMA`. Raises DataError, naming the file, for any other."""
+    """Read the segments of a Parquet file.
+
+    Raises DataError, which names the file, if it does not have the columns of `PREDICTION_SCHEMA`.
+    """
     return predictions_from_table(read_table(path, PREDICTION_SCHEMA))
 
 
 def _cut_into_lists(values: pa.Array, sizes: Iterable[int], list_type: pa.ListType, valid: Sequence[bool]) -> pa.Array:
-    """Cut `values` into consecutive lists of the given sizes; a list that is not valid becomes null."""
+    """Split `values` into consecutive lists of the given sizes. A list whose entry in `valid` is false becomes null."""
     offsets = pa.array(list(accumulate(sizes, initial=0)), pa.int32())
     mask = None if all(valid) else pa.array([not ok for ok in valid], pa.bool_())
     return pa.ListArray.from_arrays(offsets, values, type=list_type, mask=mask)
@@ -144,7 +147,7 @@ def _llm_entity(start: int, end: int, entity_type: str, category_prob: float, bo
 
 
 def _build_objects_from_structs(lists: pa.ListArray, build_object: Callable[..., Any]) -> list[tuple[Any, ...]]:
-    """Build an object from the fields of each struct; return them by list, () for null."""
+    """Build an object from the fields of each struct. Return a tuple of objects for each list, () for a null list."""
     structs, offsets = _flatten_lists_with_offsets(lists)
     objects = [
         build_object(*fields) for fields in zip(*(column.to_pylist() for column in structs.flatten()), strict=True)
@@ -153,16 +156,19 @@ def _build_objects_from_structs(lists: pa.ListArray, build_object: Callable[...,
 
 
 def _read_float_lists(lists: pa.ListArray) -> list[npt.NDArray[np.float32]]:
-    """Return an array for each list, empty for null; copies, so that no segment keeps its whole batch in memory."""
+    """Return an array for each list, an empty array for a null list.
+
+    The arrays are copies, so that a segment does not keep the data of its whole batch in memory.
+    """
     values, offsets = _flatten_lists_with_offsets(lists)
     flat = values.to_numpy(zero_copy_only=False)
     return [flat[start:end].copy() for start, end in pairwise(offsets)]
 
 
 def _flatten_lists_with_offsets(lists: pa.ListArray) -> tuple[pa.Array, list[int]]:
-    """Return the values of all lists, and the offset at which each list starts, with the end of the last one.
+    """Return the values of all lists joined, the start offset of each list, and the end offset of the last list.
 
-    A slice of a table shares the values of the whole table; only its own values are returned.
+    If the lists are a slice of a table, they share the values of the whole table. Only the slice's values are returned.
     """
     offsets = lists.offsets.to_numpy()
     return lists.values.slice(offsets[0], offsets[-1] - offsets[0]), (offsets - offsets[0]).tolist()

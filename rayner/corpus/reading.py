@@ -1,4 +1,4 @@
-"""Reading plain texts, to tag them or to train on them: in order, by threads that read ahead."""
+"""Read plain texts to tag them or to train on them. Threads read ahead, and the texts come in order."""
 
 import hashlib
 from collections import Counter, deque
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from rayner.corpus.text_files import TextFile, decode_utf8, list_text_files, read_bytes
 from rayner.errors import ConfigError, DataError
 
-_THREADS = 8  # an object store is slow to answer, but answers many requests at once
+_THREADS = 8  # an object store answers slowly, but it answers many requests at the same time
 MAX_UNLABELLED_CHARS = 100_000_000  # the rest of the unlabelled text is not read
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Document:
-    """A document as it was read. sha256: of its file, hexadecimal."""
+    """A document as it was read. `sha256` is the SHA-256 of its file, in hexadecimal."""
 
     doc_id: str
     path: str
@@ -28,9 +28,11 @@ class Document:
 
 @dataclass
 class CorpusSurvey:
-    """What was found while a corpus was read; it grows with each document.
+    """Counts and problems of a corpus, updated with each document that is read.
 
-    units: how many the plan has; unread: reason by path; empty: paths of files without text.
+    units: The number of units of work in the plan.
+    unread: For each file that could not be read, the reason.
+    empty: The paths of the files without text.
     """
 
     documents: int = 0
@@ -43,11 +45,11 @@ class CorpusSurvey:
 
     @property
     def digest(self) -> str:
-        """Return the digest of the texts, their names and their order."""
+        """Return a digest that depends on the texts, their names and their order."""
         return str(self._digest.hexdigest())
 
     def add(self, document: Document) -> None:
-        """Count a document."""
+        """Add a document to the counts and to the digest."""
         self.documents += 1
         self.characters += len(document.text)
         self.char_counts.update(document.text)
@@ -56,20 +58,20 @@ class CorpusSurvey:
         self._digest.update(f"{document.doc_id}\0{document.sha256}\n".encode())
 
     def compute_unknown_char_share(self, known_characters: Container[str]) -> float:
-        """Return the share of the characters, without white space, that are not among `known_characters`."""
+        """Return the share of the characters that are not in `known_characters`. White space does not count."""
         counts = {char: n for char, n in self.char_counts.items() if not char.isspace()}
         return sum(n for char, n in counts.items() if char not in known_characters) / max(1, sum(counts.values()))
 
 
 def require_corpus(corpus: str | None) -> str:
-    """Return the path of the corpus to tag, the setting `corpus`. Raises ConfigError if there is none."""
+    """Return the path of the corpus to tag (the setting `corpus`). Raises ConfigError if the setting is empty."""
     if not corpus:
         raise ConfigError("corpus: expected a text file or a folder of .txt files, found none")
     return corpus
 
 
 def read_documents(corpus: str, survey: CorpusSurvey) -> Iterator[Document]:
-    """Read the documents of a corpus in order and count them in `survey`, which also lists unreadable files.
+    """Yield the documents of a corpus in order. `survey` counts them and lists the unreadable files.
 
     Raises DataError if no file can be read.
     """
@@ -113,7 +115,7 @@ def read_document_or_problem(file: TextFile) -> tuple[TextFile, Document | str]:
 
 
 def map_in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Call a function on each item, in threads that work a few items ahead; yield the results in order."""
+    """Call a function on each item and yield the results in order. Threads work a few items ahead."""
     with ThreadPoolExecutor(_THREADS) as pool:
         pending: deque[Future[Result]] = deque()
         for item in items:
@@ -125,5 +127,5 @@ def map_in_threads(function: Callable[[Item], Result], items: Iterable[Item]) ->
 
 
 def sha256_of_text(text: str) -> str:
-    """Return the SHA-256 of a text in UTF-8, in hexadecimal: the digest of its file."""
+    """Return the SHA-256 of a text encoded as UTF-8, in hexadecimal. It equals the digest of the text's file."""
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""The record of a tagging: `run.json` beside the tables says what they were made with and what they hold."""
+"""Read and write `run.json`: the settings, models and inputs that made a tagged corpus, and counts of its content."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,11 +14,13 @@ RUN_RECORD_FILE = "run.json"
 
 @dataclass(frozen=True)
 class CorpusCounts:
-    """What the tables of a tagged corpus hold.
+    """Counts of the content of a tagged corpus.
 
-    gated: segments that the LLM was not asked about; set_aside: segments that failed; passes: forward passes of the
-    LLM; decided_by: entities by `decided_by`; unknown_share: share of the characters that the small model does not
-    know.
+    gated: Segments for which the gate decided not to ask the LLM.
+    set_aside: Segments that failed.
+    passes: Forward passes of the LLM.
+    decided_by: The number of entities for each value of `decided_by`.
+    unknown_share: The share of the characters that the small model does not know.
     """
 
     documents: int
@@ -34,12 +36,16 @@ class CorpusCounts:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """Everything in `run.json`.
+    """The content of `run.json`.
 
-    inputs: digests of all that the tags depend on; models: the digest of each trained step; rule: the fusion rule, as
-    `rule_summary` gives it; basis: the softmax that the LLM's probabilities come from; unread: reason by file; empty:
-    files without text; changed: files that changed while the corpus was tagged; seconds: duration of the call that
-    finished the tagging.
+    inputs: Digests of everything that the tags depend on.
+    models: The digest of each trained step.
+    rule: The fusion rule, as `rule_summary` returns it.
+    basis: The softmax that the LLM's probabilities come from.
+    unread: For each file that could not be read, the reason.
+    empty: The files without text.
+    changed: The files that changed while the corpus was tagged.
+    seconds: The duration of the call that finished the tagging.
     """
 
     config: dict[str, Any]
@@ -61,7 +67,7 @@ class RunRecord:
 
     @classmethod
     def from_json(cls, content: dict[str, Any], path: str = RUN_RECORD_FILE) -> "RunRecord":
-        """Read what `to_json` returned. Raises ConfigError, naming `path`, for another version or other keys."""
+        """Build a record from what `to_json` returned. Raises ConfigError if the format version or the keys differ."""
         check_format_version(content, FORMAT_VERSION, path, "use that version, or tag the corpus again")
         fields = {key: value for key, value in content.items() if key != "format_version"}
         try:
@@ -76,6 +82,6 @@ def write_run_record(tagged: StoragePath, record: RunRecord) -> None:
 
 
 def read_run_record(tagged: StoragePath) -> RunRecord:
-    """Read `run.json` of a tagged corpus. Raises ConfigError for another version, OSError if it is missing."""
+    """Read `run.json` of a tagged corpus. Raises ConfigError if its format differs, OSError if it is missing."""
     path = tagged / RUN_RECORD_FILE
     return RunRecord.from_json(read_json(path), str(path))

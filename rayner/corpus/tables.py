@@ -2,9 +2,10 @@
 
     OUT/documents/*.parquet  OUT/entities/*.parquet  OUT/segments/*.parquet
 
-The three folders hold files of the same names, one per unit of work; sorted by name they are in corpus order. The row
-of a document is in the file where it begins. The entities and segments of a long document may continue in the next
-files. All offsets are code points, half-open, in the document's unchanged text.
+The three folders contain files with the same names, one file for each unit of work. The files sorted by name are in
+corpus order. A long document may extend over several files: its row in `documents` is in the first of these files, and
+its entities and segments may continue in the next files. All offsets count code points in the document's unchanged
+text; `start` is included, `end` is not.
 """
 
 from collections.abc import Iterator, Sequence
@@ -55,7 +56,7 @@ SEGMENT_SCHEMA = pa.schema(
         _required("doc_id", pa.string()),
         _required("start", pa.int64()),
         _required("end", pa.int64()),
-        _required("gated", pa.bool_()),  # the LLM was not asked
+        _required("gated", pa.bool_()),  # the gate decided not to ask the LLM
         _required("passes", pa.int32()),  # forward passes of the LLM
         pa.field("error", pa.string()),  # why the segment was set aside, else null
     ]
@@ -92,7 +93,7 @@ class SegmentRow(TypedDict):
 
 @dataclass(frozen=True)
 class TaggedDocument:
-    """A document of a tagged corpus. entities: in order of start, without overlaps."""
+    """A document of a tagged corpus. Its entities are sorted by start and do not overlap."""
 
     doc_id: str
     path: str
@@ -101,22 +102,25 @@ class TaggedDocument:
 
 
 def write_table(table: pa.Table, path: StoragePath) -> None:
-    """Write a Parquet file atomically, and the folders above it.
+    """Write a Parquet file atomically. Create its folder if necessary.
 
-    Raises OSError, and pyarrow.ArrowException for a null that the table's schema forbids.
+    Raises OSError, or pyarrow.ArrowException if the table has a null where its schema forbids nulls.
     """
     with atomic_writer(path) as stream:
         pq.write_table(table, stream, compression="zstd")
 
 
 def read_table(path: StoragePath, schema: pa.Schema) -> pa.Table:
-    """Read the columns of `schema` from a Parquet file. Raises DataError, naming the file, if one is not there."""
+    """Read the columns of `schema` from a Parquet file.
+
+    Raises DataError, which names the file, if the file cannot be read or a column is missing or has another type.
+    """
     try:
-        # pq.read_table would make columns of folders named `a=b`.
+        # pq.read_table would add a column for each folder in the path that is named like `a=b`.
         with path.open("rb") as stream, pq.ParquetFile(stream) as file:
             missing = [name for name in schema.names if name not in file.schema_arrow.names]
             table = file.read(columns=[name for name in schema.names if name not in missing])
-        table.validate(full=True)  # finds text that is not UTF-8 in a damaged file
+        table.validate(full=True)  # finds text that is not UTF-8, in a damaged file
     except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         raise DataError(f"{path}: expected a Parquet file, found: {str(error).partition(chr(10))[0]}") from None
     if missing:
@@ -129,9 +133,10 @@ def read_table(path: StoragePath, schema: pa.Schema) -> pa.Table:
 
 
 def iter_documents(tagged: StoragePath) -> Iterator[TaggedDocument]:
-    """Read the documents of a tagged corpus in order; one file and one document are in memory at a time.
+    """Read the documents of a tagged corpus in order. Only one file and one document are in memory at a time.
 
-    Raises DataError at once if the folder is not a tagged corpus, and later if its tables contradict each other.
+    Raises DataError immediately if the folder is not a tagged corpus, and during iteration if its tables are
+    inconsistent.
     """
     documents = _join_rows_to_documents(
         tagged, "entities", ENTITY_SCHEMA, DOCUMENT_SCHEMA, _check_and_list_unit_files(tagged)
@@ -143,9 +148,9 @@ def iter_documents(tagged: StoragePath) -> Iterator[TaggedDocument]:
 
 
 def iter_segment_rows_by_document(tagged: StoragePath) -> Iterator[tuple[str, list[SegmentRow]]]:
-    """Read doc_id and segments of each document, in the order of `iter_documents`; an empty document has no segments.
+    """Read the doc_id and the segments of each document, in the same order as `iter_documents`.
 
-    Raises DataError as `iter_documents` does.
+    An empty document has no segments. Raises DataError in the same cases as `iter_documents`.
     """
     only_id = pa.schema([DOCUMENT_SCHEMA.field("doc_id")])
     documents = _join_rows_to_documents(tagged, "segments", SEGMENT_SCHEMA, only_id, _check_and_list_unit_files(tagged))
@@ -153,7 +158,10 @@ def iter_segment_rows_by_document(tagged: StoragePath) -> Iterator[tuple[str, li
 
 
 def _check_and_list_unit_files(tagged: StoragePath) -> list[str]:
-    """Return the file names that the three folders share, in corpus order. Raises DataError if they share none."""
+    """Return the names of the files in the three folders, in corpus order.
+
+    Raises DataError if a folder is missing, if there are no files, or if a file is missing in one of the folders.
+    """
     names = {}
     for table in TABLE_NAMES:
         if not (tagged / table).is_dir():
@@ -172,9 +180,10 @@ def _check_and_list_unit_files(tagged: StoragePath) -> list[str]:
 def _join_rows_to_documents(
     tagged: StoragePath, table: str, schema: pa.Schema, document_schema: pa.Schema, file_names: Sequence[str]
 ) -> Iterator[tuple[dict[str, Any], list[Any]]]:
-    """Read the row of each document with its rows of another table.
+    """Yield the row of each document together with the document's rows in another table.
 
-    Raises DataError for a row whose document neither begins in the same file nor continues from the one before.
+    A row of the other table must belong to a document that begins in the same file, or to the last document of the
+    previous file. Otherwise, DataError is raised.
     """
     current: tuple[dict[str, Any], list[Any]] | None = None  # its rows may continue in the next file
     for name in file_names:
@@ -202,7 +211,7 @@ def _group_by_document(table: pa.Table) -> dict[str, list[dict[str, Any]]]:
 
 
 def _sort_and_check_entities(document: TaggedDocument, tagged: StoragePath) -> TaggedDocument:
-    """Sort the entities of a document. Raises DataError if they overlap or their text is not the document's."""
+    """Sort the entities of a document. Raises DataError if they overlap or do not match the document's text."""
     entities = sorted(document.entities, key=lambda entity: (entity["start"], entity["end"]))
     where = f"{tagged}: document {document.doc_id!r}"
     for entity in entities:

@@ -1,4 +1,4 @@
-"""Plain texts, in folders or at URLs: listed in a fixed order, read and written without changing a character."""
+"""List plain texts (in folders or at URLs) in a fixed order; read and write them without changing a character."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ TEXT_SUFFIX = ".txt"
 class TextFile:
     """A plain text to tag, with its name in the tagged corpus.
 
-    problem: what is wrong with the file, if that is known before it is read.
+    problem: Why the file cannot be read, if this is known before reading it. Otherwise None.
     """
 
     doc_id: str
@@ -24,7 +24,7 @@ class TextFile:
 
 
 def read_bytes(path: str | StoragePath) -> bytes:
-    """Read the bytes of a file. Raises DataError, naming it, if it cannot be read."""
+    """Read the bytes of a file. Raises DataError, which names the file, if it cannot be read."""
     try:
         return storage_path(path).read_bytes()
     except FileNotFoundError:
@@ -39,19 +39,20 @@ def read_bytes(path: str | StoragePath) -> bytes:
 def read_utf8(path: str | StoragePath) -> str:
     """Read a UTF-8 file unchanged: line breaks stay as they are, and a BOM stays as the character U+FEFF.
 
-    Encoded again, the text is the file's bytes. Raises DataError.
+    If the text is encoded again, the result is the file's bytes. Raises DataError if the file cannot be read or is not
+    UTF-8.
     """
     return decode_utf8(path, read_bytes(path))
 
 
 def write_utf8(path: str | StoragePath, text: str) -> None:
-    """Write a UTF-8 file, unchanged. It appears whole or not at all. Raises OSError."""
+    """Write a text to a UTF-8 file unchanged and atomically. Raises OSError."""
     with atomic_writer(storage_path(path)) as stream:
         stream.write(text.encode())
 
 
 def decode_utf8(path: str | StoragePath, data: bytes) -> str:
-    """Decode the bytes of a file. Raises DataError, naming file and line, if they are not UTF-8."""
+    """Decode the bytes of a file. Raises DataError, which names the file and the line, if they are not UTF-8."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -63,9 +64,9 @@ def decode_utf8(path: str | StoragePath, data: bytes) -> str:
 def list_text_files(source: str | StoragePath) -> Iterator[TextFile]:
     """Yield the plain texts of a corpus: a single file, or the `.txt` files of a folder and its subfolders.
 
-    A file of a folder has its path inside the folder as its doc_id, without the suffix; they come in the order of these
-    paths. A single file's doc_id is its name without the suffix. A folder, or a link to nothing, with the name of a
-    text is yielded with its problem. Only the names of one folder are in memory at a time.
+    The doc_id of a file in a folder is its path inside the folder without `.txt`. The order of the files depends only
+    on these paths. The doc_id of a single file is its name without the suffix. If a folder or a broken link has a name
+    that ends in `.txt`, it is yielded with a `problem`. Only the names of one folder are in memory at a time.
 
     Raises:
         DataError: There is no text, a folder cannot be read, a link leads out of the corpus, or a name is not UTF-8.
@@ -88,9 +89,15 @@ def list_text_files(source: str | StoragePath) -> Iterator[TextFile]:
 
 
 def _walk_folder(folder: StoragePath, doc_id_prefix: str, source: StoragePath) -> Iterator[TextFile]:
-    """Yield the texts below a folder. prefix: its path inside `source`, with a `/` at the end.
+    """Yield the texts in a folder and its subfolders.
 
-    A link to a folder inside `source` is not followed: its texts are found where they lie.
+    A link to a folder inside `source` is not followed, because the folder itself is also visited.
+
+    Args:
+        folder: The folder.
+        doc_id_prefix: The path of `folder` inside `source`, with a `/` at the end; "" for `source` itself.
+        source: The folder of the whole corpus.
+
     """
     try:
         folder_entries = list_folder(folder)
@@ -116,7 +123,7 @@ def _walk_folder(folder: StoragePath, doc_id_prefix: str, source: StoragePath) -
 
 
 def _build_text_file_record(doc_id: str, path: StoragePath, problem: str | None = None) -> TextFile:
-    """Make a TextFile. Raises DataError for a name that is not UTF-8, because tables keep names as UTF-8."""
+    """Make a TextFile. Raises DataError if the path is not UTF-8, because the tables store paths as UTF-8."""
     try:
         str(path).encode("utf-8")
     except UnicodeEncodeError:
@@ -125,7 +132,7 @@ def _build_text_file_record(doc_id: str, path: StoragePath, problem: str | None 
 
 
 def _format_similar_name_hint(path: StoragePath) -> str:
-    """Return a question about a similar name in the same folder; "" if there is none."""
+    """Return a question that suggests a similar name in the same folder, or "" if there is no similar name."""
     try:
         names = [entry.name for entry in list_folder(path.parent)]
     except OSError:
