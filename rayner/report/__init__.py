@@ -1,6 +1,6 @@
-"""The report of a run: scores, plots and the methods paragraph as one HTML page, and the scores as CSV tables.
+"""The report of a run: an HTML page with scores, plots and the methods paragraph, and CSV tables of the scores.
 
-Start with `run_report.evaluate_and_write_report`, which the main job calls last. `page` arranges the page from the
-records of the evaluation, the fusion and the run; `paper_comparison` is for `rayner reproduce`. The texts that people
-read are in `rayner.rendering`. This room may not import `rayner.steps`, and imports neither torch nor ray.
+Start with `run_report.evaluate_and_write_report`, the last call of the main job. `page` builds the page from the
+records of the evaluation, the fusion and the run. `rayner reproduce` uses `paper_comparison`. The texts of the page are
+in `rayner.rendering`. This package may not import `rayner.steps`, torch or ray.
 """

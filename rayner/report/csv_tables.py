@@ -1,4 +1,4 @@
-"""Format the numbers of a run's evaluation as CSV tables, one file each, for spreadsheets and statistics programs."""
+"""Format the numbers of a run's evaluation as CSV files for spreadsheets and statistics programs."""
 
 import csv
 import io
@@ -22,7 +22,11 @@ _Row = tuple[Any, ...]
 
 
 def evaluation_to_csv_tables(evaluation: Evaluation) -> dict[str, str]:
-    """Return the tables by file name. Shares are in [0, 1]; an empty type means all types, or no entity."""
+    """Return the CSV text of each table, by file name.
+
+    Shares are in [0, 1]. In scores.csv and calibration.csv, an empty type means all types. In confusion.csv, an empty
+    type means no entity.
+    """
     systems, calibration = evaluation.systems, evaluation.calibration
     rows: dict[str, Iterable[_Row]] = {
         "scores.csv": _list_score_rows(systems),

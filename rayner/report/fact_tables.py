@@ -13,7 +13,7 @@ _MAIN_KEYS = ("inputs", "counts", "timings", "faults", "versions")  # in the ord
 
 @dataclass(frozen=True, slots=True)
 class FactTable:
-    """A table with a heading. columns: empty for a table of names and values."""
+    """A table with a heading. `columns` is empty if the rows are pairs of a name and a value."""
 
     heading: BilingualText
     columns: tuple[str, ...]
@@ -21,7 +21,7 @@ class FactTable:
 
 
 def build_main_fact_tables(facts: Mapping[str, Any]) -> list[FactTable]:
-    """Return the tables of the main keys that are present and not empty."""
+    """Return a table for each main key that is present and not empty."""
     return [
         tabulate_objects_or_pairs(translate(f"facts_{key}"), facts[key])
         for key in _MAIN_KEYS
@@ -30,7 +30,10 @@ def build_main_fact_tables(facts: Mapping[str, Any]) -> list[FactTable]:
 
 
 def build_remaining_fact_tables(facts: Mapping[str, Any]) -> list[FactTable]:
-    """Return a table of the single values among the other keys, then a table for each key that holds a collection."""
+    """Return the tables of all other keys.
+
+    The first table holds the keys with a single value. Then each key with a collection has its own table.
+    """
     others = {key: value for key, value in facts.items() if key not in _MAIN_KEYS}
     collections = {key: value for key, value in others.items() if isinstance(value, dict | list) and value}
     single_values = {key: value for key, value in others.items() if key not in collections}
@@ -39,7 +42,10 @@ def build_remaining_fact_tables(facts: Mapping[str, Any]) -> list[FactTable]:
 
 
 def tabulate_objects_or_pairs(heading: BilingualText, value: Any) -> FactTable:  # noqa: ANN401 - any JSON
-    """Turn any JSON value into a table: a list of objects has a column for each key, else names and values."""
+    """Turn any JSON value into a table.
+
+    A list of objects becomes a table with a column for each key. Any other value becomes pairs of a name and a value.
+    """
     if isinstance(value, list) and value and all(isinstance(element, dict) for element in value):
         flat_objects = [dict(flatten_json(element)) for element in value]
         columns = tuple(dict.fromkeys(name for flat in flat_objects for name in flat))
@@ -49,7 +55,7 @@ def tabulate_objects_or_pairs(heading: BilingualText, value: Any) -> FactTable: 
 
 
 def flatten_json(value: Any, name_prefix: str = "") -> list[tuple[str, str]]:  # noqa: ANN401 - any JSON
-    """Return dotted names and formatted values, in order. A list of single values is one value."""
+    """Return pairs of a dotted name and a formatted value, in order. A list of single values counts as one value."""
     if isinstance(value, dict) and value:
         return [
             pair

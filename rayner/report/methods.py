@@ -1,4 +1,4 @@
-"""Compose the methods paragraph of the report: what the run did, with its settings and scores, to cite in a paper."""
+"""Write the methods paragraph of the report: the data, settings and scores of the run, for use in a paper."""
 
 from collections.abc import Mapping
 
@@ -13,11 +13,14 @@ from rayner.rendering.templates import format_value
 from rayner.rendering.translation import translate, translate_setting
 from rayner.report.run_facts import PartCounts, RunFacts
 
-_SCRATCH = "scratch"  # the name of a model that is trained from nothing
+_SCRATCH = "scratch"  # the name of a model that is trained from random weights
 
 
 def compose_methods_paragraph(run_facts: RunFacts, fusion: TunedFusion, evaluation: Evaluation | None) -> BilingualText:
-    """Describe data, models, fusion and results in a few sentences. evaluation: None without test sentences."""
+    """Describe the data, the models, the fusion and the results in a few sentences.
+
+    evaluation: None if there are no test sentences.
+    """
     sentences = [
         _describe_data(run_facts.labelled, run_facts.seed),
         _describe_slm(run_facts.slm),

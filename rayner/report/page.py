@@ -1,4 +1,4 @@
-"""Write the HTML report of a run: one file, in English and Chinese, that needs no network and no other file."""
+"""Write the HTML report of a run in English and Chinese. The file needs no network and no other file."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,12 +32,16 @@ __all__ = ["TaggedSample", "write_report_page"]
 
 _SYSTEMS = {key: translate(key) for key in ("slm", "llm", "fused")}
 _ALL_SYSTEMS = _SYSTEMS | {key: translate(key) for key in ("fused_regions", "fused_characters")}
-_OPEN_DISAGREEMENTS = 10  # the others are in a closed <details>
+_OPEN_DISAGREEMENTS = 10  # shown at once; the others are in a closed <details>
 
 
 @dataclass(frozen=True)
 class ScoreCard:
-    """The scores of a system in large print. The last three: its interval and F1 on a scale that all cards share, %."""
+    """The main scores of a system.
+
+    interval_left, interval_width, f1_position: The interval and the F1 as percentages of the width of the scale, which
+        is the same for all cards.
+    """
 
     name: str
     label: BilingualText
@@ -54,7 +58,7 @@ class ScoreCard:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A difference in F1 between two systems in words. verdict: ahead, behind or even."""
+    """A sentence about the difference in F1 between two systems. `verdict` is ahead, behind or even."""
 
     verdict: str
     text: BilingualText
@@ -62,7 +66,10 @@ class Comparison:
 
 @dataclass(frozen=True)
 class CurveMaximum:
-    """The highest F1 of a rule by regions, and the lowest lambda that reaches it."""
+    """The highest F1 of the rule by conflict regions with some settings, and the lowest lambda that reaches it.
+
+    weight: lambda, as text.
+    """
 
     entropy_reduction: BilingualText
     llm_reduction: BilingualText
@@ -73,9 +80,10 @@ class CurveMaximum:
 
 @dataclass(frozen=True)
 class ConflictLines:
-    """A conflict region: a line of text for gold and each system, and the outcome in words.
+    """A conflict region (where the two models disagree): one line for gold and for each system, and the outcome.
 
-    lines: (key, label, pieces of text); verdict: good, bad or moot (no model is correct, or none won).
+    lines: (key, label, pieces of text) of each line.
+    verdict: good, bad or moot (no model is correct, or the region has no winner).
     """
 
     disagreement: Disagreement
@@ -94,11 +102,21 @@ def write_report_page(
     methods: BilingualText | None,
     samples: Sequence[TaggedSample],
 ) -> None:
-    """Write the page to `path` (UTF-8). Sections without data are left out.
+    """Write the report page. Sections without data are left out.
 
-    evaluation: None without labelled test data. facts: any JSON; the tables of `fact_tables.build_main_fact_tables`
-    are shown, the
-    others are in a closed part. Raises ValueError if the entities of a sample overlap or exceed its text.
+    Args:
+        path: The file to write (UTF-8).
+        title: The title of the page.
+        evaluation: The scores on the test data, None if there are no labelled test data.
+        fusion: The fusion rules that were tuned, None if there are none.
+        facts: The recorded facts of the run, any JSON. The page shows the tables of
+            `fact_tables.build_main_fact_tables`; the other tables are in a closed part.
+        methods: The methods paragraph.
+        samples: Passages of the tagged corpus.
+
+    Raises:
+        ValueError: The entities of a sample overlap or exceed its text.
+
     """
     template = _load_report_templates().get_template("report.html.j2")
     page = template.render(
@@ -135,12 +153,12 @@ def _load_report_templates() -> Environment:
 
 
 def format_percent(share: float) -> str:
-    """Format a share in [0, 1] in percent, with two decimals and without the sign."""
+    """Format a share in [0, 1] in percent, with two decimals and without the % sign."""
     return f"{100 * share:.2f}"
 
 
 def format_points(difference: float) -> str:
-    """Format a difference of shares in points, with its sign and a true minus."""
+    """Format a difference of two shares in percentage points, with + or the minus character U+2212."""
     return f"{100 * difference:+.2f}".replace("-", "\u2212")
 
 
@@ -172,7 +190,11 @@ def _compare_systems(evaluation: Evaluation) -> list[Comparison]:
 
 
 def _describe_difference(system_pair: str, difference: float, low: float, high: float) -> Comparison:
-    """Describe a paired difference: of two systems as in "fused-slm", the F1 of the first minus that of the second."""
+    """Describe the difference in F1 between two systems.
+
+    system_pair: Two names such as "fused-slm". `difference`, with the interval from `low` to `high`, is the F1 of the
+        first system minus the F1 of the second system.
+    """
     first, second = (_ALL_SYSTEMS.get(name, same_in_both(name)) for name in system_pair.split("-"))
     verdict = "ahead" if low > 0 else "behind" if high < 0 else "even"
     if verdict == "behind":
@@ -200,7 +222,7 @@ def _describe_region_rule(fusion: TunedFusion) -> BilingualText:
 
 
 def _describe_rule_choice(fusion: TunedFusion) -> BilingualText | None:
-    """Say which rule was chosen and the held-out F1 of the rules; None if the others have no such F1."""
+    """Describe which rule was chosen, with the F1 of the rules on held-out data. Return None if no F1 was measured."""
     f1 = {name: format_percent(value) for name, value in fusion.held_out_f1.items()}
     if fusion.chosen == SpanRule.name:
         return translate("spans_chosen", f1[SpanRule.name], f1[RegionRule.name])
@@ -210,7 +232,10 @@ def _describe_rule_choice(fusion: TunedFusion) -> BilingualText | None:
 
 
 def _rank_span_rule_weights(fusion: TunedFusion) -> list[tuple[BilingualText, float]]:
-    """Return the features and weights of the learned rule, the largest weight first; none if it was not chosen."""
+    """Return the features and weights of the learned rule, sorted by absolute weight, the largest first.
+
+    The list is empty if the learned rule was not chosen.
+    """
     if fusion.chosen != SpanRule.name:
         return []
     weights = sorted(fusion.span_rule.named_weights.items(), key=lambda item: -abs(item[1]))
@@ -218,7 +243,7 @@ def _rank_span_rule_weights(fusion: TunedFusion) -> list[tuple[BilingualText, fl
 
 
 def _describe_baseline_f1(fusion: TunedFusion) -> BilingualText | None:
-    """List the F1 of each system on held-out data, None if there are none."""
+    """Describe the F1 of each system on held-out data. Return None if there are no held-out data."""
     if not fusion.baseline_f1:
         return None
     parts = (
@@ -229,7 +254,7 @@ def _describe_baseline_f1(fusion: TunedFusion) -> BilingualText | None:
 
 
 def _curve_maxima(fusion: TunedFusion) -> list[CurveMaximum]:
-    """Return the maximum of each curve, the highest F1 first."""
+    """Return the maximum of each curve, sorted by F1, the highest first."""
     return sorted((_find_maximum(curve) for curve in fusion.curves if curve.f1), key=lambda maximum: -maximum.f1)
 
 
@@ -287,7 +312,7 @@ def _group_spans_by_source(disagreement: Disagreement) -> dict[str, tuple[tuple[
 
 
 def _list_types_with_styles(evaluation: Evaluation | None, samples: Sequence[TaggedSample]) -> dict[str, Any]:
-    """Return the types of the scores and of the samples, sorted, and the colour and the CSS class of each type."""
+    """Return the sorted types in the scores and in the samples, and the colour and the CSS class of each type."""
     scored_types = set(evaluation.types) if evaluation else set()
     for disagreement in evaluation.disagreements if evaluation else ():
         scored_types |= {

@@ -1,8 +1,8 @@
-"""Compare the scores of runs with the paper's: one row for each system, as Markdown and CSV.
+"""Compare the scores of runs with the scores in the paper, in Markdown and CSV tables with a row for each system.
 
 The published numbers (method, section 5) are token-level macro F1 on a 10% split of the training data, in [0, 1]. The
-paper does not say whether the tag O counts, so our rows give both. The published row `fused` is the paper's rule by
-characters; it stands beside our `fused`, which is the rule that the run chose.
+paper does not say whether the tag O counts, so our rows give both scores. The published row `fused` uses the paper's
+rule by characters. It is compared with our row `fused`, which uses the rule that the run chose.
 """
 
 import csv
@@ -31,9 +31,13 @@ SYSTEM_NAMES = {
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """The scores of a system on the test part of a data set, and the paper's token-level macro F1; all in [0, 1].
+    """The scores of a system on the test part of a data set, in [0, 1].
 
-    setting: how the LLM was trained and prompted; low, high: interval of micro_f1. None: not measured or not published.
+    setting: How the LLM was trained and prompted.
+    low, high: The interval of micro_f1.
+    published: The token-level macro F1 in the paper.
+
+    A score is None if it was not measured or not published.
     """
 
     dataset: str
@@ -54,10 +58,13 @@ class ScoreRow:
 
 @dataclass(frozen=True)
 class FusionGain:
-    """The gain of the fused output over the better of the two models; of the whole fusion, not of the LLM.
+    """How much better the fused output is than the better of the two models.
 
-    micro_gain, low, high: difference in strict micro F1 with its paired interval; token_gain: difference in token-level
-    macro F1 with O; way: the gain as a share of the distance to the oracle over regions, None if there is no distance.
+    better: The name of the model with the higher micro F1.
+    micro_gain, low, high: The difference in strict micro F1, and its paired interval.
+    token_gain: The difference in token-level macro F1 (with O) from the model for which that score is higher.
+    way: micro_gain as a share of the largest possible gain, which the oracle over conflict regions reaches. None if the
+        oracle is not better than the model.
     """
 
     dataset: str
@@ -75,9 +82,10 @@ COLUMNS = tuple(column.name for column in fields(ScoreRow))
 
 
 def list_score_rows_with_oracle(dataset: str, seed: int, llm_setup: str, evaluation: Evaluation) -> list[ScoreRow]:
-    """Return a row for each system of an evaluation, and one for the oracle over its conflict regions.
+    """Return a row for each system of an evaluation, and a row for the oracle over conflict regions.
 
-    llm_setup: the paper's row of that name stands beside the LLM.
+    llm_setup: How the LLM was trained and prompted. If it is a key of PUBLISHED_F1, the row of the LLM shows the
+        published scores of that key.
     """
     rows = []
     for key, name in SYSTEM_NAMES.items():
@@ -100,7 +108,7 @@ def list_score_rows_with_oracle(dataset: str, seed: int, llm_setup: str, evaluat
 
 
 def measure_fusion_gain(dataset: str, seed: int, llm_setup: str, evaluation: Evaluation) -> FusionGain:
-    """Compare the fused output with the model of the higher micro F1, and with the oracle over conflict regions."""
+    """Compare the fused output with the better model (by micro F1) and with the oracle over conflict regions."""
     systems = evaluation.systems
     better = max(("slm", "llm"), key=lambda name: systems[name].micro.f1)
     gain, low, high = evaluation.paired[f"fused-{better}"]
@@ -120,7 +128,7 @@ def measure_fusion_gain(dataset: str, seed: int, llm_setup: str, evaluation: Eva
 
 
 def rows_to_csv(rows: Iterable[ScoreRow]) -> str:
-    """Return the rows as CSV with a header; scores are in [0, 1]."""
+    """Return the rows as CSV with a header. Scores are in [0, 1]."""
     stream = io.StringIO()
     writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
     writer.writeheader()

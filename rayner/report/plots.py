@@ -1,4 +1,4 @@
-"""Draw the plots of the report; each function returns an SVG element (`svg_figures`). Shares and F1 are in [0, 1]."""
+"""Draw the plots of the report as SVG elements (`svg_figures`). Shares and F1 are in [0, 1]."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,7 +11,7 @@ from rayner.fusion.weight_search import WeightCurve
 from rayner.rendering.translation import translate, translate_setting
 from rayner.report.svg_figures import INK, SOFT, SYSTEM_COLOURS, PlotTexts, figure_to_svg, make_figure, use_plot_style
 
-MAX_POINTS = 400  # of a line
+MAX_POINTS = 400  # in a line
 _LINE_STYLES = {"entities": ":", "slots": "-"}  # by `llm_confidence`
 _Floats = npt.NDArray[np.floating]
 _Line = tuple[_Floats, _Floats]  # lambda, F1
@@ -20,8 +20,8 @@ _Line = tuple[_Floats, _Floats]  # lambda, F1
 def plot_f1_by_lambda(curves: Sequence[WeightCurve], chosen_rule: RegionRule, baseline_f1: Mapping[str, float]) -> str:
     """Plot F1 on held-out data against lambda, one line for each curve.
 
-    chosen_rule: the chosen one, whose curve is emphasised; baseline_f1: of `slm` and `llm` alone, drawn as horizontal
-    lines.
+    chosen_rule: The rule that was chosen. Its curve is emphasised.
+    baseline_f1: The F1 of `slm` and `llm` alone, drawn as horizontal lines.
     """
     with use_plot_style("lambda"):
         figure, axes = make_figure(7.6, 3.7)
@@ -61,7 +61,7 @@ def plot_f1_by_lambda(curves: Sequence[WeightCurve], chosen_rule: RegionRule, ba
 
 
 def plot_f1_by_llm_share(curve: LlmShareCurve) -> str:
-    """Plot F1 of the fused output against the share of sentences about which the LLM is asked."""
+    """Plot the F1 of the fused output against the share of the sentences about which the LLM is asked."""
     with use_plot_style("budget"):
         figure, axes = make_figure(7.6, 3.2)
         texts = PlotTexts()
@@ -85,7 +85,10 @@ def plot_f1_by_llm_share(curve: LlmShareCurve) -> str:
 
 
 def plot_reliability(bins: Sequence[ReliabilityBin], system: str = "fused") -> str:
-    """Plot the share of correct entities against their mean score in each bin. system: slm, llm or fused."""
+    """Plot the share of correct entities in each bin against the mean score in the bin.
+
+    system: slm, llm or fused.
+    """
     with use_plot_style(f"reliability-{system}"):
         figure, axes = make_figure(3.8, 3.5)
         texts = PlotTexts()
@@ -110,9 +113,9 @@ def plot_reliability(bins: Sequence[ReliabilityBin], system: str = "fused") -> s
 
 
 def plot_f1_by_type(systems: Mapping[str, SystemScores]) -> str:
-    """Plot F1 of each type with its interval, one bar for each of `slm`, `llm` and `fused`.
+    """Plot the F1 of each type with its interval, with a bar for each of `slm`, `llm` and `fused`.
 
-    Types without gold and predicted entities are left out.
+    A type is left out if it has neither gold nor predicted entities.
     """
     names = [name for name in SYSTEM_COLOURS if name in systems]
     types = list(
@@ -144,9 +147,10 @@ def plot_f1_by_type(systems: Mapping[str, SystemScores]) -> str:
 
 
 def thin_keeping_extremes(x: _Floats, y: _Floats, max_points: int = MAX_POINTS) -> tuple[_Floats, _Floats]:
-    """Return at most `max_points` (at least 4) of the points, in order, so that a line keeps its outline and maximum.
+    """Return at most `max_points` of the points, in order, so that a line keeps its outline and its maximum.
 
-    Both ends stay, and the lowest and the highest point of each stretch between them.
+    The first and the last point are kept. The points between them are divided into stretches, and the lowest and the
+    highest point of each stretch are kept. `max_points` must be at least 4.
     """
     if len(x) <= max_points:
         return x, y
@@ -173,7 +177,7 @@ def _has_same_settings(curve: WeightCurve, rule: RegionRule) -> bool:
 
 
 def _find_changing_weight_range(lines: Sequence[_Line], chosen_weight: float) -> tuple[float, float]:
-    """Return the range of lambda in which any line changes, with the chosen lambda and a margin."""
+    """Return the range of lambda in which any line changes. It includes the chosen lambda and a margin."""
     bounds = [chosen_weight]
     for weights, f1 in lines:
         changes = np.flatnonzero(np.diff(f1))
@@ -183,7 +187,7 @@ def _find_changing_weight_range(lines: Sequence[_Line], chosen_weight: float) ->
 
 
 def _clip_to_range_with_neighbours(weights: _Floats, f1: _Floats, bounds: tuple[float, float]) -> _Line:
-    """Return the points inside the bounds and the next point on each side, so that a line reaches the bounds."""
+    """Return the points inside the bounds and the next point on either side, so that the line reaches the bounds."""
     first, last = np.searchsorted(weights, bounds[0]), np.searchsorted(weights, bounds[1])
     part = slice(max(0, int(first) - 1), int(last) + 1)
     return weights[part], f1[part]

@@ -1,4 +1,4 @@
-"""What the main job records of a run for the report: `pipeline.json`."""
+"""The facts of a run that the main job records for the report in `pipeline.json`."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -22,9 +22,13 @@ class PartCounts:
 class RunFacts:
     """The inputs, counts, timings and settings of a run.
 
-    settings: all settings as JSON values. labelled: by part (`train`, `dev`, `test`). faults: irregularities of the
-    labelled files. timings: seconds by step, and the peak memory. models: what the training steps recorded. tagged:
-    None without a corpus. corpus_problems: files that were not read, were empty, or changed.
+    settings: All settings as JSON values.
+    labelled: The size of each part (`train`, `dev`, `test`).
+    faults: The irregularities of the labelled files.
+    timings: The seconds of each step, and the peak memory.
+    models: The records of the training steps.
+    tagged: The counts of the tagged corpus, None without a corpus.
+    corpus_problems: Files of the corpus that could not be read, were empty, or changed.
     """
 
     seed: int

@@ -33,10 +33,19 @@ def evaluate_and_write_report(
     run_facts: RunFacts,
     tagged: StoragePath | None,
 ) -> Evaluation | None:
-    """Score the test sentences; write `evaluation.json`, `tables/*.csv` and `report.html`; return the evaluation.
+    """Score the test sentences, and write `evaluation.json`, `tables/*.csv` and `report.html`.
 
-    fusion: the run's `fusion.json`; rule: its chosen rule, loaded; tagged: the tagged corpus, for samples of text.
-    Returns None if there are no test sentences.
+    Args:
+        run: The run.
+        fusion: The content of the run's `fusion.json`.
+        rule: The fusion rule that `fusion` names as chosen.
+        title: The title of the report.
+        run_facts: The recorded facts of the run.
+        tagged: The folder of the tagged corpus, from which the report shows samples. None without a corpus.
+
+    Returns:
+        The evaluation, or None if there are no test sentences.
+
     """
     segments = read_predictions(run.local_path("scores", "test.parquet"))
     evaluation = None
@@ -70,7 +79,7 @@ def read_evaluation(run: Run) -> Evaluation | None:
 
 
 def read_document_beginnings(tagged: StoragePath) -> list[TaggedSample]:
-    """Return the beginnings of the first documents; each ends with a sentence."""
+    """Return the beginnings of the first documents. Each beginning ends at the end of a sentence."""
     samples = []
     for document in islice(iter_documents(tagged), MAX_SAMPLES):
         sentence_ends = [end for _, end in split_sentences(document.text[: 4 * MAX_SAMPLE_CHARS])]

@@ -1,7 +1,8 @@
-"""Turn matplotlib figures into inline SVG of a page: same numbers, same string; no file, no date, no fonts.
+"""Turn matplotlib figures into inline SVG for a page.
 
-Colours become CSS variables of the page (with fallbacks), so a plot follows its dark mode. Text stays text, in the
-page's font, with the Chinese in `data-zh` attributes.
+The same numbers always give the same SVG, which contains no date and no fonts. Colours become CSS variables of the page
+(with fallbacks), so that a plot follows the dark mode of the page. Text stays text in the font of the page, and
+`data-zh` attributes contain the Chinese text.
 """
 
 import html
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Colours to draw with. In the SVG, each is replaced by the CSS that stands beside it in _CSS_COLOURS.
+# Placeholder colours for drawing. In the SVG, each colour is replaced by its CSS value in _CSS_COLOURS.
 INK, SOFT, RULE = "#010101", "#010102", "#010103"
 SYSTEM_COLOURS = {"slm": "#010104", "llm": "#010105", "fused": "#010106"}
 _CSS_COLOURS = {
@@ -31,7 +32,7 @@ _CSS_COLOURS = {
 }
 _STYLE: dict[Any, Any] = {  # matplotlib types the keys as the names of its settings
     "svg.fonttype": "none",
-    "text.parse_math": False,  # the name of a type may hold any character
+    "text.parse_math": False,  # the name of a type may contain any character
     "font.size": 9,
     "text.color": INK,
     "axes.labelcolor": INK,
@@ -53,19 +54,19 @@ _STYLE: dict[Any, Any] = {  # matplotlib types the keys as the names of its sett
 
 
 class PlotTexts:
-    """The texts of a plot: matplotlib draws the English, the SVG gets the Chinese beside it."""
+    """The texts of a plot. Matplotlib draws the English text; the Chinese text is added to the SVG."""
 
     def __init__(self) -> None:
         self._zh_by_en: dict[str, str] = {}
 
     def get_english_and_keep_chinese(self, key: str, *values: object) -> str:
-        """Return a text in English, and remember its Chinese."""
+        """Return a text in English, and keep the Chinese text for `add_chinese_attributes`."""
         text = translate(key, *values)
         self._zh_by_en[text.en] = text.zh
         return text.en
 
     def add_chinese_attributes(self, svg: str) -> str:
-        """Return the SVG with the Chinese in the `data-zh` attributes of its text elements."""
+        """Return the SVG with the Chinese texts in `data-zh` attributes of the text elements."""
 
         def add_attribute(element: re.Match[str]) -> str:
             zh = self._zh_by_en.get(html.unescape(element[2]))
@@ -75,14 +76,17 @@ class PlotTexts:
 
 
 def use_plot_style(plot_name: str) -> Any:  # noqa: ANN401 - matplotlib does not name the type
-    """Return a context in which matplotlib draws in the style of the report. name: of the plot, for fixed ids."""
+    """Return a context in which matplotlib draws in the style of the report.
+
+    plot_name: The name of the plot. The ids in the SVG depend on it, so they are always the same.
+    """
     import matplotlib
 
     return matplotlib.rc_context({**_STYLE, "svg.hashsalt": f"rayner-{plot_name}"})
 
 
 def make_figure(width_inches: float, height_inches: float) -> "tuple[Figure, Axes]":
-    """Return an empty figure (inches) with axes. It does not use pyplot, which would keep the figure in memory."""
+    """Return an empty figure with axes. The function does not use pyplot, which would keep the figure in memory."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width_inches, height_inches), layout="constrained")
@@ -92,11 +96,16 @@ def make_figure(width_inches: float, height_inches: float) -> "tuple[Figure, Axe
 def figure_to_svg(figure: "Figure", id_prefix: str, aria_label: BilingualText, texts: PlotTexts) -> str:
     """Return the figure as an SVG element that fits the width of the page.
 
-    id_prefix: prefix of all ids, so that several plots can stand in a page; label: what screen readers read.
+    Args:
+        figure: The figure.
+        id_prefix: The prefix of all ids, so that a page can contain several plots.
+        aria_label: The description for screen readers.
+        texts: The texts of the plot.
+
     """
     buffer = io.StringIO()
     with warnings.catch_warnings():
-        # The browser has the fonts of the letters; matplotlib need not have them.
+        # The browser draws the letters, so matplotlib does not need their fonts.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     svg = buffer.getvalue()
