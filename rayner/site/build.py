@@ -26,12 +26,12 @@ from rayner.site.html_text import encode_json_for_script
 from rayner.site.pages import SiteFolder
 from rayner.site.store import SiteDatabase
 
-MARKER_FILE = "rayner-site.json"  # a folder with this file is a site, which may be replaced
+MARKER_FILE = "rayner-site.json"  # a folder with this file is a site and may be replaced
 _ASSETS_FOLDER = Path(__file__).parent / "assets"
 
 
 class SiteSize(NamedTuple):
-    """The number of pages, of all files and of bytes, and the largest file."""
+    """The number of pages, the number of files, the total size in bytes, and the largest file."""
 
     pages: int
     files: int
@@ -43,15 +43,23 @@ class SiteSize(NamedTuple):
 def build_site(
     tagged: StoragePath, out: Path, report_progress: Callable[[int, int], None] = lambda n_documents, n_chars: None
 ) -> SiteSize:
-    """Build the site of a tagged corpus in the folder `out`. The folder appears, or replaces an earlier site, at once.
+    """Build the site of a tagged corpus in the folder `out`.
 
-    report_progress: called after each document with the number of documents and of characters so far.
-    Raises ConfigError if `out` holds anything but a site or another process builds it, DataError if `tagged` is not a
-    tagged corpus.
+    The complete site appears in one step. An earlier site in `out` is replaced.
+
+    Args:
+        tagged: The folder of the tagged corpus.
+        out: The folder of the site.
+        report_progress: Called after each document with the numbers of documents and characters so far.
+
+    Raises:
+        ConfigError: `out` contains files that are not a site, or another process is building this site.
+        DataError: `tagged` is not a tagged corpus.
+
     """
     out = out.resolve()
     check_folder_is_replaceable(out)
-    iter_documents(tagged)  # raises before anything is written
+    iter_documents(tagged)  # raises DataError before any file is written
     corpus_digest = digest_file_stats(tagged)
     with _lock_build_folder(out) as build_folder:
         folder = SiteFolder(build_folder)
@@ -71,7 +79,7 @@ def build_site(
 
 
 def is_up_to_date(tagged: StoragePath, out: Path) -> bool:
-    """Whether `out` is a site that this version of rayner built from the tagged corpus as it is now."""
+    """Whether this version of rayner built the site in `out` from the current files of the tagged corpus."""
     try:
         marker = json.loads((out / MARKER_FILE).read_text(encoding="utf-8"))
         return bool(marker["rayner"] == __version__ and marker["made_of"] == digest_file_stats(tagged))
@@ -80,7 +88,7 @@ def is_up_to_date(tagged: StoragePath, out: Path) -> bool:
 
 
 def digest_file_stats(tagged: StoragePath) -> str:
-    """Return the SHA-256 of the names, sizes and modification times of a tagged corpus's files."""
+    """Return the SHA-256 of the names, sizes and modification times of the files of a tagged corpus."""
     digest = hashlib.sha256()
     for table in TABLE_NAMES:
         for name in list_file_names(tagged / table, "", ".parquet"):
@@ -90,7 +98,7 @@ def digest_file_stats(tagged: StoragePath) -> str:
 
 
 def check_folder_is_replaceable(out: Path) -> None:
-    """Raise ConfigError if `out` is a file or a folder that holds anything but a site."""
+    """Raise ConfigError if `out` is a file, or a folder that is neither empty nor a site."""
     if out.exists() and not out.is_dir():
         raise ConfigError(f"--out: expected a folder, found a file: {out}")
     if out.is_dir() and any(out.iterdir()) and not (out / MARKER_FILE).is_file():
@@ -102,7 +110,7 @@ def check_folder_is_replaceable(out: Path) -> None:
 
 @contextmanager
 def _lock_build_folder(out: Path) -> Iterator[Path]:
-    """Yield an empty, locked folder beside `out`. Files of an interrupted build are deleted."""
+    """Create, lock and yield an empty folder beside `out`. Files of an interrupted build are deleted first."""
     build_folder = out.with_name(f".{out.name}.making")
     build_folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(build_folder, os.O_RDONLY)
@@ -129,7 +137,7 @@ def _clear_folder(folder: Path) -> None:
 
 
 def _move_into_place(build_folder: Path, out: Path) -> None:
-    """Rename the complete folder to `out`. An earlier site is renamed first and deleted last."""
+    """Rename the complete folder to `out`. An earlier site is first renamed, and deleted at the end."""
     old = out.with_name(f".{out.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     check_folder_is_replaceable(out)
@@ -140,7 +148,7 @@ def _move_into_place(build_folder: Path, out: Path) -> None:
 
 
 def _write_assets(folder: SiteFolder, types: list[str]) -> None:
-    """Write the style sheets and the scripts. data.js holds the types by number and the texts of the scripts."""
+    """Write the style sheets and the scripts. `data.js` contains the list of types and the texts that scripts show."""
     for asset in [*sorted(_ASSETS_FOLDER.iterdir()), SHARED_FOLDER / "language.js"]:
         folder.write_text(f"assets/{asset.name}", asset.read_text(encoding="utf-8"))
     folder.write_text("assets/types.css", build_type_stylesheet(types, assign_type_colours(types)))

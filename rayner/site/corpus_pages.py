@@ -1,4 +1,4 @@
-"""Write the pages of the whole corpus: its books, the documents of each book, the entity index, the disagreements."""
+"""Write the lists of books and of documents, the page of the entity index, and the disagreements of the models."""
 
 from collections.abc import Mapping
 from itertools import islice
@@ -14,13 +14,13 @@ from rayner.site.pages import SiteFolder, build_pager_values, page_path
 from rayner.site.store import MAX_CONTEXTS, MAX_DISAGREEMENTS, DecisionCounts, Disagreement, SiteDatabase
 from rayner.text.entity_types import sort_types
 
-ROWS_PER_PAGE = 500  # of a table of books or documents
+ROWS_PER_PAGE = 500  # in a table of books or documents
 DISAGREEMENTS_PER_PAGE = 50
 TOP_NAMES_PER_TYPE = 100  # the names that the index shows before a search
 
 
 def write_corpus_and_book_pages(store: SiteDatabase, folder: SiteFolder) -> None:
-    """Write the list of books (index.html and the pages after it) and the list of documents of each book."""
+    """Write the list of books (index.html and its further pages), and for each book the list of its documents."""
     totals, books = store.read_corpus_counts(), store.read_book_counts()
     n_pages = _count_pages(len(books), ROWS_PER_PAGE)
     for page in range(n_pages):
@@ -50,7 +50,7 @@ def _count_pages(n_rows: int, rows_per_page: int) -> int:
 def _name_and_sort_type_counts(
     store: SiteDatabase, count_by_type_number: Mapping[int, int]
 ) -> list[tuple[int, str, int]]:
-    """Return number, name and count of each type, sorted by `sort_types`."""
+    """Return the number, the name and the count of each type, sorted by `sort_types`."""
     names = sort_types([store.types.names[number] for number in count_by_type_number])
     return [(number := store.types.get_or_add_number(name), name, count_by_type_number[number]) for name in names]
 
@@ -92,7 +92,7 @@ def write_entity_index(store: SiteDatabase, folder: SiteFolder) -> None:
 
 
 def write_disagreement_pages(store: SiteDatabase, folder: SiteFolder) -> None:
-    """Write the most uncertain disagreements, and the table of both models' types."""
+    """Write the pages of the most uncertain disagreements, with a table that counts the pairs of types."""
     disagreements = store.list_most_uncertain_disagreements()
     n_pages = _count_pages(len(disagreements), DISAGREEMENTS_PER_PAGE)
     types = sort_types([name for pair in store.confusion for name in pair if name is not None])
@@ -114,7 +114,7 @@ def write_disagreement_pages(store: SiteDatabase, folder: SiteFolder) -> None:
 
 
 def _build_disagreement_row(store: SiteDatabase, disagreement: Disagreement) -> dict[str, Any]:
-    """Return what the template shows of a disagreement: the columns of the entity, its place, the text around it."""
+    """Return the values for the template: the columns of the entity, its place, and the text around it."""
     entity, text = disagreement.entity, disagreement.context
     start, end = entity["start"] - disagreement.context_start, entity["end"] - disagreement.context_start
     return {
@@ -130,7 +130,7 @@ def _build_disagreement_row(store: SiteDatabase, disagreement: Disagreement) -> 
 
 
 def _choose_disagreement_text_key(slm_type: str | None, llm_type: str | None) -> str:
-    """Return the key of the text that says how the models disagree."""
+    """Return the key of the text that describes how the models disagree."""
     if slm_type is None:
         return "neither" if llm_type is None else "only_llm"
     if llm_type is None:

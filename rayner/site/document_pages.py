@@ -1,4 +1,4 @@
-"""Write the pages of the documents while the tagged corpus is read."""
+"""Write the pages of each document while reading the tagged corpus."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -19,7 +19,13 @@ _DOCUMENTS_PER_FOLDER = 1000
 
 
 class _DocumentToWrite(NamedTuple):
-    """A document with all that its pages show. previous_id, next_id: the doc_ids around it, "" if there is none."""
+    """A document and the values that its pages show.
+
+    number: The position of the document in the corpus, from 0.
+    coverage: The parts of the document about which the LLM was asked.
+    page_starts: The offsets at which pages begin.
+    previous_id, next_id: The doc_ids of the documents before and after this one, "" if there is none.
+    """
 
     number: int
     document: TaggedDocument
@@ -31,7 +37,7 @@ class _DocumentToWrite(NamedTuple):
 
 
 def document_page_path(number: int, page: int = 0) -> str:
-    """Return the relative path of a page of a document; both numbers count from 0."""
+    """Return the relative path of a page of a document. Documents and pages are numbered from 0."""
     return page_path(_path_stem(number), page)
 
 
@@ -44,7 +50,15 @@ def write_pages_and_fill_store(
 ) -> None:
     """Write the pages of all documents, and add each document to the store.
 
-    report_progress: called after each document with the number of documents and of characters so far. Raises DataError.
+    Args:
+        tagged: The folder of the tagged corpus.
+        folder: The folder of the site.
+        store: The database for the pages of the whole corpus.
+        report_progress: Called after each document with the numbers of documents and characters so far.
+
+    Raises:
+        DataError: The tables of the tagged corpus are inconsistent.
+
     """
     previous_id = ""
     n_chars = 0
@@ -99,5 +113,5 @@ def _write_pages(folder: SiteFolder, types: TypeNumbers, to_write: _DocumentToWr
 
 
 def _link_document(number: int, doc_id: str) -> tuple[str, str] | None:
-    """Return the path and the doc_id of a neighbouring document, None if there is none."""
+    """Return the path and the doc_id of a neighbouring document. Return None if there is no such document."""
     return (document_page_path(number), doc_id) if doc_id else None

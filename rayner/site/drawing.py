@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from markupsafe import Markup
 
 DECIDERS = ("agree", "slm", "llm")
-_UNDERLINES = ("solid", "double", "dotted", "dashed", "wavy")  # in print; types also differ by their labels
+_UNDERLINES = ("solid", "double", "dotted", "dashed", "wavy")  # used in print, where types also have labels
 
 
 def draw_stacked_histogram(
     bin_counts_by_decider: Mapping[str, Sequence[int]], width: int = 640, height: int = 200
 ) -> Markup:
-    """Return a histogram as SVG; each bar is stacked from agree, slm and llm, from below.
+    """Return a histogram of scores as SVG. Each bar is a stack: agree at the bottom, then slm, then llm.
 
-    bin_counts_by_decider: of each decider, the number of entities in each bin; the bins divide [0, 1] equally.
+    bin_counts_by_decider: For agree, slm and llm, the number of entities in each bin. The bins divide [0, 1] equally.
     """
     stacks = list(zip(*(bin_counts_by_decider[decider] for decider in DECIDERS), strict=True))
     largest = max(map(sum, stacks), default=0) or 1
@@ -40,14 +40,15 @@ def draw_stacked_histogram(
 
 
 def build_type_stylesheet(types: Sequence[str], palette: Mapping[str, tuple[int, int]]) -> str:
-    """Return the CSS of the types: colour, label and, for print, an underline.
+    """Return the CSS of the types: a colour, a label and, for print, an underline.
 
-    types: by number, as in `TypeNumbers.names`; palette: hue (degrees) and saturation (%) of each type.
+    types: The names of the types in the order of their numbers, as in `TypeNumbers.names`.
+    palette: For each type, the hue (degrees) and the saturation (%).
     """
     rules = []
     for number, name in enumerate(types):
         hue, saturation = palette[name]
-        selectors = [f".{letter}{number}" for letter in "aslt"]  # entities by decider, and t: swatches and bars
+        selectors = [f".{letter}{number}" for letter in "aslt"]  # a, s, l: entities, by decider; t: swatches and bars
         underline = _UNDERLINES[number % len(_UNDERLINES)]
         rules.append(f"{','.join(selectors)}{{--h:{hue};--s:{saturation}%;--u:{underline}}}")
         labels = ",".join(f"{selector}::after" for selector in selectors[:3])
@@ -56,7 +57,7 @@ def build_type_stylesheet(types: Sequence[str], palette: Mapping[str, tuple[int,
 
 
 def _escape_css_string(text: str) -> str:
-    """Escape a text for a string of CSS. CSS has no U+0000."""
+    """Escape a text for a CSS string. U+0000 becomes U+FFFD, because CSS does not allow U+0000."""
     return re.sub(
         r"[^0-9A-Za-z\u00a1-\U0010ffff]", lambda char: f"\\{ord(char.group()):x} ", text.replace("\0", "\ufffd")
     )

@@ -1,4 +1,4 @@
-"""Write a stretch of a document as HTML, and the votes of both models on its entities in few bytes."""
+"""Turn a part of a document into HTML, and the votes of both models on its entities into a compact string."""
 
 import json
 import math
@@ -15,7 +15,7 @@ _DECIDER_LETTERS = {"agree": "a", "slm": "s", "llm": "l"}
 
 
 class TypeNumbers:
-    """The numbers of the entity types, in the order of their first occurrence. Pages use them in CSS classes."""
+    """A number for each entity type, in the order of first occurrence. Pages use the numbers in CSS classes."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -31,7 +31,10 @@ class TypeNumbers:
 
 
 class LlmCoverage:
-    """The parts of a document about which the LLM was asked: all but segments that were gated or set aside."""
+    """The parts of a document about which the LLM was asked.
+
+    These are all segments except those that the gate skipped and those that failed.
+    """
 
     def __init__(self, segments: Iterable[SegmentRow]) -> None:
         skipped = sorted((s["start"], s["end"]) for s in segments if s["gated"] or s["error"] is not None)
@@ -45,14 +48,14 @@ class LlmCoverage:
 
 
 def text_to_html(text: str) -> str:
-    """Return HTML whose text content is `text`. Characters that fonts may lack get their code point as a title."""
+    """Return HTML whose text content is `text`. A character that fonts may lack gets its code point as a tooltip."""
     return _escape_text(text)
 
 
 def _annotate_rare_char(char: str) -> str:
     if char == "\r":
         return CHAR_REFERENCES[char]
-    if char == "\0":  # HTML has no U+0000
+    if char == "\0":  # HTML does not allow U+0000
         return '<i title="U+0000">\ufffd</i>'
     note = describe_rare_char(char)
     return f'<i title="{note}">{char}</i>' if note else char
@@ -65,8 +68,9 @@ _escape_text = make_html_or_xml_escaper("\r\0\ue000-\uf8ff\U00010000-\U0010ffff"
 def tagged_text_to_html(text: str, start: int, end: int, entities: Sequence[EntityRow], types: TypeNumbers) -> str:
     """Return text[start:end] as HTML with its entities as `<b class=XN>`.
 
-    X is a (both models agree), s (the SLM decided) or l (the LLM decided); N is the number of the type.
-    entities: rows of the table `entities` that lie inside [start, end), in order.
+    X is a (both models agree), s (the SLM decided) or l (the LLM decided). N is the number of the type.
+
+    entities: The rows of the table `entities` that lie inside [start, end), in order.
     """
     parts, last_end = [], start
     for entity in entities:
@@ -80,12 +84,12 @@ def tagged_text_to_html(text: str, start: int, end: int, entities: Sequence[Enti
 
 
 def pack_votes(entities: Iterable[EntityRow], coverage: LlmCoverage, types: TypeNumbers) -> str:
-    """Return the votes on the entities, in order, separated by spaces; `unpackVotes` of document.js reads them.
+    """Return the votes on the entities, in order, separated by spaces. `unpackVotes` in document.js reads them.
 
-    A vote has fields separated by commas: the score, the SLM's entropy, the SLM's type, and the LLM's type, category
-    probability and boundary probability. Decimals are in thousandths, types are numbers, null is the empty string. The
-    LLM's three fields are left out where the LLM was not asked; then the SLM's type is left out too if it is the
-    entity's type.
+    The fields of a vote are separated by commas: the score, the SLM's entropy, the SLM's type, the LLM's type, the
+    LLM's category probability and the LLM's boundary probability. Decimals are written in thousandths, types as their
+    numbers, and null as the empty string. If the LLM was not asked, the three fields of the LLM are left out. In that case the
+    SLM's type is also left out if it equals the entity's type.
     """
     return " ".join(_pack_vote(entity, coverage.covers(entity["start"]), types) for entity in entities)
 
@@ -106,7 +110,7 @@ def _pack_vote(entity: EntityRow, llm_asked: bool, types: TypeNumbers) -> str:
 
 
 def format_thousandths(value: float | None) -> str:
-    """Return a number in rounded thousandths, "" for None or a number that is not finite."""
+    """Return a number in thousandths, rounded. Return "" for None and for a number that is not finite."""
     return "" if value is None or not math.isfinite(value) else str(round(value * 1000))
 
 

@@ -1,12 +1,12 @@
-"""Write the index of entities as data scripts, which its page loads when it needs them: names and their places.
+"""Write the entity index as scripts with data. The index page loads each script when it needs the data.
 
     names/N.js   rayner.putData("names/N", [[name, type, times, documents, mean score, places file, places row], ...])
     places/N.js  rayner.putData("places/N", [["document.page:start,start;document.page:start", contexts], ...])
     titles/N.js  rayner.putData("titles/N", [doc_id, ...])
 
-Names are sorted by code points, and each names script (shard) has a range of first characters. The places of a name
-are one row or several consecutive rows, which may continue in the next file; `contexts` is [[before, after], ...] for
-the first places. Numbers in places are in base 36.
+Names are sorted by code points. The names in a names script (a shard) begin with characters of one range. The places of
+a name are in one row or in several consecutive rows, which may continue in the next file. `contexts` is
+[[before, after], ...] for the first places. Numbers in places are in base 36.
 """
 
 from collections import defaultdict
@@ -24,18 +24,25 @@ _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 class ScriptSizes(NamedTuple):
-    """Bytes of a names script (loaded while a reader types) and of a places script; places in one row."""
+    """Size limits of the scripts.
+
+    names: The bytes of a names script. The page loads it while the user types.
+    places: The bytes of a places script.
+    places_per_row: The number of places in a row.
+    """
 
     names: int = 96_000
     places: int = 256_000
-    places_per_row: int = 4000  # a row is then shorter than 100 kB
+    places_per_row: int = 4000  # so that a row is shorter than 100 kB
 
 
 class NameIndex(NamedTuple):
-    """The names scripts as a whole.
+    """A summary of all names scripts.
 
-    first_and_last_chars: of each names script, the code points with which its first and its last name begin; n_bytes:
-    size of all names scripts, approximately; top_rows: rows of the most frequent names, the most frequent first.
+    first_and_last_chars: For each names script, the code points of the first characters of its first and last name.
+    n_names: The number of names.
+    n_bytes: The approximate size of all names scripts.
+    top_rows: The rows of the most frequent names, the most frequent first.
     """
 
     first_and_last_chars: list[list[int]]
@@ -49,13 +56,13 @@ class _ScriptWriter:
 
     def __init__(self, folder: SiteFolder, name: str, max_bytes: int) -> None:
         self._folder, self._name, self._max_bytes = folder, name, max_bytes
-        self.number = 0  # of the current script
+        self.number = 0  # number of the current script
         self.rows: list[Any] = []
-        self.n_bytes = 0  # of all scripts so far
+        self.n_bytes = 0  # size of all scripts so far
         self._full_at = max_bytes
 
     def add_and_write_if_full(self, row: Any) -> bool:  # noqa: ANN401 - any JSON
-        """Add a row; write the script and return True if it is full."""
+        """Add a row. If the script is now full, write it. Return whether it was full."""
         self.rows.append(row)
         self.n_bytes += len(encode_json_for_script(row).encode()) + 1
         if self.n_bytes < self._full_at:
@@ -76,8 +83,12 @@ def write_name_and_place_scripts(
 ) -> NameIndex:
     """Write the names scripts and the places scripts.
 
-    occurrences: sorted as by `SiteDatabase.read_occurrences_by_name`; top_per_type: number of the most frequent names
-    of each type that the result holds.
+    Args:
+        occurrences: All occurrences of names, in the order of `SiteDatabase.read_occurrences_by_name`.
+        folder: The folder of the site.
+        top_per_type: For each type, the maximum number of names in `top_rows` of the result.
+        sizes: The size limits of the scripts.
+
     """
     sizes = sizes or ScriptSizes()
     names, places = _ScriptWriter(folder, "names", sizes.names), _ScriptWriter(folder, "places", sizes.places)
@@ -94,7 +105,7 @@ def write_name_and_place_scripts(
         char_ranges[-1][1] = first_char
         script_is_new = names.add_and_write_if_full(row)
         n_names += 1
-        item = (row[2], -n_names, row)  # of equally frequent names the first is kept
+        item = (row[2], -n_names, row)  # if names are equally frequent, the first is kept
         heap = top[type_number]
         heappush(heap, item) if len(heap) < top_per_type else heappushpop(heap, item)
     places.write_and_start_next()
@@ -106,7 +117,7 @@ def write_name_and_place_scripts(
 def _write_places_and_count(
     name_occurrences: Iterable[Occurrence], place_writer: _ScriptWriter, places_per_row: int
 ) -> tuple[int, int, float | None]:
-    """Write the places of a name; returns the number of places, the number of documents and the mean score."""
+    """Write the places of a name. Return the number of places, the number of documents and the mean score."""
     n_places = n_documents = n_scores = 0
     score_sum, last_document = 0.0, -1
     occurrences = iter(name_occurrences)
@@ -125,7 +136,7 @@ def _write_places_and_count(
 
 
 def encode_places(occurrences: Iterable[Occurrence]) -> str:
-    """Return places as `document.page:start,start;document.page:start` with numbers in base 36."""
+    """Return places as `document.page:start,start;document.page:start`, with numbers in base 36."""
     groups = groupby(occurrences, key=lambda occurrence: (occurrence.document, occurrence.page))
     return ";".join(
         f"{to_base36(document)}.{to_base36(page)}:{','.join(to_base36(place.start) for place in group)}"
@@ -134,7 +145,7 @@ def encode_places(occurrences: Iterable[Occurrence]) -> str:
 
 
 def to_base36(number: int) -> str:
-    """Return the digits of a number >= 0 in base 36."""
+    """Return a number in base 36. The number must not be negative."""
     digits = ""
     while number >= 36:
         number, digit = divmod(number, 36)
@@ -143,7 +154,7 @@ def to_base36(number: int) -> str:
 
 
 def write_title_scripts(doc_ids: Iterable[str], folder: SiteFolder) -> None:
-    """Write the doc_ids, in the order of the document numbers, TITLES_PER_SCRIPT in each script."""
+    """Write the doc_ids, in the order of the document numbers, with TITLES_PER_SCRIPT doc_ids in each script."""
     remaining, number = iter(doc_ids), 0
     while chunk := list(islice(remaining, TITLES_PER_SCRIPT)):
         folder.write_script(f"titles/{number}.js", "rayner.putData", f"titles/{number}", chunk)

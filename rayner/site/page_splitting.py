@@ -4,24 +4,24 @@ import unicodedata
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 
-MAX_PAGE_CHARS = 10_000  # if each character has a code point and a vote, the page has about 1.3 MB
+MAX_PAGE_CHARS = 10_000  # a page with a code point and a vote for each character has about 1.3 MB
 _SENTENCE_ENDS = "。！？"
 
 
 def find_page_starts(text: str, spans: Sequence[tuple[int, int]], max_chars: int = MAX_PAGE_CHARS) -> list[int]:
-    r"""Return the offsets at which pages begin, 0 first. Pages have similar lengths, at most `max_chars` characters.
+    r"""Return the offsets at which pages begin; the first is 0. Pages have similar lengths, at most `max_chars`.
 
-    A page ends after a line break if there is one near, else after a sentence, else at any place that is allowed: not
-    inside an entity, inside `\r\n`, or before a combining mark. Only an entity longer than `max_chars` makes a page
-    longer.
+    A page ends after a line break near its intended end, or otherwise after a sentence, or otherwise at any allowed
+    place. A page may not end inside an entity, inside `\r\n` or before a combining mark. A page is longer than
+    `max_chars` only if there is no allowed place.
 
-    spans: [start, end) of the entities, sorted, without overlaps.
+    spans: The [start, end) of each entity, sorted, without overlaps.
     """
     starts = [0]
     span_ends = [end for _, end in spans]
 
     def is_allowed(offset: int) -> bool:
-        i = bisect_left(span_ends, offset)  # the first entity that ends at the offset or later
+        i = bisect_left(span_ends, offset)  # index of the first entity that ends at or after the offset
         if i < len(spans) and spans[i][0] < offset < spans[i][1]:
             return False
         return text[offset - 1 : offset + 1] != "\r\n" and not unicodedata.category(text[offset]).startswith("M")
@@ -29,7 +29,7 @@ def find_page_starts(text: str, spans: Sequence[tuple[int, int]], max_chars: int
     while len(text) - starts[-1] > max_chars:
         start = starts[-1]
         n_left = len(text) - start
-        page_chars = -(-n_left // -(-n_left // max_chars))  # all remaining pages of equal length
+        page_chars = -(-n_left // -(-n_left // max_chars))  # if all remaining pages have equal lengths
         earliest, latest = start + page_chars // 2, start + min(max_chars, page_chars + page_chars // 10)
         cut = (
             _find_cut(text, "\n", earliest, latest, is_allowed)
@@ -44,5 +44,5 @@ def find_page_starts(text: str, spans: Sequence[tuple[int, int]], max_chars: int
 
 
 def _find_cut(text: str, end_chars: str, low: int, high: int, is_allowed: Callable[[int], bool]) -> int:
-    """Return the last allowed place in (low, high] after one of the characters `end_chars`, 0 if there is none."""
+    """Return the last allowed place in (low, high] that follows one of `end_chars`, or 0 if there is no such place."""
     return next((i for i in range(high, low, -1) if text[i - 1] in end_chars and is_allowed(i)), 0)

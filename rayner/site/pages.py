@@ -1,4 +1,4 @@
-"""Write the files of the site: the folder that collects them, the templates, and the parts that pages share."""
+"""Write the files of the site, load its templates, and build the parts that all pages share."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ _TEMPLATE_FOLDER = Path(__file__).parent
 
 
 class SiteFolder:
-    """The folder of the site while it is filled. Counts the pages, the files and their bytes."""
+    """The folder in which the site is built. It counts the pages, the files and the bytes of all files."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -24,7 +24,7 @@ class SiteFolder:
         self._templates = _load_site_templates()
 
     def write_page(self, path: str, template: str, /, **values: Any) -> None:  # noqa: ANN401 - what the template takes
-        """Write a page, rendered from a template, at a relative path."""
+        """Render a template and write the page at a relative path."""
         up = "../" * path.count("/")
         self.write_text(path, self._templates.get_template(template).render(up=up, version=__version__, **values))
         self.pages += 1
@@ -53,12 +53,12 @@ def _load_site_templates() -> Environment:
 
 
 def encode_json_for_html(value: Any) -> Markup:  # noqa: ANN401 - any JSON
-    """Return JSON for a `<script type="application/json">`."""
+    """Return JSON as the content of a `<script type="application/json">`."""
     return Markup(encode_json_for_script(value))
 
 
 def format_type_label(type_name: str) -> Markup:
-    """Return the HTML of a type's code and, if it has one, its gloss."""
+    """Return the code of a type as HTML, with the gloss (its meaning) if the type has one."""
     code, gloss = Markup("<span class=code>{}</span>").format(type_name), find_type_gloss(type_name)
     return code + Markup(" {}").format(gloss) if gloss else code
 
@@ -69,7 +69,10 @@ def page_path(stem: str, page: int) -> str:
 
 
 def list_linked_pages_with_gaps(page: int, n_pages: int) -> list[int | None]:
-    """Return the pages (from 0) to which a page links: the first, the last and the neighbours; None marks a gap."""
+    """Return the numbers of the pages to show in the pager of a page: the first, the last and the nearest pages.
+
+    Pages are numbered from 0. None marks a gap.
+    """
     numbers = sorted({0, n_pages - 1, *range(max(0, page - 2), min(n_pages, page + 3))})
     with_gaps: list[int | None] = []
     for number in numbers:
@@ -80,7 +83,7 @@ def list_linked_pages_with_gaps(page: int, n_pages: int) -> list[int | None]:
 
 
 def build_pager_values(stem: str, page: int, n_pages: int) -> dict[str, Any]:
-    """Return what the template's pager needs: the page (from 0), the pages to link to, and their paths."""
+    """Return the values for the pager in the template: the page (from 0), the pages to link to, and their paths."""
     linked = list_linked_pages_with_gaps(page, n_pages)
     numbers = {number for number in (*linked, page - 1, page + 1) if number is not None and 0 <= number < n_pages}
     return {"page": page, "pages": linked, "n_pages": n_pages, "links": {i: page_path(stem, i) for i in numbers}}

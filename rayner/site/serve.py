@@ -1,4 +1,4 @@
-"""Serve a folder to browsers of this machine only."""
+"""Serve a folder to browsers on this machine only."""
 
 from functools import partial
 from http import HTTPStatus
@@ -10,9 +10,10 @@ LOOPBACK = "127.0.0.1"
 
 
 class _Handler(SimpleHTTPRequestHandler):
-    """Serves files without listings, and refuses requests for other host names.
+    """A request handler that does not list folders and refuses requests for other host names.
 
-    A foreign web page could let its own name resolve to this machine (DNS rebinding) and read the corpus.
+    Otherwise, a malicious web page could make its own host name point to this machine (DNS rebinding) and read the
+    corpus.
     """
 
     extensions_map = {**SimpleHTTPRequestHandler.extensions_map, ".js": "text/javascript"}  # noqa: RUF012 - as there
@@ -32,9 +33,12 @@ class _Handler(SimpleHTTPRequestHandler):
         super().end_headers()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: ANN401 - as in the base class
-        """Log nothing: the terminal shows the address only."""
+        """Log nothing, so that the terminal shows only the address."""
 
 
 def create_server(folder: Path, port: int) -> ThreadingHTTPServer:
-    """Return a server of the folder, bound to the loopback address; port 0 takes a free port. Raises OSError."""
+    """Return a server for the folder, bound to the loopback address.
+
+    If the port is 0, the server chooses a free port. Raises OSError if the port cannot be used.
+    """
     return ThreadingHTTPServer((LOOPBACK, port), partial(_Handler, directory=str(folder)))

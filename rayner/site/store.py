@@ -1,6 +1,7 @@
 """Collect counts, names and disagreements for the pages of the whole corpus, in a temporary SQLite file.
 
-Memory is bounded: the file holds and sorts the occurrences of names; contexts and disagreements are limited in number.
+Memory use is bounded: SQLite stores and sorts the occurrences of names in the file, and the numbers of contexts and
+disagreements are limited.
 """
 
 import heapq
@@ -16,11 +17,11 @@ from rayner.corpus.tables import EntityRow, TaggedDocument
 from rayner.errors import DataError
 from rayner.site.html_text import LlmCoverage, TypeNumbers
 
-HISTOGRAM_BINS = 20  # of the confidence, in [0, 1]
-MAX_CONTEXTS = 5  # places of a name that are shown in context
-CONTEXT_CHARS = 10  # on each side of a name
+HISTOGRAM_BINS = 20  # bins of the scores, which lie in [0, 1]
+MAX_CONTEXTS = 5  # places of a name that are shown with the text around them
+CONTEXT_CHARS = 10  # characters on each side of a name
 MAX_DISAGREEMENTS = 1000
-DISAGREEMENT_CHARS = 24  # on each side of a disagreement
+DISAGREEMENT_CHARS = 24  # characters on each side of a disagreement
 _MAX_COUNTED_NAMES = 400_000  # names whose contexts are counted at the same time
 _CREATE_TABLES = """
 PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -32000; PRAGMA temp_store = FILE;
@@ -33,7 +34,11 @@ CREATE TABLE place (name TEXT, type INT, document INT, page INT, start INT, scor
 
 
 class DecisionCounts(NamedTuple):
-    """A document, a book or the corpus, with its entities by who decided (agree, slm, llm) and by type number."""
+    """Counts of a document, a book or the whole corpus.
+
+    agree, slm, llm: The numbers of entities, by who decided.
+    types: The number of entities of each type, by type number.
+    """
 
     id: int
     name: str
@@ -51,12 +56,12 @@ class DecisionCounts(NamedTuple):
 
     @property
     def density(self) -> float:
-        """Entities per 1,000 characters."""
+        """The number of entities per 1,000 characters."""
         return 1000 * self.entities / self.chars if self.chars else 0.0
 
 
 class Occurrence(NamedTuple):
-    """A place where a name occurs. before, after: the text around it, None where it was not kept."""
+    """A place where a name occurs. `before` and `after` are the text around the name, None if it was not kept."""
 
     name: str
     type: int
@@ -70,7 +75,11 @@ class Occurrence(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """An entity on which the models disagree: its row in the table `entities`, its place, and the text around it."""
+    """An entity on which the models disagree.
+
+    entity: The row of the table `entities`.
+    context: The text that contains the entity.
+    """
 
     entity: EntityRow
     document: int
@@ -80,7 +89,10 @@ class Disagreement:
 
 
 class SiteDatabase:
-    """Counts, occurrences and disagreements: filled document by document, in order, and then read."""
+    """A database of counts, occurrences and disagreements.
+
+    Add all documents in order, and then read the results.
+    """
 
     def __init__(self, path: Path) -> None:
         self.types = TypeNumbers()
@@ -99,7 +111,7 @@ class SiteDatabase:
     def add_document(
         self, document_number: int, document: TaggedDocument, page_starts: Sequence[int], coverage: LlmCoverage
     ) -> int:
-        """Add a document whose pages begin at the offsets `page_starts`; returns the number of its book.
+        """Add a document whose pages begin at the offsets `page_starts`, and return the number of its book.
 
         Raises DataError for an unknown value in `decided_by`.
         """
@@ -136,7 +148,7 @@ class SiteDatabase:
         self, document_number: int, document: TaggedDocument, entity_pages: Sequence[int]
     ) -> Iterator[tuple[Any, ...]]:
         text, n_contexts = document.text, self._n_contexts
-        if len(n_contexts) > _MAX_COUNTED_NAMES:  # some names then have more than MAX_CONTEXTS contexts in the file
+        if len(n_contexts) > _MAX_COUNTED_NAMES:  # some names may then get more than MAX_CONTEXTS contexts
             n_contexts.clear()
         for page, entity in zip(entity_pages, document.entities, strict=True):
             start, end, name = entity["start"], entity["end"], (entity["text"], entity["type"])
@@ -164,19 +176,19 @@ class SiteDatabase:
     def _push_disagreement_if_among_top(
         self, document_number: int, page: int, document: TaggedDocument, entity: EntityRow
     ) -> None:
-        """Keep the disagreement if it is among the MAX_DISAGREEMENTS most uncertain so far."""
+        """Keep the disagreement if it is one of the MAX_DISAGREEMENTS most uncertain disagreements so far."""
         key = compute_uncertainty_sort_key(entity)
         full = len(self._disagreements) >= MAX_DISAGREEMENTS
         if full and key <= self._disagreements[0][0]:
             return
         context_start = max(0, entity["start"] - DISAGREEMENT_CHARS)
         context = document.text[context_start : entity["end"] + DISAGREEMENT_CHARS]
-        # The second element orders equally uncertain ones: those that come first in the corpus are kept.
+        # The second element decides between equally uncertain disagreements: the first in the corpus is kept.
         item = (key, -self.confusion.total(), Disagreement(entity, document_number, page, context, context_start))
         (heapq.heapreplace if full else heapq.heappush)(self._disagreements, item)
 
     def list_most_uncertain_disagreements(self) -> list[Disagreement]:
-        """Return the most uncertain disagreements, at most MAX_DISAGREEMENTS, the most uncertain first."""
+        """Return at most MAX_DISAGREEMENTS disagreements, sorted from the most to the least uncertain."""
         items = sorted(self._disagreements, key=lambda item: item[:2], reverse=True)
         return [disagreement for _, _, disagreement in items]
 
@@ -188,7 +200,7 @@ class SiteDatabase:
         return DecisionCounts._make((0, "", *counts, type_counts))
 
     def read_book_counts(self) -> list[DecisionCounts]:
-        """Return the counts of each book (folder of documents), in order."""
+        """Return the counts of each book, in order. A book is a folder of documents."""
         rows = self._connection.execute(
             "SELECT book.id, book.name, count(*), sum(chars), sum(agree), sum(slm), sum(llm)"
             " FROM book JOIN document ON book.id = document.book GROUP BY book.id ORDER BY book.id"
@@ -202,7 +214,7 @@ class SiteDatabase:
         return [DecisionCounts._make((*row, type_counts[row[0]])) for row in rows]
 
     def read_document_counts_without_types(self, book: int) -> Iterator[DecisionCounts]:
-        """Yield the counts of each document of a book, in order, without its types."""
+        """Yield the counts of each document of a book, in order. `types` of the result is empty."""
         rows = self._connection.execute(
             "SELECT id, name, 1, chars, agree, slm, llm FROM document WHERE book = ? ORDER BY id", (book,)
         )
@@ -217,12 +229,15 @@ class SiteDatabase:
         return str(self._connection.execute("SELECT name FROM document WHERE id = ?", (number,)).fetchone()[0])
 
     def read_occurrences_by_name(self) -> Iterator[Occurrence]:
-        """Yield all occurrences of all names, sorted by name (code points), type and place."""
+        """Yield the occurrences of all names, sorted by name (by code points), then by type, then by place."""
         query = "SELECT * FROM place ORDER BY name, type, document, start"
         return (Occurrence(*row) for row in self._connection.execute(query))
 
 
 def compute_uncertainty_sort_key(entity: EntityRow) -> tuple[float, float]:
-    """Return a sort key, larger if the entity is more uncertain: 1 - score (-1 without a score), the SLM's entropy."""
+    """Return a sort key that is larger if the entity is more uncertain.
+
+    The key is (1 - score, entropy of the SLM). Without a score, its first element is -1.
+    """
     score, entropy = entity["score"], entity["slm_entropy"]
     return (-1.0 if score is None else 1 - score, 0.0 if entropy is None else entropy)
