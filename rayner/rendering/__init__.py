@@ -1,6 +1,6 @@
-"""Parts that the report and the site share: texts in English and Chinese, tagged text as HTML, templates.
+"""Code that the report and the site share: texts in English and Chinese, the display of tagged text, templates.
 
-Start with `translation.translate`, which returns a text by its key; the tables of texts are in `texts_*.py`, one for
-each page. `tagged_text` cuts a text into entities and the text between them. This room imports `rayner.text` and
-jinja2, and nothing that reads or writes a run.
+Start with `translation.translate`, which returns a text by its key. The tables of texts are in `texts_*.py`.
+`tagged_text` splits a text into entities and the text between them. This package imports `rayner.text` and jinja2. It
+imports no module that reads or writes a run.
 """

@@ -1,6 +1,6 @@
-"""Hold a text in English and Chinese, and print both into HTML.
+"""Store a text in English and Chinese, and write both languages into HTML.
 
-A page shows the English text. The Chinese text stands beside it in `data-zh` attributes, and `language.js` swaps them.
+A page shows the English text. A `data-zh` attribute contains the Chinese text, and `language.js` swaps the two texts.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ LANGUAGES = ("en", "zh")
 
 @dataclass(frozen=True, slots=True)
 class BilingualText:
-    """The same text in English and in Chinese. A template prints both, escaped."""
+    """The same text in English and in Chinese. A template escapes both texts and writes both into the page."""
 
     en: str
     zh: str
@@ -28,17 +28,17 @@ class BilingualText:
 
     @property
     def capitalized(self) -> "BilingualText":
-        """The text as the beginning of a sentence."""
+        """The text with a capital letter at the beginning of the English."""
         return BilingualText(self.en[:1].upper() + self.en[1:], self.zh)
 
 
 def same_in_both(value: object) -> BilingualText:
-    """Return a name or a number as a text that is equal in both languages. A BilingualText is returned unchanged."""
+    """Return a name or a number as a text that is the same in both languages. A BilingualText is returned unchanged."""
     return value if isinstance(value, BilingualText) else BilingualText(str(value), str(value))
 
 
 def fill_text(template: tuple[str, str], *values: object) -> BilingualText:
-    """Put the values (texts, names or numbers) in the places of {0}, {1} ... of an English and a Chinese template."""
+    """Replace {0}, {1} ... in an English and a Chinese template with the values (texts, names or numbers)."""
     texts = [same_in_both(value) for value in values]
     en, zh = template
     return BilingualText(en.format(*(text.en for text in texts)), zh.format(*(text.zh for text in texts)))
@@ -51,5 +51,5 @@ def join_texts(parts: Iterable[BilingualText], separator: BilingualText) -> Bili
 
 
 def bilingual_attribute(name: str, text: BilingualText) -> Markup:
-    """Return an HTML attribute that people read, such as `title`: English, with the Chinese in `data-zh-NAME`."""
+    """Return an HTML attribute such as `title` with the English text, and `data-zh-NAME` with the Chinese text."""
     return Markup('{0}="{1}" data-zh-{0}="{2}"').format(name, text.en, text.zh)

@@ -1,4 +1,4 @@
-"""Cut tagged text into pieces that a template prints: entities, characters that fonts may lack, a conflict region."""
+"""Split tagged text into pieces for a template, so that it can mark entities, rare characters and a conflict region."""
 
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ _DECIDER_KEYS = {"agree": "both_agree", "slm": "by_slm", "llm": "by_llm"}
 class TaggedSample:
     """A passage of tagged text for the report.
 
-    entities: rows of the table `entities` with offsets in `text`; all columns but start, end and type may be missing.
+    entities: Rows of the table `entities`, with offsets in `text`. Only start, end and type are required.
     """
 
     title: str
@@ -28,7 +28,8 @@ class TaggedSample:
 class TextRun:
     """Characters with the same formatting.
 
-    char_note: the code point of a single character that fonts may lack; in_region: inside the conflict region.
+    char_note: The code point, if the run is a single character that fonts may lack. Otherwise None.
+    in_region: Whether the run is inside the conflict region (where the two models disagree).
     """
 
     text: str
@@ -38,7 +39,7 @@ class TextRun:
 
 @dataclass(frozen=True, slots=True)
 class TextPiece:
-    """An entity of a type, or (type "") the text between two entities."""
+    """An entity, or the text between two entities, for which the type is ""."""
 
     runs: tuple[TextRun, ...]
     type: str = ""
@@ -54,10 +55,17 @@ class TextPiece:
 def split_by_entities(
     text: str, entities: Sequence[Mapping[str, Any]], conflict_region: tuple[int, int] = (0, 0)
 ) -> list[TextPiece]:
-    """Split a text into its entities and the text between them; the runs of all pieces joined are the text.
+    """Split a text into its entities and the text between them.
 
-    entities: rows of the table `entities`, in any order. region: start and end of the characters to emphasise.
-    Raises ValueError if an entity is empty, overlaps another or exceeds the text.
+    The runs of all pieces joined are the text.
+
+    Args:
+        text: The text.
+        entities: Rows of the table `entities`, in any order.
+        conflict_region: The start and the end of the characters to emphasise.
+
+    Raises:
+        ValueError: An entity is empty, overlaps another entity or exceeds the text.
 
     """
     pieces = []
@@ -78,7 +86,7 @@ def split_by_entities(
 
 
 def describe_entity(entity: Mapping[str, Any]) -> BilingualText:
-    """Describe an entity in words: type, confidence, who decided, and the votes of both models."""
+    """Describe an entity in words: its type, its confidence, who decided, and the votes of both models."""
     parts = [format_type_with_gloss(entity["type"])]
     if entity.get("score") is not None:
         parts.append(translate("with_confidence", f"{entity['score']:.3f}"))
@@ -91,9 +99,10 @@ def describe_entity(entity: Mapping[str, Any]) -> BilingualText:
 
 
 def describe_rare_char(char: str) -> BilingualText | None:
-    """Return the code point of a character that fonts may lack (private use, or beyond the BMP), None for any other.
+    """Return the code point of a character that fonts may lack, or None for any other character.
 
-    Variation selectors are not described: they must stay in one run with the character before them.
+    Fonts may lack private-use characters and characters beyond the BMP. The result is None for variation selectors,
+    because they must stay in one run with the character before them.
     """
     category = unicodedata.category(char)
     if category == "Co":
@@ -104,7 +113,7 @@ def describe_rare_char(char: str) -> BilingualText | None:
 
 
 def _describe_vote(model: str, type_name: str | None, symbol: str, number: float | None) -> BilingualText:
-    """Describe one model's vote: its type or none, and its H (nats) or P where known."""
+    """Describe the vote of one model: its type or none, and H (SLM entropy, nats) or P (LLM probability) if known."""
     vote = translate("vote_of", translate(model), type_name or translate("nothing"))
     return vote if number is None else translate("vote_with_number", vote, symbol, f"{number:.3f}")
 

@@ -8,14 +8,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rayner.rendering.bilingual import bilingual_attribute
 from rayner.rendering.translation import translate
 
-SHARED_FOLDER = Path(__file__).parent  # holds language.js
+SHARED_FOLDER = Path(__file__).parent  # contains language.js
 
 
 def load_templates(folder: Path) -> Environment:
-    """Return the templates of a folder.
+    """Return an environment that loads the templates of a folder.
 
-    They escape what they print, and an undefined name is an error. All have `translate`, `bilingual_attribute` and the
-    filter `format_value`, and can include the files of this room.
+    Values are escaped, and an undefined name is an error. All templates can use `translate`, `bilingual_attribute` and
+    the filter `format_value`, and can include the files of this package.
     """
     environment = Environment(
         loader=FileSystemLoader([folder, SHARED_FOLDER]),
@@ -30,7 +30,11 @@ def load_templates(folder: Path) -> Environment:
 
 
 def format_value(value: Any) -> str:  # noqa: ANN401 - any JSON value
-    """Format a single value: thousands separators, floats with four significant digits, `yes`, `no` and `none`."""
+    """Format a single value as text.
+
+    Integers get thousands separators. Floats of 1,000 or more also get thousands separators, with one decimal. Other
+    floats get four significant digits. Booleans become `yes` or `no`. None and {} become `none`.
+    """
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):

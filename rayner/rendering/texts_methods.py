@@ -1,4 +1,4 @@
-"""Texts of the report's methods paragraph, in English and Chinese; {0}, {1} ... stand for values."""
+"""Texts of the report's methods paragraph, in English and Chinese. Values replace {0}, {1} ... in a text."""
 
 METHODS_TEXTS: dict[str, tuple[str, str]] = {
     "methods_space": (" ", ""),

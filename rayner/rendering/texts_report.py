@@ -1,4 +1,4 @@
-"""Texts of the run report, in English and Chinese; {0}, {1} ... stand for values."""
+"""Texts of the run report, in English and Chinese. Values replace {0}, {1} ... in a text."""
 
 REPORT_TEXTS: dict[str, tuple[str, str]] = {
     # the page
@@ -233,7 +233,7 @@ REPORT_TEXTS: dict[str, tuple[str, str]] = {
         "{0}：实体的正确比例随置信度的变化",
     ),
     "types_plot": ("F1 of each type, with 95% intervals", "各类别的 F1 及 95% 置信区间"),
-    # values of the settings of a rule by regions (`rayner.fusion.region_rule`)
+    # setting values of the rule by conflict regions (`rayner.fusion.region_rule`)
     "setting_mean": ("mean", "平均值"),
     "setting_max": ("maximum", "最大值"),
     "setting_min": ("minimum", "最小值"),

@@ -1,4 +1,4 @@
-"""Texts that both the report and the site show, in English and Chinese; {0}, {1} ... stand for values."""
+"""Texts that both the report and the site show, in English and Chinese. Values replace {0}, {1} ... in a text."""
 
 SHARED_TEXTS: dict[str, tuple[str, str]] = {
     "skip": ("Skip to the content", "跳到正文"),

@@ -1,4 +1,4 @@
-"""Texts of the site, in English and Chinese; {0}, {1} ... stand for values. The scripts of the site use them too."""
+"""Texts of the site and its scripts, in English and Chinese. Values replace {0}, {1} ... in a text."""
 
 SITE_TEXTS: dict[str, tuple[str, str]] = {
     # every page

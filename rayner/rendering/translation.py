@@ -1,4 +1,4 @@
-"""Look up the texts of the report and the site by key: one table, one function."""
+"""Look up the texts of the report and the site by their keys."""
 
 from rayner.rendering.bilingual import BilingualText, fill_text, same_in_both
 from rayner.rendering.texts_methods import METHODS_TEXTS
@@ -14,17 +14,17 @@ TEXTS = {**SHARED_TEXTS, **REPORT_TEXTS, **METHODS_TEXTS, **SITE_TEXTS, **GLOSS_
 
 
 def translate(key: str, *values: object) -> BilingualText:
-    """Return a text in both languages, with the values in the places of {0}, {1} ... Raises KeyError."""
+    """Return a text in both languages, with {0}, {1} ... replaced by the values. Raises KeyError for an unknown key."""
     return fill_text(TEXTS[key], *values)
 
 
 def translate_setting(value: str) -> BilingualText:
-    """Return the value of a setting of a fusion rule in words; an unknown value is returned as it is."""
+    """Describe the value of a fusion rule's setting in words. An unknown value is returned unchanged."""
     return translate(f"setting_{value}") if f"setting_{value}" in TEXTS else same_in_both(value)
 
 
 def translate_feature_name(name: str) -> BilingualText:
-    """Return the name of a feature of the learned rule in both languages. `length 3` and `type NR` carry a value."""
+    """Return a feature name of the learned rule in both languages. A name may contain a value, as in `length 3`."""
     if f"feature_{name}" in TEXTS:
         return translate(f"feature_{name}")
     label, _, value = name.partition(" ")
@@ -32,12 +32,12 @@ def translate_feature_name(name: str) -> BilingualText:
 
 
 def find_type_gloss(type_name: str) -> BilingualText | None:
-    """Return what a type means, such as `person`, None for a type without a gloss."""
+    """Return the gloss (the meaning) of a type, such as `person`, or None if the type has no gloss."""
     key = f"gloss_{type_name}"
     return translate(key) if key in TEXTS else None
 
 
 def format_type_with_gloss(type_name: str) -> BilingualText:
-    """Return `NR person`, or the bare name of a type without a gloss."""
+    """Return the name of a type with its gloss, such as `NR person`, or only the name if the type has no gloss."""
     gloss = find_type_gloss(type_name)
     return translate("type_code_and_gloss", type_name, gloss) if gloss else same_in_both(type_name)

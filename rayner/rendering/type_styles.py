@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-# By code (`text.entity_types`), hue (degrees) and saturation (%). Types that occur together have hues far apart.
+# Hue (degrees) and saturation (%) by type code (`text.entity_types`). Types that occur together have distant hues.
 _COLOURS = {
     "NR": (8, 70),
     "NS": (150, 55),
@@ -21,7 +21,7 @@ _SPARE_HUES = (320, 95, 240, 65, 20, 200, 120, 300)
 
 
 def assign_type_colours(types: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """Return hue (degrees) and saturation (%) of each type. Colours do not depend on the order of the types."""
+    """Return the hue (degrees) and the saturation (%) of each type. The order of `types` does not affect them."""
     unknown_types = sorted(set(types) - set(_COLOURS))
     return {type_name: _COLOURS[type_name] for type_name in types if type_name in _COLOURS} | {
         type_name: (_SPARE_HUES[i % len(_SPARE_HUES)], 50) for i, type_name in enumerate(unknown_types)

@@ -88,8 +88,8 @@ def pack_votes(entities: Iterable[EntityRow], coverage: LlmCoverage, types: Type
 
     The fields of a vote are separated by commas: the score, the SLM's entropy, the SLM's type, the LLM's type, the
     LLM's category probability and the LLM's boundary probability. Decimals are written in thousandths, types as their
-    numbers, and null as the empty string. If the LLM was not asked, the three fields of the LLM are left out. In that case the
-    SLM's type is also left out if it equals the entity's type.
+    numbers, and null as the empty string. If the LLM was not asked, the three fields of the LLM are left out. In that
+    case the SLM's type is also left out if it equals the entity's type.
     """
     return " ".join(_pack_vote(entity, coverage.covers(entity["start"]), types) for entity in entities)
 
