@@ -1,5 +1,9 @@
-"""Have the most doubtful sentences corrected, and train on them: behind `rayner review`.
+"""Let a reviewer correct the most doubtful sentences, and use them as training data (`rayner review`).
 
-The way of a sentence: `candidates` (what may be reviewed), `ranking` and `selection` (what to review first),
-`task_files` and `provenance` (out to the reviewer), `label_studio_import` and `corrections` (back as training data).
+The modules, in the order in which a sentence passes through them:
+
+- `candidates` lists the sentences that may be reviewed.
+- `ranking` and `selection` choose the sentences to review first.
+- `task_files` and `provenance` write them for the reviewer.
+- `label_studio_import` and `corrections` read the corrected sentences and write them as training data.
 """

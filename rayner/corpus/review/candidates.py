@@ -1,4 +1,4 @@
-"""Sentences that may be reviewed, with the entities that the models found in them and how doubtful each is."""
+"""List the sentences that may be reviewed, with the entities that the models found and how doubtful each entity is."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,12 +13,12 @@ from rayner.text.predictions import SegmentPrediction
 from rayner.text.segmentation import bounds_without_whitespace
 from rayner.text.spans import Span
 
-_DISPUTED_FACTOR = 1.5  # if two models disagree, one is certainly wrong, whatever the winner's calibrated score
+_DISPUTED_FACTOR = 1.5  # if the models disagree, one is wrong, whatever the winner's calibrated score
 
 
 @dataclass(frozen=True, slots=True)
 class DoubtedEntity:
-    """An entity that a model found. error_weight: see `compute_error_weight`."""
+    """An entity that a model found. For `error_weight`, see `compute_error_weight`."""
 
     text: str
     type: str
@@ -29,9 +29,9 @@ class DoubtedEntity:
 class ReviewCandidate:
     """A sentence that may be reviewed: characters [start, end) of a document.
 
-    spans: the entities that the reviewer will see, counted from `start`.
-    doubted_entities: the entities that either model found.
-    outside_entropy: the summed entropy (nats) of the characters outside of `spans`; 0 where it is unknown.
+    spans: The entities that the reviewer will see. Their offsets count from `start`.
+    doubted_entities: The entities for ranking, with their error weights. Some of them may not be in `spans`.
+    outside_entropy: The sum of the entropies (nats) of the characters outside `spans`, 0 if unknown.
     """
 
     doc_id: str
@@ -44,11 +44,11 @@ class ReviewCandidate:
 
 
 def compute_error_weight(score: float | None, entropy: float | None, *, disputed: bool) -> float:
-    """Return the probability that an entity is wrong, raised by half if the models disagree on it.
+    """Return the probability that an entity is wrong, multiplied by 1.5 if the models disagree on the entity.
 
     Args:
         score: The entity's calibrated probability, if known.
-        entropy: The small model's entropy (nats), used where there is no score.
+        entropy: The small model's entropy (nats), used if there is no score.
         disputed: Whether the models disagree on the entity.
 
     """
@@ -58,11 +58,12 @@ def compute_error_weight(score: float | None, entropy: float | None, *, disputed
 
 
 def make_candidate(prediction: SegmentPrediction, types: Sequence[str]) -> ReviewCandidate:
-    """Make a candidate of both models' predictions. The reviewer will see the small model's entities.
+    """Make a candidate from the predictions of both models. The reviewer will see the small model's entities.
 
     Args:
-        prediction: Must hold the small model's distributions (`slm.log_probs`).
-        types: The types of the small model's labels, in their order.
+        prediction: The predictions of both models for a sentence, with the small model's label distributions
+            (`slm.log_probs`).
+        types: The entity types, in the order of the small model's labels.
 
     """
     slm, llm, text = prediction.slm, prediction.llm, prediction.text
@@ -92,15 +93,16 @@ def make_candidate(prediction: SegmentPrediction, types: Sequence[str]) -> Revie
 def iter_candidates_by_document(tagged: StoragePath) -> Iterator[list[ReviewCandidate]]:
     """Yield the candidates of each document of a tagged corpus, in order.
 
-    A candidate is a segment without the white space at its edges. Left out: segments that were set aside, that are
-    blank, or that contain a line break, which a char-tab-tag file cannot hold.
+    A candidate is a segment without the white space at its edges. A segment is left out if it failed, is blank, or
+    contains a line break, which a char-tab-tag file cannot represent. It is also left out if one of its entities begins
+    or ends outside the candidate.
     """
     for document, (_, segments) in zip(iter_documents(tagged), iter_segment_rows_by_document(tagged), strict=True):
         yield list(_iter_document_candidates(document, segments))
 
 
 def _iter_document_candidates(document: TaggedDocument, segments: Iterable[SegmentRow]) -> Iterator[ReviewCandidate]:
-    n_used = 0  # entities of the segments before
+    n_used = 0  # number of entities in the segments before
     for segment in segments:
         first, segment_end = n_used, segment["end"]
         while n_used < len(document.entities) and document.entities[n_used]["start"] < segment_end:

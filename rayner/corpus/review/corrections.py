@@ -1,4 +1,4 @@
-"""Read corrected sentences back, and write them as a labelled file to train on."""
+"""Read corrected sentences, and write them as a labelled file for training."""
 
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator
@@ -15,16 +15,18 @@ from rayner.runs.run_folder import write_json
 from rayner.runs.storage import StoragePath
 from rayner.text.spans import Span, crop_spans
 
-# A text, and its entities as each annotation has them; no annotation if nobody reviewed it.
+# A text, and the entities of each annotation of the text. The list is empty if nobody reviewed the text.
 _AnnotatedText = tuple[str, list[tuple[Span, ...]]]
 
 
 @dataclass
 class Corrections:
-    """Corrected sentences by their texts: the entities, and the name of the file that they came from.
+    """Corrected sentences.
 
-    conflicts: how often a text came again with other entities; the last ones count.
-    unreviewed: tasks without annotations.
+    spans_by_text: The entities of each sentence, by its text.
+    source_by_text: The name of the file from which each sentence was read, by its text.
+    conflicts: How often a text was read again with different entities. The entities that were read last are used.
+    unreviewed: The number of tasks without annotations.
     """
 
     spans_by_text: dict[str, tuple[Span, ...]] = field(default_factory=dict)
@@ -38,21 +40,21 @@ class Corrections:
         self.spans_by_text[text], self.source_by_text[text] = spans, source
 
     def count_changed(self, provenance: Provenance) -> int:
-        """Return how many sentences have other entities than were predicted."""
+        """Return the number of sentences whose entities differ from the predicted entities."""
         return sum(spans != provenance.sentences[text].predicted for text, spans in self.spans_by_text.items())
 
 
 def read_corrections(paths: Iterable[StoragePath], provenance: Provenance, types: Collection[str]) -> Corrections:
-    """Read the corrected sentences of files, in order.
+    """Read the corrected sentences in the files, in order.
 
     Args:
-        paths: Label Studio's JSON exports (`.json`), and char-tab-tag files (any other name).
-        provenance: What was given out.
-        types: The types that may occur.
+        paths: JSON exports of Label Studio (`.json`) and char-tab-tag files (any other name).
+        provenance: The sentences that were given to the reviewer.
+        types: The entity types that may occur.
 
     Raises:
-        DataError: A text was changed or never given out, or an entity is out of range, overlaps another or has an
-            unknown type. The message names the file and the line or task.
+        DataError: A text was changed or was not given to the reviewer. Or an entity is out of range, overlaps another
+            entity or has an unknown type. The message names the file and the line or the task.
 
     """
     corrections = Corrections()
@@ -66,7 +68,10 @@ def read_corrections(paths: Iterable[StoragePath], provenance: Provenance, types
 
 
 def write_corrections(corrections: Corrections, provenance: Provenance, out: StoragePath) -> None:
-    """Write the char-tab-tag file `out`, and beside it where its sentences come from, `NAME.provenance.json`."""
+    """Write the char-tab-tag file `out`, and beside it the file `NAME.provenance.json`.
+
+    The second file records where each sentence comes from.
+    """
     sentences = [
         {
             **provenance.sentences[text].to_json(),
@@ -99,7 +104,7 @@ def _read_label_studio_tasks(
 def _read_evahan_sentences(
     path: StoragePath, provenance: Provenance, types: Collection[str]
 ) -> Iterator[_AnnotatedText]:
-    """Read the sentences of a char-tab-tag file, which blank lines separate."""
+    """Read the sentences of a char-tab-tag file. Blank lines separate the sentences."""
     labelled = read_labelled_file(path, types=types)
     boundaries = sorted({0, *labelled.blank_line_offsets, len(labelled.text)})
 
@@ -118,7 +123,10 @@ def _read_evahan_sentences(
 
 
 def _check_text_in_provenance(text: str, provenance: Provenance, location: str) -> None:
-    """Raise DataError for a text that was not given out, naming the place where it leaves the most similar one."""
+    """Raise DataError if a text was not given to the reviewer.
+
+    The message shows where the text differs from the sentence with the longest common prefix.
+    """
     if text in provenance.sentences:
         return
     nearest = max(provenance.sentences, key=lambda other: _common_prefix_length(text, other), default="")

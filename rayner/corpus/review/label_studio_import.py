@@ -1,8 +1,8 @@
-"""Read the entities out of Label Studio's JSON export. What rayner writes for it: `rayner.corpus.exports.label_studio`.
+"""Read the entities in a JSON export of Label Studio. (`rayner.corpus.exports.label_studio` writes for it.)
 
-Label Studio has counted in code points, as rayner does, since October 2021 (HumanSignal/label-studio-frontend, pull
-request 308). Before that it counted in UTF-16 code units, those of JavaScript's strings. Which of the two an export
-uses follows from the text that it gives beside each region.
+Since October 2021, the offsets of Label Studio count code points, as in rayner (HumanSignal/label-studio-frontend, pull
+request 308). Earlier offsets count UTF-16 code units, as in JavaScript strings. An export contains the text of each
+region, which shows what the offsets count.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,13 +14,13 @@ from rayner.text.spans import Span
 
 
 class _Region(NamedTuple):
-    """A labelled stretch of text. expected_text: the text that the export gives beside it, if any."""
+    """A labelled part of a text. `expected_text` is the text of the region in the export, if the export gives one."""
 
     span: Span
     expected_text: str | None
 
     def matches_text(self, text: str) -> bool:
-        """Whether it lies in the text, and holds the expected text."""
+        """Whether the region lies inside `text` and, if `expected_text` is known, contains it."""
         start, end = self.span.start, self.span.end
         inside = 0 <= start < end <= len(text)
         return inside and (self.expected_text is None or text[start:end] == self.expected_text)
@@ -30,7 +30,7 @@ def read_task_text(task: Any, location: str) -> str:  # noqa: ANN401 - any JSON 
     """Return the text of an exported task.
 
     Raises:
-        DataError: It is no task, or has no annotations. The message begins with `location`.
+        DataError: The value is not a task, or it has no list of annotations. The message begins with `location`.
 
     """
     data = task.get("data") if isinstance(task, dict) else None
@@ -46,8 +46,8 @@ def read_submitted_annotations(task: Mapping[str, Any], location: str) -> list[t
     """Return the entities of each submitted annotation of a task, in the order of the file.
 
     Raises:
-        DataError: A region is out of range, holds another text than the export gives, has no label or several, or
-            overlaps another. The message begins with `location`.
+        DataError: A region is out of range, overlaps another region, does not have exactly one label, or contains a
+            text that differs from the region's text in the export. The message begins with `location`.
 
     """
     submitted = [a for a in task["annotations"] if isinstance(a, dict) and not a.get("was_cancelled")]
@@ -67,7 +67,11 @@ def _read_entities(text: str, result: Sequence[Mapping[str, Any]], location: str
 
 
 def _convert_unless_code_points(text: str, regions: Sequence[_Region], location: str) -> list[Span]:
-    """Return the spans of one annotation. Its offsets are code units only if all regions fit as code units alone."""
+    """Return the spans of one annotation.
+
+    The offsets are read as code points if all regions then match their texts, otherwise as UTF-16 code units. Raises
+    DataError if some regions do not match in either case.
+    """
     if all(region.matches_text(text) for region in regions):
         return [region.span for region in regions]
     code_points = _map_utf16_to_code_points(text)

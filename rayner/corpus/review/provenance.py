@@ -1,6 +1,7 @@
-"""The side-car of a review, `provenance.json`: of each sentence its place, its text and the predicted entities.
+"""Write and read `provenance.json`, which records the place, the text and the predicted entities of each sentence.
 
-Corrected sentences are compared with it, so a text that was changed on the way is noticed.
+Each folder for a reviewer contains such a file. Corrected sentences are compared with it, to find texts that were
+changed.
 """
 
 import hashlib
@@ -22,9 +23,10 @@ PROVENANCE_FILE = "provenance.json"
 
 @dataclass(frozen=True)
 class ReviewSentence:
-    """A sentence given out for review: characters [start, end) of a document.
+    """A sentence that was given to the reviewer: characters [start, end) of a document.
 
-    sha256: of the text in UTF-8, hexadecimal. predicted: the entities that the reviewer saw, counted from `start`.
+    sha256: The SHA-256 of the text in UTF-8, in hexadecimal.
+    predicted: The entities that the reviewer saw. Their offsets count from `start`.
     """
 
     doc_id: str
@@ -35,20 +37,20 @@ class ReviewSentence:
     predicted: tuple[Span, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON holds it."""
+        """Return the sentence as a JSON object."""
         return {**vars(self), "predicted": spans_to_json(self.predicted)}
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """What was given out for review: sentences by their texts, and the types that may occur."""
+    """The sentences that were given to the reviewer, by their texts, and the entity types that may occur."""
 
     types: tuple[str, ...] = ()
     sentences: Mapping[str, ReviewSentence] = field(default_factory=dict)
 
 
 def make_review_sentence(candidate: ReviewCandidate) -> ReviewSentence:
-    """Record a candidate that is given out."""
+    """Make the record of a candidate that is given to the reviewer."""
     return ReviewSentence(
         candidate.doc_id,
         candidate.start,
@@ -60,23 +62,23 @@ def make_review_sentence(candidate: ReviewCandidate) -> ReviewSentence:
 
 
 def write_provenance(sentences: Iterable[ReviewSentence], types: Iterable[str], path: StoragePath) -> None:
-    """Write the side-car of a review."""
+    """Write the `provenance.json` of a review."""
     rows = [sentence.to_json() for sentence in sentences]
     write_json(path, {"version": rayner.__version__, "types": list(types), "sentences": rows})
 
 
 def read_provenance(paths: Iterable[StoragePath]) -> Provenance:
-    """Read the side-cars of one review or several, as one.
+    """Read the `provenance.json` of one or more reviews, and merge them.
 
     Raises:
-        DataError: A file is no side-car, or one of its texts does not have its digest.
+        DataError: A file is not a `provenance.json`, or a text in it does not match its digest.
 
     """
     types, sentences = set[str](), dict[str, ReviewSentence]()
     for path in paths:
         content = read_json_file(path)
         try:
-            json.dumps(content, ensure_ascii=False).encode()  # JSON may hold half a character, "\ud800"
+            json.dumps(content, ensure_ascii=False).encode()  # raises ValueError for a lone surrogate, such as "\ud800"
             types.update(_require_string(name) for name in list(content["types"]))
             file_sentences = [_read_sentence(row) for row in list(content["sentences"])]
         except (KeyError, TypeError, ValueError, AttributeError):
@@ -93,7 +95,7 @@ def spans_to_json(spans: Iterable[Span]) -> list[list[Any]]:
 
 
 def read_json_file(path: StoragePath) -> Any:  # noqa: ANN401 - any JSON value
-    """Read a JSON file. Raises DataError, naming it, if it holds anything else."""
+    """Read a JSON file. Raises DataError, which names the file, if it cannot be read or is not JSON."""
     try:
         return json.loads(read_utf8(path))
     except (ValueError, RecursionError) as error:

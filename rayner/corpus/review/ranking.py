@@ -1,8 +1,12 @@
-"""Rank the sentences to review first by what a correction is expected to teach, per character read.
+"""Rank the sentences to review by the expected benefit of a correction for each character that the reviewer reads.
 
-A correction teaches where the models are wrong. So an entity counts by the probability that it is wrong, and the text
-between entities by its entropy. A string or a type that was picked before is worth less the next time. So sentences
-are picked one by one, each the best beside those picked before it, and never a near-duplicate of one of them.
+A correction is useful where the models are wrong:
+
+- The value of an entity is the probability that it is wrong. The value of the text outside entities depends on its
+  entropy.
+- A string or a type that was picked before has a lower value the next time. So sentences are picked one by one, and
+  each pick takes the earlier picks into account.
+- A near-duplicate of a picked sentence is never picked.
 """
 
 import heapq
@@ -12,14 +16,14 @@ from dataclasses import dataclass, field
 
 from rayner.corpus.review.candidates import ReviewCandidate
 
-DUPLICATE_OVERLAP = 0.5  # share of two texts' bigrams (Jaccard) from which on they are near-duplicates
-_OVERHEAD_CHARS = 10  # the effort of turning to a sentence, in characters read
-_MISSED_PER_NAT = 0.3  # entities expected to be missed for a nat of entropy outside of the entities found
-_REPEAT_FACTOR = 0.5  # what a string is worth for each time that it was picked before
+DUPLICATE_OVERLAP = 0.5  # two texts with at least this Jaccard index of bigrams are near-duplicates
+_OVERHEAD_CHARS = 10  # the effort of starting a sentence, in characters read
+_MISSED_PER_NAT = 0.3  # expected missed entities for each nat of entropy outside the found entities
+_REPEAT_FACTOR = 0.5  # the value of a string is multiplied by this for each earlier pick of the string
 
 
 def estimate_value(candidate: ReviewCandidate) -> float:
-    """Return a candidate's value per character of effort, with nothing picked yet."""
+    """Return the value of a candidate for each character of effort, if no other candidate was picked."""
     return _EMPTY_SET.estimate_value(candidate)
 
 
@@ -30,16 +34,17 @@ def pick_candidates(
     *,
     duplicate_overlap: float = DUPLICATE_OVERLAP,
 ) -> list[ReviewCandidate]:
-    """Return at most n candidates, the most valuable first; fewer only if the others are near-duplicates.
+    """Return n candidates, the most valuable first, or fewer if all other candidates are near-duplicates.
 
-    The order of the candidates does not matter: of two with the same value, the one with the lower doc_id and offset
-    is picked.
+    The order of the candidates does not matter. If two candidates have the same value, the one with the lower doc_id
+    and offset is picked first.
 
     Args:
         candidates: The sentences to choose from.
-        n: How many to pick.
-        preferred_max_per_document: How many of a document; more only if nothing else is left.
-        duplicate_overlap: Share of common bigrams from which on two texts are near-duplicates.
+        n: The number of candidates to pick.
+        preferred_max_per_document: The preferred maximum for one document. More candidates of a document are picked
+            only if no others are left.
+        duplicate_overlap: Two texts are near-duplicates if the Jaccard index of their bigrams is at least this.
 
     """
     pool = sorted(candidates, key=lambda c: (c.doc_id, c.start, c.end))
@@ -47,8 +52,8 @@ def pick_candidates(
     picked_set = _PickedSet(n, max(1, len(types)), duplicate_overlap)
     postponed: list[int] = []
     for indices, limit in ((range(len(pool)), preferred_max_per_document), (postponed, n)):
-        # A value only falls as more is picked. So a candidate that was the best by its old value and still is by its
-        # new one is the best of all.
+        # With each pick, values can only fall. So a candidate whose updated value is not below the old value of any other
+        # candidate is the best.
         heap = [(-picked_set.estimate_value(pool[i]), i) for i in indices]
         heapq.heapify(heap)
         while heap and len(picked_set.picked) < n:
@@ -65,10 +70,12 @@ def pick_candidates(
 
 @dataclass
 class _PickedSet:
-    """The candidates picked so far, with what their values depend on.
+    """The candidates picked so far, and the counts that determine the values of the others.
 
-    n: how many are wanted. n_types: how many types occur.
-    picked_by_bigram: positions in `picked` of the texts that contain a bigram. bigram_counts: bigrams of each text.
+    n: The number of candidates to pick.
+    n_types: The number of types that occur.
+    picked_by_bigram: For each bigram, the positions in `picked` of the texts that contain it.
+    bigram_counts: The number of distinct bigrams in each picked text.
     """
 
     n: int
@@ -82,8 +89,11 @@ class _PickedSet:
     bigram_counts: list[int] = field(default_factory=list)
 
     def estimate_value(self, candidate: ReviewCandidate) -> float:
-        """Return a candidate's value now. A type that had its even share of sentences counts half."""
-        repeats: Counter[str] = Counter()  # in the candidate itself
+        """Return the current value of a candidate.
+
+        The value of a type is halved when the type has its equal share of the sentences.
+        """
+        repeats: Counter[str] = Counter()  # strings earlier in this candidate
         gain = _MISSED_PER_NAT * candidate.outside_entropy
         for entity in candidate.doubted_entities:
             n_before = self.string_counts[entity.text] + repeats[entity.text]
@@ -93,7 +103,7 @@ class _PickedSet:
         return gain / (_OVERHEAD_CHARS + len(candidate.text))
 
     def has_near_duplicate(self, text: str) -> bool:
-        """Whether a near-duplicate of a text was picked."""
+        """Whether a near-duplicate of the text was picked."""
         bigrams = collect_char_bigrams_with_edges(text)
         shared_counts = Counter(i for bigram in bigrams for i in self.picked_by_bigram.get(bigram, ()))
         return any(
@@ -102,7 +112,7 @@ class _PickedSet:
         )
 
     def add(self, candidate: ReviewCandidate) -> None:
-        """Pick a candidate."""
+        """Add a picked candidate."""
         bigrams = collect_char_bigrams_with_edges(candidate.text)
         for bigram in bigrams:
             self.picked_by_bigram.setdefault(bigram, []).append(len(self.picked))
@@ -117,7 +127,7 @@ _EMPTY_SET = _PickedSet(1, 1)
 
 
 def collect_char_bigrams_with_edges(text: str) -> set[str]:
-    """Return the pairs of neighbouring characters of a text. Its two edges count, so no text is without any."""
+    """Return the pairs of adjacent characters in a text. Both edges count as characters, so the set is never empty."""
     padded = f"\x02{text}\x03"
     return {padded[i : i + 2] for i in range(len(padded) - 1)}
 
@@ -125,11 +135,11 @@ def collect_char_bigrams_with_edges(text: str) -> set[str]:
 class CandidatePool:
     """The most valuable candidates of a stream, in bounded memory.
 
-    Of equal texts the first is kept. The candidates of a document must be added at once.
+    If candidates have equal texts, the first is kept. All candidates of a document must be added in one call.
 
     Args:
-        size: How many candidates to keep.
-        preferred_max_per_document: How many of a document.
+        size: The maximum number of candidates to keep.
+        max_per_document: The maximum number of candidates to add from one document.
         skip_texts: Texts to leave out.
 
     Attributes:
@@ -145,7 +155,7 @@ class CandidatePool:
         self._texts: set[str] = set()
 
     def add_best_of_document(self, document_candidates: Iterable[ReviewCandidate]) -> None:
-        """Add the candidates of a document."""
+        """Add the most valuable candidates of a document."""
         by_text: dict[str, ReviewCandidate] = {}
         for candidate in document_candidates:
             if candidate.text not in self.skip_texts:
@@ -159,7 +169,7 @@ class CandidatePool:
     def _push_and_drop_worst(self, value: float, candidate: ReviewCandidate) -> None:
         self._texts.add(candidate.text)
         self._n_pushed += 1
-        heapq.heappush(self._heap, (value, -self._n_pushed, candidate))  # of equal values the first stays longest
+        heapq.heappush(self._heap, (value, -self._n_pushed, candidate))  # of equal values, the first is kept longest
         if len(self._heap) > self.size:
             self.dropped = True
             self._texts.discard(heapq.heappop(self._heap)[2].text)

@@ -1,4 +1,4 @@
-"""Select the sentences of a tagged corpus to review, reading it as a stream with bounded memory."""
+"""Select the sentences of a tagged corpus to review. The corpus is read as a stream with bounded memory."""
 
 from collections import Counter
 from collections.abc import Callable, Collection
@@ -11,8 +11,8 @@ from rayner.corpus.review.ranking import CandidatePool, pick_candidates
 from rayner.corpus.tables import iter_documents
 from rayner.runs.storage import StoragePath, list_file_names
 
-_POOL_FACTOR = 50  # candidates kept for each sentence wanted
-_DOCUMENT_POOL_FACTOR = 10  # candidates kept of a document for each of its share
+_POOL_FACTOR = 50  # candidates in the pool for each sentence to pick
+_DOCUMENT_POOL_FACTOR = 10  # candidates added from a document for each sentence of its share
 
 
 @dataclass(frozen=True)
@@ -29,19 +29,20 @@ def pick_sentences(
     skip_texts: Collection[str] = (),
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> PickedSentences:
-    """Return the n sentences of a tagged corpus that are most worth correcting; all there are, if fewer.
+    """Return the n sentences of a tagged corpus that are most worth correcting, or fewer if there are not enough.
 
     Args:
         tagged: The folder of the tagged corpus.
-        n: How many sentences. A document's share is n over the number of documents, rounded up.
+        n: The number of sentences. The preferred maximum for one document is n divided by the number of documents,
+            rounded up.
         skip_texts: Texts that were reviewed before.
-        on_progress: Called after each document with the documents read and the documents in all.
+        on_progress: Called after each document with the number of documents read and the number of all documents.
 
     Raises:
         DataError: `tagged` is not a tagged corpus.
 
     """
-    iter_documents(tagged)  # raises DataError for another folder
+    iter_documents(tagged)  # raises DataError if the folder is not a tagged corpus
     document_files = list_file_names(tagged / "documents", "", ".parquet")
     n_documents = sum(_count_rows(tagged / "documents" / name) for name in document_files)
     document_share = -(-n // max(1, n_documents))
@@ -56,7 +57,7 @@ def pick_sentences(
         most_of_a_document = max(Counter(candidate.doc_id for candidate in picked).values(), default=0)
         if not pool.dropped or (len(picked) == n and most_of_a_document <= document_share):
             return PickedSentences(picked, tuple(sorted(types)))
-        # Too many of the pool were near-duplicates, or of few documents.
+        # Too many candidates in the pool were near-duplicates or came from few documents.
         pool_size, pool_per_document = 4 * pool_size, 4 * pool_per_document
 
 

@@ -1,4 +1,4 @@
-"""Write sentences for a reviewer: Label Studio tasks or a char-tab-tag file, and the side-car `provenance.json`."""
+"""Write sentences for a reviewer as Label Studio tasks or as a char-tab-tag file, with a `provenance.json`."""
 
 from typing import Any
 
@@ -16,16 +16,16 @@ TASKS_FILE, CONFIG_FILE, SENTENCES_FILE = "tasks.json", "config.xml", "sentences
 
 
 def write_review_folder(picked: PickedSentences, out: StoragePath, file_format: str) -> None:
-    """Write a folder for a reviewer.
+    """Write a folder with the sentences for a reviewer.
 
     Args:
         picked: The sentences, and the types that the reviewer may use.
-        out: The folder. It gets the side-car, and the tasks with their configuration or a char-tab-tag file in which
-            blank lines separate the sentences.
-        file_format: One of REVIEW_FORMATS.
+        out: The folder. It gets `provenance.json` and the files of the format.
+        file_format: One of REVIEW_FORMATS. "label-studio" writes the tasks and their labelling configuration. "evahan"
+            writes a char-tab-tag file in which blank lines separate the sentences.
 
     Raises:
-        ConfigError: The folder holds an earlier review, which may have been corrected.
+        ConfigError: The folder contains an earlier review, whose files may already have been corrected.
 
     """
     for name in (PROVENANCE_FILE, TASKS_FILE, SENTENCES_FILE):
@@ -38,7 +38,7 @@ def write_review_folder(picked: PickedSentences, out: StoragePath, file_format: 
     else:
         texts = ((sentence.text, sentence.predicted) for sentence in sentences)
         write_utf8(out / SENTENCES_FILE, format_evahan_sentences(texts))
-    write_provenance(sentences, picked.types, out / PROVENANCE_FILE)  # last: `review import` needs it
+    write_provenance(sentences, picked.types, out / PROVENANCE_FILE)  # written last, because `review import` needs it
 
 
 def _build_review_task(sentence: ReviewSentence) -> dict[str, Any]:
