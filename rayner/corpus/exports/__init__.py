@@ -1,7 +1,8 @@
-"""Write a tagged corpus in other formats (`rayner export`). A format is a module here and a line in EXPORT_FORMATS.
+"""Write a tagged corpus in other formats (`rayner export`).
 
-Start with `export_corpus` (the loop over documents) and `ExportFormat` (what a format must say). A user's own format
-lies outside of rayner (docs/extending.md) and is made of what this module exports.
+Start with `export_corpus` (the loop over documents) and `ExportFormat` (the description of a format). Each format has a
+module in this package and an entry in EXPORT_FORMATS. A user can define a format outside rayner with the names that
+this module exports (docs/extending.md).
 """
 
 from rayner.corpus.exports.brat import BRAT

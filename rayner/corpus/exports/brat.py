@@ -1,9 +1,9 @@
-r"""Brat: the text in a `.txt`, and beside it the entities in an `.ann`, by offsets in code points.
+r"""Brat format: the text in a `.txt` file, and the entities in an `.ann` file with offsets in code points.
 
-To Brat, an annotation must not cross a line break, and its text must not contain a tab or anything that some reader
-takes for the end of a line. Such an entity is written in fragments without those characters. If one of them begins or
-ends the entity, the entity's note (score, decided_by) also gives its true span. Brat takes an entity of white space
-alone for one without a text, so it is left out.
+In Brat, an annotation must not cross a line break, and its text must not contain a tab or a character that some
+programs treat as the end of a line. An entity with such characters is written as several fragments without them. If the
+entity begins or ends with such a character, its note (score, decided_by) also contains its true span. An entity that
+consists only of white space is left out, because for Brat it has no text.
 """
 
 import re
@@ -17,7 +17,7 @@ _FRAGMENT = re.compile(r"[^\t\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 
 
 def _split_entity_at_line_breaks(entity: EntityRow) -> list[tuple[int, int]]:
-    """Return start and end of each fragment of an entity."""
+    """Return the start and the end of each fragment of an entity."""
     start = entity["start"]
     return [(start + match.start(), start + match.end()) for match in _FRAGMENT.finditer(entity["text"])]
 
@@ -47,7 +47,7 @@ def _count_exported_chars_and_entities(document: TaggedDocument) -> tuple[int, i
 
 
 def _build_config_file(types: Sequence[str]) -> dict[str, bytes]:
-    """Declare the types. Brat shows no others."""
+    """Return a configuration that declares the types. Brat shows only declared types."""
     lines = ["[entities]", *types, "[relations]", "[events]", "[attributes]"]
     return {"annotation.conf": "".join(f"{line}\n" for line in lines).encode()}
 

@@ -1,8 +1,8 @@
-r"""CoNLL: a line `token<TAB>tag` for each character, with BIO or BIOES tags.
+r"""CoNLL format: a line `token<TAB>tag` for each character, with BIO or BIOES tags.
 
-A line break becomes a blank line, which readers take for the end of a sentence. `\uXXXX` stands for characters that
-would end a line or a column, or begin a comment: white space of any kind, control characters, U+FEFF, `#` and `\`; also
-for line breaks inside an entity, which a blank line would cut in two.
+A line break becomes a blank line, which programs treat as the end of a sentence. A line break inside an entity is
+written as `\u000a`, because a blank line would split the entity. Characters that would end a line or a column, or begin
+a comment, are also written as `\uXXXX`: white space, control characters, U+FEFF, `#` and `\`.
 """
 
 import re
@@ -26,9 +26,11 @@ _PREFIXES = dict(zip(CONLL_SCHEMES, (_BIO_PREFIXES, _BIOES_PREFIXES), strict=Tru
 
 
 def format_conll_lines(text: str, spans: Iterable[Span], scheme: str) -> Iterator[str]:
-    """Yield the lines of a text with its entities, without their ends. scheme: one of CONLL_SCHEMES.
+    """Yield the lines of a text with its entities, without line ends.
 
-    Raises ValueError for spans that overlap or leave the text.
+    scheme: One of CONLL_SCHEMES.
+
+    Raises ValueError if spans overlap or exceed the text.
     """
     prefixes = _PREFIXES[scheme]
     tags = spans_to_tags(sort_and_check_spans(spans, len(text)), len(text))

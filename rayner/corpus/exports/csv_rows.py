@@ -1,6 +1,7 @@
-"""CSV (RFC 4180): a row an entity, with the text to its left and right.
+"""CSV format (RFC 4180): a row for each entity, with the text to its left and right.
 
-People sort and filter over all documents, so a file holds many of them, but no more than a spreadsheet can open.
+A file contains many documents, so that users can sort and filter all of them. The size is limited so that a spreadsheet
+can open the file.
 """
 
 import csv
@@ -12,7 +13,7 @@ from rayner.corpus.exports.export_format import CHARS_PER_FILE, ExportFormat, Ex
 from rayner.corpus.tables import TaggedDocument
 
 _COLUMNS = ("doc_id", "start", "end", "type", "text", "score", "decided_by", "left", "right")
-_CONTEXT_CHARS = 20  # characters to each side
+_CONTEXT_CHARS = 20  # characters on each side
 
 
 def _write_entity_rows(stream: BinaryIO, documents: Iterable[TaggedDocument], options: ExportOptions) -> None:
@@ -29,7 +30,7 @@ def _write_entity_rows(stream: BinaryIO, documents: Iterable[TaggedDocument], op
             rows.writerow(
                 (document.doc_id, start, end, entity["type"], entity["text"], score, entity["decided_by"], left, right)
             )
-    text_stream.detach()  # else the caller's stream would be closed
+    text_stream.detach()  # otherwise the caller's stream would be closed
 
 
 CSV = ExportFormat(

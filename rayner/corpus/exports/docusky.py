@@ -1,9 +1,9 @@
-r"""DocuXml, the XML from which DocuSky builds databases: documents of paragraphs, with entities as elements in them.
+r"""DocuXml, an XML format from which DocuSky builds databases: documents with paragraphs, and entities as elements.
 
-Persons, places, offices and times have elements of DocuSky's own. Other types are user-defined (`Udef_NB`); the head of
-each file declares them, so that DocuSky counts them. A character that XML cannot hold is written as an empty
-`<Udef_Char RefId="U+0001"/>`. Sources: DocuSky's description of the format (version 1.3), and what its converter from
-MARKUS reads and writes.
+DocuSky has elements for persons, places, offices and times. Other types are user-defined, such as `Udef_NB`. The head
+of each file declares the user-defined types, so that DocuSky counts them. A character that XML does not allow is
+written as an empty element, such as `<Udef_Char RefId="U+0001"/>`. Sources: DocuSky's description of the format
+(version 1.3), and the input and output of its converter from MARKUS.
 """
 
 import re
@@ -26,7 +26,7 @@ _escape_title = make_xml_escaper(format_code_point)
 
 
 def _write_file(stream: BinaryIO, documents: Iterable[TaggedDocument], options: ExportOptions) -> None:
-    """Write a file. Its head names the user-defined types in it, so the documents are kept until all are known."""
+    """Write a file. All its documents are in memory at a time, because the head of the file declares their types."""
     user_types, encoded_documents = set[str](), list[bytes]()
     for document in documents:
         user_types |= {entity["type"] for entity in document.entities if entity["type"].startswith(_USER_PREFIX)}

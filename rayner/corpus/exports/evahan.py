@@ -1,6 +1,7 @@
-"""EvaHan: a line `char<TAB>tag` for each character, with BMES tags.
+"""EvaHan format: a line `char<TAB>tag` for each character, with BMES tags.
 
-A line break of the text cannot be such a character. It becomes a blank line, which readers of the format skip.
+A line break in the text cannot be written in this way. It becomes a blank line, which programs that read the format
+skip.
 """
 
 import re
@@ -19,17 +20,17 @@ _LINE_BREAK = re.compile(r"\r?\n")
 
 
 def format_evahan_lines(text: str, spans: Iterable[Span], blank_line_offsets: Iterable[int] = ()) -> Iterator[str]:
-    r"""Yield the lines of a text with its entities: `char<TAB>tag`, or "" for a line break; without their ends.
+    r"""Yield the lines of a text with its entities, without line ends: `char<TAB>tag`, or "" for a line break.
 
-    A lone `\r` is a character. An entity of line breaks alone has no character to carry it, and is left out.
+    A `\r` without a following `\n` is an ordinary character. An entity that consists only of line breaks is left out.
 
     Args:
         text: The text.
-        spans: Its entities.
-        blank_line_offsets: Offsets before which to put further blank lines (`LabelledFile.blank_line_offsets`).
+        spans: The entities of the text.
+        blank_line_offsets: Offsets before which to add blank lines (`LabelledFile.blank_line_offsets`).
 
     Raises:
-        ValueError: Spans overlap or leave the text.
+        ValueError: Spans overlap or exceed the text.
 
     """
     is_written = np.ones(len(text) + 1, dtype=np.int64)
@@ -49,7 +50,7 @@ def format_evahan_lines(text: str, spans: Iterable[Span], blank_line_offsets: It
 
 
 def format_evahan_sentences(sentences: Iterable[tuple[str, Sequence[Span]]]) -> str:
-    """Return the content of a file of texts with their entities, with a blank line between two texts."""
+    """Return the content of a file with several texts and their entities. A blank line separates two texts."""
     return "\n".join("".join(f"{line}\n" for line in format_evahan_lines(text, spans)) for text, spans in sentences)
 
 
@@ -58,7 +59,7 @@ def _render(document: TaggedDocument, options: ExportOptions) -> str:
 
 
 def _count_exported_chars_and_entities(document: TaggedDocument) -> tuple[int, int]:
-    """Count what is not a line break, or does not consist of line breaks."""
+    """Count the characters that are not in line breaks, and the entities that do not consist only of line breaks."""
     break_offsets = {i for match in _LINE_BREAK.finditer(document.text) for i in range(*match.span())}
     entities = [e for e in document.entities if not break_offsets.issuperset(range(e["start"], e["end"]))]
     return len(document.text) - len(break_offsets), len(entities)

@@ -1,4 +1,4 @@
-"""Write a tagged corpus in an export format: documents in, files out, each whole or not there."""
+"""Write the documents of a tagged corpus to files in an export format. Each file is written atomically."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -15,7 +15,10 @@ _PART_NAME = re.compile(r"part-(\d{5,})")
 
 @dataclass(frozen=True)
 class ExportCounts:
-    """What an export wrote. What its format cannot hold (`ExportFormat.count_exported`) does not count."""
+    """The numbers of documents, characters and entities that an export wrote.
+
+    Characters and entities that the format cannot represent do not count (`ExportFormat.count_exported`).
+    """
 
     documents: int = 0
     characters: int = 0
@@ -24,7 +27,7 @@ class ExportCounts:
 
 @dataclass
 class _ExportProgress:
-    """What was written so far, and the name of each type in the files."""
+    """The counts so far, and the name of each type in the files."""
 
     documents: int = 0
     characters: int = 0
@@ -37,7 +40,7 @@ class _ExportProgress:
 
 @dataclass(frozen=True)
 class _FileWriter:
-    """How files are written. keep_existing: files that exist stay as they are."""
+    """A writer with the options of an export. If `keep_existing` is true, it does not change files that exist."""
 
     options: ExportOptions
     keep_existing: bool
@@ -45,7 +48,7 @@ class _FileWriter:
     def write_or_keep_existing(
         self, path: StoragePath, write_file: WriteFile, documents: Iterator[TaggedDocument]
     ) -> None:
-        """Write a file, or consume the documents of one that stays."""
+        """Write a file. If an existing file is kept, only consume its documents."""
         if self.keep_existing and path.exists():
             for _ in documents:
                 pass
@@ -64,21 +67,21 @@ def export_corpus(
     keep_existing: bool = False,
     on_progress: Callable[[ExportCounts], None] = lambda counts: None,
 ) -> ExportCounts:
-    """Write a tagged corpus in a format, with one file and one document of the corpus in memory at a time.
+    """Write a tagged corpus in a format. Only one file and one document of the corpus are in memory at a time.
 
-    A document has its own files, `out/<doc_id><suffix>`, in the subfolders that its doc_id names. In a format with many
-    documents a file, the files are `part-00000<suffix>` and so on, always cut at the same documents. Files of an
-    earlier export are replaced, and its parts that are not needed any more are removed.
+    In some formats each document has its own files, `out/<doc_id><suffix>`. Other formats write many documents to each
+    file. Their files are named `part-00000<suffix>` and so on, and the same corpus is always divided in the same way.
+    Files of an earlier export are replaced. Part files that are not needed any more are removed.
 
     Args:
         tagged: The folder of the tagged corpus.
         out: The folder to write.
         export_format: The format.
-        type_names: The names of types, where the format's own are not wanted.
-        options: What the user chose.
-        keep_existing: Keep the files of an earlier export, of the same corpus with the same options, that was
-            interrupted.
-        on_progress: Called after each document.
+        type_names: Names of entity types that replace the names of the format.
+        options: The options that the user chose.
+        keep_existing: Whether to keep the files of an interrupted export. That export must have had the same corpus and
+            the same options.
+        on_progress: Called after each document with the counts so far.
 
     Raises:
         ConfigError: The format cannot write a name in `type_names`.
@@ -119,7 +122,7 @@ def _rename_types_and_count(
     progress: _ExportProgress,
     on_progress: Callable[[ExportCounts], None],
 ) -> Iterator[TaggedDocument]:
-    """Yield the documents with their types as the format calls them, and count them."""
+    """Replace each entity type by its name in the format, count the documents, and yield them."""
     name_by_type = progress.name_by_type
     for document in documents:
         for entity in document.entities:
@@ -157,9 +160,9 @@ def _replace_part_files(
 
 
 def group_documents(documents: Iterator[TaggedDocument], max_chars: int) -> Iterator[Iterator[TaggedDocument]]:
-    """Group documents, in order, so that a group has at most `max_chars` characters or is one longer document.
+    """Group documents, in order. A group has at most `max_chars` characters, or is a single longer document.
 
-    There is at least one group. Each must be used up before the next is taken.
+    There is at least one group. A group must be consumed before the next group is requested.
     """
     upcoming = next(documents, None)
 
@@ -179,7 +182,7 @@ def group_documents(documents: Iterator[TaggedDocument], max_chars: int) -> Iter
 
 
 def _build_safe_document_path(out: StoragePath, doc_id: str, suffix: str) -> StoragePath:
-    """Return the file of a document. Raises DataError for a doc_id that leads out of `out`, by `..` or by a link."""
+    """Return the path of a document's file. Raises DataError if the doc_id is unsafe: `..` or a link may leave `out`."""
     path = out / f"{doc_id}{suffix}"
     is_unsafe = any(part in ("", ".", "..") for part in doc_id.split("/")) or "\0" in doc_id
     if is_unsafe or (isinstance(path, Path) and not path.resolve().is_relative_to(Path(str(out)).resolve())):

@@ -1,4 +1,4 @@
-"""Hugging Face dataset: Parquet files and a README with their columns, for `datasets.load_dataset(folder)`."""
+"""Hugging Face dataset format: Parquet files and a README with the columns, for `datasets.load_dataset(folder)`."""
 
 from collections.abc import Iterable, Sequence
 from typing import BinaryIO

@@ -1,7 +1,7 @@
-"""JSON lines: a line a document, with its entities by offsets in code points.
+"""JSON lines format: a line for each document, with the entities and their offsets in code points.
 
-A file holds many documents, since readers of the format stream, but not all of them, so that an interrupted export can
-be resumed. `cat` joins the files.
+A file contains many documents, because programs read the format as a stream. It does not contain all documents, so that
+an interrupted export can be resumed. `cat` joins the files.
 """
 
 from rayner.corpus.exports.export_format import (

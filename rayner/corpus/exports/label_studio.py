@@ -1,7 +1,7 @@
-"""Label Studio: tasks with predictions, and the labelling configuration that they need.
+"""Label Studio format: tasks with predictions, and the labelling configuration that the tasks need.
 
-Offsets are code points, as Label Studio counts them. What it exports after correction is read by
-`rayner.corpus.review.label_studio_import`.
+Offsets count code points, as in Label Studio. `rayner.corpus.review.label_studio_import` reads the JSON that Label
+Studio exports after correction.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,12 +20,12 @@ from rayner.text.escaping import escape_attribute
 from rayner.text.spans import Span, sort_and_check_spans
 
 _MODEL_VERSION = "rayner"
-_LABELS_TAG, _TEXT_TAG = "label", "text"  # names of the configuration's two tags, to which regions refer
+_LABELS_TAG, _TEXT_TAG = "label", "text"  # names of the two tags in the configuration, which regions refer to
 _COLOURS = ("#c0392b", "#2e8b57", "#b8860b", "#7d3c98", "#2874a6", "#138d90", "#ad1457", "#5d6d7e")
 
 
 def build_labelling_config(types: Sequence[str]) -> str:
-    """Return the labelling configuration as XML: the text with its white space, and a label for each type."""
+    """Return the labelling configuration as XML. It shows the text with its white space, and a label for each type."""
     labels = "".join(
         f'    <Label value="{escape_attribute(name)}" background="{_COLOURS[i % len(_COLOURS)]}"/>\n'
         for i, name in enumerate(types)
@@ -40,14 +40,14 @@ def build_labelling_config(types: Sequence[str]) -> str:
 
 
 def build_task_with_predictions(text: str, spans: Iterable[Span], meta: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a task: a text to be corrected, with its entities as predictions."""
+    """Return a task with a text to correct. The predictions of the task are the entities of the text."""
     result = [build_region(i, span, text) for i, span in enumerate(sort_and_check_spans(spans, len(text)))]
     predictions = [{"model_version": _MODEL_VERSION, "result": result}]
     return {"data": {"text": text}, "meta": dict(meta), "predictions": predictions}
 
 
 def build_region(index: int, span: Span, text: str) -> dict[str, Any]:
-    """Return the region of an entity. index: its position among the entities of the text."""
+    """Return the region of an entity. `index` is the position of the entity among the entities of the text."""
     value = {"start": span.start, "end": span.end, "text": text[span.start : span.end], "labels": [span.type]}
     return {"id": f"e{index}", "from_name": _LABELS_TAG, "to_name": _TEXT_TAG, "type": "labels", "value": value}
 

@@ -1,9 +1,9 @@
-"""MARKUS's own HTML files, to be opened and corrected there: a passage a paragraph, with entities as `<span>`s in it.
+"""MARKUS format: HTML files to open and correct in MARKUS. A paragraph is a passage, and its entities are `<span>`s.
 
-Full names, place names, official titles and time periods are MARKUS's own tags. Other types are user-defined; the
-file's first element describes them. A character that XML cannot hold is an empty tag `odd` with its code point: the
-files are XML too, because DocuSky's converter reads them as XML. Sources: what that converter reads, and what other
-public converters write.
+MARKUS has tags for full names, place names, official titles and time periods. Other types are user-defined. The first
+element of a file describes all of its tags. The files are also XML, because DocuSky's converter reads them as XML. So a
+character that XML does not allow is written as an empty tag `odd` with the code point. Sources: the input of that
+converter, and the output of other public converters.
 """
 
 import json
@@ -17,7 +17,7 @@ from rayner.text.escaping import escape_attribute, format_code_point, make_xml_e
 
 _TYPE_NAMES = {"NR": "fullName", "NS": "placeName", "NO": "officialTitle", "T": "timePeriod"}
 _ILLEGAL_CHAR_TAG = "odd"
-_BUTTONS = {  # how MARKUS shows its own tags: name and colour
+_BUTTONS = {  # name and colour with which MARKUS shows its own tags
     "fullName": ("姓名", "#d9534f"),
     "placeName": ("地名", "#428bca"),
     "officialTitle": ("官名", "#5bc0de"),
@@ -62,7 +62,7 @@ _escape_text = make_xml_escaper(lambda char: _format_tag(_ILLEGAL_CHAR_TAG, form
 
 
 def _build_button_settings(tags: list[str]) -> dict[str, dict[str, Any]]:
-    """Describe how MARKUS is to show each tag. It writes a character beyond ASCII as `&#(22995);`."""
+    """Return how MARKUS shows each tag. A character beyond ASCII is written as in `&#(22995);`."""
     buttons = {}
     for i, tag in enumerate(tags):
         name, colour = _BUTTONS.get(tag, (tag, _COLOURS[i % len(_COLOURS)]))

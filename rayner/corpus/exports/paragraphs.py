@@ -1,4 +1,4 @@
-"""The paragraphs of a tagged document, for formats that put entities into the text (DocuXml, MARKUS)."""
+"""Split a tagged document into paragraphs, for formats that mark entities inside the text (DocuXml, MARKUS)."""
 
 import re
 from collections.abc import Iterator
@@ -10,14 +10,17 @@ _LINE_BREAKS = re.compile("\n+")
 
 
 class ParagraphPiece(NamedTuple):
-    """A stretch of text: an entity of a type, or text between entities (type "")."""
+    """A piece of a paragraph: an entity, or the text between entities, for which the type is ""."""
 
     text: str
     type: str
 
 
 def split_paragraphs(document: TaggedDocument) -> Iterator[list[ParagraphPiece]]:
-    """Split a document after the line breaks outside of entities. Joined, the pieces of all paragraphs are the text."""
+    """Split a document into paragraphs after each run of line breaks outside entities.
+
+    The pieces of all paragraphs joined are the text.
+    """
     text, paragraph, position = document.text, list[ParagraphPiece](), 0
     for entity in [*document.entities, None]:
         start = len(text) if entity is None else entity["start"]

@@ -1,9 +1,10 @@
-r"""TEI P5: the text in one `<ab>`, entities as `<persName cert="high" resp="#slm">` and the like.
+r"""TEI P5 format: the text in one `<ab>`, with entities as elements such as `<persName cert="high" resp="#slm">`.
 
-White space is the text's own. A line break stays, and `<lb/>` follows it for readers that fold white space. Characters
-that XML cannot hold, or that some reader changes (control characters, CR, the line ends U+0085, U+2028 and U+2029,
-U+FFFE and U+FFFF), become an empty `<g ref="#u000D"/>`; a private-use character stands in a `<g>` of its own. The
-header's `<charDecl>` gives the code point of each, so the text can be restored exactly.
+No white space is added to the text or removed. A line break is kept, and `<lb/>` follows it for programs that collapse
+white space. Some characters are not allowed in XML or are changed by some programs: control characters, CR, the line
+ends U+0085, U+2028 and U+2029, U+FFFE and U+FFFF. Such a character becomes an empty element, such as
+`<g ref="#u000D"/>`. A private-use character is put into a `<g>` element. The `<charDecl>` in the header gives the code
+point of each of these characters, so that the text can be restored exactly.
 """
 
 import re
@@ -12,7 +13,7 @@ from rayner.corpus.exports.export_format import ExportFormat, ExportOptions, mak
 from rayner.corpus.tables import EntityRow, TaggedDocument
 from rayner.text.escaping import escape_attribute, format_code_point, make_html_or_xml_escaper
 
-HIGH, MEDIUM = 0.9, 0.5  # lowest scores of these levels of certainty
+HIGH, MEDIUM = 0.9, 0.5  # the lowest scores that are rated high and medium
 _TYPE_NAMES = {
     "NR": "persName",
     "NS": "placeName",
@@ -32,7 +33,7 @@ _RESPONSIBILITIES = {
     "slm": "named entities decided by the small model",
     "llm": "named entities decided by the LLM",
 }
-# Characters, as they stand between the brackets of a regular expression.
+# Characters, written as inside the brackets of a regular expression.
 _UNSAFE = "\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff"
 _PRIVATE_USE = "\ue000-\uf8ff\U000f0000-\U000ffffd\U00100000-\U0010fffd"
 _UNSAFE_CHAR = re.compile(f"[{_UNSAFE}]")
@@ -42,7 +43,7 @@ _ELEMENT = re.compile(rf'{_NAME}(?: {_NAME}=[^\s"<&{_UNSAFE}{_PRIVATE_USE}]+)*')
 
 
 def _is_element_with_attributes(name: str) -> bool:
-    """Whether it is `element` or `element attribute=value ...`, where no attribute is set twice."""
+    """Whether a name is `element` or `element attribute=value ...`, with no attribute set twice and no cert or resp."""
     attributes = [part.partition("=")[0] for part in name.split(" ")[1:]]
     return bool(_ELEMENT.fullmatch(name)) and len({"cert", "resp", *attributes}) == len(attributes) + 2
 
@@ -62,7 +63,7 @@ _escape_text = make_html_or_xml_escaper(f"\n{_UNSAFE}{_PRIVATE_USE}", _encode_sp
 
 
 def rate_certainty(score: float | None) -> str:
-    """Return TEI's level of certainty: `high`, `medium`, `low`, or `unknown` without a score."""
+    """Return the level of certainty in TEI: `high`, `medium` or `low`, or `unknown` if there is no score."""
     if score is None:
         return "unknown"
     return "high" if score >= HIGH else "medium" if score >= MEDIUM else "low"

@@ -1,4 +1,4 @@
-"""The user's names of entity types: a YAML file with lines `TYPE: name`."""
+"""Read the user's names of entity types from a YAML file with lines `TYPE: name`."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from rayner.errors import ConfigError
 
 
 def read_type_names(path: str | Path) -> dict[str, str]:
-    """Read the names by type. Raises ConfigError, naming the file, for anything but types and their names."""
+    """Read the name of each type. Raises ConfigError, which names the file, if it contains anything else."""
     try:
         tree = parse_yaml(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -1,11 +1,12 @@
-r"""WebAnno TSV 3.3, which INCEpTION imports: a line a character, offsets in UTF-16, the layer NamedEntity.
+r"""WebAnno TSV 3.3 format, which INCEpTION imports: a line for each character, with UTF-16 offsets.
 
-A sentence is a line of the text with the line breaks that end it. Each character is a token; but a line break is one
-only where it begins or ends an entity, or begins its sentence.
+Entities are in the layer NamedEntity. A sentence is a line of the text with the line breaks that end it. Each character
+is a token, except that a line break is a token only if it begins or ends an entity or begins its sentence.
 
-The format's description escapes brackets and the like in text, but its own reader does not undo that. It undoes `\\`,
-`\t`, `\n`, `\r`, `\f`, `\b`, and a backslash before any other control character but VT; so that is what is written.
-That reader adds one line break after the last line, and refuses a document without characters.
+The description of the format also escapes brackets and similar characters in text, but WebAnno's own reader does not
+unescape them. The reader unescapes only `\\`, `\t`, `\n`, `\r`, `\f`, `\b`, and a backslash before any other control
+character except VT. So only these escapes are written. The reader adds one line break after the last line, and it
+rejects a document without characters.
 """
 
 import re
@@ -25,9 +26,9 @@ _NO_ENTITY = "_\t_"
 
 
 def format_webanno_body_lines(text: str, spans: Iterable[Span]) -> Iterator[str]:
-    """Yield the lines that follow the header, without their ends.
+    """Yield the lines that follow the header, without line ends.
 
-    Raises ValueError for spans that overlap or leave the text.
+    Raises ValueError if spans overlap or exceed the text.
     """
     spans = sort_and_check_spans(spans, len(text))
     values = _format_entity_columns_by_offset(spans)
@@ -46,9 +47,9 @@ def format_webanno_body_lines(text: str, spans: Iterable[Span]) -> Iterator[str]
 
 
 def _format_entity_columns_by_offset(spans: Iterable[Span]) -> dict[int, str]:
-    """Return, for each character of an entity, the two columns of the layer: identifier and value."""
+    """Return the two columns of the layer (identifier and value) for each character in an entity, by offset."""
     values = {}
-    n_numbered = 0  # entities of several tokens share a number
+    n_numbered = 0  # an entity of several tokens has a number
     for span in spans:
         name = _ESCAPED_IN_VALUES.sub(r"\\\g<0>", span.type)
         value = f"*\t{name}"
