@@ -182,7 +182,7 @@ def group_documents(documents: Iterator[TaggedDocument], max_chars: int) -> Iter
 
 
 def _build_safe_document_path(out: StoragePath, doc_id: str, suffix: str) -> StoragePath:
-    """Return the path of a document's file. Raises DataError if the doc_id is unsafe: `..` or a link may leave `out`."""
+    """Return the path of a document's file. Raises DataError if the doc_id is unsafe or a link leads out of `out`."""
     path = out / f"{doc_id}{suffix}"
     is_unsafe = any(part in ("", ".", "..") for part in doc_id.split("/")) or "\0" in doc_id
     if is_unsafe or (isinstance(path, Path) and not path.resolve().is_relative_to(Path(str(out)).resolve())):

@@ -1,4 +1,4 @@
-"""Read the entities in a JSON export of Label Studio. (`rayner.corpus.exports.label_studio` writes for it.)
+"""Read the entities in a JSON export of Label Studio. `rayner.corpus.exports.label_studio` writes the tasks.
 
 Since October 2021, the offsets of Label Studio count code points, as in rayner (HumanSignal/label-studio-frontend, pull
 request 308). Earlier offsets count UTF-16 code units, as in JavaScript strings. An export contains the text of each

@@ -52,8 +52,8 @@ def pick_candidates(
     picked_set = _PickedSet(n, max(1, len(types)), duplicate_overlap)
     postponed: list[int] = []
     for indices, limit in ((range(len(pool)), preferred_max_per_document), (postponed, n)):
-        # With each pick, values can only fall. So a candidate is the best if its updated value is not below the old value
-        # of any other candidate.
+        # With each pick, values can only fall. So a candidate is the best if its updated value is not below the old
+        # value of any other candidate.
         heap = [(-picked_set.estimate_value(pool[i]), i) for i in indices]
         heapq.heapify(heap)
         while heap and len(picked_set.picked) < n:
