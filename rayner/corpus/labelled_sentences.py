@@ -79,7 +79,7 @@ def sample_distinct_sentences(
 ) -> list[str]:
     """Sample at most n distinct sentences from the texts at random, without the white space at their edges.
 
-    The order of the sentences is random, too. The function keeps at most n sentences in memory.
+    The order of the sentences is random, too. Only n sentences are kept in memory, not the texts.
 
     Args:
         texts: The texts to sample from. Their order does not matter.

@@ -58,7 +58,7 @@ SEGMENT_SCHEMA = pa.schema(
         _required("end", pa.int64()),
         _required("gated", pa.bool_()),  # the gate decided not to ask the LLM
         _required("passes", pa.int32()),  # forward passes of the LLM
-        pa.field("error", pa.string()),  # why the segment was set aside, else null
+        pa.field("error", pa.string()),  # why the segment failed, else null
     ]
 )
 

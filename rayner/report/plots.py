@@ -20,7 +20,7 @@ _Line = tuple[_Floats, _Floats]  # lambda, F1
 def plot_f1_by_lambda(curves: Sequence[WeightCurve], chosen_rule: RegionRule, baseline_f1: Mapping[str, float]) -> str:
     """Plot F1 on held-out data against lambda, one line for each curve.
 
-    chosen_rule: The rule that was chosen. Its curve is emphasised.
+    chosen_rule: The best rule by conflict regions. The curve with its settings is emphasised.
     baseline_f1: The F1 of `slm` and `llm` alone, drawn as horizontal lines.
     """
     with use_plot_style("lambda"):

@@ -26,7 +26,7 @@ _escape_title = make_xml_escaper(format_code_point)
 
 
 def _write_file(stream: BinaryIO, documents: Iterable[TaggedDocument], options: ExportOptions) -> None:
-    """Write a file. All its documents are in memory at a time, because the head of the file declares their types."""
+    """Write a file. All its documents are in memory together, because the head of the file declares their types."""
     user_types, encoded_documents = set[str](), list[bytes]()
     for document in documents:
         user_types |= {entity["type"] for entity in document.entities if entity["type"].startswith(_USER_PREFIX)}

@@ -2,8 +2,8 @@
 
 A correction is useful where the models are wrong:
 
-- The value of an entity is the probability that it is wrong. The value of the text outside entities depends on its
-  entropy.
+- The value of an entity depends on the probability that the entity is wrong. The value of the text outside entities
+  depends on its entropy.
 - A string or a type that was picked before has a lower value the next time. So sentences are picked one by one, and
   each pick takes the earlier picks into account.
 - A near-duplicate of a picked sentence is never picked.
