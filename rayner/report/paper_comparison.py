@@ -63,8 +63,8 @@ class FusionGain:
     better: The name of the model with the higher micro F1.
     micro_gain, low, high: The difference in strict micro F1, and its paired interval.
     token_gain: The difference in token-level macro F1 (with O) from the model for which that score is higher.
-    way: micro_gain as a share of the largest possible gain, which the oracle over conflict regions reaches. None if the
-        oracle is not better than the model.
+    way: micro_gain as a share of the gain of the oracle, None if the oracle is not better than the model. The oracle
+        chooses the best side (SLM or LLM) in each conflict region.
     """
 
     dataset: str
