@@ -63,9 +63,9 @@ def test_the_corpus_is_tagged_by_them_and_told_so(folder, done):
     assert about["counts"]["set_aside"] == 0
     assert len(rows_of(folder / "run/tagged", "entities")) > 10
     page = (folder / "run/report.html").read_text(encoding="utf-8")
-    assert "a tagger of our own (my_tagger:COUNTS)" in page
-    assert "a rule of our own (my_rule:BY_TYPE) decided" in page
-    assert "the rule my_rule:BY_TYPE decides, with " in page
+    assert "a custom tagger (my_tagger:COUNTS)" in page
+    assert "fused by a custom rule (my_rule:BY_TYPE)" in page
+    assert "The rule my_rule:BY_TYPE decides, with " in page
 
 
 @pytest.mark.drill
