@@ -46,7 +46,10 @@ def block_entropy(slm: SlmPrediction, reduction: str) -> npt.NDArray[np.float64]
 
 
 def first_closed_slot(slm: SlmPrediction, weight: float, entropy_reduction: str) -> int:
-    """Return the end of the last block that the LLM could win; 0 if it can win no block and need not be asked."""
+    """Return the first slot after the last block in which the LLM could be chosen over the SLM.
+
+    It is 0 if there is no such block. The LLM then need not be asked.
+    """
     losable = np.flatnonzero(1.0 - block_entropy(slm, entropy_reduction) < max_llm_score(weight) + _MARGIN)
     return int(losable[-1]) + 1 if len(losable) else 0
 
@@ -64,9 +67,9 @@ def stop_mask(slm: SlmPrediction, weight: float, entropy_reduction: str) -> npt.
 
 
 def first_stop_slot(slm: SlmPrediction, llm_spans: Sequence[Span], weight: float, entropy_reduction: str) -> int:
-    """Return the slot up to which an LLM answer with these spans is read.
+    """Return the slot at which reading of an LLM answer stops.
 
-    This is the first slot of `stop_mask` that is not inside one of the spans.
+    This is the first slot that `stop_mask` allows and that is not inside one of the answer's spans.
     """
     slots = stop_mask(slm, weight, entropy_reduction)
     for span in llm_spans:
