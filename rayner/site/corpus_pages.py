@@ -11,7 +11,7 @@ from rayner.site.drawing import DECIDERS, draw_stacked_histogram
 from rayner.site.html_text import text_to_html
 from rayner.site.name_index import TITLES_PER_SCRIPT, write_name_and_place_scripts, write_title_scripts
 from rayner.site.pages import SiteFolder, build_pager_values, page_path
-from rayner.site.store import MAX_CONTEXTS, MAX_DISAGREEMENTS, DecisionCounts, Disagreement, SiteDatabase
+from rayner.site.store import MAX_CONTEXTS, MAX_DISAGREEMENTS, DecisionCounts, SiteDatabase, StoredDisagreement
 from rayner.text.entity_types import sort_types
 
 ROWS_PER_PAGE = 500  # in a table of books or documents
@@ -113,7 +113,7 @@ def write_disagreement_pages(store: SiteDatabase, folder: SiteFolder) -> None:
         )
 
 
-def _build_disagreement_row(store: SiteDatabase, disagreement: Disagreement) -> dict[str, Any]:
+def _build_disagreement_row(store: SiteDatabase, disagreement: StoredDisagreement) -> dict[str, Any]:
     """Return the values for the template: the columns of the entity, its place, and the text around it."""
     entity, text = disagreement.entity, disagreement.context
     start, end = entity["start"] - disagreement.context_start, entity["end"] - disagreement.context_start

@@ -74,7 +74,7 @@ class Occurrence(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Disagreement:
+class StoredDisagreement:
     """An entity on which the models disagree.
 
     entity: The row of the table `entities`.
@@ -99,7 +99,9 @@ class SiteDatabase:
         self.histogram = {decider: [0] * HISTOGRAM_BINS for decider in ("agree", "slm", "llm")}
         self.unscored = 0
         self.confusion: Counter[tuple[str | None, str | None]] = Counter()  # (SLM's type, LLM's type) where they differ
-        self._disagreements: list[tuple[tuple[float, float], int, Disagreement]] = []  # a heap, the most certain first
+        self._disagreements: list[
+            tuple[tuple[float, float], int, StoredDisagreement]
+        ] = []  # a heap, the most certain first
         self._n_contexts: Counter[tuple[str, str]] = Counter()
         self._connection = sqlite3.connect(path)
         self._connection.executescript(_CREATE_TABLES)
@@ -184,10 +186,10 @@ class SiteDatabase:
         context_start = max(0, entity["start"] - DISAGREEMENT_CHARS)
         context = document.text[context_start : entity["end"] + DISAGREEMENT_CHARS]
         # The second element decides between equally uncertain disagreements: the first in the corpus is kept.
-        item = (key, -self.confusion.total(), Disagreement(entity, document_number, page, context, context_start))
+        item = (key, -self.confusion.total(), StoredDisagreement(entity, document_number, page, context, context_start))
         (heapq.heapreplace if full else heapq.heappush)(self._disagreements, item)
 
-    def list_most_uncertain_disagreements(self) -> list[Disagreement]:
+    def list_most_uncertain_disagreements(self) -> list[StoredDisagreement]:
         """Return at most MAX_DISAGREEMENTS disagreements, sorted from the most to the least uncertain."""
         items = sorted(self._disagreements, key=lambda item: item[:2], reverse=True)
         return [disagreement for _, _, disagreement in items]
