@@ -29,6 +29,11 @@ def load_templates(folder: Path) -> Environment:
     return environment
 
 
+def format_percent(share: float) -> str:
+    """Format a share in [0, 1] in percent, with two decimals and without the % sign."""
+    return f"{100 * share:.2f}"
+
+
 def format_value(value: Any) -> str:  # noqa: ANN401 - any JSON value
     """Format a single value as text.
 

@@ -10,28 +10,29 @@ from markupsafe import Markup
 
 from rayner.evaluation.artifact import Disagreement, Evaluation
 from rayner.fusion.artifact import TunedFusion
-from rayner.fusion.region_rule import RegionRule
-from rayner.fusion.span_rule import SpanRule
-from rayner.fusion.weight_search import WeightCurve
-from rayner.rendering.bilingual import BilingualText, join_texts, same_in_both
+from rayner.rendering.bilingual import BilingualText, same_in_both
 from rayner.rendering.tagged_text import TaggedSample, TextPiece, split_by_entities
-from rayner.rendering.templates import load_templates
+from rayner.rendering.templates import format_percent, load_templates
 from rayner.rendering.translation import (
     find_type_gloss,
     format_type_with_gloss,
     translate,
-    translate_feature_name,
-    translate_setting,
 )
 from rayner.rendering.type_styles import assign_type_colours
 from rayner.report import fact_tables, plots
+from rayner.report.fusion_summary import (
+    describe_baseline_f1,
+    describe_region_rule,
+    describe_rule_choice,
+    list_curve_maxima,
+    rank_span_rule_weights,
+)
+from rayner.report.system_texts import ALL_SYSTEM_TEXTS, SYSTEM_TEXTS
 from rayner.runs.storage import StoragePath, atomic_writer
 from rayner.text.entity_types import sort_types
 
 __all__ = ["TaggedSample", "write_report_page"]
 
-_SYSTEMS = {key: translate(key) for key in ("slm", "llm", "fused")}
-_ALL_SYSTEMS = _SYSTEMS | {key: translate(key) for key in ("fused_regions", "fused_characters")}
 _OPEN_DISAGREEMENTS = 10  # shown at once; the others are in a closed <details>
 
 
@@ -62,20 +63,6 @@ class Comparison:
 
     verdict: str
     text: BilingualText
-
-
-@dataclass(frozen=True)
-class CurveMaximum:
-    """The highest F1 of the rule by conflict regions with some settings, and the lowest lambda that reaches it.
-
-    weight: lambda, as text.
-    """
-
-    entropy_reduction: BilingualText
-    llm_reduction: BilingualText
-    llm_confidence: BilingualText
-    weight: str
-    f1: float
 
 
 @dataclass(frozen=True)
@@ -125,17 +112,17 @@ def write_report_page(
         more_facts=fact_tables.build_remaining_fact_tables(facts),
         methods=methods,
         **_list_types_with_styles(evaluation, samples),
-        systems=_SYSTEMS,
-        all_systems=_ALL_SYSTEMS,
+        systems=SYSTEM_TEXTS,
+        all_systems=ALL_SYSTEM_TEXTS,
         evaluation=evaluation,
         cards=_build_score_cards(evaluation) if evaluation else [],
         comparisons=_compare_systems(evaluation) if evaluation else [],
         fusion=fusion,
-        rule=_describe_region_rule(fusion) if fusion else None,
-        rule_choice=_describe_rule_choice(fusion) if fusion else None,
-        weights=_rank_span_rule_weights(fusion) if fusion else [],
-        baselines=_describe_baseline_f1(fusion) if fusion else None,
-        curve_maxima=_curve_maxima(fusion) if fusion else [],
+        rule=describe_region_rule(fusion) if fusion else None,
+        rule_choice=describe_rule_choice(fusion) if fusion else None,
+        weights=rank_span_rule_weights(fusion) if fusion else [],
+        baselines=describe_baseline_f1(fusion) if fusion else None,
+        curve_maxima=list_curve_maxima(fusion) if fusion else [],
         plots=_draw_plots(evaluation, fusion),
         disagreements=list(map(_build_conflict_lines, evaluation.disagreements)) if evaluation else [],
         open_disagreements=_OPEN_DISAGREEMENTS,
@@ -152,18 +139,13 @@ def _load_report_templates() -> Environment:
     return environment
 
 
-def format_percent(share: float) -> str:
-    """Format a share in [0, 1] in percent, with two decimals and without the % sign."""
-    return f"{100 * share:.2f}"
-
-
 def format_points(difference: float) -> str:
     """Format a difference of two shares in percentage points, with + or the minus character U+2212."""
     return f"{100 * difference:+.2f}".replace("-", "\u2212")
 
 
 def _build_score_cards(evaluation: Evaluation) -> list[ScoreCard]:
-    systems = [(name, label, evaluation.systems[name]) for name, label in _SYSTEMS.items()]
+    systems = [(name, label, evaluation.systems[name]) for name, label in SYSTEM_TEXTS.items()]
     values = [value for _, _, system in systems for value in (*system.interval, system.micro.f1)]
     low = min(values)
     width = max(values) - low or 1.0
@@ -195,7 +177,7 @@ def _describe_difference(system_pair: str, difference: float, low: float, high: 
     system_pair: Two names such as "fused-slm". `difference`, with the interval from `low` to `high`, is the F1 of the
         first system minus the F1 of the second system.
     """
-    first, second = (_ALL_SYSTEMS.get(name, same_in_both(name)) for name in system_pair.split("-"))
+    first, second = (ALL_SYSTEM_TEXTS.get(name, same_in_both(name)) for name in system_pair.split("-"))
     verdict = "ahead" if low > 0 else "behind" if high < 0 else "even"
     if verdict == "behind":
         first, second, difference, low, high = second, first, -difference, -high, -low
@@ -206,67 +188,6 @@ def _describe_difference(system_pair: str, difference: float, low: float, high: 
         else translate("higher", first, second, format_percent(difference), interval)
     )
     return Comparison(verdict, text.capitalized)
-
-
-def _describe_region_rule(fusion: TunedFusion) -> BilingualText:
-    """Describe the best rule by conflict regions in words."""
-    rule = fusion.region_rule
-    return translate(
-        "region_rule",
-        f"{rule.weight:.4g}",
-        translate_setting(rule.entropy_reduction),
-        translate_setting(rule.llm_reduction),
-        translate(f"probs_of_{rule.llm_confidence}"),
-        translate("probabilities_from", translate(f"softmax_{fusion.softmax_over}")),
-    )
-
-
-def _describe_rule_choice(fusion: TunedFusion) -> BilingualText | None:
-    """Describe which rule was chosen, with the F1 of the rules on held-out data. Return None if no F1 was measured."""
-    f1 = {name: format_percent(value) for name, value in fusion.held_out_f1.items()}
-    if fusion.chosen == SpanRule.name:
-        return translate("spans_chosen", f1[SpanRule.name], f1[RegionRule.name])
-    if fusion.chosen != RegionRule.name:
-        return translate("custom_chosen", fusion.chosen, f1[fusion.chosen], f1[RegionRule.name])
-    return translate("spans_not_chosen", f1[SpanRule.name], f1[RegionRule.name]) if f1 else None
-
-
-def _rank_span_rule_weights(fusion: TunedFusion) -> list[tuple[BilingualText, float]]:
-    """Return the features and weights of the learned rule, sorted by absolute weight, the largest first.
-
-    The list is empty if the learned rule was not chosen.
-    """
-    if fusion.chosen != SpanRule.name:
-        return []
-    weights = sorted(fusion.span_rule.named_weights.items(), key=lambda item: -abs(item[1]))
-    return [(translate_feature_name(name), weight) for name, weight in weights]
-
-
-def _describe_baseline_f1(fusion: TunedFusion) -> BilingualText | None:
-    """Describe the F1 of each system on held-out data. Return None if there are no held-out data."""
-    if not fusion.baseline_f1:
-        return None
-    parts = (
-        translate("name_and_number", _ALL_SYSTEMS.get(name, same_in_both(name)), format_percent(f1))
-        for name, f1 in fusion.baseline_f1.items()
-    )
-    return translate("baselines", join_texts(parts, translate("list_separator")))
-
-
-def _curve_maxima(fusion: TunedFusion) -> list[CurveMaximum]:
-    """Return the maximum of each curve, sorted by F1, the highest first."""
-    return sorted((_find_maximum(curve) for curve in fusion.curves if curve.f1), key=lambda maximum: -maximum.f1)
-
-
-def _find_maximum(curve: WeightCurve) -> CurveMaximum:
-    i = max(range(len(curve.f1)), key=lambda i: (curve.f1[i], -curve.weights[i]))
-    return CurveMaximum(
-        translate_setting(curve.entropy_reduction),
-        translate_setting(curve.llm_reduction),
-        translate_setting(curve.llm_confidence),
-        f"{curve.weights[i]:.4g}",
-        curve.f1[i],
-    )
 
 
 def _draw_plots(evaluation: Evaluation | None, fusion: TunedFusion | None) -> dict[str, Markup]:
@@ -290,7 +211,7 @@ def _build_conflict_lines(disagreement: Disagreement) -> ConflictLines:
         lines.append(
             (key, translate(key).capitalized, split_by_entities(disagreement.text, entities, disagreement.region))
         )
-    winner, correct = _SYSTEMS.get(disagreement.winner), _SYSTEMS.get(disagreement.right)
+    winner, correct = SYSTEM_TEXTS.get(disagreement.winner), SYSTEM_TEXTS.get(disagreement.right)
     if not winner:
         verdict, outcome = "moot", translate("judged_by_entity", correct or translate("no_model"))
     elif correct == winner:
