@@ -22,6 +22,13 @@ class DataError(RaynerError):
     exit_code = 2
 
 
+class DamagedFileError(DataError):
+    """A file that rayner wrote for itself is damaged: the message names the file, what was found and what to do.
+
+    The caller that can make the file again from other files catches this error and does so.
+    """
+
+
 class JobError(RaynerError):
     """The job cannot go on, through no fault of settings or input: the message says why and what to do."""
 

@@ -35,7 +35,7 @@ from rayner.evaluation.metrics import (
     f1_difference_with_bootstrap_interval,
     micro_score,
 )
-from rayner.runs.run_folder import write_json
+from rayner.runs.json_files import write_json
 from rayner.taggers.crf import CrfTagger, load_crf, train_crf
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.predictions import SegmentPrediction

@@ -32,7 +32,7 @@ from rayner.evaluation.metrics import (
     f1_difference_with_bootstrap_interval,
     micro_score,
 )
-from rayner.runs.run_folder import read_json, write_json
+from rayner.runs.json_files import read_json, write_json
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.segmentation import split_sentences
 from rayner.text.spans import Span, crop_spans

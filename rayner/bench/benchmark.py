@@ -12,8 +12,9 @@ from rayner.bench.slm_speed import measure_slm
 from rayner.bench.timing import BenchmarkRow, format_markdown_table
 from rayner.config.settings import Config, config_to_dict
 from rayner.modeling.devices import set_torch_threads
+from rayner.runs.json_files import write_json
 from rayner.runs.progress import log
-from rayner.runs.run_folder import Run, write_json
+from rayner.runs.run_folder import Run
 
 
 def run_and_write_benchmark(config: Config, run: Run) -> list[BenchmarkRow]:

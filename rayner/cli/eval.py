@@ -9,7 +9,7 @@ from rayner.cli.options import add_choice_or_plugin
 from rayner.config.settings import LAYOUTS, Config
 from rayner.corpus.labelled_files import read_labelled_file
 from rayner.evaluation.evaluate import evaluate_files, format_score_table
-from rayner.runs.run_folder import write_json
+from rayner.runs.json_files import write_json
 
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers no public type

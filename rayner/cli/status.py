@@ -9,7 +9,7 @@ from typing import Any
 
 from rayner.cli.help_examples import parser_kwargs_with_examples
 from rayner.errors import ConfigError, DataError
-from rayner.runs.run_folder import read_json
+from rayner.runs.json_files import read_json
 from rayner.runs.status import STATUS_FILE, JobStatus, format_status, status_from_json
 from rayner.runs.storage import StoragePath, storage_path
 

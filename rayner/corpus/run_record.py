@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rayner.errors import ConfigError
-from rayner.runs.run_folder import read_json, write_json
+from rayner.runs.json_files import read_json, write_json
 from rayner.runs.storage import StoragePath
 from rayner.text.json_records import check_format_version, record_from_json, record_to_json
 

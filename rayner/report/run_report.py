@@ -15,7 +15,8 @@ from rayner.report.csv_tables import evaluation_to_csv_tables
 from rayner.report.methods import compose_methods_paragraph
 from rayner.report.page import TaggedSample, write_report_page
 from rayner.report.run_facts import RunFacts
-from rayner.runs.run_folder import Run, read_json, write_json
+from rayner.runs.json_files import read_json, write_json
+from rayner.runs.run_folder import Run
 from rayner.runs.storage import StoragePath, atomic_writer
 from rayner.text.segmentation import split_sentences
 

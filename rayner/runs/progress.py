@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rayner.errors import RaynerError, TooManySetAsideError
-from rayner.runs.run_folder import read_json, write_json
+from rayner.runs.json_files import read_json, write_json
 from rayner.runs.status import (
     STATUS_FILE,
     JobStatus,

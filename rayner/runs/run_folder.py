@@ -5,7 +5,6 @@ step is done and is skipped. If it has other inputs, an error is raised, so a ru
 """
 
 import hashlib
-import json
 import shutil
 import tempfile
 import time
@@ -16,20 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from rayner.errors import ConfigError
+from rayner.runs.json_files import read_json, write_json
 from rayner.runs.step_manifest import StepManifest, StepResult
-from rayner.runs.storage import StoragePath, atomic_writer, local_copy, move_folder_over, storage_path
-
-
-def write_json(path: StoragePath, value: Any) -> None:  # noqa: ANN401 - anything that JSON can write
-    """Write a JSON file atomically: a reader finds either the old file or the complete new file."""
-    with atomic_writer(path) as stream:
-        stream.write((json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode())
-
-
-def read_json(path: StoragePath) -> dict[str, Any]:
-    """Read a JSON file that `write_json` wrote."""
-    value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return value
+from rayner.runs.storage import StoragePath, local_copy, move_folder_over, storage_path
 
 
 def file_sha256(path: str | StoragePath) -> str:

@@ -8,7 +8,8 @@ from rayner.config.plugins import is_plugin_name, load_plugin
 from rayner.fusion.artifact import TunedFusion
 from rayner.fusion.custom_rule import SETTING, CustomRule
 from rayner.fusion.fusion_rule import FusionRule
-from rayner.runs.run_folder import Run, read_json, write_json
+from rayner.runs.json_files import read_json, write_json
+from rayner.runs.run_folder import Run
 
 FUSION_FILE = "fusion.json"
 

@@ -16,9 +16,10 @@ from rayner.errors import TooManySetAsideError
 from rayner.evaluation.evaluate import format_score_table
 from rayner.report.run_facts import PartCounts, RunFacts
 from rayner.report.run_report import evaluate_and_write_report
+from rayner.runs.json_files import write_json
 from rayner.runs.memory import PeakMemoryMonitor
 from rayner.runs.progress import log, record_step_start
-from rayner.runs.run_folder import Run, write_json
+from rayner.runs.run_folder import Run
 from rayner.runs.status import format_duration
 from rayner.steps.build_index import build_index
 from rayner.steps.data import read_and_split_labelled_files

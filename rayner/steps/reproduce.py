@@ -22,8 +22,9 @@ from rayner.report.paper_comparison import (
     rows_to_markdown,
 )
 from rayner.report.run_report import read_evaluation
+from rayner.runs.json_files import write_json
 from rayner.runs.progress import log
-from rayner.runs.run_folder import Run, replace_folder, write_json
+from rayner.runs.run_folder import Run, replace_folder
 from rayner.runs.storage import atomic_writer
 from rayner.steps.pipeline import run_pipeline
 from rayner.steps.preflight import check_and_describe_training

@@ -11,7 +11,7 @@ from rayner.corpus.review.label_studio_import import read_submitted_annotations,
 from rayner.corpus.review.provenance import PROVENANCE_FILE, Provenance, read_json_file, spans_to_json
 from rayner.corpus.text_files import write_utf8
 from rayner.errors import DataError
-from rayner.runs.run_folder import write_json
+from rayner.runs.json_files import write_json
 from rayner.runs.storage import StoragePath
 from rayner.text.spans import Span, crop_spans
 

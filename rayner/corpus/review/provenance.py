@@ -14,7 +14,7 @@ import rayner
 from rayner.corpus.review.candidates import ReviewCandidate
 from rayner.corpus.text_files import read_utf8
 from rayner.errors import DataError
-from rayner.runs.run_folder import write_json
+from rayner.runs.json_files import write_json
 from rayner.runs.storage import StoragePath
 from rayner.text.spans import Span
 

@@ -8,7 +8,7 @@ from rayner.corpus.review.provenance import PROVENANCE_FILE, ReviewSentence, mak
 from rayner.corpus.review.selection import PickedSentences
 from rayner.corpus.text_files import write_utf8
 from rayner.errors import ConfigError
-from rayner.runs.run_folder import write_json
+from rayner.runs.json_files import write_json
 from rayner.runs.storage import StoragePath
 
 REVIEW_FORMATS = ("label-studio", "evahan")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TypeVar
 
-from rayner.runs.run_folder import write_json
+from rayner.runs.json_files import write_json
 from rayner.runs.storage import StoragePath, remove_file
 
 MAX_UNIT_ATTEMPTS = 3  # after this many attempts, the predictions of the single segments are used

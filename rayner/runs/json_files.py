@@ -1,0 +1,120 @@
+"""Read and write the JSON files by which a job continues: manifests, records, descriptions, status.
+
+A file is written whole or not at all, and only if it is JSON. A file that cannot be read as JSON is reported as
+damaged, in one line that names the file, what was found, and what to do.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, Never
+
+from rayner.errors import DamagedFileError, JobError
+from rayner.runs.storage import StoragePath, atomic_writer
+
+RESTORE = "restore it from a backup, or start over beside it with --fresh"
+_JSON_SPACE = b" \t\r\n"
+
+
+def write_json(path: StoragePath, value: Any) -> None:  # noqa: ANN401 - anything that JSON can write
+    """Write a JSON file atomically: a reader finds either the old file or the complete new file.
+
+    Raises JobError, and leaves the old file, if the value holds a number that is not finite or text that UTF-8 cannot
+    write. Raises TypeError if the value holds an object that JSON does not have.
+    """
+    content = _encode(path, value)
+    with atomic_writer(path) as stream:
+        stream.write(content)
+
+
+def read_json(path: StoragePath, remedy: str = RESTORE) -> Any:  # noqa: ANN401 - any JSON value
+    """Read a JSON file that `write_json` wrote.
+
+    remedy: what the user should do about a damaged file, for the message.
+
+    Raises DamagedFileError if the file holds something else, FileNotFoundError if it is missing, and other OSErrors if
+    it cannot be read.
+    """
+    try:
+        content = path.read_bytes()
+    except IsADirectoryError:
+        raise damaged_file_error(path, "a folder", remedy) from None
+    try:
+        return _decode(content)
+    except _NotJsonError as error:
+        raise damaged_file_error(path, str(error), remedy) from None
+
+
+def damaged_file_error(path: StoragePath, found: str, remedy: str = RESTORE) -> DamagedFileError:
+    """Return the error for a file that is not the JSON that rayner wrote.
+
+    found: what is there instead, such as `an empty file`.
+    remedy: what the user should do.
+    """
+    return DamagedFileError(f"{path}: expected JSON, found {found}: the file is damaged; {remedy}")
+
+
+class _NotJsonError(Exception):
+    """The message says what was found instead of JSON."""
+
+
+def _decode(content: bytes) -> Any:  # noqa: ANN401 - any JSON value
+    if not content.strip(_JSON_SPACE):
+        raise _NotJsonError("an empty file")
+    if not content.strip(b"\0"):
+        raise _NotJsonError("only NUL bytes")
+    try:
+        text = content.decode("utf-8")
+        value = json.loads(text, parse_constant=_reject_constant)
+        if "\\ud" in text.lower():  # half a surrogate pair, such as "\ud800", can neither be printed nor written
+            json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise _NotJsonError(f"bytes that are not UTF-8 at line {line}") from None
+    except json.JSONDecodeError as error:
+        raise _NotJsonError(f"something else at line {error.lineno}, column {error.colno}: {error.msg}") from None
+    except UnicodeEncodeError:
+        raise _NotJsonError("half a surrogate pair in a text") from None
+    except RecursionError:
+        raise _NotJsonError("brackets nested too deeply") from None
+    except ValueError:  # Python limits the digits of a number
+        raise _NotJsonError("a number with too many digits") from None
+    return value
+
+
+def _reject_constant(name: str) -> Never:
+    raise _NotJsonError(f"{name}, which is not a JSON number")
+
+
+def _encode(path: StoragePath, value: Any) -> bytes:  # noqa: ANN401 - anything that JSON can write
+    try:
+        return (json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode()
+    except ValueError as error:  # UnicodeEncodeError among them
+        key, reason = _find_unwritable(value) or ("", str(error))
+        raise JobError(
+            f"{path}: expected values that JSON can hold, found {reason}{f' at {key}' if key else ''}: the file was "
+            "not written. A model or a rule that gives such values must be made again"
+        ) from None
+
+
+def _find_unwritable(value: Any, key: str = "") -> tuple[str, str] | None:  # noqa: ANN401 - anything JSON can write
+    """Return the dotted key of the first value that cannot be written, and what it is."""
+    if isinstance(value, float):
+        return None if math.isfinite(value) else (key, str(value))
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return key, f"{value!r}, which is not Unicode text"
+        return None
+    children: list[tuple[Any, Any]] = []
+    if isinstance(value, Mapping):
+        children = list(value.items())
+    elif isinstance(value, list | tuple):
+        children = list(enumerate(value))
+    for name, child in children:
+        child_key = f"{key}.{name}" if key else str(name)
+        unwritable = _find_unwritable(name, key) or _find_unwritable(child, child_key)
+        if unwritable:
+            return unwritable
+    return None
