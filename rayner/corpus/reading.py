@@ -7,7 +7,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from rayner.corpus.text_files import TextFile, decode_utf8, list_text_files, read_bytes
+from rayner.corpus.ignored_files import IgnoredFiles
+from rayner.corpus.text_files import TextFile, decode_utf8, read_corpus_file
+from rayner.corpus.text_listing import list_text_files
 from rayner.errors import ConfigError, DataError
 
 _THREADS = 8  # an object store answers slowly, but it answers many requests at the same time
@@ -31,7 +33,8 @@ class CorpusSurvey:
     """Counts and problems of a corpus, updated with each document that is read.
 
     units: The number of units of work in the plan.
-    unread: For each file that could not be read, the reason.
+    unread: For each file or folder that could not be read, the reason.
+    ignored: The files that are not texts.
     empty: The paths of the files without text.
     """
 
@@ -39,6 +42,7 @@ class CorpusSurvey:
     characters: int = 0
     units: int = 0
     unread: dict[str, str] = field(default_factory=dict)
+    ignored: IgnoredFiles = field(default_factory=IgnoredFiles)
     empty: list[str] = field(default_factory=list)
     char_counts: Counter[str] = field(default_factory=Counter)
     _digest: Any = field(default_factory=hashlib.sha256)
@@ -71,11 +75,13 @@ def require_corpus(corpus: str | None) -> str:
 
 
 def read_documents(corpus: str, survey: CorpusSurvey) -> Iterator[Document]:
-    """Yield the documents of a corpus in order. `survey` counts them and lists the unreadable files.
+    """Yield the documents of a corpus in order.
 
-    Raises DataError if no file can be read.
+    `survey` counts them, lists the files that cannot be read, and counts the files that are ignored.
+
+    Raises DataError if no file can be read, and JobError if the storage fails.
     """
-    for file, document in map_in_threads(read_document_or_problem, list_text_files(corpus)):
+    for file, document in map_in_threads(read_document_or_problem, list_text_files(corpus, survey.ignored)):
         if isinstance(document, Document):
             survey.add(document)
             yield document
@@ -103,11 +109,14 @@ def digest_unlabelled_texts(path: str) -> str:
 
 
 def read_document_or_problem(file: TextFile) -> tuple[TextFile, Document | str]:
-    """Return a file with its document, or with the reason why it cannot be read."""
+    """Return a file with its document, or with the reason why it cannot be read.
+
+    Raises JobError if the storage fails.
+    """
     if file.problem:
         return file, file.problem
     try:
-        content = read_bytes(file.path)
+        content = read_corpus_file(file.path)
         text = decode_utf8(file.path, content)
     except DataError as error:
         return file, str(error)

@@ -1,8 +1,10 @@
 """Read and write `run.json`: the settings, models and inputs that made a tagged corpus, and counts of its content."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from rayner.corpus.ignored_files import IgnoredGroup
 from rayner.errors import ConfigError
 from rayner.runs.json_files import read_json, write_json
 from rayner.runs.storage import StoragePath
@@ -42,7 +44,8 @@ class RunRecord:
     models: The digest of each trained step.
     rule: The fusion rule, as `rule_summary` returns it.
     basis: The softmax that the LLM's probabilities come from.
-    unread: For each file that could not be read, the reason.
+    unread: For each file or folder that could not be read, the reason.
+    ignored: The files that are not texts, by suffix.
     empty: The files without text.
     changed: The files that changed while the corpus was tagged.
     seconds: The duration of the call that finished the tagging.
@@ -60,6 +63,7 @@ class RunRecord:
     empty: list[str]
     changed: dict[str, str]
     seconds: float
+    ignored: Mapping[str, IgnoredGroup] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of `run.json`."""

@@ -1,21 +1,35 @@
-"""List plain texts (in folders or at URLs) in a fixed order; read and write them without changing a character."""
+"""Read and write plain texts without changing a character. `rayner.corpus.text_listing` lists those of a corpus."""
 
+import errno
+import os
+import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from rayner.errors import DataError
+from rayner.errors import DataError, JobError
+from rayner.runs.error_messages import RERUN_HINT, format_error, is_storage_error
 from rayner.runs.storage import StoragePath, atomic_writer, list_folder, storage_path
+from rayner.text.messages import escape_control_characters
 
 TEXT_SUFFIX = ".txt"
+_MAX_NAMES_FOR_HINT = 10_000  # comparing a name with those of a larger folder takes too long
+# Errors that the file itself causes. A rerun would meet them again, unlike those of a busy machine or network.
+_ERRORS_OF_FILES = frozenset(
+    (errno.ENOENT, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR,
+     errno.ENXIO, errno.ENODEV, errno.EINVAL, errno.EOVERFLOW)
+)  # fmt: skip
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(frozen=True)
 class TextFile:
     """A plain text to tag, with its name in the tagged corpus.
 
-    problem: Why the file cannot be read, if this is known before reading it. Otherwise None.
+    path: Where the file is. Bytes of the name that are not UTF-8 are written as escapes.
+    problem: Why the file or folder cannot be read, if this is known before reading it. Otherwise None.
     """
 
     doc_id: str
@@ -28,7 +42,7 @@ def read_bytes(path: str | StoragePath) -> bytes:
     try:
         return storage_path(path).read_bytes()
     except FileNotFoundError:
-        hint = _format_similar_name_hint(storage_path(path))
+        hint = format_similar_name_hint(storage_path(path))
         raise DataError(f"{path}: expected a file, found nothing of that name{hint}") from None
     except IsADirectoryError:
         raise DataError(f"{path}: expected a file, found a folder") from None
@@ -58,84 +72,72 @@ def decode_utf8(path: str | StoragePath, data: bytes) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         found = f"byte 0x{data[error.start]:02x} ({error.reason})"
-        raise DataError(f"{path}:{line}: expected UTF-8, found {found}") from None
+        if data.startswith(_UTF16_MARKS):
+            found += "; the file begins like UTF-16: convert it to UTF-8"
+        raise DataError(f"{escape_control_characters(str(path))}:{line}: expected UTF-8, found {found}") from None
 
 
-def list_text_files(source: str | StoragePath) -> Iterator[TextFile]:
-    """Yield the plain texts of a corpus: a single file, or the `.txt` files of a folder and its subfolders.
+def read_corpus_file(path: str | StoragePath) -> bytes:
+    """Read the bytes of a file that was found in a corpus.
 
-    The doc_id of a file in a folder is its path inside the folder without `.txt`. The order of the files depends only
-    on these paths. The doc_id of a single file is its name without the suffix. If a folder or a broken link has a name
-    that ends in `.txt`, it is yielded with a `problem`. Only the names of one folder are in memory at a time.
+    Unlike `read_bytes`, it reads regular files only, and it tells a file that cannot be read from a machine or network
+    that fails at the moment.
 
     Raises:
-        DataError: There is no text, a folder cannot be read, a link leads out of the corpus, or a name is not UTF-8.
+        DataError: The file cannot be read. The message names it.
+        JobError: The storage fails. A rerun may read the file.
 
     """
-    source = storage_path(source)
-    if source.is_file():
-        yield _build_text_file_record(source.stem, source)
-        return
-    if not source.is_dir():
-        raise DataError(
-            f"{source}: expected a folder or a file, found nothing of that name{_format_similar_name_hint(source)}"
-        )
-    files = _walk_folder(source, "", source)
-    first = next(files, None)
-    if first is None:
-        raise DataError(f"{source}: expected files ending in {TEXT_SUFFIX}, found none")
-    yield first
-    yield from files
+    file = storage_path(path)
+    with errors_of_corpus_files(path):
+        if not isinstance(file, Path):
+            return file.read_bytes()
+        # Opening a named pipe would wait for a writer, so O_NONBLOCK.
+        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as stream:
+            file_type = describe_special_file(os.fstat(descriptor).st_mode)
+            if not file_type:
+                return stream.read()
+    raise DataError(f"{escape_control_characters(str(path))}: expected a file, found {file_type}")
 
 
-def _walk_folder(folder: StoragePath, doc_id_prefix: str, source: StoragePath) -> Iterator[TextFile]:
-    """Yield the texts in a folder and its subfolders.
+@contextmanager
+def errors_of_corpus_files(path: str | StoragePath) -> Iterator[None]:
+    """Turn an error of the storage into a DataError if the file or folder `path` causes it, otherwise into a JobError.
 
-    A link to a folder inside `source` is not followed, because the folder itself is also visited.
-
-    Args:
-        folder: The folder.
-        doc_id_prefix: The path of `folder` inside `source`, with a `/` at the end; "" for `source` itself.
-        source: The folder of the whole corpus.
-
+    In the first case the corpus can be tagged without the file, in the second case it must not.
     """
+    shown = escape_control_characters(str(path))
     try:
-        folder_entries = list_folder(folder)
+        yield
+    except FileNotFoundError:
+        raise DataError(f"{shown}: expected what was listed before, found nothing of that name") from None
     except OSError as error:
-        raise DataError(f"{folder}: expected a folder that can be read, found: {error.strerror or error}") from None
-    for name, is_folder in folder_entries:
-        path = folder / name
-        is_text = name.endswith(TEXT_SUFFIX) and name != TEXT_SUFFIX
-        doc_id = f"{doc_id_prefix}{name}".removesuffix(TEXT_SUFFIX)
-        if isinstance(path, Path) and path.is_symlink() and (is_text or is_folder):
-            if not path.resolve().is_relative_to(Path(str(source)).resolve()):
-                raise DataError(f"{path}: expected texts inside {source}, found a link to {path.resolve()}")
-            if is_folder:
-                continue
-        if is_folder:
-            if is_text:
-                yield _build_text_file_record(doc_id, path, "expected a file, found a folder")
-            yield from _walk_folder(path, f"{doc_id_prefix}{name}/", source)
-        elif is_text:
-            is_readable = not isinstance(path, Path) or path.is_file()
-            problem = None if is_readable else "expected a file, found something else or a link to nothing"
-            yield _build_text_file_record(doc_id, path, problem)
+        by_url = isinstance(error, PermissionError | IsADirectoryError | NotADirectoryError)
+        if by_url or (isinstance(storage_path(path), Path) and error.errno in _ERRORS_OF_FILES):
+            reason = error.strerror or error
+            raise DataError(f"{shown}: expected a file or folder that can be read, found: {reason}") from None
+        raise JobError(f"{shown}: {format_error(error)}; {RERUN_HINT}") from error
+    except Exception as error:
+        if not is_storage_error(error):
+            raise
+        raise JobError(f"{shown}: {format_error(error)}; {RERUN_HINT}") from error
 
 
-def _build_text_file_record(doc_id: str, path: StoragePath, problem: str | None = None) -> TextFile:
-    """Make a TextFile. Raises DataError if the path is not UTF-8, because the tables store paths as UTF-8."""
-    try:
-        str(path).encode("utf-8")
-    except UnicodeEncodeError:
-        raise DataError(f"{str(path)!r}: expected a file name in UTF-8, found other bytes") from None
-    return TextFile(doc_id, str(path), problem and f"{path}: {problem}")
+def describe_special_file(mode: int) -> str:
+    """Return what a file is, such as `a named pipe`, by its `st_mode`; "" for a regular file."""
+    types = (
+        (stat.S_ISREG, ""), (stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a named pipe"), (stat.S_ISSOCK, "a socket"),
+        (stat.S_ISCHR, "a device"), (stat.S_ISBLK, "a device"),
+    )  # fmt: skip
+    return next((name for is_type, name in types if is_type(mode)), "something else")
 
 
-def _format_similar_name_hint(path: StoragePath) -> str:
+def format_similar_name_hint(path: StoragePath) -> str:
     """Return a question that suggests a similar name in the same folder, or "" if there is no similar name."""
     try:
         names = [entry.name for entry in list_folder(path.parent)]
     except OSError:
         return ""
-    close = get_close_matches(path.name, names, n=1)
+    close = get_close_matches(path.name, names, n=1) if len(names) <= _MAX_NAMES_FOR_HINT else []
     return f"; did you mean {path.parent / close[0]}?" if close else ""

@@ -14,7 +14,7 @@ from ray.exceptions import AuthenticationError, GetTimeoutError, RayError
 
 from rayner.cluster.session import ray_session
 from rayner.config.settings import Config
-from rayner.corpus.text_files import list_text_files
+from rayner.corpus.text_listing import list_text_files
 from rayner.doctor import diagnosis, probes
 from rayner.doctor.diagnosis import Finding, failed_finding, ok_finding
 from rayner.doctor.node_facts import NodeFacts
@@ -176,7 +176,7 @@ def _check_estimated_needs(config: Config, nodes: Sequence[NodeFacts], run: Run 
     corpus_bytes = 0
     if config.corpus:
         with contextlib.suppress(RaynerError):  # check_input_files_are_alike reports inputs that do not exist
-            corpus_bytes = _total_bytes(text.path for text in list_text_files(config.corpus))
+            corpus_bytes = _total_bytes(text.path for text in list_text_files(config.corpus) if not text.problem)
     disk_need = estimate_disk_need(
         config,
         slm or estimate_scratch_size(config.slm.scratch),

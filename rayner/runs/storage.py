@@ -112,7 +112,7 @@ def list_folder(folder: StoragePath) -> list[FolderEntry]:
     try:
         if isinstance(folder, Path):
             with os.scandir(folder) as entries:
-                listed = [FolderEntry(entry.name, entry.is_dir()) for entry in entries]
+                listed = [FolderEntry(entry.name, _is_folder(entry)) for entry in entries]
         else:
             rows = folder.fs.ls(folder.path, detail=True)
             folder_path = folder.path.strip("/")
@@ -126,6 +126,14 @@ def list_folder(folder: StoragePath) -> list[FolderEntry]:
     except FileNotFoundError:
         return []
     return sorted(listed, key=lambda entry: f"{entry.name}/" if entry.is_folder else entry.name)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a folder or a link to one. A link that leads to itself is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def remove_file(file: StoragePath) -> None:

@@ -6,14 +6,16 @@ first problem.
 
 import importlib.util
 import os
+from itertools import islice
 from pathlib import Path
 
 import ray
 
 from rayner.config.settings import Config
+from rayner.corpus.ignored_files import describe_ignored_files
 from rayner.corpus.labelled_files import read_labelled_file
 from rayner.corpus.reading import require_corpus
-from rayner.corpus.text_files import list_text_files
+from rayner.corpus.text_listing import list_text_files
 from rayner.errors import ConfigError
 from rayner.runs.run_folder import Run
 from rayner.runs.storage import local_model_name
@@ -21,6 +23,8 @@ from rayner.steps.data import require_labelled_files
 from rayner.steps.fusion_rules import load_custom_rules
 from rayner.steps.loading import load_tagger_family
 from rayner.steps.tag.plan import survey_corpus
+
+_MAX_LEFT_OUT = 100  # files that cannot be read, each with a line of its own
 
 
 def check_and_describe_training(config: Config, run: Run) -> list[str]:
@@ -72,7 +76,12 @@ def check_and_describe_corpus(config: Config) -> list[str]:
     """Check that the corpus can be read. Raises DataError if none of its files can be read."""
     survey = survey_corpus(require_corpus(config.corpus), config.score.unit_chars)
     line = f"{config.corpus}: {survey.documents:,} documents, {survey.characters:,} characters, {survey.units:,} units"
-    return [line, *(f"left out: {error}" for error in survey.unread.values())]
+    lines = [line, *(f"left out: {error}" for error in islice(survey.unread.values(), _MAX_LEFT_OUT))]
+    if len(survey.unread) > _MAX_LEFT_OUT:
+        lines.append(f"left out: {len(survey.unread) - _MAX_LEFT_OUT:,} more; run.json of the tagged corpus lists all")
+    if survey.ignored.groups:
+        lines.append(f"ignored: {describe_ignored_files(survey.ignored.groups)}")
+    return lines
 
 
 def list_pretrained_models(config: Config) -> dict[str, str]:

@@ -5,7 +5,7 @@ table `documents`, so later changes to the files have no effect. The plan is sto
 one row for each slice of a document. A process holds at most one of these parts in memory.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from itertools import groupby, pairwise
@@ -13,11 +13,13 @@ from typing import Any
 
 import pyarrow as pa
 
+from rayner.corpus.ignored_files import IgnoredGroup
 from rayner.corpus.reading import CorpusSurvey, Document, map_in_threads, read_document_or_problem, read_documents
 from rayner.corpus.tables import DOCUMENT_SCHEMA, read_table, write_table
-from rayner.corpus.text_files import TextFile, list_text_files
+from rayner.corpus.text_files import TextFile
+from rayner.corpus.text_listing import get_relative_path, list_text_files
 from rayner.runs.storage import StoragePath, list_file_names, remove_file
-from rayner.text.json_records import check_format_version
+from rayner.text.json_records import check_format_version, record_from_json
 from rayner.text.segmentation import split_sentences
 
 FORMAT_VERSION = 1
@@ -91,6 +93,7 @@ class PlanSummary:
     digest: identifies the texts, their names and their order.
     documents, characters, units: the numbers of documents, characters and units in the corpus.
     unread: the reason by file, for files that could not be read.
+    ignored: files that are not texts, by suffix.
     empty: files without text.
     unknown_share: share of the characters that the small model does not know.
     """
@@ -102,6 +105,7 @@ class PlanSummary:
     unread: dict[str, str]
     empty: list[str]
     unknown_share: float
+    ignored: Mapping[str, IgnoredGroup] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the summary and its format version as JSON values for the manifest."""
@@ -111,7 +115,7 @@ class PlanSummary:
     def from_json(cls, content: dict[str, Any], path: str) -> "PlanSummary":
         """Build a summary from the output of `to_json`. Raises ConfigError, naming `path`, if the version differs."""
         check_format_version(content, FORMAT_VERSION, path, "use that version, another out=, or --fresh")
-        return cls(**{name: content[name] for name in cls.__dataclass_fields__})
+        return record_from_json(cls, {name: content[name] for name in cls.__dataclass_fields__ if name in content})
 
 
 def survey_corpus(corpus: str, unit_chars: int) -> CorpusSurvey:
@@ -172,10 +176,10 @@ def find_changed_files(corpus: str, out: StoragePath) -> dict[str, str]:
     while before or now:
         if now and now[1] is None:
             now = next(present, None)  # not readable now; if the file was planned, the next branch reports it
-        elif before and (not now or f"{before.doc_id}.txt" < f"{now[0].doc_id}.txt"):
+        elif before and (not now or get_relative_path(before.doc_id) < get_relative_path(now[0].doc_id)):
             changes[before.path] = "can no longer be read"
             before = next(planned, None)
-        elif now and (not before or f"{now[0].doc_id}.txt" < f"{before.doc_id}.txt"):
+        elif now and (not before or get_relative_path(now[0].doc_id) < get_relative_path(before.doc_id)):
             changes[now[0].path] = "is new"
             now = next(present, None)
         elif before and now:

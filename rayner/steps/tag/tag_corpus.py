@@ -16,6 +16,7 @@ from rayner.config.plugins import name_with_fingerprint
 from rayner.config.settings import Config, config_to_dict, json_digest
 from rayner.config.step_settings import step_settings
 from rayner.corpus.exports import EXPORT_FORMATS, export_corpus
+from rayner.corpus.ignored_files import ignored_groups_from_json, ignored_groups_to_json
 from rayner.corpus.reading import require_corpus
 from rayner.corpus.run_record import CorpusCounts, RunRecord, write_run_record
 from rayner.corpus.tables import TABLE_NAMES
@@ -93,6 +94,7 @@ def _tag_and_write_record(config: Config, run: Run, corpus: str, out: StoragePat
         return {
             "counts": asdict(verify_tagged_corpus(out, plan)),
             "unread": plan.unread,
+            "ignored": ignored_groups_to_json(plan.ignored),
             "empty": plan.empty,
             "changed": find_changed_files(corpus, out),
             "rule": load_chosen_rule(fusion).summary(),
@@ -129,6 +131,7 @@ def _load_or_write_plan(config: Config, run: Run, corpus: str, out_run: Run, run
             characters=survey.characters,
             units=survey.units,
             unread=survey.unread,
+            ignored=survey.ignored.groups,
             empty=survey.empty,
             unknown_share=round(survey.compute_unknown_char_share(load_known_characters(config, run)), 4),
         ).to_json()
@@ -194,6 +197,7 @@ def _make_run_record(config: Config, run: Run, facts: dict[str, Any]) -> RunReco
         basis=config.llm.softmax_over,
         counts=CorpusCounts(**facts["counts"]),
         unread=facts["unread"],
+        ignored=ignored_groups_from_json(facts.get("ignored", {})),
         empty=facts["empty"],
         changed=facts["changed"],
         seconds=facts["seconds"],
