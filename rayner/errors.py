@@ -35,6 +35,14 @@ class JobError(RaynerError):
     exit_code = 1
 
 
+class NotFiniteError(JobError):
+    """Weights, a rule or a prediction hold NaN or infinity: the message names the file or the text, and the number."""
+
+
+class NotFiniteFileError(NotFiniteError, DamagedFileError):
+    """A JSON file that rayner wrote for itself holds a number that is not finite."""
+
+
 class TooManySetAsideError(RaynerError):
     """The job is done, but more segments were set aside than `tag.max_set_aside` allows."""
 

@@ -1,8 +1,10 @@
 """Run a training on Ray Train workers, keep checkpoints in the run folder, and resume from them after a failure."""
 
+import math
 import shutil
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,7 @@ from rayner.cluster.compat import (
 )
 from rayner.cluster.network import RayNodeTorchConfig
 from rayner.config.model_settings import WorkersConfig
-from rayner.errors import ConfigError
+from rayner.errors import ConfigError, NotFiniteError
 from rayner.modeling.devices import resolve_device, set_torch_threads
 from rayner.runs.job_log import start_logging
 from rayner.runs.progress import Progress, ignore_progress, log, progress_file_writer, watch_progress_file
@@ -63,12 +65,13 @@ def run_training(
     name: the model, such as `llm`, a hyphen, and a digest of the inputs. A training of the same name is resumed.
     workers: the number of workers, and the CPUs and GPUs of each.
     best_metric: the metric whose best (highest) checkpoint is kept in addition to the last checkpoint.
-    Raises ConfigError if the workers do not start, and ray.train.WorkerGroupError if they fail too often.
+    Raises ConfigError if the workers do not start, NotFiniteError if the training diverges, and
+    ray.train.WorkerGroupError if the workers fail too often.
     """
     folder = run.path("train", name)
     repair_training_checkpoints(folder)
     trainer = TorchTrainer(
-        train_loop,
+        partial(_train_and_return_divergence, train_loop),  # type: ignore[arg-type] # typed as in Ray's older API
         train_loop_config={**settings, STATUS_PATH: folder / STATUS_FILE},
         torch_config=RayNodeTorchConfig(),
         scaling_config=scaling_config(workers),
@@ -77,7 +80,7 @@ def run_training(
             **ray_storage_settings(run.path("train")),
             failure_config=FailureConfig(
                 max_failures=workers.max_failures,
-                controller_failure_limit=MAX_START_ATTEMPTS,  # type: ignore[call-arg] # typed as in Ray's older API
+                controller_failure_limit=MAX_START_ATTEMPTS,  # type: ignore[call-arg] # likewise
             ),
             checkpoint_config=CheckpointConfig(
                 num_to_keep=1, checkpoint_score_attribute=best_metric, checkpoint_score_order="max"
@@ -88,11 +91,27 @@ def run_training(
     )
     try:
         with watch_progress_file(folder / STATUS_FILE):
-            return trainer.fit()
+            result = trainer.fit()
     except ControllerError as error:
         if isinstance(error.controller_failure, WORKER_START_ERRORS):
             raise _workers_not_started_error(name, workers, error.controller_failure) from error
         raise
+    divergence: str | None = result.return_value  # type: ignore[attr-defined] # likewise
+    if divergence is not None:
+        raise NotFiniteError(divergence)
+    return result
+
+
+def _train_and_return_divergence(train_loop: Callable[[dict[str, Any]], None], settings: dict[str, Any]) -> str | None:
+    """Call a training loop; return the message if numbers are not finite.
+
+    Ray would restart the workers after an exception, and the training would diverge again.
+    """
+    try:
+        train_loop(settings)
+    except NotFiniteError as error:
+        return str(error)
+    return None
 
 
 def ray_storage_settings(folder: StoragePath) -> dict[str, Any]:
@@ -161,6 +180,25 @@ def select_worker_device(name: str) -> torch.device:
         device = get_device()  # the workers of a machine see all of its GPUs
         torch.cuda.set_device(device)
     return device
+
+
+def require_convergence(loss: float, where: str, lr_setting: str, device: torch.device) -> None:
+    """Raise NotFiniteError in all workers if the loss of any worker is not finite.
+
+    Every worker must call this at the same step, so that all of them stop there and none waits for the others.
+
+    loss: the loss of this worker; NaN for weights that are not finite.
+    where: the training and the step, for the message.
+    lr_setting: the setting of the learning rate, for the message.
+    device: the device for the exchange.
+    """
+    diverged = torch.tensor([not math.isfinite(loss)], dtype=torch.int32, device=device)
+    torch.distributed.all_reduce(diverged, op=torch.distributed.ReduceOp.MAX)
+    if diverged:
+        raise NotFiniteError(
+            f"{where}: expected a finite loss and finite weights, found NaN or infinity: the training diverges; "
+            f"lower {lr_setting} (a model in bfloat16 may need float32)"
+        )
 
 
 def broadcast_checkpoint_due(last_saved: float, minutes_between: float, device: torch.device) -> bool:

@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from rayner.corpus.labelled_sentences import read_labelled_sentences, write_labelled_sentences
-from rayner.errors import ConfigError, DataError
+from rayner.errors import ConfigError, DataError, NotFiniteError
 from rayner.llm.sentence_encoders import AnySentenceEncoder
 from rayner.runs.run_folder import folder_sha256
 from rayner.text.labelled_text import LabelledSentence
 
 _VECTORS_FILE, _SENTENCES_FILE = "vectors.faiss", "examples.jsonl"
+_CHECKED_VECTORS = 10_000  # vectors that are copied out of the index at a time
 
 
 @dataclass
@@ -44,7 +45,12 @@ class SentenceIndex:
                 excluded if its whole text is one of these.
             k: The number of sentences for each query.
 
+        Raises:
+            NotFiniteError: A query holds NaN or infinity. FAISS would find no sentence for it.
+
         """
+        if not np.isfinite(queries).all():
+            raise NotFiniteError("expected finite sentence vectors to search the index with, found NaN or infinity")
         if not len(excluded_texts) or not k:
             return [[] for _ in excluded_texts]
         nearest: list[list[LabelledSentence]] = [[] for _ in excluded_texts]
@@ -65,11 +71,24 @@ class SentenceIndex:
 def build_sentence_index(
     encoder: AnySentenceEncoder, sentences: Sequence[LabelledSentence], batch_size: int
 ) -> SentenceIndex:
-    """Build an index of labelled sentences. Raises ConfigError if there are no sentences."""
+    """Build an index of labelled sentences.
+
+    Raises:
+        ConfigError: There are no sentences.
+        NotFiniteError: The encoder computes a vector that is not finite.
+
+    """
     if not sentences:
         raise ConfigError("the index needs at least one training sentence")
+    embedded = encoder.embed([sentence.text for sentence in sentences], batch_size)
+    n_bad = int((~np.isfinite(embedded)).any(axis=1).sum())
+    if n_bad:
+        raise NotFiniteError(
+            f"index.encoder: expected finite sentence vectors, found NaN or infinity for {n_bad} of {len(embedded)} "
+            "training sentences: use another encoder, or train it again"
+        )
     vectors = faiss.IndexFlatIP(encoder.dimensions)
-    vectors.add(encoder.embed([sentence.text for sentence in sentences], batch_size))
+    vectors.add(embedded)
     return SentenceIndex(vectors, list(sentences))
 
 
@@ -119,6 +138,7 @@ def load_sentence_index(folder: Path, expected_digest: str | None = None) -> Sen
     Raises:
         DataError: The digest differs.
         ConfigError: The folder holds no index, or the numbers of vectors and sentences differ.
+        NotFiniteError: A vector holds NaN or infinity.
 
     """
     found_digest = folder_sha256(folder) if expected_digest is not None else None
@@ -135,4 +155,10 @@ def load_sentence_index(folder: Path, expected_digest: str | None = None) -> Sen
         raise ConfigError(f"{folder}: expected an index, found: {' '.join(str(error).split())}") from error
     if vectors.ntotal != len(sentences):
         raise ConfigError(f"{folder}: {vectors.ntotal} vectors but {len(sentences)} sentences")
+    for start in range(0, vectors.ntotal, _CHECKED_VECTORS):
+        if not np.isfinite(vectors.reconstruct_n(start, min(_CHECKED_VECTORS, vectors.ntotal - start))).all():
+            raise NotFiniteError(
+                f"{folder / _VECTORS_FILE}: expected finite vectors, found NaN or infinity: the file is damaged; build "
+                "the index again"
+            )
     return SentenceIndex(vectors, sentences)

@@ -13,6 +13,7 @@ from rayner.config.model_settings import LoraConfig
 from rayner.llm.prompt_encoder import PromptEncoder, load_prompt_encoder
 from rayner.modeling.checkpoint import checkpoint_error, reject_pickles_and_build_kwargs
 from rayner.modeling.devices import TORCH_DTYPES
+from rayner.modeling.finite_weights import require_finite_weights
 
 
 @dataclass
@@ -46,6 +47,7 @@ def load_llm_checkpoint(
 
     Raises:
         ConfigError: A checkpoint cannot be loaded.
+        NotFiniteError: A weight is NaN or infinite.
 
     """
     try:
@@ -58,11 +60,14 @@ def load_llm_checkpoint(
             reject_pickles_and_build_kwargs(
                 adapter
             )  # peft takes no such arguments; it reads safetensors if there are any
-            model = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+            adapted = PeftModel.from_pretrained(model, str(adapter))
+            require_finite_weights(adapted, adapter, "lora_")  # merged, nobody could tell which file is to blame
+            model = adapted.merge_and_unload()
     except (OSError, ValueError, SafetensorError) as error:
         raise checkpoint_error(base, "a checkpoint of a causal model", error) from error
     encoder = load_prompt_encoder(base, instruction=instruction, types=types, chat=chat)
     model = model.to(device).eval()  # type: ignore[arg-type]  # its decorator hides `self` from mypy
+    require_finite_weights(model, base)
     return Llm(encoder.tokenizer, encoder.instruction, encoder.types, encoder.chat_frame, model=model, device=device)
 
 

@@ -17,6 +17,7 @@ from transformers import AutoModel
 
 from rayner.modeling.batching import inference_batches
 from rayner.modeling.checkpoint import checkpoint_error, reject_pickles_and_build_kwargs
+from rayner.modeling.finite_weights import require_finite_weights
 from rayner.modeling.tensors import mean_unit_vectors, pad_rows
 from rayner.modeling.tokenizer import CharTokenizer, load_tokenizer
 
@@ -90,10 +91,13 @@ def load_sentence_encoder(folder: str | Path, device: torch.device) -> SentenceE
 
     Raises:
         ConfigError: The checkpoint cannot be loaded.
+        NotFiniteError: A weight is NaN or infinite.
 
     """
     try:
         model = AutoModel.from_pretrained(str(folder), **reject_pickles_and_build_kwargs(folder))
     except (OSError, ValueError, SafetensorError) as error:
         raise checkpoint_error(folder, "a checkpoint of an encoder", error) from error
-    return SentenceEncoder(model.to(device).eval(), CharTokenizer(load_tokenizer(folder)), device)
+    model = model.to(device).eval()
+    require_finite_weights(model, folder)
+    return SentenceEncoder(model, CharTokenizer(load_tokenizer(folder)), device)

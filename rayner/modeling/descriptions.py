@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rayner.errors import ConfigError
+from rayner.errors import ConfigError, DamagedFileError, NotFiniteError
+from rayner.runs.json_files import read_json
 from rayner.text.json_records import check_format_version
 
 Description = TypeVar("Description")
@@ -24,13 +25,16 @@ def read_description(
 
     Raises:
         ConfigError: The file is missing, broken, incomplete or of another format version.
+        NotFiniteError: A number in the file is not finite.
 
     """
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = read_json(path, "train the model again")
         check_format_version(fields, format_version, path, "train the model again")
         return from_json(fields)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except NotFiniteError:
+        raise
+    except (OSError, DamagedFileError, ValueError, KeyError, TypeError) as error:
         reason = " ".join(str(error).split())
         if isinstance(error, KeyError):
             reason = f"{path.name} without {reason}"

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Never
 
-from rayner.errors import DamagedFileError, JobError
+from rayner.errors import DamagedFileError, JobError, NotFiniteFileError
 from rayner.runs.storage import StoragePath, atomic_writer
 
 RESTORE = "restore it from a backup, or start over beside it with --fresh"
@@ -32,7 +32,8 @@ def read_json(path: StoragePath, remedy: str = RESTORE) -> Any:  # noqa: ANN401 
 
     remedy: what the user should do about a damaged file, for the message.
 
-    Raises DamagedFileError if the file holds something else, FileNotFoundError if it is missing, and other OSErrors if
+    Raises DamagedFileError if the file holds something else (NotFiniteFileError for a number that is not finite, which
+    includes a number that is too large, such as 1e999), FileNotFoundError if it is missing, and other OSErrors if
     it cannot be read.
     """
     try:
@@ -41,6 +42,9 @@ def read_json(path: StoragePath, remedy: str = RESTORE) -> Any:  # noqa: ANN401 
         raise damaged_file_error(path, "a folder", remedy) from None
     try:
         return _decode(content)
+    except _NotFiniteError as error:
+        message = str(damaged_file_error(path, str(error), remedy))
+        raise NotFiniteFileError(message) from None
     except _NotJsonError as error:
         raise damaged_file_error(path, str(error), remedy) from None
 
@@ -58,6 +62,10 @@ class _NotJsonError(Exception):
     """The message says what was found instead of JSON."""
 
 
+class _NotFiniteError(_NotJsonError):
+    """The message says which number is not finite."""
+
+
 def _decode(content: bytes) -> Any:  # noqa: ANN401 - any JSON value
     if not content.strip(_JSON_SPACE):
         raise _NotJsonError("an empty file")
@@ -65,7 +73,7 @@ def _decode(content: bytes) -> Any:  # noqa: ANN401 - any JSON value
         raise _NotJsonError("only NUL bytes")
     try:
         text = content.decode("utf-8")
-        value = json.loads(text, parse_constant=_reject_constant)
+        value = json.loads(text, parse_constant=_reject_constant, parse_float=_parse_finite_float)
         if "\\ud" in text.lower():  # half a surrogate pair, such as "\ud800", can neither be printed nor written
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeDecodeError as error:
@@ -83,7 +91,14 @@ def _decode(content: bytes) -> Any:  # noqa: ANN401 - any JSON value
 
 
 def _reject_constant(name: str) -> Never:
-    raise _NotJsonError(f"{name}, which is not a JSON number")
+    raise _NotFiniteError(f"{name}, which is not a JSON number")
+
+
+def _parse_finite_float(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise _NotFiniteError(f"{digits[:20]}, which is too large a number")
+    return value
 
 
 def _encode(path: StoragePath, value: Any) -> bytes:  # noqa: ANN401 - anything that JSON can write

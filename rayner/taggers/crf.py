@@ -23,6 +23,7 @@ from rayner.runs.progress import log
 from rayner.runs.run_folder import file_sha256
 from rayner.runs.status import format_duration
 from rayner.taggers.character_clusters import CharacterClusters, cluster_characters
+from rayner.taggers.crfsuite_file import require_finite_crf
 from rayner.taggers.tagger import OneProcessTrainer, Seconds
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.predictions import SlmPrediction, decode_log_probs
@@ -192,6 +193,7 @@ def load_crf(folder: Path) -> CrfTagger:
 
     Raises:
         ConfigError: The folder holds no CRF, or its model file is not the one that training wrote.
+        NotFiniteError: A weight is NaN or infinite.
 
     """
     description = read_description(
@@ -206,6 +208,7 @@ def load_crf(folder: Path) -> CrfTagger:
             f"{folder / MODEL_FILE}: expected the file that training wrote ({description.sha256}), "
             f"found another ({sha256})"
         )
+    require_finite_crf(folder / MODEL_FILE)
     field = pycrfsuite.Tagger()
     field.open(str(folder / MODEL_FILE))
     return CrfTagger(field, description.labels, description.characters, description.clusters)
@@ -278,7 +281,7 @@ class CrfFamily:
         batch_size: int = 1,
         sentence_vectors: bool = False,
     ) -> CrfTagger:
-        """Load a trained CRF (`load_crf`). Raises ConfigError if the folder holds none."""
+        """Load a trained CRF (`load_crf`, which names the errors)."""
         return load_crf(folder)
 
     def load_known_characters(self, folder: Path) -> frozenset[str]:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from rayner.errors import ConfigError
+from rayner.errors import ConfigError, NotFiniteError
 from rayner.modeling.descriptions import read_description, write_description
 from rayner.taggers.tagger import OneProcessTrainer, Seconds
 from rayner.text.labelled_text import LabelledSentence
@@ -78,6 +78,7 @@ class LoadedCustomTagger:
 
         Raises:
             ConfigError: The user's function did not return one distribution over the labels for each character.
+            NotFiniteError: It returned NaN or infinite probabilities.
 
         """
         nonempty_texts = [text for text in texts if text]
@@ -100,9 +101,11 @@ class LoadedCustomTagger:
 
         Raises:
             ConfigError: The shape is wrong, or the probabilities of a character do not add up to 1.
+            NotFiniteError: The probabilities of a character are NaN or infinite.
 
         """
-        rows = np.asarray(answer, dtype=np.float32)
+        with np.errstate(over="ignore"):  # infinity is refused below
+            rows = np.asarray(answer, dtype=np.float32)
         shape = (len(text), len(self.labels))
         if rows.shape != shape:
             raise ConfigError(
@@ -111,7 +114,8 @@ class LoadedCustomTagger:
         sums = np.exp(rows).sum(axis=1)
         if not np.all(np.abs(sums - 1) < _TOLERANCE):  # also where a sum is NaN
             worst = float(sums[int(np.argmax(np.where(np.isnan(sums), np.inf, np.abs(sums - 1))))])
-            raise ConfigError(
+            error_class = ConfigError if np.isfinite(worst) else NotFiniteError
+            raise error_class(
                 f"slm.family: expected of {self.name} log-probabilities whose exponentials add up to 1, found {worst:g}"
             )
         floored: npt.NDArray[np.float32] = np.maximum(rows, _FLOOR)

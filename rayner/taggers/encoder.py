@@ -20,6 +20,7 @@ from rayner.errors import ConfigError
 from rayner.modeling.batching import inference_batches
 from rayner.modeling.checkpoint import checkpoint_error, reject_pickles_and_build_kwargs
 from rayner.modeling.devices import TORCH_DTYPES
+from rayner.modeling.finite_weights import require_finite_weights
 from rayner.modeling.tensors import mean_unit_vectors, pad_rows
 from rayner.modeling.tokenizer import CharTokenizer, load_tokenizer
 from rayner.runs.run_folder import model_digest
@@ -165,6 +166,7 @@ def load_encoder_tagger(
 
     Raises:
         ConfigError: The checkpoint cannot be loaded or has no BMES labels.
+        NotFiniteError: A weight is NaN or infinite.
 
     """
     config = config or SlmConfig()
@@ -178,8 +180,10 @@ def load_encoder_tagger(
     model_labels = tuple(model.config.id2label[i] for i in range(model.config.num_labels))
     if "O" not in model_labels:
         raise ConfigError(f"{folder}: expected a trained tagger with BMES labels, found labels {model_labels[:4]}")
+    model = model.to(device).eval()
+    require_finite_weights(model, folder)
     return EncoderTagger(
-        model.to(device).eval(),
+        model,
         CharTokenizer(load_tokenizer(folder)),
         model_labels,
         device,
@@ -257,7 +261,7 @@ class EncoderFamily:
     def load(
         self, folder: Path, device: torch.device, *, batch_size: int, sentence_vectors: bool = False
     ) -> EncoderTagger:
-        """Load the trained tagger (`load_encoder_tagger`). Raises ConfigError if the folder holds none."""
+        """Load the trained tagger (`load_encoder_tagger`, which names the errors)."""
         return load_encoder_tagger(
             folder,
             device,

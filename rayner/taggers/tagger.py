@@ -11,7 +11,9 @@ from typing import Protocol
 
 import torch
 
+from rayner.errors import NotFiniteError
 from rayner.evaluation.metrics import count_entities, micro_score
+from rayner.text.finite_predictions import find_non_finite_slm
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.predictions import SlmPrediction
 
@@ -125,8 +127,17 @@ class TaggerFamily(Protocol):
 
 
 def measure_f1(tagger: Tagger, sentences: Sequence[LabelledSentence], types: Sequence[str]) -> float:
-    """Compute a tagger's strict entity-level micro F1 on labelled sentences."""
+    """Compute a tagger's strict entity-level micro F1 on labelled sentences.
+
+    Raises:
+        NotFiniteError: A prediction holds NaN or infinity.
+
+    """
     predictions = tagger.predict([sentence.text for sentence in sentences])
+    for sentence, prediction in zip(sentences, predictions, strict=True):
+        reason = find_non_finite_slm(prediction)
+        if reason is not None:
+            raise NotFiniteError(f"held-out sentence {sentence.text[:20]!r}: {reason}")
     counts = count_entities(
         [sentence.spans for sentence in sentences], [prediction.spans for prediction in predictions], types
     )

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rayner.config.plugins import load_plugin
-from rayner.errors import ConfigError
+from rayner.errors import ConfigError, NotFiniteError
 from rayner.taggers.custom_tagger import DESCRIPTION_FILE, CustomTagger, CustomTaggerFamily
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.spans import Span
@@ -42,6 +42,7 @@ TAGGER = """
     NARROW = always(lambda texts, n: [np.zeros((len(t), n - 1)) for t in texts])
     RAW = always(lambda texts, n: [np.zeros((len(t), n)) for t in texts])
     NAN = always(lambda texts, n: [np.full((len(t), n), np.nan) for t in texts])
+    HUGE = always(lambda texts, n: [np.full((len(t), n), 1e300) for t in texts])
 """
 
 
@@ -84,17 +85,18 @@ def test_it_knows_what_it_was_trained_on(trained):
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "error", "said"),
     [
-        ("FEWER", r"2 answers, one a text, found 0"),
-        ("NARROW", r"log-probabilities of shape \(2, 9\), found \(2, 8\)"),
-        ("RAW", "log-probabilities whose exponentials add up to 1, found 9"),
-        ("NAN", "log-probabilities whose exponentials add up to 1, found nan"),
+        ("FEWER", ConfigError, r"2 answers, one a text, found 0"),
+        ("NARROW", ConfigError, r"log-probabilities of shape \(2, 9\), found \(2, 8\)"),
+        ("RAW", ConfigError, "log-probabilities whose exponentials add up to 1, found 9"),
+        ("NAN", NotFiniteError, "log-probabilities whose exponentials add up to 1, found nan"),
+        ("HUGE", NotFiniteError, "log-probabilities whose exponentials add up to 1, found inf"),
     ],
 )
-def test_an_answer_that_is_no_distribution_is_refused(trained, name, said):
+def test_an_answer_that_is_no_distribution_is_refused(trained, name, error, said):
     tagger = family_of(f"own_tagger:{name}").load(trained)
-    with pytest.raises(ConfigError, match=f"^slm.family: expected of own_tagger:{name} {said}$"):
+    with pytest.raises(error, match=f"^slm.family: expected of own_tagger:{name} {said}$"):
         tagger.predict(["楚王", "", "怒"])
 
 

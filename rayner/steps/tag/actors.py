@@ -7,7 +7,7 @@ from typing import Any
 import ray.data
 
 from rayner.config.settings import Config
-from rayner.errors import JobError
+from rayner.errors import JobError, RaynerError
 from rayner.runs.error_messages import RERUN_HINT, format_error
 from rayner.runs.job_log import start_logging
 from rayner.runs.progress import log
@@ -46,9 +46,14 @@ class UnitPredictor:
 
         start_logging()
         set_torch_threads(int(job.config.score.cpus))
-        self.slm = SlmStage(job.config, job.run, job.attempts_folder)
-        self.llm = LlmStage(job.config, job.run, job.gate, job.attempts_folder)
+        self.load_failure: str | None = None
         self.read_unit, self.write_unit = job.read_unit, job.write_unit
+        try:
+            self.slm = SlmStage(job.config, job.run, job.attempts_folder)
+            self.llm = LlmStage(job.config, job.run, job.gate, job.attempts_folder)
+        except RaynerError as error:
+            # A model that is wrong stays wrong. Raised here, the error would only make Ray start the actor again.
+            self.load_failure = str(error)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Predict the unit that `row["unit"]` names; return the amount of work done, or an error message.
@@ -56,18 +61,20 @@ class UnitPredictor:
         Errors are returned and not raised, because Ray Data would wrap an exception and lose its cause.
         """
         name = row["unit"]
+        if self.load_failure is not None:
+            return {"unit": name, "amount": 0, "failure": self.load_failure}
         try:
             unit = self.llm(self.slm(self.read_unit(name)))
             return {"unit": name, "amount": self.write_unit(unit), "failure": None}
         except Exception as error:
             log.exception("%s failed", name)
-            return {"unit": name, "amount": 0, "failure": format_error(error)}
+            return {"unit": name, "amount": 0, "failure": f"{name}: {format_error(error)}; {RERUN_HINT}"}
 
 
 def predict_units(unit_names: Sequence[str], job: PredictionJob) -> Iterator[int]:
     """Predict units with actors; yield the value that `job.write_unit` returned for each, in order of completion.
 
-    Raises JobError if a unit could not be read, predicted or written.
+    Raises JobError if a model could not be loaded, or if a unit could not be read, predicted or written.
     """
     if not unit_names:
         return
@@ -90,5 +97,5 @@ def predict_units(unit_names: Sequence[str], job: PredictionJob) -> Iterator[int
     )
     for row in results.iter_rows():
         if row["failure"]:
-            raise JobError(f"{row['unit']}: {row['failure']}; {RERUN_HINT}")
+            raise JobError(row["failure"])
         yield int(row["amount"])

@@ -18,6 +18,8 @@ from rayner.runs.run_folder import Run
 from rayner.runs.storage import StoragePath
 from rayner.steps.tag.attempts import run_isolating_failures
 from rayner.steps.tag.llm_gate import Gate
+from rayner.steps.tag.not_finite import set_non_finite_aside
+from rayner.text.finite_predictions import find_non_finite_answer, find_non_finite_slm
 from rayner.text.predictions import GateDecision, SegmentPrediction, empty_prediction
 from rayner.text.segmentation import bounds_without_whitespace
 from rayner.text.spans import crop_spans
@@ -62,6 +64,7 @@ class SlmStage:
         predictions, errors = run_isolating_failures(
             self.tagger.predict, texts, _attempt_path(self.attempts_folder, unit, "slm")
         )
+        predictions, errors = set_non_finite_aside(predictions, errors, lambda _, slm: find_non_finite_slm(slm))
         segments = []
         for segment, (start, end), prediction, error in zip(unit.segments, bounds, predictions, errors, strict=True):
             if prediction is None:
@@ -115,10 +118,14 @@ class LlmStage:
             else unit.texts_sharing_examples
         )
         asked = [i for i, segment in enumerate(segments) if segment.gate and segment.gate.ask_llm]
+        requests = [self.build_request(segments[i], groups[i]) for i in asked]
         answers, errors = run_isolating_failures(
             partial(self.answer_texts, known_vectors=unit.text_vectors),
-            [self.build_request(segments[i], groups[i]) for i in asked],
+            requests,
             _attempt_path(self.attempts_folder, unit, "llm"),
+        )
+        answers, errors = set_non_finite_aside(
+            answers, errors, lambda i, answer: find_non_finite_answer(answer, requests[i].stop_mask)
         )
         predicted = [replace(segment, gated=segment.error is None) for segment in segments]
         for i, answer, error in zip(asked, answers, errors, strict=True):

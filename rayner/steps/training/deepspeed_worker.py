@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -14,11 +15,17 @@ import ray.train
 import torch
 from ray.train import Checkpoint
 
-from rayner.cluster.ray_train import broadcast_checkpoint_due, set_up_this_worker, training_step_progress
+from rayner.cluster.ray_train import (
+    broadcast_checkpoint_due,
+    require_convergence,
+    set_up_this_worker,
+    training_step_progress,
+)
 from rayner.config.settings import Config
 from rayner.llm.model import Llm
 from rayner.llm.sft import SftExample
 from rayner.modeling.checkpoint import restrict_unpickling_to_deepspeed_states
+from rayner.modeling.finite_weights import find_non_finite_weight
 from rayner.modeling.training_schedule import count_batches, epoch_batches, learning_rate_factor, worker_share
 from rayner.runs.progress import Progress, log
 from rayner.runs.run_folder import Run
@@ -43,6 +50,11 @@ class TrainStage:
     epochs: int
     lr: float
     examples_folder: StoragePath
+
+    @property
+    def lr_setting(self) -> str:
+        """The setting of the learning rate."""
+        return "llm.lr" if self.name == "lora" else "llm.full_lr"
 
 
 @dataclass
@@ -108,6 +120,7 @@ def _train_rest_of_epoch(
     batches = epoch_batches(examples.count_tokens(), size, seed + epoch)[: settings.max_steps_per_epoch or None]
     worker.engine.train()
     last_saved = time.monotonic()
+    where = f"LLM ({stage.name}), epoch {epoch + 1} of {stage.epochs}"
     for i, batch in enumerate(batches[first_step:], first_step):
         step = epoch * len(batches) + i
         for group in worker.engine.optimizer.param_groups:
@@ -115,6 +128,7 @@ def _train_rest_of_epoch(
         torch.manual_seed(seed + step * 1000 + rank)
         rows = worker_share([batch[k % len(batch)] for k in range(size)], rank, worker.world_size)
         position.losses.append(_train_step(worker.engine, [examples[k] for k in rows], settings.micro_batch))
+        require_convergence(position.losses[-1], where, stage.lr_setting, worker.llm.device)
         position.step = i + 1
         progress.advance(1, f"loss {fmean(position.losses[-20:]):.4f}")
         unfinished = position.step < len(batches)
@@ -124,6 +138,9 @@ def _train_rest_of_epoch(
             )
             last_saved = time.monotonic()
     loss = fmean(position.losses)
+    # The loss of the last step says nothing about the weights that this step made.
+    weights_loss = loss if find_non_finite_weight(worker.llm.model) is None else math.nan
+    require_convergence(weights_loss, where, stage.lr_setting, worker.llm.device)
     position.epoch, position.step, position.losses = epoch + 1, 0, []
     if rank == 0:
         log.info("LLM (%s) epoch %d/%d: loss %.4f", stage.name, position.epoch, stage.epochs, loss)

@@ -7,6 +7,7 @@ the gold sentences comes last (docs/log.md).
 
 import ray
 
+from rayner.cluster.failures import unwrap_ray_task_error
 from rayner.config.settings import Config
 from rayner.corpus.labelled_sentences import (
     read_labelled_sentences,
@@ -14,11 +15,13 @@ from rayner.corpus.labelled_sentences import (
     write_labelled_sentences,
 )
 from rayner.corpus.reading import CorpusSurvey, read_unlabelled_texts
+from rayner.errors import NotFiniteError
 from rayner.modeling.devices import set_torch_threads
 from rayner.runs.progress import log
 from rayner.runs.run_folder import Run, replace_folder
 from rayner.steps import data
 from rayner.steps.loading import load_tagger
+from rayner.text.finite_predictions import find_non_finite_slm
 from rayner.text.labelled_text import LabelledSentence
 
 _TASK_SENTENCES = 2_000  # sentences that one Ray task labels
@@ -42,7 +45,8 @@ def write_pseudo_labels(config: Config, run: Run) -> None:
     log.info("LLM: pseudo-labelling %d sentences of %s", len(texts), settings.text)
     task = ray.remote(num_cpus=config.score.cpus, num_gpus=config.score.gpus)(_predict_pseudo_labels)
     batches = [texts[start : start + _TASK_SENTENCES] for start in range(0, len(texts), _TASK_SENTENCES)]
-    labelled_batches = ray.get([task.remote(config, run, batch) for batch in batches])
+    with unwrap_ray_task_error():
+        labelled_batches = ray.get([task.remote(config, run, batch) for batch in batches])
     with replace_folder(run.path(*_FOLDER)) as folder:
         write_labelled_sentences(folder / _FILE, [sentence for batch in labelled_batches for sentence in batch])
 
@@ -55,4 +59,10 @@ def read_pseudo_labels(run: Run) -> list[LabelledSentence]:
 def _predict_pseudo_labels(config: Config, run: Run, texts: list[str]) -> list[LabelledSentence]:
     set_torch_threads(int(config.score.cpus))
     predictions = load_tagger(config, run).predict(texts)
+    for text, prediction in zip(texts, predictions, strict=True):
+        reason = find_non_finite_slm(prediction)
+        if reason is not None:
+            raise NotFiniteError(
+                f"llm.pseudo_labels.text: sentence {text[:20]!r}: {reason}; train the small model again"
+            )
     return [LabelledSentence(text, prediction.spans) for text, prediction in zip(texts, predictions, strict=True)]

@@ -14,7 +14,7 @@ import ray.data
 
 from rayner.config.settings import Config
 from rayner.corpus.tables import read_table, write_table
-from rayner.errors import JobError
+from rayner.errors import JobError, RaynerError
 from rayner.llm.prompt_encoder import PromptEncoder, load_prompt_encoder
 from rayner.llm.retrieval import ExampleRetriever
 from rayner.llm.sft import SftExample, build_sft_example, split_long_sentence
@@ -109,7 +109,7 @@ def write_missing_sft_examples(source: SftSource) -> None:
     )
     for row in written.iter_rows():
         if row.get("failure"):
-            raise JobError(f"{source.folder / row['file']}: {row['failure']}; {RERUN_HINT}")
+            raise JobError(row["failure"])
         progress.advance(int(row["sentences"]))
 
 
@@ -122,25 +122,33 @@ class SftExampleWriter:
         set_torch_threads(int(config.score.cpus))
         types = run.step_result("data")["types"]
         self.folder, self.files = source.folder, source.assign_groups_to_files(source.read_sentence_groups())
-        self.retriever = load_retriever(config, run)
-        self.encoder = load_prompt_encoder(
-            local_model_name(source.base),
-            instruction=choose_instruction(config, types),
-            types=types,
-            chat=config.llm.chat,
-        )
+        self.load_failure: str | None = None
+        try:
+            self.retriever = load_retriever(config, run)
+            self.encoder = load_prompt_encoder(
+                local_model_name(source.base),
+                instruction=choose_instruction(config, types),
+                types=types,
+                chat=config.llm.chat,
+            )
+        except RaynerError as error:
+            # A model that is wrong stays wrong. Raised here, the error would only make Ray start the actor again.
+            self.load_failure = str(error)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Write the file that the row names; return its number of sentences, or an error message.
 
         Errors are returned and not raised, because Ray Data would wrap an exception and lose its cause.
         """
+        if self.load_failure is not None:
+            return {"file": row["file"], "failure": self.load_failure}
         try:
             examples = build_group_examples(self.encoder, self.retriever, self.files[row["file"]])
             write_table(examples_to_table(examples), self.folder / row["file"])
         except Exception as error:
             log.exception("%s failed", row["file"])
-            return {"file": row["file"], "failure": format_error(error)}
+            failure = f"{self.folder / row['file']}: {format_error(error)}; {RERUN_HINT}"
+            return {"file": row["file"], "failure": failure}
         return {"file": row["file"], "sentences": len(examples)}
 
 

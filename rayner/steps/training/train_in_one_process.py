@@ -7,7 +7,7 @@ import ray
 
 from rayner.cluster.failures import unwrap_ray_task_error
 from rayner.config.settings import Config
-from rayner.modeling.devices import set_torch_threads
+from rayner.modeling.devices import resolve_device, set_torch_threads
 from rayner.runs.job_log import start_logging
 from rayner.runs.progress import Progress, log, progress_file_writer, watch_progress_file
 from rayner.runs.run_folder import Run, replace_folder
@@ -51,6 +51,8 @@ def _train_in_this_process(config: Config, run: Run, status_path: StoragePath) -
         report_iteration = partial(progress.advance, 1)
     with replace_folder(run.path("models", "slm")) as folder:
         seconds = trainer.train(data.read_part(run, "train"), bmes_labels(types), folder, config.seed, report_iteration)
+        # Before the folder takes its place, so that a training that diverged leaves no model.
+        load_tagger_family(config).load(folder, resolve_device(config.device), batch_size=1)
     tagger = load_tagger(config, run)
     result = {
         "dev_f1": measure_f1(tagger, data.read_part(run, "dev"), types),

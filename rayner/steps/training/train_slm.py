@@ -4,7 +4,10 @@ An encoder is trained on any number of CPU or GPU workers with Ray Train, and it
 is trained in one Ray task.
 """
 
+import math
 import tempfile
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +16,19 @@ import torch
 from ray.train import Checkpoint
 from ray.train.torch import prepare_model
 
-from rayner.cluster.ray_train import run_training, select_worker_device, set_up_this_worker, training_step_progress
+from rayner.cluster.ray_train import (
+    require_convergence,
+    run_training,
+    select_worker_device,
+    set_up_this_worker,
+    training_step_progress,
+)
 from rayner.config.settings import Config, json_digest
 from rayner.config.step_settings import step_settings
+from rayner.errors import NotFiniteError
 from rayner.modeling.scratch import write_scratch_encoder
 from rayner.modeling.training_schedule import count_batches
-from rayner.runs.progress import log
+from rayner.runs.progress import Progress, log
 from rayner.runs.run_folder import Run, folder_sha256, replace_folder
 from rayner.runs.storage import local_model_name
 from rayner.steps import data
@@ -27,6 +37,7 @@ from rayner.steps.training.train_in_one_process import train_in_one_process
 from rayner.taggers.encoder import EncoderTagger, load_encoder_tagger, save_encoder_tagger
 from rayner.taggers.encoder_training import encode_training_windows, make_optimizer, train_epoch
 from rayner.taggers.tagger import measure_f1
+from rayner.text.labelled_text import LabelledSentence
 from rayner.text.tags import bmes_labels
 
 
@@ -97,14 +108,29 @@ def _train_on_worker(loop_settings: dict[str, Any]) -> None:
     steps, epochs = count_batches(len(windows), config.slm.batch_size), config.slm.epochs
     progress = training_step_progress(loop_settings, "SLM", steps * epochs, steps * first_epoch, rank)
     for epoch in range(first_epoch, epochs):
+        where = f"SLM, epoch {epoch + 1} of {epochs}"
         loss = train_epoch(
             tagger, model, optimizer, windows, config.slm, epoch=epoch, seed=config.seed, rank=rank,
-            world_size=world_size, report_loss=lambda loss: progress.advance(1, f"loss {loss:.4f}"),
+            world_size=world_size, report_loss=partial(_check_and_count_step, where, progress, tagger.device),
         )  # fmt: skip
-        f1 = measure_f1(tagger, dev_sentences, types) if rank == 0 else 0.0
+        f1 = _measure_f1_or_nan(tagger, dev_sentences, types) if rank == 0 else 0.0
+        require_convergence(f1, where, "slm.lr", tagger.device)
         if rank == 0:
             log.info("SLM epoch %d/%d: loss %.4f, held-out F1 %.4f", epoch + 1, epochs, loss, f1)
         _save_and_report_checkpoint(tagger, optimizer, {"epoch": epoch, "loss": loss, "f1": f1}, rank)
+
+
+def _check_and_count_step(where: str, progress: Progress, device: torch.device, loss: float) -> None:
+    require_convergence(loss, where, "slm.lr", device)
+    progress.advance(1, f"loss {loss:.4f}")
+
+
+def _measure_f1_or_nan(tagger: EncoderTagger, sentences: Sequence[LabelledSentence], types: Sequence[str]) -> float:
+    """Return the tagger's F1; NaN if a prediction is not finite, because only the first worker predicts."""
+    try:
+        return measure_f1(tagger, sentences, types)
+    except NotFiniteError:
+        return math.nan
 
 
 def _restore_and_count_epochs(tagger: EncoderTagger, optimizer: torch.optim.Optimizer, rank: int) -> int:

@@ -1,0 +1,54 @@
+"""Find NaN and infinity in predictions. A fusion rule that compares NaN would silently decide for no entity."""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from rayner.errors import NotFiniteError
+from rayner.text.predictions import LlmAnswer, SlmPrediction
+
+_REASON = f"{NotFiniteError.__name__}: "  # as the error of a segment for which a model raised this error begins
+
+
+def is_not_finite_reason(error: str | None) -> bool:
+    """Return whether a segment was set aside because a prediction for it is not finite.
+
+    error: the segment's error; None if it was not set aside.
+    """
+    return error is not None and error.startswith(_REASON)
+
+
+def find_non_finite_slm(prediction: SlmPrediction) -> str | None:
+    """Return the reason for which the SLM's prediction for a text must not be used; None if all numbers are finite."""
+    finite_chars = np.isfinite(prediction.entropy)
+    if prediction.log_probs is not None:
+        finite_chars &= np.isfinite(prediction.log_probs).all(axis=1)
+    if not finite_chars.all():
+        return f"{_REASON}the small model's prediction for character {finite_chars.argmin()} is NaN or infinite"
+    vector = prediction.sentence_vector
+    if vector is not None and not np.isfinite(vector).all():
+        return f"{_REASON}the small model's vector of the text is NaN or infinite"
+    return None
+
+
+def find_non_finite_answer(answer: LlmAnswer, stop_mask: npt.NDArray[np.bool_] | None = None) -> str | None:
+    """Return the reason for which the LLM's answer to a text must not be used; None if all numbers are finite.
+
+    NaN is allowed in the slots that were not read: those after the first slot (position between two characters) at
+    which decoding may stop.
+
+    stop_mask: the slots at which decoding may stop, shape [n_chars + 1]; None if the whole answer must be read.
+    """
+    for entity in answer.entities:
+        if not (math.isfinite(entity.category_prob) and math.isfinite(entity.boundary_prob)):
+            start, end = entity.span.start, entity.span.end
+            return f"{_REASON}the LLM's probability of the entity [{start}, {end}) is NaN or infinite"
+    finite_slots = np.isfinite(answer.slot_probs)
+    if finite_slots.all():
+        return None
+    first = int(finite_slots.argmin())
+    stopped = stop_mask is not None and first > 0 and bool(stop_mask[first - 1])
+    if stopped and np.isnan(answer.slot_probs[first:]).all():
+        return None
+    return f"{_REASON}the LLM's probability at slot {first} is NaN or infinite"
