@@ -5,11 +5,14 @@ The tests of a room of the models take them by the `conftest.py` of their folder
 
 import json
 import shutil
+import struct
 import unicodedata
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models
 from transformers import BertConfig, BertForMaskedLM, BertTokenizer, PreTrainedTokenizerFast
 from transformers.utils import logging
@@ -21,6 +24,8 @@ from rayner.decoding.engine import WindowRequest
 from rayner.decoding.greedy import GreedyEngine
 from rayner.llm import model, sentence_encoders
 from rayner.modeling.scratch import write_scratch_decoder, write_scratch_encoder
+from rayner.runs.run_folder import file_sha256
+from rayner.taggers import crf
 from rayner.taggers import encoder as encoder_tagger
 from rayner.text.tags import bmes_labels
 
@@ -176,3 +181,26 @@ def random_llm(decoder_folder, types):
 @pytest.fixture(scope="session")
 def encoder(encoder_folder):
     return sentence_encoders.load_sentence_encoder(encoder_folder, CPU)
+
+
+def spoil_weight(path, value=float("nan"), name=None):
+    """Put a value into one tensor of a safetensors file, in its last place; returns the tensor's name."""
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    tensors = load_file(path)
+    name = name or max(tensors)
+    tensors[name].view(-1)[-1] = value
+    save_file(tensors, path, metadata)
+    return name
+
+
+def spoil_crf(folder, value=float("nan")):
+    """Put a value into the last weight of a CRF, and record the file as the one that training wrote."""
+    path, description = folder / crf.MODEL_FILE, folder / crf.DESCRIPTION_FILE
+    content = bytearray(path.read_bytes())
+    start = int.from_bytes(content[28:32], "little")
+    end = start + 12 + 20 * int.from_bytes(content[start + 8 : start + 12], "little")
+    content[end - 8 : end] = struct.pack("<d", value)
+    path.write_bytes(content)
+    fields = json.loads(description.read_text(encoding="utf-8"))
+    description.write_text(json.dumps({**fields, "sha256": file_sha256(path)}), encoding="utf-8")

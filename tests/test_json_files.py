@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from rayner.errors import DamagedFileError, DataError, JobError
+from rayner.errors import DamagedFileError, DataError, JobError, NotFiniteError
 from rayner.runs.json_files import read_json, write_json
 from rayner.runs.storage import storage_path
 
@@ -22,6 +22,7 @@ DAMAGED = {
     "surrogate in a key": (b'{"\\udfff": 1}', "half a surrogate pair"),
     "NaN": (b'{"a": NaN}', "NaN, which is not a JSON number"),
     "infinity": (b'{"a": -Infinity}', "-Infinity, which is not a JSON number"),
+    "too large": (b'{"a": [1.0, -1e999]}', "-1e999, which is too large a number"),
     "digits": (b'{"a": ' + b"1" * 5000 + b"}", "a number with too many digits"),
     "brackets": (b"[" * 100_000, "brackets nested too deeply"),
     "closed brackets": (b"[" * 100_000 + b"]" * 100_000, "brackets nested too deeply"),
@@ -62,6 +63,23 @@ def test_a_folder_of_that_name_is_damage_and_a_missing_file_is_missing(tmp_path)
 def test_damage_is_an_error_of_the_input():
     assert issubclass(DamagedFileError, DataError)
     assert DamagedFileError.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "number", ["NaN", "Infinity", "-Infinity", "1e999", "-1E+400", "9" * 400 + ".5", "-" + "9" * 400]
+)
+def test_a_number_that_is_not_finite_is_damage_of_its_own_kind(tmp_path, number):
+    (tmp_path / "a.json").write_text(f'{{"weight": {number}}}')
+    with pytest.raises(NotFiniteError) as caught:
+        read_json(tmp_path / "a.json")
+    assert isinstance(caught.value, DamagedFileError)
+    assert caught.value.exit_code == 1
+
+
+@pytest.mark.parametrize("number", ["1e308", "-0.0", "5e-324", "1e-999", "12345678901234567890", "9" * 300])
+def test_a_finite_number_is_read(tmp_path, number):
+    (tmp_path / "a.json").write_text(f'{{"weight": {number}}}')
+    assert float(read_json(tmp_path / "a.json")["weight"]) == float(number)
 
 
 @pytest.mark.slow

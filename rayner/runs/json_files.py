@@ -6,6 +6,7 @@ damaged, in one line that names the file, what was found, and what to do.
 
 import json
 import math
+import sys
 from collections.abc import Mapping
 from typing import Any, Never
 
@@ -73,7 +74,7 @@ def _decode(content: bytes) -> Any:  # noqa: ANN401 - any JSON value
         raise _NotJsonError("only NUL bytes")
     try:
         text = content.decode("utf-8")
-        value = json.loads(text, parse_constant=_reject_constant, parse_float=_parse_finite_float)
+        value = json.loads(text, parse_constant=_reject_constant, parse_float=_parse_float, parse_int=_parse_int)
         if "\\ud" in text.lower():  # half a surrogate pair, such as "\ud800", can neither be printed nor written
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeDecodeError as error:
@@ -94,11 +95,22 @@ def _reject_constant(name: str) -> Never:
     raise _NotFiniteError(f"{name}, which is not a JSON number")
 
 
-def _parse_finite_float(digits: str) -> float:
+def _parse_float(digits: str) -> float:
     value = float(digits)
     if not math.isfinite(value):
-        raise _NotFiniteError(f"{digits[:20]}, which is too large a number")
+        raise _too_large_error(digits)
     return value
+
+
+def _parse_int(digits: str) -> int:
+    value = int(digits)
+    if abs(value) > sys.float_info.max:
+        raise _too_large_error(digits)
+    return value
+
+
+def _too_large_error(digits: str) -> _NotFiniteError:
+    return _NotFiniteError(f"{digits[:20]}, which is too large a number")
 
 
 def _encode(path: StoragePath, value: Any) -> bytes:  # noqa: ANN401 - anything that JSON can write

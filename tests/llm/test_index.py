@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.errors import ConfigError
+from rayner.errors import ConfigError, NotFiniteError
 from rayner.llm.index import (
     SentenceIndex,
     build_sentence_index,
@@ -252,3 +252,42 @@ def test_a_missing_or_broken_file_is_a_config_error(kept, name, content):
     with pytest.raises(ConfigError, match=r"expected an index|vectors but") as caught:
         load_sentence_index(kept[1])
     assert "\n" not in str(caught.value)
+
+
+# ---- numbers that are not finite
+
+
+class SpoiledEncoder(NgramEncoder):
+    """An encoder that gives NaN for texts with 王."""
+
+    def embed(self, texts, batch_size):
+        vectors = super().embed(texts, batch_size)
+        vectors[["王" in text for text in texts], -1] = np.nan
+        return vectors
+
+
+def test_no_index_is_built_of_vectors_that_are_not_finite():
+    examples = [LabelledSentence(text, ()) for text in ("楚", "王", "懷王")]
+    with pytest.raises(NotFiniteError, match=r"^index\.encoder: .*found NaN or infinity for 2 of 3 training sentences"):
+        build_sentence_index(SpoiledEncoder(), examples, 2)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_an_index_with_a_vector_that_is_not_finite_is_refused_naming_the_file(tmp_path, value):
+    index = build_sentence_index(NgramEncoder(), [LabelledSentence(str(i), ()) for i in range(50)], 8)
+    vectors = index.vectors.reconstruct_n(0, 50)
+    vectors[49, 511] = value
+    spoiled = faiss.IndexFlatIP(512)
+    spoiled.add(vectors)
+    save_sentence_index(SentenceIndex(spoiled, index.sentences), tmp_path)
+    path = tmp_path / "vectors.faiss"
+    with pytest.raises(NotFiniteError, match=f"^{path}: expected finite vectors, found NaN or infinity"):
+        load_sentence_index(tmp_path)
+
+
+def test_a_query_that_is_not_finite_is_refused():
+    """FAISS answers it with no sentence, which is stored as number -1: the last one."""
+    queries = np.array([vector_of("楚"), vector_of("王")])
+    queries[1, 3] = np.nan
+    with pytest.raises(NotFiniteError, match="expected finite sentence vectors"):
+        index_of(["楚", "王"]).nearest_sentences(queries, [("楚",), ("王",)], 1)

@@ -1,0 +1,112 @@
+"""NaN in the rule, the small model or the adapter, put into the files of a real run, which then tags a corpus.
+
+And one character whose embedding is so large that the small model's sums overflow in the sentences that hold it.
+"""
+
+import sys
+
+import pytest
+import ray.cloudpickle
+from safetensors.torch import load_file, save_file
+
+from rayner.errors import JobError, NotFiniteError
+from rayner.steps.fusion_rules import read_tuned_fusion
+from rayner.steps.loading import load_known_characters
+from rayner.steps.tag import actors
+from rayner.steps.tag.tag_corpus import tag_corpus
+from tests.checkpoints import spoil_weight
+from tests.cluster.small import copied, labelled_sentences, rows_of, with_settings
+from tests.cluster.test_faults import PLAIN, tagging
+
+pytestmark = pytest.mark.slow
+ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+ODD = "使者\ue0ff歸。"
+
+
+class Counted(actors.UnitPredictor):
+    """Prediction by actors that leave a trace of each start."""
+
+    def __init__(self, job):
+        with (job.attempts_folder.parent / "starts").open("a") as file:
+            file.write("x")
+        super().__init__(job)
+
+
+@pytest.fixture
+def spoiled(run, tmp_path):
+    """A copy of the run, for a test to spoil."""
+    return copied(run, tmp_path, "steps", "data", "models", "index", "fusion.json")
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    (folder / "史.txt").write_text(PLAIN * 80, encoding="utf-8")
+    return folder
+
+
+def files_of(out):
+    return [path for name in ("segments", "entities", "units") for path in (out / name).glob("*")]
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
+def test_a_rule_ends_the_job_naming_its_file(spoiled, config, corpus, tmp_path, number):
+    path = spoiled.path("fusion.json")
+    content, weight = path.read_text(), read_tuned_fusion(spoiled).region_rule.weight
+    path.write_text(content.replace(f'"weight": {weight!r}', f'"weight": {number}', 1))
+    assert path.read_text() != content
+    with pytest.raises(NotFiniteError, match=f"^{path}: expected JSON, found {number}, which is ") as caught:
+        tag_corpus(tagging(config, corpus, tmp_path / "out"), spoiled)
+    assert caught.value.exit_code == 1
+    assert files_of(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize("part", [("slm", "model.safetensors"), ("llm", "adapter", "adapter_model.safetensors")])
+def test_weights_end_the_job_naming_file_and_tensor_before_the_first_unit(
+    spoiled, config, corpus, tmp_path, monkeypatch, part
+):
+    monkeypatch.setattr(actors, "UnitPredictor", Counted)
+    path = spoiled.path("models", *part)
+    name = spoil_weight(path)
+    changed = tagging(config, corpus, tmp_path / "out")
+    with pytest.raises(JobError, match=f"^{path}: expected finite weights, found NaN or infinity in {name}: "):
+        tag_corpus(changed, spoiled)
+    assert files_of(tmp_path / "out") == []
+    assert len((tmp_path / "out" / "starts").read_text()) == changed.score.actors
+
+
+def overflow_unknown_characters(run):
+    """Make the vector of unknown characters so large, though finite, that sums with it overflow."""
+    path = run.path("models", "slm", "model.safetensors")
+    tensors = load_file(path)
+    tensors["bert.embeddings.word_embeddings.weight"][1] = 3e38  # [UNK]
+    save_file(tensors, path, {"format": "pt"})
+
+
+def known_text(run, config):
+    """Labelled sentences, each one segment, all of whose characters the small model knows."""
+    known = load_known_characters(config, run)
+    assert ODD[2] not in known
+    sentences = [sentence.text for sentence in labelled_sentences() if sentence.spans]
+    chosen = [text for text in sentences if text.endswith("。") and all(char in known for char in text)]
+    return "".join(dict.fromkeys(chosen))
+
+
+def test_one_segment_is_set_aside_and_all_others_are_tagged_as_ever(spoiled, run, config, corpus, tmp_path):
+    config = with_settings(config, "tag", max_set_aside=1.0)
+    plain = known_text(run, config)
+    text = plain * 8 + ODD + plain * 8
+    (corpus / "史.txt").write_text(text, encoding="utf-8")
+    tag_corpus(tagging(config, corpus, tmp_path / "clean"), run)
+    overflow_unknown_characters(spoiled)
+    tag_corpus(tagging(config, corpus, tmp_path / "out"), spoiled)
+    segments = rows_of(tmp_path / "out", "segments")
+    start, end = len(plain * 8), len(plain * 8) + len(ODD)
+    odd = [row for row in segments if row["error"]]
+    assert [(row["start"], row["end"]) for row in odd] == [(start, end)]
+    assert odd[0]["error"].startswith("NotFiniteError: the small model's prediction for character ")
+    assert len(segments) > 200
+    clean = [row for row in rows_of(tmp_path / "clean", "entities") if not start <= row["start"] < end]
+    assert clean
+    assert rows_of(tmp_path / "out", "entities") == clean
