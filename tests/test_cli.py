@@ -155,9 +155,10 @@ def test_export_refuses_what_a_format_does_not_take(tmp_path, capsys, option, ab
 
 
 def test_export_to_where_nothing_can_be_written_ends_with_2(tmp_path, capsys):
-    write_unit(tmp_path / "t", "u.parquet", [document("b" * 254, "懷王")])
-    assert main(["export", str(tmp_path / "t"), "--to", "tei", str(tmp_path / "out")]) == 2
-    assert one_line(capsys).startswith(f"{tmp_path / 'out'}: expected a folder to write files in, found: ")
+    write_unit(tmp_path / "t", "u.parquet", [document("b", "懷王")])
+    (tmp_path / "file").touch()
+    assert main(["export", str(tmp_path / "t"), "--to", "tei", str(tmp_path / "file" / "out")]) == 2
+    assert one_line(capsys).startswith(f"{tmp_path / 'file' / 'out'}: expected a folder to write files in, found: ")
 
 
 @pytest.mark.parametrize(

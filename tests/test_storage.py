@@ -53,11 +53,12 @@ def test_an_error_leaves_what_was_there(root):
 
 
 def test_what_a_kill_cut_off_is_swept_away_and_nothing_else(root):
-    for name in (f".{'0a' * 16}.tmp", f"deep/.{'f' * 32}.tmp", "a.tmp", ".b.tmp", f"{'0' * 32}.tmp"):
+    kept = [f".{'0' * 32}.tmp", ".b.tmp", f"{'0' * 32}.tmp", "a.tmp"]
+    for name in (f".rayner-{'0a' * 16}.tmp", f"deep/.rayner-{'f' * 32}.tmp", *kept):
         put(root / name)
     remove_temporary_files(root)
     left = [entry.name for entry in list_folder(root) if not entry.is_folder]  # an object store keeps no empty folders
-    assert left == [".b.tmp", f"{'0' * 32}.tmp", "a.tmp"]
+    assert left == kept
     assert not list_folder(root / "deep")
     remove_temporary_files(root / "none")
 

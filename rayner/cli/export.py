@@ -1,6 +1,7 @@
 """`rayner export`: write a tagged corpus in another format."""
 
 import argparse
+from dataclasses import replace
 from typing import Any
 
 from rayner.cli.help_examples import parser_kwargs_with_examples
@@ -32,7 +33,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
     )
     parser.add_argument("tagged", help="folder of the tagged corpus")
     add_choice_or_plugin(parser, "--to", EXPORT_FORMATS, "format, see docs/exports.md")
-    parser.add_argument("out", help="folder to write")
+    parser.add_argument("out", help="folder to write: new, empty, or of an earlier export in this format")
     parser.add_argument("--tags", metavar="FILE.yaml", help="other names for types, in lines of TYPE: name")
     parser.add_argument("--scheme", choices=CONLL_SCHEMES, help=f"tags of conll ({CONLL_SCHEMES[0]})")
     parser.add_argument("--bom", action="store_true", help="begin csv files with a byte order mark, for Excel")
@@ -43,7 +44,8 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
 def run(args: argparse.Namespace) -> None:
     """Export the corpus, and print the numbers of documents, characters and entities."""
     if is_plugin_name(args.to):
-        export_format = load_plugin("--to", args.to, ExportFormat, "an ExportFormat of rayner.corpus.exports")
+        plugin = load_plugin("--to", args.to, ExportFormat, "an ExportFormat of rayner.corpus.exports")
+        export_format = replace(plugin, name=plugin.name or args.to)
     else:
         export_format = EXPORT_FORMATS[args.to]
     options = {key: getattr(args, key) for key in ("scheme", "bom") if getattr(args, key)}

@@ -10,7 +10,7 @@ import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
@@ -21,7 +21,7 @@ from rayner.errors import ConfigError, DataError
 
 StoragePath = Path | UPath
 
-_TEMPORARY_NAME = re.compile(r"\.[0-9a-f]{32}\.tmp")  # the names that `_temporary_name` returns
+_TEMPORARY_NAME = re.compile(r"\.rayner-[0-9a-f]{32}\.tmp")  # the names that `_temporary_name` returns
 _CREDENTIALS_IN_URL = re.compile(r"://[^/]*:[^/]*@")
 # Protocols of stores in which an object appears only when its upload is complete. `memory` is fsspec's store in memory.
 _OBJECT_STORES = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory"))
@@ -52,16 +52,23 @@ def storage_path(path_or_url: str | StoragePath) -> StoragePath:
     return path_or_url if isinstance(path_or_url, UPath) else UPath(path_or_url, use_listings_cache=False)
 
 
+def _accept_file(temporary: Path) -> None:
+    pass
+
+
 @contextmanager
-def atomic_writer(path: StoragePath) -> Iterator[BinaryIO]:
+def atomic_writer(path: StoragePath, check_file: Callable[[Path], None] = _accept_file) -> Iterator[BinaryIO]:
     """Yield a stream whose bytes become the file `path` if the block ends without an error.
 
     After an error, `path` is unchanged and no temporary file is left. Missing folders are made. In a local folder the
     bytes are on disk before the file gets its name (fsync, then rename). A run that is resumed after a crash therefore
     never reads an incomplete file. Raises OSError, and ConfigError for a URL that is not of an object store.
+
+    check_file: Called with the local path of the complete content, before `path` is replaced. If it raises an error,
+        `path` is unchanged.
     """
     if isinstance(path, Path):
-        with _atomic_local_writer(path) as stream:
+        with _atomic_local_writer(path, check_file) as stream:
             yield stream
         return
     if path.protocol not in _OBJECT_STORES:  # elsewhere a reader could find half a file
@@ -71,11 +78,12 @@ def atomic_writer(path: StoragePath) -> Iterator[BinaryIO]:
     with tempfile.NamedTemporaryFile() as temporary:
         yield cast(BinaryIO, temporary)
         temporary.flush()
+        check_file(Path(temporary.name))
         path.fs.put_file(temporary.name, path.path)
 
 
 @contextmanager
-def _atomic_local_writer(path: Path) -> Iterator[BinaryIO]:
+def _atomic_local_writer(path: Path, check_file: Callable[[Path], None]) -> Iterator[BinaryIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / _temporary_name()
     try:
@@ -83,6 +91,7 @@ def _atomic_local_writer(path: Path) -> Iterator[BinaryIO]:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
+        check_file(temporary)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -97,10 +106,10 @@ def _atomic_local_writer(path: Path) -> Iterator[BinaryIO]:
 def _temporary_name() -> str:
     """Return a temporary name for a file that is being written.
 
-    The name is random, because two workers may write the same file. It is short, because file systems limit the length
-    of names.
+    The name is random, because two workers may write the same file. It names rayner, because leftover files of this
+    name are removed. It is short, because file systems limit the length of names.
     """
-    return f".{uuid.uuid4().hex}.tmp"
+    return f".rayner-{uuid.uuid4().hex}.tmp"
 
 
 def list_folder(folder: StoragePath) -> list[FolderEntry]:
@@ -155,12 +164,15 @@ def remove_folder(folder: StoragePath) -> None:
 
 
 def remove_temporary_files(folder: StoragePath) -> None:
-    """Remove unfinished files of a killed `atomic_writer` from a folder and its subfolders."""
+    """Remove unfinished files of a killed `atomic_writer` from a folder and its subfolders. Links are not followed."""
     for name, is_folder in list_folder(folder):
+        path = folder / name
+        if isinstance(path, Path) and path.is_symlink():
+            continue
         if is_folder:
-            remove_temporary_files(folder / name)
+            remove_temporary_files(path)
         elif _TEMPORARY_NAME.fullmatch(name):
-            remove_file(folder / name)
+            remove_file(path)
 
 
 def list_file_names(folder: StoragePath, prefix: str, suffix: str) -> list[str]:

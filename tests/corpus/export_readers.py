@@ -17,6 +17,7 @@ from pybrat.parser import BratParser
 from web_anno_tsv import open_web_anno_tsv
 
 from rayner.corpus.exports import EXPORT_FORMATS
+from rayner.runs.output_folder import MARKER_FILE
 from rayner.text.markup import parse_markup
 from rayner.text.spans import Span
 
@@ -32,9 +33,15 @@ _TEI_TYPES = types_by_name("tei")
 
 
 def read_files(folder):
-    """The bytes of each file by its path in the folder."""
-    paths = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+    """The bytes of each file by its path in the folder, but for the marker."""
+    paths = sorted(path for path in Path(folder).rglob("*") if path.is_file() and path.name != MARKER_FILE)
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+def read_files_at_url(folder):
+    """The bytes of each file by its path in a folder at a URL, but for the marker."""
+    names = (path.removeprefix(folder.path).lstrip("/") for path in folder.fs.find(folder.path))
+    return {name: folder.fs.cat_file(f"{folder.path}/{name}") for name in names if name != MARKER_FILE}
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import io
 import json
+import uuid
 
 import conllu
 import pytest
@@ -34,13 +35,15 @@ EXACT = {
 
 def exported(texts, name, **choices):
     """The files, and what the export said it wrote; all in memory, as examples are many and disks slow."""
-    folder = storage_path(f"memory://exports-{name}")
-    write_corpus(folder / "tagged", texts)
-    counts = export_corpus(folder / "tagged", folder / "out", EXPORT_FORMATS[name], options=ExportOptions(**choices))
-    root = (folder / "out").path
-    files = {at.removeprefix(root).lstrip("/"): folder.fs.cat_file(at) for at in folder.fs.find(root)}
-    remove_folder(folder)
-    return files, counts
+    folder = storage_path(f"memory://exports-{name}-{uuid.uuid4().hex}")
+    try:
+        write_corpus(folder / "tagged", texts)
+        counts = export_corpus(
+            folder / "tagged", folder / "out", EXPORT_FORMATS[name], options=ExportOptions(**choices)
+        )
+        return export_readers.read_files_at_url(folder / "out"), counts
+    finally:
+        remove_folder(folder)
 
 
 def total(texts):

@@ -5,6 +5,8 @@ module in this package and an entry in EXPORT_FORMATS. A user can define a forma
 this module exports (docs/extending.md).
 """
 
+from dataclasses import replace
+
 from rayner.corpus.exports.brat import BRAT
 from rayner.corpus.exports.conll import CONLL
 from rayner.corpus.exports.csv_rows import CSV
@@ -44,7 +46,7 @@ __all__ = [
     "read_type_names",
 ]  # fmt: skip
 
-EXPORT_FORMATS = {
+_FORMATS = {
     "evahan": EVAHAN,
     "conll": CONLL,
     "jsonl": JSONL,
@@ -58,3 +60,4 @@ EXPORT_FORMATS = {
     "docusky": DOCUSKY,
     "markus": MARKUS,
 }
+EXPORT_FORMATS = {name: replace(export_format, name=name) for name, export_format in _FORMATS.items()}

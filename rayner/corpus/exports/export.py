@@ -1,16 +1,17 @@
-"""Write the documents of a tagged corpus to files in an export format. Each file is written atomically."""
+"""Write the documents of a tagged corpus to files in an export format. Each file is written atomically.
 
-import re
+Nothing of the user's is overwritten: see `rayner.runs.output_folder`.
+"""
+
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from rayner.corpus.exports.document_paths import build_document_path
 from rayner.corpus.exports.export_format import ExportFormat, ExportOptions, WriteFile
 from rayner.corpus.tables import TaggedDocument, iter_documents
 from rayner.errors import ConfigError, DataError
-from rayner.runs.storage import StoragePath, atomic_writer, list_file_names, remove_file, remove_temporary_files
-
-_PART_NAME = re.compile(r"part-(\d{5,})")
+from rayner.runs.output_folder import OutputFolder, open_output_folder
+from rayner.runs.storage import StoragePath, remove_temporary_files
 
 
 @dataclass(frozen=True)
@@ -40,20 +41,19 @@ class _ExportProgress:
 
 @dataclass(frozen=True)
 class _FileWriter:
-    """A writer with the options of an export. If `keep_existing` is true, it does not change files that exist."""
+    """A writer with the options of an export. If `keep_existing` is true, it keeps files of an interrupted export."""
 
+    folder: OutputFolder
     options: ExportOptions
     keep_existing: bool
 
-    def write_or_keep_existing(
-        self, path: StoragePath, write_file: WriteFile, documents: Iterator[TaggedDocument]
-    ) -> None:
+    def write_or_keep_existing(self, name: str, write_file: WriteFile, documents: Iterator[TaggedDocument]) -> None:
         """Write a file. If an existing file is kept, only consume its documents."""
-        if self.keep_existing and path.exists():
+        if self.keep_existing and self.folder.keep_if_exists(name):
             for _ in documents:
                 pass
             return
-        with atomic_writer(path) as stream:
+        with self.folder.writer(name) as stream:
             write_file(stream, documents, self.options)
 
 
@@ -71,7 +71,10 @@ def export_corpus(
 
     In some formats each document has its own files, `out/<doc_id><suffix>`. Other formats write many documents to each
     file. Their files are named `part-00000<suffix>` and so on, and the same corpus is always divided in the same way.
-    Files of an earlier export are replaced. Part files that are not needed any more are removed.
+    `build_document_path` says how a doc_id that cannot be a path is written.
+
+    `out` is new, empty, or the folder of an earlier export in the same format. The files of that export are replaced or
+    removed if nobody has changed them since.
 
     Args:
         tagged: The folder of the tagged corpus.
@@ -84,34 +87,40 @@ def export_corpus(
         on_progress: Called after each document with the counts so far.
 
     Raises:
-        ConfigError: The format cannot write a name in `type_names`.
-        DataError: `tagged` is not a tagged corpus, `out` is a file, a doc_id leads out of `out`, or the format cannot
-            write a type.
+        ConfigError: The format cannot write a name in `type_names`, or `out` holds files that this format's export did
+            not write or that were changed since.
+        DataError: `tagged` is not a tagged corpus, two documents have the same doc_id, or the format cannot write a
+            type.
         OSError: A file cannot be written.
 
     """
     for entity_type, name in (type_names or {}).items():
         if not export_format.is_legal_name(name):
             raise ConfigError(f"tags: expected for {entity_type} a name that the format can write, found {name!r}")
-    if out.exists() and not out.is_dir():
-        raise DataError(f"{out}: expected a folder, found a file")
-    progress, writer = _ExportProgress(), _FileWriter(options or ExportOptions(), keep_existing)
+    progress, purpose = _ExportProgress(), f"export {export_format.name}".rstrip()
     documents = _rename_types_and_count(
         iter_documents(tagged), tagged, export_format, type_names or {}, progress, on_progress
     )
-    if export_format.chars_per_file:
-        _replace_part_files(documents, out, export_format, writer)
-    else:
-        for document in documents:
-            for suffix, write_file in export_format.writers.items():
-                writer.write_or_keep_existing(
-                    _build_safe_document_path(out, document.doc_id, suffix), write_file, iter([document])
-                )
-    for name, data in export_format.extra_files(sorted(set(progress.name_by_type.values()))).items():
-        with atomic_writer(out / name) as stream:
-            stream.write(data)
+    with open_output_folder(out, purpose, keep_existing=keep_existing) as folder:
+        writer = _FileWriter(folder, options or ExportOptions(), keep_existing)
+        _write_documents(documents, export_format, writer)
+        for name, data in export_format.extra_files(sorted(set(progress.name_by_type.values()))).items():
+            with folder.writer(name) as stream:
+                stream.write(data)
     remove_temporary_files(out)
     return progress.counts()
+
+
+def _write_documents(documents: Iterator[TaggedDocument], export_format: ExportFormat, writer: _FileWriter) -> None:
+    if export_format.chars_per_file:
+        ((suffix, write_file),) = export_format.writers.items()
+        for number, part in enumerate(group_documents(documents, export_format.chars_per_file)):
+            writer.write_or_keep_existing(f"{export_format.folder}part-{number:05d}{suffix}", write_file, part)
+        return
+    for document in documents:
+        for suffix, write_file in export_format.writers.items():
+            name = build_document_path(document.doc_id, suffix, export_format.writers)
+            writer.write_or_keep_existing(name, write_file, iter([document]))
 
 
 def _rename_types_and_count(
@@ -144,21 +153,6 @@ def _rename_types_and_count(
         on_progress(progress.counts())
 
 
-def _replace_part_files(
-    documents: Iterator[TaggedDocument], out: StoragePath, export_format: ExportFormat, writer: _FileWriter
-) -> None:
-    ((suffix, write_file),) = export_format.writers.items()
-    folder = out / export_format.folder if export_format.folder else out
-    n_parts = 0
-    for part in group_documents(documents, export_format.chars_per_file):
-        writer.write_or_keep_existing(folder / f"part-{n_parts:05d}{suffix}", write_file, part)
-        n_parts += 1
-    for name in list_file_names(folder, "part-", suffix):
-        match = _PART_NAME.fullmatch(name.removesuffix(suffix))
-        if match and int(match[1]) >= n_parts:
-            remove_file(folder / name)
-
-
 def group_documents(documents: Iterator[TaggedDocument], max_chars: int) -> Iterator[Iterator[TaggedDocument]]:
     """Group documents, in order. A group has at most `max_chars` characters, or is a single longer document.
 
@@ -179,12 +173,3 @@ def group_documents(documents: Iterator[TaggedDocument], max_chars: int) -> Iter
     yield take_group()
     while upcoming is not None:
         yield take_group()
-
-
-def _build_safe_document_path(out: StoragePath, doc_id: str, suffix: str) -> StoragePath:
-    """Return the path of a document's file. Raises DataError if the doc_id is unsafe or a link leads out of `out`."""
-    path = out / f"{doc_id}{suffix}"
-    is_unsafe = any(part in ("", ".", "..") for part in doc_id.split("/")) or "\0" in doc_id
-    if is_unsafe or (isinstance(path, Path) and not path.resolve().is_relative_to(Path(str(out)).resolve())):
-        raise DataError(f"{out}: expected a doc_id that names a file below this folder, found {doc_id!r}")
-    return path

@@ -46,6 +46,7 @@ class ExportFormat:
     extra_files: A function that takes the names of all types and returns the contents of further files, by file name.
     count_exported: A function that returns how many characters and entities of a document the format can represent.
     options: The fields of ExportOptions that the format uses.
+    name: The name of the format. The marker of an export's folder contains it.
     """
 
     writers: Mapping[str, WriteFile]
@@ -60,6 +61,7 @@ class ExportFormat:
         len(document.entities),
     )
     options: tuple[str, ...] = ()
+    name: str = ""
 
     def name_type(self, entity_type: str) -> str:
         """Return the name of an entity type in this format."""
