@@ -10,5 +10,6 @@ if __name__ == "__main__":
             __doc__ or "",
             "rayner.steps.pipeline:run_pipeline",
             check="rayner.steps.preflight:check_and_describe_pipeline",
+            retry="rayner.steps.tag.recovery:forget_set_aside_units",
         )
     )

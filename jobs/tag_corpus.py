@@ -11,5 +11,6 @@ if __name__ == "__main__":
             "rayner.steps.tag.tag_corpus:tag_corpus",
             check="rayner.steps.preflight:check_and_describe_tagging",
             output_setting="out",
+            retry="rayner.steps.tag.recovery:forget_set_aside_units",
         )
     )

@@ -34,7 +34,8 @@ def tag_in_one_process(config: Config, run: Run, out: Path) -> None:
     fusion = read_tuned_fusion(run)
     slm, llm = SlmStage(config, run), LlmStage(config, run, build_gate(config, fusion))
     set_torch_threads(ALL_THREADS)
-    write_plan_and_documents(require_corpus(config.corpus), config.score.unit_chars, out)
-    for unit in (unit for part in iter_plan_parts(out) for unit in part):
-        predictions = llm(slm(read_unit(unit, out)))
-        fuse_and_write_unit(predictions, out=out, rule=load_chosen_rule(fusion), calibration=fusion.calibration)
+    parts = write_plan_and_documents(require_corpus(config.corpus), config.score.unit_chars, out).plan_parts
+    rule, calibration = load_chosen_rule(fusion), fusion.calibration
+    for unit in (unit for part in iter_plan_parts(out, parts) for unit in part):
+        predictions = llm(slm(read_unit(unit, out, parts)))
+        fuse_and_write_unit(predictions, out=out, rule=rule, calibration=calibration, inputs="")

@@ -10,16 +10,16 @@ import os
 from collections.abc import Sequence
 
 from rayner import __version__
-from rayner.cli import doctor, eval, export, review, status, view
+from rayner.cli import doctor, eval, export, review, status, verify, view
 from rayner.cli.jobs import call_and_return_exit_code
 
-COMMANDS = (eval, view, export, review, status, doctor)
+COMMANDS = (eval, view, export, review, verify, status, doctor)
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the command with all subcommands."""
     parser = argparse.ArgumentParser(
-        prog="rayner", description="View, score, review and export tagged corpora; watch and check jobs."
+        prog="rayner", description="View, score, review, export and verify tagged corpora; watch and check jobs."
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

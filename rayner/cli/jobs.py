@@ -45,6 +45,7 @@ def run_job(
     *,
     check: CheckFunction | str,
     output_setting: str = "run",
+    retry: JobFunction | str | None = None,
     arguments: Sequence[str] | None = None,
 ) -> int:
     """Run one job and return its exit code.
@@ -58,14 +59,20 @@ def run_job(
         error. With `--dry-run`, `step` is not called.
     output_setting: the setting of the folder that the job writes, `run` or `out`. With `--fresh`, the job writes a new
         folder beside that folder.
+    retry: the function that, with `--retry-set-aside`, makes `step` try segments again that were set aside. Without
+        such a function the job does not have this option.
     arguments: the command-line arguments; by default those of the process.
     """
-    args = build_job_parser(description).parse_intermixed_args(arguments)
-    return call_and_return_exit_code(lambda: _check_and_run_job(args, step, check, output_setting))
+    args = build_job_parser(description, can_retry=retry is not None).parse_intermixed_args(arguments)
+    chosen_retry = retry if retry is not None and args.retry_set_aside else None
+    return call_and_return_exit_code(lambda: _check_and_run_job(args, step, check, output_setting, chosen_retry))
 
 
-def build_job_parser(description: str) -> argparse.ArgumentParser:
-    """Build the parser of a job's command line."""
+def build_job_parser(description: str, *, can_retry: bool = False) -> argparse.ArgumentParser:
+    """Build the parser of a job's command line.
+
+    can_retry: whether the job has the option `--retry-set-aside`.
+    """
     parser = argparse.ArgumentParser(
         description=description,
         epilog=settings_help(),
@@ -76,6 +83,10 @@ def build_job_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--dry-run", action="store_true", help="check settings, inputs and resources, then stop")
     parser.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="a setting, such as slm.epochs=3")
     parser.add_argument("--fresh", action="store_true", help="start over in new folders beside the existing ones")
+    if can_retry:
+        parser.add_argument(
+            "--retry-set-aside", action="store_true", help="try segments again that failed and were set aside"
+        )
     return parser
 
 
@@ -84,6 +95,7 @@ def _check_and_run_job(
     step: JobFunction | str,
     check: CheckFunction | str,
     output_setting: str,
+    retry: JobFunction | str | None,
 ) -> None:
     config = load_config(args.config, args.overrides)
     if not config.run:
@@ -117,6 +129,8 @@ def _check_and_run_job(
                 ),
                 ray_session(),
             ):
+                if retry is not None:
+                    _import_function(retry)(config, run)
                 run_step(config, run)
 
 

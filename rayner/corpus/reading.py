@@ -36,6 +36,7 @@ class CorpusSurvey:
     unread: For each file or folder that could not be read, the reason.
     ignored: The files that are not texts.
     empty: The paths of the files without text.
+    plan_parts: The SHA-256 of each file of the plan that was written, by name.
     """
 
     documents: int = 0
@@ -44,6 +45,7 @@ class CorpusSurvey:
     unread: dict[str, str] = field(default_factory=dict)
     ignored: IgnoredFiles = field(default_factory=IgnoredFiles)
     empty: list[str] = field(default_factory=list)
+    plan_parts: dict[str, str] = field(default_factory=dict)
     char_counts: Counter[str] = field(default_factory=Counter)
     _digest: Any = field(default_factory=hashlib.sha256)
 

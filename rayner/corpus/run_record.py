@@ -49,6 +49,7 @@ class RunRecord:
     empty: The files without text.
     changed: The files that changed while the corpus was tagged.
     seconds: The duration of the call that finished the tagging.
+    records_sha256: The digest of the records of all units, and so of all table files.
     """
 
     config: dict[str, Any]
@@ -64,6 +65,7 @@ class RunRecord:
     changed: dict[str, str]
     seconds: float
     ignored: Mapping[str, IgnoredGroup] = field(default_factory=dict)
+    records_sha256: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of `run.json`."""

@@ -1,13 +1,15 @@
 """The tagged corpus as Parquet tables, which every exporter, report and site reads.
 
-    OUT/documents/*.parquet  OUT/entities/*.parquet  OUT/segments/*.parquet
+    OUT/documents/*.parquet  OUT/entities/*.parquet  OUT/segments/*.parquet  OUT/units/*.json
 
-The three folders contain files with the same names, one file for each unit of work. The files sorted by name are in
-corpus order. A long document may extend over several files: its row in `documents` is in the first of these files, and
-its entities and segments may continue in the next files. All offsets count code points in the document's unchanged
-text; `start` is included, `end` is not.
+The folders contain files with the same names, one file for each unit of work. The files sorted by name are in corpus
+order. `units` holds the digests of the other files (`unit_records.py`). A file is read only if it has the recorded
+digest, so damage is never passed on. A long document may extend over several files: its row in `documents` is in the
+first of these files, and its entities and segments may continue in the next files. All offsets count code points in
+the document's unchanged text; `start` is included, `end` is not.
 """
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,7 +18,9 @@ from typing import Any, TypedDict
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rayner.corpus.unit_records import RECORD_FOLDER, read_unit_record
 from rayner.errors import DataError
+from rayner.runs.progress import log
 from rayner.runs.storage import StoragePath, atomic_writer, list_file_names
 
 TABLE_NAMES = ("documents", "entities", "segments")
@@ -101,23 +105,44 @@ class TaggedDocument:
     entities: list[EntityRow]
 
 
-def write_table(table: pa.Table, path: StoragePath) -> None:
-    """Write a Parquet file atomically. Create its folder if necessary.
+def write_table(table: pa.Table, path: StoragePath) -> str:
+    """Write a Parquet file atomically and return the SHA-256 of its bytes. Create its folder if necessary.
 
     Raises OSError, or pyarrow.ArrowException if the table has a null where its schema forbids nulls.
     """
+    buffer = pa.BufferOutputStream()
+    pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
+    content = buffer.getvalue()
     with atomic_writer(path) as stream:
-        pq.write_table(table, stream, compression="zstd")
+        stream.write(content)
+    return hashlib.sha256(content).hexdigest()
 
 
-def read_table(path: StoragePath, schema: pa.Schema) -> pa.Table:
+def read_table(path: StoragePath, schema: pa.Schema, sha256: str | None = None) -> pa.Table:
     """Read the columns of `schema` from a Parquet file.
 
-    Raises DataError, which names the file, if the file cannot be read or a column is missing or has another type.
+    Args:
+        path: The file.
+        schema: The columns to read.
+        sha256: The SHA-256 that the file must have; None if it is not known.
+
+    Raises:
+        DataError: The message names the file. It cannot be read or has another digest, or a column is missing or has
+            another type.
+
     """
     try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: expected a Parquet file, found: {error.strerror or error}") from None
+    if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
+        raise DataError(
+            f"{path}: expected the file that was written, found another content: it was damaged or changed. Run the "
+            "tagging job again to restore it"
+        )
+    try:
         # pq.read_table would add a column for each folder in the path that is named like `a=b`.
-        with path.open("rb") as stream, pq.ParquetFile(stream) as file:
+        with pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True) as file:
             missing = [name for name in schema.names if name not in file.schema_arrow.names]
             table = file.read(columns=[name for name in schema.names if name not in missing])
         table.validate(full=True)  # finds text that is not UTF-8, in a damaged file
@@ -139,7 +164,7 @@ def iter_documents(tagged: StoragePath) -> Iterator[TaggedDocument]:
     inconsistent.
     """
     documents = _join_rows_to_documents(
-        tagged, "entities", ENTITY_SCHEMA, DOCUMENT_SCHEMA, _check_and_list_unit_files(tagged)
+        tagged, "entities", ENTITY_SCHEMA, DOCUMENT_SCHEMA, _check_and_list_units(tagged)
     )
     return (
         _sort_and_check_entities(TaggedDocument(row["doc_id"], row["path"], row["text"], entities), tagged)
@@ -153,12 +178,23 @@ def iter_segment_rows_by_document(tagged: StoragePath) -> Iterator[tuple[str, li
     An empty document has no segments. Raises DataError in the same cases as `iter_documents`.
     """
     only_id = pa.schema([DOCUMENT_SCHEMA.field("doc_id")])
-    documents = _join_rows_to_documents(tagged, "segments", SEGMENT_SCHEMA, only_id, _check_and_list_unit_files(tagged))
+    documents = _join_rows_to_documents(tagged, "segments", SEGMENT_SCHEMA, only_id, _check_and_list_units(tagged))
     return ((row["doc_id"], segments) for row, segments in documents)
 
 
-def _check_and_list_unit_files(tagged: StoragePath) -> list[str]:
-    """Return the names of the files in the three folders, in corpus order.
+def read_unit_table(tagged: StoragePath, table: str, unit: str, schema: pa.Schema) -> pa.Table:
+    """Read the file of a unit in a table, and check its digest.
+
+    Raises DataError as `read_table` does, and if the record of the unit is missing or damaged. A corpus without any
+    records was not written by this version: its files are read unchecked.
+    """
+    has_records = (tagged / RECORD_FOLDER).is_dir()
+    sha256 = read_unit_record(tagged, unit).files.get(table, "") if has_records else None
+    return read_table(tagged / table / f"{unit}.parquet", schema, sha256)
+
+
+def _check_and_list_units(tagged: StoragePath) -> list[str]:
+    """Return the names of the units, in corpus order.
 
     Raises DataError if a folder is missing, if there are no files, or if a file is missing in one of the folders.
     """
@@ -174,11 +210,15 @@ def _check_and_list_unit_files(tagged: StoragePath) -> list[str]:
         for table in TABLE_NAMES:
             if name not in names[table]:
                 raise DataError(f"{tagged / table / name}: expected a file, as its counterparts exist, found none")
-    return all_names
+    if not (tagged / RECORD_FOLDER).is_dir():
+        log.warning(
+            "%s: expected digests in %s, found none: damage to the tables would not be noticed", tagged, RECORD_FOLDER
+        )
+    return [name.removesuffix(".parquet") for name in all_names]
 
 
 def _join_rows_to_documents(
-    tagged: StoragePath, table: str, schema: pa.Schema, document_schema: pa.Schema, file_names: Sequence[str]
+    tagged: StoragePath, table: str, schema: pa.Schema, document_schema: pa.Schema, units: Sequence[str]
 ) -> Iterator[tuple[dict[str, Any], list[Any]]]:
     """Yield the row of each document together with the document's rows in another table.
 
@@ -186,18 +226,18 @@ def _join_rows_to_documents(
     previous file. Otherwise, DataError is raised.
     """
     current: tuple[dict[str, Any], list[Any]] | None = None  # its rows may continue in the next file
-    for name in file_names:
-        rows = _group_by_document(read_table(tagged / table / name, schema))
+    for unit in units:
+        rows = _group_by_document(read_unit_table(tagged, table, unit, schema))
         if current is not None:
             current[1].extend(rows.pop(current[0]["doc_id"], []))
-        for document in read_table(tagged / "documents" / name, document_schema).to_pylist():
+        for document in read_unit_table(tagged, "documents", unit, document_schema).to_pylist():
             if current is not None:
                 yield current
             current = document, rows.pop(document["doc_id"], [])
         if rows:
             raise DataError(
-                f"{tagged / table / name}: expected {table} of its documents, found {table} of {next(iter(rows))!r}, "
-                "which neither begins here nor goes on from before"
+                f"{tagged / table / unit}.parquet: expected {table} of its documents, found {table} of "
+                f"{next(iter(rows))!r}, which neither begins here nor goes on from before"
             )
     if current is not None:
         yield current

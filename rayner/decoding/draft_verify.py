@@ -9,6 +9,7 @@ Answers wait in two queues: one for their first pass and one for a further pass.
 from one queue, so it has little padding. Complete answers leave, and others take their place.
 """
 
+import copy
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -60,6 +61,12 @@ class DraftVerifyEngine:
         self._cached_token_cost = _COMPUTATIONS_PER_CACHED_NUMBER * cache_size / max(1, n_parameters)
         self._padding_token = llm.tokenizer.tokenizer.pad_token_id or 0
         self._instruction_cache = self._compute_prefix_caches([llm.instruction_tokens()], ())[0]
+
+    def with_smaller_batches(self, divisor: int) -> "DraftVerifyEngine":
+        """Return an engine with the same LLM whose batch size is divided by `divisor`, and at least 1."""
+        engine = copy.copy(self)
+        engine.batch_size = max(1, self.batch_size // divisor)
+        return engine
 
     @torch.inference_mode()
     def answer_requests(self, requests: Sequence[WindowRequest]) -> list[LlmAnswer]:

@@ -48,6 +48,9 @@ class AnswerEngine(Protocol):
     def answer_requests(self, requests: Sequence[WindowRequest]) -> list[LlmAnswer]:
         """Return the LLM's answer to each request, in the order of the requests."""
 
+    def with_smaller_batches(self, divisor: int) -> "AnswerEngine":
+        """Return an engine with the same LLM whose batch size is divided by `divisor`, and at least 1."""
+
 
 def make_engine(llm: Llm, engine: str, *, use_drafts: bool, softmax_over: str, batch_size: int) -> AnswerEngine:
     """Return the engine that the settings name.

@@ -1,5 +1,6 @@
 """Greedy decoding under the tag grammar, token by token. Faster engines are tested against it."""
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -42,6 +43,12 @@ class GreedyEngine:
 
     def __init__(self, llm: Llm, *, softmax_over: str, batch_size: int) -> None:
         self.llm, self.softmax_over, self.batch_size = llm, softmax_over, batch_size
+
+    def with_smaller_batches(self, divisor: int) -> "GreedyEngine":
+        """Return an engine with the same LLM whose batch size is divided by `divisor`, and at least 1."""
+        engine = copy.copy(self)
+        engine.batch_size = max(1, self.batch_size // divisor)
+        return engine
 
     @torch.inference_mode()
     def answer_requests(self, requests: Sequence[WindowRequest]) -> list[LlmAnswer]:

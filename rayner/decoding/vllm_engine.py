@@ -92,6 +92,10 @@ class VllmEngine:
                 async_scheduling=False,  # the grammar needs every token before the next is chosen
             )
 
+    def with_smaller_batches(self, divisor: int) -> "VllmEngine":
+        """Return the engine itself: vLLM divides its memory among the requests."""
+        return self
+
     def answer_requests(self, requests: Sequence[WindowRequest]) -> list[LlmAnswer]:
         """Return the LLM's answer to each request, in the order of the requests.
 

@@ -17,7 +17,7 @@ from typing import Any
 from rayner.errors import ConfigError
 from rayner.runs.json_files import read_json, write_json
 from rayner.runs.step_manifest import StepManifest, StepResult
-from rayner.runs.storage import StoragePath, local_copy, move_folder_over, storage_path
+from rayner.runs.storage import StoragePath, local_copy, move_folder_over, remove_file, storage_path
 
 
 def file_sha256(path: str | StoragePath) -> str:
@@ -89,6 +89,10 @@ class Run:
     def has_step(self, step: str) -> bool:
         """Return whether a step is done, whatever its inputs were."""
         return self._manifest_path(step).exists()
+
+    def forget_step(self, step: str) -> None:
+        """Remove the manifest of a step, so that the step counts as not done. Its files stay."""
+        remove_file(self._manifest_path(step))
 
     def copy_step_manifest(self, step: str, source_run: "Run") -> None:
         """Mark a step as done by copying its manifest from another run. The caller must copy the step's files first."""

@@ -3,6 +3,7 @@
 Fusion is tuned on the dev predictions and evaluated on the test predictions.
 """
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -29,7 +30,7 @@ from rayner.steps import data
 from rayner.steps.data import FOLD_PART
 from rayner.steps.tag.actors import PredictionJob, predict_units
 from rayner.steps.tag.plan import group_segment_ends, unit_number
-from rayner.steps.tag.stages import UnitSegments
+from rayner.steps.tag.stages import Attempts, UnitSegments
 from rayner.text.predictions import SegmentPrediction, empty_prediction
 
 HELD_OUT_PARTS = ("dev", "test")
@@ -75,7 +76,8 @@ def _predict_missing_units(config: Config, run: Run, units: list[UnitSegments], 
     progress = Progress("score", sum(len(unit.segments) for unit in missing), "sentences")
     read_unit = partial(read_held_out_unit, run=run, group_size=config.prompt.group, unit_chars=config.score.unit_chars)
     write_unit = partial(_write_unit_and_count_sentences, folder=folder)
-    job = PredictionJob(config, run, None, folder / "attempts", read_unit, write_unit)
+    attempts = Attempts(folder / "attempts", uuid.uuid4().hex)
+    job = PredictionJob(config, run, None, attempts, read_unit, write_unit)
     with storage_and_actor_errors_as_job_error(folder):
         for amount in predict_units([unit.name for unit in missing], job):
             progress.advance(amount)

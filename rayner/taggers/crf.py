@@ -94,6 +94,10 @@ class CrfTagger:
         """Return the entities and entropies of each text, in the order of the texts. A text may have any length."""
         return decode_log_probs(list(self.iter_log_probs(texts)), self.labels)
 
+    def with_smaller_batches(self, divisor: int) -> "CrfTagger":
+        """Return the tagger itself: it tags one text at a time."""
+        return self
+
     def iter_log_probs(self, texts: Sequence[str]) -> Iterator[npt.NDArray[np.float32]]:
         """Yield the label log-probabilities of each text, shape [n_chars, n_labels], natural log."""
         field_labels = self.field.labels()

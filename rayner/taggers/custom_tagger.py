@@ -96,6 +96,10 @@ class LoadedCustomTagger:
         no_rows = np.zeros((0, len(self.labels)), dtype=np.float32)
         return decode_log_probs([next(log_probs) if text else no_rows for text in texts], self.labels)
 
+    def with_smaller_batches(self, divisor: int) -> "LoadedCustomTagger":
+        """Return the tagger itself: the user's function makes its own batches."""
+        return self
+
     def _check_and_floor_log_probs(self, text: str, answer: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
         """Check the log-probabilities of one text and return them as float32, without infinities.
 

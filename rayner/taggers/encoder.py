@@ -79,6 +79,10 @@ class EncoderTagger:
         """The number of the model's parameters."""
         return sum(parameter.numel() for parameter in self.model.parameters())
 
+    def with_smaller_batches(self, divisor: int) -> "EncoderTagger":
+        """Return the same tagger with its batch size divided by `divisor`, and at least 1."""
+        return replace(self, batch_size=max(1, self.batch_size // divisor))
+
     @torch.inference_mode()
     def predict(self, texts: Sequence[str]) -> list[SlmPrediction]:
         """Return the entities and entropies of each text, in the order of the texts.

@@ -37,6 +37,12 @@ class Tagger(Protocol):
         A text may be empty or of any length. The prediction for a text does not depend on the other texts.
         """
 
+    def with_smaller_batches(self, divisor: int) -> "Tagger":
+        """Return the same tagger with its batch size divided by `divisor`, and at least 1.
+
+        A tagger without batches returns itself.
+        """
+
 
 class OneProcessTrainer(Protocol):
     """A trainer that trains a small model in one process."""

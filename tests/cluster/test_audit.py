@@ -1,63 +1,170 @@
-"""The audit accepts the tables that the plan expects and refuses missing, doubled and changed rows."""
+"""The audit accepts the tables that the plan expects and refuses missing, doubled and changed rows and files."""
+
+import os
+import random
+import re
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
 
-from rayner.corpus.tables import DOCUMENT_SCHEMA, ENTITY_SCHEMA, SEGMENT_SCHEMA, read_table, write_table
-from rayner.steps.tag.audit import verify_tagged_corpus
+from rayner.corpus.reading import sha256_of_text
+from rayner.corpus.tables import (
+    DOCUMENT_SCHEMA,
+    ENTITY_SCHEMA,
+    SEGMENT_SCHEMA,
+    TABLE_NAMES,
+    iter_documents,
+    iter_segment_rows_by_document,
+    read_table,
+    write_table,
+)
+from rayner.corpus.unit_records import read_unit_record, record_path, write_unit_record
+from rayner.errors import DataError
+from rayner.fusion.calibration import Calibration
+from rayner.fusion.region_rule import RegionRule
+from rayner.steps.tag.audit import CorpusVerifier, verify_tagged_corpus
 from rayner.steps.tag.plan import PlanSummary, iter_plan_parts, write_plan_and_documents
+from rayner.steps.tag.units import fuse_and_write_unit, read_unit
+from rayner.text.predictions import SlmPrediction
+from rayner.text.spans import Span
 
 TEXTS = {"一": "楚王曰。秦王曰。" * 3, "二": "", "三": "趙王白。\n"}
+SCHEMAS = dict(zip(TABLE_NAMES, (DOCUMENT_SCHEMA, ENTITY_SCHEMA, SEGMENT_SCHEMA), strict=True))
 
 
 @pytest.fixture
 def tagged(tmp_path):
-    """Tables without entities for a small corpus, and the summary of its plan."""
+    """A small corpus whose small model tags the first two characters of each segment, and its plan."""
     for name, text in TEXTS.items():
         (tmp_path / "corpus").mkdir(exist_ok=True)
         (tmp_path / "corpus" / f"{name}.txt").write_text(text, encoding="utf-8")
     out = tmp_path / "out"
     survey = write_plan_and_documents(str(tmp_path / "corpus"), 10, out)
-    for unit in (unit for units in iter_plan_parts(out) for unit in units):
-        rows = [
-            {"doc_id": part.doc_id, "start": start, "end": end, "gated": start > 0, "passes": 2, "error": None}
-            for part in unit.slices
-            for start, end in part.segment_bounds()
-        ]
-        write_table(pa.Table.from_pylist(rows, schema=SEGMENT_SCHEMA), out / "segments" / f"{unit.name}.parquet")
-        write_table(ENTITY_SCHEMA.empty_table(), out / "entities" / f"{unit.name}.parquet")
-    return out, PlanSummary("digest", survey.documents, survey.characters, survey.units, {}, [], 0.25)
+    for unit in (unit for units in iter_plan_parts(out, survey.plan_parts) for unit in units):
+        planned = read_unit(unit, out, survey.plan_parts)
+        segments = []
+        for segment in planned.segments:
+            n = len(segment.text)
+            slm = SlmPrediction((Span(0, min(2, n), "NR"),), segment.slm.entropy.__class__((n,), dtype="float32") * 0)
+            segments.append(replace(segment, slm=slm, gated=segment.start > 0))
+        fuse_and_write_unit(replace(planned, segments=segments), out, RegionRule(0.0), Calibration(), "inputs")
+    return out, PlanSummary(
+        "digest", survey.documents, survey.characters, survey.units, {}, [], 0.25, survey.plan_parts
+    )
+
+
+def change_rows(out, table, change, unit="unit-000000"):
+    """Change the rows of a file and record the new digest, as a wrong program would."""
+    path = out / table / f"{unit}.parquet"
+    rows = change(read_table(path, SCHEMAS[table]).to_pylist())
+    digest = write_table(pa.Table.from_pylist(rows, schema=SCHEMAS[table]), path)
+    record = read_unit_record(out, unit)
+    write_unit_record(out, replace(record, files={**record.files, table: digest}))
+
+
+def edited(rows, **values):
+    return [{**rows[0], **values}, *rows[1:]]
 
 
 def test_tables_as_planned_are_counted(tagged):
     counts = verify_tagged_corpus(*tagged)
     assert (counts.documents, counts.characters) == (3, sum(map(len, TEXTS.values())))
-    assert (counts.segments, counts.passes, counts.gated) == (7, 14, 5)
-    assert (counts.entities, counts.decided_by, counts.set_aside, counts.unknown_share) == (0, {}, 0, 0.25)
+    assert (counts.segments, counts.passes, counts.gated) == (7, 0, 5)
+    assert (counts.entities, counts.decided_by, counts.set_aside, counts.unknown_share) == (7, {"slm": 7}, 0, 0.25)
 
 
-@pytest.mark.parametrize("rows", [[0], [1, 0], [0, 0, 1]])
-def test_a_segment_that_is_missing_doubled_or_in_another_place_is_refused(tagged, rows):
+@pytest.mark.parametrize(
+    ("table", "change", "found"),
+    [
+        ("segments", lambda rows: rows[:1], "expected 2 segments, found 1"),
+        ("segments", lambda rows: rows[::-1], "expected segment"),
+        ("segments", lambda rows: [rows[0], rows[0], rows[1]], "expected segment"),
+        ("segments", lambda rows: edited(rows, error="set aside"), "expected the counts of its record"),
+        ("segments", lambda rows: edited(rows, gated=True), "expected the counts of its record"),
+        ("documents", lambda rows: edited(rows, text=rows[0]["text"].replace("楚", "齊")), "with the planned digest"),
+        (
+            "documents",
+            lambda rows: edited(rows, text="齊", sha256=sha256_of_text("齊"), n_chars=1),
+            "with the planned digest",
+        ),
+        ("documents", lambda rows: [], "expected the planned documents, found others"),
+        ("documents", lambda rows: edited(rows, n_chars=9), "expected 24 characters"),
+        ("entities", lambda rows: [], "expected the counts of its record"),
+        ("entities", lambda rows: edited(rows, text="齊王"), "as in the text, found entity"),
+        ("entities", lambda rows: edited(rows, start=1), "as in the text, found entity"),
+        ("entities", lambda rows: edited(rows, end=0), "as in the text, found entity"),
+        ("entities", lambda rows: rows[::-1], "in order and without overlaps"),
+        ("entities", lambda rows: [rows[0], *rows], "in order and without overlaps"),
+        ("entities", lambda rows: edited(rows, doc_id="三"), "that begin in the unit"),
+        ("entities", lambda rows: edited(rows, decided_by="llm"), "expected the counts of its record"),
+    ],
+)
+def test_rows_that_a_wrong_program_wrote_are_refused(tagged, table, change, found):
     out, plan = tagged
-    path = out / "segments" / "unit-000000.parquet"
-    table = read_table(path, SEGMENT_SCHEMA)
-    assert table.num_rows == 2
-    write_table(table.take(rows), path)
-    with pytest.raises(RuntimeError, match="unit-000000: expected"):
-        verify_tagged_corpus(out, plan)
+    change_rows(out, table, change)
+    problems = list(CorpusVerifier(out, plan).find_problems())
+    assert any(found in problem for problem in problems), problems
 
 
-def test_a_document_with_another_text_is_refused(tagged):
+def test_an_entity_that_overlaps_one_of_the_unit_before_is_refused(tagged):
     out, plan = tagged
-    path = out / "documents" / "unit-000000.parquet"
-    rows = read_table(path, DOCUMENT_SCHEMA).to_pylist()
-    rows[0]["text"] = rows[0]["text"].replace("楚", "齊")
-    write_table(pa.Table.from_pylist(rows, schema=DOCUMENT_SCHEMA), path)
-    with pytest.raises(RuntimeError, match="the documents of unit-000000 are not those that were planned"):
+    change_rows(out, "entities", lambda rows: [*rows[:-1], {**rows[-1], "end": 10, "text": TEXTS["一"][4:10]}])
+    with pytest.raises(DataError, match="unit-000001: expected entities in order and without overlaps"):
         verify_tagged_corpus(out, plan)
 
 
 def test_counts_other_than_the_plans_are_refused(tagged):
+    out, plan = tagged
+    with pytest.raises(DataError, match="expected 4 documents as planned, found 3"):
+        verify_tagged_corpus(out, replace(plan, documents=4))
+
+
+@pytest.mark.parametrize("table", [*TABLE_NAMES, "units"])
+@pytest.mark.parametrize("damage", ["missing", "empty", "half", "another unit", "one more"])
+def test_each_damaged_file_is_named(tagged, table, damage):
+    out, plan = tagged
+    suffix = "json" if table == "units" else "parquet"
+    path = out / table / f"unit-000001.{suffix}"
+    content, other = path.read_bytes(), (out / table / f"unit-000000.{suffix}").read_bytes()
+    path.write_bytes(
+        {"half": content[: len(content) // 2], "another unit": other, "one more": content}.get(damage, b"")
+    )
+    if damage == "missing":
+        path.unlink()
+    if damage == "one more":
+        path = out / table / f"unit-000009.{suffix}"
+        path.write_bytes(content)
+    problems = list(CorpusVerifier(out, plan).find_problems())
+    assert any(f"{path}: expected" in problem for problem in problems), problems
+
+
+@pytest.mark.parametrize("table", TABLE_NAMES)
+def test_every_flipped_bit_is_found_by_each_reader(tagged, table):
+    out, plan = tagged
+    path, draw = out / table / "unit-000000.parquet", random.Random(13)
+    content = path.read_bytes()
+    for _ in range(int(os.environ.get("RAYNER_BIT_FLIPS", "40"))):
+        bit = draw.randrange(8 * len(content))
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        with pytest.raises(DataError, match=re.escape(f"{path}: expected the file that was written")):
+            verify_tagged_corpus(out, plan)
+        if table != "segments":  # exporters do not read segments
+            with pytest.raises(DataError, match=re.escape(f"{path}: expected the file that was written")):
+                list(iter_documents(out))
+        if table != "entities":
+            with pytest.raises(DataError, match=re.escape(f"{path}: expected the file that was written")):
+                list(iter_segment_rows_by_document(out))
+    path.write_bytes(content)
+    assert verify_tagged_corpus(out, plan).documents == 3
+
+
+def test_a_record_with_another_name_or_type_is_refused(tagged):
     out, _ = tagged
-    with pytest.raises(RuntimeError, match="counts do not add up: 3 documents in the tables, 4 in the plan"):
-        verify_tagged_corpus(out, PlanSummary("digest", 4, 0, 0, {}, [], 0.0))
+    path = record_path(out, "unit-000000")
+    for content in (b"", b"[]", b"{}", b'{"format_version": 9}', b'{"format_version": 1, "unit": "unit-000000"}'):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=r"unit-000000\.json"):
+            read_unit_record(out, "unit-000000")

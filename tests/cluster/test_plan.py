@@ -16,7 +16,14 @@ from rayner.errors import ConfigError, DataError
 from rayner.runs.run_folder import file_sha256
 from rayner.runs.storage import atomic_writer, storage_path
 from rayner.steps.tag import plan as plans
-from rayner.steps.tag.plan import PlanSummary, find_changed_files, iter_plan_parts, plan_units, write_plan_and_documents
+from rayner.steps.tag.plan import (
+    PlanSummary,
+    find_changed_files,
+    iter_plan_parts,
+    plan_units,
+    read_unit_plan,
+    write_plan_and_documents,
+)
 from rayner.text.segmentation import split_sentences
 from tests.strategies import texts
 
@@ -182,7 +189,7 @@ def test_what_is_kept_is_what_was_planned(folder, contents, size):
     source, out = write_corpus(folder, contents), folder.parent / "out"
     shutil.rmtree(out, ignore_errors=True)
     survey = write_plan_and_documents(source, size, out)
-    kept = [unit for part in iter_plan_parts(out) for unit in part]
+    kept = [unit for part in iter_plan_parts(out, survey.plan_parts) for unit in part]
     planned = plan(source, size)
     assert [unit.slices for unit in kept] == planned.units
     assert [unit.number for unit in kept] == list(range(survey.units))
@@ -197,18 +204,34 @@ def test_what_is_kept_is_what_was_planned(folder, contents, size):
         sum(map(len, contents)),
         planned.survey.digest,
     )
-    assert find_changed_files(source, out) == {}
+    assert all(unit.documents_sha256 == file_sha256(out / "documents" / f"{unit.name}.parquet") for unit in kept)
+    assert find_changed_files(source, out, survey.plan_parts) == {}
 
 
 def test_parts_of_a_plan_follow_each_other(tmp_path, monkeypatch):
     monkeypatch.setattr(plans, "UNITS_PER_PART", 3)
     source = write_corpus(tmp_path / "a", ["楚王曰。"] * 8)
-    write_plan_and_documents(source, 4, tmp_path / "out")
-    assert [[unit.number for unit in part] for part in iter_plan_parts(tmp_path / "out")] == [
+    parts = write_plan_and_documents(source, 4, tmp_path / "out").plan_parts
+    assert [[unit.number for unit in part] for part in iter_plan_parts(tmp_path / "out", parts)] == [
         [0, 1, 2],
         [3, 4, 5],
         [6, 7],
     ]
+
+
+@pytest.mark.parametrize("damage", ["flip", "missing"])
+def test_a_damaged_part_of_a_plan_is_refused(tmp_path, damage):
+    parts = write_plan_and_documents(write_corpus(tmp_path / "a", ["楚王曰。"]), 4, tmp_path / "out").plan_parts
+    path = tmp_path / "out" / "plan" / "part-000000.parquet"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.unlink()
+    if damage == "flip":
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=r"plan/part-000000\.parquet: expected"):
+        list(iter_plan_parts(tmp_path / "out", parts))
+    with pytest.raises(DataError, match=r"plan/part-000000\.parquet: expected"):
+        read_unit_plan("unit-000000", tmp_path / "out", parts)
 
 
 def test_a_plan_that_was_interrupted_leaves_nothing_in_the_next(tmp_path, monkeypatch):
@@ -216,21 +239,21 @@ def test_a_plan_that_was_interrupted_leaves_nothing_in_the_next(tmp_path, monkey
     source = write_corpus(tmp_path / "a", ["楚王曰。"] * 4)
     write_plan_and_documents(source, 4, tmp_path / "out")
     (tmp_path / "out" / "plan" / ".0123.tmp").write_bytes(b"PAR1")  # which a kill cut off
-    write_plan_and_documents(source, 8, tmp_path / "out")
+    parts = write_plan_and_documents(source, 8, tmp_path / "out").plan_parts
     assert sorted(os.listdir(tmp_path / "out" / "documents")) == ["unit-000000.parquet", "unit-000001.parquet"]
-    assert [[unit.number for unit in part] for part in iter_plan_parts(tmp_path / "out")] == [[0, 1]]
+    assert [[unit.number for unit in part] for part in iter_plan_parts(tmp_path / "out", parts)] == [[0, 1]]
 
 
 def test_what_differs_from_the_plan_is_named(tmp_path):
     source = write_corpus(tmp_path / "a", [f"楚{i}" for i in range(6)])
-    write_plan_and_documents(source, 10, tmp_path / "out")
+    parts = write_plan_and_documents(source, 10, tmp_path / "out").plan_parts
     path = {i: tmp_path / "a" / f"{i:02d}.txt" for i in range(6)}
     path[0].unlink()
     path[2].write_text("齊")
     path[4].write_bytes(b"\xff")
     (tmp_path / "a" / "03a.txt").write_text("燕")
     (tmp_path / "a" / "99.txt").write_text("")
-    assert find_changed_files(source, tmp_path / "out") == {
+    assert find_changed_files(source, tmp_path / "out", parts) == {
         str(path[0]): "can no longer be read",
         str(path[2]): "has another text",
         str(tmp_path / "a" / "03a.txt"): "is new",
@@ -251,8 +274,8 @@ def test_a_corpus_in_an_object_store_is_planned_as_the_same_in_a_folder(tmp_path
     out = storage_path("memory://plans/out")
     survey = write_plan_and_documents(str(there), 10, out)
     assert survey.digest == plan(str(tmp_path / "b"), 10).survey.digest
-    assert find_changed_files(str(there), out) == {}
-    slices = [part for units in iter_plan_parts(out) for unit in units for part in unit.slices]
+    assert find_changed_files(str(there), out, survey.plan_parts) == {}
+    slices = [part for units in iter_plan_parts(out, survey.plan_parts) for unit in units for part in unit.slices]
     assert [part.doc_id for part in slices if part.start == 0] == [f"書/{i:02d}" for i in range(4)]
     assert slices[0].path == "memory://plans/corpus/書/00.txt"
 
@@ -268,8 +291,8 @@ def test_what_a_thread_raises_is_raised():
 
 
 def test_the_summary_of_a_plan_reads_back_and_another_version_is_refused():
-    summary = PlanSummary("digest", 1, 9, 1, {"a.txt": "no UTF-8"}, [], 0.5)
+    summary = PlanSummary("digest", 1, 9, 1, {"a.txt": "no UTF-8"}, [], 0.5, {"part-000000.parquet": "0" * 64})
     content = {**summary.to_json(), "seconds": 1.0}
     assert PlanSummary.from_json(content, "out") == summary
-    with pytest.raises(ConfigError, match="out: expected format_version 1, found"):
+    with pytest.raises(ConfigError, match="out: expected format_version 2, found"):
         PlanSummary.from_json({**content, "format_version": 99}, "out")

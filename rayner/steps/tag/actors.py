@@ -12,9 +12,8 @@ from rayner.runs.error_messages import RERUN_HINT, format_error
 from rayner.runs.job_log import start_logging
 from rayner.runs.progress import log
 from rayner.runs.run_folder import Run
-from rayner.runs.storage import StoragePath
 from rayner.steps.tag.llm_gate import Gate
-from rayner.steps.tag.stages import LlmStage, SlmStage, UnitSegments
+from rayner.steps.tag.stages import Attempts, LlmStage, SlmStage, UnitSegments
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class PredictionJob:
     """What actors need to predict units.
 
     gate: decides which segments the LLM is asked about. If None, it is asked about every segment.
-    attempts_folder: an actor records here what it is about to do. If the actor dies, the next actor reads the record.
+    attempts: an actor notes here what it is about to do. If the actor dies, the next actor reads the note.
     read_unit: takes a unit's name and returns the unit.
     write_unit: writes a predicted unit and returns the amount of work done, for example in characters.
     """
@@ -30,7 +29,7 @@ class PredictionJob:
     config: Config
     run: Run
     gate: Gate | None
-    attempts_folder: StoragePath
+    attempts: Attempts
     read_unit: Callable[[str], UnitSegments]
     write_unit: Callable[[UnitSegments], int]
 
@@ -49,8 +48,8 @@ class UnitPredictor:
         self.load_failure: str | None = None
         self.read_unit, self.write_unit = job.read_unit, job.write_unit
         try:
-            self.slm = SlmStage(job.config, job.run, job.attempts_folder)
-            self.llm = LlmStage(job.config, job.run, job.gate, job.attempts_folder)
+            self.slm = SlmStage(job.config, job.run, job.attempts)
+            self.llm = LlmStage(job.config, job.run, job.gate, job.attempts)
         except RaynerError as error:
             # A model that is wrong stays wrong. Raised here, the error would only make Ray start the actor again.
             self.load_failure = str(error)

@@ -1,110 +1,231 @@
 """Predict a unit even if some of its segments raise errors, run out of memory, or kill the process.
 
-A process that dies cannot report the reason. So a process writes a record before it starts a unit, and removes the
-record when the unit is done. If the process dies, the next process finds the record.
+A process that dies cannot report the reason. So a process writes a note before it predicts, and the next process of
+the same job reads it. A note of another job counts for nothing: that job may have been stopped for any reason.
 
-If a process died on a unit, or the prediction raised an error, each segment is predicted alone to find those that
-fail. The failing segments are set aside. The other segments are then predicted together again. So their batches and
-predictions are the same as if the unit had never held the failing segments.
+A unit is always finished by predicting its segments together, so its batches and predictions are those of an
+undisturbed run:
+
+1. The whole unit is predicted. If its process dies, it is predicted again.
+2. If the process died again, or the prediction raised an error, each segment is tried alone. A segment that fails alone
+   twice is set aside. The predictions of the single segments are dropped.
+3. The other segments are predicted together, as if the unit had never held the failing ones.
+
+There is one exception. A unit that ran out of memory is predicted again in batches of half the size. The note keeps the
+number of halvings for all later jobs, because it may change the scores in the last digits.
 """
 
-import json
+import gc
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TypeVar
+from typing import Generic, TypeVar
 
-from rayner.runs.json_files import write_json
+from rayner.errors import DataError, JobError
+from rayner.runs.json_files import read_json, write_json
+from rayner.runs.progress import log
 from rayner.runs.storage import StoragePath, remove_file
 
-MAX_UNIT_ATTEMPTS = 3  # after this many attempts, the predictions of the single segments are used
-MAX_SEGMENT_CRASHES = 2  # after this many crashes, a segment is set aside
+WHOLE_ATTEMPTS_BEFORE_ISOLATION = 2
+MAX_WHOLE_ATTEMPTS = 6  # in one job
+MAX_ATTEMPTS_ALONE = 2  # after so many failures alone, a segment is set aside
+MAX_HALVINGS = 8
+MIN_SEGMENTS_OF_SYSTEMATIC_FAILURE = 8  # if so many segments, and no other, fail alone, the program is at fault
 _MAX_MESSAGE_CHARS = 500
 Segment = TypeVar("Segment")
 Prediction = TypeVar("Prediction")
 
 
 @dataclass
-class AttemptRecord:
-    """What happened to a unit so far. The keys are segment indices as strings.
+class AttemptNote:
+    """What happened to a unit so far in one stage.
 
-    unit_attempts: how often the prediction of the whole unit was started.
-    segment_attempts: how often the prediction of a single segment was started but did not finish.
-    errors: the reason why a segment is set aside.
+    job: the id of the job that wrote the note.
+    whole_attempts: how often this job started to predict the unit as a whole and did not finish.
+    n_tried_alone: the segments before this index have been tried alone by this job.
+    attempts_alone: how often this job started to predict the next segment alone and did not finish.
+    errors: the reason why a segment is set aside, by segment index as a string.
+    halvings: how often the batches were halved because memory ran out, in this job or an earlier one.
     """
 
-    unit_attempts: int = 0
-    segment_attempts: dict[str, int] = field(default_factory=dict)
+    job: str
+    whole_attempts: int = 0
+    n_tried_alone: int = 0
+    attempts_alone: int = 0
     errors: dict[str, str] = field(default_factory=dict)
+    halvings: int = 0
+
+
+@dataclass(frozen=True)
+class UnitPredictions(Generic[Prediction]):
+    """The predictions of a unit's segments.
+
+    predictions: one entry for each segment; None for a segment that is set aside.
+    errors: why a segment is set aside; None for the other segments.
+    halvings: how often the batches were halved.
+    """
+
+    predictions: list[Prediction | None]
+    errors: list[str | None]
+    halvings: int = 0
 
 
 def run_isolating_failures(
-    predict: Callable[[Sequence[Segment]], list[Prediction]],
+    predict: Callable[[Sequence[Segment], int], list[Prediction]],
     segments: Sequence[Segment],
-    record_path: StoragePath | None,
-) -> tuple[list[Prediction | None], list[str | None]]:
-    """Predict the segments of a unit; return a list of predictions and a list of error messages.
+    note_path: StoragePath | None,
+    job: str,
+) -> UnitPredictions[Prediction]:
+    """Predict the segments of a unit. Each segment has either a prediction or an error message.
 
-    Each segment has either a prediction or an error message; the entry in the other list is None. Errors of the
-    storage are raised.
+    Args:
+        predict: predicts segments. Its second argument is the number of halvings of the batch size.
+        segments: the segments.
+        note_path: the file of the note. If None, deaths of the process are not noted.
+        job: the id of the job.
 
-    record_path: file that records the attempts. If None, crashes of the process are not recorded.
+    Raises:
+        JobError: the whole unit fails again and again, although its segments do not fail alone, or all segments fail
+            alone.
+        OSError: the note cannot be written.
+
     """
-    record = _read_record(record_path)
-    one_by_one = _predict_one_by_one(predict, segments, record, record_path) if record.unit_attempts else {}
-    while record.unit_attempts < MAX_UNIT_ATTEMPTS:
-        record.unit_attempts += 1
-        _write_record(record, record_path)
-        remaining = [i for i in range(len(segments)) if str(i) not in record.errors]
+    note = _read_note(note_path, job)
+    while True:
+        if note.whole_attempts >= WHOLE_ATTEMPTS_BEFORE_ISOLATION and note.n_tried_alone < len(segments):
+            _try_each_alone(predict, segments, note, note_path)
+        if note.whole_attempts >= MAX_WHOLE_ATTEMPTS:
+            raise JobError(
+                f"its process died {note.whole_attempts} times while its {len(segments)} segments were predicted "
+                "together, but no segment kills a process alone: give the actors more memory, or use smaller batches "
+                "(score.slm.batch_size, score.llm.batch_size)"
+            )
+        note.whole_attempts += 1
+        _write_note(note, note_path)
+        remaining = [i for i in range(len(segments)) if str(i) not in note.errors]
         try:
-            together = predict([segments[i] for i in remaining]) if remaining else []
+            together = predict([segments[i] for i in remaining], note.halvings) if remaining else []
             predictions = dict(zip(remaining, together, strict=True))
-        except Exception:
-            one_by_one = _predict_one_by_one(predict, segments, record, record_path)
+        except Exception as error:
+            _note_failure_of_whole_unit(error, segments, note)
         else:
             break
-    else:  # the segments fail together, but each one succeeds alone
-        predictions = one_by_one
-    if record_path is not None:
-        remove_file(record_path)
-    indices = range(len(segments))
-    return [predictions.get(i) for i in indices], [record.errors.get(str(i)) for i in indices]
+    _finish_note(note, note_path)
+    return UnitPredictions(
+        [predictions.get(i) for i in range(len(segments))],
+        [note.errors.get(str(i)) for i in range(len(segments))],
+        note.halvings,
+    )
 
 
-def _predict_one_by_one(
-    predict: Callable[[Sequence[Segment]], list[Prediction]],
+def keep_halvings(note_path: StoragePath, halvings: int) -> None:
+    """Write a note that makes the next prediction of a unit use batches that are halved `halvings` times."""
+    _write_note(AttemptNote(job="", halvings=halvings), note_path)
+
+
+def _note_failure_of_whole_unit(error: Exception, segments: Sequence[Segment], note: AttemptNote) -> None:
+    """Decide what follows after the prediction of the whole unit raised an error.
+
+    Raises JobError if the segments were tried alone before, and failed again together.
+    """
+    if is_out_of_memory(error) and note.halvings < MAX_HALVINGS:
+        note.halvings += 1
+        note.whole_attempts -= 1
+        log.warning("out of memory: goes on with batches halved %d times (%s)", note.halvings, _first_line(error))
+        _free_memory()
+    elif note.n_tried_alone < len(segments):
+        note.whole_attempts = max(note.whole_attempts, WHOLE_ATTEMPTS_BEFORE_ISOLATION)
+    else:
+        raise JobError(
+            f"its {len(segments) - len(note.errors)} segments fail together, but none of them fails alone: "
+            f"{_describe(error)}"
+        ) from error
+
+
+def _try_each_alone(
+    predict: Callable[[Sequence[Segment], int], list[Prediction]],
     segments: Sequence[Segment],
-    record: AttemptRecord,
-    record_path: StoragePath | None,
-) -> dict[int, Prediction]:
-    """Predict each segment alone; return the predictions by segment index, and add the failures to `record`."""
-    predictions = {}
-    for i, segment in enumerate(segments):
-        key = str(i)
-        if key in record.errors:
-            continue
-        if record.segment_attempts.get(key, 0) >= MAX_SEGMENT_CRASHES:
-            record.errors[key] = f"its process died {MAX_SEGMENT_CRASHES} times while it was tried alone"
-            continue
-        record.segment_attempts[key] = record.segment_attempts.get(key, 0) + 1
-        _write_record(record, record_path)
-        try:
-            predictions[i] = predict([segment])[0]
-        except Exception as error:
-            record.errors[key] = f"{type(error).__name__}: {error}"[:_MAX_MESSAGE_CHARS]
-        del record.segment_attempts[key]
-    _write_record(record, record_path)
-    return predictions
+    note: AttemptNote,
+    note_path: StoragePath | None,
+) -> None:
+    """Predict each segment alone, to add those that fail to the note. Goes on where an earlier process died.
+
+    Raises JobError if every segment fails alone.
+    """
+    for i in range(note.n_tried_alone, len(segments)):
+        reason = f"its process died {MAX_ATTEMPTS_ALONE} times while it was tried alone"
+        while note.attempts_alone < MAX_ATTEMPTS_ALONE:
+            note.attempts_alone += 1
+            _write_note(note, note_path)
+            try:
+                predict([segments[i]], note.halvings)
+            except Exception as error:
+                reason = _describe(error)
+                if is_out_of_memory(error):
+                    _free_memory()
+            else:
+                break
+        else:
+            note.errors[str(i)] = reason
+        note.n_tried_alone, note.attempts_alone = i + 1, 0
+    if len(note.errors) == len(segments) >= MIN_SEGMENTS_OF_SYSTEMATIC_FAILURE:
+        raise JobError(f"all of its {len(segments)} segments fail; the first: {note.errors['0']}")
+    if note.errors:
+        note.halvings = 0  # a segment that is set aside may have been the one that needed the memory
+    _write_note(note, note_path)
 
 
-def _read_record(path: StoragePath | None) -> AttemptRecord:
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that the memory of the computer or of a device was too small."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's; torch is not imported
+        return True
+    return isinstance(error, RuntimeError) and any(
+        words in str(error) for words in ("out of memory", "can't allocate memory", "not enough memory")
+    )
+
+
+def _free_memory() -> None:
+    """Release what a failed prediction left behind, on the GPU too."""
+    gc.collect()
+    if "torch" in sys.modules:
+        import torch
+
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def _describe(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:_MAX_MESSAGE_CHARS]
+
+
+def _first_line(error: Exception) -> str:
+    return _describe(error).partition("\n")[0]
+
+
+def _finish_note(note: AttemptNote, path: StoragePath | None) -> None:
+    """Remove the note, or keep only the halvings: the stage may be repeated before the unit is committed."""
     if path is None:
-        return AttemptRecord()
+        return
+    if note.halvings:
+        keep_halvings(path, note.halvings)
+    else:
+        remove_file(path)
+
+
+def _read_note(path: StoragePath | None, job: str) -> AttemptNote:
+    """Read the note of a unit. Of a note that another job wrote, only the halvings count."""
+    if path is None:
+        return AttemptNote(job)
     try:
-        return AttemptRecord(**json.loads(path.read_text(encoding="utf-8")))
+        note = AttemptNote(**read_json(path))
     except FileNotFoundError:
-        return AttemptRecord()
+        return AttemptNote(job)
+    except (DataError, TypeError):  # a damaged note says nothing
+        log.warning("%s: expected a note of attempts, found a damaged file: it is ignored", path)
+        return AttemptNote(job)
+    return note if note.job == job else AttemptNote(job, halvings=note.halvings)
 
 
-def _write_record(record: AttemptRecord, path: StoragePath | None) -> None:
+def _write_note(note: AttemptNote, path: StoragePath | None) -> None:
     if path is not None:
-        write_json(path, asdict(record))
+        write_json(path, asdict(note))

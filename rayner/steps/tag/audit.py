@@ -1,68 +1,154 @@
-"""Verify that a tagged corpus is complete: it holds every character of every document exactly once and in order."""
+"""Verify a tagged corpus: every digest, text, entity, segment and count."""
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from itertools import chain
+from typing import Any
 
 from rayner.corpus.reading import sha256_of_text
 from rayner.corpus.run_record import CorpusCounts
-from rayner.corpus.tables import DOCUMENT_SCHEMA, ENTITY_SCHEMA, SEGMENT_SCHEMA, read_table
-from rayner.runs.storage import StoragePath
-from rayner.steps.tag.plan import PlanSummary, Unit, iter_plan_parts
+from rayner.corpus.tables import DOCUMENT_SCHEMA, ENTITY_SCHEMA, SEGMENT_SCHEMA, TABLE_NAMES, read_unit_table
+from rayner.corpus.unit_records import RECORD_FOLDER, UnitCounts, read_unit_record
+from rayner.errors import DataError
+from rayner.runs.storage import StoragePath, list_file_names
+from rayner.steps.tag.plan import DocumentSlice, PlanSummary, Unit, iter_plan_parts
+
+
+class CorpusVerifier:
+    """Compares the tables of a tagged corpus with its plan and its records, unit by unit, in order.
+
+    Only one unit is in memory at a time, and the text of the last document.
+
+    Attributes:
+        counts: The counts of the units so far.
+        decided_by: The entities so far, by who decided.
+        n_documents: The documents so far.
+
+    """
+
+    def __init__(self, out: StoragePath, plan: PlanSummary) -> None:
+        self.out, self.plan = out, plan
+        self.counts: Counter[str] = Counter()
+        self.decided_by: Counter[str] = Counter()
+        self._last_text = ("", "")  # doc_id and text of the last document, which may go on in the next unit
+        self._last_end = 0  # end of its last entity
+
+    def find_problems(self) -> Iterator[str]:
+        """Yield what is wrong with the corpus, a line for each problem."""
+        names = []
+        for unit in chain.from_iterable(iter_plan_parts(self.out, self.plan.parts)):
+            names.append(unit.name)
+            try:
+                yield from self._find_problems_of_unit(unit)
+            except DataError as error:
+                yield str(error)
+        for key, planned in (("documents", self.plan.documents), ("characters", self.plan.characters)):
+            if self.counts[key] != planned:
+                yield f"{self.out}: expected {planned} {key} as planned, found {self.counts[key]}"
+        for folder, suffix in (*((table, ".parquet") for table in TABLE_NAMES), (RECORD_FOLDER, ".json")):
+            unplanned = set(list_file_names(self.out / folder, "", suffix)) - {f"{name}{suffix}" for name in names}
+            yield from (f"{self.out / folder / name}: expected no such file, as no such unit was planned, found one"
+                        for name in sorted(unplanned))  # fmt: skip
+
+    def corpus_counts(self) -> CorpusCounts:
+        """Return the counts of the corpus."""
+        return CorpusCounts(
+            documents=self.counts["documents"],
+            characters=self.counts["characters"],
+            segments=self.counts["segments"],
+            gated=self.counts["gated"],
+            set_aside=self.counts["set_aside"],
+            passes=self.counts["passes"],
+            entities=self.decided_by.total(),
+            decided_by=dict(sorted(self.decided_by.items())),
+            unknown_share=self.plan.unknown_share,
+        )
+
+    def _find_problems_of_unit(self, unit: Unit) -> Iterator[str]:
+        where = f"{self.out}: {unit.name}"
+        record = read_unit_record(self.out, unit.name)
+        if record.files.get("documents") != unit.documents_sha256:
+            yield f"{where}: expected in its record the digest of the planned documents, found another one"
+        documents = read_unit_table(self.out, "documents", unit.name, DOCUMENT_SCHEMA).to_pylist()
+        segments = read_unit_table(self.out, "segments", unit.name, SEGMENT_SCHEMA).to_pydict()
+        entities = read_unit_table(self.out, "entities", unit.name, ENTITY_SCHEMA).to_pylist()
+        yield from (f"{where}: {problem}" for problem in _compare_documents(documents, unit.slices))
+        yield from (f"{where}: {problem}" for problem in _compare_segments(segments, unit.slices))
+        yield from (f"{where}: {problem}" for problem in self._check_entities(entities, documents, unit.slices))
+        counts = _count_unit(segments, entities)
+        if counts != record.counts:
+            yield f"{where}: expected the counts of its record, {record.counts}, found {counts}"
+        self.decided_by.update(counts.decided_by)
+        self.counts.update(
+            documents=len(documents), segments=counts.segments, characters=counts.characters, gated=counts.gated,
+            set_aside=counts.set_aside, passes=counts.passes,
+        )  # fmt: skip
+
+    def _check_entities(
+        self, entities: Sequence[dict[str, Any]], documents: Sequence[dict[str, Any]], slices: Sequence[DocumentSlice]
+    ) -> Iterator[str]:
+        """Yield entities that are out of order, overlap, do not match the text, or begin outside the unit."""
+        texts = dict([self._last_text, *((row["doc_id"], row["text"]) for row in documents)])
+        begin_of = {part.doc_id: (i, part.start, part.end) for i, part in enumerate(slices)}
+        last_doc, last_end, last_slice = self._last_text[0], self._last_end, -1
+        for entity in entities:
+            doc_id, start, end = entity["doc_id"], entity["start"], entity["end"]
+            i, slice_start, slice_end = begin_of.get(doc_id, (-1, 0, 0))
+            place = f"entity {entity['text']!r} at [{start}, {end}) of {doc_id!r}"
+            if slice_start and doc_id not in texts:
+                continue  # the unit that holds the text is damaged, which was reported
+            if doc_id not in texts or not slice_start <= start < slice_end:
+                yield f"expected entities that begin in the unit, found {place}"
+                continue
+            if texts[doc_id][start:end] != entity["text"] or start >= end:
+                yield f"expected {texts[doc_id][start:end]!r} as in the text, found {place}"
+            if i < last_slice or (doc_id == last_doc and start < last_end):
+                yield f"expected entities in order and without overlaps, found {place} after one up to {last_end}"
+            last_doc, last_end, last_slice = doc_id, end, i
+        if slices:
+            self._last_text = (slices[-1].doc_id, texts.get(slices[-1].doc_id, ""))
+            self._last_end = last_end if last_doc == slices[-1].doc_id else 0
 
 
 def verify_tagged_corpus(out: StoragePath, plan: PlanSummary) -> CorpusCounts:
-    """Compare the tables with the plan and return the counts. Only one unit is in memory at a time.
-
-    Raises RuntimeError unless the tables hold exactly the planned documents and segments, in the planned order.
-    """
-    counts: Counter[str] = Counter()
-    decided_by: Counter[str] = Counter()
-    for unit in chain.from_iterable(iter_plan_parts(out)):
-        counts.update(_verify_and_count_documents(unit, out))
-        counts.update(_verify_and_count_segments(unit, out))
-        entities = read_table(out / "entities" / f"{unit.name}.parquet", ENTITY_SCHEMA)
-        decided_by.update(entities["decided_by"].to_pylist())
-    for key, planned in (("documents", plan.documents), ("characters", plan.characters)):
-        if counts[key] != planned:
-            raise RuntimeError(f"{out}: counts do not add up: {counts[key]} {key} in the tables, {planned} in the plan")
-    return CorpusCounts(
-        documents=counts["documents"],
-        characters=counts["characters"],
-        segments=counts["segments"],
-        gated=counts["gated"],
-        set_aside=counts["set_aside"],
-        passes=counts["passes"],
-        entities=decided_by.total(),
-        decided_by=dict(sorted(decided_by.items())),
-        unknown_share=plan.unknown_share,
-    )
+    """Verify a tagged corpus and return its counts. Raises DataError, which names the first problem."""
+    verifier = CorpusVerifier(out, plan)
+    for problem in verifier.find_problems():
+        raise DataError(problem)
+    return verifier.corpus_counts()
 
 
-def _verify_and_count_documents(unit: Unit, out: StoragePath) -> dict[str, int]:
-    """Count the documents that begin in a unit. Raises RuntimeError if they differ from the planned documents."""
-    table = read_table(out / "documents" / f"{unit.name}.parquet", DOCUMENT_SCHEMA)
-    texts = zip(table["doc_id"].to_pylist(), table["text"].to_pylist(), strict=True)
-    documents = [(doc_id, sha256_of_text(text), len(text)) for doc_id, text in texts]
-    planned = [(first.doc_id, first.sha256, first.n_chars) for first in unit.slices if first.start == 0]
-    if documents != planned:
-        raise RuntimeError(f"{out}: the documents of {unit.name} are not those that were planned")
-    return {"documents": len(documents)}
+def _compare_documents(documents: Sequence[dict[str, Any]], slices: Sequence[DocumentSlice]) -> Iterator[str]:
+    """Yield documents that differ from those that were planned to begin in the unit."""
+    planned = [part for part in slices if part.start == 0]
+    if [row["doc_id"] for row in documents] != [part.doc_id for part in planned]:
+        yield "expected the planned documents, found others"
+        return
+    for row, part in zip(documents, planned, strict=True):
+        if not sha256_of_text(row["text"]) == row["sha256"] == part.sha256:
+            yield f"expected the text of {part.doc_id!r} with the planned digest, found another text"
+        if not len(row["text"]) == row["n_chars"] == part.n_chars:
+            yield f"expected {part.n_chars} characters of {part.doc_id!r}, found {len(row['text'])}"
 
 
-def _verify_and_count_segments(unit: Unit, out: StoragePath) -> dict[str, int]:
-    """Count a unit's segments, characters and outcomes. Raises RuntimeError if the segments are not as planned."""
-    columns = read_table(out / "segments" / f"{unit.name}.parquet", SEGMENT_SCHEMA).to_pydict()
+def _compare_segments(columns: dict[str, list[Any]], slices: Sequence[DocumentSlice]) -> Iterator[str]:
+    """Yield segments that differ from the planned ones."""
     segments = list(zip(columns["doc_id"], columns["start"], columns["end"], strict=True))
-    planned = [(part.doc_id, start, end) for part in unit.slices for start, end in part.segment_bounds()]
+    planned = [(part.doc_id, start, end) for part in slices for start, end in part.segment_bounds()]
     for segment, expected in zip(segments, planned, strict=False):
         if segment != expected:
-            raise RuntimeError(f"{out}: {unit.name}: expected segment {expected}, found {segment}")
+            yield f"expected segment {expected}, found {segment}"
+            return
     if len(segments) != len(planned):
-        raise RuntimeError(f"{out}: {unit.name}: expected {len(planned)} segments, found {len(segments)}")
-    return {
-        "segments": len(segments),
-        "characters": sum(end - start for _, start, end in segments),
-        "gated": sum(columns["gated"]),
-        "passes": sum(columns["passes"]),
-        "set_aside": sum(error is not None for error in columns["error"]),
-    }
+        yield f"expected {len(planned)} segments, found {len(segments)}"
+
+
+def _count_unit(columns: dict[str, list[Any]], entities: Sequence[dict[str, Any]]) -> UnitCounts:
+    return UnitCounts(
+        segments=len(columns["start"]),
+        characters=sum(end - start for start, end in zip(columns["start"], columns["end"], strict=True)),
+        gated=sum(columns["gated"]),
+        set_aside=sum(error is not None for error in columns["error"]),
+        passes=sum(columns["passes"]),
+        decided_by=dict(sorted(Counter(entity["decided_by"] for entity in entities).items())),
+    )

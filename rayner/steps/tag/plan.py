@@ -22,11 +22,12 @@ from rayner.runs.storage import StoragePath, list_file_names, remove_file
 from rayner.text.json_records import check_format_version, record_from_json
 from rayner.text.segmentation import split_sentences
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 2: digests of the files of the plan
 UNITS_PER_PART = 1000
 _SLICE_SCHEMA = pa.schema(
     [
         ("unit", pa.int64()),
+        ("documents_sha256", pa.string()),
         ("doc_id", pa.string()),
         ("path", pa.string()),
         ("start", pa.int64()),
@@ -69,11 +70,13 @@ class Unit:
 
     slices: the slices of documents in the unit, in order.
     new_documents: the documents that begin in this unit. They are kept only until planning has written them.
+    documents_sha256: the digest of the unit's file of documents; empty until it is written.
     """
 
     number: int
     slices: list[DocumentSlice] = field(default_factory=list)
     new_documents: list[Document] = field(default_factory=list)
+    documents_sha256: str = ""
 
     @property
     def name(self) -> str:
@@ -96,6 +99,7 @@ class PlanSummary:
     ignored: files that are not texts, by suffix.
     empty: files without text.
     unknown_share: share of the characters that the small model does not know.
+    parts: the SHA-256 of each file of the plan, by name.
     """
 
     digest: str
@@ -105,6 +109,7 @@ class PlanSummary:
     unread: dict[str, str]
     empty: list[str]
     unknown_share: float
+    parts: dict[str, str]
     ignored: Mapping[str, IgnoredGroup] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -135,10 +140,10 @@ def write_plan_and_documents(corpus: str, unit_chars: int, out: StoragePath) -> 
         survey.units += 1
         part.append(unit)
         if len(part) == UNITS_PER_PART:
-            _write_part(part, out)
+            survey.plan_parts[_part_file(part[0].number)] = _write_part(part, out)
             part = []
     if part:
-        _write_part(part, out)
+        survey.plan_parts[_part_file(part[0].number)] = _write_part(part, out)
     # An interrupted attempt may have planned more units than this one.
     for name in list_file_names(out / "documents", "unit-", ".parquet"):
         if unit_number(name.removesuffix(".parquet")) >= survey.units:
@@ -149,17 +154,24 @@ def write_plan_and_documents(corpus: str, unit_chars: int, out: StoragePath) -> 
     return survey
 
 
-def iter_plan_parts(out: StoragePath) -> Iterator[list[Unit]]:
-    """Read the planned units in order, one part at a time."""
-    for name in list_file_names(out / "plan", "part-", ".parquet"):
-        rows = read_table(out / "plan" / name, _SLICE_SCHEMA).to_pylist()
+def iter_plan_parts(out: StoragePath, parts: Mapping[str, str]) -> Iterator[list[Unit]]:
+    """Read the planned units in order, one part at a time.
+
+    parts: the SHA-256 of each file of the plan, by name.
+    Raises DataError if a file is missing or damaged.
+    """
+    for name in sorted(parts):
+        rows = read_table(out / "plan" / name, _SLICE_SCHEMA, parts[name]).to_pylist()
         yield [_unit_from_rows(number, unit_rows) for number, unit_rows in groupby(rows, key=lambda row: row["unit"])]
 
 
-def read_unit_plan(name: str, out: StoragePath) -> Unit:
-    """Read the plan of one unit. Raises KeyError if no such unit was planned."""
+def read_unit_plan(name: str, out: StoragePath, parts: Mapping[str, str]) -> Unit:
+    """Read the plan of one unit. `parts` and errors are those of `iter_plan_parts`.
+
+    Raises KeyError if no such unit was planned.
+    """
     number = unit_number(name)
-    return _read_part(out / "plan" / _part_file(number))[number]
+    return _read_part(out / "plan" / _part_file(number), parts[_part_file(number)])[number]
 
 
 def unit_number(name: str) -> int:
@@ -167,9 +179,11 @@ def unit_number(name: str) -> int:
     return int(name.rpartition("-")[2])
 
 
-def find_changed_files(corpus: str, out: StoragePath) -> dict[str, str]:
+def find_changed_files(corpus: str, out: StoragePath, parts: Mapping[str, str]) -> dict[str, str]:
     """Compare the files of a corpus with its plan; return the changes by path (empty if nothing changed)."""
-    planned = (first for part in iter_plan_parts(out) for unit in part for first in unit.slices if first.start == 0)
+    planned = (
+        first for part in iter_plan_parts(out, parts) for unit in part for first in unit.slices if first.start == 0
+    )
     present = map_in_threads(_pair_file_with_digest, list_text_files(corpus))
     changes: dict[str, str] = {}
     before, now = next(planned, None), next(present, None)
@@ -246,34 +260,46 @@ def _pair_file_with_digest(file: TextFile) -> tuple[TextFile, str | None]:
     return file, document.sha256 if isinstance(document, Document) else None
 
 
+def write_documents(unit_name: str, documents: Iterable[Document], out: StoragePath) -> str:
+    """Write the documents that begin in a unit, and return the digest of the file."""
+    rows = [{**asdict(document), "n_chars": len(document.text)} for document in documents]
+    return write_table(pa.Table.from_pylist(rows, schema=DOCUMENT_SCHEMA), out / "documents" / f"{unit_name}.parquet")
+
+
 def _write_and_drop_documents(unit: Unit, out: StoragePath) -> Unit:
     """Write the documents that begin in a unit; return the unit without these documents to free memory."""
-    rows = [{**asdict(document), "n_chars": len(document.text)} for document in unit.new_documents]
-    write_table(pa.Table.from_pylist(rows, schema=DOCUMENT_SCHEMA), out / "documents" / f"{unit.name}.parquet")
-    return Unit(unit.number, unit.slices)
+    digest = write_documents(unit.name, unit.new_documents, out)
+    return Unit(unit.number, unit.slices, documents_sha256=digest)
 
 
 def _part_file(number: int) -> str:
     return f"part-{number // UNITS_PER_PART:06d}.parquet"
 
 
-def _write_part(part: list[Unit], out: StoragePath) -> None:
-    rows = [{"unit": unit.number, **asdict(document_slice)} for unit in part for document_slice in unit.slices]
-    write_table(pa.Table.from_pylist(rows, schema=_SLICE_SCHEMA), out / "plan" / _part_file(part[0].number))
+def _write_part(part: list[Unit], out: StoragePath) -> str:
+    rows = [
+        {"unit": unit.number, "documents_sha256": unit.documents_sha256, **asdict(document_slice)}
+        for unit in part
+        for document_slice in unit.slices
+    ]
+    return write_table(pa.Table.from_pylist(rows, schema=_SLICE_SCHEMA), out / "plan" / _part_file(part[0].number))
 
 
 # An actor reads many units of the same part one after another.
 @lru_cache(maxsize=1)
-def _read_part(path: StoragePath) -> dict[int, Unit]:
-    rows = read_table(path, _SLICE_SCHEMA).to_pylist()
+def _read_part(path: StoragePath, sha256: str) -> dict[int, Unit]:
+    rows = read_table(path, _SLICE_SCHEMA, sha256).to_pylist()
     return {
         number: _unit_from_rows(number, unit_rows) for number, unit_rows in groupby(rows, key=lambda row: row["unit"])
     }
 
 
 def _unit_from_rows(number: int, rows: Iterable[dict[str, Any]]) -> Unit:
-    names = [name for name in _SLICE_SCHEMA.names if name not in ("unit", "segment_ends")]
-    slices = [
-        DocumentSlice(**{name: row[name] for name in names}, segment_ends=tuple(row["segment_ends"])) for row in rows
-    ]
-    return Unit(number, slices)
+    names = [name for name in _SLICE_SCHEMA.names if name not in ("unit", "documents_sha256", "segment_ends")]
+    unit = Unit(number)
+    for row in rows:
+        unit.documents_sha256 = row["documents_sha256"]
+        unit.slices.append(
+            DocumentSlice(**{name: row[name] for name in names}, segment_ends=tuple(row["segment_ends"]))
+        )
+    return unit

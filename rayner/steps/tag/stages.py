@@ -20,12 +20,28 @@ from rayner.steps.tag.attempts import run_isolating_failures
 from rayner.steps.tag.llm_gate import Gate
 from rayner.steps.tag.not_finite import set_non_finite_aside
 from rayner.text.finite_predictions import find_non_finite_answer, find_non_finite_slm
-from rayner.text.predictions import GateDecision, SegmentPrediction, empty_prediction
+from rayner.text.predictions import GateDecision, LlmAnswer, SegmentPrediction, SlmPrediction, empty_prediction
 from rayner.text.segmentation import bounds_without_whitespace
 from rayner.text.spans import crop_spans
 
 if TYPE_CHECKING:
     from rayner.decoding.long_texts import TextRequest
+
+
+@dataclass(frozen=True)
+class Attempts:
+    """Where and for which job the stages note their attempts.
+
+    folder: the folder of the notes. If None, nothing is noted.
+    job: the id of the job.
+    """
+
+    folder: StoragePath | None = None
+    job: str = ""
+
+    def note_path(self, unit: str, stage: str) -> StoragePath | None:
+        """Return the path of the note of a unit in a stage, `slm` or `llm`."""
+        return None if self.folder is None else self.folder / f"{unit}.{stage}.json"
 
 
 @dataclass(frozen=True)
@@ -35,24 +51,29 @@ class UnitSegments:
     texts_sharing_examples: for each segment, the texts that share retrieved examples with it. If None, the LLM stage
         groups the segments of the unit itself.
     text_vectors: sentence vectors by text, if the small model computed them while it tagged.
+    slm_halvings, llm_halvings: how often the batches of the stage were halved because memory ran out.
+    documents_sha256: the digest of the file with the documents that begin in the unit, if it belongs to a corpus.
     """
 
     name: str
     segments: Sequence[SegmentPrediction]
     texts_sharing_examples: Sequence[tuple[str, ...]] | None = None
     text_vectors: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+    slm_halvings: int = 0
+    llm_halvings: int = 0
+    documents_sha256: str = ""
 
 
 class SlmStage:
     """The stage that adds the small model's predictions.
 
-    attempts_folder: see `PredictionJob`. If None, the stage does not isolate segments that crash the process.
+    attempts: where the stage notes its attempts. If None, it does not find segments that kill the process.
     """
 
-    def __init__(self, config: Config, run: Run, attempts_folder: StoragePath | None = None) -> None:
+    def __init__(self, config: Config, run: Run, attempts: Attempts | None = None) -> None:
         from rayner.steps.loading import load_tagger
 
-        self.attempts_folder = attempts_folder
+        self.attempts = attempts or Attempts()
         # The encoder computes its sentence vectors while it tags; retrieval reuses them.
         needs_vectors = config.llm.examples == "similar" and config.index.encoder == "slm"
         self.tagger = load_tagger(config, run, sentence_vectors=needs_vectors)
@@ -61,38 +82,44 @@ class SlmStage:
         """Add the small model's prediction to each segment. A segment that fails is set aside with its error."""
         bounds = [bounds_without_whitespace(segment.text) for segment in unit.segments]
         texts = [segment.text[start:end] for segment, (start, end) in zip(unit.segments, bounds, strict=True)]
-        predictions, errors = run_isolating_failures(
-            self.tagger.predict, texts, _attempt_path(self.attempts_folder, unit, "slm")
+        unit_predictions = run_isolating_failures(
+            self._predict, texts, self.attempts.note_path(unit.name, "slm"), self.attempts.job
         )
-        predictions, errors = set_non_finite_aside(predictions, errors, lambda _, slm: find_non_finite_slm(slm))
+        predictions, errors = set_non_finite_aside(
+            unit_predictions.predictions, unit_predictions.errors, lambda _, slm: find_non_finite_slm(slm)
+        )
         segments = []
         for segment, (start, end), prediction, error in zip(unit.segments, bounds, predictions, errors, strict=True):
             if prediction is None:
                 slm = empty_prediction(len(segment.text))
             else:
                 slm = prediction.pad(start, len(segment.text) - end)
-            segments.append(replace(segment, slm=slm, error=error))
+            segments.append(replace(segment, slm=slm, error=error and f"slm: {error}"))
         vectors = {
             text: prediction.sentence_vector
             for text, prediction in zip(texts, predictions, strict=True)
             if prediction and prediction.sentence_vector is not None
         }
-        return replace(unit, segments=segments, text_vectors=vectors)
+        return replace(unit, segments=segments, text_vectors=vectors, slm_halvings=unit_predictions.halvings)
+
+    def _predict(self, texts: Sequence[str], halvings: int) -> list[SlmPrediction]:
+        tagger = self.tagger.with_smaller_batches(2**halvings) if halvings else self.tagger
+        return tagger.predict(texts)
 
 
 class LlmStage:
     """The stage that adds the LLM's answers to the segments that the gate selects.
 
     gate: decides which segments the LLM is asked about. If None, it is asked about every segment.
-    attempts_folder: see `PredictionJob`. If None, the stage does not isolate segments that crash the process.
+    attempts: where the stage notes its attempts. If None, it does not find segments that kill the process.
     """
 
-    def __init__(self, config: Config, run: Run, gate: Gate | None, attempts_folder: StoragePath | None = None) -> None:
+    def __init__(self, config: Config, run: Run, gate: Gate | None, attempts: Attempts | None = None) -> None:
         from rayner.decoding.engine import make_engine
-        from rayner.decoding.long_texts import answer_texts
         from rayner.steps.loading import load_llm, load_retriever
 
-        self.gate, self.group_size, self.attempts_folder = gate, config.prompt.group, attempts_folder
+        self.gate, self.group_size, self.attempts = gate, config.prompt.group, attempts or Attempts()
+        self.max_chars, self.overlap = config.llm.max_chars, config.llm.overlap
         self.engine = make_engine(
             load_llm(config, run),
             config.llm.engine,
@@ -101,12 +128,23 @@ class LlmStage:
             batch_size=config.score.llm.batch_size,
         )
         self.retriever = load_retriever(config, run)
-        self.answer_texts = partial(
-            answer_texts,
-            self.engine,
+
+    def answer_texts(
+        self,
+        requests: Sequence["TextRequest"],
+        halvings: int = 0,
+        known_vectors: Mapping[str, npt.NDArray[np.float32]] | None = None,
+    ) -> list[LlmAnswer]:
+        """Return the LLM's answer to each request, in batches whose size was halved `halvings` times."""
+        from rayner.decoding.long_texts import answer_texts
+
+        return answer_texts(
+            self.engine.with_smaller_batches(2**halvings) if halvings else self.engine,
+            requests,
             retriever=self.retriever,
-            max_chars=config.llm.max_chars,
-            overlap=config.llm.overlap,
+            max_chars=self.max_chars,
+            overlap=self.overlap,
+            known_vectors=known_vectors,
         )
 
     def __call__(self, unit: UnitSegments) -> UnitSegments:
@@ -119,20 +157,23 @@ class LlmStage:
         )
         asked = [i for i, segment in enumerate(segments) if segment.gate and segment.gate.ask_llm]
         requests = [self.build_request(segments[i], groups[i]) for i in asked]
-        answers, errors = run_isolating_failures(
+        unit_answers = run_isolating_failures(
             partial(self.answer_texts, known_vectors=unit.text_vectors),
             requests,
-            _attempt_path(self.attempts_folder, unit, "llm"),
+            self.attempts.note_path(unit.name, "llm"),
+            self.attempts.job,
         )
         answers, errors = set_non_finite_aside(
-            answers, errors, lambda i, answer: find_non_finite_answer(answer, requests[i].stop_mask)
+            unit_answers.predictions,
+            unit_answers.errors,
+            lambda i, answer: find_non_finite_answer(answer, requests[i].stop_mask),
         )
         predicted = [replace(segment, gated=segment.error is None) for segment in segments]
         for i, answer, error in zip(asked, answers, errors, strict=True):
             start, end = bounds_without_whitespace(segments[i].text)
             llm = answer.pad(start, len(segments[i].text) - end) if answer else None
-            predicted[i] = replace(segments[i], llm=llm, error=error)
-        return replace(unit, segments=predicted)
+            predicted[i] = replace(segments[i], llm=llm, error=error and f"llm: {error}")
+        return replace(unit, segments=predicted, llm_halvings=unit_answers.halvings)
 
     def _decide_gate(self, segment: SegmentPrediction) -> GateDecision:
         if segment.error is not None or not segment.text.strip():
@@ -173,7 +214,3 @@ class LlmStage:
                 for i in members:
                     groups[i] = texts
         return groups
-
-
-def _attempt_path(folder: StoragePath | None, unit: UnitSegments, stage: str) -> StoragePath | None:
-    return None if folder is None else folder / f"{unit.name}.{stage}.json"

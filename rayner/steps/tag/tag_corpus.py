@@ -1,11 +1,13 @@
 """Step tag_corpus: tag a corpus with a trained run.
 
 First, the texts are read, planned and copied (`plan.py`). Then actors tag the units in any order. The files of a unit
-are written under temporary names and then renamed, so a file that exists is complete. At the end, the tables are
-compared with the plan (`audit.py`). After an interruption, the same call tags the missing units and produces the same
-files.
+are written under temporary names and then renamed, and the record of the unit is written last. At the end, the tables
+are compared with the plan (`audit.py`). After an interruption, the same call checks the finished units (`recovery.py`),
+tags the missing and the damaged ones, and produces the same files.
 """
 
+import uuid
+from collections.abc import Container
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -20,17 +22,26 @@ from rayner.corpus.ignored_files import ignored_groups_from_json, ignored_groups
 from rayner.corpus.reading import require_corpus
 from rayner.corpus.run_record import CorpusCounts, RunRecord, write_run_record
 from rayner.corpus.tables import TABLE_NAMES
-from rayner.errors import ConfigError, TooManySetAsideError
+from rayner.corpus.unit_records import RECORD_FOLDER, digest_unit_records, list_recorded_units, read_unit_record
+from rayner.errors import ConfigError, DataError, TooManySetAsideError
 from rayner.fusion.artifact import TunedFusion
 from rayner.runs.lock import hold_lock
 from rayner.runs.progress import Progress, log
 from rayner.runs.run_folder import Run, file_sha256
-from rayner.runs.storage import StoragePath, list_file_names, remove_temporary_files, storage_path
+from rayner.runs.storage import StoragePath, list_file_names, remove_folder, remove_temporary_files, storage_path
 from rayner.steps.fusion_rules import load_chosen_rule, read_tuned_fusion
 from rayner.steps.tag.actors import PredictionJob, predict_units
 from rayner.steps.tag.audit import verify_tagged_corpus
 from rayner.steps.tag.llm_gate import Gate
-from rayner.steps.tag.plan import PlanSummary, find_changed_files, iter_plan_parts, write_plan_and_documents
+from rayner.steps.tag.plan import (
+    PlanSummary,
+    find_changed_files,
+    iter_plan_parts,
+    survey_corpus,
+    write_plan_and_documents,
+)
+from rayner.steps.tag.recovery import find_finished_units, forget_damaged_plan, forget_outdated_steps
+from rayner.steps.tag.stages import Attempts
 from rayner.steps.tag.units import fuse_and_write_unit, read_unit_by_name
 
 _MAX_UNKNOWN_SHARE = 0.05  # with more unknown characters, the model was probably trained on another script
@@ -75,7 +86,8 @@ def tag_corpus(config: Config, run: Run) -> dict[str, Any]:
     if share > config.tag.max_set_aside:
         raise TooManySetAsideError(
             f"{out}: done, but {counts.set_aside} of {counts.segments} segments were set aside "
-            f"({share:.2%}; allowed: {config.tag.max_set_aside:.2%}); see the column `error` of segments"
+            f"({share:.2%}; allowed: {config.tag.max_set_aside:.2%}); see the column `error` of segments, and try them "
+            "again with --retry-set-aside"
         )
     return Run(out).step_result("tag_corpus")
 
@@ -85,18 +97,22 @@ def _tag_and_write_record(config: Config, run: Run, corpus: str, out: StoragePat
     tagged, run_inputs = Run(out), collect_manifest_inputs(config, run)
     plan = _load_or_write_plan(config, run, corpus, tagged, run_inputs)
     all_inputs = {"corpus": plan.digest, **run_inputs}
+    finished = find_finished_units(out, plan, json_digest(all_inputs))
+    forget_outdated_steps(tagged, has_all_units=len(finished) == plan.units)
 
     def tag_and_verify() -> dict[str, Any]:
         fusion = read_tuned_fusion(run)
-        _tag_missing_units(config, run, out, fusion, plan)
-        for table in (*TABLE_NAMES, "plan", "attempts"):
+        _tag_missing_units(config, run, out, fusion, plan, finished, json_digest(all_inputs))
+        remove_folder(out / "attempts")
+        for table in (*TABLE_NAMES, RECORD_FOLDER, "plan", "steps"):
             remove_temporary_files(out / table)
         return {
             "counts": asdict(verify_tagged_corpus(out, plan)),
+            "records_sha256": digest_unit_records(out, list_recorded_units(out)),
             "unread": plan.unread,
             "ignored": ignored_groups_to_json(plan.ignored),
             "empty": plan.empty,
-            "changed": find_changed_files(corpus, out),
+            "changed": find_changed_files(corpus, out, plan.parts),
             "rule": load_chosen_rule(fusion).summary(),
             "inputs": all_inputs,
         }
@@ -110,19 +126,21 @@ def _tag_and_write_record(config: Config, run: Run, corpus: str, out: StoragePat
 
 
 def _export_evahan(out: StoragePath) -> dict[str, Any]:
-    return asdict(export_corpus(out, out / "evahan", EXPORT_FORMATS["evahan"], keep_existing=True))
+    return asdict(export_corpus(out, out / "evahan", EXPORT_FORMATS["evahan"]))
 
 
-def _load_or_write_plan(config: Config, run: Run, corpus: str, out_run: Run, run_inputs: dict[str, Any]) -> PlanSummary:
-    """Return the plan; write it first if it does not exist. Raises ConfigError if the folder holds another corpus."""
-    out = out_run.root
+def _load_or_write_plan(config: Config, run: Run, corpus: str, tagged: Run, run_inputs: dict[str, Any]) -> PlanSummary:
+    """Return the plan; write it first if it does not exist or is damaged.
+
+    Raises ConfigError if the folder holds another corpus.
+    """
+    out = tagged.root
 
     def read_and_plan() -> dict[str, Any]:
         # This import loads torch, which the rest of this process does not need.
         from rayner.steps.loading import load_known_characters
 
-        if list_file_names(out / "segments", "", ".parquet"):
-            raise ConfigError(f"{out}: holds a tagged corpus without a plan; choose another out=")
+        _require_no_other_corpus(corpus, config.score.unit_chars, out, run_inputs)
         log.info("tag: reads %s", corpus)
         survey = write_plan_and_documents(corpus, config.score.unit_chars, out)
         return PlanSummary(
@@ -134,12 +152,13 @@ def _load_or_write_plan(config: Config, run: Run, corpus: str, out_run: Run, run
             ignored=survey.ignored.groups,
             empty=survey.empty,
             unknown_share=round(survey.compute_unknown_char_share(load_known_characters(config, run)), 4),
+            parts=survey.plan_parts,
         ).to_json()
 
-    planned_before = out_run.is_done_with_same_inputs("plan", run_inputs)
-    plan = PlanSummary.from_json(out_run.run_step("plan", run_inputs, read_and_plan), str(out))
+    planned_before = forget_damaged_plan(tagged) and tagged.is_done_with_same_inputs("plan", run_inputs)
+    plan = PlanSummary.from_json(tagged.run_step("plan", run_inputs, read_and_plan), str(out))
     if planned_before:
-        _require_same_corpus(corpus, out)
+        _require_same_corpus(corpus, out, plan)
     if plan.unknown_share > _MAX_UNKNOWN_SHARE:
         log.info(
             "tag: the small model does not know %.1f%% of the corpus' characters; was it trained on text in the "
@@ -148,9 +167,32 @@ def _load_or_write_plan(config: Config, run: Run, corpus: str, out_run: Run, run
     return plan
 
 
-def _require_same_corpus(corpus: str, out: StoragePath) -> None:
+def _require_no_other_corpus(corpus: str, unit_chars: int, out: StoragePath, run_inputs: dict[str, Any]) -> None:
+    """Raise ConfigError if the folder, which has no usable plan, holds tables of anything else than this corpus.
+
+    Otherwise planning would replace the copied documents of another corpus.
+    """
+    units = list_recorded_units(out)
+    if not units:
+        if list_file_names(out / "segments", "", ".parquet"):
+            raise ConfigError(f"{out}: holds a tagged corpus without a plan; choose another out=")
+        return
+    inputs = json_digest({"corpus": survey_corpus(corpus, unit_chars).digest, **run_inputs})
+    for name in units:
+        try:
+            record = read_unit_record(out, name)
+        except DataError:
+            continue  # damaged
+        if record.inputs != inputs:
+            raise ConfigError(
+                f"{out}: its plan is damaged, and the tagged units were made from another corpus or other settings: "
+                "take another out=, or start over beside it with --fresh"
+            )
+
+
+def _require_same_corpus(corpus: str, out: StoragePath, plan: PlanSummary) -> None:
     """Raise ConfigError if the corpus differs from the planned one. The message names some of the changed files."""
-    changes = find_changed_files(corpus, out)
+    changes = find_changed_files(corpus, out, plan.parts)
     if changes:
         listed = "; ".join(f"{path} {change}" for path, change in list(changes.items())[:_MAX_FILES_IN_MESSAGE])
         raise ConfigError(
@@ -159,24 +201,35 @@ def _require_same_corpus(corpus: str, out: StoragePath) -> None:
         )
 
 
-def _tag_missing_units(config: Config, run: Run, out: StoragePath, fusion: TunedFusion, plan: PlanSummary) -> None:
-    """Tag the units whose file in `segments` does not exist yet."""
-    done = {name.removesuffix(".parquet") for name in list_file_names(out / "segments", "unit-", ".parquet")}
-    if done:
-        log.info("tag: %d of %d units are there already", len(done), plan.units)
-    n_chars = sum(unit.n_chars for part in iter_plan_parts(out) for unit in part if unit.name not in done)
-    progress = Progress("tag", n_chars, "characters")
+def _tag_missing_units(
+    config: Config,
+    run: Run,
+    out: StoragePath,
+    fusion: TunedFusion,
+    plan: PlanSummary,
+    finished: Container[str],
+    inputs: str,
+) -> None:
+    """Tag the units that are not finished."""
+    missing_chars = n_finished = 0
+    for part in iter_plan_parts(out, plan.parts):
+        n_finished += sum(unit.name in finished for unit in part)
+        missing_chars += sum(unit.n_chars for unit in part if unit.name not in finished)
+    if n_finished:
+        log.info("tag: %d of %d units are there already", n_finished, plan.units)
+    progress = Progress("tag", missing_chars, "characters")
+    rule, calibration = load_chosen_rule(fusion), fusion.calibration
     job = PredictionJob(
         config,
         run,
         build_gate(config, fusion),
-        out / "attempts",
-        read_unit=partial(read_unit_by_name, out=out),
-        write_unit=partial(fuse_and_write_unit, out=out, rule=load_chosen_rule(fusion), calibration=fusion.calibration),
+        Attempts(out / "attempts", uuid.uuid4().hex),
+        read_unit=partial(read_unit_by_name, out=out, plan_parts=plan.parts),
+        write_unit=partial(fuse_and_write_unit, out=out, rule=rule, calibration=calibration, inputs=inputs),
     )
     # Read one part of the plan at a time, so that neither Ray nor this process holds the names of all units.
-    for part in iter_plan_parts(out):
-        for amount in predict_units([unit.name for unit in part if unit.name not in done], job):
+    for part in iter_plan_parts(out, plan.parts):
+        for amount in predict_units([unit.name for unit in part if unit.name not in finished], job):
             progress.advance(amount)
 
 
@@ -200,5 +253,6 @@ def _make_run_record(config: Config, run: Run, facts: dict[str, Any]) -> RunReco
         ignored=ignored_groups_from_json(facts.get("ignored", {})),
         empty=facts["empty"],
         changed=facts["changed"],
+        records_sha256=facts["records_sha256"],
         seconds=facts["seconds"],
     )

@@ -1,5 +1,7 @@
 """Read a unit from the plan and the copied documents, and write its rows of the output tables."""
 
+from collections import Counter
+from collections.abc import Mapping
 from functools import lru_cache
 
 import pyarrow as pa
@@ -14,8 +16,9 @@ from rayner.corpus.tables import (
     read_table,
     write_table,
 )
+from rayner.corpus.unit_records import UnitCounts, UnitRecord, write_unit_record
 from rayner.fusion.calibration import Calibration
-from rayner.fusion.fused_entities import FusedEntity
+from rayner.fusion.fused_entities import FusedEntity, slm_entities
 from rayner.fusion.fusion_rule import FusionRule
 from rayner.runs.storage import StoragePath
 from rayner.steps.tag.plan import Unit, read_unit_plan
@@ -23,47 +26,73 @@ from rayner.steps.tag.stages import UnitSegments
 from rayner.text.predictions import SegmentPrediction, empty_prediction
 
 
-def read_unit_by_name(name: str, out: StoragePath) -> UnitSegments:
-    """Find a unit in the plan and read its segments. See `read_unit` for the errors."""
-    return read_unit(read_unit_plan(name, out), out)
+def read_unit_by_name(name: str, out: StoragePath, plan_parts: Mapping[str, str]) -> UnitSegments:
+    """Find a unit in the plan and read its segments. See `read_unit_plan` and `read_unit` for the errors."""
+    return read_unit(read_unit_plan(name, out, plan_parts), out, plan_parts)
 
 
-def read_unit(unit: Unit, out: StoragePath) -> UnitSegments:
-    """Read the segments of a planned unit. Raises RuntimeError if a copied text differs from the planned text."""
+def read_unit(unit: Unit, out: StoragePath, plan_parts: Mapping[str, str]) -> UnitSegments:
+    """Read the segments of a planned unit.
+
+    Raises DataError if a file of documents is damaged, and RuntimeError if a text differs from the planned text.
+    """
     segments: list[SegmentPrediction] = []
     for document_slice in unit.slices:
         doc_id = document_slice.doc_id
-        text = _read_texts_by_doc_id(out, Unit(document_slice.documents_unit).name)[doc_id]
+        documents_unit = Unit(document_slice.documents_unit).name
+        digest = (
+            unit.documents_sha256
+            if documents_unit == unit.name
+            else read_unit_plan(documents_unit, out, plan_parts).documents_sha256
+        )
+        text = _read_texts_by_doc_id(out, documents_unit, digest)[doc_id]
         if document_slice.start == 0 and sha256_of_text(text) != document_slice.sha256:
             raise RuntimeError(f"{out}: the text of {doc_id} in the table `documents` is not the one that was planned")
         segments += [
             SegmentPrediction(doc_id, start, end, text[start:end], empty_prediction())
             for start, end in document_slice.segment_bounds()
         ]
-    return UnitSegments(unit.name, segments)
+    return UnitSegments(unit.name, segments, documents_sha256=unit.documents_sha256)
 
 
 # Consecutive units may hold slices of the same long document.
 @lru_cache(maxsize=2)
-def _read_texts_by_doc_id(out: StoragePath, unit_name: str) -> dict[str, str]:
-    table = read_table(out / "documents" / f"{unit_name}.parquet", DOCUMENT_SCHEMA)
+def _read_texts_by_doc_id(out: StoragePath, unit_name: str, sha256: str) -> dict[str, str]:
+    table = read_table(out / "documents" / f"{unit_name}.parquet", DOCUMENT_SCHEMA, sha256)
     return dict(zip(table["doc_id"].to_pylist(), table["text"].to_pylist(), strict=True))
 
 
-def fuse_and_write_unit(unit: UnitSegments, out: StoragePath, rule: FusionRule, calibration: Calibration) -> int:
+def fuse_and_write_unit(
+    unit: UnitSegments, out: StoragePath, rule: FusionRule, calibration: Calibration, inputs: str
+) -> int:
     """Fuse the predictions of a unit, write its entities and segments, and return its number of characters.
 
-    The file of segments is written last, so if this file exists, the unit is done.
+    The record of the unit is written last, so if it exists, the unit is done.
+
+    inputs: the digest of everything that the tags depend on.
     """
     entity_rows: list[EntityRow] = []
     for segment in unit.segments:
-        for entity in rule.decide(segment) if segment.error is None else ():
-            entity_rows.append(_entity_row(segment, entity, calibration.score(entity)))
+        # Where a model failed, the small model's entities are kept; it has none if it failed itself.
+        entities = rule.decide(segment) if segment.error is None else slm_entities(segment.slm)
+        entity_rows += [_entity_row(segment, entity, calibration.score(entity)) for entity in entities]
     segment_rows = [_segment_row(segment) for segment in unit.segments]
     file = f"{unit.name}.parquet"
-    write_table(pa.Table.from_pylist(entity_rows, schema=ENTITY_SCHEMA), out / "entities" / file)
-    write_table(pa.Table.from_pylist(segment_rows, schema=SEGMENT_SCHEMA), out / "segments" / file)
-    return sum(len(segment.text) for segment in unit.segments)
+    files = {
+        "documents": unit.documents_sha256,
+        "entities": write_table(pa.Table.from_pylist(entity_rows, schema=ENTITY_SCHEMA), out / "entities" / file),
+        "segments": write_table(pa.Table.from_pylist(segment_rows, schema=SEGMENT_SCHEMA), out / "segments" / file),
+    }
+    counts = UnitCounts(
+        segments=len(segment_rows),
+        characters=sum(len(segment.text) for segment in unit.segments),
+        gated=sum(row["gated"] for row in segment_rows),
+        set_aside=sum(row["error"] is not None for row in segment_rows),
+        passes=sum(row["passes"] for row in segment_rows),
+        decided_by=dict(sorted(Counter(row["decided_by"] for row in entity_rows).items())),
+    )
+    write_unit_record(out, UnitRecord(unit.name, inputs, files, counts, unit.slm_halvings, unit.llm_halvings))
+    return counts.characters
 
 
 def _entity_row(segment: SegmentPrediction, entity: FusedEntity, score: float | None) -> EntityRow:

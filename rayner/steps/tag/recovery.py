@@ -1,0 +1,189 @@
+"""Find out what an interrupted job has finished, and repair what was damaged since.
+
+A unit is finished if its record exists and its files have the recorded digests. A damaged unit is tagged again. A
+damaged copy of documents is made again from the corpus. Every repair is named in the log.
+"""
+
+import hashlib
+from collections.abc import Iterator
+
+from rayner.config.settings import Config
+from rayner.corpus.reading import Document, map_in_threads, read_document_or_problem
+from rayner.corpus.text_files import TextFile
+from rayner.corpus.unit_records import (
+    UnitRecord,
+    list_recorded_units,
+    read_unit_record,
+    record_path,
+)
+from rayner.errors import ConfigError, DamagedFileError, DataError
+from rayner.runs.lock import hold_lock
+from rayner.runs.progress import log
+from rayner.runs.run_folder import Run
+from rayner.runs.storage import StoragePath, remove_file
+from rayner.steps.tag.attempts import keep_halvings
+from rayner.steps.tag.plan import PlanSummary, Unit, iter_plan_parts, write_documents
+from rayner.steps.tag.stages import Attempts
+
+TAGGING_STEPS = ("tag_corpus", "evahan")  # the steps whose manifests depend on the units
+
+
+def find_finished_units(out: StoragePath, plan: PlanSummary, inputs: str) -> set[str]:
+    """Return the names of the units that are finished and undamaged.
+
+    Damaged copies of documents are made again. The records of damaged units are removed, so that the units are tagged
+    again.
+
+    Args:
+        out: The folder of the tagged corpus.
+        plan: The plan.
+        inputs: The digest of everything that the tags depend on.
+
+    Raises:
+        ConfigError: A unit was made from other inputs.
+        DataError: A damaged copy cannot be made again, because the corpus has changed.
+
+    """
+    finished = set()
+    for record, problem in map_in_threads(lambda unit: _check_unit(unit, out), _iter_repaired_units(out, plan)):
+        if problem:
+            log.warning("tag: %s: the unit is tagged again", problem)
+        elif record is not None:
+            if record.inputs != inputs:
+                raise ConfigError(
+                    f"{out}: {record.unit} was made from other inputs: take another out=, or start over beside it with "
+                    "--fresh"
+                )
+            finished.add(record.unit)
+    for name in set(list_recorded_units(out)) - finished:
+        forget_unit(out, name)
+    return finished
+
+
+def forget_damaged_plan(tagged: Run) -> bool:
+    """Remove the plan's manifest if the plan cannot be used, so that it is made again. Return whether it can be used.
+
+    Raises ConfigError if another version of rayner wrote the plan.
+    """
+    out = tagged.root
+    try:
+        if not tagged.has_step("plan"):
+            return False
+        plan = PlanSummary.from_json(tagged.step_result("plan"), str(out))
+        for _ in iter_plan_parts(out, plan.parts):
+            pass
+    except DataError as error:
+        log.warning("tag: %s: the plan is made again from the corpus", error)
+        tagged.forget_step("plan")
+        return False
+    return True
+
+
+def forget_outdated_steps(tagged: Run, *, has_all_units: bool) -> None:
+    """Remove the manifests of tagging that do not hold any more: units are missing, or the manifest is damaged."""
+    for step in TAGGING_STEPS:
+        try:
+            is_outdated = tagged.has_step(step) and not has_all_units
+            if tagged.has_step(step):
+                tagged.step_result(step)
+        except DamagedFileError as error:
+            log.warning("tag: %s: the step is done again", error)
+            is_outdated = True
+        if is_outdated:
+            tagged.forget_step(step)
+
+
+def _iter_repaired_units(out: StoragePath, plan: PlanSummary) -> Iterator[Unit]:
+    for part in iter_plan_parts(out, plan.parts):
+        for unit, is_intact in map_in_threads(lambda unit: (unit, _has_intact_documents(unit, out)), part):
+            if not is_intact:
+                _restore_documents(unit, out)
+            yield unit
+
+
+def _check_unit(unit: Unit, out: StoragePath) -> tuple[UnitRecord | None, str]:
+    """Return a unit's record, or None if it is not finished, and what is wrong with its files, or ""."""
+    if not record_path(out, unit.name).exists():
+        return None, ""
+    try:
+        record = read_unit_record(out, unit.name)
+    except DataError as error:
+        return None, str(error)
+    for table, digest in (record.files | {"documents": unit.documents_sha256}).items():
+        path = out / table / f"{unit.name}.parquet"
+        if digest != record.files.get(table) or _file_digest(path) != digest:
+            return record, f"{path}: expected the file that was written, found none or another content"
+    return record, ""
+
+
+def _file_digest(path: StoragePath) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+def _has_intact_documents(unit: Unit, out: StoragePath) -> bool:
+    return _file_digest(out / "documents" / f"{unit.name}.parquet") == unit.documents_sha256
+
+
+def _restore_documents(unit: Unit, out: StoragePath) -> None:
+    """Copy the documents that begin in a unit again from the corpus. Raises DataError if one has changed."""
+    path = out / "documents" / f"{unit.name}.parquet"
+    log.warning("tag: %s: expected the copy that was planned, found none or another content: copied again", path)
+    documents = []
+    for part in (part for part in unit.slices if part.start == 0):
+        document = read_document_or_problem(TextFile(part.doc_id, part.path))[1]
+        if not isinstance(document, Document) or document.sha256 != part.sha256:
+            raise DataError(
+                f"{path}: is damaged, and cannot be made again because {part.path} has changed: restore one of the two "
+                "files, or start over beside this corpus with --fresh"
+            )
+        documents.append(document)
+    if write_documents(unit.name, documents, out) != unit.documents_sha256:
+        raise DataError(
+            f"{path}: was damaged, and this version of pyarrow writes it differently: restore the file, or start over "
+            "beside this corpus with --fresh"
+        )
+
+
+def forget_unit(out: StoragePath, name: str) -> None:
+    """Remove the record of a unit, so that it is tagged again, in batches of the same size as before."""
+    try:
+        record: UnitRecord | None = read_unit_record(out, name)
+    except DataError:
+        record = None
+    if record is not None:
+        attempts = Attempts(out / "attempts")
+        for stage, halvings in (("slm", record.slm_halvings), ("llm", record.llm_halvings)):
+            note_path = attempts.note_path(name, stage)
+            if halvings and note_path is not None:
+                keep_halvings(note_path, halvings)
+    remove_file(record_path(out, name))
+
+
+def forget_set_aside_units(config: Config, run: Run) -> None:
+    """Make the next call of `tag_corpus` tag the units again that hold segments which were set aside."""
+    from rayner.steps.tag.tag_corpus import output_folder  # tag_corpus imports this module
+
+    out = output_folder(config, run)
+    if not out.exists():
+        return
+    with hold_lock(out):
+        names = [name for name in list_recorded_units(out) if _count_set_aside(out, name)]
+        log.info("tag: %d units hold segments that were set aside and are tried again", len(names))
+        if not names:
+            return
+        # From here on the corpus counts as unfinished, so an interruption leaves nothing that seems complete.
+        for step in TAGGING_STEPS:
+            Run(out).forget_step(step)
+        remove_file(out / "run.json")
+        for name in names:
+            remove_file(record_path(out, name))
+
+
+def _count_set_aside(out: StoragePath, name: str) -> int:
+    try:
+        return read_unit_record(out, name).counts.set_aside
+    except DataError:
+        return 0  # it is damaged, so it is tagged again anyway
