@@ -48,7 +48,10 @@ def test_a_damaged_file_is_one_line_naming_it_what_was_found_and_what_to_do(tmp_
 
 def test_the_caller_may_say_what_to_do(tmp_path):
     (tmp_path / "a.json").write_bytes(b"")
-    with pytest.raises(DamagedFileError, match=r"a\.json: .*an empty file: the file is damaged; rerun the job$"):
+    with pytest.raises(
+        DamagedFileError,
+        match=r"a\.json: .*an empty file: the file is damaged; restore it from a backup, or rerun the job$",
+    ):
         read_json(tmp_path / "a.json", "rerun the job")
 
 

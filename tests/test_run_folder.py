@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from rayner.errors import ConfigError
+from rayner.errors import ConfigError, DamagedFileError
 from rayner.runs.run_folder import Run, file_sha256, folder_sha256, model_digest, read_json, replace_folder, write_json
 from rayner.runs.step_manifest import StepManifest
 
@@ -232,23 +232,41 @@ def test_the_digest_of_a_file_is_its_sha_256(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("content", "error", "found"),
     [
-        {"inputs": {}, "facts": {}}, {}, [],
-        {"format_version": 2, "inputs": {}, "result": {}}, {"format_version": 1, "inputs": {}},
+        ({"inputs": {}, "facts": {}}, ConfigError, "expected format_version 1, found a file without one"),
+        ({}, ConfigError, "expected format_version 1, found a file without one"),
+        ([], DamagedFileError, "expected a step's manifest, found a list"),
+        ({"format_version": 2, "inputs": {}, "result": {}}, ConfigError, "expected format_version 1, found version 2"),
+        ({"format_version": 1, "inputs": {}}, DamagedFileError, "expected the key result, found none"),
+        (
+            {"format_version": 1, "inputs": {}, "result": []},
+            DamagedFileError,
+            "result: expected an object, found a list",
+        ),
     ],
-)  # fmt: skip
-def test_a_manifest_of_another_format_is_refused_saying_what_to_do(run, content):
+)
+def test_a_manifest_of_another_format_is_refused_saying_what_to_do(run, content, error, found):
     write_json(run.path("steps", "a.json"), content)
     for call in (
         lambda: run.step_result("a"),
         lambda: run.run_step("a", {}, dict),
         lambda: run.digest_step_manifest("a"),
     ):
-        with pytest.raises(
-            ConfigError, match=r"a\.json: expected a step's manifest of format_version 1, found .*--fresh"
-        ):
+        with pytest.raises(error, match=rf"a\.json: {found}.*--fresh"):
             call()
+
+
+def test_types_and_digest_of_a_result_are_checked(run):
+    run.run_step("data", {}, lambda: {"types": ["NR", "NS"], "digest": 7})
+    assert run.entity_types() == ("NR", "NS")
+    with pytest.raises(DamagedFileError, match=r"data\.json: result\.digest: expected a text, found the number 7: "):
+        run.result_digest("data")
+    run.run_step("score", {}, dict)
+    with pytest.raises(DamagedFileError, match=r"score\.json: result\.digest: expected a value, found none: .*--fresh"):
+        run.result_digest("score")
+    with pytest.raises(ConfigError, match="train_slm is not done"):
+        run.result_digest("train_slm")
 
 
 def test_a_manifest_is_the_same_after_it_was_written_and_read():

@@ -21,7 +21,7 @@ def measure_f1_differences(setup: BenchmarkSetup) -> list[BenchmarkRow]:
     config, run = setup.config, setup.run
     group, share, seed = config.bench.prompt_group, config.bench.gate_share, config.seed
     unit = score_with_slm(config, run, UnitSegments("test", score.read_unpredicted_segments(run, "test")))
-    types = run.step_result("data")["types"]
+    types = run.entity_types()
     gold = [segment.gold for segment in unit.segments]
     group_sizes = (1, *sorted({4, group} - {1}))
     answered = {size: _answer_with_shared_examples(setup, unit, size) for size in group_sizes}

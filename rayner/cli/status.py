@@ -8,9 +8,9 @@ import time
 from typing import Any
 
 from rayner.cli.help_examples import parser_kwargs_with_examples
-from rayner.errors import ConfigError, DataError
+from rayner.errors import ConfigError
 from rayner.runs.json_files import read_json
-from rayner.runs.status import STATUS_FILE, JobStatus, format_status, status_from_json
+from rayner.runs.status import STATUS_FILE, STATUS_REMEDY, JobStatus, format_status, status_from_json
 from rayner.runs.storage import StoragePath, storage_path
 
 _HOME = "\x1b[H\x1b[2J"  # moves the cursor home and clears the screen
@@ -55,12 +55,8 @@ def run(args: argparse.Namespace) -> None:
 
 
 def read_run_status(folder: StoragePath) -> JobStatus:
-    """Read the status in a run folder. Raises ConfigError if there is none, DataError if the file is invalid."""
+    """Read the status in a run folder. Raises ConfigError if there is none, DamagedFileError if it is damaged."""
     try:
-        value = read_json(folder / STATUS_FILE)
-        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair, such as "\ud800", cannot be printed
-        return status_from_json(value, str(folder / STATUS_FILE))
+        return status_from_json(read_json(folder / STATUS_FILE, STATUS_REMEDY), str(folder / STATUS_FILE))
     except FileNotFoundError:
         raise ConfigError(f"{folder}: expected the run folder of a job, found no {STATUS_FILE} in it") from None
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{folder / STATUS_FILE}: expected JSON, found: {error}") from None

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rayner.corpus.ignored_files import IgnoredGroup
-from rayner.errors import ConfigError
 from rayner.runs.json_files import read_json, write_json
 from rayner.runs.storage import StoragePath
-from rayner.text.json_records import check_format_version, record_from_json, record_to_json
+from rayner.text.json_records import parse_record, record_to_json
 
 FORMAT_VERSION = 1
 RUN_RECORD_FILE = "run.json"
+_REMEDY = "rerun the job that tagged the corpus"
 
 
 @dataclass(frozen=True)
@@ -73,13 +73,13 @@ class RunRecord:
 
     @classmethod
     def from_json(cls, content: dict[str, Any], path: str = RUN_RECORD_FILE) -> "RunRecord":
-        """Build a record from what `to_json` returned. Raises ConfigError if the format version or the keys differ."""
-        check_format_version(content, FORMAT_VERSION, path, "use that version, or tag the corpus again")
-        fields = {key: value for key, value in content.items() if key != "format_version"}
-        try:
-            return record_from_json(cls, fields)
-        except TypeError as error:
-            raise ConfigError(f"{path}: expected the keys of a tagging record, found others ({error})") from None
+        """Build a record from what `to_json` returned.
+
+        Raises ConfigError if the format version differs, DamagedFileError if the keys or the types of values do.
+        """
+        return parse_record(
+            cls, content, path, expected="the record of a tagged corpus", remedy=_REMEDY, format_version=FORMAT_VERSION
+        )
 
 
 def write_run_record(tagged: StoragePath, record: RunRecord) -> None:
@@ -88,6 +88,10 @@ def write_run_record(tagged: StoragePath, record: RunRecord) -> None:
 
 
 def read_run_record(tagged: StoragePath) -> RunRecord:
-    """Read `run.json` of a tagged corpus. Raises ConfigError if its format differs, OSError if it is missing."""
+    """Read `run.json` of a tagged corpus.
+
+    Raises ConfigError if another version of rayner wrote it, DamagedFileError if it is damaged, OSError if it is
+    missing.
+    """
     path = tagged / RUN_RECORD_FILE
-    return RunRecord.from_json(read_json(path), str(path))
+    return RunRecord.from_json(read_json(path, _REMEDY), str(path))

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rayner.evaluation.metrics import IntervalScore, Score
-from rayner.text.json_records import check_format_version, record_from_json, record_to_json
+from rayner.text.json_records import parse_record, record_to_json
 
 EVALUATION_FORMAT_VERSION = 1
+EVALUATION_REMEDY = "rerun the job of that run, which writes it again"
 Interval = tuple[float, float]
 PlainSpan = tuple[int, int, str]  # start, end, type
 
@@ -206,18 +207,19 @@ class Evaluation:
         return {**empty_evaluation(), **record_to_json(self)}
 
     @classmethod
-    def from_json(cls, tree: Mapping[str, Any], source: object) -> "Evaluation | None":
+    def from_json(cls, tree: Any, source: object) -> "Evaluation | None":  # noqa: ANN401 - any JSON value
         """Read what `to_json` or `empty_evaluation` returned; None if there were no test sentences.
 
         source: the file, for the message.
 
-        Raises ConfigError if another version of the format wrote the file.
+        Raises ConfigError if another version of the format wrote the file, DamagedFileError if the file is damaged.
         """
-        check_format_version(
-            tree, EVALUATION_FORMAT_VERSION, source, "rerun the job of that run, which writes it again"
-        )
-        fields = {key: value for key, value in tree.items() if key != "format_version"}
-        return record_from_json(cls, fields) if fields else None
+        if tree == empty_evaluation():
+            return None
+        return parse_record(
+            cls, tree, source, expected="an evaluation", remedy=EVALUATION_REMEDY,
+            format_version=EVALUATION_FORMAT_VERSION,
+        )  # fmt: skip
 
 
 def empty_evaluation() -> dict[str, Any]:

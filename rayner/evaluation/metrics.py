@@ -5,6 +5,7 @@
 - Intervals: percentile bootstrap over sentences. It is paired if two systems answer the same sentences.
 """
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from rayner.text.json_records import record_from_json
 from rayner.text.spans import Span
 from rayner.text.tags import OUTSIDE
 
@@ -56,7 +58,8 @@ class Score:
     @classmethod
     def from_json(cls, tree: Mapping[str, Any]) -> Self:
         """Build the score from what `to_json` returned."""
-        return cls(tree["right"], tree["predicted"], tree["gold"])
+        names = [field.name for field in dataclasses.fields(cls)]  # the others are computed from these
+        return record_from_json(cls, {name: tree[name] for name in names if name in tree})
 
 
 @dataclass(frozen=True)
@@ -68,12 +71,6 @@ class IntervalScore(Score):
     def to_json(self) -> dict[str, Any]:
         """Return precision, recall, F1, the counts and the interval by name."""
         return {**super().to_json(), "interval": list(self.interval)}
-
-    @classmethod
-    def from_json(cls, tree: Mapping[str, Any]) -> Self:
-        """Build the score from what `to_json` returned."""
-        low, high = tree["interval"]
-        return cls(tree["right"], tree["predicted"], tree["gold"], (low, high))
 
 
 def count_entities(

@@ -11,9 +11,10 @@ from rayner.fusion.fusion_rule import FusionRule
 from rayner.fusion.region_rule import RegionRule
 from rayner.fusion.span_rule import SpanRule
 from rayner.fusion.weight_search import WeightCurve
-from rayner.text.json_records import check_format_version, record_from_json, record_to_json
+from rayner.text.json_records import damaged_record_error, describe_json, parse_record, record_to_json
 
 FUSION_FORMAT_VERSION = 1
+FUSION_REMEDY = "tune the fusion again: delete steps/tune_fusion.json there and rerun the job"
 
 
 @dataclass(frozen=True)
@@ -64,17 +65,18 @@ class TunedFusion:
         return {"format_version": FUSION_FORMAT_VERSION, **record_to_json(self)}
 
     @classmethod
-    def from_json(cls, tree: Mapping[str, Any], source: object) -> "TunedFusion":
+    def from_json(cls, tree: Any, source: object) -> "TunedFusion":  # noqa: ANN401 - any JSON value
         """Build the fusion from what `to_json` returned.
 
         source: the file, for the message.
 
-        Raises ConfigError if another version of the format wrote the file.
+        Raises ConfigError if another version of the format wrote the file, DamagedFileError if the file is damaged.
         """
-        check_format_version(
-            tree,
-            FUSION_FORMAT_VERSION,
-            source,
-            "tune the fusion again: delete steps/tune_fusion.json there and rerun the job",
+        fusion = parse_record(
+            cls, tree, source, expected="a tuned fusion", remedy=FUSION_REMEDY, format_version=FUSION_FORMAT_VERSION
         )
-        return record_from_json(cls, {key: value for key, value in tree.items() if key != "format_version"})
+        names = (RegionRule.name, SpanRule.name, *fusion.custom_rules)
+        if fusion.chosen not in names:
+            reason = f"chosen: expected {' | '.join(names)}, found {describe_json(fusion.chosen)}"
+            raise damaged_record_error(source, reason, FUSION_REMEDY)
+        return fusion

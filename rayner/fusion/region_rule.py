@@ -15,6 +15,9 @@ import numpy.typing as npt
 
 from rayner.fusion import gate
 from rayner.fusion.conflict_regions import (
+    ENTROPY_REDUCTIONS,
+    LLM_CONFIDENCES,
+    LLM_REDUCTIONS,
     ConflictRegion,
     find_agreements_and_conflicts,
     reduce_llm_probs,
@@ -24,9 +27,13 @@ from rayner.fusion.conflict_regions import (
 from rayner.fusion.fused_entities import FusedEntity, build_fused_entity, slm_entities
 from rayner.fusion.fusion_rule import FittingSample, RuleFit
 from rayner.fusion.weight_search import WeightCurve, choose_middle_of_best_weights, compute_f1_curve, tabulate_conflicts
+from rayner.text.json_records import RecordError, describe_json, record_from_json
 from rayner.text.predictions import LlmAnswer, SegmentPrediction, SlmPrediction
 
 _CURVE_DIGITS = 6
+_CHOICES = {
+    "entropy_reduction": ENTROPY_REDUCTIONS, "llm_reduction": LLM_REDUCTIONS, "llm_confidence": LLM_CONFIDENCES
+}  # fmt: skip
 
 
 def slm_wins(entropy: float, llm_prob: float, weight: float) -> bool:
@@ -133,5 +140,9 @@ class RegionRule:
 
     @classmethod
     def from_json(cls, tree: Mapping[str, Any]) -> "RegionRule":
-        """Build the rule from what `to_json` returned."""
-        return cls(**tree)
+        """Build the rule from what `to_json` returned. Raises RecordError for anything else."""
+        rule = record_from_json(cls, tree)
+        for name, choices in _CHOICES.items():
+            if getattr(rule, name) not in choices:
+                raise RecordError(f"{name}: expected {' | '.join(choices)}, found {describe_json(getattr(rule, name))}")
+        return rule

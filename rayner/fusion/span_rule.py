@@ -27,6 +27,7 @@ from rayner.fusion.span_features import (
     compute_span_features,
     feature_names,
 )
+from rayner.text.json_records import RecordError, record_from_json
 from rayner.text.predictions import SegmentPrediction, SlmPrediction
 from rayner.text.spans import Span
 
@@ -118,12 +119,28 @@ class SpanRule:
 
     @classmethod
     def from_json(cls, tree: Mapping[str, Any]) -> "SpanRule":
-        """Build the rule from what `to_json` returned."""
-        strings = tree["lexicon"].items()
+        """Build the rule from what `to_json` returned. Raises RecordError for anything else."""
+        fields = record_from_json(_SpanRuleFields, tree)
+        n_weights = 1 + len(feature_names(fields.types))
+        if len(fields.weights) != n_weights:
+            raise RecordError(f"weights: expected {n_weights} numbers, found {len(fields.weights)}")
+        if not 0 < fields.threshold < 1:
+            raise RecordError(f"threshold: expected a number between 0 and 1, found {fields.threshold:g}")
+        strings = fields.lexicon.items()
         lexicon = Lexicon(
             {string: counts for string, (_, counts) in strings}, {string: n_seen for string, (n_seen, _) in strings}
         )
-        return cls(tuple(tree["types"]), tuple(tree["weights"]), lexicon, tree["threshold"])
+        return cls(fields.types, fields.weights, lexicon, fields.threshold)
+
+
+@dataclass(frozen=True)
+class _SpanRuleFields:
+    """The fields of the rule in `fusion.json`."""
+
+    types: tuple[str, ...]
+    weights: tuple[float, ...]
+    threshold: float
+    lexicon: Mapping[str, tuple[int, Mapping[str, int]]]
 
 
 def fit_span_rule(

@@ -1,9 +1,7 @@
 """`llm.json`: the file that fine-tuning writes beside an LLM's weights, so that later steps load the same model."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rayner.modeling.descriptions import read_description, write_description
 
@@ -30,20 +28,6 @@ class LlmDescription:
     instruction: str
     types: tuple[str, ...]
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields as JSON values."""
-        return {
-            "base": self.base,
-            "adapter": self.adapter,
-            "instruction": self.instruction,
-            "types": list(self.types),
-        }
-
-    @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> "LlmDescription":
-        """Make a description from the fields that `to_json` returned."""
-        return cls(fields["base"], fields["adapter"], fields["instruction"], tuple(fields["types"]))
-
     @property
     def has_own_base(self) -> bool:
         """Whether the base model is the folder `base` beside the file."""
@@ -51,10 +35,13 @@ class LlmDescription:
 
 
 def read_llm_description(folder: Path) -> LlmDescription:
-    """Read `llm.json`. Raises ConfigError if it is missing, broken or of another format version."""
-    return read_description(folder / DESCRIPTION_FILE, LlmDescription.from_json, _FORMAT_VERSION, "a fine-tuned LLM")
+    """Read `llm.json`.
+
+    Raises ConfigError if it is missing or of another format version, DamagedFileError if it is damaged.
+    """
+    return read_description(folder / DESCRIPTION_FILE, LlmDescription, _FORMAT_VERSION, "a fine-tuned LLM")
 
 
 def write_llm_description(folder: Path, description: LlmDescription) -> None:
     """Write `llm.json`."""
-    write_description(folder / DESCRIPTION_FILE, description.to_json(), _FORMAT_VERSION)
+    write_description(folder / DESCRIPTION_FILE, description, _FORMAT_VERSION)

@@ -5,7 +5,7 @@ from itertools import islice
 
 from rayner.corpus.prediction_tables import read_predictions
 from rayner.corpus.tables import iter_documents
-from rayner.evaluation.artifact import Evaluation, empty_evaluation
+from rayner.evaluation.artifact import EVALUATION_REMEDY, Evaluation, empty_evaluation
 from rayner.evaluation.evaluate import evaluate_fusion
 from rayner.evaluation.llm_share_curve import f1_by_llm_share
 from rayner.evaluation.reliability import evaluate_calibration
@@ -51,7 +51,7 @@ def evaluate_and_write_report(
     segments = read_predictions(run.local_path("scores", "test.parquet"))
     evaluation = None
     if segments:
-        types, seed = run.step_result("data")["types"], run_facts.seed
+        types, seed = run.entity_types(), run_facts.seed
         evaluation = replace(
             evaluate_fusion(segments, rule, types, region_rule=fusion.region_rule, seed=seed),
             calibration=evaluate_calibration(segments, rule, types, fusion.calibration),
@@ -74,9 +74,12 @@ def evaluate_and_write_report(
 
 
 def read_evaluation(run: Run) -> Evaluation | None:
-    """Read the run's `evaluation.json`. Raises ConfigError if another version of rayner wrote it."""
+    """Read the run's `evaluation.json`.
+
+    Raises ConfigError if another version of rayner wrote it, DamagedFileError if it is damaged.
+    """
     path = run.path(EVALUATION_FILE)
-    return Evaluation.from_json(read_json(path), path)
+    return Evaluation.from_json(read_json(path, EVALUATION_REMEDY), path)
 
 
 def read_document_beginnings(tagged: StoragePath) -> list[TaggedSample]:

@@ -13,7 +13,7 @@ from typing import Any, Never
 from rayner.errors import DamagedFileError, JobError, NotFiniteFileError
 from rayner.runs.storage import StoragePath, atomic_writer
 
-RESTORE = "restore it from a backup, or start over beside it with --fresh"
+START_OVER = "start over beside it with --fresh"
 _JSON_SPACE = b" \t\r\n"
 
 
@@ -28,19 +28,28 @@ def write_json(path: StoragePath, value: Any) -> None:  # noqa: ANN401 - anythin
         stream.write(content)
 
 
-def read_json(path: StoragePath, remedy: str = RESTORE) -> Any:  # noqa: ANN401 - any JSON value
+def read_json(path: StoragePath, remedy: str = START_OVER) -> Any:  # noqa: ANN401 - any JSON value
     """Read a JSON file that `write_json` wrote.
 
-    remedy: what the user should do about a damaged file, for the message.
+    remedy: what the user can do about a damaged file that has no backup.
 
     Raises DamagedFileError if the file holds something else (NotFiniteFileError for a number that is not finite, which
     includes a number that is too large, such as 1e999), FileNotFoundError if it is missing, and other OSErrors if
     it cannot be read.
     """
     try:
-        content = path.read_bytes()
+        return parse_json(path.read_bytes(), path, remedy)
     except IsADirectoryError:
         raise damaged_file_error(path, "a folder", remedy) from None
+
+
+def parse_json(content: bytes, path: StoragePath, remedy: str = START_OVER) -> Any:  # noqa: ANN401 - any JSON value
+    """Return the JSON value that a file holds. Raises DamagedFileError if the file holds something else.
+
+    content: the content of the file.
+    path: the file, for the message.
+    remedy: what the user can do about a damaged file that has no backup.
+    """
     try:
         return _decode(content)
     except _NotFiniteError as error:
@@ -50,13 +59,15 @@ def read_json(path: StoragePath, remedy: str = RESTORE) -> Any:  # noqa: ANN401 
         raise damaged_file_error(path, str(error), remedy) from None
 
 
-def damaged_file_error(path: StoragePath, found: str, remedy: str = RESTORE) -> DamagedFileError:
+def damaged_file_error(path: StoragePath, found: str, remedy: str = START_OVER) -> DamagedFileError:
     """Return the error for a file that is not the JSON that rayner wrote.
 
     found: what is there instead, such as `an empty file`.
-    remedy: what the user should do.
+    remedy: what the user can do if there is no backup.
     """
-    return DamagedFileError(f"{path}: expected JSON, found {found}: the file is damaged; {remedy}")
+    return DamagedFileError(
+        f"{path}: expected JSON, found {found}: the file is damaged; restore it from a backup, or {remedy}"
+    )
 
 
 class _NotJsonError(Exception):

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from rayner.errors import ConfigError
-from rayner.runs.json_files import read_json, write_json
+from rayner.runs.json_files import START_OVER, read_json, write_json
 from rayner.runs.step_manifest import StepManifest, StepResult
 from rayner.runs.storage import StoragePath, local_copy, move_folder_over, remove_file, storage_path
+from rayner.text.json_records import RecordError, damaged_record_error, value_from_json
 
 
 def file_sha256(path: str | StoragePath) -> str:
@@ -78,6 +79,23 @@ class Run:
             raise ConfigError(f"{self.root}: the step {step} is not done; run its job first, or jobs/pipeline.py")
         return manifest.result
 
+    def entity_types(self) -> tuple[str, ...]:
+        """Return the entity types of the labelled data. Raises as `step_result`, and for damage as `read_json`."""
+        types: tuple[str, ...] = self._result_value("data", "types", tuple[str, ...])
+        return types
+
+    def result_digest(self, step: str) -> str:
+        """Return the digest of what a step made. Raises as `step_result`, and for damage as `read_json`."""
+        digest: str = self._result_value(step, "digest", str)
+        return digest
+
+    def _result_value(self, step: str, key: str, hint: Any) -> Any:  # noqa: ANN401 - of the type `hint`
+        result = self.step_result(step)
+        try:
+            return value_from_json(hint, result, key)
+        except RecordError as error:
+            raise damaged_record_error(self._manifest_path(step), f"result.{error}", START_OVER) from None
+
     def digest_step_manifest(self, step: str) -> str:
         """Return a digest of the inputs and the result of a step that is done.
 
@@ -120,9 +138,9 @@ class Run:
         Raises ConfigError if the step was done from other inputs.
         """
         if not self.is_done_with_same_inputs(name, inputs):
-            start = time.time()
+            start = time.monotonic()  # a step of the clock must not make it negative
             result = compute()
-            manifest = StepManifest(inputs, {**result, "seconds": round(time.time() - start, 2)})
+            manifest = StepManifest(inputs, {**result, "seconds": round(time.monotonic() - start, 2)})
             write_json(self._manifest_path(name), manifest.to_json())
         return self.step_result(name)
 

@@ -2,13 +2,13 @@
 
 import dataclasses
 import unicodedata
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from rayner.errors import DataError
+from rayner.text.json_records import damaged_record_error, describe_json, parse_record
 
 STATUS_FILE = "status.json"
+STATUS_REMEDY = "rerun the job, which writes it again"
 JOB_STATES = ("running", "done", "failed", "stopped")
 _MISSED_UPDATES = 4  # after this many missed updates, a running job counts as unresponsive
 _MIN_SECONDS = 1e-9
@@ -99,25 +99,19 @@ def status_from_json(content: Any, where: str) -> JobStatus:  # noqa: ANN401 - w
     Unknown keys are ignored, because a newer version of rayner may have added them.
 
     where: the path of the file, with which error messages begin.
-    Raises DataError if the content is not a status.
+    Raises DamagedFileError if the content is not a status.
     """
-    if not isinstance(content, Mapping):
-        raise DataError(f"{where}: expected the status of a job, found {type(content).__name__}")
-    values: dict[str, Any] = {}
-    for field in dataclasses.fields(JobStatus):
-        if field.name not in content:
-            if field.default is dataclasses.MISSING:
-                raise DataError(f"{where}: expected the status of a job, found no {field.name!r}")
-            continue
-        value, is_numeric = content[field.name], field.type in (int, float)
-        is_valid = isinstance(value, int | float) and abs(value) < _MAX_NUMBER if is_numeric else isinstance(value, str)
-        if not is_valid or isinstance(value, bool):
-            expected = "number" if is_numeric else "text"
-            raise DataError(f"{where}: expected {field.name} to be a {expected}, found {value!r}")
-        values[field.name] = value
-    if values.get("state", JOB_STATES[0]) not in JOB_STATES:
-        raise DataError(f"{where}: expected a state of {', '.join(JOB_STATES)}, found {values['state']!r}")
-    return JobStatus(**values)
+    status = parse_record(
+        JobStatus, content, where, expected="the status of a job", remedy=STATUS_REMEDY, ignore_unknown=True
+    )
+    for name, value in dataclasses.asdict(status).items():
+        if not isinstance(value, str) and abs(value) >= _MAX_NUMBER:
+            reason = f"{name}: expected a number below {_MAX_NUMBER:g}, found {describe_json(value)}"
+            raise damaged_record_error(where, reason, STATUS_REMEDY)
+    if status.state not in JOB_STATES:
+        reason = f"state: expected {' | '.join(JOB_STATES)}, found {describe_json(status.state)}"
+        raise damaged_record_error(where, reason, STATUS_REMEDY)
+    return status
 
 
 def format_status(status: JobStatus, run_folder: str, now: float) -> str:

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rayner.errors import ConfigError
+from rayner.text.json_records import parse_record
 
 StepResult = dict[str, Any]
 FORMAT_VERSION = 1
+_REMEDY = "take another run folder, or start over beside it with --fresh"
 _MAX_LISTED = 5  # differences that a message lists
 
 
@@ -32,16 +33,11 @@ class StepManifest:
         """Convert the content of a manifest file to a manifest.
 
         where: the path of the file, with which error messages begin.
-        Raises ConfigError if the format version is another one or the content is incomplete.
+        Raises ConfigError if the format version is another one, DamagedFileError if the content is incomplete.
         """
-        version = content.get("format_version") if isinstance(content, Mapping) else None
-        if version != FORMAT_VERSION or not {"inputs", "result"} <= content.keys():
-            raise ConfigError(
-                f"{where}: expected a step's manifest of format_version {FORMAT_VERSION}, found "
-                f"{version if version != FORMAT_VERSION else 'an incomplete one'}. Use the rayner that wrote it, take "
-                "another run folder, or start over beside it with --fresh"
-            )
-        return cls(content["inputs"], content["result"])
+        return parse_record(
+            cls, content, where, expected="a step's manifest", remedy=_REMEDY, format_version=FORMAT_VERSION
+        )
 
     def describe_differences(self, inputs: Mapping[str, Any]) -> str:
         """List the inputs that differ from those of the step, such as `seed was 13, is 14`.

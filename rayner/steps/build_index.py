@@ -28,7 +28,7 @@ def collect_manifest_inputs(config: Config, run: Run) -> dict[str, Any]:
     """Return the settings and digests that the index depends on."""
     model = config.index.encoder
     if model != "ngrams":
-        model = run.step_result("train_slm")["digest"] if model == "slm" else model_digest(model)
+        model = run.result_digest("train_slm") if model == "slm" else model_digest(model)
     return {**step_settings(config, "build_index"), "data": run.digest_step_manifest("data"), "model": model}
 
 

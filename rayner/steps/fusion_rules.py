@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rayner.config.plugins import is_plugin_name, load_plugin
-from rayner.fusion.artifact import TunedFusion
+from rayner.fusion.artifact import FUSION_REMEDY, TunedFusion
 from rayner.fusion.custom_rule import SETTING, CustomRule
 from rayner.fusion.fusion_rule import FusionRule
 from rayner.runs.json_files import read_json, write_json
@@ -39,9 +39,12 @@ def load_custom_rules(names: Iterable[str]) -> dict[str, CustomRule]:
 
 
 def read_tuned_fusion(run: Run) -> TunedFusion:
-    """Read the run's `fusion.json`. Raises ConfigError if another version of rayner wrote it."""
+    """Read the run's `fusion.json`.
+
+    Raises ConfigError if another version of rayner wrote it, DamagedFileError if it is damaged.
+    """
     path = run.path(FUSION_FILE)
-    return TunedFusion.from_json(read_json(path), path)
+    return TunedFusion.from_json(read_json(path, FUSION_REMEDY), path)
 
 
 def write_tuned_fusion(run: Run, fusion: TunedFusion) -> None:

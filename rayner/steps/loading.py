@@ -84,7 +84,7 @@ def load_retriever(config: Config, run: Run) -> ExampleRetriever:
     if config.llm.examples != "similar":
         return ExampleRetriever(config.llm.examples, config.index.k, train)
     encoder = load_index_encoder(config, run)
-    index = load_sentence_index(run.local_path("index"), run.step_result("build_index")["digest"])
+    index = load_sentence_index(run.local_path("index"), run.result_digest("build_index"))
     return ExampleRetriever("similar", config.index.k, train, encoder, index)
 
 

@@ -135,7 +135,7 @@ def _read_sample(config: Config, run: Run) -> FittingSample:
     settings = config.fusion
     return FittingSample(
         segments=segments,
-        types=tuple(run.step_result("data")["types"]),
+        types=run.entity_types(),
         lexicon=build_lexicon(data.read_part(run, "train")),
         fold_lexicons=fold_lexicons,
         weights=np.linspace(settings.weight_min, settings.weight_max, settings.weight_steps),

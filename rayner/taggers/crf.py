@@ -5,7 +5,7 @@ gives a distribution over the labels for each character: the marginal probabilit
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,30 +41,16 @@ class CrfDescription:
 
     Attributes:
         labels: The labels, in the order of `bmes_labels`.
-        characters: The characters seen in training.
+        characters: The characters seen in training, each once, as one text.
         clusters: The clusters of characters; empty if none were used.
         sha256: The SHA-256 of the file `model.crfsuite`.
 
     """
 
     labels: tuple[str, ...]
-    characters: frozenset[str]
+    characters: str
     clusters: CharacterClusters
     sha256: str
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields as JSON values."""
-        return {
-            "labels": list(self.labels),
-            "characters": "".join(sorted(self.characters)),
-            "clusters": self.clusters,
-            "sha256": self.sha256,
-        }
-
-    @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> "CrfDescription":
-        """Make a description from the fields that `to_json` returned."""
-        return cls(tuple(fields["labels"]), frozenset(fields["characters"]), fields["clusters"], fields["sha256"])
 
 
 @dataclass(frozen=True)
@@ -185,9 +171,11 @@ def train_crf(
         trainer.append(features, spans_to_tags(sentence.spans, len(sentence.text)))
     folder.mkdir(parents=True, exist_ok=True)
     trainer.train(str(folder / MODEL_FILE))
-    characters = frozenset(char for sentence in nonempty_sentences for char in sentence.text)
-    description = CrfDescription(tuple(labels), characters, clusters or {}, file_sha256(folder / MODEL_FILE))
-    write_description(folder / DESCRIPTION_FILE, description.to_json(), _FORMAT_VERSION)
+    characters = {char for sentence in nonempty_sentences for char in sentence.text}
+    description = CrfDescription(
+        tuple(labels), "".join(sorted(characters)), clusters or {}, file_sha256(folder / MODEL_FILE)
+    )
+    write_description(folder / DESCRIPTION_FILE, description, _FORMAT_VERSION)
 
 
 def load_crf(folder: Path) -> CrfTagger:
@@ -197,12 +185,11 @@ def load_crf(folder: Path) -> CrfTagger:
 
     Raises:
         ConfigError: The folder holds no CRF, or its model file is not the one that training wrote.
+        DamagedFileError: Its description is damaged.
         NotFiniteError: A weight is NaN or infinite.
 
     """
-    description = read_description(
-        folder / DESCRIPTION_FILE, CrfDescription.from_json, _FORMAT_VERSION, "a trained CRF"
-    )
+    description = read_description(folder / DESCRIPTION_FILE, CrfDescription, _FORMAT_VERSION, "a trained CRF")
     try:
         sha256 = file_sha256(folder / MODEL_FILE)
     except OSError as error:
@@ -215,7 +202,7 @@ def load_crf(folder: Path) -> CrfTagger:
     require_finite_crf(folder / MODEL_FILE)
     field = pycrfsuite.Tagger()
     field.open(str(folder / MODEL_FILE))
-    return CrfTagger(field, description.labels, description.characters, description.clusters)
+    return CrfTagger(field, description.labels, frozenset(description.characters), description.clusters)
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,9 @@ does not write a corpus of wrong tags.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -46,22 +45,16 @@ class CustomTagger:
 
 @dataclass(frozen=True)
 class CustomTaggerDescription:
-    """What a tagger was trained on, as written in `rayner.json`."""
+    """What a tagger was trained on, as written in `rayner.json`.
+
+    Attributes:
+        labels: The labels, in the order of `bmes_labels`.
+        characters: The characters seen in training, each once, as one text.
+
+    """
 
     labels: tuple[str, ...]
-    characters: frozenset[str]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields as JSON values."""
-        return {
-            "labels": list(self.labels),
-            "characters": "".join(sorted(self.characters)),
-        }
-
-    @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> "CustomTaggerDescription":
-        """Make a description from the fields that `to_json` returned."""
-        return cls(tuple(fields["labels"]), frozenset(fields["characters"]))
+    characters: str
 
 
 @dataclass(frozen=True)
@@ -170,9 +163,9 @@ class CustomTaggerFamily:
         started = time.monotonic()
         nonempty_sentences = [sentence for sentence in sentences if sentence.text]
         self.functions.train(nonempty_sentences, labels, folder, seed)
-        characters = frozenset(char for sentence in nonempty_sentences for char in sentence.text)
-        description = CustomTaggerDescription(tuple(labels), characters)
-        write_description(folder / DESCRIPTION_FILE, description.to_json(), _FORMAT_VERSION)
+        characters = {char for sentence in nonempty_sentences for char in sentence.text}
+        description = CustomTaggerDescription(tuple(labels), "".join(sorted(characters)))
+        write_description(folder / DESCRIPTION_FILE, description, _FORMAT_VERSION)
         return time.monotonic() - started
 
     def load(
@@ -189,11 +182,12 @@ class CustomTaggerFamily:
 
     def load_known_characters(self, folder: Path) -> frozenset[str]:
         """Return the characters seen in training. Raises ConfigError if the folder holds no tagger."""
-        return read_custom_description(folder).characters
+        return frozenset(read_custom_description(folder).characters)
 
 
 def read_custom_description(folder: Path) -> CustomTaggerDescription:
-    """Read what a tagger was trained on. Raises ConfigError if the folder holds no tagger."""
-    return read_description(
-        folder / DESCRIPTION_FILE, CustomTaggerDescription.from_json, _FORMAT_VERSION, "a trained tagger"
-    )
+    """Read what a tagger was trained on.
+
+    Raises ConfigError if the folder holds no tagger, DamagedFileError if its description is damaged.
+    """
+    return read_description(folder / DESCRIPTION_FILE, CustomTaggerDescription, _FORMAT_VERSION, "a trained tagger")

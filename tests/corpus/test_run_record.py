@@ -3,7 +3,7 @@
 import pytest
 
 from rayner.corpus.run_record import CorpusCounts, RunRecord, read_run_record, write_run_record
-from rayner.errors import ConfigError
+from rayner.errors import ConfigError, DamagedFileError
 from rayner.runs.run_folder import read_json, write_json
 
 COUNTS = CorpusCounts(
@@ -27,11 +27,13 @@ def test_another_version_is_refused_with_the_file_and_what_to_do(tmp_path, versi
     write_run_record(tmp_path, RECORD)
     content = read_json(tmp_path / "run.json") | {"format_version": version}
     write_json(tmp_path / "run.json", content)
-    with pytest.raises(ConfigError, match=r"run\.json: expected format_version 1, found .*tag the corpus again"):
+    with pytest.raises(
+        ConfigError, match=r"run\.json: expected format_version 1, found .*rerun the job that tagged the corpus"
+    ):
         read_run_record(tmp_path)
 
 
 def test_other_keys_are_refused(tmp_path):
     write_json(tmp_path / "run.json", {"format_version": 1, "counts": {}})
-    with pytest.raises(ConfigError, match=r"run\.json"):
+    with pytest.raises(DamagedFileError, match=r"run\.json: expected the key config, found none"):
         read_run_record(tmp_path)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from rayner.errors import ConfigError
+from rayner.errors import ConfigError, DamagedFileError
 from rayner.llm.description import LlmDescription, read_llm_description, write_llm_description
 
 DESCRIPTION = LlmDescription("base", "adapter", "標注：", ("NR", "NS"))
@@ -22,7 +22,7 @@ def test_what_is_written_is_read_back(description, tmp_path):
     [
         ({"format_version": 2}, "expected format_version 1, found version 2"),
         ({"format_version": None}, "expected format_version 1, found a file without one"),
-        ({"types": None}, "expected a fine-tuned LLM, found: llm.json without 'types'"),
+        ({"types": None}, r"llm\.json: expected the key types, found none"),
     ],
 )
 def test_another_version_and_a_missing_field_are_errors(change, message, tmp_path):
@@ -30,7 +30,7 @@ def test_another_version_and_a_missing_field_are_errors(change, message, tmp_pat
     path = tmp_path / "llm.json"
     fields = {**json.loads(path.read_text()), **change}
     path.write_text(json.dumps({key: value for key, value in fields.items() if value is not None or key == "adapter"}))
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises((ConfigError, DamagedFileError), match=message):
         read_llm_description(tmp_path)
 
 

@@ -112,7 +112,7 @@ def test_what_is_no_tagger_and_a_folder_without_one_are_refused(trained, tmp_pat
 def test_a_description_of_another_format_version_is_one_clear_error(trained):
     path = trained / DESCRIPTION_FILE
     path.write_text(json.dumps({**json.loads(path.read_text()), "format_version": 2}))
-    with pytest.raises(ConfigError, match=r"expected format_version 1, found version 2 .*: train the model again"):
+    with pytest.raises(ConfigError, match=r"expected format_version 1, found version 2 .*, or train the model again"):
         family_of("own_tagger:NAMES").load(trained)
     path.write_text(json.dumps({"labels": [], "characters": ""}))
     with pytest.raises(ConfigError, match="expected format_version 1, found a file without one"):

@@ -19,7 +19,7 @@ from rayner.corpus.tables import DOCUMENT_SCHEMA, read_table, write_table
 from rayner.corpus.text_files import TextFile
 from rayner.corpus.text_listing import get_relative_path, list_text_files
 from rayner.runs.storage import StoragePath, list_file_names, remove_file
-from rayner.text.json_records import check_format_version, record_from_json
+from rayner.text.json_records import parse_record
 from rayner.text.segmentation import split_sentences
 
 FORMAT_VERSION = 2  # 2: digests of the files of the plan
@@ -118,9 +118,14 @@ class PlanSummary:
 
     @classmethod
     def from_json(cls, content: dict[str, Any], path: str) -> "PlanSummary":
-        """Build a summary from the output of `to_json`. Raises ConfigError, naming `path`, if the version differs."""
-        check_format_version(content, FORMAT_VERSION, path, "use that version, another out=, or --fresh")
-        return record_from_json(cls, {name: content[name] for name in cls.__dataclass_fields__ if name in content})
+        """Build a summary from the output of `to_json`.
+
+        Raises ConfigError, naming `path`, if the version differs, and DamagedFileError if the content is incomplete.
+        """
+        return parse_record(
+            cls, content, path, expected="a plan", remedy="take another out=, or start over beside it with --fresh",
+            format_version=FORMAT_VERSION, ignore_unknown=True,
+        )  # fmt: skip
 
 
 def survey_corpus(corpus: str, unit_chars: int) -> CorpusSurvey:

@@ -245,7 +245,7 @@ def _make_run_record(config: Config, run: Run, facts: dict[str, Any]) -> RunReco
         config_digest=json_digest(settings),
         version=rayner.__version__,
         inputs=facts["inputs"],
-        models={step: run.step_result(step)["digest"] for step in ("train_slm", "build_index", "train_llm")},
+        models={step: run.result_digest(step) for step in ("train_slm", "build_index", "train_llm")},
         rule=facts["rule"],
         basis=config.llm.softmax_over,
         counts=CorpusCounts(**facts["counts"]),

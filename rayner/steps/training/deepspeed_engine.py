@@ -33,7 +33,7 @@ def build_engine(config: Config, run: Run, base: str, *, lr: float, lora: bool, 
         use_gloo_for_deepspeed_on_cpu()
     import deepspeed
 
-    types = run.step_result("data")["types"]
+    types = run.entity_types()
     llm = load_llm_checkpoint(
         local_model_name(base),
         instruction=choose_instruction(config, types),

@@ -120,7 +120,7 @@ class SftExampleWriter:
         start_logging()
         config, run = source.config, source.run
         set_torch_threads(int(config.score.cpus))
-        types = run.step_result("data")["types"]
+        types = run.entity_types()
         self.folder, self.files = source.folder, source.assign_groups_to_files(source.read_sentence_groups())
         self.load_failure: str | None = None
         try:

@@ -43,7 +43,7 @@ def _train_in_this_process(config: Config, run: Run, status_path: StoragePath) -
     if trainer is None:
         raise RuntimeError(f"slm.family {config.slm.family} does not train in one process")
     set_torch_threads(trainer.cpus)
-    types = run.step_result("data")["types"]
+    types = run.entity_types()
     report_iteration = _ignore_iteration
     if trainer.max_iterations is not None:
         label = f"SLM ({trainer.display_name}), at most"

@@ -97,7 +97,7 @@ class LlmTraining:
         """Write an untrained decoder whose vocabulary covers the training sentences; return the path of its folder."""
         config, run = self.config, self.run
         sentences = data.read_part(run, "train") + (read_pseudo_labels(run) if config.llm.pseudo_labels.text else [])
-        types = run.step_result("data")["types"]
+        types = run.entity_types()
         with replace_folder(run.path("scratch", "llm")) as folder:
             write_scratch_decoder(folder, [s.text for s in sentences], types, config.llm.scratch, config.seed)
         return str(run.path("scratch", "llm"))
@@ -125,7 +125,7 @@ class LlmTraining:
 
     def _write_description(self, folder: Path, base: str) -> None:
         """Write `llm.json`, which tells `load_llm` which model and adapter to load."""
-        llm, types = self.config.llm, self.run.step_result("data")["types"]
+        llm, types = self.config.llm, self.run.entity_types()
         base_name = BASE_FOLDER if llm.full_epochs else str(Path(base).absolute()) if Path(base).is_dir() else base
         adapter = ADAPTER_FOLDER if llm.epochs else None
         instruction = choose_instruction(self.config, types)

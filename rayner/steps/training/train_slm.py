@@ -92,7 +92,7 @@ def _train_on_worker(loop_settings: dict[str, Any]) -> None:
     config: Config = loop_settings["config"]
     run: Run = loop_settings["run"]
     rank, world_size = set_up_this_worker(config.slm.workers)
-    types = run.step_result("data")["types"]
+    types = run.entity_types()
     torch.manual_seed(config.seed)  # every worker draws the same initial output layer
     tagger = load_encoder_tagger(
         local_model_name(loop_settings["base"]),
