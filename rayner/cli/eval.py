@@ -8,8 +8,10 @@ from rayner.cli.help_examples import parser_kwargs_with_examples
 from rayner.cli.options import add_choice_or_plugin
 from rayner.config.settings import LAYOUTS, Config
 from rayner.corpus.labelled_files import read_labelled_file
+from rayner.errors import ConfigError, DamagedFileError
+from rayner.evaluation.artifact import FileEvaluation
 from rayner.evaluation.evaluate import evaluate_files, format_score_table
-from rayner.runs.json_files import write_json
+from rayner.runs.json_files import read_json, write_json
 
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers no public type
@@ -25,14 +27,28 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
     parser.add_argument("predicted", help="predicted file of the same text, char-tab-tag")
     add_choice_or_plugin(parser, "--layout", LAYOUTS, "layout of both files", Config().layout)
     parser.add_argument("--seed", type=int, default=13, help="seed of the bootstrap")
-    parser.add_argument("--json", metavar="FILE", help="also write the scores to this file")
+    parser.add_argument("--json", metavar="FILE", help="also write the scores to this file: new, or of earlier scores")
     parser.set_defaults(call=run)
 
 
 def run(args: argparse.Namespace) -> None:
     """Print the scores of the predicted file, and write them to a JSON file if `--json` is given."""
+    if args.json:
+        _require_new_file_or_scores(Path(args.json))
     gold, predicted = (read_labelled_file(path, layout=args.layout) for path in (args.gold, args.predicted))
     result = evaluate_files(gold, predicted, seed=args.seed)
     print(format_score_table(result))
     if args.json:
         write_json(Path(args.json), result.to_json())
+
+
+def _require_new_file_or_scores(path: Path) -> None:
+    """Raise ConfigError if a file exists that does not hold scores."""
+    try:
+        if not path.exists() or {"gold", "predicted"} <= set(read_json(path)) <= set(
+            FileEvaluation.__dataclass_fields__
+        ):
+            return
+    except (DamagedFileError, TypeError):
+        pass
+    raise ConfigError(f"--json: expected a new file, or one with earlier scores, found another: {path}")

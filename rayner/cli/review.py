@@ -9,9 +9,10 @@ from typing import Any
 
 from rayner.cli.help_examples import parser_kwargs_with_examples
 from rayner.corpus.review.corrections import read_corrections, write_corrections
+from rayner.corpus.review.labelled_output import check_labelled_output
 from rayner.corpus.review.provenance import read_provenance
 from rayner.corpus.review.selection import pick_sentences
-from rayner.corpus.review.task_files import REVIEW_FORMATS, write_review_folder
+from rayner.corpus.review.task_files import REVIEW_FORMATS, check_review_folder, write_review_folder
 from rayner.errors import ConfigError
 from rayner.runs.progress import Progress, print_to_stderr, progress_display
 from rayner.runs.storage import storage_path
@@ -31,7 +32,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
     steps = parser.add_subparsers(required=True, metavar="STEP")
     out = steps.add_parser("pick", help="write the most uncertain sentences of a tagged corpus for correction")
     out.add_argument("tagged", help="folder of the tagged corpus")
-    out.add_argument("out", help="folder to write")
+    out.add_argument("out", help="folder to write: new or empty")
     out.add_argument("--n", type=int, default=200, help="number of sentences (200)")
     out.add_argument("--to", default=REVIEW_FORMATS[0], choices=REVIEW_FORMATS, help=f"format ({REVIEW_FORMATS[0]})")
     out.add_argument(
@@ -45,7 +46,8 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
     out.set_defaults(call=_run_pick)
     back = steps.add_parser("import", help="turn corrected sentences into a labelled file, for train=")
     back.add_argument("files", nargs="+", metavar="FILE", help="Label Studio's JSON export, or char-tab-tag")
-    back.add_argument("out", help="labelled file to write, char-tab-tag, and NAME.provenance.json beside it")
+    back.add_argument("out", help="labelled file to write, char-tab-tag, and NAME.provenance.json beside it: new, "
+                      "or written by this command and not changed since")  # fmt: skip
     back.add_argument("--from", dest="provenance", metavar="PROVENANCE.json", action="append", required=True,
                       help="provenance file of the review; repeat for several")  # fmt: skip
     back.add_argument("--types", metavar="TYPE,TYPE", default="", help="further types, which the corpus does not have")
@@ -56,6 +58,7 @@ def _run_pick(args: argparse.Namespace) -> None:
     if args.n < 1:
         raise ConfigError(f"--n: expected 1 or more, found {args.n}")
     extra_types, provenance = _parse_types(args.types), read_provenance(map(storage_path, args.skip))
+    check_review_folder(storage_path(args.out))
     progress: Progress | None = None
 
     def report_document(done: int, total: int) -> None:
@@ -75,7 +78,9 @@ def _run_pick(args: argparse.Namespace) -> None:
 def _run_import(args: argparse.Namespace) -> None:
     if args.out.endswith(".json") or args.out in args.files:  # OUT is missing, so argparse took the last file for it
         raise ConfigError(f"OUT: expected a labelled file to write, after those to read, found {args.out}")
-    provenance = read_provenance(map(storage_path, args.provenance))
+    provenance_files = [storage_path(path) for path in args.provenance]
+    check_labelled_output(storage_path(args.out), provenance_files)
+    provenance = read_provenance(provenance_files)
     types = {*provenance.types, *_parse_types(args.types)}
     corrections = read_corrections(map(storage_path, args.files), provenance, types)
     if not corrections.spans_by_text:

@@ -8,10 +8,9 @@ from itertools import pairwise
 from rayner.corpus.exports.evahan import format_evahan_sentences
 from rayner.corpus.labelled_files import read_labelled_file
 from rayner.corpus.review.label_studio_import import read_submitted_annotations, read_task_text
-from rayner.corpus.review.provenance import PROVENANCE_FILE, Provenance, read_json_file, spans_to_json
-from rayner.corpus.text_files import write_utf8
+from rayner.corpus.review.labelled_output import write_labelled_output
+from rayner.corpus.review.provenance import Provenance, read_json_file, spans_to_json
 from rayner.errors import DataError
-from rayner.runs.json_files import write_json
 from rayner.runs.storage import StoragePath
 from rayner.text.spans import Span, crop_spans
 
@@ -70,7 +69,8 @@ def read_corrections(paths: Iterable[StoragePath], provenance: Provenance, types
 def write_corrections(corrections: Corrections, provenance: Provenance, out: StoragePath) -> None:
     """Write the char-tab-tag file `out`, and beside it the file `NAME.provenance.json`.
 
-    The second file records where each sentence comes from.
+    The second file records where each sentence comes from. Raises ConfigError if one of the files exists and this
+    command did not write it, or somebody changed it since.
     """
     sentences = [
         {
@@ -80,8 +80,8 @@ def write_corrections(corrections: Corrections, provenance: Provenance, out: Sto
         }
         for text, spans in corrections.spans_by_text.items()
     ]
-    write_json(out.parent / f"{out.stem}.{PROVENANCE_FILE}", {"types": list(provenance.types), "sentences": sentences})
-    write_utf8(out, format_evahan_sentences(corrections.spans_by_text.items()))
+    text = format_evahan_sentences(corrections.spans_by_text.items())
+    write_labelled_output(out, text, {"types": list(provenance.types), "sentences": sentences})
 
 
 def _read_label_studio_tasks(

@@ -9,10 +9,20 @@ from rayner.corpus.review.selection import PickedSentences
 from rayner.corpus.text_files import write_utf8
 from rayner.errors import ConfigError
 from rayner.runs.json_files import write_json
-from rayner.runs.storage import StoragePath
+from rayner.runs.output_folder import MARKER_FILE, check_output_folder, claim_output_folder
+from rayner.runs.storage import StoragePath, list_folder
 
 REVIEW_FORMATS = ("label-studio", "evahan")
+_PURPOSE = "review"
 TASKS_FILE, CONFIG_FILE, SENTENCES_FILE = "tasks.json", "config.xml", "sentences.txt"
+
+
+def check_review_folder(out: StoragePath) -> None:
+    """Raise ConfigError if a folder contains any file. Not even our own are replaced: they may have been corrected."""
+    check_output_folder(out, _PURPOSE)
+    for name, _ in list_folder(out):
+        if name != MARKER_FILE:
+            raise ConfigError(f"{out}: expected a folder without an earlier review, found {name}: name another folder")
 
 
 def write_review_folder(picked: PickedSentences, out: StoragePath, file_format: str) -> None:
@@ -25,12 +35,11 @@ def write_review_folder(picked: PickedSentences, out: StoragePath, file_format: 
             writes a char-tab-tag file in which blank lines separate the sentences.
 
     Raises:
-        ConfigError: The folder contains an earlier review, whose files may already have been corrected.
+        ConfigError: The folder contains files, such as an earlier review that may already have been corrected.
 
     """
-    for name in (PROVENANCE_FILE, TASKS_FILE, SENTENCES_FILE):
-        if (out / name).exists():
-            raise ConfigError(f"{out}: expected a folder without an earlier review, found {name}")
+    check_review_folder(out)
+    claim_output_folder(out, _PURPOSE)
     sentences = [make_review_sentence(candidate) for candidate in picked.candidates]
     if file_format == "label-studio":
         write_json(out / TASKS_FILE, [_build_review_task(sentence) for sentence in sentences])
