@@ -17,18 +17,9 @@ from rayner.runs.storage import list_folder, storage_path
 from rayner.text.spans import Span
 from tests.corpus import export_readers
 from tests.corpus.difficult_texts import write_corpus
+from tests.folders import put, snapshot
 
 ROOT = Path(__file__).parents[1]
-
-
-def snapshot(folder):
-    """Every path below a folder, with the content of the files and the targets of the links."""
-    paths = sorted(Path(folder).rglob("*"))
-
-    def content(path):
-        return os.readlink(path) if path.is_symlink() else path.is_file() and path.read_bytes()
-
-    return {path.relative_to(folder).as_posix(): content(path) for path in paths}
 
 
 @pytest.fixture
@@ -40,11 +31,6 @@ def tagged(tmp_path):
 @pytest.fixture(params=["local", "memory"])
 def folder(request, tmp_path):
     return tmp_path / "folder" if request.param == "local" else storage_path(f"memory://{tmp_path.name}/folder")
-
-
-def put(path, content=b"mine"):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
 
 
 # ---- the mechanism

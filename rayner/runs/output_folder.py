@@ -71,6 +71,12 @@ def write_marker(folder: StoragePath, purpose: str, digests: dict[str, str]) -> 
     write_json(folder / MARKER_FILE, content)
 
 
+def has_digest(path: StoragePath, digest: str) -> bool:
+    """Return whether a path is a file, not a link, with this SHA-256."""
+    is_file = path.is_file() and not (isinstance(path, Path) and path.is_symlink())
+    return is_file and _digest(path) == digest
+
+
 def _read_marker(folder: StoragePath) -> dict[str, Any] | None:
     """Return the content of the marker, or None if there is no valid one.
 
@@ -121,7 +127,7 @@ class OutputFolder:
         """Raise ConfigError, which names the file, if a file that rayner wrote earlier was changed since."""
         for name, digest in self._earlier.items():
             path = self.path(name)
-            if _exists(path) and not _has_digest(path, digest):
+            if _exists(path) and not has_digest(path, digest):
                 raise ConfigError(
                     f"{path}: expected the file that rayner wrote, found one that was changed since: "
                     "name another folder, or move this file away. Nothing was written"
@@ -149,7 +155,7 @@ class OutputFolder:
             nonlocal digest
             digest = _digest(temporary)
             is_foreign = self._may_hold_other_files and name not in self._earlier and _exists(path)
-            if is_foreign and not _has_digest(path, digest):
+            if is_foreign and not has_digest(path, digest):
                 raise ConfigError(
                     f"{path}: expected no file of this name, or one that rayner wrote, found another: "
                     "name another folder, or move this file away. It was not changed"
@@ -169,7 +175,7 @@ class OutputFolder:
     def remove_files_not_written_again(self) -> None:
         """Remove the files of an earlier call that this call did not write. A file that was changed since is kept."""
         for name, digest in self._earlier.items():
-            if name not in self.written and _exists(self.path(name)) and _has_digest(self.path(name), digest):
+            if name not in self.written and _exists(self.path(name)) and has_digest(self.path(name), digest):
                 remove_file(self.path(name))
         self._earlier = {}
 
@@ -204,12 +210,6 @@ def open_output_folder(root: StoragePath, purpose: str, *, keep_existing: bool =
 
 def _exists(path: StoragePath) -> bool:
     return path.exists() or (isinstance(path, Path) and path.is_symlink())
-
-
-def _has_digest(path: StoragePath, digest: str) -> bool:
-    """Return whether a path is a file, not a link, with this SHA-256."""
-    is_file = path.is_file() and not (isinstance(path, Path) and path.is_symlink())
-    return is_file and _digest(path) == digest
 
 
 def _digest(path: StoragePath) -> str:

@@ -18,6 +18,7 @@ from rayner.rendering.texts_shared import SHARED_TEXTS
 from rayner.rendering.texts_site import SITE_TEXTS
 from rayner.rendering.translation import GLOSS_TEXTS
 from rayner.rendering.type_styles import assign_type_colours
+from rayner.runs.output_folder import MARKER_FILE, check_output_folder, has_digest, write_marker
 from rayner.runs.storage import StoragePath, list_file_names
 from rayner.site.corpus_pages import write_corpus_and_book_pages, write_disagreement_pages, write_entity_index
 from rayner.site.document_pages import write_pages_and_fill_store
@@ -26,7 +27,8 @@ from rayner.site.html_text import encode_json_for_script
 from rayner.site.pages import SiteFolder
 from rayner.site.store import SiteDatabase
 
-MARKER_FILE = "rayner-site.json"  # a folder with this file is a site and may be replaced
+SITE_FILE = "rayner-site.json"  # says from which tables the site was built
+_PURPOSE = "site"
 _ASSETS_FOLDER = Path(__file__).parent / "assets"
 
 
@@ -45,7 +47,8 @@ def build_site(
 ) -> SiteSize:
     """Build the site of a tagged corpus in the folder `out`.
 
-    The complete site appears in one step. An earlier site in `out` is replaced.
+    The complete site appears in one step. An earlier site in `out` is replaced if it holds no other files and none that
+    was changed since.
 
     Args:
         tagged: The folder of the tagged corpus.
@@ -53,7 +56,8 @@ def build_site(
         report_progress: Called after each document with the numbers of documents and characters so far.
 
     Raises:
-        ConfigError: `out` contains files that are not a site, or another process is building this site.
+        ConfigError: `out` contains files that rayner did not write or that were changed since, or another process is
+            building this site.
         DataError: `tagged` is not a tagged corpus.
 
     """
@@ -71,9 +75,11 @@ def build_site(
             write_disagreement_pages(store, folder)
             _write_assets(folder, store.types.names)
         database_path.unlink()
-        size = SiteSize(folder.pages, folder.files + 1, folder.bytes, folder.largest_bytes, folder.largest_name)
-        marker = {"rayner": __version__, "made_of": corpus_digest, **size._asdict()}
-        folder.write_text(MARKER_FILE, json.dumps(marker, indent=1) + "\n")
+        n_files = folder.files + 2  # with the two that follow
+        size = SiteSize(folder.pages, n_files, folder.bytes, folder.largest_bytes, folder.largest_name)
+        facts = {"rayner": __version__, "made_of": corpus_digest, **size._asdict()}
+        folder.write_text(SITE_FILE, json.dumps(facts, indent=1) + "\n")
+        write_marker(build_folder, _PURPOSE, folder.digests)
         _move_into_place(build_folder, out)
     return size
 
@@ -81,8 +87,8 @@ def build_site(
 def is_up_to_date(tagged: StoragePath, out: Path) -> bool:
     """Whether this version of rayner built the site in `out` from the current files of the tagged corpus."""
     try:
-        marker = json.loads((out / MARKER_FILE).read_text(encoding="utf-8"))
-        return bool(marker["rayner"] == __version__ and marker["made_of"] == digest_file_stats(tagged))
+        facts = json.loads((out / SITE_FILE).read_text(encoding="utf-8"))
+        return bool(facts["rayner"] == __version__ and facts["made_of"] == digest_file_stats(tagged))
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
@@ -98,14 +104,19 @@ def digest_file_stats(tagged: StoragePath) -> str:
 
 
 def check_folder_is_replaceable(out: Path) -> None:
-    """Raise ConfigError if `out` is a file, or a folder that is neither empty nor a site."""
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"--out: expected a folder, found a file: {out}")
-    if out.is_dir() and any(out.iterdir()) and not (out / MARKER_FILE).is_file():
-        raise ConfigError(
-            f"--out: expected a new or empty folder or an earlier site, found other files in {out}. "
-            "Name another folder."
-        )
+    """Raise ConfigError if `out` is a file, or a folder with a file that rayner did not write or that was changed."""
+    try:
+        digests = check_output_folder(out, _PURPOSE)
+    except ConfigError as error:
+        raise ConfigError(f"--out: {error}") from None
+    for path in sorted(out.rglob("*")):
+        name = path.relative_to(out).as_posix()
+        is_folder = path.is_dir() and not path.is_symlink()
+        if name != MARKER_FILE and not is_folder and not has_digest(path, digests.get(name, "")):
+            raise ConfigError(
+                f"--out: expected a site as rayner wrote it, found a file that was added or changed: {path}: "
+                "move it away, or name another folder. Nothing was written"
+            )
 
 
 @contextmanager
@@ -121,7 +132,9 @@ def _lock_build_folder(out: Path) -> Iterator[Path]:
             raise ConfigError(
                 f"--out: another process builds a site in {out}. Wait for it, or name another folder."
             ) from None
+        check_output_folder(build_folder, _PURPOSE)
         _clear_folder(build_folder)
+        write_marker(build_folder, _PURPOSE, {})
         try:
             yield build_folder
         except BaseException:
@@ -132,13 +145,16 @@ def _lock_build_folder(out: Path) -> Iterator[Path]:
 
 
 def _clear_folder(folder: Path) -> None:
+    """Remove everything but the marker, which says that the rest may be removed."""
     for path in folder.iterdir():
-        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        if path.name != MARKER_FILE:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def _move_into_place(build_folder: Path, out: Path) -> None:
     """Rename the complete folder to `out`. An earlier site is first renamed, and deleted at the end."""
     old = out.with_name(f".{out.name}.old")
+    check_output_folder(old, _PURPOSE)
     shutil.rmtree(old, ignore_errors=True)
     check_folder_is_replaceable(out)
     if out.exists():

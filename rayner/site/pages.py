@@ -1,5 +1,6 @@
 """Write the files of the site, load its templates, and build the parts that all pages share."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,14 @@ _TEMPLATE_FOLDER = Path(__file__).parent
 
 
 class SiteFolder:
-    """The folder in which the site is built. It counts the pages, the files and the bytes of all files."""
+    """The folder in which the site is built. It counts the pages, the files and the bytes of all files.
+
+    digests: The SHA-256 of each file, by its path in the folder.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.digests: dict[str, str] = {}
         self.pages = self.files = self.bytes = self.largest_bytes = 0
         self.largest_name = ""
         self._templates = _load_site_templates()
@@ -39,6 +44,7 @@ class SiteFolder:
         target = self.root / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(encoded)
+        self.digests[path] = hashlib.sha256(encoded).hexdigest()
         self.files += 1
         self.bytes += len(encoded)
         if len(encoded) > self.largest_bytes:

@@ -9,7 +9,7 @@ from rayner.corpus.review.candidates import ReviewCandidate
 from rayner.corpus.review.selection import PickedSentences
 from rayner.corpus.review.task_files import write_review_folder
 from tests.corpus.tagged_corpora import document, entity, write_unit
-from tests.test_output_folders import snapshot
+from tests.folders import snapshot
 
 TEXT = "懷王曰善。"
 CORRECTED = "懷\tB-NR\n王\tE-NR\n曰\tO\n善\tO\n。\tO\n"

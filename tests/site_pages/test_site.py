@@ -16,12 +16,14 @@ import pytest
 from rayner.cli import main
 from rayner.corpus.tables import iter_documents
 from rayner.errors import ConfigError, DataError
-from rayner.site.build import MARKER_FILE, SiteSize, build_site, is_up_to_date
+from rayner.runs.output_folder import MARKER_FILE, write_marker
+from rayner.site.build import SITE_FILE, SiteSize, build_site, is_up_to_date
 from rayner.site.html_text import LlmCoverage
 from rayner.site.page_splitting import MAX_PAGE_CHARS
 from rayner.site.serve import create_server
 from rayner.site.store import MAX_DISAGREEMENTS, SiteDatabase
 from tests.corpus.tagged_corpora import document, entity, write_unit
+from tests.folders import snapshot
 from tests.site_pages.site_units import HOSTILE, LONG, NASTY, voted, write_corpus
 from tests.site_pages.test_site_parts import read_places, read_scripts
 
@@ -87,7 +89,7 @@ def test_the_result_counts_what_was_written(built):
     files = [path for path in site.rglob("*") if path.is_file()]
     assert size.pages == len(list(site.rglob("*.html")))
     assert size.files == len(files)
-    assert size.bytes == sum(path.stat().st_size for path in files) - (site / MARKER_FILE).stat().st_size
+    assert size.bytes == sum(path.stat().st_size for path in files if path.name not in (SITE_FILE, MARKER_FILE))
     assert size.largest_bytes == (site / size.largest_name).stat().st_size < LIMIT
     assert [documents for documents, _ in progress] == [1, 2, 3, 4, 5]
     assert progress[-1][1] == len(NASTY) + len(LONG) + 5 + len(HOSTILE)
@@ -220,7 +222,9 @@ def test_another_folder_is_not_touched(built, tmp_path):
     tagged = built.tagged
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("1")
-    with pytest.raises(ConfigError, match="--out: expected a new or empty folder"):
+    with pytest.raises(
+        ConfigError, match=r"--out: .*expected a new folder, an empty one, or one that rayner wrote before"
+    ):
         build_site(tagged, tmp_path / "mine")
     with pytest.raises(ConfigError, match="found a file"):
         build_site(tagged, tmp_path / "mine" / "thesis.txt")
@@ -234,18 +238,57 @@ def test_an_earlier_site_is_replaced_and_one_that_fails_leaves_it(built, tmp_pat
     out = tmp_path / "site"
     (tmp_path / ".site.making").mkdir()
     (tmp_path / ".site.making" / "left.html").write_text("of an interrupted build")
+    write_marker(tmp_path / ".site.making", "site", {})
+    write_unit(tmp_path / "larger", "u.parquet", [document(f"{i}", "王") for i in range(9)])
+    build_site(tmp_path / "larger", out)
+    assert (out / "d/0/8.html").exists()
     build_site(tagged, out)
-    (out / "stale.html").write_text("of a larger corpus")
-    build_site(tagged, out)
-    assert not (out / "stale.html").exists()
+    assert not (out / "d/0/8.html").exists()
     write_unit(tmp_path / "bad", "u-0.parquet", [document("a", "王")])
     write_unit(tmp_path / "bad", "u-1.parquet", [document("b", "王")], [entity("b", 0, "秦")])
     before = sorted(path.relative_to(out) for path in out.rglob("*"))
     with pytest.raises(DataError, match="expected entity '秦'"):
         build_site(tmp_path / "bad", out)
     assert sorted(path.relative_to(out) for path in out.rglob("*")) == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad", "site"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad", "larger", "site"]
     assert not is_up_to_date(tmp_path / "bad", out)
+
+
+@pytest.mark.parametrize(
+    "name", ["notes.txt", "d/0/notes.html", "index.html", "rayner-site.json", ".hidden", "folder/notes", "link.html"]
+)
+def test_a_site_to_which_something_was_added_or_in_which_something_was_changed_stays(built, tmp_path, name):
+    out = tmp_path / "site"
+    build_site(built.tagged, out)
+    (out / name).parent.mkdir(exist_ok=True)
+    if name == "link.html":
+        (out / name).symlink_to(out / "index.html")
+    else:
+        (out / name).write_text("mine")
+    before = snapshot(tmp_path)
+    with pytest.raises(
+        ConfigError, match=f"found a file that was added or changed: {re.escape(str(out / name))}: move"
+    ):
+        build_site(built.tagged, out)
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", [".site.making", ".site.old"])
+def test_a_folder_of_the_users_with_the_name_of_ours_is_not_touched(built, tmp_path, name):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "thesis.txt").write_text("1")
+    with pytest.raises(ConfigError, match=r"such as 'thesis\.txt': name another folder"):
+        build_site(built.tagged, tmp_path / "site")
+    assert snapshot(tmp_path) == {name: False, f"{name}/thesis.txt": b"1"}
+
+
+def test_a_site_of_an_earlier_version_is_not_known_as_ours(built, tmp_path):
+    build_site(built.tagged, tmp_path / "site")
+    (tmp_path / "site" / MARKER_FILE).unlink()
+    before = snapshot(tmp_path)
+    with pytest.raises(ConfigError, match="did not mark as its own"):
+        build_site(built.tagged, tmp_path / "site")
+    assert snapshot(tmp_path) == before
 
 
 def test_two_at_a_time_do_not_mix(built, tmp_path):
