@@ -21,10 +21,16 @@ def machine_id() -> str:
     """Return an identifier of this machine since its last boot, and of this container."""
     try:
         boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
-        namespaces = [os.readlink(_PROC / "self/ns" / name) for name in ("pid", "time")]
-    except OSError:  # not Linux, or a kernel without time namespaces
+    except OSError:  # not Linux
         return f"{socket.gethostname()} {uuid.getnode()}"
-    return " ".join([socket.gethostname(), boot, *namespaces])
+    return f"{socket.gethostname()} {boot} {_namespace('pid')} {_namespace('time')}".rstrip()
+
+
+def _namespace(name: str) -> str:
+    try:
+        return os.readlink(_PROC / "self/ns" / name)
+    except OSError:  # an old kernel
+        return ""
 
 
 def process_start(pid: int) -> str | None:

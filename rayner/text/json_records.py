@@ -205,7 +205,12 @@ def _check_scalar(hint: type, value: Any, key: str) -> Any:  # noqa: ANN401 - an
     return value
 
 
-def _sequence_from_json(origin: type, arguments: tuple[Any, ...], value: Any, key: str) -> Any:  # noqa: ANN401
+def _sequence_from_json(
+    origin: type,
+    arguments: tuple[Any, ...],
+    value: Any,  # noqa: ANN401 - any value of a record
+    key: str,
+) -> Any:  # noqa: ANN401 - any list or tuple
     if not isinstance(value, list | tuple):
         raise _type_error(key, "a list", value)
     if origin is list or arguments[-1] is Ellipsis:
