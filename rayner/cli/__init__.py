@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from rayner import __version__
 from rayner.cli import doctor, eval, export, review, status, verify, view
-from rayner.cli.jobs import call_and_return_exit_code
+from rayner.cli.jobs import call_and_return_exit_code, refuse_credentials_in_arguments
 
 COMMANDS = (eval, view, export, review, verify, status, doctor)
 
@@ -48,5 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         import argcomplete
 
         argcomplete.autocomplete(parser)
-    args = parse_arguments(arguments, parser)
-    return call_and_return_exit_code(lambda: args.call(args))
+
+    def parse_and_call() -> None:
+        refuse_credentials_in_arguments(arguments)
+        args = parse_arguments(arguments, parser)
+        args.call(args)
+
+    return call_and_return_exit_code(parse_and_call)

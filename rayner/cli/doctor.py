@@ -10,6 +10,7 @@ from rayner.config.declare import iter_settings
 from rayner.config.loading import load_config
 from rayner.config.settings import Config
 from rayner.errors import ConfigError
+from rayner.text.credentials import hide_credentials
 
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers no public type
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace) -> None:
 
     ok = []
     for finding in check_cluster(config):
-        print(finding, flush=True)
+        print(hide_credentials(str(finding)), flush=True)
         ok.append(finding.ok)
     if not all(ok):
         raise ConfigError(f"expected every check to be ok, found {ok.count(False)} of {len(ok)} that failed; see above")

@@ -13,6 +13,7 @@ Exit codes:
 import argparse
 import importlib
 import os
+import re
 import signal
 import sys
 import textwrap
@@ -28,12 +29,14 @@ from rayner.config.declare import iter_settings
 from rayner.config.loading import load_config
 from rayner.config.settings import Config
 from rayner.errors import ConfigError, RaynerError
-from rayner.runs.error_messages import RERUN_HINT
+from rayner.runs.error_messages import RERUN_HINT, hide_credentials_in_tracebacks, make_printable
 from rayner.runs.job_log import start_logging
 from rayner.runs.lock import hold_lock
 from rayner.runs.progress import erase_bar, log, write_status_while_running
 from rayner.runs.run_folder import Run
 from rayner.runs.storage import is_url, storage_path
+from rayner.text.credentials import CREDENTIALS_IN_URL, holds_credentials
+from rayner.text.messages import shorten_repr
 
 JobFunction = Callable[[Config, Run], Any]
 CheckFunction = Callable[[Config, Run], list[str]]
@@ -63,9 +66,26 @@ def run_job(
         such a function the job does not have this option.
     arguments: the command-line arguments; by default those of the process.
     """
-    args = build_job_parser(description, can_retry=retry is not None).parse_intermixed_args(arguments)
-    chosen_retry = retry if retry is not None and args.retry_set_aside else None
-    return call_and_return_exit_code(lambda: _check_and_run_job(args, step, check, output_setting, chosen_retry))
+
+    def parse_and_run() -> None:
+        refuse_credentials_in_arguments(arguments)
+        args = build_job_parser(description, can_retry=retry is not None).parse_intermixed_args(arguments)
+        chosen_retry = retry if retry is not None and args.retry_set_aside else None
+        _check_and_run_job(args, step, check, output_setting, chosen_retry)
+
+    return call_and_return_exit_code(parse_and_run)
+
+
+def refuse_credentials_in_arguments(arguments: Sequence[str] | None) -> None:
+    """Raise ConfigError, which names the place, if an argument holds a URL with credentials.
+
+    arguments: the command-line arguments; None for those of the process.
+    """
+    for i, argument in enumerate(sys.argv[1:] if arguments is None else arguments, start=1):
+        if holds_credentials(argument):
+            option = argument.partition("=")[0]
+            name = f"{option}: " if re.fullmatch(r"[\w.-]+", option) else ""
+            raise ConfigError(f"argument {i}: {name}{CREDENTIALS_IN_URL}")
 
 
 def build_job_parser(description: str, *, can_retry: bool = False) -> argparse.ArgumentParser:
@@ -104,7 +124,7 @@ def _check_and_run_job(
         if folder and SUBMITTED_JOB_VARIABLE in os.environ and not (is_url(folder) or Path(folder).is_absolute()):
             raise ConfigError(
                 f"{key}: expected, in a submitted job, an absolute path on storage that all nodes share, or a URL; "
-                f"found {folder!r}, which would lie in Ray's own copy of the working directory, on one node"
+                f"found {shorten_repr(folder)}, which would lie in Ray's own copy of the working directory, on one node"
             )
     set_quiet_environment()
     from rayner.cluster.session import ray_session  # this imports Ray
@@ -114,7 +134,11 @@ def _check_and_run_job(
         config = replace_existing_folders_in_config(config, output_setting)
         log.info("starts over with run=%s%s", config.run, f" out={config.out}" if config.out else "")
     run = Run(storage_path(config.run))
-    if run.root.exists() and not run.root.is_dir():
+    try:
+        is_file = run.root.exists() and not run.root.is_dir()
+    except OSError as error:  # such as a name that is too long
+        raise ConfigError(f"run: expected a folder, found {shorten_repr(str(run.root))}: {error.strerror}") from None
+    if is_file:
         raise ConfigError(f"run: expected a folder, found a file: {run.root}")
     # Connect to a cluster before the check, so that the check sees the cluster's resources, not only this node's.
     with ray_session() if os.environ.get("RAY_ADDRESS") else nullcontext():
@@ -165,7 +189,9 @@ def call_and_return_exit_code(function: Callable[[], Any]) -> int:
     """Call a function and return the exit code.
 
     Ctrl-C and a RaynerError are printed in one line. A closed output is ignored. Other errors propagate.
+    Nothing that is printed holds credentials, a traceback included.
     """
+    hide_credentials_in_tracebacks()
     try:
         function()
     except KeyboardInterrupt:
@@ -174,7 +200,7 @@ def call_and_return_exit_code(function: Callable[[], Any]) -> int:
         return 128 + signal.SIGINT
     except RaynerError as error:
         erase_bar()
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {make_printable(str(error))}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:  # the program that reads the output has ended, such as `head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

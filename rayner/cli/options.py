@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from rayner.config.plugins import is_plugin_name
+from rayner.text.messages import shorten_repr
 
 
 def add_choice_or_plugin(
@@ -19,7 +20,9 @@ def add_choice_or_plugin(
     def parse_name(name: str) -> str:
         if name in choices or is_plugin_name(name):
             return name
-        raise argparse.ArgumentTypeError(f"expected one of {', '.join(choices)} or module:name, found {name!r}")
+        raise argparse.ArgumentTypeError(
+            f"expected one of {', '.join(choices)} or module:name, found {shorten_repr(name)}"
+        )
 
     help_text = f"{description}: {', '.join(choices)}, or module:name of your own"
     argument: Any = parser.add_argument(

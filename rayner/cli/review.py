@@ -17,6 +17,7 @@ from rayner.errors import ConfigError
 from rayner.runs.progress import Progress, print_to_stderr, progress_display
 from rayner.runs.storage import storage_path
 from rayner.text.markup import is_markup_type
+from rayner.text.messages import shorten_repr
 
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers no public type
@@ -97,5 +98,7 @@ def _parse_types(text: str) -> list[str]:
     types = [type_name for type_name in text.split(",") if type_name]
     for type_name in types:
         if not is_markup_type(type_name):
-            raise ConfigError(f"--types: expected types without white space, <, >, / and &, found {type_name!r}")
+            raise ConfigError(
+                f"--types: expected types without white space, <, >, / and &, found {shorten_repr(type_name)}"
+            )
     return types

@@ -13,25 +13,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from rayner.config import conditions
 from rayner.config.declare import Declaration, iter_settings
 from rayner.config.plugins import is_plugin_name
 from rayner.config.renamed import REMOVED, RENAMED, RENAMED_VALUES
 from rayner.config.settings import Config, get_setting
+from rayner.config.yaml_reading import parse_yaml, read_yaml_file
 from rayner.errors import ConfigError
-
-
-def parse_yaml(text: str) -> Any:  # noqa: ANN401 - whatever the YAML holds
-    """Parse a YAML text.
-
-    Raises ValueError with a one-line message if the text is not YAML.
-    """
-    try:
-        return yaml.safe_load(text)
-    except Exception as error:  # PyYAML raises other errors too: an empty `!!int` raises IndexError
-        raise ValueError(" ".join(f"{error}".split())) from error
+from rayner.text.credentials import CREDENTIALS_IN_URL, hide_credentials, holds_credentials
+from rayner.text.messages import shorten_repr
 
 
 def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> Config:
@@ -44,9 +34,11 @@ def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> Confi
     tree: dict[str, Any] = {}
     if path is not None:
         try:
-            tree = parse_yaml(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"{path}: expected a YAML file, found: {error}") from error
+            tree = read_yaml_file(path)
+        except OSError as error:
+            raise ConfigError(f"{path}: expected a YAML file, found: {error.strerror}") from None
+        except ValueError as error:
+            raise ConfigError(f"{hide_credentials(str(path))}: expected a YAML file, found: {error}") from None
         if tree is None:  # the file holds only comments
             tree = {}
         if not isinstance(tree, dict):
@@ -54,7 +46,7 @@ def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> Confi
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals:
-            raise ConfigError(f"argument {override!r}: expected key=value")
+            raise ConfigError(f"argument {shorten_repr(override)}: expected key=value")
         _insert_by_dotted_key(tree, key, _parse_override(key, text))
     config: Config = _build_section(Config, tree, "", str(path or "arguments"))
     check_setting_values_and_combinations(config)
@@ -66,6 +58,7 @@ def check_setting_values_and_combinations(config: Config) -> None:
     for info in iter_settings(Config):
         value, declared = get_setting(config, info.key), info.declaration
         _check_utf8_encodable(info.key, value)
+        _check_no_credentials(info.key, value)
         if value == [] and declared.choices:
             choices = ", ".join(map(str, declared.choices))
             raise ConfigError(f"{info.key}: expected at least one of {choices}, found none")
@@ -77,14 +70,27 @@ def check_setting_values_and_combinations(config: Config) -> None:
 
 
 def _check_utf8_encodable(key: str, value: Any) -> None:  # noqa: ANN401 - of any setting
-    """Raise ConfigError for text that cannot be encoded as UTF-8, in which manifests are written.
+    """Raise ConfigError for text that no manifest or path can hold.
 
-    Such text holds half a surrogate pair or undecodable bytes of a path.
+    Such text holds half a surrogate pair, undecodable bytes of a path, or a null character.
     """
+    if isinstance(value, str) and "\0" in value:
+        raise ConfigError(f"{key}: expected text without null characters, found {shorten_repr(value)}")
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        raise ConfigError(f"{key}: expected text in UTF-8, found {value!r}") from None
+        raise ConfigError(f"{key}: expected text in UTF-8, found {shorten_repr(value)}") from None
+
+
+def _check_no_credentials(key: str, value: Any) -> None:  # noqa: ANN401 - of any setting
+    """Raise ConfigError for a URL with credentials, because settings are written into the run folder."""
+    if isinstance(value, dict):
+        for name, element in value.items():
+            _check_no_credentials(f"{key}.{name}", element)
+        return
+    elements = value if isinstance(value, list) else [value]
+    if any(isinstance(element, str) and holds_credentials(element) for element in elements):
+        raise ConfigError(f"{key}: {CREDENTIALS_IN_URL}")
 
 
 def _check_choice(key: str, value: Any, declared: Declaration) -> None:  # noqa: ANN401 - of any setting
@@ -96,7 +102,9 @@ def _check_choice(key: str, value: Any, declared: Declaration) -> None:  # noqa:
     if new_name:
         raise ConfigError(f"{key}: {value!r} is now called {new_name!r}; write that")
     plugin = " or module:name" if declared.accepts_plugin else ""
-    raise ConfigError(f"{key}: expected one of {', '.join(map(str, declared.choices))}{plugin}, found {value!r}")
+    raise ConfigError(
+        f"{key}: expected one of {', '.join(map(str, declared.choices))}{plugin}, found {shorten_repr(value)}"
+    )
 
 
 def _check_bounds(key: str, value: Any, declared: Declaration) -> None:  # noqa: ANN401 - of any setting
@@ -157,7 +165,7 @@ def _parse_override(key: str, text: str) -> Any:  # noqa: ANN401 - whatever the 
     try:
         return parse_yaml(text)
     except ValueError as error:
-        raise ConfigError(f"{key}: {text!r} is not YAML: {error}") from error
+        raise ConfigError(f"{key}: expected YAML, found {shorten_repr(text)}: {error}") from None
 
 
 def _insert_by_dotted_key(tree: dict[str, Any], key: str, value: Any) -> None:  # noqa: ANN401 - see _parse_override
@@ -185,7 +193,7 @@ def _describe_unknown_key(key: str, name: str, prefix: str, known: Mapping[str, 
     if key in REMOVED:
         return f"{key} is no setting any more: {REMOVED[key]}; leave it out"
     near = difflib.get_close_matches(name, known, 1)
-    return f"unknown key {key}" + (f"; did you mean {prefix}{near[0]}?" if near else "")
+    return f"unknown key {shorten_repr(key)[1:-1]}" + (f"; did you mean {prefix}{near[0]}?" if near else "")
 
 
 def _convert_to_type(type_hint: Any, value: Any, key: str, source: str) -> Any:  # noqa: ANN401 - types and values of any kind
@@ -195,7 +203,7 @@ def _convert_to_type(type_hint: Any, value: Any, key: str, source: str) -> Any: 
     """
     if dataclasses.is_dataclass(type_hint):
         if not isinstance(value, dict):
-            raise ConfigError(f"{source}: {key}: expected a section, found {value!r}")
+            raise ConfigError(f"{source}: {key}: expected a section, found {shorten_repr(value)}")
         return _build_section(typing.cast(type[Any], type_hint), value, f"{key}.", source)
     origin, inner = typing.get_origin(type_hint), typing.get_args(type_hint)
     if origin is types.UnionType:
@@ -205,8 +213,8 @@ def _convert_to_type(type_hint: Any, value: Any, key: str, source: str) -> Any: 
         if elements is not None:
             return elements
     elif origin is dict:
-        if isinstance(value, dict):
-            return {str(k): str(v or "") for k, v in value.items()}
+        if isinstance(value, dict) and all(type(text) in (str, int, type(None)) for text in value.values()):
+            return {str(name): "" if text is None else str(text) for name, text in value.items()}
     elif type_hint is float and isinstance(value, int | float | str) and not isinstance(value, bool):
         try:
             return float(value)  # YAML reads 1e-3 as a string
@@ -217,7 +225,7 @@ def _convert_to_type(type_hint: Any, value: Any, key: str, source: str) -> Any: 
     elif type_hint is str and isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)  # run=2025 names a folder
     name = getattr(type_hint, "__name__", None) if origin is None else str(type_hint)
-    raise ConfigError(f"{source}: {key}: expected {name}, found {value!r}")
+    raise ConfigError(f"{source}: {key}: expected {name}, found {shorten_repr(value)}")
 
 
 def _convert_to_list_or_none(element_type: type[Any], value: Any) -> list[Any] | None:  # noqa: ANN401 - whatever the YAML holds

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from rayner.errors import ConfigError
+from rayner.text.messages import shorten_repr
 
 _NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
@@ -35,7 +36,7 @@ def load_plugin(setting_key: str, name: str, expected_type: Any, expected_in_wor
         hint = f"; did you mean {near[0]}?" if near else ""
         where = module.__name__
         raise ConfigError(
-            f"{setting_key}: expected a name in the module {where}, found none called {attribute!r}{hint}"
+            f"{setting_key}: expected a name in the module {where}, found none called {shorten_repr(attribute)}{hint}"
         )
     value = getattr(module, attribute)
     if not isinstance(value, expected_type):
@@ -64,5 +65,5 @@ def _import_plugin_module(setting_key: str, name: str) -> ModuleType:
     except (Exception, SystemExit) as error:  # the user's module may raise anything
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ConfigError(
-            f"{setting_key}: expected a module that can be imported, found {module!r}: {reason}"
+            f"{setting_key}: expected a module that can be imported, found {shorten_repr(module)}: {reason}"
         ) from error

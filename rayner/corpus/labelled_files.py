@@ -20,6 +20,7 @@ from rayner.errors import DataError
 from rayner.runs.storage import StoragePath
 from rayner.text.labelled_text import LabelledFile
 from rayner.text.markup import is_markup_type
+from rayner.text.messages import shorten_repr
 from rayner.text.spans import Span, sort_and_check_spans
 from rayner.text.subtoken_labels import expand_label
 from rayner.text.tags import scheme_marks_ends, split_tag, tags_to_spans
@@ -220,9 +221,11 @@ def _check_tag(location: str, tag: str, types: Collection[str] | None) -> None:
 def _check_type(location: str, entity_type: str, types: Collection[str] | None) -> None:
     """Raise DataError if the LLM's markup cannot represent the type, or if the type is not in `types`."""
     if not is_markup_type(entity_type):
-        raise DataError(f"{location}: expected a type without white space, <, >, / and &, found {entity_type!r}")
+        raise DataError(
+            f"{location}: expected a type without white space, <, >, / and &, found {shorten_repr(entity_type)}"
+        )
     if types is not None and entity_type not in types:
-        raise DataError(f"{location}: expected a type of {', '.join(sorted(types))}, found {entity_type!r}")
+        raise DataError(f"{location}: expected a type of {', '.join(sorted(types))}, found {shorten_repr(entity_type)}")
 
 
 def _count_odd_characters_by_group(text: str) -> dict[str, int]:

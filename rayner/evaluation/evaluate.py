@@ -26,6 +26,7 @@ from rayner.fusion.character_fusion import fuse_by_characters
 from rayner.fusion.fusion_rule import FusionRule
 from rayner.fusion.region_rule import RegionRule
 from rayner.text.labelled_text import LabelledFile
+from rayner.text.messages import shorten_repr
 from rayner.text.predictions import SegmentPrediction
 from rayner.text.segmentation import split_sentences
 from rayner.text.spans import Span
@@ -253,6 +254,6 @@ def _check_same_text(gold: LabelledFile, predicted: LabelledFile) -> None:
     expected, found = (text[max(0, offset - 10) : offset + 10] for text in (gold.text, predicted.text))
     raise DataError(
         f"{predicted.path}: expected the text of {gold.path} ({len(gold.text)} characters), found another "
-        f"({len(predicted.text)} characters); they first differ at offset {offset}: expected {expected!r}, "
-        f"found {found!r}"
+        f"({len(predicted.text)} characters); they first differ at offset {offset}: expected {shorten_repr(expected)}, "
+        f"found {shorten_repr(found)}"
     )

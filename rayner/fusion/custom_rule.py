@@ -20,6 +20,7 @@ from rayner.fusion import gate
 from rayner.fusion.fused_entities import FusedEntity, build_accepted_entities, slm_entities
 from rayner.fusion.fusion_rule import FittingSample, RuleFit, llm_could_change
 from rayner.fusion.span_features import candidate_spans
+from rayner.text.messages import shorten_repr
 from rayner.text.predictions import SegmentPrediction, SlmPrediction
 from rayner.text.spans import Span, sort_and_check_spans
 
@@ -89,7 +90,9 @@ class FittedCustomRule:
         spans = list(self.functions.accept(replace(segment, gold=(), gate=None), self.fitted))
         candidates = candidate_spans(segment, self.types)
         if unknown := [span for span in spans if span not in candidates]:
-            raise ConfigError(f"{SETTING}: expected of {self.name} spans among the candidates, found {unknown[0]!r}")
+            raise ConfigError(
+                f"{SETTING}: expected of {self.name} spans among the candidates, found {shorten_repr(unknown[0])}"
+            )
         try:
             return sort_and_check_spans(spans, len(segment.text))
         except ValueError as error:

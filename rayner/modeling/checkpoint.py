@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from rayner.errors import ConfigError
+from rayner.text.messages import shorten_repr
 
 _PICKLE_SUFFIXES = frozenset((".bin", ".pt", ".pth", ".ckpt", ".pkl"))
 _SAFETENSORS_INDEX = ".safetensors.index.json"
@@ -58,7 +59,7 @@ def _reject_pickled_weights(folder: Path) -> None:
         if not name.endswith((".safetensors", _SAFETENSORS_INDEX)):
             raise _pickle_error(folder, name)
         if Path(name).name != name:
-            raise ConfigError(f"{folder}: expected weights in this folder, found {name!r} named among them")
+            raise ConfigError(f"{folder}: expected weights in this folder, found {shorten_repr(name)} named among them")
     if "adapter_model.bin" in present and "adapter_model.safetensors" not in present:
         raise _pickle_error(folder, "adapter_model.bin")
 
@@ -84,8 +85,8 @@ def _weight_files_in_json(folder: Path) -> set[str]:
 
 def _pickle_error(folder: Path, name: str) -> ConfigError:
     return ConfigError(
-        f"{folder}: expected weights in safetensors, found {name!r}: pickles can run code and are not read; "
-        "docs/security.md says how to convert one"
+        f"{folder}: expected weights in safetensors, found {shorten_repr(name)}: pickles can run code and are not "
+        "read; docs/security.md says how to convert one"
     )
 
 

@@ -1,8 +1,15 @@
 """Describe an error in one line, which a job prints instead of a traceback."""
 
 import errno
+import sys
+import traceback
+from types import TracebackType
+
+from rayner.text.credentials import hide_credentials
+from rayner.text.messages import escape_control_characters
 
 RERUN_HINT = "rerun the same command to resume"
+_MAX_MESSAGE_CHARS = 4000
 _STORAGE_CLIENT_MODULES = ("botocore", "aiobotocore", "aiohttp", "gcsfs", "google")  # they define their own errors
 
 
@@ -21,5 +28,28 @@ def is_storage_error(error: BaseException) -> bool:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message, cut to 300 characters."""
-    return str(error).strip().partition("\n")[0][:300]
+    """Return the first line of an error's message, cut to 300 characters, without credentials."""
+    return hide_credentials(str(error).strip()[:_MAX_MESSAGE_CHARS].partition("\n")[0])[:300]
+
+
+def make_printable(message: str) -> str:
+    """Return a message without credentials and control characters, cut to 4,000 characters.
+
+    Line breaks stay.
+    """
+    more = len(message) - _MAX_MESSAGE_CHARS
+    shown = hide_credentials(message[:_MAX_MESSAGE_CHARS])
+    shown = "\n".join(escape_control_characters(line) for line in shown.split("\n"))
+    return f"{shown}... ({more:,} characters more)" if more > 0 else shown
+
+
+def hide_credentials_in_tracebacks() -> None:
+    """Print tracebacks of errors that end this process without credentials."""
+
+    def print_traceback(
+        error_type: type[BaseException], error: BaseException, error_traceback: TracebackType | None
+    ) -> None:
+        lines = traceback.format_exception(error_type, error, error_traceback)
+        sys.stderr.write(hide_credentials("".join(lines)))
+
+    sys.excepthook = print_traceback

@@ -5,6 +5,16 @@ import logging
 import sys
 
 from rayner.runs.progress import erase_bar, log
+from rayner.text.credentials import hide_credentials
+from rayner.text.messages import escape_control_characters
+
+
+class _SafeFormatter(logging.Formatter):
+    """Formats log lines without credentials and without control characters, except line breaks."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        lines = hide_credentials(super().format(record)).split("\n")
+        return "\n".join(escape_control_characters(line) for line in lines)
 
 
 def start_logging() -> None:
@@ -15,7 +25,7 @@ def start_logging() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):  # otherwise lines to a file wait until a buffer is full
         sys.stdout.reconfigure(line_buffering=True)
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    handler.setFormatter(_SafeFormatter("%(asctime)s %(message)s", "%H:%M:%S"))
     handler.addFilter(erase_bar)  # erases a progress bar before a line is printed
     log.handlers = [handler]
     log.setLevel(logging.INFO)

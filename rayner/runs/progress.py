@@ -19,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rayner.errors import RaynerError, TooManySetAsideError
+from rayner.runs.error_messages import first_line
 from rayner.runs.json_files import read_json, write_json
 from rayner.runs.status import (
     STATUS_FILE,
@@ -100,10 +101,10 @@ def _final_state_and_message(error: BaseException) -> tuple[str, str]:
     """Return the final state of a job that an exception ended, and one line with the reason."""
     if isinstance(error, KeyboardInterrupt | SystemExit):
         return "stopped", ""
-    first_line = str(error).partition("\n")[0]
+    message = first_line(error)
     if isinstance(error, RaynerError):
-        return ("done" if isinstance(error, TooManySetAsideError) else "failed"), first_line
-    return "failed", f"{type(error).__name__}: {first_line}"
+        return ("done" if isinstance(error, TooManySetAsideError) else "failed"), message
+    return "failed", f"{type(error).__name__}: {message}"
 
 
 def record_step_start(number: int, n_steps: int, name: str) -> None:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from rayner.text.json_records import parse_record
+from rayner.text.messages import shorten_repr
 
 StepResult = dict[str, Any]
 FORMAT_VERSION = 1
@@ -46,7 +47,10 @@ class StepManifest:
         """
         before, now = _flatten(self.inputs), _flatten(json.loads(json.dumps(inputs)))
         differing = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
-        listed = [f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in differing[:_MAX_LISTED]]
+        listed = [
+            f"{key} was {shorten_repr(before.get(key))}, is {shorten_repr(now.get(key))}"
+            for key in differing[:_MAX_LISTED]
+        ]
         return "; ".join(listed)
 
 

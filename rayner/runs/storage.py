@@ -18,11 +18,12 @@ from typing import Any, BinaryIO, NamedTuple, cast
 from upath import UPath
 
 from rayner.errors import ConfigError, DataError
+from rayner.text.credentials import CREDENTIALS_IN_URL, holds_credentials
+from rayner.text.messages import shorten_repr
 
 StoragePath = Path | UPath
 
 _TEMPORARY_NAME = re.compile(r"\.rayner-[0-9a-f]{32}\.tmp")  # the names that `_temporary_name` returns
-_CREDENTIALS_IN_URL = re.compile(r"://[^/]*:[^/]*@")
 # Protocols of stores in which an object appears only when its upload is complete. `memory` is fsspec's store in memory.
 _OBJECT_STORES = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory"))
 
@@ -42,12 +43,12 @@ def is_url(path_or_url: str | StoragePath) -> bool:
 def storage_path(path_or_url: str | StoragePath) -> StoragePath:
     """Return the path object of a URL or of a local path, which is made absolute.
 
-    Raises ConfigError if a URL holds a user name or password.
+    Raises ConfigError, which does not name the URL, if it holds credentials.
     """
     if not is_url(path_or_url):
         return Path(str(path_or_url)).absolute()
-    if _CREDENTIALS_IN_URL.search(str(path_or_url)):
-        raise ConfigError("a URL holds a user name or password: expected them in the environment, not in settings")
+    if holds_credentials(str(path_or_url)):
+        raise ConfigError(CREDENTIALS_IN_URL)
     # A cached listing would hide what other processes have written since.
     return path_or_url if isinstance(path_or_url, UPath) else UPath(path_or_url, use_listings_cache=False)
 
@@ -211,7 +212,7 @@ def local_copy(folder: StoragePath) -> Path:
         for name in objects:
             relative = name.removeprefix(folder.path).strip("/")
             if any(part in ("", ".", "..") for part in relative.split("/")) and relative:
-                raise DataError(f"{folder}: expected names of files below this folder, found {name!r}")
+                raise DataError(f"{folder}: expected names of files below this folder, found {shorten_repr(name)}")
             target = download / folder.name / relative if relative else download / folder.name
             target.parent.mkdir(parents=True, exist_ok=True)
             folder.fs.get_file(name, str(target))

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from rayner.corpus.tables import EntityRow, TaggedDocument
 from rayner.errors import DataError
 from rayner.site.html_text import LlmCoverage, TypeNumbers
+from rayner.text.messages import shorten_repr
 
 HISTOGRAM_BINS = 20  # bins of the scores, which lie in [0, 1]
 MAX_CONTEXTS = 5  # places of a name that are shown with the text around them
@@ -120,7 +121,10 @@ class SiteDatabase:
         deciders = Counter(entity["decided_by"] for entity in document.entities)
         unknown = next((decider for decider in deciders if decider not in self.histogram), None)
         if unknown is not None:
-            raise DataError(f"document {document.doc_id!r}: expected decided_by agree, slm or llm, found {unknown!r}")
+            raise DataError(
+                f"document {shorten_repr(document.doc_id)}: expected decided_by agree, slm or llm, "
+                f"found {shorten_repr(unknown)}"
+            )
         pages = [bisect_right(page_starts, entity["start"]) - 1 for entity in document.entities]
         type_counts = Counter(self.types.get_or_add_number(entity["type"]) for entity in document.entities)
         book = self._book_number(document.doc_id.rpartition("/")[0])

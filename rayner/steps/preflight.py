@@ -23,6 +23,7 @@ from rayner.steps.data import require_labelled_files
 from rayner.steps.fusion_rules import load_custom_rules
 from rayner.steps.loading import load_tagger_family
 from rayner.steps.tag.plan import survey_corpus
+from rayner.text.messages import shorten_repr
 
 _MAX_LEFT_OUT = 100  # files that cannot be read, each with a line of its own
 
@@ -108,7 +109,7 @@ def check_model_has_configuration(setting_key: str, model: str) -> None:
         expected = "folder" if Path(model).exists() else "folder or hub name"
         reason = " ".join(str(error).split())
         raise ConfigError(
-            f"{setting_key}: expected the {expected} of a checkpoint, found {model!r}: {reason}"
+            f"{setting_key}: expected the {expected} of a checkpoint, found {shorten_repr(model)}: {reason}"
         ) from error
 
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from rayner.errors import ConfigError, DamagedFileError
+from rayner.text.messages import shorten_repr
 
 T = TypeVar("T")
 
@@ -25,7 +26,7 @@ def check_format_version(tree: Mapping[str, Any], expected: int, source: object,
     """
     found = tree.get("format_version") if isinstance(tree, Mapping) else None
     if found != expected or isinstance(found, bool):
-        version = "a file without one" if found is None else f"version {found!r}"[:_MAX_SHOWN]
+        version = "a file without one" if found is None else f"version {shorten_repr(found)}"
         raise ConfigError(
             f"{source}: expected format_version {expected}, found {version} (another version of rayner wrote it): "
             f"use that version, or {remedy}"

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from rayner.text.messages import shorten_repr
 from rayner.text.spans import Span, sort_and_check_spans
 
 _ESCAPES = {"<": "&lt;", "&": "&amp;"}
@@ -33,7 +34,7 @@ def spans_to_markup(text: str, spans: Iterable[Span]) -> str:
     end = 0
     for span in sort_and_check_spans(spans, len(text)):
         if not is_markup_type(span.type):
-            raise ValueError(f"{span.type!r} cannot be written as a tag")
+            raise ValueError(f"{shorten_repr(span.type)} cannot be written as a tag")
         parts += map(escape_char, text[end : span.start])
         parts += [f"<{span.type}>", *map(escape_char, text[span.start : span.end]), f"</{span.type}>"]
         end = span.end

@@ -4,6 +4,8 @@ import reprlib
 import unicodedata
 from typing import Any
 
+from rayner.text.credentials import HIDDEN, hide_credentials, holds_credentials
+
 MAX_VALUE_CHARS = 120  # characters of a value in a message
 _HIDDEN_CATEGORIES = ("Cc", "Cf", "Zl", "Zp", "Cs")  # a terminal could obey them, or show nothing
 
@@ -25,10 +27,15 @@ _SHORT_REPR = _ShortRepr()
 
 
 def shorten_repr(value: Any) -> str:  # noqa: ANN401 - any value of a file
-    """Return the `repr` of a value, cut to about `MAX_VALUE_CHARS` characters. A longer value ends in `...`."""
+    """Return the `repr` of a value, cut to about `MAX_VALUE_CHARS` characters. A longer value ends in `...`.
+
+    Credentials are hidden.
+    """
     if isinstance(value, str):
+        if holds_credentials(value):
+            return f"'{HIDDEN}', a URL with credentials"
         return repr(value) if len(value) <= MAX_VALUE_CHARS else f"{value[:MAX_VALUE_CHARS]!r}..."
-    text = _SHORT_REPR.repr(value)
+    text = hide_credentials(_SHORT_REPR.repr(value))
     return text if len(text) <= MAX_VALUE_CHARS else f"{text[:MAX_VALUE_CHARS]}..."
 
 

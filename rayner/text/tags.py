@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from rayner.text.messages import shorten_repr
 from rayner.text.spans import Span
 
 OUTSIDE = "O"
@@ -49,7 +50,7 @@ def split_tag(tag: str) -> tuple[str, str]:
         return OUTSIDE, ""
     prefix, dash, type_ = tag.partition("-")
     if not dash or not type_ or prefix not in _CANONICAL:
-        raise ValueError(f"expected O or PREFIX-TYPE with a prefix of {''.join(_CANONICAL)}, found {tag!r}")
+        raise ValueError(f"expected O or PREFIX-TYPE with a prefix of {''.join(_CANONICAL)}, found {shorten_repr(tag)}")
     return _CANONICAL[prefix], type_
 
 

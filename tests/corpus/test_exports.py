@@ -269,7 +269,7 @@ def test_the_table_of_tags(tmp_path):
         path.write_text(odd)
         with pytest.raises(ConfigError, match=f"^{re.escape(str(path))}: expected "):
             read_type_names(path)
-    for broken in (b"\xff", b"NR: 2001-13-01", b"NR: !!timestamp x", b"[" * 3000):
+    for broken in (b"\xff", b"NR: &a PER", b"NR: !!timestamp x", b"[" * 3000):
         path.write_bytes(broken)
         with pytest.raises(ConfigError, match="expected a YAML file"):
             read_type_names(path)

@@ -2,15 +2,18 @@
 
 from pathlib import Path
 
-from rayner.config.loading import parse_yaml
+from rayner.config.yaml_reading import read_yaml_file
 from rayner.errors import ConfigError
+from rayner.text.messages import shorten_repr
 
 
 def read_type_names(path: str | Path) -> dict[str, str]:
     """Read the name of each type. Raises ConfigError, which names the file, if it contains anything else."""
     try:
-        tree = parse_yaml(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        tree = read_yaml_file(path)
+    except OSError as error:
+        raise ConfigError(f"{path}: expected a YAML file, found: {error.strerror}") from None
+    except ValueError as error:
         raise ConfigError(f"{path}: expected a YAML file, found: {error}") from None
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: expected types and their names, found {type(tree).__name__}")
@@ -18,6 +21,7 @@ def read_type_names(path: str | Path) -> dict[str, str]:
         if not all(isinstance(part, str) and part for part in (entity_type, name)):
             # YAML reads a bare NO as false.
             raise ConfigError(
-                f"{path}: expected TYPE: name, both text (in quotes if need be), found {entity_type!r}: {name!r}"
+                f"{path}: expected TYPE: name, both text (in quotes if need be), found {shorten_repr(entity_type)}: "
+                f"{shorten_repr(name)}"
             )
     return tree

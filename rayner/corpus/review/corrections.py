@@ -12,6 +12,7 @@ from rayner.corpus.review.labelled_output import write_labelled_output
 from rayner.corpus.review.provenance import Provenance, read_json_file, spans_to_json
 from rayner.errors import DataError
 from rayner.runs.storage import StoragePath
+from rayner.text.messages import shorten_repr
 from rayner.text.spans import Span, crop_spans
 
 # A text, and the entities of each annotation of the text. The list is empty if nobody reviewed the text.
@@ -97,7 +98,9 @@ def _read_label_studio_tasks(
         annotations = read_submitted_annotations(task, location)
         for span in (span for spans in annotations for span in spans):
             if span.type not in types:
-                raise DataError(f"{location}: expected a type of {', '.join(sorted(types))}, found {span.type!r}")
+                raise DataError(
+                    f"{location}: expected a type of {', '.join(sorted(types))}, found {shorten_repr(span.type)}"
+                )
         yield text, annotations
 
 
