@@ -28,7 +28,7 @@ class _PlainLoader(yaml.SafeLoader):
     _depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:  # noqa: ANN401 - as in PyYAML
-        event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]
+        event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]  # PyYAML is partly typed
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise _make_error("an anchor or alias (& or *); write the value itself", event.start_mark)
         tag = getattr(event, "tag", None)
