@@ -22,6 +22,7 @@ from rayner.config.settings import Config
 from rayner.corpus.labelled_files import read_labelled_file
 from rayner.errors import ConfigError, DataError, TooManySetAsideError
 from rayner.runs.lock import hold_lock
+from rayner.runs.output_folder import claim_output_folder
 from rayner.runs.progress import record_step_start
 from rayner.runs.run_folder import read_json, write_json
 from tests.corpus.tagged_corpora import document, entity, write_unit
@@ -289,7 +290,7 @@ def test_on_a_cluster_the_check_looks_at_the_cluster(job, tmp_path, monkeypatch)
 def test_options_and_settings_may_come_in_any_order(job, tmp_path):
     path = tmp_path / "c.yaml"
     path.write_text("seed: 5\nslm: {epochs: 2}\n")
-    assert job("seed=6", "--dry-run", f"run={tmp_path}", "--config", str(path), "llm.epochs=4") == 0
+    assert job("seed=6", "--dry-run", f"run={tmp_path / 'r'}", "--config", str(path), "llm.epochs=4") == 0
     assert (job.config.seed, job.config.slm.epochs, job.config.llm.epochs) == (6, 2, 4)
 
 
@@ -345,6 +346,7 @@ def test_a_job_may_be_named_and_is_imported_when_the_settings_are_right(job, tmp
 
 
 def test_a_folder_that_another_job_works_in_is_refused_before_anything_starts(job, tmp_path, capsys):
+    claim_output_folder(tmp_path / "r", "run")
     with hold_lock(tmp_path / "r"):
         assert job(f"run={tmp_path / 'r'}") == 2
     assert "locked by process" in one_line(capsys)

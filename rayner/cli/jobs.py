@@ -35,6 +35,7 @@ from rayner.runs.lock import hold_lock
 from rayner.runs.progress import erase_bar, log, write_status_while_running
 from rayner.runs.run_folder import Run
 from rayner.runs.storage import is_url, storage_path
+from rayner.steps.output_folders import check_job_folders, claim_run_folder
 from rayner.text.credentials import CREDENTIALS_IN_URL, holds_credentials
 from rayner.text.messages import shorten_repr
 
@@ -134,18 +135,15 @@ def _check_and_run_job(
         config = replace_existing_folders_in_config(config, output_setting)
         log.info("starts over with run=%s%s", config.run, f" out={config.out}" if config.out else "")
     run = Run(storage_path(config.run))
-    try:
-        is_file = run.root.exists() and not run.root.is_dir()
-    except OSError as error:  # such as a name that is too long
-        raise ConfigError(f"run: expected a folder, found {shorten_repr(str(run.root))}: {error.strerror}") from None
-    if is_file:
-        raise ConfigError(f"run: expected a folder, found a file: {run.root}")
+    # Only jobs that tag have the option --retry-set-aside.
+    check_job_folders(config, run, tags_corpus="retry_set_aside" in args and bool(config.corpus))
     # Connect to a cluster before the check, so that the check sees the cluster's resources, not only this node's.
     with ray_session() if os.environ.get("RAY_ADDRESS") else nullcontext():
         run_check, run_step = _import_function(check), _import_function(step)
         for line in run_check(config, run):
             log.info("%s", line)
         if not args.dry_run:
+            claim_run_folder(run)
             with (
                 hold_lock(run.root),
                 write_status_while_running(

@@ -25,6 +25,7 @@ from rayner.runs.run_folder import Run
 from rayner.runs.storage import StoragePath, is_url, storage_path
 from rayner.steps import preflight
 from rayner.steps.loading import load_llm, load_retriever, load_tagger
+from rayner.steps.output_folders import output_folder
 from rayner.steps.requirements import (
     ModelSize,
     estimate_disk_need,
@@ -32,7 +33,6 @@ from rayner.steps.requirements import (
     estimate_stage_needs,
     read_model_size,
 )
-from rayner.steps.tag.tag_corpus import output_folder
 
 _PACKAGES = ("ray", "torch", "transformers", "peft", "deepspeed")
 _LOAD_SECONDS = 1800.0  # time limit for loading the models of a run

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 from rayner import __version__
 from rayner.errors import ConfigError, DamagedFileError, DataError
 from rayner.runs.json_files import read_json, write_json
-from rayner.runs.storage import StoragePath, atomic_writer, list_folder, remove_file
+from rayner.runs.storage import StoragePath, atomic_writer, is_temporary_name, list_folder, remove_file
 
 MARKER_FILE = ".rayner-output"
 RUN_PURPOSE, TAGGED_PURPOSE = "run", "tagged corpus"
@@ -43,7 +43,7 @@ def check_output_folder(
     marker = _read_marker(folder)
     if marker is not None and marker["purpose"] == purpose:
         return dict(marker["files"])
-    names = [entry.name for entry in list_folder(folder)]
+    names = list_other_names(folder)
     if not names or (marker is None and is_unmarked_output(folder)):
         return {}
     if marker is not None:
@@ -62,7 +62,14 @@ def claim_output_folder(
     """Mark a folder as written by rayner for a purpose. The arguments and errors are those of `check_output_folder`."""
     check_output_folder(folder, purpose, is_unmarked_output)
     if _read_marker(folder) is None:
+        for name in filter(is_temporary_name, [entry.name for entry in list_folder(folder)]):
+            remove_file(folder / name)  # of a call that was killed before it had written the marker
         write_marker(folder, purpose, {})
+
+
+def list_other_names(folder: StoragePath) -> list[str]:
+    """List the names in a folder, but for unfinished files of a call that was killed."""
+    return [entry.name for entry in list_folder(folder) if not is_temporary_name(entry.name)]
 
 
 def write_marker(folder: StoragePath, purpose: str, digests: dict[str, str]) -> None:
@@ -109,7 +116,7 @@ class OutputFolder:
         self.written: dict[str, str] = {}
         self._earlier = check_output_folder(root, purpose)
         # An object store needs a request for each `exists`. There, nobody else is expected to write at the same time.
-        self._may_hold_other_files = isinstance(root, Path) or bool(list_folder(root))
+        self._may_hold_other_files = isinstance(root, Path) or bool(list_other_names(root))
         self._saved_at = time.monotonic()
 
     def path(self, name: str) -> StoragePath:

@@ -113,6 +113,11 @@ def _temporary_name() -> str:
     return f".rayner-{uuid.uuid4().hex}.tmp"
 
 
+def is_temporary_name(name: str) -> bool:
+    """Return whether a file of this name is an unfinished file of `atomic_writer`."""
+    return bool(_TEMPORARY_NAME.fullmatch(name))
+
+
 def list_folder(folder: StoragePath) -> list[FolderEntry]:
     """List the entries of a folder, sorted so that a recursive listing gives all paths in sorted order.
 
@@ -172,7 +177,7 @@ def remove_temporary_files(folder: StoragePath) -> None:
             continue
         if is_folder:
             remove_temporary_files(path)
-        elif _TEMPORARY_NAME.fullmatch(name):
+        elif is_temporary_name(name):
             remove_file(path)
 
 

@@ -24,8 +24,9 @@ from rayner.runs.status import format_duration
 from rayner.steps.build_index import build_index
 from rayner.steps.data import read_and_split_labelled_files
 from rayner.steps.fusion_rules import load_chosen_rule, read_tuned_fusion
+from rayner.steps.output_folders import output_folder
 from rayner.steps.score import predict_held_out_sentences
-from rayner.steps.tag.tag_corpus import output_folder, tag_corpus
+from rayner.steps.tag.tag_corpus import tag_corpus
 from rayner.steps.training.cross_fit import cross_fit
 from rayner.steps.training.train_llm import train_llm
 from rayner.steps.training.train_slm import train_slm

@@ -9,8 +9,8 @@ from rayner.corpus.review.selection import PickedSentences
 from rayner.corpus.text_files import write_utf8
 from rayner.errors import ConfigError
 from rayner.runs.json_files import write_json
-from rayner.runs.output_folder import MARKER_FILE, check_output_folder, claim_output_folder
-from rayner.runs.storage import StoragePath, list_folder
+from rayner.runs.output_folder import MARKER_FILE, check_output_folder, claim_output_folder, list_other_names
+from rayner.runs.storage import StoragePath
 
 REVIEW_FORMATS = ("label-studio", "evahan")
 _PURPOSE = "review"
@@ -20,7 +20,7 @@ TASKS_FILE, CONFIG_FILE, SENTENCES_FILE = "tasks.json", "config.xml", "sentences
 def check_review_folder(out: StoragePath) -> None:
     """Raise ConfigError if a folder contains any file. Not even our own are replaced: they may have been corrected."""
     check_output_folder(out, _PURPOSE)
-    for name, _ in list_folder(out):
+    for name in list_other_names(out):
         if name != MARKER_FILE:
             raise ConfigError(f"{out}: expected a folder without an earlier review, found {name}: name another folder")
 

@@ -21,6 +21,7 @@ from rayner.runs.lock import hold_lock
 from rayner.runs.progress import log
 from rayner.runs.run_folder import Run
 from rayner.runs.storage import StoragePath, remove_file
+from rayner.steps.output_folders import output_folder
 from rayner.steps.tag.attempts import keep_halvings
 from rayner.steps.tag.plan import PlanSummary, Unit, iter_plan_parts, write_documents
 from rayner.steps.tag.stages import Attempts
@@ -164,8 +165,6 @@ def forget_unit(out: StoragePath, name: str) -> None:
 
 def forget_set_aside_units(config: Config, run: Run) -> None:
     """Make the next call of `tag_corpus` tag the units again that hold segments which were set aside."""
-    from rayner.steps.tag.tag_corpus import output_folder  # tag_corpus imports this module
-
     out = output_folder(config, run)
     if not out.exists():
         return

@@ -28,8 +28,9 @@ from rayner.fusion.artifact import TunedFusion
 from rayner.runs.lock import hold_lock
 from rayner.runs.progress import Progress, log
 from rayner.runs.run_folder import Run, file_sha256
-from rayner.runs.storage import StoragePath, list_file_names, remove_folder, remove_temporary_files, storage_path
+from rayner.runs.storage import StoragePath, list_file_names, remove_folder, remove_temporary_files
 from rayner.steps.fusion_rules import load_chosen_rule, read_tuned_fusion
+from rayner.steps.output_folders import claim_tagged_folder, output_folder
 from rayner.steps.tag.actors import PredictionJob, predict_units
 from rayner.steps.tag.audit import verify_tagged_corpus
 from rayner.steps.tag.llm_gate import Gate
@@ -60,11 +61,6 @@ def collect_manifest_inputs(config: Config, run: Run) -> dict[str, Any]:
     }
 
 
-def output_folder(config: Config, run: Run) -> StoragePath:
-    """Return the folder of the tagged corpus."""
-    return storage_path(config.out) if config.out else run.path("tagged")
-
-
 def tag_corpus(config: Config, run: Run) -> dict[str, Any]:
     """Tag the corpus and return the content of the step's manifest.
 
@@ -72,13 +68,16 @@ def tag_corpus(config: Config, run: Run) -> dict[str, Any]:
     finished are kept.
 
     Raises:
-        ConfigError: if the output folder holds another corpus, or another job is working in it.
+        ConfigError: if the output folder holds other files or another corpus, overlaps with an input, or another job is
+            working in it.
         TooManySetAsideError: if too many segments failed. All files are written before this is raised.
 
     """
     corpus = require_corpus(config.corpus)
     run.step_result("tune_fusion")  # raises ConfigError if no rule was tuned
     out = output_folder(config, run)
+    with storage_and_actor_errors_as_job_error(out):
+        claim_tagged_folder(config, run)
     with storage_and_actor_errors_as_job_error(out), hold_lock(out):
         record = _tag_and_write_record(config, run, corpus, out)
     counts = record.counts
