@@ -8,7 +8,7 @@ import numpy.typing as npt
 from rayner.errors import NotFiniteError
 from rayner.text.predictions import LlmAnswer, SlmPrediction
 
-_REASON = f"{NotFiniteError.__name__}: "  # as the error of a segment for which a model raised this error begins
+_REASON = f"{NotFiniteError.__name__}: "  # is in the error of a segment for which a model raised this error
 
 
 def is_not_finite_reason(error: str | None) -> bool:
@@ -16,7 +16,7 @@ def is_not_finite_reason(error: str | None) -> bool:
 
     error: the segment's error; None if it was not set aside.
     """
-    return error is not None and error.startswith(_REASON)
+    return error is not None and _REASON in error
 
 
 def find_non_finite_slm(prediction: SlmPrediction) -> str | None:
