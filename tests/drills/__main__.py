@@ -1,4 +1,7 @@
-"""`make drill`: fifty disturbed jobs, each resumed and compared, byte by byte, with one that was left alone."""
+"""`make drill`: fifty jobs, each disturbed three to six times, resumed, and compared with one that was left alone.
+
+The first disturbance strikes over unit 0, except where the disk is full or the object store is cut.
+"""
 
 import argparse
 import json
@@ -19,15 +22,21 @@ from tests.drills.faults import (
     clear,
     cut_store,
     full_disk,
-    killed_worker,
-    lost_node,
+    killed_workers,
+    lost_nodes,
     object_store,
+    paused,
     signalled,
+    stopped_actors,
     tagged_files,
 )
 from tests.drills.ground import Ground, ground
 
-COUNTS = {"actor": 9, "worker": 8, "driver": 9, "sigterm": 8, "raylet": 6, "disk": 4, "store": 6}
+COUNTS = {
+    "actor": 9, "worker": 4, "driver": 9, "sigterm": 6, "interrupt": 5, "stop": 4, "pause": 3, "raylet": 3, "disk": 3,
+    "store": 4,
+}  # fmt: skip
+MIN_KILLS, MAX_KILLS = 3, 6
 
 
 def drill(kind: str, seed: int, place: Ground, wire: Wire, settings: dict[str, str]) -> dict[str, object]:
@@ -35,29 +44,32 @@ def drill(kind: str, seed: int, place: Ground, wire: Wire, settings: dict[str, s
     draw, began = random.Random(seed), Counter[str]()
     remote = kind == "store"
     out = f"s3://drill/{kind}-{seed}" if remote else str(place.folder / f"{kind}-{seed}")
-    moment = draw.uniform(0.4, 0.95) * place.seconds
+    kills = draw.randint(MIN_KILLS, MAX_KILLS)
     disturb = {
-        "actor": lambda: killed_worker(place, out, moment, draw, True, began),
-        "worker": lambda: killed_worker(place, out, moment, draw, False, began),
-        "driver": lambda: signalled(place, out, moment, signal.SIGKILL, began),
-        "sigterm": lambda: signalled(place, out, moment, signal.SIGTERM, began),
-        "raylet": lambda: lost_node(place, out, moment, began),
-        "disk": lambda: full_disk(place, out, draw.uniform(0.2, 0.8), began),
-        "store": lambda: cut_store(place, out, moment, draw.uniform(1, 20), wire, settings),
+        "actor": lambda: killed_workers(place, out, kills, draw, True, began),
+        "worker": lambda: killed_workers(place, out, kills, draw, False, began),
+        "driver": lambda: signalled(place, out, kills, draw, signal.SIGKILL, began),
+        "sigterm": lambda: signalled(place, out, kills, draw, signal.SIGTERM, began),
+        "interrupt": lambda: signalled(place, out, kills, draw, signal.SIGINT, began),
+        "stop": lambda: stopped_actors(place, out, kills, draw, began),
+        "pause": lambda: paused(place, out, kills, draw, began),
+        "raylet": lambda: lost_nodes(place, out, kills, draw, began),
+        "disk": lambda: full_disk(place, out, kills, draw, began),
+        "store": lambda: cut_store(place, out, kills, draw, wire, settings),
     }
     begun = time.monotonic()
-    hit = disturb[kind]()
+    hits = disturb[kind]()
     code = place.code
     times = place.finish(out, began, **(settings if remote else {}))
     found = tagged_files(out)
     differ = sorted(name for name in found.keys() | place.files.keys() if found.get(name) != place.files.get(name))
     clear(out)
-    units = sum(name.startswith("segments/") for name in place.files)
-    again = max(sum(n for name, n in began.items() if stage in name) - units for stage in (".slm.", ".llm."))
+    again = max(sum(n for name, n in began.items() if stage in name) - place.units for stage in (".slm.", ".llm."))
     return {
-        "kind": kind, "seed": seed, "hit": hit, "code": code, "again": times, "same": not differ, "differ": differ[:5],
+        "kind": kind, "seed": seed, "kills": kills, "hits": hits, "code": code,
+        "again": times, "same": not differ, "differ": differ[:5],
         "seconds": round(time.monotonic() - begun, 1),
-        "repeated_units": None if remote else max(0, again), "units": units,
+        "repeated_units": None if remote else max(0, again), "units": place.units,
     }  # fmt: skip
 
 
@@ -69,8 +81,11 @@ def summary(done: Sequence[dict[str, object]]) -> str:
         repeated = [int(str(row["repeated_units"])) for row in rows if row["repeated_units"] is not None]
         told = f"; units repeated: median {statistics.median(repeated):g}, worst {max(repeated)}" if repeated else ""
         told = f"; {sum(row['code'] == 0 for row in rows)} went on by themselves{told}"
-        hit = sum(bool(row["hit"]) for row in rows)
-        lines.append(f"{kind:<8} {sum(bool(row['same']) for row in rows)} of {len(rows)} same; {hit} under way{told}")
+        hits = [int(str(row["hits"])) for row in rows]
+        same = sum(bool(row["same"]) for row in rows)
+        lines.append(
+            f"{kind:<9} {same} of {len(rows)} same; {sum(hits)} faults, {min(hits)} to {max(hits)} a job{told}"
+        )
     return "\n".join(lines)
 
 

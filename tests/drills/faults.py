@@ -28,61 +28,114 @@ def wait(job: Watched, seconds: float) -> None:
         time.sleep(0.01)
 
 
-def killed_worker(ground: Ground, out: str, moment: float, draw: random.Random, actors: bool, began: Counter) -> bool:
-    """SIGKILL an actor, or a Ray worker process that waits for work; whether there was one."""
+def wait_for_units(job: Watched, n: int, draw: random.Random) -> None:
+    """Until the job has begun so many stages of units, and a moment more; or until its end."""
+    while job.process.poll() is None and job.began.total() < n:
+        time.sleep(0.002)
+    wait(job, draw.uniform(0, 0.3))
+
+
+def killed_workers(ground: Ground, out: str, kills: int, draw: random.Random, actors: bool, began: Counter) -> int:
+    """SIGKILL actors, or Ray worker processes that wait for work, in one job; how many were killed.
+
+    The first dies over unit 0.
+    """
+    hits = 0
     with ground.job(out) as job:
-        wait(job, moment)
-        hit = False
-        while job.process.poll() is None and not hit:
-            for victim in draw.sample(found, len(found)) if (found := ground.nodes.workers(actors)) else []:
-                try:
-                    victim.send_signal(signal.SIGKILL)
-                    hit = True
-                    break
-                except psutil.Error:
-                    continue
-            time.sleep(0.005)
-        job.process.wait(timeout=300)
+        while hits < kills and job.process.poll() is None:
+            wait_for_units(job, job.began.total() + draw.randint(1, 12) if hits else 1, draw)
+            hits += _kill_one(ground, job, draw, actors)
+        job.process.wait(timeout=600)
     began.update(job.began)
-    return hit
+    return hits
 
 
-def signalled(ground: Ground, out: str, moment: float, number: int, began: Counter) -> bool:
-    """Send a signal to the driver."""
-    with ground.job(out) as job:
-        wait(job, moment)
-        hit = job.process.poll() is None
-        job.process.send_signal(number)
-        job.process.wait(timeout=120)
+def _kill_one(ground: Ground, job: Watched, draw: random.Random, actors: bool, number: int = signal.SIGKILL) -> bool:
+    while job.process.poll() is None:
+        for victim in draw.sample(found, len(found)) if (found := ground.nodes.workers(actors)) else []:
+            try:
+                victim.send_signal(number)
+                return True
+            except psutil.Error:
+                continue
+        time.sleep(0.005)
+    return False
+
+
+def stopped_actors(ground: Ground, out: str, kills: int, draw: random.Random, began: Counter) -> int:
+    """SIGSTOP actors in one job, which must find this out by itself; how many were stopped."""
+    hits = 0
+    with ground.job(out, "tag.stall_minutes=0.1") as job:
+        while hits < kills and job.process.poll() is None:
+            wait_for_units(job, job.began.total() + draw.randint(1, 12) if hits else 1, draw)
+            hits += _kill_one(ground, job, draw, True, signal.SIGSTOP)
+        job.process.wait(timeout=900)
     began.update(job.began)
-    return hit
+    return hits
 
 
-def lost_node(ground: Ground, out: str, moment: float, began: Counter) -> bool:
-    """SIGKILL the raylet of the second node."""
+def signalled(ground: Ground, out: str, kills: int, draw: random.Random, number: int, began: Counter) -> int:
+    """Send a signal to the driver, give the command again, and so on; how many drivers it struck.
+
+    The first is struck over unit 0.
+    """
+    hits = 0
+    for kill in range(kills):
+        with ground.job(out) as job:
+            wait_for_units(job, draw.randint(1, 2 * ground.units // kills) if kill else 1, draw)
+            hits += job.process.poll() is None
+            job.process.send_signal(number)
+            job.process.wait(timeout=120)
+        began.update(job.began)
+    return hits
+
+
+def paused(ground: Ground, out: str, kills: int, draw: random.Random, began: Counter) -> int:
+    """Stop the driver for some seconds and let it go on, several times, as a laptop that is closed."""
+    hits = 0
     with ground.job(out) as job:
-        wait(job, moment)
-        hit = job.process.poll() is None
-        ground.nodes.raylets[1].send_signal(signal.SIGKILL)
-        try:
-            job.process.wait(timeout=300)
-        finally:
-            began.update(job.began)
-    ground.nodes.put_back()
-    return hit
+        while hits < kills and job.process.poll() is None:
+            wait_for_units(job, job.began.total() + draw.randint(1, 12) if hits else 1, draw)
+            if job.process.poll() is None:
+                job.process.send_signal(signal.SIGSTOP)
+                time.sleep(draw.uniform(1, 12))
+                job.process.send_signal(signal.SIGCONT)
+                hits += 1
+        job.process.wait(timeout=600)
+    began.update(job.began)
+    return hits
 
 
-def full_disk(ground: Ground, out: str, share: float, began: Counter) -> bool:
-    """Tag into a file system that holds but this share of what is written, then enlarge it."""
+def lost_nodes(ground: Ground, out: str, kills: int, draw: random.Random, began: Counter) -> int:
+    """SIGKILL the raylet of the second node, put a new one in its place, and so on; how many were killed."""
+    hits = 0
+    with ground.job(out) as job:
+        while hits < kills and job.process.poll() is None:
+            wait_for_units(job, job.began.total() + draw.randint(1, 12) if hits else 1, draw)
+            if job.process.poll() is None:
+                ground.nodes.raylets[1].send_signal(signal.SIGKILL)
+                hits += 1
+                ground.nodes.put_back()
+        job.process.wait(timeout=600)
+    began.update(job.began)
+    return hits
+
+
+def full_disk(ground: Ground, out: str, kills: int, draw: random.Random, began: Counter) -> int:
+    """Tag into a file system that is too small, enlarge it a little, and so on; how often it was full."""
     page = os.sysconf("SC_PAGE_SIZE")  # of which a tmpfs gives each file whole ones
     needed = sum(-(-len(content) // page) * page for content in ground.files.values())
     Path(out).mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={int(needed * share)}", "drill", out], check=True)
-    with ground.job(out) as job:
-        hit = job.process.wait(timeout=300) == 1 and "no space is left" in job.log.read_text()
-    began.update(job.began)
+    shares = sorted(draw.uniform(0.1, 0.8) for _ in range(kills))
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={int(needed * shares[0])}", "drill", out], check=True)
+    hits = 0
+    for share in shares:
+        subprocess.run(["mount", "-o", f"remount,size={int(needed * share)}", out], check=True)
+        with ground.job(out) as job:
+            hits += job.process.wait(timeout=300) == 1 and "no space is left" in job.log.read_text()
+        began.update(job.began)
     subprocess.run(["mount", "-o", f"remount,size={8 * needed}", out], check=True)
-    return hit
+    return hits
 
 
 def can_mount(folder: Path) -> bool:
@@ -171,16 +224,18 @@ def _make_bucket(port: int) -> None:
     raise RuntimeError("the S3 server did not start")
 
 
-def cut_store(ground: Ground, out: str, moment: float, seconds: float, wire: Wire, settings: dict[str, str]) -> bool:
-    """Cut the way to the object store for a while."""
+def cut_store(ground: Ground, out: str, kills: int, draw: random.Random, wire: Wire, settings: dict[str, str]) -> int:
+    """Cut the way to the object store for a while, several times in one job; how often it was cut."""
+    hits = 0
     with ground.job(out, **settings) as job:
-        wait(job, moment)
-        hit = job.process.poll() is None
-        wire.sever()
-        wait(job, seconds)
-        wire.cut = False
-        job.process.wait(timeout=300)
-    return hit
+        for _ in range(kills):
+            wait(job, draw.uniform(0.2, 0.6) * ground.seconds)
+            hits += job.process.poll() is None
+            wire.sever()
+            wait(job, draw.uniform(0.5, 5))
+            wire.cut = False
+        job.process.wait(timeout=600)
+    return hits
 
 
 def tagged_files(out: str) -> dict[str, bytes]:

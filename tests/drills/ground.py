@@ -23,7 +23,7 @@ from rayner.steps.pipeline import run_pipeline
 from tests.cluster.small import SAMPLE, write_inputs
 
 ROOT = Path(__file__).parents[2]
-TABLES = ("documents", "entities", "segments", "evahan")
+TABLES = ("documents", "entities", "segments", "units", "plan", "evahan")
 AGAIN = 4  # times that a job is given again at most
 
 
@@ -116,13 +116,18 @@ class Ground:
     settings: Path
     code: int = 0  # of the job that was last under way
 
+    @property
+    def units(self) -> int:
+        """The number of units of the corpus."""
+        return sum(name.startswith("segments/") for name in self.files)
+
     @contextmanager
-    def job(self, out: str, **environment: str) -> Iterator[Watched]:
+    def job(self, out: str, *overrides: str, **environment: str) -> Iterator[Watched]:
         """The job, under way, tagging into `out`."""
         log = self.folder / "job.log"
         with log.open("w") as stream:
             process = subprocess.Popen(
-                [sys.executable, "jobs/tag_corpus.py", "--config", str(self.settings), f"out={out}"],
+                [sys.executable, "jobs/tag_corpus.py", "--config", str(self.settings), f"out={out}", *overrides],
                 cwd=ROOT,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
