@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from rayner.errors import DataError
+from rayner.text.messages import shorten_repr
 from rayner.text.spans import Span
 
 
@@ -50,18 +51,33 @@ def read_submitted_annotations(task: Mapping[str, Any], location: str) -> list[t
             text that differs from the region's text in the export. The message begins with `location`.
 
     """
-    submitted = [a for a in task["annotations"] if isinstance(a, dict) and not a.get("was_cancelled")]
-    return [_read_entities(task["data"]["text"], annotation.get("result") or [], location) for annotation in submitted]
+    results = [_read_result_unless_cancelled(annotation, location) for annotation in task["annotations"]]
+    return [_read_entities(task["data"]["text"], result, location) for result in results if result is not None]
 
 
-def _read_entities(text: str, result: Sequence[Mapping[str, Any]], location: str) -> tuple[Span, ...]:
-    regions = [_read_region(entry.get("value"), location) for entry in result if entry.get("type") == "labels"]
+def _read_result_unless_cancelled(annotation: Any, location: str) -> list[Any] | None:  # noqa: ANN401 - any JSON value
+    """Return the result of an annotation; None if the annotator skipped the task. Raises DataError for other JSON."""
+    if not isinstance(annotation, dict):
+        raise DataError(f"{location}: expected annotations with a result, found {shorten_repr(annotation)}")
+    cancelled, result = annotation.get("was_cancelled"), annotation.get("result")
+    if not (cancelled is None or isinstance(cancelled, bool)):
+        raise DataError(f"{location}: expected was_cancelled to be true or false, found {shorten_repr(cancelled)}")
+    if cancelled:
+        return None
+    if not isinstance(result, list):
+        raise DataError(f"{location}: expected a list of regions as the result, found {shorten_repr(result)}")
+    return result
+
+
+def _read_entities(text: str, result: Sequence[Any], location: str) -> tuple[Span, ...]:
+    regions = [_read_region(entry["value"], location) for entry in result if _is_entity(entry, location)]
     spans = sorted(_convert_unless_code_points(text, regions, location))
     for a, b in pairwise(spans):
         if b.start < a.end:
             raise DataError(
-                f"{location}: expected entities without overlaps, found {a.type} {text[a.start : a.end]!r} at "
-                f"[{a.start}, {a.end}) and {b.type} {text[b.start : b.end]!r} at [{b.start}, {b.end})"
+                f"{location}: expected entities without overlaps, found {shorten_repr(a.type)[1:-1]} "
+                f"{shorten_repr(text[a.start : a.end])} at [{a.start}, {a.end}) and {shorten_repr(b.type)[1:-1]} "
+                f"{shorten_repr(text[b.start : b.end])} at [{b.start}, {b.end})"
             )
     return tuple(spans)
 
@@ -83,22 +99,44 @@ def _convert_unless_code_points(text: str, regions: Sequence[_Region], location:
         return [region.span for region in converted]
     bad, expected_text = next(region for region in regions if not region.matches_text(text))
     expected = (
-        f"an entity inside the {len(text)} characters of its text" if expected_text is None else repr(expected_text)
+        f"an entity inside the {len(text)} characters of its text"
+        if expected_text is None
+        else shorten_repr(expected_text)
     )
     inside = 0 <= bad.start < bad.end <= len(text)
-    found = repr(text[bad.start : bad.end]) if inside else "no such place"
-    raise DataError(f"{location}: expected {expected} at [{bad.start}, {bad.end}), found {found}")
+    found = shorten_repr(text[bad.start : bad.end]) if inside else "no such place"
+    place = f"[{shorten_repr(bad.start)}, {shorten_repr(bad.end)})"
+    raise DataError(f"{location}: expected {expected} at {place}, found {found}")
 
 
-def _read_region(value: Any, location: str) -> _Region:  # noqa: ANN401 - any JSON value
-    try:
-        start, end, labels, expected_text = value["start"], value["end"], value["labels"], value.get("text")
-    except (KeyError, TypeError, AttributeError):
-        raise DataError(f"{location}: expected a region with start, end and labels, found {value!r}") from None
-    if type(start) is not int or type(end) is not int or not (expected_text is None or isinstance(expected_text, str)):
-        raise DataError(f"{location}: expected a region with whole numbers for start and end, found {value!r}")
+def _is_entity(entry: Any, location: str) -> bool:  # noqa: ANN401 - any JSON value
+    """Return whether a part of a result is an entity, and not a relation or a choice, for example.
+
+    Raises DataError if it is no part of a result, or if it is an entity of another kind of text than plain text.
+    """
+    entry_type = entry.get("type") if isinstance(entry, dict) else None
+    if not isinstance(entry_type, str):
+        raise DataError(f"{location}: expected regions with a type, found {shorten_repr(entry)}")
+    if entry_type.endswith("labels") and entry_type != "labels":
+        raise DataError(f"{location}: expected regions of the type labels, found {shorten_repr(entry_type)}")
+    if entry_type == "labels" and not isinstance(entry.get("value"), dict):
+        found = shorten_repr(entry.get("value"))
+        raise DataError(f"{location}: expected a region with start, end and labels, found {found}")
+    return entry_type == "labels"
+
+
+def _read_region(value: Mapping[str, Any], location: str) -> _Region:
+    if not {"start", "end", "labels"} <= value.keys():
+        raise DataError(f"{location}: expected a region with start, end and labels, found {shorten_repr(value)}")
+    start, end, labels, expected_text = value["start"], value["end"], value["labels"], value.get("text")
+    if type(start) is not int or type(end) is not int:
+        found = shorten_repr(value)
+        raise DataError(f"{location}: expected a region with whole numbers for start and end, found {found}")
+    place = f"[{shorten_repr(start)}, {shorten_repr(end)})"
+    if not (expected_text is None or isinstance(expected_text, str)):
+        raise DataError(f"{location}: expected the text of the region at {place}, found {shorten_repr(expected_text)}")
     if not (isinstance(labels, list) and len(labels) == 1 and isinstance(labels[0], str)):
-        raise DataError(f"{location}: expected one label at [{start}, {end}), found {labels!r}")
+        raise DataError(f"{location}: expected one label at {place}, found {shorten_repr(labels)}")
     return _Region(Span(start, end, labels[0]), expected_text)
 
 

@@ -6,9 +6,10 @@ changed.
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Never
 
 import rayner
 from rayner.corpus.review.candidates import ReviewCandidate
@@ -16,9 +17,11 @@ from rayner.corpus.text_files import read_utf8
 from rayner.errors import DataError
 from rayner.runs.json_files import write_json
 from rayner.runs.storage import StoragePath
+from rayner.text.messages import shorten_repr
 from rayner.text.spans import Span
 
 PROVENANCE_FILE = "provenance.json"
+_MAX_REASON_CHARS = 200
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,8 @@ def read_provenance(paths: Iterable[StoragePath]) -> Provenance:
         content = read_json_file(path)
         try:
             json.dumps(content, ensure_ascii=False).encode()  # raises ValueError for a lone surrogate, such as "\ud800"
-            types.update(_require_string(name) for name in list(content["types"]))
-            file_sentences = [_read_sentence(row) for row in list(content["sentences"])]
+            types.update(_require_string(name) for name in _require_list(content["types"]))
+            file_sentences = [_read_sentence(row) for row in _require_list(content["sentences"])]
         except (KeyError, TypeError, ValueError, AttributeError):
             raise DataError(f"{path}: expected the {PROVENANCE_FILE} of a review, found another JSON file") from None
         if any(sentence.sha256 != _sha256(sentence.text) for sentence in file_sentences):
@@ -95,11 +98,31 @@ def spans_to_json(spans: Iterable[Span]) -> list[list[Any]]:
 
 
 def read_json_file(path: StoragePath) -> Any:  # noqa: ANN401 - any JSON value
-    """Read a JSON file. Raises DataError, which names the file, if it cannot be read or is not JSON."""
+    """Read a JSON file that another program may have written.
+
+    Raises DataError, which names the file, if it cannot be read or is not JSON, holds a key twice in an object, or
+    holds a number that is not finite.
+    """
+    text = read_utf8(path)
     try:
-        return json.loads(read_utf8(path))
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: expected JSON, found: {error}") from None
+        return json.loads(text, object_pairs_hook=_build_object, parse_constant=_reject_constant)
+    except RecursionError:
+        raise DataError(f"{path}: expected JSON, found brackets nested too deeply") from None
+    except ValueError as error:
+        raise DataError(f"{path}: expected JSON, found: {str(error)[:_MAX_REASON_CHARS]}") from None
+
+
+def _build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Build an object. Raises ValueError for a key that stands twice, because one of the values would be lost."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"the key {shorten_repr(twice)} twice in an object")
+    return content
+
+
+def _reject_constant(name: str) -> Never:
+    raise ValueError(f"{name}, which is not a JSON number")
 
 
 def _read_sentence(row: Any) -> ReviewSentence:  # noqa: ANN401 - any JSON value
@@ -111,9 +134,15 @@ def _read_sentence(row: Any) -> ReviewSentence:  # noqa: ANN401 - any JSON value
         _require_string(row["text"]),
         tuple(
             Span(_require_integer(start), _require_integer(end), _require_string(name))
-            for start, end, name in row["predicted"]
+            for start, end, name in _require_list(row["predicted"])
         ),
     )
+
+
+def _require_list(value: Any) -> list[Any]:  # noqa: ANN401 - any JSON value
+    if not isinstance(value, list):
+        raise TypeError
+    return value
 
 
 def _require_string(value: Any) -> str:  # noqa: ANN401 - any JSON value
