@@ -1,4 +1,4 @@
-"""A real server on a real socket, and all kinds of requests: a file of the site or an error, and no wait without end."""
+"""A real server on a real socket, and all kinds of requests: a file of the site or an error, and no endless wait."""
 
 import os
 import re
