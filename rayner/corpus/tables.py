@@ -157,6 +157,19 @@ def read_table(path: StoragePath, schema: pa.Schema, sha256: str | None = None) 
     return table.select(schema.names)
 
 
+def list_readable_tables(folder: StoragePath, schema: pa.Schema) -> set[str]:
+    """Return the names of the Parquet files in a folder that can be read. The log names the others."""
+    names = set()
+    for name in list_file_names(folder, "", ".parquet"):
+        try:
+            read_table(folder / name, schema)
+        except DataError as error:
+            log.warning("%s: it is written again", error)
+        else:
+            names.add(name)
+    return names
+
+
 def iter_documents(tagged: StoragePath) -> Iterator[TaggedDocument]:
     """Read the documents of a tagged corpus in order. Only one file and one document are in memory at a time.
 

@@ -22,10 +22,10 @@ from rayner.corpus.prediction_tables import (
     predictions_to_table,
     read_predictions,
 )
-from rayner.corpus.tables import read_table, write_table
+from rayner.corpus.tables import list_readable_tables, read_table, write_table
 from rayner.runs.progress import Progress, log
 from rayner.runs.run_folder import Run, replace_folder
-from rayner.runs.storage import StoragePath, list_file_names
+from rayner.runs.storage import StoragePath
 from rayner.steps import data
 from rayner.steps.data import FOLD_PART
 from rayner.steps.tag.actors import PredictionJob, predict_units
@@ -68,9 +68,9 @@ def predict_held_out_sentences(config: Config, run: Run, fold: int | None = None
 
 
 def _predict_missing_units(config: Config, run: Run, units: list[UnitSegments], folder: StoragePath) -> None:
-    """Predict the units that have no file in `folder` yet."""
-    done = {name.removesuffix(".parquet") for name in list_file_names(folder, "", ".parquet")}
-    missing = [unit for unit in units if unit.name not in done]
+    """Predict the units that have no readable file in `folder` yet."""
+    done = list_readable_tables(folder, PREDICTION_SCHEMA)
+    missing = [unit for unit in units if f"{unit.name}.parquet" not in done]
     if done:
         log.info("score: %d of %d units are there already", len(done), len(units))
     progress = Progress("score", sum(len(unit.segments) for unit in missing), "sentences")

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import ray.data
 
 from rayner.config.settings import Config
-from rayner.corpus.tables import read_table, write_table
+from rayner.corpus.tables import list_readable_tables, read_table, write_table
 from rayner.errors import JobError, RaynerError
 from rayner.llm.prompt_encoder import PromptEncoder, load_prompt_encoder
 from rayner.llm.retrieval import ExampleRetriever
@@ -83,13 +83,13 @@ class SftSource:
 
 
 def write_missing_sft_examples(source: SftSource) -> None:
-    """Tokenise the training sentences with their retrieved examples, using Ray Data actors; keep files that exist.
+    """Tokenise the training sentences with their examples, using Ray Data actors; keep files that can be read.
 
     Raises JobError if a file could not be written.
     """
     files = source.assign_groups_to_files(source.read_sentence_groups())
-    present = set(list_file_names(source.folder, "", ".parquet"))
-    missing = [name for name in files if name not in present]
+    readable = list_readable_tables(source.folder, SFT_SCHEMA)
+    missing = [name for name in files if name not in readable]
     if not missing:
         return
     n_sentences = sum(len(group) for name in missing for group in files[name])
