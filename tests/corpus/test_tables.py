@@ -12,6 +12,7 @@ from rayner.corpus.tables import (
     TaggedDocument,
     iter_documents,
     iter_segment_rows_by_document,
+    list_readable_tables,
     read_table,
     write_table,
 )
@@ -188,3 +189,22 @@ def test_segments_go_with_their_documents_over_the_ends_of_files(tmp_path):
     assert list(iter_segment_rows_by_document(tmp_path)) == [("a", [first, second]), ("b", []), ("c", [last])]
     with pytest.raises(DataError, match="expected a tagged corpus"):
         iter_segment_rows_by_document(tmp_path / "none")
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" * 50])
+def test_files_that_cannot_be_read_are_named_and_left_out(tmp_path, caplog, content):
+    for i in range(3):
+        write_table(SEGMENT_SCHEMA.empty_table(), tmp_path / f"{i}.parquet")
+    (tmp_path / "1.parquet").write_bytes(content)
+    assert list_readable_tables(tmp_path, SEGMENT_SCHEMA) == {"0.parquet", "2.parquet"}
+    assert f"{tmp_path / '1.parquet'}: expected a Parquet file" in caplog.text
+
+
+def test_a_page_whose_checksum_is_wrong_is_refused(tmp_path):
+    rows = [{"doc_id": f"{i}", "start": 0, "end": 1, "gated": True, "passes": 0, "error": None} for i in range(2000)]
+    write_table(pa.Table.from_pylist(rows, schema=SEGMENT_SCHEMA), tmp_path / "a.parquet")
+    content = bytearray((tmp_path / "a.parquet").read_bytes())
+    content[200] ^= 1
+    (tmp_path / "a.parquet").write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.parquet: expected a Parquet file, found: .*CRC"):
+        read_table(tmp_path / "a.parquet", SEGMENT_SCHEMA)
