@@ -21,10 +21,10 @@ from rayner.config.declare import iter_settings
 from rayner.config.settings import Config
 from rayner.corpus.labelled_files import read_labelled_file
 from rayner.errors import ConfigError, DataError, TooManySetAsideError
+from rayner.runs.json_files import read_json, write_json
 from rayner.runs.lock import hold_lock
 from rayner.runs.output_folder import claim_output_folder
 from rayner.runs.progress import record_step_start
-from rayner.runs.run_folder import read_json, write_json
 from tests.corpus.tagged_corpora import document, entity, write_unit
 
 GOLD = "懷\tB-NR\n王\tE-NR\n曰\tO\n。\tO\n楚\tS-NG\n。\tO\n"

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from rayner.errors import DamagedFileError, DataError, JobError, NotFiniteError
-from rayner.runs.json_files import read_json, write_json
+from rayner.runs.json_files import read_checked_json, read_json, write_checked_json, write_json
 from rayner.runs.storage import storage_path
 
 DAMAGED = {
@@ -110,3 +110,24 @@ def test_what_is_no_json_is_not_written_and_the_message_names_file_and_key(tmp_p
     str(caught.value).encode()
     assert read_json(path) == {"before": 1}
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_checked_file_is_read_back_and_any_flipped_bit_is_noticed(tmp_path):
+    path, value = tmp_path / "steps" / "plan.json", {"a": [1, 2.5, None], "書": {"b": '"x\n'}}
+    write_checked_json(path, value)
+    content = path.read_bytes()
+    assert read_checked_json(path) == value
+    for bit in range(8 * len(content)):
+        damaged = bytearray(content)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        try:
+            found = read_checked_json(path)
+        except DamagedFileError:
+            continue
+        assert set(found) - set(value)  # the name of the digest was hit: records refuse the unknown key
+
+
+def test_a_file_of_an_earlier_version_has_no_digest(tmp_path):
+    write_json(tmp_path / "old.json", {"a": 1})
+    assert read_checked_json(tmp_path / "old.json") == {"a": 1}

@@ -77,7 +77,7 @@ def test_whatever_a_folder_holds(folder, name):
 )  # fmt: skip
 def test_a_marker_that_is_none_makes_no_folder_ours(folder, content):
     put(folder / MARKER_FILE, content)
-    with pytest.raises(ConfigError, match="did not mark as its own"):
+    with pytest.raises(ConfigError, match="found a damaged one: move the folder away"):
         claim_output_folder(folder, "export tei")
     assert (folder / MARKER_FILE).read_bytes() == content
 

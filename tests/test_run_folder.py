@@ -7,7 +7,8 @@ import threading
 import pytest
 
 from rayner.errors import ConfigError, DamagedFileError
-from rayner.runs.run_folder import Run, file_sha256, folder_sha256, model_digest, read_json, replace_folder, write_json
+from rayner.runs.json_files import read_json, write_json
+from rayner.runs.run_folder import Run, file_sha256, folder_sha256, model_digest, replace_folder
 from rayner.runs.step_manifest import StepManifest
 
 INPUTS = {"data": {"files": {"a.txt": "1"}, "seed": 13}, "lr": 0.1, "types": ["NR"]}

@@ -29,7 +29,8 @@ from rayner.modeling.scratch import write_scratch_decoder, write_scratch_encoder
 from rayner.modeling.tokenizer import load_tokenizer
 from rayner.report.page import write_report_page
 from rayner.report.run_report import read_document_beginnings
-from rayner.runs.run_folder import Run, folder_sha256, write_json
+from rayner.runs.json_files import write_json
+from rayner.runs.run_folder import Run, folder_sha256
 from rayner.runs.step_manifest import StepManifest
 from rayner.steps import loading
 from rayner.taggers import encoder

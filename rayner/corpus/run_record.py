@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rayner.corpus.ignored_files import IgnoredGroup
-from rayner.runs.json_files import read_json, write_json
+from rayner.runs.json_files import read_checked_json, write_checked_json
 from rayner.runs.storage import StoragePath
 from rayner.text.json_records import parse_record, record_to_json
 
@@ -84,7 +84,7 @@ class RunRecord:
 
 def write_run_record(tagged: StoragePath, record: RunRecord) -> None:
     """Write `run.json` into the folder of a tagged corpus."""
-    write_json(tagged / RUN_RECORD_FILE, record.to_json())
+    write_checked_json(tagged / RUN_RECORD_FILE, record.to_json())
 
 
 def read_run_record(tagged: StoragePath) -> RunRecord:
@@ -94,4 +94,4 @@ def read_run_record(tagged: StoragePath) -> RunRecord:
     missing.
     """
     path = tagged / RUN_RECORD_FILE
-    return RunRecord.from_json(read_json(path, _REMEDY), str(path))
+    return RunRecord.from_json(read_checked_json(path, _REMEDY), str(path))

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rayner.corpus.unit_records import RECORD_FOLDER, read_unit_record
-from rayner.errors import DataError
+from rayner.errors import DataError, JobError
 from rayner.runs.progress import log
 from rayner.runs.storage import StoragePath, atomic_writer, list_file_names
 
@@ -127,14 +127,17 @@ def read_table(path: StoragePath, schema: pa.Schema, sha256: str | None = None) 
         sha256: The SHA-256 that the file must have; None if it is not known.
 
     Raises:
-        DataError: The message names the file. It cannot be read or has another digest, or a column is missing or has
+        DataError: The message names the file. It is missing or has another digest, or a column is missing or has
             another type.
+        JobError: The file cannot be read now, which says nothing about its content.
 
     """
     try:
         content = path.read_bytes()
-    except OSError as error:
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
         raise DataError(f"{path}: expected a Parquet file, found: {error.strerror or error}") from None
+    except OSError as error:
+        raise JobError(f"{path}: cannot be read: {error.strerror or error}; try again") from None
     if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
         raise DataError(
             f"{path}: expected the file that was written, found another content: it was damaged or changed. Run the "

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from rayner.errors import ConfigError, DataError
-from rayner.runs.json_files import read_json, write_json
+from rayner.errors import DataError
+from rayner.runs.json_files import read_checked_json, write_checked_json
 from rayner.runs.storage import StoragePath, list_file_names
-from rayner.text.json_records import check_format_version, record_from_json, record_to_json
+from rayner.text.json_records import parse_record, record_to_json
 
 FORMAT_VERSION = 1
 RECORD_FOLDER = "units"
@@ -62,12 +62,13 @@ class UnitRecord:
 
     @classmethod
     def from_json(cls, content: dict[str, Any], path: str) -> "UnitRecord":
-        """Build a record from what `to_json` returned. Raises DataError, which names `path`, if this is not one."""
-        try:
-            check_format_version(content, FORMAT_VERSION, path, "use that version")
-            return record_from_json(cls, {key: content[key] for key in content if key != "format_version"})
-        except (ConfigError, TypeError, AttributeError) as error:
-            raise DataError(f"{path}: expected the record of a unit, found another content ({error})") from None
+        """Build a record from what `to_json` returned.
+
+        Raises ConfigError if the format version differs, DamagedFileError if the keys or the types of values do.
+        """
+        return parse_record(
+            cls, content, path, expected="the record of a unit", remedy=_REMEDY, format_version=FORMAT_VERSION
+        )
 
 
 def record_path(tagged: StoragePath, unit: str) -> StoragePath:
@@ -77,14 +78,14 @@ def record_path(tagged: StoragePath, unit: str) -> StoragePath:
 
 def write_unit_record(tagged: StoragePath, record: UnitRecord) -> None:
     """Write a record atomically."""
-    write_json(record_path(tagged, record.unit), record.to_json())
+    write_checked_json(record_path(tagged, record.unit), record.to_json())
 
 
 def read_unit_record(tagged: StoragePath, unit: str) -> UnitRecord:
     """Read the record of a unit. Raises DataError if it is missing, damaged or the record of another unit."""
     path = record_path(tagged, unit)
     try:
-        record = UnitRecord.from_json(read_json(path, _REMEDY), str(path))
+        record = UnitRecord.from_json(read_checked_json(path, _REMEDY), str(path))
     except FileNotFoundError:
         raise DataError(f"{path}: expected the record of a unit, found none: {_REMEDY}") from None
     if record.unit != unit:

@@ -4,8 +4,10 @@ A file is written whole or not at all, and only if it is JSON. A file that canno
 damaged, in one line that names the file, what was found, and what to do.
 """
 
+import hashlib
 import json
 import math
+import re
 import sys
 from collections.abc import Mapping
 from typing import Any, Never
@@ -14,6 +16,8 @@ from rayner.errors import DamagedFileError, JobError, NotFiniteFileError
 from rayner.runs.storage import StoragePath, atomic_writer
 
 START_OVER = "start over beside it with --fresh"
+_DIGEST_KEY = "content_sha256"
+_DIGEST_LINE = re.compile(rf'\{{\n "{_DIGEST_KEY}": "([0-9a-f]{{64}})",'.encode())
 _JSON_SPACE = b" \t\r\n"
 
 
@@ -41,6 +45,39 @@ def read_json(path: StoragePath, remedy: str = START_OVER) -> Any:  # noqa: ANN4
         return parse_json(path.read_bytes(), path, remedy)
     except IsADirectoryError:
         raise damaged_file_error(path, "a folder", remedy) from None
+
+
+def write_checked_json(path: StoragePath, value: Mapping[str, Any]) -> None:
+    """Write a JSON object with the digest of its content, so that a changed character is noticed when it is read.
+
+    Raises as `write_json`.
+    """
+    content = _encode(path, value)
+    digest = hashlib.sha256(content).hexdigest()
+    with atomic_writer(path) as stream:
+        stream.write(f'{{\n "{_DIGEST_KEY}": "{digest}",'.encode() + content[1:])
+
+
+def read_checked_json(path: StoragePath, remedy: str = START_OVER) -> Any:  # noqa: ANN401 - any JSON value
+    """Read a JSON object that `write_checked_json` wrote, without its digest.
+
+    A file without a digest is one of an earlier version, and is read unchecked. Raises as `read_json`;
+    DamagedFileError also if the content does not have the digest.
+    """
+    try:
+        content = path.read_bytes()
+    except IsADirectoryError:
+        raise damaged_file_error(path, "a folder", remedy) from None
+    match = _DIGEST_LINE.match(content)
+    if match is None:
+        value = parse_json(content, path, remedy)
+        if isinstance(value, Mapping) and _DIGEST_KEY in value:
+            raise damaged_file_error(path, f"a {_DIGEST_KEY} that rayner did not write", remedy)
+        return value
+    content = b"{" + content[match.end() :]
+    if hashlib.sha256(content).hexdigest() != match[1].decode():
+        raise damaged_file_error(path, "content that was changed since rayner wrote it", remedy)
+    return parse_json(content, path, remedy)
 
 
 def parse_json(content: bytes, path: StoragePath, remedy: str = START_OVER) -> Any:  # noqa: ANN401 - any JSON value

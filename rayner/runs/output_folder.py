@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from rayner import __version__
 from rayner.errors import ConfigError, DamagedFileError, DataError
-from rayner.runs.json_files import read_json, write_json
+from rayner.runs.json_files import read_checked_json, write_checked_json
 from rayner.runs.storage import StoragePath, atomic_writer, is_temporary_name, list_folder, remove_file
 
 MARKER_FILE = ".rayner-output"
@@ -46,6 +46,11 @@ def check_output_folder(
     names = list_other_names(folder)
     if not names or (marker is None and is_unmarked_output(folder)):
         return {}
+    if marker is None and MARKER_FILE in names:
+        raise ConfigError(
+            f"{folder / MARKER_FILE}: expected the list of the files that rayner wrote here, found a damaged one: move "
+            "the folder away, or name another one. Nothing was written"
+        )
     if marker is not None:
         found = f"a folder that rayner wrote for another purpose ({marker['purpose']})"
     else:
@@ -72,10 +77,24 @@ def list_other_names(folder: StoragePath) -> list[str]:
     return [entry.name for entry in list_folder(folder) if not is_temporary_name(entry.name)]
 
 
+def list_changed_files(folder: StoragePath, purpose: str) -> tuple[list[str], list[str]]:
+    """Return the names of the files in a marked folder that are missing, and of those that were changed since.
+
+    Raises ConfigError as `check_output_folder` does.
+    """
+    missing, changed = [], []
+    for name, digest in check_output_folder(folder, purpose).items():
+        if not _exists(folder / name):
+            missing.append(name)
+        elif not has_digest(folder / name, digest):
+            changed.append(name)
+    return missing, changed
+
+
 def write_marker(folder: StoragePath, purpose: str, digests: dict[str, str]) -> None:
     """Write the marker of a folder: its purpose, and the SHA-256 of each file by its path in the folder."""
     content = {"format_version": _FORMAT_VERSION, "rayner": __version__, "purpose": purpose, "files": digests}
-    write_json(folder / MARKER_FILE, content)
+    write_checked_json(folder / MARKER_FILE, content)
 
 
 def has_digest(path: StoragePath, digest: str) -> bool:
@@ -90,7 +109,7 @@ def _read_marker(folder: StoragePath) -> dict[str, Any] | None:
     A path that leads out of the folder makes the marker invalid: with it, foreign files could be removed.
     """
     try:
-        content = read_json(folder / MARKER_FILE)
+        content = read_checked_json(folder / MARKER_FILE)
         purpose, digests = content["purpose"], content["files"]
         is_valid = content["format_version"] == _FORMAT_VERSION and isinstance(purpose, str)
         is_valid &= all(isinstance(value, str) and _is_inside(name) for name, value in digests.items())

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rayner.errors import ConfigError
-from rayner.runs.json_files import START_OVER, read_json, write_json
+from rayner.runs.json_files import START_OVER, read_checked_json, write_checked_json
 from rayner.runs.step_manifest import StepManifest, StepResult
 from rayner.runs.storage import StoragePath, local_copy, move_folder_over, remove_file, storage_path
 from rayner.text.json_records import RecordError, damaged_record_error, value_from_json
@@ -114,7 +114,7 @@ class Run:
 
     def copy_step_manifest(self, step: str, source_run: "Run") -> None:
         """Mark a step as done by copying its manifest from another run. The caller must copy the step's files first."""
-        write_json(self._manifest_path(step), read_json(source_run._manifest_path(step)))
+        write_checked_json(self._manifest_path(step), read_checked_json(source_run._manifest_path(step)))
 
     def is_done_with_same_inputs(self, step: str, inputs: Mapping[str, Any]) -> bool:
         """Return whether a step was done from these inputs.
@@ -141,7 +141,7 @@ class Run:
             start = time.monotonic()  # a step of the clock must not make it negative
             result = compute()
             manifest = StepManifest(inputs, {**result, "seconds": round(time.monotonic() - start, 2)})
-            write_json(self._manifest_path(name), manifest.to_json())
+            write_checked_json(self._manifest_path(name), manifest.to_json())
         return self.step_result(name)
 
     def _manifest_path(self, step: str) -> StoragePath:
@@ -150,6 +150,6 @@ class Run:
     def _read_manifest(self, step: str) -> StepManifest | None:
         path = self._manifest_path(step)
         try:
-            return StepManifest.from_json(read_json(path), str(path))
+            return StepManifest.from_json(read_checked_json(path), str(path))
         except FileNotFoundError:
             return None

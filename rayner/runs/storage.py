@@ -12,6 +12,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
@@ -85,7 +86,7 @@ def atomic_writer(path: StoragePath, check_file: Callable[[Path], None] = _accep
 
 @contextmanager
 def _atomic_local_writer(path: Path, check_file: Callable[[Path], None]) -> Iterator[BinaryIO]:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_durable_folder(path.parent)
     temporary = path.parent / _temporary_name()
     try:
         with temporary.open("xb") as stream:
@@ -97,9 +98,37 @@ def _atomic_local_writer(path: Path, check_file: Callable[[Path], None]) -> Iter
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    descriptor = os.open(path.parent, os.O_RDONLY)
+    _sync(path.parent)  # so that the rename survives a power cut
+
+
+def _make_durable_folder(folder: Path) -> None:
+    """Make a folder and its parents. A power cut does not take them away, together with what was written into them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _sync_parents(folder, folder.stat().st_ino)
+
+
+@lru_cache(maxsize=4096)
+def _sync_parents(folder: Path, inode: int) -> None:
+    """Write the names of a folder and its parents to the disk, once in a process.
+
+    Folders that exist are included, because a process that made them may have died before it did this.
+
+    inode: tells a folder that was removed and made again from the earlier one.
+    """
+    for name in (folder, *folder.parents):
+        if os.path.ismount(name):
+            return
+        try:
+            _sync(name.parent)
+        except PermissionError:  # this user cannot have made `name` there
+            return
+
+
+def _sync(path: Path) -> None:
+    """Write the content of a file, or the names in a folder, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)  # so that the rename survives a power cut
+        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
@@ -169,15 +198,18 @@ def remove_folder(folder: StoragePath) -> None:
         folder.fs.rm_file(name)
 
 
-def remove_temporary_files(folder: StoragePath) -> None:
-    """Remove unfinished files of a killed `atomic_writer` from a folder and its subfolders. Links are not followed."""
+def remove_temporary_files(folder: StoragePath, *, recursive: bool = True) -> None:
+    """Remove unfinished files of a killed `atomic_writer` from a folder and, if `recursive`, its subfolders.
+
+    Links are not followed.
+    """
     for name, is_folder in list_folder(folder):
         path = folder / name
         if isinstance(path, Path) and path.is_symlink():
             continue
-        if is_folder:
+        if is_folder and recursive:
             remove_temporary_files(path)
-        elif is_temporary_name(name):
+        elif not is_folder and is_temporary_name(name):
             remove_file(path)
 
 
@@ -240,12 +272,17 @@ def local_model_name(name: str) -> str:
 def move_folder_over(source: Path, target: StoragePath) -> None:
     """Replace the folder `target` by a local folder.
 
-    In a local file system the new folder appears complete, by a rename. On an object store its files appear one by
-    one. A reader there knows that the folder is complete from a file written later, such as a step's manifest.
+    In a local file system the new folder appears complete, by a rename; its content is on the disk before. On an object
+    store its files appear one by one. A reader there knows that the folder is complete from a file written later, such
+    as a step's manifest.
     """
     remove_folder(target)
     if isinstance(target, Path):
+        for path in (*source.rglob("*"), source):
+            _sync(path)
         source.replace(target)
+        _make_durable_folder(target.parent)
+        _sync(target.parent)
         return
     for file in sorted(path for path in source.rglob("*") if path.is_file()):
         with atomic_writer(target / file.relative_to(source).as_posix()) as out, file.open("rb") as stream:

@@ -16,7 +16,7 @@ from rayner.bench.timing import (
 )
 from rayner.config.settings import BenchConfig
 from rayner.corpus.prediction_tables import read_predictions
-from rayner.runs.run_folder import read_json
+from rayner.runs.json_files import read_json
 from rayner.steps.tag.stages import UnitSegments
 from rayner.text.segmentation import bounds_without_whitespace
 from tests.cluster.small import copied, rows_of

@@ -10,7 +10,7 @@ import pytest
 from rayner.cli import main
 from rayner.config.loading import load_config
 from rayner.corpus.labelled_files import read_labelled_file
-from rayner.runs.run_folder import read_json
+from rayner.runs.json_files import read_json
 from tests.cluster.small import ROOT, rows_of, run_job
 from tests.docs.pages import blocks
 

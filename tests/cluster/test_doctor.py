@@ -16,7 +16,8 @@ from rayner.doctor.node_facts import TokenStatus
 from rayner.doctor.probes import ProbeFiles
 from rayner.llm.description import LlmDescription, write_llm_description
 from rayner.modeling.scratch import write_scratch_decoder, write_scratch_encoder
-from rayner.runs.run_folder import Run, write_json
+from rayner.runs.json_files import write_json
+from rayner.runs.run_folder import Run
 from rayner.runs.step_manifest import StepManifest
 from rayner.taggers import encoder as slms
 from rayner.text.tags import bmes_labels

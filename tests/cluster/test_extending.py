@@ -8,7 +8,8 @@ import json
 import pytest
 
 from rayner.cli import main
-from rayner.runs.run_folder import file_sha256, read_json
+from rayner.runs.json_files import read_json
+from rayner.runs.run_folder import file_sha256
 from tests.cluster.small import SAMPLE, noise, rows_of, run_job, write_llm
 from tests.docs.conftest import write_user_modules
 

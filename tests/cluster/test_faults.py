@@ -9,7 +9,8 @@ import pytest
 import ray.cloudpickle
 
 from rayner.errors import ConfigError, JobError, TooManySetAsideError
-from rayner.runs.run_folder import Run, read_json
+from rayner.runs.json_files import read_json
+from rayner.runs.run_folder import Run
 from rayner.steps.tag import actors
 from rayner.steps.tag.tag_corpus import tag_corpus
 from rayner.text.segmentation import split_sentences

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rayner.runs.run_folder import read_json
+from rayner.runs.json_files import read_json
 from tests.docs.pages import first_column_names, table_after
 
 PAGE = "docs/formats.md"

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from rayner.runs.run_folder import read_json
+from rayner.runs.json_files import read_json
 from tests.cluster.nodes import SMALL, eventually, head_node, started
 from tests.cluster.small import LESS, ROOT, SAMPLE, rows_of, run_job, write_llm
 from tests.docs.conftest import write_user_modules

@@ -11,7 +11,8 @@ import s3fs
 import yaml
 
 from rayner.corpus.tables import iter_documents
-from rayner.runs.run_folder import Run, read_json
+from rayner.runs.json_files import read_json
+from rayner.runs.run_folder import Run
 from rayner.runs.storage import storage_path
 from tests.cluster.small import rows_of
 from tests.drills.faults import object_store, tagged_files

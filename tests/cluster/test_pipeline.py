@@ -22,7 +22,8 @@ from rayner.evaluation.metrics import count_entities, micro_score
 from rayner.fusion.budget import Budget, fit_budget
 from rayner.fusion.conflict_regions import ENTROPY_REDUCTIONS, LLM_CONFIDENCES, LLM_REDUCTIONS
 from rayner.fusion.gate import first_closed_slot
-from rayner.runs.run_folder import Run, file_sha256, folder_sha256, read_json, write_json
+from rayner.runs.json_files import read_json, write_json
+from rayner.runs.run_folder import Run, file_sha256, folder_sha256
 from rayner.steps.fusion_rules import read_tuned_fusion, write_tuned_fusion
 from rayner.steps.loading import load_llm
 from rayner.steps.pipeline import run_pipeline

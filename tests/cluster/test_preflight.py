@@ -7,7 +7,8 @@ import pytest
 from rayner.config.model_settings import WorkersConfig
 from rayner.config.settings import Config, ScoreConfig
 from rayner.errors import ConfigError, DataError
-from rayner.runs.run_folder import Run, write_json
+from rayner.runs.json_files import write_json
+from rayner.runs.run_folder import Run
 from rayner.runs.step_manifest import StepManifest
 from rayner.steps import preflight
 from tests.cluster.small import with_settings

@@ -8,7 +8,8 @@ import pytest
 from rayner.config.model_settings import CrfConfig, IndexConfig
 from rayner.config.settings import ReproduceConfig
 from rayner.errors import ConfigError
-from rayner.runs.run_folder import Run, read_json
+from rayner.runs.json_files import read_json
+from rayner.runs.run_folder import Run
 from rayner.steps import reproduce as job
 from tests.cluster.small import ONE, stamps, with_settings, write_llm
 

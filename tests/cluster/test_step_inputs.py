@@ -6,7 +6,8 @@ import shutil
 import pytest
 
 from rayner.config.loading import load_config
-from rayner.runs.run_folder import Run, write_json
+from rayner.runs.json_files import write_json
+from rayner.runs.run_folder import Run
 from rayner.runs.step_manifest import StepManifest
 from rayner.runs.storage import storage_path
 from rayner.steps import build_index, data, score, tune_fusion

@@ -6,7 +6,8 @@ import pytest
 
 from rayner.config.loading import check_setting_values_and_combinations
 from rayner.errors import ConfigError
-from rayner.runs.run_folder import folder_sha256, read_json
+from rayner.runs.json_files import read_json
+from rayner.runs.run_folder import folder_sha256
 from rayner.runs.status import status_from_json
 from rayner.steps import data
 from rayner.steps.loading import load_known_characters, load_tagger

@@ -27,7 +27,8 @@ from rayner.cluster.ray_train import (
 from rayner.config.model_settings import WorkersConfig
 from rayner.config.settings import config_to_dict
 from rayner.errors import ConfigError
-from rayner.runs.run_folder import folder_sha256, read_json
+from rayner.runs.json_files import read_json
+from rayner.runs.run_folder import folder_sha256
 from rayner.runs.status import status_from_json
 from tests.cluster.small import copied, with_settings
 

@@ -4,7 +4,7 @@ import pytest
 
 from rayner.corpus.run_record import CorpusCounts, RunRecord, read_run_record, write_run_record
 from rayner.errors import ConfigError, DamagedFileError
-from rayner.runs.run_folder import read_json, write_json
+from rayner.runs.json_files import read_checked_json, write_json
 
 COUNTS = CorpusCounts(
     documents=1, characters=9, segments=2, gated=1, set_aside=0, passes=3, entities=1, decided_by={"agree": 1},
@@ -25,7 +25,7 @@ def test_a_record_reads_back_as_it_was_written(tmp_path):
 @pytest.mark.parametrize("version", [None, 0, 99])
 def test_another_version_is_refused_with_the_file_and_what_to_do(tmp_path, version):
     write_run_record(tmp_path, RECORD)
-    content = read_json(tmp_path / "run.json") | {"format_version": version}
+    content = read_checked_json(tmp_path / "run.json") | {"format_version": version}
     write_json(tmp_path / "run.json", content)
     with pytest.raises(
         ConfigError, match=r"run\.json: expected format_version 1, found .*rerun the job that tagged the corpus"

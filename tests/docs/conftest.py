@@ -12,7 +12,8 @@ from rayner.corpus.labelled_files import read_labelled_file
 from rayner.corpus.labelled_sentences import split_labelled_text
 from rayner.corpus.prediction_tables import predictions_to_table
 from rayner.corpus.tables import write_table
-from rayner.runs.run_folder import Run, write_json
+from rayner.runs.json_files import write_json
+from rayner.runs.run_folder import Run
 from rayner.runs.status import JobStatus
 from rayner.runs.step_manifest import StepManifest
 from rayner.steps.fusion_rules import write_tuned_fusion

@@ -18,7 +18,8 @@ from rayner.report.run_report import (
     read_document_beginnings,
     read_evaluation,
 )
-from rayner.runs.run_folder import Run, write_json
+from rayner.runs.json_files import write_json
+from rayner.runs.run_folder import Run
 from rayner.runs.step_manifest import StepManifest
 from tests.corpus.tagged_corpora import document, entity, write_unit
 from tests.report.records import make_fusion, make_run_facts

@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Generic, TypeVar
 
 from rayner.errors import DataError, JobError
-from rayner.runs.json_files import read_json, write_json
+from rayner.runs.json_files import read_checked_json, write_checked_json
 from rayner.runs.progress import log
 from rayner.runs.storage import StoragePath, remove_file
 
@@ -217,7 +217,7 @@ def _read_note(path: StoragePath | None, job: str) -> AttemptNote:
     if path is None:
         return AttemptNote(job)
     try:
-        note = AttemptNote(**read_json(path))
+        note = AttemptNote(**read_checked_json(path))
     except FileNotFoundError:
         return AttemptNote(job)
     except (DataError, TypeError):  # a damaged note says nothing
@@ -228,4 +228,4 @@ def _read_note(path: StoragePath | None, job: str) -> AttemptNote:
 
 def _write_note(note: AttemptNote, path: StoragePath | None) -> None:
     if path is not None:
-        write_json(path, asdict(note))
+        write_checked_json(path, asdict(note))

@@ -118,9 +118,10 @@ def _check_unit(unit: Unit, out: StoragePath) -> tuple[UnitRecord | None, str]:
 
 
 def _file_digest(path: StoragePath) -> str:
+    """Return the digest of a file, or "" if there is no file. Raises OSError if it cannot be read now."""
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         return ""
 
 

@@ -26,6 +26,7 @@ from rayner.corpus.unit_records import RECORD_FOLDER, digest_unit_records, list_
 from rayner.errors import ConfigError, DataError, TooManySetAsideError
 from rayner.fusion.artifact import TunedFusion
 from rayner.runs.lock import hold_lock
+from rayner.runs.output_folder import MARKER_FILE, list_changed_files
 from rayner.runs.progress import Progress, log
 from rayner.runs.run_folder import Run, file_sha256
 from rayner.runs.storage import StoragePath, list_file_names, remove_folder, remove_temporary_files
@@ -74,9 +75,9 @@ def tag_corpus(config: Config, run: Run) -> dict[str, Any]:
 
     """
     corpus = require_corpus(config.corpus)
-    run.step_result("tune_fusion")  # raises ConfigError if no rule was tuned
     out = output_folder(config, run)
     with storage_and_actor_errors_as_job_error(out):
+        run.step_result("tune_fusion")  # raises ConfigError if no rule was tuned
         claim_tagged_folder(config, run)
     with storage_and_actor_errors_as_job_error(out), hold_lock(out):
         record = _tag_and_write_record(config, run, corpus, out)
@@ -103,8 +104,6 @@ def _tag_and_write_record(config: Config, run: Run, corpus: str, out: StoragePat
         fusion = read_tuned_fusion(run)
         _tag_missing_units(config, run, out, fusion, plan, finished, json_digest(all_inputs))
         remove_folder(out / "attempts")
-        for table in (*TABLE_NAMES, RECORD_FOLDER, "plan", "steps"):
-            remove_temporary_files(out / table)
         return {
             "counts": asdict(verify_tagged_corpus(out, plan)),
             "records_sha256": digest_unit_records(out, list_recorded_units(out)),
@@ -118,14 +117,38 @@ def _tag_and_write_record(config: Config, run: Run, corpus: str, out: StoragePat
 
     facts = tagged.run_step("tag_corpus", all_inputs, tag_and_verify)
     if config.tag.evahan:
+        _check_exported_files(tagged, out / "evahan")
         tagged.run_step("evahan", all_inputs, lambda: _export_evahan(out))
     record = _make_run_record(config, run, facts)
     write_run_record(out, record)
+    for folder in (*TABLE_NAMES, RECORD_FOLDER, "plan", "steps"):
+        remove_temporary_files(out / folder)
+    remove_temporary_files(out, recursive=False)
     return record
 
 
 def _export_evahan(out: StoragePath) -> dict[str, Any]:
     return asdict(export_corpus(out, out / "evahan", EXPORT_FORMATS["evahan"]))
+
+
+def _check_exported_files(tagged: Run, folder: StoragePath) -> None:
+    """Make a finished export count as unfinished if files of it are missing; warn of files that were changed since."""
+    if not tagged.has_step("evahan"):
+        return
+    format_name = EXPORT_FORMATS["evahan"].name
+    try:
+        missing, changed = list_changed_files(folder, f"export {format_name}".rstrip())
+    except ConfigError as error:
+        log.warning("tag: %s", error)
+        return
+    for name in changed:
+        log.warning(
+            "tag: %s: expected the file that was exported, found one that was changed since: it is left as it is. Move "
+            "it away and run this again to have it exported again", folder / name,
+        )  # fmt: skip
+    if (missing or not (folder / MARKER_FILE).exists()) and not changed:
+        log.warning("tag: %s: expected the files that were exported, found some missing: exported again", folder)
+        tagged.forget_step("evahan")
 
 
 def _load_or_write_plan(config: Config, run: Run, corpus: str, tagged: Run, run_inputs: dict[str, Any]) -> PlanSummary:

@@ -1,0 +1,79 @@
+"""What must hold after each job, and after the last one."""
+
+import json
+from collections.abc import Collection
+from typing import Any
+
+from tests.simulation.faults import ACTOR_KILLS, AT_REST, ERRORS, JOB_KILLS, KILLS
+from tests.simulation.jobs import Job
+from tests.simulation.world import World
+
+_KILLED_BY = {*KILLS, *JOB_KILLS}
+_MAX_NAMES = 6
+
+
+def check_job(job: Job, kinds: Collection[str], damaged: Collection[str], world: World) -> list[str]:
+    """Return what is wrong with the end of a job.
+
+    kinds: the kinds of the faults that struck during the job.
+    damaged: the files that were damaged before the job.
+    """
+    name = job.process.name if job.process else "job"
+    violations = []
+    if job.crash:
+        violations.append(f"{name} ended with a traceback: {job.crash.strip().splitlines()[-1]}")
+    reasons: dict[int | None, set[str]] = {
+        None: _KILLED_BY,
+        1: {*ERRORS},
+        130: {"interrupt"},
+        143: {"terminate"},
+    }
+    if job.code in reasons and not job.crash and not reasons[job.code] & set(kinds):
+        violations.append(f"{name} ended with exit code {job.code} without cause: {job.message}")
+    if job.code == 2:
+        violations.append(f"{name} was refused: {job.message}")
+    if job.code in (0, 3):
+        tables = [each for each in damaged if each.endswith(".parquet")]
+        stems = [each.rpartition("/")[2].partition(".")[0] for each in tables]
+        log = "\n".join(world.messages)
+        violations += [f"{name} does not name the damaged file {each}" for each, stem in zip(tables, stems, strict=True)
+                       if stem not in log]  # fmt: skip
+    return violations
+
+
+def check_end(files: dict[str, bytes], job: Job, expected: dict[str, bytes], expected_job: Job) -> list[str]:
+    """Compare the tagged corpus and the exit code with those of an undisturbed job."""
+    violations = []
+    if job.code != expected_job.code:
+        violations.append(f"exit code {job.code}, undisturbed {expected_job.code}")
+    missing, stray = sorted(expected.keys() - files.keys()), sorted(files.keys() - expected.keys())
+    if missing:
+        violations.append(f"missing files: {', '.join(missing[:_MAX_NAMES])}")
+    if stray:
+        violations.append(f"stray files: {', '.join(stray[:_MAX_NAMES])}")
+    different = [name for name in sorted(files.keys() & expected.keys())
+                 if _comparable(name, files[name]) != _comparable(name, expected[name])]  # fmt: skip
+    if different:
+        violations.append(f"different files: {', '.join(different[:_MAX_NAMES])}")
+    return violations
+
+
+def _comparable(name: str, content: bytes) -> Any:
+    """Return the content without durations and the number of actors, which may differ."""
+    if not name.endswith(".json"):
+        return content
+    try:
+        tree = json.loads(content)
+    except ValueError:
+        return content
+    for part in (tree, tree.get("result") if isinstance(tree, dict) else None):
+        if isinstance(part, dict):
+            part.pop("seconds", None)
+            part.pop("config_digest", None)
+            part.pop("content_sha256", None)
+    if isinstance(tree, dict) and isinstance(tree.get("config"), dict):
+        tree["config"]["score"].pop("actors", None)
+    return tree
+
+
+assert not set(AT_REST) & set(ACTOR_KILLS)
