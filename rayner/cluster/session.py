@@ -12,6 +12,7 @@ from types import FrameType
 
 import ray
 
+from rayner.cluster.auth_token import is_remote_address, require_private_token_file, warn_if_others_read_token
 from rayner.cluster.environment import SUBMITTED_JOB_VARIABLE, set_quiet_environment, worker_environment
 from rayner.runs.error_messages import RERUN_HINT
 from rayner.runs.progress import log
@@ -26,6 +27,9 @@ def ray_session() -> Iterator[None]:
 
     A SIGTERM, such as `ray job stop` sends, ends the block at once. Then Ray is shut down, and the process ends with
     exit code 143.
+
+    If other users may read the file of Ray's token, this logs a warning. Raises ConfigError in this case if the cluster
+    is on another machine.
     """
     set_quiet_environment()  # Ray's processes inherit it
     # `ray_remote_args` is needed, because Ray has no named parameter for an actor's restarts yet.
@@ -33,7 +37,10 @@ def ray_session() -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    if os.environ.get("RAY_ADDRESS"):
+    address = os.environ.get("RAY_ADDRESS", "")
+    if is_remote_address(address):
+        require_private_token_file()
+    if address:
         # In a submitted job, workers get rayner with the job's working directory. A job that is started on a node must
         # send rayner to the workers.
         shipped = {} if SUBMITTED_JOB_VARIABLE in os.environ else {"py_modules": [str(Path(__file__).parents[1])]}
@@ -48,6 +55,7 @@ def ray_session() -> Iterator[None]:
             runtime_env={"env_vars": worker_environment()},
             object_store_memory=512 * 1024**2,
         )
+    warn_if_others_read_token()  # Ray has just written the file, if there was none
     data = ray.data.DataContext.get_current()
     data.enable_progress_bars = False
     data.execution_options.verbose_progress = False

@@ -20,7 +20,7 @@ from rayner.doctor.diagnosis import Finding, failed_finding, ok_finding
 from rayner.doctor.node_facts import NodeFacts
 from rayner.doctor.probes import ProbeFiles, ProbeRequest
 from rayner.doctor.ray_nodes import RayNode, list_alive_nodes, run_on_each_node
-from rayner.errors import RaynerError
+from rayner.errors import ConfigError, RaynerError
 from rayner.runs.run_folder import Run
 from rayner.runs.storage import StoragePath, is_url, storage_path
 from rayner.steps import preflight
@@ -53,6 +53,9 @@ def check_cluster(config: Config) -> Iterator[Finding]:
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(ray_session())
+        except ConfigError as error:  # others may read this machine's token
+            yield Finding(False, "token", str(error))
+            return
         except (ConnectionError, AuthenticationError) as error:
             remedy = "export RAY_AUTH_MODE=token, copy the head's ~/.ray/auth_token to this machine, and start the head"
             expected = f"Ray at {address or 'this machine'}"

@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 
 import rayner
+from rayner.cluster.auth_token import find_token_file
 from rayner.doctor.node_facts import DIGEST, FOLDER, MISSING, DiskSpace, NodeFacts, TokenStatus
 from rayner.errors import RaynerError
 from rayner.runs.run_folder import file_sha256
@@ -133,14 +134,10 @@ def _list_torch_gpus_or_error() -> tuple[list[tuple[str, int]], str]:
 def _token_status() -> TokenStatus:
     """Look for this node's token in the places where Ray looks. The token itself is not reported."""
     auth_mode = os.environ.get("RAY_AUTH_MODE", "").lower()
-    if os.environ.get("RAY_AUTH_TOKEN"):
+    token = find_token_file()
+    if token is None:
         return TokenStatus(auth_mode, "RAY_AUTH_TOKEN", True)
-    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
-    try:
-        mode = path.stat().st_mode & 0o777
-    except OSError:
-        return TokenStatus(auth_mode, str(path), False)
-    return TokenStatus(auth_mode, str(path), True, mode)
+    return TokenStatus(auth_mode, str(token.path), token.mode is not None, token.mode)
 
 
 def _file_digest_or_state(path: str) -> str:
