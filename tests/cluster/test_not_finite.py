@@ -10,10 +10,13 @@ import ray.cloudpickle
 from safetensors.torch import load_file, save_file
 
 from rayner.errors import JobError, NotFiniteError
+from rayner.runs.run_folder import Run
 from rayner.steps.fusion_rules import read_tuned_fusion
 from rayner.steps.loading import load_known_characters
 from rayner.steps.tag import actors
 from rayner.steps.tag.tag_corpus import tag_corpus
+from rayner.steps.training.train_llm import train_llm
+from rayner.steps.training.train_slm import train_slm
 from tests.checkpoints import spoil_weight
 from tests.cluster.small import copied, labelled_sentences, rows_of, with_settings
 from tests.cluster.test_faults import PLAIN, tagging
@@ -110,3 +113,24 @@ def test_one_segment_is_set_aside_and_all_others_are_tagged_as_ever(spoiled, run
     clean = [row for row in rows_of(tmp_path / "clean", "entities") if not start <= row["start"] < end]
     assert clean
     assert rows_of(tmp_path / "out", "entities") == clean
+
+
+def test_a_small_model_whose_training_diverges_is_not_saved(config, tmp_path, local_ray):
+    changed = with_settings(config, "slm", lr=1e30, epochs=2)
+    made = Run(tmp_path / "run")
+    with pytest.raises(NotFiniteError, match=r"^SLM, epoch 1 of 2: .*the training diverges; lower slm\.lr") as caught:
+        train_slm(changed, made)
+    assert caught.value.exit_code == 1
+    assert not made.path("models", "slm").exists()
+    assert not made.has_step("train_slm")
+
+
+@pytest.mark.parametrize(("stage", "setting"), [("full", "full_lr"), ("lora", "lr")])
+def test_an_llm_whose_training_diverges_is_not_saved(run, config, tmp_path, stage, setting):
+    made = copied(run, tmp_path, "steps/data.json", "steps/build_index.json", "data", "models/slm", "index")
+    changed = with_settings(config, "llm", **{setting: 1e30})
+    where = rf"^LLM \({stage}\), epoch 1 of \d: .*the training diverges; lower llm\.{setting} "
+    with pytest.raises(NotFiniteError, match=where):
+        train_llm(changed, made)
+    assert not made.path("models", "llm").exists()
+    assert not made.has_step("train_llm")
