@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rayner.corpus.ignored_files import IgnoredGroup
+from rayner.corpus.silent_models import EntityCounts, SilentModel
 from rayner.runs.json_files import read_checked_json, write_checked_json
 from rayner.runs.storage import StoragePath
 from rayner.text.json_records import parse_record, record_to_json
@@ -23,6 +24,10 @@ class CorpusCounts:
     passes: Forward passes of the LLM.
     decided_by: The number of entities for each value of `decided_by`.
     unknown_share: The share of the characters that the small model does not know.
+    not_finite: Segments, among those set aside, for which a prediction was NaN or infinite.
+    slm_entities: Entities that the small model found; None if an older rayner tagged the corpus.
+    llm_characters: Characters of the segments that the LLM answered.
+    llm_entities: Entities that the LLM found in them.
     """
 
     documents: int
@@ -34,6 +39,15 @@ class CorpusCounts:
     entities: int
     decided_by: dict[str, int]
     unknown_share: float
+    not_finite: int = 0
+    slm_entities: int | None = None
+    llm_characters: int = 0
+    llm_entities: int = 0
+
+    def find_silent_models(self) -> list[SilentModel]:
+        """Return the models that found no entity in the corpus."""
+        counts = EntityCounts(self.characters, self.slm_entities, self.llm_characters, self.llm_entities, self.entities)
+        return counts.find_silent_models()
 
 
 @dataclass(frozen=True)
@@ -50,6 +64,7 @@ class RunRecord:
     changed: The files that changed while the corpus was tagged.
     seconds: The duration of the call that finished the tagging.
     records_sha256: The digest of the records of all units, and so of all table files.
+    warnings: What the user must look at, a line for each, such as a model that found no entity.
     """
 
     config: dict[str, Any]
@@ -66,6 +81,7 @@ class RunRecord:
     seconds: float
     ignored: Mapping[str, IgnoredGroup] = field(default_factory=dict)
     records_sha256: str = ""
+    warnings: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of `run.json`."""

@@ -28,6 +28,7 @@ class UnitCounts:
     set_aside: Segments that failed.
     passes: Forward passes of the LLM.
     decided_by: The number of entities for each value of `decided_by`.
+    not_finite: Segments, among those set aside, for which a prediction was NaN or infinite.
     """
 
     segments: int = 0
@@ -36,6 +37,21 @@ class UnitCounts:
     set_aside: int = 0
     passes: int = 0
     decided_by: dict[str, int] = field(default_factory=dict)
+    not_finite: int = 0
+
+
+@dataclass(frozen=True)
+class ModelCounts:
+    """What the models found in a unit before the fusion. The tables do not hold it.
+
+    slm_entities: Entities that the small model found.
+    llm_characters: Characters of the segments that the LLM answered.
+    llm_entities: Entities that the LLM found in them.
+    """
+
+    slm_entities: int = 0
+    llm_characters: int = 0
+    llm_entities: int = 0
 
 
 @dataclass(frozen=True)
@@ -46,6 +62,7 @@ class UnitRecord:
     inputs: The digest of everything that the tags depend on.
     files: The SHA-256 of the unit's file in each table, by the table's name.
     counts: Counts of its content.
+    models: What the models found before the fusion.
     slm_halvings, llm_halvings: How often the batches of the stage were halved because memory ran out.
     """
 
@@ -55,6 +72,7 @@ class UnitRecord:
     counts: UnitCounts
     slm_halvings: int = 0
     llm_halvings: int = 0
+    models: ModelCounts = ModelCounts()
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of the file."""

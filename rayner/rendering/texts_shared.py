@@ -12,6 +12,20 @@ SHARED_TEXTS: dict[str, tuple[str, str]] = {
     "type_code_and_gloss": ("{0} {1}", "{0} {1}"),
     "nothing": ("none", "无"),
     "disagreements": ("Disagreements", "分歧"),
+    # warnings
+    "warnings": ("Warnings", "警告"),
+    "silent_model": (
+        "{0} found no entity in {1} characters of {2}: the tags are probably wrong. Check that the text is in the "
+        "language and script of the training text, and the scores on held-out sentences.",
+        "{0}在{2}的 {1} 个字中没有找到任何实体，标注结果很可能有误。"
+        "请检查文本的语言和字形（繁体或简体）是否与训练文本一致，并查看留出句子上的成绩。",
+    ),
+    "silent_slm": ("The small model", "小模型"),
+    "silent_llm": ("The LLM", "大模型"),
+    "silent_fused": ("The fusion of both models", "两个模型的融合"),
+    "place_corpus": ("the corpus", "语料"),
+    "place_dev": ("the held-out sentences for tuning", "调参用的留出句子"),
+    "place_test": ("the held-out sentences for testing", "测试用的留出句子"),
     # one entity in words
     "with_confidence": ("confidence {0}", "置信度 {0}"),
     "both_agree": ("both models agree", "两模型一致"),

@@ -88,6 +88,7 @@ def write_report_page(
     facts: Mapping[str, Any],
     methods: BilingualText | None,
     samples: Sequence[TaggedSample],
+    warnings: Sequence[BilingualText] = (),
 ) -> None:
     """Write the report page. Sections without data are left out.
 
@@ -100,6 +101,7 @@ def write_report_page(
             `fact_tables.build_main_fact_tables`; the other tables are in a closed part.
         methods: The methods paragraph.
         samples: Passages of the tagged corpus.
+        warnings: What the reader must see first.
 
     Raises:
         ValueError: The entities of a sample overlap or exceed its text.
@@ -108,6 +110,7 @@ def write_report_page(
     template = _load_report_templates().get_template("report.html.j2")
     page = template.render(
         title=title,
+        warnings=warnings,
         facts=fact_tables.build_main_fact_tables(facts),
         more_facts=fact_tables.build_remaining_fact_tables(facts),
         methods=methods,

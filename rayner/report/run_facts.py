@@ -1,12 +1,15 @@
 """The facts of a run that the main job records for the report in `pipeline.json`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rayner.config.model_settings import IndexConfig, LlmConfig, SlmConfig
 from rayner.config.settings import SplitConfig
 from rayner.corpus.run_record import CorpusCounts
+from rayner.corpus.silent_models import SilentModel
+from rayner.rendering.bilingual import BilingualText
+from rayner.rendering.warnings import translate_silent_models
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class RunFacts:
     models: The records of the training steps.
     tagged: The counts of the tagged corpus, None without a corpus.
     corpus_problems: Files of the corpus that could not be read, were empty, or changed.
+    silent_models: The models that found no entity in a text, by the text: `corpus`, `dev` or `test`.
     """
 
     seed: int
@@ -46,6 +50,11 @@ class RunFacts:
     models: Mapping[str, Any]
     tagged: CorpusCounts | None = None
     corpus_problems: Mapping[str, Any] = field(default_factory=dict)
+    silent_models: Mapping[str, Sequence[SilentModel]] = field(default_factory=dict)
+
+    def warnings(self) -> list[BilingualText]:
+        """Return the warnings that the report shows first."""
+        return [text for place, models in self.silent_models.items() for text in translate_silent_models(place, models)]
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of `pipeline.json`."""
@@ -60,6 +69,7 @@ class RunFacts:
             "timings": dict(self.timings),
             "versions": dict(self.versions),
             **self.corpus_problems,
+            **({"warnings": [text.en for text in self.warnings()]} if self.warnings() else {}),
             "models": dict(self.models),
             "config": dict(self.settings),
         }

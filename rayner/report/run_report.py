@@ -69,6 +69,7 @@ def evaluate_and_write_report(
         facts=run_facts.to_json(),
         methods=compose_methods_paragraph(run_facts, fusion, evaluation),
         samples=read_document_beginnings(tagged) if tagged else [],
+        warnings=run_facts.warnings(),
     )
     return evaluation
 

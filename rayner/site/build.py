@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rayner import __version__
+from rayner.corpus.run_record import read_run_record
 from rayner.corpus.tables import TABLE_NAMES, iter_documents
 from rayner.errors import ConfigError
+from rayner.rendering.bilingual import BilingualText
 from rayner.rendering.templates import SHARED_FOLDER
 from rayner.rendering.texts_shared import SHARED_TEXTS
 from rayner.rendering.texts_site import SITE_TEXTS
 from rayner.rendering.translation import GLOSS_TEXTS
 from rayner.rendering.type_styles import assign_type_colours
+from rayner.rendering.warnings import translate_silent_models
 from rayner.runs.output_folder import MARKER_FILE, check_output_folder, has_digest, write_marker
 from rayner.runs.storage import StoragePath, list_file_names
 from rayner.site.corpus_pages import write_corpus_and_book_pages, write_disagreement_pages, write_entity_index
@@ -70,7 +73,7 @@ def build_site(
         database_path = build_folder / "build.sqlite"
         with closing(SiteDatabase(database_path)) as store:
             write_pages_and_fill_store(tagged, folder, store, report_progress)
-            write_corpus_and_book_pages(store, folder)
+            write_corpus_and_book_pages(store, folder, _read_warnings(tagged))
             write_entity_index(store, folder)
             write_disagreement_pages(store, folder)
             _write_assets(folder, store.types.names)
@@ -82,6 +85,15 @@ def build_site(
         write_marker(build_folder, _PURPOSE, folder.digests)
         _move_into_place(build_folder, out)
     return size
+
+
+def _read_warnings(tagged: StoragePath) -> list[BilingualText]:
+    """Return the warnings about a tagged corpus; none if it has no `run.json`."""
+    try:
+        record = read_run_record(tagged)
+    except FileNotFoundError:
+        return []
+    return translate_silent_models("corpus", record.counts.find_silent_models())
 
 
 def is_up_to_date(tagged: StoragePath, out: Path) -> bool:

@@ -1,11 +1,12 @@
 """Write the lists of books and of documents, the page of the entity index, and the disagreements of the models."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 from markupsafe import Markup
 
+from rayner.rendering.bilingual import BilingualText
 from rayner.site.document_pages import document_page_path
 from rayner.site.drawing import DECIDERS, draw_stacked_histogram
 from rayner.site.html_text import text_to_html
@@ -19,8 +20,11 @@ DISAGREEMENTS_PER_PAGE = 50
 TOP_NAMES_PER_TYPE = 100  # the names that the index shows before a search
 
 
-def write_corpus_and_book_pages(store: SiteDatabase, folder: SiteFolder) -> None:
-    """Write the list of books (index.html and its further pages), and for each book the list of its documents."""
+def write_corpus_and_book_pages(store: SiteDatabase, folder: SiteFolder, warnings: Sequence[BilingualText]) -> None:
+    """Write the list of books (index.html and its further pages), and for each book the list of its documents.
+
+    warnings: What the reader must see first.
+    """
     totals, books = store.read_corpus_counts(), store.read_book_counts()
     n_pages = _count_pages(len(books), ROWS_PER_PAGE)
     for page in range(n_pages):
@@ -28,6 +32,7 @@ def write_corpus_and_book_pages(store: SiteDatabase, folder: SiteFolder) -> None
             page_path("index", page),
             "corpus.html.j2",
             totals=totals,
+            warnings=warnings,
             books=[(book, f"book/{book.id}.html") for book in books[page * ROWS_PER_PAGE : (page + 1) * ROWS_PER_PAGE]],
             n_books=len(books),
             types=_name_and_sort_type_counts(store, totals.types),

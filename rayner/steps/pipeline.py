@@ -25,7 +25,7 @@ from rayner.steps.build_index import build_index
 from rayner.steps.data import read_and_split_labelled_files
 from rayner.steps.fusion_rules import load_chosen_rule, read_tuned_fusion
 from rayner.steps.output_folders import output_folder
-from rayner.steps.score import predict_held_out_sentences
+from rayner.steps.score import HELD_OUT_PARTS, find_silent_models, predict_held_out_sentences
 from rayner.steps.tag.tag_corpus import tag_corpus
 from rayner.steps.training.cross_fit import cross_fit
 from rayner.steps.training.train_llm import train_llm
@@ -68,6 +68,8 @@ def run_pipeline(config: Config, run: Run) -> dict[str, Any]:
         log.info("test scores:\n%s", format_score_table(evaluation))
     seconds, report = format_duration(time.time() - started), run.path("report.html")
     log.info("done in %s, at most %.0f MiB of memory: %s", seconds, memory.peak, report)
+    for warning in run_facts.warnings():
+        log.warning("WARNING: %s", warning)
     if set_aside_error:
         raise set_aside_error
     return run_facts.to_json()
@@ -99,6 +101,10 @@ def _collect_run_facts(config: Config, results: dict[str, dict[str, Any]], secon
     labelled = results["data"]
     timings = {name: round(result["seconds"], 1) for name, result in results.items()}
     tagged = results.get("tag_corpus", {})
+    counts = CorpusCounts(**tagged["counts"]) if tagged else None
+    silent_models = {part: find_silent_models(results["score"][part]) for part in HELD_OUT_PARTS}
+    if counts:
+        silent_models["corpus"] = counts.find_silent_models()
     packages = ("ray", "torch", "transformers", "peft", "deepspeed", "faiss-cpu")
     return RunFacts(
         seed=config.seed,
@@ -118,6 +124,7 @@ def _collect_run_facts(config: Config, results: dict[str, dict[str, Any]], secon
             **{name: version(name) for name in packages},
         },
         models={name: results[name] for name in ("train_slm", "train_llm", "tune_fusion")},
-        tagged=CorpusCounts(**tagged["counts"]) if tagged else None,
+        tagged=counts,
         corpus_problems={key: tagged[key] for key in ("unread", "empty", "changed") if tagged.get(key)},
+        silent_models=silent_models,
     )

@@ -4,7 +4,7 @@ Fusion is tuned on the dev predictions and evaluated on the test predictions.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from itertools import accumulate
@@ -22,6 +22,7 @@ from rayner.corpus.prediction_tables import (
     predictions_to_table,
     read_predictions,
 )
+from rayner.corpus.silent_models import EntityCounts, SilentModel
 from rayner.corpus.tables import list_readable_tables, read_table, write_table
 from rayner.runs.progress import Progress, log
 from rayner.runs.run_folder import Run, replace_folder
@@ -29,8 +30,10 @@ from rayner.runs.storage import StoragePath
 from rayner.steps import data
 from rayner.steps.data import FOLD_PART
 from rayner.steps.tag.actors import PredictionJob, predict_units
+from rayner.steps.tag.not_finite import require_mostly_finite
 from rayner.steps.tag.plan import group_segment_ends, unit_number
 from rayner.steps.tag.stages import Attempts, UnitSegments
+from rayner.text.finite_predictions import is_not_finite_reason
 from rayner.text.predictions import SegmentPrediction, empty_prediction
 
 HELD_OUT_PARTS = ("dev", "test")
@@ -60,7 +63,7 @@ def predict_held_out_sentences(config: Config, run: Run, fold: int | None = None
             for name in names:
                 tables = [read_table(folder / f"{unit.name}.parquet", PREDICTION_SCHEMA) for unit in units[name]]
                 table = pa.concat_tables([PREDICTION_SCHEMA.empty_table(), *tables])
-                facts[name] = _verify_and_count_predictions(segments[name], predictions_from_table(table))
+                facts[name] = _verify_and_count_predictions(name, segments[name], predictions_from_table(table))
                 write_table(table, scores / f"{name}.parquet")
         return facts
 
@@ -79,8 +82,8 @@ def _predict_missing_units(config: Config, run: Run, units: list[UnitSegments], 
     attempts = Attempts(folder / "attempts", uuid.uuid4().hex)
     job = PredictionJob(config, run, None, attempts, read_unit, write_unit)
     with storage_and_actor_errors_as_job_error(folder):
-        for amount in predict_units([unit.name for unit in missing], job):
-            progress.advance(amount)
+        for predicted in predict_units([unit.name for unit in missing], job):
+            progress.advance(predicted.amount)
 
 
 def group_into_units(part: str, segments: Sequence[SegmentPrediction], unit_chars: int) -> list[UnitSegments]:
@@ -145,19 +148,45 @@ def find_texts_sharing_examples(
 
 
 def _verify_and_count_predictions(
-    planned: list[SegmentPrediction], predicted: list[SegmentPrediction]
+    part: str, planned: list[SegmentPrediction], predicted: list[SegmentPrediction]
 ) -> dict[str, int]:
-    """Return the counts of a part. Raises RuntimeError if the predicted sentences are not the planned ones."""
+    """Return the counts of a part.
+
+    Raises RuntimeError if the predicted sentences are not the planned ones, and NotFiniteError if the predictions for
+    too many sentences are not finite: a fusion rule that is tuned without them would be another one.
+    """
     if [(segment.start, segment.text) for segment in planned] != [
         (segment.start, segment.text) for segment in predicted
     ]:
         raise RuntimeError("score: the sentences in the scores are not the held-out sentences")
     errors = [segment.error for segment in predicted if segment.error]
+    not_finite = sum(map(is_not_finite_reason, errors))
+    require_mostly_finite(not_finite, len(predicted), f"score: {part} sentences")
     if errors:
-        log.info("score: %d sentences set aside, the first: %s", len(errors), errors[0])
-    return {
+        log.warning(
+            "WARNING: score: %d of %d %s sentences were set aside, so fusion is tuned and scored without them; the first: "
+            "%s", len(errors), len(predicted), part, errors[0],
+        )  # fmt: skip
+    answered = [(len(segment.text), segment.llm) for segment in predicted if segment.llm is not None]
+    counts = {
         "sentences": len(predicted),
         "characters": sum(len(segment.text) for segment in predicted),
         "set_aside": len(errors),
-        "passes": sum(segment.llm.passes for segment in predicted if segment.llm),
+        "not_finite": not_finite,
+        "passes": sum(answer.passes for _, answer in answered),
+        "slm_entities": sum(len(segment.slm.spans) for segment in predicted),
+        "llm_characters": sum(n_chars for n_chars, _ in answered),
+        "llm_entities": sum(len(answer.entities) for _, answer in answered),
     }
+    for model in find_silent_models(counts):
+        log.warning("WARNING: score: %s", model.describe(f"the held-out {part} sentences"))
+    return counts
+
+
+def find_silent_models(counts: Mapping[str, int]) -> list[SilentModel]:
+    """Return the models that found no entity in a part. counts: the part's counts in the result of the step."""
+    if "slm_entities" not in counts:  # an older rayner scored the part
+        return []
+    return EntityCounts(
+        counts["characters"], counts["slm_entities"], counts["llm_characters"], counts["llm_entities"]
+    ).find_silent_models()

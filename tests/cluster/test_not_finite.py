@@ -9,10 +9,14 @@ import pytest
 import ray.cloudpickle
 from safetensors.torch import load_file, save_file
 
+from rayner.corpus.run_record import read_run_record
 from rayner.errors import JobError, NotFiniteError
+from rayner.runs.job_log import start_logging
 from rayner.runs.run_folder import Run
+from rayner.site.build import build_site
 from rayner.steps.fusion_rules import read_tuned_fusion
 from rayner.steps.loading import load_known_characters
+from rayner.steps.score import predict_held_out_sentences
 from rayner.steps.tag import actors
 from rayner.steps.tag.tag_corpus import tag_corpus
 from rayner.steps.training.train_llm import train_llm
@@ -30,7 +34,7 @@ class Counted(actors.UnitPredictor):
     """Prediction by actors that leave a trace of each start."""
 
     def __init__(self, job):
-        with (job.attempts_folder.parent / "starts").open("a") as file:
+        with (job.attempts.folder.parent / "starts").open("a") as file:
             file.write("x")
         super().__init__(job)
 
@@ -45,7 +49,7 @@ def spoiled(run, tmp_path):
 def corpus(tmp_path):
     folder = tmp_path / "corpus"
     folder.mkdir()
-    (folder / "史.txt").write_text(PLAIN * 80, encoding="utf-8")
+    (folder / "史.txt").write_text(PLAIN * 100, encoding="utf-8")
     return folder
 
 
@@ -108,7 +112,7 @@ def test_one_segment_is_set_aside_and_all_others_are_tagged_as_ever(spoiled, run
     start, end = len(plain * 8), len(plain * 8) + len(ODD)
     odd = [row for row in segments if row["error"]]
     assert [(row["start"], row["end"]) for row in odd] == [(start, end)]
-    assert odd[0]["error"].startswith("NotFiniteError: the small model's prediction for character ")
+    assert odd[0]["error"].startswith("slm: NotFiniteError: the small model's prediction for character ")
     assert len(segments) > 200
     clean = [row for row in rows_of(tmp_path / "clean", "entities") if not start <= row["start"] < end]
     assert clean
@@ -134,3 +138,52 @@ def test_an_llm_whose_training_diverges_is_not_saved(run, config, tmp_path, stag
         train_llm(changed, made)
     assert not made.path("models", "llm").exists()
     assert not made.has_step("train_llm")
+
+
+def test_more_than_one_segment_in_a_hundred_ends_the_job_and_a_rerun_at_once(spoiled, config, corpus, tmp_path):
+    config = with_settings(config, "tag", max_set_aside=1.0)
+    overflow_unknown_characters(spoiled)
+    text = known_text(spoiled, config)
+    (corpus / "史.txt").write_text((text + ODD) * 8, encoding="utf-8")
+    out = tmp_path / "out"
+    said = rf"^{out}: the predictions for \d+ of (\d+) segments are NaN or infinite \(allowed: 1%\)"
+    with pytest.raises(NotFiniteError, match=said) as caught:
+        tag_corpus(tagging(config, corpus, out), spoiled)
+    assert caught.value.exit_code == 1
+    assert not (out / "run.json").exists()
+    committed = files_of(out)
+    assert committed
+    with pytest.raises(NotFiniteError, match=said):
+        tag_corpus(tagging(config, corpus, out), spoiled)
+    assert files_of(out) == committed
+
+
+def test_a_rule_is_not_tuned_where_many_held_out_sentences_have_no_finite_prediction(run, config, tmp_path):
+    parts = ("steps/data.json", "steps/train_slm.json", "steps/build_index.json", "steps/train_llm.json")
+    made = copied(run, tmp_path, *parts, "data", "models", "index")
+    overflow_unknown_characters(made)
+    with pytest.raises(NotFiniteError, match=r"^score: dev sentences: the predictions for \d+ of \d+ segments are NaN"):
+        predict_held_out_sentences(config, made)
+    assert not made.path("scores").exists()
+    assert not made.has_step("score")
+
+
+def test_a_corpus_in_which_a_model_finds_nothing_ends_with_a_warning(spoiled, config, corpus, tmp_path, capfd):
+    path = spoiled.path("models", "slm", "model.safetensors")
+    tensors = load_file(path)
+    tensors["classifier.weight"].zero_()
+    tensors["classifier.bias"][0] = 100  # O, everywhere
+    save_file(tensors, path, {"format": "pt"})
+    start_logging()
+    tag_corpus(tagging(config, corpus, tmp_path / "out"), spoiled)
+    n_chars = len(PLAIN * 100)
+    record = read_run_record(tmp_path / "out")
+    assert [line.partition(": the tags")[0] for line in record.warnings] == [
+        f"the small model found no entity in {n_chars:,} characters of the corpus",
+        f"the fusion of both models found no entity in {n_chars:,} characters of the corpus",
+    ]
+    last_lines = capfd.readouterr().out.splitlines()[-2:]
+    assert [line.partition("WARNING: ")[2] for line in last_lines] == record.warnings
+    build_site(tmp_path / "out", tmp_path / "site")
+    page = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    assert f"The small model found no entity in {n_chars:,} characters of the corpus" in page

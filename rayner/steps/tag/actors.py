@@ -34,6 +34,18 @@ class PredictionJob:
     write_unit: Callable[[UnitSegments], int]
 
 
+@dataclass(frozen=True)
+class PredictedUnit:
+    """What the driver learns about a unit that was predicted and written.
+
+    amount: the value that `job.write_unit` returned.
+    not_finite: segments for which a prediction was NaN or infinite.
+    """
+
+    amount: int
+    not_finite: int
+
+
 class UnitPredictor:
     """An actor that reads a unit, runs the small model and the LLM on it, and writes the result.
 
@@ -55,23 +67,24 @@ class UnitPredictor:
             self.load_failure = str(error)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Predict the unit that `row["unit"]` names; return the amount of work done, or an error message.
+        """Predict the unit that `row["unit"]` names; return the fields of a `PredictedUnit`, or an error message.
 
         Errors are returned and not raised, because Ray Data would wrap an exception and lose its cause.
         """
         name = row["unit"]
         if self.load_failure is not None:
-            return {"unit": name, "amount": 0, "failure": self.load_failure}
+            return {"amount": 0, "not_finite": 0, "failure": self.load_failure}
         try:
             unit = self.llm(self.slm(self.read_unit(name)))
-            return {"unit": name, "amount": self.write_unit(unit), "failure": None}
+            return {"amount": self.write_unit(unit), "not_finite": unit.count_not_finite(), "failure": None}
         except Exception as error:
             log.exception("%s failed", name)
-            return {"unit": name, "amount": 0, "failure": f"{name}: {format_error(error)}; {RERUN_HINT}"}
+            failure = f"{name}: {format_error(error)}; {RERUN_HINT}"
+            return {"amount": 0, "not_finite": 0, "failure": failure}
 
 
-def predict_units(unit_names: Sequence[str], job: PredictionJob) -> Iterator[int]:
-    """Predict units with actors; yield the value that `job.write_unit` returned for each, in order of completion.
+def predict_units(unit_names: Sequence[str], job: PredictionJob) -> Iterator[PredictedUnit]:
+    """Predict units with actors; yield what is known about each, in order of completion.
 
     Raises JobError if a model could not be loaded, or if a unit could not be read, predicted or written.
     """
@@ -97,4 +110,4 @@ def predict_units(unit_names: Sequence[str], job: PredictionJob) -> Iterator[int
     for row in results.iter_rows():
         if row["failure"]:
             raise JobError(row["failure"])
-        yield int(row["amount"])
+        yield PredictedUnit(int(row["amount"]), int(row["not_finite"]))

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from itertools import chain
 from typing import Any
 
@@ -12,6 +13,7 @@ from rayner.corpus.unit_records import RECORD_FOLDER, UnitCounts, read_unit_reco
 from rayner.errors import DataError
 from rayner.runs.storage import StoragePath, list_file_names
 from rayner.steps.tag.plan import DocumentSlice, PlanSummary, Unit, iter_plan_parts
+from rayner.text.finite_predictions import is_not_finite_reason
 
 
 class CorpusVerifier:
@@ -62,6 +64,10 @@ class CorpusVerifier:
             entities=self.decided_by.total(),
             decided_by=dict(sorted(self.decided_by.items())),
             unknown_share=self.plan.unknown_share,
+            not_finite=self.counts["not_finite"],
+            slm_entities=self.counts["slm_entities"],
+            llm_characters=self.counts["llm_characters"],
+            llm_entities=self.counts["llm_entities"],
         )
 
     def _find_problems_of_unit(self, unit: Unit) -> Iterator[str]:
@@ -81,7 +87,7 @@ class CorpusVerifier:
         self.decided_by.update(counts.decided_by)
         self.counts.update(
             documents=len(documents), segments=counts.segments, characters=counts.characters, gated=counts.gated,
-            set_aside=counts.set_aside, passes=counts.passes,
+            set_aside=counts.set_aside, passes=counts.passes, not_finite=counts.not_finite, **asdict(record.models),
         )  # fmt: skip
 
     def _check_entities(
@@ -151,4 +157,5 @@ def _count_unit(columns: dict[str, list[Any]], entities: Sequence[dict[str, Any]
         set_aside=sum(error is not None for error in columns["error"]),
         passes=sum(columns["passes"]),
         decided_by=dict(sorted(Counter(entity["decided_by"] for entity in entities).items())),
+        not_finite=sum(map(is_not_finite_reason, columns["error"])),
     )

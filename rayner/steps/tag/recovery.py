@@ -11,6 +11,7 @@ from rayner.config.settings import Config
 from rayner.corpus.reading import Document, map_in_threads, read_document_or_problem
 from rayner.corpus.text_files import TextFile
 from rayner.corpus.unit_records import (
+    UnitCounts,
     UnitRecord,
     list_recorded_units,
     read_unit_record,
@@ -29,8 +30,8 @@ from rayner.steps.tag.stages import Attempts
 TAGGING_STEPS = ("tag_corpus", "evahan")  # the steps whose manifests depend on the units
 
 
-def find_finished_units(out: StoragePath, plan: PlanSummary, inputs: str) -> set[str]:
-    """Return the names of the units that are finished and undamaged.
+def find_finished_units(out: StoragePath, plan: PlanSummary, inputs: str) -> dict[str, UnitCounts]:
+    """Return the counts of the units that are finished and undamaged, by the unit's name.
 
     Damaged copies of documents are made again. The records of damaged units are removed, so that the units are tagged
     again.
@@ -45,7 +46,7 @@ def find_finished_units(out: StoragePath, plan: PlanSummary, inputs: str) -> set
         DataError: A damaged copy cannot be made again, because the corpus has changed.
 
     """
-    finished = set()
+    finished: dict[str, UnitCounts] = {}
     for record, problem in map_in_threads(lambda unit: _check_unit(unit, out), _iter_repaired_units(out, plan)):
         if problem:
             log.warning("tag: %s: the unit is tagged again", problem)
@@ -55,8 +56,8 @@ def find_finished_units(out: StoragePath, plan: PlanSummary, inputs: str) -> set
                     f"{out}: {record.unit} was made from other inputs: take another out=, or start over beside it with "
                     "--fresh"
                 )
-            finished.add(record.unit)
-    for name in set(list_recorded_units(out)) - finished:
+            finished[record.unit] = record.counts
+    for name in set(list_recorded_units(out)) - finished.keys():
         forget_unit(out, name)
     return finished
 

@@ -7,7 +7,7 @@ tags the missing and the damaged ones, and produces the same files.
 """
 
 import uuid
-from collections.abc import Container
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -22,7 +22,13 @@ from rayner.corpus.ignored_files import ignored_groups_from_json, ignored_groups
 from rayner.corpus.reading import require_corpus
 from rayner.corpus.run_record import CorpusCounts, RunRecord, write_run_record
 from rayner.corpus.tables import TABLE_NAMES
-from rayner.corpus.unit_records import RECORD_FOLDER, digest_unit_records, list_recorded_units, read_unit_record
+from rayner.corpus.unit_records import (
+    RECORD_FOLDER,
+    UnitCounts,
+    digest_unit_records,
+    list_recorded_units,
+    read_unit_record,
+)
 from rayner.errors import ConfigError, DataError, TooManySetAsideError
 from rayner.fusion.artifact import TunedFusion
 from rayner.runs.lock import hold_lock
@@ -35,6 +41,7 @@ from rayner.steps.output_folders import claim_tagged_folder, output_folder
 from rayner.steps.tag.actors import PredictionJob, predict_units
 from rayner.steps.tag.audit import verify_tagged_corpus
 from rayner.steps.tag.llm_gate import Gate
+from rayner.steps.tag.not_finite import require_mostly_finite
 from rayner.steps.tag.plan import (
     PlanSummary,
     find_changed_files,
@@ -71,6 +78,7 @@ def tag_corpus(config: Config, run: Run) -> dict[str, Any]:
     Raises:
         ConfigError: if the output folder holds other files or another corpus, overlaps with an input, or another job is
             working in it.
+        NotFiniteError: if the fusion rule or the predictions for too many segments are not finite.
         TooManySetAsideError: if too many segments failed. All files are written before this is raised.
 
     """
@@ -81,6 +89,8 @@ def tag_corpus(config: Config, run: Run) -> dict[str, Any]:
         claim_tagged_folder(config, run)
     with storage_and_actor_errors_as_job_error(out), hold_lock(out):
         record = _tag_and_write_record(config, run, corpus, out)
+    for warning in record.warnings:
+        log.warning("WARNING: %s", warning)
     counts = record.counts
     share = counts.set_aside / max(1, counts.segments)
     if share > config.tag.max_set_aside:
@@ -229,16 +239,21 @@ def _tag_missing_units(
     out: StoragePath,
     fusion: TunedFusion,
     plan: PlanSummary,
-    finished: Container[str],
+    finished: Mapping[str, UnitCounts],
     inputs: str,
 ) -> None:
-    """Tag the units that are not finished."""
-    missing_chars = n_finished = 0
+    """Tag the units that are not finished.
+
+    Raises NotFiniteError as soon as too many predictions are not finite.
+    """
+    missing_chars = n_segments = 0
     for part in iter_plan_parts(out, plan.parts):
-        n_finished += sum(unit.name in finished for unit in part)
+        n_segments += sum(len(text_slice.segment_ends) for unit in part for text_slice in unit.slices)
         missing_chars += sum(unit.n_chars for unit in part if unit.name not in finished)
-    if n_finished:
-        log.info("tag: %d of %d units are there already", n_finished, plan.units)
+    if finished:
+        log.info("tag: %d of %d units are there already", len(finished), plan.units)
+    n_not_finite = sum(counts.not_finite for counts in finished.values())
+    require_mostly_finite(n_not_finite, n_segments, out)
     progress = Progress("tag", missing_chars, "characters")
     rule, calibration = load_chosen_rule(fusion), fusion.calibration
     job = PredictionJob(
@@ -251,8 +266,10 @@ def _tag_missing_units(
     )
     # Read one part of the plan at a time, so that neither Ray nor this process holds the names of all units.
     for part in iter_plan_parts(out, plan.parts):
-        for amount in predict_units([unit.name for unit in part if unit.name not in finished], job):
-            progress.advance(amount)
+        for predicted in predict_units([unit.name for unit in part if unit.name not in finished], job):
+            progress.advance(predicted.amount)
+            n_not_finite += predicted.not_finite
+            require_mostly_finite(n_not_finite, n_segments, out)
 
 
 def build_gate(config: Config, fusion: TunedFusion) -> Gate:
@@ -261,7 +278,7 @@ def build_gate(config: Config, fusion: TunedFusion) -> Gate:
 
 
 def _make_run_record(config: Config, run: Run, facts: dict[str, Any]) -> RunRecord:
-    settings = config_to_dict(config)
+    settings, counts = config_to_dict(config), CorpusCounts(**facts["counts"])
     return RunRecord(
         config=settings,
         config_digest=json_digest(settings),
@@ -270,11 +287,12 @@ def _make_run_record(config: Config, run: Run, facts: dict[str, Any]) -> RunReco
         models={step: run.result_digest(step) for step in ("train_slm", "build_index", "train_llm")},
         rule=facts["rule"],
         basis=config.llm.softmax_over,
-        counts=CorpusCounts(**facts["counts"]),
+        counts=counts,
         unread=facts["unread"],
         ignored=ignored_groups_from_json(facts.get("ignored", {})),
         empty=facts["empty"],
         changed=facts["changed"],
         records_sha256=facts["records_sha256"],
+        warnings=[model.describe("the corpus") for model in counts.find_silent_models()],
         seconds=facts["seconds"],
     )

@@ -1,7 +1,7 @@
 """Read a unit from the plan and the copied documents, and write its rows of the output tables."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import pyarrow as pa
@@ -16,7 +16,7 @@ from rayner.corpus.tables import (
     read_table,
     write_table,
 )
-from rayner.corpus.unit_records import UnitCounts, UnitRecord, write_unit_record
+from rayner.corpus.unit_records import ModelCounts, UnitCounts, UnitRecord, write_unit_record
 from rayner.fusion.calibration import Calibration
 from rayner.fusion.fused_entities import FusedEntity, slm_entities
 from rayner.fusion.fusion_rule import FusionRule
@@ -90,9 +90,20 @@ def fuse_and_write_unit(
         set_aside=sum(row["error"] is not None for row in segment_rows),
         passes=sum(row["passes"] for row in segment_rows),
         decided_by=dict(sorted(Counter(row["decided_by"] for row in entity_rows).items())),
+        not_finite=unit.count_not_finite(),
     )
-    write_unit_record(out, UnitRecord(unit.name, inputs, files, counts, unit.slm_halvings, unit.llm_halvings))
+    models = _count_model_entities(unit.segments)
+    write_unit_record(out, UnitRecord(unit.name, inputs, files, counts, unit.slm_halvings, unit.llm_halvings, models))
     return counts.characters
+
+
+def _count_model_entities(segments: Sequence[SegmentPrediction]) -> ModelCounts:
+    answered = [(len(segment.text), segment.llm) for segment in segments if segment.llm is not None]
+    return ModelCounts(
+        slm_entities=sum(len(segment.slm.spans) for segment in segments),
+        llm_characters=sum(n_chars for n_chars, _ in answered),
+        llm_entities=sum(len(answer.entities) for _, answer in answered),
+    )
 
 
 def _entity_row(segment: SegmentPrediction, entity: FusedEntity, score: float | None) -> EntityRow:
