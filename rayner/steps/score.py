@@ -164,8 +164,8 @@ def _verify_and_count_predictions(
     require_mostly_finite(not_finite, len(predicted), f"score: {part} sentences")
     if errors:
         log.warning(
-            "WARNING: score: %d of %d %s sentences were set aside, so fusion is tuned and scored without them; the first: "
-            "%s", len(errors), len(predicted), part, errors[0],
+            "WARNING: score: %d of %d %s sentences were set aside, and the fusion is tuned and scored without them; "
+            "the first: %s", len(errors), len(predicted), part, errors[0],
         )  # fmt: skip
     answered = [(len(segment.text), segment.llm) for segment in predicted if segment.llm is not None]
     counts = {

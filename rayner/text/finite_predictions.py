@@ -20,12 +20,14 @@ def is_not_finite_reason(error: str | None) -> bool:
 
 
 def find_non_finite_slm(prediction: SlmPrediction) -> str | None:
-    """Return the reason for which the SLM's prediction for a text must not be used; None if all numbers are finite."""
-    finite_chars = np.isfinite(prediction.entropy)
-    if prediction.log_probs is not None:
-        finite_chars &= np.isfinite(prediction.log_probs).all(axis=1)
-    if not finite_chars.all():
-        return f"{_REASON}the small model's prediction for character {finite_chars.argmin()} is NaN or infinite"
+    """Return the reason for which the SLM's prediction for a text must not be used; None if all numbers are finite.
+
+    The entropy of a character is not finite if any of its log-probabilities is not (`decode_log_probs`).
+    """
+    # The sum is several times faster than a test of each number, and this is called for every segment of a corpus.
+    if not math.isfinite(prediction.entropy.sum()):
+        i = np.isfinite(prediction.entropy).argmin()
+        return f"{_REASON}the small model's prediction for character {i} is NaN or infinite"
     vector = prediction.sentence_vector
     if vector is not None and not np.isfinite(vector).all():
         return f"{_REASON}the small model's vector of the text is NaN or infinite"

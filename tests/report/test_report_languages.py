@@ -61,7 +61,7 @@ def test_every_text_is_in_both_languages(table):
 def test_every_text_has_one_key_is_used_and_every_used_text_exists():
     assert len(TEXTS) == sum(map(len, TABLES))
     used, words = set(), set()
-    for path in [*REPORT.glob("*.j2"), *REPORT.glob("*.py"), *RENDERING.glob("t[ar]*.py")]:
+    for path in [*REPORT.glob("*.j2"), *REPORT.glob("*.py"), *RENDERING.glob("[tw][ar]*.py")]:
         source = path.read_text(encoding="utf-8")
         words |= set(re.findall(r"[\"'](\w+)[\"']", source))
         used |= set(re.findall(r"\btranslate\(\s*\"(\w+)\"", source))
@@ -72,6 +72,8 @@ def test_every_text_has_one_key_is_used_and_every_used_text_exists():
     composed |= {f"methods_{part}" for part in ("train", "dev", "test")}
     composed |= {f"methods_score_{name}" for name in ("slm", "llm", "fused")}
     composed |= {f"methods_{model}_{start}" for model in ("encoder", "decoder") for start in ("scratch", "named")}
+    composed |= {f"silent_{finder}" for finder in ("slm", "llm", "fused")}
+    composed |= {f"place_{place}" for place in ("corpus", "dev", "test")}
     settings = {f"setting_{value}" for value in (*ENTROPY_REDUCTIONS, *LLM_REDUCTIONS, *LLM_CONFIDENCES)}
     features = {f"feature_{name}" for name in FEATURES}
     prefixed = {key for key in REPORT_TEXTS if key.startswith(("setting_", "feature_"))}
