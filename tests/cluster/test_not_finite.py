@@ -144,7 +144,7 @@ def test_more_than_one_segment_in_a_hundred_ends_the_job_and_a_rerun_at_once(spo
     config = with_settings(config, "tag", max_set_aside=1.0)
     overflow_unknown_characters(spoiled)
     text = known_text(spoiled, config)
-    (corpus / "史.txt").write_text((text + ODD) * 8, encoding="utf-8")
+    (corpus / "史.txt").write_text((text + ODD * 8) * 8, encoding="utf-8")
     out = tmp_path / "out"
     said = rf"^{out}: the predictions for \d+ of (\d+) segments are NaN or infinite \(allowed: 1%\)"
     with pytest.raises(NotFiniteError, match=said) as caught:
