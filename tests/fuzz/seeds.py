@@ -89,7 +89,7 @@ def settings_file() -> list[bytes]:
 def setting_overrides() -> list[bytes]:
     values = config_to_dict(Config())
     return [
-        b"run=runs/mine\ntrain=a.txt,b.txt\nslm.epochs=3\nslm.lr=1e-3\nseed=0x10",
+        b"run=runs/mine\ntrain=a.txt,b.txt\nslm.epochs=3\nslm.lr=1e-3\nseed=16",
         b"llm.type_glosses.NR=x\ndatasets.A=a.txt\nout=null\ngate={share: 0.5}\nllm.workers.count=2",
         b"slm.crf.clusters=[\"8\", '16']\nslm.family=crf\nindex.encoder=ngrams",
         "\n".join(f"{key}={json.dumps(value)}" for key, value in values.items() if key != "slm").encode(),
@@ -97,7 +97,7 @@ def setting_overrides() -> list[bytes]:
 
 
 def type_names_file() -> list[bytes]:
-    return [b'NR: persName\n"NO": roleName\n', "NS: 地名\nT: &a date\nNB: *a\n".encode()]
+    return [b'NR: persName\n"NO": roleName\n', "NS: 地名\nT: a date\nNB: 2's title\n".encode()]
 
 
 def _review(to: str, name: str) -> tuple[bytes, bytes]:
