@@ -11,6 +11,7 @@ from rayner.corpus.ignored_files import IgnoredFiles
 from rayner.corpus.text_files import TextFile, decode_utf8, read_corpus_file
 from rayner.corpus.text_listing import list_text_files
 from rayner.errors import ConfigError, DataError
+from rayner.runs.progress import log
 
 _THREADS = 8  # an object store answers slowly, but it answers many requests at the same time
 MAX_UNLABELLED_CHARS = 100_000_000  # the rest of the unlabelled text is not read
@@ -95,11 +96,17 @@ def read_documents(corpus: str, survey: CorpusSurvey) -> Iterator[Document]:
 
 
 def read_unlabelled_texts(path: str, survey: CorpusSurvey) -> Iterator[str]:
-    """Read the texts of a file or folder in order, up to `MAX_UNLABELLED_CHARS` characters."""
+    """Read the texts of a file or folder in order, up to `MAX_UNLABELLED_CHARS` characters.
+
+    Files that cannot be read are left out, with a warning.
+    """
     for document in read_documents(path, survey):
         yield document.text
         if survey.characters >= MAX_UNLABELLED_CHARS:
-            return
+            break
+    if survey.unread:
+        first = next(iter(survey.unread.values()))
+        log.warning("%s: left out %d files that cannot be read; the first: %s", path, len(survey.unread), first)
 
 
 def digest_unlabelled_texts(path: str) -> str:

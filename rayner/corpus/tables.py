@@ -22,6 +22,7 @@ from rayner.corpus.unit_records import RECORD_FOLDER, read_unit_record
 from rayner.errors import DataError, JobError
 from rayner.runs.progress import log
 from rayner.runs.storage import StoragePath, atomic_writer, list_file_names
+from rayner.text.messages import shorten_repr
 
 TABLE_NAMES = ("documents", "entities", "segments")
 
@@ -253,7 +254,7 @@ def _join_rows_to_documents(
         if rows:
             raise DataError(
                 f"{tagged / table / unit}.parquet: expected {table} of its documents, found {table} of "
-                f"{next(iter(rows))!r}, which neither begins here nor goes on from before"
+                f"{shorten_repr(next(iter(rows)))}, which neither begins here nor goes on from before"
             )
     if current is not None:
         yield current
@@ -269,12 +270,15 @@ def _group_by_document(table: pa.Table) -> dict[str, list[dict[str, Any]]]:
 def _sort_and_check_entities(document: TaggedDocument, tagged: StoragePath) -> TaggedDocument:
     """Sort the entities of a document. Raises DataError if they overlap or do not match the document's text."""
     entities = sorted(document.entities, key=lambda entity: (entity["start"], entity["end"]))
-    where = f"{tagged}: document {document.doc_id!r}"
+    where = f"{tagged}: document {shorten_repr(document.doc_id)}"
     for entity in entities:
         start, end = entity["start"], entity["end"]
         text = document.text[start:end] if 0 <= start < end else ""
         if not text or text != entity["text"]:
-            raise DataError(f"{where}: expected entity {entity['text']!r} at [{start}, {end}), found {text!r}")
+            raise DataError(
+                f"{where}: expected entity {shorten_repr(entity['text'])} at [{start}, {end}), "
+                f"found {shorten_repr(text)}"
+            )
     for a, b in pairwise(entities):
         if b["start"] < a["end"]:
             places = f"[{a['start']}, {a['end']}) and [{b['start']}, {b['end']})"

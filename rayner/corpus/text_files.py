@@ -12,6 +12,7 @@ from pathlib import Path
 from rayner.errors import DataError, JobError
 from rayner.runs.error_messages import RERUN_HINT, format_error, is_storage_error
 from rayner.runs.storage import StoragePath, atomic_writer, list_folder, storage_path
+from rayner.text.credentials import hide_credentials
 from rayner.text.messages import escape_control_characters
 
 TEXT_SUFFIX = ".txt"
@@ -115,7 +116,7 @@ def errors_of_corpus_files(path: str | StoragePath) -> Iterator[None]:
     except OSError as error:
         by_url = isinstance(error, PermissionError | IsADirectoryError | NotADirectoryError)
         if by_url or (isinstance(storage_path(path), Path) and error.errno in _ERRORS_OF_FILES):
-            reason = error.strerror or error
+            reason = hide_credentials(str(error.strerror or error))
             raise DataError(f"{shown}: expected a file or folder that can be read, found: {reason}") from None
         raise JobError(f"{shown}: {format_error(error)}; {RERUN_HINT}") from error
     except Exception as error:

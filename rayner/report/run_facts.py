@@ -31,7 +31,7 @@ class RunFacts:
     timings: The seconds of each step, and the peak memory.
     models: The records of the training steps.
     tagged: The counts of the tagged corpus, None without a corpus.
-    corpus_problems: Files of the corpus that could not be read, were empty, or changed.
+    corpus_problems: Files of the corpus that could not be read, were ignored, were empty, or changed.
     silent_models: The models that found no entity in a text, by the text: `corpus`, `dev` or `test`.
     """
 

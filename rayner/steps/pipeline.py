@@ -125,6 +125,6 @@ def _collect_run_facts(config: Config, results: dict[str, dict[str, Any]], secon
         },
         models={name: results[name] for name in ("train_slm", "train_llm", "tune_fusion")},
         tagged=counts,
-        corpus_problems={key: tagged[key] for key in ("unread", "empty", "changed") if tagged.get(key)},
+        corpus_problems={key: tagged[key] for key in ("unread", "ignored", "empty", "changed") if tagged.get(key)},
         silent_models=silent_models,
     )

@@ -159,6 +159,16 @@ def test_the_file_that_is_not_utf_8_is_named_as_unread_with_its_line(run, config
     assert "壞.txt" in run.path("report.html").read_text(encoding="utf-8")
 
 
+def test_the_file_that_is_no_text_is_counted_and_named_as_ignored(run):
+    for ignored in (
+        Run(run.path("tagged")).step_result("tag_corpus")["ignored"],
+        read_json(run.path("tagged", "run.json"))["ignored"],
+        read_json(run.path("pipeline.json"))["ignored"],
+    ):
+        assert ignored == {".md": {"files": 1, "first": ["不讀.md"]}}
+    assert "不讀.md" in run.path("report.html").read_text(encoding="utf-8")
+
+
 def test_the_segments_of_each_document_are_its_sentences(segments, documents):
     for doc_id, row in documents.items():
         own = [(s["start"], s["end"]) for s in segments if s["doc_id"] == doc_id]

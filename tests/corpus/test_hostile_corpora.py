@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from rayner.corpus.ignored_files import IgnoredFiles, IgnoredGroup
-from rayner.corpus.reading import CorpusSurvey, read_document_or_problem, read_documents
+from rayner.corpus.reading import CorpusSurvey, read_document_or_problem, read_documents, read_unlabelled_texts
 from rayner.corpus.text_listing import get_relative_path, list_text_files, make_doc_id
 from rayner.errors import DataError
 from rayner.steps.preflight import check_and_describe_corpus
@@ -156,6 +156,13 @@ def test_a_corpus_that_is_a_link_to_itself_is_refused(tmp_path):
     (tmp_path / "corpus").symlink_to("corpus")
     with pytest.raises(DataError, match=r"expected a folder or a file, found: Too many levels of symbolic links"):
         list(list_text_files(tmp_path / "corpus"))
+
+
+def test_unlabelled_texts_that_cannot_be_read_are_left_out_with_a_warning(corpus, caplog):
+    (corpus / "a.txt").symlink_to("../outside/secret.txt")
+    (corpus / "b.txt").write_bytes(b"\xff")
+    assert list(read_unlabelled_texts(str(corpus), CorpusSurvey())) == [GOOD.decode()]
+    assert f"{corpus}: left out 2 files that cannot be read; the first: {corpus}/a.txt: expected texts" in caplog.text
 
 
 # ---- special files
@@ -397,7 +404,7 @@ def test_odd_characters_come_back_byte_for_byte(corpus, tmp_path, name):
     check(corpus, {}, {"a": data})
     survey = write_plan_and_documents(str(corpus), 5, tmp_path / "out")
     assert survey.documents == 2
-    assert find_changed_files(str(corpus), tmp_path / "out") == {}
+    assert find_changed_files(str(corpus), tmp_path / "out", survey.plan_parts) == {}
 
 
 # ---- names
@@ -462,11 +469,11 @@ def test_a_text_with_capital_suffix_is_a_document_of_its_own(corpus, tmp_path):
                "B.TXT.txt.txt": "B.TXT.txt.txt", "B.txt.TXT": "B.txt.TXT", "B.TXT-a.txt": "B.TXT-a",
                "sub/C.TXT": "sub/C.TXT"}  # fmt: skip
     check(corpus, {}, {doc_ids[name]: name.encode() for name in names})
-    write_plan_and_documents(str(corpus), 5, tmp_path / "out")
-    assert find_changed_files(str(corpus), tmp_path / "out") == {}
+    survey = write_plan_and_documents(str(corpus), 5, tmp_path / "out")
+    assert find_changed_files(str(corpus), tmp_path / "out", survey.plan_parts) == {}
     (corpus / "B.TXT").unlink()
     (corpus / "B.TXT-b.TXT").write_bytes(b"new")
-    assert find_changed_files(str(corpus), tmp_path / "out") == {
+    assert find_changed_files(str(corpus), tmp_path / "out", survey.plan_parts) == {
         str(corpus / "B.TXT"): "can no longer be read",
         str(corpus / "B.TXT-b.TXT"): "is new",
     }

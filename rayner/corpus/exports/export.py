@@ -12,6 +12,7 @@ from rayner.corpus.tables import TaggedDocument, iter_documents
 from rayner.errors import ConfigError, DataError
 from rayner.runs.output_folder import OutputFolder, open_output_folder
 from rayner.runs.storage import StoragePath, remove_temporary_files
+from rayner.text.messages import shorten_repr
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,9 @@ def export_corpus(
     """
     for entity_type, name in (type_names or {}).items():
         if not export_format.is_legal_name(name):
-            raise ConfigError(f"tags: expected for {entity_type} a name that the format can write, found {name!r}")
+            raise ConfigError(
+                f"tags: expected for {entity_type} a name that the format can write, found {shorten_repr(name)}"
+            )
     progress, purpose = _ExportProgress(), f"export {export_format.name}".rstrip()
     documents = _rename_types_and_count(
         iter_documents(tagged), tagged, export_format, type_names or {}, progress, on_progress
@@ -140,8 +143,8 @@ def _rename_types_and_count(
                 name = type_names.get(entity_type) or export_format.name_type(entity_type)
                 if not export_format.is_legal_name(name):
                     raise DataError(
-                        f"{tagged}: document {document.doc_id!r}: "
-                        f"expected a type that the format can write, found {entity_type!r}"
+                        f"{tagged}: document {shorten_repr(document.doc_id)}: "
+                        f"expected a type that the format can write, found {shorten_repr(entity_type)}"
                     )
                 name_by_type[entity_type] = name
             entity["type"] = name_by_type[entity_type]
