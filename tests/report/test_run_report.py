@@ -4,6 +4,7 @@ import pytest
 
 from rayner.config.settings import Config
 from rayner.corpus.prediction_tables import predictions_to_table
+from rayner.corpus.silent_models import SilentModel
 from rayner.corpus.tables import write_table
 from rayner.evaluation.reliability import evaluate_calibration
 from rayner.fusion.budget import fit_budget
@@ -112,3 +113,22 @@ def test_a_report_is_written_with_and_without_test_sentences(tmp_path, n_rows):
         budget = evaluation.budget
         assert budget.f1[0] == evaluation.systems["slm"].micro.f1
         assert budget.f1[-1] == budget.exact.f1 == evaluation.systems["fused"].micro.f1
+
+
+@pytest.mark.parametrize("is_silent", [True, False])
+def test_a_model_that_found_nothing_is_the_first_thing_in_the_report(tmp_path, is_silent):
+    run = Run(tmp_path)
+    write_table(predictions_to_table(rows(12)), run.path("scores", "test.parquet"))
+    write_json(run.path("steps", "data.json"), StepManifest({}, {"types": list(TYPES)}).to_json())
+    silent = {"dev": [], "corpus": [SilentModel("slm", 27925)]} if is_silent else {"dev": [], "corpus": []}
+    facts = make_run_facts(Config(seed=1), silent_models=silent)
+    evaluate_and_write_report(run, tuned_fusion(), RULE, title="甲", run_facts=facts, tagged=None)
+    page = run.path("report.html").read_text(encoding="utf-8")
+    warning = "The small model found no entity in 27,925 characters of the corpus: the tags are probably wrong."
+    assert (warning in page) == is_silent
+    assert ("小模型在语料的 27,925 个字中没有找到任何实体" in page) == is_silent
+    if is_silent:
+        assert page.index(warning) < page.index('id="scores"')
+        assert facts.to_json()["warnings"][0].startswith(warning)
+    else:
+        assert "warnings" not in facts.to_json()
