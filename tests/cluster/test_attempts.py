@@ -183,6 +183,20 @@ def test_a_text_that_kills_its_process_is_set_aside_with_the_reason(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("killed_at", [2, 3])  # the first and the second attempt alone
+def test_a_kill_by_chance_does_not_change_the_reason(tmp_path, killed_at):
+    calls = tmp_path / "calls"
+
+    def predict(texts, halvings):
+        calls.write_text(calls.read_text() + "x" if calls.exists() else "x")
+        if len(calls.read_text()) == killed_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return deadly(texts, halvings)
+
+    died, (_, errors) = until_done(predict, ["poison", "a"], tmp_path)
+    assert (died, errors) == (1, ["ValueError: no", None])
+
+
 def test_several_are_all_found(tmp_path):
     died, (answers, errors) = until_done(deadly, ["death", "a", "death"], tmp_path)
     assert died == WHOLE_ATTEMPTS_BEFORE_ISOLATION + 2 * MAX_ATTEMPTS_ALONE

@@ -44,6 +44,8 @@ class AttemptNote:
     whole_attempts: how often this job started to predict the unit as a whole and did not finish.
     n_tried_alone: the segments before this index have been tried alone by this job.
     attempts_alone: how often this job started to predict the next segment alone and did not finish.
+    last_error: what the next segment raised when it was tried alone. It is noted, so that the reason does not depend on
+        whether a process was also killed by chance.
     errors: the reason why a segment is set aside, by segment index as a string.
     halvings: how often the batches were halved because memory ran out, in this job or an earlier one.
     """
@@ -52,6 +54,7 @@ class AttemptNote:
     whole_attempts: int = 0
     n_tried_alone: int = 0
     attempts_alone: int = 0
+    last_error: str = ""
     errors: dict[str, str] = field(default_factory=dict)
     halvings: int = 0
 
@@ -153,21 +156,21 @@ def _try_each_alone(
     Raises JobError if every segment fails alone.
     """
     for i in range(note.n_tried_alone, len(segments)):
-        reason = f"its process died {MAX_ATTEMPTS_ALONE} times while it was tried alone"
         while note.attempts_alone < MAX_ATTEMPTS_ALONE:
             note.attempts_alone += 1
             _write_note(note, note_path)
             try:
                 predict([segments[i]], note.halvings)
             except Exception as error:
-                reason = _describe(error)
+                note.last_error = _describe(error)
                 if is_out_of_memory(error):
                     _free_memory()
             else:
                 break
         else:
-            note.errors[str(i)] = reason
-        note.n_tried_alone, note.attempts_alone = i + 1, 0
+            died = f"its process died {MAX_ATTEMPTS_ALONE} times while it was tried alone"
+            note.errors[str(i)] = note.last_error or died
+        note.n_tried_alone, note.attempts_alone, note.last_error = i + 1, 0, ""
     if len(note.errors) == len(segments) >= MIN_SEGMENTS_OF_SYSTEMATIC_FAILURE:
         raise JobError(f"all of its {len(segments)} segments fail; the first: {note.errors['0']}")
     if note.errors:
