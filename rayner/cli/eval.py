@@ -1,6 +1,7 @@
 """`rayner eval`: score a labelled file against a gold file."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +46,10 @@ def run(args: argparse.Namespace) -> None:
 def _require_new_file_or_scores(path: Path) -> None:
     """Raise ConfigError if a file exists that does not hold scores."""
     try:
-        if not path.exists() or {"gold", "predicted"} <= set(read_json(path)) <= set(
+        if not os.path.lexists(path) or {"gold", "predicted"} <= set(read_json(path)) <= set(
             FileEvaluation.__dataclass_fields__
         ):
             return
-    except (DamagedFileError, TypeError):
+    except (DamagedFileError, FileNotFoundError, TypeError):
         pass
     raise ConfigError(f"--json: expected a new file, or one with earlier scores, found another: {path}")

@@ -44,9 +44,12 @@ def test_a_forgotten_out_does_not_overwrite_the_last_corrected_file(work, capsys
     assert "OUT is the last of the files named" in line
 
 
-@pytest.mark.parametrize("out", ["b.txt", "./b.txt", "r/../b.txt", "r/sentences.txt", "r/provenance", "link.txt"])
+@pytest.mark.parametrize(
+    "out", ["b.txt", "./b.txt", "r/../b.txt", "r/sentences.txt", "r/provenance", "link.txt", "no.txt"]
+)
 def test_no_existing_file_is_overwritten(work, capsys, out):
     (work / "link.txt").symlink_to(work / "b.txt")
+    (work / "no.txt").symlink_to(work / "nowhere")
     (work / "r" / "provenance").touch()
     refused(work, capsys, "a.txt", out)
 
@@ -149,7 +152,9 @@ def test_scores_do_not_overwrite_another_file(work, capsys, content):
     target = "a.txt" if content is None else "mine.json"
     if content is not None:
         (work / target).write_text(content)
+    (work / "link").symlink_to(work / "nowhere")
     before = snapshot(work)
+    assert main(["eval", "a.txt", "b.txt", "--json", "link"]) == 2
     assert main(["eval", "a.txt", "b.txt", "--json", target]) == 2
     assert (
         f"--json: expected a new file, or one with earlier scores, found another: {target}" in capsys.readouterr().err

@@ -6,6 +6,7 @@ that is recorded there. So a file that a person wrote or corrected is never over
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from rayner.config.settings import json_digest
@@ -41,7 +42,8 @@ def check_labelled_output(out: StoragePath, provenance_files: Iterable[StoragePa
         raise ConfigError(f"OUT: expected a name other than {out}, found one whose {beside.name} is read: {_REMEDY}")
     digests = _read_digests_of_written_file(out, beside)
     for path, is_own in ((beside, bool(digests)), (out, bool(digests) and _is_file_with_digest(out, digests))):
-        if path.exists() and not is_own:
+        exists = path.exists() or (isinstance(path, Path) and path.is_symlink())
+        if exists and not is_own:
             raise ConfigError(
                 f"{path}: expected no file, or one that `rayner review import` wrote and nobody changed since, found "
                 f"another (OUT is the last of the files named): {_REMEDY}"
