@@ -9,11 +9,18 @@ READY := $(VENV)/.ready
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
 
-$(READY): requirements.lock pyproject.toml
+# The locks have hashes. Dependencies are not resolved, because the locks name them all; `pip check` tells if one is
+# missing. Some indexes offer a CPU build of torch, which does not need NVIDIA's libraries; elsewhere PyPI's is taken.
+PIP_LOCKED := $(BIN)/pip install --quiet --no-deps --no-build-isolation --require-hashes
+$(READY): requirements.lock requirements-build.lock requirements-cpu.lock requirements-cuda.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("rayner needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --requirement requirements.lock
-	$(BIN)/pip install --quiet --no-deps --editable .
+	$(PIP_LOCKED) --requirement requirements-build.lock
+	$(PIP_LOCKED) --requirement requirements-cpu.lock 2> /dev/null || echo "torch: takes the build on PyPI"
+	$(PIP_LOCKED) --requirement requirements.lock
+	$(BIN)/pip check > /dev/null || $(PIP_LOCKED) --requirement requirements-cuda.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/pip check
 	touch $(READY)
 
 install: $(READY) ## install the pinned dependencies into .venv
@@ -115,8 +122,15 @@ mutate: $(MUTANTS)/.ready ## list mutants of the pure rooms that no test detects
 	OMP_NUM_THREADS=1 $(MUTANTS)/bin/mutmut run
 	$(MUTANTS)/bin/mutmut results
 
-lock: $(READY) ## write requirements.lock from the installed packages
-	$(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock
+# Their own environment, because the tools of a release need older packages.
+LOCK_TOOLS := .venv-lock
+$(LOCK_TOOLS)/.ready:
+	test -x $(LOCK_TOOLS)/bin/python || $(PYTHON) -m venv $(LOCK_TOOLS)
+	$(LOCK_TOOLS)/bin/pip install --quiet uv==0.13.9 cyclonedx-bom==7.5.0
+	touch $(LOCK_TOOLS)/.ready
+
+lock: $(READY) $(LOCK_TOOLS)/.ready ## write the lock files from the installed packages, with the hashes of PyPI
+	$(BIN)/python release/lock.py $(LOCK_TOOLS)/bin/uv
 
 # The release tools have their own environment: some need older packages than the lock file.
 TOOLS := .venv-release
@@ -125,11 +139,12 @@ $(TOOLS)/.ready:
 	$(TOOLS)/bin/pip install --quiet build==1.6.1 twine==7.0.0 pip-audit==2.10.1 cffconvert==2.0.0
 	touch $(TOOLS)/.ready
 
-dist: $(TOOLS)/.ready ## build sdist and wheel in dist/ and check their metadata
+dist: $(READY) $(TOOLS)/.ready $(LOCK_TOOLS)/.ready ## build sdist, wheel and SBOM in dist/ and check their metadata
 	rm -rf build dist
 	$(TOOLS)/bin/python -m build
 	$(TOOLS)/bin/twine check --strict dist/*
 	$(TOOLS)/bin/cffconvert --validate
+	$(BIN)/python release/sbom.py $(LOCK_TOOLS)/bin/cyclonedx-py dist
 
 release-check: $(READY) dist ## test the release files; install and use the wheel in an empty environment
 	$(BIN)/python -m pytest --quiet tests/test_release.py
@@ -137,7 +152,8 @@ release-check: $(READY) dist ## test the release files; install and use the whee
 
 # Strict: otherwise a package that the service does not know would pass.
 audit: $(TOOLS)/.ready ## list known vulnerabilities of the pinned packages; asks PyPI
-	$(TOOLS)/bin/pip-audit --strict --no-deps --disable-pip --requirement requirements.lock
+	for lock in requirements.lock requirements-build.lock requirements-cuda.lock; do \
+		$(TOOLS)/bin/pip-audit --strict --require-hashes --disable-pip --requirement $$lock || exit 1; done
 
 licences: $(READY) ## write docs/licences.md, the licences of the packages that rayner needs to run
 	$(BIN)/python release/licences.py
@@ -146,6 +162,6 @@ clean-clone: ## run make demo, make check and the extras in a fresh clone: a qua
 	PYTHON=$(PYTHON) release/clean_clone.sh
 
 clean: ## remove the environments and caches; keep the runs
-	rm -rf $(VENV) $(VLLM) $(PEERS) $(TOOLS) $(MUTANTS) mutants .mypy_cache .ruff_cache .pytest_cache build dist *.egg-info
+	rm -rf $(VENV) $(VLLM) $(PEERS) $(TOOLS) $(LOCK_TOOLS) $(MUTANTS) mutants .mypy_cache .ruff_cache .pytest_cache build dist *.egg-info
 
 .PHONY: help install demo bench docs drill peers gemma test vllm test-vllm fast fuzz mutate check format coverage lock dist release-check audit licences clean-clone clean
