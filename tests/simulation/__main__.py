@@ -10,7 +10,8 @@ from time import perf_counter
 
 from tests.simulation.corpora import CORPORA
 from tests.simulation.jobs import simulated_jobs
-from tests.simulation.scenario import Outcome, Scenario, run_scenario
+from tests.simulation.records import Outcome, Scenario
+from tests.simulation.scenario import run_scenario
 from tests.simulation.schedules import draw_scenario, every_operation, format_fault, parse_fault
 
 _SEEDS_PER_LINE = 500

@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection
 from typing import Any
 
-from tests.simulation.faults import ACTOR_KILLS, AT_REST, ERRORS, JOB_KILLS, KILLS
+from tests.simulation.faults import ERRORS, JOB_KILLS, KILLS
 from tests.simulation.jobs import Job
 from tests.simulation.world import World
 
@@ -12,11 +12,14 @@ _KILLED_BY = {*KILLS, *JOB_KILLS}
 _MAX_NAMES = 6
 
 
-def check_job(job: Job, kinds: Collection[str], damaged: Collection[str], world: World) -> list[str]:
+def check_job(
+    job: Job, kinds: Collection[str], damaged: Collection[str], world: World, *, is_second: bool = False
+) -> list[str]:
     """Return what is wrong with the end of a job.
 
     kinds: the kinds of the faults that struck during the job.
     damaged: the files that were damaged before the job.
+    is_second: whether the job was started while another one worked, and may be refused.
     """
     name = job.process.name if job.process else "job"
     violations = []
@@ -28,9 +31,11 @@ def check_job(job: Job, kinds: Collection[str], damaged: Collection[str], world:
         130: {"interrupt"},
         143: {"terminate"},
     }
-    if job.code in reasons and not job.crash and not reasons[job.code] & set(kinds):
+    # While a job waited before its lock, another one finished and removed its unfinished file.
+    lost_its_file = job.code == 1 and "second_job" in kinds and ".tmp'" in job.message
+    if job.code in reasons and not job.crash and not lost_its_file and not reasons[job.code] & set(kinds):
         violations.append(f"{name} ended with exit code {job.code} without cause: {job.message}")
-    if job.code == 2:
+    if job.code == 2 and not (is_second and "no other job works on" in job.message):
         violations.append(f"{name} was refused: {job.message}")
     if job.code in (0, 3):
         tables = [each for each in damaged if each.endswith(".parquet")]
@@ -41,12 +46,18 @@ def check_job(job: Job, kinds: Collection[str], damaged: Collection[str], world:
     return violations
 
 
-def check_end(files: dict[str, bytes], job: Job, expected: dict[str, bytes], expected_job: Job) -> list[str]:
-    """Compare the tagged corpus and the exit code with those of an undisturbed job."""
+def check_end(
+    files: dict[str, bytes], job: Job, expected: dict[str, bytes], expected_job: Job, messages: Collection[str]
+) -> list[str]:
+    """Compare the tagged corpus and the exit code with those of an undisturbed job.
+
+    A lock that could not be removed may remain, if the log says so: it does not block the next job.
+    """
+    tolerated = {"lock.json"} if any("lock.json: could not be removed" in each for each in messages) else set()
     violations = []
     if job.code != expected_job.code:
         violations.append(f"exit code {job.code}, undisturbed {expected_job.code}")
-    missing, stray = sorted(expected.keys() - files.keys()), sorted(files.keys() - expected.keys())
+    missing, stray = sorted(expected.keys() - files.keys()), sorted(files.keys() - expected.keys() - tolerated)
     if missing:
         violations.append(f"missing files: {', '.join(missing[:_MAX_NAMES])}")
     if stray:
@@ -74,6 +85,3 @@ def _comparable(name: str, content: bytes) -> Any:
     if isinstance(tree, dict) and isinstance(tree.get("config"), dict):
         tree["config"]["score"].pop("actors", None)
     return tree
-
-
-assert not set(AT_REST) & set(ACTOR_KILLS)

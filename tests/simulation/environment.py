@@ -182,6 +182,7 @@ def simulated_environment() -> Iterator[None]:
         for target, name, value in (
             (time, "time", lambda: current_world().wall_time()),
             (time, "monotonic", lambda: current_world().clock),
+            (time, "clock_gettime", lambda _: current_world().clock),
             (time, "sleep", lambda seconds: current_world().sleep(seconds)),
             (uuid, "uuid4", _random_uuid),
             (lock, "threading", threads),

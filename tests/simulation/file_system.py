@@ -260,6 +260,12 @@ class FileSystem:
             if isinstance(node, File) and path.startswith(prefix)
         }
 
+    def remove_tree(self, path: str) -> None:
+        """Remove a file, or a folder with its content, durably."""
+        parent, name = self._parent(path)
+        self._change_names([(parent, name, None)])
+        self.sync_all()
+
     def write_files(self, files: dict[str, bytes]) -> None:
         """Write files, with their folders, durably. The paths are below the root."""
         for name, content in files.items():

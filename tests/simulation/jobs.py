@@ -15,7 +15,9 @@ from rayner.modeling import devices
 from rayner.runs.run_folder import Run
 from rayner.runs.storage import storage_path
 from rayner.steps import loading
+from rayner.steps.tag.recovery import forget_set_aside_units
 from rayner.steps.tag.tag_corpus import tag_corpus
+from rayner.steps.tag.verify import find_problems_and_counts
 from tests.simulation import models
 from tests.simulation.environment import clear_caches, simulated_environment
 from tests.simulation.scheduler import Process, ProcessDied
@@ -58,13 +60,19 @@ class Job:
     message: str = ""
 
 
-def start_job(world: World, name: str, config: Config) -> Job:
-    """Start a job that tags the corpus."""
+def start_job(world: World, name: str, config: Config, *, retries_set_aside: bool = False) -> Job:
+    """Start a job that tags the corpus.
+
+    retries_set_aside: whether it is a job with `--retry-set-aside`.
+    """
     job = Job(config)
 
     def tag() -> None:
+        run = Run(storage_path(config.run))
         try:
-            tag_corpus(config, Run(storage_path(config.run)))
+            if retries_set_aside:
+                forget_set_aside_units(config, run)
+            tag_corpus(config, run)
         except RaynerError as error:
             job.message = str(error)
             raise
@@ -93,6 +101,27 @@ def start_job(world: World, name: str, config: Config) -> Job:
 
     job.process = world.start_process(name, act)
     return job
+
+
+def verify_corpus(world: World) -> list[str]:
+    """Return what `rayner verify` finds wrong with the tagged corpus."""
+    problems: list[str] = []
+    ended: list[bool] = []
+
+    def verify() -> None:
+        clear_caches()
+        try:
+            problems.extend(
+                find_problems_and_counts(storage_path(f"{ROOT}/{OUT}"), Run(storage_path(f"{ROOT}/{RUN}")))[0]
+            )
+        except RaynerError as error:
+            problems.append(str(error))
+        finally:
+            ended.append(True)
+
+    world.start_process("verify", verify)
+    world.run(lambda: bool(ended))
+    return problems
 
 
 @contextmanager

@@ -15,7 +15,8 @@ from tests.simulation.faults import (
     draw_faults,
     fault_applies,
 )
-from tests.simulation.scenario import Scenario, run_scenario, undisturbed
+from tests.simulation.records import Scenario
+from tests.simulation.scenario import run_scenario, undisturbed
 
 EACH_OPERATION = (*KILLS, *ACTOR_KILLS, *JOB_KILLS, *ERRORS, "interrupt", "terminate", "second_job", "repeat_unit")
 _CHANGES_ONLY = (*KILLS, *ACTOR_KILLS, *JOB_KILLS)  # a death at a read leaves what a death after the last write leaves

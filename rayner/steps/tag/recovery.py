@@ -7,6 +7,7 @@ damaged copy of documents is made again from the corpus. Every repair is named i
 import hashlib
 from collections.abc import Iterator
 
+from rayner.cluster.failures import storage_and_actor_errors_as_job_error
 from rayner.config.settings import Config
 from rayner.corpus.reading import Document, map_in_threads, read_document_or_problem
 from rayner.corpus.text_files import TextFile
@@ -168,8 +169,13 @@ def forget_unit(out: StoragePath, name: str) -> None:
 def forget_set_aside_units(config: Config, run: Run) -> None:
     """Make the next call of `tag_corpus` tag the units again that hold segments which were set aside."""
     out = output_folder(config, run)
-    if not out.exists():
-        return
+    with storage_and_actor_errors_as_job_error(out):
+        if not out.exists():
+            return
+        _forget_set_aside_units(out)
+
+
+def _forget_set_aside_units(out: StoragePath) -> None:
     with hold_lock(out):
         names = [name for name in list_recorded_units(out) if _count_set_aside(out, name)]
         log.info("tag: %d units hold segments that were set aside and are tried again", len(names))
