@@ -5,8 +5,11 @@ import heapq
 import json
 import random
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from rayner.runs.json_files import START_OVER, parse_json
+from rayner.text.json_records import damaged_record_error, parse_record
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.segmentation import bounds_without_whitespace, split_sentences
 from rayner.text.spans import Span, sort_and_check_spans
@@ -118,10 +121,32 @@ def write_labelled_sentences(path: Path, sentences: Iterable[LabelledSentence]) 
 
 
 def read_labelled_sentences(path: Path) -> list[LabelledSentence]:
-    """Read a file that `write_labelled_sentences` wrote. Raises OSError, or ValueError for other content."""
-    with open(path, encoding="utf-8", newline="\n") as lines:
-        rows = [json.loads(line) for line in lines]
-    try:
-        return [LabelledSentence(row["text"], tuple(Span(*span) for span in row["spans"])) for row in rows]
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{path}: expected text and spans on each line: {error!r}") from error
+    """Read a file that `write_labelled_sentences` wrote.
+
+    Raises OSError, or DamagedFileError, which names the line, for other content.
+    """
+    sentences = []
+    with open(path, "rb") as lines:
+        for number, line in enumerate(lines, 1):
+            where = f"{path}:{number}"
+            row = parse_record(
+                _Row, parse_json(line, where, START_OVER), where, expected="a labelled sentence", remedy=START_OVER
+            )
+            try:
+                sentences.append(LabelledSentence(row.text, _check_spans(row)))
+            except ValueError as error:  # spans that overlap or leave the text
+                raise damaged_record_error(where, str(error), START_OVER) from None
+    return sentences
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A line of the file."""
+
+    text: str
+    spans: tuple[tuple[int, int, str], ...]
+
+
+def _check_spans(row: _Row) -> tuple[Span, ...]:
+    """Return the spans of a line. Raises ValueError if they overlap or leave the text."""
+    return sort_and_check_spans([Span(*span) for span in row.spans], len(row.text))

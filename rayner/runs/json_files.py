@@ -80,7 +80,7 @@ def read_checked_json(path: StoragePath, remedy: str = START_OVER) -> Any:  # no
     return parse_json(content, path, remedy)
 
 
-def parse_json(content: bytes, path: StoragePath, remedy: str = START_OVER) -> Any:  # noqa: ANN401 - any JSON value
+def parse_json(content: bytes, path: StoragePath | str, remedy: str = START_OVER) -> Any:  # noqa: ANN401 - any JSON value
     """Return the JSON value that a file holds. Raises DamagedFileError if the file holds something else.
 
     content: the content of the file.
@@ -96,7 +96,7 @@ def parse_json(content: bytes, path: StoragePath, remedy: str = START_OVER) -> A
         raise damaged_file_error(path, str(error), remedy) from None
 
 
-def damaged_file_error(path: StoragePath, found: str, remedy: str = START_OVER) -> DamagedFileError:
+def damaged_file_error(path: StoragePath | str, found: str, remedy: str = START_OVER) -> DamagedFileError:
     """Return the error for a file that is not the JSON that rayner wrote.
 
     found: what is there instead, such as `an empty file`.

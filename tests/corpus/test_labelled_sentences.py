@@ -13,6 +13,7 @@ from rayner.corpus.labelled_sentences import (
     split_train_dev_test,
     write_labelled_sentences,
 )
+from rayner.errors import DamagedFileError
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.segmentation import bounds_without_whitespace, split_sentences
 from rayner.text.spans import Span
@@ -140,11 +141,25 @@ def test_an_example_is_one_line_whatever_its_characters(tmp_path_factory, text, 
     assert read_labelled_sentences(path) == items
 
 
-@pytest.mark.parametrize("content", [b"{", b"\xff\n", b'{"text": "a"'])
-def test_a_file_that_holds_no_examples_is_an_error(tmp_path, content):
-    (tmp_path / "a.jsonl").write_bytes(content)
-    with pytest.raises(ValueError):  # noqa: PT011 - of several kinds, each a ValueError
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        (b"{", "expected JSON, found something else"), (b"\xff", "expected JSON, found bytes that are not UTF-8"),
+        (b"", "expected JSON, found an empty file"), (b"\0\0\0", "expected JSON, found something else"),
+        (b'{"text": "a"', "expected JSON, found something else"),
+        (b'{"text": "a"}', "expected the key spans, found none"), (b"[]", "expected a labelled sentence, found a list"),
+        (b'{"text": 1, "spans": []}', "text: expected a text, found the number 1"),
+        (b'{"text": "ab", "spans": [[0, 1]]}', r"spans\.0: expected a list of 3 values, found 2"),
+        (b'{"text": "ab", "spans": [["0", 1, "NR"]]}', r"spans\.0\.0: expected a whole number, found the text '0'"),
+        (b'{"text": "ab", "spans": [[0, 2, "NR"], [1, 2, "NS"]]}', ""),
+        (b'{"text": "ab", "spans": [[0, 9, "NR"]]}', ""),
+    ],
+)  # fmt: skip
+def test_a_line_that_holds_no_sentence_is_named(tmp_path, line, found):
+    (tmp_path / "a.jsonl").write_bytes(b'{"text": "", "spans": []}\n' + line + b"\n")
+    with pytest.raises(DamagedFileError, match=rf"a\.jsonl:2: {found}.*: the file is damaged; restore it") as caught:
         read_labelled_sentences(tmp_path / "a.jsonl")
+    assert str(caught.value).isprintable()
 
 
 @given(st.lists(texts(), max_size=5), st.integers(1, 4), st.integers(0, 2))
