@@ -1,5 +1,6 @@
 """Entities of the fused output, with the vote of each model."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -38,10 +39,13 @@ def build_fused_entity(
 ) -> FusedEntity:
     """Build the fused entity of a span from the first entity of each model that overlaps it.
 
-    llm_entities: the LLM's entities; None if the LLM has no vote.
+    llm_entities: the LLM's entities, in text order; None if the LLM has no vote.
     """
-    llm_vote = next((entity for entity in llm_entities or () if entity.span.overlaps(span)), None)
-    slm_vote = next((other for other in slm.spans if other.overlaps(span)), None)
+    voters = () if llm_entities is None else llm_entities
+    i = bisect_right(voters, span.start, key=lambda entity: entity.span.end)
+    llm_vote = next((entity for entity in voters[i : i + 1] if entity.span.overlaps(span)), None)
+    i = bisect_right(slm.spans, span.start, key=lambda other: other.end)
+    slm_vote = next((other for other in slm.spans[i : i + 1] if other.overlaps(span)), None)
     return FusedEntity(
         span=span,
         decided_by=decided_by,

@@ -5,14 +5,14 @@ All features are bounded (logarithms have a floor). So the score of a linear rul
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from rayner.fusion.lexicon import Lexicon
 from rayner.text.predictions import LlmEntity, SegmentPrediction, SlmPrediction
-from rayner.text.spans import Span
+from rayner.text.spans import Span, SpanIndex
 
 LOG_PROB_FLOOR = -14.0  # lower limit of natural log-probabilities; a probability of about 1e-6
 MIN_LABEL_PROB = 0.1  # measured: a lower value finds no more right candidates, a higher one fewer (docs/log.md)
@@ -73,12 +73,12 @@ def compute_span_features(
             f"{segment.doc_id} [{segment.start}, {segment.end}): expected answers of both models with distributions"
         )
     llm_entities = {entity.span: entity for entity in segment.llm.entities}
-    slm_spans = set(segment.slm.spans)
+    slm_spans, llm_spans = SpanIndex(segment.slm.spans), SpanIndex(llm_entities)
     log_slot_probs = _floored_log(segment.llm.slot_probs)
     features = np.zeros((len(spans), len(feature_names(types))))
     for i, span in enumerate(spans):
         features[i] = [
-            *_agreement_and_overlap_features(span, slm_spans, llm_entities.keys()),
+            *_agreement_and_overlap_features(span, slm_spans, llm_spans),
             *_slm_features(segment.slm, span, types),
             *_summarize_llm_log_probs(log_slot_probs[span.start : span.end + 1], llm_entities.get(span)),
             *lexical_features(segment.text[span.start : span.end], span.type, lexicon),
@@ -100,12 +100,12 @@ def entity_label_log_probs(log_probs: npt.NDArray[np.float32], span: Span, types
     return label_log_probs
 
 
-def _agreement_and_overlap_features(span: Span, slm_spans: Iterable[Span], llm_spans: Iterable[Span]) -> list[float]:
+def _agreement_and_overlap_features(span: Span, slm_spans: SpanIndex, llm_spans: SpanIndex) -> list[float]:
     """Return which models predict the span, and which models predict other spans that overlap it.
 
     The overlapping spans are looked for twice: first of any type, then of the same type.
     """
-    overlapping = [[other for other in side if other.overlaps(span)] for side in (slm_spans, llm_spans)]
+    overlapping = [side.overlapping(span) for side in (slm_spans, llm_spans)]
     puts = [float(span in side) for side in overlapping]
     rivals = [[other for other in side if other != span] for side in overlapping]
     same_type = [any(other.type == span.type for other in side) for side in rivals]

@@ -232,8 +232,11 @@ def rank_nonoverlapping_candidates(segment: SegmentPrediction, rule: SpanRule) -
     spans = candidate_spans(segment, rule.types)
     probs = candidate_probs(segment, spans, rule)
     ranked: list[tuple[Span, float]] = []
+    is_taken = np.zeros(len(segment.text), dtype=np.bool_)
     for i in np.argsort(-probs, kind="stable"):
-        if not any(spans[i].overlaps(other) for other, _ in ranked):
+        chars = slice(spans[i].start, spans[i].end)
+        if not is_taken[chars].any():
+            is_taken[chars] = True
             ranked.append((spans[i], float(probs[i])))
     return ranked
 

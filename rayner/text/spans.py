@@ -3,6 +3,7 @@
 Offsets count Unicode code points in the unchanged text, and the end is excluded. Only exporters use other conventions.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -38,6 +39,19 @@ def sort_and_check_spans(spans: Iterable[Span], n_chars: int) -> tuple[Span, ...
             raise ValueError(f"{span} is empty, overlaps the one before or leaves the text of {n_chars} characters")
         end = span.end
     return ordered
+
+
+class SpanIndex:
+    """Spans without overlaps, to look up quickly which of them overlap another span."""
+
+    def __init__(self, spans: Iterable[Span]) -> None:
+        self._spans = sorted(spans)
+        self._starts = [span.start for span in self._spans]
+        self._ends = [span.end for span in self._spans]
+
+    def overlapping(self, span: Span) -> list[Span]:
+        """Return the spans that share a character with the given span, in text order."""
+        return self._spans[bisect_right(self._ends, span.start) : bisect_left(self._starts, span.end)]
 
 
 def crop_spans(spans: Sequence[Span], start: int, end: int) -> tuple[Span, ...]:
