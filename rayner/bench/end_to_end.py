@@ -13,6 +13,7 @@ from rayner.modeling.devices import set_torch_threads
 from rayner.runs.run_folder import Run
 from rayner.steps.fusion_rules import load_chosen_rule, read_tuned_fusion
 from rayner.steps.tag.plan import iter_plan_parts, survey_corpus, write_plan_and_documents
+from rayner.steps.tag.seams import predict_unit
 from rayner.steps.tag.stages import LlmStage, SlmStage
 from rayner.steps.tag.tag_corpus import build_gate, tag_corpus
 from rayner.steps.tag.units import fuse_and_write_unit, read_unit
@@ -20,7 +21,9 @@ from rayner.steps.tag.units import fuse_and_write_unit, read_unit
 
 def compare_ray_with_one_process(config: Config, run: Run) -> list[BenchmarkRow]:
     """Time `tag_corpus` and the same stages in one process. Each is timed once; Ray's start is included."""
-    n_chars = survey_corpus(require_corpus(config.corpus), config.score.unit_chars).characters
+    n_chars = survey_corpus(
+        require_corpus(config.corpus), config.score.unit_chars, config.tag.max_segment_chars
+    ).characters
     with tempfile.TemporaryDirectory() as folder:
         one_process = measure_seconds(partial(tag_in_one_process, config, run, Path(folder) / "one_process"))
         with_ray = measure_seconds(partial(tag_corpus, replace(config, out=str(Path(folder) / "ray")), run))
@@ -34,8 +37,9 @@ def tag_in_one_process(config: Config, run: Run, out: Path) -> None:
     fusion = read_tuned_fusion(run)
     slm, llm = SlmStage(config, run), LlmStage(config, run, build_gate(config, fusion))
     set_torch_threads(ALL_THREADS)
-    parts = write_plan_and_documents(require_corpus(config.corpus), config.score.unit_chars, out).plan_parts
+    corpus, limit = require_corpus(config.corpus), config.tag.max_segment_chars
+    parts = write_plan_and_documents(corpus, config.score.unit_chars, out, limit).plan_parts
     rule, calibration = load_chosen_rule(fusion), fusion.calibration
     for unit in (unit for part in iter_plan_parts(out, parts) for unit in part):
-        predictions = llm(slm(read_unit(unit, out, parts)))
+        predictions = predict_unit(read_unit(unit, out, parts), slm, llm)
         fuse_and_write_unit(predictions, out=out, rule=rule, calibration=calibration, inputs="")

@@ -121,6 +121,16 @@ class TagConfig:
         0.001, "share of segments that may fail and be set aside; above it the job ends with exit code 3", at_least=0
     )
     evahan: bool = setting(True, "also write OUT/evahan, one char-tab-tag file per document")
+    max_segment_chars: int = setting(
+        5000, "longer sentences of the corpus are cut into pieces of at most this many characters, to bound memory and "
+        "time; entities across a cut are found",
+        above=0, steps=("tag_corpus",),
+    )  # fmt: skip
+    stall_minutes: float = setting(
+        30.0, "minutes without progress after which an actor is killed and its unit tried again; loading the models "
+        "may take ten times as long",
+        above=0,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from rayner.decoding.kv_cache import CacheParts, count_cached_tokens, join_and_p
 from rayner.llm.model import Llm, compute_logits
 from rayner.modeling.batching import MAX_PADDING_SHARE, PASS_COST_TOKENS, inference_batches
 from rayner.modeling.tensors import pad_rows
+from rayner.runs.heartbeat import beat
 from rayner.text.predictions import LlmAnswer
 
 # A forward pass moves each cached number about 3 times. In the time of one move a processor does about 30 computations.
@@ -158,6 +159,7 @@ class DraftVerifyEngine:
             The number of tokens that the cache held before.
 
         """
+        beat()
         tokens = pad_rows(new_token_rows, self._padding_token)
         cache, n_cached = join_and_preallocate_caches(caches, tokens.shape[1])
         cached_lengths = torch.tensor([count_cached_tokens(parts) for parts in caches])

@@ -10,6 +10,7 @@ import torch
 from rayner.decoding.engine import WindowRequest
 from rayner.llm.model import Llm
 from rayner.modeling.tensors import pad_rows
+from rayner.runs.heartbeat import beat
 from rayner.text.predictions import LlmAnswer
 from rayner.text.tag_grammar import GrammarState, TagGrammar
 
@@ -70,6 +71,7 @@ class GreedyEngine:
         positions = (mask.cumsum(1) - 1).clamp(min=0)
         cache: Any = None
         while not all(answer.is_complete for answer in answers):
+            beat()
             out = llm.model(
                 input_ids=tokens,
                 attention_mask=mask,

@@ -21,6 +21,7 @@ from vllm.v1.sample.logits_processor import AdapterLogitsProcessor
 from rayner.decoding.engine import WindowRequest
 from rayner.decoding.grammar_matcher import GrammarMatcher
 from rayner.llm.model import Llm
+from rayner.runs.heartbeat import beat
 from rayner.text.predictions import LlmAnswer
 from rayner.text.tag_grammar import TagGrammar, TagSpelling
 
@@ -42,6 +43,7 @@ def _make_logits_masker(request_fields: dict[str, Any]) -> Callable[[list[int], 
     matcher = GrammarMatcher(grammar, stop_mask)
 
     def mask_logits(answer: list[int], logits: torch.Tensor) -> torch.Tensor:
+        beat()
         ids = torch.tensor(matcher.allowed_tokens(answer) or (request_fields["stop_token"],), device=logits.device)
         masked = torch.full_like(logits, float("-inf"))
         masked[ids] = logits[ids]

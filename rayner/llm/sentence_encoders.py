@@ -20,6 +20,7 @@ from rayner.modeling.checkpoint import checkpoint_error, reject_pickles_and_buil
 from rayner.modeling.finite_weights import require_finite_weights
 from rayner.modeling.tensors import mean_unit_vectors, pad_rows
 from rayner.modeling.tokenizer import CharTokenizer, load_tokenizer
+from rayner.runs.heartbeat import beat
 
 
 @dataclass
@@ -48,6 +49,7 @@ class SentenceEncoder:
         rows = [[token for char in self.tokenizer.encode_chars(text) for token in char][:max_tokens] for text in texts]
         vectors = np.zeros((len(texts), self.dimensions), dtype=np.float32)
         for batch in inference_batches([len(row) for row in rows], batch_size):
+            beat()
             vectors[batch] = self._embed_batch([rows[i] for i in batch])
         return vectors
 

@@ -75,7 +75,7 @@ def check_and_describe_pipeline(config: Config, run: Run) -> list[str]:
 
 def check_and_describe_corpus(config: Config) -> list[str]:
     """Check that the corpus can be read. Raises DataError if none of its files can be read."""
-    survey = survey_corpus(require_corpus(config.corpus), config.score.unit_chars)
+    survey = survey_corpus(require_corpus(config.corpus), config.score.unit_chars, config.tag.max_segment_chars)
     line = f"{config.corpus}: {survey.documents:,} documents, {survey.characters:,} characters, {survey.units:,} units"
     lines = [line, *(f"left out: {error}" for error in islice(survey.unread.values(), _MAX_LEFT_OUT))]
     if len(survey.unread) > _MAX_LEFT_OUT:

@@ -31,7 +31,7 @@ from rayner.steps import data
 from rayner.steps.data import FOLD_PART
 from rayner.steps.tag.actors import PredictionJob, predict_units
 from rayner.steps.tag.not_finite import require_mostly_finite
-from rayner.steps.tag.plan import group_segment_ends, unit_number
+from rayner.steps.tag.slices import group_segment_ends, unit_number
 from rayner.steps.tag.stages import Attempts, UnitSegments
 from rayner.text.finite_predictions import is_not_finite_reason
 from rayner.text.predictions import SegmentPrediction, empty_prediction

@@ -19,6 +19,7 @@ from rayner.config.model_settings import CrfConfig, SlmConfig
 from rayner.corpus.reading import CorpusSurvey, digest_unlabelled_texts, read_unlabelled_texts
 from rayner.errors import ConfigError, DataError
 from rayner.modeling.descriptions import read_description, write_description
+from rayner.runs.heartbeat import beat
 from rayner.runs.progress import log
 from rayner.runs.run_folder import file_sha256
 from rayner.runs.status import format_duration
@@ -90,6 +91,7 @@ class CrfTagger:
         columns = [self.labels.index(label) for label in field_labels]
         marginal = self.field.marginal
         for text in texts:
+            beat()
             probs = np.full((len(text), len(self.labels)), _FLOOR, dtype=np.float32)
             if text:
                 self.field.set(extract_features(text, self.clusters))

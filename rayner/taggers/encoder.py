@@ -23,6 +23,7 @@ from rayner.modeling.devices import TORCH_DTYPES
 from rayner.modeling.finite_weights import require_finite_weights
 from rayner.modeling.tensors import mean_unit_vectors, pad_rows
 from rayner.modeling.tokenizer import CharTokenizer, load_tokenizer
+from rayner.runs.heartbeat import beat
 from rayner.runs.run_folder import model_digest
 from rayner.text.predictions import SlmPrediction, decode_log_probs
 from rayner.text.segmentation import Window, split_windows
@@ -103,6 +104,7 @@ class EncoderTagger:
         window_log_probs = [_NO_ROWS] * len(encoded)
         window_vectors: list[Floats | None] = [None] * len(encoded)
         for batch in inference_batches([len(window.tokens) for window in encoded], self.batch_size):
+            beat()
             log_probs, vectors = self._compute_log_probs_and_vectors([encoded[i] for i in batch])
             for k, i in enumerate(batch):
                 window_log_probs[i] = log_probs[k]

@@ -24,7 +24,7 @@ from rayner.steps.tag.plan import (
     read_unit_plan,
     write_plan_and_documents,
 )
-from rayner.text.segmentation import split_sentences
+from rayner.text.segmentation import find_seams, split_segments, split_sentences
 from tests.strategies import texts
 
 # Often several sentences, so that documents longer than a unit are cut.
@@ -50,9 +50,9 @@ class Plan:
     survey: CorpusSurvey
 
 
-def plan(corpus, size):
+def plan(corpus, size, limit=None):
     survey = CorpusSurvey()
-    return Plan([unit.slices for unit in plan_units(read_documents(corpus, survey), size)], survey)
+    return Plan([unit.slices for unit in plan_units(read_documents(corpus, survey), size, limit)], survey)
 
 
 @pytest.fixture(scope="module")
@@ -68,9 +68,9 @@ def slices_by_document(planned):
     return slices
 
 
-@given(contents=documents, size=sizes)
-def test_units_partition_every_document_at_ends_of_sentences(folder, contents, size):
-    planned = plan(write_corpus(folder, contents), size)
+@given(contents=documents, size=sizes, limit=sizes)
+def test_units_partition_every_document_at_ends_of_sentences_and_at_cuts(folder, contents, size, limit):
+    planned = plan(write_corpus(folder, contents), size, limit)
     slices = slices_by_document(planned)
     assert list(slices) == [f"{i:02d}" for i in range(len(contents))]
     for i, text in enumerate(contents):
@@ -79,23 +79,32 @@ def test_units_partition_every_document_at_ends_of_sentences(folder, contents, s
         assert parts[0].start == 0
         assert parts[-1].end == len(text)
         assert [a.end for a in parts[:-1]] == [b.start for b in parts[1:]]
-        cut = [(p.start + a, p.start + b) for p in parts for a, b in split_sentences(text[p.start : p.end])]
-        assert cut == split_sentences(text), "the segments of the slices are those of the whole"
-        assert [bounds for p in parts for bounds in p.segment_bounds()] == cut
+        segments = list(split_segments(text, min(size, limit)))
+        assert [bounds for p in parts for bounds in p.segment_bounds()] == [(s.start, s.end) for s in segments]
+        for p in parts:
+            assert p.seams == tuple(seam for seam in find_seams(segments) if p.start <= seam.cut <= p.end)
+        ends = {end for _, end in split_sentences(text)}
+        assert ends <= {end for p in parts for end in p.segment_ends}, "every sentence end is a segment end"
         assert {(p.sha256, p.n_chars) for p in parts} == {(file_sha256(parts[0].path), len(text))}
     assert planned.survey.documents == len(contents)
     assert planned.survey.characters == sum(map(len, contents))
     assert planned.survey.unread == {}
 
 
+@given(contents=documents, size=sizes, limit=sizes)
+def test_no_unit_is_longer_than_asked_for_and_no_segment_than_both_limits(folder, contents, size, limit):
+    for unit in plan(write_corpus(folder, contents), size, limit).units:
+        assert sum(part.end - part.start for part in unit) <= size
+        assert all(end - start <= min(size, limit) for part in unit for start, end in part.segment_bounds())
+
+
 @given(contents=documents, size=sizes)
-def test_a_unit_is_longer_than_asked_for_only_if_it_is_one_sentence(folder, contents, size):
-    for unit in plan(write_corpus(folder, contents), size).units:
-        full = [part for part in unit if part.end > part.start]
-        if sum(part.end - part.start for part in unit) > size:
-            assert len(full) == 1
-            text = contents[int(full[0].doc_id)][full[0].start : full[0].end]
-            assert len(split_sentences(text)) == 1
+def test_without_cuts_the_plan_has_no_seams_and_cuts_at_ends_of_sentences_only(folder, contents, size):
+    longest = max((b - a for text in contents for a, b in split_sentences(text)), default=1)
+    planned = plan(write_corpus(folder, contents), max(size, longest), 50 + longest)
+    for i, parts in enumerate(slices_by_document(planned).values()):
+        assert [b for p in parts for b in p.segment_bounds()] == split_sentences(contents[i])
+        assert all(p.seams == () for p in parts)
 
 
 @given(contents=documents, size=sizes)
@@ -184,13 +193,13 @@ def test_the_digest_of_a_text_is_that_of_its_file(tmp_path):
     assert sha256_of_text("楚\r\n\ue000") == file_sha256(path)
 
 
-@given(contents=documents, size=sizes)
-def test_what_is_kept_is_what_was_planned(folder, contents, size):
+@given(contents=documents, size=sizes, limit=sizes)
+def test_what_is_kept_is_what_was_planned(folder, contents, size, limit):
     source, out = write_corpus(folder, contents), folder.parent / "out"
     shutil.rmtree(out, ignore_errors=True)
-    survey = write_plan_and_documents(source, size, out)
+    survey = write_plan_and_documents(source, size, out, limit)
     kept = [unit for part in iter_plan_parts(out, survey.plan_parts) for unit in part]
-    planned = plan(source, size)
+    planned = plan(source, size, limit)
     assert [unit.slices for unit in kept] == planned.units
     assert [unit.number for unit in kept] == list(range(survey.units))
     texts = {}

@@ -1,11 +1,20 @@
 import itertools
 import re
+import time
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from rayner.text.segmentation import bounds_without_whitespace, split_sentences, split_windows
+from rayner.text.segmentation import (
+    SEAM_CHARS,
+    Segment,
+    bounds_without_whitespace,
+    find_seams,
+    split_segments,
+    split_sentences,
+    split_windows,
+)
 from tests.strategies import texts
 
 _END = re.compile(r"[。？！][」』”’）》〕】〉]*[\r\n]*\Z|\n[\r\n]*\Z")
@@ -59,9 +68,84 @@ def test_sentences_of_examples(expected):
     assert [text[start:end] for start, end in split_sentences(text)] == expected
 
 
-def test_a_sentence_is_never_cut_at_a_length():
+def test_a_sentence_is_never_cut_at_a_length_below_the_limit():
     text = "楚" * 6286 + "。"
     assert split_sentences(text) == [(0, 6287)]
+    assert list(split_segments(text, 6287)) == [Segment(0, 6287)]
+
+
+@given(st.one_of(texts(), dense), st.integers(1, 12))
+def test_segments_partition_the_text_keep_the_ends_of_sentences_and_are_bounded(text, limit):
+    found = list(split_segments(text, limit))
+    assert "".join(text[s.start : s.end] for s in found) == text
+    assert [0, *(s.end for s in found)] == [*(s.start for s in found), len(text)]
+    assert all(s.start < s.end <= s.start + limit for s in found)
+    assert [s.end for s in found if not s.is_cut] == [end for _, end in split_sentences(text)]
+
+
+@given(st.one_of(texts(), dense), st.integers(1, 12))
+def test_how_a_sentence_is_cut_depends_on_its_own_text_only(text, limit):
+    found = [(s.start, s.end) for s in split_segments(text, limit)]
+    for start, end in split_sentences(text):
+        own = [(s.start, s.end) for s in split_segments(text[start:end], limit)]
+        assert [(start + a, start + b) for a, b in own] == [p for p in found if start <= p[0] < end]
+
+
+@given(st.integers(1, 400), st.integers(1, 60))
+def test_pieces_are_of_similar_length(n_chars, limit):
+    pieces = [s.end - s.start for s in split_segments("楚" * n_chars, limit)]
+    assert len(pieces) == -(-n_chars // limit)
+    assert max(pieces) - min(pieces) <= 1
+
+
+@given(st.text(st.sampled_from("楚王曰，"), min_size=1, max_size=300), st.integers(20, 60))
+def test_no_piece_is_much_shorter_than_half_the_limit(text, limit):
+    pieces = [s.end - s.start for s in split_segments(text, limit)]
+    assert min(pieces) >= 0.38 * limit or len(pieces) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "expected"),
+    [
+        ("楚" * 5000, 5000, ["楚" * 5000]),
+        ("楚" * 5001, 5000, ["楚" * 2501, "楚" * 2500]),
+        ("楚" * 8 + "，" + "楚" * 11, 10, ["楚" * 8 + "，", "楚" * 6, "楚" * 5]),  # after a comma in the last fifth
+        ("楚" * 7 + "，" + "楚" * 12, 10, ["楚" * 7 + "，楚楚", "楚" * 10]),  # not after an earlier comma
+        ("楚" * 8 + "\u3000" + "楚" * 11, 10, ["楚" * 8 + "\u3000", "楚" * 6, "楚" * 5]),
+        ("楚" * 9 + "\r\n", 10, ["楚" * 6, "楚" * 3 + "\r\n"]),
+        ("a" * 9 + "e\u0301" + "a" * 9, 10, ["a" * 9, "e\u0301" + "a" * 4, "a" * 5]),  # a combining accent
+        ("楚" * 9 + "葛\U000e0100" + "楚" * 9, 10, ["楚" * 9, "葛\U000e0100" + "楚" * 4, "楚" * 5]),  # a variant of 葛
+        ("楚" * 9 + "👨\u200d👩" + "楚" * 8, 10, ["楚" * 9, "👨\u200d👩楚楚楚", "楚" * 5]),
+        ("\u0301" * 25, 10, ["\u0301" * 9, "\u0301" * 8, "\u0301" * 8]),  # accents only: cut at the limit
+        ("\n" * 25, 10, ["\n" * 9, "\n" * 8, "\n" * 8]),
+        ("。" * 25, 10, ["。" * 9, "。" * 8, "。" * 8]),
+        ("楚王", 1, ["楚", "王"]),
+    ],
+)
+def test_cuts_of_examples(text, limit, expected):
+    assert [text[s.start : s.end] for s in split_segments(text, limit)] == expected
+
+
+@given(st.integers(1, 2000), st.integers(1, 500))
+def test_seams_lie_in_the_two_pieces_and_do_not_overlap(n_chars, limit):
+    segments = list(split_segments("楚" * n_chars + "。" + "楚" * n_chars, limit))
+    seams = list(find_seams(segments))
+    assert [seam.cut for seam in seams] == [s.end for s in segments if s.is_cut]
+    pieces = {s.end: s for s in segments} | {-s.start: s for s in segments}
+    for seam in seams:
+        left, right = pieces[seam.cut], pieces[-seam.cut]
+        assert left.start <= seam.start <= seam.cut <= seam.end <= right.end
+        assert max(seam.cut - seam.start, seam.end - seam.cut) <= SEAM_CHARS
+        if len(seams) == 1:
+            assert seam.cut - seam.start == min(SEAM_CHARS, left.end - left.start)
+    assert all(a.end <= b.start for a, b in itertools.pairwise(seams))
+
+
+def test_a_line_of_many_million_characters_is_cut_in_little_time():
+    started = time.process_time()
+    assert len(list(find_seams(split_segments("楚" * 3_000_000, 5000)))) == 599
+    assert len(list(split_segments("\n" * 1_000_000, 5000))) == 200
+    assert time.process_time() - started < 10
 
 
 @given(texts())

@@ -94,8 +94,8 @@ def iter_candidates_by_document(tagged: StoragePath) -> Iterator[list[ReviewCand
     """Yield the candidates of each document of a tagged corpus, in order.
 
     A candidate is a segment without the white space at its edges. A segment is left out if it failed, is blank, or
-    contains a line break, which a char-tab-tag file cannot represent. It is also left out if one of its entities begins
-    or ends outside the candidate.
+    contains a line break, which a char-tab-tag file cannot represent. It is also left out if an entity lies only partly
+    inside the candidate.
     """
     for document, (_, segments) in zip(iter_documents(tagged), iter_segment_rows_by_document(tagged), strict=True):
         yield list(_iter_document_candidates(document, segments))
@@ -112,6 +112,8 @@ def _iter_document_candidates(document: TaggedDocument, segments: Iterable[Segme
         start, end = segment["start"] + left, segment["start"] + right
         text = document.text[start:end]
         inside = all(start <= entity["start"] and entity["end"] <= end for entity in entities)
+        # The piece before, of the same long sentence, may have an entity that ends here.
+        inside = inside and (first == 0 or document.entities[first - 1]["end"] <= segment["start"])
         if segment["error"] is not None or not text or not inside or "\n" in text:
             continue
         yield ReviewCandidate(

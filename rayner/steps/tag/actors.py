@@ -1,18 +1,21 @@
 """Ray Data actors that predict units of work. Each actor holds both models and takes one unit at a time."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ray.data
 
+from rayner.cluster.stalls import ProgressReporter, Watch, watch_for_stalls
 from rayner.config.settings import Config
 from rayner.errors import JobError, RaynerError
 from rayner.runs.error_messages import RERUN_HINT, format_error
+from rayner.runs.heartbeat import beat
 from rayner.runs.job_log import start_logging
 from rayner.runs.progress import log
 from rayner.runs.run_folder import Run
 from rayner.steps.tag.llm_gate import Gate
+from rayner.steps.tag.seams import predict_unit
 from rayner.steps.tag.stages import Attempts, LlmStage, SlmStage, UnitSegments
 
 
@@ -24,6 +27,7 @@ class PredictionJob:
     attempts: an actor notes here what it is about to do. If the actor dies, the next actor reads the note.
     read_unit: takes a unit's name and returns the unit.
     write_unit: writes a predicted unit and returns the amount of work done, for example in characters.
+    watch: to whom the actor reports its progress; None if nobody watches it.
     """
 
     config: Config
@@ -32,6 +36,7 @@ class PredictionJob:
     attempts: Attempts
     read_unit: Callable[[str], UnitSegments]
     write_unit: Callable[[UnitSegments], int]
+    watch: Watch | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,7 @@ class UnitPredictor:
         from rayner.modeling.devices import set_torch_threads
 
         start_logging()
+        self.reporter = ProgressReporter(job.watch) if job.watch else None
         set_torch_threads(int(job.config.score.cpus))
         self.load_failure: str | None = None
         self.read_unit, self.write_unit = job.read_unit, job.write_unit
@@ -65,6 +71,7 @@ class UnitPredictor:
         except RaynerError as error:
             # A model that is wrong stays wrong. Raised here, the error would only make Ray start the actor again.
             self.load_failure = str(error)
+        self._report_work("")
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Predict the unit that `row["unit"]` names; return the fields of a `PredictedUnit`, or an error message.
@@ -74,13 +81,22 @@ class UnitPredictor:
         name = row["unit"]
         if self.load_failure is not None:
             return {"amount": 0, "not_finite": 0, "failure": self.load_failure}
+        self._report_work(name)
         try:
-            unit = self.llm(self.slm(self.read_unit(name)))
+            unit = predict_unit(self.read_unit(name), self.slm, self.llm)
+            beat()
             return {"amount": self.write_unit(unit), "not_finite": unit.count_not_finite(), "failure": None}
         except Exception as error:
             log.exception("%s failed", name)
             failure = f"{name}: {format_error(error)}; {RERUN_HINT}"
             return {"amount": 0, "not_finite": 0, "failure": failure}
+        finally:
+            self._report_work("")
+
+    def _report_work(self, unit: str) -> None:
+        """Report which unit the actor works on; "" if it waits for work."""
+        if self.reporter is not None:
+            self.reporter.begin(unit)
 
 
 def predict_units(unit_names: Sequence[str], job: PredictionJob) -> Iterator[PredictedUnit]:
@@ -101,13 +117,14 @@ def predict_units(unit_names: Sequence[str], job: PredictionJob) -> Iterator[Pre
         "max_task_retries": -1,
     }
     actor_class: Any = UnitPredictor  # Ray's types accept only classes whose constructor has no arguments
-    results = dataset.map(
-        actor_class,
-        fn_constructor_kwargs={"job": job},
-        compute=ray.data.ActorPoolStrategy(size=score.actors),
-        **remote_options,
-    )
-    for row in results.iter_rows():
-        if row["failure"]:
-            raise JobError(row["failure"])
-        yield PredictedUnit(int(row["amount"]), int(row["not_finite"]))
+    with watch_for_stalls(job.config.tag.stall_minutes) as watch:
+        results = dataset.map(
+            actor_class,
+            fn_constructor_kwargs={"job": replace(job, watch=watch)},
+            compute=ray.data.ActorPoolStrategy(size=score.actors),
+            **remote_options,
+        )
+        for row in results.iter_rows():
+            if row["failure"]:
+                raise JobError(row["failure"])
+            yield PredictedUnit(int(row["amount"]), int(row["not_finite"]))

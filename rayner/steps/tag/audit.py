@@ -12,7 +12,8 @@ from rayner.corpus.tables import DOCUMENT_SCHEMA, ENTITY_SCHEMA, SEGMENT_SCHEMA,
 from rayner.corpus.unit_records import RECORD_FOLDER, UnitCounts, read_unit_record
 from rayner.errors import DataError
 from rayner.runs.storage import StoragePath, list_file_names
-from rayner.steps.tag.plan import DocumentSlice, PlanSummary, Unit, iter_plan_parts
+from rayner.steps.tag.plan import PlanSummary, iter_plan_parts
+from rayner.steps.tag.slices import DocumentSlice, Unit
 from rayner.text.finite_predictions import is_not_finite_reason
 
 

@@ -1,14 +1,15 @@
 """The plan for tagging a corpus: how it is split into segments, and how the segments are grouped into units of work.
 
-The plan depends only on the texts and on `score.unit_chars`. Planning reads each text once and copies it into the
-table `documents`, so later changes to the files have no effect. The plan is stored in `OUT/plan/part-*.parquet`, with
-one row for each slice of a document. A process holds at most one of these parts in memory.
+The plan depends only on the texts, on `score.unit_chars` and on `tag.max_segment_chars`. Planning reads each text once
+and copies it into the table `documents`, so later changes to the files have no effect. The plan is stored in
+`OUT/plan/part-*.parquet`, with one row for each slice of a document. A process holds at most two of these parts in
+memory.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
-from itertools import groupby, pairwise
+from itertools import groupby
 from typing import Any
 
 import pyarrow as pa
@@ -19,10 +20,11 @@ from rayner.corpus.tables import DOCUMENT_SCHEMA, read_table, write_table
 from rayner.corpus.text_files import TextFile
 from rayner.corpus.text_listing import get_relative_path, list_text_files
 from rayner.runs.storage import StoragePath, list_file_names, remove_file
+from rayner.steps.tag.slices import DocumentSlice, Unit, plan_units, unit_number
 from rayner.text.json_records import parse_record
-from rayner.text.segmentation import split_sentences
+from rayner.text.segmentation import Seam
 
-FORMAT_VERSION = 2  # 2: digests of the files of the plan
+FORMAT_VERSION = 2  # 2: digests of the files of the plan, and seams
 UNITS_PER_PART = 1000
 _SLICE_SCHEMA = pa.schema(
     [
@@ -36,57 +38,9 @@ _SLICE_SCHEMA = pa.schema(
         ("sha256", pa.string()),
         ("n_chars", pa.int64()),
         ("documents_unit", pa.int64()),
+        ("seams", pa.list_(pa.struct([("start", pa.int64()), ("cut", pa.int64()), ("end", pa.int64())]))),
     ]
 )
-
-
-@dataclass(frozen=True)
-class DocumentSlice:
-    """Characters [start, end) of a document: consecutive segments that belong to one unit.
-
-    segment_ends: the end offset of each segment in the document. The last one equals `end`.
-    sha256: digest of the whole document's text.
-    n_chars: number of characters in the whole document.
-    documents_unit: number of the unit whose `documents` file holds the text.
-    """
-
-    doc_id: str
-    path: str
-    start: int
-    end: int
-    segment_ends: tuple[int, ...]
-    sha256: str
-    n_chars: int
-    documents_unit: int
-
-    def segment_bounds(self) -> Iterator[tuple[int, int]]:
-        """Return the start and end offsets of each segment in the document."""
-        return pairwise([self.start, *self.segment_ends])
-
-
-@dataclass
-class Unit:
-    """A unit of work.
-
-    slices: the slices of documents in the unit, in order.
-    new_documents: the documents that begin in this unit. They are kept only until planning has written them.
-    documents_sha256: the digest of the unit's file of documents; empty until it is written.
-    """
-
-    number: int
-    slices: list[DocumentSlice] = field(default_factory=list)
-    new_documents: list[Document] = field(default_factory=list)
-    documents_sha256: str = ""
-
-    @property
-    def name(self) -> str:
-        """Return the name of the unit's files without the file extension."""
-        return f"unit-{self.number:06d}"
-
-    @property
-    def n_chars(self) -> int:
-        """Return the number of characters in all slices."""
-        return sum(document_slice.end - document_slice.start for document_slice in self.slices)
 
 
 @dataclass(frozen=True)
@@ -128,19 +82,24 @@ class PlanSummary:
         )  # fmt: skip
 
 
-def survey_corpus(corpus: str, unit_chars: int) -> CorpusSurvey:
-    """Read and plan a corpus without writing anything. Raises DataError if no file can be read."""
+def survey_corpus(corpus: str, unit_chars: int, max_segment_chars: int | None = None) -> CorpusSurvey:
+    """Read and plan a corpus without writing anything (`plan_units`). Raises DataError if no file can be read."""
     survey = CorpusSurvey()
-    for _ in plan_units(read_documents(corpus, survey), unit_chars):
+    for _ in plan_units(read_documents(corpus, survey), unit_chars, max_segment_chars):
         survey.units += 1
     return survey
 
 
-def write_plan_and_documents(corpus: str, unit_chars: int, out: StoragePath) -> CorpusSurvey:
-    """Read a corpus and write its documents and its plan into `out`. Raises DataError if no file can be read."""
+def write_plan_and_documents(
+    corpus: str, unit_chars: int, out: StoragePath, max_segment_chars: int | None = None
+) -> CorpusSurvey:
+    """Read a corpus and write its documents and its plan (`plan_units`) into `out`.
+
+    Raises DataError if no file can be read.
+    """
     survey = CorpusSurvey()
     part: list[Unit] = []
-    planned_units = plan_units(read_documents(corpus, survey), unit_chars)
+    planned_units = plan_units(read_documents(corpus, survey), unit_chars, max_segment_chars)
     for unit in map_in_threads(lambda unit: _write_and_drop_documents(unit, out), planned_units):
         survey.units += 1
         part.append(unit)
@@ -179,11 +138,6 @@ def read_unit_plan(name: str, out: StoragePath, parts: Mapping[str, str]) -> Uni
     return _read_part(out / "plan" / _part_file(number), parts[_part_file(number)])[number]
 
 
-def unit_number(name: str) -> int:
-    """Return the number in a unit's name."""
-    return int(name.rpartition("-")[2])
-
-
 def find_changed_files(corpus: str, out: StoragePath, parts: Mapping[str, str]) -> dict[str, str]:
     """Compare the files of a corpus with its plan; return the changes by path (empty if nothing changed)."""
     planned = (
@@ -206,57 +160,6 @@ def find_changed_files(corpus: str, out: StoragePath, parts: Mapping[str, str]) 
                 changes[before.path] = "has another text"
             before, now = next(planned, None), next(present, None)
     return changes
-
-
-def plan_units(documents: Iterable[Document], unit_chars: int) -> Iterator[Unit]:
-    """Split documents into segments and group the segments into units of at most `unit_chars` characters.
-
-    A unit holds several short documents or a part of a long one. A unit exceeds `unit_chars` only if it holds a single
-    segment that is longer.
-    """
-    unit, free_chars = Unit(0), unit_chars
-    for document in documents:
-        documents_unit, start = None, 0
-        segment_ends = [end for _, end in split_sentences(document.text)]
-        for run in group_segment_ends(segment_ends, unit_chars) or [()]:  # an empty document has one empty slice
-            end = run[-1] if run else 0
-            if unit.slices and end - start > free_chars:
-                yield unit
-                unit, free_chars = Unit(unit.number + 1), unit_chars
-            if documents_unit is None:
-                documents_unit = unit.number
-                unit.new_documents.append(document)
-            unit.slices.append(
-                DocumentSlice(
-                    document.doc_id, document.path, start, end, tuple(run), document.sha256, len(document.text),
-                    documents_unit,
-                )
-            )  # fmt: skip
-            free_chars -= end - start
-            start = end
-    if unit.slices:
-        yield unit
-
-
-def group_segment_ends(segment_ends: Sequence[int], unit_chars: int, *, overfill: bool = False) -> list[Sequence[int]]:
-    """Group consecutive segments of a text into runs of about `unit_chars` characters.
-
-    Args:
-        segment_ends: the end offset of each segment in the text.
-        unit_chars: the size of a run, in characters.
-        overfill: if False, a run ends before the segment that would exceed `unit_chars`. If True, a run ends after
-            the segment with which it reaches `unit_chars`.
-
-    """
-    runs: list[list[int]] = []
-    run_start = 0
-    for start, end in pairwise([0, *segment_ends]):
-        full = start - run_start >= unit_chars if overfill else end - run_start > unit_chars
-        if full or not runs:
-            runs.append([])
-            run_start = start
-        runs[-1].append(end)
-    return list(runs)
 
 
 def _pair_file_with_digest(file: TextFile) -> tuple[TextFile, str | None]:
@@ -290,8 +193,8 @@ def _write_part(part: list[Unit], out: StoragePath) -> str:
     return write_table(pa.Table.from_pylist(rows, schema=_SLICE_SCHEMA), out / "plan" / _part_file(part[0].number))
 
 
-# An actor reads many units of the same part one after another.
-@lru_cache(maxsize=1)
+# An actor reads many units of the same part one after another. Their long document may begin in an earlier part.
+@lru_cache(maxsize=2)
 def _read_part(path: StoragePath, sha256: str) -> dict[int, Unit]:
     rows = read_table(path, _SLICE_SCHEMA, sha256).to_pylist()
     return {
@@ -300,11 +203,16 @@ def _read_part(path: StoragePath, sha256: str) -> dict[int, Unit]:
 
 
 def _unit_from_rows(number: int, rows: Iterable[dict[str, Any]]) -> Unit:
-    names = [name for name in _SLICE_SCHEMA.names if name not in ("unit", "documents_sha256", "segment_ends")]
+    lists = ("segment_ends", "seams")
+    names = [name for name in _SLICE_SCHEMA.names if name not in ("unit", "documents_sha256", *lists)]
     unit = Unit(number)
     for row in rows:
         unit.documents_sha256 = row["documents_sha256"]
         unit.slices.append(
-            DocumentSlice(**{name: row[name] for name in names}, segment_ends=tuple(row["segment_ends"]))
+            DocumentSlice(
+                **{name: row[name] for name in names},
+                segment_ends=tuple(row["segment_ends"]),
+                seams=tuple(Seam(**seam) for seam in row["seams"]),
+            )
         )
     return unit

@@ -25,7 +25,8 @@ from rayner.runs.run_folder import Run
 from rayner.runs.storage import StoragePath, remove_file
 from rayner.steps.output_folders import output_folder
 from rayner.steps.tag.attempts import keep_halvings
-from rayner.steps.tag.plan import PlanSummary, Unit, iter_plan_parts, write_documents
+from rayner.steps.tag.plan import PlanSummary, iter_plan_parts, write_documents
+from rayner.steps.tag.slices import Unit
 from rayner.steps.tag.stages import Attempts
 
 TAGGING_STEPS = ("tag_corpus", "evahan")  # the steps whose manifests depend on the units

@@ -4,16 +4,17 @@ A batch never holds segments of two units, so predictions do not depend on sched
 model code is imported inside the stages, so processes that only read and write use little memory.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from rayner.config.settings import Config
+from rayner.runs.heartbeat import beat
 from rayner.runs.run_folder import Run
 from rayner.runs.storage import StoragePath
 from rayner.steps.tag.attempts import run_isolating_failures
@@ -26,6 +27,9 @@ from rayner.text.spans import crop_spans
 
 if TYPE_CHECKING:
     from rayner.decoding.long_texts import TextRequest
+
+Item = TypeVar("Item")
+Prediction = TypeVar("Prediction")
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,9 @@ class UnitSegments:
     text_vectors: sentence vectors by text, if the small model computed them while it tagged.
     slm_halvings, llm_halvings: how often the batches of the stage were halved because memory ran out.
     documents_sha256: the digest of the file with the documents that begin in the unit, if it belongs to a corpus.
+    is_predicted_apart: whether each segment is predicted in a batch of its own.
+    seams: the texts around the cuts in long sentences, as segments that are predicted apart; None without cuts.
+    cuts: the offset of each seam's cut in its document.
     """
 
     name: str
@@ -62,6 +69,9 @@ class UnitSegments:
     slm_halvings: int = 0
     llm_halvings: int = 0
     documents_sha256: str = ""
+    is_predicted_apart: bool = False
+    seams: "UnitSegments | None" = None
+    cuts: Sequence[int] = ()
 
     def count_not_finite(self) -> int:
         """Return the number of segments for which a prediction was NaN or infinite."""
@@ -84,10 +94,14 @@ class SlmStage:
 
     def __call__(self, unit: UnitSegments) -> UnitSegments:
         """Add the small model's prediction to each segment. A segment that fails is set aside with its error."""
+        beat()
         bounds = [bounds_without_whitespace(segment.text) for segment in unit.segments]
         texts = [segment.text[start:end] for segment, (start, end) in zip(unit.segments, bounds, strict=True)]
         unit_predictions = run_isolating_failures(
-            self._predict, texts, self.attempts.note_path(unit.name, "slm"), self.attempts.job
+            _predict_each_apart(self._predict) if unit.is_predicted_apart else self._predict,
+            texts,
+            self.attempts.note_path(unit.name, "slm"),
+            self.attempts.job,
         )
         predictions, errors = set_non_finite_aside(
             unit_predictions.predictions, unit_predictions.errors, lambda _, slm: find_non_finite_slm(slm)
@@ -153,6 +167,7 @@ class LlmStage:
 
     def __call__(self, unit: UnitSegments) -> UnitSegments:
         """Add the gate's decision to each segment, and the LLM's answer to each segment that the LLM is asked about."""
+        beat()
         segments = [replace(segment, gate=self._decide_gate(segment)) for segment in unit.segments]
         groups = (
             self._group_texts_sharing_examples(segments)
@@ -161,8 +176,9 @@ class LlmStage:
         )
         asked = [i for i, segment in enumerate(segments) if segment.gate and segment.gate.ask_llm]
         requests = [self.build_request(segments[i], groups[i]) for i in asked]
+        predict = partial(self.answer_texts, known_vectors=unit.text_vectors)
         unit_answers = run_isolating_failures(
-            partial(self.answer_texts, known_vectors=unit.text_vectors),
+            _predict_each_apart(predict) if unit.is_predicted_apart else predict,
             requests,
             self.attempts.note_path(unit.name, "llm"),
             self.attempts.job,
@@ -218,3 +234,10 @@ class LlmStage:
                 for i in members:
                     groups[i] = texts
         return groups
+
+
+def _predict_each_apart(
+    predict: Callable[[Sequence[Item], int], list[Prediction]],
+) -> Callable[[Sequence[Item], int], list[Prediction]]:
+    """Return a function that predicts the same, but each segment in a batch of its own."""
+    return lambda segments, halvings: [predict([segment], halvings)[0] for segment in segments]

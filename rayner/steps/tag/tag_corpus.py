@@ -172,9 +172,9 @@ def _load_or_write_plan(config: Config, run: Run, corpus: str, tagged: Run, run_
         # This import loads torch, which the rest of this process does not need.
         from rayner.steps.loading import load_known_characters
 
-        _require_no_other_corpus(corpus, config.score.unit_chars, out, run_inputs)
+        _require_no_other_corpus(corpus, config, out, run_inputs)
         log.info("tag: reads %s", corpus)
-        survey = write_plan_and_documents(corpus, config.score.unit_chars, out)
+        survey = write_plan_and_documents(corpus, config.score.unit_chars, out, config.tag.max_segment_chars)
         return PlanSummary(
             digest=survey.digest,
             documents=survey.documents,
@@ -199,7 +199,7 @@ def _load_or_write_plan(config: Config, run: Run, corpus: str, tagged: Run, run_
     return plan
 
 
-def _require_no_other_corpus(corpus: str, unit_chars: int, out: StoragePath, run_inputs: dict[str, Any]) -> None:
+def _require_no_other_corpus(corpus: str, config: Config, out: StoragePath, run_inputs: dict[str, Any]) -> None:
     """Raise ConfigError if the folder, which has no usable plan, holds tables of anything else than this corpus.
 
     Otherwise planning would replace the copied documents of another corpus.
@@ -209,7 +209,8 @@ def _require_no_other_corpus(corpus: str, unit_chars: int, out: StoragePath, run
         if list_file_names(out / "segments", "", ".parquet"):
             raise ConfigError(f"{out}: holds a tagged corpus without a plan; choose another out=")
         return
-    inputs = json_digest({"corpus": survey_corpus(corpus, unit_chars).digest, **run_inputs})
+    survey = survey_corpus(corpus, config.score.unit_chars, config.tag.max_segment_chars)
+    inputs = json_digest({"corpus": survey.digest, **run_inputs})
     for name in units:
         try:
             record = read_unit_record(out, name)

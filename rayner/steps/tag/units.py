@@ -1,8 +1,9 @@
 """Read a unit from the plan and the copied documents, and write its rows of the output tables."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import groupby
 
 import pyarrow as pa
 
@@ -21,7 +22,9 @@ from rayner.fusion.calibration import Calibration
 from rayner.fusion.fused_entities import FusedEntity, slm_entities
 from rayner.fusion.fusion_rule import FusionRule
 from rayner.runs.storage import StoragePath
-from rayner.steps.tag.plan import Unit, read_unit_plan
+from rayner.steps.tag.plan import read_unit_plan
+from rayner.steps.tag.seams import DecidedSeam, add_seam_errors, join_at_seams
+from rayner.steps.tag.slices import Unit
 from rayner.steps.tag.stages import UnitSegments
 from rayner.text.predictions import SegmentPrediction, empty_prediction
 
@@ -36,7 +39,7 @@ def read_unit(unit: Unit, out: StoragePath, plan_parts: Mapping[str, str]) -> Un
 
     Raises DataError if a file of documents is damaged, and RuntimeError if a text differs from the planned text.
     """
-    segments: list[SegmentPrediction] = []
+    segments, seams, cuts = list[SegmentPrediction](), list[SegmentPrediction](), list[int]()
     for document_slice in unit.slices:
         doc_id = document_slice.doc_id
         documents_unit = Unit(document_slice.documents_unit).name
@@ -48,11 +51,20 @@ def read_unit(unit: Unit, out: StoragePath, plan_parts: Mapping[str, str]) -> Un
         text = _read_texts_by_doc_id(out, documents_unit, digest)[doc_id]
         if document_slice.start == 0 and sha256_of_text(text) != document_slice.sha256:
             raise RuntimeError(f"{out}: the text of {doc_id} in the table `documents` is not the one that was planned")
-        segments += [
-            SegmentPrediction(doc_id, start, end, text[start:end], empty_prediction())
-            for start, end in document_slice.segment_bounds()
-        ]
-    return UnitSegments(unit.name, segments, documents_sha256=unit.documents_sha256)
+        segments += _unpredicted_segments(doc_id, text, document_slice.segment_bounds())
+        seams += _unpredicted_segments(doc_id, text, [(seam.start, seam.end) for seam in document_slice.seams])
+        cuts += [seam.cut for seam in document_slice.seams]
+    return UnitSegments(
+        unit.name,
+        segments,
+        documents_sha256=unit.documents_sha256,
+        seams=UnitSegments(f"{unit.name}.seams", seams, [()] * len(seams), is_predicted_apart=True) if seams else None,
+        cuts=cuts,
+    )
+
+
+def _unpredicted_segments(doc_id: str, text: str, bounds: Iterable[tuple[int, int]]) -> list[SegmentPrediction]:
+    return [SegmentPrediction(doc_id, start, end, text[start:end], empty_prediction()) for start, end in bounds]
 
 
 # Consecutive units may hold slices of the same long document.
@@ -71,12 +83,17 @@ def fuse_and_write_unit(
 
     inputs: the digest of everything that the tags depend on.
     """
+    seams = _decide_seams(unit, rule, calibration)
     entity_rows: list[EntityRow] = []
-    for segment in unit.segments:
-        # Where a model failed, the small model's entities are kept; it has none if it failed itself.
-        entities = rule.decide(segment) if segment.error is None else slm_entities(segment.slm)
-        entity_rows += [_entity_row(segment, entity, calibration.score(entity)) for entity in entities]
+    for doc_id, segments in groupby(unit.segments, key=lambda segment: segment.doc_id):
+        slice_rows: list[EntityRow] = []
+        for segment in segments:
+            # Where a model failed, the small model's entities are kept; it has none if it failed itself.
+            entities = rule.decide(segment) if segment.error is None else slm_entities(segment.slm)
+            slice_rows += [_entity_row(segment, entity, calibration.score(entity)) for entity in entities]
+        entity_rows += join_at_seams(slice_rows, seams.get(doc_id, ()))
     segment_rows = [_segment_row(segment) for segment in unit.segments]
+    add_seam_errors(segment_rows, seams)
     file = f"{unit.name}.parquet"
     files = {
         "documents": unit.documents_sha256,
@@ -104,6 +121,20 @@ def _count_model_entities(segments: Sequence[SegmentPrediction]) -> ModelCounts:
         llm_characters=sum(n_chars for n_chars, _ in answered),
         llm_entities=sum(len(answer.entities) for _, answer in answered),
     )
+
+
+def _decide_seams(unit: UnitSegments, rule: FusionRule, calibration: Calibration) -> dict[str, list[DecidedSeam]]:
+    """Return what the predictions of the unit's seams say about their cuts, by doc_id."""
+    decided: dict[str, list[DecidedSeam]] = {}
+    piece_ends = {(segment.doc_id, segment.end) for segment in unit.segments}
+    for segment, cut in zip(unit.seams.segments if unit.seams else (), unit.cuts, strict=True):
+        crossing = None
+        for entity in rule.decide(segment) if segment.error is None else ():
+            if segment.start + entity.span.start < cut < segment.start + entity.span.end:
+                crossing = _entity_row(segment, entity, calibration.score(entity))
+        has_left = (segment.doc_id, cut) in piece_ends
+        decided.setdefault(segment.doc_id, []).append(DecidedSeam(cut, segment.end, has_left, crossing, segment.error))
+    return decided
 
 
 def _entity_row(segment: SegmentPrediction, entity: FusedEntity, score: float | None) -> EntityRow:
