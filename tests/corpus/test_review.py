@@ -68,6 +68,16 @@ def test_what_was_set_aside_is_never_picked(tmp_path):
     assert [candidate.text for candidate in pick_sentences(tmp_path / "t", 9).candidates] == ["懷王曰善。"]
 
 
+def test_pieces_of_a_sentence_that_share_an_entity_are_never_picked(tmp_path):
+    text = "懷王曰善蘇秦死於齊趙王歸燕"
+    rows = [
+        {"doc_id": "a", "start": start, "end": end, "gated": True, "passes": 0, "error": None}
+        for start, end in ((0, 5), (5, 9), (9, 13))
+    ]
+    write_unit(tmp_path / "t", "u.parquet", [document("a", text)], [found("a", 4, "蘇秦"), found("a", 9, "趙王")], rows)
+    assert [candidate.text for candidate in pick_sentences(tmp_path / "t", 9).candidates] == ["趙王歸燕"]
+
+
 def test_a_segment_that_the_models_disagree_on_is_doubted_more(tmp_path):
     text = "懷王曰善。蘇秦死於齊。"
     rows = [found("a", 0, "懷王", llm_type="NR"), found("a", 5, "蘇秦", llm_type=None)]
