@@ -40,7 +40,9 @@ class JobSeries:
         """Start jobs until the corpus is tagged, and verify it."""
         for _ in range(_MAX_JOBS):
             if self._run_job():
-                self.world.run(lambda: not self.world.tasks)  # orphans, if there are any
+                for orphan in list(self.world.living_processes()):  # Ray has ended them long before a job is through
+                    self.world.kill(orphan)
+                self.world.run(lambda: not self.world.tasks)
                 self.world.faults = []
                 if self.scenario.seed % _SEEDS_PER_VERIFY == 0:  # every job has verified its tables
                     self.outcome.violations += [f"verify: {problem}" for problem in verify_corpus(self.world)]

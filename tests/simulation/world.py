@@ -117,18 +117,18 @@ class World(Scheduler):
             effect(data[: self.rng.randrange(len(data))])
             self._die(process)
         if fault.kind.startswith(("kill", "orphans", "power")):
-            if fault.kind.endswith("after"):
-                effect(data)
+            result = effect(data) if fault.kind.endswith("after") else None
             if fault.kind.startswith("kill_actor"):
                 self.kill(process)
                 raise ProcessDied
             self._die(process, power=fault.kind.startswith("power"), leave_orphans=fault.kind.startswith("orphans"))
+            return result if fault.kind.endswith("after") else effect(data)  # an orphan goes on
         self.on_fault[fault.kind]()
         self.raise_if_dead(process)
         return effect(data)
 
     def _die(self, process: Process, *, power: bool = False, leave_orphans: bool = False) -> None:
-        """Kill the whole job of a process, or with a power cut every process."""
+        """Kill the whole job of a process, or with a power cut every process. Only an orphan survives this."""
         if power:
             for each in list(self.living_processes()):
                 self.kill(each)

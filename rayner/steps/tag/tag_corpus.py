@@ -113,7 +113,6 @@ def _tag_and_write_record(config: Config, run: Run, corpus: str, out: StoragePat
     def tag_and_verify() -> dict[str, Any]:
         fusion = read_tuned_fusion(run)
         _tag_missing_units(config, run, out, fusion, plan, finished, json_digest(all_inputs))
-        remove_folder(out / "attempts")
         return {
             "counts": asdict(verify_tagged_corpus(out, plan)),
             "records_sha256": digest_unit_records(out, list_recorded_units(out)),
@@ -131,6 +130,7 @@ def _tag_and_write_record(config: Config, run: Run, corpus: str, out: StoragePat
         tagged.run_step("evahan", all_inputs, lambda: _export_evahan(out))
     record = _make_run_record(config, run, facts)
     write_run_record(out, record)
+    remove_folder(out / "attempts")
     for folder in (*TABLE_NAMES, RECORD_FOLDER, "plan", "steps"):
         remove_temporary_files(out / folder)
     remove_temporary_files(out, recursive=False)
