@@ -20,7 +20,7 @@ from rayner.corpus.tables import (
     write_table,
 )
 from rayner.corpus.unit_records import read_unit_record, record_path, write_unit_record
-from rayner.errors import DataError
+from rayner.errors import ConfigError, DataError
 from rayner.fusion.calibration import Calibration
 from rayner.fusion.region_rule import RegionRule
 from rayner.steps.tag.audit import CorpusVerifier, verify_tagged_corpus
@@ -164,7 +164,10 @@ def test_every_flipped_bit_is_found_by_each_reader(tagged, table):
 def test_a_record_with_another_name_or_type_is_refused(tagged):
     out, _ = tagged
     path = record_path(out, "unit-000000")
-    for content in (b"", b"[]", b"{}", b'{"format_version": 9}', b'{"format_version": 1, "unit": "unit-000000"}'):
+    for content in (b"", b"[]", b'{"format_version": 1, "unit": "unit-000000"}', path.read_bytes().replace(b"0", b"1")):
         path.write_bytes(content)
         with pytest.raises(DataError, match=r"unit-000000\.json"):
             read_unit_record(out, "unit-000000")
+    path.write_bytes(b'{"format_version": 9}')
+    with pytest.raises(ConfigError, match=r"unit-000000\.json: expected format_version 1, found version 9"):
+        read_unit_record(out, "unit-000000")

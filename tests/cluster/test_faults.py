@@ -153,6 +153,6 @@ def test_a_second_job_on_the_folder_is_refused_while_the_first_works(run, config
 def test_a_folder_with_tables_of_unknown_origin_is_left_alone(run, config, corpus, tmp_path):
     (tmp_path / "out" / "segments").mkdir(parents=True)
     (tmp_path / "out" / "segments" / "unit-000000.parquet").write_bytes(b"")
-    with pytest.raises(ConfigError, match="without a plan"):
+    with pytest.raises(ConfigError, match="found files that rayner did not mark as its own"):
         tag_corpus(tagging(config, corpus, tmp_path / "out"), run)
     assert Run(tmp_path / "out").path("segments", "unit-000000.parquet").read_bytes() == b""

@@ -9,7 +9,7 @@ import pytest
 import ray.cloudpickle
 
 from rayner.cli import main
-from rayner.corpus.unit_records import read_unit_record
+from rayner.corpus.unit_records import read_unit_record, write_unit_record
 from rayner.errors import ConfigError, DataError, TooManySetAsideError
 from rayner.runs.run_folder import Run
 from rayner.steps.tag import actors
@@ -164,9 +164,7 @@ def test_another_corpus_does_not_replace_one_whose_plan_is_damaged(tagged, again
 
 def test_a_unit_made_from_other_inputs_is_refused(again):
     out, tag_again = again
-    path = out / "units" / "unit-000001.json"
-    record = read_unit_record(out, "unit-000001")
-    path.write_text(path.read_text().replace(record.inputs, "0" * 64))
+    write_unit_record(out, replace(read_unit_record(out, "unit-000001"), inputs="0" * 64))
     with pytest.raises(ConfigError, match="unit-000001 was made from other inputs"):
         tag_again()
 
