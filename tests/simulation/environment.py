@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -195,6 +195,7 @@ def simulated_environment() -> Iterator[None]:
             (progress, "_stderr_is_terminal", lambda: False),
             (actors, "ray", fake_ray),
             (actors, "start_logging", lambda: None),
+            (actors, "watch_for_stalls", lambda _: nullcontext()),  # a stalled actor is killed, as others are
             (pq.ParquetFile, "__init__", _open_unbuffered(pq.ParquetFile.__init__)),
             (pq.ParquetFile, "read", _read_in_this_thread(pq.ParquetFile.read)),
         ):

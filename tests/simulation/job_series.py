@@ -7,6 +7,7 @@ from tests.simulation.damage import damage_file, follow_message
 from tests.simulation.faults import ACTOR_KILLS, AT_REST, EVENTS, Fault
 from tests.simulation.jobs import OUT, Job, make_config, start_job, verify_corpus
 from tests.simulation.records import Outcome
+from tests.simulation.scheduler import Process
 
 _MAX_JOBS = 30
 _SEEDS_PER_VERIFY = 5
@@ -26,6 +27,7 @@ class JobSeries:
         self.at_rest = [fault for fault in faults if fault.kind in AT_REST]
         self.damaged: dict[str, bytes] = {}
         self.second_jobs: list[Job] = []
+        self._orphans: list[Process] = []
         self.may_have_blamed = False  # whether an innocent segment may be set aside
         self.world.on_fault = {
             "second_job": self._start_second_job,
@@ -57,6 +59,7 @@ class JobSeries:
         n_injected, n_batches, n_deaths = len(world.injected), len(world.batches), world.n_actor_deaths
         n_second_jobs = len(self.second_jobs)
         self._damage_files()
+        self._end_old_orphans()
         retries = self._draw_retry()
         config = make_config(n_actors=world.rng.randint(1, 3), max_set_aside=self.scenario.max_set_aside)
         job = start_job(world, f"job {len(outcome.jobs) + 1}", config, retries_set_aside=retries)
@@ -84,6 +87,13 @@ class JobSeries:
             return False
         was_disturbed = any(second.code not in (0, 2, 3) for second in self.second_jobs[n_second_jobs:])
         return not was_disturbed and not self.may_have_blamed
+
+    def _end_old_orphans(self) -> None:
+        """End the actors that have outlived their own job and the next one: Ray ends them within seconds."""
+        orphans = [process for process in self.world.living_processes() if process.is_actor]
+        for orphan in self._orphans:
+            self.world.kill(orphan)
+        self._orphans = [orphan for orphan in orphans if orphan.alive]
 
     def _draw_retry(self) -> bool:
         """Return whether the next job has `--retry-set-aside`."""

@@ -65,9 +65,9 @@ class ActorPool:
                 self.stop_actors()
 
     def stop_actors(self) -> None:
-        """Kill the actors, as Ray does when nobody needs them any more."""
+        """Kill the actors, as Ray does when nobody needs them any more; and long before, those of an earlier job."""
         for process in list(self.world.living_processes()):
-            if process.parent is self.driver and process.is_actor:
+            if process.is_actor and process.parent in (self.driver, None):
                 self.world.kill(process)
 
     def repeat_unit(self) -> None:

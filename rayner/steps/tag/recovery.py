@@ -171,9 +171,8 @@ def forget_set_aside_units(config: Config, run: Run) -> None:
     """Make the next call of `tag_corpus` tag the units again that hold segments which were set aside."""
     out = output_folder(config, run)
     with storage_and_actor_errors_as_job_error(out):
-        if not out.exists():
-            return
-        _forget_set_aside_units(out)
+        if list_recorded_units(out):  # otherwise there is no tagged corpus to lock
+            _forget_set_aside_units(out)
 
 
 def _forget_set_aside_units(out: StoragePath) -> None:
