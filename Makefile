@@ -84,6 +84,10 @@ fast: $(READY) ## run the quick tests, with fewer random examples: no training, 
 fuzz: $(READY) ## give a million broken inputs to all code that reads or parses
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz
 
+SECONDS_SIMULATED ?= 600
+simulate: $(READY) ## simulate tagging jobs with faults at any file operation, for ten minutes; SECONDS_SIMULATED=7200 for longer
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.simulation --seconds $(SECONDS_SIMULATED)
+
 docs: $(READY) ## build the documentation as a site in build/docs; warnings are errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
@@ -164,4 +168,4 @@ clean-clone: ## run make demo, make check and the extras in a fresh clone: a qua
 clean: ## remove the environments and caches; keep the runs
 	rm -rf $(VENV) $(VLLM) $(PEERS) $(TOOLS) $(LOCK_TOOLS) $(MUTANTS) mutants .mypy_cache .ruff_cache .pytest_cache build dist *.egg-info
 
-.PHONY: help install demo bench docs drill peers gemma test vllm test-vllm fast fuzz mutate check format coverage lock dist release-check audit licences clean-clone clean
+.PHONY: help install demo bench docs drill peers gemma test vllm test-vllm fast fuzz simulate mutate check format coverage lock dist release-check audit licences clean-clone clean

@@ -74,7 +74,9 @@ class JobSeries:
             self.may_have_blamed = True
         elif retries and job.code in (0, 3):
             self.may_have_blamed = False
-        outcome.violations += check_job(job, kinds, () if retries else self.damaged, world)
+        if retries:  # it forgets units without reading them, so it need not name their files
+            self.damaged = {name: content for name, content in self.damaged.items() if not name.endswith(".parquet")}
+        outcome.violations += check_job(job, kinds, self.damaged, world)
         for second in self.second_jobs[n_second_jobs:]:
             outcome.violations += check_job(second, kinds, (), world, is_second=True)
         if world.n_actor_deaths == n_deaths:
