@@ -31,6 +31,7 @@ NOT_RUN = {
     ("chmod", "600"): "changes the token in the home folder",
     ("export", "RAY_AUTH_MODE=token"): "run: tests/cluster/test_submission.py",
     ("ssh",): "needs a server",
+    ("-m", "tests.simulation"): "takes minutes; run: tests/simulation; its arguments are checked here",
     ("rayner", "doctor"): "starts Ray; run: tests/cluster/test_doctor.py; its arguments are checked here",
 }
 # Jobs whose --dry-run cannot pass here: tests check their settings only.
@@ -152,6 +153,15 @@ def inline_commands(tool):
     """Commands between backticks in running text."""
     found = [(name, code.split()) for name in NAMES if name not in HISTORY for code in inline_code(name)]
     return [(name, words[1:]) for name, words in found if words[0] == tool and len(words) > 1]
+
+
+def test_the_arguments_of_the_simulation_are_valid():
+    from tests.simulation.__main__ import build_parser
+
+    given = [
+        build_parser().parse_args(words[2:]) for _, words in ALL_COMMANDS if words[:2] == ["-m", "tests.simulation"]
+    ]
+    assert {args.seed for args in given} == {None, 17}
 
 
 def test_every_make_target_is_there_with_its_variables(tmp_path):

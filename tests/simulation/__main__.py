@@ -3,7 +3,7 @@
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from time import perf_counter
@@ -86,8 +86,8 @@ def random_scenarios(first_seed: int, n_seeds: int | None) -> Iterator[Scenario]
     return (draw_scenario(seed) for seed in seeds)
 
 
-def main() -> int:
-    """Run the simulation; return 1 if a scenario shows a violation."""
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--seed", type=int, help="run this seed alone and print each of its operations")
     parser.add_argument("--corpus", choices=CORPORA, help="with --seed: another corpus than the seed's")
@@ -96,7 +96,12 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=1, help="the first seed")
     parser.add_argument("--count", type=int, help="the number of seeds; without it, until the time is over")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="the time")
-    given = parser.parse_args()
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the simulation; return 1 if a scenario shows a violation."""
+    given = build_parser().parse_args(arguments)
     with simulated_jobs():
         if given.seed is not None:
             scenario = draw_scenario(given.seed)

@@ -1,13 +1,13 @@
 """Tagging survives every fault: a minute of random ones, each that was once too much, and proof that a flaw is seen."""
 
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from unittest.mock import patch
 
 import pytest
 
 from rayner.runs import storage
 from rayner.steps.tag import attempts, recovery, tag_corpus
-from tests.simulation.__main__ import describe_outcome, random_scenarios, run_and_print
+from tests.simulation.__main__ import describe_outcome, main, random_scenarios, run_and_print
 from tests.simulation.faults import KINDS, Fault
 from tests.simulation.file_system import File
 from tests.simulation.jobs import OUT, simulated_jobs, verify_corpus
@@ -21,8 +21,8 @@ SLICE_SECONDS, FIRST_SEED = 60, 1_000_000
 
 
 @pytest.fixture(autouse=True)
-def _simulated_jobs():
-    with simulated_jobs():
+def _simulated_jobs(request):
+    with nullcontext() if "command_line_replays" in request.node.name else simulated_jobs():
         yield
 
 
@@ -123,6 +123,13 @@ def test_a_seed_that_once_left_a_trace_leaves_none(seed):
 @pytest.mark.parametrize("fault", [Fault(kind, 17, lasts) for kind in KINDS for lasts in (False, True)], ids=str)
 def test_a_fault_can_be_given_on_the_command_line(fault):
     assert parse_fault(format_fault(fault)) == fault
+
+
+def test_the_command_line_replays_a_fault_and_prints_its_operations(capsys):
+    assert main(["--seed", "5", "--corpus", "clean", "--fault", "kill_before@400"]) == 0
+    printed = capsys.readouterr().out
+    assert "seed 5: corpus clean, --fault kill_before@400\n  operation 400: kill_before" in printed
+    assert "   400 job 1 " in printed
 
 
 def files_that_verify_reads():
