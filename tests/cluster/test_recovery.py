@@ -101,6 +101,7 @@ DAMAGES = {
 }
 
 
+@pytest.mark.drill
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("name", ["entities/unit-000002.parquet", "segments/unit-000002.parquet",
                                   "documents/unit-000002.parquet", "units/unit-000002.json"])  # fmt: skip
@@ -115,6 +116,7 @@ def test_a_damaged_file_is_named_and_made_again(tagged, again, caplog, damage, n
     assert main(["verify", str(out)]) == 0
 
 
+@pytest.mark.drill
 @pytest.mark.parametrize("damage", ["flip", "empty", "missing"])
 @pytest.mark.parametrize("name", ["plan/part-000000.parquet", "steps/plan.json", "steps/tag_corpus.json",
                                   "steps/evahan.json", "run.json", "lock.json"])  # fmt: skip
@@ -126,6 +128,23 @@ def test_a_damaged_control_file_is_made_again(tagged, again, damage, name):
         DAMAGES[damage](out / name)
     tag_again()
     assert files_of(out) == files_of(tagged[1])
+    assert main(["verify", str(out)]) == 0
+
+
+def test_a_flipped_bit_in_each_table_is_named_and_only_its_unit_is_made_again(tagged, again, caplog):
+    out, tag_again = again
+    names = ["entities/unit-000000.parquet", "segments/unit-000001.parquet", "documents/unit-000002.parquet",
+             "units/unit-000003.json"]  # fmt: skip
+    for name in names:
+        flip(out / name)
+    untouched = {
+        path: path.stat().st_mtime_ns for path in out.glob("*/unit-000002.parquet") if "documents" not in str(path)
+    }
+    with caplog.at_level("INFO", logger="rayner"):
+        tag_again()
+    assert files_of(out) == files_of(tagged[1])
+    assert all(f"{out / name}: expected" in caplog.text for name in names)
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in untouched.items())
     assert main(["verify", str(out)]) == 0
 
 
@@ -193,13 +212,11 @@ def test_verify_knows_the_run(tagged, again, run, capsys, tmp_path):
     assert "expected the run whose fusion has the digest" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("predictor", "stage", "reason"), [
-    (FailingSlm, "slm", "slm: ValueError: no such text, please"),
-    (FailingLlm, "llm", "llm: ValueError: no such request, please"),
+@pytest.mark.parametrize(("predictor", "reason"), [
+    pytest.param(FailingSlm, "slm: ValueError: no such text, please", marks=pytest.mark.drill),
+    (FailingLlm, "llm: ValueError: no such request, please"),
 ])  # fmt: skip
-def test_what_was_set_aside_is_tried_again_and_leaves_no_trace(
-    tagged, run, tmp_path, monkeypatch, predictor, stage, reason
-):
+def test_what_was_set_aside_is_tried_again_and_leaves_no_trace(tagged, run, tmp_path, monkeypatch, predictor, reason):
     settings, undisturbed = tagged
     settings = replace(settings, out=str(tmp_path / "out"))
     with monkeypatch.context() as patch:
