@@ -107,7 +107,12 @@ def test_the_same_process_cannot_hold_it_twice(run):
 
 @pytest.mark.slow
 def test_of_many_that_begin_at_once_one_gets_it(run):
-    started = [start_holder(run, inside="time.sleep(3); os._exit(0)", stderr=subprocess.DEVNULL) for _ in range(6)]
+    started = [start_holder(run, inside="time.sleep(600)", stderr=subprocess.DEVNULL) for _ in range(6)]
+    deadline = time.monotonic() + 120
+    while sum(process.poll() is not None for process in started) < 5 and time.monotonic() < deadline:
+        time.sleep(0.05)  # the one that got it holds it until all others have ended, however slowly they start
+    for process in started:
+        process.kill()
     said = [process.communicate()[0] for process in started]
     assert said.count("held\n") == 1
     assert said.count("") == 5

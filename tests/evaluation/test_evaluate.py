@@ -154,7 +154,9 @@ def test_what_is_written_is_read_back(evaluation):
 
 @pytest.mark.parametrize("tree", [{}, {"format_version": 0}, {"systems": {}}])
 def test_another_version_is_refused(tree):
-    with pytest.raises(ConfigError, match=r"^run/evaluation.json: expected format_version 1, found .*: rerun the job"):
+    with pytest.raises(
+        ConfigError, match=r"^run/evaluation.json: expected format_version 1, found .* or rerun the job"
+    ):
         Evaluation.from_json(tree, "run/evaluation.json")
 
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.errors import ConfigError, NotFiniteError
+from rayner.errors import ConfigError, DamagedFileError, NotFiniteError
 from rayner.llm.index import (
     SentenceIndex,
     build_sentence_index,
@@ -244,12 +244,14 @@ def test_files_that_do_not_fit_each_other_are_a_config_error(kept):
 
 @pytest.mark.parametrize("name", ["vectors.faiss", "examples.jsonl"])
 @pytest.mark.parametrize("content", [None, b"", b"{", b"\xff\xfe nonsense"])
-def test_a_missing_or_broken_file_is_a_config_error(kept, name, content):
+def test_a_missing_or_broken_file_is_one_clear_error(kept, name, content):
     path = kept[1] / name
     path.unlink()
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(ConfigError, match=r"expected an index|vectors but") as caught:
+    with pytest.raises(
+        (ConfigError, DamagedFileError), match=r"expected an index|vectors but|file is damaged"
+    ) as caught:
         load_sentence_index(kept[1])
     assert "\n" not in str(caught.value)
 
