@@ -111,7 +111,8 @@ def _read_marker(folder: StoragePath) -> dict[str, Any] | None:
     try:
         content = read_checked_json(folder / MARKER_FILE)
         purpose, digests = content["purpose"], content["files"]
-        is_valid = content["format_version"] == _FORMAT_VERSION and isinstance(purpose, str)
+        is_valid = content.keys() == {"format_version", "rayner", "purpose", "files"}
+        is_valid &= content["format_version"] == _FORMAT_VERSION and isinstance(purpose, str)
         is_valid &= all(isinstance(value, str) and _is_inside(name) for name, value in digests.items())
     except (FileNotFoundError, NotADirectoryError, DamagedFileError, KeyError, TypeError, AttributeError):
         return None

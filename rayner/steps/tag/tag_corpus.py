@@ -89,6 +89,7 @@ def tag_corpus(config: Config, run: Run) -> dict[str, Any]:
         claim_tagged_folder(config, run)
     with storage_and_actor_errors_as_job_error(out), hold_lock(out):
         record = _tag_and_write_record(config, run, corpus, out)
+        manifest = Run(out).step_result("tag_corpus")
     for warning in record.warnings:
         log.warning("WARNING: %s", warning)
     counts = record.counts
@@ -99,7 +100,7 @@ def tag_corpus(config: Config, run: Run) -> dict[str, Any]:
             f"({share:.2%}; allowed: {config.tag.max_set_aside:.2%}); see the column `error` of segments, and try them "
             "again with --retry-set-aside"
         )
-    return Run(out).step_result("tag_corpus")
+    return manifest
 
 
 def _tag_and_write_record(config: Config, run: Run, corpus: str, out: StoragePath) -> RunRecord:
