@@ -36,7 +36,7 @@ def check_job(
     lost_its_file = job.code == 1 and "second_job" in kinds and ".tmp'" in job.message
     if job.code in reasons and not job.crash and not lost_its_file and not reasons[job.code] & set(kinds):
         violations.append(f"{name} ended with exit code {job.code} without cause: {job.message}")
-    is_locked_out = is_second and "no other job works on" in job.message
+    is_locked_out = (is_second or "second_job" in kinds) and "no other job works on" in job.message
     # A description of a model that cannot be read ends the job with the exit code 2; the message says why.
     is_unreadable = (
         bool({*ERRORS} & set(kinds))
