@@ -115,6 +115,7 @@ def test_no_process_joins_another_machine_with_an_open_token(token):
 
 
 @pytest.mark.slow
+@pytest.mark.drill
 def test_a_local_ray_warns_once_and_works(token):
     env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     code = [sys.executable, "-c", SESSION]

@@ -119,6 +119,7 @@ def test_one_segment_is_set_aside_and_all_others_are_tagged_as_ever(spoiled, run
     assert rows_of(tmp_path / "out", "entities") == clean
 
 
+@pytest.mark.drill
 def test_a_small_model_whose_training_diverges_is_not_saved(config, tmp_path, local_ray):
     changed = with_settings(config, "slm", lr=1e30, epochs=2)
     made = Run(tmp_path / "run")
@@ -129,6 +130,7 @@ def test_a_small_model_whose_training_diverges_is_not_saved(config, tmp_path, lo
     assert not made.has_step("train_slm")
 
 
+@pytest.mark.drill
 @pytest.mark.parametrize(("stage", "setting"), [("full", "full_lr"), ("lora", "lr")])
 def test_an_llm_whose_training_diverges_is_not_saved(run, config, tmp_path, stage, setting):
     made = copied(run, tmp_path, "steps/data.json", "steps/build_index.json", "data", "models/slm", "index")

@@ -22,14 +22,14 @@ from rayner.evaluation.metrics import count_entities, micro_score
 from rayner.fusion.budget import Budget, fit_budget
 from rayner.fusion.conflict_regions import ENTROPY_REDUCTIONS, LLM_CONFIDENCES, LLM_REDUCTIONS
 from rayner.fusion.gate import first_closed_slot
-from rayner.runs.json_files import read_json, write_json
+from rayner.runs.json_files import read_checked_json, read_json, write_checked_json
 from rayner.runs.run_folder import Run, file_sha256, folder_sha256
 from rayner.steps.fusion_rules import read_tuned_fusion, write_tuned_fusion
 from rayner.steps.loading import load_llm
 from rayner.steps.pipeline import run_pipeline
 from rayner.steps.tag.tag_corpus import tag_corpus
 from rayner.steps.training.train_llm import check_and_measure_adapter
-from rayner.text.segmentation import split_sentences
+from rayner.text.segmentation import split_segments, split_sentences
 from tests.cluster.small import copied, labelled_sentences, readable_texts, rows_of, stamps, with_settings
 
 pytestmark = pytest.mark.slow
@@ -172,9 +172,11 @@ def test_the_file_that_is_no_text_is_counted_and_named_as_ignored(run):
 def test_the_segments_of_each_document_are_its_sentences(segments, documents):
     for doc_id, row in documents.items():
         own = [(s["start"], s["end"]) for s in segments if s["doc_id"] == doc_id]
-        assert own == split_sentences(row["text"])
+        assert own == [(s.start, s.end) for s in split_segments(row["text"], 400)]
+        assert {end for _, end in own} >= {end for _, end in split_sentences(row["text"])}
     assert {s["doc_id"] for s in segments} <= set(documents)
-    assert max(s["end"] - s["start"] for s in segments) > 700
+    assert max(s["end"] - s["start"] for s in segments) <= 400
+    assert max(end - start for row in documents.values() for start, end in split_sentences(row["text"])) > 700
 
 
 def test_units_are_many_and_a_document_goes_on_over_several(segments):
@@ -389,9 +391,9 @@ def test_settings_that_change_no_result_are_not_held_against_a_run(run, config):
 
 def test_too_much_set_aside_ends_with_a_budget_error_after_the_report(run, config, tmp_path):
     mine = copied(run, tmp_path, "data", "steps", "models", "index", "scores", "fusion.json", "tagged")
-    manifest = read_json(mine.path("tagged", "steps", "tag_corpus.json"))
+    manifest = read_checked_json(mine.path("tagged", "steps", "tag_corpus.json"))
     manifest["result"]["counts"]["set_aside"] = 3
-    write_json(mine.path("tagged", "steps", "tag_corpus.json"), manifest)
+    write_checked_json(mine.path("tagged", "steps", "tag_corpus.json"), manifest)
     with pytest.raises(TooManySetAsideError, match=f"3 of {manifest['result']['counts']['segments']} segments"):
         run_pipeline(config, mine)
     assert mine.path("report.html").exists()

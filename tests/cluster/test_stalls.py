@@ -124,11 +124,12 @@ class Worker:
 
 def wait_for_death(worker, call):
     with pytest.raises(ray.exceptions.RayActorError):
-        ray.get(call, timeout=120)
+        ray.get(call, timeout=400)
     del worker
 
 
 @pytest.mark.slow
+@pytest.mark.drill
 @pytest.mark.parametrize(
     ("work", "told"), [("unit-000007", "unit-000007: an actor"), ("", "while it waited for work: an actor")]
 )
@@ -146,6 +147,7 @@ def test_a_stopped_process_is_killed_whether_it_worked_or_waited(local_ray, capl
 
 
 @pytest.mark.slow
+@pytest.mark.drill
 def test_a_process_that_beats_or_waits_is_left_alone(local_ray):
     with watch_for_stalls(0.2) as watch:
         worker = ray.remote(Worker).options(num_cpus=0, max_restarts=0).remote(watch)

@@ -36,7 +36,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def write_step(folder, name, value):
-    write_json(folder / "run" / "steps" / f"{name}.json", StepManifest({}, {"digest": value}).to_json())
+    write_json(folder / "run" / "steps" / f"{name}.json", StepManifest({}, {"digest": str(value)}).to_json())
 
 
 def inputs(*overrides):
