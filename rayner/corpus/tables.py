@@ -10,7 +10,7 @@ the document's unchanged text; `start` is included, `end` is not.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, TypedDict
@@ -139,11 +139,8 @@ def read_table(path: StoragePath, schema: pa.Schema, sha256: str | None = None) 
         raise DataError(f"{path}: expected a Parquet file, found: {error.strerror or error}") from None
     except OSError as error:
         raise JobError(f"{path}: cannot be read: {error.strerror or error}; try again") from None
-    if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
-        raise DataError(
-            f"{path}: expected the file that was written, found another content: it was damaged or changed. Run the "
-            "tagging job again to restore it"
-        )
+    if sha256 is not None:
+        _require_digest(path, content, sha256)
     try:
         # pq.read_table would add a column for each folder in the path that is named like `a=b`.
         with pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True) as file:
@@ -210,6 +207,27 @@ def read_unit_table(tagged: StoragePath, table: str, unit: str, schema: pa.Schem
     return read_table(tagged / table / f"{unit}.parquet", schema, sha256)
 
 
+def _check_digests(tagged: StoragePath, unit: str, tables: Iterable[str]) -> None:
+    """Check the files of a unit in tables that are not read, so that no part of a damaged corpus is passed on.
+
+    Raises DataError, which names the file, if it has another digest than the recorded one.
+    """
+    if not (tagged / RECORD_FOLDER).is_dir():
+        return
+    files = read_unit_record(tagged, unit).files
+    for table in tables:
+        path = tagged / table / f"{unit}.parquet"
+        _require_digest(path, path.read_bytes(), files.get(table, ""))
+
+
+def _require_digest(path: StoragePath, content: bytes, sha256: str) -> None:
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise DataError(
+            f"{path}: expected the file that was written, found another content: it was damaged or changed. Run the "
+            "tagging job again to restore it"
+        )
+
+
 def _check_and_list_units(tagged: StoragePath) -> list[str]:
     """Return the names of the units, in corpus order.
 
@@ -244,6 +262,7 @@ def _join_rows_to_documents(
     """
     current: tuple[dict[str, Any], list[Any]] | None = None  # its rows may continue in the next file
     for unit in units:
+        _check_digests(tagged, unit, set(TABLE_NAMES) - {table, "documents"})
         rows = _group_by_document(read_unit_table(tagged, table, unit, schema))
         if current is not None:
             current[1].extend(rows.pop(current[0]["doc_id"], []))
