@@ -168,6 +168,7 @@ def test_lora_with_dropout_survives_the_loss_of_a_worker_in_the_middle_of_an_epo
     assert_the_same_llm(llm_run, run)
 
 
+@pytest.mark.drill
 def test_the_command_of_an_llm_job_that_was_killed_goes_on_when_given_again(run, often, llm_run, tmp_path, started):
     job = started("train_llm.py", often, llm_run, tmp_path, pace=0.5)
     before = job.wait_for_checkpoint("llm-full", lambda metrics: metrics["epoch"] == 1 and metrics["step"] >= 4)
