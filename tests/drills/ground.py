@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -105,6 +106,11 @@ class Watched:
             return {}
 
 
+def _take_interrupts() -> None:
+    """Let Ctrl-C reach the job also where a shell started the drills in the background and so ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @dataclass
 class Ground:
     """What all drills share."""
@@ -131,6 +137,7 @@ class Ground:
                 cwd=ROOT,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
+                preexec_fn=_take_interrupts,
                 env={**os.environ, "RAY_ADDRESS": self.nodes.cluster.address, "PYTHONPATH": str(ROOT), **environment},
             )
             watched = Watched(process, None if "://" in out else Path(out), log)

@@ -132,7 +132,7 @@ def _tag_and_write_record(config: Config, run: Run, corpus: str, out: StoragePat
     record = _make_run_record(config, run, facts)
     write_run_record(out, record)
     remove_folder(out / "attempts")
-    for folder in (*TABLE_NAMES, RECORD_FOLDER, "plan", "steps"):
+    for folder in (*TABLE_NAMES, RECORD_FOLDER, "plan", "steps", *(["evahan"] if config.tag.evahan else [])):
         remove_temporary_files(out / folder)
     remove_temporary_files(out, recursive=False)
     return record
