@@ -35,7 +35,7 @@ from rayner.runs.lock import hold_lock
 from rayner.runs.output_folder import MARKER_FILE, list_changed_files
 from rayner.runs.progress import Progress, log
 from rayner.runs.run_folder import Run, file_sha256
-from rayner.runs.storage import StoragePath, list_file_names, remove_folder, remove_temporary_files
+from rayner.runs.storage import StoragePath, list_file_names, remove_file, remove_folder, remove_temporary_files
 from rayner.steps.fusion_rules import load_chosen_rule, read_tuned_fusion
 from rayner.steps.output_folders import claim_tagged_folder, output_folder
 from rayner.steps.tag.actors import PredictionJob, predict_units
@@ -207,8 +207,9 @@ def _require_no_other_corpus(corpus: str, config: Config, out: StoragePath, run_
     """
     units = list_recorded_units(out)
     if not units:
-        if list_file_names(out / "segments", "", ".parquet"):
-            raise ConfigError(f"{out}: holds a tagged corpus without a plan; choose another out=")
+        for table in ("entities", "segments"):
+            for name in list_file_names(out / table, "unit-", ".parquet"):
+                remove_file(out / table / name)  # of a unit that was never finished: the folder is marked as ours
         return
     survey = survey_corpus(corpus, config.score.unit_chars, config.tag.max_segment_chars)
     inputs = json_digest({"corpus": survey.digest, **run_inputs})
