@@ -91,7 +91,7 @@ simulate: $(READY) ## simulate tagging jobs with faults at any file operation, f
 docs: $(READY) ## build the documentation as a site in build/docs; warnings are errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
-drill: $(READY) ## disturb, resume and compare fifty tagging jobs and some trainings: half an hour on two free cores
+drill: $(READY) ## disturb, resume and compare fifty tagging jobs and some trainings: about an hour on two free cores
 	$(BIN)/python -m tests.drills
 	$(BIN)/python -m pytest --quiet -m drill $(addprefix tests/cluster/test_,training_faults.py submission.py extending.py object_store.py machines.py recovery.py stalls.py not_finite.py auth_token.py)
 
