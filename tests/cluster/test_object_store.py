@@ -46,6 +46,7 @@ def job(config, tmp_path_factory):
         yield start
 
 
+@pytest.mark.drill
 def test_what_a_job_makes_in_an_object_store_is_what_it_makes_in_a_folder(job, run):
     done = job()
     assert done.returncode == 0, done.stdout + done.stderr
