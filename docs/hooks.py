@@ -27,6 +27,7 @@ WHOLE_ROOMS = ("text", "fusion", "evaluation")
 MODULES = (
     "rayner.corpus.labelled_files",
     "rayner.corpus.text_files",
+    "rayner.corpus.parquet_files",
     "rayner.corpus.tables",
     "rayner.corpus.exports",
     "rayner.corpus.labelled_sentences",

@@ -8,7 +8,8 @@ import pyarrow as pa
 
 import rayner
 from rayner.corpus.labelled_files import read_labelled_file
-from rayner.corpus.tables import DOCUMENT_SCHEMA, ENTITY_SCHEMA, SEGMENT_SCHEMA, TABLE_NAMES, write_table
+from rayner.corpus.parquet_files import write_table
+from rayner.corpus.tables import DOCUMENT_SCHEMA, ENTITY_SCHEMA, SEGMENT_SCHEMA, TABLE_NAMES
 
 TEXT = "楚懷王入秦。"
 TAGS = ("B-NR", "M-NR", "E-NR", "O", "S-NS", "O")

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from rayner.corpus.tables import read_table
+from rayner.corpus.parquet_files import read_table
 from rayner.text.predictions import LlmAnswer, LlmEntity, SegmentPrediction, SlmPrediction
 from rayner.text.spans import Span
 

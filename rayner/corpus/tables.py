@@ -9,19 +9,18 @@ first of these files, and its entities and segments may continue in the next fil
 the document's unchanged text; `start` is included, `end` is not.
 """
 
-import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, TypedDict
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from rayner.corpus.unit_records import RECORD_FOLDER, read_unit_record
-from rayner.errors import DataError, JobError
+from rayner.corpus.parquet_files import read_bytes_with_digest, read_table
+from rayner.corpus.unit_records import RECORD_FOLDER, UnitRecord, read_unit_record
+from rayner.errors import DataError
 from rayner.runs.progress import log
-from rayner.runs.storage import StoragePath, atomic_writer, list_file_names
+from rayner.runs.storage import StoragePath, list_file_names
 from rayner.text.messages import shorten_repr
 
 TABLE_NAMES = ("documents", "entities", "segments")
@@ -106,71 +105,6 @@ class TaggedDocument:
     entities: list[EntityRow]
 
 
-def write_table(table: pa.Table, path: StoragePath) -> str:
-    """Write a Parquet file atomically and return the SHA-256 of its bytes. Create its folder if necessary.
-
-    Raises OSError, or pyarrow.ArrowException if the table has a null where its schema forbids nulls.
-    """
-    buffer = pa.BufferOutputStream()
-    pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
-    content = buffer.getvalue()
-    with atomic_writer(path) as stream:
-        stream.write(content)
-    return hashlib.sha256(content).hexdigest()
-
-
-def read_table(path: StoragePath, schema: pa.Schema, sha256: str | None = None) -> pa.Table:
-    """Read the columns of `schema` from a Parquet file.
-
-    Args:
-        path: The file.
-        schema: The columns to read.
-        sha256: The SHA-256 that the file must have; None if it is not known.
-
-    Raises:
-        DataError: The message names the file. It is missing or has another digest, or a column is missing or has
-            another type.
-        JobError: The file cannot be read now, which says nothing about its content.
-
-    """
-    try:
-        content = path.read_bytes()
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-        raise DataError(f"{path}: expected a Parquet file, found: {error.strerror or error}") from None
-    except OSError as error:
-        raise JobError(f"{path}: cannot be read: {error.strerror or error}; try again") from None
-    if sha256 is not None:
-        _require_digest(path, content, sha256)
-    try:
-        # pq.read_table would add a column for each folder in the path that is named like `a=b`.
-        with pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True) as file:
-            missing = [name for name in schema.names if name not in file.schema_arrow.names]
-            table = file.read(columns=[name for name in schema.names if name not in missing])
-        table.validate(full=True)  # finds text that is not UTF-8, in a damaged file
-    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
-        raise DataError(f"{path}: expected a Parquet file, found: {str(error).partition(chr(10))[0]}") from None
-    if missing:
-        raise DataError(f"{path}: expected a column {missing[0]}, found none")
-    for name in schema.names:
-        expected, found = schema.field(name).type, table.schema.field(name).type
-        if found != expected:
-            raise DataError(f"{path}: expected column {name} to be {expected}, found {found}")
-    return table.select(schema.names)
-
-
-def list_readable_tables(folder: StoragePath, schema: pa.Schema) -> set[str]:
-    """Return the names of the Parquet files in a folder that can be read. The log names the others."""
-    names = set()
-    for name in list_file_names(folder, "", ".parquet"):
-        try:
-            read_table(folder / name, schema)
-        except DataError as error:
-            log.warning("%s: it is written again", error)
-        else:
-            names.add(name)
-    return names
-
-
 def iter_documents(tagged: StoragePath) -> Iterator[TaggedDocument]:
     """Read the documents of a tagged corpus in order. Only one file and one document are in memory at a time.
 
@@ -196,36 +130,29 @@ def iter_segment_rows_by_document(tagged: StoragePath) -> Iterator[tuple[str, li
     return ((row["doc_id"], segments) for row, segments in documents)
 
 
-def read_unit_table(tagged: StoragePath, table: str, unit: str, schema: pa.Schema) -> pa.Table:
-    """Read the file of a unit in a table, and check its digest.
+def read_unit_tables(
+    tagged: StoragePath, unit: str, schemas: Mapping[str, pa.Schema], record: UnitRecord | None
+) -> dict[str, pa.Table]:
+    """Read the files of a unit in some tables. Check all its files, so that no part of a damaged corpus is passed on.
 
-    Raises DataError as `read_table` does, and if the record of the unit is missing or damaged. A corpus without any
-    records was not written by this version: its files are read unchecked.
+    Args:
+        tagged: The folder of the tagged corpus.
+        unit: The name of the unit.
+        schemas: The columns to read, by table.
+        record: The record of the unit, with the digests. If None, nothing is checked.
+
+    Raises DataError and JobError as `read_table` does.
+
     """
-    has_records = (tagged / RECORD_FOLDER).is_dir()
-    sha256 = read_unit_record(tagged, unit).files.get(table, "") if has_records else None
-    return read_table(tagged / table / f"{unit}.parquet", schema, sha256)
-
-
-def _check_digests(tagged: StoragePath, unit: str, tables: Iterable[str]) -> None:
-    """Check the files of a unit in tables that are not read, so that no part of a damaged corpus is passed on.
-
-    Raises DataError, which names the file, if it has another digest than the recorded one.
-    """
-    if not (tagged / RECORD_FOLDER).is_dir():
-        return
-    files = read_unit_record(tagged, unit).files
-    for table in tables:
+    tables = {}
+    for table in TABLE_NAMES:
         path = tagged / table / f"{unit}.parquet"
-        _require_digest(path, path.read_bytes(), files.get(table, ""))
-
-
-def _require_digest(path: StoragePath, content: bytes, sha256: str) -> None:
-    if hashlib.sha256(content).hexdigest() != sha256:
-        raise DataError(
-            f"{path}: expected the file that was written, found another content: it was damaged or changed. Run the "
-            "tagging job again to restore it"
-        )
+        sha256 = None if record is None else record.files.get(table, "")
+        if table in schemas:
+            tables[table] = read_table(path, schemas[table], sha256)
+        elif sha256 is not None:
+            read_bytes_with_digest(path, sha256)
+    return tables
 
 
 def _check_and_list_units(tagged: StoragePath) -> list[str]:
@@ -261,12 +188,15 @@ def _join_rows_to_documents(
     previous file. Otherwise, DataError is raised.
     """
     current: tuple[dict[str, Any], list[Any]] | None = None  # its rows may continue in the next file
+    # A corpus without any records was not written by this version.
+    has_records = (tagged / RECORD_FOLDER).is_dir()
     for unit in units:
-        _check_digests(tagged, unit, set(TABLE_NAMES) - {table, "documents"})
-        rows = _group_by_document(read_unit_table(tagged, table, unit, schema))
+        record = read_unit_record(tagged, unit) if has_records else None
+        tables = read_unit_tables(tagged, unit, {table: schema, "documents": document_schema}, record)
+        rows = _group_by_document(tables[table])
         if current is not None:
             current[1].extend(rows.pop(current[0]["doc_id"], []))
-        for document in read_unit_table(tagged, "documents", unit, document_schema).to_pylist():
+        for document in tables["documents"].to_pylist():
             if current is not None:
                 yield current
             current = document, rows.pop(document["doc_id"], [])

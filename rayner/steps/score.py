@@ -16,6 +16,7 @@ from rayner.cluster.failures import storage_and_actor_errors_as_job_error
 from rayner.config.conditions import examples_are_retrieved
 from rayner.config.settings import Config, json_digest
 from rayner.config.step_settings import step_settings
+from rayner.corpus.parquet_files import list_readable_tables, read_table, write_table
 from rayner.corpus.prediction_tables import (
     PREDICTION_SCHEMA,
     predictions_from_table,
@@ -23,7 +24,6 @@ from rayner.corpus.prediction_tables import (
     read_predictions,
 )
 from rayner.corpus.silent_models import EntityCounts, SilentModel
-from rayner.corpus.tables import list_readable_tables, read_table, write_table
 from rayner.runs.progress import Progress, log
 from rayner.runs.run_folder import Run, replace_folder
 from rayner.runs.storage import StoragePath

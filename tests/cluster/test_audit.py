@@ -8,6 +8,7 @@ from dataclasses import replace
 import pyarrow as pa
 import pytest
 
+from rayner.corpus.parquet_files import read_table, write_table
 from rayner.corpus.reading import sha256_of_text
 from rayner.corpus.tables import (
     DOCUMENT_SCHEMA,
@@ -16,8 +17,6 @@ from rayner.corpus.tables import (
     TABLE_NAMES,
     iter_documents,
     iter_segment_rows_by_document,
-    read_table,
-    write_table,
 )
 from rayner.corpus.unit_records import read_unit_record, record_path, write_unit_record
 from rayner.errors import ConfigError, DataError

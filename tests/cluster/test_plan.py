@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rayner.corpus.parquet_files import read_table
 from rayner.corpus.reading import CorpusSurvey, map_in_threads, read_documents, sha256_of_text
-from rayner.corpus.tables import DOCUMENT_SCHEMA, read_table
+from rayner.corpus.tables import DOCUMENT_SCHEMA
 from rayner.errors import ConfigError, DataError
 from rayner.runs.run_folder import file_sha256
 from rayner.runs.storage import atomic_writer, storage_path

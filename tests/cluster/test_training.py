@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 import rayner.steps.training.train_llm as llm_job
 from rayner.config.model_settings import PseudoLabelsConfig
 from rayner.corpus.labelled_sentences import read_labelled_sentences
-from rayner.corpus.tables import write_table
+from rayner.corpus.parquet_files import write_table
 from rayner.llm.prompt_encoder import load_prompt_encoder
 from rayner.steps import data
 from rayner.steps.loading import load_retriever, load_tagger

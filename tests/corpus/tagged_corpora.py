@@ -4,7 +4,8 @@ import hashlib
 
 import pyarrow as pa
 
-from rayner.corpus.tables import DOCUMENT_SCHEMA, ENTITY_SCHEMA, SEGMENT_SCHEMA, TABLE_NAMES, write_table
+from rayner.corpus.parquet_files import write_table
+from rayner.corpus.tables import DOCUMENT_SCHEMA, ENTITY_SCHEMA, SEGMENT_SCHEMA, TABLE_NAMES
 
 SCHEMAS = dict(zip(TABLE_NAMES, (DOCUMENT_SCHEMA, ENTITY_SCHEMA, SEGMENT_SCHEMA), strict=True))
 

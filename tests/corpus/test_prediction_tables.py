@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rayner.corpus.parquet_files import write_table
 from rayner.corpus.prediction_tables import (
     PREDICTION_SCHEMA,
     predictions_from_table,
     predictions_to_table,
     read_predictions,
 )
-from rayner.corpus.tables import write_table
 from rayner.text.predictions import LlmAnswer, LlmEntity, SegmentPrediction, SlmPrediction
 from rayner.text.spans import Span
 

@@ -4,6 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from rayner.corpus.parquet_files import list_readable_tables, read_table, write_table
 from rayner.corpus.tables import (
     DOCUMENT_SCHEMA,
     ENTITY_SCHEMA,
@@ -12,9 +13,6 @@ from rayner.corpus.tables import (
     TaggedDocument,
     iter_documents,
     iter_segment_rows_by_document,
-    list_readable_tables,
-    read_table,
-    write_table,
 )
 from rayner.errors import DataError
 from tests.corpus.tagged_corpora import document, entity, write_unit

@@ -10,8 +10,8 @@ import pytest
 
 from rayner.corpus.labelled_files import read_labelled_file
 from rayner.corpus.labelled_sentences import split_labelled_text
+from rayner.corpus.parquet_files import write_table
 from rayner.corpus.prediction_tables import predictions_to_table
-from rayner.corpus.tables import write_table
 from rayner.runs.json_files import write_json
 from rayner.runs.output_folder import RUN_PURPOSE, TAGGED_PURPOSE, write_marker
 from rayner.runs.run_folder import Run

@@ -3,9 +3,9 @@
 import pytest
 
 from rayner.config.settings import Config
+from rayner.corpus.parquet_files import write_table
 from rayner.corpus.prediction_tables import predictions_to_table
 from rayner.corpus.silent_models import SilentModel
-from rayner.corpus.tables import write_table
 from rayner.evaluation.reliability import evaluate_calibration
 from rayner.fusion.budget import fit_budget
 from rayner.fusion.calibration import Calibration, calibration_features

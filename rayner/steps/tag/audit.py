@@ -8,13 +8,15 @@ from typing import Any
 
 from rayner.corpus.reading import sha256_of_text
 from rayner.corpus.run_record import CorpusCounts
-from rayner.corpus.tables import DOCUMENT_SCHEMA, ENTITY_SCHEMA, SEGMENT_SCHEMA, TABLE_NAMES, read_unit_table
+from rayner.corpus.tables import DOCUMENT_SCHEMA, ENTITY_SCHEMA, SEGMENT_SCHEMA, TABLE_NAMES, read_unit_tables
 from rayner.corpus.unit_records import RECORD_FOLDER, UnitCounts, read_unit_record
 from rayner.errors import DataError
 from rayner.runs.storage import StoragePath, list_file_names
 from rayner.steps.tag.plan import PlanSummary, iter_plan_parts
 from rayner.steps.tag.slices import DocumentSlice, Unit
 from rayner.text.finite_predictions import is_not_finite_reason
+
+_SCHEMAS = {"documents": DOCUMENT_SCHEMA, "entities": ENTITY_SCHEMA, "segments": SEGMENT_SCHEMA}
 
 
 class CorpusVerifier:
@@ -23,9 +25,8 @@ class CorpusVerifier:
     Only one unit is in memory at a time, and the text of the last document.
 
     Attributes:
-        counts: The counts of the units so far.
+        counts: The counts of the units so far, documents included.
         decided_by: The entities so far, by who decided.
-        n_documents: The documents so far.
 
     """
 
@@ -76,9 +77,9 @@ class CorpusVerifier:
         record = read_unit_record(self.out, unit.name)
         if record.files.get("documents") != unit.documents_sha256:
             yield f"{where}: expected in its record the digest of the planned documents, found another one"
-        documents = read_unit_table(self.out, "documents", unit.name, DOCUMENT_SCHEMA).to_pylist()
-        segments = read_unit_table(self.out, "segments", unit.name, SEGMENT_SCHEMA).to_pydict()
-        entities = read_unit_table(self.out, "entities", unit.name, ENTITY_SCHEMA).to_pylist()
+        tables = read_unit_tables(self.out, unit.name, _SCHEMAS, record)
+        documents, entities = tables["documents"].to_pylist(), tables["entities"].to_pylist()
+        segments = tables["segments"].to_pydict()
         yield from (f"{where}: {problem}" for problem in _compare_documents(documents, unit.slices))
         yield from (f"{where}: {problem}" for problem in _compare_segments(segments, unit.slices))
         yield from (f"{where}: {problem}" for problem in self._check_entities(entities, documents, unit.slices))

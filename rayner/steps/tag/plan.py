@@ -15,8 +15,9 @@ from typing import Any
 import pyarrow as pa
 
 from rayner.corpus.ignored_files import IgnoredGroup
+from rayner.corpus.parquet_files import read_table, write_table
 from rayner.corpus.reading import CorpusSurvey, Document, map_in_threads, read_document_or_problem, read_documents
-from rayner.corpus.tables import DOCUMENT_SCHEMA, read_table, write_table
+from rayner.corpus.tables import DOCUMENT_SCHEMA
 from rayner.corpus.text_files import TextFile
 from rayner.corpus.text_listing import get_relative_path, list_text_files
 from rayner.runs.storage import StoragePath, list_file_names, remove_file

@@ -7,16 +7,9 @@ from itertools import groupby
 
 import pyarrow as pa
 
+from rayner.corpus.parquet_files import read_table, write_table
 from rayner.corpus.reading import sha256_of_text
-from rayner.corpus.tables import (
-    DOCUMENT_SCHEMA,
-    ENTITY_SCHEMA,
-    SEGMENT_SCHEMA,
-    EntityRow,
-    SegmentRow,
-    read_table,
-    write_table,
-)
+from rayner.corpus.tables import DOCUMENT_SCHEMA, ENTITY_SCHEMA, SEGMENT_SCHEMA, EntityRow, SegmentRow
 from rayner.corpus.unit_records import ModelCounts, UnitCounts, UnitRecord, write_unit_record
 from rayner.fusion.calibration import Calibration
 from rayner.fusion.fused_entities import FusedEntity, slm_entities

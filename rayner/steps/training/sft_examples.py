@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import ray.data
 
 from rayner.config.settings import Config
-from rayner.corpus.tables import list_readable_tables, read_table, write_table
+from rayner.corpus.parquet_files import list_readable_tables, read_table, write_table
 from rayner.errors import JobError, RaynerError
 from rayner.llm.prompt_encoder import PromptEncoder, load_prompt_encoder
 from rayner.llm.retrieval import ExampleRetriever
