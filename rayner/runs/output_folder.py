@@ -6,7 +6,6 @@ its SHA-256. A listed file is replaced or removed only if its content is still t
 content, or with another purpose, is refused.
 """
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import Any, BinaryIO
 from rayner import __version__
 from rayner.errors import ConfigError, DamagedFileError, DataError
 from rayner.runs.json_files import read_checked_json, write_checked_json
+from rayner.runs.run_folder import file_sha256
 from rayner.runs.storage import StoragePath, atomic_writer, is_temporary_name, list_folder, remove_file
 
 MARKER_FILE = ".rayner-output"
@@ -100,7 +100,7 @@ def write_marker(folder: StoragePath, purpose: str, digests: dict[str, str]) -> 
 def has_digest(path: StoragePath, digest: str) -> bool:
     """Return whether a path is a file, not a link, with this SHA-256."""
     is_file = path.is_file() and not (isinstance(path, Path) and path.is_symlink())
-    return is_file and _digest(path) == digest
+    return is_file and file_sha256(path) == digest
 
 
 def _read_marker(folder: StoragePath) -> dict[str, Any] | None:
@@ -180,7 +180,7 @@ class OutputFolder:
 
         def check_existing_file(temporary: Path) -> None:
             nonlocal digest
-            digest = _digest(temporary)
+            digest = file_sha256(temporary)
             is_foreign = self._may_hold_other_files and name not in self._earlier and _exists(path)
             if is_foreign and not has_digest(path, digest):
                 raise ConfigError(
@@ -237,8 +237,3 @@ def open_output_folder(root: StoragePath, purpose: str, *, keep_existing: bool =
 
 def _exists(path: StoragePath) -> bool:
     return path.exists() or (isinstance(path, Path) and path.is_symlink())
-
-
-def _digest(path: StoragePath) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # any file that reads bytes

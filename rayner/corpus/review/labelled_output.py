@@ -4,12 +4,12 @@ The labelled file is replaced only if the second file says that this command wro
 that is recorded there. So a file that a person wrote or corrected is never overwritten.
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from rayner.config.settings import json_digest
+from rayner.corpus.reading import sha256_of_text
 from rayner.corpus.review.provenance import PROVENANCE_FILE
 from rayner.corpus.text_files import write_utf8
 from rayner.errors import ConfigError, DamagedFileError
@@ -54,7 +54,7 @@ def check_labelled_output(out: StoragePath, provenance_files: Iterable[StoragePa
 def write_labelled_output(out: StoragePath, text: str, provenance: Mapping[str, Any]) -> None:
     """Write a labelled file, and its provenance beside it. Raises ConfigError as `check_labelled_output` does."""
     earlier = check_labelled_output(out)
-    digest = hashlib.sha256(text.encode()).hexdigest()
+    digest = sha256_of_text(text)
     # The earlier digest is kept, because a kill between the two writes leaves the earlier labelled file.
     digests = [*(other for other in earlier if other != digest), digest][-2:]
     content = {**provenance, _WRITTEN_FILE: {"name": out.name, "sha256": digests}}

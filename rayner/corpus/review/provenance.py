@@ -4,7 +4,6 @@ Each folder for a reviewer contains such a file. Corrected sentences are compare
 changed.
 """
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -12,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Never
 
 import rayner
+from rayner.corpus.reading import sha256_of_text
 from rayner.corpus.review.candidates import ReviewCandidate
 from rayner.corpus.text_files import read_utf8
 from rayner.errors import DataError
@@ -58,7 +58,7 @@ def make_review_sentence(candidate: ReviewCandidate) -> ReviewSentence:
         candidate.doc_id,
         candidate.start,
         candidate.end,
-        _sha256(candidate.text),
+        sha256_of_text(candidate.text),
         candidate.text,
         candidate.spans,
     )
@@ -86,7 +86,7 @@ def read_provenance(paths: Iterable[StoragePath]) -> Provenance:
             file_sentences = [_read_sentence(row) for row in _require_list(content["sentences"])]
         except (KeyError, TypeError, ValueError, AttributeError):
             raise DataError(f"{path}: expected the {PROVENANCE_FILE} of a review, found another JSON file") from None
-        if any(sentence.sha256 != _sha256(sentence.text) for sentence in file_sentences):
+        if any(sentence.sha256 != sha256_of_text(sentence.text) for sentence in file_sentences):
             raise DataError(f"{path}: expected texts with the digests beside them, found a text that was changed")
         sentences.update({sentence.text: sentence for sentence in file_sentences})
     return Provenance(tuple(sorted(types)), sentences)
@@ -155,7 +155,3 @@ def _require_integer(value: Any) -> int:  # noqa: ANN401 - any JSON value
     if type(value) is not int:
         raise TypeError
     return value
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -4,12 +4,14 @@ A unit is finished if its record exists and its files have the recorded digests.
 damaged copy of documents is made again from the corpus. Every repair is named in the log.
 """
 
-import hashlib
 from collections.abc import Iterator
+from typing import Any
 
 from rayner.cluster.failures import storage_and_actor_errors_as_job_error
-from rayner.config.settings import Config
+from rayner.config.settings import Config, json_digest
+from rayner.corpus.exports import EXPORT_FORMATS
 from rayner.corpus.reading import Document, map_in_threads, read_document_or_problem
+from rayner.corpus.run_record import RUN_RECORD_FILE
 from rayner.corpus.text_files import TextFile
 from rayner.corpus.unit_records import (
     UnitCounts,
@@ -20,12 +22,13 @@ from rayner.corpus.unit_records import (
 )
 from rayner.errors import ConfigError, DamagedFileError, DataError
 from rayner.runs.lock import hold_lock
+from rayner.runs.output_folder import MARKER_FILE, list_changed_files
 from rayner.runs.progress import log
-from rayner.runs.run_folder import Run
-from rayner.runs.storage import StoragePath, remove_file
+from rayner.runs.run_folder import Run, file_sha256
+from rayner.runs.storage import StoragePath, list_file_names, remove_file
 from rayner.steps.output_folders import output_folder
 from rayner.steps.tag.attempts import keep_halvings
-from rayner.steps.tag.plan import PlanSummary, iter_plan_parts, write_documents
+from rayner.steps.tag.plan import PlanSummary, iter_plan_parts, survey_corpus, write_documents
 from rayner.steps.tag.slices import Unit
 from rayner.steps.tag.stages import Attempts
 
@@ -97,6 +100,51 @@ def forget_outdated_steps(tagged: Run, *, has_all_units: bool) -> None:
             tagged.forget_step(step)
 
 
+def check_exported_files(tagged: Run, folder: StoragePath) -> None:
+    """Make a finished export count as unfinished if files of it are missing; warn of files that were changed since."""
+    if not tagged.has_step("evahan"):
+        return
+    format_name = EXPORT_FORMATS["evahan"].name
+    try:
+        missing, changed = list_changed_files(folder, f"export {format_name}".rstrip())
+    except ConfigError as error:
+        log.warning("tag: %s", error)
+        return
+    for name in changed:
+        log.warning(
+            "tag: %s: expected the file that was exported, found one that was changed since: it is left as it is. Move "
+            "it away and run this again to have it exported again", folder / name,
+        )  # fmt: skip
+    if (missing or not (folder / MARKER_FILE).exists()) and not changed:
+        log.warning("tag: %s: expected the files that were exported, found some missing: exported again", folder)
+        tagged.forget_step("evahan")
+
+
+def require_no_other_corpus(corpus: str, config: Config, out: StoragePath, run_inputs: dict[str, Any]) -> None:
+    """Raise ConfigError if the folder, which has no usable plan, holds tables of anything else than this corpus.
+
+    Otherwise planning would replace the copied documents of another corpus.
+    """
+    units = list_recorded_units(out)
+    if not units:
+        for table in ("entities", "segments"):
+            for name in list_file_names(out / table, "unit-", ".parquet"):
+                remove_file(out / table / name)  # of a unit that was never finished: the folder is marked as ours
+        return
+    survey = survey_corpus(corpus, config.score.unit_chars, config.tag.max_segment_chars)
+    inputs = json_digest({"corpus": survey.digest, **run_inputs})
+    for name in units:
+        try:
+            record = read_unit_record(out, name)
+        except DataError:
+            continue  # damaged
+        if record.inputs != inputs:
+            raise ConfigError(
+                f"{out}: its plan is damaged, and the tagged units were made from another corpus or other settings: "
+                "take another out=, or start over beside it with --fresh"
+            )
+
+
 def _iter_repaired_units(out: StoragePath, plan: PlanSummary) -> Iterator[Unit]:
     for part in iter_plan_parts(out, plan.parts):
         for unit, is_intact in map_in_threads(lambda unit: (unit, _has_intact_documents(unit, out)), part):
@@ -123,7 +171,7 @@ def _check_unit(unit: Unit, out: StoragePath) -> tuple[UnitRecord | None, str]:
 def _file_digest(path: StoragePath) -> str:
     """Return the digest of a file, or "" if there is no file. Raises OSError if it cannot be read now."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return file_sha256(path)
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         return ""
 
@@ -184,7 +232,7 @@ def _forget_set_aside_units(out: StoragePath) -> None:
         # From here on the corpus counts as unfinished, so an interruption leaves nothing that seems complete.
         for step in TAGGING_STEPS:
             Run(out).forget_step(step)
-        remove_file(out / "run.json")
+        remove_file(out / RUN_RECORD_FILE)
         for name in names:
             remove_file(record_path(out, name))
 

@@ -27,15 +27,13 @@ from rayner.corpus.unit_records import (
     UnitCounts,
     digest_unit_records,
     list_recorded_units,
-    read_unit_record,
 )
-from rayner.errors import ConfigError, DataError, TooManySetAsideError
+from rayner.errors import ConfigError, TooManySetAsideError
 from rayner.fusion.artifact import TunedFusion
 from rayner.runs.lock import hold_lock
-from rayner.runs.output_folder import MARKER_FILE, list_changed_files
 from rayner.runs.progress import Progress, log
 from rayner.runs.run_folder import Run, file_sha256
-from rayner.runs.storage import StoragePath, list_file_names, remove_file, remove_folder, remove_temporary_files
+from rayner.runs.storage import StoragePath, remove_folder, remove_temporary_files
 from rayner.steps.fusion_rules import load_chosen_rule, read_tuned_fusion
 from rayner.steps.output_folders import claim_tagged_folder, output_folder
 from rayner.steps.tag.actors import PredictionJob, predict_units
@@ -46,10 +44,15 @@ from rayner.steps.tag.plan import (
     PlanSummary,
     find_changed_files,
     iter_plan_parts,
-    survey_corpus,
     write_plan_and_documents,
 )
-from rayner.steps.tag.recovery import find_finished_units, forget_damaged_plan, forget_outdated_steps
+from rayner.steps.tag.recovery import (
+    check_exported_files,
+    find_finished_units,
+    forget_damaged_plan,
+    forget_outdated_steps,
+    require_no_other_corpus,
+)
 from rayner.steps.tag.stages import Attempts
 from rayner.steps.tag.units import fuse_and_write_unit, read_unit_by_name
 
@@ -127,7 +130,7 @@ def _tag_and_write_record(config: Config, run: Run, corpus: str, out: StoragePat
 
     facts = tagged.run_step("tag_corpus", all_inputs, tag_and_verify)
     if config.tag.evahan:
-        _check_exported_files(tagged, out / "evahan")
+        check_exported_files(tagged, out / "evahan")
         tagged.run_step("evahan", all_inputs, lambda: _export_evahan(out))
     record = _make_run_record(config, run, facts)
     write_run_record(out, record)
@@ -142,26 +145,6 @@ def _export_evahan(out: StoragePath) -> dict[str, Any]:
     return asdict(export_corpus(out, out / "evahan", EXPORT_FORMATS["evahan"]))
 
 
-def _check_exported_files(tagged: Run, folder: StoragePath) -> None:
-    """Make a finished export count as unfinished if files of it are missing; warn of files that were changed since."""
-    if not tagged.has_step("evahan"):
-        return
-    format_name = EXPORT_FORMATS["evahan"].name
-    try:
-        missing, changed = list_changed_files(folder, f"export {format_name}".rstrip())
-    except ConfigError as error:
-        log.warning("tag: %s", error)
-        return
-    for name in changed:
-        log.warning(
-            "tag: %s: expected the file that was exported, found one that was changed since: it is left as it is. Move "
-            "it away and run this again to have it exported again", folder / name,
-        )  # fmt: skip
-    if (missing or not (folder / MARKER_FILE).exists()) and not changed:
-        log.warning("tag: %s: expected the files that were exported, found some missing: exported again", folder)
-        tagged.forget_step("evahan")
-
-
 def _load_or_write_plan(config: Config, run: Run, corpus: str, tagged: Run, run_inputs: dict[str, Any]) -> PlanSummary:
     """Return the plan; write it first if it does not exist or is damaged.
 
@@ -173,7 +156,7 @@ def _load_or_write_plan(config: Config, run: Run, corpus: str, tagged: Run, run_
         # This import loads torch, which the rest of this process does not need.
         from rayner.steps.loading import load_known_characters
 
-        _require_no_other_corpus(corpus, config, out, run_inputs)
+        require_no_other_corpus(corpus, config, out, run_inputs)
         log.info("tag: reads %s", corpus)
         survey = write_plan_and_documents(corpus, config.score.unit_chars, out, config.tag.max_segment_chars)
         return PlanSummary(
@@ -198,31 +181,6 @@ def _load_or_write_plan(config: Config, run: Run, corpus: str, tagged: Run, run_
             "same script (traditional, simplified)?", 100 * plan.unknown_share,
         )  # fmt: skip
     return plan
-
-
-def _require_no_other_corpus(corpus: str, config: Config, out: StoragePath, run_inputs: dict[str, Any]) -> None:
-    """Raise ConfigError if the folder, which has no usable plan, holds tables of anything else than this corpus.
-
-    Otherwise planning would replace the copied documents of another corpus.
-    """
-    units = list_recorded_units(out)
-    if not units:
-        for table in ("entities", "segments"):
-            for name in list_file_names(out / table, "unit-", ".parquet"):
-                remove_file(out / table / name)  # of a unit that was never finished: the folder is marked as ours
-        return
-    survey = survey_corpus(corpus, config.score.unit_chars, config.tag.max_segment_chars)
-    inputs = json_digest({"corpus": survey.digest, **run_inputs})
-    for name in units:
-        try:
-            record = read_unit_record(out, name)
-        except DataError:
-            continue  # damaged
-        if record.inputs != inputs:
-            raise ConfigError(
-                f"{out}: its plan is damaged, and the tagged units were made from another corpus or other settings: "
-                "take another out=, or start over beside it with --fresh"
-            )
 
 
 def _require_same_corpus(corpus: str, out: StoragePath, plan: PlanSummary) -> None:
