@@ -77,7 +77,7 @@ def list_other_names(folder: StoragePath) -> list[str]:
     return [entry.name for entry in list_folder(folder) if not is_temporary_name(entry.name)]
 
 
-def list_changed_files(folder: StoragePath, purpose: str) -> tuple[list[str], list[str]]:
+def list_missing_and_changed_files(folder: StoragePath, purpose: str) -> tuple[list[str], list[str]]:
     """Return the names of the files in a marked folder that are missing, and of those that were changed since.
 
     Raises ConfigError as `check_output_folder` does.
@@ -86,7 +86,7 @@ def list_changed_files(folder: StoragePath, purpose: str) -> tuple[list[str], li
     for name, digest in check_output_folder(folder, purpose).items():
         if not _exists(folder / name):
             missing.append(name)
-        elif not has_digest(folder / name, digest):
+        elif not file_has_sha256(folder / name, digest):
             changed.append(name)
     return missing, changed
 
@@ -97,7 +97,7 @@ def write_marker(folder: StoragePath, purpose: str, digests: dict[str, str]) -> 
     write_checked_json(folder / MARKER_FILE, content)
 
 
-def has_digest(path: StoragePath, digest: str) -> bool:
+def file_has_sha256(path: StoragePath, digest: str) -> bool:
     """Return whether a path is a file, not a link, with this SHA-256."""
     is_file = path.is_file() and not (isinstance(path, Path) and path.is_symlink())
     return is_file and file_sha256(path) == digest
@@ -154,7 +154,7 @@ class OutputFolder:
         """Raise ConfigError, which names the file, if a file that rayner wrote earlier was changed since."""
         for name, digest in self._earlier.items():
             path = self.path(name)
-            if _exists(path) and not has_digest(path, digest):
+            if _exists(path) and not file_has_sha256(path, digest):
                 raise ConfigError(
                     f"{path}: expected the file that rayner wrote, found one that was changed since: "
                     "name another folder, or move this file away. Nothing was written"
@@ -182,7 +182,7 @@ class OutputFolder:
             nonlocal digest
             digest = file_sha256(temporary)
             is_foreign = self._may_hold_other_files and name not in self._earlier and _exists(path)
-            if is_foreign and not has_digest(path, digest):
+            if is_foreign and not file_has_sha256(path, digest):
                 raise ConfigError(
                     f"{path}: expected no file of this name, or one that rayner wrote, found another: "
                     "name another folder, or move this file away. It was not changed"
@@ -202,7 +202,7 @@ class OutputFolder:
     def remove_files_not_written_again(self) -> None:
         """Remove the files of an earlier call that this call did not write. A file that was changed since is kept."""
         for name, digest in self._earlier.items():
-            if name not in self.written and _exists(self.path(name)) and has_digest(self.path(name), digest):
+            if name not in self.written and _exists(self.path(name)) and file_has_sha256(self.path(name), digest):
                 remove_file(self.path(name))
         self._earlier = {}
 

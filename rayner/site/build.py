@@ -21,7 +21,7 @@ from rayner.rendering.texts_site import SITE_TEXTS
 from rayner.rendering.translation import GLOSS_TEXTS
 from rayner.rendering.type_styles import assign_type_colours
 from rayner.rendering.warnings import translate_silent_models
-from rayner.runs.output_folder import MARKER_FILE, check_output_folder, has_digest, write_marker
+from rayner.runs.output_folder import MARKER_FILE, check_output_folder, file_has_sha256, write_marker
 from rayner.runs.storage import StoragePath, list_file_names
 from rayner.site.corpus_pages import write_corpus_and_book_pages, write_disagreement_pages, write_entity_index
 from rayner.site.document_pages import write_pages_and_fill_store
@@ -124,7 +124,7 @@ def check_folder_is_replaceable(out: Path) -> None:
     for path in sorted(out.rglob("*")):
         name = path.relative_to(out).as_posix()
         is_folder = path.is_dir() and not path.is_symlink()
-        if name != MARKER_FILE and not is_folder and not has_digest(path, digests.get(name, "")):
+        if name != MARKER_FILE and not is_folder and not file_has_sha256(path, digests.get(name, "")):
             raise ConfigError(
                 f"--out: expected a site as rayner wrote it, found a file that was added or changed: {path}: "
                 "move it away, or name another folder. Nothing was written"

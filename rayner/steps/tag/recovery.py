@@ -22,7 +22,7 @@ from rayner.corpus.unit_records import (
 )
 from rayner.errors import ConfigError, DamagedFileError, DataError
 from rayner.runs.lock import hold_lock
-from rayner.runs.output_folder import MARKER_FILE, list_changed_files
+from rayner.runs.output_folder import MARKER_FILE, list_missing_and_changed_files
 from rayner.runs.progress import log
 from rayner.runs.run_folder import Run, file_sha256
 from rayner.runs.storage import StoragePath, list_file_names, remove_file
@@ -106,7 +106,7 @@ def check_exported_files(tagged: Run, folder: StoragePath) -> None:
         return
     format_name = EXPORT_FORMATS["evahan"].name
     try:
-        missing, changed = list_changed_files(folder, f"export {format_name}".rstrip())
+        missing, changed = list_missing_and_changed_files(folder, f"export {format_name}".rstrip())
     except ConfigError as error:
         log.warning("tag: %s", error)
         return
