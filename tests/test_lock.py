@@ -226,10 +226,12 @@ def test_where_only_unix_times_are_known_a_little_difference_is_none(monkeypatch
     assert machine_id() == machine_id() != ""
 
 
-def test_a_child_of_a_killed_job_does_not_hold_its_lock(run, start):
-    """A forked child has all open files of its parent."""
+@pytest.mark.parametrize("seconds", [0, 0.4])
+def test_a_child_of_a_killed_job_does_not_hold_its_lock(run, start, seconds):
+    """A forked child has all open files of its parent until it closes them, which may take a moment."""
+    late = f"close = os.close; os.close = lambda file: (time.sleep({seconds}), close(file))"
     child = "child = os.fork()\n    if not child: time.sleep(60)\n    print(child, flush=True)"
-    holder = start(inside=child)
+    holder = start(changes=late, inside=child)
     pid = int(holder.stdout.readline())
     holder.kill()
     holder.wait()

@@ -37,7 +37,7 @@ LOCK_FILE = "lock.json"
 RENEW_SECONDS = 5.0
 _DEAD_AFTER_PERIODS = 3  # a lock that nobody has renewed for so many periods is free
 _SETTLE_SECONDS = 1.0  # after this time, a write has replaced all writes of other machines that began before it
-_NAMING_SECONDS = 1.0  # how long a refused job waits for the owner to write its name
+_NAMING_SECONDS = 1.0  # how long a refused job waits for a living owner to be named
 _REMEDY = "delete it"
 
 
@@ -85,8 +85,8 @@ def hold_lock(folder: StoragePath, renew_seconds: float = RENEW_SECONDS) -> Iter
     """
     kernel_lock = KernelLock(folder) if isinstance(folder, Path) else None
     try:
-        if kernel_lock is not None and not kernel_lock.acquire():
-            raise _locked_error(folder, _find_owner_here(folder / LOCK_FILE))
+        if kernel_lock is not None:
+            _take_kernel_lock(kernel_lock)
         keeper = _LockKeeper(folder, kernel_lock, renew_seconds)
         keeper.take()
         try:
@@ -214,18 +214,23 @@ def _describe_this_process() -> LockOwner:
     return LockOwner(uuid.uuid4().hex, socket.gethostname(), machine_id(), pid, process_start(pid) or "")
 
 
-def _find_owner_here(path: StoragePath) -> LockOwner | None:
-    """Return the owner of a folder that the kernel says is locked; None if the file does not name it in time."""
+def _take_kernel_lock(lock: KernelLock) -> None:
+    """Take the kernel's lock on a folder. Raises ConfigError, which names the owner, if another process holds it.
+
+    While the lock file names no living owner, this waits for a moment: the owner may not have written its name yet, or
+    a child that a killed job has just forked may not have closed the folder yet.
+    """
     deadline = time.monotonic() + _NAMING_SECONDS
-    while True:
+    while not lock.acquire():
         try:
-            owner = _read_lock_file(path).owner
+            owner = _read_lock_file(lock.folder / LOCK_FILE).owner
         except DamagedFileError:
             owner = None
-        if owner is not None and owner.is_alive_here():
-            return owner
+        is_alive = owner.is_alive_here() if owner is not None else False
+        if is_alive:
+            raise _locked_error(lock.folder, owner)
         if time.monotonic() > deadline:
-            return owner if owner is not None and owner.is_alive_here() is None else None
+            raise _locked_error(lock.folder, owner if is_alive is None else None)
         time.sleep(0.05)
 
 
