@@ -190,7 +190,9 @@ class LlmConfig:
         choices=("transformers", "vllm"), steps=PREDICTION,
     )  # fmt: skip
     chat: bool = setting(
-        True, "wrap the prompt in the tokenizer's chat template, if it has one", steps=(*TRAINS_LLM, *PREDICTION)
+        True,
+        "wrap the prompt in the tokenizer's chat template, if it has one, without thinking",
+        steps=(*TRAINS_LLM, *PREDICTION),
     )
     instruction: str | None = setting(
         None, "the task in words; null for the built-in one, empty for none", steps=("train_llm",)

@@ -7,7 +7,8 @@ from rayner.modeling.descriptions import read_description, write_description
 
 DESCRIPTION_FILE = "llm.json"
 BASE_FOLDER, ADAPTER_FOLDER = "base", "adapter"
-_FORMAT_VERSION = 1
+# To be raised also when the same settings give other prompts: an LLM must be asked with the prompts it was trained on.
+LLM_FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,9 @@ def read_llm_description(folder: Path) -> LlmDescription:
 
     Raises ConfigError if it is missing or of another format version, DamagedFileError if it is damaged.
     """
-    return read_description(folder / DESCRIPTION_FILE, LlmDescription, _FORMAT_VERSION, "a fine-tuned LLM")
+    return read_description(folder / DESCRIPTION_FILE, LlmDescription, LLM_FORMAT_VERSION, "a fine-tuned LLM")
 
 
 def write_llm_description(folder: Path, description: LlmDescription) -> None:
     """Write `llm.json`."""
-    write_description(folder / DESCRIPTION_FILE, description, _FORMAT_VERSION)
+    write_description(folder / DESCRIPTION_FILE, description, LLM_FORMAT_VERSION)

@@ -68,7 +68,7 @@ def load_llm_checkpoint(
     encoder = load_prompt_encoder(base, instruction=instruction, types=types, chat=chat)
     model = model.to(device).eval()  # type: ignore[arg-type]  # its decorator hides `self` from mypy
     require_finite_weights(model, base)
-    return Llm(encoder.tokenizer, encoder.instruction, encoder.types, encoder.chat_frame, model=model, device=device)
+    return Llm(encoder.tokenizer, encoder.instruction, encoder.types, encoder.frame, model=model, device=device)
 
 
 def compute_logits(

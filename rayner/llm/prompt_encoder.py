@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rayner.llm.chat_template import render_text_around_prompt
 from rayner.llm.prompts import (
     PartSpelling,
     PromptPart,
@@ -15,8 +16,6 @@ from rayner.modeling.tokenizer import CharTokenizer, load_tokenizer
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.tag_grammar import TagGrammar, TagSpelling, TokenIds
 
-_PROMPT_PLACEHOLDER = "\x00"  # stands for the prompt while the chat template is rendered
-
 
 @dataclass
 class PromptEncoder:
@@ -26,7 +25,8 @@ class PromptEncoder:
         tokenizer: The tokenizer.
         instruction: The instruction at the start of each prompt.
         types: The entity types that the LLM may write.
-        chat_frame: The token ids before and after every prompt, from the chat template; both empty without a template.
+        frame: The token ids before and after every prompt: those of the chat template or, without one, those that the
+            tokenizer puts before any text, such as a BOS token.
         tag_spelling: The tokens of the tags.
 
     """
@@ -34,7 +34,7 @@ class PromptEncoder:
     tokenizer: CharTokenizer
     instruction: str
     types: list[str]
-    chat_frame: tuple[TokenIds, TokenIds]
+    frame: tuple[TokenIds, TokenIds]
     tag_spelling: TagSpelling = field(init=False)
 
     def __post_init__(self) -> None:
@@ -49,8 +49,8 @@ class PromptEncoder:
         return [*self.instruction_tokens(), *self.example_tokens(examples), *self.query_tokens(text)]
 
     def instruction_tokens(self) -> list[int]:
-        """Encode the start of every prompt: the first part of the chat template, and the instruction."""
-        return [*self.chat_frame[0], *self._encode_parts(build_instruction_parts(self.instruction))]
+        """Encode the start of every prompt: the tokens before it, and the instruction."""
+        return [*self.frame[0], *self._encode_parts(build_instruction_parts(self.instruction))]
 
     def example_tokens(self, examples: Sequence[LabelledSentence]) -> list[int]:
         """Encode the examples."""
@@ -58,7 +58,7 @@ class PromptEncoder:
 
     def query_tokens(self, text: str) -> list[int]:
         """Encode the sentence to tag, and everything between it and the answer."""
-        return [*self._encode_parts(build_query_parts(text)), *self.chat_frame[1]]
+        return [*self._encode_parts(build_query_parts(text)), *self.frame[1]]
 
     def _encode_parts(self, parts: Sequence[PromptPart]) -> list[int]:
         return [token for part in parts for token in self._encode_part(part)]
@@ -87,20 +87,15 @@ def load_prompt_encoder(base: str | Path, *, instruction: str, types: Sequence[s
         chat: Whether to put prompts into the tokenizer's chat template, if it has one.
 
     Raises:
-        ConfigError: The checkpoint has no tokenizer, or its tokenizer cannot spell the tags.
+        ConfigError: The checkpoint has no tokenizer, its tokenizer cannot spell the tags, or its chat template changes
+            the prompt.
 
     """
     tokenizer = CharTokenizer(load_tokenizer(base))
-    return PromptEncoder(tokenizer, instruction, list(types), _chat_template_tokens(tokenizer, chat))
-
-
-def _chat_template_tokens(tokenizer: CharTokenizer, chat: bool) -> tuple[TokenIds, TokenIds]:
-    """Encode the parts of the chat template before and after the prompt."""
-    hf_tokenizer = tokenizer.tokenizer
-    if not chat or not getattr(hf_tokenizer, "chat_template", None):
-        return (), ()
-    rendered: str = hf_tokenizer.apply_chat_template(
-        [{"role": "user", "content": _PROMPT_PLACEHOLDER}], add_generation_prompt=True, tokenize=False
-    )
-    before, _, after = rendered.partition(_PROMPT_PLACEHOLDER)
-    return tokenizer.encode_prose(before), tokenizer.encode_prose(after)
+    if chat and getattr(tokenizer.tokenizer, "chat_template", None):
+        # A template writes the BOS token itself where the model expects one.
+        before, after = render_text_around_prompt(tokenizer.tokenizer, base)
+        frame = tokenizer.encode_prose(before), tokenizer.encode_prose(after)
+    else:
+        frame = tokenizer.find_special_tokens_before_text(), ()
+    return PromptEncoder(tokenizer, instruction, list(types), frame)

@@ -43,6 +43,25 @@ class CharTokenizer:
         """Return the tokens of a text as the tokenizer splits it, without special tokens."""
         return tuple(self.tokenizer.encode(text, add_special_tokens=False))
 
+    def find_special_tokens_before_text(self) -> TokenIds:
+        """Return the special tokens that the tokenizer puts before every text, such as BOS; often there are none.
+
+        Special tokens that it puts after a text, such as EOS, are left out.
+
+        Raises:
+            ConfigError: With special tokens, the tokenizer splits a text in another way.
+
+        """
+        text = "<"  # every tokenizer that can spell tags has tokens for it
+        tokens, all_tokens = self.encode_prose(text), tuple(self.tokenizer.encode(text, add_special_tokens=True))
+        for start in range(len(all_tokens) - len(tokens) + 1):
+            if all_tokens[start : start + len(tokens)] == tokens:
+                return all_tokens[:start]
+        raise ConfigError(
+            f"the tokenizer: expected the same tokens of {text!r} with and without special tokens, found {all_tokens} "
+            f"and {tokens}: use another model"
+        )
+
     def encode_char(self, char: str) -> TokenIds:
         """Return the tokens of one character; there is at least one.
 

@@ -78,6 +78,12 @@ def test_a_step_depends_on_the_outcome_of_the_steps_that_it_reads(folder, step, 
     assert differing(before, inputs(*overrides)) == dependent
 
 
+def test_an_llm_depends_on_the_version_of_the_prompts(folder, monkeypatch):
+    before = inputs()
+    monkeypatch.setattr(train_llm, "LLM_FORMAT_VERSION", 0)
+    assert differing(before, inputs()) == {"train_llm"}
+
+
 @pytest.mark.parametrize(
     ("overrides", "dependent"), [([], set()), (CRF, {"train_slm"}), (TAUGHT, {"train_llm"})]
 )  # fmt: skip

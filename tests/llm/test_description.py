@@ -20,8 +20,8 @@ def test_what_is_written_is_read_back(description, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format_version": 2}, "expected format_version 1, found version 2"),
-        ({"format_version": None}, "expected format_version 1, found a file without one"),
+        ({"format_version": 1}, "expected format_version 2, found version 1"),
+        ({"format_version": None}, "expected format_version 2, found a file without one"),
         ({"types": None}, r"llm\.json: expected the key types, found none"),
     ],
 )

@@ -18,7 +18,13 @@ from rayner.config.conditions import llm_learns_from_retrieved_examples
 from rayner.config.settings import Config, json_digest
 from rayner.config.step_settings import step_settings
 from rayner.corpus.reading import digest_unlabelled_texts
-from rayner.llm.description import ADAPTER_FOLDER, BASE_FOLDER, LlmDescription, write_llm_description
+from rayner.llm.description import (
+    ADAPTER_FOLDER,
+    BASE_FOLDER,
+    LLM_FORMAT_VERSION,
+    LlmDescription,
+    write_llm_description,
+)
 from rayner.modeling.finite_weights import require_finite_files
 from rayner.modeling.scratch import write_scratch_decoder
 from rayner.runs.run_folder import Run, folder_sha256, model_digest, replace_folder
@@ -31,14 +37,15 @@ from rayner.steps.training.sft_examples import SftSource, write_missing_sft_exam
 
 
 def collect_manifest_inputs(config: Config, run: Run) -> dict[str, Any]:
-    """Return the settings and digests on which the trained LLM depends."""
+    """Return the settings, digests and the version of prompts on which the trained LLM depends."""
     steps, files = ["data"], {"model": model_digest(config.llm.model)}
     if llm_learns_from_retrieved_examples(config):
         steps.append("build_index")
     if config.llm.pseudo_labels.text:
         steps.append("train_slm")
         files["llm.pseudo_labels.text"] = digest_unlabelled_texts(config.llm.pseudo_labels.text)
-    return {**step_settings(config, "train_llm"), **files, **{step: run.digest_step_manifest(step) for step in steps}}
+    digests = {step: run.digest_step_manifest(step) for step in steps}
+    return {**step_settings(config, "train_llm"), "llm_format": LLM_FORMAT_VERSION, **files, **digests}
 
 
 def train_llm(config: Config, run: Run) -> dict[str, Any]:
