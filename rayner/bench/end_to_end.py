@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rayner.bench.setup import ALL_THREADS
 from rayner.bench.timing import BenchmarkRow, measure_seconds
+from rayner.cluster.task import run_in_task
 from rayner.config.settings import Config
 from rayner.corpus.reading import require_corpus
 from rayner.modeling.devices import set_torch_threads
@@ -24,12 +25,20 @@ def compare_ray_with_one_process(config: Config, run: Run) -> list[BenchmarkRow]
     n_chars = survey_corpus(
         require_corpus(config.corpus), config.score.unit_chars, config.tag.max_segment_chars
     ).characters
+    score = config.score
     with tempfile.TemporaryDirectory() as folder:
-        one_process = measure_seconds(partial(tag_in_one_process, config, run, Path(folder) / "one_process"))
+        one_process = run_in_task(
+            time_tagging_in_one_process, config, run, Path(folder) / "one_process", cpus=score.cpus, gpus=score.gpus
+        )
         with_ray = measure_seconds(partial(tag_corpus, replace(config, out=str(Path(folder) / "ray")), run))
     remark = f"{with_ray:.0f} s and {one_process:.0f} s for {n_chars:,} characters"
     ratio = f"{one_process / with_ray:.2f}"
     return [BenchmarkRow("tag_corpus end to end", "one process without Ray", ratio, "0.85", remark)]
+
+
+def time_tagging_in_one_process(config: Config, run: Run, out: Path) -> float:
+    """Return the seconds that `tag_in_one_process` takes."""
+    return measure_seconds(partial(tag_in_one_process, config, run, out))
 
 
 def tag_in_one_process(config: Config, run: Run, out: Path) -> None:

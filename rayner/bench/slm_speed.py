@@ -25,7 +25,7 @@ REPEATS = 4  # the sentences are repeated, because a run over them once would be
 def measure_slm(setup: BenchmarkSetup) -> list[BenchmarkRow]:
     """Time the encoder in characters per second, and compare its predictions in float32 and bfloat16."""
     config = setup.config
-    device, folder = resolve_device(config.device), setup.run.local_path("models", "slm")
+    device, folder = resolve_device(config.device, config.score.gpus), setup.run.local_path("models", "slm")
     texts = [
         segment.text[slice(*bounds_without_whitespace(segment.text))]
         for segment in setup.unit.segments

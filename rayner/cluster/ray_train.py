@@ -168,14 +168,15 @@ def set_up_this_worker(workers: WorkersConfig) -> tuple[int, int]:
     return context.get_world_rank(), context.get_world_size()
 
 
-def select_worker_device(name: str) -> torch.device:
+def select_worker_device(name: str, gpus: float) -> torch.device:
     """Return the device of this training worker and make it torch's current device.
 
     With GPUs, every worker uses its own GPU.
 
     name: the value of the setting `device`.
+    gpus: the number of GPUs of each worker.
     """
-    device = resolve_device(name)
+    device = resolve_device(name, gpus)
     if device.type == "cuda":
         device = get_device()  # the workers of a machine see all of its GPUs
         torch.cuda.set_device(device)

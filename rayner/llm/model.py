@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 from rayner.config.model_settings import LoraConfig
 from rayner.llm.prompt_encoder import PromptEncoder, load_prompt_encoder
@@ -33,8 +33,11 @@ def load_llm_checkpoint(
     chat: bool,
     device: torch.device,
     dtype: str = "float32",
+    load_in: str = "none",
 ) -> Llm:
-    """Load a causal language model; if a LoRA adapter is given, merge it into the model.
+    """Load a causal language model to a device; if a LoRA adapter is given, add it there.
+
+    The adapter is merged into the model, unless the base is quantised: merging would quantise the sum again.
 
     Args:
         base: The checkpoint folder or hub name.
@@ -44,6 +47,7 @@ def load_llm_checkpoint(
         chat: Whether to put prompts into the tokenizer's chat template, if it has one.
         device: The device to load the model to.
         dtype: `float32` or `bfloat16`.
+        load_in: `nf4` quantises the linear layers to 4 bits while they load; `none` loads them as they are stored.
 
     Raises:
         ConfigError: A checkpoint cannot be loaded.
@@ -51,24 +55,52 @@ def load_llm_checkpoint(
 
     """
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            str(base), dtype=TORCH_DTYPES[dtype], **reject_pickles_and_build_kwargs(base)
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            str(base),
+            dtype=TORCH_DTYPES[dtype],
+            device_map={"": device},  # tensor by tensor from the file, so the node's memory never holds the model
+            **_quantisation_kwargs(load_in, TORCH_DTYPES[dtype]),
+            **reject_pickles_and_build_kwargs(base),
         )
         if adapter is not None:
-            from peft import PeftModel  # slow to import, so only if there is an adapter
-
-            reject_pickles_and_build_kwargs(
-                adapter
-            )  # peft takes no such arguments; it reads safetensors if there are any
-            adapted = PeftModel.from_pretrained(model, str(adapter))
-            require_finite_weights(adapted, adapter, "lora_")  # merged, nobody could tell which file is to blame
-            model = adapted.merge_and_unload()
+            model = _add_trained_lora(model, adapter, device)
     except (OSError, ValueError, SafetensorError) as error:
         raise checkpoint_error(base, "a checkpoint of a causal model", error) from error
     encoder = load_prompt_encoder(base, instruction=instruction, types=types, chat=chat)
-    model = model.to(device).eval()  # type: ignore[arg-type]  # its decorator hides `self` from mypy
+    model.eval()
     require_finite_weights(model, base)
     return Llm(encoder.tokenizer, encoder.instruction, encoder.types, encoder.frame, model=model, device=device)
+
+
+def _quantisation_kwargs(load_in: str, dtype: torch.dtype) -> dict[str, Any]:
+    """Return the arguments by which transformers quantises a model while it loads.
+
+    For `nf4`, the scales of the 4-bit weights are quantised too. For `none` there are no arguments: with one of None,
+    transformers would ignore that the checkpoint itself is quantised.
+    """
+    if load_in != "nf4":
+        return {}
+    return {
+        "quantization_config": BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
+        )
+    }
+
+
+def _add_trained_lora(model: Any, adapter: Path, device: torch.device) -> Any:  # noqa: ANN401 - transformers' models share no useful base
+    """Load a LoRA adapter to the model's device, and merge it there unless the model is quantised."""
+    from peft import PeftModel  # slow to import, so only if there is an adapter
+
+    reject_pickles_and_build_kwargs(adapter)  # peft takes no such arguments; it reads safetensors if there are any
+    # Without `torch_device`, peft takes any GPU that it sees.
+    adapted = PeftModel.from_pretrained(model, str(adapter), torch_device=str(device))
+    require_finite_weights(adapted, adapter, "lora_")  # merged, nobody could tell which file is to blame
+    return adapted.get_base_model() if is_quantised(model) else adapted.merge_and_unload()
+
+
+def is_quantised(model: Any) -> bool:  # noqa: ANN401 - likewise
+    """Return whether the weights of a model are stored in fewer bits than its arithmetic takes."""
+    return getattr(model, "hf_quantizer", None) is not None
 
 
 def compute_logits(

@@ -4,14 +4,34 @@ import os
 
 import torch
 
+from rayner.errors import ConfigError
+
 TORCH_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
-def resolve_device(name: str) -> torch.device:
-    """Return the torch device of a name. `auto` is CUDA if there is a GPU, else the CPU."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+def resolve_device(name: str, gpus: float) -> torch.device:
+    """Return the torch device of this process.
+
+    Ray does not hide the GPUs of a machine from a process that was given none. So their number decides.
+
+    Args:
+        name: The value of the setting `device`. `auto` is CUDA if Ray gave this process a GPU that torch sees.
+        gpus: The number of GPUs that Ray gave this process, by the settings.
+
+    Raises:
+        ConfigError: The device is CUDA, but the process has no GPU, or torch sees none.
+
+    """
+    if name == "cpu" or (name == "auto" and not gpus):
+        return torch.device("cpu")
+    has_gpu = gpus > 0 and torch.cuda.is_available()
+    if name == "cuda" and not has_gpu:
+        found = "none that torch sees" if gpus else "none"
+        raise ConfigError(
+            f"device: expected, for cuda, a GPU in each process that runs a model, found {found}; set the GPUs of the "
+            "step (slm.workers.gpus, llm.workers.gpus, score.gpus), or device=cpu"
+        )
+    return torch.device("cuda" if has_gpu else "cpu")
 
 
 def set_torch_threads(cpus: int) -> None:

@@ -33,13 +33,13 @@ def load_tagger_family(config: Config) -> TaggerFamily:
 
 
 def load_tagger(config: Config, run: Run, *, sentence_vectors: bool = False) -> Tagger:
-    """Load the trained small model of a run.
+    """Load the trained small model of a run in a process that has the resources `score`.
 
     sentence_vectors: whether the predictions of the model also contain sentence vectors.
     """
     return load_tagger_family(config).load(
         run.local_path("models", "slm"),
-        resolve_device(config.device),
+        resolve_device(config.device, config.score.gpus),
         batch_size=config.score.slm.batch_size,
         sentence_vectors=sentence_vectors,
     )
@@ -61,7 +61,7 @@ def choose_instruction(config: Config, types: Sequence[str]) -> str:
 
 
 def load_llm(config: Config, run: Run) -> llms.Llm:
-    """Load the trained LLM of a run onto the configured device."""
+    """Load the trained LLM of a run in a process that has the resources `score`."""
     folder = run.local_path("models", "llm")
     description = read_llm_description(folder)
     return llms.load_llm_checkpoint(
@@ -70,7 +70,7 @@ def load_llm(config: Config, run: Run) -> llms.Llm:
         instruction=description.instruction,
         types=description.types,
         chat=config.llm.chat,
-        device=resolve_device(config.device),
+        device=resolve_device(config.device, config.score.gpus),
         dtype=config.llm.dtype,
     )
 
@@ -94,4 +94,4 @@ def load_index_encoder(config: Config, run: Run) -> AnySentenceEncoder:
         return NgramEncoder()
     is_slm = config.index.encoder == "slm"
     folder = str(run.local_path("models", "slm")) if is_slm else local_model_name(config.index.encoder)
-    return load_sentence_encoder(folder, resolve_device(config.device))
+    return load_sentence_encoder(folder, resolve_device(config.device, config.score.gpus))

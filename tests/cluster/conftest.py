@@ -13,6 +13,7 @@ from rayner.config.model_settings import CrfConfig, IndexConfig
 from rayner.config.settings import Config
 from rayner.runs.job_log import start_logging
 from rayner.runs.run_folder import Run
+from tests.cluster.driver import no_device_in_this_process
 from tests.cluster.nodes import bare_python
 from tests.cluster.small import ROOT, with_settings, write_inputs, write_llm
 
@@ -55,7 +56,8 @@ def run(config, once, local_ray) -> Run:
 
     def make(_):
         made = Run(Path(config.run))
-        run_pipeline(config, made)
+        with no_device_in_this_process():
+            run_pipeline(config, made)
         return made
 
     return once("run", make)
@@ -73,7 +75,8 @@ def with_crf(config, once, local_ray) -> tuple[Config, Run]:
         made = with_settings(made, "llm", **write_llm(folder / "llm"))
         made = with_settings(made, "fusion", entropy_reduction=["mean"], llm_confidence=["slots"])
         made = with_settings(made, "split", folds=2)
-        run_pipeline(made, Run(folder / "run"))
+        with no_device_in_this_process():
+            run_pipeline(made, Run(folder / "run"))
         return made, Run(folder / "run")
 
     return once("crf", make)

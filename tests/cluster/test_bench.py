@@ -19,6 +19,7 @@ from rayner.corpus.prediction_tables import read_predictions
 from rayner.runs.json_files import read_json
 from rayner.steps.tag.stages import UnitSegments
 from rayner.text.segmentation import bounds_without_whitespace
+from tests.cluster.driver import no_device_in_this_process
 from tests.cluster.small import copied, rows_of
 
 
@@ -70,7 +71,8 @@ def test_the_requests_of_an_observed_stage_have_its_answers_as_drafts(run, confi
 def test_a_benchmark_of_a_small_run_prints_every_figure(run, config, tmp_path):
     copy = copied(run, tmp_path, "data", "steps", "models", "index", "scores", "fusion.json")
     small = BenchConfig(sentences=12, rounds=1, prompt_group=2, gate_share=0.5, gate_weight=0.4, end_to_end=True)
-    rows = run_and_write_benchmark(replace(config, bench=small), copy)
+    with no_device_in_this_process():
+        rows = run_and_write_benchmark(replace(config, bench=small), copy)
     by_figure = {row.figure: row for row in rows}
     assert len(by_figure) == len(rows) == 23
     assert by_figure["sentences fused alike, exact"].value == "12 of 12"

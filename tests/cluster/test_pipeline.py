@@ -22,13 +22,13 @@ from rayner.evaluation.metrics import count_entities, micro_score
 from rayner.fusion.budget import Budget, fit_budget
 from rayner.fusion.conflict_regions import ENTROPY_REDUCTIONS, LLM_CONFIDENCES, LLM_REDUCTIONS
 from rayner.fusion.gate import first_closed_slot
+from rayner.llm.adapter import check_and_measure_adapter, compute_adapter_shapes
 from rayner.runs.json_files import read_checked_json, read_json, write_checked_json
 from rayner.runs.run_folder import Run, file_sha256, folder_sha256
 from rayner.steps.fusion_rules import read_tuned_fusion, write_tuned_fusion
 from rayner.steps.loading import load_llm
 from rayner.steps.pipeline import run_pipeline
 from rayner.steps.tag.tag_corpus import tag_corpus
-from rayner.steps.training.train_llm import check_and_measure_adapter
 from rayner.text.segmentation import split_segments, split_sentences
 from tests.cluster.small import copied, labelled_sentences, readable_texts, rows_of, stamps, with_settings
 
@@ -85,7 +85,8 @@ def test_no_text_stands_in_two_parts_nor_a_held_out_one_in_the_index(run, parts)
 
 
 def test_the_adapter_is_not_empty_and_moved_and_the_base_is_beside_it(run, config):
-    proved = check_and_measure_adapter(run.path("models", "llm", "adapter"))
+    shapes = compute_adapter_shapes(run.path("models", "llm", "base"), config.llm.lora)
+    proved = check_and_measure_adapter(run.path("models", "llm", "adapter"), shapes)
     layers, linear = config.llm.scratch.layers, 7  # q, k, v, o; gate, up, down
     assert proved["adapted_modules"] == layers * linear
     assert run.step_result("train_llm")["lora"].items() >= proved.items()

@@ -12,7 +12,7 @@ from rayner.corpus.labelled_sentences import read_labelled_sentences
 from rayner.corpus.parquet_files import write_table
 from rayner.llm.prompt_encoder import load_prompt_encoder
 from rayner.steps import data
-from rayner.steps.loading import load_retriever, load_tagger
+from rayner.steps.loading import load_llm, load_retriever, load_tagger
 from rayner.steps.training.sft_examples import (
     SftSource,
     build_group_examples,
@@ -59,7 +59,7 @@ def test_an_llm_from_scratch_first_learns_from_what_the_small_model_says_of_unla
         example.text.strip() for example in data.read_part(run, data.ALL_PART)
     }
     # The vocabulary knows characters that the labelled sentences lack, and it is the taught model that goes on.
-    speller = llm_job.load_llm(taught, mine).tokenizer
+    speller = load_llm(taught, mine).tokenizer
     labelled = {char for example in data.read_part(run, "train") for char in example.text}
     new = {char for example in found for char in example.text} - labelled
     assert any(len(speller.encode_char(char)) == 1 for char in new)
@@ -112,7 +112,7 @@ def test_a_file_of_training_examples_that_is_missing_is_written_again(run, confi
 
 
 def test_neighbours_share_their_examples_in_training_as_in_tagging(run, config):
-    encoder = llm_job.load_llm(config, run)
+    encoder = load_llm(config, run)
     source = SftSource(with_settings(config, "prompt", group=3), run, "", "train", run.root)
     examples = build_group_examples(encoder, load_retriever(config, run), source.read_sentence_groups())
     train = [example.text for example in data.read_part(run, "train")]

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rayner.errors import ConfigError
 from rayner.modeling.devices import resolve_device, set_torch_threads
 from rayner.modeling.tensors import pad_rows
 from rayner.modeling.training_schedule import epoch_batches, learning_rate_factor, worker_share
@@ -74,10 +75,20 @@ def test_padding_keeps_rows_and_fills_one_side(rows, left):
         assert found == (fill + row if left else row + fill)
 
 
-def test_auto_is_a_device_that_is_there_and_names_are_taken_as_they_are():
-    assert resolve_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
-    assert resolve_device("cpu") == torch.device("cpu")
-    torch.zeros(1, device=resolve_device("auto"))
+@pytest.mark.parametrize(
+    ("name", "gpus", "torch_sees_one", "device"),
+    [
+        ("auto", 0, True, "cpu"), ("auto", 1, True, "cuda"), ("auto", 0.5, True, "cuda"), ("auto", 1, False, "cpu"),
+        ("cpu", 1, True, "cpu"), ("cuda", 1, True, "cuda"), ("cuda", 1, False, None), ("cuda", 0, True, None),
+    ],
+)  # fmt: skip
+def test_a_process_uses_a_gpu_only_if_it_was_given_one(monkeypatch, name, gpus, torch_sees_one, device):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: torch_sees_one)
+    if device is None:
+        with pytest.raises(ConfigError, match=r"^device: expected, for cuda, a GPU in each process"):
+            resolve_device(name, gpus)
+    else:
+        assert resolve_device(name, gpus) == torch.device(device)
 
 
 def test_threads_are_at_least_one_and_no_more_than_processors(monkeypatch):

@@ -27,7 +27,7 @@ def build_engine(config: Config, run: Run, base: str, *, lr: float, lora: bool, 
         world_size: the number of training workers.
 
     """
-    device = select_worker_device(config.device)
+    device = select_worker_device(config.device, config.llm.workers.gpus)
     if device.type == "cpu":
         os.environ["DS_ACCELERATOR"] = "cpu"
         use_gloo_for_deepspeed_on_cpu()

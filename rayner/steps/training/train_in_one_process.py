@@ -4,19 +4,22 @@ from functools import partial
 from typing import Any
 
 import ray
+import torch
 
 from rayner.cluster.failures import unwrap_ray_task_error
 from rayner.config.settings import Config
-from rayner.modeling.devices import resolve_device, set_torch_threads
+from rayner.modeling.devices import set_torch_threads
 from rayner.runs.job_log import start_logging
 from rayner.runs.progress import Progress, log, progress_file_writer, watch_progress_file
 from rayner.runs.run_folder import Run, replace_folder
 from rayner.runs.status import STATUS_FILE, format_duration
 from rayner.runs.storage import StoragePath
 from rayner.steps import data
-from rayner.steps.loading import load_tagger, load_tagger_family
+from rayner.steps.loading import load_tagger_family
 from rayner.taggers.tagger import OneProcessTrainer, measure_f1
 from rayner.text.tags import bmes_labels
+
+_CPU = torch.device("cpu")  # a tagger that trains in one process chooses its device itself
 
 
 def train_in_one_process(config: Config, run: Run, trainer: OneProcessTrainer) -> dict[str, Any]:
@@ -52,8 +55,10 @@ def _train_in_this_process(config: Config, run: Run, status_path: StoragePath) -
     with replace_folder(run.path("models", "slm")) as folder:
         seconds = trainer.train(data.read_part(run, "train"), bmes_labels(types), folder, config.seed, report_iteration)
         # Before the folder takes its place, so that a training that diverged leaves no model.
-        load_tagger_family(config).load(folder, resolve_device(config.device), batch_size=1)
-    tagger = load_tagger(config, run)
+        load_tagger_family(config).load(folder, _CPU, batch_size=1)
+    tagger = load_tagger_family(config).load(
+        run.local_path("models", "slm"), _CPU, batch_size=config.score.slm.batch_size
+    )
     result = {
         "dev_f1": measure_f1(tagger, data.read_part(run, "dev"), types),
         "training_seconds": round(seconds, 1),

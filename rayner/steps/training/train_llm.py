@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file
-
 from rayner.cluster.ray_train import run_training, share_checkpoint
 from rayner.config.conditions import llm_learns_from_retrieved_examples
 from rayner.config.settings import Config, json_digest
 from rayner.config.step_settings import step_settings
 from rayner.corpus.reading import digest_unlabelled_texts
+from rayner.llm.adapter import check_and_measure_adapter, compute_adapter_shapes
 from rayner.llm.description import (
     ADAPTER_FOLDER,
     BASE_FOLDER,
@@ -28,9 +27,9 @@ from rayner.llm.description import (
 from rayner.modeling.finite_weights import require_finite_files
 from rayner.modeling.scratch import write_scratch_decoder
 from rayner.runs.run_folder import Run, folder_sha256, model_digest, replace_folder
-from rayner.runs.storage import StoragePath
+from rayner.runs.storage import StoragePath, local_model_name
 from rayner.steps import data
-from rayner.steps.loading import choose_instruction, load_llm
+from rayner.steps.loading import choose_instruction
 from rayner.steps.training.deepspeed_worker import TrainStage, train_on_worker
 from rayner.steps.training.pseudo_labels import read_pseudo_labels, write_pseudo_labels
 from rayner.steps.training.sft_examples import SftSource, write_missing_sft_examples
@@ -95,9 +94,10 @@ class LlmTraining:
             if llm.epochs:
                 stage = TrainStage("lora", base, llm.epochs, llm.lr, examples)
                 adapter = folder / ADAPTER_FOLDER
-                result["lora"] = self._train_stage(stage, adapter) | check_and_measure_adapter(adapter)
+                trained = self._train_stage(stage, adapter)
+                shapes = compute_adapter_shapes(local_model_name(base), llm.lora)
+                result["lora"] = trained | check_and_measure_adapter(adapter, shapes)
             self._write_description(folder, base)
-        load_llm(self.config, run)  # the saved model must load, because later steps load it
         return {**result, "digest": folder_sha256(run.path("models", "llm"))}
 
     def _write_scratch_model(self) -> str:
@@ -137,21 +137,3 @@ class LlmTraining:
         adapter = ADAPTER_FOLDER if llm.epochs else None
         instruction = choose_instruction(self.config, types)
         write_llm_description(folder, LlmDescription(base_name, adapter, instruction, tuple(types)))
-
-
-def check_and_measure_adapter(folder: Path) -> dict[str, Any]:
-    """Return the size of a saved LoRA adapter.
-
-    Raises NotFiniteError if a weight is not finite, and RuntimeError if training left a module unchanged.
-    """
-    require_finite_files(folder)
-    tensors = load_file(str(folder / "adapter_model.safetensors"))
-    # LoRA's second matrix (`lora_B`) is zero until training changes it.
-    ups = [tensor for name, tensor in tensors.items() if "lora_B" in name]
-    changed = sum(bool(tensor.abs().max() > 0) for tensor in ups if tensor.numel())
-    if not ups or changed < len(ups):
-        raise RuntimeError(
-            f"{folder}: expected weights that training changed in all {len(ups)} adapted modules, "
-            f"found changed ones in {changed}"
-        )
-    return {"adapted_modules": len(ups), "adapter_parameters": sum(tensor.numel() for tensor in tensors.values())}

@@ -5,6 +5,7 @@ is trained in one Ray task.
 """
 
 import math
+import shutil
 import tempfile
 from collections.abc import Sequence
 from functools import partial
@@ -26,6 +27,7 @@ from rayner.cluster.ray_train import (
 from rayner.config.settings import Config, json_digest
 from rayner.config.step_settings import step_settings
 from rayner.errors import NotFiniteError
+from rayner.modeling.finite_weights import require_finite_files
 from rayner.modeling.scratch import write_scratch_encoder
 from rayner.modeling.training_schedule import count_batches
 from rayner.runs.progress import Progress, log
@@ -70,10 +72,10 @@ def _train_encoder(config: Config, run: Run) -> dict[str, Any]:
     result = run_training(_train_on_worker, settings, run, name, config.slm.workers, best_metric="f1")
     checkpoint, metrics = max(result.best_checkpoints or [], key=lambda pair: pair[1]["f1"])
     with replace_folder(run.path("models", "slm")) as folder, checkpoint.as_directory() as checkpoint_folder:
-        tagger = load_encoder_tagger(Path(checkpoint_folder) / "model", torch.device("cpu"))
-        save_encoder_tagger(tagger, folder)
+        require_finite_files(Path(checkpoint_folder) / "model")
+        shutil.copytree(Path(checkpoint_folder) / "model", folder, dirs_exist_ok=True)
     log.info("SLM: held-out F1 %.4f, of epoch %d", metrics["f1"], metrics["epoch"] + 1)
-    return {"dev_f1": metrics["f1"], "epoch": metrics["epoch"] + 1, "parameters": tagger.n_parameters}
+    return {"dev_f1": metrics["f1"], "epoch": metrics["epoch"] + 1, "parameters": metrics["parameters"]}
 
 
 def _write_scratch_model(config: Config, run: Run) -> str:
@@ -96,7 +98,7 @@ def _train_on_worker(loop_settings: dict[str, Any]) -> None:
     torch.manual_seed(config.seed)  # every worker draws the same initial output layer
     tagger = load_encoder_tagger(
         local_model_name(loop_settings["base"]),
-        select_worker_device(config.device),
+        select_worker_device(config.device, config.slm.workers.gpus),
         bmes_labels(types),
         config=config.slm,
     )
@@ -117,7 +119,8 @@ def _train_on_worker(loop_settings: dict[str, Any]) -> None:
         require_convergence(f1, where, "slm.lr", tagger.device)
         if rank == 0:
             log.info("SLM epoch %d/%d: loss %.4f, held-out F1 %.4f", epoch + 1, epochs, loss, f1)
-        _save_and_report_checkpoint(tagger, optimizer, {"epoch": epoch, "loss": loss, "f1": f1}, rank)
+        metrics = {"epoch": epoch, "loss": loss, "f1": f1, "parameters": tagger.n_parameters}
+        _save_and_report_checkpoint(tagger, optimizer, metrics, rank)
 
 
 def _check_and_count_step(where: str, progress: Progress, device: torch.device, loss: float) -> None:
