@@ -242,7 +242,7 @@ class LlmConfig:
     gradient_checkpointing: bool = setting(False, "use less memory and more time", steps=TRAINS_LLM)
     lora: LoraConfig = section(LoraConfig, (StepIf("train_llm", llm_has_adapter),))
     max_chars: int = setting(
-        200, "longer sentences are cut into windows of this many characters",
+        200, "longer sentences are cut into windows of this many characters, and are not shown as examples",
         above=0, steps=(*TRAINS_LLM, *PREDICTION),
     )  # fmt: skip
     overlap: int = setting(

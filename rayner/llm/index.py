@@ -33,17 +33,23 @@ class SentenceIndex:
     sentences: list[LabelledSentence]
 
     def nearest_sentences(
-        self, queries: npt.NDArray[np.float32], excluded_texts: Sequence[tuple[str, ...]], k: int
+        self,
+        queries: npt.NDArray[np.float32],
+        excluded_texts: Sequence[tuple[str, ...]],
+        k: int,
+        max_chars: int | None = None,
     ) -> list[list[LabelledSentence]]:
         """Return the k most similar sentences for each query, the most similar first.
 
-        Of several sentences with the same text, at most one is returned.
+        Of several sentences with the same text, at most one is returned. White space at the ends does not make texts
+        differ.
 
         Args:
             queries: The vectors of the queries, shape [n_queries, dimensions].
             excluded_texts: For each query, the texts that must not be returned for it, shape [n_queries]. A sentence is
                 excluded if its whole text is one of these.
             k: The number of sentences for each query.
+            max_chars: Longer sentences are not returned; None for no limit.
 
         Raises:
             NotFiniteError: A query holds NaN or infinity. FAISS would find no sentence for it.
@@ -59,12 +65,15 @@ class SentenceIndex:
             depth = min(depth, len(self.sentences))
             _, rows = self.vectors.search(queries[pending], depth)
             for i, row in zip(pending, rows, strict=True):
+                excluded = {text.strip() for text in excluded_texts[i]}
                 distinct: dict[str, LabelledSentence] = {}
-                for j in row:
-                    distinct.setdefault(self.sentences[j].text, self.sentences[j])
-                nearest[i] = [sentence for text, sentence in distinct.items() if text not in excluded_texts[i]][:k]
+                for sentence in (self.sentences[j] for j in row):
+                    text = sentence.text.strip()
+                    if text not in excluded and (max_chars is None or len(sentence.text) <= max_chars):
+                        distinct.setdefault(text, sentence)
+                nearest[i] = list(distinct.values())[:k]
             pending = [i for i in pending if len(nearest[i]) < k] if depth < len(self.sentences) else []
-            depth *= 4  # duplicates and excluded texts took up the results: search deeper
+            depth *= 4  # duplicates, excluded and long sentences took up the results: search deeper
         return nearest
 
 
@@ -104,7 +113,7 @@ def check_and_count_self_nearest(
     queries = encoder.embed(texts, batch_size)
     _, rows = index.vectors.search(queries, 1)
     n_itself_nearest: int = sum(index.sentences[row[0]].text == text for row, text in zip(rows, texts, strict=True))
-    n_others = len({sentence.text for sentence in index.sentences}) - 1
+    n_others = len({sentence.text.strip() for sentence in index.sentences}) - 1
     neighbours = index.nearest_sentences(queries, [(text,) for text in texts], k)
     for text, sentences in zip(texts, neighbours, strict=True):
         if any(sentence.text == text for sentence in sentences):

@@ -76,16 +76,15 @@ def load_llm(config: Config, run: Run) -> llms.Llm:
 
 
 def load_retriever(config: Config, run: Run) -> ExampleRetriever:
-    """Load the retriever that chooses the examples of a prompt.
+    """Load the retriever that chooses the examples of a prompt. Sentences longer than `llm.max_chars` are no examples.
 
     Only for similar examples does it load the index and the sentence encoder.
     """
-    train = data.read_part(run, "train")
-    if config.llm.examples != "similar":
-        return ExampleRetriever(config.llm.examples, config.index.k, train)
-    encoder = load_index_encoder(config, run)
-    index = load_sentence_index(run.local_path("index"), run.result_digest("build_index"))
-    return ExampleRetriever("similar", config.index.k, train, encoder, index)
+    train, encoder, index = data.read_part(run, "train"), None, None
+    if config.llm.examples == "similar":
+        encoder = load_index_encoder(config, run)
+        index = load_sentence_index(run.local_path("index"), run.result_digest("build_index"))
+    return ExampleRetriever(config.llm.examples, config.index.k, train, encoder, index, max_chars=config.llm.max_chars)
 
 
 def load_index_encoder(config: Config, run: Run) -> AnySentenceEncoder:

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from rayner.llm.index import build_sentence_index
 from rayner.llm.retrieval import ExampleRetriever
+from rayner.llm.sentence_encoders import NgramEncoder
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.spans import Span
 
@@ -79,3 +80,27 @@ def test_fixed_examples_are_k_distinct_sentences_where_there_are_as_many(pool, t
     shown = [e.text for e in ExampleRetriever("fixed", k, pool).find_examples([text])[0]]
     assert len(shown) == len(set(shown)) == min(k, len({e.text for e in pool} - {text}))
     assert text not in shown
+
+
+@pytest.mark.parametrize("method", ["similar", "fixed"])
+def test_sentences_above_the_limit_are_no_examples_and_others_take_their_places(method):
+    texts = ["楚王怒楚王怒楚王怒", "楚王怒楚王怒", "楚王", "懷王", "秦王", "楚王怒楚王怒楚王"]
+    train = [LabelledSentence(text, (Span(0, 1, "NR"),) * (len(text) > 2)) for text in texts]
+    index = build_sentence_index(NgramEncoder(), train, 8)
+    for max_chars, n_left in ((9, 6), (8, 5), (6, 4), (5, 3), (1, 0)):
+        retriever = ExampleRetriever(method, 3, train, NgramEncoder(), index, max_chars=max_chars)
+        retriever = retriever if method == "similar" else ExampleRetriever(method, 3, train, max_chars=max_chars)
+        (shown,) = retriever.find_examples(["楚王怒"])
+        assert len(shown) == min(3, n_left)
+        assert all(len(example.text) <= max_chars for example in shown)
+
+
+@pytest.mark.parametrize("method", ["similar", "fixed"])
+def test_a_text_is_no_example_of_itself_if_white_space_stands_at_its_ends(method):
+    """As in tagging, which asks about a sentence without this white space."""
+    train = [LabelledSentence(text, ()) for text in ("楚王\n", "\u3000楚王", "懷王\n", "懷王", "秦王")]
+    index = build_sentence_index(NgramEncoder(), train, 8)
+    retriever = ExampleRetriever("similar", 3, train, NgramEncoder(), index)
+    retriever = retriever if method == "similar" else ExampleRetriever(method, 3, train)
+    for asked in ("楚王", "楚王\n"):
+        assert [e.text.strip() for e in retriever.find_examples([asked])[0]] in (["懷王", "秦王"], ["秦王", "懷王"])
