@@ -88,6 +88,9 @@ SECONDS_SIMULATED ?= 600
 simulate: $(READY) ## simulate tagging jobs with faults at any file operation, for ten minutes; SECONDS_SIMULATED=7200 for longer
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.simulation --seconds $(SECONDS_SIMULATED)
 
+gpu-check: $(READY) ## check the GPU code on one NVIDIA GPU, with random weights: at most eight minutes (docs/cluster.md)
+	$(BIN)/python -m gpu_check --out runs/gpu-check.json
+
 docs: $(READY) ## build the documentation as a site in build/docs; warnings are errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
@@ -168,4 +171,4 @@ clean-clone: ## run make demo, make check and the extras in a fresh clone: a qua
 clean: ## remove the environments and caches; keep the runs
 	rm -rf $(VENV) $(VLLM) $(PEERS) $(TOOLS) $(LOCK_TOOLS) $(MUTANTS) mutants .mypy_cache .ruff_cache .pytest_cache build dist *.egg-info
 
-.PHONY: help install demo bench docs drill peers gemma test vllm test-vllm fast fuzz simulate mutate check format coverage lock dist release-check audit licences clean-clone clean
+.PHONY: help install demo bench docs gpu-check drill peers gemma test vllm test-vllm fast fuzz simulate mutate check format coverage lock dist release-check audit licences clean-clone clean

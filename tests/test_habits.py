@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("rayner", "jobs", "tests", "studies", "peers", "release", "docs", "sample")
+FOLDERS = ("rayner", "gpu_check", "jobs", "tests", "studies", "peers", "release", "docs", "sample")
 SOURCES = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
 EXCEPTION = re.compile(r"#\s*(?:noqa|type:\s*ignore|pragma)\b(.*)")
 REASONED = re.compile(r"(?:: [A-Z]+\d+ - |\[[\w-]+\]  ?# )\S.*")

@@ -31,23 +31,11 @@ def write_scratch_encoder(folder: Path, texts: Iterable[str], shape: EncoderScra
 
     Other characters become the unknown token.
     """
-    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    vocabulary = {token: i for i, token in enumerate([*specials, *_frequent_characters(texts, shape.min_count)])}
-    word_level = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    word_level.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=word_level,
-        pad_token="[PAD]",
-        unk_token="[UNK]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        mask_token="[MASK]",
-        model_max_length=512,
-    )
+    tokenizer = make_encoder_tokenizer(_frequent_characters(texts, shape.min_count))
     torch.manual_seed(seed)
     model = BertForMaskedLM(
         BertConfig(
-            vocab_size=len(vocabulary),
+            vocab_size=len(tokenizer),
             hidden_size=shape.hidden,
             num_hidden_layers=shape.layers,
             num_attention_heads=shape.heads,
@@ -68,16 +56,7 @@ def write_scratch_decoder(
 
     Other characters are spelled in UTF-8 bytes.
     """
-    vocabulary, merges = _build_byte_level_bpe(
-        [*_frequent_characters(texts, shape.min_count), *_PUNCTUATION], [*types, "</"]
-    )
-    tokenizer = Qwen2Tokenizer(
-        vocab=vocabulary,
-        merges=merges,  # type: ignore[arg-type]  # pairs, as the library itself needs them
-        eos_token=_END,
-        pad_token=_PAD,
-        model_max_length=DECODER_MAX_TOKENS,
-    )
+    tokenizer = make_decoder_tokenizer(_frequent_characters(texts, shape.min_count), types)
     torch.manual_seed(seed)
     model = Qwen2ForCausalLM(
         Qwen2Config(
@@ -97,6 +76,35 @@ def write_scratch_decoder(
     )
     tokenizer.save_pretrained(folder)
     model.save_pretrained(folder)
+
+
+def make_encoder_tokenizer(characters: Iterable[str]) -> PreTrainedTokenizerFast:
+    """Make a tokenizer of a BERT-like encoder with one token for each character."""
+    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    vocabulary = {token: i for i, token in enumerate([*specials, *characters])}
+    word_level = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    word_level.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=word_level,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+        model_max_length=512,
+    )
+
+
+def make_decoder_tokenizer(characters: Iterable[str], types: Sequence[str]) -> Qwen2Tokenizer:
+    """Make a tokenizer of a Qwen2-like decoder with one token for each character and each type name."""
+    vocabulary, merges = _build_byte_level_bpe([*characters, *_PUNCTUATION], [*types, "</"])
+    return Qwen2Tokenizer(
+        vocab=vocabulary,
+        merges=merges,  # type: ignore[arg-type]  # pairs, as the library itself needs them
+        eos_token=_END,
+        pad_token=_PAD,
+        model_max_length=DECODER_MAX_TOKENS,
+    )
 
 
 def _build_byte_level_bpe(

@@ -24,7 +24,6 @@ from rayner.modeling.finite_weights import require_finite_weights
 from rayner.modeling.tensors import mean_unit_vectors, pad_rows
 from rayner.modeling.tokenizer import CharTokenizer, load_tokenizer
 from rayner.runs.heartbeat import beat
-from rayner.runs.run_folder import model_digest
 from rayner.text.predictions import SlmPrediction, decode_log_probs
 from rayner.text.segmentation import Window, split_windows
 from rayner.text.subtoken_labels import collapse_log_probs, expand_label
@@ -262,6 +261,8 @@ class EncoderFamily:
 
     def digest_extra_training_files(self) -> dict[str, str]:
         """Return the digest of the base model."""
+        from rayner.runs.run_folder import model_digest  # needs packages that a tagger without a run folder does not
+
         return {"model": model_digest(self.config.model)}
 
     def load(

@@ -32,6 +32,7 @@ NOT_RUN = {
     ("export", "RAY_AUTH_MODE=token"): "run: tests/cluster/test_submission.py",
     ("ssh",): "needs a server",
     ("-m", "tests.simulation"): "takes minutes; run: tests/simulation; its arguments are checked here",
+    ("-m", "gpu_check"): "takes minutes; run: tests/test_gpu_check.py",
     ("rayner", "doctor"): "starts Ray; run: tests/cluster/test_doctor.py; its arguments are checked here",
 }
 # Jobs whose --dry-run cannot pass here: tests check their settings only.

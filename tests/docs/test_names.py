@@ -70,7 +70,7 @@ def test_the_changelog_lists_every_renamed_and_removed_setting():
 
 
 def test_every_file_of_the_repository_that_is_named_is_there():
-    roots = ("rayner/", "tests/", "jobs/", "docs/", "sample/", "studies/", "peers/")
+    roots = ("rayner/", "tests/", "jobs/", "docs/", "sample/", "studies/", "peers/", "gpu_check/")
     rooms = [path.name for path in (ROOT / "rayner").iterdir() if path.is_dir()]
     found = 0
     for name in NAMES:

@@ -1,0 +1,41 @@
+"""What every check gets: the device and the size."""
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from gpu_check.shapes import Size
+from rayner.config.settings import Config
+
+
+@dataclass(frozen=True)
+class CheckSetup:
+    """The device and the size of the checks."""
+
+    device: torch.device
+    size: Size
+
+    @property
+    def config(self) -> Config:
+        """The settings of `jobs/conf/paper.yaml` that count for memory. A process has a GPU if there is one."""
+        gpus = 1.0 if self.device.type == "cuda" else 0.0
+        default = Config()
+        return replace(
+            default,
+            device=self.device.type,
+            slm=replace(default.slm, workers=replace(default.slm.workers, gpus=gpus)),
+            llm=replace(
+                default.llm,
+                dtype="bfloat16",
+                loss_over="all",
+                softmax_over="all",
+                gradient_checkpointing=True,
+                workers=replace(default.llm.workers, gpus=gpus),
+            ),
+            score=replace(default.score, gpus=gpus),
+        )
+
+    def synchronize(self) -> None:
+        """Wait until the device has done all its work."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)

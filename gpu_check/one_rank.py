@@ -1,0 +1,117 @@
+"""Engines that train a model on one rank: DeepSpeed's, or torch's AdamW where DeepSpeed is not installed."""
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from gpu_check.check_setup import CheckSetup
+from rayner.llm.sft import SftExample, SftLoss
+
+_ZERO_STAGE = 2
+
+
+class TrainEngine(Protocol):
+    """Trains a model step by step. `name` says by what."""
+
+    name: str
+
+    def train_step(self, micro_batches: Sequence[Sequence[SftExample]]) -> float:
+        """Do one optimizer step over the micro-batches and return the mean loss over them."""
+
+
+class PlainEngine:
+    """Trains with torch's AdamW alone."""
+
+    name = "torch's AdamW"
+
+    def __init__(self, loss: SftLoss, lr: float) -> None:
+        self.loss = loss
+        self.optimizer = torch.optim.AdamW(_trained_parameters(loss), lr=lr, weight_decay=0.01)
+
+    def train_step(self, micro_batches: Sequence[Sequence[SftExample]]) -> float:
+        """Do one optimizer step over the micro-batches and return the mean loss over them."""
+        self.optimizer.zero_grad()
+        total = 0.0
+        for examples in micro_batches:
+            loss = self.loss(examples) / len(micro_batches)
+            loss.backward()
+            total += float(loss.detach())
+        torch.nn.utils.clip_grad_norm_(_trained_parameters(self.loss), 1.0)
+        self.optimizer.step()
+        return total
+
+
+class DeepSpeedEngine:
+    """Trains with DeepSpeed's ZeRO-2."""
+
+    name = f"DeepSpeed, ZeRO-{_ZERO_STAGE}"
+
+    def __init__(self, loss: SftLoss, lr: float, n_micro_batches: int) -> None:
+        import deepspeed
+
+        self.engine: Any
+        self.engine, *_ = deepspeed.initialize(
+            model=loss,
+            optimizer=torch.optim.AdamW(_trained_parameters(loss), lr=lr, weight_decay=0.01),
+            config={
+                "train_micro_batch_size_per_gpu": 1,  # DeepSpeed only multiplies this; micro-batches have any size
+                "gradient_accumulation_steps": n_micro_batches,
+                "gradient_clipping": 1.0,
+                "zero_optimization": {"stage": _ZERO_STAGE},
+                "zero_allow_untested_optimizer": True,
+                "bf16": {"enabled": True},
+                "steps_per_print": 2**31,  # print nothing
+            },
+            dist_init_required=False,
+        )
+
+    def train_step(self, micro_batches: Sequence[Sequence[SftExample]]) -> float:
+        """Do one optimizer step over the micro-batches and return the mean loss over them."""
+        losses = []
+        for examples in micro_batches:
+            loss = self.engine(examples)
+            self.engine.backward(loss)
+            self.engine.step()  # updates the weights after the last micro-batch only
+            losses.append(float(loss.detach()))
+        return sum(losses) / len(losses)
+
+
+@contextmanager
+def open_engine(setup: CheckSetup, loss: SftLoss, lr: float, n_micro_batches: int) -> Iterator[TrainEngine]:
+    """Yield an engine that trains the parameters of the loss that need gradients."""
+    loss.train()
+    if find_spec("deepspeed") is None:
+        yield PlainEngine(loss, lr)
+        return
+    os.environ["LOCAL_RANK"] = "0"  # DeepSpeed reads it, although the process group exists
+    if setup.device.type == "cpu":
+        _use_gloo_for_deepspeed()
+    with tempfile.TemporaryDirectory() as folder:
+        torch.distributed.init_process_group(
+            "nccl" if setup.device.type == "cuda" else "gloo",
+            init_method=f"file://{Path(folder) / 'rendezvous'}",
+            rank=0,
+            world_size=1,
+        )
+        try:
+            yield DeepSpeedEngine(loss, lr, n_micro_batches)
+        finally:
+            torch.distributed.destroy_process_group()
+
+
+def _use_gloo_for_deepspeed() -> None:
+    """Do as `rayner.cluster.compat` does, which needs Ray: keep DeepSpeed from compiling its own collectives."""
+    os.environ["DS_ACCELERATOR"] = "cpu"
+    import deepspeed.ops
+
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+
+
+def _trained_parameters(loss: SftLoss) -> list[torch.nn.Parameter]:
+    return [parameter for parameter in loss.parameters() if parameter.requires_grad]
