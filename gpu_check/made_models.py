@@ -1,6 +1,7 @@
 """Models with random weights, made on the device, with tokenizers of our own. Nothing is downloaded."""
 
 import tempfile
+from dataclasses import fields
 from pathlib import Path
 
 import torch
@@ -68,9 +69,8 @@ def make_llm(shape: DecoderShape, device: torch.device, dtype: str) -> Llm:
         tokenizer.chat_template = _CHAT_TEMPLATE
         tokenizer.save_pretrained(name)
         encoder = load_prompt_encoder(Path(name), instruction=_INSTRUCTION, types=TYPES, chat=True)
-    return Llm(
-        encoder.tokenizer, encoder.instruction, encoder.types, encoder.chat_frame, model=model.eval(), device=device
-    )
+    common = {each.name: getattr(encoder, each.name) for each in fields(encoder) if each.init}
+    return Llm(**common, model=model.eval(), device=device)
 
 
 def make_tagger(shape: EncoderShape, device: torch.device, dtype: str, config: SlmConfig) -> EncoderTagger:

@@ -99,7 +99,8 @@ def test_it_runs_where_only_torch_and_transformers_are_installed(tmp_path):
     hidden = "from importlib.util import find_spec as f; print([*filter(f, 'ray pyarrow upath peft faiss'.split())])"
     environment = {**os.environ, "PYTHONPATH": path}
     assert subprocess.check_output([sys.executable, "-c", hidden], env=environment, text=True) == "[]\n"
-    done, report = run_script(tmp_path / "report.json", path=path)
+    names = [check.name for check in CHECKS if not check.name.startswith(("answers_bfloat16", "scoring_speed"))]
+    done, report = run_script(tmp_path / "report.json", "--only", *names, path=path)
     assert done.returncode == 0, done.stdout + done.stderr
     skipped = {check["name"]: check["reason"] for check in report["checks"] if check["status"] == SKIPPED}
     assert skipped == {
@@ -119,7 +120,7 @@ def fail(setup, findings):
 
 
 def crash(setup, findings):
-    os.kill(os.getpid(), signal.SIGSEGV)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def hang(setup, findings):
@@ -130,17 +131,18 @@ def succeed(setup, findings):
     findings.note("device", setup.device.type)
 
 
+@pytest.mark.slow
 def test_a_check_that_fails_crashes_or_hangs_does_not_stop_the_others(tmp_path):
     names = ("fail", "crash", "succeed", "hang", "late")
     checks = [Check(name, f"{__name__}:{name}") for name in names] + [
         Check("none", "x:y", packages=("no_such_package",))
     ]
     shown = []
-    report = run_checks(checks, MACHINE, "small", 25, tmp_path / "report.json", shown.append)
+    report = run_checks(checks, MACHINE, "small", 15, tmp_path / "report.json", shown.append)
     assert shown == list(report.checks)
     found = {check.name: (check.status, check.reason) for check in report.checks}
     assert found["fail"] == (FAILED, "RuntimeError: a kernel failed")
-    assert found["crash"] == (FAILED, "its process ended without a result (signal SIGSEGV)")
+    assert found["crash"] == (FAILED, "its process ended without a result (signal SIGKILL)")
     assert found["succeed"] == (PASSED, "")
     assert found["hang"][0] == FAILED
     assert re.fullmatch(r"it was stopped after \d+ s", found["hang"][1])
@@ -259,10 +261,9 @@ def test_answers_that_differ_from_the_reference_are_found(faulty_engine):
 
 
 @pytest.mark.slow
-def test_too_many_turned_choices_are_found(faulty_engine, monkeypatch):
+def test_choices_that_no_rounding_turns_are_found(faulty_engine):
     faulty_engine(drop_entities)
-    monkeypatch.setattr(scoring, "_LARGEST_SHARE_TURNED", 0.005)
-    assert "choices to differ from the reference decoder's" in problems_of(scoring.check_answers_bfloat16, "14b")
+    assert "expected other choices than the reference" in problems_of(scoring.check_answers_bfloat16, "14b")
 
 
 @pytest.mark.slow
