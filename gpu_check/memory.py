@@ -13,9 +13,9 @@ from gpu_check.shapes import DecoderShape, EncoderShape
 from rayner.config.settings import Config
 from rayner.steps.requirements import ModelSize, estimate_stage_needs, format_bytes, read_model_size
 
-# On a CPU, oneDNN keeps the compiled code of up to 1024 shapes of bfloat16 products. 100 to 230 MB were measured; with
-# ONEDNN_PRIMITIVE_CACHE_CAPACITY=1 they are gone. The estimate does not count it.
-_CPU_ALLOWANCE = 256 * 1024**2
+# On a CPU the peak is that of the process. Beside a tiny model it is mostly what libraries keep: code that oneDNN
+# compiles for each shape of a bfloat16 product, and freed memory. 60 to 220 MB above the estimate were measured.
+_CPU_ALLOWANCE = 512 * 1024**2
 
 
 def reset_peak_memory(device: torch.device) -> None:
