@@ -47,6 +47,18 @@ class ScoreModelConfig:
 
 
 @dataclass(frozen=True)
+class ScoreLlmConfig(ScoreModelConfig):
+    """The batch size of the LLM in prediction."""
+
+    batch_tokens: int = setting(
+        65_536,
+        "tokens of the LLM in memory at a time, padding included: those of the forward pass and of all held caches. A "
+        "unit that runs out of memory starts again with half of it. llm.engine=vllm ignores it",
+        above=0, steps=PREDICTION,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
 class ScoreConfig:
     """Prediction by both models, on held-out sentences and on the corpus."""
 
@@ -54,7 +66,7 @@ class ScoreConfig:
     cpus: float = setting(1.0, "CPUs of each actor; as many torch threads, at least one", above=0, steps=())
     gpus: float = setting(0.0, "GPUs of each actor", at_least=0, steps=())
     slm: ScoreModelConfig = section(ScoreModelConfig)
-    llm: ScoreModelConfig = section(ScoreModelConfig)
+    llm: ScoreLlmConfig = section(ScoreLlmConfig)
     draft: bool = setting(
         True, "verify the small model's tags in a few passes; false: decode token by token, with the same answers",
         steps=(),

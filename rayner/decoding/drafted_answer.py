@@ -25,6 +25,7 @@ class DraftedAnswer:
         stop_mask: See `WindowRequest`.
         prefix_cache: The cache of the beginning that the prompt shares with other prompts.
         own_cache: The cache of the other tokens.
+        reserved_tokens: The most tokens that `own_cache` may ever hold.
         state: The grammar state after the confirmed tokens.
         steps: The draft as tokens.
         tokens: The confirmed tokens.
@@ -41,12 +42,16 @@ class DraftedAnswer:
     stop_mask: npt.NDArray[np.bool_] | None
     prefix_cache: CacheParts = ()
     own_cache: CacheParts = ()
+    reserved_tokens: int = field(init=False)
     state: GrammarState = field(default_factory=GrammarState)
     steps: list[AnswerToken] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
     probs: list[float] = field(default_factory=list)
     passes: int = 0
     is_complete: bool = False
+
+    def __post_init__(self) -> None:
+        self.reserved_tokens = len(self.pending) + self.grammar.max_answer_tokens()
 
     @property
     def cache(self) -> CacheParts:

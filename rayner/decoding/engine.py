@@ -49,10 +49,12 @@ class AnswerEngine(Protocol):
         """Return the LLM's answer to each request, in the order of the requests."""
 
     def with_smaller_batches(self, divisor: int) -> "AnswerEngine":
-        """Return an engine with the same LLM whose batch size is divided by `divisor`, and at least 1."""
+        """Return an engine with the same LLM whose batch sizes, in texts and tokens, are divided by `divisor`."""
 
 
-def make_engine(llm: Llm, engine: str, *, use_drafts: bool, softmax_over: str, batch_size: int) -> AnswerEngine:
+def make_engine(
+    llm: Llm, engine: str, *, use_drafts: bool, softmax_over: str, batch_size: int, batch_tokens: int
+) -> AnswerEngine:
     """Return the engine that the settings name.
 
     Args:
@@ -62,6 +64,8 @@ def make_engine(llm: Llm, engine: str, *, use_drafts: bool, softmax_over: str, b
         softmax_over: The tokens over which probabilities are normalised. `allowed` takes the tokens that the grammar
             allows; any other value takes the whole vocabulary.
         batch_size: The largest number of texts in a forward pass.
+        batch_tokens: The most tokens in memory at a time: those of all key-value caches and of the running batch, with
+            its padding. A text that needs more is answered alone. `vllm` ignores it and divides its own memory.
 
     """
     if engine == "vllm":
@@ -71,7 +75,7 @@ def make_engine(llm: Llm, engine: str, *, use_drafts: bool, softmax_over: str, b
     if use_drafts:
         from rayner.decoding.draft_verify import DraftVerifyEngine
 
-        return DraftVerifyEngine(llm, softmax_over=softmax_over, batch_size=batch_size)
+        return DraftVerifyEngine(llm, softmax_over=softmax_over, batch_size=batch_size, batch_tokens=batch_tokens)
     from rayner.decoding.greedy import GreedyEngine
 
-    return GreedyEngine(llm, softmax_over=softmax_over, batch_size=batch_size)
+    return GreedyEngine(llm, softmax_over=softmax_over, batch_size=batch_size, batch_tokens=batch_tokens)

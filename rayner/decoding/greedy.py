@@ -8,7 +8,9 @@ from typing import Any
 import torch
 
 from rayner.decoding.engine import WindowRequest
+from rayner.decoding.token_budget import NO_TOKEN_LIMIT
 from rayner.llm.model import Llm
+from rayner.modeling.batching import TokenLimit, largest_batch_ends
 from rayner.modeling.tensors import pad_rows
 from rayner.runs.heartbeat import beat
 from rayner.text.predictions import LlmAnswer
@@ -39,16 +41,18 @@ class _PartialAnswer:
 class GreedyEngine:
     """An `AnswerEngine` that decodes token by token. It ignores drafts and stop masks.
 
-    softmax_over, batch_size: see `make_engine`.
+    softmax_over, batch_size, batch_tokens: see `make_engine`.
     """
 
-    def __init__(self, llm: Llm, *, softmax_over: str, batch_size: int) -> None:
-        self.llm, self.softmax_over, self.batch_size = llm, softmax_over, batch_size
+    def __init__(self, llm: Llm, *, softmax_over: str, batch_size: int, batch_tokens: int = NO_TOKEN_LIMIT) -> None:
+        self.llm, self.softmax_over = llm, softmax_over
+        self.batch_size, self.batch_tokens = batch_size, batch_tokens
 
     def with_smaller_batches(self, divisor: int) -> "GreedyEngine":
-        """Return an engine with the same LLM whose batch size is divided by `divisor`, and at least 1."""
+        """Return an engine with the same LLM whose batch sizes, in texts and tokens, are divided by `divisor`."""
         engine = copy.copy(self)
         engine.batch_size = max(1, self.batch_size // divisor)
+        engine.batch_tokens = max(1, self.batch_tokens // divisor)
         return engine
 
     @torch.inference_mode()
@@ -57,9 +61,13 @@ class GreedyEngine:
         prompts = [self.llm.prompt_tokens(request.examples, request.text) for request in requests]
         answers = [_PartialAnswer(self.llm.build_grammar(request.text)) for request in requests]
         order = sorted(range(len(requests)), key=lambda i: (len(requests[i].text), len(prompts[i])))
-        for first in range(0, len(order), self.batch_size):
-            batch = order[first : first + self.batch_size]
+        longest_answers = [answer.grammar.max_answer_tokens() for answer in answers]
+        limit = TokenLimit([*map(len, prompts)], longest_answers, self.batch_tokens)
+        ends, first = largest_batch_ends(order, self.batch_size, limit), 0
+        while first < len(order):
+            batch = order[first : ends[first]]
             self._decode_batch([prompts[i] for i in batch], [answers[i] for i in batch])
+            first = ends[first]
         return [answer.grammar.read_answer(answer.tokens, answer.probs, answer.passes) for answer in answers]
 
     def _decode_batch(self, prompts: Sequence[Sequence[int]], answers: Sequence[_PartialAnswer]) -> None:

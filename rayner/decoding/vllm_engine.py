@@ -123,14 +123,10 @@ class VllmEngine:
             "stop_mask": None if request.stop_mask is None else request.stop_mask.tolist(),
             "stop_token": self.stop_token,
         }  # fmt: skip
-        # In the longest answer every character is one entity, and its type has the longest name.
-        name_tokens = max(len(tokens) for tokens in spelling.types.values())
-        tag_tokens = len(spelling.open) + len(spelling.close) + 2 * (name_tokens + len(spelling.end))
-        max_tokens = sum(map(len, grammar.char_tokens)) + tag_tokens * len(grammar.char_tokens) + 1
         return SamplingParams(
             temperature=0.0,
             logprobs=0,
-            max_tokens=max_tokens,
+            max_tokens=grammar.max_answer_tokens() + 1,  # and the stop token
             stop_token_ids=[self.stop_token],
             detokenize=False,
             extra_args={_REQUEST_KEY: fields},

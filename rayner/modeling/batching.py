@@ -1,9 +1,29 @@
 """Batches for inference: items of similar length in each batch, for little padding and few batches."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 MAX_PADDING_SHARE = 0.1  # largest share of padding in a batch
 PASS_COST_TOKENS = 128  # fixed cost of a forward pass, in tokens
+
+
+@dataclass(frozen=True)
+class TokenLimit:
+    """The most tokens that a batch may hold in memory, padding included.
+
+    A batch holds, for each of its items, the largest `cached` and the largest `new` of its items. A batch of one item
+    may hold more.
+
+    Attributes:
+        cached: The tokens of each item that are computed already, shape [n_items].
+        new: The tokens of each item that may have to be computed, shape [n_items].
+        max_tokens: The limit.
+
+    """
+
+    cached: Sequence[int]
+    new: Sequence[int]
+    max_tokens: float
 
 
 def inference_batches(
@@ -11,6 +31,7 @@ def inference_batches(
     max_size: int,
     padding_allowance: float = 0,
     extra_costs: Sequence[float] | None = None,
+    limit: TokenLimit | None = None,
 ) -> list[list[int]]:
     """Divide items into batches of at most `max_size`, and return the indices of each batch's items, longest first.
 
@@ -24,12 +45,16 @@ def inference_batches(
         padding_allowance: The tokens of padding that a batch may have in any case.
         extra_costs: The cost of each item besides its length, in tokens, shape [n_items]. The largest extra cost in a
             batch counts for each of its items, because cached tokens are padded to the longest.
+        limit: The most tokens in a batch; None for no limit.
 
     """
     costs = extra_costs or [0.0] * len(lengths)
     order = sorted(range(len(lengths)), key=lambda i: -lengths[i] - costs[i])
     ends = _cheapest_batch_end_by_start(
-        [lengths[i] for i in order], [costs[i] for i in order], max_size, padding_allowance
+        [lengths[i] for i in order],
+        [costs[i] for i in order],
+        padding_allowance,
+        largest_batch_ends(order, max_size, limit),
     )
     batches, start = [], 0
     while start < len(order):
@@ -38,8 +63,34 @@ def inference_batches(
     return batches
 
 
+def largest_batch_ends(order: Sequence[int], max_size: int, limit: TokenLimit | None) -> list[int]:
+    """Return the end of the largest batch of consecutive items that may start at each item, shape [n_items].
+
+    Args:
+        order: The indices of the items, in the order in which they are divided.
+        max_size: The largest number of items in a batch.
+        limit: The most tokens in a batch; None for no limit.
+
+    """
+    n = len(order)
+    if limit is None:
+        return [min(start + max_size, n) for start in range(n)]
+    ends = []
+    for start in range(n):
+        most_cached = most_new = 0
+        end = start
+        while end < min(start + max_size, n):
+            most_cached = max(most_cached, limit.cached[order[end]])
+            most_new = max(most_new, limit.new[order[end]])
+            if end > start and (end + 1 - start) * (most_cached + most_new) > limit.max_tokens:
+                break
+            end += 1
+        ends.append(end)
+    return ends
+
+
 def _cheapest_batch_end_by_start(
-    lengths: Sequence[int], extra_costs: Sequence[float], max_size: int, padding_allowance: float
+    lengths: Sequence[int], extra_costs: Sequence[float], padding_allowance: float, largest_ends: Sequence[int]
 ) -> list[int]:
     """Return the end of the cheapest batch that starts at each item, shape [n_items].
 
@@ -50,7 +101,7 @@ def _cheapest_batch_end_by_start(
     costs, ends = [0.0] * (n + 1), [n] * n
     for start in range(n - 1, -1, -1):
         longest, largest_extra, total, cheapest = 0, 0.0, 0, float("inf")
-        for end in range(start + 1, min(start + max_size, n) + 1):
+        for end in range(start + 1, largest_ends[start] + 1):
             longest, largest_extra = max(longest, lengths[end - 1]), max(largest_extra, extra_costs[end - 1])
             total += lengths[end - 1]
             area = longest * (end - start)

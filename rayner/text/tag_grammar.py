@@ -88,6 +88,12 @@ class TagGrammar:
         self.char_tokens, self.spelling = chars, tags
         self._types = {(*tokens, *tags.end): kind for kind, tokens in tags.types.items()}
 
+    def max_answer_tokens(self) -> int:
+        """Return the number of tokens of the longest answer: each character is an entity with the longest type name."""
+        longest_name = max(map(len, self.spelling.types.values()), default=0)
+        tag = len(self.spelling.open) + len(self.spelling.close) + 2 * (longest_name + len(self.spelling.end))
+        return sum(map(len, self.char_tokens)) + tag * len(self.char_tokens)
+
     def allowed_tokens(self, state: GrammarState) -> TokenIds:
         """Return the tokens that may follow; an empty tuple once the answer is complete.
 

@@ -144,6 +144,7 @@ class LlmStage:
             use_drafts=config.score.draft,
             softmax_over=config.llm.softmax_over,
             batch_size=config.score.llm.batch_size,
+            batch_tokens=config.score.llm.batch_tokens,
         )
         self.retriever = load_retriever(config, run)
 
@@ -153,7 +154,7 @@ class LlmStage:
         halvings: int = 0,
         known_vectors: Mapping[str, npt.NDArray[np.float32]] | None = None,
     ) -> list[LlmAnswer]:
-        """Return the LLM's answer to each request, in batches whose size was halved `halvings` times."""
+        """Return the LLM's answer to each request, in batches that were halved `halvings` times."""
         from rayner.decoding.long_texts import answer_texts
 
         return answer_texts(
