@@ -20,9 +20,16 @@ import torch
 
 from rayner.decoding.drafted_answer import DraftedAnswer
 from rayner.decoding.engine import WindowRequest
-from rayner.decoding.kv_cache import CacheParts, count_cached_tokens, join_and_preallocate_caches, slice_cache
+from rayner.decoding.kv_cache import (
+    CacheParts,
+    count_cached_numbers_per_token,
+    count_cached_tokens,
+    join_and_preallocate_caches,
+    slice_cache,
+)
 from rayner.decoding.token_budget import NO_TOKEN_LIMIT, AnswerNeed, Round, plan_rounds, warn_of_oversized
 from rayner.llm.model import Llm, compute_logits
+from rayner.llm.position_chunks import compute_log_normalizers, map_position_chunks
 from rayner.modeling.batching import MAX_PADDING_SHARE, PASS_COST_TOKENS, TokenLimit, inference_batches
 from rayner.modeling.tensors import pad_rows
 from rayner.runs.heartbeat import beat
@@ -74,7 +81,7 @@ class DraftVerifyEngine:
         self.cost = DecodingCost()
         self._decoder = llm.model.get_decoder()
         n_parameters = sum(parameter.numel() for parameter in self._decoder.layers.parameters())
-        cache_size = _count_cached_numbers_per_token(llm.model.config)
+        cache_size = count_cached_numbers_per_token(llm.model.config)
         # The cost of a cached token in a forward pass, in units of computed tokens.
         self._cached_token_cost = _COMPUTATIONS_PER_CACHED_NUMBER * cache_size / max(1, n_parameters)
         self._padding_token = llm.tokenizer.tokenizer.pad_token_id or 0
@@ -278,17 +285,19 @@ class DraftVerifyEngine:
     ) -> tuple[list[int], list[float]]:
         """Return the most likely allowed token at each (row, position) of the hidden states, and its probability."""
         row, column = (torch.tensor(numbers, device=hidden.device) for numbers in zip(*positions, strict=True))
-        states = hidden[row, column]
+        states, model = hidden[row, column], self.llm.model
         ids = pad_rows(allowed, -1).to(hidden.device)
-        allowed_logits = compute_logits(self.llm.model, states, ids.clamp(min=0)).masked_fill(ids < 0, float("-inf"))
-        best = allowed_logits.argmax(1, keepdim=True)
-        is_over_allowed = self.softmax_over == "allowed"
-        all_logits = allowed_logits if is_over_allowed else compute_logits(self.llm.model, states, None)
-        probs = (allowed_logits.gather(1, best) - all_logits.logsumexp(1, keepdim=True)).exp().clamp(max=1.0)
-        return ids.gather(1, best).squeeze(1).tolist(), probs.squeeze(1).tolist()
-
-
-def _count_cached_numbers_per_token(config: Any) -> int:  # noqa: ANN401 - transformers' configurations share no useful base
-    """Return how many numbers the key-value cache stores for one token."""
-    head_size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    return int(2 * config.num_hidden_layers * config.num_key_value_heads * head_size)
+        numbers_per_position = ids.shape[1] * states.shape[1]  # the output layer's weights of the allowed tokens
+        allowed_logits = map_position_chunks(
+            lambda chunk, chunk_ids: compute_logits(model, chunk, chunk_ids),
+            numbers_per_position,
+            states,
+            ids.clamp(min=0),
+        ).masked_fill(ids < 0, float("-inf"))
+        best = allowed_logits.argmax(1)
+        if self.softmax_over == "allowed":
+            normalizers = allowed_logits.logsumexp(1)
+        else:
+            normalizers = compute_log_normalizers(model, states)
+        probs = (allowed_logits.gather(1, best[:, None]).squeeze(1) - normalizers).exp().clamp(max=1.0)
+        return ids.gather(1, best[:, None]).squeeze(1).tolist(), probs.tolist()

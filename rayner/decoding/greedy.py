@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from rayner.decoding.engine import WindowRequest
-from rayner.decoding.token_budget import NO_TOKEN_LIMIT
+from rayner.decoding.token_budget import NO_TOKEN_LIMIT, warn_of_oversized
 from rayner.llm.model import Llm
 from rayner.modeling.batching import TokenLimit, largest_batch_ends
 from rayner.modeling.tensors import pad_rows
@@ -68,6 +68,7 @@ class GreedyEngine:
             batch = order[first : ends[first]]
             self._decode_batch([prompts[i] for i in batch], [answers[i] for i in batch])
             first = ends[first]
+        warn_of_oversized([sum(pair) for pair in zip(limit.cached, limit.new, strict=True)], self.batch_tokens)
         return [answer.grammar.read_answer(answer.tokens, answer.probs, answer.passes) for answer in answers]
 
     def _decode_batch(self, prompts: Sequence[Sequence[int]], answers: Sequence[_PartialAnswer]) -> None:

@@ -19,6 +19,12 @@ def count_cached_tokens(parts: CacheParts) -> int:
     return sum(part.shape[3] for part in parts)
 
 
+def count_cached_numbers_per_token(config: Any) -> int:  # noqa: ANN401 - transformers' configurations share no useful base
+    """Return how many numbers the key-value cache stores for one token."""
+    head_size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return int(2 * config.num_hidden_layers * config.num_key_value_heads * head_size)
+
+
 class _PreallocatedLayer(DynamicLayer):
     """A cache layer with free space for the tokens of the next forward pass.
 

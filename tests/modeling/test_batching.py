@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.modeling.batching import MAX_PADDING_SHARE, PASS_COST_TOKENS, inference_batches
+from rayner.modeling.batching import MAX_PADDING_SHARE, PASS_COST_TOKENS, TokenLimit, inference_batches
 
 lengths_of = st.lists(st.integers(1, 400), max_size=40)
 slacks = st.sampled_from([0, 20.5, PASS_COST_TOKENS])
@@ -56,3 +56,23 @@ def test_no_other_cut_is_cheaper(items, size, slack):
     found = inference_batches([length for length, _ in items], size, slack, [held for _, held in items])
     cost = sum(price([items[i] for i in batch]) for batch in found)
     assert cost == pytest.approx(least(0))
+
+
+@given(st.lists(st.tuples(st.integers(1, 400), st.integers(0, 300)), max_size=30), st.integers(1, 9),
+       st.integers(1, 3000), slacks)  # fmt: skip
+def test_no_batch_of_several_items_holds_more_tokens_than_its_limit(items, size, most, slack):
+    lengths, cached = [length for length, _ in items], [held for _, held in items]
+    new = [length + 7 for length in lengths]  # more than the next pass computes may be reserved
+    found = inference_batches(lengths, size, slack, cached, TokenLimit(cached, new, most))
+    assert sorted(i for batch in found for i in batch) == list(range(len(items)))
+    for batch in found:
+        assert len(batch) <= size
+        area = len(batch) * (max(cached[i] for i in batch) + max(new[i] for i in batch))
+        assert len(batch) == 1 or area <= most
+
+
+@given(items, st.integers(1, 5), slacks)
+def test_a_limit_that_is_never_reached_changes_no_batch(items, size, slack):
+    lengths, cached = [length for length, _ in items], [held for _, held in items]
+    limit = TokenLimit(cached, lengths, size * 700)
+    assert inference_batches(lengths, size, slack, cached, limit) == inference_batches(lengths, size, slack, cached)
