@@ -28,8 +28,8 @@ from rayner.decoding.kv_cache import (
     slice_cache,
 )
 from rayner.decoding.token_budget import NO_TOKEN_LIMIT, AnswerNeed, Round, plan_rounds, warn_of_oversized
-from rayner.llm.model import Llm, compute_logits
-from rayner.llm.position_chunks import compute_log_normalizers, map_position_chunks
+from rayner.decoding.token_choice import choose_tokens
+from rayner.llm.model import Llm
 from rayner.modeling.batching import MAX_PADDING_SHARE, PASS_COST_TOKENS, TokenLimit, inference_batches
 from rayner.modeling.tensors import pad_rows
 from rayner.runs.heartbeat import beat
@@ -265,7 +265,7 @@ class DraftVerifyEngine:
         verified = [answer.step_numbers_to_verify() for answer in answers]
         positions = [(i, len(answer.pending) - 1 + k) for i, answer in enumerate(answers) for k in verified[i]]
         allowed = [answer.steps[k].allowed for i, answer in enumerate(answers) for k in verified[i]]
-        tokens, probs = self._choose_tokens(hidden, positions, allowed) if positions else ([], [])
+        tokens, probs = choose_tokens(self.llm, hidden, positions, allowed, self.softmax_over)
         first = 0
         for i, answer in enumerate(answers):
             n_own, n_pending, n_verified = (
@@ -279,25 +279,3 @@ class DraftVerifyEngine:
             first = last
             if not answer.is_complete:
                 answer.own_cache = (slice_cache(cache, i, own_start, own_start + n_own + n_pending + n_valid),)
-
-    def _choose_tokens(
-        self, hidden: torch.Tensor, positions: Sequence[tuple[int, int]], allowed: Sequence[Sequence[int]]
-    ) -> tuple[list[int], list[float]]:
-        """Return the most likely allowed token at each (row, position) of the hidden states, and its probability."""
-        row, column = (torch.tensor(numbers, device=hidden.device) for numbers in zip(*positions, strict=True))
-        states, model = hidden[row, column], self.llm.model
-        ids = pad_rows(allowed, -1).to(hidden.device)
-        numbers_per_position = ids.shape[1] * states.shape[1]  # the output layer's weights of the allowed tokens
-        allowed_logits = map_position_chunks(
-            lambda chunk, chunk_ids: compute_logits(model, chunk, chunk_ids),
-            numbers_per_position,
-            states,
-            ids.clamp(min=0),
-        ).masked_fill(ids < 0, float("-inf"))
-        best = allowed_logits.argmax(1)
-        if self.softmax_over == "allowed":
-            normalizers = allowed_logits.logsumexp(1)
-        else:
-            normalizers = compute_log_normalizers(model, states)
-        probs = (allowed_logits.gather(1, best[:, None]).squeeze(1) - normalizers).exp().clamp(max=1.0)
-        return ids.gather(1, best[:, None]).squeeze(1).tolist(), probs.tolist()
