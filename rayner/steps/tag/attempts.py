@@ -11,8 +11,9 @@ undisturbed run:
    twice is set aside. The predictions of the single segments are dropped.
 3. The other segments are predicted together, as if the unit had never held the failing ones.
 
-There is one exception. A unit that ran out of memory is predicted again in batches of half the size. The note keeps the
-number of halvings for all later jobs, because it may change the scores in the last digits.
+There is one exception. A unit that ran out of memory is predicted again in batches of half the size, in segments and
+in tokens. The note keeps the number of halvings for all later jobs, because it may change the scores in the last
+digits.
 """
 
 import gc
@@ -82,7 +83,7 @@ def run_isolating_failures(
     """Predict the segments of a unit. Each segment has either a prediction or an error message.
 
     Args:
-        predict: predicts segments. Its second argument is the number of halvings of the batch size.
+        predict: predicts segments. Its second argument is the number of halvings of the batch sizes.
         segments: the segments.
         note_path: the file of the note. If None, deaths of the process are not noted.
         job: the id of the job.
@@ -101,7 +102,7 @@ def run_isolating_failures(
             raise JobError(
                 f"its process died {note.whole_attempts} times while its {len(segments)} segments were predicted "
                 "together, but no segment kills a process alone: give the actors more memory, or use smaller batches "
-                "(score.slm.batch_size, score.llm.batch_size)"
+                "(score.slm.batch_size, score.llm.batch_size, score.llm.batch_tokens)"
             )
         note.whole_attempts += 1
         _write_note(note, note_path)
@@ -110,9 +111,12 @@ def run_isolating_failures(
             together = predict([segments[i] for i in remaining], note.halvings) if remaining else []
             predictions = dict(zip(remaining, together, strict=True))
         except Exception as error:
-            _note_failure_of_whole_unit(error, segments, note)
+            ran_out_of_memory = is_out_of_memory(error)
+            _note_failure_of_whole_unit(error, segments, note, note_path)
         else:
             break
+        if ran_out_of_memory:  # only here does nothing refer to the error, which holds what was computed
+            _free_memory()
     _finish_note(note, note_path)
     return UnitPredictions(
         [predictions.get(i) for i in range(len(segments))],
@@ -126,18 +130,27 @@ def keep_halvings(note_path: StoragePath, halvings: int) -> None:
     _write_note(AttemptNote(job="", halvings=halvings), note_path)
 
 
-def _note_failure_of_whole_unit(error: Exception, segments: Sequence[Segment], note: AttemptNote) -> None:
+def _note_failure_of_whole_unit(
+    error: Exception, segments: Sequence[Segment], note: AttemptNote, note_path: StoragePath | None
+) -> None:
     """Decide what follows after the prediction of the whole unit raised an error.
 
     Raises JobError if the segments were tried alone before, and failed again together.
     """
+    name = "a unit" if note_path is None else note_path.name.removesuffix(".json")
     if is_out_of_memory(error) and note.halvings < MAX_HALVINGS:
         note.halvings += 1
         note.whole_attempts -= 1
-        log.warning("out of memory: goes on with batches halved %d times (%s)", note.halvings, _first_line(error))
-        _free_memory()
+        log.warning(
+            "%s: out of memory: starts again with 1/%d of the batch size, in segments and in tokens, and keeps that "
+            "size for later jobs (%s)", name, 2**note.halvings, _first_line(error),
+        )  # fmt: skip
     elif note.n_tried_alone < len(segments):
         note.whole_attempts = max(note.whole_attempts, WHOLE_ATTEMPTS_BEFORE_ISOLATION)
+        log.warning(
+            "%s: each of its %d segments is tried alone, to find those that fail (%s)",
+            name, len(segments), _first_line(error),
+        )  # fmt: skip
     else:
         raise JobError(
             f"its {len(segments) - len(note.errors)} segments fail together, but none of them fails alone: "
@@ -162,11 +175,11 @@ def _try_each_alone(
             try:
                 predict([segments[i]], note.halvings)
             except Exception as error:
-                note.last_error = _describe(error)
-                if is_out_of_memory(error):
-                    _free_memory()
+                note.last_error, ran_out_of_memory = _describe(error), is_out_of_memory(error)
             else:
                 break
+            if ran_out_of_memory:
+                _free_memory()
         else:
             died = f"its process died {MAX_ATTEMPTS_ALONE} times while it was tried alone"
             note.errors[str(i)] = note.last_error or died
