@@ -51,7 +51,12 @@ def measure_decoding(setup: BenchmarkSetup) -> list[BenchmarkRow]:
 
 
 def _engine(config: Config, llm: Llm, batch_size: int) -> DraftVerifyEngine:
-    return DraftVerifyEngine(llm, softmax_over=config.llm.softmax_over, batch_size=batch_size)
+    return DraftVerifyEngine(
+        llm,
+        softmax_over=config.llm.softmax_over,
+        batch_size=batch_size,
+        batch_tokens=config.score.llm.batch_tokens,
+    )
 
 
 def _compare_batched_with_peers(
