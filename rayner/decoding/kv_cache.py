@@ -87,7 +87,7 @@ def join_and_preallocate_caches(rows: Sequence[CacheParts], n_new_tokens: int) -
 def slice_cache(cache: Any, row: int, start: int, end: int) -> torch.Tensor:  # noqa: ANN401 - transformers' cache
     """Copy the tokens [start, end) of one row of a batch's cache into a cache for one text."""
     keys = cache.layers[0].keys
-    copied = keys.new_empty((len(cache.layers), 2, keys.shape[1], end - start, keys.shape[3]))
+    copied: torch.Tensor = keys.new_empty((len(cache.layers), 2, keys.shape[1], end - start, keys.shape[3]))
     for i, layer in enumerate(cache.layers):
         copied[i, 0], copied[i, 1] = layer.keys[row, :, start:end], layer.values[row, :, start:end]
     return copied

@@ -84,7 +84,7 @@ def plan_rounds(instruction: int, needs: Sequence[AnswerNeed], budget: int) -> l
     for i in fitting:
         sharing = needs[i].sharing if needs[i].sharing in sizes else None
         groups.setdefault(sharing, []).append(i)
-    rounds = []
+    rounds: list[Round] = []
     for numbers in _pack([number for number in groups if number is not None], sizes, shared_share):
         members = [i for number in numbers for i in groups[number]] + ([] if rounds else groups[None])
         if members:

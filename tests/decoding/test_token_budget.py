@@ -110,6 +110,21 @@ def test_a_budget_below_what_was_held_without_one_is_kept_by_smaller_batches(wor
         same(one, other)
 
 
+def test_later_passes_keep_the_budget_too_though_each_row_begins_with_the_shared_examples(wordy_llm, sentences):
+    requests = [WindowRequest(e.text[:6], sentences[200:206]) for e in sentences[:40]]  # with no draft, so many passes
+    free, _, _ = answer(wordy_llm, requests, NO_TOKEN_LIMIT, batch_size=16)
+    prefix = len(wordy_llm.instruction_tokens()) + len(wordy_llm.example_tokens(sentences[200:206]))
+    budget = 8 * prefix
+    held, limited, engine = answer(wordy_llm, requests, budget, batch_size=16)
+    later = [shape for shape in limited.shapes if shape[1] > prefix]
+    assert max(rows for rows, _, _ in later) > 1
+    assert all(2 * rows * (cached + new) <= budget for rows, cached, new in later)
+    assert limited.peak <= budget
+    assert engine.cost.oversized == 0
+    for one, other in zip(free, held, strict=True):
+        same(one, other)
+
+
 def test_batches_depend_on_nothing_that_was_done_before(wordy_llm, sentences):
     requests = many_requests(sentences)
     fresh, first, _ = answer(wordy_llm, requests[:20], 4000)
