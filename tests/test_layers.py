@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # From the bottom up. A room imports rooms before it in this list, never a later one.
 ROOMS = [
-    "errors", "text", "config", "fusion", "evaluation", "runs", "corpus", "modeling", "taggers", "llm", "decoding",
+    "errors", "text", "config", "fusion", "evaluation", "runs", "corpus", "modeling", "checkpoints", "taggers", "llm", "decoding",
     "cluster", "rendering", "site", "report", "steps", "doctor", "bench", "cli", "__main__",
 ]  # fmt: skip
 PURE = ("text", "config", "fusion", "evaluation", "runs")
@@ -98,4 +98,6 @@ def test_a_clean_process_loads_nothing_heavy(module, allowed):
 
 @pytest.mark.slow
 def test_models_and_training_run_without_ray():
-    assert "ray" not in loaded_by(", ".join(map(every_module_of, ("modeling", "taggers", "llm", "decoding"))))
+    assert "ray" not in loaded_by(
+        ", ".join(map(every_module_of, ("modeling", "checkpoints", "taggers", "llm", "decoding")))
+    )

@@ -24,6 +24,7 @@ from rayner.errors import ConfigError, RaynerError
 from rayner.runs.run_folder import Run
 from rayner.runs.storage import StoragePath, is_url, storage_path
 from rayner.steps import preflight
+from rayner.steps.checkpoint_checks import list_pretrained_models
 from rayner.steps.loading import load_llm, load_retriever, load_tagger
 from rayner.steps.output_folders import output_folder
 from rayner.steps.requirements import (
@@ -87,7 +88,7 @@ def _check_all(config: Config) -> Iterator[Finding]:
     yield resources
     yield from _check_estimated_needs(config, nodes, run)
     yield from diagnosis.check_input_files_are_alike(nodes)
-    yield from diagnosis.check_checkpoint_configs_readable(nodes)
+    yield from diagnosis.check_checkpoints(nodes)
     if run is None:
         yield ok_finding("run", "none given (run=DIR), nothing to check there")
     else:
@@ -110,7 +111,7 @@ def _probe_request(config: Config, dashboard_url: str) -> ProbeRequest:
         files=[str(storage_path(path)) for path in [*config.train, *([config.corpus] if config.corpus else [])]],
         models={
             key: str(Path(model).absolute()) if Path(model).exists() else model
-            for key, model in preflight.list_pretrained_models(config).items()
+            for key, model in list_pretrained_models(config).items()
         },
         disks=disks,
         gcs_address=ray.get_runtime_context().gcs_address,
@@ -196,7 +197,7 @@ def _check_estimated_needs(config: Config, nodes: Sequence[NodeFacts], run: Run 
 def _try_read_model_size(model: str, config_if_llm: Config | None) -> ModelSize | None:
     """Read the size of a checkpoint; return None for a model from scratch or if its configuration cannot be read.
 
-    `check_checkpoint_configs_readable` reports a configuration that cannot be read.
+    `check_checkpoints` reports a configuration that cannot be read.
     """
     if model == "scratch":
         return None

@@ -37,6 +37,14 @@ class DiskSpace:
 
 
 @dataclass(frozen=True)
+class CheckpointState:
+    """What a node found of a checkpoint: a line about its weights, or else an error."""
+
+    description: str
+    error: str
+
+
+@dataclass(frozen=True)
 class NodeFacts:
     """The facts that one node reports. An empty error message means success.
 
@@ -45,7 +53,7 @@ class NodeFacts:
     torch_gpus_error: why torch could not list the GPUs.
     tools: for each compiler, `found` or `none`.
     file_states: for each input path, its state: DIGEST and the file's digest, FOLDER, MISSING, or an error message.
-    model_errors: for each setting that names a checkpoint, the error of reading the checkpoint's configuration.
+    model_states: for each setting that names a checkpoint, what the node found of it.
     disks: free space for each use of a folder (`run`, `out`, `temporary`).
     head_error: error of a connection to the head's port.
     write_error: error of writing into the run folder; None if this was not tried.
@@ -63,7 +71,7 @@ class NodeFacts:
     tools: Mapping[str, str] = field(default_factory=dict)
     token: TokenStatus = TokenStatus("", "", False)
     file_states: Mapping[str, str] = field(default_factory=dict)
-    model_errors: Mapping[str, str] = field(default_factory=dict)
+    model_states: Mapping[str, CheckpointState] = field(default_factory=dict)
     disks: Mapping[str, DiskSpace] = field(default_factory=dict)
     head_error: str = ""
     write_error: str | None = None

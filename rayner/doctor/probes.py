@@ -20,11 +20,11 @@ import psutil
 
 import rayner
 from rayner.cluster.auth_token import find_token_file
-from rayner.doctor.node_facts import DIGEST, FOLDER, MISSING, DiskSpace, NodeFacts, TokenStatus
+from rayner.doctor.node_facts import DIGEST, FOLDER, MISSING, CheckpointState, DiskSpace, NodeFacts, TokenStatus
 from rayner.errors import RaynerError
 from rayner.runs.run_folder import file_sha256
 from rayner.runs.storage import remove_file, storage_path
-from rayner.steps import preflight
+from rayner.steps.checkpoint_checks import check_and_describe_checkpoint
 
 OBJECT_BYTES = 1024**2  # too large to be sent inside a message, so Ray copies it between object stores
 _LIST_GPUS = (
@@ -89,7 +89,7 @@ def collect_node_facts(request: ProbeRequest, name: str, cpus: float, gpus: floa
         tools={tool: "found" if shutil.which(tool) else "none" for tool in ("g++", "ninja", "nvcc")},
         token=_token_status(),
         file_states={path: _file_digest_or_state(path) for path in request.files},
-        model_errors={key: _model_config_error(key, model) for key, model in request.models.items()},
+        model_states={key: _checkpoint_state(key, model) for key, model in request.models.items()},
         disks={use: _disk_space(folder or tempfile.gettempdir()) for use, folder in request.disks.items()},
         head_error=connection_error(request.gcs_address),
         dashboard_addresses=_listening_addresses(request.dashboard_url),
@@ -154,12 +154,11 @@ def _error_text(error: Exception) -> str:
     return getattr(error, "strerror", None) or last_error_line(error)
 
 
-def _model_config_error(key: str, model: str) -> str:
+def _checkpoint_state(key: str, model: str) -> CheckpointState:
     try:
-        preflight.check_model_has_configuration(key, model)
+        return CheckpointState(check_and_describe_checkpoint(key, model), "")
     except RaynerError as error:
-        return str(error).partition("found ")[2]
-    return ""
+        return CheckpointState("", str(error).removeprefix(f"{key}: "))
 
 
 def _disk_space(folder: str) -> DiskSpace:

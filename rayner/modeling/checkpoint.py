@@ -86,7 +86,7 @@ def _weight_files_in_json(folder: Path) -> set[str]:
 def _pickle_error(folder: Path, name: str) -> ConfigError:
     return ConfigError(
         f"{folder}: expected weights in safetensors, found {shorten_repr(name)}: pickles can run code and are not "
-        "read; docs/security.md says how to convert one"
+        "read; `rayner fetch THIS_FOLDER NEW_FOLDER` converts them"
     )
 
 

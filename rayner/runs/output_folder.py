@@ -6,6 +6,7 @@ its SHA-256. A listed file is replaced or removed only if its content is still t
 content, or with another purpose, is refused.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -181,12 +182,7 @@ class OutputFolder:
         def check_existing_file(temporary: Path) -> None:
             nonlocal digest
             digest = file_sha256(temporary)
-            is_foreign = self._may_hold_other_files and name not in self._earlier and _exists(path)
-            if is_foreign and not file_has_sha256(path, digest):
-                raise ConfigError(
-                    f"{path}: expected no file of this name, or one that rayner wrote, found another: "
-                    "name another folder, or move this file away. It was not changed"
-                )
+            self._require_no_other_file(name, digest)
 
         with atomic_writer(path, check_existing_file) as stream:
             yield stream
@@ -194,9 +190,32 @@ class OutputFolder:
         if time.monotonic() - self._saved_at > _SECONDS_BETWEEN_SAVES:
             self.save_marker()
 
+    def move_in(self, source: Path, name: str) -> str:
+        """Rename a complete local file, on the same file system, to a file of the folder; return its SHA-256.
+
+        Raises ConfigError as `writer`.
+        """
+        digest = file_sha256(source)
+        self._require_no_other_file(name, digest)
+        with source.open("rb") as content:
+            os.fsync(content.fileno())  # so that a power cut leaves no empty file under the name
+        source.replace(str(self.path(name)))
+        self.written[name] = digest
+        return digest
+
+    def _require_no_other_file(self, name: str, digest: str) -> None:
+        """Raise ConfigError if a file exists there that rayner did not write and that has another digest."""
+        path = self.path(name)
+        is_foreign = self._may_hold_other_files and name not in self._earlier and _exists(path)
+        if is_foreign and not file_has_sha256(path, digest):
+            raise ConfigError(
+                f"{path}: expected no file of this name, or one that rayner wrote, found another: "
+                "name another folder, or move this file away. It was not changed"
+            )
+
     def save_marker(self) -> None:
         """Write the marker. It lists the files written so far and those of the earlier call."""
-        write_marker(self.root, self._purpose, {**self._earlier, **self.written})
+        write_marker(self.root, self._purpose, dict(sorted({**self._earlier, **self.written}.items())))
         self._saved_at = time.monotonic()
 
     def remove_files_not_written_again(self) -> None:

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 from upath import UPath
 
 from rayner.errors import ConfigError, DataError
+from rayner.runs.hub_names import is_hub_name, require_reachable_model
 from rayner.text.credentials import CREDENTIALS_IN_URL, holds_credentials
 from rayner.text.messages import shorten_repr
 
@@ -262,10 +263,12 @@ def local_copy(folder: StoragePath) -> Path:
 
 
 def local_model_name(name: str) -> str:
-    """Return the name by which a library loads a model.
+    """Return the name by which a library loads a model: for one at a URL the path of a local copy, else the name.
 
-    For a model at a URL this is the path of a local copy, otherwise the name itself.
+    Raises ConfigError if it is a name on the hub, not in this machine's cache, and the hub cannot be reached.
     """
+    if is_hub_name(name):
+        require_reachable_model(name)
     return str(local_copy(storage_path(name))) if is_url(name) else name
 
 

@@ -7,7 +7,6 @@ first problem.
 import importlib.util
 import os
 from itertools import islice
-from pathlib import Path
 
 import ray
 
@@ -18,12 +17,11 @@ from rayner.corpus.reading import require_corpus
 from rayner.corpus.text_listing import list_text_files
 from rayner.errors import ConfigError
 from rayner.runs.run_folder import Run
-from rayner.runs.storage import local_model_name
+from rayner.steps.checkpoint_checks import check_and_describe_checkpoints
 from rayner.steps.data import require_labelled_files
 from rayner.steps.fusion_rules import load_custom_rules
 from rayner.steps.loading import load_tagger_family
 from rayner.steps.tag.plan import survey_corpus
-from rayner.text.messages import shorten_repr
 
 _MAX_LEFT_OUT = 100  # files that cannot be read, each with a line of its own
 
@@ -45,8 +43,7 @@ def check_and_describe_training(config: Config, run: Run) -> list[str]:
     for text in (config.slm.crf.unlabelled, config.llm.pseudo_labels.text):
         if text:
             next(list_text_files(text))  # a path without text files raises an error
-    for key, model in list_pretrained_models(config).items():
-        check_model_has_configuration(key, local_model_name(model))
+    lines += check_and_describe_checkpoints(config)
     check_engine_is_installed(config)
     lines += check_and_describe_resources(config)
     return [*lines, f"run folder: {run.root}"]
@@ -83,34 +80,6 @@ def check_and_describe_corpus(config: Config) -> list[str]:
     if survey.ignored.groups:
         lines.append(f"ignored: {describe_ignored_files(survey.ignored.groups)}")
     return lines
-
-
-def list_pretrained_models(config: Config) -> dict[str, str]:
-    """Return the checkpoint folders and hub names in the settings, by the setting's key.
-
-    Models that the job itself makes are left out.
-    """
-    named = {"slm.model": config.slm.model, "llm.model": config.llm.model, "index.encoder": config.index.encoder}
-    return {key: model for key, model in named.items() if model not in ("scratch", "slm", "ngrams")}
-
-
-def check_model_has_configuration(setting_key: str, model: str) -> None:
-    """Check that a checkpoint folder or hub name has a configuration.
-
-    Raises ConfigError, which names the setting, if it has none.
-    """
-    from transformers import AutoConfig
-
-    from rayner.modeling.checkpoint import reject_pickles_and_build_kwargs
-
-    try:
-        AutoConfig.from_pretrained(model, trust_remote_code=reject_pickles_and_build_kwargs(model)["trust_remote_code"])
-    except (OSError, ValueError) as error:
-        expected = "folder" if Path(model).exists() else "folder or hub name"
-        reason = " ".join(str(error).split())
-        raise ConfigError(
-            f"{setting_key}: expected the {expected} of a checkpoint, found {shorten_repr(model)}: {reason}"
-        ) from error
 
 
 def check_engine_is_installed(config: Config) -> None:
