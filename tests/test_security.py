@@ -213,14 +213,14 @@ def test_a_chat_template_cannot_reach_python(checkpoints, tmp_path, mark):
         model.load_llm_checkpoint(folder, instruction="", types=["NR"], chat=True, device=CPU)
 
 
-def test_a_pickle_converted_as_the_docs_say_is_read(checkpoints, tmp_path, monkeypatch):
+def test_a_pickle_converted_as_the_message_says_is_read(checkpoints, tmp_path):
     source = Path(shutil.copytree(checkpoints / "encoder", tmp_path / "old"))
     model = AutoModelForMaskedLM.from_pretrained(source)
     torch.save(model.state_dict(), source / "pytorch_model.bin")
     (source / "model.safetensors").unlink()
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "security.md").read_text(encoding="utf-8"), re.S)
-    monkeypatch.setattr(sys, "argv", ["-c", str(source), str(tmp_path / "new")])
-    exec(code, {})
+    said = refused(load_sentence_encoder, source, CPU)
+    assert "`rayner fetch THIS_FOLDER NEW_FOLDER` converts them" in said
+    assert main(["fetch", str(source), str(tmp_path / "new")]) == 0
     weights = load_sentence_encoder(tmp_path / "new", CPU).model.state_dict()
     assert all(torch.equal(value, weights[name]) for name, value in model.bert.state_dict().items())
 

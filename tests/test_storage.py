@@ -112,9 +112,9 @@ def test_an_object_whose_name_leads_out_of_its_folder_is_refused(tmp_path, monke
         store.clear()
 
 
-def test_a_hub_name_and_a_path_are_left_alone():
-    assert local_model_name("Qwen/Qwen2.5-14B-Instruct") == "Qwen/Qwen2.5-14B-Instruct"
+def test_a_path_is_left_alone():  # for names on the hub see tests/fetching
     assert local_model_name("/models/slm") == "/models/slm"
+    assert local_model_name("models/my/slm") == "models/my/slm"
 
 
 def test_secrets_do_not_belong_into_urls():

@@ -16,6 +16,7 @@ from rayner.cluster.session import ray_session
 from rayner.config.settings import Config
 from rayner.corpus.text_listing import list_text_files
 from rayner.doctor import diagnosis, probes
+from rayner.doctor.checkpoint_diagnosis import check_checkpoints
 from rayner.doctor.diagnosis import Finding, failed_finding, ok_finding
 from rayner.doctor.node_facts import NodeFacts
 from rayner.doctor.probes import ProbeFiles, ProbeRequest
@@ -88,7 +89,7 @@ def _check_all(config: Config) -> Iterator[Finding]:
     yield resources
     yield from _check_estimated_needs(config, nodes, run)
     yield from diagnosis.check_input_files_are_alike(nodes)
-    yield from diagnosis.check_checkpoints(nodes)
+    yield from check_checkpoints(nodes)
     if run is None:
         yield ok_finding("run", "none given (run=DIR), nothing to check there")
     else:

@@ -6,7 +6,8 @@ import re
 import pytest
 
 from rayner.doctor import diagnosis
-from rayner.doctor.node_facts import MISSING, DiskSpace, NodeFacts, TokenStatus
+from rayner.doctor.checkpoint_diagnosis import check_checkpoints
+from rayner.doctor.node_facts import MISSING, CheckpointState, DiskSpace, NodeFacts, TokenStatus
 from rayner.steps.requirements import DiskNeed, StageNeed
 
 GIB = 1024**3
@@ -18,7 +19,7 @@ NODE = NodeFacts(
     free_memory=16 * GIB,
     token=TokenStatus("token", "/u/.ray/auth_token", True, 0o600),
     file_states={"/t.txt": "sha256 1"},
-    model_errors={"llm.model": ""},
+    model_states={"llm.model": CheckpointState("/m: 5 parameters", "")},
     disks={"run": DiskSpace("/r", 10 * GIB, 1), "temporary": DiskSpace("/tmp", 5 * GIB, 2)},
     write_error="",
 )
@@ -124,12 +125,17 @@ def test_an_input_that_no_node_can_read_is_told(there):
 
 
 def test_a_model_that_one_node_cannot_read_is_told():
-    assert only(diagnosis.check_checkpoint_configs_readable(two())).ok
-    fails(
-        diagnosis.check_checkpoint_configs_readable(two(model_errors={"llm.model": "no config.json"})),
-        "no config.json on b",
-    )
-    assert only(diagnosis.check_checkpoint_configs_readable([dataclasses.replace(NODE, model_errors={})])).ok
+    fine = only(check_checkpoints(two()))
+    assert fine.ok
+    assert str(fine) == "ok   model llm.model: /m: 5 parameters; alike on 2 nodes"
+    lost = {"llm.model": CheckpointState("", "/m: expected weights, found none")}
+    fails(check_checkpoints(two(model_states=lost)), "/m: expected weights, found none on b")
+    assert only(check_checkpoints([dataclasses.replace(NODE, model_states={})])).ok
+
+
+def test_another_checkpoint_on_one_node_is_told():
+    other = {"llm.model": CheckpointState("/m: 6 parameters", "")}
+    fails(check_checkpoints(two(model_states=other)), "/m: 5 parameters on a; /m: 6 parameters on b")
 
 
 def test_a_run_folder_that_is_not_shared_or_not_writable_is_told():

@@ -34,6 +34,7 @@ NOT_RUN = {
     ("-m", "tests.simulation"): "takes minutes; run: tests/simulation; its arguments are checked here",
     ("-m", "gpu_check"): "takes minutes; run: tests/test_gpu_check.py",
     ("rayner", "doctor"): "starts Ray; run: tests/cluster/test_doctor.py; its arguments are checked here",
+    ("rayner", "fetch"): "needs the hub; run: tests/fetching, with a local hub; its arguments are checked here",
 }
 # Jobs whose --dry-run cannot pass here: tests check their settings only.
 NO_DRY_RUN = {
@@ -86,6 +87,8 @@ def test_the_rayner_commands_of_a_page_run_one_after_the_other(desk, page, capsy
         options = parse_arguments(words[1:], build_parser())  # raises SystemExit for an unknown argument
         if words[1] == "doctor":
             load_config(options.config, options.overrides)
+        elif words[1] == "fetch":
+            assert options.name
         elif "--serve" in words:
             assert serves_site(words[1:], capsys)
         else:
