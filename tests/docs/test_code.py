@@ -17,7 +17,6 @@ READ_ELSEWHERE = {"docs/cluster.md": "tests/cluster/test_recipes.py"}
 # Code that other tests run.
 RUN_ELSEWHERE = {
     "docs/cluster.md": "tests/cluster/test_submission.py",
-    "docs/security.md": "tests/test_security.py",
 }
 
 PYTHON = [(name, block.text) for name in NAMES for block in blocks(name) if block.language == "python"]
