@@ -42,7 +42,7 @@ def install_and_check(wheel: Path, folder: Path) -> None:
     """Install the wheel into a new environment in `folder` and check it. Raises RuntimeError if a part fails."""
     venv.create(folder / "env", with_pip=True)
     bin_ = folder / "env" / "bin"
-    run_command(folder, bin_ / "pip", "install", "--quiet", wheel, "mypy")
+    run_command(folder, bin_ / "pip", "install", "--quiet", f"rayner[cpu] @ {wheel.absolute().as_uri()}", "mypy")
     run_command(folder, bin_ / "pip", "check")
     check_installed_wheel(bin_, folder)
 
@@ -54,7 +54,7 @@ def check_installed_wheel(bin_: Path, folder: Path) -> None:
     if bin_.parent not in package.parents:
         raise RuntimeError(f"import rayner: expected it from {bin_.parent}, found {package}")
     version = run_command(folder, bin_ / "rayner", "--version").strip()
-    for subcommand in ("eval", "view", "export", "review", "status", "doctor"):
+    for subcommand in ("eval", "view", "export", "review", "status", "doctor", "fetch"):
         run_command(folder, bin_ / "rayner", subcommand, "--help")
     if "100.00" not in run_command(folder, bin_ / "rayner", "eval", "gold.txt", "gold.txt"):
         raise RuntimeError("rayner eval: expected F1 100.00 for a file against itself, found another")

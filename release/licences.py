@@ -41,9 +41,9 @@ SPDX_NAMES = {  # of classifiers; the spelling of SPDX where they name one licen
 
 
 def direct_dependencies() -> list[Requirement]:
-    """Return the runtime dependencies of pyproject.toml."""
+    """Return the runtime dependencies of pyproject.toml, with the FAISS that the locks have."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return [Requirement(line) for line in project["dependencies"]]
+    return [Requirement(line) for line in [*project["dependencies"], *project["optional-dependencies"]["cpu"]]]
 
 
 def installed_closure(requirements: list[Requirement]) -> dict[str, Distribution]:

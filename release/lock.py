@@ -58,8 +58,8 @@ def resolve(uv: str) -> str:
             if canonicalize_name(package.name) not in _NOT_LOCKED
         ))  # fmt: skip
         command = [
-            uv, "pip", "compile", "pyproject.toml", "--extra", "dev", "--extra", "docs", "--constraint", str(installed),
-            "--universal", "--generate-hashes", "--no-header", "--no-annotate", "--quiet",
+            uv, "pip", "compile", "pyproject.toml", "--extra", "cpu", "--extra", "dev", "--extra", "docs",
+            "--constraint", str(installed), "--universal", "--generate-hashes", "--no-header", "--no-annotate", "--quiet",
         ]  # fmt: skip
         return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
 

@@ -128,7 +128,7 @@ def test_what_is_installed_is_what_the_locks_pin():
             assert requirement.specifier.contains(installed[name]), name
     direct = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = direct["optional-dependencies"]
-    for line in [*direct["dependencies"], *extras["dev"], *extras["docs"]]:
+    for line in [*direct["dependencies"], *extras["cpu"], *extras["dev"], *extras["docs"]]:
         wanted = Requirement(line)
         assert next(iter(pinned[canonicalize_name(wanted.name)][0].specifier)).version in wanted.specifier, line
 

@@ -138,6 +138,12 @@ class IndexConfig:
             StepIf("train_llm", llm_learns_from_examples), *(StepIf(step, prompts_show_examples) for step in PREDICTION)
         ),
     )  # fmt: skip
+    # Another device finds the same sentences, so no step is redone.
+    device: str = setting(
+        "auto",
+        "where FAISS searches: auto (a GPU if faiss-gpu is installed and the process has one) | cpu | cuda",
+        choices=("auto", "cpu", "cuda"), steps=(),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from rayner.corpus.text_listing import list_text_files
 from rayner.doctor import diagnosis, probes
 from rayner.doctor.checkpoint_diagnosis import check_checkpoints
 from rayner.doctor.diagnosis import Finding, failed_finding, ok_finding
+from rayner.doctor.faiss_diagnosis import check_faiss
 from rayner.doctor.node_facts import NodeFacts
 from rayner.doctor.probes import ProbeFiles, ProbeRequest
 from rayner.doctor.ray_nodes import RayNode, list_alive_nodes, run_on_each_node
@@ -85,6 +86,7 @@ def _check_all(config: Config) -> Iterator[Finding]:
         {n.name: alive[n.name] for n in nodes}, nodes, run
     )
     yield from diagnosis.check_versions(nodes)
+    yield from check_faiss(nodes)
     resources = _check_resources(config)
     yield resources
     yield from _check_estimated_needs(config, nodes, run)

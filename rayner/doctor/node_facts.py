@@ -54,6 +54,8 @@ class NodeFacts:
     tools: for each compiler, `found` or `none`.
     file_states: for each input path, its state: DIGEST and the file's digest, FOLDER, MISSING, or an error message.
     model_states: for each setting that names a checkpoint, what the node found of it.
+    faiss: for each package that provides FAISS, its version.
+    cuda_versions: for torch and each package of FAISS, the major version of CUDA that it is built for, if any.
     disks: free space for each use of a folder (`run`, `out`, `temporary`).
     head_error: error of a connection to the head's port.
     write_error: error of writing into the run folder; None if this was not tried.
@@ -72,6 +74,8 @@ class NodeFacts:
     token: TokenStatus = TokenStatus("", "", False)
     file_states: Mapping[str, str] = field(default_factory=dict)
     model_states: Mapping[str, CheckpointState] = field(default_factory=dict)
+    faiss: Mapping[str, str] = field(default_factory=dict)
+    cuda_versions: Mapping[str, str] = field(default_factory=dict)
     disks: Mapping[str, DiskSpace] = field(default_factory=dict)
     head_error: str = ""
     write_error: str | None = None

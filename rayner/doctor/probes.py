@@ -25,6 +25,7 @@ from rayner.errors import RaynerError
 from rayner.runs.run_folder import file_sha256
 from rayner.runs.storage import remove_file, storage_path
 from rayner.steps.checkpoint_checks import check_and_describe_checkpoint
+from rayner.steps.faiss_packages import find_cuda_versions, list_faiss_packages
 
 OBJECT_BYTES = 1024**2  # too large to be sent inside a message, so Ray copies it between object stores
 _LIST_GPUS = (
@@ -90,6 +91,8 @@ def collect_node_facts(request: ProbeRequest, name: str, cpus: float, gpus: floa
         token=_token_status(),
         file_states={path: _file_digest_or_state(path) for path in request.files},
         model_states={key: _checkpoint_state(key, model) for key, model in request.models.items()},
+        faiss=list_faiss_packages(),
+        cuda_versions=find_cuda_versions(),
         disks={use: _disk_space(folder or tempfile.gettempdir()) for use, folder in request.disks.items()},
         head_error=connection_error(request.gcs_address),
         dashboard_addresses=_listening_addresses(request.dashboard_url),

@@ -2,16 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import faiss
 import numpy as np
 import numpy.typing as npt
 
 from rayner.corpus.labelled_sentences import read_labelled_sentences, write_labelled_sentences
 from rayner.errors import ConfigError, DataError, NotFiniteError
 from rayner.llm.sentence_encoders import AnySentenceEncoder
+from rayner.modeling.vector_search import VectorSearch, build_vector_index, read_vector_index, write_vector_index
 from rayner.runs.run_folder import folder_sha256
 from rayner.text.labelled_text import LabelledSentence
 
@@ -26,11 +27,18 @@ class SentenceIndex:
     Attributes:
         vectors: A FAISS index of inner products. The inner products are cosines, because the vectors have L2 norm 1.
         sentences: The sentences, in the order of the vectors.
+        device: `cpu` or `cuda`, where FAISS searches.
 
     """
 
     vectors: Any
     sentences: list[LabelledSentence]
+    device: str = "cpu"
+
+    @cached_property
+    def search(self) -> VectorSearch:
+        """The search for the nearest vectors."""
+        return VectorSearch(self.vectors, self.device)
 
     def nearest_sentences(
         self,
@@ -63,7 +71,7 @@ class SentenceIndex:
         pending, depth = list(range(len(excluded_texts))), 2 * k + max(map(len, excluded_texts))
         while pending:
             depth = min(depth, len(self.sentences))
-            _, rows = self.vectors.search(queries[pending], depth)
+            rows = self.search.nearest_rows(queries[pending], depth)
             for i, row in zip(pending, rows, strict=True):
                 excluded = {text.strip() for text in excluded_texts[i]}
                 distinct: dict[str, LabelledSentence] = {}
@@ -96,9 +104,7 @@ def build_sentence_index(
             f"index.encoder: expected finite sentence vectors, found NaN or infinity for {n_bad} of {len(embedded)} "
             "training sentences: use another encoder, or train it again"
         )
-    vectors = faiss.IndexFlatIP(encoder.dimensions)
-    vectors.add(embedded)
-    return SentenceIndex(vectors, list(sentences))
+    return SentenceIndex(build_vector_index(embedded), list(sentences))
 
 
 def check_and_count_self_nearest(
@@ -111,7 +117,7 @@ def check_and_count_self_nearest(
 
     """
     queries = encoder.embed(texts, batch_size)
-    _, rows = index.vectors.search(queries, 1)
+    rows = index.search.nearest_rows(queries, 1)
     n_itself_nearest: int = sum(index.sentences[row[0]].text == text for row, text in zip(rows, texts, strict=True))
     n_others = len({sentence.text.strip() for sentence in index.sentences}) - 1
     neighbours = index.nearest_sentences(queries, [(text,) for text in texts], k)
@@ -131,11 +137,11 @@ def save_sentence_index(index: SentenceIndex, folder: Path) -> None:
     `examples.jsonl` has the text and entities of each sentence, in the order of the vectors.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    faiss.write_index(index.vectors, str(folder / _VECTORS_FILE))
+    write_vector_index(index.vectors, folder / _VECTORS_FILE)
     write_labelled_sentences(folder / _SENTENCES_FILE, index.sentences)
 
 
-def load_sentence_index(folder: Path, expected_digest: str | None = None) -> SentenceIndex:
+def load_sentence_index(folder: Path, expected_digest: str | None = None, device: str = "cpu") -> SentenceIndex:
     """Read an index.
 
     FAISS does not check the files that it opens. So the digest is compared first.
@@ -143,6 +149,7 @@ def load_sentence_index(folder: Path, expected_digest: str | None = None) -> Sen
     Args:
         folder: The folder of the index.
         expected_digest: The SHA-256 of the folder that the step `build_index` recorded. None skips the check.
+        device: `cpu` or `cuda`, where FAISS searches.
 
     Raises:
         DataError: The digest differs.
@@ -158,7 +165,7 @@ def load_sentence_index(folder: Path, expected_digest: str | None = None) -> Sen
             f"found another ({found_digest})"
         )
     try:
-        vectors = faiss.read_index(str(folder / _VECTORS_FILE))
+        vectors = read_vector_index(folder / _VECTORS_FILE)
         sentences = read_labelled_sentences(folder / _SENTENCES_FILE)
     except (OSError, RuntimeError, ValueError) as error:
         raise ConfigError(f"{folder}: expected an index, found: {' '.join(str(error).split())}") from error
@@ -170,4 +177,4 @@ def load_sentence_index(folder: Path, expected_digest: str | None = None) -> Sen
                 f"{folder / _VECTORS_FILE}: expected finite vectors, found NaN or infinity: the file is damaged; build "
                 "the index again"
             )
-    return SentenceIndex(vectors, sentences)
+    return SentenceIndex(vectors, sentences, device)

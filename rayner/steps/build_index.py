@@ -16,9 +16,11 @@ from rayner.llm.index import (
     save_sentence_index,
 )
 from rayner.modeling.devices import set_torch_threads
+from rayner.modeling.vector_search import resolve_faiss_device
 from rayner.runs.progress import log
 from rayner.runs.run_folder import Run, folder_sha256, model_digest, replace_folder
 from rayner.steps import data
+from rayner.steps.faiss_packages import choose_index_device
 from rayner.steps.loading import load_index_encoder
 
 _N_CHECKED = 100  # number of sentences that are looked up in the written index
@@ -59,7 +61,7 @@ def _build_and_check_index(config: Config, run: Run) -> dict[str, Any]:
     encoder, batch_size = load_index_encoder(config, run), config.score.slm.batch_size
     with replace_folder(run.path("index")) as folder:
         save_sentence_index(build_sentence_index(encoder, sentences, batch_size), folder)
-    index = load_sentence_index(run.local_path("index"))
+    index = load_sentence_index(run.local_path("index"), device=resolve_faiss_device(choose_index_device(config)))
     texts = [sentence.text for sentence in sentences[:_N_CHECKED]]
     n_itself_nearest = check_and_count_self_nearest(index, encoder, texts, config.index.k, batch_size)
     return {

@@ -11,9 +11,11 @@ from rayner.llm.prompts import build_instruction
 from rayner.llm.retrieval import ExampleRetriever
 from rayner.llm.sentence_encoders import AnySentenceEncoder, NgramEncoder, load_sentence_encoder
 from rayner.modeling.devices import resolve_device
+from rayner.modeling.vector_search import resolve_faiss_device
 from rayner.runs.run_folder import Run
 from rayner.runs.storage import local_model_name
 from rayner.steps import data
+from rayner.steps.faiss_packages import choose_index_device
 from rayner.taggers.custom_tagger import CustomTagger, CustomTaggerFamily
 from rayner.taggers.families import make_tagger_family
 from rayner.taggers.tagger import Tagger, TaggerFamily
@@ -26,7 +28,7 @@ def load_tagger_family(config: Config) -> TaggerFamily:
     """
     name = config.slm.family
     if not is_plugin_name(name):
-        return make_tagger_family(config.slm)
+        return make_tagger_family(config.slm, faiss_device=choose_index_device(config))
     workers = config.slm.workers
     functions: CustomTagger = load_plugin("slm.family", name, CustomTagger, "a CustomTagger")
     return make_tagger_family(config.slm, CustomTaggerFamily(name, functions, workers.cpus, workers.gpus))
@@ -83,7 +85,8 @@ def load_retriever(config: Config, run: Run) -> ExampleRetriever:
     train, encoder, index = data.read_part(run, "train"), None, None
     if config.llm.examples == "similar":
         encoder = load_index_encoder(config, run)
-        index = load_sentence_index(run.local_path("index"), run.result_digest("build_index"))
+        device = resolve_faiss_device(choose_index_device(config))
+        index = load_sentence_index(run.local_path("index"), run.result_digest("build_index"), device)
     return ExampleRetriever(config.llm.examples, config.index.k, train, encoder, index, max_chars=config.llm.max_chars)
 
 

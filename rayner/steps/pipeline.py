@@ -23,6 +23,7 @@ from rayner.runs.run_folder import Run
 from rayner.runs.status import format_duration
 from rayner.steps.build_index import build_index
 from rayner.steps.data import read_and_split_labelled_files
+from rayner.steps.faiss_packages import list_faiss_packages
 from rayner.steps.fusion_rules import load_chosen_rule, read_tuned_fusion
 from rayner.steps.output_folders import output_folder
 from rayner.steps.score import HELD_OUT_PARTS, find_silent_models, predict_held_out_sentences
@@ -105,7 +106,7 @@ def _collect_run_facts(config: Config, results: dict[str, dict[str, Any]], secon
     silent_models = {part: find_silent_models(results["score"][part]) for part in HELD_OUT_PARTS}
     if counts:
         silent_models["corpus"] = counts.find_silent_models()
-    packages = ("ray", "torch", "transformers", "peft", "deepspeed", "faiss-cpu")
+    packages = ("ray", "torch", "transformers", "peft", "deepspeed")
     return RunFacts(
         seed=config.seed,
         split=config.split,
@@ -122,6 +123,7 @@ def _collect_run_facts(config: Config, results: dict[str, dict[str, Any]], secon
             "rayner": rayner.__version__,
             "python": platform.python_version(),
             **{name: version(name) for name in packages},
+            **list_faiss_packages(),
         },
         models={name: results[name] for name in ("train_slm", "train_llm", "tune_fusion")},
         tagged=counts,

@@ -19,6 +19,7 @@ from rayner.errors import ConfigError
 from rayner.runs.run_folder import Run
 from rayner.steps.checkpoint_checks import check_and_describe_checkpoints
 from rayner.steps.data import require_labelled_files
+from rayner.steps.faiss_packages import check_index_device
 from rayner.steps.fusion_rules import load_custom_rules
 from rayner.steps.loading import load_tagger_family
 from rayner.steps.tag.plan import survey_corpus
@@ -45,6 +46,7 @@ def check_and_describe_training(config: Config, run: Run) -> list[str]:
             next(list_text_files(text))  # a path without text files raises an error
     lines += check_and_describe_checkpoints(config)
     check_engine_is_installed(config)
+    check_index_device(config)
     lines += check_and_describe_resources(config)
     return [*lines, f"run folder: {run.root}"]
 
@@ -59,6 +61,7 @@ def check_and_describe_tagging(config: Config, run: Run) -> list[str]:
     """Check the corpus, and that fusion has been tuned."""
     run.step_result("tune_fusion")
     check_engine_is_installed(config)
+    check_index_device(config)
     return [*check_and_describe_corpus(config), *check_and_describe_resources(config), f"run folder: {run.root}"]
 
 

@@ -9,10 +9,11 @@ into clusters. The number of a cluster only identifies it.
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-import faiss
 import numpy as np
 import numpy.typing as npt
 import torch
+
+from rayner.modeling.vector_search import cluster_vectors
 
 N_CLUSTERED_CHARS = 5000  # number of most frequent characters, which get a cluster
 N_CONTEXT_CHARS = 2000  # number of most frequent characters, which count as neighbours
@@ -23,7 +24,7 @@ CharacterClusters = dict[str, list[int]]
 
 
 def cluster_characters(
-    read_texts: Callable[[], Iterable[str]], cluster_counts: Sequence[int], seed: int
+    read_texts: Callable[[], Iterable[str]], cluster_counts: Sequence[int], seed: int, device: str = "cpu"
 ) -> CharacterClusters:
     """Return the clusters of each of the most frequent characters, one cluster for each clustering; {} without text.
 
@@ -31,6 +32,7 @@ def cluster_characters(
         read_texts: Yields the same texts at each call. The texts are read twice and are never all held in memory.
         cluster_counts: The number of clusters of each clustering.
         seed: The random seed.
+        device: `cpu` or `cuda`, where k-means runs.
 
     """
     char_counts: Counter[str] = Counter()
@@ -41,7 +43,7 @@ def cluster_characters(
     if not chars:
         return {}
     vectors = _embed_characters(_count_neighbours(read_texts(), chars), seed)
-    clusterings = [_assign_clusters(vectors, n_clusters, seed) for n_clusters in cluster_counts]
+    clusterings = [_assign_clusters(vectors, n_clusters, seed, device) for n_clusters in cluster_counts]
     return {char: [int(clusters[i]) for clusters in clusterings] for i, char in enumerate(chars)}
 
 
@@ -100,14 +102,13 @@ def _embed_characters(neighbour_counts: Sequence[npt.NDArray[np.int64]], seed: i
     return vectors
 
 
-def _assign_clusters(vectors: npt.NDArray[np.float32], n_clusters: int, seed: int) -> npt.NDArray[np.int64]:
+def _assign_clusters(
+    vectors: npt.NDArray[np.float32], n_clusters: int, seed: int, device: str
+) -> npt.NDArray[np.int64]:
     """Return the cluster of each vector, shape [n_vectors].
 
     If there are no more vectors than clusters, each vector gets a cluster of its own.
     """
     if len(vectors) <= n_clusters:
         return np.arange(len(vectors))
-    kmeans = faiss.Kmeans(vectors.shape[1], n_clusters, niter=25, seed=seed, spherical=True, min_points_per_centroid=1)
-    kmeans.train(np.ascontiguousarray(vectors))
-    clusters: npt.NDArray[np.int64] = kmeans.index.search(np.ascontiguousarray(vectors), 1)[1][:, 0]
-    return clusters
+    return cluster_vectors(vectors, n_clusters, seed, device)

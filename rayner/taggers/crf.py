@@ -19,6 +19,7 @@ from rayner.config.model_settings import CrfConfig, SlmConfig
 from rayner.corpus.reading import CorpusSurvey, digest_unlabelled_texts, read_unlabelled_texts
 from rayner.errors import ConfigError, DataError
 from rayner.modeling.descriptions import read_description, write_description
+from rayner.modeling.vector_search import resolve_faiss_device
 from rayner.runs.heartbeat import beat
 from rayner.runs.progress import log
 from rayner.runs.run_folder import file_sha256
@@ -209,9 +210,13 @@ def load_crf(folder: Path) -> CrfTagger:
 
 @dataclass(frozen=True)
 class CrfFamily:
-    """Conditional random fields with the settings `slm.crf`; implements `TaggerFamily` and `OneProcessTrainer`."""
+    """Conditional random fields with the settings `slm.crf`; implements `TaggerFamily` and `OneProcessTrainer`.
+
+    faiss_device: `auto`, `cpu` or `cuda`, where characters are clustered.
+    """
 
     config: SlmConfig
+    faiss_device: str = "cpu"
     display_name: str = "CRF"
     cpus: int = 1
     gpus: float = 0.0
@@ -260,11 +265,15 @@ class CrfFamily:
         started = time.monotonic()
         log.info("SLM (CRF): clustering the characters of %s", path)
         clusters = cluster_characters(
-            lambda: read_unlabelled_texts(path, CorpusSurvey()), self.config.crf.clusters, seed
+            lambda: read_unlabelled_texts(path, CorpusSurvey()), self.config.crf.clusters, seed, self._cluster_device()
         )
         seconds = time.monotonic() - started
         log.info("SLM (CRF): %d characters clustered in %s", len(clusters), format_duration(seconds))
         return clusters
+
+    def _cluster_device(self) -> str:
+        """Return `cuda` if k-means may run on a GPU and this process was given one, else `cpu`."""
+        return "cpu" if self.faiss_device == "cpu" else resolve_faiss_device("auto")
 
     def load(
         self,
