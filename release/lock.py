@@ -59,7 +59,8 @@ def resolve(uv: str) -> str:
         ))  # fmt: skip
         command = [
             uv, "pip", "compile", "pyproject.toml", "--extra", "cpu", "--extra", "dev", "--extra", "docs",
-            "--constraint", str(installed), "--universal", "--generate-hashes", "--no-header", "--no-annotate", "--quiet",
+            "--constraint", str(installed), "--universal", "--generate-hashes", "--no-header", "--no-annotate",
+            "--quiet",
         ]  # fmt: skip
         return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
 

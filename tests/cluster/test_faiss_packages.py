@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+from importlib.metadata import PackageNotFoundError
 
 import faiss
 import pytest
@@ -41,12 +42,30 @@ def test_either_package_is_recorded_by_its_own_name(site, name):
     assert list_faiss_packages() == {name: "1.15.1"}
 
 
-def test_the_report_of_a_run_needs_no_certain_package():
-    """`version("faiss-cpu")` ended the job after tagging, where faiss-gpu was installed."""
+def test_the_facts_of_a_run_name_faiss_gpu_where_that_is_installed(monkeypatch):
+    """`version("faiss-cpu")` ended the job there, after tagging."""
     from rayner.steps import pipeline
 
-    assert "faiss-cpu" not in open(pipeline.__file__, encoding="utf-8").read()
-    assert pipeline.list_faiss_packages is list_faiss_packages
+    right = pipeline.version
+
+    def version(name):
+        if name == "faiss-cpu":
+            raise PackageNotFoundError(name)
+        return right(name)
+
+    monkeypatch.setattr(pipeline, "version", version)
+    monkeypatch.setattr(faiss_packages, "version", lambda name: {"faiss-gpu": "1.15.1"}[name])
+    monkeypatch.setattr(faiss_packages, "packages_distributions", lambda: {"faiss": ["faiss-gpu"]})
+    monkeypatch.setattr(pipeline, "find_silent_models", lambda part: [])
+    names = ("train_slm", "train_llm", "tune_fusion")
+    results = {
+        "data": {"parts": {}, "characters": 0, "faults": {}, "seconds": 1.0},
+        "score": {"dev": {}, "test": {}, "seconds": 1.0},
+        **{name: {"seconds": 1.0} for name in names},
+    }
+    facts = pipeline._collect_run_facts(Config(), results, 1.0, 1.0)
+    assert facts.versions["faiss-gpu"] == "1.15.1"
+    assert "faiss-cpu" not in facts.versions
 
 
 def test_two_packages_overwrite_each_other(site):

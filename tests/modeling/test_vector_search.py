@@ -192,5 +192,5 @@ def test_k_means_is_asked_to_use_a_gpu_on_one_alone(monkeypatch):
 def test_without_any_faiss_the_packages_are_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)
     monkeypatch.delitem(sys.modules, "rayner.modeling.vector_search")
-    with pytest.raises(ConfigError, match="^faiss: expected one of the packages faiss-cpu .* and faiss-gpu"):
+    with pytest.raises(ConfigError, match=r"^faiss: expected one of the packages faiss-cpu .* and faiss-gpu"):
         importlib.import_module("rayner.modeling.vector_search")
