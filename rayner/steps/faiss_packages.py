@@ -53,6 +53,6 @@ def check_index_device(config: Config) -> None:
         )
     if not config.score.gpus:
         raise ConfigError(
-            "index.device: expected, for cuda, GPUs for the processes that search the index, found score.gpus=0: set "
-            "score.gpus, or index.device=auto"
+            "index.device: expected, for cuda, GPUs for the processes that search the index (score.gpus), found 0: set "
+            "it, or index.device=auto"
         )

@@ -106,7 +106,7 @@ def test_index_device_cuda_needs_faiss_gpu_and_gpus(monkeypatch):
         check_index_device(config)
     monkeypatch.setattr(faiss, "StandardGpuResources", object, raising=False)
     check_index_device(config)
-    with pytest.raises(ConfigError, match=r"found score.gpus=0: set score.gpus, or index.device=auto"):
+    with pytest.raises(ConfigError, match=r"\(score.gpus\), found 0: set it, or index.device=auto"):
         check_index_device(load_config(None, ["index.device=cuda"]))
 
 
