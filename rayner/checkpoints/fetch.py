@@ -101,12 +101,12 @@ def _fetch_into(
 ) -> CheckpointRecord:
     folder = Path(str(output.root))
     downloads = _open_download_folder(folder, source)
-    _download(source, [CONFIG_FILE], downloads, on_progress)
+    _download(source, [CONFIG_FILE], downloads, ignore_progress)
     _require_known_architecture(source, downloads)
     print_line(f"{source.name}: {'a folder' if source.commit is None else f'revision {source.commit}'}")
     weights = [files.weights_entry]
     if files.is_sharded:
-        _download(source, weights, downloads, on_progress)
+        _download(source, weights, downloads, ignore_progress)
         weights = sorted(set(read_weight_map(downloads / files.weights_entry).values()))
     names = [*files.plain, *weights]
     missing = [name for name in names if name not in source.files]
@@ -189,6 +189,7 @@ def _convert_pickles(
             except DataError:
                 shutil.rmtree(downloads.parent)  # nobody should open that pickle by accident
                 raise
+        shutil.copymode(downloads / CONFIG_FILE, downloads / target)  # safetensors lets only its owner read it
     if files.is_sharded:
         write_converted_index(downloads, read_weight_map(downloads / files.weights_entry))
     return converted

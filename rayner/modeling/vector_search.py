@@ -52,7 +52,7 @@ def resolve_faiss_device(name: str) -> str:
         return "cuda"
     if name == "cuda":
         found = "none that this process may use" if faiss_can_use_gpus() else "a FAISS for CPUs (faiss-cpu)"
-        raise ConfigError(f"index.device: expected a GPU for FAISS, found {found}: set index.device=auto, or faiss-gpu")
+        raise ConfigError(f"index.device: expected a GPU for FAISS, found {found}: set index.device=auto")
     return "cpu"
 
 

@@ -113,6 +113,14 @@ def test_every_tensor_of_the_pickle_is_written_also_those_that_share_memory(bert
         assert file.metadata() == {"format": "pt"}
 
 
+def test_whoever_may_read_the_configuration_may_read_the_converted_weights(bert, source, target):
+    """Jobs of other users read a checkpoint on shared storage. safetensors itself writes files for their owner alone."""
+    pickle_weights(source, bert)
+    fetch_checkpoint(NAME, target)
+    modes = {(target / name).stat().st_mode for name in ("config.json", "model.safetensors", "rayner-checkpoint.json")}
+    assert len(modes) == 1
+
+
 def test_weights_of_older_versions_of_torch_and_names_of_older_versions_of_bert_are_read(bert, source, target):
     """As sikuroberta and its like were published: no zip archive, LayerNorm's weights called gamma and beta."""
     pickle_weights(source, bert)
