@@ -114,7 +114,7 @@ def test_every_tensor_of_the_pickle_is_written_also_those_that_share_memory(bert
 
 
 def test_whoever_may_read_the_configuration_may_read_the_converted_weights(bert, source, target):
-    """Jobs of other users read a checkpoint on shared storage. safetensors itself writes files for their owner alone."""
+    """Other users read a checkpoint on shared storage. safetensors itself writes files for their owner alone."""
     pickle_weights(source, bert)
     fetch_checkpoint(NAME, target)
     modes = {(target / name).stat().st_mode for name in ("config.json", "model.safetensors", "rayner-checkpoint.json")}
