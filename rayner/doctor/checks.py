@@ -24,7 +24,7 @@ from rayner.doctor.probes import ProbeFiles, ProbeRequest
 from rayner.doctor.ray_nodes import RayNode, list_alive_nodes, run_on_each_node
 from rayner.errors import ConfigError, RaynerError
 from rayner.runs.run_folder import Run
-from rayner.runs.storage import StoragePath, is_url, storage_path
+from rayner.runs.storage import StoragePath, is_url, local_model_name, storage_path
 from rayner.steps import preflight
 from rayner.steps.checkpoint_checks import list_pretrained_models
 from rayner.steps.loading import load_llm, load_retriever, load_tagger
@@ -205,8 +205,8 @@ def _try_read_model_size(model: str, config_if_llm: Config | None) -> ModelSize 
     if model == "scratch":
         return None
     try:
-        return read_model_size(model, config_if_llm)
-    except (OSError, ValueError):
+        return read_model_size(local_model_name(model), config_if_llm)
+    except (OSError, ValueError, ConfigError):  # ConfigError: a hub that cannot be reached
         return None
 
 
