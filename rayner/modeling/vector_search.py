@@ -149,4 +149,4 @@ def cluster_vectors(
         vectors.shape[1], n_clusters, niter=25, seed=seed, spherical=True, min_points_per_centroid=1, **options
     )
     kmeans.train(vectors)
-    return VectorSearch(build_vector_index(kmeans.centroids)).nearest_rows(vectors, 1)[:, 0]
+    return VectorSearch(build_vector_index(np.asarray(kmeans.centroids))).nearest_rows(vectors, 1)[:, 0]
