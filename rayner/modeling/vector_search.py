@@ -5,7 +5,6 @@ differ by rounding between devices and between batch sizes. The candidates are c
 and equal ones by their row number.
 """
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -41,17 +40,23 @@ def count_faiss_gpus() -> int:
     return int(faiss.get_num_gpus()) if faiss_can_use_gpus() else 0
 
 
-def resolve_faiss_device(name: str) -> str:
-    """Return `cpu` or `cuda`. `auto` is `cuda` if FAISS sees a GPU in this process, else `cpu`.
+def resolve_faiss_device(name: str, gpus: float) -> str:
+    """Return `cpu` or `cuda`, the device of FAISS in this process.
 
-    A process that Ray gave no GPU uses the CPU in any case. Elsewhere, `cuda` without a GPU raises ConfigError.
+    Args:
+        name: `auto` is `cuda` if Ray gave this process a GPU that FAISS sees, else `cpu`.
+        gpus: The number of GPUs that Ray gave this process. Ray does not hide the others.
+
+    Raises:
+        ConfigError: The name is `cuda`, and FAISS sees no GPU.
+
     """
-    if name == "cpu" or os.environ.get("CUDA_VISIBLE_DEVICES") == "":
+    if name == "cpu" or not gpus:
         return "cpu"
     if count_faiss_gpus():
         return "cuda"
     if name == "cuda":
-        found = "none that this process may use" if faiss_can_use_gpus() else "a FAISS for CPUs (faiss-cpu)"
+        found = "none that it sees" if faiss_can_use_gpus() else "a FAISS for CPUs (faiss-cpu)"
         raise ConfigError(f"index.device: expected a GPU for FAISS, found {found}: set index.device=auto")
     return "cpu"
 

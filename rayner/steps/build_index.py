@@ -61,7 +61,8 @@ def _build_and_check_index(config: Config, run: Run) -> dict[str, Any]:
     encoder, batch_size = load_index_encoder(config, run), config.score.slm.batch_size
     with replace_folder(run.path("index")) as folder:
         save_sentence_index(build_sentence_index(encoder, sentences, batch_size), folder)
-    index = load_sentence_index(run.local_path("index"), device=resolve_faiss_device(choose_index_device(config)))
+    device = resolve_faiss_device(choose_index_device(config), config.score.gpus)
+    index = load_sentence_index(run.local_path("index"), device=device)
     texts = [sentence.text for sentence in sentences[:_N_CHECKED]]
     n_itself_nearest = check_and_count_self_nearest(index, encoder, texts, config.index.k, batch_size)
     return {

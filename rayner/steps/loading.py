@@ -85,7 +85,7 @@ def load_retriever(config: Config, run: Run) -> ExampleRetriever:
     train, encoder, index = data.read_part(run, "train"), None, None
     if config.llm.examples == "similar":
         encoder = load_index_encoder(config, run)
-        device = resolve_faiss_device(choose_index_device(config))
+        device = resolve_faiss_device(choose_index_device(config), config.score.gpus)
         index = load_sentence_index(run.local_path("index"), run.result_digest("build_index"), device)
     return ExampleRetriever(config.llm.examples, config.index.k, train, encoder, index, max_chars=config.llm.max_chars)
 

@@ -213,6 +213,7 @@ class CrfFamily:
     """Conditional random fields with the settings `slm.crf`; implements `TaggerFamily` and `OneProcessTrainer`.
 
     faiss_device: `auto`, `cpu` or `cuda`, where characters are clustered.
+    gpus: the GPUs that training gets, for the clustering.
     """
 
     config: SlmConfig
@@ -273,7 +274,7 @@ class CrfFamily:
 
     def _cluster_device(self) -> str:
         """Return `cuda` if k-means may run on a GPU and this process was given one, else `cpu`."""
-        return "cpu" if self.faiss_device == "cpu" else resolve_faiss_device("auto")
+        return "cpu" if self.faiss_device == "cpu" else resolve_faiss_device("auto", self.gpus)
 
     def load(
         self,

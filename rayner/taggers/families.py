@@ -21,4 +21,7 @@ def make_tagger_family(
     """
     if custom is not None:
         return custom
-    return CrfFamily(config, faiss_device) if config.family == "crf" else EncoderFamily(config)
+    if config.family == "encoder":
+        return EncoderFamily(config)
+    uses_gpu = config.crf.unlabelled is not None and faiss_device != "cpu"
+    return CrfFamily(config, faiss_device, gpus=config.workers.gpus if uses_gpu else 0.0)

@@ -136,29 +136,42 @@ def test_on_a_gpu_faiss_gets_a_copy_of_the_index_and_little_memory(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("build", "n_gpus", "hidden", "expected"),
+    ("build", "n_gpus", "given", "expected"),
     [
-        ("cpu", 0, None, {"auto": "cpu", "cpu": "cpu", "cuda": "a FAISS for CPUs"}),
-        ("gpu", 0, None, {"auto": "cpu", "cpu": "cpu", "cuda": "none that this process may use"}),
-        ("gpu", 1, None, {"auto": "cuda", "cpu": "cpu", "cuda": "cuda"}),
-        ("gpu", 1, "", {"auto": "cpu", "cpu": "cpu", "cuda": "cpu"}),  # Ray gave this process no GPU
-        ("gpu", 1, "0", {"auto": "cuda", "cpu": "cpu", "cuda": "cuda"}),
+        ("cpu", 0, 1, {"auto": "cpu", "cpu": "cpu", "cuda": "a FAISS for CPUs"}),
+        ("gpu", 0, 1, {"auto": "cpu", "cpu": "cpu", "cuda": "none that it sees"}),
+        ("gpu", 1, 1, {"auto": "cuda", "cpu": "cpu", "cuda": "cuda"}),
+        ("gpu", 1, 0.5, {"auto": "cuda", "cpu": "cpu", "cuda": "cuda"}),
+        ("gpu", 1, 0, {"auto": "cpu", "cpu": "cpu", "cuda": "cpu"}),  # Ray gave this process no GPU
     ],
 )
-def test_the_device_is_that_of_the_setting_if_it_is_there(monkeypatch, build, n_gpus, hidden, expected):
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    if hidden is not None:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+def test_the_device_is_that_of_the_setting_if_it_is_there(monkeypatch, build, n_gpus, given, expected):
     monkeypatch.delattr(faiss, "StandardGpuResources", raising=False)
     if build == "gpu":
         monkeypatch.setattr(faiss, "StandardGpuResources", Resources, raising=False)
     monkeypatch.setattr(faiss, "get_num_gpus", lambda: n_gpus, raising=False)
     for name, found in expected.items():
         if found in ("cpu", "cuda"):
-            assert resolve_faiss_device(name) == found
+            assert resolve_faiss_device(name, given) == found
         else:
             with pytest.raises(ConfigError, match=f"^index.device: expected a GPU for FAISS, found {found}"):
-                resolve_faiss_device(name)
+                resolve_faiss_device(name, given)
+
+
+def test_a_process_without_a_gpu_does_not_ask_for_those_of_the_machine(monkeypatch):
+    monkeypatch.setattr(vector_search, "count_faiss_gpus", lambda: pytest.fail("asked"))
+    assert resolve_faiss_device("auto", 0) == "cpu"
+
+
+def test_clustering_characters_gets_the_gpus_of_the_small_models_workers():
+    from rayner.config.loading import load_config
+    from rayner.taggers.families import make_tagger_family
+
+    settings = ["slm.family=crf", "slm.workers.gpus=1", "index.encoder=ngrams"]
+    plain, clustering = (load_config(None, [*settings, *more]).slm for more in ([], ["slm.crf.unlabelled=a"]))
+    assert make_tagger_family(plain, faiss_device="auto").gpus == 0
+    assert make_tagger_family(clustering, faiss_device="auto").gpus == 1
+    assert make_tagger_family(clustering, faiss_device="cpu").gpus == 0
 
 
 def test_the_faiss_that_is_installed_here_sees_no_gpu_that_torch_does_not():
