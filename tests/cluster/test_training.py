@@ -82,7 +82,7 @@ def test_the_training_examples_are_written_once_and_read_back_equal(run, config,
     assert len(groups) > len(data.read_part(run, "train"))  # long sentences are split
     types = run.step_result("data")["types"]
     encoder = load_prompt_encoder(base, instruction="", types=types, chat=True)
-    expected = build_group_examples(encoder, load_retriever(config, run), groups)
+    expected = build_group_examples(encoder, load_retriever(short, run), groups)
     write_missing_sft_examples(source)
     examples = read_sft_examples(source.folder)
     assert [examples[i] for i in range(len(examples))] == expected
