@@ -103,8 +103,8 @@ OUT_OF_RANGE = [
     ("slm.lr", float("nan")),
     ("llm.full_lr", float("inf")),
     ("slm.batch_size", 0),
-    ("llm.micro_batch", 0),
-    ("llm.micro_batch", -8),
+    ("llm.micro_batch_tokens", 0),
+    ("llm.micro_batch_tokens", -8),
     ("slm.workers.count", 0),
     ("llm.workers.count", -1),
     ("llm.workers.cpus", 0),
@@ -118,7 +118,8 @@ OUT_OF_RANGE = [
     ("slm.overlap", 200),
     ("llm.overlap", -1),
     ("slm.batch_size", 63),  # not shared evenly by two workers, see the test
-    ("llm.batch_size", 12),  # no multiple of the micro-batch
+    ("llm.batch_size", 0),
+    ("llm.zero_stage", 0),
     ("slm.scratch.heads", 0),
     ("llm.scratch.hidden", 30),
     ("slm.scratch.dropout", 1.5),

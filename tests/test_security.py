@@ -261,63 +261,6 @@ def test_an_index_that_is_not_the_one_that_was_made_is_not_opened(indexed, name)
         loading.load_retriever(*indexed)
 
 
-TRAINING = """
-import os, sys
-os.environ["DS_ACCELERATOR"] = "cpu"
-import pickle, torch, deepspeed, deepspeed.ops
-from pathlib import Path
-from rayner.steps.training.deepspeed_engine import deepspeed_config
-from rayner.config.model_settings import LlmConfig
-from rayner.config.settings import Config
-from rayner.modeling.checkpoint import restrict_unpickling_to_deepspeed_states
-from tests.test_security import Bomb
-
-folder, mark = map(Path, sys.argv[1:])
-deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
-os.environ.update(RANK="0", LOCAL_RANK="0", WORLD_SIZE="1")
-torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=0, world_size=1)
-
-def engine(stage, dtype):
-    model = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.Linear(8, 8)).to(getattr(torch, dtype))
-    model[0].requires_grad_(False)
-    config = Config(device="cpu", llm=LlmConfig(dtype=dtype, zero_stage=stage, batch_size=1, micro_batch=1))
-    own = [p for p in model.parameters() if p.requires_grad]
-    return deepspeed.initialize(
-        model=model, optimizer=torch.optim.AdamW(own), config=deepspeed_config(config, 1), dist_init_required=False
-    )[0]
-
-for stage in (2, 3):
-    for dtype in ("float32", "bfloat16"):
-        trained, place = engine(stage, dtype), folder / f"{stage}{dtype}"
-        trained.backward(trained(torch.ones(1, 8, dtype=getattr(torch, dtype))).float().sum())
-        trained.step()
-        trained.save_checkpoint(place, tag="state", exclude_frozen_parameters=True)
-        again = engine(stage, dtype)
-        with restrict_unpickling_to_deepspeed_states():
-            path, _ = again.load_checkpoint(place, tag="state", load_module_strict=False)
-        assert path, "nothing was taken up"
-        state = [s for s in again.optimizer.optimizer.state.values() if s]
-        assert state and all(float(s["exp_avg"].abs().sum()) > 0 for s in state)
-        poisoned = next((place / "state").glob("*optim_states.pt"))
-        poisoned.unlink()
-        torch.save({"optimizer_state_dict": Bomb(mark)}, poisoned)
-        try:
-            with restrict_unpickling_to_deepspeed_states():
-                engine(stage, dtype).load_checkpoint(place, tag="state", load_module_strict=False)
-        except pickle.UnpicklingError:
-            print("refused", stage, dtype)
-        assert not mark.exists()
-"""
-
-
-@pytest.mark.slow
-def test_the_state_of_an_interrupted_training_is_taken_up_but_nothing_else_is_unpickled(tmp_path, mark):
-    code = [sys.executable, "-c", TRAINING, str(tmp_path), str(mark)]
-    done = subprocess.run(code, capture_output=True, text=True, cwd=ROOT, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("refused") == 4
-
-
 def test_no_code_of_ours_unpickles_or_reads_yaml_unsafely():
     refused = {"yaml.load", "yaml.unsafe_load", "yaml.full_load", "pd.read_pickle", "eval", "exec"}
     paths = [*(ROOT / "rayner").rglob("*.py"), *(ROOT / "jobs").glob("*.py")]
@@ -334,6 +277,7 @@ def test_no_code_of_ours_unpickles_or_reads_yaml_unsafely():
         for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
             name = ast.unparse(call.func)
             assert name not in refused, path
+            assert not name.endswith(".load_checkpoint"), path  # DeepSpeed's unpickles whatever is there
             if name == "torch.load":
                 assert {word.arg: ast.unparse(word.value) for word in call.keywords}.get("weights_only") == "True", path
                 met += 1

@@ -4,7 +4,10 @@
 """
 
 import json
+from dataclasses import dataclass
+from typing import Any
 
+import torch
 from ray.train.torch.config import _TorchBackend
 from ray.train.v2._internal.exceptions import WorkerGroupStartupFailedError, WorkerGroupStartupTimeoutError
 
@@ -39,3 +42,43 @@ def use_gloo_for_deepspeed_on_cpu() -> None:
     import deepspeed.ops
 
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+
+
+@dataclass(frozen=True)
+class OptimizerFragment:
+    """The part of one parameter's training state that this worker holds, in a flat tensor of DeepSpeed's.
+
+    partition: the flat float32 tensor that holds parts of many parameters. It is the optimizer's parameter.
+    partition_start: where the part begins in `partition`.
+    start: where the part begins in the flattened parameter.
+    length: the number of elements of the part.
+    """
+
+    partition: torch.Tensor
+    partition_start: int
+    start: int
+    length: int
+
+
+def find_optimizer_fragment(engine: Any, parameter: torch.nn.Parameter) -> OptimizerFragment | None:  # noqa: ANN401 - DeepSpeed's engine
+    """Return the part of a trained parameter's state that this worker holds under ZeRO; None if it holds none."""
+    zero: Any = engine.optimizer
+    sharded: Any = parameter
+    if is_sharded_parameter(parameter):
+        group, partition_start, size = zero.grad_position[zero.get_param_id(parameter)]
+        start = size * torch.distributed.get_rank()
+        length = min(size, sharded.ds_numel - start)  # the last worker's part is padded
+        if length <= 0:
+            return None
+        return OptimizerFragment(zero.fp32_partitioned_groups_flat[group], partition_start, start, length)
+    mapping = sharded._hp_mapping
+    if mapping is None:
+        return None
+    (partition,) = zero.optimizer.param_groups[mapping.param_group_index]["params"]
+    there, here = mapping.hp_fragment_address, mapping.lp_fragment_address
+    return OptimizerFragment(partition, there.start, here.start, here.numel)
+
+
+def is_sharded_parameter(parameter: torch.nn.Parameter) -> bool:
+    """Return whether ZeRO-3 has divided a parameter among the workers."""
+    return hasattr(parameter, "ds_id")

@@ -141,23 +141,19 @@ def _check_model_settings(config: Config) -> None:
     for name, model in (("slm", config.slm), ("llm", config.llm)):
         if model.overlap >= model.max_chars:
             raise ConfigError(f"{name}.overlap: expected less than {name}.max_chars, found {model.overlap}")
-        if model.batch_size % model.workers.count:
-            raise ConfigError(
-                f"{name}.batch_size: expected a multiple of the {model.workers.count} workers, found {model.batch_size}"
-            )
         if model.scratch.hidden % model.scratch.heads:
             raise ConfigError(
                 f"{name}.scratch.hidden: expected a multiple of the {model.scratch.heads} heads, "
                 f"found {model.scratch.hidden}"
             )
+    if config.slm.batch_size % config.slm.workers.count:
+        raise ConfigError(
+            f"slm.batch_size: expected a multiple of the {config.slm.workers.count} workers, "
+            f"found {config.slm.batch_size}"
+        )
     if config.llm.pseudo_labels.text and not config.llm.full_epochs:
         raise ConfigError(
             "llm.pseudo_labels.text: expected with llm.full_epochs, for an LLM from scratch, found 0 of them"
-        )
-    if config.llm.batch_size % (config.llm.workers.count * config.llm.micro_batch):
-        raise ConfigError(
-            f"llm.batch_size: expected a multiple of llm.workers.count * llm.micro_batch = "
-            f"{config.llm.workers.count * config.llm.micro_batch}, found {config.llm.batch_size}"
         )
 
 

@@ -240,12 +240,19 @@ class LlmConfig:
         at_least=0, at_most=1, steps=TRAINS_LLM,
     )  # fmt: skip
     batch_size: int = setting(64, "sentences per step, over all workers", above=0, steps=TRAINS_LLM)
-    micro_batch: int = setting(8, "sentences per forward pass of one worker", above=0, steps=TRAINS_LLM)
+    micro_batch_tokens: int = setting(
+        4096,
+        "tokens per forward pass of one worker, padding counted; a longer sentence gets a pass of its own. Affects "
+        "memory and speed; the gradient is the same for any value",
+        above=0, steps=(),
+    )  # fmt: skip
     checkpoint_minutes: float = setting(
         10.0, "minutes between checkpoints within an epoch; 0: only at its end", at_least=0, steps=()
     )
-    zero_stage: int = setting(2, "DeepSpeed ZeRO stage", choices=(0, 1, 2, 3), steps=TRAINS_LLM)
-    gradient_checkpointing: bool = setting(False, "use less memory and more time", steps=TRAINS_LLM)
+    zero_stage: int = setting(
+        2, "DeepSpeed ZeRO stage: 3 also divides the model's weights among the workers", choices=(1, 2, 3), steps=()
+    )
+    gradient_checkpointing: bool = setting(False, "use less memory and more time", steps=())
     lora: LoraConfig = section(LoraConfig, (StepIf("train_llm", llm_has_adapter),))
     max_chars: int = setting(
         200, "longer sentences are cut into windows of this many characters, and are not shown as examples",

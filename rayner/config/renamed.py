@@ -28,5 +28,6 @@ RENAMED_VALUES = {
 }
 REMOVED = {
     "split.fold": "cross-fitting (split.folds) trains each fold itself",
+    "llm.micro_batch": "llm.micro_batch_tokens limits a forward pass by its tokens, not by its sentences",
     "llm.scratch.dropout": "an LLM made from scratch has no dropout",
 }

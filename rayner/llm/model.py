@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+from transformers.integrations import is_deepspeed_zero3_enabled
 
 from rayner.config.model_settings import LoraConfig
 from rayner.llm.prompt_encoder import PromptEncoder, load_prompt_encoder
@@ -58,7 +59,7 @@ def load_llm_checkpoint(
         model: Any = AutoModelForCausalLM.from_pretrained(
             str(base),
             dtype=TORCH_DTYPES[dtype],
-            device_map={"": device},  # tensor by tensor from the file, so the node's memory never holds the model
+            **_placement_kwargs(device),
             **_quantisation_kwargs(load_in, TORCH_DTYPES[dtype]),
             **reject_pickles_and_build_kwargs(base),
         )
@@ -67,9 +68,19 @@ def load_llm_checkpoint(
     except (OSError, ValueError, SafetensorError) as error:
         raise checkpoint_error(base, "a checkpoint of a causal model", error) from error
     encoder = load_prompt_encoder(base, instruction=instruction, types=types, chat=chat)
+    if is_deepspeed_zero3_enabled():
+        model.to(device)  # the buffers; DeepSpeed has put the weights there
     model.eval()
     require_finite_weights(model, base)
     return Llm(encoder.tokenizer, encoder.instruction, encoder.types, encoder.frame, model=model, device=device)
+
+
+def _placement_kwargs(device: torch.device) -> dict[str, Any]:
+    """Return the arguments by which transformers loads to a device, tensor by tensor from the file.
+
+    So the node's memory never holds the model. Under ZeRO-3 DeepSpeed places the weights, and there are no arguments.
+    """
+    return {} if is_deepspeed_zero3_enabled() else {"device_map": {"": device}}
 
 
 def _quantisation_kwargs(load_in: str, dtype: torch.dtype) -> dict[str, Any]:
@@ -121,15 +132,29 @@ def compute_logits(
         The logits, shape [n, m] or [n, vocabulary].
 
     """
-    head = causal_lm.get_output_embeddings()
+    return compute_layer_logits(causal_lm.get_output_embeddings(), get_logit_cap(causal_lm), hidden, token_ids)
+
+
+def get_logit_cap(causal_lm: Any) -> float | None:  # noqa: ANN401 - as above
+    """Return the bound within which a model such as Gemma 2 squeezes its logits; None if it has none."""
     cap: float | None = getattr(causal_lm.config, "final_logit_softcapping", None)
+    return cap
+
+
+def compute_layer_logits(
+    output_layer: Any,  # noqa: ANN401 - any module with a weight and a bias
+    cap: float | None,
+    hidden: torch.Tensor,
+    token_ids: torch.Tensor | None,
+) -> torch.Tensor:
+    """Return the logits of an output layer, given by its `weight` and `bias`. See `compute_logits`."""
     logits: torch.Tensor
     if token_ids is None:
-        logits = head(hidden)
+        logits = torch.nn.functional.linear(hidden, output_layer.weight, output_layer.bias)
     else:
-        logits = (head.weight[token_ids] @ hidden.unsqueeze(-1)).squeeze(-1)
-        if head.bias is not None:
-            logits = logits + head.bias[token_ids]
+        logits = (output_layer.weight[token_ids] @ hidden.unsqueeze(-1)).squeeze(-1)
+        if output_layer.bias is not None:
+            logits = logits + output_layer.bias[token_ids]
     logits = logits.float()
     return logits if cap is None else cap * torch.tanh(logits / cap)
 

@@ -6,7 +6,9 @@ from typing import Any
 
 import torch
 
-from rayner.llm.model import Llm, compute_logits
+from rayner.errors import ConfigError
+from rayner.llm.model import Llm, compute_layer_logits, get_logit_cap
+from rayner.llm.position_chunks import map_position_chunks
 from rayner.llm.prompt_encoder import PromptEncoder
 from rayner.modeling.tensors import pad_rows
 from rayner.text.labelled_text import LabelledSentence
@@ -59,6 +61,52 @@ def build_sft_example(
     )
 
 
+class OutputLoss(torch.nn.Module):
+    """The output layer of a causal language model, with the cross entropy after it.
+
+    ZeRO-3 gathers a module's parameters while its `forward` runs. The layer's parameters are parameters of this module
+    too. So the layer is gathered once for all chunks of positions, and every worker gathers it equally often.
+    """
+
+    def __init__(self, causal_lm: Any) -> None:  # noqa: ANN401 - transformers' models share no useful base
+        super().__init__()
+        layer = causal_lm.get_output_embeddings()
+        if not isinstance(layer, torch.nn.Linear):  # peft has put an adapter around it
+            raise ConfigError(
+                "llm.lora.targets: expected modules without the output layer, found the output layer among them"
+            )
+        self.weight, self.bias = layer.weight, layer.bias
+        self.logit_cap = get_logit_cap(causal_lm)
+
+    def forward(self, hidden: torch.Tensor, targets: torch.Tensor, allowed: torch.Tensor | None) -> torch.Tensor:
+        """Return the sum of the cross entropies.
+
+        Args:
+            hidden: The last hidden state at each position, shape [n_positions, hidden].
+            targets: The correct token at each position, shape [n_positions].
+            allowed: The tokens that the loss is over, padded with -1, shape [n_positions, n_allowed]. None for the
+                whole vocabulary.
+
+        """
+        n_tokens, width = self.weight.shape[0], hidden.shape[1]
+        if allowed is None:
+            return map_position_chunks(self._cross_entropies, n_tokens, hidden, targets).sum()
+        # Each of these logits needs a copy of its row of the weights.
+        n_copied = allowed.shape[1] * width
+        return map_position_chunks(self._cross_entropies, n_copied, hidden, targets, allowed).sum()
+
+    def _cross_entropies(
+        self, hidden: torch.Tensor, targets: torch.Tensor, allowed: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        if allowed is None:
+            logits = compute_layer_logits(self, self.logit_cap, hidden, None)
+        else:
+            logits = compute_layer_logits(self, self.logit_cap, hidden, allowed.clamp(min=0))
+            logits = logits.masked_fill(allowed < 0, float("-inf"))
+            targets = (allowed == targets[:, None]).int().argmax(1)
+        return torch.nn.functional.cross_entropy(logits, targets, reduction="none")
+
+
 class SftLoss(torch.nn.Module):
     """A module that holds the model and computes its training loss in `forward`.
 
@@ -70,41 +118,41 @@ class SftLoss(torch.nn.Module):
     def __init__(self, llm: Llm, loss_over: str) -> None:
         super().__init__()
         self.model = llm.model
+        self.causal_lm = [llm.model.get_base_model() if hasattr(llm.model, "peft_config") else llm.model]
+        self.output_loss = OutputLoss(self.causal_lm[0])
         self.loss_over = loss_over
         self.pad_token = llm.tokenizer.tokenizer.pad_token_id or 0
         self.end_token = llm.tokenizer.tokenizer.eos_token_id
         self.device = llm.device
 
     def forward(self, examples: Sequence[SftExample]) -> torch.Tensor:
-        """Compute the mean cross entropy over the answers of a batch. Prompt tokens do not count.
+        """Compute the sum of the cross entropies over the answers of a batch. Prompt tokens do not count.
+
+        A batch without examples has the loss zero. It still runs through all layers, because under ZeRO-3 all workers
+        must gather the same weights at the same time.
 
         The setting `loss_over` has two values:
 
         - `all`: the loss is over the whole vocabulary, at every token of the answer and at the end token after it;
         - `allowed`: the loss is over the allowed tokens only, at the positions where more than one token is allowed.
         """
-        rows = [[*example.prompt, *example.answer, self.end_token] for example in examples]
+        rows = [[*example.prompt, *example.answer, self.end_token] for example in examples] or [[self.end_token] * 2]
         tokens = pad_rows(rows, self.pad_token).to(self.device)
         mask = pad_rows([[1] * len(row) for row in rows], 0).to(self.device)
         positions = self._list_loss_positions(examples)
-        has_adapter = hasattr(self.model, "peft_config")
-        causal: Any = self.model.get_base_model() if has_adapter else self.model
-        hidden = causal.get_decoder()(input_ids=tokens, attention_mask=mask, use_cache=False).last_hidden_state
+        weight = 1 if positions else 0
+        positions = positions or [(0, 0, (self.end_token,))]
+        decoder = self.causal_lm[0].get_decoder()
+        hidden = decoder(input_ids=tokens, attention_mask=mask, use_cache=False).last_hidden_state
         row, column = (torch.tensor([position[k] for position in positions], device=self.device) for k in (0, 1))
         targets = torch.tensor([rows[position[0]][position[1] + 1] for position in positions], device=self.device)
-        if self.loss_over == "all":
-            return torch.nn.functional.cross_entropy(compute_logits(causal, hidden[row, column], None), targets)
-        allowed = pad_rows([position[2] for position in positions], -1).to(self.device)
-        token_ids = allowed.clamp(min=0)
-        if hasattr(causal.get_output_embeddings().weight, "ds_id"):  # sharded by ZeRO-3: only the whole layer can run
-            logits = compute_logits(causal, hidden[row, column], None).gather(1, token_ids)
-        else:
-            logits = compute_logits(causal, hidden[row, column], token_ids)
-        logits = logits.masked_fill(allowed < 0, float("-inf"))
-        return torch.nn.functional.cross_entropy(logits, (allowed == targets[:, None]).int().argmax(1))
+        is_over_all = self.loss_over == "all"
+        allowed = None if is_over_all else pad_rows([position[2] for position in positions], -1).to(self.device)
+        total: torch.Tensor = self.output_loss(hidden[row, column], targets, allowed) * weight
+        return total
 
     def _list_loss_positions(self, examples: Sequence[SftExample]) -> list[tuple[int, int, TokenIds]]:
-        """List the tokens that count in the loss.
+        """List the tokens that count in the loss. `SftExamples.count_loss_positions` counts them.
 
         Returns:
             For each such token: its row, the position before it, and the allowed token ids.

@@ -4,13 +4,8 @@ No pickle is opened, and no code that comes with a checkpoint is run.
 """
 
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from rayner.errors import ConfigError
 from rayner.text.messages import shorten_repr
@@ -88,27 +83,3 @@ def _pickle_error(folder: Path, name: str) -> ConfigError:
         f"{folder}: expected weights in safetensors, found {shorten_repr(name)}: pickles can run code and are not "
         "read; `rayner fetch THIS_FOLDER NEW_FOLDER` converts them"
     )
-
-
-@contextmanager
-def restrict_unpickling_to_deepspeed_states() -> Iterator[None]:
-    """Restrict unpickling by torch, while the block runs, to tensors and three classes of DeepSpeed's training states.
-
-    DeepSpeed asks torch for unrestricted unpickling. With the restriction, any other class raises
-    pickle.UnpicklingError.
-    """
-    from deepspeed.runtime.fp16.loss_scaler import LossScaler
-    from deepspeed.runtime.zero.config import ZeroStageEnum
-    from deepspeed.utils.tensor_fragment import fragment_address
-
-    force = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
-    before = os.environ.get(force)
-    os.environ[force] = "1"
-    try:
-        with torch.serialization.safe_globals([LossScaler, ZeroStageEnum, fragment_address]):
-            yield
-    finally:
-        if before is None:
-            del os.environ[force]
-        else:
-            os.environ[force] = before

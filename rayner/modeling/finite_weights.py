@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -32,6 +33,8 @@ def require_finite_weights(model: torch.nn.Module, source: str | Path, name_part
 
 def find_non_finite_weight(model: torch.nn.Module, name_part: str = "") -> str | None:
     """Return the name of the first parameter or buffer that holds NaN or infinity; None if all are finite.
+
+    Of a parameter that ZeRO-3 has divided among workers, only this worker's part is checked.
 
     A buffer that is computed and not stored may hold infinity, because some models keep attention masks there.
 
@@ -68,9 +71,17 @@ def require_finite_file(path: Path) -> None:
 
 def _iter_float_tensors(model: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     for named_tensors in (model.named_parameters(), model.named_buffers()):
-        for name, tensor in named_tensors:
+        for name, whole in named_tensors:
+            tensor = _own_shard(whole) if hasattr(whole, "ds_tensor") else whole
             if tensor.is_floating_point() and tensor.numel():
                 yield name, tensor.detach()
+
+
+def _own_shard(parameter: Any) -> torch.Tensor:  # noqa: ANN401 - DeepSpeed adds attributes to a parameter
+    """Return the part of a parameter that this worker holds under ZeRO-3, without the padding at its end."""
+    shard: torch.Tensor = parameter.ds_tensor
+    start = shard.numel() * torch.distributed.get_rank()
+    return shard.narrow(0, 0, max(0, min(shard.numel(), parameter.ds_numel - start)))
 
 
 def _compute_bounds(tensor: torch.Tensor) -> torch.Tensor:

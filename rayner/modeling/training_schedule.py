@@ -41,6 +41,46 @@ def worker_share(batch: Sequence[int], rank: int, world_size: int) -> list[int]:
     return list(batch[rank::world_size]) or [batch[0]]
 
 
+def split_by_tokens(lengths: Sequence[int], max_tokens: int, n_workers: int) -> list[list[list[int]]]:
+    """Divide the items of one step among workers and forward passes, by tokens.
+
+    Every worker gets the same number of passes, the smallest that is possible; a pass may be empty. Neighbours in
+    length share a pass, and the largest pass is as small as possible.
+
+    Args:
+        lengths: The number of tokens of each item.
+        max_tokens: The largest number of tokens in a pass, where each item is padded to the longest of the pass. An
+            item that alone has more tokens gets a pass of its own.
+        n_workers: The number of workers.
+
+    Returns:
+        For each worker and each of its passes, the indices of the items.
+
+    """
+    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+
+    def fill_passes(cap: int) -> list[list[int]]:
+        passes: list[list[int]] = []
+        for i in order:
+            if passes and lengths[passes[-1][0]] * (len(passes[-1]) + 1) <= cap:
+                passes[-1].append(i)
+            else:
+                passes.append([i])
+        return passes
+
+    n_passes = -(-len(fill_passes(max_tokens)) // n_workers) * n_workers
+    low, high = 1, max_tokens
+    while low < high:
+        middle = (low + high) // 2
+        if len(fill_passes(middle)) <= n_passes:
+            high = middle
+        else:
+            low = middle + 1
+    passes = fill_passes(high)
+    passes += [[]] * (n_passes - len(passes))
+    return [passes[rank::n_workers] for rank in range(n_workers)]
+
+
 def learning_rate_factor(step: int, n_steps: int, warmup: float) -> float:
     """Return the factor by which the peak learning rate is multiplied at a step.
 

@@ -98,7 +98,7 @@ def write_inputs(folder: Path) -> Config:
         index=IndexConfig(k=1),
         llm=LlmConfig(
             scratch=LLM_SHAPE, instruction="", full_epochs=2, full_lr=5e-3, epochs=1, lr=1e-3,
-            batch_size=16, micro_batch=4, lora=LoraConfig(r=4, alpha=8), workers=TWO,
+            batch_size=16, lora=LoraConfig(r=4, alpha=8), workers=TWO,
         ),
         score=ScoreConfig(unit_chars=400),
         fusion=FusionConfig(weight_steps=101),

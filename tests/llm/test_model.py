@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
+import transformers
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,11 +11,13 @@ from rayner.config.model_settings import LoraConfig
 from rayner.errors import ConfigError
 from rayner.llm import model as llms
 from rayner.llm import sft
+from rayner.llm.position_chunks import map_position_chunks
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.markup import escape_char, spans_to_markup
 from rayner.text.spans import Span
 from rayner.text.tag_grammar import TokenRole
 from tests.checkpoints import composed, load_llm, truncated
+from tests.llm.test_position_chunks import LargestTensor
 from tests.strategies import at_most, tagged_texts
 
 LORA = LoraConfig(r=4, alpha=8, dropout=0.1)
@@ -174,7 +177,7 @@ def losses(model, item, loss_over, end):
 
 @pytest.mark.parametrize("loss_over", ["all", "allowed"])
 @pytest.mark.parametrize("lora", [False, True])
-def test_the_loss_is_the_mean_over_all_that_is_taught(random_llm, fresh_llm, chosen, loss_over, lora):
+def test_the_loss_is_the_sum_over_all_that_is_taught(random_llm, fresh_llm, chosen, loss_over, lora):
     llm = random_llm
     if lora:
         llm = fresh_llm
@@ -190,8 +193,9 @@ def test_the_loss_is_the_mean_over_all_that_is_taught(random_llm, fresh_llm, cho
     expected = [losses(llm.model, item, loss_over, end) for item in items]
     sft_loss = sft.SftLoss(llm, loss_over)
     with torch.no_grad():
-        assert float(sft_loss(items)) == pytest.approx(np.mean(np.concatenate(expected)), abs=1e-4)
-        assert float(sft_loss(items[3:4])) == pytest.approx(np.mean(expected[3]), abs=1e-4)
+        assert float(sft_loss(items)) == pytest.approx(np.sum(np.concatenate(expected)), rel=1e-5)
+        assert float(sft_loss(items[3:4])) == pytest.approx(np.sum(expected[3]), rel=1e-5)
+        assert float(sft_loss([])) == 0
 
 
 @pytest.mark.parametrize("loss_over", ["all", "allowed"])
@@ -200,6 +204,68 @@ def test_every_parameter_learns(fresh_llm, chosen, loss_over):
     sft_loss(sft_examples_for(fresh_llm, chosen)).backward()
     still = [name for name, p in sft_loss.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
     assert not still
+
+
+def gradients(sft_loss, batches):
+    """Of the sum over batches."""
+    sft_loss.zero_grad()
+    for batch in batches:
+        sft_loss(batch).backward()
+    return {name: p.grad.clone() for name, p in sft_loss.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("loss_over", ["all", "allowed"])
+@pytest.mark.parametrize("lora", [False, True])
+def test_batches_of_any_size_have_the_gradient_of_the_whole(fresh_llm, chosen, loss_over, lora):
+    if lora:
+        fresh_llm.model = llms.add_lora(fresh_llm.model, LoraConfig(r=4, alpha=8, dropout=0))
+    sft_loss = sft.SftLoss(fresh_llm, loss_over)
+    items = sft_examples_for(fresh_llm, chosen)
+    whole = gradients(sft_loss, [items])
+    assert any(gradient.abs().max() > 0 for gradient in whole.values())
+    for batches in ([[item] for item in items], [items[3:], [], items[:3]]):
+        parts = gradients(sft_loss, batches)
+        assert parts.keys() == whole.keys()
+        for name, gradient in whole.items():
+            torch.testing.assert_close(parts[name], gradient, atol=1e-5 * float(gradient.abs().max()), rtol=1e-5)
+    assert all(not gradient.any() for gradient in gradients(sft_loss, [[]]).values())
+
+
+@pytest.mark.parametrize("loss_over", ["all", "allowed"])
+def test_the_loss_in_chunks_of_positions_equals_the_loss_at_once(fresh_llm, chosen, loss_over, monkeypatch):
+    sft_loss = sft.SftLoss(fresh_llm, loss_over)
+    items = sft_examples_for(fresh_llm, chosen)
+    found = []
+    for chunk_logits in (2**25, 1):  # all positions at once, one position at a time
+        monkeypatch.setattr(map_position_chunks, "__kwdefaults__", {"chunk_logits": chunk_logits})
+        found.append((float(sft_loss(items).detach()), gradients(sft_loss, [items])))
+    (whole, expected), (parts, gradient) = found
+    assert parts == pytest.approx(whole, rel=1e-6)
+    for name in expected:
+        torch.testing.assert_close(
+            gradient[name], expected[name], atol=1e-6 * float(expected[name].abs().max()), rtol=1e-6
+        )
+
+
+def test_a_vocabulary_as_large_as_qwens_needs_logits_of_one_chunk_of_positions():
+    """For all 1,000 positions they would be 152 M numbers; and a backward pass over them the same again, twice."""
+    n_positions, n_tokens, width = 1000, 152_064, 4
+    config = transformers.Qwen2Config(
+        vocab_size=n_tokens, hidden_size=width, num_hidden_layers=1, num_attention_heads=1, num_key_value_heads=1,
+        intermediate_size=4,
+    )  # fmt: skip
+    output_loss = sft.OutputLoss(transformers.Qwen2ForCausalLM(config))
+    hidden = torch.randn(n_positions, width, requires_grad=True)
+    with LargestTensor() as largest:
+        output_loss(hidden, torch.arange(n_positions), None).backward()
+    assert n_tokens * 200 < largest.numel <= 2**25 < n_tokens * n_positions
+    assert hidden.grad.abs().max() > 0
+
+
+def test_an_adapter_on_the_output_layer_is_refused(fresh_llm):
+    fresh_llm.model = llms.add_lora(fresh_llm.model, LoraConfig(r=2, alpha=4, targets=["lm_head"]))
+    with pytest.raises(ConfigError, match=r"^llm.lora.targets: expected modules without the output layer"):
+        sft.SftLoss(fresh_llm, "all")
 
 
 def trained_adapter(llm, chosen, steps=5):

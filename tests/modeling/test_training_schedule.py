@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rayner.errors import ConfigError
 from rayner.modeling.devices import resolve_device, set_torch_threads
 from rayner.modeling.tensors import pad_rows
-from rayner.modeling.training_schedule import epoch_batches, learning_rate_factor, worker_share
+from rayner.modeling.training_schedule import epoch_batches, learning_rate_factor, split_by_tokens, worker_share
 
 lengths = st.lists(st.integers(0, 50), max_size=200)
 sizes = st.integers(1, 9)
@@ -50,6 +50,53 @@ def test_workers_share_a_batch_without_loss_or_repetition(n, world):
     assert sorted(i for part in own for i in part) == batch
     assert all(part == [batch[0]] for part in idle)
     assert max(map(len, parts)) - min(map(len, own)) <= 1
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=60), st.integers(1, 300), st.integers(1, 5))
+def test_a_step_is_divided_by_tokens_into_equally_many_passes_for_every_worker(lengths, max_tokens, world):
+    workers = split_by_tokens(lengths, max_tokens, world)
+    assert len(workers) == world
+    assert len({len(passes) for passes in workers}) == 1
+    assert sorted(i for passes in workers for each in passes for i in each) == list(range(len(lengths)))
+    padded = [max(lengths[i] for i in each) * len(each) for passes in workers for each in passes if each]
+    alone = [max(lengths[i] for i in each) for passes in workers for each in passes if len(each) == 1]
+    assert sum(tokens > max_tokens for tokens in padded) == sum(n > max_tokens for n in lengths)
+    assert sum(tokens > max_tokens for tokens in alone) == sum(n > max_tokens for n in lengths)
+    fewest = math.ceil(sum(lengths) / max(max_tokens, *lengths) / world)
+    assert fewest <= len(workers[0]) <= math.ceil(len(lengths) / world)
+    if max_tokens >= max(lengths) * len(lengths):
+        assert len(workers[0]) == 1
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=9), st.integers(1, 300), st.integers(1, 4))
+def test_no_other_division_of_neighbours_in_length_has_fewer_passes_or_a_smaller_largest_one(
+    lengths, max_tokens, world
+):
+    ordered = sorted(lengths, reverse=True)
+
+    def costs(cuts):
+        bounds = [0, *cuts, len(ordered)]
+        return [ordered[start] * (end - start) for start, end in itertools.pairwise(bounds)]
+
+    def fits(cuts):
+        bounds = [0, *cuts, len(ordered)]
+        return all(
+            ordered[start] * (end - start) <= max_tokens or end - start == 1
+            for start, end in itertools.pairwise(bounds)
+        )
+
+    places = range(1, len(ordered))
+    divisions = [cuts for n in range(len(ordered)) for cuts in itertools.combinations(places, n) if fits(cuts)]
+    fewest = math.ceil(min(len(cuts) + 1 for cuts in divisions) / world)
+    workers = split_by_tokens(lengths, max_tokens, world)
+    assert len(workers[0]) == fewest
+    largest = max(max(lengths[i] for i in each) * len(each) for passes in workers for each in passes if each)
+    assert largest == min(max(costs(cuts)) for cuts in divisions if len(cuts) < fewest * world)
+
+
+def test_one_worker_does_not_do_all_that_would_fit_into_its_pass():
+    assert split_by_tokens([5, 9, 5, 9], 1000, 2) == [[[1, 3]], [[0, 2]]]
+    assert split_by_tokens([5, 9, 5], 1000, 4) == [[[1]], [[0]], [[2]], [[]]]
 
 
 @given(st.integers(1, 300), st.floats(0, 1))

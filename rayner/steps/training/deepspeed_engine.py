@@ -1,21 +1,28 @@
 """Build the DeepSpeed engine that trains the LLM."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 
 from rayner.cluster.compat import use_gloo_for_deepspeed_on_cpu
 from rayner.cluster.ray_train import select_worker_device
+from rayner.config.model_settings import LlmConfig
 from rayner.config.settings import Config
+from rayner.errors import NotFiniteError
 from rayner.llm.model import Llm, add_lora, load_llm_checkpoint
 from rayner.llm.sft import SftLoss
 from rayner.runs.run_folder import Run
 from rayner.runs.storage import local_model_name
 from rayner.steps.loading import choose_instruction
 
+# Gradients that are sent together. DeepSpeed's own 500 M would reserve 2 GB on each card.
+_BUCKET_ELEMENTS = 50_000_000
 
-def build_engine(config: Config, run: Run, base: str, *, lr: float, lora: bool, world_size: int) -> tuple[Any, Llm]:
+
+def build_engine(config: Config, run: Run, base: str, *, lr: float, lora: bool) -> tuple[Any, Llm]:
     """Load a checkpoint and build a DeepSpeed engine that trains it; return the engine and the LLM.
 
     Args:
@@ -24,7 +31,6 @@ def build_engine(config: Config, run: Run, base: str, *, lr: float, lora: bool, 
         base: the checkpoint to load.
         lr: the peak learning rate.
         lora: if True, a new LoRA adapter is trained; if False, all parameters are trained.
-        world_size: the number of training workers.
 
     """
     device = select_worker_device(config.device, config.llm.workers.gpus)
@@ -33,15 +39,9 @@ def build_engine(config: Config, run: Run, base: str, *, lr: float, lora: bool, 
         use_gloo_for_deepspeed_on_cpu()
     import deepspeed
 
-    types = run.entity_types()
-    llm = load_llm_checkpoint(
-        local_model_name(base),
-        instruction=choose_instruction(config, types),
-        types=types,
-        chat=config.llm.chat,
-        device=device,
-        dtype=config.llm.dtype,
-    )
+    settings = deepspeed_config(config.llm, device)
+    with _shard_while_loading(config.llm.zero_stage, settings):
+        llm = _load_on_all_workers(config, run, base, device)
     if config.llm.gradient_checkpointing:
         llm.model.gradient_checkpointing_enable()
         llm.model.enable_input_require_grads()
@@ -52,23 +52,84 @@ def build_engine(config: Config, run: Run, base: str, *, lr: float, lora: bool, 
     engine, *_ = deepspeed.initialize(
         model=SftLoss(llm, config.llm.loss_over),
         optimizer=torch.optim.AdamW(trainable, lr=lr, weight_decay=0.01),
-        config=deepspeed_config(config, world_size),
+        config=settings,
         dist_init_required=False,
     )
     return engine, llm
 
 
-def deepspeed_config(config: Config, world_size: int) -> dict[str, Any]:
-    """Build DeepSpeed's settings, such as ZeRO stage, precision and batch sizes."""
-    zero: dict[str, Any] = {"stage": config.llm.zero_stage, "overlap_comm": config.device != "cpu"}
-    if config.llm.zero_stage == 3:
-        zero["stage3_gather_16bit_weights_on_model_save"] = True
+@contextlib.contextmanager
+def _shard_while_loading(zero_stage: int, settings: dict[str, Any]) -> Iterator[None]:
+    """Under ZeRO-3, make transformers divide each parameter among the workers as soon as it is created.
+
+    So no worker holds the whole model.
+    """
+    if zero_stage < 3:
+        yield
+        return
+    from transformers.integrations import HfDeepSpeedConfig
+
+    # transformers keeps a weak reference: it divides parameters as long as this object exists.
+    sharding = HfDeepSpeedConfig(settings)
+    yield
+    del sharding
+
+
+def _load_on_all_workers(config: Config, run: Run, base: str, device: torch.device) -> Llm:
+    """Load the model in every worker.
+
+    Raises NotFiniteError in all workers if one of them finds a weight that is not finite. Under ZeRO-3 each worker
+    sees other weights, and the others would wait for it.
+    """
+    types = run.entity_types()
+    error: NotFiniteError | None = None
+    try:
+        llm = load_llm_checkpoint(
+            local_model_name(base),
+            instruction=choose_instruction(config, types),
+            types=types,
+            chat=config.llm.chat,
+            device=device,
+            dtype=config.llm.dtype,
+        )
+    except NotFiniteError as found:
+        error = found
+    n_errors = torch.tensor([int(error is not None)], device=device)
+    torch.distributed.all_reduce(n_errors)
+    if error is not None:
+        raise error
+    if n_errors:
+        raise NotFiniteError(f"{base}: expected finite weights, found NaN or infinity in the part of another worker")
+    return llm
+
+
+def deepspeed_config(llm: LlmConfig, device: torch.device) -> dict[str, Any]:
+    """Build DeepSpeed's settings, such as ZeRO stage and precision.
+
+    DeepSpeed divides nothing by a number of micro-batches: `deepspeed_worker` scales each loss itself.
+    """
+    stage = llm.zero_stage
+    zero: dict[str, Any] = {
+        "stage": stage,
+        "overlap_comm": device.type != "cpu" and stage < 3,
+        "reduce_bucket_size": _BUCKET_ELEMENTS,
+    }
+    if stage == 3:
+        # One module is gathered at a time: nothing is gathered ahead of its use, kept for later use, or left whole.
+        # So what is gathered does not depend on the order of earlier passes, which may differ between workers.
+        zero |= {
+            "stage3_prefetch_bucket_size": 0,
+            "stage3_max_live_parameters": 0,
+            "stage3_max_reuse_distance": 0,
+            "stage3_param_persistence_threshold": 0,
+        }
     return {
-        "train_micro_batch_size_per_gpu": config.llm.micro_batch,
-        "gradient_accumulation_steps": config.llm.batch_size // (world_size * config.llm.micro_batch),
+        "train_micro_batch_size_per_gpu": 1,  # DeepSpeed only counts with it
+        "gradient_accumulation_steps": 1,
         "gradient_clipping": 1.0,
         "zero_optimization": zero,
         "zero_allow_untested_optimizer": True,
-        "bf16": {"enabled": config.llm.dtype == "bfloat16"},
+        "bf16": {"enabled": llm.dtype == "bfloat16"},
+        "data_types": {"grad_accum_dtype": "fp32"},  # many passes add up to one gradient
         "steps_per_print": 2**31,  # print nothing
     }

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import ray.data
@@ -195,6 +196,19 @@ class SftExamples:
         prompt, answer, _ = self._columns
         total: list[int] = pc.add(pc.list_value_length(prompt), pc.list_value_length(answer)).to_pylist()
         return total
+
+    def count_loss_positions(self, loss_over: str) -> list[int]:
+        """Return for every example the number of tokens that count in the loss.
+
+        loss_over: `all` (the answer and the end token) or `allowed` (tokens of the answer where several are allowed).
+        """
+        _, answer, allowed = self._columns
+        if loss_over == "all":
+            return [n + 1 for n in pc.list_value_length(answer).to_pylist()]
+        has_choice = np.asarray(pc.greater(pc.list_value_length(pc.list_flatten(allowed)), 1))
+        example = np.asarray(pc.list_parent_indices(allowed))[has_choice]
+        counts: list[int] = np.bincount(example, minlength=len(self)).tolist()
+        return counts
 
 
 def read_sft_examples(folder: StoragePath) -> SftExamples:

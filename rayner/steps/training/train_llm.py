@@ -33,6 +33,7 @@ from rayner.steps.loading import choose_instruction
 from rayner.steps.training.deepspeed_worker import TrainStage, train_on_worker
 from rayner.steps.training.pseudo_labels import read_pseudo_labels, write_pseudo_labels
 from rayner.steps.training.sft_examples import SftSource, write_missing_sft_examples
+from rayner.steps.training.training_state import STATE_FORMAT
 
 
 def collect_manifest_inputs(config: Config, run: Run) -> dict[str, Any]:
@@ -54,7 +55,7 @@ def train_llm(config: Config, run: Run) -> dict[str, Any]:
     `adapter` if a LoRA adapter was trained.
     """
     step_inputs = collect_manifest_inputs(config, run)
-    job = LlmTraining(config, run, json_digest(step_inputs))
+    job = LlmTraining(config, run, json_digest({**step_inputs, "training_state": STATE_FORMAT}))
     return run.run_step("train_llm", step_inputs, job.train_all_stages)
 
 
@@ -62,8 +63,9 @@ def train_llm(config: Config, run: Run) -> dict[str, Any]:
 class LlmTraining:
     """The training stages of one LLM.
 
-    digest: digest of everything that the trained LLM depends on. It is part of the names of checkpoints and training
-        examples in the run folder, so a job that resumes uses only files that were made with the same inputs.
+    digest: digest of everything that the trained LLM depends on, and of the format of checkpoints. It is part of the
+        names of checkpoints and training examples in the run folder, so a job that resumes uses only files that were
+        made with the same inputs and that it can read.
     """
 
     config: Config
