@@ -67,7 +67,7 @@ def _shard_while_loading(zero_stage: int, settings: dict[str, Any]) -> Iterator[
     if zero_stage < 3:
         yield
         return
-    from transformers.integrations import HfDeepSpeedConfig
+    from transformers.integrations.deepspeed import HfDeepSpeedConfig
 
     # transformers keeps a weak reference: it divides parameters as long as this object exists.
     sharding = HfDeepSpeedConfig(settings)
