@@ -195,7 +195,7 @@ def measure_shards(loop_settings):
     enter, fetch = GatheredParameters.__enter__, Coordinator.fetch_sub_module
 
     def watched_enter(self):
-        facts["loading"].append(sum(p.ds_numel for p in self.params))
+        facts["loading"].append(sum(p.ds_numel for p in getattr(self, "params", [])))  # none if nothing is sharded
         return enter(self)
 
     def whole():
