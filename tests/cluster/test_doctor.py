@@ -165,7 +165,7 @@ def test_on_two_nodes_all_is_well_or_what_is_wrong_is_told(tmp_path):
     assert code == 0
     assert all(line.startswith("ok ") for line in lines), lines
     assert [line.split(":")[0].split()[1] for line in lines] == [
-        "nodes", "versions", "resources", "room", "memory", "GPUs", "disk", "input", "input", "models", "run",
+        "nodes", "versions", "faiss", "resources", "room", "memory", "GPUs", "disk", "input", "input", "models", "run",
         "trained", "compiler", "token", "dashboard", "ports",
     ]  # fmt: skip
     assert any("the small model, the LLM loaded" in line for line in lines)
