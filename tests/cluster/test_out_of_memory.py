@@ -3,23 +3,29 @@
 import gc
 import json
 import logging
+import shutil
 import weakref
 
 import pytest
 import torch
 
+from rayner.config.loading import load_config
+from rayner.corpus.labelled_sentences import write_labelled_sentences
 from rayner.decoding import draft_verify
 from rayner.decoding.draft_verify import DraftVerifyEngine
+from rayner.llm.description import LlmDescription, write_llm_description
 from rayner.llm.retrieval import ExampleRetriever
 from rayner.runs.progress import log
+from rayner.runs.run_folder import Run
 from rayner.steps import score
+from rayner.steps.tag import actors
 from rayner.steps.tag import attempts as attempts_module
-from rayner.steps.tag.actors import UnitPredictor
+from rayner.steps.tag.actors import PredictedUnit, UnitPredictor
 from rayner.steps.tag.attempts import run_isolating_failures
 from rayner.steps.tag.stages import Attempts, LlmStage, UnitSegments
+from rayner.taggers.encoder import load_encoder_tagger, save_encoder_tagger
 from rayner.text.predictions import SegmentPrediction, empty_prediction
-from tests.checkpoints import decoder_folder, random_llm, sentences, types  # noqa: F401 - fixtures
-from tests.cluster.small import copied
+from tests.checkpoints import CPU, decoder_folder, encoder_folder, labels, random_llm, sentences, types  # noqa: F401
 from tests.decoding.test_draft_verify import same
 from tests.decoding.test_token_budget import LiveTokens
 
@@ -121,51 +127,67 @@ def test_memory_is_freed_once_nothing_refers_to_the_error(monkeypatch):
     assert freed[1:] == [True]
 
 
-@pytest.mark.slow
-def test_step_score_halves_too_and_a_rerun_with_more_memory_makes_the_same_bytes(
-    config, run, tmp_path, monkeypatch, messages
-):
-    """The real models and the real step, with its actor in this process."""
+@pytest.fixture
+def trained(tmp_path, encoder_folder, decoder_folder, labels, types, sentences):  # noqa: F811
+    """A run folder with small models and held-out sentences, made without training, and its settings."""
+    run = Run(tmp_path / "run")
+    run.path("models", "llm").mkdir(parents=True)
+    tagger = load_encoder_tagger(encoder_folder, CPU, labels)
+    save_encoder_tagger(tagger, run.path("models", "slm"))
+    shutil.copytree(decoder_folder, run.path("models", "llm", "base"))
+    write_llm_description(run.path("models", "llm"), LlmDescription("base", None, "標注：", tuple(types)))
+    run.path("data").mkdir()
+    for part, chosen in (("train", sentences[100:]), ("dev", sentences[:40]), ("test", sentences[40:60])):
+        write_labelled_sentences(run.path("data", f"{part}.jsonl"), chosen)
+    for step in ("data", "train_slm", "train_llm"):
+        run.run_step(step, {}, dict)
+    config = load_config(None, ["llm.examples=fixed", "index.k=2", "score.unit_chars=400", "device=cpu"])
+    return config, run
 
-    def predict_here(names, job):
-        predictor = UnitPredictor(job)
-        for name in names:
-            result = predictor({"unit": name})
-            assert result["failure"] is None
-            yield score.PredictedUnit(result["amount"], result["not_finite"])
 
-    def scored(device):
-        with monkeypatch.context() as patch:
-            patch.setattr(score, "predict_units", predict_here)
-            device.watch(patch)
-            score.predict_held_out_sentences(config, changed)
-        [folder] = changed.path("train").glob("scores-*")
-        return folder, {path.name: path.read_bytes() for path in folder.glob("*.parquet")}
+def predict_here(names, job):
+    """Predict units as an actor does, in this process."""
+    predictor = UnitPredictor(job)
+    for name in names:
+        result = predictor({"unit": name})
+        assert result["failure"] is None
+        yield PredictedUnit(result["amount"], result["not_finite"])
 
-    changed = copied(run, tmp_path, "steps", "data", "models", "index")
-    changed.forget_step("score")
-    ample = SmallDevice(10**9)
-    folder, free = scored(ample)
-    assert not list((folder / "attempts").glob("*")) or all(
-        json.loads(path.read_text())["halvings"] == 0 for path in (folder / "attempts").glob("*")
-    )
-    for path in folder.glob("*.parquet"):
+
+def score_on_device(monkeypatch, config, run, n_tokens):
+    """Run the real step with the real models; return the units' files and the halvings that are kept."""
+    device = SmallDevice(n_tokens)
+    with monkeypatch.context() as patch:
+        patch.setattr(score, "predict_units", predict_here)
+        patch.setattr(actors, "start_logging", lambda: None)  # the test has its own handler
+        device.watch(patch)
+        score.predict_held_out_sentences(config, run)
+    [folder] = run.path("train").glob("scores-*")
+    notes = {path.name: json.loads(path.read_text())["halvings"] for path in folder.glob("attempts/*.llm.json")}
+    return {path: path.read_bytes() for path in sorted(folder.glob("*.parquet"))}, notes, device
+
+
+def test_step_score_halves_too_and_a_rerun_with_more_memory_makes_the_same_bytes(trained, monkeypatch, messages):
+    config, run = trained
+    free, notes, ample = score_on_device(monkeypatch, config, run, 10**9)
+    assert notes == {}
+    assert len(free) > 2
+    for path in free:
         path.unlink()
-    changed.forget_step("score")
-    folder, small = scored(SmallDevice(ample.peak // 3))
-    halvings = {
-        path.name: json.loads(path.read_text())["halvings"] for path in (folder / "attempts").glob("*.llm.json")
-    }
-    assert halvings
-    assert min(halvings.values()) > 0
+    run.forget_step("score")
+    small, notes, device = score_on_device(monkeypatch, config, run, ample.peak // 3)
+    assert device.refused > 0
+    assert max(notes.values()) > 0
     assert any("out of memory: starts again with 1/2 of the batch size" in message for message in messages.messages)
     assert small.keys() == free.keys()
-    # A unit is lost; memory is enough now, but the unit's budget is the one that was kept.
-    lost = next(iter(halvings)).replace(".llm.json", ".parquet")
-    (folder / lost).unlink()
-    changed.forget_step("score")
-    assert scored(SmallDevice(10**9))[1] == small
-    assert (folder / "attempts" / lost.replace(".parquet", ".llm.json")).exists()
+    # A unit is lost. Memory is enough now, but the unit's batches are the ones that were kept.
+    halved = next(name for name, halvings in notes.items() if halvings)
+    next(path for path in small if path.name == halved.replace(".llm.json", ".parquet")).unlink()
+    run.forget_step("score")
+    again, kept, ample = score_on_device(monkeypatch, config, run, 10**9)
+    assert (again, kept) == (small, notes)
+    assert ample.peak > 0
+    assert ample.refused == 0
 
 
 def test_the_names_that_a_small_device_watches_exist():
