@@ -32,7 +32,11 @@ class CheckSetup:
                 gradient_checkpointing=True,
                 workers=replace(default.llm.workers, gpus=gpus),
             ),
-            score=replace(default.score, gpus=gpus),
+            score=replace(
+                default.score,
+                gpus=gpus,
+                llm=replace(default.score.llm, batch_size=self.size.llm_batch, batch_tokens=self.size.batch_tokens),
+            ),
         )
 
     def synchronize(self) -> None:

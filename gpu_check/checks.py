@@ -37,6 +37,7 @@ def _decoder_checks(shape_name: str, *, answers: int, speed: int, training: int)
         ),
         Check(f"answers_bfloat16_{shape_name}", "gpu_check.scoring:check_answers_bfloat16", shape_name, (), answers),
         Check(f"scoring_speed_{shape_name}", "gpu_check.speed:check_scoring_speed", shape_name, (), speed),
+        Check(f"token_budget_{shape_name}", "gpu_check.token_budget:check_token_budget", shape_name, (), speed),
     ]  # fmt: skip
 
 
@@ -45,6 +46,7 @@ CHECKS = [
     Check("answers_float32_0.5b", "gpu_check.scoring:check_answers_float32", "0.5b", full_seconds=45),
     *_decoder_checks("0.5b", training=30, answers=45, speed=30),
     Check("log_sum_exp_14b", "gpu_check.normalizers:check_log_sum_exp", "14b"),
-    Check("neighbours", "gpu_check.neighbours:check_neighbours", packages=("faiss",), full_seconds=20),
+    Check("neighbours_cpu", "gpu_check.neighbours:check_neighbours_cpu", packages=("faiss",), full_seconds=10),
+    Check("neighbours_gpu", "gpu_check.neighbours:check_neighbours_gpu", packages=("faiss",), full_seconds=20),
     *_decoder_checks("14b", training=60, answers=90, speed=60),
 ]

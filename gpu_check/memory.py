@@ -33,6 +33,11 @@ def read_peak_memory(device: torch.device) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
+def read_memory(device: torch.device) -> int:
+    """Return the bytes of all tensors on the GPU; 0 on a CPU."""
+    return torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
+
+
 def require_estimate_holds(
     setup: CheckSetup,
     findings: Findings,

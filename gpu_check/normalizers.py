@@ -4,7 +4,7 @@ import torch
 
 from gpu_check.check_setup import CheckSetup
 from gpu_check.made_models import make_llm
-from gpu_check.memory import read_peak_memory, reset_peak_memory
+from gpu_check.memory import read_memory, read_peak_memory, reset_peak_memory
 from gpu_check.records import Findings
 from rayner.llm.model import compute_logits
 from rayner.llm.position_chunks import CHUNK_LOGITS, compute_log_normalizers
@@ -23,7 +23,7 @@ def check_log_sum_exp(setup: CheckSetup, findings: Findings, shape_name: str) ->
     n_positions = 4 * max(1, CHUNK_LOGITS // n_tokens) if setup.size.name == "full" else 64
     chunk_logits = CHUNK_LOGITS if setup.size.name == "full" else 5 * n_tokens
     hidden = torch.randn(n_positions, llm.model.config.hidden_size, device=setup.device, dtype=torch.bfloat16)
-    before = _allocated(setup.device)
+    before = read_memory(setup.device)
     reset_peak_memory(setup.device)
     in_chunks = compute_log_normalizers(llm.model, hidden, chunk_logits)
     chunks_peak = read_peak_memory(setup.device) - before
@@ -44,7 +44,3 @@ def check_log_sum_exp(setup: CheckSetup, findings: Findings, shape_name: str) ->
         findings.note("peak_bytes_at_once", at_once_peak)
         limit = _COPIES * chunk_logits * _FLOAT_BYTES
         findings.require(chunks_peak <= limit, f"in chunks: expected at most {limit:,} bytes, found {chunks_peak:,}")
-
-
-def _allocated(device: torch.device) -> int:
-    return torch.cuda.memory_allocated(device) if device.type == "cuda" else 0

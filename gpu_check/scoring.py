@@ -11,9 +11,7 @@ from gpu_check.made_models import make_llm
 from gpu_check.made_texts import make_requests
 from gpu_check.memory import require_estimate_holds, require_room, reset_peak_memory
 from gpu_check.records import Findings
-from rayner.decoding.draft_verify import DraftVerifyEngine
-from rayner.decoding.engine import AnswerEngine, WindowRequest
-from rayner.decoding.greedy import GreedyEngine
+from rayner.decoding.engine import AnswerEngine, WindowRequest, make_engine
 from rayner.llm.model import Llm, compute_logits
 from rayner.text.predictions import LlmAnswer
 
@@ -25,8 +23,15 @@ _LARGEST_GAP = 0.1
 
 def make_scoring_engine(setup: CheckSetup, llm: Llm, *, use_drafts: bool) -> AnswerEngine:
     """Return the engine that scores with drafts, or the reference decoder."""
-    engine_class = DraftVerifyEngine if use_drafts else GreedyEngine
-    return engine_class(llm, softmax_over=setup.config.llm.softmax_over, batch_size=setup.size.llm_batch)
+    config = setup.config
+    return make_engine(
+        llm,
+        "transformers",
+        use_drafts=use_drafts,
+        softmax_over=config.llm.softmax_over,
+        batch_size=config.score.llm.batch_size,
+        batch_tokens=config.score.llm.batch_tokens,
+    )
 
 
 def check_answers_float32(setup: CheckSetup, findings: Findings, shape_name: str) -> None:
@@ -64,18 +69,24 @@ def check_answers_bfloat16(setup: CheckSetup, findings: Findings, shape_name: st
     require_estimate_holds(setup, findings, "score", llm=shape)
     references = make_scoring_engine(setup, llm, use_drafts=False).answer_requests(requests)
     comparison = compare_choices(llm, requests, answers, references)
-    largest = max((measure_logit_gap(llm, turned) for turned in comparison.turned), default=0.0)
     findings.note("answers", len(answers))
     findings.note("different_answers", len(comparison.turned))
     findings.note("compared_choices", comparison.n_compared)
-    findings.note("largest_logit_gap_of_turned_choices", largest)
     findings.require(
         comparison.n_compared > len(answers), "expected several choices in each answer: too little was compared"
     )
+    gaps = [measure_logit_gap(llm, turned) for turned in comparison.turned]
+    require_near_ties(findings, gaps, "the reference decoder's")
+
+
+def require_near_ties(findings: Findings, gaps: Sequence[float], whose: str) -> None:
+    """Note the largest gap of choices that differ, and require that it is small. whose: of whom the others are."""
+    largest = max(gaps, default=0.0)
+    findings.note("largest_logit_gap_of_turned_choices", largest)
     findings.require(
         largest <= _LARGEST_GAP,
-        f"expected other choices than the reference decoder's only between tokens whose logits are within "
-        f"{_LARGEST_GAP} standard deviations, found {largest:.2f}",
+        f"expected other choices than {whose} only between tokens whose logits are within {_LARGEST_GAP} standard "
+        f"deviations, found {largest:.2f}",
     )
 
 

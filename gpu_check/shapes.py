@@ -45,6 +45,8 @@ class Size:
         steps: Training steps.
         requests: Texts to score.
         llm_batch: Texts that are scored at a time.
+        batch_tokens: Tokens of the LLM in memory while it scores (`score.llm.batch_tokens`).
+        micro_batch_tokens: Tokens in a forward pass of the LLM's training (`llm.micro_batch_tokens`).
         vectors: Vectors in the index.
 
     """
@@ -58,6 +60,8 @@ class Size:
     steps: int
     requests: int
     llm_batch: int
+    batch_tokens: int
+    micro_batch_tokens: int
     vectors: int
 
 
@@ -69,7 +73,8 @@ SIZES = {
             "0.5b": DecoderShape(64, 2, 4, 2, 128, vocabulary=3000, tied=True),
             "14b": DecoderShape(96, 3, 6, 2, 192, vocabulary=3100, tied=False),
         },
-        sentences=64, slm_batch=16, sft_examples=6, steps=4, requests=12, llm_batch=6, vectors=2000,
+        sentences=64, slm_batch=16, sft_examples=6, steps=4, requests=12, llm_batch=6,
+        batch_tokens=8000, micro_batch_tokens=1000, vectors=2000,
     ),
     "full": Size(
         name="full",
@@ -78,6 +83,7 @@ SIZES = {
             "0.5b": DecoderShape(896, 24, 14, 2, 4864, vocabulary=151_936, tied=True),
             "14b": DecoderShape(5120, 48, 40, 8, 13_824, vocabulary=152_064, tied=False),
         },
-        sentences=512, slm_batch=64, sft_examples=16, steps=6, requests=256, llm_batch=32, vectors=20_000,
+        sentences=512, slm_batch=64, sft_examples=16, steps=6, requests=256, llm_batch=32,
+        batch_tokens=32_768, micro_batch_tokens=4096, vectors=20_000,
     ),
 }  # fmt: skip

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gpu_check import lora_training, memory, normalizers, scoring, slm_training, speed
+from gpu_check import lora_training, memory, neighbours, normalizers, scoring, slm_training, speed, token_budget
 from gpu_check.check_setup import CheckSetup
 from gpu_check.checks import CHECKS, Check
 from gpu_check.child_process import ChildCall, run_in_child
@@ -76,13 +76,13 @@ def test_every_check_passes_on_a_cpu_or_says_why_it_did_not_run(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     statuses = {check["name"]: check["status"] for check in report["checks"]}
     assert list(statuses) == [check.name for check in CHECKS]
-    assert {name for name, status in statuses.items() if status != PASSED} == {"neighbours"}
+    assert {name for name, status in statuses.items() if status != PASSED} == {"neighbours_gpu"}
     for check in report["checks"]:
         assert bool(check["reason"]) is (check["status"] == SKIPPED)
         assert bool(check["figures"]) is (check["status"] == PASSED)
         assert re.search(rf"^{re.escape(check['name'])} +{check['status']}", done.stdout, re.MULTILINE)
     gaps = {gap["what"]: gap["reason"] for gap in report["not_run"]}
-    assert set(gaps) == {"neighbours", "anything on a GPU", "the shapes of the real models"}
+    assert set(gaps) == {"neighbours_gpu", "anything on a GPU", "the shapes of the real models"}
     assert all(f"not run: {what}: {reason}" in done.stdout for what, reason in gaps.items())
     assert report["machine"]["packages"]["deepspeed"] == importlib.metadata.version("deepspeed")
     figures = {check["name"]: check["figures"] for check in report["checks"]}
@@ -99,14 +99,19 @@ def test_it_runs_where_only_torch_and_transformers_are_installed(tmp_path):
     hidden = "from importlib.util import find_spec as f; print([*filter(f, 'ray pyarrow upath peft faiss'.split())])"
     environment = {**os.environ, "PYTHONPATH": path}
     assert subprocess.check_output([sys.executable, "-c", hidden], env=environment, text=True) == "[]\n"
-    names = [check.name for check in CHECKS if not check.name.startswith(("answers_bfloat16", "scoring_speed"))]
+    names = [
+        check.name
+        for check in CHECKS
+        if not check.name.startswith(("answers_bfloat16", "scoring_speed", "token_budget"))
+    ]
     done, report = run_script(tmp_path / "report.json", "--only", *names, path=path)
     assert done.returncode == 0, done.stdout + done.stderr
     skipped = {check["name"]: check["reason"] for check in report["checks"] if check["status"] == SKIPPED}
     assert skipped == {
         "lora_training_0.5b": "not installed: peft",
         "lora_training_14b": "not installed: peft",
-        "neighbours": "not installed: faiss",
+        "neighbours_cpu": "not installed: faiss",
+        "neighbours_gpu": "not installed: faiss",
     }
     assert {check["status"] for check in report["checks"]} == {PASSED, SKIPPED}
 
@@ -212,10 +217,10 @@ class LazyEngine:
     def __init__(self, loss, spoilt):
         self.loss, self.spoilt = loss, spoilt
 
-    def train_step(self, micro_batches):
+    def train_step(self, passes):
         with torch.no_grad():
             self.spoilt.add_(0.1)
-            return float(self.loss(micro_batches[0]))
+            return float(self.loss(passes[0]))
 
 
 @pytest.mark.slow
@@ -270,6 +275,23 @@ def test_choices_that_no_rounding_turns_are_found(faulty_engine):
 def test_drafts_that_are_not_used_are_found(faulty_engine):
     faulty_engine(ignore_drafts)
     assert "passes for a right draft" in problems_of(speed.check_scoring_speed, "0.5b")
+
+
+@pytest.mark.slow
+def test_a_budget_of_tokens_that_is_not_kept_is_found(monkeypatch):
+    monkeypatch.setattr(
+        token_budget, "DraftVerifyEngine", lambda llm, batch_tokens, **options: DraftVerifyEngine(llm, **options)
+    )
+    problems = problems_of(token_budget.check_token_budget, "0.5b")
+    assert "expected at most 2000 tokens in a forward pass, found" in problems
+
+
+def test_wrong_neighbours_are_found(monkeypatch):
+    right = neighbours.VectorSearch.nearest_rows
+    monkeypatch.setattr(neighbours.VectorSearch, "nearest_rows", lambda *arguments: right(*arguments)[:, ::-1])
+    assert problems_of(neighbours.check_neighbours_cpu) == (
+        "expected the exact neighbours, found others for 200 queries"
+    )
 
 
 def test_wrong_sums_are_found(monkeypatch):
