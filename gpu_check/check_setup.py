@@ -30,6 +30,7 @@ class CheckSetup:
                 loss_over="all",
                 softmax_over="all",
                 gradient_checkpointing=True,
+                micro_batch_tokens=self.size.micro_batch_tokens,
                 workers=replace(default.llm.workers, gpus=gpus),
             ),
             score=replace(

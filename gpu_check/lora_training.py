@@ -9,15 +9,15 @@ import torch
 from gpu_check.check_setup import CheckSetup
 from gpu_check.made_models import SEED, make_llm
 from gpu_check.made_texts import make_sentences
-from gpu_check.memory import require_estimate_holds, require_room, reset_peak_memory
+from gpu_check.memory import read_memory, read_peak_memory, require_estimate_holds, require_room, reset_peak_memory
 from gpu_check.one_rank import TrainEngine, open_engine
 from gpu_check.records import Findings
 from rayner.llm.model import Llm, add_lora
 from rayner.llm.sft import SftExample, SftLoss, build_sft_example
+from rayner.modeling.training_schedule import split_by_tokens
 
 _LARGEST_FINAL_LOSS = 0.98  # as a share of the first step's loss
 _LR = 2e-3
-_MICRO_BATCH = 2
 
 
 def check_lora_training(setup: CheckSetup, findings: Findings, shape_name: str) -> None:
@@ -34,11 +34,18 @@ def check_lora_training(setup: CheckSetup, findings: Findings, shape_name: str) 
     examples = _make_examples(llm, setup.size.sft_examples)
     findings.note("parameters", sum(parameter.numel() for parameter in llm.model.parameters()))
     findings.note("adapter_parameters", sum(p.numel() for p in llm.model.parameters() if p.requires_grad))
-    micro_batches = [examples[i : i + _MICRO_BATCH] for i in range(0, len(examples), _MICRO_BATCH)]
-    loss = SftLoss(llm, setup.config.llm.loss_over)
-    with open_engine(setup, loss, _LR, len(micro_batches)) as engine:
+    max_tokens = setup.config.llm.micro_batch_tokens
+    passes = _divide(examples, max_tokens)
+    findings.note("micro_batch_tokens", max_tokens)
+    findings.note("passes_per_step", len(passes))
+    findings.note("largest_pass_tokens", max(map(_count_padded_tokens, passes)))
+    with open_engine(setup, SftLoss(llm, setup.config.llm.loss_over), _LR) as engine:
         findings.note("optimizer", engine.name)
-        losses, seconds = _train(setup, engine, micro_batches)
+        before = read_memory(setup.device)
+        losses, seconds = _train(setup, engine, passes)
+        if setup.device.type == "cuda":
+            grown = read_peak_memory(setup.device) - before
+            findings.note("peak_bytes_per_token_of_a_pass", grown // max(map(_count_padded_tokens, passes)))
     findings.note("first_loss", losses[0])
     findings.note("last_loss", losses[-1])
     findings.note("tokens_per_second", sum(map(len, examples)) / seconds)
@@ -56,14 +63,22 @@ def _make_examples(llm: Llm, n: int) -> list[SftExample]:
     return [build_sft_example(llm, sentences[i - 3 : i], sentence) for i, sentence in enumerate(sentences)]
 
 
-def _train(
-    setup: CheckSetup, engine: TrainEngine, micro_batches: Sequence[Sequence[SftExample]]
-) -> tuple[list[float], float]:
+def _divide(examples: Sequence[SftExample], max_tokens: int) -> list[list[SftExample]]:
+    (passes,) = split_by_tokens([len(example) + 1 for example in examples], max_tokens, 1)
+    return [[examples[i] for i in rows] for rows in passes]
+
+
+def _count_padded_tokens(examples: Sequence[SftExample]) -> int:
+    return len(examples) * max(len(example) + 1 for example in examples)
+
+
+def _train(setup: CheckSetup, engine: TrainEngine, passes: Sequence[Sequence[SftExample]]) -> tuple[list[float], float]:
     """Train on the same batch several times; return the losses, and the seconds of the fastest step."""
     losses, seconds = [], math.inf
+    n_positions = sum(len(example.answer) + 1 for examples in passes for example in examples)
     for _ in range(setup.size.steps):
         started = time.perf_counter()
-        losses.append(engine.train_step(micro_batches))
+        losses.append(engine.train_step(passes, n_positions))
         setup.synchronize()
         seconds = min(seconds, time.perf_counter() - started)
     return losses, seconds

@@ -14,6 +14,7 @@ from gpu_check.check_setup import CheckSetup
 from rayner.llm.sft import SftExample, SftLoss
 
 _ZERO_STAGE = 2
+_BUCKET_ELEMENTS = 50_000_000
 
 
 class TrainEngine(Protocol):
@@ -21,8 +22,17 @@ class TrainEngine(Protocol):
 
     name: str
 
-    def train_step(self, micro_batches: Sequence[Sequence[SftExample]]) -> float:
-        """Do one optimizer step over the micro-batches and return the mean loss over them."""
+    def train_step(self, passes: Sequence[Sequence[SftExample]], n_positions: int) -> float:
+        """Do one optimizer step.
+
+        Args:
+            passes: The examples of each forward pass.
+            n_positions: The number of tokens that count in the loss, over all passes.
+
+        Returns:
+            The mean loss over these tokens.
+
+        """
 
 
 class PlainEngine:
@@ -34,12 +44,12 @@ class PlainEngine:
         self.loss = loss
         self.optimizer = torch.optim.AdamW(_trained_parameters(loss), lr=lr, weight_decay=0.01)
 
-    def train_step(self, micro_batches: Sequence[Sequence[SftExample]]) -> float:
-        """Do one optimizer step over the micro-batches and return the mean loss over them."""
+    def train_step(self, passes: Sequence[Sequence[SftExample]], n_positions: int) -> float:
+        """Do one optimizer step; see `TrainEngine`."""
         self.optimizer.zero_grad()
         total = 0.0
-        for examples in micro_batches:
-            loss = self.loss(examples) / len(micro_batches)
+        for examples in passes:
+            loss = self.loss(examples) / n_positions
             loss.backward()
             total += float(loss.detach())
         torch.nn.utils.clip_grad_norm_(_trained_parameters(self.loss), 1.0)
@@ -52,38 +62,49 @@ class DeepSpeedEngine:
 
     name = f"DeepSpeed, ZeRO-{_ZERO_STAGE}"
 
-    def __init__(self, loss: SftLoss, lr: float, n_micro_batches: int) -> None:
+    def __init__(self, loss: SftLoss, lr: float, device: torch.device) -> None:
         import deepspeed
 
         self.engine: Any
         self.engine, *_ = deepspeed.initialize(
             model=loss,
             optimizer=torch.optim.AdamW(_trained_parameters(loss), lr=lr, weight_decay=0.01),
-            config={
-                "train_micro_batch_size_per_gpu": 1,  # DeepSpeed only multiplies this; micro-batches have any size
-                "gradient_accumulation_steps": n_micro_batches,
-                "gradient_clipping": 1.0,
-                "zero_optimization": {"stage": _ZERO_STAGE},
-                "zero_allow_untested_optimizer": True,
-                "bf16": {"enabled": True},
-                "steps_per_print": 2**31,  # print nothing
-            },
+            config=build_deepspeed_settings(device),
             dist_init_required=False,
         )
 
-    def train_step(self, micro_batches: Sequence[Sequence[SftExample]]) -> float:
-        """Do one optimizer step over the micro-batches and return the mean loss over them."""
-        losses = []
-        for examples in micro_batches:
+    def train_step(self, passes: Sequence[Sequence[SftExample]], n_positions: int) -> float:
+        """Do one optimizer step; see `TrainEngine`."""
+        total = 0.0
+        for i, examples in enumerate(passes):
+            self.engine.set_gradient_accumulation_boundary(i == len(passes) - 1)
             loss = self.engine(examples)
-            self.engine.backward(loss)
-            self.engine.step()  # updates the weights after the last micro-batch only
-            losses.append(float(loss.detach()))
-        return sum(losses) / len(losses)
+            self.engine.backward(loss / n_positions)
+            total += float(loss.detach())
+        self.engine.step()
+        return total / n_positions
+
+
+def build_deepspeed_settings(device: torch.device) -> dict[str, Any]:
+    """Build the settings that `rayner.steps.training.deepspeed_engine` builds, whose import needs Ray."""
+    return {
+        "train_micro_batch_size_per_gpu": 1,
+        "gradient_accumulation_steps": 1,
+        "gradient_clipping": 1.0,
+        "zero_optimization": {
+            "stage": _ZERO_STAGE,
+            "overlap_comm": device.type != "cpu",
+            "reduce_bucket_size": _BUCKET_ELEMENTS,
+        },
+        "zero_allow_untested_optimizer": True,
+        "bf16": {"enabled": True},
+        "data_types": {"grad_accum_dtype": "fp32"},
+        "steps_per_print": 2**31,
+    }
 
 
 @contextmanager
-def open_engine(setup: CheckSetup, loss: SftLoss, lr: float, n_micro_batches: int) -> Iterator[TrainEngine]:
+def open_engine(setup: CheckSetup, loss: SftLoss, lr: float) -> Iterator[TrainEngine]:
     """Yield an engine that trains the parameters of the loss that need gradients."""
     loss.train()
     if find_spec("deepspeed") is None:
@@ -100,7 +121,7 @@ def open_engine(setup: CheckSetup, loss: SftLoss, lr: float, n_micro_batches: in
             world_size=1,
         )
         try:
-            yield DeepSpeedEngine(loss, lr, n_micro_batches)
+            yield DeepSpeedEngine(loss, lr, setup.device)
         finally:
             torch.distributed.destroy_process_group()
 

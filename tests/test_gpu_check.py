@@ -18,6 +18,7 @@ from gpu_check import lora_training, memory, neighbours, normalizers, scoring, s
 from gpu_check.check_setup import CheckSetup
 from gpu_check.checks import CHECKS, Check
 from gpu_check.child_process import ChildCall, run_in_child
+from gpu_check.one_rank import build_deepspeed_settings
 from gpu_check.records import FAILED, PASSED, SKIPPED, Findings, Machine
 from gpu_check.runner import run_checks, run_in_this_process
 from gpu_check.shapes import SIZES
@@ -217,7 +218,7 @@ class LazyEngine:
     def __init__(self, loss, spoilt):
         self.loss, self.spoilt = loss, spoilt
 
-    def train_step(self, passes):
+    def train_step(self, passes, n_positions):
         with torch.no_grad():
             self.spoilt.add_(0.1)
             return float(self.loss(passes[0]))
@@ -228,7 +229,7 @@ def test_lora_training_that_changes_the_base_and_learns_nothing_is_found(monkeyp
     from contextlib import contextmanager
 
     @contextmanager
-    def open_engine(setup, loss, lr, n_micro_batches):
+    def open_engine(setup, loss, lr):
         frozen = next(parameter for parameter in loss.parameters() if not parameter.requires_grad)
         yield LazyEngine(loss, frozen)
 
@@ -284,6 +285,12 @@ def test_a_budget_of_tokens_that_is_not_kept_is_found(monkeypatch):
     )
     problems = problems_of(token_budget.check_token_budget, "0.5b")
     assert "expected at most 2000 tokens in a forward pass, found" in problems
+
+
+def test_deepspeed_is_set_as_in_the_training_of_a_job():
+    from rayner.steps.training.deepspeed_engine import deepspeed_config
+
+    assert build_deepspeed_settings(SETUP.device) == deepspeed_config(SETUP.config.llm, SETUP.device)
 
 
 def test_wrong_neighbours_are_found(monkeypatch):

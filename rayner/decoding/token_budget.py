@@ -8,11 +8,13 @@ For each answer the longest one that the grammar allows is reserved, so a starte
 plan depends on the lengths and the budget alone, never on free memory.
 """
 
+import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rayner.runs.progress import log
+# As in `rayner.runs.progress`, whose import needs more packages than decoding does.
+log = logging.getLogger("rayner")
 
 NO_TOKEN_LIMIT = sys.maxsize
 _SHARED_EXAMPLES_SHARE = 4  # shared examples may take one token in so many
