@@ -73,8 +73,10 @@ def _require_equal(
 def _cluster(findings: Findings, vectors: Vectors, device: str) -> float:
     """Cluster vectors and return the mean cosine of a vector with the centroid of its cluster."""
     clusters = cluster_vectors(vectors, _CLUSTERS, seed=17, device=device)
-    sums = np.stack([vectors[clusters == i].sum(axis=0) for i in range(_CLUSTERS)])
-    cosine = float((vectors * _unit_rows(sums + 1e-12)[clusters]).sum(axis=1).mean())
+    sums = np.zeros((_CLUSTERS, _DIMENSIONS), dtype=np.float32)
+    np.add.at(sums, clusters, vectors)
+    centroids = _unit_rows(sums + np.float32(1e-12))  # a cluster may be empty
+    cosine = float(np.einsum("ij,ij->i", vectors, centroids[clusters]).mean())
     findings.note(f"mean_cosine_of_clusters_{device}", cosine)
     return cosine
 
