@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from rayner.config.settings import Config
 from rayner.errors import NotFiniteError
 from rayner.llm.model import Llm, add_lora, load_llm_checkpoint
 from rayner.llm.sft import SftLoss
+from rayner.modeling.finite_weights import require_finite_files
 from rayner.runs.run_folder import Run
 from rayner.runs.storage import local_model_name
 from rayner.steps.loading import choose_instruction
@@ -99,6 +101,8 @@ def _load_on_all_workers(config: Config, run: Run, base: str, device: torch.devi
     if error is not None:
         raise error
     if n_errors:
+        if Path(base).is_dir():
+            require_finite_files(Path(base))  # names the file and the tensor
         raise NotFiniteError(f"{base}: expected finite weights, found NaN or infinity in the part of another worker")
     return llm
 
