@@ -14,7 +14,7 @@ import torch
 from ray.train import WorkerGroupError
 from safetensors.torch import load_file, save_file
 
-from rayner.cluster.ray_train import run_training, set_up_this_worker
+from rayner.cluster.ray_train import run_training
 from rayner.config.model_settings import LlmConfig, LoraConfig, ScratchConfig, WorkersConfig
 from rayner.config.settings import Config
 from rayner.corpus.parquet_files import write_table
@@ -22,15 +22,12 @@ from rayner.errors import NotFiniteError
 from rayner.llm import model as llms
 from rayner.llm.prompt_encoder import load_prompt_encoder
 from rayner.llm.sft import SftLoss, build_sft_example
-from rayner.modeling.finite_weights import find_non_finite_weight
 from rayner.modeling.scratch import write_scratch_decoder
 from rayner.modeling.training_schedule import epoch_batches, learning_rate_factor
 from rayner.runs.json_files import read_json, write_json
 from rayner.runs.progress import log
 from rayner.runs.run_folder import Run
 from rayner.runs.step_manifest import StepManifest
-from rayner.steps.training import deepspeed_worker
-from rayner.steps.training.deepspeed_engine import build_engine
 from rayner.steps.training.deepspeed_worker import (
     TrainStage,
     read_train_set,
@@ -39,6 +36,7 @@ from rayner.steps.training.deepspeed_worker import (
 )
 from rayner.steps.training.sft_examples import examples_to_table
 from tests.cluster.small import labelled_sentences, with_settings
+from tests.cluster.training_loops import die_after_one_step, measure_shards
 
 pytestmark = pytest.mark.slow
 TYPES = ("NB", "NG", "NO", "NR", "NS", "T")
@@ -82,21 +80,6 @@ def train(config, workers, run, stage, loop=train_on_worker):
     """What a training leaves: the folder of its last checkpoint."""
     settings = {"config": with_settings(config, "llm", workers=workers), "run": run, "stage": stage}
     return Path(run_training(loop, settings, run, f"llm-{stage.name}", workers).checkpoint.path)
-
-
-def die_after_one_step(loop_settings):
-    """Every worker fails in its second step, after the checkpoint of the first."""
-    first = deepspeed_worker._train_step
-
-    def second(*args):
-        raise RuntimeError("killed by the test")
-
-    def step(*args):
-        deepspeed_worker._train_step = second
-        return first(*args)
-
-    deepspeed_worker._train_step = step
-    train_on_worker(loop_settings)
 
 
 def read_state(checkpoint):
@@ -158,7 +141,7 @@ def test_a_training_divided_in_any_way_and_gone_on_with_in_another_equals_plain_
     losses, gradient, weights = train_in_plain_torch(config, stage, loss_over)
     with pytest.raises(WorkerGroupError, match="killed by the test"):
         train(divided(begin), begin[0], run, stage, die_after_one_step)
-    (checkpoint,) = run.path("train", f"llm-{name}").glob("checkpoint_*")
+    (checkpoint,) = (done.parent for done in run.path("train", f"llm-{name}").glob("*/done.json"))
     state, position = read_state(checkpoint)
     assert position["step"] == position["n_updates"] == 1
     assert position["losses"] == pytest.approx(losses[:1], abs=1e-5)
@@ -182,51 +165,6 @@ def test_a_training_divided_in_any_way_and_gone_on_with_in_another_equals_plain_
     assert all(torch.equal(saved[key.replace(".default", "")], tensor[0]) for key, tensor in state.items())
     # Nothing that would be unpickled.
     assert {path.suffix for path in last.rglob("*") if path.is_file()} <= {".safetensors", ".json", ".md", ".jinja"}
-
-
-def measure_shards(loop_settings):
-    """Do one step under ZeRO-3 and write what this worker holds: `whole` counts numbers of gathered parameters."""
-    from deepspeed.runtime.zero.partition_parameters import GatheredParameters, ZeroParamStatus
-    from deepspeed.runtime.zero.partitioned_param_coordinator import PartitionedParameterCoordinator as Coordinator
-
-    config, run, stage = (loop_settings[key] for key in ("config", "run", "stage"))
-    rank, world_size = set_up_this_worker(config.llm.workers)
-    facts = {"loading": [], "forward": [], "backward": []}
-    enter, fetch = GatheredParameters.__enter__, Coordinator.fetch_sub_module
-
-    def watched_enter(self):
-        facts["loading"].append(sum(p.ds_numel for p in getattr(self, "params", [])))  # none if nothing is sharded
-        return enter(self)
-
-    def whole():
-        return sum(p.ds_numel for p in llm.model.parameters() if p.ds_status == ZeroParamStatus.AVAILABLE)
-
-    def watched_fetch(self, module, forward):
-        fetch(self, module, forward)
-        facts["forward" if forward else "backward"].append(whole())
-
-    GatheredParameters.__enter__ = watched_enter
-    engine, llm = build_engine(config, run, stage.base, lr=stage.lr, lora=stage.name == "lora")
-    GatheredParameters.__enter__ = enter
-    numel = {name: p.ds_numel for name, p in llm.model.named_parameters()}
-    facts |= {
-        "shard": sum(p.ds_tensor.numel() for p in llm.model.parameters()),
-        "all": sum(numel.values()),
-        "layer": sum(n for name, n in numel.items() if ".layers.0." in name),
-        "embeddings": sum(n for name, n in numel.items() if "embed_tokens" in name),
-        "loaded": whole(),
-    }
-    engine.train()
-    Coordinator.fetch_sub_module = watched_fetch
-    worker = deepspeed_worker.TrainWorker(engine, llm, config, stage, rank, world_size)
-    deepspeed_worker._train_step(worker, read_train_set(stage.examples_folder, config.llm.loss_over), range(8))
-    Coordinator.fetch_sub_module = fetch
-    facts["stepped"] = whole()
-    facts["finite"] = [find_non_finite_weight(llm.model)]
-    if rank == 1:
-        dict(llm.model.named_parameters())[min(numel)].ds_tensor.data[0] = math.nan
-    facts["finite"].append(find_non_finite_weight(llm.model))
-    write_json(run.path(f"facts-{rank}.json"), facts)
 
 
 @pytest.mark.parametrize(("name", "gradient_checkpointing"), [("lora", True), ("full", False)])
