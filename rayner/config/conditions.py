@@ -95,3 +95,8 @@ def encoder_makes_pseudo_labels(config: "Config") -> bool:
 def instruction_is_built_in(config: "Config") -> bool:
     """Return whether the prompt has the built-in instruction, which names the types."""
     return config.llm.instruction is None
+
+
+def llm_runs_in_vllm(config: "Config") -> bool:
+    """Return whether vLLM runs the LLM for prediction."""
+    return config.llm.engine == "vllm"

@@ -67,6 +67,7 @@ def check_setting_values_and_combinations(config: Config) -> None:
             _check_bounds(info.key, element, declared)
     _check_split_and_fusion(config)
     _check_model_settings(config)
+    _check_vllm(config)
 
 
 def _check_utf8_encodable(key: str, value: Any) -> None:  # noqa: ANN401 - of any setting
@@ -154,6 +155,23 @@ def _check_model_settings(config: Config) -> None:
     if config.llm.pseudo_labels.text and not config.llm.full_epochs:
         raise ConfigError(
             "llm.pseudo_labels.text: expected with llm.full_epochs, for an LLM from scratch, found 0 of them"
+        )
+
+
+def _check_vllm(config: Config) -> None:
+    """Raise ConfigError if the settings of vLLM do not fit the GPUs of an actor."""
+    vllm, gpus = config.llm.vllm, config.score.gpus
+    if not conditions.llm_runs_in_vllm(config):
+        return
+    if max(gpus, 1) != vllm.tensor_parallel:
+        raise ConfigError(
+            f"llm.vllm.tensor_parallel: expected the number of GPUs of an actor (score.gpus={gpus:g}), "
+            f"found {vllm.tensor_parallel}"
+        )
+    if 0 < gpus < vllm.memory_share:
+        raise ConfigError(
+            f"llm.vllm.memory_share: expected at most the part of a GPU that an actor has (score.gpus={gpus:g}), "
+            f"found {vllm.memory_share:g}"
         )
 
 

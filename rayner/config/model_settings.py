@@ -14,6 +14,7 @@ from rayner.config.conditions import (
     llm_learns_from_examples,
     llm_learns_from_pseudo_labels,
     llm_learns_from_retrieved_examples,
+    llm_runs_in_vllm,
     prompts_show_examples,
     slm_is_crf,
     slm_is_encoder,
@@ -181,6 +182,22 @@ class PseudoLabelsConfig:
 
 
 @dataclass(frozen=True)
+class VllmConfig:
+    """Settings of vLLM. They are read only with `llm.engine: vllm`."""
+
+    tensor_parallel: int = setting(
+        1, "GPUs among which vLLM divides the model; an actor must have as many (score.gpus)", above=0, steps=()
+    )
+    memory_share: float = setting(
+        0.8, "share of each GPU's memory that vLLM takes; the rest is for the small model", above=0, at_most=1, steps=()
+    )
+    max_tokens: int | None = setting(
+        None, "longest prompt with its answer, in tokens; null: the checkpoint's limit. Fewer need less memory",
+        above=0, steps=tuple(StepIf(step, llm_runs_in_vllm) for step in PREDICTION),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
 class LlmConfig:
     """The large model (LLM).
 
@@ -195,6 +212,7 @@ class LlmConfig:
         "what runs the LLM for prediction: transformers (verifies drafts) | vllm (token by token; needs rayner[vllm])",
         choices=("transformers", "vllm"), steps=PREDICTION,
     )  # fmt: skip
+    vllm: VllmConfig = section(VllmConfig)
     chat: bool = setting(
         True,
         "wrap the prompt in the tokenizer's chat template, if it has one, without thinking",

@@ -1,4 +1,4 @@
-"""The protocol of the engines that run the LLM, and the one place where the setting `engine` is looked up.
+"""The protocol of the engines that run the LLM.
 
 All engines return the same answers, those of greedy decoding under the tag grammar:
 
@@ -53,25 +53,20 @@ class AnswerEngine(Protocol):
 
 
 def make_engine(
-    llm: Llm, engine: str, *, use_drafts: bool, softmax_over: str, batch_size: int, batch_tokens: int
+    llm: Llm, *, use_drafts: bool, softmax_over: str, batch_size: int, batch_tokens: int
 ) -> AnswerEngine:
-    """Return the engine that the settings name.
+    """Return an engine that runs the LLM with transformers.
 
     Args:
         llm: The LLM.
-        engine: `transformers` or `vllm`. `vllm` removes the model from `llm`.
-        use_drafts: Whether to verify drafts; `vllm` ignores it.
+        use_drafts: Whether to verify drafts.
         softmax_over: The tokens over which probabilities are normalised. `allowed` takes the tokens that the grammar
             allows; any other value takes the whole vocabulary.
         batch_size: The largest number of texts in a forward pass.
         batch_tokens: The most tokens in memory at a time: those of all key-value caches and of the running batch, with
-            its padding. A text that needs more is answered alone. `vllm` ignores it and divides its own memory.
+            its padding. A text that needs more is answered alone.
 
     """
-    if engine == "vllm":
-        from rayner.decoding.vllm_engine import VllmEngine
-
-        return VllmEngine(llm, softmax_over=softmax_over, batch_size=batch_size)
     if use_drafts:
         from rayner.decoding.draft_verify import DraftVerifyEngine
 

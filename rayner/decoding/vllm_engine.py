@@ -8,19 +8,24 @@ Drafts are ignored, because vLLM accepts no drafts from outside. It also refuses
 speculative decoding (docs/decisions.md).
 """
 
+import json
 import os
-import tempfile
 from collections.abc import Callable, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 import torch
 from vllm import LLM, SamplingParams
+from vllm.config.lora import MaxLoRARanks
+from vllm.lora.request import LoRARequest
 from vllm.v1.sample.logits_processor import AdapterLogitsProcessor
 
+from rayner.config.model_settings import VllmConfig
 from rayner.decoding.engine import WindowRequest
 from rayner.decoding.grammar_matcher import GrammarMatcher
-from rayner.llm.model import Llm
+from rayner.llm.prompt_encoder import PromptEncoder
+from rayner.modeling.checkpoint import reject_pickles_and_build_kwargs
 from rayner.runs.heartbeat import beat
 from rayner.text.predictions import LlmAnswer
 from rayner.text.tag_grammar import TagGrammar, TagSpelling
@@ -66,36 +71,58 @@ class GrammarLogitsProcessor(AdapterLogitsProcessor):  # type: ignore[misc]  # v
 
 
 class VllmEngine:
-    """An `AnswerEngine` that uses vLLM.
+    """An `AnswerEngine` that uses vLLM. vLLM reads the weights itself and adds a LoRA adapter to each pass.
 
-    It writes the model, with its adapter merged, to a temporary checkpoint folder for vLLM and removes it from `llm`.
-    softmax_over: see `make_engine`. batch_size: the largest number of texts that vLLM runs at once.
+    Args:
+        encoder: The encoder of the prompts.
+        base: The checkpoint folder or hub name of the LLM.
+        adapter: The folder of the LoRA adapter; None for no adapter.
+        config: The settings `llm.vllm`.
+        dtype: `float32` or `bfloat16`.
+        device: The device of this process.
+        softmax_over: See `make_engine`.
+        batch_size: The largest number of texts that vLLM runs at once.
+
     """
 
-    def __init__(self, llm: Llm, *, softmax_over: str, batch_size: int) -> None:
+    def __init__(
+        self,
+        encoder: PromptEncoder,
+        base: str | Path,
+        adapter: Path | None,
+        *,
+        config: VllmConfig,
+        dtype: str,
+        device: torch.device,
+        softmax_over: str,
+        batch_size: int,
+    ) -> None:
         # Run in this process, for which Ray reserved resources, and with the model runner that takes these processors.
         os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
         os.environ["VLLM_USE_V2_MODEL_RUNNER"] = "0"
-        self.llm = llm
-        self.stop_token: int = llm.tokenizer.tokenizer.eos_token_id
-        dtype = str(llm.model.dtype).removeprefix("torch.")
-        with tempfile.TemporaryDirectory() as folder:
-            llm.model.save_pretrained(folder)
-            llm.model = None
-            self.vllm = LLM(
-                model=folder,
-                skip_tokenizer_init=True,
-                dtype=dtype,
-                enforce_eager=llm.device.type == "cpu",
-                enable_prefix_caching=True,
-                max_num_seqs=batch_size,
-                logprobs_mode="processed_logprobs" if softmax_over == "allowed" else "raw_logprobs",
-                logits_processors=[_PROCESSOR],
-                async_scheduling=False,  # the grammar needs every token before the next is chosen
-            )
+        reject_pickles_and_build_kwargs(base)  # vLLM takes no such arguments; it is told to read safetensors
+        self.encoder = encoder
+        self.stop_token: int = encoder.tokenizer.tokenizer.eos_token_id
+        self.lora_request = None if adapter is None else LoRARequest("adapter", 1, str(adapter))
+        self.vllm = LLM(
+            model=str(base),
+            load_format="safetensors",
+            skip_tokenizer_init=True,
+            dtype=dtype,
+            enforce_eager=device.type == "cpu",
+            enable_prefix_caching=True,
+            max_num_seqs=batch_size,
+            max_model_len=config.max_tokens,
+            tensor_parallel_size=config.tensor_parallel,
+            gpu_memory_utilization=config.memory_share,
+            logprobs_mode="processed_logprobs" if softmax_over == "allowed" else "raw_logprobs",
+            logits_processors=[_PROCESSOR],
+            async_scheduling=False,  # the grammar needs every token before the next is chosen
+            **({} if adapter is None else {"enable_lora": True, "max_loras": 1, "max_lora_rank": _lora_rank(adapter)}),
+        )
 
     def with_smaller_batches(self, divisor: int) -> "VllmEngine":
-        """Return the engine itself: vLLM divides its memory among the requests."""
+        """Return the engine itself: vLLM reserves its memory when it starts and divides it among the requests."""
         return self
 
     def answer_requests(self, requests: Sequence[WindowRequest]) -> list[LlmAnswer]:
@@ -103,10 +130,12 @@ class VllmEngine:
 
         `LlmAnswer.passes` is the number of tokens that vLLM generated.
         """
-        grammars = [self.llm.build_grammar(request.text) for request in requests]
-        prompts = [{"prompt_token_ids": self.llm.prompt_tokens(request.examples, request.text)} for request in requests]
+        grammars = [self.encoder.build_grammar(request.text) for request in requests]
+        prompts = [{"prompt_token_ids": self.encoder.prompt_tokens(request.examples, request.text)} for request in requests]
         params = [self._sampling_params(request, grammar) for request, grammar in zip(requests, grammars, strict=True)]
-        outputs = self.vllm.generate(prompts, params, use_tqdm=False) if requests else []
+        outputs = (
+            self.vllm.generate(prompts, params, use_tqdm=False, lora_request=self.lora_request) if requests else []
+        )
         return [
             _read_answer(grammar, request, output.outputs[0], self.stop_token)
             for grammar, request, output in zip(grammars, requests, outputs, strict=True)
@@ -131,6 +160,13 @@ class VllmEngine:
             detokenize=False,
             extra_args={_REQUEST_KEY: fields},
         )
+
+
+def _lora_rank(adapter: Path) -> int:
+    """Return the smallest rank that vLLM offers and that holds an adapter."""
+    reject_pickles_and_build_kwargs(adapter)
+    rank = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))["r"]
+    return min(offered for offered in get_args(MaxLoRARanks) if offered >= rank)
 
 
 def _read_answer(

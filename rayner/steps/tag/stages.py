@@ -133,19 +133,11 @@ class LlmStage:
     """
 
     def __init__(self, config: Config, run: Run, gate: Gate | None, attempts: Attempts | None = None) -> None:
-        from rayner.decoding.engine import make_engine
-        from rayner.steps.loading import load_llm, load_retriever
+        from rayner.steps.loading import load_answer_engine, load_retriever
 
         self.gate, self.group_size, self.attempts = gate, config.prompt.group, attempts or Attempts()
         self.max_chars, self.overlap = config.llm.max_chars, config.llm.overlap
-        self.engine = make_engine(
-            load_llm(config, run),
-            config.llm.engine,
-            use_drafts=config.score.draft,
-            softmax_over=config.llm.softmax_over,
-            batch_size=config.score.llm.batch_size,
-            batch_tokens=config.score.llm.batch_tokens,
-        )
+        self.engine = load_answer_engine(config, run)
         self.retriever = load_retriever(config, run)
 
     def answer_texts(
