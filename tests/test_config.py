@@ -7,7 +7,7 @@ import json
 import pytest
 
 from rayner.config.declare import iter_settings
-from rayner.config.loading import check_setting_values_and_combinations
+from rayner.config.loading import check_setting_values_and_combinations, load_config
 from rayner.config.settings import Config, config_to_dict, get_setting, json_digest
 from rayner.errors import ConfigError
 
@@ -113,6 +113,10 @@ OUT_OF_RANGE = [
     ("score.actors", 0),
     ("score.cpus", 0.0),
     ("score.llm.batch_size", 0),
+    ("score.llm.batch_tokens", 0),
+    ("llm.vllm.tensor_parallel", 0),
+    ("llm.vllm.memory_share", 1.5),
+    ("llm.vllm.max_tokens", -1),
     ("score.unit_chars", 0),
     ("slm.max_chars", 0),
     ("slm.overlap", 200),
@@ -144,6 +148,26 @@ def test_a_value_out_of_range_is_refused_naming_key_and_value(key, value):
         check_setting_values_and_combinations(config)
     assert str(caught.value).startswith(f"{key}: expected ")
     assert f"found {value or 'none' if value == [] else value}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        (["llm.vllm.tensor_parallel=2"], r"^llm.vllm.tensor_parallel: expected .*\(score.gpus=0\), found 2$"),
+        (["score.gpus=2"], r"^llm.vllm.tensor_parallel: expected .*\(score.gpus=2\), found 1$"),
+        (["score.gpus=0.5"], r"^llm.vllm.memory_share: expected .*\(score.gpus=0.5\), found 0.8$"),
+    ],
+)
+def test_settings_of_vllm_that_do_not_fit_the_gpus_of_an_actor_are_refused(settings, problem):
+    with pytest.raises(ConfigError, match=problem):
+        load_config(None, ["llm.engine=vllm", *settings])
+    load_config(None, settings)  # without vLLM they mean nothing
+
+
+@pytest.mark.parametrize("settings", [[], ["score.gpus=1"], ["score.gpus=2", "llm.vllm.tensor_parallel=2"],
+                                      ["score.gpus=0.5", "llm.vllm.memory_share=0.4"]])  # fmt: skip
+def test_settings_of_vllm_that_fit_are_taken(settings):
+    load_config(None, ["llm.engine=vllm", *settings])
 
 
 @pytest.mark.parametrize("shares", [(0.0, 0.1), (-0.1, 0.1), (0.1, -0.1), (0.6, 0.4), (1.0, 0.0), (float("nan"), 0.1)])

@@ -191,9 +191,9 @@ class VllmConfig:
     memory_share: float = setting(
         0.8, "share of each GPU's memory that vLLM takes; the rest is for the small model", above=0, at_most=1, steps=()
     )
-    max_tokens: int | None = setting(
-        None, "longest prompt with its answer, in tokens; null: the checkpoint's limit. Fewer need less memory",
-        above=0, steps=tuple(StepIf(step, llm_runs_in_vllm) for step in PREDICTION),
+    max_tokens: int = setting(
+        0, "longest prompt with its answer, in tokens; 0: the checkpoint's limit. Fewer need less memory",
+        at_least=0, steps=tuple(StepIf(step, llm_runs_in_vllm) for step in PREDICTION),
     )  # fmt: skip
 
 

@@ -52,9 +52,7 @@ class AnswerEngine(Protocol):
         """Return an engine with the same LLM whose batch sizes, in texts and tokens, are divided by `divisor`."""
 
 
-def make_engine(
-    llm: Llm, *, use_drafts: bool, softmax_over: str, batch_size: int, batch_tokens: int
-) -> AnswerEngine:
+def make_engine(llm: Llm, *, use_drafts: bool, softmax_over: str, batch_size: int, batch_tokens: int) -> AnswerEngine:
     """Return an engine that runs the LLM with transformers.
 
     Args:

@@ -112,7 +112,7 @@ class VllmEngine:
             enforce_eager=device.type == "cpu",
             enable_prefix_caching=True,
             max_num_seqs=batch_size,
-            max_model_len=config.max_tokens,
+            max_model_len=config.max_tokens or None,
             tensor_parallel_size=config.tensor_parallel,
             gpu_memory_utilization=config.memory_share,
             logprobs_mode="processed_logprobs" if softmax_over == "allowed" else "raw_logprobs",
@@ -131,7 +131,9 @@ class VllmEngine:
         `LlmAnswer.passes` is the number of tokens that vLLM generated.
         """
         grammars = [self.encoder.build_grammar(request.text) for request in requests]
-        prompts = [{"prompt_token_ids": self.encoder.prompt_tokens(request.examples, request.text)} for request in requests]
+        prompts = [
+            {"prompt_token_ids": self.encoder.prompt_tokens(request.examples, request.text)} for request in requests
+        ]
         params = [self._sampling_params(request, grammar) for request, grammar in zip(requests, grammars, strict=True)]
         outputs = (
             self.vllm.generate(prompts, params, use_tqdm=False, lora_request=self.lora_request) if requests else []

@@ -1,12 +1,17 @@
 """Load the models of a run: the tagger, the LLM, and the retriever that finds examples for prompts."""
 
 from collections.abc import Container, Sequence
+from pathlib import Path
 
+from rayner.config.conditions import llm_runs_in_vllm
 from rayner.config.plugins import is_plugin_name, load_plugin
 from rayner.config.settings import Config
+from rayner.decoding import engine
+from rayner.decoding.engine import AnswerEngine
 from rayner.llm import model as llms
-from rayner.llm.description import BASE_FOLDER, read_llm_description
+from rayner.llm.description import BASE_FOLDER, LlmDescription, read_llm_description
 from rayner.llm.index import load_sentence_index
+from rayner.llm.prompt_encoder import load_prompt_encoder
 from rayner.llm.prompts import build_instruction
 from rayner.llm.retrieval import ExampleRetriever
 from rayner.llm.sentence_encoders import AnySentenceEncoder, NgramEncoder, load_sentence_encoder
@@ -66,14 +71,55 @@ def load_llm(config: Config, run: Run) -> llms.Llm:
     """Load the trained LLM of a run in a process that has the resources `score`."""
     folder = run.local_path("models", "llm")
     description = read_llm_description(folder)
+    base, adapter = _find_base_and_adapter(folder, description)
     return llms.load_llm_checkpoint(
-        folder / BASE_FOLDER if description.has_own_base else local_model_name(description.base),
-        adapter=folder / description.adapter if description.adapter else None,
+        base,
+        adapter=adapter,
         instruction=description.instruction,
         types=description.types,
         chat=config.llm.chat,
         device=resolve_device(config.device, config.score.gpus),
         dtype=config.llm.dtype,
+    )
+
+
+def _find_base_and_adapter(folder: Path, description: LlmDescription) -> tuple[str | Path, Path | None]:
+    """Return where the base model and the LoRA adapter lie; None for no adapter."""
+    base = folder / BASE_FOLDER if description.has_own_base else local_model_name(description.base)
+    return base, folder / description.adapter if description.adapter else None
+
+
+def load_answer_engine(config: Config, run: Run) -> AnswerEngine:
+    """Load the trained LLM of a run into the engine that `llm.engine` names. Only here is that setting looked up."""
+    if llm_runs_in_vllm(config):
+        return _load_vllm_engine(config, run)
+    return engine.make_engine(
+        load_llm(config, run),
+        use_drafts=config.score.draft,
+        softmax_over=config.llm.softmax_over,
+        batch_size=config.score.llm.batch_size,
+        batch_tokens=config.score.llm.batch_tokens,
+    )
+
+
+def _load_vllm_engine(config: Config, run: Run) -> AnswerEngine:
+    from rayner.decoding.vllm_engine import VllmEngine  # vLLM has an environment of its own
+
+    folder = run.local_path("models", "llm")
+    description = read_llm_description(folder)
+    base, adapter = _find_base_and_adapter(folder, description)
+    encoder = load_prompt_encoder(
+        base, instruction=description.instruction, types=description.types, chat=config.llm.chat
+    )
+    return VllmEngine(
+        encoder,
+        base,
+        adapter,
+        config=config.llm.vllm,
+        dtype=config.llm.dtype,
+        device=resolve_device(config.device, config.score.gpus),
+        softmax_over=config.llm.softmax_over,
+        batch_size=config.score.llm.batch_size,
     )
 
 

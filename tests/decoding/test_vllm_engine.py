@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 import torch
 
+from rayner.config.model_settings import LoraConfig, VllmConfig
 from rayner.decoding.engine import WindowRequest
 from rayner.fusion.gate import first_stop_slot
 from rayner.fusion.region_rule import RegionRule
+from rayner.llm.model import add_lora
 from rayner.modeling.scratch import write_scratch_decoder
 from rayner.text.predictions import SlmPrediction
-from tests.checkpoints import SHAPE, load_llm
+from tests.checkpoints import CPU, SHAPE, load_llm
 from tests.decoding.test_draft_verify import plainly, same
 
 vllm = pytest.importorskip("vllm", reason="vllm has an environment of its own: make test-vllm")
@@ -45,14 +47,33 @@ def folder(sentences, types, tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def adapter(folder, types, tmp_path_factory):
+    """A LoRA adapter on all linear layers, of a rank that vLLM does not offer, so loud that it changes answers."""
+    path = tmp_path_factory.mktemp("adapter")
+    adapted = add_lora(load_llm(folder, types).model, LoraConfig(r=5, alpha=10))
+    torch.manual_seed(4)
+    with torch.no_grad():
+        for name, parameter in adapted.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=0.2)
+    adapted.save_pretrained(path)
+    return path
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("probability", ["all", "allowed"])
-def test_answers_are_those_of_the_reference(folder, types, tasks, probability):
+def test_answers_are_those_of_the_reference_with_the_adapter_merged(folder, adapter, types, tasks, probability):
     from rayner.decoding.vllm_engine import VllmEngine
 
-    llm = load_llm(folder, types)
-    wanted = plainly(llm, tasks, probability)
-    engine = VllmEngine(load_llm(folder, types), softmax_over=probability, batch_size=8)
+    wanted = plainly(load_llm(folder, types, adapter=adapter), tasks, probability)
+    bare = plainly(load_llm(folder, types), tasks, probability)
+    assert sum(one.spans != other.spans for one, other in zip(wanted, bare, strict=True)) > 5  # the adapter matters
+    engine = VllmEngine(
+        load_llm(folder, types), folder, adapter, config=VllmConfig(max_tokens=1024), dtype="float32", device=CPU,
+        softmax_over=probability, batch_size=8,
+    )  # fmt: skip
+    assert engine.vllm.llm_engine.model_config.max_model_len == 1024
     for one, other in zip(engine.answer_requests(tasks), wanted, strict=True):
         same(one, other, atol=1e-4)  # its kernels sum in another order
 
