@@ -26,7 +26,6 @@ def make_scoring_engine(setup: CheckSetup, llm: Llm, *, use_drafts: bool) -> Ans
     config = setup.config
     return make_engine(
         llm,
-        "transformers",
         use_drafts=use_drafts,
         softmax_over=config.llm.softmax_over,
         batch_size=config.score.llm.batch_size,

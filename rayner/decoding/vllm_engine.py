@@ -168,7 +168,8 @@ def _lora_rank(adapter: Path) -> int:
     """Return the smallest rank that vLLM offers and that holds an adapter."""
     reject_pickles_and_build_kwargs(adapter)
     rank = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))["r"]
-    return min(offered for offered in get_args(MaxLoRARanks) if offered >= rank)
+    ranks: tuple[int, ...] = get_args(MaxLoRARanks)
+    return min(offered for offered in ranks if offered >= rank)
 
 
 def _read_answer(
