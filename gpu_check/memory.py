@@ -47,6 +47,25 @@ def require_estimate_holds(
 ) -> None:
     """Note the peak memory and the estimate of `rayner doctor`, and require that the estimate is not smaller.
 
+    stage, slm, llm: see `note_memory`.
+    """
+    peak, estimate = note_memory(setup, findings, stage, slm, llm)
+    findings.require(
+        peak <= estimate + (_CPU_ALLOWANCE if setup.device.type == "cpu" else 0),
+        f"peak memory: expected at most {format_bytes(estimate)}, the estimate of `rayner doctor` for {stage}, found "
+        f"{format_bytes(peak)}",
+    )
+
+
+def note_memory(
+    setup: CheckSetup,
+    findings: Findings,
+    stage: str,
+    slm: EncoderShape | None = None,
+    llm: DecoderShape | None = None,
+) -> tuple[int, int]:
+    """Note and return the peak memory and the estimate of `rayner doctor`, in bytes.
+
     Args:
         setup: The device and the settings.
         findings: What the check found so far.
@@ -58,11 +77,7 @@ def require_estimate_holds(
     peak, estimate = read_peak_memory(setup.device), estimate_bytes(setup, stage, slm, llm)
     findings.note("peak_bytes", peak)
     findings.note("estimate_bytes", estimate)
-    findings.require(
-        peak <= estimate + (_CPU_ALLOWANCE if setup.device.type == "cpu" else 0),
-        f"peak memory: expected at most {format_bytes(estimate)}, the estimate of `rayner doctor` for {stage}, found "
-        f"{format_bytes(peak)}",
-    )
+    return peak, estimate
 
 
 def require_room(
