@@ -194,7 +194,7 @@ def test_weights_that_only_one_worker_sees_to_be_damaged_end_the_training_in_all
     weights["model.layers.5.mlp.up_proj.weight"][-1, -1] = math.nan
     save_file(weights, tmp_path / "base" / "model.safetensors", {"format": "pt"})
     stage = dataclasses.replace(stage_of("lora", folder), base=str(tmp_path / "base"))
-    with pytest.raises(NotFiniteError, match=r"model.safetensors: expected finite weights, .* up_proj.weight"):
+    with pytest.raises(NotFiniteError, match=r"model.safetensors: expected finite weights, .*up_proj.weight"):
         train(with_settings(config, "llm", zero_stage=3), TWO, a_run(tmp_path / "run"), stage)
 
 
