@@ -164,8 +164,12 @@ def _check_unit(unit: Unit, out: StoragePath) -> tuple[UnitRecord | None, str]:
     for table, digest in (record.files | {"documents": unit.documents_sha256}).items():
         path = out / table / f"{unit.name}.parquet"
         if digest != record.files.get(table) or _file_digest(path) != digest:
-            return record, f"{path}: expected the file that was written, found none or another content"
+            return record, _describe_damage(path)
     return record, ""
+
+
+def _describe_damage(path: StoragePath) -> str:
+    return f"{path}: expected the file that was written, found none or another content"
 
 
 def _file_digest(path: StoragePath) -> str:
@@ -234,7 +238,16 @@ def _forget_set_aside_units(out: StoragePath) -> None:
             Run(out).forget_step(step)
         remove_file(out / RUN_RECORD_FILE)
         for name in names:
+            _warn_of_damaged_tables(out, name)
             remove_file(record_path(out, name))
+
+
+def _warn_of_damaged_tables(out: StoragePath, name: str) -> None:
+    """Name the damaged tables of a unit that is tagged again. Without its record, nobody could tell later."""
+    for table, digest in read_unit_record(out, name).files.items():
+        path = out / table / f"{name}.parquet"
+        if _file_digest(path) != digest:
+            log.warning("tag: %s: the unit is tagged again", _describe_damage(path))
 
 
 def _count_set_aside(out: StoragePath, name: str) -> int:
