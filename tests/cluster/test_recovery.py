@@ -216,7 +216,9 @@ def test_verify_knows_the_run(tagged, again, run, capsys, tmp_path):
     pytest.param(FailingSlm, "slm: ValueError: no such text, please", marks=pytest.mark.drill),
     (FailingLlm, "llm: ValueError: no such request, please"),
 ])  # fmt: skip
-def test_what_was_set_aside_is_tried_again_and_leaves_no_trace(tagged, run, tmp_path, monkeypatch, predictor, reason):
+def test_what_was_set_aside_is_tried_again_and_leaves_no_trace(
+    tagged, run, tmp_path, monkeypatch, caplog, predictor, reason
+):
     settings, undisturbed = tagged
     settings = replace(settings, out=str(tmp_path / "out"))
     with monkeypatch.context() as patch:
@@ -228,7 +230,10 @@ def test_what_was_set_aside_is_tried_again_and_leaves_no_trace(tagged, run, tmp_
     assert (aside["doc_id"], aside["error"]) == ("2", reason)
     with pytest.raises(TooManySetAsideError):  # a plain rerun does not try again
         tag_corpus(settings, run)
+    damaged = out / "segments" / f"{aside['unit']}.parquet"
+    damaged.write_bytes(damaged.read_bytes()[:-1])
     forget_set_aside_units(settings, run)
+    assert f"{damaged}: expected the file that was written" in caplog.text
     assert not (out / "run.json").exists()
     tag_corpus(settings, run)
     assert files_of(out) == files_of(undisturbed)
