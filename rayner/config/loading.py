@@ -68,6 +68,7 @@ def check_setting_values_and_combinations(config: Config) -> None:
     _check_split_and_fusion(config)
     _check_model_settings(config)
     _check_vllm(config)
+    _check_load_in(config)
 
 
 def _check_utf8_encodable(key: str, value: Any) -> None:  # noqa: ANN401 - of any setting
@@ -172,6 +173,21 @@ def _check_vllm(config: Config) -> None:
         raise ConfigError(
             f"llm.vllm.memory_share: expected at most the part of a GPU that an actor has (score.gpus={gpus:g}), "
             f"found {vllm.memory_share:g}"
+        )
+
+
+def _check_load_in(config: Config) -> None:
+    """Raise ConfigError if a base model in 4 bits does not fit the other settings of the LLM."""
+    if config.llm.load_in == "none":
+        return
+    if config.llm.full_epochs:
+        raise ConfigError(
+            f"llm.load_in: expected none with llm.full_epochs={config.llm.full_epochs}, because weights in 4 bits "
+            f"cannot be trained, found {config.llm.load_in}; LoRA (llm.epochs) can be"
+        )
+    if config.llm.engine == "vllm":
+        raise ConfigError(
+            f"llm.load_in: expected none with llm.engine=vllm, which loads the model itself, found {config.llm.load_in}"
         )
 
 

@@ -207,6 +207,11 @@ class LlmConfig:
     model: str = setting("scratch", "checkpoint folder or hub name, or `scratch`", steps=("train_llm",))
     scratch: ScratchConfig = section(ScratchConfig, (StepIf("train_llm", llm_is_from_scratch),))
     dtype: str = setting("float32", "float32 | bfloat16: arithmetic", choices=DTYPES, steps=(*TRAINS_LLM, *PREDICTION))
+    load_in: str = setting(
+        "none",
+        "none | nf4: nf4 holds the base model's linear layers in memory with 4 bits a weight (needs rayner[nf4])",
+        choices=("none", "nf4"), steps=(*TRAINS_LLM, *PREDICTION),
+    )  # fmt: skip
     engine: str = setting(
         "transformers",
         "what runs the LLM for prediction: transformers (verifies drafts) | vllm (token by token; needs rayner[vllm])",

@@ -36,6 +36,7 @@ from rayner.steps.requirements import (
     estimate_stage_needs,
     read_model_size,
 )
+from rayner.steps.resources import check_and_describe_resources
 
 _PACKAGES = ("ray", "torch", "transformers", "peft", "deepspeed")
 _LOAD_SECONDS = 1800.0  # time limit for loading the models of a run
@@ -162,7 +163,7 @@ def _probe_run_folder_and_transfers(
 
 def _check_resources(config: Config) -> Finding:
     try:
-        return ok_finding("resources", "; ".join(preflight.check_and_describe_resources(config)))
+        return ok_finding("resources", "; ".join(check_and_describe_resources(config)))
     except RaynerError as error:
         return Finding(False, "resources", str(error))
 

@@ -141,7 +141,7 @@ def check_gpus(needs: Sequence[StageNeed], nodes: Sequence[NodeFacts]) -> list[F
             found = f"{len(node.torch_gpus)}" + (f" ({node.torch_gpus_error})" if node.torch_gpus_error else "")
             remedy = "install the build of torch that fits the driver there, or start Ray with fewer --num-gpus"
             findings.append(failed_finding("GPUs", f"torch on {node.name} to see {node.gpus:g} GPUs", found, remedy))
-    gpus = [(n_bytes, model, node.name) for node in nodes for model, n_bytes in node.torch_gpus]
+    gpus = [(gpu.n_bytes, gpu.name, node.name) for node in nodes for gpu in node.torch_gpus]
     gpu_needs = [need for need in needs if need.gpu_bytes]
     if gpus:
         n_bytes, model, node_name = min(gpus)

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from rayner.modeling.gpus import Gpu
+
 MISSING = "nothing"  # version of a package that is not installed, or state of a file that does not exist
 FOLDER = "a folder"  # state of an input that is a folder
 DIGEST = "sha256 "  # prefix of the state of an input that is a file
@@ -49,7 +51,7 @@ class NodeFacts:
     """The facts that one node reports. An empty error message means success.
 
     free_memory: free memory in bytes.
-    torch_gpus: name and memory (bytes) of each GPU that torch sees.
+    torch_gpus: the GPUs that torch sees.
     torch_gpus_error: why torch could not list the GPUs.
     tools: for each compiler, `found` or `none`.
     file_states: for each input path, its state: DIGEST and the file's digest, FOLDER, MISSING, or an error message.
@@ -68,7 +70,7 @@ class NodeFacts:
     gpus: float
     versions: Mapping[str, str]
     free_memory: int
-    torch_gpus: Sequence[tuple[str, int]] = ()
+    torch_gpus: Sequence[Gpu] = ()
     torch_gpus_error: str = ""
     tools: Mapping[str, str] = field(default_factory=dict)
     token: TokenStatus = TokenStatus("", "", False)

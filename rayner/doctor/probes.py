@@ -3,13 +3,10 @@
 import contextlib
 import hashlib
 import ipaddress
-import json
 import os
 import platform
 import shutil
 import socket
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,16 +19,13 @@ import rayner
 from rayner.cluster.auth_token import find_token_file
 from rayner.doctor.node_facts import DIGEST, FOLDER, MISSING, CheckpointState, DiskSpace, NodeFacts, TokenStatus
 from rayner.errors import RaynerError
+from rayner.modeling.gpus import list_gpus_or_error
 from rayner.runs.run_folder import file_sha256
 from rayner.runs.storage import remove_file, storage_path
 from rayner.steps.checkpoint_checks import check_and_describe_checkpoint
 from rayner.steps.faiss_packages import find_cuda_versions, list_faiss_packages
 
 OBJECT_BYTES = 1024**2  # too large to be sent inside a message, so Ray copies it between object stores
-_LIST_GPUS = (
-    "import json, torch; n = torch.cuda.device_count(); p = torch.cuda.get_device_properties;"
-    "print(json.dumps([[p(i).name, p(i).total_memory] for i in range(n)]))"
-)
 
 
 @dataclass(frozen=True)
@@ -77,7 +71,7 @@ def collect_node_facts(request: ProbeRequest, name: str, cpus: float, gpus: floa
         memory: bytes of memory that Ray counts for this node.
 
     """
-    torch_gpus, torch_gpus_error = _list_torch_gpus_or_error() if gpus else ([], "")
+    torch_gpus, torch_gpus_error = list_gpus_or_error() if gpus else ([], "")
     versions = {"python": platform.python_version(), **{package: _version(package) for package in request.packages}}
     return NodeFacts(
         name=name,
@@ -120,18 +114,6 @@ def _code_digest() -> str:
     for file in sorted(root.rglob("*.py")):
         sha256.update(f"{file.relative_to(root)}\0{file_sha256(file)}\n".encode())
     return sha256.hexdigest()[:8]
-
-
-def _list_torch_gpus_or_error() -> tuple[list[tuple[str, int]], str]:
-    """List the GPUs that torch sees; return an error message if that fails.
-
-    Ray hides the GPUs from a task that requests none, so a separate process without this restriction lists them.
-    """
-    env = {key: value for key, value in os.environ.items() if key != "CUDA_VISIBLE_DEVICES"}
-    done = subprocess.run([sys.executable, "-c", _LIST_GPUS], env=env, capture_output=True, text=True, check=False)
-    if done.returncode:
-        return [], last_error_line(done.stderr)
-    return [(name, n_bytes) for name, n_bytes in json.loads(last_error_line(done.stdout))], ""
 
 
 def _token_status() -> TokenStatus:

@@ -80,6 +80,7 @@ def load_llm(config: Config, run: Run) -> llms.Llm:
         chat=config.llm.chat,
         device=resolve_device(config.device, config.score.gpus),
         dtype=config.llm.dtype,
+        load_in=config.llm.load_in,
     )
 
 

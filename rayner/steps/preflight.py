@@ -5,10 +5,7 @@ first problem.
 """
 
 import importlib.util
-import os
 from itertools import islice
-
-import ray
 
 from rayner.config.settings import Config
 from rayner.corpus.ignored_files import describe_ignored_files
@@ -22,6 +19,7 @@ from rayner.steps.data import require_labelled_files
 from rayner.steps.faiss_packages import check_index_device
 from rayner.steps.fusion_rules import load_custom_rules
 from rayner.steps.loading import load_tagger_family
+from rayner.steps.resources import check_and_describe_resources
 from rayner.steps.tag.plan import survey_corpus
 
 _MAX_LEFT_OUT = 100  # files that cannot be read, each with a line of its own
@@ -86,42 +84,13 @@ def check_and_describe_corpus(config: Config) -> list[str]:
 
 
 def check_engine_is_installed(config: Config) -> None:
-    """Check that the engine that runs the LLM is installed. Raises ConfigError if it is not."""
+    """Check that the packages that load and run the LLM are installed. Raises ConfigError if one is not."""
     if config.llm.engine == "vllm" and importlib.util.find_spec("vllm") is None:
         raise ConfigError(
             "llm.engine: expected vllm to be installed (pip install 'rayner[vllm]'), found no such package"
         )
-
-
-def check_and_describe_resources(config: Config) -> list[str]:
-    """Check that this machine, or the connected cluster, has enough CPUs and GPUs for each stage.
-
-    Raises ConfigError if it has not.
-    """
-    available: dict[str, float] = _cluster_or_local_resources()
-    owner = "the cluster" if ray.is_initialized() else "this machine"
-    needed: dict[str, tuple[float, float]] = {
-        f"{name}.workers": (workers.count * workers.cpus, workers.count * workers.gpus)
-        for name, workers in (("slm", config.slm.workers), ("llm", config.llm.workers))
-    }
-    needed["score"] = (config.score.actors * config.score.cpus, config.score.actors * config.score.gpus)
-    for key, (cpus, gpus) in needed.items():
-        if cpus > available.get("CPU", 0):
-            raise _too_few_error(key, "CPUs", available.get("CPU", 0), cpus, owner)
-        # The number of GPUs is known only while Ray runs.
-        if ray.is_initialized() and gpus > available.get("GPU", 0):
-            raise _too_few_error(key, "GPUs", available.get("GPU", 0), gpus, owner)
-    return [f"{owner}: {available.get('CPU', 0):g} CPUs, {available.get('GPU', 0):g} GPUs"]
-
-
-def _too_few_error(key: str, unit: str, available: float, needed: float, owner: str) -> ConfigError:
-    return ConfigError(
-        f"{key}: expected at most the {available:g} {unit} of {owner}, found settings for {needed:g}; "
-        "lower this setting or add nodes"
-    )
-
-
-def _cluster_or_local_resources() -> dict[str, float]:
-    if ray.is_initialized():
-        return dict(ray.cluster_resources())
-    return {"CPU": float(os.cpu_count() or 1)}
+    if config.llm.load_in == "nf4" and importlib.util.find_spec("bitsandbytes") is None:
+        raise ConfigError(
+            "llm.load_in: expected, for nf4, bitsandbytes to be installed on every node (pip install 'rayner[nf4]'), "
+            "found no such package"
+        )

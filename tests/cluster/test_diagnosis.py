@@ -8,6 +8,7 @@ import pytest
 from rayner.doctor import diagnosis
 from rayner.doctor.checkpoint_diagnosis import check_checkpoints
 from rayner.doctor.node_facts import MISSING, CheckpointState, DiskSpace, NodeFacts, TokenStatus
+from rayner.modeling.gpus import Gpu
 from rayner.steps.requirements import DiskNeed, StageNeed
 
 GIB = 1024**3
@@ -96,13 +97,13 @@ def test_both_stages_of_scoring_share_the_memory():
 
 
 def test_gpus_that_torch_does_not_see_are_told_with_the_reason():
-    blind = two(gpus=2.0, torch_gpus=[("A6000", 48 * GIB)], torch_gpus_error="driver too old")
+    blind = two(gpus=2.0, torch_gpus=[Gpu("A6000", 48 * GIB)], torch_gpus_error="driver too old")
     fails(diagnosis.check_gpus([], blind), "torch on b to see 2 GPUs", "1 (driver too old)")
-    assert only(diagnosis.check_gpus([], two(gpus=1.0, torch_gpus=[("A6000", 48 * GIB)]))).ok
+    assert only(diagnosis.check_gpus([], two(gpus=1.0, torch_gpus=[Gpu("A6000", 48 * GIB)]))).ok
 
 
 def test_a_model_must_fit_the_smallest_gpu_or_its_share_of_it():
-    nodes = two(gpus=2.0, torch_gpus=[("A6000", 48 * GIB), ("A10", 24 * GIB)])
+    nodes = two(gpus=2.0, torch_gpus=[Gpu("A6000", 48 * GIB), Gpu("A10", 24 * GIB)])
     assert only(diagnosis.check_gpus([StageNeed("llm.workers", 1, 1.0, 1.0, 0, 24 * GIB)], nodes)).ok
     fails(
         diagnosis.check_gpus([StageNeed("llm.workers", 1, 1.0, 1.0, 0, 25 * GIB)], nodes),

@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+import torch
 
 from rayner.config.model_settings import WorkersConfig
 from rayner.config.settings import Config, ScoreConfig
@@ -10,7 +11,7 @@ from rayner.errors import ConfigError, DataError
 from rayner.runs.json_files import write_json
 from rayner.runs.run_folder import Run
 from rayner.runs.step_manifest import StepManifest
-from rayner.steps import preflight
+from rayner.steps import preflight, resources
 from tests.cluster.small import with_settings
 
 
@@ -25,8 +26,8 @@ def good(tmp_path, monkeypatch):
     (tmp_path / "train.txt").write_text("懷\tB-NR\n王\tE-NR\n\n曰\tO\n", encoding="utf-8")
     (tmp_path / "corpus").mkdir()
     (tmp_path / "corpus" / "a.txt").write_text("楚王曰。" * 10, encoding="utf-8")
-    monkeypatch.setattr(preflight, "_cluster_or_local_resources", lambda: {"CPU": 2.0})
-    monkeypatch.setattr(preflight.ray, "is_initialized", lambda: False)  # other tests' Ray may stand
+    monkeypatch.setattr(resources, "_cluster_or_local_resources", lambda: {"CPU": 2.0})
+    monkeypatch.setattr(resources.ray, "is_initialized", lambda: False)  # other tests' Ray may stand
     return Config(train=[str(tmp_path / "train.txt")], corpus=str(tmp_path / "corpus"), score=ScoreConfig(unit_chars=8))
 
 
@@ -88,13 +89,13 @@ def test_a_model_that_is_no_checkpoint_is_refused_in_one_line_naming_the_key(goo
 
 @pytest.mark.parametrize("name", ["slm", "llm"])
 def test_more_workers_than_the_machine_has_cpus_are_refused(good, name):
-    preflight.check_and_describe_resources(workers(good, name, count=2))
+    resources.check_and_describe_resources(workers(good, name, count=2))
     with pytest.raises(
         ConfigError, match=rf"^{name}\.workers: expected at most the 2 CPUs of this machine, found settings for 3; "
     ):
-        preflight.check_and_describe_resources(workers(good, name, count=3))
+        resources.check_and_describe_resources(workers(good, name, count=3))
     with pytest.raises(ConfigError, match="found settings for 4; lower"):
-        preflight.check_and_describe_resources(workers(good, name, count=2, cpus=2))
+        resources.check_and_describe_resources(workers(good, name, count=2, cpus=2))
 
 
 def test_all_actors_of_scoring_must_fit(good):
@@ -102,24 +103,23 @@ def test_all_actors_of_scoring_must_fit(good):
         pools = ScoreConfig(actors=actors, cpus=1.5)
         config = dataclasses.replace(good, score=pools)
         if fits:
-            assert preflight.check_and_describe_resources(config)
+            assert resources.check_and_describe_resources(config)
         else:
             with pytest.raises(
                 ConfigError, match=r"^score: expected at most the 2 CPUs of this machine, found settings for 3; "
             ):
-                preflight.check_and_describe_resources(config)
+                resources.check_and_describe_resources(config)
 
 
 def test_in_a_cluster_its_cpus_and_gpus_count(good, monkeypatch):
-    monkeypatch.setattr(preflight.ray, "is_initialized", lambda: True)
-    monkeypatch.setattr(preflight, "_cluster_or_local_resources", lambda: {"CPU": 64.0, "GPU": 4.0})
-    assert preflight.check_and_describe_resources(workers(good, "llm", count=4, cpus=8, gpus=1.0)) == [
-        "the cluster: 64 CPUs, 4 GPUs"
-    ]
+    monkeypatch.setattr(resources.ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(resources, "_cluster_or_local_resources", lambda: {"CPU": 64.0, "GPU": 4.0})
+    lines = resources.check_and_describe_resources(workers(good, "llm", count=4, cpus=8, gpus=1.0))
+    assert lines[0] == "the cluster: 64 CPUs, 4 GPUs"
     with pytest.raises(
         ConfigError, match=r"^llm\.workers: expected at most the 4 GPUs of the cluster, found settings for 5; "
     ):
-        preflight.check_and_describe_resources(workers(good, "llm", count=5, gpus=1.0))
+        resources.check_and_describe_resources(workers(good, "llm", count=5, gpus=1.0))
 
 
 @pytest.mark.parametrize(
@@ -131,3 +131,59 @@ def test_a_step_whose_forerunner_is_not_done_is_refused_naming_it(good, run, che
         check(good, run)
     write_json(run.path("steps", f"{step}.json"), StepManifest({}, {}).to_json())
     assert check(good, run)[-1] == f"run folder: {run.root}"
+
+
+# ---- the device
+
+
+GPUS = {"slm": 1.0, "llm": 1.0, "score": 1.0}
+
+
+def with_gpus(config, device, **gpus):
+    """The configuration with a device, and with GPUs for each stage."""
+    config = dataclasses.replace(config, device=device, score=dataclasses.replace(config.score, gpus=gpus["score"]))
+    for name in ("slm", "llm"):
+        config = workers(config, name, gpus=gpus[name])
+    return config
+
+
+def test_cuda_without_a_gpu_is_refused_before_the_job_starts(good, run):
+    with pytest.raises(ConfigError, match=r"^device: expected a GPU of this machine for device=cuda, found none \("):
+        preflight.check_and_describe_training(with_gpus(good, "cuda", **GPUS), run)
+
+
+@pytest.mark.parametrize("name", ["slm", "llm", "score"])
+def test_with_cuda_every_stage_that_runs_a_model_must_ask_for_a_gpu(good, monkeypatch, name):
+    monkeypatch.setattr(resources, "_cluster_or_local_resources", lambda: {"CPU": 2.0, "GPU": 1.0})
+    assert resources.check_and_describe_resources(with_gpus(good, "cuda", **GPUS)) == ["this machine: 2 CPUs, 1 GPUs"]
+    key = "score.gpus" if name == "score" else f"{name}.workers.gpus"
+    with pytest.raises(ConfigError, match=rf"^{key}: expected more than 0 for device=cuda, found 0; "):
+        resources.check_and_describe_resources(with_gpus(good, "cuda", **{**GPUS, name: 0.0}))
+
+
+def test_a_model_that_is_not_trained_and_a_crf_need_no_gpu_for_training(good, monkeypatch):
+    monkeypatch.setattr(resources, "_cluster_or_local_resources", lambda: {"CPU": 2.0, "GPU": 1.0})
+    config = with_settings(with_gpus(good, "cuda", slm=0.0, llm=0.0, score=1.0), "slm", family="crf")
+    resources.check_and_describe_resources(with_settings(config, "llm", full_epochs=0, epochs=0))
+
+
+def test_gpus_that_the_device_leaves_unused_are_warned_of(good, monkeypatch):
+    monkeypatch.setattr(resources, "_cluster_or_local_resources", lambda: {"CPU": 2.0, "GPU": 1.0})
+    none = dict.fromkeys(GPUS, 0.0)
+    (_, warning) = resources.check_and_describe_resources(with_gpus(good, "cpu", **{**none, "score": 1.0}))
+    assert warning.startswith("WARNING: score.gpus=1 takes GPUs, which device=cpu leaves unused")
+    (_, warning) = resources.check_and_describe_resources(with_gpus(good, "auto", **none))
+    assert warning.startswith("WARNING: score.gpus, slm.workers.gpus, llm.workers.gpus: 0, so these processes run on ")
+    assert len(resources.check_and_describe_resources(with_gpus(good, "auto", **GPUS))) == 1
+
+
+def test_the_gpus_of_this_machine_are_those_that_torch_sees(monkeypatch):
+    monkeypatch.setattr(resources.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert resources._cluster_or_local_resources()["GPU"] == 2
+
+
+def test_four_bits_without_their_package_are_refused(good, run, monkeypatch):
+    monkeypatch.setattr(preflight.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"^llm.load_in: expected, for nf4, bitsandbytes .*rayner\[nf4\]"):
+        preflight.check_and_describe_training(with_settings(good, "llm", load_in="nf4"), run)

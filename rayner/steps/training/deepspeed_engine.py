@@ -93,6 +93,7 @@ def _load_on_all_workers(config: Config, run: Run, base: str, device: torch.devi
             chat=config.llm.chat,
             device=device,
             dtype=config.llm.dtype,
+            load_in=config.llm.load_in,
         )
     except NotFiniteError as found:
         error = found
