@@ -24,19 +24,13 @@ from rayner.doctor.probes import ProbeFiles, ProbeRequest
 from rayner.doctor.ray_nodes import RayNode, list_alive_nodes, run_on_each_node
 from rayner.errors import ConfigError, RaynerError
 from rayner.runs.run_folder import Run
-from rayner.runs.storage import StoragePath, is_url, local_model_name, storage_path
-from rayner.steps import preflight
+from rayner.runs.storage import StoragePath, is_url, storage_path
 from rayner.steps.checkpoint_checks import list_pretrained_models
 from rayner.steps.loading import load_llm, load_retriever, load_tagger
+from rayner.steps.model_sizes import estimate_scratch_size
 from rayner.steps.output_folders import output_folder
-from rayner.steps.requirements import (
-    ModelSize,
-    estimate_disk_need,
-    estimate_scratch_size,
-    estimate_stage_needs,
-    read_model_size,
-)
-from rayner.steps.resources import check_and_describe_resources
+from rayner.steps.requirements import estimate_disk_need, estimate_stage_needs
+from rayner.steps.resources import check_and_describe_resources, try_read_model_size
 
 _PACKAGES = ("ray", "torch", "transformers", "peft", "deepspeed")
 _LOAD_SECONDS = 1800.0  # time limit for loading the models of a run
@@ -173,7 +167,7 @@ def _check_estimated_needs(config: Config, nodes: Sequence[NodeFacts], run: Run 
 
     The checks cover places for processes, memory, GPUs and disk space.
     """
-    slm, llm = _try_read_model_size(config.slm.model, None), _try_read_model_size(config.llm.model, config)
+    slm, llm = try_read_model_size(config.slm.model, None), try_read_model_size(config.llm.model, config)
     for key, model, size in (("slm.model", config.slm.model, slm), ("llm.model", config.llm.model, llm)):
         if size is None and model != "scratch":
             yield ok_finding("estimates", f"none for {key}: its configuration cannot be read from this node")
@@ -196,19 +190,6 @@ def _check_estimated_needs(config: Config, nodes: Sequence[NodeFacts], run: Run 
     if run and isinstance(run.root, Path):
         present_bytes = _total_bytes(file for file in run.root.rglob("*") if file.is_file())
     yield from diagnosis.check_disk(disk_need, nodes, present_bytes)
-
-
-def _try_read_model_size(model: str, config_if_llm: Config | None) -> ModelSize | None:
-    """Read the size of a checkpoint; return None for a model from scratch or if its configuration cannot be read.
-
-    `check_checkpoints` reports a configuration that cannot be read.
-    """
-    if model == "scratch":
-        return None
-    try:
-        return read_model_size(local_model_name(model), config_if_llm)
-    except (OSError, ValueError, ConfigError):  # ConfigError: a hub that cannot be reached
-        return None
 
 
 def _total_bytes(paths: Iterable[str | StoragePath]) -> int:

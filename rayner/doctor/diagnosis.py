@@ -5,7 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rayner.doctor.node_facts import DIGEST, FOLDER, MISSING, NodeFacts
-from rayner.steps.requirements import DiskNeed, StageNeed, count_fitting_processes, format_bytes
+from rayner.steps.requirements import (
+    GPU_MEMORY_REMEDY,
+    DiskNeed,
+    StageNeed,
+    count_fitting_processes,
+    format_bytes,
+)
 
 
 @dataclass(frozen=True)
@@ -100,7 +106,7 @@ def check_placement(needs: Sequence[StageNeed], nodes: Sequence[NodeFacts]) -> l
 def check_memory(needs: Sequence[StageNeed], nodes: Sequence[NodeFacts]) -> list[Finding]:
     """Check that the free memory of each node is enough for the processes that can run there at the same time.
 
-    Each training runs alone. The processes of scoring run together.
+    Each training runs alone. The processes of scoring run together. What the processes of a node share counts once.
     """
     findings = []
     for stage, bytes_by_node in _stage_bytes_by_node(needs, nodes).items():
@@ -114,7 +120,11 @@ def check_memory(needs: Sequence[StageNeed], nodes: Sequence[NodeFacts]) -> list
                 "or use nodes with more memory"
             )
             findings.append(failed_finding("memory", f"{most} for the processes of {stage}", found, remedy))
-    listed = ", ".join(f"{need.key} {format_bytes(need.host_bytes)} each" for need in needs)
+    listed = ", ".join(
+        f"{need.key} {format_bytes(need.host_bytes)} each"
+        + (f" and {format_bytes(need.shared_bytes)} together" if need.shared_bytes else "")
+        for need in needs
+    )
     least = min(node.free_memory for node in nodes)
     return findings or [ok_finding("memory", f"{listed}; at least {format_bytes(least)} free {on_n_nodes(nodes)}")]
 
@@ -128,7 +138,10 @@ def _stage_bytes_by_node(needs: Sequence[StageNeed], nodes: Sequence[NodeFacts])
     totals: dict[str, list[int]] = {}
     for need in needs:
         stage = need.key if need.key.endswith(".workers") else "score"
-        n_bytes = [min(need.processes, places) * need.host_bytes for places in count_fitting_processes(need, resources)]
+        n_bytes = [
+            min(need.processes, places) * need.host_bytes + (need.shared_bytes if places else 0)
+            for places in count_fitting_processes(need, resources)
+        ]
         totals[stage] = [a + b for a, b in zip(totals.get(stage, [0] * len(nodes)), n_bytes, strict=True)]
     return totals
 
@@ -148,10 +161,9 @@ def check_gpus(needs: Sequence[StageNeed], nodes: Sequence[NodeFacts]) -> list[F
         for need in gpu_needs:
             available = n_bytes * min(1.0, need.gpus)
             if need.gpu_bytes > available:
-                expected = f"{format_bytes(need.gpu_bytes)} for {need.key}"
+                expected = f"{format_bytes(need.gpu_bytes)} for {need.key} ({need.describe_parts()})"
                 found = f"{format_bytes(available)} ({model}) on {node_name}"
-                remedy = "set llm.dtype=bfloat16, or use a smaller model or larger GPUs"
-                findings.append(failed_finding("GPU memory", expected, found, remedy))
+                findings.append(failed_finding("GPU memory", expected, found, GPU_MEMORY_REMEDY))
     counts = Counter(f"{model} of {format_bytes(n_bytes)}" for n_bytes, model, _ in gpus)
     listed = ", ".join(f"{count} x {gpu}" for gpu, count in counts.items()) or "none, and Ray has none"
     needed = "".join(f"; {need.key} {format_bytes(need.gpu_bytes)}" for need in gpu_needs)

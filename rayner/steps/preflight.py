@@ -19,7 +19,7 @@ from rayner.steps.data import require_labelled_files
 from rayner.steps.faiss_packages import check_index_device
 from rayner.steps.fusion_rules import load_custom_rules
 from rayner.steps.loading import load_tagger_family
-from rayner.steps.resources import check_and_describe_resources
+from rayner.steps.resources import check_and_describe_memory, check_and_describe_resources
 from rayner.steps.tag.plan import survey_corpus
 
 _MAX_LEFT_OUT = 100  # files that cannot be read, each with a line of its own
@@ -45,7 +45,7 @@ def check_and_describe_training(config: Config, run: Run) -> list[str]:
     lines += check_and_describe_checkpoints(config)
     check_engine_is_installed(config)
     check_index_device(config)
-    lines += check_and_describe_resources(config)
+    lines += [*check_and_describe_resources(config), *check_and_describe_memory(config)]
     return [*lines, f"run folder: {run.root}"]
 
 
@@ -60,7 +60,12 @@ def check_and_describe_tagging(config: Config, run: Run) -> list[str]:
     run.step_result("tune_fusion")
     check_engine_is_installed(config)
     check_index_device(config)
-    return [*check_and_describe_corpus(config), *check_and_describe_resources(config), f"run folder: {run.root}"]
+    return [
+        *check_and_describe_corpus(config),
+        *check_and_describe_resources(config),
+        *check_and_describe_memory(config),
+        f"run folder: {run.root}",
+    ]
 
 
 def check_and_describe_pipeline(config: Config, run: Run) -> list[str]:

@@ -1,24 +1,36 @@
 """Estimate the memory and disk space that a configuration needs, by simple rules based on measurements.
 
-Activations and the key-value cache of a batch depend on the text and are not counted. The factor `SLACK` allows for
-them.
+Of the memory of a node, one part is private to each process. The other part is shared: processes on CPUs map the
+weights from the checkpoint's files, and the node holds each page of a file once. Weights are private as soon as they
+are changed, converted to another precision, or copied to a GPU.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from rayner.config.model_settings import ScratchConfig
+from rayner.config.conditions import llm_has_adapter
 from rayner.config.settings import Config
+from rayner.steps.model_sizes import ModelSize
 
-SLACK = 1.2
+SLACK = 1.2  # for what the rules leave out; not on weights, whose size is exact
 PROCESS_BYTES = 512 * 1024**2  # a worker with torch, transformers, DeepSpeed and Ray, without a model; 400 MB measured
+CUDA_BYTES = 512 * 1024**2  # on the GPU, for each process: CUDA and its libraries. Not measured here
+
+GPU_MEMORY_REMEDY = (
+    "lower score.llm.batch_tokens or llm.micro_batch_tokens, set llm.gradient_checkpointing=true, llm.dtype=bfloat16 "
+    "or llm.load_in=nf4, or use a smaller model or larger GPUs"
+)
 
 # Bytes per parameter.
 _ADAM = 16  # torch's AdamW in float32: weights, gradients, two moments
 _ZERO = 12  # DeepSpeed's own float32 weights and two moments; weights and gradients in the model's precision are added
 _SLM_CHECKPOINT = 12  # weights and two moments; 12.0 measured
-_VOCABULARY = 10_000  # an upper bound for a model made from scratch
+_NF4 = 0.52  # 4 bits, and 0.127 bits for the scales of blocks of 64 weights
+
+# Numbers per token and layer, as multiples of the hidden size and of the size of the feed-forward layers.
+_TRAINED_LAYER = (20, 6)  # kept for the backward pass, the inputs of the adapters included
+_PREDICTING_LAYER = (6, 3)  # at the same time in one layer, in a forward pass alone
+_CHUNK_BYTES = 3 * 4 * 2**25  # logits of a chunk of positions over the vocabulary, in float32, and what is made of them
 
 # Factor on the bytes of the labelled files, for two copies as JSON, the index, the LLM's training examples, scores, and
 # the trials of fusion. With vectors of 256 numbers, 10 to 12 were measured, most of it for the vectors. Vectors of
@@ -30,17 +42,15 @@ _TABLES, _EVAHAN = 2.0, 2.5
 
 
 @dataclass(frozen=True)
-class ModelSize:
-    """Numbers of parameters of a checkpoint.
+class MemoryPart:
+    """A part of the memory of a process.
 
-    parameters: those of the model without an adapter.
-    adapter_parameters: those that the configured LoRA adapter adds.
-    tied_parameters: those of the embedding if the output layer shares them, else 0.
+    is_mapped: whether a process on CPUs maps the part from files, so that the processes of a node share it.
     """
 
-    parameters: int
-    adapter_parameters: int = 0
-    tied_parameters: int = 0
+    name: str
+    n_bytes: int
+    is_mapped: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,8 +61,10 @@ class StageNeed:
     processes: the number of processes.
     cpus: the CPUs of each process.
     gpus: the GPUs of each process.
-    host_bytes: the memory of the node that each process needs.
+    host_bytes: the memory of the node that each process needs for itself.
     gpu_bytes: the GPU memory that each process needs.
+    shared_bytes: the memory of the node that all its processes of the stage need together.
+    parts: what a process holds on its device.
     """
 
     key: str
@@ -61,6 +73,12 @@ class StageNeed:
     gpus: float
     host_bytes: int
     gpu_bytes: int
+    shared_bytes: int = 0
+    parts: Sequence[MemoryPart] = ()
+
+    def describe_parts(self) -> str:
+        """Return the parts and their sizes as a sum, such as `LLM 27.5 GiB + cache of 32,768 tokens 6.0 GiB`."""
+        return " + ".join(f"{part.name} {format_bytes(part.n_bytes)}" for part in self.parts if part.n_bytes)
 
 
 @dataclass(frozen=True)
@@ -77,85 +95,123 @@ class DiskNeed:
     temporary_bytes: int
 
 
-def read_model_size(model: str, config_if_llm: Config | None = None) -> ModelSize:
-    """Compute the size of a checkpoint from its configuration, without loading weights.
-
-    model: a checkpoint folder or hub name.
-    config_if_llm: the settings if the checkpoint is an LLM, whose LoRA adapter is then counted too; None for an
-        encoder.
-    Raises OSError or ValueError if the checkpoint has no configuration.
-    """
-    import torch
-    from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
-
-    model_config = AutoConfig.from_pretrained(model)
-    with torch.device("meta"):
-        auto_class: Any = AutoModelForCausalLM if config_if_llm else AutoModel
-        skeleton = auto_class.from_config(model_config)
-    total = sum(parameter.numel() for parameter in skeleton.parameters())
-    if config_if_llm is None:
-        return ModelSize(total)
-    output, embedding = skeleton.get_output_embeddings(), skeleton.get_input_embeddings()
-    targets = None if config_if_llm.llm.lora.targets == ["all-linear"] else tuple(config_if_llm.llm.lora.targets)
-    adapter = sum(
-        config_if_llm.llm.lora.r * (module.in_features + module.out_features)
-        for name, module in skeleton.named_modules()
-        if isinstance(module, torch.nn.Linear)
-        and module is not output
-        and (targets is None or name.rpartition(".")[2] in targets)
-    )
-    tied = embedding.weight.numel() if output is not None and output.weight is embedding.weight else 0
-    return ModelSize(total, adapter, tied)
-
-
-def estimate_scratch_size(shape: ScratchConfig, lora_rank: int = 0) -> ModelSize:
-    """Estimate the size of a model made from scratch, and of its adapter.
-
-    The estimate is chosen too large rather than too small.
-    """
-    layer = 4 * shape.hidden**2 + 3 * shape.hidden * shape.intermediate
-    adapter = lora_rank * (4 * 2 * shape.hidden + 3 * (shape.hidden + shape.intermediate))
-    embedding = _VOCABULARY * shape.hidden
-    return ModelSize(embedding + shape.layers * layer, shape.layers * adapter, embedding)
-
-
 def estimate_stage_needs(config: Config, slm: ModelSize | None, llm: ModelSize | None) -> list[StageNeed]:
     """Estimate what each stage needs on the nodes.
 
     slm, llm: the sizes of the models. For a model made from scratch pass None. Its own memory is then not counted,
         only that of its processes.
     """
-    slm_training = slm_scoring = llm_loading = llm_training = 0
-    if slm:
-        slm_training, slm_scoring = slm.parameters * _ADAM, slm.parameters * _weight_bytes(config.slm.dtype)
-    if llm:
-        llm_loading = llm.parameters * _weight_bytes(config.llm.dtype)
-        llm_training = llm_loading + _trained_parameters(config, llm) * (_weight_bytes(config.llm.dtype) + _ZERO)
-        if config.llm.epochs and not config.llm.full_epochs:
-            llm_training += llm.adapter_parameters * _weight_bytes(config.llm.dtype)  # the adapter's own weights
-    trainings = (
-        ("slm.workers", config.slm.workers, slm_training, slm_training),
-        ("llm.workers", config.llm.workers, llm_training, llm_loading),
-    )
-    score, models = config.score, slm_scoring + llm_loading
+    slm_training = [MemoryPart("training of the small model", int(SLACK * slm.parameters * _ADAM))] if slm else []
+    llm_training = _list_training_parts(config, llm) if llm else []
+    predicting = _list_prediction_parts(config, slm, llm)
+    slm_workers, llm_workers, score = config.slm.workers, config.llm.workers, config.score
     return [
-        *(
-            _stage_need(key, workers.count, workers.cpus, workers.gpus, n_bytes, loading)
-            for key, workers, n_bytes, loading in trainings
-        ),
-        _stage_need("score", score.actors, score.cpus, score.gpus, models, models),
+        _stage_need("slm.workers", slm_workers.count, slm_workers.cpus, slm_workers.gpus, slm_training),
+        _stage_need("llm.workers", llm_workers.count, llm_workers.cpus, llm_workers.gpus, llm_training),
+        _stage_need("score", score.actors, score.cpus, score.gpus, predicting),
     ]
 
 
-def _stage_need(
-    key: str, processes: int, cpus: float, gpus: float, working_bytes: int, loading_bytes: int
-) -> StageNeed:
-    """Build the need of a stage.
+def _stage_need(key: str, processes: int, cpus: float, gpus: float, parts: Sequence[MemoryPart]) -> StageNeed:
+    """Build the need of a stage from the parts that each process holds.
 
-    With a GPU, the node's memory holds the model only while it loads. Without a GPU, it holds all working data.
+    With a GPU, all parts are there, and the node holds the files of the weights, once, while they are read.
     """
-    host = PROCESS_BYTES + int(SLACK * (loading_bytes if gpus else working_bytes))
-    return StageNeed(key, processes, cpus, gpus, host, int(SLACK * working_bytes) if gpus else 0)
+    total = sum(part.n_bytes for part in parts)
+    mapped = sum(part.n_bytes for part in parts if part.is_mapped)
+    if gpus:
+        with_cuda = (*parts, MemoryPart("CUDA", CUDA_BYTES)) if parts else ()
+        return StageNeed(
+            key, processes, cpus, gpus, PROCESS_BYTES, sum(part.n_bytes for part in with_cuda), mapped, with_cuda
+        )
+    return StageNeed(key, processes, cpus, gpus, PROCESS_BYTES + total - mapped, 0, mapped, tuple(parts))
+
+
+def _list_training_parts(config: Config, llm: ModelSize) -> list[MemoryPart]:
+    """List what a training worker of the LLM holds in its largest stage."""
+    settings, weight = config.llm, _weight_bytes(config.llm.dtype)
+    trained = _count_trained_parameters(config, llm)
+    optimizer = trained * (weight + _ZERO)
+    if not settings.full_epochs:
+        optimizer += trained * weight  # the adapter's own weights
+    parts = [
+        *_list_weight_parts(
+            config,
+            llm,
+            gpus=settings.workers.gpus,
+            changed_parameters=llm.parameters if settings.full_epochs else 0,
+            share=_weights_share_of_a_worker(config, llm),
+        ),
+        MemoryPart("training of its weights" if settings.full_epochs else "training of the adapter", optimizer),
+    ]
+    if llm.shape and trained:
+        hidden, intermediate = _TRAINED_LAYER
+        layer = weight * (hidden * llm.shape.hidden + intermediate * llm.shape.intermediate)
+        kept = llm.shape.layers * weight * llm.shape.hidden + layer
+        per_token = kept if settings.gradient_checkpointing else llm.shape.layers * layer
+        tokens = settings.micro_batch_tokens
+        activations = int(SLACK * tokens * per_token) + _CHUNK_BYTES
+        parts.append(MemoryPart(f"activations of {tokens:,} tokens", activations))
+    return parts
+
+
+def _list_prediction_parts(config: Config, slm: ModelSize | None, llm: ModelSize | None) -> list[MemoryPart]:
+    """List what an actor holds that predicts with both models."""
+    parts = [MemoryPart("small model", int(SLACK * slm.parameters * _weight_bytes(config.slm.dtype)))] if slm else []
+    if llm is None:
+        return parts
+    weight, adapter = _weight_bytes(config.llm.dtype), llm_has_adapter(config)
+    changed = llm.linear_parameters if adapter else 0
+    parts += _list_weight_parts(config, llm, gpus=config.score.gpus, changed_parameters=changed)
+    if adapter and _has_4_bits(config, llm):
+        parts.append(MemoryPart("adapter", llm.adapter_parameters * 4))  # not merged, in float32
+    if llm.shape and config.llm.engine == "transformers":
+        tokens, (hidden, intermediate) = config.score.llm.batch_tokens, _PREDICTING_LAYER
+        parts.append(MemoryPart(f"cache of {tokens:,} tokens", tokens * llm.shape.cached_numbers * weight))
+        layer = weight * (hidden * llm.shape.hidden + intermediate * llm.shape.intermediate)
+        # At most half of the tokens are in one forward pass; the other half are held.
+        parts.append(MemoryPart("activations", int(SLACK * tokens // 2 * layer) + _CHUNK_BYTES))
+    return parts
+
+
+def _list_weight_parts(
+    config: Config, llm: ModelSize, *, gpus: float, changed_parameters: int, share: float = 1.0
+) -> list[MemoryPart]:
+    """List the weights of the LLM: those mapped from its files as they are, and those that a process has for itself.
+
+    gpus: the GPUs of the process.
+    changed_parameters: those that a process on CPUs changes, by training or by merging an adapter.
+    share: the part of the weights that the process holds.
+    """
+    weight, linear = _weight_bytes(config.llm.dtype), llm.linear_parameters
+    if _has_4_bits(config, llm):
+        return [MemoryPart("LLM in 4 bits", int(linear * _NF4) + (llm.parameters - linear) * weight)]
+    total = int(llm.parameters * weight * share)
+    if share < 1 or llm.stored_dtype != config.llm.dtype:
+        return [MemoryPart("LLM", total)]
+    if gpus:
+        return [MemoryPart("LLM", total, is_mapped=True)]
+    changed = changed_parameters * weight
+    return [MemoryPart("LLM", total - changed, is_mapped=True), MemoryPart("its changed weights", changed)]
+
+
+def _weights_share_of_a_worker(config: Config, llm: ModelSize) -> float:
+    """Return the part of the LLM's weights that a training worker holds.
+
+    ZeRO-3 divides the weights among the workers, and gathers one layer at a time.
+    """
+    if config.llm.zero_stage < 3 or llm.shape is None:
+        return 1.0
+    return min(1.0, 1 / config.llm.workers.count + 1 / llm.shape.layers)
+
+
+def _has_4_bits(config: Config, llm: ModelSize) -> bool:
+    return config.llm.load_in == "nf4" or llm.is_stored_in_4_bits
+
+
+def _count_trained_parameters(config: Config, llm: ModelSize) -> int:
+    """Count the parameters that get gradients in the largest training stage."""
+    return llm.parameters if config.llm.full_epochs else llm.adapter_parameters if config.llm.epochs else 0
 
 
 def estimate_disk_need(
@@ -179,11 +235,6 @@ def estimate_disk_need(
     run = 3 * slm_checkpoint + 2 * sum(llm_checkpoints) + sum(saved_models) + _LABELLED * labelled_bytes
     out = int(corpus_bytes * (_TABLES + (_EVAHAN if config.tag.evahan else 0)))
     return DiskNeed(run, out, max(slm_checkpoint, *llm_checkpoints))
-
-
-def _trained_parameters(config: Config, llm: ModelSize) -> int:
-    """Count the parameters that get gradients in the largest training stage."""
-    return llm.parameters if config.llm.full_epochs else llm.adapter_parameters if config.llm.epochs else 0
 
 
 def _weight_bytes(dtype: str) -> int:

@@ -1,16 +1,27 @@
 """Check, before a job starts, that this machine or the connected cluster has the CPUs and GPUs of the settings.
 
+The check of GPU memory needs the sizes of models, so it is apart from the check of their numbers.
+
 Each check raises ConfigError for the first problem.
 """
 
 import os
+from typing import Any
 
 import ray
 import torch
+from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from rayner.config.conditions import llm_is_trained, slm_is_encoder
 from rayner.config.settings import Config
 from rayner.errors import ConfigError
+from rayner.modeling.gpus import Gpu, list_gpus_or_error
+from rayner.runs.storage import local_model_name
+from rayner.steps.model_sizes import ModelSize, read_model_size
+from rayner.steps.requirements import GPU_MEMORY_REMEDY, StageNeed, estimate_stage_needs, format_bytes
+
+_GPU_SECONDS = 120.0  # a node may have to import torch from slow storage
 
 
 def check_and_describe_resources(config: Config) -> list[str]:
@@ -68,3 +79,63 @@ def _cluster_or_local_resources() -> dict[str, float]:
     if ray.is_initialized():
         return dict(ray.cluster_resources())
     return {"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}
+
+
+def check_and_describe_memory(config: Config) -> list[str]:
+    """Check that what a process holds on its GPU, by estimate, fits the smallest GPU there is.
+
+    Returns a line for each stage with GPUs. Raises ConfigError, with the arithmetic, for a stage that does not fit.
+    """
+    needs = [need for need in estimate_needs(config) if need.gpu_bytes]
+    gpus = _list_gpus() if needs else []
+    smallest = min(gpus, key=lambda gpu: gpu.n_bytes) if gpus else None
+    lines = []
+    for need in needs:
+        estimate = f"{format_bytes(need.gpu_bytes)} ({need.describe_parts()})"
+        if smallest is None:
+            lines.append(f"{need.key}: needs about {estimate} of GPU memory a process; that of the GPUs is not known")
+            continue
+        available = smallest.n_bytes * min(1.0, need.gpus)
+        if need.gpu_bytes > available:
+            raise ConfigError(
+                f"{need.key}: expected at most the {format_bytes(available)} of a GPU ({smallest.name}) for a process, "
+                f"found an estimate of {estimate}; {GPU_MEMORY_REMEDY}"
+            )
+        lines.append(f"{need.key}: about {estimate} of the {format_bytes(available)} of a GPU ({smallest.name})")
+    return lines
+
+
+def estimate_needs(config: Config) -> list[StageNeed]:
+    """Estimate the needs of all stages; a model from scratch or without a readable configuration counts as 0."""
+    slm = try_read_model_size(config.slm.model, None) if slm_is_encoder(config) else None
+    return estimate_stage_needs(config, slm, try_read_model_size(config.llm.model, config))
+
+
+def try_read_model_size(model: str, config_if_llm: Config | None) -> ModelSize | None:
+    """Read the size of a checkpoint; return None for a model from scratch or if its configuration cannot be read.
+
+    Other checks report a configuration that cannot be read.
+    """
+    if model == "scratch":
+        return None
+    try:
+        return read_model_size(local_model_name(model), config_if_llm)
+    except (OSError, ValueError, ConfigError):  # ConfigError: a hub that cannot be reached
+        return None
+
+
+def _list_gpus() -> list[Gpu]:
+    """List the GPUs that torch sees on the nodes of the cluster, else on this machine."""
+    if not ray.is_initialized():
+        return list_gpus_or_error()[0]
+    tasks = []
+    for row in ray.nodes():
+        if row["Alive"] and row["Resources"].get("GPU"):
+            pinned: Any = NodeAffinitySchedulingStrategy(row["NodeID"], soft=False)
+            task = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=pinned)(list_gpus_or_error)
+            tasks.append(task.remote())
+    done, _ = ray.wait(tasks, num_returns=len(tasks), timeout=_GPU_SECONDS) if tasks else ([], [])
+    try:
+        return [gpu for gpus, _ in ray.get(done) for gpu in gpus]
+    except RayError:  # a node that cannot run a task; the doctor says why
+        return []

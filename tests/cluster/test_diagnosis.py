@@ -90,6 +90,14 @@ def test_memory_counts_the_processes_that_can_meet_on_a_node():
     ).ok  # the second has no room there
 
 
+def test_memory_that_processes_of_a_node_share_counts_once():
+    need = StageNeed("llm.workers", 4, 1.0, 0.0, 2 * GIB, 0, shared_bytes=7 * GIB)
+    nodes = [dataclasses.replace(NODE, free_memory=15 * GIB)]
+    assert "2.0 GiB each and 7.0 GiB together" in only(diagnosis.check_memory([need], nodes)).message
+    short = [dataclasses.replace(NODE, free_memory=14 * GIB)]
+    fails(diagnosis.check_memory([need], short), "15.0 GiB for the processes of llm.workers", "14.0 GiB free on a")
+
+
 def test_both_stages_of_scoring_share_the_memory():
     pools = [StageNeed("score", 2, 1.0, 0.0, 4 * GIB, 0)]
     assert only(diagnosis.check_memory(pools, two(free_memory=8 * GIB))).ok

@@ -5,21 +5,19 @@ import dataclasses
 import pytest
 import torch
 
-from rayner.config.model_settings import LlmConfig, LoraConfig, ScratchConfig, SlmConfig
-from rayner.config.settings import Config, ScoreConfig
+from rayner.config.model_settings import LlmConfig, LoraConfig, ScratchConfig, SlmConfig, WorkersConfig
+from rayner.config.settings import Config
 from rayner.llm import model as llms
 from rayner.modeling.scratch import write_scratch_decoder, write_scratch_encoder
+from rayner.steps.model_sizes import LlmShape, ModelSize, estimate_scratch_size, read_model_size
 from rayner.steps.requirements import (
+    CUDA_BYTES,
     PROCESS_BYTES,
-    SLACK,
-    ModelSize,
     StageNeed,
     count_fitting_processes,
     estimate_disk_need,
-    estimate_scratch_size,
     estimate_stage_needs,
     format_bytes,
-    read_model_size,
 )
 from rayner.taggers import encoder as slms
 from rayner.text.tags import bmes_labels
@@ -55,6 +53,10 @@ def test_the_size_of_a_checkpoint_is_that_of_the_model_and_of_its_adapter(tmp_pa
     causal = llms.load_llm_checkpoint(tmp_path / "decoder", instruction="", types=["NR"], chat=False, device=cpu).model
     found = read_model_size(str(tmp_path / "decoder"), config)
     assert found.parameters == sum(p.numel() for p in causal.parameters())
+    linear = [module for module in causal.modules() if isinstance(module, torch.nn.Linear)]
+    assert found.linear_parameters == sum(m.weight.numel() for m in linear if m is not causal.lm_head)
+    assert (found.stored_dtype, found.is_stored_in_4_bits) == ("float32", False)
+    assert found.shape == LlmShape(SHAPE.layers, SHAPE.hidden, SHAPE.intermediate, 2 * SHAPE.layers * SHAPE.hidden)
     assert found.tied_parameters == (causal.lm_head.weight.numel() if causal.config.tie_word_embeddings else 0)
     assert found.parameters <= estimate_scratch_size(SHAPE).parameters
     for targets in (["all-linear"], ["q_proj", "v_proj"]):
@@ -69,21 +71,82 @@ def test_the_size_of_a_checkpoint_is_that_of_the_model_and_of_its_adapter(tmp_pa
         )
 
 
-def test_memory_follows_precision_adapter_and_gpu():
-    llm = ModelSize(parameters=1000 * 1024**2, adapter_parameters=10 * 1024**2)
-    config = Config(llm=LlmConfig(dtype="bfloat16"), score=ScoreConfig(gpus=1.0))
-    wanted = {need.key: need for need in estimate_stage_needs(config, None, llm)}
-    assert wanted["slm.workers"].host_bytes == PROCESS_BYTES
-    assert wanted["score"].gpu_bytes == int(SLACK * 2000 * 1024**2)
-    assert wanted["llm.workers"].gpu_bytes == 0
-    assert wanted["llm.workers"].host_bytes == PROCESS_BYTES + int(SLACK * (2000 + 10 * (2 + 2 + 12)) * 1024**2)
-    full = {need.key: need for need in estimate_stage_needs(with_settings(config, "llm", full_epochs=1), None, llm)}
-    assert full["llm.workers"].host_bytes == PROCESS_BYTES + int(SLACK * 1000 * (2 + 2 + 12) * 1024**2)
-    wider = {
-        need.key: need
-        for need in estimate_stage_needs(dataclasses.replace(config, llm=LlmConfig(dtype="float32")), None, llm)
-    }
-    assert wider["score"].gpu_bytes == 2 * wanted["score"].gpu_bytes
+MIB = 1024**2
+LLM = ModelSize(
+    parameters=1000 * MIB,
+    adapter_parameters=10 * MIB,
+    linear_parameters=800 * MIB,
+    stored_dtype="bfloat16",
+    shape=LlmShape(layers=10, hidden=1000, intermediate=3000, cached_numbers=5000),
+)
+BFLOAT16 = Config(llm=LlmConfig(dtype="bfloat16", full_epochs=0, gradient_checkpointing=True))
+
+
+def needs(config, llm=LLM):
+    return {need.key: need for need in estimate_stage_needs(config, None, llm)}
+
+
+def parts(need):
+    return {part.name: part.n_bytes for part in need.parts}
+
+
+def test_on_cpus_the_unchanged_weights_of_a_checkpoint_are_shared_by_the_processes_of_a_node():
+    found = needs(BFLOAT16)
+    assert found["slm.workers"].host_bytes == PROCESS_BYTES
+    assert found["llm.workers"].shared_bytes == 2000 * MIB
+    own = 10 * (2 + 2 + 12) * MIB  # the adapter's weights, gradients and AdamW
+    activations = found["llm.workers"].parts[-1].n_bytes
+    assert found["llm.workers"].host_bytes == PROCESS_BYTES + own + activations
+    assert found["score"].shared_bytes == 400 * MIB  # the adapter is merged into the linear layers
+    assert parts(found["score"])["its changed weights"] == 1600 * MIB
+    assert needs(with_settings(BFLOAT16, "llm", epochs=0))["score"].shared_bytes == 2000 * MIB
+
+
+def test_weights_in_another_precision_than_their_files_and_fully_trained_ones_are_private():
+    wider = needs(with_settings(BFLOAT16, "llm", dtype="float32"))
+    assert [wider[key].shared_bytes for key in ("llm.workers", "score")] == [0, 0]
+    assert parts(wider["score"])["LLM"] == 4000 * MIB
+    full = needs(with_settings(BFLOAT16, "llm", full_epochs=1))["llm.workers"]
+    assert full.shared_bytes == 0
+    assert sum(parts(full).values()) > 1000 * (2 + 2 + 12) * MIB
+
+
+def test_on_a_gpu_all_is_there_and_the_node_reads_the_files_once():
+    config = with_settings(BFLOAT16, "score", gpus=1.0)
+    score = needs(config)["score"]
+    assert (score.host_bytes, score.shared_bytes) == (PROCESS_BYTES, 2000 * MIB)
+    assert score.gpu_bytes == sum(parts(score).values())
+    assert (parts(score)["LLM"], parts(score)["CUDA"]) == (2000 * MIB, CUDA_BYTES)
+    assert needs(config)["llm.workers"].gpu_bytes == 0
+
+
+def test_the_cache_and_the_activations_follow_the_budgets_of_tokens():
+    def scoring(tokens):
+        budget = dataclasses.replace(BFLOAT16.score.llm, batch_tokens=tokens)
+        return parts(needs(with_settings(BFLOAT16, "score", llm=budget))["score"])
+
+    assert scoring(2048)["cache of 2,048 tokens"] == 2048 * 5000 * 2
+    assert scoring(4096)["activations"] > scoring(2048)["activations"]
+
+    def training(**settings):
+        return needs(with_settings(BFLOAT16, "llm", **settings))["llm.workers"].parts[-1]
+
+    kept, computed_again = training(gradient_checkpointing=False), training()
+    assert computed_again.name == f"activations of {BFLOAT16.llm.micro_batch_tokens:,} tokens"
+    assert kept.n_bytes > 3 * computed_again.n_bytes
+    assert training(micro_batch_tokens=8192).n_bytes > computed_again.n_bytes
+
+
+def test_four_bits_hold_the_linear_layers_in_half_a_byte_and_the_adapter_beside_them():
+    for llm, load_in in ((LLM, "nf4"), (dataclasses.replace(LLM, is_stored_in_4_bits=True), "none")):
+        found = needs(with_settings(BFLOAT16, "llm", load_in=load_in), llm)
+        assert parts(found["llm.workers"])["LLM in 4 bits"] == int(800 * MIB * 0.52) + 200 * MIB * 2
+        assert parts(found["score"])["adapter"] == 10 * MIB * 4
+
+
+def test_zero_3_divides_the_weights_among_the_workers():
+    config = with_settings(BFLOAT16, "llm", zero_stage=3, workers=WorkersConfig(count=4, gpus=1.0))
+    assert parts(needs(config)["llm.workers"])["LLM"] == int(2000 * MIB * (1 / 4 + 1 / 10))
 
 
 def test_disk_grows_with_the_corpus_and_its_copies():

@@ -8,11 +8,12 @@ import torch
 from rayner.config.model_settings import WorkersConfig
 from rayner.config.settings import Config, ScoreConfig
 from rayner.errors import ConfigError, DataError
+from rayner.modeling.gpus import Gpu
 from rayner.runs.json_files import write_json
 from rayner.runs.run_folder import Run
 from rayner.runs.step_manifest import StepManifest
 from rayner.steps import preflight, resources
-from tests.cluster.small import with_settings
+from tests.cluster.small import with_settings, write_llm
 
 
 @pytest.fixture
@@ -187,3 +188,40 @@ def test_four_bits_without_their_package_are_refused(good, run, monkeypatch):
     monkeypatch.setattr(preflight.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"^llm.load_in: expected, for nf4, bitsandbytes .*rayner\[nf4\]"):
         preflight.check_and_describe_training(with_settings(good, "llm", load_in="nf4"), run)
+
+
+# ---- GPU memory
+
+
+@pytest.fixture
+def on_a_gpu(good, tmp_path, monkeypatch):
+    """A configuration that predicts with a pretrained LLM on the only GPU of this machine."""
+    monkeypatch.setattr(resources, "_cluster_or_local_resources", lambda: {"CPU": 2.0, "GPU": 1.0})
+    config = with_settings(with_gpus(good, "cuda", slm=0.0, llm=0.0, score=1.0), "slm", family="crf")
+    return with_settings(with_settings(config, "llm", **write_llm(tmp_path / "llm")), "index", encoder="ngrams")
+
+
+def test_a_model_that_does_not_fit_the_gpu_is_refused_with_the_arithmetic(on_a_gpu, run, monkeypatch):
+    monkeypatch.setattr(resources, "list_gpus_or_error", lambda: ([Gpu("A6000", 48 * 2**30), Gpu("old", 2**30)], ""))
+    budget = dataclasses.replace(on_a_gpu.score.llm, batch_tokens=2**23)
+    wide = with_settings(on_a_gpu, "score", llm=budget)
+    with pytest.raises(ConfigError) as caught:
+        preflight.check_and_describe_training(wide, run)
+    found = str(caught.value)
+    assert found.startswith("score: expected at most the 1.0 GiB of a GPU (old) for a process, found an estimate of ")
+    for part in ("(LLM ", " + cache of 8,388,608 tokens 4.0 GiB", " + activations ", " + CUDA 512.0 MiB)"):
+        assert part in found
+    assert "lower score.llm.batch_tokens" in found
+    lines = preflight.check_and_describe_training(on_a_gpu, run)
+    assert any(line.startswith("score: about ") and line.endswith("of the 1.0 GiB of a GPU (old)") for line in lines)
+
+
+def test_where_the_memory_of_gpus_is_not_known_the_need_is_told(on_a_gpu, run, monkeypatch):
+    monkeypatch.setattr(resources, "list_gpus_or_error", lambda: ([], "no torch"))
+    lines = preflight.check_and_describe_training(on_a_gpu, run)
+    assert any(line.startswith("score: needs about ") and line.endswith("is not known") for line in lines)
+
+
+def test_without_gpus_their_memory_is_not_asked_for(good, run, monkeypatch):
+    monkeypatch.setattr(resources, "list_gpus_or_error", lambda: pytest.fail("not needed"))
+    preflight.check_and_describe_training(good, run)
