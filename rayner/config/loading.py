@@ -185,6 +185,11 @@ def _check_load_in(config: Config) -> None:
             f"llm.load_in: expected none with llm.full_epochs={config.llm.full_epochs}, because weights in 4 bits "
             f"cannot be trained, found {config.llm.load_in}; LoRA (llm.epochs) can be"
         )
+    if config.llm.zero_stage == 3 and config.llm.epochs:
+        raise ConfigError(
+            "llm.zero_stage: expected 1 or 2 with llm.load_in=nf4, because ZeRO-3 divides weights while they load, "
+            "before they are quantised, found 3"
+        )
     if config.llm.engine == "vllm":
         raise ConfigError(
             f"llm.load_in: expected none with llm.engine=vllm, which loads the model itself, found {config.llm.load_in}"

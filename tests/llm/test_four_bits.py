@@ -20,6 +20,7 @@ LORA = LoraConfig(r=4, alpha=8, dropout=0.0)
     ("overrides", "found"),
     [
         (["llm.full_epochs=1"], r"^llm\.load_in: expected none with llm\.full_epochs=1, "),
+        (["llm.zero_stage=3"], r"^llm\.zero_stage: expected 1 or 2 with llm\.load_in=nf4, "),
         (["llm.engine=vllm"], r"^llm\.load_in: expected none with llm\.engine=vllm, "),
     ],
 )
