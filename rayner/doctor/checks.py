@@ -15,7 +15,7 @@ from ray.exceptions import AuthenticationError, GetTimeoutError, RayError
 from rayner.cluster.session import ray_session
 from rayner.config.settings import Config
 from rayner.corpus.text_listing import list_text_files
-from rayner.doctor import diagnosis, probes
+from rayner.doctor import diagnosis, probes, resource_diagnosis
 from rayner.doctor.checkpoint_diagnosis import check_checkpoints
 from rayner.doctor.diagnosis import Finding, failed_finding, ok_finding
 from rayner.doctor.faiss_diagnosis import check_faiss
@@ -172,9 +172,9 @@ def _check_estimated_needs(config: Config, nodes: Sequence[NodeFacts], run: Run 
         if size is None and model != "scratch":
             yield ok_finding("estimates", f"none for {key}: its configuration cannot be read from this node")
     needs = estimate_stage_needs(config, slm, llm)
-    yield from diagnosis.check_placement(needs, nodes)
-    yield from diagnosis.check_memory(needs, nodes)
-    yield from diagnosis.check_gpus(needs, nodes)
+    yield from resource_diagnosis.check_placement(needs, nodes)
+    yield from resource_diagnosis.check_memory(needs, nodes)
+    yield from resource_diagnosis.check_gpus(needs, nodes)
     corpus_bytes = 0
     if config.corpus:
         with contextlib.suppress(RaynerError):  # check_input_files_are_alike reports inputs that do not exist

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from rayner.doctor import diagnosis
+from rayner.doctor import diagnosis, resource_diagnosis
 from rayner.doctor.checkpoint_diagnosis import check_checkpoints
 from rayner.doctor.node_facts import MISSING, CheckpointState, DiskSpace, NodeFacts, TokenStatus
 from rayner.modeling.gpus import Gpu
@@ -72,53 +72,57 @@ def test_a_package_that_no_node_has_is_missing_all_the_same():
 
 def test_each_process_must_find_its_cpus_and_gpus_on_one_node():
     nodes = two(cpus=2.0)
-    assert only(diagnosis.check_placement([StageNeed("llm.workers", 3, 2.0, 0.0, 0, 0)], nodes)).ok
-    fails(diagnosis.check_placement([StageNeed("llm.workers", 4, 2.0, 0.0, 0, 0)], nodes), "room for 3")
+    assert only(resource_diagnosis.check_placement([StageNeed("llm.workers", 3, 2.0, 0.0, 0, 0)], nodes)).ok
+    fails(resource_diagnosis.check_placement([StageNeed("llm.workers", 4, 2.0, 0.0, 0, 0)], nodes), "room for 3")
     fails(
-        diagnosis.check_placement([StageNeed("llm.workers", 2, 3.0, 0.0, 0, 0)], nodes), "room for 1"
+        resource_diagnosis.check_placement([StageNeed("llm.workers", 2, 3.0, 0.0, 0, 0)], nodes), "room for 1"
     )  # six CPUs, but not together
-    fails(diagnosis.check_placement([StageNeed("llm.workers", 1, 1.0, 1.0, 0, 0)], nodes), "room for 0")
+    fails(resource_diagnosis.check_placement([StageNeed("llm.workers", 1, 1.0, 1.0, 0, 0)], nodes), "room for 0")
 
 
 def test_memory_counts_the_processes_that_can_meet_on_a_node():
-    assert only(diagnosis.check_memory([TRAINED], two())).ok
+    assert only(resource_diagnosis.check_memory([TRAINED], two())).ok
     short = two(free_memory=7 * GIB)
-    fails(diagnosis.check_memory([TRAINED], short), "8.0 GiB", "llm.workers", "7.0 GiB free on b")
-    assert only(diagnosis.check_memory([dataclasses.replace(TRAINED, processes=1)], short)).ok
+    fails(resource_diagnosis.check_memory([TRAINED], short), "8.0 GiB", "llm.workers", "7.0 GiB free on b")
+    assert only(resource_diagnosis.check_memory([dataclasses.replace(TRAINED, processes=1)], short)).ok
     assert only(
-        diagnosis.check_memory([TRAINED], two(free_memory=7 * GIB, cpus=1.0))
+        resource_diagnosis.check_memory([TRAINED], two(free_memory=7 * GIB, cpus=1.0))
     ).ok  # the second has no room there
 
 
 def test_memory_that_processes_of_a_node_share_counts_once():
     need = StageNeed("llm.workers", 4, 1.0, 0.0, 2 * GIB, 0, shared_bytes=7 * GIB)
     nodes = [dataclasses.replace(NODE, free_memory=15 * GIB)]
-    assert "2.0 GiB each and 7.0 GiB together" in only(diagnosis.check_memory([need], nodes)).message
+    assert "2.0 GiB each and 7.0 GiB together" in only(resource_diagnosis.check_memory([need], nodes)).message
     short = [dataclasses.replace(NODE, free_memory=14 * GIB)]
-    fails(diagnosis.check_memory([need], short), "15.0 GiB for the processes of llm.workers", "14.0 GiB free on a")
+    fails(
+        resource_diagnosis.check_memory([need], short),
+        "15.0 GiB for the processes of llm.workers",
+        "14.0 GiB free on a",
+    )
 
 
 def test_both_stages_of_scoring_share_the_memory():
     pools = [StageNeed("score", 2, 1.0, 0.0, 4 * GIB, 0)]
-    assert only(diagnosis.check_memory(pools, two(free_memory=8 * GIB))).ok
-    fails(diagnosis.check_memory(pools, two(free_memory=7 * GIB)), "8.0 GiB for the processes of score")
+    assert only(resource_diagnosis.check_memory(pools, two(free_memory=8 * GIB))).ok
+    fails(resource_diagnosis.check_memory(pools, two(free_memory=7 * GIB)), "8.0 GiB for the processes of score")
 
 
 def test_gpus_that_torch_does_not_see_are_told_with_the_reason():
     blind = two(gpus=2.0, torch_gpus=[Gpu("A6000", 48 * GIB)], torch_gpus_error="driver too old")
-    fails(diagnosis.check_gpus([], blind), "torch on b to see 2 GPUs", "1 (driver too old)")
-    assert only(diagnosis.check_gpus([], two(gpus=1.0, torch_gpus=[Gpu("A6000", 48 * GIB)]))).ok
+    fails(resource_diagnosis.check_gpus([], blind), "torch on b to see 2 GPUs", "1 (driver too old)")
+    assert only(resource_diagnosis.check_gpus([], two(gpus=1.0, torch_gpus=[Gpu("A6000", 48 * GIB)]))).ok
 
 
 def test_a_model_must_fit_the_smallest_gpu_or_its_share_of_it():
     nodes = two(gpus=2.0, torch_gpus=[Gpu("A6000", 48 * GIB), Gpu("A10", 24 * GIB)])
-    assert only(diagnosis.check_gpus([StageNeed("llm.workers", 1, 1.0, 1.0, 0, 24 * GIB)], nodes)).ok
+    assert only(resource_diagnosis.check_gpus([StageNeed("llm.workers", 1, 1.0, 1.0, 0, 24 * GIB)], nodes)).ok
     fails(
-        diagnosis.check_gpus([StageNeed("llm.workers", 1, 1.0, 1.0, 0, 25 * GIB)], nodes),
+        resource_diagnosis.check_gpus([StageNeed("llm.workers", 1, 1.0, 1.0, 0, 25 * GIB)], nodes),
         "25.0 GiB",
         "24.0 GiB (A10) on b",
     )
-    fails(diagnosis.check_gpus([StageNeed("score", 1, 1.0, 0.2, 0, 6 * GIB)], nodes), "4.8 GiB")
+    fails(resource_diagnosis.check_gpus([StageNeed("score", 1, 1.0, 0.2, 0, 6 * GIB)], nodes), "4.8 GiB")
 
 
 @pytest.mark.parametrize("there", [MISSING, "sha256 2", "Permission denied"])
