@@ -11,7 +11,8 @@ from gpu_check.made_models import build_decoder_config, build_encoder_config
 from gpu_check.records import Findings, SkipCheckError
 from gpu_check.shapes import DecoderShape, EncoderShape
 from rayner.config.settings import Config
-from rayner.steps.requirements import ModelSize, estimate_stage_needs, format_bytes, read_model_size
+from rayner.steps.model_sizes import ModelSize, read_model_size
+from rayner.steps.requirements import estimate_stage_needs, format_bytes
 
 # On a CPU the peak is that of the process. Beside a tiny model it is mostly what libraries keep: code that oneDNN
 # compiles for each shape of a bfloat16 product, and freed memory. 60 to 220 MB above the estimate were measured.
@@ -97,7 +98,7 @@ def estimate_bytes(setup: CheckSetup, stage: str, slm: EncoderShape | None, llm:
     slm_size = None if slm is None else _read_size(build_encoder_config(slm), None)
     llm_size = None if llm is None else _read_size(build_decoder_config(llm), setup.config)
     (need,) = [need for need in estimate_stage_needs(setup.config, slm_size, llm_size) if need.key == stage]
-    return need.gpu_bytes if need.gpus else need.host_bytes
+    return need.gpu_bytes if need.gpus else need.host_bytes + need.shared_bytes
 
 
 def _read_size(model_config: PreTrainedConfig, config_if_llm: Config | None) -> ModelSize:
