@@ -23,6 +23,8 @@ from tests.docs.pages import HISTORY, NAMES, ROOT, commands, inline_code
 # `--dry-run`. All other commands are run.
 NOT_RUN = {
     ("make",): "installs, downloads or takes minutes; its targets and variables are checked here by `make --dry-run`",
+    ("python3", "-m", "venv", ".venv-vllm"): "makes the environment of vLLM, as `make vllm` does",
+    (".venv-vllm/bin/pip", "install"): "installs gigabytes, as `make vllm` does",
     ("ray", "up"): "needs servers; its configuration: tests/cluster/test_recipes.py",
     ("ray", "dashboard"): "needs the cluster of `ray up`",
     ("ray", "start"): "options: tests/cluster/test_recipes.py; run: tests/cluster/test_submission.py",
