@@ -123,9 +123,9 @@ def train_in_plain_torch(config, stage, loss_over="allowed"):
 # How a training begins and how it goes on: stage, workers, ZeRO stage, tokens of a pass; the loss.
 DIVISIONS = [
     ("lora", (TWO, 2, 150), (ONE, 3, 10_000), "allowed"),
-    ("lora", (ONE, 3, 150), (TWO, 2, 10_000), "all"),
+    pytest.param("lora", (ONE, 3, 150), (TWO, 2, 10_000), "all", marks=pytest.mark.drill),
     ("full", (TWO, 3, 150), (ONE, 1, 10_000), "all"),
-    ("full", (ONE, 2, 150), (TWO, 3, 300), "allowed"),
+    pytest.param("full", (ONE, 2, 150), (TWO, 3, 300), "allowed", marks=pytest.mark.drill),
 ]
 
 

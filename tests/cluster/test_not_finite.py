@@ -116,7 +116,12 @@ def test_one_segment_is_set_aside_and_all_others_are_tagged_as_ever(spoiled, run
     assert len(segments) > 200
     clean = [row for row in rows_of(tmp_path / "clean", "entities") if not start <= row["start"] < end]
     assert clean
-    assert rows_of(tmp_path / "out", "entities") == clean
+    # The LLM answers one sentence less, in other batches (method, section 6).
+    for found, expected in zip(rows_of(tmp_path / "out", "entities"), clean, strict=True):
+        assert found == {
+            key: pytest.approx(value, abs=1e-5) if isinstance(value, float) else value
+            for key, value in expected.items()
+        }
 
 
 @pytest.mark.drill

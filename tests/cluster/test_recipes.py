@@ -34,7 +34,7 @@ def test_ray_knows_every_option_that_is_documented():
     commands = "\n".join(CLUSTER["head_start_ray_commands"] + CLUSTER["worker_start_ray_commands"])
     starts = lines_starting(f"{commands}\n{GUIDE}", "ray start")
     submissions = lines_starting(f"{README}\n{GUIDE}", "ray job submit")
-    assert (len(starts), len(submissions)) == (4, 2)
+    assert (len(starts), len(submissions)) == (4, 4)
     for arguments in starts:
         ray_commands.commands["start"].make_context("start", arguments)  # raises for an option that is not there
     for arguments in submissions:
