@@ -36,7 +36,7 @@ from rayner.evaluation.metrics import (
     micro_score,
 )
 from rayner.runs.json_files import write_json
-from rayner.runs.output_folder import claim_output_folder
+from rayner.runs.output_folder import mark_output_folder_as_ours
 from rayner.taggers.crf import CrfTagger, load_crf, train_crf
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.predictions import SegmentPrediction
@@ -232,7 +232,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=13, help="seed of the split, as in a run")
     parser.add_argument("--part", choices=["dev", "test"], default="dev", help="part on which F1 is measured")
     options = parser.parse_args()
-    claim_output_folder(options.out.absolute(), "study review_curve")
+    mark_output_folder_as_ours(options.out.absolute(), "study review_curve")
     labelled, split = read_labelled_file(options.labelled), SplitConfig()
     sentences = split_labelled_text(labelled.text, labelled.spans)
     parts = split_train_dev_test(sentences, split.dev, split.test, options.seed)

@@ -33,7 +33,7 @@ from rayner.evaluation.metrics import (
     micro_score,
 )
 from rayner.runs.json_files import read_json, write_json
-from rayner.runs.output_folder import claim_output_folder
+from rayner.runs.output_folder import mark_output_folder_as_ours
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.segmentation import split_sentences
 from rayner.text.spans import Span, crop_spans
@@ -155,7 +155,7 @@ def main() -> None:
     parser.add_argument("--config", default="jobs/conf/tiny.yaml", help="settings file of the jobs")
     parser.add_argument("--settings", nargs="+", default=[], metavar="KEY=VALUE", help="further settings of the jobs")
     options = parser.parse_args()
-    claim_output_folder(options.out.absolute(), "study review_loop")
+    mark_output_folder_as_ours(options.out.absolute(), "study review_loop")
     labelled, split = read_labelled_file(options.labelled), SplitConfig()
     sentences = split_labelled_text(labelled.text, labelled.spans)
     parts = split_train_dev_test(sentences, split.dev, split.test, options.seed)

@@ -23,7 +23,7 @@ from rayner.corpus.labelled_files import read_labelled_file
 from rayner.errors import ConfigError, DataError, TooManySetAsideError
 from rayner.runs.json_files import read_json, write_json
 from rayner.runs.lock import hold_lock
-from rayner.runs.output_folder import claim_output_folder
+from rayner.runs.output_folder import mark_output_folder_as_ours
 from rayner.runs.progress import record_step_start
 from tests.corpus.tagged_corpora import document, entity, write_unit
 
@@ -346,7 +346,7 @@ def test_a_job_may_be_named_and_is_imported_when_the_settings_are_right(job, tmp
 
 
 def test_a_folder_that_another_job_works_in_is_refused_before_anything_starts(job, tmp_path, capsys):
-    claim_output_folder(tmp_path / "r", "run")
+    mark_output_folder_as_ours(tmp_path / "r", "run")
     with hold_lock(tmp_path / "r"):
         assert job(f"run={tmp_path / 'r'}") == 2
     assert "locked by process" in one_line(capsys)

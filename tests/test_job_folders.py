@@ -11,10 +11,10 @@ from rayner.cli.jobs import run_job
 from rayner.config.loading import load_config
 from rayner.errors import ConfigError
 from rayner.runs.folder_nesting import is_same_or_inside
-from rayner.runs.output_folder import MARKER_FILE, claim_output_folder
+from rayner.runs.output_folder import MARKER_FILE, mark_output_folder_as_ours
 from rayner.runs.run_folder import Run
 from rayner.runs.storage import storage_path
-from rayner.steps.output_folders import check_job_folders, claim_tagged_folder
+from rayner.steps.output_folders import check_job_folders, mark_tagged_folder_as_ours
 from tests.folders import put, snapshot
 
 ROOT = Path(__file__).parents[1]
@@ -135,7 +135,7 @@ def test_our_own_folders_are_resumed(work):
     assert (work / "r" / MARKER_FILE).is_file()
     assert not (work / "empty" / MARKER_FILE).exists()  # the step marks it
     config = load_config(None, ["run=r", "corpus=texts", "out=empty"])
-    claim_tagged_folder(config, Run(storage_path("r")))
+    mark_tagged_folder_as_ours(config, Run(storage_path("r")))
     put(work / "empty" / "mine.txt")
     for _ in range(2):
         assert run("run=r", "corpus=texts", "out=empty") == (0, True)
@@ -154,7 +154,7 @@ def test_a_folder_of_an_earlier_version_without_a_marker_is_resumed(work, key, m
 
 def test_run_and_out_do_not_change_places(work):
     assert run("run=r", "corpus=texts", "out=o") == (0, True)
-    claim_output_folder(work / "o", "tagged corpus")
+    mark_output_folder_as_ours(work / "o", "tagged corpus")
     assert run("run=r2", "corpus=texts", "out=r") == (2, False)
     assert run("run=o", "corpus=texts", "out=o2") == (2, False)
 
@@ -168,7 +168,7 @@ def test_a_kill_while_the_folder_is_marked_does_not_block_the_next_start(work):
 def test_the_step_itself_refuses_too(work):
     config = load_config(None, ["run=r", "corpus=texts", "out=texts/out"])
     with pytest.raises(ConfigError, match="which is inside corpus"):
-        claim_tagged_folder(config, Run(storage_path("r")))
+        mark_tagged_folder_as_ours(config, Run(storage_path("r")))
     assert not (work / "texts" / "out").exists()
 
 

@@ -12,7 +12,7 @@ import pytest
 from rayner.cli import main
 from rayner.corpus.exports import EXPORT_FORMATS, export_corpus
 from rayner.errors import ConfigError
-from rayner.runs.output_folder import MARKER_FILE, check_output_folder, claim_output_folder, write_marker
+from rayner.runs.output_folder import MARKER_FILE, check_output_folder, mark_output_folder_as_ours, write_folder_marker
 from rayner.runs.storage import list_folder, storage_path
 from rayner.text.spans import Span
 from tests.corpus import export_readers
@@ -39,19 +39,19 @@ def folder(request, tmp_path):
 def test_a_new_folder_is_marked_and_is_ours_from_then_on(folder):
     assert check_output_folder(folder, "export tei") == {}
     assert not folder.exists()
-    claim_output_folder(folder, "export tei")
+    mark_output_folder_as_ours(folder, "export tei")
     assert [entry.name for entry in list_folder(folder)] == [MARKER_FILE]
     put(folder / "notes.txt")
-    claim_output_folder(folder, "export tei")
+    mark_output_folder_as_ours(folder, "export tei")
     with pytest.raises(ConfigError, match=r"found a folder that rayner wrote for another purpose \(export tei\)"):
-        claim_output_folder(folder, "export brat")
+        mark_output_folder_as_ours(folder, "export brat")
 
 
 def test_a_folder_with_files_is_refused_and_stays_as_it_was(folder):
     put(folder / "a.txt")
     for _ in range(2):
         with pytest.raises(ConfigError, match=r"did not mark as its own, such as 'a.txt': name another folder"):
-            claim_output_folder(folder, "export evahan")
+            mark_output_folder_as_ours(folder, "export evahan")
     assert [entry.name for entry in list_folder(folder)] == ["a.txt"]
 
 
@@ -59,7 +59,7 @@ def test_a_folder_with_files_is_refused_and_stays_as_it_was(folder):
 def test_whatever_a_folder_holds(folder, name):
     put(folder / name)
     with pytest.raises(ConfigError, match="such as"):
-        claim_output_folder(folder, "export evahan")
+        mark_output_folder_as_ours(folder, "export evahan")
 
 
 @pytest.mark.parametrize(
@@ -78,21 +78,21 @@ def test_whatever_a_folder_holds(folder, name):
 def test_a_marker_that_is_none_makes_no_folder_ours(folder, content):
     put(folder / MARKER_FILE, content)
     with pytest.raises(ConfigError, match="found a damaged one: move the folder away"):
-        claim_output_folder(folder, "export tei")
+        mark_output_folder_as_ours(folder, "export tei")
     assert (folder / MARKER_FILE).read_bytes() == content
 
 
 def test_a_file_is_no_folder(folder):
     put(folder)
     with pytest.raises(ConfigError, match="expected a folder, found a file"):
-        claim_output_folder(folder, "run")
+        mark_output_folder_as_ours(folder, "run")
 
 
 def test_a_link_to_a_folder_of_the_users_is_that_folder(tmp_path):
     put(tmp_path / "mine" / "a.txt")
     (tmp_path / "link").symlink_to(tmp_path / "mine")
     with pytest.raises(ConfigError, match=r"such as 'a.txt'"):
-        claim_output_folder(tmp_path / "link", "export evahan")
+        mark_output_folder_as_ours(tmp_path / "link", "export evahan")
     assert snapshot(tmp_path / "mine") == {"a.txt": b"mine"}
 
 
@@ -186,7 +186,7 @@ def test_an_export_that_was_killed_before_it_listed_its_files_is_done_again(tmp_
     out = tmp_path / "out"
     export_corpus(tagged, out, EXPORT_FORMATS["tei"])
     whole = snapshot(out)
-    write_marker(out, "export tei", {})  # as a kill leaves it
+    write_folder_marker(out, "export tei", {})  # as a kill leaves it
     (out / "b" / "c.xml").unlink()
     export_corpus(tagged, out, EXPORT_FORMATS["tei"])
     assert snapshot(out) == whole

@@ -26,8 +26,8 @@ from rayner.runs.lock import hold_lock
 from rayner.runs.output_folder import (
     OutputFolder,
     check_output_folder,
-    claim_output_folder,
     list_missing_and_changed_files,
+    mark_output_folder_as_ours,
     open_output_folder,
 )
 from rayner.runs.progress import Progress, ProgressCallback, ignore_progress
@@ -69,7 +69,7 @@ def fetch_checkpoint(
     files = choose_checkpoint_files(source.name, source.files.keys())
     _require_same_checkpoint(source, folder)
     try:
-        claim_output_folder(folder, PURPOSE)
+        mark_output_folder_as_ours(folder, PURPOSE)
         with hold_lock(folder):
             record = read_checkpoint_record(folder)
             if record is not None and list_missing_and_changed_files(folder, PURPOSE) == ([], []):
@@ -203,9 +203,9 @@ def _move_into_place(
     output: OutputFolder,
 ) -> CheckpointRecord:
     """Check the complete checkpoint, move its files into the folder, and write the record."""
-    from rayner.checkpoints.weight_files import check_weight_files
+    from rayner.checkpoints.weight_files import check_and_read_weight_facts
 
-    check_weight_files(downloads)
+    check_and_read_weight_facts(downloads)
     recorded = []
     for name in names:
         n_bytes = (downloads / name).stat().st_size

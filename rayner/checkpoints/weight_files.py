@@ -53,7 +53,7 @@ class TensorHeader:
     end: int
 
 
-def check_checkpoint_folder(folder: Path) -> WeightFacts:
+def check_checkpoint_and_read_weight_facts(folder: Path) -> WeightFacts:
     """Check that a folder holds the weights and the tokenizer of a checkpoint, all complete.
 
     Raises ConfigError or DataError, which names the file, if it does not.
@@ -63,13 +63,13 @@ def check_checkpoint_folder(folder: Path) -> WeightFacts:
             f"{folder}: expected a checkpoint, found a download that is not complete: run its `rayner fetch` again"
         )
     reject_pickles_and_build_kwargs(folder)
-    facts = check_weight_files(folder)
+    facts = check_and_read_weight_facts(folder)
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
         raise ConfigError(f"{folder}: expected a tokenizer ({', '.join(TOKENIZER_FILES)}), found none of these files")
     return facts
 
 
-def check_weight_files(folder: Path) -> WeightFacts:
+def check_and_read_weight_facts(folder: Path) -> WeightFacts:
     """Check that all weights of a checkpoint are there, and that each file has the size that its header says.
 
     Raises ConfigError or DataError, which names the file, if one is missing or damaged.

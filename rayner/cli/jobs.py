@@ -35,7 +35,7 @@ from rayner.runs.lock import hold_lock
 from rayner.runs.progress import erase_bar, log, write_status_while_running
 from rayner.runs.run_folder import Run
 from rayner.runs.storage import is_url, storage_path
-from rayner.steps.output_folders import check_job_folders, claim_run_folder
+from rayner.steps.output_folders import check_job_folders, mark_run_folder_as_ours
 from rayner.text.credentials import CREDENTIALS_IN_URL, holds_credentials
 from rayner.text.messages import shorten_repr
 
@@ -143,7 +143,7 @@ def _check_and_run_job(
         for line in run_check(config, run):
             log.info("%s", line)
         if not args.dry_run:
-            claim_run_folder(run)
+            mark_run_folder_as_ours(run)
             with (
                 hold_lock(run.root),
                 write_status_while_running(

@@ -9,7 +9,7 @@ from typing import Any
 
 from rayner.cli.help_examples import parser_kwargs_with_examples
 from rayner.corpus.review.corrections import read_corrections, write_corrections
-from rayner.corpus.review.labelled_output import check_labelled_output
+from rayner.corpus.review.labelled_output import check_labelled_output_and_list_digests
 from rayner.corpus.review.provenance import read_provenance
 from rayner.corpus.review.selection import pick_sentences
 from rayner.corpus.review.task_files import REVIEW_FORMATS, check_review_folder, write_review_folder
@@ -80,7 +80,7 @@ def _run_import(args: argparse.Namespace) -> None:
     if args.out.endswith(".json") or args.out in args.files:  # OUT is missing, so argparse took the last file for it
         raise ConfigError(f"OUT: expected a labelled file to write, after those to read, found {args.out}")
     provenance_files = [storage_path(path) for path in args.provenance]
-    check_labelled_output(storage_path(args.out), provenance_files)
+    check_labelled_output_and_list_digests(storage_path(args.out), provenance_files)
     provenance = read_provenance(provenance_files)
     types = {*provenance.types, *_parse_types(args.types)}
     corrections = read_corrections(map(storage_path, args.files), provenance, types)

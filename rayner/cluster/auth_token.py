@@ -21,7 +21,7 @@ class TokenFile:
     mode: int | None
 
     @property
-    def is_open_to_others(self) -> bool:
+    def is_accessible_to_other_users(self) -> bool:
         """Whether other users than the owner may read or change the file."""
         return self.mode is not None and bool(self.mode & _OTHERS)
 
@@ -40,14 +40,14 @@ def find_token_file() -> TokenFile | None:
 def require_private_token_file() -> None:
     """Raise ConfigError if others may read the token of the cluster that this process joins."""
     token = find_token_file()
-    if token and token.is_open_to_others:
+    if token and token.is_accessible_to_other_users:
         raise ConfigError(_describe(token))
 
 
 def warn_if_others_read_token() -> None:
     """Log a warning if others may read the token of the Ray on this machine."""
     token = find_token_file()
-    if token and token.is_open_to_others:
+    if token and token.is_accessible_to_other_users:
         log.warning("%s", _describe(token))
 
 

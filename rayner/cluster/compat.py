@@ -45,7 +45,7 @@ def use_gloo_for_deepspeed_on_cpu() -> None:
 
 
 @dataclass(frozen=True)
-class OptimizerFragment:
+class OptimizerStateSlice:
     """The part of one parameter's training state that this worker holds, in a flat tensor of DeepSpeed's.
 
     partition: the flat float32 tensor that holds parts of many parameters. It is the optimizer's parameter.
@@ -60,7 +60,7 @@ class OptimizerFragment:
     length: int
 
 
-def find_optimizer_fragment(engine: Any, parameter: torch.nn.Parameter) -> OptimizerFragment | None:  # noqa: ANN401 - DeepSpeed's engine
+def find_optimizer_state_slice(engine: Any, parameter: torch.nn.Parameter) -> OptimizerStateSlice | None:  # noqa: ANN401 - DeepSpeed's engine
     """Return the part of a trained parameter's state that this worker holds under ZeRO; None if it holds none."""
     zero: Any = engine.optimizer
     sharded: Any = parameter
@@ -70,13 +70,13 @@ def find_optimizer_fragment(engine: Any, parameter: torch.nn.Parameter) -> Optim
         length = min(size, sharded.ds_numel - start)  # the last worker's part is padded
         if length <= 0:
             return None
-        return OptimizerFragment(zero.fp32_partitioned_groups_flat[group], partition_start, start, length)
+        return OptimizerStateSlice(zero.fp32_partitioned_groups_flat[group], partition_start, start, length)
     mapping = sharded._hp_mapping
     if mapping is None:
         return None
     (partition,) = zero.optimizer.param_groups[mapping.param_group_index]["params"]
     there, here = mapping.hp_fragment_address, mapping.lp_fragment_address
-    return OptimizerFragment(partition, there.start, here.start, here.numel)
+    return OptimizerStateSlice(partition, there.start, here.start, here.numel)
 
 
 def is_sharded_parameter(parameter: torch.nn.Parameter) -> bool:

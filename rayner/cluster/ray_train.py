@@ -183,14 +183,14 @@ def select_worker_device(name: str, gpus: float) -> torch.device:
     return device
 
 
-def require_convergence(loss: float, where: str, lr_setting: str, device: torch.device) -> None:
+def require_convergence(loss: float, where: str, lr_setting_key: str, device: torch.device) -> None:
     """Raise NotFiniteError in all workers if the loss of any worker is not finite.
 
     Every worker must call this at the same step, so that all of them stop there and none waits for the others.
 
     loss: the loss of this worker; NaN for weights that are not finite.
     where: the training and the step, for the message.
-    lr_setting: the setting of the learning rate, for the message.
+    lr_setting_key: the setting of the learning rate, for the message.
     device: the device for the exchange.
     """
     diverged = torch.tensor([not math.isfinite(loss)], dtype=torch.int32, device=device)
@@ -198,7 +198,7 @@ def require_convergence(loss: float, where: str, lr_setting: str, device: torch.
     if diverged:
         raise NotFiniteError(
             f"{where}: expected a finite loss and finite weights, found NaN or infinity: the training diverges; "
-            f"lower {lr_setting} (a model in bfloat16 may need float32)"
+            f"lower {lr_setting_key} (a model in bfloat16 may need float32)"
         )
 
 

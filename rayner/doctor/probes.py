@@ -23,7 +23,7 @@ from rayner.modeling.gpus import list_gpus_or_error
 from rayner.runs.run_folder import file_sha256
 from rayner.runs.storage import remove_file, storage_path
 from rayner.steps.checkpoint_checks import check_and_describe_checkpoint
-from rayner.steps.faiss_packages import find_cuda_versions, list_faiss_packages
+from rayner.steps.faiss_packages import find_cuda_majors_by_package, list_faiss_packages
 
 OBJECT_BYTES = 1024**2  # too large to be sent inside a message, so Ray copies it between object stores
 
@@ -86,7 +86,7 @@ def collect_node_facts(request: ProbeRequest, name: str, cpus: float, gpus: floa
         file_states={path: _file_digest_or_state(path) for path in request.files},
         model_states={key: _checkpoint_state(key, model) for key, model in request.models.items()},
         faiss=list_faiss_packages(),
-        cuda_versions=find_cuda_versions(),
+        cuda_versions=find_cuda_majors_by_package(),
         disks={use: _disk_space(folder or tempfile.gettempdir()) for use, folder in request.disks.items()},
         head_error=connection_error(request.gcs_address),
         dashboard_addresses=_listening_addresses(request.dashboard_url),

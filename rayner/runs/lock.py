@@ -92,7 +92,7 @@ def hold_lock(folder: StoragePath, renew_seconds: float = RENEW_SECONDS) -> Iter
         try:
             yield
         finally:
-            keeper.give_back()
+            keeper.release()
     finally:
         if kernel_lock is not None:
             kernel_lock.release()
@@ -120,7 +120,7 @@ class _LockKeeper:
                 raise _locked_error(self.folder, found.owner)
         self._thread.start()
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         """Stop the renewal, and remove the lock file if it is still that of this process."""
         if os.getpid() != self.owner.pid:
             return  # a forked child, which does not hold the lock

@@ -62,7 +62,7 @@ def check_output_folder(
     )
 
 
-def claim_output_folder(
+def mark_output_folder_as_ours(
     folder: StoragePath, purpose: str, is_unmarked_output: Callable[[StoragePath], bool] = lambda folder: False
 ) -> None:
     """Mark a folder as written by rayner for a purpose. The arguments and errors are those of `check_output_folder`."""
@@ -70,7 +70,7 @@ def claim_output_folder(
     if _read_marker(folder) is None:
         for name in filter(is_temporary_name, [entry.name for entry in list_folder(folder)]):
             remove_file(folder / name)  # of a call that was killed before it had written the marker
-        write_marker(folder, purpose, {})
+        write_folder_marker(folder, purpose, {})
 
 
 def list_other_names(folder: StoragePath) -> list[str]:
@@ -92,9 +92,9 @@ def list_missing_and_changed_files(folder: StoragePath, purpose: str) -> tuple[l
     return missing, changed
 
 
-def write_marker(folder: StoragePath, purpose: str, digests: dict[str, str]) -> None:
+def write_folder_marker(folder: StoragePath, purpose: str, sha256_by_name: dict[str, str]) -> None:
     """Write the marker of a folder: its purpose, and the SHA-256 of each file by its path in the folder."""
-    content = {"format_version": _FORMAT_VERSION, "rayner": __version__, "purpose": purpose, "files": digests}
+    content = {"format_version": _FORMAT_VERSION, "rayner": __version__, "purpose": purpose, "files": sha256_by_name}
     write_checked_json(folder / MARKER_FILE, content)
 
 
@@ -215,7 +215,7 @@ class OutputFolder:
 
     def save_marker(self) -> None:
         """Write the marker. It lists the files written so far and those of the earlier call."""
-        write_marker(self.root, self._purpose, dict(sorted({**self._earlier, **self.written}.items())))
+        write_folder_marker(self.root, self._purpose, dict(sorted({**self._earlier, **self.written}.items())))
         self._saved_at = time.monotonic()
 
     def remove_files_not_written_again(self) -> None:

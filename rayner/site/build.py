@@ -21,7 +21,7 @@ from rayner.rendering.texts_site import SITE_TEXTS
 from rayner.rendering.translation import GLOSS_TEXTS
 from rayner.rendering.type_styles import assign_type_colours
 from rayner.rendering.warnings import translate_silent_models
-from rayner.runs.output_folder import MARKER_FILE, check_output_folder, file_has_sha256, write_marker
+from rayner.runs.output_folder import MARKER_FILE, check_output_folder, file_has_sha256, write_folder_marker
 from rayner.runs.storage import StoragePath, list_file_names
 from rayner.site.corpus_pages import write_corpus_and_book_pages, write_disagreement_pages, write_entity_index
 from rayner.site.document_pages import write_pages_and_fill_store
@@ -82,7 +82,7 @@ def build_site(
         size = SiteSize(folder.pages, n_files, folder.bytes, folder.largest_bytes, folder.largest_name)
         facts = {"rayner": __version__, "made_of": corpus_digest, **size._asdict()}
         folder.write_text(SITE_FILE, json.dumps(facts, indent=1) + "\n")
-        write_marker(build_folder, _PURPOSE, folder.digests)
+        write_folder_marker(build_folder, _PURPOSE, folder.digests)
         _move_into_place(build_folder, out)
     return size
 
@@ -146,7 +146,7 @@ def _lock_build_folder(out: Path) -> Iterator[Path]:
             ) from None
         check_output_folder(build_folder, _PURPOSE)
         _clear_folder(build_folder)
-        write_marker(build_folder, _PURPOSE, {})
+        write_folder_marker(build_folder, _PURPOSE, {})
         try:
             yield build_folder
         except BaseException:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rayner.checkpoints.file_choice import choose_checkpoint_files
 from rayner.checkpoints.hub import HubRepository, list_repository
-from rayner.checkpoints.weight_files import WeightFacts, check_checkpoint_folder
+from rayner.checkpoints.weight_files import WeightFacts, check_checkpoint_and_read_weight_facts
 from rayner.config.settings import Config
 from rayner.errors import ConfigError, JobError, RaynerError
 from rayner.runs.hub_names import find_cached_model, is_hub_name, unreachable_model_error
@@ -41,7 +41,7 @@ def check_and_describe_checkpoint(setting_key: str, model: str) -> str:
             return _check_and_describe_hub_model(setting_key, model)
         folder = local_model_name(model)
         check_model_has_configuration(setting_key, folder)
-        return f"{model}: {_describe_weights(check_checkpoint_folder(Path(folder)))}"
+        return f"{model}: {_describe_weights(check_checkpoint_and_read_weight_facts(Path(folder)))}"
     except OSError as error:
         raise ConfigError(f"{setting_key}: {model}: expected files that can be read, found: {error}") from error
     except RaynerError as error:
@@ -77,7 +77,8 @@ def _check_and_describe_hub_model(setting_key: str, name: str) -> str:
             raise unreachable_model_error(
                 name, str(error).partition(" cannot be reached: ")[2] or str(error)
             ) from error
-        return f"{name}: from this machine's cache of the hub, {_describe_weights(check_checkpoint_folder(cached))}"
+        facts = check_checkpoint_and_read_weight_facts(cached)
+        return f"{name}: from this machine's cache of the hub, {_describe_weights(facts)}"
     files = choose_checkpoint_files(name, repository.files.keys())
     if files.is_pickled:
         raise ConfigError(

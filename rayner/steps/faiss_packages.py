@@ -18,7 +18,7 @@ def list_faiss_packages() -> dict[str, str]:
     return {name: version(name) for name in names}
 
 
-def find_cuda_versions() -> dict[str, str]:
+def find_cuda_majors_by_package() -> dict[str, str]:
     """Return the major version of CUDA that torch and each FAISS package are built for; none for builds for CPUs."""
     import torch
 

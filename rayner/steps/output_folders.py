@@ -7,7 +7,7 @@ from rayner.config.settings import Config
 from rayner.errors import ConfigError, DamagedFileError
 from rayner.runs.folder_nesting import is_same_or_inside
 from rayner.runs.json_files import read_json
-from rayner.runs.output_folder import RUN_PURPOSE, TAGGED_PURPOSE, check_output_folder, claim_output_folder
+from rayner.runs.output_folder import RUN_PURPOSE, TAGGED_PURPOSE, check_output_folder, mark_output_folder_as_ours
 from rayner.runs.run_folder import Run
 from rayner.runs.storage import StoragePath, list_file_names, storage_path
 from rayner.text.messages import shorten_repr
@@ -45,18 +45,20 @@ def check_job_folders(config: Config, run: Run, *, tags_corpus: bool) -> None:
             raise ConfigError(f"{key}: expected a folder, found {found}") from None
 
 
-def claim_run_folder(run: Run) -> None:
+def mark_run_folder_as_ours(run: Run) -> None:
     """Mark a run folder as rayner's. Raises ConfigError if it holds other files."""
-    claim_output_folder(run.root, RUN_PURPOSE, partial(_has_manifests, purpose=RUN_PURPOSE))
+    mark_output_folder_as_ours(run.root, RUN_PURPOSE, partial(_has_manifests, purpose=RUN_PURPOSE))
 
 
-def claim_tagged_folder(config: Config, run: Run) -> None:
+def mark_tagged_folder_as_ours(config: Config, run: Run) -> None:
     """Mark the folder of the tagged corpus as rayner's.
 
     Raises ConfigError if it holds other files, or overlaps with an input.
     """
     check_nesting(config, run)
-    claim_output_folder(output_folder(config, run), TAGGED_PURPOSE, partial(_has_manifests, purpose=TAGGED_PURPOSE))
+    mark_output_folder_as_ours(
+        output_folder(config, run), TAGGED_PURPOSE, partial(_has_manifests, purpose=TAGGED_PURPOSE)
+    )
 
 
 def check_nesting(config: Config, run: Run) -> None:

@@ -12,7 +12,12 @@ from rayner.config.settings import Config
 from rayner.doctor.faiss_diagnosis import check_faiss
 from rayner.errors import ConfigError
 from rayner.steps import faiss_packages
-from rayner.steps.faiss_packages import check_index_device, choose_index_device, find_cuda_versions, list_faiss_packages
+from rayner.steps.faiss_packages import (
+    check_index_device,
+    choose_index_device,
+    find_cuda_majors_by_package,
+    list_faiss_packages,
+)
 from tests.cluster.test_diagnosis import NODE, fails, only
 
 
@@ -80,9 +85,9 @@ def test_the_cuda_of_a_package_is_that_of_its_libraries(site, monkeypatch):
 
     install(site, "faiss-gpu", "1.15.1", "numpy>=1.25", "nvidia-cublas-cu12<13,>=12.6")
     monkeypatch.setattr(torch.version, "cuda", "13.0")
-    assert find_cuda_versions() == {"torch": "13", "faiss-gpu": "12"}
+    assert find_cuda_majors_by_package() == {"torch": "13", "faiss-gpu": "12"}
     monkeypatch.setattr(torch.version, "cuda", None)
-    assert find_cuda_versions() == {"faiss-gpu": "12"}
+    assert find_cuda_majors_by_package() == {"faiss-gpu": "12"}
 
 
 def test_the_doctor_tells_two_versions_of_cuda_and_a_missing_faiss():

@@ -19,7 +19,7 @@ from rayner.runs.storage import atomic_writer, storage_path
 from rayner.steps.tag import plan as plans
 from rayner.steps.tag.plan import (
     PlanSummary,
-    find_changed_files,
+    describe_changed_files_by_path,
     iter_plan_parts,
     plan_units,
     read_unit_plan,
@@ -215,7 +215,7 @@ def test_what_is_kept_is_what_was_planned(folder, contents, size, limit):
         planned.survey.digest,
     )
     assert all(unit.documents_sha256 == file_sha256(out / "documents" / f"{unit.name}.parquet") for unit in kept)
-    assert find_changed_files(source, out, survey.plan_parts) == {}
+    assert describe_changed_files_by_path(source, out, survey.plan_parts) == {}
 
 
 def test_parts_of_a_plan_follow_each_other(tmp_path, monkeypatch):
@@ -263,7 +263,7 @@ def test_what_differs_from_the_plan_is_named(tmp_path):
     path[4].write_bytes(b"\xff")
     (tmp_path / "a" / "03a.txt").write_text("燕")
     (tmp_path / "a" / "99.txt").write_text("")
-    assert find_changed_files(source, tmp_path / "out", parts) == {
+    assert describe_changed_files_by_path(source, tmp_path / "out", parts) == {
         str(path[0]): "can no longer be read",
         str(path[2]): "has another text",
         str(tmp_path / "a" / "03a.txt"): "is new",
@@ -284,7 +284,7 @@ def test_a_corpus_in_an_object_store_is_planned_as_the_same_in_a_folder(tmp_path
     out = storage_path("memory://plans/out")
     survey = write_plan_and_documents(str(there), 10, out)
     assert survey.digest == plan(str(tmp_path / "b"), 10).survey.digest
-    assert find_changed_files(str(there), out, survey.plan_parts) == {}
+    assert describe_changed_files_by_path(str(there), out, survey.plan_parts) == {}
     slices = [part for units in iter_plan_parts(out, survey.plan_parts) for unit in units for part in unit.slices]
     assert [part.doc_id for part in slices if part.start == 0] == [f"書/{i:02d}" for i in range(4)]
     assert slices[0].path == "memory://plans/corpus/書/00.txt"

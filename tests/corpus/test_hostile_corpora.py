@@ -16,7 +16,7 @@ from rayner.corpus.reading import CorpusSurvey, read_document_or_problem, read_d
 from rayner.corpus.text_listing import get_relative_path, list_text_files, make_doc_id
 from rayner.errors import DataError
 from rayner.steps.preflight import check_and_describe_corpus
-from rayner.steps.tag.plan import find_changed_files, survey_corpus, write_plan_and_documents
+from rayner.steps.tag.plan import describe_changed_files_by_path, survey_corpus, write_plan_and_documents
 from tests.unprivileged import open_folder, run_unprivileged
 
 GOOD = "楚懷王入秦。\n".encode()
@@ -404,7 +404,7 @@ def test_odd_characters_come_back_byte_for_byte(corpus, tmp_path, name):
     check(corpus, {}, {"a": data})
     survey = write_plan_and_documents(str(corpus), 5, tmp_path / "out")
     assert survey.documents == 2
-    assert find_changed_files(str(corpus), tmp_path / "out", survey.plan_parts) == {}
+    assert describe_changed_files_by_path(str(corpus), tmp_path / "out", survey.plan_parts) == {}
 
 
 # ---- names
@@ -470,10 +470,10 @@ def test_a_text_with_capital_suffix_is_a_document_of_its_own(corpus, tmp_path):
                "sub/C.TXT": "sub/C.TXT"}  # fmt: skip
     check(corpus, {}, {doc_ids[name]: name.encode() for name in names})
     survey = write_plan_and_documents(str(corpus), 5, tmp_path / "out")
-    assert find_changed_files(str(corpus), tmp_path / "out", survey.plan_parts) == {}
+    assert describe_changed_files_by_path(str(corpus), tmp_path / "out", survey.plan_parts) == {}
     (corpus / "B.TXT").unlink()
     (corpus / "B.TXT-b.TXT").write_bytes(b"new")
-    assert find_changed_files(str(corpus), tmp_path / "out", survey.plan_parts) == {
+    assert describe_changed_files_by_path(str(corpus), tmp_path / "out", survey.plan_parts) == {
         str(corpus / "B.TXT"): "can no longer be read",
         str(corpus / "B.TXT-b.TXT"): "is new",
     }

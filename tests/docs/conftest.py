@@ -13,7 +13,7 @@ from rayner.corpus.labelled_sentences import split_labelled_text
 from rayner.corpus.parquet_files import write_table
 from rayner.corpus.prediction_tables import predictions_to_table
 from rayner.runs.json_files import write_json
-from rayner.runs.output_folder import RUN_PURPOSE, TAGGED_PURPOSE, write_marker
+from rayner.runs.output_folder import RUN_PURPOSE, TAGGED_PURPOSE, write_folder_marker
 from rayner.runs.run_folder import Run
 from rayner.runs.status import JobStatus
 from rayner.runs.step_manifest import StepManifest
@@ -43,8 +43,8 @@ def desk(tmp_path, monkeypatch):
             tmp_path / run / "status.json", dataclasses.asdict(JobStatus("pipeline", "here", 1, 1, 2, 5, "done"))
         )
         write_tagged(tmp_path / run / "tagged")
-        write_marker(tmp_path / run, RUN_PURPOSE, {})
-        write_marker(tmp_path / run / "tagged", TAGGED_PURPOSE, {})
+        write_folder_marker(tmp_path / run, RUN_PURPOSE, {})
+        write_folder_marker(tmp_path / run / "tagged", TAGGED_PURPOSE, {})
     shutil.copytree(tmp_path / "runs/mine/tagged", tmp_path / "TAGGED")
     for run in ("runs/before", "runs/after"):
         write_scores(tmp_path / run)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from rayner.checkpoints.weight_files import check_checkpoint_folder, read_safetensors_header
+from rayner.checkpoints.weight_files import check_checkpoint_and_read_weight_facts, read_safetensors_header
 from rayner.errors import ConfigError, DataError
 from tests.fetching.conftest import pickle_weights, write_bert, write_qwen
 
@@ -36,14 +36,14 @@ def sharded(folder):
 
 def refused(folder):
     with pytest.raises((ConfigError, DataError)) as caught:
-        check_checkpoint_folder(folder)
+        check_checkpoint_and_read_weight_facts(folder)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
 def test_the_headers_tell_what_torch_reads(folder):
     tensors = load_file(folder / "model.safetensors")
-    facts = check_checkpoint_folder(folder)
+    facts = check_checkpoint_and_read_weight_facts(folder)
     assert (facts.n_files, facts.n_tensors, facts.dtypes) == (1, len(tensors), ("float32",))
     assert facts.n_parameters == sum(value.numel() for value in tensors.values())
     assert facts.n_bytes == sum(value.nbytes for value in tensors.values())
@@ -54,7 +54,7 @@ def test_the_headers_tell_what_torch_reads(folder):
 
 
 def test_several_files_are_one_checkpoint(folder, sharded):
-    facts = check_checkpoint_folder(sharded)
+    facts = check_checkpoint_and_read_weight_facts(sharded)
     assert facts.n_files == 3
     assert facts.dtypes == ("float32",)
 
@@ -63,7 +63,7 @@ def test_the_number_types_are_told_the_largest_first(folder):
     tensors = load_file(folder / "model.safetensors")
     tensors = {name: value.bfloat16() if "norm" not in name else value for name, value in tensors.items()}
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
-    assert check_checkpoint_folder(folder).dtypes == ("bfloat16", "float32")
+    assert check_checkpoint_and_read_weight_facts(folder).dtypes == ("bfloat16", "float32")
 
 
 @pytest.mark.parametrize("change", [-1, -1000, 1])
@@ -116,14 +116,14 @@ def test_an_unfinished_download_is_named(folder):
     (folder / ".download").mkdir()
     assert "a download that is not complete: run its `rayner fetch` again" in refused(folder)
     (folder / "rayner-checkpoint.json").write_text("{}")
-    check_checkpoint_folder(folder)
+    check_checkpoint_and_read_weight_facts(folder)
 
 
 def test_weights_under_another_name_are_found_as_transformers_finds_them(folder):
     (folder / "model.safetensors").rename(folder / "own.safetensors")
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "transformers_weights": "own.safetensors"}))
-    assert check_checkpoint_folder(folder).n_files == 1
+    assert check_checkpoint_and_read_weight_facts(folder).n_files == 1
 
 
 def test_the_weights_are_not_read(folder, tmp_path):
@@ -134,7 +134,7 @@ def test_the_weights_are_not_read(folder, tmp_path):
     with (folder / "model.safetensors").open("wb") as file:
         file.write(len(header).to_bytes(8, "little") + header)
         file.truncate(8 + len(header) + 40_000_000_000)
-    facts = check_checkpoint_folder(folder)
+    facts = check_checkpoint_and_read_weight_facts(folder)
     assert (facts.n_parameters, facts.dtypes) == (20_000_000_000, ("bfloat16",))
 
 

@@ -16,7 +16,7 @@ import pytest
 from rayner.cli import main
 from rayner.corpus.tables import iter_documents
 from rayner.errors import ConfigError, DataError
-from rayner.runs.output_folder import MARKER_FILE, write_marker
+from rayner.runs.output_folder import MARKER_FILE, write_folder_marker
 from rayner.site.build import SITE_FILE, SiteSize, build_site, is_up_to_date
 from rayner.site.html_text import LlmCoverage
 from rayner.site.page_splitting import MAX_PAGE_CHARS
@@ -238,7 +238,7 @@ def test_an_earlier_site_is_replaced_and_one_that_fails_leaves_it(built, tmp_pat
     out = tmp_path / "site"
     (tmp_path / ".site.making").mkdir()
     (tmp_path / ".site.making" / "left.html").write_text("of an interrupted build")
-    write_marker(tmp_path / ".site.making", "site", {})
+    write_folder_marker(tmp_path / ".site.making", "site", {})
     write_unit(tmp_path / "larger", "u.parquet", [document(f"{i}", "王") for i in range(9)])
     build_site(tmp_path / "larger", out)
     assert (out / "d/0/8.html").exists()

@@ -26,7 +26,7 @@ def build_provenance_path(out: StoragePath) -> StoragePath:
     return out.parent / f"{out.stem}.{PROVENANCE_FILE}"
 
 
-def check_labelled_output(out: StoragePath, provenance_files: Iterable[StoragePath] = ()) -> list[str]:
+def check_labelled_output_and_list_digests(out: StoragePath, provenance_files: Iterable[StoragePath] = ()) -> list[str]:
     """Return the digests that the file `out` may have if this command wrote it; [] if it did not. Write nothing.
 
     Args:
@@ -52,8 +52,11 @@ def check_labelled_output(out: StoragePath, provenance_files: Iterable[StoragePa
 
 
 def write_labelled_output(out: StoragePath, text: str, provenance: Mapping[str, Any]) -> None:
-    """Write a labelled file, and its provenance beside it. Raises ConfigError as `check_labelled_output` does."""
-    earlier = check_labelled_output(out)
+    """Write a labelled file, and its provenance beside it.
+
+    Raises ConfigError as `check_labelled_output_and_list_digests` does.
+    """
+    earlier = check_labelled_output_and_list_digests(out)
     digest = sha256_of_text(text)
     # The earlier digest is kept, because a kill between the two writes leaves the earlier labelled file.
     digests = [*(other for other in earlier if other != digest), digest][-2:]

@@ -9,7 +9,7 @@ from rayner.corpus.review.selection import PickedSentences
 from rayner.corpus.text_files import write_utf8
 from rayner.errors import ConfigError
 from rayner.runs.json_files import write_json
-from rayner.runs.output_folder import MARKER_FILE, check_output_folder, claim_output_folder, list_other_names
+from rayner.runs.output_folder import MARKER_FILE, check_output_folder, list_other_names, mark_output_folder_as_ours
 from rayner.runs.storage import StoragePath
 
 REVIEW_FORMATS = ("label-studio", "evahan")
@@ -39,7 +39,7 @@ def write_review_folder(picked: PickedSentences, out: StoragePath, file_format: 
 
     """
     check_review_folder(out)
-    claim_output_folder(out, _PURPOSE)
+    mark_output_folder_as_ours(out, _PURPOSE)
     sentences = [make_review_sentence(candidate) for candidate in picked.candidates]
     if file_format == "label-studio":
         write_json(out / TASKS_FILE, [_build_review_task(sentence) for sentence in sentences])

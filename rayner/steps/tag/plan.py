@@ -139,7 +139,7 @@ def read_unit_plan(name: str, out: StoragePath, parts: Mapping[str, str]) -> Uni
     return _read_part(out / "plan" / _part_file(number), parts[_part_file(number)])[number]
 
 
-def find_changed_files(corpus: str, out: StoragePath, parts: Mapping[str, str]) -> dict[str, str]:
+def describe_changed_files_by_path(corpus: str, out: StoragePath, parts: Mapping[str, str]) -> dict[str, str]:
     """Compare the files of a corpus with its plan; return the changes by path (empty if nothing changed)."""
     planned = (
         first for part in iter_plan_parts(out, parts) for unit in part for first in unit.slices if first.start == 0

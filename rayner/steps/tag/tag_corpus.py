@@ -35,14 +35,14 @@ from rayner.runs.progress import Progress, log
 from rayner.runs.run_folder import Run, file_sha256
 from rayner.runs.storage import StoragePath, remove_folder, remove_temporary_files
 from rayner.steps.fusion_rules import load_chosen_rule, read_tuned_fusion
-from rayner.steps.output_folders import claim_tagged_folder, output_folder
+from rayner.steps.output_folders import mark_tagged_folder_as_ours, output_folder
 from rayner.steps.tag.actors import PredictionJob, predict_units
 from rayner.steps.tag.audit import verify_tagged_corpus
 from rayner.steps.tag.llm_gate import Gate
 from rayner.steps.tag.not_finite import require_mostly_finite
 from rayner.steps.tag.plan import (
     PlanSummary,
-    find_changed_files,
+    describe_changed_files_by_path,
     iter_plan_parts,
     write_plan_and_documents,
 )
@@ -89,7 +89,7 @@ def tag_corpus(config: Config, run: Run) -> dict[str, Any]:
     out = output_folder(config, run)
     with storage_and_actor_errors_as_job_error(out):
         run.step_result("tune_fusion")  # raises ConfigError if no rule was tuned
-        claim_tagged_folder(config, run)
+        mark_tagged_folder_as_ours(config, run)
     with storage_and_actor_errors_as_job_error(out), hold_lock(out):
         record = _tag_and_write_record(config, run, corpus, out)
         manifest = Run(out).step_result("tag_corpus")
@@ -123,7 +123,7 @@ def _tag_and_write_record(config: Config, run: Run, corpus: str, out: StoragePat
             "unread": plan.unread,
             "ignored": ignored_groups_to_json(plan.ignored),
             "empty": plan.empty,
-            "changed": find_changed_files(corpus, out, plan.parts),
+            "changed": describe_changed_files_by_path(corpus, out, plan.parts),
             "rule": load_chosen_rule(fusion).summary(),
             "inputs": all_inputs,
         }
@@ -185,7 +185,7 @@ def _load_or_write_plan(config: Config, run: Run, corpus: str, tagged: Run, run_
 
 def _require_same_corpus(corpus: str, out: StoragePath, plan: PlanSummary) -> None:
     """Raise ConfigError if the corpus differs from the planned one. The message names some of the changed files."""
-    changes = find_changed_files(corpus, out, plan.parts)
+    changes = describe_changed_files_by_path(corpus, out, plan.parts)
     if changes:
         listed = "; ".join(f"{path} {change}" for path, change in list(changes.items())[:_MAX_FILES_IN_MESSAGE])
         raise ConfigError(

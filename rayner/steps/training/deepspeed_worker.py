@@ -50,8 +50,8 @@ class TrainStage:
     examples_folder: StoragePath
 
     @property
-    def lr_setting(self) -> str:
-        """The setting of the learning rate."""
+    def lr_setting_key(self) -> str:
+        """The name of the setting that holds the learning rate, such as `llm.lr`."""
         return "llm.lr" if self.name == "lora" else "llm.full_lr"
 
 
@@ -162,7 +162,7 @@ def _train_rest_of_epoch(worker: TrainWorker, train_set: TrainSet, position: Tra
             group["lr"] = stage.lr * learning_rate_factor(step, stage.epochs * len(batches), settings.warmup)
         torch.manual_seed(seed + step * 1000 + rank)
         position.losses.append(_train_step(worker, train_set, batch))
-        require_convergence(position.losses[-1], where, stage.lr_setting, worker.llm.device)
+        require_convergence(position.losses[-1], where, stage.lr_setting_key, worker.llm.device)
         position.step, position.n_updates = i + 1, position.n_updates + 1
         progress.advance(1, f"loss {fmean(position.losses[-20:]):.4f}")
         unfinished = position.step < len(batches)
@@ -174,7 +174,7 @@ def _train_rest_of_epoch(worker: TrainWorker, train_set: TrainSet, position: Tra
     loss = fmean(position.losses)
     # The loss of the last step says nothing about the weights that this step made.
     weights_loss = loss if find_non_finite_weight(worker.llm.model) is None else math.nan
-    require_convergence(weights_loss, where, stage.lr_setting, worker.llm.device)
+    require_convergence(weights_loss, where, stage.lr_setting_key, worker.llm.device)
     position.epoch, position.step, position.losses = epoch + 1, 0, []
     if rank == 0:
         log.info("LLM (%s) epoch %d/%d: loss %.4f", stage.name, position.epoch, stage.epochs, loss)

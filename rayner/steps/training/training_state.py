@@ -13,7 +13,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from rayner.cluster.compat import OptimizerFragment, find_optimizer_fragment, is_sharded_parameter
+from rayner.cluster.compat import OptimizerStateSlice, find_optimizer_state_slice, is_sharded_parameter
 
 STATE_FORMAT = 2  # 1 was DeepSpeed's own checkpoint
 _MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -62,12 +62,12 @@ def _iter_trained_parameters(model: torch.nn.Module) -> Iterator[tuple[str, torc
     return ((name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad)
 
 
-def _get_moments(engine: Any, fragment: OptimizerFragment, n_steps: int = 0) -> dict[str, torch.Tensor]:  # noqa: ANN401 - as above
+def _get_moments(engine: Any, state_slice: OptimizerStateSlice, n_steps: int = 0) -> dict[str, torch.Tensor]:  # noqa: ANN401 - as above
     """Return the AdamW state of a flat tensor. It is created with zeros before the first optimizer step."""
-    state: dict[str, torch.Tensor] = engine.optimizer.optimizer.state[fragment.partition]
+    state: dict[str, torch.Tensor] = engine.optimizer.optimizer.state[state_slice.partition]
     if not state:
         state["step"] = torch.tensor(float(n_steps))
-        state |= {key: torch.zeros_like(fragment.partition) for key in _MOMENTS}
+        state |= {key: torch.zeros_like(state_slice.partition) for key in _MOMENTS}
     return state
 
 
@@ -78,12 +78,12 @@ def _collect_whole_state(engine: Any, parameter: Any) -> torch.Tensor:  # noqa: 
     """
     shape = parameter.ds_shape if is_sharded_parameter(parameter) else parameter.shape
     whole = torch.zeros(1 + len(_MOMENTS), shape.numel(), device=parameter.device)
-    fragment = find_optimizer_fragment(engine, parameter)
-    if fragment is not None:
-        moments = _get_moments(engine, fragment)
-        for row, flat in zip(whole, (fragment.partition, *(moments[key] for key in _MOMENTS)), strict=True):
-            part = flat.detach().narrow(0, fragment.partition_start, fragment.length)
-            row.narrow(0, fragment.start, fragment.length).copy_(part)
+    state_slice = find_optimizer_state_slice(engine, parameter)
+    if state_slice is not None:
+        moments = _get_moments(engine, state_slice)
+        for row, flat in zip(whole, (state_slice.partition, *(moments[key] for key in _MOMENTS)), strict=True):
+            part = flat.detach().narrow(0, state_slice.partition_start, state_slice.length)
+            row.narrow(0, state_slice.start, state_slice.length).copy_(part)
     # No two workers hold the same element. As integers, the bits of one worker plus zeros are exactly its bits.
     torch.distributed.reduce(whole.view(torch.int32), dst=0)
     return whole.reshape(1 + len(_MOMENTS), *shape)
@@ -91,14 +91,16 @@ def _collect_whole_state(engine: Any, parameter: Any) -> torch.Tensor:  # noqa: 
 
 def _load_parameter_state(engine: Any, parameter: Any, whole: torch.Tensor, n_steps: int) -> None:  # noqa: ANN401 - as above
     """Copy this worker's part of weights and moments into the optimizer, and the weights into the model."""
-    fragment = find_optimizer_fragment(engine, parameter)
+    state_slice = find_optimizer_state_slice(engine, parameter)
     rows = whole.flatten(1)
-    if fragment is not None:
-        moments = _get_moments(engine, fragment, n_steps)
-        for row, flat in zip(rows, (fragment.partition, *(moments[key] for key in _MOMENTS)), strict=True):
-            part = row.narrow(0, fragment.start, fragment.length)
-            flat.data.narrow(0, fragment.partition_start, fragment.length).copy_(part)
+    if state_slice is not None:
+        moments = _get_moments(engine, state_slice, n_steps)
+        for row, flat in zip(rows, (state_slice.partition, *(moments[key] for key in _MOMENTS)), strict=True):
+            part = row.narrow(0, state_slice.start, state_slice.length)
+            flat.data.narrow(0, state_slice.partition_start, state_slice.length).copy_(part)
     if not is_sharded_parameter(parameter):
         parameter.data.copy_(whole[0])
-    elif fragment is not None:
-        parameter.ds_tensor.data.narrow(0, 0, fragment.length).copy_(rows[0].narrow(0, fragment.start, fragment.length))
+    elif state_slice is not None:
+        parameter.ds_tensor.data.narrow(0, 0, state_slice.length).copy_(
+            rows[0].narrow(0, state_slice.start, state_slice.length)
+        )
