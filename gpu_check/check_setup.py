@@ -1,11 +1,16 @@
 """What every check gets: the device and the size."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 
 from gpu_check.shapes import Size
 from rayner.config.settings import Config
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,14 @@ class CheckSetup:
                 llm=replace(default.score.llm, batch_size=self.size.llm_batch, batch_tokens=self.size.batch_tokens),
             ),
         )
+
+    def measure_seconds(self, work: Callable[[], Result]) -> tuple[float, Result]:
+        """Return the seconds that the work takes on the device, and its result."""
+        self.synchronize()
+        started = time.perf_counter()
+        result = work()
+        self.synchronize()
+        return time.perf_counter() - started, result
 
     def synchronize(self) -> None:
         """Wait until the device has done all its work."""

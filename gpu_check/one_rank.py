@@ -11,10 +11,9 @@ from typing import Any, Protocol
 import torch
 
 from gpu_check.check_setup import CheckSetup
+from rayner.config.model_settings import LlmConfig
 from rayner.llm.sft import SftExample, SftLoss
-
-_ZERO_STAGE = 2
-_BUCKET_ELEMENTS = 50_000_000
+from rayner.modeling.deepspeed_settings import deepspeed_config
 
 
 class TrainEngine(Protocol):
@@ -58,18 +57,17 @@ class PlainEngine:
 
 
 class DeepSpeedEngine:
-    """Trains with DeepSpeed's ZeRO-2."""
+    """Trains with DeepSpeed, with the settings of a job's training."""
 
-    name = f"DeepSpeed, ZeRO-{_ZERO_STAGE}"
-
-    def __init__(self, loss: SftLoss, lr: float, device: torch.device) -> None:
+    def __init__(self, loss: SftLoss, lr: float, llm: LlmConfig, device: torch.device) -> None:
         import deepspeed
 
+        self.name = f"DeepSpeed, ZeRO-{llm.zero_stage}"
         self.engine: Any
         self.engine, *_ = deepspeed.initialize(
             model=loss,
             optimizer=torch.optim.AdamW(_trained_parameters(loss), lr=lr, weight_decay=0.01),
-            config=build_deepspeed_settings(device),
+            config=deepspeed_config(llm, device),
             dist_init_required=False,
         )
 
@@ -83,24 +81,6 @@ class DeepSpeedEngine:
             total += float(loss.detach())
         self.engine.step()
         return total / n_positions
-
-
-def build_deepspeed_settings(device: torch.device) -> dict[str, Any]:
-    """Build the settings that `rayner.steps.training.deepspeed_engine` builds, whose import needs Ray."""
-    return {
-        "train_micro_batch_size_per_gpu": 1,
-        "gradient_accumulation_steps": 1,
-        "gradient_clipping": 1.0,
-        "zero_optimization": {
-            "stage": _ZERO_STAGE,
-            "overlap_comm": device.type != "cpu",
-            "reduce_bucket_size": _BUCKET_ELEMENTS,
-        },
-        "zero_allow_untested_optimizer": True,
-        "bf16": {"enabled": True},
-        "data_types": {"grad_accum_dtype": "fp32"},
-        "steps_per_print": 2**31,
-    }
 
 
 @contextmanager
@@ -121,7 +101,7 @@ def open_engine(setup: CheckSetup, loss: SftLoss, lr: float) -> Iterator[TrainEn
             world_size=1,
         )
         try:
-            yield DeepSpeedEngine(loss, lr, setup.device)
+            yield DeepSpeedEngine(loss, lr, setup.config.llm, setup.device)
         finally:
             torch.distributed.destroy_process_group()
 

@@ -1,6 +1,7 @@
 """The records of a GPU check, and the JSON file that they become."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -36,6 +37,17 @@ class Findings:
         """Note the problem if the condition does not hold."""
         if not condition:
             self.problems.append(problem)
+
+    def require_loss_falls(self, losses: Sequence[float], largest_share: float, unit: str, label: str = "") -> None:
+        """Require that all losses are finite, and the last one is below a share of the first.
+
+        unit: what each loss is of, `step` or `epoch`. label: stands before the problem.
+        """
+        self.require(
+            all(map(math.isfinite, losses)) and losses[-1] < largest_share * losses[0],
+            f"{label}expected the loss to fall below {largest_share} of the first {unit}'s, found "
+            f"{losses[0]:.3f} to {losses[-1]:.3f}",
+        )
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Train the SLM: in float32, as rayner trains it, and with weights in bfloat16."""
 
 import math
-import time
 from dataclasses import replace
+from functools import partial
 
 from gpu_check.check_setup import CheckSetup
 from gpu_check.made_models import make_tagger
@@ -34,16 +34,13 @@ def _train(setup: CheckSetup, findings: Findings, dtype: str) -> None:
     windows = encode_training_windows(tagger, make_sentences(size.sentences, seed=1), config.max_chars, config.overlap)
     optimizer, losses, seconds = make_optimizer(tagger, config), [], math.inf
     for epoch in range(config.epochs):
-        started = time.perf_counter()
-        losses.append(train_epoch(tagger, tagger.model, optimizer, windows, config, epoch=epoch, seed=1))
-        setup.synchronize()
-        seconds = min(seconds, time.perf_counter() - started)
+        epoch_seconds, loss = setup.measure_seconds(
+            partial(train_epoch, tagger, tagger.model, optimizer, windows, config, epoch=epoch, seed=1)
+        )
+        losses.append(loss)
+        seconds = min(seconds, epoch_seconds)
     findings.note(f"first_loss_{dtype}", losses[0])
     findings.note(f"last_loss_{dtype}", losses[-1])
     findings.note(f"tokens_per_second_{dtype}", sum(len(window.tokens) for window in windows) / seconds)
     findings.note("parameters", tagger.n_parameters)
-    findings.require(
-        all(map(math.isfinite, losses)) and losses[-1] < _LARGEST_FINAL_LOSS * losses[0],
-        f"{dtype}: expected the loss to fall below {_LARGEST_FINAL_LOSS} of the first epoch's, found "
-        f"{losses[0]:.3f} to {losses[-1]:.3f}",
-    )
+    findings.require_loss_falls(losses, _LARGEST_FINAL_LOSS, "epoch", f"{dtype}: ")

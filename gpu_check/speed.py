@@ -1,9 +1,8 @@
 """Measure how fast the LLM scores, against one plain forward pass over the same tokens, the floor."""
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from statistics import fmean
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
@@ -18,8 +17,6 @@ from rayner.llm.model import Llm
 from rayner.modeling.batching import inference_batches
 from rayner.modeling.tensors import pad_rows
 from rayner.text.predictions import LlmAnswer
-
-_Result = TypeVar("_Result")
 
 # Right drafts take one pass each, but where rounding turns a choice.
 _MOST_PASSES_OF_RIGHT_DRAFTS = 1.5
@@ -36,12 +33,12 @@ def check_scoring_speed(setup: CheckSetup, findings: Findings, shape_name: str) 
     requests = make_requests(setup.size.requests, seed=11)
     engine = make_scoring_engine(setup, llm, use_drafts=True)
     engine.answer_requests(requests[: setup.size.llm_batch])  # the first passes on a device are slower
-    chance_seconds, answers = _measure_seconds(setup, lambda: engine.answer_requests(requests))
+    chance_seconds, answers = setup.measure_seconds(lambda: engine.answer_requests(requests))
     right = with_drafts(requests, [answer.spans for answer in answers])
-    right_seconds, right_answers = _measure_seconds(setup, lambda: engine.answer_requests(right))
+    right_seconds, right_answers = setup.measure_seconds(lambda: engine.answer_requests(right))
     rows = [_spell_prompt_and_answer(llm, *pair) for pair in zip(requests, answers, strict=True)]
     _run_plain_passes(setup, llm, rows[: setup.size.llm_batch])
-    floor_seconds, _ = _measure_seconds(setup, lambda: _run_plain_passes(setup, llm, rows))
+    floor_seconds, _ = setup.measure_seconds(lambda: _run_plain_passes(setup, llm, rows))
     n_tokens, passes = sum(map(len, rows)), fmean(answer.passes for answer in right_answers)
     findings.note("tokens", n_tokens)
     findings.note("tokens_per_second_of_the_floor", n_tokens / floor_seconds)
@@ -76,12 +73,3 @@ def _run_plain_passes(setup: CheckSetup, llm: Llm, rows: Sequence[Sequence[int]]
         tokens = pad_rows([rows[i] for i in batch], 0).to(setup.device)
         mask = pad_rows([[1] * len(rows[i]) for i in batch], 0).to(setup.device)
         decoder(input_ids=tokens, attention_mask=mask, use_cache=False)
-
-
-def _measure_seconds(setup: CheckSetup, work: Callable[[], _Result]) -> tuple[float, _Result]:
-    """Return the seconds that the work takes on the device, and its result."""
-    setup.synchronize()
-    started = time.perf_counter()
-    result = work()
-    setup.synchronize()
-    return time.perf_counter() - started, result

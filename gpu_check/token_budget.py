@@ -1,6 +1,6 @@
 """Score within two budgets of tokens (`score.llm.batch_tokens`), and compare what is in memory with each budget."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +11,8 @@ from gpu_check.made_texts import make_requests
 from gpu_check.memory import read_memory, read_peak_memory, require_room, reset_peak_memory
 from gpu_check.records import Findings
 from gpu_check.scoring import compare_choices, measure_logit_gap, require_near_ties
-from gpu_check.shapes import DecoderShape
 from rayner.decoding.draft_verify import DraftVerifyEngine
+from rayner.decoding.engine import WindowRequest
 from rayner.decoding.kv_cache import count_cached_numbers_per_token
 from rayner.llm.model import Llm
 from rayner.text.predictions import LlmAnswer
@@ -36,14 +36,16 @@ def check_token_budget(setup: CheckSetup, findings: Findings, shape_name: str) -
     require_room(setup, "score", llm=shape)
     llm = make_llm(shape, setup.device, "bfloat16")
     budgets = (setup.size.batch_tokens, setup.size.batch_tokens // _SMALLER)
-    answers, smaller_answers = (_score_within(setup, findings, shape, llm, budget) for budget in budgets)
     requests = make_requests(setup.size.requests, seed=19)
+    answers, smaller_answers = (_score_within(setup, findings, llm, requests, budget) for budget in budgets)
     comparison = compare_choices(llm, requests, answers, smaller_answers)
     findings.note("different_answers", len(comparison.turned))
     require_near_ties(findings, [measure_logit_gap(llm, turned) for turned in comparison.turned], "the other budget's")
 
 
-def _score_within(setup: CheckSetup, findings: Findings, shape: DecoderShape, llm: Llm, budget: int) -> list[LlmAnswer]:
+def _score_within(
+    setup: CheckSetup, findings: Findings, llm: Llm, requests: Sequence[WindowRequest], budget: int
+) -> list[LlmAnswer]:
     """Score all requests within a budget, and note what was in memory."""
     before = read_memory(setup.device)
     reset_peak_memory(setup.device)
@@ -55,7 +57,7 @@ def _score_within(setup: CheckSetup, findings: Findings, shape: DecoderShape, ll
         batch_tokens=budget,
     )
     with _measured_passes(llm) as largest:
-        answers = engine.answer_requests(make_requests(setup.size.requests, seed=19))
+        answers = engine.answer_requests(requests)
     findings.note(f"largest_pass_of_{budget}", largest.tokens)
     findings.require(
         largest.tokens <= budget, f"expected at most {budget} tokens in a forward pass, found {largest.tokens}"
@@ -66,7 +68,8 @@ def _score_within(setup: CheckSetup, findings: Findings, shape: DecoderShape, ll
     if setup.device.type == "cuda":
         grown = read_peak_memory(setup.device) - before
         cache_bytes = _BYTES * budget * count_cached_numbers_per_token(llm.model.config)
-        layer_bytes = _BYTES * largest.new_tokens * (10 * shape.hidden + 3 * shape.intermediate)
+        sizes = llm.model.config
+        layer_bytes = _BYTES * largest.new_tokens * (10 * sizes.hidden_size + 3 * sizes.intermediate_size)
         limit = cache_bytes + layer_bytes + _OTHER_BYTES
         findings.note(f"peak_bytes_of_{budget}", grown)
         findings.note(f"cache_bytes_of_{budget}", cache_bytes)

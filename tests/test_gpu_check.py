@@ -18,7 +18,7 @@ from gpu_check import lora_training, memory, neighbours, normalizers, scoring, s
 from gpu_check.check_setup import CheckSetup
 from gpu_check.checks import CHECKS, Check
 from gpu_check.child_process import ChildCall, run_in_child
-from gpu_check.one_rank import build_deepspeed_settings
+from gpu_check.one_rank import DeepSpeedEngine
 from gpu_check.records import FAILED, PASSED, SKIPPED, Findings, Machine
 from gpu_check.runner import run_checks, run_in_this_process
 from gpu_check.shapes import SIZES
@@ -287,10 +287,13 @@ def test_a_budget_of_tokens_that_is_not_kept_is_found(monkeypatch):
     assert "expected at most 2000 tokens in a forward pass, found" in problems
 
 
-def test_deepspeed_is_set_as_in_the_training_of_a_job():
-    from rayner.steps.training.deepspeed_engine import deepspeed_config
+def test_deepspeed_is_set_as_in_the_training_of_a_job(monkeypatch):
+    from rayner.modeling.deepspeed_settings import deepspeed_config
 
-    assert build_deepspeed_settings(SETUP.device) == deepspeed_config(SETUP.config.llm, SETUP.device)
+    settings = []
+    monkeypatch.setattr("deepspeed.initialize", lambda config, **_: (settings.append(config), None))
+    DeepSpeedEngine(torch.nn.Linear(2, 2), 1e-3, SETUP.config.llm, SETUP.device)
+    assert settings == [deepspeed_config(SETUP.config.llm, SETUP.device)]
 
 
 def test_wrong_neighbours_are_found(monkeypatch):
