@@ -85,10 +85,11 @@ def _is_in_4_bits(model_config: Any) -> bool:  # noqa: ANN401 - transformers' co
 
 def _read_shape(model_config: Any) -> LlmShape | None:  # noqa: ANN401 - as above
     """Read the shape of a decoder; None if the configuration names it in another way."""
+    from rayner.decoding.kv_cache import count_cached_numbers_per_token
+
     text = model_config.get_text_config()
     try:
-        head_size = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-        cached = 2 * text.num_hidden_layers * text.num_key_value_heads * head_size
+        cached = count_cached_numbers_per_token(text)
         return LlmShape(text.num_hidden_layers, text.hidden_size, text.intermediate_size, cached)
     except (AttributeError, TypeError):
         return None

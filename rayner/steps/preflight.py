@@ -30,6 +30,11 @@ def check_and_describe_training(config: Config, run: Run) -> list[str]:
 
     Raises ConfigError or DataError for the first problem.
     """
+    return [*check_and_describe_training_inputs(config), *check_and_describe_models(config), describe_run_folder(run)]
+
+
+def check_and_describe_training_inputs(config: Config) -> list[str]:
+    """Check what the training steps read, but for models: labelled files, plugins and texts."""
     lines = []
     for path in require_labelled_files(config):
         labelled = read_labelled_file(path, layout=config.layout)
@@ -42,17 +47,26 @@ def check_and_describe_training(config: Config, run: Run) -> list[str]:
     for text in (config.slm.crf.unlabelled, config.llm.pseudo_labels.text):
         if text:
             next(list_text_files(text))  # a path without text files raises an error
-    lines += check_and_describe_checkpoints(config)
+    return lines
+
+
+def check_and_describe_models(config: Config) -> list[str]:
+    """Check the models that the training steps start from, what they run on, and that all this is installed."""
+    lines = check_and_describe_checkpoints(config)
     check_engine_is_installed(config)
     check_index_device(config)
-    lines += [*check_and_describe_resources(config), *check_and_describe_memory(config)]
-    return [*lines, f"run folder: {run.root}"]
+    return [*lines, *check_and_describe_resources(config), *check_and_describe_memory(config)]
+
+
+def describe_run_folder(run: Run) -> str:
+    """Return the line that names the run folder."""
+    return f"run folder: {run.root}"
 
 
 def check_scores_and_describe_run(config: Config, run: Run) -> list[str]:
     """Check that the step `score` is done, because fusion is tuned on its predictions."""
     run.step_result("score")
-    return [f"run folder: {run.root}"]
+    return [describe_run_folder(run)]
 
 
 def check_and_describe_tagging(config: Config, run: Run) -> list[str]:
@@ -64,7 +78,7 @@ def check_and_describe_tagging(config: Config, run: Run) -> list[str]:
         *check_and_describe_corpus(config),
         *check_and_describe_resources(config),
         *check_and_describe_memory(config),
-        f"run folder: {run.root}",
+        describe_run_folder(run),
     ]
 
 

@@ -27,7 +27,11 @@ from rayner.runs.progress import log
 from rayner.runs.run_folder import Run, replace_folder
 from rayner.runs.storage import atomic_writer
 from rayner.steps.pipeline import run_pipeline
-from rayner.steps.preflight import check_and_describe_training
+from rayner.steps.preflight import (
+    check_and_describe_models,
+    check_and_describe_training_inputs,
+    describe_run_folder,
+)
 
 # Steps that do not depend on the LLM setup, and the folder that each writes.
 SHARED_STEPS = {"data": ("data",), "train_slm": ("models", "slm"), "build_index": ("index",)}
@@ -101,10 +105,15 @@ def check_and_describe_reproduction(config: Config, run: Run) -> list[str]:
 
     Raises ConfigError or DataError for the first problem.
     """
-    lines = []
+    lines: list[str] = []
+    checked_setups = set[str]()  # the models of a setup are the same for every dataset and seed
     for cell in list_cells(config):
-        cell_lines = check_and_describe_training(cell_config(config, run, cell), run)
-        lines += [line for line in cell_lines if line not in lines]
+        adapted = cell_config(config, run, cell)
+        cell_lines = check_and_describe_training_inputs(adapted)
+        if cell.llm_setup not in checked_setups:
+            checked_setups.add(cell.llm_setup)
+            cell_lines += check_and_describe_models(adapted)
+        lines += [line for line in [*cell_lines, describe_run_folder(run)] if line not in lines]
     return [*lines, f"{len(list_cells(config))} cells"]
 
 

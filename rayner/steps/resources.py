@@ -29,17 +29,12 @@ def check_and_describe_resources(config: Config) -> list[str]:
     available = _cluster_or_local_resources()
     owner = "the cluster" if ray.is_initialized() else "this machine"
     notes = _check_device(config, available.get("GPU", 0), owner)
-    slm, llm, score = config.slm.workers, config.llm.workers, config.score
-    for key, processes, cpus, gpus in (
-        ("slm.workers", slm.count, slm.cpus, slm.gpus),
-        ("llm.workers", llm.count, llm.cpus, llm.gpus),
-        ("score", score.actors, score.cpus, score.gpus),
-    ):
-        for unit, needed in (("CPU", processes * cpus), ("GPU", processes * gpus)):
-            if needed > available.get(unit, 0):
+    for need in estimate_stage_needs(config, None, None):
+        for unit, asked in (("CPU", need.processes * need.cpus), ("GPU", need.processes * need.gpus)):
+            if asked > available.get(unit, 0):
                 raise ConfigError(
-                    f"{key}: expected at most the {available.get(unit, 0):g} {unit}s of {owner}, found settings for "
-                    f"{needed:g}; lower this setting or add nodes"
+                    f"{need.key}: expected at most the {available.get(unit, 0):g} {unit}s of {owner}, found settings "
+                    f"for {asked:g}; lower this setting or add nodes"
                 )
     return [f"{owner}: {available.get('CPU', 0):g} CPUs, {available.get('GPU', 0):g} GPUs", *notes]
 
@@ -86,6 +81,8 @@ def check_and_describe_memory(config: Config) -> list[str]:
 
     Returns a line for each stage with GPUs. Raises ConfigError, with the arithmetic, for a stage that does not fit.
     """
+    if not any(need.gpus for need in estimate_stage_needs(config, None, None)):
+        return []  # the sizes of the models take seconds, and are not needed
     needs = [need for need in estimate_needs(config) if need.gpu_bytes]
     gpus = _list_gpus() if needs else []
     smallest = min(gpus, key=lambda gpu: gpu.n_bytes) if gpus else None
