@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from rayner.checkpoints.hub import HubFile
@@ -20,7 +21,7 @@ class LocalFolder:
         """The path of the folder."""
         return str(self.root)
 
-    @property
+    @cached_property
     def files(self) -> dict[str, HubFile]:
         """The files in the folder, by name."""
         paths = [path for path in self.root.iterdir() if path.is_file()]

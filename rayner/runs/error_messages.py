@@ -38,9 +38,13 @@ def make_printable(message: str) -> str:
     Line breaks stay.
     """
     more = len(message) - _MAX_MESSAGE_CHARS
-    shown = hide_credentials(message[:_MAX_MESSAGE_CHARS])
-    shown = "\n".join(escape_control_characters(line) for line in shown.split("\n"))
+    shown = clean_lines(message[:_MAX_MESSAGE_CHARS])
     return f"{shown}... ({more:,} characters more)" if more > 0 else shown
+
+
+def clean_lines(text: str) -> str:
+    """Return a text without credentials and without control characters, except line breaks."""
+    return "\n".join(map(escape_control_characters, hide_credentials(text).split("\n")))
 
 
 def hide_credentials_in_tracebacks() -> None:

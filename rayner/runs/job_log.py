@@ -4,17 +4,15 @@ import io
 import logging
 import sys
 
+from rayner.runs.error_messages import clean_lines
 from rayner.runs.progress import erase_bar, log
-from rayner.text.credentials import hide_credentials
-from rayner.text.messages import escape_control_characters
 
 
 class _SafeFormatter(logging.Formatter):
     """Formats log lines without credentials and without control characters, except line breaks."""
 
     def format(self, record: logging.LogRecord) -> str:
-        lines = hide_credentials(super().format(record)).split("\n")
-        return "\n".join(escape_control_characters(line) for line in lines)
+        return clean_lines(super().format(record))
 
 
 def start_logging() -> None:

@@ -6,7 +6,6 @@ its SHA-256. A listed file is replaced or removed only if its content is still t
 content, or with another purpose, is refused.
 """
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +16,15 @@ from rayner import __version__
 from rayner.errors import ConfigError, DamagedFileError, DataError
 from rayner.runs.json_files import read_checked_json, write_checked_json
 from rayner.runs.run_folder import file_sha256
-from rayner.runs.storage import StoragePath, atomic_writer, is_temporary_name, list_folder, remove_file
+from rayner.runs.storage import (
+    StoragePath,
+    atomic_writer,
+    is_temporary_name,
+    list_folder,
+    remove_file,
+    remove_temporary_files,
+    sync_to_disk,
+)
 
 MARKER_FILE = ".rayner-output"
 RUN_PURPOSE, TAGGED_PURPOSE = "run", "tagged corpus"
@@ -68,8 +75,7 @@ def mark_output_folder_as_ours(
     """Mark a folder as written by rayner for a purpose. The arguments and errors are those of `check_output_folder`."""
     check_output_folder(folder, purpose, is_unmarked_output)
     if _read_marker(folder) is None:
-        for name in filter(is_temporary_name, [entry.name for entry in list_folder(folder)]):
-            remove_file(folder / name)  # of a call that was killed before it had written the marker
+        remove_temporary_files(folder, recursive=False)  # of a call that was killed before it had written the marker
         write_folder_marker(folder, purpose, {})
 
 
@@ -85,7 +91,7 @@ def list_missing_and_changed_files(folder: StoragePath, purpose: str) -> tuple[l
     """
     missing, changed = [], []
     for name, digest in check_output_folder(folder, purpose).items():
-        if not _exists(folder / name):
+        if not path_exists(folder / name):
             missing.append(name)
         elif not file_has_sha256(folder / name, digest):
             changed.append(name)
@@ -155,7 +161,7 @@ class OutputFolder:
         """Raise ConfigError, which names the file, if a file that rayner wrote earlier was changed since."""
         for name, digest in self._earlier.items():
             path = self.path(name)
-            if _exists(path) and not file_has_sha256(path, digest):
+            if path_exists(path) and not file_has_sha256(path, digest):
                 raise ConfigError(
                     f"{path}: expected the file that rayner wrote, found one that was changed since: "
                     "name another folder, or move this file away. Nothing was written"
@@ -163,7 +169,7 @@ class OutputFolder:
 
     def keep_if_exists(self, name: str) -> bool:
         """Return whether a file exists that rayner wrote earlier. If so, count it as written."""
-        if name in self._earlier and _exists(self.path(name)):
+        if name in self._earlier and path_exists(self.path(name)):
             self.written[name] = self._earlier[name]
             return True
         return False
@@ -197,8 +203,7 @@ class OutputFolder:
         """
         digest = file_sha256(source)
         self._require_no_other_file(name, digest)
-        with source.open("rb") as content:
-            os.fsync(content.fileno())  # so that a power cut leaves no empty file under the name
+        sync_to_disk(source)  # so that a power cut leaves no empty file under the name
         source.replace(str(self.path(name)))
         self.written[name] = digest
         return digest
@@ -206,7 +211,7 @@ class OutputFolder:
     def _require_no_other_file(self, name: str, digest: str) -> None:
         """Raise ConfigError if a file exists there that rayner did not write and that has another digest."""
         path = self.path(name)
-        is_foreign = self._may_hold_other_files and name not in self._earlier and _exists(path)
+        is_foreign = self._may_hold_other_files and name not in self._earlier and path_exists(path)
         if is_foreign and not file_has_sha256(path, digest):
             raise ConfigError(
                 f"{path}: expected no file of this name, or one that rayner wrote, found another: "
@@ -221,7 +226,7 @@ class OutputFolder:
     def remove_files_not_written_again(self) -> None:
         """Remove the files of an earlier call that this call did not write. A file that was changed since is kept."""
         for name, digest in self._earlier.items():
-            if name not in self.written and _exists(self.path(name)) and file_has_sha256(self.path(name), digest):
+            if name not in self.written and path_exists(self.path(name)) and file_has_sha256(self.path(name), digest):
                 remove_file(self.path(name))
         self._earlier = {}
 
@@ -254,5 +259,6 @@ def open_output_folder(root: StoragePath, purpose: str, *, keep_existing: bool =
     folder.save_marker()
 
 
-def _exists(path: StoragePath) -> bool:
+def path_exists(path: StoragePath) -> bool:
+    """Return whether there is a file or folder of this name, or a link, even one that leads nowhere."""
     return path.exists() or (isinstance(path, Path) and path.is_symlink())

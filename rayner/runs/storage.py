@@ -99,7 +99,7 @@ def _atomic_local_writer(path: Path, check_file: Callable[[Path], None]) -> Iter
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync(path.parent)  # so that the rename survives a power cut
+    sync_to_disk(path.parent)  # so that the rename survives a power cut
 
 
 def _make_durable_folder(folder: Path) -> None:
@@ -120,12 +120,12 @@ def _sync_parents(folder: Path, inode: int) -> None:
         if os.path.ismount(name):
             return
         try:
-            _sync(name.parent)
+            sync_to_disk(name.parent)
         except PermissionError:  # this user cannot have made `name` there
             return
 
 
-def _sync(path: Path) -> None:
+def sync_to_disk(path: Path) -> None:
     """Write the content of a file, or the names in a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -282,10 +282,10 @@ def move_folder_over(source: Path, target: StoragePath) -> None:
     remove_folder(target)
     if isinstance(target, Path):
         for path in (*source.rglob("*"), source):
-            _sync(path)
+            sync_to_disk(path)
         source.replace(target)
         _make_durable_folder(target.parent)
-        _sync(target.parent)
+        sync_to_disk(target.parent)
         return
     for file in sorted(path for path in source.rglob("*") if path.is_file()):
         with atomic_writer(target / file.relative_to(source).as_posix()) as out, file.open("rb") as stream:

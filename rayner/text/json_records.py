@@ -95,7 +95,8 @@ def parse_record(
         check_format_version(content, format_version, source, remedy)
         del fields["format_version"]
     if ignore_unknown:
-        fields = {key: value for key, value in fields.items() if key in _field_names(cls)}
+        names = _field_names(cls)
+        fields = {key: value for key, value in fields.items() if key in names}
     try:
         return record_from_json(cls, fields)
     except RecordError as error:
@@ -149,7 +150,8 @@ def _record_from_json(cls: type[T], tree: Any, key: str) -> T:  # noqa: ANN401 -
         has_default = not (field.default is field.default_factory is dataclasses.MISSING)
         if field.name not in tree and not has_default:
             raise RecordError(f"expected the key {prefix}{field.name}, found none")
-    unknown = next((name for name in tree if name not in _field_names(cls)), None)
+    names = _field_names(cls)
+    unknown = next((name for name in tree if name not in names), None)
     if unknown is not None:
         raise RecordError(f"expected no key {prefix}{unknown}, found one")
     values = {name: _value_from_json(hints[name], value, f"{prefix}{name}") for name, value in tree.items()}

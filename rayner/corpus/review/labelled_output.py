@@ -5,7 +5,6 @@ that is recorded there. So a file that a person wrote or corrected is never over
 """
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from rayner.config.settings import json_digest
@@ -14,6 +13,7 @@ from rayner.corpus.review.provenance import PROVENANCE_FILE
 from rayner.corpus.text_files import write_utf8
 from rayner.errors import ConfigError, DamagedFileError
 from rayner.runs.json_files import read_json, write_json
+from rayner.runs.output_folder import path_exists
 from rayner.runs.run_folder import file_sha256
 from rayner.runs.storage import StoragePath, storage_path
 
@@ -42,8 +42,7 @@ def check_labelled_output_and_list_digests(out: StoragePath, provenance_files: I
         raise ConfigError(f"OUT: expected a name other than {out}, found one whose {beside.name} is read: {_REMEDY}")
     digests = _read_digests_of_written_file(out, beside)
     for path, is_own in ((beside, bool(digests)), (out, bool(digests) and _is_file_with_digest(out, digests))):
-        exists = path.exists() or (isinstance(path, Path) and path.is_symlink())
-        if exists and not is_own:
+        if path_exists(path) and not is_own:
             raise ConfigError(
                 f"{path}: expected no file, or one that `rayner review import` wrote and nobody changed since, found "
                 f"another (OUT is the last of the files named): {_REMEDY}"
