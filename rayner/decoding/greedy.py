@@ -10,7 +10,7 @@ import torch
 from rayner.decoding.engine import WindowRequest
 from rayner.decoding.token_budget import NO_TOKEN_LIMIT, warn_of_oversized
 from rayner.llm.model import Llm
-from rayner.modeling.batching import TokenLimit, largest_batch_ends
+from rayner.modeling.batching import TokenLimit, divide_at_ends, largest_batch_ends
 from rayner.modeling.tensors import pad_rows
 from rayner.runs.heartbeat import beat
 from rayner.text.predictions import LlmAnswer
@@ -63,11 +63,8 @@ class GreedyEngine:
         order = sorted(range(len(requests)), key=lambda i: (len(requests[i].text), len(prompts[i])))
         longest_answers = [answer.grammar.max_answer_tokens() for answer in answers]
         limit = TokenLimit([*map(len, prompts)], longest_answers, self.batch_tokens)
-        ends, first = largest_batch_ends(order, self.batch_size, limit), 0
-        while first < len(order):
-            batch = order[first : ends[first]]
+        for batch in divide_at_ends(order, largest_batch_ends(order, self.batch_size, limit)):
             self._decode_batch([prompts[i] for i in batch], [answers[i] for i in batch])
-            first = ends[first]
         warn_of_oversized([sum(pair) for pair in zip(limit.cached, limit.new, strict=True)], self.batch_tokens)
         return [answer.grammar.read_answer(answer.tokens, answer.probs, answer.passes) for answer in answers]
 

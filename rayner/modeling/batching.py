@@ -56,10 +56,21 @@ def inference_batches(
         padding_allowance,
         largest_batch_ends(order, max_size, limit),
     )
+    return divide_at_ends(order, ends)
+
+
+def divide_at_ends(order: Sequence[int], end_by_start: Sequence[int]) -> list[list[int]]:
+    """Divide items into consecutive batches.
+
+    Args:
+        order: The indices of the items.
+        end_by_start: The end of the batch that starts at each item, shape [n_items].
+
+    """
     batches, start = [], 0
     while start < len(order):
-        batches.append(order[start : ends[start]])
-        start = ends[start]
+        batches.append([*order[start : end_by_start[start]]])
+        start = end_by_start[start]
     return batches
 
 

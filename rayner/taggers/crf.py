@@ -212,12 +212,10 @@ def load_crf(folder: Path) -> CrfTagger:
 class CrfFamily:
     """Conditional random fields with the settings `slm.crf`; implements `TaggerFamily` and `OneProcessTrainer`.
 
-    faiss_device: `auto`, `cpu` or `cuda`, where characters are clustered.
-    gpus: the GPUs that training gets, for the clustering.
+    gpus: the GPUs that training gets, for the clustering of characters; 0 clusters on the CPU.
     """
 
     config: SlmConfig
-    faiss_device: str = "cpu"
     display_name: str = "CRF"
     cpus: int = 1
     gpus: float = 0.0
@@ -265,16 +263,13 @@ class CrfFamily:
             return {}
         started = time.monotonic()
         log.info("SLM (CRF): clustering the characters of %s", path)
+        device = resolve_faiss_device("auto", self.gpus)
         clusters = cluster_characters(
-            lambda: read_unlabelled_texts(path, CorpusSurvey()), self.config.crf.clusters, seed, self._cluster_device()
+            lambda: read_unlabelled_texts(path, CorpusSurvey()), self.config.crf.clusters, seed, device
         )
         seconds = time.monotonic() - started
         log.info("SLM (CRF): %d characters clustered in %s", len(clusters), format_duration(seconds))
         return clusters
-
-    def _cluster_device(self) -> str:
-        """Return `cuda` if k-means may run on a GPU and this process was given one, else `cpu`."""
-        return "cpu" if self.faiss_device == "cpu" else resolve_faiss_device("auto", self.gpus)
 
     def load(
         self,

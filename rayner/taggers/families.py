@@ -24,4 +24,4 @@ def make_tagger_family(
     if config.family == "encoder":
         return EncoderFamily(config)
     uses_gpu = config.crf.unlabelled is not None and faiss_device != "cpu"
-    return CrfFamily(config, faiss_device, gpus=config.workers.gpus if uses_gpu else 0.0)
+    return CrfFamily(config, gpus=config.workers.gpus if uses_gpu else 0.0)

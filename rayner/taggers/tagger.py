@@ -11,9 +11,8 @@ from typing import Protocol
 
 import torch
 
-from rayner.errors import NotFiniteError
 from rayner.evaluation.metrics import count_entities, micro_score
-from rayner.text.finite_predictions import find_non_finite_slm
+from rayner.text.finite_predictions import require_finite_predictions
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.predictions import SlmPrediction
 
@@ -139,11 +138,9 @@ def measure_f1(tagger: Tagger, sentences: Sequence[LabelledSentence], types: Seq
         NotFiniteError: A prediction holds NaN or infinity.
 
     """
-    predictions = tagger.predict([sentence.text for sentence in sentences])
-    for sentence, prediction in zip(sentences, predictions, strict=True):
-        reason = find_non_finite_slm(prediction)
-        if reason is not None:
-            raise NotFiniteError(f"held-out sentence {sentence.text[:20]!r}: {reason}")
+    texts = [sentence.text for sentence in sentences]
+    predictions = tagger.predict(texts)
+    require_finite_predictions(texts, predictions, "held-out sentence")
     counts = count_entities(
         [sentence.spans for sentence in sentences], [prediction.spans for prediction in predictions], types
     )

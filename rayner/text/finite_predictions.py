@@ -1,6 +1,7 @@
 """Find NaN and infinity in predictions. A fusion rule that compares NaN would silently decide for no entity."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,20 @@ def find_non_finite_slm(prediction: SlmPrediction) -> str | None:
     if vector is not None and not np.isfinite(vector).all():
         return f"{_REASON}the small model's vector of the text is NaN or infinite"
     return None
+
+
+def require_finite_predictions(
+    texts: Sequence[str], predictions: Sequence[SlmPrediction], where: str, remedy: str = ""
+) -> None:
+    """Raise NotFiniteError if a prediction of the SLM is not finite.
+
+    where: what the texts are, for the message, which names the text after it.
+    remedy: what to do, at the end of the message.
+    """
+    for text, prediction in zip(texts, predictions, strict=True):
+        reason = find_non_finite_slm(prediction)
+        if reason is not None:
+            raise NotFiniteError(f"{where} {text[:20]!r}: {reason}{remedy}")
 
 
 def find_non_finite_answer(answer: LlmAnswer, stop_mask: npt.NDArray[np.bool_] | None = None) -> str | None:

@@ -15,13 +15,12 @@ from rayner.corpus.labelled_sentences import (
     write_labelled_sentences,
 )
 from rayner.corpus.reading import CorpusSurvey, read_unlabelled_texts
-from rayner.errors import NotFiniteError
 from rayner.modeling.devices import set_torch_threads
 from rayner.runs.progress import log
 from rayner.runs.run_folder import Run, replace_folder
 from rayner.steps import data
 from rayner.steps.loading import load_tagger
-from rayner.text.finite_predictions import find_non_finite_slm
+from rayner.text.finite_predictions import require_finite_predictions
 from rayner.text.labelled_text import LabelledSentence
 
 _TASK_SENTENCES = 2_000  # sentences that one Ray task labels
@@ -59,10 +58,5 @@ def read_pseudo_labels(run: Run) -> list[LabelledSentence]:
 def _predict_pseudo_labels(config: Config, run: Run, texts: list[str]) -> list[LabelledSentence]:
     set_torch_threads(int(config.score.cpus))
     predictions = load_tagger(config, run).predict(texts)
-    for text, prediction in zip(texts, predictions, strict=True):
-        reason = find_non_finite_slm(prediction)
-        if reason is not None:
-            raise NotFiniteError(
-                f"llm.pseudo_labels.text: sentence {text[:20]!r}: {reason}; train the small model again"
-            )
+    require_finite_predictions(texts, predictions, "llm.pseudo_labels.text: sentence", "; train the small model again")
     return [LabelledSentence(text, prediction.spans) for text, prediction in zip(texts, predictions, strict=True)]

@@ -42,7 +42,8 @@ def _train_in_this_process(config: Config, run: Run, status_path: StoragePath) -
     The trainer is loaded again here and not passed in, because a plugin's functions may not be picklable.
     """
     start_logging()
-    trainer = load_tagger_family(config).one_process_trainer
+    family = load_tagger_family(config)
+    trainer = family.one_process_trainer
     if trainer is None:
         raise RuntimeError(f"slm.family {config.slm.family} does not train in one process")
     set_torch_threads(trainer.cpus)
@@ -55,10 +56,8 @@ def _train_in_this_process(config: Config, run: Run, status_path: StoragePath) -
     with replace_folder(run.path("models", "slm")) as folder:
         seconds = trainer.train(data.read_part(run, "train"), bmes_labels(types), folder, config.seed, report_iteration)
         # Before the folder takes its place, so that a training that diverged leaves no model.
-        load_tagger_family(config).load(folder, _CPU, batch_size=1)
-    tagger = load_tagger_family(config).load(
-        run.local_path("models", "slm"), _CPU, batch_size=config.score.slm.batch_size
-    )
+        family.load(folder, _CPU, batch_size=1)
+    tagger = family.load(run.local_path("models", "slm"), _CPU, batch_size=config.score.slm.batch_size)
     result = {
         "dev_f1": measure_f1(tagger, data.read_part(run, "dev"), types),
         "training_seconds": round(seconds, 1),

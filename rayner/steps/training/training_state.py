@@ -62,13 +62,17 @@ def _iter_trained_parameters(model: torch.nn.Module) -> Iterator[tuple[str, torc
     return ((name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad)
 
 
-def _get_moments(engine: Any, state_slice: OptimizerStateSlice, n_steps: int = 0) -> dict[str, torch.Tensor]:  # noqa: ANN401 - as above
-    """Return the AdamW state of a flat tensor. It is created with zeros before the first optimizer step."""
+def _list_own_parts(engine: Any, state_slice: OptimizerStateSlice, n_steps: int = 0) -> list[torch.Tensor]:  # noqa: ANN401 - as above
+    """Return this worker's part of a parameter's float32 weights and of its AdamW moments, as views.
+
+    n_steps: the number of optimizer steps so far, for a state that does not exist yet. It is created with zeros.
+    """
     state: dict[str, torch.Tensor] = engine.optimizer.optimizer.state[state_slice.partition]
     if not state:
         state["step"] = torch.tensor(float(n_steps))
         state |= {key: torch.zeros_like(state_slice.partition) for key in _MOMENTS}
-    return state
+    flat_tensors = (state_slice.partition, *(state[key] for key in _MOMENTS))
+    return [flat.data.narrow(0, state_slice.partition_start, state_slice.length) for flat in flat_tensors]
 
 
 def _collect_whole_state(engine: Any, parameter: Any) -> torch.Tensor:  # noqa: ANN401 - as above
@@ -80,9 +84,7 @@ def _collect_whole_state(engine: Any, parameter: Any) -> torch.Tensor:  # noqa: 
     whole = torch.zeros(1 + len(_MOMENTS), shape.numel(), device=parameter.device)
     state_slice = find_optimizer_state_slice(engine, parameter)
     if state_slice is not None:
-        moments = _get_moments(engine, state_slice)
-        for row, flat in zip(whole, (state_slice.partition, *(moments[key] for key in _MOMENTS)), strict=True):
-            part = flat.detach().narrow(0, state_slice.partition_start, state_slice.length)
+        for row, part in zip(whole, _list_own_parts(engine, state_slice), strict=True):
             row.narrow(0, state_slice.start, state_slice.length).copy_(part)
     # No two workers hold the same element. As integers, the bits of one worker plus zeros are exactly its bits.
     torch.distributed.reduce(whole.view(torch.int32), dst=0)
@@ -94,10 +96,8 @@ def _load_parameter_state(engine: Any, parameter: Any, whole: torch.Tensor, n_st
     state_slice = find_optimizer_state_slice(engine, parameter)
     rows = whole.flatten(1)
     if state_slice is not None:
-        moments = _get_moments(engine, state_slice, n_steps)
-        for row, flat in zip(rows, (state_slice.partition, *(moments[key] for key in _MOMENTS)), strict=True):
-            part = row.narrow(0, state_slice.start, state_slice.length)
-            flat.data.narrow(0, state_slice.partition_start, state_slice.length).copy_(part)
+        for row, part in zip(rows, _list_own_parts(engine, state_slice, n_steps), strict=True):
+            part.copy_(row.narrow(0, state_slice.start, state_slice.length))
     if not is_sharded_parameter(parameter):
         parameter.data.copy_(whole[0])
     elif state_slice is not None:
