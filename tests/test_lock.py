@@ -1,5 +1,6 @@
 """One job a folder; what a dead one leaves behind does not hold up the next, and no clock step frees a living one's."""
 
+import errno
 import json
 import logging
 import os
@@ -103,6 +104,23 @@ def test_the_same_process_cannot_hold_it_twice(run):
         pytest.fail("two jobs in one folder")
     with hold_lock(run):
         pass
+
+
+def test_a_process_that_could_not_remove_its_lock_file_can_take_the_lock_again(run, monkeypatch, caplog):
+    """Once, the job was refused because of a lock of its own process."""
+
+    def remove_file(path):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("rayner.runs.lock.remove_file", remove_file)
+        with hold_lock(run):
+            pass
+    assert "lock.json: could not be removed" in caplog.text
+    assert read_lock(run)["pid"] == os.getpid()
+    with hold_lock(run):
+        pass
+    assert not any(run.iterdir())
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ import pytest
 from rayner.cli import main
 from rayner.corpus.exports import EXPORT_FORMATS, export_corpus
 from rayner.errors import ConfigError
+from rayner.runs import output_folder
 from rayner.runs.output_folder import MARKER_FILE, check_output_folder, mark_output_folder_as_ours, write_folder_marker
 from rayner.runs.storage import list_folder, storage_path
 from rayner.text.spans import Span
@@ -53,6 +54,19 @@ def test_a_folder_with_files_is_refused_and_stays_as_it_was(folder):
         with pytest.raises(ConfigError, match=r"did not mark as its own, such as 'a.txt': name another folder"):
             mark_output_folder_as_ours(folder, "export evahan")
     assert [entry.name for entry in list_folder(folder)] == ["a.txt"]
+
+
+def test_a_folder_that_another_job_marks_while_it_is_checked_is_ours(folder, monkeypatch):
+    """Once, the second of two jobs took the marker, which it had not found a moment before, for a damaged one."""
+    real = output_folder.list_other_names
+
+    def mark_and_list(checked):
+        write_folder_marker(checked, "run", {})
+        put(checked / "lock.json")
+        return real(checked)
+
+    monkeypatch.setattr(output_folder, "list_other_names", mark_and_list)
+    assert check_output_folder(folder, "run") == {}
 
 
 @pytest.mark.parametrize("name", [".hidden", ".rayner-output.old", "folder/a.txt", "steps/plan.json", "a.txt"])

@@ -62,6 +62,10 @@ class LockOwner:
         """Return whether the owner is a process of this machine that runs; None if this cannot be told from here."""
         return is_running(self.pid, self.start) if self.machine == machine_id() else None
 
+    def is_same_process_as(self, other: "LockOwner") -> bool:
+        """Return whether another lock is or was held by the same process."""
+        return (self.machine, self.pid, self.start) == (other.machine, other.pid, other.start)
+
 
 @dataclass(frozen=True)
 class _LockFile:
@@ -144,7 +148,7 @@ class _LockKeeper:
             log.info("%s: found; waits to see whether another job renews it", self.path)
         while found.content is not None:
             is_alive = found.is_owner_alive()
-            if is_alive is False:
+            if is_alive is False or self._is_left_by_this_process(found):
                 return False
             if is_alive or found.content != first.content:  # renewed, or taken by a third process
                 raise _locked_error(self.folder, found.owner)
@@ -155,6 +159,11 @@ class _LockKeeper:
             time.sleep(min(0.5, self.renew_seconds / 4))
             found = _read_lock_file(self.path)
         return False
+
+    def _is_left_by_this_process(self, found: _LockFile) -> bool:
+        """Return whether this process held the lock before, and the storage failed when it removed the file."""
+        holds_kernel_lock = self.kernel_lock is not None and self.kernel_lock.is_held()
+        return holds_kernel_lock and found.owner is not None and found.owner.is_same_process_as(self.owner)
 
     def _write(self) -> None:
         with atomic_writer(self.path) as stream:

@@ -54,6 +54,8 @@ def check_output_folder(
     names = list_other_names(folder)
     if not names or (marker is None and is_unmarked_output(folder)):
         return {}
+    if marker is None and _read_marker(folder) is not None:  # another job has marked the folder since the first reading
+        return check_output_folder(folder, purpose, is_unmarked_output)
     if marker is None and MARKER_FILE in names:
         raise ConfigError(
             f"{folder / MARKER_FILE}: expected the list of the files that rayner wrote here, found a damaged one: move "
