@@ -9,6 +9,7 @@ first of these files, and its entities and segments may continue in the next fil
 the document's unchanged text; `start` is included, `end` is not.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,10 +18,11 @@ from typing import Any, TypedDict
 import pyarrow as pa
 
 from rayner.corpus.parquet_files import read_bytes_with_digest, read_table
-from rayner.corpus.unit_records import RECORD_FOLDER, UnitRecord, read_unit_record
+from rayner.corpus.unit_records import RECORD_FOLDER, UnitCounts, UnitRecord, read_unit_record
 from rayner.errors import DataError
 from rayner.runs.progress import log
 from rayner.runs.storage import StoragePath, list_file_names
+from rayner.text.finite_predictions import is_not_finite_reason
 from rayner.text.messages import shorten_repr
 
 TABLE_NAMES = ("documents", "entities", "segments")
@@ -153,6 +155,19 @@ def read_unit_tables(
         elif sha256 is not None:
             read_bytes_with_digest(path, sha256)
     return tables
+
+
+def count_unit_rows(segments: Sequence[SegmentRow], entities: Sequence[EntityRow]) -> UnitCounts:
+    """Return the counts of a unit, from its rows in the tables."""
+    return UnitCounts(
+        segments=len(segments),
+        characters=sum(row["end"] - row["start"] for row in segments),
+        gated=sum(row["gated"] for row in segments),
+        set_aside=sum(row["error"] is not None for row in segments),
+        passes=sum(row["passes"] for row in segments),
+        decided_by=dict(sorted(Counter(row["decided_by"] for row in entities).items())),
+        not_finite=sum(is_not_finite_reason(row["error"]) for row in segments),
+    )
 
 
 def _check_and_list_units(tagged: StoragePath) -> list[str]:

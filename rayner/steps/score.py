@@ -32,7 +32,7 @@ from rayner.steps.data import FOLD_PART
 from rayner.steps.tag.actors import PredictionJob, predict_units
 from rayner.steps.tag.not_finite import require_mostly_finite
 from rayner.steps.tag.slices import group_segment_ends, unit_number
-from rayner.steps.tag.stages import Attempts, UnitSegments
+from rayner.steps.tag.stages import Attempts, PredictedUnit, UnitSegments
 from rayner.text.finite_predictions import is_not_finite_reason
 from rayner.text.predictions import SegmentPrediction, empty_prediction
 
@@ -78,7 +78,7 @@ def _predict_missing_units(config: Config, run: Run, units: list[UnitSegments], 
         log.info("score: %d of %d units are there already", len(done), len(units))
     progress = Progress("score", sum(len(unit.segments) for unit in missing), "sentences")
     read_unit = partial(read_held_out_unit, run=run, group_size=config.prompt.group, unit_chars=config.score.unit_chars)
-    write_unit = partial(_write_unit_and_count_sentences, folder=folder)
+    write_unit = partial(_write_unit, folder=folder)
     attempts = Attempts(folder / "attempts", uuid.uuid4().hex)
     job = PredictionJob(config, run, None, attempts, read_unit, write_unit)
     with storage_and_actor_errors_as_job_error(folder):
@@ -113,10 +113,11 @@ def _load_groups(run: Run, group_size: int) -> dict[str, tuple[str, ...]]:
     return data.group_neighbours_by_text(run, group_size)
 
 
-def _write_unit_and_count_sentences(unit: UnitSegments, folder: StoragePath) -> int:
-    """Write the predictions of a unit, and return the number of its sentences."""
+def _write_unit(unit: UnitSegments, folder: StoragePath) -> PredictedUnit:
+    """Write the predictions of a unit, and return its number of sentences as amount."""
     write_table(predictions_to_table(unit.segments), folder / f"{unit.name}.parquet")
-    return len(unit.segments)
+    not_finite = sum(is_not_finite_reason(segment.error) for segment in unit.segments)
+    return PredictedUnit(len(unit.segments), not_finite)
 
 
 def read_predictions_with_llm_answer(run: Run, part: str) -> list[SegmentPrediction]:

@@ -20,9 +20,9 @@ from rayner.runs.run_folder import Run
 from rayner.steps import score
 from rayner.steps.tag import actors
 from rayner.steps.tag import attempts as attempts_module
-from rayner.steps.tag.actors import PredictedUnit, UnitPredictor
+from rayner.steps.tag.actors import UnitPredictor
 from rayner.steps.tag.attempts import run_isolating_failures
-from rayner.steps.tag.stages import Attempts, LlmStage, UnitSegments
+from rayner.steps.tag.stages import Attempts, LlmStage, PredictedUnit, UnitSegments
 from rayner.taggers.encoder import load_encoder_tagger, save_encoder_tagger
 from rayner.text.predictions import SegmentPrediction, empty_prediction
 from tests.checkpoints import CPU, decoder_folder, encoder_folder, labels, random_llm, sentences, types  # noqa: F401 - pytest finds fixtures by their names here

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rayner.corpus.tables import iter_documents
+from rayner.corpus.unit_records import read_unit_record
 from rayner.fusion.calibration import Calibration
 from rayner.fusion.region_rule import RegionRule
 from rayner.steps.tag.audit import CorpusVerifier
@@ -18,6 +19,7 @@ from rayner.steps.tag.plan import PlanSummary, iter_plan_parts, write_plan_and_d
 from rayner.steps.tag.seams import DecidedSeam, join_at_seams, predict_unit
 from rayner.steps.tag.stages import Attempts, LlmStage, SlmStage, UnitSegments
 from rayner.steps.tag.units import fuse_and_write_unit, read_unit
+from rayner.text.finite_predictions import find_non_finite_slm
 from rayner.text.predictions import LlmAnswer, SlmPrediction, decode_log_probs
 from rayner.text.segmentation import SEAM_CHARS
 from rayner.text.spans import Span
@@ -32,12 +34,12 @@ def tag(text):
     return SlmPrediction(spans, np.zeros(len(text), dtype=np.float32))
 
 
-def tag_stage(fails=lambda text: False):
+def tag_stage(fails=lambda text: False, error="slm: cannot"):
     """A stage that runs this model, and fails on some texts."""
 
     def stage(unit):
         segments = [
-            replace(segment, error="slm: cannot") if fails(segment.text) else replace(segment, slm=tag(segment.text))
+            replace(segment, error=error) if fails(segment.text) else replace(segment, slm=tag(segment.text))
             for segment in unit.segments
         ]
         return replace(unit, segments=segments)
@@ -45,7 +47,7 @@ def tag_stage(fails=lambda text: False):
     return stage
 
 
-def tag_texts(folder, texts, unit_chars, limit, fails=lambda text: False):
+def tag_texts(folder, texts, unit_chars, limit, fails=lambda text: False, error="slm: cannot"):
     """Tag texts, each unit on its own and the last one first; verify the corpus and return its entities by document."""
     shutil.rmtree(folder, ignore_errors=True)
     for name, text in texts.items():
@@ -55,8 +57,10 @@ def tag_texts(folder, texts, unit_chars, limit, fails=lambda text: False):
     survey = write_plan_and_documents(str(folder / "corpus"), unit_chars, out, limit)
     units = [unit for part in iter_plan_parts(out, survey.plan_parts) for unit in part]
     for unit in reversed(units):
-        predicted = predict_unit(read_unit(unit, out, survey.plan_parts), tag_stage(fails), lambda unit: unit)
-        fuse_and_write_unit(predicted, out, RegionRule(0.0), Calibration(), "inputs")
+        predicted = predict_unit(read_unit(unit, out, survey.plan_parts), tag_stage(fails, error), lambda unit: unit)
+        written = fuse_and_write_unit(predicted, out, RegionRule(0.0), Calibration(), "inputs")
+        counts = read_unit_record(out, unit.name).counts
+        assert (written.amount, written.not_finite) == (counts.characters, counts.not_finite)
     plan = PlanSummary("", survey.documents, survey.characters, survey.units, {}, [], 0.0, survey.plan_parts)
     assert list(CorpusVerifier(out, plan).find_problems()) == []
     assert all(b["start"] >= a["end"] for d in iter_documents(out) for a, b in pairwise(d.entities))
@@ -150,6 +154,18 @@ def test_a_seam_that_fails_costs_the_name_across_it_and_is_told_at_its_piece(tmp
     errors = [row["error"] for row in rows_of(tmp_path / "out", "segments")]
     left, right = "text around its end: slm: cannot", "text around its start: slm: cannot"
     assert errors == ([left, None] if unit_chars == 6000 else [left, right])
+
+
+@pytest.mark.parametrize(("unit_chars", "n_not_finite"), [(6000, [1]), (3000, [1, 1])])
+def test_a_seam_whose_prediction_is_not_finite_is_counted_at_its_piece(tmp_path, unit_chars, n_not_finite):
+    text = "曰" * 2998 + "楚王王王" + "曰" * 2998
+    reason = find_non_finite_slm(SlmPrediction((), np.full(1, np.nan, np.float32)))
+    tag_texts(
+        tmp_path, {"一": text}, unit_chars, 5000, lambda segment: len(segment) == 2 * SEAM_CHARS, f"slm: {reason}"
+    )
+    records = [read_unit_record(tmp_path / "out", f"unit-{i:06d}") for i in range(len(n_not_finite))]
+    assert [record.counts.not_finite for record in records] == n_not_finite
+    assert [record.counts.set_aside for record in records] == n_not_finite
 
 
 def row(start, end):

@@ -1,7 +1,7 @@
 """Ray Data actors that predict units of work. Each actor holds both models and takes one unit at a time."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import ray.data
@@ -16,7 +16,7 @@ from rayner.runs.progress import log
 from rayner.runs.run_folder import Run
 from rayner.steps.tag.llm_gate import Gate
 from rayner.steps.tag.seams import predict_unit
-from rayner.steps.tag.stages import Attempts, LlmStage, SlmStage, UnitSegments
+from rayner.steps.tag.stages import Attempts, LlmStage, PredictedUnit, SlmStage, UnitSegments
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class PredictionJob:
     gate: decides which segments the LLM is asked about. If None, it is asked about every segment.
     attempts: an actor notes here what it is about to do. If the actor dies, the next actor reads the note.
     read_unit: takes a unit's name and returns the unit.
-    write_unit: writes a predicted unit and returns the amount of work done, for example in characters.
+    write_unit: writes a predicted unit and returns what the driver learns about it.
     watch: to whom the actor reports its progress; None if nobody watches it.
     """
 
@@ -35,20 +35,8 @@ class PredictionJob:
     gate: Gate | None
     attempts: Attempts
     read_unit: Callable[[str], UnitSegments]
-    write_unit: Callable[[UnitSegments], int]
+    write_unit: Callable[[UnitSegments], PredictedUnit]
     watch: Watch | None = None
-
-
-@dataclass(frozen=True)
-class PredictedUnit:
-    """What the driver learns about a unit that was predicted and written.
-
-    amount: the value that `job.write_unit` returned.
-    not_finite: segments for which a prediction was NaN or infinite.
-    """
-
-    amount: int
-    not_finite: int
 
 
 class UnitPredictor:
@@ -85,7 +73,7 @@ class UnitPredictor:
         try:
             unit = predict_unit(self.read_unit(name), self.slm, self.llm)
             beat()
-            return {"amount": self.write_unit(unit), "not_finite": unit.count_not_finite(), "failure": None}
+            return {**asdict(self.write_unit(unit)), "failure": None}
         except Exception as error:
             log.exception("%s failed", name)
             failure = f"{name}: {format_error(error)}; {RERUN_HINT}"

@@ -8,13 +8,20 @@ from typing import Any
 
 from rayner.corpus.reading import sha256_of_text
 from rayner.corpus.run_record import CorpusCounts
-from rayner.corpus.tables import DOCUMENT_SCHEMA, ENTITY_SCHEMA, SEGMENT_SCHEMA, TABLE_NAMES, read_unit_tables
-from rayner.corpus.unit_records import RECORD_FOLDER, UnitCounts, read_unit_record
+from rayner.corpus.tables import (
+    DOCUMENT_SCHEMA,
+    ENTITY_SCHEMA,
+    SEGMENT_SCHEMA,
+    TABLE_NAMES,
+    SegmentRow,
+    count_unit_rows,
+    read_unit_tables,
+)
+from rayner.corpus.unit_records import RECORD_FOLDER, read_unit_record
 from rayner.errors import DataError
 from rayner.runs.storage import StoragePath, list_file_names
 from rayner.steps.tag.plan import PlanSummary, iter_plan_parts
 from rayner.steps.tag.slices import DocumentSlice, Unit
-from rayner.text.finite_predictions import is_not_finite_reason
 
 _SCHEMAS = {"documents": DOCUMENT_SCHEMA, "entities": ENTITY_SCHEMA, "segments": SEGMENT_SCHEMA}
 
@@ -79,11 +86,11 @@ class CorpusVerifier:
             yield f"{where}: expected in its record the digest of the planned documents, found another one"
         tables = read_unit_tables(self.out, unit.name, _SCHEMAS, record)
         documents, entities = tables["documents"].to_pylist(), tables["entities"].to_pylist()
-        segments = tables["segments"].to_pydict()
+        segments = tables["segments"].to_pylist()
         yield from (f"{where}: {problem}" for problem in _compare_documents(documents, unit.slices))
         yield from (f"{where}: {problem}" for problem in _compare_segments(segments, unit.slices))
         yield from (f"{where}: {problem}" for problem in self._check_entities(entities, documents, unit.slices))
-        counts = _count_unit(segments, entities)
+        counts = count_unit_rows(segments, entities)
         if counts != record.counts:
             yield f"{where}: expected the counts of its record, {record.counts}, found {counts}"
         self.decided_by.update(counts.decided_by)
@@ -139,9 +146,9 @@ def _compare_documents(documents: Sequence[dict[str, Any]], slices: Sequence[Doc
             yield f"expected {part.n_chars} characters of {part.doc_id!r}, found {len(row['text'])}"
 
 
-def _compare_segments(columns: dict[str, list[Any]], slices: Sequence[DocumentSlice]) -> Iterator[str]:
+def _compare_segments(rows: Sequence[SegmentRow], slices: Sequence[DocumentSlice]) -> Iterator[str]:
     """Yield segments that differ from the planned ones."""
-    segments = list(zip(columns["doc_id"], columns["start"], columns["end"], strict=True))
+    segments = [(row["doc_id"], row["start"], row["end"]) for row in rows]
     planned = [(part.doc_id, start, end) for part in slices for start, end in part.segment_bounds()]
     for segment, expected in zip(segments, planned, strict=False):
         if segment != expected:
@@ -149,15 +156,3 @@ def _compare_segments(columns: dict[str, list[Any]], slices: Sequence[DocumentSl
             return
     if len(segments) != len(planned):
         yield f"expected {len(planned)} segments, found {len(segments)}"
-
-
-def _count_unit(columns: dict[str, list[Any]], entities: Sequence[dict[str, Any]]) -> UnitCounts:
-    return UnitCounts(
-        segments=len(columns["start"]),
-        characters=sum(end - start for start, end in zip(columns["start"], columns["end"], strict=True)),
-        gated=sum(columns["gated"]),
-        set_aside=sum(error is not None for error in columns["error"]),
-        passes=sum(columns["passes"]),
-        decided_by=dict(sorted(Counter(entity["decided_by"] for entity in entities).items())),
-        not_finite=sum(map(is_not_finite_reason, columns["error"])),
-    )

@@ -20,7 +20,7 @@ from rayner.runs.storage import StoragePath
 from rayner.steps.tag.attempts import run_isolating_failures
 from rayner.steps.tag.llm_gate import Gate
 from rayner.steps.tag.not_finite import set_non_finite_aside
-from rayner.text.finite_predictions import find_non_finite_answer, find_non_finite_slm, is_not_finite_reason
+from rayner.text.finite_predictions import find_non_finite_answer, find_non_finite_slm
 from rayner.text.predictions import GateDecision, LlmAnswer, SegmentPrediction, SlmPrediction, empty_prediction
 from rayner.text.segmentation import bounds_without_whitespace
 from rayner.text.spans import crop_spans
@@ -73,9 +73,17 @@ class UnitSegments:
     seams: "UnitSegments | None" = None
     cuts: Sequence[int] = ()
 
-    def count_not_finite(self) -> int:
-        """Return the number of segments for which a prediction was NaN or infinite."""
-        return sum(is_not_finite_reason(segment.error) for segment in self.segments)
+
+@dataclass(frozen=True)
+class PredictedUnit:
+    """What the driver learns about a unit that was predicted and written.
+
+    amount: the amount of work done, for example in characters.
+    not_finite: segments for which a prediction was NaN or infinite.
+    """
+
+    amount: int
+    not_finite: int
 
 
 class SlmStage:

@@ -1,6 +1,5 @@
 """Read a unit from the plan and the copied documents, and write its rows of the output tables."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import groupby
@@ -9,8 +8,15 @@ import pyarrow as pa
 
 from rayner.corpus.parquet_files import read_table, write_table
 from rayner.corpus.reading import sha256_of_text
-from rayner.corpus.tables import DOCUMENT_SCHEMA, ENTITY_SCHEMA, SEGMENT_SCHEMA, EntityRow, SegmentRow
-from rayner.corpus.unit_records import ModelCounts, UnitCounts, UnitRecord, write_unit_record
+from rayner.corpus.tables import (
+    DOCUMENT_SCHEMA,
+    ENTITY_SCHEMA,
+    SEGMENT_SCHEMA,
+    EntityRow,
+    SegmentRow,
+    count_unit_rows,
+)
+from rayner.corpus.unit_records import ModelCounts, UnitRecord, write_unit_record
 from rayner.fusion.calibration import Calibration
 from rayner.fusion.fused_entities import FusedEntity, slm_entities
 from rayner.fusion.fusion_rule import FusionRule
@@ -18,7 +24,7 @@ from rayner.runs.storage import StoragePath
 from rayner.steps.tag.plan import read_unit_plan
 from rayner.steps.tag.seams import DecidedSeam, add_seam_errors, join_at_seams
 from rayner.steps.tag.slices import Unit
-from rayner.steps.tag.stages import UnitSegments
+from rayner.steps.tag.stages import PredictedUnit, UnitSegments
 from rayner.text.predictions import SegmentPrediction, empty_prediction
 
 
@@ -69,8 +75,8 @@ def _read_texts_by_doc_id(out: StoragePath, unit_name: str, sha256: str) -> dict
 
 def fuse_and_write_unit(
     unit: UnitSegments, out: StoragePath, rule: FusionRule, calibration: Calibration, inputs: str
-) -> int:
-    """Fuse the predictions of a unit, write its entities and segments, and return its number of characters.
+) -> PredictedUnit:
+    """Fuse the predictions of a unit, write its entities and segments, and return its number of characters as amount.
 
     The record of the unit is written last, so if it exists, the unit is done.
 
@@ -93,18 +99,10 @@ def fuse_and_write_unit(
         "entities": write_table(pa.Table.from_pylist(entity_rows, schema=ENTITY_SCHEMA), out / "entities" / file),
         "segments": write_table(pa.Table.from_pylist(segment_rows, schema=SEGMENT_SCHEMA), out / "segments" / file),
     }
-    counts = UnitCounts(
-        segments=len(segment_rows),
-        characters=sum(len(segment.text) for segment in unit.segments),
-        gated=sum(row["gated"] for row in segment_rows),
-        set_aside=sum(row["error"] is not None for row in segment_rows),
-        passes=sum(row["passes"] for row in segment_rows),
-        decided_by=dict(sorted(Counter(row["decided_by"] for row in entity_rows).items())),
-        not_finite=unit.count_not_finite(),
-    )
+    counts = count_unit_rows(segment_rows, entity_rows)
     models = _count_model_entities(unit.segments)
     write_unit_record(out, UnitRecord(unit.name, inputs, files, counts, unit.slm_halvings, unit.llm_halvings, models))
-    return counts.characters
+    return PredictedUnit(counts.characters, counts.not_finite)
 
 
 def _count_model_entities(segments: Sequence[SegmentPrediction]) -> ModelCounts:
