@@ -214,13 +214,10 @@ def counting_notes_of_other_jobs():
 
 @contextmanager
 def trusting_recorded_units():
-    real = recovery._check_unit
-
     def check(unit, out):
-        record, problem = real(unit, out)
-        return record, "" if record else problem
+        return recovery.read_unit_record(out, unit.name)
 
-    with patch.object(recovery, "_check_unit", check):
+    with patch.object(recovery, "_read_record_or_problem", check):
         yield
 
 

@@ -4,7 +4,7 @@ A unit is finished if its record exists and its files have the recorded digests.
 damaged copy of documents is made again from the corpus. Every repair is named in the log.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rayner.cluster.failures import storage_and_actor_errors_as_job_error
@@ -52,17 +52,19 @@ def find_finished_units(out: StoragePath, plan: PlanSummary, inputs: str) -> dic
 
     """
     finished: dict[str, UnitCounts] = {}
-    for record, problem in map_in_threads(lambda unit: _check_unit(unit, out), _iter_repaired_units(out, plan)):
-        if problem:
-            log.warning("tag: %s: the unit is tagged again", problem)
-        elif record is not None:
-            if record.inputs != inputs:
-                raise ConfigError(
-                    f"{out}: {record.unit} was made from other inputs: take another out=, or start over beside it with "
-                    "--fresh"
-                )
-            finished[record.unit] = record.counts
-    for name in set(list_recorded_units(out)) - finished.keys():
+    recorded = set(list_recorded_units(out))
+    recorded_units = (unit for unit in _iter_repaired_units(out, plan) if unit.name in recorded)
+    for record in map_in_threads(lambda unit: _read_record_or_problem(unit, out), recorded_units):
+        if isinstance(record, str):
+            log.warning("tag: %s: the unit is tagged again", record)
+            continue
+        if record.inputs != inputs:
+            raise ConfigError(
+                f"{out}: {record.unit} was made from other inputs: take another out=, or start over beside it with "
+                "--fresh"
+            )
+        finished[record.unit] = record.counts
+    for name in recorded - finished.keys():
         forget_unit(out, name)
     return finished
 
@@ -134,11 +136,8 @@ def require_no_other_corpus(corpus: str, config: Config, out: StoragePath, run_i
     survey = survey_corpus(corpus, config.score.unit_chars, config.tag.max_segment_chars)
     inputs = json_digest({"corpus": survey.digest, **run_inputs})
     for name in units:
-        try:
-            record = read_unit_record(out, name)
-        except DataError:
-            continue  # damaged
-        if record.inputs != inputs:
+        record = _read_intact_record(out, name)
+        if record is not None and record.inputs != inputs:
             raise ConfigError(
                 f"{out}: its plan is damaged, and the tagged units were made from another corpus or other settings: "
                 "take another out=, or start over beside it with --fresh"
@@ -153,19 +152,32 @@ def _iter_repaired_units(out: StoragePath, plan: PlanSummary) -> Iterator[Unit]:
             yield unit
 
 
-def _check_unit(unit: Unit, out: StoragePath) -> tuple[UnitRecord | None, str]:
-    """Return a unit's record, or None if it is not finished, and what is wrong with its files, or ""."""
-    if not record_path(out, unit.name).exists():
-        return None, ""
+def _read_record_or_problem(unit: Unit, out: StoragePath) -> UnitRecord | str:
+    """Return the record of a unit whose documents are intact, or what is wrong with the record or a file of a table."""
     try:
         record = read_unit_record(out, unit.name)
     except DataError as error:
-        return None, str(error)
-    for table, digest in (record.files | {"documents": unit.documents_sha256}).items():
-        path = out / table / f"{unit.name}.parquet"
-        if digest != record.files.get(table) or _file_digest(path) != digest:
-            return record, _describe_damage(path)
-    return record, ""
+        return str(error)
+    digests = dict(record.files)
+    if digests.pop("documents", None) != unit.documents_sha256:
+        return _describe_damage(out / "documents" / f"{unit.name}.parquet")
+    return next(_iter_damage(out, unit.name, digests), record)
+
+
+def _read_intact_record(out: StoragePath, name: str) -> UnitRecord | None:
+    """Return the record of a unit; None if it is missing or damaged."""
+    try:
+        return read_unit_record(out, name)
+    except DataError:
+        return None
+
+
+def _iter_damage(out: StoragePath, name: str, digests: Mapping[str, str]) -> Iterator[str]:
+    """Yield a line for each file of a unit that is missing or changed. digests: the recorded SHA-256, by table."""
+    for table, digest in digests.items():
+        path = out / table / f"{name}.parquet"
+        if _file_digest(path) != digest:
+            yield _describe_damage(path)
 
 
 def _describe_damage(path: StoragePath) -> str:
@@ -206,10 +218,7 @@ def _restore_documents(unit: Unit, out: StoragePath) -> None:
 
 def forget_unit(out: StoragePath, name: str) -> None:
     """Remove the record of a unit, so that it is tagged again, in batches of the same size as before."""
-    try:
-        record: UnitRecord | None = read_unit_record(out, name)
-    except DataError:
-        record = None
+    record = _read_intact_record(out, name)
     if record is not None:
         attempts = Attempts(out / "attempts")
         for stage, halvings in (("slm", record.slm_halvings), ("llm", record.llm_halvings)):
@@ -229,29 +238,17 @@ def forget_set_aside_units(config: Config, run: Run) -> None:
 
 def _forget_set_aside_units(out: StoragePath) -> None:
     with hold_lock(out):
-        names = [name for name in list_recorded_units(out) if _count_set_aside(out, name)]
-        log.info("tag: %d units hold segments that were set aside and are tried again", len(names))
-        if not names:
+        # A unit whose record is damaged is tagged again anyway.
+        records = (_read_intact_record(out, name) for name in list_recorded_units(out))
+        retried = [record for record in records if record is not None and record.counts.set_aside]
+        log.info("tag: %d units hold segments that were set aside and are tried again", len(retried))
+        if not retried:
             return
         # From here on the corpus counts as unfinished, so an interruption leaves nothing that seems complete.
         for step in TAGGING_STEPS:
             Run(out).forget_step(step)
         remove_file(out / RUN_RECORD_FILE)
-        for name in names:
-            _warn_of_damaged_tables(out, name)
-            remove_file(record_path(out, name))
-
-
-def _warn_of_damaged_tables(out: StoragePath, name: str) -> None:
-    """Name the damaged tables of a unit that is tagged again. Without its record, nobody could tell later."""
-    for table, digest in read_unit_record(out, name).files.items():
-        path = out / table / f"{name}.parquet"
-        if _file_digest(path) != digest:
-            log.warning("tag: %s: the unit is tagged again", _describe_damage(path))
-
-
-def _count_set_aside(out: StoragePath, name: str) -> int:
-    try:
-        return read_unit_record(out, name).counts.set_aside
-    except DataError:
-        return 0  # it is damaged, so it is tagged again anyway
+        for record in retried:
+            for damage in _iter_damage(out, record.unit, record.files):  # without the record, nobody could tell later
+                log.warning("tag: %s: the unit is tagged again", damage)
+            remove_file(record_path(out, record.unit))
