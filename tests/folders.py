@@ -1,4 +1,4 @@
-"""Folders before and after."""
+"""Folders before and after, and changes to their files."""
 
 import os
 from pathlib import Path
@@ -16,4 +16,11 @@ def snapshot(folder):
 def put(path, content=b"mine"):
     """Write a file, and the folders above it."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def flip(path):
+    """Invert one bit in the middle of a file."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
     path.write_bytes(content)

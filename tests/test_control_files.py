@@ -1,6 +1,5 @@
 """Every control file, however it is damaged, is one line that names the file and the way on: exit code 2."""
 
-import copy
 import dataclasses
 import json
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from rayner.steps.fusion_rules import read_tuned_fusion, write_tuned_fusion
 from rayner.taggers.crf import CrfDescription, load_crf
 from rayner.taggers.custom_tagger import CustomTaggerDescription, read_custom_description
 from tests.corpus.test_run_record import RECORD
+from tests.json_trees import changed, paths_in, value_at
 from tests.report.records import make_evaluation
 from tests.report.test_run_report import tuned_fusion
 
@@ -161,27 +161,6 @@ def tree_of(path: Path) -> Any:
     return tree
 
 
-def paths_in(tree: Any, before: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Return the paths of all values of a JSON tree; of a list, those of the first item alone."""
-    items: list[Any] = list(tree.items()) if isinstance(tree, dict) else []
-    if isinstance(tree, list):
-        items = list(enumerate(tree))[:1]
-    return [path for key, value in items for path in ((*before, key), *paths_in(value, (*before, key)))]
-
-
-def changed(tree: Any, path: tuple[Any, ...], value: Any) -> Any:
-    """Return a copy in which the value at the path is another one; for `...`, in which its key is missing."""
-    tree = copy.deepcopy(tree)
-    parent = tree
-    for key in path[:-1]:
-        parent = parent[key]
-    if value is ...:
-        del parent[path[-1]]
-    else:
-        parent[path[-1]] = value
-    return tree
-
-
 WRONG: dict[type, tuple[Any, ...]] = {
     str: (1, None, [], {}, True),
     int: ("1", None, [], {}, True),
@@ -208,14 +187,12 @@ def is_free(path: tuple[Any, ...]) -> bool:
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_value_of_another_type_is_named(name, tmp_path):
-    """Every key of the file in turn, at every depth."""
+    """Every key of the file in turn, at every depth; of a list, the first item alone."""
     path = folder_with(FILES[name], tmp_path) / name
     tree, n = tree_of(path), 0
-    for keys in paths_in(tree):
-        value = tree
-        for key in keys:
-            value = value[key]
-        if is_free(keys) or value is None:
+    for keys in paths_in(tree, max_items=1):
+        value = value_at(tree, keys)
+        if not keys or is_free(keys) or value is None:
             continue
         for wrong in WRONG[type(value)]:
             if wrong is None and keys[-1] in OPTIONAL:

@@ -13,6 +13,7 @@ from rayner.config.loading import load_config
 from rayner.corpus.exports.type_names import read_type_names
 from rayner.errors import ConfigError
 from rayner.text.messages import MAX_VALUE_CHARS, escape_control_characters, shorten_repr
+from tests.test_settings import refused, written
 from tests.unprivileged import open_folder, run_unprivileged
 
 ROOT = Path(__file__).parents[1]
@@ -93,16 +94,12 @@ def brief(value):
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_file_is_one_short_error(tmp_path, name):
     content, found = HOSTILE[name]
-    path = tmp_path / "settings.yaml"
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    path = written(tmp_path, content)
     start = time.monotonic()
-    with pytest.raises(ConfigError) as caught:
-        load_config(path)
+    said = refused(path)
     assert time.monotonic() - start < 5
-    said = str(caught.value)
     assert found in said
     assert len(said) < 600
-    assert "\n" not in said
     key = said.partition(":")[0].rpartition(".")[2]
     assert said.startswith(f"{path}: ") or f"{key}:" in content, "it names the file or the key"
 
@@ -111,10 +108,9 @@ def test_a_hostile_file_is_one_short_error(tmp_path, name):
     "value", ["&a [*a, *a]", "*a", "{<<: {a: 1}}", "!!binary aGk=", "[" * 30_000, "{a: 1, a: 2}", "9" * 9000], ids=brief
 )
 def test_a_hostile_argument_is_one_short_error(value):
-    with pytest.raises(ConfigError) as caught:
-        load_config(None, [f"seed={value}"])
-    assert str(caught.value).startswith("seed: ") or ": seed: expected int" in str(caught.value)
-    assert len(str(caught.value)) < 600
+    said = refused(None, f"seed={value}")
+    assert said.startswith("seed: ") or ": seed: expected int" in said
+    assert len(said) < 600
 
 
 def test_307_bytes_of_aliases_do_not_write_580_megabytes(tmp_path):
@@ -130,9 +126,7 @@ def test_307_bytes_of_aliases_do_not_write_580_megabytes(tmp_path):
     ["2025-01-01", "2025-13-45", "1.10", "007", "12:30", "0x10", "1_000", "1e3", ".5", "9" * 40, "0b1", "=", "2025"],
 )
 def test_a_text_stays_the_text_it_seems_to_be(tmp_path, text):
-    path = tmp_path / "settings.yaml"
-    path.write_text(f"run: {text}\n", encoding="utf-8")
-    assert load_config(path).run == text
+    assert load_config(written(tmp_path, f"run: {text}\n")).run == text
     assert load_config(None, [f"run={text}"]).run == text
 
 
@@ -147,9 +141,7 @@ def test_numbers_are_read():
 @pytest.mark.parametrize("mark", [b"\xef\xbb\xbf", b""])
 @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
 def test_a_mark_and_line_ends_of_other_systems_are_read(tmp_path, mark, line_end):
-    path = tmp_path / "settings.yaml"
-    path.write_bytes(mark + line_end.join(["# 楚", "run: '楚\ue000𠀀'", "seed: 7", ""]).encode())
-    config = load_config(path)
+    config = load_config(written(tmp_path, mark + line_end.join(["# 楚", "run: '楚\ue000𠀀'", "seed: 7", ""]).encode()))
     assert (config.run, config.seed) == ("楚\ue000𠀀", 7)
 
 

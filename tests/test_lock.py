@@ -16,6 +16,7 @@ from rayner.errors import ConfigError, DamagedFileError
 from rayner.runs.lock import LOCK_FILE, hold_lock
 from rayner.runs.process_identity import is_running, machine_id, process_start
 from rayner.runs.storage import storage_path
+from tests.waiting import eventually
 
 HOLDER = """
 import os, sys, time
@@ -63,13 +64,6 @@ def run(tmp_path):
 
 def read_lock(folder):
     return json.loads((folder / LOCK_FILE).read_bytes())
-
-
-def wait_until(condition, seconds=10.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def refuse(folder, process, renew_seconds=5.0):
@@ -191,7 +185,7 @@ def test_a_stopped_job_still_lives(run, start):
     time.sleep(1)  # ten periods without renewal
     refuse(run, holder, renew_seconds=0.1)
     os.kill(holder.pid, signal.SIGCONT)
-    wait_until(lambda: read_lock(run)["beat"] > beat)
+    assert eventually(lambda: read_lock(run)["beat"] > beat)
     assert holder.poll() is None
 
 
@@ -226,7 +220,7 @@ def test_a_zombie_has_ended():
     start = process_start(child.pid)
     assert is_running(child.pid, start) is True
     child.stdin.close()
-    wait_until(lambda: is_running(child.pid, start) is False)
+    assert eventually(lambda: is_running(child.pid, start) is False)
     child.wait()
     assert is_running(child.pid, start) is False
     assert is_running(child.pid, "unix 12.5") is False
@@ -289,15 +283,15 @@ HARMS = ("deleted", "emptied", "half", "NULs", "null", "restored")
 @pytest.mark.parametrize("how", HARMS)
 def test_a_living_job_writes_its_lock_again(run, start, how):
     start().kill()
-    wait_until((run / LOCK_FILE).exists)
+    assert eventually((run / LOCK_FILE).exists)
     backup = (run / LOCK_FILE).read_bytes()  # of a job that has ended
     time.sleep(0.1)
     holder = start(renew=0.3)
     damage(run / LOCK_FILE, how, backup)
     with pytest.raises(ConfigError, match="locked by "), hold_lock(run):
         pytest.fail("two jobs in one folder")
-    wait_until(lambda: (run / LOCK_FILE).exists() and (run / LOCK_FILE).read_bytes() not in (b"", backup))
-    wait_until(lambda: b'"pid"' in (run / LOCK_FILE).read_bytes())
+    assert eventually(lambda: (run / LOCK_FILE).exists() and (run / LOCK_FILE).read_bytes() not in (b"", backup))
+    assert eventually(lambda: b'"pid"' in (run / LOCK_FILE).read_bytes())
     assert read_lock(run)["pid"] == holder.pid
     refuse(run, holder)
 
@@ -331,7 +325,7 @@ def test_a_folder_in_place_of_the_lock_does_not_end_the_job(run, start):
     with pytest.raises(ConfigError, match=r"locked by another process, which lock\.json does not name"), hold_lock(run):
         pytest.fail("two jobs in one folder")
     (run / LOCK_FILE).rmdir()
-    wait_until((run / LOCK_FILE).is_file)
+    assert eventually((run / LOCK_FILE).is_file)
     assert read_lock(run)["pid"] == holder.pid
 
 
@@ -346,7 +340,7 @@ def test_a_folder_that_was_replaced_ends_the_job_if_another_works_there(run, sta
 def test_a_folder_that_was_replaced_is_locked_again_if_nobody_works_there(run, start, tmp_path):
     holder = start(renew=0.2)
     run.rename(tmp_path / "moved")
-    wait_until((run / LOCK_FILE).is_file)
+    assert eventually((run / LOCK_FILE).is_file)
     refuse(run, holder)
 
 
@@ -428,7 +422,7 @@ def test_a_suspended_job_whose_lock_nobody_took_goes_on(run, start):
     time.sleep(1)
     beat = read_lock(run)["beat"]
     os.kill(holder.pid, signal.SIGCONT)
-    wait_until(lambda: read_lock(run)["beat"] > beat + 1)
+    assert eventually(lambda: read_lock(run)["beat"] > beat + 1)
     assert holder.poll() is None
 
 
@@ -441,6 +435,6 @@ def test_in_an_object_store_too():
         with pytest.raises(ConfigError, match=f"process {os.getpid()}"), hold_lock(folder, renew_seconds=0.2):
             pytest.fail("two jobs in one folder")
         (folder / LOCK_FILE).write_bytes(b"")
-        wait_until(lambda: (folder / LOCK_FILE).read_bytes() != b"")
+        assert eventually(lambda: (folder / LOCK_FILE).read_bytes() != b"")
         assert read_lock(folder)["pid"] == os.getpid()
     assert not (folder / LOCK_FILE).exists()

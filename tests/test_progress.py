@@ -36,6 +36,7 @@ from rayner.runs.status import (
 )
 from rayner.runs.storage import remove_file, storage_path
 from tests.strategies import at_most
+from tests.waiting import eventually
 
 numbers = st.floats(0, 1e9)
 counts = st.integers(0, 10**9)
@@ -182,13 +183,6 @@ def test_elsewhere_there_are_plain_lines_now_and_then(capsys):
 
 
 # ---- in the run folder
-
-
-def eventually(true, seconds=10.0):
-    end = time.monotonic() + seconds
-    while not true() and time.monotonic() < end:
-        time.sleep(0.02)
-    return true()
 
 
 def read(folder):

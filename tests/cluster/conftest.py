@@ -13,6 +13,14 @@ from rayner.config.model_settings import CrfConfig, IndexConfig
 from rayner.config.settings import Config
 from rayner.runs.job_log import start_logging
 from rayner.runs.run_folder import Run
+from tests.checkpoints import (  # noqa: F401 - pytest finds fixtures by their names here
+    decoder_folder,
+    encoder_folder,
+    labels,
+    random_llm,
+    sentences,
+    types,
+)
 from tests.cluster.driver import no_device_in_this_process
 from tests.cluster.nodes import bare_python
 from tests.cluster.small import ROOT, with_settings, write_inputs, write_llm

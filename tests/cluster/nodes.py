@@ -11,9 +11,8 @@ import socket
 import subprocess
 import sysconfig
 import tempfile
-import time
 import venv
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from pathlib import Path
 import psutil
 
 from rayner.cluster.environment import QUIET_ENVIRONMENT
+from tests.waiting import eventually
 
 # A node that stays in front, with a small store and no fixed ports.
 SMALL = (
@@ -64,14 +64,6 @@ def free_port() -> int:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)):
                 return port
-
-
-def eventually(true: Callable[[], object], seconds: float) -> bool:
-    """Whether it becomes true in time."""
-    end = time.monotonic() + seconds
-    while not (held := true()) and time.monotonic() < end:
-        time.sleep(0.5)
-    return bool(held)
 
 
 def bare_python(folder: Path) -> dict[str, str]:

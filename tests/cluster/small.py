@@ -31,10 +31,12 @@ from tests.report.synthetic import labelled_lines
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "sample"
+PLAIN_TEXT = "北渚王入石渚。使者歸告。"
 ODD_TEXT = "\ufeff懷\ue1e0王入<NR>秦</NR>&amp;。\u2028𠮷\U000f0000見\x85之？\t「善！」\r\n"
 SHAPE = EncoderScratchConfig(hidden=32, layers=2, heads=2, intermediate=64, min_count=1)
 LLM_SHAPE = ScratchConfig(hidden=32, layers=2, heads=2, intermediate=64, min_count=1)
 ONE, TWO = WorkersConfig(), WorkersConfig(count=2)
+TAGGED_FOLDERS = ("documents", "entities", "segments", "units", "plan", "evahan")
 LESS = [  # training than by tiny.yaml
     "llm.full_epochs=1", "llm.max_steps_per_epoch=2", "llm.epochs=0", "llm.workers.count=1", "score.actors=1",
     "llm.scratch={hidden: 32, layers: 2, heads: 2, intermediate: 64}", "slm.crf.max_iterations=40",
@@ -137,6 +139,12 @@ def rows_of(tagged: Path, table: str) -> list[dict]:
         for path in sorted((tagged / table).glob("*.parquet"))
         for row in pq.ParquetFile(path).read().to_pylist()
     ]
+
+
+def files_of(tagged: Path) -> dict[str, bytes]:
+    """The tables, their records and plan, and the char-tab-tag files, by name."""
+    paths = [path for folder in TAGGED_FOLDERS for path in (tagged / folder).rglob("*") if path.is_file()]
+    return {path.relative_to(tagged).as_posix(): path.read_bytes() for path in paths}
 
 
 def stamps(folder: Path, *parts: str) -> dict[str, tuple[int, bytes]]:

@@ -5,19 +5,13 @@ import random
 import re
 from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from rayner.corpus.parquet_files import read_table, write_table
 from rayner.corpus.reading import sha256_of_text
-from rayner.corpus.tables import (
-    DOCUMENT_SCHEMA,
-    ENTITY_SCHEMA,
-    SEGMENT_SCHEMA,
-    TABLE_NAMES,
-    iter_documents,
-    iter_segment_rows_by_document,
-)
+from rayner.corpus.tables import TABLE_NAMES, iter_documents, iter_segment_rows_by_document
 from rayner.corpus.unit_records import read_unit_record, record_path, write_unit_record
 from rayner.errors import ConfigError, DataError
 from rayner.fusion.calibration import Calibration
@@ -27,9 +21,9 @@ from rayner.steps.tag.plan import PlanSummary, iter_plan_parts, write_plan_and_d
 from rayner.steps.tag.units import fuse_and_write_unit, read_unit
 from rayner.text.predictions import SlmPrediction
 from rayner.text.spans import Span
+from tests.corpus.tagged_corpora import SCHEMAS
 
 TEXTS = {"一": "楚王曰。秦王曰。" * 3, "二": "", "三": "趙王白。\n"}
-SCHEMAS = dict(zip(TABLE_NAMES, (DOCUMENT_SCHEMA, ENTITY_SCHEMA, SEGMENT_SCHEMA), strict=True))
 
 
 @pytest.fixture
@@ -45,7 +39,7 @@ def tagged(tmp_path):
         segments = []
         for segment in planned.segments:
             n = len(segment.text)
-            slm = SlmPrediction((Span(0, min(2, n), "NR"),), segment.slm.entropy.__class__((n,), dtype="float32") * 0)
+            slm = SlmPrediction((Span(0, min(2, n), "NR"),), np.zeros(n, dtype=np.float32))
             segments.append(replace(segment, slm=slm, gated=segment.start > 0))
         fuse_and_write_unit(replace(planned, segments=segments), out, RegionRule(0.0), Calibration(), "inputs")
     return out, PlanSummary(

@@ -5,14 +5,13 @@ A decoder of six layers; its training is repeated in this process by plain torch
 
 import dataclasses
 import json
-import math
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from ray.train import WorkerGroupError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from rayner.cluster.ray_train import run_training
 from rayner.config.model_settings import LlmConfig, LoraConfig, ScratchConfig, WorkersConfig
@@ -35,6 +34,7 @@ from rayner.steps.training.deepspeed_worker import (
     warn_of_long_examples,
 )
 from rayner.steps.training.sft_examples import examples_to_table
+from tests.checkpoints import load_llm, spoil_weight
 from tests.cluster.small import labelled_sentences, with_settings
 from tests.cluster.training_loops import die_after_one_step, measure_shards
 
@@ -91,9 +91,7 @@ def read_state(checkpoint):
 
 def train_in_plain_torch(config, stage, loss_over="allowed"):
     """The parameters before and after, and after one step the gradient (clipped), of a training without DeepSpeed."""
-    llm = llms.load_llm_checkpoint(
-        stage.base, instruction="", types=TYPES, chat=False, device=torch.device("cpu"), dtype="float32"
-    )
+    llm = load_llm(stage.base, TYPES, instruction="", dtype="float32")
     if stage.name == "lora":
         torch.manual_seed(config.seed)
         llm.model = llms.add_lora(llm.model, config.llm.lora)
@@ -190,9 +188,7 @@ def test_zero_3_shards_while_loading_and_gathers_at_most_one_layer(
 
 def test_weights_that_only_one_worker_sees_to_be_damaged_end_the_training_in_all(folder, config, local_ray, tmp_path):
     shutil.copytree(folder / "base", tmp_path / "base")
-    weights = load_file(tmp_path / "base" / "model.safetensors")
-    weights["model.layers.5.mlp.up_proj.weight"][-1, -1] = math.nan
-    save_file(weights, tmp_path / "base" / "model.safetensors", {"format": "pt"})
+    spoil_weight(tmp_path / "base" / "model.safetensors", name="model.layers.5.mlp.up_proj.weight")
     stage = dataclasses.replace(stage_of("lora", folder), base=str(tmp_path / "base"))
     with pytest.raises(NotFiniteError, match=r"model.safetensors: expected finite weights, .*up_proj.weight"):
         train(with_settings(config, "llm", zero_stage=3), TWO, a_run(tmp_path / "run"), stage)
@@ -214,9 +210,7 @@ def test_examples_longer_than_a_pass_are_counted_and_told(folder, config, caplog
 @pytest.mark.parametrize("loss_over", ["all", "allowed"])
 def test_the_positions_of_the_loss_are_counted_as_the_loss_counts_them(folder, loss_over):
     stage = stage_of("full", folder)
-    llm = llms.load_llm_checkpoint(
-        stage.base, instruction="", types=TYPES, chat=False, device=torch.device("cpu"), dtype="float32"
-    )
+    llm = load_llm(stage.base, TYPES, instruction="", dtype="float32")
     sft_loss, train_set = SftLoss(llm, loss_over), read_train_set(stage.examples_folder, loss_over)
     examples = [train_set.examples[i] for i in range(21)]
     assert train_set.n_loss_positions == [len(sft_loss._list_loss_positions([example])) for example in examples]

@@ -10,12 +10,13 @@ import pytest
 import torch
 
 from rayner.llm.adapter import check_and_measure_adapter, compute_adapter_shapes
-from rayner.llm.model import add_lora, load_llm_checkpoint
+from rayner.llm.model import add_lora
 from rayner.runs.json_files import write_json
 from rayner.runs.run_folder import Run
 from rayner.runs.step_manifest import StepManifest
 from rayner.steps import loading
 from rayner.steps.training.train_llm import train_llm
+from tests.checkpoints import load_llm
 from tests.cluster.driver import DriverUsedDeviceError, no_device_in_this_process
 from tests.cluster.small import with_settings, write_inputs, write_llm
 
@@ -53,7 +54,7 @@ def test_an_adapter_must_fit_its_base_which_is_told_without_loading_it(prepared,
     config, _ = prepared
     base = config.llm.model
     shapes = compute_adapter_shapes(base, config.llm.lora)
-    llm = load_llm_checkpoint(base, instruction="", types=["NR"], chat=False, device=torch.device("cpu"))
+    llm = load_llm(base, ["NR"], instruction="")
     adapted = add_lora(llm.model, config.llm.lora)
     adapted.save_pretrained(tmp_path / "adapter")
     with pytest.raises(RuntimeError, match="expected weights that training changed in all 14"):

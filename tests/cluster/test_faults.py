@@ -14,11 +14,10 @@ from rayner.runs.run_folder import Run
 from rayner.steps.tag import actors
 from rayner.steps.tag.tag_corpus import tag_corpus
 from rayner.text.segmentation import split_sentences
-from tests.cluster.small import rows_of, with_settings
+from tests.cluster.small import PLAIN_TEXT, rows_of, with_settings
 
 pytestmark = pytest.mark.slow
 ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
-PLAIN = "北渚王入石渚。使者歸告。"
 RAISES, KILLS = "毒酒三升。", "鴆殺其使。"
 
 
@@ -68,7 +67,7 @@ def corpus(tmp_path):
     folder = tmp_path / "corpus"
     folder.mkdir()
     for i in range(4):
-        (folder / f"{i}.txt").write_text(PLAIN * 4, encoding="utf-8")
+        (folder / f"{i}.txt").write_text(PLAIN_TEXT * 4, encoding="utf-8")
     (folder / "空.txt").write_text("")
     return folder
 
@@ -80,7 +79,7 @@ def tagging(config, corpus, out, **score):
 def test_poison_is_set_aside_with_its_reason_and_its_text_is_kept(run, config, corpus, tmp_path, monkeypatch):
     clean = tagging(config, corpus, tmp_path / "clean")
     tag_corpus(clean, run)
-    text = PLAIN * 2 + RAISES + PLAIN + KILLS + PLAIN
+    text = PLAIN_TEXT * 2 + RAISES + PLAIN_TEXT + KILLS + PLAIN_TEXT
     (corpus / "5.txt").write_text(text, encoding="utf-8")
     monkeypatch.setattr(actors, "UnitPredictor", Poisoned)
     out = tmp_path / "out"
@@ -132,7 +131,7 @@ def test_files_that_change_under_the_job_are_named_and_what_was_read_is_tagged(
     changed = {str(corpus / "0.txt"): "can no longer be read", str(corpus / "1.txt"): "has another text"}
     assert facts["changed"] == read_json(out / "run.json")["changed"] == changed
     assert facts["empty"] == [str(corpus / "空.txt")]
-    assert [row["text"] for row in rows_of(out, "documents")] == [*[PLAIN * 4] * 4, ""]
+    assert [row["text"] for row in rows_of(out, "documents")] == [*[PLAIN_TEXT * 4] * 4, ""]
     with pytest.raises(ConfigError, match=r"2 files differ: .*0\.txt can no longer be read; .*1\.txt has another text"):
         tag_corpus(tagging(config, corpus, out), run)
 

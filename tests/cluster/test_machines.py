@@ -15,9 +15,10 @@ import psutil
 import pytest
 
 from rayner.runs.json_files import read_json
-from tests.cluster.nodes import SMALL, eventually, head_node, started
+from tests.cluster.nodes import SMALL, head_node, started
 from tests.cluster.small import LESS, ROOT, SAMPLE, rows_of, run_job, write_llm
 from tests.docs.conftest import write_user_modules
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.drill]
 

@@ -22,8 +22,8 @@ from rayner.steps.tag.tag_corpus import tag_corpus
 from rayner.steps.training.train_llm import train_llm
 from rayner.steps.training.train_slm import train_slm
 from tests.checkpoints import spoil_weight
-from tests.cluster.small import copied, labelled_sentences, rows_of, with_settings
-from tests.cluster.test_faults import PLAIN, tagging
+from tests.cluster.small import PLAIN_TEXT, copied, labelled_sentences, rows_of, with_settings
+from tests.cluster.test_faults import tagging
 
 pytestmark = pytest.mark.slow
 ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -49,7 +49,7 @@ def spoiled(run, tmp_path):
 def corpus(tmp_path):
     folder = tmp_path / "corpus"
     folder.mkdir()
-    (folder / "史.txt").write_text(PLAIN * 100, encoding="utf-8")
+    (folder / "史.txt").write_text(PLAIN_TEXT * 100, encoding="utf-8")
     return folder
 
 
@@ -183,7 +183,7 @@ def test_a_corpus_in_which_a_model_finds_nothing_ends_with_a_warning(spoiled, co
     save_file(tensors, path, {"format": "pt"})
     start_logging()
     tag_corpus(tagging(config, corpus, tmp_path / "out"), spoiled)
-    n_chars = len(PLAIN * 100)
+    n_chars = len(PLAIN_TEXT * 100)
     record = read_run_record(tmp_path / "out")
     assert [line.partition(": the tags")[0] for line in record.warnings] == [
         f"the small model found no entity in {n_chars:,} characters of the corpus",

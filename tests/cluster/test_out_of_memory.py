@@ -25,7 +25,7 @@ from rayner.steps.tag.attempts import run_isolating_failures
 from rayner.steps.tag.stages import Attempts, LlmStage, PredictedUnit, UnitSegments
 from rayner.taggers.encoder import load_encoder_tagger, save_encoder_tagger
 from rayner.text.predictions import SegmentPrediction, empty_prediction
-from tests.checkpoints import CPU, decoder_folder, encoder_folder, labels, random_llm, sentences, types  # noqa: F401 - pytest finds fixtures by their names here
+from tests.checkpoints import CPU
 from tests.decoding.test_draft_verify import same
 from tests.decoding.test_token_budget import LiveTokens
 
@@ -76,7 +76,7 @@ def predict_on_device(monkeypatch, llm, labelled, folder, n_tokens):
         return stage(unit_of(labelled[:40])), device
 
 
-def test_a_unit_starts_again_at_half_the_budget_and_keeps_it(random_llm, sentences, tmp_path, monkeypatch, messages):  # noqa: F811 - arguments that pytest fills by their names
+def test_a_unit_starts_again_at_half_the_budget_and_keeps_it(random_llm, sentences, tmp_path, monkeypatch, messages):
     _, ample = predict_on_device(monkeypatch, random_llm, sentences, tmp_path / "ample", 10**9)
     free, _ = predict_on_device(monkeypatch, random_llm, sentences, tmp_path / "free", 10**9)
     assert free.llm_halvings == 0
@@ -128,7 +128,7 @@ def test_memory_is_freed_once_nothing_refers_to_the_error(monkeypatch):
 
 
 @pytest.fixture
-def trained(tmp_path, encoder_folder, decoder_folder, labels, types, sentences):  # noqa: F811 - arguments that pytest fills by their names
+def trained(tmp_path, encoder_folder, decoder_folder, labels, types, sentences):
     """A run folder with small models and held-out sentences, made without training, and its settings."""
     run = Run(tmp_path / "run")
     run.path("models", "llm").mkdir(parents=True)

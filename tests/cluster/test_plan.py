@@ -26,6 +26,7 @@ from rayner.steps.tag.plan import (
     write_plan_and_documents,
 )
 from rayner.text.segmentation import find_seams, split_segments, split_sentences
+from tests.folders import flip
 from tests.strategies import texts
 
 # Often several sentences, so that documents longer than a unit are cut.
@@ -233,11 +234,10 @@ def test_parts_of_a_plan_follow_each_other(tmp_path, monkeypatch):
 def test_a_damaged_part_of_a_plan_is_refused(tmp_path, damage):
     parts = write_plan_and_documents(write_corpus(tmp_path / "a", ["楚王曰。"]), 4, tmp_path / "out").plan_parts
     path = tmp_path / "out" / "plan" / "part-000000.parquet"
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.unlink()
     if damage == "flip":
-        path.write_bytes(content)
+        flip(path)
+    else:
+        path.unlink()
     with pytest.raises(DataError, match=r"plan/part-000000\.parquet: expected"):
         list(iter_plan_parts(tmp_path / "out", parts))
     with pytest.raises(DataError, match=r"plan/part-000000\.parquet: expected"):

@@ -17,7 +17,6 @@ from rayner.steps.loading import load_retriever
 from rayner.steps.training.sft_examples import SftSource, build_group_examples
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.spans import Span
-from tests.checkpoints import decoder_folder, random_llm, sentences, types  # noqa: F401 - fixtures
 
 MAX_CHARS = 20
 LONG = "楚使怒去歸告懷王懷王怒大興師伐秦秦發兵擊之大破楚師於丹淅斬首八萬"
@@ -56,7 +55,7 @@ class RecordingEngine(GreedyEngine):
         return super().answer_requests(requests)
 
 
-def test_no_window_of_a_training_sentence_is_shown_the_sentence_when_a_text_is_tagged(run, config, random_llm):  # noqa: F811 - arguments that pytest fills by their names
+def test_no_window_of_a_training_sentence_is_shown_the_sentence_when_a_text_is_tagged(run, config, random_llm):
     engine = RecordingEngine(random_llm, softmax_over="allowed", batch_size=4)
     answer_texts(engine, [TextRequest(LONG)], retriever=load_retriever(config, run), max_chars=MAX_CHARS, overlap=5)
     shown = [[example.text for example in request.examples] for request in engine.requests]
@@ -65,7 +64,7 @@ def test_no_window_of_a_training_sentence_is_shown_the_sentence_when_a_text_is_t
 
 
 @pytest.mark.parametrize("group", [1, 2])
-def test_no_window_of_a_training_sentence_is_shown_the_sentence_in_training(run, config, random_llm, group):  # noqa: F811 - arguments that pytest fills by their names
+def test_no_window_of_a_training_sentence_is_shown_the_sentence_in_training(run, config, random_llm, group):
     config = replace(config, prompt=replace(config.prompt, group=group))
     source = SftSource(config, run, "unused", "train", run.path("train"))
     groups = source.read_sentence_groups()

@@ -15,12 +15,11 @@ from rayner.runs.run_folder import Run
 from rayner.steps.tag import actors
 from rayner.steps.tag.recovery import forget_set_aside_units
 from rayner.steps.tag.tag_corpus import tag_corpus
-from tests.cluster.small import rows_of, with_settings
+from tests.cluster.small import PLAIN_TEXT, files_of, rows_of, with_settings
+from tests.folders import flip
 
 pytestmark = pytest.mark.slow
 ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
-PLAIN = "北渚王入石渚。使者歸告。"
-FOLDERS = ("documents", "entities", "segments", "units", "plan", "evahan")
 
 
 class FailingModel:
@@ -56,22 +55,13 @@ class FailingLlm(actors.UnitPredictor):
         self.llm.engine = FailingModel(self.llm.engine)
 
 
-def files_of(out):
-    return {
-        path.relative_to(out).as_posix(): path.read_bytes()
-        for folder in FOLDERS
-        for path in (out / folder).rglob("*")
-        if path.is_file()
-    }
-
-
 @pytest.fixture(scope="module")
 def tagged(run, config, tmp_path_factory):
     """The settings of a small corpus, and its undisturbed output."""
     folder = tmp_path_factory.mktemp("recovery")
     (folder / "corpus").mkdir()
     for i in range(4):
-        (folder / "corpus" / f"{i}.txt").write_text(PLAIN * 4 + "毒酒三升。" * (i == 2), encoding="utf-8")
+        (folder / "corpus" / f"{i}.txt").write_text(PLAIN_TEXT * 4 + "毒酒三升。" * (i == 2), encoding="utf-8")
     settings = replace(with_settings(config, "score", unit_chars=60), corpus=str(folder / "corpus"))
     settings = with_settings(settings, "gate", exact=False)  # the LLM is asked about every segment
     tag_corpus(replace(settings, out=str(folder / "undisturbed")), run)
@@ -85,12 +75,6 @@ def again(tagged, run, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(undisturbed, out)
     return out, lambda: tag_corpus(replace(settings, out=str(out)), run)
-
-
-def flip(path):
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
 
 
 DAMAGES = {

@@ -1,6 +1,5 @@
 """Actors that hang, really stopped: their processes are killed, their units tried again, and nothing shows it."""
 
-import logging
 import os
 import signal
 import subprocess
@@ -30,7 +29,7 @@ from rayner.runs.process_identity import process_start
 from rayner.runs.progress import log
 from rayner.steps.tag import actors
 from rayner.steps.tag.tag_corpus import tag_corpus
-from tests.cluster.small import with_settings
+from tests.cluster.small import PLAIN_TEXT, with_settings
 
 ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
 ONE, TWO = WatchedProcess("node", "host", 1, "ticks 1"), WatchedProcess("node", "host", 1, "ticks 2")
@@ -190,14 +189,14 @@ def table_bytes(out):
 def test_a_job_whose_actor_stops_ends_by_itself_with_the_same_bytes(run, config, tmp_path, monkeypatch, caplog):
     corpus = tmp_path / "corpus"
     corpus.mkdir()
-    for i, text in enumerate(["北渚王入石渚。使者歸告。" * 4, "鴆殺其使。" + "楚王曰秦" * 120, "使者歸告。"]):
+    for i, text in enumerate([PLAIN_TEXT * 4, "鴆殺其使。" + "楚王曰秦" * 120, "使者歸告。"]):
         (corpus / f"{i}.txt").write_text(text, encoding="utf-8")
     # The long sentence is cut, within a unit and between units.
     config = with_settings(with_settings(config, "score", unit_chars=200), "tag", max_segment_chars=60)
     config = replace(config, corpus=str(corpus))
     tag_corpus(replace(config, out=str(tmp_path / "undisturbed")), run)
     monkeypatch.setattr(actors, "UnitPredictor", StoppedOnce)
-    monkeypatch.setattr(log, "handlers", [caplog.handler, logging.NullHandler()])
+    monkeypatch.setattr(log, "handlers", [caplog.handler])
     stopped = replace(config, out=str(tmp_path / "out"))
     tag_corpus(with_settings(stopped, "tag", stall_minutes=0.25), run)
     assert (tmp_path / "stopped").exists()

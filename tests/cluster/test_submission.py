@@ -9,8 +9,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.cluster.nodes import Node, eventually, head_node
+from tests.cluster.nodes import Node, head_node
 from tests.cluster.small import ROOT, noise
+from tests.waiting import eventually
 
 GUIDE = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
 TRAIN = "jobs/train_slm.py --config jobs/conf/demo.yaml slm.workers.count=1"

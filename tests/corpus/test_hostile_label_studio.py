@@ -1,6 +1,5 @@
 """Label Studio's JSON with anything anywhere: the entities, or one short error that names the file and the task."""
 
-import copy
 import json
 import time
 
@@ -12,6 +11,7 @@ from rayner.corpus.review.corrections import read_corrections
 from rayner.corpus.review.provenance import make_review_sentence, read_provenance, write_provenance
 from rayner.errors import DataError
 from rayner.text.spans import Span
+from tests.json_trees import changed, paths_in
 
 TEXT = "𠀀懷王入秦。"
 VALUES = [None, True, False, 0, 1, -1, 3, 1.0, 1.5, 10**30, "", "0", "labels", "懷王", "x" * 5000, "\ud800", [], [[]],
@@ -72,43 +72,19 @@ def test_a_plain_file_is_read(read):
     assert read([make_task()]) == (Span(1, 3, "NR"),)
 
 
-def places(value, path=()):
-    """The path of each value inside a JSON value, the value itself included."""
-    yield path
-    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, child in children:
-        yield from places(child, (*path, key))
-
-
-def replaced(value, path, new):
-    value = copy.deepcopy(value)
-    if not path:
-        return new
-    parent = value
-    for key in path[:-1]:
-        parent = parent[key]
-    parent[path[-1]] = new
-    return value
-
-
-@pytest.mark.parametrize("path", list(places([make_task()])), ids=lambda path: "/".join(map(str, path)) or "all")
+@pytest.mark.parametrize("path", list(paths_in([make_task()])), ids=lambda path: "/".join(map(str, path)) or "all")
 def test_any_value_anywhere_is_read_or_refused(read, path):
     for new in VALUES:
-        found = read(replaced([make_task()], path, new))
+        found = read(changed([make_task()], path, new))
         if isinstance(found, tuple):
             assert set(found) <= {Span(1, 3, "NR"), Span(1, 3, "NS")}, "never an entity that the file does not hold"
         elif found is not None:
             assert "expected" in found
 
 
-@pytest.mark.parametrize("path", [p for p in places([make_task()]) if p and isinstance(p[-1], str)], ids=str)
+@pytest.mark.parametrize("path", [p for p in paths_in([make_task()]) if p and isinstance(p[-1], str)], ids=str)
 def test_any_key_may_be_missing(read, path):
-    content = [make_task()]
-    parent = content
-    for key in path[:-1]:
-        parent = parent[key]
-    del parent[path[-1]]
-    found = read(content)
+    found = read(changed([make_task()], path, ...))
     assert found == (Span(1, 3, "NR"),) or "task 1: expected" in found
 
 

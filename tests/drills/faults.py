@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +18,8 @@ import psutil
 
 from rayner.runs.storage import storage_path
 from tests.cluster.nodes import free_port
-from tests.drills.ground import TABLES, Ground, Watched, files_of
+from tests.cluster.small import TAGGED_FOLDERS, files_of
+from tests.drills.ground import Ground, Watched
 
 
 def wait(job: Watched, seconds: float) -> None:
@@ -35,19 +36,31 @@ def wait_for_units(job: Watched, n: int, draw: random.Random) -> None:
     wait(job, draw.uniform(0, 0.3))
 
 
-def killed_workers(ground: Ground, out: str, kills: int, draw: random.Random, actors: bool, began: Counter) -> int:
-    """SIGKILL actors, or Ray worker processes that wait for work, in one job; how many were killed.
-
-    The first dies over unit 0.
-    """
+def _strike_in_one_job(
+    ground: Ground,
+    out: str,
+    kills: int,
+    draw: random.Random,
+    began: Counter,
+    strike: Callable[[Watched], bool],
+    *overrides: str,
+    timeout: float = 600,
+) -> int:
+    """Strike one job again and again until it ends; how often it was struck. The first fault comes over unit 0."""
     hits = 0
-    with ground.job(out) as job:
+    with ground.job(out, *overrides) as job:
         while hits < kills and job.process.poll() is None:
             wait_for_units(job, job.began.total() + draw.randint(1, 12) if hits else 1, draw)
-            hits += _kill_one(ground, job, draw, actors)
-        job.process.wait(timeout=600)
+            if job.process.poll() is None:
+                hits += strike(job)
+        job.process.wait(timeout=timeout)
     began.update(job.began)
     return hits
+
+
+def killed_workers(ground: Ground, out: str, kills: int, draw: random.Random, actors: bool, began: Counter) -> int:
+    """SIGKILL actors, or Ray worker processes that wait for work, in one job; how many were killed."""
+    return _strike_in_one_job(ground, out, kills, draw, began, lambda job: _kill_one(ground, job, draw, actors))
 
 
 def _kill_one(ground: Ground, job: Watched, draw: random.Random, actors: bool, number: int = signal.SIGKILL) -> bool:
@@ -64,14 +77,11 @@ def _kill_one(ground: Ground, job: Watched, draw: random.Random, actors: bool, n
 
 def stopped_actors(ground: Ground, out: str, kills: int, draw: random.Random, began: Counter) -> int:
     """SIGSTOP actors in one job, which must find this out by itself; how many were stopped."""
-    hits = 0
-    with ground.job(out, "tag.stall_minutes=0.1") as job:
-        while hits < kills and job.process.poll() is None:
-            wait_for_units(job, job.began.total() + draw.randint(1, 12) if hits else 1, draw)
-            hits += _kill_one(ground, job, draw, True, signal.SIGSTOP)
-        job.process.wait(timeout=900)
-    began.update(job.began)
-    return hits
+
+    def stop(job: Watched) -> bool:
+        return _kill_one(ground, job, draw, True, signal.SIGSTOP)
+
+    return _strike_in_one_job(ground, out, kills, draw, began, stop, "tag.stall_minutes=0.1", timeout=900)
 
 
 def signalled(ground: Ground, out: str, kills: int, draw: random.Random, number: int, began: Counter) -> int:
@@ -92,33 +102,25 @@ def signalled(ground: Ground, out: str, kills: int, draw: random.Random, number:
 
 def paused(ground: Ground, out: str, kills: int, draw: random.Random, began: Counter) -> int:
     """Stop the driver for some seconds and let it go on, several times, as a laptop that is closed."""
-    hits = 0
-    with ground.job(out) as job:
-        while hits < kills and job.process.poll() is None:
-            wait_for_units(job, job.began.total() + draw.randint(1, 12) if hits else 1, draw)
-            if job.process.poll() is None:
-                job.process.send_signal(signal.SIGSTOP)
-                time.sleep(draw.uniform(1, 12))
-                job.process.send_signal(signal.SIGCONT)
-                hits += 1
-        job.process.wait(timeout=600)
-    began.update(job.began)
-    return hits
+
+    def pause(job: Watched) -> bool:
+        job.process.send_signal(signal.SIGSTOP)
+        time.sleep(draw.uniform(1, 12))
+        job.process.send_signal(signal.SIGCONT)
+        return True
+
+    return _strike_in_one_job(ground, out, kills, draw, began, pause)
 
 
 def lost_nodes(ground: Ground, out: str, kills: int, draw: random.Random, began: Counter) -> int:
     """SIGKILL the raylet of the second node, put a new one in its place, and so on; how many were killed."""
-    hits = 0
-    with ground.job(out) as job:
-        while hits < kills and job.process.poll() is None:
-            wait_for_units(job, job.began.total() + draw.randint(1, 12) if hits else 1, draw)
-            if job.process.poll() is None:
-                ground.nodes.raylets[1].send_signal(signal.SIGKILL)
-                hits += 1
-                ground.nodes.put_back()
-        job.process.wait(timeout=600)
-    began.update(job.began)
-    return hits
+
+    def lose_node(_: Watched) -> bool:
+        ground.nodes.raylets[1].send_signal(signal.SIGKILL)
+        ground.nodes.put_back()
+        return True
+
+    return _strike_in_one_job(ground, out, kills, draw, began, lose_node)
 
 
 def full_disk(ground: Ground, out: str, kills: int, draw: random.Random, began: Counter) -> int:
@@ -243,7 +245,7 @@ def tagged_files(out: str) -> dict[str, bytes]:
     if "://" not in out:
         return files_of(Path(out))
     root = storage_path(out)
-    names = [name for table in TABLES for name in root.fs.find((root / table).path)]
+    names = [name for folder in TAGGED_FOLDERS for name in root.fs.find((root / folder).path)]
     return {name.removeprefix(root.path).strip("/"): root.fs.cat_file(name) for name in names}
 
 

@@ -21,10 +21,9 @@ from rayner.cluster.session import ray_session
 from rayner.config.settings import Config, ScoreConfig
 from rayner.runs.run_folder import Run
 from rayner.steps.pipeline import run_pipeline
-from tests.cluster.small import SAMPLE, write_inputs
+from tests.cluster.small import SAMPLE, files_of, write_inputs
 
 ROOT = Path(__file__).parents[2]
-TABLES = ("documents", "entities", "segments", "units", "plan", "evahan")
 AGAIN = 4  # times that a job is given again at most
 
 
@@ -192,9 +191,3 @@ def ground(folder: Path, trained: str | None = None) -> Iterator[Ground]:
         yield made
     finally:
         nodes.cluster.shutdown()
-
-
-def files_of(out: Path) -> dict[str, bytes]:
-    """The tables and the char-tab-tag files, by name."""
-    paths = [path for table in TABLES for path in (out / table).rglob("*") if path.is_file()]
-    return {path.relative_to(out).as_posix(): path.read_bytes() for path in paths}

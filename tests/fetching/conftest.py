@@ -1,7 +1,7 @@
 """A local model hub, and checkpoints of two families as they are published there."""
 
 import json
-import socket
+import time
 
 import pytest
 import torch
@@ -16,6 +16,7 @@ from transformers import (
 )
 
 from tests.checkpoints import SPECIALS
+from tests.cluster.nodes import free_port
 from tests.fetching.hub import Repository, start_hub
 
 NAME = "someone/model"
@@ -39,9 +40,7 @@ def hub(tmp_path, monkeypatch):
 @pytest.fixture
 def no_hub(hub, monkeypatch):
     """The address of a hub where nothing listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    url = f"http://127.0.0.1:{free_port()}"
     use_hub(url, monkeypatch)
     return url
 
@@ -52,6 +51,22 @@ def use_hub(url, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", url)
     template = url + "/{repo_id}/resolve/{revision}/{filename}"
     monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
+
+
+def catch_message(errors, call, *arguments, **options):
+    """Call a function that must fail; return the error's message, which must be one line."""
+    with pytest.raises(errors) as caught:
+        call(*arguments, **options)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def catch_message_at_once(errors, call, *arguments, **options):
+    """Do the same within five seconds; transformers alone takes more than twenty to notice that there is no network."""
+    start = time.monotonic()
+    message = catch_message(errors, call, *arguments, **options)
+    assert time.monotonic() - start < 5
+    return message
 
 
 def write_bert(folder):
@@ -93,14 +108,19 @@ def pickle_weights(folder, model, shards=1):
     if shards == 1:
         torch.save(state, folder / "pytorch_model.bin")
         return
+    write_shards(state, folder / "pytorch_model.bin", shards, torch.save)
+
+
+def write_shards(tensors, path, n_shards, save):
+    """Write tensors as several files and their index, named after the one file that would hold them all."""
     weight_map = {}
-    for i in range(shards):
-        name = f"pytorch_model-{i + 1:05}-of-{shards:05}.bin"
-        part = dict(list(state.items())[i::shards])
-        torch.save(part, folder / name)
+    for i in range(n_shards):
+        name = f"{path.stem}-{i + 1:05}-of-{n_shards:05}{path.suffix}"
+        part = dict(list(tensors.items())[i::n_shards])
+        save(part, path.with_name(name))
         weight_map |= dict.fromkeys(part, name)
     index = {"metadata": {"total_size": 1}, "weight_map": weight_map}
-    (folder / "pytorch_model.bin.index.json").write_text(json.dumps(index))
+    path.with_name(f"{path.name}.index.json").write_text(json.dumps(index))
 
 
 @pytest.fixture

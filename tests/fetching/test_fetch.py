@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,16 +21,17 @@ from rayner.checkpoints.fetch import fetch_checkpoint
 from rayner.checkpoints.record import read_checkpoint_record
 from rayner.cli import main
 from rayner.errors import ConfigError, DataError, JobError
-from rayner.llm import model as llms
 from rayner.llm.sentence_encoders import load_sentence_encoder
 from rayner.runs.run_folder import file_sha256, folder_sha256
 from rayner.taggers import encoder
-from tests.checkpoints import CPU
-from tests.fetching.conftest import NAME, pickle_weights
+from tests.checkpoints import CPU, load_llm
+from tests.fetching.conftest import NAME, catch_message, catch_message_at_once, pickle_weights
 from tests.fetching.hub import COMMIT, OTHER_COMMIT, TOKEN
 from tests.test_security import Bomb
 
 ROOT = Path(__file__).parents[2]
+ERRORS = ConfigError, DataError, JobError
+refused = partial(catch_message, ERRORS)
 LABELS = ["O", "B-NR", "M-NR", "E-NR", "S-NR"]
 KEPT = {
     "config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors", "rayner-checkpoint.json",
@@ -46,21 +48,9 @@ def names(folder):
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-def load_llm(folder):
-    return llms.load_llm_checkpoint(folder, instruction="", types=["NR"], chat=False, device=CPU)
-
-
 def same_weights(model, expected):
     found = model.state_dict()
     return all(torch.equal(value, found[name]) for name, value in expected.state_dict().items())
-
-
-def refused(call, *arguments, **options):
-    """The message of the error, which must be one line."""
-    with pytest.raises((ConfigError, DataError, JobError)) as caught:
-        call(*arguments, **options)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 # ---- what arrives
@@ -97,7 +87,7 @@ def test_pickled_weights_of_an_encoder_are_converted_and_load_as_the_small_model
 def test_pickled_weights_of_a_decoder_are_converted_and_load_as_the_llm(qwen, source, target, shards):
     pickle_weights(source, qwen, shards)
     fetch_checkpoint(NAME, target)
-    assert same_weights(load_llm(target).model, qwen)
+    assert same_weights(load_llm(target, ["NR"], instruction="").model, qwen)
 
 
 def test_every_tensor_of_the_pickle_is_written_also_those_that_share_memory(bert, source, target):
@@ -333,10 +323,8 @@ def test_a_folder_of_the_user_is_left_alone(bert, target, content, hub):
 
 
 def fail(name, folder, **options):
-    """The message, which comes at once."""
-    start = time.monotonic()
-    said = refused(fetch_checkpoint, name, folder, **options)
-    assert time.monotonic() - start < 5
+    """The message, which comes at once; nothing is written."""
+    said = catch_message_at_once(ERRORS, fetch_checkpoint, name, folder, **options)
     assert not folder.exists() or names(folder) <= {".rayner-output"}
     return said
 

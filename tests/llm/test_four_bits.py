@@ -65,7 +65,6 @@ def trained_adapter(llm, sentences, folder):
     losses = []
     for _ in range(5):
         loss = loss_of(examples)
-        loss = loss[0] if isinstance(loss, tuple) else loss
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -14,10 +14,9 @@ _LAST = "明年。秦割漢中地與楚以和。\r\n楚王曰：不願得地。�
 
 @dataclass(frozen=True)
 class Corpus:
-    """Texts by file name, and how many of their segments must be set aside."""
+    """Texts by file name."""
 
     texts: dict[str, str]
-    n_poison: int = 0
 
     def files(self) -> dict[str, bytes]:
         """Return the contents of the files."""
@@ -30,7 +29,7 @@ def _corpus(*poison: str) -> Corpus:
     for name, segment in zip(("書/長.txt", "一.txt", "書/末.txt"), poison, strict=False):
         first = texts[name].index("。") + 1
         texts[name] = texts[name][:first] + segment + texts[name][first:]
-    return Corpus(texts, len(poison))
+    return Corpus(texts)
 
 
 CORPORA = {

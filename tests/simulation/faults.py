@@ -4,7 +4,6 @@ import errno
 import random
 from dataclasses import dataclass
 
-WRITING = ("create", "write", "fsync", "fsync_folder", "rename", "unlink", "mkdir", "rmdir", "flock")
 READING = ("open", "read", "scandir", "stat")
 # The error number and the operations that may fail with it.
 ERRORS: dict[str, tuple[int, tuple[str, ...]]] = {
@@ -48,10 +47,8 @@ def fault_applies(fault: Fault, kind: str, path: str, *, is_actor: bool) -> bool
     return fault.kind not in AT_REST
 
 
-def draw_faults(rng: random.Random, n_operations: int, *, at_most: int = 6) -> list[Fault]:
+def draw_faults(rng: random.Random, n_operations: int) -> list[Fault]:
     """Draw one to six faults for a run of about `n_operations` operations."""
     kinds = rng.choice((KINDS, KINDS, KILLS, (*ACTOR_KILLS, *JOB_KILLS), ACTOR_KILLS, tuple(ERRORS)))
     span = rng.choice((n_operations, n_operations, 2 * n_operations, max(1, n_operations // 4)))
-    return [
-        Fault(rng.choice(kinds), rng.randrange(span), lasts=rng.random() < 0.2) for _ in range(rng.randint(1, at_most))
-    ]
+    return [Fault(rng.choice(kinds), rng.randrange(span), lasts=rng.random() < 0.2) for _ in range(rng.randint(1, 6))]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rayner.runs.storage import atomic_writer
 from tests.simulation.environment import clear_caches, simulated_environment
-from tests.simulation.faults import Fault
+from tests.simulation.faults import KILLS, Fault
 from tests.simulation.file_system import FileSystem
 from tests.simulation.system_calls import ROOT
 from tests.simulation.world import World, simulate_world
@@ -170,7 +170,7 @@ def write_twice():
             stream.write(content)
 
 
-@pytest.mark.parametrize("kind", ["kill_before", "kill_after", "power_before", "power_after", "torn_write"])
+@pytest.mark.parametrize("kind", KILLS)
 def test_an_atomic_write_leaves_the_old_or_the_new_file_at_any_operation(kind):
     undisturbed = in_world(write_twice)
     fitting = [i for i, (_, each, _) in enumerate(undisturbed.log) if kind != "torn_write" or each == "write"]

@@ -49,17 +49,17 @@ def test_the_order_of_units_and_operations_does_not_show(corpus, seed):
     assert len({process for process, _, _ in outcome.world.log}) >= 2
 
 
-def strike_each_job(kind, operation, path_end, n_jobs, *, last=False, corpus="clean"):
+def strike_each_job(kind, operation, path_end, n_jobs, *, last=False):
     """Let a fault strike each of some jobs, one after the other, at its first (or last) such operation."""
     faults: list[Fault] = []
     for number in range(1, n_jobs + 1):
-        log = run_scenario(Scenario(1, corpus, tuple(faults), 0.0, switch_share=0.0), compare=False).world.log
+        log = run_scenario(Scenario(1, "clean", tuple(faults), 0.0, switch_share=0.0), compare=False).world.log
         fitting = [
             i for i, (process, each, path) in enumerate(log)
             if process.startswith(f"job {number}") and each == operation and path.endswith(path_end)
         ]  # fmt: skip
         faults.append(Fault(kind, fitting[-1 if last else 0]))
-    outcome = run_scenario(Scenario(1, corpus, tuple(faults), 0.0, switch_share=0.0))
+    outcome = run_scenario(Scenario(1, "clean", tuple(faults), 0.0, switch_share=0.0))
     assert [fault for _, fault in outcome.world.injected] == faults
     return outcome
 
@@ -179,13 +179,10 @@ def test_verify_notices_every_damaged_file():
 # ---- flaws, each of which the simulation must show
 
 
-@contextmanager
 def without_fsync_of_folders():
-    with patch.object(storage, "_sync_parents", lambda *_: None):
-        yield
+    return patch.object(storage, "_sync_parents", lambda *_: None)
 
 
-@contextmanager
 def writing_in_place():
     @contextmanager
     def write(path, check_file):
@@ -193,11 +190,9 @@ def writing_in_place():
         with path.open("wb") as stream:
             yield stream
 
-    with patch.object(storage, "_atomic_local_writer", write):
-        yield
+    return patch.object(storage, "_atomic_local_writer", write)
 
 
-@contextmanager
 def counting_notes_of_other_jobs():
     real = attempts._read_note
 
@@ -208,23 +203,18 @@ def counting_notes_of_other_jobs():
         note.job = job
         return note
 
-    with patch.object(attempts, "_read_note", read):
-        yield
+    return patch.object(attempts, "_read_note", read)
 
 
-@contextmanager
 def trusting_recorded_units():
     def check(unit, out):
         return recovery.read_unit_record(out, unit.name)
 
-    with patch.object(recovery, "_read_record_or_problem", check):
-        yield
+    return patch.object(recovery, "_read_record_or_problem", check)
 
 
-@contextmanager
 def keeping_outdated_manifests():
-    with patch.object(tag_corpus, "forget_outdated_steps", lambda *_, **__: None):
-        yield
+    return patch.object(tag_corpus, "forget_outdated_steps", lambda *_, **__: None)
 
 
 def see_violation(flaw, kinds, n_seeds=40):

@@ -1,0 +1,34 @@
+"""The values in a JSON tree, each by its path: the keys and indices from the root."""
+
+import copy
+from functools import reduce
+from operator import getitem
+
+
+def paths_in(tree, path=(), max_items=None):
+    """Yield the path of each value, first of the tree itself; of each list, those of the first `max_items` items."""
+    yield path
+    children = ()
+    if isinstance(tree, dict):
+        children = tree.items()
+    elif isinstance(tree, list):
+        children = enumerate(tree[:max_items])
+    for key, child in children:
+        yield from paths_in(child, (*path, key), max_items)
+
+
+def value_at(tree, path):
+    return reduce(getitem, path, tree)
+
+
+def changed(tree, path, value):
+    """Return a copy in which the value at the path is another one; for `...`, in which its key is missing."""
+    if not path:
+        return value
+    tree = copy.deepcopy(tree)
+    parent = value_at(tree, path[:-1])
+    if value is ...:
+        del parent[path[-1]]
+    else:
+        parent[path[-1]] = value
+    return tree
