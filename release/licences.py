@@ -21,8 +21,12 @@ PAGE = """# Licences of dependencies
 
 This page lists the licences of the packages that rayner needs. rayner itself is under Apache-2.0, and its wheel holds
 no code of these packages. `make licences` writes the list from what the packages declare. Bold packages are named in
-`pyproject.toml`. Not listed: the packages of the extras, and NVIDIA's libraries, which torch's builds for GPUs need
-and which have their own terms. Models have terms too: read them before you use a model.
+`pyproject.toml`. Not listed: the packages of the extras (`rayner[nf4]`: bitsandbytes, MIT), and NVIDIA's libraries,
+which torch's builds for GPUs need and which have their own terms.
+
+Models have terms too: read them before you use a model. `make gemma` takes Gemma 3 270M, to which Gemma's terms of use
+apply. `make qwen` takes Qwen2.5-Coder-0.5B-Instruct, which its authors published under Apache-2.0. Their weights are no
+part of rayner, and no release holds them.
 
 Under a copyleft licence: {copyleft}.
 
