@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from rayner.config.declare import iter_settings
 from rayner.config.loading import load_config
@@ -38,6 +39,31 @@ def test_every_bundled_file_loads(path):
 
 def test_there_are_bundled_files():
     assert "demo.yaml" in [path.name for path in CONF]
+
+
+def flat_settings(tree, prefix=""):
+    """The settings by dotted key."""
+    if not isinstance(tree, dict):
+        return {prefix: tree}
+    return {key: value for name, part in tree.items() for key, value in flat_settings(part, f"{prefix}.{name}").items()}
+
+
+def test_the_small_configuration_of_the_paper_gives_a_reason_for_every_difference():
+    """Lines without a comment are those of paper.yaml. Left out are settings of encoders and GPUs."""
+    folder = CONF[0].parent
+    small_text = (folder / "paper-small.yaml").read_text(encoding="utf-8")
+    without_reasons = "\n".join(line for line in small_text.splitlines() if "#" not in line or line.startswith("#"))
+    paper, small, same = (
+        flat_settings(yaml.safe_load(text))
+        for text in ((folder / "paper.yaml").read_text(encoding="utf-8"), small_text, without_reasons)
+    )
+    assert {key: paper.get(key) for key in same} == same
+    left_out = {key for key in paper if key not in small}
+    assert left_out == {
+        ".slm.model", ".slm.epochs", ".slm.batch_size", ".slm.lr", ".slm.max_chars", ".slm.overlap",
+        ".slm.workers.count", ".slm.workers.cpus", ".slm.workers.gpus", ".llm.workers.gpus",
+        ".score.slm.batch_size", ".score.llm.batch_size", ".score.llm.batch_tokens",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n"])

@@ -41,6 +41,7 @@ NOT_RUN = {
 # Jobs whose --dry-run cannot pass here: tests check their settings only.
 NO_DRY_RUN = {
     "jobs/conf/pretrained.yaml": "needs the checkpoint of `make gemma`",
+    "jobs/conf/paper-small.yaml": "needs the checkpoint of `make qwen`",
     "jobs/tag_corpus.py": "needs a trained run; tests/cluster/test_pipeline.py has one",
 }
 
