@@ -87,7 +87,7 @@ class DraftedAnswer:
         is_choice = [len(step.allowed) > 1 or step.role is TokenRole.CLOSE for step in steps]
         # The next step may open or close a tag. The probability of the token before a tag counts for the boundary.
         is_before_choice = [*is_choice[1:], False]
-        return [k for k, step in enumerate(steps) if is_choice[k] or is_before_choice[k] or step.role is TokenRole.TYPE]
+        return [k for k in range(len(steps)) if is_choice[k] or is_before_choice[k]]
 
     def accept_and_count_valid_cached(
         self, verified_step_numbers: Sequence[int], chosen_tokens: Sequence[int], chosen_probs: Sequence[float]

@@ -103,12 +103,14 @@ def revise_draft(
 
     """
     spans, n_chars = list(spans), len(grammar.char_tokens)
-    for step, token in zip(steps, chosen_tokens, strict=True):
+    type_start = 0  # number of the step at which the latest name of a type begins
+    for k, (step, token) in enumerate(zip(steps, chosen_tokens, strict=True)):
+        type_start = k if step.role is TokenRole.TYPE else type_start
         if token == step.token:
             continue
         slot = step.slot
-        if step.role is TokenRole.TYPE:
-            types = [type_ for type_, tokens in grammar.spelling.types.items() if tokens[0] == token]
+        if step.role is TokenRole.TYPE or (step.role is TokenRole.REST and len(step.allowed) > 1):
+            types = _types_that_begin_with(grammar, [*(each.token for each in steps[type_start:k]), token])
             spans = [Span(s.start, s.end, types[0]) if s.start == slot and types else s for s in spans]
         elif step.role is TokenRole.OPEN:  # the LLM opens no entity here
             spans = [s for s in spans if s.start != slot]
@@ -121,6 +123,12 @@ def revise_draft(
             type_ = nearest.type if nearest else next(iter(grammar.spelling.types))
             spans.append(Span(slot, min(slot + _NEW_ENTITY_CHARS, n_chars), type_))
     return _cut_overlaps(spans)
+
+
+def _types_that_begin_with(grammar: TagGrammar, tokens: Sequence[int]) -> list[str]:
+    """Return the types whose name, with the `>` after it, begins with these tokens."""
+    end, n = grammar.spelling.end, len(tokens)
+    return [type_ for type_, name in grammar.spelling.types.items() if (*name, *end)[:n] == tuple(tokens)]
 
 
 def _cut_overlaps(spans: Sequence[Span]) -> list[Span]:

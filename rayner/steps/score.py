@@ -34,7 +34,7 @@ from rayner.steps.tag.not_finite import require_mostly_finite
 from rayner.steps.tag.slices import group_segment_ends, unit_number
 from rayner.steps.tag.stages import Attempts, PredictedUnit, UnitSegments
 from rayner.text.finite_predictions import is_not_finite_reason
-from rayner.text.predictions import SegmentPrediction, empty_prediction
+from rayner.text.predictions import LLM_ANSWER_VERSION, SegmentPrediction, empty_prediction
 
 HELD_OUT_PARTS = ("dev", "test")
 
@@ -42,7 +42,8 @@ HELD_OUT_PARTS = ("dev", "test")
 def collect_manifest_inputs(config: Config, run: Run) -> dict[str, Any]:
     """Return the settings and digests that the predictions depend on."""
     steps = ["data", "train_slm", "train_llm", *(["build_index"] if examples_are_retrieved(config) else [])]
-    return {**step_settings(config, "score"), **{step: run.digest_step_manifest(step) for step in steps}}
+    digests = {step: run.digest_step_manifest(step) for step in steps}
+    return {**step_settings(config, "score"), "llm_answers": LLM_ANSWER_VERSION, **digests}
 
 
 def predict_held_out_sentences(config: Config, run: Run, fold: int | None = None) -> dict[str, Any]:

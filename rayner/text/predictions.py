@@ -10,6 +10,8 @@ from rayner.text.segmentation import Window
 from rayner.text.spans import Span
 from rayner.text.tags import OUTSIDE, legal_transitions, tags_to_spans, viterbi_decode
 
+# To be raised when the same LLM gives other entities or probabilities: predictions of both kinds must not be mixed.
+LLM_ANSWER_VERSION = 2  # 2: the category probability is that of the type's whole name
 _IMPOSSIBLE = np.float32(-30)  # natural logarithm of a negligible probability
 
 

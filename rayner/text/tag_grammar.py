@@ -177,9 +177,10 @@ class TagGrammar:
         partial: whether the answer may stop right after the first token of a character. Slots that it did not reach are
             NaN.
 
-        The category probability is that of the first token of the type's name. The boundary probability is the mean
-        over the opening `<`, the closing `</`, and the token just before each of these two, if there is one (method,
-        section 3). Tokens without an alternative do not count in `slot_probs`.
+        The category probability is the product over the tokens of the type's name at which types still differ; it is 1
+        if there is only one type. The boundary probability is the mean over the opening `<`, the closing `</`, and the
+        token just before each of these two, if there is one (method, section 3). Tokens without an alternative do not
+        count in `slot_probs`.
         Raises ValueError for a token that the grammar does not allow, and for an answer that stops early.
         """
         slot_probs = np.ones(len(self.char_tokens) + 1, dtype=np.float32)
@@ -194,9 +195,9 @@ class TagGrammar:
             next_state, role = self.advance(state, token)
             tag_probs = list(probs[max(k - 1, 0) : k + 1])  # of the tag and the token before it
             if role is TokenRole.OPEN:
-                start, opening_probs = state.n_copied, tag_probs
-            elif role is TokenRole.TYPE:
-                category_prob = float(prob)
+                start, category_prob, opening_probs = state.n_copied, 1.0, tag_probs
+            elif state.type_prefix is not None and len(allowed) > 1:
+                category_prob *= float(prob)
             elif role is TokenRole.CLOSE:
                 boundary_prob = float(np.mean([*opening_probs, *tag_probs]))
                 span = Span(start, state.n_copied, state.open_type)

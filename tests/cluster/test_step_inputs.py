@@ -84,6 +84,12 @@ def test_an_llm_depends_on_the_version_of_the_prompts(folder, monkeypatch):
     assert differing(before, inputs()) == {"train_llm"}
 
 
+def test_scores_depend_on_how_probabilities_are_read_from_an_answer_and_models_do_not(folder, monkeypatch):
+    before = inputs()
+    monkeypatch.setattr(score, "LLM_ANSWER_VERSION", 1)
+    assert differing(before, inputs()) == {"score"}
+
+
 @pytest.mark.parametrize(
     ("overrides", "dependent"), [([], set()), (CRF, {"train_slm"}), (TAUGHT, {"train_llm"})]
 )  # fmt: skip

@@ -4,13 +4,15 @@ import random
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rayner.decoding.draft_verify import DraftVerifyEngine
 from rayner.decoding.engine import WindowRequest
 from rayner.fusion.gate import first_stop_slot
-from rayner.text.spans import sort_and_check_spans
+from rayner.text.spans import Span, sort_and_check_spans
+from rayner.text.tag_grammar import TokenRole
 from tests.checkpoints import answer_greedily, load_llm
 from tests.strategies import at_most, rules, slm_scores, spans_in, texts
 
@@ -48,6 +50,55 @@ def test_answers_are_those_of_the_reference_whatever_the_draft(random_llm, sente
     found = DraftVerifyEngine(random_llm, softmax_over=probability, batch_size=batch_size).answer_requests(drawn)
     for one, other in zip(found, plainly(random_llm, drawn, probability), strict=True):
         same(one, other)
+
+
+@pytest.fixture(scope="module")
+def medical_llm(decoder_folder, random_llm):
+    """The random LLM with types that it spells letter by letter, all with the first letter in common but one."""
+    made = load_llm(decoder_folder, ["ZD", "ZP", "ZS", "Q"])
+    made.model.load_state_dict(random_llm.model.state_dict())
+    return made
+
+
+@at_most(40)
+@given(st.data(), st.sampled_from(PROBABILITIES), st.integers(1, 5))
+def test_types_of_several_tokens_have_the_same_probabilities_with_drafts(
+    medical_llm, sentences, data, probability, batch_size
+):
+    assert [len(tokens) for tokens in medical_llm.tag_spelling.types.values()] == [2, 2, 2, 1]
+    drawn = [
+        WindowRequest(each.text, each.examples, [Span(s.start, s.end, data.draw(st.sampled_from(["ZD", "ZS", "Q"])))
+                                                 for s in each.draft])
+        for each in data.draw(tasks(sentences))
+    ]  # fmt: skip
+    found = DraftVerifyEngine(medical_llm, softmax_over=probability, batch_size=batch_size).answer_requests(drawn)
+    for one, other in zip(found, plainly(medical_llm, drawn, probability), strict=True):
+        same(one, other)
+        assert all(0 <= entity.category_prob <= 1 for entity in one.entities)
+
+
+def test_the_category_of_types_that_begin_alike_is_that_of_their_whole_name(medical_llm, sentences):
+    """By the first token alone, ZD, ZP and ZS at a slot would all have the probability of Z."""
+    ends, names = medical_llm.tag_spelling.end, medical_llm.tag_spelling.types
+    compared = 0
+    for text in [e.text for e in sentences[:20]]:
+        (answer,) = DraftVerifyEngine(medical_llm, softmax_over="all", batch_size=1).answer_requests(
+            [WindowRequest(text)]
+        )
+        tokens = [step.token for step in medical_llm.build_grammar(text).spell_answer(answer.spans)]
+        prompt = medical_llm.prompt_tokens([], text)
+        with torch.no_grad():
+            probs = medical_llm.model(input_ids=torch.tensor([[*prompt, *tokens]])).logits[0].double().softmax(-1)
+        starts = [k + 1 for k, step in enumerate(medical_llm.build_grammar(text).spell_answer(answer.spans))
+                  if step.role is TokenRole.OPEN]  # fmt: skip
+        for entity, k in zip(answer.entities, starts, strict=True):
+            name = names[entity.span.type]
+            assert tuple(tokens[k : k + len(name)]) == name
+            assert tokens[k + len(name)] == ends[0]
+            product = np.prod([float(probs[len(prompt) + k + i - 1, token]) for i, token in enumerate(name)])
+            assert entity.category_prob == pytest.approx(product, abs=1e-5)
+            compared += len(name) > 1
+    assert compared > 2
 
 
 @at_most(40)

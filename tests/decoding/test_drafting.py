@@ -10,6 +10,7 @@ from rayner.decoding.drafting import draft_answer_tokens, reaches_stop_slot, rev
 from rayner.text.spans import Span, sort_and_check_spans
 from rayner.text.tag_grammar import GrammarState, TagGrammar, TokenRole
 from tests.strategies import char_spellings, spans_in, tag_spellings
+from tests.text.test_tag_grammar import QWEN
 
 
 @st.composite
@@ -92,6 +93,9 @@ def wanted(grammar, step, answer):
         return step.token
     if step.role is TokenRole.TYPE:
         return grammar.spelling.types[kinds[step.slot]][0] if step.slot in kinds else step.token
+    if step.role is TokenRole.REST:  # of several types that begin alike
+        names = {name[-1] for name in (grammar.spelling.types.get(kinds.get(step.slot), ()),) if name}
+        return next(iter(names & set(step.allowed)), step.token)
     tag = step.slot in kinds if step.allowed[-1] == grammar.spelling.open[0] else step.slot in {s.end for s in answer}
     return step.allowed[-1] if tag else step.allowed[0]
 
@@ -125,6 +129,13 @@ def test_what_the_llm_would_have_chosen_becomes_the_draft():
     ]
     for spans, answer, rounds in cases:
         assert corrections(grammar, spans, answer, 4) == rounds, (spans, answer)
+
+
+def test_types_that_differ_in_a_later_token_are_all_corrected_at_once():
+    grammar = TagGrammar([(30 + i,) for i in range(9)], QWEN)
+    spans = [Span(0, 2, "ZD"), Span(3, 4, "ZP"), Span(5, 6, "ZF"), Span(7, 9, "ZS")]
+    answer = [Span(0, 2, "ZP"), Span(3, 4, "ZS"), Span(5, 6, "ZF"), Span(7, 9, "ZD")]
+    assert corrections(grammar, spans, answer, 2) == 1
 
 
 def test_steps_that_end_reading():

@@ -37,7 +37,7 @@ class Plain:
 def plainly(llm, text, shown, probability):
     """Greedy decoding, a full forward pass for each token: no cache, no batch, no padding."""
     grammar, state = llm.build_grammar(text), GrammarState()
-    prompt, tokens, probs, roles, slots = llm.prompt_tokens(shown, text), [], [], [], []
+    prompt, tokens, probs, roles, category = llm.prompt_tokens(shown, text), [], [], [], []
     decisions = np.ones(len(text) + 1)
     while allowed := grammar.allowed_tokens(state):
         with torch.no_grad():
@@ -45,9 +45,12 @@ def plainly(llm, text, shown, probability):
         pool = logits if probability == "all" else logits[list(allowed)]
         token = max(allowed, key=lambda t: float(logits[t]))
         prob = float(logits[token].exp() / pool.exp().sum())
-        slots.append(state.n_copied)
         if len(allowed) > 1:
             decisions[state.n_copied] *= prob
+        if roles and roles[-1] is TokenRole.OPEN:
+            category.append(1.0)
+        if state.type_prefix is not None and len(allowed) > 1:
+            category[-1] *= prob
         state, role = grammar.advance(state, token)
         tokens.append(token)
         probs.append(prob)
@@ -58,7 +61,6 @@ def plainly(llm, text, shown, probability):
         [probs[k] for at in pair for k in (at - 1, at) if k >= 0]
         for pair in zip(places[TokenRole.OPEN], places[TokenRole.CLOSE], strict=True)
     ]
-    category = [probs[k] for k in places[TokenRole.TYPE]]
     return Plain(read.text, list(read.spans), decisions, category, [np.mean(p) for p in around], len(tokens))
 
 

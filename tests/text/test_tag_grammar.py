@@ -1,3 +1,4 @@
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,7 +23,8 @@ class Written:
     tokens: list = field(default_factory=list)
     roles: list = field(default_factory=list)
     choices: list = field(default_factory=list)  # (token's place, slot) where there was an alternative
-    places: list = field(default_factory=list)  # of each span: place of its `<`, first type token and `</`
+    places: list = field(default_factory=list)  # of each span: place of its `<` and `</`
+    type_choices: list = field(default_factory=list)  # of each span: places of the type's tokens where types differ
 
     def put(self, token, role, slot=None):
         self.tokens.append(token)
@@ -36,9 +38,12 @@ class Written:
 
     def type_name(self, kind, slot):
         names = {k: (*tokens, *self.tags.end) for k, tokens in self.tags.types.items()}
+        self.type_choices.append([])
         for j, token in enumerate(names[kind]):
             rivals = {name[j] for name in names.values() if name[:j] == names[kind][:j]}
             self.put(token, TokenRole.REST if j else TokenRole.TYPE, slot if len(rivals) > 1 else None)
+            if len(rivals) > 1:
+                self.type_choices[-1].append(len(self.tokens) - 1)
 
 
 def written(chars, tags, spans):
@@ -55,7 +60,7 @@ def written(chars, tags, spans):
             opening = len(out.tokens)
             out.put(tags.open[0], TokenRole.OPEN, i)
             out.rest(tags.open[1:])
-            out.places.append((opening, len(out.tokens)))
+            out.places.append((opening,))
             out.type_name(begins[i].type, i)
         if i < len(chars):
             out.put(chars[i][0], TokenRole.COPY, None if i in begins else i)
@@ -129,12 +134,39 @@ def test_copying_on_is_the_first_of_what_is_allowed_outside_the_tags(drawn, data
 
 
 @given(answers(), st.data())
-def test_category_is_the_probability_of_the_first_token_of_the_type(drawn, data):
+def test_category_is_the_product_over_the_tokens_of_the_type_at_which_types_differ(drawn, data):
     chars, tags, spans = drawn
     expected = written(chars, tags, spans)
     probs = drawn_probs(data, len(expected.tokens))
     answer = TagGrammar(chars, tags).read_answer(expected.tokens, probs)
-    assert [item.category_prob for item in answer.entities] == [probs[kind] for _, kind, _ in expected.places]
+    products = [math.prod(probs[k] for k in choices) for choices in expected.type_choices]
+    assert [item.category_prob for item in answer.entities] == pytest.approx(products)
+    assert all(0 <= item.category_prob <= 1 for item in answer.entities)
+
+
+# As Qwen2.5 spells the types of the medical classics: Z is 5, D 6, P 7, S 8; ZZ, ZF and ZA are one token each.
+QWEN = TagSpelling(
+    open=(0,), close=(1,), end=(2,),
+    types={"ZD": (5, 6), "ZP": (5, 7), "ZS": (5, 8), "ZZ": (20,), "ZF": (21,), "ZA": (22,)},
+)  # fmt: skip
+
+
+def test_types_that_begin_with_the_same_token_have_categories_of_their_own():
+    copier = TagGrammar([(10,), (11,), (12,), (13,)], QWEN)
+    spans = [Span(0, 1, "ZD"), Span(1, 2, "ZP"), Span(2, 3, "ZS"), Span(3, 4, "ZF")]
+    steps = copier.spell_answer(spans)
+    by_token = {5: 0.5, 6: 0.75, 7: 0.5, 8: 0.25, 21: 0.125}
+    # Behind `</` the type is already decided, so its tokens there change nothing, whatever their probabilities.
+    probs = [by_token.get(step.token, 1.0) if len(step.allowed) > 1 else 0.3 for step in steps]
+    answer = copier.read_answer([step.token for step in steps], probs)
+    assert [item.category_prob for item in answer.entities] == [0.375, 0.25, 0.125, 0.125]
+
+
+def test_the_only_type_is_certain_once_it_is_opened():
+    copier = TagGrammar([(10,)], TagSpelling(open=(0,), close=(1,), end=(2,), types={"ZD": (5, 6)}))
+    steps = copier.spell_answer([Span(0, 1, "ZD")])
+    (item,) = copier.read_answer([step.token for step in steps], [0.5] * len(steps)).entities
+    assert item.category_prob == 1.0
 
 
 @given(answers(), st.data())
@@ -143,7 +175,7 @@ def test_boundary_is_the_mean_over_both_tags_and_the_tokens_before_them_where_th
     expected = written(chars, tags, spans)
     probs = drawn_probs(data, len(expected.tokens))
     answer = TagGrammar(chars, tags).read_answer(expected.tokens, np.array(probs))
-    for item, (opening, _, closing) in zip(answer.entities, expected.places, strict=True):
+    for item, (opening, closing) in zip(answer.entities, expected.places, strict=True):
         four = [probs[k] for k in (opening - 1, opening, closing - 1, closing) if k >= 0]
         assert len(four) == (4 if opening else 3)
         assert item.boundary_prob == pytest.approx(sum(four) / len(four))
@@ -170,7 +202,7 @@ def test_confidences_of_an_answer_worked_by_hand():
     answer = copier.read_answer(tokens, probs)
     (item,) = answer.entities
     assert item.span == Span(1, 3, "NR")
-    assert item.category_prob == 0.8  # of N, although R is what tells NR from NS
+    assert item.category_prob == 0.7  # of R, which tells NR from NS; N is common to both
     assert item.boundary_prob == pytest.approx((0.5 + 0.9 + 0.6 + 0.4) / 4)
     # Slot 1: to open and R (N and > are forced); slot 2: not to close; slot 3: to close, and not to open again.
     np.testing.assert_allclose(answer.slot_probs, [0.5, 0.9 * 0.7, 0.6, 0.4 * 0.3, 1.0], rtol=1e-6)
