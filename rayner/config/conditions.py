@@ -72,6 +72,11 @@ def examples_are_retrieved(config: "Config") -> bool:
     return config.llm.examples == "similar"
 
 
+def examples_are_fixed(config: "Config") -> bool:
+    """Return whether all prompts show the same few examples."""
+    return config.llm.examples == "fixed"
+
+
 def llm_learns_from_examples(config: "Config") -> bool:
     """Return whether the LLM is trained on prompts that show examples."""
     return llm_is_trained(config) and prompts_show_examples(config)

@@ -11,6 +11,9 @@ from enum import Enum
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.spans import sort_and_check_spans
 
+# To be raised when other sentences are chosen: an LLM must be asked with the examples that it was trained on.
+FIXED_EXAMPLES_VERSION = 2  # 2: sentences of usual length that are rich in entities
+
 
 class PartSpelling(Enum):
     """How a part of a prompt is turned into tokens."""
@@ -80,14 +83,30 @@ def build_query_parts(text: str) -> list[PromptPart]:
 
 
 def choose_examples_covering_types(candidates: Iterable[LabelledSentence], count: int) -> list[LabelledSentence]:
-    """Choose the examples of the few-shot setting: repeatedly take the sentence that adds the most new entity types.
+    """Choose the examples of the few-shot setting: sentences of usual length, rich in entities, that cover all types.
 
-    If several sentences add equally many, the first is taken.
+    Repeatedly take the best sentence. A sentence that has a type not yet shown is better than one that has none. Then a
+    sentence is better if it is no longer than the mean sentence with an entity, has more of the types not yet shown,
+    has more entities, is shorter, and comes earlier. Once all types are shown, cover them again. So a sentence without
+    an entity is taken only if no other is left.
     """
     remaining, chosen, shown_types = list(candidates), list[LabelledSentence](), set[str]()
+    lengths = [len(sentence.text) for sentence in remaining if sentence.spans]
+    mean_length = sum(lengths) / max(1, len(lengths))
+
+    def rank(sentence: LabelledSentence) -> tuple[bool, bool, int, int, int]:
+        n_new, n_chars = len(_types_of(sentence) - shown_types), len(sentence.text)
+        return n_new > 0, n_chars <= mean_length, n_new, len(sentence.spans), -n_chars
+
     for _ in range(min(count, len(remaining))):
-        best = max(remaining, key=lambda sentence: len({span.type for span in sentence.spans} - shown_types))
+        if set().union(*map(_types_of, remaining)) <= shown_types:
+            shown_types = set()
+        best = max(remaining, key=rank)
         remaining.remove(best)
         chosen.append(best)
-        shown_types |= {span.type for span in best.spans}
+        shown_types |= _types_of(best)
     return chosen
+
+
+def _types_of(sentence: LabelledSentence) -> set[str]:
+    return {span.type for span in sentence.spans}

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from rayner.cluster.failures import storage_and_actor_errors_as_job_error
-from rayner.config.conditions import examples_are_retrieved
+from rayner.config.conditions import examples_are_fixed, examples_are_retrieved
 from rayner.config.settings import Config, json_digest
 from rayner.config.step_settings import step_settings
 from rayner.corpus.parquet_files import list_readable_tables, read_table, write_table
@@ -24,6 +24,7 @@ from rayner.corpus.prediction_tables import (
     read_predictions,
 )
 from rayner.corpus.silent_models import EntityCounts, SilentModel
+from rayner.llm.prompts import FIXED_EXAMPLES_VERSION
 from rayner.runs.progress import Progress, log
 from rayner.runs.run_folder import Run, replace_folder
 from rayner.runs.storage import StoragePath
@@ -40,10 +41,13 @@ HELD_OUT_PARTS = ("dev", "test")
 
 
 def collect_manifest_inputs(config: Config, run: Run) -> dict[str, Any]:
-    """Return the settings and digests that the predictions depend on."""
+    """Return the settings, versions and digests that the predictions depend on."""
     steps = ["data", "train_slm", "train_llm", *(["build_index"] if examples_are_retrieved(config) else [])]
     digests = {step: run.digest_step_manifest(step) for step in steps}
-    return {**step_settings(config, "score"), "llm_answers": LLM_ANSWER_VERSION, **digests}
+    versions = {"llm_answers": LLM_ANSWER_VERSION}
+    if examples_are_fixed(config):
+        versions["fixed_examples"] = FIXED_EXAMPLES_VERSION
+    return {**step_settings(config, "score"), **versions, **digests}
 
 
 def predict_held_out_sentences(config: Config, run: Run, fold: int | None = None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from rayner.config.loading import load_config
+from rayner.config.step_settings import step_settings
 from rayner.runs.json_files import write_json
 from rayner.runs.run_folder import Run
 from rayner.runs.step_manifest import StepManifest
@@ -82,6 +83,29 @@ def test_an_llm_depends_on_the_version_of_the_prompts(folder, monkeypatch):
     before = inputs()
     monkeypatch.setattr(train_llm, "LLM_FORMAT_VERSION", 0)
     assert differing(before, inputs()) == {"train_llm"}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "dependent"),
+    [
+        (["llm.examples=fixed"], {"train_llm", "score"}),
+        (["llm.examples=fixed", "llm.epochs=0"], {"score"}),  # an LLM that is not trained saw no examples
+        (["llm.examples=similar"], set()),
+        (["llm.examples=none"], set()),
+    ],
+)
+def test_a_change_of_the_fixed_examples_changes_only_what_shows_them(folder, monkeypatch, overrides, dependent):
+    before = inputs(*overrides)
+    for step in (train_llm, score):
+        monkeypatch.setattr(step, "FIXED_EXAMPLES_VERSION", 1)
+    assert differing(before, inputs(*overrides)) == dependent
+
+
+def test_an_llm_that_learned_from_similar_examples_needs_no_new_training(folder):
+    """Its inputs are settings, digests and the version of prompts, as rayner recorded them before."""
+    names = set(inputs()["train_llm"]) - set(step_settings(load_config(None), "train_llm"))
+    assert names == {"llm_format", "model", "data", "build_index"}
+    assert inputs()["train_llm"]["llm_format"] == 2
 
 
 def test_scores_depend_on_how_probabilities_are_read_from_an_answer_and_models_do_not(folder, monkeypatch):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rayner.cluster.ray_train import run_training, share_checkpoint
-from rayner.config.conditions import llm_learns_from_retrieved_examples
+from rayner.config.conditions import examples_are_fixed, llm_is_trained, llm_learns_from_retrieved_examples
 from rayner.config.settings import Config, json_digest
 from rayner.config.step_settings import step_settings
 from rayner.corpus.reading import digest_unlabelled_texts
@@ -24,6 +24,7 @@ from rayner.llm.description import (
     LlmDescription,
     write_llm_description,
 )
+from rayner.llm.prompts import FIXED_EXAMPLES_VERSION
 from rayner.modeling.finite_weights import require_finite_files
 from rayner.modeling.scratch import write_scratch_decoder
 from rayner.runs.run_folder import Run, folder_sha256, model_digest, replace_folder
@@ -37,7 +38,7 @@ from rayner.steps.training.training_state import STATE_FORMAT
 
 
 def collect_manifest_inputs(config: Config, run: Run) -> dict[str, Any]:
-    """Return the settings, digests and the version of prompts on which the trained LLM depends."""
+    """Return the settings, digests and the versions of prompts on which the trained LLM depends."""
     steps, files = ["data"], {"model": model_digest(config.llm.model)}
     if llm_learns_from_retrieved_examples(config):
         steps.append("build_index")
@@ -45,7 +46,10 @@ def collect_manifest_inputs(config: Config, run: Run) -> dict[str, Any]:
         steps.append("train_slm")
         files["llm.pseudo_labels.text"] = digest_unlabelled_texts(config.llm.pseudo_labels.text)
     digests = {step: run.digest_step_manifest(step) for step in steps}
-    return {**step_settings(config, "train_llm"), "llm_format": LLM_FORMAT_VERSION, **files, **digests}
+    versions = {"llm_format": LLM_FORMAT_VERSION}
+    if llm_is_trained(config) and examples_are_fixed(config):
+        versions["fixed_examples"] = FIXED_EXAMPLES_VERSION
+    return {**step_settings(config, "train_llm"), **versions, **files, **digests}
 
 
 def train_llm(config: Config, run: Run) -> dict[str, Any]:
