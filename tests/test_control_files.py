@@ -89,7 +89,7 @@ def folder_with(file: ControlFile, tmp_path: Path) -> Path:
 
 
 def version_of(path: Path) -> int:
-    return 2 if path.name == "llm.json" else 1
+    return {"llm.json": 2, "evaluation.json": 2}.get(path.name, 1)
 
 
 def replace_content(path: Path, harm: str) -> None:

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rayner.evaluation.metrics import IntervalScore, Score
+from rayner.evaluation.metrics import IntervalScore, Score, TokenScores
 from rayner.text.json_records import parse_record, record_to_json
 
-EVALUATION_FORMAT_VERSION = 1
+EVALUATION_FORMAT_VERSION = 2
 EVALUATION_REMEDY = "rerun the job of that run, which writes it again"
 Interval = tuple[float, float]
 PlainSpan = tuple[int, int, str]  # start, end, type
@@ -32,8 +32,7 @@ class SystemScores:
     micro: strict scores over all entities.
     interval: bootstrap interval of the micro F1.
     macro_f1: mean F1 over types.
-    token_macro_with_o: mean F1 over BMES tags, with O.
-    token_macro_without_o: mean F1 over BMES tags, without O.
+    token: token-level macro scores over BMES tags and over types.
     per_type: strict scores of each type, with the interval of its F1.
     errors: outcomes of the entities of each type.
     illegal: for the fusion by characters, the number of irregular steps in its tags, which are repaired before scoring.
@@ -44,8 +43,7 @@ class SystemScores:
     micro: Score
     interval: Interval
     macro_f1: float
-    token_macro_with_o: float
-    token_macro_without_o: float
+    token: TokenScores
     per_type: Mapping[str, IntervalScore]
     errors: ErrorCounts
     illegal: int | None = None

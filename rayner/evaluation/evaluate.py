@@ -14,13 +14,14 @@ from rayner.evaluation.confusion import OUTCOMES, count_confusions
 from rayner.evaluation.metrics import (
     EntityCounts,
     IntervalScore,
+    TokenScores,
     bootstrap_f1_interval,
     count_entities,
     f1_difference_with_bootstrap_interval,
     macro_f1,
     micro_score,
     score_by_type,
-    token_macro_f1,
+    score_token_classes,
 )
 from rayner.fusion.character_fusion import fuse_by_characters
 from rayner.fusion.fusion_rule import FusionRule
@@ -70,12 +71,12 @@ def evaluate_fusion(
     gold = [segment.gold for segment in segments]
     all_types = _all_types(types, chain(gold, *systems_spans.values()))
     counts = {name: count_entities(gold, spans, all_types) for name, spans in systems_spans.items()}
-    gold_tags = _join_tags(segments, gold)
+    gold_tags = _spans_to_tags(segments, gold)
     systems = {
         name: _score_system(
             counts[name],
             all_types,
-            token_macro_f1(gold_tags, _join_tags(segments, spans)),
+            score_token_classes(gold_tags, _spans_to_tags(segments, spans), seed=seed),
             count_errors(gold, spans),
             seed,
             illegal if name == "fused_characters" else None,
@@ -118,7 +119,10 @@ def evaluate_files(gold: LabelledFile, predicted: LabelledFile, *, seed: int) ->
     scores = _score_system(
         count_entities(gold_spans, predicted_spans, types),
         types,
-        token_macro_f1(spans_to_tags(gold.spans, len(text)), spans_to_tags(predicted.spans, len(text))),
+        score_token_classes(
+            *(_group_tags_by_sentence(spans_to_tags(file.spans, len(text)), bounds) for file in (gold, predicted)),
+            seed=seed,
+        ),
         count_errors(gold_spans, predicted_spans),
         seed,
     )
@@ -168,15 +172,18 @@ def _format_system(name: str, system: SystemScores, width: int) -> str:
         lines.append(f"{label:<{width}}  {counts}  {shares}  {100 * low:.2f} to {100 * high:.2f}")
     gap = " " * 41
     lines.append(f"{'macro over types':<{width}}{gap}{100 * system.macro_f1:6.2f}")
-    lines.append(f"{'token macro':<{width}}{gap}{100 * system.token_macro_with_o:6.2f}  with O")
-    lines.append(f"{'':<{width}}{gap}{100 * system.token_macro_without_o:6.2f}  without O")
+    for classes, macro in system.token.by_name().items():
+        label = f"token macro, {classes.removesuffix('_o').replace('_', ' ')} O"
+        shares = " ".join(f"{100 * share:6.2f}" for share in (macro.precision, macro.recall, macro.f1))
+        low, high = macro.interval
+        lines.append(f"{label:<{width + 27}}{shares}  {100 * low:.2f} to {100 * high:.2f}")
     return "\n".join(lines)
 
 
 def _score_system(
     counts: EntityCounts,
     types: Sequence[str],
-    token_macro_f1s: tuple[float, float],
+    token_scores: TokenScores,
     errors: ErrorCounts,
     seed: int,
     n_faults_per_sentence: Sequence[int] | None = None,
@@ -189,8 +196,7 @@ def _score_system(
         micro=micro_score(counts),
         interval=bootstrap_f1_interval(counts, seed=seed),
         macro_f1=macro_f1(counts),
-        token_macro_with_o=token_macro_f1s[0],
-        token_macro_without_o=token_macro_f1s[1],
+        token=token_scores,
         per_type={
             type_: IntervalScore(
                 score.right,
@@ -222,12 +228,10 @@ def _fused_spans(segments: Sequence[SegmentPrediction], rule: FusionRule) -> lis
     return [tuple(entity.span for entity in rule.decide(segment)) for segment in segments]
 
 
-def _join_tags(segments: Sequence[SegmentPrediction], spans: Spans) -> list[str]:
-    """Return the BMES tags of all characters of all segments."""
+def _spans_to_tags(segments: Sequence[SegmentPrediction], spans: Spans) -> list[list[str]]:
+    """Return the BMES tags of the characters of each segment."""
     return [
-        tag
-        for segment, segment_spans in zip(segments, spans, strict=True)
-        for tag in spans_to_tags(segment_spans, len(segment.text))
+        spans_to_tags(segment_spans, len(segment.text)) for segment, segment_spans in zip(segments, spans, strict=True)
     ]
 
 
@@ -243,6 +247,10 @@ def _group_spans_by_sentence(spans: Iterable[Span], sentence_bounds: Sequence[tu
     for span in spans:
         groups[bisect_right(starts, span.start) - 1].append(span)
     return groups
+
+
+def _group_tags_by_sentence(tags: Sequence[str], sentence_bounds: Sequence[tuple[int, int]]) -> list[Sequence[str]]:
+    return [tags[start:end] for start, end in sentence_bounds]
 
 
 def _check_same_text(gold: LabelledFile, predicted: LabelledFile) -> None:

@@ -1,12 +1,18 @@
 """Definitions of all scores (method, section 5).
 
 - Strict entity scores: an entity is right if its start, its end and its type are all right.
-- Token-level macro F1: the mean F1 over BMES tags that occur in gold or prediction, with and without O.
-- Intervals: percentile bootstrap over sentences. It is paired if two systems answer the same sentences.
+- Token-level scores of a class c: each character has a gold class and a predicted class. Precision is the share of the
+  characters predicted as c whose gold class is c. Recall is the share of the characters of gold class c that are
+  predicted as c. F1 is their harmonic mean. A share is 0 if there is nothing to count.
+- Token-level macro P, R and F1: each the mean over the classes that occur in gold or prediction. So the macro F1 is not
+  the harmonic mean of macro P and macro R. The classes are the BMES tags, such as B-NR, or the types: then a character
+  counts for its type whatever its BMES prefix. Each is given with and without the class O.
+- Intervals: percentile bootstrap over sentences. It is paired if two systems answer the same sentences. A macro score
+  of a drawn sample is the mean over the classes that occur in this sample.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Self
@@ -16,9 +22,10 @@ import numpy.typing as npt
 
 from rayner.text.json_records import record_from_json
 from rayner.text.spans import Span
-from rayner.text.tags import OUTSIDE
+from rayner.text.tags import OUTSIDE, split_tag
 
 EntityCounts = npt.NDArray[np.int64]  # [n_sentences, n_types, 3]: right, predicted, gold
+Tags = Sequence[Sequence[str]]  # the tags of each sentence
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,39 @@ class IntervalScore(Score):
     def to_json(self) -> dict[str, Any]:
         """Return precision, recall, F1, the counts and the interval by name."""
         return {**super().to_json(), "interval": list(self.interval)}
+
+
+@dataclass(frozen=True)
+class MacroScore:
+    """Token-level precision, recall and F1 in [0, 1], each the mean over classes.
+
+    interval: bootstrap interval of the F1.
+    """
+
+    precision: float
+    recall: float
+    f1: float
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class TokenScores:
+    """The token-level macro scores of a system by four definitions of the classes.
+
+    tags_with_o: the BMES tags and O.
+    tags_without_o: the BMES tags.
+    types_with_o: the types, whatever the BMES prefix, and O.
+    types_without_o: the types, whatever the BMES prefix.
+    """
+
+    tags_with_o: MacroScore
+    tags_without_o: MacroScore
+    types_with_o: MacroScore
+    types_without_o: MacroScore
+
+    def by_name(self) -> dict[str, MacroScore]:
+        """Return the four scores by the names of their fields."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
 
 def count_entities(
@@ -156,27 +196,64 @@ def f1_difference_with_bootstrap_interval(
     return micro_score(counts).f1 - micro_score(other_counts).f1, float(low), float(high)
 
 
-def token_macro_f1(gold_tags: Sequence[str], predicted_tags: Sequence[str]) -> tuple[float, float]:
-    """Return the macro F1 over tags: (with O, without O).
+def score_token_classes(gold_tags: Tags, predicted_tags: Tags, *, seed: int, rounds: int = 2000) -> TokenScores:
+    """Return the token-level macro scores over tags and over types, each with and without O.
 
-    gold_tags: one tag for each character.
-    predicted_tags: one tag for each character.
+    gold_tags: for each sentence, one BMES tag for each character.
+    predicted_tags: the same for the prediction.
 
-    Raises ValueError if the lengths differ.
+    Raises ValueError if the numbers of sentences or of characters differ.
     """
-    if len(gold_tags) != len(predicted_tags):
-        raise ValueError(f"{len(gold_tags)} gold tags but {len(predicted_tags)} predicted ones")
-    tags, codes = np.unique(np.array([*gold_tags, *predicted_tags], dtype=str), return_inverse=True)
-    gold_codes, predicted_codes = codes[: len(gold_tags)], codes[len(gold_tags) :]
-    n_tags = len(tags)
-    totals = np.stack(
-        [
-            np.bincount(gold_codes[gold_codes == predicted_codes], minlength=n_tags),
-            np.bincount(predicted_codes, minlength=n_tags),
-            np.bincount(gold_codes, minlength=n_tags),
-        ],
-        axis=1,
-    ).astype(float)
-    scores = _f1(totals)
-    without_o = scores[tags != OUTSIDE]
-    return (float(scores.mean()) if n_tags else 0.0), (float(without_o.mean()) if len(without_o) else 0.0)
+    scores = []
+    for class_of in (str, _type_of_tag):
+        classes, counts = _count_classes(gold_tags, predicted_tags, class_of)
+        inside = [i for i, class_ in enumerate(classes) if class_ != OUTSIDE]
+        scores += [_macro_score(part, seed, rounds) for part in (counts, counts[:, inside])]
+    return TokenScores(*scores)
+
+
+def _type_of_tag(tag: str) -> str:
+    return split_tag(tag)[1] or OUTSIDE
+
+
+def _count_classes(
+    gold_tags: Tags, predicted_tags: Tags, class_of: Callable[[str], str]
+) -> tuple[list[str], EntityCounts]:
+    """Return the classes that occur, and the right, predicted and gold characters by sentence and class."""
+    lengths = [len(tags) for tags in gold_tags]
+    if lengths != [len(tags) for tags in predicted_tags]:
+        raise ValueError(f"{sum(lengths)} gold tags but {sum(map(len, predicted_tags))} predicted ones, by sentence")
+    gold, predicted = ([class_of(tag) for tags in part for tag in tags] for part in (gold_tags, predicted_tags))
+    classes = sorted({*gold, *predicted})
+    numbers = {class_: i for i, class_ in enumerate(classes)}
+    gold_codes, predicted_codes = (np.array([numbers[c] for c in part], dtype=int) for part in (gold, predicted))
+    offsets = np.repeat(np.arange(len(lengths)), lengths) * len(classes)
+    right = gold_codes == predicted_codes
+    cells = (offsets[right] + gold_codes[right], offsets + predicted_codes, offsets + gold_codes)
+    counts = [np.bincount(cell, minlength=len(lengths) * len(classes)) for cell in cells]
+    return classes, np.stack(counts, axis=-1).reshape(len(lengths), len(classes), 3)
+
+
+def _macro_score(counts: EntityCounts, seed: int, rounds: int) -> MacroScore:
+    """Return the mean scores over classes; all 0 without classes or sentences."""
+    if not counts.size:
+        return MacroScore(0.0, 0.0, 0.0, (0.0, 0.0))
+    n_sentences, n_classes, _ = counts.shape
+    drawn = _count_sentence_draws(n_sentences, seed, rounds) @ counts.reshape(n_sentences, -1).astype(float)
+    low, high = np.quantile(_mean_over_classes(drawn.reshape(rounds, n_classes, 3))[2], [0.025, 0.975])
+    precision, recall, f1 = map(float, _mean_over_classes(counts.sum(axis=0).astype(float)))
+    return MacroScore(precision, recall, f1, (float(low), float(high)))
+
+
+def _mean_over_classes(totals: npt.NDArray[np.floating]) -> list[npt.NDArray[np.floating]]:
+    """Return the means of precision, recall and F1 over the classes that occur.
+
+    totals: [..., n_classes, 3], counts of characters: right, predicted, gold.
+    """
+    right, predicted, gold = np.moveaxis(totals, -1, 0)
+    n_present = np.maximum(((predicted + gold) > 0).sum(axis=-1), 1)
+    ratios = ((right, predicted), (right, gold), (2 * right, predicted + gold))
+    return [
+        np.divide(part, whole, out=np.zeros_like(whole), where=whole > 0).sum(axis=-1) / n_present
+        for part, whole in ratios
+    ]

@@ -64,8 +64,21 @@ REPORT_TEXTS: dict[str, tuple[str, str]] = {
     "system": ("System", "系统"),
     "micro_f1": ("Micro F1", "微平均 F1"),
     "macro_f1": ("Macro F1, types", "宏平均 F1（按类别）"),
-    "token_with_o": ("Token macro, with O", "逐字宏平均（含 O）"),
-    "token_without_o": ("Token macro, without O", "逐字宏平均（不含 O）"),
+    "token_label": ("Token-level macro scores", "逐字宏平均成绩"),
+    "token_caption": (
+        "Token-level macro precision, recall and F1, percent; below F1 its 95% interval",
+        "逐字宏平均的精确率（P）、召回率（R）与 F1（%）；F1 之下为其 95% 置信区间",
+    ),
+    "token_tags_with_o": ("Tags, with O", "标签（含 O）"),
+    "token_tags_without_o": ("Tags, without O", "标签（不含 O）"),
+    "token_types_with_o": ("Types, with O", "类别（含 O）"),
+    "token_types_without_o": ("Types, without O", "类别（不含 O）"),
+    "token_note": (
+        "Each is the mean over the classes that occur. The classes are the tags of single characters (position and "
+        "type), or the types alone. The macro F1 is not the harmonic mean of the macro P and R.",
+        "各值均为所出现的各类的平均。“标签”指单字的标签（位置与类别），“类别”只看类别。"
+        "宏平均 F1 并非宏平均 P 与 R 的调和平均。",
+    ),
     "predicted": ("Found", "找到"),
     "fused_characters_note": (
         "“Fused by characters” is the rule of the paper: it decides each character separately. It produced {0} "

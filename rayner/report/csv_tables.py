@@ -11,7 +11,8 @@ COLUMNS = {
     "scores.csv": (
         "system", "type", "gold", "predicted", "right", "precision", "recall", "f1", "f1_low", "f1_high"
     ),
-    "averages.csv": ("system", "macro_f1", "token_macro_with_o", "token_macro_without_o"),
+    "averages.csv": ("system", "macro_f1"),
+    "token_macro.csv": ("system", "classes", "precision", "recall", "f1", "f1_low", "f1_high"),
     "errors.csv": ("system", "gold_type", "right", "boundary", "type", "both", "missed"),
     "confusion.csv": ("system", "gold_type", "predicted_type", "entities"),
     "differences.csv": ("pair", "f1_difference", "low", "high"),
@@ -30,9 +31,11 @@ def evaluation_to_csv_tables(evaluation: Evaluation) -> dict[str, str]:
     systems, calibration = evaluation.systems, evaluation.calibration
     rows: dict[str, Iterable[_Row]] = {
         "scores.csv": _list_score_rows(systems),
-        "averages.csv": (
-            (name, system.macro_f1, system.token_macro_with_o, system.token_macro_without_o)
+        "averages.csv": ((name, system.macro_f1) for name, system in systems.items()),
+        "token_macro.csv": (
+            (name, classes, macro.precision, macro.recall, macro.f1, *macro.interval)
             for name, system in systems.items()
+            for classes, macro in system.token.by_name().items()
         ),
         "errors.csv": (
             (name, type_name, *outcomes.values())

@@ -55,7 +55,9 @@ def test_perfect_answers_score_one():
         for r in rows(4)
     ]
     slm = evaluate_fusion(data, RULE, TYPES, seed=0, region_rule=RULE).to_json()["systems"]["slm"]
-    assert slm["micro"]["f1"] == slm["macro_f1"] == slm["token_macro_with_o"] == slm["token_macro_without_o"] == 1.0
+    assert slm["micro"]["f1"] == slm["macro_f1"] == 1.0
+    perfect = {"precision": 1.0, "recall": 1.0, "f1": 1.0, "interval": [1.0, 1.0]}
+    assert list(slm["token"].values()) == [perfect] * 4
     assert slm["interval"] == [1.0, 1.0]
 
 
@@ -152,10 +154,10 @@ def test_what_is_written_is_read_back(evaluation):
     assert Evaluation.from_json(empty_evaluation(), "evaluation.json") is None
 
 
-@pytest.mark.parametrize("tree", [{}, {"format_version": 0}, {"systems": {}}])
+@pytest.mark.parametrize("tree", [{}, {"format_version": 1}, {"systems": {}}])
 def test_another_version_is_refused(tree):
     with pytest.raises(
-        ConfigError, match=r"^run/evaluation.json: expected format_version 1, found .* or rerun the job"
+        ConfigError, match=r"^run/evaluation.json: expected format_version 2, found .* or rerun the job"
     ):
         Evaluation.from_json(tree, "run/evaluation.json")
 
@@ -222,6 +224,10 @@ def test_two_files(tmp_path):
     assert result["types"] == ["NR", "NS"]
     assert result["faults"]["gold"]["no_begin"] == 0
     assert json.loads(json.dumps(result)) == result
+    # Tags: B-NR and E-NR right; S-NS missed; B-NS and E-NS invented. Types: NR right; NS has one of two characters.
+    assert system["token"]["tags_without_o"]["f1"] == pytest.approx(2 / 5)
+    assert system["token"]["types_without_o"]["precision"] == pytest.approx((1 + 1 / 2) / 2)
+    assert system["token"]["types_without_o"]["recall"] == 1.0
 
 
 def test_an_entity_across_a_sentence_end_is_counted_once(tmp_path):

@@ -14,7 +14,7 @@ from rayner.evaluation.metrics import (
     macro_f1,
     micro_score,
     score_by_type,
-    token_macro_f1,
+    score_token_classes,
 )
 from rayner.text.spans import Span
 from tests.strategies import LABELS, TYPES, spans_in
@@ -95,42 +95,95 @@ def test_a_perfect_answer_scores_1_and_an_empty_one_0(pairs):
     assert micro_score(nothing).f1 == macro_f1(nothing) == 0.0
 
 
-def plain_token_macro(gold, predicted, *, with_outside):
+def plain_token_macro(gold, predicted):
+    """Macro precision, recall and F1 by their definitions, over the classes that occur."""
     scores = []
-    for tag in {*gold, *predicted} - (set() if with_outside else {"O"}):
-        right = sum(g == p == tag for g, p in zip(gold, predicted, strict=True))
-        found, wanted = predicted.count(tag), gold.count(tag)
+    for class_ in {*gold, *predicted}:
+        right = sum(g == p == class_ for g, p in zip(gold, predicted, strict=True))
+        found, wanted = predicted.count(class_), gold.count(class_)
         precision = Fraction(right, found) if found else Fraction(0)
         recall = Fraction(right, wanted) if wanted else Fraction(0)
-        scores.append(2 * precision * recall / (precision + recall) if right else Fraction(0))
-    return float(sum(scores) / len(scores)) if scores else 0.0
+        scores.append((precision, recall, 2 * precision * recall / (precision + recall) if right else Fraction(0)))
+    return [float(sum(column) / len(scores)) for column in zip(*scores, strict=True)] or [0.0, 0.0, 0.0]
 
 
-@given(st.lists(st.tuples(st.sampled_from(LABELS), st.sampled_from(LABELS)), max_size=30))
-def test_token_macro_agrees_with_the_definition_of_f1(pairs):
-    gold, predicted = [g for g, _ in pairs], [p for _, p in pairs]
-    expected = (
-        plain_token_macro(gold, predicted, with_outside=True),
-        plain_token_macro(gold, predicted, with_outside=False),
-    )
-    assert token_macro_f1(gold, predicted) == pytest.approx(expected)
+def drop_o_class(gold, predicted):
+    names = {*gold, *predicted} - {"O"}
+    scores = []
+    for class_ in names:
+        right = sum(g == p == class_ for g, p in zip(gold, predicted, strict=True))
+        found, wanted = predicted.count(class_), gold.count(class_)
+        scores.append((right / found if found else 0, right / wanted if wanted else 0, 2 * right / (found + wanted)))
+    return [sum(column) / len(names) for column in zip(*scores, strict=True)] or [0.0, 0.0, 0.0]
 
 
-def test_token_macro_worked_by_hand():
-    gold = ["O", "O", "B-NR", "E-NR", "S-NS"]
-    predicted = ["O", "S-NR", "B-NR", "E-NR", "O"]
-    # O: 2 * 1 / (2 + 2); B-NR and E-NR: 1; S-NR and S-NS: 0.
-    assert token_macro_f1(gold, predicted) == pytest.approx(((0.5 + 1 + 1) / 5, (1 + 1) / 4))
+def macro(score):
+    return [score.precision, score.recall, score.f1]
 
 
-def test_token_macro_of_texts_without_entities_is_1_with_o_and_0_without():
-    assert token_macro_f1(["O"] * 3, ["O"] * 3) == (1.0, 0.0)
-    assert token_macro_f1([], []) == (0.0, 0.0)
+tag_pairs = st.lists(st.tuples(st.sampled_from(LABELS), st.sampled_from(LABELS)), max_size=30)
 
 
-def test_token_macro_refuses_different_lengths():
-    with pytest.raises(ValueError, match="2 gold tags but 1 predicted"):
-        token_macro_f1(["O", "O"], ["O"])
+@given(st.lists(tag_pairs, max_size=4))
+def test_token_scores_agree_with_the_definitions(pairs):
+    gold = [[g for g, _ in sentence] for sentence in pairs]
+    predicted = [[p for _, p in sentence] for sentence in pairs]
+    scores = score_token_classes(gold, predicted, seed=0, rounds=5)
+    tags = [g for sentence in gold for g in sentence], [p for sentence in predicted for p in sentence]
+    types = [[tag.partition("-")[2] or "O" for tag in part] for part in tags]
+    assert macro(scores.tags_with_o) == pytest.approx(plain_token_macro(*tags))
+    assert macro(scores.tags_without_o) == pytest.approx(drop_o_class(*tags))
+    assert macro(scores.types_with_o) == pytest.approx(plain_token_macro(*types))
+    assert macro(scores.types_without_o) == pytest.approx(drop_o_class(*types))
+
+
+def test_token_scores_worked_by_hand():
+    gold = [["O", "O", "B-NR", "E-NR"], ["S-NS"]]
+    predicted = [["O", "S-NR", "B-NR", "E-NR"], ["O"]]
+    scores = score_token_classes(gold, predicted, seed=0)
+    # Tags. O: P 1/2, R 1/2. B-NR and E-NR: 1, 1. S-NR and S-NS: 0, 0.
+    assert macro(scores.tags_with_o) == pytest.approx([2.5 / 5, 2.5 / 5, 2.5 / 5])
+    assert macro(scores.tags_without_o) == pytest.approx([2 / 4, 2 / 4, 2 / 4])
+    # Types. NR: P 2/3, R 1, F1 4/5. NS: 0.
+    assert macro(scores.types_with_o) == pytest.approx([(1 / 2 + 2 / 3) / 3, (1 / 2 + 1) / 3, (1 / 2 + 4 / 5) / 3])
+    assert macro(scores.types_without_o) == pytest.approx([1 / 3, 1 / 2, 2 / 5])
+
+
+def test_a_character_counts_for_its_type_whatever_its_prefix():
+    scores = score_token_classes([["B-NR", "E-NR"]], [["S-NR", "S-NR"]], seed=0)
+    assert macro(scores.types_without_o) == [1.0, 1.0, 1.0]
+    assert macro(scores.tags_without_o) == [0.0, 0.0, 0.0]
+
+
+def test_token_scores_of_texts_without_entities_are_1_with_o_and_0_without():
+    scores = score_token_classes([["O"] * 3], [["O"] * 3], seed=0)
+    assert (scores.tags_with_o.f1, scores.tags_without_o.f1) == (1.0, 0.0)
+    assert scores.tags_with_o.interval == (1.0, 1.0)
+    empty = score_token_classes([], [], seed=0)
+    assert {macro_score.f1 for macro_score in empty.by_name().values()} == {0.0}
+    assert score_token_classes([[]], [[]], seed=0) == empty
+
+
+@pytest.mark.parametrize("predicted", [[["O"]], [["O", "O"], []], [["O"], ["O"]]])
+def test_token_scores_refuse_different_lengths(predicted):
+    with pytest.raises(ValueError, match=r"2 gold tags but [12] predicted"):
+        score_token_classes([["O", "O"]], predicted, seed=0)
+
+
+def test_the_interval_of_a_token_score_is_the_bootstrap_over_sentences():
+    """Drawn and scored sentence by sentence, with the classes of each draw."""
+    rng = np.random.default_rng(5)
+    gold = [[str(tag) for tag in rng.choice(LABELS, 6)] for _ in range(12)]
+    predicted = [[tag if rng.random() < 0.7 else "O" for tag in tags] for tags in gold]
+    scores = score_token_classes(gold, predicted, seed=3, rounds=40)
+    expected = []
+    for draw in metrics._count_sentence_draws(12, 3, 40):
+        rows = [i for i, n in enumerate(draw) for _ in range(n)]
+        drawn = [[tag for i in rows for tag in part[i]] for part in (gold, predicted)]
+        expected.append((plain_token_macro(*drawn)[2], drop_o_class(*drawn)[2]))
+    for found, values in zip((scores.tags_with_o, scores.tags_without_o), zip(*expected, strict=True), strict=True):
+        assert found.interval == pytest.approx(tuple(np.quantile(values, [0.025, 0.975])))
+        assert found.interval[0] < found.f1 < found.interval[1]
 
 
 def system(seed, skill, n_sentences=150):
@@ -223,7 +276,8 @@ def test_an_interval_leaves_as_much_on_either_side():
 def test_a_single_entity_that_is_right_gives_an_interval_at_1():
     counts = count_entities([[Span(0, 1, "NR")]], [[Span(0, 1, "NR")]], TYPES)
     assert bootstrap_f1_interval(counts, seed=1) == (1.0, 1.0)
-    assert token_macro_f1(["S-NR"], ["O"]) == (0.0, 0.0)
+    scores = score_token_classes([["S-NR"]], [["O"]], seed=1)
+    assert {score.f1 for score in scores.by_name().values()} == {0.0}
 
 
 def test_an_interval_is_of_2000_rounds_unless_told_otherwise():

@@ -37,6 +37,15 @@ def test_scores_are_those_of_the_evaluation(evaluation):
         assert bounds == list(system.per_type["NR"].interval)
 
 
+def test_token_level_macro_scores_have_a_row_for_each_definition(evaluation):
+    rows = read_csv(evaluation_to_csv_tables(evaluation)["token_macro.csv"])
+    assert len(rows) == 4 * len(evaluation.systems)
+    (row,) = (row for row in rows if (row["system"], row["classes"]) == ("llm", "types_with_o"))
+    macro = evaluation.systems["llm"].token.types_with_o
+    found = [float(row[column]) for column in ("precision", "recall", "f1", "f1_low", "f1_high")]
+    assert found == [macro.precision, macro.recall, macro.f1, *macro.interval]
+
+
 def test_errors_add_up_to_the_gold_entities_and_confusion_to_the_predicted_ones(evaluation):
     tables = evaluation_to_csv_tables(evaluation)
     for name, system in evaluation.systems.items():

@@ -30,7 +30,7 @@ def test_each_system_has_a_row_with_measured_and_published_scores(evaluation):
         system = evaluation.systems[key]
         assert rows[name].micro_f1 == system.micro.f1
         assert (rows[name].low, rows[name].high) == system.interval
-        assert rows[name].token_macro_with_o == system.token_macro_with_o
+        assert rows[name].token == system.token
     assert [rows[name].published for name in ("SLM", "LLM", "fused")] == [0.8305, 0.8350, 0.8855]
     assert rows["oracle over regions"].micro_f1 >= rows["fused"].micro_f1
 
@@ -62,6 +62,34 @@ def test_tables_hold_every_row(evaluation):
     assert tuple(csv_rows[0]) == COLUMNS
     assert [row["system"] for row in csv_rows] == [row.system for row in rows]
     assert float(csv_rows[0]["micro_f1"]) == rows[0].micro_f1
+    token = rows[0].token
+    for classes, macro in token.by_name().items():
+        found = [float(csv_rows[0][f"{classes}_{column}"]) for column in ("precision", "recall", "f1", "low", "high")]
+        assert found == [macro.precision, macro.recall, macro.f1, *macro.interval]
+    assert csv_rows[-1]["system"] == "oracle over regions"
+    assert csv_rows[-1]["types_with_o_f1"] == ""
+
+
+def read_markdown(text):
+    """The tables of a text, each as a list of rows by column."""
+    tables = [[line.strip("|").split("|") for line in part.splitlines()] for part in text.split("\n\n")[1::2]]
+    return [
+        [dict(zip(map(str.strip, header), map(str.strip, row), strict=True)) for row in rows]
+        for header, _, *rows in tables
+    ]
+
+
+def test_the_text_has_a_table_of_strict_and_one_of_token_level_scores_and_one_of_gains(evaluation):
+    rows = list_score_rows_with_oracle("A", 13, SETTING, evaluation)
     text = rows_to_markdown(rows, [measure_fusion_gain("A", 13, SETTING, evaluation)])
-    assert text.count("\n") == len(rows) + 2 + 1 + 3
-    assert len({line.count("|") for line in text.splitlines() if line.startswith("| A | 13 |")}) == 2
+    strict, token, gains = read_markdown(text)
+    assert [row["system"] for row in strict] == [row.system for row in rows]
+    assert [row["system"] for row in token] == [row.system for row in rows if row.token]
+    assert len(gains) == 1
+    macro = evaluation.systems["fused"].token.types_without_o
+    shares = ", ".join(f"{100 * share:.2f}" for share in (macro.precision, macro.recall, macro.f1))
+    interval = " to ".join(f"{100 * bound:.2f}" for bound in macro.interval)
+    fused = next(row for row in token if row["system"] == "fused")
+    assert fused["types without O: P, R, F1"] == f"{shares} ({interval})"
+    assert fused["published F1"] == "88.55"
+    assert "The published P and R were not at hand." in text

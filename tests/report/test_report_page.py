@@ -103,9 +103,12 @@ def test_numbers_are_those_of_the_evaluation(tmp_path, evaluation):
     text = page(tmp_path, evaluation=evaluation, fusion=fusion(), facts=RUN).text
     for name, system in evaluation.systems.items():
         for share in (
-            system.micro.f1, system.macro_f1, system.token_macro_with_o, system.token_macro_without_o
+            system.micro.f1, system.macro_f1, *(macro.precision for macro in system.token.by_name().values()),
+            *(macro.recall for macro in system.token.by_name().values()),
         ):  # fmt: skip
             assert format_percent(share) in text
+        for macro in system.token.by_name().values():
+            assert format_percent(macro.f1) + "–".join(map(format_percent, macro.interval)) in text
         if name == "fused_characters":
             continue
         low, high = map(format_percent, system.interval)
