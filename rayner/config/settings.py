@@ -96,14 +96,15 @@ class FusionConfig:
     )  # fmt: skip
     llm_confidence: list[str] = setting(
         ["entities", "slots"],
-        "what P is: entities (the paper's, of the LLM's entities) | slots (of its choice at each slot); all listed "
-        "are tried",
+        "what P of a region is: entities (of the LLM's entities) | slots (of its choice at each slot); all listed are "
+        "tried",
         choices=("entities", "slots"),
     )
     rules: list[str] = setting(
         ["regions", "spans"],
-        "rules to choose from by held-out F1: regions (conflict regions) | spans (learned) | module:name, a CustomRule",
-        choices=("regions", "spans"), accepts_plugin=True,
+        "rules to choose from by held-out F1: characters (the paper's) | regions (conflict regions) | spans (learned) "
+        "| module:name, a CustomRule",
+        choices=("characters", "regions", "spans"), accepts_plugin=True,
     )  # fmt: skip
     folds: int = setting(
         5, "parts of the held-out data; each rule is judged on the part that it was not fitted on", at_least=2

@@ -179,8 +179,8 @@ class Evaluation:
     n_chars: number of characters.
     distinct: number of distinct texts among the sentences.
     n_without_llm: number of sentences without an LLM answer. The scores of `llm` are only fair if it is 0.
-    systems: scores of `slm`, `llm`, `fused` and `fused_characters` (the paper's fusion by characters). Also of
-        `fused_regions`, if the fused output comes from another rule than the best one by regions.
+    systems: scores of `slm`, `llm`, `fused` (by the chosen rule), `fused_characters` (by the paper's rule),
+        `fused_regions` and `fused_spans`. One of the last three repeats `fused` if a built-in rule was chosen.
     paired: {"fused-slm": (difference in micro F1, low, high), ...}, with the same bootstrap sample for both systems.
     regions: how often each side was right in the conflict regions.
     disagreements: conflict regions to look at.

@@ -23,9 +23,8 @@ from rayner.evaluation.metrics import (
     score_by_type,
     score_token_classes,
 )
-from rayner.fusion.character_fusion import fuse_by_characters
+from rayner.fusion.artifact import LoadedRules
 from rayner.fusion.fusion_rule import FusionRule
-from rayner.fusion.region_rule import RegionRule
 from rayner.text.labelled_text import LabelledFile
 from rayner.text.messages import shorten_repr
 from rayner.text.predictions import SegmentPrediction
@@ -34,7 +33,7 @@ from rayner.text.spans import Span
 from rayner.text.tags import spans_to_tags
 
 COMPARED_SYSTEMS = (
-    *(("fused", other) for other in ("slm", "llm", "fused_regions", "fused_characters")),
+    *(("fused", other) for other in ("slm", "llm", "fused_characters", "fused_regions", "fused_spans")),
     ("llm", "slm"),
 )
 _PER_TYPE_ROUNDS = 1000  # half of the rounds for micro F1, because there is an interval for each type and system
@@ -42,32 +41,23 @@ Spans = Sequence[Sequence[Span]]  # the entities of each sentence
 
 
 def evaluate_fusion(
-    segments: Sequence[SegmentPrediction],
-    rule: FusionRule,
-    types: Sequence[str],
-    *,
-    region_rule: RegionRule,
-    seed: int,
+    segments: Sequence[SegmentPrediction], rules: LoadedRules, types: Sequence[str], *, seed: int
 ) -> Evaluation:
-    """Score the SLM, the LLM, their fusion, and the paper's fusion by characters on labelled segments.
+    """Score the SLM, the LLM and their fusion by each rule on labelled segments.
 
-    segments: the unit of the bootstrap. If a segment has no LLM answer (gated or set aside), both fusions keep the
-        SLM's entities and the system `llm` has no entities there.
+    segments: the unit of the bootstrap. If a segment has no LLM answer (gated or set aside), all fusions keep the SLM's
+        entities and the system `llm` has no entities there.
+    rules: the chosen rule makes the system `fused`, and each built-in rule makes `fused_` with its name. The rule by
+        regions also says how H and P are reduced over a conflict region.
     types: the types to report. Other types that occur are added after them.
-    region_rule: the best rule by regions. It says how H and P are reduced over a conflict region, and the fusion by
-        characters uses its lambda. Its own output is the system `fused_regions` if it is not `rule`.
 
     The result has no `calibration` and no `budget` yet.
     """
-    systems_spans = _collect_spans_by_system(segments, rule, region_rule)
-    by_character = [
-        fuse_by_characters(segment.slm, segment.llm, region_rule.weight) if segment.llm else None
-        for segment in segments
-    ]
-    systems_spans["fused_characters"] = [
-        decoded.spans if decoded else segment.slm.spans for segment, decoded in zip(segments, by_character, strict=True)
-    ]
-    illegal = [decoded.n_faults if decoded else 0 for decoded in by_character]
+    systems_spans = _collect_spans_by_system(segments, rules)
+    illegal = {
+        name: [rules.characters.fuse_tags(segment.slm, segment.llm).n_faults for segment in segments]
+        for name in _list_systems_by_characters(rules)
+    }
     gold = [segment.gold for segment in segments]
     all_types = _all_types(types, chain(gold, *systems_spans.values()))
     counts = {name: count_entities(gold, spans, all_types) for name, spans in systems_spans.items()}
@@ -79,11 +69,11 @@ def evaluate_fusion(
             score_token_classes(gold_tags, _spans_to_tags(segments, spans), seed=seed),
             count_errors(gold, spans),
             seed,
-            illegal if name == "fused_characters" else None,
+            illegal.get(name),
         )
         for name, spans in systems_spans.items()
     }
-    conflicts = judge_conflicts(segments, region_rule, systems_spans["fused"])
+    conflicts = judge_conflicts(segments, rules.regions, systems_spans["fused"])
     return Evaluation(
         types=all_types,
         n_sentences=len(segments),
@@ -94,10 +84,10 @@ def evaluate_fusion(
         paired={
             f"{name}-{other}": f1_difference_with_bootstrap_interval(counts[name], counts[other], seed=seed)
             for name, other in COMPARED_SYSTEMS
-            if other in counts
+            if f"fused_{rules.chosen.name}" != other
         },
         regions=summarize_conflicts(segments, conflicts),
-        disagreements=tuple(select_disagreements(conflicts, region_rule, rule)),
+        disagreements=tuple(select_disagreements(conflicts, rules.regions, rules.chosen)),
     )
 
 
@@ -153,7 +143,9 @@ def format_score_table(evaluation: Evaluation | FileEvaluation) -> str:
     """Format the scores as a table for the terminal. Shares and F1 are in percent."""
     width = max([16, *(len(type_) for type_ in evaluation.types)])
     blocks = [f"{evaluation.n_sentences:,} sentences, {evaluation.n_chars:,} characters; percent, 95% intervals of F1"]
-    blocks += [_format_system(name, system, width) for name, system in evaluation.systems.items()]
+    blocks += [_format_system(name, system, width) for name, system in evaluation.systems.items() if "_" not in name]
+    rules = [_format_micro_line(name, system, 18) for name, system in evaluation.systems.items() if "_" in name]
+    blocks += ["\n".join(["each rule, all entities (micro)", *rules])] if rules else []
     pairs = [
         f"{pair:<24} {100 * difference:+6.2f}  {100 * low:+.2f} to {100 * high:+.2f}"
         for pair, (difference, low, high) in evaluation.paired.items()
@@ -164,12 +156,8 @@ def format_score_table(evaluation: Evaluation | FileEvaluation) -> str:
 def _format_system(name: str, system: SystemScores, width: int) -> str:
     lines = [f"{name:<{width}}  {'gold':>7} {'found':>7} {'right':>7}  {'prec.':>6} {'recall':>6} {'F1':>6}  interval"]
     lines.append("-" * len(lines[0]))
-    micro = IntervalScore(system.micro.right, system.micro.predicted, system.micro.gold, system.interval)
-    for label, score in (*system.per_type.items(), ("all (micro)", micro)):
-        counts = f"{score.gold:7,} {score.predicted:7,} {score.right:7,}"
-        shares = " ".join(f"{100 * share:6.2f}" for share in (score.precision, score.recall, score.f1))
-        low, high = score.interval
-        lines.append(f"{label:<{width}}  {counts}  {shares}  {100 * low:.2f} to {100 * high:.2f}")
+    lines += [_format_score_line(type_, score, width) for type_, score in system.per_type.items()]
+    lines.append(_format_micro_line("all (micro)", system, width))
     gap = " " * 41
     lines.append(f"{'macro over types':<{width}}{gap}{100 * system.macro_f1:6.2f}")
     for classes, macro in system.token.by_name().items():
@@ -178,6 +166,18 @@ def _format_system(name: str, system: SystemScores, width: int) -> str:
         low, high = macro.interval
         lines.append(f"{label:<{width + 27}}{shares}  {100 * low:.2f} to {100 * high:.2f}")
     return "\n".join(lines)
+
+
+def _format_micro_line(label: str, system: SystemScores, width: int) -> str:
+    micro = IntervalScore(system.micro.right, system.micro.predicted, system.micro.gold, system.interval)
+    return _format_score_line(label, micro, width)
+
+
+def _format_score_line(label: str, score: IntervalScore, width: int) -> str:
+    counts = f"{score.gold:7,} {score.predicted:7,} {score.right:7,}"
+    shares = " ".join(f"{100 * share:6.2f}" for share in (score.precision, score.recall, score.f1))
+    low, high = score.interval
+    return f"{label:<{width}}  {counts}  {shares}  {100 * low:.2f} to {100 * high:.2f}"
 
 
 def _score_system(
@@ -213,15 +213,22 @@ def _score_system(
 
 
 def _collect_spans_by_system(
-    segments: Sequence[SegmentPrediction], rule: FusionRule, region_rule: RegionRule
+    segments: Sequence[SegmentPrediction], rules: LoadedRules
 ) -> dict[str, list[tuple[Span, ...]]]:
-    """Return the entities of each system except the fusion by characters, segment by segment."""
-    systems = {
+    """Return the entities of each system, segment by segment."""
+    return {
         "slm": [segment.slm.spans for segment in segments],
         "llm": [segment.llm.spans if segment.llm else () for segment in segments],
-        "fused": _fused_spans(segments, rule),
+        "fused": _fused_spans(segments, rules.chosen),
+        "fused_characters": _fused_spans(segments, rules.characters),
+        "fused_regions": _fused_spans(segments, rules.regions),
+        "fused_spans": _fused_spans(segments, rules.spans),
     }
-    return systems if rule == region_rule else {**systems, "fused_regions": _fused_spans(segments, region_rule)}
+
+
+def _list_systems_by_characters(rules: LoadedRules) -> list[str]:
+    """Return the systems whose tags come from the rule by characters, and so may be illegal."""
+    return ["fused_characters", *(["fused"] if rules.chosen == rules.characters else [])]
 
 
 def _fused_spans(segments: Sequence[SegmentPrediction], rule: FusionRule) -> list[tuple[Span, ...]]:

@@ -1,5 +1,6 @@
 """The common interface of all fusion rules.
 
+- `character_rule.CharacterRule` decides by characters, as the paper does; its lambda is tuned.
 - `region_rule.RegionRule` decides by conflict regions; its lambda is tuned.
 - `span_rule.SpanRule` decides by spans; its weights are learned.
 - `custom_rule.FittedCustomRule` is a user's own rule.
@@ -49,7 +50,7 @@ class FittingSample:
 
 @dataclass(frozen=True)
 class RuleFit:
-    """A fitted rule, and its F1 at each lambda; `curve` is None for a rule without lambda."""
+    """A fitted rule. `curve` is the F1 at each lambda of a rule by regions, and None for other rules."""
 
     rule: "FusionRule"
     curve: WeightCurve | None = None

@@ -1,12 +1,13 @@
 """The gate, which skips the LLM where no answer of it could change the fused output (method, "The exact gate").
 
-This is the gate of the rule by regions (`region_rule`). That rule compares the SLM's score 1 - H with the LLM's score
-S_L = lambda * exp(P) in each conflict region. H is the SLM's entropy there (nats), and P is the LLM's probability. The
-proofs are in docs/method.md. In short:
+This is the gate of the rules by regions and by characters (`region_rule`, `character_rule`). They compare the SLM's
+score 1 - H with the LLM's score S_L = lambda * exp(P) in each conflict region, or at each character. H is the SLM's
+entropy there (nats), and P is the LLM's probability. The proofs are in docs/method.md. In short:
 
 - P lies in [0, 1], so S_L is at most `max_llm_score(lambda)`.
 - A *block* of the SLM's prediction is an entity, or a single character outside entities. A conflict region consists of
-  whole blocks. So its H (mean or maximum) is at most the largest H of a block, reduced in the same way.
+  whole blocks. So its H (mean or maximum) is at most the largest H of a block, reduced in the same way. For the rule
+  by characters, each character is a block.
 - If the SLM can lose no block of a text, the fused output is the SLM's.
 - A slot is a position between two characters. If the SLM can lose no block behind a slot, the LLM's answer need not be
   read behind that slot.
@@ -50,7 +51,15 @@ def first_closed_slot(slm: SlmPrediction, weight: float, entropy_reduction: str)
 
     It is 0 if there is no such block. The LLM then need not be asked.
     """
-    losable = np.flatnonzero(1.0 - block_entropy(slm, entropy_reduction) < max_llm_score(weight) + _MARGIN)
+    return first_slot_behind_losable(block_entropy(slm, entropy_reduction), weight)
+
+
+def first_slot_behind_losable(entropies: npt.NDArray[np.float64], weight: float) -> int:
+    """Return the first slot after the last character whose block the SLM could lose; 0 if it can lose none.
+
+    entropies: entropy H of each character's block, shape [n_chars], nats.
+    """
+    losable = np.flatnonzero(1.0 - entropies < max_llm_score(weight) + _MARGIN)
     return int(losable[-1]) + 1 if len(losable) else 0
 
 
@@ -71,7 +80,15 @@ def first_stop_slot(slm: SlmPrediction, llm_spans: Sequence[Span], weight: float
 
     This is the first slot that `stop_mask` allows and that is not inside one of the answer's spans.
     """
-    slots = stop_mask(slm, weight, entropy_reduction)
+    return first_slot_outside_spans(stop_mask(slm, weight, entropy_reduction), llm_spans)
+
+
+def first_slot_outside_spans(slots: npt.NDArray[np.bool_], llm_spans: Sequence[Span]) -> int:
+    """Return the first slot of a mask that is not inside one of the answer's spans.
+
+    slots: mask of the slots, shape [n_chars + 1]. The last one is always allowed.
+    """
+    outside = slots.copy()
     for span in llm_spans:
-        slots[span.start + 1 : span.end] = False
-    return int(np.argmax(slots))
+        outside[span.start + 1 : span.end] = False
+    return int(np.argmax(outside))

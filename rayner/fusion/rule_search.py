@@ -8,6 +8,7 @@ rule's weights and users' rules are fitted again without each part of the senten
 import random
 from collections.abc import Iterable, Mapping, Sequence
 
+from rayner.fusion.character_rule import CharacterRule
 from rayner.fusion.custom_rule import CustomRule, FittedCustomRule
 from rayner.fusion.fused_entities import FusedEntity
 from rayner.fusion.fusion_rule import FittingSample, FusionRule
@@ -25,9 +26,11 @@ def list_rule_candidates(
 ) -> list[FusionRule]:
     """Return the unfitted rules that the search compares.
 
-    These are one rule by regions for every combination of the options, the rule by spans, and users' own rules.
+    These are one rule by regions for every combination of the options, the rules by characters and by spans, and
+    users' own rules.
     """
     return [
+        CharacterRule(0.0),
         *(
             RegionRule(0.0, entropy_reduction, llm_reduction, llm_confidence)
             for entropy_reduction in entropy_reductions

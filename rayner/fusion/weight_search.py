@@ -101,8 +101,13 @@ def compute_f1_curve(table: ConflictTable, weights: _Floats) -> _Floats:
         slm_wins = table.slm_confidence[:, None] >= chunk[None, :] * np.exp(table.llm_prob)[:, None]
         parts.append(table.slm_counts.T @ slm_wins + table.llm_counts.T @ ~slm_wins)
     totals = np.concatenate(parts, axis=1) + np.array(table.agreed_counts)[:, None]
-    denominator = totals[1] + table.n_gold
-    curve: _Floats = np.divide(2.0 * totals[0], denominator, out=np.zeros(len(weights)), where=denominator > 0)
+    return f1_from_counts(totals[0], totals[1], table.n_gold)
+
+
+def f1_from_counts(n_right: npt.NDArray[np.int64], n_predicted: npt.NDArray[np.int64], n_gold: int) -> _Floats:
+    """Return F1 from the numbers of right and of predicted entities, shape [n_weights]; 0 if there are no entities."""
+    denominator = n_predicted + n_gold
+    curve: _Floats = np.divide(2.0 * n_right, denominator, out=np.zeros(len(denominator)), where=denominator > 0)
     return curve
 
 

@@ -67,11 +67,18 @@ METHODS_TEXTS: dict[str, tuple[str, str]] = {
         "and a lexicon of the training text accepts or rejects each candidate entity.",
         "两模型的实体由学习得到的规则融合：以两模型的概率及训练文本的词表为特征的逻辑回归决定每个候选实体的取舍。",
     ),
+    "methods_characters": (
+        "The tags of both models were fused character by character: where they differ, the small model wins if "
+        "1 - H >= lambda exp(P), with lambda = {0}. H is its entropy, and P the category probability of the large "
+        "model's entity if the types differ, or its boundary probability if only the extent differs. Illegal sequences "
+        "of tags were repaired.",
+        "两模型的标签逐字融合：二者不同之处，若 1 - H >= lambda exp(P) 则取小模型，其中 lambda = {0}，H 为小模型的熵，"
+        "P 在类别不同时取大模型实体的类别概率，仅边界不同时取其边界概率。不合法的标签序列已修正。",
+    ),
     "methods_regions": (
-        "The entities of both models were fused by conflict regions, an extension of the published per-character rule: "
-        "in each region where they differ, the small model wins if 1 - H >= lambda exp(P), with lambda = {0}, H "
-        "reduced by {1} and P by {2} of {3}.",
-        "两模型的实体按冲突区域融合，这是对已发表的逐字规则的扩展：在两模型意见不同的每个区域，"
+        "The entities of both models were fused by conflict regions: in each region where they differ, the small model "
+        "wins if 1 - H >= lambda exp(P), with lambda = {0}, H reduced by {1} and P by {2} of {3}.",
+        "两模型的实体按冲突区域融合：在两模型意见不同的每个区域，"
         "若 1 - H >= lambda exp(P) 则取小模型，其中 lambda = {0}，H 取{1}，P 取大模型各{3}概率的{2}。",
     ),
     "methods_custom_rule": (

@@ -21,6 +21,7 @@ REPORT_TEXTS: dict[str, tuple[str, str]] = {
     "fused": ("fused", "融合结果"),
     "fused_regions": ("fused by regions", "按区域融合"),
     "fused_characters": ("fused by characters", "逐字融合"),
+    "fused_spans": ("fused by the learned rule", "按学习规则融合"),
     "no_model": ("neither", "两者皆非"),
     "gold": ("Gold", "金标准"),
     "name_and_number": ("{0} {1}", "{0} {1}"),
@@ -81,11 +82,11 @@ REPORT_TEXTS: dict[str, tuple[str, str]] = {
     ),
     "predicted": ("Found", "找到"),
     "fused_characters_note": (
-        "“Fused by characters” is the rule of the paper: it decides each character separately. It produced {0} "
-        "illegal tag transitions in {1} sentences, which were repaired before scoring. “Fused” decides whole conflict "
-        "regions or entities, an extension that is not in the paper. Its tags are always legal.",
-        "“逐字融合”是论文的规则：对每个字单独裁决。它在 {1} 个句子中产生 {0} 处不合法的标签转移，评分前已修正。"
-        "“融合结果”以整个冲突区域或实体为单位裁决，这是论文之外的扩展，其标签总是合法。",
+        "“Fused by characters” is the rule of the paper, with a λ of its own: it decides each character separately. It "
+        "produced {0} illegal tag transitions in {1} sentences, which were repaired before scoring. The rule by "
+        "regions and the learned rule are not in the paper. Their tags are always legal.",
+        "“逐字融合”是论文的规则，其 λ 单独选定：对每个字单独裁决。它在 {1} 个句子中产生 {0} 处不合法的标签转移，"
+        "评分前已修正。按区域的规则与学习规则为论文所无，其标签总是合法。",
     ),
     # types
     "types_figure": ("F1 of each type, with 95% intervals.", "各类别的 F1 及其 95% 置信区间。"),
@@ -114,11 +115,21 @@ REPORT_TEXTS: dict[str, tuple[str, str]] = {
     "no_gold": ("no gold entity", "无对应实体"),
     # fusion
     "region_rule": (
-        "The rule by conflict regions uses the paper's comparison on whole regions. Where the two models differ, the "
-        "SLM wins if 1 − H ≥ λ · exp(P), otherwise the LLM wins. Here λ = {0}, H is the {1} entropy of the SLM over "
-        "the region, and P is the {2} of the probabilities of {3}{4}.",
-        "按冲突区域裁决的规则把论文的比较式用于整个区域。两模型意见不同之处，若 1 − H ≥ λ · exp(P) 则取小模型，"
-        "否则取大模型。此处 λ = {0}，H 为小模型在该区域内熵的{1}，P 为{3}的概率的{2}{4}。",
+        "The rule by conflict regions, which is not in the paper, compares the models on whole regions. Where the two "
+        "models differ, the SLM wins if 1 − H ≥ λ · exp(P), otherwise the LLM wins. Here λ = {0}, H is the {1} entropy "
+        "of the SLM over the region, and P is the {2} of the probabilities of {3}{4}.",
+        "按冲突区域裁决的规则为论文所无，它在整个区域上比较两模型。两模型意见不同之处，若 1 − H ≥ λ · exp(P) "
+        "则取小模型，否则取大模型。此处 λ = {0}，H 为小模型在该区域内熵的{1}，P 为{3}的概率的{2}{4}。",
+    ),
+    "character_rule": (
+        "The rule of the paper decides each character separately by the same comparison, with λ = {0}. Its micro F1 on "
+        "held-out data: {1}.",
+        "论文的规则以同一比较式对每个字单独裁决，λ = {0}，在开发集上的微平均 F1 为 {1}。",
+    ),
+    "characters_chosen": (
+        "The rule of the paper decides. Micro F1 on held-out data: this rule {0}, rule by regions {1}, learned rule "
+        "{2}.",
+        "由论文的规则裁决。开发集上的微平均 F1：该规则 {0}，按区域的规则 {1}，学习规则 {2}。",
     ),
     "probabilities_from": (", from {0}", "（概率取自{0}）"),
     "probs_of_entities": (

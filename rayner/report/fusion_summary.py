@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from rayner.fusion.artifact import TunedFusion
+from rayner.fusion.character_rule import CharacterRule
 from rayner.fusion.region_rule import RegionRule
 from rayner.fusion.span_rule import SpanRule
 from rayner.fusion.weight_search import WeightCurve
@@ -43,9 +44,19 @@ def describe_region_rule(fusion: TunedFusion) -> BilingualText:
     )
 
 
+def describe_character_rule(fusion: TunedFusion) -> BilingualText | None:
+    """Describe the paper's rule with its own lambda. Return None if its F1 was not measured."""
+    f1 = fusion.held_out_f1.get(CharacterRule.name)
+    if f1 is None:
+        return None
+    return translate("character_rule", f"{fusion.character_rule.weight:.4g}", format_percent(f1))
+
+
 def describe_rule_choice(fusion: TunedFusion) -> BilingualText | None:
     """Describe which rule was chosen, with the F1 of the rules on held-out data. Return None if no F1 was measured."""
     f1 = {name: format_percent(value) for name, value in fusion.held_out_f1.items()}
+    if fusion.chosen == CharacterRule.name:
+        return translate("characters_chosen", f1[CharacterRule.name], f1[RegionRule.name], f1[SpanRule.name])
     if fusion.chosen == SpanRule.name:
         return translate("spans_chosen", f1[SpanRule.name], f1[RegionRule.name])
     if fusion.chosen != RegionRule.name:

@@ -6,6 +6,7 @@ from rayner.config.model_settings import LlmConfig, SlmConfig
 from rayner.corpus.run_record import CorpusCounts
 from rayner.evaluation.artifact import Evaluation
 from rayner.fusion.artifact import TunedFusion
+from rayner.fusion.character_rule import CharacterRule
 from rayner.fusion.region_rule import RegionRule
 from rayner.fusion.span_rule import SpanRule
 from rayner.rendering.bilingual import BilingualText, join_texts, same_in_both
@@ -86,6 +87,8 @@ def _count_epochs(n: int) -> BilingualText:
 def _describe_fusion(fusion: TunedFusion, folds: int) -> BilingualText:
     if fusion.chosen == SpanRule.name:
         description = translate("methods_spans")
+    elif fusion.chosen == CharacterRule.name:
+        description = translate("methods_characters", f"{fusion.character_rule.weight:.4g}")
     elif fusion.chosen == RegionRule.name:
         rule = fusion.region_rule
         settings = map(translate_setting, (rule.entropy_reduction, rule.llm_reduction, rule.llm_confidence))

@@ -22,6 +22,7 @@ from rayner.rendering.type_styles import assign_type_colours
 from rayner.report import fact_tables, plots
 from rayner.report.fusion_summary import (
     describe_baseline_f1,
+    describe_character_rule,
     describe_region_rule,
     describe_rule_choice,
     list_curve_maxima,
@@ -122,6 +123,7 @@ def write_report_page(
         comparisons=_compare_systems(evaluation) if evaluation else [],
         fusion=fusion,
         rule=describe_region_rule(fusion) if fusion else None,
+        character_rule=describe_character_rule(fusion) if fusion else None,
         rule_choice=describe_rule_choice(fusion) if fusion else None,
         weights=rank_span_rule_weights(fusion) if fusion else [],
         baselines=describe_baseline_f1(fusion) if fusion else None,

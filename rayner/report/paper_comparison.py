@@ -31,8 +31,9 @@ SYSTEM_NAMES = {
     "slm": "SLM",
     "llm": "LLM",
     "fused": "fused",
-    "fused_regions": "fused by regions",
     "fused_characters": "fused by characters",
+    "fused_regions": "fused by regions",
+    "fused_spans": "fused by the learned rule",
 }
 
 

@@ -9,8 +9,7 @@ from rayner.evaluation.artifact import EVALUATION_REMEDY, Evaluation, empty_eval
 from rayner.evaluation.evaluate import evaluate_fusion
 from rayner.evaluation.llm_share_curve import f1_by_llm_share
 from rayner.evaluation.reliability import evaluate_calibration
-from rayner.fusion.artifact import TunedFusion
-from rayner.fusion.fusion_rule import FusionRule
+from rayner.fusion.artifact import LoadedRules, TunedFusion
 from rayner.report.csv_tables import evaluation_to_csv_tables
 from rayner.report.methods import compose_methods_paragraph
 from rayner.report.page import TaggedSample, write_report_page
@@ -28,7 +27,7 @@ MAX_SAMPLE_CHARS = 1200
 def evaluate_and_write_report(
     run: Run,
     fusion: TunedFusion,
-    rule: FusionRule,
+    rules: LoadedRules,
     *,
     title: str,
     run_facts: RunFacts,
@@ -39,7 +38,7 @@ def evaluate_and_write_report(
     Args:
         run: The run.
         fusion: The content of the run's `fusion.json`.
-        rule: The fusion rule that `fusion` names as chosen.
+        rules: The rules of `fusion`.
         title: The title of the report.
         run_facts: The recorded facts of the run.
         tagged: The folder of the tagged corpus, from which the report shows samples. None without a corpus.
@@ -53,9 +52,9 @@ def evaluate_and_write_report(
     if segments:
         types, seed = run.entity_types(), run_facts.seed
         evaluation = replace(
-            evaluate_fusion(segments, rule, types, region_rule=fusion.region_rule, seed=seed),
-            calibration=evaluate_calibration(segments, rule, types, fusion.calibration),
-            budget=f1_by_llm_share(segments, rule, fusion.budget),
+            evaluate_fusion(segments, rules, types, seed=seed),
+            calibration=evaluate_calibration(segments, rules.chosen, types, fusion.calibration),
+            budget=f1_by_llm_share(segments, rules.chosen, fusion.budget),
         )
     write_json(run.path(EVALUATION_FILE), evaluation.to_json() if evaluation else empty_evaluation())
     for name, content in (evaluation_to_csv_tables(evaluation) if evaluation else {}).items():

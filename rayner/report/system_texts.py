@@ -3,4 +3,4 @@
 from rayner.rendering.translation import translate
 
 SYSTEM_TEXTS = {key: translate(key) for key in ("slm", "llm", "fused")}
-ALL_SYSTEM_TEXTS = SYSTEM_TEXTS | {key: translate(key) for key in ("fused_regions", "fused_characters")}
+ALL_SYSTEM_TEXTS = SYSTEM_TEXTS | {key: translate(key) for key in ("fused_characters", "fused_regions", "fused_spans")}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rayner.config.plugins import is_plugin_name, load_plugin
-from rayner.fusion.artifact import FUSION_REMEDY, TunedFusion
+from rayner.fusion.artifact import FUSION_REMEDY, LoadedRules, TunedFusion, TunedRules
 from rayner.fusion.custom_rule import SETTING, CustomRule
 from rayner.fusion.fusion_rule import FusionRule
 from rayner.runs.json_files import read_json, write_json
@@ -57,4 +57,12 @@ def load_chosen_rule(fusion: TunedFusion) -> FusionRule:
 
     Raises ConfigError if it is a user's rule and cannot be imported.
     """
-    return fusion.load_rule(fusion.chosen, load_custom_rules([fusion.chosen]))
+    return load_rules(fusion).chosen
+
+
+def load_rules(rules: TunedRules) -> LoadedRules:
+    """Return the rule that a search chose and the built-in rules that it fitted.
+
+    Raises ConfigError if the chosen rule is a user's rule and cannot be imported.
+    """
+    return rules.load_rules(load_custom_rules([rules.chosen]))

@@ -24,7 +24,7 @@ from rayner.runs.status import format_duration
 from rayner.steps.build_index import build_index
 from rayner.steps.data import read_and_split_labelled_files
 from rayner.steps.faiss_packages import list_faiss_packages
-from rayner.steps.fusion_rules import load_chosen_rule, read_tuned_fusion
+from rayner.steps.fusion_rules import load_rules, read_tuned_fusion
 from rayner.steps.output_folders import output_folder
 from rayner.steps.score import HELD_OUT_PARTS, find_silent_models, predict_held_out_sentences
 from rayner.steps.tag.tag_corpus import tag_corpus
@@ -59,7 +59,7 @@ def run_pipeline(config: Config, run: Run) -> dict[str, Any]:
     evaluation = evaluate_and_write_report(
         run,
         fusion,
-        load_chosen_rule(fusion),
+        load_rules(fusion),
         title=" → ".join(filter(None, [", ".join(config.train), config.corpus])),
         run_facts=run_facts,
         tagged=output_folder(config, run) if config.corpus else None,

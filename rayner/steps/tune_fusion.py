@@ -2,7 +2,8 @@
 
 Every trial fits one candidate rule:
 
-- The region rule: one trial per combination of reductions. A trial compares thousands of lambdas.
+- The rule by regions: one trial per combination of reductions. A trial compares thousands of lambdas.
+- The rule by characters: one trial, which compares the same lambdas.
 - The learned rule (`spans`): one trial.
 - The users' own rules: one trial per rule.
 
@@ -25,6 +26,7 @@ from rayner.evaluation.metrics import count_entities, micro_score
 from rayner.fusion.artifact import TunedFusion
 from rayner.fusion.budget import Budget, fit_budget
 from rayner.fusion.calibration import Calibration, fit_calibration
+from rayner.fusion.character_rule import CharacterRule
 from rayner.fusion.fusion_rule import FittingSample, FusionRule
 from rayner.fusion.lexicon import build_lexicon
 from rayner.fusion.region_rule import RegionRule
@@ -53,7 +55,7 @@ class _Trial:
     name: the name of the rule.
     rule: the fitted rule as JSON values.
     held_out_f1: micro F1 on parts that the rule was not fitted on.
-    curve: F1 for each lambda; None if the rule has no lambda.
+    curve: F1 at each lambda of a rule by regions; None for other rules.
     """
 
     name: str
@@ -174,8 +176,8 @@ def _build_fusion_without_calibration(
 ) -> TunedFusion:
     """Choose lambda and reductions by F1 on all sentences, then choose the rule by its held-out F1.
 
-    Held-out F1 is measured on sentences that a rule was not fitted on. Between rules with equal F1, the region rule is
-    chosen, else the rule that `fusion.rules` names first.
+    Held-out F1 is measured on sentences that a rule was not fitted on. Between rules with equal F1, the rule by regions
+    is chosen, else the rule that `fusion.rules` names first.
     """
     best = max(curves, key=lambda curve: curve.best_f1)
     fitted = {trial.name: trial for trial in trials if trial.curve is None}
@@ -183,6 +185,7 @@ def _build_fusion_without_calibration(
     in_order = [name for name in (RegionRule.name, *config.fusion.rules) if name in config.fusion.rules]
     return TunedFusion(
         chosen=max(in_order, key=held_out_f1.__getitem__),
+        character_rule=CharacterRule.from_json(fitted.pop(CharacterRule.name).rule),
         region_rule=RegionRule(best.best_weight, best.entropy_reduction, best.llm_reduction, best.llm_confidence),
         span_rule=SpanRule.from_json(fitted.pop(SpanRule.name).rule),
         custom_rules={name: trial.rule for name, trial in fitted.items()},
@@ -208,8 +211,9 @@ def _micro_f1(sample: FittingSample, spans: Sequence[Sequence[Span]]) -> float:
 def _log_choice(fusion: TunedFusion) -> None:
     rule = fusion.region_rule
     log.info(
-        "fusion: lambda %.3f (H by %s, P by %s of %s); held-out F1 of rules by %s: chosen %s; SLM %.4f, LLM %.4f",
-        rule.weight, rule.entropy_reduction, rule.llm_reduction, rule.llm_confidence,
+        "fusion: lambda %.3f by characters; %.3f by regions (H by %s, P by %s of %s); held-out F1 of rules by %s: "
+        "chosen %s; SLM %.4f, LLM %.4f",
+        fusion.character_rule.weight, rule.weight, rule.entropy_reduction, rule.llm_reduction, rule.llm_confidence,
         ", ".join(f"{name} {f1:.4f}" for name, f1 in fusion.held_out_f1.items()), fusion.chosen,
         fusion.baseline_f1["slm"], fusion.baseline_f1["llm"],
     )  # fmt: skip

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.fusion.character_fusion import fuse_by_characters
 from rayner.fusion.conflict_regions import (
     ENTROPY_REDUCTIONS,
     LLM_CONFIDENCES,
@@ -23,7 +22,7 @@ from rayner.fusion.gate import block_entropy, first_closed_slot, first_stop_slot
 from rayner.fusion.region_rule import RegionRule, slm_wins
 from rayner.text.predictions import LlmAnswer, LlmEntity, SlmPrediction
 from rayner.text.spans import Span
-from tests.strategies import floats32, llm_answers, probabilities, rules, spans_in, vectors, votes
+from tests.strategies import floats32, probabilities, rules, votes
 
 REDUCTIONS = [*itertools.product(ENTROPY_REDUCTIONS, LLM_REDUCTIONS, LLM_CONFIDENCES)]
 
@@ -147,17 +146,6 @@ def test_the_gate_holds_for_long_regions_whose_mean_entropy_rounds_above_the_max
     llm = LlmAnswer((LlmEntity(Span(0, 127, "NR"), 0.0, 0.0),), np.zeros(128, np.float32))
     assert not first_closed_slot(slm, rule.weight, rule.entropy_reduction)
     assert fused_whole(slm, llm, rule) == ()
-
-
-@given(
-    st.integers(0, 12).flatmap(lambda n: st.tuples(spans_in(n), vectors(st.floats(0, 4, width=32), n), llm_answers(n)))
-)
-def test_where_no_single_character_can_lose_no_llm_answer_changes_the_fused_characters(drawn):
-    spans, entropy, llm = drawn
-    slm = SlmPrediction(spans, entropy)
-    limit = 1 - float(entropy.max(initial=0)) - 1e-5
-    weight = limit / math.e if limit > 0 else limit
-    assert fuse_by_characters(slm, llm, weight).spans == slm.spans
 
 
 def test_the_gate_looks_at_every_character_and_is_shut_for_an_empty_text():

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.fusion.character_fusion import fuse_by_characters
 from rayner.fusion.conflict_regions import (
     ENTROPY_REDUCTIONS,
     LLM_CONFIDENCES,
@@ -20,7 +19,6 @@ from rayner.fusion.conflict_regions import (
 from rayner.fusion.region_rule import RegionRule, slm_wins
 from rayner.text.predictions import LlmAnswer, LlmEntity, SlmPrediction
 from rayner.text.spans import Span, sort_and_check_spans
-from rayner.text.tags import tags_to_spans
 from tests.strategies import floats32, rules, votes
 
 REDUCTIONS = [*itertools.product(ENTROPY_REDUCTIONS, LLM_REDUCTIONS, LLM_CONFIDENCES)]
@@ -74,13 +72,6 @@ def test_table_2_holds_for_fused_regions_under_every_reduction(weight, how):
         (Span(4, 5, "NB"), "llm"),
         (Span(5, 6, "NB"), "llm"),
     ]
-
-
-@given(table_2_weights)
-def test_table_2_holds_for_fused_characters(weight):
-    decoded = fuse_by_characters(*table_2_votes(), weight)
-    assert decoded.spans == (Span(0, 3, "NR"), Span(4, 5, "NB"), Span(5, 6, "NB"))
-    assert decoded.n_faults == 0
 
 
 @pytest.mark.parametrize(("weight", "wins"), [(0.25, True), (0.26, False)])
@@ -291,61 +282,3 @@ def test_the_mean_entropy_of_a_region_does_not_round_above_its_maximum(n_chars, 
     region = ConflictRegion(0, n_chars, (), ())
     mean, maximum = (region_entropy(region, entropy, how) for how in ("mean", "max"))
     assert mean <= maximum + 1e-12  # far inside the margin of the gate
-
-
-def test_fused_characters_break_bmes_where_the_models_cut_differently_and_it_is_counted():
-    # The SLM's B- followed by the LLM's S-, and the LLM's B- followed by the SLM's O.
-    slm = SlmPrediction((Span(0, 2, "NR"),), floats32([0, 3, 3, 0]))
-    items = (LlmEntity(Span(1, 2, "NR"), 0.9, 0.9), LlmEntity(Span(2, 4, "NS"), 0.9, 0.9))
-    decoded = fuse_by_characters(slm, LlmAnswer(items, np.ones(5, np.float32)), 0.3)
-    assert decoded == tags_to_spans(["B-NR", "S-NR", "B-NS", "O"])
-    assert (decoded.no_begin, decoded.no_end) == (0, 2)
-
-
-def test_fused_characters_break_bmes_where_an_end_loses_its_begin():
-    slm = SlmPrediction((Span(0, 2, "NR"),), floats32([3, 0]))
-    llm = LlmAnswer((LlmEntity(Span(0, 1, "NG"), 0.9, 0.9),), np.ones(3, np.float32))
-    decoded = fuse_by_characters(slm, llm, 0.3)
-    assert decoded.spans == (Span(0, 1, "NG"), Span(1, 2, "NR"))
-    assert (decoded.no_begin, decoded.no_end) == (1, 0)
-
-
-@pytest.mark.parametrize(
-    ("slm", "llm", "category", "boundary", "decision"),
-    [
-        ((0, 1, "NR"), (0, 1, "NS"), 1, 0, 0),
-        ((0, 1, "NR"), (0, 2, "NR"), 0, 1, 0),
-        (None, (0, 1, "NS"), 1, 0, 0),
-        ((0, 1, "NR"), None, 0, 0, 1),
-    ],
-    ids=["type", "extent", "slm silent", "llm silent"],
-)
-def test_a_character_is_decided_by_category_boundary_or_that_of_copying_on(slm, llm, category, boundary, decision):
-    """The LLM wins with that one at 1 and the others at 0, and loses the other way round."""
-    spans = () if slm is None else (Span(*slm),)
-    score = SlmPrediction(spans, floats32([0, 9]))  # 1 lies between 0.5 and 0.5 e; the second character is the LLM's
-
-    def fused(flip):
-        items = () if llm is None else (LlmEntity(Span(*llm), abs(flip - category), abs(flip - boundary)),)
-        answer = LlmAnswer(items, floats32([abs(flip - decision)] * 3))
-        return fuse_by_characters(score, answer, 0.5).spans, answer.spans
-
-    won, theirs = fused(0)
-    assert won == theirs
-    lost, _ = fused(1)
-    assert lost != theirs
-    assert lost[:1] == spans
-
-
-@given(votes(), st.sampled_from([-math.inf, math.inf]))
-def test_fused_characters_at_the_ends_of_the_weights_are_those_of_one_model(both, weight):
-    slm, llm = both
-    decoded = fuse_by_characters(slm, llm, weight)
-    assert decoded.spans == (slm.spans if weight < 0 else llm.spans)
-    assert decoded.n_faults == 0
-
-
-def test_of_neighbours_each_is_weighed_by_its_own_probability():
-    """At a weight of one half e^0.9 is enough and e^0.1 is not."""
-    llm = LlmAnswer((LlmEntity(Span(0, 1, "NR"), 0.9, 0.0), LlmEntity(Span(1, 2, "NS"), 0.1, 0.0)), floats32([0, 0, 0]))
-    assert fuse_by_characters(SlmPrediction((), floats32([0, 0])), llm, 0.5).spans == (Span(0, 1, "NR"),)

@@ -5,9 +5,10 @@ from dataclasses import replace
 from rayner.config.settings import Config, config_to_dict
 from rayner.evaluation.artifact import Evaluation
 from rayner.evaluation.evaluate import evaluate_fusion
-from rayner.fusion.artifact import TunedFusion
+from rayner.fusion.artifact import LoadedRules, TunedFusion
 from rayner.fusion.budget import Budget
 from rayner.fusion.calibration import Calibration
+from rayner.fusion.character_rule import CharacterRule
 from rayner.fusion.lexicon import Lexicon
 from rayner.fusion.region_rule import RegionRule
 from rayner.fusion.span_rule import SpanRule
@@ -17,18 +18,23 @@ from tests.report.synthetic import TYPES, rows
 
 def make_evaluation(weight: float = 0.35, n: int = 40, seed: int = 0) -> Evaluation:
     """Return the evaluation of `n` segments under a rule by regions."""
-    rule = RegionRule(weight)
-    return evaluate_fusion(rows(n), rule, TYPES, region_rule=rule, seed=seed)
+    return evaluate_fusion(rows(n), load_rules(RegionRule(weight)), TYPES, seed=seed)
+
+
+def load_rules(rule: RegionRule) -> LoadedRules:
+    """Return the rules of a run in which the rule by regions was chosen. The rule by characters has the same lambda."""
+    return make_fusion(rule).load_rules({})
 
 
 def make_fusion(rule: RegionRule, **changes: object) -> TunedFusion:
     """Return the fusion of a run in which the rule by regions was chosen."""
     fusion = TunedFusion(
         chosen="regions",
+        character_rule=CharacterRule(rule.weight),
         region_rule=rule,
         span_rule=SpanRule.unfitted(TYPES, Lexicon({}, {})),
         custom_rules={},
-        held_out_f1={"regions": 0.6, "spans": 0.5},
+        held_out_f1={"characters": 0.4, "regions": 0.6, "spans": 0.5},
         baseline_f1={"slm": 0.8012, "llm": 0.7934, "fused": 0.8567},
         softmax_over="all",
         calibration=Calibration(),

@@ -30,8 +30,20 @@ def make_segment(
     probs = np.where(llm_wrong, rng.uniform(0.3, 0.95, len(text)), rng.uniform(0.8, 1.0, len(text)))
     entities = tuple(LlmEntity(span, float(probs[span.start]), float(probs[span.end - 1])) for span in llm_spans)
     answer = LlmAnswer(entities, np.append(probs, 0.99).astype(np.float32))
-    slm = SlmPrediction(slm_spans, entropy.astype(np.float32))
+    slm = SlmPrediction(slm_spans, entropy.astype(np.float32), label_log_probs(slm_spans, len(text)))
     return SegmentPrediction(f"doc{number}", 0, len(text), text, slm, answer, tuple(gold))
+
+
+def label_log_probs(spans: Sequence[Span], n_chars: int) -> np.ndarray:
+    """Return label distributions in which the tags of the spans have probability 0.9. Spans of other types count as O.
+
+    The labels are O, then B, M, E, S of each of TYPES.
+    """
+    labels = ("O", *(f"{prefix}-{type_}" for type_ in TYPES for prefix in "BMES"))
+    probs = np.full((n_chars, len(labels)), 0.1 / (len(labels) - 1), dtype=np.float32)
+    for i, tag in enumerate(spans_to_tags([span for span in spans if span.type in TYPES], n_chars)):
+        probs[i, labels.index(tag)] = 0.9
+    return np.log(probs)
 
 
 def garble_entities(

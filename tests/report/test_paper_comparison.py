@@ -25,7 +25,8 @@ def evaluation():
 
 def test_each_system_has_a_row_with_measured_and_published_scores(evaluation):
     rows = {row.system: row for row in list_score_rows_with_oracle("A", 13, SETTING, evaluation)}
-    assert list(rows) == ["SLM", "LLM", "fused", "fused by characters", "oracle over regions"]
+    fusions = [f"fused by {rule}" for rule in ("characters", "regions", "the learned rule")]
+    assert list(rows) == ["SLM", "LLM", "fused", *fusions, "oracle over regions"]
     for key, name in (("slm", "SLM"), ("llm", "LLM"), ("fused", "fused")):
         system = evaluation.systems[key]
         assert rows[name].micro_f1 == system.micro.f1

@@ -6,6 +6,7 @@ import json
 from rayner.fusion.artifact import TunedFusion
 from rayner.fusion.budget import Budget
 from rayner.fusion.calibration import Calibration
+from rayner.fusion.character_rule import CharacterRule
 from rayner.fusion.lexicon import Lexicon
 from rayner.fusion.region_rule import RegionRule
 from rayner.fusion.span_rule import SpanRule
@@ -18,6 +19,7 @@ def make_run_files() -> dict[str, bytes]:
     """Return the files of a trained run, by their paths in the run folder."""
     fusion = TunedFusion(
         chosen="regions",
+        character_rule=CharacterRule(0.33),
         region_rule=RegionRule(0.33, "mean", "product", "slots"),
         span_rule=SpanRule.unfitted(TYPES, Lexicon({}, {})),
         custom_rules={},
