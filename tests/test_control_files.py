@@ -89,7 +89,7 @@ def folder_with(file: ControlFile, tmp_path: Path) -> Path:
 
 
 def version_of(path: Path) -> int:
-    return {"llm.json": 2, "evaluation.json": 2}.get(path.name, 1)
+    return {"llm.json": 2, "fusion.json": 2, "evaluation.json": 2}.get(path.name, 1)
 
 
 def replace_content(path: Path, harm: str) -> None:
@@ -219,7 +219,7 @@ def test_a_missing_key_is_named(name, tmp_path):
 @pytest.mark.parametrize(
     ("name", "path", "value", "found"),
     [
-        ("fusion.json", ("chosen",), "best", r"chosen: expected regions \| spans, found the text 'best'"),
+        ("fusion.json", ("chosen",), "best", r"chosen: expected characters \| regions \| spans, found the text 'best'"),
         ("fusion.json", ("region_rule", "entropy_reduction"), "median",
          r"region_rule: entropy_reduction: expected mean \| max, found the text 'median'"),
         ("fusion.json", ("span_rule", "weights"), [0.5], r"span_rule: weights: expected \d+ numbers, found 1"),

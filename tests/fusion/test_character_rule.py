@@ -196,6 +196,7 @@ def test_an_answer_that_the_grammar_stops_early_gives_the_same_entities_under_wh
         grammar.read_answer(tokens[:end], probs[:end], partial=True).pad(*padding) for end in (n_tokens, len(tokens))
     )
     assert rule.fuse(slm, stopped) == rule.fuse(slm, whole)
+    assert spans_of(rule.fuse(slm, stopped)) == fused_whole(slm, whole, rule).spans
 
 
 def test_decoding_may_stop_inside_an_entity_of_the_small_model():

@@ -109,7 +109,7 @@ def test_numbers_are_those_of_the_evaluation(tmp_path, evaluation):
             assert format_percent(share) in text
         for macro in system.token.by_name().values():
             assert format_percent(macro.f1) + "–".join(map(format_percent, macro.interval)) in text
-        if name == "fused_characters":
+        if name.startswith("fused_"):
             continue
         low, high = map(format_percent, system.interval)
         assert f"95% interval {low} to {high}" in text
@@ -151,14 +151,17 @@ def test_a_page_without_anything(tmp_path):
 @pytest.mark.parametrize("empty", [{"baseline_f1": {}}, {"held_out_f1": {}}, {"curves": ()}])
 def test_parts_of_the_fusion_may_be_empty(tmp_path, empty):
     text = page(tmp_path, fusion=replace(fusion(), **empty)).text
-    assert "The rule by conflict regions uses the paper's comparison on whole regions." in text
+    assert "The rule by conflict regions, which is not in the paper, compares the models on whole regions." in text
+    assert ("The rule of the paper decides each character separately" in text) == ("held_out_f1" not in empty)
     assert ("Micro F1 on the held-out data" in text) == ("baseline_f1" not in empty)
     assert ("learned rule" in text) == ("held_out_f1" not in empty)
     assert ("Best λ" in text) == ("curves" not in empty)
 
 
 def test_the_page_says_which_rule_was_chosen(tmp_path):
-    f1 = {"regions": 0.8, "spans": 0.9, "my_rule:RULE": 0.85}
+    f1 = {"characters": 0.7, "regions": 0.8, "spans": 0.9, "my_rule:RULE": 0.85}
+    paper = page(tmp_path, fusion=fusion(chosen="characters", held_out_f1=f1)).text
+    assert "The rule of the paper decides. Micro F1 on held-out data: this rule 70.00, rule by regions 80.00" in paper
     learned = page(tmp_path, fusion=fusion(chosen="spans", held_out_f1=f1)).text
     assert "A learned rule reached a higher micro F1 on held-out data (90.00; the rule by regions: 80.00)" in learned
     assert "Weights of the learned rule" in learned
