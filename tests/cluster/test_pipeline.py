@@ -137,6 +137,25 @@ def test_fusion_holds_the_whole_curve_of_every_reduction_and_the_best_point_of_a
     assert fusion.softmax_over == config.llm.softmax_over
 
 
+def test_the_rule_by_characters_has_the_lambda_of_the_highest_f1_of_its_own_output(run, config, scores):
+    fusion, types = read_tuned_fusion(run), run.step_result("data")["types"]
+    assert set(fusion.held_out_f1) == {"characters", "regions", "spans"}
+
+    def dev_f1(weight):
+        rule = replace(fusion.character_rule, weight=weight)
+        fused = [rule.fuse_tags(row.slm, row.llm).spans for row in scores["dev"]]
+        return micro_score(count_entities([row.gold for row in scores["dev"]], fused, types)).f1
+
+    grid = np.linspace(config.fusion.weight_min, config.fusion.weight_max, config.fusion.weight_steps)
+    assert fusion.character_rule.weight in grid
+    assert dev_f1(fusion.character_rule.weight) == max(map(dev_f1, grid.tolist()))
+    evaluation = read_json(run.path("evaluation.json"))["systems"]
+    test = [fusion.character_rule.fuse_tags(row.slm, row.llm) for row in scores["test"]]
+    counts = count_entities([row.gold for row in scores["test"]], [decoded.spans for decoded in test], types)
+    assert evaluation["fused_characters"]["micro"]["f1"] == micro_score(counts).f1
+    assert evaluation["fused_characters"]["illegal"] == sum(decoded.n_faults for decoded in test)
+
+
 # ---- the tagged corpus
 
 
