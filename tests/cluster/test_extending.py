@@ -50,7 +50,7 @@ def test_the_job_ends_well_and_all_three_are_used(folder, done):
     fusion = read_json(folder / "run/fusion.json")
     assert fusion["chosen"] == "my_rule:BY_TYPE"
     assert set(fusion["custom_rules"]["my_rule:BY_TYPE"].values()) <= {"slm", "llm"}
-    assert set(fusion["held_out_f1"]) == {"regions", "spans", "my_rule:BY_TYPE"}
+    assert set(fusion["held_out_f1"]) == {"characters", "regions", "spans", "my_rule:BY_TYPE"}
 
 
 def test_what_the_job_says_is_plain_and_its_own(done):
