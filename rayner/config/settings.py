@@ -170,7 +170,9 @@ class ReproduceConfig:
         "how the LLM is trained and prompted: the paper's four setups, or `as configured`",
         choices=("few shot", "similarity prompt", "SFT + few shot", "SFT + similarity prompt", "as configured"),
     )
-    n_seeds: int = setting(1, "seeds of split and training, counting up from `seed`", above=0)
+    n_seeds: int = setting(
+        1, "number of seeds of split and training, counting up from `seed`; the tables show the mean and each", above=0
+    )
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Compare the scores of runs with the scores in the paper, in Markdown and CSV tables with a row for each system.
+"""Compare the scores of runs with the scores in the paper: a row for each system, the gain of the fusion, and means.
 
 The published numbers (method, section 5) are token-level macro F1 on a 10% split of the training data, in [0, 1]. The
 paper does not say over which classes the mean is taken, so our rows give the scores by four definitions
@@ -6,11 +6,9 @@ paper does not say over which classes the mean is taken, so our rows give the sc
 compared with our row `fused`, which uses the rule that the run chose.
 """
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
 
 from rayner.evaluation.artifact import Evaluation
 from rayner.evaluation.metrics import TokenScores
@@ -23,10 +21,6 @@ PUBLISHED_F1: dict[str, dict[str, float]] = {
     "SLM": {"A": 0.8305, "B": 0.8738, "C": 0.7207},
     "fused": {"A": 0.8855, "B": 0.8824, "C": 0.7733},
 }
-TOKEN_TITLE = (
-    "Token-level macro scores, each the mean over classes, with the 95% interval of F1. The published F1 is also "
-    "token-level and macro, but its classes are not defined. The published P and R were not at hand."
-)
 SYSTEM_NAMES = {
     "slm": "SLM",
     "llm": "LLM",
@@ -86,12 +80,20 @@ class FusionGain:
     way: float | None
 
 
-TOKEN_CLASSES = tuple(column.name for column in fields(TokenScores))
-MACRO_COLUMNS = ("precision", "recall", "f1", "low", "high")
-COLUMNS = (
-    *(column.name for column in fields(ScoreRow) if column.name != "token"),
-    *(f"{classes}_{column}" for classes in TOKEN_CLASSES for column in MACRO_COLUMNS),
-)
+@dataclass(frozen=True)
+class SeedMean:
+    """The mean of each score of a system over the seeds of a cell, in [0, 1].
+
+    scores: {name of the score: (mean, score of each seed)}. The names are `micro_f1`, `macro_f1` and the fields of
+        TokenScores, for their F1.
+    """
+
+    dataset: str
+    setting: str
+    system: str
+    seeds: tuple[int, ...]
+    published: float | None
+    scores: Mapping[str, tuple[float, tuple[float, ...]]]
 
 
 def list_score_rows_with_oracle(dataset: str, seed: int, llm_setup: str, evaluation: Evaluation) -> list[ScoreRow]:
@@ -140,80 +142,28 @@ def measure_fusion_gain(dataset: str, seed: int, llm_setup: str, evaluation: Eva
     )
 
 
-def rows_to_csv(rows: Iterable[ScoreRow]) -> str:
-    """Return the rows as CSV with a header. Scores are in [0, 1]."""
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(map(_flatten_row, rows))
-    return stream.getvalue()
+def average_over_seeds(rows: Sequence[ScoreRow]) -> list[SeedMean]:
+    """Return the means of the systems that have rows of several seeds, in the order of the rows."""
+    groups: dict[tuple[str, str, str], list[ScoreRow]] = {}
+    for row in rows:
+        groups.setdefault((row.dataset, row.setting, row.system), []).append(row)
+    return [_average_rows(group) for group in groups.values() if len(group) > 1]
 
 
-def _flatten_row(row: ScoreRow) -> dict[str, Any]:
-    columns = {name: value for name, value in asdict(row).items() if name != "token"}
-    for classes, macro in (row.token.by_name() if row.token else {}).items():
-        values = (macro.precision, macro.recall, macro.f1, *macro.interval)
-        columns |= {f"{classes}_{column}": value for column, value in zip(MACRO_COLUMNS, values, strict=True)}
-    return columns
+def _average_rows(rows: Sequence[ScoreRow]) -> SeedMean:
+    by_seed = list(map(_f1_by_name, rows))
+    each = {name: tuple(scores[name] for scores in by_seed) for name in by_seed[0]}
+    first = rows[0]
+    return SeedMean(
+        first.dataset,
+        first.setting,
+        first.system,
+        tuple(row.seed for row in rows),
+        first.published,
+        {name: (fmean(values), values) for name, values in each.items()},
+    )
 
 
-def rows_to_markdown(rows: Sequence[ScoreRow], gains: Sequence[FusionGain]) -> str:
-    """Return the tables of strict scores, of token-level scores beside the published F1, and of gains, in percent."""
-    score_header = ["set", "seed", "LLM", "system", "P", "R", "micro F1", "95% interval", "macro F1"]
-    token_header = ["set", "seed", "LLM", "system", "published F1", *map(_name_token_classes, TOKEN_CLASSES)]
-    gain_header = ["set", "seed", "LLM", "better model", "fused, micro F1", "95% interval", "token macro",
-                   "way to the oracle"]  # fmt: skip
-    tables = {
-        "Strict scores of entities": [score_header, *map(_format_score_cells, rows)],
-        TOKEN_TITLE: [token_header, *(_format_token_cells(row) for row in rows if row.token)],
-        "Gain of the fused output over the better model": [gain_header, *map(_format_gain_cells, gains)],
-    }
-    return "\n".join(f"{title}\n\n{_format_table(table)}" for title, table in tables.items())
-
-
-def _format_table(cells: Sequence[Sequence[str]]) -> str:
-    header, *rows = cells
-    return "".join(f"| {' | '.join(row)} |\n" for row in (header, ["---"] * len(header), *rows))
-
-
-def _name_token_classes(classes: str) -> str:
-    return f"{classes.removesuffix('_o').replace('_', ' ')} O: P, R, F1"
-
-
-def _format_score_cells(row: ScoreRow) -> list[str]:
-    return [
-        row.dataset,
-        str(row.seed),
-        row.setting,
-        row.system,
-        *map(_format_percent, (row.precision, row.recall, row.micro_f1)),
-        f"{_format_percent(row.low)} to {_format_percent(row.high)}" if row.low is not None else "",
-        _format_percent(row.macro_f1),
-    ]
-
-
-def _format_token_cells(row: ScoreRow) -> list[str]:
-    macros = row.token.by_name().values() if row.token else ()
-    cells = [
-        f"{', '.join(map(_format_percent, (macro.precision, macro.recall, macro.f1)))} "
-        f"({' to '.join(map(_format_percent, macro.interval))})"
-        for macro in macros
-    ]
-    return [row.dataset, str(row.seed), row.setting, row.system, _format_percent(row.published), *cells]
-
-
-def _format_gain_cells(gain: FusionGain) -> list[str]:
-    return [
-        gain.dataset,
-        str(gain.seed),
-        gain.setting,
-        gain.better,
-        f"{100 * gain.micro_gain:+.2f}",
-        f"{100 * gain.low:+.2f} to {100 * gain.high:+.2f}",
-        f"{100 * gain.token_gain:+.2f}",
-        "" if gain.way is None else f"{gain.way:.0%}",
-    ]
-
-
-def _format_percent(share: float | None) -> str:
-    return "" if share is None else f"{100 * share:.2f}"
+def _f1_by_name(row: ScoreRow) -> dict[str, float]:
+    scores = {"micro_f1": row.micro_f1} | ({} if row.macro_f1 is None else {"macro_f1": row.macro_f1})
+    return scores | {name: macro.f1 for name, macro in (row.token.by_name() if row.token else {}).items()}

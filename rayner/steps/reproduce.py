@@ -15,11 +15,13 @@ from typing import Any
 from rayner.config.model_settings import LlmConfig
 from rayner.config.settings import Config
 from rayner.errors import ConfigError, DataError
+from rayner.report.comparison_tables import rows_to_csv, rows_to_markdown
 from rayner.report.paper_comparison import (
+    FusionGain,
+    ScoreRow,
+    average_over_seeds,
     list_score_rows_with_oracle,
     measure_fusion_gain,
-    rows_to_csv,
-    rows_to_markdown,
 )
 from rayner.report.run_report import read_evaluation
 from rayner.runs.json_files import write_json
@@ -150,7 +152,7 @@ def _copy_shared_steps(source: Run, target: Run) -> None:
 
 def _write_and_format_results(run: Run, cells: list[ExperimentCell]) -> tuple[dict[str, Any], str]:
     """Write the scores of all systems and the gains by fusion for some cells. Return them as JSON and as Markdown."""
-    rows, gains = [], []
+    rows, gains = list[ScoreRow](), list[FusionGain]()
     for cell in cells:
         cell_run = Run(run.path(*cell.folder_parts))
         evaluation = read_evaluation(cell_run)
@@ -158,7 +160,8 @@ def _write_and_format_results(run: Run, cells: list[ExperimentCell]) -> tuple[di
             raise DataError(f"{cell_run.path('evaluation.json')}: expected scores, found none. Set split.test above 0.")
         rows += list_score_rows_with_oracle(cell.dataset, cell.seed, cell.llm_setup, evaluation)
         gains.append(measure_fusion_gain(cell.dataset, cell.seed, cell.llm_setup, evaluation))
-    results = {"rows": [asdict(row) for row in rows], "gains": [asdict(gain) for gain in gains]}
+    tables: dict[str, list[Any]] = {"rows": rows, "gains": gains, "seed_means": average_over_seeds(rows)}
+    results = {name: [asdict(record) for record in records] for name, records in tables.items()}
     write_json(run.path("reproduction.json"), results)
     markdown = rows_to_markdown(rows, gains)
     for suffix, text in (("csv", rows_to_csv(rows)), ("md", markdown)):

@@ -37,6 +37,7 @@ def test_every_cell_is_evaluated_and_stands_in_the_tables(reproduced):
     assert {row["setting"] for row in found["rows"]} == set(SETTINGS)
     assert read_json(run.path("reproduction.json")) == json.loads(json.dumps(found))
     assert run.path("reproduction.csv").read_text().count("\n") == len(found["rows"]) + 1
+    assert found["seed_means"] == []
     assert "| oracle over regions |" in run.path("reproduction.md").read_text()
 
 

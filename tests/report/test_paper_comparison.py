@@ -5,13 +5,12 @@ import io
 
 import pytest
 
+from rayner.report.comparison_tables import COLUMNS, rows_to_csv, rows_to_markdown
 from rayner.report.paper_comparison import (
-    COLUMNS,
     PUBLISHED_F1,
+    average_over_seeds,
     list_score_rows_with_oracle,
     measure_fusion_gain,
-    rows_to_csv,
-    rows_to_markdown,
 )
 from tests.report.records import make_evaluation
 
@@ -94,3 +93,26 @@ def test_the_text_has_a_table_of_strict_and_one_of_token_level_scores_and_one_of
     assert fused["types without O: P, R, F1"] == f"{shares} ({interval})"
     assert fused["published F1"] == "88.55"
     assert "The published P and R were not at hand." in text
+
+
+def test_several_seeds_have_a_mean_and_the_score_of_each(evaluation):
+    other = make_evaluation(weight=0.1, n=25)
+    evaluations = {13: evaluation, 14: other}
+    rows = [row for seed, one in evaluations.items() for row in list_score_rows_with_oracle("A", seed, SETTING, one)]
+    means = {mean.system: mean for mean in average_over_seeds(rows)}
+    assert list(means) == [row.system for row in rows[: len(rows) // 2]]
+    mean = means["LLM"]
+    assert (mean.seeds, mean.published) == ((13, 14), 0.8350)
+    f1 = [one.systems["llm"].token.tags_without_o.f1 for one in evaluations.values()]
+    assert mean.scores["tags_without_o"] == (pytest.approx(sum(f1) / 2), tuple(f1))
+    assert f1[0] != f1[1]
+    assert set(means["oracle over regions"].scores) == {"micro_f1"}
+    *_, table = read_markdown(rows_to_markdown(rows, []))
+    cell = next(row for row in table if row["system"] == "LLM")["tags without O: F1"]
+    assert cell == f"{50 * sum(f1):.2f} ({100 * f1[0]:.2f}, {100 * f1[1]:.2f})"
+
+
+def test_one_seed_has_no_mean(evaluation):
+    rows = list_score_rows_with_oracle("A", 13, SETTING, evaluation)
+    assert average_over_seeds(rows) == []
+    assert "Means over seeds" not in rows_to_markdown(rows, [])
