@@ -105,3 +105,8 @@ def instruction_is_built_in(config: "Config") -> bool:
 def llm_runs_in_vllm(config: "Config") -> bool:
     """Return whether vLLM runs the LLM for prediction."""
     return config.llm.engine == "vllm"
+
+
+def llm_generates_freely(config: "Config") -> bool:
+    """Return whether the LLM writes its answers without the tag grammar."""
+    return config.llm.decoding == "free"

@@ -69,6 +69,7 @@ def check_setting_values_and_combinations(config: Config) -> None:
     _check_model_settings(config)
     _check_vllm(config)
     _check_load_in(config)
+    _check_decoding(config)
 
 
 def _check_utf8_encodable(key: str, value: Any) -> None:  # noqa: ANN401 - of any setting
@@ -193,6 +194,26 @@ def _check_load_in(config: Config) -> None:
     if config.llm.engine == "vllm":
         raise ConfigError(
             f"llm.load_in: expected none with llm.engine=vllm, which loads the model itself, found {config.llm.load_in}"
+        )
+
+
+def _check_decoding(config: Config) -> None:
+    """Raise ConfigError if answers that are generated freely do not fit the other settings of the LLM."""
+    if not conditions.llm_generates_freely(config):
+        return
+    if config.llm.softmax_over != "all":
+        raise ConfigError(
+            "llm.softmax_over: expected all with llm.decoding=free, which allows every token, "
+            f"found {config.llm.softmax_over}"
+        )
+    if conditions.llm_is_trained(config) and config.llm.loss_over != "all":
+        raise ConfigError(
+            "llm.loss_over: expected all with llm.decoding=free, because a loss over choices alone does not teach the "
+            f"LLM to copy the text and to end, found {config.llm.loss_over}"
+        )
+    if conditions.llm_runs_in_vllm(config):
+        raise ConfigError(
+            "llm.engine: expected transformers with llm.decoding=free, which is not implemented for vLLM, found vllm"
         )
 
 

@@ -218,6 +218,12 @@ class LlmConfig:
         choices=("transformers", "vllm"), steps=PREDICTION,
     )  # fmt: skip
     vllm: VllmConfig = section(VllmConfig)
+    decoding: str = setting(
+        "automaton",
+        "automaton (an answer can only be the text with tags) | free (generated as in the paper, and aligned with the "
+        "text afterwards; needs softmax_over=all; drafts and stop masks do not apply)",
+        choices=("automaton", "free"), steps=PREDICTION,
+    )  # fmt: skip
     chat: bool = setting(
         True,
         "wrap the prompt in the tokenizer's chat template, if it has one, without thinking",

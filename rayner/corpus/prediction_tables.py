@@ -3,6 +3,7 @@
 Tables are built column by column, not row by row, because there may be millions of segments.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -13,13 +14,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from rayner.corpus.parquet_files import read_table
-from rayner.text.predictions import LlmAnswer, LlmEntity, SegmentPrediction, SlmPrediction
+from rayner.text.predictions import FreeAnswerFaults, LlmAnswer, LlmEntity, SegmentPrediction, SlmPrediction
 from rayner.text.spans import Span
 
 _SPAN = [("start", pa.int32()), ("end", pa.int32()), ("type", pa.string())]
 _SPANS = pa.list_(pa.struct(_SPAN))
 _LLM_SPANS = pa.list_(pa.struct([*_SPAN, ("category", pa.float64()), ("boundary", pa.float64())]))
 _FLOATS = pa.list_(pa.float32())
+_FAULTS = pa.struct([(field.name, pa.int32()) for field in dataclasses.fields(FreeAnswerFaults)])
 
 # `llm_spans` and `decisions` are null if there is no LLM answer. Span offsets count from the start of the segment.
 PREDICTION_SCHEMA = pa.schema(
@@ -35,6 +37,7 @@ PREDICTION_SCHEMA = pa.schema(
         ("llm_spans", _LLM_SPANS),
         ("decisions", _FLOATS),  # `LlmAnswer.slot_probs`
         ("passes", pa.int32()),
+        ("free_answer_faults", _FAULTS),  # null if the tag grammar allows none
         ("gated", pa.bool_()),
         ("error", pa.string()),
     ]
@@ -58,6 +61,7 @@ def predictions_to_table(segments: Sequence[SegmentPrediction]) -> pa.Table:
         _build_llm_entity_column(answers),
         _build_float_list_column([None if answer is None else answer.slot_probs for answer in answers]),
         [0 if answer is None else answer.passes for answer in answers],
+        [None if answer is None or answer.faults is None else dataclasses.asdict(answer.faults) for answer in answers],
         [segment.gated for segment in segments],
         [segment.error for segment in segments],
     ]
@@ -134,8 +138,9 @@ def _predictions_from_batch(batch: pa.RecordBatch) -> Iterator[SegmentPrediction
     llm_entities = _build_objects_from_structs(batch.column("llm_spans"), _llm_entity)
     has_answer = batch.column("llm_spans").is_valid().to_pylist()
     passes = batch.column("passes").to_pylist()
+    faults = [row and FreeAnswerFaults(**row) for row in batch.column("free_answer_faults").to_pylist()]
     for i, (doc_id, start, end, text, gated, error) in enumerate(zip(*plain, strict=True)):
-        llm = LlmAnswer(llm_entities[i], slot_probs[i], passes[i]) if has_answer[i] else None
+        llm = LlmAnswer(llm_entities[i], slot_probs[i], passes[i], faults[i]) if has_answer[i] else None
         n_chars = len(entropy[i])
         matrix = log_probs[i].reshape(n_chars, -1) if has_log_probs[i] and n_chars else None
         slm = SlmPrediction(slm_spans[i], entropy[i], matrix)

@@ -1,10 +1,11 @@
 """The protocol of the engines that run the LLM.
 
-All engines return the same answers, those of greedy decoding under the tag grammar:
+All engines but the last return the same answers, those of greedy decoding under the tag grammar:
 
 - `DraftVerifyEngine` (transformers): verifies drafts, which takes a few forward passes an answer. The default.
 - `GreedyEngine` (transformers): decodes token by token. It is simple, and the other engines are tested against it.
 - `VllmEngine` (vLLM): decodes token by token, with vLLM's batching and caches.
+- `FreeEngine` (transformers): decodes token by token without the grammar, as in the paper.
 """
 
 from collections.abc import Sequence
@@ -52,11 +53,15 @@ class AnswerEngine(Protocol):
         """Return an engine with the same LLM whose batch sizes, in texts and tokens, are divided by `divisor`."""
 
 
-def make_engine(llm: Llm, *, use_drafts: bool, softmax_over: str, batch_size: int, batch_tokens: int) -> AnswerEngine:
+def make_engine(
+    llm: Llm, *, decoding: str, use_drafts: bool, softmax_over: str, batch_size: int, batch_tokens: int
+) -> AnswerEngine:
     """Return an engine that runs the LLM with transformers.
 
     Args:
         llm: The LLM.
+        decoding: `automaton` for answers under the tag grammar, `free` for answers without it. Free answers have no
+            drafts, and their probabilities are over the whole vocabulary.
         use_drafts: Whether to verify drafts.
         softmax_over: The tokens over which probabilities are normalised. `allowed` takes the tokens that the grammar
             allows; any other value takes the whole vocabulary.
@@ -65,6 +70,10 @@ def make_engine(llm: Llm, *, use_drafts: bool, softmax_over: str, batch_size: in
             its padding. A text that needs more is answered alone.
 
     """
+    if decoding == "free":
+        from rayner.decoding.free import FreeEngine
+
+        return FreeEngine(llm, batch_size=batch_size, batch_tokens=batch_tokens)
     if use_drafts:
         from rayner.decoding.draft_verify import DraftVerifyEngine
 

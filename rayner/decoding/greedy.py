@@ -3,16 +3,15 @@
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 
 from rayner.decoding.engine import WindowRequest
 from rayner.decoding.token_budget import NO_TOKEN_LIMIT, warn_of_oversized
+from rayner.decoding.token_by_token import decode_token_by_token
 from rayner.llm.model import Llm
 from rayner.modeling.batching import TokenLimit, divide_at_ends, largest_batch_ends
 from rayner.modeling.tensors import pad_rows
-from rayner.runs.heartbeat import beat
 from rayner.text.predictions import LlmAnswer
 from rayner.text.tag_grammar import GrammarState, TagGrammar
 
@@ -70,31 +69,17 @@ class GreedyEngine:
 
     def _decode_batch(self, prompts: Sequence[Sequence[int]], answers: Sequence[_PartialAnswer]) -> None:
         """Decode the answers of a batch to their ends."""
-        llm = self.llm
-        padding_token = llm.tokenizer.tokenizer.pad_token_id or 0
-        tokens = pad_rows(prompts, padding_token, left=True).to(llm.device)
-        mask = pad_rows([[1] * len(prompt) for prompt in prompts], 0, left=True).to(llm.device)
-        positions = (mask.cumsum(1) - 1).clamp(min=0)
-        cache: Any = None
-        while not all(answer.is_complete for answer in answers):
-            beat()
-            out = llm.model(
-                input_ids=tokens,
-                attention_mask=mask,
-                position_ids=positions,
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-            )
-            cache = out.past_key_values
-            choices = self._choose_tokens(answers, out.logits[:, -1].float())
-            for answer, (token, prob) in zip(answers, choices, strict=True):
+
+        def append_tokens(logits: torch.Tensor) -> list[int] | None:
+            for answer, (token, prob) in zip(answers, self._choose_tokens(answers, logits), strict=True):
                 if not answer.is_complete:
                     answer.append(token, prob)
-            last_tokens = [[answer.tokens[-1] if answer.tokens else padding_token] for answer in answers]
-            tokens = torch.tensor(last_tokens).to(llm.device)
-            mask = torch.cat([mask, mask.new_ones(len(answers), 1)], dim=1)
-            positions = positions[:, -1:] + 1
+            if all(answer.is_complete for answer in answers):
+                return None
+            return [answer.tokens[-1] if answer.tokens else 0 for answer in answers]
+
+        if not all(answer.is_complete for answer in answers):
+            decode_token_by_token(self.llm, prompts, append_tokens)
 
     def _choose_tokens(self, answers: Sequence[_PartialAnswer], logits: torch.Tensor) -> list[tuple[int, float]]:
         """Return the most likely allowed token of each answer and its probability; (0, 1.0) for a complete answer.

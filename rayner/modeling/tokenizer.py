@@ -4,6 +4,7 @@ A tokenizer may delete a character; for example, BERT's normaliser deletes priva
 becomes the unknown token. So every character has at least one token, and answers stay aligned with the text.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from rayner.errors import ConfigError
 from rayner.modeling.checkpoint import checkpoint_error
 from rayner.text.markup import escape_char
 from rayner.text.tag_grammar import TagSpelling, TokenIds
+
+_NO_CHARACTER = "\ufffd"  # how bytes that are no character, or not yet a whole one, are decoded
 
 
 def load_tokenizer(model: str | Path) -> Any:  # noqa: ANN401 - transformers' tokenizers share no useful base
@@ -91,6 +94,30 @@ class CharTokenizer:
             self.encode_char(char) if escape_char(char) == char else self.encode_prose(escape_char(char))
             for char in text
         ]
+
+    def decode_with_token_starts(self, tokens: Sequence[int]) -> tuple[str, list[int]]:
+        """Return the text of tokens, and for each token the offset of the first character that it spells.
+
+        Tokens that spell one character together have the same offset. Special tokens are written as text. Bytes that
+        are no character become U+FFFD.
+        """
+        text, starts = "", list[int]()
+        context = first = (
+            0  # some tokenizers spell a token differently at the start of a text: decode with the last one
+        )
+        for end in range(1, len(tokens) + 1):
+            before, now = self._decode(tokens[context:first]), self._decode(tokens[context:end])
+            is_incomplete = now.endswith(_NO_CHARACTER) or len(now) <= len(before)
+            if is_incomplete and end < len(tokens):
+                continue
+            starts += [len(text)] * (end - first)
+            text += now[len(before) :]
+            context, first = first, end
+        return text, starts
+
+    def _decode(self, tokens: Sequence[int]) -> str:
+        text: str = self.tokenizer.decode([*tokens], skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        return text
 
     def spell_tags(self, types: list[str]) -> TagSpelling:
         """Return the tokens of the tags of these types.

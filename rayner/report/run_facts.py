@@ -32,6 +32,7 @@ class RunFacts:
     models: The records of the training steps.
     tagged: The counts of the tagged corpus, None without a corpus.
     corpus_problems: Files of the corpus that could not be read, were ignored, were empty, or changed.
+    free_answers: How the LLM's free answers differ from a copy of their sentences, for each held-out part that has any.
     silent_models: The models that found no entity in a text, by the text: `corpus`, `dev` or `test`.
     """
 
@@ -50,6 +51,7 @@ class RunFacts:
     models: Mapping[str, Any]
     tagged: CorpusCounts | None = None
     corpus_problems: Mapping[str, Any] = field(default_factory=dict)
+    free_answers: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     silent_models: Mapping[str, Sequence[SilentModel]] = field(default_factory=dict)
 
     def warnings(self) -> list[BilingualText]:
@@ -70,6 +72,7 @@ class RunFacts:
             "versions": dict(self.versions),
             **self.corpus_problems,
             **({"warnings": [text.en for text in self.warnings()]} if self.warnings() else {}),
+            **({"free_answers": dict(self.free_answers)} if self.free_answers else {}),
             "models": dict(self.models),
             "config": dict(self.settings),
         }

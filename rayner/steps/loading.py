@@ -91,11 +91,15 @@ def _find_base_and_adapter(folder: Path, description: LlmDescription) -> tuple[s
 
 
 def load_answer_engine(config: Config, run: Run) -> AnswerEngine:
-    """Load the trained LLM of a run into the engine that `llm.engine` names. Only here is that setting looked up."""
+    """Load the trained LLM of a run into the engine that `llm.engine` and `llm.decoding` name.
+
+    Only here are these two settings looked up.
+    """
     if llm_runs_in_vllm(config):
         return _load_vllm_engine(config, run)
     return engine.make_engine(
         load_llm(config, run),
+        decoding=config.llm.decoding,
         use_drafts=config.score.draft,
         softmax_over=config.llm.softmax_over,
         batch_size=config.score.llm.batch_size,

@@ -128,5 +128,10 @@ def _collect_run_facts(config: Config, results: dict[str, dict[str, Any]], secon
         models={name: results[name] for name in ("train_slm", "train_llm", "tune_fusion")},
         tagged=counts,
         corpus_problems={key: tagged[key] for key in ("unread", "ignored", "empty", "changed") if tagged.get(key)},
+        free_answers={
+            part: results["score"][part]["free_answers"]
+            for part in HELD_OUT_PARTS
+            if "free_answers" in results["score"][part]
+        },
         silent_models=silent_models,
     )

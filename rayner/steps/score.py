@@ -5,7 +5,7 @@ Fusion is tuned on the dev predictions and evaluated on the test predictions.
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import lru_cache, partial
 from itertools import accumulate
 from typing import Any
@@ -35,7 +35,7 @@ from rayner.steps.tag.not_finite import require_mostly_finite
 from rayner.steps.tag.slices import group_segment_ends, unit_number
 from rayner.steps.tag.stages import Attempts, PredictedUnit, UnitSegments
 from rayner.text.finite_predictions import is_not_finite_reason
-from rayner.text.predictions import LLM_ANSWER_VERSION, SegmentPrediction, empty_prediction
+from rayner.text.predictions import LLM_ANSWER_VERSION, SegmentPrediction, add_up_faults, empty_prediction
 
 HELD_OUT_PARTS = ("dev", "test")
 
@@ -155,8 +155,8 @@ def find_texts_sharing_examples(
 
 def _verify_and_count_predictions(
     part: str, planned: list[SegmentPrediction], predicted: list[SegmentPrediction]
-) -> dict[str, int]:
-    """Return the counts of a part.
+) -> dict[str, Any]:
+    """Return the counts of a part, and how its free answers differ from a copy if there are any.
 
     Raises RuntimeError if the predicted sentences are not the planned ones, and NotFiniteError if the predictions for
     too many sentences are not finite: a fusion rule that is tuned without them would be another one.
@@ -174,7 +174,7 @@ def _verify_and_count_predictions(
             "the first: %s", len(errors), len(predicted), part, errors[0],
         )  # fmt: skip
     answered = [(len(segment.text), segment.llm) for segment in predicted if segment.llm is not None]
-    counts = {
+    counts: dict[str, Any] = {
         "sentences": len(predicted),
         "characters": sum(len(segment.text) for segment in predicted),
         "set_aside": len(errors),
@@ -184,6 +184,11 @@ def _verify_and_count_predictions(
         "llm_characters": sum(n_chars for n_chars, _ in answered),
         "llm_entities": sum(len(answer.entities) for _, answer in answered),
     }
+    faults = [answer.faults for _, answer in answered if answer.faults is not None]
+    if faults:
+        total = add_up_faults(faults)
+        counts["free_answers"] = asdict(total)
+        log.info("score: %s: %s", part, total.describe())
     for model in find_silent_models(counts):
         log.warning("WARNING: score: %s", model.describe(f"the held-out {part} sentences"))
     return counts

@@ -1,7 +1,7 @@
 """The data that models produce and fusion rules read: both models' predictions for a segment."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -87,6 +87,50 @@ class LlmEntity:
 
 
 @dataclass(frozen=True, slots=True)
+class FreeAnswerFaults:
+    """How answers that the LLM generated freely differ from a copy of the text with tags, as sums over answers.
+
+    answers: answers.
+    changed: answers that are not a copy of the text with tags.
+    inserted, deleted, replaced: characters that the LLM inserted into a text, left out, or replaced by others.
+    unknown_tags: tags of a type that does not exist.
+    unclosed_tags, unopened_tags: opening tags without their closing tag, and closing tags without their opening tag.
+    nested: entities inside another entity.
+    empty: entities without a character.
+    not_aligned: entities whose characters stand in the place of no contiguous part of the text.
+    cut_off: answers that reached the limit of their length.
+    """
+
+    answers: int = 0
+    changed: int = 0
+    inserted: int = 0
+    deleted: int = 0
+    replaced: int = 0
+    unknown_tags: int = 0
+    unclosed_tags: int = 0
+    unopened_tags: int = 0
+    nested: int = 0
+    empty: int = 0
+    not_aligned: int = 0
+    cut_off: int = 0
+
+    def describe(self) -> str:
+        """Return the numbers in words, for the log."""
+        return (
+            f"of {self.answers} free answers {self.changed} changed the text; {self.inserted} characters inserted, "
+            f"{self.deleted} deleted, {self.replaced} replaced; {self.unknown_tags} unknown tags, {self.unclosed_tags} "
+            f"unclosed, {self.unopened_tags} unopened; {self.nested} entities nested, {self.empty} empty, "
+            f"{self.not_aligned} not aligned; {self.cut_off} answers cut off"
+        )
+
+
+def add_up_faults(faults: Iterable[FreeAnswerFaults]) -> FreeAnswerFaults:
+    """Return the sums over answers."""
+    columns = zip(*map(astuple, faults), strict=True)
+    return FreeAnswerFaults(*map(sum, columns))
+
+
+@dataclass(frozen=True, slots=True)
 class LlmAnswer:
     """The LLM's answer for a text.
 
@@ -96,11 +140,13 @@ class LlmAnswer:
         product over all choices at the slot (close an entity, open one, choose its type, copy the next character). It
         is NaN for the slots at the end that were not read, because they could not change the output.
     passes: number of forward passes that the answer took.
+    faults: how the answer differs from the text with tags; None if the tag grammar allows no difference.
     """
 
     entities: tuple[LlmEntity, ...]
     slot_probs: npt.NDArray[np.float32]
     passes: int = 0
+    faults: FreeAnswerFaults | None = None
 
     @property
     def spans(self) -> tuple[Span, ...]:
@@ -122,7 +168,7 @@ class LlmAnswer:
             LlmEntity(entity.span.shift(before), entity.category_prob, entity.boundary_prob) for entity in self.entities
         )
         slot_probs = np.pad(self.slot_probs, (before, after), constant_values=np.float32(1))
-        return LlmAnswer(entities, slot_probs, self.passes)
+        return LlmAnswer(entities, slot_probs, self.passes, self.faults)
 
 
 def join_window_answers(answers: Sequence[LlmAnswer], windows: Sequence[Window]) -> LlmAnswer:
@@ -140,7 +186,13 @@ def join_window_answers(answers: Sequence[LlmAnswer], windows: Sequence[Window])
                 entities.append(entity)
         slot_probs.append(answer.slot_probs[window.kept_slice])
     slot_probs.append(answers[-1].slot_probs[-1:])
-    return LlmAnswer(tuple(entities), np.concatenate(slot_probs), sum(answer.passes for answer in answers))
+    faults = [answer.faults for answer in answers if answer.faults is not None]
+    return LlmAnswer(
+        tuple(entities),
+        np.concatenate(slot_probs),
+        sum(answer.passes for answer in answers),
+        add_up_faults(faults) if faults else None,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,3 +1,4 @@
+import dataclasses
 import time
 
 import numpy as np
@@ -13,7 +14,7 @@ from rayner.corpus.prediction_tables import (
     predictions_to_table,
     read_predictions,
 )
-from rayner.text.predictions import LlmAnswer, LlmEntity, SegmentPrediction, SlmPrediction
+from rayner.text.predictions import FreeAnswerFaults, LlmAnswer, LlmEntity, SegmentPrediction, SlmPrediction
 from rayner.text.spans import Span
 
 FLOATS = st.lists(st.floats(width=32), max_size=5).map(lambda xs: np.array(xs, np.float32))
@@ -21,7 +22,9 @@ TEXT = st.text(st.characters(codec="utf-8"), max_size=5)
 SPAN = st.builds(Span, st.integers(0, 2**31 - 1), st.integers(0, 2**31 - 1), TEXT)
 SPANS = st.lists(SPAN, max_size=3).map(tuple)
 LLM_SPANS = st.lists(st.builds(LlmEntity, SPAN, st.floats(), st.floats()), max_size=3).map(tuple)
-ANSWER = st.builds(LlmAnswer, LLM_SPANS, FLOATS, st.integers(0, 2**31 - 1))
+COUNT = st.integers(0, 2**31 - 1)
+FAULTS = st.builds(FreeAnswerFaults, *[COUNT] * len(dataclasses.fields(FreeAnswerFaults)))
+ANSWER = st.builds(LlmAnswer, LLM_SPANS, FLOATS, COUNT, st.none() | FAULTS)
 SCORED_ROW = st.builds(
     SegmentPrediction,
     doc_id=TEXT,
@@ -41,7 +44,13 @@ def exact(row: SegmentPrediction) -> tuple:
     slm = (row.slm.spans, row.slm.entropy.dtype, row.slm.entropy.shape, row.slm.entropy.tobytes())
     llm = row.llm and (
         [(item.span, item.category_prob.hex(), item.boundary_prob.hex()) for item in row.llm.entities],
-        *(type(row.llm.entities), row.llm.slot_probs.dtype, row.llm.slot_probs.tobytes(), row.llm.passes),
+        *(
+            type(row.llm.entities),
+            row.llm.slot_probs.dtype,
+            row.llm.slot_probs.tobytes(),
+            row.llm.passes,
+            row.llm.faults,
+        ),
     )
     plain = (row.doc_id, row.start, row.end, row.text, row.gold, type(row.gold), row.gated, row.error)
     return (*plain, *map(type, (row.start, row.gated)), slm, llm)

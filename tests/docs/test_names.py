@@ -25,8 +25,9 @@ OTHER_KEYS = {"type", "ref", "chars_per_file", "use_safetensors", "key"}
 
 
 def is_valid(setting):
-    """Whether a setting is valid with a CRF as the small model, or with an encoder."""
-    for config in (ROOT / "jobs" / "conf" / "tiny.yaml", None):
+    """Whether a setting is valid with a CRF as the small model, with an encoder, or as the paper has it."""
+    conf = ROOT / "jobs" / "conf"
+    for config in (conf / "tiny.yaml", None, conf / "paper.yaml"):
         with contextlib.suppress(ConfigError):
             load_config(config, [setting])
             return True

@@ -73,6 +73,12 @@ def grammar_answer() -> list[bytes]:
     ]
 
 
+def free_answer() -> list[bytes]:
+    tagged = spans_to_markup(_PLAIN, _ENTITIES)
+    others = ["", "<NR>楚", "答：<NS>楚</NR></NS>", "<人名>楚</人名>\n句："]
+    return [f"{_PLAIN}\n{answer}".encode() for answer in (tagged, tagged[2:], *others)]
+
+
 def tag_sequence() -> list[bytes]:
     legal = " ".join(spans_to_tags(_ENTITIES, len(_PLAIN)))
     return [legal.encode(), b"B-NR I-NR O L-NS U-NS W-T I-T", b"M-NR E-NS B-NR", b""]

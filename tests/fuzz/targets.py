@@ -31,6 +31,7 @@ from rayner.errors import ConfigError, DataError
 from rayner.evaluation.evaluate import evaluate_files, format_score_table
 from rayner.runs.status import STATUS_FILE, format_status
 from rayner.text import markup, segmentation
+from rayner.text.free_answer import GeneratedAnswer, read_free_answer
 from rayner.text.labelled_text import LabelledFile
 from rayner.text.spans import Span, sort_and_check_spans
 from rayner.text.tag_grammar import GrammarState, TagGrammar, TagSpelling
@@ -206,6 +207,19 @@ def grammar_answer(data: bytes) -> bool:
     return True
 
 
+def free_answer(data: bytes) -> bool:
+    """What the LLM wrote freely: any of it is read, and what is read is of the text."""
+    text, _, written = data.decode(errors="replace").partition("\n")
+    starts = [i - i % 3 for i in range(len(written))]
+    generated = GeneratedAnswer(written, starts, [1 / (1 + i % 7) for i in starts], 0.5)
+    answer = read_free_answer(text, generated, _SPELLING.types)
+    assert sort_and_check_spans(answer.spans, len(text)) == answer.spans
+    assert answer.slot_probs.shape == (len(text) + 1,)
+    assert ((answer.slot_probs >= 0) & (answer.slot_probs <= 1)).all()
+    assert all(0 <= p <= 1 for entity in answer.entities for p in (entity.category_prob, entity.boundary_prob))
+    return True
+
+
 def tag_sequence(data: bytes) -> bool:
     """Tags to spans, mended where they are illegal; and the most probable legal tags of any scores."""
     tags = data.decode(errors="replace").split()
@@ -325,8 +339,8 @@ def tagged_tables(data: bytes) -> bool:
 
 
 _SHARES = {  # of all inputs, in thousandths; the slower a target, the fewer
-    llm_markup: 430, tag_sequence: 250, sentence_split: 105, text_file: 50, grammar_answer: 40, conll_file: 40,
-    evahan_file: 32, status_file: 20, type_names_file: 10, char_tab_tag_review: 6, label_studio_review: 6,
-    setting_overrides: 4, evaluation: 3, tagged_tables: 3, settings_file: 1,
+    llm_markup: 425, tag_sequence: 250, sentence_split: 105, text_file: 50, grammar_answer: 40, conll_file: 40,
+    free_answer: 5, evahan_file: 32, status_file: 20, type_names_file: 10, char_tab_tag_review: 6,
+    label_studio_review: 6, setting_overrides: 4, evaluation: 3, tagged_tables: 3, settings_file: 1,
 }  # fmt: skip
 TARGETS = {target.__name__: (target, share) for target, share in _SHARES.items()}

@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import given
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from rayner.errors import ConfigError
@@ -146,3 +147,58 @@ def test_a_byte_level_tokenizer_knows_every_character(char_tokenizers):
 def test_a_folder_without_tokenizer_is_a_config_error(tmp_path, name):
     with pytest.raises(ConfigError, match="expected a checkpoint with a tokenizer"):
         load_tokenizer(tmp_path / name)
+
+
+def decoded(char_tokenizer, tokens):
+    return char_tokenizer.tokenizer.decode(tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+
+
+@pytest.fixture(scope="module")
+def byte_level(char_tokenizers):
+    """The tokenizer of the decoder: as Qwen's it has tokens of several characters, and of parts of one."""
+    return char_tokenizers["decoder"]
+
+
+@at_most(80)
+@given(text=texts(20))
+def test_decoding_gives_the_text_and_where_each_token_begins(byte_level, text):
+    tokens, starts = [], []
+    for i, char in enumerate(composed(text)):
+        spelled = byte_level.encode_prose(char)
+        tokens += spelled
+        starts += [i] * len(spelled)
+    found, found_starts = byte_level.decode_with_token_starts(tokens)
+    assert found == composed(text)
+    # Only after U+FFFD itself a token might still be a part of a character.
+    if "\ufffd" not in text:
+        assert found_starts == starts
+
+
+@at_most(80)
+@given(data=st.data())
+def test_any_tokens_are_decoded_whole_and_each_has_a_place(byte_level, data):
+    tokens = data.draw(st.lists(st.integers(0, len(byte_level.tokenizer) - 1), max_size=20))
+    text, starts = byte_level.decode_with_token_starts(tokens)
+    assert text == decoded(byte_level, tokens)
+    assert len(starts) == len(tokens)
+    assert starts == sorted(starts)
+    assert all(0 <= start <= len(text) for start in starts)
+    assert not starts or starts[0] == 0
+
+
+def test_special_tokens_are_written_and_unknown_numbers_are_not(byte_level):
+    end = byte_level.tokenizer.eos_token_id
+    (char,) = byte_level.encode_prose("<")
+    assert byte_level.decode_with_token_starts([char, end, char]) == ("<<|endoftext|><", [0, 1, 14])
+    assert byte_level.decode_with_token_starts([]) == ("", [])
+    unused = len(byte_level.tokenizer) + 5  # checkpoints have more rows in their output layer than tokens
+    assert byte_level.decode_with_token_starts([char, unused, char])[0] == "<<"
+
+
+def test_a_token_that_begins_a_text_differently_is_decoded_as_in_the_middle():
+    """As Llama's tokenizers do, which drop the space before the first word of a text."""
+    raw = Tokenizer(models.BPE({"▁a": 0, "▁b": 1, "c": 2}, []))
+    raw.decoder = decoders.Metaspace(prepend_scheme="always")
+    spaced = CharTokenizer(PreTrainedTokenizerFast(tokenizer_object=raw))
+    assert decoded(spaced, [1]) == "b"
+    assert spaced.decode_with_token_starts([0, 1, 2, 1]) == ("a bc b", [0, 1, 3, 4])
