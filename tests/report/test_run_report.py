@@ -132,3 +132,15 @@ def test_a_model_that_found_nothing_is_the_first_thing_in_the_report(tmp_path, i
         assert facts.to_json()["warnings"][0].startswith(warning)
     else:
         assert "warnings" not in facts.to_json()
+
+
+def test_the_report_shows_how_free_answers_differ_from_a_copy_and_nothing_of_it_otherwise(tmp_path):
+    for name, counts in (("free", {"dev": {"answers": 12, "changed": 7}}), ("automaton", {})):
+        run = Run(tmp_path / name)
+        write_table(predictions_to_table(rows(12)), run.path("scores", "test.parquet"))
+        write_json(run.path("steps", "data.json"), StepManifest({}, {"types": list(TYPES)}).to_json())
+        facts = make_run_facts(Config(seed=1), free_answers=counts)
+        evaluate_and_write_report(run, tuned_fusion(), load_rules(RULE), title="甲", run_facts=facts, tagged=None)
+        page = run.path("report.html").read_text(encoding="utf-8")
+        assert ("free_answers" in page) == ("dev.changed" in page) == (name == "free")
+        assert facts.to_json().get("free_answers") == (counts or None)
