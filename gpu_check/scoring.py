@@ -26,6 +26,7 @@ def make_scoring_engine(setup: CheckSetup, llm: Llm, *, use_drafts: bool) -> Ans
     config = setup.config
     return make_engine(
         llm,
+        decoding="automaton",
         use_drafts=use_drafts,
         softmax_over=config.llm.softmax_over,
         batch_size=config.score.llm.batch_size,
