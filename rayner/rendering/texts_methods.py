@@ -30,9 +30,16 @@ METHODS_TEXTS: dict[str, tuple[str, str]] = {
     "methods_custom_tagger": ("The small model is a custom tagger ({0}).", "小模型为自行编写的标注模型（{0}）。"),
     # the large model
     "methods_decoder": (
-        "The large model is {0}{1}. Its prompt contains {2}. It copies the sentence and inserts tags, under "
-        "constrained decoding.",
-        "大模型为{0}{1}；提示中{2}。它在约束解码下照抄句子并加入标记。",
+        "The large model is {0}{1}. Its prompt contains {2}. {3}",
+        "大模型为{0}{1}；提示中{2}。{3}",
+    ),
+    "methods_decoding_automaton": (
+        "It copies the sentence and inserts tags, under constrained decoding.",
+        "它在约束解码下照抄句子并加入标记。",
+    ),
+    "methods_decoding_free": (
+        "It writes the sentence with tags, without constraints; the answer was then aligned with the sentence.",
+        "它不受约束地写出加有标记的句子，其回答随后与原句对齐。",
     ),
     "methods_decoder_scratch": ("a decoder trained from scratch", "从头训练的解码器"),
     "methods_decoder_named": ("the language model {0}", "语言模型 {0}"),

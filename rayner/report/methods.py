@@ -71,7 +71,8 @@ def _describe_llm(llm: LlmConfig, n_examples: int) -> BilingualText:
         else translate("methods_not_fine_tuned")
     )
     examples = translate(f"methods_examples_{llm.examples}", n_examples)
-    return translate("methods_decoder", _name_model("decoder", llm.model), training, examples)
+    decoding = translate(f"methods_decoding_{llm.decoding}")
+    return translate("methods_decoder", _name_model("decoder", llm.model), training, examples, decoding)
 
 
 def _name_model(kind_of_model: str, model: str) -> BilingualText:

@@ -81,28 +81,22 @@ def read_free_answer(text: str, generated: GeneratedAnswer, types: Collection[st
     """
     parsed = _parse(generated.markup, text, types)
     alignment = align_copy(text, parsed.copy)
-    pairs, unclosed, unopened = _pair_tags(parsed.tags)
-    outermost = _drop_nested(pairs)
-    filled = [(opening, closing) for opening, closing in outermost if opening.slot < closing.slot]
+    pairs, tag_faults = _pair_tags(parsed.tags)
     entities = []
-    for opening, closing in filled:
+    for opening, closing in pairs:
         span = _place_entity(opening, closing, alignment, text, parsed.copy)
         if span is not None:
             category_prob = _multiply_category(opening, generated, types)
-            boundary_prob = _average_boundary(opening, closing, generated)
-            entities.append(LlmEntity(span, category_prob, boundary_prob))
-    faults = FreeAnswerFaults(
+            entities.append(LlmEntity(span, category_prob, _average_boundary(opening, closing, generated)))
+    faults = replace(
+        tag_faults,
         answers=1,
         changed=int(not alignment.is_exact),
         inserted=alignment.inserted,
         deleted=alignment.deleted,
         replaced=alignment.replaced,
         unknown_tags=parsed.unknown_tags,
-        unclosed_tags=unclosed,
-        unopened_tags=unopened,
-        nested=len(pairs) - len(outermost),
-        empty=len(outermost) - len(filled),
-        not_aligned=len(filled) - len(entities),
+        not_aligned=len(pairs) - len(entities),
         cut_off=int(generated.end_prob is None),
     )
     slot_probs = _multiply_slot_probs(len(text), generated, parsed, alignment)
@@ -135,10 +129,11 @@ def _parse(markup: str, text: str, types: Collection[str]) -> _ParsedAnswer:
     return _ParsedAnswer(copy[first:end], char_ends[first:end], tags, unknown_tags)
 
 
-def _pair_tags(tags: Sequence[_Tag]) -> tuple[list[tuple[_Tag, _Tag]], int, int]:
+def _pair_tags(tags: Sequence[_Tag]) -> tuple[list[tuple[_Tag, _Tag]], FreeAnswerFaults]:
     """Pair each closing tag with the last open tag of its type. Tags that were opened after that one stay unclosed.
 
-    Returns the pairs in order of their opening tags, and the numbers of unclosed and of unopened tags.
+    Returns the opening and the closing tag of each entity that has a character and is in no other entity, in order. The
+    faults count the other tags and entities.
     """
     pairs: list[tuple[_Tag, _Tag]] = []
     open_tags: list[_Tag] = []
@@ -154,15 +149,18 @@ def _pair_tags(tags: Sequence[_Tag]) -> tuple[list[tuple[_Tag, _Tag]], int, int]
         pairs.append((open_tags[depth], tag))
         unclosed += len(open_tags) - depth - 1
         del open_tags[depth:]
-    return sorted(pairs, key=lambda pair: pair[0].start), unclosed + len(open_tags), unopened
-
-
-def _drop_nested(pairs: Sequence[tuple[_Tag, _Tag]]) -> list[tuple[_Tag, _Tag]]:
     outermost: list[tuple[_Tag, _Tag]] = []
-    for opening, closing in pairs:
+    for opening, closing in sorted(pairs, key=lambda pair: pair[0].start):
         if not outermost or opening.start > outermost[-1][1].start:
             outermost.append((opening, closing))
-    return outermost
+    filled = [(opening, closing) for opening, closing in outermost if opening.slot < closing.slot]
+    faults = FreeAnswerFaults(
+        unclosed_tags=unclosed + len(open_tags),
+        unopened_tags=unopened,
+        nested=len(pairs) - len(outermost),
+        empty=len(outermost) - len(filled),
+    )
+    return filled, faults
 
 
 def _place_entity(opening: _Tag, closing: _Tag, alignment: Alignment, text: str, copy: str) -> Span | None:

@@ -69,6 +69,7 @@ def test_every_text_has_one_key_is_used_and_every_used_text_exists():
     composed = {f"facts_{key}" for key in ("inputs", "counts", "timings", "faults", "versions")}
     composed |= {f"probs_of_{value}" for value in LLM_CONFIDENCES} | {"softmax_all", "softmax_allowed"}
     composed |= {f"methods_examples_{value}" for value in ("similar", "fixed", "none")}
+    composed |= {f"methods_decoding_{value}" for value in ("automaton", "free")}
     composed |= {f"methods_{part}" for part in ("train", "dev", "test")}
     composed |= {f"methods_score_{name}" for name in ("slm", "llm", "fused")}
     composed |= {f"methods_{model}_{start}" for model in ("encoder", "decoder") for start in ("scratch", "named")}
