@@ -10,6 +10,7 @@ from rayner.bench.timing import BenchmarkRow, measure_seconds
 from rayner.cluster.task import run_in_task
 from rayner.config.settings import Config
 from rayner.corpus.reading import require_corpus
+from rayner.corpus.unit_records import InputDigests
 from rayner.modeling.devices import set_torch_threads
 from rayner.runs.run_folder import Run
 from rayner.steps.fusion_rules import load_chosen_rule, read_tuned_fusion
@@ -51,4 +52,4 @@ def tag_in_one_process(config: Config, run: Run, out: Path) -> None:
     rule, calibration = load_chosen_rule(fusion), fusion.calibration
     for unit in (unit for part in iter_plan_parts(out, parts) for unit in part):
         predictions = predict_unit(read_unit(unit, out, parts), slm, llm)
-        fuse_and_write_unit(predictions, out=out, rule=rule, calibration=calibration, inputs="")
+        fuse_and_write_unit(predictions, out=out, rule=rule, calibration=calibration, inputs=InputDigests("", ""))

@@ -134,6 +134,10 @@ class TagConfig:
         0.001, "share of segments that may fail and be set aside; above it the job ends with exit code 3", at_least=0
     )
     evahan: bool = setting(True, "also write OUT/evahan, one char-tab-tag file per document")
+    keep_scores: bool = setting(
+        True, "keep what both models said in OUT/scores, so that another fusion rule or gate needs minutes instead of "
+        "the LLM; some 50 bytes a character of text",
+    )  # fmt: skip
     max_segment_chars: int = setting(
         5000, "longer sentences of the corpus are cut into pieces of at most this many characters, to bound memory and "
         "time; entities across a cut are found",

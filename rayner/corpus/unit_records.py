@@ -14,7 +14,7 @@ from rayner.runs.json_files import read_checked_json, write_checked_json
 from rayner.runs.storage import StoragePath, list_file_names
 from rayner.text.json_records import parse_record, record_to_json
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 2: digests of the predictions
 RECORD_FOLDER = "units"
 _REMEDY = "run the tagging job again, which makes the unit again"
 
@@ -55,6 +55,18 @@ class ModelCounts:
 
 
 @dataclass(frozen=True)
+class InputDigests:
+    """Digests of what a unit was made from.
+
+    tags: Of everything that the tags depend on.
+    scores: Of everything that the predictions of the models depend on: all of that but the fusion rule and the gate.
+    """
+
+    tags: str
+    scores: str
+
+
+@dataclass(frozen=True)
 class UnitRecord:
     """The record of a unit.
 
@@ -64,6 +76,8 @@ class UnitRecord:
     counts: Counts of its content.
     models: What the models found before the fusion.
     slm_halvings, llm_halvings: How often the batches of the stage were halved because memory ran out.
+    scores_inputs: The digest of everything that the predictions of the models depend on.
+    scores_sha256: The SHA-256 of the file with these predictions (`kept_scores`); "" if they were not kept.
     """
 
     unit: str
@@ -73,6 +87,8 @@ class UnitRecord:
     slm_halvings: int = 0
     llm_halvings: int = 0
     models: ModelCounts = ModelCounts()
+    scores_inputs: str = ""
+    scores_sha256: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of the file."""

@@ -12,7 +12,7 @@ import pytest
 from rayner.corpus.parquet_files import read_table, write_table
 from rayner.corpus.reading import sha256_of_text
 from rayner.corpus.tables import TABLE_NAMES, iter_documents, iter_segment_rows_by_document
-from rayner.corpus.unit_records import read_unit_record, record_path, write_unit_record
+from rayner.corpus.unit_records import InputDigests, read_unit_record, record_path, write_unit_record
 from rayner.errors import ConfigError, DataError
 from rayner.fusion.calibration import Calibration
 from rayner.fusion.region_rule import RegionRule
@@ -41,7 +41,7 @@ def tagged(tmp_path):
             n = len(segment.text)
             slm = SlmPrediction((Span(0, min(2, n), "NR"),), np.zeros(n, dtype=np.float32))
             segments.append(replace(segment, slm=slm, gated=segment.start > 0))
-        fuse_and_write_unit(replace(planned, segments=segments), out, RegionRule(0.0), Calibration(), "inputs")
+        fuse_and_write_unit(replace(planned, segments=segments), out, RegionRule(0.0), Calibration(), InputDigests("tags", "scores"))
     return out, PlanSummary(
         "digest", survey.documents, survey.characters, survey.units, {}, [], 0.25, survey.plan_parts
     )

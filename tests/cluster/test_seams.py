@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rayner.corpus.tables import iter_documents
-from rayner.corpus.unit_records import read_unit_record
+from rayner.corpus.unit_records import InputDigests, read_unit_record
 from rayner.fusion.calibration import Calibration
 from rayner.fusion.region_rule import RegionRule
 from rayner.steps.tag.audit import CorpusVerifier
@@ -58,7 +58,7 @@ def tag_texts(folder, texts, unit_chars, limit, fails=lambda text: False, error=
     units = [unit for part in iter_plan_parts(out, survey.plan_parts) for unit in part]
     for unit in reversed(units):
         predicted = predict_unit(read_unit(unit, out, survey.plan_parts), tag_stage(fails, error), lambda unit: unit)
-        written = fuse_and_write_unit(predicted, out, RegionRule(0.0), Calibration(), "inputs")
+        written = fuse_and_write_unit(predicted, out, RegionRule(0.0), Calibration(), InputDigests("tags", "scores"))
         counts = read_unit_record(out, unit.name).counts
         assert (written.amount, written.not_finite) == (counts.characters, counts.not_finite)
     plan = PlanSummary("", survey.documents, survey.characters, survey.units, {}, [], 0.0, survey.plan_parts)

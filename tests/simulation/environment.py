@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from rayner.corpus import reading
 from rayner.runs import kernel_lock, lock, process_identity, progress
-from rayner.steps.tag import actors
+from rayner.steps.tag import actors, scored_units
 from tests.simulation.patches import replace_system_calls
 from tests.simulation.pool import ActorPool
 from tests.simulation.world import current_world
@@ -172,7 +172,10 @@ class MessageCollector(logging.Handler):
 def simulated_environment() -> Iterator[None]:
     """Replace what processes read, for any number of worlds."""
     threads = SimpleNamespace(Thread=_Thread, Event=_Event, Lock=threading.Lock)
-    fake_ray = SimpleNamespace(data=SimpleNamespace(from_items=ActorPool, ActorPoolStrategy=SimpleNamespace))
+    fake_ray = SimpleNamespace(
+        data=SimpleNamespace(from_items=ActorPool, ActorPoolStrategy=SimpleNamespace),
+        cluster_resources=lambda: {"CPU": 2.0},
+    )
     log, handler = logging.getLogger("rayner"), MessageCollector()
     before = (log.handlers, log.level, log.propagate)
     log.handlers, log.propagate = [handler], False
@@ -195,6 +198,7 @@ def simulated_environment() -> Iterator[None]:
             (progress, "_stderr_is_terminal", lambda: False),
             (actors, "ray", fake_ray),
             (actors, "start_logging", lambda: None),
+            (scored_units, "start_logging", lambda: None),
             (actors, "watch_for_stalls", lambda _: nullcontext()),  # a stalled actor is killed, as others are
             (pq.ParquetFile, "__init__", _open_unbuffered(pq.ParquetFile.__init__)),
             (pq.ParquetFile, "read", _read_in_this_thread(pq.ParquetFile.read)),

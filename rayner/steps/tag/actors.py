@@ -1,4 +1,7 @@
-"""Ray Data actors that predict units of work. Each actor holds both models and takes one unit at a time."""
+"""Ray Data actors that predict units of work, or fuse predictions that were kept.
+
+An actor that predicts holds both models and takes one unit at a time.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -15,8 +18,11 @@ from rayner.runs.job_log import start_logging
 from rayner.runs.progress import log
 from rayner.runs.run_folder import Run
 from rayner.steps.tag.llm_gate import Gate
+from rayner.steps.tag.scored_units import FusedUnit, UnitFiles, UnitFuser
 from rayner.steps.tag.seams import predict_unit
 from rayner.steps.tag.stages import Attempts, LlmStage, PredictedUnit, SlmStage, UnitSegments
+
+_MAX_FUSER_RESTARTS = 10
 
 
 @dataclass(frozen=True)
@@ -116,3 +122,29 @@ def predict_units(unit_names: Sequence[str], job: PredictionJob) -> Iterator[Pre
             if row["failure"]:
                 raise JobError(row["failure"])
             yield PredictedUnit(int(row["amount"]), int(row["not_finite"]))
+
+
+def fuse_scored_units(unit_names: Sequence[str], files: UnitFiles, gate: Gate) -> Iterator[FusedUnit]:
+    """Fuse kept predictions with processes that hold no model; yield what is known about each unit.
+
+    Raises JobError if a unit could not be read or written.
+    """
+    if not unit_names:
+        return
+    rows = [{"unit": name} for name in unit_names]
+    n_processes = min(len(rows), max(1, int(ray.cluster_resources().get("CPU", 1))))
+    dataset: ray.data.Dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
+    fuser_class: Any = UnitFuser  # Ray's types accept only classes whose constructor has no arguments
+    results = dataset.map(
+        fuser_class,
+        fn_constructor_kwargs={"files": files, "gate": gate},
+        compute=ray.data.ActorPoolStrategy(size=n_processes),
+        num_cpus=1,
+        max_restarts=_MAX_FUSER_RESTARTS,
+        max_task_retries=-1,
+    )
+    for row in results.iter_rows():
+        if row["failure"]:
+            raise JobError(row["failure"])
+        written = row["written"]
+        yield FusedUnit(row["unit"], written and PredictedUnit(int(written["amount"]), int(written["not_finite"])))

@@ -6,6 +6,13 @@ from dataclasses import asdict
 from itertools import chain
 from typing import Any
 
+from rayner.corpus.kept_scores import (
+    SCORES_FOLDER,
+    Place,
+    read_scores_of_places,
+    read_scores_record,
+    scores_record_path,
+)
 from rayner.corpus.reading import sha256_of_text
 from rayner.corpus.run_record import CorpusCounts
 from rayner.corpus.tables import (
@@ -17,12 +24,16 @@ from rayner.corpus.tables import (
     count_unit_rows,
     read_unit_tables,
 )
-from rayner.corpus.unit_records import RECORD_FOLDER, read_unit_record
+from rayner.corpus.unit_records import RECORD_FOLDER, UnitRecord, read_unit_record
 from rayner.errors import DataError
 from rayner.runs.storage import StoragePath, list_file_names
 from rayner.steps.tag.plan import PlanSummary, iter_plan_parts
 from rayner.steps.tag.slices import DocumentSlice, Unit
 
+_FOLDERS_AND_SUFFIXES = (
+    *((table, ".parquet") for table in TABLE_NAMES),
+    (RECORD_FOLDER, ".json"), (SCORES_FOLDER, ".parquet"), (SCORES_FOLDER, ".json"),
+)  # fmt: skip
 _SCHEMAS = {"documents": DOCUMENT_SCHEMA, "entities": ENTITY_SCHEMA, "segments": SEGMENT_SCHEMA}
 
 
@@ -56,7 +67,7 @@ class CorpusVerifier:
         for key, planned in (("documents", self.plan.documents), ("characters", self.plan.characters)):
             if self.counts[key] != planned:
                 yield f"{self.out}: expected {planned} {key} as planned, found {self.counts[key]}"
-        for folder, suffix in (*((table, ".parquet") for table in TABLE_NAMES), (RECORD_FOLDER, ".json")):
+        for folder, suffix in _FOLDERS_AND_SUFFIXES:
             unplanned = set(list_file_names(self.out / folder, "", suffix)) - {f"{name}{suffix}" for name in names}
             yield from (f"{self.out / folder / name}: expected no such file, as no such unit was planned, found one"
                         for name in sorted(unplanned))  # fmt: skip
@@ -90,6 +101,7 @@ class CorpusVerifier:
         yield from (f"{where}: {problem}" for problem in _compare_documents(documents, unit.slices))
         yield from (f"{where}: {problem}" for problem in _compare_segments(segments, unit.slices))
         yield from (f"{where}: {problem}" for problem in self._check_entities(entities, documents, unit.slices))
+        yield from self._find_problems_of_scores(unit, record)
         counts = count_unit_rows(segments, entities)
         if counts != record.counts:
             yield f"{where}: expected the counts of its record, {record.counts}, found {counts}"
@@ -98,6 +110,23 @@ class CorpusVerifier:
             documents=len(documents), segments=counts.segments, characters=counts.characters, gated=counts.gated,
             set_aside=counts.set_aside, passes=counts.passes, not_finite=counts.not_finite, **asdict(record.models),
         )  # fmt: skip
+
+    def _find_problems_of_scores(self, unit: Unit, record: UnitRecord) -> Iterator[str]:
+        """Yield what is wrong with the kept predictions of a unit. They may be missing if its record names none."""
+        try:
+            scores = read_scores_record(self.out, unit.name)
+            if (scores.sha256 if scores else "") != record.scores_sha256:
+                found = scores.sha256 if scores else "no record"
+                yield (
+                    f"{scores_record_path(self.out, unit.name)}: expected predictions with the digest "
+                    f"{record.scores_sha256 or '(none)'}, as in the record of the unit, found {found}"
+                )
+            elif scores is not None:
+                if scores.inputs != record.scores_inputs:
+                    yield f"{scores_record_path(self.out, unit.name)}: expected the inputs of the unit, found others"
+                read_scores_of_places(self.out, scores, _list_planned_places(unit))
+        except DataError as error:
+            yield str(error)
 
     def _check_entities(
         self, entities: Sequence[dict[str, Any]], documents: Sequence[dict[str, Any]], slices: Sequence[DocumentSlice]
@@ -123,6 +152,12 @@ class CorpusVerifier:
         if slices:
             self._last_text = (slices[-1].doc_id, texts.get(slices[-1].doc_id, ""))
             self._last_end = last_end if last_doc == slices[-1].doc_id else 0
+
+
+def _list_planned_places(unit: Unit) -> list[Place]:
+    """Return the document, start and end of each segment of a unit, and then of each seam."""
+    segments = [(part.doc_id, start, end) for part in unit.slices for start, end in part.segment_bounds()]
+    return [*segments, *((part.doc_id, seam.start, seam.end) for part in unit.slices for seam in part.seams)]
 
 
 def verify_tagged_corpus(out: StoragePath, plan: PlanSummary) -> CorpusCounts:

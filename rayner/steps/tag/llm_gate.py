@@ -1,10 +1,20 @@
-"""The gate decides which segments the LLM is asked about, and how much of each answer must be decoded."""
+"""The gate decides which segments the LLM is asked about, and how much of each answer must be decoded.
 
-from dataclasses import dataclass
+A segment may have an answer already, which an earlier job with another rule or gate has kept (`kept_scores`). It is
+used if it goes as far as the rule reads.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
 
 from rayner.fusion.budget import Budget
 from rayner.fusion.fusion_rule import FusionRule
-from rayner.text.predictions import GateDecision, SegmentPrediction
+from rayner.text.predictions import GateDecision, LlmAnswer, SegmentPrediction
+
+SLM_ERROR, LLM_ERROR = "slm: ", "llm: "  # beginnings of `SegmentPrediction.error`
 
 
 @dataclass(frozen=True)
@@ -38,3 +48,56 @@ class Gate:
         """Return whether a segment that the LLM could change has enough expected changes to be within `share`."""
         entropies = self.rule.block_entropy(segment.slm)
         return self.budget.sum_overturned_shares(entropies) > self.budget.overturned_tags_threshold(self.share)
+
+
+def apply_gate(segments: Sequence[SegmentPrediction], gate: Gate | None) -> tuple[list[SegmentPrediction], list[int]]:
+    """Return the segments with the gate's decisions, and the indices of those that the LLM must be asked about.
+
+    The other segments are those that the gate skips, and those that the LLM has answered far enough or failed at.
+
+    gate: if None, the LLM is asked about every segment.
+    """
+    decided = [replace(segment, gate=_decide(segment, gate)) for segment in segments]
+    asked = []
+    for i, segment in enumerate(decided):
+        ask_llm = segment.gate is not None and segment.gate.ask_llm
+        decided[i] = replace(segment, gated=not ask_llm and not _slm_failed(segment))
+        if ask_llm and not _llm_failed(segment) and not _is_answered_far_enough(segment):
+            asked.append(i)
+    return decided, asked
+
+
+def without_unasked_answer(segment: SegmentPrediction) -> SegmentPrediction:
+    """Return the segment as if the LLM had never been asked about it, if the gate skips it."""
+    return replace(segment, llm=None, error=None) if segment.gated else segment
+
+
+def _decide(segment: SegmentPrediction, gate: Gate | None) -> GateDecision:
+    if _slm_failed(segment) or not segment.text.strip():
+        return GateDecision(ask_llm=False)
+    return gate.decide(segment) if gate else GateDecision(ask_llm=True)
+
+
+def _slm_failed(segment: SegmentPrediction) -> bool:
+    return segment.error is not None and segment.error.startswith(SLM_ERROR)
+
+
+def _llm_failed(segment: SegmentPrediction) -> bool:
+    return segment.error is not None and segment.error.startswith(LLM_ERROR)
+
+
+def _is_answered_far_enough(segment: SegmentPrediction) -> bool:
+    """Return whether the segment has an answer that goes at least to the slot where decoding would stop now."""
+    if segment.llm is None:
+        return False
+    stop_mask = segment.gate.stop_mask if segment.gate else None
+    return segment.llm.last_known_slot >= _first_stop_slot(segment.llm, stop_mask, len(segment.text))
+
+
+def _first_stop_slot(answer: LlmAnswer, stop_mask: npt.NDArray[np.bool_] | None, n_chars: int) -> int:
+    if stop_mask is None:
+        return n_chars
+    slots = stop_mask.copy()
+    for span in answer.spans:
+        slots[span.start + 1 : span.end] = False
+    return int(np.argmax(slots))

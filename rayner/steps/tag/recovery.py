@@ -10,10 +10,18 @@ from typing import Any
 from rayner.cluster.failures import storage_and_actor_errors_as_job_error
 from rayner.config.settings import Config, json_digest
 from rayner.corpus.exports import EXPORT_FORMATS
+from rayner.corpus.kept_scores import (
+    SCORES_FOLDER,
+    forget_scores,
+    read_scores_record,
+    scores_path,
+    scores_record_path,
+)
 from rayner.corpus.reading import Document, map_in_threads, read_document_or_problem
 from rayner.corpus.run_record import RUN_RECORD_FILE
 from rayner.corpus.text_files import TextFile
 from rayner.corpus.unit_records import (
+    InputDigests,
     UnitCounts,
     UnitRecord,
     list_recorded_units,
@@ -35,19 +43,19 @@ from rayner.steps.tag.stages import Attempts
 TAGGING_STEPS = ("tag_corpus", "evahan")  # the steps whose manifests depend on the units
 
 
-def find_finished_units(out: StoragePath, plan: PlanSummary, inputs: str) -> dict[str, UnitCounts]:
+def find_finished_units(out: StoragePath, plan: PlanSummary, inputs: InputDigests) -> dict[str, UnitCounts]:
     """Return the counts of the units that are finished and undamaged, by the unit's name.
 
     Damaged copies of documents are made again. The records of damaged units are removed, so that the units are tagged
-    again.
+    again. So are the records of units that were fused by another rule or gate, if their predictions were kept.
 
     Args:
         out: The folder of the tagged corpus.
         plan: The plan.
-        inputs: The digest of everything that the tags depend on.
+        inputs: The digests of what the units are made from.
 
     Raises:
-        ConfigError: A unit was made from other inputs.
+        ConfigError: A unit was made from other inputs, or by another rule or gate from predictions that were not kept.
         DataError: A damaged copy cannot be made again, because the corpus has changed.
 
     """
@@ -57,16 +65,28 @@ def find_finished_units(out: StoragePath, plan: PlanSummary, inputs: str) -> dic
     for record in map_in_threads(lambda unit: _read_record_or_problem(unit, out), recorded_units):
         if isinstance(record, str):
             log.warning("tag: %s: the unit is tagged again", record)
-            continue
-        if record.inputs != inputs:
-            raise ConfigError(
-                f"{out}: {record.unit} was made from other inputs: take another out=, or start over beside it with "
-                "--fresh"
-            )
-        finished[record.unit] = record.counts
+        elif record.inputs == inputs.tags:
+            finished[record.unit] = record.counts
+        else:
+            _require_kept_scores(record, out, inputs)
+    n_outdated = sum(name not in finished for name in recorded)
+    if n_outdated:
+        log.info("tag: %d of %d units are fused or tagged again", n_outdated, plan.units)
+        remove_file(out / RUN_RECORD_FILE)  # an interruption leaves nothing that seems complete
     for name in recorded - finished.keys():
         forget_unit(out, name)
     return finished
+
+
+def _require_kept_scores(record: UnitRecord, out: StoragePath, inputs: InputDigests) -> None:
+    """Raise ConfigError unless a unit of other tags can be made again from predictions that were kept."""
+    if record.scores_inputs != inputs.scores:
+        found = "was made from other inputs"
+    elif not record.scores_sha256:
+        found = "was fused with another rule or gate, and the predictions of the models were not kept"
+    else:
+        return
+    raise ConfigError(f"{out}: {record.unit} {found}: take another out=, or start over beside it with --fresh")
 
 
 def forget_damaged_plan(tagged: Run) -> bool:
@@ -122,7 +142,7 @@ def check_exported_files(tagged: Run, folder: StoragePath) -> None:
         tagged.forget_step("evahan")
 
 
-def require_no_other_corpus(corpus: str, config: Config, out: StoragePath, run_inputs: dict[str, Any]) -> None:
+def require_no_other_corpus(corpus: str, config: Config, out: StoragePath, score_inputs: dict[str, Any]) -> None:
     """Raise ConfigError if the folder, which has no usable plan, holds tables of anything else than this corpus.
 
     Otherwise planning would replace the copied documents of another corpus.
@@ -132,12 +152,14 @@ def require_no_other_corpus(corpus: str, config: Config, out: StoragePath, run_i
         for table in ("entities", "segments"):
             for name in list_file_names(out / table, "unit-", ".parquet"):
                 remove_file(out / table / name)  # of a unit that was never finished: the folder is marked as ours
+        for name in list_file_names(out / SCORES_FOLDER, "unit-", ""):
+            remove_file(out / SCORES_FOLDER / name)
         return
     survey = survey_corpus(corpus, config.score.unit_chars, config.tag.max_segment_chars)
-    inputs = json_digest({"corpus": survey.digest, **run_inputs})
+    inputs = json_digest({"corpus": survey.digest, **score_inputs})
     for name in units:
         record = _read_intact_record(out, name)
-        if record is not None and record.inputs != inputs:
+        if record is not None and record.scores_inputs != inputs:
             raise ConfigError(
                 f"{out}: its plan is damaged, and the tagged units were made from another corpus or other settings: "
                 "take another out=, or start over beside it with --fresh"
@@ -161,7 +183,25 @@ def _read_record_or_problem(unit: Unit, out: StoragePath) -> UnitRecord | str:
     digests = dict(record.files)
     if digests.pop("documents", None) != unit.documents_sha256:
         return _describe_damage(out / "documents" / f"{unit.name}.parquet")
-    return next(_iter_damage(out, unit.name, digests), record)
+    return next(_iter_damage(out, unit.name, digests), None) or _find_scores_problem(record, out) or record
+
+
+def _find_scores_problem(record: UnitRecord, out: StoragePath) -> str | None:
+    """Return what is wrong with the kept predictions of a unit. If something is, they no longer count as kept."""
+    if not record.scores_sha256:
+        return None
+    try:
+        scores_record = read_scores_record(out, record.unit)
+    except DataError as error:
+        problem: str | None = str(error)
+    else:
+        is_other = scores_record is None or scores_record.sha256 != record.scores_sha256
+        path = scores_record_path(out, record.unit) if is_other else scores_path(out, record.unit)
+        is_intact = not is_other and _file_digest(path) == record.scores_sha256
+        problem = None if is_intact else _describe_damage(path)
+    if problem is not None:
+        forget_scores(out, record.unit)
+    return problem
 
 
 def _read_intact_record(out: StoragePath, name: str) -> UnitRecord | None:
@@ -251,4 +291,5 @@ def _forget_set_aside_units(out: StoragePath) -> None:
         for record in retried:
             for damage in _iter_damage(out, record.unit, record.files):  # without the record, nobody could tell later
                 log.warning("tag: %s: the unit is tagged again", damage)
+            forget_scores(out, record.unit)  # the segments are predicted together, as if none had ever failed
             remove_file(record_path(out, record.unit))

@@ -34,7 +34,11 @@ class DecidedSeam:
 def predict_unit(unit: UnitSegments, slm: Stage, llm: Stage) -> UnitSegments:
     """Run both models on the segments of a unit, and then on its seams, each seam in a batch of its own."""
     predicted = llm(slm(unit))
-    return replace(predicted, seams=llm(slm(unit.seams))) if unit.seams else predicted
+    if unit.seams is None:
+        return predicted
+    seams = llm(slm(unit.seams))
+    # One file keeps the predictions of both, so it is out of date if it is for one of them.
+    return replace(predicted, seams=seams, scores_sha256=predicted.scores_sha256 and seams.scores_sha256)
 
 
 def join_at_seams(entities: Sequence[EntityRow], seams: Sequence[DecidedSeam]) -> list[EntityRow]:

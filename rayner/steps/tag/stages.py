@@ -18,10 +18,10 @@ from rayner.runs.heartbeat import beat
 from rayner.runs.run_folder import Run
 from rayner.runs.storage import StoragePath
 from rayner.steps.tag.attempts import run_isolating_failures
-from rayner.steps.tag.llm_gate import Gate
+from rayner.steps.tag.llm_gate import LLM_ERROR, SLM_ERROR, Gate, apply_gate
 from rayner.steps.tag.not_finite import set_non_finite_aside
 from rayner.text.finite_predictions import find_non_finite_answer, find_non_finite_slm
-from rayner.text.predictions import GateDecision, LlmAnswer, SegmentPrediction, SlmPrediction, empty_prediction
+from rayner.text.predictions import LlmAnswer, SegmentPrediction, SlmPrediction, empty_prediction
 from rayner.text.segmentation import bounds_without_whitespace
 from rayner.text.spans import crop_spans
 
@@ -56,6 +56,8 @@ class UnitSegments:
         groups the segments of the unit itself.
     text_vectors: sentence vectors by text, if the small model computed them while it tagged.
     slm_halvings, llm_halvings: how often the batches of the stage were halved because memory ran out.
+    scores_sha256: the digest of the file with the predictions that an earlier job kept; "" without them. The small
+        model has predicted all segments then, and the LLM some of them.
     documents_sha256: the digest of the file with the documents that begin in the unit, if it belongs to a corpus.
     is_predicted_apart: whether each segment is predicted in a batch of its own.
     seams: the texts around the cuts in long sentences, as segments that are predicted apart; None without cuts.
@@ -68,6 +70,7 @@ class UnitSegments:
     text_vectors: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
     slm_halvings: int = 0
     llm_halvings: int = 0
+    scores_sha256: str = ""
     documents_sha256: str = ""
     is_predicted_apart: bool = False
     seams: "UnitSegments | None" = None
@@ -101,8 +104,13 @@ class SlmStage:
         self.tagger = load_tagger(config, run, sentence_vectors=needs_vectors)
 
     def __call__(self, unit: UnitSegments) -> UnitSegments:
-        """Add the small model's prediction to each segment. A segment that fails is set aside with its error."""
+        """Add the small model's prediction to each segment. A segment that fails is set aside with its error.
+
+        A unit whose predictions were kept is returned as it is.
+        """
         beat()
+        if unit.scores_sha256:
+            return unit
         bounds = [bounds_without_whitespace(segment.text) for segment in unit.segments]
         texts = [segment.text[start:end] for segment, (start, end) in zip(unit.segments, bounds, strict=True)]
         unit_predictions = run_isolating_failures(
@@ -120,7 +128,7 @@ class SlmStage:
                 slm = empty_prediction(len(segment.text))
             else:
                 slm = prediction.pad(start, len(segment.text) - end)
-            segments.append(replace(segment, slm=slm, error=error and f"slm: {error}"))
+            segments.append(replace(segment, slm=slm, error=error and f"{SLM_ERROR}{error}"))
         vectors = {
             text: prediction.sentence_vector
             for text, prediction in zip(texts, predictions, strict=True)
@@ -167,15 +175,17 @@ class LlmStage:
         )
 
     def __call__(self, unit: UnitSegments) -> UnitSegments:
-        """Add the gate's decision to each segment, and the LLM's answer to each segment that the LLM is asked about."""
+        """Add the gate's decision to each segment, and the LLM's answer to each segment that the LLM is asked about.
+
+        The LLM is not asked again where a kept answer goes far enough.
+        """
         beat()
-        segments = [replace(segment, gate=self._decide_gate(segment)) for segment in unit.segments]
+        segments, asked = apply_gate(unit.segments, self.gate)
         groups = (
             self._group_texts_sharing_examples(segments)
             if unit.texts_sharing_examples is None
             else unit.texts_sharing_examples
         )
-        asked = [i for i, segment in enumerate(segments) if segment.gate and segment.gate.ask_llm]
         requests = [self.build_request(segments[i], groups[i]) for i in asked]
         predict = partial(self.answer_texts, known_vectors=unit.text_vectors)
         unit_answers = run_isolating_failures(
@@ -189,17 +199,14 @@ class LlmStage:
             unit_answers.errors,
             lambda i, answer: find_non_finite_answer(answer, requests[i].stop_mask),
         )
-        predicted = [replace(segment, gated=segment.error is None) for segment in segments]
         for i, answer, error in zip(asked, answers, errors, strict=True):
             start, end = bounds_without_whitespace(segments[i].text)
             llm = answer.pad(start, len(segments[i].text) - end) if answer else None
-            predicted[i] = replace(segments[i], llm=llm, error=error and f"llm: {error}")
-        return replace(unit, segments=predicted, llm_halvings=unit_answers.halvings)
-
-    def _decide_gate(self, segment: SegmentPrediction) -> GateDecision:
-        if segment.error is not None or not segment.text.strip():
-            return GateDecision(ask_llm=False)
-        return self.gate.decide(segment) if self.gate else GateDecision(ask_llm=True)
+            segments[i] = replace(segments[i], llm=llm, error=error and f"{LLM_ERROR}{error}")
+        # Kept predictions without these answers are out of date.
+        scores_sha256 = "" if asked else unit.scores_sha256
+        halvings = max(unit.llm_halvings, unit_answers.halvings)
+        return replace(unit, segments=segments, llm_halvings=halvings, scores_sha256=scores_sha256)
 
     def build_request(self, segment: SegmentPrediction, texts_sharing_examples: tuple[str, ...] = ()) -> "TextRequest":
         """Build the LLM's request for a segment.

@@ -1,15 +1,18 @@
 """Step tag_corpus: tag a corpus with a trained run.
 
-First, the texts are read, planned and copied (`plan.py`). Then actors tag the units in any order. The files of a unit
-are written under temporary names and then renamed, and the record of the unit is written last. At the end, the tables
-are compared with the plan (`audit.py`). After an interruption, the same call checks the finished units (`recovery.py`),
-tags the missing and the damaged ones, and produces the same files.
+First, the texts are read, planned and copied (`plan.py`). Then actors predict the units in any order, keep what both
+models said (`kept_scores`), fuse it and write the tables. The files of a unit are written under temporary names and
+then renamed, and the record of the unit is written last. At the end, the tables are compared with the plan
+(`audit.py`). After an interruption, the same call checks the finished units (`recovery.py`), tags the missing and the
+damaged ones, and produces the same files.
+
+With another fusion rule or gate, the same call fuses the kept predictions again. The LLM is only asked about segments
+that the earlier gate skipped, or whose answer stopped too early for the new rule.
 """
 
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict
-from functools import partial
 from typing import Any
 
 import rayner
@@ -19,11 +22,13 @@ from rayner.config.settings import Config, config_to_dict, json_digest
 from rayner.config.step_settings import step_settings
 from rayner.corpus.exports import EXPORT_FORMATS, export_corpus
 from rayner.corpus.ignored_files import ignored_groups_from_json, ignored_groups_to_json
+from rayner.corpus.kept_scores import SCORES_FOLDER, list_scored_units
 from rayner.corpus.reading import require_corpus
 from rayner.corpus.run_record import CorpusCounts, RunRecord, write_run_record
 from rayner.corpus.tables import TABLE_NAMES
 from rayner.corpus.unit_records import (
     RECORD_FOLDER,
+    InputDigests,
     UnitCounts,
     digest_unit_records,
     list_recorded_units,
@@ -36,7 +41,7 @@ from rayner.runs.run_folder import Run, file_sha256
 from rayner.runs.storage import StoragePath, remove_folder, remove_temporary_files
 from rayner.steps.fusion_rules import load_chosen_rule, read_tuned_fusion
 from rayner.steps.output_folders import mark_tagged_folder_as_ours, output_folder
-from rayner.steps.tag.actors import PredictionJob, predict_units
+from rayner.steps.tag.actors import PredictionJob, fuse_scored_units, predict_units
 from rayner.steps.tag.audit import verify_tagged_corpus
 from rayner.steps.tag.llm_gate import Gate
 from rayner.steps.tag.not_finite import require_mostly_finite
@@ -53,22 +58,32 @@ from rayner.steps.tag.recovery import (
     forget_outdated_steps,
     require_no_other_corpus,
 )
+from rayner.steps.tag.scored_units import UnitFiles
 from rayner.steps.tag.stages import Attempts
-from rayner.steps.tag.units import fuse_and_write_unit, read_unit_by_name
 
 _MAX_UNKNOWN_SHARE = 0.05  # with more unknown characters, the model was probably trained on another script
+_GATE_SETTINGS = "gate."
 _MAX_FILES_IN_MESSAGE = 5  # changed files that a message lists
+
+
+def collect_score_inputs(config: Config, run: Run) -> dict[str, Any]:
+    """Return the settings, versions and digests on which the models' predictions depend, except those of the texts."""
+    settings = step_settings(config, "tag_corpus")
+    return {
+        **{key: value for key, value in settings.items() if not key.startswith(_GATE_SETTINGS)},
+        "score": run.digest_step_manifest("score"),  # depends on data, models and index
+        "version": rayner.__version__,
+    }
 
 
 def collect_manifest_inputs(config: Config, run: Run) -> dict[str, Any]:
     """Return the settings, versions and digests on which the tagged corpus depends, except those of its texts."""
-    rule = read_tuned_fusion(run).chosen
+    settings = step_settings(config, "tag_corpus")
     return {
-        **step_settings(config, "tag_corpus"),
-        "score": run.digest_step_manifest("score"),  # depends on data, models and index
+        **collect_score_inputs(config, run),
+        **{key: value for key, value in settings.items() if key.startswith(_GATE_SETTINGS)},
         "fusion": file_sha256(run.path("fusion.json")),
-        "rule": name_with_fingerprint("fusion.rules", rule),
-        "version": rayner.__version__,
+        "rule": name_with_fingerprint("fusion.rules", read_tuned_fusion(run).chosen),
     }
 
 
@@ -108,15 +123,16 @@ def tag_corpus(config: Config, run: Run) -> dict[str, Any]:
 
 def _tag_and_write_record(config: Config, run: Run, corpus: str, out: StoragePath) -> RunRecord:
     # The manifests of tagging are in the output folder, because one run may tag several corpora.
-    tagged, run_inputs = Run(out), collect_manifest_inputs(config, run)
-    plan = _load_or_write_plan(config, run, corpus, tagged, run_inputs)
+    tagged, score_inputs, run_inputs = Run(out), collect_score_inputs(config, run), collect_manifest_inputs(config, run)
+    plan = _load_or_write_plan(config, run, corpus, tagged, score_inputs)
     all_inputs = {"corpus": plan.digest, **run_inputs}
-    finished = find_finished_units(out, plan, json_digest(all_inputs))
+    inputs = InputDigests(json_digest(all_inputs), json_digest({"corpus": plan.digest, **score_inputs}))
+    finished = find_finished_units(out, plan, inputs)
     forget_outdated_steps(tagged, has_all_units=len(finished) == plan.units)
 
     def tag_and_verify() -> dict[str, Any]:
         fusion = read_tuned_fusion(run)
-        _tag_missing_units(config, run, out, fusion, plan, finished, json_digest(all_inputs))
+        _tag_missing_units(config, run, out, fusion, plan, finished, inputs)
         return {
             "counts": asdict(verify_tagged_corpus(out, plan)),
             "records_sha256": digest_unit_records(out, list_recorded_units(out)),
@@ -135,7 +151,14 @@ def _tag_and_write_record(config: Config, run: Run, corpus: str, out: StoragePat
     record = _make_run_record(config, run, facts)
     write_run_record(out, record)
     remove_folder(out / "attempts")
-    for folder in (*TABLE_NAMES, RECORD_FOLDER, "plan", "steps", *(["evahan"] if config.tag.evahan else [])):
+    for folder in (
+        *TABLE_NAMES,
+        RECORD_FOLDER,
+        SCORES_FOLDER,
+        "plan",
+        "steps",
+        *(["evahan"] if config.tag.evahan else []),
+    ):
         remove_temporary_files(out / folder)
     remove_temporary_files(out, recursive=False)
     return record
@@ -145,7 +168,7 @@ def _export_evahan(out: StoragePath) -> dict[str, Any]:
     return asdict(export_corpus(out, out / "evahan", EXPORT_FORMATS["evahan"]))
 
 
-def _load_or_write_plan(config: Config, run: Run, corpus: str, tagged: Run, run_inputs: dict[str, Any]) -> PlanSummary:
+def _load_or_write_plan(config: Config, run: Run, corpus: str, tagged: Run, inputs: dict[str, Any]) -> PlanSummary:
     """Return the plan; write it first if it does not exist or is damaged.
 
     Raises ConfigError if the folder holds another corpus.
@@ -156,7 +179,7 @@ def _load_or_write_plan(config: Config, run: Run, corpus: str, tagged: Run, run_
         # This import loads torch, which the rest of this process does not need.
         from rayner.steps.loading import load_known_characters
 
-        require_no_other_corpus(corpus, config, out, run_inputs)
+        require_no_other_corpus(corpus, config, out, inputs)
         log.info("tag: reads %s", corpus)
         survey = write_plan_and_documents(corpus, config.score.unit_chars, out, config.tag.max_segment_chars)
         return PlanSummary(
@@ -171,8 +194,8 @@ def _load_or_write_plan(config: Config, run: Run, corpus: str, tagged: Run, run_
             parts=survey.plan_parts,
         ).to_json()
 
-    planned_before = forget_damaged_plan(tagged) and tagged.is_done_with_same_inputs("plan", run_inputs)
-    plan = PlanSummary.from_json(tagged.run_step("plan", run_inputs, read_and_plan), str(out))
+    planned_before = forget_damaged_plan(tagged) and tagged.is_done_with_same_inputs("plan", inputs)
+    plan = PlanSummary.from_json(tagged.run_step("plan", inputs, read_and_plan), str(out))
     if planned_before:
         _require_same_corpus(corpus, out, plan)
     if plan.unknown_share > _MAX_UNKNOWN_SHARE:
@@ -201,7 +224,7 @@ def _tag_missing_units(
     fusion: TunedFusion,
     plan: PlanSummary,
     finished: Mapping[str, UnitCounts],
-    inputs: str,
+    inputs: InputDigests,
 ) -> None:
     """Tag the units that are not finished.
 
@@ -216,18 +239,19 @@ def _tag_missing_units(
     n_not_finite = sum(counts.not_finite for counts in finished.values())
     require_mostly_finite(n_not_finite, n_segments, out)
     progress = Progress("tag", missing_chars, "characters")
-    rule, calibration = load_chosen_rule(fusion), fusion.calibration
-    job = PredictionJob(
-        config,
-        run,
-        build_gate(config, fusion),
-        Attempts(out / "attempts", uuid.uuid4().hex),
-        read_unit=partial(read_unit_by_name, out=out, plan_parts=plan.parts),
-        write_unit=partial(fuse_and_write_unit, out=out, rule=rule, calibration=calibration, inputs=inputs),
-    )
+    gate = build_gate(config, fusion)
+    files = UnitFiles(out, plan.parts, load_chosen_rule(fusion), fusion.calibration, inputs, config.tag.keep_scores)
+    job = PredictionJob(config, run, gate, Attempts(out / "attempts", uuid.uuid4().hex), files.read, files.write)
+    scored = list_scored_units(out)
     # Read one part of the plan at a time, so that neither Ray nor this process holds the names of all units.
     for part in iter_plan_parts(out, plan.parts):
-        for predicted in predict_units([unit.name for unit in part if unit.name not in finished], job):
+        missing = [unit.name for unit in part if unit.name not in finished]
+        fused = set()
+        for unit in fuse_scored_units([name for name in missing if name in scored], files, gate):
+            if unit.written is not None:
+                fused.add(unit.name)
+                progress.advance(unit.written.amount)
+        for predicted in predict_units([name for name in missing if name not in fused], job):
             progress.advance(predicted.amount)
             n_not_finite += predicted.not_finite
             require_mostly_finite(n_not_finite, n_segments, out)

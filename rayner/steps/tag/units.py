@@ -1,6 +1,7 @@
 """Read a unit from the plan and the copied documents, and write its rows of the output tables."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import groupby
 
@@ -16,11 +17,12 @@ from rayner.corpus.tables import (
     SegmentRow,
     count_unit_rows,
 )
-from rayner.corpus.unit_records import ModelCounts, UnitRecord, write_unit_record
+from rayner.corpus.unit_records import InputDigests, ModelCounts, UnitRecord, write_unit_record
 from rayner.fusion.calibration import Calibration
 from rayner.fusion.fused_entities import FusedEntity, slm_entities
 from rayner.fusion.fusion_rule import FusionRule
 from rayner.runs.storage import StoragePath
+from rayner.steps.tag.llm_gate import without_unasked_answer
 from rayner.steps.tag.plan import read_unit_plan
 from rayner.steps.tag.seams import DecidedSeam, add_seam_errors, join_at_seams
 from rayner.steps.tag.slices import Unit
@@ -74,14 +76,15 @@ def _read_texts_by_doc_id(out: StoragePath, unit_name: str, sha256: str) -> dict
 
 
 def fuse_and_write_unit(
-    unit: UnitSegments, out: StoragePath, rule: FusionRule, calibration: Calibration, inputs: str
+    unit: UnitSegments, out: StoragePath, rule: FusionRule, calibration: Calibration, inputs: InputDigests
 ) -> PredictedUnit:
     """Fuse the predictions of a unit, write its entities and segments, and return its number of characters as amount.
 
     The record of the unit is written last, so if it exists, the unit is done.
 
-    inputs: the digest of everything that the tags depend on.
+    Answers of the LLM that the gate did not ask for do not count, although they may be known.
     """
+    unit = _without_unasked_answers(unit)
     seams = _decide_seams(unit, rule, calibration)
     entity_rows: list[EntityRow] = []
     for doc_id, segments in groupby(unit.segments, key=lambda segment: segment.doc_id):
@@ -100,9 +103,24 @@ def fuse_and_write_unit(
         "segments": write_table(pa.Table.from_pylist(segment_rows, schema=SEGMENT_SCHEMA), out / "segments" / file),
     }
     counts = count_unit_rows(segment_rows, entity_rows)
-    models = _count_model_entities(unit.segments)
-    write_unit_record(out, UnitRecord(unit.name, inputs, files, counts, unit.slm_halvings, unit.llm_halvings, models))
+    record = UnitRecord(
+        unit=unit.name,
+        inputs=inputs.tags,
+        files=files,
+        counts=counts,
+        slm_halvings=unit.slm_halvings,
+        llm_halvings=unit.llm_halvings,
+        models=_count_model_entities(unit.segments),
+        scores_inputs=inputs.scores,
+        scores_sha256=unit.scores_sha256,
+    )
+    write_unit_record(out, record)
     return PredictedUnit(counts.characters, counts.not_finite)
+
+
+def _without_unasked_answers(unit: UnitSegments) -> UnitSegments:
+    segments = [without_unasked_answer(segment) for segment in unit.segments]
+    return replace(unit, segments=segments, seams=unit.seams and _without_unasked_answers(unit.seams))
 
 
 def _count_model_entities(segments: Sequence[SegmentPrediction]) -> ModelCounts:
