@@ -41,7 +41,9 @@ def tagged(tmp_path):
             n = len(segment.text)
             slm = SlmPrediction((Span(0, min(2, n), "NR"),), np.zeros(n, dtype=np.float32))
             segments.append(replace(segment, slm=slm, gated=segment.start > 0))
-        fuse_and_write_unit(replace(planned, segments=segments), out, RegionRule(0.0), Calibration(), InputDigests("tags", "scores"))
+        fuse_and_write_unit(
+            replace(planned, segments=segments), out, RegionRule(0.0), Calibration(), InputDigests("tags", "scores")
+        )
     return out, PlanSummary(
         "digest", survey.documents, survey.characters, survey.units, {}, [], 0.25, survey.plan_parts
     )
