@@ -36,7 +36,7 @@ ODD_TEXT = "\ufeff懷\ue1e0王入<NR>秦</NR>&amp;。\u2028𠮷\U000f0000見\x85
 SHAPE = EncoderScratchConfig(hidden=32, layers=2, heads=2, intermediate=64, min_count=1)
 LLM_SHAPE = ScratchConfig(hidden=32, layers=2, heads=2, intermediate=64, min_count=1)
 ONE, TWO = WorkersConfig(), WorkersConfig(count=2)
-TAGGED_FOLDERS = ("documents", "entities", "segments", "units", "plan", "evahan")
+TAGGED_FOLDERS = ("documents", "entities", "segments", "scores", "units", "plan", "evahan")
 LESS = [  # training than by tiny.yaml
     "llm.full_epochs=1", "llm.max_steps_per_epoch=2", "llm.epochs=0", "llm.workers.count=1", "score.actors=1",
     "llm.scratch={hidden: 32, layers: 2, heads: 2, intermediate: 64}", "slm.crf.max_iterations=40",

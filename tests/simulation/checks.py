@@ -5,7 +5,7 @@ from collections.abc import Collection
 from typing import Any
 
 from tests.simulation.faults import ERRORS, JOB_KILLS, KILLS
-from tests.simulation.jobs import RUN, Job
+from tests.simulation.jobs import OUT, RUN, Job
 from tests.simulation.system_calls import ROOT
 from tests.simulation.world import World
 
@@ -43,9 +43,11 @@ def check_job(
         and job.message.startswith(f"{ROOT}/{RUN}/models")
         and ("Input/output error" in job.message or "Permission denied" in job.message)
     )
-    if job.code == 2 and not is_locked_out and not is_unreadable:
+    # The first job goes on after a person has done what the message says; a second one is not started again.
+    is_told_of_damage = is_second and any(f"{ROOT}/{OUT}/{name}" in job.message for name in damaged)
+    if job.code == 2 and not is_locked_out and not is_unreadable and not is_told_of_damage:
         violations.append(f"{name} was refused: {job.message}")
-    if job.code in (0, 3):
+    if job.code in (0, 3) and not is_second:
         tables = [each for each in damaged if each.endswith(".parquet")]
         log = "\n".join(world.messages)
         if "the plan is made again" in log:  # then the copies of documents are too, whatever they hold

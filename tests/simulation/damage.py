@@ -54,6 +54,6 @@ def _is_committed(world: World, name: str) -> bool:
     folder, _, file = name.rpartition("/")
     if folder in ("documents", "plan"):
         return world.file_system.exists(f"{ROOT}/{OUT}/steps/plan.json")
-    if folder in ("entities", "segments"):
+    if folder in ("entities", "segments", "scores") and file.endswith(".parquet"):
         return world.file_system.exists(f"{ROOT}/{OUT}/units/{file.removesuffix('.parquet')}.json")
     return True

@@ -5,9 +5,10 @@ from collections.abc import Set as AbstractSet
 from tests.simulation.checks import check_job
 from tests.simulation.damage import damage_file, follow_message
 from tests.simulation.faults import ACTOR_KILLS, AT_REST, EVENTS, Fault
-from tests.simulation.jobs import OUT, Job, make_config, start_job, verify_corpus
+from tests.simulation.jobs import OUT, RUN, Job, make_config, start_job, verify_corpus
 from tests.simulation.records import Outcome
 from tests.simulation.scheduler import Process
+from tests.simulation.trained_run import OTHER_RULE, make_fusion_file
 
 _MAX_JOBS = 30
 _SEEDS_PER_VERIFY = 5
@@ -28,6 +29,7 @@ class JobSeries:
         self.damaged: dict[str, bytes] = {}
         self.second_jobs: list[Job] = []
         self._orphans: list[Process] = []
+        self._has_final_rule = not self.scenario.other_rule
         self.may_have_blamed = False  # whether an innocent segment may be set aside
         self.world.on_fault = {
             "second_job": self._start_second_job,
@@ -61,7 +63,11 @@ class JobSeries:
         self._damage_files()
         self._end_old_orphans()
         retries = self._draw_retry()
-        config = make_config(n_actors=world.rng.randint(1, 3), max_set_aside=self.scenario.max_set_aside)
+        config = make_config(
+            n_actors=world.rng.randint(1, 3),
+            max_set_aside=self.scenario.max_set_aside,
+            exact_gate=not self.scenario.other_rule,
+        )
         job = start_job(world, f"job {len(outcome.jobs) + 1}", config, retries_set_aside=retries)
         outcome.jobs.append(job)
         world.lasting_errors = []
@@ -78,7 +84,7 @@ class JobSeries:
             self.damaged = {name: content for name, content in self.damaged.items() if not name.endswith(".parquet")}
         outcome.violations += check_job(job, kinds, self.damaged, world)
         for second in self.second_jobs[n_second_jobs:]:
-            outcome.violations += check_job(second, kinds, (), world, is_second=True)
+            outcome.violations += check_job(second, kinds, self.damaged, world, is_second=True)
         if world.n_actor_deaths == n_deaths:
             self._check_batches(world.batches[n_batches:])
         if outcome.violations or job.code not in (0, 3):
@@ -88,7 +94,12 @@ class JobSeries:
             self.at_rest[0] = Fault(self.at_rest[0].kind, 0)
             return False
         was_disturbed = any(second.code not in (0, 2, 3) for second in self.second_jobs[n_second_jobs:])
-        return not was_disturbed and not self.may_have_blamed
+        if was_disturbed or self.may_have_blamed:
+            return False
+        has_final_rule, self._has_final_rule = self._has_final_rule, True
+        if not has_final_rule:
+            world.file_system.write_files({f"{RUN}/fusion.json": make_fusion_file(OTHER_RULE)})
+        return has_final_rule
 
     def _end_old_orphans(self) -> None:
         """End the actors that have outlived their own job and the next one: Ray ends them within seconds."""

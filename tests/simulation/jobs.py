@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 from rayner.cli import jobs as cli_jobs
 from rayner.config.model_settings import IndexConfig, LlmConfig, SlmConfig
-from rayner.config.settings import Config, ScoreConfig, TagConfig
+from rayner.config.settings import Config, GateConfig, ScoreConfig, TagConfig
 from rayner.decoding import engine
 from rayner.errors import RaynerError
 from rayner.modeling import devices
@@ -28,7 +28,7 @@ RUN, CORPUS, OUT = "run", "corpus", "tagged"  # folders below the root
 UNIT_CHARS = 48
 
 
-def make_config(*, n_actors: int = 2, max_set_aside: float = 1.0) -> Config:
+def make_config(*, n_actors: int = 2, max_set_aside: float = 1.0, exact_gate: bool = True) -> Config:
     """Return the settings of a tagging job."""
     return Config(
         run=f"{ROOT}/{RUN}",
@@ -40,6 +40,7 @@ def make_config(*, n_actors: int = 2, max_set_aside: float = 1.0) -> Config:
         llm=LlmConfig(examples="none"),
         score=ScoreConfig(actors=n_actors, unit_chars=UNIT_CHARS),
         tag=TagConfig(max_set_aside=max_set_aside),
+        gate=GateConfig(exact=exact_gate),
     )
 
 

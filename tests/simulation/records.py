@@ -12,6 +12,8 @@ class Scenario:
     """What happens in a run of the simulation. All of it follows from the fields.
 
     max_set_aside: the setting `tag.max_set_aside`.
+    other_rule: whether the corpus is fused again under another rule after it was tagged. Both rules ask the LLM about
+        every segment, so that a unit that is predicted again has the same batches.
     """
 
     seed: int
@@ -20,6 +22,7 @@ class Scenario:
     max_set_aside: float = 1.0
     switch_share: float = 0.2
     seconds_per_operation: float = 0.001
+    other_rule: bool = False
 
 
 @dataclass

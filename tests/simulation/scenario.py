@@ -11,7 +11,7 @@ from tests.simulation.jobs import CORPUS, OUT, RUN
 from tests.simulation.records import Outcome, Scenario
 from tests.simulation.scheduler import DeadlockError
 from tests.simulation.system_calls import ROOT
-from tests.simulation.trained_run import make_run_files
+from tests.simulation.trained_run import OTHER_RULE, make_fusion_file, make_run_files
 from tests.simulation.world import World, simulate_world
 
 
@@ -24,9 +24,10 @@ def _initial_files(corpus: str) -> dict[str, bytes]:
 
 
 @cache
-def undisturbed(corpus: str, max_set_aside: float) -> Outcome:
+def undisturbed(corpus: str, max_set_aside: float, other_rule: bool = False) -> Outcome:
     """Run a scenario without faults."""
-    return run_scenario(Scenario(0, corpus, (), max_set_aside, switch_share=0.0), compare=False)
+    scenario = Scenario(0, corpus, (), max_set_aside, switch_share=0.0, other_rule=other_rule)
+    return run_scenario(scenario, compare=False)
 
 
 def run_scenario(scenario: Scenario, *, compare: bool = True) -> Outcome:
@@ -49,16 +50,18 @@ def run_scenario(scenario: Scenario, *, compare: bool = True) -> Outcome:
     outcome.files = file_system.files(OUT)
     outcome.violations += world.violations
     if compare and not outcome.violations:
-        expected = undisturbed(scenario.corpus, scenario.max_set_aside)
+        expected = undisturbed(scenario.corpus, scenario.max_set_aside, scenario.other_rule)
         outcome.violations += check_end(
             outcome.files, outcome.jobs[-1], expected.files, expected.jobs[-1], world.messages
         )
         untouched = {**file_system.files(RUN), **file_system.files(CORPUS)}
         before = {name.partition("/")[2]: content for name, content in _initial_files(scenario.corpus).items()}
+        if scenario.other_rule:
+            before["fusion.json"] = make_fusion_file(OTHER_RULE)
         if untouched != before:
             outcome.violations.append("the run folder or the corpus was changed")
     return outcome
 
 
 def _known_batches(scenario: Scenario) -> set[tuple[str, ...]]:
-    return set(undisturbed(scenario.corpus, scenario.max_set_aside).world.batches)
+    return set(undisturbed(scenario.corpus, scenario.max_set_aside, scenario.other_rule).world.batches)

@@ -19,6 +19,7 @@ from tests.simulation.records import Scenario
 from tests.simulation.scenario import run_scenario, undisturbed
 
 EACH_OPERATION = (*KILLS, *ACTOR_KILLS, *JOB_KILLS, *ERRORS, "interrupt", "terminate", "second_job", "repeat_unit")
+_OTHER_RULE_SHARE = 0.25
 _CHANGES_ONLY = (*KILLS, *ACTOR_KILLS, *JOB_KILLS)  # a death at a read leaves what a death after the last write leaves
 
 
@@ -26,7 +27,8 @@ def draw_scenario(seed: int) -> Scenario:
     """Draw a scenario with random faults. Every third seed strikes once, and once more while the job recovers."""
     rng = random.Random(f"scenario {seed}")
     corpus = rng.choice(("clean", "clean", "clean", *CORPORA))
-    n_operations = undisturbed(corpus, 1.0).world.n_operations
+    other_rule = rng.random() < _OTHER_RULE_SHARE
+    n_operations = undisturbed(corpus, 1.0, other_rule).world.n_operations
     if seed % 3 == 0:
         first = rng.randrange(n_operations)
         kinds = (*EACH_OPERATION, *AT_REST)
@@ -40,6 +42,7 @@ def draw_scenario(seed: int) -> Scenario:
         max_set_aside=rng.choice((0.0, 1.0)),
         switch_share=rng.choice((0.0, 0.1, 0.5)),
         seconds_per_operation=rng.choice((0.001, 0.001, 0.3)),
+        other_rule=other_rule,
     )
 
 

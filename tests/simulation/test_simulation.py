@@ -1,6 +1,7 @@
 """Tagging survives every fault: a minute of random ones, each that was once too much, and proof that a flaw is seen."""
 
 import random
+from collections import Counter
 from contextlib import contextmanager, nullcontext, suppress
 from unittest.mock import patch
 
@@ -9,6 +10,7 @@ import pytest
 from rayner.runs import storage
 from rayner.steps.tag import attempts, recovery, tag_corpus
 from tests.simulation.__main__ import describe_outcome, main, random_scenarios, run_and_print
+from tests.simulation.corpora import CORPORA
 from tests.simulation.faults import KINDS, Fault
 from tests.simulation.file_system import File
 from tests.simulation.jobs import OUT, simulated_jobs, verify_corpus
@@ -109,6 +111,18 @@ def test_a_clock_step_and_a_second_job_do_no_harm(seed):
     faults = (Fault("clock_step", 150 + 40 * seed), Fault("second_job", 170 + 40 * seed))
     outcome = run_scenario(Scenario(seed, "clean", faults, seconds_per_operation=0.3))
     assert outcome.violations == [], describe_outcome(outcome)
+
+
+@pytest.mark.parametrize("corpus", CORPORA)
+def test_another_rule_fuses_what_was_kept_without_asking_a_model(corpus):
+    before = run_scenario(Scenario(0, corpus, (), switch_share=0.0), compare=False)
+    outcome = run_scenario(Scenario(0, corpus, (), switch_share=0.0, other_rule=True))
+    assert outcome.violations == []
+    assert [job.code for job in outcome.jobs] == [0, 0]
+    if corpus == "clean":  # each model saw each batch once
+        assert max(Counter(outcome.world.batches).values()) == 2
+    changed = {name for name in before.files if outcome.files[name] != before.files[name]}
+    assert any(name.startswith("entities/") for name in changed)
 
 
 # Seeds that once showed a violation.

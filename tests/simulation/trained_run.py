@@ -14,13 +14,16 @@ from rayner.runs.step_manifest import StepManifest
 from tests.simulation.corpora import CORPORA
 from tests.simulation.models import LABELS, TYPES
 
+RULE = RegionRule(0.33, "mean", "product", "slots")
+OTHER_RULE = RegionRule(0.36, "max", "mean", "entities")
 
-def make_run_files() -> dict[str, bytes]:
-    """Return the files of a trained run, by their paths in the run folder."""
+
+def make_fusion_file(rule: RegionRule) -> bytes:
+    """Return the content of `fusion.json` for a rule by regions."""
     fusion = TunedFusion(
         chosen="regions",
         character_rule=CharacterRule(0.33),
-        region_rule=RegionRule(0.33, "mean", "product", "slots"),
+        region_rule=rule,
         span_rule=SpanRule.unfitted(TYPES, Lexicon({}, {})),
         custom_rules={},
         held_out_f1={"regions": 0.9},
@@ -30,11 +33,15 @@ def make_run_files() -> dict[str, bytes]:
         budget=Budget((0.0, 0.5), (0.0, 0.5), tuple(1 - i / 100 for i in range(101))),
         curves=(),
     )
+    return json.dumps(fusion.to_json(), ensure_ascii=False).encode()
+
+
+def make_run_files() -> dict[str, bytes]:
+    """Return the files of a trained run, by their paths in the run folder."""
     characters = {char for corpus in CORPORA.values() for text in corpus.texts.values() for char in text}
     steps = ("data", "train_slm", "build_index", "train_llm", "score", "tune_fusion")
     description = {"format_version": 1, "labels": LABELS, "characters": "".join(sorted(characters))}
     trees = {
-        "fusion.json": fusion.to_json(),
         "models/slm/rayner.json": description,
         **{
             f"steps/{step}.json": StepManifest(
@@ -44,4 +51,4 @@ def make_run_files() -> dict[str, bytes]:
         },
     }
     files = {name: json.dumps(tree, ensure_ascii=False).encode() for name, tree in trees.items()}
-    return {**files, "data/train.jsonl": b""}
+    return {**files, "fusion.json": make_fusion_file(RULE), "data/train.jsonl": b""}

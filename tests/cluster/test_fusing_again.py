@@ -1,0 +1,151 @@
+"""A corpus is fused again under another rule from what the models said, as if it had been tagged anew."""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from rayner.cli import main
+from rayner.errors import ConfigError
+from rayner.fusion.region_rule import RegionRule
+from rayner.runs.run_folder import Run
+from rayner.steps.fusion_rules import read_tuned_fusion, write_tuned_fusion
+from rayner.steps.tag import tag_corpus as tag_corpus_module
+from rayner.steps.tag.tag_corpus import tag_corpus
+from tests.cluster.small import PLAIN_TEXT, files_of, rows_of, with_settings
+from tests.folders import flip
+
+pytestmark = pytest.mark.slow
+FEW, ALL = RegionRule(0.02, "mean", "product", "slots"), RegionRule(1.0, "max", "min", "entities")
+NUMBERS = ("score", "slm_entropy", "llm_category_prob", "llm_boundary_prob")
+
+
+def run_with_rule(run, folder, rule):
+    """A copy of a run, which tags with a rule: one by regions, or "spans", the learned one."""
+    shutil.copytree(run.root, folder)
+    copy = Run(folder)
+    fusion = read_tuned_fusion(copy)
+    changes = {"chosen": "spans"} if rule == "spans" else {"chosen": "regions", "region_rule": rule}
+    write_tuned_fusion(copy, replace(fusion, **changes))
+    return copy
+
+
+@pytest.fixture(scope="module")
+def runs(run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    return {
+        name: run_with_rule(run, folder / name, rule) for name, rule in (("few", FEW), ("all", ALL), ("spans", "spans"))
+    }
+
+
+@pytest.fixture(scope="module")
+def settings(config, tmp_path_factory):
+    """The settings of a corpus with a sentence that is cut."""
+    folder = tmp_path_factory.mktemp("corpus")
+    for i in range(4):
+        text = PLAIN_TEXT * 4 + "楚懷王入秦而張儀為相屈原諫之" * 8 * (i == 2) + "。"
+        (folder / f"{i}.txt").write_text(text, encoding="utf-8")
+    made = with_settings(with_settings(config, "score", unit_chars=60), "tag", max_segment_chars=50)
+    return replace(made, corpus=str(folder))
+
+
+@pytest.fixture(scope="module")
+def tagged_anew(runs, settings, tmp_path_factory):
+    """The corpus as each rule tags it anew."""
+    folder = tmp_path_factory.mktemp("anew")
+    for name, run in runs.items():
+        tag_corpus(replace(settings, out=str(folder / name)), run)
+    return {name: folder / name for name in runs}
+
+
+@pytest.fixture
+def predicted(monkeypatch):
+    """The names of the units that were given to the actors with the models."""
+    names, real = [], tag_corpus_module.predict_units
+
+    def predict(unit_names, job):
+        names.extend(unit_names)
+        return real(unit_names, job)
+
+    monkeypatch.setattr(tag_corpus_module, "predict_units", predict)
+    return names
+
+
+def same_but_for_rounding(out, expected, table):
+    found, wanted = rows_of(out, table), rows_of(expected, table)
+    numbers = [name for name in NUMBERS if table == "entities"]
+    plain = [
+        [{k: v for k, v in row.items() if k not in (*numbers, "passes")} for row in rows] for rows in (found, wanted)
+    ]
+    assert plain[0] == plain[1]
+    for row, other in zip(found, wanted, strict=True):
+        for name in numbers:
+            assert (row[name] is None) == (other[name] is None)
+            assert row[name] is None or abs(row[name] - other[name]) < 1e-5
+
+
+@pytest.mark.parametrize(("first", "then", "asks"), [
+    ("few", "all", True), ("all", "few", False), ("all", "spans", False), ("few", "spans", True),
+    ("spans", "all", False),
+])  # fmt: skip
+def test_another_rule_gives_what_tagging_anew_gives(
+    runs, settings, tagged_anew, predicted, tmp_path, first, then, asks
+):
+    out = tmp_path / "out"
+    shutil.copytree(tagged_anew[first], out)
+    tag_corpus(replace(settings, out=str(out)), runs[then])
+    assert bool(predicted) == asks
+    for table in ("documents", "entities", "segments"):
+        same_but_for_rounding(out, tagged_anew[then], table)
+    assert rows_of(out, "entities") != rows_of(tagged_anew[first], "entities")
+    assert main(["verify", str(out), "--run", str(runs[then].root)]) == 0
+
+
+def test_the_first_rule_again_gives_its_own_bytes(runs, settings, tagged_anew, predicted, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(tagged_anew["all"], out)
+    for name in ("few", "all"):
+        tag_corpus(replace(settings, out=str(out)), runs[name])
+    assert files_of(out) == files_of(tagged_anew["all"])
+    assert predicted == []
+
+
+def test_scores_without_tables_are_fused_without_the_models(runs, settings, tagged_anew, predicted, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(tagged_anew["all"], out)
+    for path in [*out.glob("entities/*"), *out.glob("segments/*"), *out.glob("units/*")]:
+        path.unlink()
+    tag_corpus(replace(settings, out=str(out)), runs["all"])
+    assert files_of(out) == files_of(tagged_anew["all"])
+    assert predicted == []
+
+
+@pytest.mark.parametrize("name", ["unit-000001.parquet", "unit-000001.json"])
+@pytest.mark.parametrize("damage", [flip, lambda path: path.unlink(), lambda path: path.write_bytes(b"")])
+def test_damaged_scores_are_named_and_made_again(
+    runs, settings, tagged_anew, predicted, tmp_path, caplog, name, damage
+):
+    out = tmp_path / "out"
+    shutil.copytree(tagged_anew["all"], out)
+    damage(out / "scores" / name)
+    assert main(["verify", str(out)]) == 2
+    with caplog.at_level("INFO", logger="rayner"):
+        tag_corpus(replace(settings, out=str(out)), runs["all"])
+    assert f"{out / 'scores' / name}: expected" in caplog.text
+    assert predicted == ["unit-000001"]
+    assert files_of(out) == files_of(tagged_anew["all"])
+    assert main(["verify", str(out)]) == 0
+
+
+def test_without_kept_scores_another_rule_is_refused_and_nothing_changes(runs, settings, tagged_anew, tmp_path):
+    out = tmp_path / "out"
+    lean = replace(with_settings(settings, "tag", keep_scores=False), out=str(out))
+    tag_corpus(lean, runs["all"])
+    assert not (out / "scores").exists()
+    tables = {name: content for name, content in files_of(out).items() if name.startswith(("entities", "segments"))}
+    assert all(files_of(tagged_anew["all"])[name] == content for name, content in tables.items())
+    before = files_of(out)
+    with pytest.raises(ConfigError, match=r"was fused with another rule or gate, and the predictions .* were not kept"):
+        tag_corpus(lean, runs["few"])
+    assert files_of(out) == before
+    assert main(["verify", str(out)]) == 0
