@@ -18,7 +18,8 @@ from rayner.fusion.calibration import Calibration
 from rayner.fusion.region_rule import RegionRule
 from rayner.steps.tag.audit import CorpusVerifier, verify_tagged_corpus
 from rayner.steps.tag.plan import PlanSummary, iter_plan_parts, write_plan_and_documents
-from rayner.steps.tag.units import fuse_and_write_unit, read_unit
+from rayner.steps.tag.scored_units import UnitFiles
+from rayner.steps.tag.units import read_unit
 from rayner.text.predictions import SlmPrediction
 from rayner.text.spans import Span
 from tests.corpus.tagged_corpora import SCHEMAS
@@ -34,6 +35,8 @@ def tagged(tmp_path):
         (tmp_path / "corpus" / f"{name}.txt").write_text(text, encoding="utf-8")
     out = tmp_path / "out"
     survey = write_plan_and_documents(str(tmp_path / "corpus"), 10, out)
+    inputs = InputDigests("tags", "scores")
+    files = UnitFiles(out, survey.plan_parts, RegionRule(0.0), Calibration(), inputs, keep_scores=True)
     for unit in (unit for units in iter_plan_parts(out, survey.plan_parts) for unit in units):
         planned = read_unit(unit, out, survey.plan_parts)
         segments = []
@@ -41,9 +44,7 @@ def tagged(tmp_path):
             n = len(segment.text)
             slm = SlmPrediction((Span(0, min(2, n), "NR"),), np.zeros(n, dtype=np.float32))
             segments.append(replace(segment, slm=slm, gated=segment.start > 0))
-        fuse_and_write_unit(
-            replace(planned, segments=segments), out, RegionRule(0.0), Calibration(), InputDigests("tags", "scores")
-        )
+        files.write(replace(planned, segments=segments))
     return out, PlanSummary(
         "digest", survey.documents, survey.characters, survey.units, {}, [], 0.25, survey.plan_parts
     )
@@ -154,13 +155,28 @@ def test_every_flipped_bit_is_found_by_each_reader(tagged, table):
     assert verify_tagged_corpus(out, plan).documents == 3
 
 
+@pytest.mark.parametrize("suffix", ["parquet", "json"])
+def test_every_flipped_bit_of_kept_predictions_is_found(tagged, suffix):
+    out, plan = tagged
+    path, draw = out / "scores" / f"unit-000000.{suffix}", random.Random(13)
+    content = path.read_bytes()
+    for _ in range(int(os.environ.get("RAYNER_BIT_FLIPS", "40"))):
+        bit = draw.randrange(8 * len(content))
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        assert any(str(path) in problem for problem in CorpusVerifier(out, plan).find_problems())
+    path.unlink()
+    assert any("scores/unit-000000" in problem for problem in CorpusVerifier(out, plan).find_problems())
+
+
 def test_a_record_with_another_name_or_type_is_refused(tagged):
     out, _ = tagged
     path = record_path(out, "unit-000000")
-    for content in (b"", b"[]", b'{"format_version": 1, "unit": "unit-000000"}', path.read_bytes().replace(b"0", b"1")):
+    for content in (b"", b"[]", b'{"format_version": 2, "unit": "unit-000000"}', path.read_bytes().replace(b"0", b"1")):
         path.write_bytes(content)
         with pytest.raises(DataError, match=r"unit-000000\.json"):
             read_unit_record(out, "unit-000000")
     path.write_bytes(b'{"format_version": 9}')
-    with pytest.raises(ConfigError, match=r"unit-000000\.json: expected format_version 1, found version 9"):
+    with pytest.raises(ConfigError, match=r"unit-000000\.json: expected format_version 2, found version 9"):
         read_unit_record(out, "unit-000000")
