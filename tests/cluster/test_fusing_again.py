@@ -7,6 +7,7 @@ import pytest
 
 from rayner.cli import main
 from rayner.errors import ConfigError
+from rayner.fusion.calibration import Calibration
 from rayner.fusion.region_rule import RegionRule
 from rayner.runs.run_folder import Run
 from rayner.steps.fusion_rules import read_tuned_fusion, write_tuned_fusion
@@ -25,8 +26,12 @@ def run_with_rule(run, folder, rule):
     shutil.copytree(run.root, folder)
     copy = Run(folder)
     fusion = read_tuned_fusion(copy)
-    changes = {"chosen": "spans"} if rule == "spans" else {"chosen": "regions", "region_rule": rule}
-    write_tuned_fusion(copy, replace(fusion, **changes))
+    if rule == "spans":
+        fusion = replace(fusion, chosen="spans", calibration=Calibration())
+    else:
+        calibration = Calibration(with_llm=(0.5, -1.0, 0.5, 0.2, 0.3, 0.4), slm_alone=(1.0, rule.weight))
+        fusion = replace(fusion, chosen="regions", region_rule=rule, calibration=calibration)
+    write_tuned_fusion(copy, fusion)
     return copy
 
 
