@@ -158,6 +158,11 @@ def _check_model_settings(config: Config) -> None:
         raise ConfigError(
             "llm.pseudo_labels.text: expected with llm.full_epochs, for an LLM from scratch, found 0 of them"
         )
+    if config.score.slm.actors and not config.tag.keep_scores:
+        raise ConfigError(
+            "score.slm.actors: expected 0 with tag.keep_scores=false, because the actors with the LLM read the kept "
+            f"predictions of the small model, found {config.score.slm.actors}"
+        )
 
 
 def _check_vllm(config: Config) -> None:

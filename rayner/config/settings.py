@@ -47,6 +47,19 @@ class ScoreModelConfig:
 
 
 @dataclass(frozen=True)
+class ScoreSlmConfig(ScoreModelConfig):
+    """The small model in prediction."""
+
+    actors: int = setting(
+        0, "actors that hold the small model alone, in front of those with the LLM, while a corpus is tagged; 0: each "
+        "actor holds both models. Needs tag.keep_scores",
+        at_least=0, steps=(),
+    )  # fmt: skip
+    cpus: float = setting(1.0, "CPUs of each of these actors", above=0, steps=())
+    gpus: float = setting(0.0, "GPUs of each of these actors", at_least=0, steps=())
+
+
+@dataclass(frozen=True)
 class ScoreLlmConfig(ScoreModelConfig):
     """The batch size of the LLM in prediction."""
 
@@ -65,7 +78,7 @@ class ScoreConfig:
     actors: int = setting(1, "actors; each holds both models and takes one unit of work at a time", above=0, steps=())
     cpus: float = setting(1.0, "CPUs of each actor; as many torch threads, at least one", above=0, steps=())
     gpus: float = setting(0.0, "GPUs of each actor", at_least=0, steps=())
-    slm: ScoreModelConfig = section(ScoreModelConfig)
+    slm: ScoreSlmConfig = section(ScoreSlmConfig)
     llm: ScoreLlmConfig = section(ScoreLlmConfig)
     draft: bool = setting(
         True, "verify the small model's tags in a few passes; false: decode token by token, with the same answers",

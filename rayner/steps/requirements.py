@@ -103,9 +103,15 @@ def estimate_stage_needs(config: Config, slm: ModelSize | None, llm: ModelSize |
     """
     slm_training = [MemoryPart("training of the small model", int(SLACK * slm.parameters * _ADAM))] if slm else []
     llm_training = _list_training_parts(config, llm) if llm else []
-    predicting = _list_prediction_parts(config, slm, llm)
     slm_workers, llm_workers, score = config.slm.workers, config.llm.workers, config.score
+    # Held-out sentences are predicted by actors with both models in any case.
+    predicting = _list_prediction_parts(config, slm, llm)
+    tagging = []
+    if score.slm.actors:
+        parts = _list_prediction_parts(config, slm, None)
+        tagging = [_stage_need("score.slm", score.slm.actors, score.slm.cpus, score.slm.gpus, parts)]
     return [
+        *tagging,
         _stage_need("slm.workers", slm_workers.count, slm_workers.cpus, slm_workers.gpus, slm_training),
         _stage_need("llm.workers", llm_workers.count, llm_workers.cpus, llm_workers.gpus, llm_training),
         _stage_need("score", score.actors, score.cpus, score.gpus, predicting),

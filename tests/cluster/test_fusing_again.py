@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from rayner.cli import main
-from rayner.errors import ConfigError
+from rayner.config.loading import load_config
+from rayner.errors import ConfigError, RaynerError
 from rayner.fusion.calibration import Calibration
 from rayner.fusion.region_rule import RegionRule
 from rayner.runs.run_folder import Run
@@ -154,3 +155,23 @@ def test_without_kept_scores_another_rule_is_refused_and_nothing_changes(runs, s
         tag_corpus(lean, runs["few"])
     assert files_of(out) == before
     assert main(["verify", str(out)]) == 0
+
+
+def test_a_model_in_each_actor_gives_what_both_in_one_give(runs, settings, tagged_anew, tmp_path):
+    out = tmp_path / "out"
+    score = replace(settings.score, slm=replace(settings.score.slm, actors=1))
+    tag_corpus(replace(settings, score=score, out=str(out)), runs["all"])
+    assert files_of(out) == files_of(tagged_anew["all"])
+
+
+def test_an_error_of_the_small_model_ends_the_job_with_its_reason(runs, settings, tmp_path):
+    score = replace(settings.score, slm=replace(settings.score.slm, actors=1))
+    shutil.copytree(runs["all"].root, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "models" / "slm")
+    with pytest.raises(RaynerError, match="models/slm"):
+        tag_corpus(replace(settings, score=score, out=str(tmp_path / "out")), Run(tmp_path / "run"))
+
+
+def test_actors_of_their_own_need_kept_predictions():
+    with pytest.raises(ConfigError, match=r"score\.slm\.actors: expected 0 with tag\.keep_scores=false"):
+        load_config(None, ["score.slm.actors=2", "tag.keep_scores=false"])

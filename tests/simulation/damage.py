@@ -16,12 +16,12 @@ def follow_message(world: World, job: Job, damaged: dict[str, bytes]) -> bool:
         if name == ".rayner-output":
             if "move the folder away" not in told:
                 continue
-            world.file_system.remove_tree(f"{ROOT}/{OUT}")
+            _move_away(world, f"{ROOT}/{OUT}")
         elif name.startswith("evahan/"):
             if "ove it away" in told or "move this file away" in told:
-                world.file_system.remove_file(path)
+                _move_away(world, path)
             elif "move the folder away" in told:
-                world.file_system.remove_tree(f"{ROOT}/{OUT}/evahan")
+                _move_away(world, f"{ROOT}/{OUT}/evahan")
             else:
                 continue
         elif name.endswith(".json") and job.message.startswith(path) and "restore it" in told:
@@ -31,6 +31,16 @@ def follow_message(world: World, job: Job, damaged: dict[str, bytes]) -> bool:
         del damaged[name]
         return True
     return False
+
+
+def _move_away(world: World, path: str) -> None:
+    """Remove a file or folder as a person does, so long before the next job that a power cut does not bring it back."""
+    file_system = world.file_system
+    if isinstance(file_system.find(path), File):
+        file_system.remove_file(path)
+    else:
+        file_system.remove_tree(path)
+    file_system.sync_folder(file_system.find_folder(path.rpartition("/")[0]))
 
 
 def damage_file(world: World, fault: Fault) -> dict[str, bytes]:

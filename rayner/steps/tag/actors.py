@@ -22,7 +22,9 @@ from rayner.steps.tag.scored_units import FusedUnit, UnitFiles, UnitFuser
 from rayner.steps.tag.seams import predict_unit
 from rayner.steps.tag.stages import Attempts, LlmStage, PredictedUnit, SlmStage, UnitSegments
 
+BOTH_MODELS = ("slm", "llm")
 _MAX_FUSER_RESTARTS = 10
+_NOTHING = PredictedUnit(0, 0)
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,9 @@ class PredictionJob:
     attempts: an actor notes here what it is about to do. If the actor dies, the next actor reads the note.
     read_unit: takes a unit's name and returns the unit.
     write_unit: writes a predicted unit and returns what the driver learns about it.
+    keep_unit: keeps the predictions of the small model, for actors that hold the LLM alone; None if they hold both.
     watch: to whom the actor reports its progress; None if nobody watches it.
+    models: the models that an actor holds, `slm`, `llm` or both.
     """
 
     config: Config
@@ -42,13 +46,23 @@ class PredictionJob:
     attempts: Attempts
     read_unit: Callable[[str], UnitSegments]
     write_unit: Callable[[UnitSegments], PredictedUnit]
+    keep_unit: Callable[[UnitSegments], UnitSegments] | None = None
     watch: Watch | None = None
+    models: tuple[str, ...] = BOTH_MODELS
+
+    def with_small_model_alone(self) -> "PredictionJob":
+        """Return the job of the actors that hold the small model alone."""
+        score = self.config.score
+        own = replace(score, cpus=score.slm.cpus, gpus=score.slm.gpus)
+        device = self.config.device if score.slm.gpus else "cpu"
+        return replace(self, config=replace(self.config, score=own, device=device), models=("slm",))
 
 
 class UnitPredictor:
     """An actor that reads a unit, runs the small model and the LLM on it, and writes the result.
 
-    One actor holds both models, so a crash loses only the unit in progress.
+    One actor holds both models, so a crash loses only the unit in progress. Actors that hold one model each lose what
+    one of them does to a unit.
     """
 
     def __init__(self, job: PredictionJob) -> None:
@@ -58,10 +72,13 @@ class UnitPredictor:
         self.reporter = ProgressReporter(job.watch) if job.watch else None
         set_torch_threads(int(job.config.score.cpus))
         self.load_failure: str | None = None
-        self.read_unit, self.write_unit = job.read_unit, job.write_unit
+        self.read_unit, self.write_unit, self.keep_unit = job.read_unit, job.write_unit, job.keep_unit
+        self.slm = self.llm = None
         try:
-            self.slm = SlmStage(job.config, job.run, job.attempts)
-            self.llm = LlmStage(job.config, job.run, job.gate, job.attempts)
+            if "slm" in job.models:
+                self.slm = SlmStage(job.config, job.run, job.attempts)
+            if "llm" in job.models:
+                self.llm = LlmStage(job.config, job.run, job.gate, job.attempts)
         except RaynerError as error:
             # A model that is wrong stays wrong. Raised here, the error would only make Ray start the actor again.
             self.load_failure = str(error)
@@ -73,17 +90,23 @@ class UnitPredictor:
         Errors are returned and not raised, because Ray Data would wrap an exception and lose its cause.
         """
         name = row["unit"]
-        if self.load_failure is not None:
-            return {"amount": 0, "not_finite": 0, "failure": self.load_failure}
+        failure = row.get("failure") or self.load_failure  # of the actor that holds the small model, or of this one
+        if failure is not None:
+            return _describe_unit(name, _NOTHING, failure)
         self._report_work(name)
         try:
-            unit = predict_unit(self.read_unit(name), self.slm, self.llm)
+            unit = self.read_unit(name)
+            if self.slm is None and not unit.scores_sha256:
+                raise JobError("the predictions of the small model were kept a moment ago, and are missing or damaged")
+            unit = predict_unit(unit, self.slm or _leave, self.llm or _leave)
             beat()
-            return {**asdict(self.write_unit(unit)), "failure": None}
+            if self.llm is None and self.keep_unit is not None:
+                self.keep_unit(unit)
+                return _describe_unit(name, _NOTHING)
+            return _describe_unit(name, self.write_unit(unit))
         except Exception as error:
             log.exception("%s failed", name)
-            failure = f"{name}: {format_error(error)}; {RERUN_HINT}"
-            return {"amount": 0, "not_finite": 0, "failure": failure}
+            return _describe_unit(name, _NOTHING, f"{name}: {format_error(error)}; {RERUN_HINT}")
         finally:
             self._report_work("")
 
@@ -91,6 +114,14 @@ class UnitPredictor:
         """Report which unit the actor works on; "" if it waits for work."""
         if self.reporter is not None:
             self.reporter.begin(unit)
+
+
+def _leave(unit: UnitSegments) -> UnitSegments:
+    return unit
+
+
+def _describe_unit(name: str, unit: PredictedUnit, failure: str | None = None) -> dict[str, Any]:
+    return {"unit": name, **asdict(unit), "failure": failure}
 
 
 def predict_units(unit_names: Sequence[str], job: PredictionJob) -> Iterator[PredictedUnit]:
@@ -102,6 +133,18 @@ def predict_units(unit_names: Sequence[str], job: PredictionJob) -> Iterator[Pre
         return
     rows = [{"unit": name} for name in unit_names]
     dataset: ray.data.Dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
+    with watch_for_stalls(job.config.tag.stall_minutes) as watch:
+        job = replace(job, watch=watch)
+        if job.keep_unit is not None and job.config.score.slm.actors:
+            dataset = _map_with_actors(dataset, job.with_small_model_alone(), job.config.score.slm.actors)
+            job = replace(job, models=("llm",))
+        for row in _map_with_actors(dataset, job, job.config.score.actors).iter_rows():
+            if row["failure"]:
+                raise JobError(row["failure"])
+            yield PredictedUnit(int(row["amount"]), int(row["not_finite"]))
+
+
+def _map_with_actors(dataset: ray.data.Dataset, job: PredictionJob, n_actors: int) -> ray.data.Dataset:
     score = job.config.score
     remote_options: Any = {
         "num_cpus": score.cpus,
@@ -111,17 +154,12 @@ def predict_units(unit_names: Sequence[str], job: PredictionJob) -> Iterator[Pre
         "max_task_retries": -1,
     }
     actor_class: Any = UnitPredictor  # Ray's types accept only classes whose constructor has no arguments
-    with watch_for_stalls(job.config.tag.stall_minutes) as watch:
-        results = dataset.map(
-            actor_class,
-            fn_constructor_kwargs={"job": replace(job, watch=watch)},
-            compute=ray.data.ActorPoolStrategy(size=score.actors),
-            **remote_options,
-        )
-        for row in results.iter_rows():
-            if row["failure"]:
-                raise JobError(row["failure"])
-            yield PredictedUnit(int(row["amount"]), int(row["not_finite"]))
+    return dataset.map(
+        actor_class,
+        fn_constructor_kwargs={"job": job},
+        compute=ray.data.ActorPoolStrategy(size=n_actors),
+        **remote_options,
+    )
 
 
 def fuse_scored_units(unit_names: Sequence[str], files: UnitFiles, gate: Gate) -> Iterator[FusedUnit]:

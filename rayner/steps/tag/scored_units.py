@@ -66,14 +66,20 @@ class UnitFiles:
             llm_halvings=record.llm_halvings,
         )
 
+    def keep(self, unit: UnitSegments) -> UnitSegments:
+        """Keep the predictions of a unit if they are new; return the unit with the digest of their file."""
+        if unit.scores_sha256:
+            return unit
+        record = ScoresRecord(unit.name, self.inputs.scores, "", unit.slm_halvings, unit.llm_halvings)
+        seams = unit.seams.segments if unit.seams else ()
+        return replace(unit, scores_sha256=write_scores(self.out, record, unit.segments, seams).sha256)
+
     def write(self, unit: UnitSegments) -> PredictedUnit:
         """Keep the predictions of a unit if they are new, then fuse them and write the tables."""
-        if not unit.scores_sha256 and not self.keep_scores:
-            remove_scores(self.out, unit.name)  # they lack what the LLM was asked now
+        if self.keep_scores:
+            unit = self.keep(unit)
         elif not unit.scores_sha256:
-            record = ScoresRecord(unit.name, self.inputs.scores, "", unit.slm_halvings, unit.llm_halvings)
-            seams = unit.seams.segments if unit.seams else ()
-            unit = replace(unit, scores_sha256=write_scores(self.out, record, unit.segments, seams).sha256)
+            remove_scores(self.out, unit.name)  # they lack what the LLM was asked now
         return fuse_and_write_unit(unit, self.out, self.rule, self.calibration, self.inputs)
 
 

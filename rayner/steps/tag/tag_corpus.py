@@ -241,7 +241,8 @@ def _tag_missing_units(
     progress = Progress("tag", missing_chars, "characters")
     gate = build_gate(config, fusion)
     files = UnitFiles(out, plan.parts, load_chosen_rule(fusion), fusion.calibration, inputs, config.tag.keep_scores)
-    job = PredictionJob(config, run, gate, Attempts(out / "attempts", uuid.uuid4().hex), files.read, files.write)
+    attempts = Attempts(out / "attempts", uuid.uuid4().hex)
+    job = PredictionJob(config, run, gate, attempts, files.read, files.write, files.keep)
     scored = list_scored_units(out)
     # Read one part of the plan at a time, so that neither Ray nor this process holds the names of all units.
     for part in iter_plan_parts(out, plan.parts):
