@@ -19,7 +19,8 @@ from rayner.corpus.kept_scores import (
 )
 from rayner.errors import ConfigError, DataError
 from rayner.fusion.budget import Budget
-from rayner.fusion.gate import first_stop_slot
+from rayner.fusion.character_rule import CharacterRule
+from rayner.fusion.gate import first_slot_outside_spans
 from rayner.steps.tag.llm_gate import Gate, apply_gate, without_unasked_answer
 from rayner.text.predictions import LlmAnswer, SegmentPrediction, empty_prediction
 from tests.folders import flip
@@ -82,16 +83,20 @@ def test_what_is_damaged_or_of_other_segments_is_refused(tmp_path):
     assert not any((tmp_path / "scores").glob("*.json"))
 
 
-@given(close_calls(), rules(), st.booleans(), st.booleans())
-def test_a_kept_answer_that_is_used_gives_what_a_new_answer_gives(drawn, other_rule, was_exact, is_exact):
+any_rules = st.one_of(rules(), st.floats(-1, 1).map(CharacterRule))
+
+
+@given(close_calls(), st.none() | any_rules, any_rules, st.booleans(), st.booleans())
+def test_a_kept_answer_that_is_used_gives_what_a_new_answer_gives(drawn, first_rule, other_rule, was_exact, is_exact):
     """The answer was asked for under one rule; then another rule fuses what was kept."""
-    slm, whole, rule = drawn
+    slm, whole, near_rule = drawn
+    rule = first_rule or near_rule
     n_chars = len(slm.entropy)
     segment = SegmentPrediction("一", 0, n_chars, "楚" * n_chars, slm)
     first, asked = apply_gate([segment], Gate(rule, NO_BUDGET, exact=was_exact))
     kept = first[0]
     if asked:
-        end = first_stop_slot(slm, whole.spans, rule.weight, rule.entropy_reduction) if was_exact else n_chars
+        end = first_slot_outside_spans(rule.stop_mask(slm), whole.spans) if was_exact else n_chars
         kept = replace(kept, llm=broken_off(whole, end))
     gate = Gate(other_rule, NO_BUDGET, exact=is_exact)
     again, asked_again = apply_gate([replace(kept, gate=None, gated=False)], gate)

@@ -7,12 +7,10 @@ used if it goes as far as the rule reads.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-import numpy.typing as npt
-
 from rayner.fusion.budget import Budget
 from rayner.fusion.fusion_rule import FusionRule
-from rayner.text.predictions import GateDecision, LlmAnswer, SegmentPrediction
+from rayner.fusion.gate import first_slot_outside_spans
+from rayner.text.predictions import GateDecision, SegmentPrediction
 
 SLM_ERROR, LLM_ERROR = "slm: ", "llm: "  # beginnings of `SegmentPrediction.error`
 
@@ -91,13 +89,5 @@ def _is_answered_far_enough(segment: SegmentPrediction) -> bool:
     if segment.llm is None:
         return False
     stop_mask = segment.gate.stop_mask if segment.gate else None
-    return segment.llm.last_known_slot >= _first_stop_slot(segment.llm, stop_mask, len(segment.text))
-
-
-def _first_stop_slot(answer: LlmAnswer, stop_mask: npt.NDArray[np.bool_] | None, n_chars: int) -> int:
-    if stop_mask is None:
-        return n_chars
-    slots = stop_mask.copy()
-    for span in answer.spans:
-        slots[span.start + 1 : span.end] = False
-    return int(np.argmax(slots))
+    end = len(segment.text) if stop_mask is None else first_slot_outside_spans(stop_mask, segment.llm.spans)
+    return segment.llm.last_known_slot >= end
