@@ -61,31 +61,28 @@ class FreeEngine:
         order = sorted(range(len(requests)), key=lambda i: (answers[i].max_tokens, len(prompts[i])))
         limit = TokenLimit([*map(len, prompts)], [answer.max_tokens + 1 for answer in answers], self.batch_tokens)
         for batch in divide_at_ends(order, largest_batch_ends(order, self.batch_size, limit)):
-            self._decode_batch([prompts[i] for i in batch], [answers[i] for i in batch])
+            decode_token_by_token(
+                self.llm, [prompts[i] for i in batch], [answers[i] for i in batch], self._append_tokens
+            )
         warn_of_oversized([sum(pair) for pair in zip(limit.cached, limit.new, strict=True)], self.batch_tokens)
         return [self._read(request.text, answer) for request, answer in zip(requests, answers, strict=True)]
 
     def _max_answer_tokens(self, text: str) -> int:
         return 3 * sum(map(len, self.llm.tokenizer.encode_escaped_chars(text))) + 64
 
-    def _decode_batch(self, prompts: Sequence[Sequence[int]], answers: Sequence[_FreeTokens]) -> None:
-        """Decode the answers of a batch to their ends."""
+    def _append_tokens(self, answers: Sequence[_FreeTokens], logits: torch.Tensor) -> None:
+        """Append to each answer the most likely token, with its probability; an end token completes the answer.
 
-        def append_tokens(logits: torch.Tensor) -> list[int] | None:
-            best = logits.argmax(1, keepdim=True)
-            probs = (logits.gather(1, best) - logits.logsumexp(1, keepdim=True)).exp().clamp(max=1.0)
-            tokens: list[int] = best.squeeze(1).tolist()
-            for answer, token, prob in zip(answers, tokens, probs.squeeze(1).tolist(), strict=True):
-                if answer.is_complete:
-                    continue
-                if token in self._end_tokens:
-                    answer.end_prob = prob
-                else:
-                    answer.tokens.append(token)
-                    answer.probs.append(prob)
-            return None if all(answer.is_complete for answer in answers) else tokens
-
-        decode_token_by_token(self.llm, prompts, append_tokens)
+        logits: the logits of the next token of each answer, shape [n_answers, vocabulary].
+        """
+        best = logits.argmax(1, keepdim=True)
+        probs = (logits.gather(1, best) - logits.logsumexp(1, keepdim=True)).exp().clamp(max=1.0)
+        for answer, token, prob in zip(answers, best.squeeze(1).tolist(), probs.squeeze(1).tolist(), strict=True):
+            if token in self._end_tokens:
+                answer.end_prob = prob
+            else:
+                answer.tokens.append(token)
+                answer.probs.append(prob)
 
     def _read(self, text: str, answer: _FreeTokens) -> LlmAnswer:
         tokens, probs = answer.tokens[: answer.max_tokens], answer.probs[: answer.max_tokens]

@@ -63,33 +63,22 @@ class GreedyEngine:
         longest_answers = [answer.grammar.max_answer_tokens() for answer in answers]
         limit = TokenLimit([*map(len, prompts)], longest_answers, self.batch_tokens)
         for batch in divide_at_ends(order, largest_batch_ends(order, self.batch_size, limit)):
-            self._decode_batch([prompts[i] for i in batch], [answers[i] for i in batch])
+            decode_token_by_token(
+                self.llm, [prompts[i] for i in batch], [answers[i] for i in batch], self._append_tokens
+            )
         warn_of_oversized([sum(pair) for pair in zip(limit.cached, limit.new, strict=True)], self.batch_tokens)
         return [answer.grammar.read_answer(answer.tokens, answer.probs, answer.passes) for answer in answers]
 
-    def _decode_batch(self, prompts: Sequence[Sequence[int]], answers: Sequence[_PartialAnswer]) -> None:
-        """Decode the answers of a batch to their ends."""
-
-        def append_tokens(logits: torch.Tensor) -> list[int] | None:
-            for answer, (token, prob) in zip(answers, self._choose_tokens(answers, logits), strict=True):
-                if not answer.is_complete:
-                    answer.append(token, prob)
-            if all(answer.is_complete for answer in answers):
-                return None
-            return [answer.tokens[-1] if answer.tokens else 0 for answer in answers]
-
-        if not all(answer.is_complete for answer in answers):
-            decode_token_by_token(self.llm, prompts, append_tokens)
-
-    def _choose_tokens(self, answers: Sequence[_PartialAnswer], logits: torch.Tensor) -> list[tuple[int, float]]:
-        """Return the most likely allowed token of each answer and its probability; (0, 1.0) for a complete answer.
+    def _append_tokens(self, answers: Sequence[_PartialAnswer], logits: torch.Tensor) -> None:
+        """Append to each answer the most likely allowed token, with its probability.
 
         logits: the logits of the next token of each answer, shape [n_answers, vocabulary].
         """
-        allowed = [answer.grammar.allowed_tokens(answer.state) or (0,) for answer in answers]
+        allowed = [answer.grammar.allowed_tokens(answer.state) for answer in answers]
         ids = pad_rows(allowed, -1).to(logits.device)
         allowed_logits = logits.gather(1, ids.clamp(min=0)).masked_fill(ids < 0, float("-inf"))
         best = allowed_logits.argmax(1, keepdim=True)
         total = (allowed_logits if self.softmax_over == "allowed" else logits).logsumexp(1, keepdim=True)
         probs = (allowed_logits.gather(1, best) - total).exp().clamp(max=1.0).squeeze(1).tolist()
-        return [(allowed[i][k], prob) for i, (k, prob) in enumerate(zip(best.squeeze(1).tolist(), probs, strict=True))]
+        for answer, tokens, k, prob in zip(answers, allowed, best.squeeze(1).tolist(), probs, strict=True):
+            answer.append(tokens[k], prob)

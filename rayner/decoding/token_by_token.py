@@ -1,7 +1,7 @@
 """Decode a batch of answers one token at a time, with a key-value cache."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import torch
 
@@ -10,20 +10,41 @@ from rayner.modeling.tensors import pad_rows
 from rayner.runs.heartbeat import beat
 
 
+class GrowingAnswer(Protocol):
+    """An answer that is being decoded. tokens: its tokens so far."""
+
+    tokens: list[int]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the answer is complete."""
+
+
+Answer = TypeVar("Answer", bound=GrowingAnswer)
+
+
 def decode_token_by_token(
-    llm: Llm, prompts: Sequence[Sequence[int]], choose_tokens: Callable[[torch.Tensor], Sequence[int] | None]
+    llm: Llm,
+    prompts: Sequence[Sequence[int]],
+    answers: Sequence[Answer],
+    append_tokens: Callable[[Sequence[Answer], torch.Tensor], None],
 ) -> None:
-    """Run the model until all answers of a batch are complete.
+    """Run the model until all answers of a batch are complete. A complete answer leaves the batch.
 
     Args:
         llm: The LLM.
         prompts: The token ids before each answer.
-        choose_tokens: Takes the logits of the next token of each answer, shape [n_answers, vocabulary], float32, and
-            returns these tokens, or None once all answers are complete. The token of a complete answer is arbitrary.
+        answers: The answers, without tokens.
+        append_tokens: Appends the next token to each of the given answers, or completes the answer. It takes the logits
+            of these tokens, shape [n_answers, vocabulary], float32.
 
     """
-    tokens = pad_rows(prompts, llm.tokenizer.tokenizer.pad_token_id or 0, left=True).to(llm.device)
-    mask = pad_rows([[1] * len(prompt) for prompt in prompts], 0, left=True).to(llm.device)
+    rows = [i for i, answer in enumerate(answers) if not answer.is_complete]
+    if not rows:
+        return
+    unfinished = [answers[i] for i in rows]
+    tokens = pad_rows([prompts[i] for i in rows], llm.tokenizer.tokenizer.pad_token_id or 0, left=True).to(llm.device)
+    mask = pad_rows([[1] * len(prompts[i]) for i in rows], 0, left=True).to(llm.device)
     positions = (mask.cumsum(1) - 1).clamp(min=0)
     cache: Any = None
     while True:
@@ -36,10 +57,16 @@ def decode_token_by_token(
             use_cache=True,
             logits_to_keep=1,
         )
-        next_tokens = choose_tokens(out.logits[:, -1].float())
-        if next_tokens is None:
-            return
         cache = out.past_key_values
-        tokens = torch.tensor(next_tokens).unsqueeze(1).to(llm.device)
-        mask = torch.cat([mask, mask.new_ones(len(prompts), 1)], dim=1)
+        append_tokens(unfinished, out.logits[:, -1].float())
+        kept = [i for i, answer in enumerate(unfinished) if not answer.is_complete]
+        if not kept:
+            return
+        if len(kept) < len(unfinished):
+            index = torch.tensor(kept, device=llm.device)
+            cache.batch_select_indices(index)
+            mask, positions = mask[index], positions[index]
+        unfinished = [unfinished[i] for i in kept]
+        tokens = torch.tensor([[answer.tokens[-1]] for answer in unfinished]).to(llm.device)
+        mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
         positions = positions[:, -1:] + 1

@@ -122,6 +122,20 @@ def test_neither_the_size_of_a_batch_nor_its_order_changes_an_answer(random_llm,
         assert one.passes == other.passes == third.passes
 
 
+def test_a_complete_answer_leaves_its_batch(random_llm, monkeypatch):
+    batch, sizes, forward = [*odd_texts(6, seed=4), "", "王"], [], random_llm.model.forward
+
+    def watched(*args, **inputs):
+        sizes.append(inputs["input_ids"].shape[0])
+        return forward(*args, **inputs)
+
+    monkeypatch.setattr(random_llm.model, "forward", watched)
+    found = answer_greedily(random_llm, batch, [[]] * len(batch), softmax_over="allowed", batch_size=8)
+    passes = [answer.passes for answer in found]
+    assert sizes == [sum(n > k for n in passes) for k in range(max(passes))]
+    assert len(set(sizes)) > 3
+
+
 def test_the_unmasked_probability_never_exceeds_the_one_among_allowed_tokens(random_llm):
     batch = odd_texts(6, seed=2)
     masked, unmasked = (
