@@ -68,6 +68,7 @@ def test_the_requests_of_an_observed_stage_have_its_answers_as_drafts(run, confi
 
 
 @pytest.mark.slow
+@pytest.mark.drill
 def test_a_benchmark_of_a_small_run_prints_every_figure(run, config, tmp_path):
     copy = copied(run, tmp_path, "data", "steps", "models", "index", "scores", "fusion.json")
     small = BenchConfig(sentences=12, rounds=1, prompt_group=2, gate_share=0.5, gate_weight=0.4, end_to_end=True)

@@ -15,7 +15,7 @@ from rayner.runs.json_files import read_json
 from tests.cluster.small import ROOT, rows_of, run_job
 from tests.docs.pages import blocks
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.drill]
 
 NAMES = {
     "PER": ["懷王", "蘇秦", "司馬子長", "張儀", "信陵君", "丙", "范雎"],

@@ -165,7 +165,9 @@ def test_a_training_divided_in_any_way_and_gone_on_with_in_another_equals_plain_
     assert {path.suffix for path in last.rglob("*") if path.is_file()} <= {".safetensors", ".json", ".md", ".jinja"}
 
 
-@pytest.mark.parametrize(("name", "gradient_checkpointing"), [("lora", True), ("full", False)])
+@pytest.mark.parametrize(
+    ("name", "gradient_checkpointing"), [("lora", True), pytest.param("full", False, marks=pytest.mark.drill)]
+)
 def test_zero_3_shards_while_loading_and_gathers_at_most_one_layer(
     name, gradient_checkpointing, folder, config, local_ray, tmp_path
 ):

@@ -126,14 +126,20 @@ def test_scores_without_tables_are_fused_without_the_models(runs, settings, tagg
     assert predicted == []
 
 
-@pytest.mark.parametrize("name", ["unit-000001.parquet", "unit-000001.json"])
-@pytest.mark.parametrize("damage", [flip, lambda path: path.unlink(), lambda path: path.write_bytes(b"")])
+DAMAGES = {"flip": flip, "missing": lambda path: path.unlink(), "empty": lambda path: path.write_bytes(b"")}
+
+
+@pytest.mark.parametrize(("name", "damage"), [
+    ("unit-000001.parquet", "flip"), ("unit-000001.json", "flip"),
+    *(pytest.param(name, damage, marks=pytest.mark.drill)
+      for name in ("unit-000001.parquet", "unit-000001.json") for damage in ("missing", "empty")),
+])  # fmt: skip
 def test_damaged_scores_are_named_and_made_again(
     runs, settings, tagged_anew, predicted, tmp_path, caplog, name, damage
 ):
     out = tmp_path / "out"
     shutil.copytree(tagged_anew["all"], out)
-    damage(out / "scores" / name)
+    DAMAGES[damage](out / "scores" / name)
     assert main(["verify", str(out)]) == 2
     with caplog.at_level("INFO", logger="rayner"):
         tag_corpus(replace(settings, out=str(out)), runs["all"])
