@@ -227,9 +227,15 @@ class OutputFolder:
 
     def remove_files_not_written_again(self) -> None:
         """Remove the files of an earlier call that this call did not write. A file that was changed since is kept."""
+        folders = set()
         for name, digest in self._earlier.items():
-            if name not in self.written and path_exists(self.path(name)) and file_has_sha256(self.path(name), digest):
-                remove_file(self.path(name))
+            path = self.path(name)
+            if name not in self.written and path_exists(path) and file_has_sha256(path, digest):
+                remove_file(path)
+                folders.add(path.parent)
+        for folder in folders:  # a power cut must not bring back a file that the marker no longer lists
+            if isinstance(folder, Path):
+                sync_to_disk(folder)
         self._earlier = {}
 
 
@@ -257,6 +263,22 @@ def open_output_folder(root: StoragePath, purpose: str, *, keep_existing: bool =
     except BaseException:
         folder.save_marker()
         raise
+    folder.remove_files_not_written_again()
+    folder.save_marker()
+
+
+def remove_written_files(root: StoragePath, purpose: str) -> None:
+    """Remove the files that earlier calls wrote into a folder, so that new ones can be written without replacing any.
+
+    A call that is killed while it replaces files may leave one that the marker does not list yet. The next call would
+    take it for a file of the user's.
+
+    Raises ConfigError as `open_output_folder`, before anything is removed.
+    """
+    if not check_output_folder(root, purpose):
+        return
+    folder = OutputFolder(root, purpose)
+    folder.require_unchanged_files()
     folder.remove_files_not_written_again()
     folder.save_marker()
 

@@ -108,11 +108,13 @@ def forget_damaged_plan(tagged: Run) -> bool:
     return True
 
 
-def forget_outdated_steps(tagged: Run, *, has_all_units: bool) -> None:
-    """Remove the manifests of tagging that do not hold any more: units are missing, or the manifest is damaged."""
+def forget_outdated_steps(tagged: Run, inputs: Mapping[str, Any], *, has_all_units: bool) -> None:
+    """Remove the manifests of tagging that are damaged or of an earlier rule; all of them if units are missing."""
     for step in TAGGING_STEPS:
         try:
-            is_outdated = tagged.has_step(step) and not has_all_units
+            is_outdated = tagged.has_step(step) and (
+                not has_all_units or tagged.is_done_with_other_inputs(step, inputs)
+            )
             if tagged.has_step(step):
                 tagged.step_result(step)
         except DamagedFileError as error:

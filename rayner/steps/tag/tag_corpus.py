@@ -36,6 +36,7 @@ from rayner.corpus.unit_records import (
 from rayner.errors import ConfigError, TooManySetAsideError
 from rayner.fusion.artifact import TunedFusion
 from rayner.runs.lock import hold_lock
+from rayner.runs.output_folder import remove_written_files
 from rayner.runs.progress import Progress, log
 from rayner.runs.run_folder import Run, file_sha256
 from rayner.runs.storage import StoragePath, remove_folder, remove_temporary_files
@@ -128,7 +129,7 @@ def _tag_and_write_record(config: Config, run: Run, corpus: str, out: StoragePat
     all_inputs = {"corpus": plan.digest, **run_inputs}
     inputs = InputDigests(json_digest(all_inputs), json_digest({"corpus": plan.digest, **score_inputs}))
     finished = find_finished_units(out, plan, inputs)
-    forget_outdated_steps(tagged, has_all_units=len(finished) == plan.units)
+    forget_outdated_steps(tagged, all_inputs, has_all_units=len(finished) == plan.units)
 
     def tag_and_verify() -> dict[str, Any]:
         fusion = read_tuned_fusion(run)
@@ -165,6 +166,7 @@ def _tag_and_write_record(config: Config, run: Run, corpus: str, out: StoragePat
 
 
 def _export_evahan(out: StoragePath) -> dict[str, Any]:
+    remove_written_files(out / "evahan", f"export {EXPORT_FORMATS['evahan'].name}")
     return asdict(export_corpus(out, out / "evahan", EXPORT_FORMATS["evahan"]))
 
 
