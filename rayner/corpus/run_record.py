@@ -6,11 +6,12 @@ from typing import Any
 
 from rayner.corpus.ignored_files import IgnoredGroup
 from rayner.corpus.silent_models import EntityCounts, SilentModel
+from rayner.evaluation.llm_worth import LlmWorth
 from rayner.runs.json_files import read_checked_json, write_checked_json
 from rayner.runs.storage import StoragePath
 from rayner.text.json_records import parse_record, record_to_json
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 RUN_RECORD_FILE = "run.json"
 _REMEDY = "rerun the job that tagged the corpus"
 
@@ -62,6 +63,7 @@ class RunRecord:
     ignored: The files that are not texts, by suffix.
     empty: The files without text.
     changed: The files that changed while the corpus was tagged.
+    llm_worth: What the LLM is worth on the test sentences of the run that tagged; None if it has none.
     seconds: The duration of the call that finished the tagging.
     records_sha256: The digest of the records of all units, and so of all table files.
     warnings: What the user must look at, a line for each, such as a model that found no entity.
@@ -78,6 +80,7 @@ class RunRecord:
     unread: dict[str, str]
     empty: list[str]
     changed: dict[str, str]
+    llm_worth: LlmWorth | None
     seconds: float
     ignored: Mapping[str, IgnoredGroup] = field(default_factory=dict)
     records_sha256: str = ""

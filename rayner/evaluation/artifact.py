@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from rayner.evaluation.llm_worth import LlmWorth
 from rayner.evaluation.metrics import IntervalScore, Score, TokenScores
 from rayner.text.json_records import parse_record, record_to_json
 
@@ -180,7 +181,8 @@ class Evaluation:
     distinct: number of distinct texts among the sentences.
     n_without_llm: number of sentences without an LLM answer. The scores of `llm` are only fair if it is 0.
     systems: scores of `slm`, `llm`, `fused` (by the chosen rule), `fused_characters` (by the paper's rule),
-        `fused_regions` and `fused_spans`. One of the last three repeats `fused` if a built-in rule was chosen.
+        `fused_regions` and `fused_spans`. One of the last three repeats `fused` if a built-in rule was chosen. For
+        each of the four there is an LLM-free control (`control`, `control_characters` ...).
     paired: {"fused-slm": (difference in micro F1, low, high), ...}, with the same bootstrap sample for both systems.
     regions: how often each side was right in the conflict regions.
     disagreements: conflict regions to look at.
@@ -199,6 +201,15 @@ class Evaluation:
     disagreements: tuple[Disagreement, ...]
     calibration: Mapping[str, SystemCalibration] = field(default_factory=dict)
     budget: LlmShareCurve | None = None
+
+    @property
+    def llm_worth(self) -> LlmWorth | None:
+        """What the LLM's answers are worth: the fusion against its control. None if they were not compared."""
+        if not self.n_sentences or "fused-control" not in self.paired:
+            return None
+        difference, low, high = self.paired["fused-control"]
+        fused_f1, control_f1 = (self.systems[name].micro.f1 for name in ("fused", "control"))
+        return LlmWorth(self.n_sentences, fused_f1, control_f1, difference, (low, high))
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values, with the format version."""

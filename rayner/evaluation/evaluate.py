@@ -24,6 +24,7 @@ from rayner.evaluation.metrics import (
     score_token_classes,
 )
 from rayner.fusion.artifact import LoadedRules
+from rayner.fusion.control import with_empty_answer
 from rayner.fusion.fusion_rule import FusionRule
 from rayner.text.labelled_text import LabelledFile
 from rayner.text.messages import shorten_repr
@@ -33,31 +34,43 @@ from rayner.text.spans import Span
 from rayner.text.tags import spans_to_tags
 
 COMPARED_SYSTEMS = (
+    ("fused", "control"),
+    ("control", "slm"),
     *(("fused", other) for other in ("slm", "llm", "fused_characters", "fused_regions", "fused_spans")),
     ("llm", "slm"),
+    *((f"fused_{rule}", f"control_{rule}") for rule in ("characters", "regions", "spans")),
 )
 _PER_TYPE_ROUNDS = 1000  # half of the rounds for micro F1, because there is an interval for each type and system
 Spans = Sequence[Sequence[Span]]  # the entities of each sentence
 
 
 def evaluate_fusion(
-    segments: Sequence[SegmentPrediction], rules: LoadedRules, types: Sequence[str], *, seed: int
+    segments: Sequence[SegmentPrediction],
+    rules: LoadedRules,
+    controls: LoadedRules,
+    types: Sequence[str],
+    *,
+    seed: int,
 ) -> Evaluation:
-    """Score the SLM, the LLM and their fusion by each rule on labelled segments.
+    """Score the SLM, the LLM, their fusion by each rule, and the control of each fusion on labelled segments.
 
     segments: the unit of the bootstrap. If a segment has no LLM answer (gated or set aside), all fusions keep the SLM's
         entities and the system `llm` has no entities there.
     rules: the chosen rule makes the system `fused`, and each built-in rule makes `fused_` with its name. The rule by
         regions also says how H and P are reduced over a conflict region.
+    controls: the same for `control` and `control_`. They were fitted on empty LLM answers, and get empty answers here.
     types: the types to report. Other types that occur are added after them.
 
     The result has no `calibration` and no `budget` yet.
     """
-    systems_spans = _collect_spans_by_system(segments, rules)
-    illegal = {
-        name: [rules.characters.fuse_tags(segment.slm, segment.llm).n_faults for segment in segments]
-        for name in _list_systems_by_characters(rules)
+    empty = [with_empty_answer(segment) for segment in segments]
+    systems_spans = {
+        "slm": [segment.slm.spans for segment in segments],
+        "llm": [segment.llm.spans if segment.llm else () for segment in segments],
+        **_fuse_by_each_rule("fused", segments, rules),
+        **_fuse_by_each_rule("control", empty, controls),
     }
+    illegal = _count_illegal_steps("fused", segments, rules) | _count_illegal_steps("control", empty, controls)
     gold = [segment.gold for segment in segments]
     all_types = _all_types(types, chain(gold, *systems_spans.values()))
     counts = {name: count_entities(gold, spans, all_types) for name, spans in systems_spans.items()}
@@ -147,10 +160,12 @@ def format_score_table(evaluation: Evaluation | FileEvaluation) -> str:
     rules = [_format_micro_line(name, system, 18) for name, system in evaluation.systems.items() if "_" in name]
     blocks += ["\n".join(["each rule, all entities (micro)", *rules])] if rules else []
     pairs = [
-        f"{pair:<24} {100 * difference:+6.2f}  {100 * low:+.2f} to {100 * high:+.2f}"
+        f"{pair:<35} {100 * difference:+6.2f}  {100 * low:+.2f} to {100 * high:+.2f}"
         for pair, (difference, low, high) in evaluation.paired.items()
     ]
-    return "\n\n".join([*blocks, *(["difference in F1, points\n" + "\n".join(pairs)] if pairs else [])]) + "\n"
+    blocks += ["difference in F1, points\n" + "\n".join(pairs)] if pairs else []
+    worth = evaluation.llm_worth if isinstance(evaluation, Evaluation) else None
+    return "\n\n".join([*blocks, *([worth.describe()] if worth else [])]) + "\n"
 
 
 def _format_system(name: str, system: SystemScores, width: int) -> str:
@@ -212,23 +227,22 @@ def _score_system(
     )
 
 
-def _collect_spans_by_system(
-    segments: Sequence[SegmentPrediction], rules: LoadedRules
+def _fuse_by_each_rule(
+    prefix: str, segments: Sequence[SegmentPrediction], rules: LoadedRules
 ) -> dict[str, list[tuple[Span, ...]]]:
-    """Return the entities of each system, segment by segment."""
-    return {
-        "slm": [segment.slm.spans for segment in segments],
-        "llm": [segment.llm.spans if segment.llm else () for segment in segments],
-        "fused": _fused_spans(segments, rules.chosen),
-        "fused_characters": _fused_spans(segments, rules.characters),
-        "fused_regions": _fused_spans(segments, rules.regions),
-        "fused_spans": _fused_spans(segments, rules.spans),
-    }
+    """Return the entities of the system `prefix` (the chosen rule) and of `prefix_` with the name of each rule."""
+    built_in = {rule.name: _fused_spans(segments, rule) for rule in (rules.characters, rules.regions, rules.spans)}
+    chosen = built_in.get(rules.chosen.name) or _fused_spans(segments, rules.chosen)
+    return {prefix: chosen, **{f"{prefix}_{name}": spans for name, spans in built_in.items()}}
 
 
-def _list_systems_by_characters(rules: LoadedRules) -> list[str]:
-    """Return the systems whose tags come from the rule by characters, and so may be illegal."""
-    return ["fused_characters", *(["fused"] if rules.chosen == rules.characters else [])]
+def _count_illegal_steps(
+    prefix: str, segments: Sequence[SegmentPrediction], rules: LoadedRules
+) -> dict[str, list[int]]:
+    """Return, for each system whose tags come from the rule by characters, the repaired steps of each segment."""
+    n_faults = [rules.characters.fuse_tags(segment.slm, segment.llm).n_faults for segment in segments]
+    name = rules.characters.name
+    return {f"{prefix}_{name}": n_faults, **({prefix: n_faults} if rules.chosen.name == name else {})}
 
 
 def _fused_spans(segments: Sequence[SegmentPrediction], rule: FusionRule) -> list[tuple[Span, ...]]:

@@ -81,12 +81,17 @@ class TunedRules:
 class TunedFusion(TunedRules):
     """The result of the search for the fusion rule. The run tags with the rule `chosen`.
 
-    baseline_f1: held-out F1 of `slm`, `llm` and `fused` (the chosen rule).
+    control: the result of the same search with every LLM answer empty (`control`).
+    llm_worth: held-out F1 of the chosen rule minus that of the control's chosen rule, and the low and high end of its
+        paired bootstrap interval (95%).
+    baseline_f1: held-out F1 of `slm`, `llm`, `fused` (the chosen rule) and `control` (the control's chosen rule).
     softmax_over: which softmax the LLM's probabilities come from (the setting `llm.softmax_over`).
     budget: the LLM budget, fitted for the chosen rule.
     curves: F1 at each lambda of the rule by regions, one curve for each combination of reductions.
     """
 
+    control: TunedRules
+    llm_worth: tuple[float, float, float]
     baseline_f1: Mapping[str, float]
     softmax_over: str
     calibration: Calibration
@@ -112,8 +117,9 @@ class TunedFusion(TunedRules):
         fusion = parse_record(
             cls, tree, source, expected="a tuned fusion", remedy=FUSION_REMEDY, format_version=FUSION_FORMAT_VERSION
         )
-        names = (*BUILT_IN_RULES, *fusion.custom_rules)
-        if fusion.chosen not in names:
-            reason = f"chosen: expected {' | '.join(names)}, found {describe_json(fusion.chosen)}"
-            raise damaged_record_error(source, reason, FUSION_REMEDY)
+        for key, rules in (("chosen", fusion), ("control.chosen", fusion.control)):
+            names = (*BUILT_IN_RULES, *rules.custom_rules)
+            if rules.chosen not in names:
+                reason = f"{key}: expected {' | '.join(names)}, found {describe_json(rules.chosen)}"
+                raise damaged_record_error(source, reason, FUSION_REMEDY)
         return fusion

@@ -22,6 +22,10 @@ REPORT_TEXTS: dict[str, tuple[str, str]] = {
     "fused_regions": ("fused by regions", "按区域融合"),
     "fused_characters": ("fused by characters", "逐字融合"),
     "fused_spans": ("fused by the learned rule", "按学习规则融合"),
+    "control": ("control without the LLM", "不含大模型的对照"),
+    "control_characters": ("control by characters", "逐字规则的对照"),
+    "control_regions": ("control by regions", "按区域规则的对照"),
+    "control_spans": ("control by the learned rule", "学习规则的对照"),
     "no_model": ("neither", "两者皆非"),
     "gold": ("Gold", "金标准"),
     "name_and_number": ("{0} {1}", "{0} {1}"),
@@ -49,12 +53,24 @@ REPORT_TEXTS: dict[str, tuple[str, str]] = {
         "no clear difference between {0} and {1}: {2} points, {3}.",
         "{0}与{1}之间无显著差异：{2} 个百分点，{3}。",
     ),
-    "gain_note": (
-        "The gain of the fused result over the SLM is the gain of the whole fusion: the LLM's answers and the rule "
-        "that was fitted on labelled sentences. The share of the LLM is not known, because a control without the LLM "
-        "(the same kind of rule, fitted on empty answers) was not computed.",
-        "融合结果相对小模型的提升是整个融合过程的提升，既来自大模型的回答，也来自用有标注句子拟合的规则。"
-        "由于未计算不含大模型的对照（以空回答拟合同类规则），大模型所占的份额尚不清楚。",
+    "worth_ahead": (
+        "The LLM is worth {0} points here (fused {1}, control {2}, {3}): beyond chance.",
+        "大模型在此的贡献为 {0} 个百分点（融合结果 {1}，对照 {2}，{3}），超出偶然。",
+    ),
+    "worth_even": (
+        "The LLM is worth {0} points here (fused {1}, control {2}, {3}): this cannot be told from chance.",
+        "大模型在此的贡献为 {0} 个百分点（融合结果 {1}，对照 {2}，{3}），与偶然无法区分。",
+    ),
+    "worth_behind": (
+        "The LLM is worth {0} points here (fused {1}, control {2}, {3}): it harms, beyond chance.",
+        "大模型在此的贡献为 {0} 个百分点（融合结果 {1}，对照 {2}，{3}），有损结果，超出偶然。",
+    ),
+    "control_note": (
+        "The control without the LLM is the same kind of fusion, fitted anew on the same held-out sentences with every "
+        "answer of the LLM empty. It shows what the rule gains by itself, from the SLM's probabilities and the "
+        "training text.",
+        "不含大模型的对照是同类的融合：以空回答代替大模型的全部回答，在相同的开发集句子上重新拟合。"
+        "它显示规则本身凭小模型的概率与训练文本所得的提升。",
     ),
     "no_scores": (
         "This run has no labelled test data, so the report has no scores.",

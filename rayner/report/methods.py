@@ -106,7 +106,13 @@ def _describe_scores(evaluation: Evaluation) -> BilingualText:
         system = evaluation.systems[name]
         percents = (f"{100 * share:.2f}" for share in (system.micro.f1, *system.interval))
         scores.append(translate(f"methods_score_{name}", *percents))
-    return translate("methods_scores", *scores)
+    text = translate("methods_scores", *scores)
+    worth = evaluation.llm_worth
+    if worth is None:
+        return text
+    points = (f"{100 * value:+.2f}" for value in (worth.difference, *worth.interval))
+    control = translate("methods_worth", f"{100 * worth.control_f1:.2f}", *points)
+    return join_texts([text, control], translate("methods_space"))
 
 
 def _describe_corpus(counts: CorpusCounts) -> BilingualText:

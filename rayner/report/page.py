@@ -9,6 +9,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from rayner.evaluation.artifact import Disagreement, Evaluation
+from rayner.evaluation.llm_worth import LlmWorth
 from rayner.fusion.artifact import TunedFusion
 from rayner.rendering.bilingual import BilingualText, same_in_both
 from rayner.rendering.tagged_text import TaggedSample, TextPiece, split_by_entities
@@ -120,6 +121,7 @@ def write_report_page(
         all_systems=ALL_SYSTEM_TEXTS,
         evaluation=evaluation,
         cards=_build_score_cards(evaluation) if evaluation else [],
+        worth=_describe_llm_worth(evaluation.llm_worth) if evaluation and evaluation.llm_worth else None,
         comparisons=_compare_systems(evaluation) if evaluation else [],
         fusion=fusion,
         rule=describe_region_rule(fusion) if fusion else None,
@@ -174,6 +176,14 @@ def _build_score_cards(evaluation: Evaluation) -> list[ScoreCard]:
 
 def _compare_systems(evaluation: Evaluation) -> list[Comparison]:
     return [_describe_difference(pair, *values) for pair, values in evaluation.paired.items()]
+
+
+def _describe_llm_worth(worth: LlmWorth) -> BilingualText:
+    low, high = worth.interval
+    verdict = "ahead" if low > 0 else "behind" if high < 0 else "even"
+    interval = translate("interval", format_points(low), format_points(high))
+    f1 = map(format_percent, (worth.fused_f1, worth.control_f1))
+    return translate(f"worth_{verdict}", format_points(worth.difference), *f1, interval)
 
 
 def _describe_difference(system_pair: str, difference: float, low: float, high: float) -> Comparison:

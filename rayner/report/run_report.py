@@ -28,6 +28,7 @@ def evaluate_and_write_report(
     run: Run,
     fusion: TunedFusion,
     rules: LoadedRules,
+    controls: LoadedRules,
     *,
     title: str,
     run_facts: RunFacts,
@@ -39,6 +40,7 @@ def evaluate_and_write_report(
         run: The run.
         fusion: The content of the run's `fusion.json`.
         rules: The rules of `fusion`.
+        controls: The rules of `fusion.control`.
         title: The title of the report.
         run_facts: The recorded facts of the run.
         tagged: The folder of the tagged corpus, from which the report shows samples. None without a corpus.
@@ -52,7 +54,7 @@ def evaluate_and_write_report(
     if segments:
         types, seed = run.entity_types(), run_facts.seed
         evaluation = replace(
-            evaluate_fusion(segments, rules, types, seed=seed),
+            evaluate_fusion(segments, rules, controls, types, seed=seed),
             calibration=evaluate_calibration(segments, rules.chosen, types, fusion.calibration),
             budget=f1_by_llm_share(segments, rules.chosen, fusion.budget),
         )

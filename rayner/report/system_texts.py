@@ -3,4 +3,15 @@
 from rayner.rendering.translation import translate
 
 SYSTEM_TEXTS = {key: translate(key) for key in ("slm", "llm", "fused")}
-ALL_SYSTEM_TEXTS = SYSTEM_TEXTS | {key: translate(key) for key in ("fused_characters", "fused_regions", "fused_spans")}
+ALL_SYSTEM_TEXTS = SYSTEM_TEXTS | {
+    key: translate(key)
+    for key in (
+        "control",
+        "fused_characters",
+        "control_characters",
+        "fused_regions",
+        "control_regions",
+        "fused_spans",
+        "control_spans",
+    )
+}

@@ -1,10 +1,12 @@
-"""Read and write the tuned fusion of a run, and load the users' own rules that it may need."""
+"""Read and write the tuned fusion of a run, load the users' own rules that it may need, and measure its worth."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from rayner.config.plugins import is_plugin_name, load_plugin
+from rayner.corpus.prediction_tables import read_predictions
+from rayner.evaluation.llm_worth import LlmWorth, measure_llm_worth
 from rayner.fusion.artifact import FUSION_REMEDY, LoadedRules, TunedFusion, TunedRules
 from rayner.fusion.custom_rule import SETTING, CustomRule
 from rayner.fusion.fusion_rule import FusionRule
@@ -66,3 +68,15 @@ def load_rules(rules: TunedRules) -> LoadedRules:
     Raises ConfigError if the chosen rule is a user's rule and cannot be imported.
     """
     return rules.load_rules(load_custom_rules([rules.chosen]))
+
+
+def measure_llm_worth_on_test(run: Run, fusion: TunedFusion, seed: int) -> LlmWorth | None:
+    """Compare the fusion with its LLM-free control on the run's test sentences. Return None if there are none.
+
+    seed: the seed of the bootstrap.
+    """
+    if not run.path("scores", "test.parquet").exists():
+        return None
+    segments = read_predictions(run.local_path("scores", "test.parquet"))
+    rule, control = load_chosen_rule(fusion), load_rules(fusion.control).chosen
+    return measure_llm_worth(segments, rule, control, fusion.span_rule.types, seed=seed)

@@ -60,6 +60,7 @@ def run_pipeline(config: Config, run: Run) -> dict[str, Any]:
         run,
         fusion,
         load_rules(fusion),
+        load_rules(fusion.control),
         title=" → ".join(filter(None, [", ".join(config.train), config.corpus])),
         run_facts=run_facts,
         tagged=output_folder(config, run) if config.corpus else None,

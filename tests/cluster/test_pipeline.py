@@ -21,11 +21,13 @@ from rayner.errors import ConfigError, TooManySetAsideError
 from rayner.evaluation.metrics import count_entities, micro_score
 from rayner.fusion.budget import Budget, fit_budget
 from rayner.fusion.conflict_regions import ENTROPY_REDUCTIONS, LLM_CONFIDENCES, LLM_REDUCTIONS
+from rayner.fusion.control import with_empty_answer
 from rayner.fusion.gate import first_closed_slot
+from rayner.fusion.span_rule import fit_span_rule
 from rayner.llm.adapter import check_and_measure_adapter, compute_adapter_shapes
 from rayner.runs.json_files import read_checked_json, read_json, write_checked_json
 from rayner.runs.run_folder import Run, file_sha256, folder_sha256
-from rayner.steps.fusion_rules import read_tuned_fusion, write_tuned_fusion
+from rayner.steps.fusion_rules import load_rules, read_tuned_fusion, write_tuned_fusion
 from rayner.steps.loading import load_llm
 from rayner.steps.pipeline import run_pipeline
 from rayner.steps.tag.tag_corpus import tag_corpus
@@ -154,6 +156,30 @@ def test_the_rule_by_characters_has_the_lambda_of_the_highest_f1_of_its_own_outp
     counts = count_entities([row.gold for row in scores["test"]], [decoded.spans for decoded in test], types)
     assert evaluation["fused_characters"]["micro"]["f1"] == micro_score(counts).f1
     assert evaluation["fused_characters"]["illegal"] == sum(decoded.n_faults for decoded in test)
+
+
+def test_the_control_is_fitted_on_empty_answers_and_stands_beside_the_fusion(run, scores):
+    fusion, types = read_tuned_fusion(run), run.step_result("data")["types"]
+    assert set(fusion.control.held_out_f1) == set(fusion.held_out_f1)
+    assert fusion.baseline_f1["control"] == fusion.control.held_out_f1[fusion.control.chosen]
+    difference, low, high = fusion.llm_worth
+    assert low <= difference <= high
+    dev = [with_empty_answer(row) for row in scores["dev"]]
+    lexicon = fusion.control.span_rule.lexicon
+    again = fit_span_rule(dev, fusion.control.span_rule.types, lexicon)
+    assert fusion.control.span_rule.weights == pytest.approx(again.weights)
+    assert fusion.control.span_rule.weights != fusion.span_rule.weights
+    evaluation = read_json(run.path("evaluation.json"))
+    control = load_rules(fusion.control).chosen
+    found = [[d.span for d in control.decide(with_empty_answer(row))] for row in scores["test"]]
+    counts = count_entities([row.gold for row in scores["test"]], found, types)
+    assert evaluation["systems"]["control"]["micro"]["f1"] == micro_score(counts).f1
+    worth = read_json(run.path("tagged", "run.json"))["llm_worth"]
+    assert worth["n_sentences"] == len(scores["test"])
+    assert [worth["difference"], *worth["interval"]] == evaluation["paired"]["fused-control"]
+    assert (worth["fused_f1"], worth["control_f1"]) == tuple(
+        evaluation["systems"][name]["micro"]["f1"] for name in ("fused", "control")
+    )
 
 
 # ---- the tagged corpus

@@ -24,7 +24,7 @@ RULES = load_rules(RULE)
 
 @pytest.fixture(scope="module")
 def evaluation():
-    return evaluate_fusion(rows(), RULES, TYPES, seed=3)
+    return evaluate_fusion(rows(), RULES, RULES, TYPES, seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,8 @@ def test_same_numbers_as_the_metrics(result):
         result["systems"]["fused"]["micro"]["f1"] - slm["micro"]["f1"]
     )
     assert set(result["paired"]) == {
-        "fused-slm", "fused-llm", "fused-fused_characters", "fused-fused_spans", "llm-slm"
+        "fused-control", "control-slm", "fused-slm", "fused-llm", "fused-fused_characters", "fused-fused_spans",
+        "llm-slm", "fused_characters-control_characters", "fused_regions-control_regions", "fused_spans-control_spans",
     }  # fmt: skip
     assert (result["n_sentences"], result["distinct"]) == (40, 1)
     assert result["n_chars"] == sum(len(r.text) for r in data)
@@ -51,7 +52,7 @@ def test_same_numbers_as_the_metrics(result):
 
 def test_json_and_determinism(result):
     assert json.loads(json.dumps(result)) == result
-    assert evaluate_fusion(rows(), RULES, TYPES, seed=3).to_json() == result
+    assert evaluate_fusion(rows(), RULES, RULES, TYPES, seed=3).to_json() == result
 
 
 def test_perfect_answers_score_one():
@@ -59,7 +60,7 @@ def test_perfect_answers_score_one():
         SegmentPrediction(r.doc_id, r.start, r.end, r.text, replace(r.slm, spans=r.gold), r.llm, r.gold)
         for r in rows(4)
     ]
-    slm = evaluate_fusion(data, RULES, TYPES, seed=0).to_json()["systems"]["slm"]
+    slm = evaluate_fusion(data, RULES, RULES, TYPES, seed=0).to_json()["systems"]["slm"]
     assert slm["micro"]["f1"] == slm["macro_f1"] == 1.0
     perfect = {"precision": 1.0, "recall": 1.0, "f1": 1.0, "interval": [1.0, 1.0]}
     assert list(slm["token"].values()) == [perfect] * 4
@@ -67,7 +68,7 @@ def test_perfect_answers_score_one():
 
 
 def test_types_that_were_not_named_are_added():
-    assert evaluate_fusion(rows(5), RULES, ["NR", "ZZ"], seed=0).to_json()["types"] == [
+    assert evaluate_fusion(rows(5), RULES, RULES, ["NR", "ZZ"], seed=0).to_json()["types"] == [
         "NR",
         "ZZ",
         "NG",
@@ -77,7 +78,7 @@ def test_types_that_were_not_named_are_added():
 
 def test_without_llm_the_slm_stands_and_the_llm_has_nothing():
     data = [SegmentPrediction(r.doc_id, r.start, r.end, r.text, r.slm, None, r.gold) for r in rows(6)]
-    result = evaluate_fusion(data, RULES, TYPES, seed=0).to_json()
+    result = evaluate_fusion(data, RULES, RULES, TYPES, seed=0).to_json()
     systems = result["systems"]
     assert result["n_without_llm"] == 6
     assert systems["fused"]["micro"] == systems["slm"]["micro"] == systems["fused_characters"]["micro"]
@@ -87,7 +88,7 @@ def test_without_llm_the_slm_stands_and_the_llm_has_nothing():
 
 
 def test_no_rows():
-    result = evaluate_fusion([], RULES, TYPES, seed=0)
+    result = evaluate_fusion([], RULES, RULES, TYPES, seed=0)
     assert result.systems["fused"].interval == (0.0, 0.0)
     assert result.regions.oracle_f1 == 0.0
     assert format_score_table(result).startswith("0 sentences")
@@ -97,7 +98,7 @@ def test_illegal_steps_are_counted():
     spans = (Span(0, 2, "NR"),)
     slm = SlmPrediction(spans, np.array([0.0, 3.0], dtype=np.float32), label_log_probs(spans, 2))
     llm = LlmAnswer((), np.full(3, 0.99, dtype=np.float32))
-    systems = evaluate_fusion([SegmentPrediction("d", 0, 2, "魏丞", slm, llm)], RULES, ["NR"], seed=0).to_json()[
+    systems = evaluate_fusion([SegmentPrediction("d", 0, 2, "魏丞", slm, llm)], RULES, RULES, ["NR"], seed=0).to_json()[
         "systems"
     ]
     assert systems["fused_characters"]["illegal"] == 1

@@ -5,7 +5,7 @@ from dataclasses import replace
 from rayner.config.settings import Config, config_to_dict
 from rayner.evaluation.artifact import Evaluation
 from rayner.evaluation.evaluate import evaluate_fusion
-from rayner.fusion.artifact import LoadedRules, TunedFusion
+from rayner.fusion.artifact import LoadedRules, TunedFusion, TunedRules
 from rayner.fusion.budget import Budget
 from rayner.fusion.calibration import Calibration
 from rayner.fusion.character_rule import CharacterRule
@@ -18,7 +18,8 @@ from tests.report.synthetic import TYPES, rows
 
 def make_evaluation(weight: float = 0.35, n: int = 40, seed: int = 0) -> Evaluation:
     """Return the evaluation of `n` segments under a rule by regions."""
-    return evaluate_fusion(rows(n), load_rules(RegionRule(weight)), TYPES, seed=seed)
+    rules = load_rules(RegionRule(weight))
+    return evaluate_fusion(rows(n), rules, rules, TYPES, seed=seed)
 
 
 def load_rules(rule: RegionRule) -> LoadedRules:
@@ -28,13 +29,18 @@ def load_rules(rule: RegionRule) -> LoadedRules:
 
 def make_fusion(rule: RegionRule, **changes: object) -> TunedFusion:
     """Return the fusion of a run in which the rule by regions was chosen."""
-    fusion = TunedFusion(
+    rules = TunedRules(
         chosen="regions",
         character_rule=CharacterRule(rule.weight),
         region_rule=rule,
         span_rule=SpanRule.unfitted(TYPES, Lexicon({}, {})),
         custom_rules={},
         held_out_f1={"characters": 0.4, "regions": 0.6, "spans": 0.5},
+    )
+    fusion = TunedFusion(
+        **vars(rules),
+        control=rules,
+        llm_worth=(0.01, -0.02, 0.03),
         baseline_f1={"slm": 0.8012, "llm": 0.7934, "fused": 0.8567},
         softmax_over="all",
         calibration=Calibration(),

@@ -74,6 +74,7 @@ def test_every_text_has_one_key_is_used_and_every_used_text_exists():
     composed |= {f"methods_score_{name}" for name in ("slm", "llm", "fused")}
     composed |= {f"methods_{model}_{start}" for model in ("encoder", "decoder") for start in ("scratch", "named")}
     composed |= {f"silent_{finder}" for finder in ("slm", "llm", "fused")}
+    composed |= {f"worth_{verdict}" for verdict in ("ahead", "even", "behind")}
     composed |= {f"place_{place}" for place in ("corpus", "dev", "test")}
     settings = {f"setting_{value}" for value in (*ENTROPY_REDUCTIONS, *LLM_REDUCTIONS, *LLM_CONFIDENCES)}
     features = {f"feature_{name}" for name in FEATURES}

@@ -56,7 +56,9 @@ def test_it_reports_scores_and_the_tagged_corpus():
     evaluation, fusion = make_evaluation(weight=0.125), replace(FUSION, chosen="spans")
     paragraph = compose_methods_paragraph(make_run_facts(Config(corpus="c"), tagged=TAGGED), fusion, evaluation).en
     assert f"fused {100 * evaluation.systems['fused'].micro.f1:.2f} (" in paragraph
-    assert "the share of the large model was not measured" in paragraph
+    worth = evaluation.llm_worth
+    assert f"with every answer of the large model empty, reached {100 * worth.control_f1:.2f}." in paragraph
+    assert f"the large model is worth {100 * worth.difference:+.2f} points" in paragraph
     assert "2 documents (1,234 characters, 200 sentences) and 77 entities" in paragraph
     assert "not asked about 25.0% of the sentences. 1 sentences were set aside" in paragraph
     assert "a logistic regression" in paragraph

@@ -109,7 +109,7 @@ def test_numbers_are_those_of_the_evaluation(tmp_path, evaluation):
             assert format_percent(share) in text
         for macro in system.token.by_name().values():
             assert format_percent(macro.f1) + "–".join(map(format_percent, macro.interval)) in text
-        if name.startswith("fused_"):
+        if name.startswith(("fused_", "control")):
             continue
         low, high = map(format_percent, system.interval)
         assert f"95% interval {low} to {high}" in text
@@ -171,10 +171,22 @@ def test_the_page_says_which_rule_was_chosen(tmp_path):
     assert "learned rule 90.00, this rule 80.00" in regions
 
 
-def test_the_gain_of_the_fusion_is_not_credited_to_the_llm(tmp_path, evaluation):
-    text = page(tmp_path, evaluation=evaluation).text
-    assert "a control without the LLM" in text
-    assert "was not computed" in text
+@pytest.mark.parametrize(
+    ("interval", "verdict"),
+    [((0.01, 0.05), "beyond chance"), ((-0.01, 0.05), "this cannot be told from chance"), ((-0.05, -0.01), "it harms")],
+)
+def test_the_page_says_what_the_llm_is_worth_beside_its_control(tmp_path, evaluation, interval, verdict):
+    changed = replace(evaluation, paired={**evaluation.paired, "fused-control": (0.0254, *interval)})
+    text = page(tmp_path, evaluation=changed).text
+    fused, control = (format_percent(evaluation.systems[name].micro.f1) for name in ("fused", "control"))
+    low, high = map(format_points, interval)
+    compared = f"(fused {fused}, control {control}, 95% interval {low} to {high})"
+    assert f"The LLM is worth +2.54 points here {compared}: {verdict}" in text
+    assert (
+        "the same kind of fusion, fitted anew on the same held-out sentences with every answer of the LLM empty" in text
+    )
+    for rule in ("without the LLM", "by characters", "by regions", "by the learned rule"):
+        assert f"control {rule}" in text
 
 
 def test_an_evaluation_without_segments(tmp_path):

@@ -27,6 +27,7 @@ from tests.report.records import load_rules, make_fusion, make_run_facts
 from tests.report.synthetic import TYPES, rows
 
 RULE = RegionRule(0.2)
+RULES = load_rules(RULE)
 
 
 def fuse_consulted(segments):
@@ -101,7 +102,13 @@ def test_a_report_is_written_with_and_without_test_sentences(tmp_path, n_rows):
     write_json(run.path("steps", "data.json"), StepManifest({}, {"types": list(TYPES)}).to_json())
     fusion = tuned_fusion()
     evaluation = evaluate_and_write_report(
-        run, fusion, load_rules(RULE), title="甲 < 乙", run_facts=make_run_facts(Config(seed=1)), tagged=None
+        run,
+        fusion,
+        RULES,
+        RULES,
+        title="甲 < 乙",
+        run_facts=make_run_facts(Config(seed=1)),
+        tagged=None,
     )
     assert evaluation == read_evaluation(run)
     assert bool(evaluation) == bool(n_rows)
@@ -122,7 +129,7 @@ def test_a_model_that_found_nothing_is_the_first_thing_in_the_report(tmp_path, i
     write_json(run.path("steps", "data.json"), StepManifest({}, {"types": list(TYPES)}).to_json())
     silent = {"dev": [], "corpus": [SilentModel("slm", 27925)]} if is_silent else {"dev": [], "corpus": []}
     facts = make_run_facts(Config(seed=1), silent_models=silent)
-    evaluate_and_write_report(run, tuned_fusion(), load_rules(RULE), title="甲", run_facts=facts, tagged=None)
+    evaluate_and_write_report(run, tuned_fusion(), RULES, RULES, title="甲", run_facts=facts, tagged=None)
     page = run.path("report.html").read_text(encoding="utf-8")
     warning = "The small model found no entity in 27,925 characters of the corpus: the tags are probably wrong."
     assert (warning in page) == is_silent

@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from rayner.fusion.artifact import TunedFusion
+from rayner.fusion.artifact import TunedFusion, TunedRules
 from rayner.fusion.budget import Budget
 from rayner.fusion.calibration import Calibration
 from rayner.fusion.character_rule import CharacterRule
@@ -20,13 +20,18 @@ OTHER_RULE = RegionRule(0.36, "max", "mean", "entities")
 
 def make_fusion_file(rule: RegionRule) -> bytes:
     """Return the content of `fusion.json` for a rule by regions."""
-    fusion = TunedFusion(
+    rules = TunedRules(
         chosen="regions",
         character_rule=CharacterRule(0.33),
         region_rule=rule,
         span_rule=SpanRule.unfitted(TYPES, Lexicon({}, {})),
         custom_rules={},
         held_out_f1={"regions": 0.9},
+    )
+    fusion = TunedFusion(
+        **vars(rules),
+        control=rules,
+        llm_worth=(0.0, 0.0, 0.0),
         baseline_f1={"slm": 0.8, "llm": 0.85, "fused": 0.9},
         softmax_over="allowed",
         calibration=Calibration(with_llm=(0.5, -1.0, 0.5, 0.2, 0.3, 0.4), slm_alone=(1.0, -2.0)),

@@ -34,13 +34,14 @@ from rayner.corpus.unit_records import (
     list_recorded_units,
 )
 from rayner.errors import ConfigError, TooManySetAsideError
+from rayner.evaluation.llm_worth import LlmWorth
 from rayner.fusion.artifact import TunedFusion
 from rayner.runs.lock import hold_lock
 from rayner.runs.output_folder import remove_written_files
 from rayner.runs.progress import Progress, log
 from rayner.runs.run_folder import Run, file_sha256
 from rayner.runs.storage import StoragePath, remove_folder, remove_temporary_files
-from rayner.steps.fusion_rules import load_chosen_rule, read_tuned_fusion
+from rayner.steps.fusion_rules import load_chosen_rule, measure_llm_worth_on_test, read_tuned_fusion
 from rayner.steps.output_folders import mark_tagged_folder_as_ours, output_folder
 from rayner.steps.tag.actors import PredictionJob, fuse_scored_units, predict_units
 from rayner.steps.tag.audit import verify_tagged_corpus
@@ -61,6 +62,7 @@ from rayner.steps.tag.recovery import (
 )
 from rayner.steps.tag.scored_units import UnitFiles
 from rayner.steps.tag.stages import Attempts
+from rayner.text.json_records import record_from_json
 
 _MAX_UNKNOWN_SHARE = 0.05  # with more unknown characters, the model was probably trained on another script
 _GATE_SETTINGS = "gate."
@@ -134,6 +136,7 @@ def _tag_and_write_record(config: Config, run: Run, corpus: str, out: StoragePat
     def tag_and_verify() -> dict[str, Any]:
         fusion = read_tuned_fusion(run)
         _tag_missing_units(config, run, out, fusion, plan, finished, inputs)
+        worth = measure_llm_worth_on_test(run, fusion, config.seed)
         return {
             "counts": asdict(verify_tagged_corpus(out, plan)),
             "records_sha256": digest_unit_records(out, list_recorded_units(out)),
@@ -142,6 +145,7 @@ def _tag_and_write_record(config: Config, run: Run, corpus: str, out: StoragePat
             "empty": plan.empty,
             "changed": describe_changed_files_by_path(corpus, out, plan.parts),
             "rule": load_chosen_rule(fusion).summary(),
+            "llm_worth": worth and asdict(worth),
             "inputs": all_inputs,
         }
 
@@ -280,6 +284,7 @@ def _make_run_record(config: Config, run: Run, facts: dict[str, Any]) -> RunReco
         ignored=ignored_groups_from_json(facts.get("ignored", {})),
         empty=facts["empty"],
         changed=facts["changed"],
+        llm_worth=record_from_json(LlmWorth, facts["llm_worth"]) if facts.get("llm_worth") else None,
         records_sha256=facts["records_sha256"],
         warnings=[model.describe("the corpus") for model in counts.find_silent_models()],
         seconds=facts["seconds"],
