@@ -15,6 +15,7 @@ All rules are judged in the same way, on parts of the held-out data that they we
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -190,10 +191,10 @@ def _run_trials(searches: Sequence[_Search], run: Run, settings: FusionConfig) -
 
     Returns the trials of each search, in the order of its candidates.
     """
-    candidates = [(i, j) for i, search in enumerate(searches) for j in range(len(search.candidates))]
+    numbers = list(range(sum(len(search.candidates) for search in searches)))
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(_run_candidate_trial, searches=searches), {"cpu": 0.5}),
-        param_space={"candidate": tune.grid_search(candidates)},
+        param_space={"candidate": tune.grid_search(numbers)},
         tune_config=tune.TuneConfig(
             metric="held_out_f1", mode="max", max_concurrent_trials=settings.max_concurrent_trials, reuse_actors=True
         ),
@@ -204,18 +205,16 @@ def _run_trials(searches: Sequence[_Search], run: Run, settings: FusionConfig) -
         with unwrap_ray_task_error():
             raise results.errors[0]
     by_candidate = {
-        tuple(result.config["candidate"]): result.metrics["trial"]
-        for result in (results[i] for i in range(len(results)))
+        result.config["candidate"]: result.metrics["trial"] for result in (results[i] for i in range(len(results)))
     }
-    return [
-        [record_from_json(_Trial, json.loads(by_candidate[i, j])) for j in range(len(search.candidates))]
-        for i, search in enumerate(searches)
-    ]
+    trials = iter([record_from_json(_Trial, json.loads(by_candidate[i])) for i in numbers])
+    return [list(islice(trials, len(search.candidates))) for search in searches]
 
 
 def _run_candidate_trial(trial_config: dict[str, Any], searches: Sequence[_Search]) -> dict[str, Any]:
-    i, j = trial_config["candidate"]
-    trial = searches[i].run_trial(searches[i].candidates[j])
+    runnable = [(search, candidate) for search in searches for candidate in search.candidates]
+    search, candidate = runnable[trial_config["candidate"]]
+    trial = search.run_trial(candidate)
     # One string, because Ray would treat each value in a rule as a metric and print a warning for it.
     return {"held_out_f1": trial.held_out_f1, "trial": json.dumps(record_to_json(trial))}
 
