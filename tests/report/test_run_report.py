@@ -147,7 +147,7 @@ def test_the_report_shows_how_free_answers_differ_from_a_copy_and_nothing_of_it_
         write_table(predictions_to_table(rows(12)), run.path("scores", "test.parquet"))
         write_json(run.path("steps", "data.json"), StepManifest({}, {"types": list(TYPES)}).to_json())
         facts = make_run_facts(Config(seed=1), free_answers=counts)
-        evaluate_and_write_report(run, tuned_fusion(), load_rules(RULE), title="甲", run_facts=facts, tagged=None)
+        evaluate_and_write_report(run, tuned_fusion(), RULES, RULES, title="甲", run_facts=facts, tagged=None)
         page = run.path("report.html").read_text(encoding="utf-8")
         assert ("free_answers" in page) == ("dev.changed" in page) == (name == "free")
         assert facts.to_json().get("free_answers") == (counts or None)
