@@ -19,6 +19,8 @@ from rayner.config.declare import StepIf, section, setting
 from rayner.config.model_settings import PREDICTION, IndexConfig, LlmConfig, PromptConfig, SlmConfig
 
 LAYOUTS = ("evahan", "conll")
+PAPER_SETUPS = ("few shot", "similarity prompt", "SFT + few shot", "SFT + similarity prompt")  # rows of its Table 3
+FREE_ANSWERS = " (free)"  # after the name of a setup: the LLM answers without the grammar, as in the paper
 
 
 @dataclass(frozen=True)
@@ -183,9 +185,10 @@ class ReproduceConfig:
     """The paper's experiment (jobs/reproduce.py)."""
 
     llm_setups: list[str] = setting(
-        ["few shot", "similarity prompt", "SFT + few shot", "SFT + similarity prompt"],
-        "how the LLM is trained and prompted: the paper's four setups, or `as configured`",
-        choices=("few shot", "similarity prompt", "SFT + few shot", "SFT + similarity prompt", "as configured"),
+        list(PAPER_SETUPS),
+        "how the LLM is trained and prompted: the paper's four setups; each followed by ` (free)`, with "
+        "llm.decoding=free as in the paper; or `as configured`",
+        choices=(*PAPER_SETUPS, *(setup + FREE_ANSWERS for setup in PAPER_SETUPS), "as configured"),
     )
     n_seeds: int = setting(
         1, "number of seeds of split and training, counting up from `seed`; the tables show the mean and each", above=0

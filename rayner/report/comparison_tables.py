@@ -3,11 +3,12 @@
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, astuple, fields
 from typing import Any
 
 from rayner.evaluation.metrics import TokenScores
-from rayner.report.paper_comparison import FusionGain, ScoreRow, SeedMean, average_over_seeds
+from rayner.report.paper_comparison import FreeAnswerRow, FusionGain, ScoreRow, SeedMean, average_over_seeds
+from rayner.text.predictions import FreeAnswerFaults
 
 TOKEN_CLASSES = tuple(column.name for column in fields(TokenScores))
 MACRO_COLUMNS = ("precision", "recall", "f1", "low", "high")
@@ -19,6 +20,11 @@ TOKEN_TITLE = (
     "Token-level macro scores, each the mean over classes, with the 95% interval of F1. The published F1 is also "
     "token-level and macro, but its classes are not defined. The published P and R were not at hand."
 )
+FREE_ANSWERS_TITLE = (
+    "Free answers of the LLM: how many there are, how many are not a copy of their sentence, and how they differ. The "
+    "scores above count the entities that could be aligned with the sentence."
+)
+FREE_ANSWERS_HEADER = ["set", "seed", "LLM", *(column.name.replace("_", " ") for column in fields(FreeAnswerFaults))]
 MEANS_TITLE = "Means over seeds, with the score of each seed in parentheses. Each seed has a split of its own."
 MEANS_HEADER = ["set", "seeds", "LLM", "system", "published F1", "micro F1", "macro F1",
                 *(f"{classes.removesuffix('_o').replace('_', ' ')} O: F1" for classes in TOKEN_CLASSES)]  # fmt: skip
@@ -41,10 +47,13 @@ def _flatten_row(row: ScoreRow) -> dict[str, Any]:
     return columns
 
 
-def rows_to_markdown(rows: Sequence[ScoreRow], gains: Sequence[FusionGain]) -> str:
+def rows_to_markdown(
+    rows: Sequence[ScoreRow], gains: Sequence[FusionGain], free_answers: Sequence[FreeAnswerRow] = ()
+) -> str:
     """Return the tables of strict scores, of token-level scores beside the published F1, and of gains, in percent.
 
-    If there are several seeds, a table shows the means over seeds and the score of each seed.
+    If there are several seeds, a table shows the means over seeds and the score of each seed. If there are free
+    answers, a table shows how they differ from copies of their sentences.
     """
     means = average_over_seeds(rows)
     score_header = ["set", "seed", "LLM", "system", "P", "R", "micro F1", "95% interval", "macro F1"]
@@ -58,6 +67,8 @@ def rows_to_markdown(rows: Sequence[ScoreRow], gains: Sequence[FusionGain]) -> s
     }
     if means:
         tables[MEANS_TITLE] = [MEANS_HEADER, *map(_format_mean_cells, means)]
+    if free_answers:
+        tables[FREE_ANSWERS_TITLE] = [FREE_ANSWERS_HEADER, *map(_format_free_answer_cells, free_answers)]
     return "\n".join(f"{title}\n\n{_format_table(table)}" for title, table in tables.items())
 
 
@@ -99,6 +110,10 @@ def _format_mean_cells(mean: SeedMean) -> list[str]:
         cells.append(f"{_format_percent(average)} ({', '.join(map(_format_percent, each))})" if each else "")
     seeds = ", ".join(map(str, mean.seeds))
     return [mean.dataset, seeds, mean.setting, mean.system, _format_percent(mean.published), *cells]
+
+
+def _format_free_answer_cells(row: FreeAnswerRow) -> list[str]:
+    return [row.dataset, str(row.seed), row.setting, *map(str, astuple(row.faults))]
 
 
 def _format_gain_cells(gain: FusionGain) -> list[str]:

@@ -10,8 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from rayner.config.settings import FREE_ANSWERS
 from rayner.evaluation.artifact import Evaluation
 from rayner.evaluation.metrics import TokenScores
+from rayner.text.predictions import FreeAnswerFaults
 
 PUBLISHED_F1: dict[str, dict[str, float]] = {
     "few shot": {"A": 0.2626, "B": 0.4072, "C": 0.2492},
@@ -81,6 +83,16 @@ class FusionGain:
 
 
 @dataclass(frozen=True)
+class FreeAnswerRow:
+    """How the LLM's free answers on the test part of a cell differ from a copy of their sentences."""
+
+    dataset: str
+    seed: int
+    setting: str
+    faults: FreeAnswerFaults
+
+
+@dataclass(frozen=True)
 class SeedMean:
     """The mean of each score of a system over the seeds of a cell, in [0, 1].
 
@@ -100,14 +112,14 @@ def list_score_rows_with_oracle(dataset: str, seed: int, llm_setup: str, evaluat
     """Return a row for each system of an evaluation, and a row for the oracle over conflict regions.
 
     llm_setup: How the LLM was trained and prompted. If it is a key of PUBLISHED_F1, the row of the LLM shows the
-        published scores of that key.
+        published scores of that key, with free answers or without.
     """
     rows = []
     for key, name in SYSTEM_NAMES.items():
         if key not in evaluation.systems:
             continue
         scores = evaluation.systems[key]
-        published = PUBLISHED_F1.get(llm_setup if key == "llm" else name, {})
+        published = PUBLISHED_F1.get(llm_setup.removesuffix(FREE_ANSWERS) if key == "llm" else name, {})
         rows.append(
             ScoreRow(
                 dataset, seed, llm_setup, name, evaluation.n_sentences,

@@ -4,19 +4,24 @@ An LLM setup is a way to train and prompt the LLM. A cell is one combination of 
 has its own run folder inside the main run folder, such as `A/13/sft-similarity-prompt`.
 
 Data, tagger and index do not depend on the LLM setup. They are made in the first cell of a dataset and seed, and copied
-into the other cells of that dataset and seed. A step that is done is skipped, so the same command resumes an
-interrupted experiment.
+into the other cells of that dataset and seed. The trained LLM does not depend on how it answers, so a cell with free
+answers and the same cell without share it. A step that is done is skipped, so the same command resumes an interrupted
+experiment.
 """
 
+import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from rayner.config.loading import check_setting_values_and_combinations
 from rayner.config.model_settings import LlmConfig
-from rayner.config.settings import Config
+from rayner.config.settings import FREE_ANSWERS, Config
 from rayner.errors import ConfigError, DataError
 from rayner.report.comparison_tables import rows_to_csv, rows_to_markdown
 from rayner.report.paper_comparison import (
+    FreeAnswerRow,
     FusionGain,
     ScoreRow,
     average_over_seeds,
@@ -34,9 +39,12 @@ from rayner.steps.preflight import (
     check_and_describe_training_inputs,
     describe_run_folder,
 )
+from rayner.text.predictions import FreeAnswerFaults
 
-# Steps that do not depend on the LLM setup, and the folder that each writes.
+# Steps that do not depend on the LLM setup, and those that do not depend on how the LLM answers, with the folder that
+# each writes.
 SHARED_STEPS = {"data": ("data",), "train_slm": ("models", "slm"), "build_index": ("index",)}
+SHARED_LLM_STEPS = {"train_llm": ("models", "llm")}
 
 
 @dataclass(frozen=True)
@@ -57,7 +65,13 @@ class ExperimentCell:
     @property
     def folder_parts(self) -> tuple[str, str, str]:
         """The path of the cell's folder inside the run folder, as parts: dataset, seed, LLM setup."""
-        return self.dataset, str(self.seed), self.llm_setup.replace(" + ", "-").replace(" ", "-").lower()
+        folder = re.sub(r"[ +()]+", "-", self.llm_setup).strip("-")
+        return self.dataset, str(self.seed), folder.lower()
+
+    @property
+    def trained_llm(self) -> tuple[str, int, str]:
+        """What the trained LLM depends on: all but how it answers."""
+        return self.dataset, self.seed, self.llm_setup.removesuffix(FREE_ANSWERS)
 
 
 def list_cells(config: Config) -> list[ExperimentCell]:
@@ -73,13 +87,15 @@ def list_cells(config: Config) -> list[ExperimentCell]:
 
 
 def adapt_llm_settings(llm: LlmConfig, llm_setup: str) -> LlmConfig:
-    """Adapt the LLM's settings to one of the paper's setups. `as configured` changes nothing.
+    """Adapt the LLM's settings to one of `reproduce.llm_setups`. `as configured` changes nothing.
 
     Raises ConfigError if the setup does not train the LLM and the LLM is made from scratch.
     """
     if llm_setup == "as configured":
         return llm
-    llm = replace(llm, examples="similar" if llm_setup.endswith("similarity prompt") else "fixed")
+    if llm_setup.endswith(FREE_ANSWERS):
+        llm = replace(llm, decoding="free")
+    llm = replace(llm, examples="similar" if "similarity prompt" in llm_setup else "fixed")
     if llm_setup.startswith("SFT"):
         return llm
     if llm.model == "scratch":
@@ -111,6 +127,7 @@ def check_and_describe_reproduction(config: Config, run: Run) -> list[str]:
     checked_setups = set[str]()  # the models of a setup are the same for every dataset and seed
     for cell in list_cells(config):
         adapted = cell_config(config, run, cell)
+        check_setting_values_and_combinations(adapted)  # a setup may not fit the other settings
         cell_lines = check_and_describe_training_inputs(adapted)
         if cell.llm_setup not in checked_setups:
             checked_setups.add(cell.llm_setup)
@@ -128,22 +145,26 @@ def reproduce(config: Config, run: Run) -> dict[str, Any]:
     for i, cell in enumerate(cells):
         log.info("cell %d/%d: %s", i + 1, len(cells), ", ".join(cell.folder_parts))
         first = next(other for other in cells if (other.dataset, other.seed) == (cell.dataset, cell.seed))
+        trained = next(other for other in cells if other.trained_llm == cell.trained_llm)
         cell_run = Run(run.path(*cell.folder_parts))
-        _copy_shared_steps(Run(run.path(*first.folder_parts)), cell_run)
+        _copy_shared_steps(SHARED_STEPS, Run(run.path(*first.folder_parts)), cell_run)
+        _copy_shared_steps(SHARED_LLM_STEPS, Run(run.path(*trained.folder_parts)), cell_run)
         run_pipeline(cell_config(config, run, cell), cell_run)
         results, markdown = _write_and_format_results(run, cells[: i + 1])
     log.info("\n%s", markdown)
     return results
 
 
-def _copy_shared_steps(source: Run, target: Run) -> None:
-    """Copy the steps that two cells share.
+def _copy_shared_steps(steps: Mapping[str, tuple[str, ...]], source: Run, target: Run) -> None:
+    """Copy steps that two cells share.
+
+    steps: the folder that each step writes, as parts.
 
     The manifest of a step is copied last. So a step whose copy was interrupted has no manifest and is copied again.
     """
     if source == target:
         return
-    for step, parts in SHARED_STEPS.items():
+    for step, parts in steps.items():
         if not target.has_step(step):
             with replace_folder(target.path(*parts)) as folder:
                 shutil.copytree(source.local_path(*parts), folder, dirs_exist_ok=True)
@@ -152,7 +173,7 @@ def _copy_shared_steps(source: Run, target: Run) -> None:
 
 def _write_and_format_results(run: Run, cells: list[ExperimentCell]) -> tuple[dict[str, Any], str]:
     """Write the scores of all systems and the gains by fusion for some cells. Return them as JSON and as Markdown."""
-    rows, gains = list[ScoreRow](), list[FusionGain]()
+    rows, gains, free_answers = list[ScoreRow](), list[FusionGain](), list[FreeAnswerRow]()
     for cell in cells:
         cell_run = Run(run.path(*cell.folder_parts))
         evaluation = read_evaluation(cell_run)
@@ -160,10 +181,14 @@ def _write_and_format_results(run: Run, cells: list[ExperimentCell]) -> tuple[di
             raise DataError(f"{cell_run.path('evaluation.json')}: expected scores, found none. Set split.test above 0.")
         rows += list_score_rows_with_oracle(cell.dataset, cell.seed, cell.llm_setup, evaluation)
         gains.append(measure_fusion_gain(cell.dataset, cell.seed, cell.llm_setup, evaluation))
-    tables: dict[str, list[Any]] = {"rows": rows, "gains": gains, "seed_means": average_over_seeds(rows)}
+        if counts := cell_run.step_result("score")["test"].get("free_answers"):
+            free_answers.append(FreeAnswerRow(cell.dataset, cell.seed, cell.llm_setup, FreeAnswerFaults(**counts)))
+    tables: dict[str, list[Any]] = {
+        "rows": rows, "gains": gains, "seed_means": average_over_seeds(rows), "free_answers": free_answers,
+    }  # fmt: skip
     results = {name: [asdict(record) for record in records] for name, records in tables.items()}
     write_json(run.path("reproduction.json"), results)
-    markdown = rows_to_markdown(rows, gains)
+    markdown = rows_to_markdown(rows, gains, free_answers)
     for suffix, text in (("csv", rows_to_csv(rows)), ("md", markdown)):
         with atomic_writer(run.path(f"reproduction.{suffix}")) as stream:
             stream.write(text.encode())

@@ -5,13 +5,16 @@ import io
 
 import pytest
 
+from rayner.config.settings import FREE_ANSWERS
 from rayner.report.comparison_tables import COLUMNS, rows_to_csv, rows_to_markdown
 from rayner.report.paper_comparison import (
     PUBLISHED_F1,
+    FreeAnswerRow,
     average_over_seeds,
     list_score_rows_with_oracle,
     measure_fusion_gain,
 )
+from rayner.text.predictions import FreeAnswerFaults
 from tests.report.records import make_evaluation
 
 SETTING = "SFT + similarity prompt"
@@ -45,6 +48,16 @@ def test_other_data_and_other_settings_have_no_published_score(evaluation):
     published = {row.system: row.published for row in list_score_rows_with_oracle("A", 13, "as configured", evaluation)}
     assert published["LLM"] is None
     assert published["SLM"] == 0.8305
+
+
+def test_free_answers_stand_beside_the_score_of_the_same_setup_and_are_counted(evaluation):
+    rows = {row.system: row for row in list_score_rows_with_oracle("A", 13, SETTING + FREE_ANSWERS, evaluation)}
+    assert (rows["LLM"].setting, rows["LLM"].published) == ("SFT + similarity prompt (free)", 0.8350)
+    counts = FreeAnswerRow("A", 13, "few shot (free)", FreeAnswerFaults(answers=9, changed=4, deleted=7))
+    *_, table = read_markdown(rows_to_markdown([*rows.values()], [], [counts]))
+    assert [(row["LLM"], row["answers"], row["changed"], row["deleted"]) for row in table] == [
+        ("few shot (free)", "9", "4", "7")
+    ]
 
 
 def test_the_gain_is_over_the_better_model_and_compared_with_the_oracle(evaluation):
