@@ -16,6 +16,10 @@ COLUMNS = (
     *(column.name for column in fields(ScoreRow) if column.name != "token"),
     *(f"{classes}_{column}" for classes in TOKEN_CLASSES for column in MACRO_COLUMNS),
 )
+SCORE_TITLE = (
+    "Strict scores of entities. A control is a rule of the same kind that was fitted on empty answers of the LLM. What "
+    "a fusion gains over its control is what the LLM is worth."
+)
 TOKEN_TITLE = (
     "Token-level macro scores, each the mean over classes, with the 95% interval of F1. The published F1 is also "
     "token-level and macro, but its classes are not defined. The published P and R were not at hand."
@@ -26,7 +30,7 @@ FREE_ANSWERS_TITLE = (
 )
 FREE_ANSWERS_HEADER = ["set", "seed", "LLM", *(column.name.replace("_", " ") for column in fields(FreeAnswerFaults))]
 MEANS_TITLE = "Means over seeds, with the score of each seed in parentheses. Each seed has a split of its own."
-MEANS_HEADER = ["set", "seeds", "LLM", "system", "published F1", "micro F1", "macro F1",
+MEANS_HEADER = ["set", "seeds", "LLM", "system", "published F1", "micro F1", "macro F1", "over its control",
                 *(f"{classes.removesuffix('_o').replace('_', ' ')} O: F1" for classes in TOKEN_CLASSES)]  # fmt: skip
 
 
@@ -56,12 +60,13 @@ def rows_to_markdown(
     answers, a table shows how they differ from copies of their sentences.
     """
     means = average_over_seeds(rows)
-    score_header = ["set", "seed", "LLM", "system", "P", "R", "micro F1", "95% interval", "macro F1"]
+    score_header = ["set", "seed", "LLM", "system", "P", "R", "micro F1", "95% interval", "macro F1",
+                    "over its control", "95% interval of the difference"]  # fmt: skip
     token_header = ["set", "seed", "LLM", "system", "published F1", *map(_name_token_classes, TOKEN_CLASSES)]
     gain_header = ["set", "seed", "LLM", "better model", "fused, micro F1", "95% interval", "token macro",
                    "way to the oracle"]  # fmt: skip
     tables = {
-        "Strict scores of entities": [score_header, *map(_format_score_cells, rows)],
+        SCORE_TITLE: [score_header, *map(_format_score_cells, rows)],
         TOKEN_TITLE: [token_header, *(_format_token_cells(row) for row in rows if row.token)],
         "Gain of the fused output over the better model": [gain_header, *map(_format_gain_cells, gains)],
     }
@@ -90,6 +95,8 @@ def _format_score_cells(row: ScoreRow) -> list[str]:
         *map(_format_percent, (row.precision, row.recall, row.micro_f1)),
         f"{_format_percent(row.low)} to {_format_percent(row.high)}" if row.low is not None else "",
         _format_percent(row.macro_f1),
+        _format_points(row.over_control),
+        _format_points_interval(row.over_control_low, row.over_control_high),
     ]
 
 
@@ -105,9 +112,10 @@ def _format_token_cells(row: ScoreRow) -> list[str]:
 
 def _format_mean_cells(mean: SeedMean) -> list[str]:
     cells = []
-    for name in ("micro_f1", "macro_f1", *TOKEN_CLASSES):
+    for name in ("micro_f1", "macro_f1", "over_control", *TOKEN_CLASSES):
         average, each = mean.scores.get(name, (None, ()))
-        cells.append(f"{_format_percent(average)} ({', '.join(map(_format_percent, each))})" if each else "")
+        format_number = _format_points if name == "over_control" else _format_percent
+        cells.append(f"{format_number(average)} ({', '.join(map(format_number, each))})" if each else "")
     seeds = ", ".join(map(str, mean.seeds))
     return [mean.dataset, seeds, mean.setting, mean.system, _format_percent(mean.published), *cells]
 
@@ -122,11 +130,19 @@ def _format_gain_cells(gain: FusionGain) -> list[str]:
         str(gain.seed),
         gain.setting,
         gain.better,
-        f"{100 * gain.micro_gain:+.2f}",
-        f"{100 * gain.low:+.2f} to {100 * gain.high:+.2f}",
-        f"{100 * gain.token_gain:+.2f}",
+        _format_points(gain.micro_gain),
+        _format_points_interval(gain.low, gain.high),
+        _format_points(gain.token_gain),
         "" if gain.way is None else f"{gain.way:.0%}",
     ]
+
+
+def _format_points_interval(low: float | None, high: float | None) -> str:
+    return f"{_format_points(low)} to {_format_points(high)}" if low is not None else ""
+
+
+def _format_points(difference: float | None) -> str:
+    return "" if difference is None else f"{100 * difference:+.2f}"
 
 
 def _format_percent(share: float | None) -> str:

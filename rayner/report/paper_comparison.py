@@ -2,8 +2,11 @@
 
 The published numbers (method, section 5) are token-level macro F1 on a 10% split of the training data, in [0, 1]. The
 paper does not say over which classes the mean is taken, so our rows give the scores by four definitions
-(`TokenScores`). Its P and R were not at hand. The published row `fused` uses the paper's rule by characters. It is
-compared with our row `fused`, which uses the rule that the run chose.
+(`TokenScores`). Its P and R were not at hand. The published fusion uses the rule by characters, so its score stands in
+our row of this rule. The row `fused` is the rule that the run chose.
+
+Each fusion has an LLM-free control: a rule of the same kind, fitted on empty answers of the LLM. What a fusion gains
+over its control is what the LLM is worth.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,10 +30,15 @@ SYSTEM_NAMES = {
     "slm": "SLM",
     "llm": "LLM",
     "fused": "fused",
+    "control": "control",
     "fused_characters": "fused by characters",
+    "control_characters": "control by characters",
     "fused_regions": "fused by regions",
+    "control_regions": "control by regions",
     "fused_spans": "fused by the learned rule",
+    "control_spans": "control by the learned rule",
 }
+PUBLISHED_SYSTEMS = {"slm": "SLM", "fused_characters": "fused"}
 
 
 @dataclass(frozen=True)
@@ -41,8 +49,10 @@ class ScoreRow:
     low, high: The interval of micro_f1.
     token: The token-level macro scores.
     published: The token-level macro F1 in the paper.
+    over_control: For a fusion, how much higher its micro F1 is than that of its control: what the LLM is worth.
+    over_control_low, over_control_high: The paired interval of this difference.
 
-    A score is None if it was not measured or not published.
+    A score is None if it was not measured or not published, or if the system has no control.
     """
 
     dataset: str
@@ -58,6 +68,9 @@ class ScoreRow:
     macro_f1: float | None
     token: TokenScores | None
     published: float | None
+    over_control: float | None = None
+    over_control_low: float | None = None
+    over_control_high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -96,8 +109,8 @@ class FreeAnswerRow:
 class SeedMean:
     """The mean of each score of a system over the seeds of a cell, in [0, 1].
 
-    scores: {name of the score: (mean, score of each seed)}. The names are `micro_f1`, `macro_f1` and the fields of
-        TokenScores, for their F1.
+    scores: {name of the score: (mean, score of each seed)}. The names are `micro_f1`, `macro_f1`, `over_control` and
+        the fields of TokenScores, for their F1.
     """
 
     dataset: str
@@ -119,12 +132,14 @@ def list_score_rows_with_oracle(dataset: str, seed: int, llm_setup: str, evaluat
         if key not in evaluation.systems:
             continue
         scores = evaluation.systems[key]
-        published = PUBLISHED_F1.get(llm_setup.removesuffix(FREE_ANSWERS) if key == "llm" else name, {})
+        published_name = llm_setup.removesuffix(FREE_ANSWERS) if key == "llm" else PUBLISHED_SYSTEMS.get(key, "")
+        published = PUBLISHED_F1.get(published_name, {})
+        over_control = evaluation.paired.get(f"{key}-{key.replace('fused', 'control')}", (None, None, None))
         rows.append(
             ScoreRow(
                 dataset, seed, llm_setup, name, evaluation.n_sentences,
                 scores.micro.precision, scores.micro.recall, scores.micro.f1, *scores.interval,
-                scores.macro_f1, scores.token, published.get(dataset),
+                scores.macro_f1, scores.token, published.get(dataset), *over_control,
             )
         )  # fmt: skip
     oracle = ScoreRow(
@@ -178,4 +193,5 @@ def _average_rows(rows: Sequence[ScoreRow]) -> SeedMean:
 
 def _f1_by_name(row: ScoreRow) -> dict[str, float]:
     scores = {"micro_f1": row.micro_f1} | ({} if row.macro_f1 is None else {"macro_f1": row.macro_f1})
+    scores |= {} if row.over_control is None else {"over_control": row.over_control}
     return scores | {name: macro.f1 for name, macro in (row.token.by_name() if row.token else {}).items()}

@@ -27,15 +27,36 @@ def evaluation():
 
 def test_each_system_has_a_row_with_measured_and_published_scores(evaluation):
     rows = {row.system: row for row in list_score_rows_with_oracle("A", 13, SETTING, evaluation)}
-    fusions = [f"fused by {rule}" for rule in ("characters", "regions", "the learned rule")]
-    assert list(rows) == ["SLM", "LLM", "fused", *fusions, "oracle over regions"]
-    for key, name in (("slm", "SLM"), ("llm", "LLM"), ("fused", "fused")):
+    rules = ("", " by characters", " by regions", " by the learned rule")
+    fusions = [f"{kind}{rule}" for rule in rules for kind in ("fused", "control")]
+    assert list(rows) == ["SLM", "LLM", *fusions, "oracle over regions"]
+    for key, name in (("slm", "SLM"), ("llm", "LLM"), ("fused", "fused"), ("control_spans", fusions[-1])):
         system = evaluation.systems[key]
         assert rows[name].micro_f1 == system.micro.f1
         assert (rows[name].low, rows[name].high) == system.interval
         assert rows[name].token == system.token
-    assert [rows[name].published for name in ("SLM", "LLM", "fused")] == [0.8305, 0.8350, 0.8855]
+    published = {name: row.published for name, row in rows.items() if row.published}
+    assert published == {"SLM": 0.8305, "LLM": 0.8350, "fused by characters": 0.8855}
     assert rows["oracle over regions"].micro_f1 >= rows["fused"].micro_f1
+
+
+def test_each_fusion_has_its_difference_from_its_own_control_with_an_interval(evaluation):
+    rows = {row.system: row for row in list_score_rows_with_oracle("A", 13, SETTING, evaluation)}
+    assert {name for name, row in rows.items() if row.over_control is not None} == {
+        name for name in rows if name.startswith("fused")
+    }
+    for name, row in rows.items():
+        if name.startswith("fused"):
+            control = rows[name.replace("fused", "control")]
+            assert row.over_control == pytest.approx(row.micro_f1 - control.micro_f1)
+            assert row.over_control_low <= row.over_control <= row.over_control_high
+    strict, *_ = read_markdown(rows_to_markdown([*rows.values()], []))
+    row = rows["fused by regions"]
+    assert row.over_control != 0
+    (cells,) = (cells for cells in strict if cells["system"] == row.system)
+    assert cells["over its control"] == f"{100 * row.over_control:+.2f}"
+    bounds = (row.over_control_low, row.over_control_high)
+    assert cells["95% interval of the difference"] == " to ".join(f"{100 * bound:+.2f}" for bound in bounds)
 
 
 def test_the_published_numbers_are_those_of_the_papers_table():
@@ -99,10 +120,10 @@ def test_the_text_has_a_table_of_strict_and_one_of_token_level_scores_and_one_of
     assert [row["system"] for row in strict] == [row.system for row in rows]
     assert [row["system"] for row in token] == [row.system for row in rows if row.token]
     assert len(gains) == 1
-    macro = evaluation.systems["fused"].token.types_without_o
+    macro = evaluation.systems["fused_characters"].token.types_without_o
     shares = ", ".join(f"{100 * share:.2f}" for share in (macro.precision, macro.recall, macro.f1))
     interval = " to ".join(f"{100 * bound:.2f}" for bound in macro.interval)
-    fused = next(row for row in token if row["system"] == "fused")
+    fused = next(row for row in token if row["system"] == "fused by characters")
     assert fused["types without O: P, R, F1"] == f"{shares} ({interval})"
     assert fused["published F1"] == "88.55"
     assert "The published P and R were not at hand." in text
@@ -120,6 +141,9 @@ def test_several_seeds_have_a_mean_and_the_score_of_each(evaluation):
     assert mean.scores["tags_without_o"] == (pytest.approx(sum(f1) / 2), tuple(f1))
     assert f1[0] != f1[1]
     assert set(means["oracle over regions"].scores) == {"micro_f1"}
+    fused = [row for row in rows if row.system == "fused"]
+    over_control = tuple(row.over_control for row in fused)
+    assert means["fused"].scores["over_control"] == (pytest.approx(sum(over_control) / 2), over_control)
     *_, table = read_markdown(rows_to_markdown(rows, []))
     cell = next(row for row in table if row["system"] == "LLM")["tags without O: F1"]
     assert cell == f"{50 * sum(f1):.2f} ({100 * f1[0]:.2f}, {100 * f1[1]:.2f})"
