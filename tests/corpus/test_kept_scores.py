@@ -47,7 +47,10 @@ def same_prediction(a, b):
         arrays.append((a.slm.log_probs, b.slm.log_probs))
     if a.llm is not None:
         arrays.append((a.llm.slot_probs, b.llm.slot_probs))
-    plain = lambda s: (s.doc_id, s.start, s.end, s.text, s.slm.spans, s.llm and s.llm.entities, s.error)  # noqa: E731
+
+    def plain(s):
+        return s.doc_id, s.start, s.end, s.text, s.slm.spans, s.llm and s.llm.entities, s.error
+
     return plain(a) == plain(b) and all(np.array_equal(x, y, equal_nan=True) for x, y in arrays)
 
 
