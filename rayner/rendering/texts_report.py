@@ -221,9 +221,9 @@ REPORT_TEXTS: dict[str, tuple[str, str]] = {
         "选列 {0} 个冲突区域，兼顾各类别与各种结果；区域之外的文本以淡色显示。",
     ),
     "more_of": ("{0} more", "另有 {0} 例"),
-    "judged_by_entity": (
-        "each entity was judged separately; correct model: {0}",
-        "逐个实体判断；正确的模型：{0}",
+    "mixed": (
+        "the fused result takes neither model as a whole; correct model: {0}",
+        "融合结果未整体取任一模型；正确的模型：{0}",
     ),
     "won_and_correct": ("{0} won and is correct", "取{0}，正确"),
     "won_but_other_correct": ("{0} won, {1} is correct", "取{0}，而{1}正确"),

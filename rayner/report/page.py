@@ -228,7 +228,7 @@ def _build_conflict_lines(disagreement: Disagreement) -> ConflictLines:
         )
     winner, correct = SYSTEM_TEXTS.get(disagreement.winner), SYSTEM_TEXTS.get(disagreement.right)
     if not winner:
-        verdict, outcome = "moot", translate("judged_by_entity", correct or translate("no_model"))
+        verdict, outcome = "moot", translate("mixed", correct or translate("no_model"))
     elif correct == winner:
         verdict, outcome = "good", translate("won_and_correct", winner)
     elif correct:

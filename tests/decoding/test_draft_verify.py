@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from rayner.decoding.draft_verify import DraftVerifyEngine
 from rayner.decoding.engine import WindowRequest
-from rayner.fusion.gate import first_stop_slot
+from rayner.fusion.character_rule import CharacterRule
+from rayner.fusion.gate import first_slot_outside_spans
 from rayner.text.spans import Span, sort_and_check_spans
 from rayner.text.tag_grammar import TokenRole
 from tests.checkpoints import answer_greedily, load_llm
@@ -105,13 +106,13 @@ def test_the_category_of_types_that_begin_alike_is_that_of_their_whole_name(medi
 @given(st.data(), st.sampled_from(PROBABILITIES))
 def test_an_answer_that_need_not_be_read_to_its_end_begins_like_the_reference(random_llm, data, probability):
     text = data.draw(texts(14).filter(bool))
-    slm, rule = data.draw(slm_scores(len(text))), data.draw(rules())
+    slm, rule = data.draw(slm_scores(len(text))), data.draw(rules() | st.builds(CharacterRule, st.floats(-5, 5)))
     task = WindowRequest(text, (), slm.spans, rule.stop_mask(slm))
     (found,), (whole,) = (
         DraftVerifyEngine(random_llm, softmax_over=probability, batch_size=2).answer_requests([task]),
         plainly(random_llm, [task], probability),
     )
-    end = first_stop_slot(slm, whole.spans, rule.weight, rule.entropy_reduction)
+    end = first_slot_outside_spans(rule.stop_mask(slm), whole.spans)
     assert end <= found.last_known_slot
     assert found.spans == tuple(span for span in whole.spans if span.end <= found.last_known_slot)
     np.testing.assert_allclose(
