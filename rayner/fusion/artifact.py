@@ -9,8 +9,8 @@ from rayner.fusion.calibration import Calibration
 from rayner.fusion.character_rule import CharacterRule
 from rayner.fusion.custom_rule import CustomRule, FittedCustomRule
 from rayner.fusion.fusion_rule import FusionRule
+from rayner.fusion.learned.span_rule import SpanRule
 from rayner.fusion.region_rule import RegionRule
-from rayner.fusion.span_rule import SpanRule
 from rayner.fusion.weight_search import WeightCurve
 from rayner.text.json_records import damaged_record_error, describe_json, parse_record, record_to_json
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from rayner.fusion.fused_entities import FusedEntity
 from rayner.fusion.fusion_rule import FusionRule
-from rayner.fusion.logistic import fit_logistic_weights, logistic_probability
+from rayner.fusion.learned.logistic import fit_logistic_weights, logistic_probability
 from rayner.fusion.model_confidence import fit_confidence_weights, llm_confidences, slm_confidences
 from rayner.text.predictions import SegmentPrediction
 

@@ -19,7 +19,7 @@ from rayner.errors import ConfigError
 from rayner.fusion import gate
 from rayner.fusion.fused_entities import FusedEntity, build_accepted_entities, slm_entities
 from rayner.fusion.fusion_rule import FittingSample, RuleFit, llm_could_change
-from rayner.fusion.span_features import candidate_spans
+from rayner.fusion.learned.span_features import candidate_spans
 from rayner.text.messages import shorten_repr
 from rayner.text.predictions import SegmentPrediction, SlmPrediction
 from rayner.text.spans import Span, sort_and_check_spans
@@ -39,12 +39,13 @@ class CustomRule:
         a JSON value. For cross-validation it is called once for each part of the segments, without that part, and the
         rule is judged on the part.
     accept: takes a segment that both models answered and the fitted value. It returns the entities, without overlaps.
-        Each entity must be among `span_features.candidate_spans` (spans that either model predicts or the SLM finds
-        likely).
+        Each entity must be among `learned.span_features.candidate_spans` (spans that either model predicts or the SLM
+        finds likely).
     could_change: takes a segment without an LLM answer and the fitted value. It says whether some LLM answer could give
         other entities than the SLM's. The default asks the LLM about every segment.
 
-    The functions must be deterministic and free of side effects.
+    All three are called for the rule's control too, with segments whose LLM answer is empty (`control`). The functions
+    must be deterministic and free of side effects.
     """
 
     fit: Callable[[Sequence[SegmentPrediction], Sequence[str]], Any]

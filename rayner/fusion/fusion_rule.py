@@ -2,7 +2,7 @@
 
 - `character_rule.CharacterRule` decides by characters, as the paper does; its lambda is tuned.
 - `region_rule.RegionRule` decides by conflict regions; its lambda is tuned.
-- `span_rule.SpanRule` decides by spans; its weights are learned.
+- `learned.span_rule.SpanRule` decides by spans; its weights are learned.
 - `custom_rule.FittedCustomRule` is a user's own rule.
 
 `artifact.TunedFusion` says which rule a run uses.
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rayner.fusion.fused_entities import FusedEntity
-from rayner.fusion.lexicon import Lexicon
+from rayner.fusion.learned.lexicon import Lexicon
 from rayner.fusion.weight_search import WeightCurve
 from rayner.text.predictions import SegmentPrediction, SlmPrediction
 

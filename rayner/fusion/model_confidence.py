@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from rayner.fusion.logistic import fit_logistic_weights, logistic_probability
-from rayner.fusion.span_features import entity_label_log_probs
+from rayner.fusion.learned.logistic import fit_logistic_weights, logistic_probability
+from rayner.fusion.learned.span_features import entity_label_log_probs
 from rayner.text.predictions import SegmentPrediction
 from rayner.text.spans import Span
 

@@ -12,8 +12,8 @@ from rayner.fusion.character_rule import CharacterRule
 from rayner.fusion.custom_rule import CustomRule, FittedCustomRule
 from rayner.fusion.fused_entities import FusedEntity
 from rayner.fusion.fusion_rule import FittingSample, FusionRule
+from rayner.fusion.learned.span_rule import SpanRule
 from rayner.fusion.region_rule import RegionRule
-from rayner.fusion.span_rule import SpanRule
 
 
 def list_rule_candidates(

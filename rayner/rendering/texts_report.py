@@ -282,7 +282,7 @@ REPORT_TEXTS: dict[str, tuple[str, str]] = {
     "setting_slots": ("slots", "位置"),
 }
 
-# Features of the learned rule (`rayner.fusion.span_features.feature_names`) and their Chinese names.
+# Features of the learned rule (`rayner.fusion.learned.span_features.feature_names`) and their Chinese names.
 _FEATURES = {
     "constant": "常数项",
     "SLM": "小模型标注",

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from rayner.fusion.artifact import TunedFusion
 from rayner.fusion.character_rule import CharacterRule
+from rayner.fusion.learned.span_rule import SpanRule
 from rayner.fusion.region_rule import RegionRule
-from rayner.fusion.span_rule import SpanRule
 from rayner.fusion.weight_search import WeightCurve
 from rayner.rendering.bilingual import BilingualText, join_texts, same_in_both
 from rayner.rendering.templates import format_percent

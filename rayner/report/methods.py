@@ -7,8 +7,8 @@ from rayner.corpus.run_record import CorpusCounts
 from rayner.evaluation.artifact import Evaluation
 from rayner.fusion.artifact import TunedFusion
 from rayner.fusion.character_rule import CharacterRule
+from rayner.fusion.learned.span_rule import SpanRule
 from rayner.fusion.region_rule import RegionRule
-from rayner.fusion.span_rule import SpanRule
 from rayner.rendering.bilingual import BilingualText, join_texts, same_in_both
 from rayner.rendering.templates import format_value
 from rayner.rendering.translation import translate, translate_setting

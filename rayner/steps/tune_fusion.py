@@ -35,10 +35,10 @@ from rayner.fusion.control import with_empty_answer
 from rayner.fusion.custom_rule import CustomRule
 from rayner.fusion.fused_entities import FusedEntity
 from rayner.fusion.fusion_rule import FittingSample, FusionRule
-from rayner.fusion.lexicon import build_lexicon
+from rayner.fusion.learned.lexicon import build_lexicon
+from rayner.fusion.learned.span_rule import SpanRule
 from rayner.fusion.region_rule import RegionRule
 from rayner.fusion.rule_search import decide_held_out, list_rule_candidates
-from rayner.fusion.span_rule import SpanRule
 from rayner.fusion.weight_search import WeightCurve
 from rayner.runs.progress import log
 from rayner.runs.run_folder import Run

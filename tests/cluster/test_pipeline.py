@@ -23,7 +23,7 @@ from rayner.fusion.budget import Budget, fit_budget
 from rayner.fusion.conflict_regions import ENTROPY_REDUCTIONS, LLM_CONFIDENCES, LLM_REDUCTIONS
 from rayner.fusion.control import with_empty_answer
 from rayner.fusion.gate import first_closed_slot
-from rayner.fusion.span_rule import fit_span_rule
+from rayner.fusion.learned.span_rule import fit_span_rule
 from rayner.llm.adapter import check_and_measure_adapter, compute_adapter_shapes
 from rayner.runs.json_files import read_checked_json, read_json, write_checked_json
 from rayner.runs.run_folder import Run, file_sha256, folder_sha256

@@ -15,7 +15,7 @@ from rayner.errors import ConfigError
 from rayner.evaluation.metrics import count_entities, micro_score
 from rayner.fusion.custom_rule import FittedCustomRule
 from rayner.fusion.fusion_rule import FittingSample
-from rayner.fusion.lexicon import Lexicon
+from rayner.fusion.learned.lexicon import Lexicon
 from rayner.runs.run_folder import Run
 from rayner.steps.fusion_rules import load_custom_rule
 from rayner.steps.loading import load_tagger_family

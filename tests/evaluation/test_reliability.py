@@ -7,7 +7,7 @@ import pytest
 
 from rayner.evaluation.reliability import evaluate_calibration, reliability_bins
 from rayner.fusion.calibration import Calibration, calibration_features
-from rayner.fusion.logistic import fit_logistic_weights
+from rayner.fusion.learned.logistic import fit_logistic_weights
 from rayner.fusion.model_confidence import fit_confidence_weights, llm_confidences, slm_confidences
 from rayner.fusion.region_rule import RegionRule
 from rayner.text.tags import bmes_labels, spans_to_tags

@@ -12,7 +12,7 @@ from rayner.decoding.drafting import reaches_stop_slot
 from rayner.fusion.character_rule import CharacterRule, compute_character_f1_curve, find_tag_conflicts
 from rayner.fusion.fusion_rule import FittingSample
 from rayner.fusion.gate import first_slot_outside_spans
-from rayner.fusion.lexicon import Lexicon
+from rayner.fusion.learned.lexicon import Lexicon
 from rayner.fusion.weight_search import choose_middle_of_best_weights
 from rayner.text.predictions import LlmAnswer, LlmEntity, SegmentPrediction, SlmPrediction
 from rayner.text.spans import Span, sort_and_check_spans

@@ -15,9 +15,9 @@ from rayner.fusion.character_rule import CharacterRule
 from rayner.fusion.conflict_regions import LLM_CONFIDENCES, LLM_REDUCTIONS
 from rayner.fusion.control import with_empty_answer
 from rayner.fusion.fusion_rule import FittingSample
-from rayner.fusion.lexicon import Lexicon
+from rayner.fusion.learned.lexicon import Lexicon
+from rayner.fusion.learned.span_rule import SpanRule, accept_candidates
 from rayner.fusion.region_rule import RegionRule
-from rayner.fusion.span_rule import SpanRule, accept_candidates
 from rayner.steps.tune_fusion import _build_searches, _choose_rules
 from rayner.text.predictions import GateDecision, LlmAnswer, LlmEntity, SegmentPrediction, SlmPrediction
 from rayner.text.spans import Span

@@ -13,10 +13,10 @@ from rayner.errors import ConfigError
 from rayner.fusion import gate
 from rayner.fusion.custom_rule import FittedCustomRule
 from rayner.fusion.fusion_rule import FittingSample
-from rayner.fusion.lexicon import Lexicon
+from rayner.fusion.learned.lexicon import Lexicon
+from rayner.fusion.learned.span_features import candidate_spans
 from rayner.fusion.region_rule import RegionRule
 from rayner.fusion.rule_search import decide_held_out
-from rayner.fusion.span_features import candidate_spans
 from rayner.steps.fusion_rules import load_custom_rule
 from rayner.text.spans import Span, sort_and_check_spans
 from tests.fusion.test_span_rule import one, rows
@@ -24,7 +24,7 @@ from tests.strategies import TYPES
 
 SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 LONGEST = """
-    from rayner.fusion.span_features import candidate_spans
+    from rayner.fusion.learned.span_features import candidate_spans
     from rayner.fusion.custom_rule import CustomRule
 
     TYPES = ("NR", "NS", "T")

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rayner.evaluation.metrics import count_entities, micro_score
-from rayner.fusion import span_rule
-from rayner.fusion.lexicon import Lexicon
+from rayner.fusion.learned import span_rule
+from rayner.fusion.learned.lexicon import Lexicon
+from rayner.fusion.learned.span_features import feature_names
+from rayner.fusion.learned.span_rule import SpanRule, accept_candidates, candidate_probs, rank_nonoverlapping_candidates
 from rayner.fusion.region_rule import RegionRule
-from rayner.fusion.span_features import feature_names
-from rayner.fusion.span_rule import SpanRule, accept_candidates, candidate_probs, rank_nonoverlapping_candidates
 from rayner.text.predictions import SlmPrediction
 from rayner.text.spans import Span
 from tests.fusion.test_span_rule import LEXICON, one, rows, span_rules

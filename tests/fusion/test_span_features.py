@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.fusion.lexicon import Lexicon, build_lexicon
-from rayner.fusion.span_bound import max_score_over_llm_answers
-from rayner.fusion.span_features import (
+from rayner.fusion.learned.lexicon import Lexicon, build_lexicon
+from rayner.fusion.learned.span_bound import max_score_over_llm_answers
+from rayner.fusion.learned.span_features import (
     LOG_PROB_FLOOR,
     candidate_spans,
     compute_span_features,

@@ -10,13 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rayner.evaluation.metrics import count_entities, micro_score
-from rayner.fusion import span_rule
 from rayner.fusion.fusion_rule import FittingSample
-from rayner.fusion.lexicon import Lexicon, build_lexicon
-from rayner.fusion.region_rule import RegionRule
-from rayner.fusion.rule_search import decide_held_out
-from rayner.fusion.span_bound import max_score_over_llm_answers
-from rayner.fusion.span_features import (
+from rayner.fusion.learned import span_rule
+from rayner.fusion.learned.lexicon import Lexicon, build_lexicon
+from rayner.fusion.learned.span_bound import max_score_over_llm_answers
+from rayner.fusion.learned.span_features import (
     LOG_PROB_FLOOR,
     MIN_LABEL_PROB,
     candidate_spans,
@@ -25,7 +23,9 @@ from rayner.fusion.span_features import (
     feature_names,
     slm_candidate_spans,
 )
-from rayner.fusion.span_rule import SpanRule, accept_candidates
+from rayner.fusion.learned.span_rule import SpanRule, accept_candidates
+from rayner.fusion.region_rule import RegionRule
+from rayner.fusion.rule_search import decide_held_out
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.predictions import LlmAnswer, LlmEntity, SegmentPrediction, SlmPrediction, decode_log_probs
 from rayner.text.spans import Span, sort_and_check_spans

@@ -16,7 +16,7 @@ from rayner.fusion.conflict_regions import (
     find_agreements_and_conflicts,
 )
 from rayner.fusion.fusion_rule import FittingSample, RuleFit
-from rayner.fusion.lexicon import Lexicon
+from rayner.fusion.learned.lexicon import Lexicon
 from rayner.fusion.region_rule import RegionRule
 from rayner.fusion.rule_search import decide_held_out
 from rayner.fusion.weight_search import choose_middle_of_best_weights, compute_f1_curve, tabulate_conflicts

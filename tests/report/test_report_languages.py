@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from rayner.config.model_settings import CrfConfig, LlmConfig, SlmConfig
 from rayner.config.settings import Config, SplitConfig
 from rayner.evaluation.artifact import ReliabilityBin, SystemCalibration, TypeCalibration
-from rayner.fusion import span_features
 from rayner.fusion.conflict_regions import ENTROPY_REDUCTIONS, LLM_CONFIDENCES, LLM_REDUCTIONS
-from rayner.fusion.lexicon import Lexicon
-from rayner.fusion.span_rule import SpanRule
+from rayner.fusion.learned import span_features
+from rayner.fusion.learned.lexicon import Lexicon
+from rayner.fusion.learned.span_rule import SpanRule
 from rayner.rendering.bilingual import LANGUAGES, BilingualText, bilingual_attribute, fill_text, join_texts
 from rayner.rendering.texts_methods import METHODS_TEXTS
 from rayner.rendering.texts_report import REPORT_TEXTS

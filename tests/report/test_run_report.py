@@ -9,7 +9,7 @@ from rayner.corpus.silent_models import SilentModel
 from rayner.evaluation.reliability import evaluate_calibration
 from rayner.fusion.budget import fit_budget
 from rayner.fusion.calibration import Calibration, calibration_features
-from rayner.fusion.logistic import fit_logistic_weights
+from rayner.fusion.learned.logistic import fit_logistic_weights
 from rayner.fusion.region_rule import RegionRule
 from rayner.fusion.weight_search import WeightCurve
 from rayner.report.run_report import (

@@ -7,9 +7,9 @@ from rayner.fusion.artifact import TunedFusion, TunedRules
 from rayner.fusion.budget import Budget
 from rayner.fusion.calibration import Calibration
 from rayner.fusion.character_rule import CharacterRule
-from rayner.fusion.lexicon import Lexicon
+from rayner.fusion.learned.lexicon import Lexicon
+from rayner.fusion.learned.span_rule import SpanRule
 from rayner.fusion.region_rule import RegionRule
-from rayner.fusion.span_rule import SpanRule
 from rayner.runs.step_manifest import StepManifest
 from tests.simulation.corpora import CORPORA
 from tests.simulation.models import LABELS, TYPES

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rayner.corpus.tables import EntityRow, SegmentRow, TaggedDocument, iter_documents, iter_segment_rows_by_document
-from rayner.fusion.span_features import entity_label_log_probs
+from rayner.fusion.learned.span_features import entity_label_log_probs
 from rayner.runs.storage import StoragePath
 from rayner.text.predictions import SegmentPrediction
 from rayner.text.segmentation import bounds_without_whitespace

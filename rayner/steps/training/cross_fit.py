@@ -10,7 +10,7 @@ from typing import Any
 
 from rayner.config.settings import Config
 from rayner.config.step_settings import step_settings
-from rayner.fusion.lexicon import Lexicon, build_lexicon
+from rayner.fusion.learned.lexicon import Lexicon, build_lexicon
 from rayner.runs.progress import log
 from rayner.runs.run_folder import Run
 from rayner.steps import data

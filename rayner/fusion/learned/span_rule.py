@@ -17,10 +17,10 @@ import numpy.typing as npt
 from rayner.fusion import gate
 from rayner.fusion.fused_entities import FusedEntity, build_accepted_entities, slm_entities
 from rayner.fusion.fusion_rule import FittingSample, RuleFit, llm_could_change
-from rayner.fusion.lexicon import Lexicon
-from rayner.fusion.logistic import fit_logistic_weights
-from rayner.fusion.span_bound import max_score_over_llm_answers
-from rayner.fusion.span_features import (
+from rayner.fusion.learned.lexicon import Lexicon
+from rayner.fusion.learned.logistic import fit_logistic_weights
+from rayner.fusion.learned.span_bound import max_score_over_llm_answers
+from rayner.fusion.learned.span_features import (
     NON_NEGATIVE_FEATURES,
     Floats,
     candidate_spans,

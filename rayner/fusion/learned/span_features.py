@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from rayner.fusion.lexicon import Lexicon
+from rayner.fusion.learned.lexicon import Lexicon
 from rayner.text.predictions import LlmEntity, SegmentPrediction, SlmPrediction
 from rayner.text.spans import Span, SpanIndex
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rayner.fusion.lexicon import Lexicon
-from rayner.fusion.span_features import (
+from rayner.fusion.learned.lexicon import Lexicon
+from rayner.fusion.learned.span_features import (
     LEXICAL_FEATURES,
     LOG_PROB_FLOOR,
     MAX_LOGIT,
