@@ -7,8 +7,9 @@
 - Token-level macro P, R and F1: each the mean over the classes that occur in gold or prediction. So the macro F1 is not
   the harmonic mean of macro P and macro R. The classes are the BMES tags, such as B-NR, or the types: then a character
   counts for its type whatever its BMES prefix. Each is given with and without the class O.
-- Intervals: percentile bootstrap over sentences. It is paired if two systems answer the same sentences. A macro score
-  of a drawn sample is the mean over the classes that occur in this sample.
+- Intervals: percentile bootstrap over sentences. It is paired if two systems answer the same sentences. A token-level
+  macro score of a drawn sample is the mean over the same classes. A class that does not occur in the sample counts with
+  its F1 on all sentences.
 """
 
 import dataclasses
@@ -235,25 +236,15 @@ def _count_classes(
 
 
 def _macro_score(counts: EntityCounts, seed: int, rounds: int) -> MacroScore:
-    """Return the mean scores over classes; all 0 without classes or sentences."""
+    """Return the mean scores over classes, each of which occurs; all 0 without classes."""
     if not counts.size:
         return MacroScore(0.0, 0.0, 0.0, (0.0, 0.0))
+    right, predicted, gold = totals = np.moveaxis(counts.sum(axis=0).astype(float), -1, 0)
+    f1 = _f1(totals.T)
     n_sentences, n_classes, _ = counts.shape
     drawn = _count_sentence_draws(n_sentences, seed, rounds) @ counts.reshape(n_sentences, -1).astype(float)
-    low, high = np.quantile(_mean_over_classes(drawn.reshape(rounds, n_classes, 3))[2], [0.025, 0.975])
-    precision, recall, f1 = map(float, _mean_over_classes(counts.sum(axis=0).astype(float)))
-    return MacroScore(precision, recall, f1, (float(low), float(high)))
-
-
-def _mean_over_classes(totals: npt.NDArray[np.floating]) -> list[npt.NDArray[np.floating]]:
-    """Return the means of precision, recall and F1 over the classes that occur.
-
-    totals: [..., n_classes, 3], counts of characters: right, predicted, gold.
-    """
-    right, predicted, gold = np.moveaxis(totals, -1, 0)
-    n_present = np.maximum(((predicted + gold) > 0).sum(axis=-1), 1)
-    ratios = ((right, predicted), (right, gold), (2 * right, predicted + gold))
-    return [
-        np.divide(part, whole, out=np.zeros_like(whole), where=whole > 0).sum(axis=-1) / n_present
-        for part, whole in ratios
-    ]
+    drawn = drawn.reshape(rounds, n_classes, 3)
+    drawn_f1 = np.where(drawn[..., 1:].any(axis=-1), _f1(drawn), f1)
+    low, high = np.quantile(drawn_f1.mean(axis=-1), [0.025, 0.975])
+    shares = [np.divide(right, whole, out=np.zeros_like(whole), where=whole > 0).mean() for whole in (predicted, gold)]
+    return MacroScore(float(shares[0]), float(shares[1]), float(f1.mean()), (float(low), float(high)))

@@ -117,6 +117,11 @@ def drop_o_class(gold, predicted):
     return [sum(column) / len(names) for column in zip(*scores, strict=True)] or [0.0, 0.0, 0.0]
 
 
+def f1_of_class(class_, gold, predicted):
+    right = sum(g == p == class_ for g, p in zip(gold, predicted, strict=True))
+    return 2 * right / (gold.count(class_) + predicted.count(class_))
+
+
 def macro(score):
     return [score.precision, score.recall, score.f1]
 
@@ -171,19 +176,34 @@ def test_token_scores_refuse_different_lengths(predicted):
 
 
 def test_the_interval_of_a_token_score_is_the_bootstrap_over_sentences():
-    """Drawn and scored sentence by sentence, with the classes of each draw."""
+    """Drawn and scored sentence by sentence; a class that is not drawn keeps its F1 on all sentences."""
     rng = np.random.default_rng(5)
     gold = [[str(tag) for tag in rng.choice(LABELS, 6)] for _ in range(12)]
     predicted = [[tag if rng.random() < 0.7 else "O" for tag in tags] for tags in gold]
     scores = score_token_classes(gold, predicted, seed=3, rounds=40)
-    expected = []
+    joined = [[tag for tags in part for tag in tags] for part in (gold, predicted)]
+    whole = {class_: f1_of_class(class_, *joined) for class_ in {*joined[0], *joined[1]}}
+    expected, n_absent = [], 0
     for draw in metrics._count_sentence_draws(12, 3, 40):
         rows = [i for i, n in enumerate(draw) for _ in range(n)]
         drawn = [[tag for i in rows for tag in part[i]] for part in (gold, predicted)]
-        expected.append((plain_token_macro(*drawn)[2], drop_o_class(*drawn)[2]))
+        drawn_f1 = {class_: f1_of_class(class_, *drawn) for class_ in whole if class_ in {*drawn[0], *drawn[1]}}
+        f1 = whole | drawn_f1
+        expected.append((np.mean([*f1.values()]), np.mean([f1[class_] for class_ in f1 if class_ != "O"])))
+        n_absent += len(f1) - len(drawn_f1)
+    assert n_absent > 0
     for found, values in zip((scores.tags_with_o, scores.tags_without_o), zip(*expected, strict=True), strict=True):
         assert found.interval == pytest.approx(tuple(np.quantile(values, [0.025, 0.975])))
         assert found.interval[0] < found.f1 < found.interval[1]
+
+
+def test_a_rare_mistake_does_not_lift_the_interval_above_the_score():
+    """S-NS is predicted once, wrongly. Without it every class would be right."""
+    gold = [["S-NR", "O"]] * 40
+    predicted = [["S-NR", "S-NS"], *gold[1:]]
+    score = score_token_classes(gold, predicted, seed=0).tags_without_o
+    assert score.f1 == 1 / 2
+    assert score.interval == (1 / 2, 1 / 2)
 
 
 def system(seed, skill, n_sentences=150):
