@@ -20,6 +20,7 @@ from rayner.corpus.prediction_tables import read_predictions
 from rayner.errors import ConfigError, TooManySetAsideError
 from rayner.evaluation.metrics import count_entities, micro_score
 from rayner.fusion.budget import Budget, fit_budget
+from rayner.fusion.character_rule import CharacterRule
 from rayner.fusion.conflict_regions import ENTROPY_REDUCTIONS, LLM_CONFIDENCES, LLM_REDUCTIONS
 from rayner.fusion.control import with_empty_answer
 from rayner.fusion.gate import first_closed_slot
@@ -485,12 +486,17 @@ def tagged_with(run, config, out, **sections):
     return out
 
 
+@pytest.mark.parametrize("rule", ["regions", "characters"])
 def test_neither_gate_nor_drafts_nor_the_number_of_actors_change_the_tagged_corpus(
-    half_gated, config, tmp_path, documents
+    half_gated, config, tmp_path, documents, rule
 ):
-    with_gate = tagged_with(half_gated, config, tmp_path / "with")
+    mine = copied(half_gated, tmp_path, "data", "steps", "models", "index", "scores", "fusion.json")
+    fusion = read_tuned_fusion(mine)
+    weight = fusion.region_rule.weight
+    write_tuned_fusion(mine, replace(fusion, chosen=rule, character_rule=CharacterRule(weight)))
+    with_gate = tagged_with(mine, config, tmp_path / "with")
     without = tagged_with(
-        half_gated, config, tmp_path / "without", gate={"exact": False}, score={"draft": False, "actors": 2}
+        mine, config, tmp_path / "without", gate={"exact": False}, score={"draft": False, "actors": 2}
     )
     for table in ("documents", "evahan"):
         assert files_of(with_gate / table) == files_of(without / table)

@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rayner.config.settings import Config
+from rayner.corpus.parquet_files import write_table
+from rayner.corpus.prediction_tables import predictions_to_table
 from rayner.evaluation.evaluate import evaluate_fusion
 from rayner.evaluation.llm_worth import LlmWorth, measure_llm_worth
 from rayner.fusion.artifact import LoadedRules
@@ -18,10 +20,13 @@ from rayner.fusion.fusion_rule import FittingSample
 from rayner.fusion.learned.lexicon import Lexicon
 from rayner.fusion.learned.span_rule import SpanRule, accept_candidates
 from rayner.fusion.region_rule import RegionRule
+from rayner.runs.run_folder import Run
+from rayner.steps.fusion_rules import measure_llm_worth_on_test
 from rayner.steps.tune_fusion import _build_searches, _choose_rules
 from rayner.text.predictions import GateDecision, LlmAnswer, LlmEntity, SegmentPrediction, SlmPrediction
 from rayner.text.spans import Span
 from tests.fusion.test_gate import spans_of
+from tests.report.records import make_fusion
 from tests.report.synthetic import TYPES, label_log_probs
 from tests.report.synthetic import rows as synthetic_rows
 from tests.strategies import floats32, slm_scores
@@ -147,6 +152,23 @@ def test_sentences_without_an_answer_count_for_neither_side():
     row = SegmentPrediction("d", 0, 1, "楚", slm, None, spans)
     worth = measure_llm_worth([row], RegionRule(1.0), CharacterRule(1.0), TYPES, seed=3)
     assert worth == LlmWorth(1, 1.0, 1.0, 0.0, (0.0, 0.0))
+
+
+@pytest.mark.parametrize("has_file", [True, False])
+def test_a_run_without_test_sentences_has_no_worth(tmp_path, has_file):
+    run = Run(tmp_path)
+    if has_file:
+        write_table(predictions_to_table([]), run.path("scores", "test.parquet"))
+    assert measure_llm_worth_on_test(run, make_fusion(RegionRule(0.2)), seed=3) is None
+
+
+def test_the_worth_of_a_run_is_measured_on_its_test_sentences(tmp_path):
+    run, rows = Run(tmp_path), make_rows(30)
+    write_table(predictions_to_table(rows), run.path("scores", "test.parquet"))
+    fusion = make_fusion(RegionRule(0.2))
+    expected = measure_llm_worth(rows, fusion.region_rule, fusion.control.region_rule, TYPES, seed=3)
+    assert measure_llm_worth_on_test(run, fusion, seed=3) == expected
+    assert expected.difference
 
 
 def test_without_segments_the_worth_is_unknown():
