@@ -100,46 +100,52 @@ def tune_fusion(config: Config, run: Run) -> dict[str, Any]:
     """
 
     def compute() -> dict[str, Any]:
-        sample = _read_sample(config, run)
-        custom_rules = load_custom_rules(config.fusion.rules)
-        searches = _build_searches(sample, custom_rules, config)
-        trials, control_trials = _run_trials(searches, run, config.fusion)
-        rules, control = _choose_rules(trials, config), _choose_rules(control_trials, config)
-        rule = rules.load_rule(rules.chosen, custom_rules)
-        held_out, control_held_out = (
-            search.decide_held_out(chosen.load_rule(chosen.chosen, custom_rules))
-            for search, chosen in zip(searches, (rules, control), strict=True)
-        )
-        worth = _compare_held_out(sample, held_out, control_held_out, config.seed)
-        fusion = TunedFusion(
-            **vars(rules),
-            control=control,
-            llm_worth=(worth.difference, *worth.interval),
-            baseline_f1={
-                "slm": _micro_f1(sample, [segment.slm.spans for segment in sample.segments]),
-                "llm": _micro_f1(sample, [segment.llm.spans if segment.llm else () for segment in sample.segments]),
-                "fused": rules.held_out_f1[rules.chosen],
-                "control": control.held_out_f1[control.chosen],
-            },
-            softmax_over=config.llm.softmax_over,
-            calibration=fit_calibration(sample.segments, held_out, rule, sample.types),
-            # Only sentences that are not in the lexicon, because the corpus's sentences are not in it either.
-            budget=fit_budget([s for s in sample.segments if s.doc_id not in sample.fold_lexicons], rule),
-            curves=tuple(_sort_curves(trials)),
-        )
+        fusion, worth = _fit_fusion(config, run)
         write_tuned_fusion(run, fusion)
         _log_choice(fusion, worth)
         return {
             "rule": fusion.region_rule.to_json(),
             "chosen": fusion.chosen,
             "held_out": dict(fusion.held_out_f1),
-            "control_chosen": control.chosen,
-            "control_held_out": dict(control.held_out_f1),
+            "control_chosen": fusion.control.chosen,
+            "control_held_out": dict(fusion.control.held_out_f1),
             "llm_worth": list(fusion.llm_worth),
             **fusion.baseline_f1,
         }
 
     return run.run_step("tune_fusion", collect_manifest_inputs(config, run), compute)
+
+
+def _fit_fusion(config: Config, run: Run) -> tuple[TunedFusion, LlmWorth]:
+    """Return the fusion with its control, and what the LLM is worth on the held-out sentences."""
+    sample = _read_sample(config, run)
+    custom_rules = load_custom_rules(config.fusion.rules)
+    searches = _build_searches(sample, custom_rules, config)
+    trials, control_trials = _run_trials(searches, run, config.fusion)
+    rules, control = _choose_rules(trials, config), _choose_rules(control_trials, config)
+    rule = rules.load_rule(rules.chosen, custom_rules)
+    held_out, control_held_out = (
+        search.decide_held_out(chosen.load_rule(chosen.chosen, custom_rules))
+        for search, chosen in zip(searches, (rules, control), strict=True)
+    )
+    worth = _compare_held_out(sample, held_out, control_held_out, config.seed)
+    fusion = TunedFusion(
+        **vars(rules),
+        control=control,
+        llm_worth=(worth.difference, *worth.interval),
+        baseline_f1={
+            "slm": _micro_f1(sample, [segment.slm.spans for segment in sample.segments]),
+            "llm": _micro_f1(sample, [segment.llm.spans if segment.llm else () for segment in sample.segments]),
+            "fused": rules.held_out_f1[rules.chosen],
+            "control": control.held_out_f1[control.chosen],
+        },
+        softmax_over=config.llm.softmax_over,
+        calibration=fit_calibration(sample.segments, held_out, rule, sample.types),
+        # Only sentences that are not in the lexicon, because the corpus's sentences are not in it either.
+        budget=fit_budget([s for s in sample.segments if s.doc_id not in sample.fold_lexicons], rule),
+        curves=tuple(_sort_curves(trials)),
+    )
+    return fusion, worth
 
 
 def _read_sample(config: Config, run: Run) -> FittingSample:
