@@ -38,7 +38,7 @@ def test_fusion_is_tuned_on_all_of_them(with_crf):
     assert set(lexicons) == {"fold-0", "fold-1"} == {row.doc_id for row in rows} - {"dev"}
     assert {row.text for row in rows if row.doc_id == "fold-0"} <= texts(fold_run(run, 0), "fold")
     fusion = read_tuned_fusion(run)
-    assert set(fusion.held_out_f1) == {"regions", "spans"}
+    assert set(fusion.held_out_f1) == {"characters", "regions", "spans"}
     assert load_chosen_rule(fusion)
 
 

@@ -410,8 +410,6 @@ def test_again_all_steps_are_skipped_and_nothing_changes(run, config):
         (lambda c: with_settings(c, "llm", loss_over="all"), "llm.loss_over was 'allowed', is 'all'"),
         (lambda c: with_settings(c, "score", unit_chars=401), "score.unit_chars was 400, is 401"),
         (lambda c: with_settings(c, "fusion", weight_steps=102), "fusion.weight_steps was 101, is 102"),
-        (lambda c: with_settings(c, "gate", exact=False), "gate.exact was True, is False"),
-        (lambda c: with_settings(c, "gate", share=0.5), "gate.share was 1.0, is 0.5"),
         (lambda c: with_settings(c, "prompt", group=2), "prompt.group was 1, is 2"),
     ],
 )

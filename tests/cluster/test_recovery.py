@@ -167,7 +167,8 @@ def test_another_corpus_does_not_replace_one_whose_plan_is_damaged(tagged, again
 
 def test_a_unit_made_from_other_inputs_is_refused(again):
     out, tag_again = again
-    write_unit_record(out, replace(read_unit_record(out, "unit-000001"), inputs="0" * 64))
+    record = read_unit_record(out, "unit-000001")
+    write_unit_record(out, replace(record, inputs="0" * 64, scores_inputs="0" * 64))
     with pytest.raises(ConfigError, match="unit-000001 was made from other inputs"):
         tag_again()
 
