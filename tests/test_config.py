@@ -7,7 +7,8 @@ import json
 import pytest
 
 from rayner.config.declare import iter_settings
-from rayner.config.loading import check_setting_values_and_combinations, load_config
+from rayner.config.loading import load_config
+from rayner.config.setting_checks import check_setting_values_and_combinations
 from rayner.config.settings import Config, config_to_dict, get_setting, json_digest
 from rayner.errors import ConfigError
 

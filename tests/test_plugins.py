@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from rayner.cli import main
-from rayner.config.loading import check_setting_values_and_combinations, load_config
+from rayner.config.loading import load_config
 from rayner.config.model_settings import LlmConfig
 from rayner.config.plugins import is_plugin_name, load_plugin, name_with_fingerprint
+from rayner.config.setting_checks import check_setting_values_and_combinations
 from rayner.config.settings import Config
 from rayner.config.step_settings import step_settings
 from rayner.errors import ConfigError

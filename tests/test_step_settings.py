@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 from rayner.config.declare import STEPS, StepIf, iter_settings
-from rayner.config.loading import check_setting_values_and_combinations, load_config
+from rayner.config.loading import load_config
+from rayner.config.setting_checks import check_setting_values_and_combinations
 from rayner.config.settings import Config, get_setting
 from rayner.config.step_settings import step_reads_setting, step_settings
 

@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from rayner.config.loading import check_setting_values_and_combinations
 from rayner.config.model_settings import LlmConfig
+from rayner.config.setting_checks import check_setting_values_and_combinations
 from rayner.config.settings import FREE_ANSWERS, Config
 from rayner.errors import ConfigError, DataError
 from rayner.report.comparison_tables import rows_to_csv, rows_to_markdown

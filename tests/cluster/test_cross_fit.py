@@ -2,7 +2,7 @@
 
 import pytest
 
-from rayner.config.loading import check_setting_values_and_combinations
+from rayner.config.setting_checks import check_setting_values_and_combinations
 from rayner.corpus.labelled_sentences import split_folds
 from rayner.errors import ConfigError
 from rayner.steps import data

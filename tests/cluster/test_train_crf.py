@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from rayner.config.loading import check_setting_values_and_combinations
+from rayner.config.setting_checks import check_setting_values_and_combinations
 from rayner.errors import ConfigError
 from rayner.runs.json_files import read_json
 from rayner.runs.run_folder import folder_sha256
