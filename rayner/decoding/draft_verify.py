@@ -10,7 +10,6 @@ from one queue, so it has little padding. Complete answers leave, and others tak
 how many answers are held at a time.
 """
 
-import copy
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +18,7 @@ from typing import Any
 import torch
 
 from rayner.decoding.drafted_answer import DraftedAnswer
-from rayner.decoding.engine import WindowRequest
+from rayner.decoding.engine import WindowRequest, divide_batch_sizes
 from rayner.decoding.kv_cache import (
     CacheParts,
     count_cached_numbers_per_token,
@@ -89,10 +88,7 @@ class DraftVerifyEngine:
 
     def with_smaller_batches(self, divisor: int) -> "DraftVerifyEngine":
         """Return an engine with the same LLM whose batch sizes, in texts and tokens, are divided by `divisor`."""
-        engine = copy.copy(self)
-        engine.batch_size = max(1, self.batch_size // divisor)
-        engine.batch_tokens = max(1, self.batch_tokens // divisor)
-        return engine
+        return divide_batch_sizes(self, divisor)
 
     @torch.inference_mode()
     def answer_requests(self, requests: Sequence[WindowRequest]) -> list[LlmAnswer]:

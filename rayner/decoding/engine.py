@@ -8,9 +8,10 @@ All engines but the last return the same answers, those of greedy decoding under
 - `FreeEngine` (transformers): decodes token by token without the grammar, as in the paper.
 """
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +52,24 @@ class AnswerEngine(Protocol):
 
     def with_smaller_batches(self, divisor: int) -> "AnswerEngine":
         """Return an engine with the same LLM whose batch sizes, in texts and tokens, are divided by `divisor`."""
+
+
+class BatchingEngine(Protocol):
+    """An engine with batch sizes of its own. batch_size, batch_tokens: see `make_engine`."""
+
+    batch_size: int
+    batch_tokens: int
+
+
+Engine = TypeVar("Engine", bound=BatchingEngine)
+
+
+def divide_batch_sizes(engine: Engine, divisor: int) -> Engine:
+    """Return an engine with the same LLM whose batch sizes, in texts and tokens, are divided by `divisor`."""
+    divided = copy.copy(engine)
+    divided.batch_size = max(1, engine.batch_size // divisor)
+    divided.batch_tokens = max(1, engine.batch_tokens // divisor)
+    return divided
 
 
 def make_engine(

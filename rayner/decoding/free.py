@@ -1,16 +1,14 @@
 """Free generation, as in the paper: greedy decoding without the tag grammar, aligned with the text afterwards."""
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 
-from rayner.decoding.engine import WindowRequest
-from rayner.decoding.token_budget import NO_TOKEN_LIMIT, warn_of_oversized
-from rayner.decoding.token_by_token import decode_token_by_token
+from rayner.decoding.engine import WindowRequest, divide_batch_sizes
+from rayner.decoding.token_budget import NO_TOKEN_LIMIT
+from rayner.decoding.token_by_token import decode_in_batches
 from rayner.llm.model import Llm
-from rayner.modeling.batching import TokenLimit, divide_at_ends, largest_batch_ends
 from rayner.text.free_answer import GeneratedAnswer, read_free_answer
 from rayner.text.predictions import LlmAnswer
 
@@ -48,10 +46,7 @@ class FreeEngine:
 
     def with_smaller_batches(self, divisor: int) -> "FreeEngine":
         """Return an engine with the same LLM whose batch sizes, in texts and tokens, are divided by `divisor`."""
-        engine = copy.copy(self)
-        engine.batch_size = max(1, self.batch_size // divisor)
-        engine.batch_tokens = max(1, self.batch_tokens // divisor)
-        return engine
+        return divide_batch_sizes(self, divisor)
 
     @torch.inference_mode()
     def answer_requests(self, requests: Sequence[WindowRequest]) -> list[LlmAnswer]:
@@ -59,12 +54,10 @@ class FreeEngine:
         prompts = [self.llm.prompt_tokens(request.examples, request.text) for request in requests]
         answers = [_FreeTokens(self._max_answer_tokens(request.text)) for request in requests]
         order = sorted(range(len(requests)), key=lambda i: (answers[i].max_tokens, len(prompts[i])))
-        limit = TokenLimit([*map(len, prompts)], [answer.max_tokens + 1 for answer in answers], self.batch_tokens)
-        for batch in divide_at_ends(order, largest_batch_ends(order, self.batch_size, limit)):
-            decode_token_by_token(
-                self.llm, [prompts[i] for i in batch], [answers[i] for i in batch], self._append_tokens
-            )
-        warn_of_oversized([sum(pair) for pair in zip(limit.cached, limit.new, strict=True)], self.batch_tokens)
+        decode_in_batches(
+            self.llm, prompts, answers, [answer.max_tokens + 1 for answer in answers], self._append_tokens,
+            order=order, batch_size=self.batch_size, batch_tokens=self.batch_tokens,
+        )  # fmt: skip
         return [self._read(request.text, answer) for request, answer in zip(requests, answers, strict=True)]
 
     def _max_answer_tokens(self, text: str) -> int:

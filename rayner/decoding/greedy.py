@@ -1,16 +1,14 @@
 """Greedy decoding under the tag grammar, token by token. Faster engines are tested against it."""
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 
-from rayner.decoding.engine import WindowRequest
-from rayner.decoding.token_budget import NO_TOKEN_LIMIT, warn_of_oversized
-from rayner.decoding.token_by_token import decode_token_by_token
+from rayner.decoding.engine import WindowRequest, divide_batch_sizes
+from rayner.decoding.token_budget import NO_TOKEN_LIMIT
+from rayner.decoding.token_by_token import decode_in_batches
 from rayner.llm.model import Llm
-from rayner.modeling.batching import TokenLimit, divide_at_ends, largest_batch_ends
 from rayner.modeling.tensors import pad_rows
 from rayner.text.predictions import LlmAnswer
 from rayner.text.tag_grammar import GrammarState, TagGrammar
@@ -49,10 +47,7 @@ class GreedyEngine:
 
     def with_smaller_batches(self, divisor: int) -> "GreedyEngine":
         """Return an engine with the same LLM whose batch sizes, in texts and tokens, are divided by `divisor`."""
-        engine = copy.copy(self)
-        engine.batch_size = max(1, self.batch_size // divisor)
-        engine.batch_tokens = max(1, self.batch_tokens // divisor)
-        return engine
+        return divide_batch_sizes(self, divisor)
 
     @torch.inference_mode()
     def answer_requests(self, requests: Sequence[WindowRequest]) -> list[LlmAnswer]:
@@ -60,13 +55,10 @@ class GreedyEngine:
         prompts = [self.llm.prompt_tokens(request.examples, request.text) for request in requests]
         answers = [_PartialAnswer(self.llm.build_grammar(request.text)) for request in requests]
         order = sorted(range(len(requests)), key=lambda i: (len(requests[i].text), len(prompts[i])))
-        longest_answers = [answer.grammar.max_answer_tokens() for answer in answers]
-        limit = TokenLimit([*map(len, prompts)], longest_answers, self.batch_tokens)
-        for batch in divide_at_ends(order, largest_batch_ends(order, self.batch_size, limit)):
-            decode_token_by_token(
-                self.llm, [prompts[i] for i in batch], [answers[i] for i in batch], self._append_tokens
-            )
-        warn_of_oversized([sum(pair) for pair in zip(limit.cached, limit.new, strict=True)], self.batch_tokens)
+        decode_in_batches(
+            self.llm, prompts, answers, [answer.grammar.max_answer_tokens() for answer in answers], self._append_tokens,
+            order=order, batch_size=self.batch_size, batch_tokens=self.batch_tokens,
+        )  # fmt: skip
         return [answer.grammar.read_answer(answer.tokens, answer.probs, answer.passes) for answer in answers]
 
     def _append_tokens(self, answers: Sequence[_PartialAnswer], logits: torch.Tensor) -> None:

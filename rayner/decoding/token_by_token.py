@@ -5,7 +5,9 @@ from typing import Any, Protocol, TypeVar
 
 import torch
 
+from rayner.decoding.token_budget import warn_of_oversized
 from rayner.llm.model import Llm
+from rayner.modeling.batching import TokenLimit, divide_at_ends, largest_batch_ends
 from rayner.modeling.tensors import pad_rows
 from rayner.runs.heartbeat import beat
 
@@ -21,6 +23,36 @@ class GrowingAnswer(Protocol):
 
 
 Answer = TypeVar("Answer", bound=GrowingAnswer)
+
+
+def decode_in_batches(
+    llm: Llm,
+    prompts: Sequence[Sequence[int]],
+    answers: Sequence[Answer],
+    max_answer_tokens: Sequence[int],
+    append_tokens: Callable[[Sequence[Answer], torch.Tensor], None],
+    *,
+    order: Sequence[int],
+    batch_size: int,
+    batch_tokens: int,
+) -> None:
+    """Decode answers in batches that keep to the limits. A text that needs more tokens is answered alone, and told.
+
+    Args:
+        llm: The LLM.
+        prompts: The token ids before each answer.
+        answers: The answers, without tokens.
+        max_answer_tokens: The most tokens that each answer can have.
+        append_tokens: See `decode_token_by_token`.
+        order: The indices of the answers, those of similar length side by side.
+        batch_size: See `make_engine`.
+        batch_tokens: See `make_engine`.
+
+    """
+    limit = TokenLimit([*map(len, prompts)], max_answer_tokens, batch_tokens)
+    for batch in divide_at_ends(order, largest_batch_ends(order, batch_size, limit)):
+        decode_token_by_token(llm, [prompts[i] for i in batch], [answers[i] for i in batch], append_tokens)
+    warn_of_oversized([sum(pair) for pair in zip(limit.cached, limit.new, strict=True)], batch_tokens)
 
 
 def decode_token_by_token(
