@@ -76,7 +76,7 @@ class CharacterRule:
         votes = [entity for entity in llm.entities if entity.span.end <= end]
         slm_spans, llm_spans = set(slm.spans), {entity.span for entity in votes}
         entities = []
-        for span in self.fuse_tags(slm, llm).spans:
+        for span in self._fuse_tags_before(slm, llm, end).spans:
             if span.start >= end:
                 entities.append(build_fused_entity(span, "slm", slm, None))
                 continue
@@ -90,8 +90,10 @@ class CharacterRule:
         Raises ValueError for an answer that stops too early (`fuse`).
         """
         end = self._first_stop_slot(slm, llm)
-        if llm is None or end == 0:
-            return DecodedTags(slm.spans)
+        return DecodedTags(slm.spans) if llm is None or end == 0 else self._fuse_tags_before(slm, llm, end)
+
+    def _fuse_tags_before(self, slm: SlmPrediction, llm: LlmAnswer, end: int) -> DecodedTags:
+        """Return the spans of the tags that are fused before the slot `end`, and of the SLM's tags behind it."""
         tags, conflicts = find_tag_conflicts(slm, llm, end)
         for conflict in conflicts:
             if not slm_wins(conflict.entropy, conflict.llm_prob, self.weight):
@@ -103,8 +105,8 @@ class CharacterRule:
         if llm is None:
             return 0
         end = gate.first_slot_outside_spans(self.stop_mask(slm), llm.spans)
-        if end and llm.last_known_slot < end:
-            raise ValueError(f"the answer is known up to slot {llm.last_known_slot}, needed up to slot {end}")
+        if end:
+            gate.require_known_up_to(llm, end)
         return end
 
     def could_change(self, segment: SegmentPrediction) -> bool:

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from rayner.text.predictions import SlmPrediction
+from rayner.text.predictions import LlmAnswer, SlmPrediction
 from rayner.text.spans import Span
 
 # Scores are float32 and means are rounded, so the LLM is also asked in cases very close to the limit.
@@ -92,3 +92,9 @@ def first_slot_outside_spans(slots: npt.NDArray[np.bool_], llm_spans: Sequence[S
     for span in llm_spans:
         outside[span.start + 1 : span.end] = False
     return int(np.argmax(outside))
+
+
+def require_known_up_to(answer: LlmAnswer, slot: int) -> None:
+    """Raise ValueError if an LLM answer stops before a slot up to which a rule reads it."""
+    if answer.last_known_slot < slot:
+        raise ValueError(f"the answer is known up to slot {answer.last_known_slot}, needed up to slot {slot}")

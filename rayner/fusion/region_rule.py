@@ -101,8 +101,7 @@ class RegionRule:
         end = 0 if llm is None else gate.first_stop_slot(slm, llm.spans, self.weight, self.entropy_reduction)
         if llm is None or end == 0:
             return slm_entities(slm)
-        if llm.last_known_slot < end:
-            raise ValueError(f"the answer is known up to slot {llm.last_known_slot}, needed up to slot {end}")
+        gate.require_known_up_to(llm, end)
         votes = [entity for entity in llm.entities if entity.span.end <= end]
         agreed, regions = find_agreements_and_conflicts([span for span in slm.spans if span.end <= end], votes)
         entities = [build_fused_entity(span, "agree", slm, votes) for span in agreed]
