@@ -72,7 +72,7 @@ def scores_record_path(tagged: StoragePath, unit: str) -> StoragePath:
     return tagged / SCORES_FOLDER / f"{unit}.json"
 
 
-def write_scores(
+def write_scores_and_record(
     tagged: StoragePath, record: ScoresRecord, segments: Sequence[SegmentPrediction], seams: Sequence[SegmentPrediction]
 ) -> ScoresRecord:
     """Write the predictions of a unit and then their record; return the record with the digest of the file."""

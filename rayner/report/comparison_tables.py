@@ -7,7 +7,7 @@ from dataclasses import asdict, astuple, fields
 from typing import Any
 
 from rayner.evaluation.metrics import TokenScores
-from rayner.report.paper_comparison import FreeAnswerRow, FusionGain, ScoreRow, SeedMean, average_over_seeds
+from rayner.report.paper_comparison import FreeAnswerRow, FusionGain, ScoreRow, ScoresOverSeeds, average_over_seeds
 from rayner.text.predictions import FreeAnswerFaults
 
 TOKEN_CLASSES = tuple(column.name for column in fields(TokenScores))
@@ -110,7 +110,7 @@ def _format_token_cells(row: ScoreRow) -> list[str]:
     return [row.dataset, str(row.seed), row.setting, row.system, _format_percent(row.published), *cells]
 
 
-def _format_mean_cells(mean: SeedMean) -> list[str]:
+def _format_mean_cells(mean: ScoresOverSeeds) -> list[str]:
     cells = []
     for name in ("micro_f1", "macro_f1", "over_control", *TOKEN_CLASSES):
         average, each = mean.scores.get(name, (None, ()))

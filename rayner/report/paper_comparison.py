@@ -106,7 +106,7 @@ class FreeAnswerRow:
 
 
 @dataclass(frozen=True)
-class SeedMean:
+class ScoresOverSeeds:
     """The mean of each score of a system over the seeds of a cell, in [0, 1].
 
     scores: {name of the score: (mean, score of each seed)}. The names are `micro_f1`, `macro_f1`, `over_control` and
@@ -169,7 +169,7 @@ def measure_fusion_gain(dataset: str, seed: int, llm_setup: str, evaluation: Eva
     )
 
 
-def average_over_seeds(rows: Sequence[ScoreRow]) -> list[SeedMean]:
+def average_over_seeds(rows: Sequence[ScoreRow]) -> list[ScoresOverSeeds]:
     """Return the means of the systems that have rows of several seeds, in the order of the rows."""
     groups: dict[tuple[str, str, str], list[ScoreRow]] = {}
     for row in rows:
@@ -177,11 +177,11 @@ def average_over_seeds(rows: Sequence[ScoreRow]) -> list[SeedMean]:
     return [_average_rows(group) for group in groups.values() if len(group) > 1]
 
 
-def _average_rows(rows: Sequence[ScoreRow]) -> SeedMean:
+def _average_rows(rows: Sequence[ScoreRow]) -> ScoresOverSeeds:
     by_seed = list(map(_f1_by_name, rows))
     each = {name: tuple(scores[name] for scores in by_seed) for name in by_seed[0]}
     first = rows[0]
-    return SeedMean(
+    return ScoresOverSeeds(
         first.dataset,
         first.setting,
         first.system,

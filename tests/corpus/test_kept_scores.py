@@ -15,7 +15,7 @@ from rayner.corpus.kept_scores import (
     remove_scores,
     scores_path,
     scores_record_path,
-    write_scores,
+    write_scores_and_record,
 )
 from rayner.errors import ConfigError, DataError
 from rayner.fusion.budget import Budget
@@ -58,7 +58,7 @@ def same_prediction(a, b):
 @given(st.lists(predicted_segments(), max_size=4), st.lists(predicted_segments(), max_size=2))
 def test_predictions_are_read_as_they_were_written(tmp_path_factory, segments, seams):
     out = tmp_path_factory.mktemp("out")
-    record = write_scores(out, ScoresRecord("unit-000000", "inputs", "", 1, 2), segments, seams)
+    record = write_scores_and_record(out, ScoresRecord("unit-000000", "inputs", "", 1, 2), segments, seams)
     assert read_scores_record(out, "unit-000000") == record
     planned = [replace(segment, slm=empty_prediction(), llm=None, error=None) for segment in (*segments, *seams)]
     read = read_scores(out, record, planned)
@@ -68,7 +68,7 @@ def test_predictions_are_read_as_they_were_written(tmp_path_factory, segments, s
 
 def test_what_is_damaged_or_of_other_segments_is_refused(tmp_path):
     segment = SegmentPrediction("一", 0, 2, "楚王", replace(empty_prediction(2)))
-    record = write_scores(tmp_path, ScoresRecord("unit-000000", "inputs", ""), [segment], [])
+    record = write_scores_and_record(tmp_path, ScoresRecord("unit-000000", "inputs", ""), [segment], [])
     assert list_scored_units(tmp_path) == {"unit-000000"}
     with pytest.raises(DataError, match=r"unit-000000\.parquet: expected the 1 planned segments and seams, found 1"):
         read_scores(tmp_path, record, [replace(segment, start=1)])

@@ -18,7 +18,7 @@ from rayner.runs.job_log import start_logging
 from rayner.runs.progress import log
 from rayner.runs.run_folder import Run
 from rayner.steps.tag.llm_gate import Gate
-from rayner.steps.tag.scored_units import FusedUnit, UnitFiles, UnitFuser
+from rayner.steps.tag.scored_units import FusedUnit, ScoredUnitFuser, UnitFiles
 from rayner.steps.tag.seams import predict_unit
 from rayner.steps.tag.stages import Attempts, LlmStage, PredictedUnit, SlmStage, UnitSegments
 
@@ -35,7 +35,8 @@ class PredictionJob:
     attempts: an actor notes here what it is about to do. If the actor dies, the next actor reads the note.
     read_unit: takes a unit's name and returns the unit.
     write_unit: writes a predicted unit and returns what the driver learns about it.
-    keep_unit: keeps the predictions of the small model, for actors that hold the LLM alone; None if they hold both.
+    keep_predictions: keeps the predictions of the small model, for actors that hold the LLM alone; None if they hold
+        both.
     watch: to whom the actor reports its progress; None if nobody watches it.
     models: the models that an actor holds, `slm`, `llm` or both.
     """
@@ -46,7 +47,7 @@ class PredictionJob:
     attempts: Attempts
     read_unit: Callable[[str], UnitSegments]
     write_unit: Callable[[UnitSegments], PredictedUnit]
-    keep_unit: Callable[[UnitSegments], UnitSegments] | None = None
+    keep_predictions: Callable[[UnitSegments], UnitSegments] | None = None
     watch: Watch | None = None
     models: tuple[str, ...] = BOTH_MODELS
 
@@ -72,7 +73,7 @@ class UnitPredictor:
         self.reporter = ProgressReporter(job.watch) if job.watch else None
         set_torch_threads(int(job.config.score.cpus))
         self.load_failure: str | None = None
-        self.read_unit, self.write_unit, self.keep_unit = job.read_unit, job.write_unit, job.keep_unit
+        self.read_unit, self.write_unit, self.keep_predictions = job.read_unit, job.write_unit, job.keep_predictions
         self.slm = self.llm = None
         try:
             if "slm" in job.models:
@@ -100,8 +101,8 @@ class UnitPredictor:
                 raise JobError("the predictions of the small model were kept a moment ago, and are missing or damaged")
             unit = predict_unit(unit, self.slm or _leave, self.llm or _leave)
             beat()
-            if self.llm is None and self.keep_unit is not None:
-                self.keep_unit(unit)
+            if self.llm is None and self.keep_predictions is not None:
+                self.keep_predictions(unit)
                 return _describe_unit(name, _NOTHING)
             return _describe_unit(name, self.write_unit(unit))
         except Exception as error:
@@ -135,7 +136,7 @@ def predict_units(unit_names: Sequence[str], job: PredictionJob) -> Iterator[Pre
     dataset: ray.data.Dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
     with watch_for_stalls(job.config.tag.stall_minutes) as watch:
         job = replace(job, watch=watch)
-        if job.keep_unit is not None and job.config.score.slm.actors:
+        if job.keep_predictions is not None and job.config.score.slm.actors:
             dataset = _map_with_actors(dataset, job.with_small_model_alone(), job.config.score.slm.actors)
             job = replace(job, models=("llm",))
         for row in _map_with_actors(dataset, job, job.config.score.actors).iter_rows():
@@ -172,7 +173,7 @@ def fuse_scored_units(unit_names: Sequence[str], files: UnitFiles, gate: Gate) -
     rows = [{"unit": name} for name in unit_names]
     n_processes = min(len(rows), max(1, int(ray.cluster_resources().get("CPU", 1))))
     dataset: ray.data.Dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
-    fuser_class: Any = UnitFuser  # Ray's types accept only classes whose constructor has no arguments
+    fuser_class: Any = ScoredUnitFuser  # Ray's types accept only classes whose constructor has no arguments
     results = dataset.map(
         fuser_class,
         fn_constructor_kwargs={"files": files, "gate": gate},

@@ -156,8 +156,14 @@ class CorpusVerifier:
 
 def _list_planned_places(unit: Unit) -> list[Place]:
     """Return the document, start and end of each segment of a unit, and then of each seam."""
-    segments = [(part.doc_id, start, end) for part in unit.slices for start, end in part.segment_bounds()]
-    return [*segments, *((part.doc_id, seam.start, seam.end) for part in unit.slices for seam in part.seams)]
+    return [
+        *_list_segment_places(unit.slices),
+        *((part.doc_id, seam.start, seam.end) for part in unit.slices for seam in part.seams),
+    ]
+
+
+def _list_segment_places(slices: Sequence[DocumentSlice]) -> list[Place]:
+    return [(part.doc_id, start, end) for part in slices for start, end in part.segment_bounds()]
 
 
 def verify_tagged_corpus(out: StoragePath, plan: PlanSummary) -> CorpusCounts:
@@ -184,7 +190,7 @@ def _compare_documents(documents: Sequence[dict[str, Any]], slices: Sequence[Doc
 def _compare_segments(rows: Sequence[SegmentRow], slices: Sequence[DocumentSlice]) -> Iterator[str]:
     """Yield segments that differ from the planned ones."""
     segments = [(row["doc_id"], row["start"], row["end"]) for row in rows]
-    planned = [(part.doc_id, start, end) for part in slices for start, end in part.segment_bounds()]
+    planned = _list_segment_places(slices)
     for segment, expected in zip(segments, planned, strict=False):
         if segment != expected:
             yield f"expected segment {expected}, found {segment}"

@@ -43,7 +43,7 @@ from rayner.steps.tag.stages import Attempts
 TAGGING_STEPS = ("tag_corpus", "evahan")  # the steps whose manifests depend on the units
 
 
-def find_finished_units(out: StoragePath, plan: PlanSummary, inputs: InputDigests) -> dict[str, UnitCounts]:
+def repair_and_count_finished_units(out: StoragePath, plan: PlanSummary, inputs: InputDigests) -> dict[str, UnitCounts]:
     """Return the counts of the units that are finished and undamaged, by the unit's name.
 
     Damaged copies of documents are made again. The records of damaged units are removed, so that the units are tagged
@@ -69,11 +69,11 @@ def find_finished_units(out: StoragePath, plan: PlanSummary, inputs: InputDigest
             finished[record.unit] = record.counts
         else:
             _require_kept_scores(record, out, inputs)
-    n_outdated = sum(name not in finished for name in recorded)
-    if n_outdated:
-        log.info("tag: %d of %d units are fused or tagged again", n_outdated, plan.units)
+    outdated = recorded - finished.keys()
+    if outdated:
+        log.info("tag: %d of %d units are fused or tagged again", len(outdated), plan.units)
         remove_file(out / RUN_RECORD_FILE)  # an interruption leaves nothing that seems complete
-    for name in recorded - finished.keys():
+    for name in outdated:
         forget_unit(out, name)
     return finished
 
@@ -112,11 +112,7 @@ def forget_outdated_steps(tagged: Run, inputs: Mapping[str, Any], *, has_all_uni
     """Remove the manifests of tagging that are damaged or of an earlier rule; all of them if units are missing."""
     for step in TAGGING_STEPS:
         try:
-            is_outdated = tagged.has_step(step) and (
-                not has_all_units or tagged.is_done_with_other_inputs(step, inputs)
-            )
-            if tagged.has_step(step):
-                tagged.step_result(step)
+            is_outdated = tagged.is_done_with_other_inputs(step, inputs) or not has_all_units
         except DamagedFileError as error:
             log.warning("tag: %s: the step is done again", error)
             is_outdated = True

@@ -9,7 +9,7 @@ from rayner.corpus.kept_scores import (
     read_scores,
     read_scores_record,
     remove_scores,
-    write_scores,
+    write_scores_and_record,
 )
 from rayner.corpus.unit_records import InputDigests
 from rayner.errors import DataError
@@ -51,8 +51,7 @@ class UnitFiles:
             record = read_scores_record(self.out, name)
             if record is None or record.inputs != self.inputs.scores:
                 return unit
-            seams = unit.seams.segments if unit.seams else ()
-            predicted = read_scores(self.out, record, [*unit.segments, *seams])
+            predicted = read_scores(self.out, record, [*unit.segments, *unit.seam_segments])
         except DataError as error:
             log.warning("tag: %s: the unit is predicted again", error)
             return unit
@@ -66,18 +65,18 @@ class UnitFiles:
             llm_halvings=record.llm_halvings,
         )
 
-    def keep(self, unit: UnitSegments) -> UnitSegments:
+    def keep_new_predictions(self, unit: UnitSegments) -> UnitSegments:
         """Keep the predictions of a unit if they are new; return the unit with the digest of their file."""
         if unit.scores_sha256:
             return unit
         record = ScoresRecord(unit.name, self.inputs.scores, "", unit.slm_halvings, unit.llm_halvings)
-        seams = unit.seams.segments if unit.seams else ()
-        return replace(unit, scores_sha256=write_scores(self.out, record, unit.segments, seams).sha256)
+        written = write_scores_and_record(self.out, record, unit.segments, unit.seam_segments)
+        return replace(unit, scores_sha256=written.sha256)
 
     def write(self, unit: UnitSegments) -> PredictedUnit:
         """Keep the predictions of a unit if they are new, then fuse them and write the tables."""
         if self.keep_scores:
-            unit = self.keep(unit)
+            unit = self.keep_new_predictions(unit)
         elif not unit.scores_sha256:
             remove_scores(self.out, unit.name)  # they lack what the LLM was asked now
         return fuse_and_write_unit(unit, self.out, self.rule, self.calibration, self.inputs)
@@ -94,7 +93,7 @@ class FusedUnit:
     written: PredictedUnit | None
 
 
-class UnitFuser:
+class ScoredUnitFuser:
     """A worker that fuses the kept predictions of units. It needs no model."""
 
     def __init__(self, files: UnitFiles, gate: Gate) -> None:

@@ -76,6 +76,11 @@ class UnitSegments:
     seams: "UnitSegments | None" = None
     cuts: Sequence[int] = ()
 
+    @property
+    def seam_segments(self) -> Sequence[SegmentPrediction]:
+        """The texts around the cuts; empty without cuts."""
+        return self.seams.segments if self.seams else ()
+
 
 @dataclass(frozen=True)
 class PredictedUnit:

@@ -55,9 +55,9 @@ from rayner.steps.tag.plan import (
 )
 from rayner.steps.tag.recovery import (
     check_exported_files,
-    find_finished_units,
     forget_damaged_plan,
     forget_outdated_steps,
+    repair_and_count_finished_units,
     require_no_other_corpus,
 )
 from rayner.steps.tag.scored_units import UnitFiles
@@ -81,10 +81,9 @@ def collect_score_inputs(config: Config, run: Run) -> dict[str, Any]:
 
 def collect_manifest_inputs(config: Config, run: Run) -> dict[str, Any]:
     """Return the settings, versions and digests on which the tagged corpus depends, except those of its texts."""
-    settings = step_settings(config, "tag_corpus")
     return {
+        **step_settings(config, "tag_corpus"),
         **collect_score_inputs(config, run),
-        **{key: value for key, value in settings.items() if key.startswith(_GATE_SETTINGS)},
         "fusion": file_sha256(run.path("fusion.json")),
         "rule": name_with_fingerprint("fusion.rules", read_tuned_fusion(run).chosen),
     }
@@ -130,7 +129,7 @@ def _tag_and_write_record(config: Config, run: Run, corpus: str, out: StoragePat
     plan = _load_or_write_plan(config, run, corpus, tagged, score_inputs)
     all_inputs = {"corpus": plan.digest, **run_inputs}
     inputs = InputDigests(json_digest(all_inputs), json_digest({"corpus": plan.digest, **score_inputs}))
-    finished = find_finished_units(out, plan, inputs)
+    finished = repair_and_count_finished_units(out, plan, inputs)
     forget_outdated_steps(tagged, all_inputs, has_all_units=len(finished) == plan.units)
 
     def tag_and_verify() -> dict[str, Any]:
@@ -248,7 +247,7 @@ def _tag_missing_units(
     gate = build_gate(config, fusion)
     files = UnitFiles(out, plan.parts, load_chosen_rule(fusion), fusion.calibration, inputs, config.tag.keep_scores)
     attempts = Attempts(out / "attempts", uuid.uuid4().hex)
-    job = PredictionJob(config, run, gate, attempts, files.read, files.write, files.keep)
+    job = PredictionJob(config, run, gate, attempts, files.read, files.write, files.keep_new_predictions)
     scored = list_scored_units(out)
     # Read one part of the plan at a time, so that neither Ray nor this process holds the names of all units.
     for part in iter_plan_parts(out, plan.parts):

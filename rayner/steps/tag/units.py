@@ -136,7 +136,7 @@ def _decide_seams(unit: UnitSegments, rule: FusionRule, calibration: Calibration
     """Return what the predictions of the unit's seams say about their cuts, by doc_id."""
     decided: dict[str, list[DecidedSeam]] = {}
     piece_ends = {(segment.doc_id, segment.end) for segment in unit.segments}
-    for segment, cut in zip(unit.seams.segments if unit.seams else (), unit.cuts, strict=True):
+    for segment, cut in zip(unit.seam_segments, unit.cuts, strict=True):
         crossing = None
         for entity in rule.decide(segment) if segment.error is None else ():
             if segment.start + entity.span.start < cut < segment.start + entity.span.end:
