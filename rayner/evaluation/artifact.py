@@ -8,7 +8,7 @@ from rayner.evaluation.llm_worth import LlmWorth
 from rayner.evaluation.metrics import IntervalScore, Score, TokenScores
 from rayner.text.json_records import parse_record, record_to_json
 
-EVALUATION_FORMAT_VERSION = 2
+EVALUATION_FORMAT_VERSION = 3
 EVALUATION_REMEDY = "rerun the job of that run, which writes it again"
 Interval = tuple[float, float]
 PlainSpan = tuple[int, int, str]  # start, end, type
@@ -104,8 +104,10 @@ class Disagreement:
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """The entities whose score lies in [low, high).
+    """One of ten bins of equal size over the entities, sorted by score.
 
+    low: lowest score.
+    high: highest score.
     mean: mean score.
     right: share of the entities that is right.
     n: number of entities.
@@ -119,15 +121,29 @@ class ReliabilityBin:
 
 
 @dataclass(frozen=True)
+class PerfectCalibration:
+    """The expected calibration error that perfectly calibrated scores would show, by chance alone.
+
+    mean: mean over 1,000 draws.
+    high: 95% of the draws lie at or below it.
+    """
+
+    mean: float
+    high: float
+
+
+@dataclass(frozen=True)
 class TypeCalibration:
     """The expected calibration error of the scores of one type.
 
     n: number of entities.
     after: the error.
+    perfect: the error that perfectly calibrated scores would show.
     """
 
     n: int
     after: float
+    perfect: PerfectCalibration
 
 
 @dataclass(frozen=True)
@@ -137,6 +153,7 @@ class SystemCalibration:
     n: number of entities.
     after: error of the calibrated scores.
     bins: reliability of the calibrated scores.
+    perfect: the error that perfectly calibrated scores would show.
     before: error of a model's own confidences before calibration; None for fused scores.
     by_type: error for each type; only for fused scores.
     """
@@ -144,6 +161,7 @@ class SystemCalibration:
     n: int
     after: float
     bins: tuple[ReliabilityBin, ...]
+    perfect: PerfectCalibration
     before: float | None = None
     by_type: Mapping[str, TypeCalibration] | None = None
 

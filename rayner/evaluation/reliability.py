@@ -1,25 +1,17 @@
 """How well scores agree with the share of right entities, for each model and for the fused output.
 
 The scores of the models are measured before and after calibration. The scores of the fused output are also measured by
-type.
+type. They include entities on which the LLM was not consulted.
 """
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from rayner.evaluation.artifact import ReliabilityBin, SystemCalibration, TypeCalibration
+from rayner.evaluation.artifact import SystemCalibration, TypeCalibration
+from rayner.evaluation.calibration_error import expected_calibration_error, perfect_calibration, reliability_bins
 from rayner.fusion.calibration import Calibration
 from rayner.fusion.fusion_rule import FusionRule
-from rayner.fusion.model_confidence import (
-    confidence_calibrator,
-    expected_calibration_error,
-    llm_confidences,
-    slm_confidences,
-)
+from rayner.fusion.model_confidence import confidence_calibrator, llm_confidences, slm_confidences
 from rayner.text.predictions import SegmentPrediction
-
-_N_BINS = 10
 
 
 def evaluate_calibration(
@@ -39,63 +31,46 @@ def evaluate_calibration(
             continue
         is_right = [is_gold for *_, is_gold in judged]
         calibrate = confidence_calibrator(weights)
-        after = [float(calibrate(confidence) or 0.0) for _, confidence, _ in judged]
-        systems[name] = SystemCalibration(
-            n=len(judged),
-            before=expected_calibration_error([confidence for _, confidence, _ in judged], is_right),
-            after=expected_calibration_error(after, is_right),
-            bins=reliability_bins(after, is_right),
-        )
-    fused = _score_and_judge_consulted_entities(segments, rule, calibration)
+        before = reliability_bins([confidence for _, confidence, _ in judged], is_right)
+        scores = [float(calibrate(confidence) or 0.0) for _, confidence, _ in judged]
+        systems[name] = _system_calibration(scores, is_right, before=expected_calibration_error(before))
+    fused = _score_and_judge_entities(segments, rule, calibration)
     if fused:
         scores, is_right = [score for _, score, _ in fused], [is_gold for *_, is_gold in fused]
-        systems["fused"] = SystemCalibration(
-            n=len(fused),
-            after=expected_calibration_error(scores, is_right),
-            bins=reliability_bins(scores, is_right),
-            by_type={type_: _type_calibration(fused, type_) for type_ in sorted({type_ for type_, *_ in fused})},
-        )
+        by_type = {type_: _type_calibration(fused, type_) for type_ in sorted({type_ for type_, *_ in fused})}
+        systems["fused"] = _system_calibration(scores, is_right, by_type=by_type)
     return systems
 
 
+def _system_calibration(
+    scores: Sequence[float],
+    is_right: Sequence[bool],
+    *,
+    before: float | None = None,
+    by_type: dict[str, TypeCalibration] | None = None,
+) -> SystemCalibration:
+    bins = reliability_bins(scores, is_right)
+    return SystemCalibration(
+        n=len(scores),
+        after=expected_calibration_error(bins),
+        bins=bins,
+        perfect=perfect_calibration(scores),
+        before=before,
+        by_type=by_type,
+    )
+
+
 def _type_calibration(fused: Sequence[tuple[str, float, bool]], type_: str) -> TypeCalibration:
-    judged = [(score, is_gold) for other, score, is_gold in fused if other == type_]
-    return TypeCalibration(
-        n=len(judged),
-        after=expected_calibration_error([score for score, _ in judged], [is_gold for _, is_gold in judged]),
-    )
+    scores = [score for other, score, _ in fused if other == type_]
+    bins = reliability_bins(scores, [is_gold for other, _, is_gold in fused if other == type_])
+    return TypeCalibration(len(scores), expected_calibration_error(bins), perfect_calibration(scores))
 
 
-def reliability_bins(scores: Sequence[float], is_right: Sequence[bool]) -> tuple[ReliabilityBin, ...]:
-    """Group scores in [0, 1] into ten bins of equal width. Empty bins are left out."""
-    values, right = np.array(scores, dtype=float), np.array(is_right, dtype=float)
-    bins = np.minimum((values * _N_BINS).astype(int), _N_BINS - 1)
-    return tuple(
-        ReliabilityBin(
-            low=i / _N_BINS,
-            high=(i + 1) / _N_BINS,
-            mean=float(values[bins == i].mean()),
-            right=float(right[bins == i].mean()),
-            n=int((bins == i).sum()),
-        )
-        for i in range(_N_BINS)
-        if (bins == i).any()
-    )
-
-
-def _score_and_judge_consulted_entities(
+def _score_and_judge_entities(
     segments: Sequence[SegmentPrediction], rule: FusionRule, calibration: Calibration
 ) -> list[tuple[str, float, bool]]:
-    """Return the type, the score, and whether it is right, of each fused entity on which the LLM was consulted.
-
-    Entities without a score are left out.
-    """
-    scored = [
-        (entity, calibration.score(entity), segment)
-        for segment in segments
-        for entity in rule.decide(segment)
-        if entity.llm_consulted
-    ]
+    """Return the type, the score, and whether it is right, of each fused entity that has a score."""
+    scored = [(entity, calibration.score(entity), segment) for segment in segments for entity in rule.decide(segment)]
     return [
         (entity.span.type, score, entity.span in segment.gold) for entity, score, segment in scored if score is not None
     ]

@@ -9,8 +9,6 @@ Calibration is Platt scaling: a logistic model of the logit. So the order of the
 import math
 from collections.abc import Callable, Iterable, Sequence
 
-import numpy as np
-
 from rayner.fusion.learned.logistic import fit_logistic_weights, logistic_probability
 from rayner.fusion.learned.span_features import entity_label_log_probs
 from rayner.text.predictions import SegmentPrediction
@@ -60,17 +58,3 @@ def fit_confidence_weights(judged: JudgedConfidences) -> list[float]:
 def confidence_calibrator(weights: Sequence[float]) -> Callable[[float], float | None]:
     """Return a function that calibrates a confidence. The function returns None if nothing was fitted."""
     return lambda confidence: logistic_probability(logit_features(confidence), weights)
-
-
-def expected_calibration_error(scores: Sequence[float], right: Sequence[bool], bins: int = 10) -> float:
-    """Return the expected calibration error (Guo et al. 2017); 0 without entities.
-
-    The scores are divided into bins of equal width over [0, 1]. A bin's error is the distance between its mean score
-    and its share of right entities. The result is the mean over the bins, weighted by their numbers of entities.
-    """
-    if not len(scores):
-        return 0.0
-    values, good = np.asarray(scores, dtype=float), np.asarray(right, dtype=float)
-    which = np.minimum((values * bins).astype(int), bins - 1)
-    gap = np.abs(np.bincount(which, weights=values - good))
-    return float(gap.sum() / len(values))

@@ -195,14 +195,19 @@ REPORT_TEXTS: dict[str, tuple[str, str]] = {
     "calibration": ("Calibration", "校准"),
     "calibration_note": (
         "The share of correct entities among those of the test sentences that have a score. On the dotted line the "
-        "share equals the score. The error is the mean distance from that line over ten bins, in points.",
+        "share equals the score. The error is the mean distance from that line over ten bins with equal "
+        "numbers of entities, in points. Perfect scores would have an error, too, because a bin holds few entities: "
+        "the table has the mean of 1,000 draws, and the value below which 95% of them lie.",
         "测试句中有置信度的实体里正确者所占的比例；在虚线上，该比例等于置信度。误差（ECE）"
-        "为十个区间上与虚线的平均距离，以百分点计。",
+        "为十个实体数相等的区间上与虚线的平均距离，以百分点计。因每个区间实体有限，完全准确的置信度也会有误差："
+        "表中为 1,000 次抽样的均值与 95% 分位数。",
     ),
     "calibrated_figure": ("{0}, calibrated on held-out sentences", "{0}，以开发集句子校准"),
     "scores_of": ("Scores of", "置信度来自"),
     "error_before": ("Error before calibration", "校准前误差"),
     "error_after": ("Error after calibration", "校准后误差"),
+    "error_if_perfect": ("Error of perfect scores", "完全准确时的误差"),
+    "mean_and_high": ("{0}, 95% below {1}", "{0}，95% 低于 {1}"),
     "fused_type": ("fused, {0}", "融合结果，{0}"),
     "feature": ("Feature of an entity", "实体的特征"),
     "weight": ("Weight", "权重"),

@@ -16,7 +16,9 @@ COLUMNS = {
     "errors.csv": ("system", "gold_type", "right", "boundary", "type", "both", "missed"),
     "confusion.csv": ("system", "gold_type", "predicted_type", "entities"),
     "differences.csv": ("pair", "f1_difference", "low", "high"),
-    "calibration.csv": ("system", "type", "entities", "error_before", "error_after"),
+    "calibration.csv": (
+        "system", "type", "entities", "error_before", "error_after", "error_if_perfect", "error_if_perfect_high"
+    ),
     "reliability.csv": ("system", "low", "high", "mean_score", "share_right", "entities"),
 }  # fmt: skip
 _Row = tuple[Any, ...]
@@ -68,9 +70,9 @@ def _list_score_rows(systems: Mapping[str, SystemScores]) -> Iterator[_Row]:
 
 def _list_calibration_rows(calibration: Mapping[str, SystemCalibration]) -> Iterator[_Row]:
     for name, system in calibration.items():
-        yield (name, "", system.n, system.before, system.after)
+        yield (name, "", system.n, system.before, system.after, system.perfect.mean, system.perfect.high)
         for type_name, by_type in (system.by_type or {}).items():
-            yield (name, type_name, by_type.n, None, by_type.after)
+            yield (name, type_name, by_type.n, None, by_type.after, by_type.perfect.mean, by_type.perfect.high)
 
 
 def _format_csv(columns: Iterable[str], rows: Iterable[_Row]) -> str:

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from rayner.evaluation.reliability import evaluate_calibration, reliability_bins
+from rayner.evaluation.reliability import evaluate_calibration
 from rayner.fusion.calibration import Calibration, calibration_features
 from rayner.fusion.learned.logistic import fit_logistic_weights
 from rayner.fusion.model_confidence import fit_confidence_weights, llm_confidences, slm_confidences
@@ -65,4 +65,12 @@ def test_the_error_is_that_of_the_bins(found):
 def test_without_weights_or_rows_nothing_is_told(scored):
     assert evaluate_calibration(scored, RULE, KINDS, Calibration()) == {}
     assert evaluate_calibration([], RULE, KINDS, Calibration((1.0,) * 6, (), (1.0, 1.0), (1.0, 1.0))) == {}
-    assert reliability_bins([], []) == ()
+
+
+def test_entities_on_which_the_llm_was_not_consulted_are_counted_too(scored):
+    alone = fit_logistic_weights([[1.0, 0.0], [1.0, 0.1], [1.0, 2.0]], [True, True, False])
+    calibration = Calibration(with_llm=(0.0,) * 6, slm_alone=tuple(alone))
+    decided = [entity for row in scored for entity in RULE.decide(row)]
+    n_alone = sum(not entity.llm_consulted for entity in decided)
+    assert 0 < n_alone < len(decided)
+    assert evaluate_calibration(scored, RULE, KINDS, calibration)["fused"].n == len(decided)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rayner.evaluation.calibration_error import expected_calibration_error, reliability_bins
 from rayner.fusion import model_confidence
 from rayner.text.predictions import LlmAnswer, LlmEntity, SegmentPrediction, SlmPrediction
 from rayner.text.spans import Span
@@ -46,8 +47,10 @@ def test_calibration_mends_confidences_that_are_too_high():
     right = rng.random(4000) < sure**3  # right far less often than they say
     judged = [(Span(0, 1, "NR"), float(value), bool(good)) for value, good in zip(sure, right, strict=True)]
     told = model_confidence.confidence_calibrator(model_confidence.fit_confidence_weights(judged[:2000]))
-    before = model_confidence.expected_calibration_error(sure[2000:], right[2000:])
-    after = model_confidence.expected_calibration_error([told(value) for value in sure[2000:]], right[2000:])
+    before, after = (
+        expected_calibration_error(reliability_bins(scores, right[2000:]))
+        for scores in (sure[2000:], [told(value) for value in sure[2000:]])
+    )
     assert before > 0.2
     assert after < 0.03
 
@@ -63,37 +66,6 @@ def test_without_entities_nothing_is_fitted():
     assert model_confidence.confidence_calibrator([])(0.5) is None
 
 
-def test_expected_error_by_hand():
-    assert model_confidence.expected_calibration_error([], []) == 0
-    # Two bins: means 0.25 and 0.95, right in half and in all.
-    assert model_confidence.expected_calibration_error(
-        [0.2, 0.3, 0.9, 1.0], [False, True, True, True]
-    ) == pytest.approx((0.2 + 0.7 + 0.1 + 0.0) / 4)
-
-
-@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=30))
-def test_expected_error_lies_between_0_and_1_and_is_at_least_the_mean_gap(pairs):
-    scores, right = zip(*pairs, strict=True)
-    error = model_confidence.expected_calibration_error(scores, right)
-    assert abs(np.mean(scores) - np.mean(right)) - 1e-9 <= error <= 1
-
-
 @pytest.mark.parametrize(("value", "inside"), [(0.75, 0.75), (0.0, 1e-6), (1.0, 1 - 1e-6), (1.5, 1 - 1e-6)])
 def test_a_confidence_as_columns(value, inside):
     assert model_confidence.logit_features(value) == pytest.approx([1.0, math.log(inside / (1 - inside))], rel=1e-9)
-
-
-def test_expected_error_has_ten_bins_and_the_last_holds_1():
-    right = [True, False, True, False]
-    # 0.05 and 0.15 lie in bins of their own, 0.95 and 1 in one.
-    assert model_confidence.expected_calibration_error([0.05, 0.15, 0.95, 1.0], right) == pytest.approx(
-        (0.95 + 0.15 + 0.95) / 4
-    )
-    assert model_confidence.expected_calibration_error([0.85, 0.95], [True, False]) == pytest.approx((0.15 + 0.95) / 2)
-    assert model_confidence.expected_calibration_error([0.05, 0.95], [True, False], bins=1) == pytest.approx(0.0)
-
-
-def test_expected_error_has_no_more_than_ten_bins():
-    assert model_confidence.expected_calibration_error([0.05, 0.095], [True, False]) == pytest.approx(
-        (0.95 - 0.095) / 2
-    )

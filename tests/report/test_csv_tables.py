@@ -6,19 +6,20 @@ from dataclasses import replace
 
 import pytest
 
-from rayner.evaluation.artifact import ReliabilityBin, SystemCalibration, TypeCalibration
+from rayner.evaluation.artifact import PerfectCalibration, ReliabilityBin, SystemCalibration, TypeCalibration
 from rayner.report.csv_tables import evaluation_to_csv_tables
 from tests.report.records import make_evaluation
 from tests.report.synthetic import TYPES
 
 BINS = (ReliabilityBin(0.9, 1.0, 0.95, 0.9, 7),)
+PERFECT = PerfectCalibration(0.03, 0.06)
 
 
 @pytest.fixture(scope="module")
 def evaluation():
     calibration = {
-        "slm": SystemCalibration(7, 0.1, BINS, before=0.2),
-        "fused": SystemCalibration(7, 0.05, BINS, by_type={"NR": TypeCalibration(7, 0.05)}),
+        "slm": SystemCalibration(7, 0.1, BINS, PERFECT, before=0.2),
+        "fused": SystemCalibration(7, 0.05, BINS, PERFECT, by_type={"NR": TypeCalibration(7, 0.05, PERFECT)}),
     }
     return replace(make_evaluation(), calibration=calibration)
 
@@ -63,6 +64,7 @@ def test_calibration_and_reliability(evaluation):
     assert [(row["system"], row["type"], row["error_before"]) for row in calibration] == [
         ("slm", "", "0.2"), ("fused", "", ""), ("fused", "NR", ""),
     ]  # fmt: skip
+    assert {(row["error_if_perfect"], row["error_if_perfect_high"]) for row in calibration} == {("0.03", "0.06")}
     assert [float(row["share_right"]) for row in read_csv(tables["reliability.csv"])] == [0.9, 0.9]
 
 

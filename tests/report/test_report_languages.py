@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rayner.config.model_settings import CrfConfig, LlmConfig, SlmConfig
 from rayner.config.settings import Config, SplitConfig
-from rayner.evaluation.artifact import ReliabilityBin, SystemCalibration, TypeCalibration
+from rayner.evaluation.artifact import PerfectCalibration, ReliabilityBin, SystemCalibration, TypeCalibration
 from rayner.fusion.conflict_regions import ENTROPY_REDUCTIONS, LLM_CONFIDENCES, LLM_REDUCTIONS
 from rayner.fusion.learned import span_features
 from rayner.fusion.learned.lexicon import Lexicon
@@ -128,9 +128,9 @@ def test_the_methods_paragraph_follows_the_settings_in_chinese_too(change, expec
 def report(tmp_path_factory):
     """A report with all its sections."""
     evaluation = make_evaluation()
-    bins = (ReliabilityBin(0.8, 0.9, 0.85, 0.8, 12),)
-    model = SystemCalibration(12, 0.05, bins, before=0.1)
-    fused = SystemCalibration(12, 0.05, bins, by_type={"NR": TypeCalibration(12, 0.05)})
+    bins, perfect = (ReliabilityBin(0.8, 0.9, 0.85, 0.8, 12),), PerfectCalibration(0.03, 0.06)
+    model = SystemCalibration(12, 0.05, bins, perfect, before=0.1)
+    fused = SystemCalibration(12, 0.05, bins, perfect, by_type={"NR": TypeCalibration(12, 0.05, perfect)})
     outcomes = [("slm", "slm"), ("slm", "llm"), ("llm", "neither"), ("neither", "slm"), ("neither", "neither")]
     disagreements = tuple(
         replace(disagreement, winner=winner, right=right)

@@ -48,7 +48,7 @@ def fit_weights(segments):
 
 def test_reliability_bins_hold_each_entity_once_and_their_own_mean():
     segments = rows(40, seed=2)
-    calibration = Calibration(with_llm=fit_weights(segments))
+    calibration = Calibration(with_llm=fit_weights(segments))  # no scores without the LLM
     bins = evaluate_calibration(segments, RULE, TYPES, calibration)["fused"].bins
     pairs = fuse_consulted(segments)
     assert sum(b.n for b in bins) == len(pairs)
