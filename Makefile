@@ -106,8 +106,7 @@ docs: $(READY) ## build the documentation as a site in build/docs; warnings are 
 
 drill: $(READY) ## disturb, resume and compare fifty tagging jobs and some trainings: about an hour on two free cores
 	$(BIN)/python -m tests.drills
-	$(BIN)/python -m pytest --quiet -m drill $(addprefix tests/cluster/test_,training_faults.py deepspeed.py submission.py extending.py object_store.py machines.py recovery.py stalls.py not_finite.py auth_token.py \
-		bench.py chisiec.py fusing_again.py)
+	$(BIN)/python -m pytest --quiet -m drill tests/cluster
 
 check: $(READY) ## check format, lint, types and import order
 	$(BIN)/ruff format --check .

@@ -122,7 +122,7 @@ def train_in_plain_torch(config, stage, loss_over="allowed"):
 DIVISIONS = [
     ("lora", (TWO, 2, 150), (ONE, 3, 10_000), "allowed"),
     pytest.param("lora", (ONE, 3, 150), (TWO, 2, 10_000), "all", marks=pytest.mark.drill),
-    ("full", (TWO, 3, 150), (ONE, 1, 10_000), "all"),
+    pytest.param("full", (TWO, 3, 150), (ONE, 1, 10_000), "all", marks=pytest.mark.drill),
     pytest.param("full", (ONE, 2, 150), (TWO, 3, 300), "allowed", marks=pytest.mark.drill),
 ]
 

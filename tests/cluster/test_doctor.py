@@ -145,6 +145,7 @@ def write_models(run, texts, types):
 
 
 @pytest.mark.slow
+@pytest.mark.drill
 def test_on_two_nodes_all_is_well_or_what_is_wrong_is_told(tmp_path):
     config = write_inputs(tmp_path)
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(config_to_dict(config), allow_unicode=True), encoding="utf-8")

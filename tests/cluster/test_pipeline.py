@@ -484,7 +484,7 @@ def tagged_with(run, config, out, **sections):
     return out
 
 
-@pytest.mark.parametrize("rule", ["regions", "characters"])
+@pytest.mark.parametrize("rule", ["regions", pytest.param("characters", marks=pytest.mark.drill)])
 def test_neither_gate_nor_drafts_nor_the_number_of_actors_change_the_tagged_corpus(
     half_gated, config, tmp_path, documents, rule
 ):

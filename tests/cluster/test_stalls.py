@@ -186,6 +186,7 @@ def table_bytes(out):
 
 
 @pytest.mark.slow
+@pytest.mark.drill
 def test_a_job_whose_actor_stops_ends_by_itself_with_the_same_bytes(run, config, tmp_path, monkeypatch, caplog):
     corpus = tmp_path / "corpus"
     corpus.mkdir()
