@@ -89,7 +89,7 @@ def folder_with(file: ControlFile, tmp_path: Path) -> Path:
 
 
 def version_of(path: Path) -> int:
-    return {"llm.json": 2, "fusion.json": 2, "evaluation.json": 3, "run.json": 2}.get(path.name, 1)
+    return {"llm.json": 2, "fusion.json": 3, "evaluation.json": 3, "run.json": 2}.get(path.name, 1)
 
 
 def replace_content(path: Path, harm: str) -> None:

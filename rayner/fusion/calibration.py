@@ -16,6 +16,7 @@ from rayner.fusion.model_confidence import fit_confidence_weights, llm_confidenc
 from rayner.text.predictions import SegmentPrediction
 
 _MIN_PROB = 1e-6
+_MIN_ENTROPY = 1e-3  # nats
 
 
 @dataclass(frozen=True)
@@ -75,13 +76,14 @@ def fit_calibration(
 def calibration_features(entity: FusedEntity) -> list[float]:
     """Return the columns of an entity's logistic model. H is the SLM's mean entropy over the entity, nats.
 
-    - If the LLM was not consulted: 1 and H.
+    - If the LLM was not consulted: 1 and ln(H + 0.001). Among small H, on which the LLM is not asked, the logarithm
+      tells more than H does.
     - If the rule gave a probability: 1 and the logit of that probability.
     - Otherwise: 1, H, whether both models agree, whether the LLM decided, and the logarithms of the LLM's category and
       boundary probabilities.
     """
     if not entity.llm_consulted:
-        return [1.0, entity.slm_entropy]
+        return [1.0, float(np.log(entity.slm_entropy + _MIN_ENTROPY))]
     if entity.rule_prob is not None:
         return [1.0, float(np.log(entity.rule_prob / (1.0 - entity.rule_prob)))]
     return [

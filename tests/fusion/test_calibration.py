@@ -14,7 +14,9 @@ DECISION = FusedEntity(Span(0, 2, "NR"), "llm", 0.5, "NS", "NR", 0.25, 0.75)
 
 
 def test_features_of_an_entity_without_the_llm_are_the_slms_alone():
-    assert calibration_features(dataclasses.replace(DECISION, llm_consulted=False)) == [1.0, 0.5]
+    alone = dataclasses.replace(DECISION, llm_consulted=False)
+    assert calibration_features(alone) == pytest.approx([1.0, math.log(0.501)])
+    assert calibration_features(dataclasses.replace(alone, slm_entropy=0.0)) == pytest.approx([1.0, math.log(0.001)])
 
 
 @pytest.mark.parametrize(("decided_by", "flags"), [("agree", [1, 0]), ("llm", [0, 1]), ("slm", [0, 0])])
@@ -105,7 +107,9 @@ def test_nothing_fitted_gives_no_probability():
 def test_features_of_a_decision_with_a_probability_are_its_logit_alone(decided_by):
     decision = dataclasses.replace(DECISION, decided_by=decided_by, rule_prob=0.75)
     assert calibration_features(decision) == pytest.approx([1.0, math.log(3)])
-    assert calibration_features(dataclasses.replace(decision, llm_consulted=False)) == [1.0, 0.5]
+    assert calibration_features(dataclasses.replace(decision, llm_consulted=False)) == pytest.approx(
+        [1.0, math.log(0.501)]
+    )
 
 
 def test_what_is_said_without_a_penalty_is_said_with_one_of_1():
