@@ -110,3 +110,8 @@ def llm_runs_in_vllm(config: "Config") -> bool:
 def llm_generates_freely(config: "Config") -> bool:
     """Return whether the LLM writes its answers without the tag grammar."""
     return config.llm.decoding == "free"
+
+
+def candidates_are_scored(config: "Config") -> bool:
+    """Return whether the LLM scores candidates that it did not predict. An LLM that writes freely scores none."""
+    return config.score.llm.candidates and not llm_generates_freely(config)

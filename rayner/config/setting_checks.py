@@ -31,6 +31,7 @@ def check_setting_values_and_combinations(config: Config) -> None:
     _check_vllm(config)
     _check_load_in(config)
     _check_decoding(config)
+    _check_candidates(config)
 
 
 def _check_utf8_encodable(key: str, value: Any) -> None:  # noqa: ANN401 - of any setting
@@ -181,3 +182,19 @@ def _check_decoding(config: Config) -> None:
         raise ConfigError(
             "llm.engine: expected transformers with llm.decoding=free, which is not implemented for vLLM, found vllm"
         )
+
+
+def _check_candidates(config: Config) -> None:
+    """Raise ConfigError if the LLM cannot score candidates."""
+    if not config.score.llm.candidates:
+        return
+    for key, value, expected in (
+        ("llm.engine", config.llm.engine, "transformers"),
+        ("llm.decoding", config.llm.decoding, "automaton"),
+    ):
+        if value != expected:
+            raise ConfigError(
+                f"{key}: expected {expected} with score.llm.candidates=true, because only transformers under the tag "
+                f"grammar can score a candidate that the LLM did not predict, found {value}; or set "
+                "score.llm.candidates=false"
+            )

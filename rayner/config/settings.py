@@ -11,10 +11,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from rayner.config.conditions import (
-    llm_is_made,
-    slm_training_is_random,
-)
+from rayner.config.conditions import candidates_are_scored, llm_is_made, slm_training_is_random
 from rayner.config.declare import StepIf, section, setting
 from rayner.config.model_settings import PREDICTION, IndexConfig, LlmConfig, PromptConfig, SlmConfig
 
@@ -63,13 +60,19 @@ class ScoreSlmConfig(ScoreModelConfig):
 
 @dataclass(frozen=True)
 class ScoreLlmConfig(ScoreModelConfig):
-    """The batch size of the LLM in prediction."""
+    """The LLM in prediction: its batch size, and what it is asked."""
 
     batch_tokens: int = setting(
         65_536,
         "tokens of the LLM in memory at a time, padding included: those of the forward pass and of all held caches. A "
         "unit that runs out of memory starts again with half of it. llm.engine=vllm ignores it",
         above=0, steps=PREDICTION,
+    )  # fmt: skip
+    candidates: bool = setting(
+        False, "also ask the LLM how likely each span is that the learned rule judges, whether the LLM predicted it or "
+        "not, in further short passes over the cached prompt",
+        # Not an input where it is false, so predictions of older versions stay valid.
+        steps=tuple(StepIf(step, candidates_are_scored) for step in PREDICTION),
     )  # fmt: skip
 
 

@@ -15,14 +15,20 @@ from typing import Any
 import pyarrow as pa
 
 from rayner.corpus.parquet_files import read_table, write_table
-from rayner.corpus.prediction_tables import PREDICTION_SCHEMA, predictions_from_table, predictions_to_table
+from rayner.corpus.prediction_tables import (
+    OPTIONAL_COLUMNS,
+    PREDICTION_SCHEMA,
+    predictions_from_table,
+    predictions_to_table,
+)
 from rayner.errors import DataError
 from rayner.runs.json_files import read_checked_json, write_checked_json
 from rayner.runs.storage import StoragePath, list_file_names, remove_file
 from rayner.text.json_records import parse_record, record_to_json
 from rayner.text.predictions import SegmentPrediction
 
-SCORES_FORMAT_VERSION = 1
+SCORES_FORMAT_VERSION = 2  # 2: the LLM's scores of candidates
+_VERSION_WITHOUT_CANDIDATES = 1  # is read as predictions without these scores
 SCORES_FOLDER = "scores"
 _REMEDY = "run the tagging job again, which makes it again"
 _FROM_ELSEWHERE = ("text", "gold", "gated")  # columns that a reader gets from the documents, or decides anew
@@ -57,6 +63,8 @@ class ScoresRecord:
 
         Raises ConfigError if the format version differs, DamagedFileError if the keys or the types of values do.
         """
+        if isinstance(content, dict) and content.get("format_version") == _VERSION_WITHOUT_CANDIDATES:
+            content = {**content, "format_version": SCORES_FORMAT_VERSION}
         return parse_record(
             cls, content, path, expected="the record of scores", remedy=_REMEDY, format_version=SCORES_FORMAT_VERSION
         )
@@ -130,7 +138,7 @@ def read_scores_of_places(tagged: StoragePath, record: ScoresRecord, places: Seq
     The errors are those of `read_scores`.
     """
     path = scores_path(tagged, record.unit)
-    table = read_table(path, SCORES_SCHEMA, record.sha256)
+    table = read_table(path, SCORES_SCHEMA, record.sha256, optional=OPTIONAL_COLUMNS)
     found = list(zip(*(table[name].to_pylist() for name in ("doc_id", "start", "end")), strict=True))
     if found != list(places):
         raise DataError(f"{path}: expected the {len(places)} planned segments and seams, found {len(found)} others")

@@ -1,7 +1,7 @@
 """Write and read single Parquet files: atomically, and checked against a digest and a schema."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -33,13 +33,16 @@ def write_table(table: pa.Table, path: StoragePath, float_lists: Sequence[str] =
     return hashlib.sha256(content).hexdigest()
 
 
-def read_table(path: StoragePath, schema: pa.Schema, sha256: str | None = None) -> pa.Table:
+def read_table(
+    path: StoragePath, schema: pa.Schema, sha256: str | None = None, *, optional: Collection[str] = ()
+) -> pa.Table:
     """Read the columns of `schema` from a Parquet file.
 
     Args:
         path: The file.
         schema: The columns to read.
         sha256: The SHA-256 that the file must have; None if it is not known.
+        optional: Columns that older files do not have. A missing one is null in all rows.
 
     Raises:
         DataError: The message names the file. It is missing or has another digest, or a column is missing or has
@@ -56,8 +59,10 @@ def read_table(path: StoragePath, schema: pa.Schema, sha256: str | None = None) 
         table.validate(full=True)  # finds text that is not UTF-8, in a damaged file
     except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         raise DataError(f"{path}: expected a Parquet file, found: {str(error).partition(chr(10))[0]}") from None
-    if missing:
-        raise DataError(f"{path}: expected a column {missing[0]}, found none")
+    for name in missing:
+        if name not in optional:
+            raise DataError(f"{path}: expected a column {name}, found none")
+        table = table.append_column(schema.field(name), pa.nulls(len(table), schema.field(name).type))
     for name in schema.names:
         expected, found = schema.field(name).type, table.schema.field(name).type
         if found != expected:
@@ -81,12 +86,15 @@ def read_bytes_with_digest(path: StoragePath, sha256: str | None) -> bytes:
     return content
 
 
-def list_readable_tables(folder: StoragePath, schema: pa.Schema) -> set[str]:
-    """Return the names of the Parquet files in a folder that can be read. The log names the others."""
+def list_readable_tables(folder: StoragePath, schema: pa.Schema, *, optional: Collection[str] = ()) -> set[str]:
+    """Return the names of the Parquet files in a folder that can be read. The log names the others.
+
+    optional: as in `read_table`.
+    """
     names = set()
     for name in list_file_names(folder, "", ".parquet"):
         try:
-            read_table(folder / name, schema)
+            read_table(folder / name, schema, optional=optional)
         except DataError as error:
             log.warning("%s: it is written again", error)
         else:

@@ -14,12 +14,21 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from rayner.corpus.parquet_files import read_table
-from rayner.text.predictions import FreeAnswerFaults, LlmAnswer, LlmEntity, SegmentPrediction, SlmPrediction
+from rayner.text.predictions import (
+    CandidateScore,
+    FreeAnswerFaults,
+    LlmAnswer,
+    LlmEntity,
+    SegmentPrediction,
+    SlmPrediction,
+)
 from rayner.text.spans import Span
 
 _SPAN = [("start", pa.int32()), ("end", pa.int32()), ("type", pa.string())]
 _SPANS = pa.list_(pa.struct(_SPAN))
 _LLM_SPANS = pa.list_(pa.struct([*_SPAN, ("category", pa.float64()), ("boundary", pa.float64())]))
+_CANDIDATE_ODDS = ("opening", "category", "going_on", "closing")
+_CANDIDATES = pa.list_(pa.struct([*_SPAN, *((name, pa.float64()) for name in _CANDIDATE_ODDS)]))
 _FLOATS = pa.list_(pa.float32())
 _FAULTS = pa.struct([(field.name, pa.int32()) for field in dataclasses.fields(FreeAnswerFaults)])
 
@@ -38,10 +47,12 @@ PREDICTION_SCHEMA = pa.schema(
         ("decisions", _FLOATS),  # `LlmAnswer.slot_probs`
         ("passes", pa.int32()),
         ("free_answer_faults", _FAULTS),  # null if the tag grammar allows none
+        ("llm_candidates", _CANDIDATES),  # `LlmAnswer.candidate_scores`; null if candidates were not scored
         ("gated", pa.bool_()),
         ("error", pa.string()),
     ]
 )
+OPTIONAL_COLUMNS = ("llm_candidates",)  # older files do not have them
 
 
 def predictions_to_table(segments: Sequence[SegmentPrediction]) -> pa.Table:
@@ -62,6 +73,7 @@ def predictions_to_table(segments: Sequence[SegmentPrediction]) -> pa.Table:
         _build_float_list_column([None if answer is None else answer.slot_probs for answer in answers]),
         [0 if answer is None else answer.passes for answer in answers],
         [None if answer is None or answer.faults is None else dataclasses.asdict(answer.faults) for answer in answers],
+        _build_candidate_column([None if answer is None else answer.candidate_scores for answer in answers]),
         [segment.gated for segment in segments],
         [segment.error for segment in segments],
     ]
@@ -85,7 +97,7 @@ def read_predictions(path: Path) -> list[SegmentPrediction]:
 
     Raises DataError, which names the file, if it does not have the columns of `PREDICTION_SCHEMA`.
     """
-    return predictions_from_table(read_table(path, PREDICTION_SCHEMA))
+    return predictions_from_table(read_table(path, PREDICTION_SCHEMA, optional=OPTIONAL_COLUMNS))
 
 
 def _cut_into_lists(values: pa.Array, sizes: Iterable[int], list_type: pa.ListType, valid: Sequence[bool]) -> pa.Array:
@@ -128,6 +140,17 @@ def _build_llm_entity_column(answers: Sequence[LlmAnswer | None]) -> pa.Array:
     return _cut_into_lists(values, sizes, _LLM_SPANS, [answer is not None for answer in answers])
 
 
+def _build_candidate_column(scores_by_segment: Sequence[tuple[CandidateScore, ...] | None]) -> pa.Array:
+    scores = [score for segment_scores in scores_by_segment for score in segment_scores or ()]
+    fields = [
+        *_build_span_fields([score.span for score in scores]),
+        *(pa.array([getattr(score, name) for score in scores], pa.float64()) for name in _CANDIDATE_ODDS),
+    ]
+    values = pa.StructArray.from_arrays(fields, fields=list(_CANDIDATES.value_type))
+    sizes = (len(segment_scores or ()) for segment_scores in scores_by_segment)
+    return _cut_into_lists(values, sizes, _CANDIDATES, [scores is not None for scores in scores_by_segment])
+
+
 def _predictions_from_batch(batch: pa.RecordBatch) -> Iterator[SegmentPrediction]:
     plain = [batch.column(name).to_pylist() for name in ("doc_id", "start", "end", "text", "gated", "error")]
     gold, slm_spans = (_build_objects_from_structs(batch.column(name), Span) for name in ("gold", "slm_spans"))
@@ -137,10 +160,13 @@ def _predictions_from_batch(batch: pa.RecordBatch) -> Iterator[SegmentPrediction
     has_log_probs = batch.column("log_probs").is_valid().to_pylist()
     llm_entities = _build_objects_from_structs(batch.column("llm_spans"), _llm_entity)
     has_answer = batch.column("llm_spans").is_valid().to_pylist()
+    candidates = _build_objects_from_structs(batch.column("llm_candidates"), _candidate_score)
+    has_candidates = batch.column("llm_candidates").is_valid().to_pylist()
     passes = batch.column("passes").to_pylist()
     faults = [row and FreeAnswerFaults(**row) for row in batch.column("free_answer_faults").to_pylist()]
     for i, (doc_id, start, end, text, gated, error) in enumerate(zip(*plain, strict=True)):
-        llm = LlmAnswer(llm_entities[i], slot_probs[i], passes[i], faults[i]) if has_answer[i] else None
+        scores = candidates[i] if has_candidates[i] else None
+        llm = LlmAnswer(llm_entities[i], slot_probs[i], passes[i], faults[i], scores) if has_answer[i] else None
         n_chars = len(entropy[i])
         matrix = log_probs[i].reshape(n_chars, -1) if has_log_probs[i] and n_chars else None
         slm = SlmPrediction(slm_spans[i], entropy[i], matrix)
@@ -149,6 +175,10 @@ def _predictions_from_batch(batch: pa.RecordBatch) -> Iterator[SegmentPrediction
 
 def _llm_entity(start: int, end: int, entity_type: str, category_prob: float, boundary_prob: float) -> LlmEntity:
     return LlmEntity(Span(start, end, entity_type), category_prob, boundary_prob)
+
+
+def _candidate_score(start: int, end: int, entity_type: str, *odds: float) -> CandidateScore:
+    return CandidateScore(Span(start, end, entity_type), *odds)
 
 
 def _build_objects_from_structs(lists: pa.ListArray, build_object: Callable[..., Any]) -> list[tuple[Any, ...]]:

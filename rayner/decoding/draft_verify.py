@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from rayner.decoding.batch_choices import accept_choices
 from rayner.decoding.drafted_answer import DraftedAnswer
 from rayner.decoding.engine import WindowRequest, divide_batch_sizes
 from rayner.decoding.kv_cache import (
@@ -27,7 +28,6 @@ from rayner.decoding.kv_cache import (
     slice_cache,
 )
 from rayner.decoding.token_budget import NO_TOKEN_LIMIT, AnswerNeed, Round, plan_rounds, warn_of_oversized
-from rayner.decoding.token_choice import choose_tokens
 from rayner.llm.model import Llm
 from rayner.modeling.batching import MAX_PADDING_SHARE, PASS_COST_TOKENS, TokenLimit, inference_batches
 from rayner.modeling.tensors import pad_rows
@@ -140,6 +140,7 @@ class DraftVerifyEngine:
                 [*([] if is_shared else prompt.examples), *prompt.query],
                 request.draft,
                 request.stop_mask,
+                request.candidates,
                 cache_by_number[prompt.sharing] if is_shared else self._instruction_cache,
             )
             answers[i].draft_rest_or_complete()
@@ -254,24 +255,14 @@ class DraftVerifyEngine:
         return out.last_hidden_state, out.past_key_values, n_cached
 
     def _verify_batch(self, answers: Sequence[DraftedAnswer]) -> None:
-        """Run one forward pass and let each answer accept the tokens that the LLM chose."""
+        """Run one forward pass and let each answer accept the tokens that the LLM chose, or read scores."""
         hidden, cache, n_cached = self.run_decoder(
             [answer.next_tokens for answer in answers], [answer.cache for answer in answers]
         )
-        verified = [answer.step_numbers_to_verify() for answer in answers]
-        positions = [(i, len(answer.pending) - 1 + k) for i, answer in enumerate(answers) for k in verified[i]]
-        allowed = [answer.steps[k].allowed for i, answer in enumerate(answers) for k in verified[i]]
-        tokens, probs = choose_tokens(self.llm, hidden, positions, allowed, self.softmax_over)
-        first = 0
-        for i, answer in enumerate(answers):
-            n_own, n_pending, n_verified = (
-                count_cached_tokens(answer.own_cache), len(answer.pending), len(verified[i])
-            )  # fmt: skip
-            own_start = n_cached - n_own
-            answer.own_cache = ()  # the batch's cache holds a copy
+        starts = [n_cached - count_cached_tokens(answer.own_cache) for answer in answers]
+        n_valid = accept_choices(self.llm, hidden, answers, self.softmax_over)
+        for i, (answer, start) in enumerate(zip(answers, starts, strict=True)):
             answer.passes += 1
-            last = first + n_verified
-            n_valid = answer.accept_and_count_valid_cached(verified[i], tokens[first:last], probs[first:last])
-            first = last
+            answer.own_cache = ()  # the batch's cache holds a copy
             if not answer.is_complete:
-                answer.own_cache = (slice_cache(cache, i, own_start, own_start + n_own + n_pending + n_valid),)
+                answer.own_cache = (slice_cache(cache, i, start, start + n_valid[i]),)

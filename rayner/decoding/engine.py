@@ -26,7 +26,7 @@ from rayner.text.spans import Span
 class WindowRequest:
     """A text for the LLM to answer, no longer than a window.
 
-    Engines that cannot use a draft or a stop mask ignore it.
+    Engines that cannot use a draft or a stop mask ignore it. `VllmEngine` and `FreeEngine` score no candidates.
 
     Attributes:
         text: The text.
@@ -35,6 +35,8 @@ class WindowRequest:
         stop_mask: Whether decoding may stop at each slot (position between two characters), shape
             [n_chars + 1]. Slot i lies before character i. Decoding never stops inside an entity. See `gate.stop_mask`.
             None requests the whole answer.
+        candidates: Spans to score beside the entities of the answer, the important ones first (`candidate_scores`).
+            None requests no scores.
 
     """
 
@@ -42,6 +44,7 @@ class WindowRequest:
     examples: Sequence[LabelledSentence] = ()
     draft: Sequence[Span] = ()
     stop_mask: npt.NDArray[np.bool_] | None = None
+    candidates: Sequence[Span] | None = None
 
 
 class AnswerEngine(Protocol):

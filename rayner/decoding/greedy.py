@@ -1,7 +1,8 @@
 """Greedy decoding under the tag grammar, token by token. Faster engines are tested against it."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -10,8 +11,14 @@ from rayner.decoding.token_budget import NO_TOKEN_LIMIT
 from rayner.decoding.token_by_token import decode_in_batches
 from rayner.llm.model import Llm
 from rayner.modeling.tensors import pad_rows
-from rayner.text.predictions import LlmAnswer
-from rayner.text.tag_grammar import GrammarState, TagGrammar
+from rayner.text.candidate_scores import (
+    CandidateDraft,
+    plan_candidate_drafts,
+    read_candidate_scores,
+    spell_candidate_draft,
+)
+from rayner.text.predictions import CandidateScore, LlmAnswer
+from rayner.text.tag_grammar import AnswerToken, GrammarState, TagGrammar
 
 
 @dataclass
@@ -33,6 +40,42 @@ class _PartialAnswer:
     @property
     def is_complete(self) -> bool:
         return not self.grammar.allowed_tokens(self.state)
+
+
+@dataclass
+class _ForcedAnswer:
+    """An answer that is written token by token from a draft with candidates.
+
+    request: the index of the request.
+    steps: the draft as tokens.
+    log_odds: the log-odds of each token against the other allowed tokens.
+    """
+
+    request: int
+    draft: CandidateDraft
+    steps: Sequence[AnswerToken]
+    tokens: list[int] = field(default_factory=list)
+    log_odds: list[float] = field(default_factory=list)
+
+    @property
+    def is_complete(self) -> bool:
+        return len(self.tokens) == len(self.steps)
+
+    def append_next(self, logits: torch.Tensor) -> None:
+        """Append the draft's next token. logits: those of this token, shape [vocabulary]."""
+        step = self.steps[len(self.tokens)]
+        others = [token for token in step.allowed if token != step.token]
+        odds = logits[step.token] - logits[others].logsumexp(0) if others else math.inf
+        self.tokens.append(step.token)
+        self.log_odds.append(float(odds))
+
+    def read_scores(self) -> list[CandidateScore]:
+        return read_candidate_scores(self.steps, self.log_odds, self.draft.candidates)
+
+
+def _append_forced_tokens(answers: Sequence[_ForcedAnswer], logits: torch.Tensor) -> None:
+    for answer, own_logits in zip(answers, logits, strict=True):
+        answer.append_next(own_logits)
 
 
 class GreedyEngine:
@@ -59,7 +102,33 @@ class GreedyEngine:
             self.llm, prompts, answers, [answer.grammar.max_answer_tokens() for answer in answers], self._append_tokens,
             order=order, batch_size=self.batch_size, batch_tokens=self.batch_tokens,
         )  # fmt: skip
-        return [answer.grammar.read_answer(answer.tokens, answer.probs, answer.passes) for answer in answers]
+        read = [answer.grammar.read_answer(answer.tokens, answer.probs, answer.passes) for answer in answers]
+        return self._score_candidates(requests, prompts, read)
+
+    def _score_candidates(
+        self, requests: Sequence[WindowRequest], prompts: Sequence[Sequence[int]], answers: Sequence[LlmAnswer]
+    ) -> list[LlmAnswer]:
+        """Return the answers with the scores of the candidates of those requests that have some."""
+        grammars = [self.llm.build_grammar(request.text) for request in requests]
+        forced = [
+            _ForcedAnswer(i, draft, spell_candidate_draft(grammars[i], draft))
+            for i, request in enumerate(requests)
+            if request.candidates is not None
+            for draft in plan_candidate_drafts(answers[i].spans, request.candidates, grammars[i].spelling.types)
+        ]
+        decode_in_batches(
+            self.llm, [prompts[each.request] for each in forced], forced, [len(each.steps) for each in forced],
+            _append_forced_tokens, order=range(len(forced)), batch_size=self.batch_size, batch_tokens=self.batch_tokens,
+        )  # fmt: skip
+        scored = []
+        for i, (request, answer) in enumerate(zip(requests, answers, strict=True)):
+            if request.candidates is not None:
+                own = [each for each in forced if each.request == i]
+                scores = sorted((score for each in own for score in each.read_scores()), key=lambda score: score.span)
+                passes = answer.passes + sum(len(each.tokens) for each in own)
+                answer = replace(answer, passes=passes, candidate_scores=tuple(scores))
+            scored.append(answer)
+        return scored
 
     def _append_tokens(self, answers: Sequence[_PartialAnswer], logits: torch.Tensor) -> None:
         """Append to each answer the most likely allowed token, with its probability.

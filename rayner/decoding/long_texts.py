@@ -12,7 +12,7 @@ import numpy.typing as npt
 from rayner.decoding.engine import AnswerEngine, WindowRequest
 from rayner.llm.retrieval import ExampleRetriever
 from rayner.text.predictions import LlmAnswer, join_window_answers
-from rayner.text.segmentation import split_windows
+from rayner.text.segmentation import Window, split_windows
 from rayner.text.spans import Span, crop_spans
 
 
@@ -26,6 +26,7 @@ class TextRequest:
         stop_mask: See `WindowRequest`. It is not used for a text of several windows.
         texts_sharing_examples: The neighbouring texts that share examples, including this text. If empty, each window
             of the text has its own examples.
+        candidates: See `WindowRequest`. One that lies in no window is not scored.
 
     """
 
@@ -33,6 +34,7 @@ class TextRequest:
     draft: Sequence[Span] = ()
     stop_mask: npt.NDArray[np.bool_] | None = None
     texts_sharing_examples: tuple[str, ...] = ()
+    candidates: Sequence[Span] | None = None
 
 
 def answer_texts(
@@ -72,8 +74,17 @@ def answer_texts(
             crop_spans(request.draft, window.start, window.end),
             # The mask of the whole text does not fit a window, because only a part of a window's answer is kept.
             None if is_split else request.stop_mask,
+            _crop_candidates(request.candidates, window),
         )
         for (request, window, is_split), text, group in zip(parts, texts, groups, strict=True)
     ]
     answers = iter(engine.answer_requests(window_requests))
     return [join_window_answers([next(answers) for _ in windows], windows) for windows in windows_of_texts]
+
+
+def _crop_candidates(candidates: Sequence[Span] | None, window: Window) -> Sequence[Span] | None:
+    """Return the candidates that lie in a window and begin where the window's answer is kept."""
+    if candidates is None:
+        return None
+    kept = [span for span in candidates if window.keep_start <= span.start < window.keep_end]
+    return crop_spans(kept, window.start, window.end)

@@ -14,7 +14,7 @@ from rayner.fusion.region_rule import RegionRule
 from rayner.fusion.weight_search import WeightCurve
 from rayner.text.json_records import damaged_record_error, describe_json, parse_record, record_to_json
 
-FUSION_FORMAT_VERSION = 3
+FUSION_FORMAT_VERSION = 4  # 4: whether the learned rule reads the LLM's scores of the candidates, and how it selects
 FUSION_REMEDY = "tune the fusion again: delete steps/tune_fusion.json there and rerun the job"
 
 

@@ -13,11 +13,12 @@ from typing import Any
 import pyarrow as pa
 
 from rayner.cluster.failures import storage_and_actor_errors_as_job_error
-from rayner.config.conditions import examples_are_fixed, examples_are_retrieved
+from rayner.config.conditions import candidates_are_scored, examples_are_fixed, examples_are_retrieved
 from rayner.config.settings import Config, json_digest
 from rayner.config.step_settings import step_settings
 from rayner.corpus.parquet_files import list_readable_tables, read_table, write_table
 from rayner.corpus.prediction_tables import (
+    OPTIONAL_COLUMNS,
     PREDICTION_SCHEMA,
     predictions_from_table,
     predictions_to_table,
@@ -34,6 +35,7 @@ from rayner.steps.tag.actors import PredictionJob, predict_units
 from rayner.steps.tag.not_finite import require_mostly_finite
 from rayner.steps.tag.slices import group_segment_ends, unit_number
 from rayner.steps.tag.stages import Attempts, PredictedUnit, UnitSegments
+from rayner.text.candidate_scores import CANDIDATE_SCORES_VERSION
 from rayner.text.finite_predictions import is_not_finite_reason
 from rayner.text.predictions import LLM_ANSWER_VERSION, SegmentPrediction, add_up_faults, empty_prediction
 
@@ -47,6 +49,8 @@ def collect_manifest_inputs(config: Config, run: Run) -> dict[str, Any]:
     versions = {"llm_answers": LLM_ANSWER_VERSION}
     if examples_are_fixed(config):
         versions["fixed_examples"] = FIXED_EXAMPLES_VERSION
+    if candidates_are_scored(config):
+        versions["candidate_scores"] = CANDIDATE_SCORES_VERSION
     return {**step_settings(config, "score"), **versions, **digests}
 
 
@@ -66,7 +70,8 @@ def predict_held_out_sentences(config: Config, run: Run, fold: int | None = None
         facts = {}
         with replace_folder(run.path("scores")) as scores:
             for name in names:
-                tables = [read_table(folder / f"{unit.name}.parquet", PREDICTION_SCHEMA) for unit in units[name]]
+                paths = [folder / f"{unit.name}.parquet" for unit in units[name]]
+                tables = [read_table(path, PREDICTION_SCHEMA, optional=OPTIONAL_COLUMNS) for path in paths]
                 table = pa.concat_tables([PREDICTION_SCHEMA.empty_table(), *tables])
                 facts[name] = _verify_and_count_predictions(name, segments[name], predictions_from_table(table))
                 write_table(table, scores / f"{name}.parquet")
@@ -77,7 +82,7 @@ def predict_held_out_sentences(config: Config, run: Run, fold: int | None = None
 
 def _predict_missing_units(config: Config, run: Run, units: list[UnitSegments], folder: StoragePath) -> None:
     """Predict the units that have no readable file in `folder` yet."""
-    done = list_readable_tables(folder, PREDICTION_SCHEMA)
+    done = list_readable_tables(folder, PREDICTION_SCHEMA, optional=OPTIONAL_COLUMNS)
     missing = [unit for unit in units if f"{unit.name}.parquet" not in done]
     if done:
         log.info("score: %d of %d units are there already", len(done), len(units))

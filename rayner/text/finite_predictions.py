@@ -61,6 +61,10 @@ def find_non_finite_answer(answer: LlmAnswer, stop_mask: npt.NDArray[np.bool_] |
         if not (math.isfinite(entity.category_prob) and math.isfinite(entity.boundary_prob)):
             start, end = entity.span.start, entity.span.end
             return f"{_REASON}the LLM's probability of the entity [{start}, {end}) is NaN or infinite"
+    for score in answer.candidate_scores or ():
+        if not all(map(math.isfinite, (score.opening, score.category, score.going_on, score.closing))):
+            start, end = score.span.start, score.span.end
+            return f"{_REASON}the LLM's score of the candidate [{start}, {end}) is NaN or infinite"
     finite_slots = np.isfinite(answer.slot_probs)
     if finite_slots.all():
         return None

@@ -1,7 +1,7 @@
 """The data that models produce and fusion rules read: both models' predictions for a segment."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -131,6 +131,27 @@ def add_up_faults(faults: Iterable[FreeAnswerFaults]) -> FreeAnswerFaults:
 
 
 @dataclass(frozen=True, slots=True)
+class CandidateScore:
+    """What the LLM thinks of a span, whether it predicted it or not: log-odds (natural log) of what writes it.
+
+    opening: of opening an entity at its start, against copying the next character.
+    category: of its type, against all other types.
+    going_on: of copying all its characters, against closing it at an earlier one.
+    closing: of closing it at its end, against copying the next character.
+    """
+
+    span: Span
+    opening: float
+    category: float
+    going_on: float
+    closing: float
+
+    def shift(self, offset: int) -> "CandidateScore":
+        """Return the score of the span with `offset` added to its start and end."""
+        return replace(self, span=self.span.shift(offset))
+
+
+@dataclass(frozen=True, slots=True)
 class LlmAnswer:
     """The LLM's answer for a text.
 
@@ -141,12 +162,15 @@ class LlmAnswer:
         is NaN for the slots at the end that were not read, because they could not change the output.
     passes: number of forward passes that the answer took.
     faults: how the answer differs from the text with tags; None if the tag grammar allows no difference.
+    candidate_scores: scores of spans that it may or may not have predicted (`candidate_scores`); None if they were not
+        asked for.
     """
 
     entities: tuple[LlmEntity, ...]
     slot_probs: npt.NDArray[np.float32]
     passes: int = 0
     faults: FreeAnswerFaults | None = None
+    candidate_scores: tuple[CandidateScore, ...] | None = None
 
     @property
     def spans(self) -> tuple[Span, ...]:
@@ -168,18 +192,22 @@ class LlmAnswer:
             LlmEntity(entity.span.shift(before), entity.category_prob, entity.boundary_prob) for entity in self.entities
         )
         slot_probs = np.pad(self.slot_probs, (before, after), constant_values=np.float32(1))
-        return LlmAnswer(entities, slot_probs, self.passes, self.faults)
+        scores = None if self.candidate_scores is None else tuple(each.shift(before) for each in self.candidate_scores)
+        return LlmAnswer(entities, slot_probs, self.passes, self.faults, scores)
 
 
 def join_window_answers(answers: Sequence[LlmAnswer], windows: Sequence[Window]) -> LlmAnswer:
     """Join the answers for the windows of a text into one answer for the text.
 
     An entity is taken from the window that keeps its first character. It is dropped if it overlaps the entity taken
-    before it.
+    before it. The score of a candidate is taken from the window that keeps its first character too.
     """
     entities: list[LlmEntity] = []
     slot_probs: list[npt.NDArray[np.float32]] = []
+    scores: list[CandidateScore] = []
     for answer, window in zip(answers, windows, strict=True):
+        shifted = [score.shift(window.start) for score in answer.candidate_scores or ()]
+        scores += [score for score in shifted if window.keep_start <= score.span.start < window.keep_end]
         for entity in answer.pad(window.start, 0).entities:
             is_free = not entities or entities[-1].span.end <= entity.span.start
             if is_free and window.keep_start <= entity.span.start < window.keep_end:
@@ -192,6 +220,7 @@ def join_window_answers(answers: Sequence[LlmAnswer], windows: Sequence[Window])
         np.concatenate(slot_probs),
         sum(answer.passes for answer in answers),
         add_up_faults(faults) if faults else None,
+        None if any(answer.candidate_scores is None for answer in answers) else tuple(scores),
     )
 
 

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from rayner.decoding.draft_verify import DraftVerifyEngine
 from rayner.decoding.engine import WindowRequest
+from rayner.decoding.greedy import GreedyEngine
 from rayner.fusion.character_rule import CharacterRule
 from rayner.fusion.gate import first_slot_outside_spans
 from rayner.text.spans import Span, sort_and_check_spans
 from rayner.text.tag_grammar import TokenRole
-from tests.checkpoints import answer_greedily, load_llm
-from tests.strategies import at_most, rules, slm_scores, spans_in, texts
+from tests.checkpoints import load_llm
+from tests.strategies import at_most, rules, slm_scores, spans_in, texts, types
 
 PROBABILITIES = ["all", "allowed"]
 
@@ -25,11 +26,31 @@ def same(one, other, atol=1e-5):
     np.testing.assert_allclose(one.slot_probs, other.slot_probs, atol=atol)
     for a, b in zip(one.entities, other.entities, strict=True):
         assert (a.category_prob, a.boundary_prob) == pytest.approx((b.category_prob, b.boundary_prob), abs=atol)
+    assert (one.candidate_scores is None) == (other.candidate_scores is None)
+    scores = [answer.candidate_scores or () for answer in (one, other)]
+    assert [score.span for score in scores[0]] == [score.span for score in scores[1]]
+    np.testing.assert_allclose(*([probabilities_of(score) for score in each] for each in scores), atol=atol)
+
+
+def probabilities_of(score):
+    odds = np.array([score.opening, score.category, score.going_on, score.closing])
+    return 1 / (1 + np.exp(-odds))
 
 
 def plainly(llm, tasks, probability):
-    texts, shown = [task.text for task in tasks], [task.examples for task in tasks]
-    return answer_greedily(llm, texts, shown, softmax_over=probability, batch_size=8)
+    undrafted = [WindowRequest(task.text, task.examples, candidates=task.candidates) for task in tasks]
+    return GreedyEngine(llm, softmax_over=probability, batch_size=8).answer_requests(undrafted)
+
+
+@st.composite
+def candidates_in(draw, n_chars, kinds=types):
+    """Spans that often overlap, or none at all; None asks for no scores."""
+    if not n_chars:
+        return draw(st.sampled_from([None, ()]))
+    starts = st.integers(0, n_chars - 1)
+    spans = st.builds(lambda start, size, kind: Span(start, min(start + size, n_chars), kind), starts,
+                      st.integers(1, 4), kinds)  # fmt: skip
+    return draw(st.none() | st.lists(spans, max_size=5))
 
 
 @st.composite
@@ -40,7 +61,7 @@ def tasks(draw, sentences):
     for _ in range(draw(st.integers(1, 6))):
         text = draw(texts(14))
         shown = draw(st.sampled_from([(), shared, sentences[20:21]]))
-        made.append(WindowRequest(text, shown, draw(spans_in(len(text)))))
+        made.append(WindowRequest(text, shown, draw(spans_in(len(text))), candidates=draw(candidates_in(len(text)))))
     return made
 
 
@@ -67,9 +88,10 @@ def test_types_of_several_tokens_have_the_same_probabilities_with_drafts(
     medical_llm, sentences, data, probability, batch_size
 ):
     assert [len(tokens) for tokens in medical_llm.tag_spelling.types.values()] == [2, 2, 2, 1]
+    kinds = st.sampled_from(["ZD", "ZS", "Q"])
     drawn = [
-        WindowRequest(each.text, each.examples, [Span(s.start, s.end, data.draw(st.sampled_from(["ZD", "ZS", "Q"])))
-                                                 for s in each.draft])
+        WindowRequest(each.text, each.examples, [Span(s.start, s.end, data.draw(kinds)) for s in each.draft],
+                      candidates=data.draw(candidates_in(len(each.text), kinds)))
         for each in data.draw(tasks(sentences))
     ]  # fmt: skip
     found = DraftVerifyEngine(medical_llm, softmax_over=probability, batch_size=batch_size).answer_requests(drawn)

@@ -10,6 +10,8 @@ import numpy as np
 
 from rayner.fusion.learned.lexicon import Lexicon
 from rayner.fusion.learned.span_features import (
+    CANDIDATE_SCORE_FEATURES,
+    ENTITY_PROB_FEATURES,
     LEXICAL_FEATURES,
     LOG_PROB_FLOOR,
     MAX_LOGIT,
@@ -25,16 +27,23 @@ _EMPTY_LEXICON = Lexicon({}, {})
 _LLM_BOUNDS = {
     "LLM": (0, 1), "LLM otherwise": (0, 1), "LLM otherwise, same type": (0, 1),
     "LLM decisions": (2 * LOG_PROB_FLOOR * N_LENGTHS, 0), "LLM least decision": (LOG_PROB_FLOOR, 0),
-    "LLM category": (LOG_PROB_FLOOR, 0), "LLM boundary": (LOG_PROB_FLOOR, 0),
+    **dict.fromkeys(ENTITY_PROB_FEATURES, (LOG_PROB_FLOOR, 0)),
+    **dict.fromkeys(CANDIDATE_SCORE_FEATURES, (-MAX_LOGIT, MAX_LOGIT)),
 }  # fmt: skip
 
 
 def max_score_over_llm_answers(
-    segment: SegmentPrediction, types: Sequence[str], lexicon: Lexicon, weights: Floats
+    segment: SegmentPrediction,
+    types: Sequence[str],
+    lexicon: Lexicon,
+    weights: Floats,
+    *,
+    candidate_scores: bool = False,
 ) -> float:
     """Return an upper bound on a linear rule's score of any candidate, for a text where the SLM predicts no entity.
 
     weights: weight of each column of `compute_span_features`, shape [n_features].
+    candidate_scores: whether the columns include the LLM's scores of the candidates.
 
     Raises ValueError if the SLM's label distributions are missing.
     """
@@ -43,8 +52,10 @@ def max_score_over_llm_answers(
         return -np.inf
     if slm.log_probs is None:
         raise ValueError(f"{segment.doc_id} [{segment.start}, {segment.end}): expected the small model's distributions")
-    weight_of = dict(zip(feature_names(types), map(float, weights), strict=True))
-    llm_part = sum(max(weight_of[name] * low, weight_of[name] * high) for name, (low, high) in _LLM_BOUNDS.items())
+    names = feature_names(types, candidate_scores=candidate_scores)
+    weight_of = dict(zip(names, map(float, weights), strict=True))
+    bounds = [(weight_of[name], *_LLM_BOUNDS[name]) for name in names if name in _LLM_BOUNDS]
+    llm_part = sum(max(weight * low, weight * high) for weight, low, high in bounds)
     max_size = min(n_chars, max([N_LENGTHS, *map(len, lexicon.type_counts)]))
     log_probs = np.maximum(slm.log_probs.astype(np.float64), LOG_PROB_FLOOR)
     entropy = slm.entropy.astype(np.float64)

@@ -1,7 +1,8 @@
 """Candidate spans and their features. A candidate is a span that either model predicts or the SLM finds likely.
 
-All features are bounded (logarithms have a floor). So the score of a linear rule is bounded too, which the gate needs
-(`span_bound`).
+If the LLM scored the candidates, their log-odds take the place of the probabilities of the LLM's own entities, which
+say nothing of other candidates. All features are bounded (logarithms have a floor, log-odds are clipped). So the score
+of a linear rule is bounded too, which the gate needs (`span_bound`).
 """
 
 import math
@@ -11,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rayner.fusion.learned.lexicon import Lexicon
-from rayner.text.predictions import LlmEntity, SegmentPrediction, SlmPrediction
+from rayner.text.candidate_scores import combine_log_odds
+from rayner.text.predictions import CandidateScore, LlmAnswer, LlmEntity, SegmentPrediction, SlmPrediction
 from rayner.text.spans import Span, SpanIndex
 
 LOG_PROB_FLOOR = -14.0  # lower limit of natural log-probabilities; a probability of about 1e-6
@@ -21,7 +23,9 @@ MAX_LOGIT = 9.0  # logits are clipped to [-MAX_LOGIT, MAX_LOGIT]
 LEXICAL_FEATURES = ("tagged so", "tagged otherwise", "share of its places tagged so", "share of its tags",
                     "never tagged")  # fmt: skip
 # The rule must not punish the LLM's certainty.
-NON_NEGATIVE_FEATURES = ("LLM decisions", "LLM least decision", "LLM category", "LLM boundary")
+ENTITY_PROB_FEATURES = ("LLM category", "LLM boundary")
+CANDIDATE_SCORE_FEATURES = ("LLM opens", "LLM chooses type", "LLM goes on", "LLM closes", "LLM logit")
+NON_NEGATIVE_FEATURES = ("LLM decisions", "LLM least decision", *ENTITY_PROB_FEATURES, *CANDIDATE_SCORE_FEATURES)
 Floats = npt.NDArray[np.float64]
 
 
@@ -29,6 +33,11 @@ def candidate_spans(segment: SegmentPrediction, types: Sequence[str]) -> list[Sp
     """Return the distinct spans that either model predicts or the SLM finds likely, in text order."""
     llm_spans = segment.llm.spans if segment.llm else ()
     return sorted({*segment.slm.spans, *llm_spans, *slm_candidate_spans(segment.slm, types)})
+
+
+def candidates_to_score(slm: SlmPrediction, types: Sequence[str]) -> list[Span]:
+    """Return the candidates that are known before the LLM answers, the SLM's entities first."""
+    return list(dict.fromkeys((*slm.spans, *sorted(slm_candidate_spans(slm, types)))))
 
 
 def slm_candidate_spans(slm: SlmPrediction, types: Sequence[str]) -> set[Span]:
@@ -49,12 +58,19 @@ def slm_candidate_spans(slm: SlmPrediction, types: Sequence[str]) -> set[Span]:
     return spans
 
 
-def feature_names(types: Sequence[str]) -> list[str]:
+def reads_candidate_scores(segments: Sequence[SegmentPrediction]) -> bool:
+    """Return whether the LLM scored the candidates of all segments, so that a rule can be fitted to the scores."""
+    return bool(segments) and all(
+        segment.llm is not None and segment.llm.candidate_scores is not None for segment in segments
+    )
+
+
+def feature_names(types: Sequence[str], *, candidate_scores: bool = False) -> list[str]:
     """Return the names of the columns of `compute_span_features`."""
     return [
         "SLM", "LLM", "both", "SLM otherwise", "LLM otherwise", "SLM otherwise, same type", "LLM otherwise, same type",
         "H mean", "H max", "SLM log p min", "SLM log p mean", "SLM logit", "LLM decisions", "LLM least decision",
-        "LLM category", "LLM boundary",
+        *(CANDIDATE_SCORE_FEATURES if candidate_scores else ENTITY_PROB_FEATURES),
         *LEXICAL_FEATURES,
         *[f"length {n + 1}" for n in range(N_LENGTHS)],
         *[f"type {type_}" for type_ in types],
@@ -62,30 +78,45 @@ def feature_names(types: Sequence[str]) -> list[str]:
 
 
 def compute_span_features(
-    segment: SegmentPrediction, spans: Sequence[Span], types: Sequence[str], lexicon: Lexicon
+    segment: SegmentPrediction,
+    spans: Sequence[Span],
+    types: Sequence[str],
+    lexicon: Lexicon,
+    *,
+    candidate_scores: bool = False,
 ) -> Floats:
     """Return the features of candidates of a segment that both models answered, shape [n_spans, n_features].
 
-    Raises ValueError if the LLM answer or the SLM's label distributions are missing.
+    candidate_scores: whether the features include the LLM's scores of the candidates.
+
+    Raises ValueError if the LLM answer, its scores or the SLM's label distributions are missing.
     """
-    if segment.llm is None or segment.slm.log_probs is None:
-        raise ValueError(
-            f"{segment.doc_id} [{segment.start}, {segment.end}): expected answers of both models with distributions"
-        )
-    llm_entities = {entity.span: entity for entity in segment.llm.entities}
+    llm = _require_answer(segment, candidate_scores)
+    llm_entities = {entity.span: entity for entity in llm.entities}
+    scores = {score.span: score for score in llm.candidate_scores or ()}
     slm_spans, llm_spans = SpanIndex(segment.slm.spans), SpanIndex(llm_entities)
-    log_slot_probs = _floored_log(segment.llm.slot_probs)
-    features = np.zeros((len(spans), len(feature_names(types))))
+    log_slot_probs = _floored_log(llm.slot_probs)
+    features = np.zeros((len(spans), len(feature_names(types, candidate_scores=candidate_scores))))
     for i, span in enumerate(spans):
         features[i] = [
             *_agreement_and_overlap_features(span, slm_spans, llm_spans),
             *_slm_features(segment.slm, span, types),
-            *_summarize_llm_log_probs(log_slot_probs[span.start : span.end + 1], llm_entities.get(span)),
+            *_summarize_slot_probs(log_slot_probs[span.start : span.end + 1]),
+            *(_clip_log_odds(scores.get(span)) if candidate_scores else _log_entity_probs(llm_entities.get(span))),
             *lexical_features(segment.text[span.start : span.end], span.type, lexicon),
             *_one_hot(min(span.end - span.start, N_LENGTHS) - 1, N_LENGTHS),
             *(float(span.type == type_) for type_ in types),
         ]
     return features
+
+
+def _require_answer(segment: SegmentPrediction, candidate_scores: bool) -> LlmAnswer:
+    place = f"{segment.doc_id} [{segment.start}, {segment.end})"
+    if segment.llm is None or segment.slm.log_probs is None:
+        raise ValueError(f"{place}: expected answers of both models with distributions")
+    if candidate_scores and segment.llm.candidate_scores is None:
+        raise ValueError(f"{place}: expected an answer of the LLM with scores of the candidates")
+    return segment.llm
 
 
 def entity_label_log_probs(log_probs: npt.NDArray[np.float32], span: Span, types: Sequence[str]) -> Floats:
@@ -130,15 +161,23 @@ def _slm_features(slm: SlmPrediction, span: Span, types: Sequence[str]) -> list[
     ]
 
 
-def _summarize_llm_log_probs(log_slot_probs: Floats, entity: LlmEntity | None) -> list[float]:
-    """Return the sum and minimum of the log-probabilities at the span's slots, and the entity's two log-probabilities.
+def _summarize_slot_probs(log_slot_probs: Floats) -> list[float]:
+    """Return the sum and minimum of the log-probabilities at the span's slots."""
+    return [max(float(log_slot_probs.sum()), 2 * LOG_PROB_FLOOR * N_LENGTHS), float(log_slot_probs.min())]
 
-    The last two are 0 if the LLM did not predict the entity.
-    """
-    total = max(float(log_slot_probs.sum()), 2 * LOG_PROB_FLOOR * N_LENGTHS)
+
+def _log_entity_probs(entity: LlmEntity | None) -> list[float]:
+    """Return the two log-probabilities of the LLM's entity; 0 if the LLM did not predict it."""
     probs = () if entity is None else (entity.category_prob, entity.boundary_prob)
-    pair = [float(_floored_log(np.array(prob))) for prob in probs] or [0.0, 0.0]
-    return [total, float(log_slot_probs.min()), *pair]
+    return [float(_floored_log(np.array(prob))) for prob in probs] or [0.0, 0.0]
+
+
+def _clip_log_odds(score: CandidateScore | None) -> list[float]:
+    """Return CANDIDATE_SCORE_FEATURES of a score, clipped. Without a score the odds are even: the LLM says nothing."""
+    if score is None:
+        return [0.0] * len(CANDIDATE_SCORE_FEATURES)
+    odds = [score.opening, score.category, score.going_on, score.closing]
+    return [min(MAX_LOGIT, max(-MAX_LOGIT, value)) for value in (*odds, combine_log_odds(odds))]
 
 
 def lexical_features(string: str, type_: str, lexicon: Lexicon) -> list[float]:

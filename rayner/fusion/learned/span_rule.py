@@ -26,6 +26,7 @@ from rayner.fusion.learned.span_features import (
     candidate_spans,
     compute_span_features,
     feature_names,
+    reads_candidate_scores,
 )
 from rayner.text.json_records import RecordError, record_from_json
 from rayner.text.predictions import SegmentPrediction, SlmPrediction
@@ -40,9 +41,10 @@ class SpanRule:
     """The learned rule.
 
     types: entity types, in the order of the SLM's labels.
-    weights: the constant, then one weight for each of `span_features.feature_names(types)`.
+    weights: the constant, then one weight for each of `feature_names`.
     lexicon: the strings tagged in the training text.
     threshold: probability above which a candidate is accepted.
+    candidate_scores: whether the rule reads the LLM's scores of the candidates.
     """
 
     name: ClassVar[str] = "spans"
@@ -51,6 +53,7 @@ class SpanRule:
     weights: tuple[float, ...]
     lexicon: Lexicon
     threshold: float = 0.5
+    candidate_scores: bool = False
 
     @classmethod
     def unfitted(cls, types: Sequence[str], lexicon: Lexicon) -> "SpanRule":
@@ -58,9 +61,14 @@ class SpanRule:
         return cls(tuple(types), (-1.0, *[0.0] * len(feature_names(types))), lexicon)
 
     @property
+    def column_names(self) -> list[str]:
+        """The names of the features that the rule reads."""
+        return feature_names(self.types, candidate_scores=self.candidate_scores)
+
+    @property
     def named_weights(self) -> dict[str, float]:
         """The constant and the weights, by feature name."""
-        return dict(zip(("constant", *feature_names(self.types)), self.weights, strict=True))
+        return dict(zip(("constant", *self.column_names), self.weights, strict=True))
 
     def fit(self, sample: FittingSample) -> RuleFit:
         """Fit weights and threshold (`fit_span_rule`)."""
@@ -84,12 +92,13 @@ class SpanRule:
         If the SLM predicts no entity, the result is False when no candidate could exceed the threshold. If the SLM
         predicts entities, the result is always True, because no bound is known.
         """
+        if segment.slm.spans:
+            return True
         weights = np.array(self.weights)
-        lowest = math.log(self.threshold / (1 - self.threshold)) - _MARGIN
-        return bool(
-            segment.slm.spans
-            or weights[0] + max_score_over_llm_answers(segment, self.types, self.lexicon, weights[1:]) > lowest
+        highest = weights[0] + max_score_over_llm_answers(
+            segment, self.types, self.lexicon, weights[1:], candidate_scores=self.candidate_scores
         )
+        return bool(highest > math.log(self.threshold / (1 - self.threshold)) - _MARGIN)
 
     def stop_mask(self, slm: SlmPrediction) -> npt.NDArray[np.bool_] | None:
         """Return None, because the rule reads whole answers."""
@@ -114,14 +123,15 @@ class SpanRule:
             for string, counts in self.lexicon.type_counts.items()
         }
         return {
-            "types": list(self.types), "weights": list(self.weights), "threshold": self.threshold, "lexicon": strings
+            "types": list(self.types), "weights": list(self.weights), "threshold": self.threshold, "lexicon": strings,
+            "candidate_scores": self.candidate_scores,
         }  # fmt: skip
 
     @classmethod
     def from_json(cls, tree: Mapping[str, Any]) -> "SpanRule":
         """Build the rule from what `to_json` returned. Raises RecordError for anything else."""
         fields = record_from_json(_SpanRuleFields, tree)
-        n_weights = 1 + len(feature_names(fields.types))
+        n_weights = 1 + len(feature_names(fields.types, candidate_scores=fields.candidate_scores))
         if len(fields.weights) != n_weights:
             raise RecordError(f"weights: expected {n_weights} numbers, found {len(fields.weights)}")
         if not 0 < fields.threshold < 1:
@@ -130,7 +140,7 @@ class SpanRule:
         lexicon = Lexicon(
             {string: counts for string, (_, counts) in strings}, {string: n_seen for string, (n_seen, _) in strings}
         )
-        return cls(fields.types, fields.weights, lexicon, fields.threshold)
+        return cls(fields.types, fields.weights, lexicon, fields.threshold, fields.candidate_scores)
 
 
 @dataclass(frozen=True)
@@ -141,6 +151,7 @@ class _SpanRuleFields:
     weights: tuple[float, ...]
     threshold: float
     lexicon: Mapping[str, tuple[int, Mapping[str, int]]]
+    candidate_scores: bool
 
 
 def fit_span_rule(
@@ -157,22 +168,26 @@ def fit_span_rule(
     fold_lexicons: lexicons by `doc_id`, for segments whose own tags are in `lexicon`.
 
     Weights of the LLM's own probabilities are never negative: a column that would get a negative weight is left out. If
-    the segments have no candidates, the rule accepts nothing.
+    the segments have no candidates, the rule accepts nothing. The rule reads the LLM's scores of the candidates if all
+    segments have them.
     """
+    with_scores = reads_candidate_scores(segments)
     candidates = [candidate_spans(segment, types) for segment in segments]
     lexicons = [(fold_lexicons or {}).get(segment.doc_id, lexicon) for segment in segments]
     columns = np.concatenate(
         [
-            compute_span_features(segment, spans, types, own_lexicon)
+            compute_span_features(segment, spans, types, own_lexicon, candidate_scores=with_scores)
             for segment, spans, own_lexicon in zip(segments, candidates, lexicons, strict=True)
         ]
     )
     is_gold = [span in segment.gold for segment, spans in zip(segments, candidates, strict=True) for span in spans]
     if not is_gold:
         return SpanRule.unfitted(types, lexicon)
-    weights = _fit_constant_and_weights(columns, is_gold, feature_names(types), ridge)
-    rules = [SpanRule(tuple(types), weights, own_lexicon) for own_lexicon in lexicons]
-    return SpanRule(tuple(types), weights, lexicon, _choose_threshold(segments, rules))
+    names = feature_names(types, candidate_scores=with_scores)
+    weights = _fit_constant_and_weights(columns, is_gold, names, ridge)
+    rule = SpanRule(tuple(types), weights, lexicon, candidate_scores=with_scores)
+    rules = [replace(rule, lexicon=own_lexicon) for own_lexicon in lexicons]
+    return replace(rule, threshold=_choose_threshold(segments, rules))
 
 
 def _fit_constant_and_weights(
@@ -181,7 +196,7 @@ def _fit_constant_and_weights(
     """Return the constant and the weights of the columns, shape [1 + n_columns]."""
     mean, scale = columns.mean(axis=0), columns.std(axis=0)
     scale[scale < 1e-9] = np.inf  # a constant column carries no information
-    non_negative = [column_names.index(name) for name in NON_NEGATIVE_FEATURES]
+    non_negative = [i for i, name in enumerate(column_names) if name in NON_NEGATIVE_FEATURES]
     ones = np.ones((len(columns), 1))
     while True:
         fitted: Floats = np.array(
@@ -222,7 +237,8 @@ def candidate_probs(segment: SegmentPrediction, spans: Sequence[Span], rule: Spa
         return np.zeros(0)
     weights = np.array(rule.weights)
     # Sum each row alone: in a matrix product, the rounding of a row may depend on the other rows.
-    logits = (compute_span_features(segment, spans, rule.types, rule.lexicon) * weights[1:]).sum(axis=1) + weights[0]
+    columns = compute_span_features(segment, spans, rule.types, rule.lexicon, candidate_scores=rule.candidate_scores)
+    logits = (columns * weights[1:]).sum(axis=1) + weights[0]
     probs: Floats = 1.0 / (1.0 + np.exp(-np.clip(logits, -30, 30)))
     return probs
 

@@ -25,12 +25,14 @@ class Gate:
         not change it. This saves time and does not change the output.
     share: ask about at most roughly this share of all segments. The segments with the most expected changes are
         chosen.
+    candidate_scores: whether whole answers come with scores of candidates (`score.llm.candidates`).
     """
 
     rule: FusionRule
     budget: Budget
     exact: bool = True
     share: float = 1.0
+    candidate_scores: bool = False
 
     def decide(self, segment: SegmentPrediction) -> GateDecision:
         """Decide from the small model's prediction whether the LLM is asked about a segment."""
@@ -60,7 +62,8 @@ def apply_gate(segments: Sequence[SegmentPrediction], gate: Gate | None) -> tupl
     for i, segment in enumerate(decided):
         ask_llm = segment.gate is not None and segment.gate.ask_llm
         decided[i] = replace(segment, gated=not ask_llm and not _slm_failed(segment))
-        if ask_llm and not _llm_failed(segment) and not _is_answered_far_enough(segment):
+        needs_scores = gate is not None and gate.candidate_scores
+        if ask_llm and not _llm_failed(segment) and not _is_answered_far_enough(decided[i], needs_scores=needs_scores):
             asked.append(i)
     return decided, asked
 
@@ -84,10 +87,16 @@ def _llm_failed(segment: SegmentPrediction) -> bool:
     return segment.error is not None and segment.error.startswith(LLM_ERROR)
 
 
-def _is_answered_far_enough(segment: SegmentPrediction) -> bool:
-    """Return whether the segment has an answer that goes at least to the slot where decoding would stop now."""
+def _is_answered_far_enough(segment: SegmentPrediction, *, needs_scores: bool) -> bool:
+    """Return whether the segment has an answer that goes at least to the slot where decoding would stop now.
+
+    needs_scores: whether a whole answer must come with scores of candidates. An answer that was asked for only up to a
+        stop slot has none.
+    """
     if segment.llm is None:
         return False
     stop_mask = segment.gate.stop_mask if segment.gate else None
-    end = len(segment.text) if stop_mask is None else first_slot_outside_spans(stop_mask, segment.llm.spans)
-    return segment.llm.last_known_slot >= end
+    if stop_mask is None:
+        has_scores = segment.llm.candidate_scores is not None
+        return segment.llm.last_known_slot >= len(segment.text) and (has_scores or not needs_scores)
+    return segment.llm.last_known_slot >= first_slot_outside_spans(stop_mask, segment.llm.spans)

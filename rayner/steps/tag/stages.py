@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from rayner.config.conditions import candidates_are_scored
 from rayner.config.settings import Config
+from rayner.fusion.learned.span_features import candidates_to_score
 from rayner.runs.heartbeat import beat
 from rayner.runs.run_folder import Run
 from rayner.runs.storage import StoragePath
@@ -158,6 +160,7 @@ class LlmStage:
 
         self.gate, self.group_size, self.attempts = gate, config.prompt.group, attempts or Attempts()
         self.max_chars, self.overlap = config.llm.max_chars, config.llm.overlap
+        self.scores_candidates, self.types = candidates_are_scored(config), run.entity_types()
         self.engine = load_answer_engine(config, run)
         self.retriever = load_retriever(config, run)
 
@@ -217,17 +220,22 @@ class LlmStage:
         """Build the LLM's request for a segment.
 
         The request holds the text without white space at its ends, and the SLM's entities as a draft of the answer.
-        The stop mask comes from the gate's decision, if the segment has one.
+        The stop mask comes from the gate's decision, if the segment has one. A rule with a stop mask reads no scores of
+        candidates.
         """
         from rayner.decoding.long_texts import TextRequest
 
         start, end = bounds_without_whitespace(segment.text)
         stop_mask = segment.gate.stop_mask if segment.gate else None
+        candidates = None
+        if self.scores_candidates and stop_mask is None:
+            candidates = crop_spans(candidates_to_score(segment.slm, self.types), start, end)
         return TextRequest(
             segment.text[start:end],
             crop_spans(segment.slm.spans, start, end),
             None if stop_mask is None else stop_mask[start : end + 1],
             texts_sharing_examples,
+            candidates,
         )
 
     def _group_texts_sharing_examples(self, segments: Sequence[SegmentPrediction]) -> list[tuple[str, ...]]:

@@ -17,6 +17,7 @@ from typing import Any
 
 import rayner
 from rayner.cluster.failures import storage_and_actor_errors_as_job_error
+from rayner.config.conditions import candidates_are_scored
 from rayner.config.plugins import name_with_fingerprint
 from rayner.config.settings import Config, config_to_dict, json_digest
 from rayner.config.step_settings import step_settings
@@ -265,7 +266,8 @@ def _tag_missing_units(
 
 def build_gate(config: Config, fusion: TunedFusion) -> Gate:
     """Build the gate from the settings, for the fusion rule that the run chose."""
-    return Gate(load_chosen_rule(fusion), fusion.budget, **config_to_dict(config.gate))
+    scores = candidates_are_scored(config)
+    return Gate(load_chosen_rule(fusion), fusion.budget, **config_to_dict(config.gate), candidate_scores=scores)
 
 
 def _make_run_record(config: Config, run: Run, facts: dict[str, Any]) -> RunRecord:
