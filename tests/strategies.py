@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from rayner.fusion.conflict_regions import ENTROPY_REDUCTIONS, LLM_CONFIDENCES, LLM_REDUCTIONS
 from rayner.fusion.region_rule import RegionRule
-from rayner.text.predictions import LlmAnswer, LlmEntity, SlmPrediction
+from rayner.text.predictions import CandidateScore, LlmAnswer, LlmEntity, SlmPrediction
 from rayner.text.spans import Span
 from rayner.text.tag_grammar import TagSpelling
 from rayner.text.tags import bmes_labels
@@ -87,11 +87,32 @@ def slm_scores(n_chars, elements=entropies):
     return st.builds(SlmPrediction, spans_in(n_chars), vectors(elements, n_chars))
 
 
+def any_span_in(n_chars, max_size=4, kinds=types):
+    """One span of a text with characters."""
+    return st.builds(
+        lambda start, size, kind: Span(start, min(start + size, n_chars), kind),
+        st.integers(0, n_chars - 1), st.integers(1, max_size), kinds,
+    )  # fmt: skip
+
+
+@st.composite
+def candidate_scores_of(draw, spans):
+    """Scores of some of the spans."""
+    odds = st.tuples(*[st.floats(-40, 40)] * 4)
+    return tuple(CandidateScore(span, *draw(odds)) for span in spans if draw(st.booleans()))
+
+
 @st.composite
 def llm_answers(draw, n_chars):
     spans = draw(spans_in(n_chars))
     items = tuple(LlmEntity(span, draw(probabilities), draw(probabilities)) for span in spans)
-    return LlmAnswer(items, draw(vectors(probabilities, n_chars + 1)))
+    scored = draw(
+        st.none()
+        | st.just(spans)
+        | (st.lists(any_span_in(n_chars), max_size=3, unique=True) if n_chars else st.just(()))
+    )
+    scores = None if scored is None else draw(candidate_scores_of(scored))
+    return LlmAnswer(items, draw(vectors(probabilities, n_chars + 1)), candidate_scores=scores)
 
 
 @st.composite

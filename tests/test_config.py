@@ -171,6 +171,23 @@ def test_settings_of_vllm_that_fit_are_taken(settings):
     load_config(None, ["llm.engine=vllm", *settings])
 
 
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        (["llm.engine=vllm"], "^llm.engine: expected transformers with score.llm.candidates=true, .* found vllm; or "),
+        (
+            ["llm.decoding=free", "llm.softmax_over=all", "llm.loss_over=all"],
+            "^llm.decoding: expected automaton with score.llm.candidates=true, .* found free; or ",
+        ),
+    ],
+)
+def test_an_llm_that_cannot_score_candidates_is_refused(settings, problem):
+    with pytest.raises(ConfigError, match=problem):
+        load_config(None, ["score.llm.candidates=true", *settings])
+    load_config(None, settings)
+    load_config(None, ["score.llm.candidates=true"])
+
+
 @pytest.mark.parametrize("shares", [(0.0, 0.1), (-0.1, 0.1), (0.1, -0.1), (0.6, 0.4), (1.0, 0.0), (float("nan"), 0.1)])
 def test_a_split_that_leaves_no_training_or_no_dev_part_is_refused(shares):
     config = with_value("split.test", shares[1], with_value("split.dev", shares[0]))

@@ -92,6 +92,12 @@ def test_which_softmax_is_read_retrains_nothing():
     assert invalidated("llm.softmax_over=all") == {"score", "tag_corpus", "tune_fusion"}
 
 
+def test_scores_of_candidates_are_an_input_only_where_they_are_asked_for():
+    """So predictions of before stay valid where they are not."""
+    assert invalidated("score.llm.candidates=true") == {"score", "tag_corpus"}
+    assert not any("score.llm.candidates" in step_settings(Config(), step) for step in STEPS)
+
+
 def test_the_number_of_examples_retrains_the_llm_only_where_prompts_show_examples_and_never_rebuilds_the_index():
     assert invalidated("index.k=3") == {"train_llm", "score", "tag_corpus"}
     assert invalidated("index.k=3", base=["llm.examples=none"]) == set()

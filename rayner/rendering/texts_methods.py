@@ -74,6 +74,10 @@ METHODS_TEXTS: dict[str, tuple[str, str]] = {
         "and a lexicon of the training text accepts or rejects each candidate entity.",
         "两模型的实体由学习得到的规则融合：以两模型的概率及训练文本的词表为特征的逻辑回归决定每个候选实体的取舍。",
     ),
+    "methods_candidates": (
+        "The large model was asked about every candidate, whether it had predicted the candidate or not.",
+        "每个候选实体，无论大模型是否标注，均询问其概率。",
+    ),
     "methods_characters": (
         "The tags of both models were fused character by character: where they differ, the small model wins if "
         "1 - H >= lambda exp(P), with lambda = {0}. H is its entropy, and P the category probability of the large "

@@ -88,6 +88,8 @@ def _count_epochs(n: int) -> BilingualText:
 def _describe_fusion(fusion: TunedFusion, folds: int) -> BilingualText:
     if fusion.chosen == SpanRule.name:
         description = translate("methods_spans")
+        if fusion.span_rule.candidate_scores:
+            description = join_texts([description, translate("methods_candidates")], translate("methods_space"))
     elif fusion.chosen == CharacterRule.name:
         description = translate("methods_characters", f"{fusion.character_rule.weight:.4g}")
     elif fusion.chosen == RegionRule.name:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,10 +18,13 @@ from rayner.corpus.kept_scores import (
     scores_record_path,
     write_scores_and_record,
 )
+from rayner.corpus.parquet_files import write_table
 from rayner.errors import ConfigError, DataError
 from rayner.fusion.budget import Budget
 from rayner.fusion.character_rule import CharacterRule
 from rayner.fusion.gate import first_slot_outside_spans
+from rayner.fusion.region_rule import RegionRule
+from rayner.runs.json_files import write_checked_json
 from rayner.steps.tag.llm_gate import Gate, apply_gate, without_unasked_answer
 from rayner.text.predictions import LlmAnswer, SegmentPrediction, empty_prediction
 from tests.folders import flip
@@ -49,7 +53,8 @@ def same_prediction(a, b):
         arrays.append((a.llm.slot_probs, b.llm.slot_probs))
 
     def plain(s):
-        return s.doc_id, s.start, s.end, s.text, s.slm.spans, s.llm and s.llm.entities, s.error
+        answer = s.llm and (s.llm.entities, s.llm.candidate_scores)
+        return s.doc_id, s.start, s.end, s.text, s.slm.spans, answer, s.error
 
     return plain(a) == plain(b) and all(np.array_equal(x, y, equal_nan=True) for x, y in arrays)
 
@@ -79,7 +84,7 @@ def test_what_is_damaged_or_of_other_segments_is_refused(tmp_path):
     with pytest.raises(DataError, match="expected the record of unit-000001, found that of unit-000000"):
         read_scores_record(tmp_path, "unit-000001")
     scores_record_path(tmp_path, "unit-000001").write_bytes(b'{"format_version": 9}')
-    with pytest.raises(ConfigError, match="expected format_version 1, found version 9"):
+    with pytest.raises(ConfigError, match="expected format_version 2, found version 9"):
         read_scores_record(tmp_path, "unit-000001")
     remove_scores(tmp_path, "unit-000000")
     remove_scores(tmp_path, "unit-000001")
@@ -111,6 +116,35 @@ def test_a_kept_answer_that_is_used_gives_what_a_new_answer_gives(drawn, first_r
     used = without_unasked_answer(again[0])
     assert used.gated == fresh.gated
     assert other_rule.decide(used) == other_rule.decide(fresh)
+
+
+@pytest.mark.parametrize("scores", [None, ()])
+@pytest.mark.parametrize("needs_scores", [True, False])
+@pytest.mark.parametrize("exact", [True, False])
+def test_a_whole_answer_without_scores_of_candidates_is_asked_again_where_whole_answers_have_them(
+    scores, needs_scores, exact
+):
+    """A rule by regions stops reading at a slot under the exact gate, and then needs no scores."""
+    slm = replace(empty_prediction(3), entropy=floats32([3, 3, 0]))
+    answer = LlmAnswer((), floats32([1, 1, 1, 1]), candidate_scores=scores)
+    segment = SegmentPrediction("一", 0, 3, "楚王曰", slm, answer)
+    gate = Gate(RegionRule(0.3), NO_BUDGET, exact=exact, candidate_scores=needs_scores)
+    decided, asked = apply_gate([segment], gate)
+    assert decided[0].gate.ask_llm
+    assert (decided[0].gate.stop_mask is None) == (not exact)
+    assert asked == ([0] if needs_scores and scores is None and not exact else [])
+
+
+def test_a_record_of_before_is_read_as_one_without_scores_of_candidates(tmp_path):
+    segment = SegmentPrediction("一", 0, 2, "楚王", empty_prediction(2), LlmAnswer((), floats32([1, 1, 1])))
+    record = write_scores_and_record(tmp_path, ScoresRecord("unit-000000", "inputs", ""), [segment], [])
+    path = scores_path(tmp_path, "unit-000000")
+    older = replace(record, sha256=write_table(pq.read_table(path).drop_columns("llm_candidates"), path))
+    write_checked_json(scores_record_path(tmp_path, "unit-000000"), {**older.to_json(), "format_version": 1})
+    assert read_scores_record(tmp_path, "unit-000000") == older
+    (read,) = read_scores(tmp_path, older, [segment])
+    assert same_prediction(read, segment)
+    assert read.llm.candidate_scores is None
 
 
 @given(votes(8), rules())

@@ -14,7 +14,15 @@ from rayner.corpus.prediction_tables import (
     predictions_to_table,
     read_predictions,
 )
-from rayner.text.predictions import FreeAnswerFaults, LlmAnswer, LlmEntity, SegmentPrediction, SlmPrediction
+from rayner.errors import DataError
+from rayner.text.predictions import (
+    CandidateScore,
+    FreeAnswerFaults,
+    LlmAnswer,
+    LlmEntity,
+    SegmentPrediction,
+    SlmPrediction,
+)
 from rayner.text.spans import Span
 
 FLOATS = st.lists(st.floats(width=32), max_size=5).map(lambda xs: np.array(xs, np.float32))
@@ -24,7 +32,8 @@ SPANS = st.lists(SPAN, max_size=3).map(tuple)
 LLM_SPANS = st.lists(st.builds(LlmEntity, SPAN, st.floats(), st.floats()), max_size=3).map(tuple)
 COUNT = st.integers(0, 2**31 - 1)
 FAULTS = st.builds(FreeAnswerFaults, *[COUNT] * len(dataclasses.fields(FreeAnswerFaults)))
-ANSWER = st.builds(LlmAnswer, LLM_SPANS, FLOATS, COUNT, st.none() | FAULTS)
+SCORES = st.lists(st.builds(CandidateScore, SPAN, *[st.floats()] * 4), max_size=3).map(tuple)
+ANSWER = st.builds(LlmAnswer, LLM_SPANS, FLOATS, COUNT, st.none() | FAULTS, st.none() | SCORES)
 SCORED_ROW = st.builds(
     SegmentPrediction,
     doc_id=TEXT,
@@ -50,7 +59,12 @@ def exact(row: SegmentPrediction) -> tuple:
             row.llm.slot_probs.tobytes(),
             row.llm.passes,
             row.llm.faults,
+            type(row.llm.candidate_scores),
         ),
+        [
+            (score.span, *(odds.hex() for odds in (score.opening, score.category, score.going_on, score.closing)))
+            for score in row.llm.candidate_scores or ()
+        ],
     )
     plain = (row.doc_id, row.start, row.end, row.text, row.gold, type(row.gold), row.gated, row.error)
     return (*plain, *map(type, (row.start, row.gated)), slm, llm)
@@ -117,3 +131,16 @@ def test_tens_of_thousands_of_rows_a_second():
     spent = time.process_time() - begin
     assert len(back) == len(rows)
     assert spent < 4  # a fifth of a second where nothing else runs; row by row it would be many seconds
+
+
+def test_a_file_of_before_is_read_as_one_without_scores_of_candidates(tmp_path):
+    row = row_of(5)
+    scores = (CandidateScore(Span(0, 1, "NS"), 1.0, 2.0, 3.0, 4.0),)
+    with_scores = dataclasses.replace(row, llm=dataclasses.replace(row.llm, candidate_scores=scores))
+    table = predictions_to_table([with_scores])
+    assert exact(predictions_from_table(table)[0]) == exact(with_scores)
+    write_table(table.drop_columns("llm_candidates"), tmp_path / "scores.parquet")
+    assert [exact(found) for found in read_predictions(tmp_path / "scores.parquet")] == [exact(row)]
+    write_table(table.drop_columns("passes"), tmp_path / "scores.parquet")
+    with pytest.raises(DataError, match="expected a column passes, found none"):
+        read_predictions(tmp_path / "scores.parquet")

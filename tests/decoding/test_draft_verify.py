@@ -16,7 +16,7 @@ from rayner.fusion.gate import first_slot_outside_spans
 from rayner.text.spans import Span, sort_and_check_spans
 from rayner.text.tag_grammar import TokenRole
 from tests.checkpoints import load_llm
-from tests.strategies import at_most, rules, slm_scores, spans_in, texts, types
+from tests.strategies import any_span_in, at_most, rules, slm_scores, spans_in, texts, types
 
 PROBABILITIES = ["all", "allowed"]
 
@@ -47,10 +47,7 @@ def candidates_in(draw, n_chars, kinds=types):
     """Spans that often overlap, or none at all; None asks for no scores."""
     if not n_chars:
         return draw(st.sampled_from([None, ()]))
-    starts = st.integers(0, n_chars - 1)
-    spans = st.builds(lambda start, size, kind: Span(start, min(start + size, n_chars), kind), starts,
-                      st.integers(1, 4), kinds)  # fmt: skip
-    return draw(st.none() | st.lists(spans, max_size=5))
+    return draw(st.none() | st.lists(any_span_in(n_chars, kinds=kinds), max_size=5))
 
 
 @st.composite

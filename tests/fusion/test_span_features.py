@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from rayner.fusion.learned.lexicon import Lexicon, build_lexicon
 from rayner.fusion.learned.span_bound import max_score_over_llm_answers
 from rayner.fusion.learned.span_features import (
+    CANDIDATE_SCORE_FEATURES,
     LOG_PROB_FLOOR,
     candidate_spans,
     compute_span_features,
@@ -18,7 +19,7 @@ from rayner.fusion.learned.span_features import (
     feature_names,
 )
 from rayner.text.labelled_text import LabelledSentence
-from rayner.text.predictions import LlmAnswer, LlmEntity, SegmentPrediction, SlmPrediction
+from rayner.text.predictions import CandidateScore, LlmAnswer, LlmEntity, SegmentPrediction, SlmPrediction
 from rayner.text.spans import Span
 from tests.fusion.test_span_rule import LEXICON, distributions
 from tests.strategies import LABELS, TYPES, entropies, floats32, texts, vectors
@@ -71,6 +72,40 @@ def test_what_the_llm_says_of_a_candidate():
     assert (silent["LLM category"], silent["LLM boundary"]) == (0, 0)
     assert silent["LLM decisions"] == pytest.approx(4 * LOG_PROB_FLOOR)
     assert silent["LLM least decision"] == pytest.approx(LOG_PROB_FLOOR)
+
+
+def scored(*odds, kind="NR"):
+    """What the columns of scores say of 懷王 as an entity of a type, where it was scored as a person."""
+    row = three()
+    row = replace(row, llm=replace(row.llm, candidate_scores=(CandidateScore(Span(0, 2, "NR"), *odds),)))
+    found = compute_span_features(row, [Span(0, 2, kind)], TYPES, LEXICON, candidate_scores=True)[0].tolist()
+    names = feature_names(TYPES, candidate_scores=True)
+    return [dict(zip(names, found, strict=True))[name] for name in CANDIDATE_SCORE_FEATURES]
+
+
+def test_what_the_llm_thinks_of_a_candidate_that_it_did_not_predict():
+    whole = math.prod(1 / (1 + math.exp(-value)) for value in (1.0, -2.0, 3.0, 0.5))
+    assert scored(1.0, -2.0, 3.0, 0.5) == pytest.approx([1.0, -2.0, 3.0, 0.5, math.log(whole / (1 - whole))])
+    assert scored(30.0, 30.0, 30.0, 30.0) == [9.0] * 5
+    assert scored(-30.0, 30.0, -30.0, 9.5) == [-9.0, 9.0, -9.0, 9.0, -9.0]
+
+
+def test_a_candidate_that_was_not_scored_has_even_odds():
+    assert scored(5.0, 5.0, 5.0, 5.0, kind="NS") == [0.0] * 5
+
+
+def test_scores_stand_in_the_place_of_the_probabilities_of_the_llms_own_entities():
+    names = feature_names(TYPES, candidate_scores=True)
+    assert set(names) - set(COLUMNS) == set(CANDIDATE_SCORE_FEATURES)
+    assert set(COLUMNS) - set(names) == {"LLM category", "LLM boundary"}
+
+
+@pytest.mark.parametrize("name", CANDIDATE_SCORE_FEATURES)
+@pytest.mark.parametrize("weight", [2.0, -2.0])
+def test_whatever_score_the_llm_may_give_is_within_bounds(name, weight):
+    names = feature_names(TYPES, candidate_scores=True)
+    weights = np.array([weight if each == name else 0.0 for each in names])
+    assert max_score_over_llm_answers(three(), TYPES, LEXICON, weights, candidate_scores=True) == 18
 
 
 SIDES = ("SLM", "LLM", "both", "SLM otherwise", "LLM otherwise", "SLM otherwise, same type", "LLM otherwise, same type")

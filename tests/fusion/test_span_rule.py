@@ -15,6 +15,7 @@ from rayner.fusion.learned import span_rule
 from rayner.fusion.learned.lexicon import Lexicon, build_lexicon
 from rayner.fusion.learned.span_bound import max_score_over_llm_answers
 from rayner.fusion.learned.span_features import (
+    CANDIDATE_SCORE_FEATURES,
     LOG_PROB_FLOOR,
     MIN_LABEL_PROB,
     candidate_spans,
@@ -27,10 +28,17 @@ from rayner.fusion.learned.span_rule import SpanRule, accept_candidates
 from rayner.fusion.region_rule import RegionRule
 from rayner.fusion.rule_search import decide_held_out
 from rayner.text.labelled_text import LabelledSentence
-from rayner.text.predictions import LlmAnswer, LlmEntity, SegmentPrediction, SlmPrediction, decode_log_probs
+from rayner.text.predictions import (
+    CandidateScore,
+    LlmAnswer,
+    LlmEntity,
+    SegmentPrediction,
+    SlmPrediction,
+    decode_log_probs,
+)
 from rayner.text.spans import Span, sort_and_check_spans
 from rayner.text.tags import bmes_labels, spans_to_tags
-from tests.strategies import LABELS, TYPES, floats32, llm_answers, spans_in, texts
+from tests.strategies import LABELS, TYPES, candidate_scores_of, floats32, llm_answers, spans_in, texts
 
 LEXICON = Lexicon({"楚": {"NS": 3}, "懷王": {"NR": 2, "NS": 1}}, {"楚": 9, "懷王": 3})
 
@@ -47,22 +55,31 @@ def rows(draw, max_size=10):
     text = draw(texts(max_size))
     log_probs = draw(distributions(len(text)))
     (slm,) = decode_log_probs([log_probs], LABELS)
-    return SegmentPrediction("d", 0, len(text), text, slm, draw(llm_answers(len(text))), gold=draw(spans_in(len(text))))
+    row = SegmentPrediction("d", 0, len(text), text, slm, draw(llm_answers(len(text))), gold=draw(spans_in(len(text))))
+    return dataclasses.replace(row, llm=draw(scored(row)))
+
+
+@st.composite
+def scored(draw, row):
+    """The LLM's answer to a segment, with scores of some of the candidates."""
+    return dataclasses.replace(row.llm, candidate_scores=draw(candidate_scores_of(candidate_spans(row, TYPES))))
 
 
 @st.composite
 def span_rules(draw):
-    n = len(feature_names(TYPES)) + 1
+    with_scores = draw(st.booleans())
+    n = len(feature_names(TYPES, candidate_scores=with_scores)) + 1
     weights = tuple(draw(st.lists(st.floats(-3, 3), min_size=n, max_size=n)))
-    return SpanRule(TYPES, weights, LEXICON, draw(st.floats(0.1, 0.9)))
+    return SpanRule(TYPES, weights, LEXICON, draw(st.floats(0.1, 0.9)), with_scores)
 
 
 @given(rows())
 def test_each_candidate_has_a_finite_number_in_each_column(row):
     spans = candidate_spans(row, TYPES)
-    found = compute_span_features(row, spans, TYPES, LEXICON)
-    assert found.shape == (len(spans), len(feature_names(TYPES)))
-    assert np.isfinite(found).all()
+    for with_scores in (False, True):
+        found = compute_span_features(row, spans, TYPES, LEXICON, candidate_scores=with_scores)
+        assert found.shape == (len(spans), len(feature_names(TYPES, candidate_scores=with_scores)))
+        assert np.isfinite(found).all()
     assert set(spans) >= {*row.slm.spans, *row.llm.spans}
 
 
@@ -130,10 +147,13 @@ def test_where_the_gate_is_shut_no_llm_answer_changes_anything(row, rule):
 def test_no_candidate_of_the_llm_alone_passes_the_bound(row, rule, data):
     row = dataclasses.replace(row, slm=dataclasses.replace(row.slm, spans=()))
     weights = np.array(rule.weights)
-    limit = max_score_over_llm_answers(row, TYPES, LEXICON, weights[1:])
+    with_scores = rule.candidate_scores
+    limit = max_score_over_llm_answers(row, TYPES, LEXICON, weights[1:], candidate_scores=with_scores)
     for answer in (row.llm, data.draw(llm_answers(len(row.text)))):
         other = dataclasses.replace(row, llm=answer)
-        found = compute_span_features(other, candidate_spans(other, TYPES), TYPES, LEXICON) @ weights[1:]
+        other = dataclasses.replace(other, llm=data.draw(scored(other)))
+        spans = candidate_spans(other, TYPES)
+        found = compute_span_features(other, spans, TYPES, LEXICON, candidate_scores=with_scores) @ weights[1:]
         assert all(value <= limit + 1e-9 for value in found)
 
 
@@ -146,6 +166,23 @@ def test_the_gate_is_shut_for_some_text():
     row = SegmentPrediction("d", 0, 3, "怒去之", SlmPrediction((), floats32([0, 0, 0]), sure))
     assert not SpanRule(TYPES, (2.0, *weights), LEXICON).could_change(row)
     assert SpanRule(TYPES, (-LOG_PROB_FLOOR + 1, *weights), LEXICON).could_change(row)
+
+
+@pytest.mark.parametrize("feature", CANDIDATE_SCORE_FEATURES)
+def test_the_gate_opens_where_a_score_of_a_candidate_can_change_the_result(feature):
+    """The small model gives a candidate -14, and the LLM's score at most 9."""
+    sure = np.full((3, len(LABELS)), -30, dtype=np.float32)
+    sure[:, 0] = 0
+    columns = feature_names(TYPES, candidate_scores=True)
+    weights = [float(name in ("SLM log p min", feature)) for name in columns]
+    span = Span(0, 2, "NR")
+    answer = LlmAnswer((LlmEntity(span, 1, 1),), floats32([1] * 4), 0, None, (CandidateScore(span, 40, 40, 40, 40),))
+    row = SegmentPrediction("d", 0, 3, "怒去之", SlmPrediction((), floats32([0, 0, 0]), sure), answer)
+    shut, opened = (SpanRule(TYPES, (constant, *weights), LEXICON, 0.5, True) for constant in (4.9, 5.1))
+    assert not shut.could_change(row)
+    assert accept_candidates(row, shut) == []
+    assert opened.could_change(row)
+    assert [decision.span for decision in opened.decide(row)] == [span]
 
 
 @given(span_rules())
@@ -183,6 +220,36 @@ def test_it_learns_whom_to_believe_where(llm_knows_places):
     rule = span_rule.fit_span_rule(llm_knows_places, TYPES, LEXICON, ridge=0.1)
     for row in llm_knows_places:
         assert [decision.span for decision in rule.decide(row)] == sorted(row.gold)
+
+
+@pytest.fixture
+def llm_weighs_what_it_does_not_propose():
+    """The LLM proposes nothing, but when it is asked it tells the right entities of the small model from the wrong."""
+    entity, made = Span(0, 1, "NR"), []
+    for i in range(40):
+        row = one("楚王怒去" + chr(0x4E00 + i), (entity,), (), (entity,) if i % 2 else ())
+        score = CandidateScore(entity, *[2.0 if i % 2 else -2.0] * 4)
+        made.append(dataclasses.replace(row, llm=dataclasses.replace(row.llm, candidate_scores=(score,))))
+    return made
+
+
+def test_it_learns_from_the_scores_of_candidates_that_the_llm_did_not_propose(llm_weighs_what_it_does_not_propose):
+    some = llm_weighs_what_it_does_not_propose
+    blind = [dataclasses.replace(r, llm=dataclasses.replace(r.llm, candidate_scores=None)) for r in some]
+    rule, without = (span_rule.fit_span_rule(rows, TYPES, LEXICON, ridge=0.1) for rows in (some, blind))
+    assert (rule.candidate_scores, without.candidate_scores) == (True, False)
+    right = [[d.span for d in rule.decide(row)] == sorted(row.gold) for row in some]
+    assert all(right)
+    assert not all([d.span for d in without.decide(row)] == sorted(row.gold) for row in blind)
+    assert set(rule.named_weights) - set(without.named_weights) == set(CANDIDATE_SCORE_FEATURES)
+    assert not span_rule.fit_span_rule([*some, blind[0]], TYPES, LEXICON).candidate_scores
+
+
+def test_a_rule_that_reads_scores_refuses_an_answer_without_them(llm_weighs_what_it_does_not_propose):
+    row = llm_weighs_what_it_does_not_propose[0]
+    blind = dataclasses.replace(row, llm=dataclasses.replace(row.llm, candidate_scores=None))
+    with pytest.raises(ValueError, match=r"d \[0, 5\): expected an answer of the LLM with scores of the candidates"):
+        compute_span_features(blind, row.slm.spans, TYPES, LEXICON, candidate_scores=True)
 
 
 def sample_of(segments, ridge=3.0):

@@ -39,7 +39,10 @@ NAMES = re.compile(r"rayner|bootstrap|Unicode|softmax|logit|log p|LoRA|L-BFGS|L[
 LATIN = ("type_code_and_gloss", "count_of_total", "methods_space")  # texts without a word
 FOR_SCRIPTS: tuple[str, ...] = ()
 FEATURES = {"constant", "length", "type"} | {
-    name for name in span_features.feature_names([]) if not name.startswith("length ")
+    name
+    for with_scores in (False, True)
+    for name in span_features.feature_names([], candidate_scores=with_scores)
+    if not name.startswith("length ")
 }
 
 

@@ -18,14 +18,10 @@ from rayner.text.candidate_scores import (
 from rayner.text.predictions import CandidateScore
 from rayner.text.spans import Span, sort_and_check_spans
 from rayner.text.tag_grammar import TagGrammar, TagSpelling, TokenRole
-from tests.strategies import TYPES, char_spellings, spans_in, tag_spellings, types
+from tests.strategies import TYPES, any_span_in, char_spellings, spans_in, tag_spellings
 
 N_CHARS = 12
-any_span = st.builds(
-    lambda start, size, kind: Span(start, min(start + size, N_CHARS), kind),
-    st.integers(0, N_CHARS - 1), st.integers(1, 5), types,
-)  # fmt: skip
-candidate_lists = st.lists(any_span, max_size=14)
+candidate_lists = st.lists(any_span_in(N_CHARS, 5), max_size=14)
 
 
 @given(spans_in(N_CHARS), candidate_lists)

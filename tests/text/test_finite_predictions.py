@@ -1,5 +1,6 @@
 """One NaN or infinity anywhere in a prediction is found; what is finite, and what was not read, is let pass."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 
 from rayner.errors import ConfigError, NotFiniteError
 from rayner.text.finite_predictions import find_non_finite_answer, find_non_finite_slm, is_not_finite_reason
-from rayner.text.predictions import LlmAnswer, decode_log_probs, empty_prediction
+from rayner.text.predictions import CandidateScore, LlmAnswer, decode_log_probs, empty_prediction
+from rayner.text.spans import Span
 from tests.strategies import LABELS, llm_answers, slm_scores
 
 numbers = st.sampled_from([np.nan, np.inf, -np.inf])
@@ -103,3 +105,13 @@ def test_slots_that_were_not_read_pass_only_after_one_at_which_decoding_may_stop
 )
 def test_other_reasons_are_not_counted(error, expected):
     assert is_not_finite_reason(error) is expected
+
+
+@pytest.mark.parametrize("field", ["opening", "category", "going_on", "closing"])
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_a_score_of_a_candidate_that_is_no_number_is_found(field, number):
+    fine = CandidateScore(Span(1, 2, "NR"), 1.0, 2.0, 3.0, 4.0)
+    answer = LlmAnswer((), np.ones(4, np.float32), candidate_scores=(fine, replace(fine, **{field: number})))
+    assert find_non_finite_answer(replace(answer, candidate_scores=(fine,))) is None
+    reason = "NotFiniteError: the LLM's score of the candidate [1, 2) is NaN or infinite"
+    assert find_non_finite_answer(answer) == reason

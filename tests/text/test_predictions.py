@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from rayner.text.predictions import (
+    CandidateScore,
     LlmAnswer,
     LlmEntity,
     SegmentPrediction,
@@ -106,6 +108,22 @@ def test_joined_drops_an_entity_that_overlaps_the_one_before():
     answer = join_window_answers([first, second], cut)
     assert answer.spans == (Span(2, 4, "NR"), Span(4, 5, "NS"))
     assert answer.slot_probs.tolist() == (floats32([0, 1, 2, 1, 2, 3, 4, 5]) / 128).tolist()
+
+
+def test_joined_takes_the_score_of_a_candidate_from_the_window_that_keeps_its_beginning():
+    cut = split_windows(7, 5, 2)  # [0, 5) keeps 0 to 2, [2, 7) keeps 3 to 6
+    scored = [
+        replace(
+            answer_of((), 5), candidate_scores=tuple(CandidateScore(Span(i, i + 1, "NR"), w, i, 0, 0) for i in range(5))
+        )
+        for w in (1, 2)
+    ]
+    joined = join_window_answers(scored, cut)
+    assert [(s.span.start, s.opening, s.category) for s in joined.candidate_scores] == [
+        (0, 1, 0), (1, 1, 1), (2, 1, 2), (3, 2, 1), (4, 2, 2), (5, 2, 3), (6, 2, 4)
+    ]  # fmt: skip
+    assert join_window_answers([scored[0], answer_of((), 5)], cut).candidate_scores is None
+    assert joined.pad(2, 3).candidate_scores[0] == CandidateScore(Span(2, 3, "NR"), 1, 0, 0, 0)
 
 
 def test_joined_refuses_a_missing_window():
