@@ -1,4 +1,4 @@
-"""A run whose LLM scores the candidates: all are scored, the learned rule reads it, and no way to tag gives other tags."""
+"""A run whose LLM scores the candidates: none is left out, the learned rule reads them, all ways to tag agree."""
 
 import shutil
 from dataclasses import replace
