@@ -1,8 +1,8 @@
 """Measure what scores of candidates are worth to the learned rule: `python studies/candidate_scores.py RUN`.
 
 RUN is the folder of a run that was scored with `score.llm.candidates=true`. The study refits the learned rule on the
-run's dev sentences by cross-validation, once with the scores, once without them, and once without the LLM (the
-control). It repeats this for several divisions into parts. F1 is strict micro F1. A difference has a paired bootstrap
+run's dev sentences by cross-validation, with the scores, without them, and without the LLM (the control). Beside the
+first two it selects the best set of candidates (`fusion.span_selection`) in place of the greedy one. It repeats this for several divisions into parts. F1 is strict micro F1. A difference has a paired bootstrap
 interval over sentences, which count once for each division.
 
 The study reads no test sentence and asks no model.
@@ -14,11 +14,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from rayner.evaluation.metrics import count_entities, f1_difference_with_bootstrap_interval, micro_score
+from rayner.evaluation.metrics import EntityCounts, count_entities, f1_difference_with_bootstrap_interval, micro_score
 from rayner.fusion.control import with_empty_answer
 from rayner.fusion.fusion_rule import FittingSample
 from rayner.fusion.learned.lexicon import build_lexicon
 from rayner.fusion.learned.span_rule import SpanRule
+from rayner.fusion.learned.span_selection import BEST_SET, GREEDY
 from rayner.fusion.rule_search import decide_held_out
 from rayner.runs.run_folder import Run
 from rayner.runs.storage import storage_path
@@ -26,8 +27,21 @@ from rayner.steps import data
 from rayner.steps.score import read_predictions_with_llm_answer
 from rayner.text.predictions import SegmentPrediction
 
-SYSTEMS = ("with scores", "without scores", "control")
-COMPARED = (("with scores", "without scores"), ("with scores", "control"), ("without scores", "control"))
+# For each system: whether the LLM's answers count, whether its scores of candidates do, and the selection.
+SYSTEMS = {
+    "with scores": (True, True, GREEDY),
+    "without scores": (True, False, GREEDY),
+    "control": (False, False, GREEDY),
+    "with scores, best set": (True, True, BEST_SET),
+    "without scores, best set": (True, False, BEST_SET),
+}
+COMPARED = (
+    ("with scores", "without scores"),
+    ("with scores", "control"),
+    ("without scores", "control"),
+    ("with scores, best set", "with scores"),
+    ("without scores, best set", "without scores"),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -46,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sample = FittingSample(
         segments, run.entity_types(), build_lexicon(data.read_part(run, "train")), {}, np.zeros(1), options.ridge
     )
-    counts = {name: [] for name in SYSTEMS}
+    counts: dict[str, list[EntityCounts]] = {name: [] for name in SYSTEMS}
     for seed in range(options.divisions):
         for name in SYSTEMS:
             counts[name].append(_count_held_out(sample, name, options.folds, seed))
@@ -58,21 +72,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"{name} - {other}: {100 * difference:+.2f} ({100 * low:+.2f} to {100 * high:+.2f})")
 
 
-def _count_held_out(sample: FittingSample, name: str, folds: int, seed: int) -> np.ndarray:
+def _count_held_out(sample: FittingSample, name: str, folds: int, seed: int) -> EntityCounts:
     """Count right, predicted and gold entities of each sentence, decided by rules that were fitted on others."""
-    changed = [_change_answer(segment, name) for segment in sample.segments]
-    rule = SpanRule.unfitted(sample.types, sample.lexicon)
+    has_answers, has_scores, selection = SYSTEMS[name]
+    changed = [_change_answer(segment, has_answers, has_scores) for segment in sample.segments]
+    rule = SpanRule.unfitted(sample.types, sample.lexicon, selection)
     entities = decide_held_out(rule, sample.with_segments(changed), folds=folds, seed=seed)
     spans = [[entity.span for entity in found] for found in entities]
     return count_entities([segment.gold for segment in sample.segments], spans, sample.types)
 
 
-def _change_answer(segment: SegmentPrediction, name: str) -> SegmentPrediction:
-    if name == "control":
+def _change_answer(segment: SegmentPrediction, has_answers: bool, has_scores: bool) -> SegmentPrediction:
+    if not has_answers or segment.llm is None:
         return with_empty_answer(segment)
-    if name == "without scores":
-        return replace(segment, llm=replace(segment.llm, candidate_scores=None))
-    return segment
+    return segment if has_scores else replace(segment, llm=replace(segment.llm, candidate_scores=None))
 
 
 if __name__ == "__main__":

@@ -115,3 +115,8 @@ def llm_generates_freely(config: "Config") -> bool:
 def candidates_are_scored(config: "Config") -> bool:
     """Return whether the LLM scores candidates that it did not predict. An LLM that writes freely scores none."""
     return config.score.llm.candidates and not llm_generates_freely(config)
+
+
+def best_set_is_selected(config: "Config") -> bool:
+    """Return whether the learned rule selects the best set of candidates."""
+    return config.fusion.span_selection == "best_set"

@@ -13,6 +13,7 @@ from rayner.fusion.custom_rule import CustomRule, FittedCustomRule
 from rayner.fusion.fused_entities import FusedEntity
 from rayner.fusion.fusion_rule import FittingSample, FusionRule
 from rayner.fusion.learned.span_rule import SpanRule
+from rayner.fusion.learned.span_selection import GREEDY
 from rayner.fusion.region_rule import RegionRule
 
 
@@ -23,6 +24,7 @@ def list_rule_candidates(
     llm_reductions: Sequence[str],
     llm_confidences: Sequence[str],
     custom_rules: Mapping[str, CustomRule],
+    span_selection: str = GREEDY,
 ) -> list[FusionRule]:
     """Return the unfitted rules that the search compares.
 
@@ -37,7 +39,7 @@ def list_rule_candidates(
             for llm_reduction in llm_reductions
             for llm_confidence in llm_confidences
         ),
-        SpanRule.unfitted(sample.types, sample.lexicon),
+        SpanRule.unfitted(sample.types, sample.lexicon, span_selection),
         *(FittedCustomRule(name, functions, sample.types) for name, functions in custom_rules.items()),
     ]
 

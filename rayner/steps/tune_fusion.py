@@ -182,6 +182,7 @@ def _build_searches(
                 llm_reductions=llm_reductions,
                 llm_confidences=llm_confidences,
                 custom_rules=custom_rules,
+                span_selection=settings.span_selection,
             ),
             own_sample,
             settings.folds,

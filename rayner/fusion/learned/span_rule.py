@@ -2,8 +2,9 @@
 
 The rule is a logistic model with a ridge penalty on the columns of `span_features`, fitted on held-out sentences. It
 accepts candidates whose probability is above a threshold, best first. It skips a candidate that overlaps one accepted
-before. The threshold is the one with the highest F1 on the held-out sentences. It lies below one half, because the best
-threshold is half of the F1 (Lipton et al. 2014).
+before. Or it accepts the set without overlaps that has the highest sum of probability minus threshold. The threshold
+is the one with the highest F1 on the held-out sentences. It lies below one half, because the best threshold is half of
+the F1 (Lipton et al. 2014).
 """
 
 import math
@@ -28,6 +29,13 @@ from rayner.fusion.learned.span_features import (
     feature_names,
     reads_candidate_scores,
 )
+from rayner.fusion.learned.span_selection import (
+    BEST_SET,
+    GREEDY,
+    SELECTIONS,
+    choose_best_set,
+    tune_best_set_threshold,
+)
 from rayner.text.json_records import RecordError, record_from_json
 from rayner.text.predictions import SegmentPrediction, SlmPrediction
 from rayner.text.spans import Span
@@ -45,6 +53,7 @@ class SpanRule:
     lexicon: the strings tagged in the training text.
     threshold: probability above which a candidate is accepted.
     candidate_scores: whether the rule reads the LLM's scores of the candidates.
+    selection: how it chooses among candidates that overlap: `greedy` or `best_set` (`span_selection`).
     """
 
     name: ClassVar[str] = "spans"
@@ -54,11 +63,12 @@ class SpanRule:
     lexicon: Lexicon
     threshold: float = 0.5
     candidate_scores: bool = False
+    selection: str = GREEDY
 
     @classmethod
-    def unfitted(cls, types: Sequence[str], lexicon: Lexicon) -> "SpanRule":
+    def unfitted(cls, types: Sequence[str], lexicon: Lexicon, selection: str = GREEDY) -> "SpanRule":
         """Return an unfitted rule, which accepts no candidate."""
-        return cls(tuple(types), (-1.0, *[0.0] * len(feature_names(types))), lexicon)
+        return cls(tuple(types), (-1.0, *[0.0] * len(feature_names(types))), lexicon, selection=selection)
 
     @property
     def column_names(self) -> list[str]:
@@ -73,7 +83,12 @@ class SpanRule:
     def fit(self, sample: FittingSample) -> RuleFit:
         """Fit weights and threshold (`fit_span_rule`)."""
         rule = fit_span_rule(
-            sample.segments, sample.types, sample.lexicon, ridge=sample.ridge, fold_lexicons=sample.fold_lexicons
+            sample.segments,
+            sample.types,
+            sample.lexicon,
+            ridge=sample.ridge,
+            fold_lexicons=sample.fold_lexicons,
+            selection=self.selection,
         )
         return RuleFit(rule)
 
@@ -124,7 +139,7 @@ class SpanRule:
         }
         return {
             "types": list(self.types), "weights": list(self.weights), "threshold": self.threshold, "lexicon": strings,
-            "candidate_scores": self.candidate_scores,
+            "candidate_scores": self.candidate_scores, "selection": self.selection,
         }  # fmt: skip
 
     @classmethod
@@ -134,13 +149,15 @@ class SpanRule:
         n_weights = 1 + len(feature_names(fields.types, candidate_scores=fields.candidate_scores))
         if len(fields.weights) != n_weights:
             raise RecordError(f"weights: expected {n_weights} numbers, found {len(fields.weights)}")
+        if fields.selection not in SELECTIONS:
+            raise RecordError(f"selection: expected {' | '.join(SELECTIONS)}, found {fields.selection!r}")
         if not 0 < fields.threshold < 1:
             raise RecordError(f"threshold: expected a number between 0 and 1, found {fields.threshold:g}")
         strings = fields.lexicon.items()
         lexicon = Lexicon(
             {string: counts for string, (_, counts) in strings}, {string: n_seen for string, (n_seen, _) in strings}
         )
-        return cls(fields.types, fields.weights, lexicon, fields.threshold, fields.candidate_scores)
+        return cls(fields.types, fields.weights, lexicon, fields.threshold, fields.candidate_scores, fields.selection)
 
 
 @dataclass(frozen=True)
@@ -152,6 +169,7 @@ class _SpanRuleFields:
     threshold: float
     lexicon: Mapping[str, tuple[int, Mapping[str, int]]]
     candidate_scores: bool
+    selection: str
 
 
 def fit_span_rule(
@@ -161,11 +179,13 @@ def fit_span_rule(
     *,
     ridge: float = 3.0,
     fold_lexicons: Mapping[str, Lexicon] | None = None,
+    selection: str = GREEDY,
 ) -> SpanRule:
     """Fit the rule to labelled segments that both models answered.
 
     ridge: penalty on the weights of the standardised columns.
     fold_lexicons: lexicons by `doc_id`, for segments whose own tags are in `lexicon`.
+    selection: how the rule chooses among candidates that overlap.
 
     Weights of the LLM's own probabilities are never negative: a column that would get a negative weight is left out. If
     the segments have no candidates, the rule accepts nothing. The rule reads the LLM's scores of the candidates if all
@@ -182,12 +202,13 @@ def fit_span_rule(
     )
     is_gold = [span in segment.gold for segment, spans in zip(segments, candidates, strict=True) for span in spans]
     if not is_gold:
-        return SpanRule.unfitted(types, lexicon)
+        return SpanRule.unfitted(types, lexicon, selection)
     names = feature_names(types, candidate_scores=with_scores)
     weights = _fit_constant_and_weights(columns, is_gold, names, ridge)
-    rule = SpanRule(tuple(types), weights, lexicon, candidate_scores=with_scores)
+    rule = SpanRule(tuple(types), weights, lexicon, candidate_scores=with_scores, selection=selection)
     rules = [replace(rule, lexicon=own_lexicon) for own_lexicon in lexicons]
-    return replace(rule, threshold=_choose_threshold(segments, rules))
+    choose_threshold = _choose_threshold if selection == GREEDY else _choose_best_set_threshold
+    return replace(rule, threshold=choose_threshold(segments, rules))
 
 
 def _fit_constant_and_weights(
@@ -231,6 +252,13 @@ def _choose_threshold(segments: Sequence[SegmentPrediction], rule_per_segment: S
     return float(np.clip((probs[best] + below) / 2, *_THRESHOLD_BOUNDS))
 
 
+def _choose_best_set_threshold(segments: Sequence[SegmentPrediction], rule_per_segment: Sequence[SpanRule]) -> float:
+    """Return the threshold at which the best sets reach the highest F1. rule_per_segment: as in `_choose_threshold`."""
+    spans = [candidate_spans(segment, rule.types) for segment, rule in zip(segments, rule_per_segment, strict=True)]
+    probs = [candidate_probs(*each) for each in zip(segments, spans, rule_per_segment, strict=True)]
+    return tune_best_set_threshold(spans, probs, [segment.gold for segment in segments], _THRESHOLD_BOUNDS)
+
+
 def candidate_probs(segment: SegmentPrediction, spans: Sequence[Span], rule: SpanRule) -> Floats:
     """Return the probability of each candidate of a segment that both models answered, shape [n_spans]."""
     if not spans:
@@ -259,4 +287,8 @@ def rank_nonoverlapping_candidates(segment: SegmentPrediction, rule: SpanRule) -
 
 def accept_candidates(segment: SegmentPrediction, rule: SpanRule) -> list[tuple[Span, float]]:
     """Return the accepted candidates of a segment that both models answered, with probabilities, in text order."""
+    if rule.selection == BEST_SET:
+        spans = candidate_spans(segment, rule.types)
+        probs = candidate_probs(segment, spans, rule)
+        return [(spans[i], float(probs[i])) for i in choose_best_set(spans, probs - rule.threshold)]
     return sorted((span, prob) for span, prob in rank_nonoverlapping_candidates(segment, rule) if prob > rule.threshold)
