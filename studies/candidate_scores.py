@@ -2,8 +2,9 @@
 
 RUN is the folder of a run that was scored with `score.llm.candidates=true`. The study refits the learned rule on the
 run's dev sentences by cross-validation, with the scores, without them, and without the LLM (the control). Beside the
-first two it selects the best set of candidates (`fusion.span_selection`) in place of the greedy one. It repeats this for several divisions into parts. F1 is strict micro F1. A difference has a paired bootstrap
-interval over sentences, which count once for each division.
+first two it selects the best set of candidates (`fusion.span_selection`) in place of the greedy one. It repeats this
+for several divisions into parts. F1 is strict micro F1. A difference has a paired bootstrap interval over sentences,
+which count once for each division.
 
 The study reads no test sentence and asks no model.
 """
