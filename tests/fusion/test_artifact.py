@@ -20,7 +20,7 @@ def read_back(fusion):
 def test_what_is_written_is_read_back():
     fusion = replace(tuned_fusion(), custom_rules={"own:FIRST": {"a": [1, 2]}})
     assert read_back(fusion) == fusion
-    assert fusion.to_json()["format_version"] == 3
+    assert fusion.to_json()["format_version"] == 4
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_what_is_written_is_read_back():
 )
 def test_another_version_is_refused(tree, found):
     with pytest.raises(
-        ConfigError, match=rf"^run/fusion.json: expected format_version 3, found {found}.*tune the fusion"
+        ConfigError, match=rf"^run/fusion.json: expected format_version 4, found {found}.*tune the fusion"
     ):
         TunedFusion.from_json(tree, "run/fusion.json")
 
