@@ -35,7 +35,8 @@ def accept_choices(llm: Llm, hidden: torch.Tensor, answers: Sequence[DraftedAnsw
 
     drafted = [answers[i].steps[k].token for i, k in scored]
     log_odds = iter(compute_log_odds(llm, hidden, positions(scored), allowed(scored), drafted))
-    tokens, probs = map(iter, choose_tokens(llm, hidden, positions(verified), allowed(verified), softmax_over))
+    chosen, chosen_probs = choose_tokens(llm, hidden, positions(verified), allowed(verified), softmax_over)
+    tokens, probs = iter(chosen), iter(chosen_probs)
     n_valid = []
     for answer, own in zip(answers, numbers, strict=True):
         n = len(own)

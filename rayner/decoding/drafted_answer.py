@@ -164,7 +164,8 @@ class DraftedAnswer:
             As `accept_and_count_valid_cached`.
 
         """
-        draft, *self.candidate_drafts = self.candidate_drafts or ()
+        drafts = self.candidate_drafts or []
+        draft, self.candidate_drafts = drafts[0], drafts[1:]
         odds_by_step = dict(zip(step_numbers, log_odds, strict=True))
         odds = [odds_by_step.get(k, math.inf) for k in range(len(self.steps))]
         self.scores += read_candidate_scores(self.steps, odds, draft.candidates)
