@@ -10,17 +10,17 @@ import os
 from collections.abc import Sequence
 
 from rayner import __version__
-from rayner.cli import doctor, eval, export, fetch, review, status, verify, view
+from rayner.cli import doctor, eval, export, fetch, pretrain, review, status, verify, view
 from rayner.cli.jobs import call_and_return_exit_code, refuse_credentials_in_arguments
 
-COMMANDS = (eval, view, export, review, verify, status, doctor, fetch)
+COMMANDS = (eval, view, export, review, verify, status, doctor, fetch, pretrain)
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the command with all subcommands."""
     parser = argparse.ArgumentParser(
         prog="rayner",
-        description="View, score, review, export and verify tagged corpora; watch and check jobs; get models.",
+        description="View, score, review, export and verify tagged corpora; watch jobs; get and pretrain models.",
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

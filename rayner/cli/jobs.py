@@ -17,7 +17,7 @@ import re
 import signal
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from itertools import count
@@ -72,7 +72,7 @@ def run_job(
         refuse_credentials_in_arguments(arguments)
         args = build_job_parser(description, can_retry=retry is not None).parse_intermixed_args(arguments)
         chosen_retry = retry if retry is not None and args.retry_set_aside else None
-        _check_and_run_job(args, step, check, output_setting, chosen_retry)
+        check_and_run_job(args, step, check, output_setting=output_setting, retry=chosen_retry)
 
     return call_and_return_exit_code(parse_and_run)
 
@@ -111,13 +111,21 @@ def build_job_parser(description: str, *, can_retry: bool = False) -> argparse.A
     return parser
 
 
-def _check_and_run_job(
+def check_and_run_job(
     args: argparse.Namespace,
     step: JobFunction | str,
     check: CheckFunction | str,
-    output_setting: str,
-    retry: JobFunction | str | None,
+    *,
+    output_setting: str = "run",
+    retry: JobFunction | str | None = None,
+    name: str | None = None,
 ) -> None:
+    """Check a job and, unless it is a dry run, run it.
+
+    args: `config`, `overrides`, `dry_run` and `fresh`, as `build_job_parser` parses them.
+    name: the job's name in its status; by default that of its script.
+    step, check, output_setting, retry: see `run_job`.
+    """
     config = load_config(args.config, args.overrides)
     if not config.run:
         raise ConfigError("run: expected a run folder (run=DIR), found none")
@@ -147,7 +155,7 @@ def _check_and_run_job(
             with (
                 hold_lock(run.root),
                 write_status_while_running(
-                    run.root, Path(sys.argv[0]).stem if isinstance(step, str) else step.__name__
+                    run.root, name or (Path(sys.argv[0]).stem if isinstance(step, str) else step.__name__)
                 ),
                 ray_session(),
             ):
@@ -205,10 +213,15 @@ def call_and_return_exit_code(function: Callable[[], Any]) -> int:
     return 0
 
 
-def settings_help() -> str:
-    """Return a text of all settings with their meanings and defaults, as `--help` prints it."""
+def settings_help(roots: Collection[str] = ()) -> str:
+    """Return a text of settings with their meanings and defaults, as `--help` prints it.
+
+    roots: the sections, and the settings without a section, that are shown; empty for all.
+    """
     lines = ["settings (default):"]
     for info in iter_settings(Config):
+        if roots and info.key.partition(".")[0] not in roots:
+            continue
         text = (
             info.help_text
             if isinstance(info.default, dict) and info.default

@@ -144,7 +144,7 @@ def scaling_config(workers: WorkersConfig) -> ScalingConfig:
 
 
 def training_step_progress(
-    loop_settings: dict[str, Any], label: str, total: int, done_before: int, rank: int
+    loop_settings: dict[str, Any], label: str, total: int, done_before: int, rank: int, unit: str = "steps"
 ) -> Progress:
     """Return the progress counter of a training worker.
 
@@ -155,9 +155,10 @@ def training_step_progress(
     total: the number of training steps.
     done_before: the number of training steps that were done before the training was resumed.
     rank: the rank of this worker.
+    unit: what is counted, if not steps.
     """
     write = ignore_progress if rank else progress_file_writer(loop_settings[STATUS_PATH])
-    return Progress(label, total, "steps", write, done_before)
+    return Progress(label, total, unit, write, done_before)
 
 
 def set_up_this_worker(workers: WorkersConfig) -> tuple[int, int]:
@@ -202,20 +203,20 @@ def require_convergence(loss: float, where: str, lr_setting_key: str, device: to
         )
 
 
-def broadcast_checkpoint_due(last_saved: float, minutes_between: float, device: torch.device) -> bool:
-    """Return whether a checkpoint must be saved now, by the clock of the first worker.
+def broadcast_minutes_passed(since: float, minutes: float, device: torch.device) -> bool:
+    """Return whether some minutes have passed, such as those between two checkpoints, by the clock of the first worker.
 
-    All workers take part in a checkpoint. So every worker must call this at the same step, and all get the same answer.
+    Every worker must call this at the same step, so that all get the same answer.
 
-    last_saved: time.monotonic() of the last checkpoint.
-    minutes_between: minutes between two checkpoints; 0 means that none is saved.
+    since: time.monotonic() from which the minutes count.
+    minutes: the minutes; with 0 the answer is always no.
     device: the device for the broadcast.
     """
-    if minutes_between <= 0:
+    if minutes <= 0:
         return False
-    due = torch.tensor([time.monotonic() - last_saved >= minutes_between * 60], dtype=torch.int32, device=device)
-    torch.distributed.broadcast(due, src=0)
-    return bool(due)
+    have_passed = torch.tensor([time.monotonic() - since >= minutes * 60], dtype=torch.int32, device=device)
+    torch.distributed.broadcast(have_passed, src=0)
+    return bool(have_passed)
 
 
 class SnapshotCopier(UserCallback):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-STEPS = ("data", "train_slm", "build_index", "train_llm", "score", "cross_fit", "tune_fusion", "tag_corpus")
+STEPS = ("data", "train_slm", "build_index", "train_llm", "score", "cross_fit", "tune_fusion", "tag_corpus", "pretrain")
 _METADATA_KEY = "setting"
 
 

@@ -32,6 +32,7 @@ def check_setting_values_and_combinations(config: Config) -> None:
     _check_load_in(config)
     _check_decoding(config)
     _check_candidates(config)
+    _check_pretraining(config)
 
 
 def _check_utf8_encodable(key: str, value: Any) -> None:  # noqa: ANN401 - of any setting
@@ -198,3 +199,22 @@ def _check_candidates(config: Config) -> None:
                 f"grammar can score a candidate that the LLM did not predict, found {value}; or set "
                 "score.llm.candidates=false"
             )
+
+
+def _check_pretraining(config: Config) -> None:
+    """Raise ConfigError if settings of pretraining do not fit together."""
+    pretrain = config.pretrain
+    if not pretrain.hours and not pretrain.steps:
+        raise ConfigError("pretrain.hours: expected more than 0 where pretrain.steps is 0, found 0")
+    if pretrain.scratch.hidden % pretrain.scratch.heads:
+        raise ConfigError(
+            f"pretrain.scratch.hidden: expected a multiple of the {pretrain.scratch.heads} heads, "
+            f"found {pretrain.scratch.hidden}"
+        )
+    if pretrain.batch_size % pretrain.workers.count:
+        raise ConfigError(
+            f"pretrain.batch_size: expected a multiple of the {pretrain.workers.count} workers, "
+            f"found {pretrain.batch_size}"
+        )
+    if pretrain.variants and not pretrain.exclude:
+        raise ConfigError("pretrain.variants: expected with pretrain.exclude, which it serves, found without")

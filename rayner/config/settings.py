@@ -14,6 +14,7 @@ from typing import Any
 from rayner.config.conditions import best_set_is_selected, candidates_are_scored, llm_is_made, slm_training_is_random
 from rayner.config.declare import StepIf, section, setting
 from rayner.config.model_settings import PREDICTION, IndexConfig, LlmConfig, PromptConfig, SlmConfig
+from rayner.config.pretrain_settings import PretrainConfig
 
 LAYOUTS = ("evahan", "conll")
 PAPER_SETUPS = ("few shot", "similarity prompt", "SFT + few shot", "SFT + similarity prompt")  # rows of its Table 3
@@ -217,12 +218,15 @@ class Config:
         choices=LAYOUTS, accepts_plugin=True, steps=("data",),
     )  # fmt: skip
     # No steps: the plan of a tagged corpus records its texts, so the same texts at another path are the same corpus.
-    corpus: str | None = setting(None, "text file, or folder of .txt files, to tag", steps=())
-    out: str | None = setting(None, "folder of the tagged corpus; null: RUN/tagged", steps=())
+    corpus: str | None = setting(None, "text file, or folder of .txt files, to tag or to pretrain on", steps=())
+    out: str | None = setting(
+        None, "folder of the tagged corpus (null: RUN/tagged), or of the pretrained encoder", steps=()
+    )
     seed: int = setting(
         13, "seed of the split and of training", at_least=0,
         steps=(
-            "data", StepIf("train_slm", slm_training_is_random), StepIf("train_llm", llm_is_made), "tune_fusion"
+            "data", StepIf("train_slm", slm_training_is_random), StepIf("train_llm", llm_is_made), "tune_fusion",
+            "pretrain",
         ),
     )  # fmt: skip
     # Another device changes scores only by rounding, so no step is redone.
@@ -236,6 +240,7 @@ class Config:
     fusion: FusionConfig = section(FusionConfig, ("tune_fusion",))
     gate: GateConfig = section(GateConfig, ("tag_corpus",))
     tag: TagConfig = section(TagConfig, ())
+    pretrain: PretrainConfig = section(PretrainConfig, ("pretrain",))
     bench: BenchConfig = section(BenchConfig, ())
     datasets: dict[str, str] = setting(
         {}, "labelled files of jobs/reproduce.py by name, such as datasets.A=FILE", steps=()

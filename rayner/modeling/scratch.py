@@ -4,7 +4,7 @@ They are written as ordinary transformers checkpoint folders. So later steps tre
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -12,6 +12,8 @@ from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from transformers import (
     BertConfig,
     BertForMaskedLM,
+    ElectraConfig,
+    ElectraForPreTraining,
     PreTrainedTokenizerFast,
     Qwen2Config,
     Qwen2ForCausalLM,
@@ -31,11 +33,37 @@ def write_scratch_encoder(folder: Path, texts: Iterable[str], shape: EncoderScra
 
     Other characters become the unknown token.
     """
-    tokenizer = make_encoder_tokenizer(_frequent_characters(texts, shape.min_count))
+    write_scratch_bert(folder, Counter(char for text in texts for char in text), shape, seed)
+
+
+def write_scratch_bert(folder: Path, char_counts: Mapping[str, int], shape: EncoderScratchConfig, seed: int) -> None:
+    """Write an untrained BERT that predicts masked characters. See `write_scratch_encoder`."""
+    tokenizer = make_encoder_tokenizer(_frequent_characters(char_counts, shape.min_count))
     torch.manual_seed(seed)
     model = BertForMaskedLM(
         BertConfig(
             vocab_size=len(tokenizer),
+            hidden_size=shape.hidden,
+            num_hidden_layers=shape.layers,
+            num_attention_heads=shape.heads,
+            intermediate_size=shape.intermediate,
+            hidden_dropout_prob=shape.dropout,
+            attention_probs_dropout_prob=shape.dropout,
+            max_position_embeddings=512,
+        )
+    )
+    tokenizer.save_pretrained(folder)
+    model.save_pretrained(folder)
+
+
+def write_scratch_electra(folder: Path, char_counts: Mapping[str, int], shape: EncoderScratchConfig, seed: int) -> None:
+    """Write an untrained ELECTRA that finds replaced characters. See `write_scratch_encoder`."""
+    tokenizer = make_encoder_tokenizer(_frequent_characters(char_counts, shape.min_count))
+    torch.manual_seed(seed)
+    model = ElectraForPreTraining(
+        ElectraConfig(
+            vocab_size=len(tokenizer),
+            embedding_size=shape.hidden,
             hidden_size=shape.hidden,
             num_hidden_layers=shape.layers,
             num_attention_heads=shape.heads,
@@ -56,7 +84,8 @@ def write_scratch_decoder(
 
     Other characters are spelled in UTF-8 bytes.
     """
-    tokenizer = make_decoder_tokenizer(_frequent_characters(texts, shape.min_count), types)
+    char_counts = Counter(char for text in texts for char in text)
+    tokenizer = make_decoder_tokenizer(_frequent_characters(char_counts, shape.min_count), types)
     torch.manual_seed(seed)
     model = Qwen2ForCausalLM(
         Qwen2Config(
@@ -124,6 +153,5 @@ def _build_byte_level_bpe(
     return {token: i for i, token in enumerate(dict.fromkeys(tokens))}, list(merges)
 
 
-def _frequent_characters(texts: Iterable[str], min_count: int) -> list[str]:
-    counts = Counter(char for text in texts for char in text)
-    return sorted(char for char, n in counts.items() if n >= min_count)
+def _frequent_characters(char_counts: Mapping[str, int], min_count: int) -> list[str]:
+    return sorted(char for char, n in char_counts.items() if n >= min_count)

@@ -93,6 +93,8 @@ def _list_inputs(config: Config) -> Iterator[tuple[str, StoragePath]]:
     named += [
         ("slm.crf.unlabelled", config.slm.crf.unlabelled),
         ("llm.pseudo_labels.text", config.llm.pseudo_labels.text),
+        ("pretrain.variants", config.pretrain.variants),
+        *(("pretrain.exclude", path) for path in config.pretrain.exclude),
     ]
     named += [(f"datasets.{name}", path) for name, path in config.datasets.items()]
     yield from ((key, storage_path(path)) for key, path in named if path)

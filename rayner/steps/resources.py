@@ -6,6 +6,7 @@ Each check raises ConfigError for the first problem.
 """
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import ray
@@ -26,29 +27,49 @@ _GPU_SECONDS = 120.0  # a node may have to import torch from slow storage
 
 def check_and_describe_resources(config: Config) -> list[str]:
     """Check that each stage finds its CPUs and GPUs, and that the setting `device` fits the GPUs of the stages."""
+    asked_gpus = {"score.gpus": config.score.gpus}
+    if slm_is_encoder(config):
+        asked_gpus["slm.workers.gpus"] = config.slm.workers.gpus
+    if llm_is_trained(config):
+        asked_gpus["llm.workers.gpus"] = config.llm.workers.gpus
+    needs = [(need.key, need.processes * need.cpus, need.processes * need.gpus)
+             for need in estimate_stage_needs(config, None, None)]  # fmt: skip
+    return _check_and_describe_resources(config, asked_gpus, needs)
+
+
+def check_and_describe_pretraining_resources(config: Config) -> list[str]:
+    """Check that the workers of pretraining find their CPUs and GPUs, and that the setting `device` fits these."""
+    workers = config.pretrain.workers
+    need = ("pretrain.workers", workers.count * workers.cpus, workers.count * workers.gpus)
+    return _check_and_describe_resources(config, {"pretrain.workers.gpus": workers.gpus}, [need])
+
+
+def _check_and_describe_resources(
+    config: Config, asked_gpus: dict[str, float], needs: Sequence[tuple[str, float, float]]
+) -> list[str]:
+    """Check what some stages need.
+
+    asked_gpus: the GPUs of each process, by the setting's key.
+    needs: for each stage the setting's key, and the CPUs and GPUs of all its processes.
+    """
     available = _cluster_or_local_resources()
     owner = "the cluster" if ray.is_initialized() else "this machine"
-    notes = _check_device(config, available.get("GPU", 0), owner)
-    for need in estimate_stage_needs(config, None, None):
-        for unit, asked in (("CPU", need.processes * need.cpus), ("GPU", need.processes * need.gpus)):
+    notes = _check_device(config, asked_gpus, available.get("GPU", 0), owner)
+    for key, cpus, gpus in needs:
+        for unit, asked in (("CPU", cpus), ("GPU", gpus)):
             if asked > available.get(unit, 0):
                 raise ConfigError(
-                    f"{need.key}: expected at most the {available.get(unit, 0):g} {unit}s of {owner}, found settings "
+                    f"{key}: expected at most the {available.get(unit, 0):g} {unit}s of {owner}, found settings "
                     f"for {asked:g}; lower this setting or add nodes"
                 )
     return [f"{owner}: {available.get('CPU', 0):g} CPUs, {available.get('GPU', 0):g} GPUs", *notes]
 
 
-def _check_device(config: Config, gpus: float, owner: str) -> list[str]:
+def _check_device(config: Config, asked: dict[str, float], gpus: float, owner: str) -> list[str]:
     """Check that `device` fits the GPUs that there are and those that each stage asks for; return warnings.
 
     A process uses a GPU only if its stage asks for one.
     """
-    asked = {"score.gpus": config.score.gpus}
-    if slm_is_encoder(config):
-        asked["slm.workers.gpus"] = config.slm.workers.gpus
-    if llm_is_trained(config):
-        asked["llm.workers.gpus"] = config.llm.workers.gpus
     without = [key for key, count in asked.items() if not count]
     if config.device == "cuda" and not gpus:
         seen = "" if ray.is_initialized() else " (torch sees none; is its CUDA build installed, and the driver?)"

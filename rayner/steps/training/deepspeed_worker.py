@@ -15,7 +15,7 @@ import torch
 from ray.train import Checkpoint
 
 from rayner.cluster.ray_train import (
-    broadcast_checkpoint_due,
+    broadcast_minutes_passed,
     require_convergence,
     set_up_this_worker,
     training_step_progress,
@@ -166,7 +166,7 @@ def _train_rest_of_epoch(worker: TrainWorker, train_set: TrainSet, position: Tra
         position.step, position.n_updates = i + 1, position.n_updates + 1
         progress.advance(1, f"loss {fmean(position.losses[-20:]):.4f}")
         unfinished = position.step < len(batches)
-        if unfinished and broadcast_checkpoint_due(last_saved, settings.checkpoint_minutes, worker.llm.device):
+        if unfinished and broadcast_minutes_passed(last_saved, settings.checkpoint_minutes, worker.llm.device):
             save_and_report_checkpoint(
                 worker, position, {"epoch": epoch, "step": position.step, "loss": fmean(position.losses)}
             )

@@ -1,0 +1,58 @@
+"""`rayner pretrain`: pretrain an encoder on unlabelled text, as a checkpoint for the small model."""
+
+import argparse
+import json
+from argparse import RawDescriptionHelpFormatter
+from typing import Any
+
+from rayner.cli.jobs import check_and_run_job, settings_help
+from rayner.config.declare import iter_settings
+from rayner.config.settings import Config
+
+_SHOWN_SETTINGS = ("pretrain", "seed", "device", "layout")
+_EXAMPLES = """examples:
+  rayner pretrain my_corpus --out models/mine pretrain.hours=2 pretrain.workers.cpus=2
+  rayner pretrain my_corpus --out models/mine pretrain.exclude=labelled.txt
+  rayner pretrain my_corpus --out models/more pretrain.start=models/mine
+Then: slm.family=encoder slm.model=models/mine
+"""
+
+
+def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers no public type
+    """Add the parser of `rayner pretrain`."""
+    parser = commands.add_parser(
+        "pretrain",
+        help="pretrain an encoder on unlabelled text, for the small model",
+        epilog=f"{_EXAMPLES}\n{settings_help(_SHOWN_SETTINGS)}",
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("corpus", help="text file, or folder of .txt files")
+    parser.add_argument("--out", required=True, metavar="FOLDER", help="folder of the encoder, a checkpoint")
+    parser.add_argument(
+        "--run",
+        metavar="FOLDER",
+        help="folder for checkpoints of the training; not needed later (FOLDER of --out, .run)",
+    )
+    parser.add_argument("--config", metavar="FILE.yaml", help="file of settings; KEY=VALUE arguments override it")
+    parser.add_argument("--dry-run", action="store_true", help="check settings, texts and resources, then stop")
+    parser.add_argument("--fresh", action="store_true", help="start over in new folders beside the existing ones")
+    settings = parser.add_argument(
+        "overrides", metavar="KEY=VALUE", nargs="*", help="a setting, such as pretrain.hours=3"
+    )
+    settings.completer = lambda prefix, **_: [
+        f"{info.key}=" for info in iter_settings(Config) if info.key.startswith(prefix)
+    ]
+    parser.set_defaults(call=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Check the settings and pretrain the encoder, as `jobs/pretrain.py` does."""
+    folders = {"corpus": args.corpus, "out": args.out, "run": args.run or f"{args.out.rstrip('/')}.run"}
+    # JSON is YAML, so any path is read as it is.
+    args.overrides += [f"{key}={json.dumps(path)}" for key, path in folders.items()]
+    check_and_run_job(
+        args,
+        "rayner.steps.pretraining.pretrain:pretrain",
+        check="rayner.steps.pretraining.pretrain:check_and_describe_pretraining",
+        name="pretrain",
+    )
