@@ -21,7 +21,18 @@ from rayner.config.declare import iter_settings
 from rayner.config.settings import Config
 
 ROOT = Path(__file__).parents[1]
-JOBS = ("pipeline", "train_slm", "build_index", "train_llm", "score", "tune_fusion", "tag_corpus", "reproduce", "bench")
+JOBS = (
+    "pipeline",
+    "train_slm",
+    "build_index",
+    "train_llm",
+    "score",
+    "tune_fusion",
+    "tag_corpus",
+    "pretrain",
+    "reproduce",
+    "bench",
+)
 # The reference has every module of these rooms, and these modules of the other rooms.
 WHOLE_ROOMS = ("text", "fusion", "evaluation")
 MODULES = (

@@ -10,8 +10,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # From the bottom up. A room imports rooms before it in this list, never a later one.
 ROOMS = [
-    "errors", "text", "config", "fusion", "evaluation", "runs", "corpus", "modeling", "checkpoints", "taggers", "llm",
-    "decoding", "cluster", "rendering", "site", "report", "steps", "doctor", "bench", "cli", "__main__",
+    "errors", "text", "config", "fusion", "evaluation", "runs", "corpus", "modeling", "checkpoints", "pretraining",
+    "taggers", "llm", "decoding", "cluster", "rendering", "site", "report", "steps", "doctor", "bench", "cli",
+    "__main__",
 ]  # fmt: skip
 PURE = ("text", "config", "fusion", "evaluation", "runs")
 HEAVY = ("ray", "torch", "transformers", "peft", "deepspeed", "faiss", "matplotlib", "pyarrow")

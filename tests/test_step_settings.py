@@ -78,6 +78,7 @@ def test_a_change_of_a_setting_changes_the_inputs_of_exactly_the_steps_declared_
 @pytest.mark.parametrize("key", [key for key, info in SETTINGS.items() if info.declaration.by_content])
 def test_the_place_of_a_text_is_no_input_where_its_content_is(key):
     base = [*BASES["crf"], "llm.full_epochs=1", "slm.crf.unlabelled=a.txt", "llm.pseudo_labels.text=a.txt"]
+    base.append("pretrain.exclude=a.txt")
     before, after = load_config(None, base), load_config(None, [*base, f"{key}=b.txt"])
     assert steps_with_other_settings(before, after) == set()
 

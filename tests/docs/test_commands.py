@@ -36,6 +36,7 @@ NOT_RUN = {
     ("-m", "tests.simulation"): "takes minutes; run: tests/simulation; its arguments are checked here",
     ("-m", "gpu_check"): "takes minutes; run: tests/test_gpu_check.py",
     ("rayner", "doctor"): "starts Ray; run: tests/cluster/test_doctor.py; its arguments are checked here",
+    ("rayner", "pretrain"): "trains; run: tests/cluster/test_pretraining.py; its dry run is checked here",
     ("rayner", "fetch"): "needs the hub; run: tests/fetching, with a local hub; its arguments are checked here",
 }
 # Jobs whose --dry-run cannot pass here: tests check their settings only.
@@ -92,6 +93,8 @@ def test_the_rayner_commands_of_a_page_run_one_after_the_other(desk, page, capsy
             load_config(options.config, options.overrides)
         elif words[1] == "fetch":
             assert options.name
+        elif words[1] == "pretrain":
+            assert main([*words[1:], "--dry-run"]) == 0, (words, capsys.readouterr().err)
         elif "--serve" in words:
             assert serves_site(words[1:], capsys)
         else:
