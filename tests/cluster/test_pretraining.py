@@ -77,7 +77,8 @@ def test_what_was_pretrained_is_fine_tuned_and_pretrained_further(local_ray, con
     folder = tmp_path / "encoder"
     record = read_pretraining_record(folder)
     assert record.text.labelled_sentences > 200
-    assert record.training.held_out_windows == 16
+    assert record.text.left_out != ()
+    assert record.training.held_out_windows == min(16, record.training.windows // 10)
     assert facts["held_out_loss"] == record.training.held_out_loss == record.training.held_out_losses["12"]
 
     # Given again, the command writes nothing new; with other settings it is refused; a lost folder is written again.

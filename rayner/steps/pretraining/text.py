@@ -18,7 +18,7 @@ from rayner.pretraining.record import TextFacts
 from rayner.pretraining.shared_text import SHARED_CHARS, SharedText, parse_variants
 from rayner.pretraining.text_windows import write_windows
 from rayner.pretraining.training_order import Ints
-from rayner.runs.progress import Progress, log
+from rayner.runs.progress import Progress, log, rate_limited
 from rayner.runs.run_folder import Run, replace_folder
 from rayner.runs.storage import local_copy, storage_path
 
@@ -61,7 +61,9 @@ def survey_text(config: Config) -> PretrainingText:
     corpus, shared = require_corpus(config.corpus), _read_shared_text(config)
     survey, left_out_counts = CorpusSurvey(), Counter[str]()
     left_out: list[str] = []
+    print_if_due = rate_limited(log.info)
     for document in read_documents(corpus, survey):
+        print_if_due(f"reading the corpus: {survey.characters:,} characters so far")
         if shared.is_shared_with(document.text):
             left_out.append(document.doc_id)
             left_out_counts.update(document.text)
