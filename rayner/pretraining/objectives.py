@@ -84,7 +84,7 @@ class ReplacedCharacters(torch.nn.Module):
         logits = _logits_at(self.generator, tokens.masked_fill(is_hidden, self._mask_token), is_hidden).float()
         generator_loss = torch.nn.functional.cross_entropy(logits, tokens[is_hidden])
         inputs = tokens.masked_scatter(is_hidden, _sample(logits.detach(), draws[is_hidden]))
-        encoder_loss = self.encoder(input_ids=inputs, labels=(inputs != tokens).long()).loss
+        encoder_loss: torch.Tensor = self.encoder(input_ids=inputs, labels=(inputs != tokens).long()).loss
         return generator_loss + _FINDING_WEIGHT * encoder_loss
 
     def save(self, folder: Path) -> None:
