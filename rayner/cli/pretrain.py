@@ -14,7 +14,6 @@ _EXAMPLES = """examples:
   rayner pretrain my_corpus --out models/mine pretrain.hours=2 pretrain.workers.cpus=2
   rayner pretrain my_corpus --out models/mine pretrain.exclude=labelled.txt
   rayner pretrain my_corpus --out models/more pretrain.start=models/mine
-Then: slm.family=encoder slm.model=models/mine
 """
 
 
@@ -23,7 +22,8 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
     parser = commands.add_parser(
         "pretrain",
         help="pretrain an encoder on unlabelled text, for the small model",
-        epilog=f"{_EXAMPLES}\n{settings_help(_SHOWN_SETTINGS)}",
+        description="Pretrain an encoder. Then fine-tune it as the small model: slm.family=encoder slm.model=FOLDER",
+        epilog=f"{settings_help(_SHOWN_SETTINGS)}\n\n{_EXAMPLES}",
         formatter_class=RawDescriptionHelpFormatter,
     )
     parser.add_argument("corpus", help="text file, or folder of .txt files")
