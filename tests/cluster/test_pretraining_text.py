@@ -152,7 +152,7 @@ def test_a_dry_run_says_what_is_read_and_left_out(config, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "3 texts, " in out
     assert "left out: 3 texts with " in out
-    assert f"pretraining: 3 hours; run folder: {tmp_path / 'out'}.run; encoder: {tmp_path / 'out'}" in out
+    assert f"pretraining: 3 h 0 min; run folder: {tmp_path / 'out'}.run; encoder: {tmp_path / 'out'}" in out
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from rayner.pretraining.record import (
 from rayner.runs.output_folder import check_output_folder, open_output_folder
 from rayner.runs.progress import log
 from rayner.runs.run_folder import Run, folder_sha256, model_digest, replace_folder
+from rayner.runs.status import format_duration
 from rayner.runs.storage import StoragePath, local_model_name, storage_path
 from rayner.steps.checkpoint_checks import check_and_describe_checkpoint
 from rayner.steps.pretraining.text import PretrainingText, survey_text, warn_of_unknown_characters, write_text_windows
@@ -53,8 +54,9 @@ def check_and_describe_pretraining(config: Config, run: Run) -> list[str]:
     lines += check_and_describe_pretraining_resources(config)
     text = survey_text(config)
     _require_same_inputs(config, _collect_inputs(config, text))
-    limits = {"hours": config.pretrain.hours, "steps": config.pretrain.steps}
-    length = " or ".join(f"{limit:g} {unit}" for unit, limit in limits.items() if limit)
+    hours, steps = config.pretrain.hours, config.pretrain.steps
+    limits = [format_duration(3600 * hours)] * bool(hours) + [f"{steps:,} steps"] * bool(steps)
+    length = " or ".join(limits)
     return [*lines, *text.describe(), f"pretraining: {length}; run folder: {run.root}; encoder: {config.out}"]
 
 

@@ -39,7 +39,7 @@ from rayner.pretraining.training_order import Ints, MaskedWindows, WindowOrder, 
 from rayner.runs.progress import Progress, log
 from rayner.runs.run_folder import Run
 from rayner.runs.storage import local_model_name
-from rayner.steps.pretraining.text import WINDOWS_FOLDER
+from rayner.steps.pretraining.text import SPECIAL_TOKENS, WINDOWS_FOLDER
 
 HELD_OUT_STEPS = 500  # steps between two measurements of the held-out loss
 MODEL_FOLDER = "model"  # in a checkpoint: the encoder in the format that users load
@@ -184,7 +184,7 @@ def pretrain_on_worker(loop_settings: dict[str, Any]) -> None:
     config: Config = loop_settings["config"]
     rank, world_size = set_up_this_worker(config.pretrain.workers)
     worker = PretrainWorker(config, loop_settings["run"], loop_settings["base"], rank, world_size)
-    step_chars = config.pretrain.batch_size * config.pretrain.window_tokens
+    step_chars = config.pretrain.batch_size * (config.pretrain.window_tokens - SPECIAL_TOKENS)
     progress = training_step_progress(
         loop_settings, "pretraining", step_chars, worker.position.step * step_chars, rank, unit="characters"
     )
