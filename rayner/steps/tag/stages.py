@@ -160,7 +160,8 @@ class LlmStage:
 
         self.gate, self.group_size, self.attempts = gate, config.prompt.group, attempts or Attempts()
         self.max_chars, self.overlap = config.llm.max_chars, config.llm.overlap
-        self.scores_candidates, self.types = candidates_are_scored(config), run.entity_types()
+        self.scores_candidates = candidates_are_scored(config)
+        self.types = run.entity_types() if self.scores_candidates else ()
         self.engine = load_answer_engine(config, run)
         self.retriever = load_retriever(config, run)
 
