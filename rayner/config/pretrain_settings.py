@@ -42,7 +42,7 @@ class PretrainConfig:
         128, "tokens of a window of text, with its two special tokens; a character is one token", at_least=4
     )
     mask: float = setting(0.15, "share of the characters that are hidden or replaced", above=0, at_most=0.9)
-    lr: float = setting(1e-3, "peak learning rate", above=0)
+    lr: float = setting(5e-4, "peak learning rate", above=0)
     warmup_steps: int = setting(
         200, "steps with rising learning rate; then it stays, and falls linearly over the last tenth", at_least=0
     )

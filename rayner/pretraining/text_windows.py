@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from rayner.errors import DamagedFileError
 from rayner.pretraining.training_order import Ints
+from rayner.runs.json_files import START_OVER
 
 _FILE_WINDOWS = 1 << 16
 Tokens = npt.NDArray[np.unsignedinteger]
@@ -78,6 +80,8 @@ class TextWindows:
         self._files: Sequence[Tokens] = [
             np.load(path, mmap_mode="r", allow_pickle=False) for path in sorted(folder.glob("windows-*.npy"))
         ]
+        if not self._files:
+            raise DamagedFileError(f"{folder}: expected windows of text, found none: {START_OVER}")
         self._file_windows = len(self._files[0])
 
     def __len__(self) -> int:

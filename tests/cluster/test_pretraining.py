@@ -20,7 +20,7 @@ from tests.cluster.test_training_faults import started  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.slow
 TINY = PretrainConfig(
-    scratch=SHAPE, steps=24, hours=0, batch_size=8, window_tokens=32, warmup_steps=4, held_out=16, workers=TWO
+    scratch=SHAPE, steps=24, hours=0, batch_size=8, window_tokens=32, lr=1e-3, warmup_steps=4, held_out=16, workers=TWO
 )
 
 

@@ -4,9 +4,11 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rayner.errors import DamagedFileError
 from rayner.pretraining.text_windows import TextWindows, write_windows
 
 TEXTS = st.lists(st.lists(st.integers(2, 69_999), max_size=40).map(np.array), max_size=8)
@@ -31,3 +33,8 @@ def test_windows_joined_are_the_texts_each_with_a_separator_behind_it(texts, siz
         backwards = np.arange(n_windows)[::-1]
         assert np.array_equal(windows.read(backwards), rows[::-1])
         assert len([*Path(name).iterdir()]) == -(-n_windows // file_windows)
+
+
+def test_windows_that_were_removed_are_missed_with_one_clear_error(tmp_path):
+    with pytest.raises(DamagedFileError, match="expected windows of text, found none: start over"):
+        TextWindows(tmp_path)

@@ -69,8 +69,6 @@ def pretrain(config: Config, run: Run) -> dict[str, Any]:
     text = survey_text(config)
     inputs = _collect_inputs(config, text)
     _require_same_inputs(config, inputs)
-    for line in text.describe()[1:]:
-        log.info("%s", line)
 
     def train() -> dict[str, Any]:
         return _train_and_copy_encoder(config, run, text, inputs)

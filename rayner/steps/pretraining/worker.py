@@ -100,7 +100,7 @@ class PretrainWorker:
     def _restore(self, folder: Path) -> None:
         state = torch.load(folder / _OPTIMIZER_FILE, weights_only=True, map_location=self.device)
         self.optimizer.load_state_dict(state)
-        self.position = TrainPosition(**json.loads((folder / _POSITION_FILE).read_text(encoding="utf-8")))
+        self.position = read_position(folder)
         if self.rank == 0:
             log.info("pretraining: resumes after step %d, from its checkpoint", self.position.step)
 
