@@ -63,7 +63,8 @@ class ScoresRecord:
 
         Raises ConfigError if the format version differs, DamagedFileError if the keys or the types of values do.
         """
-        if isinstance(content, dict) and content.get("format_version") == _VERSION_WITHOUT_CANDIDATES:
+        version = content.get("format_version") if isinstance(content, dict) else None
+        if type(version) is int and version == _VERSION_WITHOUT_CANDIDATES:
             content = {**content, "format_version": SCORES_FORMAT_VERSION}
         return parse_record(
             cls, content, path, expected="the record of scores", remedy=_REMEDY, format_version=SCORES_FORMAT_VERSION

@@ -86,6 +86,9 @@ def test_what_is_damaged_or_of_other_segments_is_refused(tmp_path):
     scores_record_path(tmp_path, "unit-000001").write_bytes(b'{"format_version": 9}')
     with pytest.raises(ConfigError, match="expected format_version 2, found version 9"):
         read_scores_record(tmp_path, "unit-000001")
+    scores_record_path(tmp_path, "unit-000001").write_bytes(b'{"format_version": true}')
+    with pytest.raises(ConfigError, match="expected format_version 2, found "):
+        read_scores_record(tmp_path, "unit-000001")
     remove_scores(tmp_path, "unit-000000")
     remove_scores(tmp_path, "unit-000001")
     assert not any((tmp_path / "scores").glob("*.json"))
