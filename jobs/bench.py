@@ -9,6 +9,6 @@ if __name__ == "__main__":
         run_job(
             __doc__ or "",
             "rayner.bench.benchmark:run_and_write_benchmark",
-            check="rayner.steps.preflight:check_and_describe_tagging",
+            check="rayner.steps.preflight:check_and_describe_benchmark",
         )
     )

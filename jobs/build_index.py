@@ -9,6 +9,6 @@ if __name__ == "__main__":
         run_job(
             __doc__ or "",
             "rayner.steps.build_index:build_index",
-            check="rayner.steps.preflight:check_and_describe_training",
+            check="rayner.steps.preflight:check_and_describe_llm_training",
         )
     )

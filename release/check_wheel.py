@@ -65,7 +65,7 @@ def check_installed_wheel(bin_: Path, folder: Path) -> None:
     if output.count("error:") != 1 or "typed.py:5" not in output:
         raise RuntimeError(f"mypy: expected one error, in line 5 of typed.py, found\n{output}")
     inputs = (f"train={ROOT / 'sample/labelled.txt'}", f"corpus={ROOT / 'sample/corpus'}")
-    job, config = ROOT / "jobs/pipeline.py", ROOT / "jobs/conf/tiny.yaml"
+    job, config = ROOT / "jobs/pipeline.py", ROOT / "jobs/conf/laptop.yaml"
     run_command(folder, bin_ / "python", job, "--config", config, *inputs, "run=run", "--dry-run")
     print(f"rayner {version} works from its wheel")
 

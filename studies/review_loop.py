@@ -152,7 +152,7 @@ def main() -> None:
     parser.add_argument("--add", type=int, default=200, help="sentences added")
     parser.add_argument("--starts", type=int, default=3, help="number of starting parts")
     parser.add_argument("--seed", type=int, default=13, help="seed of the split, as in a run")
-    parser.add_argument("--config", default="jobs/conf/tiny.yaml", help="settings file of the jobs")
+    parser.add_argument("--config", default="jobs/conf/laptop.yaml", help="settings file of the jobs")
     parser.add_argument("--settings", nargs="+", default=[], metavar="KEY=VALUE", help="further settings of the jobs")
     options = parser.parse_args()
     mark_output_folder_as_ours(options.out.absolute(), "study review_loop")

@@ -3,15 +3,18 @@
 import copy
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 
+from rayner.config.conditions import characters_are_clustered, has_llm
 from rayner.config.declare import iter_settings
 from rayner.config.loading import load_config
 from rayner.config.setting_checks import check_setting_values_and_combinations
 from rayner.config.settings import Config, config_to_dict, get_setting, json_digest
 from rayner.errors import ConfigError
 
+ROOT = Path(__file__).parents[1]
 SETTINGS = {info.key: info for info in iter_settings(Config)}
 KEYS = list(SETTINGS)
 CHOICES = {key: info.declaration.choices for key, info in SETTINGS.items() if info.declaration.choices}
@@ -197,3 +200,21 @@ def test_a_split_that_leaves_no_training_or_no_dev_part_is_refused(shares):
 
 def test_one_part_may_be_without_test_sentences():
     check_setting_values_and_combinations(with_value("split.test", 0.0))
+
+
+def test_the_laptop_needs_no_llm_and_clusters_the_corpus_if_there_is_one():
+    laptop = ROOT / "jobs" / "conf" / "laptop.yaml"
+    config = load_config(laptop, ["corpus=texts/mine"])
+    assert (config.llm.model, config.slm.family, config.slm.crf.unlabelled) == ("none", "crf", "texts/mine")
+    assert not has_llm(config)
+    assert characters_are_clustered(config)
+    assert not characters_are_clustered(load_config(laptop))
+    assert load_config(laptop, ["corpus=a", "slm.crf.unlabelled=b"]).slm.crf.unlabelled == "b"
+
+
+def test_without_an_llm_its_settings_need_not_fit_together():
+    wrong = ["slm.family=crf", "llm.pseudo_labels.text=a.txt", "llm.load_in=nf4", "llm.full_epochs=1",
+             "llm.engine=vllm", "llm.vllm.tensor_parallel=4", "llm.decoding=free"]  # fmt: skip
+    assert load_config(None, [*wrong, "llm.model=none"])
+    with pytest.raises(ConfigError, match=r"^index\.encoder: "):
+        load_config(None, wrong)

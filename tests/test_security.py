@@ -32,7 +32,7 @@ from rayner.report.run_report import read_document_beginnings
 from rayner.runs.json_files import write_json
 from rayner.runs.run_folder import Run, folder_sha256
 from rayner.runs.step_manifest import StepManifest
-from rayner.steps import loading
+from rayner.steps import llm_loading
 from rayner.taggers import encoder
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.spans import Span
@@ -244,7 +244,7 @@ def indexed(checkpoints, tmp_path):
 
 
 def test_the_index_that_was_made_is_opened(indexed):
-    ((shown,),) = loading.load_retriever(*indexed).find_shared_examples([(TEXTS[0],)])
+    ((shown,),) = llm_loading.load_retriever(*indexed).find_shared_examples([(TEXTS[0],)])
     assert shown.text in TEXTS[1:]
 
 
@@ -255,10 +255,10 @@ def test_an_index_that_is_not_the_one_that_was_made_is_not_opened(indexed, name)
     content[-2] ^= 1
     path.write_bytes(content)
     with pytest.raises(DataError, match=re.escape(str(indexed[1].path("index", "vectors.faiss")))):
-        loading.load_retriever(*indexed)
+        llm_loading.load_retriever(*indexed)
     path.write_bytes(b"IxFI\xff\xff\xff\x7f")  # FAISS would say so itself, as a ConfigError, had it been asked
     with pytest.raises(DataError, match="expected the index that build_index made"):
-        loading.load_retriever(*indexed)
+        llm_loading.load_retriever(*indexed)
 
 
 def test_no_code_of_ours_unpickles_or_reads_yaml_unsafely():

@@ -18,6 +18,7 @@ BASES = {
     "crf with clusters": ["slm.family=crf", "slm.crf.unlabelled=a.txt", "index.encoder=ngrams", "llm.examples=fixed"],
     "pretrained llm": ["llm.model=a/decoder", "llm.instruction=標注：", "prompt.group=4"],
     "untrained llm": ["llm.model=a/decoder", "llm.epochs=0"],
+    "no llm": ["llm.model=none", "slm.family=crf", "split.folds=3"],
     "pseudo-labels": ["llm.full_epochs=2", "llm.epochs=0", "llm.pseudo_labels.text=a.txt", "split.folds=3"],
 }
 
@@ -116,6 +117,22 @@ def test_settings_of_what_is_not_used_invalidate_nothing():
     assert invalidated("slm.scratch.hidden=8", base=["slm.model=an/encoder"]) == set()
     assert invalidated("llm.lora.r=8", "llm.lr=1", base=["llm.epochs=0", "llm.full_epochs=1"]) == set()
     assert invalidated("llm.type_glosses={NR: 人}", base=["llm.instruction=標注："]) == set()
+
+
+def test_without_an_llm_its_settings_its_gate_and_its_index_change_no_prediction():
+    base = ["llm.model=none"]
+    settings = ["llm.dtype=bfloat16", "llm.chat=false", "llm.softmax_over=all", "llm.examples=fixed", "prompt.group=4",
+                "index.k=3", "score.llm.batch_size=2", "score.llm.batch_tokens=9", "gate.share=0.5"]  # fmt: skip
+    assert invalidated(*settings, base=base) <= {"train_llm"}
+    assert invalidated("score.slm.batch_size=2", base=base) == {"score", "tag_corpus"}
+
+
+def test_a_run_without_an_llm_is_told_apart_from_one_with():
+    assert invalidated("llm.model=none") >= {"score", "tune_fusion", "tag_corpus"}
+
+
+def test_whether_tagging_asks_the_llm_is_recorded_by_what_follows_from_the_setting():
+    assert invalidated("fusion.llm=always") == set()
 
 
 def test_code_of_the_user_comes_with_its_fingerprint(tmp_path, monkeypatch):

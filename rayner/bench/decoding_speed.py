@@ -19,7 +19,7 @@ from rayner.decoding.draft_verify import DraftVerifyEngine
 from rayner.decoding.engine import WindowRequest
 from rayner.llm.model import Llm
 from rayner.runs.run_folder import Run
-from rayner.steps.loading import load_llm
+from rayner.steps.llm_loading import load_llm
 from rayner.text.predictions import LlmAnswer
 from rayner.text.segmentation import bounds_without_whitespace
 from rayner.text.spans import crop_spans

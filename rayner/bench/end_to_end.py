@@ -13,11 +13,12 @@ from rayner.corpus.reading import require_corpus
 from rayner.corpus.unit_records import InputDigests
 from rayner.modeling.devices import set_torch_threads
 from rayner.runs.run_folder import Run
-from rayner.steps.fusion_rules import load_chosen_rule, read_tuned_fusion
+from rayner.steps.fusion_rules import read_tuned_fusion
 from rayner.steps.tag.plan import iter_plan_parts, survey_corpus, write_plan_and_documents
-from rayner.steps.tag.seams import predict_unit
-from rayner.steps.tag.stages import LlmStage, SlmStage
-from rayner.steps.tag.tag_corpus import build_gate, tag_corpus
+from rayner.steps.tag.seams import Stage, predict_unit
+from rayner.steps.tag.stages import LlmStage, SlmStage, skip_llm
+from rayner.steps.tag.tag_corpus import tag_corpus
+from rayner.steps.tag.tagging_rule import choose_tagging_rule
 from rayner.steps.tag.units import fuse_and_write_unit, read_unit
 
 
@@ -44,12 +45,14 @@ def time_tagging_in_one_process(config: Config, run: Run, out: Path) -> float:
 
 def tag_in_one_process(config: Config, run: Run, out: Path) -> None:
     """Run the stages of tagging one after another with all threads, and write the tables to `out`."""
-    fusion = read_tuned_fusion(run)
-    slm, llm = SlmStage(config, run), LlmStage(config, run, build_gate(config, fusion))
+    tagging = choose_tagging_rule(config, read_tuned_fusion(run))
+    slm = SlmStage(config, run)
+    llm: Stage = LlmStage(config, run, tagging.gate) if tagging.asks_llm else partial(skip_llm, gate=tagging.gate)
     set_torch_threads(ALL_THREADS)
     corpus, limit = require_corpus(config.corpus), config.tag.max_segment_chars
     parts = write_plan_and_documents(corpus, config.score.unit_chars, out, limit).plan_parts
-    rule, calibration = load_chosen_rule(fusion), fusion.calibration
     for unit in (unit for part in iter_plan_parts(out, parts) for unit in part):
         predictions = predict_unit(read_unit(unit, out, parts), slm, llm)
-        fuse_and_write_unit(predictions, out=out, rule=rule, calibration=calibration, inputs=InputDigests("", ""))
+        fuse_and_write_unit(
+            predictions, out=out, rule=tagging.rule, calibration=tagging.calibration, inputs=InputDigests("", "")
+        )

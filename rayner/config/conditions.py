@@ -37,6 +37,16 @@ def slm_training_is_random(config: "Config") -> bool:
     return not slm_is_crf(config) or characters_are_clustered(config)
 
 
+def has_llm(config: "Config") -> bool:
+    """Return whether there is an LLM beside the small model."""
+    return config.llm.model != "none"
+
+
+def has_no_llm(config: "Config") -> bool:
+    """Return whether the small model is the only model."""
+    return not has_llm(config)
+
+
 def llm_is_from_scratch(config: "Config") -> bool:
     """Return whether the LLM is made from scratch."""
     return config.llm.model == "scratch"
@@ -44,7 +54,7 @@ def llm_is_from_scratch(config: "Config") -> bool:
 
 def llm_is_trained(config: "Config") -> bool:
     """Return whether the LLM is trained, in full or by LoRA."""
-    return config.llm.full_epochs > 0 or config.llm.epochs > 0
+    return llm_is_fully_trained(config) or llm_has_adapter(config)
 
 
 def llm_is_made(config: "Config") -> bool:
@@ -54,27 +64,27 @@ def llm_is_made(config: "Config") -> bool:
 
 def llm_is_fully_trained(config: "Config") -> bool:
     """Return whether all parameters of the LLM are trained, before LoRA."""
-    return config.llm.full_epochs > 0
+    return has_llm(config) and config.llm.full_epochs > 0
 
 
 def llm_has_adapter(config: "Config") -> bool:
     """Return whether a LoRA adapter is trained."""
-    return config.llm.epochs > 0
+    return has_llm(config) and config.llm.epochs > 0
 
 
 def prompts_show_examples(config: "Config") -> bool:
     """Return whether prompts show examples (tagged training sentences)."""
-    return config.llm.examples != "none"
+    return has_llm(config) and config.llm.examples != "none"
 
 
 def examples_are_retrieved(config: "Config") -> bool:
     """Return whether prompts show similar examples, which are found in the index."""
-    return config.llm.examples == "similar"
+    return has_llm(config) and config.llm.examples == "similar"
 
 
 def examples_are_fixed(config: "Config") -> bool:
     """Return whether all prompts show the same few examples."""
-    return config.llm.examples == "fixed"
+    return has_llm(config) and config.llm.examples == "fixed"
 
 
 def llm_learns_from_examples(config: "Config") -> bool:
@@ -89,7 +99,7 @@ def llm_learns_from_retrieved_examples(config: "Config") -> bool:
 
 def llm_learns_from_pseudo_labels(config: "Config") -> bool:
     """Return whether the LLM first learns from pseudo-labels: text that the small model has tagged."""
-    return bool(config.llm.pseudo_labels.text)
+    return has_llm(config) and bool(config.llm.pseudo_labels.text)
 
 
 def encoder_makes_pseudo_labels(config: "Config") -> bool:
@@ -104,17 +114,17 @@ def instruction_is_built_in(config: "Config") -> bool:
 
 def llm_runs_in_vllm(config: "Config") -> bool:
     """Return whether vLLM runs the LLM for prediction."""
-    return config.llm.engine == "vllm"
+    return has_llm(config) and config.llm.engine == "vllm"
 
 
 def llm_generates_freely(config: "Config") -> bool:
     """Return whether the LLM writes its answers without the tag grammar."""
-    return config.llm.decoding == "free"
+    return has_llm(config) and config.llm.decoding == "free"
 
 
 def candidates_are_scored(config: "Config") -> bool:
     """Return whether the LLM scores candidates that it did not predict. An LLM that writes freely scores none."""
-    return config.score.llm.candidates and not llm_generates_freely(config)
+    return has_llm(config) and config.score.llm.candidates and not llm_generates_freely(config)
 
 
 def best_set_is_selected(config: "Config") -> bool:

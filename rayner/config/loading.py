@@ -44,9 +44,18 @@ def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> Confi
         if not equals:
             raise ConfigError(f"argument {shorten_repr(override)}: expected key=value")
         _insert_by_dotted_key(tree, key, _parse_override(key, text))
-    config: Config = _build_section(Config, tree, "", str(path or "arguments"))
+    config = _name_corpus_to_cluster(_build_section(Config, tree, "", str(path or "arguments")))
     check_setting_values_and_combinations(config)
     return config
+
+
+def _name_corpus_to_cluster(config: Config) -> Config:
+    """Replace `corpus` in `slm.crf.unlabelled` by the path of the corpus; by null if there is none."""
+    crf = config.slm.crf
+    if crf.unlabelled != "corpus":
+        return config
+    crf = dataclasses.replace(crf, unlabelled=config.corpus)
+    return dataclasses.replace(config, slm=dataclasses.replace(config.slm, crf=crf))
 
 
 def _parse_override(key: str, text: str) -> Any:  # noqa: ANN401 - whatever the YAML holds

@@ -6,6 +6,8 @@ from rayner.config.conditions import (
     characters_are_clustered,
     encoder_makes_pseudo_labels,
     examples_are_retrieved,
+    has_llm,
+    has_no_llm,
     instruction_is_built_in,
     llm_has_adapter,
     llm_is_from_scratch,
@@ -25,7 +27,8 @@ from rayner.text.entity_types import ENTITY_TYPES
 
 DEFAULT_TYPE_GLOSSES = {entity_type.code: entity_type.traditional for entity_type in ENTITY_TYPES}
 DTYPES = ("float32", "bfloat16")
-PREDICTION = ("score", "tag_corpus")  # the steps in which both models predict
+PREDICTION = ("score", "tag_corpus")  # the steps in which the models predict
+LLM_PREDICTS = tuple(StepIf(step, has_llm) for step in PREDICTION)
 TRAINS_ENCODER = (StepIf("train_slm", slm_is_encoder),)
 TRAINS_CRF = (StepIf("train_slm", slm_is_crf),)
 TRAINS_LLM = (StepIf("train_llm", llm_is_trained),)
@@ -75,7 +78,7 @@ class CrfConfig:
     unlabelled: str | None = setting(
         None,
         "text file, or folder of .txt files, of the same genre and script as the labelled files: its characters are "
-        "clustered by their neighbours, and the clusters become features; the corpus to tag will do",
+        "clustered by their neighbours, and the clusters become features; `corpus`: the corpus to tag, if there is one",
         by_content=True,
     )
     clusters: list[int] = setting(
@@ -153,7 +156,7 @@ class PromptConfig:
 
     group: int = setting(
         1, "neighbouring sentences of a document that share one set of examples, read once for all of them",
-        above=0, steps=(StepIf("train_llm", llm_learns_from_examples), *PREDICTION),
+        above=0, steps=(StepIf("train_llm", llm_learns_from_examples), *LLM_PREDICTS),
     )  # fmt: skip
 
 
@@ -204,30 +207,37 @@ class LlmConfig:
     Its prompt holds the instruction, the examples and the sentence. Its output is the tagged sentence.
     """
 
-    model: str = setting("scratch", "checkpoint folder or hub name, or `scratch`", steps=("train_llm",))
+    model: str = setting(
+        "scratch",
+        "checkpoint folder or hub name, or `scratch`; `none`: no LLM, and the fusion rule decides on what the small "
+        "model says",
+        steps=("train_llm", *(StepIf(step, has_no_llm) for step in (*PREDICTION, "tune_fusion"))),
+    )  # fmt: skip
     scratch: ScratchConfig = section(ScratchConfig, (StepIf("train_llm", llm_is_from_scratch),))
-    dtype: str = setting("float32", "float32 | bfloat16: arithmetic", choices=DTYPES, steps=(*TRAINS_LLM, *PREDICTION))
+    dtype: str = setting(
+        "float32", "float32 | bfloat16: arithmetic", choices=DTYPES, steps=(*TRAINS_LLM, *LLM_PREDICTS)
+    )
     load_in: str = setting(
         "none",
         "none | nf4: nf4 holds the base model's linear layers in memory with 4 bits a weight (needs rayner[nf4])",
-        choices=("none", "nf4"), steps=(*TRAINS_LLM, *PREDICTION),
+        choices=("none", "nf4"), steps=(*TRAINS_LLM, *LLM_PREDICTS),
     )  # fmt: skip
     engine: str = setting(
         "transformers",
         "what runs the LLM for prediction: transformers (verifies drafts) | vllm (token by token; needs rayner[vllm])",
-        choices=("transformers", "vllm"), steps=PREDICTION,
+        choices=("transformers", "vllm"), steps=LLM_PREDICTS,
     )  # fmt: skip
     vllm: VllmConfig = section(VllmConfig)
     decoding: str = setting(
         "automaton",
         "automaton (an answer can only be the text with tags) | free (generated as in the paper, and aligned with the "
         "text afterwards; needs softmax_over=all; drafts and stop masks do not apply)",
-        choices=("automaton", "free"), steps=PREDICTION,
+        choices=("automaton", "free"), steps=LLM_PREDICTS,
     )  # fmt: skip
     chat: bool = setting(
         True,
         "wrap the prompt in the tokenizer's chat template, if it has one, without thinking",
-        steps=(*TRAINS_LLM, *PREDICTION),
+        steps=(*TRAINS_LLM, *LLM_PREDICTS),
     )
     instruction: str | None = setting(
         None, "the task in words; null for the built-in one, empty for none", steps=("train_llm",)
@@ -239,7 +249,7 @@ class LlmConfig:
     )
     examples: str = setting(
         "similar", "similar | fixed | none: which examples the prompt shows",
-        choices=("similar", "fixed", "none"), steps=(*TRAINS_LLM, *PREDICTION),
+        choices=("similar", "fixed", "none"), steps=(*TRAINS_LLM, *LLM_PREDICTS),
     )  # fmt: skip
     loss_over: str = setting(
         "allowed",
@@ -249,7 +259,7 @@ class LlmConfig:
     )  # fmt: skip
     softmax_over: str = setting(
         "allowed", "probabilities by the softmax over: allowed (the allowed tokens) | all (as in the paper)",
-        choices=("allowed", "all"), steps=(*PREDICTION, "tune_fusion"),
+        choices=("allowed", "all"), steps=(*LLM_PREDICTS, StepIf("tune_fusion", has_llm)),
     )  # fmt: skip
     full_epochs: int = setting(
         0, "epochs with all parameters before LoRA, saved as the base (for models made from scratch)",
@@ -285,9 +295,9 @@ class LlmConfig:
     lora: LoraConfig = section(LoraConfig, (StepIf("train_llm", llm_has_adapter),))
     max_chars: int = setting(
         200, "longer sentences are cut into windows of this many characters, and are not shown as examples",
-        above=0, steps=(*TRAINS_LLM, *PREDICTION),
+        above=0, steps=(*TRAINS_LLM, *LLM_PREDICTS),
     )  # fmt: skip
     overlap: int = setting(
-        50, "characters that neighbouring windows share", at_least=0, steps=(*TRAINS_LLM, *PREDICTION)
+        50, "characters that neighbouring windows share", at_least=0, steps=(*TRAINS_LLM, *LLM_PREDICTS)
     )
     workers: WorkersConfig = section(WorkersConfig, ())

@@ -99,7 +99,8 @@ def _check_split_and_fusion(config: Config) -> None:
 
 def _check_model_settings(config: Config) -> None:
     """Raise ConfigError if settings of the models do not fit together."""
-    if not conditions.slm_is_encoder(config) and config.index.encoder == "slm":
+    needs_encoder = conditions.has_llm(config) and config.index.encoder == "slm"
+    if needs_encoder and not conditions.slm_is_encoder(config):
         raise ConfigError(
             "index.encoder: expected `ngrams` or the checkpoint of an encoder where slm.family is "
             f"{config.slm.family}, which has none, found 'slm'"
@@ -117,7 +118,7 @@ def _check_model_settings(config: Config) -> None:
             f"slm.batch_size: expected a multiple of the {config.slm.workers.count} workers, "
             f"found {config.slm.batch_size}"
         )
-    if config.llm.pseudo_labels.text and not config.llm.full_epochs:
+    if conditions.llm_learns_from_pseudo_labels(config) and not config.llm.full_epochs:
         raise ConfigError(
             "llm.pseudo_labels.text: expected with llm.full_epochs, for an LLM from scratch, found 0 of them"
         )
@@ -147,7 +148,7 @@ def _check_vllm(config: Config) -> None:
 
 def _check_load_in(config: Config) -> None:
     """Raise ConfigError if a base model in 4 bits does not fit the other settings of the LLM."""
-    if config.llm.load_in == "none":
+    if config.llm.load_in == "none" or conditions.has_no_llm(config):
         return
     if config.llm.full_epochs:
         raise ConfigError(
@@ -187,7 +188,7 @@ def _check_decoding(config: Config) -> None:
 
 def _check_candidates(config: Config) -> None:
     """Raise ConfigError if the LLM cannot score candidates."""
-    if not config.score.llm.candidates:
+    if not config.score.llm.candidates or conditions.has_no_llm(config):
         return
     for key, value, expected in (
         ("llm.engine", config.llm.engine, "transformers"),

@@ -11,9 +11,15 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from rayner.config.conditions import best_set_is_selected, candidates_are_scored, llm_is_made, slm_training_is_random
+from rayner.config.conditions import (
+    best_set_is_selected,
+    candidates_are_scored,
+    has_llm,
+    llm_is_made,
+    slm_training_is_random,
+)
 from rayner.config.declare import StepIf, section, setting
-from rayner.config.model_settings import PREDICTION, IndexConfig, LlmConfig, PromptConfig, SlmConfig
+from rayner.config.model_settings import LLM_PREDICTS, PREDICTION, IndexConfig, LlmConfig, PromptConfig, SlmConfig
 from rayner.config.pretrain_settings import PretrainConfig
 
 LAYOUTS = ("evahan", "conll")
@@ -43,7 +49,7 @@ class ScoreModelConfig:
     """The batch size of a model in prediction."""
 
     # Another batch size changes scores only by rounding, so it does not invalidate the index or the pseudo-labels.
-    batch_size: int = setting(32, "sentences per forward pass", above=0, steps=PREDICTION)
+    batch_size: int = setting(32, "sentences per forward pass", above=0)
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,7 @@ class ScoreLlmConfig(ScoreModelConfig):
         65_536,
         "tokens of the LLM in memory at a time, padding included: those of the forward pass and of all held caches. A "
         "unit that runs out of memory starts again with half of it. llm.engine=vllm ignores it",
-        above=0, steps=PREDICTION,
+        above=0,
     )  # fmt: skip
     candidates: bool = setting(
         False, "also ask the LLM how likely each span is that the learned rule judges, whether the LLM predicted it or "
@@ -84,8 +90,8 @@ class ScoreConfig:
     actors: int = setting(1, "actors; each holds both models and takes one unit of work at a time", above=0, steps=())
     cpus: float = setting(1.0, "CPUs of each actor; as many torch threads, at least one", above=0, steps=())
     gpus: float = setting(0.0, "GPUs of each actor", at_least=0, steps=())
-    slm: ScoreSlmConfig = section(ScoreSlmConfig)
-    llm: ScoreLlmConfig = section(ScoreLlmConfig)
+    slm: ScoreSlmConfig = section(ScoreSlmConfig, PREDICTION)
+    llm: ScoreLlmConfig = section(ScoreLlmConfig, LLM_PREDICTS)
     draft: bool = setting(
         True, "verify the small model's tags in a few passes; false: decode token by token, with the same answers",
         steps=(),
@@ -124,6 +130,13 @@ class FusionConfig:
         "rules to choose from by held-out F1: characters (the paper's) | regions (conflict regions) | spans (learned) "
         "| module:name, a CustomRule",
         choices=("characters", "regions", "spans"), accepts_plugin=True,
+    )  # fmt: skip
+    # No steps: tagging records whether the LLM is asked, so a setting that changes nothing redoes nothing.
+    llm: str = setting(
+        "auto",
+        "whether tagging asks the LLM: auto (only if, on held-out sentences, its worth over the LLM-free control is "
+        "beyond chance) | always",
+        choices=("auto", "always"), steps=(),
     )  # fmt: skip
     folds: int = setting(
         5, "parts of the held-out data; each rule is judged on the part that it was not fitted on", at_least=2
@@ -238,7 +251,7 @@ class Config:
     prompt: PromptConfig = section(PromptConfig)
     score: ScoreConfig = section(ScoreConfig)
     fusion: FusionConfig = section(FusionConfig, ("tune_fusion",))
-    gate: GateConfig = section(GateConfig, ("tag_corpus",))
+    gate: GateConfig = section(GateConfig, (StepIf("tag_corpus", has_llm),))
     tag: TagConfig = section(TagConfig, ())
     pretrain: PretrainConfig = section(PretrainConfig, ("pretrain",))
     bench: BenchConfig = section(BenchConfig, ())

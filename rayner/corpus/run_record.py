@@ -6,12 +6,12 @@ from typing import Any
 
 from rayner.corpus.ignored_files import IgnoredGroup
 from rayner.corpus.silent_models import EntityCounts, SilentModel
-from rayner.evaluation.llm_worth import LlmWorth
+from rayner.fusion.control import LlmWorth
 from rayner.runs.json_files import read_checked_json, write_checked_json
 from rayner.runs.storage import StoragePath
 from rayner.text.json_records import parse_record, record_to_json
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3  # 3: whether the LLM was asked, and its worth on the sentences on which fusion was tuned
 RUN_RECORD_FILE = "run.json"
 _REMEDY = "rerun the job that tagged the corpus"
 
@@ -58,12 +58,14 @@ class RunRecord:
     inputs: Digests of everything that the tags depend on.
     models: The digest of each trained step.
     rule: The fusion rule, as `rule_summary` returns it.
-    basis: The softmax that the LLM's probabilities come from.
+    basis: The softmax that the LLM's probabilities come from; `none` without an LLM.
+    asks_llm: Whether the LLM was asked while tagging.
+    llm: One sentence that says whether the LLM was asked, and why.
     unread: For each file or folder that could not be read, the reason.
     ignored: The files that are not texts, by suffix.
     empty: The files without text.
     changed: The files that changed while the corpus was tagged.
-    llm_worth: What the LLM is worth on the test sentences of the run that tagged; None if it has none.
+    llm_worth: What the LLM is worth on the held-out sentences on which the fusion was tuned; None without an LLM.
     seconds: The duration of the call that finished the tagging.
     records_sha256: The digest of the records of all units, and so of all table files.
     warnings: What the user must look at, a line for each, such as a model that found no entity.
@@ -76,6 +78,8 @@ class RunRecord:
     models: dict[str, str]
     rule: dict[str, Any]
     basis: str
+    asks_llm: bool
+    llm: str
     counts: CorpusCounts
     unread: dict[str, str]
     empty: list[str]

@@ -13,6 +13,7 @@ import ray
 from ray.exceptions import AuthenticationError, GetTimeoutError, RayError
 
 from rayner.cluster.session import ray_session
+from rayner.config.conditions import has_llm, llm_runs_in_vllm
 from rayner.config.settings import Config
 from rayner.corpus.text_listing import list_text_files
 from rayner.doctor import diagnosis, probes, resource_diagnosis
@@ -26,13 +27,14 @@ from rayner.errors import ConfigError, RaynerError
 from rayner.runs.run_folder import Run
 from rayner.runs.storage import StoragePath, is_url, storage_path
 from rayner.steps.checkpoint_checks import list_pretrained_models
-from rayner.steps.loading import load_llm, load_retriever, load_tagger
+from rayner.steps.loading import load_tagger
 from rayner.steps.model_sizes import estimate_scratch_size
 from rayner.steps.output_folders import output_folder
 from rayner.steps.requirements import estimate_disk_need, estimate_stage_needs
 from rayner.steps.resources import check_and_describe_resources, try_read_model_size
 
-_PACKAGES = ("ray", "torch", "transformers", "peft", "deepspeed")
+_PACKAGES = ("ray", "torch", "transformers")
+_LLM_PACKAGES = ("peft", "deepspeed")
 _LOAD_SECONDS = 1800.0  # time limit for loading the models of a run
 
 
@@ -114,7 +116,11 @@ def _probe_request(config: Config, dashboard_url: str) -> ProbeRequest:
         disks=disks,
         gcs_address=ray.get_runtime_context().gcs_address,
         dashboard_url=dashboard_url,
-        packages=[*_PACKAGES, *(["vllm"] if config.llm.engine == "vllm" else [])],
+        packages=[
+            *_PACKAGES,
+            *(_LLM_PACKAGES if has_llm(config) else ()),
+            *(("vllm",) if llm_runs_in_vllm(config) else ()),
+        ],
     )
 
 
@@ -169,7 +175,7 @@ def _check_estimated_needs(config: Config, nodes: Sequence[NodeFacts], run: Run 
     """
     slm, llm = try_read_model_size(config.slm.model, None), try_read_model_size(config.llm.model, config)
     for key, model, size in (("slm.model", config.slm.model, slm), ("llm.model", config.llm.model, llm)):
-        if size is None and model != "scratch":
+        if size is None and model not in ("scratch", "none"):
             yield ok_finding("estimates", f"none for {key}: its configuration cannot be read from this node")
     needs = estimate_stage_needs(config, slm, llm)
     yield from resource_diagnosis.check_placement(needs, nodes)
@@ -182,7 +188,7 @@ def _check_estimated_needs(config: Config, nodes: Sequence[NodeFacts], run: Run 
     disk_need = estimate_disk_need(
         config,
         slm or estimate_scratch_size(config.slm.scratch),
-        llm or estimate_scratch_size(config.llm.scratch, config.llm.lora.r),
+        llm or (estimate_scratch_size(config.llm.scratch, config.llm.lora.r) if has_llm(config) else None),
         _total_bytes(config.train),
         corpus_bytes,
     )
@@ -224,9 +230,13 @@ def _load_and_list_trained_models(config: Config, run: Run) -> str:
         load_tagger(config, run)
         loaded.append("the small model")
     if run.has_step("build_index"):
+        from rayner.steps.llm_loading import load_retriever
+
         load_retriever(config, run)
         loaded.append("the index")
     if run.has_step("train_llm"):
+        from rayner.steps.llm_loading import load_llm
+
         load_llm(config, run)
         loaded.append("the LLM")
     return f"{', '.join(loaded)} loaded" if loaded else "nothing trained yet, nothing to load"

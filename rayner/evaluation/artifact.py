@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rayner.evaluation.llm_worth import LlmWorth
 from rayner.evaluation.metrics import IntervalScore, Score, TokenScores
+from rayner.fusion.control import LlmWorth
 from rayner.text.json_records import parse_record, record_to_json
 
-EVALUATION_FORMAT_VERSION = 3
+EVALUATION_FORMAT_VERSION = 4  # 4: runs without an LLM
 EVALUATION_REMEDY = "rerun the job of that run, which writes it again"
 Interval = tuple[float, float]
 PlainSpan = tuple[int, int, str]  # start, end, type
@@ -191,7 +191,9 @@ class LlmShareCurve:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The scores of both models and their fusion on labelled sentences.
+    """The scores of the models and of their fusion on labelled sentences.
+
+    In a run without an LLM, `fused` is what the rule makes of the small model's predictions.
 
     types: entity types.
     n_sentences: number of sentences.
@@ -200,12 +202,13 @@ class Evaluation:
     n_without_llm: number of sentences without an LLM answer. The scores of `llm` are only fair if it is 0.
     systems: scores of `slm`, `llm`, `fused` (by the chosen rule), `fused_characters` (by the paper's rule),
         `fused_regions` and `fused_spans`. One of the last three repeats `fused` if a built-in rule was chosen. For
-        each of the four there is an LLM-free control (`control`, `control_characters` ...).
+        each of the four there is an LLM-free control (`control`, `control_characters` ...). A run without an LLM has
+        neither `llm` nor controls.
     paired: {"fused-slm": (difference in micro F1, low, high), ...}, with the same bootstrap sample for both systems.
-    regions: how often each side was right in the conflict regions.
+    regions: how often each side was right in the conflict regions; None without an LLM.
     disagreements: conflict regions to look at.
     calibration: calibration error by system (`slm`, `llm`, `fused`).
-    budget: F1 by the share of sentences that the LLM is asked about.
+    budget: F1 by the share of sentences that the LLM is asked about; None without an LLM.
     """
 
     types: tuple[str, ...]
@@ -215,7 +218,7 @@ class Evaluation:
     n_without_llm: int
     systems: Mapping[str, SystemScores]
     paired: Mapping[str, tuple[float, float, float]]
-    regions: ConflictSummary
+    regions: ConflictSummary | None
     disagreements: tuple[Disagreement, ...]
     calibration: Mapping[str, SystemCalibration] = field(default_factory=dict)
     budget: LlmShareCurve | None = None

@@ -24,7 +24,7 @@ from rayner.evaluation.metrics import (
     score_token_classes,
 )
 from rayner.fusion.artifact import LoadedRules
-from rayner.fusion.control import with_empty_answer
+from rayner.fusion.control import give_empty_answer, with_empty_answer
 from rayner.fusion.fusion_rule import FusionRule
 from rayner.text.labelled_text import LabelledFile
 from rayner.text.messages import shorten_repr
@@ -47,30 +47,27 @@ Spans = Sequence[Sequence[Span]]  # the entities of each sentence
 def evaluate_fusion(
     segments: Sequence[SegmentPrediction],
     rules: LoadedRules,
-    controls: LoadedRules,
+    controls: LoadedRules | None,
     types: Sequence[str],
     *,
     seed: int,
 ) -> Evaluation:
     """Score the SLM, the LLM, their fusion by each rule, and the control of each fusion on labelled segments.
 
+    In a run without an LLM, the rules were fitted on empty LLM answers, and get empty answers here. Then there is
+    neither the system `llm`, nor a control, nor a conflict.
+
     segments: the unit of the bootstrap. If a segment has no LLM answer (gated or set aside), all fusions keep the SLM's
         entities and the system `llm` has no entities there.
     rules: the chosen rule makes the system `fused`, and each built-in rule makes `fused_` with its name. The rule by
         regions also says how H and P are reduced over a conflict region.
     controls: the same for `control` and `control_`. They were fitted on empty LLM answers, and get empty answers here.
+        None if there is no LLM.
     types: the types to report. Other types that occur are added after them.
 
     The result has no `calibration` and no `budget` yet.
     """
-    empty = [with_empty_answer(segment) for segment in segments]
-    systems_spans = {
-        "slm": [segment.slm.spans for segment in segments],
-        "llm": [segment.llm.spans if segment.llm else () for segment in segments],
-        **_fuse_by_each_rule("fused", segments, rules),
-        **_fuse_by_each_rule("control", empty, controls),
-    }
-    illegal = _count_illegal_steps("fused", segments, rules) | _count_illegal_steps("control", empty, controls)
+    systems_spans, illegal = _list_systems(segments, rules, controls)
     gold = [segment.gold for segment in segments]
     all_types = _all_types(types, chain(gold, *systems_spans.values()))
     counts = {name: count_entities(gold, spans, all_types) for name, spans in systems_spans.items()}
@@ -86,21 +83,37 @@ def evaluate_fusion(
         )
         for name, spans in systems_spans.items()
     }
-    conflicts = judge_conflicts(segments, rules.regions, systems_spans["fused"])
+    conflicts = [] if controls is None else judge_conflicts(segments, rules.regions, systems_spans["fused"])
     return Evaluation(
         types=all_types,
         n_sentences=len(segments),
         n_chars=sum(len(segment.text) for segment in segments),
         distinct=len({segment.text for segment in segments}),
-        n_without_llm=sum(segment.llm is None for segment in segments),
+        n_without_llm=0 if controls is None else sum(segment.llm is None for segment in segments),
         systems=systems,
         paired={
             f"{name}-{other}": f1_difference_with_bootstrap_interval(counts[name], counts[other], seed=seed)
             for name, other in COMPARED_SYSTEMS
-            if f"fused_{rules.chosen.name}" != other
+            if f"fused_{rules.chosen.name}" != other and {name, other} <= systems_spans.keys()
         },
-        regions=summarize_conflicts(segments, conflicts),
+        regions=None if controls is None else summarize_conflicts(segments, conflicts),
         disagreements=tuple(select_disagreements(conflicts, rules.regions, rules.chosen)),
+    )
+
+
+def _list_systems(
+    segments: Sequence[SegmentPrediction], rules: LoadedRules, controls: LoadedRules | None
+) -> tuple[dict[str, list[tuple[Span, ...]]], dict[str, list[int]]]:
+    """Return the entities of each system, and the repaired steps of each segment for systems that may need repairs."""
+    spans = {"slm": [segment.slm.spans for segment in segments]}
+    if controls is None:
+        answered = [give_empty_answer(segment) if segment.error is None else segment for segment in segments]
+        return spans | _fuse_by_each_rule("fused", answered, rules), _count_illegal_steps("fused", answered, rules)
+    spans["llm"] = [segment.llm.spans if segment.llm else () for segment in segments]
+    empty = [with_empty_answer(segment) for segment in segments]
+    return (
+        {**spans, **_fuse_by_each_rule("fused", segments, rules), **_fuse_by_each_rule("control", empty, controls)},
+        _count_illegal_steps("fused", segments, rules) | _count_illegal_steps("control", empty, controls),
     )
 
 

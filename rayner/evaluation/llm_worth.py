@@ -1,53 +1,11 @@
 """What the LLM's answers are worth: the fusion against its LLM-free control on the same labelled sentences."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from rayner.evaluation.metrics import count_entities, f1_difference_with_bootstrap_interval, micro_score
-from rayner.fusion.control import with_empty_answer
-from rayner.fusion.fusion_rule import FusionRule
+from rayner.fusion.control import LlmWorth
 from rayner.text.predictions import SegmentPrediction
 from rayner.text.spans import Span
-
-
-@dataclass(frozen=True)
-class LlmWorth:
-    """The strict micro F1 of a fusion and of its control, and the difference.
-
-    interval: paired bootstrap interval (95%) of the difference.
-    """
-
-    n_sentences: int
-    fused_f1: float
-    control_f1: float
-    difference: float
-    interval: tuple[float, float]
-
-    def describe(self) -> str:
-        """Describe the worth in words, with F1 in percent and the difference in points."""
-        low, high = self.interval
-        verdict = (
-            "the LLM helps beyond chance" if low > 0
-            else "the LLM harms beyond chance" if high < 0
-            else "not distinguishable from chance"
-        )  # fmt: skip
-        return (
-            f"fusion F1 {100 * self.fused_f1:.2f}, the control without the LLM {100 * self.control_f1:.2f}, so the LLM "
-            f"is worth {100 * self.difference:+.2f} points (95% interval {100 * low:+.2f} to {100 * high:+.2f}; "
-            f"{verdict})"
-        )
-
-
-def measure_llm_worth(
-    segments: Sequence[SegmentPrediction], rule: FusionRule, control: FusionRule, types: Sequence[str], *, seed: int
-) -> LlmWorth | None:
-    """Compare a fusion rule with its control on labelled segments. Return None without segments.
-
-    control: the rule that was fitted on empty answers.
-    """
-    fused = [[entity.span for entity in rule.decide(segment)] for segment in segments]
-    controlled = [[entity.span for entity in control.decide(with_empty_answer(segment))] for segment in segments]
-    return compare_with_control(segments, fused, controlled, types, seed=seed)
 
 
 def compare_with_control(

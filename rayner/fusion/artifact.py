@@ -7,6 +7,7 @@ from typing import Any
 from rayner.fusion.budget import Budget
 from rayner.fusion.calibration import Calibration
 from rayner.fusion.character_rule import CharacterRule
+from rayner.fusion.control import LlmWorth
 from rayner.fusion.custom_rule import CustomRule, FittedCustomRule
 from rayner.fusion.fusion_rule import FusionRule
 from rayner.fusion.learned.span_rule import SpanRule
@@ -14,7 +15,7 @@ from rayner.fusion.region_rule import RegionRule
 from rayner.fusion.weight_search import WeightCurve
 from rayner.text.json_records import damaged_record_error, describe_json, parse_record, record_to_json
 
-FUSION_FORMAT_VERSION = 4  # 4: whether the learned rule reads the LLM's scores of the candidates, and how it selects
+FUSION_FORMAT_VERSION = 5  # 5: runs without an LLM, and a calibration of the control
 FUSION_REMEDY = "tune the fusion again: delete steps/tune_fusion.json there and rerun the job"
 
 
@@ -45,6 +46,7 @@ class TunedRules:
     span_rule: the learned rule.
     custom_rules: by rule name, what the `fit` of each user's rule returned (a JSON value).
     held_out_f1: by rule name, strict micro F1 on sentences that the rule was not fitted on (`rule_search`).
+    calibration: fitted for the chosen rule.
     """
 
     chosen: str
@@ -53,6 +55,7 @@ class TunedRules:
     span_rule: SpanRule
     custom_rules: Mapping[str, Any]
     held_out_f1: Mapping[str, float]
+    calibration: Calibration
 
     def load_rule(self, name: str, custom_rules: Mapping[str, CustomRule]) -> FusionRule:
         """Return the fitted rule with this name.
@@ -79,24 +82,30 @@ class TunedRules:
 
 @dataclass(frozen=True)
 class TunedFusion(TunedRules):
-    """The result of the search for the fusion rule. The run tags with the rule `chosen`.
+    """The result of the search for the fusion rule.
+
+    In a run without an LLM, the rules were fitted on empty LLM answers: they are what is elsewhere the control. Then
+    `control`, `llm_worth`, `softmax_over` and `budget` are None.
 
     control: the result of the same search with every LLM answer empty (`control`).
-    llm_worth: held-out F1 of the chosen rule minus that of the control's chosen rule, and the low and high end of its
-        paired bootstrap interval (95%).
+    llm_worth: the chosen rule compared with the control's chosen rule, on sentences that neither was fitted on.
     baseline_f1: held-out F1 of `slm`, `llm`, `fused` (the chosen rule) and `control` (the control's chosen rule).
     softmax_over: which softmax the LLM's probabilities come from (the setting `llm.softmax_over`).
     budget: the LLM budget, fitted for the chosen rule.
     curves: F1 at each lambda of the rule by regions, one curve for each combination of reductions.
     """
 
-    control: TunedRules
-    llm_worth: tuple[float, float, float]
+    control: TunedRules | None
+    llm_worth: LlmWorth | None
     baseline_f1: Mapping[str, float]
-    softmax_over: str
-    calibration: Calibration
-    budget: Budget
+    softmax_over: str | None
+    budget: Budget | None
     curves: tuple[WeightCurve, ...]
+
+    @property
+    def has_llm(self) -> bool:
+        """Whether the fusion was tuned with an LLM."""
+        return self.control is not None
 
     def budget_is_for(self, rule: FusionRule) -> bool:
         """Say whether `budget` was fitted for this rule. Always false for a user's own rule."""
@@ -117,7 +126,13 @@ class TunedFusion(TunedRules):
         fusion = parse_record(
             cls, tree, source, expected="a tuned fusion", remedy=FUSION_REMEDY, format_version=FUSION_FORMAT_VERSION
         )
+        of_llm = (fusion.control, fusion.llm_worth, fusion.softmax_over, fusion.budget)
+        if None in of_llm and any(value is not None for value in of_llm):
+            reason = "expected control, llm_worth, softmax_over and budget, or null for all of them, found some null"
+            raise damaged_record_error(source, reason, FUSION_REMEDY)
         for key, rules in (("chosen", fusion), ("control.chosen", fusion.control)):
+            if rules is None:
+                continue
             names = (*BUILT_IN_RULES, *rules.custom_rules)
             if rules.chosen not in names:
                 reason = f"{key}: expected {' | '.join(names)}, found {describe_json(rules.chosen)}"

@@ -36,6 +36,10 @@ SITE_TEXTS: dict[str, tuple[str, str]] = {
         "the SLM decides alone.",
         "若大模型的回答不可能或极少会改变结果，则不就该句询问大模型，由小模型单独裁决。",
     ),
+    "site_without_llm": (
+        "No LLM was asked: a rule decided on the small model's predictions.",
+        "未询问大模型：由规则根据小模型的预测裁决。",
+    ),
     "confidence": ("Confidence", "置信度"),
     "histogram": ("Number of entities by confidence", "各置信度的实体数"),
     "histogram_note": (

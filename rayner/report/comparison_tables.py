@@ -24,6 +24,7 @@ TOKEN_TITLE = (
     "Token-level macro scores, each the mean over classes, with the 95% interval of F1. The published F1 is also "
     "token-level and macro, but its classes are not defined. The published P and R were not at hand."
 )
+GAIN_TITLE = "Gain of the fused output over the better model"
 FREE_ANSWERS_TITLE = (
     "Free answers of the LLM: how many there are, how many are not a copy of their sentence, and how they differ. The "
     "scores above count the entities that could be aligned with the sentence."
@@ -68,8 +69,9 @@ def rows_to_markdown(
     tables = {
         SCORE_TITLE: [score_header, *map(_format_score_cells, rows)],
         TOKEN_TITLE: [token_header, *(_format_token_cells(row) for row in rows if row.token)],
-        "Gain of the fused output over the better model": [gain_header, *map(_format_gain_cells, gains)],
     }
+    if gains:
+        tables[GAIN_TITLE] = [gain_header, *map(_format_gain_cells, gains)]
     if means:
         tables[MEANS_TITLE] = [MEANS_HEADER, *map(_format_mean_cells, means)]
     if free_answers:

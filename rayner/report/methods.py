@@ -8,7 +8,7 @@ from rayner.evaluation.artifact import Evaluation
 from rayner.fusion.artifact import TunedFusion
 from rayner.fusion.character_rule import CharacterRule
 from rayner.fusion.learned.span_rule import SpanRule
-from rayner.fusion.region_rule import RegionRule
+from rayner.fusion.region_rule import RegionRule, llm_score
 from rayner.rendering.bilingual import BilingualText, join_texts, same_in_both
 from rayner.rendering.templates import format_value
 from rayner.rendering.translation import translate, translate_setting
@@ -25,13 +25,13 @@ def compose_methods_paragraph(run_facts: RunFacts, fusion: TunedFusion, evaluati
     sentences = [
         _describe_data(run_facts.labelled, run_facts.seed),
         _describe_slm(run_facts.slm),
-        _describe_llm(run_facts.llm, run_facts.index.k),
+        *([_describe_llm(run_facts.llm, run_facts.index.k)] if fusion.has_llm else []),
         _describe_fusion(fusion, run_facts.split.folds),
     ]
     if evaluation:
         sentences.append(_describe_scores(evaluation))
     if run_facts.tagged:
-        sentences.append(_describe_corpus(run_facts.tagged))
+        sentences += _describe_corpus(run_facts.tagged, has_llm=fusion.has_llm, asks_llm=run_facts.asks_llm)
     versions = ", ".join(f"{name} {version}" for name, version in run_facts.versions.items())
     sentences.append(translate("methods_software", versions))
     return join_texts(sentences, translate("methods_space"))
@@ -86,7 +86,9 @@ def _count_epochs(n: int) -> BilingualText:
 
 
 def _describe_fusion(fusion: TunedFusion, folds: int) -> BilingualText:
-    if fusion.chosen == SpanRule.name:
+    if not fusion.has_llm:
+        description = _describe_rule_without_llm(fusion)
+    elif fusion.chosen == SpanRule.name:
         description = translate("methods_spans")
         if fusion.span_rule.candidate_scores:
             description = join_texts([description, translate("methods_candidates")], translate("methods_space"))
@@ -102,13 +104,29 @@ def _describe_fusion(fusion: TunedFusion, folds: int) -> BilingualText:
     return translate("methods_fitted", description, fitted_on)
 
 
+def _describe_rule_without_llm(fusion: TunedFusion) -> BilingualText:
+    if fusion.chosen == SpanRule.name:
+        return translate("methods_spans_alone")
+    # P of an empty answer is 1.
+    if fusion.chosen == CharacterRule.name:
+        return translate("methods_characters_alone", f"{llm_score(1.0, fusion.character_rule.weight):.4g}")
+    if fusion.chosen == RegionRule.name:
+        rule = fusion.region_rule
+        limit = f"{llm_score(1.0, rule.weight):.4g}"
+        return translate("methods_regions_alone", limit, translate_setting(rule.entropy_reduction))
+    return translate("methods_custom_rule_alone", fusion.chosen)
+
+
 def _describe_scores(evaluation: Evaluation) -> BilingualText:
+    has_llm = "llm" in evaluation.systems
     scores = []
-    for name in ("slm", "llm", "fused"):
+    for name, key in (("slm", "slm"), ("llm", "llm"), ("fused", "fused" if has_llm else "rule")):
+        if name not in evaluation.systems:
+            continue
         system = evaluation.systems[name]
         percents = (f"{100 * share:.2f}" for share in (system.micro.f1, *system.interval))
-        scores.append(translate(f"methods_score_{name}", *percents))
-    text = translate("methods_scores", *scores)
+        scores.append(translate(f"methods_score_{key}", *percents))
+    text = translate("methods_scores" if has_llm else "methods_scores_alone", *scores)
     worth = evaluation.llm_worth
     if worth is None:
         return text
@@ -117,7 +135,11 @@ def _describe_scores(evaluation: Evaluation) -> BilingualText:
     return join_texts([text, control], translate("methods_space"))
 
 
-def _describe_corpus(counts: CorpusCounts) -> BilingualText:
-    gated_percent = f"{100 * counts.gated / max(1, counts.segments):.1f}"
+def _describe_corpus(counts: CorpusCounts, *, has_llm: bool, asks_llm: bool) -> list[BilingualText]:
     sizes = map(format_value, (counts.documents, counts.characters, counts.segments, counts.entities))
-    return translate("methods_corpus", *sizes, gated_percent, format_value(counts.set_aside))
+    set_aside = format_value(counts.set_aside)
+    if asks_llm:
+        gated_percent = f"{100 * counts.gated / max(1, counts.segments):.1f}"
+        return [translate("methods_corpus", *sizes, gated_percent, set_aside)]
+    sentences = [translate("methods_corpus_alone", *sizes, set_aside)]
+    return [translate("methods_llm_not_asked"), *sentences] if has_llm else sentences

@@ -9,7 +9,6 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from rayner.evaluation.artifact import Disagreement, Evaluation
-from rayner.evaluation.llm_worth import LlmWorth
 from rayner.fusion.artifact import TunedFusion
 from rayner.rendering.bilingual import BilingualText, same_in_both
 from rayner.rendering.tagged_text import TaggedSample, TextPiece, split_by_entities
@@ -24,12 +23,15 @@ from rayner.report import fact_tables, plots
 from rayner.report.fusion_summary import (
     describe_baseline_f1,
     describe_character_rule,
+    describe_llm_use,
+    describe_llm_worth,
     describe_region_rule,
     describe_rule_choice,
+    format_points,
     list_curve_maxima,
     rank_span_rule_weights,
 )
-from rayner.report.system_texts import ALL_SYSTEM_TEXTS, SYSTEM_TEXTS
+from rayner.report.system_texts import SYSTEM_TEXTS, get_all_system_texts, get_system_texts
 from rayner.runs.storage import StoragePath, atomic_writer
 from rayner.text.entity_types import sort_types
 
@@ -91,6 +93,7 @@ def write_report_page(
     methods: BilingualText | None,
     samples: Sequence[TaggedSample],
     warnings: Sequence[BilingualText] = (),
+    asks_llm: bool = True,
 ) -> None:
     """Write the report page. Sections without data are left out.
 
@@ -104,12 +107,14 @@ def write_report_page(
         methods: The methods paragraph.
         samples: Passages of the tagged corpus.
         warnings: What the reader must see first.
+        asks_llm: Whether tagging asks the LLM.
 
     Raises:
         ValueError: The entities of a sample overlap or exceed its text.
 
     """
     template = _load_report_templates().get_template("report.html.j2")
+    has_llm = fusion is None or fusion.has_llm
     page = template.render(
         title=title,
         warnings=warnings,
@@ -117,16 +122,19 @@ def write_report_page(
         more_facts=fact_tables.build_remaining_fact_tables(facts),
         methods=methods,
         **_list_types_with_styles(evaluation, samples),
-        systems=SYSTEM_TEXTS,
-        all_systems=ALL_SYSTEM_TEXTS,
+        has_llm=has_llm,
+        asks_llm=asks_llm,
+        systems=get_system_texts(has_llm=has_llm),
+        all_systems=get_all_system_texts(has_llm=has_llm),
         evaluation=evaluation,
-        cards=_build_score_cards(evaluation) if evaluation else [],
-        worth=_describe_llm_worth(evaluation.llm_worth) if evaluation and evaluation.llm_worth else None,
-        comparisons=_compare_systems(evaluation) if evaluation else [],
+        cards=_build_score_cards(evaluation, get_system_texts(has_llm=has_llm)) if evaluation else [],
+        worth=describe_llm_worth(evaluation.llm_worth) if evaluation and evaluation.llm_worth else None,
+        comparisons=_compare_systems(evaluation, get_all_system_texts(has_llm=has_llm)) if evaluation else [],
         fusion=fusion,
         rule=describe_region_rule(fusion) if fusion else None,
         character_rule=describe_character_rule(fusion) if fusion else None,
         rule_choice=describe_rule_choice(fusion) if fusion else None,
+        llm_use=describe_llm_use(fusion, asks_llm=asks_llm) if fusion else None,
         weights=rank_span_rule_weights(fusion) if fusion else [],
         baselines=describe_baseline_f1(fusion) if fusion else None,
         curve_maxima=list_curve_maxima(fusion) if fusion else [],
@@ -146,13 +154,8 @@ def _load_report_templates() -> Environment:
     return environment
 
 
-def format_points(difference: float) -> str:
-    """Format a difference of two shares in percentage points, with + or the minus character U+2212."""
-    return f"{100 * difference:+.2f}".replace("-", "\u2212")
-
-
-def _build_score_cards(evaluation: Evaluation) -> list[ScoreCard]:
-    systems = [(name, label, evaluation.systems[name]) for name, label in SYSTEM_TEXTS.items()]
+def _build_score_cards(evaluation: Evaluation, labels: Mapping[str, BilingualText]) -> list[ScoreCard]:
+    systems = [(name, label, evaluation.systems[name]) for name, label in labels.items()]
     values = [value for _, _, system in systems for value in (*system.interval, system.micro.f1)]
     low = min(values)
     width = max(values) - low or 1.0
@@ -174,25 +177,20 @@ def _build_score_cards(evaluation: Evaluation) -> list[ScoreCard]:
     ]
 
 
-def _compare_systems(evaluation: Evaluation) -> list[Comparison]:
-    return [_describe_difference(pair, *values) for pair, values in evaluation.paired.items()]
+def _compare_systems(evaluation: Evaluation, labels: Mapping[str, BilingualText]) -> list[Comparison]:
+    return [_describe_difference(pair, *values, labels) for pair, values in evaluation.paired.items()]
 
 
-def _describe_llm_worth(worth: LlmWorth) -> BilingualText:
-    low, high = worth.interval
-    verdict = "ahead" if low > 0 else "behind" if high < 0 else "even"
-    interval = translate("interval", format_points(low), format_points(high))
-    f1 = map(format_percent, (worth.fused_f1, worth.control_f1))
-    return translate(f"worth_{verdict}", format_points(worth.difference), *f1, interval)
-
-
-def _describe_difference(system_pair: str, difference: float, low: float, high: float) -> Comparison:
+def _describe_difference(
+    system_pair: str, difference: float, low: float, high: float, labels: Mapping[str, BilingualText]
+) -> Comparison:
     """Describe the difference in F1 between two systems.
 
     system_pair: Two names such as "fused-slm". `difference`, with the interval from `low` to `high`, is the F1 of the
         first system minus the F1 of the second system.
+    labels: The names of the systems.
     """
-    first, second = (ALL_SYSTEM_TEXTS.get(name, same_in_both(name)) for name in system_pair.split("-"))
+    first, second = (labels.get(name, same_in_both(name)) for name in system_pair.split("-"))
     verdict = "ahead" if low > 0 else "behind" if high < 0 else "even"
     if verdict == "behind":
         first, second, difference, low, high = second, first, -difference, -high, -low
@@ -207,15 +205,18 @@ def _describe_difference(system_pair: str, difference: float, low: float, high: 
 
 def _draw_plots(evaluation: Evaluation | None, fusion: TunedFusion | None) -> dict[str, Markup]:
     """Return the plots for which there is data, by name."""
+    has_llm = fusion is None or fusion.has_llm
     svgs = {}
     if evaluation and any(system.micro.gold or system.micro.predicted for system in evaluation.systems.values()):
-        svgs["types"] = plots.plot_f1_by_type(evaluation.systems)
-    if fusion and fusion.curves:
+        svgs["types"] = plots.plot_f1_by_type(evaluation.systems, "fused" if has_llm else "rule_output")
+    if fusion and fusion.has_llm and fusion.curves:
         svgs["curve"] = plots.plot_f1_by_lambda(fusion.curves, fusion.region_rule, fusion.baseline_f1)
     if evaluation and evaluation.budget:
         svgs["budget"] = plots.plot_f1_by_llm_share(evaluation.budget)
     for name, calibration in (evaluation.calibration if evaluation else {}).items():
-        svgs[f"reliability_{name}"] = plots.plot_reliability(calibration.bins, name)
+        svgs[f"reliability_{name}"] = plots.plot_reliability(
+            calibration.bins, name, get_system_texts(has_llm=has_llm)[name]
+        )
     return {name: Markup(svg) for name, svg in svgs.items()}
 
 

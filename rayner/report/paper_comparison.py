@@ -122,7 +122,7 @@ class ScoresOverSeeds:
 
 
 def list_score_rows_with_oracle(dataset: str, seed: int, llm_setup: str, evaluation: Evaluation) -> list[ScoreRow]:
-    """Return a row for each system of an evaluation, and a row for the oracle over conflict regions.
+    """Return a row for each system of an evaluation and, with an LLM, one for the oracle over conflict regions.
 
     llm_setup: How the LLM was trained and prompted. If it is a key of PUBLISHED_F1, the row of the LLM shows the
         published scores of that key, with free answers or without.
@@ -142,6 +142,8 @@ def list_score_rows_with_oracle(dataset: str, seed: int, llm_setup: str, evaluat
                 scores.macro_f1, scores.token, published.get(dataset), *over_control,
             )
         )  # fmt: skip
+    if evaluation.regions is None:
+        return rows
     oracle = ScoreRow(
         dataset, seed, llm_setup, "oracle over regions", evaluation.n_sentences,
         None, None, evaluation.regions.oracle_f1, None, None, None, None, None,
@@ -149,8 +151,13 @@ def list_score_rows_with_oracle(dataset: str, seed: int, llm_setup: str, evaluat
     return [*rows, oracle]
 
 
-def measure_fusion_gain(dataset: str, seed: int, llm_setup: str, evaluation: Evaluation) -> FusionGain:
-    """Compare the fused output with the better model (by micro F1) and with the oracle over conflict regions."""
+def measure_fusion_gain(dataset: str, seed: int, llm_setup: str, evaluation: Evaluation) -> FusionGain | None:
+    """Compare the fused output with the better model (by micro F1) and with the oracle over conflict regions.
+
+    Returns None without an LLM.
+    """
+    if evaluation.regions is None:
+        return None
     systems = evaluation.systems
     better = max(("slm", "llm"), key=lambda name: systems[name].micro.f1)
     gain, low, high = evaluation.paired[f"fused-{better}"]

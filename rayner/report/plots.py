@@ -8,6 +8,7 @@ import numpy.typing as npt
 from rayner.evaluation.artifact import LlmShareCurve, ReliabilityBin, SystemScores
 from rayner.fusion.region_rule import RegionRule
 from rayner.fusion.weight_search import WeightCurve
+from rayner.rendering.bilingual import BilingualText
 from rayner.rendering.translation import translate, translate_setting
 from rayner.report.svg_figures import INK, SOFT, SYSTEM_COLOURS, PlotTexts, figure_to_svg, make_figure, use_plot_style
 
@@ -84,10 +85,11 @@ def plot_f1_by_llm_share(curve: LlmShareCurve) -> str:
         return figure_to_svg(figure, "budget", translate("budget_plot"), texts)
 
 
-def plot_reliability(bins: Sequence[ReliabilityBin], system: str = "fused") -> str:
+def plot_reliability(bins: Sequence[ReliabilityBin], system: str = "fused", name: BilingualText | None = None) -> str:
     """Plot the share of correct entities in each bin against the mean score in the bin.
 
     system: slm, llm or fused.
+    name: what the system is called; by default its own name.
     """
     with use_plot_style(f"reliability-{system}"):
         figure, axes = make_figure(3.8, 3.5)
@@ -108,14 +110,16 @@ def plot_reliability(bins: Sequence[ReliabilityBin], system: str = "fused") -> s
             ylabel=texts.get_english_and_keep_chinese("correct_axis"),
         )
         axes.legend(loc="upper left", fontsize=8, markerscale=0.6)
-        label = translate("reliability_plot", translate(system))
+        label = translate("reliability_plot", name or translate(system))
         return figure_to_svg(figure, f"reliability-{system}", label, texts)
 
 
-def plot_f1_by_type(systems: Mapping[str, SystemScores]) -> str:
+def plot_f1_by_type(systems: Mapping[str, SystemScores], fused_key: str = "fused") -> str:
     """Plot the F1 of each type with its interval, with a bar for each of `slm`, `llm` and `fused`.
 
     A type is left out if it has neither gold nor predicted entities.
+
+    fused_key: the key of the text that names `fused`.
     """
     names = [name for name in SYSTEM_COLOURS if name in systems]
     types = list(
@@ -135,7 +139,8 @@ def plot_f1_by_type(systems: Mapping[str, SystemScores]) -> str:
             f1 = np.array([100 * score.f1 for score in scores])
             bounds = np.array([score.interval for score in scores]).reshape(-1, 2).T * 100
             x = np.arange(len(types)) + (i - (len(names) - 1) / 2) * width
-            axes.bar(x, f1, width * 0.88, color=SYSTEM_COLOURS[name], label=texts.get_english_and_keep_chinese(name))
+            label = texts.get_english_and_keep_chinese(fused_key if name == "fused" else name)
+            axes.bar(x, f1, width * 0.88, color=SYSTEM_COLOURS[name], label=label)
             errors = np.abs(bounds - f1)
             axes.errorbar(x, f1, yerr=errors, fmt="none", ecolor=INK, elinewidth=0.8, capsize=2, alpha=0.7)
         axes.grid(visible=False, axis="x")

@@ -26,6 +26,8 @@ class RunFacts:
     """The inputs, counts, timings and settings of a run.
 
     settings: All settings as JSON values.
+    asks_llm: Whether tagging asks the LLM.
+    llm_use: One sentence that says whether tagging asks the LLM, and why.
     labelled: The size of each part (`train`, `dev`, `test`).
     faults: The irregularities of the labelled files.
     timings: The seconds of each step, and the peak memory.
@@ -42,6 +44,8 @@ class RunFacts:
     index: IndexConfig
     llm: LlmConfig
     settings: Mapping[str, Any]
+    asks_llm: bool
+    llm_use: str
     inputs: Mapping[str, Any]
     labelled: Mapping[str, PartCounts]
     labelled_characters: int
@@ -73,6 +77,7 @@ class RunFacts:
             **self.corpus_problems,
             **({"warnings": [text.en for text in self.warnings()]} if self.warnings() else {}),
             **({"free_answers": dict(self.free_answers)} if self.free_answers else {}),
+            "llm": self.llm_use,
             "models": dict(self.models),
             "config": dict(self.settings),
         }

@@ -10,6 +10,7 @@ from rayner.evaluation.evaluate import evaluate_fusion
 from rayner.evaluation.llm_share_curve import f1_by_llm_share
 from rayner.evaluation.reliability import evaluate_calibration
 from rayner.fusion.artifact import LoadedRules, TunedFusion
+from rayner.fusion.control import RuleWithoutLlm
 from rayner.report.csv_tables import evaluation_to_csv_tables
 from rayner.report.methods import compose_methods_paragraph
 from rayner.report.page import TaggedSample, write_report_page
@@ -22,13 +23,16 @@ from rayner.text.segmentation import split_sentences
 EVALUATION_FILE = "evaluation.json"
 MAX_SAMPLES = 3
 MAX_SAMPLE_CHARS = 1200
+_VOTE_COLUMNS = (
+    "decided_by", "slm_type", "slm_entropy", "llm_type", "llm_category_prob", "llm_boundary_prob"
+)  # fmt: skip
 
 
 def evaluate_and_write_report(
     run: Run,
     fusion: TunedFusion,
     rules: LoadedRules,
-    controls: LoadedRules,
+    controls: LoadedRules | None,
     *,
     title: str,
     run_facts: RunFacts,
@@ -40,7 +44,7 @@ def evaluate_and_write_report(
         run: The run.
         fusion: The content of the run's `fusion.json`.
         rules: The rules of `fusion`.
-        controls: The rules of `fusion.control`.
+        controls: The rules of `fusion.control`; None without an LLM.
         title: The title of the report.
         run_facts: The recorded facts of the run.
         tagged: The folder of the tagged corpus, from which the report shows samples. None without a corpus.
@@ -53,10 +57,11 @@ def evaluate_and_write_report(
     evaluation = None
     if segments:
         types, seed = run.entity_types(), run_facts.seed
+        chosen = rules.chosen if fusion.has_llm else RuleWithoutLlm(rules.chosen)
         evaluation = replace(
             evaluate_fusion(segments, rules, controls, types, seed=seed),
-            calibration=evaluate_calibration(segments, rules.chosen, types, fusion.calibration),
-            budget=f1_by_llm_share(segments, rules.chosen, fusion.budget),
+            calibration=evaluate_calibration(segments, chosen, types, fusion.calibration),
+            budget=f1_by_llm_share(segments, rules.chosen, fusion.budget) if fusion.budget else None,
         )
     write_json(run.path(EVALUATION_FILE), evaluation.to_json() if evaluation else empty_evaluation())
     for name, content in (evaluation_to_csv_tables(evaluation) if evaluation else {}).items():
@@ -69,8 +74,9 @@ def evaluate_and_write_report(
         fusion=fusion,
         facts=run_facts.to_json(),
         methods=compose_methods_paragraph(run_facts, fusion, evaluation),
-        samples=read_document_beginnings(tagged) if tagged else [],
+        samples=read_document_beginnings(tagged, with_votes=run_facts.asks_llm) if tagged else [],
         warnings=run_facts.warnings(),
+        asks_llm=run_facts.asks_llm,
     )
     return evaluation
 
@@ -84,13 +90,20 @@ def read_evaluation(run: Run) -> Evaluation | None:
     return Evaluation.from_json(read_json(path, EVALUATION_REMEDY), path)
 
 
-def read_document_beginnings(tagged: StoragePath) -> list[TaggedSample]:
-    """Return the beginnings of the first documents. Each beginning ends at the end of a sentence."""
+def read_document_beginnings(tagged: StoragePath, *, with_votes: bool = True) -> list[TaggedSample]:
+    """Return the beginnings of the first documents. Each beginning ends at the end of a sentence.
+
+    with_votes: whether the entities show who decided, and the votes of both models.
+    """
     samples = []
     for document in islice(iter_documents(tagged), MAX_SAMPLES):
         sentence_ends = [end for _, end in split_sentences(document.text[: 4 * MAX_SAMPLE_CHARS])]
         first_end = sentence_ends[0] if sentence_ends else 0
         cut = max((end for end in sentence_ends if end <= MAX_SAMPLE_CHARS), default=first_end)
-        entities = [entity for entity in document.entities if entity["end"] <= cut]
+        entities = [
+            {name: value for name, value in entity.items() if with_votes or name not in _VOTE_COLUMNS}
+            for entity in document.entities
+            if entity["end"] <= cut
+        ]
         samples.append(TaggedSample(document.doc_id, document.text[:cut], entities))
     return samples

@@ -1,17 +1,29 @@
 """What the report calls the systems that it compares, in both languages."""
 
+from collections.abc import Mapping
+
+from rayner.rendering.bilingual import BilingualText
 from rayner.rendering.translation import translate
 
-SYSTEM_TEXTS = {key: translate(key) for key in ("slm", "llm", "fused")}
-ALL_SYSTEM_TEXTS = SYSTEM_TEXTS | {
-    key: translate(key)
-    for key in (
-        "control",
-        "fused_characters",
-        "control_characters",
-        "fused_regions",
-        "control_regions",
-        "fused_spans",
-        "control_spans",
-    )
+_RULES = ("characters", "regions", "spans")
+SYSTEM_TEXTS: Mapping[str, BilingualText] = {key: translate(key) for key in ("slm", "llm", "fused")}
+ALL_SYSTEM_TEXTS: Mapping[str, BilingualText] = {
+    **SYSTEM_TEXTS,
+    "control": translate("control"),
+    **{f"{system}_{rule}": translate(f"{system}_{rule}") for rule in _RULES for system in ("fused", "control")},
 }
+_SYSTEM_TEXTS_WITHOUT_LLM = {"slm": translate("slm"), "fused": translate("rule_output")}
+_ALL_SYSTEM_TEXTS_WITHOUT_LLM = {
+    **_SYSTEM_TEXTS_WITHOUT_LLM,
+    **{f"fused_{rule}": translate(f"rule_output_{rule}") for rule in _RULES},
+}
+
+
+def get_system_texts(*, has_llm: bool) -> Mapping[str, BilingualText]:
+    """Return the names of the main systems. Without an LLM, `fused` is what the rule makes of the SLM's predictions."""
+    return SYSTEM_TEXTS if has_llm else _SYSTEM_TEXTS_WITHOUT_LLM
+
+
+def get_all_system_texts(*, has_llm: bool) -> Mapping[str, BilingualText]:
+    """Return the names of all systems, as `get_system_texts` does for the main ones."""
+    return ALL_SYSTEM_TEXTS if has_llm else _ALL_SYSTEM_TEXTS_WITHOUT_LLM

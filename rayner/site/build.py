@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rayner import __version__
-from rayner.corpus.run_record import read_run_record
+from rayner.corpus.run_record import RunRecord, read_run_record
 from rayner.corpus.tables import TABLE_NAMES, iter_documents
 from rayner.errors import ConfigError
-from rayner.rendering.bilingual import BilingualText
 from rayner.rendering.templates import SHARED_FOLDER
 from rayner.rendering.texts_shared import SHARED_TEXTS
 from rayner.rendering.texts_site import SITE_TEXTS
@@ -69,13 +68,16 @@ def build_site(
     iter_documents(tagged)  # raises DataError before any file is written
     corpus_digest = digest_file_stats(tagged)
     with _lock_build_folder(out) as build_folder:
-        folder = SiteFolder(build_folder)
+        record = _read_record(tagged)
+        folder = SiteFolder(build_folder, asks_llm=record is None or record.asks_llm)
         database_path = build_folder / "build.sqlite"
         with closing(SiteDatabase(database_path)) as store:
             write_pages_and_fill_store(tagged, folder, store, report_progress)
-            write_corpus_and_book_pages(store, folder, _read_warnings(tagged))
+            warnings = translate_silent_models("corpus", record.counts.find_silent_models()) if record else []
+            write_corpus_and_book_pages(store, folder, warnings)
             write_entity_index(store, folder)
-            write_disagreement_pages(store, folder)
+            if folder.asks_llm:
+                write_disagreement_pages(store, folder)
             _write_assets(folder, store.types.names)
         database_path.unlink()
         n_files = folder.files + 2  # with the two that follow
@@ -87,13 +89,12 @@ def build_site(
     return size
 
 
-def _read_warnings(tagged: StoragePath) -> list[BilingualText]:
-    """Return the warnings about a tagged corpus; none if it has no `run.json`."""
+def _read_record(tagged: StoragePath) -> RunRecord | None:
+    """Return the record of a tagged corpus; None if it has no `run.json`."""
     try:
-        record = read_run_record(tagged)
+        return read_run_record(tagged)
     except FileNotFoundError:
-        return []
-    return translate_silent_models("corpus", record.counts.find_silent_models())
+        return None
 
 
 def is_up_to_date(tagged: StoragePath, out: Path) -> bool:
@@ -180,5 +181,6 @@ def _write_assets(folder: SiteFolder, types: list[str]) -> None:
     for asset in [*sorted(_ASSETS_FOLDER.iterdir()), SHARED_FOLDER / "language.js"]:
         folder.write_text(f"assets/{asset.name}", asset.read_text(encoding="utf-8"))
     folder.write_text("assets/types.css", build_type_stylesheet(types, assign_type_colours(types)))
-    data = encode_json_for_script({"types": types, "texts": {**SHARED_TEXTS, **SITE_TEXTS, **GLOSS_TEXTS}})
+    texts = {**SHARED_TEXTS, **SITE_TEXTS, **GLOSS_TEXTS}
+    data = encode_json_for_script({"types": types, "texts": texts, "asksLlm": folder.asks_llm})
     folder.write_text("assets/data.js", f"window.rayner = {data};\n")

@@ -19,14 +19,17 @@ class SiteFolder:
     """The folder in which the site is built. It counts the pages, the files and the bytes of all files.
 
     digests: The SHA-256 of each file, by its path in the folder.
+    asks_llm: Whether the LLM was asked about the corpus. If not, no page speaks of it.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, asks_llm: bool = True) -> None:
         self.root = root
         self.digests: dict[str, str] = {}
         self.pages = self.files = self.bytes = self.largest_bytes = 0
         self.largest_name = ""
+        self.asks_llm = asks_llm
         self._templates = _load_site_templates()
+        self._templates.globals["asks_llm"] = asks_llm
 
     def write_page(self, path: str, template: str, /, **values: Any) -> None:  # noqa: ANN401 - what the template takes
         """Render a template and write the page at a relative path."""

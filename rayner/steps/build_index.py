@@ -21,7 +21,7 @@ from rayner.runs.progress import log
 from rayner.runs.run_folder import Run, folder_sha256, model_digest, replace_folder
 from rayner.steps import data
 from rayner.steps.faiss_packages import choose_index_device
-from rayner.steps.loading import load_index_encoder
+from rayner.steps.llm_loading import load_index_encoder
 
 _N_CHECKED = 100  # number of sentences that are looked up in the written index
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from rayner.checkpoints.file_choice import choose_checkpoint_files
 from rayner.checkpoints.hub import HubRepository, list_repository
 from rayner.checkpoints.weight_files import WeightFacts, check_checkpoint_and_read_weight_facts
+from rayner.config.conditions import has_llm
 from rayner.config.settings import Config
 from rayner.errors import ConfigError, JobError, RaynerError
 from rayner.runs.hub_names import find_cached_model, is_hub_name, unreachable_model_error
@@ -20,7 +21,9 @@ def list_pretrained_models(config: Config) -> dict[str, str]:
 
     Models that the job itself makes are left out.
     """
-    named = {"slm.model": config.slm.model, "llm.model": config.llm.model, "index.encoder": config.index.encoder}
+    named = {"slm.model": config.slm.model}
+    if has_llm(config):
+        named |= {"llm.model": config.llm.model, "index.encoder": config.index.encoder}
     return {key: model for key, model in named.items() if model not in ("scratch", "slm", "ngrams")}
 
 

@@ -3,6 +3,7 @@
 import re
 from importlib.metadata import packages_distributions, requires, version
 
+from rayner.config.conditions import has_no_llm
 from rayner.config.settings import Config
 from rayner.errors import ConfigError
 
@@ -41,7 +42,7 @@ def choose_index_device(config: Config) -> str:
 
 def check_index_device(config: Config) -> None:
     """Raise ConfigError if `index.device` is `cuda`, but FAISS or the processes that score have no GPU."""
-    if config.index.device != "cuda":
+    if config.index.device != "cuda" or has_no_llm(config):
         return
     from rayner.modeling.vector_search import faiss_can_use_gpus
 

@@ -1,13 +1,12 @@
-"""Read and write the tuned fusion of a run, load the users' own rules that it may need, and measure its worth."""
+"""Read and write the tuned fusion of a run, and load the users' own rules that it may need."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from rayner.config.plugins import is_plugin_name, load_plugin
-from rayner.corpus.prediction_tables import read_predictions
-from rayner.evaluation.llm_worth import LlmWorth, measure_llm_worth
 from rayner.fusion.artifact import FUSION_REMEDY, LoadedRules, TunedFusion, TunedRules
+from rayner.fusion.control import RuleWithoutLlm
 from rayner.fusion.custom_rule import SETTING, CustomRule
 from rayner.fusion.fusion_rule import FusionRule
 from rayner.runs.json_files import read_json, write_json
@@ -55,11 +54,12 @@ def write_tuned_fusion(run: Run, fusion: TunedFusion) -> None:
 
 
 def load_chosen_rule(fusion: TunedFusion) -> FusionRule:
-    """Return the rule that the search chose.
+    """Return the rule that the search chose. In a run without an LLM, it reads no LLM answer.
 
     Raises ConfigError if it is a user's rule and cannot be imported.
     """
-    return load_rules(fusion).chosen
+    rule = load_rules(fusion).chosen
+    return rule if fusion.has_llm else RuleWithoutLlm(rule)
 
 
 def load_rules(rules: TunedRules) -> LoadedRules:
@@ -68,15 +68,3 @@ def load_rules(rules: TunedRules) -> LoadedRules:
     Raises ConfigError if the chosen rule is a user's rule and cannot be imported.
     """
     return rules.load_rules(load_custom_rules([rules.chosen]))
-
-
-def measure_llm_worth_on_test(run: Run, fusion: TunedFusion, seed: int) -> LlmWorth | None:
-    """Compare the fusion with its LLM-free control on the run's test sentences. Return None if there are none.
-
-    seed: the seed of the bootstrap.
-    """
-    if not run.path("scores", "test.parquet").exists():
-        return None
-    segments = read_predictions(run.local_path("scores", "test.parquet"))
-    rule, control = load_chosen_rule(fusion), load_rules(fusion.control).chosen
-    return measure_llm_worth(segments, rule, control, fusion.span_rule.types, seed=seed)

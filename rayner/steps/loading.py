@@ -1,25 +1,11 @@
-"""Load the models of a run: the tagger, the LLM, and the retriever that finds examples for prompts."""
+"""Load the small model of a run: the tagger, its family, and the characters that it knows."""
 
-from collections.abc import Container, Sequence
-from pathlib import Path
+from collections.abc import Container
 
-from rayner.config.conditions import llm_runs_in_vllm
 from rayner.config.plugins import is_plugin_name, load_plugin
 from rayner.config.settings import Config
-from rayner.decoding import engine
-from rayner.decoding.engine import AnswerEngine
-from rayner.llm import model as llms
-from rayner.llm.description import BASE_FOLDER, LlmDescription, read_llm_description
-from rayner.llm.index import load_sentence_index
-from rayner.llm.prompt_encoder import load_prompt_encoder
-from rayner.llm.prompts import build_instruction
-from rayner.llm.retrieval import ExampleRetriever
-from rayner.llm.sentence_encoders import AnySentenceEncoder, NgramEncoder, load_sentence_encoder
 from rayner.modeling.devices import resolve_device
-from rayner.modeling.vector_search import resolve_faiss_device
 from rayner.runs.run_folder import Run
-from rayner.runs.storage import local_model_name
-from rayner.steps import data
 from rayner.steps.faiss_packages import choose_index_device
 from rayner.taggers.custom_tagger import CustomTagger, CustomTaggerFamily
 from rayner.taggers.families import make_tagger_family
@@ -55,96 +41,3 @@ def load_tagger(config: Config, run: Run, *, sentence_vectors: bool = False) -> 
 def load_known_characters(config: Config, run: Run) -> Container[str]:
     """Return the characters that the small model knows: it has tokens for them, or saw them in training."""
     return load_tagger_family(config).load_known_characters(run.local_path("models", "slm"))
-
-
-def choose_instruction(config: Config, types: Sequence[str]) -> str:
-    """Return the instruction with which every prompt begins.
-
-    It is the instruction in the settings or, if there is none, the built-in instruction, which lists the types.
-    """
-    if config.llm.instruction is not None:
-        return config.llm.instruction
-    return build_instruction({type_: config.llm.type_glosses.get(type_, "") for type_ in types})
-
-
-def load_llm(config: Config, run: Run) -> llms.Llm:
-    """Load the trained LLM of a run in a process that has the resources `score`."""
-    folder = run.local_path("models", "llm")
-    description = read_llm_description(folder)
-    base, adapter = _find_base_and_adapter(folder, description)
-    return llms.load_llm_checkpoint(
-        base,
-        adapter=adapter,
-        instruction=description.instruction,
-        types=description.types,
-        chat=config.llm.chat,
-        device=resolve_device(config.device, config.score.gpus),
-        dtype=config.llm.dtype,
-        load_in=config.llm.load_in,
-    )
-
-
-def _find_base_and_adapter(folder: Path, description: LlmDescription) -> tuple[str | Path, Path | None]:
-    """Return where the base model and the LoRA adapter lie; None for no adapter."""
-    base = folder / BASE_FOLDER if description.has_own_base else local_model_name(description.base)
-    return base, folder / description.adapter if description.adapter else None
-
-
-def load_answer_engine(config: Config, run: Run) -> AnswerEngine:
-    """Load the trained LLM of a run into the engine that `llm.engine` and `llm.decoding` name.
-
-    Only here are these two settings looked up.
-    """
-    if llm_runs_in_vllm(config):
-        return _load_vllm_engine(config, run)
-    return engine.make_engine(
-        load_llm(config, run),
-        decoding=config.llm.decoding,
-        use_drafts=config.score.draft,
-        softmax_over=config.llm.softmax_over,
-        batch_size=config.score.llm.batch_size,
-        batch_tokens=config.score.llm.batch_tokens,
-    )
-
-
-def _load_vllm_engine(config: Config, run: Run) -> AnswerEngine:
-    from rayner.decoding.vllm_engine import VllmEngine  # vLLM has an environment of its own
-
-    folder = run.local_path("models", "llm")
-    description = read_llm_description(folder)
-    base, adapter = _find_base_and_adapter(folder, description)
-    encoder = load_prompt_encoder(
-        base, instruction=description.instruction, types=description.types, chat=config.llm.chat
-    )
-    return VllmEngine(
-        encoder,
-        base,
-        adapter,
-        config=config.llm.vllm,
-        dtype=config.llm.dtype,
-        device=resolve_device(config.device, config.score.gpus),
-        softmax_over=config.llm.softmax_over,
-        batch_size=config.score.llm.batch_size,
-    )
-
-
-def load_retriever(config: Config, run: Run) -> ExampleRetriever:
-    """Load the retriever that chooses the examples of a prompt. Sentences longer than `llm.max_chars` are no examples.
-
-    Only for similar examples does it load the index and the sentence encoder.
-    """
-    train, encoder, index = data.read_part(run, "train"), None, None
-    if config.llm.examples == "similar":
-        encoder = load_index_encoder(config, run)
-        device = resolve_faiss_device(choose_index_device(config), config.score.gpus)
-        index = load_sentence_index(run.local_path("index"), run.result_digest("build_index"), device)
-    return ExampleRetriever(config.llm.examples, config.index.k, train, encoder, index, max_chars=config.llm.max_chars)
-
-
-def load_index_encoder(config: Config, run: Run) -> AnySentenceEncoder:
-    """Load the sentence encoder with which the index is built and searched."""
-    if config.index.encoder == "ngrams":
-        return NgramEncoder()
-    is_slm = config.index.encoder == "slm"
-    folder = str(run.local_path("models", "slm")) if is_slm else local_model_name(config.index.encoder)
-    return load_sentence_encoder(folder, resolve_device(config.device, config.score.gpus))

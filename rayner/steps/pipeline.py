@@ -1,4 +1,4 @@
-"""The main job: train both models on labelled files, tune their fusion, tag the corpus, and write a report.
+"""The main job: train the models on labelled files, tune their fusion, tag the corpus, and write a report.
 
 STEPS lists the steps in order. A step that is done is skipped, so the same command resumes an interrupted job.
 """
@@ -10,10 +10,12 @@ from importlib.metadata import version
 from typing import Any
 
 import rayner
+from rayner.config.conditions import has_llm
 from rayner.config.settings import Config, config_to_dict
 from rayner.corpus.run_record import CorpusCounts
 from rayner.errors import TooManySetAsideError
 from rayner.evaluation.evaluate import format_score_table
+from rayner.fusion.artifact import TunedFusion
 from rayner.report.run_facts import PartCounts, RunFacts
 from rayner.report.run_report import evaluate_and_write_report
 from rayner.runs.json_files import write_json
@@ -21,28 +23,42 @@ from rayner.runs.memory import PeakMemoryMonitor
 from rayner.runs.progress import log, record_step_start
 from rayner.runs.run_folder import Run
 from rayner.runs.status import format_duration
-from rayner.steps.build_index import build_index
 from rayner.steps.data import read_and_split_labelled_files
 from rayner.steps.faiss_packages import list_faiss_packages
 from rayner.steps.fusion_rules import load_rules, read_tuned_fusion
 from rayner.steps.output_folders import output_folder
 from rayner.steps.score import HELD_OUT_PARTS, find_silent_models, predict_held_out_sentences
 from rayner.steps.tag.tag_corpus import tag_corpus
+from rayner.steps.tag.tagging_rule import choose_tagging_rule
 from rayner.steps.training.cross_fit import cross_fit
-from rayner.steps.training.train_llm import train_llm
 from rayner.steps.training.train_slm import train_slm
 from rayner.steps.tune_fusion import tune_fusion
 
 Step = Callable[[Config, Run], dict[str, Any]]
+
+
+def _build_index(config: Config, run: Run) -> dict[str, Any]:
+    from rayner.steps.build_index import build_index  # without an LLM, its code is not needed
+
+    return build_index(config, run)
+
+
+def _train_llm(config: Config, run: Run) -> dict[str, Any]:
+    from rayner.steps.training.train_llm import train_llm
+
+    return train_llm(config, run)
+
+
 STEPS: dict[str, Step] = {
     "data": read_and_split_labelled_files,  # labelled files -> sentences, split into train, dev and test
     "train_slm": train_slm,  # train sentences -> the small model
-    "build_index": build_index,  # train sentences -> index of their vectors, to find similar ones
-    "train_llm": train_llm,  # train sentences, with similar ones as examples -> the large model
-    "score": predict_held_out_sentences,  # dev and test sentences -> the answers of both models
+    "build_index": _build_index,  # train sentences -> index of their vectors, to find similar ones
+    "train_llm": _train_llm,  # train sentences, with similar ones as examples -> the large model
+    "score": predict_held_out_sentences,  # dev and test sentences -> the answers of the models
     "cross_fit": cross_fit,  # train sentences -> the answers of models that did not see them (only with split.folds)
-    "tune_fusion": tune_fusion,  # both models' answers -> the rule that decides where they disagree
+    "tune_fusion": tune_fusion,  # the models' answers -> the rule that decides
 }
+_LLM_STEPS = ("build_index", "train_llm")  # left out without an LLM
 
 
 def run_pipeline(config: Config, run: Run) -> dict[str, Any]:
@@ -54,13 +70,13 @@ def run_pipeline(config: Config, run: Run) -> dict[str, Any]:
     started = time.time()
     with PeakMemoryMonitor() as memory:
         results, set_aside_error = run_steps(config, run)
-    run_facts = _collect_run_facts(config, results, time.time() - started, memory.peak)
     fusion = read_tuned_fusion(run)
+    run_facts = _collect_run_facts(config, fusion, results, time.time() - started, memory.peak)
     evaluation = evaluate_and_write_report(
         run,
         fusion,
         load_rules(fusion),
-        load_rules(fusion.control),
+        load_rules(fusion.control) if fusion.control else None,
         title=" → ".join(filter(None, [", ".join(config.train), config.corpus])),
         run_facts=run_facts,
         tagged=output_folder(config, run) if config.corpus else None,
@@ -83,7 +99,8 @@ def run_steps(config: Config, run: Run) -> tuple[dict[str, dict[str, Any]], TooM
     If tagging sets too many segments aside, its tables are still complete. Therefore this error is returned with the
     results, not raised.
     """
-    steps = {name: step for name, step in STEPS.items() if name != "cross_fit" or config.split.folds}
+    left_out = [*([] if config.split.folds else ["cross_fit"]), *([] if has_llm(config) else _LLM_STEPS)]
+    steps = {name: step for name, step in STEPS.items() if name not in left_out}
     if config.corpus:
         steps["tag_corpus"] = tag_corpus
     results: dict[str, dict[str, Any]] = {}
@@ -98,7 +115,9 @@ def run_steps(config: Config, run: Run) -> tuple[dict[str, dict[str, Any]], TooM
     return results, set_aside_error
 
 
-def _collect_run_facts(config: Config, results: dict[str, dict[str, Any]], seconds: float, peak_mib: float) -> RunFacts:
+def _collect_run_facts(
+    config: Config, fusion: TunedFusion, results: dict[str, dict[str, Any]], seconds: float, peak_mib: float
+) -> RunFacts:
     """Collect the facts about the run for the report: inputs, counts, timings, versions, models, settings."""
     labelled = results["data"]
     timings = {name: round(result["seconds"], 1) for name, result in results.items()}
@@ -107,7 +126,8 @@ def _collect_run_facts(config: Config, results: dict[str, dict[str, Any]], secon
     silent_models = {part: find_silent_models(results["score"][part]) for part in HELD_OUT_PARTS}
     if counts:
         silent_models["corpus"] = counts.find_silent_models()
-    packages = ("ray", "torch", "transformers", "peft", "deepspeed")
+    packages = ("ray", "torch", "transformers", *(("peft", "deepspeed") if has_llm(config) else ()))
+    tagging = choose_tagging_rule(config, fusion)
     return RunFacts(
         seed=config.seed,
         split=config.split,
@@ -115,6 +135,8 @@ def _collect_run_facts(config: Config, results: dict[str, dict[str, Any]], secon
         index=config.index,
         llm=config.llm,
         settings=config_to_dict(config),
+        asks_llm=tagging.asks_llm,
+        llm_use=tagging.reason,
         inputs={"train": config.train, "corpus": config.corpus, "run": config.run, "seed": config.seed},
         labelled={name: PartCounts(**counts) for name, counts in labelled["parts"].items()},
         labelled_characters=labelled["characters"],
@@ -126,7 +148,7 @@ def _collect_run_facts(config: Config, results: dict[str, dict[str, Any]], secon
             **{name: version(name) for name in packages},
             **list_faiss_packages(),
         },
-        models={name: results[name] for name in ("train_slm", "train_llm", "tune_fusion")},
+        models={name: results[name] for name in ("train_slm", "train_llm", "tune_fusion") if name in results},
         tagged=counts,
         corpus_problems={key: tagged[key] for key in ("unread", "ignored", "empty", "changed") if tagged.get(key)},
         free_answers={

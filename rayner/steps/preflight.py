@@ -7,6 +7,7 @@ first problem.
 import importlib.util
 from itertools import islice
 
+from rayner.config.conditions import has_llm, llm_learns_from_pseudo_labels
 from rayner.config.settings import Config
 from rayner.corpus.ignored_files import describe_ignored_files
 from rayner.corpus.labelled_files import read_labelled_file
@@ -17,10 +18,11 @@ from rayner.runs.run_folder import Run
 from rayner.steps.checkpoint_checks import check_and_describe_checkpoints
 from rayner.steps.data import require_labelled_files
 from rayner.steps.faiss_packages import check_index_device
-from rayner.steps.fusion_rules import load_custom_rules
+from rayner.steps.fusion_rules import load_custom_rules, read_tuned_fusion
 from rayner.steps.loading import load_tagger_family
 from rayner.steps.resources import check_and_describe_memory, check_and_describe_resources
 from rayner.steps.tag.plan import survey_corpus
+from rayner.steps.tag.tagging_rule import describe_llm_use, other_llm_error
 
 _MAX_LEFT_OUT = 100  # files that cannot be read, each with a line of its own
 
@@ -30,7 +32,20 @@ def check_and_describe_training(config: Config, run: Run) -> list[str]:
 
     Raises ConfigError or DataError for the first problem.
     """
-    return [*check_and_describe_training_inputs(config), *check_and_describe_models(config), describe_run_folder(run)]
+    require_llm_as_before(config, run)
+    return [
+        *check_and_describe_training_inputs(config),
+        *check_and_describe_models(config),
+        describe_llm(config),
+        describe_run_folder(run),
+    ]
+
+
+def check_and_describe_llm_training(config: Config, run: Run) -> list[str]:
+    """Check as `check_and_describe_training`, for a step that only a run with an LLM has."""
+    if not has_llm(config):
+        raise ConfigError("llm.model: expected an LLM, because this job makes a part of it, found 'none'")
+    return check_and_describe_training(config, run)
 
 
 def check_and_describe_training_inputs(config: Config) -> list[str]:
@@ -44,7 +59,8 @@ def check_and_describe_training_inputs(config: Config) -> list[str]:
         )
     load_tagger_family(config)  # an unknown plugin raises an error
     load_custom_rules(config.fusion.rules)
-    for text in (config.slm.crf.unlabelled, config.llm.pseudo_labels.text):
+    pseudo_labelled = config.llm.pseudo_labels.text if llm_learns_from_pseudo_labels(config) else None
+    for text in (config.slm.crf.unlabelled, pseudo_labelled):
         if text:
             next(list_text_files(text))  # a path without text files raises an error
     return lines
@@ -66,20 +82,44 @@ def describe_run_folder(run: Run) -> str:
 def check_scores_and_describe_run(config: Config, run: Run) -> list[str]:
     """Check that the step `score` is done, because fusion is tuned on its predictions."""
     run.step_result("score")
-    return [describe_run_folder(run)]
+    require_llm_as_before(config, run)
+    return [describe_llm(config), describe_run_folder(run)]
 
 
 def check_and_describe_tagging(config: Config, run: Run) -> list[str]:
-    """Check the corpus, and that fusion has been tuned."""
+    """Check the corpus, and that fusion has been tuned; say whether the LLM is asked."""
     run.step_result("tune_fusion")
+    require_llm_as_before(config, run)
+    llm_use = describe_llm_use(config, read_tuned_fusion(run))
     check_engine_is_installed(config)
     check_index_device(config)
     return [
         *check_and_describe_corpus(config),
         *check_and_describe_resources(config),
         *check_and_describe_memory(config),
+        llm_use,
         describe_run_folder(run),
     ]
+
+
+def check_and_describe_benchmark(config: Config, run: Run) -> list[str]:
+    """Check as `check_and_describe_tagging`, for the benchmark, which needs an LLM."""
+    if not has_llm(config):
+        raise ConfigError("llm.model: expected an LLM, because the benchmark measures one, found 'none'")
+    return check_and_describe_tagging(config, run)
+
+
+def require_llm_as_before(config: Config, run: Run) -> None:
+    """Raise ConfigError if the run has predictions of an LLM and the settings have none, or the other way round."""
+    if run.has_step("score") and run.has_step("train_llm") != has_llm(config):
+        raise other_llm_error(config)
+
+
+def describe_llm(config: Config) -> str:
+    """Return the line about the LLM: which, and whether tagging asks it."""
+    if not has_llm(config):
+        return "LLM: none (llm.model=none)"
+    return f"LLM: {config.llm.model}; while tagging, {describe_llm_use(config, None)}"
 
 
 def check_and_describe_pipeline(config: Config, run: Run) -> list[str]:
@@ -104,6 +144,8 @@ def check_and_describe_corpus(config: Config) -> list[str]:
 
 def check_engine_is_installed(config: Config) -> None:
     """Check that the packages that load and run the LLM are installed. Raises ConfigError if one is not."""
+    if not has_llm(config):
+        return
     if config.llm.engine == "vllm" and importlib.util.find_spec("vllm") is None:
         raise ConfigError(
             "llm.engine: expected vllm to be installed (pip install 'rayner[vllm]'), found no such package"

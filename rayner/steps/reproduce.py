@@ -89,10 +89,14 @@ def list_cells(config: Config) -> list[ExperimentCell]:
 def adapt_llm_settings(llm: LlmConfig, llm_setup: str) -> LlmConfig:
     """Adapt the LLM's settings to one of `reproduce.llm_setups`. `as configured` changes nothing.
 
-    Raises ConfigError if the setup does not train the LLM and the LLM is made from scratch.
+    Raises ConfigError if there is no LLM, or if the setup does not train it and it is made from scratch.
     """
     if llm_setup == "as configured":
         return llm
+    if llm.model == "none":
+        raise ConfigError(
+            f"reproduce.llm_setups: expected `as configured` with llm.model=none, which has no LLM, found {llm_setup!r}"
+        )
     if llm_setup.endswith(FREE_ANSWERS):
         llm = replace(llm, decoding="free")
     llm = replace(llm, examples="similar" if "similarity prompt" in llm_setup else "fixed")
@@ -180,7 +184,8 @@ def _write_and_format_results(run: Run, cells: list[ExperimentCell]) -> tuple[di
         if evaluation is None:
             raise DataError(f"{cell_run.path('evaluation.json')}: expected scores, found none. Set split.test above 0.")
         rows += list_score_rows_with_oracle(cell.dataset, cell.seed, cell.llm_setup, evaluation)
-        gains.append(measure_fusion_gain(cell.dataset, cell.seed, cell.llm_setup, evaluation))
+        gain = measure_fusion_gain(cell.dataset, cell.seed, cell.llm_setup, evaluation)
+        gains += [gain] if gain else []
         if counts := cell_run.step_result("score")["test"].get("free_answers"):
             free_answers.append(FreeAnswerRow(cell.dataset, cell.seed, cell.llm_setup, FreeAnswerFaults(**counts)))
     tables: dict[str, list[Any]] = {

@@ -8,7 +8,7 @@ are changed, converted to another precision, or copied to a GPU.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rayner.config.conditions import llm_has_adapter
+from rayner.config.conditions import has_llm, llm_has_adapter
 from rayner.config.settings import Config
 from rayner.steps.model_sizes import ModelSize
 
@@ -98,24 +98,24 @@ class DiskNeed:
 def estimate_stage_needs(config: Config, slm: ModelSize | None, llm: ModelSize | None) -> list[StageNeed]:
     """Estimate what each stage needs on the nodes.
 
-    slm, llm: the sizes of the models. For a model made from scratch pass None. Its own memory is then not counted,
-        only that of its processes.
+    slm, llm: the sizes of the models. For no model or one made from scratch pass None. The memory of a model made
+        from scratch is not counted, only that of its processes.
     """
     slm_training = [MemoryPart("training of the small model", int(SLACK * slm.parameters * _ADAM))] if slm else []
     llm_training = _list_training_parts(config, llm) if llm else []
     slm_workers, llm_workers, score = config.slm.workers, config.llm.workers, config.score
-    # Held-out sentences are predicted by actors with both models in any case.
+    # Held-out sentences are predicted by actors with all models in any case.
     predicting = _list_prediction_parts(config, slm, llm)
     tagging = []
     if score.slm.actors:
         parts = _list_prediction_parts(config, slm, None)
         tagging = [_stage_need("score.slm", score.slm.actors, score.slm.cpus, score.slm.gpus, parts)]
-    return [
-        *tagging,
-        _stage_need("slm.workers", slm_workers.count, slm_workers.cpus, slm_workers.gpus, slm_training),
-        _stage_need("llm.workers", llm_workers.count, llm_workers.cpus, llm_workers.gpus, llm_training),
-        _stage_need("score", score.actors, score.cpus, score.gpus, predicting),
-    ]
+    training = [_stage_need("slm.workers", slm_workers.count, slm_workers.cpus, slm_workers.gpus, slm_training)]
+    if has_llm(config):
+        training.append(_stage_need("llm.workers", llm_workers.count, llm_workers.cpus, llm_workers.gpus, llm_training))
+    elif tagging:  # these actors do all the predicting
+        return [*tagging, *training]
+    return [*tagging, *training, _stage_need("score", score.actors, score.cpus, score.gpus, predicting)]
 
 
 def _stage_need(key: str, processes: int, cpus: float, gpus: float, parts: Sequence[MemoryPart]) -> StageNeed:
@@ -221,22 +221,22 @@ def _count_trained_parameters(config: Config, llm: ModelSize) -> int:
 
 
 def estimate_disk_need(
-    config: Config, slm: ModelSize, llm: ModelSize, labelled_bytes: int, corpus_bytes: int
+    config: Config, slm: ModelSize, llm: ModelSize | None, labelled_bytes: int, corpus_bytes: int
 ) -> DiskNeed:
-    """Estimate the bytes that a run writes, from the sizes of its models and inputs."""
+    """Estimate the bytes that a run writes, from the sizes of its models and inputs. llm: None without an LLM."""
     slm_checkpoint = slm.parameters * _SLM_CHECKPOINT
     llm_checkpoints, saved_models = [0], [slm.parameters * 4]
     weight = _weight_bytes(config.llm.dtype)
-    if config.llm.full_epochs:
+    if llm and config.llm.full_epochs:
         # DeepSpeed's weights and optimizer, and the model as users load it. In float32, 19.9 bytes were measured.
         llm_checkpoints.append(llm.parameters * (2 * weight + _ZERO))
         saved_models.append(llm.parameters * weight)
-    if config.llm.epochs:
+    if llm and config.llm.epochs:
         # The same for the adapter alone. A tied embedding is added, because DeepSpeed writes it although it is frozen.
         llm_checkpoints.append(llm.adapter_parameters * (2 * weight + _ZERO) + llm.tied_parameters * weight)
         saved_models.append(llm.adapter_parameters * weight)
     models = ((slm, config.slm.model), (llm, config.llm.model))
-    saved_models += [size.parameters * 4 for size, model in models if model == "scratch"]
+    saved_models += [size.parameters * 4 for size, model in models if size and model == "scratch"]
     # The SLM keeps its best and its last checkpoint, the LLM its last. A checkpoint that is being written is added.
     run = 3 * slm_checkpoint + 2 * sum(llm_checkpoints) + sum(saved_models) + _LABELLED * labelled_bytes
     out = int(corpus_bytes * (_TABLES + (_EVAHAN if config.tag.evahan else 0)))

@@ -130,11 +130,11 @@ def estimate_needs(config: Config) -> list[StageNeed]:
 
 
 def try_read_model_size(model: str, config_if_llm: Config | None) -> ModelSize | None:
-    """Read the size of a checkpoint; return None for a model from scratch or if its configuration cannot be read.
+    """Read the size of a checkpoint; return None for no model, one from scratch, or an unreadable configuration.
 
     Other checks report a configuration that cannot be read.
     """
-    if model == "scratch":
+    if model in ("scratch", "none"):
         return None
     try:
         return read_model_size(local_model_name(model), config_if_llm)

@@ -1,4 +1,4 @@
-"""Step score: predict the held-out sentences with both models.
+"""Step score: predict the held-out sentences with the models.
 
 Fusion is tuned on the dev predictions and evaluated on the test predictions.
 """
@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from rayner.cluster.failures import storage_and_actor_errors_as_job_error
-from rayner.config.conditions import candidates_are_scored, examples_are_fixed, examples_are_retrieved
+from rayner.config.conditions import candidates_are_scored, examples_are_fixed, examples_are_retrieved, has_llm
 from rayner.config.settings import Config, json_digest
 from rayner.config.step_settings import step_settings
 from rayner.corpus.parquet_files import list_readable_tables, read_table, write_table
@@ -25,13 +25,13 @@ from rayner.corpus.prediction_tables import (
     read_predictions,
 )
 from rayner.corpus.silent_models import EntityCounts, SilentModel
-from rayner.llm.prompts import FIXED_EXAMPLES_VERSION
+from rayner.fusion.control import give_empty_answer
 from rayner.runs.progress import Progress, log
 from rayner.runs.run_folder import Run, replace_folder
 from rayner.runs.storage import StoragePath
 from rayner.steps import data
 from rayner.steps.data import FOLD_PART
-from rayner.steps.tag.actors import PredictionJob, predict_units
+from rayner.steps.tag.actors import BOTH_MODELS, SLM_ALONE, PredictionJob, predict_units
 from rayner.steps.tag.not_finite import require_mostly_finite
 from rayner.steps.tag.slices import group_segment_ends, unit_number
 from rayner.steps.tag.stages import Attempts, PredictedUnit, UnitSegments
@@ -44,10 +44,14 @@ HELD_OUT_PARTS = ("dev", "test")
 
 def collect_manifest_inputs(config: Config, run: Run) -> dict[str, Any]:
     """Return the settings, versions and digests that the predictions depend on."""
-    steps = ["data", "train_slm", "train_llm", *(["build_index"] if examples_are_retrieved(config) else [])]
+    steps = ["data", "train_slm", *(["train_llm"] if has_llm(config) else [])]
+    if examples_are_retrieved(config):
+        steps.append("build_index")
     digests = {step: run.digest_step_manifest(step) for step in steps}
-    versions = {"llm_answers": LLM_ANSWER_VERSION}
+    versions = {"llm_answers": LLM_ANSWER_VERSION} if has_llm(config) else {}
     if examples_are_fixed(config):
+        from rayner.llm.prompts import FIXED_EXAMPLES_VERSION  # without an LLM, its code is not needed
+
         versions["fixed_examples"] = FIXED_EXAMPLES_VERSION
     if candidates_are_scored(config):
         versions["candidate_scores"] = CANDIDATE_SCORES_VERSION
@@ -55,7 +59,7 @@ def collect_manifest_inputs(config: Config, run: Run) -> dict[str, Any]:
 
 
 def predict_held_out_sentences(config: Config, run: Run, fold: int | None = None) -> dict[str, Any]:
-    """Predict the dev and test sentences with both models; write `scores/dev.parquet` and `scores/test.parquet`.
+    """Predict the dev and test sentences with the models; write `scores/dev.parquet` and `scores/test.parquet`.
 
     fold: see `data.read_and_split_labelled_files`. In the run of a fold, only the sentences of the fold are predicted.
         They are written to `scores/fold.parquet`.
@@ -90,7 +94,8 @@ def _predict_missing_units(config: Config, run: Run, units: list[UnitSegments], 
     read_unit = partial(read_held_out_unit, run=run, group_size=config.prompt.group, unit_chars=config.score.unit_chars)
     write_unit = partial(_write_unit, folder=folder)
     attempts = Attempts(folder / "attempts", uuid.uuid4().hex)
-    job = PredictionJob(config, run, None, attempts, read_unit, write_unit)
+    models = BOTH_MODELS if has_llm(config) else SLM_ALONE
+    job = PredictionJob(config, run, None, attempts, read_unit, write_unit, models=models)
     with storage_and_actor_errors_as_job_error(folder):
         for predicted in predict_units([unit.name for unit in missing], job):
             progress.advance(predicted.amount)
@@ -133,6 +138,15 @@ def _write_unit(unit: UnitSegments, folder: StoragePath) -> PredictedUnit:
 def read_predictions_with_llm_answer(run: Run, part: str) -> list[SegmentPrediction]:
     """Read the predictions of a part, but only of sentences that the LLM answered too."""
     return [row for row in read_predictions(run.local_path("scores", f"{part}.parquet")) if row.llm is not None]
+
+
+def read_predictions_with_empty_answer(run: Run, part: str) -> list[SegmentPrediction]:
+    """Read the predictions of a part for a run without an LLM, with an empty LLM answer to each sentence.
+
+    Sentences that were set aside are left out.
+    """
+    rows = read_predictions(run.local_path("scores", f"{part}.parquet"))
+    return [give_empty_answer(row) for row in rows if row.error is None]
 
 
 def read_unpredicted_segments(run: Run, part: str) -> list[SegmentPrediction]:

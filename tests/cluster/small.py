@@ -37,10 +37,13 @@ SHAPE = EncoderScratchConfig(hidden=32, layers=2, heads=2, intermediate=64, min_
 LLM_SHAPE = ScratchConfig(hidden=32, layers=2, heads=2, intermediate=64, min_count=1)
 ONE, TWO = WorkersConfig(), WorkersConfig(count=2)
 TAGGED_FOLDERS = ("documents", "entities", "segments", "scores", "units", "plan", "evahan")
-LESS = [  # training than by tiny.yaml
+LESS = [  # beside laptop.yaml: a small LLM that is always asked, and little training
+    "slm.crf.unlabelled=null", "index.encoder=ngrams", "llm.model=scratch", "llm.examples=none", "llm.instruction=''",
+    "llm.lr=2.e-4", "llm.batch_size=16", "llm.lora={r: 16, alpha: 32}", "fusion.llm=always",
     "llm.full_epochs=1", "llm.max_steps_per_epoch=2", "llm.epochs=0", "llm.workers.count=1", "score.actors=1",
     "llm.scratch={hidden: 32, layers: 2, heads: 2, intermediate: 64}", "slm.crf.max_iterations=40",
-    "fusion={weight_steps: 101, entropy_reduction: mean, llm_reduction: product, llm_confidence: slots}",
+    "fusion.weight_steps=101", "fusion.entropy_reduction=mean", "fusion.llm_reduction=product",
+    "fusion.llm_confidence=slots",
     "split={dev: 0.2, test: 0.2}",
 ]  # fmt: skip
 
@@ -103,7 +106,7 @@ def write_inputs(folder: Path) -> Config:
             batch_size=16, lora=LoraConfig(r=4, alpha=8), workers=TWO,
         ),
         score=ScoreConfig(unit_chars=400),
-        fusion=FusionConfig(weight_steps=101),
+        fusion=FusionConfig(weight_steps=101, llm="always"),
     )  # fmt: skip
 
 
@@ -160,8 +163,8 @@ def noise(log: str) -> list[str]:
 
 
 def run_job(folder: Path, *settings: str) -> subprocess.CompletedProcess[str]:
-    """The main job by a command in a folder outside the clone, by `tiny.yaml` and less training than that."""
-    job = [sys.executable, str(ROOT / "jobs" / "pipeline.py"), "--config", str(ROOT / "jobs" / "conf" / "tiny.yaml")]
+    """Run the main job in a folder outside the clone, by `laptop.yaml` with a small LLM and little training."""
+    job = [sys.executable, str(ROOT / "jobs" / "pipeline.py"), "--config", str(ROOT / "jobs" / "conf" / "laptop.yaml")]
     env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     return subprocess.run(
         [*job, *LESS, *settings], cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=400

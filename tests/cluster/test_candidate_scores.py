@@ -12,7 +12,7 @@ from rayner.llm.retrieval import ExampleRetriever
 from rayner.runs.json_files import write_json
 from rayner.runs.run_folder import Run
 from rayner.runs.step_manifest import StepManifest
-from rayner.steps import loading
+from rayner.steps import llm_loading
 from rayner.steps.tag.llm_gate import Gate
 from rayner.steps.tag.stages import LlmStage, UnitSegments
 from rayner.text.predictions import SegmentPrediction, decode_log_probs
@@ -38,8 +38,8 @@ def stage(random_llm, sentences, types, tmp_path, monkeypatch):
     run = Run(tmp_path)
     write_json(run.path("steps", "data.json"), StepManifest({}, {"types": list(types)}).to_json())
     decoder = DraftVerifyEngine(random_llm, softmax_over="allowed", batch_size=4)
-    monkeypatch.setattr(loading, "load_answer_engine", lambda *_: decoder)
-    monkeypatch.setattr(loading, "load_retriever", lambda *_: ExampleRetriever("fixed", 1, sentences))
+    monkeypatch.setattr(llm_loading, "load_answer_engine", lambda *_: decoder)
+    monkeypatch.setattr(llm_loading, "load_retriever", lambda *_: ExampleRetriever("fixed", 1, sentences))
     return lambda settings, gate=None: LlmStage(load_config(None, settings), run, gate)
 
 

@@ -59,7 +59,7 @@ def folder(tmp_path_factory):
     text = "丙讀《左氏春秋》於上黨郡。以信陵君為御史大夫。\n張儀自大梁入秦。"
     (folder / "corpus" / "史.txt").write_text(text, encoding="utf-8", newline="")
     (types,) = [block.text for block in blocks("docs/extending.md") if block.language == "yaml"]
-    settings = yaml.safe_load((ROOT / "jobs" / "conf" / "tiny.yaml").read_text(encoding="utf-8"))
+    settings = yaml.safe_load((ROOT / "jobs" / "conf" / "laptop.yaml").read_text(encoding="utf-8"))
     settings["llm"] |= yaml.safe_load(types)["llm"]
     (folder / "mine.yaml").write_text(yaml.safe_dump(settings, allow_unicode=True), encoding="utf-8")
     return folder

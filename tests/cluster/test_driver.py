@@ -14,7 +14,7 @@ from rayner.llm.model import add_lora
 from rayner.runs.json_files import write_json
 from rayner.runs.run_folder import Run
 from rayner.runs.step_manifest import StepManifest
-from rayner.steps import loading
+from rayner.steps import llm_loading
 from rayner.steps.training.train_llm import train_llm
 from tests.checkpoints import load_llm
 from tests.cluster.driver import DriverUsedDeviceError, no_device_in_this_process
@@ -35,8 +35,8 @@ def test_the_guard_refuses_what_uses_a_device(prepared):
     with no_device_in_this_process():
         for use in (
             lambda: torch.nn.Linear(1, 1).to("cpu"),
-            lambda: loading.llms.load_llm_checkpoint(config.llm.model),
-            lambda: loading.resolve_device("auto", 1),
+            lambda: llm_loading.llms.load_llm_checkpoint(config.llm.model),
+            lambda: llm_loading.resolve_device("auto", 1),
         ):
             with pytest.raises(DriverUsedDeviceError):
                 use()
@@ -47,7 +47,7 @@ def test_after_training_the_driver_does_not_load_the_llm(prepared):
     config, run = prepared
     with no_device_in_this_process():
         train_llm(config, run)
-    assert loading.load_llm(config, run).types == ["NR"]
+    assert llm_loading.load_llm(config, run).types == ["NR"]
 
 
 def test_an_adapter_must_fit_its_base_which_is_told_without_loading_it(prepared, tmp_path):

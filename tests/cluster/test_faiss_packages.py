@@ -11,6 +11,7 @@ from rayner.config.loading import load_config
 from rayner.config.settings import Config
 from rayner.doctor.faiss_diagnosis import check_faiss
 from rayner.errors import ConfigError
+from rayner.fusion.region_rule import RegionRule
 from rayner.steps import faiss_packages
 from rayner.steps.faiss_packages import (
     check_index_device,
@@ -19,6 +20,7 @@ from rayner.steps.faiss_packages import (
     list_faiss_packages,
 )
 from tests.cluster.test_diagnosis import NODE, fails, only
+from tests.report.records import make_fusion
 
 
 def install(site, name, number, *requirements):
@@ -68,7 +70,7 @@ def test_the_facts_of_a_run_name_faiss_gpu_where_that_is_installed(monkeypatch):
         "score": {"dev": {}, "test": {}, "seconds": 1.0},
         **{name: {"seconds": 1.0} for name in names},
     }
-    facts = pipeline._collect_run_facts(Config(), results, 1.0, 1.0)
+    facts = pipeline._collect_run_facts(Config(), make_fusion(RegionRule(0.2)), results, 1.0, 1.0)
     assert facts.versions["faiss-gpu"] == "1.15.1"
     assert "faiss-cpu" not in facts.versions
 

@@ -7,6 +7,7 @@ import pytest
 
 from rayner.cli import main
 from rayner.config.loading import load_config
+from rayner.corpus.run_record import read_run_record
 from rayner.errors import ConfigError, RaynerError
 from rayner.fusion.calibration import Calibration
 from rayner.fusion.region_rule import RegionRule
@@ -105,6 +106,50 @@ def test_another_rule_gives_what_tagging_anew_gives(
         same_but_for_rounding(out, tagged_anew[then], table)
     assert rows_of(out, "entities") != rows_of(tagged_anew[first], "entities")
     assert main(["verify", str(out), "--run", str(runs[then].root)]) == 0
+
+
+@pytest.fixture(scope="module")
+def not_worth_it(run, tmp_path_factory):
+    """A run whose LLM is worth no more than chance, and whose control has another rule than the fusion."""
+    copy = run_with_rule(run, tmp_path_factory.mktemp("worthless") / "run", ALL)
+    fusion = read_tuned_fusion(copy)
+    worth = replace(fusion.llm_worth, difference=0.0, interval=(-0.01, 0.01))
+    keeps_all = RegionRule(-1.5, "mean", "product", "slots")
+    control = replace(fusion.control, chosen="regions", region_rule=keeps_all)
+    write_tuned_fusion(copy, replace(fusion, llm_worth=worth, control=control))
+    return copy
+
+
+def test_an_llm_that_is_not_worth_asking_is_not_asked_and_may_be_asked_later(
+    not_worth_it, settings, predicted, tmp_path
+):
+    outs = {name: tmp_path / name for name in ("auto", "always", "first auto", "first always")}
+    by_name = {
+        name: replace(with_settings(settings, "fusion", llm=name), out=str(outs[name])) for name in ("auto", "always")
+    }
+    tag_corpus(by_name["auto"], not_worth_it)
+    assert read_run_record(outs["auto"]).asks_llm is False
+    assert "not beyond chance" in read_run_record(outs["auto"]).llm
+    segments = rows_of(outs["auto"], "segments")
+    assert all(row["gated"] and not row["passes"] for row in segments)
+    assert {row["decided_by"] for row in rows_of(outs["auto"], "entities")} == {"slm"}
+    tag_corpus(by_name["always"], not_worth_it)
+    assert read_run_record(outs["always"]).asks_llm
+    assert rows_of(outs["always"], "entities") != rows_of(outs["auto"], "entities")
+
+    shutil.copytree(outs["auto"], outs["first auto"])
+    shutil.copytree(outs["always"], outs["first always"])
+    predicted.clear()
+    tag_corpus(replace(by_name["auto"], out=str(outs["first always"])), not_worth_it)
+    assert predicted == [], "the kept predictions suffice"
+    for table in ("documents", "entities", "segments"):
+        assert rows_of(outs["first always"], table) == rows_of(outs["auto"], table)
+        assert read_run_record(outs["first always"]).counts == read_run_record(outs["auto"]).counts
+    tag_corpus(replace(by_name["always"], out=str(outs["first auto"])), not_worth_it)
+    assert predicted, "the LLM is asked now"
+    for table in ("documents", "entities", "segments"):
+        same_but_for_rounding(outs["first auto"], outs["always"], table)
+    assert main(["verify", str(outs["first auto"]), "--run", str(not_worth_it.root)]) == 0
 
 
 def test_another_gate_asks_for_whole_answers_and_changes_no_entity(runs, settings, tagged_anew, predicted, tmp_path):

@@ -89,7 +89,7 @@ def test_two_machines_make_what_one_makes(machines, shared, clone, tmp_path):
     head, second = machines
     write_user_modules(clone, 300)  # travels with the job
     paths = [f"corpus={shared / 'corpus'}", f"llm.model={shared / 'llm'}"]
-    job = shlex.join(["python", "jobs/pipeline.py", "--config", "jobs/conf/tiny.yaml", *LESS, *SETTINGS, *paths])
+    job = shlex.join(["python", "jobs/pipeline.py", "--config", "jobs/conf/laptop.yaml", *LESS, *SETTINGS, *paths])
     done = head.submit("two", f"{job} run={shared / 'run'}")
     assert done.returncode == 0, head.log("two")
 
@@ -109,7 +109,7 @@ def test_the_doctor_brings_rayner_along_and_sees_what_lies_on_one_machine_alone(
     head, _ = machines
     (Path(head.env["HOME"]) / ".ray" / "auth_token").chmod(0o600)
     settings = [*LESS, "llm.workers.count=2", "score.actors=2", "train=sample/labelled.txt", f"run={shared / 'asked'}"]
-    asked = ["doctor", "--address", f"{FIRST}:6399", "--config", "jobs/conf/tiny.yaml", *settings]
+    asked = ["doctor", "--address", f"{FIRST}:6399", "--config", "jobs/conf/laptop.yaml", *settings]
     called = ["python", "-m", "rayner", *asked]
     done = subprocess.run(called, capture_output=True, text=True, cwd=clone, env=head.env, check=False, timeout=300)
     assert done.returncode == 2

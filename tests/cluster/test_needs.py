@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from rayner.config.model_settings import LlmConfig, LoraConfig, ScratchConfig, SlmConfig, WorkersConfig
-from rayner.config.settings import Config
+from rayner.config.settings import Config, ScoreSlmConfig
 from rayner.llm import model as llms
 from rayner.modeling.scratch import write_scratch_decoder, write_scratch_encoder
 from rayner.steps.model_sizes import LlmShape, ModelSize, estimate_scratch_size, read_model_size
@@ -174,3 +174,16 @@ def test_disk_grows_with_the_corpus_and_its_copies():
 )
 def test_bytes_as_people_read_them(count, told):
     assert format_bytes(count) == told
+
+
+def test_without_an_llm_nothing_is_needed_for_one():
+    size = ModelSize(1000)
+    none, some = (Config(llm=LlmConfig(model=model)) for model in ("none", "scratch"))
+    assert [need.key for need in estimate_stage_needs(none, None, None)] == ["slm.workers", "score"]
+    actors = with_settings(none, "score", slm=ScoreSlmConfig(actors=3))
+    assert [need.key for need in estimate_stage_needs(actors, None, None)] == ["score.slm", "slm.workers"]
+    without, with_llm = estimate_disk_need(none, size, None, 0, 0), estimate_disk_need(some, size, size, 0, 0)
+    assert without.run_bytes < with_llm.run_bytes
+    assert (
+        without.run_bytes == estimate_disk_need(with_settings(none, "llm", full_epochs=3), size, None, 0, 0).run_bytes
+    )

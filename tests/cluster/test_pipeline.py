@@ -17,6 +17,7 @@ from rayner.config.settings import config_to_dict, json_digest
 from rayner.corpus.labelled_files import read_labelled_file
 from rayner.corpus.labelled_sentences import read_labelled_sentences
 from rayner.corpus.prediction_tables import read_predictions
+from rayner.corpus.run_record import read_run_record
 from rayner.errors import ConfigError, TooManySetAsideError
 from rayner.evaluation.metrics import count_entities, micro_score
 from rayner.fusion.budget import Budget, fit_budget
@@ -29,7 +30,7 @@ from rayner.llm.adapter import check_and_measure_adapter, compute_adapter_shapes
 from rayner.runs.json_files import read_checked_json, read_json, write_checked_json
 from rayner.runs.run_folder import Run, file_sha256, folder_sha256
 from rayner.steps.fusion_rules import load_rules, read_tuned_fusion, write_tuned_fusion
-from rayner.steps.loading import load_llm
+from rayner.steps.llm_loading import load_llm
 from rayner.steps.pipeline import run_pipeline
 from rayner.steps.tag.tag_corpus import tag_corpus
 from rayner.text.segmentation import split_segments, split_sentences
@@ -163,8 +164,11 @@ def test_the_control_is_fitted_on_empty_answers_and_stands_beside_the_fusion(run
     fusion, types = read_tuned_fusion(run), run.step_result("data")["types"]
     assert set(fusion.control.held_out_f1) == set(fusion.held_out_f1)
     assert fusion.baseline_f1["control"] == fusion.control.held_out_f1[fusion.control.chosen]
-    difference, low, high = fusion.llm_worth
-    assert low <= difference <= high
+    worth = fusion.llm_worth
+    assert worth.interval[0] <= worth.difference <= worth.interval[1]
+    baselines = [fusion.baseline_f1[name] for name in ("fused", "control")]
+    assert [worth.fused_f1, worth.control_f1] == pytest.approx(baselines)
+    assert worth.n_sentences == len(scores["dev"])
     dev = [with_empty_answer(row) for row in scores["dev"]]
     lexicon = fusion.control.span_rule.lexicon
     again = fit_span_rule(dev, fusion.control.span_rule.types, lexicon)
@@ -175,12 +179,11 @@ def test_the_control_is_fitted_on_empty_answers_and_stands_beside_the_fusion(run
     found = [[d.span for d in control.decide(with_empty_answer(row))] for row in scores["test"]]
     counts = count_entities([row.gold for row in scores["test"]], found, types)
     assert evaluation["systems"]["control"]["micro"]["f1"] == micro_score(counts).f1
-    worth = read_json(run.path("tagged", "run.json"))["llm_worth"]
-    assert worth["n_sentences"] == len(scores["test"])
-    assert [worth["difference"], *worth["interval"]] == evaluation["paired"]["fused-control"]
-    assert (worth["fused_f1"], worth["control_f1"]) == tuple(
-        evaluation["systems"][name]["micro"]["f1"] for name in ("fused", "control")
-    )
+    record = read_run_record(run.path("tagged"))
+    assert record.llm_worth == worth, "it is measured once"
+    assert record.asks_llm
+    assert record.llm in read_json(run.path("pipeline.json"))["llm"]
+    assert worth.describe() == run.step_result("tune_fusion")["llm_worth"]
 
 
 # ---- the tagged corpus

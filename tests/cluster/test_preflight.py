@@ -8,12 +8,15 @@ import torch
 from rayner.config.model_settings import WorkersConfig
 from rayner.config.settings import Config, ScoreConfig
 from rayner.errors import ConfigError, DataError
+from rayner.fusion.region_rule import RegionRule
 from rayner.modeling.gpus import Gpu
 from rayner.runs.json_files import write_json
 from rayner.runs.run_folder import Run
 from rayner.runs.step_manifest import StepManifest
 from rayner.steps import preflight, resources
+from rayner.steps.fusion_rules import write_tuned_fusion
 from tests.cluster.small import with_settings, write_llm
+from tests.report.records import make_fusion
 
 
 @pytest.fixture
@@ -130,7 +133,9 @@ def test_in_a_cluster_its_cpus_and_gpus_count(good, monkeypatch):
 def test_a_step_whose_forerunner_is_not_done_is_refused_naming_it(good, run, check, step):
     with pytest.raises(ConfigError, match=f"the step {step} is not done"):
         check(good, run)
-    write_json(run.path("steps", f"{step}.json"), StepManifest({}, {}).to_json())
+    for name in ("train_llm", "score", step):
+        write_json(run.path("steps", f"{name}.json"), StepManifest({}, {}).to_json())
+    write_tuned_fusion(run, make_fusion(RegionRule(0.2)))
     assert check(good, run)[-1] == f"run folder: {run.root}"
 
 

@@ -13,7 +13,7 @@ from rayner.llm.sentence_encoders import NgramEncoder
 from rayner.runs.json_files import write_json
 from rayner.runs.run_folder import Run, folder_sha256
 from rayner.runs.step_manifest import StepManifest
-from rayner.steps.loading import load_retriever
+from rayner.steps.llm_loading import load_retriever
 from rayner.steps.training.sft_examples import SftSource, build_group_examples
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.spans import Span

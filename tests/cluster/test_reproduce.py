@@ -116,6 +116,13 @@ def test_free_answers_need_the_settings_that_they_need(config, tmp_path, changes
         job.check_and_describe_reproduction(made, Run(tmp_path))
 
 
+def test_the_papers_settings_need_an_llm(config):
+    without = with_settings(config, "llm", model="none").llm
+    assert job.adapt_llm_settings(without, "as configured") == without
+    with pytest.raises(ConfigError, match=r"^reproduce\.llm_setups: expected `as configured` with llm\.model=none"):
+        job.adapt_llm_settings(without, "SFT + few shot")
+
+
 def test_without_datasets_there_is_nothing_to_do(config):
     with pytest.raises(ConfigError, match=r"datasets.A=FILE"):
         job.list_cells(config)

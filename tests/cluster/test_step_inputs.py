@@ -7,6 +7,7 @@ import pytest
 
 from rayner.config.loading import load_config
 from rayner.config.step_settings import step_settings
+from rayner.llm import prompts
 from rayner.runs.json_files import write_json
 from rayner.runs.run_folder import Run
 from rayner.runs.step_manifest import StepManifest
@@ -96,8 +97,8 @@ def test_an_llm_depends_on_the_version_of_the_prompts(folder, monkeypatch):
 )
 def test_a_change_of_the_fixed_examples_changes_only_what_shows_them(folder, monkeypatch, overrides, dependent):
     before = inputs(*overrides)
-    for step in (train_llm, score):
-        monkeypatch.setattr(step, "FIXED_EXAMPLES_VERSION", 1)
+    for module in (train_llm, prompts):
+        monkeypatch.setattr(module, "FIXED_EXAMPLES_VERSION", 1)
     assert differing(before, inputs(*overrides)) == dependent
 
 

@@ -12,7 +12,8 @@ from rayner.corpus.labelled_sentences import read_labelled_sentences
 from rayner.corpus.parquet_files import write_table
 from rayner.llm.prompt_encoder import load_prompt_encoder
 from rayner.steps import data
-from rayner.steps.loading import load_llm, load_retriever, load_tagger
+from rayner.steps.llm_loading import load_llm, load_retriever
+from rayner.steps.loading import load_tagger
 from rayner.steps.training.sft_examples import (
     SftSource,
     build_group_examples,

@@ -6,7 +6,7 @@ import pytest
 
 from rayner.corpus.run_record import CorpusCounts, RunRecord, read_run_record, write_run_record
 from rayner.errors import ConfigError, DamagedFileError
-from rayner.evaluation.llm_worth import LlmWorth
+from rayner.fusion.control import LlmWorth
 from rayner.runs.json_files import read_checked_json, write_json
 
 COUNTS = CorpusCounts(
@@ -16,7 +16,8 @@ COUNTS = CorpusCounts(
 RECORD = RunRecord(
     config={"seed": 13}, config_digest="0123456789ab", version="1.0", inputs={"engine": "transformers"},
     models={"train_slm": "ab"}, rule={"kind": "regions", "weight": 0.3}, basis="allowed", counts=COUNTS,
-    unread={"a.txt": "no UTF-8"}, empty=[], changed={}, llm_worth=LlmWorth(9, 0.8, 0.77, 0.03, (0.01, 0.05)),
+    unread={"a.txt": "no UTF-8"}, empty=[], changed={}, asks_llm=True, llm="the LLM is asked",
+    llm_worth=LlmWorth(9, 0.8, 0.77, 0.03, (0.01, 0.05)),
     seconds=1.5,
 )  # fmt: skip
 
@@ -39,12 +40,12 @@ def test_another_version_is_refused_with_the_file_and_what_to_do(tmp_path, versi
     content = read_checked_json(tmp_path / "run.json") | {"format_version": version}
     write_json(tmp_path / "run.json", content)
     with pytest.raises(
-        ConfigError, match=r"run\.json: expected format_version 2, found .*rerun the job that tagged the corpus"
+        ConfigError, match=r"run\.json: expected format_version 3, found .*rerun the job that tagged the corpus"
     ):
         read_run_record(tmp_path)
 
 
 def test_other_keys_are_refused(tmp_path):
-    write_json(tmp_path / "run.json", {"format_version": 2, "counts": {}})
+    write_json(tmp_path / "run.json", {"format_version": 3, "counts": {}})
     with pytest.raises(DamagedFileError, match=r"run\.json: expected the key config, found none"):
         read_run_record(tmp_path)

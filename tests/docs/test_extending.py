@@ -91,7 +91,7 @@ def test_the_tagger_learns(desk, tmp_path):
 )
 def test_a_dry_run_refuses_a_wrong_name(desk, setting, message):
     config = load_config(
-        "jobs/conf/tiny.yaml", ["run=runs/new", "train=labelled.jsonl", "layout=my_reader:doccano", setting]
+        "jobs/conf/laptop.yaml", ["run=runs/new", "train=labelled.jsonl", "layout=my_reader:doccano", setting]
     )
     with pytest.raises(ConfigError, match=f"^{message}"):
         check_and_describe_training(config, Run(Path("runs/new")))

@@ -27,7 +27,7 @@ OTHER_KEYS = {"type", "ref", "chars_per_file", "use_safetensors", "key"}
 def is_valid(setting):
     """Whether a setting is valid with a CRF as the small model, with an encoder, or as the paper has it."""
     conf = ROOT / "jobs" / "conf"
-    for config in (conf / "tiny.yaml", None, conf / "paper.yaml"):
+    for config in (conf / "laptop.yaml", None, conf / "paper.yaml"):
         with contextlib.suppress(ConfigError):
             load_config(config, [setting])
             return True

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from rayner.errors import ConfigError
+from rayner.errors import ConfigError, DamagedFileError
 from rayner.fusion.artifact import TunedFusion
 from rayner.fusion.custom_rule import CustomRule, FittedCustomRule
-from tests.report.test_run_report import tuned_fusion
+from tests.report.records import make_fusion_without_llm
+from tests.report.test_run_report import RULE, tuned_fusion
 
 FIRST = CustomRule(lambda segments, types: {}, lambda segment, fitted: [])
 
@@ -20,7 +21,7 @@ def read_back(fusion):
 def test_what_is_written_is_read_back():
     fusion = replace(tuned_fusion(), custom_rules={"own:FIRST": {"a": [1, 2]}})
     assert read_back(fusion) == fusion
-    assert fusion.to_json()["format_version"] == 4
+    assert fusion.to_json()["format_version"] == 5
 
 
 @pytest.mark.parametrize(
@@ -29,9 +30,23 @@ def test_what_is_written_is_read_back():
 )
 def test_another_version_is_refused(tree, found):
     with pytest.raises(
-        ConfigError, match=rf"^run/fusion.json: expected format_version 4, found {found}.*tune the fusion"
+        ConfigError, match=rf"^run/fusion.json: expected format_version 5, found {found}.*tune the fusion"
     ):
         TunedFusion.from_json(tree, "run/fusion.json")
+
+
+def test_without_an_llm_there_is_no_control_no_worth_and_no_budget():
+    fusion = make_fusion_without_llm(RULE)
+    assert read_back(fusion) == fusion
+    assert not fusion.has_llm
+    assert tuned_fusion().has_llm
+
+
+@pytest.mark.parametrize("key", ["control", "llm_worth", "softmax_over", "budget"])
+def test_a_fusion_with_a_part_of_what_an_llm_needs_is_damaged(key):
+    tree = json.loads(json.dumps(tuned_fusion().to_json()))
+    with pytest.raises(DamagedFileError, match=r"^fusion\.json: .*control, llm_worth, softmax_over and budget"):
+        TunedFusion.from_json({**tree, key: None}, "fusion.json")
 
 
 def test_a_rule_is_loaded_by_its_name():

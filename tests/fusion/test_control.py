@@ -1,5 +1,6 @@
 """The LLM-free control: fitted and judged with empty answers, whatever the LLM said."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -7,26 +8,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rayner.config.loading import load_config
 from rayner.config.settings import Config
-from rayner.corpus.parquet_files import write_table
-from rayner.corpus.prediction_tables import predictions_to_table
+from rayner.evaluation.artifact import Evaluation
 from rayner.evaluation.evaluate import evaluate_fusion
-from rayner.evaluation.llm_worth import LlmWorth, measure_llm_worth
+from rayner.evaluation.llm_worth import compare_with_control
 from rayner.fusion.artifact import LoadedRules
 from rayner.fusion.character_rule import CharacterRule
 from rayner.fusion.conflict_regions import LLM_CONFIDENCES, LLM_REDUCTIONS
-from rayner.fusion.control import with_empty_answer
+from rayner.fusion.control import LlmWorth, RuleWithoutLlm, give_empty_answer, with_empty_answer
 from rayner.fusion.fusion_rule import FittingSample
 from rayner.fusion.learned.lexicon import Lexicon
 from rayner.fusion.learned.span_rule import SpanRule, accept_candidates
 from rayner.fusion.region_rule import RegionRule
-from rayner.runs.run_folder import Run
-from rayner.steps.fusion_rules import measure_llm_worth_on_test
-from rayner.steps.tune_fusion import _build_searches, _choose_rules
+from rayner.steps.fusion_search import build_searches, choose_rules
+from rayner.steps.tag.llm_gate import Gate
 from rayner.text.predictions import GateDecision, LlmAnswer, LlmEntity, SegmentPrediction, SlmPrediction
 from rayner.text.spans import Span
 from tests.fusion.test_gate import spans_of
-from tests.report.records import make_fusion
 from tests.report.synthetic import TYPES, label_log_probs
 from tests.report.synthetic import rows as synthetic_rows
 from tests.strategies import floats32, slm_scores
@@ -45,12 +44,19 @@ def sample_of(rows):
 
 def search(rows):
     """The rules of both searches, as the step finds them, but without Ray."""
-    searches = _build_searches(sample_of(rows), {}, Config())
-    return [_choose_rules([each.run_trial(rule) for rule in each.candidates], Config()) for each in searches]
+    searches = build_searches(sample_of(rows), {}, Config())
+    return [choose_rules([each.run_trial(rule) for rule in each.candidates], Config()) for each in searches]
 
 
 def without_information(rows):
     return [with_empty_answer(row) for row in rows]
+
+
+def measure_llm_worth(rows, fusion, control):
+    """The worth by the entities that the rules decide on."""
+    fused = [spans_of(fusion.decide(row)) for row in rows]
+    controlled = [spans_of(control.decide(row)) for row in without_information(rows)]
+    return compare_with_control(rows, fused, controlled, TYPES, seed=3)
 
 
 def test_an_empty_answer_has_no_span_and_all_decisions_are_1():
@@ -138,7 +144,7 @@ def test_an_llm_that_is_always_right_is_worth_what_the_fusion_gains_over_the_con
     fusion, control = map(loaded, search([sure(row) for row in make_rows()]))
     rows = [sure(row) for row in make_rows(30, seed=5)]
     result = evaluate_fusion(rows, fusion, control, TYPES, seed=3)
-    assert result.llm_worth == measure_llm_worth(rows, fusion.chosen, control.chosen, TYPES, seed=3)
+    assert result.llm_worth == measure_llm_worth(rows, fusion.chosen, control.chosen)
     assert result.llm_worth.interval[0] > 0
     assert result.paired["fused-control"][0] == pytest.approx(
         result.systems["fused"].micro.f1 - result.systems["control"].micro.f1
@@ -150,30 +156,50 @@ def test_sentences_without_an_answer_count_for_neither_side():
     spans = (Span(0, 1, "NR"),)
     slm = SlmPrediction(spans, floats32([3.0]), label_log_probs(spans, 1))
     row = SegmentPrediction("d", 0, 1, "楚", slm, None, spans)
-    worth = measure_llm_worth([row], RegionRule(1.0), CharacterRule(1.0), TYPES, seed=3)
+    worth = measure_llm_worth([row], RegionRule(1.0), CharacterRule(1.0))
     assert worth == LlmWorth(1, 1.0, 1.0, 0.0, (0.0, 0.0))
-
-
-@pytest.mark.parametrize("has_file", [True, False])
-def test_a_run_without_test_sentences_has_no_worth(tmp_path, has_file):
-    run = Run(tmp_path)
-    if has_file:
-        write_table(predictions_to_table([]), run.path("scores", "test.parquet"))
-    assert measure_llm_worth_on_test(run, make_fusion(RegionRule(0.2)), seed=3) is None
-
-
-def test_the_worth_of_a_run_is_measured_on_its_test_sentences(tmp_path):
-    run, rows = Run(tmp_path), make_rows(30)
-    write_table(predictions_to_table(rows), run.path("scores", "test.parquet"))
-    fusion = make_fusion(RegionRule(0.2))
-    expected = measure_llm_worth(rows, fusion.region_rule, fusion.control.region_rule, TYPES, seed=3)
-    assert measure_llm_worth_on_test(run, fusion, seed=3) == expected
-    assert expected.difference
 
 
 def test_without_segments_the_worth_is_unknown():
     rule = SpanRule.unfitted(TYPES, Lexicon({}, {}))
-    assert measure_llm_worth([], rule, rule, TYPES, seed=3) is None
+    assert measure_llm_worth([], rule, rule) is None
+
+
+@given(st.integers(1, 8).flatmap(slm_scores), st.floats(-5, 5))
+def test_the_control_that_tags_reads_no_answer_and_asks_for_none(slm, weight):
+    n_chars = len(slm.entropy)
+    row = SegmentPrediction("d", 0, n_chars, "字" * n_chars, slm)
+    answer = LlmAnswer((LlmEntity(Span(0, n_chars, "NR"), 1.0, 1.0),), np.ones(n_chars + 1, np.float32))
+    rule = RuleWithoutLlm(RegionRule(weight))
+    decided = rule.decide(row)
+    assert decided == rule.decide(replace(row, llm=answer)) == RegionRule(weight).decide(give_empty_answer(row))
+    assert {entity.llm_type for entity in decided} <= {None}
+    for exact in (True, False):
+        gate = Gate(rule, None, exact=exact, share=0.5)
+        assert not gate.decide(row).ask_llm
+
+
+def test_a_run_without_an_llm_searches_for_the_control_alone_and_finds_the_same():
+    rows = make_rows()
+    (alone,) = build_searches(sample_of(without_information(rows)), {}, load_config(None, ["llm.model=none"]))
+    found = choose_rules([alone.run_trial(rule) for rule in alone.candidates], Config())
+    assert found == search(rows)[1]
+
+
+def test_an_evaluation_without_an_llm_is_that_of_the_control():
+    rows = make_rows(30, seed=5)
+    fusion, control = map(loaded, search(make_rows()))
+    both = evaluate_fusion(rows, fusion, control, TYPES, seed=3)
+    failed = replace(rows[0], slm=SlmPrediction((), rows[0].slm.entropy), llm=None, error="slm: gone")
+    alone = evaluate_fusion([replace(row, llm=None) for row in rows], control, None, TYPES, seed=3)
+    assert set(alone.systems) == {"slm", "fused", "fused_characters", "fused_regions", "fused_spans"}
+    for name, system in alone.systems.items():
+        assert system == both.systems[name.replace("fused", "control")]
+    assert alone.paired["fused-slm"] == both.paired["control-slm"]
+    assert (alone.regions, alone.disagreements, alone.llm_worth, alone.n_without_llm) == (None, (), None, 0)
+    assert Evaluation.from_json(json.loads(json.dumps(alone.to_json())), "e") == alone
+    assert evaluate_fusion([failed], control, None, TYPES, seed=3).systems["fused"].micro.predicted == 0
+    assert RuleWithoutLlm(control.spans).decide(failed) == []
 
 
 @pytest.mark.parametrize(

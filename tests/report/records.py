@@ -9,6 +9,7 @@ from rayner.fusion.artifact import LoadedRules, TunedFusion, TunedRules
 from rayner.fusion.budget import Budget
 from rayner.fusion.calibration import Calibration
 from rayner.fusion.character_rule import CharacterRule
+from rayner.fusion.control import LlmWorth
 from rayner.fusion.learned.lexicon import Lexicon
 from rayner.fusion.learned.span_rule import SpanRule
 from rayner.fusion.region_rule import RegionRule
@@ -36,17 +37,24 @@ def make_fusion(rule: RegionRule, **changes: object) -> TunedFusion:
         span_rule=SpanRule.unfitted(TYPES, Lexicon({}, {})),
         custom_rules={},
         held_out_f1={"characters": 0.4, "regions": 0.6, "spans": 0.5},
+        calibration=Calibration(),
     )
     fusion = TunedFusion(
         **vars(rules),
         control=rules,
-        llm_worth=(0.01, -0.02, 0.03),
+        llm_worth=LlmWorth(100, 0.8567, 0.8467, 0.01, (-0.02, 0.03)),
         baseline_f1={"slm": 0.8012, "llm": 0.7934, "fused": 0.8567},
         softmax_over="all",
-        calibration=Calibration(),
         budget=Budget((0.0,), (0.0,), tuple(0.0 for _ in range(101))),
         curves=(),
     )
+    return replace(fusion, **changes)
+
+
+def make_fusion_without_llm(rule: RegionRule, **changes: object) -> TunedFusion:
+    """Return the same fusion of a run without an LLM."""
+    baselines = {"slm": 0.8012, "fused": 0.8467}
+    fusion = make_fusion(rule, control=None, llm_worth=None, baseline_f1=baselines, softmax_over=None, budget=None)
     return replace(fusion, **changes)
 
 
@@ -62,6 +70,8 @@ def make_run_facts(config: Config, **changes: object) -> RunFacts:
         index=config.index,
         llm=config.llm,
         settings=config_to_dict(config),
+        asks_llm=config.llm.model != "none",
+        llm_use="the LLM is asked",
         inputs={"train": ["A.txt"]},
         labelled=PARTS,
         labelled_characters=60000,

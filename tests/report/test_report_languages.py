@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from rayner.config.model_settings import CrfConfig, LlmConfig, SlmConfig
 from rayner.config.settings import Config, SplitConfig
 from rayner.evaluation.artifact import PerfectCalibration, ReliabilityBin, SystemCalibration, TypeCalibration
+from rayner.fusion.artifact import BUILT_IN_RULES
 from rayner.fusion.conflict_regions import ENTROPY_REDUCTIONS, LLM_CONFIDENCES, LLM_REDUCTIONS
 from rayner.fusion.learned import span_features
 from rayner.fusion.learned.lexicon import Lexicon
 from rayner.fusion.learned.span_rule import SpanRule
 from rayner.rendering.bilingual import LANGUAGES, BilingualText, bilingual_attribute, fill_text, join_texts
+from rayner.rendering.texts_llm_use import LLM_USE_TEXTS
 from rayner.rendering.texts_methods import METHODS_TEXTS
 from rayner.rendering.texts_report import REPORT_TEXTS
 from rayner.rendering.texts_shared import SHARED_TEXTS
@@ -46,10 +48,14 @@ FEATURES = {"constant", "length", "type"} | {
 }
 
 
-TABLES = [SHARED_TEXTS, REPORT_TEXTS, METHODS_TEXTS, SITE_TEXTS, GLOSS_TEXTS]
+TABLES = [SHARED_TEXTS, REPORT_TEXTS, LLM_USE_TEXTS, METHODS_TEXTS, SITE_TEXTS, GLOSS_TEXTS]
 
 
-@pytest.mark.parametrize("table", [SHARED_TEXTS, REPORT_TEXTS, METHODS_TEXTS], ids=["shared", "report", "methods"])
+@pytest.mark.parametrize(
+    "table",
+    [SHARED_TEXTS, REPORT_TEXTS, LLM_USE_TEXTS, METHODS_TEXTS],
+    ids=["shared", "report", "llm use", "methods"],
+)
 def test_every_text_is_in_both_languages(table):
     for key, text in table.items():
         assert len(text) == len(LANGUAGES)
@@ -74,7 +80,8 @@ def test_every_text_has_one_key_is_used_and_every_used_text_exists():
     composed |= {f"methods_examples_{value}" for value in ("similar", "fixed", "none")}
     composed |= {f"methods_decoding_{value}" for value in ("automaton", "free")}
     composed |= {f"methods_{part}" for part in ("train", "dev", "test")}
-    composed |= {f"methods_score_{name}" for name in ("slm", "llm", "fused")}
+    composed |= {f"methods_score_{name}" for name in ("slm", "llm", "fused", "rule")}
+    composed |= {f"{system}_{rule}" for system in ("fused", "control", "rule_output") for rule in BUILT_IN_RULES}
     composed |= {f"methods_{model}_{start}" for model in ("encoder", "decoder") for start in ("scratch", "named")}
     composed |= {f"silent_{finder}" for finder in ("slm", "llm", "fused")}
     composed |= {f"worth_{verdict}" for verdict in ("ahead", "even", "behind")}
@@ -83,7 +90,9 @@ def test_every_text_has_one_key_is_used_and_every_used_text_exists():
     features = {f"feature_{name}" for name in FEATURES}
     prefixed = {key for key in REPORT_TEXTS if key.startswith(("setting_", "feature_"))}
     assert prefixed == settings | features
-    assert {*REPORT_TEXTS, *METHODS_TEXTS, *SHARED_TEXTS} - words - composed - prefixed == set(FOR_SCRIPTS)
+    assert {*REPORT_TEXTS, *LLM_USE_TEXTS, *METHODS_TEXTS, *SHARED_TEXTS} - words - composed - prefixed == set(
+        FOR_SCRIPTS
+    )
 
 
 def test_the_features_of_the_learned_rule_have_chinese_names():

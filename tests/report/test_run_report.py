@@ -1,7 +1,11 @@
 """The report of a run is written from the files of its folder."""
 
+import re
+from dataclasses import replace
+
 import pytest
 
+from rayner.config.loading import load_config
 from rayner.config.settings import Config
 from rayner.corpus.parquet_files import write_table
 from rayner.corpus.prediction_tables import predictions_to_table
@@ -9,6 +13,7 @@ from rayner.corpus.silent_models import SilentModel
 from rayner.evaluation.reliability import evaluate_calibration
 from rayner.fusion.budget import fit_budget
 from rayner.fusion.calibration import Calibration, calibration_features
+from rayner.fusion.control import LlmWorth
 from rayner.fusion.learned.logistic import fit_logistic_weights
 from rayner.fusion.region_rule import RegionRule
 from rayner.fusion.weight_search import WeightCurve
@@ -23,7 +28,7 @@ from rayner.runs.json_files import write_json
 from rayner.runs.run_folder import Run
 from rayner.runs.step_manifest import StepManifest
 from tests.corpus.tagged_corpora import document, entity, write_unit
-from tests.report.records import load_rules, make_fusion, make_run_facts
+from tests.report.records import load_rules, make_fusion, make_fusion_without_llm, make_run_facts
 from tests.report.synthetic import TYPES, rows
 
 RULE = RegionRule(0.2)
@@ -151,3 +156,61 @@ def test_the_report_shows_how_free_answers_differ_from_a_copy_and_nothing_of_it_
         page = run.path("report.html").read_text(encoding="utf-8")
         assert ("free_answers" in page) == ("dev.changed" in page) == (name == "free")
         assert facts.to_json().get("free_answers") == (counts or None)
+
+
+def write_report(folder, fusion, facts, *, has_llm):
+    """Write the report of a run on synthetic test sentences, and return its page."""
+    run = Run(folder)
+    segments = rows(12) if has_llm else [replace(row, llm=None) for row in rows(12)]
+    write_table(predictions_to_table(segments), run.path("scores", "test.parquet"))
+    write_json(run.path("steps", "data.json"), StepManifest({}, {"types": list(TYPES)}).to_json())
+    controls = RULES if has_llm else None
+    evaluate_and_write_report(run, fusion, RULES, controls, title="甲", run_facts=facts, tagged=None)
+    return run.path("report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("chosen", ["regions", "spans", "characters"])
+def test_a_report_without_an_llm_says_so_and_speaks_of_none(tmp_path, chosen):
+    config = load_config(None, ["llm.model=none"])
+    fusion = make_fusion_without_llm(RULE, chosen=chosen, calibration=Calibration(slm_alone=(0.0, 0.0)))
+    page = write_report(tmp_path, fusion, make_run_facts(config), has_llm=False)
+    shown = re.sub(r'<script.*?</script>|<style.*?</style>|<section id="more".*?</section>', "", page, flags=re.S)
+    chinese = " ".join(re.findall(r'data-zh="([^"]*)"', shown))
+    assert "This run has no LLM." in shown
+    assert "本次运行不使用大模型" in chinese
+    words = re.sub(r"<[^>]*>", " ", shown).replace("This run has no LLM.", "")
+    assert not re.findall(r".*(?:LLM|large model|[Ff]us|[Cc]ontrol|λ).*", words)
+    assert "大模型" not in chinese.replace("本次运行不使用大模型", "")
+    assert "融合" not in chinese
+
+
+@pytest.mark.parametrize(
+    ("interval", "asks", "verdict", "sentence"),
+    [
+        ((0.01, 0.03), True, "beyond chance.", "So tagging asks the LLM."),
+        ((-0.01, 0.03), False, "cannot be told from chance.", "So tagging does not ask the LLM"),
+        ((-0.01, 0.03), True, "cannot be told from chance.", "Tagging asks the LLM nevertheless"),
+        ((-0.03, -0.01), False, "harms, beyond chance.", "So tagging does not ask the LLM"),
+    ],
+)
+def test_the_report_says_what_the_llm_is_worth_when_tuned_and_whether_it_is_asked(
+    tmp_path, interval, asks, verdict, sentence
+):
+    worth = LlmWorth(1234, 0.8, 0.79, 0.01, interval)
+    fusion, facts = replace(tuned_fusion(), llm_worth=worth), make_run_facts(Config(seed=1), asks_llm=asks)
+    page = write_report(tmp_path, fusion, facts, has_llm=True)
+    (said,) = re.findall(r'<p class="llm-use">(.*?)</p>', page, flags=re.S)
+    said = re.sub(r"<[^>]*>", "", said)
+    assert said.startswith("On the 1,234 held-out sentences: ")
+    assert "+1.00 points" in said
+    assert verdict in said
+    assert sentence in said
+
+
+def test_samples_show_no_votes_if_the_llm_was_not_asked(tmp_path):
+    write_unit(tmp_path, "u.parquet", [document("a", "懷王入秦。")], [entity("a", 0, "懷王")])
+    (with_votes,) = read_document_beginnings(tmp_path)[0].entities
+    (without,) = read_document_beginnings(tmp_path, with_votes=False)[0].entities
+    assert {"decided_by", "slm_type", "llm_type"} <= set(with_votes)
+    assert not {"decided_by", "slm_type", "llm_type"} & set(without)
+    assert without["score"] == with_votes["score"]

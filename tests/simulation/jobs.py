@@ -14,7 +14,7 @@ from rayner.errors import RaynerError
 from rayner.modeling import devices
 from rayner.runs.run_folder import Run
 from rayner.runs.storage import storage_path
-from rayner.steps import loading
+from rayner.steps import llm_loading
 from rayner.steps.tag.recovery import forget_set_aside_units
 from rayner.steps.tag.tag_corpus import tag_corpus
 from rayner.steps.tag.verify import find_problems_and_counts
@@ -131,7 +131,7 @@ def simulated_jobs() -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(simulated_environment())
         stack.enter_context(patch.object(cli_jobs, "print", lambda *_, **__: None, create=True))
-        stack.enter_context(patch.object(loading, "load_llm", lambda config, run: None))
+        stack.enter_context(patch.object(llm_loading, "load_llm", lambda config, run: None))
         stack.enter_context(patch.object(engine, "make_engine", lambda *_, **__: models.AnswerEngine()))
         stack.enter_context(patch.object(devices, "set_torch_threads", lambda _: None))
         yield

@@ -7,6 +7,7 @@ from rayner.fusion.artifact import TunedFusion, TunedRules
 from rayner.fusion.budget import Budget
 from rayner.fusion.calibration import Calibration
 from rayner.fusion.character_rule import CharacterRule
+from rayner.fusion.control import LlmWorth
 from rayner.fusion.learned.lexicon import Lexicon
 from rayner.fusion.learned.span_rule import SpanRule
 from rayner.fusion.region_rule import RegionRule
@@ -27,14 +28,14 @@ def make_fusion_file(rule: RegionRule) -> bytes:
         span_rule=SpanRule.unfitted(TYPES, Lexicon({}, {})),
         custom_rules={},
         held_out_f1={"regions": 0.9},
+        calibration=Calibration(with_llm=(0.5, -1.0, 0.5, 0.2, 0.3, 0.4), slm_alone=(1.0, -2.0)),
     )
     fusion = TunedFusion(
         **vars(rules),
         control=rules,
-        llm_worth=(0.0, 0.0, 0.0),
+        llm_worth=LlmWorth(100, 0.9, 0.8, 0.1, (0.05, 0.15)),
         baseline_f1={"slm": 0.8, "llm": 0.85, "fused": 0.9},
         softmax_over="allowed",
-        calibration=Calibration(with_llm=(0.5, -1.0, 0.5, 0.2, 0.3, 0.4), slm_alone=(1.0, -2.0)),
         budget=Budget((0.0, 0.5), (0.0, 0.5), tuple(1 - i / 100 for i in range(101))),
         curves=(),
     )

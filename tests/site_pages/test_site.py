@@ -5,7 +5,9 @@ import http.client
 import json
 import os
 import re
+import shutil
 import threading
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from rayner.cli import main
+from rayner.corpus.run_record import write_run_record
 from rayner.corpus.tables import iter_documents
 from rayner.errors import ConfigError, DataError
 from rayner.runs.output_folder import MARKER_FILE, write_folder_marker
@@ -23,6 +26,7 @@ from rayner.site.page_splitting import MAX_PAGE_CHARS
 from rayner.site.serve import create_server
 from rayner.site.store import MAX_DISAGREEMENTS, SiteDatabase
 from tests.corpus.tagged_corpora import document, entity, write_unit
+from tests.corpus.test_run_record import RECORD
 from tests.folders import snapshot
 from tests.site_pages.site_units import HOSTILE, LONG, NASTY, voted, write_corpus
 from tests.site_pages.test_site_parts import read_places, read_scripts
@@ -360,3 +364,21 @@ def test_the_server_answers_this_machine_only(built):
     finally:
         httpd.shutdown()
         httpd.server_close()
+
+
+@pytest.mark.parametrize("asks_llm", [True, False])
+def test_a_site_of_a_corpus_about_which_no_llm_was_asked_speaks_of_none(built, tmp_path, asks_llm):
+    tagged = tmp_path / "tagged"
+    shutil.copytree(built.tagged, tagged)
+    write_run_record(tagged, replace(RECORD, asks_llm=asks_llm))
+    build_site(tagged, tmp_path / "site")
+    pages = {path: path.read_text(encoding="utf-8") for path in sorted((tmp_path / "site").rglob("*.html"))}
+    speaking = [path.name for path, page in pages.items() if re.search(r"LLM|大模型|Who decided", page)]
+    assert bool(set(speaking) - {"index.html"}) == asks_llm
+    index = pages[tmp_path / "site" / "index.html"]
+    assert ("No LLM was asked" in index) != asks_llm
+    assert ("disagreements.html" in index) == (tmp_path / "site" / "disagreements.html").exists() == asks_llm
+    data = (tmp_path / "site" / "assets" / "data.js").read_text(encoding="utf-8")
+    assert f'"asksLlm":{str(asks_llm).lower()}' in data
+    for page in pages.values():
+        Page(page)  # all elements are closed

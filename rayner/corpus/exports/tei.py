@@ -80,9 +80,11 @@ def _format_entity(entity: EntityRow) -> str:
 
 
 def _format_header(document: TaggedDocument) -> str:
+    deciders = {entity["decided_by"] for entity in document.entities}
     responsibilities = "".join(
         f'<respStmt xml:id="{name}"><resp>{meaning}</resp><name>rayner</name></respStmt>\n'
         for name, meaning in _RESPONSIBILITIES.items()
+        if name in deciders
     )
     declared_chars = sorted(set(_DECLARED_CHAR.findall(document.doc_id + document.path + document.text)))
     declarations = "".join(

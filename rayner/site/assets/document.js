@@ -48,7 +48,7 @@
     form.querySelectorAll("[name=by]").forEach(function (box) { deciders[box.value] = box.checked; });
     marks.forEach(function (mark, i) {
       var vote = votes[i], confident = !minimum || (vote.score !== null && vote.score >= minimum);
-      var visible = types[vote.type] && deciders[vote.decidedBy] && confident;
+      var visible = types[vote.type] && (!rayner.asksLlm || deciders[vote.decidedBy]) && confident;
       mark.classList.toggle("off", !visible);
       nShown += visible;
     });
@@ -110,8 +110,9 @@
       ? describeVote("llm", vote.llm, "P", vote.category)
       : rayner.translate("vote_of", rayner.translate("llm"), rayner.translate("not_asked"));
     var score = vote.score === null ? [] : [rayner.translate("with_confidence", formatNumber(vote.score))];
+    var decider = rayner.asksLlm ? [describeDecider(vote)] : [];
     return [rayner.typeLabel(vote.type)]
-      .concat(score, describeDecider(vote), describeVote("slm", vote.slm, "H", vote.entropy), llm)
+      .concat(score, decider, describeVote("slm", vote.slm, "H", vote.entropy), rayner.asksLlm ? [llm] : [])
       .join(rayner.translate("part_separator"));
   }
   rayner.describeEntity = function (i) { return describeEntity(votes[i]); };
@@ -123,7 +124,9 @@
         return make("td", { text: cell });
       })));
     }
-    var heads = ["", "slm", "llm"].map(function (key) {
+    /** The cells of a row without that of the LLM, if no LLM was asked about the corpus. */
+    function shownCells(cells) { return rayner.asksLlm ? cells : cells.slice(0, -1); }
+    var heads = shownCells(["", "slm", "llm"]).map(function (key) {
       return make("th", { scope: "col", text: key && rayner.translate(key) });
     });
     var llm = vote.asked ? typeOrNone(vote.llm) : rayner.translate("not_asked");
@@ -138,13 +141,13 @@
       dismiss,
       make("p", { class: "head" }, [title, make("span", {}, [
         make("span", { class: "swatch t" + vote.type }), rayner.typeLabel(vote.type)])]),
-      make("p", { text: describeDecider(vote) }),
+      rayner.asksLlm ? make("p", { text: describeDecider(vote) }) : "",
       vote.score === null ? "" : make("p", {}, [
         rayner.translate("with_confidence", formatNumber(vote.score)),
         make("meter", { min: 0, max: 1, value: vote.score, "aria-label": rayner.translate("confidence") })]),
       make("table", {}, [make("thead", {}, [make("tr", {}, heads)]), make("tbody", {}, [
-        tableRow(rayner.translate("vote"), [typeOrNone(vote.slm), llm]),
-        tableRow(rayner.translate("entropy"), [formatNumber(vote.entropy), ""]),
+        tableRow(rayner.translate("vote"), shownCells([typeOrNone(vote.slm), llm])),
+        tableRow(rayner.translate("entropy"), shownCells([formatNumber(vote.entropy), ""])),
         vote.asked && tableRow(rayner.translate("category"), ["", formatNumber(vote.category)]),
         vote.asked && tableRow(rayner.translate("boundary"), ["", formatNumber(vote.boundary)])])]),
       rareChars.length ? make("p", { text: rareChars.join(rayner.translate("part_separator")) }) : "",

@@ -5,6 +5,7 @@ An actor that predicts holds both models and takes one unit at a time.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import ray.data
@@ -19,10 +20,10 @@ from rayner.runs.progress import log
 from rayner.runs.run_folder import Run
 from rayner.steps.tag.llm_gate import Gate
 from rayner.steps.tag.scored_units import FusedUnit, ScoredUnitFuser, UnitFiles
-from rayner.steps.tag.seams import predict_unit
-from rayner.steps.tag.stages import Attempts, LlmStage, PredictedUnit, SlmStage, UnitSegments
+from rayner.steps.tag.seams import Stage, predict_unit
+from rayner.steps.tag.stages import Attempts, LlmStage, PredictedUnit, SlmStage, UnitSegments, skip_llm
 
-BOTH_MODELS = ("slm", "llm")
+BOTH_MODELS, SLM_ALONE = ("slm", "llm"), ("slm",)
 _MAX_FUSER_RESTARTS = 10
 _NOTHING = PredictedUnit(0, 0)
 
@@ -35,10 +36,10 @@ class PredictionJob:
     attempts: an actor notes here what it is about to do. If the actor dies, the next actor reads the note.
     read_unit: takes a unit's name and returns the unit.
     write_unit: writes a predicted unit and returns what the driver learns about it.
-    keep_predictions: keeps the predictions of the small model, for actors that hold the LLM alone; None if they hold
-        both.
+    keep_predictions: keeps the predictions of the small model, for actors that hold the LLM alone; None if there are
+        none.
     watch: to whom the actor reports its progress; None if nobody watches it.
-    models: the models that an actor holds, `slm`, `llm` or both.
+    models: the models that an actor holds, `slm`, `llm` or both. If no actor holds the LLM, none may be asked.
     """
 
     config: Config
@@ -52,11 +53,11 @@ class PredictionJob:
     models: tuple[str, ...] = BOTH_MODELS
 
     def with_small_model_alone(self) -> "PredictionJob":
-        """Return the job of the actors that hold the small model alone."""
+        """Return the same job for actors that hold the small model alone, on the resources of `score.slm`."""
         score = self.config.score
         own = replace(score, cpus=score.slm.cpus, gpus=score.slm.gpus)
         device = self.config.device if score.slm.gpus else "cpu"
-        return replace(self, config=replace(self.config, score=own, device=device), models=("slm",))
+        return replace(self, config=replace(self.config, score=own, device=device), models=SLM_ALONE)
 
 
 class UnitPredictor:
@@ -74,12 +75,15 @@ class UnitPredictor:
         set_torch_threads(int(job.config.score.cpus))
         self.load_failure: str | None = None
         self.read_unit, self.write_unit, self.keep_predictions = job.read_unit, job.write_unit, job.keep_predictions
-        self.slm = self.llm = None
+        self.slm: Stage | None = None
+        self.llm: Stage | None = None
         try:
             if "slm" in job.models:
                 self.slm = SlmStage(job.config, job.run, job.attempts)
             if "llm" in job.models:
                 self.llm = LlmStage(job.config, job.run, job.gate, job.attempts)
+            elif job.keep_predictions is None and job.gate is not None:
+                self.llm = partial(skip_llm, gate=job.gate)
         except RaynerError as error:
             # A model that is wrong stays wrong. Raised here, the error would only make Ray start the actor again.
             self.load_failure = str(error)
@@ -134,12 +138,15 @@ def predict_units(unit_names: Sequence[str], job: PredictionJob) -> Iterator[Pre
         return
     rows = [{"unit": name} for name in unit_names]
     dataset: ray.data.Dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
+    score = job.config.score
     with watch_for_stalls(job.config.tag.stall_minutes) as watch:
-        job = replace(job, watch=watch)
-        if job.keep_predictions is not None and job.config.score.slm.actors:
-            dataset = _map_with_actors(dataset, job.with_small_model_alone(), job.config.score.slm.actors)
+        job, n_actors = replace(job, watch=watch), score.actors
+        if job.models == SLM_ALONE and score.slm.actors:
+            job, n_actors = job.with_small_model_alone(), score.slm.actors
+        elif job.keep_predictions is not None and score.slm.actors:
+            dataset = _map_with_actors(dataset, job.with_small_model_alone(), score.slm.actors)
             job = replace(job, models=("llm",))
-        for row in _map_with_actors(dataset, job, job.config.score.actors).iter_rows():
+        for row in _map_with_actors(dataset, job, n_actors).iter_rows():
             if row["failure"]:
                 raise JobError(row["failure"])
             yield PredictedUnit(int(row["amount"]), int(row["not_finite"]))

@@ -20,7 +20,7 @@ class Gate:
     """The gate with its settings and the fusion rule that it works for.
 
     rule: the fusion rule that combines the predictions of both models.
-    budget: estimates how many tags of a segment the LLM would change.
+    budget: estimates how many tags of a segment the LLM would change; None only for a rule that reads no LLM answer.
     exact: skip the LLM where no answer could change the output, and stop decoding where the rest of an answer could
         not change it. This saves time and does not change the output.
     share: ask about at most roughly this share of all segments. The segments with the most expected changes are
@@ -29,7 +29,7 @@ class Gate:
     """
 
     rule: FusionRule
-    budget: Budget
+    budget: Budget | None
     exact: bool = True
     share: float = 1.0
     candidate_scores: bool = False
@@ -46,6 +46,8 @@ class Gate:
 
     def _is_worth_asking(self, segment: SegmentPrediction) -> bool:
         """Return whether a segment that the LLM could change has enough expected changes to be within `share`."""
+        if self.budget is None:
+            raise ValueError("expected a budget for a rule that reads LLM answers, found none")
         entropies = self.rule.block_entropy(segment.slm)
         return self.budget.sum_overturned_shares(entropies) > self.budget.overturned_tags_threshold(self.share)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from rayner.config.conditions import candidates_are_scored
+from rayner.config.conditions import candidates_are_scored, examples_are_retrieved
 from rayner.config.settings import Config
 from rayner.fusion.learned.span_features import candidates_to_score
 from rayner.runs.heartbeat import beat
@@ -107,7 +107,7 @@ class SlmStage:
 
         self.attempts = attempts or Attempts()
         # The encoder computes its sentence vectors while it tags; retrieval reuses them.
-        needs_vectors = config.llm.examples == "similar" and config.index.encoder == "slm"
+        needs_vectors = examples_are_retrieved(config) and config.index.encoder == "slm"
         self.tagger = load_tagger(config, run, sentence_vectors=needs_vectors)
 
     def __call__(self, unit: UnitSegments) -> UnitSegments:
@@ -156,7 +156,7 @@ class LlmStage:
     """
 
     def __init__(self, config: Config, run: Run, gate: Gate | None, attempts: Attempts | None = None) -> None:
-        from rayner.steps.loading import load_answer_engine, load_retriever
+        from rayner.steps.llm_loading import load_answer_engine, load_retriever
 
         self.gate, self.group_size, self.attempts = gate, config.prompt.group, attempts or Attempts()
         self.max_chars, self.overlap = config.llm.max_chars, config.llm.overlap
@@ -256,6 +256,17 @@ class LlmStage:
                 for i in members:
                     groups[i] = texts
         return groups
+
+
+def skip_llm(unit: UnitSegments, gate: Gate) -> UnitSegments:
+    """Add to each segment the decision of a gate that never asks the LLM."""
+    beat()
+    segments, asked = apply_gate(unit.segments, gate)
+    if asked:
+        raise ValueError(
+            f"{unit.name}: expected a gate that never asks the LLM, found {len(asked)} segments to ask about"
+        )
+    return replace(unit, segments=segments)
 
 
 def _predict_each_apart(

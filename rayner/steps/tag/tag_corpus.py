@@ -7,17 +7,18 @@ then renamed, and the record of the unit is written last. At the end, the tables
 damaged ones, and produces the same files.
 
 With another fusion rule or gate, the same call fuses the kept predictions again. The LLM is only asked about segments
-that the earlier gate skipped, or whose answer stopped too early for the new rule.
+that the earlier gate skipped, or whose answer stopped too early for the new rule. It is asked about none if the run has
+no LLM, or if its worth on held-out sentences is not beyond chance (`fusion.llm`).
 """
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import rayner
 from rayner.cluster.failures import storage_and_actor_errors_as_job_error
-from rayner.config.conditions import candidates_are_scored
+from rayner.config.conditions import has_llm
 from rayner.config.plugins import name_with_fingerprint
 from rayner.config.settings import Config, config_to_dict, json_digest
 from rayner.config.step_settings import step_settings
@@ -35,18 +36,16 @@ from rayner.corpus.unit_records import (
     list_recorded_units,
 )
 from rayner.errors import ConfigError, TooManySetAsideError
-from rayner.evaluation.llm_worth import LlmWorth
-from rayner.fusion.artifact import TunedFusion
+from rayner.fusion.control import LlmWorth
 from rayner.runs.lock import hold_lock
 from rayner.runs.output_folder import remove_written_files
 from rayner.runs.progress import Progress, log
 from rayner.runs.run_folder import Run, file_sha256
 from rayner.runs.storage import StoragePath, remove_folder, remove_temporary_files
-from rayner.steps.fusion_rules import load_chosen_rule, measure_llm_worth_on_test, read_tuned_fusion
+from rayner.steps.fusion_rules import read_tuned_fusion
 from rayner.steps.output_folders import mark_tagged_folder_as_ours, output_folder
-from rayner.steps.tag.actors import PredictionJob, fuse_scored_units, predict_units
+from rayner.steps.tag.actors import SLM_ALONE, PredictionJob, fuse_scored_units, predict_units
 from rayner.steps.tag.audit import verify_tagged_corpus
-from rayner.steps.tag.llm_gate import Gate
 from rayner.steps.tag.not_finite import require_mostly_finite
 from rayner.steps.tag.plan import (
     PlanSummary,
@@ -63,10 +62,12 @@ from rayner.steps.tag.recovery import (
 )
 from rayner.steps.tag.scored_units import UnitFiles
 from rayner.steps.tag.stages import Attempts
+from rayner.steps.tag.tagging_rule import TaggingRule, choose_tagging_rule
 from rayner.text.json_records import record_from_json
 
 _MAX_UNKNOWN_SHARE = 0.05  # with more unknown characters, the model was probably trained on another script
 _GATE_SETTINGS = "gate."
+_MODEL_STEPS = ("train_slm", "build_index", "train_llm")
 _MAX_FILES_IN_MESSAGE = 5  # changed files that a message lists
 
 
@@ -82,11 +83,13 @@ def collect_score_inputs(config: Config, run: Run) -> dict[str, Any]:
 
 def collect_manifest_inputs(config: Config, run: Run) -> dict[str, Any]:
     """Return the settings, versions and digests on which the tagged corpus depends, except those of its texts."""
+    tagging = choose_tagging_rule(config, read_tuned_fusion(run))
     return {
         **step_settings(config, "tag_corpus"),
         **collect_score_inputs(config, run),
         "fusion": file_sha256(run.path("fusion.json")),
-        "rule": name_with_fingerprint("fusion.rules", read_tuned_fusion(run).chosen),
+        "rule": name_with_fingerprint("fusion.rules", tagging.rule.name),
+        "asks_llm": tagging.asks_llm,
     }
 
 
@@ -130,13 +133,14 @@ def _tag_and_write_record(config: Config, run: Run, corpus: str, out: StoragePat
     plan = _load_or_write_plan(config, run, corpus, tagged, score_inputs)
     all_inputs = {"corpus": plan.digest, **run_inputs}
     inputs = InputDigests(json_digest(all_inputs), json_digest({"corpus": plan.digest, **score_inputs}))
+    fusion = read_tuned_fusion(run)
+    tagging = choose_tagging_rule(config, fusion)
     finished = repair_and_count_finished_units(out, plan, inputs)
     forget_outdated_steps(tagged, all_inputs, has_all_units=len(finished) == plan.units)
 
     def tag_and_verify() -> dict[str, Any]:
-        fusion = read_tuned_fusion(run)
-        _tag_missing_units(config, run, out, fusion, plan, finished, inputs)
-        worth = measure_llm_worth_on_test(run, fusion, config.seed)
+        log.info("tag: %s", tagging.reason)
+        _tag_missing_units(config, run, out, tagging, plan, finished, inputs)
         return {
             "counts": asdict(verify_tagged_corpus(out, plan)),
             "records_sha256": digest_unit_records(out, list_recorded_units(out)),
@@ -144,8 +148,10 @@ def _tag_and_write_record(config: Config, run: Run, corpus: str, out: StoragePat
             "ignored": ignored_groups_to_json(plan.ignored),
             "empty": plan.empty,
             "changed": describe_changed_files_by_path(corpus, out, plan.parts),
-            "rule": load_chosen_rule(fusion).summary(),
-            "llm_worth": worth and asdict(worth),
+            "rule": tagging.rule.summary(),
+            "asks_llm": tagging.asks_llm,
+            "llm": tagging.reason,
+            "llm_worth": fusion.llm_worth and asdict(fusion.llm_worth),
             "inputs": all_inputs,
         }
 
@@ -227,7 +233,7 @@ def _tag_missing_units(
     config: Config,
     run: Run,
     out: StoragePath,
-    fusion: TunedFusion,
+    tagging: TaggingRule,
     plan: PlanSummary,
     finished: Mapping[str, UnitCounts],
     inputs: InputDigests,
@@ -244,30 +250,27 @@ def _tag_missing_units(
         log.info("tag: %d of %d units are there already", len(finished), plan.units)
     n_not_finite = sum(counts.not_finite for counts in finished.values())
     require_mostly_finite(n_not_finite, n_segments, out)
-    progress = Progress("tag", missing_chars, "characters")
-    gate = build_gate(config, fusion)
-    files = UnitFiles(out, plan.parts, load_chosen_rule(fusion), fusion.calibration, inputs, config.tag.keep_scores)
+    progress, note = Progress("tag", missing_chars, "characters"), "" if tagging.asks_llm else "without an LLM"
+    files = UnitFiles(out, plan.parts, tagging.rule, tagging.calibration, inputs, config.tag.keep_scores)
     attempts = Attempts(out / "attempts", uuid.uuid4().hex)
-    job = PredictionJob(config, run, gate, attempts, files.read, files.write, files.keep_new_predictions)
+    job = PredictionJob(config, run, tagging.gate, attempts, files.read, files.write)
+    if tagging.asks_llm:
+        job = replace(job, keep_predictions=files.keep_new_predictions)
+    else:
+        job = replace(job, models=SLM_ALONE)
     scored = list_scored_units(out)
     # Read one part of the plan at a time, so that neither Ray nor this process holds the names of all units.
     for part in iter_plan_parts(out, plan.parts):
         missing = [unit.name for unit in part if unit.name not in finished]
         fused = set()
-        for unit in fuse_scored_units([name for name in missing if name in scored], files, gate):
+        for unit in fuse_scored_units([name for name in missing if name in scored], files, tagging.gate):
             if unit.written is not None:
                 fused.add(unit.name)
-                progress.advance(unit.written.amount)
+                progress.advance(unit.written.amount, note)
         for predicted in predict_units([name for name in missing if name not in fused], job):
-            progress.advance(predicted.amount)
+            progress.advance(predicted.amount, note)
             n_not_finite += predicted.not_finite
             require_mostly_finite(n_not_finite, n_segments, out)
-
-
-def build_gate(config: Config, fusion: TunedFusion) -> Gate:
-    """Build the gate from the settings, for the fusion rule that the run chose."""
-    scores = candidates_are_scored(config)
-    return Gate(load_chosen_rule(fusion), fusion.budget, **config_to_dict(config.gate), candidate_scores=scores)
 
 
 def _make_run_record(config: Config, run: Run, facts: dict[str, Any]) -> RunRecord:
@@ -277,9 +280,11 @@ def _make_run_record(config: Config, run: Run, facts: dict[str, Any]) -> RunReco
         config_digest=json_digest(settings),
         version=rayner.__version__,
         inputs=facts["inputs"],
-        models={step: run.result_digest(step) for step in ("train_slm", "build_index", "train_llm")},
+        models={step: run.result_digest(step) for step in _MODEL_STEPS if run.has_step(step)},
         rule=facts["rule"],
-        basis=config.llm.softmax_over,
+        basis=config.llm.softmax_over if has_llm(config) else "none",
+        asks_llm=facts["asks_llm"],
+        llm=facts["llm"],
         counts=counts,
         unread=facts["unread"],
         ignored=ignored_groups_from_json(facts.get("ignored", {})),

@@ -8,16 +8,19 @@ in a run folder of its own, `RUN/folds/i`. The models that tag the corpus are tr
 from dataclasses import replace
 from typing import Any
 
+from rayner.config.conditions import has_llm
 from rayner.config.settings import Config
 from rayner.config.step_settings import step_settings
 from rayner.fusion.learned.lexicon import Lexicon, build_lexicon
 from rayner.runs.progress import log
 from rayner.runs.run_folder import Run
 from rayner.steps import data
-from rayner.steps.build_index import build_index
 from rayner.steps.data import FOLD_PART
-from rayner.steps.score import predict_held_out_sentences, read_predictions_with_llm_answer
-from rayner.steps.training.train_llm import train_llm
+from rayner.steps.score import (
+    predict_held_out_sentences,
+    read_predictions_with_empty_answer,
+    read_predictions_with_llm_answer,
+)
 from rayner.steps.training.train_slm import train_slm
 from rayner.text.predictions import SegmentPrediction
 
@@ -36,12 +39,20 @@ def cross_fit(config: Config, run: Run) -> dict[str, Any]:
             log.info("fold %d/%d", i + 1, config.split.folds)
             fold = fold_run(run, i)
             train_slm(config, fold, fold=i)
-            build_index(config, fold, fold=i)
-            train_llm(config, fold)
+            if has_llm(config):
+                _build_index_and_train_llm(config, fold, i)
             sentences.append(predict_held_out_sentences(config, fold, fold=i)[FOLD_PART]["sentences"])
         return {"sentences": sentences}
 
     return run.run_step("cross_fit", collect_manifest_inputs(config, run), predict_folds)
+
+
+def _build_index_and_train_llm(config: Config, fold: Run, i: int) -> None:
+    from rayner.steps.build_index import build_index  # without an LLM, its code is not needed
+    from rayner.steps.training.train_llm import train_llm
+
+    build_index(config, fold, fold=i)
+    train_llm(config, fold)
 
 
 def fold_run(run: Run, i: int) -> Run:
@@ -58,11 +69,10 @@ def read_tuning_predictions_and_lexicons(
     as their `doc_id`. The lexicons have the same names as keys. The lexicon of a fold is built from the other folds, so
     it does not hold the tags of the fold itself.
     """
-    predictions, lexicons = read_predictions_with_llm_answer(run, "dev"), {}
+    read = read_predictions_with_llm_answer if has_llm(config) else read_predictions_with_empty_answer
+    predictions, lexicons = read(run, "dev"), {}
     for i in range(config.split.folds):
         fold, name = fold_run(run, i), f"{FOLD_PART}-{i}"
-        predictions += [
-            replace(prediction, doc_id=name) for prediction in read_predictions_with_llm_answer(fold, FOLD_PART)
-        ]
+        predictions += [replace(prediction, doc_id=name) for prediction in read(fold, FOLD_PART)]
         lexicons[name] = build_lexicon(data.read_part(fold, "train"))
     return predictions, lexicons

@@ -18,7 +18,7 @@ from rayner.modeling.deepspeed_settings import deepspeed_config
 from rayner.modeling.finite_weights import require_finite_files
 from rayner.runs.run_folder import Run
 from rayner.runs.storage import local_model_name
-from rayner.steps.loading import choose_instruction
+from rayner.steps.llm_loading import choose_instruction
 
 
 def build_engine(config: Config, run: Run, base: str, *, lr: float, lora: bool) -> tuple[Any, Llm]:

@@ -26,7 +26,7 @@ from rayner.runs.progress import Progress, log
 from rayner.runs.run_folder import Run
 from rayner.runs.storage import StoragePath, list_file_names, local_model_name
 from rayner.steps import data
-from rayner.steps.loading import choose_instruction, load_retriever
+from rayner.steps.llm_loading import choose_instruction, load_retriever
 from rayner.steps.training.pseudo_labels import read_pseudo_labels
 from rayner.text.labelled_text import LabelledSentence
 

@@ -30,7 +30,7 @@ from rayner.modeling.scratch import write_scratch_decoder
 from rayner.runs.run_folder import Run, folder_sha256, model_digest, replace_folder
 from rayner.runs.storage import StoragePath, local_model_name
 from rayner.steps import data
-from rayner.steps.loading import choose_instruction
+from rayner.steps.llm_loading import choose_instruction
 from rayner.steps.training.deepspeed_worker import TrainStage, train_on_worker
 from rayner.steps.training.pseudo_labels import read_pseudo_labels, write_pseudo_labels
 from rayner.steps.training.sft_examples import SftSource, write_missing_sft_examples
