@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from rayner.fusion.conflict_regions import ENTROPY_REDUCTIONS, LLM_CONFIDENCES, LLM_REDUCTIONS
 from rayner.fusion.region_rule import RegionRule
+from rayner.text.hints import HintEntity
 from rayner.text.predictions import CandidateScore, LlmAnswer, LlmEntity, SlmPrediction
 from rayner.text.spans import Span
 from rayner.text.tag_grammar import TagSpelling
@@ -49,6 +50,12 @@ def tagged_texts(draw, max_size=40):
     """A text and its spans."""
     text = draw(texts(max_size))
     return text, draw(spans_in(len(text)))
+
+
+def hints(spans):
+    """Spans as what the small model said of a text."""
+    entities = st.lists(probabilities, min_size=len(spans), max_size=len(spans))
+    return entities.map(lambda confidences: tuple(map(HintEntity, spans, confidences)))
 
 
 @st.composite

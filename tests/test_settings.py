@@ -239,6 +239,12 @@ def test_a_setting_of_a_renamed_section_is_refused_saying_the_new_section():
     assert "llm.silver is now called llm.pseudo_labels" in refused(None, "llm.silver.text=a.txt")
 
 
+def test_hints_and_pseudo_labels_are_refused_together():
+    message = refused(None, "llm.full_epochs=1", "llm.pseudo_labels.text=a.txt", "llm.hint=tags")
+    assert message.startswith("llm.hint: expected none with llm.pseudo_labels.text, ")
+    assert "llm.hint_folds: expected 2 or more, found 1" in refused(None, "llm.hint=tags", "llm.hint_folds=1")
+
+
 @pytest.mark.parametrize(
     ("key", "old", "new"), [(key, *pair) for key, values in RENAMED_VALUES.items() for pair in values.items()]
 )

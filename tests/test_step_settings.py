@@ -19,6 +19,7 @@ BASES = {
     "pretrained llm": ["llm.model=a/decoder", "llm.instruction=標注：", "prompt.group=4"],
     "untrained llm": ["llm.model=a/decoder", "llm.epochs=0"],
     "no llm": ["llm.model=none", "slm.family=crf", "split.folds=3"],
+    "hints": ["llm.hint=tags", "llm.model=a/decoder"],
     "pseudo-labels": ["llm.full_epochs=2", "llm.epochs=0", "llm.pseudo_labels.text=a.txt", "split.folds=3"],
 }
 
@@ -109,6 +110,13 @@ def test_the_number_of_examples_retrains_the_llm_only_where_prompts_show_example
     assert invalidated("index.k=3") == {"train_llm", "score", "tag_corpus"}
     assert invalidated("index.k=3", base=["llm.examples=none"]) == set()
     assert invalidated("index.k=3", base=["llm.model=a/decoder", "llm.epochs=0"]) == {"score", "tag_corpus"}
+
+
+def test_another_hint_retrains_the_llm_and_leaves_what_the_small_models_of_the_folds_predicted():
+    assert invalidated("llm.hint=tags") == {"train_llm", "score", "tag_corpus"}
+    assert invalidated("llm.hint=confidence", base=["llm.hint=tags"]) == {"train_llm", "score", "tag_corpus"}
+    assert invalidated("llm.hint_folds=3", base=["llm.hint=tags"]) == {"cross_fit_slm"}  # and what depends on it
+    assert invalidated("slm.max_chars=300", base=["llm.hint=tags"]) >= {"train_slm", "cross_fit_slm"}
 
 
 def test_settings_of_what_is_not_used_invalidate_nothing():

@@ -62,7 +62,7 @@ def _engine(config: Config, llm: Llm, batch_size: int) -> DraftVerifyEngine:
 def _compare_batched_with_peers(
     config: Config, llm: Llm, requests: Sequence[WindowRequest], answer_lengths: Sequence[int]
 ) -> list[BenchmarkRow]:
-    prompts = [llm.prompt_tokens(request.examples, request.text) for request in requests]
+    prompts = [llm.prompt_tokens(request.examples, request.text, request.hint) for request in requests]
 
     def draft_and_verify(batch_size: int) -> list[LlmAnswer]:
         return _engine(config, llm, batch_size).answer_requests(requests)
@@ -90,7 +90,10 @@ def _compare_batched_with_peers(
 def _compare_one_by_one_with_transformers(
     config: Config, llm: Llm, requests: Sequence[WindowRequest], answer_lengths: Sequence[int]
 ) -> list[BenchmarkRow]:
-    prompts, n = [llm.prompt_tokens(request.examples, request.text) for request in requests], len(requests)
+    prompts, n = (
+        [llm.prompt_tokens(request.examples, request.text, request.hint) for request in requests],
+        len(requests),
+    )
     engine = _engine(config, llm, 1)
     works: dict[str, Callable[[], Any]] = {
         "rayner": partial(engine.answer_requests, requests),

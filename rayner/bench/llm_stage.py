@@ -63,7 +63,10 @@ class PublishedMethod:
         """Retrieve examples for each sentence and return the token ids of its prompt."""
         texts = [request.text for request in self.requests]
         examples = self.retriever.find_examples(texts)
-        return [self.llm.prompt_tokens(shown, text) for shown, text in zip(examples, texts, strict=True)]
+        return [
+            self.llm.prompt_tokens(shown, request.text, request.hint)
+            for shown, request in zip(examples, self.requests, strict=True)
+        ]
 
 
 def measure_llm_stage(setup: BenchmarkSetup) -> list[BenchmarkRow]:
@@ -127,7 +130,7 @@ def _compare_time_with_one_pass(setup: BenchmarkSetup, exact: ObservedStage) -> 
         draft_answer_tokens(llm.build_grammar(each.text), each.draft, stop_mask=each.stop_mask) for each in requests
     ]
     inputs = [
-        [*llm.prompt_tokens(request.examples, request.text), *(step.token for step in steps[:-1])]
+        [*llm.prompt_tokens(request.examples, request.text, request.hint), *(step.token for step in steps[:-1])]
         for request, steps in zip(requests, answers, strict=True)
     ]
 

@@ -149,7 +149,7 @@ def run_and_observe_stage(stage: LlmStage, unit: UnitSegments) -> ObservedStage:
     text_requests = [stage.build_request(segment) for segment, _, _ in answered]
     examples = stage.retriever.find_examples([request.text for request in text_requests])
     requests = [
-        WindowRequest(request.text, shown, crop_spans(spans, *bounds), request.stop_mask)
+        WindowRequest(request.text, shown, crop_spans(spans, *bounds), request.stop_mask, hint=request.hint)
         for request, shown, (_, bounds, spans) in zip(text_requests, examples, answered, strict=True)
     ]
     return ObservedStage(stage, engine, segments, requests, cost)

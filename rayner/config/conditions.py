@@ -107,6 +107,16 @@ def encoder_makes_pseudo_labels(config: "Config") -> bool:
     return llm_learns_from_pseudo_labels(config) and slm_is_encoder(config)
 
 
+def prompts_show_hints(config: "Config") -> bool:
+    """Return whether prompts show what the small model predicted."""
+    return has_llm(config) and config.llm.hint != "none"
+
+
+def llm_learns_from_hints(config: "Config") -> bool:
+    """Return whether the LLM is trained on prompts that show what the small model predicted."""
+    return llm_is_trained(config) and prompts_show_hints(config)
+
+
 def instruction_is_built_in(config: "Config") -> bool:
     """Return whether the prompt has the built-in instruction, which names the types."""
     return config.llm.instruction is None

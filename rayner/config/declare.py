@@ -10,7 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-STEPS = ("data", "train_slm", "build_index", "train_llm", "score", "cross_fit", "tune_fusion", "tag_corpus", "pretrain")
+STEPS = (
+    "data", "train_slm", "cross_fit_slm", "build_index", "train_llm", "score", "cross_fit", "tune_fusion", "tag_corpus",
+    "pretrain",
+)  # fmt: skip
+PREDICTION = ("score", "tag_corpus")  # the steps in which the models predict
 _METADATA_KEY = "setting"
 
 

@@ -16,25 +16,25 @@ from rayner.config.conditions import (
     llm_learns_from_examples,
     llm_learns_from_pseudo_labels,
     llm_learns_from_retrieved_examples,
-    llm_runs_in_vllm,
     prompts_show_examples,
+    prompts_show_hints,
     slm_is_crf,
     slm_is_encoder,
     slm_is_from_scratch,
 )
-from rayner.config.declare import StepIf, section, setting
+from rayner.config.declare import PREDICTION, StepIf, section, setting
+from rayner.config.vllm_settings import VllmConfig
 from rayner.text.entity_types import ENTITY_TYPES
 
 DEFAULT_TYPE_GLOSSES = {entity_type.code: entity_type.traditional for entity_type in ENTITY_TYPES}
 DTYPES = ("float32", "bfloat16")
-PREDICTION = ("score", "tag_corpus")  # the steps in which the models predict
 LLM_PREDICTS = tuple(StepIf(step, has_llm) for step in PREDICTION)
 TRAINS_ENCODER = (StepIf("train_slm", slm_is_encoder),)
 TRAINS_CRF = (StepIf("train_slm", slm_is_crf),)
 TRAINS_LLM = (StepIf("train_llm", llm_is_trained),)
 ENCODER_PREDICTS = (
     StepIf("train_llm", encoder_makes_pseudo_labels),
-    *(StepIf(step, slm_is_encoder) for step in PREDICTION),
+    *(StepIf(step, slm_is_encoder) for step in ("cross_fit_slm", *PREDICTION)),
 )
 
 
@@ -95,7 +95,7 @@ class SlmConfig:
         "encoder",
         "encoder (of the BERT family) | crf (no weights, minutes on one core) | module:name, a CustomTagger",
         choices=("encoder", "crf"), accepts_plugin=True,
-        steps=("train_slm", StepIf("train_llm", llm_learns_from_pseudo_labels), *PREDICTION),
+        steps=("train_slm", "cross_fit_slm", StepIf("train_llm", llm_learns_from_pseudo_labels), *PREDICTION),
     )  # fmt: skip
     crf: CrfConfig = section(CrfConfig, TRAINS_CRF)
     model: str = setting("scratch", "checkpoint folder or hub name, or `scratch`", steps=TRAINS_ENCODER)
@@ -185,22 +185,6 @@ class PseudoLabelsConfig:
 
 
 @dataclass(frozen=True)
-class VllmConfig:
-    """Settings of vLLM. They are read only with `llm.engine: vllm`."""
-
-    tensor_parallel: int = setting(
-        1, "GPUs among which vLLM divides the model; an actor must have as many (score.gpus)", above=0, steps=()
-    )
-    memory_share: float = setting(
-        0.8, "share of each GPU's memory that vLLM takes; the rest is for the small model", above=0, at_most=1, steps=()
-    )
-    max_tokens: int = setting(
-        0, "longest prompt with its answer, in tokens; 0: the checkpoint's limit. Fewer need less memory",
-        at_least=0, steps=tuple(StepIf(step, llm_runs_in_vllm) for step in PREDICTION),
-    )  # fmt: skip
-
-
-@dataclass(frozen=True)
 class LlmConfig:
     """The large model (LLM).
 
@@ -250,6 +234,18 @@ class LlmConfig:
     examples: str = setting(
         "similar", "similar | fixed | none: which examples the prompt shows",
         choices=("similar", "fixed", "none"), steps=(*TRAINS_LLM, *LLM_PREDICTS),
+    )  # fmt: skip
+    hint: str = setting(
+        "none",
+        "what the prompt shows of the small model's prediction: none | tags (the sentence with its tags) | confidence "
+        "(also its confidence after each entity). For an LLM that is trained, the small model is trained once more for "
+        "each of llm.hint_folds",
+        choices=("none", "tags", "confidence"),
+        steps=tuple(StepIf(step, prompts_show_hints) for step in ("train_llm", *PREDICTION)),
+    )  # fmt: skip
+    hint_folds: int = setting(
+        5, "parts of the training sentences; the hints in a part come from a small model that trained on the others",
+        at_least=2, steps=("cross_fit_slm",),
     )  # fmt: skip
     loss_over: str = setting(
         "allowed",

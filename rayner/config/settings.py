@@ -18,8 +18,8 @@ from rayner.config.conditions import (
     llm_is_made,
     slm_training_is_random,
 )
-from rayner.config.declare import StepIf, section, setting
-from rayner.config.model_settings import LLM_PREDICTS, PREDICTION, IndexConfig, LlmConfig, PromptConfig, SlmConfig
+from rayner.config.declare import PREDICTION, StepIf, section, setting
+from rayner.config.model_settings import LLM_PREDICTS, IndexConfig, LlmConfig, PromptConfig, SlmConfig
 from rayner.config.pretrain_settings import PretrainConfig
 
 LAYOUTS = ("evahan", "conll")

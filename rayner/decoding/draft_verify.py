@@ -115,7 +115,7 @@ class DraftVerifyEngine:
             _Prompt(
                 self.llm.build_grammar(request.text),
                 tokens[tuple(request.examples)],
-                self.llm.query_tokens(request.text),
+                self.llm.query_tokens(request.text, request.hint),
                 numbers.get(tuple(request.examples)),
             )
             for request in requests

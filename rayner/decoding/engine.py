@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rayner.llm.model import Llm
+from rayner.text.hints import HintEntity
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.predictions import LlmAnswer
 from rayner.text.spans import Span
@@ -37,6 +38,7 @@ class WindowRequest:
             None requests the whole answer.
         candidates: Spans to score beside the entities of the answer, the important ones first (`candidate_scores`).
             None requests no scores.
+        hint: The small model's entities, for the prompt. Needed only by an LLM whose prompts show them.
 
     """
 
@@ -45,6 +47,7 @@ class WindowRequest:
     draft: Sequence[Span] = ()
     stop_mask: npt.NDArray[np.bool_] | None = None
     candidates: Sequence[Span] | None = None
+    hint: Sequence[HintEntity] | None = None
 
 
 class AnswerEngine(Protocol):

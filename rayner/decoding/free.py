@@ -51,7 +51,7 @@ class FreeEngine:
     @torch.inference_mode()
     def answer_requests(self, requests: Sequence[WindowRequest]) -> list[LlmAnswer]:
         """Return the LLM's answer to each request, in the order of the requests."""
-        prompts = [self.llm.prompt_tokens(request.examples, request.text) for request in requests]
+        prompts = [self.llm.prompt_tokens(request.examples, request.text, request.hint) for request in requests]
         answers = [_FreeTokens(self._max_answer_tokens(request.text)) for request in requests]
         order = sorted(range(len(requests)), key=lambda i: (answers[i].max_tokens, len(prompts[i])))
         decode_in_batches(

@@ -95,7 +95,7 @@ class GreedyEngine:
     @torch.inference_mode()
     def answer_requests(self, requests: Sequence[WindowRequest]) -> list[LlmAnswer]:
         """Return the LLM's answer to each request, in the order of the requests."""
-        prompts = [self.llm.prompt_tokens(request.examples, request.text) for request in requests]
+        prompts = [self.llm.prompt_tokens(request.examples, request.text, request.hint) for request in requests]
         answers = [_PartialAnswer(self.llm.build_grammar(request.text)) for request in requests]
         order = sorted(range(len(requests)), key=lambda i: (len(requests[i].text), len(prompts[i])))
         decode_in_batches(

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from rayner.decoding.engine import AnswerEngine, WindowRequest
 from rayner.llm.retrieval import ExampleRetriever
+from rayner.text.hints import HintEntity, crop_hint
 from rayner.text.predictions import LlmAnswer, join_window_answers
 from rayner.text.segmentation import Window, split_windows
 from rayner.text.spans import Span, crop_spans
@@ -27,6 +28,7 @@ class TextRequest:
         texts_sharing_examples: The neighbouring texts that share examples, including this text. If empty, each window
             of the text has its own examples.
         candidates: See `WindowRequest`. One that lies in no window is not scored.
+        hint: See `WindowRequest`.
 
     """
 
@@ -35,6 +37,7 @@ class TextRequest:
     stop_mask: npt.NDArray[np.bool_] | None = None
     texts_sharing_examples: tuple[str, ...] = ()
     candidates: Sequence[Span] | None = None
+    hint: Sequence[HintEntity] | None = None
 
 
 def answer_texts(
@@ -75,6 +78,7 @@ def answer_texts(
             # The mask of the whole text does not fit a window, because only a part of a window's answer is kept.
             None if is_split else request.stop_mask,
             _crop_candidates(request.candidates, window),
+            hint=None if request.hint is None else crop_hint(request.hint, window.start, window.end),
         )
         for (request, window, is_split), text, group in zip(parts, texts, groups, strict=True)
     ]

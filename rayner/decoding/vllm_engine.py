@@ -21,7 +21,7 @@ from vllm.config.lora import MaxLoRARanks
 from vllm.lora.request import LoRARequest
 from vllm.v1.sample.logits_processor import AdapterLogitsProcessor
 
-from rayner.config.model_settings import VllmConfig
+from rayner.config.vllm_settings import VllmConfig
 from rayner.decoding.engine import WindowRequest
 from rayner.decoding.grammar_matcher import GrammarMatcher
 from rayner.llm.prompt_encoder import PromptEncoder
@@ -132,7 +132,8 @@ class VllmEngine:
         """
         grammars = [self.encoder.build_grammar(request.text) for request in requests]
         prompts = [
-            {"prompt_token_ids": self.encoder.prompt_tokens(request.examples, request.text)} for request in requests
+            {"prompt_token_ids": self.encoder.prompt_tokens(request.examples, request.text, request.hint)}
+            for request in requests
         ]
         params = [self._sampling_params(request, grammar) for request, grammar in zip(requests, grammars, strict=True)]
         outputs = (

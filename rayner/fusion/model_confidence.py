@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from rayner.fusion.learned.logistic import fit_logistic_weights, logistic_probability
 from rayner.fusion.learned.span_features import entity_label_log_probs
-from rayner.text.predictions import SegmentPrediction
+from rayner.text.hints import HintEntity
+from rayner.text.predictions import SegmentPrediction, SlmPrediction
 from rayner.text.spans import Span
 
 JudgedConfidences = list[tuple[Span, float, bool]]  # entity, the model's confidence, whether the entity is gold
@@ -21,15 +22,24 @@ _EDGE = 1e-6
 def slm_confidences(segments: Iterable[SegmentPrediction], types: Sequence[str]) -> JudgedConfidences:
     """Return the SLM's entities with their confidences, from all segments whose label distributions were kept."""
     return [
-        (
-            span,
-            math.exp(float(entity_label_log_probs(segment.slm.log_probs, span, types).sum())),
-            span in segment.gold,
-        )
+        (entity.span, entity.confidence, entity.span in segment.gold)
         for segment in segments
         if segment.slm.log_probs is not None
-        for span in segment.slm.spans
+        for entity in build_slm_hint(segment.slm, types)
     ]
+
+
+def build_slm_hint(slm: SlmPrediction, types: Sequence[str]) -> tuple[HintEntity, ...]:
+    """Return the SLM's entities with their confidences, before calibration.
+
+    Raises ValueError if there are entities, but their label distributions were not kept.
+    """
+    if not slm.spans:
+        return ()
+    if slm.log_probs is None:
+        raise ValueError("expected the small model's label distributions, found entities alone")
+    log_probs = [float(entity_label_log_probs(slm.log_probs, span, types).sum()) for span in slm.spans]
+    return tuple(HintEntity(span, math.exp(log_prob)) for span, log_prob in zip(slm.spans, log_probs, strict=True))
 
 
 def llm_confidences(segments: Iterable[SegmentPrediction]) -> JudgedConfidences:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rayner.modeling.descriptions import read_description, write_description
+from rayner.runs.storage import StoragePath
 
 DESCRIPTION_FILE = "llm.json"
 BASE_FOLDER, ADAPTER_FOLDER = "base", "adapter"
@@ -21,6 +22,7 @@ class LlmDescription:
         adapter: The folder of the LoRA adapter beside the file; None if no adapter was trained.
         instruction: The instruction in the prompts that the LLM was trained on.
         types: The entity types that the LLM may write.
+        hint: The hint in the prompts that the LLM was trained on, as in `llm.hint`; None if they had none.
 
     """
 
@@ -28,6 +30,7 @@ class LlmDescription:
     adapter: str | None
     instruction: str
     types: tuple[str, ...]
+    hint: str | None = None
 
     @property
     def has_own_base(self) -> bool:
@@ -35,7 +38,7 @@ class LlmDescription:
         return self.base == BASE_FOLDER
 
 
-def read_llm_description(folder: Path) -> LlmDescription:
+def read_llm_description(folder: StoragePath) -> LlmDescription:
     """Read `llm.json`.
 
     Raises ConfigError if it is missing or of another format version, DamagedFileError if it is damaged.

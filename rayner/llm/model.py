@@ -32,6 +32,7 @@ def load_llm_checkpoint(
     instruction: str,
     types: Sequence[str],
     chat: bool,
+    hint: str = "none",
     device: torch.device,
     dtype: str = "float32",
     load_in: str = "none",
@@ -46,6 +47,7 @@ def load_llm_checkpoint(
         instruction: The instruction at the start of each prompt.
         types: The entity types that the LLM may write.
         chat: Whether to put prompts into the tokenizer's chat template, if it has one.
+        hint: What prompts show of the small model's prediction, as in `llm.hint`.
         device: The device to load the model to.
         dtype: `float32` or `bfloat16`.
         load_in: `nf4` quantises the linear layers to 4 bits while they load; `none` loads them as they are stored.
@@ -67,12 +69,14 @@ def load_llm_checkpoint(
             model = _add_trained_lora(model, adapter, device)
     except (OSError, ValueError, SafetensorError) as error:
         raise checkpoint_error(base, "a checkpoint of a causal model", error) from error
-    encoder = load_prompt_encoder(base, instruction=instruction, types=types, chat=chat)
+    encoder = load_prompt_encoder(base, instruction=instruction, types=types, chat=chat, hint=hint)
     if is_deepspeed_zero3_enabled():
         model.to(device)  # the buffers; DeepSpeed has put the weights there
     model.eval()
     require_finite_weights(model, base)
-    return Llm(encoder.tokenizer, encoder.instruction, encoder.types, encoder.frame, model=model, device=device)
+    return Llm(
+        encoder.tokenizer, encoder.instruction, encoder.types, encoder.frame, encoder.hint, model=model, device=device
+    )
 
 
 def _placement_kwargs(device: torch.device) -> dict[str, Any]:

@@ -9,10 +9,12 @@ from rayner.llm.prompts import (
     PartSpelling,
     PromptPart,
     build_example_parts_nearest_last,
+    build_hint_parts,
     build_instruction_parts,
     build_query_parts,
 )
 from rayner.modeling.tokenizer import CharTokenizer, load_tokenizer
+from rayner.text.hints import HintEntity
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.tag_grammar import TagGrammar, TagSpelling, TokenIds
 
@@ -27,6 +29,7 @@ class PromptEncoder:
         types: The entity types that the LLM may write.
         frame: The token ids before and after every prompt: those of the chat template or, without one, those that the
             tokenizer puts before any text, such as a BOS token.
+        hint: What prompts show of the small model's prediction, as in `llm.hint`.
         tag_spelling: The tokens of the tags.
 
     """
@@ -35,6 +38,7 @@ class PromptEncoder:
     instruction: str
     types: list[str]
     frame: tuple[TokenIds, TokenIds]
+    hint: str = "none"
     tag_spelling: TagSpelling = field(init=False)
 
     def __post_init__(self) -> None:
@@ -44,9 +48,14 @@ class PromptEncoder:
         """Build the grammar of all answers to a text. An answer is the text with tags around entities."""
         return TagGrammar(self.tokenizer.encode_escaped_chars(text), self.tag_spelling)
 
-    def prompt_tokens(self, examples: Sequence[LabelledSentence], text: str) -> list[int]:
-        """Encode everything before the answer: instruction, examples, and the sentence to tag."""
-        return [*self.instruction_tokens(), *self.example_tokens(examples), *self.query_tokens(text)]
+    def prompt_tokens(
+        self, examples: Sequence[LabelledSentence], text: str, hint: Sequence[HintEntity] | None = None
+    ) -> list[int]:
+        """Encode everything before the answer: instruction, examples, the sentence to tag, and its hint.
+
+        hint: See `query_tokens`.
+        """
+        return [*self.instruction_tokens(), *self.example_tokens(examples), *self.query_tokens(text, hint)]
 
     def instruction_tokens(self) -> list[int]:
         """Encode the start of every prompt: the tokens before it, and the instruction."""
@@ -56,9 +65,23 @@ class PromptEncoder:
         """Encode the examples."""
         return self._encode_parts(build_example_parts_nearest_last(examples))
 
-    def query_tokens(self, text: str) -> list[int]:
-        """Encode the sentence to tag, and everything between it and the answer."""
-        return [*self._encode_parts(build_query_parts(text)), *self.frame[1]]
+    def query_tokens(self, text: str, hint: Sequence[HintEntity] | None = None) -> list[int]:
+        """Encode the sentence to tag, and everything between it and the answer.
+
+        Args:
+            text: The sentence.
+            hint: The small model's entities in the sentence. It is ignored if prompts show no hint.
+
+        Raises:
+            ValueError: Prompts show a hint, and none is given.
+
+        """
+        hint_parts: list[PromptPart] = []
+        if self.hint != "none":
+            if hint is None:
+                raise ValueError("expected the small model's entities for the prompt, found none")
+            hint_parts = build_hint_parts(text, hint, with_confidence=self.hint == "confidence")
+        return [*self._encode_parts(build_query_parts(text, hint_parts)), *self.frame[1]]
 
     def _encode_parts(self, parts: Sequence[PromptPart]) -> list[int]:
         return [token for part in parts for token in self._encode_part(part)]
@@ -77,7 +100,9 @@ class PromptEncoder:
         ]
 
 
-def load_prompt_encoder(base: str | Path, *, instruction: str, types: Sequence[str], chat: bool) -> PromptEncoder:
+def load_prompt_encoder(
+    base: str | Path, *, instruction: str, types: Sequence[str], chat: bool, hint: str = "none"
+) -> PromptEncoder:
     """Load the tokenizer of a checkpoint and make a prompt encoder; the weights are not read.
 
     Args:
@@ -85,6 +110,7 @@ def load_prompt_encoder(base: str | Path, *, instruction: str, types: Sequence[s
         instruction: The instruction at the start of each prompt.
         types: The entity types that the LLM may write.
         chat: Whether to put prompts into the tokenizer's chat template, if it has one.
+        hint: What prompts show of the small model's prediction, as in `llm.hint`.
 
     Raises:
         ConfigError: The checkpoint has no tokenizer, its tokenizer cannot spell the tags, or its chat template changes
@@ -98,4 +124,4 @@ def load_prompt_encoder(base: str | Path, *, instruction: str, types: Sequence[s
         frame = tokenizer.encode_prose(before), tokenizer.encode_prose(after)
     else:
         frame = tokenizer.find_special_tokens_before_text(), ()
-    return PromptEncoder(tokenizer, instruction, list(types), frame)
+    return PromptEncoder(tokenizer, instruction, list(types), frame, hint)

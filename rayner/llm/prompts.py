@@ -1,13 +1,16 @@
-"""The LLM's prompt as parts: instruction, examples, and the sentence to tag (method, section 3).
+"""The LLM's prompt as parts: instruction, examples, the sentence to tag, and a hint (method, section 3).
 
 There are three sorts of parts: prose, which the tokenizer may split freely; text, which is tokenized character by
 character; and tags. The sorts are kept apart, so no token crosses the boundary of a character or a tag.
+
+A hint is the sentence as the small model tagged it. It stands between the sentence and the answer.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from rayner.text.hints import HintEntity
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.spans import sort_and_check_spans
 
@@ -73,13 +76,32 @@ def build_example_parts_nearest_last(examples: Sequence[LabelledSentence]) -> li
     ]
 
 
-def build_query_parts(text: str) -> list[PromptPart]:
-    """Return the parts of the sentence to tag and of the words that introduce the answer."""
+def build_query_parts(text: str, hint_parts: Sequence[PromptPart] = ()) -> list[PromptPart]:
+    """Return the parts of the sentence to tag, of its hint, and of the words that introduce the answer."""
     return [
         PromptPart(PartSpelling.PROSE, "句："),
         PromptPart(PartSpelling.COPIED, text),
+        *hint_parts,
         PromptPart(PartSpelling.PROSE, "\n答："),
     ]
+
+
+def build_hint_parts(text: str, hint: Sequence[HintEntity], *, with_confidence: bool) -> list[PromptPart]:
+    """Return the parts of a hint: the text as the small model tagged it.
+
+    Args:
+        text: The text.
+        hint: The small model's entities, in order.
+        with_confidence: Whether the confidence follows each entity, in percent, rounded to tens.
+
+    """
+    parts = [PromptPart(PartSpelling.PROSE, "\n初標：")]
+    confidences = iter([entity.confidence for entity in hint])
+    for part in build_tagged_parts(LabelledSentence(text, tuple(entity.span for entity in hint))):
+        parts.append(part)
+        if with_confidence and part.spelling is PartSpelling.CLOSE_TAG:
+            parts.append(PromptPart(PartSpelling.PROSE, f"（{10 * round(10 * next(confidences))}%）"))
+    return parts
 
 
 def choose_examples_covering_types(candidates: Iterable[LabelledSentence], count: int) -> list[LabelledSentence]:

@@ -11,6 +11,7 @@ from rayner.llm.model import Llm, compute_layer_logits, get_logit_cap
 from rayner.llm.position_chunks import map_position_chunks
 from rayner.llm.prompt_encoder import PromptEncoder
 from rayner.modeling.tensors import pad_rows
+from rayner.text.hints import HintEntity, crop_hint
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.segmentation import split_windows
 from rayner.text.spans import crop_spans
@@ -36,26 +37,40 @@ class SftExample:
         return len(self.prompt) + len(self.answer)
 
 
-def split_long_sentence(sentence: LabelledSentence, max_chars: int, overlap: int) -> list[LabelledSentence]:
+@dataclass(frozen=True, slots=True)
+class SftSentence(LabelledSentence):
+    """A training sentence. hint: the small model's entities in it, for its prompt; None if prompts show none."""
+
+    hint: tuple[HintEntity, ...] | None = None
+
+
+def split_long_sentence(sentence: SftSentence, max_chars: int, overlap: int) -> list[SftSentence]:
     """Split a sentence into windows if it is longer than `max_chars`.
 
-    An entity that crosses the edge of a window is left out of that window.
+    An entity that crosses the edge of a window is left out of that window, also in the hint.
     """
     if len(sentence.text) <= max_chars:
         return [sentence]
     return [
-        LabelledSentence(sentence.text[w.start : w.end], crop_spans(sentence.spans, w.start, w.end))
+        SftSentence(
+            sentence.text[w.start : w.end],
+            crop_spans(sentence.spans, w.start, w.end),
+            None if sentence.hint is None else crop_hint(sentence.hint, w.start, w.end),
+        )
         for w in split_windows(len(sentence.text), max_chars, overlap)
     ]
 
 
 def build_sft_example(
-    encoder: PromptEncoder, examples: Sequence[LabelledSentence], sentence: LabelledSentence
+    encoder: PromptEncoder,
+    examples: Sequence[LabelledSentence],
+    sentence: LabelledSentence,
+    hint: Sequence[HintEntity] | None = None,
 ) -> SftExample:
-    """Encode a labelled sentence and the examples of its prompt as a prompt with its correct answer."""
+    """Encode a labelled sentence, with the examples and the hint of its prompt, as a prompt with its correct answer."""
     answer = list(encoder.build_grammar(sentence.text).spell_answer(sentence.spans))
     return SftExample(
-        encoder.prompt_tokens(examples, sentence.text),
+        encoder.prompt_tokens(examples, sentence.text, hint),
         [step.token for step in answer],
         [step.allowed for step in answer],
     )

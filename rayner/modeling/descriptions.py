@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from rayner.errors import ConfigError
 from rayner.runs.json_files import read_json, write_json
+from rayner.runs.storage import StoragePath
 from rayner.text.json_records import parse_record, record_to_json
 
 _REMEDY = "train the model again"
@@ -12,7 +13,7 @@ Description = TypeVar("Description")
 
 
 def read_description(
-    path: Path, record_type: type[Description], format_version: int, expected_content: str
+    path: StoragePath, record_type: type[Description], format_version: int, expected_content: str
 ) -> Description:
     """Read a description file.
 

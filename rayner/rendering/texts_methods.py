@@ -62,6 +62,11 @@ METHODS_TEXTS: dict[str, tuple[str, str]] = {
     ),
     "methods_examples_fixed": ("{0} fixed training sentences as examples", "附有 {0} 个固定的训练句作为示例"),
     "methods_examples_none": ("no examples", "不含示例"),
+    "methods_hint_tags": (", and the sentence as the small model tagged it", "，并附有小模型对该句的标注"),
+    "methods_hint_confidence": (
+        ", and the sentence as the small model tagged it, with its confidence in each entity",
+        "，并附有小模型对该句的标注及其对各实体的把握",
+    ),
     # the fusion
     "methods_fitted": ("{0} The rule was fitted on {1}.", "{0}该规则在{1}上拟合。"),
     "methods_held_out": ("held-out sentences", "开发集句子"),

@@ -71,6 +71,8 @@ def _describe_llm(llm: LlmConfig, n_examples: int) -> BilingualText:
         else translate("methods_not_fine_tuned")
     )
     examples = translate(f"methods_examples_{llm.examples}", n_examples)
+    if llm.hint != "none":
+        examples = join_texts([examples, translate(f"methods_hint_{llm.hint}")], same_in_both(""))
     decoding = translate(f"methods_decoding_{llm.decoding}")
     return translate("methods_decoder", _name_model("decoder", llm.model), training, examples, decoding)
 

@@ -83,6 +83,26 @@ def read_and_split_labelled_files(config: Config, run: Run, fold: int | None = N
     return run.run_step("data", collect_manifest_inputs(config, fold), split_files)
 
 
+def copy_data_without_fold(run: Run, fold_run: Run, i: int, n_folds: int, seed: int) -> dict[str, Any]:
+    """Write the labelled data of a run into the run of a fold, with the fold's sentences apart.
+
+    The training sentences of `run` are divided into `n_folds` folds. Fold i (from 0) is left out of `train` and becomes
+    the part `fold`. The part `dev` is the same.
+    """
+
+    def copy_parts() -> dict[str, Any]:
+        train = read_part(run, "train")
+        parts = {**_move_fold_out_of_train(train, i, n_folds, seed), "dev": read_part(run, "dev")}
+        with replace_folder(fold_run.path("data")) as folder:
+            for name, part in parts.items():
+                write_labelled_sentences(folder / f"{name}.jsonl", part)
+        counts = {name: _count_sentences_characters_entities(part) for name, part in parts.items()}
+        return {"types": list(run.entity_types()), "parts": counts}
+
+    inputs = {"data": run.digest_step_manifest("data"), "fold": i, "folds": n_folds, "seed": seed}
+    return fold_run.run_step("data", inputs, copy_parts)
+
+
 def _split_into_sentences(path: str, labelled: LabelledFile) -> list[LabelledSentence]:
     """Split a labelled file into sentences. Raises RuntimeError if a character or an entity is lost."""
     sentences = split_labelled_text(labelled.text, labelled.spans)
@@ -101,10 +121,17 @@ def _split_into_parts(
     """Split sentences into `train`, `dev` and `test`. If a fold is given, move it from `train` to the part `fold`."""
     parts = split_train_dev_test(sentences, config.split.dev, config.split.test, config.seed)
     if fold is not None:
-        parts[FOLD_PART] = split_folds(parts["train"], config.split.folds, config.seed)[fold]
-        fold_texts = {sentence.text for sentence in parts[FOLD_PART]}
-        parts["train"] = [sentence for sentence in parts["train"] if sentence.text not in fold_texts]
+        parts |= _move_fold_out_of_train(parts["train"], fold, config.split.folds, config.seed)
     return parts
+
+
+def _move_fold_out_of_train(
+    train: Sequence[LabelledSentence], i: int, n_folds: int, seed: int
+) -> dict[str, list[LabelledSentence]]:
+    """Return the sentences of fold i as the part `fold`, and the others as `train`."""
+    fold = split_folds(train, n_folds, seed)[i]
+    fold_texts = {sentence.text for sentence in fold}
+    return {"train": [sentence for sentence in train if sentence.text not in fold_texts], FOLD_PART: fold}
 
 
 def _count_sentences_characters_entities(sentences: Sequence[LabelledSentence]) -> dict[str, int]:

@@ -7,6 +7,7 @@ from rayner.config.conditions import llm_runs_in_vllm
 from rayner.config.settings import Config
 from rayner.decoding import engine
 from rayner.decoding.engine import AnswerEngine
+from rayner.errors import ConfigError
 from rayner.llm import model as llms
 from rayner.llm.description import BASE_FOLDER, LlmDescription, read_llm_description
 from rayner.llm.index import load_sentence_index
@@ -17,7 +18,7 @@ from rayner.llm.sentence_encoders import AnySentenceEncoder, NgramEncoder, load_
 from rayner.modeling.devices import resolve_device
 from rayner.modeling.vector_search import resolve_faiss_device
 from rayner.runs.run_folder import Run
-from rayner.runs.storage import local_model_name
+from rayner.runs.storage import StoragePath, local_model_name
 from rayner.steps import data
 from rayner.steps.faiss_packages import choose_index_device
 
@@ -43,10 +44,32 @@ def load_llm(config: Config, run: Run) -> llms.Llm:
         instruction=description.instruction,
         types=description.types,
         chat=config.llm.chat,
+        hint=require_hint_of_training(config, folder, description),
         device=resolve_device(config.device, config.score.gpus),
         dtype=config.llm.dtype,
         load_in=config.llm.load_in,
     )
+
+
+def check_hint_of_trained_llm(config: Config, run: Run) -> None:
+    """Raise ConfigError if the run has an LLM that was trained with another hint than `llm.hint`."""
+    if run.has_step("train_llm"):
+        folder = run.path("models", "llm")
+        require_hint_of_training(config, folder, read_llm_description(folder))
+
+
+def require_hint_of_training(config: Config, folder: StoragePath, description: LlmDescription) -> str:
+    """Return the hint in the prompts of a trained LLM.
+
+    Raises ConfigError if `llm.hint` is another one.
+    """
+    hint = description.hint or "none"
+    if hint != config.llm.hint:
+        raise ConfigError(
+            f"llm.hint: expected {hint}, the hint with which the LLM in {folder} was trained, found {config.llm.hint}: "
+            f"set llm.hint={hint}, or train an LLM in another run folder"
+        )
+    return hint
 
 
 def _find_base_and_adapter(folder: Path, description: LlmDescription) -> tuple[str | Path, Path | None]:
@@ -79,7 +102,11 @@ def _load_vllm_engine(config: Config, run: Run) -> AnswerEngine:
     description = read_llm_description(folder)
     base, adapter = _find_base_and_adapter(folder, description)
     encoder = load_prompt_encoder(
-        base, instruction=description.instruction, types=description.types, chat=config.llm.chat
+        base,
+        instruction=description.instruction,
+        types=description.types,
+        chat=config.llm.chat,
+        hint=require_hint_of_training(config, folder, description),
     )
     return VllmEngine(
         encoder,

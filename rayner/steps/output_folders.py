@@ -14,7 +14,7 @@ from rayner.text.messages import shorten_repr
 
 _TAGGING_STEPS = frozenset(("plan", "tag_corpus", "evahan"))
 # Folders that steps write into the run folder. A step removes what it finds there.
-_FOLDERS_OF_A_RUN = ("data", "models", "index", "scores", "scratch", "train", "folds", "steps", "tables")
+_FOLDERS_OF_A_RUN = ("data", "models", "index", "scores", "scratch", "train", "folds", "slm_folds", "steps", "tables")
 
 
 def output_folder(config: Config, run: Run) -> StoragePath:

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import Any
 
 import rayner
-from rayner.config.conditions import has_llm
+from rayner.config.conditions import has_llm, llm_learns_from_hints
 from rayner.config.settings import Config, config_to_dict
 from rayner.corpus.run_record import CorpusCounts
 from rayner.errors import TooManySetAsideError
@@ -31,6 +31,7 @@ from rayner.steps.score import HELD_OUT_PARTS, find_silent_models, predict_held_
 from rayner.steps.tag.tag_corpus import tag_corpus
 from rayner.steps.tag.tagging_rule import choose_tagging_rule
 from rayner.steps.training.cross_fit import cross_fit
+from rayner.steps.training.cross_fit_slm import cross_fit_slm
 from rayner.steps.training.train_slm import train_slm
 from rayner.steps.tune_fusion import tune_fusion
 
@@ -52,6 +53,7 @@ def _train_llm(config: Config, run: Run) -> dict[str, Any]:
 STEPS: dict[str, Step] = {
     "data": read_and_split_labelled_files,  # labelled files -> sentences, split into train, dev and test
     "train_slm": train_slm,  # train sentences -> the small model
+    "cross_fit_slm": cross_fit_slm,  # train sentences -> what small models that did not see them predict (for llm.hint)
     "build_index": _build_index,  # train sentences -> index of their vectors, to find similar ones
     "train_llm": _train_llm,  # train sentences, with similar ones as examples -> the large model
     "score": predict_held_out_sentences,  # dev and test sentences -> the answers of the models
@@ -99,7 +101,9 @@ def run_steps(config: Config, run: Run) -> tuple[dict[str, dict[str, Any]], TooM
     If tagging sets too many segments aside, its tables are still complete. Therefore this error is returned with the
     results, not raised.
     """
-    left_out = [*([] if config.split.folds else ["cross_fit"]), *([] if has_llm(config) else _LLM_STEPS)]
+    left_out = [] if has_llm(config) else [*_LLM_STEPS]
+    left_out += [] if config.split.folds else ["cross_fit"]
+    left_out += [] if llm_learns_from_hints(config) else ["cross_fit_slm"]
     steps = {name: step for name, step in STEPS.items() if name not in left_out}
     if config.corpus:
         steps["tag_corpus"] = tag_corpus

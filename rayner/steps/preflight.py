@@ -33,6 +33,7 @@ def check_and_describe_training(config: Config, run: Run) -> list[str]:
     Raises ConfigError or DataError for the first problem.
     """
     require_llm_as_before(config, run)
+    require_hint_as_before(config, run)
     return [
         *check_and_describe_training_inputs(config),
         *check_and_describe_models(config),
@@ -90,6 +91,7 @@ def check_and_describe_tagging(config: Config, run: Run) -> list[str]:
     """Check the corpus, and that fusion has been tuned; say whether the LLM is asked."""
     run.step_result("tune_fusion")
     require_llm_as_before(config, run)
+    require_hint_as_before(config, run)
     llm_use = describe_llm_use(config, read_tuned_fusion(run))
     check_engine_is_installed(config)
     check_index_device(config)
@@ -113,6 +115,14 @@ def require_llm_as_before(config: Config, run: Run) -> None:
     """Raise ConfigError if the run has predictions of an LLM and the settings have none, or the other way round."""
     if run.has_step("score") and run.has_step("train_llm") != has_llm(config):
         raise other_llm_error(config)
+
+
+def require_hint_as_before(config: Config, run: Run) -> None:
+    """Raise ConfigError if the run's LLM was trained with another hint than `llm.hint`."""
+    if has_llm(config):
+        from rayner.steps.llm_loading import check_hint_of_trained_llm  # without an LLM, its code is not needed
+
+        check_hint_of_trained_llm(config, run)
 
 
 def describe_llm(config: Config) -> str:

@@ -44,7 +44,7 @@ from rayner.text.predictions import FreeAnswerFaults
 # Steps that do not depend on the LLM setup, and those that do not depend on how the LLM answers, with the folder that
 # each writes.
 SHARED_STEPS = {"data": ("data",), "train_slm": ("models", "slm"), "build_index": ("index",)}
-SHARED_LLM_STEPS = {"train_llm": ("models", "llm")}
+SHARED_LLM_STEPS = {"cross_fit_slm": ("slm_folds",), "train_llm": ("models", "llm")}
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def reproduce(config: Config, run: Run) -> dict[str, Any]:
 
 
 def _copy_shared_steps(steps: Mapping[str, tuple[str, ...]], source: Run, target: Run) -> None:
-    """Copy steps that two cells share.
+    """Copy steps that two cells share and that the first of them has done.
 
     steps: the folder that each step writes, as parts.
 
@@ -169,7 +169,7 @@ def _copy_shared_steps(steps: Mapping[str, tuple[str, ...]], source: Run, target
     if source == target:
         return
     for step, parts in steps.items():
-        if not target.has_step(step):
+        if source.has_step(step) and not target.has_step(step):
             with replace_folder(target.path(*parts)) as folder:
                 shutil.copytree(source.local_path(*parts), folder, dirs_exist_ok=True)
             target.copy_step_manifest(step, source)

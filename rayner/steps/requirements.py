@@ -8,7 +8,7 @@ are changed, converted to another precision, or copied to a GPU.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rayner.config.conditions import has_llm, llm_has_adapter
+from rayner.config.conditions import has_llm, llm_has_adapter, llm_learns_from_hints
 from rayner.config.settings import Config
 from rayner.steps.model_sizes import ModelSize
 
@@ -238,7 +238,9 @@ def estimate_disk_need(
     models = ((slm, config.slm.model), (llm, config.llm.model))
     saved_models += [size.parameters * 4 for size, model in models if size and model == "scratch"]
     # The SLM keeps its best and its last checkpoint, the LLM its last. A checkpoint that is being written is added.
-    run = 3 * slm_checkpoint + 2 * sum(llm_checkpoints) + sum(saved_models) + _LABELLED * labelled_bytes
+    n_slms = 1 + (config.llm.hint_folds if llm_learns_from_hints(config) else 0)
+    saved_models += [(n_slms - 1) * slm.parameters * 4]
+    run = 3 * n_slms * slm_checkpoint + 2 * sum(llm_checkpoints) + sum(saved_models) + _LABELLED * labelled_bytes
     out = int(corpus_bytes * (_TABLES + (_EVAHAN if config.tag.evahan else 0)))
     return DiskNeed(run, out, max(slm_checkpoint, *llm_checkpoints))
 

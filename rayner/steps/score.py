@@ -13,7 +13,13 @@ from typing import Any
 import pyarrow as pa
 
 from rayner.cluster.failures import storage_and_actor_errors_as_job_error
-from rayner.config.conditions import candidates_are_scored, examples_are_fixed, examples_are_retrieved, has_llm
+from rayner.config.conditions import (
+    candidates_are_scored,
+    examples_are_fixed,
+    examples_are_retrieved,
+    has_llm,
+    prompts_show_hints,
+)
 from rayner.config.settings import Config, json_digest
 from rayner.config.step_settings import step_settings
 from rayner.corpus.parquet_files import list_readable_tables, read_table, write_table
@@ -37,6 +43,7 @@ from rayner.steps.tag.slices import group_segment_ends, unit_number
 from rayner.steps.tag.stages import Attempts, PredictedUnit, UnitSegments
 from rayner.text.candidate_scores import CANDIDATE_SCORES_VERSION
 from rayner.text.finite_predictions import is_not_finite_reason
+from rayner.text.hints import HINT_VERSION
 from rayner.text.predictions import LLM_ANSWER_VERSION, SegmentPrediction, add_up_faults, empty_prediction
 
 HELD_OUT_PARTS = ("dev", "test")
@@ -55,6 +62,8 @@ def collect_manifest_inputs(config: Config, run: Run) -> dict[str, Any]:
         versions["fixed_examples"] = FIXED_EXAMPLES_VERSION
     if candidates_are_scored(config):
         versions["candidate_scores"] = CANDIDATE_SCORES_VERSION
+    if prompts_show_hints(config):
+        versions["hint"] = HINT_VERSION
     return {**step_settings(config, "score"), **versions, **digests}
 
 

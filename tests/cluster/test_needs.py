@@ -162,6 +162,9 @@ def test_disk_grows_with_the_corpus_and_its_copies():
         == one.run_bytes
         < estimate_disk_need(Config(), small, llm, labelled_bytes=10**6, corpus_bytes=0).run_bytes
     )
+    hinted = with_settings(pretrained, "llm", hint="tags", hint_folds=3)
+    more = estimate_disk_need(hinted, small, llm, labelled_bytes=10**6, corpus_bytes=0).run_bytes - one.run_bytes
+    assert more == 3 * small.parameters * (3 * 12 + 4)  # the models of the folds, as the model itself
     bare = estimate_disk_need(
         with_settings(pretrained, "tag", evahan=False), small, llm, labelled_bytes=10**6, corpus_bytes=10**6
     )

@@ -56,7 +56,8 @@ def llm_stage(llm, train, folder):
     """The real stage over a real LLM, without a run folder."""
     stage = LlmStage.__new__(LlmStage)
     stage.gate, stage.group_size, stage.attempts = None, 1, Attempts(folder, "job")
-    stage.max_chars, stage.overlap, stage.scores_candidates = 60, 10, False
+    stage.max_chars, stage.overlap = 60, 10
+    stage.scores_candidates = stage.shows_hints = False
     stage.engine = DraftVerifyEngine(llm, softmax_over="all", batch_size=32, batch_tokens=65_536)
     stage.retriever = ExampleRetriever("fixed", 2, train)
     return stage

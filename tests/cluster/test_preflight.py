@@ -9,6 +9,7 @@ from rayner.config.model_settings import WorkersConfig
 from rayner.config.settings import Config, ScoreConfig
 from rayner.errors import ConfigError, DataError
 from rayner.fusion.region_rule import RegionRule
+from rayner.llm.description import LlmDescription, write_llm_description
 from rayner.modeling.gpus import Gpu
 from rayner.runs.json_files import write_json
 from rayner.runs.run_folder import Run
@@ -137,6 +138,26 @@ def test_a_step_whose_forerunner_is_not_done_is_refused_naming_it(good, run, che
         write_json(run.path("steps", f"{name}.json"), StepManifest({}, {}).to_json())
     write_tuned_fusion(run, make_fusion(RegionRule(0.2)))
     assert check(good, run)[-1] == f"run folder: {run.root}"
+
+
+def test_an_llm_that_was_trained_with_another_hint_is_refused_naming_both(good, run):
+    write_json(run.path("steps", "tune_fusion.json"), StepManifest({}, {}).to_json())
+    write_tuned_fusion(run, make_fusion(RegionRule(0.2)))
+    write_llm_description(run.path("models", "llm"), LlmDescription("base", None, "", ("NR",), "tags"))
+    checks = (preflight.check_and_describe_training, preflight.check_and_describe_tagging)
+    for check in checks:  # the folder was written by a training that did not end
+        check(good, run)
+    write_json(run.path("steps", "train_llm.json"), StepManifest({}, {}).to_json())
+    for check in checks:
+        check(with_settings(good, "llm", hint="tags"), run)
+        for other in ("none", "confidence"):
+            with pytest.raises(ConfigError) as caught:
+                check(with_settings(good, "llm", hint=other), run)
+            folder = run.path("models", "llm")
+            assert str(caught.value) == (
+                f"llm.hint: expected tags, the hint with which the LLM in {folder} was trained, found {other}: "
+                "set llm.hint=tags, or train an LLM in another run folder"
+            )
 
 
 # ---- the device

@@ -71,6 +71,22 @@ def test_free_answers_come_from_the_llm_that_was_trained_once_and_are_counted(re
     assert "Free answers of the LLM" in run.path("reproduction.md").read_text()
 
 
+@pytest.mark.parametrize("steps", [["train_llm"], ["cross_fit_slm", "train_llm"]])
+def test_an_llm_is_shared_with_the_folds_that_it_learned_from_if_there_are_any(tmp_path, steps):
+    source, target = Run(tmp_path / "source"), Run(tmp_path / "target")
+    for step in steps:
+        path = source.path(*job.SHARED_LLM_STEPS[step], "file")
+        path.parent.mkdir(parents=True)
+        path.write_text(step)
+        source.run_step(step, {}, dict)
+    job._copy_shared_steps(job.SHARED_LLM_STEPS, source, target)
+    for step, parts in job.SHARED_LLM_STEPS.items():
+        assert target.has_step(step) == (step in steps) == target.path(*parts).exists()
+        if step in steps:  # the digest is an input of later steps
+            assert target.digest_step_manifest(step) == source.digest_step_manifest(step)
+            assert target.path(*parts, "file").read_text() == step
+
+
 def test_given_again_nothing_is_done_over(reproduced):
     config, run, found = reproduced
     parts = [

@@ -219,7 +219,7 @@ def test_each_seam_is_a_batch_of_its_own_so_it_is_the_same_in_both_units(tmp_pat
         slm, llm = SlmStage.__new__(SlmStage), LlmStage.__new__(LlmStage)
         slm.tagger, slm.attempts, engine = RecordingTagger(), Attempts(), RecordingEngine()
         llm.gate, llm.group_size, llm.attempts, llm.answer_texts = None, 3, Attempts(), engine.answer
-        llm.scores_candidates = False
+        llm.scores_candidates = llm.shows_hints = False
         read = read_unit(unit, out, parts)
         predicted = predict_unit(read, slm, llm)
         assert slm.tagger.batches[0] == engine.batches[0] == [segment.text for segment in read.segments]

@@ -15,12 +15,12 @@ from rayner.runs.storage import storage_path
 from rayner.steps import build_index, data, score, tune_fusion
 from rayner.steps.fusion_rules import write_tuned_fusion
 from rayner.steps.tag import tag_corpus
-from rayner.steps.training import cross_fit, train_llm, train_slm
+from rayner.steps.training import cross_fit, cross_fit_slm, train_llm, train_slm
 from tests.docs.conftest import tuned_fusion
 
 STEPS = {
-    "train_slm": train_slm, "build_index": build_index, "train_llm": train_llm, "score": score,
-    "cross_fit": cross_fit, "tune_fusion": tune_fusion, "tag_corpus": tag_corpus,
+    "train_slm": train_slm, "cross_fit_slm": cross_fit_slm, "build_index": build_index, "train_llm": train_llm,
+    "score": score, "cross_fit": cross_fit, "tune_fusion": tune_fusion, "tag_corpus": tag_corpus,
 }  # fmt: skip
 
 
@@ -61,9 +61,12 @@ TAUGHT = ["llm.full_epochs=1", "llm.pseudo_labels.text=texts"]
     ("step", "overrides", "dependent"),
     [
         ("data", [], {"train_slm", "build_index", "train_llm", "score"}),
-        ("train_slm", [], {"build_index", "score"}),
-        ("train_slm", ["index.encoder=ngrams"], {"score"}),
-        ("train_slm", TAUGHT, {"build_index", "train_llm", "score"}),
+        ("train_slm", [], {"cross_fit_slm", "build_index", "score"}),
+        ("train_slm", ["index.encoder=ngrams"], {"cross_fit_slm", "score"}),
+        ("train_slm", TAUGHT, {"cross_fit_slm", "build_index", "train_llm", "score"}),
+        ("cross_fit_slm", [], set()),
+        ("cross_fit_slm", ["llm.hint=tags"], {"train_llm"}),
+        ("cross_fit_slm", ["llm.hint=tags", "llm.epochs=0"], set()),
         ("build_index", [], {"train_llm", "score"}),
         ("build_index", ["llm.examples=fixed"], set()),
         ("build_index", ["llm.examples=none"], set()),
@@ -100,6 +103,29 @@ def test_a_change_of_the_fixed_examples_changes_only_what_shows_them(folder, mon
     for module in (train_llm, prompts):
         monkeypatch.setattr(module, "FIXED_EXAMPLES_VERSION", 1)
     assert differing(before, inputs(*overrides)) == dependent
+
+
+@pytest.mark.parametrize(
+    ("overrides", "dependent"),
+    [
+        (["llm.hint=none"], set()),
+        (["llm.hint=tags"], {"train_llm", "score"}),
+        (["llm.hint=confidence"], {"train_llm", "score"}),
+    ],
+)
+def test_a_change_of_how_hints_are_written_changes_only_what_shows_them(folder, monkeypatch, overrides, dependent):
+    before = inputs(*overrides)
+    for step in (train_llm, score):
+        monkeypatch.setattr(step, "HINT_VERSION", 0)
+    assert differing(before, inputs(*overrides)) == dependent
+
+
+def test_what_the_models_said_belongs_to_the_hint(folder):
+    """Kept predictions of a corpus are reused only by a job with the same inputs."""
+    config, run = load_config(None, ["train=labelled.txt"]), Run(storage_path("run"))
+    hinted = [load_config(None, ["train=labelled.txt", f"llm.hint={hint}"]) for hint in ("none", "tags", "confidence")]
+    found = [tag_corpus.collect_score_inputs(each, run) for each in hinted]
+    assert found[0] == tag_corpus.collect_score_inputs(config, run) != found[1] != found[2] != found[0]
 
 
 def test_an_llm_that_learned_from_similar_examples_needs_no_new_training(folder):

@@ -21,7 +21,7 @@ from tests.decoding.test_greedy import odd_texts, same
 
 def generate_plainly(llm, request, max_tokens):
     """Greedy decoding, a full forward pass for each token: no cache, no batch, no padding."""
-    prompt, tokens, probs = llm.prompt_tokens(request.examples, request.text), [], []
+    prompt, tokens, probs = llm.prompt_tokens(request.examples, request.text, request.hint), [], []
     while True:
         with torch.no_grad():
             logits = llm.model(input_ids=torch.tensor([prompt + tokens])).logits[0, -1].double()

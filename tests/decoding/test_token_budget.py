@@ -62,7 +62,7 @@ def answer(llm, requests, batch_tokens, probability="allowed", batch_size=8, bef
 
 def tokens_if_alone(llm, request):
     """What the text needs by itself: its prompt and its longest answer, in a batch and cut out of the batch."""
-    prompt = llm.prompt_tokens(request.examples, request.text)
+    prompt = llm.prompt_tokens(request.examples, request.text, request.hint)
     return 2 * (len(prompt) + llm.build_grammar(request.text).max_answer_tokens())
 
 

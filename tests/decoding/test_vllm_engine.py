@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from rayner.config.model_settings import LoraConfig, VllmConfig
+from rayner.config.model_settings import LoraConfig
+from rayner.config.vllm_settings import VllmConfig
 from rayner.decoding.engine import WindowRequest
+from rayner.decoding.greedy import GreedyEngine
 from rayner.fusion.gate import first_stop_slot
 from rayner.fusion.region_rule import RegionRule
 from rayner.llm.model import add_lora
 from rayner.modeling.scratch import write_scratch_decoder
+from rayner.text.hints import HintEntity
 from rayner.text.predictions import SlmPrediction
 from tests.checkpoints import CPU, SHAPE, load_llm
 from tests.decoding.test_draft_verify import plainly, same
@@ -84,3 +87,10 @@ def test_answers_are_those_of_the_reference_with_the_adapter_merged(folder, adap
         end = first_stop_slot(slm, whole.spans, rule.weight, rule.entropy_reduction)
         assert end <= found.last_known_slot
         np.testing.assert_allclose(found.slot_probs[: end + 1], whole.slot_probs[: end + 1], atol=1e-4)
+
+    engine.encoder = dataclasses.replace(engine.encoder, hint="confidence")
+    hinted = [dataclasses.replace(task, hint=[HintEntity(span, 0.8) for span in task.draft]) for task in tasks[:6]]
+    llm = dataclasses.replace(load_llm(folder, types, adapter=adapter), hint="confidence")
+    reference = GreedyEngine(llm, softmax_over=probability, batch_size=6).answer_requests(hinted)
+    for one, other in zip(engine.answer_requests(hinted), reference, strict=True):
+        same(one, other, atol=1e-4)

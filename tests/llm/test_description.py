@@ -10,11 +10,17 @@ from rayner.llm.description import LlmDescription, read_llm_description, write_l
 DESCRIPTION = LlmDescription("base", "adapter", "標注：", ("NR", "NS"))
 
 
-@pytest.mark.parametrize("description", [DESCRIPTION, LlmDescription("Qwen/Qwen2.5-0.5B", None, "", ())])
+@pytest.mark.parametrize("description", [DESCRIPTION, LlmDescription("Qwen/Qwen2.5-0.5B", None, "", ()),
+                                         LlmDescription("base", "adapter", "", ("NR",), "confidence")])  # fmt: skip
 def test_what_is_written_is_read_back(description, tmp_path):
     write_llm_description(tmp_path, description)
     assert read_llm_description(tmp_path) == description
     assert description.has_own_base == (description.base == "base")
+
+
+def test_an_llm_that_saw_no_hint_is_described_as_before_there_were_any(tmp_path):
+    write_llm_description(tmp_path, DESCRIPTION)
+    assert "hint" not in json.loads((tmp_path / "llm.json").read_text())
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import numpy as np
@@ -12,13 +13,14 @@ from rayner.errors import ConfigError
 from rayner.llm import model as llms
 from rayner.llm import sft
 from rayner.llm.position_chunks import map_position_chunks
+from rayner.text.hints import HintEntity
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.markup import escape_char, spans_to_markup
 from rayner.text.spans import Span
 from rayner.text.tag_grammar import TokenRole
 from tests.checkpoints import composed, load_llm, truncated
 from tests.llm.test_position_chunks import LargestTensor
-from tests.strategies import at_most, tagged_texts
+from tests.strategies import at_most, hints, spans_in, tagged_texts
 
 LORA = LoraConfig(r=4, alpha=8, dropout=0.1)
 examples = tagged_texts(20).map(lambda drawn: LabelledSentence(*drawn))
@@ -38,6 +40,65 @@ def test_a_prompt_reads_as_task_examples_and_sentence(random_llm, shown, drawn):
     assert random_llm.tokenizer.tokenizer.decode(random_llm.prompt_tokens(shown, text)) == composed(
         written("標注：", shown, text)
     )
+
+
+def hinted(llm, hint):
+    """The same LLM, whose prompts show a hint."""
+    return dataclasses.replace(llm, hint=hint)
+
+
+@at_most(40)
+@given(drawn=tagged_texts(20), data=st.data(), style=st.sampled_from(["tags", "confidence"]))
+def test_a_prompt_with_a_hint_shows_the_sentence_as_the_small_model_tagged_it_before_the_answer(
+    random_llm, drawn, data, style
+):
+    text, spans = drawn
+    hint = data.draw(hints(spans))
+    encode = random_llm.tokenizer.encode_prose
+    line = list(encode("\n初標："))
+    at = 0
+    for entity in hint:
+        start, end, kind = entity.span.start, entity.span.end, entity.span.type
+        line += [token for char in text[at:start] for token in encode(escape_char(char))]
+        line += [*encode("<"), *encode(kind), *encode(">")]
+        line += [token for char in text[start:end] for token in encode(escape_char(char))]
+        line += [*encode("</"), *encode(kind), *encode(">")]
+        line += encode(f"（{round(entity.confidence * 10)}0%）".replace("（00", "（0")) if style == "confidence" else ()
+        at = end
+    line += [token for char in text[at:] for token in encode(escape_char(char))]
+    plain, tail = random_llm.prompt_tokens([], text), list(encode("\n答："))
+    found = hinted(random_llm, style).prompt_tokens([], text, hint)
+    assert found == [*plain[: -len(tail)], *line, *tail]
+    assert random_llm.prompt_tokens([], text, hint) == plain
+
+
+def test_examples_show_no_hint_and_a_prompt_that_shows_one_needs_it(random_llm, sentences):
+    llm = hinted(random_llm, "tags")
+    assert llm.example_tokens(sentences[:2]) == random_llm.example_tokens(sentences[:2])
+    with pytest.raises(ValueError, match="expected the small model's entities"):
+        llm.prompt_tokens([], "楚王")
+    assert llm.prompt_tokens([], "楚王", []) == llm.prompt_tokens([], "楚王", ())  # it found nothing
+
+
+def test_a_training_example_has_the_hint_in_its_prompt_and_the_gold_tags_in_its_answer(random_llm):
+    right, hint = LabelledSentence("楚王", (Span(0, 1, "NG"),)), [HintEntity(Span(0, 2, "NR"), 0.7)]
+    llm = hinted(random_llm, "confidence")
+    taught = sft.build_sft_example(llm, [], right, hint)
+    assert taught.prompt == llm.prompt_tokens([], "楚王", hint)
+    assert taught.answer == sft.build_sft_example(random_llm, [], right).answer
+
+
+@at_most(40)
+@given(drawn=tagged_texts(20), data=st.data())
+def test_a_window_of_a_training_sentence_has_the_hint_of_its_part(drawn, data):
+    text, spans = drawn
+    hint = data.draw(hints(data.draw(spans_in(len(text)))))
+    parts = sft.split_long_sentence(sft.SftSentence(text, spans, hint), 6, 2)
+    at = 0
+    for k, part in enumerate(parts):
+        at = len(text) - len(part.text) if k == len(parts) - 1 else k * 4
+        shifted = [(entity.span.shift(at), entity.confidence) for entity in part.hint]
+        assert shifted == [(e.span, e.confidence) for e in hint if at <= e.span.start and e.span.end <= at + 6]
 
 
 def test_a_prompt_without_task_begins_with_the_sentence(decoder_folder, types):
@@ -127,7 +188,7 @@ def test_a_folder_without_an_adapter_is_a_config_error(decoder_folder, types, tm
 @at_most(60)
 @given(drawn=tagged_texts(40), size=st.integers(1, 20), share=st.floats(0, 0.99))
 def test_pieces_cover_a_sentence_and_hold_its_whole_entities(drawn, size, share):
-    example = LabelledSentence(*drawn)
+    example = sft.SftSentence(*drawn)
     overlap = int(size * share)
     parts = sft.split_long_sentence(example, size, overlap)
     if len(example.text) <= size:

@@ -6,15 +6,17 @@ from rayner.llm.prompts import (
     PartSpelling,
     PromptPart,
     build_example_parts_nearest_last,
+    build_hint_parts,
     build_instruction,
     build_instruction_parts,
     build_query_parts,
     build_tagged_parts,
     choose_examples_covering_types,
 )
+from rayner.text.hints import HintEntity, crop_hint
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.spans import Span
-from tests.strategies import tagged_texts
+from tests.strategies import hints, tagged_texts
 
 examples = st.builds(lambda drawn: LabelledSentence(*drawn), tagged_texts(max_size=12))
 
@@ -86,6 +88,57 @@ def test_a_prompt_without_a_task_begins_with_the_sentence():
     assert [*build_instruction_parts(""), *build_example_parts_nearest_last([]), *build_query_parts("楚")][
         0
     ] == PromptPart(PartSpelling.PROSE, "句：")
+
+
+@given(tagged_texts(12).flatmap(lambda drawn: st.tuples(st.just(drawn[0]), hints(drawn[1]))), st.booleans())
+def test_a_hint_repeats_the_sentence_with_the_tags_of_the_small_model_and_changes_nothing_else(drawn, with_confidence):
+    text, hint = drawn
+    parts = build_hint_parts(text, hint, with_confidence=with_confidence)
+    assert text_of(parts) == text
+    prose = [part for part in parts if part.spelling is PartSpelling.PROSE]
+    tagged = [part for part in parts if part not in prose]
+    assert tagged == build_tagged_parts(LabelledSentence(text, tuple(entity.span for entity in hint)))
+    assert len(prose) == 1 + len(hint) * with_confidence
+    query = build_query_parts(text, parts)
+    assert text_of(query) == text + text
+    assert [*build_query_parts(text)[:2], *parts, build_query_parts(text)[2]] == query
+
+
+@pytest.mark.parametrize(
+    ("confidence", "written"),
+    [
+        (0.0, "0"),
+        (0.04, "0"),
+        (0.06, "10"),
+        (0.849, "80"),
+        (0.86, "90"),
+        (0.949, "90"),
+        (0.951, "100"),
+        (1.0001, "100"),
+    ],
+)
+def test_the_confidence_follows_its_entity_in_percent_rounded_to_tens(confidence, written):
+    hint = [HintEntity(Span(0, 1, "NG"), confidence), HintEntity(Span(1, 2, "NR"), 0.5)]
+    assert build_hint_parts("楚王。", hint, with_confidence=True) == [
+        PromptPart(PartSpelling.PROSE, "\n初標："),
+        PromptPart(PartSpelling.COPIED, ""),
+        PromptPart(PartSpelling.OPEN_TAG, "NG"),
+        PromptPart(PartSpelling.COPIED, "楚"),
+        PromptPart(PartSpelling.CLOSE_TAG, "NG"),
+        PromptPart(PartSpelling.PROSE, f"（{written}%）"),
+        PromptPart(PartSpelling.COPIED, ""),
+        PromptPart(PartSpelling.OPEN_TAG, "NR"),
+        PromptPart(PartSpelling.COPIED, "王"),
+        PromptPart(PartSpelling.CLOSE_TAG, "NR"),
+        PromptPart(PartSpelling.PROSE, "（50%）"),
+        PromptPart(PartSpelling.COPIED, "。"),
+    ]
+
+
+def test_a_hint_of_a_window_has_the_entities_that_lie_in_it():
+    hint = [HintEntity(Span(0, 2, "NG"), 0.5), HintEntity(Span(3, 5, "NR"), 0.6), HintEntity(Span(5, 7, "T"), 0.7)]
+    assert crop_hint(hint, 1, 6) == (HintEntity(Span(2, 4, "NR"), 0.6),)
+    assert crop_hint(hint, 0, 7) == tuple(hint)
 
 
 def example_of(text, *kinds):

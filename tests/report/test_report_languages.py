@@ -78,6 +78,7 @@ def test_every_text_has_one_key_is_used_and_every_used_text_exists():
     composed = {f"facts_{key}" for key in ("inputs", "counts", "timings", "faults", "versions")}
     composed |= {f"probs_of_{value}" for value in LLM_CONFIDENCES} | {"softmax_all", "softmax_allowed"}
     composed |= {f"methods_examples_{value}" for value in ("similar", "fixed", "none")}
+    composed |= {f"methods_hint_{value}" for value in ("tags", "confidence")}
     composed |= {f"methods_decoding_{value}" for value in ("automaton", "free")}
     composed |= {f"methods_{part}" for part in ("train", "dev", "test")}
     composed |= {f"methods_score_{name}" for name in ("slm", "llm", "fused", "rule")}
@@ -129,6 +130,7 @@ def test_words_in_both_languages_stand_in_a_page_as_they_are(en, zh, name):
             "，全参数训练一轮（峰值学习率 0.001），再以 LoRA 微调 2 轮",
         ),
         ({"llm": LlmConfig(epochs=0, examples="none")}, "，未经微调；提示中不含示例。"),
+        ({"llm": LlmConfig(examples="none", hint="tags")}, "；提示中不含示例，并附有小模型对该句的标注。"),
         ({"split": SplitConfig(folds=3)}, "。该规则在开发集句子以及（按 3 折交叉拟合）训练句上拟合。"),
     ],
 )

@@ -37,6 +37,8 @@ def test_it_describes_the_split_both_models_the_rule_and_the_versions():
         ({"slm": SlmConfig(family="my_tagger:COUNTS")}, "The small model is a custom tagger (my_tagger:COUNTS)."),
         ({"llm": LlmConfig(full_epochs=4, epochs=0)}, "trained from scratch, trained for 4 epochs with all parameters"),
         ({"llm": LlmConfig(epochs=0, examples="none")}, "not fine-tuned. Its prompt contains no examples"),
+        ({"llm": LlmConfig(examples="none", hint="tags")}, "contains no examples, and the sentence as the small model"),
+        ({"llm": LlmConfig(hint="confidence")}, "as the small model tagged it, with its confidence in each entity. It"),
         ({}, "It copies the sentence and inserts tags, under constrained decoding."),
         ({"llm": LlmConfig(decoding="free")}, "It writes the sentence with tags, without constraints;"),
         ({"split": SplitConfig(folds=3)}, "by 3-fold cross-fitting"),

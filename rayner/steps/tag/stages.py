@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from rayner.config.conditions import candidates_are_scored, examples_are_retrieved
+from rayner.config.conditions import candidates_are_scored, examples_are_retrieved, prompts_show_hints
 from rayner.config.settings import Config
 from rayner.fusion.learned.span_features import candidates_to_score
+from rayner.fusion.model_confidence import build_slm_hint
 from rayner.runs.heartbeat import beat
 from rayner.runs.run_folder import Run
 from rayner.runs.storage import StoragePath
@@ -23,6 +24,7 @@ from rayner.steps.tag.attempts import run_isolating_failures
 from rayner.steps.tag.llm_gate import LLM_ERROR, SLM_ERROR, Gate, apply_gate
 from rayner.steps.tag.not_finite import set_non_finite_aside
 from rayner.text.finite_predictions import find_non_finite_answer, find_non_finite_slm
+from rayner.text.hints import crop_hint
 from rayner.text.predictions import LlmAnswer, SegmentPrediction, SlmPrediction, empty_prediction
 from rayner.text.segmentation import bounds_without_whitespace
 from rayner.text.spans import crop_spans
@@ -160,8 +162,8 @@ class LlmStage:
 
         self.gate, self.group_size, self.attempts = gate, config.prompt.group, attempts or Attempts()
         self.max_chars, self.overlap = config.llm.max_chars, config.llm.overlap
-        self.scores_candidates = candidates_are_scored(config)
-        self.types = run.entity_types() if self.scores_candidates else ()
+        self.scores_candidates, self.shows_hints = candidates_are_scored(config), prompts_show_hints(config)
+        self.types = run.entity_types() if self.scores_candidates or self.shows_hints else ()
         self.engine = load_answer_engine(config, run)
         self.retriever = load_retriever(config, run)
 
@@ -222,7 +224,7 @@ class LlmStage:
 
         The request holds the text without white space at its ends, and the SLM's entities as a draft of the answer.
         The stop mask comes from the gate's decision, if the segment has one. A rule with a stop mask reads no scores of
-        candidates.
+        candidates. If prompts show a hint, it is the SLM's prediction too, whatever the gate decided.
         """
         from rayner.decoding.long_texts import TextRequest
 
@@ -231,12 +233,16 @@ class LlmStage:
         candidates = None
         if self.scores_candidates and stop_mask is None:
             candidates = crop_spans(candidates_to_score(segment.slm, self.types), start, end)
+        hint = None
+        if self.shows_hints:
+            hint = crop_hint(build_slm_hint(segment.slm, self.types), start, end)
         return TextRequest(
             segment.text[start:end],
             crop_spans(segment.slm.spans, start, end),
             None if stop_mask is None else stop_mask[start : end + 1],
             texts_sharing_examples,
             candidates,
+            hint=hint,
         )
 
     def _group_texts_sharing_examples(self, segments: Sequence[SegmentPrediction]) -> list[tuple[str, ...]]:

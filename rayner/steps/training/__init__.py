@@ -1,5 +1,7 @@
 """Train the models: the small model (`train_slm`), the LLM (`train_llm`), and both again for each fold (`cross_fit`).
 
+Where the LLM learns from the small model's predictions, `cross_fit_slm` trains the small model again for each fold.
+
 An encoder or an LLM is trained by Ray Train workers (`rayner.cluster.ray_train`). Any other tagger is trained in one
 Ray task (`train_in_one_process`).
 

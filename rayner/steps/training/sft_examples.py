@@ -13,12 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import ray.data
 
+from rayner.config.conditions import prompts_show_hints
 from rayner.config.settings import Config
 from rayner.corpus.parquet_files import list_readable_tables, read_table, write_table
 from rayner.errors import JobError, RaynerError
 from rayner.llm.prompt_encoder import PromptEncoder, load_prompt_encoder
 from rayner.llm.retrieval import ExampleRetriever
-from rayner.llm.sft import SftExample, build_sft_example, split_long_sentence
+from rayner.llm.sft import SftExample, SftSentence, build_sft_example, split_long_sentence
 from rayner.modeling.devices import set_torch_threads
 from rayner.runs.error_messages import RERUN_HINT, format_error
 from rayner.runs.job_log import start_logging
@@ -27,8 +28,8 @@ from rayner.runs.run_folder import Run
 from rayner.runs.storage import StoragePath, list_file_names, local_model_name
 from rayner.steps import data
 from rayner.steps.llm_loading import choose_instruction, load_retriever
+from rayner.steps.training.cross_fit_slm import read_hints_by_text
 from rayner.steps.training.pseudo_labels import read_pseudo_labels
-from rayner.text.labelled_text import LabelledSentence
 
 # Sentences in one file. Sentences are embedded file by file, so this number affects which sentences share a batch of
 # the encoder.
@@ -59,22 +60,28 @@ class SftSource:
     folder: StoragePath
     file_sentences: int = FILE_SENTENCES
 
-    def read_sentence_groups(self) -> list[list[LabelledSentence]]:
+    def read_sentence_groups(self) -> list[list[SftSentence]]:
         """Read the sentences in groups of `prompt.group` neighbours. A group shares its retrieved examples.
 
-        A sentence longer than `llm.max_chars` is first split into windows.
+        A sentence longer than `llm.max_chars` is first split into windows. The hint of a window is cut out of that of
+        the sentence.
         """
         pseudo = self.part == "pseudo_labels"
         sentences = read_pseudo_labels(self.run) if pseudo else data.read_part(self.run, self.part)
         llm, size = self.config.llm, self.config.prompt.group
+        hints = read_hints_by_text(self.config, self.run) if prompts_show_hints(self.config) else None
         pieces = [
-            piece for sentence in sentences for piece in split_long_sentence(sentence, llm.max_chars, llm.overlap)
+            piece
+            for sentence in sentences
+            for piece in split_long_sentence(
+                SftSentence(sentence.text, sentence.spans, None if hints is None else hints[sentence.text]),
+                llm.max_chars,
+                llm.overlap,
+            )
         ]
         return [pieces[i : i + size] for i in range(0, len(pieces), size)]
 
-    def assign_groups_to_files(
-        self, groups: Sequence[list[LabelledSentence]]
-    ) -> dict[str, list[list[LabelledSentence]]]:
+    def assign_groups_to_files(self, groups: Sequence[list[SftSentence]]) -> dict[str, list[list[SftSentence]]]:
         """Assign the groups, in order, to files of at most `file_sentences` sentences; return the groups by file name.
 
         A file holds at least one group, even if the group is larger than `file_sentences`.
@@ -131,6 +138,7 @@ class SftExampleWriter:
                 instruction=choose_instruction(config, types),
                 types=types,
                 chat=config.llm.chat,
+                hint=config.llm.hint,
             )
         except RaynerError as error:
             # A model that is wrong stays wrong. Raised here, the error would only make Ray start the actor again.
@@ -154,7 +162,7 @@ class SftExampleWriter:
 
 
 def build_group_examples(
-    encoder: PromptEncoder, retriever: ExampleRetriever, groups: Sequence[Sequence[LabelledSentence]]
+    encoder: PromptEncoder, retriever: ExampleRetriever, groups: Sequence[Sequence[SftSentence]]
 ) -> list[SftExample]:
     """Build a training example for every sentence, in order. The sentences of a group share retrieved examples.
 
@@ -163,7 +171,7 @@ def build_group_examples(
     """
     retrieved = retriever.find_shared_examples([tuple(sentence.text for sentence in group) for group in groups])
     return [
-        build_sft_example(encoder, examples, sentence)
+        build_sft_example(encoder, examples, sentence, sentence.hint)
         for examples, group in zip(retrieved, groups, strict=True)
         for sentence in group
     ]

@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from rayner.cluster.ray_train import run_training, share_checkpoint
-from rayner.config.conditions import examples_are_fixed, llm_is_trained, llm_learns_from_retrieved_examples
+from rayner.config.conditions import (
+    examples_are_fixed,
+    llm_is_trained,
+    llm_learns_from_hints,
+    llm_learns_from_retrieved_examples,
+    prompts_show_hints,
+)
 from rayner.config.settings import Config, json_digest
 from rayner.config.step_settings import step_settings
 from rayner.corpus.reading import digest_unlabelled_texts
@@ -31,10 +37,12 @@ from rayner.runs.run_folder import Run, folder_sha256, model_digest, replace_fol
 from rayner.runs.storage import StoragePath, local_model_name
 from rayner.steps import data
 from rayner.steps.llm_loading import choose_instruction
+from rayner.steps.training.cross_fit_slm import cross_fit_slm
 from rayner.steps.training.deepspeed_worker import TrainStage, train_on_worker
 from rayner.steps.training.pseudo_labels import read_pseudo_labels, write_pseudo_labels
 from rayner.steps.training.sft_examples import SftSource, write_missing_sft_examples
 from rayner.steps.training.training_state import STATE_FORMAT
+from rayner.text.hints import HINT_VERSION
 
 
 def collect_manifest_inputs(config: Config, run: Run) -> dict[str, Any]:
@@ -45,10 +53,14 @@ def collect_manifest_inputs(config: Config, run: Run) -> dict[str, Any]:
     if config.llm.pseudo_labels.text:
         steps.append("train_slm")
         files["llm.pseudo_labels.text"] = digest_unlabelled_texts(config.llm.pseudo_labels.text)
+    if llm_learns_from_hints(config):
+        steps.append("cross_fit_slm")
     digests = {step: run.digest_step_manifest(step) for step in steps}
     versions = {"llm_format": LLM_FORMAT_VERSION}
     if llm_is_trained(config) and examples_are_fixed(config):
         versions["fixed_examples"] = FIXED_EXAMPLES_VERSION
+    if prompts_show_hints(config):
+        versions["hint"] = HINT_VERSION
     return {**step_settings(config, "train_llm"), **versions, **files, **digests}
 
 
@@ -57,7 +69,11 @@ def train_llm(config: Config, run: Run) -> dict[str, Any]:
 
     The folder holds `llm.json`. It also holds `base` if all parameters were trained on the labelled sentences, and
     `adapter` if a LoRA adapter was trained.
+
+    If the LLM learns from hints, the step `cross_fit_slm` is done first.
     """
+    if llm_learns_from_hints(config):
+        cross_fit_slm(config, run)
     step_inputs = collect_manifest_inputs(config, run)
     job = LlmTraining(config, run, json_digest({**step_inputs, "training_state": STATE_FORMAT}))
     return run.run_step("train_llm", step_inputs, job.train_all_stages)
@@ -142,4 +158,5 @@ class LlmTraining:
         base_name = BASE_FOLDER if llm.full_epochs else str(Path(base).absolute()) if Path(base).is_dir() else base
         adapter = ADAPTER_FOLDER if llm.epochs else None
         instruction = choose_instruction(self.config, types)
-        write_llm_description(folder, LlmDescription(base_name, adapter, instruction, tuple(types)))
+        hint = llm.hint if prompts_show_hints(self.config) else None
+        write_llm_description(folder, LlmDescription(base_name, adapter, instruction, tuple(types), hint))

@@ -55,6 +55,11 @@ def train_slm(config: Config, run: Run, fold: int | None = None) -> dict[str, An
     fold: index of the fold whose sentences are left out of training; None trains on all training sentences.
     """
     data.read_and_split_labelled_files(config, run, fold)
+    return train_slm_on_split_data(config, run)
+
+
+def train_slm_on_split_data(config: Config, run: Run) -> dict[str, Any]:
+    """Train the small model of a run whose step `data` is done. Returns the same as `train_slm`."""
 
     def train() -> dict[str, Any]:
         trainer = load_tagger_family(config).one_process_trainer
