@@ -9,7 +9,7 @@ from rayner.decoding import engine
 from rayner.decoding.engine import AnswerEngine
 from rayner.errors import ConfigError
 from rayner.llm import model as llms
-from rayner.llm.description import BASE_FOLDER, LlmDescription, read_llm_description
+from rayner.llm.description import BASE_FOLDER, DESCRIPTION_FILE, LlmDescription, read_llm_description
 from rayner.llm.index import load_sentence_index
 from rayner.llm.prompt_encoder import load_prompt_encoder
 from rayner.llm.prompts import build_instruction
@@ -53,8 +53,8 @@ def load_llm(config: Config, run: Run) -> llms.Llm:
 
 def check_hint_of_trained_llm(config: Config, run: Run) -> None:
     """Raise ConfigError if the run has an LLM that was trained with another hint than `llm.hint`."""
-    if run.has_step("train_llm"):
-        folder = run.path("models", "llm")
+    folder = run.path("models", "llm")
+    if run.has_step("train_llm") and (folder / DESCRIPTION_FILE).exists():
         require_hint_of_training(config, folder, read_llm_description(folder))
 
 
