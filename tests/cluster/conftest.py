@@ -73,7 +73,10 @@ def run(config, once, local_ray) -> Run:
 
 @pytest.fixture(scope="session")
 def with_crf(config, once, local_ray) -> tuple[Config, Run]:
-    """A run whose small model is a CRF, with clusters, tuned by cross-fitting; its LLM has learned nothing."""
+    """A run whose small model is a CRF, with clusters, tuned by cross-fitting; its LLM has learned nothing.
+
+    The LLM scores the candidates.
+    """
     from rayner.steps.pipeline import run_pipeline
 
     def make(folder):
@@ -83,6 +86,7 @@ def with_crf(config, once, local_ray) -> tuple[Config, Run]:
         made = with_settings(made, "llm", **write_llm(folder / "llm"))
         made = with_settings(made, "fusion", entropy_reduction=["mean"], llm_confidence=["slots"])
         made = with_settings(made, "split", folds=2)
+        made = with_settings(made, "score", llm=dataclasses.replace(made.score.llm, candidates=True))
         with no_device_in_this_process():
             run_pipeline(made, Run(folder / "run"))
         return made, Run(folder / "run")
