@@ -121,6 +121,7 @@ def runs(with_crf, tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.drill
 def test_gate_drafts_and_fusing_again_give_the_tags_of_a_whole_reading(runs, settings, tmp_path):
     def tagged(name, run="spans", **others):
         out = tmp_path / name

@@ -45,6 +45,7 @@ def equal_weights(one, other, name="model.safetensors"):
     return here.keys() == there.keys() and all(here[key].equal(there[key]) for key in here)
 
 
+@pytest.mark.drill
 def test_a_training_of_some_hours_that_is_killed_ends_like_one_of_as_many_steps(
     local_ray,
     pretraining,

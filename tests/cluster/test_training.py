@@ -26,6 +26,7 @@ from tests.cluster.small import ONE, copied, stamps, with_settings
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.drill
 def test_lora_under_zero_3_learns_and_is_found_again_if_only_its_manifest_is_lost(run, config, tmp_path):
     mine = copied(run, tmp_path, "data", "index", "models/slm", *(f"steps/{s}.json" for s in ("data", "build_index")))
     sharded = with_settings(config, "llm", zero_stage=3, full_epochs=0)
@@ -43,6 +44,7 @@ def test_lora_under_zero_3_learns_and_is_found_again_if_only_its_manifest_is_los
     assert adapter.read_bytes() == before
 
 
+@pytest.mark.drill
 def test_an_llm_from_scratch_first_learns_from_what_the_small_model_says_of_unlabelled_text(run, config, tmp_path):
     steps = ("data", "train_slm", "build_index")
     mine = copied(run, tmp_path, "data", "index", "models/slm", *(f"steps/{step}.json" for step in steps))
