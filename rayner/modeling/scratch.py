@@ -6,6 +6,7 @@ They are written as ordinary transformers checkpoint folders. So later steps tre
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
@@ -14,6 +15,9 @@ from transformers import (
     BertForMaskedLM,
     ElectraConfig,
     ElectraForPreTraining,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
     Qwen2Config,
     Qwen2ForCausalLM,
@@ -25,6 +29,7 @@ from rayner.config.model_settings import EncoderScratchConfig, ScratchConfig
 
 _END, _PAD = "<|endoftext|>", "<|pad|>"
 _PUNCTUATION = "<>/&;：\n"
+_ENCODER_MAX_TOKENS = 512  # largest number of positions of an encoder
 DECODER_MAX_TOKENS = 4096  # largest number of positions of the decoder
 
 
@@ -39,42 +44,28 @@ def write_scratch_encoder(folder: Path, texts: Iterable[str], shape: EncoderScra
 def write_scratch_bert(folder: Path, char_counts: Mapping[str, int], shape: EncoderScratchConfig, seed: int) -> None:
     """Write an untrained BERT that predicts masked characters. See `write_scratch_encoder`."""
     tokenizer = make_encoder_tokenizer(_frequent_characters(char_counts, shape.min_count))
-    torch.manual_seed(seed)
-    model = BertForMaskedLM(
-        BertConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=shape.hidden,
-            num_hidden_layers=shape.layers,
-            num_attention_heads=shape.heads,
-            intermediate_size=shape.intermediate,
-            hidden_dropout_prob=shape.dropout,
-            attention_probs_dropout_prob=shape.dropout,
-            max_position_embeddings=512,
-        )
-    )
-    tokenizer.save_pretrained(folder)
-    model.save_pretrained(folder)
+    config = BertConfig(vocab_size=len(tokenizer), **_encoder_shape_kwargs(shape))
+    _write_untrained_model(folder, tokenizer, BertForMaskedLM, config, seed)
 
 
 def write_scratch_electra(folder: Path, char_counts: Mapping[str, int], shape: EncoderScratchConfig, seed: int) -> None:
     """Write an untrained ELECTRA that finds replaced characters. See `write_scratch_encoder`."""
     tokenizer = make_encoder_tokenizer(_frequent_characters(char_counts, shape.min_count))
-    torch.manual_seed(seed)
-    model = ElectraForPreTraining(
-        ElectraConfig(
-            vocab_size=len(tokenizer),
-            embedding_size=shape.hidden,
-            hidden_size=shape.hidden,
-            num_hidden_layers=shape.layers,
-            num_attention_heads=shape.heads,
-            intermediate_size=shape.intermediate,
-            hidden_dropout_prob=shape.dropout,
-            attention_probs_dropout_prob=shape.dropout,
-            max_position_embeddings=512,
-        )
-    )
-    tokenizer.save_pretrained(folder)
-    model.save_pretrained(folder)
+    config = ElectraConfig(vocab_size=len(tokenizer), embedding_size=shape.hidden, **_encoder_shape_kwargs(shape))
+    _write_untrained_model(folder, tokenizer, ElectraForPreTraining, config, seed)
+
+
+def _encoder_shape_kwargs(shape: EncoderScratchConfig) -> dict[str, Any]:
+    """Return the arguments of the configuration of a BERT-like encoder that say its shape."""
+    return {
+        "hidden_size": shape.hidden,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "intermediate_size": shape.intermediate,
+        "hidden_dropout_prob": shape.dropout,
+        "attention_probs_dropout_prob": shape.dropout,
+        "max_position_embeddings": _ENCODER_MAX_TOKENS,
+    }
 
 
 def write_scratch_decoder(
@@ -86,23 +77,33 @@ def write_scratch_decoder(
     """
     char_counts = Counter(char for text in texts for char in text)
     tokenizer = make_decoder_tokenizer(_frequent_characters(char_counts, shape.min_count), types)
-    torch.manual_seed(seed)
-    model = Qwen2ForCausalLM(
-        Qwen2Config(
-            vocab_size=len(tokenizer),
-            hidden_size=shape.hidden,
-            num_hidden_layers=shape.layers,
-            num_attention_heads=shape.heads,
-            num_key_value_heads=shape.heads,
-            intermediate_size=shape.intermediate,
-            max_position_embeddings=DECODER_MAX_TOKENS,
-            initializer_range=shape.hidden**-0.5,  # with few dimensions, 0.02 would give flat attention at first
-            tie_word_embeddings=True,
-            bos_token_id=None,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
+    config = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=shape.hidden,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        num_key_value_heads=shape.heads,
+        intermediate_size=shape.intermediate,
+        max_position_embeddings=DECODER_MAX_TOKENS,
+        initializer_range=shape.hidden**-0.5,  # with few dimensions, 0.02 would give flat attention at first
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
     )
+    _write_untrained_model(folder, tokenizer, Qwen2ForCausalLM, config, seed)
+
+
+def _write_untrained_model(
+    folder: Path,
+    tokenizer: PreTrainedTokenizerBase,
+    model_class: type[PreTrainedModel],
+    config: PretrainedConfig,
+    seed: int,
+) -> None:
+    """Write a model with random weights, and its tokenizer, as a checkpoint folder."""
+    torch.manual_seed(seed)
+    model = model_class(config)
     tokenizer.save_pretrained(folder)
     model.save_pretrained(folder)
 
@@ -120,7 +121,7 @@ def make_encoder_tokenizer(characters: Iterable[str]) -> PreTrainedTokenizerFast
         cls_token="[CLS]",
         sep_token="[SEP]",
         mask_token="[MASK]",
-        model_max_length=512,
+        model_max_length=_ENCODER_MAX_TOKENS,
     )
 
 
