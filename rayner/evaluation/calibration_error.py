@@ -7,6 +7,7 @@ So the error is compared with the error of perfectly calibrated scores for the s
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from rayner.evaluation.artifact import PerfectCalibration, ReliabilityBin
 
@@ -14,23 +15,21 @@ N_BINS = 10
 N_DRAWS = 1000
 
 
-def reliability_bins(scores: Sequence[float], is_right: Sequence[bool]) -> tuple[ReliabilityBin, ...]:
+def group_into_reliability_bins(scores: Sequence[float], is_right: Sequence[bool]) -> tuple[ReliabilityBin, ...]:
     """Group entities, sorted by score, into ten bins of equal size. With fewer entities there are fewer bins.
 
     Sizes differ by at most one. Entities with equal scores keep their order.
     """
-    order, sizes = _sort_and_size_bins(scores)
-    values, right = np.asarray(scores, dtype=float)[order], np.asarray(is_right, dtype=float)[order]
-    ends = np.cumsum(sizes)
+    values, right = np.asarray(scores, dtype=float), np.asarray(is_right, dtype=float)
     return tuple(
         ReliabilityBin(
-            low=float(values[start]),
-            high=float(values[end - 1]),
-            mean=float(values[start:end].mean()),
-            right=float(right[start:end].mean()),
-            n=int(end - start),
+            low=float(values[own[0]]),
+            high=float(values[own[-1]]),
+            mean=float(values[own].mean()),
+            right=float(right[own].mean()),
+            n=len(own),
         )
-        for start, end in zip(ends - sizes, ends, strict=True)
+        for own in _divide_by_score(values)
     )
 
 
@@ -44,27 +43,20 @@ def expected_calibration_error(bins: Sequence[ReliabilityBin]) -> float:
     return sum(own.n * abs(own.mean - own.right) for own in bins) / n if n else 0.0
 
 
-def perfect_calibration(scores: Sequence[float], seed: int = 0) -> PerfectCalibration:
+def simulate_perfect_calibration(scores: Sequence[float], seed: int = 0) -> PerfectCalibration:
     """Return the error that these scores would show if they were perfectly calibrated.
 
     In each of 1,000 draws, every entity is right with the probability that its score says.
     """
-    if not len(scores):
-        return PerfectCalibration(0.0, 0.0)
-    order, sizes = _sort_and_size_bins(scores)
-    values = np.asarray(scores, dtype=float)[order]
-    rng = np.random.default_rng(seed)
+    values, rng = np.asarray(scores, dtype=float), np.random.default_rng(seed)
     errors = np.zeros(N_DRAWS)
-    ends = np.cumsum(sizes)
-    for start, end in zip(ends - sizes, ends, strict=True):
-        n_right = (rng.random((N_DRAWS, end - start)) < values[start:end]).sum(axis=1)
-        errors += np.abs(values[start:end].sum() - n_right)
-    errors /= len(values)
+    for own in _divide_by_score(values):
+        n_right = (rng.random((N_DRAWS, len(own))) < values[own]).sum(axis=1)
+        errors += np.abs(values[own].sum() - n_right)
+    errors /= max(1, len(values))
     return PerfectCalibration(float(errors.mean()), float(np.quantile(errors, 0.95)))
 
 
-def _sort_and_size_bins(scores: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the indices of the scores in rising order, and the size of each bin."""
-    n_bins = min(N_BINS, len(scores))
-    sizes = [len(part) for part in np.array_split(np.arange(len(scores)), n_bins)] if n_bins else []
-    return np.argsort(np.asarray(scores, dtype=float), kind="stable"), np.array(sizes, dtype=int)
+def _divide_by_score(values: npt.NDArray[np.float64]) -> list[npt.NDArray[np.intp]]:
+    """Return the indices of the scores in each bin, in rising order of the scores."""
+    return np.array_split(np.argsort(values, kind="stable"), min(N_BINS, len(values))) if len(values) else []

@@ -7,7 +7,11 @@ type. They include entities on which the LLM was not consulted.
 from collections.abc import Sequence
 
 from rayner.evaluation.artifact import SystemCalibration, TypeCalibration
-from rayner.evaluation.calibration_error import expected_calibration_error, perfect_calibration, reliability_bins
+from rayner.evaluation.calibration_error import (
+    expected_calibration_error,
+    group_into_reliability_bins,
+    simulate_perfect_calibration,
+)
 from rayner.fusion.calibration import Calibration
 from rayner.fusion.fusion_rule import FusionRule
 from rayner.fusion.model_confidence import confidence_calibrator, llm_confidences, slm_confidences
@@ -31,7 +35,7 @@ def evaluate_calibration(
             continue
         is_right = [is_gold for *_, is_gold in judged]
         calibrate = confidence_calibrator(weights)
-        before = reliability_bins([confidence for _, confidence, _ in judged], is_right)
+        before = group_into_reliability_bins([confidence for _, confidence, _ in judged], is_right)
         scores = [float(calibrate(confidence) or 0.0) for _, confidence, _ in judged]
         systems[name] = _system_calibration(scores, is_right, before=expected_calibration_error(before))
     fused = _score_and_judge_entities(segments, rule, calibration)
@@ -49,12 +53,12 @@ def _system_calibration(
     before: float | None = None,
     by_type: dict[str, TypeCalibration] | None = None,
 ) -> SystemCalibration:
-    bins = reliability_bins(scores, is_right)
+    bins = group_into_reliability_bins(scores, is_right)
     return SystemCalibration(
         n=len(scores),
         after=expected_calibration_error(bins),
         bins=bins,
-        perfect=perfect_calibration(scores),
+        perfect=simulate_perfect_calibration(scores),
         before=before,
         by_type=by_type,
     )
@@ -62,8 +66,8 @@ def _system_calibration(
 
 def _type_calibration(fused: Sequence[tuple[str, float, bool]], type_: str) -> TypeCalibration:
     scores = [score for other, score, _ in fused if other == type_]
-    bins = reliability_bins(scores, [is_gold for other, _, is_gold in fused if other == type_])
-    return TypeCalibration(len(scores), expected_calibration_error(bins), perfect_calibration(scores))
+    bins = group_into_reliability_bins(scores, [is_gold for other, _, is_gold in fused if other == type_])
+    return TypeCalibration(len(scores), expected_calibration_error(bins), simulate_perfect_calibration(scores))
 
 
 def _score_and_judge_entities(

@@ -5,19 +5,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.evaluation.calibration_error import expected_calibration_error, perfect_calibration, reliability_bins
+from rayner.evaluation.calibration_error import (
+    expected_calibration_error,
+    group_into_reliability_bins,
+    simulate_perfect_calibration,
+)
 
 PAIRS = st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=60)
 
 
 def error_of(scores, right):
-    return expected_calibration_error(reliability_bins(scores, right))
+    return expected_calibration_error(group_into_reliability_bins(scores, right))
 
 
 def test_without_entities_there_is_no_bin_and_no_error():
-    assert reliability_bins([], []) == ()
+    assert group_into_reliability_bins([], []) == ()
     assert expected_calibration_error(()) == 0
-    assert (perfect_calibration([]).mean, perfect_calibration([]).high) == (0, 0)
+    assert (simulate_perfect_calibration([]).mean, simulate_perfect_calibration([]).high) == (0, 0)
 
 
 def test_error_by_hand():
@@ -32,7 +36,7 @@ def test_error_by_hand():
 @given(PAIRS)
 def test_bins_hold_every_entity_once_in_order_and_differ_in_size_by_at_most_one(pairs):
     scores, right = zip(*pairs, strict=True)
-    bins = reliability_bins(scores, right)
+    bins = group_into_reliability_bins(scores, right)
     assert len(bins) == min(10, len(pairs))
     assert sum(own.n for own in bins) == len(pairs)
     assert max(own.n for own in bins) - min(own.n for own in bins) <= 1
@@ -51,14 +55,14 @@ def test_error_lies_between_the_mean_gap_and_1(pairs):
 def test_draws_show_the_error_of_entities_that_are_right_as_often_as_their_scores_say():
     rng = np.random.default_rng(5)
     scores = rng.uniform(0, 1, 400)
-    perfect = perfect_calibration(scores)
+    perfect = simulate_perfect_calibration(scores)
     errors = [error_of(scores, rng.random(400) < scores) for _ in range(400)]
     assert perfect.mean == pytest.approx(np.mean(errors), rel=0.1)
     assert np.mean([error <= perfect.high for error in errors]) == pytest.approx(0.95, abs=0.04)
-    assert perfect == perfect_calibration(scores)  # the same draws each time
+    assert perfect == simulate_perfect_calibration(scores)  # the same draws each time
 
 
 def test_more_entities_leave_less_to_chance_and_sure_scores_nothing():
-    few, many = (perfect_calibration(np.linspace(0, 1, n)).mean for n in (100, 10_000))
+    few, many = (simulate_perfect_calibration(np.linspace(0, 1, n)).mean for n in (100, 10_000))
     assert many == pytest.approx(few / 10, rel=0.2)
-    assert perfect_calibration([0.0, 1.0, 1.0]).high == 0
+    assert simulate_perfect_calibration([0.0, 1.0, 1.0]).high == 0

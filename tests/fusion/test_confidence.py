@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.evaluation.calibration_error import expected_calibration_error, reliability_bins
+from rayner.evaluation.calibration_error import expected_calibration_error, group_into_reliability_bins
 from rayner.fusion import model_confidence
 from rayner.text.predictions import LlmAnswer, LlmEntity, SegmentPrediction, SlmPrediction
 from rayner.text.spans import Span
@@ -48,7 +48,7 @@ def test_calibration_mends_confidences_that_are_too_high():
     judged = [(Span(0, 1, "NR"), float(value), bool(good)) for value, good in zip(sure, right, strict=True)]
     told = model_confidence.confidence_calibrator(model_confidence.fit_confidence_weights(judged[:2000]))
     before, after = (
-        expected_calibration_error(reliability_bins(scores, right[2000:]))
+        expected_calibration_error(group_into_reliability_bins(scores, right[2000:]))
         for scores in (sure[2000:], [told(value) for value in sure[2000:]])
     )
     assert before > 0.2
