@@ -18,6 +18,7 @@ from rayner.text.candidate_scores import (
     spell_candidate_draft,
 )
 from rayner.text.predictions import CandidateScore, LlmAnswer
+from rayner.text.spans import Span
 from rayner.text.tag_grammar import AnswerToken, GrammarState, TagGrammar
 
 
@@ -46,12 +47,10 @@ class _PartialAnswer:
 class _ForcedAnswer:
     """An answer that is written token by token from a draft with candidates.
 
-    request: the index of the request.
     steps: the draft as tokens.
     log_odds: the log-odds of each token against the other allowed tokens.
     """
 
-    request: int
     draft: CandidateDraft
     steps: Sequence[AnswerToken]
     tokens: list[int] = field(default_factory=list)
@@ -71,6 +70,12 @@ class _ForcedAnswer:
 
     def read_scores(self) -> list[CandidateScore]:
         return read_candidate_scores(self.steps, self.log_odds, self.draft.candidates)
+
+
+def _draft_forced_answers(grammar: TagGrammar, answer: LlmAnswer, candidates: Sequence[Span]) -> list[_ForcedAnswer]:
+    """Return the drafts from which the candidates are scored, without tokens."""
+    drafts = plan_candidate_drafts(answer.spans, candidates, grammar.spelling.types)
+    return [_ForcedAnswer(draft, spell_candidate_draft(grammar, draft)) for draft in drafts]
 
 
 def _append_forced_tokens(answers: Sequence[_ForcedAnswer], logits: torch.Tensor) -> None:
@@ -102,33 +107,29 @@ class GreedyEngine:
             self.llm, prompts, answers, [answer.grammar.max_answer_tokens() for answer in answers], self._append_tokens,
             order=order, batch_size=self.batch_size, batch_tokens=self.batch_tokens,
         )  # fmt: skip
-        read = [answer.grammar.read_answer(answer.tokens, answer.probs, answer.passes) for answer in answers]
-        return self._score_candidates(requests, prompts, read)
+        return self._read_answers_and_score_candidates(requests, prompts, answers)
 
-    def _score_candidates(
-        self, requests: Sequence[WindowRequest], prompts: Sequence[Sequence[int]], answers: Sequence[LlmAnswer]
+    def _read_answers_and_score_candidates(
+        self, requests: Sequence[WindowRequest], prompts: Sequence[Sequence[int]], answers: Sequence[_PartialAnswer]
     ) -> list[LlmAnswer]:
-        """Return the answers with the scores of the candidates of those requests that have some."""
-        grammars = [self.llm.build_grammar(request.text) for request in requests]
-        forced = [
-            _ForcedAnswer(i, draft, spell_candidate_draft(grammars[i], draft))
+        """Return the complete answers, with the scores of the candidates of those requests that have some."""
+        read = [answer.grammar.read_answer(answer.tokens, answer.probs, answer.passes) for answer in answers]
+        forced_by_request = {
+            i: _draft_forced_answers(answers[i].grammar, read[i], request.candidates)
             for i, request in enumerate(requests)
             if request.candidates is not None
-            for draft in plan_candidate_drafts(answers[i].spans, request.candidates, grammars[i].spelling.types)
-        ]
+        }
+        forced = [each for own in forced_by_request.values() for each in own]
         decode_in_batches(
-            self.llm, [prompts[each.request] for each in forced], forced, [len(each.steps) for each in forced],
-            _append_forced_tokens, order=range(len(forced)), batch_size=self.batch_size, batch_tokens=self.batch_tokens,
+            self.llm, [prompts[i] for i, own in forced_by_request.items() for _ in own], forced,
+            [len(each.steps) for each in forced], _append_forced_tokens,
+            order=range(len(forced)), batch_size=self.batch_size, batch_tokens=self.batch_tokens,
         )  # fmt: skip
-        scored = []
-        for i, (request, answer) in enumerate(zip(requests, answers, strict=True)):
-            if request.candidates is not None:
-                own = [each for each in forced if each.request == i]
-                scores = sorted((score for each in own for score in each.read_scores()), key=lambda score: score.span)
-                passes = answer.passes + sum(len(each.tokens) for each in own)
-                answer = replace(answer, passes=passes, candidate_scores=tuple(scores))
-            scored.append(answer)
-        return scored
+        for i, own in forced_by_request.items():
+            scores = sorted((score for each in own for score in each.read_scores()), key=lambda score: score.span)
+            passes = read[i].passes + sum(len(each.tokens) for each in own)
+            read[i] = replace(read[i], passes=passes, candidate_scores=tuple(scores))
+        return read
 
     def _append_tokens(self, answers: Sequence[_PartialAnswer], logits: torch.Tensor) -> None:
         """Append to each answer the most likely allowed token, with its probability.
