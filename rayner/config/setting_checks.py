@@ -84,6 +84,12 @@ def _check_bounds(key: str, value: Any, declared: Declaration) -> None:  # noqa:
         raise ConfigError(f"{key}: expected {allowed}, found {value}")
 
 
+def _check_multiple(key: str, value: int, divisor: int, what: str) -> None:
+    """Raise ConfigError if a setting cannot be divided evenly. what: what `divisor` counts."""
+    if value % divisor:
+        raise ConfigError(f"{key}: expected a multiple of the {divisor} {what}, found {value}")
+
+
 def _check_split_and_fusion(config: Config) -> None:
     """Raise ConfigError if settings of the split or of the fusion search do not fit together."""
     if config.split.dev + config.split.test >= 1:
@@ -108,16 +114,8 @@ def _check_model_settings(config: Config) -> None:
     for name, model in (("slm", config.slm), ("llm", config.llm)):
         if model.overlap >= model.max_chars:
             raise ConfigError(f"{name}.overlap: expected less than {name}.max_chars, found {model.overlap}")
-        if model.scratch.hidden % model.scratch.heads:
-            raise ConfigError(
-                f"{name}.scratch.hidden: expected a multiple of the {model.scratch.heads} heads, "
-                f"found {model.scratch.hidden}"
-            )
-    if config.slm.batch_size % config.slm.workers.count:
-        raise ConfigError(
-            f"slm.batch_size: expected a multiple of the {config.slm.workers.count} workers, "
-            f"found {config.slm.batch_size}"
-        )
+        _check_multiple(f"{name}.scratch.hidden", model.scratch.hidden, model.scratch.heads, "heads")
+    _check_multiple("slm.batch_size", config.slm.batch_size, config.slm.workers.count, "workers")
     if conditions.llm_learns_from_pseudo_labels(config) and not config.llm.full_epochs:
         raise ConfigError(
             "llm.pseudo_labels.text: expected with llm.full_epochs, for an LLM from scratch, found 0 of them"
@@ -212,15 +210,7 @@ def _check_pretraining(config: Config) -> None:
     pretrain = config.pretrain
     if not pretrain.hours and not pretrain.steps:
         raise ConfigError("pretrain.hours: expected more than 0 where pretrain.steps is 0, found 0")
-    if pretrain.scratch.hidden % pretrain.scratch.heads:
-        raise ConfigError(
-            f"pretrain.scratch.hidden: expected a multiple of the {pretrain.scratch.heads} heads, "
-            f"found {pretrain.scratch.hidden}"
-        )
-    if pretrain.batch_size % pretrain.workers.count:
-        raise ConfigError(
-            f"pretrain.batch_size: expected a multiple of the {pretrain.workers.count} workers, "
-            f"found {pretrain.batch_size}"
-        )
+    _check_multiple("pretrain.scratch.hidden", pretrain.scratch.hidden, pretrain.scratch.heads, "heads")
+    _check_multiple("pretrain.batch_size", pretrain.batch_size, pretrain.workers.count, "workers")
     if pretrain.variants and not pretrain.exclude:
         raise ConfigError("pretrain.variants: expected with pretrain.exclude, which it serves, found without")
