@@ -11,7 +11,8 @@ from rayner.config.settings import LAYOUTS, Config
 from rayner.corpus.labelled_files import read_labelled_file
 from rayner.errors import ConfigError, DamagedFileError
 from rayner.evaluation.artifact import FileEvaluation
-from rayner.evaluation.evaluate import evaluate_files, format_score_table
+from rayner.evaluation.evaluate import evaluate_files
+from rayner.evaluation.score_table import format_score_table
 from rayner.runs.json_files import read_json, write_json
 
 

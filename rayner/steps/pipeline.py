@@ -14,7 +14,7 @@ from rayner.config.conditions import has_llm, llm_learns_from_hints
 from rayner.config.settings import Config, config_to_dict
 from rayner.corpus.run_record import CorpusCounts
 from rayner.errors import TooManySetAsideError
-from rayner.evaluation.evaluate import format_score_table
+from rayner.evaluation.score_table import format_score_table
 from rayner.fusion.artifact import TunedFusion
 from rayner.report.run_facts import PartCounts, RunFacts
 from rayner.report.run_report import evaluate_and_write_report

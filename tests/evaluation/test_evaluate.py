@@ -9,8 +9,9 @@ from rayner.corpus.labelled_files import read_labelled_file
 from rayner.errors import ConfigError, DataError
 from rayner.evaluation.artifact import Evaluation, empty_evaluation
 from rayner.evaluation.conflicts import judge_conflicts, select_disagreements, summarize_conflicts
-from rayner.evaluation.evaluate import evaluate_files, evaluate_fusion, format_score_table
+from rayner.evaluation.evaluate import evaluate_files, evaluate_fusion
 from rayner.evaluation.metrics import bootstrap_f1_interval, count_entities, micro_score
+from rayner.evaluation.score_table import format_score_table
 from rayner.fusion.conflict_regions import find_agreements_and_conflicts
 from rayner.fusion.region_rule import RegionRule
 from rayner.text.predictions import LlmAnswer, LlmEntity, SegmentPrediction, SlmPrediction

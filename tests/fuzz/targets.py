@@ -28,7 +28,8 @@ from rayner.corpus.tables import TABLE_NAMES, iter_documents, iter_segment_rows_
 from rayner.corpus.text_files import read_utf8
 from rayner.decoding.grammar_matcher import GrammarMatcher
 from rayner.errors import ConfigError, DataError
-from rayner.evaluation.evaluate import evaluate_files, format_score_table
+from rayner.evaluation.evaluate import evaluate_files
+from rayner.evaluation.score_table import format_score_table
 from rayner.runs.status import STATUS_FILE, format_status
 from rayner.text import markup, segmentation
 from rayner.text.free_answer import GeneratedAnswer, read_free_answer
