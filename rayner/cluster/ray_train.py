@@ -13,7 +13,6 @@ import ray.train
 import torch
 from pyarrow.fs import FSSpecHandler, PyFileSystem
 from ray.train import (
-    Checkpoint,
     CheckpointConfig,
     ControllerError,
     FailureConfig,
@@ -21,28 +20,21 @@ from ray.train import (
     Result,
     RunConfig,
     ScalingConfig,
-    UserCallback,
 )
 from ray.train.torch import TorchTrainer, get_device
 
-from rayner.cluster.compat import (
-    CHECKPOINT_PREFIX,
-    SNAPSHOT,
-    WORKER_START_ERRORS,
-    checkpoint_names,
-    describe_worker_failure,
-)
+from rayner.cluster.compat import WORKER_START_ERRORS
 from rayner.cluster.network import RayNodeTorchConfig
+from rayner.cluster.training_snapshots import SnapshotCopier, repair_training_checkpoints
 from rayner.config.model_settings import WorkersConfig
 from rayner.errors import ConfigError, NotFiniteError
 from rayner.modeling.devices import resolve_device, set_torch_threads
 from rayner.runs.job_log import start_logging
-from rayner.runs.progress import Progress, ignore_progress, log, progress_file_writer, watch_progress_file
+from rayner.runs.progress import Progress, ignore_progress, progress_file_writer, watch_progress_file
 from rayner.runs.run_folder import Run, replace_folder
 from rayner.runs.status import STATUS_FILE
-from rayner.runs.storage import StoragePath, atomic_writer, list_folder, remove_file, remove_folder
+from rayner.runs.storage import StoragePath
 
-SNAPSHOT_COPY = "checkpoint_manager_snapshot.copy.json"
 STATUS_PATH = "status_path"  # key in the settings of a training loop: the path of the file for its progress
 MAX_START_ATTEMPTS = 10  # attempts to start the workers, a minute each; a cluster may need time to add machines
 
@@ -217,78 +209,6 @@ def broadcast_minutes_passed(since: float, minutes: float, device: torch.device)
     have_passed = torch.tensor([time.monotonic() - since >= minutes * 60], dtype=torch.int32, device=device)
     torch.distributed.broadcast(have_passed, src=0)
     return bool(have_passed)
-
-
-class SnapshotCopier(UserCallback):
-    """Callback of Ray Train that copies Ray's snapshots (lists of checkpoints) and logs failed workers.
-
-    It runs in the process of Ray's controller.
-    """
-
-    def __init__(self, folder: StoragePath) -> None:
-        self.folder = folder
-
-    def after_report(
-        self,
-        run_context: Any,  # noqa: ANN401 - Ray's, not used
-        metrics: list[dict[str, Any]],
-        checkpoint: Checkpoint | None,
-    ) -> None:
-        """Copy the snapshot. Ray calls this after it has written the snapshot."""
-        if checkpoint is not None:
-            _copy_file(self.folder / SNAPSHOT, self.folder / SNAPSHOT_COPY)
-
-    def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:  # noqa: ANN401 - as above
-        """Log which workers failed. Ray calls this before it restarts the workers."""
-        start_logging()
-        for rank, error in sorted(worker_exceptions.items()):
-            log.warning("%s: worker %d failed: %s", self.folder.name, rank, describe_worker_failure(error))
-
-
-def repair_training_checkpoints(folder: StoragePath) -> None:
-    """Repair the folder of a training after its job was killed, so that Ray can resume there or start over.
-
-    Ray does not accept a snapshot (its list of checkpoints) that is incomplete or lists a missing checkpoint. Such a
-    snapshot is replaced by a copy of the previous snapshot. The checkpoints in that copy still exist, because Ray
-    deletes them only after the next snapshot is complete. Without a valid copy, the training starts over.
-
-    Checkpoint folders that the snapshot does not list are incomplete and are removed.
-    """
-    snapshot, copy = folder / SNAPSHOT, folder / SNAPSHOT_COPY
-    fault = _snapshot_fault(snapshot)
-    if fault is None:
-        if snapshot.exists():
-            _copy_file(snapshot, copy)  # the kill may have prevented the last copy
-    elif copy.exists() and _snapshot_fault(copy) is None:
-        log.warning("%s: %s; resumes from the copy of the one before", snapshot, fault)
-        _copy_file(copy, snapshot)
-    else:
-        log.warning("%s: %s; training starts over", snapshot, fault)
-        remove_file(snapshot)
-    listed = checkpoint_names(snapshot.read_bytes()) if snapshot.exists() else set()
-    for name, is_folder in list_folder(folder):
-        if is_folder and name.startswith(CHECKPOINT_PREFIX) and name not in listed:
-            remove_folder(folder / name)
-
-
-def _copy_file(source: StoragePath, target: StoragePath) -> None:
-    with atomic_writer(target) as stream:
-        stream.write(source.read_bytes())
-
-
-def _snapshot_fault(snapshot: StoragePath) -> str | None:
-    """Return the reason why Ray cannot resume from a snapshot.
-
-    Returns None if Ray can resume, or if there is no snapshot.
-    """
-    try:
-        listed = checkpoint_names(snapshot.read_bytes())
-    except FileNotFoundError:
-        return None
-    except (ValueError, KeyError, TypeError):
-        return "expected Ray's list of checkpoints, found a part of it"
-    present = {entry.name for entry in list_folder(snapshot.parent)}
-    return next((f"lists {name}, which does not exist" for name in sorted(listed - present)), None)
 
 
 def _workers_not_started_error(name: str, workers: WorkersConfig, error: Exception) -> ConfigError:

@@ -17,13 +17,9 @@ import pytest
 import yaml
 from safetensors.torch import load_file
 
-from rayner.cluster.ray_train import (
-    MAX_START_ATTEMPTS,
-    SNAPSHOT,
-    SNAPSHOT_COPY,
-    repair_training_checkpoints,
-    run_training,
-)
+from rayner.cluster.compat import SNAPSHOT
+from rayner.cluster.ray_train import MAX_START_ATTEMPTS, run_training
+from rayner.cluster.training_snapshots import SNAPSHOT_COPY, repair_training_checkpoints
 from rayner.config.model_settings import WorkersConfig
 from rayner.config.settings import config_to_dict
 from rayner.errors import ConfigError
