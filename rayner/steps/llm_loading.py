@@ -37,6 +37,7 @@ def load_llm(config: Config, run: Run) -> llms.Llm:
     """Load the trained LLM of a run in a process that has the resources `score`."""
     folder = run.local_path("models", "llm")
     description = read_llm_description(folder)
+    require_same_hint_as_in_training(config, folder, description)
     base, adapter = _find_base_and_adapter(folder, description)
     return llms.load_llm_checkpoint(
         base,
@@ -44,7 +45,7 @@ def load_llm(config: Config, run: Run) -> llms.Llm:
         instruction=description.instruction,
         types=description.types,
         chat=config.llm.chat,
-        hint=require_hint_of_training(config, folder, description),
+        hint=config.llm.hint,
         device=resolve_device(config.device, config.score.gpus),
         dtype=config.llm.dtype,
         load_in=config.llm.load_in,
@@ -55,13 +56,13 @@ def check_hint_of_trained_llm(config: Config, run: Run) -> None:
     """Raise ConfigError if the run has an LLM that was trained with another hint than `llm.hint`."""
     folder = run.path("models", "llm")
     if run.has_step("train_llm") and (folder / DESCRIPTION_FILE).exists():
-        require_hint_of_training(config, folder, read_llm_description(folder))
+        require_same_hint_as_in_training(config, folder, read_llm_description(folder))
 
 
-def require_hint_of_training(config: Config, folder: StoragePath, description: LlmDescription) -> str:
-    """Return the hint in the prompts of a trained LLM.
+def require_same_hint_as_in_training(config: Config, folder: StoragePath, description: LlmDescription) -> None:
+    """Raise ConfigError if `llm.hint` is not the hint in the prompts that an LLM was trained on.
 
-    Raises ConfigError if `llm.hint` is another one.
+    folder: the folder of the LLM, for the message.
     """
     hint = description.hint or "none"
     if hint != config.llm.hint:
@@ -69,7 +70,6 @@ def require_hint_of_training(config: Config, folder: StoragePath, description: L
             f"llm.hint: expected {hint}, the hint with which the LLM in {folder} was trained, found {config.llm.hint}: "
             f"set llm.hint={hint}, or train an LLM in another run folder"
         )
-    return hint
 
 
 def _find_base_and_adapter(folder: Path, description: LlmDescription) -> tuple[str | Path, Path | None]:
@@ -100,13 +100,14 @@ def _load_vllm_engine(config: Config, run: Run) -> AnswerEngine:
 
     folder = run.local_path("models", "llm")
     description = read_llm_description(folder)
+    require_same_hint_as_in_training(config, folder, description)
     base, adapter = _find_base_and_adapter(folder, description)
     encoder = load_prompt_encoder(
         base,
         instruction=description.instruction,
         types=description.types,
         chat=config.llm.chat,
-        hint=require_hint_of_training(config, folder, description),
+        hint=config.llm.hint,
     )
     return VllmEngine(
         encoder,
