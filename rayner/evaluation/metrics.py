@@ -136,6 +136,11 @@ def micro_score(counts: EntityCounts) -> Score:
     return Score(*map(int, counts.sum(axis=(0, 1))))
 
 
+def micro_f1(gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]], types: Sequence[str]) -> float:
+    """Return the strict micro F1 of the entities predicted in each sentence, over all sentences and types."""
+    return micro_score(count_entities(gold, predicted, types)).f1
+
+
 def score_by_type(counts: EntityCounts, types: Sequence[str]) -> dict[str, Score]:
     """Return the score of each type over all sentences."""
     return {type_: Score(*map(int, totals)) for type_, totals in zip(types, counts.sum(axis=0), strict=True)}

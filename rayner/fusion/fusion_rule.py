@@ -19,6 +19,7 @@ from rayner.fusion.fused_entities import FusedEntity
 from rayner.fusion.learned.lexicon import Lexicon
 from rayner.fusion.weight_search import WeightCurve
 from rayner.text.predictions import SegmentPrediction, SlmPrediction
+from rayner.text.spans import Span
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ class FittingSample:
     fold_lexicons: Mapping[str, Lexicon]
     weights: npt.NDArray[np.float64]
     ridge: float
+
+    @property
+    def gold(self) -> list[Sequence[Span]]:
+        """The gold entities of each segment."""
+        return [segment.gold for segment in self.segments]
 
     def with_segments(self, segments: Sequence[SegmentPrediction]) -> "FittingSample":
         """Return the same sample with other segments."""

@@ -77,9 +77,9 @@ class PretrainingRecord:
     training: TrainingFacts
 
 
-def write_pretraining_record(path: StoragePath, record: PretrainingRecord) -> None:
-    """Write the record."""
-    write_json(path, {"format_version": FORMAT_VERSION, **record_to_json(record)})
+def write_pretraining_record(folder: StoragePath, record: PretrainingRecord) -> None:
+    """Write the record into the folder of an encoder."""
+    write_json(folder / RECORD_FILE, {"format_version": FORMAT_VERSION, **record_to_json(record)})
 
 
 def read_pretraining_record(folder: StoragePath) -> PretrainingRecord | None:

@@ -22,7 +22,7 @@ from rayner.cluster.failures import unwrap_ray_task_error
 from rayner.cluster.ray_train import ray_storage_settings
 from rayner.config.conditions import has_llm
 from rayner.config.settings import Config, FusionConfig
-from rayner.evaluation.metrics import count_entities, micro_score
+from rayner.evaluation.metrics import micro_f1
 from rayner.fusion.artifact import TunedRules
 from rayner.fusion.calibration import Calibration
 from rayner.fusion.character_rule import CharacterRule
@@ -70,7 +70,9 @@ class RuleSearch:
 
     def run_trial(self, candidate: FusionRule) -> Trial:
         """Score a rule on parts that it was not fitted on, then fit it on the whole sample."""
-        held_out_f1 = micro_f1_of_sample(self.sample, list_spans(self.decide_held_out(candidate)))
+        held_out_f1 = micro_f1(
+            self.sample.gold, list_spans_by_segment(self.decide_held_out(candidate)), self.sample.types
+        )
         fit = candidate.fit(self.sample)
         curve = fit.curve and replace(fit.curve, held_out_f1=held_out_f1)
         return Trial(candidate.name, fit.rule.to_json(), held_out_f1, curve)
@@ -168,11 +170,6 @@ def sort_curves(trials: Sequence[Trial]) -> list[WeightCurve]:
     )
 
 
-def micro_f1_of_sample(sample: FittingSample, spans: Sequence[Sequence[Span]]) -> float:
-    """Return the strict entity micro F1 of the spans found in each segment."""
-    return micro_score(count_entities([segment.gold for segment in sample.segments], spans, sample.types)).f1
-
-
-def list_spans(entities: Sequence[Sequence[FusedEntity]]) -> list[list[Span]]:
+def list_spans_by_segment(entities: Sequence[Sequence[FusedEntity]]) -> list[list[Span]]:
     """Return the spans of the entities of each segment."""
     return [[entity.span for entity in segment_entities] for segment_entities in entities]

@@ -14,6 +14,7 @@ from rayner.config.conditions import has_llm
 from rayner.config.settings import Config
 from rayner.config.step_settings import step_settings
 from rayner.evaluation.llm_worth import compare_with_control
+from rayner.evaluation.metrics import micro_f1
 from rayner.fusion.artifact import TunedFusion, TunedRules
 from rayner.fusion.budget import fit_budget
 from rayner.fusion.calibration import fit_calibration
@@ -32,8 +33,7 @@ from rayner.steps.fusion_search import (
     Trial,
     build_searches,
     choose_rules,
-    list_spans,
-    micro_f1_of_sample,
+    list_spans_by_segment,
     run_trials,
     sort_curves,
 )
@@ -105,7 +105,7 @@ def _fit_fusion(config: Config, run: Run) -> TunedFusion:
         _finish_search(search, trials, custom_rules, config)
         for search, trials in zip(searches, run_trials(searches, run, config.fusion), strict=True)
     ]
-    slm_f1 = micro_f1_of_sample(sample, [segment.slm.spans for segment in sample.segments])
+    slm_f1 = micro_f1(sample.gold, [segment.slm.spans for segment in sample.segments], sample.types)
     fused = results[0]
     fusion = TunedFusion(
         **vars(fused.rules),
@@ -125,8 +125,8 @@ def _fit_fusion(config: Config, run: Run) -> TunedFusion:
         llm_worth=_compare_held_out(sample, fused.held_out, control.held_out, config.seed),
         baseline_f1={
             "slm": slm_f1,
-            "llm": micro_f1_of_sample(
-                sample, [segment.llm.spans if segment.llm else () for segment in sample.segments]
+            "llm": micro_f1(
+                sample.gold, [segment.llm.spans if segment.llm else () for segment in sample.segments], sample.types
             ),
             "fused": fused.f1,
             "control": control.f1,
@@ -167,7 +167,7 @@ def _compare_held_out(
     controlled: Sequence[Sequence[FusedEntity]],
     seed: int,
 ) -> LlmWorth:
-    spans, control_spans = list_spans(fused), list_spans(controlled)
+    spans, control_spans = list_spans_by_segment(fused), list_spans_by_segment(controlled)
     worth = compare_with_control(sample.segments, spans, control_spans, sample.types, seed=seed)
     if worth is None:
         raise ValueError("a fusion needs held-out sentences")

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import torch
 
-from rayner.evaluation.metrics import count_entities, micro_score
+from rayner.evaluation.metrics import micro_f1
 from rayner.text.finite_predictions import require_finite_predictions
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.predictions import SlmPrediction
@@ -141,7 +141,5 @@ def measure_f1(tagger: Tagger, sentences: Sequence[LabelledSentence], types: Seq
     texts = [sentence.text for sentence in sentences]
     predictions = tagger.predict(texts)
     require_finite_predictions(texts, predictions, "held-out sentence")
-    counts = count_entities(
-        [sentence.spans for sentence in sentences], [prediction.spans for prediction in predictions], types
-    )
-    return micro_score(counts).f1
+    gold = [sentence.spans for sentence in sentences]
+    return micro_f1(gold, [prediction.spans for prediction in predictions], types)

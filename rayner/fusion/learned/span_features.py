@@ -58,7 +58,7 @@ def slm_candidate_spans(slm: SlmPrediction, types: Sequence[str]) -> set[Span]:
     return spans
 
 
-def reads_candidate_scores(segments: Sequence[SegmentPrediction]) -> bool:
+def all_have_candidate_scores(segments: Sequence[SegmentPrediction]) -> bool:
     """Return whether the LLM scored the candidates of all segments, so that a rule can be fitted to the scores."""
     return bool(segments) and all(
         segment.llm is not None and segment.llm.candidate_scores is not None for segment in segments

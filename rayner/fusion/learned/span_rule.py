@@ -24,10 +24,10 @@ from rayner.fusion.learned.span_bound import max_score_over_llm_answers
 from rayner.fusion.learned.span_features import (
     NON_NEGATIVE_FEATURES,
     Floats,
+    all_have_candidate_scores,
     candidate_spans,
     compute_span_features,
     feature_names,
-    reads_candidate_scores,
 )
 from rayner.fusion.learned.span_selection import (
     BEST_SET,
@@ -191,7 +191,7 @@ def fit_span_rule(
     the segments have no candidates, the rule accepts nothing. The rule reads the LLM's scores of the candidates if all
     segments have them.
     """
-    with_scores = reads_candidate_scores(segments)
+    with_scores = all_have_candidate_scores(segments)
     candidates = [candidate_spans(segment, types) for segment in segments]
     lexicons = [(fold_lexicons or {}).get(segment.doc_id, lexicon) for segment in segments]
     columns = np.concatenate(

@@ -18,7 +18,6 @@ from rayner.modeling.tokenizer import CharTokenizer, load_tokenizer
 from rayner.pretraining.length import first_falling_step
 from rayner.pretraining.objectives import require_fitting_checkpoint, require_special_tokens
 from rayner.pretraining.record import (
-    RECORD_FILE,
     PretrainingRecord,
     TrainingFacts,
     read_pretraining_record,
@@ -31,7 +30,13 @@ from rayner.runs.status import format_duration
 from rayner.runs.storage import StoragePath, local_model_name, storage_path
 from rayner.steps.checkpoint_checks import check_and_describe_checkpoint
 from rayner.steps.pretraining.text import PretrainingText, survey_text, warn_of_unknown_characters, write_text_windows
-from rayner.steps.pretraining.worker import MODEL_FOLDER, mean_loss, order_windows, pretrain_on_worker, read_position
+from rayner.steps.pretraining.worker import (
+    MODEL_FOLDER,
+    mean_loss_or_0,
+    order_windows,
+    pretrain_on_worker,
+    read_position,
+)
 from rayner.steps.resources import check_and_describe_pretraining_resources
 
 PURPOSE = "pretrained encoder"
@@ -138,7 +143,7 @@ def _train_and_copy_encoder(config: Config, run: Run, text: PretrainingText, inp
         require_finite_files(model)
         shutil.copytree(model, folder, dirs_exist_ok=True)
         training = _collect_training_facts(config, Path(checkpoint), n_windows)
-        write_pretraining_record(folder / RECORD_FILE, PretrainingRecord(inputs, text.facts, training))
+        write_pretraining_record(folder, PretrainingRecord(inputs, text.facts, training))
     facts = {"steps": training.steps, "loss": training.loss, "held_out_loss": training.held_out_loss}
     return {**facts, "digest": folder_sha256(run.path(*_ENCODER))}
 
@@ -154,7 +159,7 @@ def _collect_training_facts(config: Config, checkpoint: Path, n_windows: int) ->
         epochs=round(position.step * order.batch_size / (n_windows - order.n_held_out), 4),
         windows=n_windows,
         held_out_windows=order.n_held_out,
-        loss=mean_loss(position.losses),
+        loss=mean_loss_or_0(position.losses),
         held_out_loss=position.held_out_losses[str(position.step)],
         held_out_losses=position.held_out_losses,
         parameters=check_and_read_weight_facts(checkpoint / MODEL_FOLDER).n_parameters,

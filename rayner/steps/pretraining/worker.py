@@ -146,7 +146,7 @@ class PretrainWorker:
     def save_and_report_checkpoint(self) -> None:
         """Report a checkpoint to Ray Train; the first worker writes its files."""
         position = self.position
-        metrics = {"step": position.step, "loss": mean_loss(position.losses)}
+        metrics = {"step": position.step, "loss": mean_loss_or_0(position.losses)}
         if self.rank:
             ray.train.report(metrics)
             return
@@ -171,7 +171,7 @@ def read_position(checkpoint_folder: Path) -> TrainPosition:
     return TrainPosition(**json.loads((checkpoint_folder / _POSITION_FILE).read_text(encoding="utf-8")))
 
 
-def mean_loss(losses: Sequence[float]) -> float:
+def mean_loss_or_0(losses: Sequence[float]) -> float:
     """Return the mean of losses; 0 if there are none."""
     return fmean(losses) if losses else 0.0
 
@@ -240,7 +240,9 @@ def _measure_if_due(worker: PretrainWorker) -> None:
         return
     loss = worker.measure_held_out_loss()
     position.held_out_losses[str(position.step)] = loss
-    log.info("pretraining, step %d: loss %.4f, held-out loss %.4f", position.step, mean_loss(position.losses), loss)
+    log.info(
+        "pretraining, step %d: loss %.4f, held-out loss %.4f", position.step, mean_loss_or_0(position.losses), loss
+    )
 
 
 def _estimate_steps(worker: PretrainWorker) -> int:
@@ -253,7 +255,7 @@ def _estimate_steps(worker: PretrainWorker) -> int:
 
 
 def _describe_losses(position: TrainPosition) -> str:
-    note = f"loss {mean_loss(position.losses):.4f}"
+    note = f"loss {mean_loss_or_0(position.losses):.4f}"
     if position.held_out_losses:
         note += f", held-out loss {[*position.held_out_losses.values()][-1]:.4f}"
     return note

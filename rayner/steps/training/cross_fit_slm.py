@@ -17,7 +17,7 @@ from rayner.config.step_settings import step_settings
 from rayner.corpus.parquet_files import write_table
 from rayner.corpus.prediction_tables import predictions_to_table, read_predictions
 from rayner.errors import JobError
-from rayner.evaluation.metrics import count_entities, micro_score
+from rayner.evaluation.metrics import micro_f1
 from rayner.fusion.model_confidence import build_slm_hint
 from rayner.modeling.devices import set_torch_threads
 from rayner.runs.progress import log
@@ -53,7 +53,9 @@ def cross_fit_slm(config: Config, run: Run) -> dict[str, Any]:
             train_slm_on_split_data(config, fold)
             digests.append(_predict_fold(config, fold, inputs)["digest"])
         predictions = [read_predictions(_local_predictions(run, i)) for i in range(config.llm.hint_folds)]
-        f1 = _micro_f1([segment for fold in predictions for segment in fold], run.entity_types())
+        segments = [segment for fold in predictions for segment in fold]
+        gold, predicted = [segment.gold for segment in segments], [segment.slm.spans for segment in segments]
+        f1 = micro_f1(gold, predicted, run.entity_types())
         log.info("SLM: F1 %.4f on the training sentences, by models that were not trained on them", f1)
         return {"sentences": [len(fold) for fold in predictions], "digests": digests, "f1": f1}
 
@@ -105,8 +107,3 @@ def _predict_in_task(config: Config, fold: Run) -> list[SegmentPrediction]:
 
 def _local_predictions(run: Run, i: int) -> Path:
     return fold_run(run, i).local_path(*_PREDICTIONS)
-
-
-def _micro_f1(segments: list[SegmentPrediction], types: tuple[str, ...]) -> float:
-    gold, predicted = [segment.gold for segment in segments], [segment.slm.spans for segment in segments]
-    return micro_score(count_entities(gold, predicted, types)).f1
