@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rayner.checkpoints.file_choice import RECORD_FILE
-from rayner.runs.json_files import read_json
-from rayner.text.json_records import parse_record, record_to_json
+from rayner.runs.json_files import read_record_if_any
+from rayner.text.json_records import record_to_json
 
 FORMAT_VERSION = 1
 _REMEDY = "fetch the checkpoint into a new folder"
@@ -49,10 +49,7 @@ def read_checkpoint_record(folder: Path) -> CheckpointRecord | None:
 
     Raises DamagedFileError if the file is damaged, ConfigError if another version of rayner wrote it.
     """
-    path = folder / RECORD_FILE
-    if not path.exists():
-        return None
-    return parse_record(
-        CheckpointRecord, read_json(path, _REMEDY), path, expected="the record of a checkpoint", remedy=_REMEDY,
+    return read_record_if_any(
+        folder / RECORD_FILE, CheckpointRecord, expected="the record of a checkpoint", remedy=_REMEDY,
         format_version=FORMAT_VERSION,
     )  # fmt: skip

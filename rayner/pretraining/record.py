@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from rayner.runs.json_files import read_json, write_json
+from rayner.runs.json_files import read_record_if_any, write_json
 from rayner.runs.storage import StoragePath
-from rayner.text.json_records import parse_record, record_to_json
+from rayner.text.json_records import record_to_json
 
 RECORD_FILE = "pretraining.json"
 FORMAT_VERSION = 1
@@ -87,10 +87,7 @@ def read_pretraining_record(folder: StoragePath) -> PretrainingRecord | None:
 
     Raises DamagedFileError if the file is damaged, ConfigError if another version of rayner wrote it.
     """
-    path = folder / RECORD_FILE
-    if not path.exists():
-        return None
-    return parse_record(
-        PretrainingRecord, read_json(path, _REMEDY), path, expected="the record of a pretraining", remedy=_REMEDY,
+    return read_record_if_any(
+        folder / RECORD_FILE, PretrainingRecord, expected="the record of a pretraining", remedy=_REMEDY,
         format_version=FORMAT_VERSION,
     )  # fmt: skip

@@ -10,11 +10,13 @@ import math
 import re
 import sys
 from collections.abc import Mapping
-from typing import Any, Never
+from typing import Any, Never, TypeVar
 
 from rayner.errors import DamagedFileError, JobError, NotFiniteFileError
 from rayner.runs.storage import StoragePath, atomic_writer
+from rayner.text.json_records import parse_record
 
+Record = TypeVar("Record")
 START_OVER = "start over beside it with --fresh"
 _DIGEST_KEY = "content_sha256"
 _DIGEST_LINE = re.compile(rf'\{{\n "{_DIGEST_KEY}": "([0-9a-f]{{64}})",'.encode())
@@ -45,6 +47,21 @@ def read_json(path: StoragePath, remedy: str = START_OVER) -> Any:  # noqa: ANN4
         return parse_json(path.read_bytes(), path, remedy)
     except IsADirectoryError:
         raise damaged_file_error(path, "a folder", remedy) from None
+
+
+def read_record_if_any(
+    path: StoragePath, record_type: type[Record], *, expected: str, remedy: str, format_version: int
+) -> Record | None:
+    """Read a record that was written with its format version; None if the file is missing.
+
+    expected, remedy, format_version: see `parse_record`.
+
+    Raises DamagedFileError if the file is damaged, ConfigError if another version of rayner wrote it.
+    """
+    if not path.exists():
+        return None
+    content = read_json(path, remedy)
+    return parse_record(record_type, content, path, expected=expected, remedy=remedy, format_version=format_version)
 
 
 def write_checked_json(path: StoragePath, value: Mapping[str, Any]) -> None:
