@@ -5,13 +5,15 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
+unexport PYTHONDONTWRITEBYTECODE # hundreds of processes of the tests read the compiled modules
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
 
 # The locks have hashes. Dependencies are not resolved, because the locks name them all; `pip check` tells if one is
 # missing. Some indexes offer a CPU build of torch, which does not need NVIDIA's libraries; elsewhere PyPI's is taken.
-PIP_LOCKED := $(BIN)/pip install --quiet --no-deps --no-build-isolation --require-hashes
+# pip would compile all modules on one core.
+PIP_LOCKED := $(BIN)/pip install --quiet --no-compile --no-deps --no-build-isolation --require-hashes
 $(READY): requirements.lock requirements-build.lock requirements-cpu.lock requirements-cuda.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("rayner needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -21,6 +23,7 @@ $(READY): requirements.lock requirements-build.lock requirements-cpu.lock requir
 	$(BIN)/pip check > /dev/null || $(PIP_LOCKED) --requirement requirements-cuda.lock
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	$(BIN)/pip check
+	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib > /dev/null || true # some files are templates, or for another Python
 	touch $(READY)
 
 install: $(READY) ## install the pinned dependencies into .venv
@@ -38,10 +41,11 @@ bench: $(READY) ## measure the speed against other software; TRAIN=labelled.txt 
 	$(BIN)/python jobs/bench.py --config jobs/conf/bench.yaml $(BENCH_SETTINGS) \
 		$(if $(wildcard $(VLLM)/.ready),bench.vllm_python=$(VLLM)/bin/python)
 
-# Two processes. In tests/cluster each process runs whole files, because the tests of a file share jobs.
+# In tests/cluster each process runs whole files, because the tests of a file share jobs, in the order of its conftest.py.
+# Three processes also on two cores, because jobs often wait: for the start of Ray's processes, and for their reports.
 test: $(READY) ## run all tests except the drills
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet --numprocesses 2 --ignore tests/cluster
-	$(BIN)/python -m pytest --quiet --numprocesses 2 --dist loadfile tests/cluster
+	$(BIN)/python -m pytest --quiet --numprocesses 3 --dist loadfile --no-loadscope-reorder tests/cluster
 
 # vLLM needs older packages than the lock file, so it has its own environment, which holds all of rayner too. This is the
 # CPU build; docs/models.md has the commands for a GPU. Three packages for pictures and sound do not work with the CPU
@@ -108,10 +112,14 @@ drill: $(READY) ## disturb, resume and compare fifty tagging jobs and some train
 	$(BIN)/python -m tests.drills
 	$(BIN)/python -m pytest --quiet -m drill tests/cluster
 
-check: $(READY) ## check format, lint, types and import order
+check: check-types check-rest ## check format, lint, types and import order
+
+check-types: $(READY)
+	$(BIN)/mypy
+
+check-rest: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
 	$(BIN)/python -m pytest --quiet tests/test_layers.py
 
 format: $(READY) ## format the code
@@ -181,4 +189,4 @@ clean-clone: ## run make demo, make check and the extras in a fresh clone: a qua
 clean: ## remove the environments and caches; keep the runs
 	rm -rf $(VENV) $(VLLM) $(PEERS) $(TOOLS) $(LOCK_TOOLS) $(MUTANTS) mutants .mypy_cache .ruff_cache .pytest_cache build dist *.egg-info
 
-.PHONY: help install demo bench docs gpu-check drill peers gemma qwen test vllm test-vllm fast fuzz simulate mutate check format coverage lock dist release-check audit licences clean-clone clean
+.PHONY: help install demo bench docs gpu-check drill peers gemma qwen test vllm test-vllm fast fuzz simulate mutate check check-types check-rest format coverage lock dist release-check audit licences clean-clone clean

@@ -22,13 +22,18 @@ def value_at(tree, path):
 
 
 def changed(tree, path, value):
-    """Return a copy in which the value at the path is another one; for `...`, in which its key is missing."""
+    """Return a tree in which the value at the path is another one; for `...`, in which its key is missing.
+
+    It shares all that is not on the path with the first tree, because a copy of a large tree takes too long.
+    """
     if not path:
         return value
-    tree = copy.deepcopy(tree)
-    parent = value_at(tree, path[:-1])
-    if value is ...:
-        del parent[path[-1]]
+    key, *rest = path
+    parent = copy.copy(tree)
+    if rest:
+        parent[key] = changed(tree[key], rest, value)
+    elif value is ...:
+        del parent[key]
     else:
-        parent[path[-1]] = value
-    return tree
+        parent[key] = value
+    return parent

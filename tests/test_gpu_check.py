@@ -144,7 +144,7 @@ def test_a_check_that_fails_crashes_or_hangs_does_not_stop_the_others(tmp_path):
         Check("none", "x:y", packages=("no_such_package",))
     ]
     shown = []
-    report = run_checks(checks, MACHINE, "small", 15, tmp_path / "report.json", shown.append)
+    report = run_checks(checks, MACHINE, "small", 8, tmp_path / "report.json", shown.append)
     assert shown == list(report.checks)
     found = {check.name: (check.status, check.reason) for check in report.checks}
     assert found["fail"] == (FAILED, "RuntimeError: a kernel failed")

@@ -3,6 +3,7 @@
 If one of these settings changes, a run folder refuses to continue with the earlier result of the step.
 """
 
+from functools import cache
 from typing import Any
 
 from rayner.config.declare import SettingInfo, StepIf, iter_settings
@@ -18,7 +19,7 @@ def step_settings(config: Config, step: str) -> dict[str, Any]:
     Raises ConfigError if the user's code cannot be imported.
     """
     values = {}
-    for info in iter_settings(Config):
+    for info in _list_settings():
         if step_reads_setting(config, step, info) and not info.declaration.by_content:
             value = get_setting(config, info.key)
             values[info.key] = _names_with_fingerprints(info.key, value) if info.declaration.accepts_plugin else value
@@ -31,6 +32,11 @@ def step_reads_setting(config: Config, step: str, info: SettingInfo) -> bool:
         if each == step or (isinstance(each, StepIf) and each.step == step and each.condition(config)):
             return True
     return False
+
+
+@cache
+def _list_settings() -> tuple[SettingInfo, ...]:
+    return tuple(iter_settings(Config))
 
 
 def _names_with_fingerprints(key: str, value: str | list[str]) -> str | list[str]:

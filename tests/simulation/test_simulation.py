@@ -1,4 +1,4 @@
-"""Tagging survives every fault: a minute of random ones, each that was once too much, and proof that a flaw is seen."""
+"""Tagging survives every fault: some random ones, each that was once too much, and proof that a flaw is seen."""
 
 import random
 from collections import Counter
@@ -20,7 +20,7 @@ from tests.simulation.schedules import draw_scenario, every_operation, format_fa
 from tests.simulation.system_calls import ROOT
 from tests.simulation.world import simulate_world
 
-SLICE_SECONDS, FIRST_SEED = 60, 1_000_000
+SLICE_SECONDS, FIRST_SEED = 30, 1_000_000
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +30,7 @@ def _simulated_jobs(request):
 
 
 @pytest.mark.slow
-def test_a_minute_of_random_faults_leaves_no_trace(capsys):
+def test_half_a_minute_of_random_faults_leaves_no_trace(capsys):
     totals = run_and_print(random_scenarios(FIRST_SEED, None), SLICE_SECONDS)
     assert totals.identical == totals.scenarios, capsys.readouterr().out
     assert totals.faults.total() >= totals.scenarios > 0
@@ -174,20 +174,24 @@ def files_that_verify_reads():
 
 
 def test_verify_notices_every_damaged_file():
-    for name in files_that_verify_reads():
-        for kind in ("flip", "cut", "empty", "remove"):
-            world = run_scenario(Scenario(3, "clean", ())).world
-            path = f"{ROOT}/{OUT}/{name}"
-            file = world.file_system.find(path)
-            assert isinstance(file, File)
-            if kind == "flip":
-                world.flip_bit(path)
-            elif kind == "remove":
-                world.file_system.remove_file(path)
-            else:
-                file.truncate(len(file.data) // 2 if kind == "cut" else 0)
-            with simulate_world(world):
+    world = run_scenario(Scenario(3, "clean", ())).world
+    with simulate_world(world):
+        for name in files_that_verify_reads():
+            for kind in ("flip", "cut", "empty", "remove"):
+                path = f"{ROOT}/{OUT}/{name}"
+                file = world.file_system.find(path)
+                assert isinstance(file, File)
+                content, folder = bytes(file.data), world.file_system.find_folder(path.rpartition("/")[0])
+                if kind == "flip":
+                    world.flip_bit(path)
+                elif kind == "remove":
+                    world.file_system.remove_file(path)
+                else:
+                    file.truncate(len(file.data) // 2 if kind == "cut" else 0)
                 assert verify_corpus(world), f"{kind} {name}"
+                file.data[:] = content
+                folder.entries[path.rpartition("/")[2]] = file
+        assert verify_corpus(world) == [], "all files are as they were"
 
 
 # ---- flaws, each of which the simulation must show
