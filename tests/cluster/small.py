@@ -106,7 +106,7 @@ def write_inputs(folder: Path) -> Config:
             batch_size=16, lora=LoraConfig(r=4, alpha=8), workers=TWO,
         ),
         score=ScoreConfig(unit_chars=400),
-        fusion=FusionConfig(weight_steps=101, llm="always"),
+        fusion=FusionConfig(weight_steps=101, llm="always", max_concurrent_trials=1),  # each is a process
     )  # fmt: skip
 
 

@@ -77,8 +77,6 @@ def tagging(config, corpus, out, **score):
 
 
 def test_poison_is_set_aside_with_its_reason_and_its_text_is_kept(run, config, corpus, tmp_path, monkeypatch):
-    clean = tagging(config, corpus, tmp_path / "clean")
-    tag_corpus(clean, run)
     text = PLAIN_TEXT * 2 + RAISES + PLAIN_TEXT + KILLS + PLAIN_TEXT
     (corpus / "5.txt").write_text(text, encoding="utf-8")
     monkeypatch.setattr(actors, "UnitPredictor", Poisoned)

@@ -432,7 +432,7 @@ def test_another_corpus_is_refused_naming_it(run, config, tmp_path):
 
 def test_settings_that_change_no_result_are_not_held_against_a_run(run, config):
     before = stamps(run.root, *KEPT)
-    other = with_settings(with_settings(config, "tag", max_set_aside=0.5), "fusion", max_concurrent_trials=1)
+    other = with_settings(with_settings(config, "tag", max_set_aside=0.5), "fusion", max_concurrent_trials=2)
     run_pipeline(other, run)
     assert stamps(run.root, *KEPT) == before
 
@@ -465,15 +465,23 @@ def test_a_unit_that_was_lost_is_made_again_alike_and_no_other_is_touched(run, c
 
 @pytest.fixture(scope="module")
 def half_gated(run, tmp_path_factory):
-    """The run, with a lambda at which some segments are gated and some are not."""
+    """The run, with a lambda at which some segments are gated and some are not, in both rules that have one."""
     mine = copied(run, tmp_path_factory.mktemp("gated"), "data", "steps", "models", "index", "scores", "fusion.json")
     rows = [row for name in ("dev", "test") for row in read_predictions(mine.path("scores", f"{name}.parquet"))]
     fusion = read_tuned_fusion(mine)
     confidence = np.median([1 - fusion.region_rule.block_entropy(row.slm).max() for row in rows])
     rule = replace(fusion.region_rule, weight=float(confidence / math.e if confidence > 0 else confidence))
     assert 0 < sum(first_closed_slot(row.slm, rule.weight, rule.entropy_reduction) > 0 for row in rows) < len(rows)
-    write_tuned_fusion(mine, replace(fusion, region_rule=rule, budget=fit_budget(rows, rule)))
+    rules = {"region_rule": rule, "character_rule": CharacterRule(rule.weight), "budget": fit_budget(rows, rule)}
+    write_tuned_fusion(mine, replace(fusion, **rules))
     return mine
+
+
+@pytest.fixture(scope="module")
+def half_gated_corpus(half_gated, config, tmp_path_factory):
+    """What it makes of the corpus, by regions."""
+    assert read_tuned_fusion(half_gated).chosen == "regions"
+    return tagged_with(half_gated, config, tmp_path_factory.mktemp("gated") / "out")
 
 
 def files_of(folder):
@@ -489,13 +497,11 @@ def tagged_with(run, config, out, **sections):
 
 @pytest.mark.parametrize("rule", ["regions", pytest.param("characters", marks=pytest.mark.drill)])
 def test_neither_gate_nor_drafts_nor_the_number_of_actors_change_the_tagged_corpus(
-    half_gated, config, tmp_path, documents, rule
+    half_gated, half_gated_corpus, config, tmp_path, documents, rule
 ):
     mine = copied(half_gated, tmp_path, "data", "steps", "models", "index", "scores", "fusion.json")
-    fusion = read_tuned_fusion(mine)
-    weight = fusion.region_rule.weight
-    write_tuned_fusion(mine, replace(fusion, chosen=rule, character_rule=CharacterRule(weight)))
-    with_gate = tagged_with(mine, config, tmp_path / "with")
+    write_tuned_fusion(mine, replace(read_tuned_fusion(mine), chosen=rule))
+    with_gate = half_gated_corpus if rule == "regions" else tagged_with(mine, config, tmp_path / "with")
     without = tagged_with(
         mine, config, tmp_path / "without", gate={"exact": False}, score={"draft": False, "actors": 2}
     )
@@ -513,9 +519,11 @@ def test_neither_gate_nor_drafts_nor_the_number_of_actors_change_the_tagged_corp
     assert passes[with_gate] < passes[without] / 3
 
 
-def test_a_budget_asks_about_the_segments_that_are_worth_more_than_its_threshold(half_gated, config, tmp_path):
+def test_a_budget_asks_about_the_segments_that_are_worth_more_than_its_threshold(
+    half_gated, half_gated_corpus, config, tmp_path
+):
     mine = copied(half_gated, tmp_path, "data", "steps", "models", "index", "scores", "fusion.json")
-    whole = rows_of(tagged_with(mine, config, tmp_path / "whole"), "segments")
+    whole = rows_of(half_gated_corpus, "segments")
     lengths = sorted(s["end"] - s["start"] for s in whole if not s["gated"])
     middle = lengths[len(lengths) // 2]
     budget = Budget((0.0,), (1.0,), (float(middle),) * 101)  # expected overturned tags: all characters

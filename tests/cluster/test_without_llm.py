@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import shutil
 import subprocess
 import sys
 
@@ -111,14 +112,6 @@ def test_the_report_says_that_there_is_no_llm_and_nothing_else_about_one(without
     assert not re.findall(r".*(?:LLM|large model|fused|[Cc]ontrol|lambda|λ).*", left)
 
 
-def test_the_progress_says_that_there_is_no_llm(without_llm, tmp_path, monkeypatch):
-    config, run = without_llm
-    notes = []
-    monkeypatch.setattr(progress, "progress_display", lambda: lambda step: notes.append(step.note))
-    tag_corpus(dataclasses.replace(config, out=str(tmp_path / "out")), run)
-    assert set(notes) == {"without an LLM"}
-
-
 def test_given_again_the_job_does_nothing_over(without_llm):
     config, run = without_llm
     before = stamps(run.root, "models", "scores", "tagged/entities", "tagged/scores")
@@ -127,11 +120,16 @@ def test_given_again_the_job_does_nothing_over(without_llm):
 
 
 @pytest.mark.parametrize("change", [{"actors": 2}, {"slm": {"actors": 1}}], ids=["two actors", "actors of the slm"])
-def test_other_actors_make_the_same_bytes(without_llm, change, tmp_path):
+def test_other_actors_make_the_same_bytes_and_the_progress_says_that_there_is_no_llm(
+    without_llm, change, tmp_path, monkeypatch
+):
     config, run = without_llm
+    notes = []
+    monkeypatch.setattr(progress, "progress_display", lambda: lambda step: notes.append(step.note))
     score = dataclasses.replace(config.score, actors=change.get("actors", 1))
     score = dataclasses.replace(score, slm=dataclasses.replace(score.slm, **change.get("slm", {})))
     tag_corpus(dataclasses.replace(config, score=score, out=str(tmp_path / "out")), run)
+    assert set(notes) == {"without an LLM"}
     assert files_of(tmp_path / "out") == files_of(run.path("tagged"))
     assert main(["verify", str(tmp_path / "out"), "--run", str(run.root)]) == 0
 
@@ -139,7 +137,7 @@ def test_other_actors_make_the_same_bytes(without_llm, change, tmp_path):
 def test_kept_predictions_are_fused_again_without_the_small_model(without_llm, tmp_path):
     config, run = without_llm
     changed = dataclasses.replace(config, out=str(tmp_path / "out"))
-    tag_corpus(changed, run)
+    shutil.copytree(run.path("tagged"), tmp_path / "out")
     for path in (tmp_path / "out" / "units").iterdir():
         path.unlink()
     hidden = run.path("models").rename(run.path("hidden"))
