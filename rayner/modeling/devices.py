@@ -1,5 +1,6 @@
-"""Settings of torch: device, number of threads, and number types."""
+"""Settings of a process that runs models: device, number of threads, number types, and what happens to freed memory."""
 
+import ctypes
 import os
 
 import torch
@@ -7,6 +8,9 @@ import torch
 from rayner.errors import ConfigError
 
 TORCH_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+_RETURNED_BLOCK_BYTES = 2**20
+_M_MMAP_THRESHOLD = -3  # its number in glibc's malloc.h
 
 
 def resolve_device(name: str, gpus: float) -> torch.device:
@@ -37,3 +41,15 @@ def resolve_device(name: str, gpus: float) -> torch.device:
 def set_torch_threads(cpus: int) -> None:
     """Let torch use as many threads as Ray gave this process CPUs, but not more than the machine has."""
     torch.set_num_threads(max(1, min(cpus, os.cpu_count() or 1)))
+
+
+def return_freed_blocks_to_system() -> None:
+    """Make the C library return each freed block of 1 MiB or more to the system at once.
+
+    By itself glibc keeps freed blocks of up to 32 MiB. Blocks of many sizes, such as the weights that ZeRO-3 gathers
+    and the tensors of batches of many lengths, then leave gaps that later blocks do not fill, and the process grows.
+    Nothing changes where the C library is another one.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _RETURNED_BLOCK_BYTES)

@@ -31,6 +31,7 @@ class ModelSize:
     adapter_parameters: those that the configured LoRA adapter adds.
     tied_parameters: those of the embedding if the output layer shares them, else 0.
     linear_parameters: those of the linear layers without the output layer, which `llm.load_in=nf4` holds in 4 bits.
+    largest_module_parameters: those of the module with the most parameters of its own, such as the output layer.
     stored_dtype: the precision of the checkpoint's files, such as `bfloat16`; empty if it is not known.
     is_stored_in_4_bits: whether the checkpoint's files hold the linear layers in 4 bits.
     shape: the shape of an LLM; None for an encoder.
@@ -40,6 +41,7 @@ class ModelSize:
     adapter_parameters: int = 0
     tied_parameters: int = 0
     linear_parameters: int = 0
+    largest_module_parameters: int = 0
     stored_dtype: str = ""
     is_stored_in_4_bits: bool = False
     shape: LlmShape | None = None
@@ -71,6 +73,7 @@ def read_model_size(model: str, config_if_llm: Config | None = None) -> ModelSiz
         adapter_parameters=lora.r * sum(map(sum, list_adapted_modules(llm, lora).values())),
         tied_parameters=embedding.weight.numel() if tied else 0,
         linear_parameters=sum(module.weight.numel() for module in linear),
+        largest_module_parameters=max(sum(p.numel() for p in m.parameters(recurse=False)) for m in llm.modules()),
         stored_dtype=str(llm.config.dtype).removeprefix("torch.") if llm.config.dtype else "",
         is_stored_in_4_bits=_is_in_4_bits(llm.config),
         shape=_read_shape(llm.config),

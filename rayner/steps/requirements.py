@@ -31,6 +31,9 @@ _NF4 = 0.52  # 4 bits, and 0.127 bits for the scales of blocks of 64 weights
 _TRAINED_LAYER = (20, 6)  # kept for the backward pass, the inputs of the adapters included
 _PREDICTING_LAYER = (6, 3)  # at the same time in one layer, in a forward pass alone
 _CHUNK_BYTES = 3 * 4 * 2**25  # logits of a chunk of positions over the vocabulary, in float32, and what is made of them
+# In bfloat16 on CPUs, oneDNN compiles a kernel for each new shape of the input of a linear layer, and keeps it.
+# About 650 KiB each were measured. This is for 1,024 shapes; a process that meets more shapes needs more.
+_KERNEL_BYTES = 1024 * 650 * 1024
 
 # Factor on the bytes of the labelled files, for two copies as JSON, the index, the LLM's training examples, scores, and
 # the trials of fusion. With vectors of 256 numbers, 10 to 12 were measured, most of it for the vectors. Vectors of
@@ -140,15 +143,15 @@ def _list_training_parts(config: Config, llm: ModelSize) -> list[MemoryPart]:
     optimizer = trained * (weight + _ZERO)
     if not settings.full_epochs:
         optimizer += trained * weight  # the adapter's own weights
+    changed, gpus = llm.parameters if settings.full_epochs else 0, settings.workers.gpus
     parts = [
-        *_list_weight_parts(
-            config,
-            llm,
-            gpus=settings.workers.gpus,
-            changed_parameters=llm.parameters if settings.full_epochs else 0,
-            share=_weights_share_of_a_worker(config, llm),
+        *(
+            _list_sharded_weight_parts(config, llm)
+            if settings.zero_stage == 3 and not _has_4_bits(config, llm)
+            else _list_weight_parts(config, llm, gpus=gpus, changed_parameters=changed)
         ),
         MemoryPart("training of its weights" if settings.full_epochs else "training of the adapter", optimizer),
+        *_list_kernel_parts([settings.dtype], gpus),
     ]
     if llm.shape and trained:
         hidden, intermediate = _TRAINED_LAYER
@@ -165,12 +168,13 @@ def _list_prediction_parts(config: Config, slm: ModelSize | None, llm: ModelSize
     """List what an actor holds that predicts with both models."""
     parts = [MemoryPart("small model", int(SLACK * slm.parameters * _weight_bytes(config.slm.dtype)))] if slm else []
     if llm is None:
-        return parts
+        return [*parts, *_list_kernel_parts([config.slm.dtype] if slm else [], config.score.gpus)]
     weight, adapter = _weight_bytes(config.llm.dtype), llm_has_adapter(config)
     changed = llm.linear_parameters if adapter else 0
     parts += _list_weight_parts(config, llm, gpus=config.score.gpus, changed_parameters=changed)
     if adapter and _has_4_bits(config, llm):
         parts.append(MemoryPart("adapter", llm.adapter_parameters * 4))  # not merged, in float32
+    parts += _list_kernel_parts([config.llm.dtype, *([config.slm.dtype] if slm else [])], config.score.gpus)
     if llm.shape and config.llm.engine == "transformers":
         tokens, (hidden, intermediate) = config.score.llm.batch_tokens, _PREDICTING_LAYER
         parts.append(MemoryPart(f"cache of {tokens:,} tokens", tokens * llm.shape.cached_numbers * weight))
@@ -180,20 +184,22 @@ def _list_prediction_parts(config: Config, slm: ModelSize | None, llm: ModelSize
     return parts
 
 
-def _list_weight_parts(
-    config: Config, llm: ModelSize, *, gpus: float, changed_parameters: int, share: float = 1.0
-) -> list[MemoryPart]:
+def _list_kernel_parts(dtypes: Sequence[str], gpus: float) -> list[MemoryPart]:
+    """List what a process keeps for models in these precisions, besides weights and tensors."""
+    return [] if gpus or "bfloat16" not in dtypes else [MemoryPart("kernels for the shapes of batches", _KERNEL_BYTES)]
+
+
+def _list_weight_parts(config: Config, llm: ModelSize, *, gpus: float, changed_parameters: int) -> list[MemoryPart]:
     """List the weights of the LLM: those mapped from its files as they are, and those that a process has for itself.
 
     gpus: the GPUs of the process.
     changed_parameters: those that a process on CPUs changes, by training or by merging an adapter.
-    share: the part of the weights that the process holds.
     """
     weight, linear = _weight_bytes(config.llm.dtype), llm.linear_parameters
     if _has_4_bits(config, llm):
         return [MemoryPart("LLM in 4 bits", int(linear * _NF4) + (llm.parameters - linear) * weight)]
-    total = int(llm.parameters * weight * share)
-    if share < 1 or llm.stored_dtype != config.llm.dtype:
+    total = llm.parameters * weight
+    if llm.stored_dtype != config.llm.dtype:
         return [MemoryPart("LLM", total)]
     if gpus:
         return [MemoryPart("LLM", total, is_mapped=True)]
@@ -201,14 +207,19 @@ def _list_weight_parts(
     return [MemoryPart("LLM", total - changed, is_mapped=True), MemoryPart("its changed weights", changed)]
 
 
-def _weights_share_of_a_worker(config: Config, llm: ModelSize) -> float:
-    """Return the part of the LLM's weights that a training worker holds.
+def _list_sharded_weight_parts(config: Config, llm: ModelSize) -> list[MemoryPart]:
+    """List the weights that a training worker holds under ZeRO-3: its part, and what is whole at a time.
 
-    ZeRO-3 divides the weights among the workers, and gathers one layer at a time.
+    A worker copies its part out of the checkpoint's files, also if it is alone. One module is whole at a time, and with
+    gradient checkpointing one layer.
     """
-    if config.llm.zero_stage < 3 or llm.shape is None:
-        return 1.0
-    return min(1.0, 1 / config.llm.workers.count + 1 / llm.shape.layers)
+    weight, workers = _weight_bytes(config.llm.dtype), config.llm.workers
+    layer = llm.linear_parameters // llm.shape.layers if llm.shape else 0
+    copies = 1 if workers.gpus else 2  # with Gloo, more than one was measured
+    return [
+        MemoryPart("its part of the LLM", llm.parameters * weight // workers.count),
+        MemoryPart("gathered weights", copies * max(llm.largest_module_parameters, layer) * weight),
+    ]
 
 
 def _has_4_bits(config: Config, llm: ModelSize) -> bool:

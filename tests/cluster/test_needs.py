@@ -55,6 +55,7 @@ def test_the_size_of_a_checkpoint_is_that_of_the_model_and_of_its_adapter(tmp_pa
     assert found.parameters == sum(p.numel() for p in causal.parameters())
     linear = [module for module in causal.modules() if isinstance(module, torch.nn.Linear)]
     assert found.linear_parameters == sum(m.weight.numel() for m in linear if m is not causal.lm_head)
+    assert found.largest_module_parameters == max(p.numel() for p in causal.parameters()) > SHAPE.hidden**2
     assert (found.stored_dtype, found.is_stored_in_4_bits) == ("float32", False)
     assert found.shape == LlmShape(SHAPE.layers, SHAPE.hidden, SHAPE.intermediate, 2 * SHAPE.layers * SHAPE.hidden)
     assert found.tied_parameters == (causal.lm_head.weight.numel() if causal.config.tie_word_embeddings else 0)
@@ -76,6 +77,7 @@ LLM = ModelSize(
     parameters=1000 * MIB,
     adapter_parameters=10 * MIB,
     linear_parameters=800 * MIB,
+    largest_module_parameters=100 * MIB,
     stored_dtype="bfloat16",
     shape=LlmShape(layers=10, hidden=1000, intermediate=3000, cached_numbers=5000),
 )
@@ -95,8 +97,9 @@ def test_on_cpus_the_unchanged_weights_of_a_checkpoint_are_shared_by_the_process
     assert found["slm.workers"].host_bytes == PROCESS_BYTES
     assert found["llm.workers"].shared_bytes == 2000 * MIB
     own = 10 * (2 + 2 + 12) * MIB  # the adapter's weights, gradients and AdamW
+    kernels = parts(found["llm.workers"])["kernels for the shapes of batches"]
     activations = found["llm.workers"].parts[-1].n_bytes
-    assert found["llm.workers"].host_bytes == PROCESS_BYTES + own + activations
+    assert found["llm.workers"].host_bytes == PROCESS_BYTES + own + kernels + activations
     assert found["score"].shared_bytes == 400 * MIB  # the adapter is merged into the linear layers
     assert parts(found["score"])["its changed weights"] == 1600 * MIB
     assert needs(with_settings(BFLOAT16, "llm", epochs=0))["score"].shared_bytes == 2000 * MIB
@@ -144,9 +147,44 @@ def test_four_bits_hold_the_linear_layers_in_half_a_byte_and_the_adapter_beside_
         assert parts(found["score"])["adapter"] == 10 * MIB * 4
 
 
-def test_zero_3_divides_the_weights_among_the_workers():
+@pytest.mark.parametrize(
+    ("gpus", "dtype", "kept"),
+    [(0.0, "bfloat16", ["llm.workers", "score"]), (0.0, "float32", []), (1.0, "bfloat16", [])],
+)
+def test_on_cpus_kernels_are_kept_for_each_shape_in_bfloat16(gpus, dtype, kept):
+    config = with_settings(BFLOAT16, "llm", dtype=dtype, workers=WorkersConfig(gpus=gpus))
+    found = needs(with_settings(config, "score", gpus=gpus))
+    assert [key for key, need in found.items() if "kernels for the shapes of batches" in parts(need)] == kept
+
+
+def test_actors_of_the_small_model_alone_keep_kernels_in_its_precision():
+    for dtype, n_kept in (("bfloat16", 1), ("float32", 0)):
+        config = with_settings(Config(slm=SlmConfig(model="a", dtype=dtype)), "score", slm=ScoreSlmConfig(actors=2))
+        tagging = estimate_stage_needs(config, ModelSize(1000), None)[0]
+        assert tagging.key == "score.slm"
+        assert len(tagging.parts) == 1 + n_kept
+
+
+def test_zero_3_divides_the_weights_and_gathers_the_largest_module_or_a_layer():
     config = with_settings(BFLOAT16, "llm", zero_stage=3, workers=WorkersConfig(count=4, gpus=1.0))
-    assert parts(needs(config)["llm.workers"])["LLM"] == int(2000 * MIB * (1 / 4 + 1 / 10))
+    found = parts(needs(config)["llm.workers"])
+    assert found["its part of the LLM"] == 500 * MIB
+    assert found["gathered weights"] == 200 * MIB
+    small_vocabulary = dataclasses.replace(LLM, largest_module_parameters=70 * MIB)
+    assert parts(needs(config, small_vocabulary)["llm.workers"])["gathered weights"] == 160 * MIB  # a layer
+
+
+def test_under_zero_3_no_weights_are_mapped_from_files_not_even_by_one_worker():
+    found = needs(with_settings(BFLOAT16, "llm", zero_stage=3))["llm.workers"]
+    assert found.shared_bytes == 0
+    assert parts(found)["its part of the LLM"] == 2000 * MIB
+    assert parts(found)["gathered weights"] == 2 * 200 * MIB  # as measured with Gloo
+
+
+def test_under_zero_3_weights_in_4_bits_are_not_divided():
+    config = with_settings(BFLOAT16, "llm", zero_stage=3, workers=WorkersConfig(count=2))
+    found = needs(config, dataclasses.replace(LLM, is_stored_in_4_bits=True))["llm.workers"]
+    assert parts(found)["LLM in 4 bits"] == int(800 * MIB * 0.52) + 200 * MIB * 2
 
 
 def test_disk_grows_with_the_corpus_and_its_copies():

@@ -8,6 +8,7 @@ from rayner.runs.json_files import write_json
 from rayner.steps.training import deepspeed_worker
 from rayner.steps.training.deepspeed_engine import build_engine
 from rayner.steps.training.deepspeed_worker import read_train_set, train_on_worker
+from tests.freed_memory import measure_kept_mib
 
 
 def die_after_one_step(loop_settings):
@@ -63,6 +64,7 @@ def measure_shards(loop_settings):
     deepspeed_worker._train_step(worker, read_train_set(stage.examples_folder, config.llm.loss_over), range(8))
     Coordinator.fetch_sub_module = fetch
     facts["stepped"] = whole()
+    facts["kept_mib"] = measure_kept_mib()
     facts["finite"] = [find_non_finite_weight(llm.model)]
     if rank == 1:
         dict(llm.model.named_parameters())[min(numel)].ds_tensor.data[0] = math.nan
