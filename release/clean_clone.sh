@@ -18,7 +18,7 @@ step make demo
 for file in report.html tagged/run.json tagged/evahan fusion.json; do test -s "runs/demo/$file"; done
 step .venv/bin/pip check
 step make check
-for extra in s3 gs vllm; do step .venv/bin/pip install --quiet --dry-run ".[$extra]"; done
+for extra in cpu gpu nf4 s3 gs vllm; do step .venv/bin/pip install --quiet --dry-run ".[$extra]"; done
 step make release-check
 test -z "$(git status --porcelain)" || { git status --short; echo "a step left files that git would add"; exit 1; }
 echo "== all of it works in $SECONDS s"
