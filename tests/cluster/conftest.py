@@ -108,6 +108,23 @@ def with_crf(config, once, local_ray) -> tuple[Config, Run]:
     return once("crf", make)
 
 
+@pytest.fixture(scope="session")
+def without_llm(config, once, local_ray) -> tuple[Config, Run]:
+    """A run of a CRF alone, with clusters."""
+    from rayner.steps.pipeline import run_pipeline
+
+    def make(folder):
+        made = dataclasses.replace(config, run=str(folder / "run"), index=IndexConfig())
+        crf = CrfConfig(max_iterations=30, unlabelled=config.corpus, clusters=[4, 16])
+        made = with_settings(made, "slm", family="crf", crf=crf)
+        made = with_settings(with_settings(made, "llm", model="none"), "fusion", llm="auto")
+        with no_device_in_this_process():
+            run_pipeline(made, Run(folder / "run"))
+        return made, Run(folder / "run")
+
+    return once("without llm", make)
+
+
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory) -> dict[str, str]:
     """The environment, proved to have no rayner."""

@@ -100,22 +100,25 @@ def test_poison_is_set_aside_with_its_reason_and_its_text_is_kept(run, config, c
     tag_corpus(with_settings(tagging(config, corpus, out), "tag", max_set_aside=0.1), run)
 
 
-def test_an_actor_that_dies_again_and_again_ends_the_job(run, config, corpus, tmp_path, monkeypatch):
+def test_an_actor_that_dies_again_and_again_ends_the_job(without_llm, corpus, tmp_path, monkeypatch):
+    config, run = without_llm
     monkeypatch.setattr(actors, "UnitPredictor", Dying)
     with pytest.raises(JobError, match="an actor died too often"):
         tag_corpus(tagging(config, corpus, tmp_path / "out", max_restarts=2), run)
     assert not (tmp_path / "out" / "lock.json").exists()
 
 
-def test_a_full_disk_is_said_in_one_line(run, config, corpus, tmp_path, monkeypatch):
+def test_a_full_disk_is_said_in_one_line(without_llm, corpus, tmp_path, monkeypatch):
+    config, run = without_llm
     monkeypatch.setattr(actors, "UnitPredictor", Broken)
     with pytest.raises(JobError, match="unit-000000: no space is left; rerun the same command to resume"):
         tag_corpus(tagging(config, corpus, tmp_path / "out"), run)
 
 
 def test_files_that_change_under_the_job_are_named_and_what_was_read_is_tagged(
-    run, config, corpus, tmp_path, monkeypatch
+    without_llm, corpus, tmp_path, monkeypatch
 ):
+    config, run = without_llm
     out = tmp_path / "out"
     real = actors.predict_units
 
@@ -134,7 +137,8 @@ def test_files_that_change_under_the_job_are_named_and_what_was_read_is_tagged(
         tag_corpus(tagging(config, corpus, out), run)
 
 
-def test_a_second_job_on_the_folder_is_refused_while_the_first_works(run, config, corpus, tmp_path, monkeypatch):
+def test_a_second_job_on_the_folder_is_refused_while_the_first_works(without_llm, corpus, tmp_path, monkeypatch):
+    config, run = without_llm
     out = tmp_path / "out"
     real = actors.predict_units
 
@@ -147,7 +151,8 @@ def test_a_second_job_on_the_folder_is_refused_while_the_first_works(run, config
     assert tag_corpus(tagging(config, corpus, out), run)["counts"]["documents"] == 5
 
 
-def test_a_folder_with_tables_of_unknown_origin_is_left_alone(run, config, corpus, tmp_path):
+def test_a_folder_with_tables_of_unknown_origin_is_left_alone(without_llm, corpus, tmp_path):
+    config, run = without_llm
     (tmp_path / "out" / "segments").mkdir(parents=True)
     (tmp_path / "out" / "segments" / "unit-000000.parquet").write_bytes(b"")
     with pytest.raises(ConfigError, match="found files that rayner did not mark as its own"):

@@ -95,7 +95,7 @@ def test_what_was_pretrained_is_fine_tuned_and_pretrained_further(local_ray, con
     assert folder_sha256(folder) == digest
 
     tuned = Run(tmp_path / "run")
-    slm = with_settings(config, "slm", model=str(folder), epochs=1, lr=1e-3)
+    slm = with_settings(config, "slm", model=str(folder), epochs=1, lr=1e-3, workers=ONE)
     assert 0 <= train_slm(slm, tuned)["dev_f1"] <= 1
     tagger = load_tagger(slm, tuned)
     assert tagger.model.config.model_type == "electra"

@@ -27,6 +27,9 @@ def reproduced(config, local_ray, tmp_path_factory):
     made = with_settings(made, "slm", family="crf", crf=CrfConfig(max_iterations=30))
     brief = {"epochs": 1, "max_steps_per_epoch": 2, "workers": ONE}
     made = with_settings(made, "llm", **write_llm(folder / "llm") | brief, loss_over="all", softmax_over="all")
+    made = with_settings(
+        made, "fusion", entropy_reduction=["mean"], llm_reduction=["product"], llm_confidence=["slots"]
+    )
     run = Run(folder / "run")
     job.check_and_describe_reproduction(made, run)
     return made, run, job.reproduce(made, run)

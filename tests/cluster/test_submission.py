@@ -15,6 +15,7 @@ from tests.waiting import eventually
 
 GUIDE = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
 TRAIN = "jobs/train_slm.py --config jobs/conf/demo.yaml slm.workers.count=1"
+SMALL = "slm.scratch={hidden: 32, layers: 1, heads: 2, intermediate: 64}"
 STOPPED = re.compile(r"^\d\d:\d\d:\d\d stopped by SIGTERM; rerun the same command to resume$", re.MULTILINE)
 
 pytestmark = pytest.mark.slow
@@ -126,7 +127,7 @@ def test_progress_is_a_plain_line_with_done_total_rate_and_time_left(node):
 
 
 def test_a_job_run_by_hand_ends_in_order_upon_sigterm(bare, clone, tmp_path):
-    command = ["python", *shlex.split(TRAIN), f"run={tmp_path / 'run'}", "slm.epochs=500"]
+    command = ["python", *shlex.split(TRAIN), f"run={tmp_path / 'run'}", SMALL, "slm.epochs=5000"]
     said = tmp_path / "log"
     with said.open("wb") as log:
         job = subprocess.Popen(
@@ -134,7 +135,7 @@ def test_a_job_run_by_hand_ends_in_order_upon_sigterm(bare, clone, tmp_path):
         )
     with_it = []
     try:
-        assert eventually(lambda: "SLM epoch 2/500" in said.read_text(), 400), said.read_text()
+        assert eventually(lambda: "SLM epoch 2/5000" in said.read_text(), 400), said.read_text()
         with_it = psutil.Process(job.pid).children(recursive=True)
         job.send_signal(signal.SIGTERM)
         assert job.wait(60) == 128 + signal.SIGTERM

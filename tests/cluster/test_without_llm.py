@@ -9,13 +9,12 @@ import sys
 import pytest
 
 from rayner.cli import main
-from rayner.config.model_settings import CrfConfig, IndexConfig
+from rayner.config.model_settings import IndexConfig
 from rayner.corpus.run_record import read_run_record
 from rayner.errors import ConfigError
 from rayner.fusion.control import give_empty_answer
 from rayner.runs import progress
 from rayner.runs.json_files import read_json
-from rayner.runs.run_folder import Run
 from rayner.steps.fusion_rules import load_rules, read_tuned_fusion
 from rayner.steps.loading import load_tagger
 from rayner.steps.pipeline import run_pipeline
@@ -26,27 +25,10 @@ from rayner.steps.preflight import (
     check_and_describe_tagging,
 )
 from rayner.steps.tag.tag_corpus import tag_corpus
-from tests.cluster.driver import no_device_in_this_process
 from tests.cluster.small import ROOT, files_of, rows_of, stamps, with_settings
 
 pytestmark = pytest.mark.slow
 STEPS = ["data", "score", "train_slm", "tune_fusion"]
-
-
-@pytest.fixture(scope="module")
-def without_llm(config, once, local_ray):
-    """A run of a CRF alone, and its settings."""
-
-    def make(folder):
-        made = dataclasses.replace(config, run=str(folder / "run"), index=IndexConfig())
-        crf = CrfConfig(max_iterations=30, unlabelled=config.corpus, clusters=[4, 16])
-        made = with_settings(made, "slm", family="crf", crf=crf)
-        made = with_settings(with_settings(made, "llm", model="none"), "fusion", llm="auto")
-        with no_device_in_this_process():
-            run_pipeline(made, Run(folder / "run"))
-        return made, Run(folder / "run")
-
-    return once("without llm", make)
 
 
 def test_there_is_no_index_and_no_llm(without_llm):
