@@ -167,14 +167,15 @@ def _list_training_parts(config: Config, llm: ModelSize) -> list[MemoryPart]:
 def _list_prediction_parts(config: Config, slm: ModelSize | None, llm: ModelSize | None) -> list[MemoryPart]:
     """List what an actor holds that predicts with both models."""
     parts = [MemoryPart("small model", int(SLACK * slm.parameters * _weight_bytes(config.slm.dtype)))] if slm else []
+    dtypes = [config.slm.dtype] if slm else []
     if llm is None:
-        return [*parts, *_list_kernel_parts([config.slm.dtype] if slm else [], config.score.gpus)]
+        return [*parts, *_list_kernel_parts(dtypes, config.score.gpus)]
     weight, adapter = _weight_bytes(config.llm.dtype), llm_has_adapter(config)
     changed = llm.linear_parameters if adapter else 0
     parts += _list_weight_parts(config, llm, gpus=config.score.gpus, changed_parameters=changed)
     if adapter and _has_4_bits(config, llm):
         parts.append(MemoryPart("adapter", llm.adapter_parameters * 4))  # not merged, in float32
-    parts += _list_kernel_parts([config.llm.dtype, *([config.slm.dtype] if slm else [])], config.score.gpus)
+    parts += _list_kernel_parts([*dtypes, config.llm.dtype], config.score.gpus)
     if llm.shape and config.llm.engine == "transformers":
         tokens, (hidden, intermediate) = config.score.llm.batch_tokens, _PREDICTING_LAYER
         parts.append(MemoryPart(f"cache of {tokens:,} tokens", tokens * llm.shape.cached_numbers * weight))
