@@ -25,7 +25,7 @@ from ray.train.torch import TorchTrainer, get_device
 
 from rayner.cluster.compat import WORKER_START_ERRORS
 from rayner.cluster.network import RayNodeTorchConfig
-from rayner.cluster.training_snapshots import SnapshotCopier, repair_training_checkpoints
+from rayner.cluster.training_snapshots import TrainingSnapshotCopier, repair_training_checkpoints
 from rayner.config.model_settings import WorkersConfig
 from rayner.errors import ConfigError, NotFiniteError
 from rayner.modeling.devices import resolve_device, set_torch_threads
@@ -78,7 +78,7 @@ def run_training(
                 num_to_keep=1, checkpoint_score_attribute=best_metric, checkpoint_score_order="max"
             ),
             logging_config=LoggingConfig(log_level="WARNING"),
-            callbacks=[SnapshotCopier(folder)],  # type: ignore[list-item] # likewise
+            callbacks=[TrainingSnapshotCopier(folder)],  # type: ignore[list-item] # likewise
         ),
     )
     try:

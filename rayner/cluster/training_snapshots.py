@@ -12,7 +12,7 @@ from rayner.runs.storage import StoragePath, atomic_writer, list_folder, remove_
 SNAPSHOT_COPY = "checkpoint_manager_snapshot.copy.json"
 
 
-class SnapshotCopier(UserCallback):
+class TrainingSnapshotCopier(UserCallback):
     """Callback of Ray Train that copies Ray's snapshots (lists of checkpoints) and logs failed workers.
 
     It runs in the process of Ray's controller.

@@ -41,7 +41,7 @@ class FittingSample:
     ridge: float
 
     @property
-    def gold(self) -> list[Sequence[Span]]:
+    def gold_by_segment(self) -> list[Sequence[Span]]:
         """The gold entities of each segment."""
         return [segment.gold for segment in self.segments]
 

@@ -9,7 +9,7 @@ from rayner.errors import ConfigError
 
 TORCH_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
-_RETURNED_BLOCK_BYTES = 2**20
+_MIN_RETURNED_BLOCK_BYTES = 2**20
 _M_MMAP_THRESHOLD = -3  # its number in glibc's malloc.h
 
 
@@ -43,8 +43,8 @@ def set_torch_threads(cpus: int) -> None:
     torch.set_num_threads(max(1, min(cpus, os.cpu_count() or 1)))
 
 
-def return_freed_blocks_to_system() -> None:
-    """Make the C library return each freed block of 1 MiB or more to the system at once.
+def stop_keeping_freed_memory() -> None:
+    """Let the C library return each freed block of 1 MiB or more to the system at once, from now on.
 
     By itself glibc keeps freed blocks of up to 32 MiB. Blocks of many sizes, such as the weights that ZeRO-3 gathers
     and the tensors of batches of many lengths, then leave gaps that later blocks do not fill, and the process grows.
@@ -52,4 +52,4 @@ def return_freed_blocks_to_system() -> None:
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, _RETURNED_BLOCK_BYTES)
+        mallopt(_M_MMAP_THRESHOLD, _MIN_RETURNED_BLOCK_BYTES)

@@ -71,7 +71,7 @@ class RuleSearch:
     def run_trial(self, candidate: FusionRule) -> Trial:
         """Score a rule on parts that it was not fitted on, then fit it on the whole sample."""
         held_out_f1 = micro_f1(
-            self.sample.gold, list_spans_by_segment(self.decide_held_out(candidate)), self.sample.types
+            self.sample.gold_by_segment, list_spans_by_segment(self.decide_held_out(candidate)), self.sample.types
         )
         fit = candidate.fit(self.sample)
         curve = fit.curve and replace(fit.curve, held_out_f1=held_out_f1)

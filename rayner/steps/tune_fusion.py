@@ -105,7 +105,7 @@ def _fit_fusion(config: Config, run: Run) -> TunedFusion:
         _finish_search(search, trials, custom_rules, config)
         for search, trials in zip(searches, run_trials(searches, run, config.fusion), strict=True)
     ]
-    slm_f1 = micro_f1(sample.gold, [segment.slm.spans for segment in sample.segments], sample.types)
+    slm_f1 = micro_f1(sample.gold_by_segment, [segment.slm.spans for segment in sample.segments], sample.types)
     fused = results[0]
     fusion = TunedFusion(
         **vars(fused.rules),
@@ -126,7 +126,9 @@ def _fit_fusion(config: Config, run: Run) -> TunedFusion:
         baseline_f1={
             "slm": slm_f1,
             "llm": micro_f1(
-                sample.gold, [segment.llm.spans if segment.llm else () for segment in sample.segments], sample.types
+                sample.gold_by_segment,
+                [segment.llm.spans if segment.llm else () for segment in sample.segments],
+                sample.types,
             ),
             "fused": fused.f1,
             "control": control.f1,

@@ -15,7 +15,7 @@ from rayner.errors import NotFiniteError
 from rayner.llm.model import Llm, add_lora, load_llm_checkpoint
 from rayner.llm.sft import SftLoss
 from rayner.modeling.deepspeed_settings import deepspeed_config
-from rayner.modeling.devices import return_freed_blocks_to_system
+from rayner.modeling.devices import stop_keeping_freed_memory
 from rayner.modeling.finite_weights import require_finite_files
 from rayner.runs.run_folder import Run
 from rayner.runs.storage import local_model_name
@@ -35,7 +35,7 @@ def build_engine(config: Config, run: Run, base: str, *, lr: float, lora: bool) 
     """
     device = select_worker_device(config.device, config.llm.workers.gpus)
     if device.type == "cpu":
-        return_freed_blocks_to_system()
+        stop_keeping_freed_memory()
         os.environ["DS_ACCELERATOR"] = "cpu"
         use_gloo_for_deepspeed_on_cpu()
     import deepspeed
