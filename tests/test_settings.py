@@ -160,15 +160,22 @@ def test_a_number_names_a_folder():
 def test_null_is_a_value_where_one_may_be_missing():
     assert load_config(None, ["llm.instruction=null"]).llm.instruction is None
     assert load_config(None, ["llm.instruction=''"]).llm.instruction == ""
-    assert load_config(None, ["corpus=a.txt", "corpus="]).corpus is None
+    assert load_config(None, ["corpus=a.txt", "corpus="]).corpus.path is None
 
 
 def test_glosses_of_types_are_replaced_as_a_whole_and_may_be_empty():
     assert load_config(None, ["llm.type_glosses={NR: 人, NS: }"]).llm.type_glosses == {"NR": "人", "NS": ""}
 
 
+@pytest.mark.parametrize("text", ["corpus: a\n", "corpus: {path: a}\n"])
+def test_a_path_may_stand_in_place_of_the_settings_of_the_corpus(tmp_path, text):
+    path = written(tmp_path, text)
+    assert load_config(path).corpus.path == "a"
+    assert load_config(path, ["corpus=b"]) == load_config(path, ["corpus.path=b"]) == load_config(None, ["corpus=b"])
+
+
 def test_a_value_may_hold_an_equals_sign():
-    assert load_config(None, ["corpus=a=b.txt"]).corpus == "a=b.txt"
+    assert load_config(None, ["corpus=a=b.txt"]).corpus.path == "a=b.txt"
 
 
 @pytest.mark.parametrize(

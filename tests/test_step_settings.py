@@ -26,6 +26,7 @@ BASES = {
 
 def with_value(config, key, value):
     name, _, rest = key.partition(".")
+    rest = rest or getattr(getattr(config, name), "PLAIN_VALUE", "")
     return dataclasses.replace(config, **{name: with_value(getattr(config, name), rest, value) if rest else value})
 
 

@@ -144,7 +144,7 @@ def check_and_run_job(
         log.info("starts over with run=%s%s", config.run, f" out={config.out}" if config.out else "")
     run = Run(storage_path(config.run))
     # Only jobs that tag have the option --retry-set-aside.
-    check_job_folders(config, run, tags_corpus="retry_set_aside" in args and bool(config.corpus))
+    check_job_folders(config, run, tags_corpus="retry_set_aside" in args and bool(config.corpus.path))
     # Connect to a cluster before the check, so that the check sees the cluster's resources, not only this node's.
     with ray_session() if os.environ.get("RAY_ADDRESS") else nullcontext():
         run_check, run_step = _import_function(check), _import_function(step)

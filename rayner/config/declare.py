@@ -73,6 +73,14 @@ def section(section_type: type[Any], steps: Steps | None = None) -> Any:  # noqa
     return field(default_factory=section_type, metadata={_METADATA_KEY: Declaration("", steps)})
 
 
+def find_plain_value_setting(section_type: type[Any]) -> str | None:
+    """Return the setting that a plain value in the place of a section sets; None if the section takes no plain value.
+
+    A section class names this setting as PLAIN_VALUE. The key of the setting is the key of the section.
+    """
+    return getattr(section_type, "PLAIN_VALUE", None)
+
+
 @dataclass(frozen=True)
 class SettingInfo:
     """A setting of the whole configuration.
@@ -99,7 +107,8 @@ def iter_settings(
     """Yield every setting of a configuration class and its sections, in the order of declaration."""
     hints, defaults = typing.get_type_hints(config_type), config_type()
     for each in dataclasses.fields(config_type):
-        hint, key = hints[each.name], prefix + each.name
+        is_plain_value = each.name == find_plain_value_setting(config_type)
+        hint, key = hints[each.name], prefix.removesuffix(".") if is_plain_value else prefix + each.name
         declaration: Declaration = each.metadata[_METADATA_KEY]
         own_steps = section_steps if declaration.steps is None else declaration.steps
         if dataclasses.is_dataclass(hint):

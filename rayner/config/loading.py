@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rayner.config.declare import find_plain_value_setting
 from rayner.config.renamed import REMOVED, RENAMED
 from rayner.config.setting_checks import check_setting_values_and_combinations
 from rayner.config.settings import Config
@@ -18,6 +19,13 @@ from rayner.config.yaml_reading import parse_yaml, read_yaml_file
 from rayner.errors import ConfigError
 from rayner.text.credentials import hide_credentials
 from rayner.text.messages import shorten_repr
+
+# The sections in whose place a plain value may stand, and the setting that it sets: `corpus` is `corpus.path`.
+_PLAIN_VALUE_SETTINGS = {
+    name: plain
+    for name, hint in typing.get_type_hints(Config).items()
+    if (plain := find_plain_value_setting(hint)) is not None
+}
 
 
 def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> Config:
@@ -39,6 +47,8 @@ def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> Confi
             tree = {}
         if not isinstance(tree, dict):
             raise ConfigError(f"{path}: expected keys and values, found {type(tree).__name__}")
+    for name in _PLAIN_VALUE_SETTINGS.keys() & tree.keys():
+        _insert_by_dotted_key(tree, name, tree.pop(name))
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals:
@@ -54,7 +64,7 @@ def _name_corpus_to_cluster(config: Config) -> Config:
     crf = config.slm.crf
     if crf.unlabelled != "corpus":
         return config
-    crf = dataclasses.replace(crf, unlabelled=config.corpus)
+    crf = dataclasses.replace(crf, unlabelled=config.corpus.path)
     return dataclasses.replace(config, slm=dataclasses.replace(config.slm, crf=crf))
 
 
@@ -66,6 +76,8 @@ def _parse_override(key: str, text: str) -> Any:  # noqa: ANN401 - whatever the 
 
 
 def _insert_by_dotted_key(tree: dict[str, Any], key: str, value: Any) -> None:  # noqa: ANN401 - see _parse_override
+    if key in _PLAIN_VALUE_SETTINGS and not isinstance(value, dict):
+        key = f"{key}.{_PLAIN_VALUE_SETTINGS[key]}"
     *sections, name = key.split(".")
     for part in sections:
         tree = tree.setdefault(part, {})
@@ -79,8 +91,10 @@ def _build_section(section_type: type[Any], tree: Mapping[str, Any], prefix: str
     for name in tree:
         if name not in hints:
             raise ConfigError(f"{source}: {_describe_unknown_key(f'{prefix}{name}', str(name), prefix, hints)}")
+    plain = find_plain_value_setting(section_type)
+    keys = {name: prefix.removesuffix(".") if name == plain else f"{prefix}{name}" for name in tree}
     return section_type(
-        **{name: _convert_to_type(hints[name], value, prefix + name, source) for name, value in tree.items()}
+        **{name: _convert_to_type(hints[name], value, keys[name], source) for name, value in tree.items()}
     )
 
 

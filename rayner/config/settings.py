@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from rayner.config.conditions import (
     best_set_is_selected,
@@ -18,13 +18,23 @@ from rayner.config.conditions import (
     llm_is_made,
     slm_training_is_random,
 )
-from rayner.config.declare import PREDICTION, StepIf, section, setting
+from rayner.config.declare import PREDICTION, StepIf, find_plain_value_setting, section, setting
 from rayner.config.model_settings import LLM_PREDICTS, IndexConfig, LlmConfig, PromptConfig, SlmConfig
 from rayner.config.pretrain_settings import PretrainConfig
 
 LAYOUTS = ("evahan", "conll")
 PAPER_SETUPS = ("few shot", "similarity prompt", "SFT + few shot", "SFT + similarity prompt")  # rows of its Table 3
 FREE_ANSWERS = " (free)"  # after the name of a setup: the LLM answers without the grammar, as in the paper
+
+
+@dataclass(frozen=True)
+class CorpusConfig:
+    """The texts to tag or to pretrain on. `corpus=PATH` sets the path."""
+
+    PLAIN_VALUE: ClassVar[str] = "path"
+
+    # No steps: the plan of a tagged corpus records its texts, so the same texts at another path are the same corpus.
+    path: str | None = setting(None, "text file, or folder of .txt files, to tag or to pretrain on", steps=())
 
 
 @dataclass(frozen=True)
@@ -230,8 +240,7 @@ class Config:
         "evahan", "layout of the labelled files: evahan | conll | module:name, a reader",
         choices=LAYOUTS, accepts_plugin=True, steps=("data",),
     )  # fmt: skip
-    # No steps: the plan of a tagged corpus records its texts, so the same texts at another path are the same corpus.
-    corpus: str | None = setting(None, "text file, or folder of .txt files, to tag or to pretrain on", steps=())
+    corpus: CorpusConfig = section(CorpusConfig)
     out: str | None = setting(
         None, "folder of the tagged corpus (null: RUN/tagged), or of the pretrained encoder", steps=()
     )
@@ -276,4 +285,5 @@ def get_setting(config: Any, key: str) -> Any:  # noqa: ANN401 - a setting of an
     """Return the value of a setting by its dotted key."""
     for part in key.split("."):
         config = getattr(config, part)
-    return config
+    plain_value_setting = find_plain_value_setting(type(config))
+    return getattr(config, plain_value_setting) if plain_value_setting else config

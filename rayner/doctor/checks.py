@@ -104,11 +104,11 @@ def _probe_request(config: Config, dashboard_url: str) -> ProbeRequest:
     disks = {"temporary": ""}
     if config.run and not is_url(config.run):
         disks["run"] = str(storage_path(config.run))
-    if config.corpus and (config.run or config.out):
+    if config.corpus.path and (config.run or config.out):
         out = str(output_folder(config, Run(storage_path(config.run))))
         disks |= {} if is_url(out) else {"out": out}
     return ProbeRequest(
-        files=[str(storage_path(path)) for path in [*config.train, *([config.corpus] if config.corpus else [])]],
+        files=[str(storage_path(path)) for path in (*config.train, config.corpus.path) if path],
         models={
             key: str(Path(model).absolute()) if Path(model).exists() else model
             for key, model in list_pretrained_models(config).items()
@@ -182,9 +182,9 @@ def _check_estimated_needs(config: Config, nodes: Sequence[NodeFacts], run: Run 
     yield from resource_diagnosis.check_memory(needs, nodes)
     yield from resource_diagnosis.check_gpus(needs, nodes)
     corpus_bytes = 0
-    if config.corpus:
+    if config.corpus.path:
         with contextlib.suppress(RaynerError):  # check_input_files_are_alike reports inputs that do not exist
-            corpus_bytes = _total_bytes(text.path for text in list_text_files(config.corpus) if not text.problem)
+            corpus_bytes = _total_bytes(text.path for text in list_text_files(config.corpus.path) if not text.problem)
     disk_need = estimate_disk_need(
         config,
         slm or estimate_scratch_size(config.slm.scratch),

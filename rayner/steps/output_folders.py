@@ -89,7 +89,7 @@ def _nesting_error(key: str, folder: StoragePath, relation: str, other: StorageP
 
 def _list_inputs(config: Config) -> Iterator[tuple[str, StoragePath]]:
     """Yield the key and the path of each file or folder of texts in the settings."""
-    named = [("corpus", config.corpus), *(("train", path) for path in config.train)]
+    named = [("corpus", config.corpus.path), *(("train", path) for path in config.train)]
     named += [
         ("slm.crf.unlabelled", config.slm.crf.unlabelled),
         ("llm.pseudo_labels.text", config.llm.pseudo_labels.text),

@@ -79,9 +79,9 @@ def run_pipeline(config: Config, run: Run) -> dict[str, Any]:
         fusion,
         load_rules(fusion),
         load_rules(fusion.control) if fusion.control else None,
-        title=" → ".join(filter(None, [", ".join(config.train), config.corpus])),
+        title=" → ".join(filter(None, [", ".join(config.train), config.corpus.path])),
         run_facts=run_facts,
-        tagged=output_folder(config, run) if config.corpus else None,
+        tagged=output_folder(config, run) if config.corpus.path else None,
     )
     write_json(run.path("pipeline.json"), run_facts.to_json())
     if evaluation:
@@ -105,7 +105,7 @@ def run_steps(config: Config, run: Run) -> tuple[dict[str, dict[str, Any]], TooM
     left_out += [] if config.split.folds else ["cross_fit"]
     left_out += [] if llm_learns_from_hints(config) else ["cross_fit_slm"]
     steps = {name: step for name, step in STEPS.items() if name not in left_out}
-    if config.corpus:
+    if config.corpus.path:
         steps["tag_corpus"] = tag_corpus
     results: dict[str, dict[str, Any]] = {}
     set_aside_error: TooManySetAsideError | None = None
@@ -141,7 +141,7 @@ def _collect_run_facts(
         settings=config_to_dict(config),
         asks_llm=tagging.asks_llm,
         llm_use=tagging.reason,
-        inputs={"train": config.train, "corpus": config.corpus, "run": config.run, "seed": config.seed},
+        inputs={"train": config.train, "corpus": config.corpus.path, "run": config.run, "seed": config.seed},
         labelled={name: PartCounts(**counts) for name, counts in labelled["parts"].items()},
         labelled_characters=labelled["characters"],
         faults=labelled["faults"],

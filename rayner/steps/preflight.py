@@ -136,14 +136,15 @@ def check_and_describe_pipeline(config: Config, run: Run) -> list[str]:
     """Check what the main job needs: labelled files, models, and the corpus if one is given."""
     return [
         *check_and_describe_training(config, run),
-        *(check_and_describe_corpus(config) if config.corpus else ["corpus: none, nothing to tag"]),
+        *(check_and_describe_corpus(config) if config.corpus.path else ["corpus: none, nothing to tag"]),
     ]
 
 
 def check_and_describe_corpus(config: Config) -> list[str]:
     """Check that the corpus can be read. Raises DataError if none of its files can be read."""
-    survey = survey_corpus(require_corpus(config.corpus), config.score.unit_chars, config.tag.max_segment_chars)
-    line = f"{config.corpus}: {survey.documents:,} documents, {survey.characters:,} characters, {survey.units:,} units"
+    corpus = require_corpus(config.corpus.path)
+    survey = survey_corpus(corpus, config.score.unit_chars, config.tag.max_segment_chars)
+    line = f"{corpus}: {survey.documents:,} documents, {survey.characters:,} characters, {survey.units:,} units"
     lines = [line, *(f"left out: {error}" for error in islice(survey.unread.values(), _MAX_LEFT_OUT))]
     if len(survey.unread) > _MAX_LEFT_OUT:
         lines.append(f"left out: {len(survey.unread) - _MAX_LEFT_OUT:,} more; run.json of the tagged corpus lists all")

@@ -95,7 +95,7 @@ def with_crf(config, once, local_ray) -> tuple[Config, Run]:
 
     def make(folder):
         made = dataclasses.replace(config, run=str(folder / "run"), index=IndexConfig(encoder="ngrams", k=1))
-        crf = CrfConfig(max_iterations=30, unlabelled=config.corpus, clusters=[4, 16])
+        crf = CrfConfig(max_iterations=30, unlabelled=config.corpus.path, clusters=[4, 16])
         made = with_settings(made, "slm", family="crf", crf=crf)
         made = with_settings(made, "llm", **write_llm(folder / "llm"))
         made = with_settings(made, "fusion", entropy_reduction=["mean"], llm_confidence=["slots"])
@@ -115,7 +115,7 @@ def without_llm(config, once, local_ray) -> tuple[Config, Run]:
 
     def make(folder):
         made = dataclasses.replace(config, run=str(folder / "run"), index=IndexConfig())
-        crf = CrfConfig(max_iterations=30, unlabelled=config.corpus, clusters=[4, 16])
+        crf = CrfConfig(max_iterations=30, unlabelled=config.corpus.path, clusters=[4, 16])
         made = with_settings(made, "slm", family="crf", crf=crf)
         made = with_settings(with_settings(made, "llm", model="none"), "fusion", llm="auto")
         with no_device_in_this_process():

@@ -20,7 +20,7 @@ from rayner.config.model_settings import (
     SlmConfig,
     WorkersConfig,
 )
-from rayner.config.settings import Config, FusionConfig, ScoreConfig
+from rayner.config.settings import Config, CorpusConfig, FusionConfig, ScoreConfig
 from rayner.corpus.labelled_files import read_labelled_file
 from rayner.corpus.labelled_sentences import split_labelled_text
 from rayner.modeling.scratch import write_scratch_decoder
@@ -97,7 +97,7 @@ def write_inputs(folder: Path) -> Config:
     return Config(
         run=str(folder / "run"),
         train=[str(folder / "labelled.txt")],
-        corpus=str(folder / "corpus"),
+        corpus=CorpusConfig(str(folder / "corpus")),
         device="cpu",
         slm=SlmConfig(scratch=SHAPE, epochs=6, batch_size=16, lr=1e-2, workers=TWO),
         index=IndexConfig(k=1),

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from rayner.config.loading import load_config
+from rayner.config.settings import CorpusConfig
 from rayner.corpus.prediction_tables import read_predictions
 from rayner.decoding.draft_verify import DraftVerifyEngine
 from rayner.fusion.budget import Budget
@@ -100,7 +101,7 @@ def settings(with_crf, tmp_path_factory):
     folder = tmp_path_factory.mktemp("corpus")
     for i in range(3):
         (folder / f"{i}.txt").write_text(PLAIN_TEXT * 3 + "楚懷王入秦而張儀為相。" * (i + 1), encoding="utf-8")
-    return replace(with_settings(with_crf[0], "score", unit_chars=60), corpus=str(folder))
+    return replace(with_settings(with_crf[0], "score", unit_chars=60), corpus=CorpusConfig(str(folder)))
 
 
 @pytest.fixture(scope="module")

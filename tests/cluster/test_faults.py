@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import ray.cloudpickle
 
+from rayner.config.settings import CorpusConfig
 from rayner.errors import ConfigError, JobError, TooManySetAsideError
 from rayner.runs.json_files import read_json
 from rayner.runs.run_folder import Run
@@ -73,7 +74,7 @@ def corpus(tmp_path):
 
 
 def tagging(config, corpus, out, **score):
-    return replace(with_settings(config, "score", **score), corpus=str(corpus), out=str(out))
+    return replace(with_settings(config, "score", **score), corpus=CorpusConfig(str(corpus)), out=str(out))
 
 
 def test_poison_is_set_aside_with_its_reason_and_its_text_is_kept(run, config, corpus, tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from rayner.config.settings import CorpusConfig
 from rayner.corpus.prediction_tables import read_predictions
 from rayner.steps.score import predict_held_out_sentences
 from rayner.steps.tag.tag_corpus import tag_corpus
@@ -38,7 +39,7 @@ def test_the_gate_changes_no_tag_of_free_answers(run, free, tmp_path):
     for exact in (True, False):
         out = tmp_path / f"exact-{exact}"
         config = with_settings(free, "gate", exact=exact)
-        config = dataclasses.replace(config, corpus=str(tmp_path / "corpus"), out=str(out))
+        config = dataclasses.replace(config, corpus=CorpusConfig(str(tmp_path / "corpus")), out=str(out))
         tag_corpus(config, copied(run, tmp_path / str(exact), "steps", "data", "models", "index", "fusion.json"))
         rows[exact] = [(row["doc_id"], row["start"], row["end"], row["type"]) for row in rows_of(out, "entities")]
     assert rows[True] == rows[False]

@@ -7,6 +7,7 @@ import pytest
 
 from rayner.cli import main
 from rayner.config.loading import load_config
+from rayner.config.settings import CorpusConfig
 from rayner.corpus.run_record import read_run_record
 from rayner.errors import ConfigError, RaynerError
 from rayner.fusion.calibration import Calibration
@@ -53,7 +54,7 @@ def settings(config, tmp_path_factory):
         text = PLAIN_TEXT * 4 + "楚懷王入秦而張儀為相屈原諫之" * 8 * (i == 2) + "。"
         (folder / f"{i}.txt").write_text(text, encoding="utf-8")
     made = with_settings(with_settings(config, "score", unit_chars=60), "tag", max_segment_chars=50)
-    return replace(made, corpus=str(folder))
+    return replace(made, corpus=CorpusConfig(str(folder)))
 
 
 @pytest.fixture(scope="module")

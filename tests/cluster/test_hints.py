@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from rayner.config.model_settings import CrfConfig, IndexConfig
+from rayner.config.settings import CorpusConfig
 from rayner.corpus.prediction_tables import read_predictions
 from rayner.decoding.engine import WindowRequest
 from rayner.decoding.greedy import GreedyEngine
@@ -35,7 +36,12 @@ def hinted(config, local_ray, tmp_path_factory):
     (folder / "corpus").mkdir()
     (folder / "corpus" / "史.txt").write_text(PLAIN_TEXT * 12, encoding="utf-8")
     (folder / "corpus" / "長.txt").write_text(PLAIN_TEXT.replace("。", "，") * 9 + "。", encoding="utf-8")
-    made = replace(config, run=str(folder / "run"), corpus=str(folder / "corpus"), index=IndexConfig(encoder="ngrams"))
+    made = replace(
+        config,
+        run=str(folder / "run"),
+        corpus=CorpusConfig(str(folder / "corpus")),
+        index=IndexConfig(encoder="ngrams"),
+    )
     made = with_settings(made, "slm", family="crf", crf=CrfConfig(max_iterations=20))
     made = with_settings(
         made, "llm", hint="confidence", hint_folds=N_FOLDS, examples="none", full_epochs=1, epochs=0,

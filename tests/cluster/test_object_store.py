@@ -10,6 +10,7 @@ import pytest
 import s3fs
 import yaml
 
+from rayner.config.settings import CorpusConfig
 from rayner.corpus.tables import iter_documents
 from rayner.runs.json_files import read_json
 from rayner.runs.run_folder import Run
@@ -27,11 +28,13 @@ def job(config, tmp_path_factory):
     folder = tmp_path_factory.mktemp("store")
     with object_store() as (_, environment):
         store = s3fs.S3FileSystem(use_listings_cache=False)
-        for path in Path(config.corpus).rglob("*"):
+        for path in Path(config.corpus.path).rglob("*"):
             if path.is_file():
-                store.put_file(str(path), f"drill/corpus/{path.relative_to(config.corpus).as_posix()}")
+                store.put_file(str(path), f"drill/corpus/{path.relative_to(config.corpus.path).as_posix()}")
         store.put_file(config.train[0], "drill/labelled.txt")
-        there = replace(config, run="s3://drill/run", corpus="s3://drill/corpus", train=["s3://drill/labelled.txt"])
+        there = replace(
+            config, run="s3://drill/run", corpus=CorpusConfig("s3://drill/corpus"), train=["s3://drill/labelled.txt"]
+        )
         settings = folder / "settings.yaml"
         settings.write_text(yaml.safe_dump(asdict(there), allow_unicode=True), encoding="utf-8")
 

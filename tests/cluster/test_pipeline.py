@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from rayner import __version__
-from rayner.config.settings import config_to_dict, json_digest
+from rayner.config.settings import CorpusConfig, config_to_dict, json_digest
 from rayner.corpus.labelled_files import read_labelled_file
 from rayner.corpus.labelled_sentences import read_labelled_sentences
 from rayner.corpus.prediction_tables import read_predictions
@@ -199,7 +199,7 @@ def test_every_readable_file_is_a_document_with_its_text_unchanged(documents, ou
 
 
 def test_the_file_that_is_not_utf_8_is_named_as_unread_with_its_line(run, config):
-    bad = f"{config.corpus}/壞.txt"
+    bad = f"{config.corpus.path}/壞.txt"
     for unread in (
         Run(run.path("tagged")).step_result("tag_corpus")["unread"],
         read_json(run.path("tagged", "run.json"))["unread"],
@@ -427,7 +427,7 @@ def test_other_settings_are_refused_naming_the_key_and_nothing_changes(run, conf
 def test_another_corpus_is_refused_naming_it(run, config, tmp_path):
     (tmp_path / "a.txt").write_text("楚", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"another corpus.*a\.txt is new"):
-        tag_corpus(replace(config, corpus=str(tmp_path / "a.txt")), run)
+        tag_corpus(replace(config, corpus=CorpusConfig(str(tmp_path / "a.txt"))), run)
 
 
 def test_settings_that_change_no_result_are_not_held_against_a_run(run, config):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from rayner.config.model_settings import WorkersConfig
-from rayner.config.settings import Config, ScoreConfig
+from rayner.config.settings import Config, CorpusConfig, ScoreConfig
 from rayner.errors import ConfigError, DataError
 from rayner.fusion.region_rule import RegionRule
 from rayner.llm.description import LlmDescription, write_llm_description
@@ -33,7 +33,11 @@ def good(tmp_path, monkeypatch):
     (tmp_path / "corpus" / "a.txt").write_text("楚王曰。" * 10, encoding="utf-8")
     monkeypatch.setattr(resources, "_cluster_or_local_resources", lambda: {"CPU": 2.0})
     monkeypatch.setattr(resources.ray, "is_initialized", lambda: False)  # other tests' Ray may stand
-    return Config(train=[str(tmp_path / "train.txt")], corpus=str(tmp_path / "corpus"), score=ScoreConfig(unit_chars=8))
+    return Config(
+        train=[str(tmp_path / "train.txt")],
+        corpus=CorpusConfig(str(tmp_path / "corpus")),
+        score=ScoreConfig(unit_chars=8),
+    )
 
 
 def workers(config, name, **values):
@@ -44,7 +48,7 @@ def workers(config, name, **values):
 def test_inputs_are_told_with_their_sizes_and_oddities(good, run):
     lines = preflight.check_and_describe_pipeline(good, run)
     assert f"{good.train[0]}: 3 characters, 1 entities; irregularities: 1 blank_lines" in lines
-    assert f"{good.corpus}: 1 documents, 40 characters, 5 units" in lines
+    assert f"{good.corpus.path}: 1 documents, 40 characters, 5 units" in lines
     assert "this machine: 2 CPUs, 0 GPUs" in lines
     assert not run.root.exists()
 
@@ -64,7 +68,7 @@ def test_an_engine_that_is_not_installed_is_named(good, run, monkeypatch):
 
 
 def test_without_a_corpus_there_is_nothing_to_tag(good, run):
-    none = dataclasses.replace(good, corpus=None)
+    none = dataclasses.replace(good, corpus=CorpusConfig())
     assert preflight.check_and_describe_pipeline(none, run)[-1] == "corpus: none, nothing to tag"
     with pytest.raises(ConfigError, match=r"^corpus: "):
         preflight.check_and_describe_corpus(none)

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from rayner.config.pretrain_settings import PretrainConfig
+from rayner.config.settings import CorpusConfig
 from rayner.errors import ConfigError
 from rayner.pretraining.length import first_falling_step
 from rayner.pretraining.record import RECORD_FILE, read_pretraining_record
@@ -31,7 +32,7 @@ def pretraining(config, tmp_path):
     def make(name, **settings):
         return dataclasses.replace(
             config,
-            corpus=str(SAMPLE / "corpus"),
+            corpus=CorpusConfig(str(SAMPLE / "corpus")),
             run=str(tmp_path / f"{name}.run"),
             out=str(tmp_path / name),
             pretrain=dataclasses.replace(TINY, **settings),

@@ -8,7 +8,7 @@ import ray
 
 from rayner.cli import main
 from rayner.config.pretrain_settings import PretrainConfig
-from rayner.config.settings import Config
+from rayner.config.settings import Config, CorpusConfig
 from rayner.corpus.labelled_sentences import write_labelled_sentences
 from rayner.errors import ConfigError, DataError
 from rayner.modeling.scratch import make_encoder_tokenizer, write_scratch_encoder
@@ -44,7 +44,7 @@ def config(tmp_path):
     write_labelled_sentences(tmp_path / "dev.jsonl", [LabelledSentence(text, ()) for text in SENTENCES])
     (tmp_path / "variants.txt").write_text("归歸\n怀懷\n", encoding="utf-8")
     return Config(
-        corpus=str(tmp_path / "corpus"), run=str(tmp_path / "run"), out=str(tmp_path / "out"),
+        corpus=CorpusConfig(str(tmp_path / "corpus")), run=str(tmp_path / "run"), out=str(tmp_path / "out"),
         pretrain=PretrainConfig(scratch=SHAPE, window_tokens=10),
     )  # fmt: skip
 
@@ -124,7 +124,7 @@ def test_a_file_that_changes_between_the_readings_is_noticed(config, tmp_path):
 
 
 def test_a_corpus_of_which_nothing_is_left_is_refused(config, tmp_path):
-    only = dataclasses.replace(config, corpus=str(tmp_path / "corpus" / "史" / "一.txt"))
+    only = dataclasses.replace(config, corpus=CorpusConfig(str(tmp_path / "corpus" / "史" / "一.txt")))
     with pytest.raises(DataError, match=r"expected text to pretrain on, found none but 1 texts that pretrain.exclude"):
         survey_text(excluding(only, tmp_path, "dev.jsonl"))
 

@@ -9,6 +9,7 @@ import pytest
 import ray.cloudpickle
 
 from rayner.cli import main
+from rayner.config.settings import CorpusConfig
 from rayner.corpus.unit_records import read_unit_record, write_unit_record
 from rayner.errors import ConfigError, DataError, TooManySetAsideError
 from rayner.runs.run_folder import Run
@@ -62,7 +63,7 @@ def tagged(run, config, tmp_path_factory):
     (folder / "corpus").mkdir()
     for i in range(4):
         (folder / "corpus" / f"{i}.txt").write_text(PLAIN_TEXT * 4 + "毒酒三升。" * (i == 2), encoding="utf-8")
-    settings = replace(with_settings(config, "score", unit_chars=60), corpus=str(folder / "corpus"))
+    settings = replace(with_settings(config, "score", unit_chars=60), corpus=CorpusConfig(str(folder / "corpus")))
     settings = with_settings(settings, "gate", exact=False)  # the LLM is asked about every segment
     tag_corpus(replace(settings, out=str(folder / "undisturbed")), run)
     return settings, folder / "undisturbed"
@@ -144,12 +145,12 @@ def test_documents_cannot_be_restored_from_a_corpus_that_has_changed(tagged, run
     settings, undisturbed = tagged
     out = tmp_path / "out"
     shutil.copytree(undisturbed, out)
-    shutil.copytree(settings.corpus, tmp_path / "corpus")
+    shutil.copytree(settings.corpus.path, tmp_path / "corpus")
     flip(out / "documents" / "unit-000001.parquet")
     before = files_of(out)
     (tmp_path / "corpus" / "1.txt").write_text("另一文。", encoding="utf-8")
     with pytest.raises(ConfigError, match="holds another corpus"):
-        tag_corpus(replace(settings, corpus=str(tmp_path / "corpus"), out=str(out)), run)
+        tag_corpus(replace(settings, corpus=CorpusConfig(str(tmp_path / "corpus")), out=str(out)), run)
     assert files_of(out) == before
 
 
@@ -161,7 +162,7 @@ def test_another_corpus_does_not_replace_one_whose_plan_is_damaged(tagged, again
     (tmp_path / "other" / "a.txt").write_text("另一文。", encoding="utf-8")
     before = files_of(out)
     with pytest.raises(ConfigError, match="its plan is damaged, and the tagged units were made from another corpus"):
-        tag_corpus(replace(settings, corpus=str(tmp_path / "other"), out=str(out)), run)
+        tag_corpus(replace(settings, corpus=CorpusConfig(str(tmp_path / "other")), out=str(out)), run)
     assert files_of(out) == before
 
 
@@ -234,7 +235,7 @@ def test_a_segment_on_which_only_the_llm_failed_keeps_the_small_models_entities(
     text = "毒北渚王入石渚。"
     (tmp_path / "corpus").mkdir()
     (tmp_path / "corpus" / "a.txt").write_text(text * 3, encoding="utf-8")
-    settings = with_settings(replace(settings, corpus=str(tmp_path / "corpus")), "tag", max_set_aside=1.0)
+    settings = with_settings(replace(settings, corpus=CorpusConfig(str(tmp_path / "corpus"))), "tag", max_set_aside=1.0)
     with monkeypatch.context() as patch:
         patch.setattr(actors, "UnitPredictor", FailingLlm)
         tag_corpus(replace(settings, out=str(tmp_path / "out")), run)

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from rayner.config.model_settings import CrfConfig, IndexConfig
-from rayner.config.settings import ReproduceConfig
+from rayner.config.settings import CorpusConfig, ReproduceConfig
 from rayner.errors import ConfigError
 from rayner.runs.json_files import read_json
 from rayner.runs.run_folder import Run
@@ -21,7 +21,7 @@ SETTINGS = ["few shot", "SFT + few shot", "SFT + few shot (free)"]
 def reproduced(config, local_ray, tmp_path_factory):
     folder = tmp_path_factory.mktemp("reproduce")
     made = dataclasses.replace(
-        config, run=str(folder / "run"), train=[], corpus=None, datasets={"A": config.train[0]},
+        config, run=str(folder / "run"), train=[], corpus=CorpusConfig(), datasets={"A": config.train[0]},
         reproduce=ReproduceConfig(llm_setups=SETTINGS), index=IndexConfig(encoder="ngrams", k=1),
     )  # fmt: skip
     made = with_settings(made, "slm", family="crf", crf=CrfConfig(max_iterations=30))

@@ -24,6 +24,7 @@ from rayner.cluster.stalls import (
     kill_process,
     watch_for_stalls,
 )
+from rayner.config.settings import CorpusConfig
 from rayner.runs.heartbeat import beat, pass_beats_on
 from rayner.runs.process_identity import process_start
 from rayner.runs.progress import log
@@ -194,7 +195,7 @@ def test_a_job_whose_actor_stops_ends_by_itself_with_the_same_bytes(run, config,
         (corpus / f"{i}.txt").write_text(text, encoding="utf-8")
     # The long sentence is cut, within a unit and between units.
     config = with_settings(with_settings(config, "score", unit_chars=200), "tag", max_segment_chars=60)
-    config = replace(config, corpus=str(corpus))
+    config = replace(config, corpus=CorpusConfig(str(corpus)))
     tag_corpus(replace(config, out=str(tmp_path / "undisturbed")), run)
     monkeypatch.setattr(actors, "UnitPredictor", StoppedOnce)
     monkeypatch.setattr(log, "handlers", [caplog.handler])

@@ -48,7 +48,7 @@ def test_lora_under_zero_3_learns_and_is_found_again_if_only_its_manifest_is_los
 def test_an_llm_from_scratch_first_learns_from_what_the_small_model_says_of_unlabelled_text(run, config, tmp_path):
     steps = ("data", "train_slm", "build_index")
     mine = copied(run, tmp_path, "data", "index", "models/slm", *(f"steps/{step}.json" for step in steps))
-    pseudo_labels = PseudoLabelsConfig(text=config.corpus, sentences=30)
+    pseudo_labels = PseudoLabelsConfig(text=config.corpus.path, sentences=30)
     taught = with_settings(
         config, "llm", pseudo_labels=pseudo_labels, full_epochs=1, epochs=0, max_steps_per_epoch=2, workers=ONE
     )

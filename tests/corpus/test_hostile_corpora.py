@@ -528,9 +528,9 @@ def test_the_dry_run_lists_a_hundred_files_at_most(corpus, default_config_of):
 
 @pytest.fixture
 def default_config_of():
-    from rayner.config.settings import Config
+    from rayner.config.settings import Config, CorpusConfig
 
-    return lambda corpus: Config(corpus=str(corpus))
+    return lambda corpus: Config(corpus=CorpusConfig(str(corpus)))
 
 
 def test_ignored_files_take_bounded_memory():

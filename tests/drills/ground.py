@@ -18,7 +18,7 @@ import yaml
 from ray.cluster_utils import Cluster
 
 from rayner.cluster.session import ray_session
-from rayner.config.settings import Config, ScoreConfig
+from rayner.config.settings import Config, CorpusConfig, ScoreConfig
 from rayner.runs.run_folder import Run
 from rayner.steps.pipeline import run_pipeline
 from tests.cluster.small import SAMPLE, files_of, write_inputs
@@ -177,7 +177,7 @@ def ground(folder: Path, trained: str | None = None) -> Iterator[Ground]:
         config = replace(config, run=trained)
     else:
         with ray_session():
-            run_pipeline(replace(config, corpus=None), Run(Path(config.run)))
+            run_pipeline(replace(config, corpus=CorpusConfig()), Run(Path(config.run)))
     settings = folder / "settings.yaml"
     settings.write_text(yaml.safe_dump(asdict(config), allow_unicode=True), encoding="utf-8")
     nodes = Nodes()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rayner.config.model_settings import CrfConfig, LlmConfig, SlmConfig
-from rayner.config.settings import Config, SplitConfig
+from rayner.config.settings import Config, CorpusConfig, SplitConfig
 from rayner.evaluation.artifact import PerfectCalibration, ReliabilityBin, SystemCalibration, TypeCalibration
 from rayner.fusion.artifact import BUILT_IN_RULES
 from rayner.fusion.conflict_regions import ENTROPY_REDUCTIONS, LLM_CONFIDENCES, LLM_REDUCTIONS
@@ -168,7 +168,7 @@ def report(tmp_path_factory):
         RULE, curves=curves(500), chosen="spans", held_out_f1={"spans": 0.9, "regions": 0.8}, span_rule=rule
     )
     facts = make_run_facts(
-        Config(corpus="c"), faults={"x": 1}, tagged=TAGGED, inputs=RUN["inputs"], timings=RUN["timings"]
+        Config(corpus=CorpusConfig("c")), faults={"x": 1}, tagged=TAGGED, inputs=RUN["inputs"], timings=RUN["timings"]
     )
     gated = ENTITY | {"decided_by": "slm", "start": 3, "end": 4}
     path = tmp_path_factory.mktemp("report") / "report.html"

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from rayner.config.model_settings import CrfConfig, LlmConfig, SlmConfig
-from rayner.config.settings import Config, SplitConfig
+from rayner.config.settings import Config, CorpusConfig, SplitConfig
 from rayner.corpus.run_record import CorpusCounts
 from rayner.fusion.region_rule import RegionRule
 from rayner.report.methods import compose_methods_paragraph
@@ -56,7 +56,9 @@ def test_it_names_a_users_own_rule():
 
 def test_it_reports_scores_and_the_tagged_corpus():
     evaluation, fusion = make_evaluation(weight=0.125), replace(FUSION, chosen="spans")
-    paragraph = compose_methods_paragraph(make_run_facts(Config(corpus="c"), tagged=TAGGED), fusion, evaluation).en
+    paragraph = compose_methods_paragraph(
+        make_run_facts(Config(corpus=CorpusConfig("c")), tagged=TAGGED), fusion, evaluation
+    ).en
     assert f"fused {100 * evaluation.systems['fused'].micro.f1:.2f} (" in paragraph
     worth = evaluation.llm_worth
     assert f"with every answer of the large model empty, reached {100 * worth.control_f1:.2f}." in paragraph

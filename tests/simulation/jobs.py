@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 from rayner.cli import jobs as cli_jobs
 from rayner.config.model_settings import IndexConfig, LlmConfig, SlmConfig
-from rayner.config.settings import Config, GateConfig, ScoreConfig, TagConfig
+from rayner.config.settings import Config, CorpusConfig, GateConfig, ScoreConfig, TagConfig
 from rayner.decoding import engine
 from rayner.errors import RaynerError
 from rayner.modeling import devices
@@ -32,7 +32,7 @@ def make_config(*, n_actors: int = 2, max_set_aside: float = 1.0, exact_gate: bo
     """Return the settings of a tagging job."""
     return Config(
         run=f"{ROOT}/{RUN}",
-        corpus=f"{ROOT}/{CORPUS}",
+        corpus=CorpusConfig(f"{ROOT}/{CORPUS}"),
         out=f"{ROOT}/{OUT}",
         device="cpu",
         slm=SlmConfig(family=models.PLUGIN_NAME),

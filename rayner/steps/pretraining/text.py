@@ -58,7 +58,7 @@ def survey_text(config: Config) -> PretrainingText:
     Raises ConfigError or DataError if the corpus, the labelled files or the file of variants cannot be read, or if no
     text is left.
     """
-    corpus, shared = require_corpus(config.corpus), _read_shared_text(config)
+    corpus, shared = require_corpus(config.corpus.path), _read_shared_text(config)
     survey, left_out_counts = CorpusSurvey(), Counter[str]()
     left_out: list[str] = []
     print_if_due = rate_limited(log.info)
@@ -134,14 +134,14 @@ def _encode_texts(config: Config, facts: TextFacts, tokenizer: CharTokenizer) ->
     """Yield the tokens of each text that is not left out."""
     survey, left_out = CorpusSurvey(), frozenset(facts.left_out)
     progress = Progress("reading", facts.characters, "characters")
-    for document in read_documents(require_corpus(config.corpus), survey):
+    for document in read_documents(require_corpus(config.corpus.path), survey):
         if document.doc_id not in left_out:
             yield np.fromiter(chain.from_iterable(map(tokenizer.encode_char, document.text)), dtype=np.int64)
             progress.advance(len(document.text))
     if survey.digest != facts.digest:
         raise DataError(
-            f"{config.corpus}: expected the texts of a moment ago, found that a file was changed meanwhile: run the "
-            "command again"
+            f"{config.corpus.path}: expected the texts of a moment ago, found that a file was changed meanwhile: run "
+            "the command again"
         )
 
 

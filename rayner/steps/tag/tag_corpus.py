@@ -106,7 +106,7 @@ def tag_corpus(config: Config, run: Run) -> dict[str, Any]:
         TooManySetAsideError: if too many segments failed. All files are written before this is raised.
 
     """
-    corpus = require_corpus(config.corpus)
+    corpus = require_corpus(config.corpus.path)
     out = output_folder(config, run)
     with storage_and_actor_errors_as_job_error(out):
         run.step_result("tune_fusion")  # raises ConfigError if no rule was tuned
