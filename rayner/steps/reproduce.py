@@ -17,7 +17,7 @@ from typing import Any
 
 from rayner.config.model_settings import LlmConfig
 from rayner.config.setting_checks import check_setting_values_and_combinations
-from rayner.config.settings import FREE_ANSWERS, Config
+from rayner.config.settings import FREE_ANSWERS, Config, CorpusConfig
 from rayner.errors import ConfigError, DataError
 from rayner.report.comparison_tables import rows_to_csv, rows_to_markdown
 from rayner.report.paper_comparison import (
@@ -116,7 +116,7 @@ def cell_config(config: Config, run: Run, cell: ExperimentCell) -> Config:
         config,
         run=str(run.path(*cell.folder_parts)),
         train=[cell.labelled_path],
-        corpus=None,
+        corpus=CorpusConfig(),
         seed=cell.seed,
         llm=adapt_llm_settings(config.llm, cell.llm_setup),
     )
