@@ -149,6 +149,88 @@ def test_export_calls_types_as_asked_and_goes_on(tmp_path, capsys):
     assert one_line(capsys) == "tags: expected for NR a name that the format can write, found 'a b'"
 
 
+def test_an_export_without_texts_counts_no_characters(tmp_path, capsys):
+    write_unit(tmp_path / "t", "u.parquet", [document("b", "懷王曰")], [entity("b", 0, "懷王")])
+    assert main(["export", str(tmp_path / "t"), "--to", "csv", str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'out'}: 1 documents, 1 entities\n"
+
+
+@pytest.mark.parametrize(("out", "relation"), [("run/tagged", "in"), ("run/tagged/tei/a", "in"), ("run", "around")])
+def test_an_export_into_the_tagged_corpus_or_around_it_is_refused(tmp_path, capsys, out, relation):
+    tagged = tmp_path / "run" / "tagged"
+    write_unit(tagged, "u.parquet", [document("b", "懷王")])
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["export", str(tagged), "--to", "tei", str(tmp_path / out)]) == 2
+    assert one_line(capsys) == (
+        f"{tmp_path / out}: expected a folder outside the tagged corpus, found one {relation} {tagged}: "
+        "name another folder"
+    )
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_export_into_a_folder_with_other_files_is_refused(tmp_path, capsys):
+    write_unit(tmp_path / "t", "u.parquet", [document("b", "懷王")])
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").touch()
+    assert main(["export", str(tmp_path / "t"), "--to", "tei", str(tmp_path / "mine")]) == 2
+    assert "such as 'notes.txt': name another folder. Nothing was written" in one_line(capsys)
+
+
+# ---- a run folder in place of the tagged corpus in it
+
+
+@pytest.fixture
+def run_folder(tmp_path):
+    """A run folder with a tagged corpus of two documents."""
+    run = tmp_path / "run"
+    rows = [{"doc_id": name, "start": 0, "end": 4, "gated": True, "passes": 0, "error": None} for name in "ab"]
+    write_unit(
+        run / "tagged",
+        "u.parquet",
+        [document("a", "楚王\n曰"), document("b", "懷王\n曰")],
+        [entity("b", 0, "懷王")],
+        rows,
+    )
+    return run
+
+
+def test_commands_find_the_tagged_corpus_of_a_run(run_folder, tmp_path, capsys):
+    for arguments, said in (
+        (["export", str(run_folder), "--to", "tei", str(tmp_path / "tei")], "2 documents, 8 characters, 1 entities"),
+        (["view", str(run_folder)], f"open {(run_folder / 'tagged' / 'site' / 'index.html').as_uri()}"),
+        (["review", "pick", str(run_folder), str(tmp_path / "pick")], "pick: 0 sentences"),
+    ):
+        assert main(arguments) == 0
+        assert said in capsys.readouterr().out
+    assert main(["verify", str(run_folder)]) == 2  # this corpus has no record of its units
+    assert str(run_folder / "tagged") in capsys.readouterr().err
+
+
+def test_a_run_without_a_tagged_corpus_is_told_from_any_folder(tmp_path, capsys):
+    for name in ("data", "steps"):
+        (tmp_path / "run" / name).mkdir(parents=True)
+    assert main(["view", str(tmp_path / "run")]) == 2
+    assert one_line(capsys) == (
+        f"{tmp_path / 'run'}: expected a tagged corpus (folders documents, entities, segments), found no documents: "
+        "it is a run folder without a tagged corpus; tag one, or name the folder that was out="
+    )
+
+
+def test_eval_finds_the_gold_text_in_a_tagged_corpus(run_folder, labelled, tmp_path, capsys):
+    gold = labelled("gold.txt", "懷\tB-NR\n王\tE-NR\n\n曰\tS-NR\n")
+    assert main(["eval", gold, str(run_folder), "--json", str(tmp_path / "scores.json")]) == 0
+    scores = read_json(tmp_path / "scores.json")
+    assert scores["predicted"] == f"{run_folder / 'tagged'}: b"
+    micro = scores["systems"]["predicted"]["micro"]
+    assert (micro["right"], micro["predicted"], micro["gold"]) == (1, 1, 2)
+    capsys.readouterr()
+    assert main(["eval", labelled("other.txt", "楚\tO\n"), str(run_folder)]) == 2
+    assert one_line(capsys) == (
+        f"{run_folder / 'tagged'}: expected a document with the text of {tmp_path / 'other.txt'} (1 characters, "
+        "'楚' ...), found none among 2: tag the text of that file"
+    )
+
+
 @pytest.mark.parametrize(("option", "able"), [(["--scheme", "BIO"], "conll"), (["--bom"], "csv")])
 def test_export_refuses_what_a_format_does_not_take(tmp_path, capsys, option, able):
     assert main(["export", str(tmp_path), "--to", "tei", str(tmp_path / "out"), *option]) == 2

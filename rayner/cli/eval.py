@@ -1,7 +1,8 @@
-"""`rayner eval`: score a labelled file against a gold file."""
+"""`rayner eval`: score a labelled file, or a document of a tagged corpus, against a gold file."""
 
 import argparse
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,24 +10,32 @@ from rayner.cli.help_examples import parser_kwargs_with_examples
 from rayner.cli.options import add_choice_or_plugin
 from rayner.config.settings import LAYOUTS, Config
 from rayner.corpus.labelled_files import read_labelled_file
-from rayner.errors import ConfigError, DamagedFileError
+from rayner.errors import ConfigError, DamagedFileError, DataError
 from rayner.evaluation.artifact import FileEvaluation
 from rayner.evaluation.evaluate import evaluate_files
 from rayner.evaluation.score_table import format_score_table
 from rayner.runs.json_files import read_json, write_json
+from rayner.runs.storage import StoragePath, storage_path
+from rayner.text.labelled_text import LabelledFile
+from rayner.text.messages import shorten_repr
 
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers no public type
     """Add the parser of `rayner eval`."""
     parser = commands.add_parser(
         "eval",
-        help="score a labelled file against a gold file",
+        help="score a labelled file or a tagged corpus against a gold file",
         **parser_kwargs_with_examples(
-            "eval gold.txt predicted.txt", "eval gold.conll predicted.conll --layout conll --json scores.json"
+            "eval gold.txt predicted.txt",
+            "eval gold.txt runs/mine",
+            "eval gold.conll predicted.conll --layout conll --json scores.json",
         ),
     )
     parser.add_argument("gold", help="gold file, char-tab-tag")
-    parser.add_argument("predicted", help="predicted file of the same text, char-tab-tag")
+    parser.add_argument(
+        "predicted",
+        help="predicted file of the same text, char-tab-tag; or a tagged corpus or its run folder, with that text",
+    )
     add_choice_or_plugin(parser, "--layout", LAYOUTS, "layout of both files", Config().layout)
     parser.add_argument("--seed", type=int, default=13, help="seed of the bootstrap")
     parser.add_argument("--json", metavar="FILE", help="also write the scores to this file: new, or of earlier scores")
@@ -37,11 +46,40 @@ def run(args: argparse.Namespace) -> None:
     """Print the scores of the predicted file, and write them to a JSON file if `--json` is given."""
     if args.json:
         _require_new_file_or_scores(Path(args.json))
-    gold, predicted = (read_labelled_file(path, layout=args.layout) for path in (args.gold, args.predicted))
+    gold, folder = read_labelled_file(args.gold, layout=args.layout), storage_path(args.predicted)
+    if folder.is_dir():
+        gold, predicted = _pair_with_tagged_document(gold, folder)
+    else:
+        predicted = read_labelled_file(args.predicted, layout=args.layout)
     result = evaluate_files(gold, predicted, seed=args.seed)
     print(format_score_table(result))
     if args.json:
         write_json(Path(args.json), result.to_json())
+
+
+def _pair_with_tagged_document(gold: LabelledFile, folder: StoragePath) -> tuple[LabelledFile, LabelledFile]:
+    """Return a gold file and the document of a tagged corpus that has its text, both without line breaks.
+
+    Char-tab-tag files hold no line breaks, and texts do.
+    folder: the folder of the tagged corpus, or its run folder.
+    Raises DataError if no document has the text.
+    """
+    from rayner.corpus.exports import get_entity_spans
+    from rayner.corpus.exports.evahan import remove_line_breaks
+    from rayner.corpus.tables import find_tagged_folder, iter_documents
+
+    tagged, n_documents = find_tagged_folder(folder), 0
+    gold_text, gold_spans = remove_line_breaks(gold.text, gold.spans)
+    for document in iter_documents(tagged):
+        text, spans = remove_line_breaks(document.text, get_entity_spans(document))
+        if text == gold_text:
+            predicted = LabelledFile(f"{tagged}: {document.doc_id}", text, tuple(spans), (), {})
+            return replace(gold, text=gold_text, spans=tuple(gold_spans)), predicted
+        n_documents += 1
+    raise DataError(
+        f"{tagged}: expected a document with the text of {gold.path} ({len(gold_text)} characters, "
+        f"{shorten_repr(gold_text[:20])} ...), found none among {n_documents}: tag the text of that file"
+    )
 
 
 def _require_new_file_or_scores(path: Path) -> None:

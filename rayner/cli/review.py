@@ -13,6 +13,7 @@ from rayner.corpus.review.labelled_output import check_labelled_output_and_list_
 from rayner.corpus.review.provenance import read_provenance
 from rayner.corpus.review.selection import pick_sentences
 from rayner.corpus.review.task_files import REVIEW_FORMATS, check_review_folder, write_review_folder
+from rayner.corpus.tables import find_tagged_folder
 from rayner.errors import ConfigError
 from rayner.runs.progress import Progress, print_to_stderr, progress_display
 from rayner.runs.storage import storage_path
@@ -32,7 +33,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
     )
     steps = parser.add_subparsers(required=True, metavar="STEP")
     out = steps.add_parser("pick", help="write the most uncertain sentences of a tagged corpus for correction")
-    out.add_argument("tagged", help="folder of the tagged corpus")
+    out.add_argument("tagged", help="folder of the tagged corpus, or its run folder")
     out.add_argument("out", help="folder to write: new or empty")
     out.add_argument("--n", type=int, default=200, help="number of sentences (200)")
     out.add_argument("--to", default=REVIEW_FORMATS[0], choices=REVIEW_FORMATS, help=f"format ({REVIEW_FORMATS[0]})")
@@ -68,7 +69,8 @@ def _run_pick(args: argparse.Namespace) -> None:
             progress = Progress("review", total, "documents", progress_display(print_to_stderr))
         progress.advance(1)
 
-    selection = pick_sentences(storage_path(args.tagged), args.n, provenance.sentences, report_document)
+    tagged = find_tagged_folder(storage_path(args.tagged))
+    selection = pick_sentences(tagged, args.n, provenance.sentences, report_document)
     selection = replace(selection, types=tuple(sorted({*selection.types, *extra_types})))
     write_review_folder(selection, storage_path(args.out), args.to)
     n_documents = len({candidate.doc_id for candidate in selection.candidates})

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rayner.cli.help_examples import parser_kwargs_with_examples
+from rayner.corpus.tables import find_tagged_folder
 from rayner.errors import ConfigError
 from rayner.runs.progress import print_to_stderr, rate_limited
 from rayner.runs.storage import is_url, storage_path
@@ -23,7 +24,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
         help="make a site of a tagged corpus, to view in a browser",
         **parser_kwargs_with_examples("view runs/mine/tagged --serve", "view runs/mine/tagged --out SITE"),
     )
-    parser.add_argument("tagged", help="folder of the tagged corpus")
+    parser.add_argument("tagged", help="folder of the tagged corpus, or its run folder")
     parser.add_argument("--out", metavar="DIR", help="folder of the site: new, empty, or an earlier site (TAGGED/site)")
     parser.add_argument("--serve", action="store_true", help="also serve it, to browsers on this machine only")
     parser.add_argument("--port", type=int, default=PORT, help=f"port to serve it at; 0: any free port ({PORT})")
@@ -39,6 +40,7 @@ def run(args: argparse.Namespace) -> None:
         raise ConfigError(f"--port: expected 0 to 65535, found {args.port}")
     if args.out and is_url(args.out):
         raise ConfigError(f"--out: expected a folder on this machine, found {args.out}")
+    args.tagged = str(find_tagged_folder(storage_path(args.tagged)))
     if args.out or not is_url(args.tagged):
         return _build_and_serve_site(args, Path(args.out) if args.out else Path(args.tagged, "site"))
     if not args.serve:

@@ -107,6 +107,13 @@ class TaggedDocument:
     entities: list[EntityRow]
 
 
+def find_tagged_folder(folder: StoragePath) -> StoragePath:
+    """Return the folder of a tagged corpus: `folder` itself or, if it is a run folder, the folder `tagged` in it."""
+    if (folder / "documents").is_dir() or not (folder / "tagged").is_dir():
+        return folder
+    return folder / "tagged"
+
+
 def iter_documents(tagged: StoragePath) -> Iterator[TaggedDocument]:
     """Read the documents of a tagged corpus in order. Only one file and one document are in memory at a time.
 
@@ -178,7 +185,14 @@ def _check_and_list_units(tagged: StoragePath) -> list[str]:
     names = {}
     for table in TABLE_NAMES:
         if not (tagged / table).is_dir():
-            raise DataError(f"{tagged}: expected a tagged corpus (folders {', '.join(TABLE_NAMES)}), found no {table}")
+            remedy = (
+                ": it is a run folder without a tagged corpus; tag one, or name the folder that was out="
+                if (tagged / "steps").is_dir() and (tagged / "data").is_dir()
+                else ""
+            )
+            raise DataError(
+                f"{tagged}: expected a tagged corpus (folders {', '.join(TABLE_NAMES)}), found no {table}{remedy}"
+            )
         names[table] = set(list_file_names(tagged / table, "", ".parquet"))
     all_names = sorted(set().union(*names.values()))
     if not all_names:

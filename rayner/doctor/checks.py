@@ -95,7 +95,7 @@ def _check_all(config: Config) -> Iterator[Finding]:
         yield from diagnosis.check_run_folder(str(run.root), nodes, read_errors)
         yield _check_trained_models(config, run, resources.ok)
     yield from diagnosis.list_compilers(nodes)
-    yield from diagnosis.check_token(nodes)
+    yield from diagnosis.check_token(nodes, is_local=not os.environ.get("RAY_ADDRESS"))
     yield from diagnosis.check_dashboard_exposure(dashboard_url, nodes)
     yield from diagnosis.check_ports(request.gcs_address, nodes, transfer_errors)
 

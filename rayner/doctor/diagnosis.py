@@ -152,8 +152,12 @@ def list_compilers(nodes: Sequence[NodeFacts]) -> list[Finding]:
     return [ok_finding("compiler", f"{list_nodes_by_value(tools)}; none is needed")]
 
 
-def check_token(nodes: Sequence[NodeFacts]) -> list[Finding]:
-    """Check that every node requires a token and has one, and that only the owner can read the token's file."""
+def check_token(nodes: Sequence[NodeFacts], *, is_local: bool = False) -> list[Finding]:
+    """Check that every node requires a token and has one, and that only the owner can read the token's file.
+
+    is_local: whether Ray runs on this machine alone, for the doctor. Such a Ray ends with the job. A token that other
+        users may read is then a hint and no failure.
+    """
     modes = {node.name: node.token.auth_mode for node in nodes if node.token.auth_mode != "token"}
     if modes:
         found = list_nodes_by_value({name: f"RAY_AUTH_MODE={mode or '(unset)'}" for name, mode in modes.items()})
@@ -168,6 +172,9 @@ def check_token(nodes: Sequence[NodeFacts]) -> list[Finding]:
         for node in nodes
         if node.token.mode is not None and node.token.mode & 0o077
     }
+    if readable and is_local:
+        hint = f"required and present, but other users of this machine can read it ({', '.join(readable.values())})"
+        return [ok_finding("token", f"{hint}: if there are any whom you do not trust, run chmod 600 on it")]
     if readable:
         remedy = "run chmod 600 on it: whoever reads the token controls the cluster"
         expected = "a file that only its owner can read (mode 600)"

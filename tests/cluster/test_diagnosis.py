@@ -195,6 +195,14 @@ def test_a_token_that_is_off_missing_or_open_is_told(token, told):
     fails(diagnosis.check_token(two(token=token)), told)
 
 
+def test_on_one_machine_of_ones_own_an_open_token_is_a_hint():
+    open_token = [dataclasses.replace(NODE, token=TokenStatus("token", "/k", True, 0o644))]
+    found = only(diagnosis.check_token(open_token, is_local=True))
+    assert found.ok
+    assert "run chmod 600" in found.message
+    fails(diagnosis.check_token(open_token), "mode 644 of /k")
+
+
 @pytest.mark.parametrize(
     "token", [TokenStatus("token", "/k", True, 0o400), TokenStatus("token", "RAY_AUTH_TOKEN", True)]
 )

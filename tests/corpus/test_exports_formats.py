@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import uuid
 
 import conllu
@@ -210,6 +211,11 @@ def test_tei_of_any_text_is_valid(tagged):
     export_readers.load_tei_schema().assertValid(etree.fromstring(out["d.xml"]))
 
 
+def shown_on_one_line(text):
+    r"""The text with a sign for each end of a line as Python's `splitlines` finds them; `\r\n` is one."""
+    return "".join(line if line.splitlines() == [line] else "↵" for line in re.findall(r"\r\n|.", text, flags=re.S))
+
+
 def rows_of(texts):
     return [
         {
@@ -220,8 +226,8 @@ def rows_of(texts):
             "text": text[s.start : s.end],
             "score": ("0.95", "0.6", "0.25", "")[i % 4],
             "decided_by": ("agree", "slm", "llm", "slm")[i % 4],
-            "left": text[max(0, s.start - 20) : s.start],
-            "right": text[s.end :][:20],
+            "left": shown_on_one_line(text[max(0, s.start - 20) : s.start]),
+            "right": shown_on_one_line(text[s.end :][:20]),
         }
         for doc_id, (text, spans) in texts.items()
         for i, s in enumerate(spans)
@@ -235,6 +241,13 @@ def test_csv_rows_come_back(tagged, bom):
     assert export_readers.read_csv(out) == rows_of(texts)
     data = out["part-00000.csv"]
     assert data.startswith(b"\xef\xbb\xbf" * bom + b"doc_id,start,end,type,text,score,decided_by,left,right\r\n")
+
+
+def test_a_row_of_csv_is_one_line_whatever_surrounds_the_name():
+    text = "楚\r\n王\n\u2028懷\x85曰\v"
+    out, _ = exported({"d": (text, [Span(6, 7, "NR")])}, "csv")
+    rows = out["part-00000.csv"].decode().splitlines()
+    assert rows[1:] == ["d,6,7,NR,懷,0.95,agree,楚↵王↵↵,↵曰↵"]
 
 
 @at_most(5)

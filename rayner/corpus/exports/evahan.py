@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from rayner.corpus.exports.export_format import ExportFormat, ExportOptions, get_entity_spans, make_text_writer
 from rayner.corpus.tables import TaggedDocument
@@ -33,20 +34,36 @@ def format_evahan_lines(text: str, spans: Iterable[Span], blank_line_offsets: It
         ValueError: Spans overlap or exceed the text.
 
     """
-    is_written = np.ones(len(text) + 1, dtype=np.int64)
-    line_breaks = [match.span() for match in _LINE_BREAK.finditer(text)]
-    for start, end in line_breaks:
-        is_written[start:end] = 0
-    n_written = np.cumsum(is_written) - is_written  # characters written before each offset
-    checked_spans = sort_and_check_spans(spans, len(text))
-    moved_spans = [Span(int(n_written[span.start]), int(n_written[span.end]), span.type) for span in checked_spans]
-    tags = spans_to_tags((span for span in moved_spans if span.start < span.end), int(n_written[-1]))
-    blank_offsets = (*blank_line_offsets, *(start for start, _ in line_breaks))
+    n_written = _count_chars_before(text)
+    written_text, written_spans = remove_line_breaks(text, spans)
+    tags = spans_to_tags(written_spans, len(written_text))
+    blank_offsets = (*blank_line_offsets, *(match.start() for match in _LINE_BREAK.finditer(text)))
     n_blank_lines = Counter(int(n_written[offset]) for offset in blank_offsets)
-    for i, (char, tag) in enumerate(zip(_LINE_BREAK.sub("", text), tags, strict=True)):
+    for i, (char, tag) in enumerate(zip(written_text, tags, strict=True)):
         yield from [""] * n_blank_lines[i]
         yield f"{char}\t{tag}"
     yield from [""] * n_blank_lines[len(tags)]
+
+
+def remove_line_breaks(text: str, spans: Iterable[Span]) -> tuple[str, list[Span]]:
+    """Return a text and its entities as a file in this format holds them: without line breaks.
+
+    An entity that consists only of line breaks is left out. Raises ValueError if spans overlap or exceed the text.
+    """
+    n_written = _count_chars_before(text)
+    moved = [
+        Span(int(n_written[span.start]), int(n_written[span.end]), span.type)
+        for span in sort_and_check_spans(spans, len(text))
+    ]
+    return _LINE_BREAK.sub("", text), [span for span in moved if span.start < span.end]
+
+
+def _count_chars_before(text: str) -> npt.NDArray[np.int64]:
+    """Count, for each offset of a text, the characters before it that are not in line breaks: shape [n_chars + 1]."""
+    is_written = np.ones(len(text) + 1, dtype=np.int64)
+    for match in _LINE_BREAK.finditer(text):
+        is_written[match.start() : match.end()] = 0
+    return np.cumsum(is_written) - is_written
 
 
 def format_evahan_sentences(sentences: Iterable[tuple[str, Sequence[Span]]]) -> str:
