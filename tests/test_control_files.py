@@ -174,7 +174,10 @@ FREE = ("config", "inputs", "result", "rule")
 OPTIONAL = ("adapter", "budget", "before", "by_type", "illegal", "illegal_sentences")  # null is allowed
 STATUS_DEFAULTS = {field.name for field in dataclasses.fields(JobStatus) if field.default is not dataclasses.MISSING}
 HAVE_DEFAULTS = {
-    "run.json": {"ignored", "records_sha256", "warnings"},
+    "run.json": {
+        *("ignored", "records_sha256", "warnings", "markup", "files", "first_path", "example"),
+        *("scripts", "labelled", "corpus", "is_matched", "traditional", "simplified"),
+    },
     "evaluation.json": {"calibration", "budget"},
     "status.json": STATUS_DEFAULTS,
 }

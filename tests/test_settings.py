@@ -172,6 +172,8 @@ def test_a_path_may_stand_in_place_of_the_settings_of_the_corpus(tmp_path, text)
     path = written(tmp_path, text)
     assert load_config(path).corpus.path == "a"
     assert load_config(path, ["corpus=b"]) == load_config(path, ["corpus.path=b"]) == load_config(None, ["corpus=b"])
+    assert load_config(path, ["corpus.encoding=big5"]) == load_config(None, ["corpus.encoding=big5", "corpus=a"])
+    assert "expected one of utf-8, " in refused(path, "corpus.encoding=latin1")
 
 
 def test_a_value_may_hold_an_equals_sign():

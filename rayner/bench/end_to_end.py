@@ -25,7 +25,10 @@ from rayner.steps.tag.units import fuse_and_write_unit, read_unit
 def compare_ray_with_one_process(config: Config, run: Run) -> list[BenchmarkRow]:
     """Time `tag_corpus` and the same stages in one process. Each is timed once; Ray's start is included."""
     n_chars = survey_corpus(
-        require_corpus(config.corpus.path), config.score.unit_chars, config.tag.max_segment_chars
+        require_corpus(config.corpus.path),
+        config.score.unit_chars,
+        config.tag.max_segment_chars,
+        config.corpus.encoding,
     ).characters
     score = config.score
     with tempfile.TemporaryDirectory() as folder:
@@ -50,7 +53,7 @@ def tag_in_one_process(config: Config, run: Run, out: Path) -> None:
     llm: Stage = LlmStage(config, run, tagging.gate) if tagging.asks_llm else partial(skip_llm, gate=tagging.gate)
     set_torch_threads(ALL_THREADS)
     corpus, limit = require_corpus(config.corpus.path), config.tag.max_segment_chars
-    parts = write_plan_and_documents(corpus, config.score.unit_chars, out, limit).plan_parts
+    parts = write_plan_and_documents(corpus, config.score.unit_chars, out, limit, config.corpus.encoding).plan_parts
     for unit in (unit for part in iter_plan_parts(out, parts) for unit in part):
         predictions = predict_unit(read_unit(unit, out, parts), slm, llm)
         fuse_and_write_unit(

@@ -79,7 +79,7 @@ def prepare_benchmark(config: Config, run: Run) -> BenchmarkSetup:
 def read_first_sentences(config: Config) -> list[SegmentPrediction]:
     """Read the first `bench.sentences` sentences of the corpus, in order, without predictions."""
     segments: list[SegmentPrediction] = []
-    for document in read_documents(require_corpus(config.corpus.path), CorpusSurvey()):
+    for document in read_documents(require_corpus(config.corpus.path), CorpusSurvey(), config.corpus.encoding):
         text = document.text
         segments += [
             SegmentPrediction(document.doc_id, start, end, text[start:end], empty_prediction())

@@ -9,6 +9,16 @@ if TYPE_CHECKING:
     from rayner.config.settings import Config
 
 
+def corpus_is_not_utf8(config: "Config") -> bool:
+    """Return whether the texts of the corpus are in another encoding than UTF-8."""
+    return config.corpus.encoding != "utf-8"
+
+
+def scripts_are_matched(config: "Config") -> bool:
+    """Return whether the models read a copy of the corpus in the script of the labelled text."""
+    return config.corpus.match_script
+
+
 def slm_is_encoder(config: "Config") -> bool:
     """Return whether the small model is an encoder."""
     return config.slm.family == "encoder"
@@ -27,6 +37,12 @@ def slm_is_crf(config: "Config") -> bool:
 def characters_are_clustered(config: "Config") -> bool:
     """Return whether the CRF uses character clusters, which are learned from unlabelled text."""
     return slm_is_crf(config) and bool(config.slm.crf.unlabelled)
+
+
+def clusters_read_matched_corpus(config: "Config") -> bool:
+    """Return whether the text whose characters are clustered is the corpus in the script of the labelled text."""
+    is_corpus = config.slm.crf.unlabelled == config.corpus.path
+    return characters_are_clustered(config) and is_corpus and scripts_are_matched(config)
 
 
 def slm_training_is_random(config: "Config") -> bool:
@@ -100,6 +116,12 @@ def llm_learns_from_retrieved_examples(config: "Config") -> bool:
 def llm_learns_from_pseudo_labels(config: "Config") -> bool:
     """Return whether the LLM first learns from pseudo-labels: text that the small model has tagged."""
     return has_llm(config) and bool(config.llm.pseudo_labels.text)
+
+
+def pseudo_labels_read_matched_corpus(config: "Config") -> bool:
+    """Return whether the text of the pseudo-labels is the corpus in the script of the labelled text."""
+    is_corpus = config.llm.pseudo_labels.text == config.corpus.path
+    return llm_learns_from_pseudo_labels(config) and is_corpus and scripts_are_matched(config)
 
 
 def encoder_makes_pseudo_labels(config: "Config") -> bool:

@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from rayner.config.conditions import (
     best_set_is_selected,
@@ -18,6 +18,7 @@ from rayner.config.conditions import (
     llm_is_made,
     slm_training_is_random,
 )
+from rayner.config.corpus_settings import CorpusConfig
 from rayner.config.declare import PREDICTION, StepIf, find_plain_value_setting, section, setting
 from rayner.config.model_settings import LLM_PREDICTS, IndexConfig, LlmConfig, PromptConfig, SlmConfig
 from rayner.config.pretrain_settings import PretrainConfig
@@ -25,16 +26,6 @@ from rayner.config.pretrain_settings import PretrainConfig
 LAYOUTS = ("evahan", "conll")
 PAPER_SETUPS = ("few shot", "similarity prompt", "SFT + few shot", "SFT + similarity prompt")  # rows of its Table 3
 FREE_ANSWERS = " (free)"  # after the name of a setup: the LLM answers without the grammar, as in the paper
-
-
-@dataclass(frozen=True)
-class CorpusConfig:
-    """The texts to tag or to pretrain on. `corpus=PATH` sets the path."""
-
-    PLAIN_VALUE: ClassVar[str] = "path"
-
-    # No steps: the plan of a tagged corpus records its texts, so the same texts at another path are the same corpus.
-    path: str | None = setting(None, "text file, or folder of .txt files, to tag or to pretrain on", steps=())
 
 
 @dataclass(frozen=True)

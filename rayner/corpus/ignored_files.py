@@ -13,6 +13,7 @@ _FIRST_NAMES = 3
 _MAX_NAME_CHARS = 200
 _MAX_SUFFIX_CHARS = 12  # a longer "suffix" is the rest of a name with a dot in it
 HIDDEN, NO_SUFFIX, OTHER = "hidden", "no suffix", "other"
+FOLDER_LINK, RAYNER_OUTPUT = "link to a folder of the corpus", "folder that rayner wrote"
 
 
 @dataclass(frozen=True)
@@ -25,13 +26,23 @@ class IgnoredGroup:
 
 @dataclass
 class IgnoredFiles:
-    """Ignored files, grouped by suffix. Files whose names begin with a dot are the group `hidden`."""
+    """Ignored files, grouped by suffix. Files whose names begin with a dot are the group `hidden`.
+
+    A link to a folder of the corpus is ignored too, because the folder itself is read, and so is a folder that rayner
+    wrote, because its texts are not the user's.
+    """
 
     groups: dict[str, IgnoredGroup] = field(default_factory=dict)
 
-    def add(self, relative_path: str) -> None:
-        """Count a file. `relative_path` is its path inside the corpus, with `/` between folders."""
-        group = _find_group(relative_path)
+    def add(self, relative_path: str, group: str | None = None) -> None:
+        """Count a file.
+
+        Args:
+            relative_path: Its path inside the corpus, with `/` between folders.
+            group: Its group; None to find it by the name of the file.
+
+        """
+        group = group or _find_group(relative_path)
         if group not in self.groups and len(self.groups) >= _MAX_GROUPS:
             group = OTHER
         before = self.groups.get(group, IgnoredGroup(0, ()))

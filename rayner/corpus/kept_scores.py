@@ -130,7 +130,11 @@ def read_scores(
         ("gated", [False for _ in planned]),
     ):
         table = table.append_column(PREDICTION_SCHEMA.field(name), pa.array(values, PREDICTION_SCHEMA.field(name).type))
-    return predictions_from_table(table)
+    predictions = predictions_from_table(table)
+    return [
+        replace(prediction, original_text=segment.original_text)
+        for prediction, segment in zip(predictions, planned, strict=True)
+    ]
 
 
 def read_scores_of_places(tagged: StoragePath, record: ScoresRecord, places: Sequence[Place]) -> pa.Table:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rayner.corpus.ignored_files import IgnoredGroup
+from rayner.corpus.plain_text.markup import MarkupFiles
+from rayner.corpus.scripts.recognition import ScriptComparison
 from rayner.corpus.silent_models import EntityCounts, SilentModel
 from rayner.fusion.control import LlmWorth
 from rayner.runs.json_files import read_checked_json, write_checked_json
@@ -64,6 +66,8 @@ class RunRecord:
     unread: For each file or folder that could not be read, the reason.
     ignored: The files that are not texts, by suffix.
     empty: The files without text.
+    markup: The files that hold tags of HTML or XML.
+    scripts: The scripts of the labelled text and of the corpus.
     changed: The files that changed while the corpus was tagged.
     llm_worth: What the LLM is worth on the held-out sentences on which the fusion was tuned; None without an LLM.
     seconds: The duration of the call that finished the tagging.
@@ -87,6 +91,8 @@ class RunRecord:
     llm_worth: LlmWorth | None
     seconds: float
     ignored: Mapping[str, IgnoredGroup] = field(default_factory=dict)
+    markup: MarkupFiles = field(default_factory=MarkupFiles)
+    scripts: ScriptComparison = field(default_factory=ScriptComparison)
     records_sha256: str = ""
     warnings: list[str] = field(default_factory=list)
 

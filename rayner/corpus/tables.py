@@ -37,10 +37,12 @@ DOCUMENT_SCHEMA = pa.schema(
         _required("doc_id", pa.string()),
         _required("path", pa.string()),
         _required("text", pa.large_string()),
-        _required("sha256", pa.string()),  # of the text in UTF-8, hexadecimal
+        _required("sha256", pa.string()),  # of the file, hexadecimal: of the text in its encoding
         _required("n_chars", pa.int64()),
+        pa.field("encoding", pa.string()),  # of the file; null, in tables of earlier versions, is UTF-8
     ]
 )
+OPTIONAL_COLUMNS = ("encoding",)  # that tables of earlier versions do not have
 ENTITY_SCHEMA = pa.schema(
     [
         _required("doc_id", pa.string()),
@@ -158,7 +160,7 @@ def read_unit_tables(
         path = tagged / table / f"{unit}.parquet"
         sha256 = None if record is None else record.files.get(table, "")
         if table in schemas:
-            tables[table] = read_table(path, schemas[table], sha256)
+            tables[table] = read_table(path, schemas[table], sha256, optional=OPTIONAL_COLUMNS)
         elif sha256 is not None:
             read_bytes_with_digest(path, sha256)
     return tables

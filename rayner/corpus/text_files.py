@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from rayner.corpus.plain_text.content_guess import format_guess_hint
 from rayner.errors import DataError, JobError
 from rayner.runs.error_messages import RERUN_HINT, format_error, is_storage_error
 from rayner.runs.storage import StoragePath, atomic_writer, list_folder, storage_path
@@ -22,7 +23,6 @@ _ERRORS_OF_FILES = frozenset(
     (errno.ENOENT, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR,
      errno.ENXIO, errno.ENODEV, errno.EINVAL, errno.EOVERFLOW)
 )  # fmt: skip
-_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,7 @@ def decode_utf8(path: str | StoragePath, data: bytes) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         found = f"byte 0x{data[error.start]:02x} ({error.reason})"
-        if data.startswith(_UTF16_MARKS):
-            found += "; the file begins like UTF-16: convert it to UTF-8"
+        found += format_guess_hint(data)
         raise DataError(f"{escape_control_characters(str(path))}:{line}: expected UTF-8, found {found}") from None
 
 

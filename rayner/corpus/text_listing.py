@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from rayner.corpus.ignored_files import IgnoredFiles, describe_ignored_files
+from rayner.corpus.ignored_files import FOLDER_LINK, RAYNER_OUTPUT, IgnoredFiles, describe_ignored_files
 from rayner.corpus.text_files import (
     TEXT_SUFFIX,
     TextFile,
@@ -20,6 +20,7 @@ from rayner.corpus.text_files import (
     format_similar_name_hint,
 )
 from rayner.errors import DataError
+from rayner.runs.output_folder import MARKER_FILE
 from rayner.runs.storage import StoragePath, list_folder, storage_path
 from rayner.text.messages import escape_control_characters
 
@@ -48,8 +49,8 @@ def list_text_files(source: str | StoragePath, ignored: IgnoredFiles | None = No
 
     What cannot be read is yielded with a `problem`: links that lead to themselves, to nothing or out of the corpus,
     folders without permission, pipes, names that are not UTF-8. A link to a folder inside the corpus is not followed,
-    because the folder itself is also visited. Only the names of one folder, and of the folders above it, are in memory
-    at a time.
+    because the folder itself is also visited. Folders that rayner wrote, such as exports, are ignored. Only the names
+    of one folder, and of the folders above it, are in memory at a time.
 
     Args:
         source: The file, the folder or the URL.
@@ -137,15 +138,21 @@ def _walk_folder(source: StoragePath, ignored: IgnoredFiles) -> Iterator[TextFil
             yield _build_text_file(entry.path, doc_id, problem)
         elif entry.is_folder:
             if root and os.path.islink(str(entry.path)):
-                continue  # it leads to a folder of the corpus, which is visited anyway
+                ignored.add(entry.relative_path, FOLDER_LINK)  # the folder itself is visited anyway
+                continue
             if entry.is_text:
                 yield _build_text_file(entry.path, doc_id, "expected a file, found a folder")
             try:
-                folders.append(_list_entries(entry.path, f"{entry.relative_path}/"))
+                entries = list(_list_entries(entry.path, f"{entry.relative_path}/"))
             except DataError as error:
                 yield TextFile(
                     escape_control_characters(doc_id), escape_control_characters(str(entry.path)), str(error)
                 )
+                continue
+            if any(each.relative_path == f"{entry.relative_path}/{MARKER_FILE}" for each in entries):
+                ignored.add(entry.relative_path, RAYNER_OUTPUT)
+            else:
+                folders.append(iter(entries))
         elif entry.is_text:
             yield _build_text_file(entry.path, doc_id)
         else:

@@ -14,6 +14,20 @@ SHARED_TEXTS: dict[str, tuple[str, str]] = {
     "disagreements": ("Disagreements", "分歧"),
     # warnings
     "warnings": ("Warnings", "警告"),
+    "script_mismatch": (
+        "The labelled text is in {0} script, the corpus in {1} ({2} characters of traditional script only, {3} of "
+        "simplified): the models do not know many of its characters. With corpus.match_script=true they read a copy in "
+        "the script of the labelled text; the tagged corpus keeps the original.",
+        "标注文本为{0}，语料为{1}（只用于繁体的字 {2} 个，只用于简体的字 {3} 个），模型不认识其中的许多字。"
+        "设 corpus.match_script=true 后，模型读取转换为标注文本字形的副本，标注结果仍保留原文。",
+    ),
+    "script_traditional": ("traditional", "繁体"),
+    "script_simplified": ("simplified", "简体"),
+    "script_mixed": ("both scripts", "繁简混用"),
+    "markup_in_texts": (
+        "{0} texts hold markup such as {1} ({2}): it is tagged like text. Take plain text instead.",
+        "有 {0} 个文本含有 {1} 之类的标记（{2}），标记也被当作正文标注。请改用纯文本。",
+    ),
     "silent_model": (
         "{0} found no entity in {1} characters of {2}: the tags are probably wrong. Check that the text is in the "
         "language and script of the training text, and the scores on held-out sentences.",

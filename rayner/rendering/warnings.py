@@ -2,10 +2,35 @@
 
 from collections.abc import Sequence
 
+from rayner.corpus.plain_text.markup import MarkupFiles
+from rayner.corpus.scripts.recognition import ScriptComparison
 from rayner.corpus.silent_models import SilentModel
 from rayner.rendering.bilingual import BilingualText
 from rayner.rendering.templates import format_value
 from rayner.rendering.translation import translate
+
+
+def translate_markup(markup: MarkupFiles) -> list[BilingualText]:
+    """Return the warning about files that hold tags of HTML or XML; [] if there are none."""
+    if not markup.files:
+        return []
+    return [translate("markup_in_texts", format_value(markup.files), markup.example, markup.first_path)]
+
+
+def translate_script_mismatch(scripts: ScriptComparison) -> list[BilingualText]:
+    """Return the warning that the models read another script than they were trained on; [] if they did not."""
+    if not scripts.is_mismatch:
+        return []
+    labelled, corpus = scripts.labelled, scripts.corpus
+    return [
+        translate(
+            "script_mismatch",
+            translate(f"script_{labelled.script}"),
+            translate(f"script_{corpus.script}"),
+            format_value(corpus.traditional),
+            format_value(corpus.simplified),
+        )
+    ]
 
 
 def translate_silent_models(place: str, models: Sequence[SilentModel]) -> list[BilingualText]:

@@ -6,10 +6,12 @@ from typing import Any
 
 from rayner.config.model_settings import IndexConfig, LlmConfig, SlmConfig
 from rayner.config.settings import SplitConfig
+from rayner.corpus.plain_text.markup import MarkupFiles
 from rayner.corpus.run_record import CorpusCounts
+from rayner.corpus.scripts.recognition import ScriptComparison
 from rayner.corpus.silent_models import SilentModel
 from rayner.rendering.bilingual import BilingualText
-from rayner.rendering.warnings import translate_silent_models
+from rayner.rendering.warnings import translate_markup, translate_script_mismatch, translate_silent_models
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class RunFacts:
     tagged: The counts of the tagged corpus, None without a corpus.
     corpus_problems: Files of the corpus that could not be read, were ignored, were empty, or changed.
     free_answers: How the LLM's free answers differ from a copy of their sentences, for each held-out part that has any.
+    markup: The files of the corpus that hold tags of HTML or XML.
+    scripts: The scripts of the labelled text and of the corpus.
     silent_models: The models that found no entity in a text, by the text: `corpus`, `dev` or `test`.
     """
 
@@ -57,10 +61,16 @@ class RunFacts:
     corpus_problems: Mapping[str, Any] = field(default_factory=dict)
     free_answers: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     silent_models: Mapping[str, Sequence[SilentModel]] = field(default_factory=dict)
+    markup: MarkupFiles = field(default_factory=MarkupFiles)
+    scripts: ScriptComparison = field(default_factory=ScriptComparison)
 
     def warnings(self) -> list[BilingualText]:
         """Return the warnings that the report shows first."""
-        return [text for place, models in self.silent_models.items() for text in translate_silent_models(place, models)]
+        return [
+            *translate_script_mismatch(self.scripts),
+            *translate_markup(self.markup),
+            *(text for place, models in self.silent_models.items() for text in translate_silent_models(place, models)),
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of `pipeline.json`."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Container
 
+from rayner.config.conditions import clusters_read_matched_corpus
 from rayner.config.plugins import is_plugin_name, load_plugin
 from rayner.config.settings import Config
 from rayner.modeling.devices import resolve_device
@@ -19,7 +20,12 @@ def load_tagger_family(config: Config) -> TaggerFamily:
     """
     name = config.slm.family
     if not is_plugin_name(name):
-        return make_tagger_family(config.slm, faiss_device=choose_index_device(config))
+        return make_tagger_family(
+            config.slm,
+            faiss_device=choose_index_device(config),
+            unlabelled_encoding=config.corpus.encoding_of(config.slm.crf.unlabelled),
+            matches_script=clusters_read_matched_corpus(config),
+        )
     workers = config.slm.workers
     functions: CustomTagger = load_plugin("slm.family", name, CustomTagger, "a CustomTagger")
     return make_tagger_family(config.slm, CustomTaggerFamily(name, functions, workers.cpus, workers.gpus))

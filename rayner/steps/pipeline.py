@@ -12,7 +12,9 @@ from typing import Any
 import rayner
 from rayner.config.conditions import has_llm, llm_learns_from_hints
 from rayner.config.settings import Config, config_to_dict
+from rayner.corpus.plain_text.markup import MarkupFiles
 from rayner.corpus.run_record import CorpusCounts
+from rayner.corpus.scripts.recognition import ScriptComparison
 from rayner.errors import TooManySetAsideError
 from rayner.evaluation.score_table import format_score_table
 from rayner.fusion.artifact import TunedFusion
@@ -34,6 +36,7 @@ from rayner.steps.training.cross_fit import cross_fit
 from rayner.steps.training.cross_fit_slm import cross_fit_slm
 from rayner.steps.training.train_slm import train_slm
 from rayner.steps.tune_fusion import tune_fusion
+from rayner.text.json_records import record_from_json
 
 Step = Callable[[Config, Run], dict[str, Any]]
 
@@ -155,6 +158,8 @@ def _collect_run_facts(
         models={name: results[name] for name in ("train_slm", "train_llm", "tune_fusion") if name in results},
         tagged=counts,
         corpus_problems={key: tagged[key] for key in ("unread", "ignored", "empty", "changed") if tagged.get(key)},
+        markup=record_from_json(MarkupFiles, tagged.get("markup", {})),
+        scripts=record_from_json(ScriptComparison, tagged.get("scripts", {})),
         free_answers={
             part: results["score"][part]["free_answers"]
             for part in HELD_OUT_PARTS

@@ -5,6 +5,7 @@ first problem.
 """
 
 import importlib.util
+from collections import Counter
 from itertools import islice
 
 from rayner.config.conditions import has_llm, llm_learns_from_pseudo_labels
@@ -12,6 +13,7 @@ from rayner.config.settings import Config
 from rayner.corpus.ignored_files import describe_ignored_files
 from rayner.corpus.labelled_files import read_labelled_file
 from rayner.corpus.reading import require_corpus
+from rayner.corpus.scripts.recognition import ScriptCounts, count_scripts
 from rayner.corpus.text_listing import list_text_files
 from rayner.errors import ConfigError
 from rayner.runs.run_folder import Run
@@ -21,6 +23,7 @@ from rayner.steps.faiss_packages import check_index_device
 from rayner.steps.fusion_rules import load_custom_rules, read_tuned_fusion
 from rayner.steps.loading import load_tagger_family
 from rayner.steps.resources import check_and_describe_memory, check_and_describe_resources
+from rayner.steps.scripts import compare_scripts, count_training_scripts
 from rayner.steps.tag.plan import survey_corpus
 from rayner.steps.tag.tagging_rule import describe_llm_use, other_llm_error
 
@@ -96,7 +99,7 @@ def check_and_describe_tagging(config: Config, run: Run) -> list[str]:
     check_engine_is_installed(config)
     check_index_device(config)
     return [
-        *check_and_describe_corpus(config),
+        *check_and_describe_corpus(config, count_training_scripts(run)),
         *check_and_describe_resources(config),
         *check_and_describe_memory(config),
         llm_use,
@@ -136,21 +139,40 @@ def check_and_describe_pipeline(config: Config, run: Run) -> list[str]:
     """Check what the main job needs: labelled files, models, and the corpus if one is given."""
     return [
         *check_and_describe_training(config, run),
-        *(check_and_describe_corpus(config) if config.corpus.path else ["corpus: none, nothing to tag"]),
+        *(
+            check_and_describe_corpus(config, _count_labelled_scripts(config))
+            if config.corpus.path
+            else ["corpus: none, nothing to tag"]
+        ),
     ]
 
 
-def check_and_describe_corpus(config: Config) -> list[str]:
-    """Check that the corpus can be read. Raises DataError if none of its files can be read."""
+def check_and_describe_corpus(config: Config, labelled: ScriptCounts | None = None) -> list[str]:
+    """Check that the corpus can be read, and compare its script with that of the labelled text, if it is known.
+
+    Raises DataError if none of its files can be read.
+    """
     corpus = require_corpus(config.corpus.path)
-    survey = survey_corpus(corpus, config.score.unit_chars, config.tag.max_segment_chars)
+    survey = survey_corpus(corpus, config.score.unit_chars, config.tag.max_segment_chars, config.corpus.encoding)
     line = f"{corpus}: {survey.documents:,} documents, {survey.characters:,} characters, {survey.units:,} units"
     lines = [line, *(f"left out: {error}" for error in islice(survey.unread.values(), _MAX_LEFT_OUT))]
     if len(survey.unread) > _MAX_LEFT_OUT:
         lines.append(f"left out: {len(survey.unread) - _MAX_LEFT_OUT:,} more; run.json of the tagged corpus lists all")
     if survey.ignored.groups:
         lines.append(f"ignored: {describe_ignored_files(survey.ignored.groups)}")
-    return lines
+    if set(survey.encodings) != {"utf-8"}:
+        encodings = ", ".join(f"{n:,} {encoding}" for encoding, n in sorted(survey.encodings.items()))
+        lines.append(f"encodings of the texts: {encodings}")
+    scripts = compare_scripts(config, labelled or ScriptCounts(), survey.char_counts)
+    warnings = filter(None, [scripts.describe_mismatch(), survey.markup.describe()])
+    return [*lines, *(f"WARNING: {warning}" for warning in warnings)]
+
+
+def _count_labelled_scripts(config: Config) -> ScriptCounts:
+    char_counts = Counter[str]()
+    for path in require_labelled_files(config):
+        char_counts.update(read_labelled_file(path, layout=config.layout).text)
+    return count_scripts(char_counts)
 
 
 def check_engine_is_installed(config: Config) -> None:

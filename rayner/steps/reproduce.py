@@ -15,9 +15,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from rayner.config.corpus_settings import CorpusConfig
 from rayner.config.model_settings import LlmConfig
 from rayner.config.setting_checks import check_setting_values_and_combinations
-from rayner.config.settings import FREE_ANSWERS, Config, CorpusConfig
+from rayner.config.settings import FREE_ANSWERS, Config
 from rayner.errors import ConfigError, DataError
 from rayner.report.comparison_tables import rows_to_csv, rows_to_markdown
 from rayner.report.paper_comparison import (

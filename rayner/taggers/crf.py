@@ -16,7 +16,9 @@ import pycrfsuite
 import torch
 
 from rayner.config.model_settings import CrfConfig, SlmConfig
+from rayner.corpus.plain_text.encodings import UTF8
 from rayner.corpus.reading import CorpusSurvey, digest_unlabelled_texts, read_unlabelled_texts
+from rayner.corpus.scripts.conversion import ScriptConverter, build_script_converter, convert_texts
 from rayner.errors import ConfigError, DataError
 from rayner.modeling.descriptions import read_description, write_description
 from rayner.modeling.vector_search import resolve_faiss_device
@@ -213,12 +215,16 @@ class CrfFamily:
     """Conditional random fields with the settings `slm.crf`; implements `TaggerFamily` and `OneProcessTrainer`.
 
     gpus: the GPUs that training gets, for the clustering of characters; 0 clusters on the CPU.
+    unlabelled_encoding: the encoding of the files of `slm.crf.unlabelled` without a byte order mark.
+    matches_script: whether that text is read in the script of the training sentences.
     """
 
     config: SlmConfig
     display_name: str = "CRF"
     cpus: int = 1
     gpus: float = 0.0
+    unlabelled_encoding: str = UTF8
+    matches_script: bool = False
 
     @property
     def max_iterations(self) -> int:
@@ -233,7 +239,9 @@ class CrfFamily:
     def digest_extra_training_files(self) -> dict[str, str]:
         """Return the digest of the unlabelled text; {} if `slm.crf.unlabelled` is not set."""
         unlabelled = self.config.crf.unlabelled
-        return {"slm.crf.unlabelled": digest_unlabelled_texts(unlabelled)} if unlabelled else {}
+        if not unlabelled:
+            return {}
+        return {"slm.crf.unlabelled": digest_unlabelled_texts(unlabelled, self.unlabelled_encoding)}
 
     def train(
         self,
@@ -252,12 +260,13 @@ class CrfFamily:
             DataError: All sentences are empty, or there are none.
 
         """
-        clusters = self._cluster_unlabelled_characters(seed)
+        converter = build_script_converter(each.text for each in sentences) if self.matches_script else None
+        clusters = self._cluster_unlabelled_characters(seed, converter)
         started = time.monotonic()
         train_crf(sentences, labels, self.config.crf, folder, clusters, report_iteration)
         return time.monotonic() - started
 
-    def _cluster_unlabelled_characters(self, seed: int) -> CharacterClusters:
+    def _cluster_unlabelled_characters(self, seed: int, converter: ScriptConverter | None) -> CharacterClusters:
         path = self.config.crf.unlabelled
         if not path:
             return {}
@@ -265,7 +274,10 @@ class CrfFamily:
         log.info("SLM (CRF): clustering the characters of %s", path)
         device = resolve_faiss_device("auto", self.gpus)
         clusters = cluster_characters(
-            lambda: read_unlabelled_texts(path, CorpusSurvey()), self.config.crf.clusters, seed, device
+            lambda: convert_texts(read_unlabelled_texts(path, CorpusSurvey(), self.unlabelled_encoding), converter),
+            self.config.crf.clusters,
+            seed,
+            device,
         )
         seconds = time.monotonic() - started
         log.info("SLM (CRF): %d characters clustered in %s", len(clusters), format_duration(seconds))

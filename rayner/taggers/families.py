@@ -1,6 +1,7 @@
 """The one place where the setting `slm.family` is looked up."""
 
 from rayner.config.model_settings import SlmConfig
+from rayner.corpus.plain_text.encodings import UTF8
 from rayner.taggers.crf import CrfFamily
 from rayner.taggers.custom_tagger import CustomTaggerFamily
 from rayner.taggers.encoder import EncoderFamily
@@ -8,7 +9,11 @@ from rayner.taggers.tagger import TaggerFamily
 
 
 def make_tagger_family(
-    config: SlmConfig, custom: CustomTaggerFamily | None = None, faiss_device: str = "cpu"
+    config: SlmConfig,
+    custom: CustomTaggerFamily | None = None,
+    faiss_device: str = "cpu",
+    unlabelled_encoding: str = UTF8,
+    matches_script: bool = False,
 ) -> TaggerFamily:
     """Return the family that `slm.family` names.
 
@@ -17,6 +22,8 @@ def make_tagger_family(
         custom: The adapter around the user's own tagger, if `slm.family` names one (`module:name`). If given, this
             adapter is returned.
         faiss_device: `auto`, `cpu` or `cuda`, where a CRF's characters are clustered.
+        unlabelled_encoding: The encoding of the text whose characters a CRF clusters.
+        matches_script: Whether a CRF reads that text in the script of the training sentences.
 
     """
     if custom is not None:
@@ -24,4 +31,9 @@ def make_tagger_family(
     if config.family == "encoder":
         return EncoderFamily(config)
     uses_gpu = config.crf.unlabelled is not None and faiss_device != "cpu"
-    return CrfFamily(config, gpus=config.workers.gpus if uses_gpu else 0.0)
+    return CrfFamily(
+        config,
+        gpus=config.workers.gpus if uses_gpu else 0.0,
+        unlabelled_encoding=unlabelled_encoding,
+        matches_script=matches_script,
+    )

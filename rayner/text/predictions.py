@@ -250,6 +250,8 @@ class SegmentPrediction:
     gated: whether the gate skipped the LLM.
     error: why the segment was set aside; None if it was not.
     gate: the gate's decision. It is not stored.
+    original_text: the text as the corpus has it, where `text` is a copy in the script of the labelled text; None where
+        they are the same. Both have the same length.
     """
 
     doc_id: str
@@ -262,3 +264,4 @@ class SegmentPrediction:
     gated: bool = False
     error: str | None = None
     gate: GateDecision | None = None
+    original_text: str | None = None

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from rayner.config.corpus_settings import CorpusConfig
 from rayner.config.model_settings import (
     EncoderScratchConfig,
     IndexConfig,
@@ -20,7 +21,7 @@ from rayner.config.model_settings import (
     SlmConfig,
     WorkersConfig,
 )
-from rayner.config.settings import Config, CorpusConfig, FusionConfig, ScoreConfig
+from rayner.config.settings import Config, FusionConfig, ScoreConfig
 from rayner.corpus.labelled_files import read_labelled_file
 from rayner.corpus.labelled_sentences import split_labelled_text
 from rayner.modeling.scratch import write_scratch_decoder

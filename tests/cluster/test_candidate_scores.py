@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from rayner.config.corpus_settings import CorpusConfig
 from rayner.config.loading import load_config
-from rayner.config.settings import CorpusConfig
 from rayner.corpus.prediction_tables import read_predictions
 from rayner.decoding.draft_verify import DraftVerifyEngine
 from rayner.fusion.budget import Budget

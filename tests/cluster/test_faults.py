@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import ray.cloudpickle
 
-from rayner.config.settings import CorpusConfig
+from rayner.config.corpus_settings import CorpusConfig
 from rayner.errors import ConfigError, JobError, TooManySetAsideError
 from rayner.runs.json_files import read_json
 from rayner.runs.run_folder import Run

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from rayner.config.settings import CorpusConfig
+from rayner.config.corpus_settings import CorpusConfig
 from rayner.corpus.prediction_tables import read_predictions
 from rayner.steps.score import predict_held_out_sentences
 from rayner.steps.tag.tag_corpus import tag_corpus

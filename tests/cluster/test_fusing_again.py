@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from rayner.cli import main
+from rayner.config.corpus_settings import CorpusConfig
 from rayner.config.loading import load_config
-from rayner.config.settings import CorpusConfig
 from rayner.corpus.run_record import read_run_record
 from rayner.errors import ConfigError, RaynerError
 from rayner.fusion.calibration import Calibration

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from rayner.config.corpus_settings import CorpusConfig
 from rayner.config.model_settings import CrfConfig, IndexConfig
-from rayner.config.settings import CorpusConfig
 from rayner.corpus.prediction_tables import read_predictions
 from rayner.decoding.engine import WindowRequest
 from rayner.decoding.greedy import GreedyEngine

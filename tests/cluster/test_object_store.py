@@ -10,7 +10,7 @@ import pytest
 import s3fs
 import yaml
 
-from rayner.config.settings import CorpusConfig
+from rayner.config.corpus_settings import CorpusConfig
 from rayner.corpus.tables import iter_documents
 from rayner.runs.json_files import read_json
 from rayner.runs.run_folder import Run

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from rayner import __version__
-from rayner.config.settings import CorpusConfig, config_to_dict, json_digest
+from rayner.config.corpus_settings import CorpusConfig
+from rayner.config.settings import config_to_dict, json_digest
 from rayner.corpus.labelled_files import read_labelled_file
 from rayner.corpus.labelled_sentences import read_labelled_sentences
 from rayner.corpus.prediction_tables import read_predictions

@@ -5,8 +5,9 @@ import dataclasses
 import pytest
 import torch
 
+from rayner.config.corpus_settings import CorpusConfig
 from rayner.config.model_settings import WorkersConfig
-from rayner.config.settings import Config, CorpusConfig, ScoreConfig
+from rayner.config.settings import Config, ScoreConfig
 from rayner.errors import ConfigError, DataError
 from rayner.fusion.region_rule import RegionRule
 from rayner.llm.description import LlmDescription, write_llm_description

@@ -7,8 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from rayner.config.corpus_settings import CorpusConfig
 from rayner.config.pretrain_settings import PretrainConfig
-from rayner.config.settings import CorpusConfig
 from rayner.errors import ConfigError
 from rayner.pretraining.length import first_falling_step
 from rayner.pretraining.record import RECORD_FILE, read_pretraining_record

@@ -7,8 +7,9 @@ import pytest
 import ray
 
 from rayner.cli import main
+from rayner.config.corpus_settings import CorpusConfig
 from rayner.config.pretrain_settings import PretrainConfig
-from rayner.config.settings import Config, CorpusConfig
+from rayner.config.settings import Config
 from rayner.corpus.labelled_sentences import write_labelled_sentences
 from rayner.errors import ConfigError, DataError
 from rayner.modeling.scratch import make_encoder_tokenizer, write_scratch_encoder

@@ -9,7 +9,7 @@ import pytest
 import ray.cloudpickle
 
 from rayner.cli import main
-from rayner.config.settings import CorpusConfig
+from rayner.config.corpus_settings import CorpusConfig
 from rayner.corpus.unit_records import read_unit_record, write_unit_record
 from rayner.errors import ConfigError, DataError, TooManySetAsideError
 from rayner.runs.run_folder import Run

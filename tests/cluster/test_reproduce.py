@@ -5,8 +5,9 @@ import json
 
 import pytest
 
+from rayner.config.corpus_settings import CorpusConfig
 from rayner.config.model_settings import CrfConfig, IndexConfig
-from rayner.config.settings import CorpusConfig, ReproduceConfig
+from rayner.config.settings import ReproduceConfig
 from rayner.errors import ConfigError
 from rayner.runs.json_files import read_json
 from rayner.runs.run_folder import Run

@@ -24,7 +24,7 @@ from rayner.cluster.stalls import (
     kill_process,
     watch_for_stalls,
 )
-from rayner.config.settings import CorpusConfig
+from rayner.config.corpus_settings import CorpusConfig
 from rayner.runs.heartbeat import beat, pass_beats_on
 from rayner.runs.process_identity import process_start
 from rayner.runs.progress import log

@@ -10,6 +10,7 @@ import pytest
 
 from rayner.cli import main
 from rayner.config.model_settings import IndexConfig
+from rayner.corpus.plain_text.markup import MarkupFiles
 from rayner.corpus.run_record import read_run_record
 from rayner.errors import ConfigError
 from rayner.fusion.control import give_empty_answer
@@ -61,7 +62,9 @@ def test_the_corpus_is_tagged_by_the_rule_with_scores(without_llm):
     assert set(record.models) == {"train_slm"}
     assert (record.counts.passes, record.counts.llm_characters) == (0, 0)
     assert record.counts.gated == record.counts.segments
-    assert record.warnings == []
+    assert record.markup == MarkupFiles(1, f"{config.corpus.path}/雜.txt", "</NR>")
+    assert record.warnings == [record.markup.describe()]
+    assert record.scripts.labelled.script == record.scripts.corpus.script == "traditional"
     assert len(entities) > 10
     assert {(row["decided_by"], row["llm_type"]) for row in entities} == {("slm", None)}
     assert all(0 < row["score"] < 1 for row in entities)

@@ -341,11 +341,22 @@ def test_a_corpus_without_permission_is_one_clear_error():
 # ---- encodings
 
 UNREADABLE = {
-    "utf-16 with a mark": ("楚懷王".encode("utf-16"), "the file begins like UTF-16"),
-    "utf-16-be with a mark": (b"\xfe\xff" + "楚懷王".encode("utf-16-be"), "the file begins like UTF-16"),
-    "utf-32": ("楚懷王".encode("utf-32"), "the file begins like UTF-16"),
-    "gb18030": ("楚懷王入秦。".encode("gb18030"), "invalid"),
-    "big5": ("楚懷王入秦。".encode("big5"), "invalid"),
+    "utf-16 without a mark": (
+        "楚懷王入秦。".encode("utf-16-le"),
+        "; looks like UTF-16LE: set corpus.encoding=utf-16-le",
+    ),
+    "utf-16 with half a character": (
+        "楚懷王".encode("utf-16") + b"\0",
+        "expected UTF-16-LE, found byte 0x00 (truncated",
+    ),
+    "utf-32 beyond Unicode": (b"\xff\xfe\0\0\0\0\0\1", "expected UTF-32-LE, found byte 0x00"),
+    "gb18030": ("楚懷王入秦。".encode("gb18030"), "; looks like GB18030: set corpus.encoding=gb18030, or convert"),
+    "big5": (
+        "楚懷王入秦。".encode("big5"),
+        "at offset 0; looks like BIG5: set corpus.encoding=big5, or convert it with",
+    ),
+    "a Word document": (b"PK\x03\x04\xff word/document.xml", "looks like a Word document: save it as plain text"),
+    "a PDF file": (b"%PDF-1.7\n%\xe2\xe3", "looks like a PDF file: save it as plain text"),
     "lone continuation byte": (b"a\nb\x80c", ":2: expected UTF-8, found byte 0x80 (invalid start byte)"),
     "cut character": ("楚懷".encode()[:-1], "unexpected end of data"),
     "overlong slash": (b"\xc0\xaf", "byte 0xc0"),
@@ -528,7 +539,8 @@ def test_the_dry_run_lists_a_hundred_files_at_most(corpus, default_config_of):
 
 @pytest.fixture
 def default_config_of():
-    from rayner.config.settings import Config, CorpusConfig
+    from rayner.config.corpus_settings import CorpusConfig
+    from rayner.config.settings import Config
 
     return lambda corpus: Config(corpus=CorpusConfig(str(corpus)))
 

@@ -71,6 +71,13 @@ def test_predictions_are_read_as_they_were_written(tmp_path_factory, segments, s
     assert all(map(same_prediction, (*segments, *seams), read))
 
 
+def test_the_text_of_the_corpus_is_kept_beside_the_converted_text_that_the_models_read(tmp_path):
+    segment = SegmentPrediction("一", 0, 2, "漢書", empty_prediction(2), original_text="汉书")
+    record = write_scores_and_record(tmp_path, ScoresRecord("unit-000000", "inputs", ""), [segment], [])
+    (read,) = read_scores(tmp_path, record, [segment])
+    assert (read.text, read.original_text) == ("漢書", "汉书")
+
+
 def test_what_is_damaged_or_of_other_segments_is_refused(tmp_path):
     segment = SegmentPrediction("一", 0, 2, "楚王", replace(empty_prediction(2)))
     record = write_scores_and_record(tmp_path, ScoresRecord("unit-000000", "inputs", ""), [segment], [])

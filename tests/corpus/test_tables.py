@@ -31,7 +31,7 @@ def drain(tagged):
 
 
 def test_schemas_are_as_promised():
-    assert DOCUMENT_SCHEMA.names == ["doc_id", "path", "text", "sha256", "n_chars"]
+    assert DOCUMENT_SCHEMA.names == ["doc_id", "path", "text", "sha256", "n_chars", "encoding"]
     assert ENTITY_SCHEMA.names == [
         *("doc_id", "start", "end", "text", "type", "score", "decided_by"),
         *("slm_type", "slm_entropy", "llm_type", "llm_category_prob", "llm_boundary_prob"),

@@ -18,7 +18,8 @@ import yaml
 from ray.cluster_utils import Cluster
 
 from rayner.cluster.session import ray_session
-from rayner.config.settings import Config, CorpusConfig, ScoreConfig
+from rayner.config.corpus_settings import CorpusConfig
+from rayner.config.settings import Config, ScoreConfig
 from rayner.runs.run_folder import Run
 from rayner.steps.pipeline import run_pipeline
 from tests.cluster.small import SAMPLE, files_of, write_inputs

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rayner.config.corpus_settings import CorpusConfig
 from rayner.config.model_settings import CrfConfig, LlmConfig, SlmConfig
-from rayner.config.settings import Config, CorpusConfig, SplitConfig
+from rayner.config.settings import Config, SplitConfig
 from rayner.evaluation.artifact import PerfectCalibration, ReliabilityBin, SystemCalibration, TypeCalibration
 from rayner.fusion.artifact import BUILT_IN_RULES
 from rayner.fusion.conflict_regions import ENTROPY_REDUCTIONS, LLM_CONFIDENCES, LLM_REDUCTIONS

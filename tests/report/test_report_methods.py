@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from rayner.config.corpus_settings import CorpusConfig
 from rayner.config.model_settings import CrfConfig, LlmConfig, SlmConfig
-from rayner.config.settings import Config, CorpusConfig, SplitConfig
+from rayner.config.settings import Config, SplitConfig
 from rayner.corpus.run_record import CorpusCounts
 from rayner.fusion.region_rule import RegionRule
 from rayner.report.methods import compose_methods_paragraph

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from unittest.mock import patch
 
 from rayner.cli import jobs as cli_jobs
+from rayner.config.corpus_settings import CorpusConfig
 from rayner.config.model_settings import IndexConfig, LlmConfig, SlmConfig
-from rayner.config.settings import Config, CorpusConfig, GateConfig, ScoreConfig, TagConfig
+from rayner.config.settings import Config, GateConfig, ScoreConfig, TagConfig
 from rayner.decoding import engine
 from rayner.errors import RaynerError
 from rayner.modeling import devices

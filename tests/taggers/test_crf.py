@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayner.config.model_settings import CrfConfig
+from rayner.config.model_settings import CrfConfig, SlmConfig
+from rayner.corpus.scripts.tables import load_script_tables
 from rayner.errors import ConfigError, DamagedFileError, DataError
 from rayner.evaluation.metrics import count_entities, micro_score
 from rayner.taggers import crf as crfs
@@ -139,3 +140,24 @@ def test_clusters_are_seen_kept_and_tell_of_characters_never_met(labels, tmp_pat
         found[name] = crf.predict([f"怒{char}" for char in unknown])
     assert all(answer.spans == (Span(1, 2, "NR"),) for answer in found["with"])
     assert all(a.entropy[1] < b.entropy[1] for a, b in zip(found["with"], found["without"], strict=True))
+
+
+def test_clusters_of_a_corpus_in_another_script_are_those_of_its_copy(sentences, labels, tmp_path):
+    table = load_script_tables().simplified
+    traditional = "".join(sentence.text for sentence in sentences[:200])
+    simplified = "".join(table.get(char, (char,))[0] for char in traditional)
+    converter = crfs.build_script_converter(sentence.text for sentence in sentences[:200])
+    assert converter.target == "traditional"
+    clusters = {}
+    for name, text, encoding, matches in (
+        ("copy", converter.convert(simplified), "utf-8", False),
+        ("simplified", simplified, "gb18030", True),
+    ):
+        (tmp_path / f"{name}.txt").write_bytes(text.encode(encoding))
+        config = CrfConfig(max_iterations=1, unlabelled=str(tmp_path / f"{name}.txt"), clusters=[4])
+        family = crfs.CrfFamily(SlmConfig(crf=config), unlabelled_encoding=encoding, matches_script=matches)
+        (tmp_path / name).mkdir()
+        family.train(sentences[:200], labels, tmp_path / name, 1)
+        clusters[name] = family.load(tmp_path / name).clusters
+    assert clusters["simplified"] == clusters["copy"]
+    assert simplified != traditional

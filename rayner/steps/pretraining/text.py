@@ -62,7 +62,7 @@ def survey_text(config: Config) -> PretrainingText:
     survey, left_out_counts = CorpusSurvey(), Counter[str]()
     left_out: list[str] = []
     print_if_due = rate_limited(log.info)
-    for document in read_documents(corpus, survey):
+    for document in read_documents(corpus, survey, config.corpus.encoding):
         print_if_due(f"reading the corpus: {survey.characters:,} characters so far")
         if shared.is_shared_with(document.text):
             left_out.append(document.doc_id)
@@ -134,7 +134,7 @@ def _encode_texts(config: Config, facts: TextFacts, tokenizer: CharTokenizer) ->
     """Yield the tokens of each text that is not left out."""
     survey, left_out = CorpusSurvey(), frozenset(facts.left_out)
     progress = Progress("reading", facts.characters, "characters")
-    for document in read_documents(require_corpus(config.corpus.path), survey):
+    for document in read_documents(require_corpus(config.corpus.path), survey, config.corpus.encoding):
         if document.doc_id not in left_out:
             yield np.fromiter(chain.from_iterable(map(tokenizer.encode_char, document.text)), dtype=np.int64)
             progress.advance(len(document.text))

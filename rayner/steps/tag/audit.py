@@ -13,7 +13,7 @@ from rayner.corpus.kept_scores import (
     read_scores_record,
     scores_record_path,
 )
-from rayner.corpus.reading import sha256_of_text
+from rayner.corpus.plain_text.encodings import digest_encoded_text
 from rayner.corpus.run_record import CorpusCounts
 from rayner.corpus.tables import (
     DOCUMENT_SCHEMA,
@@ -181,7 +181,7 @@ def _compare_documents(documents: Sequence[dict[str, Any]], slices: Sequence[Doc
         yield "expected the planned documents, found others"
         return
     for row, part in zip(documents, planned, strict=True):
-        if not sha256_of_text(row["text"]) == row["sha256"] == part.sha256:
+        if not digest_encoded_text(row["text"], row["encoding"]) == row["sha256"] == part.sha256:
             yield f"expected the text of {part.doc_id!r} with the planned digest, found another text"
         if not len(row["text"]) == row["n_chars"] == part.n_chars:
             yield f"expected {part.n_chars} characters of {part.doc_id!r}, found {len(row['text'])}"

@@ -8,7 +8,7 @@ memory.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import groupby
 from typing import Any
 
@@ -16,7 +16,10 @@ import pyarrow as pa
 
 from rayner.corpus.ignored_files import IgnoredGroup
 from rayner.corpus.parquet_files import read_table, write_table
+from rayner.corpus.plain_text.encodings import UTF8
+from rayner.corpus.plain_text.markup import MarkupFiles
 from rayner.corpus.reading import CorpusSurvey, Document, map_in_threads, read_document_or_problem, read_documents
+from rayner.corpus.scripts.recognition import ScriptCounts
 from rayner.corpus.tables import DOCUMENT_SCHEMA
 from rayner.corpus.text_files import TextFile
 from rayner.corpus.text_listing import get_relative_path, list_text_files
@@ -55,6 +58,9 @@ class PlanSummary:
     empty: files without text.
     unknown_share: share of the characters that the small model does not know.
     parts: the SHA-256 of each file of the plan, by name.
+    encoding: the setting `corpus.encoding` with which the texts were read.
+    markup: files that hold tags of HTML or XML.
+    scripts: characters that are written in one script only.
     """
 
     digest: str
@@ -66,6 +72,9 @@ class PlanSummary:
     unknown_share: float
     parts: dict[str, str]
     ignored: Mapping[str, IgnoredGroup] = field(default_factory=dict)
+    encoding: str = UTF8
+    markup: MarkupFiles = field(default_factory=MarkupFiles)
+    scripts: ScriptCounts = field(default_factory=ScriptCounts)
 
     def to_json(self) -> dict[str, Any]:
         """Return the summary and its format version as JSON values for the manifest."""
@@ -83,16 +92,18 @@ class PlanSummary:
         )  # fmt: skip
 
 
-def survey_corpus(corpus: str, unit_chars: int, max_segment_chars: int | None = None) -> CorpusSurvey:
+def survey_corpus(
+    corpus: str, unit_chars: int, max_segment_chars: int | None = None, encoding: str = UTF8
+) -> CorpusSurvey:
     """Read and plan a corpus without writing anything (`plan_units`). Raises DataError if no file can be read."""
     survey = CorpusSurvey()
-    for _ in plan_units(read_documents(corpus, survey), unit_chars, max_segment_chars):
+    for _ in plan_units(read_documents(corpus, survey, encoding), unit_chars, max_segment_chars):
         survey.units += 1
     return survey
 
 
 def write_plan_and_documents(
-    corpus: str, unit_chars: int, out: StoragePath, max_segment_chars: int | None = None
+    corpus: str, unit_chars: int, out: StoragePath, max_segment_chars: int | None = None, encoding: str = UTF8
 ) -> CorpusSurvey:
     """Read a corpus and write its documents and its plan (`plan_units`) into `out`.
 
@@ -100,7 +111,7 @@ def write_plan_and_documents(
     """
     survey = CorpusSurvey()
     part: list[Unit] = []
-    planned_units = plan_units(read_documents(corpus, survey), unit_chars, max_segment_chars)
+    planned_units = plan_units(read_documents(corpus, survey, encoding), unit_chars, max_segment_chars)
     for unit in map_in_threads(lambda unit: _write_and_drop_documents(unit, out), planned_units):
         survey.units += 1
         part.append(unit)
@@ -139,12 +150,14 @@ def read_unit_plan(name: str, out: StoragePath, parts: Mapping[str, str]) -> Uni
     return _read_part(out / "plan" / _part_file(number), parts[_part_file(number)])[number]
 
 
-def describe_changed_files_by_path(corpus: str, out: StoragePath, parts: Mapping[str, str]) -> dict[str, str]:
+def describe_changed_files_by_path(
+    corpus: str, out: StoragePath, parts: Mapping[str, str], encoding: str = UTF8
+) -> dict[str, str]:
     """Compare the files of a corpus with its plan; return the changes by path (empty if nothing changed)."""
     planned = (
         first for part in iter_plan_parts(out, parts) for unit in part for first in unit.slices if first.start == 0
     )
-    present = map_in_threads(_pair_file_with_digest, list_text_files(corpus))
+    present = map_in_threads(partial(_pair_file_with_digest, encoding=encoding), list_text_files(corpus))
     changes: dict[str, str] = {}
     before, now = next(planned, None), next(present, None)
     while before or now:
@@ -163,9 +176,9 @@ def describe_changed_files_by_path(corpus: str, out: StoragePath, parts: Mapping
     return changes
 
 
-def _pair_file_with_digest(file: TextFile) -> tuple[TextFile, str | None]:
-    """Return the file and the digest of its text. The digest is None if the file cannot be read."""
-    document = read_document_or_problem(file)[1]
+def _pair_file_with_digest(file: TextFile, encoding: str) -> tuple[TextFile, str | None]:
+    """Return the file and its digest. The digest is None if the file cannot be read."""
+    document = read_document_or_problem(file, encoding)[1]
     return file, document.sha256 if isinstance(document, Document) else None
 
 

@@ -153,7 +153,7 @@ def require_no_other_corpus(corpus: str, config: Config, out: StoragePath, score
         for name in list_file_names(out / SCORES_FOLDER, "unit-", ""):
             remove_file(out / SCORES_FOLDER / name)
         return
-    survey = survey_corpus(corpus, config.score.unit_chars, config.tag.max_segment_chars)
+    survey = survey_corpus(corpus, config.score.unit_chars, config.tag.max_segment_chars, config.corpus.encoding)
     inputs = json_digest({"corpus": survey.digest, **score_inputs})
     for name in units:
         record = _read_intact_record(out, name)
@@ -168,7 +168,7 @@ def _iter_repaired_units(out: StoragePath, plan: PlanSummary) -> Iterator[Unit]:
     for part in iter_plan_parts(out, plan.parts):
         for unit, is_intact in map_in_threads(lambda unit: (unit, _has_intact_documents(unit, out)), part):
             if not is_intact:
-                _restore_documents(unit, out)
+                _restore_documents(unit, out, plan.encoding)
             yield unit
 
 
@@ -234,13 +234,13 @@ def _has_intact_documents(unit: Unit, out: StoragePath) -> bool:
     return _file_digest(out / "documents" / f"{unit.name}.parquet") == unit.documents_sha256
 
 
-def _restore_documents(unit: Unit, out: StoragePath) -> None:
+def _restore_documents(unit: Unit, out: StoragePath, encoding: str) -> None:
     """Copy the documents that begin in a unit again from the corpus. Raises DataError if one has changed."""
     path = out / "documents" / f"{unit.name}.parquet"
     log.warning("tag: %s: expected the copy that was planned, found none or another content: copied again", path)
     documents = []
     for part in (part for part in unit.slices if part.start == 0):
-        document = read_document_or_problem(TextFile(part.doc_id, part.path))[1]
+        document = read_document_or_problem(TextFile(part.doc_id, part.path), encoding)[1]
         if not isinstance(document, Document) or document.sha256 != part.sha256:
             raise DataError(
                 f"{path}: is damaged, and cannot be made again because {part.path} has changed: restore one of the two "

@@ -11,6 +11,7 @@ from rayner.corpus.kept_scores import (
     remove_scores,
     write_scores_and_record,
 )
+from rayner.corpus.scripts.conversion import ScriptConverter
 from rayner.corpus.unit_records import InputDigests
 from rayner.errors import DataError
 from rayner.fusion.calibration import Calibration
@@ -32,6 +33,7 @@ class UnitFiles:
     plan_parts: the SHA-256 of each file of the plan, by name.
     inputs: what the units are made from.
     keep_scores: whether predictions are kept.
+    converter: makes the copy of the texts that the models read; None if they read the texts as they are.
     """
 
     out: StoragePath
@@ -40,13 +42,14 @@ class UnitFiles:
     calibration: Calibration
     inputs: InputDigests
     keep_scores: bool
+    converter: ScriptConverter | None = None
 
     def read(self, name: str) -> UnitSegments:
         """Read a unit, with its predictions if they were kept and made from the same inputs.
 
         Raises DataError, JobError and RuntimeError as `read_unit`. Kept predictions that are damaged are not used.
         """
-        unit = read_unit_by_name(name, self.out, self.plan_parts)
+        unit = read_unit_by_name(name, self.out, self.plan_parts, self.converter)
         try:
             record = read_scores_record(self.out, name)
             if record is None or record.inputs != self.inputs.scores:

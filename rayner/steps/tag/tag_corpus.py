@@ -18,15 +18,16 @@ from typing import Any
 
 import rayner
 from rayner.cluster.failures import storage_and_actor_errors_as_job_error
-from rayner.config.conditions import has_llm
 from rayner.config.plugins import name_with_fingerprint
-from rayner.config.settings import Config, config_to_dict, json_digest
+from rayner.config.settings import Config, json_digest
 from rayner.config.step_settings import step_settings
 from rayner.corpus.exports import EXPORT_FORMATS, export_corpus
-from rayner.corpus.ignored_files import ignored_groups_from_json, ignored_groups_to_json
+from rayner.corpus.ignored_files import ignored_groups_to_json
 from rayner.corpus.kept_scores import SCORES_FOLDER, list_scored_units
+from rayner.corpus.plain_text.left_out import describe_left_out_files
 from rayner.corpus.reading import require_corpus
-from rayner.corpus.run_record import CorpusCounts, RunRecord, write_run_record
+from rayner.corpus.run_record import RunRecord, write_run_record
+from rayner.corpus.scripts.recognition import ScriptComparison, count_scripts
 from rayner.corpus.tables import TABLE_NAMES
 from rayner.corpus.unit_records import (
     RECORD_FOLDER,
@@ -36,7 +37,6 @@ from rayner.corpus.unit_records import (
     list_recorded_units,
 )
 from rayner.errors import ConfigError, TooManySetAsideError
-from rayner.fusion.control import LlmWorth
 from rayner.runs.lock import hold_lock
 from rayner.runs.output_folder import remove_written_files
 from rayner.runs.progress import Progress, log
@@ -44,6 +44,7 @@ from rayner.runs.run_folder import Run, file_sha256
 from rayner.runs.storage import StoragePath, remove_folder, remove_temporary_files
 from rayner.steps.fusion_rules import read_tuned_fusion
 from rayner.steps.output_folders import mark_tagged_folder_as_ours, output_folder
+from rayner.steps.scripts import count_training_scripts, load_script_converter
 from rayner.steps.tag.actors import SLM_ALONE, PredictionJob, fuse_scored_units, predict_units
 from rayner.steps.tag.audit import verify_tagged_corpus
 from rayner.steps.tag.not_finite import require_mostly_finite
@@ -60,14 +61,12 @@ from rayner.steps.tag.recovery import (
     repair_and_count_finished_units,
     require_no_other_corpus,
 )
+from rayner.steps.tag.run_records import make_run_record
 from rayner.steps.tag.scored_units import UnitFiles
 from rayner.steps.tag.stages import Attempts
 from rayner.steps.tag.tagging_rule import TaggingRule, choose_tagging_rule
-from rayner.text.json_records import record_from_json
 
-_MAX_UNKNOWN_SHARE = 0.05  # with more unknown characters, the model was probably trained on another script
 _GATE_SETTINGS = "gate."
-_MODEL_STEPS = ("train_slm", "build_index", "train_llm")
 _MAX_FILES_IN_MESSAGE = 5  # changed files that a message lists
 
 
@@ -114,6 +113,8 @@ def tag_corpus(config: Config, run: Run) -> dict[str, Any]:
     with storage_and_actor_errors_as_job_error(out), hold_lock(out):
         record = _tag_and_write_record(config, run, corpus, out)
         manifest = Run(out).step_result("tag_corpus")
+    for line in describe_left_out_files(record.unread, record.ignored, record.empty):
+        log.info("tag: %s", line)
     for warning in record.warnings:
         log.warning("WARNING: %s", warning)
     counts = record.counts
@@ -138,6 +139,8 @@ def _tag_and_write_record(config: Config, run: Run, corpus: str, out: StoragePat
     finished = repair_and_count_finished_units(out, plan, inputs)
     forget_outdated_steps(tagged, all_inputs, has_all_units=len(finished) == plan.units)
 
+    scripts = ScriptComparison(count_training_scripts(run), plan.scripts, config.corpus.match_script)
+
     def tag_and_verify() -> dict[str, Any]:
         log.info("tag: %s", tagging.reason)
         _tag_missing_units(config, run, out, tagging, plan, finished, inputs)
@@ -147,7 +150,9 @@ def _tag_and_write_record(config: Config, run: Run, corpus: str, out: StoragePat
             "unread": plan.unread,
             "ignored": ignored_groups_to_json(plan.ignored),
             "empty": plan.empty,
-            "changed": describe_changed_files_by_path(corpus, out, plan.parts),
+            "markup": asdict(plan.markup),
+            "scripts": asdict(scripts),
+            "changed": describe_changed_files_by_path(corpus, out, plan.parts, plan.encoding),
             "rule": tagging.rule.summary(),
             "asks_llm": tagging.asks_llm,
             "llm": tagging.reason,
@@ -159,7 +164,7 @@ def _tag_and_write_record(config: Config, run: Run, corpus: str, out: StoragePat
     if config.tag.evahan:
         check_exported_files(tagged, out / "evahan")
         tagged.run_step("evahan", all_inputs, lambda: _export_evahan(out))
-    record = _make_run_record(config, run, facts)
+    record = make_run_record(config, run, facts)
     write_run_record(out, record)
     remove_folder(out / "attempts")
     for folder in (
@@ -193,7 +198,9 @@ def _load_or_write_plan(config: Config, run: Run, corpus: str, tagged: Run, inpu
 
         require_no_other_corpus(corpus, config, out, inputs)
         log.info("tag: reads %s", corpus)
-        survey = write_plan_and_documents(corpus, config.score.unit_chars, out, config.tag.max_segment_chars)
+        survey = write_plan_and_documents(
+            corpus, config.score.unit_chars, out, config.tag.max_segment_chars, config.corpus.encoding
+        )
         return PlanSummary(
             digest=survey.digest,
             documents=survey.documents,
@@ -204,23 +211,21 @@ def _load_or_write_plan(config: Config, run: Run, corpus: str, tagged: Run, inpu
             empty=survey.empty,
             unknown_share=round(survey.compute_unknown_char_share(load_known_characters(config, run)), 4),
             parts=survey.plan_parts,
+            encoding=config.corpus.encoding,
+            markup=survey.markup,
+            scripts=count_scripts(survey.char_counts),
         ).to_json()
 
     planned_before = forget_damaged_plan(tagged) and tagged.is_done_with_same_inputs("plan", inputs)
     plan = PlanSummary.from_json(tagged.run_step("plan", inputs, read_and_plan), str(out))
     if planned_before:
         _require_same_corpus(corpus, out, plan)
-    if plan.unknown_share > _MAX_UNKNOWN_SHARE:
-        log.info(
-            "tag: the small model does not know %.1f%% of the corpus' characters; was it trained on text in the "
-            "same script (traditional, simplified)?", 100 * plan.unknown_share,
-        )  # fmt: skip
     return plan
 
 
 def _require_same_corpus(corpus: str, out: StoragePath, plan: PlanSummary) -> None:
     """Raise ConfigError if the corpus differs from the planned one. The message names some of the changed files."""
-    changes = describe_changed_files_by_path(corpus, out, plan.parts)
+    changes = describe_changed_files_by_path(corpus, out, plan.parts, plan.encoding)
     if changes:
         listed = "; ".join(f"{path} {change}" for path, change in list(changes.items())[:_MAX_FILES_IN_MESSAGE])
         raise ConfigError(
@@ -251,7 +256,10 @@ def _tag_missing_units(
     n_not_finite = sum(counts.not_finite for counts in finished.values())
     require_mostly_finite(n_not_finite, n_segments, out)
     progress, note = Progress("tag", missing_chars, "characters"), "" if tagging.asks_llm else "without an LLM"
-    files = UnitFiles(out, plan.parts, tagging.rule, tagging.calibration, inputs, config.tag.keep_scores)
+    files = UnitFiles(
+        out, plan.parts, tagging.rule, tagging.calibration, inputs, config.tag.keep_scores,
+        load_script_converter(config, run),
+    )  # fmt: skip
     attempts = Attempts(out / "attempts", uuid.uuid4().hex)
     job = PredictionJob(config, run, tagging.gate, attempts, files.read, files.write)
     if tagging.asks_llm:
@@ -271,27 +279,3 @@ def _tag_missing_units(
             progress.advance(predicted.amount, note)
             n_not_finite += predicted.not_finite
             require_mostly_finite(n_not_finite, n_segments, out)
-
-
-def _make_run_record(config: Config, run: Run, facts: dict[str, Any]) -> RunRecord:
-    settings, counts = config_to_dict(config), CorpusCounts(**facts["counts"])
-    return RunRecord(
-        config=settings,
-        config_digest=json_digest(settings),
-        version=rayner.__version__,
-        inputs=facts["inputs"],
-        models={step: run.result_digest(step) for step in _MODEL_STEPS if run.has_step(step)},
-        rule=facts["rule"],
-        basis=config.llm.softmax_over if has_llm(config) else "none",
-        asks_llm=facts["asks_llm"],
-        llm=facts["llm"],
-        counts=counts,
-        unread=facts["unread"],
-        ignored=ignored_groups_from_json(facts.get("ignored", {})),
-        empty=facts["empty"],
-        changed=facts["changed"],
-        llm_worth=record_from_json(LlmWorth, facts["llm_worth"]) if facts.get("llm_worth") else None,
-        records_sha256=facts["records_sha256"],
-        warnings=[model.describe("the corpus") for model in counts.find_silent_models()],
-        seconds=facts["seconds"],
-    )

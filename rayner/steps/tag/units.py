@@ -8,10 +8,12 @@ from itertools import groupby
 import pyarrow as pa
 
 from rayner.corpus.parquet_files import read_table, write_table
-from rayner.corpus.reading import sha256_of_text
+from rayner.corpus.plain_text.encodings import digest_encoded_text
+from rayner.corpus.scripts.conversion import ScriptConverter
 from rayner.corpus.tables import (
     DOCUMENT_SCHEMA,
     ENTITY_SCHEMA,
+    OPTIONAL_COLUMNS,
     SEGMENT_SCHEMA,
     EntityRow,
     SegmentRow,
@@ -30,13 +32,19 @@ from rayner.steps.tag.stages import PredictedUnit, UnitSegments
 from rayner.text.predictions import SegmentPrediction, empty_prediction
 
 
-def read_unit_by_name(name: str, out: StoragePath, plan_parts: Mapping[str, str]) -> UnitSegments:
+def read_unit_by_name(
+    name: str, out: StoragePath, plan_parts: Mapping[str, str], converter: ScriptConverter | None = None
+) -> UnitSegments:
     """Find a unit in the plan and read its segments. See `read_unit_plan` and `read_unit` for the errors."""
-    return read_unit(read_unit_plan(name, out, plan_parts), out, plan_parts)
+    return read_unit(read_unit_plan(name, out, plan_parts), out, plan_parts, converter)
 
 
-def read_unit(unit: Unit, out: StoragePath, plan_parts: Mapping[str, str]) -> UnitSegments:
+def read_unit(
+    unit: Unit, out: StoragePath, plan_parts: Mapping[str, str], converter: ScriptConverter | None = None
+) -> UnitSegments:
     """Read the segments of a planned unit.
+
+    converter: Makes the copy of the texts that the models read; None if they read the texts as they are.
 
     Raises DataError if a file of documents is damaged, and RuntimeError if a text differs from the planned text.
     """
@@ -49,11 +57,12 @@ def read_unit(unit: Unit, out: StoragePath, plan_parts: Mapping[str, str]) -> Un
             if documents_unit == unit.name
             else read_unit_plan(documents_unit, out, plan_parts).documents_sha256
         )
-        text = _read_texts_by_doc_id(out, documents_unit, digest)[doc_id]
-        if document_slice.start == 0 and sha256_of_text(text) != document_slice.sha256:
+        text, encoding = _read_texts_by_doc_id(out, documents_unit, digest)[doc_id]
+        if document_slice.start == 0 and digest_encoded_text(text, encoding) != document_slice.sha256:
             raise RuntimeError(f"{out}: the text of {doc_id} in the table `documents` is not the one that was planned")
-        segments += _unpredicted_segments(doc_id, text, document_slice.segment_bounds())
-        seams += _unpredicted_segments(doc_id, text, [(seam.start, seam.end) for seam in document_slice.seams])
+        copy = converter.convert(text) if converter else None
+        segments += _unpredicted_segments(doc_id, text, copy, document_slice.segment_bounds())
+        seams += _unpredicted_segments(doc_id, text, copy, [(seam.start, seam.end) for seam in document_slice.seams])
         cuts += [seam.cut for seam in document_slice.seams]
     return UnitSegments(
         unit.name,
@@ -64,15 +73,26 @@ def read_unit(unit: Unit, out: StoragePath, plan_parts: Mapping[str, str]) -> Un
     )
 
 
-def _unpredicted_segments(doc_id: str, text: str, bounds: Iterable[tuple[int, int]]) -> list[SegmentPrediction]:
-    return [SegmentPrediction(doc_id, start, end, text[start:end], empty_prediction()) for start, end in bounds]
+def _unpredicted_segments(
+    doc_id: str, text: str, copy: str | None, bounds: Iterable[tuple[int, int]]
+) -> list[SegmentPrediction]:
+    """Return segments of a text. If there is a converted copy of it, they hold the text of the copy."""
+    if copy is None:
+        return [SegmentPrediction(doc_id, start, end, text[start:end], empty_prediction()) for start, end in bounds]
+    return [
+        SegmentPrediction(doc_id, start, end, copy[start:end], empty_prediction(), original_text=text[start:end])
+        for start, end in bounds
+    ]
 
 
 # Consecutive units may hold slices of the same long document.
 @lru_cache(maxsize=2)
-def _read_texts_by_doc_id(out: StoragePath, unit_name: str, sha256: str) -> dict[str, str]:
-    table = read_table(out / "documents" / f"{unit_name}.parquet", DOCUMENT_SCHEMA, sha256)
-    return dict(zip(table["doc_id"].to_pylist(), table["text"].to_pylist(), strict=True))
+def _read_texts_by_doc_id(out: StoragePath, unit_name: str, sha256: str) -> dict[str, tuple[str, str | None]]:
+    """Return the text and the encoding of each document that begins in a unit."""
+    path = out / "documents" / f"{unit_name}.parquet"
+    table = read_table(path, DOCUMENT_SCHEMA, sha256, optional=OPTIONAL_COLUMNS)
+    texts = zip(table["text"].to_pylist(), table["encoding"].to_pylist(), strict=True)
+    return dict(zip(table["doc_id"].to_pylist(), texts, strict=True))
 
 
 def fuse_and_write_unit(
@@ -152,7 +172,7 @@ def _entity_row(segment: SegmentPrediction, entity: FusedEntity, score: float | 
         "doc_id": segment.doc_id,
         "start": segment.start + span.start,
         "end": segment.start + span.end,
-        "text": segment.text[span.start : span.end],
+        "text": (segment.original_text or segment.text)[span.start : span.end],
         "type": span.type,
         "score": score,
         "decided_by": entity.decided_by,

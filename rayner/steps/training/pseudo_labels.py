@@ -8,6 +8,7 @@ the gold sentences comes last (docs/log.md).
 import ray
 
 from rayner.cluster.failures import unwrap_ray_task_error
+from rayner.config.conditions import pseudo_labels_read_matched_corpus
 from rayner.config.settings import Config
 from rayner.corpus.labelled_sentences import (
     read_labelled_sentences,
@@ -15,11 +16,13 @@ from rayner.corpus.labelled_sentences import (
     write_labelled_sentences,
 )
 from rayner.corpus.reading import CorpusSurvey, read_unlabelled_texts
+from rayner.corpus.scripts.conversion import convert_texts
 from rayner.modeling.devices import set_torch_threads
 from rayner.runs.progress import log
 from rayner.runs.run_folder import Run, replace_folder
 from rayner.steps import data
 from rayner.steps.loading import load_tagger
+from rayner.steps.scripts import load_script_converter
 from rayner.text.finite_predictions import require_finite_predictions
 from rayner.text.labelled_text import LabelledSentence
 
@@ -35,7 +38,10 @@ def write_pseudo_labels(config: Config, run: Run) -> None:
     settings = config.llm.pseudo_labels
     labelled = {sentence.text.strip() for sentence in data.read_part(run, data.ALL_PART)}
     texts = sample_distinct_sentences(
-        read_unlabelled_texts(str(settings.text), CorpusSurvey()),
+        convert_texts(
+            read_unlabelled_texts(str(settings.text), CorpusSurvey(), config.corpus.encoding_of(settings.text)),
+            load_script_converter(config, run) if pseudo_labels_read_matched_corpus(config) else None,
+        ),
         settings.sentences,
         config.seed,
         max_chars=config.llm.max_chars,

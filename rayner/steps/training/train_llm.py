@@ -52,7 +52,9 @@ def collect_manifest_inputs(config: Config, run: Run) -> dict[str, Any]:
         steps.append("build_index")
     if config.llm.pseudo_labels.text:
         steps.append("train_slm")
-        files["llm.pseudo_labels.text"] = digest_unlabelled_texts(config.llm.pseudo_labels.text)
+        files["llm.pseudo_labels.text"] = digest_unlabelled_texts(
+            config.llm.pseudo_labels.text, config.corpus.encoding_of(config.llm.pseudo_labels.text)
+        )
     if llm_learns_from_hints(config):
         steps.append("cross_fit_slm")
     digests = {step: run.digest_step_manifest(step) for step in steps}

@@ -1,0 +1,61 @@
+"""Convert texts to the script of the labelled text, one character for one. Offsets stay what they are.
+
+A simplified character may stand for several traditional ones. Of these, and the character itself, the one is taken that
+occurs most often in the labelled text. So what a converter does depends on the labelled text alone, and on nothing
+around a character but the script of its text.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from rayner.corpus.scripts.recognition import Script, count_scripts
+from rayner.corpus.scripts.tables import Variants, load_script_tables
+
+
+@dataclass(frozen=True)
+class ScriptConverter:
+    """Converts texts to one script.
+
+    target: The script of the labelled text.
+    replacements: The character for each character that is replaced. Both are single code points.
+    """
+
+    target: Script
+    replacements: Mapping[str, str]
+
+    def convert(self, text: str) -> str:
+        """Return a text of the same length in the target script. A text that is in the target script is unchanged.
+
+        A text counts as written in the script of which it holds more characters; without any, it is unchanged.
+        """
+        counts = count_scripts(Counter(text))
+        n_other = counts.simplified if self.target == "traditional" else counts.traditional
+        if 2 * n_other <= counts.simplified + counts.traditional:
+            return text
+        return text.translate(str.maketrans(dict(self.replacements)))
+
+
+def convert_texts(texts: Iterable[str], converter: ScriptConverter | None) -> Iterator[str]:
+    """Convert each text; without a converter, yield the texts as they are."""
+    return (converter.convert(text) if converter else text for text in texts)
+
+
+def build_script_converter(labelled_texts: Iterable[str]) -> ScriptConverter | None:
+    """Return the converter to the script of labelled texts; None if they are in both scripts or too short to tell."""
+    char_counts = Counter[str]()
+    for text in labelled_texts:
+        char_counts.update(text)
+    target, tables = count_scripts(char_counts).script, load_script_tables()
+    if target is None or target == "mixed":
+        return None
+    forms = tables.traditional if target == "traditional" else tables.simplified
+    return ScriptConverter(target, dict(_iter_replacements(forms, char_counts)))
+
+
+def _iter_replacements(forms: Variants, char_counts: Mapping[str, int]) -> Iterator[tuple[str, str]]:
+    for char, own_forms in forms.items():
+        # The character itself comes last, so that it stays only if the labelled text prefers it to every form.
+        best = max((*own_forms, char), key=lambda form: char_counts.get(form, 0))
+        if best != char:
+            yield char, best
