@@ -1,4 +1,4 @@
-"""A run that was trained on traditional text tags a simplified corpus in another encoding as if it were the original."""
+"""A run trained on traditional text tags a simplified corpus in another encoding as if it were the original."""
 
 from dataclasses import replace
 
