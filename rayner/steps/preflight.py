@@ -99,7 +99,7 @@ def check_and_describe_tagging(config: Config, run: Run) -> list[str]:
     check_engine_is_installed(config)
     check_index_device(config)
     return [
-        *check_and_describe_corpus(config, count_training_scripts(run)),
+        *check_and_describe_corpus(config, count_training_scripts(run) if run.has_step("data") else None),
         *check_and_describe_resources(config),
         *check_and_describe_memory(config),
         llm_use,

@@ -34,7 +34,7 @@ WITHOUT_MARK = [encoding for encoding in TEXT_ENCODINGS if encoding != "utf-16"]
 
 @given(st.data(), st.sampled_from(WITHOUT_MARK))
 def test_a_text_in_any_encoding_is_decoded_unchanged_and_its_digest_is_that_of_the_bytes(data, encoding):
-    text = data.draw(st.text(st.characters(codec=encoding.replace("cp950", "big5"), exclude_categories=["Cs"])))
+    text = data.draw(st.text(st.characters(codec=encoding.replace("cp950", "big5"), exclude_characters="¥‾")))
     content = text.encode(encoding)
     if any(content.startswith(mark) for mark in MARKS.values()) or content.decode(encoding) != text:
         return  # a mark decides; and a codec that gives two characters the same bytes cannot be undone
