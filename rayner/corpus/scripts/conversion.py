@@ -33,7 +33,7 @@ class ScriptConverter:
         n_other = counts.simplified if self.target == "traditional" else counts.traditional
         if 2 * n_other <= counts.simplified + counts.traditional:
             return text
-        return text.translate(str.maketrans(dict(self.replacements)))
+        return text.translate({ord(char): form for char, form in self.replacements.items()})
 
 
 def convert_texts(texts: Iterable[str], converter: ScriptConverter | None) -> Iterator[str]:
