@@ -16,7 +16,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, is_typeddict
 
-from rayner.cli import build_parser, jobs
+from rayner.cli import build_parser
+from rayner.cli.jobs.arguments import build_script_parser
+from rayner.cli.jobs.definitions import TAG_CORPUS
 from rayner.config.declare import iter_settings
 from rayner.config.settings import Config
 
@@ -140,9 +142,9 @@ def _at_100_columns(format_help: Callable[[], str]) -> str:
 def _jobs_page() -> str:
     blocks = [
         "# Jobs",
-        "`python jobs/NAME.py [--config FILE.yaml] [--dry-run] [--fresh] [KEY=VALUE ...]`, on a laptop, or after "
-        "`ray job submit ... --` on a [cluster](../cluster.md). What each takes is in [Settings](settings.md); what it "
-        "writes, in [Formats](../formats.md).",
+        "`python jobs/NAME.py [--config CONFIG] [--dry-run] [--fresh] [KEY=VALUE ...]`, after `ray job submit ... --` "
+        "on a [cluster](../cluster.md). They are the same as the [commands](commands.md). What each takes is in "
+        "[Settings](settings.md); what it writes, in [Formats](../formats.md).",
         _fenced(_at_100_columns(_job_help)),
         "| job | what it does |\n|---|---|",
     ]
@@ -153,7 +155,7 @@ def _jobs_page() -> str:
 
 
 def _job_help() -> str:
-    parser = jobs.build_job_parser("")
+    parser = build_script_parser(TAG_CORPUS)
     parser.prog, parser.epilog = "jobs/NAME.py", None  # the settings have their own page
     return parser.format_help()
 

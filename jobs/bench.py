@@ -2,13 +2,8 @@
 
 import sys
 
-from rayner.cli.jobs import run_job
+from rayner.cli.jobs.definitions import BENCH
+from rayner.cli.jobs.running import run_job
 
 if __name__ == "__main__":
-    sys.exit(
-        run_job(
-            __doc__ or "",
-            "rayner.bench.benchmark:run_and_write_benchmark",
-            check="rayner.steps.preflight:check_and_describe_benchmark",
-        )
-    )
+    sys.exit(run_job(BENCH))

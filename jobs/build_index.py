@@ -2,13 +2,8 @@
 
 import sys
 
-from rayner.cli.jobs import run_job
+from rayner.cli.jobs.definitions import BUILD_INDEX
+from rayner.cli.jobs.running import run_job
 
 if __name__ == "__main__":
-    sys.exit(
-        run_job(
-            __doc__ or "",
-            "rayner.steps.build_index:build_index",
-            check="rayner.steps.preflight:check_and_describe_llm_training",
-        )
-    )
+    sys.exit(run_job(BUILD_INDEX))

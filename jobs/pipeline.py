@@ -2,14 +2,8 @@
 
 import sys
 
-from rayner.cli.jobs import run_job
+from rayner.cli.jobs.definitions import RUN
+from rayner.cli.jobs.running import run_job
 
 if __name__ == "__main__":
-    sys.exit(
-        run_job(
-            __doc__ or "",
-            "rayner.steps.pipeline:run_pipeline",
-            check="rayner.steps.preflight:check_and_describe_pipeline",
-            retry="rayner.steps.tag.recovery:forget_set_aside_units",
-        )
-    )
+    sys.exit(run_job(RUN))

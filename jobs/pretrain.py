@@ -2,13 +2,8 @@
 
 import sys
 
-from rayner.cli.jobs import run_job
+from rayner.cli.jobs.definitions import PRETRAIN
+from rayner.cli.jobs.running import run_job
 
 if __name__ == "__main__":
-    sys.exit(
-        run_job(
-            __doc__ or "",
-            "rayner.steps.pretraining.pretrain:pretrain",
-            check="rayner.steps.pretraining.pretrain:check_and_describe_pretraining",
-        )
-    )
+    sys.exit(run_job(PRETRAIN))

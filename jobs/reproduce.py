@@ -2,13 +2,8 @@
 
 import sys
 
-from rayner.cli.jobs import run_job
+from rayner.cli.jobs.definitions import REPRODUCE
+from rayner.cli.jobs.running import run_job
 
 if __name__ == "__main__":
-    sys.exit(
-        run_job(
-            __doc__ or "",
-            "rayner.steps.reproduce:reproduce",
-            check="rayner.steps.reproduce:check_and_describe_reproduction",
-        )
-    )
+    sys.exit(run_job(REPRODUCE))

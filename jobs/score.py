@@ -2,13 +2,8 @@
 
 import sys
 
-from rayner.cli.jobs import run_job
+from rayner.cli.jobs.definitions import SCORE
+from rayner.cli.jobs.running import run_job
 
 if __name__ == "__main__":
-    sys.exit(
-        run_job(
-            __doc__ or "",
-            "rayner.steps.score:predict_held_out_sentences",
-            check="rayner.steps.preflight:check_and_describe_training",
-        )
-    )
+    sys.exit(run_job(SCORE))

@@ -2,15 +2,8 @@
 
 import sys
 
-from rayner.cli.jobs import run_job
+from rayner.cli.jobs.definitions import TAG_CORPUS
+from rayner.cli.jobs.running import run_job
 
 if __name__ == "__main__":
-    sys.exit(
-        run_job(
-            __doc__ or "",
-            "rayner.steps.tag.tag_corpus:tag_corpus",
-            check="rayner.steps.preflight:check_and_describe_tagging",
-            output_setting="out",
-            retry="rayner.steps.tag.recovery:forget_set_aside_units",
-        )
-    )
+    sys.exit(run_job(TAG_CORPUS))

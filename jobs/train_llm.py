@@ -2,13 +2,8 @@
 
 import sys
 
-from rayner.cli.jobs import run_job
+from rayner.cli.jobs.definitions import TRAIN_LLM
+from rayner.cli.jobs.running import run_job
 
 if __name__ == "__main__":
-    sys.exit(
-        run_job(
-            __doc__ or "",
-            "rayner.steps.training.train_llm:train_llm",
-            check="rayner.steps.preflight:check_and_describe_llm_training",
-        )
-    )
+    sys.exit(run_job(TRAIN_LLM))

@@ -1,6 +1,6 @@
 """The errors a user may meet, named by what the job does about them.
 
-A job turns each into one message and an exit code (see `rayner.cli.jobs`): no traceback for a wrong input.
+A job turns each into one message and an exit code (see `rayner.cli.exit_codes`): no traceback for a wrong input.
 """
 
 

@@ -15,7 +15,9 @@ import pytest
 
 import rayner
 from rayner.cli import COMMANDS, build_parser, main, parse_arguments
-from rayner.cli.jobs import replace_existing_folders_in_config, run_job
+from rayner.cli.jobs.commands import JOB_COMMANDS
+from rayner.cli.jobs.definitions import Job
+from rayner.cli.jobs.running import replace_existing_folders_in_config, run_job
 from rayner.cluster.environment import SUBMITTED_JOB_VARIABLE
 from rayner.config.declare import iter_settings
 from rayner.config.settings import Config
@@ -311,7 +313,7 @@ def test_a_wrong_review_ends_with_2(arguments, said, capsys, tmp_path, monkeypat
 # ---- jobs
 
 
-class Job:
+class JobOnTrial:
     """A job whose step and check note their calls, and may raise; Ray is not started, but that it would be is noted."""
 
     def __init__(self, monkeypatch):
@@ -336,7 +338,7 @@ class Job:
         return call
 
     def __call__(self, *arguments):
-        return run_job("What it does.", self._note("step"), check=self._note("check"), arguments=arguments)
+        return run_job(Job("job", "What it does.", self._note("step"), self._note("check")), arguments)
 
 
 @pytest.fixture
@@ -344,7 +346,7 @@ def job(monkeypatch):
     log = logging.getLogger("rayner")
     before = log.handlers, log.level, log.propagate
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    yield Job(monkeypatch)
+    yield JobOnTrial(monkeypatch)
     log.handlers, log.level, log.propagate = before
 
 
@@ -418,13 +420,12 @@ def test_a_job_may_be_named_and_is_imported_when_the_settings_are_right(job, tmp
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "own_job.py").write_text("print('imported')\ndef step(config, run): print('done')\n"
                                          "def check(config, run): return ['fine']\n")  # fmt: skip
-    names = {"check": "own_job:check"}
-    monkeypatch.setattr(sys, "argv", ["jobs/the_job.py"])
-    assert run_job("What it does.", "own_job:step", **names, arguments=["seed=x"]) == 2
+    named = Job("the-job", "What it does.", "own_job:step", "own_job:check")
+    assert run_job(named, ["seed=x"]) == 2
     assert "imported" not in capsys.readouterr().out
-    assert run_job("What it does.", "own_job:step", **names, arguments=[f"run={tmp_path / 'r'}"]) == 0
+    assert run_job(named, [f"run={tmp_path / 'r'}"]) == 0
     assert re.search("imported.*fine.*done", capsys.readouterr().out, re.DOTALL)
-    assert read_json(tmp_path / "r" / "status.json")["job"] == "the_job"
+    assert read_json(tmp_path / "r" / "status.json")["job"] == "the-job"
 
 
 def test_a_folder_that_another_job_works_in_is_refused_before_anything_starts(job, tmp_path, capsys):
@@ -435,12 +436,25 @@ def test_a_folder_that_another_job_works_in_is_refused_before_anything_starts(jo
     assert "connect" not in job.calls
 
 
-def test_help_lists_every_key_with_meaning_and_default(job, capsys):
+def help_of(job, capsys, *words):
     with pytest.raises(SystemExit) as caught:
-        job("--help")
+        job("--help", *words)
     assert caught.value.code == 0
     assert job.calls == []
-    out = capsys.readouterr().out
+    return capsys.readouterr().out
+
+
+def test_help_shows_the_ten_settings_that_people_need_and_how_to_see_all(job, capsys):
+    out = help_of(job, capsys)
+    shown = [key for key in (info.key for info in iter_settings(Config)) if re.search(rf"^  {key} ", out, re.M)]
+    assert shown == ["run", "train", "layout", "corpus", "out", "seed", "device", "slm.family", "slm.model",
+                     "llm.model"]  # fmt: skip
+    assert out.rstrip().endswith("--help all")
+    assert "--dry-run" in out
+
+
+def test_help_all_lists_every_key_with_meaning_and_default(job, capsys):
+    out = help_of(job, capsys, "all")
     lines = {line.split()[0]: line for line in out.splitlines() if line.startswith("  ") and line.split()}
     said = " ".join(out.split())
     for info in iter_settings(Config):
@@ -540,7 +554,7 @@ def test_a_job_says_in_its_run_folder_that_it_runs_and_that_it_is_done(job, tmp_
         record_step_start(2, 3, "tag_corpus")
 
     arguments = [f"run={tmp_path / 'r'}", f"out={tmp_path / 'o'}"]
-    assert run_job("What it does.", step, check=lambda *_: [], arguments=arguments) == 0
+    assert run_job(Job("step", "What it does.", step, lambda *_: []), arguments) == 0
     assert (seen[0]["job"], seen[0]["state"], seen[0]["pid"]) == ("step", "running", os.getpid())
     told = status_of(capsys, tmp_path / "r")
     assert (told["state"], told["step"], told["steps"], told["name"]) == ("done", 2, 3, "tag_corpus")
@@ -589,8 +603,7 @@ def test_a_status_that_is_none_ends_with_2(tmp_path, capsys, content):
 
 
 def test_every_command_shows_examples_that_it_takes(capsys):
-    for command in COMMANDS:
-        name = {"evaluate": "eval"}.get(short := command.__name__.rpartition(".")[2], short)
+    for name in COMMANDS:
         with pytest.raises(SystemExit) as caught:
             main([name, "--help"])
         assert caught.value.code == 0
@@ -599,7 +612,12 @@ def test_every_command_shows_examples_that_it_takes(capsys):
         assert lines
         for program, *arguments in lines:
             assert program == "rayner"
-            assert parse_arguments(arguments, build_parser()).call.__module__ == command.__name__
+            call = parse_arguments(arguments, build_parser(arguments)).call
+            assert (
+                call.keywords["job"] == JOB_COMMANDS[name]
+                if name in JOB_COMMANDS
+                else call.__module__ == (f"rayner.cli.{name}")
+            )
 
 
 def test_the_package_itself_is_the_command():

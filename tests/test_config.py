@@ -159,7 +159,10 @@ def test_a_value_out_of_range_is_refused_naming_key_and_value(key, value):
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        (["llm.vllm.tensor_parallel=2"], r"^llm.vllm.tensor_parallel: expected .*\(score.gpus=0\), found 2$"),
+        (
+            ["llm.vllm.tensor_parallel=2"],
+            r"^command line: llm.vllm.tensor_parallel: expected .*\(score.gpus=0\), found 2$",
+        ),
         (["score.gpus=2"], r"^llm.vllm.tensor_parallel: expected .*\(score.gpus=2\), found 1$"),
         (["score.gpus=0.5"], r"^llm.vllm.memory_share: expected .*\(score.gpus=0.5\), found 0.8$"),
     ],
@@ -179,10 +182,13 @@ def test_settings_of_vllm_that_fit_are_taken(settings):
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        (["llm.engine=vllm"], "^llm.engine: expected transformers with score.llm.candidates=true, .* found vllm; or "),
+        (
+            ["llm.engine=vllm"],
+            "^command line: llm.engine: expected transformers with score.llm.candidates=true, .* found vllm; or ",
+        ),
         (
             ["llm.decoding=free", "llm.softmax_over=all", "llm.loss_over=all"],
-            "^llm.decoding: expected automaton with score.llm.candidates=true, .* found free; or ",
+            "^command line: llm.decoding: expected automaton with score.llm.candidates=true, .* found free; or ",
         ),
     ],
 )

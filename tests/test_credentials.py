@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from rayner.cli import main
-from rayner.cli.jobs import run_job
+from rayner.cli.jobs.definitions import Job
+from rayner.cli.jobs.running import run_job
 from rayner.config.loading import load_config
 from rayner.errors import ConfigError, DataError, JobError
 from rayner.runs.error_messages import first_line, format_error
@@ -89,7 +90,7 @@ def test_a_url_with_credentials_is_refused_everywhere(url, tmp_path, capsys):
         assert key in str(caught.value)
     path = tmp_path / "settings.yaml"
     path.write_text(json.dumps({"train": ["a.txt", url]}), encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"^train: expected a URL without user name") as caught:
+    with pytest.raises(ConfigError, match=r"settings\.yaml:1: train: expected a URL without user name") as caught:
         load_config(path)
     check_nothing_is_seen(str(caught.value))
     for arguments in (["view", url], ["view", "x", "--out", url], ["export", url, "--to", "tei", "out"],
@@ -103,7 +104,7 @@ def test_a_url_with_credentials_is_refused_everywhere(url, tmp_path, capsys):
         check_nothing_is_seen(said.out + said.err)
         assert "without user name, password, key or token" in said.err
     for arguments in ([f"corpus={url}"], [f"corpus=[{json.dumps(url)}]"], [url], ["--config", url], [f"{url}=1"]):
-        assert run_job("Works.", pytest.fail, check=pytest.fail, arguments=arguments) == 2
+        assert run_job(Job("job", "Works.", pytest.fail, pytest.fail), arguments) == 2
         check_nothing_is_seen(capsys.readouterr().err)
 
 
@@ -209,7 +210,7 @@ def test_the_status_and_the_log_hold_no_credentials(tmp_path, capsys):
 
 TRACEBACK = """
 import os
-from rayner.cli.jobs import call_and_return_exit_code
+from rayner.cli.exit_codes import call_and_return_exit_code
 
 def fail():
     raise RuntimeError("Invalid bucket s3://KEYID7:s3cr/et9x@bucket, tried " + os.environ["AWS_SECRET_ACCESS_KEY"])

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rayner.cli.jobs import run_job
+from rayner.cli.jobs.definitions import Job
+from rayner.cli.jobs.running import run_job
 from rayner.config.loading import load_config
 from rayner.errors import ConfigError
 from rayner.runs.folder_nesting import is_same_or_inside
@@ -37,10 +38,11 @@ def work(tmp_path, monkeypatch):
 def run(*arguments, dry_run=False):
     """The exit code of a job that tags, and whether its step was called."""
     called = []
-    code = run_job(
-        "", lambda config, run: called.append(run), check=lambda config, run: [], output_setting="out",
-        retry=lambda config, run: None, arguments=[*arguments, *(["--dry-run"] if dry_run else [])],
+    job = Job(
+        "job", "", lambda config, run: called.append(run), lambda config, run: [], output_setting="out",
+        retry=lambda config, run: None,
     )  # fmt: skip
+    code = run_job(job, [*arguments, *(["--dry-run"] if dry_run else [])])
     return code, bool(called)
 
 

@@ -49,7 +49,7 @@ def test_the_promised_jobs_are_there():
 
 @pytest.mark.parametrize("job", [path.name for path in JOBS if path.stem not in ("bench", "reproduce")])
 def test_help_of_every_job_says_what_it_does_and_lists_every_key(here, capsys, job):
-    assert here(job, "--help") == 0
+    assert here(job, "--help", "all") == 0
     out = capsys.readouterr().out
     assert out.startswith(f"usage: {job} ")
     assert [info.key for info in iter_settings(Config) if f"  {info.key} " not in out] == []
@@ -59,7 +59,7 @@ def test_help_of_every_job_says_what_it_does_and_lists_every_key(here, capsys, j
 @pytest.mark.parametrize("job", [path.name for path in JOBS if path.stem not in ("bench", "reproduce", "pipeline")])
 def test_a_wrong_setting_ends_every_job_with_2_in_one_line(here, capsys, tmp_path, job):
     assert here(job, f"run={tmp_path}", "slm.epoch=3") == 2
-    assert capsys.readouterr().err == "error: arguments: unknown key slm.epoch; did you mean slm.epochs?\n"
+    assert capsys.readouterr().err == "error: command line: unknown key slm.epoch; did you mean slm.epochs?\n"
 
 
 @pytest.mark.parametrize(("job", "step"), [("tune_fusion.py", "score"), ("tag_corpus.py", "tune_fusion")])
@@ -69,7 +69,7 @@ def test_a_job_before_its_turn_ends_with_2_and_names_the_step(here, capsys, tmp_
 
 
 def test_help_in_a_process_of_its_own_ends_with_0():
-    done = started("train_slm.py", "--help")
+    done = started("train_slm.py", "--help", "all")
     assert done.returncode == 0
     assert "slm.scratch.hidden" in done.stdout
     assert done.stderr == ""

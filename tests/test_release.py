@@ -2,8 +2,10 @@
 
 import copy
 import json
+import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
 import tarfile
@@ -43,13 +45,17 @@ def test_the_wheel_holds_the_package_and_nothing_else(built):
     assert path.name == f"rayner-{rayner.__version__}-py3-none-any.whl"
     with zipfile.ZipFile(path) as wheel:
         metadata = {name for name in wheel.namelist() if name.startswith(f"rayner-{rayner.__version__}.dist-info/")}
+        folders = [Path(folder) for folder, _, _ in os.walk(ROOT / "rayner", followlinks=True)]
         package = {
             file.relative_to(ROOT).as_posix(): file.read_bytes()
-            for file in (ROOT / "rayner").rglob("*")
+            for folder in folders
+            for file in folder.iterdir()
             if file.is_file() and "__pycache__" not in file.parts
         }
         assert {name: wheel.read(name) for name in set(wheel.namelist()) - metadata} == package
-        assert "rayner/py.typed" in package
+        assert {"rayner/py.typed", "rayner/bundled/conf/laptop.yaml"} <= package.keys()
+        assert sum(name.startswith("rayner/bundled/sample/corpus/") for name in package) == 12
+        assert [entry.filename for entry in wheel.infolist() if stat.S_ISLNK(entry.external_attr >> 16)] == []
         assert {name.rsplit("licenses/", 1)[-1] for name in metadata if "licenses/" in name} == {"LICENSE", "NOTICE"}
         assert not [name for name in wheel.namelist() if str(ROOT).encode() in wheel.read(name)]
 

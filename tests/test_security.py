@@ -17,7 +17,8 @@ import torch
 from transformers import AutoModelForMaskedLM
 
 from rayner.cli import main
-from rayner.cli.jobs import run_job
+from rayner.cli.jobs.definitions import Job
+from rayner.cli.jobs.running import run_job
 from rayner.config.model_settings import EncoderScratchConfig, IndexConfig
 from rayner.config.settings import Config
 from rayner.corpus.labelled_sentences import write_labelled_sentences
@@ -310,7 +311,7 @@ def test_python_in_settings_ends_with_2_and_is_not_run(tmp_path, mark, capsys, t
     path = tmp_path / "c.yaml"
     path.write_text(f"seed: {value}\n")
     for arguments in (["--config", str(path)], [f"seed={value}"]):
-        assert run_job("Works.", pytest.fail, check=pytest.fail, arguments=arguments) == 2
+        assert run_job(Job("job", "Works.", pytest.fail, pytest.fail), arguments) == 2
         said = capsys.readouterr().err
         assert said.startswith("error: ")
         assert "python" in said

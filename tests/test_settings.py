@@ -101,7 +101,7 @@ def test_an_unknown_key_like_no_other_is_refused_without_a_suggestion(override):
 
 def test_an_unknown_key_of_a_file_is_refused_naming_the_file(tmp_path):
     path = written(tmp_path, "gate: {exacts: true}\n")
-    assert refused(path) == f"{path}: unknown key gate.exacts; did you mean gate.exact?"
+    assert refused(path) == f"{path}:1: unknown key gate.exacts; did you mean gate.exact?"
     assert "unknown key 5" in refused(written(tmp_path, "5: 6\n"))
 
 
@@ -206,7 +206,7 @@ def test_a_file_that_is_not_there_is_refused_naming_it(tmp_path):
 
 @pytest.mark.parametrize("argument", ["slm.epochs", "--", "demo.yaml"])
 def test_an_argument_without_an_equals_sign_is_refused(argument):
-    assert refused(None, argument) == f"argument {argument!r}: expected key=value"
+    assert refused(None, argument) == f"command line: expected key=value, found {argument!r}"
 
 
 @pytest.mark.parametrize(
@@ -214,12 +214,12 @@ def test_an_argument_without_an_equals_sign_is_refused(argument):
     ["[", "{", "'", "*a", "[" * 3000, "!!int ''", "!!bool x", "!!timestamp x", "!!float ''"],
 )
 def test_an_argument_whose_value_is_not_yaml_is_refused_naming_the_key(value):
-    assert refused(None, f"run={value}").startswith("run: ")
+    assert refused(None, f"run={value}").startswith("command line: run: ")
 
 
 @pytest.mark.parametrize("value", ["\udcff", '"\\ud800"'])
 def test_what_manifests_cannot_hold_is_refused_naming_the_key(value):
-    assert refused(None, f"run={value}").startswith("run: ")
+    assert refused(None, f"run={value}").startswith("command line: run: ")
 
 
 @pytest.mark.parametrize("override", ["run.x=1", "slm.epochs.x=1", "train.x=1"])
@@ -229,17 +229,17 @@ def test_a_key_below_a_value_is_refused(tmp_path, override):
 
 
 def test_ranges_are_checked_upon_loading():
-    assert refused(None, "slm.workers.count=0").startswith("slm.workers.count: expected more than 0")
+    assert refused(None, "slm.workers.count=0").startswith("command line: slm.workers.count: expected more than 0")
 
 
 @pytest.mark.parametrize(("old", "new"), [*RENAMED.items()])
 def test_an_old_name_is_refused_saying_the_new_one_which_is_a_setting_or_a_section(tmp_path, old, new):
-    assert refused(None, f"{old}=x") == f"arguments: {old} is now called {new}; write that"
+    assert refused(None, f"{old}=x") == f"command line: {old} is now called {new}; write that"
     text = "x"
     for part in reversed(old.split(".")):
         text = f"{{{part}: {text}}}"
     path = written(tmp_path, text)
-    assert refused(path) == f"{path}: {old} is now called {new}; write that"
+    assert refused(path) == f"{path}:1: {old} is now called {new}; write that"
     assert any(info.key == new or info.key.startswith(f"{new}.") for info in iter_settings(Config))
     assert not any(info.key == old or info.key.startswith(f"{old}.") for info in iter_settings(Config))
 
@@ -250,7 +250,7 @@ def test_a_setting_of_a_renamed_section_is_refused_saying_the_new_section():
 
 def test_hints_and_pseudo_labels_are_refused_together():
     message = refused(None, "llm.full_epochs=1", "llm.pseudo_labels.text=a.txt", "llm.hint=tags")
-    assert message.startswith("llm.hint: expected none with llm.pseudo_labels.text, ")
+    assert message.startswith("command line: llm.hint: expected none with llm.pseudo_labels.text, ")
     assert "llm.hint_folds: expected 2 or more, found 1" in refused(None, "llm.hint=tags", "llm.hint_folds=1")
 
 
@@ -258,13 +258,13 @@ def test_hints_and_pseudo_labels_are_refused_together():
     ("key", "old", "new"), [(key, *pair) for key, values in RENAMED_VALUES.items() for pair in values.items()]
 )
 def test_an_old_value_is_refused_saying_the_new_one_which_is_a_choice(key, old, new):
-    assert refused(None, f"{key}={old}") == f"{key}: {old!r} is now called {new!r}; write that"
+    assert refused(None, f"{key}={old}") == f"command line: {key}: {old!r} is now called {new!r}; write that"
     load_config(None, [f"{key}={new}"])
 
 
 @pytest.mark.parametrize("key", REMOVED)
 def test_a_setting_that_is_gone_is_refused_saying_why(key):
-    assert refused(None, f"{key}=1") == f"arguments: {key} is no setting any more: {REMOVED[key]}; leave it out"
+    assert refused(None, f"{key}=1") == f"command line: {key} is no setting any more: {REMOVED[key]}; leave it out"
 
 
 def test_lists_of_numbers_are_numbers():
@@ -273,4 +273,4 @@ def test_lists_of_numbers_are_numbers():
     assert load_config(None, ["slm.crf.clusters=32"]).slm.crf.clusters == [32]
     for text in ("[1.5]", "[true]", "a", "[a, 5]", "-3,4"):
         assert "slm.crf.clusters: expected list[int], found " in refused(None, f"slm.crf.clusters={text}")
-    assert refused(None, "slm.crf.clusters=1,64") == "slm.crf.clusters: expected 2 or more, found 1"
+    assert refused(None, "slm.crf.clusters=1,64") == "command line: slm.crf.clusters: expected 2 or more, found 1"

@@ -17,7 +17,6 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
     """Add the parser of `rayner doctor`."""
     parser = commands.add_parser(
         "doctor",
-        help="check every node of the cluster before a long run",
         **parser_kwargs_with_examples(
             "doctor --address HEAD:6379 --config jobs/conf/paper.yaml run=/shared/run train=/shared/labelled.txt"
         ),

@@ -24,7 +24,6 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
     """Add the parser of `rayner eval`."""
     parser = commands.add_parser(
         "eval",
-        help="score a labelled file or a tagged corpus against a gold file",
         **parser_kwargs_with_examples(
             "eval gold.txt predicted.txt",
             "eval gold.txt runs/mine",

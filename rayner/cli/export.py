@@ -27,7 +27,6 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
     """Add the parser of `rayner export`."""
     parser = commands.add_parser(
         "export",
-        help="write a tagged corpus in another format",
         **parser_kwargs_with_examples(
             "export runs/mine/tagged --to tei OUT",
             "export runs/mine/tagged --to csv --bom OUT          # for Excel",

@@ -14,7 +14,6 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
     """Add the parser of `rayner fetch`."""
     parser = commands.add_parser(
         "fetch",
-        help="download a checkpoint, convert it to safetensors, record revision and digests",
         **parser_kwargs_with_examples(
             "fetch Qwen/Qwen2.5-14B-Instruct /shared/models/qwen",
             "fetch SIKU-BERT/sikuroberta /shared/models/sikuroberta --revision main",

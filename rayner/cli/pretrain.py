@@ -5,9 +5,10 @@ import json
 from argparse import RawDescriptionHelpFormatter
 from typing import Any
 
-from rayner.cli.jobs import check_and_run_job, settings_help
-from rayner.config.declare import iter_settings
-from rayner.config.settings import Config
+from rayner.cli.jobs.arguments import add_running_options, complete_words
+from rayner.cli.jobs.definitions import PRETRAIN
+from rayner.cli.jobs.help import all_settings_help
+from rayner.cli.jobs.running import check_and_run_job
 
 _SHOWN_SETTINGS = ("pretrain", "seed", "device", "layout")
 _EXAMPLES = """examples:
@@ -21,9 +22,8 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
     """Add the parser of `rayner pretrain`."""
     parser = commands.add_parser(
         "pretrain",
-        help="pretrain an encoder on unlabelled text, for the small model",
         description="Pretrain an encoder. Then fine-tune it as the small model: slm.family=encoder slm.model=FOLDER",
-        epilog=f"{settings_help(_SHOWN_SETTINGS)}\n\n{_EXAMPLES}",
+        epilog=f"{all_settings_help(_SHOWN_SETTINGS)}\n\n{_EXAMPLES}",
         formatter_class=RawDescriptionHelpFormatter,
     )
     parser.add_argument("corpus", help="text file, or folder of .txt files")
@@ -33,15 +33,12 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
         metavar="FOLDER",
         help="folder for checkpoints of the training; not needed later (FOLDER of --out, .run)",
     )
-    parser.add_argument("--config", metavar="FILE.yaml", help="file of settings; KEY=VALUE arguments override it")
-    parser.add_argument("--dry-run", action="store_true", help="check settings, texts and resources, then stop")
-    parser.add_argument("--fresh", action="store_true", help="start over in new folders beside the existing ones")
+    parser.add_argument("--config", metavar="CONFIG", help="YAML file of settings; KEY=VALUE arguments override it")
+    add_running_options(parser)
     settings = parser.add_argument(
         "overrides", metavar="KEY=VALUE", nargs="*", help="a setting, such as pretrain.hours=3"
     )
-    settings.completer = lambda prefix, **_: [
-        f"{info.key}=" for info in iter_settings(Config) if info.key.startswith(prefix)
-    ]
+    settings.completer = complete_words
     parser.set_defaults(call=run)
 
 
@@ -50,9 +47,4 @@ def run(args: argparse.Namespace) -> None:
     folders = {"corpus": args.corpus, "out": args.out, "run": args.run or f"{args.out.rstrip('/')}.run"}
     # JSON is YAML, so any path is read as it is.
     args.overrides += [f"{key}={json.dumps(path)}" for key, path in folders.items()]
-    check_and_run_job(
-        args,
-        "rayner.steps.pretraining.pretrain:pretrain",
-        check="rayner.steps.pretraining.pretrain:check_and_describe_pretraining",
-        name="pretrain",
-    )
+    check_and_run_job(args, PRETRAIN)

@@ -25,7 +25,6 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
     """Add the parser of `rayner review`."""
     parser = commands.add_parser(
         "review",
-        help="have the most uncertain sentences corrected, to train on them",
         **parser_kwargs_with_examples(
             "review pick runs/mine/tagged TO_CORRECT --n 200",
             "review import export.json reviewed.txt --from TO_CORRECT/provenance.json",

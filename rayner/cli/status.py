@@ -20,7 +20,6 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
     """Add the parser of `rayner status`."""
     parser = commands.add_parser(
         "status",
-        help="print how far a job is",
         **parser_kwargs_with_examples("status runs/mine", "status runs/mine --watch"),
     )
     parser.add_argument("run", help="its run folder")

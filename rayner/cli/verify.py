@@ -14,7 +14,6 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
     """Add the parser of `rayner verify`."""
     parser = commands.add_parser(
         "verify",
-        help="check every digest, text, entity and count of a tagged corpus",
         **parser_kwargs_with_examples("verify runs/mine/tagged", "verify runs/mine/tagged --run runs/mine"),
     )
     parser.add_argument("tagged", help="folder of the tagged corpus, or its run folder")

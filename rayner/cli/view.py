@@ -21,7 +21,6 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
     """Add the parser of `rayner view`."""
     parser = commands.add_parser(
         "view",
-        help="make a site of a tagged corpus, to view in a browser",
         **parser_kwargs_with_examples("view runs/mine/tagged --serve", "view runs/mine/tagged --out SITE"),
     )
     parser.add_argument("tagged", help="folder of the tagged corpus, or its run folder")

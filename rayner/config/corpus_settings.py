@@ -23,7 +23,9 @@ class CorpusConfig:
     PLAIN_VALUE: ClassVar[str] = "path"
 
     # No steps: the plan of a tagged corpus records its texts, so the same texts at another path are the same corpus.
-    path: str | None = setting(None, "text file, or folder of .txt files, to tag or to pretrain on", steps=())
+    path: str | None = setting(
+        None, "text file, or folder of .txt files, to tag or to pretrain on", steps=(), essential=True
+    )
     encoding: str = setting(
         "utf-8",
         "encoding of the texts; files with a byte order mark (UTF-8, UTF-16, UTF-32) are read by their mark. A file "

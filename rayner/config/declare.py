@@ -42,6 +42,7 @@ class Declaration:
     at_most: the largest allowed value.
     by_content: whether the value names a text whose content matters, not its path. A step that reads the text adds a
         digest of the text to its inputs.
+    essential: whether help shows the setting without `--help all`.
     """
 
     description: str
@@ -52,6 +53,7 @@ class Declaration:
     above: float | None = None
     at_most: float | None = None
     by_content: bool = False
+    essential: bool = False
 
 
 def setting(default: Any, description: str, **declared: Any) -> Any:  # noqa: ANN401 - the default of any dataclass field

@@ -94,11 +94,11 @@ class SlmConfig:
     family: str = setting(
         "encoder",
         "encoder (of the BERT family) | crf (no weights, minutes on one core) | module:name, a CustomTagger",
-        choices=("encoder", "crf"), accepts_plugin=True,
+        choices=("encoder", "crf"), accepts_plugin=True, essential=True,
         steps=("train_slm", "cross_fit_slm", StepIf("train_llm", llm_learns_from_pseudo_labels), *PREDICTION),
     )  # fmt: skip
     crf: CrfConfig = section(CrfConfig, TRAINS_CRF)
-    model: str = setting("scratch", "checkpoint folder or hub name, or `scratch`", steps=TRAINS_ENCODER)
+    model: str = setting("scratch", "checkpoint folder or hub name, or `scratch`", steps=TRAINS_ENCODER, essential=True)
     scratch: EncoderScratchConfig = section(EncoderScratchConfig, (StepIf("train_slm", slm_is_from_scratch),))
     epochs: int = setting(10, "epochs", above=0, steps=TRAINS_ENCODER)
     batch_size: int = setting(64, "sentences per step, over all workers", above=0, steps=TRAINS_ENCODER)
@@ -195,7 +195,7 @@ class LlmConfig:
         "scratch",
         "checkpoint folder or hub name, or `scratch`; `none`: no LLM, and the fusion rule decides on what the small "
         "model says",
-        steps=("train_llm", *(StepIf(step, has_no_llm) for step in (*PREDICTION, "tune_fusion"))),
+        steps=("train_llm", *(StepIf(step, has_no_llm) for step in (*PREDICTION, "tune_fusion"))), essential=True,
     )  # fmt: skip
     scratch: ScratchConfig = section(ScratchConfig, (StepIf("train_llm", llm_is_from_scratch),))
     dtype: str = setting(

@@ -225,15 +225,15 @@ class ReproduceConfig:
 class Config:
     """All settings."""
 
-    run: str = setting("", "run folder: models, scores, report; made if absent", steps=())
-    train: list[str] = setting([], "labelled files, separated by commas", steps=("data",))
+    run: str = setting("", "run folder: models, scores, report; made if absent", steps=(), essential=True)
+    train: list[str] = setting([], "labelled files, separated by commas", steps=("data",), essential=True)
     layout: str = setting(
         "evahan", "layout of the labelled files: evahan | conll | module:name, a reader",
-        choices=LAYOUTS, accepts_plugin=True, steps=("data",),
+        choices=LAYOUTS, accepts_plugin=True, steps=("data",), essential=True,
     )  # fmt: skip
     corpus: CorpusConfig = section(CorpusConfig)
     out: str | None = setting(
-        None, "folder of the tagged corpus (null: RUN/tagged), or of the pretrained encoder", steps=()
+        None, "folder of the tagged corpus (null: RUN/tagged), or of the pretrained encoder", steps=(), essential=True
     )
     seed: int = setting(
         13, "seed of the split and of training", at_least=0,
@@ -241,9 +241,12 @@ class Config:
             "data", StepIf("train_slm", slm_training_is_random), StepIf("train_llm", llm_is_made), "tune_fusion",
             "pretrain",
         ),
+        essential=True,
     )  # fmt: skip
     # Another device changes scores only by rounding, so no step is redone.
-    device: str = setting("auto", "auto (CUDA if there is one) | cpu | cuda", choices=("auto", "cpu", "cuda"), steps=())
+    device: str = setting(
+        "auto", "auto (CUDA if there is one) | cpu | cuda", choices=("auto", "cpu", "cuda"), steps=(), essential=True
+    )
     split: SplitConfig = section(SplitConfig)
     slm: SlmConfig = section(SlmConfig)
     index: IndexConfig = section(IndexConfig)

@@ -1,7 +1,7 @@
 """Parse YAML of users. Only plain values are read: no aliases, tags or merge keys."""
 
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -69,18 +69,38 @@ def parse_yaml(text: str) -> Any:  # noqa: ANN401 - whatever the YAML holds
     Raises ValueError if the text is not YAML, has aliases, tags, merge keys or a key twice, or is nested too deep. The
     message says what was found and where, in one short line.
     """
+    return _parse_yaml_with_lines(text)[0]
+
+
+def _parse_yaml_with_lines(text: str) -> tuple[Any, dict[str, int]]:
     try:
         loader = _PlainLoader(text)
         try:
-            return loader.get_single_data()
+            node = loader.get_single_node()
+            if node is None:
+                return None, {}
+            return loader.construct_document(node), dict(_list_key_lines(node))
         finally:
             loader.dispose()
     except Exception as error:  # PyYAML raises other errors too: an empty `!!int` raises IndexError
         raise ValueError(_describe_error(error)) from error
 
 
+def _list_key_lines(node: yaml.Node, prefix: str = "") -> Iterator[tuple[str, int]]:
+    """Yield the dotted keys of a mapping and of the mappings in it, with the number of the line of each."""
+    for key_node, value_node in node.value if isinstance(node, yaml.MappingNode) else ():
+        key = f"{prefix}{key_node.value}"
+        yield key, key_node.start_mark.line + 1
+        yield from _list_key_lines(value_node, f"{key}.")
+
+
 def read_yaml_file(path: str | Path) -> Any:  # noqa: ANN401 - whatever the YAML holds
     """Read a YAML file of plain values. Raises OSError, and ValueError as `parse_yaml`."""
+    return read_yaml_file_with_lines(path)[0]
+
+
+def read_yaml_file_with_lines(path: str | Path) -> tuple[Any, dict[str, int]]:
+    """Read a YAML file as `read_yaml_file`, and also return the line of each dotted key, sections included."""
     if "://" in str(path):
         raise ValueError("a URL; give a file on this machine")
     with Path(path).open("rb") as stream:
@@ -94,7 +114,7 @@ def read_yaml_file(path: str | Path) -> Any:  # noqa: ANN401 - whatever the YAML
             raise ValueError("UTF-16; save it as UTF-8") from None
         line = data.count(b"\n", 0, error.start) + 1
         raise ValueError(f"line {line}: byte 0x{data[error.start]:02x}, which is not UTF-8") from None
-    return parse_yaml(text)
+    return _parse_yaml_with_lines(text)
 
 
 def _make_error(problem: str, mark: Any) -> yaml.MarkedYAMLError:  # noqa: ANN401 - PyYAML has two types of marks

@@ -14,7 +14,7 @@ from rayner.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
 SESSION = """
-from rayner.cli.jobs import call_and_return_exit_code
+from rayner.cli.exit_codes import call_and_return_exit_code
 from rayner.cluster.session import ray_session
 from rayner.runs.job_log import start_logging
 

@@ -71,7 +71,7 @@ def environment_after(code, **variables):
 
 
 def test_importing_the_room_leaves_the_environment_alone():
-    assert environment_after("import rayner.cluster, rayner.cluster.environment, rayner.cli.jobs") == {}
+    assert environment_after("import rayner.cluster, rayner.cluster.environment, rayner.cli.jobs.running") == {}
 
 
 def test_the_quiet_environment_is_set_when_it_is_asked_for():

@@ -49,7 +49,7 @@ def test_a_client_without_mode_or_token_is_refused(node, lacking):
 
 
 OVER_BUDGET = """python -c "
-import sys; from rayner.cli.jobs import call_and_return_exit_code; from rayner.errors import TooManySetAsideError
+import sys; from rayner.cli.exit_codes import call_and_return_exit_code; from rayner.errors import TooManySetAsideError
 def work(): raise TooManySetAsideError('5 of 90 segments')
 sys.exit(call_and_return_exit_code(work))" """
 

@@ -118,9 +118,15 @@ def test_free_answers_are_refused_with_settings_that_make_no_sense():
     load_config(None, FREE)
     load_config(None, [*FREE, "llm.loss_over=allowed", "llm.model=a/decoder", "llm.epochs=0"])  # nothing is trained
     for override, message in (
-        ("llm.softmax_over=allowed", r"^llm.softmax_over: expected all with llm.decoding=free, .* found allowed$"),
-        ("llm.loss_over=allowed", r"^llm.loss_over: expected all with llm.decoding=free, .* found allowed$"),
-        ("llm.engine=vllm", r"^llm.engine: expected transformers with llm.decoding=free, .* found vllm$"),
+        (
+            "llm.softmax_over=allowed",
+            r"^command line: llm.softmax_over: expected all with llm.decoding=free, .* found allowed$",
+        ),
+        (
+            "llm.loss_over=allowed",
+            r"^command line: llm.loss_over: expected all with llm.decoding=free, .* found allowed$",
+        ),
+        ("llm.engine=vllm", r"^command line: llm.engine: expected transformers with llm.decoding=free, .* found vllm$"),
     ):
         with pytest.raises(ConfigError, match=message):
             load_config(None, [*FREE, override])

@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from rayner.cli import build_parser, main, parse_arguments
-from rayner.cli.jobs import build_job_parser
+from rayner.cli.jobs.arguments import build_script_parser
+from rayner.cli.jobs.definitions import RUN
+from rayner.cli.jobs.running import load_job_config
 from rayner.config.loading import load_config
 from rayner.runs.progress import log
 from tests.docs.pages import HISTORY, NAMES, ROOT, commands, inline_code
@@ -122,12 +124,11 @@ def serves_site(arguments, capsys):
 )
 def test_the_settings_of_every_job_are_valid(desk, page, words):
     assert (ROOT / words[0]).is_file()
-    assert load_job_config(words[1:]).run
+    assert read_job_config(words[1:]).run
 
 
-def load_job_config(arguments):
-    options = build_job_parser("").parse_intermixed_args(arguments)
-    return load_config(options.config, options.overrides)
+def read_job_config(arguments):
+    return load_job_config(build_script_parser(RUN).parse_intermixed_args(arguments))
 
 
 def read_files(folder):
@@ -139,7 +140,7 @@ def read_files(folder):
 def test_every_job_that_can_run_here_passes_its_dry_run(desk, page, words, monkeypatch, capsys):
     if "reviewed.txt" in " ".join(words):
         shutil.copy("labelled.txt", "reviewed.txt")
-    run = desk / load_job_config(words[1:]).run
+    run = desk / read_job_config(words[1:]).run
     before = read_files(run)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setattr(sys, "argv", [*words, "--dry-run"])

@@ -19,9 +19,9 @@ LORA = LoraConfig(r=4, alpha=8, dropout=0.0)
 @pytest.mark.parametrize(
     ("overrides", "found"),
     [
-        (["llm.full_epochs=1"], r"^llm\.load_in: expected none with llm\.full_epochs=1, "),
-        (["llm.zero_stage=3"], r"^llm\.zero_stage: expected 1 or 2 with llm\.load_in=nf4, "),
-        (["llm.engine=vllm"], r"^llm\.load_in: expected none with llm\.engine=vllm, "),
+        (["llm.full_epochs=1"], r"^command line: llm\.load_in: expected none with llm\.full_epochs=1, "),
+        (["llm.zero_stage=3"], r"^command line: llm\.zero_stage: expected 1 or 2 with llm\.load_in=nf4, "),
+        (["llm.engine=vllm"], r"^command line: llm\.load_in: expected none with llm\.engine=vllm, "),
     ],
 )
 def test_four_bits_are_refused_where_they_cannot_be_used(overrides, found):

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from unittest.mock import patch
 
-from rayner.cli import jobs as cli_jobs
+from rayner.cli import exit_codes
 from rayner.config.corpus_settings import CorpusConfig
 from rayner.config.model_settings import IndexConfig, LlmConfig, SlmConfig
 from rayner.config.settings import Config, GateConfig, ScoreConfig, TagConfig
@@ -82,7 +82,7 @@ def start_job(world: World, name: str, config: Config, *, retries_set_aside: boo
     def call() -> None:
         clear_caches()
         try:
-            job.code = cli_jobs.call_and_return_exit_code(tag)
+            job.code = exit_codes.call_and_return_exit_code(tag)
         except SystemExit as error:
             job.code = int(str(error.code))
         except Exception:
@@ -131,7 +131,7 @@ def simulated_jobs() -> Iterator[None]:
     """Replace what jobs need besides the file system: the models, clocks, threads and Ray."""
     with ExitStack() as stack:
         stack.enter_context(simulated_environment())
-        stack.enter_context(patch.object(cli_jobs, "print", lambda *_, **__: None, create=True))
+        stack.enter_context(patch.object(exit_codes, "print", lambda *_, **__: None, create=True))
         stack.enter_context(patch.object(llm_loading, "load_llm", lambda config, run: None))
         stack.enter_context(patch.object(engine, "make_engine", lambda *_, **__: models.AnswerEngine()))
         stack.enter_context(patch.object(devices, "set_torch_threads", lambda _: None))

@@ -1,0 +1,48 @@
+"""Check that the inputs of a job exist, before anything heavy is imported.
+
+The job itself reads and checks them later.
+"""
+
+import difflib
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from rayner.config.settings import Config, get_setting
+from rayner.errors import ConfigError
+from rayner.text.messages import shorten_repr
+
+
+def require_inputs(config: Config, keys: Iterable[str]) -> None:
+    """Raise ConfigError, which names the setting and a file of a similar name, if a local input does not exist.
+
+    keys: the settings that name the inputs. URLs are not checked here.
+    """
+    for key in keys:
+        for setting, path in _list_paths(key, get_setting(config, key)):
+            if "://" not in path and not os.path.lexists(path):
+                name = "corpus" if path == config.corpus.path else setting  # slm.crf.unlabelled may be the corpus
+                raise ConfigError(
+                    f"{name}: expected a file or folder, found nothing at {shorten_repr(path)}{_similar_name(path)}"
+                )
+
+
+def _list_paths(key: str, value: str | list[str] | dict[str, str] | None) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        yield from ((f"{key}.{name}", path) for name, path in value.items())
+    elif isinstance(value, str):
+        yield key, value
+    else:
+        yield from ((key, path) for path in value or [])
+
+
+def _similar_name(path: str) -> str:
+    """Return the end of the message: a file of a similar name, or the folder in which a relative path was searched."""
+    name = Path(path)
+    try:
+        near = difflib.get_close_matches(name.name, os.listdir(name.parent), 1)
+    except OSError:
+        near = []
+    if near:
+        return f"; did you mean {shorten_repr(str(name.parent / near[0]))[1:-1]}?"
+    return "" if name.is_absolute() else f" in {Path.cwd()}"
