@@ -87,6 +87,10 @@ def test_of_several_forms_the_one_that_the_labelled_text_has_most_often_is_taken
     assert build_script_converter([TRADITIONAL, TRADITIONAL + "云雲雲"]).convert("国云") == "國雲"
 
 
+def test_a_character_that_is_rarely_the_form_of_another_stays_itself():
+    assert build_script_converter([TRADITIONAL, TRADITIONAL + "俱俱迺迺"]).convert("国具乃") == "國具乃"
+
+
 def test_a_text_in_the_script_of_the_labelled_text_is_not_changed():
     converter = build_script_converter([TRADITIONAL] * 2)
     assert converter.convert("太后乃還於國") == "太后乃還於國"

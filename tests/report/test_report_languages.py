@@ -37,7 +37,7 @@ REPORT = Path(methods.__file__).parent
 RENDERING = REPORT.parent / "rendering"
 HAN = re.compile("[\u4e00-\u9fff]")
 # What stands in both: names of programs, settings, files and types, symbols, and tags of the field's formats.
-NAMES = re.compile(r"rayner|bootstrap|Unicode|softmax|logit|log p|LoRA|L-BFGS|L[12]|gate\.share|ECE|lambda|exp|alpha|F1"
+NAMES = re.compile(r"rayner|corpus\.match_script=true|bootstrap|Unicode|softmax|logit|log p|LoRA|L-BFGS|L[12]|gate\.share|ECE|lambda|exp|alpha|F1"
                    r"|English|\b[A-Z]{1,2}\b")  # fmt: skip
 LATIN = ("type_code_and_gloss", "count_of_total", "methods_space")  # texts without a word
 FOR_SCRIPTS: tuple[str, ...] = ()
@@ -86,6 +86,7 @@ def test_every_text_has_one_key_is_used_and_every_used_text_exists():
     composed |= {f"{system}_{rule}" for system in ("fused", "control", "rule_output") for rule in BUILT_IN_RULES}
     composed |= {f"methods_{model}_{start}" for model in ("encoder", "decoder") for start in ("scratch", "named")}
     composed |= {f"silent_{finder}" for finder in ("slm", "llm", "fused")}
+    composed |= {f"script_{script}" for script in ("traditional", "simplified", "mixed")}
     composed |= {f"worth_{verdict}" for verdict in ("ahead", "even", "behind")}
     composed |= {f"place_{place}" for place in ("corpus", "dev", "test")}
     settings = {f"setting_{value}" for value in (*ENTROPY_REDUCTIONS, *LLM_REDUCTIONS, *LLM_CONFIDENCES)}

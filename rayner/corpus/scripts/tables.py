@@ -52,9 +52,8 @@ def _iter_variants(name: str) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def _add_inverse(forms: Variants, inverse: Variants) -> Variants:
-    """Add to the forms of each character those characters whose form, in the inverse table, it is."""
+    """Add to the forms of each character those characters whose most frequent form, in the inverse table, it is."""
     merged = {char: dict.fromkeys(own) for char, own in forms.items()}
     for form, chars in inverse.items():
-        for char in chars:
-            merged.setdefault(char, {})[form] = None
+        merged.setdefault(chars[0], {})[form] = None
     return {char: tuple(own) for char, own in merged.items()}
