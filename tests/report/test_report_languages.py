@@ -37,8 +37,8 @@ REPORT = Path(methods.__file__).parent
 RENDERING = REPORT.parent / "rendering"
 HAN = re.compile("[\u4e00-\u9fff]")
 # What stands in both: names of programs, settings, files and types, symbols, and tags of the field's formats.
-NAMES = re.compile(r"rayner|corpus\.match_script=true|bootstrap|Unicode|softmax|logit|log p|LoRA|L-BFGS|L[12]|gate\.share|ECE|lambda|exp|alpha|F1"
-                   r"|English|\b[A-Z]{1,2}\b")  # fmt: skip
+NAMES = re.compile(r"rayner|bootstrap|Unicode|softmax|logit|log p|LoRA|L-BFGS|L[12]|gate\.share|ECE|lambda|exp|alpha|F1"
+                   r"|corpus\.match_script=true|English|\b[A-Z]{1,2}\b")  # fmt: skip
 LATIN = ("type_code_and_gloss", "count_of_total", "methods_space")  # texts without a word
 FOR_SCRIPTS: tuple[str, ...] = ()
 FEATURES = {"constant", "length", "type"} | {

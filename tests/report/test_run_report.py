@@ -8,7 +8,9 @@ import pytest
 from rayner.config.loading import load_config
 from rayner.config.settings import Config
 from rayner.corpus.parquet_files import write_table
+from rayner.corpus.plain_text.markup import MarkupFiles
 from rayner.corpus.prediction_tables import predictions_to_table
+from rayner.corpus.scripts.recognition import ScriptComparison, ScriptCounts
 from rayner.corpus.silent_models import SilentModel
 from rayner.evaluation.reliability import evaluate_calibration
 from rayner.fusion.budget import fit_budget
@@ -144,6 +146,24 @@ def test_a_model_that_found_nothing_is_the_first_thing_in_the_report(tmp_path, i
         assert facts.to_json()["warnings"][0].startswith(warning)
     else:
         assert "warnings" not in facts.to_json()
+
+
+def test_another_script_and_markup_are_the_first_things_in_the_report_in_both_languages(tmp_path):
+    run = Run(tmp_path)
+    write_table(predictions_to_table(rows(12)), run.path("scores", "test.parquet"))
+    write_json(run.path("steps", "data.json"), StepManifest({}, {"types": list(TYPES)}).to_json())
+    scripts = ScriptComparison(ScriptCounts(traditional=900), ScriptCounts(traditional=3, simplified=7000))
+    facts = make_run_facts(Config(seed=1), scripts=scripts, markup=MarkupFiles(2, "a.txt", "<br/>"))
+    evaluate_and_write_report(run, tuned_fusion(), RULES, RULES, title="甲", run_facts=facts, tagged=None)
+    page = run.path("report.html").read_text(encoding="utf-8")
+    for text in (
+        "The labelled text is in traditional script, the corpus in simplified (3 characters of traditional script only",
+        "标注文本为繁体，语料为简体（只用于繁体的字 3 个，只用于简体的字 7,000 个）",
+        "2 texts hold markup such as &lt;br/&gt; (a.txt)",
+        "有 2 个文本含有 &lt;br/&gt; 之类的标记",
+    ):
+        assert page.index(text) < page.index('id="scores"')
+    assert len(facts.to_json()["warnings"]) == 2
 
 
 def test_the_report_shows_how_free_answers_differ_from_a_copy_and_nothing_of_it_otherwise(tmp_path):

@@ -1,8 +1,8 @@
 """Convert texts to the script of the labelled text, one character for one. Offsets stay what they are.
 
 A simplified character may stand for several traditional ones. Of these, and the character itself, the one is taken that
-occurs most often in the labelled text. So what a converter does depends on the labelled text alone, and on nothing
-around a character but the script of its text.
+occurs most often in the labelled text. A character that, by OpenCC's tables, mostly stays itself is not replaced. So
+what a converter does depends on the labelled text alone, and on nothing around a character but the script of its text.
 """
 
 from collections import Counter
@@ -55,6 +55,8 @@ def build_script_converter(labelled_texts: Iterable[str]) -> ScriptConverter | N
 
 def _iter_replacements(forms: Variants, char_counts: Mapping[str, int]) -> Iterator[tuple[str, str]]:
     for char, own_forms in forms.items():
+        if own_forms[0] == char:
+            continue
         # The character itself comes last, so that it stays only if the labelled text prefers it to every form.
         best = max((*own_forms, char), key=lambda form: char_counts.get(form, 0))
         if best != char:
