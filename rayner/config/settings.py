@@ -23,7 +23,7 @@ from rayner.config.declare import PREDICTION, StepIf, find_plain_value_setting, 
 from rayner.config.model_settings import LLM_PREDICTS, IndexConfig, LlmConfig, PromptConfig, SlmConfig
 from rayner.config.pretrain_settings import PretrainConfig
 
-LAYOUTS = ("evahan", "conll")
+LAYOUTS = ("auto", "evahan", "conll", "csv", "xlsx", "jsonl", "label-studio", "markup", "tei")  # of labelled files
 PAPER_SETUPS = ("few shot", "similarity prompt", "SFT + few shot", "SFT + similarity prompt")  # rows of its Table 3
 FREE_ANSWERS = " (free)"  # after the name of a setup: the LLM answers without the grammar, as in the paper
 
@@ -228,7 +228,9 @@ class Config:
     run: str = setting("", "run folder: models, scores, report; made if absent", steps=(), essential=True)
     train: list[str] = setting([], "labelled files, separated by commas", steps=("data",), essential=True)
     layout: str = setting(
-        "evahan", "layout of the labelled files: evahan | conll | module:name, a reader",
+        "auto",
+        "layout of the labelled files: auto (recognised by the content) | evahan (a character and its tag in a line) | "
+        "conll (columns) | csv | xlsx | jsonl | label-studio | markup | tei | module:name, a reader",
         choices=LAYOUTS, accepts_plugin=True, steps=("data",), essential=True,
     )  # fmt: skip
     corpus: CorpusConfig = section(CorpusConfig)

@@ -2,50 +2,58 @@
 
 Real files have irregularities (method, section 1). If an irregularity has only one possible meaning, the file is read
 and the irregularity is counted in `LabelledFile.faults`. Any other irregularity raises a DataError with a message of
-one line: `FILE:LINE: expected ..., found ...`.
+one line: `FILE:LINE: expected ..., found ...`. `rayner.corpus.labels` has the layouts.
 """
 
 import operator
-import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
-from typing import NoReturn
+from collections.abc import Callable, Collection
+from itertools import accumulate
 
 from rayner.config.plugins import is_plugin_name, load_plugin
 from rayner.config.settings import LAYOUTS
-from rayner.corpus.text_files import read_bytes, read_utf8
+from rayner.corpus.labels.entity_places import check_entity_type
+from rayner.corpus.labels.foreign_formats import decode_labelled_text, refuse_binary_formats
+from rayner.corpus.labels.inline_markup import read_inline_markup
+from rayner.corpus.labels.json_records import read_json_records
+from rayner.corpus.labels.label_studio_tasks import read_label_studio_tasks
+from rayner.corpus.labels.labelled_texts import LabelledTexts
+from rayner.corpus.labels.recognition import recognise_layout
+from rayner.corpus.labels.sheets.csv_file import read_csv
+from rayner.corpus.labels.sheets.xlsx_file import read_xlsx
+from rayner.corpus.labels.tagged_lines import read_char_tag_lines, read_conll_columns
+from rayner.corpus.labels.tei import read_tei
+from rayner.corpus.text_files import read_bytes
 from rayner.errors import DataError
 from rayner.runs.storage import StoragePath
 from rayner.text.labelled_text import LabelledFile
-from rayner.text.markup import is_markup_type
-from rayner.text.messages import shorten_repr
 from rayner.text.spans import Span, sort_and_check_spans
-from rayner.text.subtoken_labels import expand_label
-from rayner.text.tags import scheme_marks_ends, split_tag, tags_to_spans
 
-BOM = "\ufeff"
+AUTO = LAYOUTS[0]
 # Python's str.splitlines and many editors break lines at these characters. Here they are ordinary characters.
 LINE_SEPARATORS = frozenset("\u2028\u2029\x85\x0b\x0c\x1c\x1d\x1e")
-_DOCSTART = "-DOCSTART-"
-_COLUMN_GAP = re.compile(r"[ \t]+")  # not \s: an ideographic space (U+3000) may be a token
+_TAG_READERS = {"evahan": read_char_tag_lines, "conll": read_conll_columns}
+_TEXT_READERS: dict[str, Callable[[str, str], LabelledTexts]] = {
+    "csv": read_csv,
+    "jsonl": read_json_records,
+    "label-studio": read_label_studio_tasks,
+    "markup": read_inline_markup,
+    "tei": read_tei,
+}
 
 
 def read_labelled_file(
-    path: str | StoragePath, *, layout: str = "evahan", types: Collection[str] | None = None
+    path: str | StoragePath, *, layout: str = AUTO, types: Collection[str] | None = None
 ) -> LabelledFile:
-    r"""Read the characters and entities of a labelled file.
+    r"""Read the texts and entities of a labelled file in UTF-8, or of a spreadsheet.
 
     Lines end with `\n` or `\r\n`. Tags may have any spelling that `tags.split_tag` knows.
 
     Args:
         path: The file.
-        layout: One of LAYOUTS, or `module:name` for a user's own reader (see `read_with_custom_reader`).
-            "evahan": Each line is `char<TAB>tag`. The character is one code point, which may be a tab or a space.
-            "conll": Columns are separated by spaces or tabs, and all lines have the same number of columns. The first
-            column is a token, the last column is the token's tag. If a token has several characters,
-            `subtoken_labels.expand_label` gives each character a tag. Lines that begin with `-DOCSTART-` are skipped.
+        layout: One of LAYOUTS, or `module:name` for a user's own reader (see `read_with_custom_reader`). `auto`
+            recognises the layout by the content. The modules of `rayner.corpus.labels` describe the others.
         types: The entity types that may occur. None allows all types.
 
     Raises:
@@ -58,24 +66,13 @@ def read_labelled_file(
         return read_with_custom_reader(path, layout, types)
     if layout not in LAYOUTS:
         raise ValueError(f"expected a layout of {', '.join(LAYOUTS)}, found {layout!r}")
-    content = read_utf8(path)
-    bom = _has_bom(content, layout)
-    lines, n_crlf = _split_lines_and_count_crlf(content[bom:])
-    tagged = _parse_evahan(lines, path, types) if layout == "evahan" else _parse_conll(lines, path, types)
-    if not tagged.chars:
-        raise DataError(f"{path}: expected at least one labelled character, found none")
-    text = "".join(tagged.chars)
-    decoded = tags_to_spans(tagged.tags, ends_marked=scheme_marks_ends(tagged.tags))
-    faults = {
-        "no_begin": decoded.no_begin,
-        "no_end": decoded.no_end,
-        "blank_lines": len(tagged.blank_line_offsets),
-        **_count_odd_characters_by_group(text),
-        "crlf": n_crlf,
-        "bom": int(bom),
-        "docstart": tagged.n_docstart,
-    }
-    return LabelledFile(str(path), text, decoded.spans, tuple(tagged.blank_line_offsets), faults)
+    data = read_bytes(path)
+    if layout == AUTO:
+        layout = recognise_layout(str(path), data)
+        texts = _read_texts(str(path), data, layout, types)
+    else:
+        texts = _read_texts_or_suggest_layout(str(path), data, layout, types)
+    return _join_texts(str(path), texts, layout, types)
 
 
 def read_with_custom_reader(path: str | StoragePath, reader: str, types: Collection[str] | None = None) -> LabelledFile:
@@ -115,117 +112,85 @@ def read_with_custom_reader(path: str | StoragePath, reader: str, types: Collect
     if not text:
         raise DataError(f"{path}: expected at least one labelled character, found none")
     for entity_type in sorted({span.type for span in spans}):
-        _check_type(str(path), entity_type, types)
-    return LabelledFile(str(path), text, spans, (), _count_odd_characters_by_group(text))
+        check_entity_type(str(path), entity_type, types)
+    faults = _count_odd_characters_by_group(text)
+    return LabelledFile(str(path), text, spans, (), faults, layout=reader, read_as=f"what {reader} reads")
 
 
-# ---- layouts
+def recognise_file_layout(path: str | StoragePath) -> str:
+    """Return the layout that `auto` means for a file. Raises DataError if it has none that is read."""
+    return recognise_layout(str(path), read_bytes(path))
 
 
-@dataclass
-class _TaggedCharacters:
-    """The content of a file's lines: the characters, one tag for each character, and where the blank lines were."""
-
-    chars: list[str] = field(default_factory=list)
-    tags: list[str] = field(default_factory=list)
-    blank_line_offsets: list[int] = field(default_factory=list)
-    n_docstart: int = 0
-
-
-def _has_bom(content: str, layout: str) -> bool:
-    r"""Whether the file begins with a byte order mark (BOM), rather than with U+FEFF as its first character.
-
-    In the line `\ufeff\tO`, U+FEFF is the character; if it were the BOM, the line would have no character. In
-    `\ufeff\t\tO`, U+FEFF is the BOM; if it were the character, the line would have three columns. So any exported text
-    can be read back.
-    """
-    if layout == "evahan" and content.startswith(f"{BOM}\t"):
-        return content.startswith(f"{BOM}\t\t")
-    return content.startswith(BOM)
+def describe_labelled_file(labelled: LabelledFile) -> str:
+    """Return what a file was read as and how much it has, in one line."""
+    n_texts, n_types = len(labelled.text_bounds()), len({span.type for span in labelled.spans})
+    return (
+        f"{labelled.path} was read as {labelled.read_as}; {_count(n_texts, 'text')}, "
+        f"{_count(len(labelled.spans), 'entity', 'entities')} of {_count(n_types, 'type')}"
+    )
 
 
-def _split_lines_and_count_crlf(content: str) -> tuple[list[str], int]:
-    r"""Return the lines, and the number of lines that ended in `\r\n` instead of `\n`."""
-    *lines, last_line = content.split("\n")
-    n_crlf = sum(line.endswith("\r") for line in lines)
-    if n_crlf:
-        lines = [line.removesuffix("\r") for line in lines]
-    return ([*lines, last_line] if last_line else lines), n_crlf
+def _count(n: int, singular: str, plural: str = "") -> str:
+    return f"{n:,} {singular if n == 1 else plural or singular + 's'}"
 
 
-def _parse_evahan(lines: Sequence[str], path: str | StoragePath, types: Collection[str] | None) -> _TaggedCharacters:
-    tagged = _TaggedCharacters()
-    checked_tags: set[str] = set()
-    for number, line in enumerate(lines, 1):
-        if not line:
-            tagged.blank_line_offsets.append(len(tagged.chars))
-            continue
-        char, tag = line[0], line[2:]
-        if line[1:2] != "\t" or "\t" in tag:
-            _raise_column_error(f"{path}:{number}", line)
-        if tag not in checked_tags:
-            _check_tag(f"{path}:{number}", tag, types)
-            checked_tags.add(tag)
-        tagged.chars.append(char)
-        tagged.tags.append(tag)
-    return tagged
+def _read_texts(path: str, data: bytes, layout: str, types: Collection[str] | None) -> LabelledTexts:
+    if layout == "xlsx":
+        return read_xlsx(path, data)
+    if layout in _TAG_READERS:
+        return _TAG_READERS[layout](path, decode_labelled_text(path, data), types)
+    return _TEXT_READERS[layout](path, decode_labelled_text(path, data))
 
 
-def _raise_column_error(location: str, line: str) -> NoReturn:
-    """Raise DataError for a line that is not `char<TAB>tag`."""
-    before, tab, tag = line.partition("\t")
-    if not tab:
-        expected, found = "char<TAB>tag", "no tab"
-    elif "\t" in tag:
-        expected, found = "char<TAB>tag", f"{line.count(tab) + 1} columns"
-    else:
-        expected, found = "one character before the tab", f"{len(before) or 'none'}"
-    raise DataError(f"{location}: expected {expected}, found {found} in {_quote_line(line)}")
-
-
-def _parse_conll(lines: Sequence[str], path: str | StoragePath, types: Collection[str] | None) -> _TaggedCharacters:
-    tagged = _TaggedCharacters()
-    checked_tags: set[str] = set()
-    n_columns = 0
-    for number, line in enumerate(lines, 1):
-        if not line.strip(" \t"):
-            tagged.blank_line_offsets.append(len(tagged.chars))
-            continue
-        if line.startswith(_DOCSTART):
-            tagged.n_docstart += 1
-            continue
-        columns = _COLUMN_GAP.split(line.strip(" \t"))
-        if len(columns) < 2 or (n_columns and len(columns) != n_columns):
-            expected = f"{n_columns} columns, as in the lines before" if n_columns else "a token and its tag"
-            raise DataError(f"{path}:{number}: expected {expected}, found {len(columns)} in {_quote_line(line)}")
-        n_columns = len(columns)
-        token, tag = columns[0], columns[-1]
-        if tag not in checked_tags:
-            _check_tag(f"{path}:{number}", tag, types)
-            checked_tags.add(tag)
-        tagged.chars.extend(token)
-        tagged.tags.extend(expand_label(tag, len(token)))
-    return tagged
-
-
-def _check_tag(location: str, tag: str, types: Collection[str] | None) -> None:
-    """Raise DataError if the tag is unknown or its type is not allowed."""
+def _read_texts_or_suggest_layout(path: str, data: bytes, layout: str, types: Collection[str] | None) -> LabelledTexts:
+    """Read a file in a layout that the user named. If it has another layout, the error suggests that one."""
     try:
-        entity_type = split_tag(tag)[1]
-    except ValueError as error:
-        raise DataError(f"{location}: {error}") from None
-    if entity_type:
-        _check_type(location, entity_type, types)
+        return _read_texts(path, data, layout, types)
+    except DataError as error:
+        refuse_binary_formats(path, data)
+        try:
+            other = recognise_layout(path, data)
+            _read_texts(path, data, other, types)
+        except DataError:
+            raise error from None
+        if other == layout:
+            raise
+        raise DataError(f"{error}; use layout={other}") from None
 
 
-def _check_type(location: str, entity_type: str, types: Collection[str] | None) -> None:
-    """Raise DataError if the LLM's markup cannot represent the type, or if the type is not in `types`."""
-    if not is_markup_type(entity_type):
-        raise DataError(
-            f"{location}: expected a type without white space, <, >, / and &, found {shorten_repr(entity_type)}"
-        )
-    if types is not None and entity_type not in types:
-        raise DataError(f"{location}: expected a type of {', '.join(sorted(types))}, found {shorten_repr(entity_type)}")
+def _join_texts(path: str, labelled: LabelledTexts, layout: str, types: Collection[str] | None) -> LabelledFile:
+    """Join the texts of a file, and count the irregularities of all of them."""
+    texts = [text for text in labelled.texts if text.text]
+    faults = {**labelled.faults, "empty_texts": len(labelled.texts) - len(texts)}
+    if not texts:
+        raise DataError(f"{path}: expected at least one labelled character, found none")
+    spans: list[Span] = []
+    starts = [0, *accumulate(len(text.text) for text in texts)]
+    for text, start in zip(texts, starts, strict=False):
+        _check_encodable(text.location, text.text)
+        spans += [span.shift(start) for span in text.spans]
+        for entity_type in sorted({span.type for span in text.spans}):
+            check_entity_type(text.location, entity_type, types)
+    joined = "".join(text.text for text in texts)
+    return LabelledFile(
+        path,
+        joined,
+        tuple(spans),
+        labelled.blank_line_offsets,
+        {**faults, **_count_odd_characters_by_group(joined)},
+        tuple(starts[1:-1]),
+        layout,
+        labelled.read_as,
+    )
+
+
+def _check_encodable(location: str, text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        char = text[error.start]
+        raise DataError(f"{location}: expected Unicode text, found half a surrogate pair: {char!r}") from None
 
 
 def _count_odd_characters_by_group(text: str) -> dict[str, int]:
@@ -236,8 +201,3 @@ def _count_odd_characters_by_group(text: str) -> dict[str, int]:
         "beyond_bmp": sum(n for char, n in char_counts.items() if ord(char) > 0xFFFF),
         "line_separators": sum(n for char, n in char_counts.items() if char in LINE_SEPARATORS),
     }
-
-
-def _quote_line(line: str, max_chars: int = 40) -> str:
-    """Return a line in quotes for a message, shortened if it is long."""
-    return repr(line) if len(line) <= max_chars else f"{line[:max_chars]!r}..."

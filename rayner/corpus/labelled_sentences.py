@@ -4,15 +4,31 @@ import hashlib
 import heapq
 import json
 import random
+from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rayner.runs.json_files import START_OVER, parse_json
 from rayner.text.json_records import damaged_record_error, parse_record
-from rayner.text.labelled_text import LabelledSentence
+from rayner.text.labelled_text import LabelledFile, LabelledSentence
 from rayner.text.segmentation import bounds_without_whitespace, split_sentences
 from rayner.text.spans import Span, sort_and_check_spans
+
+
+def split_labelled_file(labelled: LabelledFile) -> list[LabelledSentence]:
+    """Split the texts of a labelled file into sentences. A sentence belongs to one text.
+
+    The sentences joined are the texts joined. Every entity is in exactly one sentence.
+    """
+    sentences: list[LabelledSentence] = []
+    remaining = deque(labelled.spans)
+    for start, end in labelled.text_bounds():
+        spans = []
+        while remaining and remaining[0].start < end:
+            spans.append(remaining.popleft().shift(-start))
+        sentences += split_labelled_text(labelled.text[start:end], spans)
+    return sentences
 
 
 def split_labelled_text(text: str, spans: Sequence[Span]) -> list[LabelledSentence]:

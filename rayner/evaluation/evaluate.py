@@ -29,7 +29,6 @@ from rayner.fusion.fusion_rule import FusionRule
 from rayner.text.labelled_text import LabelledFile
 from rayner.text.messages import shorten_repr
 from rayner.text.predictions import SegmentPrediction
-from rayner.text.segmentation import split_sentences
 from rayner.text.spans import Span
 from rayner.text.tags import spans_to_tags
 
@@ -120,13 +119,13 @@ def _list_systems(
 def evaluate_files(gold: LabelledFile, predicted: LabelledFile, *, seed: int) -> FileEvaluation:
     """Score one labelled file against another that holds the same text.
 
-    The unit of the bootstrap is a sentence (`split_sentences`). An entity that crosses a sentence end belongs to the
-    sentence in which it starts.
+    The unit of the bootstrap is a sentence of the gold file (`LabelledFile.sentence_bounds`). An entity that crosses a
+    sentence end belongs to the sentence in which it starts.
     Raises DataError if the texts differ.
     """
     _check_same_text(gold, predicted)
     text = gold.text
-    bounds = split_sentences(text)
+    bounds = gold.sentence_bounds()
     types = _all_types((), (gold.spans, predicted.spans))
     gold_spans, predicted_spans = (
         _group_spans_by_sentence(gold.spans, bounds),

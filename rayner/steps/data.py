@@ -5,15 +5,16 @@ from typing import Any
 
 from rayner.config.settings import Config
 from rayner.config.step_settings import step_settings
-from rayner.corpus.labelled_files import read_labelled_file
+from rayner.corpus.labelled_files import AUTO, describe_labelled_file, read_labelled_file, recognise_file_layout
 from rayner.corpus.labelled_sentences import (
     read_labelled_sentences,
     split_folds,
-    split_labelled_text,
+    split_labelled_file,
     split_train_dev_test,
     write_labelled_sentences,
 )
 from rayner.errors import ConfigError, DataError
+from rayner.runs.progress import log
 from rayner.runs.run_folder import Run, file_sha256, replace_folder
 from rayner.text.labelled_text import LabelledFile, LabelledSentence
 
@@ -40,7 +41,18 @@ def collect_manifest_inputs(config: Config, fold: int | None = None) -> dict[str
         except OSError as error:
             raise DataError(f"{path}: expected a labelled file, found: {error.strerror}") from error
     held_out_fold = {} if fold is None else {"fold": fold, "split.folds": config.split.folds}
-    return {**step_settings(config, "data"), "files": files, **held_out_fold}
+    return {**step_settings(config, "data"), **_resolve_layout(config), "files": files, **held_out_fold}
+
+
+def _resolve_layout(config: Config) -> dict[str, Any]:
+    """Return the layout that `auto` means for the labelled files, so that the layout may also be named in a rerun.
+
+    If the files have several layouts, the layout of each file is returned.
+    """
+    if config.layout != AUTO:
+        return {}
+    layouts = {path: recognise_file_layout(path) for path in config.train}
+    return {"layout": next(iter(layouts.values())) if len(set(layouts.values())) == 1 else layouts}
 
 
 def read_and_split_labelled_files(config: Config, run: Run, fold: int | None = None) -> dict[str, Any]:
@@ -57,6 +69,7 @@ def read_and_split_labelled_files(config: Config, run: Run, fold: int | None = N
         faults: dict[str, dict[str, int]] = {}
         for path in config.train:
             labelled = read_labelled_file(path, layout=config.layout)
+            log.info("train: %s", describe_labelled_file(labelled))
             sentences += _split_into_sentences(path, labelled)
             faults[path] = labelled.faults
         files = ", ".join(config.train)
@@ -105,7 +118,7 @@ def copy_data_without_fold(run: Run, fold_run: Run, i: int, n_folds: int, seed: 
 
 def _split_into_sentences(path: str, labelled: LabelledFile) -> list[LabelledSentence]:
     """Split a labelled file into sentences. Raises RuntimeError if a character or an entity is lost."""
-    sentences = split_labelled_text(labelled.text, labelled.spans)
+    sentences = split_labelled_file(labelled)
     count = _count_sentences_characters_entities(sentences)
     if (count["characters"], count["entities"]) != (len(labelled.text), len(labelled.spans)):
         raise RuntimeError(

@@ -15,6 +15,14 @@ _TYPE = r"[^<>/&\s]+"
 _PIECE = re.compile(rf"<(?P<close>/?)(?P<type>{_TYPE})>|&(?P<entity>lt|amp);|(?P<char>[^<&])", re.DOTALL)
 
 
+class MarkupError(ValueError):
+    """The markup is faulty at a character. offset: its offset in the markup. reason: what is wrong there."""
+
+    def __init__(self, offset: int, reason: str) -> None:
+        super().__init__(f"offset {offset}: {reason}")
+        self.offset, self.reason = offset, reason
+
+
 def is_markup_type(name: str) -> bool:
     """Say whether markup can hold this entity type. The type must not contain white space, `<`, `>`, `/` or `&`."""
     return bool(re.fullmatch(_TYPE, name))
@@ -53,28 +61,28 @@ class ParsedMarkup:
 def parse_markup(markup: str) -> ParsedMarkup:
     """Read the text and spans that `spans_to_markup` wrote.
 
-    Raises ValueError for any other input: an unescaped `<` or `&`, a tag that closes nothing, or an entity that is
+    Raises MarkupError for any other input: an unescaped `<` or `&`, a tag that closes nothing, or an entity that is
     empty, nested or never closed.
     """
     chars: list[str] = []
     spans: list[Span] = []
-    start, open_type, offset = -1, "", 0
+    start, open_type, offset, open_offset = -1, "", 0, 0
     while offset < len(markup):
         match = _PIECE.match(markup, offset)
         if match is None:
-            raise ValueError(f"offset {offset}: expected a tag or an escape, found {markup[offset : offset + 8]!r}")
+            raise MarkupError(offset, f"expected a tag or an escape, found {markup[offset : offset + 8]!r}")
         if match["type"] is None:
             chars.append(match["char"] or {"lt": "<", "amp": "&"}[match["entity"]])
         elif not match["close"]:
             if open_type:
-                raise ValueError(f"offset {offset}: <{match['type']}> inside <{open_type}>")
-            start, open_type = len(chars), match["type"]
+                raise MarkupError(offset, f"<{match['type']}> inside <{open_type}>")
+            start, open_type, open_offset = len(chars), match["type"], offset
         else:
             if match["type"] != open_type or start == len(chars):
-                raise ValueError(f"offset {offset}: </{match['type']}> closes nothing")
+                raise MarkupError(offset, f"</{match['type']}> closes nothing")
             spans.append(Span(start, len(chars), open_type))
             open_type = ""
         offset = match.end()
     if open_type:
-        raise ValueError(f"<{open_type}> is never closed")
+        raise MarkupError(open_offset, f"<{open_type}> is never closed")
     return ParsedMarkup("".join(chars), tuple(spans))

@@ -48,7 +48,7 @@ def test_a_clean_file(write):
     assert read.blank_line_offsets == ()
     assert set(read.faults) == {
         *("no_begin", "no_end", "blank_lines", "private_use", "beyond_bmp"),
-        *("crlf", "bom", "line_separators", "docstart"),
+        *("crlf", "bom", "line_separators", "docstart", "escapes", "empty_texts"),
     }
     assert not any(read.faults.values())
 
@@ -140,7 +140,7 @@ def test_spellings(write, tags):
 )
 def test_what_is_wrong_is_named_with_its_line(write, content, line, expected):
     path = write(content)
-    found = message(read_labelled_file, path)
+    found = message(read_labelled_file, path, layout="evahan")
     assert found.startswith(f"{path}:{line}: ")
     assert expected in found
     assert len(found) < len(str(path)) + 150
@@ -161,7 +161,7 @@ def test_unknown_type(write):
 
 
 def test_unknown_layout(write):
-    with pytest.raises(ValueError, match="expected a layout of evahan, conll, found 'iob'"):
+    with pytest.raises(ValueError, match="expected a layout of auto, evahan, conll, .*, found 'iob'"):
         read_labelled_file(write("甲\tO\n"), layout="iob")
 
 

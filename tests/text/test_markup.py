@@ -64,8 +64,8 @@ def test_literal_markup_in_a_text_is_no_markup():
         ("<NR></NR>", "offset 4: </NR> closes nothing"),
         ("<NR>楚<NS>王</NS></NR>", "offset 5: <NS> inside <NR>"),
         ("<NR><NR>楚</NR></NR>", "offset 4: <NR> inside <NR>"),
-        ("<NR>楚", "<NR> is never closed"),
-        ("楚<NR>", "<NR> is never closed"),
+        ("<NR>楚", "offset 0: <NR> is never closed"),
+        ("楚<NR>", "offset 1: <NR> is never closed"),
     ],
     ids=[
         "bare <", "bare &", "escape without ;", "unknown escape", "< at the end", "no type", "space in type",

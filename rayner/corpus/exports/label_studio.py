@@ -1,6 +1,6 @@
 """Label Studio format: tasks with predictions, and the labelling configuration that the tasks need.
 
-Offsets count code points, as in Label Studio. `rayner.corpus.review.label_studio_import` reads the JSON that Label
+Offsets count code points, as in Label Studio. `rayner.corpus.labels.label_studio_tasks` reads the JSON that Label
 Studio exports after correction.
 """
 

@@ -5,5 +5,5 @@ The modules, in the order in which a sentence passes through them:
 - `candidates` lists the sentences that may be reviewed.
 - `ranking` and `selection` choose the sentences to review first.
 - `task_files` and `provenance` write them for the reviewer.
-- `label_studio_import` and `corrections` read the corrected sentences and write them as training data.
+- `corrections` reads the corrected sentences and writes them as training data.
 """

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from rayner.corpus.exports.evahan import format_evahan_sentences
 from rayner.corpus.labelled_files import read_labelled_file
-from rayner.corpus.review.label_studio_import import read_submitted_annotations, read_task_text
+from rayner.corpus.labels.label_studio_tasks import read_submitted_annotations, read_task_text
 from rayner.corpus.review.labelled_output import write_labelled_output
 from rayner.corpus.review.provenance import Provenance, read_json_file, spans_to_json
 from rayner.errors import DataError
@@ -48,7 +48,7 @@ def read_corrections(paths: Iterable[StoragePath], provenance: Provenance, types
     """Read the corrected sentences in the files, in order.
 
     Args:
-        paths: JSON exports of Label Studio (`.json`) and char-tab-tag files (any other name).
+        paths: JSON exports of Label Studio (`.json`), and labelled files in any layout that is recognised.
         provenance: The sentences that were given to the reviewer.
         types: The entity types that may occur.
 
@@ -59,7 +59,7 @@ def read_corrections(paths: Iterable[StoragePath], provenance: Provenance, types
     """
     corrections = Corrections()
     for path in paths:
-        read_texts = _read_label_studio_tasks if path.suffix == ".json" else _read_evahan_sentences
+        read_texts = _read_label_studio_tasks if path.suffix == ".json" else _read_labelled_sentences
         for text, annotations in read_texts(path, provenance, types):
             corrections.unreviewed += not annotations
             for spans in annotations:
@@ -95,7 +95,7 @@ def _read_label_studio_tasks(
         location = f"{path}: task {i + 1}"
         text = read_task_text(task, location)
         _check_text_in_provenance(text, provenance, location)
-        annotations = read_submitted_annotations(task, location)
+        annotations = read_submitted_annotations(task, text, location)
         for span in (span for spans in annotations for span in spans):
             if span.type not in types:
                 raise DataError(
@@ -104,14 +104,16 @@ def _read_label_studio_tasks(
         yield text, annotations
 
 
-def _read_evahan_sentences(
+def _read_labelled_sentences(
     path: StoragePath, provenance: Provenance, types: Collection[str]
 ) -> Iterator[_AnnotatedText]:
-    """Read the sentences of a char-tab-tag file. Blank lines separate the sentences."""
+    """Read the sentences of a labelled file. A sentence is a text of the file, or what blank lines separate."""
     labelled = read_labelled_file(path, types=types)
-    boundaries = sorted({0, *labelled.blank_line_offsets, len(labelled.text)})
+    boundaries = sorted({0, *labelled.text_starts, *labelled.blank_line_offsets, len(labelled.text)})
 
     def format_location(offset: int) -> str:
+        if labelled.layout != "evahan":
+            return f"{path}: text {bisect_right(boundaries, offset)}"
         return f"{path}:{offset + 1 + bisect_right(labelled.blank_line_offsets, offset)}"
 
     block_spans = [crop_spans(labelled.spans, start, end) for start, end in pairwise(boundaries)]

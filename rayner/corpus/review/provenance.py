@@ -5,23 +5,20 @@ changed.
 """
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Never
+from typing import Any
 
 import rayner
+from rayner.corpus.labels.json_values import read_json_file
 from rayner.corpus.reading import sha256_of_text
 from rayner.corpus.review.candidates import ReviewCandidate
-from rayner.corpus.text_files import read_utf8
 from rayner.errors import DataError
 from rayner.runs.json_files import write_json
 from rayner.runs.storage import StoragePath
-from rayner.text.messages import shorten_repr
 from rayner.text.spans import Span
 
 PROVENANCE_FILE = "provenance.json"
-_MAX_REASON_CHARS = 200
 
 
 @dataclass(frozen=True)
@@ -95,34 +92,6 @@ def read_provenance(paths: Iterable[StoragePath]) -> Provenance:
 def spans_to_json(spans: Iterable[Span]) -> list[list[Any]]:
     """Return each span as [start, end, type]."""
     return [[span.start, span.end, span.type] for span in spans]
-
-
-def read_json_file(path: StoragePath) -> Any:  # noqa: ANN401 - any JSON value
-    """Read a JSON file that another program may have written.
-
-    Raises DataError, which names the file, if it cannot be read or is not JSON, holds a key twice in an object, or
-    holds a number that is not finite.
-    """
-    text = read_utf8(path)
-    try:
-        return json.loads(text, object_pairs_hook=_build_object, parse_constant=_reject_constant)
-    except RecursionError:
-        raise DataError(f"{path}: expected JSON, found brackets nested too deeply") from None
-    except ValueError as error:
-        raise DataError(f"{path}: expected JSON, found: {str(error)[:_MAX_REASON_CHARS]}") from None
-
-
-def _build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Build an object. Raises ValueError for a key that stands twice, because one of the values would be lost."""
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
-        raise ValueError(f"the key {shorten_repr(twice)} twice in an object")
-    return content
-
-
-def _reject_constant(name: str) -> Never:
-    raise ValueError(f"{name}, which is not a JSON number")
 
 
 def _read_sentence(row: Any) -> ReviewSentence:  # noqa: ANN401 - any JSON value

@@ -5,13 +5,18 @@ request 308). Earlier offsets count UTF-16 code units, as in JavaScript strings.
 region, which shows what the offsets count.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from rayner.corpus.labels.entity_places import check_entity_type
+from rayner.corpus.labels.json_values import parse_json_text
+from rayner.corpus.labels.labelled_texts import BOM, LabelledText, LabelledTexts
 from rayner.errors import DataError
 from rayner.text.messages import shorten_repr
 from rayner.text.spans import Span
+
+_TEXT_KEY = "text"
 
 
 class _Region(NamedTuple):
@@ -27,24 +32,88 @@ class _Region(NamedTuple):
         return inside and (self.expected_text is None or text[start:end] == self.expected_text)
 
 
-def read_task_text(task: Any, location: str) -> str:  # noqa: ANN401 - any JSON value
+def read_label_studio_tasks(path: str, content: str) -> LabelledTexts:
+    """Read the tasks of a JSON export that somebody has labelled, with the entities of the last submitted annotation.
+
+    The tasks need not be rayner's. Their text is `data.text`, or the only value of `data` that has all labelled
+    strings.
+    """
+    bom = content.startswith(BOM)
+    tasks = parse_json_text(content[bom:], path)
+    if not isinstance(tasks, list):
+        raise DataError(f"{path}: expected a list of tasks, as Label Studio exports as JSON, found another JSON value")
+    text_key = _find_text_key(tasks, path)
+    texts, n_unlabelled, n_labelled_again = [], 0, 0
+    for i, task in enumerate(tasks, 1):
+        location = f"{path}: task {i}"
+        text = read_task_text(task, location, text_key)
+        annotations = read_submitted_annotations(task, text, location)
+        n_unlabelled += not annotations
+        n_labelled_again += len(set(annotations)) > 1
+        for span in (span for spans in annotations[-1:] for span in spans):
+            check_entity_type(location, span.type)
+        texts += [LabelledText(text, spans, location) for spans in annotations[-1:]]
+    if tasks and not texts:
+        raise DataError(
+            f"{path}: expected submitted annotations, found {len(tasks):,} tasks that nobody has labelled; predictions "
+            "alone are not read"
+        )
+    faults = {"unlabelled_texts": n_unlabelled, "labelled_again": n_labelled_again, "bom": int(bom)}
+    return LabelledTexts(texts, "Label Studio tasks (JSON)", faults)
+
+
+def _find_text_key(tasks: Sequence[Any], path: str) -> str:
+    """Return the key of the text in the data of all tasks."""
+    datas = [task["data"] for task in tasks if isinstance(task, dict) and isinstance(task.get("data"), dict)]
+    if not datas or "text" in datas[0]:
+        return _TEXT_KEY
+    keys = [key for key in datas[0] if all(isinstance(data.get(key), str) for data in datas)]
+    if len(keys) != 1:
+        labelled = [(task["data"], string) for task in tasks for string in _iter_region_strings(task)]
+        keys = [key for key in keys if labelled and all(string in data[key] for data, string in labelled)]
+    if len(keys) != 1:
+        raise DataError(
+            f"{path}: expected the text of each task in data.text, found {shorten_repr(list(datas[0]))}; rename the "
+            "key of the text to text"
+        )
+    return keys[0]
+
+
+def _iter_region_strings(task: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the strings of the regions of a task, as far as it is one of Label Studio's."""
+    annotations = task.get("annotations")
+    for annotation in annotations if isinstance(annotations, list) else ():
+        result = annotation.get("result") if isinstance(annotation, dict) else None
+        for region in result if isinstance(result, list) else ():
+            value = region.get("value") if isinstance(region, dict) else None
+            if isinstance(value, dict) and isinstance(value.get("text"), str):
+                yield value["text"]
+
+
+def read_task_text(task: Any, location: str, text_key: str = _TEXT_KEY) -> str:  # noqa: ANN401 - any JSON value
     """Return the text of an exported task.
+
+    text_key: The key of the text in the data of the task.
 
     Raises:
         DataError: The value is not a task, or it has no list of annotations. The message begins with `location`.
 
     """
     data = task.get("data") if isinstance(task, dict) else None
-    text = data.get("text") if isinstance(data, dict) else None
+    text = data.get(text_key) if isinstance(data, dict) else None
     if not isinstance(text, str):
-        raise DataError(f"{location}: expected a task with data.text, as Label Studio exports as JSON, found none")
+        raise DataError(
+            f"{location}: expected a task with data.{text_key}, as Label Studio exports as JSON, found none"
+        )
     if not isinstance(task.get("annotations"), list):
         raise DataError(f"{location}: expected annotations (export as JSON, not as JSON-MIN or CSV), found none")
     return text
 
 
-def read_submitted_annotations(task: Mapping[str, Any], location: str) -> list[tuple[Span, ...]]:
+def read_submitted_annotations(task: Mapping[str, Any], text: str, location: str) -> list[tuple[Span, ...]]:
     """Return the entities of each submitted annotation of a task, in the order of the file.
+
+    text: The text of the task.
 
     Raises:
         DataError: A region is out of range, overlaps another region, does not have exactly one label, or contains a
@@ -52,7 +121,7 @@ def read_submitted_annotations(task: Mapping[str, Any], location: str) -> list[t
 
     """
     results = [_read_result_unless_cancelled(annotation, location) for annotation in task["annotations"]]
-    return [_read_entities(task["data"]["text"], result, location) for result in results if result is not None]
+    return [_read_entities(text, result, location) for result in results if result is not None]
 
 
 def _read_result_unless_cancelled(annotation: Any, location: str) -> list[Any] | None:  # noqa: ANN401 - any JSON value

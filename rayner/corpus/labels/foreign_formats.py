@@ -1,0 +1,133 @@
+"""Name the files that are not read as labelled text, with the way on: other formats and other encodings."""
+
+import io
+import re
+import zipfile
+
+from rayner.corpus.labels.sheets.xlsx_file import WORKBOOK
+from rayner.corpus.text_files import decode_utf8
+from rayner.errors import DataError
+
+_ZIP = b"PK\x03\x04"
+_AS_MARKUP = "plain text with markup such as <NR>屈原</NR>"
+_AS_CONLL = "export CoNLL columns from INCEpTION (CoNLL 2002 or 2003)"
+_AS_SHEET_OR_TEXT = "save a spreadsheet as .xlsx or CSV, a text as plain text"
+# The first bytes of a file, what it looks like, and the way on.
+_BINARY_FORMATS = (
+    (b"%PDF", "a PDF document", "save its text as plain text and label that"),
+    (b"{\\rtf", "a Word document (RTF)", f"save it as {_AS_MARKUP}"),
+    (b"PAR1", "a Parquet file", "export JSON lines (`--to jsonl`)"),
+    (b"\x1f\x8b", "a file packed by gzip", "unpack it: gunzip FILE"),
+    (b"7z\xbc\xaf", "a 7z archive", "unpack it and name the files in it"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel or Word document (.xls, .doc)", _AS_SHEET_OR_TEXT),
+)
+# A file in a ZIP archive, what the archive looks like, and the way on.
+_ARCHIVES = (
+    ("word/document.xml", "a Word document", f"save it as {_AS_MARKUP}, or put the labels into a spreadsheet"),
+    ("ppt/presentation.xml", "a PowerPoint document", "put the labels into a spreadsheet"),
+    ("content.xml", "an OpenDocument file", _AS_SHEET_OR_TEXT),
+)
+# The beginning of a text, what it looks like, and the way on.
+_TEXT_FORMATS = (
+    (r"#FORMAT=WebAnno TSV", "WebAnno TSV", _AS_CONLL),
+    (
+        r"T\d+\t\S+ \d+ \d+(?:;\d+ \d+)*\t",
+        "brat's standoff annotations (.ann)",
+        "write the text and its entities as JSON lines",
+    ),
+    (r"(?:<\?xml[^>]*>\s*)?<xmi:XMI", "UIMA CAS (XMI)", _AS_CONLL),
+    (r"<div class=\"doc\"", "MARKUS (HTML)", "export TEI from MARKUS, or a spreadsheet with an entity a row"),
+    (r"(?:<\?xml[^>]*>\s*)?<ThdlPrototypeExport", "DocuXml of DocuSky", f"write TEI, or {_AS_MARKUP}"),
+    (r"\s*(?i:<!doctype html|<html)", "HTML", f"save it as TEI, or as {_AS_MARKUP}"),
+    (r"<View>", "the labelling configuration of Label Studio", "export the labelled tasks as JSON"),
+    (
+        r"(?:#[^\n]*\n)*1\t[^\t\n]+(?:\t[^\t\n]*){8}\n",
+        "CoNLL-U",
+        "write columns with the token first and its tag last",
+    ),
+)
+_COMMON_MARKS = "，。、；：？！「」“”（）\u3000"
+_MIN_CHINESE_SHARE = 0.5  # of the characters beyond ASCII; more than in text that is decoded wrongly
+
+
+def refuse_binary_formats(path: str, data: bytes) -> None:
+    """Raise DataError if the file is of a known format that is not text. XLSX is not refused."""
+    for beginning, name, remedy in _BINARY_FORMATS:
+        if data.startswith(beginning):
+            raise _foreign_format_error(path, name, remedy)
+    if data.startswith(_ZIP) and not is_xlsx(data):
+        members = _list_archive(data)
+        for member, name, remedy in _ARCHIVES:
+            if member in members:
+                raise _foreign_format_error(path, name, remedy)
+        raise _foreign_format_error(path, "a ZIP archive", "unpack it and name the files in it")
+
+
+def refuse_text_formats(path: str, content: str) -> None:
+    """Raise DataError if the text is of a known format that is not read."""
+    for beginning, name, remedy in _TEXT_FORMATS:
+        if re.match(beginning, content):
+            raise _foreign_format_error(path, name, remedy)
+
+
+def is_xlsx(data: bytes) -> bool:
+    """Whether the file is a spreadsheet in XLSX."""
+    return data.startswith(_ZIP) and WORKBOOK in _list_archive(data)
+
+
+def decode_labelled_text(path: str, data: bytes) -> str:
+    """Decode a file in UTF-8. Raises DataError with the encoding that it seems to have and the way on, if it is not."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        encoding = guess_encoding(data)
+        if encoding is None:
+            return decode_utf8(path, data)  # raises the error without a guess
+        line = data.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"{path}:{line}: expected UTF-8, found byte 0x{data[error.start]:02x} ({error.reason}); looks like "
+            f"{encoding}: convert it with iconv -f {encoding} -t UTF-8 OLD > NEW"
+        ) from None
+
+
+def guess_encoding(data: bytes) -> str | None:
+    """Return the name of the encoding that makes Chinese of the bytes: GB18030, Big5 or UTF-16; None if none does."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "UTF-16"
+    shares = {encoding: _share_of_common_chinese(data, encoding) for encoding in ("gb18030", "big5")}
+    best = max(shares, key=lambda encoding: shares[encoding])
+    if shares[best] < _MIN_CHINESE_SHARE:
+        return None
+    return {"gb18030": "GB18030", "big5": "Big5"}[best]
+
+
+def _share_of_common_chinese(data: bytes, encoding: str) -> float:
+    """Return the share of frequent Chinese characters and marks among those beyond ASCII; 0 for another encoding.
+
+    Frequent are the characters of the first level of GB 2312 or of Big5. Bytes of the other encoding rarely form them.
+    """
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError:
+        return 0.0
+    chars = [char for char in text if char > "\x7f"]
+    return sum(map(_is_common_chinese, chars)) / len(chars) if chars else 0.0
+
+
+def _is_common_chinese(char: str) -> bool:
+    gb, big5 = (char.encode(encoding, "ignore") for encoding in ("gb2312", "big5"))
+    return (
+        b"\xb0\xa1" <= gb <= b"\xd7\xf9" or b"\xa4\x40" <= big5 <= b"\xc6\x7e" or char in "，。、；：？！「」“”（）　"
+    )
+
+
+def _list_archive(data: bytes) -> frozenset[str]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return frozenset(archive.namelist())
+    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError):
+        return frozenset()
+
+
+def _foreign_format_error(path: str, name: str, remedy: str) -> DataError:
+    return DataError(f"{path}: expected labelled text, found what looks like {name}: {remedy}")

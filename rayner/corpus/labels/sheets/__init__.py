@@ -1,0 +1,1 @@
+"""Read spreadsheets with labels: the files (`csv_file`, `xlsx_file`), and the rows of both (`rows`)."""

@@ -1,0 +1,226 @@
+"""Read a spreadsheet in XLSX (Office Open XML): the cells of its first sheet that has labels, as text.
+
+An XLSX file is a ZIP archive of XML files. Only four kinds of them are read: the list of sheets and of their files, the
+strings that cells share, and the cells.
+"""
+
+import io
+import re
+import zipfile
+import zlib
+from collections.abc import Mapping
+from posixpath import join, normpath
+
+from rayner.corpus.labels.labelled_texts import LabelledTexts
+from rayner.corpus.labels.sheets.rows import HEADER_HELP, SheetRow, find_columns, read_rows
+from rayner.corpus.labels.xml_events import parse_xml
+from rayner.errors import DataError
+
+WORKBOOK = "xl/workbook.xml"
+MAX_PART_BYTES = 256 * 2**20  # of an unpacked XML file; a small archive may unpack to any size
+_REFERENCE = re.compile(r"([A-Z]{1,3})([1-9][0-9]{0,6})")
+_ESCAPE = re.compile(r"_x([0-9A-Fa-f]{4})_")  # Excel writes control characters and a literal `_x000D_` so
+_MAX_COLUMNS = 16_384  # of Excel; a wrong reference must not make a row of millions of cells
+
+
+def read_xlsx(path: str, data: bytes) -> LabelledTexts:
+    """Read the sheet whose first row names the columns. Raises DataError if there is none, or more than one."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            strings = _read_shared_strings(archive, path)
+            sheets = {
+                name: _read_sheet(archive, path, name, part, strings) for name, part in _list_sheets(archive, path)
+            }
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise DataError(
+            f"{path}: expected a spreadsheet (XLSX), found an archive that cannot be unpacked: {error}; save it again, "
+            "without a password"
+        ) from None
+    headers = {name: find_columns(rows[0]) for name, rows in sheets.items() if rows}
+    labelled = {name: columns for name, columns in headers.items() if columns}
+    if not labelled:
+        rows = next((rows for rows in sheets.values() if rows), None)
+        found = ", ".join(map(repr, rows[0].cells[:8])) if rows else "no cells"
+        raise DataError(f"{path}: expected in a sheet {HEADER_HELP}, found {found}")
+    if len(labelled) > 1:
+        raise DataError(f"{path}: expected one sheet with labels, found {', '.join(labelled)}; put them into one")
+    [(name, columns)] = labelled.items()
+    header, *rows = sheets[name]
+    return read_rows(columns, header, rows, f"a spreadsheet (XLSX, sheet {name})")
+
+
+def _read_part(archive: zipfile.ZipFile, path: str, part: str) -> bytes:
+    try:
+        with archive.open(part) as stream:
+            data = stream.read(MAX_PART_BYTES + 1)
+    except KeyError:
+        raise DataError(f"{path}: expected a spreadsheet (XLSX) with {part}, found none; save it again") from None
+    if len(data) > MAX_PART_BYTES:
+        raise DataError(
+            f"{path}: expected at most {MAX_PART_BYTES:,} bytes in {part} of the spreadsheet, found more; save it as "
+            "CSV"
+        )
+    return data
+
+
+def _list_sheets(archive: zipfile.ZipFile, path: str) -> list[tuple[str, str]]:
+    """Return the name and the XML file of each sheet, in order."""
+    relations, workbook = _Relations(), _Workbook()
+    parse_xml(_read_part(archive, path, "xl/_rels/workbook.xml.rels"), path, relations)
+    parse_xml(_read_part(archive, path, WORKBOOK), path, workbook)
+    sheets = []
+    for name, relation in workbook.sheets:
+        if relation not in relations.targets:
+            raise DataError(f"{path}: expected the file of the sheet {name}, found none; save the spreadsheet again")
+        if relations.types[relation].endswith("/worksheet"):  # and not a sheet with a chart alone
+            sheets.append((name, normpath(join("/xl", relations.targets[relation])).lstrip("/")))
+    return sheets
+
+
+def _read_shared_strings(archive: zipfile.ZipFile, path: str) -> list[str]:
+    handler = _SharedStrings()
+    if "xl/sharedStrings.xml" in archive.namelist():
+        parse_xml(_read_part(archive, path, "xl/sharedStrings.xml"), path, handler)
+    return handler.strings
+
+
+def _read_sheet(archive: zipfile.ZipFile, path: str, name: str, part: str, strings: list[str]) -> list[SheetRow]:
+    """Return the rows of a sheet, from the first row that has content. All have the cells of that row at least."""
+    handler = _Sheet(strings, f"{path}: sheet {name}")
+    parse_xml(_read_part(archive, path, part), path, handler)
+    numbers = [number for number, cells in handler.rows.items() if any(cell.strip() for cell in cells.values())]
+    if not numbers:
+        return []
+    width = max(column for column, cell in handler.rows[numbers[0]].items() if cell.strip()) + 1
+    rows = []
+    for number in numbers:
+        cells = handler.rows[number]
+        row_width = max(width, 1 + max(column for column, cell in cells.items() if cell.strip()))
+        location = f"{path}: sheet {name}, row {number}"
+        rows.append(SheetRow(location, [cells.get(column, "") for column in range(row_width)]))
+    return rows
+
+
+def _unescape(text: str) -> str:
+    """Return a cell's text, in which Excel writes some characters as `_xHHHH_`."""
+    return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
+
+
+class _Relations:
+    """The files of the parts of a workbook."""
+
+    def __init__(self) -> None:
+        self.targets: dict[str, str] = {}
+        self.types: dict[str, str] = {}
+
+    def start(self, name: str, attributes: Mapping[str, str], location: str) -> None:
+        if name == "Relationship":
+            key = attributes.get("Id", "")
+            self.targets[key], self.types[key] = attributes.get("Target", ""), attributes.get("Type", "")
+
+    def end(self, name: str) -> None:
+        pass
+
+    def text(self, chars: str) -> None:
+        pass
+
+
+class _Workbook:
+    """The names of the sheets, with the keys of their files."""
+
+    def __init__(self) -> None:
+        self.sheets: list[tuple[str, str]] = []
+
+    def start(self, name: str, attributes: Mapping[str, str], location: str) -> None:
+        if name == "sheet":
+            self.sheets.append((attributes.get("name", ""), attributes.get("id", "")))
+
+    def end(self, name: str) -> None:
+        pass
+
+    def text(self, chars: str) -> None:
+        pass
+
+
+class _SharedStrings:
+    """The strings that cells share. The reading aids of Japanese (`rPh`) are no text of a cell."""
+
+    def __init__(self) -> None:
+        self.strings: list[str] = []
+        self._pieces: list[str] = []
+        self._takes_text = self._is_phonetic = False
+
+    def start(self, name: str, attributes: Mapping[str, str], location: str) -> None:
+        if name == "si":
+            self._pieces = []
+        self._is_phonetic = self._is_phonetic or name == "rPh"
+        self._takes_text = name == "t" and not self._is_phonetic
+
+    def end(self, name: str) -> None:
+        if name == "si":
+            self.strings.append(_unescape("".join(self._pieces)))
+        self._is_phonetic = self._is_phonetic and name != "rPh"
+        self._takes_text = False
+
+    def text(self, chars: str) -> None:
+        if self._takes_text:
+            self._pieces.append(chars)
+
+
+class _Sheet:
+    """The cells of a sheet as text: for each row number, the cells by column (from 0)."""
+
+    def __init__(self, strings: list[str], location: str) -> None:
+        self.rows: dict[int, dict[int, str]] = {}
+        self._strings, self._location = strings, location
+        self._row = self._column = 0
+        self._type = ""
+        self._pieces: list[str] = []
+        self._takes_text = self._is_phonetic = False
+
+    def start(self, name: str, attributes: Mapping[str, str], location: str) -> None:
+        if name == "row":
+            self._row = int(attributes["r"]) if attributes.get("r", "").isdecimal() else self._row + 1
+            self._column = -1
+        elif name == "c":
+            self._place_cell(attributes.get("r"))
+            self._type, self._pieces = attributes.get("t", "n"), []
+        self._is_phonetic = self._is_phonetic or name == "rPh"
+        self._takes_text = name in ("v", "t") and not self._is_phonetic
+
+    def end(self, name: str) -> None:
+        if name == "c":
+            self.rows.setdefault(self._row, {})[self._column] = self._read_cell("".join(self._pieces))
+        self._is_phonetic = self._is_phonetic and name != "rPh"
+        self._takes_text = False
+
+    def text(self, chars: str) -> None:
+        if self._takes_text:
+            self._pieces.append(chars)
+
+    def _place_cell(self, reference: str | None) -> None:
+        """Set the row and the column of a cell. Without a reference, it follows the cell before."""
+        self._column += 1
+        if reference is None:
+            return
+        match = _REFERENCE.fullmatch(reference)
+        if match is None:
+            raise DataError(f"{self._location}: expected cells such as B12, found {reference!r}; save it again")
+        column = 0
+        for letter in match[1]:
+            column = column * 26 + ord(letter) - ord("A") + 1
+        if column > _MAX_COLUMNS:
+            raise DataError(f"{self._location}: expected at most {_MAX_COLUMNS:,} columns, found {reference}")
+        self._row, self._column = int(match[2]), column - 1
+
+    def _read_cell(self, value: str) -> str:
+        if self._type == "e":
+            raise DataError(f"{self._location}, row {self._row}: expected cells without errors, found {value}")
+        if self._type != "s":
+            return _unescape(value) if self._type in ("inlineStr", "str") else value
+        if not (value.isdecimal() and int(value) < len(self._strings)):
+            raise DataError(
+                f"{self._location}, row {self._row}: expected a cell with a string of the spreadsheet, found "
+                f"{value!r}; save it again"
+            )
+        return self._strings[int(value)]
