@@ -11,7 +11,7 @@ from itertools import islice
 from rayner.config.conditions import has_llm, llm_learns_from_pseudo_labels
 from rayner.config.settings import Config
 from rayner.corpus.ignored_files import describe_ignored_files
-from rayner.corpus.labelled_files import read_labelled_file
+from rayner.corpus.labelled_files import describe_labelled_file, read_labelled_file
 from rayner.corpus.reading import require_corpus
 from rayner.corpus.scripts.recognition import ScriptCounts, count_scripts
 from rayner.corpus.text_listing import list_text_files
@@ -57,6 +57,7 @@ def check_and_describe_training_inputs(config: Config) -> list[str]:
     lines = []
     for path in require_labelled_files(config):
         labelled = read_labelled_file(path, layout=config.layout)
+        lines.append(f"train: {describe_labelled_file(labelled)}")
         faults = ", ".join(f"{count} {name}" for name, count in labelled.faults.items() if count) or "none"
         lines.append(
             f"{path}: {len(labelled.text):,} characters, {len(labelled.spans):,} entities; irregularities: {faults}"

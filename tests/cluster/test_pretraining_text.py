@@ -166,7 +166,7 @@ def test_a_dry_run_says_what_is_read_and_left_out(config, tmp_path, capsys):
         (["pretrain.variants=a.txt"], "pretrain.variants: expected with pretrain.exclude, which it serves"),
         (["pretrain.objective=both"], "pretrain.objective: expected one of replaced, masked, found 'both'"),
         (["pretrain.exclude=none.txt"], "none.txt: expected a file, found nothing of that name"),
-        (["pretrain.exclude=none.jsonl"], "none.jsonl: expected a part of a run, found: No such file"),
+        (["pretrain.exclude=none.jsonl"], "none.jsonl: expected a file, found nothing of that name"),
         (["pretrain.start=none"], "pretrain.start: "),
         (["pretrain.start={bert}"], "a checkpoint of electra for pretrain.objective=replaced, found one of bert"),
         (

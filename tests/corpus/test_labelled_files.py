@@ -161,7 +161,7 @@ def test_unknown_type(write):
 
 
 def test_unknown_layout(write):
-    with pytest.raises(ValueError, match="expected a layout of auto, evahan, conll, .*, found 'iob'"):
+    with pytest.raises(ValueError, match=r"expected a layout of auto, evahan, conll, .*, found 'iob'"):
         read_labelled_file(write("甲\tO\n"), layout="iob")
 
 

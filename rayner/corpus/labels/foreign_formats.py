@@ -19,7 +19,7 @@ _BINARY_FORMATS = (
     (b"PAR1", "a Parquet file", "export JSON lines (`--to jsonl`)"),
     (b"\x1f\x8b", "a file packed by gzip", "unpack it: gunzip FILE"),
     (b"7z\xbc\xaf", "a 7z archive", "unpack it and name the files in it"),
-    (b"\xd0\xcf\x11\xe0", "an old Excel or Word document (.xls, .doc)", _AS_SHEET_OR_TEXT),
+    (b"\xd0\xcf\x11\xe0", "an old Excel or Word document (.xls, .doc), or one with a password", _AS_SHEET_OR_TEXT),
 )
 # A file in a ZIP archive, what the archive looks like, and the way on.
 _ARCHIVES = (
@@ -57,6 +57,8 @@ def refuse_binary_formats(path: str, data: bytes) -> None:
             raise _foreign_format_error(path, name, remedy)
     if data.startswith(_ZIP) and not is_xlsx(data):
         members = _list_archive(data)
+        if members is None:
+            raise _foreign_format_error(path, "a damaged ZIP archive or spreadsheet", "copy or save it again")
         for member, name, remedy in _ARCHIVES:
             if member in members:
                 raise _foreign_format_error(path, name, remedy)
@@ -72,7 +74,7 @@ def refuse_text_formats(path: str, content: str) -> None:
 
 def is_xlsx(data: bytes) -> bool:
     """Whether the file is a spreadsheet in XLSX."""
-    return data.startswith(_ZIP) and WORKBOOK in _list_archive(data)
+    return data.startswith(_ZIP) and WORKBOOK in (_list_archive(data) or ())
 
 
 def decode_labelled_text(path: str, data: bytes) -> str:
@@ -121,12 +123,13 @@ def _is_common_chinese(char: str) -> bool:
     )
 
 
-def _list_archive(data: bytes) -> frozenset[str]:
+def _list_archive(data: bytes) -> frozenset[str] | None:
+    """Return the names of the files in a ZIP archive; None if the archive is damaged."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             return frozenset(archive.namelist())
     except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError):
-        return frozenset()
+        return None
 
 
 def _foreign_format_error(path: str, name: str, remedy: str) -> DataError:

@@ -14,7 +14,7 @@ def read_inline_markup(path: str, content: str) -> LabelledTexts:
     except MarkupError as error:
         line = markup.count("\n", 0, error.offset) + 1
         raise DataError(
-            f"{path}:{line}: expected markup such as <NR>屈原</NR>, with &lt; for < and &amp; for & in the text, found "
-            f"{error.reason}"
+            f"{path}:{line}: expected markup such as <NR>屈原</NR>, found a fault: {error.reason}; write < and & of "
+            "the text as &lt; and &amp;"
         ) from None
     return LabelledTexts([LabelledText(parsed.text, parsed.spans, path)], "inline markup", {"bom": int(bom)})

@@ -12,6 +12,7 @@ from rayner.corpus.labels.json_records import iter_records
 from rayner.corpus.labels.labelled_texts import BOM
 from rayner.corpus.labels.sheets.csv_file import is_csv_with_header
 from rayner.corpus.labels.sheets.rows import HEADER_HELP
+from rayner.corpus.labels.tagged_lines import has_bom_before_char_tag
 from rayner.errors import DataError
 from rayner.text.messages import shorten_repr
 
@@ -19,9 +20,8 @@ _TAG = r"(?:O|[BMIELSUW]-[^\s<>/&]+)"
 _CHAR_TAG_LINE = re.compile(rf"(?s:.)\t{_TAG}")
 _COLUMNS_LINE = re.compile(rf"[ \t]*[^ \t]+[ \t](?:.*[ \t])?{_TAG}[ \t]*")
 _JSON = re.compile(r"\s*(?:\{\s*[\"}]|\[\s*[\[{\"\]])")
-_TEI = re.compile(
-    r"\s*(?:<\?.*?\?>\s*|<!--.*?-->\s*|<!DOCTYPE[^>]*>\s*)*<(?:\w+:)?(?:TEI(?:\.2)?|teiCorpus)\b", re.DOTALL
-)
+_BEFORE_ROOT = re.compile(r"\s*(?:<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^>\[]*(?:\[.*?\]\s*)?>)", re.DOTALL)
+_TEI_ROOT = re.compile(r"\s*<(?:\w+:)?(?:TEI(?:\.2)?|teiCorpus)\b")
 _REMEDY = "docs/labels.md shows each layout; layout= names one"
 _XML = re.compile(r"\s*<\?xml\b")
 _MARKUP = re.compile(r"<([^<>/&\s]+)>[^<]+</\1>")
@@ -37,22 +37,28 @@ def recognise_layout(path: str, data: bytes) -> str:
     refuse_binary_formats(path, data)
     if is_xlsx(data):
         return "xlsx"
-    content = decode_labelled_text(path, data).removeprefix(BOM)
-    if not content.strip():
+    content = decode_labelled_text(path, data)
+    if not content.removeprefix(BOM).strip():
         raise DataError(f"{path}: expected at least one labelled character, found none")
-    layout = _recognise_tagged_lines(content)
+    layout = _recognise_tagged_lines(content[has_bom_before_char_tag(content) :])
     if layout:
         return layout
+    content = content.removeprefix(BOM)
     refuse_text_formats(path, content)
+    has_markup = bool(_MARKUP.search(content))
     if _JSON.match(content):
-        return _recognise_json(path, content)
-    if _TEI.match(content):
+        try:
+            return _recognise_json(path, content)
+        except DataError:
+            if not has_markup:
+                raise
+    if _is_tei(content):
         return "tei"
     if _XML.match(content):
         raise DataError(f"{path}: expected labelled text, found XML that is not TEI: {_REMEDY}")
     if is_csv_with_header(path, content):
         return "csv"
-    if _MARKUP.search(content):
+    if has_markup:
         return "markup"
     raise _unknown_layout_error(path, content)
 
@@ -66,6 +72,14 @@ def _recognise_tagged_lines(content: str) -> str | None:
     if 2 * max(n_char_tag, n_columns) < len(lines):
         return None
     return "evahan" if n_char_tag >= n_columns else "conll"
+
+
+def _is_tei(content: str) -> bool:
+    """Whether the first element of an XML file is one of TEI."""
+    position = 0
+    while match := _BEFORE_ROOT.match(content, position):
+        position = match.end()
+    return bool(_TEI_ROOT.match(content, position))
 
 
 def _recognise_json(path: str, content: str) -> str:

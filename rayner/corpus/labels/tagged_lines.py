@@ -21,7 +21,7 @@ def read_char_tag_lines(path: str, content: str, types: Collection[str] | None =
 
     types: The entity types that may occur. None allows all types.
     """
-    bom = _starts_with_bom_before_char_tag(content)
+    bom = has_bom_before_char_tag(content)
     lines, n_crlf = _split_lines_and_count_crlf(content[bom:])
     return _decode_tags(path, _parse_char_tag(lines, path, types), n_crlf, bom, "char-tab-tag")
 
@@ -66,7 +66,7 @@ def _decode_tags(path: str, tagged: _TaggedCharacters, n_crlf: int, bom: bool, r
     return LabelledTexts([text], read_as, faults, tuple(tagged.blank_line_offsets))
 
 
-def _starts_with_bom_before_char_tag(content: str) -> bool:
+def has_bom_before_char_tag(content: str) -> bool:
     r"""Whether the file begins with a byte order mark (BOM), rather than with U+FEFF as its first character.
 
     In the line `\ufeff\tO`, U+FEFF is the character; if it were the BOM, the line would have no character. In

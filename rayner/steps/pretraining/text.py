@@ -9,7 +9,7 @@ import numpy as np
 
 from rayner.config.settings import Config
 from rayner.corpus.labelled_files import read_labelled_file
-from rayner.corpus.labelled_sentences import read_labelled_sentences, split_labelled_text
+from rayner.corpus.labelled_sentences import split_labelled_file
 from rayner.corpus.reading import CorpusSurvey, read_documents, require_corpus
 from rayner.corpus.text_files import read_utf8
 from rayner.errors import ConfigError, DataError
@@ -20,7 +20,6 @@ from rayner.pretraining.text_windows import write_windows
 from rayner.pretraining.training_order import Ints
 from rayner.runs.progress import Progress, log, rate_limited
 from rayner.runs.run_folder import Run, replace_folder
-from rayner.runs.storage import local_copy, storage_path
 
 SPECIAL_TOKENS = 2  # of a window: one before and one after the text
 WINDOWS_FOLDER = ("data", "windows")
@@ -99,13 +98,9 @@ def _read_shared_text(config: Config) -> SharedText:
 
 def _read_sentences(path: str, layout: str) -> list[str]:
     """Read the sentences of a labelled file, or of a part of a run (`.jsonl`)."""
-    if path.endswith(".jsonl") and layout in ("evahan", "conll"):
-        try:
-            return [sentence.text for sentence in read_labelled_sentences(local_copy(storage_path(path)))]
-        except OSError as error:
-            raise DataError(f"{path}: expected a part of a run, found: {error.strerror}") from error
-    labelled = read_labelled_file(path, layout=layout)
-    return [sentence.text for sentence in split_labelled_text(labelled.text, labelled.spans)]
+    if path.endswith(".jsonl") and layout in ("evahan", "conll"):  # of other files beside the part of a run
+        layout = "jsonl"
+    return [sentence.text for sentence in split_labelled_file(read_labelled_file(path, layout=layout))]
 
 
 def write_text_windows(config: Config, run: Run, text: PretrainingText, tokenizer: CharTokenizer) -> int:

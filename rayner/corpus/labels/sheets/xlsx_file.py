@@ -13,10 +13,10 @@ from posixpath import join, normpath
 
 from rayner.corpus.labels.labelled_texts import LabelledTexts
 from rayner.corpus.labels.sheets.rows import HEADER_HELP, SheetRow, find_columns, read_rows
-from rayner.corpus.labels.xml_events import parse_xml
+from rayner.corpus.labels.xml_events import XmlHandler, parse_xml
 from rayner.errors import DataError
 
-WORKBOOK = "xl/workbook.xml"
+WORKBOOK, _SHARED_STRINGS = "xl/workbook.xml", "xl/sharedStrings.xml"
 MAX_PART_BYTES = 256 * 2**20  # of an unpacked XML file; a small archive may unpack to any size
 _REFERENCE = re.compile(r"([A-Z]{1,3})([1-9][0-9]{0,6})")
 _ESCAPE = re.compile(r"_x([0-9A-Fa-f]{4})_")  # Excel writes control characters and a literal `_x000D_` so
@@ -49,7 +49,8 @@ def read_xlsx(path: str, data: bytes) -> LabelledTexts:
     return read_rows(columns, header, rows, f"a spreadsheet (XLSX, sheet {name})")
 
 
-def _read_part(archive: zipfile.ZipFile, path: str, part: str) -> bytes:
+def _parse_part(archive: zipfile.ZipFile, path: str, part: str, handler: XmlHandler) -> None:
+    """Read an XML file of the archive. Raises DataError if it is missing, too large or faulty."""
     try:
         with archive.open(part) as stream:
             data = stream.read(MAX_PART_BYTES + 1)
@@ -60,14 +61,14 @@ def _read_part(archive: zipfile.ZipFile, path: str, part: str) -> bytes:
             f"{path}: expected at most {MAX_PART_BYTES:,} bytes in {part} of the spreadsheet, found more; save it as "
             "CSV"
         )
-    return data
+    parse_xml(data, f"{path}: {part}", handler)
 
 
 def _list_sheets(archive: zipfile.ZipFile, path: str) -> list[tuple[str, str]]:
     """Return the name and the XML file of each sheet, in order."""
     relations, workbook = _Relations(), _Workbook()
-    parse_xml(_read_part(archive, path, "xl/_rels/workbook.xml.rels"), path, relations)
-    parse_xml(_read_part(archive, path, WORKBOOK), path, workbook)
+    _parse_part(archive, path, "xl/_rels/workbook.xml.rels", relations)
+    _parse_part(archive, path, WORKBOOK, workbook)
     sheets = []
     for name, relation in workbook.sheets:
         if relation not in relations.targets:
@@ -79,15 +80,15 @@ def _list_sheets(archive: zipfile.ZipFile, path: str) -> list[tuple[str, str]]:
 
 def _read_shared_strings(archive: zipfile.ZipFile, path: str) -> list[str]:
     handler = _SharedStrings()
-    if "xl/sharedStrings.xml" in archive.namelist():
-        parse_xml(_read_part(archive, path, "xl/sharedStrings.xml"), path, handler)
+    if _SHARED_STRINGS in archive.namelist():
+        _parse_part(archive, path, _SHARED_STRINGS, handler)
     return handler.strings
 
 
 def _read_sheet(archive: zipfile.ZipFile, path: str, name: str, part: str, strings: list[str]) -> list[SheetRow]:
     """Return the rows of a sheet, from the first row that has content. All have the cells of that row at least."""
     handler = _Sheet(strings, f"{path}: sheet {name}")
-    parse_xml(_read_part(archive, path, part), path, handler)
+    _parse_part(archive, path, part, handler)
     numbers = [number for number, cells in handler.rows.items() if any(cell.strip() for cell in cells.values())]
     if not numbers:
         return []
