@@ -75,10 +75,22 @@ def test_eval_writes_the_scores_as_json(labelled, tmp_path, capsys):
     assert "50.00" in capsys.readouterr().out
 
 
+def test_eval_recognises_each_file_by_its_content(labelled, capsys):
+    conll = labelled("c.txt", "懷王 x B-NR\n曰 x O\n")
+    csv = labelled("c.json", "text,entities\n懷王曰,懷王/NR\n")
+    assert main(["eval", conll, csv]) == 0
+    told = capsys.readouterr().out.splitlines()[:2]
+    assert told == [
+        f"{conll} was read as CoNLL columns; 1 text, 1 entity of 1 type",
+        f"{csv} was read as a spreadsheet (CSV, commas), a text with its entities a row; 1 text, 1 entity of 1 type",
+    ]
+
+
 def test_eval_reads_the_layout_that_is_asked_for(labelled, capsys):
     conll = labelled("c.txt", "懷王 x B-NR\n曰 x O\n")
     assert main(["eval", conll, conll, "--layout", "conll"]) == 0
-    assert main(["eval", conll, conll]) == 2
+    capsys.readouterr()
+    assert main(["eval", conll, conll, "--layout", "evahan"]) == 2
     assert f"{conll}:1: " in one_line(capsys)
 
 
@@ -96,7 +108,8 @@ def test_eval_reads_the_layout_that_is_asked_for(labelled, capsys):
 @pytest.mark.parametrize("side", ["gold", "predicted"])
 def test_eval_of_a_wrong_file_ends_with_2_and_names_file_and_line(labelled, capsys, content, where, what, side):
     bad, good = labelled("bad.txt", content), labelled("good.txt", GOLD)
-    assert main(["eval", bad, good] if side == "gold" else ["eval", good, bad]) == 2
+    files = [bad, good] if side == "gold" else [good, bad]
+    assert main(["eval", *files, "--layout", "evahan"]) == 2
     message = one_line(capsys)
     assert message.startswith(f"{bad}{where}expected ")
     assert what in message

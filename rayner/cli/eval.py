@@ -3,13 +3,14 @@
 import argparse
 import os
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from rayner.cli.help_examples import parser_kwargs_with_examples
 from rayner.cli.options import add_choice_or_plugin
 from rayner.config.settings import LAYOUTS, Config
-from rayner.corpus.labelled_files import read_labelled_file
+from rayner.corpus.labelled_files import describe_labelled_file, read_labelled_file
 from rayner.errors import ConfigError, DamagedFileError, DataError
 from rayner.evaluation.artifact import FileEvaluation
 from rayner.evaluation.evaluate import evaluate_files
@@ -30,10 +31,10 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
             "eval gold.conll predicted.conll --layout conll --json scores.json",
         ),
     )
-    parser.add_argument("gold", help="gold file, char-tab-tag")
+    parser.add_argument("gold", help="gold file: labelled text in any layout that `--layout` names")
     parser.add_argument(
         "predicted",
-        help="predicted file of the same text, char-tab-tag; or a tagged corpus or its run folder, with that text",
+        help="predicted labelled file of the same text; or a tagged corpus or its run folder, with that text",
     )
     add_choice_or_plugin(parser, "--layout", LAYOUTS, "layout of both files", Config().layout)
     parser.add_argument("--seed", type=int, default=13, help="seed of the bootstrap")
@@ -47,10 +48,13 @@ def run(args: argparse.Namespace) -> None:
         _require_new_file_or_scores(Path(args.json))
     gold, folder = read_labelled_file(args.gold, layout=args.layout), storage_path(args.predicted)
     if folder.is_dir():
+        files = [gold]
         gold, predicted = _pair_with_tagged_document(gold, folder)
     else:
         predicted = read_labelled_file(args.predicted, layout=args.layout)
+        files = [gold, predicted]
     result = evaluate_files(gold, predicted, seed=args.seed)
+    print("\n".join(map(describe_labelled_file, files)))
     print(format_score_table(result))
     if args.json:
         write_json(Path(args.json), result.to_json())
@@ -69,11 +73,13 @@ def _pair_with_tagged_document(gold: LabelledFile, folder: StoragePath) -> tuple
 
     tagged, n_documents = find_tagged_folder(folder), 0
     gold_text, gold_spans = remove_line_breaks(gold.text, gold.spans)
+    lengths = (len(remove_line_breaks(gold.text[start:end], ())[0]) for start, end in gold.text_bounds())
+    text_starts = tuple(accumulate(lengths))[:-1]
     for document in iter_documents(tagged):
         text, spans = remove_line_breaks(document.text, get_entity_spans(document))
         if text == gold_text:
             predicted = LabelledFile(f"{tagged}: {document.doc_id}", text, tuple(spans), (), {})
-            return replace(gold, text=gold_text, spans=tuple(gold_spans)), predicted
+            return replace(gold, text=gold_text, spans=tuple(gold_spans), text_starts=text_starts), predicted
         n_documents += 1
     raise DataError(
         f"{tagged}: expected a document with the text of {gold.path} ({len(gold_text)} characters, "

@@ -156,7 +156,7 @@ def _read_texts_or_suggest_layout(path: str, data: bytes, layout: str, types: Co
             raise error from None
         if other == layout:
             raise
-        raise DataError(f"{error}; use layout={other}") from None
+        raise DataError(f"{error}; use layout={other} (rayner eval: --layout {other})") from None
 
 
 def _join_texts(path: str, labelled: LabelledTexts, layout: str, types: Collection[str] | None) -> LabelledFile:

@@ -1,7 +1,12 @@
 """Labelled data as a run keeps it: its parts, and the neighbours of a sentence in its file."""
 
+import logging
+from dataclasses import replace
+
 import pytest
 
+from rayner.config.settings import Config
+from rayner.errors import DataError
 from rayner.runs.run_folder import Run
 from rayner.steps import data
 from rayner.steps.score import find_texts_sharing_examples, read_unpredicted_segments
@@ -44,3 +49,39 @@ def test_neighbours_are_those_beside_which_a_sentence_stands_whatever_their_part
 def test_who_shares_with_nobody_has_no_group(prepared):
     rows = read_unpredicted_segments(prepared, "dev")
     assert find_texts_sharing_examples(prepared, rows, 1) == [()] * len(rows)
+
+
+@pytest.fixture
+def spreadsheet(tmp_path):
+    """A run's settings with a spreadsheet of texts that end without punctuation, and the run."""
+    rows = "".join(f"楚王{i}入秦,楚王{i}/NR\n甲{i}。乙{i}。丙,\n" for i in range(20))
+    (tmp_path / "labels.txt").write_text(f"text,entities\n{rows}", encoding="utf-8")
+    return Config(train=[str(tmp_path / "labels.txt")]), Run(tmp_path / "run")
+
+
+def test_texts_of_a_spreadsheet_become_sentences_and_what_it_was_taken_for_is_told(spreadsheet, caplog):
+    config, run = spreadsheet
+    with caplog.at_level(logging.INFO, "rayner"):
+        facts = data.read_and_split_labelled_files(config, run)
+    assert (
+        f"train: {config.train[0]} was read as a spreadsheet (CSV, commas), a text with its entities a row; 40 texts, "
+        "20 entities of 1 type"
+    ) in caplog.messages
+    texts = [example.text for example in data.read_part(run, data.ALL_PART)]
+    assert texts[:5] == ["楚王0入秦", "甲0。", "乙0。", "丙", "楚王1入秦"]
+    assert len(texts) == 80
+    assert facts["types"] == ["NR"]
+
+
+def test_naming_the_layout_that_was_recognised_changes_nothing(spreadsheet, tmp_path):
+    config, run = spreadsheet
+    inputs = data.collect_manifest_inputs(config)
+    assert inputs["layout"] == "csv"
+    assert data.collect_manifest_inputs(replace(config, layout="csv")) == inputs
+    data.read_and_split_labelled_files(config, run)
+    assert run.is_done_with_same_inputs("data", data.collect_manifest_inputs(replace(config, layout="csv")))
+    (tmp_path / "more").write_text("楚\tS-NS\n", encoding="utf-8")
+    both = replace(config, train=[*config.train, str(tmp_path / "more")])
+    assert data.collect_manifest_inputs(both)["layout"] == dict(zip(both.train, ["csv", "evahan"], strict=True))
+    with pytest.raises(DataError, match=r"more:1: .*; use layout=evahan"):
+        data.read_and_split_labelled_files(replace(both, layout="csv"), Run(tmp_path / "other"))

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from xml.etree import ElementTree
 
 import pytest
@@ -323,6 +324,15 @@ def test_sentences_that_were_taken_out_of_a_file_are_not_training_data(tmp_path)
     path = tmp_path / "c.txt"
     path.write_bytes(("\n\n" + GOOD + "\n\n").replace("\n", "\r\n").encode())
     assert read_corrections([path], GIVEN, ("NR",)).spans_by_text == {"懷王曰善。": (Span(0, 2, "NR"),)}
+
+
+def test_corrections_may_be_in_any_layout_that_is_recognised(tmp_path):
+    path = tmp_path / "c.txt"
+    path.write_text("text,entities\n懷王曰善。,懷王/NR\n", encoding="utf-8")
+    assert read_corrections([path], GIVEN, ("NR",)).spans_by_text == {"懷王曰善。": (Span(0, 2, "NR"),)}
+    path.write_text("text,entities\n懷王曰善。,懷王/NR\n懷王曰喜。,懷王/NR\n", encoding="utf-8")
+    with pytest.raises(DataError, match=rf"{re.escape(str(path))}: text 2: expected the unchanged text"):
+        read_corrections([path], GIVEN, ("NR",))
 
 
 ROW = {"doc_id": "d", "start": 0, "end": 2, "text": "懷王", "sha256": hashlib.sha256("懷王".encode()).hexdigest()}

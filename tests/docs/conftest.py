@@ -36,7 +36,9 @@ def desk(tmp_path, monkeypatch):
     for name in ("my_corpus", "another_corpus", "texts"):
         (tmp_path / name).symlink_to(ROOT / "sample" / "corpus")
     import_user_modules(tmp_path, monkeypatch)
-    [names] = [block.text for block in blocks("docs/labels.md") if "persName" in block.text]
+    [names] = [
+        block.text for block in blocks("docs/labels.md") if block.language == "yaml" and "persName" in block.text
+    ]
     (tmp_path / "names.yaml").write_text(names, encoding="utf-8")
     for run in ("runs/mine", "runs/demo", "runs/1", "runs/2", "runs/a"):
         write_json(

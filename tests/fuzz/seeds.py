@@ -19,6 +19,7 @@ from rayner.text.markup import spans_to_markup
 from rayner.text.spans import Span
 from rayner.text.tags import spans_to_tags
 from tests.corpus.difficult_texts import SPANS, TEXT
+from tests.corpus.labels.test_recognition import FILES
 from tests.corpus.tagged_corpora import SCHEMAS, document, entity
 
 SPLIT = b"\x1d=\x1d"  # between the files of an input that is several
@@ -43,6 +44,11 @@ def conll_file() -> list[bytes]:
         "&\tS-NR\n",
     ]
     return [text.encode() for text in inputs]
+
+
+def labelled_file() -> list[bytes]:
+    """Of each layout that is read."""
+    return [content if isinstance(content, bytes) else content.encode() for content in FILES.values()]
 
 
 def evaluation() -> list[bytes]:

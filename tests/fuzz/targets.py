@@ -21,7 +21,8 @@ from rayner.cli.status import read_run_status
 from rayner.config.loading import load_config
 from rayner.config.settings import config_to_dict, json_digest
 from rayner.corpus.exports import format_evahan_lines, read_type_names
-from rayner.corpus.labelled_files import LINE_SEPARATORS, read_labelled_file
+from rayner.corpus.labelled_files import LINE_SEPARATORS, describe_labelled_file, read_labelled_file
+from rayner.corpus.labelled_sentences import split_labelled_file
 from rayner.corpus.review.corrections import read_corrections, write_corrections
 from rayner.corpus.review.provenance import read_provenance
 from rayner.corpus.tables import TABLE_NAMES, iter_documents, iter_segment_rows_by_document
@@ -86,7 +87,7 @@ def check_labelled_file(data: bytes, layout: str) -> LabelledFile | None:
 def check_round_trip(labelled: LabelledFile) -> None:
     """What is written of a labelled text is read as the same, without a fault of tags."""
     lines = format_evahan_lines(labelled.text, labelled.spans, labelled.blank_line_offsets)
-    again = read_labelled_file(write_input("".join(f"{line}\n" for line in lines).encode()))
+    again = read_labelled_file(write_input("".join(f"{line}\n" for line in lines).encode()), layout="evahan")
     assert (again.text, again.spans, again.blank_line_offsets) == (
         labelled.text,
         labelled.spans,
@@ -112,8 +113,22 @@ def conll_file(data: bytes) -> bool:
     if labelled is None:
         return False
     rest = iter(data.decode())
-    assert all(char in rest for char in labelled.text)  # in order, and nothing else
+    assert labelled.faults["escapes"] or all(char in rest for char in labelled.text)  # in order, and nothing else
     check_round_trip(labelled)
+    return True
+
+
+def labelled_file(data: bytes) -> bool:
+    """A file in any layout, recognised by its content: its texts and sentences partition it."""
+    labelled = check_labelled_file(data, "auto")
+    if labelled is None:
+        return False
+    for bounds in (labelled.text_bounds(), labelled.sentence_bounds()):
+        assert [i for pair in bounds for i in range(*pair)] == list(range(len(labelled.text)))
+    sentences = split_labelled_file(labelled)
+    assert "".join(sentence.text for sentence in sentences) == labelled.text
+    assert sum(len(sentence.spans) for sentence in sentences) == len(labelled.spans)
+    describe_labelled_file(labelled).encode()
     return True
 
 
@@ -132,7 +147,7 @@ def text_file(data: bytes) -> bool:
 def evaluation(data: bytes) -> bool:
     gold, _, predicted = data.partition(SPLIT)
     pair = [
-        read_or_refuse(read_labelled_file, write_input(part, name))
+        read_or_refuse(read_labelled_file, write_input(part, name), layout="evahan")
         for part, name in ((gold, "gold.txt"), (predicted, "other.txt"))
     ]
     if None in pair:
@@ -340,7 +355,8 @@ def tagged_tables(data: bytes) -> bool:
 
 
 _SHARES = {  # of all inputs, in thousandths; the slower a target, the fewer
-    llm_markup: 425, tag_sequence: 250, sentence_split: 105, text_file: 50, grammar_answer: 40, conll_file: 40,
+    llm_markup: 420, tag_sequence: 250, sentence_split: 105, text_file: 50, grammar_answer: 40, conll_file: 40,
+    labelled_file: 5,
     free_answer: 5, evahan_file: 32, status_file: 20, type_names_file: 10, char_tab_tag_review: 6,
     label_studio_review: 6, setting_overrides: 4, evaluation: 3, tagged_tables: 3, settings_file: 1,
 }  # fmt: skip

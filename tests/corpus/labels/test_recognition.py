@@ -57,7 +57,7 @@ def test_another_layout_is_suggested(tmp_path, layout, named):
     if named in (layout, {"evahan": "conll"}.get(layout)):
         assert read_labelled_file(path, layout=named).spans
         return
-    with pytest.raises(DataError, match=rf"; use layout={layout}$"):
+    with pytest.raises(DataError, match=rf"; use layout={layout} \(rayner eval: --layout {layout}\)$"):
         read_labelled_file(path, layout=named)
 
 
