@@ -14,7 +14,7 @@ from itertools import accumulate
 from rayner.config.plugins import is_plugin_name, load_plugin
 from rayner.config.settings import LAYOUTS
 from rayner.corpus.labels.entity_places import check_entity_type
-from rayner.corpus.labels.foreign_formats import decode_labelled_text, refuse_binary_formats
+from rayner.corpus.labels.foreign_formats import refuse_binary_formats
 from rayner.corpus.labels.inline_markup import read_inline_markup
 from rayner.corpus.labels.json_records import read_json_records
 from rayner.corpus.labels.label_studio_tasks import read_label_studio_tasks
@@ -24,7 +24,7 @@ from rayner.corpus.labels.sheets.csv_file import read_csv
 from rayner.corpus.labels.sheets.xlsx_file import read_xlsx
 from rayner.corpus.labels.tagged_lines import read_char_tag_lines, read_conll_columns
 from rayner.corpus.labels.tei import read_tei
-from rayner.corpus.text_files import read_bytes
+from rayner.corpus.text_files import decode_utf8, read_bytes
 from rayner.errors import DataError
 from rayner.runs.storage import StoragePath
 from rayner.text.labelled_text import LabelledFile
@@ -139,8 +139,8 @@ def _read_texts(path: str, data: bytes, layout: str, types: Collection[str] | No
     if layout == "xlsx":
         return read_xlsx(path, data)
     if layout in _TAG_READERS:
-        return _TAG_READERS[layout](path, decode_labelled_text(path, data), types)
-    return _TEXT_READERS[layout](path, decode_labelled_text(path, data))
+        return _TAG_READERS[layout](path, decode_utf8(path, data), types)
+    return _TEXT_READERS[layout](path, decode_utf8(path, data))
 
 
 def _read_texts_or_suggest_layout(path: str, data: bytes, layout: str, types: Collection[str] | None) -> LabelledTexts:

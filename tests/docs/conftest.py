@@ -36,9 +36,8 @@ def desk(tmp_path, monkeypatch):
     for name in ("my_corpus", "another_corpus", "texts"):
         (tmp_path / name).symlink_to(ROOT / "sample" / "corpus")
     import_user_modules(tmp_path, monkeypatch)
-    [names] = [
-        block.text for block in blocks("docs/labels.md") if block.language == "yaml" and "persName" in block.text
-    ]
+    yaml_texts = (block.text for block in blocks("docs/labels.md") if block.language == "yaml")
+    [names] = [text for text in yaml_texts if "persName" in text]
     (tmp_path / "names.yaml").write_text(names, encoding="utf-8")
     for run in ("runs/mine", "runs/demo", "runs/1", "runs/2", "runs/a"):
         write_json(

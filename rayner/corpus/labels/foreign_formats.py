@@ -1,11 +1,10 @@
-"""Name the files that are not read as labelled text, with the way on: other formats and other encodings."""
+"""Name the files that are not read as labelled text, with the way on."""
 
 import io
 import re
 import zipfile
 
 from rayner.corpus.labels.sheets.xlsx_file import WORKBOOK
-from rayner.corpus.text_files import decode_utf8
 from rayner.errors import DataError
 
 _ZIP = b"PK\x03\x04"
@@ -46,8 +45,6 @@ _TEXT_FORMATS = (
         "write columns with the token first and its tag last",
     ),
 )
-_COMMON_MARKS = "，。、；：？！「」“”（）\u3000"
-_MIN_CHINESE_SHARE = 0.5  # of the characters beyond ASCII; more than in text that is decoded wrongly
 
 
 def refuse_binary_formats(path: str, data: bytes) -> None:
@@ -75,52 +72,6 @@ def refuse_text_formats(path: str, content: str) -> None:
 def is_xlsx(data: bytes) -> bool:
     """Whether the file is a spreadsheet in XLSX."""
     return data.startswith(_ZIP) and WORKBOOK in (_list_archive(data) or ())
-
-
-def decode_labelled_text(path: str, data: bytes) -> str:
-    """Decode a file in UTF-8. Raises DataError with the encoding that it seems to have and the way on, if it is not."""
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        encoding = guess_encoding(data)
-        if encoding is None:
-            return decode_utf8(path, data)  # raises the error without a guess
-        line = data.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"{path}:{line}: expected UTF-8, found byte 0x{data[error.start]:02x} ({error.reason}); looks like "
-            f"{encoding}: convert it with iconv -f {encoding} -t UTF-8 OLD > NEW"
-        ) from None
-
-
-def guess_encoding(data: bytes) -> str | None:
-    """Return the name of the encoding that makes Chinese of the bytes: GB18030, Big5 or UTF-16; None if none does."""
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return "UTF-16"
-    shares = {encoding: _share_of_common_chinese(data, encoding) for encoding in ("gb18030", "big5")}
-    best = max(shares, key=lambda encoding: shares[encoding])
-    if shares[best] < _MIN_CHINESE_SHARE:
-        return None
-    return {"gb18030": "GB18030", "big5": "Big5"}[best]
-
-
-def _share_of_common_chinese(data: bytes, encoding: str) -> float:
-    """Return the share of frequent Chinese characters and marks among those beyond ASCII; 0 for another encoding.
-
-    Frequent are the characters of the first level of GB 2312 or of Big5. Bytes of the other encoding rarely form them.
-    """
-    try:
-        text = data.decode(encoding)
-    except UnicodeDecodeError:
-        return 0.0
-    chars = [char for char in text if char > "\x7f"]
-    return sum(map(_is_common_chinese, chars)) / len(chars) if chars else 0.0
-
-
-def _is_common_chinese(char: str) -> bool:
-    gb, big5 = (char.encode(encoding, "ignore") for encoding in ("gb2312", "big5"))
-    return (
-        b"\xb0\xa1" <= gb <= b"\xd7\xf9" or b"\xa4\x40" <= big5 <= b"\xc6\x7e" or char in "，。、；：？！「」“”（）　"
-    )
 
 
 def _list_archive(data: bytes) -> frozenset[str] | None:

@@ -3,7 +3,6 @@
 import re
 
 from rayner.corpus.labels.foreign_formats import (
-    decode_labelled_text,
     is_xlsx,
     refuse_binary_formats,
     refuse_text_formats,
@@ -13,6 +12,7 @@ from rayner.corpus.labels.labelled_texts import BOM
 from rayner.corpus.labels.sheets.csv_file import is_csv_with_header
 from rayner.corpus.labels.sheets.rows import HEADER_HELP
 from rayner.corpus.labels.tagged_lines import has_bom_before_char_tag
+from rayner.corpus.text_files import decode_utf8
 from rayner.errors import DataError
 from rayner.text.messages import shorten_repr
 
@@ -37,7 +37,7 @@ def recognise_layout(path: str, data: bytes) -> str:
     refuse_binary_formats(path, data)
     if is_xlsx(data):
         return "xlsx"
-    content = decode_labelled_text(path, data)
+    content = decode_utf8(path, data)
     if not content.removeprefix(BOM).strip():
         raise DataError(f"{path}: expected at least one labelled character, found none")
     layout = _recognise_tagged_lines(content[has_bom_before_char_tag(content) :])
