@@ -67,7 +67,7 @@ def _find_text_key(tasks: Sequence[Any], path: str) -> str:
     datas = [task["data"] for task in tasks if isinstance(task, dict) and isinstance(task.get("data"), dict)]
     if not datas or "text" in datas[0]:
         return _TEXT_KEY
-    keys = [key for key in datas[0] if all(isinstance(data.get(key), str) for data in datas)]
+    keys: list[str] = [key for key in datas[0] if all(isinstance(data.get(key), str) for data in datas)]
     if len(keys) != 1:
         labelled = [(task["data"], string) for task in tasks for string in _iter_region_strings(task)]
         keys = [key for key in keys if labelled and all(string in data[key] for data, string in labelled)]

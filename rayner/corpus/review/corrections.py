@@ -7,9 +7,10 @@ from itertools import pairwise
 
 from rayner.corpus.exports.evahan import format_evahan_sentences
 from rayner.corpus.labelled_files import read_labelled_file
+from rayner.corpus.labels.json_values import read_json_file
 from rayner.corpus.labels.label_studio_tasks import read_submitted_annotations, read_task_text
 from rayner.corpus.review.labelled_output import write_labelled_output
-from rayner.corpus.review.provenance import Provenance, read_json_file, spans_to_json
+from rayner.corpus.review.provenance import Provenance, spans_to_json
 from rayner.errors import DataError
 from rayner.runs.storage import StoragePath
 from rayner.text.messages import shorten_repr
