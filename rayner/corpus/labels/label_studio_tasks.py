@@ -64,7 +64,8 @@ def read_label_studio_tasks(path: str, content: str) -> LabelledTexts:
 
 def _find_text_key(tasks: Sequence[Any], path: str) -> str:
     """Return the key of the text in the data of all tasks."""
-    datas = [task["data"] for task in tasks if isinstance(task, dict) and isinstance(task.get("data"), dict)]
+    tasks = [task for task in tasks if isinstance(task, dict) and isinstance(task.get("data"), dict)]
+    datas = [task["data"] for task in tasks]
     if not datas or "text" in datas[0]:
         return _TEXT_KEY
     keys: list[str] = [key for key in datas[0] if all(isinstance(data.get(key), str) for data in datas)]

@@ -105,6 +105,8 @@ def test_offsets_of_tasks_in_utf16_units_are_converted(read):
 @pytest.mark.parametrize(("tasks", "expected"), [
     ([task("甲"), task("乙")], "a: expected submitted annotations, found 2 tasks that nobody has labelled;"),
     ([{"data": {"text": "甲"}, "predictions": []}], "a: task 1: expected annotations (export as JSON, not as JSON-MIN"),
+    ([task("甲", [], a="甲", b="甲甲"), 5], "a: expected the text of each task in data.text, found ['a', 'b']; rename"),
+    ([task("甲", [], a="甲"), 5], "a: task 2: expected a task with data.a, as Label Studio exports"),
     ([task("甲", [(0, 1, "N R")])], "a: task 1: expected a type without white space"),
     ([task("甲乙", [(0, 1, "NR"), (0, 2, "NR")])], "a: task 1: expected entities without overlaps"),
     ([task("甲", [], a="甲", b="甲乙")], "a: expected the text of each task in data.text, found ['a', 'b']; rename"),
