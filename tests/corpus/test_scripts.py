@@ -7,11 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rayner.corpus.parquet_files import read_table
 from rayner.corpus.plain_text.markup import MarkupFiles
 from rayner.corpus.scripts.conversion import build_script_converter, convert_texts
 from rayner.corpus.scripts.recognition import ScriptComparison, ScriptCounts, count_scripts
 from rayner.corpus.scripts.tables import load_script_tables
+from rayner.corpus.tables import ENTITY_SCHEMA
+from rayner.corpus.unit_records import InputDigests
+from rayner.fusion.calibration import Calibration
+from rayner.fusion.region_rule import RegionRule
 from rayner.rendering.warnings import translate_markup, translate_script_mismatch
+from rayner.steps.tag.plan import iter_plan_parts, write_plan_and_documents
+from rayner.steps.tag.units import fuse_and_write_unit, read_unit
+from rayner.text.predictions import empty_prediction
+from rayner.text.spans import Span
 
 TRADITIONAL = "楚懷王怒，不聽屈原之言，而入於秦。其後諸侯爲國者皆畏之，馬車還於東門，與書曰無。"
 SIMPLIFIED = "楚怀王怒，不听屈原之言，而入于秦。其后诸侯为国者皆畏之，马车还于东门，与书曰无。"
@@ -118,3 +127,31 @@ def test_a_converted_text_has_the_same_length_and_only_forms_of_its_characters(t
     assert all(new == old or new in forms[old] for old, new in zip(text, converted, strict=True))
     if converted != text:  # what a character becomes does not depend on what is around it
         assert converted == "".join(converter.replacements.get(char, char) for char in text)
+
+
+def test_a_unit_holds_converted_text_and_its_entities_the_text_of_the_corpus(tmp_path):
+    (tmp_path / "corpus").mkdir()
+    for name, text in (("a", SIMPLIFIED), ("b", TRADITIONAL)):
+        (tmp_path / "corpus" / f"{name}.txt").write_text(text, encoding="utf-8")
+    converter, out = build_script_converter([TRADITIONAL] * 2), tmp_path / "out"
+    parts = write_plan_and_documents(str(tmp_path / "corpus"), 25, out, max_segment_chars=10).plan_parts
+    rows = []
+    for unit in (unit for part in iter_plan_parts(out, parts) for unit in part):
+        read = read_unit(unit, out, parts, converter)
+        for segment in (*read.segments, *read.seam_segments):
+            assert segment.text == TRADITIONAL[segment.start : segment.end]
+            original = {"a": SIMPLIFIED, "b": TRADITIONAL}[segment.doc_id]
+            assert segment.original_text == original[segment.start : segment.end]
+        segments = [
+            replace(
+                segment, slm=replace(empty_prediction(len(segment.text)), spans=(Span(0, len(segment.text), "NR"),))
+            )
+            for segment in read.segments
+        ]
+        fuse_and_write_unit(
+            replace(read, segments=segments, seams=None, cuts=()), out, RegionRule(0.5), Calibration(),
+            InputDigests("", ""),
+        )  # fmt: skip
+        rows += read_table(out / "entities" / f"{unit.name}.parquet", ENTITY_SCHEMA).to_pylist()
+    for name, text in (("a", SIMPLIFIED), ("b", TRADITIONAL)):
+        assert "".join(row["text"] for row in rows if row["doc_id"] == name) == text
