@@ -273,3 +273,28 @@ def test_types_and_digest_of_a_result_are_checked(run):
 def test_a_manifest_is_the_same_after_it_was_written_and_read():
     manifest = StepManifest({"seed": 13, "train": ["a.txt"]}, {"types": ["NR"], "seconds": 0.1})
     assert StepManifest.from_json(json.loads(json.dumps(manifest.to_json())), "a.json") == manifest
+
+
+# ---- what only resuming needs
+
+
+def test_what_only_resuming_needs_is_removed_and_the_status_stays(run):
+    for name in ("llm-full-1/checkpoint_0/model/a", "llm-full-1/status.json", "llm-examples-1/0.parquet", "slm-1/x"):
+        run.path("train", name).parent.mkdir(parents=True, exist_ok=True)
+        run.path("train", name).write_bytes(b"1")
+    run.path("train", "llm-file").touch()  # no folder of ours
+    run.remove_resume_files("llm-")
+    assert names(run.path("train")) == ["llm-file", "llm-full-1", "llm-full-1/status.json", "slm-1", "slm-1/x"]
+    run.remove_resume_files("slm-")
+    run.remove_resume_files("slm-")
+    assert names(run.path("train")) == ["llm-file", "llm-full-1", "llm-full-1/status.json"]
+    Run(run.path("none")).remove_resume_files("slm-")
+
+
+def test_a_folder_that_cannot_be_removed_ends_no_job(run, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "mine").touch()
+    run.path("train").mkdir(parents=True)
+    run.path("train", "slm-1").symlink_to(tmp_path / "elsewhere")
+    run.remove_resume_files("slm-")
+    assert (tmp_path / "elsewhere" / "mine").exists()

@@ -1,8 +1,8 @@
-"""Find actors that make no progress, and kill their processes.
+"""Show the progress of actors, find those that make none, and kill their processes.
 
 Ray notices an actor that dies, but not one that hangs. So each actor reports its progress to a small actor, the
 mailbox. A thread of the driver reads the mailbox. If a process has not reported for too long, a task on its node kills
-it. Ray then starts the actor again.
+it. Ray then starts the actor again. The reports also say how far the actors are in their units.
 
 Only the time counts in which the driver read the mailbox regularly. So a driver that was suspended kills nobody.
 """
@@ -12,7 +12,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +27,8 @@ from rayner.runs.progress import log
 
 LOADING = "loading"  # the work of an actor that loads its models
 LOADING_FACTOR = 10  # loading shows no progress until its end, so it may take so many times as long
-_MAX_POLL_SECONDS = 15.0
+_MAX_POLL_SECONDS = 5.0  # for the progress that users see
+_MAX_READ_SECONDS = 15.0  # for an answer of the mailbox; twice this time of silence counts at once
 _MAX_SEND_SECONDS = 5.0
 _KILL_TIMEOUT_SECONDS = 120.0
 
@@ -48,10 +49,14 @@ class Report:
 
     work: the unit that it works on, `LOADING`, or "" while it waits for work.
     n_reports: how often it has reported.
+    n_texts: the number of texts of its unit that the LLM has answered.
+    n_chars: their characters.
     """
 
     work: str
     n_reports: int
+    n_texts: int = 0
+    n_chars: int = 0
 
 
 @dataclass(frozen=True)
@@ -100,10 +105,10 @@ class Mailbox:
     def __init__(self) -> None:
         self._reports: dict[WatchedProcess, Report] = {}
 
-    def put(self, process: WatchedProcess, work: str) -> None:
-        """Take a report of a process."""
+    def put(self, process: WatchedProcess, work: str, n_texts: int = 0, n_chars: int = 0) -> None:
+        """Take a report of a process. The arguments are those of `Report`."""
         previous = self._reports.get(process)
-        self._reports[process] = Report(work, previous.n_reports + 1 if previous else 1)
+        self._reports[process] = Report(work, previous.n_reports + 1 if previous else 1, n_texts, n_chars)
 
     def read(self) -> dict[WatchedProcess, Report]:
         """Return the last report of each process."""
@@ -133,22 +138,25 @@ class ProgressReporter:
         node_id, pid = ray.get_runtime_context().get_node_id(), os.getpid()
         self._process = WatchedProcess(node_id, socket.gethostname(), pid, process_start(pid) or "")
         self._watch, self._work, self._last_sent = watch, LOADING, 0.0
+        self._n_texts = self._n_chars = 0
         self.begin(LOADING)
-        pass_beats_on(self._send_if_due)
+        pass_beats_on(self._count_and_send_if_due)
         threading.Thread(target=self._report_while_waiting, daemon=True).start()
 
     def begin(self, work: str) -> None:
         """Report that the process begins a unit, or waits for work if `work` is empty."""
-        self._work = work
+        self._work, self._n_texts, self._n_chars = work, 0, 0
         self._send()
 
-    def _send_if_due(self) -> None:
+    def _count_and_send_if_due(self, n_texts: int, n_chars: int) -> None:
+        self._n_texts += n_texts
+        self._n_chars += n_chars
         if time.monotonic() - self._last_sent >= self._watch.send_seconds:
             self._send()
 
     def _send(self) -> None:
         self._last_sent = time.monotonic()
-        self._watch.mailbox.put.remote(self._process, self._work)
+        self._watch.mailbox.put.remote(self._process, self._work, self._n_texts, self._n_chars)
 
     def _report_while_waiting(self) -> None:
         while True:
@@ -157,15 +165,23 @@ class ProgressReporter:
                 self._send()
 
 
+ReportsCallback = Callable[[int, int], None]
+
+
 @contextmanager
-def watch_for_stalls(stall_minutes: float) -> Iterator[Watch]:
-    """Kill the processes that use the watch and make no progress for `stall_minutes`, while the block runs."""
+def watch_for_stalls(stall_minutes: float, on_reports: ReportsCallback | None = None) -> Iterator[Watch]:
+    """Kill the processes that use the watch and make no progress for `stall_minutes`, while the block runs.
+
+    on_reports: called every few seconds, in a thread, with the number of texts that the LLM has answered in units that
+        are not finished, and with their characters.
+    """
     stall_seconds = 60 * stall_minutes
     poll_seconds = min(_MAX_POLL_SECONDS, stall_seconds / 6)
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
     mailbox: Any = ray.remote(Mailbox).options(num_cpus=0, max_restarts=-1, scheduling_strategy=here).remote()
     stop = threading.Event()
-    thread = threading.Thread(target=_kill_stalled, args=(mailbox, stall_seconds, poll_seconds, stop), daemon=True)
+    arguments = (mailbox, stall_seconds, poll_seconds, stop, on_reports)
+    thread = threading.Thread(target=_read_reports_and_kill_stalled, args=arguments, daemon=True)
     thread.start()
     try:
         yield Watch(mailbox, min(_MAX_SEND_SECONDS, stall_seconds / 6))
@@ -176,16 +192,29 @@ def watch_for_stalls(stall_minutes: float) -> Iterator[Watch]:
             ray.kill(mailbox)
 
 
-def _kill_stalled(mailbox: Any, stall_seconds: float, poll_seconds: float, stop: threading.Event) -> None:  # noqa: ANN401 - an actor's handle
-    meter = SilenceMeter(stall_seconds, 2 * poll_seconds)
+def _read_reports_and_kill_stalled(
+    mailbox: Any,  # noqa: ANN401 - an actor's handle
+    stall_seconds: float,
+    poll_seconds: float,
+    stop: threading.Event,
+    on_reports: ReportsCallback | None,
+) -> None:
+    read_seconds = min(_MAX_READ_SECONDS, stall_seconds / 6)
+    meter = SilenceMeter(stall_seconds, 2 * read_seconds)
     while not stop.wait(poll_seconds):
         try:
-            reports = ray.get(mailbox.read.remote(), timeout=poll_seconds)
+            reports: dict[WatchedProcess, Report] = ray.get(mailbox.read.remote(), timeout=read_seconds)
+            if on_reports is not None and not stop.is_set():
+                on_reports(*(sum(counts) for counts in _list_counts(reports)))
             for stall in meter.update(reports, time.monotonic()):
                 _kill_and_log(stall)
                 mailbox.forget.remote(stall.process)
         except RayError as error:  # the mailbox is being started again, or a node is lost, which Ray handles itself
             log.debug("cannot watch for stalls: %s", error)
+
+
+def _list_counts(reports: Mapping[WatchedProcess, Report]) -> tuple[list[int], list[int]]:
+    return [report.n_texts for report in reports.values()], [report.n_chars for report in reports.values()]
 
 
 def _kill_and_log(stall: Stall) -> None:

@@ -5,76 +5,31 @@ A process has at most one `StatusWriter`, which writes the status of the job tha
 (`progress_file_writer`). The job reads and shows that file (`watch_progress_file`).
 """
 
-import dataclasses
 import logging
 import os
 import shutil
-import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from pathlib import Path
 
 from rayner.errors import RaynerError, TooManySetAsideError
 from rayner.runs.error_messages import first_line
-from rayner.runs.json_files import read_json, write_json
+from rayner.runs.json_files import read_json
 from rayner.runs.status import (
-    STATUS_FILE,
-    JobStatus,
     StepProgress,
     format_progress,
     format_progress_bar,
     rate_and_seconds_left,
     status_from_json,
 )
+from rayner.runs.status_writing import StatusWriter, choose_update_seconds, new_status, try_write_status
 from rayner.runs.storage import StoragePath, remove_file
 
 log = logging.getLogger("rayner")
-_LOCAL_UPDATE_SECONDS, _REMOTE_UPDATE_SECONDS = 5.0, 30.0  # a write to an object store costs more
 _REDRAW_SECONDS = 0.2  # between two drawings of a bar
 _ERASE_LINE = "\r\x1b[K"
-
-
-class StatusWriter:
-    """Writes the status of a job into its run folder every few seconds, in its own thread."""
-
-    def __init__(self, folder: StoragePath, job: str, update_seconds: float | None = None) -> None:
-        self.path = folder / STATUS_FILE
-        self.status = _new_status(job, update_seconds or _update_seconds(folder))
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._write_until_stopped, daemon=True)
-        self._thread.start()
-
-    def close(self, state: str, error: str = "") -> None:
-        """Stop the thread and write how the job ended."""
-        self._stop.set()
-        self._thread.join()
-        self.status = replace(self.status, state=state, error=error)
-        _try_write_status(self.path, self.status)
-
-    def _write_until_stopped(self) -> None:
-        _try_write_status(self.path, self.status)
-        while not self._stop.wait(self.status.every):
-            _try_write_status(self.path, self.status)
-
-
-def _new_status(job: str, update_seconds: float) -> JobStatus:
-    now = time.time()
-    return JobStatus(job, socket.gethostname(), os.getpid(), now, now, update_seconds, name=job)
-
-
-def _update_seconds(path: StoragePath) -> float:
-    return _LOCAL_UPDATE_SECONDS if isinstance(path, Path) else _REMOTE_UPDATE_SECONDS
-
-
-def _try_write_status(path: StoragePath, status: JobStatus) -> None:
-    try:
-        write_json(path, dataclasses.asdict(replace(status, updated=time.time())))
-    except Exception as error:  # any error of the storage: a job must not fail because its status cannot be written
-        log.debug("%s: %s", path, error)
 
 
 _status_writer: StatusWriter | None = None
@@ -130,16 +85,16 @@ def ignore_progress(progress: StepProgress) -> None:
 def progress_display(print_line: Callable[[str], None] | None = None, log_seconds: float = 5.0) -> ProgressCallback:
     """Return a callback that shows progress in the job's status and to the user.
 
-    On a terminal the callback draws a bar. Elsewhere it prints at most one line every `log_seconds` seconds. The last
-    line, when all units are done, is always printed.
+    On a terminal the callback draws a bar. Elsewhere it prints at most one line every `log_seconds` seconds. An
+    announcement (`Progress.announce`), and the last line, when all units are done, are printed in any case.
 
     print_line: prints a line; by default into the log.
     """
     print_line = print_line or _log_line
-    last_printed, last_drawn = time.time(), 0.0
+    last_printed, last_drawn, is_announced = time.time(), 0.0, False
 
     def show(progress: StepProgress) -> None:
-        nonlocal last_printed, last_drawn
+        nonlocal last_printed, last_drawn, is_announced
         if _status_writer:
             _status_writer.status = _status_writer.status.with_progress(progress)
         now, is_complete, has_terminal = time.time(), progress.done >= progress.total, _stderr_is_terminal()
@@ -147,7 +102,8 @@ def progress_display(print_line: Callable[[str], None] | None = None, log_second
             last_drawn = now
             _draw_bar(format_progress_bar(progress, shutil.get_terminal_size().columns))
         bar_suffices = has_terminal and sys.stdout.isatty()
-        if is_complete or (now - last_printed >= log_seconds and not bar_suffices):
+        is_announcement, is_announced = progress.rate == 0 and not is_announced, True
+        if is_complete or ((is_announcement or now - last_printed >= log_seconds) and not bar_suffices):
             last_printed = now
             erase_bar()
             print_line(format_progress(progress))
@@ -160,14 +116,14 @@ def progress_file_writer(path: StoragePath, update_seconds: float | None = None)
 
     The callback writes the first and the last progress, and between them one every few seconds.
     """
-    last_written, status = 0.0, _new_status("", update_seconds or _update_seconds(path))
+    last_written, status = 0.0, new_status("", update_seconds or choose_update_seconds(path))
 
     def write(progress: StepProgress) -> None:
         nonlocal last_written
         now = time.time()
         if now - last_written >= status.every or progress.done >= progress.total:
             last_written = now
-            _try_write_status(path, status.with_progress(progress))
+            try_write_status(path, status.with_progress(progress))
 
     return write
 
@@ -198,7 +154,7 @@ def watch_progress_file(
             callback(progress)
 
     def pass_on_until_stopped() -> None:
-        while not stopped.wait(update_seconds or _update_seconds(path)):
+        while not stopped.wait(update_seconds or choose_update_seconds(path)):
             pass_on_news()
         pass_on_news()
 
@@ -215,6 +171,8 @@ def watch_progress_file(
 class Progress:
     """Counts the units that this process has done, and passes the count, the rate and the time left to a callback.
 
+    Other threads may report units in progress meanwhile.
+
     task: the name of the task, such as `tag`.
     total: the number of units, including those of earlier processes.
     unit: the name of the units in the plural, such as `characters`.
@@ -227,8 +185,13 @@ class Progress:
     ) -> None:
         self.task, self.total, self.unit = task, total, unit
         self.callback = callback or progress_display()
-        self.done = self.done_before = done_before
+        self.done = self.done_before = self._shown = done_before
         self.start_time = time.time()
+        self._lock = threading.Lock()
+
+    def announce(self) -> None:
+        """Show the task before anything is done, because its first unit may take minutes."""
+        self.callback(StepProgress(self.task, self.done, self.total, self.unit, 0.0, 0.0))
 
     def advance(self, amount: int, note: str = "") -> None:
         """Count more units as done.
@@ -236,10 +199,25 @@ class Progress:
         amount: the number of units done since the last call.
         note: further text to print, such as the loss.
         """
-        self.done += amount
-        done, total = self.done - self.done_before, self.total - self.done_before
+        with self._lock:
+            self.done += amount
+            self._show(self.done, note)
+
+    def show_unfinished(self, amount: int) -> None:
+        """Show, for now, that a part of the units in progress is done too, unless more has been shown.
+
+        amount: the part that is done. Once its units are complete, they are counted by `advance`.
+        """
+        with self._lock:
+            shown = min(self.done + amount, self.total - 1)
+            if shown > self._shown:
+                self._show(shown, "")
+
+    def _show(self, shown: int, note: str) -> None:
+        self._shown = max(shown, self._shown)
+        done, total = self._shown - self.done_before, self.total - self.done_before
         rate, left = rate_and_seconds_left(done, total, time.time() - self.start_time)
-        self.callback(StepProgress(self.task, self.done, self.total, self.unit, rate, left, note))
+        self.callback(StepProgress(self.task, self._shown, self.total, self.unit, rate, left, note))
 
 
 def print_to_stderr(line: str) -> None:

@@ -5,6 +5,7 @@ step is done and is skipped. If it has other inputs, an error is raised, so a ru
 """
 
 import hashlib
+import logging
 import shutil
 import tempfile
 import time
@@ -16,9 +17,20 @@ from typing import Any
 
 from rayner.errors import ConfigError
 from rayner.runs.json_files import START_OVER, read_checked_json, write_checked_json
+from rayner.runs.status import STATUS_FILE
 from rayner.runs.step_manifest import StepManifest, StepResult
-from rayner.runs.storage import StoragePath, local_copy, move_folder_over, remove_file, storage_path
+from rayner.runs.storage import (
+    StoragePath,
+    list_folder,
+    local_copy,
+    move_folder_over,
+    remove_file,
+    remove_folder,
+    storage_path,
+)
 from rayner.text.json_records import RecordError, damaged_record_error, value_from_json
+
+log = logging.getLogger("rayner")
 
 
 def file_sha256(path: str | StoragePath) -> str:
@@ -53,6 +65,18 @@ def replace_folder(path: StoragePath) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as temporary:
         yield Path(temporary)
         move_folder_over(Path(temporary), path)
+
+
+def _empty_but_for_status(folder: StoragePath) -> None:
+    entries = list_folder(folder)
+    if all(entry.name != STATUS_FILE for entry in entries):
+        remove_folder(folder)
+        return
+    for name, is_folder in entries:
+        if is_folder:
+            remove_folder(folder / name)
+        elif name != STATUS_FILE:
+            remove_file(folder / name)
 
 
 @dataclass(frozen=True)
@@ -111,6 +135,20 @@ class Run:
     def forget_step(self, step: str) -> None:
         """Remove the manifest of a step, so that the step counts as not done. Its files stay."""
         remove_file(self._manifest_path(step))
+
+    def remove_resume_files(self, prefix: str) -> None:
+        """Remove what only an interrupted step needs to resume: the folders in `train` whose names begin with `prefix`.
+
+        Call this when the step is done. The `status.json` of a training stays. Folders that cannot be removed now are
+        left for the next call.
+        """
+        for name, is_folder in list_folder(self.path("train")):
+            if not is_folder or not name.startswith(prefix):
+                continue
+            try:
+                _empty_but_for_status(self.path("train", name))
+            except OSError as error:  # such as a link, or a file that is still open on a network file system
+                log.debug("%s: %s", self.path("train", name), error)
 
     def copy_step_manifest(self, step: str, source_run: "Run") -> None:
         """Mark a step as done by copying its manifest from another run. The caller must copy the step's files first."""

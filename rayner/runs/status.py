@@ -142,9 +142,14 @@ def format_status(status: JobStatus, run_folder: str, now: float) -> str:
 
 
 def format_progress(progress: StepProgress) -> str:
-    """Format progress and its note, such as `tag 1,000/9,000 characters, 82.5 a second, 1 min 37 s left, loss 0.5`."""
+    """Format progress and its note, such as `tag 1,000/9,000 characters, 82.5 a second, 1 min 37 s left, loss 0.5`.
+
+    Before anything is done there is no rate, and so no time left.
+    """
     doing, done, total, unit, rate, left, note = progress
     note = f", {note}" if note else ""
+    if not rate and done < total:
+        return f"{doing} {done:,}/{total:,} {unit}, starting{note}"
     return f"{doing} {done:,}/{total:,} {unit}, {rate:,.1f} a second, {format_duration(left)} left{note}"
 
 

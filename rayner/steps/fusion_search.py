@@ -34,6 +34,7 @@ from rayner.fusion.learned.span_rule import SpanRule
 from rayner.fusion.region_rule import RegionRule
 from rayner.fusion.rule_search import decide_held_out, list_rule_candidates
 from rayner.fusion.weight_search import WeightCurve
+from rayner.runs.progress import Progress
 from rayner.runs.run_folder import Run
 from rayner.text.json_records import record_from_json, record_to_json
 from rayner.text.spans import Span
@@ -114,13 +115,17 @@ def run_trials(searches: Sequence[RuleSearch], run: Run, settings: FusionConfig)
     Returns the trials of each search, in the order of its candidates.
     """
     numbers = list(range(sum(len(search.candidates) for search in searches)))
+    progress = Progress("fusion", len(numbers), "rules")
+    progress.announce()
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(_run_candidate_trial, searches=searches), {"cpu": 0.5}),
         param_space={"candidate": tune.grid_search(numbers)},
         tune_config=tune.TuneConfig(
             metric="held_out_f1", mode="max", max_concurrent_trials=settings.max_concurrent_trials, reuse_actors=True
         ),
-        run_config=tune.RunConfig(name="fusion", verbose=0, **ray_storage_settings(run.path("train"))),
+        run_config=tune.RunConfig(
+            name="fusion", verbose=0, callbacks=[_TrialCounter(progress)], **ray_storage_settings(run.path("train"))
+        ),
     )
     results: Any = tuner.fit()
     if results.num_errors:
@@ -131,6 +136,17 @@ def run_trials(searches: Sequence[RuleSearch], run: Run, settings: FusionConfig)
     }
     trials = iter([record_from_json(Trial, json.loads(by_candidate[i])) for i in numbers])
     return [list(islice(trials, len(search.candidates))) for search in searches]
+
+
+class _TrialCounter(tune.Callback):
+    """Callback of Ray Tune that counts the trials that are done. It runs in this process."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ANN401 - Ray's, not used
+        """Count a trial."""
+        self._progress.advance(1)
 
 
 def _run_candidate_trial(trial_config: dict[str, Any], searches: Sequence[RuleSearch]) -> dict[str, Any]:

@@ -90,7 +90,9 @@ def predict_held_out_sentences(config: Config, run: Run, fold: int | None = None
                 write_table(table, scores / f"{name}.parquet")
         return facts
 
-    return run.run_step("score", collect_manifest_inputs(config, run), predict_parts)
+    step_result = run.run_step("score", collect_manifest_inputs(config, run), predict_parts)
+    run.remove_resume_files("scores-")
+    return step_result
 
 
 def _predict_missing_units(config: Config, run: Run, units: list[UnitSegments], folder: StoragePath) -> None:
@@ -100,11 +102,16 @@ def _predict_missing_units(config: Config, run: Run, units: list[UnitSegments], 
     if done:
         log.info("score: %d of %d units are there already", len(done), len(units))
     progress = Progress("score", sum(len(unit.segments) for unit in missing), "sentences")
+    if missing:
+        progress.announce()
     read_unit = partial(read_held_out_unit, run=run, group_size=config.prompt.group, unit_chars=config.score.unit_chars)
     write_unit = partial(_write_unit, folder=folder)
     attempts = Attempts(folder / "attempts", uuid.uuid4().hex)
     models = BOTH_MODELS if has_llm(config) else SLM_ALONE
-    job = PredictionJob(config, run, None, attempts, read_unit, write_unit, models=models)
+    job = PredictionJob(
+        config, run, None, attempts, read_unit, write_unit, models=models,
+        on_reports=lambda n_texts, n_chars: progress.show_unfinished(n_texts),
+    )  # fmt: skip
     with storage_and_actor_errors_as_job_error(folder):
         for predicted in predict_units([unit.name for unit in missing], job):
             progress.advance(predicted.amount)

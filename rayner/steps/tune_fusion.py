@@ -72,7 +72,9 @@ def tune_fusion(config: Config, run: Run) -> dict[str, Any]:
             }
         return result
 
-    return run.run_step("tune_fusion", collect_manifest_inputs(config, run), compute)
+    step_result = run.run_step("tune_fusion", collect_manifest_inputs(config, run), compute)
+    run.remove_resume_files("fusion")
+    return step_result
 
 
 @dataclass(frozen=True)

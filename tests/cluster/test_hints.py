@@ -19,7 +19,7 @@ from rayner.steps.pipeline import run_pipeline
 from rayner.steps.tag.tag_corpus import tag_corpus
 from rayner.steps.training import cross_fit_slm as cross_fitting
 from rayner.steps.training.cross_fit_slm import cross_fit_slm, fold_run
-from rayner.steps.training.sft_examples import read_sft_examples
+from rayner.steps.training.sft_examples import SftExampleWriter, SftSource, read_sft_examples
 from rayner.steps.training.train_slm import train_slm
 from rayner.text.markup import escape_char
 from tests.cluster.small import ONE, PLAIN_TEXT, copied, rows_of, stamps, with_settings
@@ -117,12 +117,15 @@ def markup(row, hint, start, end):
     return "".join([*chars, closes.get(end, "")])
 
 
-def test_the_llm_learns_the_gold_tags_from_prompts_with_these_predictions(hinted):
+def test_the_llm_learns_the_gold_tags_from_prompts_with_these_predictions(hinted, tmp_path):
     config, run = hinted
     llm, rows = load_llm(config, run), {row.text: row for row in predictions_of(run)}
     assert read_llm_description(run.path("models", "llm")).hint == "confidence"
-    (folder,) = run.path("train").glob("llm-examples-train-*")
-    examples = read_sft_examples(folder)
+    source = SftSource(config, run, str(run.path("models", "llm", "base")), "train", tmp_path)
+    writer = SftExampleWriter(source)  # the training's own examples are removed when it is done
+    for name in writer.files:
+        assert "failure" not in writer({"file": name})
+    examples = read_sft_examples(tmp_path)
     prompts = {llm.tokenizer.tokenizer.decode(examples[i].prompt) for i in range(len(examples))}
     wrong = 0
     for row in rows.values():

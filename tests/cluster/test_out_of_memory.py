@@ -161,6 +161,7 @@ def score_on_device(monkeypatch, config, run, n_tokens):
     with monkeypatch.context() as patch:
         patch.setattr(score, "predict_units", predict_here)
         patch.setattr(actors, "start_logging", lambda: None)  # the test has its own handler
+        patch.setattr(Run, "remove_resume_files", lambda *_: None)  # what a killed step would leave is looked at
         device.watch(patch)
         score.predict_held_out_sentences(config, run)
     [folder] = run.path("train").glob("scores-*")

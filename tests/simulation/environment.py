@@ -199,7 +199,7 @@ def simulated_environment() -> Iterator[None]:
             (actors, "ray", fake_ray),
             (actors, "start_logging", lambda: None),
             (scored_units, "start_logging", lambda: None),
-            (actors, "watch_for_stalls", lambda _: nullcontext()),  # a stalled actor is killed, as others are
+            (actors, "watch_for_stalls", lambda *_: nullcontext()),  # a stalled actor is killed, as others are
             (pq.ParquetFile, "__init__", _open_unbuffered(pq.ParquetFile.__init__)),
             (pq.ParquetFile, "read", _read_in_this_thread(pq.ParquetFile.read)),
         ):

@@ -10,7 +10,7 @@ from typing import Any
 
 import ray.data
 
-from rayner.cluster.stalls import ProgressReporter, Watch, watch_for_stalls
+from rayner.cluster.stalls import ProgressReporter, ReportsCallback, Watch, watch_for_stalls
 from rayner.config.settings import Config
 from rayner.errors import JobError, RaynerError
 from rayner.runs.error_messages import RERUN_HINT, format_error
@@ -40,6 +40,7 @@ class PredictionJob:
         none.
     watch: to whom the actor reports its progress; None if nobody watches it.
     models: the models that an actor holds, `slm`, `llm` or both. If no actor holds the LLM, none may be asked.
+    on_reports: see `watch_for_stalls`. Actors do not receive it.
     """
 
     config: Config
@@ -51,6 +52,7 @@ class PredictionJob:
     keep_predictions: Callable[[UnitSegments], UnitSegments] | None = None
     watch: Watch | None = None
     models: tuple[str, ...] = BOTH_MODELS
+    on_reports: ReportsCallback | None = None
 
     def with_small_model_alone(self) -> "PredictionJob":
         """Return the same job for actors that hold the small model alone, on the resources of `score.slm`."""
@@ -139,8 +141,8 @@ def predict_units(unit_names: Sequence[str], job: PredictionJob) -> Iterator[Pre
     rows = [{"unit": name} for name in unit_names]
     dataset: ray.data.Dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
     score = job.config.score
-    with watch_for_stalls(job.config.tag.stall_minutes) as watch:
-        job, n_actors = replace(job, watch=watch), score.actors
+    with watch_for_stalls(job.config.tag.stall_minutes, job.on_reports) as watch:
+        job, n_actors = replace(job, watch=watch, on_reports=None), score.actors
         if job.models == SLM_ALONE and score.slm.actors:
             job, n_actors = job.with_small_model_alone(), score.slm.actors
         elif job.keep_predictions is not None and score.slm.actors:

@@ -23,6 +23,8 @@ from rayner.corpus.scripts.recognition import ScriptCounts
 from rayner.corpus.tables import DOCUMENT_SCHEMA
 from rayner.corpus.text_files import TextFile
 from rayner.corpus.text_listing import get_relative_path, list_text_files
+from rayner.errors import ConfigError
+from rayner.runs.progress import log, rate_limited
 from rayner.runs.storage import StoragePath, list_file_names, remove_file
 from rayner.steps.tag.slices import DocumentSlice, Unit, plan_units, unit_number
 from rayner.text.json_records import parse_record
@@ -30,6 +32,7 @@ from rayner.text.segmentation import Seam
 
 FORMAT_VERSION = 2  # 2: digests of the files of the plan, and seams
 UNITS_PER_PART = 1000
+_MAX_FILES_IN_MESSAGE = 5  # changed files that a message lists
 _SLICE_SCHEMA = pa.schema(
     [
         ("unit", pa.int64()),
@@ -111,9 +114,11 @@ def write_plan_and_documents(
     """
     survey = CorpusSurvey()
     part: list[Unit] = []
+    report_progress = rate_limited(log.info)
     planned_units = plan_units(read_documents(corpus, survey, encoding), unit_chars, max_segment_chars)
     for unit in map_in_threads(lambda unit: _write_and_drop_documents(unit, out), planned_units):
         survey.units += 1
+        report_progress(f"tag: {survey.documents:,} documents, {survey.characters:,} characters read so far")
         part.append(unit)
         if len(part) == UNITS_PER_PART:
             survey.plan_parts[_part_file(part[0].number)] = _write_part(part, out)
@@ -174,6 +179,17 @@ def describe_changed_files_by_path(
                 changes[before.path] = "has another text"
             before, now = next(planned, None), next(present, None)
     return changes
+
+
+def require_same_corpus(corpus: str, out: StoragePath, plan: PlanSummary) -> None:
+    """Raise ConfigError if the corpus differs from the planned one. The message names some of the changed files."""
+    changes = describe_changed_files_by_path(corpus, out, plan.parts, plan.encoding)
+    if changes:
+        listed = "; ".join(f"{path} {change}" for path, change in list(changes.items())[:_MAX_FILES_IN_MESSAGE])
+        raise ConfigError(
+            f"{out}: holds another corpus than {corpus} ({len(changes)} files differ: {listed}): "
+            "take another out=, or start over beside it with --fresh"
+        )
 
 
 def _pair_file_with_digest(file: TextFile, encoding: str) -> tuple[TextFile, str | None]:

@@ -36,7 +36,7 @@ from rayner.corpus.unit_records import (
     digest_unit_records,
     list_recorded_units,
 )
-from rayner.errors import ConfigError, TooManySetAsideError
+from rayner.errors import TooManySetAsideError
 from rayner.runs.lock import hold_lock
 from rayner.runs.output_folder import remove_written_files
 from rayner.runs.progress import Progress, log
@@ -52,6 +52,7 @@ from rayner.steps.tag.plan import (
     PlanSummary,
     describe_changed_files_by_path,
     iter_plan_parts,
+    require_same_corpus,
     write_plan_and_documents,
 )
 from rayner.steps.tag.recovery import (
@@ -67,7 +68,6 @@ from rayner.steps.tag.stages import Attempts
 from rayner.steps.tag.tagging_rule import TaggingRule, choose_tagging_rule
 
 _GATE_SETTINGS = "gate."
-_MAX_FILES_IN_MESSAGE = 5  # changed files that a message lists
 
 
 def collect_score_inputs(config: Config, run: Run) -> dict[str, Any]:
@@ -219,19 +219,8 @@ def _load_or_write_plan(config: Config, run: Run, corpus: str, tagged: Run, inpu
     planned_before = forget_damaged_plan(tagged) and tagged.is_done_with_same_inputs("plan", inputs)
     plan = PlanSummary.from_json(tagged.run_step("plan", inputs, read_and_plan), str(out))
     if planned_before:
-        _require_same_corpus(corpus, out, plan)
+        require_same_corpus(corpus, out, plan)
     return plan
-
-
-def _require_same_corpus(corpus: str, out: StoragePath, plan: PlanSummary) -> None:
-    """Raise ConfigError if the corpus differs from the planned one. The message names some of the changed files."""
-    changes = describe_changed_files_by_path(corpus, out, plan.parts, plan.encoding)
-    if changes:
-        listed = "; ".join(f"{path} {change}" for path, change in list(changes.items())[:_MAX_FILES_IN_MESSAGE])
-        raise ConfigError(
-            f"{out}: holds another corpus than {corpus} ({len(changes)} files differ: {listed}): "
-            "take another out=, or start over beside it with --fresh"
-        )
 
 
 def _tag_missing_units(
@@ -256,12 +245,17 @@ def _tag_missing_units(
     n_not_finite = sum(counts.not_finite for counts in finished.values())
     require_mostly_finite(n_not_finite, n_segments, out)
     progress, note = Progress("tag", missing_chars, "characters"), "" if tagging.asks_llm else "without an LLM"
+    if missing_chars:
+        progress.announce()
     files = UnitFiles(
         out, plan.parts, tagging.rule, tagging.calibration, inputs, config.tag.keep_scores,
         load_script_converter(config, run),
     )  # fmt: skip
     attempts = Attempts(out / "attempts", uuid.uuid4().hex)
-    job = PredictionJob(config, run, tagging.gate, attempts, files.read, files.write)
+    job = PredictionJob(
+        config, run, tagging.gate, attempts, files.read, files.write,
+        on_reports=lambda n_texts, n_chars: progress.show_unfinished(n_chars),
+    )  # fmt: skip
     if tagging.asks_llm:
         job = replace(job, keep_predictions=files.keep_new_predictions)
     else:

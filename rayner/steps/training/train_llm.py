@@ -78,7 +78,9 @@ def train_llm(config: Config, run: Run) -> dict[str, Any]:
         cross_fit_slm(config, run)
     step_inputs = collect_manifest_inputs(config, run)
     job = LlmTraining(config, run, json_digest({**step_inputs, "training_state": STATE_FORMAT}))
-    return run.run_step("train_llm", step_inputs, job.train_all_stages)
+    step_result = run.run_step("train_llm", step_inputs, job.train_all_stages)
+    run.remove_resume_files("llm-")
+    return step_result
 
 
 @dataclass(frozen=True)

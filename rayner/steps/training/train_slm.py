@@ -66,7 +66,9 @@ def train_slm_on_split_data(config: Config, run: Run) -> dict[str, Any]:
         result = train_in_one_process(config, run, trainer) if trainer else _train_encoder(config, run)
         return {**result, "digest": folder_sha256(run.path("models", "slm"))}
 
-    return run.run_step("train_slm", collect_manifest_inputs(config, run), train)
+    step_result = run.run_step("train_slm", collect_manifest_inputs(config, run), train)
+    run.remove_resume_files("slm-")
+    return step_result
 
 
 def _train_encoder(config: Config, run: Run) -> dict[str, Any]:
