@@ -2,6 +2,8 @@
 
 import ipaddress
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from rayner.errors import ConfigError
 from rayner.runs.progress import log
 
 _OTHERS = 0o077  # permissions of the group and of all others
+_OWNER_ALONE = 0o600
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,15 @@ def find_token_file() -> TokenFile | None:
         return TokenFile(path, path.stat().st_mode & 0o777)
     except OSError:
         return TokenFile(path, None)
+
+
+@contextmanager
+def keep_new_token_private() -> Iterator[None]:
+    """If Ray writes a new token while the block runs, let only its owner read it. A file that exists is left alone."""
+    before = find_token_file()
+    yield
+    if before and before.mode is None and before.path.exists():
+        before.path.chmod(_OWNER_ALONE)
 
 
 def require_private_token_file() -> None:

@@ -9,11 +9,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import ray
 
-from rayner.cluster.auth_token import is_remote_address, require_private_token_file, warn_if_others_read_token
-from rayner.cluster.environment import SUBMITTED_JOB_VARIABLE, set_quiet_environment, worker_environment
+from rayner.cluster.auth_token import (
+    is_remote_address,
+    keep_new_token_private,
+    require_private_token_file,
+    warn_if_others_read_token,
+)
+from rayner.cluster.environment import (
+    QUIET_FUNCTION,
+    SUBMITTED_JOB_VARIABLE,
+    set_quiet_environment,
+    worker_environment,
+)
 from rayner.runs.error_messages import RERUN_HINT
 from rayner.runs.progress import log
 
@@ -40,21 +51,24 @@ def ray_session() -> Iterator[None]:
     address = os.environ.get("RAY_ADDRESS", "")
     if is_remote_address(address):
         require_private_token_file()
+    runtime_env = {"env_vars": worker_environment(), "worker_process_setup_hook": QUIET_FUNCTION}
     if address:
         # In a submitted job, workers get rayner with the job's working directory. A job that is started on a node must
         # send rayner to the workers.
         shipped = {} if SUBMITTED_JOB_VARIABLE in os.environ else {"py_modules": [str(Path(__file__).parents[1])]}
-        ray.init(logging_level=logging.WARNING, runtime_env={"env_vars": worker_environment(), **shipped})
+        ray.init(logging_level=logging.WARNING, runtime_env={**runtime_env, **shipped})
     else:
         os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")  # a local node is never preempted
         # The object store holds only the units of work that are being predicted, so 512 MiB is enough.
-        ray.init(
-            address="local",
-            dashboard_host="127.0.0.1",
-            logging_level=logging.WARNING,
-            runtime_env={"env_vars": worker_environment()},
-            object_store_memory=512 * 1024**2,
-        )
+        with keep_new_token_private():
+            ray.init(
+                address="local",
+                dashboard_host="127.0.0.1",
+                logging_level=logging.WARNING,
+                runtime_env=runtime_env,
+                object_store_memory=512 * 1024**2,
+            )
+    _use_up_warning_about_restarts()
     warn_if_others_read_token()  # Ray has just written the file, if there was none
     data = ray.data.DataContext.get_current()
     data.enable_progress_bars = False
@@ -67,6 +81,29 @@ def ray_session() -> Iterator[None]:
             yield
     finally:
         ray.shutdown()
+
+
+class _Idle:
+    def __init__(self, argument: object) -> None:
+        pass
+
+
+def _use_up_warning_about_restarts() -> None:
+    """Let Ray print, where nobody reads it, that actors whose arguments are lost cannot be restarted.
+
+    Ray's core prints this once in a process, past Python's logging, for the first actor with restarts. It concerns all
+    actors of Ray Data, and users can do nothing about it.
+    """
+    shown, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    argument = ray.put(None)
+    os.dup2(nowhere, 2)
+    try:
+        actor: Any = ray.remote(_Idle).options(num_cpus=0, max_restarts=1).remote(argument)
+    finally:
+        os.dup2(shown, 2)
+        os.close(shown)
+        os.close(nowhere)
+    ray.kill(actor)
 
 
 @contextmanager

@@ -9,7 +9,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from rayner.cluster.auth_token import is_remote_address, require_private_token_file, warn_if_others_read_token
+from rayner.cluster.auth_token import (
+    is_remote_address,
+    keep_new_token_private,
+    require_private_token_file,
+    warn_if_others_read_token,
+)
 from rayner.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -57,6 +62,26 @@ def test_a_private_token_is_in_order(token, mode, caplog):
     warn_if_others_read_token()
     require_private_token_file()
     assert caplog.text == ""
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_new_token_is_made_private_and_one_that_exists_is_left_alone(token, exists):
+    if not exists:
+        token.unlink()
+    with keep_new_token_private():
+        token.write_text("0" * 64)
+        token.chmod(0o644)
+    assert token.stat().st_mode & 0o777 == (0o644 if exists else 0o600)
+
+
+def test_where_ray_writes_no_token_there_is_nothing_to_keep_private(token, monkeypatch):
+    token.unlink()
+    with keep_new_token_private():
+        pass
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
+    with keep_new_token_private():
+        pass
+    assert not token.exists()
 
 
 def test_the_token_that_ray_does_not_read_does_not_matter(token, monkeypatch, caplog):

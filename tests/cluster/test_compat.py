@@ -1,6 +1,8 @@
 """Private names of Ray and DeepSpeed stand in one file, which was tested with the version of Ray that is installed."""
 
 import ast
+import importlib.util
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +11,13 @@ import pytest
 import ray
 
 from rayner.cluster import compat
-from rayner.cluster.environment import QUIET_ENVIRONMENT, worker_environment
+from rayner.cluster.environment import (
+    LOGGER_LEVELS,
+    QUIET_ENVIRONMENT,
+    QUIET_FUNCTION,
+    quiet_loggers,
+    worker_environment,
+)
 
 ROOT = Path(__file__).parents[2]
 LIBRARIES = ("ray", "deepspeed", "torch")
@@ -84,3 +92,34 @@ def test_the_quiet_environment_is_set_when_it_is_asked_for():
 def test_workers_get_what_was_set_outside(monkeypatch):
     monkeypatch.setenv("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "3")
     assert worker_environment()["RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"] == "3"
+
+
+# ---- lines that users can do nothing about
+
+
+def test_the_loggers_that_are_quiet_exist_in_the_installed_ray():
+    for name in LOGGER_LEVELS:
+        assert importlib.util.find_spec(name), name
+    module, _, function = QUIET_FUNCTION.rpartition(".")
+    assert callable(getattr(importlib.import_module(module), function))
+
+
+def test_quiet_loggers_print_errors_but_no_lines_that_users_can_do_nothing_about(caplog):
+    deepspeed = logging.getLogger("DeepSpeed")
+    levels = {name: logging.getLogger(name).level for name in LOGGER_LEVELS}
+    try:
+        quiet_loggers()
+        quiet_loggers()
+        deepspeed.addHandler(caplog.handler)
+        for name in ("ray._private.services", "ray.train.torch.config"):
+            logging.getLogger(name).info("lost")
+        logging.getLogger("ray._private.services").warning("lost")
+        deepspeed.warning("Setting accelerator to CPU. If you have GPU or other accelerator, we were unable ...")
+        deepspeed.warning("gradients overflow")
+        logging.getLogger("ray._private.services").error("no Ray")
+        said = [record.getMessage() for record in caplog.records if record.name in {"DeepSpeed", *LOGGER_LEVELS}]
+    finally:
+        deepspeed.removeHandler(caplog.handler)
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+    assert set(said) == {"gradients overflow", "no Ray"}
