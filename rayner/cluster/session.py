@@ -83,6 +83,9 @@ def ray_session() -> Iterator[None]:
         ray.shutdown()
 
 
+_NEVER = "rayner_never"  # a resource that no node has, so no process is started
+
+
 class _Idle:
     def __init__(self, argument: object) -> None:
         pass
@@ -98,7 +101,7 @@ def _use_up_warning_about_restarts() -> None:
     argument = ray.put(None)
     os.dup2(nowhere, 2)
     try:
-        actor: Any = ray.remote(_Idle).options(num_cpus=0, max_restarts=1).remote(argument)
+        actor: Any = ray.remote(_Idle).options(num_cpus=0, resources={_NEVER: 1}, max_restarts=1).remote(argument)
     finally:
         os.dup2(shown, 2)
         os.close(shown)

@@ -13,11 +13,11 @@ import rayner
 from rayner.config.conditions import has_llm, llm_learns_from_hints
 from rayner.config.settings import Config, config_to_dict
 from rayner.corpus.plain_text.markup import MarkupFiles
-from rayner.corpus.run_record import CorpusCounts
+from rayner.corpus.run_record import CorpusCounts, read_run_record
 from rayner.corpus.scripts.recognition import ScriptComparison
 from rayner.errors import TooManySetAsideError
-from rayner.evaluation.score_table import format_score_table
 from rayner.fusion.artifact import TunedFusion
+from rayner.report.closing_lines import describe_left_out, describe_scores
 from rayner.report.run_facts import PartCounts, RunFacts
 from rayner.report.run_report import evaluate_and_write_report
 from rayner.runs.json_files import write_json
@@ -87,12 +87,15 @@ def run_pipeline(config: Config, run: Run) -> dict[str, Any]:
         tagged=output_folder(config, run) if config.corpus.path else None,
     )
     write_json(run.path("pipeline.json"), run_facts.to_json())
-    if evaluation:
-        log.info("test scores:\n%s", format_score_table(evaluation))
-    seconds, report = format_duration(time.time() - started), run.path("report.html")
-    log.info("done in %s, at most %.0f MiB of memory: %s", seconds, memory.peak, report)
+    log.info("done in %s, at most %.0f MiB of memory", format_duration(time.time() - started), memory.peak)
     for warning in run_facts.warnings():
         log.warning("WARNING: %s", warning)
+    log.info("%s", describe_scores(evaluation))
+    log.info("report: %s", run.path("report.html"))
+    n_set_aside = sum(results["score"][part]["set_aside"] for part in HELD_OUT_PARTS)
+    out = output_folder(config, run)
+    record = read_run_record(out) if config.corpus.path else None
+    log.info("%s", describe_left_out(record, n_set_aside, str(out)))
     if set_aside_error:
         raise set_aside_error
     return run_facts.to_json()

@@ -37,6 +37,7 @@ from rayner.corpus.unit_records import (
     list_recorded_units,
 )
 from rayner.errors import TooManySetAsideError
+from rayner.report.closing_lines import describe_left_out
 from rayner.runs.lock import hold_lock
 from rayner.runs.output_folder import remove_written_files
 from rayner.runs.progress import Progress, log
@@ -118,6 +119,7 @@ def tag_corpus(config: Config, run: Run) -> dict[str, Any]:
     for warning in record.warnings:
         log.warning("WARNING: %s", warning)
     counts = record.counts
+    log.info("tag: %s", describe_left_out(record, place=str(out)))
     share = counts.set_aside / max(1, counts.segments)
     if share > config.tag.max_set_aside:
         raise TooManySetAsideError(

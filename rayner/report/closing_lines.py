@@ -1,0 +1,54 @@
+"""The last lines of a job's log: the scores in words, and what was left out."""
+
+from rayner.corpus.run_record import RunRecord
+from rayner.evaluation.artifact import Evaluation
+
+_SYSTEM_NAMES = {"slm": "the small model alone", "llm": "the LLM alone"}
+
+
+def describe_scores(evaluation: Evaluation | None) -> str:
+    """Say in words how many names of the test sentences were found, and how many of those found are right."""
+    if evaluation is None:
+        return "scores: none, because there are no test sentences (split.test)"
+    fused = evaluation.systems["fused"]
+    micro, (low, high) = fused.micro, fused.interval
+    others = [
+        f"{label} {100 * evaluation.systems[name].micro.f1:.1f}"
+        for name, label in _SYSTEM_NAMES.items()
+        if name in evaluation.systems
+    ]
+    return (
+        f"scores: in {evaluation.n_sentences:,} test sentences, {micro.right:,} of {micro.gold:,} names were found, "
+        f"and {micro.right:,} of {micro.predicted:,} marked names are right: F1 {100 * micro.f1:.1f}% "
+        f"(95% interval {100 * low:.1f} to {100 * high:.1f}); {', '.join(others)}"
+    )
+
+
+def describe_left_out(record: RunRecord | None, n_held_out_set_aside: int = 0, place: str = "") -> str:
+    """Say what of the inputs is not in the output, as counts.
+
+    Args:
+        record: The record of the tagged corpus; None without a corpus.
+        n_held_out_set_aside: The number of labelled sentences that failed.
+        place: The folder of the tagged corpus, whose `run.json` has the names.
+
+    """
+    parts = [_count(n_held_out_set_aside, "labelled sentence", "set aside after failures")]
+    if record:
+        n_ignored = sum(group.files for group in record.ignored.values())
+        by_suffix = ", ".join(f"{group.files:,} {name}" for name, group in sorted(record.ignored.items()))
+        parts += [
+            _count(record.counts.set_aside, "segment", "set aside after failures"),
+            _count(len(record.unread), "file", "not readable"),
+            _count(n_ignored, "file", f"ignored, because they are no texts ({by_suffix})"),
+            _count(len(record.empty), "file", "empty"),
+            _count(len(record.changed), "file", "changed since they were read"),
+        ]
+    left_out = ", ".join(filter(None, parts))
+    if not left_out:
+        return "left out: nothing"
+    return f"left out: {left_out}{f'; {place}/run.json names them' if record and place else ''}"
+
+
+def _count(n: int, noun: str, what: str) -> str:
+    return f"{n:,} {noun}{'' if n == 1 else 's'} {what}" if n else ""
