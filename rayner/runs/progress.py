@@ -187,11 +187,12 @@ class Progress:
         self.callback = callback or progress_display()
         self.done = self.done_before = self._shown = done_before
         self.start_time = time.time()
-        self._lock = threading.Lock()
+        self._lock, self._note = threading.Lock(), ""
 
-    def announce(self) -> None:
-        """Show the task before anything is done, because its first unit may take minutes."""
-        self.callback(StepProgress(self.task, self.done, self.total, self.unit, 0.0, 0.0))
+    def announce(self, note: str = "") -> None:
+        """Show the task before anything is done, because its first unit may take minutes. note: see `advance`."""
+        self._note = note
+        self.callback(StepProgress(self.task, self.done, self.total, self.unit, 0.0, 0.0, note))
 
     def advance(self, amount: int, note: str = "") -> None:
         """Count more units as done.
@@ -211,7 +212,7 @@ class Progress:
         with self._lock:
             shown = min(self.done + amount, self.total - 1)
             if shown > self._shown:
-                self._show(shown, "")
+                self._show(shown, self._note)
 
     def _show(self, shown: int, note: str) -> None:
         self._shown = max(shown, self._shown)

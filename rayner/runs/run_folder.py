@@ -172,8 +172,15 @@ class Run:
 
     def is_done_with_other_inputs(self, step: str, inputs: Mapping[str, Any]) -> bool:
         """Return whether a step was done, but not from these inputs. Raises as `step_result` for damage."""
+        return bool(self.describe_other_inputs(step, inputs))
+
+    def describe_other_inputs(self, step: str, inputs: Mapping[str, Any]) -> str:
+        """List these inputs that differ from those from which a step was done; empty if none differ, or it is not done.
+
+        Raises as `step_result` for damage.
+        """
         manifest = self._read_manifest(step)
-        return manifest is not None and bool(manifest.describe_differences(inputs))
+        return "" if manifest is None else manifest.describe_differences(inputs)
 
     def run_step(self, name: str, inputs: Mapping[str, Any], compute: Callable[[], StepResult]) -> StepResult:
         """Run `compute` unless the step is done from the same inputs, and return the step's result.

@@ -1,6 +1,6 @@
 """Step data: read the labelled files once, split their sentences into parts, and store the parts for all steps."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rayner.config.settings import Config
@@ -65,35 +65,44 @@ def read_and_split_labelled_files(config: Config, run: Run, fold: int | None = N
     """
 
     def split_files() -> dict[str, Any]:
-        sentences: list[LabelledSentence] = []
-        faults: dict[str, dict[str, int]] = {}
-        for path in config.train:
-            labelled = read_labelled_file(path, layout=config.layout)
+        files = {path: read_labelled_file(path, layout=config.layout) for path in config.train}
+        for labelled in files.values():
             log.info("train: %s", describe_labelled_file(labelled))
-            sentences += _split_into_sentences(path, labelled)
-            faults[path] = labelled.faults
-        files = ", ".join(config.train)
-        parts = _split_into_parts(config, sentences, fold)
-        if not parts["train"] or not parts["dev"]:
-            raise DataError(
-                f"{files}: expected enough sentences for a train and a dev part, found {len(sentences)}; "
-                "sentences end at 。？！ and line breaks: add text or punctuation"
-            )
-        types = sorted({span.type for sentence in sentences for span in sentence.spans})
-        if not types:
-            raise DataError(f"{files}: expected labelled entities, found none")
+        parts = split_labelled_files(config, files, fold)
         with replace_folder(run.path("data")) as folder:
-            for name, part in {**parts, ALL_PART: sentences}.items():
+            for name, part in parts.items():
                 write_labelled_sentences(folder / f"{name}.jsonl", part)
-        counts = {name: _count_sentences_characters_entities(part) for name, part in parts.items()}
+        counts = {name: count_sentences_characters_entities(part) for name, part in parts.items()}
         return {
-            "types": types,
-            "characters": _count_sentences_characters_entities(sentences)["characters"],
+            "types": sorted({span.type for sentence in parts[ALL_PART] for span in sentence.spans}),
+            "characters": counts.pop(ALL_PART)["characters"],
             "parts": counts,
-            "faults": faults,
+            "faults": {path: labelled.faults for path, labelled in files.items()},
         }
 
     return run.run_step("data", collect_manifest_inputs(config, fold), split_files)
+
+
+def split_labelled_files(
+    config: Config, files: Mapping[str, LabelledFile], fold: int | None = None
+) -> dict[str, list[LabelledSentence]]:
+    """Return the sentences of labelled files by part, `train`, `dev`, `test`, and ALL_PART for all of them.
+
+    files: the labelled files by path, in order.
+    fold: see `read_and_split_labelled_files`.
+    Raises DataError if the sentences are too few, or none of them has an entity.
+    """
+    sentences = [sentence for path, labelled in files.items() for sentence in _split_into_sentences(path, labelled)]
+    parts = _split_into_parts(config, sentences, fold)
+    names = ", ".join(files)
+    if not any(sentence.spans for sentence in sentences):
+        raise DataError(f"{names}: expected labelled entities, found none")
+    if not parts["train"] or not parts["dev"]:
+        raise DataError(
+            f"{names}: expected enough sentences for a train and a dev part, found {len(sentences)}; "
+            "sentences end at 。？！ and line breaks: add text or punctuation"
+        )
+    return {**parts, ALL_PART: sentences}
 
 
 def copy_data_without_fold(run: Run, fold_run: Run, i: int, n_folds: int, seed: int) -> dict[str, Any]:
@@ -109,7 +118,7 @@ def copy_data_without_fold(run: Run, fold_run: Run, i: int, n_folds: int, seed: 
         with replace_folder(fold_run.path("data")) as folder:
             for name, part in parts.items():
                 write_labelled_sentences(folder / f"{name}.jsonl", part)
-        counts = {name: _count_sentences_characters_entities(part) for name, part in parts.items()}
+        counts = {name: count_sentences_characters_entities(part) for name, part in parts.items()}
         return {"types": list(run.entity_types()), "parts": counts}
 
     inputs = {"data": run.digest_step_manifest("data"), "fold": i, "folds": n_folds, "seed": seed}
@@ -119,7 +128,7 @@ def copy_data_without_fold(run: Run, fold_run: Run, i: int, n_folds: int, seed: 
 def _split_into_sentences(path: str, labelled: LabelledFile) -> list[LabelledSentence]:
     """Split a labelled file into sentences. Raises RuntimeError if a character or an entity is lost."""
     sentences = split_labelled_file(labelled)
-    count = _count_sentences_characters_entities(sentences)
+    count = count_sentences_characters_entities(sentences)
     if (count["characters"], count["entities"]) != (len(labelled.text), len(labelled.spans)):
         raise RuntimeError(
             f"{path}: expected {len(labelled.text)} characters and {len(labelled.spans)} entities in its sentences, "
@@ -147,7 +156,8 @@ def _move_fold_out_of_train(
     return {"train": [sentence for sentence in train if sentence.text not in fold_texts], FOLD_PART: fold}
 
 
-def _count_sentences_characters_entities(sentences: Sequence[LabelledSentence]) -> dict[str, int]:
+def count_sentences_characters_entities(sentences: Sequence[LabelledSentence]) -> dict[str, int]:
+    """Return the numbers of `sentences`, `characters` and `entities`."""
     return {
         "sentences": len(sentences),
         "characters": sum(len(sentence.text) for sentence in sentences),

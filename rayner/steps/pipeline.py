@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import Any
 
 import rayner
-from rayner.config.conditions import has_llm, llm_learns_from_hints
+from rayner.config.conditions import has_llm
 from rayner.config.settings import Config, config_to_dict
 from rayner.corpus.plain_text.markup import MarkupFiles
 from rayner.corpus.run_record import CorpusCounts, read_run_record
@@ -25,8 +25,11 @@ from rayner.runs.memory import PeakMemoryMonitor
 from rayner.runs.progress import log, record_step_start
 from rayner.runs.run_folder import Run
 from rayner.runs.status import format_duration
+from rayner.runs.storage import list_folder
 from rayner.steps.data import read_and_split_labelled_files
 from rayner.steps.faiss_packages import list_faiss_packages
+from rayner.steps.forecast.pace import count_chars_by_step, make_pace, record_pace
+from rayner.steps.forecast.remaining_steps import TAGGING_STEP, list_run_steps
 from rayner.steps.fusion_rules import load_rules, read_tuned_fusion
 from rayner.steps.output_folders import output_folder
 from rayner.steps.score import HELD_OUT_PARTS, find_silent_models, predict_held_out_sentences
@@ -63,7 +66,6 @@ STEPS: dict[str, Step] = {
     "cross_fit": cross_fit,  # train sentences -> the answers of models that did not see them (only with split.folds)
     "tune_fusion": tune_fusion,  # the models' answers -> the rule that decides
 }
-_LLM_STEPS = ("build_index", "train_llm")  # left out without an LLM
 
 
 def run_pipeline(config: Config, run: Run) -> dict[str, Any]:
@@ -72,7 +74,7 @@ def run_pipeline(config: Config, run: Run) -> dict[str, Any]:
     Returns the facts about the run that the report shows, as JSON values. Raises TooManySetAsideError, after
     everything is written, if too many segments failed and were set aside.
     """
-    started = time.time()
+    started, is_new = time.time(), _is_new(config, run)
     with PeakMemoryMonitor() as memory:
         results, set_aside_error = run_steps(config, run)
     fusion = read_tuned_fusion(run)
@@ -87,6 +89,8 @@ def run_pipeline(config: Config, run: Run) -> dict[str, Any]:
         tagged=output_folder(config, run) if config.corpus.path else None,
     )
     write_json(run.path("pipeline.json"), run_facts.to_json())
+    if is_new:
+        _record_pace(config, results, time.time() - started)
     log.info("done in %s, at most %.0f MiB of memory", format_duration(time.time() - started), memory.peak)
     for warning in run_facts.warnings():
         log.warning("WARNING: %s", warning)
@@ -101,18 +105,29 @@ def run_pipeline(config: Config, run: Run) -> dict[str, Any]:
     return run_facts.to_json()
 
 
+def _is_new(config: Config, run: Run) -> bool:
+    """Return whether nothing is there from an earlier call, so that the steps show how long they take."""
+    return not any(list_folder(run.path(name)) for name in ("steps", "train")) and not list_folder(
+        output_folder(config, run) / "steps"
+    )
+
+
+def _record_pace(config: Config, results: dict[str, dict[str, Any]], total_seconds: float) -> None:
+    parts = {name: counts["characters"] for name, counts in results["data"]["parts"].items()}
+    tagged = results.get(TAGGING_STEP)
+    n_chars = count_chars_by_step(parts, tagged["counts"]["characters"] if tagged else 0, results)
+    record_pace(make_pace(config, {name: each["seconds"] for name, each in results.items()}, n_chars, total_seconds))
+
+
 def run_steps(config: Config, run: Run) -> tuple[dict[str, dict[str, Any]], TooManySetAsideError | None]:
     """Run the steps that the settings require, in order, and return their results by the step's name.
 
     If tagging sets too many segments aside, its tables are still complete. Therefore this error is returned with the
     results, not raised.
     """
-    left_out = [] if has_llm(config) else [*_LLM_STEPS]
-    left_out += [] if config.split.folds else ["cross_fit"]
-    left_out += [] if llm_learns_from_hints(config) else ["cross_fit_slm"]
-    steps = {name: step for name, step in STEPS.items() if name not in left_out}
+    steps = {name: STEPS[name] for name in list_run_steps(config)}
     if config.corpus.path:
-        steps["tag_corpus"] = tag_corpus
+        steps[TAGGING_STEP] = tag_corpus
     results: dict[str, dict[str, Any]] = {}
     set_aside_error: TooManySetAsideError | None = None
     for i, (name, step) in enumerate(steps.items(), 1):

@@ -1,11 +1,12 @@
 """Check, before a job starts, that inputs can be read, models exist, and the machine or cluster is large enough.
 
-The functions `check_and_describe_*` return the lines that `--dry-run` prints. Every check raises an error for the
-first problem.
+The functions `check_and_describe_*` return the lines that `--dry-run` prints. The last line begins with READY. If
+checks fail, the error names all faults.
 """
 
 import importlib.util
 from collections import Counter
+from functools import partial
 from itertools import islice
 
 from rayner.config.conditions import has_llm, llm_learns_from_pseudo_labels
@@ -18,30 +19,54 @@ from rayner.corpus.text_listing import list_text_files
 from rayner.errors import ConfigError
 from rayner.runs.run_folder import Run
 from rayner.steps.checkpoint_checks import check_and_describe_checkpoints
-from rayner.steps.data import require_labelled_files
+from rayner.steps.data import (
+    ALL_PART,
+    collect_manifest_inputs,
+    count_sentences_characters_entities,
+    require_labelled_files,
+    split_labelled_files,
+)
 from rayner.steps.faiss_packages import check_index_device
+from rayner.steps.forecast.faults import Check, run_checks
+from rayner.steps.forecast.remaining_steps import (
+    TAGGING_STEP,
+    check_and_describe_tagged_folder,
+    check_and_list_remaining_steps,
+    list_run_steps,
+)
+from rayner.steps.forecast.workload import READY, Workload
 from rayner.steps.fusion_rules import load_custom_rules, read_tuned_fusion
 from rayner.steps.loading import load_tagger_family
 from rayner.steps.resources import check_and_describe_memory, check_and_describe_resources
 from rayner.steps.scripts import compare_scripts, count_training_scripts
 from rayner.steps.tag.plan import survey_corpus
 from rayner.steps.tag.tagging_rule import describe_llm_use, other_llm_error
+from rayner.text.labelled_text import LabelledFile
 
 _MAX_LEFT_OUT = 100  # files that cannot be read, each with a line of its own
 
 
 def check_and_describe_training(config: Config, run: Run) -> list[str]:
-    """Check what the training steps need: labelled files, plugins, texts, models and resources.
+    """Check what the training steps need: labelled files, plugins, texts, models and resources, and the run folder.
 
-    Raises ConfigError or DataError for the first problem.
+    Raises ConfigError or DataError with all faults.
     """
-    require_llm_as_before(config, run)
-    require_hint_as_before(config, run)
+
+    def check_run_folder() -> list[str]:
+        require_llm_as_before(config, run)
+        require_hint_as_before(config, run)
+        if run.has_step("data"):
+            run.is_done_with_same_inputs("data", collect_manifest_inputs(config))
+        return []
+
+    return [*run_checks([*_list_training_checks(config, run, Workload()), check_run_folder]), READY]
+
+
+def _list_training_checks(config: Config, run: Run, work: Workload) -> list[Check]:
     return [
-        *check_and_describe_training_inputs(config),
-        *check_and_describe_models(config),
-        describe_llm(config),
-        describe_run_folder(run),
+        lambda: _check_training_inputs(config, work),
+        lambda: check_and_describe_models(config),
+        lambda: [describe_llm(config), describe_run_folder(run)],
     ]
 
 
@@ -54,29 +79,73 @@ def check_and_describe_llm_training(config: Config, run: Run) -> list[str]:
 
 def check_and_describe_training_inputs(config: Config) -> list[str]:
     """Check what the training steps read, but for models: labelled files, plugins and texts."""
-    lines = []
-    for path in require_labelled_files(config):
-        labelled = read_labelled_file(path, layout=config.layout)
-        lines.append(f"train: {describe_labelled_file(labelled)}")
+    return _check_training_inputs(config, Workload())
+
+
+def _check_training_inputs(config: Config, work: Workload) -> list[str]:
+    return run_checks(
+        [
+            lambda: _check_labelled_files(config, work),
+            lambda: _check_plugins(config),
+            lambda: _check_unlabelled_texts(config),
+        ]
+    )
+
+
+def _check_labelled_files(config: Config, work: Workload) -> list[str]:
+    """Read the labelled files and split their sentences, as the step `data` does; note the sizes of the parts."""
+    files: dict[str, LabelledFile] = {}
+
+    def check_file(path: str) -> list[str]:
+        files[path] = labelled = read_labelled_file(path, layout=config.layout)
         faults = ", ".join(f"{count} {name}" for name, count in labelled.faults.items() if count) or "none"
-        lines.append(
-            f"{path}: {len(labelled.text):,} characters, {len(labelled.spans):,} entities; irregularities: {faults}"
-        )
+        return [
+            f"train: {describe_labelled_file(labelled)}",
+            f"{path}: {len(labelled.text):,} characters, {len(labelled.spans):,} entities; irregularities: {faults}",
+        ]
+
+    lines = run_checks([partial(check_file, path) for path in require_labelled_files(config)])
+    counts = {name: count_sentences_characters_entities(p) for name, p in split_labelled_files(config, files).items()}
+    del counts[ALL_PART]
+    char_counts = Counter[str]()
+    for labelled in files.values():
+        char_counts.update(labelled.text)
+    work.labelled_scripts = count_scripts(char_counts)
+    work.part_chars = {name: each["characters"] for name, each in counts.items()}
+    sizes = ", ".join(f"{name} {each['sentences']:,}" for name, each in counts.items())
+    return [*lines, f"labelled sentences: {sizes}"]
+
+
+def _check_plugins(config: Config) -> list[str]:
     load_tagger_family(config)  # an unknown plugin raises an error
     load_custom_rules(config.fusion.rules)
+    return []
+
+
+def _check_unlabelled_texts(config: Config) -> list[str]:
     pseudo_labelled = config.llm.pseudo_labels.text if llm_learns_from_pseudo_labels(config) else None
     for text in (config.slm.crf.unlabelled, pseudo_labelled):
         if text:
             next(list_text_files(text))  # a path without text files raises an error
-    return lines
+    return []
 
 
 def check_and_describe_models(config: Config) -> list[str]:
     """Check the models that the training steps start from, what they run on, and that all this is installed."""
-    lines = check_and_describe_checkpoints(config)
+    return run_checks(
+        [
+            lambda: check_and_describe_checkpoints(config),
+            lambda: _check_installation(config),
+            lambda: check_and_describe_resources(config),
+            lambda: check_and_describe_memory(config),
+        ]
+    )
+
+
+def _check_installation(config: Config) -> list[str]:
     check_engine_is_installed(config)
     check_index_device(config)
-    return [*lines, *check_and_describe_resources(config), *check_and_describe_memory(config)]
+    return []
 
 
 def describe_run_folder(run: Run) -> str:
@@ -88,24 +157,37 @@ def check_scores_and_describe_run(config: Config, run: Run) -> list[str]:
     """Check that the step `score` is done, because fusion is tuned on its predictions."""
     run.step_result("score")
     require_llm_as_before(config, run)
-    return [describe_llm(config), describe_run_folder(run)]
+    return [describe_llm(config), describe_run_folder(run), READY]
 
 
 def check_and_describe_tagging(config: Config, run: Run) -> list[str]:
-    """Check the corpus, and that fusion has been tuned; say whether the LLM is asked."""
+    """Check the corpus, and that fusion has been tuned; say whether the LLM is asked.
+
+    Raises ConfigError or DataError with all faults.
+    """
     run.step_result("tune_fusion")
     require_llm_as_before(config, run)
     require_hint_as_before(config, run)
-    llm_use = describe_llm_use(config, read_tuned_fusion(run))
-    check_engine_is_installed(config)
-    check_index_device(config)
-    return [
-        *check_and_describe_corpus(config, count_training_scripts(run) if run.has_step("data") else None),
-        *check_and_describe_resources(config),
-        *check_and_describe_memory(config),
-        llm_use,
-        describe_run_folder(run),
-    ]
+    work = Workload(labelled_scripts=count_training_scripts(run) if run.has_step("data") else ScriptCounts())
+    lines = run_checks(
+        [
+            lambda: _check_corpus(config, work),
+            lambda: _check_installation(config),
+            lambda: check_and_describe_resources(config),
+            lambda: check_and_describe_memory(config),
+            lambda: [describe_llm_use(config, read_tuned_fusion(run)), describe_run_folder(run)],
+        ]
+    )
+    lines.append(_check_tagged_folder(config, run, work))
+    return [*lines, work.describe_readiness(config)]
+
+
+def _check_tagged_folder(config: Config, run: Run, work: Workload) -> str:
+    """Check the folder of the tagged corpus. If there is something to tag, note the step."""
+    corpus = require_corpus(config.corpus.path)
+    line, is_done = check_and_describe_tagged_folder(config, run, corpus, work.corpus_digest)
+    work.steps += [] if is_done else [TAGGING_STEP]
+    return line
 
 
 def check_and_describe_benchmark(config: Config, run: Run) -> list[str]:
@@ -137,24 +219,44 @@ def describe_llm(config: Config) -> str:
 
 
 def check_and_describe_pipeline(config: Config, run: Run) -> list[str]:
-    """Check what the main job needs: labelled files, models, and the corpus if one is given."""
-    return [
-        *check_and_describe_training(config, run),
-        *(
-            check_and_describe_corpus(config, _count_labelled_scripts(config))
-            if config.corpus.path
-            else ["corpus: none, nothing to tag"]
-        ),
-    ]
+    """Check what the main job needs: labelled files, models, the run folder, and the corpus if one is given.
 
-
-def check_and_describe_corpus(config: Config, labelled: ScriptCounts | None = None) -> list[str]:
-    """Check that the corpus can be read, and compare its script with that of the labelled text, if it is known.
-
-    Raises DataError if none of its files can be read.
+    Raises ConfigError or DataError with all faults.
     """
+    work = Workload()
+    lines = run_checks(
+        [
+            *_list_training_checks(config, run, work),
+            lambda: _check_run_steps(config, run, work),
+            lambda: _check_corpus(config, work) if config.corpus.path else ["corpus: none, nothing to tag"],
+        ]
+    )
+    if config.corpus.path and work.steps:
+        work.steps.append(TAGGING_STEP)
+    elif config.corpus.path:  # what was tagged can be compared with a fusion that is tuned
+        lines.append(_check_tagged_folder(config, run, work))
+    return [*lines, work.describe_readiness(config)]
+
+
+def _check_run_steps(config: Config, run: Run, work: Workload) -> list[str]:
+    """Check that the steps that are done were done from these settings and inputs; note those that are left."""
+    require_llm_as_before(config, run)
+    require_hint_as_before(config, run)
+    work.steps = check_and_list_remaining_steps(config, run)
+    done = [name for name in list_run_steps(config) if name not in work.steps]
+    return [f"steps: {', '.join(done) or 'none'} done; {', '.join(work.steps) or 'none'} to do"]
+
+
+def check_and_describe_corpus(config: Config) -> list[str]:
+    """Check that the corpus can be read. Raises DataError if none of its files can be read."""
+    return _check_corpus(config, Workload())
+
+
+def _check_corpus(config: Config, work: Workload) -> list[str]:
+    """Check the corpus, note its size, and compare its script with that of the labelled text, if that is known."""
     corpus = require_corpus(config.corpus.path)
     survey = survey_corpus(corpus, config.score.unit_chars, config.tag.max_segment_chars, config.corpus.encoding)
+    work.corpus_chars, work.corpus_digest = survey.characters, survey.digest
     line = f"{corpus}: {survey.documents:,} documents, {survey.characters:,} characters, {survey.units:,} units"
     lines = [line, *(f"left out: {error}" for error in islice(survey.unread.values(), _MAX_LEFT_OUT))]
     if len(survey.unread) > _MAX_LEFT_OUT:
@@ -164,16 +266,9 @@ def check_and_describe_corpus(config: Config, labelled: ScriptCounts | None = No
     if set(survey.encodings) != {"utf-8"}:
         encodings = ", ".join(f"{n:,} {encoding}" for encoding, n in sorted(survey.encodings.items()))
         lines.append(f"encodings of the texts: {encodings}")
-    scripts = compare_scripts(config, labelled or ScriptCounts(), survey.char_counts)
+    scripts = compare_scripts(config, work.labelled_scripts, survey.char_counts)
     warnings = filter(None, [scripts.describe_mismatch(), survey.markup.describe()])
     return [*lines, *(f"WARNING: {warning}" for warning in warnings)]
-
-
-def _count_labelled_scripts(config: Config) -> ScriptCounts:
-    char_counts = Counter[str]()
-    for path in require_labelled_files(config):
-        char_counts.update(read_labelled_file(path, layout=config.layout).text)
-    return count_scripts(char_counts)
 
 
 def check_engine_is_installed(config: Config) -> None:

@@ -1,6 +1,7 @@
 """Before a job starts, what is wrong is said in one line that names the key, the file or the step."""
 
 import dataclasses
+import re
 
 import pytest
 import torch
@@ -12,13 +13,18 @@ from rayner.errors import ConfigError, DataError
 from rayner.fusion.region_rule import RegionRule
 from rayner.llm.description import LlmDescription, write_llm_description
 from rayner.modeling.gpus import Gpu
-from rayner.runs.json_files import write_json
+from rayner.runs.json_files import read_json, write_json
 from rayner.runs.run_folder import Run
 from rayner.runs.step_manifest import StepManifest
 from rayner.steps import preflight, resources
+from rayner.steps.data import read_and_split_labelled_files
+from rayner.steps.forecast.pace import count_chars_by_step, find_pace, make_pace, pace_file, record_pace
+from rayner.steps.forecast.remaining_steps import list_run_steps
 from rayner.steps.fusion_rules import write_tuned_fusion
 from tests.cluster.small import with_settings, write_llm
 from tests.report.records import make_fusion
+
+LABELLED = "\n".join(f"懷\tB-NR\n{char}\tE-NR\n\n曰\tO\n。\tO\n" for char in "甲乙丙丁戊己庚辛壬癸")
 
 
 @pytest.fixture
@@ -29,7 +35,8 @@ def run(tmp_path):
 @pytest.fixture
 def good(tmp_path, monkeypatch):
     """A configuration with nothing wrong, on a machine of two CPUs."""
-    (tmp_path / "train.txt").write_text("懷\tB-NR\n王\tE-NR\n\n曰\tO\n", encoding="utf-8")
+    (tmp_path / "train.txt").write_text(LABELLED, encoding="utf-8")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "corpus").mkdir()
     (tmp_path / "corpus" / "a.txt").write_text("楚王曰。" * 10, encoding="utf-8")
     monkeypatch.setattr(resources, "_cluster_or_local_resources", lambda: {"CPU": 2.0})
@@ -48,7 +55,8 @@ def workers(config, name, **values):
 
 def test_inputs_are_told_with_their_sizes_and_oddities(good, run):
     lines = preflight.check_and_describe_pipeline(good, run)
-    assert f"{good.train[0]}: 3 characters, 1 entities; irregularities: 1 blank_lines" in lines
+    assert f"{good.train[0]}: 40 characters, 10 entities; irregularities: 19 blank_lines" in lines
+    assert "labelled sentences: train 8, dev 1, test 1" in lines
     assert f"{good.corpus.path}: 1 documents, 40 characters, 5 units" in lines
     assert "this machine: 2 CPUs, 0 GPUs" in lines
     assert not run.root.exists()
@@ -70,7 +78,7 @@ def test_an_engine_that_is_not_installed_is_named(good, run, monkeypatch):
 
 def test_without_a_corpus_there_is_nothing_to_tag(good, run):
     none = dataclasses.replace(good, corpus=CorpusConfig())
-    assert preflight.check_and_describe_pipeline(none, run)[-1] == "corpus: none, nothing to tag"
+    assert "corpus: none, nothing to tag" in preflight.check_and_describe_pipeline(none, run)
     with pytest.raises(ConfigError, match=r"^corpus: "):
         preflight.check_and_describe_corpus(none)
 
@@ -142,7 +150,9 @@ def test_a_step_whose_forerunner_is_not_done_is_refused_naming_it(good, run, che
     for name in ("train_llm", "score", step):
         write_json(run.path("steps", f"{name}.json"), StepManifest({}, {}).to_json())
     write_tuned_fusion(run, make_fusion(RegionRule(0.2)))
-    assert check(good, run)[-1] == f"run folder: {run.root}"
+    lines = check(good, run)
+    assert f"run folder: {run.root}" in lines
+    assert lines[-1].startswith("ready")
 
 
 def test_an_llm_that_was_trained_with_another_hint_is_refused_naming_both(good, run):
@@ -256,3 +266,85 @@ def test_where_the_memory_of_gpus_is_not_known_the_need_is_told(on_a_gpu, run, m
 def test_without_gpus_their_memory_is_not_asked_for(good, run, monkeypatch):
     monkeypatch.setattr(resources, "list_gpus_or_error", lambda: pytest.fail("not needed"))
     preflight.check_and_describe_training(good, run)
+
+
+# ---- labelled text, the run folder, and how long it will take
+
+
+@pytest.mark.parametrize(
+    ("labelled", "said"),
+    [
+        ("曰\tO\n。\tO\n\n云\tO\n。\tO\n\n言\tO\n。\tO\n", "expected labelled entities, found none"),
+        ("懷\tB-NR\n王\tE-NR\n", "expected enough sentences for a train and a dev part, found 1; "),
+    ],
+)
+def test_labels_without_entities_and_too_few_sentences_are_refused(good, run, tmp_path, labelled, said):
+    (tmp_path / "train.txt").write_text(labelled, encoding="utf-8")
+    with pytest.raises(DataError, match=re.escape(f"{good.train[0]}: {said}")):
+        preflight.check_and_describe_pipeline(good, run)
+
+
+def test_all_faults_are_told_at_once(good, run, tmp_path):
+    bad = with_gpus(good, "cuda", **GPUS)
+    bad = dataclasses.replace(bad, train=["none", "neither"], corpus=CorpusConfig(str(tmp_path / "nothing")))
+    with pytest.raises(ConfigError) as caught:
+        preflight.check_and_describe_pipeline(bad, run)
+    first, *faults = str(caught.value).split("\n")
+    assert first == "4 faults:"
+    assert [fault.split()[0].rstrip(":,") for fault in faults] == [
+        "none",
+        "neither",
+        "device",
+        str(tmp_path / "nothing"),
+    ]
+    assert caught.value.exit_code == 2
+
+
+def test_a_changed_seed_or_input_is_refused_naming_it_and_a_step_that_is_done_is_told(good, run, tmp_path):
+    read_and_split_labelled_files(good, run)
+    lines = preflight.check_and_describe_pipeline(good, run)
+    assert "steps: data done; train_slm, build_index, train_llm, score, tune_fusion to do" in lines
+    for check in (preflight.check_and_describe_pipeline, preflight.check_and_describe_training):
+        with pytest.raises(ConfigError, match=r"data was made from other inputs \(seed was 13, is 14\)"):
+            check(dataclasses.replace(good, seed=14), run)
+    (tmp_path / "train.txt").write_text(LABELLED * 2, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"data was made from other inputs \(files\..*train\.txt was "):
+        preflight.check_and_describe_pipeline(good, run)
+
+
+def test_the_last_line_says_how_long_the_job_takes_if_an_earlier_run_tells(good, run):
+    *_, last = preflight.check_and_describe_pipeline(good, run)
+    assert last == "ready: time unknown, no earlier run on this machine with these settings"
+    steps = [*list_run_steps(good), "tag_corpus"]
+    n_chars = count_chars_by_step({"train": 64, "dev": 8, "test": 8}, 80, steps)
+    assert n_chars == {
+        "data": 64, "train_slm": 64, "build_index": 64, "train_llm": 64, "score": 16, "tune_fusion": 8, "tag_corpus": 80
+    }  # fmt: skip
+    record_pace(make_pace(good, dict.fromkeys(steps, 120.0), n_chars, 120.0 * len(steps) + 60))
+    other_texts = dataclasses.replace(good, seed=14, out=str(run.root / "elsewhere"))
+    for config in (good, other_texts):  # half of the texts, and a minute that does not depend on them
+        *_, last = preflight.check_and_describe_pipeline(config, run)
+        assert last == "ready: about 8 minutes"
+    *_, last = preflight.check_and_describe_pipeline(with_settings(good, "slm", epochs=99), run)
+    assert last.startswith("ready: time unknown")
+    read_and_split_labelled_files(good, run)
+    *_, last = preflight.check_and_describe_pipeline(good, run)
+    assert last == "ready: about 7 minutes"
+
+
+def test_a_pace_without_a_step_tells_nothing_of_it_and_a_damaged_file_nothing_at_all(good):
+    record_pace(make_pace(good, {"data": 1.0}, {"data": 10}, 3.0))
+    pace = find_pace(good)
+    assert pace.estimate_seconds({"data": 20}) == 4.0
+    assert pace.estimate_seconds({}) == 2.0
+    assert pace.estimate_seconds({"data": 20, "tag_corpus": 10}) is None
+    for content in ("{", "[]", '{"format_version": 2, "paces": []}', '{"format_version": 1, "paces": [{}]}'):
+        pace_file().write_text(content)
+        assert find_pace(good) is None
+    for seed in range(60):
+        record_pace(make_pace(with_settings(good, "slm", epochs=seed + 1), {"data": 1.0}, {"data": 10}, 3.0))
+    assert len(read_json(pace_file())["paces"]) == 50
+    pace_file().unlink()
+    pace_file().mkdir()
+    record_pace(pace)  # nobody can write there: a job must not fail because of it
+    assert find_pace(good) is None

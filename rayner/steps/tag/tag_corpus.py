@@ -37,7 +37,6 @@ from rayner.corpus.unit_records import (
     list_recorded_units,
 )
 from rayner.errors import TooManySetAsideError
-from rayner.report.closing_lines import describe_left_out
 from rayner.runs.lock import hold_lock
 from rayner.runs.output_folder import remove_written_files
 from rayner.runs.progress import Progress, log
@@ -119,7 +118,6 @@ def tag_corpus(config: Config, run: Run) -> dict[str, Any]:
     for warning in record.warnings:
         log.warning("WARNING: %s", warning)
     counts = record.counts
-    log.info("tag: %s", describe_left_out(record, place=str(out)))
     share = counts.set_aside / max(1, counts.segments)
     if share > config.tag.max_set_aside:
         raise TooManySetAsideError(
@@ -248,7 +246,7 @@ def _tag_missing_units(
     require_mostly_finite(n_not_finite, n_segments, out)
     progress, note = Progress("tag", missing_chars, "characters"), "" if tagging.asks_llm else "without an LLM"
     if missing_chars:
-        progress.announce()
+        progress.announce(note)
     files = UnitFiles(
         out, plan.parts, tagging.rule, tagging.calibration, inputs, config.tag.keep_scores,
         load_script_converter(config, run),
