@@ -2,8 +2,13 @@
 
 import sys
 
-from rayner.cli.jobs.definitions import TRAIN_LLM
-from rayner.cli.jobs.running import run_job
+try:
+    from rayner.cli.jobs.definitions import TRAIN_LLM
+    from rayner.cli.jobs.running import run_job
+except ModuleNotFoundError as error:
+    sys.exit(
+        f"error: {sys.executable} has no {error.name}: use .venv/bin/python (`make install`) or `pip install rayner`"
+    )
 
 if __name__ == "__main__":
     sys.exit(run_job(TRAIN_LLM))

@@ -1,6 +1,8 @@
 """The entry scripts as users start them."""
 
 import logging
+import os
+import re
 import runpy
 import subprocess
 import sys
@@ -45,6 +47,16 @@ def here(monkeypatch):
 def test_the_promised_jobs_are_there():
     promised = {"train_slm", "build_index", "train_llm", "score", "tune_fusion", "tag_corpus", "pipeline"}
     assert promised <= {path.stem for path in JOBS}
+
+
+@pytest.mark.parametrize("job", [path.name for path in JOBS])
+def test_a_python_without_rayner_is_told_in_one_line(job):
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, "-S", str(ROOT / "jobs" / job), "--help"]  # -S: without installed packages
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=env, timeout=120, check=False)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert re.fullmatch(r"error: \S+ has no rayner: use \.venv/bin/python .*\n", done.stderr)
 
 
 @pytest.mark.parametrize("job", [path.name for path in JOBS if path.stem not in ("bench", "reproduce")])

@@ -94,7 +94,8 @@ def test_a_dry_run_describes_a_folder_that_was_fetched(bert, tmp_path, no_hub, m
 
 
 def test_a_dry_run_of_training_refuses_a_checkpoint_with_damaged_weights(bert, source, tmp_path):
-    (tmp_path / "train.txt").write_text("懷\tB-NR\n王\tE-NR\n\n曰\tO\n", encoding="utf-8")
+    sentences = (f"懷\tB-NR\n{char}\tE-NR\n。\tO\n" for char in "甲乙丙丁戊己庚辛壬癸")
+    (tmp_path / "train.txt").write_text("".join(sentences), encoding="utf-8")
     base = Config(train=[str(tmp_path / "train.txt")])
     config = dataclasses.replace(base, slm=dataclasses.replace(base.slm, model=str(source)))
     lines = preflight.check_and_describe_training(config, Run(tmp_path / "run"))
