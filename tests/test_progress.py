@@ -182,6 +182,32 @@ def test_elsewhere_there_are_plain_lines_now_and_then(capsys):
     assert re.fullmatch(r"tag 300/300 characters, [\d,.]+ a second, 0 s left\n", said)
 
 
+def test_a_task_is_shown_before_its_first_unit_is_done():
+    said = []
+    told = Progress("score", 300, "sentences", progress_display(said.append, log_seconds=1000))
+    told.announce("without an LLM")
+    assert said == ["score 0/300 sentences, starting, without an LLM"]
+    told.announce()
+    told.advance(300)
+    assert len(said) == 2
+
+
+def test_units_in_progress_count_for_now_and_nothing_is_taken_back():
+    told = []
+    counts = Progress("score", 10, "sentences", told.append)
+    counts.announce("note")
+    counts.show_unfinished(4)
+    counts.show_unfinished(3)  # a unit is begun again
+    counts.advance(2)
+    counts.show_unfinished(1)
+    counts.show_unfinished(100)  # a text may have been answered twice
+    counts.advance(8)
+    assert [each.done for each in told] == [0, 4, 4, 9, 10]
+    assert [each.note for each in told] == ["note", "note", "", "note", ""]
+    assert told[0].rate == told[0].left == 0
+    assert told[1].rate > 0
+
+
 # ---- in the run folder
 
 
@@ -203,6 +229,9 @@ def test_the_status_follows_steps_and_progress_and_beats_without_them(tmp_path):
         record_step_start(3, 5, "tune_fusion")
         assert eventually(lambda: read(tmp_path).name == "tune_fusion")
         assert read(tmp_path).total == 0
+        Progress("fusion", 7, "rules").announce()
+        assert eventually(lambda: read(tmp_path).doing == "fusion")
+        assert (read(tmp_path).done, read(tmp_path).total) == (0, 7)
     assert read(tmp_path).state == "done"
     ended = (tmp_path / "status.json").read_bytes()
     record_step_start(4, 5, "later")  # of nobody's job

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import re
 from bisect import bisect_right
 from collections import Counter
 from dataclasses import replace
@@ -30,9 +31,12 @@ from rayner.fusion.learned.span_rule import fit_span_rule
 from rayner.llm.adapter import check_and_measure_adapter, compute_adapter_shapes
 from rayner.runs.json_files import read_checked_json, read_json, write_checked_json
 from rayner.runs.run_folder import Run, file_sha256, folder_sha256
+from rayner.steps.forecast.remaining_steps import list_run_steps
 from rayner.steps.fusion_rules import load_rules, read_tuned_fusion, write_tuned_fusion
 from rayner.steps.llm_loading import load_llm
+from rayner.steps.pipeline import STEPS as STEPS_OF_JOB
 from rayner.steps.pipeline import run_pipeline
+from rayner.steps.preflight import check_and_describe_pipeline
 from rayner.steps.tag.tag_corpus import tag_corpus
 from rayner.text.segmentation import split_segments, split_sentences
 from tests.cluster.small import copied, labelled_sentences, readable_texts, rows_of, stamps, with_settings
@@ -395,6 +399,27 @@ def test_the_evaluation_is_that_of_the_test_scores(run, scores):
 
 
 # ---- again, otherwise, interrupted
+
+
+def test_what_only_resuming_needs_is_gone(run):
+    left = {path.name for path in run.path("train").rglob("*") if path.is_file()}
+    assert left <= {"status.json"}
+
+
+def test_the_dry_run_knows_the_steps_and_finds_them_done(run, config):
+    assert list_run_steps(with_settings(with_settings(config, "split", folds=2), "llm", hint="tags")) == list(
+        STEPS_OF_JOB
+    )
+    lines = check_and_describe_pipeline(config, run)
+    assert f"tagged corpus: {run.path('tagged')}, done" in lines
+    assert lines[-1] == "ready: nothing is left to do"
+    again = check_and_describe_pipeline(with_settings(config, "gate", share=0.5), run)
+    assert any(
+        re.match(r"tagged corpus: .*, fused again, because gate\.share was 1(\.0)?, is 0\.5$", line) for line in again
+    )
+    assert again[-1].startswith("ready: ")
+    with pytest.raises(ConfigError, match=r"train_slm was made from other inputs \(slm\.epochs was 6, is 7\)"):
+        check_and_describe_pipeline(with_settings(config, "slm", epochs=7), run)
 
 
 def test_again_all_steps_are_skipped_and_nothing_changes(run, config):

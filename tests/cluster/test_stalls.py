@@ -31,6 +31,7 @@ from rayner.runs.progress import log
 from rayner.steps.tag import actors
 from rayner.steps.tag.tag_corpus import tag_corpus
 from tests.cluster.small import PLAIN_TEXT, with_settings
+from tests.waiting import eventually
 
 ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
 ONE, TWO = WatchedProcess("node", "host", 1, "ticks 1"), WatchedProcess("node", "host", 1, "ticks 2")
@@ -82,14 +83,14 @@ def test_only_silence_while_the_watcher_looked_counts(steps):
 def test_beats_do_nothing_until_somebody_wants_them():
     beats = []
     beat()
-    pass_beats_on(lambda: beats.append(1))
+    pass_beats_on(lambda n_texts, n_chars: beats.append((n_texts, n_chars)))
     try:
         beat()
-        beat()
+        beat(2, 30)
     finally:
         pass_beats_on(None)
     beat()
-    assert beats == [1, 1]
+    assert beats == [(0, 0), (2, 30)]
 
 
 def test_only_the_very_process_is_killed_and_a_stopped_one_too():
@@ -116,6 +117,12 @@ class Worker:
             time.sleep(0.1)
             beat()
         self.reporter.begin("")
+
+    def answer(self, n_texts):
+        self.reporter.begin("unit-000007")
+        for _ in range(n_texts):
+            time.sleep(0.2)
+            beat(1, 10)
 
     def stop(self, work):
         self.reporter.begin(work)
@@ -154,6 +161,18 @@ def test_a_process_that_beats_or_waits_is_left_alone(local_ray):
         ray.get(worker.work.remote(30), timeout=100)
         time.sleep(20)
         ray.get(worker.work.remote(1), timeout=100)
+
+
+@pytest.mark.slow
+def test_the_driver_sees_how_many_texts_are_answered_in_units_that_are_not_finished(local_ray):
+    told = []
+    with watch_for_stalls(0.1, lambda *counts: told.append(counts)) as watch:
+        worker = ray.remote(Worker).options(num_cpus=0, max_restarts=0).remote(watch)
+        ray.get(worker.answer.remote(20), timeout=100)
+        assert eventually(lambda: told and told[-1][0] > 10)
+        ray.get(worker.work.remote(0), timeout=100)  # the unit is finished
+        assert eventually(lambda: told[-1] == (0, 0))
+    assert all(n_chars == 10 * n_texts for n_texts, n_chars in told)
 
 
 class StoppedOnceTagger:

@@ -13,6 +13,7 @@ from rayner.decoding.engine import WindowRequest
 from rayner.decoding.greedy import GreedyEngine
 from rayner.fusion.character_rule import CharacterRule
 from rayner.fusion.gate import first_slot_outside_spans
+from rayner.runs.heartbeat import pass_beats_on
 from rayner.text.spans import Span, sort_and_check_spans
 from rayner.text.tag_grammar import TokenRole
 from tests.checkpoints import load_llm
@@ -69,6 +70,19 @@ def test_answers_are_those_of_the_reference_whatever_the_draft(random_llm, sente
     found = DraftVerifyEngine(random_llm, softmax_over=probability, batch_size=batch_size).answer_requests(drawn)
     for one, other in zip(found, plainly(random_llm, drawn, probability), strict=True):
         same(one, other)
+
+
+def test_each_answer_is_counted_once_with_its_characters(random_llm, sentences):
+    tasks = [WindowRequest(sentence.text, candidates=sentence.spans) for sentence in sentences[:9]]
+    beats = []
+    pass_beats_on(lambda *counts: beats.append(counts))
+    try:
+        DraftVerifyEngine(random_llm, softmax_over="all", batch_size=4).answer_requests(tasks)
+    finally:
+        pass_beats_on(None)
+    assert sum(n_texts for n_texts, _ in beats) == len(tasks)
+    assert sum(n_chars for _, n_chars in beats) == sum(len(task.text) for task in tasks)
+    assert sum(n_texts > 0 for n_texts, _ in beats) > 1  # on the way, not at the end
 
 
 @pytest.fixture(scope="module")
