@@ -34,6 +34,7 @@ from rayner.steps.forecast.remaining_steps import (
     check_and_list_remaining_steps,
     list_run_steps,
 )
+from rayner.steps.forecast.room import describe_lack_of_room
 from rayner.steps.forecast.workload import READY, Workload
 from rayner.steps.fusion_rules import load_custom_rules, read_tuned_fusion
 from rayner.steps.loading import load_tagger_family
@@ -43,6 +44,7 @@ from rayner.steps.tag.plan import survey_corpus
 from rayner.steps.tag.tagging_rule import describe_llm_use, other_llm_error
 from rayner.text.labelled_text import LabelledFile
 
+_BYTES_PER_CHAR = 3  # of Chinese text in UTF-8
 _MAX_LEFT_OUT = 100  # files that cannot be read, each with a line of its own
 
 
@@ -231,6 +233,8 @@ def check_and_describe_pipeline(config: Config, run: Run) -> list[str]:
             lambda: _check_corpus(config, work) if config.corpus.path else ["corpus: none, nothing to tag"],
         ]
     )
+    if work.steps:
+        lines += describe_lack_of_room(config, run, _BYTES_PER_CHAR * work.corpus_chars)
     if config.corpus.path and work.steps:
         work.steps.append(TAGGING_STEP)
     elif config.corpus.path:  # what was tagged can be compared with a fusion that is tuned

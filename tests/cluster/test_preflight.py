@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from rayner.runs.run_folder import Run
 from rayner.runs.step_manifest import StepManifest
 from rayner.steps import preflight, resources
 from rayner.steps.data import read_and_split_labelled_files
+from rayner.steps.forecast import room
 from rayner.steps.forecast.pace import count_chars_by_step, find_pace, make_pace, pace_file, record_pace
 from rayner.steps.forecast.remaining_steps import list_run_steps
 from rayner.steps.fusion_rules import write_tuned_fusion
@@ -348,3 +350,13 @@ def test_a_pace_without_a_step_tells_nothing_of_it_and_a_damaged_file_nothing_at
     pace_file().mkdir()
     record_pace(pace)  # nobody can write there: a job must not fail because of it
     assert find_pace(good) is None
+
+
+def test_too_little_memory_or_disk_space_is_warned_of(good, run, monkeypatch):
+    assert not any(line.startswith("WARNING") for line in preflight.check_and_describe_pipeline(good, run))
+    monkeypatch.setattr(room.psutil, "virtual_memory", lambda: SimpleNamespace(total=2**20))
+    monkeypatch.setattr(room.shutil, "disk_usage", lambda folder: SimpleNamespace(free=2**20))
+    warnings = [line for line in preflight.check_and_describe_pipeline(good, run) if line.startswith("WARNING")]
+    assert [line.split(":")[1].strip() for line in warnings] == ["slm.workers", "llm.workers", "score", "run"]
+    assert "need about 512.0 MiB of memory, and this machine has 1.0 MiB: " in warnings[0]
+    assert f"and 1.0 MiB are free in {run.root.parent}: " in warnings[-1]
