@@ -31,7 +31,7 @@ class Workload:
             return f"{READY}: nothing is left to do"
         pace = find_pace(config)
         n_chars = count_chars_by_step(self.part_chars, self.corpus_chars, self.steps)
-        seconds = pace and pace.estimate_seconds(n_chars)
+        seconds = pace.estimate_seconds(n_chars) if pace else None
         if seconds is None:
             return f"{READY}: time unknown, no earlier run on this machine with these settings"
         minutes = max(1, round(seconds / 60))
