@@ -144,6 +144,10 @@ class _TrialCounter(tune.Callback):
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return nothing: Ray stores the callback to restore a search, which rayner never does."""
+        return {}
+
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ANN401 - Ray's, not used
         """Count a trial."""
         self._progress.advance(1)
