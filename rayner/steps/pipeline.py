@@ -91,7 +91,8 @@ def run_pipeline(config: Config, run: Run) -> dict[str, Any]:
     write_json(run.path("pipeline.json"), run_facts.to_json())
     if is_new:
         _record_pace(config, results, time.time() - started)
-    log.info("done in %s, at most %.0f MiB of memory", format_duration(time.time() - started), memory.peak)
+    peak = f", at most {memory.peak:.0f} MiB of memory" if memory.peak else ""
+    log.info("done in %s%s", format_duration(time.time() - started), peak)
     for warning in run_facts.warnings():
         log.warning("WARNING: %s", warning)
     log.info("%s", describe_scores(evaluation))
