@@ -11,7 +11,8 @@ ROOT = Path(__file__).parents[1]
 # From the bottom up. A room imports rooms before it in this list, never a later one.
 ROOMS = [
     "errors", "text", "config", "fusion", "evaluation", "runs", "corpus", "modeling", "checkpoints", "pretraining",
-    "taggers", "llm", "decoding", "cluster", "rendering", "site", "report", "steps", "doctor", "bench", "cli",
+    "taggers", "llm", "decoding", "cluster", "rendering", "site", "report", "steps", "tagging",
+    "doctor", "bench", "cli",
     "__main__",
 ]  # fmt: skip
 PURE = ("text", "config", "fusion", "evaluation", "runs")

@@ -17,6 +17,7 @@ from rayner.cli.exit_codes import call_and_return_exit_code, refuse_credentials_
 
 COMMANDS = {
     "run": "train both models, fit the rule, tag the corpus",
+    "tag": "tag a corpus, a file or a text with a trained run",
     "view": "make a site of a tagged corpus, to view in a browser",
     "export": "write a tagged corpus in another format",
     "eval": "score a labelled file or a tagged corpus against a gold file",
@@ -37,6 +38,7 @@ COMMANDS = {
 _EXAMPLES = """examples:
   rayner run demo
   rayner run laptop run=runs/mine train=labelled.txt corpus=my_corpus
+  rayner tag runs/mine --text 楚使怒去，歸告懷王。
 """
 _JOBS = ("run", "train-slm", "build-index", "train-llm", "score", "tune-fusion", "reproduce", "bench")
 

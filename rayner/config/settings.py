@@ -136,8 +136,8 @@ class FusionConfig:
     llm: str = setting(
         "auto",
         "whether tagging asks the LLM: auto (only if, on held-out sentences, its worth over the LLM-free control is "
-        "beyond chance) | always",
-        choices=("auto", "always"), steps=(),
+        "beyond chance) | always | never (the control tags)",
+        choices=("auto", "always", "never"), steps=(),
     )  # fmt: skip
     folds: int = setting(
         5, "parts of the held-out data; each rule is judged on the part that it was not fitted on", at_least=2

@@ -86,13 +86,14 @@ def split_by_entities(
 
 
 def describe_entity(entity: Mapping[str, Any]) -> BilingualText:
-    """Describe an entity in words: its type, its confidence, who decided, and the votes of both models."""
+    """Describe an entity in words: its type, its confidence, who decided, and, if known, the votes of both models."""
     parts = [format_type_with_gloss(entity["type"])]
     if entity.get("score") is not None:
         parts.append(translate("with_confidence", f"{entity['score']:.3f}"))
     if entity.get("decided_by"):
         key = _DECIDER_KEYS.get(entity["decided_by"])
         parts.append(translate(key) if key else same_in_both(entity["decided_by"]))
+    if "slm_type" in entity and entity.get("decided_by"):
         parts.append(_describe_vote("slm", entity.get("slm_type"), "H", entity.get("slm_entropy")))
         parts.append(_describe_vote("llm", entity.get("llm_type"), "P", entity.get("llm_category_prob")))
     return join_texts(parts, translate("part_separator"))

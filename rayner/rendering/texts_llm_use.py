@@ -12,6 +12,10 @@ LLM_USE_TEXTS: dict[str, tuple[str, str]] = {
         "So tagging does not ask the LLM: the control without it tags.",
         "因此标注时不询问大模型，由不含大模型的对照裁决。",
     ),
+    "llm_not_asked_anyway": (
+        "Tagging does not ask the LLM nevertheless, because the settings say so: the control without it tags.",
+        "但标注时按设置不询问大模型，由不含大模型的对照裁决。",
+    ),
     # runs without an LLM
     "nav_rule": ("Rule", "规则"),
     "no_llm": (
@@ -71,5 +75,9 @@ LLM_USE_TEXTS: dict[str, tuple[str, str]] = {
         "The corpus was tagged by the control, without asking the large model, because its worth on held-out sentences "
         "was not beyond chance.",
         "由于大模型在开发集上的贡献未超出偶然，语料由对照标注，未询问大模型。",
+    ),
+    "methods_llm_not_asked_anyway": (
+        "The corpus was tagged by the control, without asking the large model.",
+        "语料由对照标注，未询问大模型。",
     ),
 }

@@ -86,7 +86,10 @@ def describe_llm_use(fusion: TunedFusion, *, asks_llm: bool) -> BilingualText | 
     worth = fusion.llm_worth
     if worth is None:
         return None
-    use = "llm_not_asked" if not asks_llm else "llm_asked" if worth.is_beyond_chance else "llm_asked_anyway"
+    if worth.is_beyond_chance:
+        use = "llm_asked" if asks_llm else "llm_not_asked_anyway"
+    else:
+        use = "llm_asked_anyway" if asks_llm else "llm_not_asked"
     sentences = [
         translate("tuned_worth", format_value(worth.n_sentences), describe_llm_worth(worth)),
         translate(use),

@@ -7,6 +7,7 @@ from rayner.corpus.run_record import CorpusCounts
 from rayner.evaluation.artifact import Evaluation
 from rayner.fusion.artifact import TunedFusion
 from rayner.fusion.character_rule import CharacterRule
+from rayner.fusion.control import LlmWorth
 from rayner.fusion.learned.span_rule import SpanRule
 from rayner.fusion.region_rule import RegionRule, llm_score
 from rayner.rendering.bilingual import BilingualText, join_texts, same_in_both
@@ -31,7 +32,7 @@ def compose_methods_paragraph(run_facts: RunFacts, fusion: TunedFusion, evaluati
     if evaluation:
         sentences.append(_describe_scores(evaluation))
     if run_facts.tagged:
-        sentences += _describe_corpus(run_facts.tagged, has_llm=fusion.has_llm, asks_llm=run_facts.asks_llm)
+        sentences += _describe_corpus(run_facts.tagged, fusion.llm_worth, asks_llm=run_facts.asks_llm)
     versions = ", ".join(f"{name} {version}" for name, version in run_facts.versions.items())
     sentences.append(translate("methods_software", versions))
     return join_texts(sentences, translate("methods_space"))
@@ -137,11 +138,14 @@ def _describe_scores(evaluation: Evaluation) -> BilingualText:
     return join_texts([text, control], translate("methods_space"))
 
 
-def _describe_corpus(counts: CorpusCounts, *, has_llm: bool, asks_llm: bool) -> list[BilingualText]:
+def _describe_corpus(counts: CorpusCounts, worth: LlmWorth | None, *, asks_llm: bool) -> list[BilingualText]:
     sizes = map(format_value, (counts.documents, counts.characters, counts.segments, counts.entities))
     set_aside = format_value(counts.set_aside)
     if asks_llm:
         gated_percent = f"{100 * counts.gated / max(1, counts.segments):.1f}"
         return [translate("methods_corpus", *sizes, gated_percent, set_aside)]
     sentences = [translate("methods_corpus_alone", *sizes, set_aside)]
-    return [translate("methods_llm_not_asked"), *sentences] if has_llm else sentences
+    if worth is None:
+        return sentences
+    reason = "methods_llm_not_asked_anyway" if worth.is_beyond_chance else "methods_llm_not_asked"
+    return [translate(reason), *sentences]

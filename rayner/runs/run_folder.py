@@ -31,6 +31,7 @@ from rayner.runs.storage import (
 from rayner.text.json_records import RecordError, damaged_record_error, value_from_json
 
 log = logging.getLogger("rayner")
+SETTINGS_FILE = "settings.yaml"  # in a run folder: the settings with which its fusion was tuned last
 
 
 def file_sha256(path: str | StoragePath) -> str:

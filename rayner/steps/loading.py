@@ -2,10 +2,9 @@
 
 from collections.abc import Container
 
-from rayner.config.conditions import clusters_read_matched_corpus
+from rayner.config.conditions import clusters_read_matched_corpus, slm_is_encoder
 from rayner.config.plugins import is_plugin_name, load_plugin
 from rayner.config.settings import Config
-from rayner.modeling.devices import resolve_device
 from rayner.runs.run_folder import Run
 from rayner.steps.faiss_packages import choose_index_device
 from rayner.taggers.custom_tagger import CustomTagger, CustomTaggerFamily
@@ -36,9 +35,14 @@ def load_tagger(config: Config, run: Run, *, sentence_vectors: bool = False) -> 
 
     sentence_vectors: whether the predictions of the model also contain sentence vectors.
     """
+    device = None
+    if slm_is_encoder(config):
+        from rayner.modeling.devices import resolve_device  # loads torch, which other families may not need
+
+        device = resolve_device(config.device, config.score.gpus)
     return load_tagger_family(config).load(
         run.local_path("models", "slm"),
-        resolve_device(config.device, config.score.gpus),
+        device,
         batch_size=config.score.slm.batch_size,
         sentence_vectors=sentence_vectors,
     )

@@ -13,6 +13,7 @@ import numpy as np
 from rayner.config.conditions import has_llm
 from rayner.config.settings import Config
 from rayner.config.step_settings import step_settings
+from rayner.config.writing import format_as_yaml
 from rayner.evaluation.llm_worth import compare_with_control
 from rayner.evaluation.metrics import micro_f1
 from rayner.fusion.artifact import TunedFusion, TunedRules
@@ -25,7 +26,8 @@ from rayner.fusion.fusion_rule import FittingSample, FusionRule
 from rayner.fusion.learned.lexicon import build_lexicon
 from rayner.fusion.weight_search import WeightCurve
 from rayner.runs.progress import log
-from rayner.runs.run_folder import Run
+from rayner.runs.run_folder import SETTINGS_FILE, Run
+from rayner.runs.storage import atomic_writer
 from rayner.steps import data
 from rayner.steps.fusion_rules import load_custom_rules, write_tuned_fusion
 from rayner.steps.fusion_search import (
@@ -74,7 +76,14 @@ def tune_fusion(config: Config, run: Run) -> dict[str, Any]:
 
     step_result = run.run_step("tune_fusion", collect_manifest_inputs(config, run), compute)
     run.remove_resume_files("fusion")
+    _write_settings(config, run)
     return step_result
+
+
+def _write_settings(config: Config, run: Run) -> None:
+    """Write `settings.yaml`, with which others tag by this run. It is kept up to date, also if the step is done."""
+    with atomic_writer(run.path(SETTINGS_FILE)) as stream:
+        stream.write(format_as_yaml(config).encode())
 
 
 @dataclass(frozen=True)

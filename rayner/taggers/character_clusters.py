@@ -11,9 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
-import torch
-
-from rayner.modeling.vector_search import cluster_vectors
 
 N_CLUSTERED_CHARS = 5000  # number of most frequent characters, which get a cluster
 N_CONTEXT_CHARS = 2000  # number of most frequent characters, which count as neighbours
@@ -88,6 +85,8 @@ def _join_into_blocks(texts: Iterable[str]) -> Iterator[str]:
 
 def _embed_characters(neighbour_counts: Sequence[npt.NDArray[np.int64]], seed: int) -> npt.NDArray[np.float32]:
     """Compute vectors from the counts of `_count_neighbours`, shape [n_chars, dimensions], L2 norm 1."""
+    import torch  # a trained CRF tags without it
+
     parts = []
     for counts in neighbour_counts:
         joint = counts.astype(np.float32)
@@ -109,6 +108,8 @@ def _assign_clusters(
 
     If there are no more vectors than clusters, each vector gets a cluster of its own.
     """
+    from rayner.modeling.vector_search import cluster_vectors
+
     if len(vectors) <= n_clusters:
         return np.arange(len(vectors))
     return cluster_vectors(vectors, n_clusters, seed, device)

@@ -8,12 +8,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pycrfsuite
-import torch
 
 from rayner.config.model_settings import CrfConfig, SlmConfig
 from rayner.corpus.plain_text.encodings import UTF8
@@ -21,7 +20,6 @@ from rayner.corpus.reading import CorpusSurvey, digest_unlabelled_texts, read_un
 from rayner.corpus.scripts.conversion import ScriptConverter, build_script_converter, convert_texts
 from rayner.errors import ConfigError, DataError
 from rayner.modeling.descriptions import read_description, write_description
-from rayner.modeling.vector_search import resolve_faiss_device
 from rayner.runs.heartbeat import beat
 from rayner.runs.progress import log
 from rayner.runs.run_folder import file_sha256
@@ -32,6 +30,9 @@ from rayner.taggers.tagger import OneProcessTrainer, Seconds
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.predictions import SlmPrediction, decode_log_probs
 from rayner.text.tags import spans_to_tags
+
+if TYPE_CHECKING:
+    import torch  # a trained CRF tags without it
 
 MODEL_FILE, DESCRIPTION_FILE = "model.crfsuite", "crf.json"
 _FORMAT_VERSION = 1
@@ -270,6 +271,8 @@ class CrfFamily:
         path = self.config.crf.unlabelled
         if not path:
             return {}
+        from rayner.modeling.vector_search import resolve_faiss_device
+
         started = time.monotonic()
         log.info("SLM (CRF): clustering the characters of %s", path)
         device = resolve_faiss_device("auto", self.gpus)
@@ -286,7 +289,7 @@ class CrfFamily:
     def load(
         self,
         folder: Path,
-        device: torch.device | None = None,
+        device: "torch.device | None" = None,
         *,
         batch_size: int = 1,
         sentence_vectors: bool = False,

@@ -8,16 +8,19 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from rayner.errors import ConfigError, NotFiniteError
 from rayner.modeling.descriptions import read_description, write_description
 from rayner.taggers.tagger import OneProcessTrainer, Seconds
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.predictions import SlmPrediction, decode_log_probs
+
+if TYPE_CHECKING:
+    import torch
 
 DESCRIPTION_FILE = "rayner.json"
 _FORMAT_VERSION = 1
@@ -171,7 +174,7 @@ class CustomTaggerFamily:
     def load(
         self,
         folder: Path,
-        device: torch.device | None = None,
+        device: "torch.device | None" = None,
         *,
         batch_size: int = 1,
         sentence_vectors: bool = False,

@@ -266,12 +266,12 @@ class EncoderFamily:
         return {"model": model_digest(self.config.model)}
 
     def load(
-        self, folder: Path, device: torch.device, *, batch_size: int, sentence_vectors: bool = False
+        self, folder: Path, device: torch.device | None, *, batch_size: int, sentence_vectors: bool = False
     ) -> EncoderTagger:
         """Load the trained tagger (`load_encoder_tagger`, which names the errors)."""
         return load_encoder_tagger(
             folder,
-            device,
+            device or torch.device("cpu"),
             config=self.config,
             dtype=self.config.dtype,
             batch_size=batch_size,

@@ -4,7 +4,6 @@ from rayner.config.model_settings import SlmConfig
 from rayner.corpus.plain_text.encodings import UTF8
 from rayner.taggers.crf import CrfFamily
 from rayner.taggers.custom_tagger import CustomTaggerFamily
-from rayner.taggers.encoder import EncoderFamily
 from rayner.taggers.tagger import TaggerFamily
 
 
@@ -29,6 +28,8 @@ def make_tagger_family(
     if custom is not None:
         return custom
     if config.family == "encoder":
+        from rayner.taggers.encoder import EncoderFamily  # loads torch and transformers, which a CRF does not need
+
         return EncoderFamily(config)
     uses_gpu = config.crf.unlabelled is not None and faiss_device != "cpu"
     return CrfFamily(

@@ -7,14 +7,15 @@ returns the family that `slm.family` names. Other code does not test which famil
 
 from collections.abc import Callable, Container, Sequence
 from pathlib import Path
-from typing import Protocol
-
-import torch
+from typing import TYPE_CHECKING, Protocol
 
 from rayner.evaluation.metrics import micro_f1
 from rayner.text.finite_predictions import require_finite_predictions
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.predictions import SlmPrediction
+
+if TYPE_CHECKING:
+    import torch
 
 Seconds = float
 
@@ -105,12 +106,14 @@ class TaggerFamily(Protocol):
         The trained tagger depends on these files and on the settings that are declared for `train_slm`.
         """
 
-    def load(self, folder: Path, device: torch.device, *, batch_size: int, sentence_vectors: bool = False) -> Tagger:
+    def load(
+        self, folder: Path, device: "torch.device | None", *, batch_size: int, sentence_vectors: bool = False
+    ) -> Tagger:
         """Load the tagger that training wrote to `folder`.
 
         Args:
             folder: The folder of the trained tagger.
-            device: The device of the network; families without a network ignore it.
+            device: The device of the network; None means the CPU. Families without a network ignore it.
             batch_size: Texts in a forward pass; families without a network ignore it.
             sentence_vectors: Whether each prediction also carries a vector of the sentence. Families without sentence
                 vectors ignore it.

@@ -58,6 +58,8 @@ def _rule_without_llm(rules: TunedRules, reason: str) -> TaggingRule:
 
 
 def _asks_llm(config: Config, fusion: TunedFusion) -> bool:
+    if config.fusion.llm == "never":
+        return False
     is_worth_it = fusion.llm_worth is not None and fusion.llm_worth.is_beyond_chance
     return is_worth_it or config.fusion.llm == "always"
 
@@ -66,6 +68,8 @@ def describe_llm_use(config: Config, fusion: TunedFusion | None) -> str:
     """Say in one sentence whether tagging asks the LLM, and why. fusion: None if it is not tuned yet."""
     if not has_llm(config):
         return NO_LLM_REASON
+    if config.fusion.llm == "never":
+        return "the LLM is not asked, because fusion.llm=never: the LLM-free control tags"
     if fusion is None or fusion.llm_worth is None:
         when = "always" if config.fusion.llm == "always" else "if its worth on held-out sentences is beyond chance"
         return f"the LLM is asked {when} (fusion.llm={config.fusion.llm})"

@@ -1,7 +1,7 @@
-"""Read a unit from the plan and the copied documents, and write its rows of the output tables."""
+"""Read a unit from the plan and the copied documents, fuse its predictions, and write its rows of the output tables."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby
 
@@ -27,7 +27,7 @@ from rayner.runs.storage import StoragePath
 from rayner.steps.tag.llm_gate import without_unasked_answer
 from rayner.steps.tag.plan import read_unit_plan
 from rayner.steps.tag.seams import DecidedSeam, add_seam_errors, join_at_seams
-from rayner.steps.tag.slices import Unit
+from rayner.steps.tag.slices import DocumentSlice, Unit
 from rayner.steps.tag.stages import PredictedUnit, UnitSegments
 from rayner.text.predictions import SegmentPrediction, empty_prediction
 
@@ -48,18 +48,35 @@ def read_unit(
 
     Raises DataError if a file of documents is damaged, and RuntimeError if a text differs from the planned text.
     """
-    segments, seams, cuts = list[SegmentPrediction](), list[SegmentPrediction](), list[int]()
-    for document_slice in unit.slices:
-        doc_id = document_slice.doc_id
+
+    def read_text(document_slice: DocumentSlice) -> str:
         documents_unit = Unit(document_slice.documents_unit).name
         digest = (
             unit.documents_sha256
             if documents_unit == unit.name
             else read_unit_plan(documents_unit, out, plan_parts).documents_sha256
         )
-        text, encoding = _read_texts_by_doc_id(out, documents_unit, digest)[doc_id]
+        text, encoding = _read_texts_by_doc_id(out, documents_unit, digest)[document_slice.doc_id]
         if document_slice.start == 0 and digest_encoded_text(text, encoding) != document_slice.sha256:
-            raise RuntimeError(f"{out}: the text of {doc_id} in the table `documents` is not the one that was planned")
+            raise RuntimeError(
+                f"{out}: the text of {document_slice.doc_id} in the table `documents` is not the one that was planned"
+            )
+        return text
+
+    return build_unit_segments(unit, read_text, converter)
+
+
+def build_unit_segments(
+    unit: Unit, find_text: Callable[[DocumentSlice], str], converter: ScriptConverter | None = None
+) -> UnitSegments:
+    """Return the segments of a planned unit, without predictions.
+
+    find_text: returns the text of the whole document that a slice belongs to.
+    converter: see `read_unit`.
+    """
+    segments, seams, cuts = list[SegmentPrediction](), list[SegmentPrediction](), list[int]()
+    for document_slice in unit.slices:
+        doc_id, text = document_slice.doc_id, find_text(document_slice)
         copy = converter.convert(text) if converter else None
         segments += _unpredicted_segments(doc_id, text, copy, document_slice.segment_bounds())
         seams += _unpredicted_segments(doc_id, text, copy, [(seam.start, seam.end) for seam in document_slice.seams])
@@ -95,12 +112,16 @@ def _read_texts_by_doc_id(out: StoragePath, unit_name: str, sha256: str) -> dict
     return dict(zip(table["doc_id"].to_pylist(), texts, strict=True))
 
 
-def fuse_and_write_unit(
-    unit: UnitSegments, out: StoragePath, rule: FusionRule, calibration: Calibration, inputs: InputDigests
-) -> PredictedUnit:
-    """Fuse the predictions of a unit, write its entities and segments, and return its number of characters as amount.
+@dataclass(frozen=True)
+class FusedRows:
+    """The rows of a unit in the tables `entities` and `segments`."""
 
-    The record of the unit is written last, so if it exists, the unit is done.
+    entities: Sequence[EntityRow]
+    segments: Sequence[SegmentRow]
+
+
+def fuse_unit(unit: UnitSegments, rule: FusionRule, calibration: Calibration) -> FusedRows:
+    """Fuse the predictions of a unit, and join the entities at the cuts of its long sentences.
 
     Answers of the LLM that the gate did not ask for do not count, although they may be known.
     """
@@ -116,13 +137,24 @@ def fuse_and_write_unit(
         entity_rows += join_at_seams(slice_rows, seams.get(doc_id, ()))
     segment_rows = [_segment_row(segment) for segment in unit.segments]
     add_seam_errors(segment_rows, seams)
+    return FusedRows(entity_rows, segment_rows)
+
+
+def fuse_and_write_unit(
+    unit: UnitSegments, out: StoragePath, rule: FusionRule, calibration: Calibration, inputs: InputDigests
+) -> PredictedUnit:
+    """Fuse a unit (`fuse_unit`), write its entities and segments, and return its number of characters as amount.
+
+    The record of the unit is written last, so if it exists, the unit is done.
+    """
+    rows = fuse_unit(unit, rule, calibration)
     file = f"{unit.name}.parquet"
     files = {
         "documents": unit.documents_sha256,
-        "entities": write_table(pa.Table.from_pylist(entity_rows, schema=ENTITY_SCHEMA), out / "entities" / file),
-        "segments": write_table(pa.Table.from_pylist(segment_rows, schema=SEGMENT_SCHEMA), out / "segments" / file),
+        "entities": write_table(pa.Table.from_pylist(rows.entities, schema=ENTITY_SCHEMA), out / "entities" / file),
+        "segments": write_table(pa.Table.from_pylist(rows.segments, schema=SEGMENT_SCHEMA), out / "segments" / file),
     }
-    counts = count_unit_rows(segment_rows, entity_rows)
+    counts = count_unit_rows(rows.segments, rows.entities)
     record = UnitRecord(
         unit=unit.name,
         inputs=inputs.tags,
@@ -130,7 +162,7 @@ def fuse_and_write_unit(
         counts=counts,
         slm_halvings=unit.slm_halvings,
         llm_halvings=unit.llm_halvings,
-        models=_count_model_entities(unit.segments),
+        models=_count_model_entities(_without_unasked_answers(unit).segments),
         scores_inputs=inputs.scores,
         scores_sha256=unit.scores_sha256,
     )

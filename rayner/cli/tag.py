@@ -1,0 +1,117 @@
+"""`rayner tag`: tag a corpus with a trained run as a job, or texts in this process."""
+
+import argparse
+import json
+import re
+from typing import Any
+
+from rayner.cli.help_examples import parser_kwargs_with_examples
+from rayner.errors import ConfigError
+from rayner.text.messages import shorten_repr
+
+STANDARD_INPUT = "-"
+_SETTING = re.compile(r"[a-z_]+(\.\w+)*=")
+_NOT_SETTINGS = {"run": "RUN", "corpus": "CORPUS", "out": "--out"}  # given as arguments
+
+
+def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers no public type
+    """Add the parser of `rayner tag`."""
+    parser = commands.add_parser(
+        "tag",
+        help="tag a corpus, a file or a text with a trained run",
+        description="Tag with a trained run and its settings. With --out, tag a corpus as a job, which can be resumed. "
+        "Without it, tag texts in this process and print them: in colours on a terminal, else as JSON lines.",
+        usage="%(prog)s RUN [--text TEXT | FILE | FOLDER | -] [--out DIR] [options] [KEY=VALUE ...]",
+        **parser_kwargs_with_examples(
+            "tag runs/mine --text 楚使怒去，歸告懷王。",
+            "tag runs/mine chapter.txt > tagged.jsonl",
+            "tag runs/mine my_corpus --out runs/mine/tagged",
+        ),
+    )
+    parser.add_argument("run", metavar="RUN", help="the run folder")
+    parser.add_argument(
+        "overrides", metavar="CORPUS", nargs="*",
+        help="a file or a folder of .txt files; -: the standard input, each line a text; then KEY=VALUE settings",
+    )  # fmt: skip
+    parser.add_argument("--text", action="append", metavar="TEXT", help="a text to tag; may be repeated")
+    parser.add_argument("--out", metavar="DIR", help="folder of the tagged corpus: tag CORPUS as a job")
+    parser.add_argument("--json", action="store_true", help="print JSON lines on a terminal too")
+    parser.add_argument("--no-llm", action="store_true", help="leave the LLM out: the LLM-free control decides")
+    parser.add_argument("--dry-run", action="store_true", help="with --out: check the job, then stop")
+    parser.add_argument("--fresh", action="store_true", help="with --out: start over in a new folder beside it")
+    parser.add_argument(
+        "--retry-set-aside", action="store_true", help="with --out: try segments again that failed and were set aside"
+    )
+    parser.set_defaults(call=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Tag as a job with `--out`, else in this process."""
+    corpus, overrides = _split_words(args.overrides)
+    if args.no_llm:
+        overrides.append("fusion.llm=never")
+    if args.out is not None:
+        _run_job(args, corpus, overrides)
+        return
+    for option in ("dry_run", "fresh", "retry_set_aside"):
+        if getattr(args, option):
+            name = option.replace("_", "-")
+            raise ConfigError(f"--{name}: expected --out beside it, because only a job can do this, found none")
+    if (corpus is None) == (args.text is None):
+        found = "none" if corpus is None else f"both --text and {corpus}"
+        raise ConfigError(
+            f"RUN: expected one of --text TEXT, a file, a folder or - (the standard input), found {found}"
+        )
+    _require_run(args.run, corpus)
+    from rayner.cli.tag_texts import tag_and_print
+
+    tag_and_print(args.run, corpus, args.text or [], overrides, as_json=args.json)
+
+
+def _run_job(args: argparse.Namespace, corpus: str | None, overrides: list[str]) -> None:
+    if args.text is not None or corpus in (None, STANDARD_INPUT) or args.json:
+        found = "--text" if args.text is not None else "--json" if args.json else "no corpus" if not corpus else corpus
+        raise ConfigError(f"--out: expected a file or folder to tag beside it, found {found}: leave out --out")
+    _require_run(args.run, corpus)
+    from rayner.cli.jobs import check_and_run_job
+    from rayner.runs.run_folder import SETTINGS_FILE, Run
+    from rayner.runs.storage import storage_path
+
+    paths = {"run": args.run, "corpus": corpus, "out": args.out}
+    args.config = str(Run(storage_path(args.run)).local_path(SETTINGS_FILE))
+    args.overrides = [*overrides, *(f"{key}={json.dumps(path, ensure_ascii=False)}" for key, path in paths.items())]
+    check_and_run_job(
+        args,
+        "rayner.steps.tag.tag_corpus:tag_corpus",
+        "rayner.steps.preflight:check_and_describe_tagging",
+        output_setting="out",
+        retry="rayner.steps.tag.recovery:forget_set_aside_units" if args.retry_set_aside else None,
+        name="tag_corpus",
+    )
+
+
+def _split_words(words: list[str]) -> tuple[str | None, list[str]]:
+    """Return the corpus, None if there is none, and the settings among the words after RUN."""
+    overrides = [word for word in words if _SETTING.match(word)]
+    others = [word for word in words if not _SETTING.match(word)]
+    if len(others) > 1:
+        raise ConfigError(f"argument {shorten_repr(others[1])}: expected one corpus and KEY=VALUE settings, found more")
+    for override in overrides:
+        key = override.partition("=")[0]
+        if key in _NOT_SETTINGS:
+            raise ConfigError(f"argument {shorten_repr(override)}: expected {_NOT_SETTINGS[key]} in place of {key}=")
+    return (others[0] if others else None), overrides
+
+
+def _require_run(run: str, corpus: str | None) -> None:
+    """Raise ConfigError unless RUN is a trained run. The message says so if RUN and CORPUS are swapped."""
+    from rayner.runs.run_folder import Run
+    from rayner.runs.storage import storage_path
+    from rayner.tagging.trained_run import is_run_folder, require_trained_run
+
+    folder = storage_path(run)
+    if corpus not in (None, STANDARD_INPUT) and not is_run_folder(folder) and is_run_folder(storage_path(corpus)):
+        raise ConfigError(
+            f"RUN: expected a run folder, found {run}, but CORPUS, {corpus}, is one: write rayner tag {corpus} {run}"
+        )
+    require_trained_run(Run(folder))
