@@ -59,9 +59,7 @@ def run(args: argparse.Namespace) -> None:
             raise ConfigError(f"--{name}: expected --out beside it, because only a job can do this, found none")
     if (corpus is None) == (args.text is None):
         found = "none" if corpus is None else f"both --text and {corpus}"
-        raise ConfigError(
-            f"RUN: expected one of --text TEXT, a file, a folder or - (the standard input), found {found}"
-        )
+        raise ConfigError(f"expected one of --text TEXT, a file, a folder or - (the standard input), found {found}")
     _require_run(args.run, corpus)
     from rayner.cli.tag_texts import tag_and_print
 
@@ -70,8 +68,8 @@ def run(args: argparse.Namespace) -> None:
 
 def _run_job(args: argparse.Namespace, corpus: str | None, overrides: list[str]) -> None:
     if args.text is not None or corpus in (None, STANDARD_INPUT) or args.json:
-        found = "--text" if args.text is not None else "--json" if args.json else "no corpus" if not corpus else corpus
-        raise ConfigError(f"--out: expected a file or folder to tag beside it, found {found}: leave out --out")
+        found = "--text" if args.text is not None else "--json" if args.json else corpus or "none"
+        raise ConfigError(f"--out: expected a file or folder to tag as a job, found {found}: name one, or omit --out")
     _require_run(args.run, corpus)
     from rayner.cli.jobs import check_and_run_job
     from rayner.runs.run_folder import SETTINGS_FILE, Run

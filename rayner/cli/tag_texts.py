@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from rayner.cluster.environment import set_quiet_environment
 from rayner.corpus.ignored_files import describe_ignored_files
 from rayner.corpus.reading import CorpusSurvey, read_documents
-from rayner.corpus.text_files import decode_utf8
 from rayner.errors import DataError, TooManySetAsideError
 from rayner.runs.progress import print_to_stderr, rate_limited
 from rayner.tagging.documents import Document
@@ -90,12 +89,11 @@ def _tag_lines(tagger: FusionTagger, lines: Iterable[tuple[int, bytes]]) -> Iter
 def _decode_line(number: int, line: bytes) -> str:
     try:
         return line.removesuffix(b"\r").decode("utf-8")
-    except UnicodeDecodeError:
-        try:
-            decode_utf8("", line)
-        except DataError as error:
-            reason = str(error).partition(": ")[2]
-        raise DataError(f"standard input, line {number}: {reason}: convert it to UTF-8, such as with iconv") from None
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"standard input, line {number}: expected UTF-8, found byte 0x{line[error.start]:02x}: convert the text, "
+            "such as with iconv -f GB18030 -t UTF-8"
+        ) from None
 
 
 class _Printer:

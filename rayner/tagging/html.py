@@ -2,25 +2,24 @@
 
 from dataclasses import asdict
 from functools import cache
-from pathlib import Path
 
 from jinja2 import Template
 
-import rayner.report
 from rayner.rendering.tagged_text import split_by_entities
-from rayner.rendering.templates import load_templates
+from rayner.rendering.templates import SHARED_FOLDER, load_templates
 from rayner.rendering.type_styles import assign_type_colours
 from rayner.tagging.documents import Document
 
 MAX_SHOWN_CHARS = 20_000  # more text makes notebooks slow
-# A class names its colour, so that documents in the same notebook do not change each other. The colours are translucent,
-# so that they fit the light and the dark themes of notebooks.
+# A class names its colour, so that documents in the same notebook do not change each other. Colours are translucent, so
+# that they fit light and dark themes.
 _TEMPLATE = """
-{%- import "report_parts.html.j2" as parts with context -%}
+{%- from "tagged_text.html.j2" import tagged with context -%}
 <div class="rayner-text"><style>
 .rayner-text { white-space: pre-wrap; overflow-wrap: anywhere; font-size: 1.15em; line-height: 2; }
 .rayner-text mark { color: inherit; background: hsl(var(--h) var(--s) 50% / .16); \
-border-bottom: 2px solid hsl(var(--h) var(--s) 50%); border-radius: 3px 3px 0 0; padding: .08em .12em .04em; margin: 0 .06em; }
+border-bottom: 2px solid hsl(var(--h) var(--s) 50%); border-radius: 3px 3px 0 0; padding: .08em .12em .04em; \
+margin: 0 .06em; }
 .rayner-text mark::after { content: "\\2060" attr(data-type); font: 600 .56em/1 system-ui, sans-serif; \
 color: hsl(var(--h) var(--s) 50%); margin-left: .25em; }
 .rayner-text .by-slm { border-bottom-style: dashed; }
@@ -28,7 +27,7 @@ color: hsl(var(--h) var(--s) 50%); margin-left: .25em; }
 {% for hue, saturation in colours %}
 .rayner-{{ hue }}-{{ saturation }} { --h: {{ hue }}; --s: {{ saturation }}%; }
 {% endfor %}
-</style><div lang="lzh">{{ parts.tagged(pieces) }}</div>
+</style><div lang="lzh">{{ tagged(pieces) }}</div>
 {%- if n_hidden_chars %}<div>{{ translate("characters_not_shown", n_hidden_chars | format_value) }}</div>{% endif -%}
 </div>
 """
@@ -55,4 +54,4 @@ def format_as_html(document: Document) -> str:
 
 @cache
 def _load_template() -> Template:
-    return load_templates(Path(rayner.report.__path__[0])).from_string(_TEMPLATE)
+    return load_templates(SHARED_FOLDER).from_string(_TEMPLATE)
