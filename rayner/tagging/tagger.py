@@ -55,9 +55,7 @@ class FusionTagger:
         number of the text, counted from 0.
         """
         if isinstance(texts, str | bytes):
-            raise TypeError(
-                f"expected several texts, found a single {type(texts).__name__}: use tag(text) for one text"
-            )
+            raise TypeError(f"expected several texts, found one {type(texts).__name__}: use tag(text) for one text")
         return self._iter_tagged(enumerate(texts))
 
     def _iter_tagged(self, numbered_texts: Iterable[tuple[int, str]]) -> Iterator[Document]:
