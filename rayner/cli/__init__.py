@@ -86,10 +86,10 @@ def _add_command(commands: _Subcommands, name: str) -> None:
 def parse_arguments(arguments: Sequence[str] | None, parser: argparse.ArgumentParser) -> argparse.Namespace:
     """Parse the arguments.
 
-    Settings (KEY=VALUE) may also follow an option. argparse alone would refuse them there.
+    Settings (KEY=VALUE) and `-` may also follow an option. argparse alone would refuse them there.
     """
     args, rest = parser.parse_known_args(arguments)
-    if rest and ("overrides" not in args or any(item.startswith("-") for item in rest)):
+    if rest and ("overrides" not in args or any(item.startswith("-") and item != "-" for item in rest)):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if rest:
         args.overrides += rest

@@ -1,0 +1,68 @@
+"""A run that is loaded in one process, without Ray, tags as its job does: both models, the gate, the fusion, the cuts."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from rayner.cli import main
+from rayner.runs.progress import log
+from tests.cluster.small import ROOT, files_of, rows_of
+
+pytestmark = pytest.mark.slow
+KEYS = ("start", "end", "text", "type", "decided_by")
+TAG_ALL = """
+import json, sys, rayner
+tagged = {}
+for run, texts in json.load(sys.stdin).items():
+    tagger = rayner.load(run)
+    tagged[run] = [[[getattr(e, key) for key in (*%r, "score")] for e in d.entities] for d in tagger.tag_many(texts)]
+    backwards = [[[e.start, e.end, e.type] for e in d.entities] for d in tagger.tag_many(reversed(texts))]
+    assert backwards[::-1] == [[[e[0], e[1], e[3]] for e in entities] for entities in tagged[run]]
+    assert all(d.decided_by == "slm" for t in texts[:1] for d in rayner.load(run, llm=False).tag(t).entities)
+    assert "ray" not in sys.modules
+print(json.dumps(tagged))
+""" % (KEYS,)  # noqa: UP031 - the code has braces
+
+
+@pytest.fixture(scope="module")
+def runs(run, with_crf, without_llm):
+    """An encoder with an LLM that is asked, a CRF with an LLM, and a CRF alone."""
+    return {"encoder and LLM": run, "CRF and LLM": with_crf[1], "CRF": without_llm[1]}
+
+
+def test_the_entities_are_those_of_the_job_and_their_scores_within_rounding(runs):
+    texts = {
+        str(each.root): [row["text"] for row in rows_of(each.path("tagged"), "documents")] for each in runs.values()
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", TAG_ALL], input=json.dumps(texts), capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    tagged = json.loads(done.stdout)
+    for name, each in runs.items():
+        rows = rows_of(each.path("tagged"), "entities")
+        doc_ids = [row["doc_id"] for row in rows_of(each.path("tagged"), "documents")]
+        expected = [[row for row in rows if row["doc_id"] == doc_id] for doc_id in doc_ids]
+        found = tagged[str(each.root)]
+        assert [[e[:-1] for e in entities] for entities in found] == [
+            [[row[key] for key in KEYS] for row in rows] for rows in expected
+        ], name
+        assert [e[-1] for entities in found for e in entities] == pytest.approx(
+            [row["score"] for rows in expected for row in rows], abs=1e-5
+        ), name
+        assert len(rows) > 10, name
+    assert {row["decided_by"] for row in rows_of(runs["encoder and LLM"].path("tagged"), "entities")} > {"slm"}
+
+
+def test_the_command_tags_a_corpus_as_the_job_does(without_llm, tmp_path, monkeypatch, capsys):
+    config, run = without_llm
+    for attribute in ("handlers", "level", "propagate"):  # a job changes these for its process
+        monkeypatch.setattr(log, attribute, getattr(log, attribute))
+    arguments = ["tag", str(run.root), config.corpus, "--out", str(tmp_path / "out")]
+    assert main([*arguments, "--dry-run"]) == 0
+    assert not (tmp_path / "out").exists()
+    assert main(arguments) == 0, capsys.readouterr().err
+    assert files_of(tmp_path / "out") == files_of(run.path("tagged"))
+    assert main(["verify", str(tmp_path / "out"), "--run", str(run.root)]) == 0
