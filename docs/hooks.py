@@ -38,6 +38,9 @@ JOBS = (
 # The reference has every module of these rooms, and these modules of the other rooms.
 WHOLE_ROOMS = ("text", "fusion", "evaluation")
 MODULES = (
+    "rayner.tagging.loading",
+    "rayner.tagging.tagger",
+    "rayner.tagging.documents",
     "rayner.corpus.labelled_files",
     "rayner.corpus.text_files",
     "rayner.corpus.parquet_files",

@@ -1,4 +1,4 @@
-"""A run that is loaded in one process, without Ray, tags as its job does: both models, the gate, the fusion, the cuts."""
+"""A run that is loaded in one process, without Ray, tags as its job does: models, gate, fusion and cuts."""
 
 import json
 import subprocess

@@ -22,6 +22,7 @@ from tests.corpus.tagged_corpora import document, entity, write_unit
 from tests.docs.pages import ROOT, blocks
 from tests.report.synthetic import TYPES, rows
 from tests.report.test_run_report import tuned_fusion
+from tests.tagging.small_run import write_small_run
 
 
 @pytest.fixture
@@ -51,6 +52,12 @@ def desk(tmp_path, monkeypatch):
         write_scores(tmp_path / run)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory):
+    """A run that `rayner tag` and `rayner.load` take."""
+    return write_small_run(tmp_path_factory.mktemp("trained"))
 
 
 def import_user_modules(folder, monkeypatch):

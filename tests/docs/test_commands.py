@@ -45,7 +45,6 @@ NOT_RUN = {
 NO_DRY_RUN = {
     "jobs/conf/pretrained.yaml": "needs the checkpoint of `make gemma`",
     "jobs/conf/paper-small.yaml": "needs the checkpoint of `make qwen`",
-    "jobs/tag_corpus.py": "needs a trained run; tests/cluster/test_pipeline.py has one",
 }
 
 
@@ -88,7 +87,7 @@ def test_every_command_is_run_or_listed_as_one_that_is_not():
 @pytest.mark.parametrize(
     "page", [name for name in NAMES if any(w[0] == "rayner" for n, w in ALL_COMMANDS if n == name)]
 )
-def test_the_rayner_commands_of_a_page_run_one_after_the_other(desk, page, capsys):
+def test_the_rayner_commands_of_a_page_run_one_after_the_other(desk, trained_run, page, capsys):
     for words in [words for name, words in ALL_COMMANDS if name == page and words[0] == "rayner"]:
         options = parse_arguments(words[1:], build_parser())  # raises SystemExit for an unknown argument
         if words[1] == "doctor":
@@ -97,6 +96,10 @@ def test_the_rayner_commands_of_a_page_run_one_after_the_other(desk, page, capsy
             assert options.name
         elif words[1] == "pretrain":
             assert main([*words[1:], "--dry-run"]) == 0, (words, capsys.readouterr().err)
+        elif words[1] == "tag":
+            shutil.copytree(trained_run, words[2], dirs_exist_ok=True)
+            as_job = ["--dry-run"] if "--out" in words else []
+            assert main([*words[1:], *as_job]) == 0, (words, capsys.readouterr().err)
         elif "--serve" in words:
             assert serves_site(words[1:], capsys)
         else:

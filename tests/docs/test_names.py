@@ -21,7 +21,7 @@ NOT_SETTINGS = {
 }
 
 # Words before `=` that are no settings: attributes of TEI, arguments of functions, a placeholder.
-OTHER_KEYS = {"type", "ref", "chars_per_file", "use_safetensors", "key"}
+OTHER_KEYS = {"type", "ref", "llm", "chars_per_file", "use_safetensors", "key"}
 
 
 def is_valid(setting):

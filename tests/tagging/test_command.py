@@ -153,7 +153,7 @@ def test_wrong_arguments_are_one_line(run, capsys, tmp_path):
         ((run, "-", "--out", "o"), "--out: expected a file or folder to tag as a job, found -: name one"),
         ((run, "--text", "楚", "seeed=1"), "unknown key seeed; did you mean seed?"),
         ((run, tmp_path / "none.txt"), f"{tmp_path / 'none.txt'}: expected"),
-        ((tmp_path / "corpus", run), f"/corpus, but CORPUS, {run}, is one: write rayner tag {run} {tmp_path / 'corpus'}"),
+        ((tmp_path / "corpus", run), f"but CORPUS, {run}, is one: write rayner tag {run} {tmp_path / 'corpus'}"),
         ((tmp_path / "corpus", run, "--out", "o"), f"RUN: expected a run folder, found {tmp_path / 'corpus'}, but"),
         ((tmp_path / "corpus", "--text", "楚"), f"{tmp_path / 'corpus'}: expected the folder of a trained run, found"),
     ):  # fmt: skip
