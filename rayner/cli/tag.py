@@ -11,7 +11,7 @@ from rayner.text.messages import shorten_repr
 
 STANDARD_INPUT = "-"
 _SETTING = re.compile(r"[a-z_]+(\.\w+)*=")
-_NOT_SETTINGS = {"run": "RUN", "corpus": "CORPUS", "out": "--out"}  # given as arguments
+_NOT_SETTINGS = {"run": "RUN", "corpus": "CORPUS", "corpus.path": "CORPUS", "out": "--out"}  # given as arguments
 
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subparsers no public type

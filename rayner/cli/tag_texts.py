@@ -7,6 +7,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from typing import cast
 
 from rayner.cluster.environment import set_quiet_environment
 from rayner.corpus.ignored_files import describe_ignored_files
@@ -72,7 +73,7 @@ def _tag_and_print_files(tagger: FusionTagger, corpus: str, printer: "_Printer")
 
 def _read_batches_of_lines() -> Iterator[list[tuple[int, bytes]]]:
     """Yield the lines of the standard input with their numbers, as soon as they arrive, without line breaks."""
-    number, rest, stream = 1, b"", sys.stdin.buffer
+    number, rest, stream = 1, b"", cast(io.BufferedReader, sys.stdin.buffer)
     while chunk := stream.read1(_CHUNK_BYTES):
         *lines, rest = (rest + chunk).split(b"\n")
         yield list(enumerate(lines, number))

@@ -60,7 +60,7 @@ def test_the_command_tags_a_corpus_as_the_job_does(without_llm, tmp_path, monkey
     config, run = without_llm
     for attribute in ("handlers", "level", "propagate"):  # a job changes these for its process
         monkeypatch.setattr(log, attribute, getattr(log, attribute))
-    arguments = ["tag", str(run.root), config.corpus, "--out", str(tmp_path / "out")]
+    arguments = ["tag", str(run.root), config.corpus.path, "--out", str(tmp_path / "out")]
     assert main([*arguments, "--dry-run"]) == 0
     assert not (tmp_path / "out").exists()
     assert main(arguments) == 0, capsys.readouterr().err

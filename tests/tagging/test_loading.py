@@ -9,7 +9,7 @@ import pytest
 
 import rayner
 from rayner.config.loading import load_config
-from rayner.config.settings import Config
+from rayner.config.settings import Config, CorpusConfig
 from rayner.config.writing import format_as_yaml
 from rayner.errors import ConfigError
 from rayner.runs.run_folder import SETTINGS_FILE
@@ -114,6 +114,6 @@ def test_texts_that_look_like_other_values_are_read_back_as_texts(tmp_path):
         "&a",
         "!b",
     ]
-    config = replace(Config(), train=texts, corpus="on", datasets={"1": "2", "A": "null"})
+    config = replace(Config(), train=texts, corpus=CorpusConfig("on"), datasets={"1": "2", "A": "null"})
     (tmp_path / SETTINGS_FILE).write_text(format_as_yaml(config), "utf-8", newline="")
     assert load_config(tmp_path / SETTINGS_FILE) == config
