@@ -48,6 +48,5 @@ SHARED_TEXTS: dict[str, tuple[str, str]] = {
     "vote_of": ("{0}: {1}", "{0}：{1}"),
     "vote_with_number": ("{0} ({1} {2})", "{0}（{1} {2}）"),
     "part_separator": ("; ", "；"),
-    "characters_not_shown": ("… {0} more characters", "……另有 {0} 字未显示"),
     "private_use": ("{0}, private use", "{0}，私用区字符"),
 }

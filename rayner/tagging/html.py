@@ -5,12 +5,14 @@ from functools import cache
 
 from jinja2 import Template
 
+from rayner.rendering.bilingual import fill_text
 from rayner.rendering.tagged_text import split_by_entities
-from rayner.rendering.templates import SHARED_FOLDER, load_templates
+from rayner.rendering.templates import SHARED_FOLDER, format_value, load_templates
 from rayner.rendering.type_styles import assign_type_colours
 from rayner.tagging.documents import Document
 
 MAX_SHOWN_CHARS = 20_000  # more text makes notebooks slow
+_NOT_SHOWN = ("… {0} more characters", "……另有 {0} 字未显示")
 # A class names its colour, so that documents in the same notebook do not change each other. Colours are translucent, so
 # that they fit light and dark themes.
 _TEMPLATE = """
@@ -28,7 +30,7 @@ color: hsl(var(--h) var(--s) 50%); margin-left: .25em; }
 .rayner-{{ hue }}-{{ saturation }} { --h: {{ hue }}; --s: {{ saturation }}%; }
 {% endfor %}
 </style><div lang="lzh">{{ tagged(pieces) }}</div>
-{%- if n_hidden_chars %}<div>{{ translate("characters_not_shown", n_hidden_chars | format_value) }}</div>{% endif -%}
+{%- if note %}<div>{{ note }}</div>{% endif -%}
 </div>
 """
 
@@ -42,13 +44,14 @@ def format_as_html(document: Document) -> str:
     if n_shown > MAX_SHOWN_CHARS:
         starts = (entity.start for entity in document.entities if entity.start < MAX_SHOWN_CHARS < entity.end)
         n_shown = next(starts, MAX_SHOWN_CHARS)
+    n_hidden = len(document.text) - n_shown
     shown = [asdict(entity) for entity in document.entities if entity.end <= n_shown]
     colours = assign_type_colours(sorted({entity.type for entity in document.entities}))
     return _load_template().render(
         pieces=split_by_entities(document.text[:n_shown], shown),
         classes={name: f"rayner-{hue}-{saturation}" for name, (hue, saturation) in colours.items()},
         colours=sorted(set(colours.values())),
-        n_hidden_chars=len(document.text) - n_shown,
+        note=fill_text(_NOT_SHOWN, format_value(n_hidden)) if n_hidden else None,
     )
 
 

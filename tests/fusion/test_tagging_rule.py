@@ -31,6 +31,8 @@ def fusion_worth(low, high):
         ((-0.02, -0.01), "auto", False),
         ((0.001, 0.02), "always", True),
         ((-0.02, -0.01), "always", True),
+        ((0.001, 0.02), "never", False),
+        ((-0.02, -0.01), "never", False),
     ],
 )
 def test_the_llm_is_asked_where_its_worth_is_beyond_chance_or_always(interval, setting, asks):
@@ -67,12 +69,13 @@ def test_without_an_llm_the_rules_of_the_run_tag_and_nothing_is_asked(exact):
             "the LLM is asked because fusion.llm=always, although its worth is not beyond chance on 1,234 held-out "
             "sentences",
         ),
+        ((0.01, 0.02), "never", "the LLM is not asked, because fusion.llm=never: the LLM-free control tags"),
     ],
 )
 def test_one_sentence_says_whether_the_llm_is_asked_and_why(interval, setting, sentence):
     config = load_config(None, [f"fusion.llm={setting}"])
     assert choose_tagging_rule(config, fusion_worth(*interval)).reason == sentence
-    assert describe_llm_use(config, None) != sentence
+    assert (describe_llm_use(config, None) == sentence) == (setting == "never")
 
 
 def test_before_the_fusion_is_tuned_the_setting_is_said():

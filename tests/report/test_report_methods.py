@@ -55,6 +55,22 @@ def test_it_names_a_users_own_rule():
     assert "由自行编写的规则（my_rule:BY_TYPE）融合" in paragraph.zh
 
 
+@pytest.mark.parametrize(
+    ("interval", "sentence"),
+    [
+        (
+            (-0.01, 0.03),
+            "without asking the large model, because its worth on held-out sentences was not beyond chance.",
+        ),
+        ((0.01, 0.03), "by the control, without asking the large model. The tagged corpus"),
+    ],
+)
+def test_it_says_why_the_corpus_was_tagged_without_the_llm(interval, sentence):
+    fusion = replace(FUSION, llm_worth=replace(FUSION.llm_worth, interval=interval))
+    facts = make_run_facts(Config(corpus=CorpusConfig("c")), tagged=TAGGED, asks_llm=False)
+    assert sentence in compose_methods_paragraph(facts, fusion, None).en
+
+
 def test_it_reports_scores_and_the_tagged_corpus():
     evaluation, fusion = make_evaluation(weight=0.125), replace(FUSION, chosen="spans")
     paragraph = compose_methods_paragraph(

@@ -211,6 +211,12 @@ def test_a_report_without_an_llm_says_so_and_speaks_of_none(tmp_path, chosen):
         ((-0.01, 0.03), False, "cannot be told from chance.", "So tagging does not ask the LLM"),
         ((-0.01, 0.03), True, "cannot be told from chance.", "Tagging asks the LLM nevertheless"),
         ((-0.03, -0.01), False, "harms, beyond chance.", "So tagging does not ask the LLM"),
+        (
+            (0.01, 0.03),
+            False,
+            "beyond chance.",
+            "Tagging does not ask the LLM nevertheless, because the settings say so",
+        ),
     ],
 )
 def test_the_report_says_what_the_llm_is_worth_when_tuned_and_whether_it_is_asked(
