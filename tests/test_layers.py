@@ -66,7 +66,7 @@ def test_only_jobs_and_steps_get_all_settings():
         if isinstance(node, ast.ImportFrom) and node.module == "rayner.config.settings"
         if "Config" in [alias.name for alias in node.names]
     }
-    assert rooms == {"config", "cli", "steps", "doctor", "bench"}
+    assert rooms == {"config", "cli", "steps", "tagging", "doctor", "bench"}
 
 
 def loaded_by(module: str) -> set[str]:

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import cast
 
 from rayner.cluster.environment import set_quiet_environment
-from rayner.corpus.ignored_files import describe_ignored_files
+from rayner.corpus.plain_text.left_out import describe_left_out_files
 from rayner.corpus.reading import CorpusSurvey, read_documents
 from rayner.errors import DataError, TooManySetAsideError
 from rayner.runs.progress import print_to_stderr, rate_limited
 from rayner.tagging.documents import Document
-from rayner.tagging.loading import load_tagger_with_settings
+from rayner.tagging.loading import load_tagger, read_run_settings
 from rayner.tagging.tagger import FusionTagger
 from rayner.tagging.terminal import format_for_terminal
 
@@ -44,31 +44,30 @@ def tag_and_print(
     """
     set_quiet_environment()
     printer = _Printer(as_json=as_json or not sys.stdout.isatty())
-    tagger = load_tagger_with_settings(run, overrides)
+    config = read_run_settings(run, overrides)
+    tagger = load_tagger(config)
     if corpus is None:
         printer.print_all(tagger.tag_many(texts))
     elif corpus == _STANDARD_INPUT:
         for lines in _read_batches_of_lines():
             printer.print_all(_tag_lines(tagger, lines))
     else:
-        _tag_and_print_files(tagger, corpus, printer)
+        _tag_and_print_files(tagger, corpus, config.corpus.encoding, printer)
     printer.finish()
 
 
-def _tag_and_print_files(tagger: FusionTagger, corpus: str, printer: "_Printer") -> None:
+def _tag_and_print_files(tagger: FusionTagger, corpus: str, encoding: str, printer: "_Printer") -> None:
     survey, doc_ids = CorpusSurvey(), deque[str]()
 
     def read_texts() -> Iterator[str]:
-        for document in read_documents(corpus, survey):
+        for document in read_documents(corpus, survey, encoding):
             doc_ids.append(document.doc_id)
             yield document.text
 
     for document in tagger.tag_many(read_texts()):
         printer.print(document, doc_ids.popleft())
-    if survey.ignored.groups:
-        print_to_stderr(f"ignored, because they are no .txt files: {describe_ignored_files(survey.ignored.groups)}")
-    for problem in survey.unread.values():
-        print_to_stderr(f"left out: {problem}")
+    for line in describe_left_out_files(survey.unread, survey.ignored.groups, survey.empty):
+        print_to_stderr(line)
 
 
 def _read_batches_of_lines() -> Iterator[list[tuple[int, bytes]]]:

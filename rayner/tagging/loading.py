@@ -7,9 +7,11 @@ from dataclasses import replace
 from functools import partial
 
 from rayner.config.loading import load_config
+from rayner.config.settings import Config
 from rayner.runs.run_folder import SETTINGS_FILE, Run
 from rayner.runs.storage import storage_path
 from rayner.steps.fusion_rules import read_tuned_fusion
+from rayner.steps.scripts import load_script_converter
 from rayner.steps.tag.seams import Stage
 from rayner.steps.tag.stages import LlmStage, SlmStage, skip_llm
 from rayner.steps.tag.tagging_rule import choose_tagging_rule
@@ -38,22 +40,28 @@ def load(run: str | os.PathLike[str], *, llm: bool = True, device: str | None = 
 
     """
     overrides = [] if device is None else [f"device={json.dumps(device)}"]
-    return load_tagger_with_settings(os.fspath(run), overrides if llm else [*overrides, WITHOUT_LLM])
+    return load_tagger(read_run_settings(os.fspath(run), overrides if llm else [*overrides, WITHOUT_LLM]))
 
 
-def load_tagger_with_settings(run: str, overrides: Sequence[str] = ()) -> FusionTagger:
-    """Load a trained run with some settings changed. The errors are those of `load`.
+def read_run_settings(run: str, overrides: Sequence[str] = ()) -> Config:
+    """Return the settings of a trained run, with some of them changed.
 
     overrides: `key=value` settings that replace those of the run.
+    Raises ConfigError if the folder is not a trained run, or if a setting is wrong.
     """
-    run_folder = Run(storage_path(run))
-    require_trained_run(run_folder)
-    config = load_config(run_folder.local_path(SETTINGS_FILE), [*overrides, f"run={json.dumps(run)}"])
+    folder = Run(storage_path(run))
+    require_trained_run(folder)
+    config = load_config(folder.local_path(SETTINGS_FILE), [*overrides, f"run={json.dumps(run, ensure_ascii=False)}"])
     if config.device == "cuda" and not config.score.gpus:  # Ray gives this process no GPU; it takes one
         config = replace(config, score=replace(config.score, gpus=1.0))
-    tagging = choose_tagging_rule(config, read_tuned_fusion(run_folder))
-    llm: Stage = partial(skip_llm, gate=tagging.gate)
-    slm = SlmStage(config, run_folder)
-    if tagging.asks_llm:
-        llm = LlmStage(config, run_folder, tagging.gate)
-    return FusionTagger(run, slm, llm, tagging, config.score.unit_chars, config.tag.max_segment_chars)
+    return config
+
+
+def load_tagger(config: Config) -> FusionTagger:
+    """Load the tagger of the run that the settings name. The errors are those of `load`."""
+    run = Run(storage_path(config.run))
+    tagging = choose_tagging_rule(config, read_tuned_fusion(run))
+    slm = SlmStage(config, run)
+    llm: Stage = LlmStage(config, run, tagging.gate) if tagging.asks_llm else partial(skip_llm, gate=tagging.gate)
+    converter = load_script_converter(config, run)
+    return FusionTagger(config.run, slm, llm, tagging, converter, config.score.unit_chars, config.tag.max_segment_chars)

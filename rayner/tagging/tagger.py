@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from rayner.corpus import reading
+from rayner.corpus.scripts.conversion import ScriptConverter
 from rayner.corpus.tables import EntityRow, SegmentRow
 from rayner.errors import DataError
 from rayner.runs.progress import log
@@ -24,6 +25,7 @@ class FusionTagger:
     run: the run folder, for messages.
     slm, llm: add the predictions of the small model and of the LLM to a unit.
     rule: the rule that decides, with its calibration. Its `reason` says whether the LLM is asked, and why.
+    converter: makes the copy of a text that the models read (`corpus.match_script`); None if they read it as it is.
     unit_chars, max_segment_chars: the settings `score.unit_chars` and `tag.max_segment_chars`.
     """
 
@@ -31,6 +33,7 @@ class FusionTagger:
     slm: Stage
     llm: Stage
     rule: TaggingRule
+    converter: ScriptConverter | None
     unit_chars: int
     max_segment_chars: int
 
@@ -74,7 +77,7 @@ class FusionTagger:
         def find_text(document_slice: DocumentSlice) -> str:
             return parts[document_slice.doc_id].text
 
-        predicted = predict_unit(build_unit_segments(unit, find_text), self.slm, self.llm)
+        predicted = predict_unit(build_unit_segments(unit, find_text, self.converter), self.slm, self.llm)
         rows = fuse_unit(predicted, self.rule.rule, self.rule.calibration)
         for entity in rows.entities:
             parts[entity["doc_id"]].entities.append(entity)

@@ -117,7 +117,7 @@ def test_files_are_texts_with_their_names_and_what_is_left_out_is_told(printed, 
     (tmp_path / "書").mkdir()
     (tmp_path / "書" / "一.txt").write_bytes(f"{TEXT}\r\n{TEXT}".encode())
     (tmp_path / "二.txt").write_bytes(b"")
-    (tmp_path / "bad.txt").write_bytes(b"\xff\xfe")
+    (tmp_path / "bad.txt").write_bytes(b"\xe6\xff")
     (tmp_path / "a.html").write_bytes(b"<p>")
     one = {"text": f"{TEXT}\r\n{TEXT}", "entities": as_rows(tagger.tag(f"{TEXT}\r\n{TEXT}"))}
     assert printed(str(tmp_path / "書" / "一.txt")) == [{"doc_id": "一", **one}]
@@ -126,8 +126,8 @@ def test_files_are_texts_with_their_names_and_what_is_left_out_is_told(printed, 
     assert [json.loads(line) for line in out.splitlines()] == [
         {"doc_id": "二", "text": "", "entities": []}, {"doc_id": "書/一", **one},
     ]  # fmt: skip
-    assert "ignored, because they are no .txt files: 1 .html (a.html)\n" in err
-    assert f"left out: {tmp_path / 'bad.txt'}" in err
+    assert "ignored, because only .txt files are read: 1 .html (a.html)\n" in err
+    assert f"left out: 1 files that cannot be read; the first: {tmp_path / 'bad.txt'}" in err
 
 
 def test_what_fails_is_printed_with_its_reason_and_exit_code_3(printed, monkeypatch, tagger):
@@ -136,7 +136,7 @@ def test_what_fails_is_printed_with_its_reason_and_exit_code_3(printed, monkeypa
 
     slm = type(tagger.slm).__new__(type(tagger.slm))
     slm.attempts, slm.tagger = tagger.slm.attempts, SimpleNamespace(predict=fail)
-    monkeypatch.setattr(tag_texts, "load_tagger_with_settings", lambda *_: replace(tagger, slm=slm))
+    monkeypatch.setattr(tag_texts, "load_tagger", lambda _: replace(tagger, slm=slm))
     [line] = printed("--text", TEXT, code=3)
     assert line == {"text": TEXT, "entities": [], "errors": ["characters 0 to 9: slm: ValueError: no such state"]}
 

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from rayner.corpus.scripts.conversion import build_script_converter
+from rayner.corpus.scripts.tables import load_script_tables
 from rayner.errors import DataError
 from rayner.rendering.tagged_text import split_by_entities
 from rayner.text.segmentation import split_sentences
@@ -126,6 +128,18 @@ def test_a_part_that_fails_is_told_and_the_rest_is_tagged(tagger, caplog):
     assert document.errors == ("characters 5 to 9: slm: ValueError: no such state",)
     assert [e for e in document.entities if 5 <= e.start < 9] == []
     assert "text 0: 1 segments were set aside; the first: slm: ValueError: no such state" in caplog.text
+
+
+def test_models_may_read_a_copy_in_their_script_and_the_document_keeps_the_text(tagger, texts):
+    forms = load_script_tables().simplified
+    text = "".join(forms[char][0] if char in forms else char for char in texts[0])
+    converter = build_script_converter(texts)
+    document = replace(tagger, converter=converter).tag(text)
+    assert document.text == text
+    assert all(text[e.start : e.end] == e.text for e in document.entities)
+    own = tagger.tag(converter.convert(text)).entities
+    assert [(e.start, e.end, e.type) for e in document.entities] == [(e.start, e.end, e.type) for e in own]
+    assert [e.text for e in document.entities] != [e.text for e in own]
 
 
 def test_the_repr_says_whether_the_llm_is_asked(tagger, run):
