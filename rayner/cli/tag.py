@@ -18,7 +18,6 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
     """Add the parser of `rayner tag`."""
     parser = commands.add_parser(
         "tag",
-        help="tag a corpus, a file or a text with a trained run",
         description="Tag with a trained run and its settings. With --out, tag a corpus as a job, which can be resumed. "
         "Without it, tag texts in this process and print them: in colours on a terminal, else as JSON lines.",
         usage="%(prog)s RUN [--text TEXT | FILE | FOLDER | -] [--out DIR] [options] [KEY=VALUE ...]",
@@ -71,21 +70,15 @@ def _run_job(args: argparse.Namespace, corpus: str | None, overrides: list[str])
         found = "--text" if args.text is not None else "--json" if args.json else corpus or "none"
         raise ConfigError(f"--out: expected a file or folder to tag as a job, found {found}: name one, or omit --out")
     _require_run(args.run, corpus)
-    from rayner.cli.jobs import check_and_run_job
+    from rayner.cli.jobs.definitions import TAG_CORPUS
+    from rayner.cli.jobs.running import check_and_run_job
     from rayner.runs.run_folder import SETTINGS_FILE, Run
     from rayner.runs.storage import storage_path
 
     paths = {"run": args.run, "corpus": corpus, "out": args.out}
     args.config = str(Run(storage_path(args.run)).local_path(SETTINGS_FILE))
     args.overrides = [*overrides, *(f"{key}={json.dumps(path, ensure_ascii=False)}" for key, path in paths.items())]
-    check_and_run_job(
-        args,
-        "rayner.steps.tag.tag_corpus:tag_corpus",
-        "rayner.steps.preflight:check_and_describe_tagging",
-        output_setting="out",
-        retry="rayner.steps.tag.recovery:forget_set_aside_units" if args.retry_set_aside else None,
-        name="tag_corpus",
-    )
+    check_and_run_job(args, TAG_CORPUS)
 
 
 def _split_words(words: list[str]) -> tuple[str | None, list[str]]:
