@@ -24,6 +24,8 @@ from rayner.config.model_settings import LLM_PREDICTS, IndexConfig, LlmConfig, P
 from rayner.config.pretrain_settings import PretrainConfig
 
 LAYOUTS = ("auto", "evahan", "conll", "csv", "xlsx", "jsonl", "label-studio", "markup", "tei")  # of labelled files
+LAYOUTS = ("evahan", "conll")
+DEVICES = ("auto", "cpu", "cuda")
 PAPER_SETUPS = ("few shot", "similarity prompt", "SFT + few shot", "SFT + similarity prompt")  # rows of its Table 3
 FREE_ANSWERS = " (free)"  # after the name of a setup: the LLM answers without the grammar, as in the paper
 
@@ -246,9 +248,7 @@ class Config:
         essential=True,
     )  # fmt: skip
     # Another device changes scores only by rounding, so no step is redone.
-    device: str = setting(
-        "auto", "auto (CUDA if there is one) | cpu | cuda", choices=("auto", "cpu", "cuda"), steps=(), essential=True
-    )
+    device: str = setting("auto", "auto (CUDA if there is one) | cpu | cuda", choices=DEVICES, steps=(), essential=True)
     split: SplitConfig = section(SplitConfig)
     slm: SlmConfig = section(SlmConfig)
     index: IndexConfig = section(IndexConfig)

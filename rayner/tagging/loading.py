@@ -7,7 +7,8 @@ from dataclasses import replace
 from functools import partial
 
 from rayner.config.loading import load_config
-from rayner.config.settings import Config
+from rayner.config.settings import DEVICES, Config
+from rayner.errors import ConfigError
 from rayner.runs.run_folder import SETTINGS_FILE, Run
 from rayner.runs.storage import storage_path
 from rayner.steps.fusion_rules import read_tuned_fusion
@@ -17,6 +18,7 @@ from rayner.steps.tag.stages import LlmStage, SlmStage, skip_llm
 from rayner.steps.tag.tagging_rule import choose_tagging_rule
 from rayner.tagging.tagger import FusionTagger
 from rayner.tagging.trained_run import require_trained_run
+from rayner.text.messages import shorten_repr
 
 WITHOUT_LLM = "fusion.llm=never"
 
@@ -39,7 +41,9 @@ def load(run: str | os.PathLike[str], *, llm: bool = True, device: str | None = 
         NotFiniteError: A weight of a model or of the rule is NaN or infinite.
 
     """
-    overrides = [] if device is None else [f"device={json.dumps(device)}"]
+    if device not in (None, *DEVICES):
+        raise ConfigError(f"device: expected None or one of {', '.join(DEVICES)}, found {shorten_repr(device)}")
+    overrides = [] if device is None else [f"device={device}"]
     return load_tagger(read_run_settings(os.fspath(run), overrides if llm else [*overrides, WITHOUT_LLM]))
 
 

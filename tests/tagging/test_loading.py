@@ -79,11 +79,11 @@ def test_a_run_of_an_earlier_version_is_told_how_to_get_its_settings(copy):
 def test_damaged_settings_name_the_file(copy, change, message):
     path = copy / SETTINGS_FILE
     path.write_text(change(path.read_text("utf-8")), "utf-8")
-    assert re.match(rf"{re.escape(str(path))}: {message}", message_of(copy))
+    assert re.match(rf"{re.escape(str(path))}(:\d+)?: {message}", message_of(copy))
 
 
 def test_a_device_that_is_not_there_or_no_device_is_refused(run):
-    with pytest.raises(ConfigError, match=r"^device: expected one of auto, cpu, cuda, found 'gpu'$"):
+    with pytest.raises(ConfigError, match=r"^device: expected None or one of auto, cpu, cuda, found 'gpu'$"):
         rayner.load(run, device="gpu")
 
 
