@@ -6,7 +6,7 @@ from rayner.config.loading import load_config
 from rayner.config.model_settings import CrfConfig
 from rayner.config.writing import format_as_yaml
 from rayner.corpus.labelled_files import read_labelled_file
-from rayner.corpus.labelled_sentences import split_labelled_text
+from rayner.corpus.labelled_sentences import split_labelled_text, write_labelled_sentences
 from rayner.fusion.calibration import Calibration
 from rayner.fusion.region_rule import RegionRule
 from rayner.runs.json_files import write_checked_json
@@ -28,6 +28,8 @@ def write_small_run(folder: Path, n_sentences: int = 200) -> Path:
     sentences = split_labelled_text(labelled.text, labelled.spans)[:n_sentences]
     types = sorted({span.type for sentence in sentences for span in sentence.spans})
     train_crf(sentences, bmes_labels(types), CrfConfig(max_iterations=30), folder / "models" / "slm")
+    (folder / "data").mkdir()
+    write_labelled_sentences(folder / "data" / "train.jsonl", sentences)
     for step in STEPS:
         write_checked_json(folder / "steps" / f"{step}.json", StepManifest({}, {"types": types}).to_json())
     calibration = Calibration(with_llm=(0.5, -1.0, 0.5, 0.2, 0.3, 0.4), slm_alone=(1.0, -2.0))
