@@ -24,7 +24,6 @@ from rayner.config.model_settings import LLM_PREDICTS, IndexConfig, LlmConfig, P
 from rayner.config.pretrain_settings import PretrainConfig
 
 LAYOUTS = ("auto", "evahan", "conll", "csv", "xlsx", "jsonl", "label-studio", "markup", "tei")  # of labelled files
-LAYOUTS = ("evahan", "conll")
 DEVICES = ("auto", "cpu", "cuda")
 PAPER_SETUPS = ("few shot", "similarity prompt", "SFT + few shot", "SFT + similarity prompt")  # rows of its Table 3
 FREE_ANSWERS = " (free)"  # after the name of a setup: the LLM answers without the grammar, as in the paper
