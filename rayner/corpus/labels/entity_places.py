@@ -7,7 +7,7 @@ from itertools import pairwise
 from rayner.errors import DataError
 from rayner.text.markup import is_markup_type
 from rayner.text.messages import shorten_repr
-from rayner.text.spans import Span
+from rayner.text.spans import Span, SpanIndex
 
 _MAX_OFFSETS_IN_MESSAGE = 5
 
@@ -61,11 +61,11 @@ def place_entities(text: str, mentions: Iterable[EntityMention]) -> tuple[Span, 
                 f"{mention.location}: expected the entity {shorten_repr(mention.string)} in its text, found it nowhere "
                 f"in {shorten_repr(text)}"
             )
-    others = [entity.span for entity in placed]
+    _sort_and_check_no_overlaps(text, placed)
+    others = SpanIndex(entity.span for entity in placed)
     for same_string in unplaced.values():
         placed += _place_in_free_occurrences(text, same_string, others)
-    placed.sort(key=lambda entity: entity.span)
-    _check_no_overlaps(text, placed)
+    _sort_and_check_no_overlaps(text, placed)
     return tuple(entity.span for entity in placed)
 
 
@@ -92,7 +92,8 @@ def _place_by_offsets(text: str, mention: EntityMention, start: int) -> Span:
     expected = f"an entity inside the {len(text)} characters of its text" if string is None else shorten_repr(string)
     found = shorten_repr(text[start:end]) if inside else "no such place"
     hint = _explain_offsets(text, start, end, string)
-    raise DataError(f"{mention.location}: expected {expected} at [{start}, {end}), found {found}{hint}")
+    place = f"[{shorten_repr(start)}, {shorten_repr(end)})"
+    raise DataError(f"{mention.location}: expected {expected} at {place}, found {found}{hint}")
 
 
 def _explain_offsets(text: str, start: int, end: int, string: str | None) -> str:
@@ -119,13 +120,11 @@ def _slice_encoded(text: str, encoding: str, unit_bytes: int, start: int, end: i
     return data.decode(encoding, "replace")
 
 
-def _place_in_free_occurrences(
-    text: str, mentions: Sequence[EntityMention], others: Sequence[Span]
-) -> list[_PlacedEntity]:
+def _place_in_free_occurrences(text: str, mentions: Sequence[EntityMention], others: SpanIndex) -> list[_PlacedEntity]:
     """Place all mentions of one string, which occurs more than once, or raise DataError if there are several ways."""
     first, string = mentions[0], mentions[0].string or ""
     places = _find_all(text, string)
-    free = [p for p in places if not any(Span(p, p + len(string), "").overlaps(other) for other in others)]
+    free = [place for place in places if not others.overlapping(Span(place, place + len(string), ""))]
     is_disjoint = all(b - a >= len(string) for a, b in pairwise(free))
     if len(free) == len(mentions) and is_disjoint and len({mention.type for mention in mentions}) == 1:
         return [_place_at(mention, place) for mention, place in zip(mentions, free, strict=True)]
@@ -150,7 +149,8 @@ def _format_offsets(places: Sequence[int]) -> str:
     return ", ".join(map(str, places[:_MAX_OFFSETS_IN_MESSAGE])) + more
 
 
-def _check_no_overlaps(text: str, placed: Sequence[_PlacedEntity]) -> None:
+def _sort_and_check_no_overlaps(text: str, placed: list[_PlacedEntity]) -> None:
+    placed.sort(key=lambda entity: entity.span)
     for a, b in pairwise(placed):
         if b.span.start < a.span.end:
             other = "" if a.location == b.location else f" ({a.location})"

@@ -11,6 +11,7 @@ from rayner.errors import DataError
 from rayner.text.messages import shorten_repr
 
 _ENTITY_KEYS = ("entities", "label", "labels", "ents", "spans")
+_NO_ANSWERS = ("reject", "ignore")  # of Prodigy: the labels of the record are wrong, or were not judged
 _TOKENS_KEY, _TOKEN_ENTITIES_KEY = "tokenized_text", "ner"
 _STYLES = "an object with text and entities (or label, labels, ents, spans), or with tokenized_text and ner"
 
@@ -23,18 +24,23 @@ def read_json_records(path: str, content: str) -> LabelledTexts:
     - a list `[text, {"entities": [[start, end, type], ...]}]`, as spaCy's older training data;
     - an object with `tokenized_text` and `ner`, as GLiNER's training data. The offsets count tokens, ends included. The
       tokens are joined without spaces.
+    Records that were rejected or ignored in Prodigy are left out.
 
     Raises:
         DataError: The file is not JSON, or a record is none of these. The message names the line or the record.
 
     """
     bom = content.startswith(BOM)
-    texts, styles = [], dict[str, None]()
+    texts, styles, n_unlabelled = [], dict[str, None](), 0
     for location, record in iter_records(path, content[bom:]):
+        if isinstance(record, dict) and record.get("answer") in _NO_ANSWERS:
+            n_unlabelled += 1
+            continue
         text, mentions, style = _read_record(record, location)
         styles[style] = None
         texts.append(LabelledText(text, place_entities(text, mentions), location))
-    return LabelledTexts(texts, f"JSON records ({', '.join(styles) or 'none'})", {"bom": int(bom)})
+    faults = {"unlabelled_texts": n_unlabelled, "bom": int(bom)}
+    return LabelledTexts(texts, f"JSON records ({', '.join(styles) or 'none'})", faults)
 
 
 def iter_records(path: str, content: str) -> Iterator[tuple[str, Any]]:

@@ -55,6 +55,13 @@ def test_records_of_every_style_as_lines_and_as_a_list(read, style):
     assert read(lines(records[0])) == TWO_TEXTS[:1]
 
 
+def test_records_that_were_rejected_in_prodigy_are_left_out_and_counted(read, tmp_path):
+    answers = ["accept", "reject", "ignore"]
+    records = [{"text": f"甲{answer}", "spans": [], "answer": answer} for answer in answers]
+    assert read(lines(*records), name="a.jsonl") == [("甲accept", [])]
+    assert read_labelled_file(tmp_path / "a.jsonl").faults["unlabelled_texts"] == 2
+
+
 @pytest.mark.parametrize(("content", "expected"), [
     ('{"text": "甲", "label": []}\n{"text": "乙", "label": [[0, 1]]}\n',
      "a:2: expected an entity as [start, end, type], [string, type] or an object"),
