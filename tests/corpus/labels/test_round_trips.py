@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rayner.corpus.exports import EXPORT_FORMATS
 from rayner.corpus.labelled_files import read_labelled_file
+from rayner.errors import DataError
 from tests.corpus.difficult_texts import SPANS, TEXT, tagged_texts
 from tests.corpus.labels.conftest import texts_and_entities
 from tests.corpus.test_exports_formats import exported
@@ -57,6 +59,26 @@ def test_a_nasty_text_comes_back(tmp_path, layout):
     assert labelled.layout == layout
     if layout not in ("evahan", "conll"):
         assert labelled.spans == tuple(SPANS)
+
+
+OTHERS = {
+    "webanno": ("d.tsv", "looks like WebAnno TSV"),
+    "brat": ("d.ann", "looks like brat's standoff annotations (.ann)"),
+    "hf": ("data/part-00000.parquet", "looks like a Parquet file"),
+    "docusky": ("part-00000.xml", "looks like DocuXml of DocuSky"),
+    "markus": ("d.html", "looks like MARKUS (HTML)"),
+    "csv": ("part-00000.csv", "rayner's CSV export"),
+}
+
+
+def test_every_export_is_read_back_or_refused_by_name(tmp_path):
+    assert {*LAYOUTS, *OTHERS} == {*EXPORT_FORMATS}
+    for name, (file, expected) in OTHERS.items():
+        files, _ = exported({"d": (TEXT, SPANS)}, name)
+        path = tmp_path / "exported"
+        path.write_bytes(files[file])
+        with pytest.raises(DataError, match=re.escape(expected)):
+            read_labelled_file(path)
 
 
 @at_most(60)
