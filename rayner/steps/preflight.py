@@ -167,6 +167,13 @@ def check_and_describe_tagging(config: Config, run: Run) -> list[str]:
 
     Raises ConfigError or DataError with all faults.
     """
+    lines, work = _check_tagging(config, run)
+    lines.append(_check_tagged_folder(config, run, work))
+    return [*lines, work.describe_readiness(config)]
+
+
+def _check_tagging(config: Config, run: Run) -> tuple[list[str], Workload]:
+    """Check what tagging needs, but for the folder that it writes; return lines and the size of the corpus."""
     run.step_result("tune_fusion")
     require_llm_as_before(config, run)
     require_hint_as_before(config, run)
@@ -180,8 +187,7 @@ def check_and_describe_tagging(config: Config, run: Run) -> list[str]:
             lambda: [describe_llm_use(config, read_tuned_fusion(run)), describe_run_folder(run)],
         ]
     )
-    lines.append(_check_tagged_folder(config, run, work))
-    return [*lines, work.describe_readiness(config)]
+    return lines, work
 
 
 def _check_tagged_folder(config: Config, run: Run, work: Workload) -> str:
@@ -196,7 +202,7 @@ def check_and_describe_benchmark(config: Config, run: Run) -> list[str]:
     """Check as `check_and_describe_tagging`, for the benchmark, which needs an LLM."""
     if not has_llm(config):
         raise ConfigError("llm.model: expected an LLM, because the benchmark measures one, found 'none'")
-    return check_and_describe_tagging(config, run)
+    return [*_check_tagging(config, run)[0], READY]
 
 
 def require_llm_as_before(config: Config, run: Run) -> None:

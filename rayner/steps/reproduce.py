@@ -34,6 +34,7 @@ from rayner.runs.json_files import write_json
 from rayner.runs.progress import log
 from rayner.runs.run_folder import Run, replace_folder
 from rayner.runs.storage import atomic_writer
+from rayner.steps.forecast.workload import READY
 from rayner.steps.pipeline import run_pipeline
 from rayner.steps.preflight import (
     check_and_describe_models,
@@ -138,7 +139,7 @@ def check_and_describe_reproduction(config: Config, run: Run) -> list[str]:
             checked_setups.add(cell.llm_setup)
             cell_lines += check_and_describe_models(adapted)
         lines += [line for line in [*cell_lines, describe_run_folder(run)] if line not in lines]
-    return [*lines, f"{len(list_cells(config))} cells"]
+    return [*lines, f"{len(list_cells(config))} cells", READY]
 
 
 def reproduce(config: Config, run: Run) -> dict[str, Any]:

@@ -157,6 +157,16 @@ def test_a_step_whose_forerunner_is_not_done_is_refused_naming_it(good, run, che
     assert lines[-1].startswith("ready")
 
 
+def test_a_tagged_folder_of_other_models_is_refused_for_tagging_and_left_alone_by_the_benchmark(good, run):
+    for name in ("train_llm", "score", "tune_fusion"):
+        write_json(run.path("steps", f"{name}.json"), StepManifest({}, {}).to_json())
+    write_tuned_fusion(run, make_fusion(RegionRule(0.2)))
+    write_json(run.path("tagged", "steps", "plan.json"), StepManifest({"score": "other"}, {}).to_json())
+    with pytest.raises(ConfigError, match=rf"^{run.path('tagged')}: plan was made from other inputs "):
+        preflight.check_and_describe_tagging(good, run)
+    assert preflight.check_and_describe_benchmark(good, run)[-1] == "ready"
+
+
 def test_an_llm_that_was_trained_with_another_hint_is_refused_naming_both(good, run):
     write_json(run.path("steps", "tune_fusion.json"), StepManifest({}, {}).to_json())
     write_tuned_fusion(run, make_fusion(RegionRule(0.2)))

@@ -29,6 +29,7 @@ from rayner.runs.run_folder import Run, folder_sha256, model_digest, replace_fol
 from rayner.runs.status import format_duration
 from rayner.runs.storage import StoragePath, local_model_name, storage_path
 from rayner.steps.checkpoint_checks import check_and_describe_checkpoint
+from rayner.steps.forecast.workload import READY
 from rayner.steps.pretraining.text import PretrainingText, survey_text, warn_of_unknown_characters, write_text_windows
 from rayner.steps.pretraining.worker import (
     MODEL_FOLDER,
@@ -62,7 +63,7 @@ def check_and_describe_pretraining(config: Config, run: Run) -> list[str]:
     hours, steps = config.pretrain.hours, config.pretrain.steps
     limits = [format_duration(3600 * hours)] * bool(hours) + [f"{steps:,} steps"] * bool(steps)
     length = " or ".join(limits)
-    return [*lines, *text.describe(), f"pretraining: {length}; run folder: {run.root}; encoder: {config.out}"]
+    return [*lines, *text.describe(), f"pretraining: {length}; run folder: {run.root}; encoder: {config.out}", READY]
 
 
 def pretrain(config: Config, run: Run) -> dict[str, Any]:
