@@ -16,6 +16,7 @@ from rayner.corpus.unit_records import InputDigests, read_unit_record, record_pa
 from rayner.errors import ConfigError, DataError
 from rayner.fusion.calibration import Calibration
 from rayner.fusion.region_rule import RegionRule
+from rayner.runs.run_folder import file_sha256
 from rayner.steps.tag.audit import CorpusVerifier, verify_tagged_corpus
 from rayner.steps.tag.plan import PlanSummary, iter_plan_parts, write_plan_and_documents
 from rayner.steps.tag.scored_units import UnitFiles
@@ -29,12 +30,16 @@ TEXTS = {"一": "楚王曰。秦王曰。" * 3, "二": "", "三": "趙王白。\
 
 @pytest.fixture
 def tagged(tmp_path):
+    return tag(tmp_path, "utf-8")
+
+
+def tag(tmp_path, encoding):
     """A small corpus whose small model tags the first two characters of each segment, and its plan."""
     for name, text in TEXTS.items():
         (tmp_path / "corpus").mkdir(exist_ok=True)
-        (tmp_path / "corpus" / f"{name}.txt").write_text(text, encoding="utf-8")
+        (tmp_path / "corpus" / f"{name}.txt").write_bytes(text.encode(encoding))
     out = tmp_path / "out"
-    survey = write_plan_and_documents(str(tmp_path / "corpus"), 10, out)
+    survey = write_plan_and_documents(str(tmp_path / "corpus"), 10, out, encoding=encoding)
     inputs = InputDigests("tags", "scores")
     files = UnitFiles(out, survey.plan_parts, RegionRule(0.0), Calibration(), inputs, keep_scores=True)
     for unit in (unit for units in iter_plan_parts(out, survey.plan_parts) for unit in units):
@@ -84,6 +89,9 @@ def test_tables_as_planned_are_counted(tagged):
             lambda rows: edited(rows, text="齊", sha256=sha256_of_text("齊"), n_chars=1),
             "with the planned digest",
         ),
+        ("documents", lambda rows: edited(rows, encoding="gb18030"), "with the planned digest"),
+        ("documents", lambda rows: edited(rows, encoding="ascii"), "with the planned digest"),
+        ("documents", lambda rows: edited(rows, encoding="no encoding"), "with the planned digest"),
         ("documents", lambda rows: [], "expected the planned documents, found others"),
         ("documents", lambda rows: edited(rows, n_chars=9), "expected 24 characters"),
         ("entities", lambda rows: [], "expected the counts of its record"),
@@ -101,6 +109,28 @@ def test_rows_that_a_wrong_program_wrote_are_refused(tagged, table, change, foun
     change_rows(out, table, change)
     problems = list(CorpusVerifier(out, plan).find_problems())
     assert any(found in problem for problem in problems), problems
+
+
+def test_the_text_of_a_file_in_another_encoding_is_proved_against_its_bytes(tmp_path):
+    out, plan = tag(tmp_path, "gb18030")
+    verify_tagged_corpus(out, plan)
+    rows = read_table(out / "documents" / "unit-000000.parquet", SCHEMAS["documents"]).to_pylist()
+    assert rows[0]["sha256"] == file_sha256(tmp_path / "corpus" / "一.txt")
+    assert rows[0]["encoding"] == "gb18030"
+    change_rows(out, "documents", lambda rows: edited(rows, text=rows[0]["text"].replace("楚", "齊")))
+    problems = list(CorpusVerifier(out, plan).find_problems())
+    assert any("with the planned digest, found another text" in problem for problem in problems)
+
+
+def test_tables_of_documents_without_the_column_of_encodings_are_read_as_before(tagged):
+    out, plan = tagged
+    for path in (out / "documents").iterdir():
+        digest = write_table(read_table(path, SCHEMAS["documents"]).drop_columns("encoding"), path)
+        record = read_unit_record(out, path.stem)
+        write_unit_record(out, replace(record, files={**record.files, "documents": digest}))
+    assert {document.doc_id: document.text for document in iter_documents(out)} == TEXTS
+    # The plan has the digests of the files that it wrote.
+    assert {p for p in CorpusVerifier(out, plan).find_problems() if "of the planned documents" not in p} == set()
 
 
 def test_an_entity_that_overlaps_one_of_the_unit_before_is_refused(tagged):
