@@ -46,7 +46,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
     out.add_argument("--types", metavar="TYPE,TYPE", default="", help="further types, which the corpus does not have")
     out.set_defaults(call=_run_pick)
     back = steps.add_parser("import", help="turn corrected sentences into a labelled file, for train=")
-    back.add_argument("files", nargs="+", metavar="FILE", help="Label Studio's JSON export, or char-tab-tag")
+    back.add_argument("files", nargs="+", metavar="FILE", help="Label Studio's JSON export, or a labelled file")
     back.add_argument("out", help="labelled file to write, char-tab-tag, and NAME.provenance.json beside it: new, "
                       "or written by this command and not changed since")  # fmt: skip
     back.add_argument("--from", dest="provenance", metavar="PROVENANCE.json", action="append", required=True,

@@ -130,7 +130,8 @@ def _place_in_free_occurrences(text: str, mentions: Sequence[EntityMention], oth
         return [_place_at(mention, place) for mention, place in zip(mentions, free, strict=True)]
     raise DataError(
         f"{first.location}: expected the offset of {shorten_repr(string)}, because its text has it "
-        f"{len(places)} times, at {_format_offsets(places)}; found no offset"
+        f"{len(places)} times, at {_format_offsets(places)}; found no offset: give it in a column named start, or in a "
+        f"cell as {shorten_repr(f'{string}@{places[0]}/{first.type}')[1:-1]}"
     )
 
 

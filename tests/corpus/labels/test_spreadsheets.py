@@ -58,7 +58,8 @@ def test_an_entity_a_row_by_its_string_where_an_empty_cell_means_the_text_above(
 def test_a_string_that_occurs_twice_needs_its_offset(read, refusal):
     rows = "text,entity,label\n秦伐楚。,楚,NG\n楚人伐楚。,楚,NG\n"
     assert refusal(rows, name="a.csv") == (
-        "a.csv:3: expected the offset of '楚', because its text has it 2 times, at 0, 3; found no offset"
+        "a.csv:3: expected the offset of '楚', because its text has it 2 times, at 0, 3; found no offset: give it in a "
+        "column named start, or in a cell as 楚@0/NG"
     )
     assert read("text,entity,start,label\n楚人伐楚。,楚,3,NG\n") == [("楚人伐楚。", [("楚", "NG")])]
     # All occurrences are given, or one of them lies inside another entity: there is one way to read it.
