@@ -11,7 +11,6 @@ from typing import Any
 import ray
 import ray.train
 import torch
-from pyarrow.fs import FSSpecHandler, PyFileSystem
 from ray.train import (
     CheckpointConfig,
     ControllerError,
@@ -25,6 +24,7 @@ from ray.train.torch import TorchTrainer, get_device
 
 from rayner.cluster.compat import WORKER_START_ERRORS
 from rayner.cluster.network import RayNodeTorchConfig
+from rayner.cluster.storage_settings import ray_storage_settings
 from rayner.cluster.training_snapshots import TrainingSnapshotCopier, repair_training_checkpoints
 from rayner.config.model_settings import WorkersConfig
 from rayner.errors import ConfigError, NotFiniteError
@@ -33,7 +33,6 @@ from rayner.runs.job_log import start_logging
 from rayner.runs.progress import Progress, ignore_progress, progress_file_writer, watch_progress_file
 from rayner.runs.run_folder import Run, replace_folder
 from rayner.runs.status import STATUS_FILE
-from rayner.runs.storage import StoragePath
 
 STATUS_PATH = "status_path"  # key in the settings of a training loop: the path of the file for its progress
 MAX_START_ATTEMPTS = 10  # attempts to start the workers, a minute each; a cluster may need time to add machines
@@ -104,13 +103,6 @@ def _train_and_return_divergence(train_loop: Callable[[dict[str, Any]], None], s
     except NotFiniteError as error:
         return str(error)
     return None
-
-
-def ray_storage_settings(folder: StoragePath) -> dict[str, Any]:
-    """Return the arguments that make Ray store files in a folder, which may be at a URL."""
-    if isinstance(folder, Path):
-        return {"storage_path": str(folder.absolute())}
-    return {"storage_path": folder.path, "storage_filesystem": PyFileSystem(FSSpecHandler(folder.fs))}
 
 
 def share_checkpoint(run: Run, model: Path) -> str:

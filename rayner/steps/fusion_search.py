@@ -19,7 +19,7 @@ from typing import Any
 from ray import tune
 
 from rayner.cluster.failures import unwrap_ray_task_error
-from rayner.cluster.ray_train import ray_storage_settings
+from rayner.cluster.storage_settings import ray_storage_settings
 from rayner.config.conditions import has_llm
 from rayner.config.settings import Config, FusionConfig
 from rayner.evaluation.metrics import micro_f1

@@ -29,12 +29,12 @@ from rayner.runs.progress import log
 from rayner.runs.run_folder import Run
 from rayner.runs.step_manifest import StepManifest
 from rayner.steps.training.deepspeed_worker import (
-    TrainStage,
     read_train_set,
     train_on_worker,
     warn_of_long_examples,
 )
 from rayner.steps.training.sft_examples import examples_to_table
+from rayner.steps.training.train_stage import TrainStage
 from tests.checkpoints import load_llm, spoil_weight
 from tests.cluster.small import labelled_sentences, with_settings
 from tests.cluster.training_loops import die_after_one_step, measure_shards

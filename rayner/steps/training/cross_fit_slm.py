@@ -25,7 +25,6 @@ from rayner.runs.run_folder import Run
 from rayner.steps.data import FOLD_PART, copy_data_without_fold
 from rayner.steps.score import read_unpredicted_segments
 from rayner.steps.tag.stages import SlmStage, UnitSegments
-from rayner.steps.training.train_slm import train_slm_on_split_data
 from rayner.text.hints import HintEntity
 from rayner.text.predictions import SegmentPrediction
 
@@ -42,6 +41,8 @@ def cross_fit_slm(config: Config, run: Run) -> dict[str, Any]:
 
     Returns the number of sentences in each fold, the digests of their predictions, and the F1 of the predictions.
     """
+    from rayner.steps.training.train_slm import train_slm_on_split_data  # processes that only predict do not need it
+
     inputs = collect_manifest_inputs(config, run)
 
     def predict_folds() -> dict[str, Any]:

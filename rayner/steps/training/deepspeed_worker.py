@@ -29,30 +29,8 @@ from rayner.runs.run_folder import Run
 from rayner.runs.storage import StoragePath
 from rayner.steps.training.deepspeed_engine import build_engine
 from rayner.steps.training.sft_examples import SftExamples, read_sft_examples
+from rayner.steps.training.train_stage import TrainStage
 from rayner.steps.training.training_state import load_training_state, write_training_state
-
-
-@dataclass(frozen=True)
-class TrainStage:
-    """One training stage of the LLM.
-
-    name: `pseudo_labels` and `full` train all parameters; `lora` trains an adapter.
-    base: the checkpoint from which the stage starts.
-    epochs: number of epochs.
-    lr: peak learning rate.
-    examples_folder: folder of the training examples that `write_missing_sft_examples` wrote.
-    """
-
-    name: str
-    base: str
-    epochs: int
-    lr: float
-    examples_folder: StoragePath
-
-    @property
-    def lr_setting_key(self) -> str:
-        """The name of the setting that holds the learning rate, such as `llm.lr`."""
-        return "llm.lr" if self.name == "lora" else "llm.full_lr"
 
 
 @dataclass

@@ -38,9 +38,10 @@ from rayner.runs.storage import StoragePath, local_model_name
 from rayner.steps import data
 from rayner.steps.llm_loading import choose_instruction
 from rayner.steps.training.cross_fit_slm import cross_fit_slm
-from rayner.steps.training.deepspeed_worker import TrainStage, train_on_worker
+from rayner.steps.training.deepspeed_worker import train_on_worker
 from rayner.steps.training.pseudo_labels import read_pseudo_labels, write_pseudo_labels
 from rayner.steps.training.sft_examples import SftSource, write_missing_sft_examples
+from rayner.steps.training.train_stage import TrainStage
 from rayner.steps.training.training_state import STATE_FORMAT
 from rayner.text.hints import HINT_VERSION
 
