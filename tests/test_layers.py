@@ -92,10 +92,10 @@ def every_module_of(room: str) -> str:
         ),
         ("rayner.report.run_report, rayner.cli", {"pyarrow"}),
         ("rayner.steps.tag.tag_corpus", {"ray", "pyarrow"}),
-        # What Ray's processes import to fit a rule, to control a training, and to predict a fold.
+        # What Ray's processes import to fit a rule and to control a training, and the driver of a job.
         ("rayner.steps.fusion_search", {"ray", "pyarrow"}),
         ("rayner.steps.training.train_stage", set()),
-        ("rayner.steps.training.cross_fit_slm", {"ray", "pyarrow", "torch", "faiss"}),
+        ("rayner.steps.pipeline", {"ray", "pyarrow", "torch", "faiss"}),
     ],
 )
 def test_a_clean_process_loads_nothing_heavy(module, allowed):

@@ -2,8 +2,8 @@
 
 Where the LLM learns from the small model's predictions, `cross_fit_slm` trains the small model again for each fold.
 
-An encoder or an LLM is trained by Ray Train workers (`rayner.cluster.ray_train`). Any other tagger is trained in one
-Ray task (`train_in_one_process`).
+An encoder (`train_encoder`) or an LLM is trained by Ray Train workers (`rayner.cluster.ray_train`). Any other tagger is
+trained in one Ray task (`train_in_one_process`).
 
 The training examples of the LLM are tokenised once (`sft_examples`). Then its workers start (`deepspeed_worker`,
 `deepspeed_engine`). `pseudo_labels` provides more training text for an LLM that is trained from scratch.
