@@ -7,8 +7,12 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+import ray
 import torch
+from ray.train.torch import TorchTrainer
 from ray.train.torch.config import _TorchBackend
+from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 from ray.train.v2._internal.exceptions import WorkerGroupStartupFailedError, WorkerGroupStartupTimeoutError
 
 TESTED_RAY = "2.60.0"
@@ -18,6 +22,25 @@ WORKER_START_ERRORS = (WorkerGroupStartupFailedError, WorkerGroupStartupTimeoutE
 
 SNAPSHOT = "checkpoint_manager_snapshot.json"  # Ray's list of a training's checkpoints; Ray overwrites it in place
 CHECKPOINT_PREFIX = "checkpoint_"  # the prefix of the names that Ray gives to checkpoint folders
+
+
+class TrainerWithFewProcesses(TorchTrainer):
+    """A TorchTrainer without the processes that Ray starts for each training and that do nothing here.
+
+    No training reads a dataset of Ray Data. A Ray that this process started ends with it, so no process has to release
+    its resources afterwards.
+    """
+
+    def _create_default_callbacks(self) -> list[Any]:
+        idle = (DatasetsCallback, PlacementGroupCleanerCallback) if this_process_started_ray() else DatasetsCallback
+        callbacks = super()._create_default_callbacks()  # type: ignore[misc] # typed as in Ray's older API
+        return [callback for callback in callbacks if not isinstance(callback, idle)]
+
+
+def this_process_started_ray() -> bool:
+    """Return whether this process started the Ray that it uses, and is not connected to an existing one."""
+    node = ray._private.worker._global_node
+    return node is not None and bool(node.is_head())
 
 
 def checkpoint_names(snapshot: bytes) -> set[str]:

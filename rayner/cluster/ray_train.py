@@ -20,9 +20,9 @@ from ray.train import (
     RunConfig,
     ScalingConfig,
 )
-from ray.train.torch import TorchTrainer, get_device
+from ray.train.torch import get_device
 
-from rayner.cluster.compat import WORKER_START_ERRORS
+from rayner.cluster.compat import WORKER_START_ERRORS, TrainerWithFewProcesses
 from rayner.cluster.network import RayNodeTorchConfig
 from rayner.cluster.storage_settings import ray_storage_settings
 from rayner.cluster.training_snapshots import TrainingSnapshotCopier, repair_training_checkpoints
@@ -61,7 +61,7 @@ def run_training(
     """
     folder = run.path("train", name)
     repair_training_checkpoints(folder)
-    trainer = TorchTrainer(
+    trainer = TrainerWithFewProcesses(
         partial(_train_and_return_divergence, train_loop),  # type: ignore[arg-type] # typed as in Ray's older API
         train_loop_config={**settings, STATUS_PATH: folder / STATUS_FILE},
         torch_config=RayNodeTorchConfig(),

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import ray
+from ray.train import RunConfig, ScalingConfig
+from ray.train.torch import TorchTrainer
 
 from rayner.cluster import compat
 from rayner.cluster.environment import (
@@ -52,12 +54,37 @@ def test_no_other_file_uses_private_names():
     found = {path: set(private_names(path)) for path in (ROOT / "rayner").rglob("*.py")}
     assert {path.relative_to(ROOT).as_posix() for path, names in found.items() if names} == {"rayner/cluster/compat.py"}
     assert found[ROOT / "rayner/cluster/compat.py"] == {
-        "_TorchBackend", "_internal", "__compatible_ops__"
+        "_TorchBackend", "_internal", "__compatible_ops__", "_private", "_global_node"
     }  # fmt: skip
 
 
 def test_worker_start_errors_are_errors():
     assert all(issubclass(error, Exception) for error in compat.WORKER_START_ERRORS)
+
+
+@pytest.mark.parametrize("started", [True, False])
+def test_a_training_has_all_of_rays_callbacks_but_those_that_do_nothing(tmp_path, monkeypatch, started):
+    monkeypatch.setattr(compat, "this_process_started_ray", lambda: started)
+    settings = {"scaling_config": ScalingConfig(num_workers=2), "run_config": RunConfig(storage_path=str(tmp_path))}
+    mine, rays = (
+        {type(each) for each in trainer(print, **settings)._create_default_callbacks()}
+        for trainer in (compat.TrainerWithFewProcesses, TorchTrainer)
+    )
+    assert rays - mine == {compat.DatasetsCallback, *([compat.PlacementGroupCleanerCallback] if started else [])}
+    assert len(mine) > 3
+    assert mine < rays
+
+
+@pytest.mark.slow
+def test_a_process_knows_whether_it_started_ray(local_ray):
+    assert compat.this_process_started_ray()
+    address = ray.get_runtime_context().gcs_address
+    code = (
+        f"import ray; from rayner.cluster.compat import this_process_started_ray as started; print(started()); "
+        f"ray.init({address!r}, logging_level='ERROR', log_to_driver=False); print(started())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.split() == ["False", "False"]
 
 
 @pytest.mark.parametrize("snapshot", [b"", b"{}", b"[]", b'{"checkpoint_results": [{}]}', b'{"checkpoint_results": '])
