@@ -16,6 +16,7 @@ from rayner.errors import JobError, RaynerError
 from rayner.runs.error_messages import RERUN_HINT, format_error
 from rayner.runs.heartbeat import beat
 from rayner.runs.job_log import start_logging
+from rayner.runs.memory import garbage_collection_paused
 from rayner.runs.progress import log
 from rayner.runs.run_folder import Run
 from rayner.steps.tag.llm_gate import Gate
@@ -70,26 +71,30 @@ class UnitPredictor:
     """
 
     def __init__(self, job: PredictionJob) -> None:
-        from rayner.modeling.devices import set_torch_threads
-
         start_logging()
         self.reporter = ProgressReporter(job.watch) if job.watch else None
-        set_torch_threads(int(job.config.score.cpus))
         self.load_failure: str | None = None
         self.read_unit, self.write_unit, self.keep_predictions = job.read_unit, job.write_unit, job.keep_predictions
         self.slm: Stage | None = None
         self.llm: Stage | None = None
         try:
-            if "slm" in job.models:
-                self.slm = SlmStage(job.config, job.run, job.attempts)
-            if "llm" in job.models:
-                self.llm = LlmStage(job.config, job.run, job.gate, job.attempts)
-            elif job.keep_predictions is None and job.gate is not None:
-                self.llm = partial(skip_llm, gate=job.gate)
+            with garbage_collection_paused():
+                self._load_stages(job)
         except RaynerError as error:
             # A model that is wrong stays wrong. Raised here, the error would only make Ray start the actor again.
             self.load_failure = str(error)
         self._report_work("")
+
+    def _load_stages(self, job: PredictionJob) -> None:
+        from rayner.modeling.devices import set_torch_threads
+
+        set_torch_threads(int(job.config.score.cpus))
+        if "slm" in job.models:
+            self.slm = SlmStage(job.config, job.run, job.attempts)
+        if "llm" in job.models:
+            self.llm = LlmStage(job.config, job.run, job.gate, job.attempts)
+        elif job.keep_predictions is None and job.gate is not None:
+            self.llm = partial(skip_llm, gate=job.gate)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Predict the unit that `row["unit"]` names; return the fields of a `PredictedUnit`, or an error message.
