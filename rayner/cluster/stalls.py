@@ -31,6 +31,8 @@ _MAX_POLL_SECONDS = 5.0  # for the progress that users see
 _MAX_READ_SECONDS = 15.0  # for an answer of the mailbox; twice this time of silence counts at once
 _MAX_SEND_SECONDS = 5.0
 _KILL_TIMEOUT_SECONDS = 120.0
+# Mailboxes that wait for the next watch, by the Ray job of this process. A process takes a second to start.
+_IDLE_MAILBOXES: dict[tuple[str, str], list[Any]] = {}
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,10 @@ class Mailbox:
         """Remove a process that is dead."""
         self._reports.pop(process, None)
 
+    def clear(self) -> None:
+        """Remove all processes."""
+        self._reports.clear()
+
 
 @dataclass(frozen=True)
 class Watch:
@@ -177,8 +183,9 @@ def watch_for_stalls(stall_minutes: float, on_reports: ReportsCallback | None = 
     """
     stall_seconds = 60 * stall_minutes
     poll_seconds = min(_MAX_POLL_SECONDS, stall_seconds / 6)
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-    mailbox: Any = ray.remote(Mailbox).options(num_cpus=0, max_restarts=-1, scheduling_strategy=here).remote()
+    context = ray.get_runtime_context()
+    idle_mailboxes = _IDLE_MAILBOXES.setdefault((context.get_job_id(), context.get_node_id()), [])
+    mailbox = _take_mailbox(idle_mailboxes)
     stop = threading.Event()
     arguments = (mailbox, stall_seconds, poll_seconds, stop, on_reports)
     thread = threading.Thread(target=_read_reports_and_kill_stalled, args=arguments, daemon=True)
@@ -188,8 +195,18 @@ def watch_for_stalls(stall_minutes: float, on_reports: ReportsCallback | None = 
     finally:
         stop.set()
         thread.join(timeout=poll_seconds)
+        idle_mailboxes.append(mailbox)
+
+
+def _take_mailbox(idle_mailboxes: list[Any]) -> Any:  # noqa: ANN401 - an actor's handle
+    """Return an empty mailbox: an idle one that still runs, or a new one."""
+    while idle_mailboxes:
+        mailbox = idle_mailboxes.pop()
         with suppress(RayError):
-            ray.kill(mailbox)
+            ray.get(mailbox.clear.remote(), timeout=_MAX_POLL_SECONDS)
+            return mailbox
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+    return ray.remote(Mailbox).options(num_cpus=0, max_restarts=-1, scheduling_strategy=here).remote()
 
 
 def _read_reports_and_kill_stalled(

@@ -149,8 +149,23 @@ def test_a_stopped_process_is_killed_whether_it_worked_or_waited(local_ray, capl
     [line] = [record.getMessage() for record in caplog.records if "made no progress" in record.getMessage()]
     assert line.startswith(told)
     assert "made no progress for 0.1" in line
-    with pytest.raises(ray.exceptions.RayActorError):
-        ray.get(watch.mailbox.read.remote(), timeout=30)
+
+
+@pytest.mark.slow
+def test_the_next_watch_has_the_same_mailbox_without_its_reports_or_another_if_it_is_gone(local_ray):
+    with watch_for_stalls(1) as first, watch_for_stalls(1) as beside:
+        assert first.mailbox != beside.mailbox
+        gone = WatchedProcess("", "", 1, "")
+        for watch in (first, beside):
+            ray.get(watch.mailbox.put.remote(gone, "unit-000007"))
+    with watch_for_stalls(1) as second:
+        assert second.mailbox in (first.mailbox, beside.mailbox)
+        assert ray.get(second.mailbox.read.remote()) == {}
+        ray.kill(first.mailbox)
+        ray.kill(beside.mailbox)
+    with watch_for_stalls(1) as third:
+        assert third.mailbox not in (first.mailbox, beside.mailbox)
+        assert ray.get(third.mailbox.read.remote()) == {}
 
 
 @pytest.mark.slow
