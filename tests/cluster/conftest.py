@@ -3,9 +3,12 @@
 import dataclasses
 import pickle
 import subprocess
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
+import ray
 from filelock import FileLock
 
 from rayner.cluster.session import ray_session
@@ -29,8 +32,8 @@ from tests.cluster.small import ROOT, with_settings, write_inputs, write_llm
 # through with one. test_pipeline makes the fixture `run`; the two after it do without, so they need not wait.
 LONGEST = (
     "test_pipeline", "test_hints", "test_reproduce", "test_fusing_again", "test_deepspeed", "test_faults",
-    "test_training_faults", "test_train_crf", "test_submission", "test_pretraining", "test_not_finite", "test_recovery",
-    "test_without_llm", "test_extending", "test_free_answers", "test_training", "test_seams", "test_out_of_memory",
+    "test_pretraining", "test_not_finite", "test_train_crf", "test_training_faults", "test_submission", "test_recovery",
+    "test_extending", "test_free_answers", "test_without_llm", "test_training", "test_seams", "test_out_of_memory",
 )  # fmt: skip
 
 
@@ -42,9 +45,15 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def local_ray():
-    """Ray as the jobs start it, once: `session` inside `session` uses the one that stands."""
+    """Ray as the jobs start it, once: `session` inside `session` uses the one that stands.
+
+    It has no dashboard, whose processes need CPU time all the while.
+    """
     start_logging()
-    with ray_session():
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ray, "init", partial(ray.init, include_dashboard=False))
+            stack.enter_context(ray_session())
         yield
 
 

@@ -45,7 +45,7 @@ LESS = [  # beside laptop.yaml: a small LLM that is always asked, and little tra
     "llm.scratch={hidden: 32, layers: 2, heads: 2, intermediate: 64}", "slm.crf.max_iterations=40",
     "fusion.weight_steps=101", "fusion.entropy_reduction=mean", "fusion.llm_reduction=product",
     "fusion.llm_confidence=slots",
-    "split={dev: 0.2, test: 0.2}",
+    "fusion.max_concurrent_trials=1", "split={dev: 0.2, test: 0.2}",
 ]  # fmt: skip
 
 

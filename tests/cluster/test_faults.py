@@ -77,7 +77,8 @@ def tagging(config, corpus, out, **score):
     return replace(with_settings(config, "score", **score), corpus=CorpusConfig(str(corpus)), out=str(out))
 
 
-def test_poison_is_set_aside_with_its_reason_and_its_text_is_kept(run, config, corpus, tmp_path, monkeypatch):
+def test_poison_is_set_aside_with_its_reason_and_its_text_is_kept(without_llm, corpus, tmp_path, monkeypatch):
+    config, run = without_llm
     text = PLAIN_TEXT * 2 + RAISES + PLAIN_TEXT + KILLS + PLAIN_TEXT
     (corpus / "5.txt").write_text(text, encoding="utf-8")
     monkeypatch.setattr(actors, "UnitPredictor", Poisoned)

@@ -34,7 +34,7 @@ def test_scores_count_what_free_answers_changed(run, free, tmp_path, caplog):
 
 def test_the_gate_changes_no_tag_of_free_answers(run, free, tmp_path):
     (tmp_path / "corpus").mkdir()
-    (tmp_path / "corpus" / "史.txt").write_text(PLAIN_TEXT * 20, encoding="utf-8")
+    (tmp_path / "corpus" / "史.txt").write_text(PLAIN_TEXT * 8, encoding="utf-8")
     rows = {}
     for exact in (True, False):
         out = tmp_path / f"exact-{exact}"
