@@ -6,7 +6,9 @@ import sys
 
 import pytest
 
+import rayner
 from rayner.cli import main
+from rayner.corpus.run_record import read_run_record
 from rayner.runs.progress import log
 from tests.cluster.small import ROOT, files_of, rows_of
 
@@ -56,13 +58,36 @@ def test_the_entities_are_those_of_the_job_and_their_scores_within_rounding(runs
     assert {row["decided_by"] for row in rows_of(runs["encoder and LLM"].path("tagged"), "entities")} > {"slm"}
 
 
-def test_the_command_tags_a_corpus_as_the_job_does(without_llm, tmp_path, monkeypatch, capsys):
-    config, run = without_llm
-    for attribute in ("handlers", "level", "propagate"):  # a job changes these for its process
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Runs `rayner tag`. A job changes the log for its process; the test restores it."""
+    for attribute in ("handlers", "level", "propagate"):
         monkeypatch.setattr(log, attribute, getattr(log, attribute))
-    arguments = ["tag", str(run.root), config.corpus.path, "--out", str(tmp_path / "out")]
-    assert main([*arguments, "--dry-run"]) == 0
+
+    def call(*arguments):
+        assert main(["tag", *map(str, arguments)]) == 0, capsys.readouterr().err
+
+    return call
+
+
+def test_the_command_tags_a_corpus_as_the_job_does(without_llm, tmp_path, command):
+    config, run = without_llm
+    arguments = [run.root, config.corpus.path, "--out", tmp_path / "out"]
+    command(*arguments, "--dry-run")
     assert not (tmp_path / "out").exists()
-    assert main(arguments) == 0, capsys.readouterr().err
+    command(*arguments)
     assert files_of(tmp_path / "out") == files_of(run.path("tagged"))
     assert main(["verify", str(tmp_path / "out"), "--run", str(run.root)]) == 0
+
+
+def test_without_the_llm_the_job_and_one_process_tag_the_same(with_crf, tmp_path, command):
+    config, run = with_crf
+    out = tmp_path / "out"
+    command(run.root, config.corpus.path, "--out", out, "--no-llm")
+    record = read_run_record(out)
+    assert (record.asks_llm, record.counts.passes) == (False, 0)
+    assert record.llm == "the LLM is not asked, because fusion.llm=never: the LLM-free control tags"
+    documents = rayner.load(run.root, llm=False).tag_many([row["text"] for row in rows_of(out, "documents")])
+    found = [[getattr(e, key) for key in KEYS] for document in documents for e in document.entities]
+    assert sorted(found) == sorted([row[key] for key in KEYS] for row in rows_of(out, "entities"))
+    assert len(found) > 10

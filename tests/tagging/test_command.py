@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -128,6 +129,14 @@ def test_files_are_texts_with_their_names_and_what_is_left_out_is_told(printed, 
     ]  # fmt: skip
     assert "ignored, because only .txt files are read: 1 .html (a.html)\n" in err
     assert f"left out: 1 files that cannot be read; the first: {tmp_path / 'bad.txt'}" in err
+
+
+def test_progress_of_long_inputs_is_told_where_the_output_is_no_terminal(run, capsys, monkeypatch):
+    monkeypatch.setattr(tag_texts, "rate_limited", lambda print_line: print_line)
+    assert main(["tag", str(run), "--text", TEXT, "--text", TEXT]) == 0
+    first, second = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(r"tag: 1 texts, 9 characters \([\d,]+/s\)", first)
+    assert second.startswith("tag: 2 texts, 18 characters (")
 
 
 def test_what_fails_is_printed_with_its_reason_and_exit_code_3(printed, monkeypatch, tagger):
