@@ -87,7 +87,8 @@ def test_every_command_is_run_or_listed_as_one_that_is_not():
 @pytest.mark.parametrize(
     "page", [name for name in NAMES if any(w[0] == "rayner" for n, w in ALL_COMMANDS if n == name)]
 )
-def test_the_rayner_commands_of_a_page_run_one_after_the_other(desk, trained_run, page, capsys):
+def test_the_rayner_commands_of_a_page_run_one_after_the_other(desk, trained_run, page, monkeypatch, capsys):
+    keep_log(monkeypatch)
     for words in [words for name, words in ALL_COMMANDS if name == page and words[0] == "rayner"]:
         options = parse_arguments(words[1:], build_parser())  # raises SystemExit for an unknown argument
         if words[1] == "doctor":
@@ -134,6 +135,12 @@ def read_job_config(arguments):
     return load_job_config(build_script_parser(RUN).parse_intermixed_args(arguments))
 
 
+def keep_log(monkeypatch):
+    """Restore the log after the test. A job changes it for its process."""
+    for attribute in ("handlers", "level", "propagate"):
+        monkeypatch.setattr(log, attribute, getattr(log, attribute))
+
+
 def read_files(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -147,8 +154,7 @@ def test_every_job_that_can_run_here_passes_its_dry_run(desk, page, words, monke
     before = read_files(run)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setattr(sys, "argv", [*words, "--dry-run"])
-    for attribute in ("handlers", "level", "propagate"):  # a job changes these for its process
-        monkeypatch.setattr(log, attribute, getattr(log, attribute))
+    keep_log(monkeypatch)
     with pytest.raises(SystemExit) as caught:
         runpy.run_path(words[0], run_name="__main__")
     assert caught.value.code == 0, capsys.readouterr().err
