@@ -12,7 +12,7 @@ from gpu_check.memory import read_memory, read_peak_memory, require_estimate_hol
 from gpu_check.one_rank import TrainEngine, open_engine
 from gpu_check.records import Findings
 from rayner.llm.model import Llm, add_lora
-from rayner.llm.sft import SftExample, SftLoss, build_sft_example
+from rayner.llm.sft import SftExample, SftLoss, build_sft_example, count_common_prompt_tokens
 from rayner.modeling.training_schedule import split_by_tokens
 
 _LARGEST_FINAL_LOSS = 0.98  # as a share of the first step's loss
@@ -34,17 +34,19 @@ def check_lora_training(setup: CheckSetup, findings: Findings, shape_name: str) 
     findings.note("parameters", sum(parameter.numel() for parameter in llm.model.parameters()))
     findings.note("adapter_parameters", sum(p.numel() for p in llm.model.parameters() if p.requires_grad))
     max_tokens = setup.config.llm.micro_batch_tokens
-    passes = _divide(examples, max_tokens)
+    sft_loss = SftLoss(llm, setup.config.llm.loss_over)
+    passes = _divide(examples, max_tokens, packs=sft_loss.packs)
+    largest_pass = max(_count_tokens(examples, packs=sft_loss.packs) for examples in passes)
     findings.note("micro_batch_tokens", max_tokens)
     findings.note("passes_per_step", len(passes))
-    findings.note("largest_pass_tokens", max(map(_count_padded_tokens, passes)))
-    with open_engine(setup, SftLoss(llm, setup.config.llm.loss_over), _LR) as engine:
+    findings.note("largest_pass_tokens", largest_pass)
+    with open_engine(setup, sft_loss, _LR) as engine:
         findings.note("optimizer", engine.name)
         before = read_memory(setup.device)
         losses, seconds = _train(setup, engine, passes)
         if setup.device.type == "cuda":
             grown = read_peak_memory(setup.device) - before
-            findings.note("peak_bytes_per_token_of_a_pass", grown // max(map(_count_padded_tokens, passes)))
+            findings.note("peak_bytes_per_token_of_a_pass", grown // largest_pass)
     findings.note("first_loss", losses[0])
     findings.note("last_loss", losses[-1])
     findings.note("tokens_per_second", sum(map(len, examples)) / seconds)
@@ -58,13 +60,18 @@ def _make_examples(llm: Llm, n: int) -> list[SftExample]:
     return [build_sft_example(llm, sentences[i - 3 : i], sentence) for i, sentence in enumerate(sentences)]
 
 
-def _divide(examples: Sequence[SftExample], max_tokens: int) -> list[list[SftExample]]:
-    (passes,) = split_by_tokens([len(example) + 1 for example in examples], max_tokens, 1)
+def _divide(examples: Sequence[SftExample], max_tokens: int, *, packs: bool) -> list[list[SftExample]]:
+    n_common = count_common_prompt_tokens(examples) if packs else None
+    (passes,) = split_by_tokens([len(example) + 1 for example in examples], max_tokens, 1, n_common)
     return [[examples[i] for i in rows] for rows in passes]
 
 
-def _count_padded_tokens(examples: Sequence[SftExample]) -> int:
-    return len(examples) * max(len(example) + 1 for example in examples)
+def _count_tokens(examples: Sequence[SftExample], *, packs: bool) -> int:
+    """Return the number of tokens in a pass, padding counted."""
+    lengths = [len(example) + 1 for example in examples]
+    if packs:
+        return sum(lengths) - (len(examples) - 1) * count_common_prompt_tokens(examples)
+    return len(examples) * max(lengths)
 
 
 def _train(setup: CheckSetup, engine: TrainEngine, passes: Sequence[Sequence[SftExample]]) -> tuple[list[float], float]:

@@ -277,8 +277,8 @@ class LlmConfig:
     batch_size: int = setting(64, "sentences per step, over all workers", above=0, steps=TRAINS_LLM)
     micro_batch_tokens: int = setting(
         4096,
-        "tokens per forward pass of one worker, padding counted; a longer sentence gets a pass of its own. Affects "
-        "memory and speed; the gradient is the same for any value",
+        "tokens per forward pass of one worker, padding counted, a beginning that prompts share counted once; a longer "
+        "sentence gets a pass of its own. Affects memory and speed; the gradient is the same for any value",
         above=0, steps=(),
     )  # fmt: skip
     checkpoint_minutes: float = setting(

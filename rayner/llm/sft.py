@@ -8,6 +8,7 @@ import torch
 
 from rayner.errors import ConfigError
 from rayner.llm.model import Llm, compute_layer_logits, get_logit_cap
+from rayner.llm.packing import can_pack, count_common_tokens, pack_sequences
 from rayner.llm.position_chunks import map_position_chunks
 from rayner.llm.prompt_encoder import PromptEncoder
 from rayner.modeling.tensors import pad_rows
@@ -76,6 +77,14 @@ def build_sft_example(
     )
 
 
+def count_common_prompt_tokens(examples: Sequence[SftExample]) -> int:
+    """Return the number of tokens with which all prompts begin, without the last token of any prompt.
+
+    The last token of a prompt is never common, because the first token of its own answer is predicted from it.
+    """
+    return count_common_tokens([example.prompt[:-1] for example in examples])
+
+
 class OutputLoss(torch.nn.Module):
     """The output layer of a causal language model, with the cross entropy after it.
 
@@ -135,6 +144,7 @@ class SftLoss(torch.nn.Module):
         self.model = llm.model
         self.causal_lm = [llm.model.get_base_model() if hasattr(llm.model, "peft_config") else llm.model]
         self.output_loss = OutputLoss(self.causal_lm[0])
+        self.packs = can_pack(self.causal_lm[0])
         self.loss_over = loss_over
         self.pad_token = llm.tokenizer.tokenizer.pad_token_id or 0
         self.end_token = llm.tokenizer.tokenizer.eos_token_id
@@ -142,6 +152,9 @@ class SftLoss(torch.nn.Module):
 
     def forward(self, examples: Sequence[SftExample]) -> torch.Tensor:
         """Compute the sum of the cross entropies over the answers of a batch. Prompt tokens do not count.
+
+        Where the model allows it, the sentences are packed into one row, and the beginning that their prompts share is
+        in it once.
 
         A batch without examples has the loss zero. It still runs through all layers, because under ZeRO-3 all workers
         must gather the same weights at the same time.
@@ -152,19 +165,42 @@ class SftLoss(torch.nn.Module):
         - `allowed`: the loss is over the allowed tokens only, at the positions where more than one token is allowed.
         """
         rows = [[*example.prompt, *example.answer, self.end_token] for example in examples] or [[self.end_token] * 2]
-        tokens = pad_rows(rows, self.pad_token).to(self.device)
-        mask = pad_rows([[1] * len(row) for row in rows], 0).to(self.device)
         positions = self._list_loss_positions(examples)
         weight = 1 if positions else 0
         positions = positions or [(0, 0, (self.end_token,))]
-        decoder = self.causal_lm[0].get_decoder()
-        hidden = decoder(input_ids=tokens, attention_mask=mask, use_cache=False).last_hidden_state
-        row, column = (torch.tensor([position[k] for position in positions], device=self.device) for k in (0, 1))
-        targets = torch.tensor([rows[position[0]][position[1] + 1] for position in positions], device=self.device)
+        targets = torch.tensor([rows[row][column + 1] for row, column, _ in positions], device=self.device)
         is_over_all = self.loss_over == "all"
         allowed = None if is_over_all else pad_rows([position[2] for position in positions], -1).to(self.device)
-        total: torch.Tensor = self.output_loss(hidden[row, column], targets, allowed) * weight
+        hidden = self._compute_hidden(
+            rows, count_common_prompt_tokens(examples), [(row, column) for row, column, _ in positions]
+        )
+        total: torch.Tensor = self.output_loss(hidden, targets, allowed) * weight
         return total
+
+    def _compute_hidden(
+        self, rows: Sequence[Sequence[int]], n_common: int, positions: Sequence[tuple[int, int]]
+    ) -> torch.Tensor:
+        """Return the last hidden state at some positions of token sequences, shape [n_positions, hidden].
+
+        Args:
+            rows: The token sequences.
+            n_common: The number of tokens with which all begin.
+            positions: For each position its row, and its place in the row, which is not among the common tokens.
+
+        """
+        decoder = self.causal_lm[0].get_decoder()
+        if self.packs:
+            packed = pack_sequences(rows, n_common, self.device)
+            found = decoder(
+                input_ids=packed.tokens, position_ids=packed.positions, attention_mask=packed.attends, use_cache=False
+            )
+            columns = [packed.offsets[row] + column for row, column in positions]
+            return found.last_hidden_state[0, torch.tensor(columns, device=self.device)]
+        tokens = pad_rows(rows, self.pad_token).to(self.device)
+        mask = pad_rows([[1] * len(row) for row in rows], 0).to(self.device)
+        hidden = decoder(input_ids=tokens, attention_mask=mask, use_cache=False).last_hidden_state
+        row, column = (torch.tensor([position[k] for position in positions], device=self.device) for k in (0, 1))
+        return hidden[row, column]
 
     def _list_loss_positions(self, examples: Sequence[SftExample]) -> list[tuple[int, int, TokenIds]]:
         """List the tokens that count in the loss. `SftExamples.count_loss_positions` counts them.

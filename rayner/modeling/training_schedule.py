@@ -41,7 +41,9 @@ def worker_share(batch: Sequence[int], rank: int, world_size: int) -> list[int]:
     return list(batch[rank::world_size]) or [batch[0]]
 
 
-def split_by_tokens(lengths: Sequence[int], max_tokens: int, n_workers: int) -> list[list[list[int]]]:
+def split_by_tokens(
+    lengths: Sequence[int], max_tokens: int, n_workers: int, n_common: int | None = None
+) -> list[list[list[int]]]:
     """Divide the items of one step among workers and forward passes, by tokens.
 
     Every worker gets the same number of passes, the smallest that is possible; a pass may be empty. Neighbours in
@@ -49,9 +51,10 @@ def split_by_tokens(lengths: Sequence[int], max_tokens: int, n_workers: int) -> 
 
     Args:
         lengths: The number of tokens of each item.
-        max_tokens: The largest number of tokens in a pass, where each item is padded to the longest of the pass. An
-            item that alone has more tokens gets a pass of its own.
+        max_tokens: The largest number of tokens in a pass. An item that alone has more tokens gets a pass of its own.
         n_workers: The number of workers.
+        n_common: The number of tokens with which all items begin, if a pass computes them once and has no padding. None
+            if each item is padded to the longest of the pass.
 
     Returns:
         For each worker and each of its passes, the indices of the items.
@@ -61,11 +64,16 @@ def split_by_tokens(lengths: Sequence[int], max_tokens: int, n_workers: int) -> 
 
     def fill_passes(cap: int) -> list[list[int]]:
         passes: list[list[int]] = []
+        n_tokens = 0  # of the last pass
         for i in order:
-            if passes and lengths[passes[-1][0]] * (len(passes[-1]) + 1) <= cap:
+            if passes:
+                longest = lengths[passes[-1][0]]
+                n_tokens += longest if n_common is None else lengths[i] - n_common
+            if passes and n_tokens <= cap:
                 passes[-1].append(i)
             else:
                 passes.append([i])
+                n_tokens = lengths[i]
         return passes
 
     n_passes = -(-len(fill_passes(max_tokens)) // n_workers) * n_workers

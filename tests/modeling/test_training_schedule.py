@@ -94,6 +94,28 @@ def test_no_other_division_of_neighbours_in_length_has_fewer_passes_or_a_smaller
     assert largest == min(max(costs(cuts)) for cuts in divisions if len(cuts) < fewest * world)
 
 
+@given(st.data(), st.integers(1, 300), st.integers(1, 5))
+def test_items_that_share_a_beginning_fill_passes_by_what_is_computed(data, max_tokens, world):
+    n_common = data.draw(st.integers(0, 20))
+    lengths = data.draw(st.lists(st.integers(n_common + 1, 60), min_size=1, max_size=40))
+    workers = split_by_tokens(lengths, max_tokens, world, n_common)
+    assert len({len(passes) for passes in workers}) == 1
+    assert sorted(i for passes in workers for each in passes for i in each) == list(range(len(lengths)))
+    filled = [each for passes in workers for each in passes if each]
+    for each in filled:
+        assert len(each) == 1 or n_common + sum(lengths[i] - n_common for i in each) <= max_tokens
+    ordered = sorted(filled, key=lambda each: -lengths[each[0]])
+    shown = [lengths[i] for each in ordered for i in each]
+    assert shown == sorted(lengths, reverse=True)
+
+
+def test_a_common_beginning_counts_once_in_a_pass():
+    assert split_by_tokens([10, 10, 10], 30, 1, 0) == [[[0, 1, 2]]]
+    assert split_by_tokens([10, 10, 10], 29, 1, 0) == [[[0, 1], [2]]]
+    assert split_by_tokens([10, 10, 10], 14, 1, 8) == [[[0, 1, 2]]]
+    assert split_by_tokens([10, 10, 10], 13, 1, 8) == [[[0, 1], [2]]]
+
+
 def test_one_worker_does_not_do_all_that_would_fit_into_its_pass():
     assert split_by_tokens([5, 9, 5, 9], 1000, 2) == [[[1, 3]], [[0, 2]]]
     assert split_by_tokens([5, 9, 5], 1000, 4) == [[[1]], [[0]], [[2]], [[]]]

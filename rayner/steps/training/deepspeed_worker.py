@@ -22,6 +22,7 @@ from rayner.cluster.ray_train import (
 )
 from rayner.config.settings import Config
 from rayner.llm.model import Llm
+from rayner.llm.sft import count_common_prompt_tokens
 from rayner.modeling.finite_weights import find_non_finite_weight
 from rayner.modeling.training_schedule import count_batches, epoch_batches, learning_rate_factor, split_by_tokens
 from rayner.runs.progress import Progress, log
@@ -168,13 +169,14 @@ def _train_step(worker: TrainWorker, train_set: TrainSet, batch: Sequence[int]) 
     """
     engine, n_workers = worker.engine, worker.world_size
     n_positions = max(1, sum(train_set.n_loss_positions[k] for k in batch))
-    passes = split_by_tokens([train_set.n_tokens[k] for k in batch], worker.config.llm.micro_batch_tokens, n_workers)[
-        worker.rank
-    ]
+    examples = [train_set.examples[k] for k in batch]
+    n_common = count_common_prompt_tokens(examples) if engine.module.packs else None
+    lengths, max_tokens = [train_set.n_tokens[k] for k in batch], worker.config.llm.micro_batch_tokens
+    passes = split_by_tokens(lengths, max_tokens, n_workers, n_common)[worker.rank]
     total = torch.zeros(1, dtype=torch.float64, device=worker.llm.device)
     for i, rows in enumerate(passes):
         engine.set_gradient_accumulation_boundary(i == len(passes) - 1)
-        loss = engine([train_set.examples[batch[k]] for k in rows])
+        loss = engine([examples[k] for k in rows])
         engine.backward(loss * (n_workers / n_positions))  # DeepSpeed takes the mean over workers
         total += loss.detach()
     engine.step()
