@@ -43,7 +43,7 @@ def can_pack(causal_lm: Any) -> bool:  # noqa: ANN401 - transformers' models sha
     )
 
 
-def count_common_tokens(sequences: Sequence[Sequence[int]]) -> int:
+def count_common_tokens(sequences: Sequence[list[int]]) -> int:
     """Return the number of tokens with which all sequences begin. It is 0 if there are no sequences."""
     if not sequences:
         return 0

@@ -195,7 +195,8 @@ class SftLoss(torch.nn.Module):
                 input_ids=packed.tokens, position_ids=packed.positions, attention_mask=packed.attends, use_cache=False
             )
             columns = [packed.offsets[row] + column for row, column in positions]
-            return found.last_hidden_state[0, torch.tensor(columns, device=self.device)]
+            hidden: torch.Tensor = found.last_hidden_state
+            return hidden[0, torch.tensor(columns, device=self.device)]
         tokens = pad_rows(rows, self.pad_token).to(self.device)
         mask = pad_rows([[1] * len(row) for row in rows], 0).to(self.device)
         hidden = decoder(input_ids=tokens, attention_mask=mask, use_cache=False).last_hidden_state
