@@ -20,10 +20,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rayner.errors import ConfigError, RaynerError
-from rayner.runs.error_messages import RERUN_HINT, hide_credentials_in_tracebacks, make_printable
+from rayner.runs.error_messages import INTERRUPTED, hide_credentials_in_tracebacks, make_printable
 from rayner.text.credentials import CREDENTIALS_IN_URL, holds_credentials
-
-INTERRUPTED = f"interrupted; {RERUN_HINT}"
 
 
 def call_and_return_exit_code(function: Callable[[], Any]) -> int:

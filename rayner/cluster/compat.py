@@ -36,6 +36,12 @@ class TrainerWithFewProcesses(TorchTrainer):
         callbacks = super()._create_default_callbacks()  # type: ignore[misc] # typed as in Ray's older API
         return [callback for callback in callbacks if not isinstance(callback, idle)]
 
+    def _register_sigint_handler(self, controller: Any) -> None:  # noqa: ANN401 - an actor
+        """Leave Python's handler of Ctrl-C in place.
+
+        Ray's handler would stay installed after the training, and later end the process with exit code 0.
+        """
+
 
 def this_process_started_ray() -> bool:
     """Return whether this process started the Ray that it uses, and is not connected to an existing one."""

@@ -13,6 +13,7 @@ QUIET_ENVIRONMENT = {
     "RAY_COLOR_PREFIX": "0",
     "RAY_DEDUP_LOGS": "0",  # with deduplication, Ray reports in colour how many lines it left out
     "RAY_AIR_NEW_OUTPUT": "0",  # Ray Tune's boxes and tables
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Tune's handler lets the job go on after Ctrl-C
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "RAY_TRAIN_ENABLE_WORKER_STRUCTURED_LOGGING": "0",  # would repeat the messages of other libraries as JSON
     "TQDM_DISABLE": "1",

@@ -25,6 +25,7 @@ from rayner.cluster.environment import (
     set_quiet_environment,
     worker_environment,
 )
+from rayner.cluster.interrupts import keep_keyboard_interrupt
 from rayner.runs.error_messages import RERUN_HINT
 from rayner.runs.progress import log
 
@@ -77,7 +78,7 @@ def ray_session() -> Iterator[None]:
     data.execution_no_progress_timeout_s = 6 * 3600  # a large model may take long to load, or wait long for its GPU
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     try:
-        with _exit_on_sigterm():
+        with _exit_on_sigterm(), keep_keyboard_interrupt():
             yield
     finally:
         ray.shutdown()

@@ -9,6 +9,7 @@ from rayner.text.credentials import hide_credentials
 from rayner.text.messages import escape_control_characters
 
 RERUN_HINT = "rerun the same command to resume"
+INTERRUPTED = f"interrupted; {RERUN_HINT}"
 _MAX_MESSAGE_CHARS = 4000
 _STORAGE_CLIENT_MODULES = ("botocore", "aiobotocore", "aiohttp", "gcsfs", "google")  # they define their own errors
 

@@ -62,6 +62,12 @@ def _final_state_and_message(error: BaseException) -> tuple[str, str]:
     return "failed", f"{type(error).__name__}: {message}"
 
 
+def record_interruption() -> None:
+    """Write that the job has stopped. For a process that ends without leaving `write_status_while_running`."""
+    if _status_writer:
+        _try_write_status(_status_writer.path, replace(_status_writer.status, state="stopped"))
+
+
 def record_step_start(number: int, n_steps: int, name: str) -> None:
     """Record that a step of the job has started.
 

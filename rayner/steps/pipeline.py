@@ -10,6 +10,7 @@ from importlib.metadata import version
 from typing import Any
 
 import rayner
+from rayner.cluster.interrupts import raise_if_interrupted
 from rayner.config.conditions import has_llm
 from rayner.config.settings import Config, config_to_dict
 from rayner.corpus.plain_text.markup import MarkupFiles
@@ -132,6 +133,7 @@ def run_steps(config: Config, run: Run) -> tuple[dict[str, dict[str, Any]], TooM
     results: dict[str, dict[str, Any]] = {}
     set_aside_error: TooManySetAsideError | None = None
     for i, (name, step) in enumerate(steps.items(), 1):
+        raise_if_interrupted()
         log.info("step %d/%d: %s", i, len(steps), name)
         record_step_start(i, len(steps), name)
         try:

@@ -78,6 +78,7 @@ def check_and_run_job(args: argparse.Namespace, job: Job) -> None:
     _require_run_folder(config)
     require_inputs(config, job.inputs)
     # These imports take longer than an error in the settings may.
+    from rayner.cluster.interrupts import end_soon_after_sigint
     from rayner.runs.job_log import start_logging
     from rayner.runs.progress import log
     from rayner.runs.run_folder import Run
@@ -93,7 +94,8 @@ def check_and_run_job(args: argparse.Namespace, job: Job) -> None:
     start_logging()
     if args.fresh:
         log.info("starts over with run=%s%s", config.run, f" out={config.out}" if config.out else "")
-    _check_and_run(config, run, job, args)
+    with end_soon_after_sigint():
+        _check_and_run(config, run, job, args)
 
 
 def _check_and_run(config: Config, run: "Run", job: Job, args: argparse.Namespace) -> None:
