@@ -209,7 +209,7 @@ class BenchConfig:
 
 @dataclass(frozen=True)
 class ReproduceConfig:
-    """The paper's experiment (jobs/reproduce.py)."""
+    """The paper's experiment (`rayner reproduce`)."""
 
     llm_setups: list[str] = setting(
         list(PAPER_SETUPS),
@@ -260,7 +260,7 @@ class Config:
     pretrain: PretrainConfig = section(PretrainConfig, ("pretrain",))
     bench: BenchConfig = section(BenchConfig, ())
     datasets: dict[str, str] = setting(
-        {}, "labelled files of jobs/reproduce.py by name, such as datasets.A=FILE", steps=()
+        {}, "labelled files of `rayner reproduce` by name, such as datasets.A=FILE", steps=()
     )
     reproduce: ReproduceConfig = section(ReproduceConfig, ())
 

@@ -101,7 +101,7 @@ class Run:
         """
         manifest = self._read_manifest(step)
         if manifest is None:
-            raise ConfigError(f"{self.root}: the step {step} is not done; run its job first, or jobs/pipeline.py")
+            raise ConfigError(f"{self.root}: the step {step} is not done; run its command first, or rayner run")
         return manifest.result
 
     def entity_types(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ import pytest
 
 from rayner.cli import build_parser, main, parse_arguments
 from rayner.cli.jobs.arguments import build_script_parser
+from rayner.cli.jobs.commands import JOB_COMMANDS
 from rayner.cli.jobs.definitions import RUN
 from rayner.cli.jobs.running import load_job_config
 from rayner.config.loading import load_config
@@ -43,8 +44,8 @@ NOT_RUN = {
 }
 # Jobs whose --dry-run cannot pass here: tests check their settings only.
 NO_DRY_RUN = {
-    "jobs/conf/pretrained.yaml": "needs the checkpoint of `make gemma`",
-    "jobs/conf/paper-small.yaml": "needs the checkpoint of `make qwen`",
+    "pretrained": "needs the checkpoint of `make gemma`",
+    "paper-small": "needs the checkpoint of `make qwen`",
 }
 
 
@@ -62,8 +63,13 @@ def strip_environment(words):
     return words[1:] if words[0] == "python" else words
 
 
+def is_job(words):
+    """Whether a command is a job: a script, or a command with a configuration."""
+    return words[0].startswith("jobs/") or (words[0] == "rayner" and words[1] in JOB_COMMANDS)
+
+
 ALL_COMMANDS = [(name, strip_environment(words)) for name in NAMES if name not in HISTORY for words in commands(name)]
-JOBS = [(name, words) for name, words in ALL_COMMANDS if words[0].startswith("jobs/")]
+JOBS = [(name, words) for name, words in ALL_COMMANDS if is_job(words)]
 
 
 def submitted_job(words):
@@ -89,8 +95,8 @@ def test_every_command_is_run_or_listed_as_one_that_is_not():
 )
 def test_the_rayner_commands_of_a_page_run_one_after_the_other(desk, trained_run, page, monkeypatch, capsys):
     keep_log(monkeypatch)
-    for words in [words for name, words in ALL_COMMANDS if name == page and words[0] == "rayner"]:
-        options = parse_arguments(words[1:], build_parser())  # raises SystemExit for an unknown argument
+    for words in [w for name, w in ALL_COMMANDS if name == page and w[0] == "rayner" and not is_job(w)]:
+        options = parse_arguments(words[1:], build_parser(words[1:]))  # raises SystemExit for an unknown argument
         if words[1] == "doctor":
             load_config(options.config, options.overrides)
         elif words[1] == "fetch":
@@ -127,12 +133,14 @@ def serves_site(arguments, capsys):
     ("page", "words"), JOBS + [(n, submitted_job(w)) for n, w in ALL_COMMANDS if w[:3] == ["ray", "job", "submit"]]
 )
 def test_the_settings_of_every_job_are_valid(desk, page, words):
-    assert (ROOT / words[0]).is_file()
-    assert read_job_config(words[1:]).run
+    assert words[0] == "rayner" or (ROOT / words[0]).is_file()
+    assert read_job_config(words).run
 
 
-def read_job_config(arguments):
-    return load_job_config(build_script_parser(RUN).parse_intermixed_args(arguments))
+def read_job_config(words):
+    if words[0] == "rayner":
+        return load_job_config(parse_arguments(words[1:], build_parser(words[1:])))
+    return load_job_config(build_script_parser(RUN).parse_intermixed_args(words[1:]))
 
 
 def keep_log(monkeypatch):
@@ -150,14 +158,18 @@ def read_files(folder):
 def test_every_job_that_can_run_here_passes_its_dry_run(desk, page, words, monkeypatch, capsys):
     if "reviewed.txt" in " ".join(words):
         shutil.copy("labelled.txt", "reviewed.txt")
-    run = desk / read_job_config(words[1:]).run
+    run = desk / read_job_config(words).run
     before = read_files(run)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    monkeypatch.setattr(sys, "argv", [*words, "--dry-run"])
+    monkeypatch.setattr(sys, "argv", [*words, *(["--dry-run"] if "--dry-run" not in words else [])])
     keep_log(monkeypatch)
-    with pytest.raises(SystemExit) as caught:
-        runpy.run_path(words[0], run_name="__main__")
-    assert caught.value.code == 0, capsys.readouterr().err
+    if words[0] == "rayner":
+        code = main()
+    else:
+        with pytest.raises(SystemExit) as caught:
+            runpy.run_path(words[0], run_name="__main__")
+        code = caught.value.code
+    assert code == 0, capsys.readouterr().err
     assert read_files(run) == before
 
 

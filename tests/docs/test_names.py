@@ -16,7 +16,7 @@ from tests.docs.pages import HISTORY, NAMES, ROOT, anchors, inline_code, links
 
 # Words between backticks that look like a setting, but are none.
 NOT_SETTINGS = {
-    *("run.json", "fusion.json", "llm.json", "score.py"),  # files
+    *("run.json", "fusion.json", "llm.json"),  # files
     *("gate.max_llm_score", "gate.first_closed_slot", "gate.first_stop_slot"),  # functions of rayner.fusion.gate
 }
 
