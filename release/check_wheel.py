@@ -1,7 +1,7 @@
 """Check that a wheel works on a machine without a clone: `python release/check_wheel.py dist/rayner-*.whl`.
 
 The script makes an empty environment in a temporary folder, installs the wheel, and uses it from there: the command,
-the library, its types, and a job of this clone. It prints each command and ends at the first failure.
+the library, its types, and the bundled configurations. It prints each command and ends at the first failure.
 """
 
 import os
@@ -54,7 +54,7 @@ def check_installed_wheel(bin_: Path, folder: Path) -> None:
     if bin_.parent not in package.parents:
         raise RuntimeError(f"import rayner: expected it from {bin_.parent}, found {package}")
     version = run_command(folder, bin_ / "rayner", "--version").strip()
-    for subcommand in ("eval", "view", "export", "review", "status", "doctor", "fetch"):
+    for subcommand in ("run", "train-slm", "eval", "view", "export", "review", "status", "doctor", "fetch"):
         run_command(folder, bin_ / "rayner", subcommand, "--help")
     if "100.00" not in run_command(folder, bin_ / "rayner", "eval", "gold.txt", "gold.txt"):
         raise RuntimeError("rayner eval: expected F1 100.00 for a file against itself, found another")
@@ -64,9 +64,8 @@ def check_installed_wheel(bin_: Path, folder: Path) -> None:
     output = run_command(folder, bin_ / "mypy", "--strict", "typed.py", code=1)
     if output.count("error:") != 1 or "typed.py:5" not in output:
         raise RuntimeError(f"mypy: expected one error, in line 5 of typed.py, found\n{output}")
-    inputs = (f"train={ROOT / 'sample/labelled.txt'}", f"corpus={ROOT / 'sample/corpus'}")
-    job, config = ROOT / "jobs/pipeline.py", ROOT / "jobs/conf/laptop.yaml"
-    run_command(folder, bin_ / "python", job, "--config", config, *inputs, "run=run", "--dry-run")
+    run_command(folder, bin_ / "rayner", "run", "demo", "--dry-run")
+    run_command(folder, bin_ / "rayner", "run", "laptop", "run=run", "train=gold.txt", "corpus=none", code=2)
     print(f"rayner {version} works from its wheel")
 
 
