@@ -17,7 +17,7 @@ from rayner.runs.error_messages import INTERRUPTED
 from rayner.runs.progress import erase_bar, record_interruption
 
 EXIT_CODE = 128 + signal.SIGINT
-_SHUTDOWN_SECONDS = 3.0  # for an orderly end: of the actors, the status, the lock
+_SHUTDOWN_SECONDS = 2.5  # for an orderly end: of the actors, the status, the lock
 _STATUS_SECONDS = 0.5
 _OTHER_ERROR_SECONDS = 0.2  # a worker's error may arrive before the watcher has read the signal
 
@@ -29,9 +29,9 @@ _lock = threading.RLock()  # a second signal may come while the first is handled
 def end_soon_after_sigint() -> Iterator[None]:
     """While the block runs, make a SIGINT end this process within seconds.
 
-    At the signal, one line is printed and all later output is dropped. The block ends by KeyboardInterrupt. If the
-    process has not ended after a few seconds, or at a second signal, it ends at once, with EXIT_CODE and with all
-    processes that it started. Files are safe, because every write is atomic.
+    At the signal, one line is printed and all later output is dropped. The block ends by KeyboardInterrupt. When it has
+    ended, or after a few seconds, or at a second signal, this process ends with EXIT_CODE, and so do all processes that
+    it started. Files are safe, because every write is atomic.
 
     Only the main thread gets signals. In another thread this does nothing.
     """
@@ -51,10 +51,11 @@ def end_soon_after_sigint() -> Iterator[None]:
         with keep_keyboard_interrupt():
             yield
     finally:
-        if not _interrupted.is_set():  # otherwise the watcher stays, until the process has ended
-            signal.signal(signal.SIGINT, previous_handler)
-            signal.set_wakeup_fd(previous_descriptor)
-            sender.close()
+        if _interrupted.is_set():  # Python would wait for the libraries
+            _end_process()
+        signal.signal(signal.SIGINT, previous_handler)
+        signal.set_wakeup_fd(previous_descriptor)
+        sender.close()
 
 
 @contextmanager
