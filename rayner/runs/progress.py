@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from rayner.errors import RaynerError, TooManySetAsideError
 from rayner.runs.error_messages import first_line
@@ -65,7 +66,7 @@ def _final_state_and_message(error: BaseException) -> tuple[str, str]:
 def record_interruption() -> None:
     """Write that the job has stopped. For a process that ends without leaving `write_status_while_running`."""
     if _status_writer:
-        _try_write_status(_status_writer.path, replace(_status_writer.status, state="stopped"))
+        try_write_status(_status_writer.path, replace(_status_writer.status, state="stopped"))
 
 
 def record_step_start(number: int, n_steps: int, name: str) -> None:
