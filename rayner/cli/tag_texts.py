@@ -12,6 +12,7 @@ from typing import cast
 from rayner.cluster.environment import set_quiet_environment
 from rayner.corpus.plain_text.left_out import describe_left_out_files
 from rayner.corpus.reading import CorpusSurvey, read_documents
+from rayner.corpus.text_listing import list_text_files
 from rayner.errors import DataError, TooManySetAsideError
 from rayner.runs.progress import print_to_stderr, rate_limited
 from rayner.tagging.documents import Document
@@ -25,14 +26,14 @@ _SCORE_DIGITS = 6
 
 
 def tag_and_print(
-    run: str, corpus: str | None, texts: Sequence[str], overrides: Sequence[str], *, as_json: bool
+    run: str, paths: Sequence[str], texts: Sequence[str], overrides: Sequence[str], *, as_json: bool
 ) -> None:
     """Tag texts with a trained run, and print each as soon as it is tagged, in order.
 
     Args:
         run: The run folder.
-        corpus: A file or folder, each file a text; or `-`, the standard input, each line a text. None for `texts`.
-        texts: The texts, if there is no corpus.
+        paths: Files or folders, each file a text; or `-`, the standard input, each line a text. Empty for `texts`.
+        texts: The texts, if there are no paths.
         overrides: `key=value` settings that replace those of the run.
         as_json: Whether to print JSON lines on a terminal too.
 
@@ -46,23 +47,26 @@ def tag_and_print(
     printer = _Printer(as_json=as_json or not sys.stdout.isatty())
     config = read_run_settings(run, overrides)
     tagger = load_tagger(config)
-    if corpus is None:
+    if not paths:
         printer.print_all(tagger.tag_many(texts))
-    elif corpus == _STANDARD_INPUT:
+    elif _STANDARD_INPUT in paths:
         for lines in _read_batches_of_lines():
             printer.print_all(_tag_lines(tagger, lines))
     else:
-        _tag_and_print_files(tagger, corpus, config.corpus.encoding, printer)
+        _tag_and_print_files(tagger, paths, config.corpus.encoding, printer)
     printer.finish()
 
 
-def _tag_and_print_files(tagger: FusionTagger, corpus: str, encoding: str, printer: "_Printer") -> None:
+def _tag_and_print_files(tagger: FusionTagger, paths: Sequence[str], encoding: str, printer: "_Printer") -> None:
+    for path in paths:
+        next(list_text_files(path))  # raises DataError before anything is tagged
     survey, doc_ids = CorpusSurvey(), deque[str]()
 
     def read_texts() -> Iterator[str]:
-        for document in read_documents(corpus, survey, encoding):
-            doc_ids.append(document.doc_id)
-            yield document.text
+        for path in paths:
+            for document in read_documents(path, survey, encoding):
+                doc_ids.append(document.doc_id)
+                yield document.text
 
     for document in tagger.tag_many(read_texts()):
         printer.print(document, doc_ids.popleft())

@@ -122,6 +122,8 @@ def test_files_are_texts_with_their_names_and_what_is_left_out_is_told(printed, 
     (tmp_path / "a.html").write_bytes(b"<p>")
     one = {"text": f"{TEXT}\r\n{TEXT}", "entities": as_rows(tagger.tag(f"{TEXT}\r\n{TEXT}"))}
     assert printed(str(tmp_path / "書" / "一.txt")) == [{"doc_id": "一", **one}]
+    both = [str(tmp_path / "書" / "一.txt"), str(tmp_path / "二.txt")]
+    assert printed(*both) == [{"doc_id": "一", **one}, {"doc_id": "二", "text": "", "entities": []}]
     assert main(["tag", str(run), str(tmp_path)]) == 0
     out, err = capsys.readouterr()
     assert [json.loads(line) for line in out.splitlines()] == [
@@ -153,9 +155,11 @@ def test_what_fails_is_printed_with_its_reason_and_exit_code_3(printed, monkeypa
 def test_wrong_arguments_are_one_line(run, capsys, tmp_path):
     (tmp_path / "corpus").mkdir()
     for arguments, message in (
-        ((run,), "expected one of --text TEXT, a file, a folder or - (the standard input), found none"),
-        ((run, "a.txt", "--text", "楚"), "a file, a folder or - (the standard input), found both --text and a.txt"),
-        ((run, "a.txt", "b.txt"), "argument 'b.txt': expected one corpus and KEY=VALUE settings, found more"),
+        ((run,), "expected one of --text TEXT, files, a folder or - (the standard input), found none"),
+        ((run, "a.txt", "--text", "楚"), "files, a folder or - (the standard input), found --text and a.txt"),
+        ((run, "a.txt", "-"), "files, a folder or - (the standard input), found a.txt and -"),
+        ((run, "a.txt", "b.txt", "--out", "o"), "--out: expected a file or folder to tag as a job, found a.txt and"),
+        ((run, __file__, tmp_path / "none.txt"), f"{tmp_path / 'none.txt'}: expected"),
         ((run, "out=here", "a.txt"), "argument 'out=here': expected --out in place of out="),
         ((run, "--text", "楚", "--fresh"), "--fresh: expected --out beside it, because only a job can do this"),
         ((run, "--text", "楚", "--out", "o"), "--out: expected a file or folder to tag as a job, found --text: name"),
