@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 
 from rayner.llm import model as llms
 from rayner.modeling import devices
+from rayner.steps import llm_loading  # noqa: F401 - first imported in the block, it would keep what refuses
 from rayner.steps.training import train_encoder  # noqa: F401 - so that its names are replaced and given back
 from rayner.taggers import encoder
 
