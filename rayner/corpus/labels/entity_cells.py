@@ -17,7 +17,7 @@ _STRING_KEYS = ("text", "entity", "string", "word", "mention")
 CELL_SPELLINGS = "屈原/NR; 楚/NS, or a list such as [[0, 2, 'NR']]"
 # The type follows `/` or `:`, or is in brackets. The next entity follows after a separator.
 _PIECE = re.compile(
-    r"\s*(?P<mention>\S[^\n]*?)\s*(?:[/:：]\s*(?P<type>[^\s/:：;；,，、<>&()（）]+)"
+    r"\s*(?P<mention>\S(?:[^\n]*?\S)??)\s*(?:[/:：]\s*(?P<type>[^\s/:：;；,，、<>&()（）]+)"
     r"|[(（]\s*(?P<bracketed>[^\s/:：;；,，、<>&()（）]+)\s*[)）])\s*(?:[;；,，、]|(?<=\s)(?=\S)|$)"
 )
 _OFFSETS = re.compile(r"(\d{1,9})-(\d{1,9})", re.ASCII)

@@ -1,13 +1,11 @@
 """Name the files that are not read as labelled text, with the way on."""
 
-import io
 import re
-import zipfile
 
 from rayner.corpus.labels.sheets.xlsx_file import WORKBOOK
+from rayner.corpus.labels.zip_archive import ZIP_SIGNATURE, ZipArchiveError, list_archive
 from rayner.errors import DataError
 
-_ZIP = b"PK\x03\x04"
 _AS_MARKUP = "plain text with markup such as <NR>屈原</NR>"
 _AS_CONLL = "export CoNLL columns from INCEpTION (CoNLL 2002 or 2003)"
 _AS_SHEET_OR_TEXT = "save a spreadsheet as .xlsx or CSV, a text as plain text"
@@ -52,14 +50,22 @@ def refuse_binary_formats(path: str, data: bytes) -> None:
     for beginning, name, remedy in _BINARY_FORMATS:
         if data.startswith(beginning):
             raise _foreign_format_error(path, name, remedy)
-    if data.startswith(_ZIP) and not is_xlsx(data):
-        members = _list_archive(data)
-        if members is None:
-            raise _foreign_format_error(path, "a damaged ZIP archive or spreadsheet", "copy or save it again")
-        for member, name, remedy in _ARCHIVES:
-            if member in members:
-                raise _foreign_format_error(path, name, remedy)
-        raise _foreign_format_error(path, "a ZIP archive", "unpack it and name the files in it")
+    if data.startswith(ZIP_SIGNATURE):
+        _refuse_archive(path, data)
+
+
+def _refuse_archive(path: str, data: bytes) -> None:
+    """Raise DataError for a ZIP archive, unless it is a spreadsheet in XLSX."""
+    try:
+        members = list_archive(data)
+    except ZipArchiveError:
+        raise _foreign_format_error(path, "a damaged ZIP archive or spreadsheet", "copy or save it again") from None
+    if WORKBOOK in members:
+        return
+    for member, name, remedy in _ARCHIVES:
+        if member in members:
+            raise _foreign_format_error(path, name, remedy)
+    raise _foreign_format_error(path, "a ZIP archive", "unpack it and name the files in it")
 
 
 def refuse_text_formats(path: str, content: str) -> None:
@@ -67,20 +73,6 @@ def refuse_text_formats(path: str, content: str) -> None:
     for beginning, name, remedy in _TEXT_FORMATS:
         if re.match(beginning, content):
             raise _foreign_format_error(path, name, remedy)
-
-
-def is_xlsx(data: bytes) -> bool:
-    """Whether the file is a spreadsheet in XLSX."""
-    return data.startswith(_ZIP) and WORKBOOK in (_list_archive(data) or ())
-
-
-def _list_archive(data: bytes) -> frozenset[str] | None:
-    """Return the names of the files in a ZIP archive; None if the archive is damaged."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            return frozenset(archive.namelist())
-    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError):
-        return None
 
 
 def _foreign_format_error(path: str, name: str, remedy: str) -> DataError:

@@ -2,16 +2,13 @@
 
 import re
 
-from rayner.corpus.labels.foreign_formats import (
-    is_xlsx,
-    refuse_binary_formats,
-    refuse_text_formats,
-)
+from rayner.corpus.labels.foreign_formats import refuse_binary_formats, refuse_text_formats
 from rayner.corpus.labels.json_records import iter_records
 from rayner.corpus.labels.labelled_texts import BOM
 from rayner.corpus.labels.sheets.csv_file import is_csv_with_header
 from rayner.corpus.labels.sheets.rows import HEADER_HELP
 from rayner.corpus.labels.tagged_lines import has_bom_before_char_tag
+from rayner.corpus.labels.zip_archive import ZIP_SIGNATURE
 from rayner.corpus.text_files import decode_utf8
 from rayner.errors import DataError
 from rayner.text.messages import shorten_repr
@@ -35,7 +32,7 @@ def recognise_layout(path: str, data: bytes) -> str:
 
     """
     refuse_binary_formats(path, data)
-    if is_xlsx(data):
+    if data.startswith(ZIP_SIGNATURE):  # and not refused
         return "xlsx"
     content = decode_utf8(path, data)
     if not content.removeprefix(BOM).strip():

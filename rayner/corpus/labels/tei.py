@@ -140,9 +140,7 @@ class _TeiHandler:
     def end(self, name: str) -> None:
         element, block = self._elements.pop(), self._blocks[-1]
         if name == "mapping" and self._char_id:
-            code_point = _CODE_POINT.fullmatch(self._mapping.strip())
-            char = chr(int(code_point[1], 16)) if code_point else self._mapping
-            self._chars_by_id.setdefault(self._char_id, char)
+            self._chars_by_id.setdefault(self._char_id, _read_mapping(self._mapping))
         if element.is_skipped:
             return
         if name == "g" and block.n_chars == element.start:
@@ -226,6 +224,15 @@ class _TeiHandler:
         if text and (spans or block.preserves_space or text.strip()):
             self.texts.append(LabelledText(text, tuple(spans), block.location))
         self._blocks[-1] = _Block(location, preserves_space)
+
+
+def _read_mapping(mapping: str) -> str:
+    """Return the character of a mapping, which may be its code point; "" if there is no such character."""
+    match = _CODE_POINT.fullmatch(mapping.strip())
+    if match is None:
+        return mapping
+    code_point = int(match[1], 16)
+    return chr(code_point) if code_point <= 0x10FFFF and not 0xD800 <= code_point <= 0xDFFF else ""
 
 
 def _remove_layout(text: str, spans: list[Span]) -> tuple[str, list[Span]]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from rayner.corpus.labelled_files import describe_labelled_file, read_labelled_file
 from rayner.corpus.labels.sheets import xlsx_file
+from rayner.errors import DataError
 from rayner.text.spans import Span
 from tests.corpus.difficult_texts import tagged_texts
 from tests.corpus.labels.xlsx_writer import xlsx_bytes
@@ -145,7 +146,7 @@ def test_hostile_xlsx_is_refused(refusal, monkeypatch):
         xlsx_bytes({"甲": []}, parts={"xl/sharedStrings.xml": bomb})
     )
     monkeypatch.setattr(xlsx_file, "MAX_PART_BYTES", 1000)
-    assert "expected at most 1,000 bytes in xl/sharedStrings.xml of the spreadsheet, found more" in refusal(
+    assert "found xl/sharedStrings.xml with more than 1,000 bytes; save it again, without a password, or" in refusal(
         xlsx_bytes({"甲": []}, parts={"xl/sharedStrings.xml": "<sst>" + " " * 1000 + "</sst>"})
     )
     for cell, expected in (
@@ -159,6 +160,18 @@ def test_hostile_xlsx_is_refused(refusal, monkeypatch):
             xlsx_bytes({"甲": []}, parts={"xl/worksheets/sheet1.xml": f"<worksheet>{cell}</worksheet>"})
         )
     assert "looks like a damaged ZIP archive or spreadsheet" in refusal(xlsx_bytes({"甲": []})[:-30])
+
+
+def test_xlsx_with_any_damaged_byte_is_read_or_refused(read):
+    data = xlsx_bytes({"甲": [["text", "entities"], ["楚人", "楚/NG"]]})
+    messages = []
+    for i in range(len(data)):
+        try:
+            read(data[:i] + bytes([data[i] ^ 0xFF]) + data[i + 1 :])
+        except DataError as error:
+            messages.append(str(error))
+    assert len(messages) > len(data) / 2
+    assert all("\n" not in message for message in messages)
 
 
 def test_what_was_read_is_told_in_one_line(tmp_path):

@@ -56,6 +56,9 @@ def test_characters_that_the_header_declares(read, refusal):
     assert "labels:3: expected a character in <g>, or its mapping in the header, found neither" in refusal(
         tei('<p>甲<g ref="#u9"/></p>')
     )
+    for code_point in ("U+110000", "U+D800"):
+        header = f'<charDecl><char xml:id="u9"><mapping>{code_point}</mapping></char></charDecl>'
+        assert "expected a character in <g>" in refusal(tei('<p>甲<g ref="#u9"/></p>', header))
 
 
 def test_parts_of_a_name_are_no_entities(read):

@@ -4,17 +4,16 @@ An XLSX file is a ZIP archive of XML files. Only four kinds of them are read: th
 strings that cells share, and the cells.
 """
 
-import io
 import re
-import zipfile
-import zlib
 from collections.abc import Mapping
 from posixpath import join, normpath
 
 from rayner.corpus.labels.labelled_texts import LabelledTexts
 from rayner.corpus.labels.sheets.rows import HEADER_HELP, SheetRow, find_columns, read_rows
 from rayner.corpus.labels.xml_events import XmlHandler, parse_xml
+from rayner.corpus.labels.zip_archive import ZipArchiveError, list_archive, read_archived_file
 from rayner.errors import DataError
+from rayner.text.messages import shorten_repr
 
 WORKBOOK, _SHARED_STRINGS = "xl/workbook.xml", "xl/sharedStrings.xml"
 MAX_PART_BYTES = 256 * 2**20  # of an unpacked XML file; a small archive may unpack to any size
@@ -25,22 +24,16 @@ _MAX_COLUMNS = 16_384  # of Excel; a wrong reference must not make a row of mill
 
 def read_xlsx(path: str, data: bytes) -> LabelledTexts:
     """Read the sheet whose first row names the columns. Raises DataError if there is none, or more than one."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            strings = _read_shared_strings(archive, path)
-            sheets = {
-                name: _read_sheet(archive, path, name, part, strings) for name, part in _list_sheets(archive, path)
-            }
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise DataError(
-            f"{path}: expected a spreadsheet (XLSX), found an archive that cannot be unpacked: {error}; save it again, "
-            "without a password"
-        ) from None
+    archive = _Archive(path, data)
+    strings = _SharedStrings()
+    if _SHARED_STRINGS in archive.names:
+        archive.parse(_SHARED_STRINGS, strings)
+    sheets = {name: _read_sheet(archive, name, part, strings.strings) for name, part in _list_sheets(archive)}
     headers = {name: find_columns(rows[0]) for name, rows in sheets.items() if rows}
     labelled = {name: columns for name, columns in headers.items() if columns}
     if not labelled:
         rows = next((rows for rows in sheets.values() if rows), None)
-        found = ", ".join(map(repr, rows[0].cells[:8])) if rows else "no cells"
+        found = ", ".join(map(shorten_repr, rows[0].cells[:8])) if rows else "no cells"
         raise DataError(f"{path}: expected in a sheet {HEADER_HELP}, found {found}")
     if len(labelled) > 1:
         raise DataError(f"{path}: expected one sheet with labels, found {', '.join(labelled)}; put them into one")
@@ -49,46 +42,50 @@ def read_xlsx(path: str, data: bytes) -> LabelledTexts:
     return read_rows(columns, header, rows, f"a spreadsheet (XLSX, sheet {name})")
 
 
-def _parse_part(archive: zipfile.ZipFile, path: str, part: str, handler: XmlHandler) -> None:
-    """Read an XML file of the archive. Raises DataError if it is missing, too large or faulty."""
-    try:
-        with archive.open(part) as stream:
-            data = stream.read(MAX_PART_BYTES + 1)
-    except KeyError:
-        raise DataError(f"{path}: expected a spreadsheet (XLSX) with {part}, found none; save it again") from None
-    if len(data) > MAX_PART_BYTES:
-        raise DataError(
-            f"{path}: expected at most {MAX_PART_BYTES:,} bytes in {part} of the spreadsheet, found more; save it as "
-            "CSV"
+class _Archive:
+    """The XML files of a spreadsheet."""
+
+    def __init__(self, path: str, data: bytes) -> None:
+        self.path, self._data = path, data
+        try:
+            self.names = list_archive(data)
+        except ZipArchiveError as error:
+            raise self._build_error(error) from None
+
+    def parse(self, name: str, handler: XmlHandler) -> None:
+        """Read an XML file. Raises DataError if it is missing, too large or faulty."""
+        try:
+            content = read_archived_file(self._data, name, MAX_PART_BYTES)
+        except ZipArchiveError as error:
+            raise self._build_error(error) from None
+        parse_xml(content, f"{self.path}: {name}", handler)
+
+    def _build_error(self, error: ZipArchiveError) -> DataError:
+        return DataError(
+            f"{self.path}: expected a spreadsheet (XLSX), found {error}; save it again, without a password, or as CSV"
         )
-    parse_xml(data, f"{path}: {part}", handler)
 
 
-def _list_sheets(archive: zipfile.ZipFile, path: str) -> list[tuple[str, str]]:
+def _list_sheets(archive: _Archive) -> list[tuple[str, str]]:
     """Return the name and the XML file of each sheet, in order."""
     relations, workbook = _Relations(), _Workbook()
-    _parse_part(archive, path, "xl/_rels/workbook.xml.rels", relations)
-    _parse_part(archive, path, WORKBOOK, workbook)
+    archive.parse("xl/_rels/workbook.xml.rels", relations)
+    archive.parse(WORKBOOK, workbook)
     sheets = []
     for name, relation in workbook.sheets:
         if relation not in relations.targets:
-            raise DataError(f"{path}: expected the file of the sheet {name}, found none; save the spreadsheet again")
+            raise DataError(
+                f"{archive.path}: expected the file of the sheet {name}, found none; save the spreadsheet again"
+            )
         if relations.types[relation].endswith("/worksheet"):  # and not a sheet with a chart alone
             sheets.append((name, normpath(join("/xl", relations.targets[relation])).lstrip("/")))
     return sheets
 
 
-def _read_shared_strings(archive: zipfile.ZipFile, path: str) -> list[str]:
-    handler = _SharedStrings()
-    if _SHARED_STRINGS in archive.namelist():
-        _parse_part(archive, path, _SHARED_STRINGS, handler)
-    return handler.strings
-
-
-def _read_sheet(archive: zipfile.ZipFile, path: str, name: str, part: str, strings: list[str]) -> list[SheetRow]:
-    """Return the rows of a sheet, from the first row that has content. All have the cells of that row at least."""
-    handler = _Sheet(strings, f"{path}: sheet {name}")
-    _parse_part(archive, path, part, handler)
+def _read_sheet(archive: _Archive, name: str, part: str, strings: list[str]) -> list[SheetRow]:
+    """Return the rows that have content. All have as many cells as the first of them, at least."""
+    handler = _Sheet(strings, f"{archive.path}: sheet {name}")
+    archive.parse(part, handler)
     numbers = [number for number, cells in handler.rows.items() if any(cell.strip() for cell in cells.values())]
     if not numbers:
         return []
@@ -97,7 +94,7 @@ def _read_sheet(archive: zipfile.ZipFile, path: str, name: str, part: str, strin
     for number in numbers:
         cells = handler.rows[number]
         row_width = max(width, 1 + max(column for column, cell in cells.items() if cell.strip()))
-        location = f"{path}: sheet {name}, row {number}"
+        location = f"{archive.path}: sheet {name}, row {number}"
         rows.append(SheetRow(location, [cells.get(column, "") for column in range(row_width)]))
     return rows
 
