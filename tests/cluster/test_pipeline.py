@@ -38,6 +38,7 @@ from rayner.steps.pipeline import STEPS as STEPS_OF_JOB
 from rayner.steps.pipeline import run_pipeline
 from rayner.steps.preflight import check_and_describe_pipeline
 from rayner.steps.tag.tag_corpus import tag_corpus
+from rayner.steps.training.train_llm import train_llm
 from rayner.text.segmentation import split_segments, split_sentences
 from tests.cluster.small import copied, labelled_sentences, readable_texts, rows_of, stamps, with_settings
 
@@ -404,6 +405,16 @@ def test_the_evaluation_is_that_of_the_test_scores(run, scores):
 def test_what_only_resuming_needs_is_gone(run):
     left = {path.name for path in run.path("train").rglob("*") if path.is_file()}
     assert left <= {"status.json"}
+
+
+def test_a_step_that_was_killed_before_it_had_removed_them_removes_them_when_it_is_called_again(run, config, tmp_path):
+    again = copied(run, tmp_path, "data", "index", "models", "steps")
+    left = again.path("train", "llm-full-0", "checkpoint_0")
+    left.mkdir(parents=True)
+    before = stamps(again.root, "models", "steps")
+    assert train_llm(config, again) == run.step_result("train_llm")
+    assert not left.parent.exists()
+    assert stamps(again.root, "models", "steps") == before
 
 
 def test_the_dry_run_knows_the_steps_and_finds_them_done(run, config):
