@@ -48,6 +48,7 @@ def call(folder, *arguments):
         ("run laptop slm.epoch=1", 2, "command line: unknown key slm.epoch; did you mean slm.epochs?"),
         ("run laptop run=r train=nne.txt", 2, "train: expected a file or folder, found nothing at 'nne.txt'; did you "
          "mean none.txt?"),
+        ("run laptop run=r", 2, "train: expected labelled files, found none"),
         ("trial", 2, "usage: rayner"),
     ],
 )  # fmt: skip

@@ -12,8 +12,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from rayner.cluster import interrupts
+from rayner.config.settings import Config
 from rayner.runs.error_messages import INTERRUPTED
 from rayner.runs.json_files import read_json
+from rayner.runs.run_folder import Run
+from rayner.steps import pipeline
 from tests.cluster.small import LESS, ROOT, files_of, write_inputs
 
 pytestmark = pytest.mark.slow
@@ -82,6 +86,20 @@ def check(folder: Path, process: subprocess.Popen[str], pattern: str, seconds: f
     if (folder / "run" / "status.json").exists():
         assert read_json(folder / "run" / "status.json")["state"] == "stopped"
     return f"{took:.1f} s, steps done: {len(done)}"
+
+
+def test_no_step_begins_after_ctrl_c(tmp_path, monkeypatch):
+    begun = []
+
+    def swallow_signal(config, run):
+        begun.append(run)
+        interrupts._interrupted.set()
+
+    monkeypatch.setattr(pipeline, "STEPS", dict.fromkeys(pipeline.STEPS, swallow_signal))
+    monkeypatch.setattr(interrupts, "_interrupted", threading.Event())
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.run_steps(Config(), Run(tmp_path))
+    assert len(begun) == 1
 
 
 def test_ctrl_c_while_the_small_model_is_trained_ends_the_job_within_seconds(tmp_path):

@@ -16,9 +16,11 @@ from rayner.text.messages import shorten_repr
 def require_inputs(config: Config, keys: Iterable[str]) -> None:
     """Raise ConfigError, which names the setting and a file of a similar name, if a local input does not exist.
 
-    keys: the settings that name the inputs. URLs are not checked here.
+    keys: the settings that name the inputs. URLs are not checked here. Only `train` must name a file.
     """
     for key in keys:
+        if key == "train" and not config.train:
+            raise ConfigError("train: expected labelled files, found none")
         for setting, path in _list_paths(key, get_setting(config, key)):
             if "://" not in path and not os.path.lexists(path):
                 name = "corpus" if path == config.corpus.path else setting  # slm.crf.unlabelled may be the corpus
