@@ -48,7 +48,6 @@ def call(folder, *arguments):
         ("run laptop slm.epoch=1", 2, "command line: unknown key slm.epoch; did you mean slm.epochs?"),
         ("run laptop run=r train=nne.txt", 2, "train: expected a file or folder, found nothing at 'nne.txt'; did you "
          "mean none.txt?"),
-        ("run laptop run=r", 2, "train: expected labelled files, found none"),
         ("trial", 2, "usage: rayner"),
     ],
 )  # fmt: skip
@@ -126,6 +125,12 @@ def test_inputs_that_do_not_exist_are_named_with_their_setting(tmp_path, monkeyp
     assert message_of(require_inputs, config, ("datasets",)).startswith("datasets.A: expected a file")
     clustered = load_config("laptop", ["corpus=none"])
     assert message_of(require_inputs, clustered, ("slm.crf.unlabelled",)).startswith("corpus: ")
+
+
+def test_a_job_without_labelled_files_is_told_so_at_once(tmp_path):
+    code, error, imported = call(tmp_path, "run", "laptop", "run=r")
+    assert (code, error) == (2, "error: train: expected labelled files, found none\n")
+    assert imported <= {"fsspec", "upath", "numpy"}
 
 
 def test_two_configurations_are_refused(capsys):

@@ -16,17 +16,21 @@ from rayner.text.messages import shorten_repr
 def require_inputs(config: Config, keys: Iterable[str]) -> None:
     """Raise ConfigError, which names the setting and a file of a similar name, if a local input does not exist.
 
-    keys: the settings that name the inputs. URLs are not checked here. Only `train` must name a file.
+    keys: the settings that name the inputs. URLs are not checked here.
     """
     for key in keys:
-        if key == "train" and not config.train:
-            raise ConfigError("train: expected labelled files, found none")
         for setting, path in _list_paths(key, get_setting(config, key)):
             if "://" not in path and not os.path.lexists(path):
                 name = "corpus" if path == config.corpus.path else setting  # slm.crf.unlabelled may be the corpus
                 raise ConfigError(
                     f"{name}: expected a file or folder, found nothing at {shorten_repr(path)}{_similar_name(path)}"
                 )
+
+
+def require_labelled_files(config: Config, keys: Iterable[str]) -> None:
+    """Raise ConfigError if `train` is among the keys of a job's inputs and names no file."""
+    if "train" in keys and not config.train:
+        raise ConfigError("train: expected labelled files, found none")
 
 
 def _list_paths(key: str, value: str | list[str] | dict[str, str] | None) -> Iterator[tuple[str, str]]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rayner.cli.exit_codes import call_and_return_exit_code, refuse_credentials_in_arguments
 from rayner.cli.jobs.arguments import build_script_parser
 from rayner.cli.jobs.definitions import Job
-from rayner.cli.jobs.inputs import require_inputs
+from rayner.cli.jobs.inputs import require_inputs, require_labelled_files
 from rayner.cluster.environment import SUBMITTED_JOB_VARIABLE, set_quiet_environment
 from rayner.config.bundled import BUNDLED_NAMES
 from rayner.config.loading import load_config
@@ -90,6 +90,7 @@ def check_and_run_job(args: argparse.Namespace, job: Job) -> None:
     run = Run(storage_path(config.run))
     # Only jobs that tag have the option --retry-set-aside.
     check_job_folders(config, run, tags_corpus=job.retry is not None and bool(config.corpus.path))
+    require_labelled_files(config, job.inputs)
     set_quiet_environment()
     start_logging()
     if args.fresh:
