@@ -46,13 +46,10 @@ def call(folder, *arguments):
         ("run --help", 0, ""),
         ("run laptop nonsense=1", 2, "command line: unknown key nonsense; expected one of run, train, "),
         ("run laptop slm.epoch=1", 2, "command line: unknown key slm.epoch; did you mean slm.epochs?"),
-        ("run laptop run=r train=nne.txt", 2, "train: expected a file or folder, found nothing at 'nne.txt'; did you "
-         "mean none.txt?"),
         ("trial", 2, "usage: rayner"),
     ],
 )  # fmt: skip
 def test_help_and_wrong_arguments_import_nothing_heavy(tmp_path, arguments, code, said):
-    (tmp_path / "none.txt").write_text("")
     found, error, imported = call(tmp_path, *arguments.split())
     assert found == code
     assert error.removeprefix("error: ").startswith(said)
@@ -119,17 +116,29 @@ def test_inputs_that_do_not_exist_are_named_with_their_setting(tmp_path, monkeyp
     )
     require_inputs(config, ())
     assert message_of(require_inputs, config, ("train",)) == (
-        f"train: expected a file or folder, found nothing at 'b.txt' in {tmp_path}"
+        f"train: b.txt: expected a file or folder, found nothing of that name in {tmp_path}"
     )
     assert message_of(require_inputs, config, TAG_CORPUS.inputs).endswith(f"did you mean {tmp_path / 'corpus'}?")
-    assert message_of(require_inputs, config, ("datasets",)).startswith("datasets.A: expected a file")
+    assert message_of(require_inputs, config, ("datasets",)).startswith("datasets.A: a.txt: expected a file")
     clustered = load_config("laptop", ["corpus=none"])
     assert message_of(require_inputs, clustered, ("slm.crf.unlabelled",)).startswith("corpus: ")
 
 
-def test_a_job_without_labelled_files_is_told_so_at_once(tmp_path):
-    code, error, imported = call(tmp_path, "run", "laptop", "run=r")
-    assert (code, error) == (2, "error: train: expected labelled files, found none\n")
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ([], "train: expected labelled files, found none"),
+        (
+            ["train=labelled.txt", "corpus=txts"],
+            "corpus: txts: expected a file or folder, found nothing of that name; did you mean texts?",
+        ),
+    ],
+)
+def test_wrong_paths_are_told_before_a_model_or_ray_is_imported(tmp_path, settings, said):
+    (tmp_path / "labelled.txt").touch()
+    (tmp_path / "texts").mkdir()
+    code, error, imported = call(tmp_path, "run", "laptop", "run=r", *settings)
+    assert (code, error) == (2, f"error: {said}\n")
     assert imported <= {"fsspec", "upath", "numpy"}
 
 

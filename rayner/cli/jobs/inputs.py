@@ -3,7 +3,6 @@
 The job itself reads and checks them later.
 """
 
-import difflib
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -22,8 +21,9 @@ def require_inputs(config: Config, keys: Iterable[str]) -> None:
         for setting, path in _list_paths(key, get_setting(config, key)):
             if "://" not in path and not os.path.lexists(path):
                 name = "corpus" if path == config.corpus.path else setting  # slm.crf.unlabelled may be the corpus
+                shown = shorten_repr(path)[1:-1]
                 raise ConfigError(
-                    f"{name}: expected a file or folder, found nothing at {shorten_repr(path)}{_similar_name(path)}"
+                    f"{name}: {shown}: expected a file or folder, found nothing of that name{_describe_search(path)}"
                 )
 
 
@@ -42,13 +42,9 @@ def _list_paths(key: str, value: str | list[str] | dict[str, str] | None) -> Ite
         yield from ((key, path) for path in value or [])
 
 
-def _similar_name(path: str) -> str:
+def _describe_search(path: str) -> str:
     """Return the end of the message: a file of a similar name, or the folder in which a relative path was searched."""
-    name = Path(path)
-    try:
-        near = difflib.get_close_matches(name.name, os.listdir(name.parent), 1)
-    except OSError:
-        near = []
-    if near:
-        return f"; did you mean {shorten_repr(str(name.parent / near[0]))[1:-1]}?"
-    return "" if name.is_absolute() else f" in {Path.cwd()}"
+    from rayner.corpus.text_files import format_similar_name_hint
+
+    hint = format_similar_name_hint(Path(path))
+    return hint or ("" if Path(path).is_absolute() else f" in {Path.cwd()}")
