@@ -239,10 +239,8 @@ class CrfFamily:
 
     def digest_extra_training_files(self) -> dict[str, str]:
         """Return the digest of the unlabelled text; {} if `slm.crf.unlabelled` is not set."""
-        unlabelled = self.config.crf.unlabelled
-        if not unlabelled:
-            return {}
-        return {"slm.crf.unlabelled": digest_unlabelled_texts(unlabelled, self.unlabelled_encoding)}
+        path, encoding = self.config.crf.unlabelled, self.unlabelled_encoding
+        return {"slm.crf.unlabelled": digest_unlabelled_texts(path, encoding)} if path else {}
 
     def train(
         self,
@@ -278,10 +276,8 @@ class CrfFamily:
         device = resolve_faiss_device("auto", self.gpus)
         clusters = cluster_characters(
             lambda: convert_texts(read_unlabelled_texts(path, CorpusSurvey(), self.unlabelled_encoding), converter),
-            self.config.crf.clusters,
-            seed,
-            device,
-        )
+            self.config.crf.clusters, seed, device,
+        )  # fmt: skip
         seconds = time.monotonic() - started
         log.info("SLM (CRF): %d characters clustered in %s", len(clusters), format_duration(seconds))
         return clusters
