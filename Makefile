@@ -12,7 +12,7 @@ help: ## list the targets
 
 # The locks have hashes. Dependencies are not resolved, because the locks name them all; `pip check` tells if one is
 # missing. Some indexes offer a CPU build of torch, which does not need NVIDIA's libraries; elsewhere PyPI's is taken.
-# pip would compile all modules on one core.
+# Each module is compiled when it is first imported; pip would compile all, of which a job needs a fifth.
 PIP_LOCKED := $(BIN)/pip install --quiet --no-compile --no-deps --no-build-isolation --require-hashes
 $(READY): requirements.lock requirements-build.lock requirements-cpu.lock requirements-cuda.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("rayner needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
@@ -23,7 +23,6 @@ $(READY): requirements.lock requirements-build.lock requirements-cpu.lock requir
 	$(BIN)/pip check > /dev/null || $(PIP_LOCKED) --requirement requirements-cuda.lock
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	$(BIN)/pip check
-	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib > /dev/null || true # some files are templates, or for another Python
 	touch $(READY)
 
 install: $(READY) ## install the pinned dependencies into .venv
