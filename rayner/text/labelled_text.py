@@ -35,6 +35,7 @@ class LabelledFile:
         - `empty_texts`: texts without characters, which are left out.
         - `unlabelled_texts`: texts that nobody has labelled yet, which are left out.
         - `labelled_again`: texts with further, different labels of other people, of which the last are used.
+        - `repeated_entities`: entities that the file gives again for the same place, and that count once.
         - `empty_elements`: elements of TEI for an entity without text, which are left out.
         Each layout counts only those that it can have.
     text_starts: where each text after the first one begins. A file of a spreadsheet or of JSON lines has many texts. No

@@ -34,7 +34,7 @@ class _PlacedEntity:
 
 
 def place_entities(text: str, mentions: Iterable[EntityMention]) -> tuple[Span, ...]:
-    """Return the entities of a text, in order.
+    """Return the entities of a text, in order. An entity that is given twice is returned once.
 
     A string without an offset is found in the text if it occurs there once, outside other entities. It is also found
     if the file gives it as often as it occurs.
@@ -44,6 +44,19 @@ def place_entities(text: str, mentions: Iterable[EntityMention]) -> tuple[Span, 
             entity, or has a type that the LLM's markup cannot represent. The message begins with the location.
 
     """
+    return place_entities_of_copies(text, [mentions])
+
+
+def place_entities_of_copies(text: str, copies: Iterable[Iterable[EntityMention]]) -> tuple[Span, ...]:
+    """Return the entities that a file gives at several copies of a text, in order, each once.
+
+    copies: The entities at each copy. A string is placed among those of its copy. Raises as `place_entities`.
+    """
+    placed = [entity for mentions in copies for entity in _place_mentions(text, mentions)]
+    return tuple(entity.span for entity in _sort_and_check_no_overlaps(text, placed))
+
+
+def _place_mentions(text: str, mentions: Iterable[EntityMention]) -> list[_PlacedEntity]:
     placed: list[_PlacedEntity] = []
     unplaced: dict[str, list[EntityMention]] = {}
     for mention in mentions:
@@ -61,12 +74,11 @@ def place_entities(text: str, mentions: Iterable[EntityMention]) -> tuple[Span, 
                 f"{mention.location}: expected the entity {shorten_repr(mention.string)} in its text, found it nowhere "
                 f"in {shorten_repr(text)}"
             )
-    _sort_and_check_no_overlaps(text, placed)
+    placed = _sort_and_check_no_overlaps(text, placed)
     others = SpanIndex(entity.span for entity in placed)
     for same_string in unplaced.values():
         placed += _place_in_free_occurrences(text, same_string, others)
-    _sort_and_check_no_overlaps(text, placed)
-    return tuple(entity.span for entity in placed)
+    return placed
 
 
 def check_entity_type(location: str, entity_type: str, types: Collection[str] | None = None) -> None:
@@ -150,15 +162,20 @@ def _format_offsets(places: Sequence[int]) -> str:
     return ", ".join(map(str, places[:_MAX_OFFSETS_IN_MESSAGE])) + more
 
 
-def _sort_and_check_no_overlaps(text: str, placed: list[_PlacedEntity]) -> None:
-    placed.sort(key=lambda entity: entity.span)
-    for a, b in pairwise(placed):
+def _sort_and_check_no_overlaps(text: str, placed: Iterable[_PlacedEntity]) -> list[_PlacedEntity]:
+    """Return the entities in order, each once. Raises DataError if two overlap."""
+    entity_by_span: dict[Span, _PlacedEntity] = {}
+    for entity in placed:
+        entity_by_span.setdefault(entity.span, entity)
+    ordered = sorted(entity_by_span.values(), key=lambda entity: entity.span)
+    for a, b in pairwise(ordered):
         if b.span.start < a.span.end:
             other = "" if a.location == b.location else f" ({a.location})"
             raise DataError(
                 f"{b.location}: expected entities without overlaps, found {_describe(text, b.span)} and "
                 f"{_describe(text, a.span)}{other}; keep one of them"
             )
+    return ordered
 
 
 def _describe(text: str, span: Span) -> str:

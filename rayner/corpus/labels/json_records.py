@@ -31,7 +31,7 @@ def read_json_records(path: str, content: str) -> LabelledTexts:
 
     """
     bom = content.startswith(BOM)
-    texts, styles, n_unlabelled = [], dict[str, None](), 0
+    texts, styles, n_unlabelled, n_repeated = [], dict[str, None](), 0, 0
     for location, record in iter_records(path, content[bom:]):
         if isinstance(record, dict) and record.get("answer") in _NO_ANSWERS:
             n_unlabelled += 1
@@ -39,7 +39,8 @@ def read_json_records(path: str, content: str) -> LabelledTexts:
         text, mentions, style = _read_record(record, location)
         styles[style] = None
         texts.append(LabelledText(text, place_entities(text, mentions), location))
-    faults = {"unlabelled_texts": n_unlabelled, "bom": int(bom)}
+        n_repeated += len(mentions) - len(texts[-1].spans)
+    faults = {"unlabelled_texts": n_unlabelled, "repeated_entities": n_repeated, "bom": int(bom)}
     return LabelledTexts(texts, f"JSON records ({', '.join(styles) or 'none'})", faults)
 
 

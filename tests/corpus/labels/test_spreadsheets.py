@@ -68,6 +68,17 @@ def test_a_string_that_occurs_twice_needs_its_offset(read, refusal):
     assert read("text,entities\n楚王伐楚。,楚王/NR; 楚/NG\n") == [("楚王伐楚。", [("楚王", "NR"), ("楚", "NG")])]
 
 
+def test_copies_of_a_text_are_one_text_with_all_entities(read, refusal, tmp_path):
+    """As in a table that is sorted by entity, or that has a sentence twice."""
+    rows = "text,entity,label\n楚王入秦,楚王,NR\n不反,,\n楚王入秦,楚王,NR\n楚王入秦,秦,NS\n不反,,\n"
+    assert read(rows, name="a.csv") == [("楚王入秦", [("楚王", "NR"), ("秦", "NS")]), ("不反", [])]
+    assert read_labelled_file(tmp_path / "a.csv").faults["repeated_entities"] == 1
+    # Each copy gives one of two places: it is not known which.
+    assert "labels:2: expected the offset" in refusal("text,entity,label\n楚伐楚,楚,NS\n不反,,\n楚伐楚,楚,NS\n")
+    overlapping = "text,entity,label\n楚王入秦,楚王,NR\n不反,,\n楚王入秦,王,NO\n"
+    assert "labels:4: expected entities without overlaps, found NO '王' at [1, 2) and NR" in refusal(overlapping)
+
+
 def test_copies_of_a_text_are_apart_if_a_column_names_documents(read):
     rows = f"doc_id,{PLACE}\n1,楚人,0,1,NG\n2,楚人,0,1,NG\n"
     assert read(rows) == [("楚人", [("楚", "NG")])] * 2

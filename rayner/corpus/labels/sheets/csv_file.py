@@ -31,7 +31,7 @@ def read_csv(path: str, content: str) -> LabelledTexts:
     columns, delimiter = found
     header, *rows = _read_rows(path, content, delimiter)
     texts = read_rows(columns, header, rows, f"a spreadsheet (CSV, {_DELIMITERS[delimiter]})")
-    return LabelledTexts(texts.texts, texts.read_as, {"bom": int(bom)})
+    return LabelledTexts(texts.texts, texts.read_as, {**texts.faults, "bom": int(bom)})
 
 
 def _find_header(path: str, content: str) -> tuple[SheetColumns, str] | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rayner.corpus.labels.entity_cells import read_entity_cell
-from rayner.corpus.labels.entity_places import EntityMention, place_entities
+from rayner.corpus.labels.entity_places import EntityMention, place_entities, place_entities_of_copies
 from rayner.corpus.labels.labelled_texts import LabelledText, LabelledTexts
 from rayner.errors import DataError
 from rayner.text.messages import shorten_repr
@@ -105,12 +105,12 @@ def read_rows(columns: SheetColumns, header: SheetRow, rows: Iterable[SheetRow],
     """
     rows = [_check_width(row, header) for row in rows if any(cell.strip() for cell in row.cells)]
     if columns.has_entity_cell:
-        texts = [_read_text_with_entities(columns, row) for row in rows]
+        texts, n_repeated = _read_texts_with_entities(columns, rows)
         read_as += ", a text with its entities a row"
     else:
-        texts = _read_entity_rows(columns, rows)
+        texts, n_repeated = _read_entity_rows(columns, rows)
         read_as += ", an entity a row"
-    return LabelledTexts(texts, read_as)
+    return LabelledTexts(texts, read_as, {"repeated_entities": n_repeated})
 
 
 def _check_width(row: SheetRow, header: SheetRow) -> SheetRow:
@@ -122,38 +122,51 @@ def _check_width(row: SheetRow, header: SheetRow) -> SheetRow:
     return row
 
 
-def _read_text_with_entities(columns: SheetColumns, row: SheetRow) -> LabelledText:
-    text = columns.get_cell(row, "text")
-    mentions = read_entity_cell(columns.get_cell(row, "entities"), row.location)
-    if not text:
-        raise DataError(f"{row.location}: expected a text, found an empty cell")
-    return LabelledText(text, place_entities(text, mentions), row.location)
+def _read_texts_with_entities(columns: SheetColumns, rows: Iterable[SheetRow]) -> tuple[list[LabelledText], int]:
+    """Return the texts, and how many entities were given again."""
+    texts, n_given = [], 0
+    for row in rows:
+        text = columns.get_cell(row, "text")
+        mentions = read_entity_cell(columns.get_cell(row, "entities"), row.location)
+        if not text:
+            raise DataError(f"{row.location}: expected a text, found an empty cell")
+        texts.append(LabelledText(text, place_entities(text, mentions), row.location))
+        n_given += len(mentions)
+    return texts, n_given - sum(len(text.spans) for text in texts)
 
 
 @dataclass
 class _EntityRows:
-    """The rows of one text."""
+    """The rows of one text. copies: the entities at each place where the text stands in consecutive rows."""
 
     text: str
     location: str
-    mentions: list[EntityMention] = field(default_factory=list)
+    copies: list[list[EntityMention]] = field(default_factory=list)
 
 
-def _read_entity_rows(columns: SheetColumns, rows: Iterable[SheetRow]) -> list[LabelledText]:
-    """Collect the entities of each text. An empty cell of the text means the text of the row above."""
+def _read_entity_rows(columns: SheetColumns, rows: Iterable[SheetRow]) -> tuple[list[LabelledText], int]:
+    """Return the texts, and how many entities were given again.
+
+    An empty cell of the text means the text of the row above. The copies of a text are one text with all entities.
+    """
     groups: dict[tuple[str, str], _EntityRows] = {}
     key = ("", "")
     for row in rows:
         text = columns.get_cell(row, "text")
+        key_above = key
         if text:
             key = (columns.get_cell(row, "document"), text)
         elif not key[1]:
             raise DataError(f"{row.location}: expected a text, found an empty cell")
         group = groups.setdefault(key, _EntityRows(key[1], row.location))
+        if key != key_above:
+            group.copies.append([])
         mention = _read_mention(columns, row)
         if mention is not None:
-            group.mentions.append(mention)
-    return [LabelledText(g.text, place_entities(g.text, g.mentions), g.location) for g in groups.values()]
+            group.copies[-1].append(mention)
+    texts = [LabelledText(g.text, place_entities_of_copies(g.text, g.copies), g.location) for g in groups.values()]
+    n_given = sum(len(mentions) for group in groups.values() for mentions in group.copies)
+    return texts, n_given - sum(len(text.spans) for text in texts)
 
 
 def _read_mention(columns: SheetColumns, row: SheetRow) -> EntityMention | None:
