@@ -8,6 +8,7 @@ from functools import cache
 
 import pytest
 
+from rayner.config.loading import load_config
 from rayner.corpus.labelled_files import read_labelled_file
 from rayner.corpus.labelled_sentences import split_labelled_text
 from rayner.corpus.parquet_files import write_table
@@ -17,6 +18,7 @@ from rayner.runs.output_folder import RUN_PURPOSE, TAGGED_PURPOSE, write_folder_
 from rayner.runs.run_folder import Run
 from rayner.runs.status import JobStatus
 from rayner.runs.step_manifest import StepManifest
+from rayner.steps.data import collect_manifest_inputs
 from rayner.steps.fusion_rules import write_tuned_fusion
 from tests.corpus.tagged_corpora import document, entity, write_unit
 from tests.docs.pages import ROOT, blocks
@@ -48,9 +50,9 @@ def desk(tmp_path, monkeypatch):
         write_folder_marker(tmp_path / run, RUN_PURPOSE, {})
         write_folder_marker(tmp_path / run / "tagged", TAGGED_PURPOSE, {})
     shutil.copytree(tmp_path / "runs/mine/tagged", tmp_path / "TAGGED")
+    monkeypatch.chdir(tmp_path)
     for run in ("runs/before", "runs/after"):
         write_scores(tmp_path / run)
-    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
@@ -110,4 +112,5 @@ def write_scores(run):
     """Write what `docs/measuring.md` compares: predictions of invented models, and a rule."""
     write_table(predictions_to_table(rows()), run / "scores" / "dev.parquet")
     write_tuned_fusion(Run(run), tuned_fusion())
-    write_json(run / "steps" / "data.json", StepManifest({}, {"types": list(TYPES)}).to_json())
+    inputs = collect_manifest_inputs(load_config(None, ["train=labelled.txt"]))
+    write_json(run / "steps" / "data.json", StepManifest(inputs, {"types": list(TYPES)}).to_json())
