@@ -536,6 +536,8 @@ def test_any_other_error_keeps_its_traceback(job, tmp_path, where):
     ("line", "expected"),
     [
         ("rayner ev", ["eval"]),
+        ("rayner run lap", ["laptop"]),
+        ("rayner run laptop slm.fam", ["slm.family="]),
         ("rayner export --t", ["--to", "--tags"]),
         ("rayner doctor slm.crf.max", ["slm.crf.max_iterations="]),
     ],

@@ -101,7 +101,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "_ARGCOMPLETE" in os.environ:  # a shell asks for completions, see README
         import argcomplete
 
-        argcomplete.autocomplete(build_parser())
+        called = [word for word in os.environ.get("COMP_LINE", "").split() if word in COMMANDS]
+        argcomplete.autocomplete(build_parser(called))
 
     def parse_and_call() -> None:
         refuse_credentials_in_arguments(arguments)
