@@ -39,7 +39,7 @@ class TrainerWithFewProcesses(TorchTrainer):
     def _register_sigint_handler(self, controller: Any) -> None:  # noqa: ANN401 - an actor
         """Leave Python's handler of Ctrl-C in place.
 
-        Ray's handler would stay installed after the training, and later end the process with exit code 0.
+        Ray's handler would stay installed after the training, and the job would go on after Ctrl-C.
         """
 
 
