@@ -1,5 +1,6 @@
 """The same examples on every run; `pytest --hypothesis-profile=explore` draws new ones, and many."""
 
+import gc
 import sys
 import textwrap
 
@@ -16,6 +17,14 @@ settings.register_profile(  # `make mutate`: that a mutant is found out is enoug
 settings.register_profile("explore", deadline=None, max_examples=2000)
 if settings.get_current_profile_name() == "default":
     settings.load_profile("repeatable")
+
+
+def pytest_configure():
+    gc.disable()  # a third of the time in which the tests are collected would go into collecting garbage
+
+
+def pytest_collection_finish():
+    gc.enable()
 
 
 @pytest.fixture
