@@ -24,6 +24,7 @@ pytestmark = pytest.mark.slow
 
 LINE = f"{INTERRUPTED}\n"
 SETTINGS = [*LESS, "run=run", "train=labelled.txt", "corpus=corpus", "score.unit_chars=200"]
+TABLES = ("documents", "entities", "segments", "evahan")
 # A line of the log, and the seconds after it.
 MOMENTS = {
     "while libraries are imported": ("", 2.0),
@@ -122,4 +123,9 @@ def test_a_job_that_is_interrupted_at_every_stage_ends_at_once_and_resumes(tmp_p
     assert last.returncode == 0
     undisturbed = start(tmp_path, *SETTINGS, "run=other")
     undisturbed.communicate(timeout=400)
-    assert files_of(tmp_path / "run" / "tagged") == files_of(tmp_path / "other" / "tagged")
+    assert tables_of(tmp_path / "run" / "tagged") == tables_of(tmp_path / "other" / "tagged")
+
+
+def tables_of(tagged: Path) -> dict[str, bytes]:
+    """The tables and the char-tab-tag files, without the records beside them, which hold times of the training."""
+    return {name: content for name, content in files_of(tagged).items() if name.split("/")[0] in TABLES}
