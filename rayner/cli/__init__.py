@@ -6,6 +6,7 @@ package may import every other package, but it imports Ray and torch only after 
 """
 
 import argparse
+import difflib
 import importlib
 import os
 import sys
@@ -14,6 +15,8 @@ from typing import Any
 
 from rayner import __version__
 from rayner.cli.exit_codes import call_and_return_exit_code, refuse_credentials_in_arguments
+from rayner.errors import ConfigError
+from rayner.text.messages import shorten_repr
 
 COMMANDS = {
     "run": "train both models, fit the rule, tag the corpus",
@@ -90,10 +93,29 @@ def parse_arguments(arguments: Sequence[str] | None, parser: argparse.ArgumentPa
     """
     args, rest = parser.parse_known_args(arguments)
     if rest and ("overrides" not in args or any(item.startswith("-") and item != "-" for item in rest)):
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        parser.error(f"unrecognized arguments: {' '.join(rest)}{_suggest_setting(args, rest)}")
     if rest:
         args.overrides += rest
     return args
+
+
+def _suggest_setting(args: argparse.Namespace, rest: Sequence[str]) -> str:
+    """Return how to write a setting that is written as an option, such as `--train FILE`; "" if there is none."""
+    option = next((word for word in rest if word.startswith("--")), "")
+    return (
+        f"; a setting is written without dashes: {option[2:].partition('=')[0]}=..."
+        if option and "overrides" in args
+        else ""
+    )
+
+
+def _suggest_command(words: Sequence[str]) -> None:
+    """Raise ConfigError, which suggests a command, if the first word is a mistyped one."""
+    if not words or words[0].startswith("-") or words[0] in COMMANDS:
+        return
+    near = difflib.get_close_matches(words[0], COMMANDS, n=1)
+    if near:
+        raise ConfigError(f"COMMAND: found {shorten_repr(words[0])}; did you mean rayner {near[0]}?")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -107,6 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def parse_and_call() -> None:
         refuse_credentials_in_arguments(arguments)
         words = sys.argv[1:] if arguments is None else arguments
+        _suggest_command(words)
         args = parse_arguments(words, build_parser(words))
         args.call(args)
 

@@ -23,13 +23,14 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
 
 def run(args: argparse.Namespace) -> None:
     """Verify the corpus and print its counts. Raises DataError if anything is wrong."""
-    from rayner.corpus.tables import find_tagged_folder
+    from rayner.corpus.tables import find_tagged_folder, require_tables
     from rayner.errors import DataError
     from rayner.runs.run_folder import Run
     from rayner.steps.tag.verify import find_problems_and_counts
 
     tagged_run = Run(storage_path(args.run)) if args.run else None
     tagged = find_tagged_folder(storage_path(args.tagged))
+    require_tables(tagged)
     problems, counts = find_problems_and_counts(tagged, tagged_run)
     for problem in problems[:_MAX_PRINTED]:
         print_to_stderr(problem)

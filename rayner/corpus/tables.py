@@ -18,6 +18,7 @@ from typing import Any, TypedDict
 import pyarrow as pa
 
 from rayner.corpus.parquet_files import read_bytes_with_digest, read_table
+from rayner.corpus.text_files import format_similar_name_hint
 from rayner.corpus.unit_records import RECORD_FOLDER, UnitCounts, UnitRecord, read_unit_record
 from rayner.errors import DataError
 from rayner.runs.progress import log
@@ -116,6 +117,19 @@ def find_tagged_folder(folder: StoragePath) -> StoragePath:
     return folder / "tagged"
 
 
+def require_tables(tagged: StoragePath) -> None:
+    """Raise DataError if a folder does not hold the tables of a tagged corpus."""
+    for table in TABLE_NAMES:
+        if (tagged / table).is_dir():
+            continue
+        found = f"no {table}"
+        if not tagged.exists():
+            found = f"nothing of that name{format_similar_name_hint(tagged)}"
+        elif (tagged / "steps").is_dir() and (tagged / "data").is_dir():
+            found += ": it is a run folder without a tagged corpus; tag one, or name the folder that was out="
+        raise DataError(f"{tagged}: expected a tagged corpus (folders {', '.join(TABLE_NAMES)}), found {found}")
+
+
 def iter_documents(tagged: StoragePath) -> Iterator[TaggedDocument]:
     """Read the documents of a tagged corpus in order. Only one file and one document are in memory at a time.
 
@@ -184,18 +198,8 @@ def _check_and_list_units(tagged: StoragePath) -> list[str]:
 
     Raises DataError if a folder is missing, if there are no files, or if a file is missing in one of the folders.
     """
-    names = {}
-    for table in TABLE_NAMES:
-        if not (tagged / table).is_dir():
-            remedy = (
-                ": it is a run folder without a tagged corpus; tag one, or name the folder that was out="
-                if (tagged / "steps").is_dir() and (tagged / "data").is_dir()
-                else ""
-            )
-            raise DataError(
-                f"{tagged}: expected a tagged corpus (folders {', '.join(TABLE_NAMES)}), found no {table}{remedy}"
-            )
-        names[table] = set(list_file_names(tagged / table, "", ".parquet"))
+    require_tables(tagged)
+    names = {table: set(list_file_names(tagged / table, "", ".parquet")) for table in TABLE_NAMES}
     all_names = sorted(set().union(*names.values()))
     if not all_names:
         raise DataError(f"{tagged}: expected a tagged corpus, found no Parquet files in it")

@@ -18,7 +18,8 @@ class SeveralFaultsError(ConfigError):
 def run_checks(checks: Iterable[Check]) -> list[str]:
     """Run every check and return the lines of all of them.
 
-    Raises the error of the check that failed, or SeveralFaultsError if several failed.
+    Raises the error of the check that failed, or SeveralFaultsError if several failed. A fault that several checks find
+    counts once.
     """
     lines: list[str] = []
     errors: list[RaynerError] = []
@@ -29,6 +30,7 @@ def run_checks(checks: Iterable[Check]) -> list[str]:
             errors += error.errors
         except RaynerError as error:
             errors.append(error)
+    errors = list({str(error): error for error in errors}.values())
     if len(errors) > 1:
         raise SeveralFaultsError(errors)
     if errors:
