@@ -11,6 +11,7 @@ from typing import Any
 import ray.data
 
 from rayner.cluster.stalls import ProgressReporter, ReportsCallback, Watch, watch_for_stalls
+from rayner.config.conditions import slm_is_crf
 from rayner.config.settings import Config
 from rayner.errors import JobError, RaynerError
 from rayner.runs.error_messages import RERUN_HINT, format_error
@@ -86,9 +87,10 @@ class UnitPredictor:
         self._report_work("")
 
     def _load_stages(self, job: PredictionJob) -> None:
-        from rayner.modeling.devices import set_torch_threads
+        if "llm" in job.models or not slm_is_crf(job.config):  # a CRF needs no torch, whose import takes seconds
+            from rayner.modeling.devices import set_torch_threads
 
-        set_torch_threads(int(job.config.score.cpus))
+            set_torch_threads(int(job.config.score.cpus))
         if "slm" in job.models:
             self.slm = SlmStage(job.config, job.run, job.attempts)
         if "llm" in job.models:

@@ -193,7 +193,7 @@ def _load_or_write_plan(config: Config, run: Run, corpus: str, tagged: Run, inpu
     out = tagged.root
 
     def read_and_plan() -> dict[str, Any]:
-        # This import loads torch, which the rest of this process does not need.
+        # This import loads torch for an encoder. The rest of this process does not need it.
         from rayner.steps.loading import load_known_characters
 
         require_no_other_corpus(corpus, config, out, inputs)
