@@ -1,8 +1,12 @@
 """The same examples on every run; `pytest --hypothesis-profile=explore` draws new ones, and many."""
 
 import gc
+import os
+import shutil
 import sys
+import tempfile
 import textwrap
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -19,8 +23,18 @@ if settings.get_current_profile_name() == "default":
     settings.load_profile("repeatable")
 
 
-def pytest_configure():
+def pytest_configure(config):
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        keep_caches_apart(config)
     gc.disable()  # a third of the time in which the tests are collected would go into collecting garbage
+
+
+def keep_caches_apart(config):
+    """Give the jobs of the tests a cache folder of their own, so that they record no pace for those of the user."""
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    os.environ.setdefault("MPLCONFIGDIR", f"{cache}/matplotlib")  # matplotlib needs seconds to find its fonts
+    os.environ["XDG_CACHE_HOME"] = own = tempfile.mkdtemp(prefix="rayner-tests-")
+    config.add_cleanup(lambda: shutil.rmtree(own, ignore_errors=True))
 
 
 def pytest_collection_finish():

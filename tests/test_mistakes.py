@@ -81,6 +81,7 @@ MISTAKES = (
     ("tag traind --text 懷王", r"did you mean \S*trained?"),
     ("tag texts trained", "write rayner tag trained texts"),
     ("tag half --text 懷王", r"`rayner run laptop run=\S*half train=FILE` makes a run"),
+    ("tag trained 懷王入秦", "a text follows --text: rayner tag RUN --text 懷王入秦"),
     ("tag trained", "expected one of --text TEXT, files, a folder or -"),
     ("tag trained texts --out mine", "'notes.txt': name another folder"),
     ("eval gold.txt other.txt", "they first differ at offset 0"),

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import re
 from typing import Any
 
@@ -61,6 +62,7 @@ def run(args: argparse.Namespace) -> None:
         found = " and ".join(given[:2]) or "none"
         raise ConfigError(f"expected one of --text TEXT, files, a folder or - (the standard input), found {found}")
     _require_run(args.run, paths)
+    _require_no_text_as_path(paths)
     from rayner.cli.tag_texts import tag_and_print
 
     tag_and_print(args.run, paths, args.text or [], overrides, as_json=args.json)
@@ -81,6 +83,16 @@ def _run_job(args: argparse.Namespace, paths: list[str], overrides: list[str]) -
     args.config = str(Run(storage_path(args.run)).local_path(SETTINGS_FILE))
     args.overrides = [*overrides, *(f"{key}={json.dumps(path, ensure_ascii=False)}" for key, path in folders.items())]
     check_and_run_job(args, TAG_CORPUS)
+
+
+def _require_no_text_as_path(paths: list[str]) -> None:
+    """Raise ConfigError if a path is no file but looks like a text: one in Chinese characters, without a suffix."""
+    for path in paths:
+        if re.fullmatch(r"[^/\\.:]*[\u3400-\u9fff][^/\\.:]*", path) and not os.path.exists(path):
+            raise ConfigError(
+                f"{path}: expected a file or a folder, found nothing of that name; a text follows --text: "
+                f"rayner tag RUN --text {path}"
+            )
 
 
 def _split_words(words: list[str]) -> tuple[list[str], list[str]]:

@@ -1,4 +1,4 @@
-"""The last lines of a job's log: the scores in words, and what was left out."""
+"""The last lines of a job's log: the scores in words, where the tagged corpus is, and what was left out."""
 
 from rayner.corpus.run_record import RunRecord
 from rayner.evaluation.artifact import Evaluation
@@ -48,6 +48,19 @@ def describe_left_out(record: RunRecord | None, n_held_out_set_aside: int = 0, p
     if not left_out:
         return "left out: nothing"
     return f"left out: {left_out}{f'; {place}/run.json names them' if record and place else ''}"
+
+
+def describe_tagged(record: RunRecord, folder: str) -> str:
+    """Say how many entities were tagged, where they are, and which commands show them.
+
+    folder: the folder of the tagged corpus.
+    """
+    counts = record.counts
+    return (
+        f"tagged: {counts.entities:,} entities in {counts.documents:,} document{'' if counts.documents == 1 else 's'}, "
+        f"in {folder}; to look at them: rayner view {folder} --serve; "
+        f"for a spreadsheet: rayner export {folder} --to csv --bom OUT"
+    )
 
 
 def _count(n: int, noun: str, what: str) -> str:

@@ -5,7 +5,7 @@ import dataclasses
 from rayner.corpus.ignored_files import IgnoredGroup
 from rayner.corpus.run_record import CorpusCounts, RunRecord
 from rayner.evaluation.artifact import Evaluation
-from rayner.report.closing_lines import describe_left_out, describe_scores
+from rayner.report.closing_lines import describe_left_out, describe_scores, describe_tagged
 from tests.report.records import make_evaluation
 
 
@@ -49,3 +49,7 @@ def test_what_was_left_out_is_counted():
         "2 files not readable, 3 files ignored, because they are no texts (1 .docx, 2 .html), 1 file empty, "
         "1 file changed since they were read; OUT/run.json names them"
     )
+
+
+def test_where_the_entities_are_and_which_commands_show_them():
+    assert describe_tagged(record(), "OUT").startswith("tagged: 1 entities in 1 document, in OUT; to look at them: ")

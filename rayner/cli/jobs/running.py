@@ -94,7 +94,8 @@ def check_and_run_job(args: argparse.Namespace, job: Job) -> None:
     set_quiet_environment()
     start_logging()
     if args.fresh:
-        log.info("starts over with run=%s%s", config.run, f" out={config.out}" if config.out else "")
+        folders = f"run={config.run}{f' out={config.out}' if config.out else ''}"
+        log.info("starts over with %s; to resume it after an interruption, give these and leave out --fresh", folders)
     with end_soon_after_sigint():
         _check_and_run(config, run, job, args)
 

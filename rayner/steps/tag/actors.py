@@ -153,9 +153,10 @@ def predict_units(unit_names: Sequence[str], job: PredictionJob) -> Iterator[Pre
         if job.models == SLM_ALONE and score.slm.actors:
             job, n_actors = job.with_small_model_alone(), score.slm.actors
         elif job.keep_predictions is not None and score.slm.actors:
-            dataset = _map_with_actors(dataset, job.with_small_model_alone(), score.slm.actors)
+            n_slm_actors = min(score.slm.actors, len(rows))
+            dataset = _map_with_actors(dataset, job.with_small_model_alone(), n_slm_actors)
             job = replace(job, models=("llm",))
-        for row in _map_with_actors(dataset, job, n_actors).iter_rows():
+        for row in _map_with_actors(dataset, job, min(n_actors, len(rows))).iter_rows():
             if row["failure"]:
                 raise JobError(row["failure"])
             yield PredictedUnit(int(row["amount"]), int(row["not_finite"]))

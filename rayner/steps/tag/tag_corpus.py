@@ -37,6 +37,7 @@ from rayner.corpus.unit_records import (
     list_recorded_units,
 )
 from rayner.errors import TooManySetAsideError
+from rayner.report.closing_lines import describe_tagged
 from rayner.runs.lock import hold_lock
 from rayner.runs.output_folder import remove_written_files
 from rayner.runs.progress import Progress, log
@@ -113,6 +114,7 @@ def tag_corpus(config: Config, run: Run) -> dict[str, Any]:
     with storage_and_actor_errors_as_job_error(out), hold_lock(out):
         record = _tag_and_write_record(config, run, corpus, out)
         manifest = Run(out).step_result("tag_corpus")
+    log.info("%s", describe_tagged(record, str(out)))
     for line in describe_left_out_files(record.unread, record.ignored, record.empty):
         log.info("tag: %s", line)
     for warning in record.warnings:
