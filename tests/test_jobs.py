@@ -116,7 +116,8 @@ def test_a_wrong_labelled_file_ends_a_job_with_2_and_no_traceback(tmp_path):
 )
 def test_each_kind_of_wrong_labelled_file_ends_with_2_naming_file_and_line(here, capsys, tmp_path, content, line, what):
     (tmp_path / "bad.txt").write_bytes(content)
-    assert here("pipeline.py", "--config", DEMO, f"run={tmp_path / 'r'}", f"train={tmp_path / 'bad.txt'}") == 2
+    settings = [f"run={tmp_path / 'r'}", f"train={tmp_path / 'bad.txt'}", "layout=evahan"]
+    assert here("pipeline.py", "--config", DEMO, *settings) == 2
     said = capsys.readouterr().err
     assert said.startswith(f"error: {tmp_path / 'bad.txt'}:{line}: ")
     assert what in said

@@ -128,7 +128,7 @@ def test_the_files_that_are_left_out_are_told_with_counts_and_names(tmp_path):
     assert [document.doc_id for document in read_documents(str(tmp_path), survey)] == ["2", "3"]
     assert describe_left_out_files(survey.unread, survey.ignored.groups, survey.empty) == [
         f"left out: 1 files that cannot be read; the first: {tmp_path}/1.txt:1: expected UTF-8, found byte 0xff "
-        "(invalid start byte) at offset 0",
+        "(invalid start byte) at offset 0; if it is text in another encoding, name it, such as corpus.encoding=gb18030",
         "ignored, because only .txt files are read: 1 .html (a/4.html), 1 hidden (.x), "
         "1 link to a folder of the corpus (link)",
         f"without text: 1 files; the first: {tmp_path}/2.txt",

@@ -114,9 +114,18 @@ def _explain_offsets(text: str, start: int, end: int, string: str | None) -> str
         return "; the end is the offset behind the last character" if start == end else ""
     explanations = (
         (_slice_encoded(text, "utf-16-le", 2, start, end), "the offsets seem to count UTF-16 units: convert them"),
-        (text[start : end + 1], "the ends seem to be included: add 1 to each end"),
-        (text[max(0, start - 1) : end - 1], "the offsets seem to count from 1: subtract 1 from each"),
-        (text[max(0, start - 1) : end], "the offsets seem to count from 1, ends included: subtract 1 from each start"),
+        (
+            text[start : end + 1] if end < len(text) else "",
+            "the ends seem to be included: if all are, add 1 to each end",
+        ),
+        (
+            text[start - 1 : end - 1] if start else "",
+            "the offsets seem to count from 1: if all do, subtract 1 from each",
+        ),
+        (
+            text[start - 1 : end] if start else "",
+            "the offsets seem to count from 1, ends included: if all do, subtract 1 from each start",
+        ),
         (_slice_encoded(text, "utf-8", 1, start, end), "the offsets seem to count bytes of UTF-8: convert them"),
     )
     for found, explanation in explanations:

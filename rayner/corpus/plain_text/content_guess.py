@@ -32,13 +32,13 @@ class ContentGuess(NamedTuple):
 
 
 def format_guess_hint(data: bytes, *, setting: str | None = None) -> str:
-    """Return the end of a message that says what a file looks like and what to do; "" if it looks like nothing known.
+    """Return the end of a message that says what a file looks like and what to do; "" if nothing is known.
 
     setting: The setting that names the encoding; None if there is none.
     """
     guess = guess_content(data)
     if guess is None:
-        return ""
+        return f"; if it is text in another encoding, name it, such as {setting}=gb18030" if setting else ""
     if guess.encoding is None:
         return f"; looks like {guess.description}: save it as plain text in UTF-8"
     by_setting = f"set {setting}={guess.encoding}, or " if setting else ""
