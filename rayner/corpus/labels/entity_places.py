@@ -114,16 +114,13 @@ def _explain_offsets(text: str, start: int, end: int, string: str | None) -> str
         return "; the end is the offset behind the last character" if start == end else ""
     explanations = (
         (_slice_encoded(text, "utf-16-le", 2, start, end), "the offsets seem to count UTF-16 units: convert them"),
+        (_slice_inside(text, start, end + 1), "the ends seem to be included: if all are, add 1 to each end"),
         (
-            text[start : end + 1] if end < len(text) else "",
-            "the ends seem to be included: if all are, add 1 to each end",
-        ),
-        (
-            text[start - 1 : end - 1] if start else "",
+            _slice_inside(text, start - 1, end - 1),
             "the offsets seem to count from 1: if all do, subtract 1 from each",
         ),
         (
-            text[start - 1 : end] if start else "",
+            _slice_inside(text, start - 1, end),
             "the offsets seem to count from 1, ends included: if all do, subtract 1 from each start",
         ),
         (_slice_encoded(text, "utf-8", 1, start, end), "the offsets seem to count bytes of UTF-8: convert them"),
@@ -135,10 +132,17 @@ def _explain_offsets(text: str, start: int, end: int, string: str | None) -> str
     return f"; its text has it at {_format_offsets(places)}" if places else ""
 
 
+def _slice_inside(text: str, start: int, end: int) -> str:
+    """Return the part of a text between two offsets; "" if there is no such part."""
+    return text[start:end] if 0 <= start < end <= len(text) else ""
+
+
 def _slice_encoded(text: str, encoding: str, unit_bytes: int, start: int, end: int) -> str:
-    """Return the part of a text between two offsets in units of an encoding."""
-    data = text.encode(encoding, "surrogatepass")[max(0, start) * unit_bytes : max(0, end) * unit_bytes]
-    return data.decode(encoding, "replace")
+    """Return the part of a text between two offsets in units of an encoding; "" if there is no such part."""
+    data = text.encode(encoding, "surrogatepass")
+    if not 0 <= start < end <= len(data) // unit_bytes:
+        return ""
+    return data[start * unit_bytes : end * unit_bytes].decode(encoding, "replace")
 
 
 def _place_in_free_occurrences(text: str, mentions: Sequence[EntityMention], others: SpanIndex) -> list[_PlacedEntity]:
