@@ -15,6 +15,7 @@ import pytest
 
 from rayner import __version__
 from rayner.config.corpus_settings import CorpusConfig
+from rayner.config.loading import load_config
 from rayner.config.settings import config_to_dict, json_digest
 from rayner.corpus.labelled_files import read_labelled_file
 from rayner.corpus.labelled_sentences import read_labelled_sentences
@@ -30,7 +31,7 @@ from rayner.fusion.gate import first_closed_slot
 from rayner.fusion.learned.span_rule import fit_span_rule
 from rayner.llm.adapter import check_and_measure_adapter, compute_adapter_shapes
 from rayner.runs.json_files import read_checked_json, read_json, write_checked_json
-from rayner.runs.run_folder import Run, file_sha256, folder_sha256
+from rayner.runs.run_folder import SETTINGS_FILE, Run, file_sha256, folder_sha256
 from rayner.steps.forecast.remaining_steps import list_run_steps
 from rayner.steps.fusion_rules import load_rules, read_tuned_fusion, write_tuned_fusion
 from rayner.steps.llm_loading import load_llm
@@ -472,6 +473,7 @@ def test_settings_that_change_no_result_are_not_held_against_a_run(run, config):
     other = with_settings(with_settings(config, "tag", max_set_aside=0.5), "fusion", max_concurrent_trials=2)
     run_pipeline(other, run)
     assert stamps(run.root, *KEPT) == before
+    assert load_config(run.path(SETTINGS_FILE)) == other
 
 
 def test_too_much_set_aside_ends_with_a_budget_error_after_the_report(run, config, tmp_path):

@@ -165,8 +165,8 @@ def test_a_dry_run_says_what_is_read_and_left_out(config, tmp_path, capsys):
         (["pretrain.scratch.hidden=30"], "pretrain.scratch.hidden: expected a multiple of the 4 heads, found 30"),
         (["pretrain.variants=a.txt"], "pretrain.variants: expected with pretrain.exclude, which it serves"),
         (["pretrain.objective=both"], "pretrain.objective: expected one of replaced, masked, found 'both'"),
-        (["pretrain.exclude=none.txt"], "pretrain.exclude: expected a file or folder, found nothing at 'none.txt'"),
-        (["pretrain.exclude=none.jsonl"], "pretrain.exclude: expected a file or folder, found nothing at 'none.jsonl'"),
+        (["pretrain.exclude=none.txt"], "pretrain.exclude: none.txt: expected a file or folder, found nothing"),
+        (["pretrain.exclude=none.jsonl"], "pretrain.exclude: none.jsonl: expected a file or folder, found nothing"),
         (["pretrain.start=none"], "pretrain.start: "),
         (["pretrain.start={bert}"], "a checkpoint of electra for pretrain.objective=replaced, found one of bert"),
         (

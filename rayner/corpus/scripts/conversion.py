@@ -8,6 +8,7 @@ what a converter does depends on the labelled text alone, and on nothing around 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from rayner.corpus.scripts.recognition import Script, count_scripts
 from rayner.corpus.scripts.tables import Variants, load_script_tables
@@ -18,22 +19,33 @@ class ScriptConverter:
     """Converts texts to one script.
 
     target: The script of the labelled text.
-    replacements: The character for each character that is replaced. Both are single code points.
+    replacements: The character for the code point of each character that is replaced.
     """
 
     target: Script
-    replacements: Mapping[str, str]
+    replacements: Mapping[int, str]
 
     def convert(self, text: str) -> str:
         """Return a text of the same length in the target script. A text that is in the target script is unchanged.
 
         A text counts as written in the script of which it holds more characters; without any, it is unchanged.
         """
-        counts = count_scripts(Counter(text))
-        n_other = counts.simplified if self.target == "traditional" else counts.traditional
-        if 2 * n_other <= counts.simplified + counts.traditional:
-            return text
-        return text.translate({ord(char): form for char, form in self.replacements.items()})
+        return self.convert_part(text) if self.needs_conversion(text) else text
+
+    def needs_conversion(self, text: str) -> bool:
+        """Return whether a text holds more characters of the other script than of the target script."""
+        return _holds_more_of_other_script(text, self.target)
+
+    def convert_part(self, part: str) -> str:
+        """Return a part of a text that needs conversion, in the target script."""
+        return part.translate(self.replacements)
+
+
+@lru_cache(maxsize=2)  # consecutive units may hold slices of the same long text
+def _holds_more_of_other_script(text: str, target: Script) -> bool:
+    counts = count_scripts(Counter(text))
+    n_other = counts.simplified if target == "traditional" else counts.traditional
+    return 2 * n_other > counts.simplified + counts.traditional
 
 
 def convert_texts(texts: Iterable[str], converter: ScriptConverter | None) -> Iterator[str]:
@@ -50,7 +62,8 @@ def build_script_converter(labelled_texts: Iterable[str]) -> ScriptConverter | N
     if target is None or target == "mixed":
         return None
     forms = tables.traditional if target == "traditional" else tables.simplified
-    return ScriptConverter(target, dict(_iter_replacements(forms, char_counts)))
+    replacements = {ord(char): form for char, form in _iter_replacements(forms, char_counts)}
+    return ScriptConverter(target, replacements)
 
 
 def _iter_replacements(forms: Variants, char_counts: Mapping[str, int]) -> Iterator[tuple[str, str]]:

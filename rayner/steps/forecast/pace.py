@@ -70,8 +70,8 @@ def record_pace(pace: Pace) -> None:
         paces = [other for other in _read_paces() if (other.machine, other.settings) != same]
         content = [record_to_json(each) for each in [*paces, pace][-_MAX_PACES:]]
         write_json(pace_file(), {"format_version": FORMAT_VERSION, "paces": content})
-    except OSError as error:  # such as a home folder that cannot be written
-        log.debug("%s: %s", pace_file(), error)
+    except (OSError, RuntimeError) as error:  # such as a home folder that cannot be written, or none
+        log.debug("the pace of this run was not recorded: %s", error)
 
 
 def find_pace(config: Config) -> Pace | None:
@@ -92,7 +92,7 @@ def _read_paces() -> list[Pace]:
         if content["format_version"] != FORMAT_VERSION:
             return []
         return [record_from_json(Pace, each) for each in content["paces"]]
-    except (OSError, DataError, RecordError, KeyError, TypeError):
+    except (OSError, RuntimeError, DataError, RecordError, KeyError, TypeError):
         return []
 
 

@@ -77,9 +77,9 @@ def build_unit_segments(
     segments, seams, cuts = list[SegmentPrediction](), list[SegmentPrediction](), list[int]()
     for document_slice in unit.slices:
         doc_id, text = document_slice.doc_id, find_text(document_slice)
-        copy = converter.convert(text) if converter else None
-        segments += _unpredicted_segments(doc_id, text, copy, document_slice.segment_bounds())
-        seams += _unpredicted_segments(doc_id, text, copy, [(seam.start, seam.end) for seam in document_slice.seams])
+        convert = _choose_conversion(text, converter)
+        segments += _unpredicted_segments(doc_id, text, convert, document_slice.segment_bounds())
+        seams += _unpredicted_segments(doc_id, text, convert, [(seam.start, seam.end) for seam in document_slice.seams])
         cuts += [seam.cut for seam in document_slice.seams]
     return UnitSegments(
         unit.name,
@@ -90,14 +90,26 @@ def build_unit_segments(
     )
 
 
+def _choose_conversion(text: str, converter: ScriptConverter | None) -> Callable[[str], str] | None:
+    """Return what makes the copy of a part of a text; None without a converter.
+
+    Only the parts are copied, because the text of a document may be much longer than a unit.
+    """
+    if converter is None:
+        return None
+    return converter.convert_part if converter.needs_conversion(text) else str
+
+
 def _unpredicted_segments(
-    doc_id: str, text: str, copy: str | None, bounds: Iterable[tuple[int, int]]
+    doc_id: str, text: str, convert: Callable[[str], str] | None, bounds: Iterable[tuple[int, int]]
 ) -> list[SegmentPrediction]:
-    """Return segments of a text. If there is a converted copy of it, they hold the text of the copy."""
-    if copy is None:
+    """Return segments of a text. With a conversion, they hold the converted text, and the original beside it."""
+    if convert is None:
         return [SegmentPrediction(doc_id, start, end, text[start:end], empty_prediction()) for start, end in bounds]
     return [
-        SegmentPrediction(doc_id, start, end, copy[start:end], empty_prediction(), original_text=text[start:end])
+        SegmentPrediction(
+            doc_id, start, end, convert(text[start:end]), empty_prediction(), original_text=text[start:end]
+        )
         for start, end in bounds
     ]
 
