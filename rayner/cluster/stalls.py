@@ -12,6 +12,7 @@ import signal
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -106,9 +107,20 @@ class Mailbox:
 
     def __init__(self) -> None:
         self._reports: dict[WatchedProcess, Report] = {}
+        self._watch_id: str | None = None
 
-    def put(self, process: WatchedProcess, work: str, n_texts: int = 0, n_chars: int = 0) -> None:
-        """Take a report of a process. The arguments are those of `Report`."""
+    def begin(self, watch_id: str) -> None:
+        """Begin a watch: remove all processes, and take only reports of this watch.
+
+        A mailbox that Ray had to start again does not know its watch. It takes all reports.
+        """
+        self._reports.clear()
+        self._watch_id = watch_id
+
+    def put(self, watch_id: str, process: WatchedProcess, work: str, n_texts: int = 0, n_chars: int = 0) -> None:
+        """Take a report of a process, unless it belongs to an earlier watch. The arguments are those of `Report`."""
+        if self._watch_id not in (None, watch_id):
+            return
         previous = self._reports.get(process)
         self._reports[process] = Report(work, previous.n_reports + 1 if previous else 1, n_texts, n_chars)
 
@@ -120,20 +132,18 @@ class Mailbox:
         """Remove a process that is dead."""
         self._reports.pop(process, None)
 
-    def clear(self) -> None:
-        """Remove all processes."""
-        self._reports.clear()
-
 
 @dataclass(frozen=True)
 class Watch:
     """What an actor needs to report its progress.
 
     mailbox: the handle of the mailbox actor.
+    watch_id: tells the watch from others that use the same mailbox before or after it.
     send_seconds: the time between two reports.
     """
 
     mailbox: Any
+    watch_id: str
     send_seconds: float
 
 
@@ -162,7 +172,8 @@ class ProgressReporter:
 
     def _send(self) -> None:
         self._last_sent = time.monotonic()
-        self._watch.mailbox.put.remote(self._process, self._work, self._n_texts, self._n_chars)
+        watch = self._watch
+        watch.mailbox.put.remote(watch.watch_id, self._process, self._work, self._n_texts, self._n_chars)
 
     def _report_while_waiting(self) -> None:
         while True:
@@ -185,28 +196,31 @@ def watch_for_stalls(stall_minutes: float, on_reports: ReportsCallback | None = 
     poll_seconds = min(_MAX_POLL_SECONDS, stall_seconds / 6)
     context = ray.get_runtime_context()
     idle_mailboxes = _IDLE_MAILBOXES.setdefault((context.get_job_id(), context.get_node_id()), [])
-    mailbox = _take_mailbox(idle_mailboxes)
+    watch_id = uuid.uuid4().hex
+    mailbox = _take_mailbox(idle_mailboxes, watch_id)
     stop = threading.Event()
     arguments = (mailbox, stall_seconds, poll_seconds, stop, on_reports)
     thread = threading.Thread(target=_read_reports_and_kill_stalled, args=arguments, daemon=True)
     thread.start()
     try:
-        yield Watch(mailbox, min(_MAX_SEND_SECONDS, stall_seconds / 6))
+        yield Watch(mailbox, watch_id, min(_MAX_SEND_SECONDS, stall_seconds / 6))
     finally:
         stop.set()
         thread.join(timeout=poll_seconds)
         idle_mailboxes.append(mailbox)
 
 
-def _take_mailbox(idle_mailboxes: list[Any]) -> Any:  # noqa: ANN401 - an actor's handle
-    """Return an empty mailbox: an idle one that still runs, or a new one."""
+def _take_mailbox(idle_mailboxes: list[Any], watch_id: str) -> Any:  # noqa: ANN401 - an actor's handle
+    """Return a mailbox that began the watch: an idle one that still runs, or a new one."""
     while idle_mailboxes:
         mailbox = idle_mailboxes.pop()
         with suppress(RayError):
-            ray.get(mailbox.clear.remote(), timeout=_MAX_POLL_SECONDS)
+            ray.get(mailbox.begin.remote(watch_id), timeout=_MAX_POLL_SECONDS)
             return mailbox
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-    return ray.remote(Mailbox).options(num_cpus=0, max_restarts=-1, scheduling_strategy=here).remote()
+    mailbox = ray.remote(Mailbox).options(num_cpus=0, max_restarts=-1, scheduling_strategy=here).remote()
+    mailbox.begin.remote(watch_id)
+    return mailbox
 
 
 def _read_reports_and_kill_stalled(
@@ -223,11 +237,16 @@ def _read_reports_and_kill_stalled(
             reports: dict[WatchedProcess, Report] = ray.get(mailbox.read.remote(), timeout=read_seconds)
             if on_reports is not None and not stop.is_set():
                 on_reports(*(sum(counts) for counts in _list_counts(reports)))
-            for stall in meter.update(reports, time.monotonic()):
-                _kill_and_log(stall)
-                mailbox.forget.remote(stall.process)
-        except RayError as error:  # the mailbox is being started again, or a node is lost, which Ray handles itself
+        except RayError as error:  # the mailbox is being started again
             log.debug("cannot watch for stalls: %s", error)
+            continue
+        for stall in meter.update(reports, time.monotonic()):
+            try:
+                _kill_and_log(stall)
+            except RayError as error:  # a node is lost, which Ray handles itself
+                log.debug("cannot kill process %d on %s: %s", stall.process.pid, stall.process.host, error)
+            else:
+                mailbox.forget.remote(stall.process)
 
 
 def _list_counts(reports: Mapping[WatchedProcess, Report]) -> tuple[list[int], list[int]]:

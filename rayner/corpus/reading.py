@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter, deque
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -80,10 +80,11 @@ class CorpusSurvey:
         encoding = "" if document.encoding == UTF8 else f"\0{document.encoding}"
         self._digest.update(f"{document.doc_id}\0{document.sha256}{encoding}\n".encode())
 
-    def compute_unknown_char_share(self, known_characters: Container[str]) -> float:
-        """Return the share of the characters that are not in `known_characters`. White space does not count."""
-        counts = {char: n for char, n in self.char_counts.items() if not char.isspace()}
-        return sum(n for char, n in counts.items() if char not in known_characters) / max(1, sum(counts.values()))
+
+def compute_unknown_char_share(char_counts: Mapping[str, int], known_characters: Container[str]) -> float:
+    """Return the share of the characters that are not in `known_characters`. White space does not count."""
+    counts = {char: n for char, n in char_counts.items() if not char.isspace()}
+    return sum(n for char, n in counts.items() if char not in known_characters) / max(1, sum(counts.values()))
 
 
 def require_corpus(corpus: str | None) -> str:

@@ -26,7 +26,7 @@ class CorpusCounts:
     set_aside: Segments that failed.
     passes: Forward passes of the LLM.
     decided_by: The number of entities for each value of `decided_by`.
-    unknown_share: The share of the characters that the small model does not know.
+    unknown_share: The share of the characters, as the models read them, that the small model does not know.
     not_finite: Segments, among those set aside, for which a prediction was NaN or infinite.
     slm_entities: Entities that the small model found; None if an older rayner tagged the corpus.
     llm_characters: Characters of the segments that the LLM answered.

@@ -40,7 +40,7 @@ def describe_left_out(record: RunRecord | None, n_held_out_set_aside: int = 0, p
         parts += [
             _count(record.counts.set_aside, "segment", "set aside after failures"),
             _count(len(record.unread), "file", "not readable"),
-            _count(n_ignored, "file", f"ignored, because they are no texts ({by_suffix})"),
+            _count(n_ignored, "file", f"ignored ({by_suffix})"),
             _count(len(record.empty), "file", "empty"),
             _count(len(record.changed), "file", "changed since they were read"),
         ]

@@ -157,9 +157,11 @@ def test_the_next_watch_has_the_same_mailbox_without_its_reports_or_another_if_i
         assert first.mailbox != beside.mailbox
         gone = WatchedProcess("", "", 1, "")
         for watch in (first, beside):
-            ray.get(watch.mailbox.put.remote(gone, "unit-000007"))
+            ray.get(watch.mailbox.put.remote(watch.watch_id, gone, "unit-000007"))
     with watch_for_stalls(1) as second:
         assert second.mailbox in (first.mailbox, beside.mailbox)
+        for watch in (first, beside):  # actors of an earlier watch may still report
+            ray.get(watch.mailbox.put.remote(watch.watch_id, gone, "unit-000007"))
         assert ray.get(second.mailbox.read.remote()) == {}
         ray.kill(first.mailbox)
         ray.kill(beside.mailbox)

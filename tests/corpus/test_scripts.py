@@ -155,3 +155,9 @@ def test_a_unit_holds_converted_text_and_its_entities_the_text_of_the_corpus(tmp
         rows += read_table(out / "entities" / f"{unit.name}.parquet", ENTITY_SCHEMA).to_pylist()
     for name, text in (("a", SIMPLIFIED), ("b", TRADITIONAL)):
         assert "".join(row["text"] for row in rows if row["doc_id"] == name) == text
+
+
+def test_the_counts_of_a_converted_corpus_are_those_of_its_converted_text():
+    converter = build_script_converter(["漢書曰龍門之國，東學於孔子"] * 20)
+    for text in ("汉书曰龙门之国", "漢書曰龍門之國", ""):
+        assert converter.convert_counts(Counter(text)) == Counter(converter.convert(text))

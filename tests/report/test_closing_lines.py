@@ -46,7 +46,7 @@ def test_what_was_left_out_is_counted():
     partial = record(set_aside=3, unread={"a": "", "b": ""}, ignored=ignored, empty=["e"], changed={"f": "is new"})
     assert describe_left_out(partial, 1, "OUT") == (
         "left out: 1 labelled sentence set aside after failures, 3 segments set aside after failures, "
-        "2 files not readable, 3 files ignored, because they are no texts (1 .docx, 2 .html), 1 file empty, "
+        "2 files not readable, 3 files ignored (1 .docx, 2 .html), 1 file empty, "
         "1 file changed since they were read; OUT/run.json names them"
     )
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from rayner.corpus.scripts.recognition import Script, count_scripts
+from rayner.corpus.scripts.recognition import Script, ScriptCounts, count_scripts
 from rayner.corpus.scripts.tables import Variants, load_script_tables
 
 
@@ -40,10 +40,25 @@ class ScriptConverter:
         """Return a part of a text that needs conversion, in the target script."""
         return part.translate(self.replacements)
 
+    def convert_counts(self, char_counts: Mapping[str, int]) -> Counter[str]:
+        """Return how often each character occurs in the copy of a corpus, if all of its texts are in one script.
+
+        char_counts: How often each character occurs in the corpus.
+        """
+        if not _are_more_of_other_script(count_scripts(char_counts), self.target):
+            return Counter(char_counts)
+        converted = Counter[str]()
+        for char, n in char_counts.items():
+            converted[self.replacements.get(ord(char), char)] += n
+        return converted
+
 
 @lru_cache(maxsize=2)  # consecutive units may hold slices of the same long text
 def _holds_more_of_other_script(text: str, target: Script) -> bool:
-    counts = count_scripts(Counter(text))
+    return _are_more_of_other_script(count_scripts(Counter(text)), target)
+
+
+def _are_more_of_other_script(counts: ScriptCounts, target: Script) -> bool:
     n_other = counts.simplified if target == "traditional" else counts.traditional
     return 2 * n_other > counts.simplified + counts.traditional
 

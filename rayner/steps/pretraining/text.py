@@ -10,7 +10,7 @@ import numpy as np
 from rayner.config.settings import Config
 from rayner.corpus.labelled_files import read_labelled_file
 from rayner.corpus.labelled_sentences import split_labelled_file
-from rayner.corpus.reading import CorpusSurvey, read_documents, require_corpus
+from rayner.corpus.reading import CorpusSurvey, compute_unknown_char_share, read_documents, require_corpus
 from rayner.corpus.text_files import read_utf8
 from rayner.errors import ConfigError, DataError
 from rayner.modeling.tokenizer import CharTokenizer
@@ -143,8 +143,7 @@ def _encode_texts(config: Config, facts: TextFacts, tokenizer: CharTokenizer) ->
 def warn_of_unknown_characters(text: PretrainingText, tokenizer: CharTokenizer, where: str) -> None:
     """Log the share of characters that a checkpoint's tokenizer does not know."""
     known = {char for char in text.char_counts if char in tokenizer}
-    survey = CorpusSurvey(char_counts=text.char_counts)
-    share = survey.compute_unknown_char_share(known)
+    share = compute_unknown_char_share(text.char_counts, known)
     if share > 0.01:
         log.warning(
             "pretraining: %s does not know %.1f%% of the text's characters and learns nothing of them; is it of the "

@@ -59,7 +59,7 @@ class PlanSummary:
     unread: the reason by file, for files that could not be read.
     ignored: files that are not texts, by suffix.
     empty: files without text.
-    unknown_share: share of the characters that the small model does not know.
+    unknown_share: share of the characters, as the models read them, that the small model does not know.
     parts: the SHA-256 of each file of the plan, by name.
     encoding: the setting `corpus.encoding` with which the texts were read.
     markup: files that hold tags of HTML or XML.

@@ -25,7 +25,7 @@ from rayner.corpus.exports import EXPORT_FORMATS, export_corpus
 from rayner.corpus.ignored_files import ignored_groups_to_json
 from rayner.corpus.kept_scores import SCORES_FOLDER, list_scored_units
 from rayner.corpus.plain_text.left_out import describe_left_out_files
-from rayner.corpus.reading import require_corpus
+from rayner.corpus.reading import compute_unknown_char_share, require_corpus
 from rayner.corpus.run_record import RunRecord, write_run_record
 from rayner.corpus.scripts.recognition import ScriptComparison, count_scripts
 from rayner.corpus.tables import TABLE_NAMES
@@ -203,6 +203,8 @@ def _load_or_write_plan(config: Config, run: Run, corpus: str, tagged: Run, inpu
         survey = write_plan_and_documents(
             corpus, config.score.unit_chars, out, config.tag.max_segment_chars, config.corpus.encoding
         )
+        converter = load_script_converter(config, run)
+        read_char_counts = converter.convert_counts(survey.char_counts) if converter else survey.char_counts
         return PlanSummary(
             digest=survey.digest,
             documents=survey.documents,
@@ -211,7 +213,7 @@ def _load_or_write_plan(config: Config, run: Run, corpus: str, tagged: Run, inpu
             unread=survey.unread,
             ignored=survey.ignored.groups,
             empty=survey.empty,
-            unknown_share=round(survey.compute_unknown_char_share(load_known_characters(config, run)), 4),
+            unknown_share=round(compute_unknown_char_share(read_char_counts, load_known_characters(config, run)), 4),
             parts=survey.plan_parts,
             encoding=config.corpus.encoding,
             markup=survey.markup,
