@@ -69,7 +69,7 @@ def test_another_layout_is_suggested(tmp_path, layout, named):
     (b"\xd0\xcf\x11\xe0\xa1\xb1", "found what looks like an old Excel or Word document (.xls, .doc), or"),
     (b"%PDF-1.7", "found what looks like a PDF document"),
     (rb"{\rtf1\ansi}", "found what looks like a Word document (RTF)"),
-    (gzip.compress(b"x"), "found what looks like a file packed by gzip: unpack it"),
+    (gzip.compress(b"x", mtime=0), "found what looks like a file packed by gzip: unpack it"),
     (b"PAR1\x15\x04", "found what looks like a Parquet file: export JSON lines (`--to jsonl`)"),
     ("#FORMAT=WebAnno TSV 3.3\n\n", "found what looks like WebAnno TSV: export CoNLL columns from INCEpTION"),
     ("T1\tNR 0 2\t懷王\n", "found what looks like brat's standoff annotations (.ann): write the text and its entities"),
