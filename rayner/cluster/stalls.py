@@ -218,7 +218,7 @@ def _take_mailbox(idle_mailboxes: list[Any], watch_id: str) -> Any:  # noqa: ANN
             ray.get(mailbox.begin.remote(watch_id), timeout=_MAX_POLL_SECONDS)
             return mailbox
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-    mailbox = ray.remote(Mailbox).options(num_cpus=0, max_restarts=-1, scheduling_strategy=here).remote()
+    mailbox: Any = ray.remote(Mailbox).options(num_cpus=0, max_restarts=-1, scheduling_strategy=here).remote()
     mailbox.begin.remote(watch_id)
     return mailbox
 
