@@ -43,7 +43,7 @@ bench: $(READY) ## measure the speed against other software; TRAIN=labelled.txt 
 # In tests/cluster each process runs whole files, because the tests of a file share jobs, in the order of its conftest.py.
 # Three processes also on two cores, because jobs often wait: for the start of Ray's processes, and for their reports.
 test: $(READY) ## run all tests except the drills
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet --numprocesses 2 --dist worksteal --ignore tests/cluster
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet --numprocesses 2 --ignore tests/cluster
 	$(BIN)/python -m pytest --quiet --numprocesses 3 --dist loadfile --no-loadscope-reorder tests/cluster
 
 # vLLM needs older packages than the lock file, so it has its own environment, which holds all of rayner too. This is the
