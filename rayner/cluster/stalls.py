@@ -213,10 +213,10 @@ def watch_for_stalls(stall_minutes: float, on_reports: ReportsCallback | None = 
 def _take_mailbox(idle_mailboxes: list[Any], watch_id: str) -> Any:  # noqa: ANN401 - an actor's handle
     """Return a mailbox that began the watch: an idle one that still runs, or a new one."""
     while idle_mailboxes:
-        mailbox = idle_mailboxes.pop()
+        idle = idle_mailboxes.pop()
         with suppress(RayError):
-            ray.get(mailbox.begin.remote(watch_id), timeout=_MAX_POLL_SECONDS)
-            return mailbox
+            ray.get(idle.begin.remote(watch_id), timeout=_MAX_POLL_SECONDS)
+            return idle
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
     mailbox: Any = ray.remote(Mailbox).options(num_cpus=0, max_restarts=-1, scheduling_strategy=here).remote()
     mailbox.begin.remote(watch_id)
