@@ -12,8 +12,7 @@ from gpu_check.memory import read_memory, read_peak_memory, require_estimate_hol
 from gpu_check.one_rank import TrainEngine, open_engine
 from gpu_check.records import Findings
 from rayner.llm.model import Llm, add_lora
-from rayner.llm.sft import SftExample, SftLoss, build_sft_example, count_common_prompt_tokens
-from rayner.modeling.training_schedule import split_by_tokens
+from rayner.llm.sft import SftExample, SftLoss, build_sft_example, count_common_prompt_tokens, split_into_passes
 
 _LARGEST_FINAL_LOSS = 0.98  # as a share of the first step's loss
 _LR = 2e-3
@@ -61,8 +60,7 @@ def _make_examples(llm: Llm, n: int) -> list[SftExample]:
 
 
 def _divide(examples: Sequence[SftExample], max_tokens: int, *, packs: bool) -> list[list[SftExample]]:
-    n_common = count_common_prompt_tokens(examples) if packs else None
-    (passes,) = split_by_tokens([len(example) + 1 for example in examples], max_tokens, 1, n_common)
+    (passes,) = split_into_passes(examples, max_tokens, 1, packs=packs)
     return [[examples[i] for i in rows] for rows in passes]
 
 

@@ -25,7 +25,7 @@ import numpy as np
 from rayner.config.model_settings import CrfConfig
 from rayner.config.settings import SplitConfig
 from rayner.corpus.labelled_files import read_labelled_file
-from rayner.corpus.labelled_sentences import split_labelled_file, split_train_dev_test
+from rayner.corpus.labelled_sentences import split_file_into_sentences, split_train_dev_test
 from rayner.corpus.review.candidates import make_candidate
 from rayner.corpus.review.ranking import pick_candidates
 from rayner.evaluation.metrics import (
@@ -234,7 +234,7 @@ def main() -> None:
     options = parser.parse_args()
     mark_output_folder_as_ours(options.out.absolute(), "study review_curve")
     labelled, split = read_labelled_file(options.labelled), SplitConfig()
-    sentences = split_labelled_file(labelled)
+    sentences = split_file_into_sentences(labelled)
     parts = split_train_dev_test(sentences, split.dev, split.test, options.seed)
     pool = tuple({sentence.text: sentence for sentence in parts["train"] if sentence.text.strip()}.values())
     types = tuple(sorted({span.type for span in labelled.spans}))

@@ -22,7 +22,7 @@ from rayner.config.settings import SplitConfig
 from rayner.corpus.exports.evahan import format_evahan_sentences
 from rayner.corpus.exports.export_format import get_entity_spans
 from rayner.corpus.labelled_files import read_labelled_file
-from rayner.corpus.labelled_sentences import split_labelled_file, split_train_dev_test
+from rayner.corpus.labelled_sentences import split_file_into_sentences, split_train_dev_test
 from rayner.corpus.review.provenance import read_provenance
 from rayner.corpus.tables import iter_documents
 from rayner.evaluation.metrics import (
@@ -157,7 +157,7 @@ def main() -> None:
     options = parser.parse_args()
     mark_output_folder_as_ours(options.out.absolute(), "study review_loop")
     labelled, split = read_labelled_file(options.labelled), SplitConfig()
-    sentences = split_labelled_file(labelled)
+    sentences = split_file_into_sentences(labelled)
     parts = split_train_dev_test(sentences, split.dev, split.test, options.seed)
     study = Study(
         {sentence.text: sentence for sentence in parts["train"] if _is_whole_sentence(sentence.text)},

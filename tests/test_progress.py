@@ -185,9 +185,9 @@ def test_elsewhere_there_are_plain_lines_now_and_then(capsys):
 def test_a_task_is_shown_before_its_first_unit_is_done():
     said = []
     told = Progress("score", 300, "sentences", progress_display(said.append, log_seconds=1000))
-    told.announce("without an LLM")
+    told.show_start("without an LLM")
     assert said == ["score 0/300 sentences, starting, without an LLM"]
-    told.announce()
+    told.show_start()
     told.advance(300)
     assert len(said) == 2
 
@@ -195,7 +195,7 @@ def test_a_task_is_shown_before_its_first_unit_is_done():
 def test_units_in_progress_count_for_now_and_nothing_is_taken_back():
     told = []
     counts = Progress("score", 10, "sentences", told.append)
-    counts.announce("note")
+    counts.show_start("note")
     counts.show_unfinished(4)
     counts.show_unfinished(3)  # a unit is begun again
     counts.advance(2)
@@ -229,7 +229,7 @@ def test_the_status_follows_steps_and_progress_and_beats_without_them(tmp_path):
         record_step_start(3, 5, "tune_fusion")
         assert eventually(lambda: read(tmp_path).name == "tune_fusion")
         assert read(tmp_path).total == 0
-        Progress("fusion", 7, "rules").announce()
+        Progress("fusion", 7, "rules").show_start()
         assert eventually(lambda: read(tmp_path).doing == "fusion")
         assert (read(tmp_path).done, read(tmp_path).total) == (0, 7)
     assert read(tmp_path).state == "done"

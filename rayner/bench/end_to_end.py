@@ -15,8 +15,8 @@ from rayner.modeling.devices import set_torch_threads
 from rayner.runs.run_folder import Run
 from rayner.steps.fusion_rules import read_tuned_fusion
 from rayner.steps.tag.plan import iter_plan_parts, survey_corpus, write_plan_and_documents
-from rayner.steps.tag.seams import Stage, predict_unit
-from rayner.steps.tag.stages import LlmStage, SlmStage, skip_llm
+from rayner.steps.tag.seams import predict_unit
+from rayner.steps.tag.stages import load_stages
 from rayner.steps.tag.tag_corpus import tag_corpus
 from rayner.steps.tag.tagging_rule import choose_tagging_rule
 from rayner.steps.tag.units import fuse_and_write_unit, read_unit
@@ -49,8 +49,7 @@ def time_tagging_in_one_process(config: Config, run: Run, out: Path) -> float:
 def tag_in_one_process(config: Config, run: Run, out: Path) -> None:
     """Run the stages of tagging one after another with all threads, and write the tables to `out`."""
     tagging = choose_tagging_rule(config, read_tuned_fusion(run))
-    slm = SlmStage(config, run)
-    llm: Stage = LlmStage(config, run, tagging.gate) if tagging.asks_llm else partial(skip_llm, gate=tagging.gate)
+    slm, llm = load_stages(config, run, tagging.gate, asks_llm=tagging.asks_llm)
     set_torch_threads(ALL_THREADS)
     corpus, limit = require_corpus(config.corpus.path), config.tag.max_segment_chars
     parts = write_plan_and_documents(corpus, config.score.unit_chars, out, limit, config.corpus.encoding).plan_parts

@@ -68,16 +68,16 @@ def _pair_with_tagged_document(gold: LabelledFile, folder: StoragePath) -> tuple
     Raises DataError if no document has the text.
     """
     from rayner.corpus.exports import get_entity_spans
-    from rayner.corpus.exports.evahan import remove_line_breaks
+    from rayner.corpus.exports.evahan import join_lines, remove_line_breaks
     from rayner.corpus.tables import find_tagged_folder, iter_documents
 
     tagged, n_documents = find_tagged_folder(folder), 0
     gold_text, gold_spans = remove_line_breaks(gold.text, gold.spans)
-    lengths = (len(remove_line_breaks(gold.text[start:end], ())[0]) for start, end in gold.text_bounds())
+    lengths = (len(join_lines(gold.text[start:end])) for start, end in gold.text_bounds())
     text_starts = tuple(accumulate(lengths))[:-1]
     for document in iter_documents(tagged):
-        text, spans = remove_line_breaks(document.text, get_entity_spans(document))
-        if text == gold_text:
+        if join_lines(document.text) == gold_text:
+            text, spans = remove_line_breaks(document.text, get_entity_spans(document))
             predicted = LabelledFile(f"{tagged}: {document.doc_id}", text, tuple(spans), (), {})
             return replace(gold, text=gold_text, spans=tuple(gold_spans), text_starts=text_starts), predicted
         n_documents += 1

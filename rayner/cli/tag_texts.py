@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import cast
 
+from rayner.cli.tag import STANDARD_INPUT
 from rayner.cluster.environment import set_quiet_environment
 from rayner.corpus.plain_text.left_out import describe_left_out_files
 from rayner.corpus.reading import CorpusSurvey, read_documents
@@ -16,11 +17,10 @@ from rayner.corpus.text_listing import list_text_files
 from rayner.errors import DataError, TooManySetAsideError
 from rayner.runs.progress import print_to_stderr, rate_limited
 from rayner.tagging.documents import Document
-from rayner.tagging.loading import load_tagger, read_run_settings
+from rayner.tagging.loading import load_fusion_tagger, read_run_settings
 from rayner.tagging.tagger import FusionTagger
 from rayner.tagging.terminal import format_for_terminal
 
-_STANDARD_INPUT = "-"
 _CHUNK_BYTES = 2**16
 _SCORE_DIGITS = 6
 
@@ -46,10 +46,10 @@ def tag_and_print(
     set_quiet_environment()
     printer = _Printer(as_json=as_json or not sys.stdout.isatty())
     config = read_run_settings(run, overrides)
-    tagger = load_tagger(config)
+    tagger = load_fusion_tagger(config)
     if not paths:
         printer.print_all(tagger.tag_many(texts))
-    elif _STANDARD_INPUT in paths:
+    elif STANDARD_INPUT in paths:
         for lines in _read_batches_of_lines():
             printer.print_all(_tag_lines(tagger, lines))
     else:
@@ -76,12 +76,17 @@ def _tag_and_print_files(tagger: FusionTagger, paths: Sequence[str], encoding: s
 
 def _read_batches_of_lines() -> Iterator[list[tuple[int, bytes]]]:
     """Yield the lines of the standard input with their numbers, as soon as they arrive, without line breaks."""
-    number, rest, stream = 1, b"", cast(io.BufferedReader, sys.stdin.buffer)
+    number, stream = 1, cast(io.BufferedReader, sys.stdin.buffer)
+    pieces: list[bytes] = []  # of the line that has not ended
     while chunk := stream.read1(_CHUNK_BYTES):
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield list(enumerate(lines, number))
-        number += len(lines)
-    if rest:
+        first, *others = chunk.split(b"\n")
+        pieces.append(first)
+        if others:
+            lines = [b"".join(pieces), *others[:-1]]
+            pieces = others[-1:]
+            yield list(enumerate(lines, number))
+            number += len(lines)
+    if rest := b"".join(pieces):
         yield [(number, rest)]
 
 

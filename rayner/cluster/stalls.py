@@ -236,7 +236,9 @@ def _read_reports_and_kill_stalled(
         try:
             reports: dict[WatchedProcess, Report] = ray.get(mailbox.read.remote(), timeout=read_seconds)
             if on_reports is not None and not stop.is_set():
-                on_reports(*(sum(counts) for counts in _list_counts(reports)))
+                on_reports(
+                    sum(each.n_texts for each in reports.values()), sum(each.n_chars for each in reports.values())
+                )
         except RayError as error:  # the mailbox is being started again
             log.debug("cannot watch for stalls: %s", error)
             continue
@@ -247,10 +249,6 @@ def _read_reports_and_kill_stalled(
                 log.debug("cannot kill process %d on %s: %s", stall.process.pid, stall.process.host, error)
             else:
                 mailbox.forget.remote(stall.process)
-
-
-def _list_counts(reports: Mapping[WatchedProcess, Report]) -> tuple[list[int], list[int]]:
-    return [report.n_texts for report in reports.values()], [report.n_chars for report in reports.values()]
 
 
 def _kill_and_log(stall: Stall) -> None:

@@ -14,7 +14,7 @@ def corpus_is_not_utf8(config: "Config") -> bool:
     return config.corpus.encoding != "utf-8"
 
 
-def scripts_are_matched(config: "Config") -> bool:
+def corpus_is_converted(config: "Config") -> bool:
     """Return whether the models read a copy of the corpus in the script of the labelled text."""
     return config.corpus.match_script
 
@@ -39,10 +39,10 @@ def characters_are_clustered(config: "Config") -> bool:
     return slm_is_crf(config) and bool(config.slm.crf.unlabelled)
 
 
-def clusters_read_matched_corpus(config: "Config") -> bool:
+def clusters_use_converted_corpus(config: "Config") -> bool:
     """Return whether the text whose characters are clustered is the corpus in the script of the labelled text."""
     is_corpus = config.slm.crf.unlabelled == config.corpus.path
-    return characters_are_clustered(config) and is_corpus and scripts_are_matched(config)
+    return characters_are_clustered(config) and is_corpus and corpus_is_converted(config)
 
 
 def slm_training_is_random(config: "Config") -> bool:
@@ -118,10 +118,10 @@ def llm_learns_from_pseudo_labels(config: "Config") -> bool:
     return has_llm(config) and bool(config.llm.pseudo_labels.text)
 
 
-def pseudo_labels_read_matched_corpus(config: "Config") -> bool:
+def pseudo_labels_use_converted_corpus(config: "Config") -> bool:
     """Return whether the text of the pseudo-labels is the corpus in the script of the labelled text."""
     is_corpus = config.llm.pseudo_labels.text == config.corpus.path
-    return llm_learns_from_pseudo_labels(config) and is_corpus and scripts_are_matched(config)
+    return llm_learns_from_pseudo_labels(config) and is_corpus and corpus_is_converted(config)
 
 
 def encoder_makes_pseudo_labels(config: "Config") -> bool:

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from rayner.config.conditions import (
-    clusters_read_matched_corpus,
+    clusters_use_converted_corpus,
+    corpus_is_converted,
     corpus_is_not_utf8,
-    pseudo_labels_read_matched_corpus,
-    scripts_are_matched,
+    pseudo_labels_use_converted_corpus,
 )
 from rayner.config.declare import StepIf, setting
 
@@ -42,9 +42,9 @@ class CorpusConfig:
         "character for one; the tagged corpus keeps the original",
         # Not an input where it is false, so corpora that an older version tagged stay valid.
         steps=(
-            StepIf("tag_corpus", scripts_are_matched),
-            StepIf("train_slm", clusters_read_matched_corpus),
-            StepIf("train_llm", pseudo_labels_read_matched_corpus),
+            StepIf("tag_corpus", corpus_is_converted),
+            StepIf("train_slm", clusters_use_converted_corpus),
+            StepIf("train_llm", pseudo_labels_use_converted_corpus),
         ),
     )
 

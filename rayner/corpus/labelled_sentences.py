@@ -16,7 +16,7 @@ from rayner.text.segmentation import bounds_without_whitespace, split_sentences
 from rayner.text.spans import Span, sort_and_check_spans
 
 
-def split_labelled_file(labelled: LabelledFile) -> list[LabelledSentence]:
+def split_file_into_sentences(labelled: LabelledFile) -> list[LabelledSentence]:
     """Split the texts of a labelled file into sentences. A sentence belongs to one text.
 
     The sentences joined are the texts joined. Every entity is in exactly one sentence.

@@ -12,6 +12,7 @@ from rayner.llm.packing import can_pack, count_common_tokens, pack_sequences
 from rayner.llm.position_chunks import map_position_chunks
 from rayner.llm.prompt_encoder import PromptEncoder
 from rayner.modeling.tensors import pad_rows
+from rayner.modeling.training_schedule import split_by_tokens
 from rayner.text.hints import HintEntity, crop_hint
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.segmentation import split_windows
@@ -83,6 +84,17 @@ def count_common_prompt_tokens(examples: Sequence[SftExample]) -> int:
     The last token of a prompt is never common, because the first token of its own answer is predicted from it.
     """
     return count_common_tokens([example.prompt[:-1] for example in examples])
+
+
+def split_into_passes(
+    examples: Sequence[SftExample], max_tokens: int, n_workers: int, *, packs: bool
+) -> list[list[list[int]]]:
+    """Divide the examples of one step among workers and forward passes (`split_by_tokens`).
+
+    packs: Whether a pass packs its examples into one row (`SftLoss.packs`).
+    """
+    n_common = count_common_prompt_tokens(examples) if packs else None
+    return split_by_tokens([len(example) + 1 for example in examples], max_tokens, n_workers, n_common)  # + end token
 
 
 class OutputLoss(torch.nn.Module):

@@ -1,6 +1,6 @@
 """Warnings that the report and the site show at the top of a page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rayner.corpus.plain_text.markup import MarkupFiles
 from rayner.corpus.scripts.recognition import ScriptComparison
@@ -43,4 +43,15 @@ def translate_silent_models(place: str, models: Sequence[SilentModel]) -> list[B
             translate(f"place_{place}"),
         )
         for model in models
+    ]
+
+
+def translate_warnings(
+    scripts: ScriptComparison, markup: MarkupFiles, silent_models: Mapping[str, Sequence[SilentModel]]
+) -> list[BilingualText]:
+    """Return all warnings about a run or a tagged corpus. silent_models: the models by place."""
+    return [
+        *translate_script_mismatch(scripts),
+        *translate_markup(markup),
+        *(text for place, models in silent_models.items() for text in translate_silent_models(place, models)),
     ]

@@ -11,7 +11,7 @@ from rayner.corpus.run_record import CorpusCounts
 from rayner.corpus.scripts.recognition import ScriptComparison
 from rayner.corpus.silent_models import SilentModel
 from rayner.rendering.bilingual import BilingualText
-from rayner.rendering.warnings import translate_markup, translate_script_mismatch, translate_silent_models
+from rayner.rendering.warnings import translate_warnings
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,7 @@ class RunFacts:
 
     def warnings(self) -> list[BilingualText]:
         """Return the warnings that the report shows first."""
-        return [
-            *translate_script_mismatch(self.scripts),
-            *translate_markup(self.markup),
-            *(text for place, models in self.silent_models.items() for text in translate_silent_models(place, models)),
-        ]
+        return translate_warnings(self.scripts, self.markup, self.silent_models)
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of `pipeline.json`."""

@@ -92,16 +92,16 @@ def ignore_progress(progress: StepProgress) -> None:
 def progress_display(print_line: Callable[[str], None] | None = None, log_seconds: float = 5.0) -> ProgressCallback:
     """Return a callback that shows progress in the job's status and to the user.
 
-    On a terminal the callback draws a bar. Elsewhere it prints at most one line every `log_seconds` seconds. An
-    announcement (`Progress.announce`), and the last line, when all units are done, are printed in any case.
+    On a terminal the callback draws a bar. Elsewhere it prints at most one line every `log_seconds` seconds. The
+    first progress (`Progress.show_start`), and the last line, when all units are done, are printed in any case.
 
     print_line: prints a line; by default into the log.
     """
     print_line = print_line or _log_line
-    last_printed, last_drawn, is_announced = time.time(), 0.0, False
+    last_printed, last_drawn, has_started = time.time(), 0.0, False
 
     def show(progress: StepProgress) -> None:
-        nonlocal last_printed, last_drawn, is_announced
+        nonlocal last_printed, last_drawn, has_started
         if _status_writer:
             _status_writer.status = _status_writer.status.with_progress(progress)
         now, is_complete, has_terminal = time.time(), progress.done >= progress.total, _stderr_is_terminal()
@@ -109,8 +109,8 @@ def progress_display(print_line: Callable[[str], None] | None = None, log_second
             last_drawn = now
             _draw_bar(format_progress_bar(progress, shutil.get_terminal_size().columns))
         bar_suffices = has_terminal and sys.stdout.isatty()
-        is_announcement, is_announced = progress.rate == 0 and not is_announced, True
-        if is_complete or ((is_announcement or now - last_printed >= log_seconds) and not bar_suffices):
+        is_start, has_started = progress.rate == 0 and not has_started, True
+        if is_complete or ((is_start or now - last_printed >= log_seconds) and not bar_suffices):
             last_printed = now
             erase_bar()
             print_line(format_progress(progress))
@@ -196,7 +196,7 @@ class Progress:
         self.start_time = time.time()
         self._lock, self._note = threading.Lock(), ""
 
-    def announce(self, note: str = "") -> None:
+    def show_start(self, note: str = "") -> None:
         """Show the task before anything is done, because its first unit may take minutes. note: see `advance`."""
         self._note = note
         self.callback(StepProgress(self.task, self.done, self.total, self.unit, 0.0, 0.0, note))

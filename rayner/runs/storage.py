@@ -241,11 +241,11 @@ def local_copy(folder: StoragePath) -> Path:
     listing = [(name, row.get("size"), str(row.get("ETag") or row.get("mtime") or row.get("created") or ""))
                for name, row in sorted(objects.items())]  # fmt: skip
     key = hashlib.sha256(repr((str(folder), listing)).encode()).hexdigest()[:32]
-    copy = _cache_folder() / key / folder.name
+    copy = cache_folder() / key / folder.name
     if copy.exists():
         return copy
-    _cache_folder().mkdir(mode=0o700, parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=_cache_folder()) as temporary:
+    cache_folder().mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache_folder()) as temporary:
         download = Path(temporary, "download")
         for name in objects:
             relative = name.removeprefix(folder.path).strip("/")
@@ -292,5 +292,6 @@ def move_folder_over(source: Path, target: StoragePath) -> None:
             shutil.copyfileobj(stream, out)
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
+    """Return the user's cache folder of rayner, which may not exist yet."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rayner"

@@ -14,13 +14,12 @@ from rayner import __version__
 from rayner.corpus.run_record import RunRecord, read_run_record
 from rayner.corpus.tables import TABLE_NAMES, iter_documents
 from rayner.errors import ConfigError
-from rayner.rendering.bilingual import BilingualText
 from rayner.rendering.templates import SHARED_FOLDER
 from rayner.rendering.texts_shared import SHARED_TEXTS
 from rayner.rendering.texts_site import SITE_TEXTS
 from rayner.rendering.translation import GLOSS_TEXTS
 from rayner.rendering.type_styles import assign_type_colours
-from rayner.rendering.warnings import translate_markup, translate_script_mismatch, translate_silent_models
+from rayner.rendering.warnings import translate_warnings
 from rayner.runs.output_folder import MARKER_FILE, check_output_folder, file_has_sha256, write_folder_marker
 from rayner.runs.storage import StoragePath, list_file_names
 from rayner.site.corpus_pages import write_corpus_and_book_pages, write_disagreement_pages, write_entity_index
@@ -74,7 +73,8 @@ def build_site(
         database_path = build_folder / "build.sqlite"
         with closing(SiteDatabase(database_path)) as store:
             write_pages_and_fill_store(tagged, folder, store, report_progress)
-            warnings = _list_warnings(record) if record else []
+            silent = {"corpus": record.counts.find_silent_models()} if record else {}
+            warnings = translate_warnings(record.scripts, record.markup, silent) if record else []
             write_corpus_and_book_pages(store, folder, warnings)
             write_entity_index(store, folder)
             if folder.asks_llm:
@@ -96,15 +96,6 @@ def _read_record(tagged: StoragePath) -> RunRecord | None:
         return read_run_record(tagged)
     except FileNotFoundError:
         return None
-
-
-def _list_warnings(record: RunRecord) -> list[BilingualText]:
-    """Return what the reader of a tagged corpus must see first."""
-    return [
-        *translate_script_mismatch(record.scripts),
-        *translate_markup(record.markup),
-        *translate_silent_models("corpus", record.counts.find_silent_models()),
-    ]
 
 
 def is_up_to_date(tagged: StoragePath, out: Path) -> bool:

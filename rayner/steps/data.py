@@ -8,8 +8,8 @@ from rayner.config.step_settings import step_settings
 from rayner.corpus.labelled_files import AUTO, describe_labelled_file, read_labelled_file, recognise_file_layout
 from rayner.corpus.labelled_sentences import (
     read_labelled_sentences,
+    split_file_into_sentences,
     split_folds,
-    split_labelled_file,
     split_train_dev_test,
     write_labelled_sentences,
 )
@@ -68,7 +68,7 @@ def read_and_split_labelled_files(config: Config, run: Run, fold: int | None = N
         files = {path: read_labelled_file(path, layout=config.layout) for path in config.train}
         for labelled in files.values():
             log.info("train: %s", describe_labelled_file(labelled))
-        parts = split_labelled_files(config, files, fold)
+        parts = split_files_into_parts(config, files, fold)
         with replace_folder(run.path("data")) as folder:
             for name, part in parts.items():
                 write_labelled_sentences(folder / f"{name}.jsonl", part)
@@ -83,7 +83,7 @@ def read_and_split_labelled_files(config: Config, run: Run, fold: int | None = N
     return run.run_step("data", collect_manifest_inputs(config, fold), split_files)
 
 
-def split_labelled_files(
+def split_files_into_parts(
     config: Config, files: Mapping[str, LabelledFile], fold: int | None = None
 ) -> dict[str, list[LabelledSentence]]:
     """Return the sentences of labelled files by part, `train`, `dev`, `test`, and ALL_PART for all of them.
@@ -127,7 +127,7 @@ def copy_data_without_fold(run: Run, fold_run: Run, i: int, n_folds: int, seed: 
 
 def _split_into_sentences(path: str, labelled: LabelledFile) -> list[LabelledSentence]:
     """Split a labelled file into sentences. Raises RuntimeError if a character or an entity is lost."""
-    sentences = split_labelled_file(labelled)
+    sentences = split_file_into_sentences(labelled)
     count = count_sentences_characters_entities(sentences)
     if (count["characters"], count["entities"]) != (len(labelled.text), len(labelled.spans)):
         raise RuntimeError(

@@ -116,7 +116,7 @@ def run_trials(searches: Sequence[RuleSearch], run: Run, settings: FusionConfig)
     """
     numbers = list(range(sum(len(search.candidates) for search in searches)))
     progress = Progress("fusion", len(numbers), "rules")
-    progress.announce()
+    progress.show_start()
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(_run_candidate_trial, searches=searches), {"cpu": 0.5}),
         param_space={"candidate": tune.grid_search(numbers)},

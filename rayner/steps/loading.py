@@ -2,7 +2,7 @@
 
 from collections.abc import Container
 
-from rayner.config.conditions import clusters_read_matched_corpus, slm_is_encoder
+from rayner.config.conditions import clusters_use_converted_corpus, slm_is_encoder
 from rayner.config.plugins import is_plugin_name, load_plugin
 from rayner.config.settings import Config
 from rayner.runs.run_folder import Run
@@ -23,7 +23,7 @@ def load_tagger_family(config: Config) -> TaggerFamily:
             config.slm,
             faiss_device=choose_index_device(config),
             unlabelled_encoding=config.corpus.encoding_of(config.slm.crf.unlabelled),
-            matches_script=clusters_read_matched_corpus(config),
+            matches_script=clusters_use_converted_corpus(config),
         )
     workers = config.slm.workers
     functions: CustomTagger = load_plugin("slm.family", name, CustomTagger, "a CustomTagger")

@@ -24,7 +24,7 @@ from rayner.steps.data import (
     collect_manifest_inputs,
     count_sentences_characters_entities,
     require_labelled_files,
-    split_labelled_files,
+    split_files_into_parts,
 )
 from rayner.steps.faiss_packages import check_index_device
 from rayner.steps.forecast.faults import Check, run_checks
@@ -107,7 +107,7 @@ def _check_labelled_files(config: Config, work: Workload) -> list[str]:
         ]
 
     lines = run_checks([partial(check_file, path) for path in require_labelled_files(config)])
-    counts = {name: count_sentences_characters_entities(p) for name, p in split_labelled_files(config, files).items()}
+    counts = {name: count_sentences_characters_entities(p) for name, p in split_files_into_parts(config, files).items()}
     del counts[ALL_PART]
     char_counts = Counter[str]()
     for labelled in files.values():
@@ -277,7 +277,7 @@ def _check_corpus(config: Config, work: Workload) -> list[str]:
         encodings = ", ".join(f"{n:,} {encoding}" for encoding, n in sorted(survey.encodings.items()))
         lines.append(f"encodings of the texts: {encodings}")
     scripts = compare_scripts(config, work.labelled_scripts, survey.char_counts)
-    warnings = filter(None, [scripts.describe_mismatch(), survey.markup.describe()])
+    warnings = filter(None, [scripts.format_mismatch_warning(), survey.markup.format_warning()])
     return [*lines, *(f"WARNING: {warning}" for warning in warnings)]
 
 

@@ -103,7 +103,7 @@ def _predict_missing_units(config: Config, run: Run, units: list[UnitSegments], 
         log.info("score: %d of %d units are there already", len(done), len(units))
     progress = Progress("score", sum(len(unit.segments) for unit in missing), "sentences")
     if missing:
-        progress.announce()
+        progress.show_start()
     read_unit = partial(read_held_out_unit, run=run, group_size=config.prompt.group, unit_chars=config.score.unit_chars)
     write_unit = partial(_write_unit, folder=folder)
     attempts = Attempts(folder / "attempts", uuid.uuid4().hex)

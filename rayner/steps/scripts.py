@@ -19,7 +19,7 @@ def load_script_converter(config: Config, run: Run) -> ScriptConverter | None:
     if converter is None:
         log.warning(
             "corpus.match_script=true changes nothing: expected training sentences in one script, found %s",
-            count_training_scripts(run).describe(),
+            count_training_scripts(run).describe_script(),
         )
     return converter
 

@@ -4,7 +4,6 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 from rayner.config.loading import load_config
 from rayner.config.settings import DEVICES, Config
@@ -13,8 +12,7 @@ from rayner.runs.run_folder import SETTINGS_FILE, Run
 from rayner.runs.storage import storage_path
 from rayner.steps.fusion_rules import read_tuned_fusion
 from rayner.steps.scripts import load_script_converter
-from rayner.steps.tag.seams import Stage
-from rayner.steps.tag.stages import LlmStage, SlmStage, skip_llm
+from rayner.steps.tag.stages import load_stages
 from rayner.steps.tag.tagging_rule import choose_tagging_rule
 from rayner.tagging.tagger import FusionTagger
 from rayner.tagging.trained_run import require_trained_run
@@ -44,7 +42,7 @@ def load(run: str | os.PathLike[str], *, llm: bool = True, device: str | None = 
     if device not in (None, *DEVICES):
         raise ConfigError(f"device: expected None or one of {', '.join(DEVICES)}, found {shorten_repr(device)}")
     overrides = [] if device is None else [f"device={device}"]
-    return load_tagger(read_run_settings(os.fspath(run), overrides if llm else [*overrides, WITHOUT_LLM]))
+    return load_fusion_tagger(read_run_settings(os.fspath(run), overrides if llm else [*overrides, WITHOUT_LLM]))
 
 
 def read_run_settings(run: str, overrides: Sequence[str] = ()) -> Config:
@@ -61,11 +59,10 @@ def read_run_settings(run: str, overrides: Sequence[str] = ()) -> Config:
     return config
 
 
-def load_tagger(config: Config) -> FusionTagger:
+def load_fusion_tagger(config: Config) -> FusionTagger:
     """Load the tagger of the run that the settings name. The errors are those of `load`."""
     run = Run(storage_path(config.run))
     tagging = choose_tagging_rule(config, read_tuned_fusion(run))
-    slm = SlmStage(config, run)
-    llm: Stage = LlmStage(config, run, tagging.gate) if tagging.asks_llm else partial(skip_llm, gate=tagging.gate)
+    slm, llm = load_stages(config, run, tagging.gate, asks_llm=tagging.asks_llm)
     converter = load_script_converter(config, run)
     return FusionTagger(config.run, slm, llm, tagging, converter, config.score.unit_chars, config.tag.max_segment_chars)

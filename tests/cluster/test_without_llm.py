@@ -63,7 +63,7 @@ def test_the_corpus_is_tagged_by_the_rule_with_scores(without_llm):
     assert (record.counts.passes, record.counts.llm_characters) == (0, 0)
     assert record.counts.gated == record.counts.segments
     assert record.markup == MarkupFiles(1, f"{config.corpus.path}/雜.txt", "</NR>")
-    assert record.warnings == [record.markup.describe()]
+    assert record.warnings == [record.markup.format_warning()]
     assert record.scripts.labelled.script == record.scripts.corpus.script == "traditional"
     assert len(entities) > 10
     assert {(row["decided_by"], row["llm_type"]) for row in entities} == {("slm", None)}

@@ -115,8 +115,8 @@ def test_files_with_markup_are_counted_and_the_first_is_the_example():
     for path, text in (("a", "楚"), ("b", "楚<br>王</p>"), ("c", "<p>")):
         markup = markup.add_text(path, text)
     assert markup == MarkupFiles(2, "b", "<br>")
-    assert markup.describe().startswith("2 texts hold markup such as '<br>' (b): it is tagged like text")
-    assert MarkupFiles().describe() == ""
+    assert markup.format_warning().startswith("2 texts hold markup such as '<br>' (b): it is tagged like text")
+    assert MarkupFiles().format_warning() == ""
 
 
 def test_the_files_that_are_left_out_are_told_with_counts_and_names(tmp_path):

@@ -66,13 +66,13 @@ T, S, MIXED, UNKNOWN = ScriptCounts(100, 3), ScriptCounts(0, 100), ScriptCounts(
 def test_only_another_script_is_told_and_not_if_the_models_read_a_copy(labelled, corpus, is_mismatch):
     comparison = ScriptComparison(labelled, corpus)
     assert comparison.is_mismatch == is_mismatch
-    assert bool(comparison.describe_mismatch()) == is_mismatch
+    assert bool(comparison.format_mismatch_warning()) == is_mismatch
     assert len(translate_script_mismatch(comparison)) == is_mismatch
     assert not replace(comparison, is_matched=True).is_mismatch
 
 
 def test_the_warnings_are_told_in_both_languages():
-    message = ScriptComparison(T, S).describe_mismatch()
+    message = ScriptComparison(T, S).format_mismatch_warning()
     assert "is traditional (100 characters only traditional, 3 only simplified)" in message
     assert "the corpus is simplified (0 characters only traditional, 100 only simplified): " in message
     (text,) = translate_script_mismatch(ScriptComparison(T, S))

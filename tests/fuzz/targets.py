@@ -22,7 +22,7 @@ from rayner.config.loading import load_config
 from rayner.config.settings import config_to_dict, json_digest
 from rayner.corpus.exports import format_evahan_lines, read_type_names
 from rayner.corpus.labelled_files import LINE_SEPARATORS, describe_labelled_file, read_labelled_file
-from rayner.corpus.labelled_sentences import split_labelled_file
+from rayner.corpus.labelled_sentences import split_file_into_sentences
 from rayner.corpus.review.corrections import read_corrections, write_corrections
 from rayner.corpus.review.provenance import read_provenance
 from rayner.corpus.tables import TABLE_NAMES, iter_documents, iter_segment_rows_by_document
@@ -125,7 +125,7 @@ def labelled_file(data: bytes) -> bool:
         return False
     for bounds in (labelled.text_bounds(), labelled.sentence_bounds()):
         assert [i for pair in bounds for i in range(*pair)] == list(range(len(labelled.text)))
-    sentences = split_labelled_file(labelled)
+    sentences = split_file_into_sentences(labelled)
     assert "".join(sentence.text for sentence in sentences) == labelled.text
     assert sum(len(sentence.spans) for sentence in sentences) == len(labelled.spans)
     describe_labelled_file(labelled).encode()

@@ -147,7 +147,7 @@ def test_what_fails_is_printed_with_its_reason_and_exit_code_3(printed, monkeypa
 
     slm = type(tagger.slm).__new__(type(tagger.slm))
     slm.attempts, slm.tagger = tagger.slm.attempts, SimpleNamespace(predict=fail)
-    monkeypatch.setattr(tag_texts, "load_tagger", lambda _: replace(tagger, slm=slm))
+    monkeypatch.setattr(tag_texts, "load_fusion_tagger", lambda _: replace(tagger, slm=slm))
     [line] = printed("--text", TEXT, code=3)
     assert line == {"text": TEXT, "entities": [], "errors": ["characters 0 to 9: slm: ValueError: no such state"]}
 

@@ -35,8 +35,8 @@ def format_evahan_lines(text: str, spans: Iterable[Span], blank_line_offsets: It
 
     """
     n_written = _count_chars_before(text)
-    written_text, written_spans = remove_line_breaks(text, spans)
-    tags = spans_to_tags(written_spans, len(written_text))
+    written_text = join_lines(text)
+    tags = spans_to_tags(_move_spans(spans, text, n_written), len(written_text))
     blank_offsets = (*blank_line_offsets, *(match.start() for match in _LINE_BREAK.finditer(text)))
     n_blank_lines = Counter(int(n_written[offset]) for offset in blank_offsets)
     for i, (char, tag) in enumerate(zip(written_text, tags, strict=True)):
@@ -50,12 +50,21 @@ def remove_line_breaks(text: str, spans: Iterable[Span]) -> tuple[str, list[Span
 
     An entity that consists only of line breaks is left out. Raises ValueError if spans overlap or exceed the text.
     """
-    n_written = _count_chars_before(text)
+    return join_lines(text), _move_spans(spans, text, _count_chars_before(text))
+
+
+def join_lines(text: str) -> str:
+    """Return a text without its line breaks."""
+    return _LINE_BREAK.sub("", text)
+
+
+def _move_spans(spans: Iterable[Span], text: str, n_written: npt.NDArray[np.int64]) -> list[Span]:
+    """Return the entities in the text without line breaks. n_written: the result of `_count_chars_before`."""
     moved = [
         Span(int(n_written[span.start]), int(n_written[span.end]), span.type)
         for span in sort_and_check_spans(spans, len(text))
     ]
-    return _LINE_BREAK.sub("", text), [span for span in moved if span.start < span.end]
+    return [span for span in moved if span.start < span.end]
 
 
 def _count_chars_before(text: str) -> npt.NDArray[np.int64]:

@@ -8,6 +8,7 @@ the file and no text, except under `xml:space="preserve"`.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import accumulate
 
 from rayner.corpus.labels.entity_places import check_entity_type
@@ -52,14 +53,19 @@ def name_type_of_element(element: str, attribute_type: str | None) -> str | None
 
     The names are those of the TEI export. An element without a name there keeps its own, such as `orgName`.
     """
-    from rayner.corpus.exports.tei import TEI  # imports pyarrow, which no other layout needs
-
-    types = {name: entity_type for entity_type, name in TEI.type_names.items()}
+    types = _read_type_by_element()
     if attribute_type and f"{element} type={attribute_type}" in types:
         return types[f"{element} type={attribute_type}"]
     if element == "term" or (element in _NAMES_OF_ANY_TYPE and attribute_type):
         return attribute_type
     return types.get(element, element)
+
+
+@cache
+def _read_type_by_element() -> dict[str, str]:
+    from rayner.corpus.exports.tei import TEI  # imports pyarrow, which no other layout needs
+
+    return {name: entity_type for entity_type, name in TEI.type_names.items()}
 
 
 @dataclass
@@ -116,7 +122,7 @@ class _TeiHandler:
         self._elements: list[_Element] = []
         self._blocks: list[_Block] = [_Block(path, preserves_space=False)]
 
-    def start(self, name: str, attributes: Mapping[str, str], location: str) -> None:
+    def start_element(self, name: str, attributes: Mapping[str, str], location: str) -> None:
         parent = self._elements[-1] if self._elements else _Element("", preserves_space=False, is_skipped=True)
         space = attributes.get("xml:space")
         preserves_space = parent.preserves_space if space is None else space == "preserve"
@@ -137,7 +143,7 @@ class _TeiHandler:
         elif name in ENTITY_ELEMENTS:
             self._start_entity(element, attributes.get("type"), location)
 
-    def end(self, name: str) -> None:
+    def end_element(self, name: str) -> None:
         element, block = self._elements.pop(), self._blocks[-1]
         if name == "mapping" and self._char_id:
             self._chars_by_id.setdefault(self._char_id, _read_mapping(self._mapping))
@@ -159,7 +165,7 @@ class _TeiHandler:
             outer = self._elements[-1] if self._elements else element
             self._finish_block(block.location, outer.preserves_space)
 
-    def text(self, chars: str) -> None:
+    def add_text(self, chars: str) -> None:
         if not self._elements:
             return
         element = self._elements[-1]

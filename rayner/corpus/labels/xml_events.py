@@ -17,13 +17,13 @@ XML_NAMESPACE = "http://www.w3.org/XML/1998/namespace"
 class XmlHandler(Protocol):
     """Takes the events of a file, in order. Names are without prefixes and namespaces, except `xml:` of attributes."""
 
-    def start(self, name: str, attributes: Mapping[str, str], location: str) -> None:
+    def start_element(self, name: str, attributes: Mapping[str, str], location: str) -> None:
         """Take the start of an element. location: its file and line."""
 
-    def end(self, name: str) -> None:
+    def end_element(self, name: str) -> None:
         """Take the end of an element."""
 
-    def text(self, chars: str) -> None:
+    def add_text(self, chars: str) -> None:
         """Take characters. The text between two tags may come in several pieces."""
 
 
@@ -38,7 +38,7 @@ def parse_xml(data: bytes, path: str, handler: XmlHandler) -> None:
 
     def start(name: str, attributes: Mapping[str, str]) -> None:
         short = {_shorten_name(key): value for key, value in attributes.items()}
-        handler.start(_shorten_name(name), short, f"{path}:{parser.CurrentLineNumber}")
+        handler.start_element(_shorten_name(name), short, f"{path}:{parser.CurrentLineNumber}")
 
     def refuse(name: str, *_: object) -> Never:
         raise DataError(
@@ -47,8 +47,8 @@ def parse_xml(data: bytes, path: str, handler: XmlHandler) -> None:
         )
 
     parser.StartElementHandler = start
-    parser.EndElementHandler = lambda name: handler.end(_shorten_name(name))
-    parser.CharacterDataHandler = handler.text
+    parser.EndElementHandler = lambda name: handler.end_element(_shorten_name(name))
+    parser.CharacterDataHandler = handler.add_text
     parser.EntityDeclHandler = refuse
     parser.SkippedEntityHandler = refuse
     try:

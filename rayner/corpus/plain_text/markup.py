@@ -28,7 +28,7 @@ class MarkupFiles:
             return self
         return replace(self, files=self.files + 1) if self.files else MarkupFiles(1, path, tag)
 
-    def describe(self) -> str:
+    def format_warning(self) -> str:
         """Return a warning in one line; "" if there is no markup."""
         if not self.files:
             return ""

@@ -29,7 +29,7 @@ class ScriptCounts:
             return "traditional"
         return "simplified" if self.simplified >= _MIN_SHARE * n_chars else "mixed"
 
-    def describe(self) -> str:
+    def describe_script(self) -> str:
         """Return the script with its numbers, such as `simplified (0 characters only traditional, 312 simplified)`."""
         numbers = f"{self.traditional:,} characters only traditional, {self.simplified:,} only simplified"
         return f"{self.script or 'of unknown script'} ({numbers})"
@@ -52,14 +52,15 @@ class ScriptComparison:
         scripts = {self.labelled.script, self.corpus.script}
         return not self.is_matched and None not in scripts and len(scripts) == 2 and self.labelled.script != "mixed"
 
-    def describe_mismatch(self) -> str:
+    def format_mismatch_warning(self) -> str:
         """Return a warning in one line; "" if there is no mismatch."""
         if not self.is_mismatch:
             return ""
+        labelled, corpus = self.labelled.describe_script(), self.corpus.describe_script()
         return (
-            f"the labelled text is {self.labelled.describe()}, the corpus is {self.corpus.describe()}: the models do "
-            "not know many of its characters. With corpus.match_script=true they read a copy in the script of the "
-            "labelled text; the tagged corpus keeps the original"
+            f"the labelled text is {labelled}, the corpus is {corpus}: the models do not know many of its characters. "
+            "With corpus.match_script=true they read a copy in the script of the labelled text; the tagged corpus "
+            "keeps the original"
         )
 
 

@@ -15,6 +15,7 @@ from rayner.config.settings import Config, config_to_dict, json_digest
 from rayner.errors import DataError
 from rayner.runs.json_files import read_json, write_json
 from rayner.runs.progress import log
+from rayner.runs.storage import cache_folder
 from rayner.steps.forecast.remaining_steps import TAGGING_STEP
 from rayner.text.json_records import RecordError, record_from_json, record_to_json
 
@@ -82,7 +83,7 @@ def find_pace(config: Config) -> Pace | None:
 
 def pace_file() -> Path:
     """Return the file of the paces, in the user's cache folder."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rayner" / "pace.json"
+    return cache_folder() / "pace.json"
 
 
 def _read_paces() -> list[Pace]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from rayner.config.settings import Config
 from rayner.corpus.labelled_files import read_labelled_file
-from rayner.corpus.labelled_sentences import split_labelled_file
+from rayner.corpus.labelled_sentences import split_file_into_sentences
 from rayner.corpus.reading import CorpusSurvey, compute_unknown_char_share, read_documents, require_corpus
 from rayner.corpus.text_files import read_utf8
 from rayner.errors import ConfigError, DataError
@@ -100,7 +100,7 @@ def _read_sentences(path: str, layout: str) -> list[str]:
     """Read the sentences of a labelled file, or of a part of a run (`.jsonl`)."""
     if path.endswith(".jsonl") and layout in ("evahan", "conll"):  # of other files beside the part of a run
         layout = "jsonl"
-    return [sentence.text for sentence in split_labelled_file(read_labelled_file(path, layout=layout))]
+    return [sentence.text for sentence in split_file_into_sentences(read_labelled_file(path, layout=layout))]
 
 
 def write_text_windows(config: Config, run: Run, text: PretrainingText, tokenizer: CharTokenizer) -> int:

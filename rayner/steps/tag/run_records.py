@@ -41,7 +41,7 @@ def make_run_record(config: Config, run: Run, facts: dict[str, Any]) -> RunRecor
         markup=markup,
         scripts=scripts,
         warnings=[
-            *filter(None, [scripts.describe_mismatch(), markup.describe()]),
+            *filter(None, [scripts.format_mismatch_warning(), markup.format_warning()]),
             *(model.describe("the corpus") for model in counts.find_silent_models()),
         ],
         seconds=facts["seconds"],

@@ -264,6 +264,13 @@ class LlmStage:
         return groups
 
 
+def load_stages(
+    config: Config, run: Run, gate: Gate, *, asks_llm: bool
+) -> tuple[Callable[[UnitSegments], UnitSegments], Callable[[UnitSegments], UnitSegments]]:
+    """Load the models and return the stages of the small model and of the LLM. If it is not asked, it is not loaded."""
+    return SlmStage(config, run), LlmStage(config, run, gate) if asks_llm else partial(skip_llm, gate=gate)
+
+
 def skip_llm(unit: UnitSegments, gate: Gate) -> UnitSegments:
     """Add to each segment the decision of a gate that never asks the LLM."""
     beat()

@@ -27,6 +27,7 @@ from rayner.corpus.kept_scores import SCORES_FOLDER, list_scored_units
 from rayner.corpus.plain_text.left_out import describe_left_out_files
 from rayner.corpus.reading import compute_unknown_char_share, require_corpus
 from rayner.corpus.run_record import RunRecord, write_run_record
+from rayner.corpus.scripts.conversion import ScriptConverter
 from rayner.corpus.scripts.recognition import ScriptComparison, count_scripts
 from rayner.corpus.tables import TABLE_NAMES
 from rayner.corpus.unit_records import (
@@ -133,7 +134,8 @@ def tag_corpus(config: Config, run: Run) -> dict[str, Any]:
 def _tag_and_write_record(config: Config, run: Run, corpus: str, out: StoragePath) -> RunRecord:
     # The manifests of tagging are in the output folder, because one run may tag several corpora.
     tagged, score_inputs, run_inputs = Run(out), collect_score_inputs(config, run), collect_manifest_inputs(config, run)
-    plan = _load_or_write_plan(config, run, corpus, tagged, score_inputs)
+    converter = load_script_converter(config, run)
+    plan = _load_or_write_plan(config, run, corpus, tagged, score_inputs, converter)
     all_inputs = {"corpus": plan.digest, **run_inputs}
     inputs = InputDigests(json_digest(all_inputs), json_digest({"corpus": plan.digest, **score_inputs}))
     fusion = read_tuned_fusion(run)
@@ -145,7 +147,7 @@ def _tag_and_write_record(config: Config, run: Run, corpus: str, out: StoragePat
 
     def tag_and_verify() -> dict[str, Any]:
         log.info("tag: %s", tagging.reason)
-        _tag_missing_units(config, run, out, tagging, plan, finished, inputs)
+        _tag_missing_units(config, run, out, tagging, plan, finished, inputs, converter)
         return {
             "counts": asdict(verify_tagged_corpus(out, plan)),
             "records_sha256": digest_unit_records(out, list_recorded_units(out)),
@@ -187,7 +189,9 @@ def _export_evahan(out: StoragePath) -> dict[str, Any]:
     return asdict(export_corpus(out, out / "evahan", EXPORT_FORMATS["evahan"]))
 
 
-def _load_or_write_plan(config: Config, run: Run, corpus: str, tagged: Run, inputs: dict[str, Any]) -> PlanSummary:
+def _load_or_write_plan(
+    config: Config, run: Run, corpus: str, tagged: Run, inputs: dict[str, Any], converter: ScriptConverter | None
+) -> PlanSummary:
     """Return the plan; write it first if it does not exist or is damaged.
 
     Raises ConfigError if the folder holds another corpus.
@@ -203,7 +207,6 @@ def _load_or_write_plan(config: Config, run: Run, corpus: str, tagged: Run, inpu
         survey = write_plan_and_documents(
             corpus, config.score.unit_chars, out, config.tag.max_segment_chars, config.corpus.encoding
         )
-        converter = load_script_converter(config, run)
         read_char_counts = converter.convert_counts(survey.char_counts) if converter else survey.char_counts
         return PlanSummary(
             digest=survey.digest,
@@ -235,6 +238,7 @@ def _tag_missing_units(
     plan: PlanSummary,
     finished: Mapping[str, UnitCounts],
     inputs: InputDigests,
+    converter: ScriptConverter | None,
 ) -> None:
     """Tag the units that are not finished.
 
@@ -250,10 +254,10 @@ def _tag_missing_units(
     require_mostly_finite(n_not_finite, n_segments, out)
     progress, note = Progress("tag", missing_chars, "characters"), "" if tagging.asks_llm else "without an LLM"
     if missing_chars:
-        progress.announce(note)
+        progress.show_start(note)
     files = UnitFiles(
         out, plan.parts, tagging.rule, tagging.calibration, inputs, config.tag.keep_scores,
-        load_script_converter(config, run),
+        converter,
     )  # fmt: skip
     attempts = Attempts(out / "attempts", uuid.uuid4().hex)
     job = PredictionJob(

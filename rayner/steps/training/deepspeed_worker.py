@@ -22,9 +22,9 @@ from rayner.cluster.ray_train import (
 )
 from rayner.config.settings import Config
 from rayner.llm.model import Llm
-from rayner.llm.sft import count_common_prompt_tokens
+from rayner.llm.sft import split_into_passes
 from rayner.modeling.finite_weights import find_non_finite_weight
-from rayner.modeling.training_schedule import count_batches, epoch_batches, learning_rate_factor, split_by_tokens
+from rayner.modeling.training_schedule import count_batches, epoch_batches, learning_rate_factor
 from rayner.runs.progress import Progress, log
 from rayner.runs.run_folder import Run
 from rayner.runs.storage import StoragePath
@@ -170,9 +170,8 @@ def _train_step(worker: TrainWorker, train_set: TrainSet, batch: Sequence[int]) 
     engine, n_workers = worker.engine, worker.world_size
     n_positions = max(1, sum(train_set.n_loss_positions[k] for k in batch))
     examples = [train_set.examples[k] for k in batch]
-    n_common = count_common_prompt_tokens(examples) if engine.module.packs else None
-    lengths, max_tokens = [train_set.n_tokens[k] for k in batch], worker.config.llm.micro_batch_tokens
-    passes = split_by_tokens(lengths, max_tokens, n_workers, n_common)[worker.rank]
+    max_tokens = worker.config.llm.micro_batch_tokens
+    passes = split_into_passes(examples, max_tokens, n_workers, packs=engine.module.packs)[worker.rank]
     total = torch.zeros(1, dtype=torch.float64, device=worker.llm.device)
     for i, rows in enumerate(passes):
         engine.set_gradient_accumulation_boundary(i == len(passes) - 1)

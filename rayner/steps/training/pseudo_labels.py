@@ -8,7 +8,7 @@ the gold sentences comes last (docs/log.md).
 import ray
 
 from rayner.cluster.failures import unwrap_ray_task_error
-from rayner.config.conditions import pseudo_labels_read_matched_corpus
+from rayner.config.conditions import pseudo_labels_use_converted_corpus
 from rayner.config.settings import Config
 from rayner.corpus.labelled_sentences import (
     read_labelled_sentences,
@@ -40,7 +40,7 @@ def write_pseudo_labels(config: Config, run: Run) -> None:
     texts = sample_distinct_sentences(
         convert_texts(
             read_unlabelled_texts(str(settings.text), CorpusSurvey(), config.corpus.encoding_of(settings.text)),
-            load_script_converter(config, run) if pseudo_labels_read_matched_corpus(config) else None,
+            load_script_converter(config, run) if pseudo_labels_use_converted_corpus(config) else None,
         ),
         settings.sentences,
         config.seed,

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from itertools import islice
 
 from rayner.corpus.labels.labelled_texts import BOM, LabelledTexts
-from rayner.corpus.labels.sheets.rows import HEADER_HELP, SheetColumns, SheetRow, find_columns, read_rows
+from rayner.corpus.labels.sheets.rows import HEADER_HELP, ColumnPositions, SheetRow, find_columns, read_rows
 from rayner.errors import DataError
 from rayner.text.messages import shorten_repr
 
@@ -34,7 +34,7 @@ def read_csv(path: str, content: str) -> LabelledTexts:
     return LabelledTexts(texts.texts, texts.read_as, {**texts.faults, "bom": int(bom)})
 
 
-def _find_header(path: str, content: str) -> tuple[SheetColumns, str] | None:
+def _find_header(path: str, content: str) -> tuple[ColumnPositions, str] | None:
     """Return the columns and the delimiter of a file whose first row names the columns, otherwise None."""
     for delimiter in _DELIMITERS:
         try:

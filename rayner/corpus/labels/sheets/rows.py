@@ -50,7 +50,7 @@ class SheetRow:
 
 
 @dataclass(frozen=True)
-class SheetColumns:
+class ColumnPositions:
     """The positions of the columns, by role (see COLUMN_NAMES). `entities`: whether a cell has all entities of a text.
 
     An entity a row needs `type`, and `entity` or `start`.
@@ -65,7 +65,7 @@ class SheetColumns:
         return "" if position is None else row.cells[position]
 
 
-def find_columns(header: SheetRow) -> SheetColumns | None:
+def find_columns(header: SheetRow) -> ColumnPositions | None:
     """Return the columns that a header names; None if it names no text or no entities.
 
     Raises DataError if two columns have the same role, or if the file has entities without their texts.
@@ -87,18 +87,18 @@ def find_columns(header: SheetRow) -> SheetColumns | None:
     return _choose_shape(positions)
 
 
-def _choose_shape(positions: dict[str, int]) -> SheetColumns | None:
+def _choose_shape(positions: dict[str, int]) -> ColumnPositions | None:
     if "text" not in positions:
         return None
     if "type" in positions and ("entity" in positions or {"start", "end"} <= positions.keys()):
-        return SheetColumns({role: i for role, i in positions.items() if role != "entities"}, has_entity_cell=False)
+        return ColumnPositions({role: i for role, i in positions.items() if role != "entities"}, has_entity_cell=False)
     cell_columns = [positions[role] for role in ("entities", "entity", "type") if role in positions]
     if not cell_columns or {"start", "end"} & positions.keys():
         return None
-    return SheetColumns({"text": positions["text"], "entities": cell_columns[0]}, has_entity_cell=True)
+    return ColumnPositions({"text": positions["text"], "entities": cell_columns[0]}, has_entity_cell=True)
 
 
-def read_rows(columns: SheetColumns, header: SheetRow, rows: Iterable[SheetRow], read_as: str) -> LabelledTexts:
+def read_rows(columns: ColumnPositions, header: SheetRow, rows: Iterable[SheetRow], read_as: str) -> LabelledTexts:
     """Read the rows that follow the header. Rows without content are skipped.
 
     read_as: what the file is, in words; the shape is added.
@@ -122,7 +122,7 @@ def _check_width(row: SheetRow, header: SheetRow) -> SheetRow:
     return row
 
 
-def _read_texts_with_entities(columns: SheetColumns, rows: Iterable[SheetRow]) -> tuple[list[LabelledText], int]:
+def _read_texts_with_entities(columns: ColumnPositions, rows: Iterable[SheetRow]) -> tuple[list[LabelledText], int]:
     """Return the texts, and how many entities were given again."""
     texts, n_given = [], 0
     for row in rows:
@@ -144,7 +144,7 @@ class _EntityRows:
     copies: list[list[EntityMention]] = field(default_factory=list)
 
 
-def _read_entity_rows(columns: SheetColumns, rows: Iterable[SheetRow]) -> tuple[list[LabelledText], int]:
+def _read_entity_rows(columns: ColumnPositions, rows: Iterable[SheetRow]) -> tuple[list[LabelledText], int]:
     """Return the texts, and how many entities were given again.
 
     An empty cell of the text means the text of the row above. The copies of a text are one text with all entities.
@@ -169,7 +169,7 @@ def _read_entity_rows(columns: SheetColumns, rows: Iterable[SheetRow]) -> tuple[
     return texts, n_given - sum(len(text.spans) for text in texts)
 
 
-def _read_mention(columns: SheetColumns, row: SheetRow) -> EntityMention | None:
+def _read_mention(columns: ColumnPositions, row: SheetRow) -> EntityMention | None:
     """Return the entity of a row; None if the row has a text without an entity."""
     start, end = (_read_offset(columns, row, role) for role in ("start", "end"))
     string = columns.get_cell(row, "entity") or None
@@ -185,7 +185,7 @@ def _read_mention(columns: SheetColumns, row: SheetRow) -> EntityMention | None:
     return EntityMention(row.location, entity_type, start, end, string)
 
 
-def _read_offset(columns: SheetColumns, row: SheetRow, role: str) -> int | None:
+def _read_offset(columns: ColumnPositions, row: SheetRow, role: str) -> int | None:
     cell = columns.get_cell(row, role).strip()
     if not cell:
         return None

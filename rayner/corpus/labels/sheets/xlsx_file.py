@@ -68,18 +68,20 @@ class _Archive:
 
 def _list_sheets(archive: _Archive) -> list[tuple[str, str]]:
     """Return the name and the XML file of each sheet, in order."""
-    relations, workbook = _Relations(), _Workbook()
+    relations, sheets = _ElementAttributes("Relationship"), _ElementAttributes("sheet")
     archive.parse("xl/_rels/workbook.xml.rels", relations)
-    archive.parse(WORKBOOK, workbook)
-    sheets = []
-    for name, relation in workbook.sheets:
-        if relation not in relations.targets:
+    archive.parse(WORKBOOK, sheets)
+    relation_by_id = {relation.get("Id", ""): relation for relation in relations.found}
+    parts = []
+    for sheet in sheets.found:
+        name, relation = sheet.get("name", ""), relation_by_id.get(sheet.get("id", ""))
+        if relation is None:
             raise DataError(
                 f"{archive.path}: expected the file of the sheet {name}, found none; save the spreadsheet again"
             )
-        if relations.types[relation].endswith("/worksheet"):  # and not a sheet with a chart alone
-            sheets.append((name, normpath(join("/xl", relations.targets[relation])).lstrip("/")))
-    return sheets
+        if relation.get("Type", "").endswith("/worksheet"):  # and not a sheet with a chart alone
+            parts.append((name, normpath(join("/xl", relation.get("Target", ""))).lstrip("/")))
+    return parts
 
 
 def _read_sheet(archive: _Archive, name: str, part: str, strings: list[str]) -> list[SheetRow]:
@@ -104,65 +106,68 @@ def _unescape(text: str) -> str:
     return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
 
 
-class _Relations:
-    """The files of the parts of a workbook."""
+class _ElementAttributes:
+    """The attributes of all elements of one name, in order."""
 
-    def __init__(self) -> None:
-        self.targets: dict[str, str] = {}
-        self.types: dict[str, str] = {}
+    def __init__(self, name: str) -> None:
+        self.found: list[Mapping[str, str]] = []
+        self._name = name
 
-    def start(self, name: str, attributes: Mapping[str, str], location: str) -> None:
-        if name == "Relationship":
-            key = attributes.get("Id", "")
-            self.targets[key], self.types[key] = attributes.get("Target", ""), attributes.get("Type", "")
+    def start_element(self, name: str, attributes: Mapping[str, str], location: str) -> None:
+        if name == self._name:
+            self.found.append(attributes)
 
-    def end(self, name: str) -> None:
+    def end_element(self, name: str) -> None:
         pass
 
-    def text(self, chars: str) -> None:
+    def add_text(self, chars: str) -> None:
         pass
 
 
-class _Workbook:
-    """The names of the sheets, with the keys of their files."""
+class _TextElements:
+    """The text inside elements of some names. The reading aids of Japanese (`rPh`) are no text of a cell."""
 
-    def __init__(self) -> None:
-        self.sheets: list[tuple[str, str]] = []
+    def __init__(self, *names: str) -> None:
+        self._names = names
+        self._pieces: list[str] = []
+        self._is_taken = self._is_phonetic = False
 
-    def start(self, name: str, attributes: Mapping[str, str], location: str) -> None:
-        if name == "sheet":
-            self.sheets.append((attributes.get("name", ""), attributes.get("id", "")))
+    def start_element(self, name: str) -> None:
+        self._is_phonetic = self._is_phonetic or name == "rPh"
+        self._is_taken = name in self._names and not self._is_phonetic
 
-    def end(self, name: str) -> None:
-        pass
+    def end_element(self, name: str) -> None:
+        self._is_phonetic = self._is_phonetic and name != "rPh"
+        self._is_taken = False
 
-    def text(self, chars: str) -> None:
-        pass
+    def add_text(self, chars: str) -> None:
+        if self._is_taken:
+            self._pieces.append(chars)
+
+    def clear(self) -> None:
+        self._pieces = []
+
+    def join(self) -> str:
+        return "".join(self._pieces)
 
 
 class _SharedStrings:
-    """The strings that cells share. The reading aids of Japanese (`rPh`) are no text of a cell."""
+    """The strings that cells share."""
 
     def __init__(self) -> None:
         self.strings: list[str] = []
-        self._pieces: list[str] = []
-        self._takes_text = self._is_phonetic = False
+        self._text = _TextElements("t")
+        self.add_text = self._text.add_text
 
-    def start(self, name: str, attributes: Mapping[str, str], location: str) -> None:
+    def start_element(self, name: str, attributes: Mapping[str, str], location: str) -> None:
         if name == "si":
-            self._pieces = []
-        self._is_phonetic = self._is_phonetic or name == "rPh"
-        self._takes_text = name == "t" and not self._is_phonetic
+            self._text.clear()
+        self._text.start_element(name)
 
-    def end(self, name: str) -> None:
+    def end_element(self, name: str) -> None:
         if name == "si":
-            self.strings.append(_unescape("".join(self._pieces)))
-        self._is_phonetic = self._is_phonetic and name != "rPh"
-        self._takes_text = False
-
-    def text(self, chars: str) -> None:
-        if self._takes_text:
-            self._pieces.append(chars)
+            self.strings.append(_unescape(self._text.join()))
+        self._text.end_element(name)
 
 
 class _Sheet:
@@ -173,28 +178,23 @@ class _Sheet:
         self._strings, self._location = strings, location
         self._row = self._column = 0
         self._type = ""
-        self._pieces: list[str] = []
-        self._takes_text = self._is_phonetic = False
+        self._text = _TextElements("v", "t")
+        self.add_text = self._text.add_text
 
-    def start(self, name: str, attributes: Mapping[str, str], location: str) -> None:
+    def start_element(self, name: str, attributes: Mapping[str, str], location: str) -> None:
         if name == "row":
             self._row = int(attributes["r"]) if attributes.get("r", "").isdecimal() else self._row + 1
             self._column = -1
         elif name == "c":
             self._place_cell(attributes.get("r"))
-            self._type, self._pieces = attributes.get("t", "n"), []
-        self._is_phonetic = self._is_phonetic or name == "rPh"
-        self._takes_text = name in ("v", "t") and not self._is_phonetic
+            self._type = attributes.get("t", "n")
+            self._text.clear()
+        self._text.start_element(name)
 
-    def end(self, name: str) -> None:
+    def end_element(self, name: str) -> None:
         if name == "c":
-            self.rows.setdefault(self._row, {})[self._column] = self._read_cell("".join(self._pieces))
-        self._is_phonetic = self._is_phonetic and name != "rPh"
-        self._takes_text = False
-
-    def text(self, chars: str) -> None:
-        if self._takes_text:
-            self._pieces.append(chars)
+            self.rows.setdefault(self._row, {})[self._column] = self._read_cell(self._text.join())
+        self._text.end_element(name)
 
     def _place_cell(self, reference: str | None) -> None:
         """Set the row and the column of a cell. Without a reference, it follows the cell before."""
