@@ -25,6 +25,7 @@ from rayner.config.pretrain_settings import PretrainConfig
 
 LAYOUTS = ("auto", "evahan", "conll", "csv", "xlsx", "jsonl", "label-studio", "markup", "tei")  # of labelled files
 DEVICES = ("auto", "cpu", "cuda")
+DOCUMENT, BLOCK, SENTENCE = "document", "block", "sentence"  # what is held out as a whole
 PAPER_SETUPS = ("few shot", "similarity prompt", "SFT + few shot", "SFT + similarity prompt")  # rows of its Table 3
 FREE_ANSWERS = " (free)"  # after the name of a setup: the LLM answers without the grammar, as in the paper
 
@@ -33,6 +34,13 @@ FREE_ANSWERS = " (free)"  # after the name of a setup: the LLM answers without t
 class SplitConfig:
     """Settings that divide the labelled sentences. All copies of a sentence go into the same part."""
 
+    by: str = setting(
+        "auto",
+        "what is held out as a whole: document (a labelled file) | block (consecutive sentences) | sentence (scores of "
+        "single sentences are too high for other documents, because training saw their neighbours) | auto (document "
+        "with ten labelled files or more, block otherwise)",
+        choices=("auto", DOCUMENT, BLOCK, SENTENCE), steps=("data",),
+    )  # fmt: skip
     dev: float = setting(
         0.1, "share of the labelled sentences held out to choose epochs and to fit fusion and calibration",
         above=0, steps=("data",),

@@ -3,15 +3,15 @@
 import hashlib
 import heapq
 import json
-import random
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rayner.runs.json_files import START_OVER, parse_json
-from rayner.text.json_records import damaged_record_error, parse_record
+from rayner.text.json_records import damaged_record_error, parse_record, record_to_json
 from rayner.text.labelled_text import LabelledFile, LabelledSentence
+from rayner.text.passages import assign_folds, assign_parts
 from rayner.text.segmentation import bounds_without_whitespace, split_sentences
 from rayner.text.spans import Span, sort_and_check_spans
 
@@ -56,35 +56,27 @@ def split_labelled_text(text: str, spans: Sequence[Span]) -> list[LabelledSenten
 def split_train_dev_test(
     sentences: Sequence[LabelledSentence], dev_share: float, test_share: float, seed: int
 ) -> dict[str, list[LabelledSentence]]:
-    """Divide sentences into `train`, `dev` and `test` at random. Their order is kept.
+    """Divide the passages of sentences into `train`, `dev` and `test` at random. The order of sentences is kept.
 
     All copies of a text go into the same part, so no sentence is in both the training part and the test part. The
-    shares refer to distinct texts.
+    shares refer to distinct texts (`assign_parts`).
     """
-    texts = _shuffle_distinct_texts(sentences, seed)
-    n_dev, n_test = round(len(texts) * dev_share), round(len(texts) * test_share)
-    part_by_text = dict.fromkeys(texts, "train")
-    part_by_text.update(dict.fromkeys(texts[:n_dev], "dev"))
-    part_by_text.update(dict.fromkeys(texts[n_dev : n_dev + n_test], "test"))
+    part_by_text = assign_parts(sentences, (dev_share, test_share), seed)
     parts: dict[str, list[LabelledSentence]] = {"train": [], "dev": [], "test": []}
     for sentence in sentences:
-        parts[part_by_text[sentence.text]].append(sentence)
+        parts[("dev", "test", "train")[part_by_text[sentence.text]]].append(sentence)
     return parts
 
 
 def split_folds(sentences: Sequence[LabelledSentence], n_folds: int, seed: int) -> list[list[LabelledSentence]]:
-    """Divide sentences at random into folds with roughly equal numbers of distinct texts. Their order is kept.
+    """Divide the passages of sentences into folds at random (`assign_folds`). The order of sentences is kept.
 
-    All copies of a text go into the same fold.
+    With fewer passages than folds, the sentences are divided one by one, so that no fold is empty.
     """
-    fold_by_text = {text: i % n_folds for i, text in enumerate(_shuffle_distinct_texts(sentences, seed))}
+    fold_by_text = assign_folds(sentences, n_folds, seed)
+    if len(set(fold_by_text.values())) < n_folds:
+        fold_by_text = assign_folds([replace(sentence, passage=None) for sentence in sentences], n_folds, seed)
     return [[sentence for sentence in sentences if fold_by_text[sentence.text] == i] for i in range(n_folds)]
-
-
-def _shuffle_distinct_texts(sentences: Iterable[LabelledSentence], seed: int) -> list[str]:
-    texts = sorted({sentence.text for sentence in sentences})
-    random.Random(seed).shuffle(texts)
-    return texts
 
 
 def sample_distinct_sentences(
@@ -129,11 +121,12 @@ def sample_distinct_sentences(
 
 
 def write_labelled_sentences(path: Path, sentences: Iterable[LabelledSentence]) -> None:
-    """Write the text and the spans of each sentence as a JSON object, one on each line."""
+    """Write the text, the spans and the passage of each sentence as a JSON object, one on each line."""
     with open(path, "w", encoding="utf-8", newline="\n") as lines:
         for sentence in sentences:
-            spans = [[span.start, span.end, span.type] for span in sentence.spans]
-            lines.write(json.dumps({"text": sentence.text, "spans": spans}, ensure_ascii=False) + "\n")
+            spans = tuple((span.start, span.end, span.type) for span in sentence.spans)
+            row = record_to_json(_Row(sentence.text, spans, sentence.passage))
+            lines.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
 def read_labelled_sentences(path: Path) -> list[LabelledSentence]:
@@ -149,7 +142,7 @@ def read_labelled_sentences(path: Path) -> list[LabelledSentence]:
                 _Row, parse_json(line, where, START_OVER), where, expected="a labelled sentence", remedy=START_OVER
             )
             try:
-                sentences.append(LabelledSentence(row.text, _check_spans(row)))
+                sentences.append(LabelledSentence(row.text, _check_spans(row), row.passage))
             except ValueError as error:  # spans that overlap or leave the text
                 raise damaged_record_error(where, str(error), START_OVER) from None
     return sentences
@@ -161,6 +154,7 @@ class _Row:
 
     text: str
     spans: tuple[tuple[int, int, str], ...]
+    passage: int | None = None
 
 
 def _check_spans(row: _Row) -> tuple[Span, ...]:

@@ -50,9 +50,11 @@ PREDICTION_SCHEMA = pa.schema(
         ("llm_candidates", _CANDIDATES),  # `LlmAnswer.candidate_scores`; null if candidates were not scored
         ("gated", pa.bool_()),
         ("error", pa.string()),
+        ("passage", pa.int32()),  # null outside labelled text, and if sentences are held out one by one
     ]
 )
-OPTIONAL_COLUMNS = ("llm_candidates",)  # older files do not have them
+OPTIONAL_COLUMNS = ("llm_candidates", "passage")  # older files do not have them
+_PLAIN_COLUMNS = ("doc_id", "start", "end", "text", "gated", "error", "passage")
 
 
 def predictions_to_table(segments: Sequence[SegmentPrediction]) -> pa.Table:
@@ -76,6 +78,7 @@ def predictions_to_table(segments: Sequence[SegmentPrediction]) -> pa.Table:
         _build_candidate_column([None if answer is None else answer.candidate_scores for answer in answers]),
         [segment.gated for segment in segments],
         [segment.error for segment in segments],
+        [segment.passage for segment in segments],
     ]
     return pa.table(
         [
@@ -152,7 +155,7 @@ def _build_candidate_column(scores_by_segment: Sequence[tuple[CandidateScore, ..
 
 
 def _predictions_from_batch(batch: pa.RecordBatch) -> Iterator[SegmentPrediction]:
-    plain = [batch.column(name).to_pylist() for name in ("doc_id", "start", "end", "text", "gated", "error")]
+    plain = [batch.column(name).to_pylist() for name in _PLAIN_COLUMNS]
     gold, slm_spans = (_build_objects_from_structs(batch.column(name), Span) for name in ("gold", "slm_spans"))
     entropy, log_probs, slot_probs = (
         _read_float_lists(batch.column(name)) for name in ("entropy", "log_probs", "decisions")
@@ -164,13 +167,13 @@ def _predictions_from_batch(batch: pa.RecordBatch) -> Iterator[SegmentPrediction
     has_candidates = batch.column("llm_candidates").is_valid().to_pylist()
     passes = batch.column("passes").to_pylist()
     faults = [row and FreeAnswerFaults(**row) for row in batch.column("free_answer_faults").to_pylist()]
-    for i, (doc_id, start, end, text, gated, error) in enumerate(zip(*plain, strict=True)):
+    for i, (doc_id, start, end, text, gated, error, passage) in enumerate(zip(*plain, strict=True)):
         scores = candidates[i] if has_candidates[i] else None
         llm = LlmAnswer(llm_entities[i], slot_probs[i], passes[i], faults[i], scores) if has_answer[i] else None
         n_chars = len(entropy[i])
         matrix = log_probs[i].reshape(n_chars, -1) if has_log_probs[i] and n_chars else None
         slm = SlmPrediction(slm_spans[i], entropy[i], matrix)
-        yield SegmentPrediction(doc_id, start, end, text, slm, llm, gold[i], gated, error)
+        yield SegmentPrediction(doc_id, start, end, text, slm, llm, gold[i], gated, error, passage=passage)
 
 
 def _llm_entity(start: int, end: int, entity_type: str, category_prob: float, boundary_prob: float) -> LlmEntity:

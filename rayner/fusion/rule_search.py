@@ -5,8 +5,7 @@ rule's weights and users' rules are fitted again without each part of the senten
 `held_out_f1` of the rule by regions is slightly optimistic: its reductions were chosen on all sentences.
 """
 
-import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from rayner.fusion.character_rule import CharacterRule
 from rayner.fusion.custom_rule import CustomRule, FittedCustomRule
@@ -15,6 +14,7 @@ from rayner.fusion.fusion_rule import FittingSample, FusionRule
 from rayner.fusion.learned.span_rule import SpanRule
 from rayner.fusion.learned.span_selection import GREEDY
 from rayner.fusion.region_rule import RegionRule
+from rayner.text.passages import assign_folds
 
 
 def list_rule_candidates(
@@ -47,11 +47,12 @@ def list_rule_candidates(
 def decide_held_out(rule: FusionRule, sample: FittingSample, *, folds: int, seed: int) -> list[list[FusedEntity]]:
     """Return the entities of each segment, decided by a rule that was fitted on the segments of the other folds.
 
-    Only what `rule.fit` fits differs between folds: a `RegionRule` keeps its reductions. All copies of a text are in
-    the same fold. With fewer than two distinct texts, the rule is fitted on the segment that it decides.
+    Only what `rule.fit` fits differs between folds: a `RegionRule` keeps its reductions. The sentences of a passage and
+    all copies of a text are in the same fold. With fewer than two distinct texts, the rule is fitted on the segment
+    that it decides.
     """
     segments = sample.segments
-    fold_by_text = _assign_folds((segment.text for segment in segments), folds, seed)
+    fold_by_text = assign_folds(segments, folds, seed)
     entities: list[list[FusedEntity]] = [[] for _ in segments]
     for fold in sorted(set(fold_by_text.values())):
         others = [segment for segment in segments if fold_by_text[segment.text] != fold]
@@ -60,10 +61,3 @@ def decide_held_out(rule: FusionRule, sample: FittingSample, *, folds: int, seed
             if fold_by_text[segment.text] == fold:
                 entities[i] = fitted.hold_out_tags_of(segment, sample).decide(segment)
     return entities
-
-
-def _assign_folds(texts: Iterable[str], folds: int, seed: int) -> dict[str, int]:
-    """Return the fold of each distinct text."""
-    distinct = sorted(set(texts))
-    random.Random(seed).shuffle(distinct)
-    return {text: i % folds for i, text in enumerate(distinct)}

@@ -3,9 +3,12 @@
 METHODS_TEXTS: dict[str, tuple[str, str]] = {
     "methods_space": (" ", ""),
     "methods_data": (
-        "Labelled text was split by distinct sentence (seed {0}) into {1}, {2} and {3}.",
-        "有标注的文本按去重后的句子（随机种子 {0}）划分为{1}、{2}与{3}。",
+        "Labelled text was split by {0} (seed {1}) into {2}, {3} and {4}.",
+        "有标注的文本按{0}（随机种子 {1}）划分为{2}、{3}与{4}。",
     ),
+    "methods_by_document": ("document", "文档"),
+    "methods_by_block": ("block of consecutive sentences", "连续句子组成的段落"),
+    "methods_by_sentence": ("distinct sentence", "去重后的句子"),
     "methods_train": ("{0} training sentences ({1} entities)", "训练集 {0} 句（{1} 个实体）"),
     "methods_dev": ("{0} held-out sentences ({1} entities)", "开发集 {0} 句（{1} 个实体）"),
     "methods_test": ("{0} test sentences ({1} entities)", "测试集 {0} 句（{1} 个实体）"),

@@ -1,7 +1,5 @@
 """Write the methods paragraph of the report: the data, settings and scores of the run, for use in a paper."""
 
-from collections.abc import Mapping
-
 from rayner.config.model_settings import LlmConfig, SlmConfig
 from rayner.corpus.run_record import CorpusCounts
 from rayner.evaluation.artifact import Evaluation
@@ -13,7 +11,7 @@ from rayner.fusion.region_rule import RegionRule, llm_score
 from rayner.rendering.bilingual import BilingualText, join_texts, same_in_both
 from rayner.rendering.templates import format_value
 from rayner.rendering.translation import translate, translate_setting
-from rayner.report.run_facts import PartCounts, RunFacts
+from rayner.report.run_facts import RunFacts
 
 _SCRATCH = "scratch"  # the name of a model that is trained from random weights
 
@@ -24,7 +22,7 @@ def compose_methods_paragraph(run_facts: RunFacts, fusion: TunedFusion, evaluati
     evaluation: None if there are no test sentences.
     """
     sentences = [
-        _describe_data(run_facts.labelled, run_facts.seed),
+        _describe_data(run_facts),
         _describe_slm(run_facts.slm),
         *([_describe_llm(run_facts.llm, run_facts.index.k)] if fusion.has_llm else []),
         _describe_fusion(fusion, run_facts.split.folds),
@@ -38,12 +36,13 @@ def compose_methods_paragraph(run_facts: RunFacts, fusion: TunedFusion, evaluati
     return join_texts(sentences, translate("methods_space"))
 
 
-def _describe_data(labelled: Mapping[str, PartCounts], seed: int) -> BilingualText:
+def _describe_data(run_facts: RunFacts) -> BilingualText:
+    labelled = run_facts.labelled
     sizes = (
         translate(f"methods_{name}", format_value(labelled[name].sentences), format_value(labelled[name].entities))
         for name in ("train", "dev", "test")
     )
-    return translate("methods_data", seed, *sizes)
+    return translate("methods_data", translate(f"methods_by_{run_facts.held_out_by}"), run_facts.seed, *sizes)
 
 
 def _describe_slm(slm: SlmConfig) -> BilingualText:

@@ -31,6 +31,7 @@ class RunFacts:
     asks_llm: Whether tagging asks the LLM.
     llm_use: One sentence that says whether tagging asks the LLM, and why.
     labelled: The size of each part (`train`, `dev`, `test`).
+    held_out_by: What was held out as a whole: `document`, `block` or `sentence`.
     faults: The irregularities of the labelled files.
     timings: The seconds of each step, and the peak memory.
     models: The records of the training steps.
@@ -53,6 +54,7 @@ class RunFacts:
     inputs: Mapping[str, Any]
     labelled: Mapping[str, PartCounts]
     labelled_characters: int
+    held_out_by: str
     faults: Mapping[str, Any]
     timings: Mapping[str, float]
     versions: Mapping[str, str]

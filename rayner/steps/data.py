@@ -1,9 +1,10 @@
 """Step data: read the labelled files once, split their sentences into parts, and store the parts for all steps."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from rayner.config.settings import Config
+from rayner.config.settings import BLOCK, DOCUMENT, SENTENCE, Config
 from rayner.config.step_settings import step_settings
 from rayner.corpus.labelled_files import AUTO, describe_labelled_file, read_labelled_file, recognise_file_layout
 from rayner.corpus.labelled_sentences import (
@@ -17,7 +18,10 @@ from rayner.errors import ConfigError, DataError
 from rayner.runs.progress import log
 from rayner.runs.run_folder import Run, file_sha256, replace_folder
 from rayner.text.labelled_text import LabelledFile, LabelledSentence
+from rayner.text.passages import cut_into_blocks
 
+FILES_FOR_DOCUMENTS = 10  # from so many labelled files on, `split.by=auto` holds out whole files: one of ten is 10%
+FEWEST_FILES = 3  # one for each part
 ALL_PART, FOLD_PART = "all", "fold"  # all sentences; in the run of a fold, the sentences that are left out of training
 
 
@@ -41,7 +45,10 @@ def collect_manifest_inputs(config: Config, fold: int | None = None) -> dict[str
         except OSError as error:
             raise DataError(f"{path}: expected a labelled file, found: {error.strerror}") from error
     held_out_fold = {} if fold is None else {"fold": fold, "split.folds": config.split.folds}
-    return {**step_settings(config, "data"), **_resolve_layout(config), "files": files, **held_out_fold}
+    settings = {**step_settings(config, "data"), "split.by": choose_passages(config)}
+    if settings["split.by"] == SENTENCE:
+        del settings["split.by"]  # runs from before there was this setting can go on
+    return {**settings, **_resolve_layout(config), "files": files, **held_out_fold}
 
 
 def _resolve_layout(config: Config) -> dict[str, Any]:
@@ -76,6 +83,8 @@ def read_and_split_labelled_files(config: Config, run: Run, fold: int | None = N
         return {
             "types": sorted({span.type for sentence in parts[ALL_PART] for span in sentence.spans}),
             "characters": counts.pop(ALL_PART)["characters"],
+            "held_out_by": choose_passages(config),
+            "passages": {name: len({each.passage for each in parts[name]} - {None}) for name in counts},
             "parts": counts,
             "faults": {path: labelled.faults for path, labelled in files.items()},
         }
@@ -92,7 +101,7 @@ def split_files_into_parts(
     fold: see `read_and_split_labelled_files`.
     Raises DataError if the sentences are too few, or none of them has an entity.
     """
-    sentences = [sentence for path, labelled in files.items() for sentence in _split_into_sentences(path, labelled)]
+    sentences = _number_passages(config, [_split_into_sentences(path, labelled) for path, labelled in files.items()])
     parts = _split_into_parts(config, sentences, fold)
     names = ", ".join(files)
     if not any(sentence.spans for sentence in sentences):
@@ -103,6 +112,39 @@ def split_files_into_parts(
             "sentences end at 。？！ and line breaks: add text or punctuation"
         )
     return {**parts, ALL_PART: sentences}
+
+
+def choose_passages(config: Config) -> str:
+    """Return what is held out as a whole: DOCUMENT, BLOCK or SENTENCE. `auto` chooses by the number of labelled files.
+
+    Raises ConfigError if the files are too few to hold out some of them.
+    """
+    n_files = len(require_labelled_files(config))
+    if config.split.by == AUTO:
+        return DOCUMENT if n_files >= FILES_FOR_DOCUMENTS else BLOCK
+    if config.split.by == DOCUMENT and n_files < FEWEST_FILES:
+        raise ConfigError(
+            f"split.by={DOCUMENT}: expected at least {FEWEST_FILES} labelled files, one a document, found {n_files}; "
+            f"use split.by={BLOCK}"
+        )
+    return config.split.by
+
+
+def _number_passages(config: Config, documents: Sequence[Sequence[LabelledSentence]]) -> list[LabelledSentence]:
+    """Return the sentences of all files in order, each with the number of its passage.
+
+    documents: the sentences of each file.
+    """
+    by = choose_passages(config)
+    sentences = [sentence for document in documents for sentence in document]
+    if by == SENTENCE:
+        return sentences
+    if by == DOCUMENT:
+        passages = [i for i, document in enumerate(documents) for _ in document]
+    else:
+        share = min(share for share in (config.split.dev, config.split.test) if share > 0)
+        passages = cut_into_blocks([len(document) for document in documents], share)
+    return [replace(sentence, passage=passage) for sentence, passage in zip(sentences, passages, strict=True)]
 
 
 def copy_data_without_fold(run: Run, fold_run: Run, i: int, n_folds: int, seed: int) -> dict[str, Any]:

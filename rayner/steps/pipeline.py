@@ -12,7 +12,7 @@ from typing import Any
 import rayner
 from rayner.cluster.interrupts import raise_if_interrupted
 from rayner.config.conditions import has_llm
-from rayner.config.settings import Config, config_to_dict
+from rayner.config.settings import SENTENCE, Config, config_to_dict
 from rayner.corpus.plain_text.markup import MarkupFiles
 from rayner.corpus.run_record import CorpusCounts, read_run_record
 from rayner.corpus.scripts.recognition import ScriptComparison
@@ -168,6 +168,7 @@ def _collect_run_facts(
         inputs={"train": config.train, "corpus": config.corpus.path, "run": config.run, "seed": config.seed},
         labelled={name: PartCounts(**counts) for name, counts in labelled["parts"].items()},
         labelled_characters=labelled["characters"],
+        held_out_by=labelled.get("held_out_by", SENTENCE),  # older runs held out single sentences
         faults=labelled["faults"],
         timings={**timings, "this_call": round(seconds, 1), "peak_memory_mib": round(peak_mib)},
         versions={

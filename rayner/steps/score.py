@@ -170,7 +170,11 @@ def read_unpredicted_segments(run: Run, part: str) -> list[SegmentPrediction]:
     segments, start = [], 0
     for sentence in data.read_part(run, part):
         end = start + len(sentence.text)
-        segments.append(SegmentPrediction(part, start, end, sentence.text, empty_prediction(), gold=sentence.spans))
+        segments.append(
+            SegmentPrediction(
+                part, start, end, sentence.text, empty_prediction(), gold=sentence.spans, passage=sentence.passage
+            )
+        )
         start = end
     return segments
 

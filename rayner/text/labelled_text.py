@@ -9,10 +9,14 @@ from rayner.text.spans import Span
 
 @dataclass(frozen=True, slots=True)
 class LabelledSentence:
-    """A sentence with its entities, used as an example for the LLM or as training data."""
+    """A sentence with its entities, used as an example for the LLM or as training data.
+
+    passage: the number of its passage in the labelled text; None if sentences are divided one by one.
+    """
 
     text: str
     spans: tuple[Span, ...]
+    passage: int | None = None
 
 
 @dataclass(frozen=True)

@@ -250,6 +250,7 @@ class SegmentPrediction:
     gated: whether the gate skipped the LLM.
     error: why the segment was set aside; None if it was not.
     gate: the gate's decision. It is not stored.
+    passage: the number of its passage, if it is a labelled sentence of a run that holds out passages.
     original_text: the text as the corpus has it, where `text` is a copy in the script of the labelled text; None where
         they are the same. Both have the same length.
     """
@@ -264,4 +265,5 @@ class SegmentPrediction:
     gated: bool = False
     error: str | None = None
     gate: GateDecision | None = None
+    passage: int | None = None
     original_text: str | None = None

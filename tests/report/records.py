@@ -75,6 +75,7 @@ def make_run_facts(config: Config, **changes: object) -> RunFacts:
         inputs={"train": ["A.txt"]},
         labelled=PARTS,
         labelled_characters=60000,
+        held_out_by="block",
         faults={},
         timings={"train_slm": 12.345},
         versions={"rayner": "9.9"},
