@@ -114,8 +114,8 @@ def _compare_exact_with_ungated_output(setup: BenchmarkSetup, exact: ObservedSta
     """Count the sentences whose fused entities are the same in the exact mode and without gate and drafts."""
     rule = load_benchmark_gate(setup.config, setup.run).rule
     plain_stage = build_llm_stage(setup.config, setup.run, None, use_drafts=False)
-    pairs = zip(exact.segments, plain_stage(setup.unit).segments, strict=True)
-    n_same = sum(fused_spans(segment, rule) == fused_spans(plain, rule) for segment, plain in pairs)
+    pairs = zip(fused_spans(exact.segments, rule), fused_spans(plain_stage(setup.unit).segments, rule), strict=True)
+    n_same = sum(spans == plain for spans, plain in pairs)
     passes = [segment.llm.passes for segment in exact.segments if segment.llm]
     remark = f"{len(passes)} asked, {statistics.mean(passes or [0]):.2f} passes each"
     count = f"{n_same} of {len(exact.segments)}"

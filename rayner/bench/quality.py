@@ -33,8 +33,7 @@ def measure_f1_differences(setup: BenchmarkSetup) -> list[BenchmarkRow]:
     budgeted = [row if gate.decide(row).ask_llm else replace(row, llm=None) for row in answered[group]]
     asked = sum(row.llm is not None for row in budgeted) / len(budgeted)
     own, shared, limited = (
-        count_entities(gold, [fused_spans(row, gate.rule) for row in rows], types)
-        for rows in (answered[1], answered[group], budgeted)
+        count_entities(gold, fused_spans(rows, gate.rule), types) for rows in (answered[1], answered[group], budgeted)
     )
     rows = [
         _build_f1_difference_row(

@@ -155,6 +155,6 @@ def run_and_observe_stage(stage: LlmStage, unit: UnitSegments) -> ObservedStage:
     return ObservedStage(stage, engine, segments, requests, cost)
 
 
-def fused_spans(segment: SegmentPrediction, rule: FusionRule) -> tuple[Span, ...]:
-    """Return the spans of a segment's fused entities."""
-    return tuple(entity.span for entity in rule.decide(segment))
+def fused_spans(segments: Sequence[SegmentPrediction], rule: FusionRule) -> list[tuple[Span, ...]]:
+    """Return the spans of each segment's fused entities."""
+    return [tuple(entity.span for entity in entities) for entities in rule.decide_all(segments)]

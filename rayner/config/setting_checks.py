@@ -8,7 +8,7 @@ from rayner.config import conditions
 from rayner.config.declare import Declaration, iter_settings
 from rayner.config.plugins import is_plugin_name
 from rayner.config.renamed import RENAMED_VALUES
-from rayner.config.settings import Config, get_setting
+from rayner.config.settings import BLOCK, SENTENCE, Config, get_setting
 from rayner.errors import ConfigError
 from rayner.text.credentials import CREDENTIALS_IN_URL, holds_credentials
 from rayner.text.messages import shorten_repr
@@ -94,6 +94,11 @@ def _check_split_and_fusion(config: Config) -> None:
     """Raise ConfigError if settings of the split or of the fusion search do not fit together."""
     if config.split.dev + config.split.test >= 1:
         raise ConfigError(f"split: expected dev + test < 1, found {config.split.dev} and {config.split.test}")
+    if config.split.by == SENTENCE and "documents" in config.fusion.rules:
+        raise ConfigError(
+            f"fusion.rules: expected a rule that can be fitted to single sentences (split.by={SENTENCE}), found "
+            f"documents; use split.by={BLOCK}"
+        )
     if config.split.folds == 1:
         raise ConfigError(f"split.folds: expected 0, or 2 or more, found {config.split.folds}")
     if config.fusion.weight_min >= config.fusion.weight_max:

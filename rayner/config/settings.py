@@ -138,8 +138,9 @@ class FusionConfig:
     rules: list[str] = setting(
         ["regions", "spans"],
         "rules to choose from by held-out F1: characters (the paper's) | regions (conflict regions) | spans (learned) "
-        "| module:name, a CustomRule",
-        choices=("characters", "regions", "spans"), accepts_plugin=True,
+        "| documents (learned, with the decisions on the same strings elsewhere in the document; needs split.by other "
+        "than sentence) | module:name, a CustomRule",
+        choices=("characters", "regions", "spans", "documents"), accepts_plugin=True,
     )  # fmt: skip
     # No steps: tagging records whether the LLM is asked, so a setting that changes nothing redoes nothing.
     llm: str = setting(

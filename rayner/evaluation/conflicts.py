@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from rayner.evaluation.artifact import ConflictSummary, Disagreement
 from rayner.evaluation.metrics import Score
 from rayner.fusion.conflict_regions import ConflictRegion, find_agreements_and_conflicts
-from rayner.fusion.fusion_rule import FusionRule
 from rayner.fusion.region_rule import RegionRule, llm_score, slm_wins
 from rayner.text.predictions import SegmentPrediction
 from rayner.text.spans import Span, crop_spans
@@ -25,6 +24,7 @@ class JudgedConflict:
     """A conflict region of a segment, with the right side and the winning side.
 
     gold: the gold entities that overlap the region.
+    fused: the fused entities of the whole segment.
     entropy: H of the region (SLM entropy, nats), reduced as the rule by regions does.
     llm_prob: P of the region (LLM probability), reduced as the rule by regions does.
     winner: the side that won: slm | llm | neither. It is neither if another rule mixed the sides.
@@ -34,6 +34,7 @@ class JudgedConflict:
     segment: SegmentPrediction
     region: ConflictRegion
     gold: tuple[Span, ...]
+    fused: tuple[Span, ...]
     entropy: float
     llm_prob: float
     winner: str
@@ -59,23 +60,27 @@ def judge_conflicts(
 
     region_rule: says how H and P are reduced, and which side wins.
     fused_spans: the fused entities of each segment, if another rule decided. The winner is then read from them.
+        None if `region_rule` decided.
     """
     conflicts = []
     for i, segment in enumerate(segments):
         if segment.llm is None:
             continue
+        fused = tuple(
+            fused_spans[i] if fused_spans is not None else (entity.span for entity in region_rule.decide(segment))
+        )
         for region in find_agreements_and_conflicts(segment.slm.spans, segment.llm.entities)[1]:
             entropy, llm_prob = region_rule.measure_entropy_and_llm_prob(region, segment.slm, segment.llm)
             winner = "slm" if slm_wins(entropy, llm_prob, region_rule.weight) else "llm"
             if fused_spans is not None:
-                winner = _winner_by_output(region, fused_spans[i])
+                winner = _winner_by_output(region, fused)
             gold = tuple(span for span in segment.gold if span.start < region.end and region.start < span.end)
             right = (
                 "slm" if set(region.slm_spans) == set(gold)
                 else "llm" if set(region.llm_spans) == set(gold)
                 else "neither"
             )  # fmt: skip
-            conflicts.append(JudgedConflict(segment, region, gold, entropy, llm_prob, winner, right))
+            conflicts.append(JudgedConflict(segment, region, gold, fused, entropy, llm_prob, winner, right))
     return conflicts
 
 
@@ -131,12 +136,11 @@ def _oracle_f1(segments: Sequence[SegmentPrediction], conflicts: Sequence[Judged
 
 
 def select_disagreements(
-    conflicts: Sequence[JudgedConflict], region_rule: RegionRule, rule: FusionRule, limit: int = 60
+    conflicts: Sequence[JudgedConflict], region_rule: RegionRule, limit: int = 60
 ) -> list[Disagreement]:
     """Select at most `limit` conflicts, spread over types and outcomes.
 
     region_rule: the rule whose lambda is used for the margins.
-    rule: the rule that decided.
 
     Within each type and outcome, conflicts with the largest margin come first. The same text and region is selected
     only once.
@@ -154,7 +158,7 @@ def select_disagreements(
     while len(selected) < limit and any(depth < len(group) for group in groups.values()):
         selected += [groups[key][depth] for key in sorted(groups) if depth < len(groups[key])]
         depth += 1
-    return [_build_disagreement_with_context(conflict, rule) for conflict in selected[:limit]]
+    return [_build_disagreement_with_context(conflict) for conflict in selected[:limit]]
 
 
 def _leading_type(conflict: JudgedConflict) -> str:
@@ -162,7 +166,7 @@ def _leading_type(conflict: JudgedConflict) -> str:
     return next(span.type for spans in (conflict.gold, *conflict.sides.values()) for span in spans)
 
 
-def _build_disagreement_with_context(conflict: JudgedConflict, rule: FusionRule) -> Disagreement:
+def _build_disagreement_with_context(conflict: JudgedConflict) -> Disagreement:
     segment, region = conflict.segment, conflict.region
     if segment.llm is None:
         raise ValueError("a conflict without an LLM answer")
@@ -170,7 +174,7 @@ def _build_disagreement_with_context(conflict: JudgedConflict, rule: FusionRule)
         "gold": segment.gold,
         "slm": segment.slm.spans,
         "llm": segment.llm.spans,
-        "fused": tuple(entity.span for entity in rule.decide(segment)),
+        "fused": conflict.fused,
     }
     start = max(0, region.start - _CONTEXT_CHARS)
     end = min(len(segment.text), region.end + _CONTEXT_CHARS)

@@ -23,7 +23,7 @@ from rayner.evaluation.metrics import (
     score_by_type,
     score_token_classes,
 )
-from rayner.fusion.artifact import LoadedRules
+from rayner.fusion.artifact import BUILT_IN_RULES, LoadedRules
 from rayner.fusion.control import give_empty_answer, with_empty_answer
 from rayner.fusion.fusion_rule import FusionRule
 from rayner.text.labelled_text import LabelledFile
@@ -35,9 +35,9 @@ from rayner.text.tags import spans_to_tags
 COMPARED_SYSTEMS = (
     ("fused", "control"),
     ("control", "slm"),
-    *(("fused", other) for other in ("slm", "llm", "fused_characters", "fused_regions", "fused_spans")),
+    *(("fused", other) for other in ("slm", "llm", *(f"fused_{rule}" for rule in BUILT_IN_RULES))),
     ("llm", "slm"),
-    *((f"fused_{rule}", f"control_{rule}") for rule in ("characters", "regions", "spans")),
+    *((f"fused_{rule}", f"control_{rule}") for rule in BUILT_IN_RULES),
 )
 _PER_TYPE_ROUNDS = 1000  # half of the rounds for micro F1, because there is an interval for each type and system
 Spans = Sequence[Sequence[Span]]  # the entities of each sentence
@@ -96,7 +96,7 @@ def evaluate_fusion(
             if f"fused_{rules.chosen.name}" != other and {name, other} <= systems_spans.keys()
         },
         regions=None if controls is None else summarize_conflicts(segments, conflicts),
-        disagreements=tuple(select_disagreements(conflicts, rules.regions, rules.chosen)),
+        disagreements=tuple(select_disagreements(conflicts, rules.regions)),
     )
 
 
@@ -200,7 +200,7 @@ def _fuse_by_each_rule(
     prefix: str, segments: Sequence[SegmentPrediction], rules: LoadedRules
 ) -> dict[str, list[tuple[Span, ...]]]:
     """Return the entities of the system `prefix` (the chosen rule) and of `prefix_` with the name of each rule."""
-    built_in = {rule.name: _fused_spans(segments, rule) for rule in (rules.characters, rules.regions, rules.spans)}
+    built_in = {name: _fused_spans(segments, rule) for name, rule in rules.built_in.items()}
     chosen = built_in.get(rules.chosen.name) or _fused_spans(segments, rules.chosen)
     return {prefix: chosen, **{f"{prefix}_{name}": spans for name, spans in built_in.items()}}
 
@@ -215,7 +215,7 @@ def _count_illegal_steps(
 
 
 def _fused_spans(segments: Sequence[SegmentPrediction], rule: FusionRule) -> list[tuple[Span, ...]]:
-    return [tuple(entity.span for entity in rule.decide(segment)) for segment in segments]
+    return [tuple(entity.span for entity in entities) for entities in rule.decide_all(segments)]
 
 
 def _spans_to_tags(segments: Sequence[SegmentPrediction], spans: Spans) -> list[list[str]]:

@@ -15,7 +15,7 @@ def f1_by_llm_share(segments: Sequence[SegmentPrediction], rule: FusionRule, bud
     """Compute strict micro F1 if the LLM is asked about the first 0, 1, ... n of `segments` (at least one segment).
 
     The segments are taken in the order of `rank_and_count_passing_gate`. F1 no longer changes after the segments that
-    pass the gate, because the LLM could not change the others.
+    pass the gate, because the LLM could not change the others. A rule by documents reads the evidence of all answers.
     """
     order, n_passing = rank_and_count_passing_gate(segments, rule, budget)
     types = sorted({
@@ -25,7 +25,8 @@ def f1_by_llm_share(segments: Sequence[SegmentPrediction], rule: FusionRule, bud
     })  # fmt: skip
     gold = [segments[i].gold for i in order]
     slm_counts = count_entities(gold, [segments[i].slm.spans for i in order], types).sum(axis=1)
-    fused = [[entity.span for entity in rule.decide(segments[i])] for i in order]
+    decided = rule.decide_all(segments)
+    fused = [[entity.span for entity in decided[i]] for i in order]
     gain = (count_entities(gold, fused, types).sum(axis=1) - slm_counts).cumsum(axis=0)
     totals = slm_counts.sum(axis=0) + np.concatenate([np.zeros((1, 3), dtype=np.int64), gain])
     f1 = tuple(Score(*map(int, counts)).f1 for counts in totals)

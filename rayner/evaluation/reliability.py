@@ -74,7 +74,11 @@ def _score_and_judge_entities(
     segments: Sequence[SegmentPrediction], rule: FusionRule, calibration: Calibration
 ) -> list[tuple[str, float, bool]]:
     """Return the type, the score, and whether it is right, of each fused entity that has a score."""
-    scored = [(entity, calibration.score(entity), segment) for segment in segments for entity in rule.decide(segment)]
+    scored = [
+        (entity, calibration.score(entity), segment)
+        for segment, entities in zip(segments, rule.decide_all(segments), strict=True)
+        for entity in entities
+    ]
     return [
         (entity.span.type, score, entity.span in segment.gold) for entity, score, segment in scored if score is not None
     ]

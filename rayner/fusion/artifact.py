@@ -10,16 +10,17 @@ from rayner.fusion.character_rule import CharacterRule
 from rayner.fusion.control import LlmWorth
 from rayner.fusion.custom_rule import CustomRule, FittedCustomRule
 from rayner.fusion.fusion_rule import FusionRule
+from rayner.fusion.learned.document_rule import DocumentRule
 from rayner.fusion.learned.span_rule import SpanRule
 from rayner.fusion.region_rule import RegionRule
 from rayner.fusion.weight_search import WeightCurve
 from rayner.text.json_records import damaged_record_error, describe_json, parse_record, record_to_json
 
-FUSION_FORMAT_VERSION = 5  # 5: runs without an LLM, and a calibration of the control
+FUSION_FORMAT_VERSION = 6  # 6: the rule by documents
 FUSION_REMEDY = "tune the fusion again: delete steps/tune_fusion.json there and rerun the job"
 
 
-BUILT_IN_RULES = (CharacterRule.name, RegionRule.name, SpanRule.name)
+BUILT_IN_RULES = (CharacterRule.name, RegionRule.name, SpanRule.name, DocumentRule.name)
 
 
 @dataclass(frozen=True)
@@ -33,17 +34,25 @@ class LoadedRules:
     characters: CharacterRule
     regions: RegionRule
     spans: SpanRule
+    documents: DocumentRule | None
+
+    @property
+    def built_in(self) -> dict[str, FusionRule]:
+        """The rules that were fitted and are no user's own, by name."""
+        rules: tuple[FusionRule | None, ...] = (self.characters, self.regions, self.spans, self.documents)
+        return {rule.name: rule for rule in rules if rule is not None}
 
 
 @dataclass(frozen=True)
 class TunedRules:
     """The fitted rules of one search.
 
-    chosen: name of the rule with the highest held-out F1 among `fusion.rules`: `characters`, `regions`, `spans` or
-        `module:name`.
+    chosen: name of the rule with the highest held-out F1 among `fusion.rules`: `characters`, `regions`, `spans`,
+        `documents` or `module:name`.
     character_rule: the rule by characters, with a lambda of its own.
     region_rule: the best rule by conflict regions.
     span_rule: the learned rule.
+    document_rule: the learned rule in two passes; None if `fusion.rules` does not name it.
     custom_rules: by rule name, what the `fit` of each user's rule returned (a JSON value).
     held_out_f1: by rule name, strict micro F1 on sentences that the rule was not fitted on (`rule_search`).
     calibration: fitted for the chosen rule.
@@ -53,6 +62,7 @@ class TunedRules:
     character_rule: CharacterRule
     region_rule: RegionRule
     span_rule: SpanRule
+    document_rule: DocumentRule | None
     custom_rules: Mapping[str, Any]
     held_out_f1: Mapping[str, float]
     calibration: Calibration
@@ -63,7 +73,7 @@ class TunedRules:
         custom_rules: functions of users' rules, by rule name. Only the functions of the rule `name` are needed.
         """
         if name in BUILT_IN_RULES:
-            return self._built_in_rules()[name]
+            return self.built_in_rules()[name]
         return FittedCustomRule.from_json(
             self.custom_rules[name], name=name, functions=custom_rules[name], types=self.span_rule.types
         )
@@ -74,10 +84,12 @@ class TunedRules:
         custom_rules: functions of users' rules, by rule name. Only the functions of the chosen rule are needed.
         """
         chosen = self.load_rule(self.chosen, custom_rules)
-        return LoadedRules(chosen, self.character_rule, self.region_rule, self.span_rule)
+        return LoadedRules(chosen, self.character_rule, self.region_rule, self.span_rule, self.document_rule)
 
-    def _built_in_rules(self) -> dict[str, FusionRule]:
-        return dict(zip(BUILT_IN_RULES, (self.character_rule, self.region_rule, self.span_rule), strict=True))
+    def built_in_rules(self) -> dict[str, FusionRule]:
+        """Return the rules that were fitted and are no user's own, by name."""
+        rules = (self.character_rule, self.region_rule, self.span_rule, self.document_rule)
+        return {rule.name: rule for rule in rules if rule is not None}
 
 
 @dataclass(frozen=True)
@@ -109,7 +121,7 @@ class TunedFusion(TunedRules):
 
     def budget_is_for(self, rule: FusionRule) -> bool:
         """Say whether `budget` was fitted for this rule. Always false for a user's own rule."""
-        return self._built_in_rules().get(self.chosen) == rule
+        return self.built_in_rules().get(self.chosen) == rule
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values, with the format version."""
@@ -133,7 +145,7 @@ class TunedFusion(TunedRules):
         for key, rules in (("chosen", fusion), ("control.chosen", fusion.control)):
             if rules is None:
                 continue
-            names = (*BUILT_IN_RULES, *rules.custom_rules)
+            names = (*rules.built_in_rules(), *rules.custom_rules)
             if rules.chosen not in names:
                 reason = f"{key}: expected {' | '.join(names)}, found {describe_json(rules.chosen)}"
                 raise damaged_record_error(source, reason, FUSION_REMEDY)

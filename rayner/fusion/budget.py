@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from rayner.fusion.fused_entities import FusedEntity
 from rayner.fusion.fusion_rule import FusionRule
 from rayner.text.predictions import SegmentPrediction
 from rayner.text.tags import spans_to_tags
@@ -56,17 +57,21 @@ def fit_budget(segments: Sequence[SegmentPrediction], rule: FusionRule) -> Budge
     if not segments:
         raise ValueError("a budget needs held-out sentences")
     entropy = np.concatenate([rule.block_entropy(segment.slm) for segment in segments])
-    overturned = np.concatenate([overturned_mask(segment, rule) for segment in segments])
+    decided = rule.decide_all(segments)
+    overturned = np.concatenate([overturned_mask(*each) for each in zip(segments, decided, strict=True)])
     budget = Budget(*_fit_isotonic_steps(entropy, overturned), ())
     expected = [budget.expected_overturned_tags(segment, rule) for segment in segments]
     quantiles = np.quantile(expected, np.linspace(1, 0, _N_SHARES + 1))
     return replace(budget, expected_by_share=tuple(float(value) for value in quantiles))
 
 
-def overturned_mask(segment: SegmentPrediction, rule: FusionRule) -> npt.NDArray[np.bool_]:
-    """Return a mask of the characters whose fused tag differs from the SLM's tag, shape [n_chars]."""
+def overturned_mask(segment: SegmentPrediction, fused: Sequence[FusedEntity]) -> npt.NDArray[np.bool_]:
+    """Return a mask of the characters whose fused tag differs from the SLM's tag, shape [n_chars].
+
+    fused: the fused entities of the segment.
+    """
     n_chars = len(segment.text)
-    fused_tags = spans_to_tags([entity.span for entity in rule.decide(segment)], n_chars)
+    fused_tags = spans_to_tags([entity.span for entity in fused], n_chars)
     slm_tags = spans_to_tags(segment.slm.spans, n_chars)
     return np.array([fused != slm for fused, slm in zip(fused_tags, slm_tags, strict=True)], dtype=bool)
 

@@ -109,6 +109,10 @@ class CharacterRule:
             gate.require_known_up_to(llm, end)
         return end
 
+    def decide_all(self, segments: Sequence[SegmentPrediction]) -> list[list[FusedEntity]]:
+        """Decide each segment by itself."""
+        return [self.decide(segment) for segment in segments]
+
     def could_change(self, segment: SegmentPrediction) -> bool:
         """Say whether some LLM answer could change a tag (`gate.first_slot_behind_losable`)."""
         return gate.first_slot_behind_losable(self.block_entropy(segment.slm), self.weight) > 0

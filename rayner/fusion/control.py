@@ -5,13 +5,14 @@ the SLM's probabilities and the training text as the fusion does. So what the fu
 LLM's answers are worth. Where that is nothing, or where there is no LLM, the control tags (`RuleWithoutLlm`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from rayner.fusion.fused_entities import FusedEntity, slm_entities
+from rayner.fusion.fused_entities import FusedEntity
 from rayner.fusion.fusion_rule import FittingSample, FusionRule, RuleFit
 from rayner.text.predictions import LlmAnswer, SegmentPrediction, SlmPrediction
 
@@ -54,9 +55,11 @@ class RuleWithoutLlm:
 
         Where a model failed, these are the SLM's; it has none if it failed itself.
         """
-        if segment.error is not None:
-            return slm_entities(segment.slm)
-        return self.rule.decide(give_empty_answer(segment))
+        return self.rule.decide(_replace_answer(segment))
+
+    def decide_all(self, segments: Sequence[SegmentPrediction]) -> list[list[FusedEntity]]:
+        """Return the entities of each segment, whatever the LLM said about it. See `decide`."""
+        return self.rule.decide_all([_replace_answer(segment) for segment in segments])
 
     def could_change(self, segment: SegmentPrediction) -> bool:
         """Return False, because no LLM answer is read."""
@@ -81,6 +84,11 @@ class RuleWithoutLlm:
     def to_json(self) -> Any:  # noqa: ANN401 - any JSON value
         """Return what was fitted, as JSON values."""
         return self.rule.to_json()
+
+
+def _replace_answer(segment: SegmentPrediction) -> SegmentPrediction:
+    """Return the segment with an empty answer, or without one where a model failed."""
+    return give_empty_answer(segment) if segment.error is None else replace(segment, llm=None)
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,10 @@ class FittedCustomRule:
         except ValueError as error:
             raise ConfigError(f"{SETTING}: expected of {self.name} spans without overlaps, found: {error}") from error
 
+    def decide_all(self, segments: Sequence[SegmentPrediction]) -> list[list[FusedEntity]]:
+        """Decide each segment by itself."""
+        return [self.decide(segment) for segment in segments]
+
     def could_change(self, segment: SegmentPrediction) -> bool:
         """Call the user's `could_change` without the LLM's answer and without gold entities."""
         return bool(self.functions.could_change(replace(segment, llm=None, gold=(), gate=None), self.fitted))

@@ -3,6 +3,7 @@
 - `character_rule.CharacterRule` decides by characters, as the paper does; its lambda is tuned.
 - `region_rule.RegionRule` decides by conflict regions; its lambda is tuned.
 - `learned.span_rule.SpanRule` decides by spans; its weights are learned.
+- `learned.document_rule.DocumentRule` decides by spans and by the rest of the document; its weights are learned.
 - `custom_rule.FittedCustomRule` is a user's own rule.
 
 `artifact.TunedFusion` says which rule a run uses.
@@ -74,6 +75,9 @@ class FusionRule(Protocol):
 
     def decide(self, segment: SegmentPrediction) -> list[FusedEntity]:
         """Return the fused entities of a segment, in text order; the SLM's if there is no LLM answer."""
+
+    def decide_all(self, segments: Sequence[SegmentPrediction]) -> list[list[FusedEntity]]:
+        """Return the fused entities of each segment, as `decide`. A rule may also read the rest of its document."""
 
     def could_change(self, segment: SegmentPrediction) -> bool:
         """Say whether some LLM answer could change the output. If not, the LLM need not be asked."""

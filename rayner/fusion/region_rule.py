@@ -6,7 +6,7 @@ but its own Table 2 contradicts that (docs/decisions.md).
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
@@ -112,6 +112,10 @@ class RegionRule:
                 entities += [build_fused_entity(span, "llm", slm, votes) for span in region.llm_spans]
         entities += [build_fused_entity(span, "slm", slm, None) for span in slm.spans if span.end > end]
         return sorted(entities, key=lambda entity: entity.span)
+
+    def decide_all(self, segments: Sequence[SegmentPrediction]) -> list[list[FusedEntity]]:
+        """Decide each segment by itself."""
+        return [self.decide(segment) for segment in segments]
 
     def could_change(self, segment: SegmentPrediction) -> bool:
         """Say whether some LLM answer could change the output (`gate.first_closed_slot`)."""

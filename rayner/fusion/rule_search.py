@@ -11,10 +11,11 @@ from rayner.fusion.character_rule import CharacterRule
 from rayner.fusion.custom_rule import CustomRule, FittedCustomRule
 from rayner.fusion.fused_entities import FusedEntity
 from rayner.fusion.fusion_rule import FittingSample, FusionRule
+from rayner.fusion.learned.document_rule import DocumentRule
 from rayner.fusion.learned.span_rule import SpanRule
 from rayner.fusion.learned.span_selection import GREEDY
 from rayner.fusion.region_rule import RegionRule
-from rayner.text.passages import assign_folds
+from rayner.text.passages import assign_folds, group_by_document
 
 
 def list_rule_candidates(
@@ -25,12 +26,14 @@ def list_rule_candidates(
     llm_confidences: Sequence[str],
     custom_rules: Mapping[str, CustomRule],
     span_selection: str = GREEDY,
+    by_documents: bool = False,
 ) -> list[FusionRule]:
     """Return the unfitted rules that the search compares.
 
-    These are one rule by regions for every combination of the options, the rules by characters and by spans, and
-    users' own rules.
+    These are one rule by regions for every combination of the options, the rules by characters and by spans, the one by
+    documents if it is asked for, and users' own rules.
     """
+    learned = SpanRule.unfitted(sample.types, sample.lexicon, span_selection)
     return [
         CharacterRule(0.0),
         *(
@@ -39,7 +42,8 @@ def list_rule_candidates(
             for llm_reduction in llm_reductions
             for llm_confidence in llm_confidences
         ),
-        SpanRule.unfitted(sample.types, sample.lexicon, span_selection),
+        learned,
+        *([DocumentRule(learned)] if by_documents else []),
         *(FittedCustomRule(name, functions, sample.types) for name, functions in custom_rules.items()),
     ]
 
@@ -57,7 +61,10 @@ def decide_held_out(rule: FusionRule, sample: FittingSample, *, folds: int, seed
     for fold in sorted(set(fold_by_text.values())):
         others = [segment for segment in segments if fold_by_text[segment.text] != fold]
         fitted = rule.fit(sample.with_segments(others or segments)).rule
-        for i, segment in enumerate(segments):
-            if fold_by_text[segment.text] == fold:
-                entities[i] = fitted.hold_out_tags_of(segment, sample).decide(segment)
+        in_fold = [i for i, segment in enumerate(segments) if fold_by_text[segment.text] == fold]
+        for group in group_by_document([segments[i] for i in in_fold]):
+            document = [segments[in_fold[k]] for k in group]
+            decided = fitted.hold_out_tags_of(document[0], sample).decide_all(document)
+            for k, own_entities in zip(group, decided, strict=True):
+                entities[in_fold[k]] = own_entities
     return entities

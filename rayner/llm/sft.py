@@ -57,7 +57,7 @@ def split_long_sentence(sentence: SftSentence, max_chars: int, overlap: int) -> 
         SftSentence(
             sentence.text[w.start : w.end],
             crop_spans(sentence.spans, w.start, w.end),
-            None if sentence.hint is None else crop_hint(sentence.hint, w.start, w.end),
+            hint=None if sentence.hint is None else crop_hint(sentence.hint, w.start, w.end),
         )
         for w in split_windows(len(sentence.text), max_chars, overlap)
     ]

@@ -29,6 +29,13 @@ FEATURE_NAMES = {
     "share of its places tagged so": "其出处中如此标注的比例",
     "share of its tags": "占其全部标注的比例",
     "never tagged": "训练文本中从未标注",
+    "decided so": "文档他处如此判定",
+    "decided otherwise": "文档他处另作判定",
+    "share of its places decided so": "文档他处出处中如此判定的比例",
+    "occurs nowhere else": "文档他处未见",
+    "inside longer entities": "文档他处在更长实体之内的比例",
+    "never tagged: share": "训练文本中从未标注者的该比例",
+    "never tagged: decided so": "训练文本中从未标注者的该次数",
     "length": "长度",
     "type": "类别",
 }

@@ -32,6 +32,7 @@ LLM_USE_TEXTS: dict[str, tuple[str, str]] = {
     "rule_output_characters": ("rule by characters", "逐字的规则"),
     "rule_output_regions": ("rule by regions", "按区域的规则"),
     "rule_output_spans": ("learned rule", "学习规则"),
+    "rule_output_documents": ("learned rule with evidence from the document", "含文档证据的学习规则"),
     "rule_output_type": ("output of the rule, {0}", "规则的结果，{0}"),
     "rule_outcomes_caption": (
         "Gold entities of each type by their outcome in the output of the rule",
@@ -47,6 +48,10 @@ LLM_USE_TEXTS: dict[str, tuple[str, str]] = {
         "A learned rule decides on the small model's candidates: a logistic regression on its probabilities and a "
         "lexicon of the training text accepts or rejects each candidate entity.",
         "小模型的候选实体由学习得到的规则取舍：以小模型的概率及训练文本的词表为特征的逻辑回归决定每个候选实体的去留。",
+    ),
+    "methods_evidence": (
+        "In a second pass it also reads how the same string was decided elsewhere in the document.",
+        "第二遍还考虑同一字串在文档他处的判定。",
     ),
     "methods_characters_alone": (
         "A tag of the small model is kept at a character if 1 - H >= {0}, where H is its entropy there. Illegal "

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from rayner.fusion.artifact import TunedFusion
 from rayner.fusion.character_rule import CharacterRule
 from rayner.fusion.control import LlmWorth
+from rayner.fusion.learned.document_rule import DocumentRule
 from rayner.fusion.learned.span_rule import SpanRule
 from rayner.fusion.region_rule import RegionRule
 from rayner.fusion.weight_search import WeightCurve
@@ -63,6 +64,8 @@ def describe_rule_choice(fusion: TunedFusion) -> BilingualText | None:
         return _describe_rule_choice_without_llm(fusion, f1)
     if fusion.chosen == CharacterRule.name:
         return translate("characters_chosen", f1[CharacterRule.name], f1[RegionRule.name], f1[SpanRule.name])
+    if fusion.chosen == DocumentRule.name:
+        return translate("documents_chosen", f1[DocumentRule.name], f1[SpanRule.name], f1[RegionRule.name])
     if fusion.chosen == SpanRule.name:
         return translate("spans_chosen", f1[SpanRule.name], f1[RegionRule.name])
     if fusion.chosen != RegionRule.name:
@@ -114,11 +117,12 @@ def format_points(difference: float) -> str:
 def rank_span_rule_weights(fusion: TunedFusion) -> list[tuple[BilingualText, float]]:
     """Return the features and weights of the learned rule, sorted by absolute weight, the largest first.
 
-    The list is empty if the learned rule was not chosen. Without an LLM, the columns of its answers are left out.
+    The list is empty if no learned rule was chosen. Without an LLM, the columns of its answers are left out.
     """
-    if fusion.chosen != SpanRule.name:
+    rule = {SpanRule.name: fusion.span_rule, DocumentRule.name: fusion.document_rule}.get(fusion.chosen)
+    if rule is None:
         return []
-    weights = sorted(fusion.span_rule.named_weights.items(), key=lambda item: -abs(item[1]))
+    weights = sorted(rule.named_weights.items(), key=lambda item: -abs(item[1]))
     return [
         (translate_feature_name(name), weight)
         for name, weight in weights

@@ -6,6 +6,7 @@ from rayner.evaluation.artifact import Evaluation
 from rayner.fusion.artifact import TunedFusion
 from rayner.fusion.character_rule import CharacterRule
 from rayner.fusion.control import LlmWorth
+from rayner.fusion.learned.document_rule import DocumentRule
 from rayner.fusion.learned.span_rule import SpanRule
 from rayner.fusion.region_rule import RegionRule, llm_score
 from rayner.rendering.bilingual import BilingualText, join_texts, same_in_both
@@ -90,10 +91,13 @@ def _count_epochs(n: int) -> BilingualText:
 def _describe_fusion(fusion: TunedFusion, folds: int) -> BilingualText:
     if not fusion.has_llm:
         description = _describe_rule_without_llm(fusion)
-    elif fusion.chosen == SpanRule.name:
-        description = translate("methods_spans")
+    elif fusion.chosen in (SpanRule.name, DocumentRule.name):
+        parts = ["methods_spans"]
         if fusion.span_rule.candidate_scores:
-            description = join_texts([description, translate("methods_candidates")], translate("methods_space"))
+            parts.append("methods_candidates")
+        if fusion.chosen == DocumentRule.name:
+            parts.append("methods_evidence")
+        description = join_texts(map(translate, parts), translate("methods_space"))
     elif fusion.chosen == CharacterRule.name:
         description = translate("methods_characters", f"{fusion.character_rule.weight:.4g}")
     elif fusion.chosen == RegionRule.name:
@@ -109,6 +113,9 @@ def _describe_fusion(fusion: TunedFusion, folds: int) -> BilingualText:
 def _describe_rule_without_llm(fusion: TunedFusion) -> BilingualText:
     if fusion.chosen == SpanRule.name:
         return translate("methods_spans_alone")
+    if fusion.chosen == DocumentRule.name:
+        parts = map(translate, ("methods_spans_alone", "methods_evidence"))
+        return join_texts(parts, translate("methods_space"))
     # P of an empty answer is 1.
     if fusion.chosen == CharacterRule.name:
         return translate("methods_characters_alone", f"{llm_score(1.0, fusion.character_rule.weight):.4g}")

@@ -37,6 +37,8 @@ SYSTEM_NAMES = {
     "control_regions": "control by regions",
     "fused_spans": "fused by the learned rule",
     "control_spans": "control by the learned rule",
+    "fused_documents": "fused by the learned rule with evidence from the document",
+    "control_documents": "control by the learned rule with evidence from the document",
 }
 PUBLISHED_SYSTEMS = {"slm": "SLM", "fused_characters": "fused"}
 

@@ -2,20 +2,20 @@
 
 from collections.abc import Mapping
 
+from rayner.fusion.artifact import BUILT_IN_RULES
 from rayner.rendering.bilingual import BilingualText
 from rayner.rendering.translation import translate
 
-_RULES = ("characters", "regions", "spans")
 SYSTEM_TEXTS: Mapping[str, BilingualText] = {key: translate(key) for key in ("slm", "llm", "fused")}
 ALL_SYSTEM_TEXTS: Mapping[str, BilingualText] = {
     **SYSTEM_TEXTS,
     "control": translate("control"),
-    **{f"{system}_{rule}": translate(f"{system}_{rule}") for rule in _RULES for system in ("fused", "control")},
+    **{f"{system}_{rule}": translate(f"{system}_{rule}") for rule in BUILT_IN_RULES for system in ("fused", "control")},
 }
 _SYSTEM_TEXTS_WITHOUT_LLM = {"slm": translate("slm"), "fused": translate("rule_output")}
 _ALL_SYSTEM_TEXTS_WITHOUT_LLM = {
     **_SYSTEM_TEXTS_WITHOUT_LLM,
-    **{f"fused_{rule}": translate(f"rule_output_{rule}") for rule in _RULES},
+    **{f"fused_{rule}": translate(f"rule_output_{rule}") for rule in BUILT_IN_RULES},
 }
 
 

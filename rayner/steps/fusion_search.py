@@ -4,7 +4,7 @@ Every trial fits one candidate rule:
 
 - The rule by regions: one trial per combination of reductions. A trial compares thousands of lambdas.
 - The rule by characters: one trial, which compares the same lambdas.
-- The learned rule (`spans`): one trial.
+- The learned rule (`spans`): one trial, and one more for its two passes (`documents`) if `fusion.rules` names them.
 - The users' own rules: one trial per rule.
 
 All rules are judged in the same way, on parts of the held-out data that they were not fitted on (`fusion.rule_search`).
@@ -30,6 +30,7 @@ from rayner.fusion.control import with_empty_answer
 from rayner.fusion.custom_rule import CustomRule
 from rayner.fusion.fused_entities import FusedEntity
 from rayner.fusion.fusion_rule import FittingSample, FusionRule
+from rayner.fusion.learned.document_rule import DocumentRule
 from rayner.fusion.learned.span_rule import SpanRule
 from rayner.fusion.region_rule import RegionRule
 from rayner.fusion.rule_search import decide_held_out, list_rule_candidates
@@ -100,6 +101,7 @@ def build_searches(
                 llm_confidences=llm_confidences,
                 custom_rules=custom_rules,
                 span_selection=settings.span_selection,
+                by_documents=DocumentRule.name in settings.rules,
             ),
             own_sample,
             settings.folds,
@@ -169,6 +171,7 @@ def choose_rules(trials: Sequence[Trial], config: Config) -> TunedRules:
     """
     best = max(sort_curves(trials), key=lambda curve: curve.best_f1)
     fitted = {trial.name: trial for trial in trials if trial.curve is None}
+    by_documents = fitted.pop(DocumentRule.name, None)
     held_out_f1 = {trial.name: trial.held_out_f1 for trial in trials} | {RegionRule.name: best.held_out_f1}
     in_order = [name for name in (RegionRule.name, *config.fusion.rules) if name in config.fusion.rules]
     return TunedRules(
@@ -176,6 +179,7 @@ def choose_rules(trials: Sequence[Trial], config: Config) -> TunedRules:
         character_rule=CharacterRule.from_json(fitted.pop(CharacterRule.name).rule),
         region_rule=RegionRule(best.best_weight, best.entropy_reduction, best.llm_reduction, best.llm_confidence),
         span_rule=SpanRule.from_json(fitted.pop(SpanRule.name).rule),
+        document_rule=DocumentRule.from_json(by_documents.rule) if by_documents else None,
         custom_rules={name: trial.rule for name, trial in fitted.items()},
         held_out_f1=held_out_f1,
         calibration=Calibration(),

@@ -24,6 +24,14 @@ class PassageSentence(Protocol):
         """The number of the passage; None if the sentence and its copies are a passage of their own."""
 
 
+class DocumentSegment(PassageSentence, Protocol):
+    """A sentence that knows its document, too."""
+
+    @property
+    def doc_id(self) -> str:
+        """The document, or the part of the labelled text that the sentence belongs to."""
+
+
 def cut_into_blocks(n_sentences: Sequence[int], share: float) -> list[int]:
     """Cut documents into blocks of consecutive sentences. Return the number of the block of each sentence.
 
@@ -99,3 +107,11 @@ def _choose_passages(passages: Sequence[Sequence[str]], n_texts: int) -> set[int
     if n_texts and passages and not chosen:
         chosen.add(min(range(len(passages)), key=lambda i: len(passages[i])))
     return chosen
+
+
+def group_by_document(segments: Sequence[DocumentSegment]) -> list[list[int]]:
+    """Return the indices of the segments of each document or passage, in the order of its first segment."""
+    groups: dict[Hashable, list[int]] = {}
+    for i, segment in enumerate(segments):
+        groups.setdefault((segment.doc_id, segment.passage), []).append(i)
+    return list(groups.values())

@@ -180,7 +180,7 @@ def test_disagreements_come_by_the_exact_margin():
     rule = RegionRule(1.0, llm_confidence="entities")
     conflicts = judge_conflicts(rows_, rule, [slm.slm.spans for slm in rows_])
     for order in (conflicts, conflicts[::-1]):
-        assert [shown.doc_id for shown in select_disagreements(order, rule, rule)] == ["first", "second"]
+        assert [shown.doc_id for shown in select_disagreements(order, rule)] == ["first", "second"]
 
 
 def test_disagreements_spread_over_types_and_are_limited():
@@ -192,7 +192,7 @@ def test_disagreements_spread_over_types_and_are_limited():
         )
         for i, r in enumerate(data)
     ]
-    shown = select_disagreements(judge_conflicts(data, RULE), RULE, RULE, limit=25)
+    shown = select_disagreements(judge_conflicts(data, RULE), RULE, limit=25)
     assert len(shown) == 25
     about = [next(g for g in item.gold if g[0] < item.region[1] and item.region[0] < g[1])[2] for item in shown]
     assert set(about) == {"NG", "NR", "NS"}

@@ -36,7 +36,7 @@ def test_the_more_entropy_the_more_is_expected_to_be_overturned(rows, rule):
 @given(sentences, rules())
 def test_over_the_held_out_sentences_as_many_tags_are_expected_as_were_overturned(rows, rule):
     budget = fit_budget(rows, rule)
-    changed = sum(int(overturned_mask(row, rule).sum()) for row in rows)
+    changed = sum(int(overturned_mask(row, rule.decide(row)).sum()) for row in rows)
     flat = Budget(budget.entropy_steps, budget.overturned_shares, ())
     found = sum(
         float(np.asarray(flat.overturned_shares)[np.searchsorted(flat.entropy_steps, h, side="right") - 1])
@@ -150,7 +150,7 @@ def test_worth_is_that_of_the_held_out_sentences_from_the_most_to_the_least():
 
 def test_a_tag_that_the_llm_overturns():
     row = unsure([0, 3, 3, 0], (Span(0, 1, "NR"), Span(2, 4, "NS")), (Span(0, 1, "NR"), Span(1, 3, "NS")))
-    found = overturned_mask(row, RegionRule(1.0, entropy_reduction="max"))
+    found = overturned_mask(row, RegionRule(1.0, entropy_reduction="max").decide(row))
     assert found.dtype == bool
     assert found.tolist() == [False, True, True, True]
 

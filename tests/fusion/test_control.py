@@ -111,7 +111,7 @@ def test_the_control_by_the_learned_rule_accepts_the_same_whether_its_own_gate_i
 
 
 def loaded(tuned):
-    return LoadedRules(tuned.region_rule, tuned.character_rule, tuned.region_rule, tuned.span_rule)
+    return LoadedRules(tuned.region_rule, tuned.character_rule, tuned.region_rule, tuned.span_rule, tuned.document_rule)
 
 
 def test_each_control_in_the_evaluation_decides_on_empty_answers():

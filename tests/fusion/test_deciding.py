@@ -12,11 +12,11 @@ from rayner.evaluation.metrics import count_entities, micro_score
 from rayner.fusion.learned import span_rule
 from rayner.fusion.learned.lexicon import Lexicon
 from rayner.fusion.learned.span_features import feature_names
-from rayner.fusion.learned.span_rule import SpanRule, accept_candidates, candidate_probs, rank_nonoverlapping_candidates
+from rayner.fusion.learned.span_rule import SpanRule, accept_candidates, candidate_probs
 from rayner.fusion.region_rule import RegionRule
 from rayner.text.predictions import SlmPrediction
 from rayner.text.spans import Span
-from tests.fusion.test_span_rule import LEXICON, one, rows, span_rules
+from tests.fusion.test_span_rule import LEXICON, greedy_threshold, one, ranked, rows, span_rules
 from tests.strategies import TYPES, floats32
 
 COLUMNS = feature_names(TYPES)
@@ -65,7 +65,7 @@ def test_of_two_that_are_as_likely_the_first_is_taken_and_at_the_threshold_none(
     first, second = Span(0, 2, "NR"), Span(1, 3, "NR")
     row = one("楚王怒", (), (first,), ())
     row = dataclasses.replace(row, slm=dataclasses.replace(row.slm, spans=(second,)))
-    assert [span for span, _ in rank_nonoverlapping_candidates(row, rule_of())] == [first]
+    assert [span for span, _ in ranked(row, rule_of())] == [first]
     assert accept_candidates(row, rule_of(0.5)) == []
     assert accept_candidates(row, rule_of(0.49)) == [(first, 0.5)]
 
@@ -83,10 +83,10 @@ def test_no_threshold_has_a_higher_f1_and_the_best_lies_in_the_middle_between_tw
         ]
         return micro_score(count_entities([row.gold for row in some], found, TYPES)).f1
 
-    chances = sorted({chance for row in some for _, chance in rank_nonoverlapping_candidates(row, rule)})
+    chances = sorted({chance for row in some for _, chance in ranked(row, rule)})
     if not chances:
         return
-    found = span_rule._choose_threshold(some, [rule] * len(some))
+    found = greedy_threshold(some, rule)
     assert 0.1 <= found <= 0.9
     edges = [0.0, *chances]
     middles = [(a + b) / 2 for a, b in zip(edges, chances, strict=False)]

@@ -14,6 +14,7 @@ from rayner.evaluation.metrics import count_entities, micro_score
 from rayner.fusion.fusion_rule import FittingSample
 from rayner.fusion.learned import span_rule
 from rayner.fusion.learned.lexicon import Lexicon, build_lexicon
+from rayner.fusion.learned.span_acceptance import choose_greedy_threshold, rank_nonoverlapping
 from rayner.fusion.learned.span_bound import max_score_over_llm_answers
 from rayner.fusion.learned.span_features import (
     CANDIDATE_SCORE_FEATURES,
@@ -25,7 +26,7 @@ from rayner.fusion.learned.span_features import (
     feature_names,
     slm_candidate_spans,
 )
-from rayner.fusion.learned.span_rule import SpanRule, accept_candidates
+from rayner.fusion.learned.span_rule import SpanRule, accept_candidates, candidate_probs
 from rayner.fusion.learned.span_selection import SELECTIONS
 from rayner.fusion.region_rule import RegionRule
 from rayner.fusion.rule_search import decide_held_out
@@ -395,6 +396,19 @@ def test_the_mean_probability_is_the_share_that_is_right(llm_knows_places, ridge
     assert np.mean(chances) == pytest.approx(np.mean(right), abs=1e-3)
 
 
+def ranked(row, rule):
+    """The candidates of a segment, best first, without those that overlap a better one, with their probabilities."""
+    spans = candidate_spans(row, rule.types)
+    return rank_nonoverlapping(spans, candidate_probs(row, spans, rule))
+
+
+def greedy_threshold(some, rule):
+    """The threshold of a rule that fits some segments."""
+    spans = [candidate_spans(row, rule.types) for row in some]
+    probs = [candidate_probs(row, own, rule) for row, own in zip(some, spans, strict=True)]
+    return choose_greedy_threshold(spans, probs, [row.gold for row in some])
+
+
 def weighing(constant=0.0, **weights):
     return SpanRule(TYPES, (constant, *(weights.get(name, 0.0) for name in feature_names(TYPES))), LEXICON)
 
@@ -405,7 +419,7 @@ def test_a_threshold_worked_by_hand():
     judged = [(0.9, True), (0.8, True), (0.7, False), (0.7, False), (0.7, False), (0.6, True)]
     some = [one("楚", (entity,), (), (entity,) if right else (), certainty) for certainty, right in judged]
     rule = weighing(**{"SLM log p min": 1.0})  # so the odds of each are its certainty
-    assert span_rule._choose_threshold(some, [rule] * 6) == pytest.approx((0.8 / 1.8 + 0.7 / 1.7) / 2)
+    assert greedy_threshold(some, rule) == pytest.approx((0.8 / 1.8 + 0.7 / 1.7) / 2)
 
 
 def test_a_threshold_shuts_out_the_last_alone():
@@ -414,7 +428,7 @@ def test_a_threshold_shuts_out_the_last_alone():
         one("楚", (entity,), (), (entity,) if right else (), certainty)
         for certainty, right in [(0.9, True), (0.8, False)]
     ]
-    found = span_rule._choose_threshold(some, [weighing(**{"SLM log p min": 1.0})] * 2)
+    found = greedy_threshold(some, weighing(**{"SLM log p min": 1.0}))
     assert found == pytest.approx((0.9 / 1.9 + 0.8 / 1.8) / 2)
 
 
@@ -428,5 +442,5 @@ def test_nothing_is_certain(logit):
 def test_candidates_of_the_same_probability_keep_their_order():
     spans = tuple(Span(i, i + 1, ("NR", "NS")[i % 2]) for i in range(64))
     row = one("楚" * 64, spans, (), ())
-    found = span_rule.rank_nonoverlapping_candidates(row, weighing(**{"type NS": 1.0}))
+    found = ranked(row, weighing(**{"type NS": 1.0}))
     assert [span for span, _ in found] == [*spans[1::2], *spans[::2]]

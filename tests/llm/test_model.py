@@ -93,7 +93,7 @@ def test_a_training_example_has_the_hint_in_its_prompt_and_the_gold_tags_in_its_
 def test_a_window_of_a_training_sentence_has_the_hint_of_its_part(drawn, data):
     text, spans = drawn
     hint = data.draw(hints(data.draw(spans_in(len(text)))))
-    parts = sft.split_long_sentence(sft.SftSentence(text, spans, hint), 6, 2)
+    parts = sft.split_long_sentence(sft.SftSentence(text, spans, hint=hint), 6, 2)
     at = 0
     for k, part in enumerate(parts):
         at = len(text) - len(part.text) if k == len(parts) - 1 else k * 4

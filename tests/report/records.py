@@ -35,6 +35,7 @@ def make_fusion(rule: RegionRule, **changes: object) -> TunedFusion:
         character_rule=CharacterRule(rule.weight),
         region_rule=rule,
         span_rule=SpanRule.unfitted(TYPES, Lexicon({}, {})),
+        document_rule=None,
         custom_rules={},
         held_out_f1={"characters": 0.4, "regions": 0.6, "spans": 0.5},
         calibration=Calibration(),

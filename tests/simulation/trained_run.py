@@ -26,6 +26,7 @@ def make_fusion_file(rule: RegionRule) -> bytes:
         character_rule=CharacterRule(0.33),
         region_rule=rule,
         span_rule=SpanRule.unfitted(TYPES, Lexicon({}, {})),
+        document_rule=None,
         custom_rules={},
         held_out_f1={"regions": 0.9},
         calibration=Calibration(with_llm=(0.5, -1.0, 0.5, 0.2, 0.3, 0.4), slm_alone=(1.0, -2.0)),

@@ -19,7 +19,13 @@ from rayner.fusion import gate
 from rayner.fusion.fused_entities import FusedEntity, build_accepted_entities, slm_entities
 from rayner.fusion.fusion_rule import FittingSample, RuleFit, llm_could_change
 from rayner.fusion.learned.lexicon import Lexicon
-from rayner.fusion.learned.logistic import fit_logistic_weights
+from rayner.fusion.learned.span_acceptance import (
+    THRESHOLD_BOUNDS,
+    accept_nonoverlapping,
+    choose_greedy_threshold,
+    compute_probs,
+    fit_constant_and_weights,
+)
 from rayner.fusion.learned.span_bound import max_score_over_llm_answers
 from rayner.fusion.learned.span_features import (
     NON_NEGATIVE_FEATURES,
@@ -40,8 +46,7 @@ from rayner.text.json_records import RecordError, record_from_json
 from rayner.text.predictions import SegmentPrediction, SlmPrediction
 from rayner.text.spans import Span
 
-_THRESHOLD_BOUNDS = (0.1, 0.9)
-_MARGIN = 1e-6  # for rounding errors: the LLM is also asked in cases very close to the threshold
+MARGIN = 1e-6  # for rounding errors: the LLM is also asked in cases very close to the threshold
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,11 @@ class SpanRule:
 
     def fit(self, sample: FittingSample) -> RuleFit:
         """Fit weights and threshold (`fit_span_rule`)."""
-        rule = fit_span_rule(
+        return RuleFit(self.fit_to(sample))
+
+    def fit_to(self, sample: FittingSample) -> "SpanRule":
+        """Return the rule with weights and threshold that fit the sample."""
+        return fit_span_rule(
             sample.segments,
             sample.types,
             sample.lexicon,
@@ -90,7 +99,6 @@ class SpanRule:
             fold_lexicons=sample.fold_lexicons,
             selection=self.selection,
         )
-        return RuleFit(rule)
 
     def decide(self, segment: SegmentPrediction) -> list[FusedEntity]:
         """Return the accepted candidates with their probabilities.
@@ -100,6 +108,10 @@ class SpanRule:
         if segment.llm is None or not llm_could_change(segment, self):
             return slm_entities(segment.slm)
         return build_accepted_entities(segment, accept_candidates(segment, self))
+
+    def decide_all(self, segments: Sequence[SegmentPrediction]) -> list[list[FusedEntity]]:
+        """Decide each segment by itself."""
+        return [self.decide(segment) for segment in segments]
 
     def could_change(self, segment: SegmentPrediction) -> bool:
         """Say whether some LLM answer could give other entities than the SLM's.
@@ -113,7 +125,7 @@ class SpanRule:
         highest = weights[0] + max_score_over_llm_answers(
             segment, self.types, self.lexicon, weights[1:], candidate_scores=self.candidate_scores
         )
-        return bool(highest > math.log(self.threshold / (1 - self.threshold)) - _MARGIN)
+        return bool(highest > math.log(self.threshold / (1 - self.threshold)) - MARGIN)
 
     def stop_mask(self, slm: SlmPrediction) -> npt.NDArray[np.bool_] | None:
         """Return None, because the rule reads whole answers."""
@@ -193,102 +205,38 @@ def fit_span_rule(
     """
     with_scores = all_have_candidate_scores(segments)
     candidates = [candidate_spans(segment, types) for segment in segments]
-    lexicons = [(fold_lexicons or {}).get(segment.doc_id, lexicon) for segment in segments]
-    columns = np.concatenate(
-        [
-            compute_span_features(segment, spans, types, own_lexicon, candidate_scores=with_scores)
-            for segment, spans, own_lexicon in zip(segments, candidates, lexicons, strict=True)
-        ]
-    )
-    is_gold = [span in segment.gold for segment, spans in zip(segments, candidates, strict=True) for span in spans]
+    columns = [
+        compute_span_features(
+            segment, spans, types, (fold_lexicons or {}).get(segment.doc_id, lexicon), candidate_scores=with_scores
+        )
+        for segment, spans in zip(segments, candidates, strict=True)
+    ]
+    gold = [segment.gold for segment in segments]
+    is_gold = [span in own_gold for spans, own_gold in zip(candidates, gold, strict=True) for span in spans]
     if not is_gold:
         return SpanRule.unfitted(types, lexicon, selection)
     names = feature_names(types, candidate_scores=with_scores)
-    weights = _fit_constant_and_weights(columns, is_gold, names, ridge)
-    rule = SpanRule(tuple(types), weights, lexicon, candidate_scores=with_scores, selection=selection)
-    rules = [replace(rule, lexicon=own_lexicon) for own_lexicon in lexicons]
-    choose_threshold = _choose_threshold if selection == GREEDY else _choose_best_set_threshold
-    return replace(rule, threshold=choose_threshold(segments, rules))
-
-
-def _fit_constant_and_weights(
-    columns: Floats, is_gold: Sequence[bool], column_names: Sequence[str], ridge: float
-) -> tuple[float, ...]:
-    """Return the constant and the weights of the columns, shape [1 + n_columns]."""
-    mean, scale = columns.mean(axis=0), columns.std(axis=0)
-    scale[scale < 1e-9] = np.inf  # a constant column carries no information
-    non_negative = [i for i, name in enumerate(column_names) if name in NON_NEGATIVE_FEATURES]
-    ones = np.ones((len(columns), 1))
-    while True:
-        fitted: Floats = np.array(
-            fit_logistic_weights(np.hstack([ones, (columns - mean) / scale]), is_gold, ridge=ridge)
-        )
-        weights = fitted[1:] / scale
-        negative = [i for i in non_negative if weights[i] < 0]
-        if not negative:
-            return (float(fitted[0] - weights @ mean), *map(float, weights))
-        scale[negative] = np.inf
-
-
-def _choose_threshold(segments: Sequence[SegmentPrediction], rule_per_segment: Sequence[SpanRule]) -> float:
-    """Return the threshold at which the rule reaches the highest F1.
-
-    rule_per_segment: for each segment, the rule with the segment's lexicon.
-
-    A lower threshold only adds accepted candidates. The threshold lies in the middle between two candidates.
-    """
-    pairs = [
-        (segment, candidate)
-        for segment, rule in zip(segments, rule_per_segment, strict=True)
-        for candidate in rank_nonoverlapping_candidates(segment, rule)
-    ]
-    ranked = sorted(((prob, span in segment.gold) for segment, (span, prob) in pairs), reverse=True)
-    probs = np.array([prob for prob, _ in ranked])
-    right = np.cumsum([is_gold for _, is_gold in ranked])
-    f1 = 2 * right / (np.arange(1, len(ranked) + 1) + sum(len(segment.gold) for segment in segments))
-    f1[:-1][probs[1:] == probs[:-1]] = 0  # no threshold separates equal probabilities
-    best = int(f1.argmax())
-    below = probs[best + 1] if best + 1 < len(probs) else 0.0
-    return float(np.clip((probs[best] + below) / 2, *_THRESHOLD_BOUNDS))
-
-
-def _choose_best_set_threshold(segments: Sequence[SegmentPrediction], rule_per_segment: Sequence[SpanRule]) -> float:
-    """Return the threshold at which the best sets reach the highest F1. rule_per_segment: as in `_choose_threshold`."""
-    spans = [candidate_spans(segment, rule.types) for segment, rule in zip(segments, rule_per_segment, strict=True)]
-    probs = [candidate_probs(*each) for each in zip(segments, spans, rule_per_segment, strict=True)]
-    return tune_best_set_threshold(spans, probs, [segment.gold for segment in segments], _THRESHOLD_BOUNDS)
+    weights = fit_constant_and_weights(np.concatenate(columns), is_gold, names, NON_NEGATIVE_FEATURES, ridge)
+    probs = [compute_probs(own_columns, weights) for own_columns in columns]
+    if selection == GREEDY:
+        threshold = choose_greedy_threshold(candidates, probs, gold)
+    else:
+        threshold = tune_best_set_threshold(candidates, probs, gold, THRESHOLD_BOUNDS)
+    return SpanRule(tuple(types), weights, lexicon, threshold, with_scores, selection)
 
 
 def candidate_probs(segment: SegmentPrediction, spans: Sequence[Span], rule: SpanRule) -> Floats:
     """Return the probability of each candidate of a segment that both models answered, shape [n_spans]."""
     if not spans:
         return np.zeros(0)
-    weights = np.array(rule.weights)
-    # Sum each row alone: in a matrix product, the rounding of a row may depend on the other rows.
     columns = compute_span_features(segment, spans, rule.types, rule.lexicon, candidate_scores=rule.candidate_scores)
-    logits = (columns * weights[1:]).sum(axis=1) + weights[0]
-    probs: Floats = 1.0 / (1.0 + np.exp(-np.clip(logits, -30, 30)))
-    return probs
-
-
-def rank_nonoverlapping_candidates(segment: SegmentPrediction, rule: SpanRule) -> list[tuple[Span, float]]:
-    """Return the candidates with their probabilities, best first, without those that overlap a better one."""
-    spans = candidate_spans(segment, rule.types)
-    probs = candidate_probs(segment, spans, rule)
-    ranked: list[tuple[Span, float]] = []
-    is_taken = np.zeros(len(segment.text), dtype=np.bool_)
-    for i in np.argsort(-probs, kind="stable"):
-        chars = slice(spans[i].start, spans[i].end)
-        if not is_taken[chars].any():
-            is_taken[chars] = True
-            ranked.append((spans[i], float(probs[i])))
-    return ranked
+    return compute_probs(columns, rule.weights)
 
 
 def accept_candidates(segment: SegmentPrediction, rule: SpanRule) -> list[tuple[Span, float]]:
     """Return the accepted candidates of a segment that both models answered, with probabilities, in text order."""
+    spans = candidate_spans(segment, rule.types)
+    probs = candidate_probs(segment, spans, rule)
     if rule.selection == BEST_SET:
-        spans = candidate_spans(segment, rule.types)
-        probs = candidate_probs(segment, spans, rule)
         return [(spans[i], float(probs[i])) for i in choose_best_set(spans, probs - rule.threshold)]
-    return sorted((span, prob) for span, prob in rank_nonoverlapping_candidates(segment, rule) if prob > rule.threshold)
+    return accept_nonoverlapping(spans, probs, rule.threshold)

@@ -21,7 +21,7 @@ from rayner.corpus.tables import (
 )
 from rayner.corpus.unit_records import InputDigests, ModelCounts, UnitRecord, write_unit_record
 from rayner.fusion.calibration import Calibration
-from rayner.fusion.fused_entities import FusedEntity, slm_entities
+from rayner.fusion.fused_entities import FusedEntity
 from rayner.fusion.fusion_rule import FusionRule
 from rayner.runs.storage import StoragePath
 from rayner.steps.tag.llm_gate import without_unasked_answer
@@ -142,9 +142,9 @@ def fuse_unit(unit: UnitSegments, rule: FusionRule, calibration: Calibration) ->
     entity_rows: list[EntityRow] = []
     for doc_id, segments in groupby(unit.segments, key=lambda segment: segment.doc_id):
         slice_rows: list[EntityRow] = []
-        for segment in segments:
-            # Where a model failed, the small model's entities are kept; it has none if it failed itself.
-            entities = rule.decide(segment) if segment.error is None else slm_entities(segment.slm)
+        # Where a model failed, the small model's entities are kept; it has none if it failed itself.
+        document = [segment if segment.error is None else replace(segment, llm=None) for segment in segments]
+        for segment, entities in zip(document, rule.decide_all(document), strict=True):
             slice_rows += [_entity_row(segment, entity, calibration.score(entity)) for entity in entities]
         entity_rows += join_at_seams(slice_rows, seams.get(doc_id, ()))
     segment_rows = [_segment_row(segment) for segment in unit.segments]

@@ -74,7 +74,7 @@ class SftSource:
             piece
             for sentence in sentences
             for piece in split_long_sentence(
-                SftSentence(sentence.text, sentence.spans, None if hints is None else hints[sentence.text]),
+                SftSentence(sentence.text, sentence.spans, hint=None if hints is None else hints[sentence.text]),
                 llm.max_chars,
                 llm.overlap,
             )
