@@ -21,7 +21,7 @@ from rayner.config.model_settings import (
     SlmConfig,
     WorkersConfig,
 )
-from rayner.config.settings import Config, FusionConfig, ScoreConfig
+from rayner.config.settings import Config, FusionConfig, ScoreConfig, SplitConfig
 from rayner.corpus.labelled_files import read_labelled_file
 from rayner.corpus.labelled_sentences import split_labelled_text
 from rayner.modeling.scratch import write_scratch_decoder
@@ -45,7 +45,7 @@ LESS = [  # beside laptop.yaml: a small LLM that is always asked, and little tra
     "llm.scratch={hidden: 32, layers: 2, heads: 2, intermediate: 64}", "slm.crf.max_iterations=40",
     "fusion.weight_steps=101", "fusion.entropy_reduction=mean", "fusion.llm_reduction=product",
     "fusion.llm_confidence=slots",
-    "fusion.max_concurrent_trials=1", "split={dev: 0.2, test: 0.2}",
+    "fusion.max_concurrent_trials=1", "split={dev: 0.2, test: 0.2}", "fusion.rules=[regions,spans,documents]",
 ]  # fmt: skip
 
 
@@ -106,6 +106,7 @@ def write_inputs(folder: Path) -> Config:
             scratch=LLM_SHAPE, instruction="", full_epochs=2, full_lr=5e-3, epochs=1, lr=1e-3,
             batch_size=16, lora=LoraConfig(r=4, alpha=8), workers=TWO,
         ),
+        split=SplitConfig(by="sentence"),  # the sentences are drawn from all of the sample: few follow on each other
         score=ScoreConfig(unit_chars=400),
         fusion=FusionConfig(weight_steps=101, llm="always", max_concurrent_trials=1),  # each is a process
     )  # fmt: skip
