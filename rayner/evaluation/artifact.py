@@ -8,7 +8,7 @@ from rayner.evaluation.metrics import IntervalScore, Score, TokenScores
 from rayner.fusion.control import LlmWorth
 from rayner.text.json_records import parse_record, record_to_json
 
-EVALUATION_FORMAT_VERSION = 4  # 4: runs without an LLM
+EVALUATION_FORMAT_VERSION = 5  # 5: names that training showed, and others, are scored apart
 EVALUATION_REMEDY = "rerun the job of that run, which writes it again"
 Interval = tuple[float, float]
 PlainSpan = tuple[int, int, str]  # start, end, type
@@ -27,6 +27,34 @@ class ErrorCounts:
 
 
 @dataclass(frozen=True)
+class NameScores:
+    """Strict scores of some of the names.
+
+    micro: over all types.
+    recall: bootstrap interval of the recall.
+    per_type: by type, without types that do not occur.
+    """
+
+    micro: Score
+    recall: Interval
+    per_type: Mapping[str, Score]
+
+
+@dataclass(frozen=True)
+class SeenAndUnseenScores:
+    """Scores of the names that the training text tags somewhere, with any type, and of the others.
+
+    precision: bootstrap interval of the precision on all names.
+    recall: bootstrap interval of the recall of all names.
+    """
+
+    precision: Interval
+    recall: Interval
+    seen: NameScores
+    unseen: NameScores
+
+
+@dataclass(frozen=True)
 class SystemScores:
     """The scores of one system.
 
@@ -36,6 +64,7 @@ class SystemScores:
     token: token-level macro scores over BMES tags and over types.
     per_type: strict scores of each type, with the interval of its F1.
     errors: outcomes of the entities of each type.
+    names: scores of names that training showed, and of others; None if the training text is not known.
     illegal: for the fusion by characters, the number of irregular steps in its tags, which are repaired before scoring.
         None for systems whose output is always legal.
     illegal_sentences: number of sentences with an irregular step; None in the same cases.
@@ -47,6 +76,7 @@ class SystemScores:
     token: TokenScores
     per_type: Mapping[str, IntervalScore]
     errors: ErrorCounts
+    names: SeenAndUnseenScores | None = None
     illegal: int | None = None
     illegal_sentences: int | None = None
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 
 from rayner.errors import DataError
-from rayner.evaluation.artifact import ErrorCounts, Evaluation, FileEvaluation, SystemScores
+from rayner.evaluation.artifact import ErrorCounts, Evaluation, FileEvaluation, SeenAndUnseenScores, SystemScores
 from rayner.evaluation.conflicts import judge_conflicts, select_disagreements, summarize_conflicts
 from rayner.evaluation.confusion import OUTCOMES, count_confusions
 from rayner.evaluation.metrics import (
@@ -23,6 +23,7 @@ from rayner.evaluation.metrics import (
     score_by_type,
     score_token_classes,
 )
+from rayner.evaluation.seen_names import SeenNames
 from rayner.fusion.artifact import BUILT_IN_RULES, LoadedRules
 from rayner.fusion.control import give_empty_answer, with_empty_answer
 from rayner.fusion.fusion_rule import FusionRule
@@ -71,6 +72,8 @@ def evaluate_fusion(
     all_types = _all_types(types, chain(gold, *systems_spans.values()))
     counts = {name: count_entities(gold, spans, all_types) for name, spans in systems_spans.items()}
     gold_tags = _spans_to_tags(segments, gold)
+    # The lexicon of the learned rule holds the strings that the training text tags.
+    names = SeenNames(rules.spans.lexicon.type_counts, [segment.text for segment in segments])
     systems = {
         name: _score_system(
             counts[name],
@@ -79,6 +82,7 @@ def evaluate_fusion(
             count_errors(gold, spans),
             seed,
             illegal.get(name),
+            names.score(gold, spans, all_types, seed=seed),
         )
         for name, spans in systems_spans.items()
     }
@@ -171,10 +175,12 @@ def _score_system(
     errors: ErrorCounts,
     seed: int,
     n_faults_per_sentence: Sequence[int] | None = None,
+    names: SeenAndUnseenScores | None = None,
 ) -> SystemScores:
     """Collect the scores of one system.
 
     n_faults_per_sentence: number of irregular steps in the tags of each sentence; None if the output is always legal.
+    names: scores of names that training showed, and of others; None if the training text is not known.
     """
     return SystemScores(
         micro=micro_score(counts),
@@ -191,6 +197,7 @@ def _score_system(
             for i, (type_, score) in enumerate(score_by_type(counts, types).items())
         },
         errors=errors,
+        names=names,
         illegal=None if n_faults_per_sentence is None else sum(n_faults_per_sentence),
         illegal_sentences=None if n_faults_per_sentence is None else sum(map(bool, n_faults_per_sentence)),
     )

@@ -188,6 +188,23 @@ def bootstrap_f1_interval(
     return float(low), float(high)
 
 
+def bootstrap_share_interval(
+    counts: EntityCounts, part: int, whole: int, *, seed: int, rounds: int = 2000, level: float = 0.95
+) -> tuple[float, float]:
+    """Return the bootstrap interval of a share of entities over all sentences and types; (0, 0) if there are none.
+
+    part, whole: which of the quantities of `EntityCounts` to divide, such as 0 and 2 for recall. A drawn sample without
+        the whole does not count.
+    """
+    totals = counts.sum(axis=1)[:, [part, whole]].astype(float)
+    if not totals[:, 1].sum():
+        return 0.0, 0.0
+    drawn = _count_sentence_draws(len(counts), seed, rounds) @ totals
+    shares = drawn[drawn[:, 1] > 0]
+    low, high = np.quantile(shares[:, 0] / shares[:, 1], [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
 def f1_difference_with_bootstrap_interval(
     counts: EntityCounts, other_counts: EntityCounts, *, seed: int, rounds: int = 2000, level: float = 0.95
 ) -> tuple[float, float, float]:

@@ -35,6 +35,27 @@ REPORT_TEXTS: dict[str, tuple[str, str]] = {
     "name_and_number": ("{0} {1}", "{0} {1}"),
     "list_separator": (", ", "，"),
     # scores
+    "shares": (
+        "Of 100 names that are marked, about {0} are right ({1} to {2}). Of 100 names in such a text, about {3} are "
+        "found ({4} to {5}).",
+        "每标注 100 个实体，约 {0} 个正确（{1} 至 {2}）；此类文本中每 100 个实体，约找到 {3} 个（{4} 至 {5}）。",
+    ),
+    "share_of_unseen": (
+        "Of 100 names that training never showed, about {0} are found ({1} to {2}).",
+        "训练文本中从未出现的实体，每 100 个约找到 {0} 个（{1} 至 {2}）。",
+    ),
+    "few_test_names": (
+        "The scores are measured on {0} sentences with {1} names. Fewer than {2} sentences or {3} names are too few to "
+        "trust them: label more, or read the intervals.",
+        "评分仅基于 {0} 句、{1} 个实体。少于 {2} 句或 {3} 个实体时不足为据：请增加标注，或以置信区间为准。",
+    ),
+    "seen_caption": (
+        "Names that the training text tags somewhere (seen), and names that it never tags (unseen), by type: {0}",
+        "训练文本中标注过的实体（已见）与从未标注的实体（未见），按类别：{0}",
+    ),
+    "seen": ("Seen", "已见"),
+    "unseen": ("Unseen", "未见"),
+    "seen_label": ("Scores of seen and unseen names", "已见与未见实体的评分"),
     "scores_lead": (
         "Strict micro F1 in percent on {0} labelled sentences ({1} distinct, {2} characters). An entity is correct if "
         "its start, its end and its type are correct.",

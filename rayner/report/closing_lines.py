@@ -1,7 +1,7 @@
 """The last lines of a job's log: the scores in words, where the tagged corpus is, and what was left out."""
 
 from rayner.corpus.run_record import RunRecord
-from rayner.evaluation.artifact import Evaluation
+from rayner.evaluation.artifact import Evaluation, SystemScores
 
 _SYSTEM_NAMES = {"slm": "the small model alone", "llm": "the LLM alone"}
 
@@ -11,17 +11,38 @@ def describe_scores(evaluation: Evaluation | None) -> str:
     if evaluation is None:
         return "scores: none, because there are no test sentences (split.test)"
     fused = evaluation.systems["fused"]
-    micro, (low, high) = fused.micro, fused.interval
     others = [
         f"{label} {100 * evaluation.systems[name].micro.f1:.1f}"
         for name, label in _SYSTEM_NAMES.items()
         if name in evaluation.systems
     ]
+    low, high = fused.interval
+    f1 = f"F1 {100 * fused.micro.f1:.1f}% (95% interval {100 * low:.1f} to {100 * high:.1f})"
     return (
-        f"scores: in {evaluation.n_sentences:,} test sentences, {micro.right:,} of {micro.gold:,} names were found, "
-        f"and {micro.right:,} of {micro.predicted:,} marked names are right: F1 {100 * micro.f1:.1f}% "
-        f"(95% interval {100 * low:.1f} to {100 * high:.1f}); {', '.join(others)}"
+        f"scores: {_describe_shares(fused)}; measured on {evaluation.n_sentences:,} test sentences with "
+        f"{fused.micro.gold:,} names: {f1}; {', '.join(others)}"
     )
+
+
+def _describe_shares(scores: SystemScores) -> str:
+    """Say how many of 100 names are right, found, and found although training never showed them."""
+    micro, names = scores.micro, scores.names
+    if names is None:
+        found = f"of 100 names about {100 * micro.recall:.0f} are found"
+        return f"of 100 marked names about {100 * micro.precision:.0f} are right, {found}"
+    parts = [
+        f"of 100 marked names about {_percent(micro.precision, names.precision)} are right",
+        f"of 100 names about {_percent(micro.recall, names.recall)} are found",
+    ]
+    if names.unseen.micro.gold:
+        share = _percent(names.unseen.micro.recall, names.unseen.recall)
+        parts.append(f"of 100 names that training never showed about {share}")
+    return ", ".join(parts)
+
+
+def _percent(share: float, interval: tuple[float, float]) -> str:
+    low, high = interval
+    return f"{100 * share:.0f} ({100 * low:.0f} to {100 * high:.0f})"
 
 
 def describe_left_out(record: RunRecord | None, n_held_out_set_aside: int = 0, place: str = "") -> str:

@@ -31,6 +31,7 @@ from rayner.report.fusion_summary import (
     list_curve_maxima,
     rank_span_rule_weights,
 )
+from rayner.report.score_sentences import describe_shares
 from rayner.report.system_texts import SYSTEM_TEXTS, get_all_system_texts, get_system_texts
 from rayner.runs.storage import StoragePath, atomic_writer
 from rayner.text.entity_types import sort_types
@@ -128,6 +129,7 @@ def write_report_page(
         all_systems=get_all_system_texts(has_llm=has_llm),
         evaluation=evaluation,
         cards=_build_score_cards(evaluation, get_system_texts(has_llm=has_llm)) if evaluation else [],
+        shares=describe_shares(evaluation) if evaluation else None,
         worth=describe_llm_worth(evaluation.llm_worth) if evaluation and evaluation.llm_worth else None,
         comparisons=_compare_systems(evaluation, get_all_system_texts(has_llm=has_llm)) if evaluation else [],
         fusion=fusion,

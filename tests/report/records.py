@@ -16,6 +16,8 @@ from rayner.fusion.region_rule import RegionRule
 from rayner.report.run_facts import PartCounts, RunFacts
 from tests.report.synthetic import TYPES, rows
 
+SEEN = "蘇秦"  # the only name in TEXT that training showed
+
 
 def make_evaluation(weight: float = 0.35, n: int = 40, seed: int = 0) -> Evaluation:
     """Return the evaluation of `n` segments under a rule by regions."""
@@ -34,7 +36,7 @@ def make_fusion(rule: RegionRule, **changes: object) -> TunedFusion:
         chosen="regions",
         character_rule=CharacterRule(rule.weight),
         region_rule=rule,
-        span_rule=SpanRule.unfitted(TYPES, Lexicon({}, {})),
+        span_rule=SpanRule.unfitted(TYPES, Lexicon({SEEN: {"NR": 1}}, {SEEN: 1})),
         document_rule=None,
         custom_rules={},
         held_out_f1={"characters": 0.4, "regions": 0.6, "spans": 0.5},

@@ -12,12 +12,17 @@ from tests.report.records import make_evaluation
 def test_scores_are_told_in_words():
     evaluation = make_evaluation()
     assert isinstance(evaluation, Evaluation)
-    micro = evaluation.systems["fused"].micro
+    fused = evaluation.systems["fused"]
+    micro, names = fused.micro, fused.names
     said = describe_scores(evaluation)
+    low, high = (f"{100 * value:.0f}" for value in names.precision)
     assert said.startswith(
-        f"scores: in {evaluation.n_sentences:,} test sentences, {micro.right:,} of {micro.gold:,} names"
+        f"scores: of 100 marked names about {100 * micro.precision:.0f} ({low} to {high}) are right, "
+        f"of 100 names about {100 * micro.recall:.0f} ("
     )
-    assert f"{micro.right:,} of {micro.predicted:,} marked names are right: F1 {100 * micro.f1:.1f}% (" in said
+    assert 0 < names.unseen.micro.gold < micro.gold
+    assert f"of 100 names that training never showed about {100 * names.unseen.micro.recall:.0f} (" in said
+    assert f"{evaluation.n_sentences:,} test sentences with {micro.gold:,} names: F1 {100 * micro.f1:.1f}% (" in said
     assert "the small model alone" in said
     assert "the LLM alone" in said
     without = dataclasses.replace(
