@@ -165,7 +165,7 @@ def test_what_is_written_is_read_back(evaluation):
 @pytest.mark.parametrize("tree", [{}, {"format_version": 1}, {"systems": {}}])
 def test_another_version_is_refused(tree):
     with pytest.raises(
-        ConfigError, match=r"^run/evaluation.json: expected format_version 4, found .* or rerun the job"
+        ConfigError, match=r"^run/evaluation.json: expected format_version 5, found .* or rerun the job"
     ):
         Evaluation.from_json(tree, "run/evaluation.json")
 

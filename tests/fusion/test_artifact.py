@@ -21,7 +21,7 @@ def read_back(fusion):
 def test_what_is_written_is_read_back():
     fusion = replace(tuned_fusion(), custom_rules={"own:FIRST": {"a": [1, 2]}})
     assert read_back(fusion) == fusion
-    assert fusion.to_json()["format_version"] == 5
+    assert fusion.to_json()["format_version"] == 6
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_what_is_written_is_read_back():
 )
 def test_another_version_is_refused(tree, found):
     with pytest.raises(
-        ConfigError, match=rf"^run/fusion.json: expected format_version 5, found {found}.*tune the fusion"
+        ConfigError, match=rf"^run/fusion.json: expected format_version 6, found {found}.*tune the fusion"
     ):
         TunedFusion.from_json(tree, "run/fusion.json")
 

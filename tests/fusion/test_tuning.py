@@ -193,6 +193,9 @@ class RecordingRule:
         self.judged_by.append((segment.text, self.fold))
         return []
 
+    def decide_all(self, segments):
+        return [self.decide(segment) for segment in segments]
+
 
 def judged(rows, seed):
     """The texts that each fold's rule was fitted on, and for each row in turn the fold whose rule judged it."""

@@ -16,6 +16,7 @@ from rayner.evaluation.artifact import PerfectCalibration, ReliabilityBin, Syste
 from rayner.fusion.artifact import BUILT_IN_RULES
 from rayner.fusion.conflict_regions import ENTROPY_REDUCTIONS, LLM_CONFIDENCES, LLM_REDUCTIONS
 from rayner.fusion.learned import span_features
+from rayner.fusion.learned.document_evidence import EVIDENCE_FEATURES
 from rayner.fusion.learned.lexicon import Lexicon
 from rayner.fusion.learned.span_rule import SpanRule
 from rayner.rendering.bilingual import LANGUAGES, BilingualText, bilingual_attribute, fill_text, join_texts
@@ -41,7 +42,7 @@ NAMES = re.compile(r"rayner|bootstrap|Unicode|softmax|logit|log p|LoRA|L-BFGS|L[
                    r"|corpus\.match_script=true|English|\b[A-Z]{1,2}\b")  # fmt: skip
 LATIN = ("type_code_and_gloss", "count_of_total", "methods_space")  # texts without a word
 FOR_SCRIPTS: tuple[str, ...] = ()
-FEATURES = {"constant", "length", "type"} | {
+FEATURES = {"constant", "length", "type", *EVIDENCE_FEATURES} | {
     name
     for with_scores in (False, True)
     for name in span_features.feature_names([], candidate_scores=with_scores)
@@ -89,6 +90,7 @@ def test_every_text_has_one_key_is_used_and_every_used_text_exists():
     composed |= {f"script_{script}" for script in ("traditional", "simplified", "mixed")}
     composed |= {f"worth_{verdict}" for verdict in ("ahead", "even", "behind")}
     composed |= {f"place_{place}" for place in ("corpus", "dev", "test")}
+    composed |= {f"methods_by_{unit}" for unit in ("document", "block", "sentence")}
     settings = {f"setting_{value}" for value in (*ENTROPY_REDUCTIONS, *LLM_REDUCTIONS, *LLM_CONFIDENCES)}
     features = {f"feature_{name}" for name in FEATURES}
     prefixed = {key for key in REPORT_TEXTS if key.startswith(("setting_", "feature_"))}
