@@ -1,10 +1,9 @@
 """Measure what scores of candidates are worth to the learned rule: `python studies/candidate_scores.py RUN`.
 
 RUN is the folder of a run that was scored with `score.llm.candidates=true`. The study refits the learned rule on the
-run's dev sentences by cross-validation, with the scores, without them, and without the LLM (the control). Beside the
-first two it selects the best set of candidates (`fusion.span_selection`) in place of the greedy one. It repeats this
-for several divisions into parts. F1 is strict micro F1. A difference has a paired bootstrap interval over sentences,
-which count once for each division.
+run's dev sentences by cross-validation, with the scores, without them, and without the LLM (the control). It repeats
+this for several divisions into parts. F1 is strict micro F1. A difference has a paired bootstrap interval over
+sentences, which count once for each division.
 
 The study reads no test sentence and asks no model.
 """
@@ -20,7 +19,6 @@ from rayner.fusion.control import with_empty_answer
 from rayner.fusion.fusion_rule import FittingSample
 from rayner.fusion.learned.lexicon import build_lexicon
 from rayner.fusion.learned.span_rule import SpanRule
-from rayner.fusion.learned.span_selection import BEST_SET, GREEDY
 from rayner.fusion.rule_search import decide_held_out
 from rayner.runs.run_folder import Run
 from rayner.runs.storage import storage_path
@@ -28,20 +26,12 @@ from rayner.steps import data
 from rayner.steps.score import read_predictions_with_llm_answer
 from rayner.text.predictions import SegmentPrediction
 
-# For each system: whether the LLM's answers count, whether its scores of candidates do, and the selection.
-SYSTEMS = {
-    "with scores": (True, True, GREEDY),
-    "without scores": (True, False, GREEDY),
-    "control": (False, False, GREEDY),
-    "with scores, best set": (True, True, BEST_SET),
-    "without scores, best set": (True, False, BEST_SET),
-}
+# For each system: whether the LLM's answers count, and whether its scores of candidates do.
+SYSTEMS = {"with scores": (True, True), "without scores": (True, False), "control": (False, False)}
 COMPARED = (
     ("with scores", "without scores"),
     ("with scores", "control"),
     ("without scores", "control"),
-    ("with scores, best set", "with scores"),
-    ("without scores, best set", "without scores"),
 )
 
 
@@ -75,9 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _count_held_out(sample: FittingSample, name: str, folds: int, seed: int) -> EntityCounts:
     """Count right, predicted and gold entities of each sentence, decided by rules that were fitted on others."""
-    has_answers, has_scores, selection = SYSTEMS[name]
+    has_answers, has_scores = SYSTEMS[name]
     changed = [_change_answer(segment, has_answers, has_scores) for segment in sample.segments]
-    rule = SpanRule.unfitted(sample.types, sample.lexicon, selection)
+    rule = SpanRule.unfitted(sample.types, sample.lexicon)
     entities = decide_held_out(rule, sample.with_segments(changed), folds=folds, seed=seed)
     spans = [[entity.span for entity in found] for found in entities]
     return count_entities([segment.gold for segment in sample.segments], spans, sample.types)

@@ -234,7 +234,6 @@ def test_a_missing_key_is_named(name, tmp_path):
          r"region_rule: entropy_reduction: expected mean \| max, found the text 'median'"),
         ("fusion.json", ("span_rule", "weights"), [0.5], r"span_rule: weights: expected \d+ numbers, found 1"),
         ("fusion.json", ("span_rule", "candidate_scores"), True, r"span_rule: weights: expected \d+ numbers, found"),
-        ("fusion.json", ("span_rule", "selection"), "all", "span_rule: selection: expected greedy . best_set, found"),
         ("fusion.json", ("span_rule", "threshold"), 1, "span_rule: threshold: expected a number between 0 and 1"),
         ("status.json", ("state",), "asleep", r"state: expected running \| done \| failed \| stopped, found the text"),
         ("status.json", ("done",), 10**16, r"done: expected a number below 1e\+15, found the number 1000"),

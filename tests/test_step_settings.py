@@ -104,11 +104,6 @@ def test_scores_of_candidates_are_an_input_only_where_they_are_asked_for():
     assert not any("score.llm.candidates" in step_settings(Config(), step) for step in STEPS)
 
 
-def test_how_candidates_are_selected_is_an_input_only_where_it_is_not_the_old_way():
-    assert invalidated("fusion.span_selection=best_set") == {"tune_fusion"}
-    assert not any("fusion.span_selection" in step_settings(Config(), step) for step in STEPS)
-
-
 def test_the_number_of_examples_retrains_the_llm_only_where_prompts_show_examples_and_never_rebuilds_the_index():
     assert invalidated("index.k=3") == {"train_llm", "score", "tag_corpus"}
     assert invalidated("index.k=3", base=["llm.examples=none"]) == set()

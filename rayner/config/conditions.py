@@ -159,11 +159,6 @@ def candidates_are_scored(config: "Config") -> bool:
     return has_llm(config) and config.score.llm.candidates and not llm_generates_freely(config)
 
 
-def best_set_is_selected(config: "Config") -> bool:
-    """Return whether the learned rule selects the best set of candidates."""
-    return config.fusion.span_selection == "best_set"
-
-
 def pretraining_starts_from_scratch(config: "Config") -> bool:
     """Return whether an encoder is pretrained from scratch."""
     return config.pretrain.start == "scratch"

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from rayner.config.conditions import (
-    best_set_is_selected,
     candidates_are_scored,
     has_llm,
     llm_is_made,
@@ -153,14 +152,6 @@ class FusionConfig:
         5, "parts of the held-out data; each rule is judged on the part that it was not fitted on", at_least=2
     )
     ridge: float = setting(3.0, "L2 penalty on the weights of the learned rule", at_least=0)
-    span_selection: str = setting(
-        "greedy",
-        "how the learned rule chooses among candidates that overlap: greedy (the most probable first) | best_set (the "
-        "set with the highest sum of probability minus threshold)",
-        choices=("greedy", "best_set"),
-        # Not an input where it is greedy, so a fusion that an older version tuned stays valid.
-        steps=(StepIf("tune_fusion", best_set_is_selected),),
-    )
     max_concurrent_trials: int = setting(2, "trials that run at the same time", above=0, steps=())
 
 

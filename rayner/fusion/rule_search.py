@@ -13,7 +13,6 @@ from rayner.fusion.fused_entities import FusedEntity
 from rayner.fusion.fusion_rule import FittingSample, FusionRule
 from rayner.fusion.learned.document_rule import DocumentRule
 from rayner.fusion.learned.span_rule import SpanRule
-from rayner.fusion.learned.span_selection import GREEDY
 from rayner.fusion.region_rule import RegionRule
 from rayner.text.passages import assign_folds, group_by_document
 
@@ -25,7 +24,6 @@ def list_rule_candidates(
     llm_reductions: Sequence[str],
     llm_confidences: Sequence[str],
     custom_rules: Mapping[str, CustomRule],
-    span_selection: str = GREEDY,
     by_documents: bool = False,
 ) -> list[FusionRule]:
     """Return the unfitted rules that the search compares.
@@ -33,7 +31,7 @@ def list_rule_candidates(
     These are one rule by regions for every combination of the options, the rules by characters and by spans, the one by
     documents if it is asked for, and users' own rules.
     """
-    learned = SpanRule.unfitted(sample.types, sample.lexicon, span_selection)
+    learned = SpanRule.unfitted(sample.types, sample.lexicon)
     return [
         CharacterRule(0.0),
         *(

@@ -100,7 +100,6 @@ def build_searches(
                 llm_reductions=llm_reductions,
                 llm_confidences=llm_confidences,
                 custom_rules=custom_rules,
-                span_selection=settings.span_selection,
                 by_documents=DocumentRule.name in settings.rules,
             ),
             own_sample,

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import math
-from itertools import combinations
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ from rayner.evaluation.metrics import count_entities, micro_score
 from rayner.fusion.fusion_rule import FittingSample
 from rayner.fusion.learned import span_rule
 from rayner.fusion.learned.lexicon import Lexicon, build_lexicon
-from rayner.fusion.learned.span_acceptance import choose_greedy_threshold, rank_nonoverlapping
+from rayner.fusion.learned.span_acceptance import choose_threshold, rank_nonoverlapping
 from rayner.fusion.learned.span_bound import max_score_over_llm_answers
 from rayner.fusion.learned.span_features import (
     CANDIDATE_SCORE_FEATURES,
@@ -27,10 +26,8 @@ from rayner.fusion.learned.span_features import (
     slm_candidate_spans,
 )
 from rayner.fusion.learned.span_rule import SpanRule, accept_candidates, candidate_probs
-from rayner.fusion.learned.span_selection import SELECTIONS
 from rayner.fusion.region_rule import RegionRule
 from rayner.fusion.rule_search import decide_held_out
-from rayner.text.json_records import RecordError
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.predictions import (
     CandidateScore,
@@ -74,7 +71,7 @@ def span_rules(draw):
     with_scores = draw(st.booleans())
     n = len(feature_names(TYPES, candidate_scores=with_scores)) + 1
     weights = tuple(draw(st.lists(st.floats(-3, 3), min_size=n, max_size=n)))
-    return SpanRule(TYPES, weights, LEXICON, draw(st.floats(0.1, 0.9)), with_scores, draw(st.sampled_from(SELECTIONS)))
+    return SpanRule(TYPES, weights, LEXICON, draw(st.floats(0.1, 0.9)), with_scores)
 
 
 @given(rows())
@@ -123,24 +120,11 @@ def test_the_output_is_legal_and_made_of_candidates_above_the_threshold(row, rul
 
 @given(rows(), span_rules())
 def test_what_is_left_out_is_unlikely_or_overlaps_something_likelier(row, rule):
-    rule = dataclasses.replace(rule, selection="greedy")
     taken = dict(accept_candidates(row, rule))
     spans = candidate_spans(row, TYPES)
     for span, chance in zip(spans, span_rule.candidate_probs(row, spans, rule), strict=True):
         if span not in taken and chance > rule.threshold:
             assert any(other.overlaps(span) and taken[other] >= chance for other in taken)
-
-
-@given(rows(), span_rules())
-def test_the_best_set_is_at_least_as_good_as_the_greedy_one(row, rule):
-    best, greedy = (
-        accept_candidates(row, dataclasses.replace(rule, selection=selection)) for selection in ("best_set", "greedy")
-    )
-    assert [chance for _, chance in best if chance <= rule.threshold] == []
-    totals = [sum(chance - rule.threshold for _, chance in chosen) for chosen in (best, greedy)]
-    assert totals[0] >= totals[1] - 1e-9
-    if not any(a.overlaps(b) for a, b in combinations(candidate_spans(row, TYPES), 2)):
-        assert best == greedy
 
 
 @given(rows(), span_rules())
@@ -260,21 +244,6 @@ def test_it_learns_from_the_scores_of_candidates_that_the_llm_did_not_propose(ll
     assert not all([d.span for d in without.decide(row)] == sorted(row.gold) for row in blind)
     assert set(rule.named_weights) - set(without.named_weights) == set(CANDIDATE_SCORE_FEATURES)
     assert not span_rule.fit_span_rule([*some, blind[0]], TYPES, LEXICON).candidate_scores
-
-
-def test_a_fitted_rule_selects_as_the_unfitted_one_was_told_to(llm_knows_places):
-    for selection in SELECTIONS:
-        unfitted = SpanRule.unfitted(TYPES, LEXICON, selection)
-        rule = unfitted.fit(sample_of(llm_knows_places, ridge=0.1)).rule
-        assert rule.selection == selection
-        for row in llm_knows_places:
-            assert [decision.span for decision in rule.decide(row)] == sorted(row.gold)
-
-
-def test_an_unknown_selection_in_a_file_is_refused():
-    tree = {**SpanRule.unfitted(TYPES, LEXICON).to_json(), "selection": "all"}
-    with pytest.raises(RecordError, match=r"selection: expected greedy \| best_set, found 'all'"):
-        SpanRule.from_json(tree)
 
 
 def test_a_rule_that_reads_scores_refuses_an_answer_without_them(llm_weighs_what_it_does_not_propose):
@@ -406,7 +375,7 @@ def greedy_threshold(some, rule):
     """The threshold of a rule that fits some segments."""
     spans = [candidate_spans(row, rule.types) for row in some]
     probs = [candidate_probs(row, own, rule) for row, own in zip(some, spans, strict=True)]
-    return choose_greedy_threshold(spans, probs, [row.gold for row in some])
+    return choose_threshold(spans, probs, [row.gold for row in some])
 
 
 def weighing(constant=0.0, **weights):

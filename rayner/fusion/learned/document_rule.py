@@ -28,7 +28,7 @@ from rayner.fusion.learned.document_evidence import (
 from rayner.fusion.learned.lexicon import Lexicon
 from rayner.fusion.learned.span_acceptance import (
     accept_nonoverlapping,
-    choose_greedy_threshold,
+    choose_threshold,
     compute_probs,
     fit_constant_and_weights,
 )
@@ -88,7 +88,7 @@ class DocumentRule:
             sample.ridge,
         )
         probs = [compute_probs(own_columns, weights) for own_columns in columns]
-        return RuleFit(DocumentRule(first, weights, choose_greedy_threshold(candidates, probs, gold)))
+        return RuleFit(DocumentRule(first, weights, choose_threshold(candidates, probs, gold)))
 
     def decide(self, segment: SegmentPrediction) -> list[FusedEntity]:
         """Return the entities of a segment that is no part of a document: those of the first pass."""

@@ -8,7 +8,7 @@ from rayner.fusion.learned.logistic import fit_logistic_weights
 from rayner.fusion.learned.span_features import Floats
 from rayner.text.spans import Span
 
-THRESHOLD_BOUNDS = (0.1, 0.9)
+_THRESHOLD_BOUNDS = (0.1, 0.9)
 
 
 def fit_constant_and_weights(
@@ -65,7 +65,7 @@ def accept_nonoverlapping(spans: Sequence[Span], probs: Floats, threshold: float
     return sorted((span, prob) for span, prob in rank_nonoverlapping(spans, probs) if prob > threshold)
 
 
-def choose_greedy_threshold(
+def choose_threshold(
     spans: Sequence[Sequence[Span]], probs: Sequence[Floats], gold: Sequence[Collection[Span]]
 ) -> float:
     """Return the threshold at which `accept_nonoverlapping` reaches the highest micro F1.
@@ -86,4 +86,4 @@ def choose_greedy_threshold(
     f1[:-1][sorted_probs[1:] == sorted_probs[:-1]] = 0  # no threshold separates equal probabilities
     best = int(f1.argmax())
     below = sorted_probs[best + 1] if best + 1 < len(sorted_probs) else 0.0
-    return float(np.clip((sorted_probs[best] + below) / 2, *THRESHOLD_BOUNDS))
+    return float(np.clip((sorted_probs[best] + below) / 2, *_THRESHOLD_BOUNDS))

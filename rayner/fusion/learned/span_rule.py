@@ -2,9 +2,8 @@
 
 The rule is a logistic model with a ridge penalty on the columns of `span_features`, fitted on held-out sentences. It
 accepts candidates whose probability is above a threshold, best first. It skips a candidate that overlaps one accepted
-before. Or it accepts the set without overlaps that has the highest sum of probability minus threshold. The threshold
-is the one with the highest F1 on the held-out sentences. It lies below one half, because the best threshold is half of
-the F1 (Lipton et al. 2014).
+before. The threshold is the one with the highest F1 on the held-out sentences. It lies below one half, because the best
+threshold is half of the F1 (Lipton et al. 2014).
 """
 
 import math
@@ -20,9 +19,8 @@ from rayner.fusion.fused_entities import FusedEntity, build_accepted_entities, s
 from rayner.fusion.fusion_rule import FittingSample, RuleFit, llm_could_change
 from rayner.fusion.learned.lexicon import Lexicon
 from rayner.fusion.learned.span_acceptance import (
-    THRESHOLD_BOUNDS,
     accept_nonoverlapping,
-    choose_greedy_threshold,
+    choose_threshold,
     compute_probs,
     fit_constant_and_weights,
 )
@@ -34,13 +32,6 @@ from rayner.fusion.learned.span_features import (
     candidate_spans,
     compute_span_features,
     feature_names,
-)
-from rayner.fusion.learned.span_selection import (
-    BEST_SET,
-    GREEDY,
-    SELECTIONS,
-    choose_best_set,
-    tune_best_set_threshold,
 )
 from rayner.text.json_records import RecordError, record_from_json
 from rayner.text.predictions import SegmentPrediction, SlmPrediction
@@ -58,7 +49,6 @@ class SpanRule:
     lexicon: the strings tagged in the training text.
     threshold: probability above which a candidate is accepted.
     candidate_scores: whether the rule reads the LLM's scores of the candidates.
-    selection: how it chooses among candidates that overlap: `greedy` or `best_set` (`span_selection`).
     """
 
     name: ClassVar[str] = "spans"
@@ -68,12 +58,11 @@ class SpanRule:
     lexicon: Lexicon
     threshold: float = 0.5
     candidate_scores: bool = False
-    selection: str = GREEDY
 
     @classmethod
-    def unfitted(cls, types: Sequence[str], lexicon: Lexicon, selection: str = GREEDY) -> "SpanRule":
+    def unfitted(cls, types: Sequence[str], lexicon: Lexicon) -> "SpanRule":
         """Return an unfitted rule, which accepts no candidate."""
-        return cls(tuple(types), (-1.0, *[0.0] * len(feature_names(types))), lexicon, selection=selection)
+        return cls(tuple(types), (-1.0, *[0.0] * len(feature_names(types))), lexicon)
 
     @property
     def column_names(self) -> list[str]:
@@ -97,7 +86,6 @@ class SpanRule:
             sample.lexicon,
             ridge=sample.ridge,
             fold_lexicons=sample.fold_lexicons,
-            selection=self.selection,
         )
 
     def decide(self, segment: SegmentPrediction) -> list[FusedEntity]:
@@ -151,7 +139,7 @@ class SpanRule:
         }
         return {
             "types": list(self.types), "weights": list(self.weights), "threshold": self.threshold, "lexicon": strings,
-            "candidate_scores": self.candidate_scores, "selection": self.selection,
+            "candidate_scores": self.candidate_scores,
         }  # fmt: skip
 
     @classmethod
@@ -161,15 +149,13 @@ class SpanRule:
         n_weights = 1 + len(feature_names(fields.types, candidate_scores=fields.candidate_scores))
         if len(fields.weights) != n_weights:
             raise RecordError(f"weights: expected {n_weights} numbers, found {len(fields.weights)}")
-        if fields.selection not in SELECTIONS:
-            raise RecordError(f"selection: expected {' | '.join(SELECTIONS)}, found {fields.selection!r}")
         if not 0 < fields.threshold < 1:
             raise RecordError(f"threshold: expected a number between 0 and 1, found {fields.threshold:g}")
         strings = fields.lexicon.items()
         lexicon = Lexicon(
             {string: counts for string, (_, counts) in strings}, {string: n_seen for string, (n_seen, _) in strings}
         )
-        return cls(fields.types, fields.weights, lexicon, fields.threshold, fields.candidate_scores, fields.selection)
+        return cls(fields.types, fields.weights, lexicon, fields.threshold, fields.candidate_scores)
 
 
 @dataclass(frozen=True)
@@ -181,7 +167,6 @@ class _SpanRuleFields:
     threshold: float
     lexicon: Mapping[str, tuple[int, Mapping[str, int]]]
     candidate_scores: bool
-    selection: str
 
 
 def fit_span_rule(
@@ -191,13 +176,11 @@ def fit_span_rule(
     *,
     ridge: float = 3.0,
     fold_lexicons: Mapping[str, Lexicon] | None = None,
-    selection: str = GREEDY,
 ) -> SpanRule:
     """Fit the rule to labelled segments that both models answered.
 
     ridge: penalty on the weights of the standardised columns.
     fold_lexicons: lexicons by `doc_id`, for segments whose own tags are in `lexicon`.
-    selection: how the rule chooses among candidates that overlap.
 
     Weights of the LLM's own probabilities are never negative: a column that would get a negative weight is left out. If
     the segments have no candidates, the rule accepts nothing. The rule reads the LLM's scores of the candidates if all
@@ -214,15 +197,12 @@ def fit_span_rule(
     gold = [segment.gold for segment in segments]
     is_gold = [span in own_gold for spans, own_gold in zip(candidates, gold, strict=True) for span in spans]
     if not is_gold:
-        return SpanRule.unfitted(types, lexicon, selection)
+        return SpanRule.unfitted(types, lexicon)
     names = feature_names(types, candidate_scores=with_scores)
     weights = fit_constant_and_weights(np.concatenate(columns), is_gold, names, NON_NEGATIVE_FEATURES, ridge)
     probs = [compute_probs(own_columns, weights) for own_columns in columns]
-    if selection == GREEDY:
-        threshold = choose_greedy_threshold(candidates, probs, gold)
-    else:
-        threshold = tune_best_set_threshold(candidates, probs, gold, THRESHOLD_BOUNDS)
-    return SpanRule(tuple(types), weights, lexicon, threshold, with_scores, selection)
+    threshold = choose_threshold(candidates, probs, gold)
+    return SpanRule(tuple(types), weights, lexicon, threshold, with_scores)
 
 
 def candidate_probs(segment: SegmentPrediction, spans: Sequence[Span], rule: SpanRule) -> Floats:
@@ -237,6 +217,4 @@ def accept_candidates(segment: SegmentPrediction, rule: SpanRule) -> list[tuple[
     """Return the accepted candidates of a segment that both models answered, with probabilities, in text order."""
     spans = candidate_spans(segment, rule.types)
     probs = candidate_probs(segment, spans, rule)
-    if rule.selection == BEST_SET:
-        return [(spans[i], float(probs[i])) for i in choose_best_set(spans, probs - rule.threshold)]
     return accept_nonoverlapping(spans, probs, rule.threshold)
