@@ -89,7 +89,7 @@ def folder_with(file: ControlFile, tmp_path: Path) -> Path:
 
 
 def version_of(path: Path) -> int:
-    return {"llm.json": 2, "fusion.json": 5, "evaluation.json": 4, "run.json": 3}.get(path.name, 1)
+    return {"llm.json": 2, "fusion.json": 6, "evaluation.json": 5, "run.json": 3}.get(path.name, 1)
 
 
 def replace_content(path: Path, harm: str) -> None:
@@ -181,7 +181,11 @@ HAVE_DEFAULTS = {
     "evaluation.json": {"calibration", "budget"},
     "status.json": STATUS_DEFAULTS,
 }
-MAY_BE_NULL = {("run.json", "llm_worth"), ("evaluation.json", "regions")}  # without an LLM
+MAY_BE_NULL = {
+    ("run.json", "llm_worth"),
+    ("evaluation.json", "regions"),
+    ("evaluation.json", "names"),
+}  # without an LLM, without training text
 COMPUTED = ("precision", "recall", "f1")  # written beside the counts that they follow from, and not read
 
 

@@ -105,7 +105,7 @@ def test_a_wrong_setting_is_blamed_on_its_line_or_on_the_command_line(tmp_path):
 def test_a_key_of_another_section_is_suggested():
     assert message_of(load_config, None, ["epochs=3"]).endswith("did you mean slm.epochs or llm.epochs?")
     assert message_of(load_config, None, ["fusion.exact=true"]).endswith("did you mean gate.exact?")
-    assert message_of(load_config, None, ["split.qqq=3"]).endswith("expected one of dev, test, folds in split")
+    assert message_of(load_config, None, ["split.qqq=3"]).endswith("expected one of by, dev, test, folds in split")
 
 
 def test_inputs_that_do_not_exist_are_named_with_their_setting(tmp_path, monkeypatch):

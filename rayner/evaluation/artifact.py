@@ -31,12 +31,12 @@ class NameScores:
     """Strict scores of some of the names.
 
     micro: over all types.
-    recall: bootstrap interval of the recall.
+    recall_interval: bootstrap interval of the recall.
     per_type: by type, without types that do not occur.
     """
 
     micro: Score
-    recall: Interval
+    recall_interval: Interval
     per_type: Mapping[str, Score]
 
 
@@ -44,12 +44,12 @@ class NameScores:
 class SeenAndUnseenScores:
     """Scores of the names that the training text tags somewhere, with any type, and of the others.
 
-    precision: bootstrap interval of the precision on all names.
-    recall: bootstrap interval of the recall of all names.
+    precision_interval: bootstrap interval of the precision on all names.
+    recall_interval: bootstrap interval of the recall of all names.
     """
 
-    precision: Interval
-    recall: Interval
+    precision_interval: Interval
+    recall_interval: Interval
     seen: NameScores
     unseen: NameScores
 

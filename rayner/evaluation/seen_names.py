@@ -41,8 +41,8 @@ class SeenNames:
         counts = count_entities(gold, predicted, types)
         seen = count_entities(self._only_seen(gold), self._only_seen(predicted), types)
         return SeenAndUnseenScores(
-            precision=bootstrap_share_interval(counts, _RIGHT, _PREDICTED, seed=seed),
-            recall=bootstrap_share_interval(counts, _RIGHT, _GOLD, seed=seed),
+            precision_interval=bootstrap_share_interval(counts, _RIGHT, _PREDICTED, seed=seed),
+            recall_interval=bootstrap_share_interval(counts, _RIGHT, _GOLD, seed=seed),
             seen=_score_names(seen, types, seed),
             unseen=_score_names(counts - seen, types, seed),
         )
@@ -58,6 +58,6 @@ def _score_names(counts: EntityCounts, types: Sequence[str], seed: int) -> NameS
     by_type = score_by_type(counts, types)
     return NameScores(
         micro=micro_score(counts),
-        recall=bootstrap_share_interval(counts, _RIGHT, _GOLD, seed=seed),
+        recall_interval=bootstrap_share_interval(counts, _RIGHT, _GOLD, seed=seed),
         per_type={type_: score for type_, score in by_type.items() if score.gold or score.predicted},
     )

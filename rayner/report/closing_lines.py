@@ -31,11 +31,11 @@ def _describe_shares(scores: SystemScores) -> str:
         found = f"of 100 names about {100 * micro.recall:.0f} are found"
         return f"of 100 marked names about {100 * micro.precision:.0f} are right, {found}"
     parts = [
-        f"of 100 marked names about {_percent(micro.precision, names.precision)} are right",
-        f"of 100 names about {_percent(micro.recall, names.recall)} are found",
+        f"of 100 marked names about {_percent(micro.precision, names.precision_interval)} are right",
+        f"of 100 names about {_percent(micro.recall, names.recall_interval)} are found",
     ]
     if names.unseen.micro.gold:
-        share = _percent(names.unseen.micro.recall, names.unseen.recall)
+        share = _percent(names.unseen.micro.recall, names.unseen.recall_interval)
         parts.append(f"of 100 names that training never showed about {share}")
     return ", ".join(parts)
 

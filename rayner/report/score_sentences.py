@@ -17,11 +17,13 @@ def describe_shares(evaluation: Evaluation) -> BilingualText | None:
     names = fused.names
     if names is None:
         return None
-    shares = (fused.micro.precision, *names.precision, fused.micro.recall, *names.recall)
+    shares = (fused.micro.precision, *names.precision_interval, fused.micro.recall, *names.recall_interval)
     sentences = [translate("shares", *map(_per_hundred, shares))]
     unseen = names.unseen
     if unseen.micro.gold:
-        sentences.append(translate("share_of_unseen", *map(_per_hundred, (unseen.micro.recall, *unseen.recall))))
+        sentences.append(
+            translate("share_of_unseen", *map(_per_hundred, (unseen.micro.recall, *unseen.recall_interval)))
+        )
     return join_texts(sentences, translate("methods_space"))
 
 

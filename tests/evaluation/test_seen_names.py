@@ -44,9 +44,9 @@ def test_intervals_hold_precision_and_recall():
     gold = [[Span(0, 1, "NR")], [Span(0, 1, "NR")], []] * 40
     predicted = [[Span(0, 1, "NR")], [], [Span(0, 1, "NR")]] * 40
     found = SeenNames(set(), ["楚"] * 120).score(gold, predicted, ["NR"], seed=0)
-    for low, high in (found.precision, found.recall, found.unseen.recall):
+    for low, high in (found.precision_interval, found.recall_interval, found.unseen.recall_interval):
         assert 0.3 < low < 0.5 < high < 0.7
-    assert found.seen.recall == (0.0, 0.0)
+    assert found.seen.recall_interval == (0.0, 0.0)
     assert found.seen.per_type == {}
 
 

@@ -15,7 +15,7 @@ def test_scores_are_told_in_words():
     fused = evaluation.systems["fused"]
     micro, names = fused.micro, fused.names
     said = describe_scores(evaluation)
-    low, high = (f"{100 * value:.0f}" for value in names.precision)
+    low, high = (f"{100 * value:.0f}" for value in names.precision_interval)
     assert said.startswith(
         f"scores: of 100 marked names about {100 * micro.precision:.0f} ({low} to {high}) are right, "
         f"of 100 names about {100 * micro.recall:.0f} ("
