@@ -6,7 +6,7 @@ gives a distribution over the labels for each character: the marginal probabilit
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -218,6 +218,8 @@ class CrfFamily:
     gpus: the GPUs that training gets, for the clustering of characters; 0 clusters on the CPU.
     unlabelled_encoding: the encoding of the files of `slm.crf.unlabelled` without a byte order mark.
     matches_script: whether that text is read in the script of the training sentences.
+    known_clusters: the clusters of the characters of `slm.crf.unlabelled`, if they are known; None if training makes
+        them.
     """
 
     config: SlmConfig
@@ -226,6 +228,7 @@ class CrfFamily:
     gpus: float = 0.0
     unlabelled_encoding: str = UTF8
     matches_script: bool = False
+    known_clusters: CharacterClusters | None = None
 
     @property
     def max_iterations(self) -> int:
@@ -241,6 +244,10 @@ class CrfFamily:
         """Return the digest of the unlabelled text; {} if `slm.crf.unlabelled` is not set."""
         path, encoding = self.config.crf.unlabelled, self.unlabelled_encoding
         return {"slm.crf.unlabelled": digest_unlabelled_texts(path, encoding)} if path else {}
+
+    def reuse_unlabelled_knowledge(self, folder: Path) -> "CrfFamily":
+        """Return the family with the clusters of a trained CRF. Raises ConfigError if the folder holds no CRF."""
+        return replace(self, known_clusters=load_crf(folder).clusters)
 
     def train(
         self,
@@ -259,8 +266,10 @@ class CrfFamily:
             DataError: All sentences are empty, or there are none.
 
         """
-        converter = build_script_converter(each.text for each in sentences) if self.matches_script else None
-        clusters = self._cluster_unlabelled_characters(seed, converter)
+        clusters = self.known_clusters
+        if clusters is None:
+            converter = build_script_converter(each.text for each in sentences) if self.matches_script else None
+            clusters = self._cluster_unlabelled_characters(seed, converter)
         started = time.monotonic()
         train_crf(sentences, labels, self.config.crf, folder, clusters, report_iteration)
         return time.monotonic() - started

@@ -154,6 +154,10 @@ class CustomTaggerFamily:
         """Return {}: the run has a fingerprint of the user's code instead."""
         return {}
 
+    def reuse_unlabelled_knowledge(self, folder: Path) -> "CustomTaggerFamily":
+        """Return the family itself: what the user's functions learn from unlabelled text is not known."""
+        return self
+
     def train(
         self,
         sentences: Sequence[LabelledSentence],

@@ -9,6 +9,7 @@ from rayner.steps import data
 from rayner.steps.fusion_rules import load_chosen_rule, read_tuned_fusion
 from rayner.steps.pipeline import run_pipeline
 from rayner.steps.training.cross_fit import fold_run, read_tuning_predictions_and_lexicons
+from rayner.taggers.crf import load_crf
 from tests.cluster.small import labelled_sentences, stamps, with_settings
 
 pytestmark = pytest.mark.slow
@@ -28,6 +29,8 @@ def test_folds_part_the_training_sentences_and_none_is_trained_on_where_it_is_sc
         assert texts(own, "fold") | texts(own, "train") == texts(run, "train")
         assert texts(own, "dev") == texts(run, "dev")
         assert own.step_result("train_slm")["digest"] != run.step_result("train_slm")["digest"]
+        clusters = (load_crf(each.local_path("models", "slm")).clusters for each in (own, run))
+        assert next(clusters) == next(clusters)
 
 
 def test_fusion_is_tuned_on_all_of_them(with_crf):

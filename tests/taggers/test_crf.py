@@ -161,3 +161,17 @@ def test_clusters_of_a_corpus_in_another_script_are_those_of_its_copy(sentences,
         clusters[name] = family.load(tmp_path / name).clusters
     assert clusters["simplified"] == clusters["copy"]
     assert simplified != traditional
+
+
+def test_the_clusters_of_a_trained_crf_are_not_made_again(sentences, labels, tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("".join(sentence.text for sentence in sentences[:200]), encoding="utf-8")
+    family = crfs.CrfFamily(SlmConfig(crf=CrfConfig(max_iterations=1, unlabelled=str(text), clusters=[4])))
+    for name in ("whole", "fold"):
+        (tmp_path / name).mkdir()
+    family.train(sentences[:200], labels, tmp_path / "whole", 1)
+    text.unlink()  # so it cannot be read again
+    family.reuse_unlabelled_knowledge(tmp_path / "whole").train(sentences[:100], labels, tmp_path / "fold", 1)
+    clusters = family.load(tmp_path / "whole").clusters
+    assert clusters
+    assert family.load(tmp_path / "fold").clusters == clusters
