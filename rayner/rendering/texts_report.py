@@ -35,6 +35,7 @@ REPORT_TEXTS: dict[str, tuple[str, str]] = {
     "name_and_number": ("{0} {1}", "{0} {1}"),
     "list_separator": (", ", "，"),
     # scores
+    "specialists": ("For specialists", "专业指标"),
     "shares": (
         "Of 100 names that are marked, about {0} are right ({1} to {2}). Of 100 names in such a text, about {3} are "
         "found ({4} to {5}).",
