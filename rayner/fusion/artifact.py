@@ -39,8 +39,7 @@ class LoadedRules:
     @property
     def built_in(self) -> dict[str, FusionRule]:
         """The rules that were fitted and are no user's own, by name."""
-        rules: tuple[FusionRule | None, ...] = (self.characters, self.regions, self.spans, self.documents)
-        return {rule.name: rule for rule in rules if rule is not None}
+        return _by_name(self.characters, self.regions, self.spans, self.documents)
 
 
 @dataclass(frozen=True)
@@ -88,8 +87,7 @@ class TunedRules:
 
     def built_in_rules(self) -> dict[str, FusionRule]:
         """Return the rules that were fitted and are no user's own, by name."""
-        rules = (self.character_rule, self.region_rule, self.span_rule, self.document_rule)
-        return {rule.name: rule for rule in rules if rule is not None}
+        return _by_name(self.character_rule, self.region_rule, self.span_rule, self.document_rule)
 
 
 @dataclass(frozen=True)
@@ -150,3 +148,7 @@ class TunedFusion(TunedRules):
                 reason = f"{key}: expected {' | '.join(names)}, found {describe_json(rules.chosen)}"
                 raise damaged_record_error(source, reason, FUSION_REMEDY)
         return fusion
+
+
+def _by_name(*rules: FusionRule | None) -> dict[str, FusionRule]:
+    return {rule.name: rule for rule in rules if rule is not None}

@@ -1,7 +1,8 @@
 """The last lines of a job's log: the scores in words, where the tagged corpus is, and what was left out."""
 
 from rayner.corpus.run_record import RunRecord
-from rayner.evaluation.artifact import Evaluation, SystemScores
+from rayner.evaluation.artifact import Evaluation
+from rayner.report.score_sentences import describe_shares
 
 _SYSTEM_NAMES = {"slm": "the small model alone", "llm": "the LLM alone"}
 
@@ -18,31 +19,11 @@ def describe_scores(evaluation: Evaluation | None) -> str:
     ]
     low, high = fused.interval
     f1 = f"F1 {100 * fused.micro.f1:.1f}% (95% interval {100 * low:.1f} to {100 * high:.1f})"
+    shares = describe_shares(evaluation)
     return (
-        f"scores: {_describe_shares(fused)}; measured on {evaluation.n_sentences:,} test sentences with "
+        f"scores: {f'{shares.en} ' if shares else ''}Measured on {evaluation.n_sentences:,} test sentences with "
         f"{fused.micro.gold:,} names: {f1}; {', '.join(others)}"
     )
-
-
-def _describe_shares(scores: SystemScores) -> str:
-    """Say how many of 100 names are right, found, and found although training never showed them."""
-    micro, names = scores.micro, scores.names
-    if names is None:
-        found = f"of 100 names about {100 * micro.recall:.0f} are found"
-        return f"of 100 marked names about {100 * micro.precision:.0f} are right, {found}"
-    parts = [
-        f"of 100 marked names about {_percent(micro.precision, names.precision_interval)} are right",
-        f"of 100 names about {_percent(micro.recall, names.recall_interval)} are found",
-    ]
-    if names.unseen.micro.gold:
-        share = _percent(names.unseen.micro.recall, names.unseen.recall_interval)
-        parts.append(f"of 100 names that training never showed about {share}")
-    return ", ".join(parts)
-
-
-def _percent(share: float, interval: tuple[float, float]) -> str:
-    low, high = interval
-    return f"{100 * share:.0f} ({100 * low:.0f} to {100 * high:.0f})"
 
 
 def describe_left_out(record: RunRecord | None, n_held_out_set_aside: int = 0, place: str = "") -> str:

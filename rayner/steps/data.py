@@ -45,7 +45,7 @@ def collect_manifest_inputs(config: Config, fold: int | None = None) -> dict[str
         except OSError as error:
             raise DataError(f"{path}: expected a labelled file, found: {error.strerror}") from error
     held_out_fold = {} if fold is None else {"fold": fold, "split.folds": config.split.folds}
-    settings = {**step_settings(config, "data"), "split.by": choose_passages(config)}
+    settings = {**step_settings(config, "data"), "split.by": choose_held_out_unit(config)}
     if settings["split.by"] == SENTENCE:
         del settings["split.by"]  # runs from before there was this setting can go on
     return {**settings, **_resolve_layout(config), "files": files, **held_out_fold}
@@ -83,7 +83,7 @@ def read_and_split_labelled_files(config: Config, run: Run, fold: int | None = N
         return {
             "types": sorted({span.type for sentence in parts[ALL_PART] for span in sentence.spans}),
             "characters": counts.pop(ALL_PART)["characters"],
-            "held_out_by": choose_passages(config),
+            "held_out_by": choose_held_out_unit(config),
             "passages": {name: len({each.passage for each in parts[name]} - {None}) for name in counts},
             "parts": counts,
             "faults": {path: labelled.faults for path, labelled in files.items()},
@@ -114,7 +114,7 @@ def split_files_into_parts(
     return {**parts, ALL_PART: sentences}
 
 
-def choose_passages(config: Config) -> str:
+def choose_held_out_unit(config: Config) -> str:
     """Return what is held out as a whole: DOCUMENT, BLOCK or SENTENCE. `auto` chooses by the number of labelled files.
 
     Raises ConfigError if the files are too few to hold out some of them.
@@ -135,7 +135,7 @@ def _number_passages(config: Config, documents: Sequence[Sequence[LabelledSenten
 
     documents: the sentences of each file.
     """
-    by = choose_passages(config)
+    by = choose_held_out_unit(config)
     sentences = [sentence for document in documents for sentence in document]
     if by == SENTENCE:
         return sentences

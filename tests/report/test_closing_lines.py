@@ -6,6 +6,7 @@ from rayner.corpus.ignored_files import IgnoredGroup
 from rayner.corpus.run_record import CorpusCounts, RunRecord
 from rayner.evaluation.artifact import Evaluation
 from rayner.report.closing_lines import describe_left_out, describe_scores, describe_tagged
+from rayner.report.score_sentences import describe_shares
 from tests.report.records import make_evaluation
 
 
@@ -15,13 +16,11 @@ def test_scores_are_told_in_words():
     fused = evaluation.systems["fused"]
     micro, names = fused.micro, fused.names
     said = describe_scores(evaluation)
+    assert said.startswith(f"scores: {describe_shares(evaluation).en} Measured on ")
     low, high = (f"{100 * value:.0f}" for value in names.precision_interval)
-    assert said.startswith(
-        f"scores: of 100 marked names about {100 * micro.precision:.0f} ({low} to {high}) are right, "
-        f"of 100 names about {100 * micro.recall:.0f} ("
-    )
+    assert f"about {100 * micro.precision:.0f} are right ({low} to {high})" in said
     assert 0 < names.unseen.micro.gold < micro.gold
-    assert f"of 100 names that training never showed about {100 * names.unseen.micro.recall:.0f} (" in said
+    assert f"that training never showed, about {100 * names.unseen.micro.recall:.0f} are found" in said
     assert f"{evaluation.n_sentences:,} test sentences with {micro.gold:,} names: F1 {100 * micro.f1:.1f}% (" in said
     assert "the small model alone" in said
     assert "the LLM alone" in said

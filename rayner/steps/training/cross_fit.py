@@ -38,7 +38,7 @@ def cross_fit(config: Config, run: Run) -> dict[str, Any]:
         for i in range(config.split.folds):
             log.info("fold %d/%d", i + 1, config.split.folds)
             fold = fold_run(run, i)
-            train_slm(config, fold, fold=i, whole=run)
+            train_slm(config, fold, fold=i, full_run=run)
             if has_llm(config):
                 _build_index_and_train_llm(config, fold, i)
             sentences.append(predict_held_out_sentences(config, fold, fold=i)[FOLD_PART]["sentences"])

@@ -51,7 +51,7 @@ def cross_fit_slm(config: Config, run: Run) -> dict[str, Any]:
             log.info("SLM, fold %d/%d", i + 1, config.llm.hint_folds)
             fold = fold_run(run, i)
             copy_data_without_fold(run, fold, i, config.llm.hint_folds, config.seed)
-            train_slm_on_split_data(config, fold, whole=run)
+            train_slm_on_split_data(config, fold, full_run=run)
             digests.append(_predict_fold(config, fold, inputs)["digest"])
         predictions = [read_predictions(_local_predictions(run, i)) for i in range(config.llm.hint_folds)]
         segments = [segment for fold in predictions for segment in fold]

@@ -23,11 +23,11 @@ _CPU = torch.device("cpu")  # a tagger that trains in one process chooses its de
 
 
 def train_in_one_process(
-    config: Config, run: Run, trainer: OneProcessTrainer, whole: Run | None = None
+    config: Config, run: Run, trainer: OneProcessTrainer, full_run: Run | None = None
 ) -> dict[str, Any]:
     """Train the tagger in a Ray task and write `models/slm`.
 
-    whole: the run with a tagger of the same settings, whose knowledge from unlabelled text is used; None if there is
+    full_run: the run with a tagger of the same settings, whose knowledge from unlabelled text is used; None if there is
         none.
 
     Returns the F1 on the dev sentences, the training time in seconds and, if it is known, the number of parameters.
@@ -35,13 +35,13 @@ def train_in_one_process(
     status_path = run.path("train", "slm", STATUS_FILE)
     task = ray.remote(num_cpus=trainer.cpus, num_gpus=trainer.gpus)(_train_in_this_process)
     with watch_progress_file(status_path), unwrap_ray_task_error():
-        result: dict[str, Any] = ray.get(task.remote(config, run, status_path, whole))
+        result: dict[str, Any] = ray.get(task.remote(config, run, status_path, full_run))
     seconds = format_duration(result["training_seconds"])
     log.info("SLM (%s): held-out F1 %.4f, %s", trainer.display_name, result["dev_f1"], seconds)
     return result
 
 
-def _train_in_this_process(config: Config, run: Run, status_path: StoragePath, whole: Run | None) -> dict[str, Any]:
+def _train_in_this_process(config: Config, run: Run, status_path: StoragePath, full_run: Run | None) -> dict[str, Any]:
     """Train the tagger in this process and return its results.
 
     The trainer is loaded again here and not passed in, because a plugin's functions may not be picklable.
@@ -51,8 +51,8 @@ def _train_in_this_process(config: Config, run: Run, status_path: StoragePath, w
     trainer = family.one_process_trainer
     if trainer is None:
         raise RuntimeError(f"slm.family {config.slm.family} does not train in one process")
-    if whole:
-        trainer = trainer.reuse_unlabelled_knowledge(whole.local_path("models", "slm"))
+    if full_run:
+        trainer = trainer.reuse_unlabelled_knowledge(full_run.local_path("models", "slm"))
     set_torch_threads(trainer.cpus)
     types = run.entity_types()
     report_iteration = _ignore_iteration

@@ -20,26 +20,26 @@ def collect_manifest_inputs(config: Config, run: Run) -> dict[str, Any]:
     return {**step_settings(config, "train_slm"), "data": run.digest_step_manifest("data"), **files}
 
 
-def train_slm(config: Config, run: Run, fold: int | None = None, whole: Run | None = None) -> dict[str, Any]:
+def train_slm(config: Config, run: Run, fold: int | None = None, full_run: Run | None = None) -> dict[str, Any]:
     """Train the small model and write `models/slm`; return its F1 on the dev sentences and its size.
 
     fold: index of the fold whose sentences are left out of training; None trains on all training sentences.
-    whole: see `train_slm_on_split_data`.
+    full_run: see `train_slm_on_split_data`.
     """
     data.read_and_split_labelled_files(config, run, fold)
-    return train_slm_on_split_data(config, run, whole)
+    return train_slm_on_split_data(config, run, full_run)
 
 
-def train_slm_on_split_data(config: Config, run: Run, whole: Run | None = None) -> dict[str, Any]:
+def train_slm_on_split_data(config: Config, run: Run, full_run: Run | None = None) -> dict[str, Any]:
     """Train the small model of a run whose step `data` is done. Returns the same as `train_slm`.
 
-    whole: for the run of a fold, the run whose small model was trained on all training sentences. What that model
+    full_run: for the run of a fold, the run whose small model was trained on all training sentences. What that model
         learned from unlabelled text is not learned again.
     """
 
     def train() -> dict[str, Any]:
         trainer = load_tagger_family(config).one_process_trainer
-        result = train_in_one_process(config, run, trainer, whole) if trainer else _train_encoder(config, run)
+        result = train_in_one_process(config, run, trainer, full_run) if trainer else _train_encoder(config, run)
         return {**result, "digest": folder_sha256(run.path("models", "slm"))}
 
     step_result = run.run_step("train_slm", collect_manifest_inputs(config, run), train)
