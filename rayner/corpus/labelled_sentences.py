@@ -11,7 +11,7 @@ from pathlib import Path
 from rayner.runs.json_files import START_OVER, parse_json
 from rayner.text.json_records import damaged_record_error, parse_record, record_to_json
 from rayner.text.labelled_text import LabelledFile, LabelledSentence
-from rayner.text.passages import assign_folds, assign_parts
+from rayner.text.passages import assign_fold_by_text, assign_part_by_text
 from rayner.text.segmentation import bounds_without_whitespace, split_sentences
 from rayner.text.spans import Span, sort_and_check_spans
 
@@ -59,9 +59,9 @@ def split_train_dev_test(
     """Divide the passages of sentences into `train`, `dev` and `test` at random. The order of sentences is kept.
 
     All copies of a text go into the same part, so no sentence is in both the training part and the test part. The
-    shares refer to distinct texts (`assign_parts`).
+    shares refer to distinct texts (`assign_part_by_text`).
     """
-    part_by_text = assign_parts(sentences, (dev_share, test_share), seed)
+    part_by_text = assign_part_by_text(sentences, (dev_share, test_share), seed)
     parts: dict[str, list[LabelledSentence]] = {"train": [], "dev": [], "test": []}
     for sentence in sentences:
         parts[("dev", "test", "train")[part_by_text[sentence.text]]].append(sentence)
@@ -69,13 +69,13 @@ def split_train_dev_test(
 
 
 def split_folds(sentences: Sequence[LabelledSentence], n_folds: int, seed: int) -> list[list[LabelledSentence]]:
-    """Divide the passages of sentences into folds at random (`assign_folds`). The order of sentences is kept.
+    """Divide the passages of sentences into folds at random (`assign_fold_by_text`). The order of sentences is kept.
 
     With fewer passages than folds, the sentences are divided one by one, so that no fold is empty.
     """
-    fold_by_text = assign_folds(sentences, n_folds, seed)
+    fold_by_text = assign_fold_by_text(sentences, n_folds, seed)
     if len(set(fold_by_text.values())) < n_folds:
-        fold_by_text = assign_folds([replace(sentence, passage=None) for sentence in sentences], n_folds, seed)
+        fold_by_text = assign_fold_by_text([replace(sentence, passage=None) for sentence in sentences], n_folds, seed)
     return [[sentence for sentence in sentences if fold_by_text[sentence.text] == i] for i in range(n_folds)]
 
 

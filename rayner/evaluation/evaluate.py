@@ -207,7 +207,7 @@ def _fuse_by_each_rule(
     prefix: str, segments: Sequence[SegmentPrediction], rules: LoadedRules
 ) -> dict[str, list[tuple[Span, ...]]]:
     """Return the entities of the system `prefix` (the chosen rule) and of `prefix_` with the name of each rule."""
-    built_in = {name: _fused_spans(segments, rule) for name, rule in rules.built_in.items()}
+    built_in = {name: _fused_spans(segments, rule) for name, rule in rules.built_in_rules.items()}
     chosen = built_in.get(rules.chosen.name) or _fused_spans(segments, rules.chosen)
     return {prefix: chosen, **{f"{prefix}_{name}": spans for name, spans in built_in.items()}}
 

@@ -37,7 +37,7 @@ class LoadedRules:
     documents: DocumentRule | None
 
     @property
-    def built_in(self) -> dict[str, FusionRule]:
+    def built_in_rules(self) -> dict[str, FusionRule]:
         """The rules that were fitted and are no user's own, by name."""
         return _by_name(self.characters, self.regions, self.spans, self.documents)
 

@@ -14,7 +14,7 @@ from rayner.fusion.fusion_rule import FittingSample, FusionRule
 from rayner.fusion.learned.document_rule import DocumentRule
 from rayner.fusion.learned.span_rule import SpanRule
 from rayner.fusion.region_rule import RegionRule
-from rayner.text.passages import assign_folds, group_by_document
+from rayner.text.passages import assign_fold_by_text, group_indices_by_document
 
 
 def list_rule_candidates(
@@ -54,13 +54,13 @@ def decide_held_out(rule: FusionRule, sample: FittingSample, *, folds: int, seed
     that it decides.
     """
     segments = sample.segments
-    fold_by_text = assign_folds(segments, folds, seed)
+    fold_by_text = assign_fold_by_text(segments, folds, seed)
     entities: list[list[FusedEntity]] = [[] for _ in segments]
     for fold in sorted(set(fold_by_text.values())):
         others = [segment for segment in segments if fold_by_text[segment.text] != fold]
         fitted = rule.fit(sample.with_segments(others or segments)).rule
         in_fold = [i for i, segment in enumerate(segments) if fold_by_text[segment.text] == fold]
-        for group in group_by_document([segments[i] for i in in_fold]):
+        for group in group_indices_by_document([segments[i] for i in in_fold]):
             document = [segments[in_fold[k]] for k in group]
             decided = fitted.hold_out_tags_of(document[0], sample).decide_all(document)
             for k, own_entities in zip(group, decided, strict=True):

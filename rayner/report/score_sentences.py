@@ -27,7 +27,7 @@ def describe_shares(evaluation: Evaluation) -> BilingualText | None:
     return join_texts(sentences, translate("methods_space"))
 
 
-def warn_of_few_names(evaluation: Evaluation) -> list[BilingualText]:
+def list_warnings_of_few_names(evaluation: Evaluation) -> list[BilingualText]:
     """Return the warning that the test sentences or their names are too few to trust the scores; [] if they are not."""
     n_names = evaluation.systems["fused"].micro.gold
     if evaluation.n_sentences >= MIN_SENTENCES and n_names >= MIN_NAMES:

@@ -21,7 +21,7 @@ from rayner.fusion.artifact import TunedFusion
 from rayner.report.closing_lines import describe_left_out, describe_scores
 from rayner.report.run_facts import PartCounts, RunFacts
 from rayner.report.run_report import evaluate_and_write_report
-from rayner.report.score_sentences import warn_of_few_names
+from rayner.report.score_sentences import list_warnings_of_few_names
 from rayner.runs.json_files import write_json
 from rayner.runs.memory import PeakMemoryMonitor
 from rayner.runs.progress import log, record_step_start
@@ -98,7 +98,7 @@ def run_pipeline(config: Config, run: Run) -> dict[str, Any]:
     for warning in run_facts.warnings():
         log.warning("WARNING: %s", warning)
     log.info("%s", describe_scores(evaluation))
-    for warning in warn_of_few_names(evaluation) if evaluation else ():
+    for warning in list_warnings_of_few_names(evaluation) if evaluation else ():
         log.warning("WARNING: %s", warning)
     log.info("report: %s", run.path("report.html"))
     n_set_aside = sum(results["score"][part]["set_aside"] for part in HELD_OUT_PARTS)

@@ -245,7 +245,7 @@ class CrfFamily:
         path, encoding = self.config.crf.unlabelled, self.unlabelled_encoding
         return {"slm.crf.unlabelled": digest_unlabelled_texts(path, encoding)} if path else {}
 
-    def reuse_unlabelled_knowledge(self, folder: Path) -> "CrfFamily":
+    def with_clusters_of_trained_tagger(self, folder: Path) -> "CrfFamily":
         """Return the family with the clusters of a trained CRF. Raises ConfigError if the folder holds no CRF."""
         return replace(self, known_clusters=load_crf(folder).clusters)
 

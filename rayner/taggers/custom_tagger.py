@@ -154,7 +154,7 @@ class CustomTaggerFamily:
         """Return {}: the run has a fingerprint of the user's code instead."""
         return {}
 
-    def reuse_unlabelled_knowledge(self, folder: Path) -> "CustomTaggerFamily":
+    def with_clusters_of_trained_tagger(self, folder: Path) -> "CustomTaggerFamily":
         """Return the family itself: what the user's functions learn from unlabelled text is not known."""
         return self
 

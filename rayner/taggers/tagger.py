@@ -63,7 +63,7 @@ class OneProcessTrainer(Protocol):
     def max_iterations(self) -> int | None:
         """The largest number of iterations that training reports; None if it reports no iterations."""
 
-    def reuse_unlabelled_knowledge(self, folder: Path) -> "OneProcessTrainer":
+    def with_clusters_of_trained_tagger(self, folder: Path) -> "OneProcessTrainer":
         """Return the trainer with what a tagger of the same settings learned from unlabelled text.
 
         folder: the folder of that tagger. A trainer that learns nothing from unlabelled text returns itself.

@@ -46,7 +46,7 @@ def cut_into_blocks(n_sentences: Sequence[int], share: float) -> list[int]:
     return blocks
 
 
-def assign_parts(sentences: Sequence[PassageSentence], shares: Sequence[float], seed: int) -> dict[str, int]:
+def assign_part_by_text(sentences: Sequence[PassageSentence], shares: Sequence[float], seed: int) -> dict[str, int]:
     """Draw whole passages for each part at random. Return the number of the part of each text.
 
     Parts 0, 1, ... have the given shares of the distinct texts, as nearly as whole passages allow. The last part,
@@ -64,7 +64,7 @@ def assign_parts(sentences: Sequence[PassageSentence], shares: Sequence[float], 
     return parts
 
 
-def assign_folds(sentences: Sequence[PassageSentence], n_folds: int, seed: int) -> dict[str, int]:
+def assign_fold_by_text(sentences: Sequence[PassageSentence], n_folds: int, seed: int) -> dict[str, int]:
     """Divide whole passages at random into folds with roughly equal numbers of them. Return the fold of each text.
 
     With fewer passages than folds, there are fewer folds. The texts of a single passage are divided one by one. All
@@ -109,7 +109,7 @@ def _choose_passages(passages: Sequence[Sequence[str]], n_texts: int) -> set[int
     return chosen
 
 
-def group_by_document(segments: Sequence[DocumentSegment]) -> list[list[int]]:
+def group_indices_by_document(segments: Sequence[DocumentSegment]) -> list[list[int]]:
     """Return the indices of the segments of each document or passage, in the order of its first segment."""
     groups: dict[Hashable, list[int]] = {}
     for i, segment in enumerate(segments):

@@ -13,7 +13,7 @@ from rayner.evaluation.metrics import count_entities, micro_score
 from rayner.fusion.fusion_rule import FittingSample
 from rayner.fusion.learned import span_rule
 from rayner.fusion.learned.lexicon import Lexicon, build_lexicon
-from rayner.fusion.learned.span_acceptance import choose_threshold, rank_nonoverlapping
+from rayner.fusion.learned.span_acceptance import choose_acceptance_threshold, rank_nonoverlapping
 from rayner.fusion.learned.span_bound import max_score_over_llm_answers
 from rayner.fusion.learned.span_features import (
     CANDIDATE_SCORE_FEATURES,
@@ -375,7 +375,7 @@ def greedy_threshold(some, rule):
     """The threshold of a rule that fits some segments."""
     spans = [candidate_spans(row, rule.types) for row in some]
     probs = [candidate_probs(row, own, rule) for row, own in zip(some, spans, strict=True)]
-    return choose_threshold(spans, probs, [row.gold for row in some])
+    return choose_acceptance_threshold(spans, probs, [row.gold for row in some])
 
 
 def weighing(constant=0.0, **weights):

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from rayner.evaluation.metrics import Score
-from rayner.report.score_sentences import describe_shares, warn_of_few_names
+from rayner.report.score_sentences import describe_shares, list_warnings_of_few_names
 from tests.report.records import make_evaluation
 
 
@@ -33,7 +33,7 @@ def test_few_sentences_or_names_are_warned_of(n_sentences, n_names, warned):
     evaluation = make_evaluation()
     fused = dataclasses.replace(evaluation.systems["fused"], micro=Score(1, 1, n_names))
     few = dataclasses.replace(evaluation, n_sentences=n_sentences, systems={"fused": fused})
-    warnings = warn_of_few_names(few)
+    warnings = list_warnings_of_few_names(few)
     assert bool(warnings) == warned
     if warned:
         assert f"{n_sentences} sentences with {n_names} names" in warnings[0].en

@@ -171,7 +171,7 @@ def test_the_clusters_of_a_trained_crf_are_not_made_again(sentences, labels, tmp
         (tmp_path / name).mkdir()
     family.train(sentences[:200], labels, tmp_path / "whole", 1)
     text.unlink()  # so it cannot be read again
-    family.reuse_unlabelled_knowledge(tmp_path / "whole").train(sentences[:100], labels, tmp_path / "fold", 1)
+    family.with_clusters_of_trained_tagger(tmp_path / "whole").train(sentences[:100], labels, tmp_path / "fold", 1)
     clusters = family.load(tmp_path / "whole").clusters
     assert clusters
     assert family.load(tmp_path / "fold").clusters == clusters

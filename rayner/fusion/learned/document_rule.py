@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rayner.fusion.fused_entities import FusedEntity, build_accepted_entities, slm_entities
-from rayner.fusion.fusion_rule import FittingSample, RuleFit, llm_could_change
+from rayner.fusion.fusion_rule import FittingSample, RuleFit
 from rayner.fusion.learned.document_evidence import (
     EVIDENCE_BOUNDS,
     EVIDENCE_FEATURES,
@@ -28,7 +28,7 @@ from rayner.fusion.learned.document_evidence import (
 from rayner.fusion.learned.lexicon import Lexicon
 from rayner.fusion.learned.span_acceptance import (
     accept_nonoverlapping,
-    choose_threshold,
+    choose_acceptance_threshold,
     compute_probs,
     fit_constant_and_weights,
 )
@@ -42,7 +42,7 @@ from rayner.fusion.learned.span_features import (
 )
 from rayner.fusion.learned.span_rule import MARGIN, SpanRule
 from rayner.text.json_records import RecordError, record_from_json
-from rayner.text.passages import assign_folds, group_by_document
+from rayner.text.passages import assign_fold_by_text, group_indices_by_document
 from rayner.text.predictions import SegmentPrediction, SlmPrediction
 from rayner.text.spans import Span
 
@@ -88,7 +88,7 @@ class DocumentRule:
             sample.ridge,
         )
         probs = [compute_probs(own_columns, weights) for own_columns in columns]
-        return RuleFit(DocumentRule(first, weights, choose_threshold(candidates, probs, gold)))
+        return RuleFit(DocumentRule(first, weights, choose_acceptance_threshold(candidates, probs, gold)))
 
     def decide(self, segment: SegmentPrediction) -> list[FusedEntity]:
         """Return the entities of a segment that is no part of a document: those of the first pass."""
@@ -99,19 +99,19 @@ class DocumentRule:
 
         A segment without an LLM answer, or where no answer could change anything, keeps the SLM's entities.
         """
-        first = [self.first.decide(segment) for segment in segments]
+        entities = [self.first.decide(segment) for segment in segments]
         if not self.weights:
-            return first
-        entities = first
-        for indices in group_by_document(segments):
+            return entities
+        for indices in group_indices_by_document(segments):
             document = [segments[i] for i in indices]
-            evidence = _collect_evidence(document, [first[i] for i in indices])
+            evidence = _collect_evidence(document, [entities[i] for i in indices])
             for k, i in enumerate(indices):
                 entities[i] = self._decide_again(segments[i], evidence, k)
         return entities
 
     def _decide_again(self, segment: SegmentPrediction, evidence: DocumentEvidence, i: int) -> list[FusedEntity]:
-        if segment.llm is None or not llm_could_change(segment, self):
+        # Where the gate is shut, no candidate passes the bound and the SLM has no entity: that need not be asked again.
+        if segment.llm is None:
             return slm_entities(segment.slm)
         spans = _list_candidates(segment, self.first.types, evidence, i)
         columns = _compute_columns(segment, spans, self.first, self.first.lexicon, evidence, i)
@@ -123,8 +123,9 @@ class DocumentRule:
 
         The evidence from the document is not known before all its answers are. So it counts by its bounds.
         """
-        if self.first.could_change(segment) or not self.weights:
-            return self.first.could_change(segment)
+        first_could_change = self.first.could_change(segment)
+        if first_could_change or not self.weights:
+            return first_could_change
         n_features = 1 + len(self.first.column_names)
         constant, own_weights = self.weights[0], np.array(self.weights[1:n_features])
         highest = constant + max_score_over_llm_answers(
@@ -184,7 +185,7 @@ def _decide_by_other_passages(sample: FittingSample, rule: SpanRule) -> list[lis
     rule: the rule fitted on all passages. It decides if there is only one sentence.
     """
     segments = sample.segments
-    fold_by_text = assign_folds(segments, _INNER_FOLDS, _INNER_SEED)
+    fold_by_text = assign_fold_by_text(segments, _INNER_FOLDS, _INNER_SEED)
     rules = dict.fromkeys(fold_by_text.values(), rule)
     if len(rules) > 1:
         for fold in rules:
@@ -200,7 +201,7 @@ def _build_second_pass(
     segments = sample.segments
     candidates: list[list[Span]] = [[] for _ in segments]
     columns: list[Floats] = [np.zeros((0, 0)) for _ in segments]
-    for indices in group_by_document(segments):
+    for indices in group_indices_by_document(segments):
         evidence = _collect_evidence([segments[i] for i in indices], [decided[i] for i in indices])
         for k, i in enumerate(indices):
             candidates[i] = _list_candidates(segments[i], sample.types, evidence, k)

@@ -65,7 +65,7 @@ def accept_nonoverlapping(spans: Sequence[Span], probs: Floats, threshold: float
     return sorted((span, prob) for span, prob in rank_nonoverlapping(spans, probs) if prob > threshold)
 
 
-def choose_threshold(
+def choose_acceptance_threshold(
     spans: Sequence[Sequence[Span]], probs: Sequence[Floats], gold: Sequence[Collection[Span]]
 ) -> float:
     """Return the threshold at which `accept_nonoverlapping` reaches the highest micro F1.

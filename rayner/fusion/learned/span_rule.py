@@ -20,7 +20,7 @@ from rayner.fusion.fusion_rule import FittingSample, RuleFit, llm_could_change
 from rayner.fusion.learned.lexicon import Lexicon
 from rayner.fusion.learned.span_acceptance import (
     accept_nonoverlapping,
-    choose_threshold,
+    choose_acceptance_threshold,
     compute_probs,
     fit_constant_and_weights,
 )
@@ -201,7 +201,7 @@ def fit_span_rule(
     names = feature_names(types, candidate_scores=with_scores)
     weights = fit_constant_and_weights(np.concatenate(columns), is_gold, names, NON_NEGATIVE_FEATURES, ridge)
     probs = [compute_probs(own_columns, weights) for own_columns in columns]
-    threshold = choose_threshold(candidates, probs, gold)
+    threshold = choose_acceptance_threshold(candidates, probs, gold)
     return SpanRule(tuple(types), weights, lexicon, threshold, with_scores)
 
 

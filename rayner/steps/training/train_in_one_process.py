@@ -52,7 +52,7 @@ def _train_in_this_process(config: Config, run: Run, status_path: StoragePath, f
     if trainer is None:
         raise RuntimeError(f"slm.family {config.slm.family} does not train in one process")
     if full_run:
-        trainer = trainer.reuse_unlabelled_knowledge(full_run.local_path("models", "slm"))
+        trainer = trainer.with_clusters_of_trained_tagger(full_run.local_path("models", "slm"))
     set_torch_threads(trainer.cpus)
     types = run.entity_types()
     report_iteration = _ignore_iteration
