@@ -9,7 +9,7 @@ from rayner.llm.prompts import (
     PartSpelling,
     PromptPart,
     build_example_parts_nearest_last,
-    build_hint_parts,
+    build_hinted_query_parts,
     build_instruction_parts,
     build_query_parts,
 )
@@ -51,7 +51,7 @@ class PromptEncoder:
     def prompt_tokens(
         self, examples: Sequence[LabelledSentence], text: str, hint: Sequence[HintEntity] | None = None
     ) -> list[int]:
-        """Encode everything before the answer: instruction, examples, the sentence to tag, and its hint.
+        """Encode everything before the answer: instruction, examples, and the sentence to tag, with or without a hint.
 
         hint: See `query_tokens`.
         """
@@ -76,12 +76,13 @@ class PromptEncoder:
             ValueError: Prompts show a hint, and none is given.
 
         """
-        hint_parts: list[PromptPart] = []
-        if self.hint != "none":
-            if hint is None:
-                raise ValueError("expected the small model's entities for the prompt, found none")
-            hint_parts = build_hint_parts(text, hint, with_confidence=self.hint == "confidence")
-        return [*self._encode_parts(build_query_parts(text, hint_parts)), *self.frame[1]]
+        if self.hint == "none":
+            parts = build_query_parts(text)
+        elif hint is not None:
+            parts = build_hinted_query_parts(text, hint, with_confidence=self.hint == "confidence")
+        else:
+            raise ValueError("expected the small model's entities for the prompt, found none")
+        return [*self._encode_parts(parts), *self.frame[1]]
 
     def _encode_parts(self, parts: Sequence[PromptPart]) -> list[int]:
         return [token for part in parts for token in self._encode_part(part)]

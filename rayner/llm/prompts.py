@@ -3,7 +3,7 @@
 There are three sorts of parts: prose, which the tokenizer may split freely; text, which is tokenized character by
 character; and tags. The sorts are kept apart, so no token crosses the boundary of a character or a tag.
 
-A hint is the sentence as the small model tagged it. It stands between the sentence and the answer.
+A hint is the sentence as the small model tagged it. It stands in the place of the sentence.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,6 +33,10 @@ class PromptPart:
 
     spelling: PartSpelling
     content: str
+
+
+_ANSWER_FOLLOWS = PromptPart(PartSpelling.PROSE, "\n答：")
+_CERTAIN = 10  # tenths
 
 
 def build_instruction(type_glosses: Mapping[str, str]) -> str:
@@ -76,32 +80,27 @@ def build_example_parts_nearest_last(examples: Sequence[LabelledSentence]) -> li
     ]
 
 
-def build_query_parts(text: str, hint_parts: Sequence[PromptPart] = ()) -> list[PromptPart]:
-    """Return the parts of the sentence to tag, of its hint, and of the words that introduce the answer."""
-    return [
-        PromptPart(PartSpelling.PROSE, "句："),
-        PromptPart(PartSpelling.COPIED, text),
-        *hint_parts,
-        PromptPart(PartSpelling.PROSE, "\n答："),
-    ]
+def build_query_parts(text: str) -> list[PromptPart]:
+    """Return the parts of the sentence to tag, and of the words that introduce it and the answer."""
+    return [PromptPart(PartSpelling.PROSE, "句："), PromptPart(PartSpelling.COPIED, text), _ANSWER_FOLLOWS]
 
 
-def build_hint_parts(text: str, hint: Sequence[HintEntity], *, with_confidence: bool) -> list[PromptPart]:
-    """Return the parts of a hint: the text as the small model tagged it.
+def build_hinted_query_parts(text: str, hint: Sequence[HintEntity], *, with_confidence: bool) -> list[PromptPart]:
+    """Return the same with a hint: the sentence to tag as the small model tagged it.
 
     Args:
-        text: The text.
+        text: The sentence.
         hint: The small model's entities, in order.
-        with_confidence: Whether the confidence follows each entity, in percent, rounded to tens.
+        with_confidence: Whether the confidence follows each entity, in percent, rounded to tens. 100% is not written.
 
     """
-    parts = [PromptPart(PartSpelling.PROSE, "\n初標：")]
-    confidences = iter([entity.confidence for entity in hint])
+    parts = [PromptPart(PartSpelling.PROSE, "初標：")]
+    tenths = iter([round(10 * entity.confidence) for entity in hint])
     for part in build_tagged_parts(LabelledSentence(text, tuple(entity.span for entity in hint))):
         parts.append(part)
-        if with_confidence and part.spelling is PartSpelling.CLOSE_TAG:
-            parts.append(PromptPart(PartSpelling.PROSE, f"（{10 * round(10 * next(confidences))}%）"))
-    return parts
+        if with_confidence and part.spelling is PartSpelling.CLOSE_TAG and (tenth := next(tenths)) < _CERTAIN:
+            parts.append(PromptPart(PartSpelling.PROSE, f"（{10 * tenth}%）"))
+    return [*parts, _ANSWER_FOLLOWS]
 
 
 def choose_examples_covering_types(candidates: Iterable[LabelledSentence], count: int) -> list[LabelledSentence]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from rayner.text.spans import Span
 
 # To be raised when prompts show hints otherwise: an LLM must be asked with the hints that it was trained on.
-HINT_VERSION = 1
+HINT_VERSION = 2  # 2: in the place of the sentence; 100% is not written
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,7 @@ def markup(row, hint, start, end):
     """The characters [start, end) as the small model tagged them, with its confidences."""
     opens = {e.span.start: f"<{e.span.type}>" for e in hint if start <= e.span.start and e.span.end <= end}
     closes = {
-        e.span.end: f"</{e.span.type}>（{round(10 * e.confidence) * 10}%）"
+        e.span.end: f"</{e.span.type}>" + (f"（{round(10 * e.confidence) * 10}%）" if e.confidence < 0.95 else "")
         for e in hint
         if start <= e.span.start and e.span.end <= end
     }

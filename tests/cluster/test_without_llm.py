@@ -16,6 +16,7 @@ from rayner.errors import ConfigError
 from rayner.fusion.control import give_empty_answer
 from rayner.runs import progress
 from rayner.runs.json_files import read_json
+from rayner.runs.run_folder import Run
 from rayner.steps.fusion_rules import load_rules, read_tuned_fusion
 from rayner.steps.loading import load_tagger
 from rayner.steps.pipeline import run_pipeline
@@ -121,16 +122,13 @@ def test_other_actors_make_the_same_bytes_and_the_progress_says_that_there_is_no
 
 def test_kept_predictions_are_fused_again_without_the_small_model(without_llm, tmp_path):
     config, run = without_llm
-    changed = dataclasses.replace(config, out=str(tmp_path / "out"))
-    shutil.copytree(run.path("tagged"), tmp_path / "out")
-    for path in (tmp_path / "out" / "units").iterdir():
+    copied = Run(tmp_path / "run")  # other processes read the shared run meanwhile
+    shutil.copytree(run.root, copied.root)
+    for path in copied.path("tagged/units").iterdir():
         path.unlink()
-    hidden = run.path("models").rename(run.path("hidden"))
-    try:
-        tag_corpus(changed, run)
-    finally:
-        hidden.rename(run.path("models"))
-    assert files_of(tmp_path / "out") == files_of(run.path("tagged"))
+    shutil.rmtree(copied.path("models"))
+    tag_corpus(dataclasses.replace(config, run=str(copied.root)), copied)
+    assert files_of(copied.path("tagged")) == files_of(run.path("tagged"))
 
 
 def test_the_same_run_folder_takes_no_llm_later(without_llm, run, config):

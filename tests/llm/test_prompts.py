@@ -6,7 +6,7 @@ from rayner.llm.prompts import (
     PartSpelling,
     PromptPart,
     build_example_parts_nearest_last,
-    build_hint_parts,
+    build_hinted_query_parts,
     build_instruction,
     build_instruction_parts,
     build_query_parts,
@@ -91,17 +91,15 @@ def test_a_prompt_without_a_task_begins_with_the_sentence():
 
 
 @given(tagged_texts(12).flatmap(lambda drawn: st.tuples(st.just(drawn[0]), hints(drawn[1]))), st.booleans())
-def test_a_hint_repeats_the_sentence_with_the_tags_of_the_small_model_and_changes_nothing_else(drawn, with_confidence):
+def test_a_hint_shows_the_sentence_with_the_tags_of_the_small_model_and_changes_nothing_else(drawn, with_confidence):
     text, hint = drawn
-    parts = build_hint_parts(text, hint, with_confidence=with_confidence)
+    parts = build_hinted_query_parts(text, hint, with_confidence=with_confidence)
     assert text_of(parts) == text
     prose = [part for part in parts if part.spelling is PartSpelling.PROSE]
     tagged = [part for part in parts if part not in prose]
     assert tagged == build_tagged_parts(LabelledSentence(text, tuple(entity.span for entity in hint)))
-    assert len(prose) == 1 + len(hint) * with_confidence
-    query = build_query_parts(text, parts)
-    assert text_of(query) == text + text
-    assert [*build_query_parts(text)[:2], *parts, build_query_parts(text)[2]] == query
+    assert len(prose) == 2 + sum(entity.confidence < 0.95 for entity in hint) * with_confidence
+    assert (parts[0].content, parts[-1]) == ("初標：", build_query_parts(text)[-1])
 
 
 @pytest.mark.parametrize(
@@ -113,25 +111,26 @@ def test_a_hint_repeats_the_sentence_with_the_tags_of_the_small_model_and_change
         (0.849, "80"),
         (0.86, "90"),
         (0.949, "90"),
-        (0.951, "100"),
-        (1.0001, "100"),
+        (0.951, None),
+        (1.0001, None),
     ],
 )
-def test_the_confidence_follows_its_entity_in_percent_rounded_to_tens(confidence, written):
+def test_a_confidence_below_100_follows_its_entity_in_percent_rounded_to_tens(confidence, written):
     hint = [HintEntity(Span(0, 1, "NG"), confidence), HintEntity(Span(1, 2, "NR"), 0.5)]
-    assert build_hint_parts("楚王。", hint, with_confidence=True) == [
-        PromptPart(PartSpelling.PROSE, "\n初標："),
+    assert build_hinted_query_parts("楚王。", hint, with_confidence=True) == [
+        PromptPart(PartSpelling.PROSE, "初標："),
         PromptPart(PartSpelling.COPIED, ""),
         PromptPart(PartSpelling.OPEN_TAG, "NG"),
         PromptPart(PartSpelling.COPIED, "楚"),
         PromptPart(PartSpelling.CLOSE_TAG, "NG"),
-        PromptPart(PartSpelling.PROSE, f"（{written}%）"),
+        *([PromptPart(PartSpelling.PROSE, f"（{written}%）")] if written else []),
         PromptPart(PartSpelling.COPIED, ""),
         PromptPart(PartSpelling.OPEN_TAG, "NR"),
         PromptPart(PartSpelling.COPIED, "王"),
         PromptPart(PartSpelling.CLOSE_TAG, "NR"),
         PromptPart(PartSpelling.PROSE, "（50%）"),
         PromptPart(PartSpelling.COPIED, "。"),
+        PromptPart(PartSpelling.PROSE, "\n答："),
     ]
 
 
