@@ -305,6 +305,31 @@ def test_review_goes_out_and_comes_back_as_training_data(tmp_path, capsys):
     assert read_json(tmp_path / "2" / "provenance.json")["types"] == ["NB", "NR"]
 
 
+def test_a_random_sample_goes_out_and_comes_back_as_an_estimate(tmp_path, capsys):
+    text = "懷王曰善。" * 40
+    rows = [
+        {"doc_id": "史/一", "start": s, "end": s + 5, "gated": True, "passes": 0, "error": None}
+        for s in range(0, 200, 5)
+    ]
+    entities = [entity("史/一", s, "懷王") for s in range(0, 200, 5)]
+    write_unit(tmp_path / "t", "u.parquet", [document("史/一", text)], entities, rows)
+    out, path = tmp_path / "out", tmp_path / "out" / "sentences.txt"
+    assert main(["review", "sample", str(tmp_path / "t"), str(out), "--to", "evahan", "--n", "30"]) == 0
+    assert capsys.readouterr().out == f"{out}: 30 sentences of 1 documents, 150 characters\n"
+    shown = path.read_text(encoding="utf-8")
+    path.write_text(shown.replace("懷\tB-NR\n王\tE-NR", "懷\tO\n王\tO", 6), encoding="utf-8")
+    estimate = ["review", "estimate", str(path), "--from", str(out / "provenance.json"), "--json", str(tmp_path / "e")]
+    for _ in range(2):  # the file of an earlier estimate is replaced
+        assert main(estimate) == 0
+    said = capsys.readouterr().out
+    assert "30 of 30 sentences drawn were reviewed; the corpus has 40." in said
+    found = read_json(tmp_path / "e")
+    assert (found["population"], found["all"]["predicted"], found["level"]) == (40, 30, 0.95)
+    (tmp_path / "e").write_text("{}", encoding="utf-8")
+    assert main(estimate) == 2
+    assert "--json: expected a new file, or one with an earlier estimate" in one_line(capsys)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -314,6 +339,10 @@ def test_review_goes_out_and_comes_back_as_training_data(tmp_path, capsys):
         (["import", "none.json", "out.txt", "--from", "none"], "none"),
         (["import", "one.json", "two.json", "--from", "none"], "OUT: expected a labelled file to write"),
         (["import", "one.txt", "one.txt", "--from", "none"], "OUT: expected a labelled file to write"),
+        (["sample", "none", "out"], "expected a tagged corpus"),
+        (["sample", "none", "out", "--n", "-1"], "--n: expected 1 or more"),
+        (["estimate", "none.json", "--from", "none"], "none"),
+        (["estimate", "none.json", "--from", "none", "--within", "0"], "--within: expected points between 0 and 100"),
     ],
 )
 def test_a_wrong_review_ends_with_2(arguments, said, capsys, tmp_path, monkeypatch):

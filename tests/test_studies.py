@@ -86,3 +86,17 @@ def test_the_study_of_candidates_refuses_a_run_without_scores(scored_run):
     result = study_of_candidates(scored_run)
     assert result.returncode == 1
     assert "expected dev predictions with scores of candidates; run it with score.llm.candidates=true" in result.stderr
+
+
+def test_the_truth_of_a_corpus_stands_beside_the_report_and_samples_are_drawn(tmp_path):
+    small = ["--first", "150", "--file-chars", "400", "--n", "20", "--rounds", "12", "--settings", "score.actors=1"]
+    command = [sys.executable, "studies/corpus_truth.py", "sample/labelled.txt", str(tmp_path / "out"), *small]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    found = json.loads((tmp_path / "out" / "corpus_truth.json").read_text(encoding="utf-8"))
+    assert set(found["report"]) == {"precision, all", "recall, all", "recall, seen", "recall, unseen"}
+    names = {name.partition(", ")[2]: row["names"] for name, row in found["report"].items() if "recall" in name}
+    assert names["seen"] + names["unseen"] == names["all"] > 50
+    samples = found["samples"]
+    assert samples["truth"]["recall"] == pytest.approx(found["report"]["recall, all"]["truth"], abs=0.02)
+    assert all(held >= 8 / 12 for held in samples["held"].values())

@@ -1,22 +1,31 @@
-"""`rayner review`: let people correct the most uncertain sentences, and use the corrections as training data.
+"""`rayner review`: let people correct sentences of a tagged corpus, and use what they find.
 
-`rayner review pick` writes the sentences, and `rayner review import` reads the corrections.
+`rayner review pick` writes the most uncertain sentences, and `rayner review import` turns the corrections into training
+data. `rayner review sample` writes sentences drawn at random, and `rayner review estimate` says by the corrections how
+good the tags of the corpus are.
 """
 
 import argparse
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from rayner.cli.help_examples import parser_kwargs_with_examples
-from rayner.corpus.review.corrections import read_corrections, write_corrections
+from rayner.cli.options import require_new_file_or_keys
+from rayner.corpus.review.corrections import Corrections, read_corrections, write_corrections
+from rayner.corpus.review.estimate import CorpusEstimate, estimate_corpus
+from rayner.corpus.review.estimate_table import format_estimate
 from rayner.corpus.review.labelled_output import check_labelled_output_and_list_digests
-from rayner.corpus.review.provenance import read_provenance
-from rayner.corpus.review.selection import pick_sentences
+from rayner.corpus.review.provenance import Provenance, read_provenance
+from rayner.corpus.review.random_sample import draw_random_sample
+from rayner.corpus.review.selection import ChosenSentences, pick_sentences
 from rayner.corpus.review.task_files import REVIEW_FORMATS, check_review_folder, write_review_folder
 from rayner.corpus.tables import find_tagged_folder
 from rayner.errors import ConfigError
+from rayner.runs.json_files import write_json
 from rayner.runs.progress import Progress, print_to_stderr, progress_display
-from rayner.runs.storage import storage_path
+from rayner.runs.storage import StoragePath, storage_path
 from rayner.text.markup import is_markup_type
 from rayner.text.messages import shorten_repr
 
@@ -28,37 +37,74 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
         **parser_kwargs_with_examples(
             "review pick runs/mine/tagged TO_CORRECT --n 200",
             "review import export.json reviewed.txt --from TO_CORRECT/provenance.json",
+            "review sample runs/mine/tagged TO_MARK --n 100",
+            "review estimate marked.json --from TO_MARK/provenance.json",
         ),
     )
     steps = parser.add_subparsers(required=True, metavar="STEP")
-    out = steps.add_parser("pick", help="write the most uncertain sentences of a tagged corpus for correction")
-    out.add_argument("tagged", help="folder of the tagged corpus, or its run folder")
-    out.add_argument("out", help="folder to write: new or empty")
-    out.add_argument("--n", type=int, default=200, help="number of sentences (200)")
-    out.add_argument("--to", default=REVIEW_FORMATS[0], choices=REVIEW_FORMATS, help=f"format ({REVIEW_FORMATS[0]})")
-    out.add_argument(
-        "--skip",
-        metavar="PROVENANCE.json",
-        nargs="+",
-        default=[],
-        help="provenance files of earlier reviews, whose sentences are left out",
-    )
-    out.add_argument("--types", metavar="TYPE,TYPE", default="", help="further types, which the corpus does not have")
-    out.set_defaults(call=_run_pick)
+    pick = steps.add_parser("pick", help="write the most uncertain sentences of a tagged corpus for correction")
+    _add_choosing_arguments(pick, 200, "whose sentences are left out")
+    pick.set_defaults(call=_run_pick)
     back = steps.add_parser("import", help="turn corrected sentences into a labelled file, for train=")
-    back.add_argument("files", nargs="+", metavar="FILE", help="Label Studio's JSON export, or a labelled file")
+    _add_corrected_files(back)
     back.add_argument("out", help="labelled file to write, char-tab-tag, and NAME.provenance.json beside it: new, "
                       "or written by this command and not changed since")  # fmt: skip
-    back.add_argument("--from", dest="provenance", metavar="PROVENANCE.json", action="append", required=True,
-                      help="provenance file of the review; repeat for several")  # fmt: skip
-    back.add_argument("--types", metavar="TYPE,TYPE", default="", help="further types, which the corpus does not have")
     back.set_defaults(call=_run_import)
+    sample = steps.add_parser("sample", help="write sentences drawn at random, to find out how good the tags are")
+    _add_choosing_arguments(sample, 100, "whose sentences are not drawn again")
+    sample.add_argument("--seed", type=int, default=13, help="seed of the draw (13)")
+    sample.set_defaults(call=_run_sample)
+    estimate = steps.add_parser("estimate", help="say how good the tags are, by such sentences, corrected")
+    _add_corrected_files(estimate)
+    estimate.add_argument("--within", type=float, default=5, metavar="POINTS",
+                          help="say how many more sentences make intervals this narrow, up and down (5)")  # fmt: skip
+    estimate.add_argument("--json", metavar="FILE", help="also write the estimate to this file: new, or of an estimate")
+    estimate.set_defaults(call=_run_estimate)
+
+
+def _add_choosing_arguments(parser: argparse.ArgumentParser, n: int, skipped: str) -> None:
+    parser.add_argument("tagged", help="folder of the tagged corpus, or its run folder")
+    parser.add_argument("out", help="folder to write: new or empty")
+    parser.add_argument("--n", type=int, default=n, help=f"number of sentences ({n})")
+    parser.add_argument("--to", default=REVIEW_FORMATS[0], choices=REVIEW_FORMATS, help=f"format ({REVIEW_FORMATS[0]})")
+    parser.add_argument("--skip", metavar="PROVENANCE.json", nargs="+", default=[],
+                        help=f"provenance files of earlier reviews, {skipped}")  # fmt: skip
+    _add_types(parser)
+
+
+def _add_corrected_files(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", metavar="FILE", help="Label Studio's JSON export, or a labelled file")
+    parser.add_argument("--from", dest="provenance", metavar="PROVENANCE.json", action="append", required=True,
+                        help="provenance file of the review; repeat for several")  # fmt: skip
+    _add_types(parser)
+
+
+def _add_types(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--types", metavar="TYPE,TYPE", default="", help="further types that the corpus does not have")
 
 
 def _run_pick(args: argparse.Namespace) -> None:
+    skipped = read_provenance(map(storage_path, args.skip)).sentences
+    _choose_and_write(args, lambda tagged, on_progress: pick_sentences(tagged, args.n, skipped, on_progress))
+
+
+def _run_sample(args: argparse.Namespace) -> None:
+    skipped = {sentence.place for sentence in read_provenance(map(storage_path, args.skip)).sentences.values()}
+    _choose_and_write(
+        args,
+        lambda tagged, on_progress: draw_random_sample(
+            tagged, args.n, skipped, seed=args.seed, on_progress=on_progress
+        ),
+    )
+
+
+def _choose_and_write(
+    args: argparse.Namespace, choose: Callable[[StoragePath, Callable[[int, int], None]], ChosenSentences]
+) -> None:
+    """Write the sentences that `choose` takes from a tagged corpus. It gets the folder, and reports documents read."""
     if args.n < 1:
         raise ConfigError(f"--n: expected 1 or more, found {args.n}")
-    extra_types, provenance = _parse_types(args.types), read_provenance(map(storage_path, args.skip))
+    extra_types = _parse_types(args.types)
     check_review_folder(storage_path(args.out))
     progress: Progress | None = None
 
@@ -68,13 +114,12 @@ def _run_pick(args: argparse.Namespace) -> None:
             progress = Progress("review", total, "documents", progress_display(print_to_stderr))
         progress.advance(1)
 
-    tagged = find_tagged_folder(storage_path(args.tagged))
-    selection = pick_sentences(tagged, args.n, provenance.sentences, report_document)
-    selection = replace(selection, types=tuple(sorted({*selection.types, *extra_types})))
-    write_review_folder(selection, storage_path(args.out), args.to)
-    n_documents = len({candidate.doc_id for candidate in selection.candidates})
-    n_chars = sum(len(candidate.text) for candidate in selection.candidates)
-    print(f"{args.out}: {len(selection.candidates)} sentences of {n_documents} documents, {n_chars} characters")
+    chosen = choose(find_tagged_folder(storage_path(args.tagged)), report_document)
+    chosen = replace(chosen, types=tuple(sorted({*chosen.types, *extra_types})))
+    write_review_folder(chosen, storage_path(args.out), args.to)
+    n_documents = len({candidate.doc_id for candidate in chosen.candidates})
+    n_chars = sum(len(candidate.text) for candidate in chosen.candidates)
+    print(f"{args.out}: {len(chosen.candidates)} sentences of {n_documents} documents, {n_chars} characters")
 
 
 def _run_import(args: argparse.Namespace) -> None:
@@ -82,9 +127,7 @@ def _run_import(args: argparse.Namespace) -> None:
         raise ConfigError(f"OUT: expected a labelled file to write, after those to read, found {args.out}")
     provenance_files = [storage_path(path) for path in args.provenance]
     check_labelled_output_and_list_digests(storage_path(args.out), provenance_files)
-    provenance = read_provenance(provenance_files)
-    types = {*provenance.types, *_parse_types(args.types)}
-    corrections = read_corrections(map(storage_path, args.files), provenance, types)
+    provenance, corrections = _read_corrections(args)
     if not corrections.spans_by_text:
         raise ConfigError(f"{', '.join(args.files)}: expected corrected sentences, found none")
     write_corrections(corrections, provenance, storage_path(args.out))
@@ -93,6 +136,24 @@ def _run_import(args: argparse.Namespace) -> None:
         f"{corrections.count_changed(provenance)} of them different from the prediction; "
         f"{corrections.conflicts} relabelled with different entities, {corrections.unreviewed} not reviewed"
     )
+
+
+def _run_estimate(args: argparse.Namespace) -> None:
+    if not 0 < args.within < 100:
+        raise ConfigError(f"--within: expected points between 0 and 100, found {args.within:g}")
+    if args.json:
+        keys = ("level", *CorpusEstimate.__dataclass_fields__)
+        require_new_file_or_keys("--json", Path(args.json), keys, "an earlier estimate")
+    estimate = estimate_corpus(*_read_corrections(args))
+    print(format_estimate(estimate, args.within))
+    if args.json:
+        write_json(Path(args.json), estimate.to_json())
+
+
+def _read_corrections(args: argparse.Namespace) -> tuple[Provenance, Corrections]:
+    provenance = read_provenance(map(storage_path, args.provenance))
+    types = {*provenance.types, *_parse_types(args.types)}
+    return provenance, read_corrections(map(storage_path, args.files), provenance, types)
 
 
 def _parse_types(text: str) -> list[str]:

@@ -14,7 +14,7 @@ from rayner.corpus.labelled_sentences import split_labelled_text
 from rayner.corpus.review.candidates import ReviewCandidate, iter_candidates_by_document
 from rayner.corpus.review.corrections import Corrections, read_corrections, write_corrections
 from rayner.corpus.review.provenance import Provenance, ReviewSentence, read_provenance
-from rayner.corpus.review.selection import PickedSentences, pick_sentences
+from rayner.corpus.review.selection import ChosenSentences, pick_sentences
 from rayner.corpus.review.task_files import write_review_folder
 from rayner.errors import ConfigError, DataError
 from rayner.text.segmentation import split_sentences
@@ -126,7 +126,7 @@ lines = st.text(chars.filter(lambda char: char != "\n"), min_size=1, max_size=12
 @st.composite
 def picks(draw):
     texts = draw(st.lists(lines, min_size=1, max_size=5, unique=True))
-    return PickedSentences(
+    return ChosenSentences(
         [
             ReviewCandidate(f"d/{i}", 7, 7 + len(text), text, draw(spans_in(len(text))), ())
             for i, text in enumerate(texts)
@@ -191,7 +191,7 @@ def test_offsets_in_code_units_are_told_by_the_text_beside_them(tmp_path_factory
 
 
 def test_beyond_the_bmp_both_ways_of_counting_come_to_the_same(tmp_path):
-    picked = PickedSentences(
+    picked = ChosenSentences(
         [ReviewCandidate("d", 0, 5, "𠀀𠀁懷王曰", (Span(1, 2, "NB"), Span(2, 4, "NR")), ())], TYPES
     )
     write_review_folder(picked, tmp_path, "label-studio")
@@ -206,7 +206,7 @@ def test_beyond_the_bmp_both_ways_of_counting_come_to_the_same(tmp_path):
 
 def test_the_configuration_is_xml_with_a_label_for_each_type(tmp_path):
     types = ("NR", '"odd"&')
-    write_review_folder(PickedSentences([], types), tmp_path, "label-studio")
+    write_review_folder(ChosenSentences([], types), tmp_path, "label-studio")
     root = ElementTree.fromstring((tmp_path / "config.xml").read_text(encoding="utf-8"))
     assert [label.get("value") for label in root.iter("Label")] == list(types)
     (text,) = root.iter("Text")
@@ -215,10 +215,10 @@ def test_the_configuration_is_xml_with_a_label_for_each_type(tmp_path):
 
 
 def test_a_review_that_may_have_been_worked_on_is_not_overwritten(tmp_path):
-    write_review_folder(PickedSentences([], ()), tmp_path, "evahan")
+    write_review_folder(ChosenSentences([], ()), tmp_path, "evahan")
     (tmp_path / "provenance.json").unlink()
     with pytest.raises(ConfigError, match=r"found sentences\.txt"):
-        write_review_folder(PickedSentences([], ()), tmp_path, "label-studio")
+        write_review_folder(ChosenSentences([], ()), tmp_path, "label-studio")
 
 
 # ---- what came back otherwise
@@ -355,7 +355,7 @@ def test_a_side_car_that_is_none_is_refused(tmp_path, content):
 
 
 def test_a_side_car_whose_text_was_changed_is_refused(tmp_path):
-    write_review_folder(PickedSentences([ReviewCandidate("d", 0, 2, "懷王", (), ())], ()), tmp_path, "evahan")
+    write_review_folder(ChosenSentences([ReviewCandidate("d", 0, 2, "懷王", (), ())], ()), tmp_path, "evahan")
     path = tmp_path / "provenance.json"
     path.write_text(path.read_text(encoding="utf-8").replace("懷", "壞"), encoding="utf-8")
     with pytest.raises(DataError, match="digests"):

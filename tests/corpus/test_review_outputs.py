@@ -6,7 +6,7 @@ import pytest
 
 from rayner.cli import main
 from rayner.corpus.review.candidates import ReviewCandidate
-from rayner.corpus.review.selection import PickedSentences
+from rayner.corpus.review.selection import ChosenSentences
 from rayner.corpus.review.task_files import write_review_folder
 from tests.corpus.tagged_corpora import document, entity, write_unit
 from tests.folders import snapshot
@@ -19,7 +19,7 @@ CORRECTED = "懷\tB-NR\n王\tE-NR\n曰\tO\n善\tO\n。\tO\n"
 def work(tmp_path, monkeypatch):
     """A folder with two corrected files and the provenance of their review."""
     monkeypatch.chdir(tmp_path)
-    write_review_folder(PickedSentences([ReviewCandidate("d", 0, 5, TEXT, (), ())], ("NR",)), tmp_path / "r", "evahan")
+    write_review_folder(ChosenSentences([ReviewCandidate("d", 0, 5, TEXT, (), ())], ("NR",)), tmp_path / "r", "evahan")
     for name in ("a.txt", "b.txt"):
         (tmp_path / name).write_text(CORRECTED, encoding="utf-8")
     return tmp_path

@@ -47,6 +47,8 @@ NO_DRY_RUN = {
     "pretrained": "needs the checkpoint of `make gemma`",
     "paper-small": "needs the checkpoint of `make qwen`",
 }
+# Files that a reviewer exports from Label Studio, and the folders that the reviewer was given.
+CORRECTED = {"export.json": "review-1", "marked.json": "to-mark", "marked-2.json": "to-mark-2"}
 
 
 def confirm_predictions(tasks_file, export_file):
@@ -110,8 +112,8 @@ def test_the_rayner_commands_of_a_page_run_one_after_the_other(desk, trained_run
         elif "--serve" in words:
             assert serves_site(words[1:], capsys)
         else:
-            if "export.json" in words:
-                confirm_predictions("review-1/tasks.json", "export.json")
+            for export_file in CORRECTED.keys() & set(words):
+                confirm_predictions(f"{CORRECTED[export_file]}/tasks.json", export_file)
             assert main(words[1:]) == 0, (words, capsys.readouterr().err)
 
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from rayner.config.settings import Config, config_to_dict
 from rayner.corpus.exports import format_evahan_lines
 from rayner.corpus.review.candidates import ReviewCandidate
-from rayner.corpus.review.selection import PickedSentences
+from rayner.corpus.review.selection import ChosenSentences
 from rayner.corpus.review.task_files import write_review_folder
 from rayner.runs.status import JobStatus
 from rayner.text.markup import spans_to_markup
@@ -117,7 +117,7 @@ def _review(to: str, name: str) -> tuple[bytes, bytes]:
     texts = [("懷王入秦。", spans), ("𠀀見\u2028之\r！", (Span(0, 1, "NR"),)), ("善", ())]
     candidates = [ReviewCandidate("書", 10 * i, 10 * i + len(t), t, own, ()) for i, (t, own) in enumerate(texts)]
     with TemporaryDirectory() as folder:
-        write_review_folder(PickedSentences(candidates, ("NR", "NS")), Path(folder), to)
+        write_review_folder(ChosenSentences(candidates, ("NR", "NS")), Path(folder), to)
         return Path(folder, "provenance.json").read_bytes(), Path(folder, name).read_bytes()
 
 

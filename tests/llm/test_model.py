@@ -49,9 +49,7 @@ def hinted(llm, hint):
 
 @at_most(40)
 @given(drawn=tagged_texts(20), data=st.data(), style=st.sampled_from(["tags", "confidence"]))
-def test_a_prompt_with_a_hint_shows_the_sentence_as_the_small_model_tagged_it(
-    random_llm, drawn, data, style
-):
+def test_a_prompt_with_a_hint_shows_the_sentence_as_the_small_model_tagged_it(random_llm, drawn, data, style):
     text, spans = drawn
     hint = data.draw(hints(spans))
     encode = random_llm.tokenizer.encode_prose

@@ -5,10 +5,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow.parquet as pq
 
-from rayner.corpus.tables import EntityRow, SegmentRow, TaggedDocument, iter_documents, iter_segment_rows_by_document
+from rayner.corpus.tables import (
+    EntityRow,
+    SegmentRow,
+    TaggedDocument,
+    iter_documents,
+    iter_segment_rows_by_document,
+    require_tables,
+)
 from rayner.fusion.learned.span_features import entity_label_log_probs
-from rayner.runs.storage import StoragePath
+from rayner.runs.storage import StoragePath, list_file_names
 from rayner.text.predictions import SegmentPrediction
 from rayner.text.segmentation import bounds_without_whitespace
 from rayner.text.spans import Span
@@ -99,6 +107,18 @@ def iter_candidates_by_document(tagged: StoragePath) -> Iterator[list[ReviewCand
     """
     for document, (_, segments) in zip(iter_documents(tagged), iter_segment_rows_by_document(tagged), strict=True):
         yield list(_iter_document_candidates(document, segments))
+
+
+def count_documents(tagged: StoragePath) -> int:
+    """Return the number of documents. Raises DataError if the folder is not a tagged corpus."""
+    require_tables(tagged)
+    folder = tagged / "documents"
+    return sum(_count_rows(folder / name) for name in list_file_names(folder, "", ".parquet"))
+
+
+def _count_rows(file: StoragePath) -> int:
+    with file.open("rb") as stream, pq.ParquetFile(stream) as table:
+        return int(table.metadata.num_rows)
 
 
 def _iter_document_candidates(document: TaggedDocument, segments: Iterable[SegmentRow]) -> Iterator[ReviewCandidate]:

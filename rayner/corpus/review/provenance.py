@@ -19,6 +19,7 @@ from rayner.runs.storage import StoragePath
 from rayner.text.spans import Span
 
 PROVENANCE_FILE = "provenance.json"
+Place = tuple[str, int, int]  # doc_id, start, end
 
 
 @dataclass(frozen=True)
@@ -36,17 +37,38 @@ class ReviewSentence:
     text: str
     predicted: tuple[Span, ...]
 
+    @property
+    def place(self) -> Place:
+        """The document and the offsets."""
+        return self.doc_id, self.start, self.end
+
     def to_json(self) -> dict[str, Any]:
         """Return the sentence as a JSON object."""
         return {**vars(self), "predicted": spans_to_json(self.predicted)}
 
 
 @dataclass(frozen=True)
+class Review:
+    """The sentences of one review, in the order in which the reviewer gets them.
+
+    population: If they were drawn at random, the number of sentences that could be drawn; else None.
+    """
+
+    sentences: tuple[ReviewSentence, ...]
+    population: int | None
+
+
+@dataclass(frozen=True)
 class Provenance:
-    """The sentences that were given to the reviewer, by their texts, and the entity types that may occur."""
+    """What was given to the reviewer in one or more reviews.
+
+    types: The entity types that may occur.
+    sentences: The sentences by their texts. Of sentences with equal texts, it has the last.
+    """
 
     types: tuple[str, ...] = ()
     sentences: Mapping[str, ReviewSentence] = field(default_factory=dict)
+    reviews: tuple[Review, ...] = ()
 
 
 def make_review_sentence(candidate: ReviewCandidate) -> ReviewSentence:
@@ -61,10 +83,13 @@ def make_review_sentence(candidate: ReviewCandidate) -> ReviewSentence:
     )
 
 
-def write_provenance(sentences: Iterable[ReviewSentence], types: Iterable[str], path: StoragePath) -> None:
-    """Write the `provenance.json` of a review."""
+def write_provenance(
+    sentences: Iterable[ReviewSentence], types: Iterable[str], path: StoragePath, population: int | None = None
+) -> None:
+    """Write the `provenance.json` of a review. population: the sentences from which these were drawn at random."""
     rows = [sentence.to_json() for sentence in sentences]
-    write_json(path, {"version": rayner.__version__, "types": list(types), "sentences": rows})
+    drawn = {} if population is None else {"population": population}
+    write_json(path, {"version": rayner.__version__, "types": list(types), **drawn, "sentences": rows})
 
 
 def read_provenance(paths: Iterable[StoragePath]) -> Provenance:
@@ -74,19 +99,20 @@ def read_provenance(paths: Iterable[StoragePath]) -> Provenance:
         DataError: A file is not a `provenance.json`, or a text in it does not match its digest.
 
     """
-    types, sentences = set[str](), dict[str, ReviewSentence]()
+    types, reviews = set[str](), list[Review]()
     for path in paths:
         content = read_json_file(path)
         try:
             json.dumps(content, ensure_ascii=False).encode()  # raises ValueError for a lone surrogate, such as "\ud800"
             types.update(_require_string(name) for name in _require_list(content["types"]))
-            file_sentences = [_read_sentence(row) for row in _require_list(content["sentences"])]
+            sentences = tuple(_read_sentence(row) for row in _require_list(content["sentences"]))
+            reviews.append(Review(sentences, _read_population(content.get("population"), len(sentences))))
         except (KeyError, TypeError, ValueError, AttributeError):
             raise DataError(f"{path}: expected the {PROVENANCE_FILE} of a review, found another JSON file") from None
-        if any(sentence.sha256 != sha256_of_text(sentence.text) for sentence in file_sentences):
+        if any(sentence.sha256 != sha256_of_text(sentence.text) for sentence in sentences):
             raise DataError(f"{path}: expected texts with the digests beside them, found a text that was changed")
-        sentences.update({sentence.text: sentence for sentence in file_sentences})
-    return Provenance(tuple(sorted(types)), sentences)
+    by_text = {sentence.text: sentence for review in reviews for sentence in review.sentences}
+    return Provenance(tuple(sorted(types)), by_text, tuple(reviews))
 
 
 def spans_to_json(spans: Iterable[Span]) -> list[list[Any]]:
@@ -106,6 +132,14 @@ def _read_sentence(row: Any) -> ReviewSentence:  # noqa: ANN401 - any JSON value
             for start, end, name in _require_list(row["predicted"])
         ),
     )
+
+
+def _read_population(population: Any, n_sentences: int) -> int | None:  # noqa: ANN401 - any JSON value
+    if population is None:
+        return None
+    if _require_integer(population) < n_sentences:
+        raise ValueError
+    return int(population)
 
 
 def _require_list(value: Any) -> list[Any]:  # noqa: ANN401 - any JSON value

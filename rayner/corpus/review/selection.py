@@ -4,23 +4,25 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-import pyarrow.parquet as pq
-
-from rayner.corpus.review.candidates import ReviewCandidate, iter_candidates_by_document
+from rayner.corpus.review.candidates import ReviewCandidate, count_documents, iter_candidates_by_document
 from rayner.corpus.review.ranking import CandidatePool, pick_candidates
-from rayner.corpus.tables import iter_documents
-from rayner.runs.storage import StoragePath, list_file_names
+from rayner.runs.storage import StoragePath
 
 _POOL_FACTOR = 50  # candidates in the pool for each sentence to pick
 _DOCUMENT_POOL_FACTOR = 10  # candidates added from a document for each sentence of its share
 
 
 @dataclass(frozen=True)
-class PickedSentences:
-    """The picked sentences, the most valuable first, and the types that the reviewer may use."""
+class ChosenSentences:
+    """The sentences for a reviewer, those to read first at the start, and the types that the reviewer may use.
+
+    population: If the sentences were drawn at random, the number of sentences of the corpus that could be drawn, those
+        of earlier samples included; else None.
+    """
 
     candidates: list[ReviewCandidate]
     types: tuple[str, ...]
+    population: int | None = None
 
 
 def pick_sentences(
@@ -28,7 +30,7 @@ def pick_sentences(
     n: int,
     skip_texts: Collection[str] = (),
     on_progress: Callable[[int, int], None] = lambda done, total: None,
-) -> PickedSentences:
+) -> ChosenSentences:
     """Return the n sentences of a tagged corpus that are most worth correcting, or fewer if there are not enough.
 
     Args:
@@ -42,9 +44,7 @@ def pick_sentences(
         DataError: `tagged` is not a tagged corpus.
 
     """
-    iter_documents(tagged)  # raises DataError if the folder is not a tagged corpus
-    document_files = list_file_names(tagged / "documents", "", ".parquet")
-    n_documents = sum(_count_rows(tagged / "documents" / name) for name in document_files)
+    n_documents = count_documents(tagged)
     document_share = -(-n // max(1, n_documents))
     pool_size, pool_per_document = _POOL_FACTOR * n, _DOCUMENT_POOL_FACTOR * document_share
     while True:
@@ -56,11 +56,6 @@ def pick_sentences(
         picked = pick_candidates(pool, n, document_share)
         most_of_a_document = max(Counter(candidate.doc_id for candidate in picked).values(), default=0)
         if not pool.dropped or (len(picked) == n and most_of_a_document <= document_share):
-            return PickedSentences(picked, tuple(sorted(types)))
+            return ChosenSentences(picked, tuple(sorted(types)))
         # Too many candidates in the pool were near-duplicates or came from few documents.
         pool_size, pool_per_document = 4 * pool_size, 4 * pool_per_document
-
-
-def _count_rows(file: StoragePath) -> int:
-    with file.open("rb") as stream, pq.ParquetFile(stream) as table:
-        return int(table.metadata.num_rows)

@@ -5,7 +5,7 @@ from typing import Any
 from rayner.corpus.exports.evahan import format_evahan_sentences
 from rayner.corpus.exports.label_studio import build_labelling_config, build_task_with_predictions
 from rayner.corpus.review.provenance import PROVENANCE_FILE, ReviewSentence, make_review_sentence, write_provenance
-from rayner.corpus.review.selection import PickedSentences
+from rayner.corpus.review.selection import ChosenSentences
 from rayner.corpus.text_files import write_utf8
 from rayner.errors import ConfigError
 from rayner.runs.json_files import write_json
@@ -25,11 +25,11 @@ def check_review_folder(out: StoragePath) -> None:
             raise ConfigError(f"{out}: expected a folder without an earlier review, found {name}: name another folder")
 
 
-def write_review_folder(picked: PickedSentences, out: StoragePath, file_format: str) -> None:
+def write_review_folder(chosen: ChosenSentences, out: StoragePath, file_format: str) -> None:
     """Write a folder with the sentences for a reviewer.
 
     Args:
-        picked: The sentences, and the types that the reviewer may use.
+        chosen: The sentences, and the types that the reviewer may use.
         out: The folder. It gets `provenance.json` and the files of the format.
         file_format: One of REVIEW_FORMATS. "label-studio" writes the tasks and their labelling configuration. "evahan"
             writes a char-tab-tag file in which blank lines separate the sentences.
@@ -40,14 +40,15 @@ def write_review_folder(picked: PickedSentences, out: StoragePath, file_format: 
     """
     check_review_folder(out)
     mark_output_folder_as_ours(out, _PURPOSE)
-    sentences = [make_review_sentence(candidate) for candidate in picked.candidates]
+    sentences = [make_review_sentence(candidate) for candidate in chosen.candidates]
     if file_format == "label-studio":
         write_json(out / TASKS_FILE, [_build_review_task(sentence) for sentence in sentences])
-        write_utf8(out / CONFIG_FILE, build_labelling_config(picked.types))
+        write_utf8(out / CONFIG_FILE, build_labelling_config(chosen.types))
     else:
         texts = ((sentence.text, sentence.predicted) for sentence in sentences)
         write_utf8(out / SENTENCES_FILE, format_evahan_sentences(texts))
-    write_provenance(sentences, picked.types, out / PROVENANCE_FILE)  # written last, because `review import` needs it
+    # Written last, because `review import` and `review estimate` need it.
+    write_provenance(sentences, chosen.types, out / PROVENANCE_FILE, chosen.population)
 
 
 def _build_review_task(sentence: ReviewSentence) -> dict[str, Any]:

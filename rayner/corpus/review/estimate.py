@@ -1,0 +1,119 @@
+"""Estimate how good the tags of a corpus are, from a random sample of its sentences that a person corrected."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rayner.corpus.review.corrections import Corrections
+from rayner.corpus.review.provenance import Provenance, ReviewSentence
+from rayner.errors import ConfigError
+from rayner.evaluation.sample_estimate import (
+    EstimatedScore,
+    EstimatedShare,
+    count_further_sentences,
+    estimate_score,
+)
+from rayner.text.spans import Span
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class CorpusEstimate:
+    """Precision, recall and F1 of a tagged corpus, of its types and of its books, by a random sample.
+
+    The book of a document is what stands before the first `/` of its doc_id, or the whole doc_id.
+
+    population: The sentences of the corpus.
+    drawn, reviewed: The sentences of the sample, and those of them that were reviewed.
+    in_order: Whether the reviewed sentences are the first of their samples. If not, those that were passed over may be
+        the hard ones, and the estimate too good.
+    sentences_per_book: The reviewed sentences of each book.
+    """
+
+    population: int
+    drawn: int
+    reviewed: int
+    in_order: bool
+    all: EstimatedScore
+    per_type: dict[str, EstimatedScore]
+    per_book: dict[str, EstimatedScore]
+    sentences_per_book: dict[str, int]
+
+    def count_further_sentences(self, share: EstimatedShare, half_width: float) -> int:
+        """Return how many more sentences must be reviewed until the interval of a share has this half-width."""
+        return count_further_sentences(share, self.reviewed, self.population, half_width)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the estimate as a JSON object."""
+        return {"level": LEVEL, **asdict(self)}
+
+
+def estimate_corpus(provenance: Provenance, corrections: Corrections) -> CorpusEstimate:
+    """Estimate the scores of a corpus: compare what was predicted in the sampled sentences with the corrections.
+
+    Raises:
+        ConfigError: Sentences were picked, not drawn at random. Or samples of different corpora are mixed. Or no
+            sentence was reviewed.
+
+    """
+    population, gold_by_text = _require_one_population(provenance), corrections.spans_by_text
+    drawn = [row for review in provenance.reviews for row in review.sentences]
+    rows = [row for row in drawn if row.text in gold_by_text]
+    if not rows:
+        raise ConfigError("expected corrected sentences of the sample, found none")
+    gold = [gold_by_text[row.text] for row in rows]
+    books = [book_of(row.doc_id) for row in rows]
+
+    def estimate(counts: npt.NDArray[np.int64]) -> EstimatedScore:
+        return estimate_score(counts, population, level=LEVEL)
+
+    counts = _count(rows, gold, lambda span: True)
+    types = sorted({span.type for spans in (*gold, *(row.predicted for row in rows)) for span in spans})
+    per_type = {type_: estimate(_count(rows, gold, lambda span, t=type_: span.type == t)) for type_ in types}  # type: ignore[misc]
+    n_per_book = {book: books.count(book) for book in sorted(set(books))}
+    per_book = {
+        book: estimate(counts * np.array([other == book for other in books], dtype=np.int64)[:, None])
+        for book in n_per_book
+    }
+    in_order = all(_are_first([row.text in gold_by_text for row in review.sentences]) for review in provenance.reviews)
+    return CorpusEstimate(population, len(drawn), len(rows), in_order, estimate(counts), per_type, per_book, n_per_book)
+
+
+def book_of(doc_id: str) -> str:
+    """Return the book of a document: its doc_id up to the first `/`."""
+    return doc_id.partition("/")[0]
+
+
+def _require_one_population(provenance: Provenance) -> int:
+    found = {review.population for review in provenance.reviews}
+    if None in found or not found:
+        raise ConfigError(
+            "--from: expected provenance files of `rayner review sample`, found sentences that `rayner review pick` "
+            "chose: they are more doubtful than others, so nothing can be said of the corpus by them"
+        )
+    if len(found) > 1:
+        raise ConfigError(
+            f"--from: expected samples of one tagged corpus, found samples of {' and '.join(map(str, sorted(found)))} "  # type: ignore[type-var]
+            "sentences: estimate each by itself"
+        )
+    (population,) = found
+    return int(population or 0)
+
+
+def _are_first(is_reviewed: Sequence[bool]) -> bool:
+    return not any(is_reviewed[sum(is_reviewed) :])
+
+
+def _count(
+    rows: Sequence[ReviewSentence], gold: Sequence[tuple[Span, ...]], counts_span: Callable[[Span], bool]
+) -> npt.NDArray[np.int64]:
+    """Count right, predicted and gold entities of each sentence, shape [sentences, 3]."""
+    table = []
+    for row, spans in zip(rows, gold, strict=True):
+        predicted, right = set(filter(counts_span, row.predicted)), set(filter(counts_span, spans))
+        table.append((len(predicted & right), len(predicted), len(right)))
+    return np.array(table, dtype=np.int64).reshape(len(rows), 3)
