@@ -22,11 +22,13 @@ from rayner.cluster.environment import SUBMITTED_JOB_VARIABLE
 from rayner.config.declare import iter_settings
 from rayner.config.settings import Config
 from rayner.corpus.labelled_files import read_labelled_file
+from rayner.corpus.review.estimate_file import read_estimate, write_estimate
 from rayner.errors import ConfigError, DataError, TooManySetAsideError
 from rayner.runs.json_files import read_json, write_json
 from rayner.runs.lock import hold_lock
 from rayner.runs.output_folder import mark_output_folder_as_ours
 from rayner.runs.progress import record_step_start
+from rayner.site.build import is_up_to_date
 from tests.corpus.tagged_corpora import document, entity, write_unit
 
 GOLD = "懷\tB-NR\n王\tE-NR\n曰\tO\n。\tO\n楚\tS-NG\n。\tO\n"
@@ -318,16 +320,20 @@ def test_a_random_sample_goes_out_and_comes_back_as_an_estimate(tmp_path, capsys
     assert capsys.readouterr().out == f"{out}: 30 sentences of 1 documents, 150 characters\n"
     shown = path.read_text(encoding="utf-8")
     path.write_text(shown.replace("懷\tB-NR\n王\tE-NR", "懷\tO\n王\tO", 6), encoding="utf-8")
-    estimate = ["review", "estimate", str(path), "--from", str(out / "provenance.json"), "--json", str(tmp_path / "e")]
-    for _ in range(2):  # the file of an earlier estimate is replaced
+    estimate = ["review", "estimate", str(tmp_path / "t"), str(path), "--from", str(out / "provenance.json")]
+    for _ in range(2):  # the earlier estimate is replaced
         assert main(estimate) == 0
     said = capsys.readouterr().out
     assert "30 of 30 sentences drawn were reviewed; the corpus has 40." in said
-    found = read_json(tmp_path / "e")
-    assert (found["population"], found["all"]["predicted"], found["level"]) == (40, 30, 0.95)
-    (tmp_path / "e").write_text("{}", encoding="utf-8")
-    assert main(estimate) == 2
-    assert "--json: expected a new file, or one with an earlier estimate" in one_line(capsys)
+    assert "Of 100 tagged names about" in said
+    found = read_estimate(tmp_path / "t")
+    assert (found.population, found.all.predicted) == (40, 30)
+    assert main(["view", str(tmp_path / "t")]) == 0
+    page = (tmp_path / "t" / "site" / "index.html").read_text(encoding="utf-8")
+    assert "A person marked 30 sentences of this corpus" in page
+    assert is_up_to_date(tmp_path / "t", tmp_path / "t" / "site")
+    write_estimate(tmp_path / "t", replace(found, reviewed=29))
+    assert not is_up_to_date(tmp_path / "t", tmp_path / "t" / "site")
 
 
 @pytest.mark.parametrize(
@@ -341,8 +347,11 @@ def test_a_random_sample_goes_out_and_comes_back_as_an_estimate(tmp_path, capsys
         (["import", "one.txt", "one.txt", "--from", "none"], "OUT: expected a labelled file to write"),
         (["sample", "none", "out"], "expected a tagged corpus"),
         (["sample", "none", "out", "--n", "-1"], "--n: expected 1 or more"),
-        (["estimate", "none.json", "--from", "none"], "none"),
-        (["estimate", "none.json", "--from", "none", "--within", "0"], "--within: expected points between 0 and 100"),
+        (["estimate", "none", "none.json", "--from", "none"], "none"),
+        (
+            ["estimate", "none", "none.json", "--from", "x", "--within", "0"],
+            "--within: expected points between 0 and 100",
+        ),
     ],
 )
 def test_a_wrong_review_ends_with_2(arguments, said, capsys, tmp_path, monkeypatch):

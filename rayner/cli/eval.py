@@ -1,20 +1,21 @@
 """`rayner eval`: score a labelled file, or a document of a tagged corpus, against a gold file."""
 
 import argparse
+import os
 from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from rayner.cli.help_examples import parser_kwargs_with_examples
-from rayner.cli.options import add_choice_or_plugin, require_new_file_or_keys
+from rayner.cli.options import add_choice_or_plugin
 from rayner.config.settings import LAYOUTS, Config
 from rayner.corpus.labelled_files import describe_labelled_file, read_labelled_file
-from rayner.errors import DataError
+from rayner.errors import ConfigError, DamagedFileError, DataError
 from rayner.evaluation.artifact import FileEvaluation
 from rayner.evaluation.evaluate import evaluate_files
 from rayner.evaluation.score_table import format_score_table
-from rayner.runs.json_files import write_json
+from rayner.runs.json_files import read_json, write_json
 from rayner.runs.storage import StoragePath, storage_path
 from rayner.text.labelled_text import LabelledFile
 from rayner.text.messages import shorten_repr
@@ -44,8 +45,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
 def run(args: argparse.Namespace) -> None:
     """Print the scores of the predicted file, and write them to a JSON file if `--json` is given."""
     if args.json:
-        fields = FileEvaluation.__dataclass_fields__
-        require_new_file_or_keys("--json", Path(args.json), fields, "earlier scores", required=("gold", "predicted"))
+        _require_new_file_or_scores(Path(args.json))
     gold, folder = read_labelled_file(args.gold, layout=args.layout), storage_path(args.predicted)
     if folder.is_dir():
         files = [gold]
@@ -85,3 +85,15 @@ def _pair_with_tagged_document(gold: LabelledFile, folder: StoragePath) -> tuple
         f"{tagged}: expected a document with the text of {gold.path} ({len(gold_text)} characters, "
         f"{shorten_repr(gold_text[:20])} ...), found none among {n_documents}: tag the text of that file"
     )
+
+
+def _require_new_file_or_scores(path: Path) -> None:
+    """Raise ConfigError if a file exists that does not hold scores."""
+    try:
+        if not os.path.lexists(path) or {"gold", "predicted"} <= set(read_json(path)) <= set(
+            FileEvaluation.__dataclass_fields__
+        ):
+            return
+    except (DamagedFileError, FileNotFoundError, TypeError):
+        pass
+    raise ConfigError(f"--json: expected a new file, or one with earlier scores, found another: {path}")

@@ -8,13 +8,12 @@ good the tags of the corpus are.
 import argparse
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from rayner.cli.help_examples import parser_kwargs_with_examples
-from rayner.cli.options import require_new_file_or_keys
 from rayner.corpus.review.corrections import Corrections, read_corrections, write_corrections
-from rayner.corpus.review.estimate import CorpusEstimate, estimate_corpus
+from rayner.corpus.review.estimate import estimate_corpus
+from rayner.corpus.review.estimate_file import read_tagged_spans, write_estimate
 from rayner.corpus.review.estimate_table import format_estimate
 from rayner.corpus.review.labelled_output import check_labelled_output_and_list_digests
 from rayner.corpus.review.provenance import Provenance, read_provenance
@@ -23,7 +22,6 @@ from rayner.corpus.review.selection import ChosenSentences, pick_sentences
 from rayner.corpus.review.task_files import REVIEW_FORMATS, check_review_folder, write_review_folder
 from rayner.corpus.tables import find_tagged_folder
 from rayner.errors import ConfigError
-from rayner.runs.json_files import write_json
 from rayner.runs.progress import Progress, print_to_stderr, progress_display
 from rayner.runs.storage import StoragePath, storage_path
 from rayner.text.markup import is_markup_type
@@ -38,7 +36,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
             "review pick runs/mine/tagged TO_CORRECT --n 200",
             "review import export.json reviewed.txt --from TO_CORRECT/provenance.json",
             "review sample runs/mine/tagged TO_MARK --n 100",
-            "review estimate marked.json --from TO_MARK/provenance.json",
+            "review estimate runs/mine/tagged marked.json --from TO_MARK/provenance.json",
         ),
     )
     steps = parser.add_subparsers(required=True, metavar="STEP")
@@ -55,10 +53,10 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
     sample.add_argument("--seed", type=int, default=13, help="seed of the draw (13)")
     sample.set_defaults(call=_run_sample)
     estimate = steps.add_parser("estimate", help="say how good the tags are, by such sentences, corrected")
+    estimate.add_argument("tagged", help="folder of the tagged corpus, or its run folder; it may be tagged anew since")
     _add_corrected_files(estimate)
     estimate.add_argument("--within", type=float, default=5, metavar="POINTS",
                           help="say how many more sentences make intervals this narrow, up and down (5)")  # fmt: skip
-    estimate.add_argument("--json", metavar="FILE", help="also write the estimate to this file: new, or of an estimate")
     estimate.set_defaults(call=_run_estimate)
 
 
@@ -106,6 +104,16 @@ def _choose_and_write(
         raise ConfigError(f"--n: expected 1 or more, found {args.n}")
     extra_types = _parse_types(args.types)
     check_review_folder(storage_path(args.out))
+    chosen = choose(find_tagged_folder(storage_path(args.tagged)), _make_progress_callback())
+    chosen = replace(chosen, types=tuple(sorted({*chosen.types, *extra_types})))
+    write_review_folder(chosen, storage_path(args.out), args.to)
+    n_documents = len({candidate.doc_id for candidate in chosen.candidates})
+    n_chars = sum(len(candidate.text) for candidate in chosen.candidates)
+    print(f"{args.out}: {len(chosen.candidates)} sentences of {n_documents} documents, {n_chars} characters")
+
+
+def _make_progress_callback() -> Callable[[int, int], None]:
+    """Return a function that shows how many documents are read. It begins anew when it gets 1."""
     progress: Progress | None = None
 
     def report_document(done: int, total: int) -> None:
@@ -114,12 +122,7 @@ def _choose_and_write(
             progress = Progress("review", total, "documents", progress_display(print_to_stderr))
         progress.advance(1)
 
-    chosen = choose(find_tagged_folder(storage_path(args.tagged)), report_document)
-    chosen = replace(chosen, types=tuple(sorted({*chosen.types, *extra_types})))
-    write_review_folder(chosen, storage_path(args.out), args.to)
-    n_documents = len({candidate.doc_id for candidate in chosen.candidates})
-    n_chars = sum(len(candidate.text) for candidate in chosen.candidates)
-    print(f"{args.out}: {len(chosen.candidates)} sentences of {n_documents} documents, {n_chars} characters")
+    return report_document
 
 
 def _run_import(args: argparse.Namespace) -> None:
@@ -141,13 +144,12 @@ def _run_import(args: argparse.Namespace) -> None:
 def _run_estimate(args: argparse.Namespace) -> None:
     if not 0 < args.within < 100:
         raise ConfigError(f"--within: expected points between 0 and 100, found {args.within:g}")
-    if args.json:
-        keys = ("level", *CorpusEstimate.__dataclass_fields__)
-        require_new_file_or_keys("--json", Path(args.json), keys, "an earlier estimate")
-    estimate = estimate_corpus(*_read_corrections(args))
+    tagged, (provenance, corrections) = find_tagged_folder(storage_path(args.tagged)), _read_corrections(args)
+    sentences = [sentence for review in provenance.reviews for sentence in review.sentences]
+    tagged_spans = read_tagged_spans(tagged, sentences, _make_progress_callback())
+    estimate = estimate_corpus(provenance, corrections, tagged_spans)
     print(format_estimate(estimate, args.within))
-    if args.json:
-        write_json(Path(args.json), estimate.to_json())
+    write_estimate(tagged, estimate)
 
 
 def _read_corrections(args: argparse.Namespace) -> tuple[Provenance, Corrections]:

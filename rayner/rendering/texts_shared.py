@@ -12,6 +12,23 @@ SHARED_TEXTS: dict[str, tuple[str, str]] = {
     "type_code_and_gloss": ("{0} {1}", "{0} {1}"),
     "nothing": ("none", "无"),
     "disagreements": ("Disagreements", "分歧"),
+    # the estimate by a random sample
+    "estimate": (
+        "A person marked {0} sentences of this corpus, drawn at random.",
+        "有人对从本语料随机抽取的 {0} 句作了标注。",
+    ),
+    "estimated_precision": (
+        "By these, of 100 names tagged here about {0} are right ({1} to {2}).",
+        "据此估计，本语料标注的每 100 个实体中约 {0} 个正确（{1} 至 {2}）。",
+    ),
+    "estimated_recall": (
+        "Of 100 names in this corpus about {0} are found ({1} to {2}).",
+        "本语料中的每 100 个实体约找到 {0} 个（{1} 至 {2}）。",
+    ),
+    "estimate_passed_over": (
+        "Sentences were passed over: if they are the hard ones, the estimate is too good.",
+        "有句子被跳过：如果被跳过的是难句，估计就会偏高。",
+    ),
     # warnings
     "warnings": ("Warnings", "警告"),
     "script_mismatch": (

@@ -8,9 +8,11 @@ from typing import Any
 from jinja2 import Environment
 from markupsafe import Markup
 
+from rayner.corpus.review.estimate import CorpusEstimate
 from rayner.evaluation.artifact import Disagreement, Evaluation
 from rayner.fusion.artifact import TunedFusion
 from rayner.rendering.bilingual import BilingualText, same_in_both
+from rayner.rendering.estimate_sentences import describe_estimate
 from rayner.rendering.tagged_text import TaggedSample, TextPiece, split_by_entities
 from rayner.rendering.templates import format_percent, load_templates
 from rayner.rendering.translation import (
@@ -93,6 +95,7 @@ def write_report_page(
     facts: Mapping[str, Any],
     methods: BilingualText | None,
     samples: Sequence[TaggedSample],
+    estimate: CorpusEstimate | None = None,
     warnings: Sequence[BilingualText] = (),
     asks_llm: bool = True,
 ) -> None:
@@ -107,6 +110,7 @@ def write_report_page(
             `fact_tables.build_main_fact_tables`; the other tables are in a closed part.
         methods: The methods paragraph.
         samples: Passages of the tagged corpus.
+        estimate: The scores of the tagged corpus by a random sample that a person marked, None without one.
         warnings: What the reader must see first.
         asks_llm: Whether tagging asks the LLM.
 
@@ -130,6 +134,7 @@ def write_report_page(
         evaluation=evaluation,
         cards=_build_score_cards(evaluation, get_system_texts(has_llm=has_llm)) if evaluation else [],
         shares=describe_shares(evaluation) if evaluation else None,
+        estimate=describe_estimate(estimate) if estimate else None,
         worth=describe_llm_worth(evaluation.llm_worth) if evaluation and evaluation.llm_worth else None,
         comparisons=_compare_systems(evaluation, get_all_system_texts(has_llm=has_llm)) if evaluation else [],
         fusion=fusion,

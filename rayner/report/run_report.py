@@ -4,6 +4,7 @@ from dataclasses import replace
 from itertools import islice
 
 from rayner.corpus.prediction_tables import read_predictions
+from rayner.corpus.review.estimate_file import read_estimate
 from rayner.corpus.tables import iter_documents
 from rayner.evaluation.artifact import EVALUATION_REMEDY, Evaluation, empty_evaluation
 from rayner.evaluation.evaluate import evaluate_fusion
@@ -76,6 +77,7 @@ def evaluate_and_write_report(
         facts=run_facts.to_json(),
         methods=compose_methods_paragraph(run_facts, fusion, evaluation),
         samples=read_document_beginnings(tagged, with_votes=run_facts.asks_llm) if tagged else [],
+        estimate=read_estimate(tagged) if tagged else None,
         warnings=[*run_facts.warnings(), *(list_warnings_of_few_names(evaluation) if evaluation else [])],
         asks_llm=run_facts.asks_llm,
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rayner import __version__
+from rayner.corpus.review.estimate_file import ESTIMATE_FILE, read_estimate
 from rayner.corpus.run_record import RunRecord, read_run_record
 from rayner.corpus.tables import TABLE_NAMES, iter_documents
 from rayner.errors import ConfigError
@@ -75,7 +76,7 @@ def build_site(
             write_pages_and_fill_store(tagged, folder, store, report_progress)
             silent = {"corpus": record.counts.find_silent_models()} if record else {}
             warnings = translate_warnings(record.scripts, record.markup, silent) if record else []
-            write_corpus_and_book_pages(store, folder, warnings)
+            write_corpus_and_book_pages(store, folder, warnings, read_estimate(tagged))
             write_entity_index(store, folder)
             if folder.asks_llm:
                 write_disagreement_pages(store, folder)
@@ -110,10 +111,10 @@ def is_up_to_date(tagged: StoragePath, out: Path) -> bool:
 def digest_file_stats(tagged: StoragePath) -> str:
     """Return the SHA-256 of the names, sizes and modification times of the files of a tagged corpus."""
     digest = hashlib.sha256()
-    for table in TABLE_NAMES:
-        for name in list_file_names(tagged / table, "", ".parquet"):
-            stat = (tagged / table / name).stat()
-            digest.update(f"{table}/{name} {stat.st_size} {stat.st_mtime}\n".encode())
+    names = [f"{table}/{name}" for table in TABLE_NAMES for name in list_file_names(tagged / table, "", ".parquet")]
+    for name in [*names, *list_file_names(tagged, ESTIMATE_FILE.removesuffix(".json"), ".json")]:
+        stat = (tagged / name).stat()
+        digest.update(f"{name} {stat.st_size} {stat.st_mtime}\n".encode())
     return digest.hexdigest()
 
 

@@ -6,7 +6,9 @@ from typing import Any
 
 from markupsafe import Markup
 
+from rayner.corpus.review.estimate import CorpusEstimate
 from rayner.rendering.bilingual import BilingualText
+from rayner.rendering.estimate_sentences import describe_estimate
 from rayner.site.document_pages import document_page_path
 from rayner.site.drawing import DECIDERS, draw_stacked_histogram
 from rayner.site.html_text import text_to_html
@@ -20,10 +22,13 @@ DISAGREEMENTS_PER_PAGE = 50
 TOP_NAMES_PER_TYPE = 100  # the names that the index shows before a search
 
 
-def write_corpus_and_book_pages(store: SiteDatabase, folder: SiteFolder, warnings: Sequence[BilingualText]) -> None:
+def write_corpus_and_book_pages(
+    store: SiteDatabase, folder: SiteFolder, warnings: Sequence[BilingualText], estimate: CorpusEstimate | None
+) -> None:
     """Write the list of books (index.html and its further pages), and for each book the list of its documents.
 
     warnings: What the reader must see first.
+    estimate: The scores of the corpus by a random sample that a person marked, None without one.
     """
     totals, books = store.read_corpus_counts(), store.read_book_counts()
     n_pages = _count_pages(len(books), ROWS_PER_PAGE)
@@ -33,6 +38,7 @@ def write_corpus_and_book_pages(store: SiteDatabase, folder: SiteFolder, warning
             "corpus.html.j2",
             totals=totals,
             warnings=warnings,
+            estimate=describe_estimate(estimate) if estimate else None,
             books=[(book, f"book/{book.id}.html") for book in books[page * ROWS_PER_PAGE : (page + 1) * ROWS_PER_PAGE]],
             n_books=len(books),
             types=_name_and_sort_type_counts(store, totals.types),

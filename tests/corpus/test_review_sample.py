@@ -7,15 +7,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rayner.corpus.review import estimate_file
 from rayner.corpus.review.candidates import iter_candidates_by_document
 from rayner.corpus.review.corrections import Corrections, read_corrections
 from rayner.corpus.review.estimate import estimate_corpus
+from rayner.corpus.review.estimate_file import (
+    ESTIMATE_FILE,
+    read_estimate,
+    read_tagged_spans,
+    write_estimate,
+)
 from rayner.corpus.review.estimate_table import format_estimate
-from rayner.corpus.review.provenance import PROVENANCE_FILE, Provenance, Review, ReviewSentence, read_provenance
+from rayner.corpus.review.provenance import (
+    PROVENANCE_FILE,
+    Provenance,
+    Review,
+    ReviewSentence,
+    make_review_sentence,
+    read_provenance,
+)
 from rayner.corpus.review.random_sample import draw_random_sample, draw_systematically
 from rayner.corpus.review.selection import pick_sentences
 from rayner.corpus.review.task_files import SENTENCES_FILE, write_review_folder
-from rayner.errors import ConfigError, DataError
+from rayner.errors import ConfigError, DamagedFileError, DataError
+from rayner.rendering.estimate_sentences import describe_estimate
 from rayner.text.segmentation import split_sentences
 from rayner.text.spans import Span
 from tests.corpus.tagged_corpora import document, entity, write_unit
@@ -101,7 +116,9 @@ def test_the_estimate_compares_what_was_tagged_with_what_came_back(tmp_path_fact
                        for text, spans in marked.items())  # fmt: skip
     (folder / "out" / SENTENCES_FILE).write_text(back + "\n", encoding="utf-8")
     provenance = read_provenance([folder / "out" / PROVENANCE_FILE])
-    found = estimate_corpus(provenance, read_corrections([folder / "out" / SENTENCES_FILE], provenance, {"NR"}))
+    tagged_spans = read_tagged_spans(folder / "t", provenance.reviews[0].sentences)
+    corrections = read_corrections([folder / "out" / SENTENCES_FILE], provenance, {"NR"})
+    found = estimate_corpus(provenance, corrections, tagged_spans)
     right = sum(spans == (Span(0, 1, "NR"),) for spans in marked.values())
     n_gold = sum(map(len, marked.values()))
     assert (found.population, found.drawn, found.reviewed, found.in_order) == (100, len(marked), len(marked), True)
@@ -128,24 +145,26 @@ def provenance_of(*reviews):
     return Provenance(("NR",), {row.text: row for review in reviews for row in review.sentences}, reviews)
 
 
-def corrected(rows):
-    return Corrections({row.text: row.predicted for row in rows})
+def estimate_by(reviews, reviewed):
+    """What is said if the corpus is tagged as the sample shows, and the reviewed sentences are left as they were."""
+    corrections = Corrections({row.text: row.predicted for row in reviewed})
+    tagged_spans = {row.place: row.predicted for review in reviews for row in review.sentences}
+    return estimate_corpus(provenance_of(*reviews), corrections, tagged_spans)
 
 
 def test_what_was_left_out_at_the_end_is_fine_and_what_was_passed_over_is_warned_of():
     first, second = Review(sentences(10), 99), Review(sentences(10, 10), 99)
-    given_out = provenance_of(first, second)
-    found = estimate_corpus(given_out, corrected([*first.sentences[:6], *second.sentences[:3]]))
+    found = estimate_by([first, second], [*first.sentences[:6], *second.sentences[:3]])
     assert (found.drawn, found.reviewed, found.in_order) == (20, 9, True)
     assert "warning" not in format_estimate(found, 5)
-    found = estimate_corpus(given_out, corrected([*first.sentences[:3], *first.sentences[4:]]))
+    found = estimate_by([first, second], [*first.sentences[:3], *first.sentences[4:]])
     assert not found.in_order
     assert "warning: sentences were passed over" in format_estimate(found, 5)
 
 
 def test_equal_texts_at_two_places_count_twice():
     rows = (*sentences(4), ReviewSentence("e", 0, 1, "", "0", ()))
-    found = estimate_corpus(provenance_of(Review(rows, 50)), corrected(rows[:4]))
+    found = estimate_by([Review(rows, 50)], rows[:4])
     assert (found.reviewed, found.all.gold, found.all.predicted) == (5, 5, 4)
 
 
@@ -159,7 +178,7 @@ def test_equal_texts_at_two_places_count_twice():
 )
 def test_what_is_no_random_sample_is_refused(reviews, reviewed, said):
     with pytest.raises(ConfigError, match=said):
-        estimate_corpus(provenance_of(*reviews), corrected(reviewed))
+        estimate_by(reviews, reviewed)
 
 
 def test_a_population_smaller_than_the_sample_is_refused(tagged, tmp_path):
@@ -174,3 +193,57 @@ def test_picked_sentences_are_no_sample(tagged, tmp_path):
     write_review_folder(pick_sentences(tagged, 10), tmp_path / "out", "evahan")
     assert [r.population for r in read_provenance([tmp_path / "out" / PROVENANCE_FILE]).reviews] == [None]
     assert sum(map(len, iter_candidates_by_document(tagged))) == 100
+
+
+# ---- kept in the tagged corpus
+
+
+def drawn(tagged, n=30):
+    return [make_review_sentence(candidate) for candidate in draw_random_sample(tagged, n).candidates]
+
+
+def test_the_tags_of_today_are_judged_whatever_they_were_when_the_sample_was_drawn(tagged):
+    sample = drawn(tagged)
+    assert read_tagged_spans(tagged, sample) == {row.place: row.predicted for row in sample}
+    rows, entities = [], []
+    for doc_id, text in TEXTS.items():
+        for start, end in split_sentences(text):
+            rows.append({"doc_id": doc_id, "start": start, "end": end, "gated": True, "passes": 0, "error": None})
+            entities.append(entity(doc_id, end - 3, text[end - 3 : end - 1], "NR"))
+    write_unit(tagged, "u.parquet", [document(*item) for item in TEXTS.items()], entities, rows)
+    for row in sample:
+        n = len(row.text)
+        assert read_tagged_spans(tagged, [row]) == {row.place: (Span(n - 3, n - 1, "NR"),)}
+
+
+@pytest.mark.parametrize(
+    ("place", "said"), [(("史/0", 0, 9), "found another text there"), (("史/9", 0, 5), "found no such document")]
+)
+def test_a_sample_of_another_corpus_is_refused(tagged, place, said):
+    with pytest.raises(ConfigError, match=said):
+        read_tagged_spans(tagged, [ReviewSentence(*place, "", "齊0王曰善。", ())])
+
+
+def test_an_estimate_is_kept_and_is_damaged_or_of_an_earlier_tagging(tagged, monkeypatch):
+    assert read_estimate(tagged) is None
+    sample = drawn(tagged)
+    estimate = estimate_by([Review(tuple(sample), 100)], sample)
+    write_estimate(tagged, estimate)
+    assert read_estimate(tagged) == estimate
+    digests = iter(["of now", "of then"])
+    monkeypatch.setattr(estimate_file, "_read_records_sha256", lambda tagged: next(digests))
+    write_estimate(tagged, estimate)
+    assert read_estimate(tagged) is None
+    path = tagged / ESTIMATE_FILE
+    path.write_text(path.read_text(encoding="utf-8").replace("100", "101", 1), encoding="utf-8")
+    with pytest.raises(DamagedFileError, match=r"estimate\.json"):
+        read_estimate(tagged)
+
+
+def test_what_an_estimate_says_is_said_in_both_languages():
+    first = Review(sentences(10), 99)
+    said = describe_estimate(estimate_by([first], first.sentences))
+    assert said.en.startswith("A person marked 10 sentences of this corpus, drawn at random. By these, of 100 names ")
+    assert "约 100 个正确" in said.zh
+    said = describe_estimate(estimate_by([first], first.sentences[1:]))
+    assert said.en.endswith("if they are the hard ones, the estimate is too good.")

@@ -1,14 +1,13 @@
 """Estimate how good the tags of a corpus are, from a random sample of its sentences that a person corrected."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from rayner.corpus.review.corrections import Corrections
-from rayner.corpus.review.provenance import Provenance, ReviewSentence
+from rayner.corpus.review.provenance import Place, Provenance
 from rayner.errors import ConfigError
 from rayner.evaluation.sample_estimate import (
     EstimatedScore,
@@ -47,13 +46,17 @@ class CorpusEstimate:
         """Return how many more sentences must be reviewed until the interval of a share has this half-width."""
         return count_further_sentences(share, self.reviewed, self.population, half_width)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the estimate as a JSON object."""
-        return {"level": LEVEL, **asdict(self)}
 
+def estimate_corpus(
+    provenance: Provenance, corrections: Corrections, tagged_spans: Mapping[Place, tuple[Span, ...]]
+) -> CorpusEstimate:
+    """Estimate the scores of a corpus: compare the tags of the sampled sentences with the corrections.
 
-def estimate_corpus(provenance: Provenance, corrections: Corrections) -> CorpusEstimate:
-    """Estimate the scores of a corpus: compare what was predicted in the sampled sentences with the corrections.
+    Args:
+        provenance: The sample.
+        corrections: The entities that a person found in its sentences.
+        tagged_spans: The entities that the tagged corpus has in each sentence of the sample. Offsets count from the
+            start of the sentence.
 
     Raises:
         ConfigError: Sentences were picked, not drawn at random. Or samples of different corpora are mixed. Or no
@@ -65,15 +68,15 @@ def estimate_corpus(provenance: Provenance, corrections: Corrections) -> CorpusE
     rows = [row for row in drawn if row.text in gold_by_text]
     if not rows:
         raise ConfigError("expected corrected sentences of the sample, found none")
-    gold = [gold_by_text[row.text] for row in rows]
+    gold, tagged = [gold_by_text[row.text] for row in rows], [tagged_spans[row.place] for row in rows]
     books = [book_of(row.doc_id) for row in rows]
 
     def estimate(counts: npt.NDArray[np.int64]) -> EstimatedScore:
         return estimate_score(counts, population, level=LEVEL)
 
-    counts = _count(rows, gold, lambda span: True)
-    types = sorted({span.type for spans in (*gold, *(row.predicted for row in rows)) for span in spans})
-    per_type = {type_: estimate(_count(rows, gold, lambda span, t=type_: span.type == t)) for type_ in types}  # type: ignore[misc]
+    counts = _count(tagged, gold, lambda span: True)
+    types = sorted({span.type for spans in (*gold, *tagged) for span in spans})
+    per_type = {type_: estimate(_count(tagged, gold, lambda span, t=type_: span.type == t)) for type_ in types}  # type: ignore[misc]
     n_per_book = {book: books.count(book) for book in sorted(set(books))}
     per_book = {
         book: estimate(counts * np.array([other == book for other in books], dtype=np.int64)[:, None])
@@ -109,11 +112,11 @@ def _are_first(is_reviewed: Sequence[bool]) -> bool:
 
 
 def _count(
-    rows: Sequence[ReviewSentence], gold: Sequence[tuple[Span, ...]], counts_span: Callable[[Span], bool]
+    tagged: Sequence[tuple[Span, ...]], gold: Sequence[tuple[Span, ...]], counts_span: Callable[[Span], bool]
 ) -> npt.NDArray[np.int64]:
     """Count right, predicted and gold entities of each sentence, shape [sentences, 3]."""
     table = []
-    for row, spans in zip(rows, gold, strict=True):
-        predicted, right = set(filter(counts_span, row.predicted)), set(filter(counts_span, spans))
-        table.append((len(predicted & right), len(predicted), len(right)))
-    return np.array(table, dtype=np.int64).reshape(len(rows), 3)
+    for found, right in zip(tagged, gold, strict=True):
+        found_set, right_set = set(filter(counts_span, found)), set(filter(counts_span, right))
+        table.append((len(found_set & right_set), len(found_set), len(right_set)))
+    return np.array(table, dtype=np.int64).reshape(len(gold), 3)

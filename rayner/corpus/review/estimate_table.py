@@ -56,7 +56,7 @@ def _format_table(estimate: CorpusEstimate) -> str:
     for kind, scores in sections.items():
         lines += _format_section(kind, scores, width)
     hidden = len(estimate.per_book) - len(books) if len(estimate.per_book) > 1 else 0
-    lines += [f"and {hidden} more books (--json has them)"] * (hidden > 0)
+    lines += [f"and {hidden} more books (estimate.json has them)"] * (hidden > 0)
     return "\n".join(lines)
 
 
