@@ -50,6 +50,13 @@ REPORT_TEXTS: dict[str, tuple[str, str]] = {
         "trust them: label more, or read the intervals.",
         "评分仅基于 {0} 句、{1} 个实体。少于 {2} 句或 {3} 个实体时不足为据：请增加标注，或以置信区间为准。",
     ),
+    "more_new_names": (
+        "Of 100 names tagged in the corpus, {0} are names that training never showed; in the held-out sentences {1}. "
+        "Such names are found less often, so the corpus is tagged worse than the scores say. How much worse, a person "
+        "who marks some of its sentences can tell: rayner review sample.",
+        "语料中标注的每 100 个实体，有 {0} 个在训练文本中从未出现；留出句子中为 {1} 个。"
+        "这类实体较难找到，因此语料的标注质量低于评分。标注若干语料句子即可估计：rayner review sample。",
+    ),
     "seen_caption": (
         "Names that the training text tags somewhere (seen), and names that it never tags (unseen), by type: {0}",
         "训练文本中标注过的实体（已见）与从未标注的实体（未见），按类别：{0}",

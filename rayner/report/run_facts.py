@@ -6,6 +6,7 @@ from typing import Any
 
 from rayner.config.model_settings import IndexConfig, LlmConfig, SlmConfig
 from rayner.config.settings import SplitConfig
+from rayner.corpus.new_names import NewNames
 from rayner.corpus.plain_text.markup import MarkupFiles
 from rayner.corpus.run_record import CorpusCounts
 from rayner.corpus.scripts.recognition import ScriptComparison
@@ -41,6 +42,7 @@ class RunFacts:
     markup: The files of the corpus that hold tags of HTML or XML.
     scripts: The scripts of the labelled text and of the corpus.
     silent_models: The models that found no entity in a text, by the text: `corpus`, `dev` or `test`.
+    new_names: How many of the names tagged in the corpus the training text never tags, None without a corpus.
     """
 
     seed: int
@@ -65,6 +67,7 @@ class RunFacts:
     silent_models: Mapping[str, Sequence[SilentModel]] = field(default_factory=dict)
     markup: MarkupFiles = field(default_factory=MarkupFiles)
     scripts: ScriptComparison = field(default_factory=ScriptComparison)
+    new_names: NewNames | None = None
 
     def warnings(self) -> list[BilingualText]:
         """Return the warnings that the report shows first."""
@@ -85,6 +88,7 @@ class RunFacts:
             **self.corpus_problems,
             **({"warnings": [text.en for text in self.warnings()]} if self.warnings() else {}),
             **({"free_answers": dict(self.free_answers)} if self.free_answers else {}),
+            **({"new_names": asdict(self.new_names)} if self.new_names else {}),
             "llm": self.llm_use,
             "models": dict(self.models),
             "config": dict(self.settings),

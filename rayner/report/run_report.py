@@ -16,7 +16,7 @@ from rayner.report.csv_tables import evaluation_to_csv_tables
 from rayner.report.methods import compose_methods_paragraph
 from rayner.report.page import TaggedSample, write_report_page
 from rayner.report.run_facts import RunFacts
-from rayner.report.score_sentences import list_warnings_of_few_names
+from rayner.report.score_sentences import list_score_warnings
 from rayner.runs.json_files import read_json, write_json
 from rayner.runs.run_folder import Run
 from rayner.runs.storage import StoragePath, atomic_writer
@@ -78,7 +78,7 @@ def evaluate_and_write_report(
         methods=compose_methods_paragraph(run_facts, fusion, evaluation),
         samples=read_document_beginnings(tagged, with_votes=run_facts.asks_llm) if tagged else [],
         estimate=read_estimate(tagged) if tagged else None,
-        warnings=[*run_facts.warnings(), *(list_warnings_of_few_names(evaluation) if evaluation else [])],
+        warnings=[*run_facts.warnings(), *list_score_warnings(evaluation, run_facts.new_names)],
         asks_llm=run_facts.asks_llm,
     )
     return evaluation

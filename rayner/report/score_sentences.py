@@ -1,11 +1,13 @@
 """What the scores on the test sentences say, in whole sentences, for readers who are no specialists."""
 
+from rayner.corpus.new_names import NewNames
 from rayner.evaluation.artifact import Evaluation
 from rayner.rendering.bilingual import BilingualText, join_texts
 from rayner.rendering.templates import format_value
 from rayner.rendering.translation import translate
 
 MIN_SENTENCES, MIN_NAMES = 100, 300  # with fewer, an interval of F1 is often wider than ten points
+MIN_TAGGED_NAMES, MORE_NEW_NAMES = 50, 0.1  # a corpus with so many names, and so much more of them new, is another text
 
 
 def describe_shares(evaluation: Evaluation) -> BilingualText | None:
@@ -27,7 +29,29 @@ def describe_shares(evaluation: Evaluation) -> BilingualText | None:
     return join_texts(sentences, translate("methods_space"))
 
 
-def list_warnings_of_few_names(evaluation: Evaluation) -> list[BilingualText]:
+def list_score_warnings(evaluation: Evaluation | None, new_names: NewNames | None) -> list[BilingualText]:
+    """Return the warnings that the scores may not hold for the corpus; [] without scores.
+
+    new_names: how many of the names tagged in the corpus training never showed; None without a corpus.
+    """
+    if evaluation is None:
+        return []
+    return [*_list_warnings_of_few_names(evaluation), *_list_warnings_of_new_names(evaluation, new_names)]
+
+
+def _list_warnings_of_new_names(evaluation: Evaluation, new_names: NewNames | None) -> list[BilingualText]:
+    """Return the warning that the corpus has more new names than the test sentences; [] if it has not."""
+    names = evaluation.systems["fused"].names
+    if names is None or new_names is None or new_names.tagged < MIN_TAGGED_NAMES:
+        return []
+    n_new, n_seen = names.unseen.micro.predicted, names.seen.micro.predicted
+    held_out_share = n_new / max(1, n_new + n_seen)
+    if new_names.share < held_out_share + MORE_NEW_NAMES:
+        return []
+    return [translate("more_new_names", *map(_per_hundred, (new_names.share, held_out_share)))]
+
+
+def _list_warnings_of_few_names(evaluation: Evaluation) -> list[BilingualText]:
     """Return the warning that the test sentences or their names are too few to trust the scores; [] if they are not."""
     n_names = evaluation.systems["fused"].micro.gold
     if evaluation.n_sentences >= MIN_SENTENCES and n_names >= MIN_NAMES:

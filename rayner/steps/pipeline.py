@@ -6,6 +6,7 @@ STEPS lists the steps in order. A step that is done is skipped, so the same comm
 import platform
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
@@ -13,6 +14,7 @@ import rayner
 from rayner.cluster.interrupts import raise_if_interrupted
 from rayner.config.conditions import has_llm
 from rayner.config.settings import SENTENCE, Config, config_to_dict
+from rayner.corpus.new_names import count_new_names
 from rayner.corpus.plain_text.markup import MarkupFiles
 from rayner.corpus.run_record import CorpusCounts, read_run_record
 from rayner.corpus.scripts.recognition import ScriptComparison
@@ -21,7 +23,7 @@ from rayner.fusion.artifact import TunedFusion
 from rayner.report.closing_lines import describe_left_out, describe_scores
 from rayner.report.run_facts import PartCounts, RunFacts
 from rayner.report.run_report import evaluate_and_write_report
-from rayner.report.score_sentences import list_warnings_of_few_names
+from rayner.report.score_sentences import list_score_warnings
 from rayner.runs.json_files import write_json
 from rayner.runs.memory import PeakMemoryMonitor
 from rayner.runs.progress import log, record_step_start
@@ -35,6 +37,7 @@ from rayner.steps.forecast.remaining_steps import TAGGING_STEP, list_run_steps
 from rayner.steps.fusion_rules import load_rules, read_tuned_fusion
 from rayner.steps.output_folders import output_folder
 from rayner.steps.score import HELD_OUT_PARTS, find_silent_models, predict_held_out_sentences
+from rayner.steps.scripts import load_script_converter
 from rayner.steps.tag.tag_corpus import tag_corpus
 from rayner.steps.tag.tagging_rule import choose_tagging_rule
 from rayner.steps.training.cross_fit import cross_fit
@@ -80,11 +83,15 @@ def run_pipeline(config: Config, run: Run) -> dict[str, Any]:
     with PeakMemoryMonitor() as memory:
         results, set_aside_error = run_steps(config, run)
     fusion = read_tuned_fusion(run)
+    rules = load_rules(fusion)
     run_facts = _collect_run_facts(config, fusion, results, time.time() - started, memory.peak)
+    if config.corpus.path:
+        known, converter = rules.spans.lexicon.type_counts, load_script_converter(config, run)
+        run_facts = replace(run_facts, new_names=count_new_names(output_folder(config, run), known, converter))
     evaluation = evaluate_and_write_report(
         run,
         fusion,
-        load_rules(fusion),
+        rules,
         load_rules(fusion.control) if fusion.control else None,
         title=" → ".join(filter(None, [", ".join(config.train), config.corpus.path])),
         run_facts=run_facts,
@@ -98,7 +105,7 @@ def run_pipeline(config: Config, run: Run) -> dict[str, Any]:
     for warning in run_facts.warnings():
         log.warning("WARNING: %s", warning)
     log.info("%s", describe_scores(evaluation))
-    for warning in list_warnings_of_few_names(evaluation) if evaluation else ():
+    for warning in list_score_warnings(evaluation, run_facts.new_names):
         log.warning("WARNING: %s", warning)
     log.info("report: %s", run.path("report.html"))
     n_set_aside = sum(results["score"][part]["set_aside"] for part in HELD_OUT_PARTS)

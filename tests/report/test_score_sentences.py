@@ -4,8 +4,9 @@ import dataclasses
 
 import pytest
 
+from rayner.corpus.new_names import NewNames
 from rayner.evaluation.metrics import Score
-from rayner.report.score_sentences import describe_shares, list_warnings_of_few_names
+from rayner.report.score_sentences import describe_shares, list_score_warnings
 from tests.report.records import make_evaluation
 
 
@@ -33,7 +34,29 @@ def test_few_sentences_or_names_are_warned_of(n_sentences, n_names, warned):
     evaluation = make_evaluation()
     fused = dataclasses.replace(evaluation.systems["fused"], micro=Score(1, 1, n_names))
     few = dataclasses.replace(evaluation, n_sentences=n_sentences, systems={"fused": fused})
-    warnings = list_warnings_of_few_names(few)
+    warnings = list_score_warnings(few, None)
     assert bool(warnings) == warned
     if warned:
         assert f"{n_sentences} sentences with {n_names} names" in warnings[0].en
+
+
+@pytest.mark.parametrize(
+    ("tagged", "new", "warned"), [(1000, 299, False), (1000, 301, True), (49, 49, False), (50, 50, True), (0, 0, False)]
+)
+def test_a_corpus_with_more_new_names_than_the_held_out_sentences_is_warned_of(tagged, new, warned):
+    """Of the names found in the held-out sentences, two of ten are new."""
+    evaluation = make_evaluation()
+    fused = dataclasses.replace(evaluation.systems["fused"], micro=Score(300, 300, 300))
+    seen, unseen = (dataclasses.replace(fused.names.seen, micro=Score(1, n_predicted, 9)) for n_predicted in (80, 20))
+    fused = dataclasses.replace(fused, names=dataclasses.replace(fused.names, seen=seen, unseen=unseen))
+    evaluation = dataclasses.replace(evaluation, n_sentences=100, systems={"fused": fused})
+    warnings = list_score_warnings(evaluation, NewNames(tagged, new))
+    assert [text.en.startswith("Of 100 names tagged in the corpus") for text in warnings] == [True] * warned
+    if warned:
+        shares = f"{100 * new / tagged:.0f} are names that training never showed; in the held-out sentences 20."
+        assert shares in warnings[0].en
+        assert "训练文本" in warnings[0].zh
+
+
+def test_without_scores_there_is_nothing_to_warn_of():
+    assert list_score_warnings(None, NewNames(100, 100)) == []
