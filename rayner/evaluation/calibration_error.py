@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from rayner.evaluation.artifact import PerfectCalibration, ReliabilityBin
+from rayner.evaluation.calibration_records import PerfectCalibration, ReliabilityBin
 
 N_BINS = 10
 N_DRAWS = 1000

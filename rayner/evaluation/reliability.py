@@ -6,12 +6,12 @@ type. They include entities on which the LLM was not consulted.
 
 from collections.abc import Sequence
 
-from rayner.evaluation.artifact import SystemCalibration, TypeCalibration
 from rayner.evaluation.calibration_error import (
     expected_calibration_error,
     group_into_reliability_bins,
     simulate_perfect_calibration,
 )
+from rayner.evaluation.calibration_records import SystemCalibration, TypeCalibration
 from rayner.fusion.calibration import Calibration
 from rayner.fusion.fusion_rule import FusionRule
 from rayner.fusion.model_confidence import confidence_calibrator, llm_confidences, slm_confidences

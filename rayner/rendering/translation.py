@@ -4,6 +4,7 @@ from rayner.rendering.bilingual import BilingualText, fill_text, same_in_both
 from rayner.rendering.texts_llm_use import LLM_USE_TEXTS
 from rayner.rendering.texts_methods import METHODS_TEXTS
 from rayner.rendering.texts_report import REPORT_TEXTS
+from rayner.rendering.texts_scores import SCORE_TEXTS
 from rayner.rendering.texts_shared import SHARED_TEXTS
 from rayner.rendering.texts_site import SITE_TEXTS
 from rayner.text.entity_types import ENTITY_TYPES
@@ -11,7 +12,7 @@ from rayner.text.entity_types import ENTITY_TYPES
 GLOSS_TEXTS = {
     f"gloss_{entity_type.code}": (entity_type.english, entity_type.simplified) for entity_type in ENTITY_TYPES
 }
-TEXTS = {**SHARED_TEXTS, **REPORT_TEXTS, **LLM_USE_TEXTS, **METHODS_TEXTS, **SITE_TEXTS, **GLOSS_TEXTS}
+TEXTS = {**SHARED_TEXTS, **REPORT_TEXTS, **SCORE_TEXTS, **LLM_USE_TEXTS, **METHODS_TEXTS, **SITE_TEXTS, **GLOSS_TEXTS}
 
 
 def translate(key: str, *values: object) -> BilingualText:

@@ -5,7 +5,8 @@ import io
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from rayner.evaluation.artifact import Evaluation, SystemCalibration, SystemScores
+from rayner.evaluation.artifact import Evaluation, SystemScores
+from rayner.evaluation.calibration_records import SystemCalibration
 
 COLUMNS = {
     "scores.csv": (

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from rayner.evaluation.artifact import LlmShareCurve, ReliabilityBin, SystemScores
+from rayner.evaluation.artifact import LlmShareCurve, SystemScores
+from rayner.evaluation.calibration_records import ReliabilityBin
 from rayner.fusion.region_rule import RegionRule
 from rayner.fusion.weight_search import WeightCurve
 from rayner.rendering.bilingual import BilingualText

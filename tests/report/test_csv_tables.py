@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from rayner.evaluation.artifact import PerfectCalibration, ReliabilityBin, SystemCalibration, TypeCalibration
+from rayner.evaluation.calibration_records import PerfectCalibration, ReliabilityBin, SystemCalibration, TypeCalibration
 from rayner.report.csv_tables import evaluation_to_csv_tables
 from tests.report.records import make_evaluation
 from tests.report.synthetic import TYPES

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rayner.config.corpus_settings import CorpusConfig
 from rayner.config.model_settings import CrfConfig, LlmConfig, SlmConfig
 from rayner.config.settings import Config, SplitConfig
-from rayner.evaluation.artifact import PerfectCalibration, ReliabilityBin, SystemCalibration, TypeCalibration
+from rayner.evaluation.calibration_records import PerfectCalibration, ReliabilityBin, SystemCalibration, TypeCalibration
 from rayner.fusion.artifact import BUILT_IN_RULES
 from rayner.fusion.conflict_regions import ENTROPY_REDUCTIONS, LLM_CONFIDENCES, LLM_REDUCTIONS
 from rayner.fusion.learned import span_features
@@ -23,6 +23,7 @@ from rayner.rendering.bilingual import LANGUAGES, BilingualText, bilingual_attri
 from rayner.rendering.texts_llm_use import LLM_USE_TEXTS
 from rayner.rendering.texts_methods import METHODS_TEXTS
 from rayner.rendering.texts_report import REPORT_TEXTS
+from rayner.rendering.texts_scores import SCORE_TEXTS
 from rayner.rendering.texts_shared import SHARED_TEXTS
 from rayner.rendering.texts_site import SITE_TEXTS
 from rayner.rendering.translation import GLOSS_TEXTS, TEXTS, translate, translate_feature_name, translate_setting
@@ -38,8 +39,8 @@ REPORT = Path(methods.__file__).parent
 RENDERING = REPORT.parent / "rendering"
 HAN = re.compile("[\u4e00-\u9fff]")
 # What stands in both: names of programs, settings, files and types, symbols, and tags of the field's formats.
-NAMES = re.compile(r"rayner|bootstrap|Unicode|softmax|logit|log p|LoRA|L-BFGS|L[12]|gate\.share|ECE|lambda|exp|alpha|F1"
-                   r"|corpus\.match_script=true|English|\b[A-Z]{1,2}\b")  # fmt: skip
+NAMES = re.compile(r"rayner review sample|rayner|bootstrap|Unicode|softmax|logit|log p|LoRA|L-BFGS|L[12]|gate\.share"
+                   r"|ECE|lambda|exp|alpha|F1|corpus\.match_script=true|English|\b[A-Z]{1,2}\b")  # fmt: skip
 LATIN = ("type_code_and_gloss", "count_of_total", "methods_space")  # texts without a word
 FOR_SCRIPTS: tuple[str, ...] = ()
 FEATURES = {"constant", "length", "type", *EVIDENCE_FEATURES} | {
@@ -50,13 +51,13 @@ FEATURES = {"constant", "length", "type", *EVIDENCE_FEATURES} | {
 }
 
 
-TABLES = [SHARED_TEXTS, REPORT_TEXTS, LLM_USE_TEXTS, METHODS_TEXTS, SITE_TEXTS, GLOSS_TEXTS]
+TABLES = [SHARED_TEXTS, REPORT_TEXTS, SCORE_TEXTS, LLM_USE_TEXTS, METHODS_TEXTS, SITE_TEXTS, GLOSS_TEXTS]
 
 
 @pytest.mark.parametrize(
     "table",
-    [SHARED_TEXTS, REPORT_TEXTS, LLM_USE_TEXTS, METHODS_TEXTS],
-    ids=["shared", "report", "llm use", "methods"],
+    [SHARED_TEXTS, REPORT_TEXTS, SCORE_TEXTS, LLM_USE_TEXTS, METHODS_TEXTS],
+    ids=["shared", "report", "scores", "llm use", "methods"],
 )
 def test_every_text_is_in_both_languages(table):
     for key, text in table.items():
@@ -72,7 +73,9 @@ def test_every_text_is_in_both_languages(table):
 def test_every_text_has_one_key_is_used_and_every_used_text_exists():
     assert len(TEXTS) == sum(map(len, TABLES))
     used, words = set(), set()
-    for path in [*REPORT.glob("*.j2"), *REPORT.glob("*.py"), *RENDERING.glob("[tw][ar]*.py")]:
+    for path in [*REPORT.glob("*.j2"), *REPORT.glob("*.py"), *RENDERING.glob("[!_]*.py")]:
+        if path.name.startswith("texts_"):
+            continue
         source = path.read_text(encoding="utf-8")
         words |= set(re.findall(r"[\"'](\w+)[\"']", source))
         used |= set(re.findall(r"\btranslate\(\s*\"(\w+)\"", source))
@@ -95,9 +98,8 @@ def test_every_text_has_one_key_is_used_and_every_used_text_exists():
     features = {f"feature_{name}" for name in FEATURES}
     prefixed = {key for key in REPORT_TEXTS if key.startswith(("setting_", "feature_"))}
     assert prefixed == settings | features
-    assert {*REPORT_TEXTS, *LLM_USE_TEXTS, *METHODS_TEXTS, *SHARED_TEXTS} - words - composed - prefixed == set(
-        FOR_SCRIPTS
-    )
+    texts = {*REPORT_TEXTS, *SCORE_TEXTS, *LLM_USE_TEXTS, *METHODS_TEXTS, *SHARED_TEXTS}
+    assert texts - words - composed - prefixed == set(FOR_SCRIPTS)
 
 
 def test_the_features_of_the_learned_rule_have_chinese_names():

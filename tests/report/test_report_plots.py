@@ -7,7 +7,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from rayner.evaluation.artifact import GatePoint, LlmShareCurve, ReliabilityBin
+from rayner.evaluation.artifact import GatePoint, LlmShareCurve
+from rayner.evaluation.calibration_records import ReliabilityBin
 from rayner.evaluation.metrics import IntervalScore
 from rayner.fusion.region_rule import RegionRule
 from rayner.fusion.weight_search import WeightCurve
