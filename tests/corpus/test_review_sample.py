@@ -247,3 +247,15 @@ def test_what_an_estimate_says_is_said_in_both_languages():
     assert "约 100 个正确" in said.zh
     said = describe_estimate(estimate_by([first], first.sentences[1:]))
     assert said.en.endswith("if they are the hard ones, the estimate is too good.")
+
+
+def test_books_with_few_reviewed_sentences_are_kept_and_not_shown():
+    rows = tuple(
+        ReviewSentence(f"{'史' if i < 12 else '漢'}/{i}", 0, 1, "", f"{i}", (Span(0, 1, "NR"),)) for i in range(15)
+    )
+    found = estimate_by([Review(rows, 99)], rows)
+    assert found.sentences_per_book == {"史": 12, "漢": 3}
+    said = format_estimate(found, 5)
+    assert "book 史" in said
+    assert "book 漢" not in said
+    assert "left out: 1 books with fewer than 10 reviewed sentences" in said

@@ -100,7 +100,8 @@ def _read_label_studio_tasks(
         for span in (span for spans in annotations for span in spans):
             if span.type not in types:
                 raise DataError(
-                    f"{location}: expected a type of {', '.join(sorted(types))}, found {shorten_repr(span.type)}"
+                    f"{location}: expected a type of {', '.join(sorted(types))}, found {shorten_repr(span.type)}: "
+                    "correct it, or name further types by --types"
                 )
         yield text, annotations
 

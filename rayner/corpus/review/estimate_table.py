@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from rayner.corpus.review.estimate import CorpusEstimate
 from rayner.evaluation.sample_estimate import EstimatedScore, EstimatedShare
 
-MAX_BOOKS = 20  # of these, the books with the most reviewed sentences are shown
+MIN_BOOK_SENTENCES = 10  # of a book with fewer reviewed sentences, nothing can be said
 
 
 def format_estimate(estimate: CorpusEstimate, points: float) -> str:
@@ -47,16 +47,20 @@ def _per_hundred(share: EstimatedShare) -> str:
 
 
 def _format_table(estimate: CorpusEstimate) -> str:
-    most = sorted(estimate.sentences_per_book, key=lambda book: -estimate.sentences_per_book[book])[:MAX_BOOKS]
-    books = {book: score for book, score in estimate.per_book.items() if book in most}
-    sections = {"type": estimate.per_type, "book": books if len(estimate.per_book) > 1 else {}}
+    shown = [book for book, n in estimate.sentences_per_book.items() if n >= MIN_BOOK_SENTENCES]
+    n_hidden = len(estimate.per_book) - len(shown)
+    if len(estimate.per_book) == 1:
+        shown, n_hidden = [], 0
+    sections = {"type": estimate.per_type, "book": {book: estimate.per_book[book] for book in shown}}
     width = max(len("percent"), *(len(f"{kind} {name}") for kind, scores in sections.items() for name in scores))
     head = f"{'percent':<{width}}  {'precision':>14}  {'recall':>14}  {'F1':>14}  {'tagged':>7}  {'names':>7}"
     lines = [head, "-" * len(head), _format_row("all", estimate.all, width)]
     for kind, scores in sections.items():
         lines += _format_section(kind, scores, width)
-    hidden = len(estimate.per_book) - len(books) if len(estimate.per_book) > 1 else 0
-    lines += [f"and {hidden} more books (estimate.json has them)"] * (hidden > 0)
+    if n_hidden:
+        lines.append(
+            f"left out: {n_hidden:,} books with fewer than {MIN_BOOK_SENTENCES} reviewed sentences (estimate.json)"
+        )
     return "\n".join(lines)
 
 
