@@ -27,7 +27,7 @@ from rayner.corpus.exports.evahan import format_evahan_sentences
 from rayner.corpus.labelled_files import read_labelled_file
 from rayner.corpus.labelled_sentences import split_file_into_sentences
 from rayner.corpus.review.candidates import ReviewCandidate, iter_candidates_by_document
-from rayner.corpus.review.random_sample import draw_systematically
+from rayner.corpus.review.random_sample import draw_positions
 from rayner.corpus.tables import iter_documents
 from rayner.evaluation.sample_estimate import estimate_score
 from rayner.runs.json_files import read_json, write_json
@@ -116,14 +116,17 @@ def compare_with_report(run: Path, truth: Truth) -> dict[str, Any]:
 
 def simulate_samples(tagged: Path, truth: Truth, n: int, rounds: int) -> dict[str, Any]:
     """Return how many of the intervals of random samples of n sentences hold the truth, and their mean half-width."""
-    counts = count([candidate for candidates in iter_candidates_by_document(tagged) for candidate in candidates], truth)
-    population = len(counts)
+    documents = list(iter_candidates_by_document(tagged))
+    sizes = [len(candidates) for candidates in documents]
+    counts = count([candidate for candidates in documents for candidate in candidates], truth)
+    starts, population = np.cumsum([0, *sizes]), len(counts)
     right, predicted, gold = counts.sum(axis=0)
     true_shares = {"precision": right / predicted, "recall": right / gold, "f1": 2 * right / (predicted + gold)}
     held, widths = dict.fromkeys(true_shares, 0), dict.fromkeys(true_shares, 0.0)
     for seed in range(rounds):
-        positions = draw_systematically(population, n, random.Random(seed).random())
-        score = estimate_score(counts[positions], population)
+        drawn = draw_positions(sizes, n, random.Random(seed))
+        rows = [start + position for start, each in zip(starts, drawn, strict=False) for position in each]
+        score = estimate_score(counts[rows], population)
         for name, true_share in true_shares.items():
             share = getattr(score, name)
             held[name] += share.low <= true_share <= share.high

@@ -1,7 +1,7 @@
 """Sentences drawn at random from a tagged corpus, and what their corrections say of the corpus."""
 
+import random
 from collections import Counter
-from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -26,7 +26,7 @@ from rayner.corpus.review.provenance import (
     make_review_sentence,
     read_provenance,
 )
-from rayner.corpus.review.random_sample import draw_random_sample, draw_systematically
+from rayner.corpus.review.random_sample import draw_positions, draw_random_sample
 from rayner.corpus.review.selection import pick_sentences
 from rayner.corpus.review.task_files import SENTENCES_FILE, write_review_folder
 from rayner.errors import ConfigError, DamagedFileError, DataError
@@ -37,19 +37,27 @@ from tests.corpus.tagged_corpora import document, entity, write_unit
 from tests.strategies import at_most
 
 
-@given(st.integers(0, 300), st.integers(1, 300), st.floats(0, 1, exclude_max=True))
-def test_positions_are_distinct_in_order_and_as_far_apart_as_the_numbers_allow(population, n, start):
-    found = draw_systematically(population, n, start)
-    assert found == sorted(set(found))
-    assert len(found) == min(n, population)
-    assert all(0 <= position < population for position in found)
-    steps = {b - a for a, b in pairwise(found)}
-    assert not steps or max(steps) - min(steps) <= 1
+@given(st.lists(st.integers(0, 60), max_size=12), st.integers(1, 300), st.integers())
+def test_positions_are_distinct_and_each_document_gives_its_share(sizes, n, seed):
+    found = draw_positions(sizes, n, random.Random(seed))
+    assert len(found) == len(sizes)
+    assert sum(map(len, found)) == min(n, sum(sizes))
+    for positions, size in zip(found, sizes, strict=True):
+        assert positions == sorted(set(positions))
+        assert all(0 <= position < size for position in positions)
+        assert abs(len(positions) - size * min(n, sum(sizes)) / max(1, sum(sizes))) < 1 + 1e-9
 
 
-def test_each_position_has_the_same_chance():
-    drawn = Counter(position for i in range(1000) for position in draw_systematically(7, 3, i / 1000))
-    assert all(count == pytest.approx(3000 / 7, abs=2) for count in drawn.values())
+def test_each_sentence_has_the_same_chance():
+    rounds = 4000
+    drawn = Counter(
+        (document, position)
+        for seed in range(rounds)
+        for document, positions in enumerate(draw_positions([4, 1, 0, 5], 3, random.Random(seed)))
+        for position in positions
+    )
+    assert len(drawn) == 10
+    assert all(count == pytest.approx(0.3 * rounds, rel=0.1) for count in drawn.values())
 
 
 SIZES = {"史/0": ("楚", 30), "史/1": ("齊", 60), "漢/0": ("燕", 9), "漢/1": ("趙", 1)}

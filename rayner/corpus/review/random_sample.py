@@ -1,12 +1,14 @@
 """Draw sentences of a tagged corpus at random, so that what a person finds in them can be said of the whole corpus.
 
-The sentences are drawn systematically: in the order of the corpus, at equal distances from a random start. So each
-sentence has the same chance, and each document gives its share, rounded up or down. Then they are shuffled: whoever
-stops before the end has read a random sample too.
+Each sentence has the same chance, and each document gives its share, rounded up or down. Then the sentences are
+shuffled: whoever stops before the end has read a random sample too.
 """
 
 import random
-from collections.abc import Callable, Collection
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from itertools import accumulate
 
 from rayner.corpus.review.candidates import ReviewCandidate, count_documents, iter_candidates_by_document
 from rayner.corpus.review.provenance import Place
@@ -38,33 +40,38 @@ def draw_random_sample(
 
     """
     n_documents = count_documents(tagged)
-    population, n_skipped, types = 0, 0, set[str]()
+    population, sizes, types = 0, list[int](), set[str]()
     for i, candidates in enumerate(iter_candidates_by_document(tagged)):
         population += len(candidates)
-        n_skipped += sum(_place_of(candidate) in skip_places for candidate in candidates)
+        sizes.append(sum(_place_of(candidate) not in skip_places for candidate in candidates))
         types.update(span.type for candidate in candidates for span in candidate.spans)
         on_progress(i + 1, 2 * n_documents)
     draw = random.Random(seed)
-    positions = set(draw_systematically(population - n_skipped, n, draw.random()))
-    drawn, position = list[ReviewCandidate](), 0
+    positions_by_document = draw_positions(sizes, n, draw)
+    drawn = list[ReviewCandidate]()
     for i, candidates in enumerate(iter_candidates_by_document(tagged)):
-        for candidate in candidates:
-            if _place_of(candidate) not in skip_places:
-                if position in positions:
-                    drawn.append(candidate)
-                position += 1
+        if positions_by_document[i]:
+            left = [candidate for candidate in candidates if _place_of(candidate) not in skip_places]
+            drawn += [left[position] for position in positions_by_document[i]]
         on_progress(n_documents + i + 1, 2 * n_documents)
     draw.shuffle(drawn)
     return ChosenSentences(drawn, tuple(sorted(types)), population)
 
 
-def draw_systematically(population: int, n: int, start: float) -> list[int]:
-    """Return n positions below `population` at equal distances, rounded down; all if n is no smaller.
+def draw_positions(sizes: Sequence[int], n: int, draw: random.Random) -> list[list[int]]:
+    """Draw n of all sentences, or all if there are no more; return positions for each document, in order.
 
-    start: where the first one lies, from 0 to below 1, in distances.
+    How many a document gives is decided systematically: points at equal distances from a random start are laid over
+    the documents. Which ones, is drawn at random.
+
+    sizes: the number of sentences of each document.
     """
-    n = min(n, population)
-    return [min(population - 1, int((i + start) * population / n)) for i in range(n)]
+    population = sum(sizes)
+    n, start = min(n, population), draw.random()
+    ends = list(accumulate(sizes))
+    points = (min(population - 1, int((i + start) * population / n)) for i in range(n))
+    shares = Counter(bisect_right(ends, point) for point in points)
+    return [sorted(draw.sample(range(size), shares[document])) for document, size in enumerate(sizes)]
 
 
 def _place_of(candidate: ReviewCandidate) -> Place:
