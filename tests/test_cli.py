@@ -326,6 +326,8 @@ def test_a_random_sample_goes_out_and_comes_back_as_an_estimate(tmp_path, capsys
     said = capsys.readouterr().out
     assert "30 of 30 sentences drawn were reviewed; the corpus has 40." in said
     assert "Of 100 tagged names about" in said
+    assert main(["review", "consistency", str(tmp_path / "t")]) == 0
+    assert capsys.readouterr().out == "errors\tkind\tname\ttagged as\tdocument\ta doubtful place\n"
     found = read_estimate(tmp_path / "t")
     assert (found.population, found.all.predicted) == (40, 30)
     assert main(["view", str(tmp_path / "t")]) == 0
@@ -347,6 +349,8 @@ def test_a_random_sample_goes_out_and_comes_back_as_an_estimate(tmp_path, capsys
         (["import", "one.txt", "one.txt", "--from", "none"], "OUT: expected a labelled file to write"),
         (["sample", "none", "out"], "expected a tagged corpus"),
         (["sample", "none", "out", "--n", "-1"], "--n: expected 1 or more"),
+        (["consistency", "none"], "expected a tagged corpus"),
+        (["consistency", "none", "--n", "0"], "--n: expected 1 or more"),
         (["estimate", "none", "none.json", "--from", "none"], "none"),
         (
             ["estimate", "none", "none.json", "--from", "x", "--within", "0"],

@@ -2,15 +2,17 @@
 
 `rayner review pick` writes the most uncertain sentences, and `rayner review import` turns the corrections into training
 data. `rayner review sample` writes sentences drawn at random, and `rayner review estimate` says by the corrections how
-good the tags of the corpus are.
+good the tags of the corpus are. `rayner review consistency` lists names that are tagged in different ways.
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 from rayner.cli.help_examples import parser_kwargs_with_examples
+from rayner.corpus.review.candidates import count_documents
+from rayner.corpus.review.consistency import find_most_inconsistent, format_inconsistencies
 from rayner.corpus.review.corrections import Corrections, read_corrections, write_corrections
 from rayner.corpus.review.estimate import estimate_corpus
 from rayner.corpus.review.estimate_file import read_tagged_spans, write_estimate
@@ -20,7 +22,7 @@ from rayner.corpus.review.provenance import Provenance, read_provenance
 from rayner.corpus.review.random_sample import draw_random_sample
 from rayner.corpus.review.selection import ChosenSentences, pick_sentences
 from rayner.corpus.review.task_files import REVIEW_FORMATS, check_review_folder, write_review_folder
-from rayner.corpus.tables import find_tagged_folder
+from rayner.corpus.tables import TaggedDocument, find_tagged_folder, iter_documents
 from rayner.errors import ConfigError
 from rayner.runs.progress import Progress, print_to_stderr, progress_display
 from rayner.runs.storage import StoragePath, storage_path
@@ -37,6 +39,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
             "review import export.json reviewed.txt --from TO_CORRECT/provenance.json",
             "review sample runs/mine/tagged TO_MARK --n 100",
             "review estimate runs/mine/tagged marked.json --from TO_MARK/provenance.json",
+            "review consistency runs/mine/tagged",
         ),
     )
     steps = parser.add_subparsers(required=True, metavar="STEP")
@@ -58,6 +61,11 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
     estimate.add_argument("--within", type=float, default=5, metavar="POINTS",
                           help="say how many more sentences make intervals this narrow, up and down (5)")  # fmt: skip
     estimate.set_defaults(call=_run_estimate)
+
+    names = steps.add_parser("consistency", help="list names that are tagged in different ways, the most errors first")
+    names.add_argument("tagged", help="folder of the tagged corpus, or its run folder")
+    names.add_argument("--n", type=int, default=50, help="number of names (50)")
+    names.set_defaults(call=_run_consistency)
 
 
 def _add_choosing_arguments(parser: argparse.ArgumentParser, n: int, skipped: str) -> None:
@@ -100,8 +108,7 @@ def _choose_and_write(
     args: argparse.Namespace, choose: Callable[[StoragePath, Callable[[int, int], None]], ChosenSentences]
 ) -> None:
     """Write the sentences that `choose` takes from a tagged corpus. It gets the folder, and reports documents read."""
-    if args.n < 1:
-        raise ConfigError(f"--n: expected 1 or more, found {args.n}")
+    _require_positive(args.n)
     extra_types = _parse_types(args.types)
     check_review_folder(storage_path(args.out))
     chosen = choose(find_tagged_folder(storage_path(args.tagged)), _make_progress_callback())
@@ -150,6 +157,24 @@ def _run_estimate(args: argparse.Namespace) -> None:
     estimate = estimate_corpus(provenance, corrections, tagged_spans)
     print(format_estimate(estimate, args.within))
     write_estimate(tagged, estimate)
+
+
+def _run_consistency(args: argparse.Namespace) -> None:
+    _require_positive(args.n)
+    tagged = find_tagged_folder(storage_path(args.tagged))
+    n_documents, report_document = count_documents(tagged), _make_progress_callback()
+
+    def iter_with_progress() -> Iterator[TaggedDocument]:
+        for i, document in enumerate(iter_documents(tagged)):
+            yield document
+            report_document(i + 1, n_documents)
+
+    print(format_inconsistencies(find_most_inconsistent(iter_with_progress(), args.n)))
+
+
+def _require_positive(n: int) -> None:
+    if n < 1:
+        raise ConfigError(f"--n: expected 1 or more, found {n}")
 
 
 def _read_corrections(args: argparse.Namespace) -> tuple[Provenance, Corrections]:

@@ -1,9 +1,12 @@
-"""Let a reviewer correct the most doubtful sentences, and use them as training data (`rayner review`).
+"""Let a person correct sentences of a tagged corpus, and use the corrections (`rayner review`).
 
 The modules, in the order in which a sentence passes through them:
 
 - `candidates` lists the sentences that may be reviewed.
-- `ranking` and `selection` choose the sentences to review first.
+- `ranking` and `selection` choose the most doubtful ones; `random_sample` draws some at random.
 - `task_files` and `provenance` write them for the reviewer.
-- `corrections` reads the corrected sentences and writes them as training data.
+- `corrections` reads the corrected sentences; `labelled_output` writes them as training data.
+- `estimate` says by a corrected random sample how good the tags are; `estimate_table` prints it, `estimate_file` keeps it.
+
+`consistency` needs no reviewer: it lists names that are tagged in different ways.
 """

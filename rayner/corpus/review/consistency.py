@@ -74,6 +74,17 @@ def find_most_inconsistent(documents: Iterable[TaggedDocument], n: int) -> list[
     return heapq.nsmallest(n, iter_found(), key=_rank)
 
 
+def format_inconsistencies(found: Sequence[Inconsistency]) -> str:
+    """Format inconsistencies as lines with tabs between the columns, for the terminal and for a spreadsheet."""
+    rows = [("errors", "kind", "name", "tagged as", "document", "a doubtful place")]
+    for one in found:
+        ways = ", ".join(f"{type_ or 'untagged'} {n:,}" for type_, n in one.ways)
+        rows.append(
+            (f"{one.expected_errors:.1f}", one.kind.value, one.text, ways, one.doc_id or "(corpus)", one.context)
+        )
+    return "\n".join("\t".join(" ".join(cell.split()) for cell in row) for row in rows)
+
+
 def _rank(found: Inconsistency) -> tuple[float, str, str, str]:
     return -found.expected_errors, found.doc_id, found.text, found.kind.value
 
