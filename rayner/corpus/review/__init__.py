@@ -6,7 +6,8 @@ The modules, in the order in which a sentence passes through them:
 - `ranking` and `selection` choose the most doubtful ones; `random_sample` draws some at random.
 - `task_files` and `provenance` write them for the reviewer.
 - `corrections` reads the corrected sentences; `labelled_output` writes them as training data.
-- `estimate` says by a corrected random sample how good the tags are; `estimate_table` prints it, `estimate_file` keeps it.
+- `estimate` says how good the tags are, by a corrected random sample. `estimate_table` prints it, and
+  `estimate_file` keeps it.
 
 `consistency` needs no reviewer: it lists names that are tagged in different ways.
 """
