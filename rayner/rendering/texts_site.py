@@ -78,7 +78,7 @@ SITE_TEXTS: dict[str, tuple[str, str]] = {
     "search_names": ("Search names", "搜索名称"),
     "begins": ("begins with", "开头为"),
     "contains": ("contains", "包含"),
-    "contains_note": ("Reads the whole index: {0} MB", "将读取整个索引：{0} MB"),
+    "contains_note": ("Reads the whole index: {0}", "将读取整个索引：{0}"),
     "all_types": ("All types", "所有类别"),
     "most_frequent": ("The most frequent names", "最常见的名称"),
     "found": ("Found: {0}", "找到 {0} 个"),
@@ -117,5 +117,5 @@ SITE_TEXTS: dict[str, tuple[str, str]] = {
     "differ_bounds": ("different boundaries", "边界不同"),
     "only_slm": ("found by the SLM only", "仅小模型找到"),
     "only_llm": ("found by the LLM only", "仅大模型找到"),
-    "neither": ("found by neither model", "两模型均未直接给出"),
+    "neither": ("chosen by the fusion rule: in neither model's answer", "融合规则所选：两模型的答案中均无"),
 }

@@ -95,7 +95,7 @@ def write_entity_index(store: SiteDatabase, folder: SiteFolder) -> None:
         "entities.html.j2",
         settings=settings,
         n_names=index.n_names,
-        megabytes=f"{index.n_bytes / 1e6:.1f}",
+        index_size=_format_size(index.n_bytes),
         n_entities=store.read_corpus_counts().entities,
         types=[(store.types.get_or_add_number(name), name) for name in sort_types(store.types.names)],
         contexts=MAX_CONTEXTS,
@@ -138,6 +138,10 @@ def _build_disagreement_row(store: SiteDatabase, disagreement: StoredDisagreemen
         "after": Markup(text_to_html(text[end:])),
         "disagreement": _choose_disagreement_text_key(entity["slm_type"], entity["llm_type"]),
     }
+
+
+def _format_size(n_bytes: int) -> str:
+    return f"{n_bytes / 1e6:.1f} MB" if n_bytes >= 1e6 else f"{max(1, round(n_bytes / 1e3))} KB"
 
 
 def _choose_disagreement_text_key(slm_type: str | None, llm_type: str | None) -> str:

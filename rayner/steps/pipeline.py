@@ -93,7 +93,7 @@ def run_pipeline(config: Config, run: Run) -> dict[str, Any]:
         fusion,
         rules,
         load_rules(fusion.control) if fusion.control else None,
-        title=" → ".join(filter(None, [", ".join(config.train), config.corpus.path])),
+        title=_make_title(config),
         run_facts=run_facts,
         tagged=output_folder(config, run) if config.corpus.path else None,
     )
@@ -115,6 +115,12 @@ def run_pipeline(config: Config, run: Run) -> dict[str, Any]:
     if set_aside_error:
         raise set_aside_error
     return run_facts.to_json()
+
+
+def _make_title(config: Config) -> str:
+    """Name the labelled files and the corpus, without the folders in which they lie."""
+    names = [path.rstrip("/").rpartition("/")[2] for path in (*config.train, config.corpus.path or "")]
+    return " → ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _is_new(config: Config, run: Run) -> bool:

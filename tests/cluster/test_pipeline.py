@@ -32,6 +32,7 @@ from rayner.fusion.learned.span_rule import fit_span_rule
 from rayner.llm.adapter import check_and_measure_adapter, compute_adapter_shapes
 from rayner.runs.json_files import read_checked_json, read_json, write_checked_json
 from rayner.runs.run_folder import SETTINGS_FILE, Run, file_sha256, folder_sha256
+from rayner.steps.data import read_part
 from rayner.steps.forecast.remaining_steps import list_run_steps
 from rayner.steps.fusion_rules import load_rules, read_tuned_fusion, write_tuned_fusion
 from rayner.steps.llm_loading import load_llm
@@ -313,7 +314,11 @@ def test_counts_add_up_and_are_those_of_the_tables(out, run, documents, entities
     assert exported["documents"] == len(documents)
     assert exported["entities"] == len(entities)
     assert 0 < counts["unknown_share"] < 1  # the corpus holds characters that no training sentence does
-    assert read_json(run.path("pipeline.json"))["counts"].items() >= counts.items()
+    facts = read_json(run.path("pipeline.json"))
+    assert facts["counts"].items() >= counts.items()
+    trained = {s.text[e.start : e.end] for s in read_part(run, "train") for e in s.spans}
+    new = sum(entity["text"] not in trained for entity in entities)
+    assert facts["new_names"] == {"tagged": len(entities), "new": new}
 
 
 def test_run_json_says_what_the_corpus_was_made_with(out, run, config):
@@ -379,6 +384,7 @@ class Page(HTMLParser):
 def test_the_report_is_one_well_formed_page_with_the_scores_in_it(run):
     page = Page()
     page.feed(run.path("report.html").read_text(encoding="utf-8"))
+    assert "labelled.txt → corpus" in run.path("report.html").read_text(encoding="utf-8")
     page.close()
     assert page.open == []
     assert not [address for address in page.addresses if not address.startswith(("#", "data:"))]
