@@ -88,6 +88,7 @@ def test_the_study_of_candidates_refuses_a_run_without_scores(scored_run):
     assert "expected dev predictions with scores of candidates; run it with score.llm.candidates=true" in result.stderr
 
 
+@pytest.mark.drill
 def test_the_truth_of_a_corpus_stands_beside_the_report_and_samples_are_drawn(tmp_path):
     small = ["--first", "150", "--file-chars", "400", "--n", "20", "--rounds", "12", "--settings", "score.actors=1"]
     command = [sys.executable, "studies/corpus_truth.py", "sample/labelled.txt", str(tmp_path / "out"), *small]

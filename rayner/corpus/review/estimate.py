@@ -1,6 +1,6 @@
 """Estimate how good the tags of a corpus are, from a random sample of its sentences that a person corrected."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,9 +74,9 @@ def estimate_corpus(
     def estimate(counts: npt.NDArray[np.int64]) -> EstimatedScore:
         return estimate_score(counts, population, level=LEVEL)
 
-    counts = _count(tagged, gold, lambda span: True)
+    counts = _count(tagged, gold)
     types = sorted({span.type for spans in (*gold, *tagged) for span in spans})
-    per_type = {type_: estimate(_count(tagged, gold, lambda span, t=type_: span.type == t)) for type_ in types}  # type: ignore[misc]
+    per_type = {type_: estimate(_count(_only(type_, tagged), _only(type_, gold))) for type_ in types}
     n_per_book = {book: books.count(book) for book in sorted(set(books))}
     per_book = {
         book: estimate(counts * np.array([other == book for other in books], dtype=np.int64)[:, None])
@@ -93,30 +93,29 @@ def book_of(doc_id: str) -> str:
 
 def _require_one_population(provenance: Provenance) -> int:
     found = {review.population for review in provenance.reviews}
-    if None in found or not found:
+    populations = sorted(population for population in found if population is not None)
+    if len(populations) < max(1, len(found)):
         raise ConfigError(
             "--from: expected provenance files of `rayner review sample`, found sentences that `rayner review pick` "
             "chose: they are more doubtful than others, so nothing can be said of the corpus by them"
         )
-    if len(found) > 1:
+    if len(populations) > 1:
         raise ConfigError(
-            f"--from: expected samples of one tagged corpus, found samples of {' and '.join(map(str, sorted(found)))} "  # type: ignore[type-var]
+            f"--from: expected samples of one tagged corpus, found samples of {' and '.join(map(str, populations))} "
             "sentences: estimate each by itself"
         )
-    (population,) = found
-    return int(population or 0)
+    return populations[0]
 
 
 def _are_first(is_reviewed: Sequence[bool]) -> bool:
     return not any(is_reviewed[sum(is_reviewed) :])
 
 
-def _count(
-    tagged: Sequence[tuple[Span, ...]], gold: Sequence[tuple[Span, ...]], counts_span: Callable[[Span], bool]
-) -> npt.NDArray[np.int64]:
+def _only(type_: str, spans_by_sentence: Sequence[tuple[Span, ...]]) -> list[tuple[Span, ...]]:
+    return [tuple(span for span in spans if span.type == type_) for spans in spans_by_sentence]
+
+
+def _count(tagged: Sequence[tuple[Span, ...]], gold: Sequence[tuple[Span, ...]]) -> npt.NDArray[np.int64]:
     """Count right, predicted and gold entities of each sentence, shape [sentences, 3]."""
-    table = []
-    for found, right in zip(tagged, gold, strict=True):
-        found_set, right_set = set(filter(counts_span, found)), set(filter(counts_span, right))
-        table.append((len(found_set & right_set), len(found_set), len(right_set)))
-    return np.array(table, dtype=np.int64).reshape(len(gold), 3)
+    rows = [(len(set(found) & set(right)), len(found), len(right)) for found, right in zip(tagged, gold, strict=True)]
+    return np.array(rows, dtype=np.int64).reshape(len(gold), 3)
