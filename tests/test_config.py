@@ -221,7 +221,7 @@ def test_the_laptop_needs_no_llm_and_clusters_the_corpus_if_there_is_one():
 
 
 def test_without_an_llm_its_settings_need_not_fit_together():
-    wrong = ["slm.family=crf", "llm.pseudo_labels.text=a.txt", "llm.load_in=nf4", "llm.full_epochs=1",
+    wrong = ["slm.family=crf", "llm.load_in=nf4", "llm.full_epochs=1",
              "llm.engine=vllm", "llm.vllm.tensor_parallel=4", "llm.decoding=free"]  # fmt: skip
     assert load_config(None, [*wrong, "llm.model=none"])
     with pytest.raises(ConfigError, match=r"^index\.encoder: "):

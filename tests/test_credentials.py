@@ -62,7 +62,7 @@ PLAIN_URLS = [
     "abfss://container@account.dfs.core.windows.net/x", "Qwen/Qwen2.5-14B", "s3://bucket/monkey=1?prefix=monkey",
 ]  # fmt: skip
 PATH_SETTINGS = ("run", "out", "corpus", "train", "slm.model", "llm.model", "index.encoder", "datasets.A",
-                 "llm.pseudo_labels.text", "slm.crf.unlabelled", "bench.vllm_python", "layout", "device")  # fmt: skip
+                 "slm.crf.unlabelled", "bench.vllm_python", "layout", "device")  # fmt: skip
 
 
 def check_nothing_is_seen(text):

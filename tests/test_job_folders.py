@@ -62,11 +62,7 @@ OVERLAPS = {
     "training file in the default out": (("corpus=texts", "train=r/tagged/x.txt"), "out", "around train"),
     "second training file in out": (("out=labelled", "train=x.txt,labelled/train.txt"), "out", "around train"),
     "unlabelled text in out": (("out=texts", "slm.crf.unlabelled=texts/book"), "out", "around slm.crf.unlabelled"),
-    "text for pseudo labels in out": (
-        ("out=texts", "llm.pseudo_labels.text=link", "llm.full_epochs=1"),
-        "out",
-        "the same as llm.pseudo",
-    ),
+    "unlabelled text in out by a link": (("out=texts", "slm.crf.unlabelled=link"), "out", "the same as slm.crf"),
     "a dataset in out": (("out=labelled", "datasets.A=labelled/train.txt"), "out", "around datasets.A"),
     "run is the corpus": (("run=texts", "corpus=texts"), "run", "the same as corpus"),
     "run in the corpus": (("run=link/book/../run", "corpus=texts"), "run", "inside corpus"),

@@ -244,13 +244,12 @@ def test_an_old_name_is_refused_saying_the_new_one_which_is_a_setting_or_a_secti
     assert not any(info.key == old or info.key.startswith(f"{old}.") for info in iter_settings(Config))
 
 
-def test_a_setting_of_a_renamed_section_is_refused_saying_the_new_section():
-    assert "llm.silver is now called llm.pseudo_labels" in refused(None, "llm.silver.text=a.txt")
+@pytest.mark.parametrize("name", ["silver", "pseudo_labels"])
+def test_a_setting_of_a_removed_section_is_refused_saying_why(name):
+    assert f"llm.{name} is no setting any more: an LLM from scratch" in refused(None, f"llm.{name}.text=a.txt")
 
 
-def test_hints_and_pseudo_labels_are_refused_together():
-    message = refused(None, "llm.full_epochs=1", "llm.pseudo_labels.text=a.txt", "llm.hint=tags")
-    assert message.startswith("command line: llm.hint: expected none with llm.pseudo_labels.text, ")
+def test_hints_need_two_folds_or_more():
     assert "llm.hint_folds: expected 2 or more, found 1" in refused(None, "llm.hint=tags", "llm.hint_folds=1")
 
 

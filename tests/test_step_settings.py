@@ -20,7 +20,7 @@ BASES = {
     "untrained llm": ["llm.model=a/decoder", "llm.epochs=0"],
     "no llm": ["llm.model=none", "slm.family=crf", "split.folds=3"],
     "hints": ["llm.hint=tags", "llm.model=a/decoder"],
-    "pseudo-labels": ["llm.full_epochs=2", "llm.epochs=0", "llm.pseudo_labels.text=a.txt", "split.folds=3"],
+    "llm from scratch": ["llm.full_epochs=2", "llm.epochs=0", "split.folds=3"],
 }
 
 
@@ -82,8 +82,7 @@ def test_a_change_of_a_setting_changes_the_inputs_of_exactly_the_steps_declared_
 
 @pytest.mark.parametrize("key", [key for key, info in SETTINGS.items() if info.declaration.by_content])
 def test_the_place_of_a_text_is_no_input_where_its_content_is(key):
-    base = [*BASES["crf"], "llm.full_epochs=1", "slm.crf.unlabelled=a.txt", "llm.pseudo_labels.text=a.txt"]
-    base.append("pretrain.exclude=a.txt")
+    base = [*BASES["crf"], "slm.crf.unlabelled=a.txt", "pretrain.exclude=a.txt"]
     before, after = load_config(None, base), load_config(None, [*base, f"{key}=b.txt"])
     assert steps_with_other_settings(before, after) == set()
 

@@ -113,22 +113,6 @@ def llm_learns_from_retrieved_examples(config: "Config") -> bool:
     return llm_is_trained(config) and examples_are_retrieved(config)
 
 
-def llm_learns_from_pseudo_labels(config: "Config") -> bool:
-    """Return whether the LLM first learns from pseudo-labels: text that the small model has tagged."""
-    return has_llm(config) and bool(config.llm.pseudo_labels.text)
-
-
-def pseudo_labels_use_converted_corpus(config: "Config") -> bool:
-    """Return whether the text of the pseudo-labels is the corpus in the script of the labelled text."""
-    is_corpus = config.llm.pseudo_labels.text == config.corpus.path
-    return llm_learns_from_pseudo_labels(config) and is_corpus and corpus_is_converted(config)
-
-
-def encoder_makes_pseudo_labels(config: "Config") -> bool:
-    """Return whether the LLM learns from pseudo-labels that an encoder makes."""
-    return llm_learns_from_pseudo_labels(config) and slm_is_encoder(config)
-
-
 def prompts_show_hints(config: "Config") -> bool:
     """Return whether prompts show what the small model predicted."""
     return has_llm(config) and config.llm.hint != "none"

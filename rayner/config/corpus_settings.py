@@ -7,7 +7,6 @@ from rayner.config.conditions import (
     clusters_use_converted_corpus,
     corpus_is_converted,
     corpus_is_not_utf8,
-    pseudo_labels_use_converted_corpus,
 )
 from rayner.config.declare import StepIf, setting
 
@@ -44,7 +43,6 @@ class CorpusConfig:
         steps=(
             StepIf("tag_corpus", corpus_is_converted),
             StepIf("train_slm", clusters_use_converted_corpus),
-            StepIf("train_llm", pseudo_labels_use_converted_corpus),
         ),
     )
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from rayner.config.conditions import (
     characters_are_clustered,
-    encoder_makes_pseudo_labels,
     examples_are_retrieved,
     has_llm,
     has_no_llm,
@@ -14,7 +13,6 @@ from rayner.config.conditions import (
     llm_is_fully_trained,
     llm_is_trained,
     llm_learns_from_examples,
-    llm_learns_from_pseudo_labels,
     llm_learns_from_retrieved_examples,
     prompts_show_examples,
     prompts_show_hints,
@@ -32,10 +30,7 @@ LLM_PREDICTS = tuple(StepIf(step, has_llm) for step in PREDICTION)
 TRAINS_ENCODER = (StepIf("train_slm", slm_is_encoder),)
 TRAINS_CRF = (StepIf("train_slm", slm_is_crf),)
 TRAINS_LLM = (StepIf("train_llm", llm_is_trained),)
-ENCODER_PREDICTS = (
-    StepIf("train_llm", encoder_makes_pseudo_labels),
-    *(StepIf(step, slm_is_encoder) for step in ("cross_fit_slm", *PREDICTION)),
-)
+ENCODER_PREDICTS = tuple(StepIf(step, slm_is_encoder) for step in ("cross_fit_slm", *PREDICTION))
 
 
 @dataclass(frozen=True)
@@ -95,7 +90,7 @@ class SlmConfig:
         "encoder",
         "encoder (of the BERT family) | crf (no weights, minutes on one core) | module:name, a CustomTagger",
         choices=("encoder", "crf"), accepts_plugin=True, essential=True,
-        steps=("train_slm", "cross_fit_slm", StepIf("train_llm", llm_learns_from_pseudo_labels), *PREDICTION),
+        steps=("train_slm", "cross_fit_slm", *PREDICTION),
     )  # fmt: skip
     crf: CrfConfig = section(CrfConfig, TRAINS_CRF)
     model: str = setting("scratch", "checkpoint folder or hub name, or `scratch`", steps=TRAINS_ENCODER, essential=True)
@@ -168,20 +163,6 @@ class LoraConfig:
     alpha: int = setting(128, "scale", above=0)
     dropout: float = setting(0.05, "dropout on the adapter's input", at_least=0, at_most=1)
     targets: list[str] = setting(["all-linear"], "modules that get an adapter, or all-linear")
-
-
-@dataclass(frozen=True)
-class PseudoLabelsConfig:
-    """Unlabelled text that the small model tags. An LLM made from scratch learns from this text first."""
-
-    text: str | None = setting(
-        None, "text file, or folder of .txt files; the corpus to tag will do. Requires llm.full_epochs",
-        by_content=True, steps=("train_llm",),
-    )  # fmt: skip
-    sentences: int = setting(
-        20_000, "sentences to draw from it at random; the LLM learns from each once", above=0,
-        steps=(StepIf("train_llm", llm_learns_from_pseudo_labels),),
-    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -264,7 +245,6 @@ class LlmConfig:
     full_lr: float = setting(
         1e-3, "peak learning rate of these epochs", above=0, steps=(StepIf("train_llm", llm_is_fully_trained),)
     )
-    pseudo_labels: PseudoLabelsConfig = section(PseudoLabelsConfig)
     epochs: int = setting(1, "epochs of LoRA; 0 leaves the base as it is", at_least=0, steps=("train_llm",))
     max_steps_per_epoch: int = setting(
         0, "steps per epoch, at most; 0: no limit. A pretrained model needs few", at_least=0, steps=TRAINS_LLM

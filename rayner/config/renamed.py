@@ -6,7 +6,6 @@ RENAMED = {
     "engine": "llm.engine",
     "llm.probability": "llm.softmax_over",
     "llm.objective": "llm.loss_over",
-    "llm.silver": "llm.pseudo_labels",
     "llm.max_steps": "llm.max_steps_per_epoch",
     "slm.crf.iterations": "slm.crf.max_iterations",
     "fusion.entropy": "fusion.entropy_reduction",
@@ -26,8 +25,11 @@ RENAMED_VALUES = {
     "llm.loss_over": {"decisions": "allowed", "tokens": "all"},
     "fusion.llm_confidence": {"decisions": "slots"},
 }
+_PSEUDO_LABELS_REMOVED = "an LLM from scratch that the small model taught showed no worth on three sets (docs/log.md)"
 REMOVED = {
     "split.fold": "cross-fitting (split.folds) trains each fold itself",
     "llm.micro_batch": "llm.micro_batch_tokens limits a forward pass by its tokens, not by its sentences",
+    "llm.silver": _PSEUDO_LABELS_REMOVED,
+    "llm.pseudo_labels": _PSEUDO_LABELS_REMOVED,
     "llm.scratch.dropout": "an LLM made from scratch has no dropout",
 }

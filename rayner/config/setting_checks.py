@@ -121,15 +121,6 @@ def _check_model_settings(config: Config) -> None:
             raise ConfigError(f"{name}.overlap: expected less than {name}.max_chars, found {model.overlap}")
         _check_multiple(f"{name}.scratch.hidden", model.scratch.hidden, model.scratch.heads, "heads")
     _check_multiple("slm.batch_size", config.slm.batch_size, config.slm.workers.count, "workers")
-    if conditions.llm_learns_from_pseudo_labels(config) and not config.llm.full_epochs:
-        raise ConfigError(
-            "llm.pseudo_labels.text: expected with llm.full_epochs, for an LLM from scratch, found 0 of them"
-        )
-    if conditions.llm_learns_from_pseudo_labels(config) and conditions.prompts_show_hints(config):
-        raise ConfigError(
-            "llm.hint: expected none with llm.pseudo_labels.text, whose labels are the small model's predictions "
-            f"themselves: from them the LLM would learn to copy every hint. Found {config.llm.hint}"
-        )
     if config.score.slm.actors and not config.tag.keep_scores:
         raise ConfigError(
             "score.slm.actors: expected 0 with tag.keep_scores=false, because the actors with the LLM read the kept "

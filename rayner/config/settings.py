@@ -57,7 +57,7 @@ class SplitConfig:
 class ScoreModelConfig:
     """The batch size of a model in prediction."""
 
-    # Another batch size changes scores only by rounding, so it does not invalidate the index or the pseudo-labels.
+    # Another batch size changes scores only by rounding, so it does not invalidate the index.
     batch_size: int = setting(32, "sentences per forward pass", above=0)
 
 

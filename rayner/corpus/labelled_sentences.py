@@ -1,10 +1,8 @@
 """Split labelled texts into sentences, divide the sentences into train, dev and test, and store them as JSON lines."""
 
-import hashlib
-import heapq
 import json
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +10,7 @@ from rayner.runs.json_files import START_OVER, parse_json
 from rayner.text.json_records import damaged_record_error, parse_record, record_to_json
 from rayner.text.labelled_text import LabelledFile, LabelledSentence
 from rayner.text.passages import assign_fold_by_text, assign_part_by_text
-from rayner.text.segmentation import bounds_without_whitespace, split_sentences
+from rayner.text.segmentation import split_sentences
 from rayner.text.spans import Span, sort_and_check_spans
 
 
@@ -77,47 +75,6 @@ def split_folds(sentences: Sequence[LabelledSentence], n_folds: int, seed: int) 
     if len(set(fold_by_text.values())) < n_folds:
         fold_by_text = assign_fold_by_text([replace(sentence, passage=None) for sentence in sentences], n_folds, seed)
     return [[sentence for sentence in sentences if fold_by_text[sentence.text] == i] for i in range(n_folds)]
-
-
-def sample_distinct_sentences(
-    texts: Iterable[str],
-    n: int,
-    seed: int,
-    *,
-    max_chars: int,
-    exclude: Collection[str] = frozenset(),
-    min_chars: int = 8,
-) -> list[str]:
-    """Sample at most n distinct sentences from the texts at random, without the white space at their edges.
-
-    The order of the sentences is random, too. Only n sentences are kept in memory, not the texts.
-
-    Args:
-        texts: The texts to sample from. Their order does not matter.
-        n: The maximum number of sentences.
-        seed: The random seed. A sentence's random number depends on the seed and on the sentence.
-        max_chars: The maximum length of a sentence.
-        exclude: Sentences to leave out.
-        min_chars: The minimum length of a sentence.
-
-    """
-    heap: list[tuple[int, str]] = []  # the n smallest random numbers so far, negated: the largest comes first
-    sampled: set[str] = set()
-    for text in texts:
-        for sentence_start, sentence_end in split_sentences(text):
-            left, right = bounds_without_whitespace(text[sentence_start:sentence_end])
-            sentence = text[sentence_start + left : sentence_start + right]
-            if not min_chars <= len(sentence) <= max_chars or sentence in sampled or sentence in exclude:
-                continue
-            digest = hashlib.blake2b(f"{seed}\0{sentence}".encode(), digest_size=8).digest()
-            negated_number = -int.from_bytes(digest, "big")
-            if len(heap) == n and negated_number < heap[0][0]:
-                continue
-            sampled.add(sentence)
-            heapq.heappush(heap, (negated_number, sentence))
-            if len(heap) > n:
-                sampled.remove(heapq.heappop(heap)[1])
-    return [sentence for _, sentence in sorted(heap, reverse=True)]
 
 
 def write_labelled_sentences(path: Path, sentences: Iterable[LabelledSentence]) -> None:

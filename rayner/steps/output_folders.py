@@ -92,7 +92,6 @@ def _list_inputs(config: Config) -> Iterator[tuple[str, StoragePath]]:
     named = [("corpus", config.corpus.path), *(("train", path) for path in config.train)]
     named += [
         ("slm.crf.unlabelled", config.slm.crf.unlabelled),
-        ("llm.pseudo_labels.text", config.llm.pseudo_labels.text),
         ("pretrain.variants", config.pretrain.variants),
         *(("pretrain.exclude", path) for path in config.pretrain.exclude),
     ]

@@ -9,7 +9,7 @@ from collections import Counter
 from functools import partial
 from itertools import islice
 
-from rayner.config.conditions import has_llm, llm_learns_from_pseudo_labels
+from rayner.config.conditions import has_llm
 from rayner.config.settings import Config
 from rayner.corpus.ignored_files import describe_ignored_files
 from rayner.corpus.labelled_files import describe_labelled_file, read_labelled_file
@@ -125,10 +125,8 @@ def _check_plugins(config: Config) -> list[str]:
 
 
 def _check_unlabelled_texts(config: Config) -> list[str]:
-    pseudo_labelled = config.llm.pseudo_labels.text if llm_learns_from_pseudo_labels(config) else None
-    for text in (config.slm.crf.unlabelled, pseudo_labelled):
-        if text:
-            next(list_text_files(text))  # a path without text files raises an error
+    if config.slm.crf.unlabelled:
+        next(list_text_files(config.slm.crf.unlabelled))  # a path without text files raises an error
     return []
 
 

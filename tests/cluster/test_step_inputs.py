@@ -54,7 +54,6 @@ def differing(before, after):
 
 
 CRF = ["slm.family=crf", "index.encoder=ngrams", "slm.crf.unlabelled=texts"]
-TAUGHT = ["llm.full_epochs=1", "llm.pseudo_labels.text=texts"]
 
 
 @pytest.mark.parametrize(
@@ -63,7 +62,6 @@ TAUGHT = ["llm.full_epochs=1", "llm.pseudo_labels.text=texts"]
         ("data", [], {"train_slm", "build_index", "train_llm", "score"}),
         ("train_slm", [], {"cross_fit_slm", "build_index", "score"}),
         ("train_slm", ["index.encoder=ngrams"], {"cross_fit_slm", "score"}),
-        ("train_slm", TAUGHT, {"cross_fit_slm", "build_index", "train_llm", "score"}),
         ("cross_fit_slm", [], set()),
         ("cross_fit_slm", ["llm.hint=tags"], {"train_llm"}),
         ("cross_fit_slm", ["llm.hint=tags", "llm.epochs=0"], set()),
@@ -142,7 +140,7 @@ def test_scores_depend_on_how_probabilities_are_read_from_an_answer_and_models_d
 
 
 @pytest.mark.parametrize(
-    ("overrides", "dependent"), [([], set()), (CRF, {"train_slm"}), (TAUGHT, {"train_llm"})]
+    ("overrides", "dependent"), [([], set()), (CRF, {"train_slm"})]
 )  # fmt: skip
 def test_a_step_depends_on_the_content_of_unlabelled_text_and_not_on_its_place(folder, overrides, dependent):
     before = inputs(*overrides)

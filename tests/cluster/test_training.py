@@ -1,19 +1,15 @@
 """Training of the LLM under ZeRO-3, and what it is shown. Trainings that are cut off: test_training_faults."""
 
-import dataclasses
 import math
 
 import pytest
 from safetensors.torch import load_file
 
 import rayner.steps.training.train_llm as llm_job
-from rayner.config.model_settings import PseudoLabelsConfig
-from rayner.corpus.labelled_sentences import read_labelled_sentences
 from rayner.corpus.parquet_files import write_table
 from rayner.llm.prompt_encoder import load_prompt_encoder
 from rayner.steps import data
 from rayner.steps.llm_loading import load_llm, load_retriever
-from rayner.steps.loading import load_tagger
 from rayner.steps.training.sft_examples import (
     SftSource,
     build_group_examples,
@@ -21,7 +17,7 @@ from rayner.steps.training.sft_examples import (
     read_sft_examples,
     write_missing_sft_examples,
 )
-from tests.cluster.small import ONE, copied, stamps, with_settings
+from tests.cluster.small import copied, stamps, with_settings
 
 pytestmark = pytest.mark.slow
 
@@ -42,39 +38,6 @@ def test_lora_under_zero_3_learns_and_is_found_again_if_only_its_manifest_is_los
     mine.path("steps", "train_llm.json").unlink()
     assert llm_job.train_llm(sharded, mine)["lora"] == facts["lora"]
     assert adapter.read_bytes() == before
-
-
-@pytest.mark.drill
-def test_an_llm_from_scratch_first_learns_from_what_the_small_model_says_of_unlabelled_text(run, config, tmp_path):
-    steps = ("data", "train_slm", "build_index")
-    mine = copied(run, tmp_path, "data", "index", "models/slm", *(f"steps/{step}.json" for step in steps))
-    pseudo_labels = PseudoLabelsConfig(text=config.corpus.path, sentences=30)
-    taught = with_settings(
-        config, "llm", pseudo_labels=pseudo_labels, full_epochs=1, epochs=0, max_steps_per_epoch=2, workers=ONE
-    )
-    facts = llm_job.train_llm(taught, mine)
-    assert facts["pseudo_labels"]["sentences"] == 30
-    assert math.isfinite(facts["pseudo_labels"]["loss"])
-    found = read_labelled_sentences(mine.path("scratch", "pseudo_labels", "sentences.jsonl"))
-    predictions = load_tagger(config, run).predict([example.text for example in found])
-    assert [example.spans for example in found] == [prediction.spans for prediction in predictions]
-    assert not {example.text for example in found} & {
-        example.text.strip() for example in data.read_part(run, data.ALL_PART)
-    }
-    # The vocabulary knows characters that the labelled sentences lack, and it is the taught model that goes on.
-    speller = load_llm(taught, mine).tokenizer
-    labelled = {char for example in data.read_part(run, "train") for char in example.text}
-    new = {char for example in found for char in example.text} - labelled
-    assert any(len(speller.encode_char(char)) == 1 for char in new)
-    before, after = (
-        load_file(mine.path(*parts, "model.safetensors"))
-        for parts in (("scratch", "llm"), ("scratch", "pseudo_labelled", "model"))
-    )
-    assert not all(before[name].equal(after[name]) for name in before)
-    other = dataclasses.replace(pseudo_labels, sentences=31)
-    assert llm_job.collect_manifest_inputs(
-        with_settings(taught, "llm", pseudo_labels=other), mine
-    ) != llm_job.collect_manifest_inputs(taught, mine)
 
 
 def test_the_training_examples_are_written_once_and_read_back_equal(run, config, tmp_path):

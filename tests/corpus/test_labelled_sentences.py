@@ -8,14 +8,13 @@ from hypothesis import strategies as st
 
 from rayner.corpus.labelled_sentences import (
     read_labelled_sentences,
-    sample_distinct_sentences,
     split_labelled_text,
     split_train_dev_test,
     write_labelled_sentences,
 )
 from rayner.errors import DamagedFileError
 from rayner.text.labelled_text import LabelledSentence
-from rayner.text.segmentation import bounds_without_whitespace, split_sentences
+from rayner.text.segmentation import split_sentences
 from rayner.text.spans import Span
 from tests.strategies import tagged_texts, texts
 
@@ -160,23 +159,3 @@ def test_a_line_that_holds_no_sentence_is_named(tmp_path, line, found):
     with pytest.raises(DamagedFileError, match=rf"a\.jsonl:2: {found}.*: the file is damaged; restore it") as caught:
         read_labelled_sentences(tmp_path / "a.jsonl")
     assert str(caught.value).isprintable()
-
-
-@given(st.lists(texts(), max_size=5), st.integers(1, 4), st.integers(0, 2))
-def test_a_draw_takes_distinct_sentences_of_the_texts_and_as_many_as_there_are(some, n, seed):
-    cores = {text[a:b][slice(*bounds_without_whitespace(text[a:b]))] for text in some for a, b in split_sentences(text)}
-    fit = {found for found in cores if 2 <= len(found) <= 9}
-    without = set(sorted(fit)[:1])
-    drawn = sample_distinct_sentences(some, n, seed, max_chars=9, min_chars=2, exclude=without)
-    assert len(set(drawn)) == len(drawn) == min(n, len(fit - without))
-    assert set(drawn) <= fit - without
-    assert drawn == sample_distinct_sentences(
-        [*reversed(some), *some], n, seed, max_chars=9, min_chars=2, exclude=without
-    )
-
-
-def test_a_draw_depends_on_its_seed_and_a_larger_one_holds_the_smaller():
-    text = "".join(f"{a}{b}。" for a in "甲乙丙丁戊己庚辛" for b in "子丑寅卯辰巳午未")
-    some = sample_distinct_sentences([text], 10, 1, max_chars=9, min_chars=2)
-    assert some != sample_distinct_sentences([text], 10, 2, max_chars=9, min_chars=2)
-    assert sample_distinct_sentences([text], 20, 1, max_chars=9, min_chars=2)[:10] == some

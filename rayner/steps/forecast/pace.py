@@ -106,5 +106,4 @@ def _digest_settings(config: Config) -> str:
     everything = config_to_dict(config)
     settings: dict[str, Any] = {name: everything[name] for name in _SECTIONS}
     settings["slm"]["crf"]["unlabelled"] = bool(config.slm.crf.unlabelled)
-    settings["llm"]["pseudo_labels"]["text"] = bool(config.llm.pseudo_labels.text)
     return json_digest(settings, config.split.folds, config.tag.max_segment_chars)

@@ -6,5 +6,5 @@ An encoder (`train_encoder`) or an LLM is trained by Ray Train workers (`rayner.
 trained in one Ray task (`train_in_one_process`).
 
 The training examples of the LLM are tokenised once (`sft_examples`). Then its workers start (`deepspeed_worker`,
-`deepspeed_engine`). `pseudo_labels` provides more training text for an LLM that is trained from scratch.
+`deepspeed_engine`).
 """

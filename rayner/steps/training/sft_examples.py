@@ -29,7 +29,6 @@ from rayner.runs.storage import StoragePath, list_file_names, local_model_name
 from rayner.steps import data
 from rayner.steps.llm_loading import choose_instruction, load_retriever
 from rayner.steps.training.cross_fit_slm import read_hints_by_text
-from rayner.steps.training.pseudo_labels import read_pseudo_labels
 
 # Sentences in one file. Sentences are embedded file by file, so this number affects which sentences share a batch of
 # the encoder.
@@ -48,7 +47,7 @@ class SftSource:
     """The inputs of training examples, and the folder where the examples are stored.
 
     base: checkpoint whose tokenizer encodes the examples.
-    part: which sentences are used: `train` (labelled) or `pseudo_labels`.
+    part: which labelled sentences are used, such as `train`.
     folder: folder of the Parquet files.
     file_sentences: largest number of sentences in one file.
     """
@@ -66,13 +65,11 @@ class SftSource:
         A sentence longer than `llm.max_chars` is first split into windows. The hint of a window is cut out of that of
         the sentence.
         """
-        pseudo = self.part == "pseudo_labels"
-        sentences = read_pseudo_labels(self.run) if pseudo else data.read_part(self.run, self.part)
         llm, size = self.config.llm, self.config.prompt.group
         hints = read_hints_by_text(self.config, self.run) if prompts_show_hints(self.config) else None
         pieces = [
             piece
-            for sentence in sentences
+            for sentence in data.read_part(self.run, self.part)
             for piece in split_long_sentence(
                 SftSentence(sentence.text, sentence.spans, hint=None if hints is None else hints[sentence.text]),
                 llm.max_chars,

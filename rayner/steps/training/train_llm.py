@@ -1,9 +1,8 @@
-"""Train the LLM in up to three stages (method, section 3).
+"""Train the LLM on the labelled sentences in one or two stages (method, section 3): all parameters, a LoRA adapter.
 
-The stages, in this order, are: all parameters on pseudo-labels, all parameters on the labelled sentences, and a LoRA
-adapter on the labelled sentences. The settings say which stages run. A model made from scratch needs a stage that
-trains all parameters, because LoRA on a frozen random model learns badly. A pretrained model usually needs LoRA only.
-Each stage runs on Ray Train workers with DeepSpeed.
+The settings say which stages run. A model made from scratch needs a stage that trains all parameters, because LoRA on a
+frozen random model learns badly. A pretrained model usually needs LoRA only. Each stage runs on Ray Train workers with
+DeepSpeed.
 """
 
 import shutil
@@ -21,7 +20,6 @@ from rayner.config.conditions import (
 )
 from rayner.config.settings import Config, json_digest
 from rayner.config.step_settings import step_settings
-from rayner.corpus.reading import digest_unlabelled_texts
 from rayner.llm.adapter import check_and_measure_adapter, compute_adapter_shapes
 from rayner.llm.description import (
     ADAPTER_FOLDER,
@@ -39,7 +37,6 @@ from rayner.steps import data
 from rayner.steps.llm_loading import choose_instruction
 from rayner.steps.training.cross_fit_slm import cross_fit_slm
 from rayner.steps.training.deepspeed_worker import train_on_worker
-from rayner.steps.training.pseudo_labels import read_pseudo_labels, write_pseudo_labels
 from rayner.steps.training.sft_examples import SftSource, write_missing_sft_examples
 from rayner.steps.training.train_stage import TrainStage
 from rayner.steps.training.training_state import STATE_FORMAT
@@ -51,11 +48,6 @@ def collect_manifest_inputs(config: Config, run: Run) -> dict[str, Any]:
     steps, files = ["data"], {"model": model_digest(config.llm.model)}
     if llm_learns_from_retrieved_examples(config):
         steps.append("build_index")
-    if config.llm.pseudo_labels.text:
-        steps.append("train_slm")
-        files["llm.pseudo_labels.text"] = digest_unlabelled_texts(
-            config.llm.pseudo_labels.text, config.corpus.encoding_of(config.llm.pseudo_labels.text)
-        )
     if llm_learns_from_hints(config):
         steps.append("cross_fit_slm")
     digests = {step: run.digest_step_manifest(step) for step in steps}
@@ -101,19 +93,10 @@ class LlmTraining:
         """Train every stage that the settings ask for and write `models/llm`; return losses and sizes by stage."""
         llm, run = self.config.llm, self.run
         result: dict[str, Any] = {}
-        if llm.pseudo_labels.text:
-            write_pseudo_labels(self.config, run)
         base = self._write_scratch_model() if llm.model == "scratch" else llm.model
-        if llm.pseudo_labels.text:
-            examples = self._write_examples_and_return_folder(base, "pseudo_labels")
-            with replace_folder(run.path("scratch", "pseudo_labelled")) as folder:
-                stage = TrainStage("pseudo_labels", base, 1, llm.full_lr, examples)
-                loss = self._train_stage(stage, folder / "model")
-            result["pseudo_labels"] = {"sentences": len(read_pseudo_labels(run)), **loss}
-            base = str(run.path("scratch", "pseudo_labelled", "model"))
         with replace_folder(run.path("models", "llm")) as folder:
             if llm.full_epochs or llm.epochs:
-                examples = self._write_examples_and_return_folder(base, "train")
+                examples = self._write_examples_and_return_folder(base)
             if llm.full_epochs:
                 stage = TrainStage("full", base, llm.full_epochs, llm.full_lr, examples)
                 result["full"] = self._train_stage(stage, folder / BASE_FOLDER)
@@ -130,19 +113,16 @@ class LlmTraining:
     def _write_scratch_model(self) -> str:
         """Write an untrained decoder whose vocabulary covers the training sentences; return the path of its folder."""
         config, run = self.config, self.run
-        sentences = data.read_part(run, "train") + (read_pseudo_labels(run) if config.llm.pseudo_labels.text else [])
+        sentences = data.read_part(run, "train")
         types = run.entity_types()
         with replace_folder(run.path("scratch", "llm")) as folder:
             write_scratch_decoder(folder, [s.text for s in sentences], types, config.llm.scratch, config.seed)
         return str(run.path("scratch", "llm"))
 
-    def _write_examples_and_return_folder(self, base: str, part: str) -> StoragePath:
-        """Write the training examples for one part of the sentences and return the folder of the examples.
-
-        part: `train` or `pseudo_labels`.
-        """
-        folder = self.run.path("train", f"llm-examples-{part}-{self.digest}")
-        write_missing_sft_examples(SftSource(self.config, self.run, base, part, folder))
+    def _write_examples_and_return_folder(self, base: str) -> StoragePath:
+        """Write the training examples and return their folder."""
+        folder = self.run.path("train", f"llm-examples-train-{self.digest}")
+        write_missing_sft_examples(SftSource(self.config, self.run, base, "train", folder))
         return folder
 
     def _train_stage(self, stage: TrainStage, target: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from rayner.runs.storage import StoragePath
 class TrainStage:
     """One training stage of the LLM.
 
-    name: `pseudo_labels` and `full` train all parameters; `lora` trains an adapter.
+    name: `full` trains all parameters; `lora` trains an adapter.
     base: the checkpoint from which the stage starts.
     epochs: number of epochs.
     lr: peak learning rate.
