@@ -71,7 +71,7 @@ class Study:
             self.run_job("tag_corpus", run, f"corpus={self.out / f'{name}-pool'}", f"out={run / 'pool'}")
             _run_rayner("review", "pick", str(run / "pool"), str(review), "--n", str(n), "--to", "evahan")
         if not reviewed.exists():
-            write_labelled(corrected, [self.pool[text.strip()] for text in read_provenance([provenance]).sentences])
+            write_labelled(corrected, [self.pool[text.strip()] for text in read_provenance([provenance]).by_text])
             types = f"--types={','.join(self.types)}"  # gold labels may have types that the models never predict
             _run_rayner("review", "import", str(corrected), str(reviewed), "--from", str(provenance), types)
         return reviewed

@@ -61,7 +61,6 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
     estimate.add_argument("--within", type=float, default=5, metavar="POINTS",
                           help="say how many more sentences make intervals this narrow, up and down (5)")  # fmt: skip
     estimate.set_defaults(call=_run_estimate)
-
     names = steps.add_parser("consistency", help="list names that are tagged in different ways, the most errors first")
     names.add_argument("tagged", help="folder of the tagged corpus, or its run folder")
     names.add_argument("--n", type=int, default=50, help="number of names (50)")
@@ -90,12 +89,12 @@ def _add_types(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_pick(args: argparse.Namespace) -> None:
-    skipped = read_provenance(map(storage_path, args.skip)).sentences
+    skipped = read_provenance(map(storage_path, args.skip)).by_text
     _choose_and_write(args, lambda tagged, on_progress: pick_sentences(tagged, args.n, skipped, on_progress))
 
 
 def _run_sample(args: argparse.Namespace) -> None:
-    skipped = {sentence.place for sentence in read_provenance(map(storage_path, args.skip)).sentences.values()}
+    skipped = {sentence.place for sentence in read_provenance(map(storage_path, args.skip)).sentences}
     _choose_and_write(
         args,
         lambda tagged, on_progress: draw_random_sample(
@@ -152,8 +151,7 @@ def _run_estimate(args: argparse.Namespace) -> None:
     if not 0 < args.within < 100:
         raise ConfigError(f"--within: expected points between 0 and 100, found {args.within:g}")
     tagged, (provenance, corrections) = find_tagged_folder(storage_path(args.tagged)), _read_corrections(args)
-    sentences = [sentence for review in provenance.reviews for sentence in review.sentences]
-    tagged_spans = read_tagged_spans(tagged, sentences, _make_progress_callback())
+    tagged_spans = read_tagged_spans(tagged, provenance.sentences, _make_progress_callback())
     estimate = estimate_corpus(provenance, corrections, tagged_spans)
     print(format_estimate(estimate, args.within))
     write_estimate(tagged, estimate)

@@ -177,7 +177,7 @@ def test_what_was_not_changed_comes_back_as_it_was(tmp_path_factory, picked, to)
         (candidate.doc_id, candidate.start, candidate.text) for candidate in picked.candidates
     ]
     # The side-car of what came back is one, too: its texts are not offered again.
-    assert read_provenance([out / "back.provenance.json"]).sentences.keys() == provenance.sentences.keys()
+    assert read_provenance([out / "back.provenance.json"]).by_text.keys() == provenance.by_text.keys()
 
 
 @given(picks())

@@ -267,3 +267,16 @@ def test_books_with_few_reviewed_sentences_are_kept_and_not_shown():
     assert "book 史" in said
     assert "book 漢" not in said
     assert "left out: 1 books with fewer than 10 reviewed sentences" in said
+
+
+def test_a_place_whose_text_stands_elsewhere_too_is_not_drawn_again(tmp_path):
+    text = "楚王曰善。" * 9
+    rows = [
+        {"doc_id": "d", "start": 5 * i, "end": 5 * i + 5, "gated": True, "passes": 0, "error": None} for i in range(9)
+    ]
+    write_unit(tmp_path / "t", "u.parquet", [document("d", text)], (), rows)
+    write_review_folder(draw_random_sample(tmp_path / "t", 6), tmp_path / "out", "evahan")
+    provenance = read_provenance([tmp_path / "out" / PROVENANCE_FILE])
+    assert (len(provenance.sentences), len(provenance.by_text)) == (6, 1)
+    rest = draw_random_sample(tmp_path / "t", 9, {sentence.place for sentence in provenance.sentences})
+    assert len(rest.candidates) == 3

@@ -298,7 +298,7 @@ def check_review(data: bytes, name: str) -> bool:
     corrections = read_or_refuse(read_corrections, [write_input(corrected, name)], provenance, provenance.types)
     if corrections is None:
         return False
-    assert corrections.spans_by_text.keys() <= provenance.sentences.keys()
+    assert corrections.spans_by_text.keys() <= provenance.by_text.keys()
     corrections.count_changed(provenance)
     for text, spans in corrections.spans_by_text.items():
         assert sort_and_check_spans(spans, len(text)) == spans

@@ -42,7 +42,7 @@ class Corrections:
 
     def count_changed(self, provenance: Provenance) -> int:
         """Return the number of sentences whose entities differ from the predicted entities."""
-        return sum(spans != provenance.sentences[text].predicted for text, spans in self.spans_by_text.items())
+        return sum(spans != provenance.by_text[text].predicted for text, spans in self.spans_by_text.items())
 
 
 def read_corrections(paths: Iterable[StoragePath], provenance: Provenance, types: Collection[str]) -> Corrections:
@@ -76,7 +76,7 @@ def write_corrections(corrections: Corrections, provenance: Provenance, out: Sto
     """
     sentences = [
         {
-            **provenance.sentences[text].to_json(),
+            **provenance.by_text[text].to_json(),
             "labels": spans_to_json(spans),
             "source": corrections.source_by_text[text],
         }
@@ -134,9 +134,9 @@ def _check_text_in_provenance(text: str, provenance: Provenance, location: str) 
 
     The message shows where the text differs from the sentence with the longest common prefix.
     """
-    if text in provenance.sentences:
+    if text in provenance.by_text:
         return
-    nearest = max(provenance.sentences, key=lambda other: _common_prefix_length(text, other), default="")
+    nearest = max(provenance.by_text, key=lambda other: _common_prefix_length(text, other), default="")
     n_common = _common_prefix_length(text, nearest)
     found = "another"
     if n_common:

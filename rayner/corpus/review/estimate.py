@@ -64,8 +64,7 @@ def estimate_corpus(
 
     """
     population, gold_by_text = _require_one_population(provenance), corrections.spans_by_text
-    drawn = [row for review in provenance.reviews for row in review.sentences]
-    rows = [row for row in drawn if row.text in gold_by_text]
+    rows = [row for row in provenance.sentences if row.text in gold_by_text]
     if not rows:
         raise ConfigError("expected corrected sentences of the sample, found none")
     gold, tagged = [gold_by_text[row.text] for row in rows], [tagged_spans[row.place] for row in rows]
@@ -83,7 +82,9 @@ def estimate_corpus(
         for book in n_per_book
     }
     in_order = all(_are_first([row.text in gold_by_text for row in review.sentences]) for review in provenance.reviews)
-    return CorpusEstimate(population, len(drawn), len(rows), in_order, estimate(counts), per_type, per_book, n_per_book)
+    return CorpusEstimate(
+        population, len(provenance.sentences), len(rows), in_order, estimate(counts), per_type, per_book, n_per_book
+    )
 
 
 def book_of(doc_id: str) -> str:

@@ -63,12 +63,17 @@ class Provenance:
     """What was given to the reviewer in one or more reviews.
 
     types: The entity types that may occur.
-    sentences: The sentences by their texts. Of sentences with equal texts, it has the last.
+    by_text: The sentences by their texts. Of sentences with equal texts, it has the last.
     """
 
     types: tuple[str, ...] = ()
-    sentences: Mapping[str, ReviewSentence] = field(default_factory=dict)
+    by_text: Mapping[str, ReviewSentence] = field(default_factory=dict)
     reviews: tuple[Review, ...] = ()
+
+    @property
+    def sentences(self) -> list[ReviewSentence]:
+        """The sentences of all reviews, also those with equal texts."""
+        return [sentence for review in self.reviews for sentence in review.sentences]
 
 
 def make_review_sentence(candidate: ReviewCandidate) -> ReviewSentence:
