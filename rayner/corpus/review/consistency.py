@@ -92,12 +92,14 @@ def _rank(found: Inconsistency) -> tuple[float, str, str, str]:
 def find_in_document(document: TaggedDocument) -> Iterator[Inconsistency]:
     """Yield the inconsistencies within a document."""
     mentions: defaultdict[str, list[EntityRow]] = defaultdict(list)
+    is_tagged = bytearray(len(document.text))
     for entity in document.entities:
         mentions[entity["text"]].append(entity)
+        is_tagged[entity["start"] : entity["end"]] = b"\1" * (entity["end"] - entity["start"])
     for text, rows in mentions.items():
         if len({row["type"] for row in rows}) > 1:
             yield _compare_types(document, text, rows)
-        untagged = _find_untagged(document, text) if len(text) >= _MIN_CHARS_TO_SEARCH else []
+        untagged = _find_untagged(document.text, text, is_tagged) if len(text) >= _MIN_CHARS_TO_SEARCH else []
         if untagged:
             yield _compare_with_untagged(document, text, rows, untagged)
     yield from _find_short_names(document, mentions)
@@ -125,19 +127,16 @@ def _compare_with_untagged(
     )
 
 
-def _find_untagged(document: TaggedDocument, text: str) -> list[int]:
-    """Return where a string stands and no entity overlaps it; occurrences do not overlap each other."""
-    found, start = [], document.text.find(text)
-    if start < 0 or document.text.find(text, start + 1) < 0:
-        return []
-    tagged = bytearray(len(document.text))
-    for entity in document.entities:
-        tagged[entity["start"] : entity["end"]] = b"\1" * (entity["end"] - entity["start"])
+def _find_untagged(whole_text: str, text: str, is_tagged: bytearray) -> list[int]:
+    """Return where a string stands and no entity overlaps it; the places do not overlap each other."""
+    found, start = [], whole_text.find(text)
     while start >= 0:
         end = start + len(text)
-        if not any(tagged[start:end]):
+        if any(is_tagged[start:end]):
+            end = start + 1
+        else:
             found.append(start)
-        start = document.text.find(text, end)
+        start = whole_text.find(text, end)
     return found
 
 
