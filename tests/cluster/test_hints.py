@@ -133,7 +133,7 @@ def test_the_llm_learns_the_gold_tags_from_prompts_with_these_predictions(hinted
         assert tuple(entity.span for entity in hint) == row.slm.spans
         wrong += row.slm.spans != row.gold
         expected = markup(row, hint, 0, min(30, len(row.text)))  # of a long sentence, the first window
-        assert any(f"\n初標：{expected}\n答：" in prompt for prompt in prompts), expected
+        assert any(f"初標：{expected}\n答：" in prompt for prompt in prompts), expected
     assert wrong > 20
     assert all(prompt.count("初標：") == 1 for prompt in prompts)
 
