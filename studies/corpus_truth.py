@@ -24,20 +24,21 @@ import numpy as np
 import numpy.typing as npt
 
 from rayner.corpus.exports.evahan import format_evahan_sentences
+from rayner.corpus.exports.export_format import get_entity_spans
 from rayner.corpus.labelled_files import read_labelled_file
 from rayner.corpus.labelled_sentences import split_file_into_sentences
 from rayner.corpus.review.candidates import ReviewCandidate, iter_candidates_by_document
 from rayner.corpus.review.random_sample import draw_positions
 from rayner.corpus.tables import iter_documents
+from rayner.evaluation.metrics import count_entities, micro_score
 from rayner.evaluation.sample_estimate import estimate_score
+from rayner.evaluation.seen_names import SeenNames
 from rayner.runs.json_files import read_json, write_json
 from rayner.runs.output_folder import mark_output_folder_as_ours
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.spans import Span, crop_spans
 
 ROOT = Path(__file__).parent.parent
-_RIGHT, _PREDICTED, _GOLD = range(3)
-SHARES = {"precision": (_RIGHT, _PREDICTED), "recall": (_RIGHT, _GOLD)}
 
 
 @dataclass(frozen=True)
@@ -82,16 +83,17 @@ def run_main_job(out: Path, settings: Sequence[str]) -> None:
 def compare_with_report(run: Path, truth: Truth) -> dict[str, Any]:
     """Return the scores of the report, and the truth: {share: {reported, low, high, truth}}, seen and unseen names."""
     fused = read_json(run / "evaluation.json")["systems"]["fused"]
-    counts = {"all": np.zeros(3, np.int64), "seen": np.zeros(3, np.int64)}
-    for document in iter_documents(run / "tagged"):
-        gold = set(truth.spans[document.doc_id])
-        found = {Span(row["start"], row["end"], row["type"]) for row in document.entities}
-        for name, spans in (("all", (gold & found, found, gold)), ("seen", (gold & found, found, gold))):
-            counts[name] += [
-                sum(name == "all" or document.text[span.start : span.end] in truth.seen for span in group)
-                for group in spans
-            ]
-    counts["unseen"] = counts["all"] - counts["seen"]
+    documents = list(iter_documents(run / "tagged"))
+    gold = [truth.spans[document.doc_id] for document in documents]
+    found = [get_entity_spans(document) for document in documents]
+    types = sorted({span.type for spans in (*gold, *found) for span in spans})
+    known = SeenNames(truth.seen, [document.text for document in documents])
+    true_names = known.score(gold, found, types, seed=0)
+    true_scores = {
+        "all": micro_score(count_entities(gold, found, types)),
+        "seen": true_names.seen.micro,
+        "unseen": true_names.unseen.micro,
+    }
     names = fused["names"]
     intervals = {
         ("all", "precision"): names["precision_interval"],
@@ -102,14 +104,13 @@ def compare_with_report(run: Path, truth: Truth) -> dict[str, Any]:
     reported = {"all": fused["micro"], "seen": names["seen"]["micro"], "unseen": names["unseen"]["micro"]}
     table = {}
     for (group, share), (low, high) in intervals.items():
-        part, whole = SHARES[share]
         right, of = reported[group]["right"], reported[group]["predicted" if share == "precision" else "gold"]
         table[f"{share}, {group}"] = {
             "reported": right / of if of else None,
             "low": low,
             "high": high,
-            "truth": counts[group][part] / counts[group][whole],
-            "names": int(counts[group][whole]),
+            "truth": getattr(true_scores[group], share),
+            "names": true_scores[group].predicted if share == "precision" else true_scores[group].gold,
         }
     return table
 
@@ -141,12 +142,11 @@ def simulate_samples(tagged: Path, truth: Truth, n: int, rounds: int) -> dict[st
 
 def count(candidates: Sequence[ReviewCandidate], truth: Truth) -> npt.NDArray[np.int64]:
     """Count right, predicted and gold entities of each sentence, shape [sentences, 3]."""
-    rows = []
-    for candidate in candidates:
-        gold = set(crop_spans(truth.spans[candidate.doc_id], candidate.start, candidate.end))
-        found = set(candidate.spans)
-        rows.append((len(gold & found), len(found), len(gold)))
-    return np.array(rows, dtype=np.int64)
+    gold = [crop_spans(truth.spans[each.doc_id], each.start, each.end) for each in candidates]
+    found = [each.spans for each in candidates]
+    types = sorted({span.type for spans in (*gold, *found) for span in spans})
+    counts: npt.NDArray[np.int64] = count_entities(gold, found, types).sum(axis=1)
+    return counts
 
 
 def main() -> None:

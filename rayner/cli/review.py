@@ -15,7 +15,7 @@ from rayner.corpus.review.candidates import count_documents
 from rayner.corpus.review.consistency import find_most_inconsistent, format_inconsistencies
 from rayner.corpus.review.corrections import Corrections, read_corrections, write_corrections
 from rayner.corpus.review.estimate import estimate_corpus
-from rayner.corpus.review.estimate_file import read_tagged_spans, write_estimate
+from rayner.corpus.review.estimate_file import read_tagged_spans_by_place, write_estimate
 from rayner.corpus.review.estimate_table import format_estimate
 from rayner.corpus.review.labelled_output import check_labelled_output_and_list_digests
 from rayner.corpus.review.provenance import Provenance, read_provenance
@@ -151,7 +151,7 @@ def _run_estimate(args: argparse.Namespace) -> None:
     if not 0 < args.within < 100:
         raise ConfigError(f"--within: expected points between 0 and 100, found {args.within:g}")
     tagged, (provenance, corrections) = find_tagged_folder(storage_path(args.tagged)), _read_corrections(args)
-    tagged_spans = read_tagged_spans(tagged, provenance.sentences, _make_progress_callback())
+    tagged_spans = read_tagged_spans_by_place(tagged, provenance.sentences, _make_progress_callback())
     estimate = estimate_corpus(provenance, corrections, tagged_spans)
     print(format_estimate(estimate, args.within))
     write_estimate(tagged, estimate)

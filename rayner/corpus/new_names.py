@@ -22,7 +22,7 @@ class NewNames:
     new: int
 
     @property
-    def share(self) -> float:
+    def new_share(self) -> float:
         """The share of the new ones, 0 without entities."""
         return self.new / max(1, self.tagged)
 

@@ -110,6 +110,11 @@ class TaggedDocument:
     entities: list[EntityRow]
 
 
+def book_of(doc_id: str) -> str:
+    """Return the book of a document: its doc_id up to the last `/`, or nothing if it has none."""
+    return doc_id.rpartition("/")[0]
+
+
 def find_tagged_folder(folder: StoragePath) -> StoragePath:
     """Return the folder of a tagged corpus: `folder` itself or, if it is a run folder, the folder `tagged` in it."""
     if (folder / "documents").is_dir() or not (folder / "tagged").is_dir():

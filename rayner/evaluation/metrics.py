@@ -114,6 +114,9 @@ class TokenScores:
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
 
+RIGHT, PREDICTED, GOLD = range(3)  # the quantities of `EntityCounts`
+
+
 def count_entities(
     gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]], types: Sequence[str]
 ) -> EntityCounts:

@@ -13,7 +13,7 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-_RIGHT, _PREDICTED, _GOLD = range(3)  # the quantities of the counts, as in `metrics.EntityCounts`
+from rayner.evaluation.metrics import GOLD, PREDICTED, RIGHT
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def estimate_score(counts: npt.NDArray[np.int64], population: int, *, level: flo
         level: The level of the intervals.
 
     """
-    right, predicted, gold = (counts[:, quantity] for quantity in (_RIGHT, _PREDICTED, _GOLD))
+    right, predicted, gold = (counts[:, quantity] for quantity in (RIGHT, PREDICTED, GOLD))
     return EstimatedScore(
         estimate_share(right, predicted, population, level=level),
         estimate_share(right, gold, population, level=level),

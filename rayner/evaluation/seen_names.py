@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from rayner.evaluation.artifact import NameScores, SeenAndUnseenScores
 from rayner.evaluation.metrics import (
+    GOLD,
+    PREDICTED,
+    RIGHT,
     EntityCounts,
     bootstrap_share_interval,
     count_entities,
@@ -16,8 +19,6 @@ from rayner.evaluation.metrics import (
     score_by_type,
 )
 from rayner.text.spans import Span
-
-_RIGHT, _PREDICTED, _GOLD = range(3)
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class SeenNames:
         counts = count_entities(gold, predicted, types)
         seen = count_entities(self._only_seen(gold), self._only_seen(predicted), types)
         return SeenAndUnseenScores(
-            precision_interval=bootstrap_share_interval(counts, _RIGHT, _PREDICTED, seed=seed),
-            recall_interval=bootstrap_share_interval(counts, _RIGHT, _GOLD, seed=seed),
+            precision_interval=bootstrap_share_interval(counts, RIGHT, PREDICTED, seed=seed),
+            recall_interval=bootstrap_share_interval(counts, RIGHT, GOLD, seed=seed),
             seen=_score_names(seen, types, seed),
             unseen=_score_names(counts - seen, types, seed),
         )
@@ -58,6 +59,6 @@ def _score_names(counts: EntityCounts, types: Sequence[str], seed: int) -> NameS
     by_type = score_by_type(counts, types)
     return NameScores(
         micro=micro_score(counts),
-        recall_interval=bootstrap_share_interval(counts, _RIGHT, _GOLD, seed=seed),
+        recall_interval=bootstrap_share_interval(counts, RIGHT, GOLD, seed=seed),
         per_type={type_: score for type_, score in by_type.items() if score.gold or score.predicted},
     )

@@ -86,7 +86,7 @@ def build_query_parts(text: str) -> list[PromptPart]:
 
 
 def build_hinted_query_parts(text: str, hint: Sequence[HintEntity], *, with_confidence: bool) -> list[PromptPart]:
-    """Return the same with a hint: the sentence to tag as the small model tagged it.
+    """Return the parts of the sentence to tag, as the small model tagged it, and of the words around it.
 
     Args:
         text: The sentence.

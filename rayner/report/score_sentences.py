@@ -46,9 +46,9 @@ def _list_warnings_of_new_names(evaluation: Evaluation, new_names: NewNames | No
         return []
     n_new, n_seen = names.unseen.micro.predicted, names.seen.micro.predicted
     held_out_share = n_new / max(1, n_new + n_seen)
-    if new_names.share < held_out_share + MORE_NEW_NAMES:
+    if new_names.new_share < held_out_share + MORE_NEW_NAMES:
         return []
-    return [translate("more_new_names", *map(_per_hundred, (new_names.share, held_out_share)))]
+    return [translate("more_new_names", *map(_per_hundred, (new_names.new_share, held_out_share)))]
 
 
 def _list_warnings_of_few_names(evaluation: Evaluation) -> list[BilingualText]:

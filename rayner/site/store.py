@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rayner.corpus.tables import EntityRow, TaggedDocument
+from rayner.corpus.tables import EntityRow, TaggedDocument, book_of
 from rayner.errors import DataError
 from rayner.site.html_text import LlmCoverage, TypeNumbers
 from rayner.text.messages import shorten_repr
@@ -127,7 +127,7 @@ class SiteDatabase:
             )
         pages = [bisect_right(page_starts, entity["start"]) - 1 for entity in document.entities]
         type_counts = Counter(self.types.get_or_add_number(entity["type"]) for entity in document.entities)
-        book = self._book_number(document.doc_id.rpartition("/")[0])
+        book = self._book_number(book_of(document.doc_id))
         counts = (deciders["agree"], deciders["slm"], deciders["llm"])
         self._connection.execute("INSERT INTO document VALUES (?,?,?,?,?,?,?,?)",
             (document_number, document.doc_id, book, len(document.text), len(page_starts), *counts))  # fmt: skip

@@ -32,4 +32,4 @@ def test_names_are_compared_in_the_script_in_which_the_models_read_them(tmp_path
     converter = build_script_converter(["張儀為秦連橫說魏王，儀乃還報秦王。"] * 9)
     assert count_new_names(tmp_path, {"張儀"}) == NewNames(1, 1)
     assert count_new_names(tmp_path, {"張儀"}, converter) == NewNames(1, 0)
-    assert NewNames(0, 0).share == 0
+    assert NewNames(0, 0).new_share == 0

@@ -150,13 +150,12 @@ def _find_short_names(document: TaggedDocument, mentions: dict[str, list[EntityR
         if expected is None or len(expected) > 1:  # full names of several types say nothing
             continue
         (usual,) = expected
-        others = [row for row in rows if row["type"] != usual]
-        if others and len(others) == len(rows):  # else the types of the short name itself are compared
+        if all(row["type"] != usual for row in rows):  # else the types of the short name itself are compared
             ways = Counter(row["type"] for row in rows)
             ways[usual] += expected[usual]
             yield _build(
-                InconsistencyKind.SHORT_NAME, document, text, ways, sum(map(_error_probability, others)),
-                min(others, key=_score),
+                InconsistencyKind.SHORT_NAME, document, text, ways, sum(map(_error_probability, rows)),
+                min(rows, key=_score),
             )  # fmt: skip
 
 

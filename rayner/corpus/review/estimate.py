@@ -8,7 +8,9 @@ import numpy.typing as npt
 
 from rayner.corpus.review.corrections import Corrections
 from rayner.corpus.review.provenance import Place, Provenance
+from rayner.corpus.tables import book_of
 from rayner.errors import ConfigError
+from rayner.evaluation.metrics import count_entities
 from rayner.evaluation.sample_estimate import (
     EstimatedScore,
     EstimatedShare,
@@ -24,7 +26,7 @@ LEVEL = 0.95
 class CorpusEstimate:
     """Precision, recall and F1 of a tagged corpus, of its types and of its books, by a random sample.
 
-    The book of a document is what stands before the first `/` of its doc_id, or the whole doc_id.
+    For the book of a document, see `tables.book_of`.
 
     population: The sentences of the corpus.
     drawn, reviewed: The sentences of the sample, and those of them that were reviewed.
@@ -73,9 +75,10 @@ def estimate_corpus(
     def estimate(counts: npt.NDArray[np.int64]) -> EstimatedScore:
         return estimate_score(counts, population, level=LEVEL)
 
-    counts = _count(tagged, gold)
     types = sorted({span.type for spans in (*gold, *tagged) for span in spans})
-    per_type = {type_: estimate(_count(_only(type_, tagged), _only(type_, gold))) for type_ in types}
+    counts_by_type = count_entities(gold, tagged, types)
+    counts = counts_by_type.sum(axis=1)
+    per_type = {type_: estimate(counts_by_type[:, i]) for i, type_ in enumerate(types)}
     n_per_book = {book: books.count(book) for book in sorted(set(books))}
     per_book = {
         book: estimate(counts * np.array([other == book for other in books], dtype=np.int64)[:, None])
@@ -85,11 +88,6 @@ def estimate_corpus(
     return CorpusEstimate(
         population, len(provenance.sentences), len(rows), in_order, estimate(counts), per_type, per_book, n_per_book
     )
-
-
-def book_of(doc_id: str) -> str:
-    """Return the book of a document: its doc_id up to the first `/`."""
-    return doc_id.partition("/")[0]
 
 
 def _require_one_population(provenance: Provenance) -> int:
@@ -110,13 +108,3 @@ def _require_one_population(provenance: Provenance) -> int:
 
 def _are_first(is_reviewed: Sequence[bool]) -> bool:
     return not any(is_reviewed[sum(is_reviewed) :])
-
-
-def _only(type_: str, spans_by_sentence: Sequence[tuple[Span, ...]]) -> list[tuple[Span, ...]]:
-    return [tuple(span for span in spans if span.type == type_) for spans in spans_by_sentence]
-
-
-def _count(tagged: Sequence[tuple[Span, ...]], gold: Sequence[tuple[Span, ...]]) -> npt.NDArray[np.int64]:
-    """Count right, predicted and gold entities of each sentence, shape [sentences, 3]."""
-    rows = [(len(set(found) & set(right)), len(found), len(right)) for found, right in zip(tagged, gold, strict=True)]
-    return np.array(rows, dtype=np.int64).reshape(len(gold), 3)

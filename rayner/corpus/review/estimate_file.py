@@ -20,7 +20,7 @@ _FORMAT_VERSION = 1
 _REMEDY = "give the command `rayner review estimate` again"
 
 
-def read_tagged_spans(
+def read_tagged_spans_by_place(
     tagged: StoragePath,
     sentences: Iterable[ReviewSentence],
     on_progress: Callable[[int, int], None] = lambda done, total: None,
