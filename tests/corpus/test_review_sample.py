@@ -14,7 +14,7 @@ from rayner.corpus.review.estimate import estimate_corpus
 from rayner.corpus.review.estimate_file import (
     ESTIMATE_FILE,
     read_estimate,
-    read_tagged_spans,
+    read_tagged_spans_by_place,
     write_estimate,
 )
 from rayner.corpus.review.estimate_table import format_estimate
@@ -124,7 +124,7 @@ def test_the_estimate_compares_what_was_tagged_with_what_came_back(tmp_path_fact
                        for text, spans in marked.items())  # fmt: skip
     (folder / "out" / SENTENCES_FILE).write_text(back + "\n", encoding="utf-8")
     provenance = read_provenance([folder / "out" / PROVENANCE_FILE])
-    tagged_spans = read_tagged_spans(folder / "t", provenance.reviews[0].sentences)
+    tagged_spans = read_tagged_spans_by_place(folder / "t", provenance.reviews[0].sentences)
     corrections = read_corrections([folder / "out" / SENTENCES_FILE], provenance, {"NR"})
     found = estimate_corpus(provenance, corrections, tagged_spans)
     right = sum(spans == (Span(0, 1, "NR"),) for spans in marked.values())
@@ -212,7 +212,7 @@ def drawn(tagged, n=30):
 
 def test_the_tags_of_today_are_judged_whatever_they_were_when_the_sample_was_drawn(tagged):
     sample = drawn(tagged)
-    assert read_tagged_spans(tagged, sample) == {row.place: row.predicted for row in sample}
+    assert read_tagged_spans_by_place(tagged, sample) == {row.place: row.predicted for row in sample}
     rows, entities = [], []
     for doc_id, text in TEXTS.items():
         for start, end in split_sentences(text):
@@ -221,7 +221,7 @@ def test_the_tags_of_today_are_judged_whatever_they_were_when_the_sample_was_dra
     write_unit(tagged, "u.parquet", [document(*item) for item in TEXTS.items()], entities, rows)
     for row in sample:
         n = len(row.text)
-        assert read_tagged_spans(tagged, [row]) == {row.place: (Span(n - 3, n - 1, "NR"),)}
+        assert read_tagged_spans_by_place(tagged, [row]) == {row.place: (Span(n - 3, n - 1, "NR"),)}
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_the_tags_of_today_are_judged_whatever_they_were_when_the_sample_was_dra
 )
 def test_a_sample_of_another_corpus_is_refused(tagged, place, said):
     with pytest.raises(ConfigError, match=said):
-        read_tagged_spans(tagged, [ReviewSentence(*place, "", "齊0王曰善。", ())])
+        read_tagged_spans_by_place(tagged, [ReviewSentence(*place, "", "齊0王曰善。", ())])
 
 
 def test_an_estimate_is_kept_and_is_damaged_or_of_an_earlier_tagging(tagged, monkeypatch):
@@ -280,3 +280,9 @@ def test_a_place_whose_text_stands_elsewhere_too_is_not_drawn_again(tmp_path):
     assert (len(provenance.sentences), len(provenance.by_text)) == (6, 1)
     rest = draw_random_sample(tmp_path / "t", 9, {sentence.place for sentence in provenance.sentences})
     assert len(rest.candidates) == 3
+
+
+def test_a_sample_without_a_name_says_that_it_has_too_few():
+    rows = tuple(ReviewSentence("d", i, i + 1, "", f"{i}", ()) for i in range(5))
+    said = format_estimate(estimate_by([Review(rows, 50)], rows), 5)
+    assert "The sample has too few names for an estimate" in said

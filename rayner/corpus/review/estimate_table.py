@@ -1,7 +1,5 @@
 """An estimate of the scores of a corpus as text for the terminal."""
 
-from collections.abc import Mapping
-
 from rayner.corpus.review.estimate import CorpusEstimate
 from rayner.evaluation.sample_estimate import EstimatedScore, EstimatedShare
 
@@ -52,20 +50,17 @@ def _format_table(estimate: CorpusEstimate) -> str:
     if len(estimate.per_book) == 1:
         shown, n_hidden = [], 0
     sections = {"type": estimate.per_type, "book": {book: estimate.per_book[book] for book in shown}}
-    width = max(len("percent"), *(len(f"{kind} {name}") for kind, scores in sections.items() for name in scores))
+    labels = ["percent", *(f"{kind} {name}" for kind, scores in sections.items() for name in scores)]
+    width = max(map(len, labels))
     head = f"{'percent':<{width}}  {'precision':>14}  {'recall':>14}  {'F1':>14}  {'tagged':>7}  {'names':>7}"
     lines = [head, "-" * len(head), _format_row("all", estimate.all, width)]
     for kind, scores in sections.items():
-        lines += _format_section(kind, scores, width)
+        lines += [_format_row(f"{kind} {name}", score, width) for name, score in scores.items()]
     if n_hidden:
         lines.append(
             f"left out: {n_hidden:,} books with fewer than {MIN_BOOK_SENTENCES} reviewed sentences (estimate.json)"
         )
     return "\n".join(lines)
-
-
-def _format_section(kind: str, scores: Mapping[str, EstimatedScore], width: int) -> list[str]:
-    return [_format_row(f"{kind} {name}", score, width) for name, score in scores.items()]
 
 
 def _format_row(label: str, score: EstimatedScore, width: int) -> str:
