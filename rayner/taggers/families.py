@@ -2,7 +2,7 @@
 
 from rayner.config.model_settings import SlmConfig
 from rayner.corpus.plain_text.encodings import UTF8
-from rayner.taggers.crf import CrfFamily
+from rayner.taggers.crf_family import CrfFamily
 from rayner.taggers.custom_tagger import CustomTaggerFamily
 from rayner.taggers.tagger import TaggerFamily
 

@@ -8,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rayner.config.model_settings import CrfConfig, SlmConfig
+from rayner.corpus.scripts.conversion import build_script_converter
 from rayner.corpus.scripts.tables import load_script_tables
 from rayner.errors import ConfigError, DamagedFileError, DataError
 from rayner.evaluation.metrics import count_entities, micro_score
 from rayner.taggers import crf as crfs
+from rayner.taggers.crf_family import CrfFamily
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.spans import Span
 from rayner.text.tags import legal_transitions
@@ -146,7 +148,7 @@ def test_clusters_of_a_corpus_in_another_script_are_those_of_its_copy(sentences,
     table = load_script_tables().simplified
     traditional = "".join(sentence.text for sentence in sentences[:200])
     simplified = "".join(table.get(char, (char,))[0] for char in traditional)
-    converter = crfs.build_script_converter(sentence.text for sentence in sentences[:200])
+    converter = build_script_converter(sentence.text for sentence in sentences[:200])
     assert converter.target == "traditional"
     clusters = {}
     for name, text, encoding, matches in (
@@ -155,7 +157,7 @@ def test_clusters_of_a_corpus_in_another_script_are_those_of_its_copy(sentences,
     ):
         (tmp_path / f"{name}.txt").write_bytes(text.encode(encoding))
         config = CrfConfig(max_iterations=1, unlabelled=str(tmp_path / f"{name}.txt"), clusters=[4])
-        family = crfs.CrfFamily(SlmConfig(crf=config), unlabelled_encoding=encoding, matches_script=matches)
+        family = CrfFamily(SlmConfig(crf=config), unlabelled_encoding=encoding, matches_script=matches)
         (tmp_path / name).mkdir()
         family.train(sentences[:200], labels, tmp_path / name, 1)
         clusters[name] = family.load(tmp_path / name).clusters
@@ -166,7 +168,7 @@ def test_clusters_of_a_corpus_in_another_script_are_those_of_its_copy(sentences,
 def test_the_clusters_of_a_trained_crf_are_not_made_again(sentences, labels, tmp_path):
     text = tmp_path / "text.txt"
     text.write_text("".join(sentence.text for sentence in sentences[:200]), encoding="utf-8")
-    family = crfs.CrfFamily(SlmConfig(crf=CrfConfig(max_iterations=1, unlabelled=str(text), clusters=[4])))
+    family = CrfFamily(SlmConfig(crf=CrfConfig(max_iterations=1, unlabelled=str(text), clusters=[4])))
     for name in ("whole", "fold"):
         (tmp_path / name).mkdir()
     family.train(sentences[:200], labels, tmp_path / "whole", 1)
