@@ -7,6 +7,8 @@ truth. The main job trains and tags as a user would let it. Then:
   do not have;
 - many random samples are drawn, as by `rayner review sample`, and corrected by the truth. The study counts how many of
   the intervals of `rayner review estimate` hold the truth.
+- errors are drawn at random and put right by the truth, as by `rayner review apply`: at their place, and for all
+  mentions in their document or in the corpus.
 
 Writes OUT/corpus_truth.json. A finished job is not repeated.
 """
@@ -16,13 +18,16 @@ import random
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from rayner.corpus.corrections.correction import Correction
+from rayner.corpus.corrections.correction_files import list_changed_spans
+from rayner.corpus.corrections.precedence import CorrectionIndex
 from rayner.corpus.exports.evahan import format_evahan_sentences
 from rayner.corpus.exports.export_format import get_entity_spans
 from rayner.corpus.labelled_files import read_labelled_file
@@ -35,6 +40,7 @@ from rayner.evaluation.sample_estimate import estimate_score
 from rayner.evaluation.seen_names import SeenNames
 from rayner.runs.json_files import read_json, write_json
 from rayner.runs.output_folder import mark_output_folder_as_ours
+from rayner.steps.corrected_corpus import FinishedCorpus, compare_with_corpus
 from rayner.text.labelled_text import LabelledSentence
 from rayner.text.spans import Span, crop_spans
 
@@ -149,6 +155,31 @@ def count(candidates: Sequence[ReviewCandidate], truth: Truth) -> npt.NDArray[np
     return counts
 
 
+def simulate_corrections(tagged: Path, truth: Truth, n: int) -> dict[str, dict[str, float]]:
+    """Return precision, recall and F1 of the corpus after n corrections, by their scope ("none" without them)."""
+    corpus = FinishedCorpus(tagged)
+    texts = {document.doc_id: document.text for document in iter_documents(tagged)}
+    found = {document.doc_id: get_entity_spans(document) for document in iter_documents(tagged)}
+    errors = [
+        Correction(doc_id, span.start, span.end, texts[doc_id][span.start : span.end], span.type)
+        for doc_id, gold in truth.spans.items()
+        for span in list_changed_spans(found[doc_id], gold)
+    ]
+    drawn = random.Random(0).sample(errors, min(n, len(errors)))
+    scores = {}
+    for scope in ("none", "here", "document", "corpus"):
+        given = [] if scope == "none" else [replace(one, scope=scope) for one in drawn]
+        index = CorrectionIndex(compare_with_corpus(given, corpus).changing)
+        corrected: dict[str, list[Span]] = {doc_id: [] for doc_id in texts}
+        for unit in corpus.iter_units():
+            for row in unit.correct(index).entities:
+                corrected[row["doc_id"]].append(Span(row["start"], row["end"], row["type"]))
+        types = sorted({span.type for spans in (*truth.spans.values(), *corrected.values()) for span in spans})
+        score = micro_score(count_entities(list(truth.spans.values()), [corrected[key] for key in truth.spans], types))
+        scores[scope] = {"precision": score.precision, "recall": score.recall, "f1": score.f1}
+    return scores
+
+
 def main() -> None:
     """Run the study and write the numbers."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -158,6 +189,7 @@ def main() -> None:
     parser.add_argument("--file-chars", type=int, default=5000, help="characters of a file of the corpus")
     parser.add_argument("--n", type=int, default=100, help="sentences of a random sample")
     parser.add_argument("--rounds", type=int, default=500, help="random samples")
+    parser.add_argument("--corrections", type=int, default=200, help="errors that are put right")
     parser.add_argument("--settings", nargs="+", default=[], metavar="KEY=VALUE", help="further settings of the job")
     options = parser.parse_args()
     out = options.out.absolute()
@@ -168,11 +200,13 @@ def main() -> None:
     result = {
         "report": compare_with_report(out / "run", truth),
         "samples": simulate_samples(out / "run" / "tagged", truth, options.n, options.rounds),
+        "corrections": simulate_corrections(out / "run" / "tagged", truth, options.corrections),
     }
     write_json(out / "corpus_truth.json", result)
     for name, row in result["report"].items():
         print(name, {key: value if isinstance(value, int) else round(value, 4) for key, value in row.items()})
     print(result["samples"])
+    print(result["corrections"])
 
 
 if __name__ == "__main__":

@@ -101,3 +101,7 @@ def test_the_truth_of_a_corpus_stands_beside_the_report_and_samples_are_drawn(tm
     samples = found["samples"]
     assert samples["truth"]["recall"] == pytest.approx(found["report"]["recall, all"]["truth"], abs=0.02)
     assert all(held >= 8 / 12 for held in samples["held"].values())
+    corrected = found["corrections"]
+    assert corrected["none"]["recall"] == pytest.approx(found["report"]["recall, all"]["truth"])
+    assert corrected["here"]["f1"] > corrected["none"]["f1"]
+    assert corrected.keys() == {"none", "here", "document", "corpus"}

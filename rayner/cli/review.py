@@ -2,7 +2,8 @@
 
 `rayner review pick` writes the most uncertain sentences, and `rayner review import` turns the corrections into training
 data. `rayner review sample` writes sentences drawn at random, and `rayner review estimate` says by the corrections how
-good the tags of the corpus are. `rayner review consistency` lists names that are tagged in different ways.
+good the tags of the corpus are. `rayner review consistency` lists names that are tagged in different ways. `rayner
+review apply` puts corrections into the corpus, and `rayner review undo` takes them out again.
 """
 
 import argparse
@@ -11,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from rayner.cli.help_examples import parser_kwargs_with_examples
+from rayner.cli.review_apply import add_apply_and_undo
 from rayner.corpus.review.candidates import count_documents
 from rayner.corpus.review.consistency import find_most_inconsistent, format_inconsistencies
 from rayner.corpus.review.corrections import Corrections, read_corrections, write_corrections
@@ -40,6 +42,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
             "review sample runs/mine/tagged TO_MARK --n 100",
             "review estimate runs/mine/tagged marked.json --from TO_MARK/provenance.json",
             "review consistency runs/mine/tagged",
+            "review apply corrections.json runs/mine/tagged --out corrected",
         ),
     )
     steps = parser.add_subparsers(required=True, metavar="STEP")
@@ -65,6 +68,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse gives its subp
     names.add_argument("tagged", help="folder of the tagged corpus, or its run folder")
     names.add_argument("--n", type=int, default=50, help="number of names (50)")
     names.set_defaults(call=_run_consistency)
+    add_apply_and_undo(steps)
 
 
 def _add_choosing_arguments(parser: argparse.ArgumentParser, n: int, skipped: str) -> None:
@@ -108,7 +112,7 @@ def _choose_and_write(
 ) -> None:
     """Write the sentences that `choose` takes from a tagged corpus. It gets the folder, and reports documents read."""
     _require_positive(args.n)
-    extra_types = _parse_types(args.types)
+    extra_types = parse_types(args.types)
     check_review_folder(storage_path(args.out))
     chosen = choose(find_tagged_folder(storage_path(args.tagged)), _make_progress_callback())
     chosen = replace(chosen, types=tuple(sorted({*chosen.types, *extra_types})))
@@ -177,11 +181,12 @@ def _require_positive(n: int) -> None:
 
 def _read_corrections(args: argparse.Namespace) -> tuple[Provenance, Corrections]:
     provenance = read_provenance(map(storage_path, args.provenance))
-    types = {*provenance.types, *_parse_types(args.types)}
+    types = {*provenance.types, *parse_types(args.types)}
     return provenance, read_corrections(map(storage_path, args.files), provenance, types)
 
 
-def _parse_types(text: str) -> list[str]:
+def parse_types(text: str) -> list[str]:
+    """Return the types in the value of `--types`. Raises ConfigError for one that no format can write."""
     types = [type_name for type_name in text.split(",") if type_name]
     for type_name in types:
         if not is_markup_type(type_name):

@@ -180,6 +180,10 @@ class TagConfig:
         True, "keep what both models said in OUT/scores, so that another fusion rule or gate needs minutes instead of "
         "the LLM; some 50 bytes a character of text",
     )  # fmt: skip
+    corrections: str | None = setting(
+        None, "corrections.jsonl of a corrected corpus, to correct this tagging in the same way; null: that of OUT, if "
+        "there is one",
+    )  # fmt: skip
     max_segment_chars: int = setting(
         5000, "longer sentences of the corpus are cut into pieces of at most this many characters, to bound memory and "
         "time; entities across a cut are found",

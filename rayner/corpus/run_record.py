@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from rayner.corpus.corrections.counts import CorrectionCounts
 from rayner.corpus.ignored_files import IgnoredGroup
 from rayner.corpus.plain_text.markup import MarkupFiles
 from rayner.corpus.scripts.recognition import ScriptComparison
@@ -68,6 +69,7 @@ class RunRecord:
     empty: The files without text.
     markup: The files that hold tags of HTML or XML.
     scripts: The scripts of the labelled text and of the corpus.
+    corrections: How many corrections of a person were applied, and those that found no place.
     changed: The files that changed while the corpus was tagged.
     llm_worth: What the LLM is worth on the held-out sentences on which the fusion was tuned; None without an LLM.
     seconds: The duration of the call that finished the tagging.
@@ -93,6 +95,7 @@ class RunRecord:
     ignored: Mapping[str, IgnoredGroup] = field(default_factory=dict)
     markup: MarkupFiles = field(default_factory=MarkupFiles)
     scripts: ScriptComparison = field(default_factory=ScriptComparison)
+    corrections: CorrectionCounts = field(default_factory=CorrectionCounts)
     records_sha256: str = ""
     warnings: list[str] = field(default_factory=list)
 

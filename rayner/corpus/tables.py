@@ -27,6 +27,8 @@ from rayner.text.finite_predictions import is_not_finite_reason
 from rayner.text.messages import shorten_repr
 
 TABLE_NAMES = ("documents", "entities", "segments")
+REPLACED_TABLE = "replaced"  # entities that corrections replaced; only units with such entities have a file
+PERSON = "person"  # in the column `decided_by`: an entity of `corrections.jsonl`
 
 
 def _required(name: str, data_type: pa.DataType) -> pa.Field:
@@ -52,7 +54,7 @@ ENTITY_SCHEMA = pa.schema(
         _required("text", pa.string()),
         _required("type", pa.string()),
         pa.field("score", pa.float32()),  # calibrated probability; null if no calibration was fitted
-        _required("decided_by", pa.string()),  # agree, slm or llm
+        _required("decided_by", pa.string()),  # agree, slm, llm or person
         pa.field("slm_type", pa.string()),
         pa.field("slm_entropy", pa.float32()),  # nats
         pa.field("llm_type", pa.string()),
@@ -175,7 +177,8 @@ def read_unit_tables(
 
     """
     tables = {}
-    for table in TABLE_NAMES:
+    has_replaced = record is not None and REPLACED_TABLE in record.files
+    for table in (*TABLE_NAMES, REPLACED_TABLE) if has_replaced else TABLE_NAMES:
         path = tagged / table / f"{unit}.parquet"
         sha256 = None if record is None else record.files.get(table, "")
         if table in schemas:
@@ -193,9 +196,14 @@ def count_unit_rows(segments: Sequence[SegmentRow], entities: Sequence[EntityRow
         gated=sum(row["gated"] for row in segments),
         set_aside=sum(row["error"] is not None for row in segments),
         passes=sum(row["passes"] for row in segments),
-        decided_by=dict(sorted(Counter(row["decided_by"] for row in entities).items())),
+        decided_by=count_decisions(entities),
         not_finite=sum(is_not_finite_reason(row["error"]) for row in segments),
     )
+
+
+def count_decisions(entities: Sequence[EntityRow]) -> dict[str, int]:
+    """Return the number of entities for each value of `decided_by`."""
+    return dict(sorted(Counter(row["decided_by"] for row in entities).items()))
 
 
 def _check_and_list_units(tagged: StoragePath) -> list[str]:

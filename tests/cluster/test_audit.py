@@ -69,7 +69,7 @@ def edited(rows, **values):
 
 
 def test_tables_as_planned_are_counted(tagged):
-    counts = verify_tagged_corpus(*tagged)
+    counts = verify_tagged_corpus(*tagged).corpus_counts()
     assert (counts.documents, counts.characters) == (3, sum(map(len, TEXTS.values())))
     assert (counts.segments, counts.passes, counts.gated) == (7, 0, 5)
     assert (counts.entities, counts.decided_by, counts.set_aside, counts.unknown_share) == (7, {"slm": 7}, 0, 0.25)
@@ -182,7 +182,7 @@ def test_every_flipped_bit_is_found_by_each_reader(tagged, table):
         with pytest.raises(DataError, match=re.escape(f"{path}: expected the file that was written")):
             list(iter_segment_rows_by_document(out))
     path.write_bytes(content)
-    assert verify_tagged_corpus(out, plan).documents == 3
+    assert verify_tagged_corpus(out, plan).corpus_counts().documents == 3
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "json"])

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from rayner.corpus.corrections.correction import Correction
 from tests.simulation.models import LLM_DIES, LLM_RAISES, SLM_DIES, SLM_RAISES
 
 _FIRST = "楚懷王貪而信張儀。遂絕齊使。使如秦受地！張儀詐之曰：儀與王約六里。"
@@ -40,3 +41,18 @@ CORPORA = {
     "llm_dies": _corpus(f"楚使懷王{LLM_DIES}秦人。"),
     "several": _corpus(f"楚人{SLM_DIES}之。", f"秦使懷王{LLM_DIES}秦人。", f"楚人{SLM_RAISES}之。"),
 }
+
+
+def _correct(doc_id: str, text: str, before: str, after: str, entity_type: str, scope: str) -> Correction:
+    start = _corpus().texts[f"{doc_id}.txt"].index(before + text + after) + len(before)
+    return Correction(doc_id, start, start + len(text), text, entity_type, scope, before, after)
+
+
+# What a person corrected in the clean corpus. In the others, some places have moved.
+CORRECTIONS = (
+    _correct("一", "懷王", "楚", "貪", "NX", "here"),
+    _correct("書/長", "楚將屈匄", "虜", "。", "NY", "here"),
+    _correct("書/長", "丹淅", "於", "。", "NS", "corpus"),
+    _correct("書/末", "楚王", "", "曰", "", "book"),
+    _correct("書/末", "張儀", "得", "而", "NX", "corpus"),
+)

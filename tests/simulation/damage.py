@@ -24,7 +24,7 @@ def follow_message(world: World, job: Job, damaged: dict[str, bytes]) -> bool:
                 _move_away(world, f"{ROOT}/{OUT}/evahan")
             else:
                 continue
-        elif name.endswith(".json") and job.message.startswith(path) and "restore it" in told:
+        elif name.endswith((".json", ".jsonl")) and job.message.startswith(path) and "restore it" in told:
             world.file_system.write_files({f"{OUT}/{name}": content})
         else:
             continue

@@ -67,6 +67,7 @@ class JobSeries:
             n_actors=world.rng.randint(1, 3),
             max_set_aside=self.scenario.max_set_aside,
             exact_gate=not self.scenario.other_rule,
+            corrected=self.scenario.corrected,
         )
         job = start_job(world, f"job {len(outcome.jobs) + 1}", config, retries_set_aside=retries)
         outcome.jobs.append(job)

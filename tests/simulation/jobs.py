@@ -10,6 +10,7 @@ from rayner.cli import exit_codes
 from rayner.config.corpus_settings import CorpusConfig
 from rayner.config.model_settings import IndexConfig, LlmConfig, SlmConfig
 from rayner.config.settings import Config, GateConfig, ScoreConfig, TagConfig
+from rayner.corpus.corrections.correction import CORRECTIONS_FILE
 from rayner.decoding import engine
 from rayner.errors import RaynerError
 from rayner.modeling import devices
@@ -29,8 +30,11 @@ RUN, CORPUS, OUT = "run", "corpus", "tagged"  # folders below the root
 UNIT_CHARS = 48
 
 
-def make_config(*, n_actors: int = 2, max_set_aside: float = 1.0, exact_gate: bool = True) -> Config:
+def make_config(
+    *, n_actors: int = 2, max_set_aside: float = 1.0, exact_gate: bool = True, corrected: bool = False
+) -> Config:
     """Return the settings of a tagging job."""
+    corrections = f"{ROOT}/{RUN}/{CORRECTIONS_FILE}" if corrected else None
     return Config(
         run=f"{ROOT}/{RUN}",
         corpus=CorpusConfig(f"{ROOT}/{CORPUS}"),
@@ -40,7 +44,7 @@ def make_config(*, n_actors: int = 2, max_set_aside: float = 1.0, exact_gate: bo
         index=IndexConfig(encoder="ngrams"),
         llm=LlmConfig(examples="none"),
         score=ScoreConfig(actors=n_actors, unit_chars=UNIT_CHARS),
-        tag=TagConfig(max_set_aside=max_set_aside),
+        tag=TagConfig(max_set_aside=max_set_aside, corrections=corrections),
         gate=GateConfig(exact=exact_gate),
     )
 

@@ -14,6 +14,7 @@ class Scenario:
     max_set_aside: the setting `tag.max_set_aside`.
     other_rule: whether the corpus is fused again under another rule after it was tagged. Both rules ask the LLM about
         every segment, so that a unit that is predicted again has the same batches.
+    corrected: whether the job applies the corrections of a person.
     """
 
     seed: int
@@ -23,6 +24,7 @@ class Scenario:
     switch_share: float = 0.2
     seconds_per_operation: float = 0.001
     other_rule: bool = False
+    corrected: bool = False
 
 
 @dataclass

@@ -2,8 +2,9 @@
 
 from functools import cache
 
+from rayner.corpus.corrections.correction import CORRECTIONS_FILE, format_corrections
 from tests.simulation.checks import check_end
-from tests.simulation.corpora import CORPORA
+from tests.simulation.corpora import CORPORA, CORRECTIONS
 from tests.simulation.faults import AT_REST
 from tests.simulation.file_system import FileSystem
 from tests.simulation.job_series import JobSeries
@@ -20,14 +21,19 @@ def _initial_files(corpus: str) -> dict[str, bytes]:
     return {
         **{f"{RUN}/{name}": content for name, content in make_run_files().items()},
         **{f"{CORPUS}/{name}": content for name, content in CORPORA[corpus].files().items()},
+        f"{RUN}/{CORRECTIONS_FILE}": format_corrections(CORRECTIONS).encode(),
     }
 
 
 @cache
-def undisturbed(corpus: str, max_set_aside: float, other_rule: bool = False) -> Outcome:
+def undisturbed(corpus: str, max_set_aside: float, other_rule: bool = False, corrected: bool = False) -> Outcome:
     """Run a scenario without faults."""
-    scenario = Scenario(0, corpus, (), max_set_aside, switch_share=0.0, other_rule=other_rule)
+    scenario = Scenario(0, corpus, (), max_set_aside, switch_share=0.0, other_rule=other_rule, corrected=corrected)
     return run_scenario(scenario, compare=False)
+
+
+def _undisturbed(scenario: Scenario) -> Outcome:
+    return undisturbed(scenario.corpus, scenario.max_set_aside, scenario.other_rule, scenario.corrected)
 
 
 def run_scenario(scenario: Scenario, *, compare: bool = True) -> Outcome:
@@ -50,7 +56,7 @@ def run_scenario(scenario: Scenario, *, compare: bool = True) -> Outcome:
     outcome.files = file_system.files(OUT)
     outcome.violations += world.violations
     if compare and not outcome.violations:
-        expected = undisturbed(scenario.corpus, scenario.max_set_aside, scenario.other_rule)
+        expected = _undisturbed(scenario)
         outcome.violations += check_end(
             outcome.files, outcome.jobs[-1], expected.files, expected.jobs[-1], world.messages
         )
@@ -64,4 +70,4 @@ def run_scenario(scenario: Scenario, *, compare: bool = True) -> Outcome:
 
 
 def _known_batches(scenario: Scenario) -> set[tuple[str, ...]]:
-    return set(undisturbed(scenario.corpus, scenario.max_set_aside, scenario.other_rule).world.batches)
+    return set(_undisturbed(scenario).world.batches)

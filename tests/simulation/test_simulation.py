@@ -1,12 +1,15 @@
 """Tagging survives every fault: some random ones, each that was once too much, and proof that a flaw is seen."""
 
+import json
 import random
 from collections import Counter
 from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
 from unittest.mock import patch
 
 import pytest
 
+from rayner.corpus.corrections.correction import CORRECTIONS_FILE
 from rayner.runs import storage
 from rayner.steps.tag import attempts, recovery, tag_corpus
 from tests.simulation.__main__ import describe_outcome, main, random_scenarios, run_and_print
@@ -123,6 +126,23 @@ def test_another_rule_fuses_what_was_kept_without_asking_a_model(corpus):
         assert max(Counter(outcome.world.batches).values()) == 2
     changed = {name for name in before.files if outcome.files[name] != before.files[name]}
     assert any(name.startswith("entities/") for name in changed)
+
+
+@pytest.mark.parametrize("corpus", CORPORA)
+def test_corrections_are_applied_to_every_corpus(corpus):
+    plain = run_scenario(Scenario(0, corpus, (), switch_share=0.0), compare=False)
+    outcome = run_scenario(Scenario(0, corpus, (), switch_share=0.0, corrected=True))
+    assert outcome.violations == []
+    assert any(name.startswith("replaced/") for name in outcome.files.keys() - plain.files.keys())
+    assert CORRECTIONS_FILE in outcome.files
+    counts = json.loads(outcome.files["run.json"])["corrections"]
+    assert (counts["total"], counts["unmatched"]) == (5, [])
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_faults_leave_no_trace_in_a_corrected_corpus(seed):
+    outcome = run_scenario(replace(draw_scenario(seed), corrected=True))
+    assert outcome.violations == [], describe_outcome(outcome)
 
 
 # Seeds that once showed a violation.

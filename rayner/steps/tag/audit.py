@@ -1,11 +1,14 @@
 """Verify a tagged corpus: every digest, text, entity, segment and count."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from itertools import chain
+from itertools import chain, zip_longest
 from typing import Any
 
+from rayner.corpus.corrections.correction import CORRECTIONS_FILE, read_corrections_of_corpus
+from rayner.corpus.corrections.counts import CorrectionCounts, count_corrections
+from rayner.corpus.corrections.precedence import CorrectionIndex
 from rayner.corpus.kept_scores import (
     SCORES_FOLDER,
     Place,
@@ -18,8 +21,11 @@ from rayner.corpus.run_record import CorpusCounts
 from rayner.corpus.tables import (
     DOCUMENT_SCHEMA,
     ENTITY_SCHEMA,
+    PERSON,
+    REPLACED_TABLE,
     SEGMENT_SCHEMA,
     TABLE_NAMES,
+    EntityRow,
     SegmentRow,
     count_unit_rows,
     read_unit_tables,
@@ -27,14 +33,17 @@ from rayner.corpus.tables import (
 from rayner.corpus.unit_records import RECORD_FOLDER, UnitRecord, read_unit_record
 from rayner.errors import DataError
 from rayner.runs.storage import StoragePath, list_file_names
+from rayner.steps.tag.corrected_units import correct_unit, restore_model_entities_of_unit
 from rayner.steps.tag.plan import PlanSummary, iter_plan_parts
 from rayner.steps.tag.slices import DocumentSlice, Unit
 
 _FOLDERS_AND_SUFFIXES = (
-    *((table, ".parquet") for table in TABLE_NAMES),
+    *((table, ".parquet") for table in (*TABLE_NAMES, REPLACED_TABLE)),
     (RECORD_FOLDER, ".json"), (SCORES_FOLDER, ".parquet"), (SCORES_FOLDER, ".json"),
 )  # fmt: skip
-_SCHEMAS = {"documents": DOCUMENT_SCHEMA, "entities": ENTITY_SCHEMA, "segments": SEGMENT_SCHEMA}
+_SCHEMAS = {
+    "documents": DOCUMENT_SCHEMA, "entities": ENTITY_SCHEMA, "segments": SEGMENT_SCHEMA, REPLACED_TABLE: ENTITY_SCHEMA
+}  # fmt: skip
 
 
 class CorpusVerifier:
@@ -43,6 +52,7 @@ class CorpusVerifier:
     Only one unit is in memory at a time, and the text of the last document.
 
     Attributes:
+        corrections: The corrections of a person that the corpus holds.
         counts: The counts of the units so far, documents included.
         decided_by: The entities so far, by who decided.
 
@@ -50,6 +60,8 @@ class CorpusVerifier:
 
     def __init__(self, out: StoragePath, plan: PlanSummary) -> None:
         self.out, self.plan = out, plan
+        self.corrections = CorrectionIndex(read_corrections_of_corpus(out))
+        self._found_corrections = set[int]()
         self.counts: Counter[str] = Counter()
         self.decided_by: Counter[str] = Counter()
         self._last_text = ("", "")  # doc_id and text of the last document, which may go on in the next unit
@@ -90,6 +102,10 @@ class CorpusVerifier:
             llm_entities=self.counts["llm_entities"],
         )
 
+    def correction_counts(self) -> CorrectionCounts:
+        """Return how many corrections the corpus holds, and those that found no place in its texts."""
+        return count_corrections(self.corrections.corrections, self._found_corrections)
+
     def _find_problems_of_unit(self, unit: Unit) -> Iterator[str]:
         where = f"{self.out}: {unit.name}"
         record = read_unit_record(self.out, unit.name)
@@ -100,7 +116,10 @@ class CorpusVerifier:
         segments = tables["segments"].to_pylist()
         yield from (f"{where}: {problem}" for problem in _compare_documents(documents, unit.slices))
         yield from (f"{where}: {problem}" for problem in _compare_segments(segments, unit.slices))
-        yield from (f"{where}: {problem}" for problem in self._check_entities(entities, documents, unit.slices))
+        texts = dict([self._last_text, *((row["doc_id"], row["text"]) for row in documents)])
+        replaced = tables[REPLACED_TABLE].to_pylist() if REPLACED_TABLE in tables else []
+        yield from (f"{where}: {problem}" for problem in self._check_corrections(unit, entities, replaced, texts))
+        yield from (f"{where}: {problem}" for problem in self._check_entities(entities, texts, unit.slices))
         yield from self._find_problems_of_scores(unit, record)
         counts = count_unit_rows(segments, entities)
         if counts != record.counts:
@@ -128,11 +147,28 @@ class CorpusVerifier:
         except DataError as error:
             yield str(error)
 
+    def _check_corrections(
+        self, unit: Unit, entities: Sequence[EntityRow], replaced: Sequence[EntityRow], texts: Mapping[str, str]
+    ) -> Iterator[str]:
+        """Yield a line if the corrections of the corpus, applied to the models' entities, give other entities.
+
+        texts: The texts of the documents that begin in the unit, and of the last one before it, by doc_id.
+        """
+        if not self.corrections and not replaced and all(row["decided_by"] != PERSON for row in entities):
+            return
+        if any(part.start and part.doc_id not in texts for part in unit.slices):
+            return  # the unit that holds the text is damaged, which was reported
+        model_entities = restore_model_entities_of_unit(entities, replaced)
+        corrected = correct_unit(model_entities, unit.slices, lambda part: texts.get(part.doc_id, ""), self.corrections)
+        self._found_corrections |= corrected.found
+        if (corrected.entities, corrected.replaced) != (entities, replaced):
+            n_others = sum(a != b for a, b in zip_longest(corrected.entities, entities))
+            yield f"expected the entities that {CORRECTIONS_FILE} gives, found {n_others} others"
+
     def _check_entities(
-        self, entities: Sequence[dict[str, Any]], documents: Sequence[dict[str, Any]], slices: Sequence[DocumentSlice]
+        self, entities: Sequence[EntityRow], texts: Mapping[str, str], slices: Sequence[DocumentSlice]
     ) -> Iterator[str]:
         """Yield entities that are out of order, overlap, do not match the text, or begin outside the unit."""
-        texts = dict([self._last_text, *((row["doc_id"], row["text"]) for row in documents)])
         begin_of = {part.doc_id: (i, part.start, part.end) for i, part in enumerate(slices)}
         last_doc, last_end, last_slice = self._last_text[0], self._last_end, -1
         for entity in entities:
@@ -166,12 +202,12 @@ def _list_segment_places(slices: Sequence[DocumentSlice]) -> list[Place]:
     return [(part.doc_id, start, end) for part in slices for start, end in part.segment_bounds()]
 
 
-def verify_tagged_corpus(out: StoragePath, plan: PlanSummary) -> CorpusCounts:
-    """Verify a tagged corpus and return its counts. Raises DataError, which names the first problem."""
+def verify_tagged_corpus(out: StoragePath, plan: PlanSummary) -> CorpusVerifier:
+    """Verify a tagged corpus; return the verifier, for its counts. Raises DataError, which names the first problem."""
     verifier = CorpusVerifier(out, plan)
     for problem in verifier.find_problems():
         raise DataError(problem)
-    return verifier.corpus_counts()
+    return verifier
 
 
 def _compare_documents(documents: Sequence[dict[str, Any]], slices: Sequence[DocumentSlice]) -> Iterator[str]:

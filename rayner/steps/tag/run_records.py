@@ -5,6 +5,7 @@ from typing import Any
 import rayner
 from rayner.config.conditions import has_llm
 from rayner.config.settings import Config, config_to_dict, json_digest
+from rayner.corpus.corrections.counts import CorrectionCounts
 from rayner.corpus.ignored_files import ignored_groups_from_json
 from rayner.corpus.plain_text.markup import MarkupFiles
 from rayner.corpus.run_record import CorpusCounts, RunRecord
@@ -21,6 +22,7 @@ def make_run_record(config: Config, run: Run, facts: dict[str, Any]) -> RunRecor
     settings, counts = config_to_dict(config), CorpusCounts(**facts["counts"])
     markup = record_from_json(MarkupFiles, facts.get("markup", {}))
     scripts = record_from_json(ScriptComparison, facts.get("scripts", {}))
+    corrections = record_from_json(CorrectionCounts, facts.get("corrections", {}))
     return RunRecord(
         config=settings,
         config_digest=json_digest(settings),
@@ -40,8 +42,9 @@ def make_run_record(config: Config, run: Run, facts: dict[str, Any]) -> RunRecor
         records_sha256=facts["records_sha256"],
         markup=markup,
         scripts=scripts,
+        corrections=corrections,
         warnings=[
-            *filter(None, [scripts.format_mismatch_warning(), markup.format_warning()]),
+            *filter(None, [scripts.format_mismatch_warning(), markup.format_warning(), corrections.format_warning()]),
             *(model.describe("the corpus") for model in counts.find_silent_models()),
         ],
         seconds=facts["seconds"],

@@ -1,9 +1,12 @@
 """Units whose predictions are kept: read them with a unit, write them, and fuse them again without the models."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any
 
+from rayner.corpus.corrections.applying import CorrectedEntities
+from rayner.corpus.corrections.precedence import CorrectionIndex
 from rayner.corpus.kept_scores import (
     ScoresRecord,
     read_scores,
@@ -12,6 +15,7 @@ from rayner.corpus.kept_scores import (
     write_scores_and_record,
 )
 from rayner.corpus.scripts.conversion import ScriptConverter
+from rayner.corpus.tables import EntityRow
 from rayner.corpus.unit_records import InputDigests
 from rayner.errors import DataError
 from rayner.fusion.calibration import Calibration
@@ -20,9 +24,11 @@ from rayner.runs.error_messages import RERUN_HINT, format_error
 from rayner.runs.job_log import start_logging
 from rayner.runs.progress import log
 from rayner.runs.storage import StoragePath
+from rayner.steps.tag.corrected_units import correct_unit
 from rayner.steps.tag.llm_gate import Gate, apply_gate
+from rayner.steps.tag.plan import read_unit_plan
 from rayner.steps.tag.stages import PredictedUnit, UnitSegments
-from rayner.steps.tag.units import fuse_and_write_unit, read_unit_by_name
+from rayner.steps.tag.units import fuse_and_write_unit, make_text_reader, read_unit_by_name
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,7 @@ class UnitFiles:
     inputs: what the units are made from.
     keep_scores: whether predictions are kept.
     converter: makes the copy of the texts that the models read; None if they read the texts as they are.
+    corrections: what a person corrected in the corpus.
     """
 
     out: StoragePath
@@ -43,6 +50,7 @@ class UnitFiles:
     inputs: InputDigests
     keep_scores: bool
     converter: ScriptConverter | None = None
+    corrections: CorrectionIndex = field(default_factory=CorrectionIndex)
 
     def read(self, name: str) -> UnitSegments:
         """Read a unit, with its predictions if they were kept and made from the same inputs.
@@ -82,7 +90,15 @@ class UnitFiles:
             unit = self.keep_new_predictions(unit)
         elif not unit.scores_sha256:
             remove_scores(self.out, unit.name)  # they lack what the LLM was asked now
-        return fuse_and_write_unit(unit, self.out, self.rule, self.calibration, self.inputs)
+        return fuse_and_write_unit(
+            unit, self.out, self.rule, self.calibration, self.inputs, partial(self._correct, unit.name)
+        )
+
+    def _correct(self, name: str, rows: Sequence[EntityRow]) -> CorrectedEntities:
+        if not self.corrections:
+            return CorrectedEntities(rows)
+        unit = read_unit_plan(name, self.out, self.plan_parts)
+        return correct_unit(rows, unit.slices, make_text_reader(unit, self.out, self.plan_parts), self.corrections)
 
 
 @dataclass(frozen=True)

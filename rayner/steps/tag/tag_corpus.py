@@ -21,6 +21,8 @@ from rayner.cluster.failures import storage_and_actor_errors_as_job_error
 from rayner.config.plugins import name_with_fingerprint
 from rayner.config.settings import Config, json_digest
 from rayner.config.step_settings import step_settings
+from rayner.corpus.corrections.correction import CORRECTIONS_FILE, digest_corrections, write_corrections_file
+from rayner.corpus.corrections.precedence import CorrectionIndex
 from rayner.corpus.exports import EXPORT_FORMATS, export_corpus
 from rayner.corpus.ignored_files import ignored_groups_to_json
 from rayner.corpus.kept_scores import SCORES_FOLDER, list_scored_units
@@ -29,7 +31,7 @@ from rayner.corpus.reading import compute_unknown_char_share, require_corpus
 from rayner.corpus.run_record import RunRecord, write_run_record
 from rayner.corpus.scripts.conversion import ScriptConverter
 from rayner.corpus.scripts.recognition import ScriptComparison, count_scripts
-from rayner.corpus.tables import TABLE_NAMES
+from rayner.corpus.tables import REPLACED_TABLE, TABLE_NAMES
 from rayner.corpus.unit_records import (
     RECORD_FOLDER,
     InputDigests,
@@ -49,6 +51,7 @@ from rayner.steps.output_folders import mark_tagged_folder_as_ours, output_folde
 from rayner.steps.scripts import count_training_scripts, load_script_converter
 from rayner.steps.tag.actors import SLM_ALONE, PredictionJob, fuse_scored_units, predict_units
 from rayner.steps.tag.audit import verify_tagged_corpus
+from rayner.steps.tag.corrected_units import read_corrections_to_apply
 from rayner.steps.tag.not_finite import require_mostly_finite
 from rayner.steps.tag.plan import (
     PlanSummary,
@@ -85,12 +88,14 @@ def collect_score_inputs(config: Config, run: Run) -> dict[str, Any]:
 def collect_manifest_inputs(config: Config, run: Run) -> dict[str, Any]:
     """Return the settings, versions and digests on which the tagged corpus depends, except those of its texts."""
     tagging = choose_tagging_rule(config, read_tuned_fusion(run))
+    corrections = digest_corrections(read_corrections_to_apply(config, run))
     return {
         **step_settings(config, "tag_corpus"),
         **collect_score_inputs(config, run),
         "fusion": file_sha256(run.path("fusion.json")),
         "rule": name_with_fingerprint("fusion.rules", tagging.rule.name),
         "asks_llm": tagging.asks_llm,
+        **({"corrections": corrections} if corrections else {}),
     }
 
 
@@ -140,6 +145,9 @@ def _tag_and_write_record(config: Config, run: Run, corpus: str, out: StoragePat
     inputs = InputDigests(json_digest(all_inputs), json_digest({"corpus": plan.digest, **score_inputs}))
     fusion = read_tuned_fusion(run)
     tagging = choose_tagging_rule(config, fusion)
+    corrections = CorrectionIndex(read_corrections_to_apply(config, run))
+    if corrections:
+        write_corrections_file(corrections.corrections, out / CORRECTIONS_FILE)
     finished = repair_and_count_finished_units(out, plan, inputs)
     forget_outdated_steps(tagged, all_inputs, has_all_units=len(finished) == plan.units)
 
@@ -147,9 +155,11 @@ def _tag_and_write_record(config: Config, run: Run, corpus: str, out: StoragePat
 
     def tag_and_verify() -> dict[str, Any]:
         log.info("tag: %s", tagging.reason)
-        _tag_missing_units(config, run, out, tagging, plan, finished, inputs, converter)
+        _tag_missing_units(config, run, out, tagging, plan, finished, inputs, converter, corrections)
+        verified = verify_tagged_corpus(out, plan)
         return {
-            "counts": asdict(verify_tagged_corpus(out, plan)),
+            "counts": asdict(verified.corpus_counts()),
+            "corrections": asdict(verified.correction_counts()),
             "records_sha256": digest_unit_records(out, list_recorded_units(out)),
             "unread": plan.unread,
             "ignored": ignored_groups_to_json(plan.ignored),
@@ -173,6 +183,7 @@ def _tag_and_write_record(config: Config, run: Run, corpus: str, out: StoragePat
     remove_folder(out / "attempts")
     for folder in (
         *TABLE_NAMES,
+        REPLACED_TABLE,
         RECORD_FOLDER,
         SCORES_FOLDER,
         "plan",
@@ -239,6 +250,7 @@ def _tag_missing_units(
     finished: Mapping[str, UnitCounts],
     inputs: InputDigests,
     converter: ScriptConverter | None,
+    corrections: CorrectionIndex,
 ) -> None:
     """Tag the units that are not finished.
 
@@ -257,7 +269,7 @@ def _tag_missing_units(
         progress.show_start(note)
     files = UnitFiles(
         out, plan.parts, tagging.rule, tagging.calibration, inputs, config.tag.keep_scores,
-        converter,
+        converter, corrections,
     )  # fmt: skip
     attempts = Attempts(out / "attempts", uuid.uuid4().hex)
     job = PredictionJob(

@@ -7,12 +7,12 @@ from itertools import groupby
 
 import pyarrow as pa
 
+from rayner.corpus.corrections.applying import CorrectedEntities
 from rayner.corpus.parquet_files import read_table, write_table
 from rayner.corpus.plain_text.encodings import digest_encoded_text
 from rayner.corpus.scripts.conversion import ScriptConverter
 from rayner.corpus.tables import (
     DOCUMENT_SCHEMA,
-    ENTITY_SCHEMA,
     OPTIONAL_COLUMNS,
     SEGMENT_SCHEMA,
     EntityRow,
@@ -24,6 +24,7 @@ from rayner.fusion.calibration import Calibration
 from rayner.fusion.fused_entities import FusedEntity
 from rayner.fusion.fusion_rule import FusionRule
 from rayner.runs.storage import StoragePath
+from rayner.steps.tag.corrected_units import write_corrected_entities
 from rayner.steps.tag.llm_gate import without_unasked_answer
 from rayner.steps.tag.plan import read_unit_plan
 from rayner.steps.tag.seams import DecidedSeam, add_seam_errors, join_at_seams
@@ -48,6 +49,11 @@ def read_unit(
 
     Raises DataError if a file of documents is damaged, and RuntimeError if a text differs from the planned text.
     """
+    return build_unit_segments(unit, make_text_reader(unit, out, plan_parts), converter)
+
+
+def make_text_reader(unit: Unit, out: StoragePath, plan_parts: Mapping[str, str]) -> Callable[[DocumentSlice], str]:
+    """Return a function that reads the text of the whole document of a slice of the unit. Its errors: `read_unit`."""
 
     def read_text(document_slice: DocumentSlice) -> str:
         documents_unit = Unit(document_slice.documents_unit).name
@@ -63,7 +69,7 @@ def read_unit(
             )
         return text
 
-    return build_unit_segments(unit, read_text, converter)
+    return read_text
 
 
 def build_unit_segments(
@@ -153,20 +159,28 @@ def fuse_unit(unit: UnitSegments, rule: FusionRule, calibration: Calibration) ->
 
 
 def fuse_and_write_unit(
-    unit: UnitSegments, out: StoragePath, rule: FusionRule, calibration: Calibration, inputs: InputDigests
+    unit: UnitSegments,
+    out: StoragePath,
+    rule: FusionRule,
+    calibration: Calibration,
+    inputs: InputDigests,
+    correct: Callable[[Sequence[EntityRow]], CorrectedEntities] = CorrectedEntities,
 ) -> PredictedUnit:
     """Fuse a unit (`fuse_unit`), write its entities and segments, and return its number of characters as amount.
 
     The record of the unit is written last, so if it exists, the unit is done.
+
+    correct: Applies the corrections of a person to the entities of the unit.
     """
     rows = fuse_unit(unit, rule, calibration)
-    file = f"{unit.name}.parquet"
+    corrected = correct(rows.entities)
+    segments = pa.Table.from_pylist(rows.segments, schema=SEGMENT_SCHEMA)
     files = {
         "documents": unit.documents_sha256,
-        "entities": write_table(pa.Table.from_pylist(rows.entities, schema=ENTITY_SCHEMA), out / "entities" / file),
-        "segments": write_table(pa.Table.from_pylist(rows.segments, schema=SEGMENT_SCHEMA), out / "segments" / file),
+        **write_corrected_entities(corrected, out, unit.name),
+        "segments": write_table(segments, out / "segments" / f"{unit.name}.parquet"),
     }
-    counts = count_unit_rows(rows.segments, rows.entities)
+    counts = count_unit_rows(rows.segments, corrected.entities)
     record = UnitRecord(
         unit=unit.name,
         inputs=inputs.tags,
