@@ -37,7 +37,12 @@ from rayner.runs.output_folder import TAGGED_PURPOSE, check_output_folder, write
 from rayner.runs.run_folder import Run
 from rayner.runs.storage import StoragePath, atomic_writer, list_file_names
 from rayner.steps.tag.audit import verify_tagged_corpus
-from rayner.steps.tag.corrected_units import correct_unit, restore_model_entities_of_unit, write_corrected_entities
+from rayner.steps.tag.corrected_units import (
+    correct_unit,
+    group_by_document,
+    restore_model_entities_of_unit,
+    write_corrected_entities,
+)
 from rayner.steps.tag.plan import PlanSummary, iter_plan_parts
 from rayner.steps.tag.slices import DocumentSlice, Unit
 from rayner.steps.tag.units import make_text_reader
@@ -63,10 +68,11 @@ class TaggedUnit:
 
     def find_changes(self, before: Sequence[EntityRow], after: Sequence[EntityRow]) -> Iterator[Change]:
         """Yield what differs between two lists of entities of the unit."""
+        rows_before, rows_after = group_by_document(before), group_by_document(after)
         for part in self.unit.slices:
-            rows = [[row for row in rows if row["doc_id"] == part.doc_id] for rows in (before, after)]
-            if rows[0] != rows[1]:
-                yield from find_changes(rows[0], rows[1], self.read_text(part))
+            own_before, own_after = rows_before[part.doc_id], rows_after[part.doc_id]
+            if own_before != own_after:
+                yield from find_changes(own_before, own_after, self.read_text(part))
 
 
 class FinishedCorpus:

@@ -40,6 +40,7 @@ from rayner.steps.fusion_rules import load_custom_rules, read_tuned_fusion
 from rayner.steps.loading import load_tagger_family
 from rayner.steps.resources import check_and_describe_memory, check_and_describe_resources
 from rayner.steps.scripts import compare_scripts, count_training_scripts
+from rayner.steps.tag.corrected_units import describe_named_corrections
 from rayner.steps.tag.plan import survey_corpus
 from rayner.steps.tag.tagging_rule import describe_llm_use, other_llm_error
 from rayner.text.labelled_text import LabelledFile
@@ -179,6 +180,7 @@ def _check_tagging(config: Config, run: Run) -> tuple[list[str], Workload]:
     lines = run_checks(
         [
             lambda: _check_corpus(config, work),
+            lambda: describe_named_corrections(config),
             lambda: _check_installation(config),
             lambda: check_and_describe_resources(config),
             lambda: check_and_describe_memory(config),
@@ -235,6 +237,7 @@ def check_and_describe_pipeline(config: Config, run: Run) -> list[str]:
             *_list_training_checks(config, run, work),
             lambda: _check_run_steps(config, run, work),
             lambda: _check_corpus(config, work) if config.corpus.path else ["corpus: none, nothing to tag"],
+            lambda: describe_named_corrections(config),
         ]
     )
     if work.steps:

@@ -17,6 +17,7 @@ from rayner.corpus.tables import iter_documents
 from rayner.corpus.unit_records import list_recorded_units, record_path
 from rayner.errors import ConfigError
 from rayner.steps import corrected_corpus
+from rayner.steps.tag.corrected_units import describe_named_corrections
 from rayner.steps.tag.tag_corpus import tag_corpus
 from tests.cluster.small import rows_of, with_settings
 
@@ -139,6 +140,13 @@ def test_the_next_tagging_applies_them_again(run, settings, corrected, tmp_path,
         tag_corpus(
             with_settings(replace(settings, out=str(copy)), "tag", corrections=str(tmp_path / "nothing.jsonl")), run
         )
+
+
+def test_a_dry_run_counts_them_or_names_the_file(settings, corrected, tmp_path):
+    named = with_settings(settings, "tag", corrections=str(corrected / CORRECTIONS_FILE))
+    assert describe_named_corrections(named) == [f"{corrected / CORRECTIONS_FILE}: 6 corrections"]
+    with pytest.raises(ConfigError, match=r"tag\.corrections: .*nothing\.jsonl"):
+        describe_named_corrections(with_settings(settings, "tag", corrections=str(tmp_path / "nothing.jsonl")))
 
 
 def write_others(corrected, path):

@@ -44,16 +44,26 @@ def read_corrections_to_apply(config: Config, run: Run) -> list[Correction]:
     kept = read_corrections_of_corpus(out)
     if not config.tag.corrections:
         return kept
-    try:
-        named = read_corrections_file(storage_path(config.tag.corrections))
-    except DataError as error:
-        raise ConfigError(f"tag.corrections: {error}") from None
+    named = _read_named_corrections(config.tag.corrections)
     if kept and kept != named:
         raise ConfigError(
             f"{out / CORRECTIONS_FILE}: expected the corrections of tag.corrections, found others: restore it, if "
             "it was damaged, leave the setting out, or take another out="
         )
     return named
+
+
+def describe_named_corrections(config: Config) -> list[str]:
+    """Say how many corrections `tag.corrections` holds, if it is set. Raises ConfigError if it cannot be read."""
+    path = config.tag.corrections
+    return [f"{path}: {len(_read_named_corrections(path)):,} corrections"] if path else []
+
+
+def _read_named_corrections(path: str) -> list[Correction]:
+    try:
+        return read_corrections_file(storage_path(path))
+    except DataError as error:
+        raise ConfigError(f"tag.corrections: {error}") from None
 
 
 def correct_unit(
@@ -74,9 +84,7 @@ def correct_unit(
         corrections: The corrections of the corpus.
 
     """
-    rows_by_document = defaultdict[str, list[EntityRow]](list)
-    for row in rows:
-        rows_by_document[row["doc_id"]].append(row)
+    rows_by_document = group_by_document(rows)
     entities, replaced, found = list[EntityRow](), list[EntityRow](), set[int]()
     for part in slices:
         own, numbered = rows_by_document[part.doc_id], corrections.find(part.doc_id)
@@ -91,13 +99,19 @@ def correct_unit(
     return CorrectedEntities(entities, replaced, frozenset(found))
 
 
+def group_by_document(rows: Sequence[EntityRow]) -> defaultdict[str, list[EntityRow]]:
+    """Return the rows of each document; none for a document without any."""
+    groups = defaultdict[str, list[EntityRow]](list)
+    for row in rows:
+        groups[row["doc_id"]].append(row)
+    return groups
+
+
 def restore_model_entities_of_unit(entities: Sequence[EntityRow], replaced: Sequence[EntityRow]) -> list[EntityRow]:
-    """Return the models' entities of a unit from its tables, in the order of its slices."""
-    by_document = defaultdict[str, tuple[list[EntityRow], list[EntityRow]]](lambda: ([], []))
-    for which, rows in enumerate((entities, replaced)):
-        for row in rows:
-            by_document[row["doc_id"]][which].append(row)
-    return [row for kept, others in by_document.values() for row in restore_model_entities(kept, others)]
+    """Return the models' entities of a unit from its tables, document by document."""
+    kept, others = group_by_document(entities), group_by_document(replaced)
+    doc_ids = dict.fromkeys([*kept, *others])
+    return [row for doc_id in doc_ids for row in restore_model_entities(kept[doc_id], others[doc_id])]
 
 
 def write_corrected_entities(corrected: CorrectedEntities, out: StoragePath, name: str) -> dict[str, str]:
