@@ -95,7 +95,7 @@ def write_entity_index(store: SiteDatabase, folder: SiteFolder) -> None:
         "entities.html.j2",
         settings=settings,
         n_names=index.n_names,
-        index_size=_format_size(index.n_bytes),
+        index_size=format_size_if_large(index.n_bytes),
         n_entities=store.read_corpus_counts().entities,
         types=[(store.types.get_or_add_number(name), name) for name in sort_types(store.types.names)],
         contexts=MAX_CONTEXTS,
@@ -140,8 +140,11 @@ def _build_disagreement_row(store: SiteDatabase, disagreement: StoredDisagreemen
     }
 
 
-def _format_size(n_bytes: int) -> str:
-    return f"{n_bytes / 1e6:.1f} MB" if n_bytes >= 1e6 else f"{max(1, round(n_bytes / 1e3))} KB"
+def format_size_if_large(n_bytes: int) -> str:
+    """Return a size that a reader may want to know before it is loaded; "" below 100 KB."""
+    if n_bytes < 100_000:
+        return ""
+    return f"{n_bytes / 1e6:.1f} MB" if n_bytes >= 1_000_000 else f"{n_bytes / 1e3:.0f} KB"
 
 
 def _choose_disagreement_text_key(slm_type: str | None, llm_type: str | None) -> str:

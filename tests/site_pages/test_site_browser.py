@@ -14,6 +14,7 @@ import pytest
 
 from rayner.rendering.tagged_text import describe_entity
 from rayner.site.build import build_site
+from rayner.site.corpus_pages import format_size_if_large
 from rayner.site.serve import create_server
 from tests.site_pages.site_units import HOSTILE, LONG, NASTY, write_corpus
 
@@ -50,6 +51,24 @@ CONTRAST = """() => {
     }
   }
   return Math.min(...out);
+}"""
+
+# The words that continue on another line.
+BROKEN_WORDS = """selector => {
+  const broken = [];
+  document.querySelectorAll(selector).forEach(element => {
+    const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+      for (const match of walker.currentNode.data.matchAll(/(?<!\\S)[A-Za-z]+[.,:]?(?!\\S)/g)) {
+        const range = document.createRange();
+        range.setStart(walker.currentNode, match.index);
+        range.setEnd(walker.currentNode, match.index + match[0].length);
+        const tops = new Set(Array.from(range.getClientRects(), box => Math.round(box.top)));
+        if (tops.size > 1) broken.push(match[0]);
+      }
+    }
+  });
+  return broken;
 }"""
 
 
@@ -311,6 +330,23 @@ def test_a_name_leads_to_its_places(visit, rows):
     assert page.locator("#names .name").first.text_content() == "秦"
 
 
+@pytest.mark.parametrize("width", [1280, 700, 360])
+def test_the_columns_of_the_index_are_aligned(visit, width):
+    page = visit("entities.html", viewport={"width": width, "height": 900})
+    page.locator("#names summary").nth(9).wait_for()
+    edges = """(all, side) => Array.from(new Set(all.map(one => Math.round(one.getBoundingClientRect()[side]))))"""
+    for column, side in (("name", "left"), ("type", "left"), ("times", "right"), ("confidence", "right")):
+        assert len(page.locator(f"#names .{column}").evaluate_all(edges, side)) == 1, column
+    documents_side = "left" if width < 896 else "right"
+    assert len(page.locator("#names .documents").evaluate_all(edges, documents_side)) == 1
+
+
+def test_the_size_of_a_small_index_is_not_mentioned(visit):
+    page = visit("entities.html")
+    assert page.locator("#contains").count() == 0
+    assert [format_size_if_large(n) for n in (0, 99_999, 123_456, 9_600_000)] == ["", "", "123 KB", "9.6 MB"]
+
+
 # ---- the other pages
 
 
@@ -405,6 +441,14 @@ def test_narrow_screens_need_no_sideways_scrolling(visit):
     for name in ("index.html", "d/0/0.html", "entities.html", "disagreements.html", "book/1.html"):
         page = visit(name, viewport={"width": 360, "height": 700})
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, name
+
+
+@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
+def test_narrow_screens_break_no_word(visit, locale):
+    for name in ("index.html", "d/0/0.html", "entities.html", "disagreements.html", "book/1.html"):
+        page = visit(name, viewport={"width": 360, "height": 700}, locale=locale)
+        page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+        assert page.evaluate(BROKEN_WORDS, "th, td, dt, dd, legend, label, .type, .lead, .note") == [], name
 
 
 def test_reduced_motion_is_heeded(visit):
