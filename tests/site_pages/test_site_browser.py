@@ -16,6 +16,7 @@ from rayner.rendering.tagged_text import describe_entity
 from rayner.site.build import build_site
 from rayner.site.corpus_pages import format_size_if_large
 from rayner.site.serve import create_server
+from tests.page_words import BROKEN_WORDS
 from tests.site_pages.site_units import HOSTILE, LONG, NASTY, write_corpus
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
@@ -51,24 +52,6 @@ CONTRAST = """() => {
     }
   }
   return Math.min(...out);
-}"""
-
-# The words that continue on another line.
-BROKEN_WORDS = """selector => {
-  const broken = [];
-  document.querySelectorAll(selector).forEach(element => {
-    const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
-    while (walker.nextNode()) {
-      for (const match of walker.currentNode.data.matchAll(/(?<!\\S)[A-Za-z]+[.,:]?(?!\\S)/g)) {
-        const range = document.createRange();
-        range.setStart(walker.currentNode, match.index);
-        range.setEnd(walker.currentNode, match.index + match[0].length);
-        const tops = new Set(Array.from(range.getClientRects(), box => Math.round(box.top)));
-        if (tops.size > 1) broken.push(match[0]);
-      }
-    }
-  });
-  return broken;
 }"""
 
 
