@@ -7,8 +7,10 @@ from typing import Any
 from markupsafe import Markup
 
 from rayner.corpus.review.estimate import CorpusEstimate
+from rayner.corpus.tables import EntityRow
 from rayner.rendering.bilingual import BilingualText
 from rayner.rendering.estimate_sentences import describe_estimate
+from rayner.rendering.tagged_text import is_second_thought
 from rayner.site.document_pages import document_page_path
 from rayner.site.drawing import DECIDERS, draw_stacked_histogram
 from rayner.site.html_text import text_to_html
@@ -136,7 +138,7 @@ def _build_disagreement_row(store: SiteDatabase, disagreement: StoredDisagreemen
         "before": Markup(text_to_html(text[:start])),
         "name": Markup(text_to_html(text[start:end])),
         "after": Markup(text_to_html(text[end:])),
-        "disagreement": _choose_disagreement_text_key(entity["slm_type"], entity["llm_type"]),
+        "disagreement": _choose_disagreement_text_key(entity),
     }
 
 
@@ -147,10 +149,13 @@ def format_size_if_large(n_bytes: int) -> str:
     return f"{n_bytes / 1e6:.1f} MB" if n_bytes >= 1_000_000 else f"{n_bytes / 1e3:.0f} KB"
 
 
-def _choose_disagreement_text_key(slm_type: str | None, llm_type: str | None) -> str:
-    """Return the key of the text that describes how the models disagree."""
+def _choose_disagreement_text_key(entity: EntityRow) -> str:
+    """Return the key of the text that describes how the models disagree about an entity."""
+    slm_type, llm_type = entity["slm_type"], entity["llm_type"]
+    if is_second_thought(entity):
+        return "second_thought"
     if slm_type is None:
-        return "neither" if llm_type is None else "only_llm"
+        return "from_llm_tags" if llm_type is None else "only_llm"
     if llm_type is None:
         return "only_slm"
     return "differ_bounds" if slm_type == llm_type else "differ_type"

@@ -16,8 +16,9 @@ from rayner.rendering.tagged_text import describe_entity
 from rayner.site.build import build_site
 from rayner.site.corpus_pages import format_size_if_large
 from rayner.site.serve import create_server
+from tests.corpus.tagged_corpora import document, write_unit
 from tests.page_words import BROKEN_WORDS
-from tests.site_pages.site_units import HOSTILE, LONG, NASTY, write_corpus
+from tests.site_pages.site_units import HOSTILE, LONG, NASTY, SEGMENT, voted, write_corpus
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 CHROMIUM = shutil.which("chromium")
@@ -142,6 +143,28 @@ def test_an_entity_is_described_as_in_the_report(visit, rows):
         assert page.evaluate(f"rayner.describeEntity({number})") == describe_entity(row).zh
     expected = "NR 人名；置信度 0.400；由大模型裁决；小模型：无（H 0.125）；大模型：NR（P 0.750）"
     assert page.evaluate("rayner.describeEntity(1)") == expected
+
+
+@pytest.mark.parametrize("slm_type", [None, "NS"])
+def test_an_entity_that_the_small_model_did_not_choose_is_called_its_second_thought(visit, tmp_path, slm_type):
+    row = voted("a", 0, "懷王", decided_by="slm", slm_type=slm_type, llm_type=None, llm_category_prob=None)
+    made = voted("a", 2, "入秦", decided_by="llm", slm_type=None, llm_type=None, llm_category_prob=None)
+    segments = [{"doc_id": "a", "start": 0, "end": 5, **SEGMENT}]
+    write_unit(tmp_path / "tagged", "u.parquet", [document("a", "懷王入秦。")], [row, made], segments)
+    build_site(tmp_path / "tagged", tmp_path / "site")
+    page = visit("d/0/0.html", base=(tmp_path / "site").as_uri())
+    assert "a second thought of the SLM" in page.evaluate("rayner.describeEntity(0)")
+    assert page.evaluate("rayner.describeEntity(0)") == describe_entity(row).en
+    assert page.evaluate("rayner.describeEntity(1)") == describe_entity(made).en
+    marks(page).first.click()
+    assert "a second thought of the SLM, chosen by the fusion rule" in page.locator("#card").inner_text()
+    page.locator("#language").click()
+    assert page.evaluate("rayner.describeEntity(0)") == describe_entity(row).zh
+    assert "小模型的次选" in page.locator("#card").inner_text()
+    page = visit("disagreements.html", base=(tmp_path / "site").as_uri())
+    types = sorted(page.locator(".disagreement-type").all_text_contents())
+    assert types[0].startswith("a second thought of the SLM: not in its answer")
+    assert types[1].startswith("made by the fusion rule from tags of the LLM")
 
 
 def test_hovering_shows_the_votes_of_both_models(visit):
