@@ -12,7 +12,7 @@ from rayner.corpus.review.estimate import CorpusEstimate
 from rayner.evaluation.artifact import Disagreement, Evaluation
 from rayner.fusion.artifact import TunedFusion
 from rayner.rendering.bilingual import BilingualText, same_in_both
-from rayner.rendering.estimate_sentences import describe_estimate
+from rayner.rendering.estimate_sentences import describe_estimate, describe_missed_names
 from rayner.rendering.tagged_text import TaggedSample, TextPiece, split_by_entities
 from rayner.rendering.templates import format_percent, load_templates
 from rayner.rendering.translation import (
@@ -135,6 +135,7 @@ def write_report_page(
         cards=_build_score_cards(evaluation, get_system_texts(has_llm=has_llm)) if evaluation else [],
         shares=describe_shares(evaluation) if evaluation else None,
         estimate=describe_estimate(estimate) if estimate else None,
+        missed=describe_missed_names(estimate, evaluation),
         worth=describe_llm_worth(evaluation.llm_worth) if evaluation and evaluation.llm_worth else None,
         comparisons=_compare_systems(evaluation, get_all_system_texts(has_llm=has_llm)) if evaluation else [],
         fusion=fusion,

@@ -8,8 +8,9 @@ from markupsafe import Markup
 
 from rayner.corpus.review.estimate import CorpusEstimate
 from rayner.corpus.tables import EntityRow
+from rayner.evaluation.artifact import Evaluation
 from rayner.rendering.bilingual import BilingualText
-from rayner.rendering.estimate_sentences import describe_estimate
+from rayner.rendering.estimate_sentences import describe_estimate, describe_missed_names
 from rayner.rendering.tagged_text import is_second_thought
 from rayner.site.document_pages import document_page_path
 from rayner.site.drawing import DECIDERS, draw_stacked_histogram
@@ -25,12 +26,17 @@ TOP_NAMES_PER_TYPE = 100  # the names that the index shows before a search
 
 
 def write_corpus_and_book_pages(
-    store: SiteDatabase, folder: SiteFolder, warnings: Sequence[BilingualText], estimate: CorpusEstimate | None
+    store: SiteDatabase,
+    folder: SiteFolder,
+    warnings: Sequence[BilingualText],
+    estimate: CorpusEstimate | None,
+    evaluation: Evaluation | None = None,
 ) -> None:
     """Write the list of books (index.html and its further pages), and for each book the list of its documents.
 
     warnings: What the reader must see first.
     estimate: The scores of the corpus by a random sample that a person marked, None without one.
+    evaluation: The scores of the run on held-out sentences, None without them.
     """
     totals, books = store.read_corpus_counts(), store.read_book_counts()
     n_pages = _count_pages(len(books), ROWS_PER_PAGE)
@@ -41,6 +47,7 @@ def write_corpus_and_book_pages(
             totals=totals,
             warnings=warnings,
             estimate=describe_estimate(estimate) if estimate else None,
+            missed=describe_missed_names(estimate, evaluation),
             books=[(book, f"book/{book.id}.html") for book in books[page * ROWS_PER_PAGE : (page + 1) * ROWS_PER_PAGE]],
             n_books=len(books),
             types=_name_and_sort_type_counts(store, totals.types),

@@ -247,6 +247,7 @@ def test_a_chinese_browser_shows_no_english(visit):
     left = [text for text in shown if re.search("[A-Za-z]{2,}", allowed.sub("", text)) and text != methods_of]
     assert left == []
     assert "命名实体识别的严格微平均 F1" in methods_of
+    assert page.locator("#fusion .missed").text_content().startswith("只有已标注的实体才有置信度")
     assert page.locator(".verdicts li").first.text_content().startswith("融合结果比小模型高 1.00 个百分点")
     assert page.locator("svg text", has_text="仅小模型").count() == 2
     page.locator(".passage mark").first.click()
