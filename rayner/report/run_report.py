@@ -79,6 +79,7 @@ def evaluate_and_write_report(
         estimate=read_estimate(tagged) if tagged else None,
         warnings=[*run_facts.warnings(), *list_score_warnings(evaluation, run_facts.new_names)],
         asks_llm=run_facts.asks_llm,
+        novelty=run_facts.novelty,
     )
     return evaluation
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from rayner.config.corpus_settings import CorpusConfig
 from rayner.config.model_settings import CrfConfig, LlmConfig, SlmConfig
 from rayner.config.settings import Config, SplitConfig
+from rayner.corpus.novelty import CorpusNovelty, DocumentNovelty, NewChars, NewNames
 from rayner.evaluation.calibration_records import PerfectCalibration, ReliabilityBin, SystemCalibration, TypeCalibration
 from rayner.fusion.artifact import BUILT_IN_RULES
 from rayner.fusion.conflict_regions import ENTROPY_REDUCTIONS, LLM_CONFIDENCES, LLM_REDUCTIONS
@@ -52,6 +53,8 @@ FEATURES = {"constant", "length", "type", *EVIDENCE_FEATURES} | {
 }
 
 
+UNUSUAL = tuple(DocumentNovelty(f"卷{i}", NewNames(40, 40 - i), None if i else 0.5) for i in range(10))
+NOVELTY = CorpusNovelty(NewNames(1000, 400), NewChars(1000, 200, 900, 700), NewChars(100, 10, 90, 50), UNUSUAL)
 LONG_FACTS = {"corpus": "/folder/of/texts" * 9, "llm": "none"}
 TABLES = [SHARED_TEXTS, REPORT_TEXTS, SCORE_TEXTS, LLM_USE_TEXTS, METHODS_TEXTS, SITE_TEXTS, GLOSS_TEXTS]
 
@@ -188,6 +191,7 @@ def report(tmp_path_factory):
         facts=facts.to_json(),
         methods=methods.compose_methods_paragraph(facts, chosen, evaluation),
         samples=[TaggedSample("卷一", "懷王怒\ue000去。", [ENTITY, gated])],
+        novelty=NOVELTY,
     )
     return path
 
@@ -247,6 +251,10 @@ def test_a_chinese_browser_shows_no_english(visit):
     left = [text for text in shown if re.search("[A-Za-z]{2,}", allowed.sub("", text)) and text != methods_of]
     assert left == []
     assert "命名实体识别的严格微平均 F1" in methods_of
+    assert "有 20.0% 的字、77.8% 的相邻字对和 40.0% 的所标实体" in page.locator("#novelty .lead").text_content()
+    rows = page.locator("#novelty tbody tr").evaluate_all("all => all.map(row => row.innerText.split(/\\s+/))")
+    assert [row[0] for row in rows] == [document.doc_id for document in UNUSUAL]
+    assert rows[0] == ["卷0", "40", "100.0", "0.500"]
     assert page.locator("#fusion .missed").text_content().startswith("只有已标注的实体才有置信度")
     assert page.locator(".verdicts li").first.text_content().startswith("融合结果比小模型高 1.00 个百分点")
     assert page.locator("svg text", has_text="仅小模型").count() == 2

@@ -1,15 +1,16 @@
 """The scores in words, and the warning that they were measured on too little."""
 
 import dataclasses
+import re
 
 import pytest
 
-from rayner.corpus.new_names import NewNames
+from rayner.corpus.novelty import CorpusNovelty, NewChars, NewNames
 from rayner.corpus.review.estimate import CorpusEstimate
 from rayner.evaluation.metrics import Score
 from rayner.evaluation.sample_estimate import EstimatedScore, EstimatedShare
 from rayner.rendering.estimate_sentences import describe_missed_names
-from rayner.report.score_sentences import describe_shares, list_score_warnings
+from rayner.report.score_sentences import describe_novelty, describe_shares, list_score_warnings
 from tests.report.records import make_evaluation
 
 
@@ -39,6 +40,16 @@ def test_the_recall_beside_the_confidence_is_that_of_the_corpus_else_of_the_held
     assert "rayner review sample" in nowhere.en
     for text in (of_corpus, held_out, nowhere):
         assert text.en.startswith("Only entities that were tagged have a confidence. Names that were missed")
+
+
+def test_what_is_new_in_the_corpus_is_told_beside_the_held_out_sentences_in_both_languages():
+    novelty = CorpusNovelty(NewNames(1000, 419), NewChars(1000, 229, 1000, 871), NewChars(200, 13, 100, 60), ())
+    said = describe_novelty(novelty)
+    for text in (said.en, said.zh):
+        assert re.findall(r"[\d.]+(?=%)", text) == ["22.9", "87.1", "41.9", "6.5", "60.0"]
+    without = describe_novelty(dataclasses.replace(novelty, held_out=NewChars()))
+    assert "held-out" not in without.en
+    assert "留出" not in without.zh
 
 
 def test_without_unseen_names_nothing_is_said_of_them():
