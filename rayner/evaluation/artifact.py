@@ -9,6 +9,7 @@ from rayner.evaluation.metrics import IntervalScore, Score, TokenScores
 from rayner.fusion.control import LlmWorth
 from rayner.text.json_records import parse_record, record_to_json
 
+EVALUATION_FILE = "evaluation.json"
 EVALUATION_FORMAT_VERSION = 5  # 5: names that training showed, and others, are scored apart
 EVALUATION_REMEDY = "rerun the job of that run, which writes it again"
 Interval = tuple[float, float]

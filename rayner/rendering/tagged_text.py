@@ -91,12 +91,23 @@ def describe_entity(entity: Mapping[str, Any]) -> BilingualText:
     if entity.get("score") is not None:
         parts.append(translate("with_confidence", f"{entity['score']:.3f}"))
     if entity.get("decided_by"):
-        key = _DECIDER_KEYS.get(entity["decided_by"])
+        key = "by_second_thought" if is_second_thought(entity) else _DECIDER_KEYS.get(entity["decided_by"])
         parts.append(translate(key) if key else same_in_both(entity["decided_by"]))
     if "slm_type" in entity and entity.get("decided_by"):
         parts.append(_describe_vote("slm", entity.get("slm_type"), "H", entity.get("slm_entropy")))
         parts.append(_describe_vote("llm", entity.get("llm_type"), "P", entity.get("llm_category_prob")))
     return join_texts(parts, translate("part_separator"))
+
+
+def is_second_thought(entity: Mapping[str, Any]) -> bool:
+    """Return whether an entity is not in the small model's answer, but among the candidates that it found likely.
+
+    The learned rule judges such candidates too, and calls them decided by the small model
+    (`fusion.fused_entities.build_accepted_entities`). `slm_type` is then that of another entity there, or None.
+
+    entity: A row of the table `entities`; one without votes counts as no second thought.
+    """
+    return entity.get("decided_by") == "slm" and "slm_type" in entity and entity["slm_type"] != entity["type"]
 
 
 def describe_rare_char(char: str) -> BilingualText | None:

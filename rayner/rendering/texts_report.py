@@ -13,6 +13,11 @@ REPORT_TEXTS: dict[str, tuple[str, str]] = {
     "nav_methods": ("Methods", "方法"),
     "nav_run": ("The run", "运行情况"),
     "nav_more": ("Settings", "设置"),
+    "not_printed": (
+        "Not on paper, only on the screen: scores for specialists, how the rule was chosen, all settings, and further "
+        "examples.",
+        "以下内容只在屏幕上显示，不予打印：专业指标、规则的选定、全部设置，以及其余的例子。",
+    ),
     "intervals_note": (
         "Intervals are 95% percentile bootstrap intervals over sentences. They are paired where two systems are "
         "compared. Offsets count Unicode code points from 0.",

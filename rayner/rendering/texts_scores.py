@@ -23,6 +23,28 @@ SCORE_TEXTS: dict[str, tuple[str, str]] = {
         "语料中标注的每 100 个实体，有 {0} 个在训练文本中从未出现；留出句子中为 {1} 个。"
         "这类实体较难找到，因此语料的标注质量低于评分。标注若干语料句子即可估计：rayner review sample。",
     ),
+    "corpus_and_training": ("The corpus beside the training text", "语料与训练文本之比较"),
+    "novelty": (
+        "Training never showed {0}% of the characters of the corpus, {1}% of its pairs of neighbouring characters, and "
+        "{2}% of the names tagged in it.",
+        "语料中有 {0}% 的字、{1}% 的相邻字对和 {2}% 的所标实体在训练文本中从未出现。",
+    ),
+    "novelty_of_held_out": (
+        "In the held-out sentences it is {0}% of the characters and {1}% of the pairs.",
+        "留出句子中为 {0}% 的字和 {1}% 的字对。",
+    ),
+    "novelty_note": (
+        "The more of the corpus is new, the less the scores hold for it. Punctuation and white space do not count.",
+        "语料中未见的内容越多，评分就越不适用。标点与空白不计。",
+    ),
+    "unusual_documents": ("Documents that stand out", "较为特殊的文献"),
+    "unusual_documents_note": (
+        "The {0} documents with the largest share of new names, and of the others the {0} with the lowest mean "
+        "confidence. Documents with fewer than {1} names are left out.",
+        "新实体占比最大的 {0} 篇，以及其余文献中平均置信度最低的 {0} 篇。实体少于 {1} 个的文献不列入。",
+    ),
+    "new_name_share": ("New names, percent", "新实体（%）"),
+    "mean_score": ("Mean confidence", "平均置信度"),
     "seen_caption": (
         "Names that the training text tags somewhere (seen), and names that it never tags (unseen), by type: {0}",
         "训练文本中标注过的实体（已见）与从未标注的实体（未见），按类别：{0}",

@@ -29,6 +29,20 @@ SHARED_TEXTS: dict[str, tuple[str, str]] = {
         "Sentences were passed over: if they are the hard ones, the estimate is too good.",
         "有句子被跳过：如果被跳过的是难句，估计就会偏高。",
     ),
+    # what confidence does not show
+    "missed_not_shown": (
+        "Only entities that were tagged have a confidence. Names that were missed are not shown here, so this can look "
+        "good although many names are missing.",
+        "只有已标注的实体才有置信度，漏标的实体不在此列；因此即使漏标很多，此处看上去也可能很好。",
+    ),
+    "held_out_recall": (
+        "Of 100 names in the held-out sentences about {0} are found ({1} to {2}).",
+        "留出句子中的每 100 个实体约找到 {0} 个（{1} 至 {2}）。",
+    ),
+    "recall_unknown": (
+        "How many are missing, a person who marks some sentences of the corpus can tell: rayner review sample.",
+        "标注若干语料句子即可估计漏标了多少：rayner review sample。",
+    ),
     # warnings
     "warnings": ("Warnings", "警告"),
     "script_mismatch": (
@@ -62,6 +76,10 @@ SHARED_TEXTS: dict[str, tuple[str, str]] = {
     "both_agree": ("both models agree", "两模型一致"),
     "by_slm": ("decided by the SLM", "由小模型裁决"),
     "by_llm": ("decided by the LLM", "由大模型裁决"),
+    "by_second_thought": (
+        "a second thought of the SLM, chosen by the fusion rule",
+        "小模型的次选，由融合规则选出",
+    ),
     "vote_of": ("{0}: {1}", "{0}：{1}"),
     "vote_with_number": ("{0} ({1} {2})", "{0}（{1} {2}）"),
     "part_separator": ("; ", "；"),

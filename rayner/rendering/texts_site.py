@@ -110,12 +110,21 @@ SITE_TEXTS: dict[str, tuple[str, str]] = {
     "confusion": ("Types by the SLM and by the LLM", "两模型各自所给的类别"),
     "confusion_note": (
         "Entities on which the models disagree, by the type that the SLM (rows) and the LLM (columns) gave them. Where"
-        " both types are equal, the boundaries differ.",
-        "两模型意见不同的实体，按小模型（行）与大模型（列）所给类别统计；类别相同者，边界不同。",
+        " both types are equal, the boundaries differ. Where both are none, the fusion rule chose an entity that is in"
+        " neither answer, mostly a second thought of the SLM.",
+        "两模型意见不同的实体，按小模型（行）与大模型（列）所给类别统计；类别相同者，边界不同；"
+        "两者均无者，由融合规则选出，两模型的答案中均无，通常为小模型的次选。",
     ),
     "differ_type": ("different type", "类别不同"),
     "differ_bounds": ("different boundaries", "边界不同"),
     "only_slm": ("found by the SLM only", "仅小模型找到"),
     "only_llm": ("found by the LLM only", "仅大模型找到"),
-    "neither": ("chosen by the fusion rule: in neither model's answer", "融合规则所选：两模型的答案中均无"),
+    "second_thought": (
+        "a second thought of the SLM: not in its answer, but likely, and chosen by the fusion rule",
+        "小模型的次选：不在其答案中，但概率不低，由融合规则选出",
+    ),
+    "from_llm_tags": (
+        "made by the fusion rule from tags of the LLM: in neither model's answer",
+        "融合规则由大模型的标签合成：两模型的答案中均无",
+    ),
 }

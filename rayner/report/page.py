@@ -8,11 +8,12 @@ from typing import Any
 from jinja2 import Environment
 from markupsafe import Markup
 
+from rayner.corpus.novelty import MIN_NAMES, UNUSUAL_PER_REASON, CorpusNovelty
 from rayner.corpus.review.estimate import CorpusEstimate
 from rayner.evaluation.artifact import Disagreement, Evaluation
 from rayner.fusion.artifact import TunedFusion
 from rayner.rendering.bilingual import BilingualText, same_in_both
-from rayner.rendering.estimate_sentences import describe_estimate
+from rayner.rendering.estimate_sentences import describe_estimate, describe_missed_names
 from rayner.rendering.tagged_text import TaggedSample, TextPiece, split_by_entities
 from rayner.rendering.templates import format_percent, load_templates
 from rayner.rendering.translation import (
@@ -33,7 +34,7 @@ from rayner.report.fusion_summary import (
     list_curve_maxima,
     rank_span_rule_weights,
 )
-from rayner.report.score_sentences import describe_shares
+from rayner.report.score_sentences import describe_novelty, describe_shares
 from rayner.report.system_texts import SYSTEM_TEXTS, get_all_system_texts, get_system_texts
 from rayner.runs.storage import StoragePath, atomic_writer
 from rayner.text.entity_types import sort_types
@@ -98,6 +99,7 @@ def write_report_page(
     estimate: CorpusEstimate | None = None,
     warnings: Sequence[BilingualText] = (),
     asks_llm: bool = True,
+    novelty: CorpusNovelty | None = None,
 ) -> None:
     """Write the report page. Sections without data are left out.
 
@@ -113,6 +115,7 @@ def write_report_page(
         estimate: The scores of the tagged corpus by a random sample that a person marked, None without one.
         warnings: What the reader must see first.
         asks_llm: Whether tagging asks the LLM.
+        novelty: How unlike the training text the corpus is, None without a corpus.
 
     Raises:
         ValueError: The entities of a sample overlap or exceed its text.
@@ -129,12 +132,16 @@ def write_report_page(
         **_list_types_with_styles(evaluation, samples),
         has_llm=has_llm,
         asks_llm=asks_llm,
+        novelty=describe_novelty(novelty) if novelty else None,
+        unusual_documents=novelty.unusual_documents if novelty else (),
+        unusual_documents_note=translate("unusual_documents_note", UNUSUAL_PER_REASON, MIN_NAMES),
         systems=get_system_texts(has_llm=has_llm),
         all_systems=get_all_system_texts(has_llm=has_llm),
         evaluation=evaluation,
         cards=_build_score_cards(evaluation, get_system_texts(has_llm=has_llm)) if evaluation else [],
         shares=describe_shares(evaluation) if evaluation else None,
         estimate=describe_estimate(estimate) if estimate else None,
+        missed=describe_missed_names(estimate, evaluation),
         worth=describe_llm_worth(evaluation.llm_worth) if evaluation and evaluation.llm_worth else None,
         comparisons=_compare_systems(evaluation, get_all_system_texts(has_llm=has_llm)) if evaluation else [],
         fusion=fusion,

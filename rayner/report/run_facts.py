@@ -6,7 +6,7 @@ from typing import Any
 
 from rayner.config.model_settings import IndexConfig, LlmConfig, SlmConfig
 from rayner.config.settings import SplitConfig
-from rayner.corpus.new_names import NewNames
+from rayner.corpus.novelty import CorpusNovelty, NewNames
 from rayner.corpus.plain_text.markup import MarkupFiles
 from rayner.corpus.run_record import CorpusCounts
 from rayner.corpus.scripts.recognition import ScriptComparison
@@ -42,7 +42,7 @@ class RunFacts:
     markup: The files of the corpus that hold tags of HTML or XML.
     scripts: The scripts of the labelled text and of the corpus.
     silent_models: The models that found no entity in a text, by the text: `corpus`, `dev` or `test`.
-    new_names: How many of the names tagged in the corpus the training text never tags, None without a corpus.
+    novelty: How unlike the training text the corpus is, None without a corpus.
     """
 
     seed: int
@@ -67,7 +67,12 @@ class RunFacts:
     silent_models: Mapping[str, Sequence[SilentModel]] = field(default_factory=dict)
     markup: MarkupFiles = field(default_factory=MarkupFiles)
     scripts: ScriptComparison = field(default_factory=ScriptComparison)
-    new_names: NewNames | None = None
+    novelty: CorpusNovelty | None = None
+
+    @property
+    def new_names(self) -> NewNames | None:
+        """How many of the names tagged in the corpus the training text never tags, None without a corpus."""
+        return self.novelty.names if self.novelty else None
 
     def warnings(self) -> list[BilingualText]:
         """Return the warnings that the report shows first."""
@@ -88,7 +93,7 @@ class RunFacts:
             **self.corpus_problems,
             **({"warnings": [text.en for text in self.warnings()]} if self.warnings() else {}),
             **({"free_answers": dict(self.free_answers)} if self.free_answers else {}),
-            **({"new_names": asdict(self.new_names)} if self.new_names else {}),
+            **({"new_names": asdict(self.novelty.names), "novelty": self.novelty.to_json()} if self.novelty else {}),
             "llm": self.llm_use,
             "models": dict(self.models),
             "config": dict(self.settings),

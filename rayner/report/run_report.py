@@ -6,7 +6,7 @@ from itertools import islice
 from rayner.corpus.prediction_tables import read_predictions
 from rayner.corpus.review.estimate_file import read_estimate
 from rayner.corpus.tables import iter_documents
-from rayner.evaluation.artifact import EVALUATION_REMEDY, Evaluation, empty_evaluation
+from rayner.evaluation.artifact import EVALUATION_FILE, EVALUATION_REMEDY, Evaluation, empty_evaluation
 from rayner.evaluation.evaluate import evaluate_fusion
 from rayner.evaluation.llm_share_curve import f1_by_llm_share
 from rayner.evaluation.reliability import evaluate_calibration
@@ -22,7 +22,6 @@ from rayner.runs.run_folder import Run
 from rayner.runs.storage import StoragePath, atomic_writer
 from rayner.text.segmentation import split_sentences
 
-EVALUATION_FILE = "evaluation.json"
 MAX_SAMPLES = 3
 MAX_SAMPLE_CHARS = 1200
 _VOTE_COLUMNS = (
@@ -80,6 +79,7 @@ def evaluate_and_write_report(
         estimate=read_estimate(tagged) if tagged else None,
         warnings=[*run_facts.warnings(), *list_score_warnings(evaluation, run_facts.new_names)],
         asks_llm=run_facts.asks_llm,
+        novelty=run_facts.novelty,
     )
     return evaluation
 

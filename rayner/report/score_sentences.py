@@ -1,6 +1,6 @@
 """What the scores on the test sentences say, in whole sentences, for readers who are no specialists."""
 
-from rayner.corpus.new_names import NewNames
+from rayner.corpus.novelty import CorpusNovelty, NewNames
 from rayner.evaluation.artifact import Evaluation
 from rayner.rendering.bilingual import BilingualText, join_texts
 from rayner.rendering.templates import format_value
@@ -27,6 +27,21 @@ def describe_shares(evaluation: Evaluation) -> BilingualText | None:
             translate("share_of_unseen", *map(_per_hundred, (unseen.micro.recall, *unseen.recall_interval)))
         )
     return join_texts(sentences, translate("methods_space"))
+
+
+def describe_novelty(novelty: CorpusNovelty) -> BilingualText:
+    """Say which shares of the corpus's characters, bigrams and names the training text does not show."""
+    corpus, held_out = novelty.corpus, novelty.held_out
+    shares = (corpus.new_character_share, corpus.new_bigram_share, novelty.names.new_share)
+    sentences = [translate("novelty", *map(_one_decimal, shares))]
+    if held_out.characters:
+        shares_of_held_out = (held_out.new_character_share, held_out.new_bigram_share)
+        sentences.append(translate("novelty_of_held_out", *map(_one_decimal, shares_of_held_out)))
+    return join_texts([*sentences, translate("novelty_note")], translate("methods_space"))
+
+
+def _one_decimal(share: float) -> str:
+    return f"{100 * share:.1f}"
 
 
 def list_score_warnings(evaluation: Evaluation | None, new_names: NewNames | None) -> list[BilingualText]:

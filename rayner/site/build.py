@@ -14,13 +14,15 @@ from rayner import __version__
 from rayner.corpus.review.estimate_file import ESTIMATE_FILE, read_estimate
 from rayner.corpus.run_record import RunRecord, read_run_record
 from rayner.corpus.tables import TABLE_NAMES, iter_documents
-from rayner.errors import ConfigError
+from rayner.errors import ConfigError, DamagedFileError
+from rayner.evaluation.artifact import EVALUATION_FILE, EVALUATION_REMEDY, Evaluation
 from rayner.rendering.templates import SHARED_FOLDER
 from rayner.rendering.texts_shared import SHARED_TEXTS
 from rayner.rendering.texts_site import SITE_TEXTS
 from rayner.rendering.translation import GLOSS_TEXTS
 from rayner.rendering.type_styles import assign_type_colours
 from rayner.rendering.warnings import translate_warnings
+from rayner.runs.json_files import read_json
 from rayner.runs.output_folder import MARKER_FILE, check_output_folder, file_has_sha256, write_folder_marker
 from rayner.runs.storage import StoragePath, list_file_names
 from rayner.site.corpus_pages import write_corpus_and_book_pages, write_disagreement_pages, write_entity_index
@@ -76,7 +78,7 @@ def build_site(
             write_pages_and_fill_store(tagged, folder, store, report_progress)
             silent = {"corpus": record.counts.find_silent_models()} if record else {}
             warnings = translate_warnings(record.scripts, record.markup, silent) if record else []
-            write_corpus_and_book_pages(store, folder, warnings, read_estimate(tagged))
+            write_corpus_and_book_pages(store, folder, warnings, read_estimate(tagged), _read_evaluation_of_run(tagged))
             write_entity_index(store, folder)
             if folder.asks_llm:
                 write_disagreement_pages(store, folder)
@@ -99,6 +101,20 @@ def _read_record(tagged: StoragePath) -> RunRecord | None:
         return None
 
 
+def _find_evaluation_file(tagged: StoragePath) -> StoragePath | None:
+    """Return the path of the scores of the run that holds the tagged corpus as its folder `tagged`."""
+    return tagged.parent / EVALUATION_FILE if tagged.name == "tagged" else None
+
+
+def _read_evaluation_of_run(tagged: StoragePath) -> Evaluation | None:
+    """Return the scores of the run; None without scores that this version can read."""
+    path = _find_evaluation_file(tagged)
+    try:
+        return Evaluation.from_json(read_json(path, EVALUATION_REMEDY), path) if path else None
+    except (OSError, ConfigError, DamagedFileError):
+        return None
+
+
 def is_up_to_date(tagged: StoragePath, out: Path) -> bool:
     """Whether this version of rayner built the site in `out` from the current files of the tagged corpus."""
     try:
@@ -109,12 +125,18 @@ def is_up_to_date(tagged: StoragePath, out: Path) -> bool:
 
 
 def digest_file_stats(tagged: StoragePath) -> str:
-    """Return the SHA-256 of the names, sizes and modification times of the files of a tagged corpus."""
+    """Return the SHA-256 of the names, sizes and modification times of the files of a tagged corpus.
+
+    The scores of its run count too, because the site shows them.
+    """
     digest = hashlib.sha256()
     names = [f"{table}/{name}" for table in TABLE_NAMES for name in list_file_names(tagged / table, "", ".parquet")]
     for name in [*names, *list_file_names(tagged, ESTIMATE_FILE.removesuffix(".json"), ".json")]:
         stat = (tagged / name).stat()
         digest.update(f"{name} {stat.st_size} {stat.st_mtime}\n".encode())
+    evaluation_file = _find_evaluation_file(tagged)
+    if evaluation_file and evaluation_file.is_file():
+        digest.update(evaluation_file.read_bytes())
     return digest.hexdigest()
 
 

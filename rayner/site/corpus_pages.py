@@ -7,8 +7,11 @@ from typing import Any
 from markupsafe import Markup
 
 from rayner.corpus.review.estimate import CorpusEstimate
+from rayner.corpus.tables import EntityRow
+from rayner.evaluation.artifact import Evaluation
 from rayner.rendering.bilingual import BilingualText
-from rayner.rendering.estimate_sentences import describe_estimate
+from rayner.rendering.estimate_sentences import describe_estimate, describe_missed_names
+from rayner.rendering.tagged_text import is_second_thought
 from rayner.site.document_pages import document_page_path
 from rayner.site.drawing import DECIDERS, draw_stacked_histogram
 from rayner.site.html_text import text_to_html
@@ -23,12 +26,17 @@ TOP_NAMES_PER_TYPE = 100  # the names that the index shows before a search
 
 
 def write_corpus_and_book_pages(
-    store: SiteDatabase, folder: SiteFolder, warnings: Sequence[BilingualText], estimate: CorpusEstimate | None
+    store: SiteDatabase,
+    folder: SiteFolder,
+    warnings: Sequence[BilingualText],
+    estimate: CorpusEstimate | None,
+    evaluation: Evaluation | None = None,
 ) -> None:
     """Write the list of books (index.html and its further pages), and for each book the list of its documents.
 
     warnings: What the reader must see first.
     estimate: The scores of the corpus by a random sample that a person marked, None without one.
+    evaluation: The scores of the run on held-out sentences, None without them.
     """
     totals, books = store.read_corpus_counts(), store.read_book_counts()
     n_pages = _count_pages(len(books), ROWS_PER_PAGE)
@@ -39,6 +47,7 @@ def write_corpus_and_book_pages(
             totals=totals,
             warnings=warnings,
             estimate=describe_estimate(estimate) if estimate else None,
+            missed=describe_missed_names(estimate, evaluation),
             books=[(book, f"book/{book.id}.html") for book in books[page * ROWS_PER_PAGE : (page + 1) * ROWS_PER_PAGE]],
             n_books=len(books),
             types=_name_and_sort_type_counts(store, totals.types),
@@ -95,7 +104,7 @@ def write_entity_index(store: SiteDatabase, folder: SiteFolder) -> None:
         "entities.html.j2",
         settings=settings,
         n_names=index.n_names,
-        index_size=_format_size(index.n_bytes),
+        index_size=format_size_if_large(index.n_bytes),
         n_entities=store.read_corpus_counts().entities,
         types=[(store.types.get_or_add_number(name), name) for name in sort_types(store.types.names)],
         contexts=MAX_CONTEXTS,
@@ -136,18 +145,24 @@ def _build_disagreement_row(store: SiteDatabase, disagreement: StoredDisagreemen
         "before": Markup(text_to_html(text[:start])),
         "name": Markup(text_to_html(text[start:end])),
         "after": Markup(text_to_html(text[end:])),
-        "disagreement": _choose_disagreement_text_key(entity["slm_type"], entity["llm_type"]),
+        "disagreement": _choose_disagreement_text_key(entity),
     }
 
 
-def _format_size(n_bytes: int) -> str:
-    return f"{n_bytes / 1e6:.1f} MB" if n_bytes >= 1e6 else f"{max(1, round(n_bytes / 1e3))} KB"
+def format_size_if_large(n_bytes: int) -> str:
+    """Return a size that a reader may want to know before it is loaded; "" below 100 KB."""
+    if n_bytes < 100_000:
+        return ""
+    return f"{n_bytes / 1e6:.1f} MB" if n_bytes >= 1_000_000 else f"{n_bytes / 1e3:.0f} KB"
 
 
-def _choose_disagreement_text_key(slm_type: str | None, llm_type: str | None) -> str:
-    """Return the key of the text that describes how the models disagree."""
+def _choose_disagreement_text_key(entity: EntityRow) -> str:
+    """Return the key of the text that describes how the models disagree about an entity."""
+    slm_type, llm_type = entity["slm_type"], entity["llm_type"]
+    if is_second_thought(entity):
+        return "second_thought"
     if slm_type is None:
-        return "neither" if llm_type is None else "only_llm"
+        return "from_llm_tags" if llm_type is None else "only_llm"
     if llm_type is None:
         return "only_slm"
     return "differ_bounds" if slm_type == llm_type else "differ_type"

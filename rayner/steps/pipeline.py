@@ -14,7 +14,7 @@ import rayner
 from rayner.cluster.interrupts import raise_if_interrupted
 from rayner.config.conditions import has_llm
 from rayner.config.settings import SENTENCE, Config, config_to_dict
-from rayner.corpus.new_names import count_new_names
+from rayner.corpus.novelty import compare_with_training
 from rayner.corpus.plain_text.markup import MarkupFiles
 from rayner.corpus.run_record import CorpusCounts, read_run_record
 from rayner.corpus.scripts.recognition import ScriptComparison
@@ -30,7 +30,7 @@ from rayner.runs.progress import log, record_step_start
 from rayner.runs.run_folder import Run
 from rayner.runs.status import format_duration
 from rayner.runs.storage import list_folder
-from rayner.steps.data import read_and_split_labelled_files
+from rayner.steps.data import read_and_split_labelled_files, read_part
 from rayner.steps.faiss_packages import list_faiss_packages
 from rayner.steps.forecast.pace import count_chars_by_step, make_pace, record_pace
 from rayner.steps.forecast.remaining_steps import TAGGING_STEP, list_run_steps
@@ -86,8 +86,14 @@ def run_pipeline(config: Config, run: Run) -> dict[str, Any]:
     rules = load_rules(fusion)
     run_facts = _collect_run_facts(config, fusion, results, time.time() - started, memory.peak)
     if config.corpus.path:
-        known, converter = rules.spans.lexicon.type_counts, load_script_converter(config, run)
-        run_facts = replace(run_facts, new_names=count_new_names(output_folder(config, run), known, converter))
+        novelty = compare_with_training(
+            output_folder(config, run),
+            (sentence.text for sentence in read_part(run, "train")),
+            rules.spans.lexicon.type_counts,
+            (sentence.text for sentence in read_part(run, "test")),
+            load_script_converter(config, run),
+        )
+        run_facts = replace(run_facts, novelty=novelty)
     evaluation = evaluate_and_write_report(
         run,
         fusion,

@@ -319,6 +319,9 @@ def test_counts_add_up_and_are_those_of_the_tables(out, run, documents, entities
     trained = {s.text[e.start : e.end] for s in read_part(run, "train") for e in s.spans}
     new = sum(entity["text"] not in trained for entity in entities)
     assert facts["new_names"] == {"tagged": len(entities), "new": new}
+    novelty = facts["novelty"]["corpus"]
+    assert 0 < novelty["new_characters"] < novelty["characters"] <= counts["characters"]
+    assert 0 < novelty["new_bigrams"] < novelty["bigrams"] < novelty["characters"]
 
 
 def test_run_json_says_what_the_corpus_was_made_with(out, run, config):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from rayner.config.corpus_settings import CorpusConfig
 from rayner.config.model_settings import CrfConfig, LlmConfig, SlmConfig
 from rayner.config.settings import Config, SplitConfig
+from rayner.corpus.novelty import CorpusNovelty, DocumentNovelty, NewChars, NewNames
 from rayner.evaluation.calibration_records import PerfectCalibration, ReliabilityBin, SystemCalibration, TypeCalibration
 from rayner.fusion.artifact import BUILT_IN_RULES
 from rayner.fusion.conflict_regions import ENTROPY_REDUCTIONS, LLM_CONFIDENCES, LLM_REDUCTIONS
@@ -29,6 +30,7 @@ from rayner.rendering.texts_site import SITE_TEXTS
 from rayner.rendering.translation import GLOSS_TEXTS, TEXTS, translate, translate_feature_name, translate_setting
 from rayner.report import methods
 from rayner.report.page import TaggedSample, write_report_page
+from tests.page_words import BROKEN_WORDS
 from tests.report.records import make_evaluation, make_fusion, make_run_facts
 from tests.report.synthetic import TYPES
 from tests.report.test_report_methods import FUSION, TAGGED
@@ -51,6 +53,9 @@ FEATURES = {"constant", "length", "type", *EVIDENCE_FEATURES} | {
 }
 
 
+UNUSUAL = tuple(DocumentNovelty(f"卷{i}", NewNames(40, 40 - i), None if i else 0.5) for i in range(10))
+NOVELTY = CorpusNovelty(NewNames(1000, 400), NewChars(1000, 200, 900, 700), NewChars(100, 10, 90, 50), UNUSUAL)
+LONG_FACTS = {"corpus": "/folder/of/texts" * 9, "llm": "none"}
 TABLES = [SHARED_TEXTS, REPORT_TEXTS, SCORE_TEXTS, LLM_USE_TEXTS, METHODS_TEXTS, SITE_TEXTS, GLOSS_TEXTS]
 
 
@@ -174,7 +179,7 @@ def report(tmp_path_factory):
         RULE, curves=curves(500), chosen="spans", held_out_f1={"spans": 0.9, "regions": 0.8}, span_rule=rule
     )
     facts = make_run_facts(
-        Config(corpus=CorpusConfig("c")), faults={"x": 1}, tagged=TAGGED, inputs=RUN["inputs"], timings=RUN["timings"]
+        Config(corpus=CorpusConfig("c")), faults=LONG_FACTS, tagged=TAGGED, inputs=RUN["inputs"], timings=RUN["timings"]
     )
     gated = ENTITY | {"decided_by": "slm", "start": 3, "end": 4}
     path = tmp_path_factory.mktemp("report") / "report.html"
@@ -186,6 +191,7 @@ def report(tmp_path_factory):
         facts=facts.to_json(),
         methods=methods.compose_methods_paragraph(facts, chosen, evaluation),
         samples=[TaggedSample("卷一", "懷王怒\ue000去。", [ENTITY, gated])],
+        novelty=NOVELTY,
     )
     return path
 
@@ -245,6 +251,11 @@ def test_a_chinese_browser_shows_no_english(visit):
     left = [text for text in shown if re.search("[A-Za-z]{2,}", allowed.sub("", text)) and text != methods_of]
     assert left == []
     assert "命名实体识别的严格微平均 F1" in methods_of
+    assert "有 20.0% 的字、77.8% 的相邻字对和 40.0% 的所标实体" in page.locator("#novelty .lead").text_content()
+    rows = page.locator("#novelty tbody tr").evaluate_all("all => all.map(row => row.innerText.split(/\\s+/))")
+    assert [row[0] for row in rows] == [document.doc_id for document in UNUSUAL]
+    assert rows[0] == ["卷0", "40", "100.0", "0.500"]
+    assert page.locator("#fusion .missed").text_content().startswith("只有已标注的实体才有置信度")
     assert page.locator(".verdicts li").first.text_content().startswith("融合结果比小模型高 1.00 个百分点")
     assert page.locator("svg text", has_text="仅小模型").count() == 2
     page.locator(".passage mark").first.click()
@@ -270,3 +281,29 @@ def test_the_switch_brings_english_back_to_the_letter_and_is_remembered(visit, r
     page.emulate_media(media="print")
     assert page.locator("#language").is_hidden()
     assert page.locator("h2").first.text_content() == "成绩"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
+def test_on_paper_the_report_is_short_and_says_what_is_on_the_screen_only(visit, locale):
+    page = visit(locale)
+    assert page.get_by_text(translate("not_printed").en).is_hidden()
+    assert page.locator("#fusion").is_visible()
+    pages = re.findall(rb"/Type ?/Page\b", page.pdf(prefer_css_page_size=True))
+    assert 1 < len(pages) <= 6
+    page.emulate_media(media="print")
+    for section in ("specialists", "fusion", "conflicts", "more"):
+        assert page.locator(f"#{section}").is_hidden()
+    for section in ("scores", "types", "disagreements", "samples", "methods", "run"):
+        assert page.locator(f"#{section} h2").is_visible()
+    assert page.locator(".on-paper").is_visible()
+    assert page.locator("#types figure").evaluate("one => getComputedStyle(one).breakInside") == "avoid"
+
+
+@pytest.mark.slow
+def test_narrow_screens_break_no_word_of_the_report(visit):
+    page = visit("en-US")
+    page.set_viewport_size({"width": 360, "height": 700})
+    page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+    assert page.evaluate(BROKEN_WORDS, "th, td, dt, dd, p, li, figcaption, summary, caption") == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360

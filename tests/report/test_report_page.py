@@ -5,12 +5,15 @@ from html.parser import HTMLParser
 
 import pytest
 
+from rayner.fusion.fused_entities import build_accepted_entities
 from rayner.rendering.bilingual import BilingualText, same_in_both
-from rayner.rendering.tagged_text import describe_entity, describe_rare_char, split_by_entities
+from rayner.rendering.tagged_text import describe_entity, describe_rare_char, is_second_thought, split_by_entities
 from rayner.rendering.type_styles import assign_type_colours
 from rayner.report import fact_tables
 from rayner.report.page import TaggedSample, format_percent, format_points, write_report_page
+from rayner.text.spans import Span
 from tests.report.records import make_evaluation, make_fusion
+from tests.report.synthetic import rows
 from tests.report.test_report_plots import RULE, curves
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
@@ -236,6 +239,17 @@ def test_the_votes_of_an_entity():
     gated = ENTITY | {"score": None, "decided_by": "slm", "slm_type": "NR", "llm_type": None, "llm_category_prob": None}
     assert describe_entity(gated).zh == "NR 人名；由小模型裁决；小模型：NR（H 0.500）；大模型：无"
     assert describe_entity(gated).en == "NR person; decided by the SLM; SLM: NR (H 0.500); LLM: none"
+
+
+def test_what_the_learned_rule_takes_from_neither_answer_is_a_second_thought_of_the_small_model():
+    for segment in rows(40):
+        both, slm, llm = set(segment.slm.spans) & set(segment.llm.spans), segment.slm.spans, segment.llm.spans
+        free = [i for i in range(len(segment.text)) if not any(span.start <= i < span.end for span in (*slm, *llm))]
+        accepted = [(Span(free[0], free[0] + 1, "NS"), 0.6), *((span, 0.9) for span in {*slm, *llm})]
+        for entity in build_accepted_entities(segment, accepted):
+            row = {"type": entity.span.type, "decided_by": entity.decided_by, "slm_type": entity.slm_type}
+            assert is_second_thought(row) == (entity.span not in {*slm, *llm})
+            assert (entity.decided_by == "agree") == (entity.span in both)
 
 
 def test_pieces_mark_the_region_across_entities():

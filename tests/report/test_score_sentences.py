@@ -1,12 +1,16 @@
 """The scores in words, and the warning that they were measured on too little."""
 
 import dataclasses
+import re
 
 import pytest
 
-from rayner.corpus.new_names import NewNames
+from rayner.corpus.novelty import CorpusNovelty, NewChars, NewNames
+from rayner.corpus.review.estimate import CorpusEstimate
 from rayner.evaluation.metrics import Score
-from rayner.report.score_sentences import describe_shares, list_score_warnings
+from rayner.evaluation.sample_estimate import EstimatedScore, EstimatedShare
+from rayner.rendering.estimate_sentences import describe_missed_names
+from rayner.report.score_sentences import describe_novelty, describe_shares, list_score_warnings
 from tests.report.records import make_evaluation
 
 
@@ -18,6 +22,34 @@ def test_shares_are_told_by_hundred_in_both_languages():
         for share in (fused.micro.precision, fused.micro.recall, fused.names.unseen.micro.recall):
             assert f" {100 * share:.0f} " in text
     assert "training never showed" in said.en
+
+
+def test_the_recall_beside_the_confidence_is_that_of_the_corpus_else_of_the_held_out_sentences():
+    evaluation, share = make_evaluation(), EstimatedShare(0.41, 0.33, 0.49)
+    score = EstimatedScore(share, share, share, 9, 90, 90)
+    estimate = CorpusEstimate(1000, 90, 90, True, score, {}, {}, {})
+    of_corpus, held_out = describe_missed_names(estimate, evaluation), describe_missed_names(None, evaluation)
+    assert "Of 100 names in this corpus about 41 are found (33 to 49)." in of_corpus.en
+    assert "本语料中的每 100 个实体约找到 41 个（33 至 49）。" in of_corpus.zh
+    recall = evaluation.systems["fused"].micro.recall
+    assert f"Of 100 names in the held-out sentences about {100 * recall:.0f} are found" in held_out.en
+    assert f"留出句子中的每 100 个实体约找到 {100 * recall:.0f} 个" in held_out.zh
+    without_recall = dataclasses.replace(estimate, all=dataclasses.replace(score, recall=None))
+    assert describe_missed_names(without_recall, evaluation) == held_out
+    nowhere = describe_missed_names(None, None)
+    assert "rayner review sample" in nowhere.en
+    for text in (of_corpus, held_out, nowhere):
+        assert text.en.startswith("Only entities that were tagged have a confidence. Names that were missed")
+
+
+def test_what_is_new_in_the_corpus_is_told_beside_the_held_out_sentences_in_both_languages():
+    novelty = CorpusNovelty(NewNames(1000, 419), NewChars(1000, 229, 1000, 871), NewChars(200, 13, 100, 60), ())
+    said = describe_novelty(novelty)
+    for text in (said.en, said.zh):
+        assert re.findall(r"[\d.]+(?=%)", text) == ["22.9", "87.1", "41.9", "6.5", "60.0"]
+    without = describe_novelty(dataclasses.replace(novelty, held_out=NewChars()))
+    assert "held-out" not in without.en
+    assert "留出" not in without.zh
 
 
 def test_without_unseen_names_nothing_is_said_of_them():

@@ -28,6 +28,7 @@ from rayner.site.store import MAX_DISAGREEMENTS, SiteDatabase
 from tests.corpus.tagged_corpora import document, entity, write_unit
 from tests.corpus.test_run_record import RECORD
 from tests.folders import snapshot
+from tests.report.records import make_evaluation
 from tests.site_pages.site_units import HOSTILE, LONG, NASTY, voted, write_corpus
 from tests.site_pages.test_site_parts import read_places, read_scripts
 
@@ -99,6 +100,26 @@ def test_the_result_counts_what_was_written(built):
     assert progress[-1][1] == len(NASTY) + len(LONG) + 5 + len(HOSTILE)
     assert sorted(path.name for path in site.parent.iterdir()) == ["site", "tagged"]
     assert is_up_to_date(tagged, site)
+
+
+@pytest.mark.parametrize("damage", ["", "{", '{"format_version": 1}'])
+def test_the_histogram_stands_beside_the_recall_of_the_run(tmp_path, damage):
+    tagged, scores, out = tmp_path / "tagged", tmp_path / "evaluation.json", tmp_path / "site"
+    write_unit(tagged, "u.parquet", [document("a", "懷王入秦。")], [entity("a", 0, "懷王")])
+    build_site(tagged, out)
+    note = "How many are missing, a person who marks some sentences"
+    assert note in (out / "index.html").read_text(encoding="utf-8")
+    evaluation = make_evaluation()
+    scores.write_text(damage or json.dumps(evaluation.to_json()), encoding="utf-8")
+    assert not is_up_to_date(tagged, out)
+    build_site(tagged, out)
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert (note in page) == bool(damage)
+    recall = f"{100 * evaluation.systems['fused'].micro.recall:.0f}"
+    assert (f"Of 100 names in the held-out sentences about {recall} are found" in page) == (not damage)
+    shutil.move(tagged, tmp_path / "elsewhere")  # it does not lie as a run's corpus lies in its folder
+    build_site(tmp_path / "elsewhere", out)
+    assert note in (out / "index.html").read_text(encoding="utf-8")
 
 
 def test_every_link_leads_somewhere_and_nothing_leads_away(built):

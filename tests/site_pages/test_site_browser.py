@@ -14,8 +14,11 @@ import pytest
 
 from rayner.rendering.tagged_text import describe_entity
 from rayner.site.build import build_site
+from rayner.site.corpus_pages import format_size_if_large
 from rayner.site.serve import create_server
-from tests.site_pages.site_units import HOSTILE, LONG, NASTY, write_corpus
+from tests.corpus.tagged_corpora import document, write_unit
+from tests.page_words import BROKEN_WORDS
+from tests.site_pages.site_units import HOSTILE, LONG, NASTY, SEGMENT, voted, write_corpus
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 CHROMIUM = shutil.which("chromium")
@@ -140,6 +143,28 @@ def test_an_entity_is_described_as_in_the_report(visit, rows):
         assert page.evaluate(f"rayner.describeEntity({number})") == describe_entity(row).zh
     expected = "NR 人名；置信度 0.400；由大模型裁决；小模型：无（H 0.125）；大模型：NR（P 0.750）"
     assert page.evaluate("rayner.describeEntity(1)") == expected
+
+
+@pytest.mark.parametrize("slm_type", [None, "NS"])
+def test_an_entity_that_the_small_model_did_not_choose_is_called_its_second_thought(visit, tmp_path, slm_type):
+    row = voted("a", 0, "懷王", decided_by="slm", slm_type=slm_type, llm_type=None, llm_category_prob=None)
+    made = voted("a", 2, "入秦", decided_by="llm", slm_type=None, llm_type=None, llm_category_prob=None)
+    segments = [{"doc_id": "a", "start": 0, "end": 5, **SEGMENT}]
+    write_unit(tmp_path / "tagged", "u.parquet", [document("a", "懷王入秦。")], [row, made], segments)
+    build_site(tmp_path / "tagged", tmp_path / "site")
+    page = visit("d/0/0.html", base=(tmp_path / "site").as_uri())
+    assert "a second thought of the SLM" in page.evaluate("rayner.describeEntity(0)")
+    assert page.evaluate("rayner.describeEntity(0)") == describe_entity(row).en
+    assert page.evaluate("rayner.describeEntity(1)") == describe_entity(made).en
+    marks(page).first.click()
+    assert "a second thought of the SLM, chosen by the fusion rule" in page.locator("#card").inner_text()
+    page.locator("#language").click()
+    assert page.evaluate("rayner.describeEntity(0)") == describe_entity(row).zh
+    assert "小模型的次选" in page.locator("#card").inner_text()
+    page = visit("disagreements.html", base=(tmp_path / "site").as_uri())
+    types = sorted(page.locator(".disagreement-type").all_text_contents())
+    assert types[0].startswith("a second thought of the SLM: not in its answer")
+    assert types[1].startswith("made by the fusion rule from tags of the LLM")
 
 
 def test_hovering_shows_the_votes_of_both_models(visit):
@@ -311,6 +336,23 @@ def test_a_name_leads_to_its_places(visit, rows):
     assert page.locator("#names .name").first.text_content() == "秦"
 
 
+@pytest.mark.parametrize("width", [1280, 700, 360])
+def test_the_columns_of_the_index_are_aligned(visit, width):
+    page = visit("entities.html", viewport={"width": width, "height": 900})
+    page.locator("#names summary").nth(9).wait_for()
+    edges = """(all, side) => Array.from(new Set(all.map(one => Math.round(one.getBoundingClientRect()[side]))))"""
+    for column, side in (("name", "left"), ("type", "left"), ("times", "right"), ("confidence", "right")):
+        assert len(page.locator(f"#names .{column}").evaluate_all(edges, side)) == 1, column
+    documents_side = "left" if width < 896 else "right"
+    assert len(page.locator("#names .documents").evaluate_all(edges, documents_side)) == 1
+
+
+def test_the_size_of_a_small_index_is_not_mentioned(visit):
+    page = visit("entities.html")
+    assert page.locator("#contains").count() == 0
+    assert [format_size_if_large(n) for n in (0, 99_999, 123_456, 9_600_000)] == ["", "", "123 KB", "9.6 MB"]
+
+
 # ---- the other pages
 
 
@@ -405,6 +447,14 @@ def test_narrow_screens_need_no_sideways_scrolling(visit):
     for name in ("index.html", "d/0/0.html", "entities.html", "disagreements.html", "book/1.html"):
         page = visit(name, viewport={"width": 360, "height": 700})
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, name
+
+
+@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
+def test_narrow_screens_break_no_word(visit, locale):
+    for name in ("index.html", "d/0/0.html", "entities.html", "disagreements.html", "book/1.html"):
+        page = visit(name, viewport={"width": 360, "height": 700}, locale=locale)
+        page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+        assert page.evaluate(BROKEN_WORDS, "th, td, dt, dd, legend, label, .type, .lead, .note") == [], name
 
 
 def test_reduced_motion_is_heeded(visit):

@@ -95,7 +95,10 @@
 
   function formatNumber(value) { return value === null ? "\u2013" : value.toFixed(3); }
   function typeOrNone(number) { return number === null ? rayner.translate("nothing") : rayner.typeLabel(number); }
+  /** As is_second_thought() of tagged_text.py. */
+  function isSecondThought(vote) { return vote.decidedBy === "s" && vote.slm !== vote.type; }
   function describeDecider(vote) {
+    if (isSecondThought(vote)) { return rayner.translate("by_second_thought"); }
     return rayner.translate({ a: "both_agree", s: "by_slm", l: "by_llm" }[vote.decidedBy]);
   }
 
@@ -110,7 +113,7 @@
       ? describeVote("llm", vote.llm, "P", vote.category)
       : rayner.translate("vote_of", rayner.translate("llm"), rayner.translate("not_asked"));
     var score = vote.score === null ? [] : [rayner.translate("with_confidence", formatNumber(vote.score))];
-    var decider = rayner.asksLlm ? [describeDecider(vote)] : [];
+    var decider = rayner.asksLlm || isSecondThought(vote) ? [describeDecider(vote)] : [];
     return [rayner.typeLabel(vote.type)]
       .concat(score, decider, describeVote("slm", vote.slm, "H", vote.entropy), rayner.asksLlm ? [llm] : [])
       .join(rayner.translate("part_separator"));
@@ -141,7 +144,7 @@
       dismiss,
       make("p", { class: "head" }, [title, make("span", {}, [
         make("span", { class: "swatch t" + vote.type }), rayner.typeLabel(vote.type)])]),
-      rayner.asksLlm ? make("p", { text: describeDecider(vote) }) : "",
+      rayner.asksLlm || isSecondThought(vote) ? make("p", { text: describeDecider(vote) }) : "",
       vote.score === null ? "" : make("p", {}, [
         rayner.translate("with_confidence", formatNumber(vote.score)),
         make("meter", { min: 0, max: 1, value: vote.score, "aria-label": rayner.translate("confidence") })]),

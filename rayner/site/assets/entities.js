@@ -82,13 +82,15 @@
   function nameItem(row) {
     var name = make("span", { class: "name t" + row[TYPE], lang: "lzh" }), mean = row[MEAN_SCORE];
     name.append(rayner.textNodes(row[NAME]));
-    function numberSpan(key, value) { return make("span", { class: "number", text: rayner.translate(key, value) }); }
+    function numberSpan(column, key, value) {
+      return make("span", { class: "number " + column, text: rayner.translate(key, value) });
+    }
     var parts = [
       name,
       make("span", { class: "type", text: rayner.typeLabel(row[TYPE]) }),
-      numberSpan("times", formatInteger(row[TIMES])),
-      numberSpan("in_documents", formatInteger(row[DOCUMENTS])),
-      mean === null ? null : numberSpan("mean_confidence", mean.toFixed(3))
+      numberSpan("times", "times", formatInteger(row[TIMES])),
+      numberSpan("documents", "in_documents", formatInteger(row[DOCUMENTS])),
+      mean === null ? null : numberSpan("confidence", "mean_confidence", mean.toFixed(3))
     ];
     var details = make("details", {}, [make("summary", {}, parts)]);
     details.addEventListener("toggle", function () {
