@@ -62,6 +62,7 @@ SHARED_TEXTS: dict[str, tuple[str, str]] = {
     "both_agree": ("both models agree", "两模型一致"),
     "by_slm": ("decided by the SLM", "由小模型裁决"),
     "by_llm": ("decided by the LLM", "由大模型裁决"),
+    "by_person": ("decided by a person", "由人裁定"),
     "vote_of": ("{0}: {1}", "{0}：{1}"),
     "vote_with_number": ("{0} ({1} {2})", "{0}（{1} {2}）"),
     "part_separator": ("; ", "；"),
