@@ -73,7 +73,8 @@
   function extentButton(edge, step) {
     var keys = { start: ["start_earlier", "start_later"], end: ["end_earlier", "end_later"] };
     var label = rayner.translate(keys[edge][step < 0 ? 0 : 1]);
-    var button = make("button", { type: "button", "aria-label": label, title: label, text: step < 0 ? "\u2190" : "\u2192" });
+    var arrow = step < 0 ? "\u2190" : "\u2192";
+    var button = make("button", { type: "button", "aria-label": label, title: label, text: arrow });
     button.addEventListener("click", function () { moveEdge(edge, step); });
     return button;
   }
@@ -216,7 +217,7 @@
     var key = event.key.toLowerCase(), i = reader.markIndex(event.target), place = places.ofSelection();
     if (key === "e" && place) { openSelection(place); }
     else if (key === "e" && i >= 0) { rayner.correctMark(i); }
-    else if (key === "n" || key === "e") { openNewName(i); }
+    else if (key === "n") { openNewName(i); }
     else { return; }
     event.preventDefault();
   });

@@ -107,7 +107,7 @@
       make(correction.type ? "b" : "s", { text: showControlChars(correction.text) }),
       rayner.textNodes(showControlChars(Array.from(correction.after).slice(0, 6).join(""))));
     var type = make("span", {}, [
-      make("span", { class: "swatch" + (number < 0 ? "" : " t" + number) }),
+      number >= 0 && make("span", { class: "swatch t" + number }),
       correction.type || rayner.translate("no_name"), " \u00b7 ", rayner.translate(SCOPE_KEYS[correction.scope])]);
     var actions = make("span", { class: "row-actions" }, [
       isOnThisPage(correction) && makeButton("edit", correction, function () { rayner.editCorrection(correction); }),

@@ -205,6 +205,7 @@
     pinned = false;
   }
   function closeCardSoon() {
+    clearTimeout(closeTimer);
     if (!pinned) { closeTimer = setTimeout(closeCard, 250); }
   }
   /** The index of the visible entity at an event's target, -1 if there is none. */

@@ -29,7 +29,7 @@
 
   // ---- the selection
 
-  /** The selected place without white space at its ends, null if no text of the document is selected. */
+  /** The selected place, null if no text of the document is selected. */
   function selectedPlace() {
     var selection = getSelection(), range = selection.rangeCount ? selection.getRangeAt(0) : null;
     if (!range || range.collapsed || !range.intersectsNode(text)) { return null; }
@@ -41,9 +41,14 @@
     before.setEnd(range.startContainer, range.startOffset);
     var start = reader.firstOffset + reader.length(before.toString());
     var end = start + reader.length(range.toString());
-    while (start < end && /\s/.test(sliceText(start, start + 1))) { start += 1; }
-    while (start < end && /\s/.test(sliceText(end - 1, end))) { end -= 1; }
-    return start < end ? { start: start, end: end } : null;
+    return start < end ? trim(start, end) : null;
+  }
+  /** A place without the white space at its ends. White space alone stays. */
+  function trim(start, end) {
+    var from = start, to = end;
+    while (from < end && /\s/.test(sliceText(from, from + 1))) { from += 1; }
+    while (to > from && /\s/.test(sliceText(to - 1, to))) { to -= 1; }
+    return from < to ? { start: from, end: to } : { start: start, end: end };
   }
   /** A copy of a range that begins or ends where `whole` does. */
   function cut(range, whole, method) {
@@ -117,6 +122,7 @@
   rayner.places = {
     painted: [],  // the corrections that the page shows
     slice: sliceText, overlap: overlap, ofMark: function (i) { return markPlaces[i]; },
-    overlappingMarks: overlappingMarks, ofSelection: selectedPlace, replaces: replaces, paint: paint, paintChoice: paintChoice
+    overlappingMarks: overlappingMarks, ofSelection: selectedPlace, replaces: replaces, paint: paint,
+    paintChoice: paintChoice
   };
 })(window.rayner);
