@@ -42,6 +42,7 @@
     places.paint();
     if (!returnFocus) { return; }
     if (mark >= 0) { reader.focusMark(mark, true); } else { text.focus({ preventScroll: true }); }
+    reader.closeCard();  // it would cover the text around the correction
   }
   function moveEditor() {
     var place = text.querySelector(".editing");
