@@ -114,12 +114,12 @@
       return make("label", {}, [radio].concat(children));
     }
     return make("fieldset", { class: "choices" }, [make("legend", { text: rayner.translate("type") })].concat(
+      choice("none", type === "", [rayner.translate("no_name")]),
       numbers.map(function (i) {
         var label = [make("span", { class: "swatch t" + i }), rayner.typeLabel(i)];
         return choice(String(i), rayner.types[i] === type, label);
       }),
-      choice("other", isOther, [rayner.translate("other_type"), other]),
-      choice("none", type === "", [rayner.translate("no_name")])));
+      choice("other", isOther, [rayner.translate("other_type"), other])));
   }
   function makeScopes(scope) {
     var select = make("select", { name: "scope" }, Object.keys(store.scopeKeys).map(function (name) {
