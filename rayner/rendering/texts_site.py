@@ -78,8 +78,8 @@ SITE_TEXTS: dict[str, tuple[str, str]] = {
     # a person's corrections
     "correct": ("Correct", "更正"),
     "how_to_correct": (
-        "To correct a name, choose it and press “Correct”, or select any text. With the keyboard: e for the entity, n for"
-        " a new name after it.",
+        "To correct a name, choose it and press “Correct”, or select any text. With the keyboard: e for the entity, n"
+        " for a new name after it.",
         "更正：点选实体后按“更正”，或选取任意文字。键盘：按 e 更正当前实体，按 n 在其后标注新实体。",
     ),
     "start": ("Start", "起点"),

@@ -187,7 +187,5 @@ def _write_assets(folder: SiteFolder, types: list[str], texts_digest: str) -> No
         folder.write_text(f"assets/{asset.name}", asset.read_text(encoding="utf-8"))
     folder.write_text("assets/types.css", build_type_stylesheet(types, assign_type_colours(types)))
     texts = {**SHARED_TEXTS, **SITE_TEXTS, **GLOSS_TEXTS}
-    data = encode_json_for_script(
-        {"types": types, "texts": texts, "asksLlm": folder.asks_llm, "corpus": texts_digest}
-    )
+    data = encode_json_for_script({"types": types, "texts": texts, "asksLlm": folder.asks_llm, "corpus": texts_digest})
     folder.write_text("assets/data.js", f"window.rayner = {data};\n")

@@ -68,9 +68,7 @@ def _name_and_sort_type_counts(
     return [(number := store.types.get_or_add_number(name), name, count_by_type_number[number]) for name in names]
 
 
-def _write_book_pages(
-    store: SiteDatabase, folder: SiteFolder, book: DecisionCounts, deciders: Sequence[str]
-) -> None:
+def _write_book_pages(store: SiteDatabase, folder: SiteFolder, book: DecisionCounts, deciders: Sequence[str]) -> None:
     rows = store.read_document_counts_without_types(book.id)
     n_pages = _count_pages(book.documents, ROWS_PER_PAGE)
     for page in range(n_pages):

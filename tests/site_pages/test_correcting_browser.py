@@ -20,7 +20,10 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH (apt-get install chromium)"),
 ]
 # Combining marks, RTL marks, a joiner, a variation selector, quotes, CR, LF, tab, NUL and characters beyond the BMP.
-ODD = "甲\u0301e\u0308\u200f\u202e乙\u200d\"丙'丁\r\n戊\t己\0庚\r辛\ufffd<壬>&amp;\U00020bb7\U000e0100癸\u2028子\u0085丑\ufeff寅\n"
+ODD = (
+    "甲\u0301e\u0308\u200f\u202e乙\u200d\"丙'丁\r\n戊\t己\0庚\r辛\ufffd<壬>&amp;\U00020bb7"
+    "\U000e0100癸\u2028子\u0085丑\ufeff寅\n"
+)
 SELECT = """([from, to]) => {
   const text = document.getElementById("text"), range = document.createRange();
   const walker = document.createTreeWalker(text, NodeFilter.SHOW_TEXT);
@@ -337,7 +340,9 @@ def test_corrections_in_chinese(visit):
     row = page.locator("#corrections li")
     assert re.sub(r"\s+", " ", row.inner_text()).endswith("NR · 全语料各处 修改 撤销")
     assert page.locator("#announcement").inner_text() == "已保存。楚：NR 人名，全语料各处"
-    english = page.locator("#corrections, #editor").locator("button:not([title]), small, legend, summary > span:not(.number)")
+    english = page.locator("#corrections, #editor").locator(
+        "button:not([title]), small, legend, summary > span:not(.number)"
+    )
     assert english.filter(has_not_text=re.compile("[\u4e00-\u9fff]")).all_text_contents() == []
     page.locator("#language").click()
     assert "everywhere in the corpus" in row.inner_text()

@@ -34,6 +34,7 @@ _RESPONSIBILITIES = {
     "llm": "named entities decided by the LLM",
     "person": "named entities decided by a person",
 }
+_AGENTS = {"person": "a person"}  # all else rayner decided
 # Characters, written as inside the brackets of a regular expression.
 _UNSAFE = "\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff"
 _PRIVATE_USE = "\ue000-\uf8ff\U000f0000-\U000ffffd\U00100000-\U0010fffd"
@@ -88,7 +89,7 @@ def _format_entity(entity: EntityRow) -> str:
 def _format_header(document: TaggedDocument) -> str:
     deciders = {entity["decided_by"] for entity in document.entities}
     responsibilities = "".join(
-        f'<respStmt xml:id="{name}"><resp>{meaning}</resp><name>{"a person" if name == "person" else "rayner"}</name></respStmt>\n'
+        f'<respStmt xml:id="{name}"><resp>{meaning}</resp><name>{_AGENTS.get(name, "rayner")}</name></respStmt>\n'
         for name, meaning in _RESPONSIBILITIES.items()
         if name in deciders
     )
@@ -105,8 +106,8 @@ def _format_header(document: TaggedDocument) -> str:
         f"<titleStmt>\n<title>{_escape_text(document.doc_id)}</title>\n{responsibilities}</titleStmt>\n"
         f"<publicationStmt><p>Exported by rayner.</p></publicationStmt>\n"
         f"<sourceDesc><p>{_escape_text(document.path)}</p></sourceDesc>\n</fileDesc>\n"
-        f"<encodingDesc>\n<editorialDecl><p>Named entities were tagged automatically. {by_person}cert is high from a calibrated "
-        f"probability of {HIGH}, medium from {MEDIUM}, else low, and unknown without one.</p></editorialDecl>\n"
+        f"<encodingDesc>\n<editorialDecl><p>Named entities were tagged automatically. {by_person}"
+        f"cert is high from a calibrated probability of {HIGH}, medium from {MEDIUM}, else low, and unknown without one.</p></editorialDecl>\n"
         f"{declarations}</encodingDesc>\n</teiHeader>\n"
     )
 
