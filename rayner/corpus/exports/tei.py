@@ -107,7 +107,8 @@ def _format_header(document: TaggedDocument) -> str:
         f"<publicationStmt><p>Exported by rayner.</p></publicationStmt>\n"
         f"<sourceDesc><p>{_escape_text(document.path)}</p></sourceDesc>\n</fileDesc>\n"
         f"<encodingDesc>\n<editorialDecl><p>Named entities were tagged automatically. {by_person}"
-        f"cert is high from a calibrated probability of {HIGH}, medium from {MEDIUM}, else low, and unknown without one.</p></editorialDecl>\n"
+        f"cert is high from a calibrated probability of {HIGH}, medium from {MEDIUM}, else low, and unknown without "
+        f"one.</p></editorialDecl>\n"
         f"{declarations}</encodingDesc>\n</teiHeader>\n"
     )
 
