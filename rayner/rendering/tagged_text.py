@@ -9,7 +9,7 @@ from rayner.rendering.bilingual import BilingualText, join_texts, same_in_both
 from rayner.rendering.translation import format_type_with_gloss, translate
 
 _NO_TEXT = same_in_both("")
-_DECIDER_KEYS = {"agree": "both_agree", "slm": "by_slm", "llm": "by_llm"}
+_DECIDER_KEYS = {"agree": "both_agree", "slm": "by_slm", "llm": "by_llm", "person": "by_person"}
 
 
 @dataclass(frozen=True)

@@ -186,6 +186,7 @@ REPORT_TEXTS: dict[str, tuple[str, str]] = {
     "agree_key": ("both agree", "两模型一致"),
     "slm_key": ("SLM decided", "小模型裁决"),
     "llm_key": ("LLM decided", "大模型裁决"),
+    "person_key": ("a person decided", "人工裁定"),
     # methods and facts
     "methods": ("Methods paragraph to cite", "方法（可供引用）"),
     "settings": ("Settings and other records", "设置及其他记录"),

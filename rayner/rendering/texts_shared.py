@@ -80,6 +80,7 @@ SHARED_TEXTS: dict[str, tuple[str, str]] = {
         "a second thought of the SLM, chosen by the fusion rule",
         "小模型的次选，由融合规则选出",
     ),
+    "by_person": ("decided by a person", "由人裁定"),
     "vote_of": ("{0}: {1}", "{0}：{1}"),
     "vote_with_number": ("{0} ({1} {2})", "{0}（{1} {2}）"),
     "part_separator": ("; ", "；"),

@@ -30,6 +30,7 @@ SITE_TEXTS: dict[str, tuple[str, str]] = {
     "filter_rows": ("Show only names that contain", "只显示名称包含"),
     "decided_by": ("Decided by", "裁决者"),
     "agree": ("Agreement", "两模型一致"),
+    "person": ("A person", "人工"),
     "who_decided": ("Who decided", "由谁裁决"),
     "who_decided_note": (
         "The LLM is not asked about sentences where its answer could not, or would rarely, change the result. There "
@@ -74,6 +75,60 @@ SITE_TEXTS: dict[str, tuple[str, str]] = {
     "link_here": ("Link to this place", "此处链接"),
     "all_places": ("All places of this name", "此名的所有出处"),
     "close": ("Close", "关闭"),
+    # a person's corrections
+    "correct": ("Correct", "更正"),
+    "how_to_correct": (
+        "To correct a name, choose it and press “Correct”, or select any text. With the keyboard: e for the entity, n"
+        " for a new name after it.",
+        "更正：点选实体后按“更正”，或选取任意文字。键盘：按 e 更正当前实体，按 n 在其后标注新实体。",
+    ),
+    "start": ("Start", "起点"),
+    "end": ("End", "终点"),
+    "start_earlier": ("Start: one character earlier", "起点前移一字"),
+    "start_later": ("Start: one character later", "起点后移一字"),
+    "end_earlier": ("End: one character earlier", "终点前移一字"),
+    "end_later": ("End: one character later", "终点后移一字"),
+    "no_name": ("none: not a name", "无：不是实体"),
+    "other_type": ("other", "其他"),
+    "wrong_type": (
+        "Type the name of a type, without white space and without < > / &.",
+        "请输入类别名称，不含空白及 < > / &。",
+    ),
+    "where": ("Where", "范围"),
+    "scope_here": ("only here", "仅此处"),
+    "scope_document": ("everywhere in this document", "本篇各处"),
+    "scope_book": ("everywhere in this book", "本书各处"),
+    "scope_corpus": ("everywhere in the corpus", "全语料各处"),
+    "shown_here_only": ("This page shows the correction at this place only.", "本页只在此处显示该更正。"),
+    "save": ("Save", "保存"),
+    "cancel": ("Cancel", "取消"),
+    "remove_correction": ("Remove correction", "撤销更正"),
+    "corrected": ("corrected", "已更正"),
+    "correction_of": ("{0}: {1}, {2}", "{0}：{1}，{2}"),
+    "correction_saved": ("Saved. {0}", "已保存。{0}"),
+    "correction_removed": ("Removed. {0}", "已撤销。{0}"),
+    "corrections": ("Corrections", "更正"),
+    "corrections_note": (
+        "This browser keeps the corrections. To apply them to the corpus, download the file and give it to the command"
+        " rayner review apply.",
+        "更正保存在此浏览器中。如要应用到语料，请下载文件并交给命令 rayner review apply。",
+    ),
+    "corrections_not_kept": (
+        "This browser does not let the page keep corrections: they are lost when you leave the page. Download them"
+        " first.",
+        "此浏览器不允许网页保存更正，离开本页后即丢失。请先下载。",
+    ),
+    "corrections_apart": (
+        "Some browsers keep the corrections of each file apart. If those of another page are missing here, use rayner"
+        " view --serve.",
+        "有些浏览器会分别保存各文件的更正。如此处缺少其他页面的更正，请使用 rayner view --serve。",
+    ),
+    "edit": ("Edit", "修改"),
+    "remove": ("Remove", "撤销"),
+    "action_on": ("{0}: {1}", "{0}：{1}"),
+    "remove_all": ("Remove all", "全部撤销"),
+    "remove_all_sure": ("Really remove all {0}?", "确定撤销全部 {0} 条？"),
+    "download": ("Download", "下载"),
     # the index
     "search_names": ("Search names", "搜索名称"),
     "begins": ("begins with", "开头为"),

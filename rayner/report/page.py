@@ -155,6 +155,7 @@ def write_report_page(
         plots=_draw_plots(evaluation, fusion),
         disagreements=list(map(_build_conflict_lines, evaluation.disagreements)) if evaluation else [],
         open_disagreements=_OPEN_DISAGREEMENTS,
+        samples_by_person=any(entity.get("decided_by") == "person" for s in samples for entity in s.entities),
         samples=[(sample.title, split_by_entities(sample.text, sample.entities)) for sample in samples],
     )
     with atomic_writer(path) as stream:

@@ -82,7 +82,7 @@ def build_site(
             write_entity_index(store, folder)
             if folder.asks_llm:
                 write_disagreement_pages(store, folder)
-            _write_assets(folder, store.types.names)
+            _write_assets(folder, store.types.names, store.texts_digest())
         database_path.unlink()
         n_files = folder.files + 2  # with the two that follow
         size = SiteSize(folder.pages, n_files, folder.bytes, folder.largest_bytes, folder.largest_name)
@@ -200,11 +200,14 @@ def _move_into_place(build_folder: Path, out: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _write_assets(folder: SiteFolder, types: list[str]) -> None:
-    """Write the style sheets and the scripts. `data.js` contains the list of types and the texts that scripts show."""
+def _write_assets(folder: SiteFolder, types: list[str], texts_digest: str) -> None:
+    """Write the style sheets and the scripts. `data.js` contains the list of types and the texts that scripts show.
+
+    texts_digest: By it, scripts keep a person's corrections of different corpora apart.
+    """
     for asset in [*sorted(_ASSETS_FOLDER.iterdir()), SHARED_FOLDER / "language.js"]:
         folder.write_text(f"assets/{asset.name}", asset.read_text(encoding="utf-8"))
     folder.write_text("assets/types.css", build_type_stylesheet(types, assign_type_colours(types)))
     texts = {**SHARED_TEXTS, **SITE_TEXTS, **GLOSS_TEXTS}
-    data = encode_json_for_script({"types": types, "texts": texts, "asksLlm": folder.asks_llm})
+    data = encode_json_for_script({"types": types, "texts": texts, "asksLlm": folder.asks_llm, "corpus": texts_digest})
     folder.write_text("assets/data.js", f"window.rayner = {data};\n")

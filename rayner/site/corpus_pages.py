@@ -13,7 +13,7 @@ from rayner.rendering.bilingual import BilingualText
 from rayner.rendering.estimate_sentences import describe_estimate, describe_missed_names
 from rayner.rendering.tagged_text import is_second_thought
 from rayner.site.document_pages import document_page_path
-from rayner.site.drawing import DECIDERS, draw_stacked_histogram
+from rayner.site.drawing import DECIDERS, draw_stacked_histogram, list_shown_deciders
 from rayner.site.html_text import text_to_html
 from rayner.site.name_index import TITLES_PER_SCRIPT, write_name_and_place_scripts, write_title_scripts
 from rayner.site.pages import SiteFolder, build_pager_values, page_path
@@ -40,6 +40,8 @@ def write_corpus_and_book_pages(
     """
     totals, books = store.read_corpus_counts(), store.read_book_counts()
     n_pages = _count_pages(len(books), ROWS_PER_PAGE)
+    deciders = list_shown_deciders(totals.person, asks_llm=folder.asks_llm)
+    binned = deciders if len(deciders) > 1 else DECIDERS  # a single column counts all
     for page in range(n_pages):
         folder.write_page(
             page_path("index", page),
@@ -52,14 +54,14 @@ def write_corpus_and_book_pages(
             n_books=len(books),
             types=_name_and_sort_type_counts(store, totals.types),
             largest_type_count=max(totals.types.values(), default=1),
-            decided={decider: getattr(totals, decider) for decider in DECIDERS},
+            deciders=deciders,
             histogram=draw_stacked_histogram(store.histogram),
-            bins=list(zip(*(store.histogram[decider] for decider in DECIDERS), strict=True)),
+            bins=list(zip(*(store.histogram[decider] for decider in binned), strict=True)),
             unscored=store.unscored,
             **build_pager_values("index", page, n_pages),
         )
     for book in books:
-        _write_book_pages(store, folder, book)
+        _write_book_pages(store, folder, book, deciders)
 
 
 def _count_pages(n_rows: int, rows_per_page: int) -> int:
@@ -75,7 +77,7 @@ def _name_and_sort_type_counts(
     return [(number := store.types.get_or_add_number(name), name, count_by_type_number[number]) for name in names]
 
 
-def _write_book_pages(store: SiteDatabase, folder: SiteFolder, book: DecisionCounts) -> None:
+def _write_book_pages(store: SiteDatabase, folder: SiteFolder, book: DecisionCounts, deciders: Sequence[str]) -> None:
     rows = store.read_document_counts_without_types(book.id)
     n_pages = _count_pages(book.documents, ROWS_PER_PAGE)
     for page in range(n_pages):
@@ -83,6 +85,7 @@ def _write_book_pages(store: SiteDatabase, folder: SiteFolder, book: DecisionCou
             page_path(f"book/{book.id}", page),
             "book.html.j2",
             book=book,
+            deciders=deciders,
             types=_name_and_sort_type_counts(store, book.types),
             documents=[(row, document_page_path(row.id)) for row in islice(rows, ROWS_PER_PAGE)],
             **build_pager_values(f"book/{book.id}", page, n_pages),

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from rayner.corpus.tables import TaggedDocument, iter_documents, iter_segment_rows_by_document
 from rayner.runs.storage import StoragePath
+from rayner.site.drawing import list_shown_deciders
 from rayner.site.html_text import LlmCoverage, TypeNumbers, pack_votes, tagged_text_to_html
 from rayner.site.page_splitting import find_page_starts
 from rayner.site.pages import SiteFolder, build_pager_values, page_path
@@ -91,6 +92,7 @@ def _write_pages(folder: SiteFolder, types: TypeNumbers, to_write: _DocumentToWr
             entities.append(entity)
             entity = next(remaining)
         type_counts: Counter[str] = Counter(row["type"] for row in entities)
+        decided = Counter(row["decided_by"] for row in entities)
         folder.write_page(
             document_page_path(number, page),
             "document.html.j2",
@@ -101,7 +103,9 @@ def _write_pages(folder: SiteFolder, types: TypeNumbers, to_write: _DocumentToWr
             text=Markup(tagged_text_to_html(document.text, start, end, entities, types)),
             votes=pack_votes(entities, to_write.coverage, types),
             types=[(types.get_or_add_number(name), name, type_counts[name]) for name in sort_types(list(type_counts))],
-            decided=Counter(row["decided_by"] for row in entities),
+            decided=decided,
+            deciders=list_shown_deciders(decided["person"], asks_llm=folder.asks_llm),
+            doc_id=document.doc_id,
             start=start,
             end=end,
             n_chars=len(document.text),

@@ -5,16 +5,25 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-DECIDERS = ("agree", "slm", "llm")
+DECIDERS = ("agree", "slm", "llm", "person")
 _UNDERLINES = ("solid", "double", "dotted", "dashed", "wavy")  # used in print, where types also have labels
+
+
+def list_shown_deciders(n_by_person: int, *, asks_llm: bool) -> tuple[str, ...]:
+    """Return the values of `decided_by` that pages tell apart. If there is only one, pages do not speak of it.
+
+    n_by_person: The number of entities that a person decided.
+    asks_llm: Whether the LLM was asked about the corpus.
+    """
+    return (*(("agree", "slm", "llm") if asks_llm else ("slm",)), *(("person",) if n_by_person else ()))
 
 
 def draw_stacked_histogram(
     bin_counts_by_decider: Mapping[str, Sequence[int]], width: int = 640, height: int = 200
 ) -> Markup:
-    """Return a histogram of scores as SVG. Each bar is a stack: agree at the bottom, then slm, then llm.
+    """Return a histogram of scores as SVG. Each bar is a stack, in the order of DECIDERS from the bottom.
 
-    bin_counts_by_decider: For agree, slm and llm, the number of entities in each bin. The bins divide [0, 1] equally.
+    bin_counts_by_decider: For each of DECIDERS, the number of entities in each bin. The bins divide [0, 1] equally.
     """
     stacks = list(zip(*(bin_counts_by_decider[decider] for decider in DECIDERS), strict=True))
     largest = max(map(sum, stacks), default=0) or 1
@@ -48,10 +57,10 @@ def build_type_stylesheet(types: Sequence[str], palette: Mapping[str, tuple[int,
     rules = []
     for number, name in enumerate(types):
         hue, saturation = palette[name]
-        selectors = [f".{letter}{number}" for letter in "aslt"]  # a, s, l: entities, by decider; t: swatches and bars
+        selectors = [f".{letter}{number}" for letter in "aslpt"]  # a, s, l, p: entities, by decider; t: all else
         underline = _UNDERLINES[number % len(_UNDERLINES)]
         rules.append(f"{','.join(selectors)}{{--h:{hue};--s:{saturation}%;--u:{underline}}}")
-        labels = ",".join(f"{selector}::after" for selector in selectors[:3])
+        labels = ",".join(f"{selector}::after" for selector in selectors[:4])
         rules.append(f'{labels}{{content:"\\2060 {_escape_css_string(name)}"}}')
     return "\n".join(rules) + "\n"
 

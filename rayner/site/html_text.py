@@ -11,7 +11,7 @@ from rayner.rendering.tagged_text import describe_rare_char
 from rayner.text.escaping import CHAR_REFERENCES, make_html_or_xml_escaper
 
 _JSON_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))  # built once: there are many small values
-_DECIDER_LETTERS = {"agree": "a", "slm": "s", "llm": "l"}
+_DECIDER_LETTERS = {"agree": "a", "slm": "s", "llm": "l", "person": "p"}
 
 
 class TypeNumbers:
@@ -68,7 +68,8 @@ _escape_text = make_html_or_xml_escaper("\r\0\ue000-\uf8ff\U00010000-\U0010ffff"
 def tagged_text_to_html(text: str, start: int, end: int, entities: Sequence[EntityRow], types: TypeNumbers) -> str:
     """Return text[start:end] as HTML with its entities as `<b class=XN>`.
 
-    X is a (both models agree), s (the SLM decided) or l (the LLM decided). N is the number of the type.
+    X is a (both models agree), s (the SLM decided), l (the LLM decided) or p (a person decided). N is the number of
+    the type.
 
     entities: The rows of the table `entities` that lie inside [start, end), in order.
     """

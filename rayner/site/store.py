@@ -4,6 +4,7 @@ Memory use is bounded: SQLite stores and sorts the occurrences of names in the f
 disagreements are limited.
 """
 
+import hashlib
 import heapq
 import sqlite3
 from bisect import bisect_right
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 
 from rayner.corpus.tables import EntityRow, TaggedDocument, book_of
 from rayner.errors import DataError
+from rayner.site.drawing import DECIDERS
 from rayner.site.html_text import LlmCoverage, TypeNumbers
 from rayner.text.messages import shorten_repr
 
@@ -27,7 +29,8 @@ _MAX_COUNTED_NAMES = 400_000  # names whose contexts are counted at the same tim
 _CREATE_TABLES = """
 PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -32000; PRAGMA temp_store = FILE;
 CREATE TABLE book (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
-CREATE TABLE document (id INTEGER PRIMARY KEY, name TEXT, book INT, chars INT, pages INT, agree INT, slm INT, llm INT);
+CREATE TABLE document (id INTEGER PRIMARY KEY, name TEXT, book INT, chars INT, pages INT,
+    agree INT, slm INT, llm INT, person INT);
 CREATE INDEX of_book ON document (book, id);
 CREATE TABLE type_count (document INT, type INT, n INT);
 CREATE TABLE place (name TEXT, type INT, document INT, page INT, start INT, score REAL, before TEXT, after TEXT);
@@ -37,7 +40,7 @@ CREATE TABLE place (name TEXT, type INT, document INT, page INT, start INT, scor
 class DecisionCounts(NamedTuple):
     """Counts of a document, a book or the whole corpus.
 
-    agree, slm, llm: The numbers of entities, by who decided.
+    agree, slm, llm, person: The numbers of entities, by who decided.
     types: The number of entities of each type, by type number.
     """
 
@@ -48,12 +51,13 @@ class DecisionCounts(NamedTuple):
     agree: int
     slm: int
     llm: int
+    person: int
     types: dict[int, int]
 
     @property
     def entities(self) -> int:
         """The number of entities."""
-        return self.agree + self.slm + self.llm
+        return self.agree + self.slm + self.llm + self.person
 
     @property
     def density(self) -> float:
@@ -97,13 +101,14 @@ class SiteDatabase:
 
     def __init__(self, path: Path) -> None:
         self.types = TypeNumbers()
-        self.histogram = {decider: [0] * HISTOGRAM_BINS for decider in ("agree", "slm", "llm")}
+        self.histogram = {decider: [0] * HISTOGRAM_BINS for decider in DECIDERS}
         self.unscored = 0
         self.confusion: Counter[tuple[str | None, str | None]] = Counter()  # (SLM's type, LLM's type) where they differ
         self._disagreements: list[
             tuple[tuple[float, float], int, StoredDisagreement]
         ] = []  # a heap, the most certain first
         self._n_contexts: Counter[tuple[str, str]] = Counter()
+        self._texts_digest = hashlib.sha256()
         self._connection = sqlite3.connect(path)
         self._connection.executescript(_CREATE_TABLES)
 
@@ -122,14 +127,16 @@ class SiteDatabase:
         unknown = next((decider for decider in deciders if decider not in self.histogram), None)
         if unknown is not None:
             raise DataError(
-                f"document {shorten_repr(document.doc_id)}: expected decided_by agree, slm or llm, "
+                f"document {shorten_repr(document.doc_id)}: expected decided_by agree, slm, llm or person, "
                 f"found {shorten_repr(unknown)}"
             )
+        for part in (document.doc_id.encode(), document.text.encode()):
+            self._texts_digest.update(b"%d:%s" % (len(part), part))
         pages = [bisect_right(page_starts, entity["start"]) - 1 for entity in document.entities]
         type_counts = Counter(self.types.get_or_add_number(entity["type"]) for entity in document.entities)
         book = self._book_number(book_of(document.doc_id))
-        counts = (deciders["agree"], deciders["slm"], deciders["llm"])
-        self._connection.execute("INSERT INTO document VALUES (?,?,?,?,?,?,?,?)",
+        counts = tuple(deciders[decider] for decider in DECIDERS)
+        self._connection.execute("INSERT INTO document VALUES (?,?,?,?,?,?,?,?,?)",
             (document_number, document.doc_id, book, len(document.text), len(page_starts), *counts))  # fmt: skip
         self._connection.executemany(
             "INSERT INTO type_count VALUES (?,?,?)",
@@ -141,7 +148,7 @@ class SiteDatabase:
         for page, entity in zip(pages, document.entities, strict=True):
             self._add_score_to_histogram(entity)
             llm_asked = entity["llm_type"] is not None or coverage.covers(entity["start"])
-            if entity["decided_by"] != "agree" and llm_asked:
+            if entity["decided_by"] not in ("agree", "person") and llm_asked:
                 self.confusion[entity["slm_type"], entity["llm_type"]] += 1
                 self._push_disagreement_if_among_top(document_number, page, document, entity)
         return book
@@ -200,7 +207,7 @@ class SiteDatabase:
 
     def read_corpus_counts(self) -> DecisionCounts:
         """Return the counts of the whole corpus."""
-        columns = "count(*), coalesce(sum(chars),0), coalesce(sum(agree),0), coalesce(sum(slm),0), coalesce(sum(llm),0)"
+        columns = ", ".join(["count(*)", *(f"coalesce(sum({name}),0)" for name in ("chars", *DECIDERS))])
         counts = self._connection.execute(f"SELECT {columns} FROM document").fetchone()
         type_counts = dict(self._connection.execute("SELECT type, sum(n) FROM type_count GROUP BY type"))
         return DecisionCounts._make((0, "", *counts, type_counts))
@@ -208,7 +215,7 @@ class SiteDatabase:
     def read_book_counts(self) -> list[DecisionCounts]:
         """Return the counts of each book, in order. A book is a folder of documents."""
         rows = self._connection.execute(
-            "SELECT book.id, book.name, count(*), sum(chars), sum(agree), sum(slm), sum(llm)"
+            "SELECT book.id, book.name, count(*), sum(chars), sum(agree), sum(slm), sum(llm), sum(person)"
             " FROM book JOIN document ON book.id = document.book GROUP BY book.id ORDER BY book.id"
         ).fetchall()
         type_counts: dict[int, dict[int, int]] = {row[0]: {} for row in rows}
@@ -222,13 +229,17 @@ class SiteDatabase:
     def read_document_counts_without_types(self, book: int) -> Iterator[DecisionCounts]:
         """Yield the counts of each document of a book, in order. `types` of the result is empty."""
         rows = self._connection.execute(
-            "SELECT id, name, 1, chars, agree, slm, llm FROM document WHERE book = ? ORDER BY id", (book,)
+            "SELECT id, name, 1, chars, agree, slm, llm, person FROM document WHERE book = ? ORDER BY id", (book,)
         )
         yield from (DecisionCounts._make((*row, {})) for row in rows)
 
     def doc_ids(self) -> Iterator[str]:
         """Yield the doc_id of each document, in order."""
         return (doc_id for (doc_id,) in self._connection.execute("SELECT name FROM document ORDER BY id"))
+
+    def texts_digest(self) -> str:
+        """Return the SHA-256 of the names and texts of all documents. The entities do not change it."""
+        return self._texts_digest.hexdigest()
 
     def doc_id(self, number: int) -> str:
         """Return the doc_id of a document."""

@@ -198,6 +198,7 @@ def test_tei_is_valid_and_says_how_sure_and_who_decided():
         ("roleName", "low", "#llm"),
         ("title", "unknown", "#slm"),
     ]
+    assert rate_certainty(None, "person") == "high"
     assert [rate_certainty(score) for score in (1.0, 0.9, 0.89, 0.5, 0.49, None)] == [
         "high", "high", "medium", "medium", "low", "unknown"
     ]  # fmt: skip

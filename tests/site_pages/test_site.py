@@ -403,3 +403,31 @@ def test_a_site_of_a_corpus_about_which_no_llm_was_asked_speaks_of_none(built, t
     assert f'"asksLlm":{str(asks_llm).lower()}' in data
     for page in pages.values():
         Page(page)  # all elements are closed
+
+
+@pytest.mark.parametrize("asks_llm", [True, False])
+@pytest.mark.parametrize("by_person", [0, 2])
+def test_entities_that_a_person_decided_are_counted_where_there_are_some(tmp_path, asks_llm, by_person):
+    text, decider = "楚王使人之秦。", "agree" if asks_llm else "slm"
+    rows = [
+        voted("書/a", i, text[i], decided_by="person" if i < by_person else decider, slm_type="NS", score=None)
+        for i in range(4)
+    ]
+    write_unit(tmp_path / "t", "u.parquet", [document("書/a", text)], rows)
+    write_run_record(tmp_path / "t", replace(RECORD, asks_llm=asks_llm))
+    build_site(tmp_path / "t", tmp_path / "site")
+    page = (tmp_path / "site" / "d/0/0.html").read_text(encoding="utf-8")
+    assert len(re.findall(r"<b class=p0>", page)) == by_person
+    assert ('name="by" value="p"' in page) == bool(by_person)
+    assert ('name="by" value="l"' in page) == asks_llm
+    for name in ("index.html", "book/1.html"):
+        overview = (tmp_path / "site" / name).read_text(encoding="utf-8")
+        assert ("A person" in overview) == bool(by_person)
+    if asks_llm:
+        assert "p0" not in (tmp_path / "site" / "disagreements.html").read_text(encoding="utf-8")
+
+
+def test_an_unknown_decider_is_named(tmp_path):
+    write_unit(tmp_path / "t", "u.parquet", [document("a", "王")], [voted("a", 0, "王", decided_by="oracle")])
+    with pytest.raises(DataError, match=r"expected decided_by agree, slm, llm or person, found 'oracle'"):
+        build_site(tmp_path / "t", tmp_path / "site")

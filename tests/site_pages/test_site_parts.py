@@ -15,7 +15,7 @@ from rayner.rendering.bilingual import LANGUAGES
 from rayner.rendering.tagged_text import describe_rare_char
 from rayner.rendering.texts_shared import SHARED_TEXTS
 from rayner.rendering.texts_site import SITE_TEXTS
-from rayner.site.drawing import build_type_stylesheet, draw_stacked_histogram
+from rayner.site.drawing import DECIDERS, build_type_stylesheet, draw_stacked_histogram
 from rayner.site.html_text import LlmCoverage, TypeNumbers, encode_json_for_script, pack_votes, tagged_text_to_html
 from rayner.site.name_index import ScriptSizes, to_base36, write_name_and_place_scripts, write_title_scripts
 from rayner.site.page_splitting import find_page_starts
@@ -112,7 +112,7 @@ votes = st.fixed_dictionaries(
         "llm_type": st.sampled_from([None, "NR", "NS"]),
         "llm_category_prob": st.none() | st.floats(0, 1, width=32),
         "llm_boundary_prob": st.none() | st.floats(0, 1, width=32),
-        "decided_by": st.sampled_from(["agree", "slm", "llm"]),
+        "decided_by": st.sampled_from(["agree", "slm", "llm", "person"]),
     }
 )
 
@@ -249,6 +249,7 @@ def test_every_text_is_in_both_languages():
 
 def test_every_text_is_used_and_every_used_text_exists():
     sources = [*SITE.glob("*.j2"), *SITE.glob("assets/*.js"), SITE / "pages.py", SITE / "corpus_pages.py"]
+    sources.append(SITE / "drawing.py")
     sources = [path.read_text(encoding="utf-8") for path in sources]
     words = set(re.findall(r"[\"'](\w+)[\"']", "\n".join(sources)))
     assert not set(SITE_TEXTS) - words
@@ -270,14 +271,15 @@ def test_a_pager_offers_the_ends_and_the_neighbours(drawn):
 
 
 def test_the_bars_are_as_tall_as_the_counts():
-    svg = str(draw_stacked_histogram({"agree": [0, 4], "slm": [2, 4], "llm": [0, 0]}, width=200, height=100))
+    counts = {"agree": [0, 4], "slm": [2, 4], "llm": [0, 0], "person": [0, 0]}
+    svg = str(draw_stacked_histogram(counts, width=200, height=100))
     bars = re.findall(r'class="by-(\w+)" x="([\d.]+)" y="([\d.]+)" width="98.0" height="([\d.]+)"', svg)
     assert bars == [
         ("slm", "1.0", "75.00", "25.00"),
         ("agree", "101.0", "50.00", "50.00"),
         ("slm", "101.0", "0.00", "50.00"),
     ]
-    assert "<rect" not in draw_stacked_histogram({"agree": [0], "slm": [0], "llm": [0]})
+    assert "<rect" not in draw_stacked_histogram({decider: [0] for decider in DECIDERS})
 
 
 @given(texts())

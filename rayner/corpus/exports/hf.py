@@ -61,7 +61,7 @@ dataset_info:
 Documents with named entities, tagged by rayner. Types: {types}.
 
 `start` and `end` count code points of `text`, the end not included. `score` is a calibrated probability, or null;
-`decided_by` is `agree`, `slm` or `llm`.
+`decided_by` is `agree`, `slm`, `llm` or `person`.
 """
 
 HF = ExportFormat(

@@ -32,7 +32,9 @@ _RESPONSIBILITIES = {
     "agree": "named entities on which the small model and the LLM agree",
     "slm": "named entities decided by the small model",
     "llm": "named entities decided by the LLM",
+    "person": "named entities decided by a person",
 }
+_AGENTS = {"person": "a person"}  # all else rayner decided
 # Characters, written as inside the brackets of a regular expression.
 _UNSAFE = "\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff"
 _PRIVATE_USE = "\ue000-\uf8ff\U000f0000-\U000ffffd\U00100000-\U0010fffd"
@@ -62,8 +64,13 @@ def _char_id(char: str) -> str:
 _escape_text = make_html_or_xml_escaper(f"\n{_UNSAFE}{_PRIVATE_USE}", _encode_special_char)
 
 
-def rate_certainty(score: float | None) -> str:
-    """Return the level of certainty in TEI: `high`, `medium` or `low`, or `unknown` if there is no score."""
+def rate_certainty(score: float | None, decided_by: str = "") -> str:
+    """Return the level of certainty in TEI: `high`, `medium` or `low`, or `unknown` if there is no score.
+
+    The certainty is `high` if a person decided.
+    """
+    if decided_by == "person":
+        return "high"
     if score is None:
         return "unknown"
     return "high" if score >= HIGH else "medium" if score >= MEDIUM else "low"
@@ -73,7 +80,7 @@ def _format_entity(entity: EntityRow) -> str:
     element, *assignments = entity["type"].split(" ")
     pairs = (assignment.partition("=") for assignment in assignments)
     attributes = [f'{name}="{escape_attribute(value)}"' for name, _, value in pairs]
-    attributes.append(f'cert="{rate_certainty(entity["score"])}"')
+    attributes.append(f'cert="{rate_certainty(entity["score"], entity["decided_by"])}"')
     if entity["decided_by"] in _RESPONSIBILITIES:
         attributes.append(f'resp="#{entity["decided_by"]}"')
     return f"<{element} {' '.join(attributes)}>{_escape_text(entity['text'])}</{element}>"
@@ -82,10 +89,11 @@ def _format_entity(entity: EntityRow) -> str:
 def _format_header(document: TaggedDocument) -> str:
     deciders = {entity["decided_by"] for entity in document.entities}
     responsibilities = "".join(
-        f'<respStmt xml:id="{name}"><resp>{meaning}</resp><name>rayner</name></respStmt>\n'
+        f'<respStmt xml:id="{name}"><resp>{meaning}</resp><name>{_AGENTS.get(name, "rayner")}</name></respStmt>\n'
         for name, meaning in _RESPONSIBILITIES.items()
         if name in deciders
     )
+    by_person = "A person corrected some: their cert is high. " if "person" in deciders else ""
     declared_chars = sorted(set(_DECLARED_CHAR.findall(document.doc_id + document.path + document.text)))
     declarations = "".join(
         f'<char xml:id="{_char_id(char)}"><mapping type="codepoint">{format_code_point(char)}</mapping></char>\n'
@@ -98,8 +106,9 @@ def _format_header(document: TaggedDocument) -> str:
         f"<titleStmt>\n<title>{_escape_text(document.doc_id)}</title>\n{responsibilities}</titleStmt>\n"
         f"<publicationStmt><p>Exported by rayner.</p></publicationStmt>\n"
         f"<sourceDesc><p>{_escape_text(document.path)}</p></sourceDesc>\n</fileDesc>\n"
-        f"<encodingDesc>\n<editorialDecl><p>Named entities were tagged automatically. cert is high from a calibrated "
-        f"probability of {HIGH}, medium from {MEDIUM}, else low, and unknown without one.</p></editorialDecl>\n"
+        f"<encodingDesc>\n<editorialDecl><p>Named entities were tagged automatically. {by_person}"
+        f"cert is high from a calibrated probability of {HIGH}, medium from {MEDIUM}, else low, and unknown without "
+        f"one.</p></editorialDecl>\n"
         f"{declarations}</encodingDesc>\n</teiHeader>\n"
     )
 

@@ -1,4 +1,5 @@
-// A page of a document: filters, the votes on an entity, the place that an address points to.
+// A page of a document: filters, the votes on an entity, the place that an address points to. correct.js uses
+// `rayner.reader`.
 "use strict";
 (function (rayner) {
   var text = document.getElementById("text"), card = document.getElementById("card");
@@ -48,7 +49,7 @@
     form.querySelectorAll("[name=by]").forEach(function (box) { deciders[box.value] = box.checked; });
     marks.forEach(function (mark, i) {
       var vote = votes[i], confident = !minimum || (vote.score !== null && vote.score >= minimum);
-      var visible = types[vote.type] && (!rayner.asksLlm || deciders[vote.decidedBy]) && confident;
+      var visible = types[vote.type] && deciders[vote.decidedBy] !== false && confident;
       mark.classList.toggle("off", !visible);
       nShown += visible;
     });
@@ -75,7 +76,11 @@
     marks[i].tabIndex = 0;
     marks[i].setAttribute("role", "button");
     marks[i].setAttribute("aria-haspopup", "dialog");
-    marks[i].setAttribute("aria-label", marks[i].textContent + ", " + describeEntity(votes[i]));
+    var label = marks[i].textContent + ", " + describeEntity(votes[i]);
+    if (marks[i].classList.contains("gone")) {
+      label += rayner.translate("part_separator") + rayner.translate("corrected");
+    }
+    marks[i].setAttribute("aria-label", label);
   }
   function focusMark(i, preventScroll) {
     if (!marks[i]) { return; }
@@ -99,8 +104,11 @@
   function isSecondThought(vote) { return vote.decidedBy === "s" && vote.slm !== vote.type; }
   function describeDecider(vote) {
     if (isSecondThought(vote)) { return rayner.translate("by_second_thought"); }
-    return rayner.translate({ a: "both_agree", s: "by_slm", l: "by_llm" }[vote.decidedBy]);
+    return rayner.translate({ a: "both_agree", s: "by_slm", l: "by_llm", p: "by_person" }[vote.decidedBy]);
   }
+
+  /** Whether it is worth saying who decided. */
+  function namesDecider(vote) { return rayner.asksLlm || vote.decidedBy === "p" || isSecondThought(vote); }
 
   /** An entity in words, as describe_entity() of tagged_text.py. */
   function describeEntity(vote) {
@@ -113,7 +121,7 @@
       ? describeVote("llm", vote.llm, "P", vote.category)
       : rayner.translate("vote_of", rayner.translate("llm"), rayner.translate("not_asked"));
     var score = vote.score === null ? [] : [rayner.translate("with_confidence", formatNumber(vote.score))];
-    var decider = rayner.asksLlm || isSecondThought(vote) ? [describeDecider(vote)] : [];
+    var decider = namesDecider(vote) ? [describeDecider(vote)] : [];
     return [rayner.typeLabel(vote.type)]
       .concat(score, decider, describeVote("slm", vote.slm, "H", vote.entropy), rayner.asksLlm ? [llm] : [])
       .join(rayner.translate("part_separator"));
@@ -139,12 +147,14 @@
     });
     var title = make("span", { class: "name", lang: "lzh" });
     title.append(rayner.textNodes(name));
+    var correct = make("button", { type: "button", class: "correct", text: rayner.translate("correct") });
+    correct.addEventListener("click", function () { rayner.correctMark(i); });
     dismiss.addEventListener("click", function () { closeCard(true); });
     card.replaceChildren(
       dismiss,
       make("p", { class: "head" }, [title, make("span", {}, [
         make("span", { class: "swatch t" + vote.type }), rayner.typeLabel(vote.type)])]),
-      rayner.asksLlm || isSecondThought(vote) ? make("p", { text: describeDecider(vote) }) : "",
+      namesDecider(vote) ? make("p", { text: describeDecider(vote) }) : "",
       vote.score === null ? "" : make("p", {}, [
         rayner.translate("with_confidence", formatNumber(vote.score)),
         make("meter", { min: 0, max: 1, value: vote.score, "aria-label": rayner.translate("confidence") })]),
@@ -160,13 +170,13 @@
       make("p", { class: "links" }, [
         make("a", { href: "#c" + start, text: rayner.translate("link_here") }),
         make("a", { href: rayner.up + "entities.html?" + new URLSearchParams({ q: name, type: vote.type }),
-                    text: rayner.translate("all_places") })])
+                    text: rayner.translate("all_places") }), correct])
     );
   }
 
   function openCard(i, pin) {
     clearTimeout(closeTimer);
-    if (pinned && !pin && i !== opened) { return; }
+    if (pinned && !pin && i !== opened || !document.getElementById("editor").hidden) { return; }
     if (opened !== i) {
       if (marks[opened]) { marks[opened].classList.remove("open"); }
       opened = i;
@@ -175,10 +185,10 @@
     pinned = pinned || pin;
     marks[i].classList.add("open");
     card.hidden = false;
-    placeCard(marks[i].getClientRects()[0] || marks[i].getBoundingClientRect());
+    placeBeside(card, marks[i].getClientRects()[0] || marks[i].getBoundingClientRect());
   }
-  /** Place the card beside the entity: it covers no line of the entity and stays inside the window. */
-  function placeCard(box) {
+  /** Place a panel beside an entity: it covers no line of the entity and stays inside the window. */
+  function placeBeside(card, box) {
     var width = card.offsetWidth, height = card.offsetHeight, x = box.left, y = box.bottom + 8;
     if (text.classList.contains("vertical")) {
       x = box.left - width - 12 > 4 ? box.left - width - 12 : box.right + 12;
@@ -198,6 +208,7 @@
     pinned = false;
   }
   function closeCardSoon() {
+    clearTimeout(closeTimer);
     if (!pinned) { closeTimer = setTimeout(closeCard, 250); }
   }
   /** The index of the visible entity at an event's target, -1 if there is none. */
@@ -231,7 +242,7 @@
     if (opened >= 0 && !card.contains(event.target) && markIndex(event.target) < 0) { closeCard(); }
   });
   document.addEventListener("scroll", function () {
-    if (opened >= 0) { placeCard(marks[opened].getClientRects()[0]); }
+    if (opened >= 0) { placeBeside(card, marks[opened].getClientRects()[0]); }
   }, { passive: true, capture: true });
   document.addEventListener("keydown", function (event) {
     if (event.key === "Escape" && opened >= 0) { closeCard(true); }
@@ -325,6 +336,11 @@
     if (opened >= 0) { fillCard(opened); }
     applyFilters();
   });
+  rayner.reader = {
+    text: text, marks: marks, votes: votes, markStarts: markStarts, firstOffset: firstOffset,
+    endOffset: endOffset, length: length, visitTextNodes: visitTextNodes, markIndex: markIndex,
+    placeBeside: placeBeside, closeCard: closeCard, focusMark: focusMark
+  };
   addEventListener("hashchange", goToAddress);
   applyFilters();
   goToAddress();
