@@ -35,7 +35,7 @@ from rayner.errors import ConfigError
 from rayner.runs.lock import hold_lock
 from rayner.runs.output_folder import TAGGED_PURPOSE, check_output_folder, write_folder_marker
 from rayner.runs.run_folder import Run
-from rayner.runs.storage import StoragePath, atomic_writer, list_file_names
+from rayner.runs.storage import StoragePath, atomic_writer, list_file_names, remove_temporary_files
 from rayner.steps.tag.audit import verify_tagged_corpus
 from rayner.steps.tag.corrected_units import (
     correct_unit,
@@ -188,6 +188,7 @@ def write_corrected_corpus(corpus: FinishedCorpus, corrections: Sequence[Correct
         for unit in corpus.iter_units():
             _write_unit(unit, unit.correct(index), out, json_digest(inputs))
         record = _write_records(corpus, out, inputs)
+        remove_temporary_files(out)
         write_folder_marker(out, TAGGED_PURPOSE, {})
     return record
 

@@ -40,6 +40,8 @@ NOT_RUN = {
     ("-m", "gpu_check"): "takes minutes; run: tests/test_gpu_check.py",
     ("rayner", "doctor"): "starts Ray; run: tests/cluster/test_doctor.py; its arguments are checked here",
     ("rayner", "pretrain"): "trains; run: tests/cluster/test_pretraining.py; its dry run is checked here",
+    ("rayner", "review", "apply"): "needs a finished corpus; run: tests/cluster/test_corrections.py",
+    ("rayner", "review", "undo"): "as the one above; the arguments of both are checked here",
     ("rayner", "fetch"): "needs the hub; run: tests/fetching, with a local hub; its arguments are checked here",
 }
 # Jobs whose --dry-run cannot pass here: tests check their settings only.
@@ -109,6 +111,10 @@ def test_the_rayner_commands_of_a_page_run_one_after_the_other(desk, trained_run
             shutil.copytree(trained_run, words[2], dirs_exist_ok=True)
             as_job = ["--dry-run"] if "--out" in words else []
             assert main([*words[1:], *as_job]) == 0, (words, capsys.readouterr().err)
+        elif words[1:3] in (["review", "apply"], ["review", "undo"]):
+            if options.out:  # as it would be, for the commands behind it
+                shutil.copytree(options.tagged, options.out)
+                (Path(options.out) / "corrections.jsonl").touch()
         elif "--serve" in words:
             assert serves_site(words[1:], capsys)
         else:
