@@ -176,7 +176,8 @@ STATUS_DEFAULTS = {field.name for field in dataclasses.fields(JobStatus) if fiel
 HAVE_DEFAULTS = {
     "run.json": {
         *("ignored", "records_sha256", "warnings", "markup", "files", "first_path", "example"),
-        *("corrections", "total", "unmatched", "scripts", "labelled", "corpus", "is_matched", "traditional", "simplified"),
+        *("corrections", "total", "unmatched"),
+        *("scripts", "labelled", "corpus", "is_matched", "traditional", "simplified"),
     },
     "evaluation.json": {"calibration", "budget"},
     "status.json": STATUS_DEFAULTS,
