@@ -4,11 +4,14 @@ import json
 import re
 import shutil
 import threading
+from pathlib import Path
 
 import pytest
 
+from rayner.corpus.corrections.correction_files import CorrectionContext, read_correction_files
 from rayner.site.build import build_site
 from rayner.site.serve import create_server
+from rayner.text.json_records import record_to_json
 from tests.corpus.tagged_corpora import document, write_unit
 from tests.site_pages.site_units import HOSTILE, LONG, LONG_ID, NASTY, NASTY_ID, voted
 from tests.site_pages.site_units import write_corpus as write_corpus_of_site
@@ -60,7 +63,7 @@ def choose(page, type_name="", scope="here"):
 
 
 def download(page):
-    """Return the corrections of the downloaded file. Checks the parts that every file has."""
+    """Return the corrections of the downloaded file. Check the parts that every file has, and that it is read."""
     if page.locator("#corrections").get_attribute("open") is None:
         page.locator("#corrections summary").click()
     with page.expect_download() as started:
@@ -72,6 +75,12 @@ def download(page):
     assert (content["format"], content["format_version"]) == ("rayner-corrections", 1)
     for row in content["corrections"]:
         assert list(row) == ["doc_id", "start", "end", "text", "type", "scope", "before", "after"]
+    saved = Path(f"{started.value.path()}.json")
+    started.value.save_as(saved)
+    read = [record_to_json(one) for one in read_correction_files([saved], CorrectionContext())]
+    assert [
+        {**row, "source": saved.name} for row in content["corrections"]
+    ] == read  # as `rayner review apply` reads it
     return content["corrections"]
 
 
