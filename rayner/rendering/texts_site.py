@@ -76,7 +76,7 @@ SITE_TEXTS: dict[str, tuple[str, str]] = {
     "all_places": ("All places of this name", "此名的所有出处"),
     "close": ("Close", "关闭"),
     # a person's corrections
-    "correct": ("Correct", "更正"),
+    "correct_name": ("Correct", "更正"),
     "how_to_correct": (
         "To correct a name, choose it and press “Correct”, or select any text. With the keyboard: e for the entity, n"
         " for a new name after it.",
@@ -90,7 +90,7 @@ SITE_TEXTS: dict[str, tuple[str, str]] = {
     "end_later": ("End: one character later", "终点后移一字"),
     "no_name": ("none: not a name", "无：不是实体"),
     "other_type": ("other", "其他"),
-    "wrong_type": (
+    "type_not_allowed": (
         "Type the name of a type, without white space and without < > / &.",
         "请输入类别名称，不含空白及 < > / &。",
     ),

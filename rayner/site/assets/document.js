@@ -144,7 +144,7 @@
     });
     var title = make("span", { class: "name", lang: "lzh" });
     title.append(rayner.textNodes(name));
-    var correct = make("button", { type: "button", class: "correct", text: rayner.translate("correct") });
+    var correct = make("button", { type: "button", class: "correct", text: rayner.translate("correct_name") });
     correct.addEventListener("click", function () { rayner.correctMark(i); });
     dismiss.addEventListener("click", function () { closeCard(true); });
     card.replaceChildren(
