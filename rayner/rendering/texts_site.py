@@ -90,7 +90,7 @@ SITE_TEXTS: dict[str, tuple[str, str]] = {
     "end_later": ("End: one character later", "终点后移一字"),
     "no_name": ("none: not a name", "无：不是实体"),
     "other_type": ("other", "其他"),
-    "wrong_type_name": (
+    "type_not_allowed": (
         "Type the name of a type, without white space and without < > / &.",
         "请输入类别名称，不含空白及 < > / &。",
     ),

@@ -144,7 +144,7 @@
   function save() {
     var type = readType(), scope = editor.querySelector("[name=scope]").value;
     if (type === null) {
-      editor.querySelector(".problem").textContent = rayner.translate("wrong_type_name");
+      editor.querySelector(".problem").textContent = rayner.translate("type_not_allowed");
       editor.querySelector("[name=other]").focus();
       return;
     }
