@@ -64,18 +64,21 @@ def _run_apply(args: argparse.Namespace) -> None:
         print_to_stderr(
             f"no place: expected {one.text!r} at {one.start} of {one.doc_id}, found another text ({one.source})"
         )
-    if not new.changing:
+    earlier = read_corrections_of_corpus(corpus.tagged)
+    changing = [one for one in new.changing if one not in earlier]
+    n_same = new.n_same + len(new.changing) - len(changing)
+    if not changing:
         raise ConfigError(
-            f"{', '.join(args.files)}: expected corrections that change something, found {new.n_same} that say what "
+            f"{', '.join(args.files)}: expected corrections that change something, found {n_same} that say what "
             f"the corpus says already and {len(new.unmatched)} without a place in it"
         )
-    corrections = [*read_corrections_of_corpus(corpus.tagged), *new.changing]
+    corrections = [*earlier, *changing]
     if args.propagate:
-        wider = [replace(one, scope=args.within) for one in new.changing if one.scope == HERE]
+        wider = [replace(one, scope=args.within) for one in changing if one.scope == HERE]
         _write_propagated(iter_further_changes(corpus, corrections, wider), storage_path(args.propagate))
     _list_or_write(corpus, corrections, args.out)
     print(
-        f"{len(new.changing)} corrections, {new.n_same} that say what the corpus says already, "
+        f"{len(changing)} corrections, {n_same} that say what the corpus says already, "
         f"{len(new.unmatched)} without a place in it"
     )
 

@@ -22,6 +22,7 @@ MIN_NAMES = 20  # a document with fewer has no share to compare
 UNUSUAL_PER_REASON = 5  # documents with the most new names, and as many with the lowest mean confidence
 _N_CODE_POINTS = 0x110000
 _CHARS_AT_ONCE = 1_000_000  # so that a long document needs little more memory than its text
+_SCORE_PARTS = 100  # of [0, 1], in which scores are counted
 _MAX_KEPT = 1000  # documents that are kept before all but the unusual ones are dropped
 
 
@@ -81,12 +82,19 @@ class CorpusNovelty:
 
     held_out: The counts of the held-out test sentences, with which those of the corpus can be compared.
     unusual_documents: See `choose_unusual_documents`.
+    score_counts: How many entities have a score in each hundredth of [0, 1]. Those without a score do not count.
     """
 
     names: NewNames
     corpus: NewChars
     held_out: NewChars
     unusual_documents: tuple[DocumentNovelty, ...]
+    score_counts: tuple[int, ...] = ()
+
+    def compute_share_below(self, score: float) -> float | None:
+        """Return the share of the entities with a score below one, to the hundredth; None without scores."""
+        n = sum(self.score_counts)
+        return sum(self.score_counts[: round(score * _SCORE_PARTS)]) / n if n else None
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values, without the names, which have a record of their own."""
@@ -163,16 +171,22 @@ def compare_with_training(
     """
     training = TrainingChars(training_texts)
     chars, n_tagged, n_new, documents = NewChars(), 0, 0, list[DocumentNovelty]()
+    score_counts = np.zeros(_SCORE_PARTS, dtype=np.int64)
     for document in iter_documents(tagged):
         text = converter.convert(document.text) if converter else document.text
         chars += training.count_new(text)
         novelty = _compare_names(document, text, training_names)
         n_tagged, n_new = n_tagged + novelty.names.tagged, n_new + novelty.names.new
         documents.append(novelty)
+        scores = [entity["score"] for entity in document.entities if entity["score"] is not None]
+        score_counts += np.histogram(scores, _SCORE_PARTS, (0, 1))[0]
         if len(documents) > _MAX_KEPT:
             documents = choose_unusual_documents(documents)
     held_out = sum(map(training.count_new, held_out_texts), NewChars())
-    return CorpusNovelty(NewNames(n_tagged, n_new), chars, held_out, tuple(choose_unusual_documents(documents)))
+    return CorpusNovelty(
+        NewNames(n_tagged, n_new), chars, held_out, tuple(choose_unusual_documents(documents)),
+        tuple(score_counts.tolist()) if score_counts.any() else (),
+    )  # fmt: skip
 
 
 def _compare_names(document: TaggedDocument, text: str, training_names: Collection[str]) -> DocumentNovelty:

@@ -33,6 +33,11 @@ SCORE_TEXTS: dict[str, tuple[str, str]] = {
         "In the held-out sentences it is {0}% of the characters and {1}% of the pairs.",
         "留出句子中为 {0}% 的字和 {1}% 的字对。",
     ),
+    "novelty_confidence": (
+        "Of 100 names found in the held-out sentences, 20 have a confidence below {0}; of 100 names of the corpus, "
+        "{1} do.",
+        "留出句子中所标实体每 100 个有 20 个置信度低于 {0}；语料中每 100 个有 {1} 个。",
+    ),
     "novelty_note": (
         "The more of the corpus is new, the less the scores hold for it. Punctuation and white space do not count.",
         "语料中未见的内容越多，评分就越不适用。标点与空白不计。",

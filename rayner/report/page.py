@@ -132,7 +132,7 @@ def write_report_page(
         **_list_types_with_styles(evaluation, samples),
         has_llm=has_llm,
         asks_llm=asks_llm,
-        novelty=describe_novelty(novelty) if novelty else None,
+        novelty=describe_novelty(novelty, evaluation) if novelty else None,
         unusual_documents=novelty.unusual_documents if novelty else (),
         unusual_documents_note=translate("unusual_documents_note", UNUSUAL_PER_REASON, MIN_NAMES),
         systems=get_system_texts(has_llm=has_llm),

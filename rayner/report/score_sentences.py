@@ -2,6 +2,7 @@
 
 from rayner.corpus.novelty import CorpusNovelty, NewNames
 from rayner.evaluation.artifact import Evaluation
+from rayner.evaluation.calibration_error import N_BINS
 from rayner.rendering.bilingual import BilingualText, join_texts
 from rayner.rendering.templates import format_value
 from rayner.rendering.translation import translate
@@ -29,15 +30,29 @@ def describe_shares(evaluation: Evaluation) -> BilingualText | None:
     return join_texts(sentences, translate("methods_space"))
 
 
-def describe_novelty(novelty: CorpusNovelty) -> BilingualText:
-    """Say which shares of the corpus's characters, bigrams and names the training text does not show."""
+def describe_novelty(novelty: CorpusNovelty, evaluation: Evaluation | None = None) -> BilingualText:
+    """Say which shares of the corpus's characters, bigrams and names the training text does not show.
+
+    evaluation: The scores on the held-out sentences, with which those of the corpus are compared.
+    """
     corpus, held_out = novelty.corpus, novelty.held_out
     shares = (corpus.new_character_share, corpus.new_bigram_share, novelty.names.new_share)
     sentences = [translate("novelty", *map(_one_decimal, shares))]
     if held_out.characters:
         shares_of_held_out = (held_out.new_character_share, held_out.new_bigram_share)
         sentences.append(translate("novelty_of_held_out", *map(_one_decimal, shares_of_held_out)))
+    sentences += _compare_confidences(novelty, evaluation)
     return join_texts([*sentences, translate("novelty_note")], translate("methods_space"))
+
+
+def _compare_confidences(novelty: CorpusNovelty, evaluation: Evaluation | None) -> list[BilingualText]:
+    """Say how many names of the corpus have a confidence as low as the lowest fifth of the held-out ones have."""
+    calibration = evaluation.calibration.get("fused") if evaluation else None
+    if calibration is None or len(calibration.bins) < N_BINS:
+        return []
+    score = round(calibration.bins[N_BINS // 5 - 1].high, 2)
+    share = novelty.compute_share_below(score)
+    return [] if share is None else [translate("novelty_confidence", f"{score:.2f}", f"{100 * share:.0f}")]
 
 
 def _one_decimal(share: float) -> str:

@@ -224,6 +224,12 @@ def test_a_correction_of_another_corpus_is_told_and_left_out(tagged, tmp_path, c
     assert not (tmp_path / "new").exists()
 
 
+def test_corrections_that_the_corpus_has_are_not_applied_twice(corrected, corrections, tmp_path, capsys):
+    assert main(["review", "apply", str(corrections), str(corrected), "--out", str(tmp_path / "new")]) == 2
+    assert "found 6 that say what the corpus says already and 0 without a place" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
 def test_other_mentions_are_listed_and_applied(tagged, corrections, tmp_path, capsys):
     more = tmp_path / "more.csv"
     assert (

@@ -86,6 +86,16 @@ def test_held_out_sentences_are_compared_too(tmp_path):
     assert (compared.corpus, compared.held_out) == (NewChars(2, 0, 1, 0), NewChars(3, 1, 1, 1))
 
 
+def test_scores_are_counted_in_hundredths(tmp_path):
+    scored = [{**entity("d", i, "楚"), "score": score} for i, score in enumerate((0.004, 0.25, 1.0, None))]
+    write_unit(tmp_path, "u.parquet", [document("d", "楚楚楚楚")], scored)
+    compared = compare_with_training(tmp_path, [], set())
+    assert [i for i, n in enumerate(compared.score_counts) if n] == [0, 25, 99]
+    assert compared.compute_share_below(0.25) == 1 / 3
+    write_unit(tmp_path / "none", "u.parquet", [document("d", "楚")], [entity("d", 0, "楚")])
+    assert compare_with_training(tmp_path / "none", [], set()).compute_share_below(0.5) is None
+
+
 DOCUMENTS = st.lists(
     st.builds(
         lambda n_tagged, share, score: (n_tagged, int(share * n_tagged), score),

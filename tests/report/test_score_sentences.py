@@ -7,6 +7,7 @@ import pytest
 
 from rayner.corpus.novelty import CorpusNovelty, NewChars, NewNames
 from rayner.corpus.review.estimate import CorpusEstimate
+from rayner.evaluation.calibration_records import PerfectCalibration, ReliabilityBin, SystemCalibration
 from rayner.evaluation.metrics import Score
 from rayner.evaluation.sample_estimate import EstimatedScore, EstimatedShare
 from rayner.rendering.estimate_sentences import describe_missed_names
@@ -50,6 +51,20 @@ def test_what_is_new_in_the_corpus_is_told_beside_the_held_out_sentences_in_both
     without = describe_novelty(dataclasses.replace(novelty, held_out=NewChars()))
     assert "held-out" not in without.en
     assert "留出" not in without.zh
+
+
+def test_confidences_of_the_corpus_stand_beside_the_lowest_fifth_of_the_held_out_ones():
+    bins = tuple(ReliabilityBin(i / 10, i / 10 + 0.06, i / 10, 0.5, 7) for i in range(10))
+    fused = SystemCalibration(70, 0.1, bins, PerfectCalibration(0.1, 0.2))
+    evaluation = dataclasses.replace(make_evaluation(), calibration={"fused": fused})
+    counts = tuple(3 if i < 16 else 1 for i in range(100))  # 48 of 132 below 0.16
+    novelty = CorpusNovelty(NewNames(132, 1), NewChars(9, 1, 8, 1), NewChars(), (), counts)
+    said = describe_novelty(novelty, evaluation)
+    assert "20 have a confidence below 0.16; of 100 names of the corpus, 36 do." in said.en
+    assert "置信度低于 0.16；语料中每 100 个有 36 个" in said.zh
+    for other in (dataclasses.replace(evaluation, calibration={}), None):
+        assert "confidence" not in describe_novelty(novelty, other).en
+    assert "confidence" not in describe_novelty(dataclasses.replace(novelty, score_counts=()), evaluation).en
 
 
 def test_without_unseen_names_nothing_is_said_of_them():
