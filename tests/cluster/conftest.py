@@ -33,7 +33,8 @@ from tests.cluster.small import ROOT, with_settings, write_inputs, write_llm
 LONGEST = (
     "test_pipeline", "test_hints", "test_reproduce", "test_fusing_again", "test_deepspeed", "test_faults",
     "test_pretraining", "test_not_finite", "test_train_crf", "test_training_faults", "test_submission", "test_recovery",
-    "test_extending", "test_free_answers", "test_without_llm", "test_training", "test_seams", "test_out_of_memory",
+    "test_extending", "test_free_answers", "test_without_llm", "test_corrections", "test_training", "test_seams",
+    "test_out_of_memory",
 )  # fmt: skip
 
 

@@ -151,6 +151,14 @@ def test_a_stopped_process_is_killed_whether_it_worked_or_waited(local_ray, capl
     assert "made no progress for 0.1" in line
 
 
+def is_dead(mailbox):
+    try:
+        ray.get(mailbox.read.remote(), timeout=60)
+    except ray.exceptions.RayActorError:
+        return True
+    return False
+
+
 @pytest.mark.slow
 def test_the_next_watch_has_the_same_mailbox_without_its_reports_or_another_if_it_is_gone(local_ray):
     with watch_for_stalls(1) as first, watch_for_stalls(1) as beside:
@@ -163,8 +171,9 @@ def test_the_next_watch_has_the_same_mailbox_without_its_reports_or_another_if_i
         for watch in (first, beside):  # actors of an earlier watch may still report
             ray.get(watch.mailbox.put.remote(watch.watch_id, gone, "unit-000007"))
         assert ray.get(second.mailbox.read.remote()) == {}
-        ray.kill(first.mailbox)
-        ray.kill(beside.mailbox)
+        for watch in (first, beside):
+            ray.kill(watch.mailbox)  # takes effect later, and until then it would be taken again
+            assert eventually(lambda mailbox=watch.mailbox: is_dead(mailbox), 60)
     with watch_for_stalls(1) as third:
         assert third.mailbox not in (first.mailbox, beside.mailbox)
         assert ray.get(third.mailbox.read.remote()) == {}
