@@ -196,12 +196,12 @@ def count_unit_rows(segments: Sequence[SegmentRow], entities: Sequence[EntityRow
         gated=sum(row["gated"] for row in segments),
         set_aside=sum(row["error"] is not None for row in segments),
         passes=sum(row["passes"] for row in segments),
-        decided_by=count_decisions(entities),
+        decided_by=count_entities_by_decider(entities),
         not_finite=sum(is_not_finite_reason(row["error"]) for row in segments),
     )
 
 
-def count_decisions(entities: Sequence[EntityRow]) -> dict[str, int]:
+def count_entities_by_decider(entities: Sequence[EntityRow]) -> dict[str, int]:
     """Return the number of entities for each value of `decided_by`."""
     return dict(sorted(Counter(row["decided_by"] for row in entities).items()))
 

@@ -23,7 +23,7 @@ from rayner.corpus.corrections.correction import (
 from rayner.corpus.corrections.precedence import CorrectionIndex
 from rayner.corpus.kept_scores import SCORES_FOLDER
 from rayner.corpus.run_record import RunRecord, read_run_record, write_run_record
-from rayner.corpus.tables import ENTITY_SCHEMA, REPLACED_TABLE, EntityRow, count_decisions, read_unit_tables
+from rayner.corpus.tables import ENTITY_SCHEMA, REPLACED_TABLE, EntityRow, count_entities_by_decider, read_unit_tables
 from rayner.corpus.unit_records import (
     UnitRecord,
     digest_unit_records,
@@ -38,7 +38,7 @@ from rayner.runs.run_folder import Run
 from rayner.runs.storage import StoragePath, atomic_writer, list_file_names, remove_temporary_files
 from rayner.steps.tag.audit import verify_tagged_corpus
 from rayner.steps.tag.corrected_units import (
-    correct_unit,
+    correct_entities_of_unit,
     group_by_document,
     restore_model_entities_of_unit,
     write_corrected_entities,
@@ -64,7 +64,7 @@ class TaggedUnit:
 
     def correct(self, corrections: CorrectionIndex) -> CorrectedEntities:
         """Return the entities after some corrections, which replace those that were applied before."""
-        return correct_unit(self.model_entities, self.unit.slices, self.read_text, corrections)
+        return correct_entities_of_unit(self.model_entities, self.unit.slices, self.read_text, corrections)
 
     def find_changes(self, before: Sequence[EntityRow], after: Sequence[EntityRow]) -> Iterator[Change]:
         """Yield what differs between two lists of entities of the unit."""
@@ -105,7 +105,7 @@ class FinishedCorpus:
 
 
 @dataclass(frozen=True)
-class NewCorrections:
+class ComparedCorrections:
     """Corrections, compared with the corpus that they are for.
 
     changing: Those that say something else than the corpus, with the text around them.
@@ -118,7 +118,7 @@ class NewCorrections:
     unmatched: list[Correction]
 
 
-def compare_with_corpus(corrections: Sequence[Correction], corpus: FinishedCorpus) -> NewCorrections:
+def compare_with_corpus(corrections: Sequence[Correction], corpus: FinishedCorpus) -> ComparedCorrections:
     """Compare corrections with the corpus that they are for, and add the text around each."""
     by_document: dict[str, list[int]] = {}
     for i, one in enumerate(corrections):
@@ -142,7 +142,7 @@ def compare_with_corpus(corrections: Sequence[Correction], corpus: FinishedCorpu
         seen |= completed.keys()
     kept = [i for i, one in enumerate(corrections) if i not in same and (i in seen or one.scope != HERE)]
     unmatched = [one for i, one in enumerate(corrections) if i not in seen and one.scope == HERE]
-    return NewCorrections([completed.get(i, corrections[i]) for i in kept], len(same & seen), unmatched)
+    return ComparedCorrections([completed.get(i, corrections[i]) for i in kept], len(same & seen), unmatched)
 
 
 def _add_context(one: Correction, text: str) -> Correction:
@@ -209,7 +209,7 @@ def _write_unit(unit: TaggedUnit, corrected: CorrectedEntities, out: StoragePath
         **write_corrected_entities(corrected, out, unit.unit.name),
         "segments": unit.record.files["segments"],
     }
-    counts = replace(unit.record.counts, decided_by=count_decisions(corrected.entities))
+    counts = replace(unit.record.counts, decided_by=count_entities_by_decider(corrected.entities))
     write_unit_record(out, replace(unit.record, inputs=inputs, files=files, counts=counts))
 
 

@@ -127,11 +127,7 @@ def _read_sentences(path: StoragePath, context: CorrectionContext) -> Iterator[C
 def list_changed_spans(predicted: Collection[Span], corrected: Collection[Span]) -> list[Span]:
     """Return the entities that a correction added or changed, and, without a type, those that it removed."""
     added = [span for span in corrected if span not in predicted]
-    removed = [
-        replace(span, type=NOT_AN_ENTITY)
-        for span in predicted
-        if not any(span.start < other.end and other.start < span.end for other in corrected)
-    ]
+    removed = [replace(span, type=NOT_AN_ENTITY) for span in predicted if not any(map(span.overlaps, corrected))]
     return sorted([*added, *removed])
 
 

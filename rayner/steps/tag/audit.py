@@ -33,7 +33,7 @@ from rayner.corpus.tables import (
 from rayner.corpus.unit_records import RECORD_FOLDER, UnitRecord, read_unit_record
 from rayner.errors import DataError
 from rayner.runs.storage import StoragePath, list_file_names
-from rayner.steps.tag.corrected_units import correct_unit, restore_model_entities_of_unit
+from rayner.steps.tag.corrected_units import correct_entities_of_unit, restore_model_entities_of_unit
 from rayner.steps.tag.plan import PlanSummary, iter_plan_parts
 from rayner.steps.tag.slices import DocumentSlice, Unit
 
@@ -159,7 +159,9 @@ class CorpusVerifier:
         if any(part.start and part.doc_id not in texts for part in unit.slices):
             return  # the unit that holds the text is damaged, which was reported
         model_entities = restore_model_entities_of_unit(entities, replaced)
-        corrected = correct_unit(model_entities, unit.slices, lambda part: texts.get(part.doc_id, ""), self.corrections)
+        corrected = correct_entities_of_unit(
+            model_entities, unit.slices, lambda part: texts.get(part.doc_id, ""), self.corrections
+        )
         self._found_corrections |= corrected.found
         if (corrected.entities, corrected.replaced) != (entities, replaced):
             n_others = sum(a != b for a, b in zip_longest(corrected.entities, entities))

@@ -66,7 +66,7 @@ def _read_named_corrections(path: str) -> list[Correction]:
         raise ConfigError(f"tag.corrections: {error}") from None
 
 
-def correct_unit(
+def correct_entities_of_unit(
     rows: Sequence[EntityRow],
     slices: Sequence[DocumentSlice],
     read_text: Callable[[DocumentSlice], str],

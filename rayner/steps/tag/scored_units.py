@@ -24,7 +24,7 @@ from rayner.runs.error_messages import RERUN_HINT, format_error
 from rayner.runs.job_log import start_logging
 from rayner.runs.progress import log
 from rayner.runs.storage import StoragePath
-from rayner.steps.tag.corrected_units import correct_unit
+from rayner.steps.tag.corrected_units import correct_entities_of_unit
 from rayner.steps.tag.llm_gate import Gate, apply_gate
 from rayner.steps.tag.plan import read_unit_plan
 from rayner.steps.tag.stages import PredictedUnit, UnitSegments
@@ -98,7 +98,9 @@ class UnitFiles:
         if not self.corrections:
             return CorrectedEntities(rows)
         unit = read_unit_plan(name, self.out, self.plan_parts)
-        return correct_unit(rows, unit.slices, make_text_reader(unit, self.out, self.plan_parts), self.corrections)
+        return correct_entities_of_unit(
+            rows, unit.slices, make_text_reader(unit, self.out, self.plan_parts), self.corrections
+        )
 
 
 @dataclass(frozen=True)
